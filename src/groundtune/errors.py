@@ -12,7 +12,9 @@ GroundtuneError            1  it ran, and the outcome is negative
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Literal
 
 ProviderFailure = Literal[
@@ -88,3 +90,13 @@ class ProviderError(GroundtuneError):
         super().__init__(message, hint=hint)
         self.kind = kind
         self.retryable = retryable
+
+
+def need(module: str, *, extra: str) -> ModuleType:
+    """The one door to optional dependencies. Raises MissingError that names the extra to install."""
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingError(
+            f"{error.name} is not installed; {module} needs it", hint=f"pip install 'groundtune[{extra}]'"
+        ) from error

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +9,6 @@ from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 Metadata = Mapping[str, str]
-EMPTY: Metadata = MappingProxyType({})
 
 Split = Literal["train", "validation", "test"]
 Support = Literal["exact", "close", "missing"]
@@ -37,7 +35,7 @@ class Document:
     """Offset into `text` at which each page starts; empty when the format has no pages."""
     digest: str = ""
     groups: tuple[str, ...] = (EVERYONE,)
-    metadata: Metadata = EMPTY
+    metadata: Metadata = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ class IndexEntry:
     vector: Vectors
     """float32, (dimension,), unit length."""
     groups: tuple[str, ...] = (EVERYONE,)
-    metadata: Metadata = EMPTY
+    metadata: Metadata = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

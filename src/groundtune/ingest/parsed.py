@@ -1,14 +1,18 @@
 """What a loader makes of a file: text with its structure, offsets exact by construction. Never reads files."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 BlockKind = Literal["paragraph", "row", "code"]
 SEPARATOR = "\n\n"
-_SPACES = re.compile(r"[^\S\n]+")
-_BLANK_LINES = re.compile(r"\s*\n\s*")
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
+    "\ud800-\udfff\ue000-\uf8ff\ufeff\ufff0-\ufffb\ufffe\uffff\U000e0000-\U000e007f\U000f0000-\U0010ffff]+"
+)
+"""Controls, soft hyphens, direction marks, lone surrogates, private-use glyphs. Joiners (ZWJ, ZWNJ) are seen: kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class TextBuilder:
         self._blocks: list[Block] = []
         self._pages: list[int] = []
         self._path: list[tuple[int, str]] = []
+        self._names: tuple[str, ...] = ()
 
     def page(self) -> None:
         """A new page starts here."""
@@ -54,12 +59,13 @@ class TextBuilder:
 
     def heading(self, level: int, text: str) -> None:
         """Level 1 is the outermost. An empty heading is left out."""
-        text = clean(text)
+        text = one_line(text)
         if not text:
             return
         while self._path and self._path[-1][0] >= level:
             self._path.pop()
         self._path.append((level, text))
+        self._names = tuple(name for _, name in self._path)
         self._append(text)
 
     def paragraph(self, text: str) -> None:
@@ -68,18 +74,24 @@ class TextBuilder:
 
     def code(self, text: str) -> None:
         """Text whose line breaks and indentation matter."""
-        self._block("code", text.strip("\n").rstrip())
+        lines = _UNSEEN.sub("", text.replace("\r\n", "\n")).split("\n")
+        self._block("code", "\n".join(line.rstrip() for line in lines).strip("\n"))
 
     def row(self, cells: Sequence[str], header: Sequence[str] = ()) -> None:
         """A table row, readable on its own: `Model: Wren; Price: 3,200`."""
         self._block("row", render_row(cells, header))
 
     def table(self, rows: Iterable[Sequence[str]], *, header: Sequence[str] | None = None) -> None:
-        """Rows of one table; without `header` the first row is it."""
-        for cells in rows:
-            if header is None:
-                header = cells
-                continue
+        """Rows of one table; without `header` the first row is it, unless it is the only one."""
+        rest = iter(rows)
+        if header is None:
+            header = next(rest, ())
+            second = next(rest, None)
+            if second is None:
+                self.row(header)
+                return
+            self.row(second, header)
+        for cells in rest:
             self.row(cells, header)
 
     @property
@@ -92,9 +104,9 @@ class TextBuilder:
         return Parsed(
             text=SEPARATOR.join(self._parts),
             blocks=tuple(self._blocks),
-            title=clean(title or "") or None,
+            title=one_line(title or "") or None,
             row=row,
-            pages=tuple(self._pages),
+            pages=tuple(min(start, self._length) for start in self._pages),
             metadata=dict(metadata or {}),
         )
 
@@ -108,25 +120,39 @@ class TextBuilder:
         return start, self._length
 
     def _block(self, kind: BlockKind, text: str) -> None:
-        if not text.strip():
+        if not text or text.isspace():
             return
         start, end = self._append(text)
-        path = tuple(text for _, text in self._path)
-        self._blocks.append(Block(kind, start, end, path, len(self._pages) or None))
+        self._blocks.append(Block(kind, start, end, self._names, len(self._pages) or None))
 
 
 def clean(text: str) -> str:
-    """Fold white space to what a reader sees; drop NUL and other control characters."""
-    text = "".join(c if c.isprintable() or c.isspace() else "" for c in text)
-    return _BLANK_LINES.sub("\n", _SPACES.sub(" ", text)).strip()
+    """Fold white space to what a reader sees, line breaks kept; drop what nobody sees; Unicode in its composed form."""
+    if text.isprintable():
+        if not text.isascii():
+            text = unicodedata.normalize("NFC", text)
+        return " ".join(text.split()) if "  " in text else text.strip()
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", _UNSEEN.sub("", text))
+    elif _UNSEEN.search(text):
+        text = _UNSEEN.sub("", text)
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    return "\n".join(line for line in lines if line)
+
+
+def one_line(text: str) -> str:
+    """The same without line breaks: headings, titles, table cells."""
+    text = clean(text)
+    return text.replace("\n", " ") if "\n" in text else text
 
 
 def render_row(cells: Sequence[str], header: Sequence[str] = ()) -> str:
     """One line for one table row; empty cells are left out."""
     parts = []
     for index, cell in enumerate(cells):
-        value = " ".join(clean(cell).split())
-        name = " ".join(clean(header[index]).split()) if index < len(header) else ""
-        if value:
-            parts.append(f"{name}: {value}" if name and name != value else value)
+        value = one_line(cell)
+        if not value:
+            continue
+        name = one_line(header[index]).rstrip(":") if index < len(header) else ""
+        parts.append(f"{name}: {value}" if name and name != value else value)
     return "; ".join(parts)

@@ -1,0 +1,78 @@
+"""CSV and TSV to one document a row. Finds delimiter, encoding and header; keeps cells that have no column."""
+
+import csv
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from groundtune.errors import ParseError
+from groundtune.ingest.loaders.rows import Row, documents
+from groundtune.ingest.loaders.text import decode
+from groundtune.ingest.parsed import Parsed
+
+_DELIMITERS = ",;\t|"
+_SAMPLE = 65_536
+
+
+def parse(path: Path, data: bytes) -> list[Parsed]:
+    text = decode(data).replace("\x00", "")
+    del data
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the default of 128 KiB refuses long texts
+    delimiter = _delimiter(text, "\t" if path.suffix.lower() == ".tsv" else ",")
+    try:
+        parsed = documents(_rows(csv.reader(io.StringIO(text), delimiter=delimiter)))
+    except csv.Error as error:
+        raise ParseError(f"is not a table: {error}") from error
+    if not parsed:
+        raise ParseError("no rows in it", skip=True)
+    return parsed
+
+
+def _delimiter(text: str, default: str) -> str:
+    """The one that cuts the first rows into the same number of cells, more than one; else the default."""
+    sample = text[:_SAMPLE]
+    if len(text) > _SAMPLE:
+        sample = sample[: sample.rfind("\n") + 1] or sample
+    best, score = default, 0.0
+    for delimiter in dict.fromkeys(default + _DELIMITERS):
+        widths = [len(row) for row, _ in zip(csv.reader(io.StringIO(sample), delimiter=delimiter), range(50), strict=False)]
+        widths = [width for width in widths if width]
+        if not widths or widths[0] < 2:
+            continue
+        same = sum(width == widths[0] for width in widths) / len(widths)
+        if same > score:
+            best, score = delimiter, same
+    return best
+
+
+def _rows(reader: Iterator[list[str]]) -> Iterator[Row]:
+    first = next(reader, [])
+    while first and not any(cell.strip() for cell in first):
+        first = next(reader, [])
+    header = _names(first) if _is_header(first) else []
+    number = 0
+    if not header and any(first):
+        number = 1
+        yield number, _fields(first, [])
+    for cells in reader:
+        if any(cell.strip() for cell in cells):
+            number += 1
+            yield number, _fields(cells, header)
+
+
+def _is_header(cells: list[str]) -> bool:
+    return bool(cells) and not any(cell.strip().replace(".", "", 1).replace(",", "").isdecimal() for cell in cells)
+
+
+def _names(cells: list[str]) -> list[str]:
+    """Column names, distinct, so that no cell hides another."""
+    names: list[str] = []
+    for index, cell in enumerate(cells):
+        name = " ".join(cell.split()) or f"column {index + 1}"
+        names.append(name if name not in names else f"{name} {index + 1}")
+    return names
+
+
+def _fields(cells: list[str], header: list[str]) -> dict[str, str]:
+    return {header[i] if i < len(header) else f"column {i + 1}": cell.strip() for i, cell in enumerate(cells)}

@@ -1,0 +1,57 @@
+"""JSON to documents (an array of objects: one each) or to readable rows `path.to.key: value`. Never evaluates."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from groundtune.errors import ParseError
+from groundtune.ingest.loaders.jsonlines import fields, shown
+from groundtune.ingest.loaders.rows import documents
+from groundtune.ingest.loaders.text import decode
+from groundtune.ingest.parsed import Parsed, TextBuilder
+
+
+def parse(path: Path, data: bytes) -> list[Parsed]:
+    try:
+        value = json.loads(decode(data))
+    except json.JSONDecodeError as error:
+        raise ParseError(f"is not JSON: {error.msg}, line {error.lineno}") from error
+    del data
+    if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+        return documents((number, fields(one)) for number, one in enumerate(value, start=1))
+    builder = TextBuilder()
+    for names, cells in _groups(value):
+        builder.row(cells, names)
+    title = value.get("title") if isinstance(value, dict) else None
+    return [builder.build(title=title if isinstance(title, str) else None)]
+
+
+def _groups(value: Any) -> Iterator[tuple[list[str], list[str]]]:
+    """The plain values of each object or array together, named by their path; outer before inner."""
+    stack: list[tuple[str, Any]] = [("", value)]
+    while stack:
+        path, one = stack.pop()
+        if not isinstance(one, dict | list):
+            yield [path], [shown(one)]
+            continue
+        members = _members(path, one)
+        plain = [(name, shown(member)) for name, member in members if _is_plain(member)]
+        if plain and isinstance(one, dict):
+            yield [name for name, _ in plain], [text for _, text in plain]
+        elif plain:
+            for _, text in plain:
+                yield [path], [text]
+        stack.extend(reversed([(name, member) for name, member in members if not _is_plain(member)]))
+
+
+def _members(path: str, value: dict[str, Any] | list[Any]) -> list[tuple[str, Any]]:
+    if isinstance(value, dict):
+        return [(f"{path}.{key}" if path else key, one) for key, one in value.items() if one is not None]
+    return [(f"{path}[{index}]", one) for index, one in enumerate(value, start=1) if one is not None]
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(one, str | int | float) for one in value) and len(value) <= 20
+    return not isinstance(value, dict)

@@ -1,0 +1,71 @@
+"""JSON Lines to one document a line. A line that is no object fails the file: nothing is lost silently."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from groundtune.errors import ParseError
+from groundtune.ingest.loaders.rows import Row, documents
+from groundtune.ingest.loaders.text import decode
+from groundtune.ingest.parsed import Parsed
+
+_NAMED = 3
+"""Bad lines that the error names."""
+
+
+def parse(path: Path, data: bytes) -> list[Parsed]:
+    text = decode(data)
+    del data
+    bad: list[tuple[int, str]] = []
+    good: list[Row] = []
+    number = 0
+    for line, content in enumerate(_lines(text), start=1):
+        if not content.strip():
+            continue
+        value = _read(content)
+        if isinstance(value, str):
+            bad.append((line, value))
+        else:
+            number += 1
+            good.append((number, fields(value)))
+    if bad:
+        raise ParseError(_complaint(bad, every=not good))
+    return documents(good)
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Lines at `\\n` alone: JSON strings may hold the other characters that end a line elsewhere."""
+    start = 0
+    while (end := text.find("\n", start)) >= 0:
+        yield text[start:end]
+        start = end + 1
+    yield text[start:]
+
+
+def _read(content: str) -> Mapping[str, Any] | str:
+    """The object, or what is wrong with the line."""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        return f"no JSON ({error})" if isinstance(error, ValueError) else "nested too deeply"
+    return value if isinstance(value, dict) else "not an object"
+
+
+def fields(value: Mapping[str, Any]) -> dict[str, str]:
+    """Values as text: strings as they are, the rest as JSON; null is absent."""
+    return {key: shown(one) for key, one in value.items() if one is not None}
+
+
+def shown(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and value and all(isinstance(one, str | int | float) for one in value):
+        return ", ".join(map(shown, value))
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _complaint(bad: list[tuple[int, str]], *, every: bool) -> str:
+    named = "; ".join(f"line {line}: {reason}" for line, reason in bad[:_NAMED])
+    more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
+    return f"{'no line' if every else 'not every line'} is a JSON object ({named}{more}); mend or remove them"

@@ -1,0 +1,151 @@
+"""The first bytes of a file to the kind it really is, and what to do when its name says another. Never parses."""
+
+import io
+import re
+import zipfile
+
+from groundtune.errors import ParseError
+
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"PK\x03\x04", "ZIP"),
+    (b"PK\x05\x06", "ZIP"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "OLE"),
+    (b"\x89PNG\r\n\x1a\n", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF87a", "a GIF image"),
+    (b"GIF89a", "a GIF image"),
+    (b"II*\x00", "a TIFF image"),
+    (b"MM\x00*", "a TIFF image"),
+    (b"{\\rtf", "RTF"),
+    (b"\x1f\x8b\x08", "a gzip archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!\x1a\x07", "a RAR archive"),
+    (b"\xfd7zXZ\x00", "an XZ archive"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
+    (b"SQLite format 3\x00", "an SQLite database"),
+    (b"PAR1", "a Parquet file"),
+    (b"\x7fELF", "a program"),
+)
+_BY_SUFFIX = {
+    ".pdf": "a PDF",
+    ".docx": "a DOCX",
+    ".pptx": "a PPTX",
+    ".xlsx": "an XLSX",
+    ".xlsm": "an XLSX",
+    ".epub": "an EPUB",
+    ".html": "HTML",
+    ".htm": "HTML",
+    ".xhtml": "HTML",
+}
+_SAVE_AS = {
+    ".doc": "save it as .docx",
+    ".dot": "save it as .docx",
+    ".odt": "save it as .docx",
+    ".rtf": "save it as .docx",
+    ".pages": "export it as .docx",
+    ".ppt": "save it as .pptx",
+    ".odp": "save it as .pptx",
+    ".key": "export it as .pptx",
+    ".xls": "save it as .xlsx",
+    ".xlsb": "save it as .xlsx",
+    ".ods": "save it as .xlsx",
+    ".numbers": "export it as .xlsx",
+    ".msg": "save it as .eml",
+    ".mbox": "save each message as .eml",
+    ".mobi": "convert it to .epub",
+    ".azw3": "convert it to .epub",
+    ".djvu": "convert it to a PDF with a text layer",
+    ".xps": "convert it to .pdf",
+    ".tex": "save it as .pdf or .txt",
+    ".xml": "save it as .html or .txt",
+    ".yaml": "save it as .json or .txt",
+    ".yml": "save it as .json or .txt",
+    ".parquet": "save it as .jsonl or .csv",
+}
+_ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst"}
+_IMAGES = {".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".bmp", ".webp", ".heic", ".svg"}
+_HTML = re.compile(rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*(<!doctype\s+html|<html[\s>])", re.IGNORECASE | re.DOTALL)
+_ENCRYPTED_OLE = "EncryptedPackage".encode("utf-16-le")
+_MAX_UNPACKED = 1 << 30
+_MAX_RATIO = 200
+_RATIO_FROM = 64 << 20
+
+
+def unsupported(suffix: str) -> str:
+    """Why files with this ending are not read, and what to save them as."""
+    if suffix in _ARCHIVES:
+        return f"{suffix} archives are not read; unpack it"
+    if suffix in _IMAGES:
+        return f"{suffix} images are not read; run OCR and save a PDF with a text layer"
+    name = f"{suffix} files" if suffix else "files without an ending"
+    return f"{name} are not read; {_SAVE_AS.get(suffix, 'save it as .pdf, .docx, .html, .md or .txt')}"
+
+
+def recognise(data: bytes) -> str | None:
+    """What the bytes are, with its article, when they say so; None for anything that may be text."""
+    for magic, kind in _MAGIC:
+        if data.startswith(magic):
+            return _zip_kind(data) if kind == "ZIP" else _ole_kind(data) if kind == "OLE" else kind
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "a WebP image"
+    head = data[:1024].removeprefix(b"\xef\xbb\xbf")
+    if head.lstrip().startswith(b"%PDF-") or (b"%PDF-" in head and b"\x00" in data[:4096]):
+        return "a PDF"
+    return "HTML" if _HTML.match(head) else None
+
+
+def check(suffix: str, data: bytes) -> None:
+    """Raises ParseError when the content is another kind than the name says, encrypted, or a decompression bomb."""
+    expected = _BY_SUFFIX.get(suffix)
+    found = recognise(data)
+    if found == "encrypted":
+        raise ParseError("is encrypted; save it without a password")
+    if found == expected or (expected == "HTML" and found is None):
+        if data.startswith(b"PK"):
+            _check_bomb(data)
+        return
+    if found is not None:
+        raise ParseError(f"is {found}, but its name ends in {suffix}; {_mend(found)}")
+    if expected == "a PDF" and b"%PDF-" in data[:1024]:
+        return
+    if expected is not None:
+        raise ParseError(f"is not {expected}, though its name ends in {suffix}; save it again")
+
+
+def _mend(found: str) -> str:
+    if found in {*_BY_SUFFIX.values()}:
+        return "rename it"
+    if "image" in found:
+        return "run OCR and save a PDF with a text layer"
+    if "archive" in found:
+        return "unpack it"
+    return "save it as .docx" if found == "RTF" else "save it in the format of its name"
+
+
+def _zip_kind(data: bytes) -> str:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = set(archive.namelist())
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError):
+        raise ParseError("is a broken ZIP (cut off or damaged); save it again") from None
+    for name, kind in (("word/", "a DOCX"), ("ppt/", "a PPTX"), ("xl/", "an XLSX")):
+        if "[Content_Types].xml" in names and any(one.startswith(name) for one in names):
+            return kind
+    if "META-INF/container.xml" in names:
+        return "an EPUB"
+    if "mimetype" in names and "content.xml" in names:
+        return "an OpenDocument file"
+    return "a ZIP archive"
+
+
+def _ole_kind(data: bytes) -> str:
+    return "encrypted" if _ENCRYPTED_OLE in data else "an Office file of before 2007"
+
+
+def _check_bomb(data: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > _MAX_UNPACKED:
+        raise ParseError(f"unpacks to {unpacked >> 20:,} MiB (limit {_MAX_UNPACKED >> 20:,}); split it")
+    if unpacked > _RATIO_FROM and unpacked > _MAX_RATIO * len(data):
+        raise ParseError(f"unpacks to {unpacked // len(data):,} times its size: a decompression bomb")

@@ -1,0 +1,178 @@
+"""Bytes to text in whatever encoding they are, and plain text to paragraphs. Never invents a character it can read."""
+
+import codecs
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from groundtune.errors import ParseError
+from groundtune.ingest.parsed import Parsed, TextBuilder
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_SAMPLE = 32_768
+_PARAGRAPH_END = re.compile(r"\n[ \t\f\v\r]*\n\s*|\f\s*")
+_UNDERLINE = re.compile(r"([=\-~^\"*+#`'.:_])\1{2,}")
+_LIST_ITEM = re.compile(r"\s*([-*+•‣·–—]|\(?\w{1,3}[.)])\s+\S")
+_MAX_RUN = 2_000
+"""Characters after which lines that are no prose (logs, listings) begin a new paragraph."""
+
+
+def decode(data: bytes, *, declared: str | None = None) -> str:
+    """Text of a file with line ends as `\\n`. Raises ParseError for binary content."""
+    text = _decode(data, declared)
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def _decode(data: bytes, declared: str | None) -> str:
+    for bom, encoding in _BOMS:
+        if data.startswith(bom):
+            return data.decode(encoding, errors="replace")
+    wide = _utf16_without_bom(data)
+    if wide is not None:
+        return data.decode(wide, errors="replace")
+    if _is_binary(data):
+        raise ParseError("is binary, not text")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return _decode_legacy(data, error.start, declared)
+
+
+def _decode_legacy(data: bytes, first_bad: int, declared: str | None) -> str:
+    start = max(0, data.rfind(b"\n", 0, first_bad) + 1)
+    sample = data[:_SAMPLE] if first_bad < _SAMPLE else data[start : start + _SAMPLE]
+    if data.count(b"\n") and len(_broken_utf8(sample)) * 50 < sum(byte > 127 for byte in sample):
+        return data.decode("utf-8", errors="replace")  # UTF-8 with a few damaged characters
+    for encoding in filter(None, (declared, _detected(sample))):
+        try:
+            return data.decode(encoding)
+        except (UnicodeDecodeError, LookupError):
+            continue
+    try:
+        return data.decode("cp1252")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _broken_utf8(sample: bytes) -> list[str]:
+    return re.findall("\ufffd+", sample.decode("utf-8", errors="replace"))
+
+
+def _detected(sample: bytes) -> str | None:
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(sample, steps=5, chunk_size=1024, preemptive_behaviour=False).best()
+    if best is None:
+        return None
+    western = {"cp1252", "latin_1", "iso8859_15"}
+    if best.encoding in western or western & {*best.could_be_from_charset}:
+        return "cp1252"
+    return best.encoding
+
+
+def _utf16_without_bom(data: bytes) -> str | None:
+    """UTF-16 shows as NULs on one side of each pair and hardly any on the other."""
+    head = data[:4096]
+    if len(head) < 4 or len(data) % 2:
+        return None
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    pairs = len(head) // 2
+    if odd > 0.4 * pairs and even < 0.02 * pairs:
+        return "utf-16-le"
+    if even > 0.4 * pairs and odd < 0.02 * pairs:
+        return "utf-16-be"
+    return None
+
+
+def _is_binary(data: bytes) -> bool:
+    """A stray NUL is damage, many are not text; so is a head full of control characters."""
+    head = data[:8192]
+    controls = sum(byte < 9 or 13 < byte < 27 for byte in head)
+    return controls > max(8, 0.02 * len(head))
+
+
+def parse(path: Path, data: bytes) -> list[Parsed]:
+    text = decode(data)
+    del data
+    builder = TextBuilder()
+    title = add(builder, text, headings="=-~^\"*+#`'.:_" if path.suffix.lower() == ".rst" else "=-")
+    del text
+    return [builder.build(title=title)]
+
+
+def add(builder: TextBuilder, text: str, *, headings: str = "") -> str | None:
+    """Paragraphs of plain text; a line underlined with one of `headings` is a heading. The first top heading."""
+    levels: dict[str, int] = {}
+    title: str | None = None
+    for part in _paragraphs(text):
+        lines = part.split("\n")
+        if headings and len(lines) > 1:
+            if _UNDERLINE.fullmatch(lines[0].strip()) and len(lines) > 2 and lines[2].strip() == lines[0].strip():
+                lines = lines[1:]
+            mark = _underline(lines, headings)
+            if mark:
+                level = levels.setdefault(mark, len(levels) + 1)
+                builder.heading(level, lines[0])
+                title = title or (lines[0] if level == 1 else None)
+                lines = lines[2:]
+        for run in _runs(lines):
+            builder.paragraph(run)
+    return title
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    start = 0
+    for gap in _PARAGRAPH_END.finditer(text):
+        yield text[start : gap.start()]
+        start = gap.end()
+    yield text[start:]
+
+
+def _underline(lines: list[str], marks: str) -> str | None:
+    name, line = lines[0].strip(), lines[1].strip()
+    found = _UNDERLINE.fullmatch(line)
+    if not found or line[0] not in marks or not name or len(name) > 120 or _UNDERLINE.fullmatch(name):
+        return None
+    return line[0] if len(line) >= 0.6 * len(name) else None
+
+
+def _runs(lines: list[str]) -> Iterator[str]:
+    """One run for wrapped prose, one for each list item, else the lines as they stand in bounded runs."""
+    if len(lines) == 1:
+        yield lines[0]
+        return
+    if is_wrapped(lines):
+        yield " ".join(lines)
+        return
+    run: list[str] = []
+    length = 0
+    for line in lines:
+        if run and (length > _MAX_RUN or _LIST_ITEM.match(line)):
+            yield _joined(run)
+            run, length = [], 0
+        run.append(line)
+        length += len(line)
+    if run:
+        yield _joined(run)
+
+
+def _joined(lines: list[str]) -> str:
+    return " ".join(lines) if is_wrapped(lines) else "\n".join(lines)
+
+
+def is_wrapped(lines: list[str]) -> bool:
+    """Prose broken at a margin: every line but the last is nearly as long as the longest, and none is a list item."""
+    body = [len(line.rstrip()) for line in lines[:-1]]
+    widest = max(body, default=0)
+    if not 40 <= widest <= 120 or len(lines[-1].rstrip()) > widest + 8:
+        return False
+    if any(_LIST_ITEM.match(line) for line in lines[1:]):
+        return False
+    words = sum(line.count(" ") for line in lines)
+    return min(body) >= 0.7 * widest - 6 and words * 12 > sum(map(len, lines))

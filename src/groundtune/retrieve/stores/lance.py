@@ -1,0 +1,205 @@
+"""Passages in a LanceDB table: vectors, BM25 and filters in one place. Knows nothing of files or embedders."""
+
+import asyncio
+import datetime
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import lancedb
+import numpy as np
+import pyarrow as pa
+from lancedb.index import FTS, BTree, IvfFlat, LabelList
+from lancedb.query import MatchQuery
+
+from groundtune.types import Candidate, IndexEntry, Passage, Scope, Vectors
+
+TABLE = "passages"
+PASSAGE_COLUMNS = ["id", "document_id", "source", "ordinal", "start", "end", "text", "heading", "page"]
+APPROXIMATE_FROM = 10_000
+"""Passages from which the vector index pays; below, an exact scan takes a few milliseconds."""
+VECTOR_INDEX = "vector_ivf_"
+"""Name of the vector index, followed by its number of partitions."""
+SMALL_WRITES = 24
+"""Fragments after which they are folded together."""
+UNINDEXED_ROWS = 1_000
+KEEP_OLD_VERSIONS = datetime.timedelta(minutes=10)
+"""Readers in other processes may still be in an older version of the table for this long."""
+IN_CHUNK = 1_000
+
+
+class LanceStore:
+    """`Store` on a local folder (or any URI that LanceDB opens). Use `LanceStore.open`."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    @classmethod
+    async def open(cls, uri: str | Path, *, dimension: int, language: str = "english") -> "LanceStore":
+        """Open the table, or create it empty. Every read sees the latest version, also of other processes."""
+        connection = await lancedb.connect_async(str(uri), read_consistency_interval=datetime.timedelta(0))
+        try:
+            return cls(await connection.open_table(TABLE))
+        except (ValueError, FileNotFoundError):
+            table = await connection.create_table(TABLE, schema=_schema(dimension), exist_ok=True)
+        await table.create_index("search", config=_full_text(language))
+        await table.create_index("document_id", config=BTree())
+        await table.create_index("key", config=BTree())
+        await table.create_index("groups", config=LabelList())
+        await table.create_index("tags", config=LabelList())
+        return cls(table)
+
+    async def replace(self, document_ids: Sequence[str], entries: Sequence[IndexEntry]) -> None:
+        if not entries:
+            await self.delete(document_ids)
+            return
+        rows = await asyncio.to_thread(_rows, entries, self._dimension(await self._table.schema()))
+        if not await self._holds(document_ids):
+            await self._table.add(rows)
+            return
+        merge = self._table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
+        await merge.when_not_matched_by_source_delete(_one_of("document_id", document_ids)).execute(rows)
+
+    async def delete(self, document_ids: Sequence[str]) -> None:
+        for chunk in _chunks(document_ids):
+            await self._table.delete(_one_of("document_id", chunk))
+
+    async def dense(self, vector: Vectors, *, k: int, scope: Scope) -> list[Candidate]:
+        query = self._table.query().nearest_to(vector).distance_type("cosine").where(_where(scope)).limit(k)
+        found = await query.select([*PASSAGE_COLUMNS, "vector", "_distance"]).to_arrow()
+        return _candidates(found, [1.0 - distance for distance in found["_distance"].to_pylist()])
+
+    async def lexical(self, text: str, *, k: int, scope: Scope) -> list[Candidate]:
+        query = self._table.query().nearest_to_text(MatchQuery(text, "search")).where(_where(scope)).limit(k)
+        found = await query.select([*PASSAGE_COLUMNS, "vector", "_score"]).to_arrow()
+        return _candidates(found, found["_score"].to_pylist())
+
+    async def vectors(self, keys: Iterable[str]) -> dict[str, Vectors]:
+        found: dict[str, Vectors] = {}
+        if await self.count() == 0:
+            return found
+        for chunk in _chunks(list(keys)):
+            rows = await self._table.query().where(_one_of("key", chunk)).select(["key", "vector"]).to_arrow()
+            found.update(zip(rows["key"].to_pylist(), _matrix(rows), strict=True))
+        return found
+
+    async def passages(self, document_id: str) -> list[Passage]:
+        query = self._table.query().where(_one_of("document_id", [document_id])).select(PASSAGE_COLUMNS)
+        found = [Passage(**row) for row in (await query.to_arrow()).to_pylist()]
+        return sorted(found, key=lambda passage: passage.ordinal)
+
+    async def count(self) -> int:
+        return int(await self._table.count_rows())
+
+    async def optimize(self) -> None:
+        stats = await self._table.stats()
+        indexes = {index.name: index for index in await self._table.list_indices()}
+        unindexed = max((index.num_unindexed_rows or 0 for index in indexes.values()), default=0)
+        if stats["fragment_stats"]["num_small_fragments"] > SMALL_WRITES or unindexed > UNINDEXED_ROWS:
+            await self._table.optimize(cleanup_older_than=KEEP_OLD_VERSIONS)
+        await self._index_vectors([name for name in indexes if name.startswith(VECTOR_INDEX)])
+
+    async def _index_vectors(self, existing: Sequence[str]) -> None:
+        """Approximate index once the size calls for it, trained anew each time the table has grown fourfold."""
+        wanted = round((await self.count()) ** 0.5)
+        trained = max((int(name.removeprefix(VECTOR_INDEX)) for name in existing), default=0)
+        if wanted**2 < APPROXIMATE_FROM or wanted < 2 * trained:
+            return
+        config = IvfFlat(distance_type="cosine", num_partitions=wanted)
+        for name in existing:
+            await self._table.drop_index(name)
+        await self._table.create_index("vector", config=config, name=f"{VECTOR_INDEX}{wanted}")
+
+    async def _holds(self, document_ids: Sequence[str]) -> bool:
+        for chunk in _chunks(document_ids):
+            query = self._table.query().where(_one_of("document_id", chunk)).select(["id"]).limit(1)
+            if (await query.to_arrow()).num_rows:
+                return True
+        return False
+
+    @staticmethod
+    def _dimension(schema: pa.Schema) -> int:
+        return int(schema.field("vector").type.list_size)
+
+
+def _schema(dimension: int) -> pa.Schema:
+    text, number, texts = pa.string(), pa.int64(), pa.list_(pa.string())
+    columns = {
+        "id": text,
+        "document_id": text,
+        "source": text,
+        "ordinal": number,
+        "start": number,
+        "end": number,
+        "text": text,
+        "heading": text,
+        "page": number,
+        "search": text,
+        "key": text,
+        "groups": texts,
+        "tags": texts,
+        "vector": pa.list_(pa.float32(), dimension),
+    }
+    return pa.schema(list(columns.items()))
+
+
+def _full_text(language: str) -> FTS:
+    return FTS(
+        language=language.capitalize(), stem=True, remove_stop_words=True, ascii_folding=True, with_position=False
+    )
+
+
+def _rows(entries: Sequence[IndexEntry], dimension: int) -> pa.Table:
+    passages = [entry.passage for entry in entries]
+    columns: dict[str, Any] = {name: [getattr(p, name) for p in passages] for name in PASSAGE_COLUMNS}
+    columns["search"] = [f"{entry.context}\n{entry.passage.text}" for entry in entries]
+    columns["key"] = [entry.key for entry in entries]
+    columns["groups"] = [list(entry.groups) for entry in entries]
+    columns["tags"] = [[_tag(key, value) for key, value in entry.metadata.items()] for entry in entries]
+    flat = np.concatenate([entry.vector for entry in entries]).astype(np.float32, copy=False)
+    columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(flat), dimension)
+    return pa.table(columns, schema=_schema(dimension))
+
+
+def _candidates(found: pa.Table, scores: Sequence[float]) -> list[Candidate]:
+    rows = found.select(PASSAGE_COLUMNS).to_pylist()
+    matrix = _matrix(found)
+    return [
+        Candidate(Passage(**row), float(score), vector)
+        for row, score, vector in zip(rows, scores, matrix, strict=True)
+    ]
+
+
+def _matrix(found: pa.Table) -> Vectors:
+    column = found["vector"].combine_chunks()
+    flat: Vectors = column.flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(found.num_rows, column.type.list_size)
+
+
+def _where(scope: Scope) -> str:
+    clauses = [f"array_has_any(groups, {_list(['*', *scope.groups])})"]
+    for key, value in scope.filters.items():
+        values = [value] if isinstance(value, str) else list(value)
+        clauses.append(f"array_has_any(tags, {_list([_tag(key, v) for v in values])})")
+    return " AND ".join(clauses)
+
+
+def _tag(key: str, value: str) -> str:
+    return f"{key}={value}"
+
+
+def _list(values: Sequence[str]) -> str:
+    return "[" + ", ".join(map(_quoted, values)) + "]"
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _one_of(column: str, values: Sequence[str]) -> str:
+    return f"{column} IN ({', '.join(map(_quoted, values))})"
+
+
+def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:
+    for start in range(0, len(values), IN_CHUNK):
+        yield values[start : start + IN_CHUNK]

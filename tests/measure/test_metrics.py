@@ -1,0 +1,251 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from groundtune.measure.metrics import (
+    contains,
+    covers,
+    exact_match,
+    fold,
+    holds,
+    normalise,
+    score_answer,
+    token_f1,
+)
+from groundtune.types import Answer, Citation, Evidence, Example, Hit, Passage
+
+QUOTE = "You may return it within 30 days of delivery"
+PASSAGE = Passage("p1", "d1", "returns.md", 0, 0, 60, f"Refunds. {QUOTE}. Then it is too late.")
+EXAMPLE = Example("q1", "How long?", "30 days", (Evidence("returns.md", QUOTE),))
+CITED = Citation(1, "The window is 30 days [1].", "exact", "p1", "d1", "returns.md", quote=QUOTE, start=9, end=53)
+ANSWER = Answer("The window is 30 days [1].", "answered", citations=(CITED,), hits=(Hit(PASSAGE, 1.0),))
+ABSTAINED = Answer("Not in your documents.", "abstained")
+
+
+# What evaluate-v2.0.py of SQuAD makes of these, worked out from its rules: (text, normalised).
+NORMALISED = [
+    ("The  Quick, brown fox!", "quick brown fox"),
+    ("A man, an apple & the sea", "man apple sea"),
+    ("theatre another banana", "theatre another banana"),
+    ("U.S.A.", "usa"),
+    ("state-of-the-art", "stateoftheart"),
+    ("1,000.50", "100050"),
+    ("\tline\nbreak\u00a0nbsp ", "line break nbsp"),
+    ("ÉCOLE Supérieure", "école supérieure"),
+    ("“the” quote", "“ ” quote"),  # only ASCII punctuation goes, and then the article
+    ("İstanbul", "i̇stanbul"),
+    ("Straße", "straße"),  # lower case, not case folding
+    ("東京、日本。", "東京、日本。"),
+    ("it’s", "it’s"),
+    ("a", ""),
+    ("!?", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), NORMALISED)
+def test_normalisation_is_that_of_squad(text: str, expected: str) -> None:
+    assert normalise(text) == expected
+
+
+@given(st.text())
+def test_normalising_gives_single_spaces_and_no_ascii_punctuation(text: str) -> None:
+    done = normalise(text)
+    assert done == " ".join(done.split())
+    assert not set(done) & set("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
+
+
+# (answer, gold, exact, F1) as evaluate-v2.0.py scores them.
+SCORED = [
+    ("30 days", "30 days", 1.0, 1.0),
+    ("The 30 days.", "30 days", 1.0, 1.0),
+    ("within 30 days", "30 days", 0.0, 0.8),
+    ("30 30 days", "30 days", 0.0, 0.8),
+    ("days 30", "30 days", 0.0, 1.0),
+    ("60 days", "30 days", 0.0, 0.5),
+    ("never", "30 days", 0.0, 0.0),
+    ("", "30 days", 0.0, 0.0),
+    ("", "", 1.0, 1.0),
+    ("the", "a", 1.0, 1.0),
+    ("Café au lait", "café AU LAIT!", 1.0, 1.0),
+    ("Beyoncé", "Beyonce", 0.0, 0.0),
+]
+
+
+@pytest.mark.parametrize(("answer", "gold", "exact", "f1"), SCORED)
+def test_scores_are_those_of_squad(answer: str, gold: str, exact: float, f1: float) -> None:
+    assert exact_match(answer, gold) == exact
+    assert token_f1(answer, gold) == pytest.approx(f1)
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_f1_is_symmetric_and_1_for_itself(first: str, second: str) -> None:
+    assert token_f1(first, second) == pytest.approx(token_f1(second, first))
+    assert 0 <= token_f1(first, second) <= 1
+    assert token_f1(first, first) == 1.0
+
+
+def test_the_best_of_several_gold_answers_counts() -> None:
+    assert exact_match("thirty days", ["30 days", "Thirty days"]) == 1.0
+    assert token_f1("thirty days", ["30 days", "a month"]) == 0.5
+    assert contains("it takes a month", ["30 days", "a month"]) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "inside"),
+    [
+        ("It is 3.", "3", True),
+        ("It is 30.", "3", False),
+        ("It is 3.5 kg", "3", False),
+        ("It is 1.5", "15", False),
+        ("They won 3-0", "30", False),
+        ("They won 3–0", "3-0", True),
+        ("It costs $1,000 now", "1000", True),
+        ("at 10:30, sharp", "10:30", True),
+        ("The refund of the order", "refund of order", True),
+        ("Vitamin C", "vitamin A", False),
+        ("Take vitamin A daily", "vitamin A", True),
+        ("Send an e-mail", "email", True),
+        ("COVID19 rules", "covid-19", True),
+        ("In the U.S. only", "US", True),
+        ("it doesn’t apply", "doesn't apply", True),
+        ("days 30", "30 days", False),
+        ("carpet", "car", False),
+        ("大阪と東京です", "東京", True),
+        ("Beyoncé sang", "Beyonce\u0301", True),  # composed and decomposed
+        ("It is 40 %", "%", True),
+        ("anything", "", False),
+    ],
+)
+def test_contains_takes_whole_words_in_order(answer: str, gold: str, inside: bool) -> None:
+    assert contains(answer, gold) == inside
+
+
+@given(st.lists(st.sampled_from(["alpha", "beta", "gamma", "12", "3.5"]), min_size=1, max_size=6), st.data())
+def test_every_run_of_words_is_contained(tokens: list[str], data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(tokens) - 1))
+    end = data.draw(st.integers(start + 1, len(tokens)))
+    assert contains(" ".join(tokens), " ".join(tokens[start:end])) == 1.0
+
+
+def test_quotes_are_compared_without_space_case_and_typography() -> None:
+    assert holds("“It’s”  1–2\u00a0DAYS", '"it\'s" 1-2 days')
+    assert holds("the ﬁle", "file")
+    assert not holds("130 days", "30 days")
+    assert not holds("on page 46.5", "46")
+    assert holds("on page 46.", "46")
+    assert not holds("anything", " ")
+    assert fold("A\u00ad\u2014B") == "a-b"
+
+
+def test_half_of_a_quote_in_one_run_covers_it() -> None:
+    assert covers("may return it within 30", QUOTE)  # 5 of 9
+    assert not covers("return it within 30", QUOTE)  # 4 of 9
+    assert not covers("you delivery of days may within return it 30", QUOTE)
+    assert not covers("many days", "30 days")  # short quotes are not halved
+    assert not covers("text", "")
+
+
+def test_a_right_answer_with_a_right_citation() -> None:
+    assert score_answer(ANSWER, EXAMPLE) == {
+        "abstention": 1.0,
+        "exact": 0.0,
+        "f1": pytest.approx(2 / 3),  # `window is 30 days`: the marker is not counted
+        "contains": 1.0,
+        "correct": 1.0,
+        "citation_precision": 1.0,
+        "citation_recall": 1.0,
+        "supported": 1.0,
+    }
+
+
+def test_abstaining_on_an_answerable_question_is_wrong() -> None:
+    assert score_answer(ABSTAINED, EXAMPLE) == dict.fromkeys(("abstention", "exact", "f1", "contains", "correct"), 0.0)
+    parrot = replace(ABSTAINED, text="30 days")
+    assert score_answer(parrot, EXAMPLE)["correct"] == 0.0
+
+
+def test_on_a_question_without_an_answer_only_abstaining_is_right() -> None:
+    unanswerable = replace(EXAMPLE, output=None, evidence=())
+    assert score_answer(ABSTAINED, unanswerable) == {"abstention": 1.0, "correct": 1.0}
+    assert score_answer(ANSWER, unanswerable) == {"abstention": 0.0, "correct": 0.0, "supported": 1.0}
+
+
+@pytest.mark.parametrize("text", ["30 days[1]", "30 days [1].", "30 days [1, 2]"])
+def test_the_markers_of_the_citations_are_no_part_of_the_answer(text: str) -> None:
+    answer = replace(ANSWER, text=text, citations=(CITED, replace(CITED, marker=2)))
+    assert score_answer(answer, EXAMPLE)["exact"] == 1.0
+    assert score_answer(replace(answer, citations=()), EXAMPLE)["exact"] == 0.0
+
+
+def test_a_wrong_number_is_not_correct_even_where_squad_takes_it_for_exact() -> None:
+    scores = score_answer(Answer("1.5", "answered"), Example("q", "?", "15"))
+    assert (scores["exact"], scores["correct"]) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "precision"),
+    [
+        ({}, 1.0),
+        ({"source": "other.md"}, 0.0),
+        ({"source": None, "passage_id": None, "quote": "", "support": "missing"}, 0.0),
+        ({"quote": "YOU MAY  RETURN IT"}, 1.0),  # overlaps
+        ({"quote": "Then it is too late", "sentence": "No."}, 1.0),  # the passage holds the quote
+        ({"quote": "Then it is too late", "sentence": "No.", "passage_id": "p2"}, 0.0),
+        ({"quote": "", "sentence": "Return it within 30 days.", "passage_id": "p2"}, 1.0),
+    ],
+)
+def test_a_citation_is_right_when_it_leads_to_the_evidence(change: dict[str, Any], precision: float) -> None:
+    answer = replace(ANSWER, citations=(replace(CITED, **change),))
+    scores = score_answer(answer, EXAMPLE)
+    assert scores["citation_precision"] == scores["citation_recall"] == precision
+
+
+def test_precision_and_recall_differ() -> None:
+    twice = replace(ANSWER, citations=(CITED, replace(CITED, source="other.md")))
+    assert score_answer(twice, EXAMPLE)["citation_precision"] == 0.5
+    more = replace(EXAMPLE, evidence=(*EXAMPLE.evidence, Evidence("other.md", "something else entirely")))
+    assert score_answer(ANSWER, more)["citation_recall"] == 0.5
+
+
+def test_an_answer_without_citations_has_recall_0_and_no_precision() -> None:
+    scores = score_answer(replace(ANSWER, citations=()), EXAMPLE)
+    assert scores["citation_recall"] == 0.0
+    assert "citation_precision" not in scores
+    assert "supported" not in scores
+
+
+def test_supported_is_counted_by_sentence() -> None:
+    lost = replace(CITED, support="missing")
+    other = replace(CITED, sentence="Also free [2].", marker=2, support="missing")
+    assert score_answer(replace(ANSWER, citations=(CITED, lost, other)), EXAMPLE)["supported"] == 0.5
+
+
+def test_a_label_is_right_or_wrong() -> None:
+    example = Example("q", "Where is my card?", "card")
+    right = Answer("Card", "answered", output="Card")
+    wrong = Answer("card delayed", "answered", output="card delayed")
+    assert score_answer(right, example) == {"abstention": 1.0, "exact": 1.0, "correct": 1.0}
+    assert score_answer(wrong, example) == {"abstention": 1.0, "exact": 0.0, "correct": 0.0}
+
+
+def test_an_object_is_scored_by_field() -> None:
+    gold = {"name": "ACME", "total": 30, "tags": ["a", "b"], "lines": [{"x": 1, "y": 2}], "note": None}
+    example = Example("q", "?", gold)
+
+    def scores(output: Any) -> dict[str, float]:
+        return score_answer(Answer("", "answered", output=output), example)
+
+    same = {"total": 30.0, "name": "Acme", "tags": ["b", "a"], "lines": [{"y": 2, "x": 1}]}
+    assert scores(same) == {"abstention": 1.0, "exact": 1.0, "f1": 1.0, "correct": 1.0}
+    assert scores({**same, "total": 31})["f1"] == pytest.approx(5 / 6)
+    assert scores({**same, "total": 31})["correct"] == 0.0
+    assert scores({})["f1"] == scores(None)["f1"] == scores("text")["f1"] == 0.0
+    assert scores({**same, "total": True})["exact"] == 0.0
+
+
+@given(st.sampled_from([ANSWER, ABSTAINED]), st.sampled_from([EXAMPLE, replace(EXAMPLE, output=None)]))
+def test_every_score_lies_between_0_and_1(answer: Answer, example: Example) -> None:
+    assert all(0 <= value <= 1 for value in score_answer(answer, example).values())
