@@ -22,12 +22,21 @@ from groundtune.types import (
 class Embedder(Protocol):
     """Text to unit vectors."""
 
-    name: str
-    digest: str
-    """Changes when the same text would get another vector."""
-    dimension: int
-    max_tokens: int
-    """Longest text that is embedded whole, in tokens, special tokens included."""
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def digest(self) -> str:
+        """Changes when the same text would get another vector."""
+        ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest text that is embedded whole, in tokens, special tokens included."""
+        ...
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, special tokens included."""
@@ -70,6 +79,10 @@ class Store(Protocol):
         """All passages of a document in reading order."""
         ...
 
+    async def scan(self, scope: Scope) -> list[Passage]:
+        """All passages in scope, by source and reading order."""
+        ...
+
     async def count(self) -> int:
         """Number of passages."""
         ...
@@ -83,7 +96,8 @@ class Store(Protocol):
 class Reranker(Protocol):
     """A slower, better judge of the candidates that retrieval found."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     async def score(self, question: str, passages: Sequence[Passage]) -> list[float]:
         """Relevance of each passage, higher is better, comparable within one question."""
@@ -112,7 +126,8 @@ class Gatherer(Protocol):
 class Generator(Protocol):
     """Prompt to text."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     async def generate(self, prompt: Prompt) -> Generation:
         """Raises ProviderError when a remote model fails."""
@@ -132,7 +147,8 @@ class StreamingGenerator(Generator, Protocol):
 class Approach(Protocol):
     """The one interface that comparing, routing, serving and falling back share."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     async def answer(self, question: Question) -> Answer:
         """An answer or an abstention; raises only what is in `errors`."""

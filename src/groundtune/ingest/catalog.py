@@ -3,10 +3,11 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from groundtune.errors import MissingError
 from groundtune.types import Document
 
 FileStatus = Literal["indexed", "skipped", "failed"]
@@ -45,7 +46,10 @@ class FileRow:
 class Catalog:
     """Open for reading and, by the one writer, for writing. Not shared between threads without a lock of its own."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        if read_only:
+            self._db = _open_to_read(path)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, check_same_thread=False, timeout=30)
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -59,7 +63,10 @@ class Catalog:
         rows = self._db.execute(
             "SELECT source, status, reason, documents, passages, digest, signature, groups FROM files"
         )
-        return {row[0]: FileRow(*row[:7], groups=tuple(json.loads(row[7]))) for row in rows}
+        return {
+            source: FileRow(source, status, reason, documents, passages, digest, signature, tuple(json.loads(groups)))
+            for source, status, reason, documents, passages, digest, signature, groups in rows
+        }
 
     def document(self, source: str) -> Document | None:
         """The document with this source; None when it is not in the index."""
@@ -120,13 +127,29 @@ class Catalog:
 
     def _documents(self, where: str, *values: str) -> Iterator[Document]:
         for row in self._db.execute(f"SELECT {_DOCUMENT} FROM documents WHERE {where}", values):
-            document = Document(*row[:5], digest=row[6])
-            yield replace(
-                document,
+            yield Document(
+                id=row[0],
+                source=row[1],
+                text=row[2],
+                title=row[3],
+                media_type=row[4],
                 pages=tuple(json.loads(row[5])),
+                digest=row[6],
                 groups=tuple(json.loads(row[7])),
                 metadata=json.loads(row[8]),
             )
+
+
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write; works in a folder that may not be written to."""
+    for mode in ("mode=ro", "immutable=1"):
+        db = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, check_same_thread=False, timeout=30)
+        try:
+            db.execute("SELECT 1 FROM files LIMIT 1")
+            return db
+        except sqlite3.OperationalError:
+            db.close()
+    raise MissingError(f"the catalog {path} cannot be read", hint="groundtune ingest --rebuild")
 
 
 def _document_row(file: str, document: Document) -> tuple[str | None, ...]:

@@ -6,6 +6,7 @@ import pickle
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +18,9 @@ from groundtune.ingest.worker import LENGTH, unpack
 _LARGE = 1 << 18
 """Bytes from which a reply is unpacked in a thread, so that the event loop stays free."""
 _BUFFER = 1 << 22
-_BATCH = 64
+_GRACE = 5.0
+"""Seconds that a process which has closed its output may take to end, so that its own exit code is seen."""
+_BATCH = 16
 """Files a worker is given at once: enough to hide the round trip, few enough to share the work evenly."""
 
 
@@ -118,10 +121,8 @@ class _Worker:
         process = await self._started()
         assert process.stdin is not None
         process.stdin.write(LENGTH.pack(len(frame)) + frame)
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):  # it died; `receive` says so
             await process.stdin.drain()
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it died; `receive` says so
 
     async def receive(self) -> Any:
         """The next reply; None when the process has ended."""
@@ -139,12 +140,14 @@ class _Worker:
         process, self._process = self._process, None
         if process is None:
             return None
-        if process.returncode is None and process.stdout is not None and not process.stdout.at_eof():
-            try:
+        dying = process.stdout is not None and process.stdout.at_eof()
+        try:
+            async with asyncio.timeout(_GRACE if dying else 0):
+                code = await process.wait()
+        except TimeoutError:
+            with suppress(ProcessLookupError):
                 process.kill()
-            except ProcessLookupError:
-                pass
-        code = await process.wait()
+            code = await process.wait()
         transport = getattr(process, "_transport", None)
         if transport is not None:
             transport.close()

@@ -7,18 +7,14 @@ falls inside a sentence only when the sentence alone is too long.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from sentencex import get_sentence_boundaries
-
 from groundtune.errors import GroundtuneError
 from groundtune.ingest.parsed import Parsed
+from groundtune.text import sentences, stripped
 from groundtune.types import Document, Passage
 
 SPLITTER_VERSION = "1"
 CONTEXT_SHARE = 3
 """Title and heading path may take at most one third of the embedder's limit."""
-SENTENCE_WINDOW = 20_000
-"""Characters that are searched for sentences at a time."""
-
 CountTokens = Callable[[Sequence[str]], list[int]]
 
 
@@ -45,7 +41,13 @@ class Splitter:
     """Cuts documents for one embedder: `count_tokens` and `limit` are its own."""
 
     def __init__(
-        self, *, count_tokens: CountTokens, limit: int, max_tokens: int = 220, min_tokens: int = 60, language: str = "en"
+        self,
+        *,
+        count_tokens: CountTokens,
+        limit: int,
+        max_tokens: int = 220,
+        min_tokens: int = 60,
+        language: str = "english",
     ) -> None:
         self._count = count_tokens
         self._limit = limit
@@ -88,9 +90,7 @@ class Splitter:
                     hint="this is a defect of groundtune's splitter; please report it with the document",
                 )
 
-    def _contexts(
-        self, title: str | None, headings: set[tuple[str, ...]]
-    ) -> dict[tuple[str, ...], tuple[str, int]]:
+    def _contexts(self, title: str | None, headings: set[tuple[str, ...]]) -> dict[tuple[str, ...], tuple[str, int]]:
         """Text and token count that stand before the passages under each heading path."""
         paths = list(headings)
         texts = [_context(title, path) for path in paths]
@@ -107,9 +107,7 @@ class Splitter:
     def _budget(self, context_tokens: int) -> int:
         return max(1, min(self._max_tokens, self._limit - context_tokens))
 
-    def _pieces(
-        self, text: str, parsed: Parsed, contexts: dict[tuple[str, ...], tuple[str, int]]
-    ) -> Iterator[Piece]:
+    def _pieces(self, text: str, parsed: Parsed, contexts: dict[tuple[str, ...], tuple[str, int]]) -> Iterator[Piece]:
         counts = self._count_spans(text, [(block.start, block.end) for block in parsed.blocks])
         for block, tokens in zip(parsed.blocks, counts, strict=True):
             piece = Piece(block.start, block.end, tokens, block.heading, block.page)
@@ -123,7 +121,7 @@ class Splitter:
 
     def _cut(self, text: str, start: int, end: int, budget: int) -> Iterator[tuple[int, int, int]]:
         """Sentences packed up to the budget; a sentence over it is cut at words, a word over it anywhere."""
-        spans = list(self._sentences(text, start, end))
+        spans = [(start + a, start + b) for a, b in sentences(text[start:end], language=self._language)]
         counts = self._count_spans(text, spans)
         atoms: list[tuple[int, int, int]] = []
         for (left, right), tokens in zip(spans, counts, strict=True):
@@ -139,14 +137,6 @@ class Splitter:
         if current:
             yield current
 
-    def _sentences(self, text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-        for window in range(start, end, SENTENCE_WINDOW):
-            part = text[window : min(end, window + SENTENCE_WINDOW)]
-            for sentence in get_sentence_boundaries(self._language, part):
-                span = _stripped(text, window + sentence["start_index"], window + sentence["end_index"])
-                if span:
-                    yield span
-
     def _halve(self, text: str, start: int, end: int, budget: int) -> Iterator[tuple[int, int, int]]:
         """Cut in the middle, at a space when there is one near, until each half fits."""
         tokens = self._count_spans(text, [(start, end)])[0]
@@ -157,12 +147,10 @@ class Splitter:
         space = text.rfind(" ", start + (end - start) // 4, middle)
         middle = space if space > start else middle
         for left, right in ((start, middle), (middle, end)):
-            if span := _stripped(text, left, right):
+            if span := stripped(text, left, right):
                 yield from self._halve(text, *span, budget)
 
-    def _join(
-        self, pieces: Iterator[Piece], contexts: dict[tuple[str, ...], tuple[str, int]]
-    ) -> Iterator[Piece]:
+    def _join(self, pieces: Iterator[Piece], contexts: dict[tuple[str, ...], tuple[str, int]]) -> Iterator[Piece]:
         current: Piece | None = None
         for piece in pieces:
             if current and self._belong(current, piece, contexts):
@@ -191,14 +179,6 @@ def embedded_text(split: Split) -> str:
 def _context(title: str | None, heading: tuple[str, ...]) -> str:
     parts = [title, *heading] if title and title not in heading else list(heading)
     return " > ".join(part for part in parts if part)
-
-
-def _stripped(text: str, start: int, end: int) -> tuple[int, int] | None:
-    while start < end and text[start].isspace():
-        start += 1
-    while end > start and text[end - 1].isspace():
-        end -= 1
-    return (start, end) if start < end else None
 
 
 def _page_at(pages: Sequence[int], offset: int) -> int | None:

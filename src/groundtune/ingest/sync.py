@@ -8,14 +8,14 @@ import asyncio
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
 from groundtune.errors import ParseError
 from groundtune.ingest.catalog import Catalog, FileRow
-from groundtune.ingest.loaders import media_type
+from groundtune.ingest.loaders import MEDIA_TYPES
 from groundtune.ingest.parsed import Parsed
 from groundtune.ingest.split import Split, Splitter, embedded_text
 from groundtune.protocols import Embedder, Store
@@ -36,6 +36,18 @@ class Loads(Protocol):
     """What reads files: the sandbox, or a plain function in tests."""
 
     async def load_many(self, paths: Sequence[Path]) -> list[list[Parsed] | ParseError]: ...
+
+
+class Files(Protocol):
+    """A walk over the files of a project; the two lists are full once it has ended."""
+
+    @property
+    def unreadable(self) -> Sequence[tuple[Path, str]]: ...
+
+    @property
+    def skipped(self) -> Sequence[tuple[Path, str]]: ...
+
+    def __iter__(self) -> Iterator[Path]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +91,9 @@ class _Found:
     groups: tuple[str, ...]
     digest: str | None = None
     reason: str | None = None
+    """Why it cannot be read; decided before any parser sees it."""
+    failed: bool = False
+    """Whether that reason is a failure rather than a choice."""
 
 
 @dataclass(slots=True)
@@ -122,41 +137,47 @@ class Sync:
         self._done = 0
         self._total = 0
 
-    async def run(self, paths: Iterable[Path], *, unreadable: Iterable[tuple[Path, str]] = ()) -> SyncReport:
-        """Index `paths`; whatever the catalog knows beyond them is removed. `unreadable`: folders with the reason."""
+    async def run(self, files: Files) -> SyncReport:
+        """Index `files`; whatever the catalog knows beyond them is removed."""
         started = time.perf_counter()
         known = self._catalog.files()
-        refused = [self._refused(path, reason) for path, reason in unreadable]
-        plan = await asyncio.to_thread(self._plan, paths, known, [row.source for row in refused])
-        self._catalog.touch([*plan.touched, *refused])
+        plan = await asyncio.to_thread(self._plan, files, known)
+        self._catalog.touch(plan.touched)
         self._total = len(plan.renamed) + len(plan.pending)
-        changed = {found.source: "changed" if found.source in known else "added" for found in plan.pending}
-        renamed = {found.source for found in plan.renamed}
         await self._process(plan.renamed)
         await self._remove(plan.removed)
         await self._process(plan.pending)
         await self._store.optimize()
-        reports = [FileReport(known[source], "removed") for source in plan.removed]
-        for source, row in self._catalog.files().items():
-            change: Change = "renamed" if source in renamed else changed.get(source, "unchanged")  # type: ignore[assignment]
-            reports.append(FileReport(row, change))
         return SyncReport(
-            files=tuple(sorted(reports, key=lambda report: report.row.source)),
+            files=self._ledger(known, plan),
             documents=self._catalog.count(),
             passages=await self._store.count(),
             embedded=self._embedded,
             seconds=time.perf_counter() - started,
         )
 
+    def _ledger(self, known: dict[str, FileRow], plan: _Plan) -> tuple[FileReport, ...]:
+        changes: dict[str, Change] = {found.source: "renamed" for found in plan.renamed}
+        changes |= {found.source: "changed" if found.source in known else "added" for found in plan.pending}
+        rows = self._catalog.files()
+        reports = [FileReport(row, changes.get(source, "unchanged")) for source, row in rows.items()]
+        reports += [FileReport(known[source], "removed") for source in plan.removed]
+        return tuple(sorted(reports, key=lambda report: report.row.source))
+
     # -- scan ----------------------------------------------------------------------------------------------------
 
-    def _plan(self, paths: Iterable[Path], known: dict[str, FileRow], refused: Sequence[str]) -> _Plan:
+    def _plan(self, files: Files, known: dict[str, FileRow]) -> _Plan:
         plan = _Plan()
-        seen: set[str] = set(refused)
-        for path in paths:
+        seen: set[str] = set()
+        for path in files:
             found = self._look(path)
             seen.add(found.source)
             self._place(found, known.get(found.source), plan)
+        for reasons, status in ((files.unreadable, "failed"), (files.skipped, "skipped")):
+            for path, reason in reasons:
+                found = _Found(path, source_of(path, self._root), 0, "", (), reason=reason, failed=status == "failed")
+                seen.add(found.source)
+                plan.pending.append(found)
         plan.removed = [source for source in known if source not in seen]
         gone = {known[source].digest for source in plan.removed if known[source].status == "indexed"}
         plan.renamed = [found for found in plan.pending if found.digest in gone and found.reason is None]
@@ -173,7 +194,7 @@ class Sync:
             try:
                 found.digest = digest_file(found.path)
             except OSError as error:
-                found.reason = _os_reason(error)
+                found.reason, found.failed = _os_reason(error), True
         if row and same_place and found.digest and row.digest == found.digest:
             plan.touched.append(replace(row, signature=found.signature))
             return
@@ -185,17 +206,16 @@ class Sync:
         try:
             info = path.stat()
         except OSError as error:
-            return _Found(path, source, 0, "", groups, reason=_os_reason(error))
+            return _Found(path, source, 0, "", groups, reason=_os_reason(error), failed=True)
         found = _Found(path, source, info.st_size, _signature(info), groups)
         if not stat.S_ISREG(info.st_mode):
             found.reason = "not a regular file"
         elif info.st_size > self._max_bytes:
             limit = self._max_bytes // 1_000_000
-            found.reason = f"{info.st_size // 1_000_000} MB is over documents.max_mb = {limit}; raise it to index the file"
+            found.reason = (
+                f"{info.st_size // 1_000_000} MB is over documents.max_mb = {limit}; raise it to index the file"
+            )
         return found
-
-    def _refused(self, path: Path, reason: str) -> FileRow:
-        return FileRow(source_of(path, self._root), "failed", reason)
 
     # -- work ----------------------------------------------------------------------------------------------------
 
@@ -215,7 +235,7 @@ class Sync:
     async def _load(self, batch: Sequence[_Found]) -> list[list[Parsed] | ParseError]:
         readable = [found for found in batch if found.reason is None]
         loaded = iter(await self._loads.load_many([found.path for found in readable]))
-        return [ParseError(found.reason, skip=True) if found.reason else next(loaded) for found in batch]
+        return [ParseError(found.reason, skip=not found.failed) if found.reason else next(loaded) for found in batch]
 
     async def _index(self, batch: Sequence[_Found], loaded: Sequence[list[Parsed] | ParseError]) -> None:
         records: list[tuple[FileRow, list[Document]]] = []
@@ -307,7 +327,7 @@ def _documents(found: _Found, parsed: Sequence[Parsed]) -> list[Document]:
                 source=source,
                 text=part.text,
                 title=part.title,
-                media_type=media_type(found.path),
+                media_type=MEDIA_TYPES.get(found.path.suffix.lower(), "application/octet-stream"),
                 pages=part.pages,
                 digest=digest_text(f"{content}{found.groups}"),
                 groups=found.groups,
@@ -318,9 +338,7 @@ def _documents(found: _Found, parsed: Sequence[Parsed]) -> list[Document]:
 
 
 def _indexed(found: _Found, documents: int, passages: int) -> FileRow:
-    return FileRow(
-        found.source, "indexed", None, documents, passages, found.digest, found.signature, found.groups
-    )
+    return FileRow(found.source, "indexed", None, documents, passages, found.digest, found.signature, found.groups)
 
 
 def _batches(files: Sequence[_Found]) -> Iterator[list[_Found]]:
@@ -347,5 +365,3 @@ def _os_reason(error: OSError) -> str:
     if isinstance(error, PermissionError):
         return "no permission to read it"
     return (error.strerror or type(error).__name__).lower()
-
-

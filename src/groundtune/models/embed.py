@@ -87,9 +87,7 @@ class SentenceTransformerEmbedder:
         return await asyncio.to_thread(self._encode, self._model.encode_query, texts)
 
     def _encode(self, encode: Callable[..., Any], texts: Sequence[str]) -> Vectors:
-        vectors = encode(
-            list(texts), batch_size=self._batch_size, normalize_embeddings=True, show_progress_bar=False
-        )
+        vectors = encode(list(texts), batch_size=self._batch_size, normalize_embeddings=True, show_progress_bar=False)
         return np.asarray(vectors, dtype=np.float32).reshape(len(texts), self.dimension)
 
     def _longest_prompt(self) -> int:

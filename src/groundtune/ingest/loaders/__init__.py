@@ -77,7 +77,7 @@ def load(path: Path) -> list[Parsed]:
     except RecursionError as error:
         raise ParseError("is nested too deeply to be read") from error
     except Exception as error:  # the parsers of five libraries raise anything on a broken file; none may stop ingest
-        raise ParseError(f"is broken: {_first_line(error)}") from error
+        raise ParseError(f"cannot be read ({_first_line(error)}); save it again") from error
     if not any(one.blocks for one in parsed):
         raise ParseError("no text in it", skip=True)
     return parsed

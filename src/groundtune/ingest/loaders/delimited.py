@@ -36,7 +36,9 @@ def _delimiter(text: str, default: str) -> str:
         sample = sample[: sample.rfind("\n") + 1] or sample
     best, score = default, 0.0
     for delimiter in dict.fromkeys(default + _DELIMITERS):
-        widths = [len(row) for row, _ in zip(csv.reader(io.StringIO(sample), delimiter=delimiter), range(50), strict=False)]
+        widths = [
+            len(row) for row, _ in zip(csv.reader(io.StringIO(sample), delimiter=delimiter), range(50), strict=False)
+        ]
         widths = [width for width in widths if width]
         if not widths or widths[0] < 2:
             continue

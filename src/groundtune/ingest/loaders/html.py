@@ -13,13 +13,13 @@ from groundtune.ingest.loaders.text import decode
 from groundtune.ingest.parsed import Parsed, TextBuilder, one_line
 
 _DROPPED = frozenset(
-    "script style nav footer aside noscript template svg iframe object embed canvas audio video head title button "
-    "select input textarea datalist map annotation dialog".split()
+    """script style nav footer aside noscript template svg iframe object embed canvas audio video head title button
+    select input textarea datalist map annotation dialog""".split()
 )
 _BLOCKS = frozenset(
-    "address article blockquote body center dd details dialog div dl dt fieldset figcaption figure form h1 h2 h3 h4 h5 "
-    "h6 header hgroup hr html legend li main menu ol optgroup option p pre search section summary table tbody tfoot "
-    "thead tr td th caption ul".split()
+    """address article blockquote body center dd details dialog div dl dt fieldset figcaption figure form h1 h2 h3 h4 h5
+    h6 header hgroup hr html legend li main menu ol optgroup option p pre search section summary table tbody tfoot
+    thead tr td th caption ul""".split()
 )
 _SPACES = re.compile(r"\s+")
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
@@ -181,7 +181,9 @@ def _is_whole(node: LexborNode) -> bool:
         return True
     if node.tag != "table" or node.attributes.get("role") in ("presentation", "none"):
         return False
-    return not node.css_first("tr table, tr h1, tr h2, tr h3, tr pre") and bool(node.css_first("td + td, th + td, th + th"))
+    return not node.css_first("tr table, tr h1, tr h2, tr h3, tr pre") and bool(
+        node.css_first("td + td, th + td, th + th")
+    )
 
 
 def _verbatim(node: LexborNode) -> str:

@@ -7,18 +7,24 @@ import ctypes
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pypdfium2
 import pypdfium2.raw as pdfium
 
 from groundtune.errors import ParseError
 from groundtune.ingest.loaders.pdf_frame import without_frame
-from groundtune.ingest.loaders.pdf_layout import Line, Page, Segment, write
+from groundtune.ingest.loaders.pdf_layout import write
+from groundtune.ingest.loaders.pdf_lines import Line, Page, Segment
 from groundtune.ingest.parsed import Parsed, TextBuilder, one_line
 
 _HYPHENS = {0x02: "-", 0xAD: "-", 0xFFFE: "-"}
 _CELL_GAP = 1.1
 """Gap between words, in font sizes, from which they are cells of a row; justified prose stays below."""
+_WORD_GAP = 0.55
+"""Gap from which words are cells if the rows around them have columns there."""
+_Glyph = tuple[int, int, float, float, float, float]
+"""Index, code, left, right, bottom, top, as the page is shown; white space has code 32 and no place."""
 _SURROGATES = range(0xD800, 0xE000)
 _JUNK_TITLE = re.compile(r"^(untitled|microsoft word|powerpoint|document|slide)\b|\.\w{2,5}$", re.IGNORECASE)
 
@@ -61,7 +67,9 @@ def _page(document: pypdfium2.PdfDocument, index: int) -> Page:
     return Page(lines, width, height)
 
 
-def _glyphs(text: pdfium.FPDF_TEXTPAGE, rotation: int, width: float, height: float) -> Iterator[tuple[int, int, float, float, float, float]]:
+def _glyphs(
+    text: Any, rotation: int, width: float, height: float
+) -> Iterator[tuple[int, int, float, float, float, float]]:
     """Index, code, left, right, bottom, top of each glyph as the page is shown; white space has code 32."""
     rect = pdfium.FS_RECTF()
     reference = ctypes.byref(rect)
@@ -84,23 +92,31 @@ def _glyphs(text: pdfium.FPDF_TEXTPAGE, rotation: int, width: float, height: flo
         yield index, code, left, right, bottom, top
 
 
-def _lines(text: pdfium.FPDF_TEXTPAGE, rotation: int, width: float, height: float) -> Iterator[Line]:
-    """Lines in the order of the page's content; a new one where the glyphs leave the line or jump back."""
-    line = _Open()
+def _lines(text: Any, rotation: int, width: float, height: float) -> Iterator[Line]:
+    """Lines in the order of the page's content; a new one where the glyphs leave the line, jump back or change size."""
+    line: _Open | None = None
+    space = False
     for index, code, left, right, bottom, top in _glyphs(text, rotation, width, height):
         if code == 32:
-            line.space = True
+            space = True
             continue
-        if line.started and not line.takes(left, bottom, top):
-            yield from line.close()
-            line = _Open()
-        if not line.started:
-            line.size = _size(text, index)
-        line.add(code, left, right, bottom, top)
-    yield from line.close()
+        if line is not None and not line.takes(left, bottom, top):
+            yield from line.close(text)
+            line = None
+        size = _size(text, index) if line is None or line.gap(left) > _WORD_GAP else line.size
+        if line is not None and abs(size - line.size) > 0.12 * line.size and line.gap(left) > _WORD_GAP:
+            yield from line.close(text)
+            line = None
+        if line is None:
+            line = _Open(index, size, left, bottom, top)
+            space = False
+        line.add(index, code, left, right, space=space)
+        space = False
+    if line is not None:
+        yield from line.close(text)
 
 
-def _size(text: pdfium.FPDF_TEXTPAGE, index: int) -> float:
+def _size(text: Any, index: int) -> float:
     """Font size as shown: the stated one, scaled by the text's matrix."""
     matrix = pdfium.FS_MATRIX()
     size = float(pdfium.FPDFText_GetFontSize(text, index))
@@ -109,49 +125,64 @@ def _size(text: pdfium.FPDF_TEXTPAGE, index: int) -> float:
     return round(size * 2) / 2 or 1.0
 
 
+def _is_bold(text: Any, index: int) -> bool:
+    """By the weight that the font states, else by its name."""
+    if pdfium.FPDFText_GetFontWeight(text, index) >= 600:
+        return True
+    name = ctypes.create_string_buffer(128)
+    flags = ctypes.c_int()
+    size = pdfium.FPDFText_GetFontInfo(text, index, name, 128, ctypes.byref(flags))
+    return bool(size) and b"bold" in name.value.lower()
+
+
 class _Open:
     """A line that is being collected."""
 
-    def __init__(self) -> None:
-        self.size = 0.0
-        self.space = False
-        self.started = False
-        self._segments: list[Segment] = []
+    def __init__(self, index: int, size: float, left: float, bottom: float, top: float) -> None:
+        self.size = size
+        self._first = self._last = index
+        self._bottom, self._top = bottom, top
+        self._left = self._right = left
         self._codes: list[int] = []
-        self._left = self._right = self._bottom = self._top = 0.0
-        self._box = (0.0, 0.0)
+        self._pieces: list[Segment] = []
+        self._cells: list[list[Segment]] = [[]]
 
     def takes(self, left: float, bottom: float, top: float) -> bool:
         shared = min(top, self._top) - max(bottom, self._bottom)
         least = min(top - bottom, self._top - self._bottom)
         return shared > 0.5 * least and left > self._right - max(self.size, 4.0)
 
-    def add(self, code: int, left: float, right: float, bottom: float, top: float) -> None:
-        if not self.started:
-            self.started = True
-            self._left, self._bottom, self._top = left, bottom, top
-        elif left - self._right > _CELL_GAP * self.size:
-            self._end_segment()
+    def gap(self, left: float) -> float:
+        """White space before a glyph at `left`, in font sizes."""
+        return (left - self._right) / self.size
+
+    def add(self, index: int, code: int, left: float, right: float, *, space: bool) -> None:
+        self._last = index
+        gap = self.gap(left)
+        if gap > _WORD_GAP and self._codes:
+            self._end_piece()
+            if gap > _CELL_GAP:
+                self._cells.append([])
             self._left = left
-        elif self.space and self._codes:
+        elif space and self._codes:
             self._codes.append(32)
-        self.space = False
-        if code in _SURROGATES:
-            self._codes.append(code)
-        else:
-            self._codes.append(ord(_HYPHENS.get(code, chr(code))))
+        self._codes.append(code if code in _SURROGATES else ord(_HYPHENS.get(code, chr(code))))
         self._right = max(right, left)
 
-    def close(self) -> Iterator[Line]:
-        if self.started:
-            self._end_segment()
-            segments = [one for one in self._segments if one.text]
-            if segments:
-                yield Line(segments, self._bottom, self._top, self.size)
+    def close(self, text: Any) -> Iterator[Line]:
+        self._end_piece()
+        cells = [cell for cell in self._cells if cell]
+        if cells:
+            segments = [Segment(" ".join(one.text for one in cell), cell[0].left, cell[-1].right) for cell in cells]
+            pieces = [piece for cell in cells for piece in cell]
+            bold = _is_bold(text, self._first) and _is_bold(text, self._last)
+            yield Line(segments, self._bottom, self._top, self.size, pieces, bold)
 
-    def _end_segment(self) -> None:
+    def _end_piece(self) -> None:
         text = "".join(map(chr, self._codes))
         if any(code in _SURROGATES for code in self._codes):
             text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        self._segments.append(Segment(one_line(text), self._left, self._right))
+        text = one_line(text)
+        if text:
+            self._cells[-1].append(Segment(text, self._left, self._right))
         self._codes = []

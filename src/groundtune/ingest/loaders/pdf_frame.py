@@ -1,10 +1,10 @@
-"""Pages without what repeats at their edges: running headers, footers, page numbers. Never empties the body of a page."""
+"""Pages without what repeats at their edges: headers, footers, page numbers. Never looks between."""
 
 import re
 from collections import Counter
 from collections.abc import Sequence
 
-from groundtune.ingest.loaders.pdf_layout import Line, Page
+from groundtune.ingest.loaders.pdf_lines import Line, Page
 
 _EDGE = 3
 """Lines at the top and at the bottom of a page that may belong to its frame."""
@@ -12,39 +12,48 @@ _ZONE = 0.14
 """Share of the page's height that the frame may take at each edge."""
 _NUMBER = re.compile(r"\d+|\b[ivxlc]+\b", re.IGNORECASE)
 _PAGE_NUMBER = re.compile(r"[-–—|\s]*(page|seite|p\.)?\s*\d{1,4}\s*((of|von|/)\s*\d{1,4})?[-–—|\s]*", re.IGNORECASE)
-_SAID_PAGE = re.compile(r"(page|seite)\s*\d{1,4}(\s*(of|von|/)\s*\d{1,4})?|\d{1,4}\s*(/|of|von)\s*\d{1,4}", re.IGNORECASE)
+_SAID_PAGE = re.compile(r"\b(page|seite)\s*\d{1,4}\s*(of|von|/)\s*\d{1,4}$|^(page|seite)\s*\d{1,4}$", re.IGNORECASE)
+_MAX_LINE = 100
 
 
 def without_frame(pages: Sequence[Page]) -> list[Page]:
-    """A line at an edge goes when most pages have it, numbers aside, or when it is the page's number."""
-    edges = [_edge_lines(page) for page in pages]
-    counts = Counter(key for lines in edges for key in {_key(page, line) for page, line in lines})
+    """From each edge inwards: lines go that most pages have, numbers aside, or that say the page; the first other ends it."""
+    large = 1.12 * _body_size(pages)
+    edges = [edge for page in pages for edge in _edges(page)]
+    counts = Counter(key for edge in edges for key in {_key(line, large) for line in edge})
     least = max(2, 0.5 * len(pages))
-    cleaned = []
-    for page, lines in zip(pages, edges, strict=True):
-        frame = {
-            id(line)
-            for _, line in lines
-            if (len(pages) > 1 and counts[_key(page, line)] >= least) or _is_page_number(line, len(pages))
-        }
-        kept = [line for line in page.lines if id(line) not in frame]
-        cleaned.append(Page(kept if kept or not page.lines else [], page.width, page.height))
-    return cleaned
+    frame: set[int] = set()
+    for edge in edges:
+        for line in edge:
+            repeated = len(pages) > 1 and counts[_key(line, large)] >= least
+            if not repeated and not _is_page_number(line, len(pages)):
+                break
+            frame.add(id(line))
+    return [Page([line for line in page.lines if id(line) not in frame], page.width, page.height) for page in pages]
 
 
-def _edge_lines(page: Page) -> list[tuple[Page, Line]]:
+def _body_size(pages: Sequence[Page]) -> float:
+    weight: Counter[float] = Counter()
+    for page in pages:
+        for line in page.lines:
+            weight[line.size] += len(line.text)
+    return weight.most_common(1)[0][0] if weight else 0.0
+
+
+def _edges(page: Page) -> tuple[list[Line], list[Line]]:
+    """The lines nearest to the top and to the bottom, the outermost first."""
     ordered = sorted(page.lines, key=lambda line: -line.top)
     top = [line for line in ordered[:_EDGE] if line.bottom > (1 - _ZONE) * page.height]
-    bottom = [line for line in ordered[-_EDGE:] if line.top < _ZONE * page.height]
-    return [(page, line) for line in {id(one): one for one in top + bottom}.values()]
+    bottom = [line for line in reversed(ordered[-_EDGE:]) if line.top < _ZONE * page.height]
+    return top, bottom
 
 
-def _key(page: Page, line: Line) -> tuple[str, bool]:
-    """The text with its numbers blanked, and the edge at which it stands."""
-    return _NUMBER.sub("#", line.text).lower(), line.bottom > page.height / 2
+def _key(line: Line, large: float) -> str:
+    """The text with its numbers blanked; large type keeps them, for `Chapter 1` and `Chapter 2` are no running header."""
+    return line.text if line.size >= large else _NUMBER.sub("#", line.text).lower()
 
 
 def _is_page_number(line: Line, pages: int) -> bool:
-    if _SAID_PAGE.fullmatch(line.text):
+    if len(line.text) <= _MAX_LINE and _SAID_PAGE.search(line.text):
         return True
     return pages > 1 and bool(_PAGE_NUMBER.fullmatch(line.text))

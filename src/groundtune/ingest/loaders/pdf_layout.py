@@ -2,9 +2,13 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+from groundtune.ingest.loaders.pdf_lines import Line, Page, Words, without_bullet
+from groundtune.ingest.loaders.pdf_order import arranged, margin
+from groundtune.ingest.loaders.pdf_table import group
 from groundtune.ingest.parsed import TextBuilder
 
 _HEADING = 1.12
@@ -14,143 +18,117 @@ _MAX_LEVELS = 4
 _LOOSE = 1.35
 """Distance between lines, in the usual ones, from which a paragraph ends."""
 _LIST_ITEM = re.compile(r"([-*•‣▪◦●○■–—·]|\(?\d{1,2}[.)]|\(?[a-zA-Z][.)])(\s|$)")
-_MARKER = re.compile(r"([-*•‣▪◦●○■–—·]|\(?[\dA-Za-z]{1,3}[.)]|\d{1,2}(\.\d{1,2}){0,3}\.?)")
 _SENTENCE_END = re.compile(r"[.!?:;…][\"'”’)\]]?$")
-_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
-_HYPHENATED = re.compile(r"([^\W\d_]+)-$")
 
 
-@dataclass(slots=True)
-class Segment:
-    """Text without a wide gap in it: a line of prose, or a cell."""
+@dataclass(frozen=True, slots=True)
+class _Measures:
+    """What is usual in a document and on a page."""
 
-    text: str
-    left: float
-    right: float
-
-
-@dataclass(slots=True)
-class Line:
-    """One line of a page, in points from the bottom left."""
-
-    segments: list[Segment]
-    bottom: float
-    top: float
-    size: float
-
-    @property
-    def left(self) -> float:
-        return self.segments[0].left
-
-    @property
-    def right(self) -> float:
-        return self.segments[-1].right
-
-    @property
-    def text(self) -> str:
-        return " ".join(one.text for one in self.segments)
-
-
-@dataclass(slots=True)
-class Page:
-    lines: list[Line]
-    width: float
-    height: float
-
-
-class Words:
-    """The words of a document: they tell whether a hyphen at the end of a line belongs to the word."""
-
-    def __init__(self, pages: Iterable[Page]) -> None:
-        self._known: set[str] = set()
-        for page in pages:
-            for line in page.lines:
-                self._known.update(word.lower() for word in _WORD.findall(line.text))
-
-    def join(self, before: str, after: str) -> str:
-        """Two lines as one; a word divided between them is made whole."""
-        half = _HYPHENATED.search(before)
-        rest = _WORD.match(after)
-        if not half or not rest or not after[0].islower():
-            return f"{before} {after}"
-        whole, hyphenated = (half[1] + rest[0]).lower(), f"{half[1]}-{rest[0]}".lower()
-        keep = hyphenated in self._known and whole not in self._known
-        return (before if keep else before[:-1]) + after
-
-
-def is_marker(text: str) -> bool:
-    """A bullet or a number that belongs to the text after it."""
-    return bool(_MARKER.fullmatch(text))
+    levels: dict[float, int]
+    """Font size -> heading level."""
+    leading: dict[float, float]
+    """Font size -> distance between lines, from bottom to bottom."""
+    bold: int | None
+    """Level of a line in bold that stands alone; None when bold type is too common to mean anything."""
+    margin: float | None
+    """Where lines of prose end; None on a page with columns."""
 
 
 def write(builder: TextBuilder, pages: Sequence[Page]) -> str | None:
-    """Blocks of all pages into `builder`. The title: the first heading of the highest level, on the first page."""
-    from groundtune.ingest.loaders.pdf_table import Row, group
-
+    """Blocks of all pages into `builder`. The title: the first top heading, when it is on the first page."""
     words = Words(pages)
     levels = _levels(pages)
+    bold = _bold_level(pages, levels)
     title: str | None = None
     for number, page in enumerate(pages):
         builder.page()
+        lines = arranged(page, words)
+        measures = _Measures(levels, _leading(lines), bold, margin(page))
         run: list[Line] = []
-        for part in [*group(page.lines, words), None]:
+        for part in [*group(lines), None]:
             if isinstance(part, Line):
                 run.append(part)
                 continue
-            for level, text in _blocks(run, words, levels):
-                if level is None:
-                    builder.paragraph(text)
-                    continue
-                builder.heading(level, text)
-                if level == 1 and number == 0 and title is None:
-                    title = text
+            first = _write_run(builder, run, words, measures)
+            title = title or (first if number == 0 else None)
             run = []
-            if isinstance(part, Row):
+            if part is not None:
                 builder.row(part.cells, part.header)
     return title
+
+
+def _write_run(builder: TextBuilder, lines: Sequence[Line], words: Words, measures: _Measures) -> str | None:
+    """The lines between two tables; the first top heading among them."""
+    title: str | None = None
+    for block in _paragraphs(lines, measures):
+        text = _join(block, words, measures.margin)
+        level = measures.levels.get(block[0].size)
+        if level is None and measures.bold is not None and _is_bold_heading(block):
+            level = measures.bold
+        if level is None or len(text) > _MAX_HEADING or not _is_wordy(text):
+            builder.paragraph(without_bullet(text))
+            continue
+        builder.heading(level, text)
+        if level == 1 and title is None:
+            title = text.replace("\n", " ")
+    return title
+
+
+def _is_wordy(text: str) -> bool:
+    """Mostly letters: no sum, bar code or number in large type."""
+    seen = [character for character in text if not character.isspace()]
+    return 2 * sum(map(str.isalpha, seen)) > len(seen)
 
 
 def _levels(pages: Sequence[Page]) -> dict[float, int]:
     """Font size -> heading level. Empty when large type is too common to mean anything."""
     weight: Counter[float] = Counter()
+    headings: Counter[float] = Counter()
     for page in pages:
         for line in page.lines:
             weight[line.size] += len(line.text)
+            headings[line.size] += _is_wordy(line.text)
     if not weight:
         return {}
     body = weight.most_common(1)[0][0]
-    large = sorted((size for size in weight if size >= _HEADING * body), reverse=True)
+    large = sorted((size for size in weight if size >= _HEADING * body and headings[size]), reverse=True)
     if sum(weight[size] for size in large) > 0.3 * weight.total():
         return {}
     return {size: min(rank, _MAX_LEVELS) for rank, size in enumerate(large, start=1)}
 
 
-def _blocks(lines: Sequence[Line], words: Words, levels: dict[float, int]) -> Iterator[tuple[int | None, str]]:
-    """Heading level (None for a paragraph) and text."""
-    leading = _leading(lines)
-    for block in _paragraphs(lines, leading, levels):
-        text = _join(block, words)
-        level = levels.get(block[0].size)
-        if level is not None and len(text) <= _MAX_HEADING and any(map(str.isalpha, text)):
-            yield level, text.replace("\n", " ")
-        else:
-            yield None, text
+def _bold_level(pages: Sequence[Page], levels: dict[float, int]) -> int | None:
+    total = sum(len(line.text) for page in pages for line in page.lines)
+    bold = sum(len(line.text) for page in pages for line in page.lines if line.bold)
+    return max(levels.values(), default=0) + 1 if bold <= 0.25 * total else None
+
+
+def _is_bold_heading(block: Sequence[Line]) -> bool:
+    text = block[0].text
+    return (
+        len(block) == 1 and block[0].bold and len(block[0].segments) == 1 and text[-1] not in ".:;,!?" and len(text) > 3
+    )
 
 
 def _leading(lines: Sequence[Line]) -> dict[float, float]:
-    """Font size -> the usual distance between lines of that size, from bottom to bottom."""
+    """The smallest distance that is common between lines of a size."""
     found: dict[float, Counter[float]] = {}
-    for before, line in zip(lines, lines[1:], strict=False):
+    for before, line in pairwise(lines):
         step = before.bottom - line.bottom
         if before.size == line.size and 0.8 * line.size < step < 2.2 * line.size:
             found.setdefault(line.size, Counter())[round(step * 2) / 2] += 1
-    return {size: min(step for step, n in steps.items() if n >= 0.3 * max(steps.values())) for size, steps in found.items()}
+    usual = {}
+    for size, steps in found.items():
+        common = 0.3 * max(steps.values())
+        usual[size] = min(step for step, times in steps.items() if times >= common)
+    return usual
 
 
-def _paragraphs(lines: Sequence[Line], leading: dict[float, float], levels: dict[float, int]) -> Iterator[list[Line]]:
+def _paragraphs(lines: Sequence[Line], measures: _Measures) -> Iterator[list[Line]]:
     block: list[Line] = []
     for line in lines:
-        if block and _ends(block, line, leading.get(line.size, 1.25 * line.size), levels):
+        if block and _ends(block, line, measures):
             yield block
             block = []
         block.append(line)
@@ -158,19 +136,25 @@ def _paragraphs(lines: Sequence[Line], leading: dict[float, float], levels: dict
         yield block
 
 
-def _ends(block: list[Line], line: Line, leading: float, levels: dict[float, int]) -> bool:
+def _ends(block: list[Line], line: Line, measures: _Measures) -> bool:
     """Whether `line` begins a new paragraph."""
     before = block[-1]
     step = before.bottom - line.bottom
-    if levels.get(before.size) != levels.get(line.size):
+    if measures.levels.get(before.size) != measures.levels.get(line.size):
         return True
-    if abs(before.size - line.size) > 0.15 * before.size:
+    if abs(before.size - line.size) > 0.15 * before.size or _LIST_ITEM.match(line.text):
         return True
-    if _LIST_ITEM.match(line.text):
+    if before.bold != line.bold and (len(block) == 1 or line.bold):
+        return True
+    if (
+        _LIST_ITEM.match(block[0].text)
+        and line.left < block[0].left + 0.3 * line.size
+        and _was_ended(block, line, measures)
+    ):
         return True
     if step < 0:  # on to the next column: the sentence decides
         return bool(_SENTENCE_END.search(before.text)) or not line.text[0].islower()
-    if step > _LOOSE * leading:
+    if step > _LOOSE * measures.leading.get(line.size, 1.25 * line.size):
         return True
     if len(block) > 1 and line.left > before.left + line.size and before.left <= block[0].left + 1:
         return True  # indented first line
@@ -178,12 +162,33 @@ def _ends(block: list[Line], line: Line, leading: float, levels: dict[float, int
     return bool(_SENTENCE_END.search(before.text)) and before.right < right - 0.12 * (right - before.left)
 
 
-def _join(block: list[Line], words: Words) -> str:
-    """Lines of a paragraph as running text; a line that ends far from the margin was ended on purpose."""
-    right = max(line.right for line in block)
-    width = right - min(line.left for line in block)
+def _join(block: list[Line], words: Words, margin: float | None) -> str:
+    """Lines of a paragraph as running text; a line that had room for the next word was ended on purpose."""
+    right = _right(block, margin)
     text = block[0].text
-    for before, line in zip(block, block[1:], strict=False):
-        short = before.right < right - 0.25 * width and before.bottom > line.bottom
-        text = f"{text}\n{line.text}" if short else words.join(text, line.text)
+    for before, line in pairwise(block):
+        text = f"{text}\n{line.text}" if _has_room(before, line, right) else words.join(text, line.text)
     return text
+
+
+def _was_ended(block: list[Line], line: Line, measures: _Measures) -> bool:
+    return _has_room(block[-1], line, _right([*block, line], measures.margin))
+
+
+def _right(block: list[Line], margin: float | None) -> float:
+    """Where the lines of a paragraph end when they are full: its own edge for prose, the page's for a few lines."""
+    left, right = min(line.left for line in block), max(line.right for line in block)
+    full = sum(line.right > right - 0.15 * (right - left) for line in block[:-1])
+    prose = len(block) >= 4 and full >= 0.6 * (len(block) - 1)
+    return right if prose or margin is None else max(right, margin)
+
+
+def _has_room(before: Line, line: Line, right: float) -> bool:
+    """Whether the first word of `line` would have fitted on the line before; a centred line has room on both sides."""
+    if before.bottom <= line.bottom or (before.text[-1] == "-" and line.text[0].islower()):
+        return False
+    letter = (before.right - before.left) / max(1, len(before.text))
+    word = line.text.split(" ", 1)[0]
+    centred = abs(before.left + before.right - line.left - line.right) < 0.5 * before.size
+    sides = 2 if centred and abs(before.left - line.left) > 0.5 * before.size else 1
+    return sides * (right - before.right) > letter * (len(word) + 3)

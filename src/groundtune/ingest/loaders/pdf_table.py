@@ -3,10 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from groundtune.ingest.loaders.pdf_layout import Line, Segment, Words, is_marker
-
-_BAND = 6
-"""Lines that a table cell may have; more side by side are the columns of a page."""
+from groundtune.ingest.loaders.pdf_lines import Line, Segment, is_marker
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,18 +12,26 @@ class Row:
     header: list[str]
 
 
-def group(lines: Sequence[Line], words: Words) -> Iterator[Line | Row]:
+def group(lines: Sequence[Line]) -> Iterator[Line | Row]:
     """Lines of prose as they are; rows for runs of lines whose cells stand in columns."""
-    lines = [_without_marker_gap(line) for line in _side_by_side(lines, words)]
+    lines = [_without_marker_gap(line) for line in lines]
     at = 0
+    last: _Table | None = None
     while at < len(lines):
-        end = _table_end(lines, at)
+        start, end = at, _table_end(lines, at)
         if end - at >= 2:
-            yield from _rows(lines[at:end])
+            last = _Table([*_head(lines, at), *lines[at:end]])
+            yield from last.rows()
             at = end
+            continue
+        if at + 1 < len(lines) and _is_head_of(lines, at):
+            at += 1  # a header whose cells stand close: the table that follows takes it
+            continue
+        if last is not None and last.has(lines[at]):
+            yield last.row(lines[at])
         else:
-            yield lines[at]
-            at += 1
+            yield lines[start]
+        at += 1
 
 
 def _without_marker_gap(line: Line) -> Line:
@@ -35,77 +40,38 @@ def _without_marker_gap(line: Line) -> Line:
     if len(line.segments) == 2 and is_marker(first.text):
         second = line.segments[1]
         joined = Segment(f"{first.text} {second.text}", first.left, second.right)
-        return Line([joined], line.bottom, line.top, line.size)
+        return Line([joined], line.bottom, line.top, line.size, bold=line.bold)
     return line
 
 
-def _side_by_side(lines: Sequence[Line], words: Words) -> list[Line]:
-    """Cells that were written one below the other, then back up to the next cell, become one line of cells."""
-    out: list[Line] = []
-    for line in lines:
-        if out and line.top > out[-1].top + 1 or (out and _same_height(out[-1], line)):
-            band = _band(out, line)
-            if band is not None:
-                del out[len(out) - len(band) :]
-                out.append(_merged(band, line, words))
-                continue
-        elif out and _continues_cell(out[-1], line):
-            last = out[-1].segments[-1]
-            last.text = words.join(last.text, line.text)
-            last.right = max(last.right, line.right)
-            out[-1].bottom = min(out[-1].bottom, line.bottom)
-            continue
-        out.append(line)
-    return out
+def _head(lines: Sequence[Line], at: int) -> list[Line]:
+    return [_cut_finely(lines[at - 1])] if at and _is_head_of(lines, at - 1) else []
 
 
-def _same_height(before: Line, line: Line) -> bool:
-    return abs(before.top - line.top) <= 1 and line.left > before.right
-
-
-def _band(out: list[Line], line: Line) -> list[Line] | None:
-    """The last lines that stand left of `line` and no higher: the cells before it."""
-    band: list[Line] = []
-    for before in reversed(out):
-        if before.top > line.top + 0.3 * line.size or len(band) > _BAND:
-            break
-        band.insert(0, before)
-    if not band or len(band) > _BAND or any(one.right > line.left for one in band):
-        return None
-    return band if band[0].bottom < line.top else None
-
-
-def _merged(band: list[Line], line: Line, words: Words) -> Line:
-    segments = list(band[0].segments)
-    for one in band[1:]:
-        last = segments[-1]
-        joined = words.join(last.text, one.text)
-        segments[-1] = Segment(joined, min(last.left, one.left), max(last.right, one.right))
-    return Line(
-        [*segments, *line.segments],
-        min(band[-1].bottom, line.bottom),
-        max(band[0].top, line.top),
-        band[0].size,
-    )
-
-
-def _continues_cell(before: Line, line: Line) -> bool:
-    """The next line of the last cell of a row: right of all the cells before it, close below."""
-    if len(before.segments) < 2 or len(line.segments) > 1:
+def _is_head_of(lines: Sequence[Line], at: int) -> bool:
+    """Whether the words of a line stand over the columns of the table that begins with the next line."""
+    line = lines[at]
+    if len(line.pieces) < 2 or len(line.pieces) == len(line.segments) or _table_end(lines, at + 1) - at < 3:
         return False
-    close = 0 <= before.bottom - line.top < 0.5 * line.size or line.top > before.bottom
-    return close and line.left > before.segments[-2].right and abs(line.left - before.segments[-1].left) < line.size
+    below = lines[at + 1]
+    near = 0 <= line.bottom - below.top < 1.5 * below.size
+    shared = {index for piece in line.pieces for index, cell in enumerate(below.segments) if _aligned(piece, cell, 8.0)}
+    return near and len(shared) >= max(2, len(line.pieces) - 1)
+
+
+def _cut_finely(line: Line) -> Line:
+    return Line(line.pieces, line.bottom, line.top, line.size, bold=line.bold)
 
 
 def _table_end(lines: Sequence[Line], at: int) -> int:
-    """Where the run of lines ends that share columns with the line before them."""
+    """Where the run of lines ends that share columns with the lines before them."""
     if len(lines[at].segments) < 2:
         return at
     end = at + 1
     columns = [*lines[at].segments]
     while end < len(lines):
-        line = lines[end]
-        if lines[end - 1].bottom - line.top > 3 * line.size or line.top > lines[end - 1].top:
+        line, before = lines[end], lines[end - 1]
+        if before.bottom - line.top > 3 * line.size or line.top > before.top:
             break
         shared = sum(any(_aligned(cell, column, line.size) for column in columns) for cell in line.segments)
         if shared < 2 or shared < 0.5 * len(line.segments):
@@ -130,21 +96,60 @@ def _widened(columns: list[Segment], line: Line) -> list[Segment]:
     return sorted(found, key=lambda one: one.left)
 
 
-def _rows(lines: Sequence[Line]) -> Iterator[Row]:
-    columns = max((line.segments for line in lines), key=len)
-    placed = [_place(line, columns) for line in lines]
-    header = placed[0] if _is_header(placed) else []
-    for cells in placed[1:] if header else placed:
-        yield Row(cells, header)
+class _Table:
+    """Lines that share columns: those of the line with the most cells."""
+
+    def __init__(self, lines: Sequence[Line]) -> None:
+        self._lines = lines
+        self._columns = max((line.segments for line in lines), key=len)
+        self._header: list[str] = []
+
+    def rows(self) -> Iterator[Row]:
+        placed = [self._place(line) for line in self._lines]
+        body = placed
+        bold = self._lines[0].bold and not all(line.bold for line in self._lines[1:])
+        if _is_header(placed, bold=bold):
+            self._header, body = placed[0], placed[1:]
+        for cells in body:
+            yield self._row(cells)
+
+    def has(self, line: Line) -> bool:
+        """Whether a line further down is one more row, as after a remark between the rows."""
+        cells = line.segments
+        if len(cells) < 3 or len(cells) < 0.8 * len(self._columns):
+            return False
+        return all(any(_aligned(cell, column, line.size) for column in self._columns) for cell in cells)
+
+    def row(self, line: Line) -> Row:
+        return self._row(self._place(line))
+
+    def _row(self, cells: list[str]) -> Row:
+        return Row(cells, self._header) if self._header else _labelled(cells)
+
+    def _place(self, line: Line) -> list[str]:
+        """Each cell under the column that it overlaps most, in order."""
+        cells = [""] * len(self._columns)
+        for cell in line.segments:
+            best = max(range(len(cells)), key=lambda index: _nearness(cell, self._columns[index]))
+            cells[best] = f"{cells[best]} {cell.text}".strip()
+        return cells
 
 
-def _place(line: Line, columns: Sequence[Segment]) -> list[str]:
-    """Each cell under the column that it overlaps most, in order."""
-    cells = [""] * len(columns)
-    for cell in line.segments:
-        best = max(range(len(columns)), key=lambda index: _nearness(cell, columns[index]))
-        cells[best] = f"{cells[best]} {cell.text}".strip()
-    return cells
+def _labelled(cells: list[str]) -> Row:
+    """`Name:` before a cell is the name of that cell."""
+    values, names = [], []
+    label = ""
+    for cell in filter(None, cells):
+        if cell.endswith(":") and not label:
+            label = cell[:-1]
+        else:
+            values.append(cell)
+            names.append(label)
+            label = ""
+    if label:
+        values.append(f"{label}:")
+        names.append("")
+    return Row(values, names)
 
 
 def _nearness(cell: Segment, column: Segment) -> float:
@@ -153,10 +158,20 @@ def _nearness(cell: Segment, column: Segment) -> float:
     return shared if shared > 0 else shared - edges
 
 
-def _is_header(rows: Sequence[Sequence[str]]) -> bool:
-    """Full, distinct, without digits, over at least one column that is mostly numbers."""
-    names = rows[0]
-    if not all(names) or len({*names}) < len(names) or any(any(map(str.isdigit, name)) for name in names):
+def _is_header(rows: Sequence[Sequence[str]], *, bold: bool) -> bool:
+    """Distinct names over all columns but perhaps the first, in bold or over at least one column of numbers."""
+    names, body = rows[0], rows[1:]
+    stated = [name for name in names if name]
+    if not body or len(stated) < 2 or not all(names[1:]) or len({*stated}) < len(stated):
         return False
-    body = rows[1:]
-    return any(2 * sum(any(map(str.isdigit, row[index])) for row in body) >= len(body) for index in range(len(names)))
+    if any(_is_numeric(name) or name.endswith(":") for name in stated):
+        return False
+    return bold or any(
+        names[at] and 2 * sum(_is_numeric(row[at]) for row in body) >= len(body) for at in range(len(names))
+    )
+
+
+def _is_numeric(text: str) -> bool:
+    """Amounts, dates, codes: digits, and as many of them as letters."""
+    digits = sum(map(str.isdigit, text))
+    return digits > 0 and digits >= sum(map(str.isalpha, text))

@@ -70,7 +70,7 @@ class LanceStore:
         return _candidates(found, [1.0 - distance for distance in found["_distance"].to_pylist()])
 
     async def lexical(self, text: str, *, k: int, scope: Scope) -> list[Candidate]:
-        query = self._table.query().nearest_to_text(MatchQuery(text, "search")).where(_where(scope)).limit(k)
+        query = self._table.query().nearest_to_text(_match(text)).where(_where(scope)).limit(k)
         found = await query.select([*PASSAGE_COLUMNS, "vector", "_score"]).to_arrow()
         return _candidates(found, found["_score"].to_pylist())
 
@@ -87,6 +87,11 @@ class LanceStore:
         query = self._table.query().where(_one_of("document_id", [document_id])).select(PASSAGE_COLUMNS)
         found = [Passage(**row) for row in (await query.to_arrow()).to_pylist()]
         return sorted(found, key=lambda passage: passage.ordinal)
+
+    async def scan(self, scope: Scope) -> list[Passage]:
+        found = await self._table.query().where(_where(scope)).select(PASSAGE_COLUMNS).to_arrow()
+        passages = [Passage(**row) for row in found.to_pylist()]
+        return sorted(passages, key=lambda passage: (passage.source, passage.ordinal))
 
     async def count(self) -> int:
         return int(await self._table.count_rows())
@@ -165,8 +170,7 @@ def _candidates(found: pa.Table, scores: Sequence[float]) -> list[Candidate]:
     rows = found.select(PASSAGE_COLUMNS).to_pylist()
     matrix = _matrix(found)
     return [
-        Candidate(Passage(**row), float(score), vector)
-        for row, score, vector in zip(rows, scores, matrix, strict=True)
+        Candidate(Passage(**row), float(score), vector) for row, score, vector in zip(rows, scores, matrix, strict=True)
     ]
 
 
@@ -174,6 +178,11 @@ def _matrix(found: pa.Table) -> Vectors:
     column = found["vector"].combine_chunks()
     flat: Vectors = column.flatten().to_numpy(zero_copy_only=False)
     return flat.reshape(found.num_rows, column.type.list_size)
+
+
+def _match(text: str) -> Any:
+    build: Any = MatchQuery  # its generated signature hides the defaults from type checkers
+    return build(text, "search")
 
 
 def _where(scope: Scope) -> str:

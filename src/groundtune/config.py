@@ -1,0 +1,345 @@
+"""groundtune.toml to a frozen `Config`, or to all of its problems at once. Never reads the value of a secret.
+
+Every key can be set from the environment, which goes before the file: `GROUNDTUNE_<SECTION>__<KEY>`, for example
+`GROUNDTUNE_RETRIEVAL__K=12`, `GROUNDTUNE_MODELS__DEFAULT__MODEL=qwen3`, `GROUNDTUNE_DOCUMENTS__INCLUDE="a/**,*.pdf"`.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from groundtune.config_problems import explain, override, syntax
+from groundtune.errors import ConfigError, MissingError, Problem
+from groundtune.toml_lines import key_lines
+from groundtune.types import Task
+
+PROJECT_FILE = "groundtune.toml"
+OPENAI_URL = "https://api.openai.com/v1"
+OPENAI_KEY = "OPENAI_API_KEY"
+
+Language = Literal[
+    "arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hungarian", "italian",
+    "norwegian", "portuguese", "romanian", "russian", "spanish", "swedish", "tamil", "turkish",
+]  # fmt: skip
+Change = Literal["daily", "weekly", "monthly", "yearly", "never"]
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_SECRET = re.compile(r"(sk|pk|rk|gsk|hf|ghp|xai|api|key|nvapi|r8|AKIA|AIza)[-_]?(?=\w*\d)[\w-]{16,}\Z|eyJ")
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _wrong(message: str, *, mend: str = "", key: str = "") -> PydanticCustomError:
+    """What config_problems prints as it is; `key` is the key of a table that is to blame."""
+    return PydanticCustomError("plain", "{message}", {"message": message, "mend": mend, "key": key})
+
+
+def _pattern(value: str) -> str:
+    if "\\" in value:
+        raise _wrong(f'"{value}" has a backslash', mend="write folders with forward slashes")
+    if value.startswith(("/", "~")) or ".." in value.split("/"):
+        raise _wrong(
+            f'"{value}" leaves the project folder', mend="patterns are relative to the folder of groundtune.toml"
+        )
+    return value
+
+
+def _variable(value: str) -> str:
+    if not _VARIABLE.match(value) or _SECRET.match(value) or _random(value):
+        raise _wrong(
+            "is not the name of an environment variable (its value is not shown: it may be the key itself)",
+            mend='write api_key_env = "OPENAI_API_KEY" and set that variable; replace a key that others may have seen',
+        )
+    return value
+
+
+def _random(value: str) -> bool:
+    """Long, with digits and small letters throughout: a key, not a name."""
+    return len(value) >= 20 and "_" not in value and any(c.isdigit() for c in value) and any(c.islower() for c in value)
+
+
+def _url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        fine = False
+    if not fine:
+        raise _wrong("is not a web address", mend='write it like "http://localhost:11434/v1"')
+    if "@" in parts.netloc:
+        raise _wrong(
+            "has a password in it", mend="leave user and password out; api_key_env names the variable of a key"
+        )
+    return value.rstrip("/")
+
+
+def _residency(value: Any) -> Any:
+    value = _as_tuple(value)
+    if value is None or value == "local":
+        return value
+    if isinstance(value, tuple) and value and all(isinstance(host, str) and host.strip() for host in value):
+        for host in value:
+            if "/" in host:
+                raise _wrong(f'"{host}" is an address, not a host', mend='write only the host, like "api.example.com"')
+        return value
+    raise _wrong('must be "local" or a list of hosts', mend='write "local" or ["api.example.com"]')
+
+
+Text = Annotated[str, Field(min_length=1)]
+Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
+Variable = Annotated[str, Field(min_length=1), AfterValidator(_variable)]
+Url = Annotated[str, Field(min_length=1), AfterValidator(_url)]
+Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(_as_tuple)]
+Texts = Annotated[tuple[Text, ...], BeforeValidator(_as_tuple)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+Usd = Annotated[float, Field(ge=0, le=1_000_000)]
+
+
+class Section(BaseModel):
+    """What all tables share: frozen, no unknown keys, no silent conversion of types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class AccessRule(Section):
+    """Documents that match are for these groups only."""
+
+    include: Annotated[Patterns, Field(min_length=1)]
+    groups: Annotated[Texts, Field(min_length=1)]
+
+
+class DocumentsConfig(Section):
+    """Which files are documents, and what reading one may take."""
+
+    include: Annotated[Patterns, Field(min_length=1)] = ("**/*",)
+    exclude: Patterns = ()
+    max_mb: Annotated[int, Field(ge=1, le=10_000)] = 100
+    parser_seconds: Seconds = 60
+    parser_memory_mb: Annotated[int, Field(ge=128, le=1_000_000)] = 2048
+    """MiB that the reader of one file may take."""
+    follow_links: bool = False
+    access: Annotated[tuple[AccessRule, ...], BeforeValidator(_as_tuple)] = ()
+
+
+class ExamplesConfig(Section):
+    """Files with questions or inputs and the outputs that people agreed on."""
+
+    files: Patterns = ()
+
+
+def _endpoint(value: Any) -> Any:
+    """Fills in where kind openai goes: the address, and for OpenAI's own address the variable of the key."""
+    if not isinstance(value, dict) or value.get("kind") != "openai":
+        return value
+    value = {"base_url": OPENAI_URL, **value}
+    return {"api_key_env": OPENAI_KEY, **value} if value["base_url"] == OPENAI_URL else value
+
+
+def _check_kind(kind: str, model: str | None, base_url: str | None, api_key_env: str | None) -> None:
+    if kind in ("openai", "local") and model is None:
+        raise _wrong(f'is missing; kind "{kind}" needs it', mend='add model = "…"', key="model")
+    if kind in ("quote", "bundled") and model is not None:
+        raise _wrong(f'is not used by kind "{kind}"', mend='leave it out, or write kind = "openai"', key="model")
+    for key, value in (("base_url", base_url), ("api_key_env", api_key_env)):
+        if kind != "openai" and value is not None:
+            raise _wrong(f'is not used by kind "{kind}"', mend='leave it out, or write kind = "openai"', key=key)
+
+
+class ModelConfig(Section):
+    """What writes text."""
+
+    kind: Literal["openai", "local", "quote"]
+    """openai: any endpoint that speaks its protocol; local: weights on this machine; quote: verbatim sentences."""
+    model: Text | None = None
+    base_url: Url | None = None
+    """Of kind openai; without it OpenAI's own."""
+    api_key_env: Variable | None = None
+    """Name of the variable that holds the key; without it no key is sent, except to OpenAI (OPENAI_API_KEY)."""
+    timeout_seconds: Seconds = 60
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    """Without it the endpoint's own."""
+    max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
+
+    _defaults = model_validator(mode="before")(_endpoint)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        _check_kind(self.kind, self.model, self.base_url, self.api_key_env)
+        return self
+
+
+class EmbedderConfig(Section):
+    """What turns text into vectors."""
+
+    kind: Literal["bundled", "local", "openai"] = "bundled"
+    model: Text | None = None
+    base_url: Url | None = None
+    api_key_env: Variable | None = None
+    dimension: Annotated[int, Field(ge=8, le=65_536)] | None = None
+    batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
+
+    _defaults = model_validator(mode="before")(_endpoint)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        _check_kind(self.kind, self.model, self.base_url, self.api_key_env)
+        if self.kind == "openai" and self.dimension is None:
+            raise _wrong(
+                'is missing; kind "openai" needs it',
+                mend="add dimension = …, the length of its vectors",
+                key="dimension",
+            )
+        return self
+
+
+class PassagesConfig(Section):
+    """How documents are cut; tokens as the embedder counts them."""
+
+    max_tokens: Annotated[int, Field(ge=16, le=32_768)] = 220
+    min_tokens: Annotated[int, Field(ge=0, le=32_768)] = 60
+
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        if self.min_tokens > self.max_tokens:
+            message = f"must be at most max_tokens ({self.max_tokens}), not {self.min_tokens}"
+            raise _wrong(message, mend=f"write min_tokens = {self.max_tokens // 4}", key="min_tokens")
+        return self
+
+
+class RetrievalConfig(Section):
+    """How passages are found."""
+
+    k: Annotated[int, Field(ge=1, le=1000)] = 8
+    candidates: Annotated[int, Field(ge=1, le=10_000)] = 100
+    dense_weight: Share | None = None
+    """Without it the fitted weight, where there is a fit, else the default."""
+    reranker: Text | None = None
+    rerank_candidates: Annotated[int, Field(ge=1, le=1000)] = 30
+
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        if self.candidates < self.k:
+            message = f"must be at least k ({self.k}), not {self.candidates}"
+            raise _wrong(message, mend=f"write candidates = {max(100, self.k)}", key="candidates")
+        return self
+
+
+class AnswersConfig(Section):
+    """When to answer, and from how much."""
+
+    max_passages: Annotated[int, Field(ge=1, le=1000)] = 6
+    strict: bool = False
+    """Abstain when a sentence is not supported by what it cites."""
+    threshold: Share | None = None
+    """Confidence under which to abstain; without it the calibrated one."""
+    max_risk: Share | None = None
+    """Share of given answers that may be wrong; sets the threshold at calibration."""
+    min_coverage: Share | None = None
+    """Share of questions that must be answered; sets the threshold at calibration."""
+
+
+class PriceConfig(Section):
+    """US dollars for a million tokens."""
+
+    input_per_million: Usd
+    output_per_million: Usd
+    cached_per_million: Usd | None = None
+
+
+class RequirementsConfig(Section):
+    """What a verdict must respect; None where there is no demand."""
+
+    citations: bool = False
+    max_p95_seconds: Seconds | None = None
+    max_usd_per_1k: Usd | None = None
+    """US dollars for a thousand questions."""
+    residency: Annotated[Literal["local"] | tuple[str, ...] | None, BeforeValidator(_residency)] = None
+    """Where text may go: "local" = nothing leaves this machine, or the hosts that it may go to."""
+
+
+class CostsConfig(Section):
+    """What the cost model needs to know; None = unknown."""
+
+    requests_per_month: Annotated[int, Field(ge=1, le=10_000_000_000)] | None = None
+    documents_change: Change | None = None
+    months: Annotated[int, Field(ge=1, le=120)] = 12
+    """Over how many months one-off costs are spread."""
+
+
+class Config(Section):
+    """The whole project file."""
+
+    name: Text
+    task: Task = "answer"
+    language: Language = "english"
+    """Of stemming and stop words."""
+    documents: DocumentsConfig = DocumentsConfig()
+    examples: ExamplesConfig = ExamplesConfig()
+    models: dict[Text, ModelConfig] = Field(default_factory=dict, validate_default=True)
+    """By name; there is always a "default" (verbatim quotes where the file has none)."""
+    embedder: EmbedderConfig = EmbedderConfig()
+    passages: PassagesConfig = PassagesConfig()
+    retrieval: RetrievalConfig = RetrievalConfig()
+    answers: AnswersConfig = AnswersConfig()
+    prices: dict[Text, PriceConfig] = Field(default_factory=dict)
+    """By name of the model, before the table that comes with groundtune."""
+    requirements: RequirementsConfig = RequirementsConfig()
+    costs: CostsConfig = CostsConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_model(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(models := value.get("models", {}), dict):
+            return {**value, "models": {"default": {"kind": "quote"}, **models}}
+        return value
+
+
+def load_config(path: Path, *, environ: Mapping[str, str] | None = None) -> Config:
+    """The project file with what `environ` (None = the environment of this process) puts in place of it.
+
+    Raises MissingError when there is no such file, ConfigError with every problem of file and environment.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise MissingError(f"no project file {path}", hint="groundtune init") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError([Problem(path, f"not UTF-8 (byte {error.start})", mend="save it as UTF-8")]) from None
+    except OSError as error:
+        raise MissingError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([syntax(path, text, error)]) from None
+    values, places, problems = override(Config, values, os.environ if environ is None else environ)
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        lines = key_lines(text)
+        problems += explain(Config, error, path=path, lines=lines, places=places)
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def find_project(start: Path) -> Path:
+    """The nearest groundtune.toml at or above `start` (a folder, or the file itself). Raises MissingError."""
+    if start.name == PROJECT_FILE and start.is_file():
+        return start.resolve()
+    if not start.exists():
+        raise MissingError(f"no folder {start}")
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        if (folder / PROJECT_FILE).is_file():
+            return folder / PROJECT_FILE
+    raise MissingError(f"no {PROJECT_FILE} in {start} or above it", hint="groundtune init")

@@ -1,0 +1,263 @@
+"""What pydantic and tomllib found wrong to problems in plain English, with file, line or variable, and mend.
+
+Works on any model of settings; never prints what may be a secret.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from groundtune.errors import Problem
+from groundtune.toml_lines import line_of
+
+PREFIX = "GROUNDTUNE_"
+Model = type[BaseModel]
+Place = tuple[str | int, ...]
+
+_PRIVATE = re.compile(r"key|secret|token|password|url", re.IGNORECASE)
+_SYNTAX = {
+    "Cannot overwrite a value": "this key is already set above",
+    "Cannot mutate immutable namespace": "this table is already written above",
+    "Expected '=' after a key in a key/value pair": "no = after the key",
+    "Invalid value": "this is not a value; text goes in quotes",
+    "Invalid statement": "this is neither key = value nor a [table]",
+    "Expected newline or end of document after a statement": "something stands after the value; text goes in quotes",
+    "Unclosed array": "a list is not closed with ]",
+    "Unterminated string": "a text is not closed with its quote",
+    "Illegal character '\\n'": "a text is not closed with its quote",
+}
+
+
+def syntax(path: Path, text: str, error: tomllib.TOMLDecodeError) -> Problem:
+    """The one problem that stops TOML from being read."""
+    message = str(error)
+    found = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
+    line = int(found[1]) if found and found[1] else max(1, len(text.rstrip("\n").splitlines()))
+    what = message[: found.start()] if found else message
+    if what.startswith("Cannot declare"):
+        return Problem(path, "not TOML: this table is already written above", line, "join the two")
+    return Problem(path, f"not TOML: {_SYNTAX.get(what, what)}", line)
+
+
+def explain(
+    model: Model,
+    error: ValidationError,
+    *,
+    path: Path,
+    lines: Mapping[Place, int],
+    places: Mapping[Place, str],
+) -> list[Problem]:
+    """One problem for each thing that pydantic found, in order of their lines.
+
+    lines: of the keys in the file; places: variable by the key that it set.
+    """
+    problems = []
+    for detail in error.errors(include_url=False):
+        place = tuple(detail["loc"])
+        if key := detail.get("ctx", {}).get("key"):
+            place = (*place, key)
+        message, mend = _say(model, detail, place)
+        variable = _variable(place, lines, places)
+        if variable:
+            problems.append(Problem(Path(variable), message, mend=mend))
+        else:
+            problems.append(Problem(path, message, line_of(lines, place), mend))
+    return sorted(problems, key=lambda problem: (problem.path != path, problem.line or 0))
+
+
+def _variable(place: Place, lines: Mapping[Place, int], places: Mapping[Place, str]) -> str | None:
+    """The variable that set what stands at `place`, or around it, or, in a table that only variables set, in it."""
+    for end in range(len(place), 0, -1):
+        if place[:end] in places:
+            return places[place[:end]]
+    inside = [variable for key, variable in places.items() if key[: len(place)] == place]
+    return inside[0] if inside and place not in lines else None
+
+
+def override(
+    model: Model, values: dict[str, Any], environ: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[Place, str], list[Problem]]:
+    """`values` with what GROUNDTUNE_ variables set, and which variable set which key. Changes nothing in place."""
+    places: dict[Place, str] = {}
+    problems: list[Problem] = []
+    for variable in sorted(environ):
+        segments = variable.removeprefix(PREFIX).lower().split("__")
+        known = len(segments) > 1 or (segments[0] in model.model_fields and not _fields(model, (segments[0],)))
+        if not variable.startswith(PREFIX) or not known:
+            continue
+        place = _place(segments, values)
+        try:
+            values = _put(values, place, _read(environ[variable], _annotation(model, place)))
+        except TypeError as error:
+            problems.append(Problem(Path(variable), str(error), mend="set it in groundtune.toml"))
+            continue
+        places[place] = variable
+    return values, places, problems
+
+
+def _place(segments: Sequence[str], values: Any) -> tuple[str, ...]:
+    """Names as the file writes them where it has them: FAST_ONE means "fast-one" when there is such a key."""
+    place: list[str] = []
+    for segment in segments:
+        keys = list(values) if isinstance(values, dict) else []
+        name = next((key for key in keys if re.sub(r"\W", "_", key).lower() == segment), segment)
+        values = values.get(name) if isinstance(values, dict) else None
+        place.append(name)
+    return tuple(place)
+
+
+def _put(values: Any, place: Sequence[str], value: Any) -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise TypeError("names a key inside of something that is not a table")
+    if len(place) == 1:
+        return {**values, place[0]: value}
+    return {**values, place[0]: _put(values.get(place[0], {}), place[1:], value)}
+
+
+def _read(text: str, annotation: Any) -> Any:
+    """The value that a variable stands for, as TOML writes it; lists also as `a,b`."""
+    kinds = _kinds(annotation)
+    if kinds and kinds <= {str}:
+        return text
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = {"true": True, "false": False}.get(text.strip().lower(), text)
+    if tuple in kinds and not (str in kinds and value == "local"):
+        items = [one.strip() for one in text.split(",") if one.strip()]
+        return value if isinstance(value, list) else items
+    return value
+
+
+def _kinds(annotation: Any) -> set[type]:
+    """The plain types in an annotation: `Annotated[int, …] | None` has int."""
+    if isinstance(annotation, type):
+        return {annotation} - {type(None)}
+    origin = get_origin(annotation)
+    if origin in (tuple, dict):
+        return {origin}
+    parts = get_args(annotation)
+    if origin is not None and str(origin) == "typing.Literal":
+        return {type(part) for part in parts}
+    if hasattr(annotation, "__metadata__"):
+        parts = parts[:1]
+    return set().union(*map(_kinds, parts)) if parts else set()
+
+
+def _annotation(model: Model, place: Place) -> Any:
+    """The type that stands at `place`; None when there is no such key."""
+    annotation: Any = model
+    for key in place:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            field = annotation.model_fields.get(str(key))
+            annotation = field.annotation if field else None
+        elif get_origin(annotation) is dict:
+            annotation = get_args(annotation)[1]
+        elif get_origin(annotation) is tuple:
+            annotation = get_args(annotation)[0]
+        else:
+            return None
+    return annotation
+
+
+def _fields(model: Model, place: Place) -> list[str]:
+    """Keys that the table at `place` may have; none for a free table or no table."""
+    annotation = _annotation(model, place)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return list(annotation.model_fields)
+    return []
+
+
+def _say(model: Model, detail: ErrorDetails, place: Place) -> tuple[str, str | None]:
+    """Message and mend."""
+    kind, ctx, value = detail["type"], detail.get("ctx", {}), detail["input"]
+    name = _name(place)
+    if kind == "plain":
+        return f"{name} {ctx['message']}", ctx["mend"] or None
+    if kind == "extra_forbidden":
+        return _unknown(model, place)
+    if kind == "missing":
+        return f"{name} is missing", _example(model, place)
+    if kind == "literal_error":
+        choices = re.findall(r"'([^']*)'", ctx["expected"])
+        close = difflib.get_close_matches(value.lower(), choices, n=1) if isinstance(value, str) else []
+        message = f"{name} must be one of {', '.join(choices)}, not {_show(place, value)}"
+        return message, f'did you mean "{close[0]}"?' if close else None
+    for limit, words in (("ge", "at least"), ("gt", "more than"), ("le", "at most"), ("lt", "less than")):
+        if kind in ("greater_than_equal", "greater_than", "less_than_equal", "less_than") and limit in ctx:
+            return f"{name} must be {words} {ctx[limit]:,}, not {_show(place, value)}", None
+    wanted, mend = _WANTED.get(kind, (None, None))
+    if wanted is None:
+        return f"{name} is wrong: {detail['msg']}", None
+    if kind in ("string_too_short", "too_short"):
+        return f"{name} must not be empty", None
+    if isinstance(value, str) and kind in ("int_type", "float_type", "bool_type") and not _PRIVATE.search(name):
+        mend = f"write {value} without quotes" if re.fullmatch(r"[\d.]+|true|false", value) else mend
+    return f"{name} must be {wanted}, not {_show(place, value)}", mend
+
+
+_WANTED: dict[str, tuple[str, str | None]] = {
+    "string_type": ("text", "put it in quotes"),
+    "string_too_short": ("text", None),
+    "too_short": ("a list", None),
+    "int_type": ("a whole number", None),
+    "int_from_float": ("a whole number", None),
+    "float_type": ("a number", None),
+    "finite_number": ("a finite number", None),
+    "bool_type": ("true or false", None),
+    "tuple_type": ("a list", 'write it like ["…"]'),
+    "dict_type": ("a table", None),
+    "model_type": ("a table", None),
+    "model_attributes_type": ("a table", None),
+}
+
+
+def _example(model: Model, place: Place) -> str:
+    annotation = _annotation(model, place)
+    kinds = _kinds(annotation)
+    if tuple in kinds:
+        return f'add {place[-1]} = ["…"]'
+    if choices := [one for one in get_args(annotation) if isinstance(one, str)]:
+        return f'add {place[-1]} = "…": one of {", ".join(choices)}'
+    return f'add {place[-1]} = "…"' if str in kinds else f"add {place[-1]} = 1"
+
+
+def _unknown(model: Model, place: Place) -> tuple[str, str]:
+    parent, key = place[:-1], str(place[-1])
+    known = _fields(model, parent)
+    close = difflib.get_close_matches(key.lower().replace("-", "_"), known, n=1)
+    if key.lower() in ("api_key", "apikey", "key", "token") and "api_key_env" in known:
+        mend = "keys do not belong in a file: set an environment variable, and write its name as api_key_env"
+    elif close:
+        mend = f'did you mean "{close[0]}"?'
+    elif sections := [one for one in model.model_fields if key in _fields(model, (one,))]:
+        mend = f"it belongs under [{sections[0]}]"
+    elif parent and key in model.model_fields:
+        mend = f"{key} belongs at the top of the file" if not _fields(model, (key,)) else f"write [{key}]"
+    else:
+        mend = f"known are {', '.join(known)}"
+    return f'unknown key "{key}"' + (f" in [{_name(parent)}]" if parent else ""), mend
+
+
+def _name(place: Place) -> str:
+    """`models.default.base_url`; the line tells which item of a list it is."""
+    return ".".join(key for key in place if isinstance(key, str))
+
+
+def _show(place: Place, value: Any) -> str:
+    """The value as TOML writes it when it is short and no secret, else its kind."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return f"{value:,}" if not _PRIVATE.search(str(place[-1])) or abs(value) < 1e12 else "a number"
+    if isinstance(value, str):
+        return f'"{value}"' if len(value) <= 40 and not _PRIVATE.search(str(place[-1])) else "text"
+    if isinstance(value, list | tuple):
+        return "a list"
+    return "a table" if isinstance(value, dict) else "a date"

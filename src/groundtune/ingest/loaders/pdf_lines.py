@@ -1,0 +1,89 @@
+"""The nouns of the PDF loader: segments, lines, pages, and the words that mend hyphens. Never reads a file."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+_BULLET = re.compile(r"[•‣▪◦●○■·]\s*")
+_MARKER = re.compile(r"([-*•‣▪◦●○■–—·]|\(?[\dA-Za-z]{1,3}[.)]|\d{1,2}(\.\d{1,2}){0,3}\.?)")
+_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_HYPHENATED = re.compile(r"([^\W\d_]+)-$")
+
+
+@dataclass(slots=True)
+class Segment:
+    """Text without a wide gap in it: a line of prose, or a cell."""
+
+    text: str
+    left: float
+    right: float
+
+
+@dataclass(slots=True)
+class Line:
+    """One line of a page, in points from the bottom left."""
+
+    segments: list[Segment]
+    bottom: float
+    top: float
+    size: float
+    pieces: list[Segment] = field(default_factory=list)
+    """The same, cut at narrower gaps: cells if the rows around have columns there."""
+    bold: bool = False
+    """At its first and its last glyph."""
+
+    @property
+    def left(self) -> float:
+        return self.segments[0].left
+
+    @property
+    def right(self) -> float:
+        return self.segments[-1].right
+
+    @property
+    def text(self) -> str:
+        return " ".join(one.text for one in self.segments)
+
+
+@dataclass(slots=True)
+class Page:
+    lines: list[Line]
+    width: float
+    height: float
+
+
+class Words:
+    """The words of a document: they tell whether a hyphen at the end of a line belongs to the word."""
+
+    def __init__(self, pages: Iterable[Page]) -> None:
+        self._known: set[str] = set()
+        for page in pages:
+            divided = False
+            for line in page.lines:
+                found = [word.lower() for word in _WORD.findall(line.text)]
+                ends = bool(_HYPHENATED.search(line.text))
+                self._known.update(found[1 if divided else 0 : -1 if ends else None])  # halves are no words
+                divided = ends
+
+    def join(self, before: str, after: str) -> str:
+        """Two lines as one; a word divided between them is made whole."""
+        half = _HYPHENATED.search(before)
+        rest = _WORD.match(after)
+        if not half or not rest or not after[0].islower():
+            return f"{before} {after}"
+        first, second = half[1].lower(), rest[0].lower()
+        if first + second in self._known:
+            return before[:-1] + after
+        both = len(second) > 3 and first in self._known and second in self._known
+        keep = both or f"{first}-{second}" in self._known
+        return (before if keep else before[:-1]) + after
+
+
+def is_marker(text: str) -> bool:
+    """A bullet or a number that belongs to the text after it."""
+    return bool(_MARKER.fullmatch(text))
+
+
+def without_bullet(text: str) -> str:
+    """The text of a list item; numbers stay, for other sentences may name them."""
+    return _BULLET.sub("", text, count=1) if _BULLET.match(text) else text

@@ -1,0 +1,108 @@
+"""Environment to the model endpoints at hand. Never sends a key but to the host that it belongs to, nor any text."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from groundtune.models.endpoint import is_local
+
+OPENAI_URL = "https://api.openai.com/v1"
+KEY_ENV = "OPENAI_API_KEY"
+URL_ENV = "OPENAI_BASE_URL"
+OWNERS = {"vllm": "vLLM", "llamacpp": "llama.cpp", "library": "Ollama"}
+"""Who a server says owns its models, and which server that is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A place where a model server may listen."""
+
+    kind: str
+    base_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A place where models can be called."""
+
+    kind: str
+    """`OpenAI`, `Ollama`, `vLLM`, `llama.cpp`, or `OpenAI-compatible`."""
+    base_url: str
+    api_key_env: str | None
+    """The environment variable that holds its key; None when it is asked without one."""
+    models: tuple[str, ...]
+    """Sorted; empty when it did not say in time."""
+
+
+LOCAL = (
+    Candidate("Ollama", "http://localhost:11434/v1"),
+    Candidate("vLLM", "http://localhost:8000/v1"),
+    Candidate("llama.cpp", "http://localhost:8080/v1"),
+)
+
+
+async def discover(
+    environ: Mapping[str, str],
+    *,
+    candidates: Sequence[Candidate] = LOCAL,
+    timeout_seconds: float = 0.4,
+    keyed_timeout_seconds: float = 3.0,
+) -> list[Endpoint]:
+    """The endpoint of OPENAI_API_KEY and OPENAI_BASE_URL first, then the candidates that list their models in time.
+
+    An endpoint with a key is at hand even when it does not answer; one without a key only when it does.
+    """
+    key, url = environ.get(KEY_ENV, "").strip(), environ.get(URL_ENV, "").strip().rstrip("/")
+    places = list(candidates)
+    if url:
+        kind = next((place.kind for place in candidates if _place(place.base_url) == _place(url)), "OpenAI-compatible")
+        kind = "OpenAI" if urlsplit(url).hostname == "api.openai.com" else kind
+        places = [Candidate(kind, url), *(place for place in candidates if _place(place.base_url) != _place(url))]
+    elif key:
+        places = [Candidate("OpenAI", OPENAI_URL), *places]
+    keys = [key if place.base_url == (url or OPENAI_URL) else "" for place in places]
+    found = await asyncio.gather(
+        *(
+            _list(place.base_url, key=key, timeout_seconds=keyed_timeout_seconds if key else timeout_seconds)
+            for place, key in zip(places, keys, strict=True)
+        )
+    )
+    endpoints = []
+    for place, key, rows in zip(places, keys, found, strict=True):
+        if key or rows is not None:
+            owner = next((OWNERS[owner] for _, owner in rows or () if owner in OWNERS), place.kind)
+            models = tuple(sorted(name for name, _ in rows or ()))
+            endpoints.append(Endpoint(owner, place.base_url, KEY_ENV if key else None, models))
+    return endpoints
+
+
+async def _list(base_url: str, *, key: str, timeout_seconds: float) -> list[tuple[str, str]] | None:
+    """Name and owner of each model; None when nothing there speaks this protocol."""
+    from httpx2 import AsyncClient, HTTPError, InvalidURL
+
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    try:
+        async with (
+            asyncio.timeout(timeout_seconds),
+            AsyncClient(follow_redirects=False, trust_env=not is_local(base_url)) as client,
+        ):
+            response = await client.get(f"{base_url}/models", headers=headers)
+            answer = response.json() if response.status_code == 200 else None
+    except (HTTPError, InvalidURL, TimeoutError, ValueError):
+        return None
+    match answer:
+        case {"data": list(rows)}:
+            named = [row for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)]
+            return [(row["id"], str(row.get("owned_by", ""))) for row in named]
+        case _:
+            return None
+
+
+def _place(base_url: str) -> tuple[str | None, int | None]:
+    """Host and port, with the names of this machine as one."""
+    place = urlsplit(base_url)
+    try:
+        return "localhost" if is_local(base_url) else place.hostname, place.port
+    except ValueError:  # a port that is no number: nobody's place
+        return place.netloc, None

@@ -1,0 +1,366 @@
+"""Call one model of an OpenAI-compatible endpoint: JSON in, JSON out, tried again where that can help.
+
+Never sends a key or a text to another host than `base_url`: no redirects, no keys taken from the environment.
+"""
+
+import asyncio
+import json
+import random
+import re
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Set
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from difflib import SequenceMatcher
+from email.utils import parsedate_to_datetime
+from itertools import count
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from groundtune.errors import ProviderError, ProviderFailure, UsageError
+
+if TYPE_CHECKING:
+    from openai import APIError, APIStatusError, AsyncOpenAI, AsyncStream
+
+T = TypeVar("T")
+Body = Mapping[str, Any]
+
+MAX_WAIT_SECONDS = 60.0
+"""A server that asks for a longer pause is not waited for."""
+MAX_BACKOFF_SECONDS = 20.0
+SHOWN_MODELS = 8
+LIST_SECONDS = 5.0
+SAID_CHARACTERS = 300
+SERVERS = {
+    1234: "is LM Studio's server running? lms server start",
+    8000: "is vLLM running? vllm serve MODEL",
+    8080: "is llama.cpp running? llama-server -m MODEL.gguf",
+    11434: "is Ollama running? ollama serve",
+}
+_NO_MODEL = re.compile(
+    r"model.*(not found|not exist|unknown|not a valid|not available)|(unknown|invalid|no such) model"
+)
+_NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached")
+
+
+def is_local(base_url: str) -> bool:
+    """Whether the host is this machine by name: localhost, 127.0.0.1, ::1."""
+    return urlsplit(base_url).hostname in ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    client: "AsyncOpenAI"
+    loop: asyncio.AbstractEventLoop
+    slots: asyncio.Semaphore
+
+
+class Connection:
+    """One model at one endpoint. At most `concurrency` requests at a time, from one event loop.
+
+    A try ends after `timeout_seconds`; a stream when nothing came for as long. 429, 5xx, timeouts and broken
+    connections are tried up to `retries` times more, after a random pause of up to `backoff_seconds`, doubled each
+    time (full jitter), or after what Retry-After asks. Raises UsageError when `base_url` is no URL.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        base_url: str,
+        api_key: str | None = None,
+        api_key_env: str | None = None,
+        timeout_seconds: float = 60.0,
+        retries: int = 3,
+        concurrency: int = 8,
+        backoff_seconds: float = 0.5,
+    ) -> None:
+        if urlsplit(base_url).scheme not in ("http", "https") or not urlsplit(base_url).hostname:
+            raise UsageError(f"base_url {base_url!r} is not a URL", hint="for example http://localhost:11434/v1")
+        self.model = model
+        self.base_url = base_url.rstrip("/")
+        self.api_key = (api_key or "").strip()
+        self.api_key_env = api_key_env
+        self.timeout_seconds = timeout_seconds
+        self.retries = retries
+        self.concurrency = concurrency
+        self.backoff_seconds = backoff_seconds
+        self._opened: _Opened | None = None
+        self._refused: frozenset[str] = frozenset()
+
+    async def post(self, path: str, body: Body, *, optional: Mapping[str, str | None]) -> tuple[object, float]:
+        """JSON of the answer, and seconds from the moment a slot was free, pauses between tries included.
+
+        `optional` names the parameters that a server may refuse: one that a 400 names is left out, or renamed, and the
+        request sent once more; later requests remember it. Raises ProviderError.
+        """
+        from httpx2 import Response
+
+        opened = self._open()
+        async with opened.slots:
+            begin = time.perf_counter()
+
+            async def send(body: Body) -> Response:
+                return await opened.client.post(path, body=body, cast_to=Response, options=self._options())
+
+            response = await self._adapted(body, optional, send)
+            seconds = time.perf_counter() - begin
+        try:
+            return json.loads(response.content), seconds
+        except ValueError as error:
+            raise self.malformed(f"the answer is not JSON: {_short(response.text)!r}") from error
+
+    async def stream(
+        self, path: str, body: Body, *, optional: Mapping[str, str | None]
+    ) -> AsyncGenerator[object, None]:
+        """JSON of each event as it comes. Only the opening is tried again. `optional` as in `post`.
+
+        Raises ProviderError: `timeout` when the server falls silent, `bad_response` when the stream breaks.
+        """
+        from openai import APIError, APITimeoutError, AsyncStream
+
+        opened = self._open()
+        async with opened.slots:
+
+            async def send(body: Body) -> "AsyncStream[object]":
+                return await opened.client.post(
+                    path,
+                    body=body,
+                    cast_to=object,
+                    options=self._options(),
+                    stream=True,
+                    stream_cls=AsyncStream[object],
+                )
+
+            events = await self._adapted({**body, "stream": True}, optional, send)
+            try:
+                async for event in events:
+                    yield event
+            except APITimeoutError as error:
+                raise self._timeout("sent nothing more") from error
+            except (APIError, ValueError) as error:
+                said = _short(str(error.__cause__ or error))
+                raise self.malformed(f"the stream broke: {said}", retryable=True) from error
+            finally:
+                await events.close()
+
+    async def models(self) -> list[str] | None:
+        """Names of the models that the endpoint offers; None when it does not say."""
+        from httpx2 import Response
+        from openai import OpenAIError
+
+        client = self._open().client
+        try:
+            async with asyncio.timeout(LIST_SECONDS):
+                response = await client.get("/models", cast_to=Response, options=self._options())
+            match json.loads(response.content):
+                case {"data": list(rows)}:
+                    return [row["id"] for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)]
+        except (OpenAIError, TimeoutError, ValueError):
+            pass
+        return None
+
+    async def aclose(self) -> None:
+        """Close the sockets. The next call opens new ones."""
+        opened, self._opened = self._opened, None
+        if opened and opened.loop is asyncio.get_running_loop():
+            await opened.client.close()
+
+    def error(
+        self, kind: ProviderFailure, what: str, *, hint: str | None = None, retryable: bool = False
+    ) -> ProviderError:
+        """A ProviderError that names model and endpoint and does not show the key."""
+        message = f"{self.model} at {_without_user(self.base_url)} {what}"
+        if self.api_key:
+            message = message.replace(self.api_key, "***")
+        return ProviderError(message, kind=kind, hint=hint, retryable=retryable)
+
+    def malformed(self, what: str, *, hint: str | None = None, retryable: bool = False) -> ProviderError:
+        """The error of an answer that cannot be read."""
+        hint = hint or "check that base_url is an OpenAI-compatible endpoint; it usually ends in /v1"
+        return self.error("bad_response", f"gave a bad response: {what}", hint=hint, retryable=retryable)
+
+    def _open(self) -> _Opened:
+        loop = asyncio.get_running_loop()
+        if self._opened and self._opened.loop is loop:
+            return self._opened
+        if self._opened and not self._opened.loop.is_closed():
+            raise UsageError(f"{self.model}: a client belongs to one event loop", hint="make one for each loop")
+        if not (self.api_key.isascii() and self.api_key.isprintable()):
+            raise self.error("bad_key", "was not asked: the key has letters that no key has", hint=self._key_hint())
+        from httpx2 import Timeout
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+
+        # Explicit values for everything that the SDK would otherwise take from OPENAI_* and send to any base_url.
+        client = AsyncOpenAI(
+            base_url=self.base_url,
+            api_key=self.api_key or "no-key",
+            admin_api_key="",
+            max_retries=0,
+            timeout=Timeout(self.timeout_seconds, connect=min(10.0, self.timeout_seconds), pool=None),
+            http_client=DefaultAsyncHttpxClient(follow_redirects=False, trust_env=not is_local(self.base_url)),
+        )
+        if urlsplit(self.base_url).hostname != "api.openai.com":
+            client.organization = client.project = None
+        self._opened = _Opened(client, loop, asyncio.Semaphore(self.concurrency))
+        return self._opened
+
+    @staticmethod
+    def _options() -> Any:
+        return {"security": {"bearer_auth": True}}
+
+    async def _adapted(self, body: Body, optional: Mapping[str, str | None], send: Callable[[Body], Awaitable[T]]) -> T:
+        """Send, and send again without the optional parameters that the server refuses by name."""
+        from openai import APIStatusError
+
+        refused = self._refused
+        while True:
+            try:
+                result = await self._tried(_renamed(body, optional, refused), send)
+            except ProviderError as error:
+                cause = error.__cause__
+                if error.kind != "bad_request" or not isinstance(cause, APIStatusError):
+                    raise
+                named = _named(cause, (body.keys() & optional.keys()) - refused)
+                if named is None:
+                    raise
+                refused |= {named}
+            else:
+                self._refused |= refused
+                return result
+
+    async def _tried(self, body: Body, send: Callable[[Body], Awaitable[T]]) -> T:
+        from openai import APIError
+
+        for attempt in count():
+            try:
+                async with asyncio.timeout(self.timeout_seconds):
+                    return await send(body)
+            except (APIError, TimeoutError) as error:
+                failure = await self._explain(error)
+                asked = _retry_after(error)
+                if not failure.retryable or attempt >= self.retries or (asked or 0) > MAX_WAIT_SECONDS:
+                    raise failure from error
+            ceiling = min(MAX_BACKOFF_SECONDS, self.backoff_seconds * 2**attempt)
+            await asyncio.sleep((asked or 0.0) + random.uniform(0, ceiling))
+        raise AssertionError("unreachable")
+
+    async def _explain(self, error: "APIError | TimeoutError") -> ProviderError:
+        from openai import APIConnectionError, APIStatusError, APITimeoutError
+
+        if isinstance(error, APITimeoutError | TimeoutError):
+            return self._timeout("did not answer")
+        if isinstance(error, APIStatusError):
+            return await self._explain_status(error)
+        if isinstance(error, APIConnectionError):
+            return self._unconnected(error.__cause__)
+        return self.malformed(_short(str(error)))
+
+    def _timeout(self, what: str) -> ProviderError:
+        hint = "raise timeout_seconds, or take a smaller model or a shorter prompt"
+        return self.error("timeout", f"{what} within {self.timeout_seconds:g} s", hint=hint, retryable=True)
+
+    def _unconnected(self, cause: BaseException | None) -> ProviderError:
+        from httpx2 import ConnectError
+
+        if not isinstance(cause, ConnectError):
+            return self.malformed(f"the connection broke: {_short(str(cause))}", retryable=True)
+        place = urlsplit(self.base_url)
+        if is_local(self.base_url):
+            hint = SERVERS.get(place.port or 80, f"is a model server running on {place.netloc}?")
+        else:
+            hint = f"check base_url, and that this machine can reach {place.hostname} (proxy, VPN, firewall)"
+        return self.error("no_server", f"cannot be reached: {_short(str(cause))}", hint=hint, retryable=True)
+
+    async def _explain_status(self, error: "APIStatusError") -> ProviderError:
+        status, said = error.status_code, _said(error)
+        what = f"answered {status}: {said}" if said else f"answered {status}"
+        if status in (401, 403):
+            what = what if self.api_key else f"{what} (no key was given)"
+            return self.error("bad_key", what, hint=self._key_hint())
+        if status == 402 or error.code in _NO_CREDIT:
+            return self.error("rate_limit", what, hint="the account has no credit left: add some, or use another model")
+        if status == 429:
+            hint = f"lower concurrency (now {self.concurrency}), or ask for a higher limit"
+            return self.error("rate_limit", what, hint=hint, retryable=True)
+        if status == 408:
+            return self.error("timeout", what, hint="try again later", retryable=True)
+        if status >= 500:
+            return self.error("server", what, hint="try again later, or look at the server's log", retryable=True)
+        if status < 400:
+            target = error.response.headers.get("location", "another address")
+            return self.error("bad_request", f"answered {status}", hint=f"set base_url to what it points to: {target}")
+        about_model = error.code == "model_not_found" or bool(_NO_MODEL.search(said.lower()))
+        if status == 404 or about_model:
+            return await self._not_found(what, about_model=about_model)
+        if "context" in said.lower() or "too long" in said.lower() or status == 413:
+            hint = "the prompt does not fit: give fewer or shorter passages, or take a model with a larger window"
+            return self.error("bad_request", what, hint=hint)
+        return self.error("bad_request", what, hint="the endpoint refuses this request; its message says why")
+
+    async def _not_found(self, what: str, *, about_model: bool) -> ProviderError:
+        """404 is an unknown model or an unknown path: the endpoint's own list of models tells which."""
+        offered = await self.models()
+        if not about_model and (offered is None or self.model in offered):
+            return self.error("bad_request", what, hint="no such path there; base_url usually ends in /v1")
+        if not offered:
+            return self.error("unknown_model", what, hint="check `model`; the endpoint lists none")
+        nearest = sorted(offered, key=lambda name: -SequenceMatcher(None, self.model, name).ratio())
+        more = f" and {len(offered) - SHOWN_MODELS} more" if len(offered) > SHOWN_MODELS else ""
+        hint = f"it offers {', '.join(nearest[:SHOWN_MODELS])}{more}"
+        if urlsplit(self.base_url).port == 11434:
+            hint += f"; or: ollama pull {self.model}"
+        return self.error("unknown_model", what, hint=hint)
+
+    def _key_hint(self) -> str:
+        host = urlsplit(self.base_url).hostname
+        if self.api_key_env:
+            return f"set the environment variable {self.api_key_env} to a valid key of {host}"
+        return f"api_key_env names the environment variable with the key of {host}"
+
+
+def _renamed(body: Body, optional: Mapping[str, str | None], refused: frozenset[str]) -> Body:
+    names = {name: (optional[name] if name in optional and name in refused else name) for name in body}
+    return {new: body[name] for name, new in names.items() if new is not None}
+
+
+def _named(error: "APIStatusError", names: Set[str]) -> str | None:
+    """Which of these parameters a refusal names."""
+    said = _said(error)
+    return next((name for name in sorted(names) if error.param == name or re.search(rf"\b{name}\b", said)), None)
+
+
+def _said(error: "APIError") -> str:
+    """The server's own words: in `error.message` (OpenAI), `error` (Ollama) or `detail` (FastAPI)."""
+    match error.body:  # the SDK has unwrapped `error`
+        case {"message": str(text)} | {"detail": str(text)} | str(text):
+            return _short(text)
+        case None:
+            return ""
+        case other:
+            return _short(json.dumps(other, default=str))
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= SAID_CHARACTERS else f"{line[:SAID_CHARACTERS]}…"
+
+
+def _retry_after(error: BaseException) -> float | None:
+    """Seconds that the server asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date."""
+    headers = getattr(getattr(error, "response", None), "headers", {})
+    try:
+        if "retry-after-ms" in headers:
+            return max(0.0, float(headers["retry-after-ms"]) / 1000)
+        return max(0.0, float(headers.get("retry-after", "")))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(headers.get("retry-after", "")) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+def _without_user(base_url: str) -> str:
+    place = urlsplit(base_url)
+    return place._replace(netloc=place.netloc.rpartition("@")[2]).geturl()

@@ -1,0 +1,249 @@
+"""A model server for tests: scripted replies in OpenAI's formats over real sockets. Never leaves 127.0.0.1."""
+
+import base64
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+import numpy as np
+
+from groundtune.types import Vectors
+
+CREATED = 1_760_000_000  # of every reply, so that runs are equal to the byte
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the server says once. With `status` other than 200, `text` is the message of an OpenAI-shaped error."""
+
+    text: str = "scripted answer"
+    status: int = 200
+    delay_seconds: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    usage: Mapping[str, Any] | None = None
+    """Sent as it is; None counts words; an empty mapping leaves the usage out."""
+    broken_stream_after: int | None = None
+    """Pieces of a stream (bytes of a whole body) after which the connection is cut, or stalls with `stall`."""
+    raw_body: str | None = None
+    """Sent in the place of the JSON."""
+    stall: bool = False
+    """Sends nothing more until the client or the server goes away."""
+    finish_reason: str | None = "stop"
+    code: str | None = None
+    """`error.code` of an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A request that the server got; header names in lower case."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: Any = None
+
+
+Script = Reply | Sequence[Reply] | Callable[[dict[str, Any]], Reply]
+
+
+class ScriptedServer:
+    """An OpenAI-compatible server: `with ScriptedServer(reply=Reply("42")) as server: … server.base_url`.
+
+    `reply` is one reply for all, a list in order (the last one repeats), or a function of the request's body. It
+    rules chat completions and embeddings; of an embedding only status, headers, delay and breaks are used.
+    With `api_key` other keys get 401; with `models` other names get 404. Safe to use from many threads.
+    """
+
+    def __init__(
+        self,
+        reply: Script = Reply(),
+        *,
+        api_key: str | None = None,
+        models: Sequence[str] | None = None,
+        dimension: int = 64,
+    ) -> None:
+        self.requests: list[Received] = []
+        self.api_key = api_key
+        self.models = models
+        self.dimension = dimension
+        self.stopped = threading.Event()
+        self._script = (reply,) if isinstance(reply, Reply) else reply
+        self._turn = 0
+        self._lock = threading.Lock()
+        handler = type("Handler", (_Handler,), {"script": self})
+        self._http = _Server(("127.0.0.1", 0), handler)
+        self.base_url = f"http://127.0.0.1:{self._http.server_address[1]}/v1"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopped.set()
+        self._http.shutdown()
+        self._http.server_close()
+
+    def posts(self) -> list[Any]:
+        """Bodies of the POST requests, in order."""
+        return [request.body for request in list(self.requests) if request.method == "POST"]
+
+    def next_reply(self, body: dict[str, Any]) -> Reply:
+        if callable(self._script):
+            return self._script(body)
+        with self._lock:
+            reply = self._script[min(self._turn, len(self._script) - 1)]
+            self._turn += 1
+        return reply
+
+
+def bag_of_words(text: str, dimension: int) -> Vectors:
+    """A deterministic vector: each word adds or takes 1 at the place of its hash. float32, (dimension,), not unit."""
+    vector = np.zeros(dimension, dtype=np.float32)
+    for word in re.findall(r"\w+", text.lower()) or [""]:
+        digest = hashlib.blake2s(word.encode()).digest()
+        vector[int.from_bytes(digest[:4], "big") % dimension] += 1.0 if digest[4] % 2 else -1.0
+    if not vector.any():  # opposite words cancelled each other
+        vector[0] = 1.0
+    return vector
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is part of the script, not an error to print."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    script: ScriptedServer
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the base class's
+        pass
+
+    def do_GET(self) -> None:
+        if not self._admitted(None):
+            return
+        if self.path != "/v1/models":
+            return self._error(404, f"no such path: {self.path}")
+        names = self.script.models or ["scripted"]
+        rows = [{"id": name, "object": "model", "created": CREATED, "owned_by": "scripted"} for name in names]
+        self._body({"object": "list", "data": rows}, Reply())
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))))
+        if not self._admitted(body):
+            return
+        if self.path not in ("/v1/chat/completions", "/v1/embeddings"):
+            return self._error(404, f"no such path: {self.path}")
+        model, models = body.get("model"), self.script.models
+        if models is not None and model not in models:
+            return self._error(404, f"The model `{model}` does not exist.", code="model_not_found")
+        self._answer(body, self.script.next_reply(body))
+
+    def _admitted(self, body: Any) -> bool:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.script.requests.append(Received(self.command, self.path, headers, body))
+        wanted = self.script.api_key
+        if wanted is None or headers.get("authorization") == f"Bearer {wanted}":
+            return True
+        self._error(401, "Incorrect API key provided.", code="invalid_api_key")
+        return False
+
+    def _answer(self, body: dict[str, Any], reply: Reply) -> None:
+        if reply.delay_seconds:
+            self.script.stopped.wait(reply.delay_seconds)
+        if reply.stall and reply.broken_stream_after is None:
+            self.script.stopped.wait()
+            self.close_connection = True
+        elif reply.raw_body is not None:
+            self._body(reply.raw_body, reply)
+        elif reply.status != 200:
+            self._error(reply.status, reply.text, code=reply.code, reply=reply)
+        elif self.path == "/v1/embeddings":
+            self._body(_embeddings(body, self.script.dimension), reply)
+        elif body.get("stream"):
+            self._stream(_chunks(body, reply), reply)
+        else:
+            self._body(_completion(body, reply), reply)
+
+    def _error(self, status: int, message: str, *, code: str | None = None, reply: Reply | None = None) -> None:
+        error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+        self._body({"error": error}, reply or Reply(status=status))
+
+    def _body(self, value: dict[str, Any] | str, reply: Reply) -> None:
+        body = (value if isinstance(value, str) else json.dumps(value)).encode()
+        self._head({"Content-Type": "application/json", "Content-Length": str(len(body))}, reply)
+        self.wfile.write(body[: reply.broken_stream_after])
+        self._cut(reply)
+
+    def _stream(self, chunks: Iterable[dict[str, Any]], reply: Reply) -> None:
+        self._head({"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked"}, reply)
+        events = [json.dumps(chunk) for chunk in chunks] + ["[DONE]"]
+        for event in events[: reply.broken_stream_after]:
+            data = f"data: {event}\n\n".encode()
+            self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+        if reply.broken_stream_after is None:
+            self.wfile.write(b"0\r\n\r\n")
+        self._cut(reply)
+
+    def _head(self, headers: dict[str, str], reply: Reply) -> None:
+        self.send_response(reply.status)
+        for name, value in {**headers, **reply.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def _cut(self, reply: Reply) -> None:
+        if reply.stall:
+            self.script.stopped.wait()
+        if reply.broken_stream_after is not None:
+            self.close_connection = True
+
+
+def _usage(body: dict[str, Any], reply: Reply) -> dict[str, Any] | None:
+    if reply.usage is not None:
+        return dict(reply.usage) or None
+    asked = sum(len(str(message.get("content", "")).split()) for message in body.get("messages", []))
+    given = len(reply.text.split())
+    return {"prompt_tokens": asked, "completion_tokens": given, "total_tokens": asked + given}
+
+
+def _completion(body: dict[str, Any], reply: Reply) -> dict[str, Any]:
+    message = {"role": "assistant", "content": reply.text}
+    choice = {"index": 0, "message": message, "finish_reason": reply.finish_reason}
+    made = {"id": "chatcmpl-scripted", "object": "chat.completion", "created": CREATED, "model": body.get("model")}
+    usage = _usage(body, reply)
+    return {**made, "choices": [choice], **({"usage": usage} if usage else {})}
+
+
+def _chunks(body: dict[str, Any], reply: Reply) -> Iterable[dict[str, Any]]:
+    made = {
+        "id": "chatcmpl-scripted",
+        "object": "chat.completion.chunk",
+        "created": CREATED,
+        "model": body.get("model"),
+    }
+    for piece in re.findall(r"\S+\s*|\s+", reply.text):
+        yield {**made, "choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]}
+    yield {**made, "choices": [{"index": 0, "delta": {}, "finish_reason": reply.finish_reason}]}
+    usage = _usage(body, reply)
+    if usage and (body.get("stream_options") or {}).get("include_usage"):
+        yield {**made, "choices": [], "usage": usage}
+
+
+def _embeddings(body: dict[str, Any], dimension: int) -> dict[str, Any]:
+    asked = body.get("input", [])
+    texts = [asked] if isinstance(asked, str) else asked
+    vectors = [bag_of_words(str(text), dimension) for text in texts]
+    packed = body.get("encoding_format") == "base64"
+    given = [base64.b64encode(vector.tobytes()).decode() if packed else vector.tolist() for vector in vectors]
+    rows = [{"object": "embedding", "index": index, "embedding": row} for index, row in enumerate(given)]
+    tokens = sum(len(str(text).split()) for text in texts)
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return {"object": "list", "data": rows, "model": body.get("model"), "usage": usage}

@@ -1,0 +1,64 @@
+"""An index that is open for asking: store, catalog, retriever, and the approaches over them. Never writes."""
+
+from collections.abc import Mapping
+
+from groundtune import build
+from groundtune.config import Config
+from groundtune.fitted import Fitted
+from groundtune.ingest.catalog import Catalog
+from groundtune.ingest.index import IndexFolder, Manifest
+from groundtune.protocols import Approach, Embedder, Store
+from groundtune.retrieve.retriever import HybridRetriever
+from groundtune.types import Document, Passage
+
+
+class OpenIndex:
+    """One generation of the index with the parts that ask it."""
+
+    def __init__(
+        self, manifest: Manifest, *, config: Config, store: Store, catalog: Catalog, embedder: Embedder, fitted: Fitted
+    ) -> None:
+        self.manifest = manifest
+        self.store = store
+        self.catalog = catalog
+        self.embedder = embedder
+        self.fitted = fitted
+        self._config = config
+        self.retriever: HybridRetriever = build.retriever(config, store, embedder, fitted)
+        self._approaches: dict[str, Approach] | None = None
+
+    @classmethod
+    async def open(cls, index: IndexFolder, *, config: Config, embedder: Embedder, fitted: Fitted) -> "OpenIndex":
+        """Raises MissingError without an index, IndexMismatchError when other parts made it."""
+        manifest = index.readable(build.index_parts(config, embedder))
+        folder = index.path(manifest)
+        store = await build.store(folder, dimension=embedder.dimension, language=config.language)
+        catalog = Catalog(folder / "catalog.sqlite", read_only=True)
+        return cls(manifest, config=config, store=store, catalog=catalog, embedder=embedder, fitted=fitted)
+
+    def close(self) -> None:
+        self.catalog.close()
+
+    async def document(self, document_id: str) -> Document | None:
+        return self.catalog.document_by_id(document_id)
+
+    async def lookup(self, source: str) -> Document | None:
+        """The document of a source; for a table file, of `path#ID`."""
+        return self.catalog.document(source)
+
+    async def passages_of(self, document_id: str) -> list[Passage]:
+        return await self.store.passages(document_id)
+
+    @property
+    def approaches(self) -> Mapping[str, Approach]:
+        """Everything that can be asked or compared, by name."""
+        if self._approaches is None:
+            self._approaches = build.approaches(
+                self._config, self.retriever, self.store, self.embedder, self.document, self.fitted
+            )
+        return self._approaches
+
+    @property
+    def rag(self) -> Approach:
+        """The default model over retrieved passages."""
+        return build.rag(self._config, self.retriever, self.embedder, self.document, self.fitted)

@@ -1,0 +1,38 @@
+"""A cross-encoder reads question and passage together and scores them. Needs the extra `local`."""
+
+import asyncio
+from collections.abc import Sequence
+
+from groundtune.errors import MissingError, need
+from groundtune.types import Passage
+
+
+class CrossEncoderReranker:
+    """Any `sentence-transformers` cross-encoder by hub name or path. Raises MissingError when it cannot be loaded."""
+
+    def __init__(self, model: str, *, batch_size: int = 16) -> None:
+        library = need("sentence_transformers", extra="local")
+        self.name = model
+        self._batch_size = batch_size
+        try:
+            self._model = library.CrossEncoder(model)
+        except (OSError, ValueError) as error:
+            raise MissingError(
+                f"the reranker {model!r} cannot be loaded: {error}",
+                hint="name a cross-encoder on the hub, or the path of its folder, in [retrieval] reranker",
+            ) from error
+
+    async def score(self, question: str, passages: Sequence[Passage]) -> list[float]:
+        """Higher is better; comparable within one question only."""
+        if not passages:
+            return []
+        return await asyncio.to_thread(self._score, question, passages)
+
+    def _score(self, question: str, passages: Sequence[Passage]) -> list[float]:
+        pairs = [(question, _readable(passage)) for passage in passages]
+        scores = self._model.predict(pairs, batch_size=self._batch_size, show_progress_bar=False)
+        return [float(score) for score in scores]
+
+
+def _readable(passage: Passage) -> str:
+    return f"{passage.heading}\n{passage.text}" if passage.heading else passage.text

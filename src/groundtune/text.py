@@ -1,0 +1,78 @@
+"""Words and sentences of plain text, by offset. Pure functions; no model, no file."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import snowballstemmer
+from sentencex import get_sentence_boundaries
+
+WINDOW = 20_000
+"""Characters that are searched for sentences at a time; bounds time and memory on text without full stops."""
+
+LANGUAGES = {
+    "arabic": "ar", "danish": "da", "dutch": "nl", "english": "en", "finnish": "fi", "french": "fr",
+    "german": "de", "greek": "el", "hungarian": "hu", "italian": "it", "norwegian": "no", "portuguese": "pt",
+    "romanian": "ro", "russian": "ru", "spanish": "es", "swedish": "sv", "tamil": "ta", "turkish": "tr",
+}  # fmt: skip
+"""Languages with a stemmer, as named in the project file, to their ISO 639-1 code."""
+
+_WORD = re.compile(r"\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*|\d+[^\W\d_]+", re.UNICODE)
+_STOP = frozenset(
+    """a about above after again against all also am an and any are as at be because been before being below between
+    both but by can could did do does doing down during each few for from further had has have having he her here hers
+    him his how i if in into is it its just me more most my no nor not of off on once only or other our ours out over
+    own same she should so some such than that the their theirs them then there these they this those through to too
+    under until up very was we were what when where which while who whom why will with would you your yours""".split()
+)
+
+
+def sentences(text: str, *, language: str = "english") -> Iterator[tuple[int, int]]:
+    """Start and end of each sentence, white space around it left out; a line break between blocks ends one too."""
+    code = LANGUAGES.get(language, "en")
+    start = 0
+    while start < len(text):
+        end = min(len(text), start + WINDOW)
+        for sentence in get_sentence_boundaries(code, text[start:end]):
+            yield from _lines(text, start + sentence["start_index"], start + sentence["end_index"])
+        start = end
+
+
+def words(text: str) -> list[str]:
+    """Words and numbers in order, folded to lower case without accents."""
+    return [_fold(match.group()) for match in _WORD.finditer(text)]
+
+
+def content_words(text: str, *, language: str = "english") -> list[str]:
+    """Stems of the words that carry meaning, in order; numbers as they stand."""
+    stem = _stemmer(language).stemWord
+    return [word if word[0].isdigit() else stem(word) for word in words(text) if word not in _STOP]
+
+
+def stripped(text: str, start: int, end: int) -> tuple[int, int] | None:
+    """The span without white space at its ends; None when nothing is left."""
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return (start, end) if start < end else None
+
+
+def _lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    position = start
+    for part in text[start:end].split("\n\n"):
+        if span := stripped(text, position, position + len(part)):
+            yield span
+        position += len(part) + 2
+
+
+def _fold(word: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", word.casefold())
+    return "".join(c for c in decomposed if not unicodedata.combining(c)).replace("’", "'")
+
+
+@cache
+def _stemmer(language: str) -> Any:
+    return snowballstemmer.stemmer(language if language in LANGUAGES else "english")

@@ -1,0 +1,73 @@
+"""When to answer and when to say "not in your documents": the threshold, from the project's own examples."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from groundtune.config import Config
+from groundtune.measure.metrics import score_answer
+from groundtune.measure.statistics import Point, choose_threshold, risk_coverage
+from groundtune.protocols import Approach
+from groundtune.types import Example, Question, Scope
+
+TOO_FEW = 20
+"""Examples below which a threshold would be a guess."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The risk-coverage curve of one approach and the point chosen on it."""
+
+    point: Point
+    rule: str
+    n: int
+    curve: tuple[Point, ...]
+
+
+def suitable(examples: Sequence[Example]) -> list[Example]:
+    """Train and validation examples, if there are enough of both kinds; the test split is never looked at."""
+    chosen = [example for example in examples if example.split != "test"]
+    unanswerable = sum(example.output is None for example in chosen)
+    enough = len(chosen) >= TOO_FEW and 0 < unanswerable < len(chosen)
+    return chosen if enough else []
+
+
+async def calibrate(
+    approach: Approach, examples: Sequence[Example], config: Config, *, progress: Callable[[int], None] = lambda _: None
+) -> Calibration | None:
+    """Ask every example without a threshold, and choose one; None when the approach states no confidence."""
+    confidences: list[float] = []
+    right: list[float] = []
+    for number, example in enumerate(examples, start=1):
+        answer = await approach.answer(Question(example.input, scope=Scope(groups=example.groups)))
+        if answer.confidence is None:
+            return None
+        answered = answer.status == "answered" and example.output is not None
+        confidences.append(answer.confidence)
+        right.append(score_answer(answer, example)["correct"] if answered else 0.0)
+        progress(number)
+    curve = risk_coverage(confidences, right)
+    point, rule = _choose(curve, [example.output is not None for example in examples], confidences, right, config)
+    return Calibration(point, rule, len(examples), tuple(curve))
+
+
+def _choose(
+    curve: Sequence[Point],
+    answerable: Sequence[bool],
+    confidences: Sequence[float],
+    right: Sequence[float],
+    config: Config,
+) -> tuple[Point, str]:
+    wanted = config.answers
+    if wanted.max_risk is not None and (point := choose_threshold(curve, max_risk=wanted.max_risk)):
+        return point, f"at most {wanted.max_risk:.0%} of answers wrong"
+    if wanted.min_coverage is not None and (point := choose_threshold(curve, min_coverage=wanted.min_coverage)):
+        return point, f"at least {wanted.min_coverage:.0%} of questions answered"
+
+    def outcomes(point: Point) -> float:
+        """Right answers given plus abstentions where the documents hold no answer."""
+        return sum(
+            good if confidence >= point.threshold else not there
+            for confidence, good, there in zip(confidences, right, answerable, strict=True)
+        )
+
+    return max(curve, key=outcomes), "most right outcomes"

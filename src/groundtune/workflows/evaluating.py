@@ -1,0 +1,143 @@
+"""Retrieval on its own: per stage, swept over settings, and the fusion weight fitted. Never writes an index in place."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from groundtune import build
+from groundtune.config import Config
+from groundtune.errors import UsageError
+from groundtune.fitted import Fitted
+from groundtune.ingest.index import IndexFolder
+from groundtune.measure.retrieval import RetrievalReport, evaluate_stages
+from groundtune.opened import OpenIndex
+from groundtune.protocols import Embedder, Retriever
+from groundtune.retrieve.fuse import DEFAULT_DENSE_WEIGHT
+from groundtune.types import Example, Interval, Stage
+from groundtune.workflows.ingesting import ingest
+from groundtune.workspace import Workspace
+
+WEIGHTS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
+PASSAGE_SIZES = (110, 160, 220)
+DEPTHS = (1, 5, 10, 20)
+TOO_FEW = 20
+"""Questions with evidence below which no weight is fitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRow:
+    """One setting and what it gave."""
+
+    max_tokens: int
+    dense_weight: float
+    recall: dict[int, Interval]
+    """By k."""
+    ndcg: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The fitted weight with what it does on questions it was not fitted on."""
+
+    dense_weight: float
+    train_n: int
+    train_ndcg: float
+    test: Interval
+    """nDCG@10 with the fitted weight on the test split."""
+    test_default: Interval
+    """The same with the default weight."""
+
+
+async def evaluate(opened: OpenIndex, examples: Sequence[Example], *, k: int, worst: int = 10) -> RetrievalReport:
+    """Every stage on the questions that have evidence. Raises UsageError when none has."""
+    return await _measure(opened, examples, stages=opened.retriever.stages, k=k, worst=worst)
+
+
+async def sweep(
+    workspace: Workspace,
+    config: Config,
+    embedder: Embedder,
+    examples: Sequence[Example],
+    *,
+    scratch: Path,
+    say: Callable[[str], None] = lambda _: None,
+) -> list[SweepRow]:
+    """Passage sizes x fusion weights, each size on an index of its own in `scratch`; best nDCG@10 first."""
+    rows = []
+    for size in PASSAGE_SIZES:
+        say(f"passages of at most {size} tokens")
+        passages = config.passages.model_copy(
+            update={"max_tokens": size, "min_tokens": min(config.passages.min_tokens, size)}
+        )
+        trial = config.model_copy(update={"passages": passages})
+        index = IndexFolder(scratch / str(size))
+        await ingest(workspace, trial, embedder, index=index)
+        opened = await OpenIndex.open(index, config=trial, embedder=embedder, fitted=Fitted())
+        try:
+            for weight in WEIGHTS:
+                rows.append(await _sweep_row(opened, trial, examples, size, weight))
+        finally:
+            opened.close()
+    return sorted(rows, key=lambda row: -row.ndcg.mean)
+
+
+async def fit_weight(opened: OpenIndex, config: Config, examples: Sequence[Example]) -> Fit:
+    """The weight with the best nDCG@10 on the train split. Raises UsageError when there are too few questions."""
+    with_evidence = [example for example in examples if example.evidence]
+    train = [example for example in with_evidence if example.split == "train"]
+    test = [example for example in with_evidence if example.split == "test"]
+    if len(train) < TOO_FEW or not test:
+        raise UsageError(
+            f"{len(train)} train and {len(test)} test questions have evidence; fitting needs {TOO_FEW} and 1",
+            hint="add evidence to more examples",
+        )
+    scores = {weight: (await _fused(opened, config, train, weight)).mean for weight in WEIGHTS}
+    best = max(WEIGHTS, key=lambda weight: (scores[weight], -abs(weight - DEFAULT_DENSE_WEIGHT)))
+    return Fit(
+        dense_weight=best,
+        train_n=len(train),
+        train_ndcg=scores[best],
+        test=await _fused(opened, config, test, best),
+        test_default=await _fused(opened, config, test, DEFAULT_DENSE_WEIGHT),
+    )
+
+
+async def _measure(
+    opened: OpenIndex,
+    examples: Sequence[Example],
+    *,
+    stages: Sequence[Stage],
+    k: int,
+    worst: int = 0,
+    retriever: Retriever | None = None,
+) -> RetrievalReport:
+    return await evaluate_stages(
+        retriever or opened.retriever,
+        examples,
+        stages=stages,
+        lookup=opened.lookup,
+        passages_of=opened.passages_of,
+        k=k,
+        worst=worst,
+    )
+
+
+async def _sweep_row(
+    opened: OpenIndex, config: Config, examples: Sequence[Example], size: int, weight: float
+) -> SweepRow:
+    report = await _measure(
+        opened, examples, stages=("fused",), k=max(DEPTHS), retriever=_weighted(opened, config, weight)
+    )
+    metrics = report.stages[0].metrics
+    return SweepRow(size, weight, {k: metrics[f"recall@{k}"] for k in DEPTHS}, metrics["ndcg@10"])
+
+
+async def _fused(opened: OpenIndex, config: Config, examples: Sequence[Example], weight: float) -> Interval:
+    retriever = _weighted(opened, config, weight)
+    report = await _measure(opened, examples, stages=("fused",), k=10, retriever=retriever)
+    return report.stages[0].metrics["ndcg@10"]
+
+
+def _weighted(opened: OpenIndex, config: Config, weight: float) -> Retriever:
+    retrieval = config.retrieval.model_copy(update={"dense_weight": weight, "reranker": None})
+    return build.retriever(config.model_copy(update={"retrieval": retrieval}), opened.store, opened.embedder, Fitted())

@@ -1,0 +1,80 @@
+"""Files of a project to its index: takes the lock, chooses the generation, runs the sync, swaps at the end."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from groundtune import build
+from groundtune.config import PROJECT_FILE, Config
+from groundtune.ingest.catalog import Catalog
+from groundtune.ingest.index import IndexFolder
+from groundtune.ingest.select import groups_for, select
+from groundtune.ingest.sync import Progress, Sync, SyncReport
+from groundtune.protocols import Embedder
+from groundtune.workspace import Workspace
+
+MEGABYTE = 1_000_000
+
+
+async def ingest(
+    workspace: Workspace,
+    config: Config,
+    embedder: Embedder,
+    *,
+    index: IndexFolder | None = None,
+    rebuild: bool = False,
+    wait_seconds: float = 0.0,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> SyncReport:
+    """Bring the index up to date (the project's own, or another one, as for a sweep).
+
+    Raises BusyError while another process writes, IndexMismatchError when the parts changed and `rebuild` is not set.
+    """
+    index = index or IndexFolder(workspace.index)
+    with workspace.writer_lock(timeout_seconds=wait_seconds):
+        manifest = index.begin(build.index_parts(config, embedder), rebuild=rebuild)
+        folder = index.path(manifest)
+        catalog = Catalog(folder / "catalog.sqlite")
+        try:
+            store = await build.store(folder, dimension=embedder.dimension, language=config.language)
+            async with build.sandbox(config) as sandbox:
+                run = Sync(
+                    root=workspace.root,
+                    catalog=catalog,
+                    store=store,
+                    embedder=embedder,
+                    splitter=build.splitter(config, embedder),
+                    loads=sandbox,
+                    groups_for=_groups(config),
+                    max_bytes=config.documents.max_mb * MEGABYTE,
+                    progress=progress,
+                )
+                report = await run.run(_Selection(workspace, config))
+        finally:
+            catalog.close()
+        index.finish(manifest)
+    return report
+
+
+class _Selection:
+    """The files of the project, one walk; what could not be looked into is kept beside them. `Files`."""
+
+    def __init__(self, workspace: Workspace, config: Config) -> None:
+        self.unreadable: list[tuple[Path, str]] = []
+        self.skipped: list[tuple[Path, str]] = []
+        self._walk = select(
+            workspace.root,
+            include=config.documents.include,
+            exclude=config.documents.exclude,
+            leave_out=[PROJECT_FILE, *config.examples.files],
+            follow_links=config.documents.follow_links,
+            unreadable=lambda path, reason: self.unreadable.append((path, reason)),
+            skipped=lambda path, reason: self.skipped.append((path, reason)),
+        )
+
+    def __iter__(self) -> Iterator[Path]:
+        return self._walk
+
+
+def _groups(config: Config) -> Callable[[str], tuple[str, ...]]:
+    rules = [(rule.include, rule.groups) for rule in config.documents.access]
+    return lambda source: groups_for(source, rules)
