@@ -231,7 +231,8 @@ def _outputs(source: str, config: Config, examples: Sequence[Example]) -> Iterat
     ]
     if wrong:
         wanted = "an object" if config.task == "extract" else "text"
-        message = f'task = "{config.task}" needs {wanted} as output; {_some(wrong)} {"has" if len(wrong) == 1 else "have"} not'
+        verb = "has" if len(wrong) == 1 else "have"
+        message = f'task = "{config.task}" needs {wanted} as output; {_some(wrong)} {verb} another'
         yield Finding("problem", source, message, "mend the task in groundtune.toml, or the outputs")
 
 

@@ -46,7 +46,7 @@ def _wrong(message: str, *, mend: str = "", key: str = "") -> PydanticCustomErro
 def _pattern(value: str) -> str:
     if "\\" in value:
         raise _wrong(f'"{value}" has a backslash', mend="write folders with forward slashes")
-    if value.startswith(("/", "~")) or ".." in value.split("/"):
+    if value == "~" or value.startswith(("/", "~/")) or ".." in value.split("/"):
         raise _wrong(
             f'"{value}" leaves the project folder', mend="patterns are relative to the folder of groundtune.toml"
         )

@@ -45,13 +45,16 @@ class Project:
         self._loop = _Loop()
 
     @classmethod
-    def open(cls, folder: str | Path = ".") -> "Project":
-        """The project of a folder or of the nearest one above it.
+    def open(cls, folder: str | Path = ".", *, strict: bool | None = None) -> "Project":
+        """The project of a folder or of the nearest one above it; `strict` goes before `answers.strict`.
 
         Raises MissingError when there is none, ConfigError with every problem of its file.
         """
         file = find_project(Path(folder))
-        return cls(file.parent, load_config(file))
+        config = load_config(file)
+        if strict is not None:
+            config = config.model_copy(update={"answers": config.answers.model_copy(update={"strict": strict})})
+        return cls(file.parent, config)
 
     def close(self) -> None:
         """Stops the project's thread; further calls raise RuntimeError."""

@@ -1,4 +1,4 @@
-"""What lies in a folder to the text of a first groundtune.toml. Reads names and the head of JSONL files; writes nothing."""
+"""What lies in a folder to the text of a first groundtune.toml. Opens only JSONL files, and writes nothing."""
 
 import glob
 import json
@@ -66,11 +66,10 @@ def survey(root: Path) -> Survey:
             continue
         (kinds if suffix in MEDIA_TYPES else others)[suffix] += 1
         folders.setdefault(source.split("/")[0] if "/" in source else "", Counter())[suffix] += 1
-    include = _include(folders) if _is_text("".join(examples)) else ("**/*",)
     return Survey(
         kinds=dict(kinds.most_common()),
         others=dict(others.most_common()),
-        include=include,
+        include=_include(folders),
         exclude=_present(root),
         examples=tuple(one for one in examples if _is_text(one)),
         task=recognise_task(rows),
@@ -116,12 +115,12 @@ def project_file(
     """The commented text of groundtune.toml; without a model it answers with verbatim quotes."""
     return "\n".join(
         (
-            "# The project file of groundtune. Every key that is not here has a default; `groundtune check` validates it.",
+            "# The project file of groundtune. What is not here has a default; `groundtune check` validates it.",
             "",
             "# Shown in reports and answers.",
             f"name = {_quoted(name)}",
             "",
-            "# answer: questions, with citations | classify: one of a few labels | extract: a JSON object | write: a text",
+            "# answer (with citations), classify (one of a few labels), extract (a JSON object) or write (a text)",
             f"task = {_quoted(task)}",
             "",
             "[documents]",
@@ -173,7 +172,7 @@ def _model_table(model: ModelChoice | None) -> tuple[str, ...]:
             '# base_url = "http://localhost:11434/v1"',
             '# api_key_env = "OPENAI_API_KEY" # the name of a variable, never the key',
         )
-    key = [f"api_key_env = {_quoted(model.api_key_env)}  # the name of a variable, never the key"]
+    key = [f"api_key_env = {_quoted(model.api_key_env or '')}  # the name of a variable, never the key"]
     return (
         "# What writes the answers. The question and the passages that were found are sent to this address.",
         "[models.default]",

@@ -1,14 +1,38 @@
 """Which endpoints are at hand, and that no key travels to another host than its own."""
 
+import asyncio
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
 
 from groundtune.models.discover import Candidate, Endpoint, discover
-from groundtune.models.scripted import Reply, ScriptedServer
+from groundtune.models.scripted import ScriptedServer
 
 DEAD = "http://127.0.0.1:9/v1"
 """Nothing listens on the discard port of this machine."""
+
+
+@asynccontextmanager
+async def answering(response: bytes) -> AsyncIterator[str]:
+    """A server that sends these bytes to everyone, or stays silent when there are none."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if response:
+            writer.write(response)
+        else:
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1")
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    finally:
+        server.close()
 
 
 async def test_only_servers_that_answer_are_found() -> None:
@@ -35,12 +59,27 @@ async def test_an_endpoint_with_a_key_is_at_hand_even_when_silent() -> None:
 
 
 async def test_a_redirect_is_not_followed() -> None:
-    with ScriptedServer(models=["x"]) as target, ScriptedServer() as server:
-        server.redirect = target.base_url + "/models"
-        environ = {"OPENAI_API_KEY": "sk-1", "OPENAI_BASE_URL": server.base_url}
-        found = await discover(environ, candidates=[])
+    with ScriptedServer(models=["x"]) as target:
+        moved = f"HTTP/1.1 307 Moved\r\nLocation: {target.base_url}/models\r\nContent-Length: 0\r\n\r\n"
+        async with answering(moved.encode()) as base_url:
+            found = await discover({"OPENAI_API_KEY": "sk-1", "OPENAI_BASE_URL": base_url}, candidates=[])
         assert target.requests == []
     assert found[0].models == ()
+
+
+@pytest.mark.parametrize("body", [b"<html>a web page</html>", b'{"data": 1}', b"[]", b"\xff"])
+async def test_another_kind_of_server_is_not_an_endpoint(body: bytes) -> None:
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    async with answering(head + body) as base_url:
+        assert await discover({}, candidates=[Candidate("vLLM", base_url)]) == []
+
+
+async def test_the_owner_of_the_models_tells_the_kind() -> None:
+    body = b'{"data": [{"id": "m.gguf", "owned_by": "llamacpp"}, {"id": 3}, "x"]}'
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    async with answering(head + body) as base_url:
+        found = await discover({}, candidates=[Candidate("vLLM", base_url)])
+    assert found == [Endpoint("llama.cpp", base_url, None, ("m.gguf",))]
 
 
 async def test_a_server_named_twice_is_listed_once() -> None:
@@ -51,10 +90,10 @@ async def test_a_server_named_twice_is_listed_once() -> None:
 
 
 async def test_slow_servers_are_not_waited_for() -> None:
-    with ScriptedServer(Reply(), models=["a"], list_delay_seconds=5.0) as server:
+    async with answering(b"") as base_url:
         begin = time.perf_counter()
-        assert await discover({}, candidates=[Candidate("vLLM", server.base_url)], timeout_seconds=0.2) == []
-        assert time.perf_counter() - begin < 1.5
+        assert await discover({}, candidates=[Candidate("vLLM", base_url)], timeout_seconds=0.2) == []
+        assert 0.2 <= time.perf_counter() - begin < 1.5
 
 
 async def test_nonsense_in_the_environment_finds_nothing() -> None:

@@ -16,7 +16,9 @@ def test_the_table_knows_hosted_models_and_cached_tokens() -> None:
 
 
 def test_an_embedding_has_no_output() -> None:
-    assert TokenPrices(base_url=OPENAI).usd("text-embedding-3-small", {"input_tokens": 1_000_000}) == pytest.approx(0.02)
+    assert TokenPrices(base_url=OPENAI).usd("text-embedding-3-small", {"input_tokens": 1_000_000}) == pytest.approx(
+        0.02
+    )
 
 
 @pytest.mark.parametrize("tokens", [{}, {"output_tokens": 5}, {"input_tokens": 5, "cached_tokens": 6}])
@@ -47,7 +49,9 @@ def test_overrides_win_everywhere() -> None:
 
 
 def test_a_partial_override_leaves_unknown_what_it_does_not_say() -> None:
-    prices = TokenPrices(base_url=OPENAI, overrides={"m": {"input_per_million": 2.0}, "free": {"output_per_million": 0.0}})
+    prices = TokenPrices(
+        base_url=OPENAI, overrides={"m": {"input_per_million": 2.0}, "free": {"output_per_million": 0.0}}
+    )
     assert prices.usd("m", {"input_tokens": 1_000_000, "cached_tokens": 1_000_000}) == pytest.approx(2.0)
     assert prices.usd("m", MILLION) is None
     assert prices.usd("free", MILLION) is None

@@ -29,10 +29,10 @@ def test_a_completion_is_one_that_the_sdk_reads() -> None:
 
 
 def test_a_stream_ends_with_the_usage_when_asked() -> None:
-    with ScriptedServer(Reply("a b  c", usage={"prompt_tokens": 7, "completion_tokens": 3})) as server:
-        with client(server) as sdk:
-            chunks = list(sdk.chat.completions.create(**ASK, stream=True, stream_options={"include_usage": True}))
-            plain = list(sdk.chat.completions.create(**ASK, stream=True))
+    reply = Reply("a b  c", usage={"prompt_tokens": 7, "completion_tokens": 3})
+    with ScriptedServer(reply) as server, client(server) as sdk:
+        chunks = list(sdk.chat.completions.create(**ASK, stream=True, stream_options={"include_usage": True}))
+        plain = list(sdk.chat.completions.create(**ASK, stream=True))
     assert [chunk.choices[0].delta.content for chunk in chunks[:3]] == ["a ", "b  ", "c"]
     assert chunks[3].choices[0].finish_reason == "stop"
     assert chunks[-1].usage is not None
@@ -47,9 +47,8 @@ def test_replies_come_in_order_and_the_last_repeats() -> None:
 
 
 def test_a_function_sees_the_request() -> None:
-    with ScriptedServer(lambda body: Reply(body["messages"][-1]["content"].upper())) as server:
-        with client(server) as sdk:
-            assert sdk.chat.completions.create(**ASK).choices[0].message.content == "ONE TWO THREE"
+    with ScriptedServer(lambda body: Reply(body["messages"][-1]["content"].upper())) as server, client(server) as sdk:
+        assert sdk.chat.completions.create(**ASK).choices[0].message.content == "ONE TWO THREE"
 
 
 def test_keys_and_models_are_checked() -> None:
@@ -64,9 +63,10 @@ def test_keys_and_models_are_checked() -> None:
 
 
 def test_errors_carry_status_headers_and_message() -> None:
-    with ScriptedServer(Reply("slow down", status=429, headers={"Retry-After": "7"})) as server:
-        with client(server) as sdk, pytest.raises(openai.RateLimitError, match="slow down") as caught:
-            sdk.chat.completions.create(**ASK)
+    reply = Reply("slow down", status=429, headers={"Retry-After": "7"})
+    raises = pytest.raises(openai.RateLimitError, match="slow down")
+    with ScriptedServer(reply) as server, client(server) as sdk, raises as caught:
+        sdk.chat.completions.create(**ASK)
     assert caught.value.response.headers["retry-after"] == "7"
 
 

@@ -19,6 +19,12 @@ from groundtune.errors import ConfigError, GroundtuneError, ProviderError
 VERBS = {
     "init": "Write a project file for this folder.",
     "check": "Validate everything that can be validated before time or money is spent.",
+    "ingest": "Bring the index up to date with the documents.",
+    "search": "Show what retrieval finds, with scores.",
+    "ask": "Ask the documents: an answer with verified citations.",
+    "evaluate": "Measure retrieval on its own, and see what fails and why.",
+    "compare": "Run every approach on the same examples.",
+    "demo": "All of it on the example project, offline.",
 }
 """Verb to the first line of its help; the module of the same name has the rest."""
 
@@ -89,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _reader_left()
     except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):
+            return _reader_left()
         return stop.code if isinstance(stop.code, int) else 1
     except BaseException as error:
         if debug and not _is_usage(error):
@@ -150,7 +158,10 @@ def _report(error: BaseException, *, as_json: bool) -> int:
 
     from groundtune.cli import output
 
-    output.err().print(Text.assemble(("error: ", "bold red"), message.replace("\n", "\n       ")))
+    problems = getattr(error, "problems", ())
+    if len(problems) > 1:
+        message = "\n  ".join((f"{len(problems):,} problems", *message.splitlines()))
+    output.err().print(Text.assemble(("error: ", "bold red"), message))
     if hint:
         output.hint(hint)
     return code
@@ -158,5 +169,7 @@ def _report(error: BaseException, *, as_json: bool) -> int:
 
 def _kind(error: GroundtuneError) -> str:
     """`IndexMismatchError` as `index_mismatch`."""
+    if type(error) is GroundtuneError:
+        return "error"
     name = type(error).__name__.removesuffix("Error")
-    return "".join(f"_{one.lower()}" if one.isupper() else one for one in name).strip("_") or "error"
+    return "".join(f"_{one.lower()}" if one.isupper() else one for one in name).strip("_")

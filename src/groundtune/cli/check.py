@@ -1,5 +1,6 @@
 """`groundtune check`: prints what is wrong or missing in a project, all at once. Decides nothing itself."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -47,7 +48,9 @@ def _print(report: Checkup) -> None:
         _print_findings([one for one in report.findings if one.level == level], title, style)
     if report.exit_code == 0:
         output.show("\nready", style="green")
-        output.next_step("groundtune ingest")
+        root = report.path.parent
+        here = root == Path.cwd()
+        output.next_step("groundtune ingest" if here else f"groundtune ingest {shlex.quote(output.named(root))}")
     else:
         output.next_step("groundtune check", "when this is mended")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -58,9 +59,8 @@ def run(
         output.emit_json({"path": path, "name": title, "documents": found, "model": model, "next": "groundtune check"})
         return
     _print(path, found, model)
-    output.next_step(
-        "groundtune check" if found.kinds else f"put documents below {output.named(folder)}, then groundtune check"
-    )
+    command = "groundtune check" if root == Path.cwd() else f"groundtune check {shlex.quote(output.named(folder))}"
+    output.next_step(command, "" if found.kinds else f"after putting documents into {output.named(root)}")
 
 
 def _model(*, may_ask: bool, agreed: bool) -> ModelChoice | None:
@@ -73,6 +73,8 @@ def _model(*, may_ask: bool, agreed: bool) -> ModelChoice | None:
     for endpoint in endpoints:
         model = choose_model(endpoint.kind, endpoint.models)
         if model is None:
+            host = urlsplit(endpoint.base_url).hostname
+            output.note(f"{host} lists no model that writes text; add one under [models.default]")
             continue
         choice = ModelChoice(model, endpoint.base_url, endpoint.api_key_env)
         if is_local(endpoint.base_url):

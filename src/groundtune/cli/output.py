@@ -63,6 +63,12 @@ def named(path: Path | str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
+def excerpt(text: str, length: int) -> str:
+    """The beginning of a text on one line, safe to print."""
+    line = named(" ".join(text.split()))
+    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
 def count(number: int, noun: str, plural: str = "") -> str:
     """`1 file`, `2,000 files`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -146,26 +146,29 @@ class _Walk:
         return f"{self.root}/{path}"
 
     def links(self) -> None:
-        """Follows what the walk found, links behind links too, or says that it does not."""
-        if self.follow and self._links:
-            self._seen.update(os.path.realpath(self._full(path)) for path in self.found)
+        """Follows what the walk found, folders before files and links behind links too, or says that it does not."""
+        files = []
         while self._links:
             links, self._links = sorted(self._links, key=lambda link: link[0]), []
             for path, into, out in links:
-                self._link(path, into, out)
+                if self.follow and Path(self._full(path)).is_dir():
+                    self.folder(path + "/", _open(into), _open(out))
+                else:
+                    files.append((path, _complete(into)))
+        if self.follow and files:
+            self._seen.update(os.path.realpath(self._full(path)) for path in self.found)
+        for path, matched in files:
+            self._file(path, matched)
 
-    def _link(self, path: str, into: list[State], out: list[State]) -> None:
-        full = Path(self.root, path)
+    def _file(self, path: str, matched: bool) -> None:
+        """A link that is not followed into a folder."""
+        full = Path(self._full(path))
         if not self.follow:
-            if _complete(into) or full.is_dir():
+            if matched or full.is_dir():
                 self.skipped(full, "a link; set documents.follow_links = true to follow it")
-            return
-        real = os.path.realpath(full)
-        if full.is_dir():
-            self.folder(path + "/", _open(into), _open(out))
-        elif _complete(into) and not full.is_file():
-            self.skipped(full, "a link to nothing" if not full.exists() else "not a regular file")
-        elif _complete(into) and real not in self._seen:
+        elif matched and not full.is_file():
+            self.skipped(full, "not a regular file" if full.exists() else "a link to nothing")
+        elif matched and (real := os.path.realpath(full)) not in self._seen:
             self._seen.add(real)
             self.found.append(path)
 

@@ -85,7 +85,9 @@ async def _list(base_url: str, *, key: str, timeout_seconds: float) -> list[tupl
     try:
         async with (
             asyncio.timeout(timeout_seconds),
-            AsyncClient(follow_redirects=False, trust_env=not is_local(base_url)) as client,
+            AsyncClient(
+                follow_redirects=False, trust_env=not is_local(base_url), verify=base_url.startswith("https:")
+            ) as client,
         ):
             response = await client.get(f"{base_url}/models", headers=headers)
             answer = response.json() if response.status_code == 200 else None

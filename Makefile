@@ -1,0 +1,32 @@
+# One command to try it, one to test it. Both make the environment they need and leave the system's Python alone.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check bench clean
+
+demo: $(VENV)/demo.stamp  ## install, then the whole path on the example project, offline
+	$(BIN)/groundtune demo demo-handbook
+
+test: $(VENV)/dev.stamp  ## install, then the whole test suite
+	$(BIN)/python -m pytest
+
+check: $(VENV)/dev.stamp  ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "groundtune needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.stamp: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local]'
+	touch $@
+
+$(VENV)/dev.stamp: $(VENV)/demo.stamp
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo-handbook .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,79 @@
+"""`groundtune demo`: the whole path on the example project, offline, step by step."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from groundtune.cli import compare, evaluate, ingest, output
+from groundtune.cli.ask import show_abstention, show_answer
+from groundtune.cli.options import Json
+from groundtune.errors import MissingError, UsageError
+
+if TYPE_CHECKING:
+    from groundtune.project import Project
+
+QUESTIONS = (
+    "How long do I have to send a bike back?",
+    "How much is the daily allowance for meals when I travel?",
+    "Who do I call when a rental bike breaks down?",
+    "Does Ternhill offer a discount for students?",
+)
+"""The last one is not answered by the documents."""
+
+
+def run(
+    folder: Annotated[Path, typer.Argument(help="Where to copy the example project.")] = Path("demo-handbook"),
+    *,
+    json: Json = False,
+) -> None:
+    """Copy the example project, ingest it, ask it four questions, evaluate retrieval, compare the approaches."""
+    from groundtune.project import Project
+
+    _copy(folder)
+    with Project.open(folder) as project:
+        done: dict[str, Any] = {"folder": str(folder)}
+        _title(f"1. Documents to index: groundtune ingest {folder}")
+        done["ingest"] = ingest.ingest(project)
+        _title('2. Four questions, the last one not in the documents: groundtune ask "…"')
+        done["answers"] = [_ask(project, question) for question in QUESTIONS]
+        _title("3. Retrieval on its own: groundtune evaluate")
+        report = project.evaluate(worst=2)
+        evaluate.show_report(report)
+        _title("4. The approaches on the same test questions: groundtune compare")
+        comparison = compare.compare(project)
+        compare.show_comparison(comparison)
+        done |= {"evaluation": report, "approaches": comparison.summaries}
+    if json:
+        output.emit_json(done)
+    output.next_step(f'cd {folder} && groundtune ask "…"', "then: groundtune init, in a folder of your own documents")
+
+
+def _copy(folder: Path) -> None:
+    if folder.exists() and any(folder.iterdir()) and not (folder / "groundtune.toml").is_file():
+        raise UsageError(f"{folder} is not empty and is no demo", hint="groundtune demo SOME-NEW-FOLDER")
+    source = _example("handbook")
+    ignored = shutil.ignore_patterns(".groundtune", "__pycache__", "sources", "make_binaries.py")
+    shutil.copytree(source, folder, ignore=ignored, dirs_exist_ok=True)
+
+
+def _example(name: str) -> Path:
+    """The example project as it is installed, or as it lies in a checkout."""
+    package = Path(sys.modules["groundtune"].__file__ or "").parent
+    for folder in (package / "examples" / name, package.parent.parent / "examples" / name):
+        if (folder / "groundtune.toml").is_file():
+            return folder
+    raise MissingError(f"the example project {name} is not installed", hint="pip install --force-reinstall groundtune")
+
+
+def _ask(project: "Project", question: str) -> Any:
+    output.show(f"\n> {question}", style="bold")
+    answer = project.ask(question)
+    (show_abstention if answer.status == "abstained" else show_answer)(answer)
+    return {"question": question, **output.jsonable(answer)}
+
+
+def _title(text: str) -> None:
+    output.show(f"\n== {text}", style="bold cyan")

@@ -1,0 +1,120 @@
+"""`groundtune evaluate`: retrieval on its own; the worst questions, and why they failed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from groundtune.cli import output
+from groundtune.cli.options import Folder, Json
+from groundtune.errors import UsageError
+
+if TYPE_CHECKING:
+    from groundtune.measure.retrieval import RetrievalReport, StageReport
+    from groundtune.workflows.calibrating import Calibration
+    from groundtune.workflows.evaluating import Fit, SweepRow
+
+SWEEP_SHOWN = 12
+
+
+def run(
+    folder: Folder = Path(),
+    *,
+    k: Annotated[int, typer.Option("-k", "--k", help="How many passages count as found.", min=1)] = 10,
+    split: Annotated[str | None, typer.Option(help="train, validation or test.", show_default="all")] = None,
+    worst: Annotated[int, typer.Option(help="How many of the worst questions to show.", min=0)] = 5,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Try passage sizes, k and fusion weights on train and validation.")
+    ] = False,
+    fit: Annotated[
+        bool,
+        typer.Option("--fit", help="Fit and keep fusion weight (train) and abstention threshold (train, validation)."),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Measure retrieval on its own: recall, nDCG and MRR by stage with 95 % intervals, and what fails and why."""
+    from groundtune.project import Project
+
+    if sweep and fit:
+        raise UsageError("--sweep and --fit are two different runs", hint="run them one after the other")
+    if split not in (None, "train", "validation", "test"):
+        raise UsageError(f"no split {split!r}", hint="train, validation or test")
+    with Project.open(folder) as project:
+        if sweep:
+            rows = project.sweep(say=output.note)
+            if json:
+                output.emit_json({"sweep": rows})
+            else:
+                _show_sweep(rows)
+        elif fit:
+            fitted = project.fit()
+            with output.progress("calibrating") as bar:
+                calibration = project.calibrate(progress=lambda done: bar.update(done))
+            if json:
+                output.emit_json({"fit": fitted, "calibration": calibration})
+            else:
+                _show_fit(fitted, calibration)
+        else:
+            report = project.evaluate(k=k, split=split, worst=worst)
+            if json:
+                output.emit_json(report)
+            else:
+                show_report(report)
+
+
+def show_report(report: "RetrievalReport") -> None:
+    """One table over the stages, then the failures of the last stage."""
+    names = list(report.stages[0].metrics)
+    rows = [[stage.stage, *(stage.metrics[name] for name in names)] for stage in report.stages]
+    output.show_table(["stage", *names], rows)
+    if report.skipped:
+        output.note(f"{output.count(report.skipped, 'example')} without evidence left out")
+    _show_failures(report.stages[-1], report.k)
+    output.next_step("groundtune evaluate --fit", "fits the fusion weight; --sweep tries passage sizes")
+
+
+def _show_failures(stage: "StageReport", k: int) -> None:
+    if stage.failures:
+        causes = ", ".join(f"{cause} {share:.0%}" for cause, share in stage.causes.items() if share)
+        output.show(f"\nNot among the first {k}: {stage.failures} of {stage.pieces} pieces of evidence ({causes})")
+    for miss in stage.worst:
+        where = f"rank {miss.rank}" if miss.rank else miss.cause
+        output.show(f"\n{miss.example}: {miss.question}", style="bold")
+        output.show(f'  wanted ({where}): {output.named(miss.source)}: "{output.excerpt(miss.quote, 120)}"')
+        for found in miss.instead[:2]:
+            output.show(f"  found instead: {output.named(found.source)} > {found.heading}: {found.words}", style="dim")
+
+
+def _show_sweep(rows: "Sequence[SweepRow]") -> None:
+    depths = list(rows[0].recall)
+    output.show_table(
+        ["passage tokens", "dense weight", "ndcg@10", *(f"recall@{depth}" for depth in depths)],
+        [
+            [row.max_tokens, row.dense_weight, row.ndcg, *(row.recall[d].mean for d in depths)]
+            for row in rows[:SWEEP_SHOWN]
+        ],
+    )
+    best = rows[0]
+    output.note(f"{len(rows) - SWEEP_SHOWN} weaker settings not shown; --json has all")
+    output.next_step(
+        "groundtune ingest --rebuild",
+        f"after setting [passages] max_tokens = {best.max_tokens}, [retrieval] dense_weight = {best.dense_weight}",
+    )
+
+
+def _show_fit(fit: "Fit", calibration: "Calibration | None") -> None:
+    output.show(f"Fusion weight {fit.dense_weight:g} fitted on {fit.train_n} train questions.")
+    output.show(f"  nDCG@10 on the test split: {output.interval(fit.test)}")
+    output.show(f"  with the default weight:   {output.interval(fit.test_default)}")
+    if calibration is None:
+        output.show("No threshold fitted: it takes 20 train and validation examples, answerable and not.")
+        return
+    point = calibration.point
+    output.show(f"Abstention threshold {point.threshold:.2f} from {calibration.n} examples ({calibration.rule}):")
+    output.show(f"  answers {point.coverage:.0%} of them, {point.risk:.0%} of those wrong")
+    curve = calibration.curve
+    chosen = [curve[round(share * (len(curve) - 1))] for share in (0.1, 0.25, 0.5, 0.75, 1.0)]
+    output.show_table(
+        ["threshold", "answered", "of those wrong"], [[p.threshold, p.coverage, p.risk] for p in dict.fromkeys(chosen)]
+    )

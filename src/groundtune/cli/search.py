@@ -1,0 +1,52 @@
+"""`groundtune search`: what retrieval finds, with its scores."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from groundtune.cli import output
+from groundtune.cli.options import FilterTexts, Groups, Json, Project, filters
+
+if TYPE_CHECKING:
+    from groundtune.types import Hit
+
+
+def run(
+    question: Annotated[str, typer.Argument(help="What to look for.")],
+    *,
+    k: Annotated[int | None, typer.Option("-k", "--k", help="How many passages.", min=1, show_default="8")] = None,
+    group: Groups = None,
+    filter: FilterTexts = None,  # noqa: A002 (the name of the flag)
+    project: Project = Path(),
+    json: Json = False,
+) -> None:
+    """Show what retrieval finds, best first, with the score of each stage."""
+    from groundtune.project import Project as Opened
+
+    with Opened.open(project) as opened:
+        hits = opened.search(question, k=k, groups=group or (), filters=filters(filter))
+    if json:
+        output.emit_json({"question": question, "hits": hits})
+        return
+    if not hits:
+        output.show("Nothing found.")
+        return
+    _show(hits)
+    output.next_step(f'groundtune ask "{question}"')
+
+
+def _show(hits: "Sequence[Hit]") -> None:
+    for number, hit in enumerate(hits, start=1):
+        scores = "  ".join(f"{stage} {score:.3f}" for stage, score in sorted(hit.stages.items()))
+        output.show(f"{number}. {place(hit)}", style="bold")
+        output.note(f"   {scores}", style="dim")
+        output.show("   " + output.excerpt(hit.passage.text, 300))
+
+
+def place(hit: "Hit") -> str:
+    """`policies/returns.md > Returns > Refunds, page 2`."""
+    passage = hit.passage
+    parts = [output.named(passage.source), *([passage.heading] if passage.heading else [])]
+    return " > ".join(parts) + (f", page {passage.page}" if passage.page else "")
