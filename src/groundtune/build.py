@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from groundtune.config import Config, ModelConfig
 from groundtune.errors import MissingError, UsageError
 from groundtune.fitted import Fitted
-from groundtune.protocols import Approach, Embedder, Gatherer, Generator, Reranker, Store
+from groundtune.protocols import Approach, Embedder, Gatherer, Generator, Prices, Reranker, Store
 from groundtune.types import Passage, Question
 
 if TYPE_CHECKING:
@@ -221,7 +221,15 @@ def _hosted(config: Config, chosen: ModelConfig) -> Generator:
         timeout_seconds=chosen.timeout_seconds,
         temperature=chosen.temperature,
         max_output_tokens=chosen.max_output_tokens,
+        prices=_prices(config, chosen.base_url or ""),
     )
+
+
+def _prices(config: Config, base_url: str) -> Prices:
+    from groundtune.models.prices import TokenPrices
+
+    overrides = {name: price.model_dump(exclude_none=True) for name, price in config.prices.items()}
+    return TokenPrices(base_url=base_url, overrides=overrides)
 
 
 def _reranker(config: Config) -> Reranker | None:

@@ -166,6 +166,8 @@ def _documents(root: Path, config: Config, own: Sequence[str], findings: list[Fi
 def _near(root: Path, pattern: str, sources: set[str]) -> str:
     """A guess at why a pattern matches nothing."""
     folder = pattern.split("/")[0]
+    if not sources and folder == "**":
+        return f"put documents into {root}"
     if any(source.lower().startswith(folder.lower() + "/") for source in sources):
         return "look at upper and lower case, and at the ending"
     if "/" in pattern and not any(sign in folder for sign in "*?[{") and not (root / folder).is_dir():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from groundtune.errors import ProviderError
+from groundtune.errors import ProviderError, UsageError
 from groundtune.models.hosted_embed import HostedEmbedder, find_dimension
 from groundtune.models.scripted import Reply, Script, ScriptedServer, bag_of_words
 from groundtune.protocols import Embedder
@@ -157,6 +157,11 @@ def test_the_digest_changes_with_what_changes_the_vectors() -> None:
         HostedEmbedder("e", **base, passage_prefix="q: "),
     ]
     assert len({same.digest, *(other.digest for other in others)}) == 6
+
+
+def test_a_dimension_that_is_not_known_is_not_made_up() -> None:
+    with pytest.raises(UsageError, match="dimension 0 of e"):
+        HostedEmbedder("e", base_url="http://h/v1", dimension=0)
 
 
 def test_tokens_are_estimated_from_bytes() -> None:

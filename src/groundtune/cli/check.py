@@ -59,7 +59,7 @@ def _print_documents(report: Checkup) -> None:
     read = [kind for kind in report.kinds if kind.unread is None]
     kinds = ", ".join(f"{kind.files:,} {kind.suffix[1:]}" for kind in read)
     size = sum(kind.bytes for kind in read)
-    shown = f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:,.1f} kB"
+    shown = f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{-(-size // 1000):,} kB"
     total = output.count(sum(kind.files for kind in read), "file")
     output.show(f"documents  {f'{total} ({kinds}), {shown}' if read else 'none'}")
     for kind in report.kinds:

@@ -74,7 +74,7 @@ def _model(*, may_ask: bool, agreed: bool) -> ModelChoice | None:
         model = choose_model(endpoint.kind, endpoint.models)
         if model is None:
             host = urlsplit(endpoint.base_url).hostname
-            output.note(f"{host} lists no model that writes text; add one under [models.default]")
+            output.note(f"{host} did not list a model that writes text; name one under [models.default]")
             continue
         choice = ModelChoice(model, endpoint.base_url, endpoint.api_key_env)
         if is_local(endpoint.base_url):

@@ -100,7 +100,6 @@ class _Found:
 class _Plan:
     """What is to be done, in this order: renamed files, removals, the rest."""
 
-    unchanged: list[FileRow] = field(default_factory=list)
     touched: list[FileRow] = field(default_factory=list)
     renamed: list[_Found] = field(default_factory=list)
     pending: list[_Found] = field(default_factory=list)
@@ -178,6 +177,8 @@ class Sync:
                 found = _Found(path, source_of(path, self._root), 0, "", (), reason=reason, failed=status == "failed")
                 seen.add(found.source)
                 plan.pending.append(found)
+        hidden = tuple(f"{source_of(path, self._root)}/" for path, _ in files.unreadable)
+        seen.update(source for source in known if source.startswith(hidden))  # not lost, only out of sight
         plan.removed = [source for source in known if source not in seen]
         gone = {known[source].digest for source in plan.removed if known[source].status == "indexed"}
         plan.renamed = [found for found in plan.pending if found.digest in gone and found.reason is None]
@@ -188,7 +189,6 @@ class Sync:
     def _place(self, found: _Found, row: FileRow | None, plan: _Plan) -> None:
         same_place = row is not None and row.groups == found.groups and row.status != "failed"
         if row and same_place and not found.reason and row.signature == found.signature:
-            plan.unchanged.append(row)
             return
         if not found.reason:
             try:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from groundtune.errors import UsageError
 from groundtune.models.endpoint import Connection
 from groundtune.types import Vectors
 
@@ -21,6 +22,8 @@ SPECIAL_TOKENS = 2
 
 class HostedEmbedder:
     """One embedding model. Use it from one event loop. `find_dimension` tells a dimension that nobody configured.
+
+    Raises UsageError for a dimension below 1 and a `base_url` that is no URL.
 
     A request carries at most `batch_size` texts and `batch_bytes` bytes of UTF-8 (one longer text goes alone); at
     most `concurrency` are under way. `max_tokens` is what the model takes; longer texts are the server's to cut or
@@ -45,6 +48,8 @@ class HostedEmbedder:
         query_prefix: str = "",
         backoff_seconds: float = 0.5,
     ) -> None:
+        if dimension < 1:
+            raise UsageError(f"dimension {dimension} of {model}", hint="configure it, or ask with find_dimension")
         self.name = model
         self.dimension = dimension
         self.max_tokens = max_tokens

@@ -61,11 +61,13 @@ class _Selection:
     def __init__(self, workspace: Workspace, config: Config) -> None:
         self.unreadable: list[tuple[Path, str]] = []
         self.skipped: list[tuple[Path, str]] = []
+        examples = select(workspace.root, include=config.examples.files) if config.examples.files else ()
+        own = [path.relative_to(workspace.root).as_posix() for path in examples]
         self._walk = select(
             workspace.root,
             include=config.documents.include,
             exclude=config.documents.exclude,
-            leave_out=[PROJECT_FILE, *config.examples.files],
+            leave_out=[PROJECT_FILE, *own],
             follow_links=config.documents.follow_links,
             unreadable=lambda path, reason: self.unreadable.append((path, reason)),
             skipped=lambda path, reason: self.skipped.append((path, reason)),
