@@ -201,11 +201,13 @@ def test_html(tmp_path: Path) -> None:
             tmp_path / "a.html",
             "<!doctype html><title>Guide &amp; more</title><nav>Menu</nav><script>x()</script>"
             "bare <b>te</b>xt<div>in a div<p>one<br>two</p>tail</div><h2>Prices</h2>"
-            "<table><caption>All prices</caption><thead><tr><th rowspan=2>Model<th colspan=2>Price<tr><th>old<th>new</thead>"
+            "<table><caption>All prices</caption><thead><tr><th rowspan=2>Model<th colspan=2>Price"
+            "<tr><th>old<th>new</thead>"
             "<tr><td rowspan=2>Wren<td>1<td>2<tr><td>3<td>4</table>"
             "<table><tr><th>Founded<td>1975</table>"
             "<ol start=3><li>a<ul><li>n</ul><li>b</ol><dl><dt>Term<dd>meaning</dl><pre>x\n  y</pre>"
-            "<p hidden>no</p><p style='display:none'>no</p><form><label>Search</label><input></form><blockquote>q</blockquote>",
+            "<p hidden>no</p><p style='display:none'>no</p>"
+            "<form><label>Search</label><input></form><blockquote>q</blockquote>",
         )
     )
     assert parsed.title == "Guide & more"
@@ -491,7 +493,8 @@ def test_epub(tmp_path: Path) -> None:
         book.writestr(
             "OEBPS/p.opf",
             "<package xmlns:dc='http://purl.org/dc/elements/1.1/'><metadata><dc:title>The Book</dc:title></metadata>"
-            f"<manifest>{items}</manifest><spine><itemref idref='n'/><itemref idref='c2'/><itemref idref='c1'/></spine></package>",
+            f"<manifest>{items}</manifest><spine><itemref idref='n'/>"
+            "<itemref idref='c2'/><itemref idref='c1'/></spine></package>",
         )
         book.writestr("OEBPS/nav.xhtml", chapter.format("Contents"))
         for number in (1, 2):

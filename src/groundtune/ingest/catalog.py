@@ -21,8 +21,10 @@ CREATE TABLE IF NOT EXISTS documents (
     id TEXT PRIMARY KEY, file TEXT NOT NULL, source TEXT NOT NULL, title TEXT, media_type TEXT NOT NULL,
     pages TEXT NOT NULL, digest TEXT NOT NULL, groups TEXT NOT NULL, metadata TEXT NOT NULL, text TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS unfinished (document TEXT PRIMARY KEY, file TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS documents_file ON documents (file);
 CREATE INDEX IF NOT EXISTS documents_source ON documents (source);
+CREATE INDEX IF NOT EXISTS unfinished_file ON unfinished (file);
 """
 _DOCUMENT = "id, source, text, title, media_type, pages, digest, groups, metadata"
 
@@ -75,8 +77,21 @@ class Catalog:
     def document_by_id(self, document_id: str) -> Document | None:
         return next(self._documents("id = ?", document_id), None)
 
-    def documents_of(self, file: str) -> list[Document]:
-        return list(self._documents("file = ?", file))
+    def digests_of(self, file: str) -> dict[str, str]:
+        """Document id to digest, of the documents of a file; their texts stay on disk."""
+        return dict(self._db.execute("SELECT id, digest FROM documents WHERE file = ?", (file,)))
+
+    def unfinished(self) -> dict[str, set[str]]:
+        """File to the ids of its documents that a run which was cut short may have changed in the store."""
+        found: dict[str, set[str]] = {}
+        for document, file in self._db.execute("SELECT document, file FROM unfinished"):
+            found.setdefault(file, set()).add(document)
+        return found
+
+    def intend(self, documents: Iterable[tuple[str, str]]) -> None:
+        """Note (document id, file) before the store is written; `record` or `forget` of the file strikes it out."""
+        with self._db:
+            self._db.executemany("INSERT OR REPLACE INTO unfinished VALUES (?,?)", documents)
 
     def documents(self) -> Iterator[Document]:
         """All documents in order of their source, one at a time."""
@@ -96,6 +111,7 @@ class Catalog:
                     [_document_row(row.source, document) for document in documents],
                 )
                 self._put(row)
+                self._db.execute("DELETE FROM unfinished WHERE file = ?", (row.source,))
 
     def touch(self, rows: Iterable[FileRow]) -> None:
         """Write the rows of files whose documents stay as they are."""
@@ -109,6 +125,7 @@ class Catalog:
             for source in sources:
                 self._db.execute("DELETE FROM documents WHERE file = ?", (source,))
                 self._db.execute("DELETE FROM files WHERE source = ?", (source,))
+                self._db.execute("DELETE FROM unfinished WHERE file = ?", (source,))
 
     def _put(self, row: FileRow) -> None:
         self._db.execute(

@@ -31,10 +31,12 @@ class IndexFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._present = folder / "manifest.json"
+        self._next = folder / "next.json"
 
     def current(self) -> Manifest | None:
         """The generation that readers use; None before the first ingest."""
-        return _read(self.folder / "manifest.json")
+        return _read(self._present)
 
     def readable(self, parts: Parts) -> Manifest:
         """Raises MissingError without an index, IndexMismatchError when other parts made it."""
@@ -48,33 +50,33 @@ class IndexFolder:
         return manifest
 
     def begin(self, parts: Parts, *, rebuild: bool) -> Manifest:
-        """The generation to write into: the present one, or with `rebuild` one beside it (resumed if it fits)."""
-        self._drop_old()
-        if self.current() is None:
-            manifest = _new(parts)
-            write_json(self.folder / "manifest.json", asdict(manifest))
-            return manifest
-        if not rebuild:
+        """The generation to write into: the present one, or one beside it (resumed if it fits) until `finish`.
+
+        Beside it goes a rebuild, and a first index until its store and catalog are there for readers.
+        """
+        current = self.current()
+        if current and not rebuild:
+            self._drop_old()
             return self.readable(parts)
-        manifest = _read(self.folder / "next.json") or _new(parts)
-        if manifest.parts != dict(parts):
-            shutil.rmtree(self.path(manifest), ignore_errors=True)
+        manifest = _read(self._next)
+        if manifest is None or manifest == current or manifest.parts != dict(parts):
             manifest = _new(parts)
-        write_json(self.folder / "next.json", asdict(manifest))
+        write_json(self._next, asdict(manifest))
+        self._drop_old()
         return manifest
 
     def finish(self, manifest: Manifest) -> None:
         """Readers go over to this generation; the former one stays on disk until the next run for those still in it."""
         if manifest != self.current():
-            write_json(self.folder / "manifest.json", asdict(manifest))
-            (self.folder / "next.json").unlink(missing_ok=True)
+            write_json(self._present, asdict(manifest))
+            self._next.unlink(missing_ok=True)
 
     def path(self, manifest: Manifest) -> Path:
         """Folder of a generation."""
         return self.folder / manifest.generation
 
     def _drop_old(self) -> None:
-        known = {m.generation for name in ("manifest.json", "next.json") if (m := _read(self.folder / name))}
+        known = {m.generation for path in (self._present, self._next) if (m := _read(path))}
         for folder in self.folder.glob("g-*"):
             if folder.name not in known:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -1,10 +1,14 @@
 """Files of a project to its index: takes the lock, chooses the generation, runs the sync, swaps at the end."""
 
-from collections.abc import Callable, Iterator
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 from groundtune import build
 from groundtune.config import PROJECT_FILE, Config
+from groundtune.errors import BusyError
 from groundtune.ingest.catalog import Catalog
 from groundtune.ingest.index import IndexFolder
 from groundtune.ingest.select import groups_for, select
@@ -13,6 +17,8 @@ from groundtune.protocols import Embedder
 from groundtune.workspace import Workspace
 
 MEGABYTE = 1_000_000
+LOOK_AGAIN = 0.1
+"""Seconds between two attempts to get the lock; the event loop stays free meanwhile."""
 
 
 async def ingest(
@@ -30,12 +36,14 @@ async def ingest(
     Raises BusyError while another process writes, IndexMismatchError when the parts changed and `rebuild` is not set.
     """
     index = index or IndexFolder(workspace.index)
-    with workspace.writer_lock(timeout_seconds=wait_seconds):
+    async with _writer_lock(workspace, wait_seconds):
         manifest = index.begin(build.index_parts(config, embedder), rebuild=rebuild)
         folder = index.path(manifest)
         catalog = Catalog(folder / "catalog.sqlite")
         try:
             store = await build.store(folder, dimension=embedder.dimension, language=config.language)
+            if index.current() is None:
+                index.finish(manifest)  # a first index can be searched while it grows
             async with build.sandbox(config) as sandbox:
                 run = Sync(
                     root=workspace.root,
@@ -53,6 +61,22 @@ async def ingest(
             catalog.close()
         index.finish(manifest)
     return report
+
+
+@contextlib.asynccontextmanager
+async def _writer_lock(workspace: Workspace, wait_seconds: float) -> AsyncIterator[None]:
+    """Raises BusyError, naming the holder, when it is not free in time."""
+    deadline = time.monotonic() + wait_seconds
+    with contextlib.ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(workspace.writer_lock())
+                break
+            except BusyError:
+                if time.monotonic() >= deadline:
+                    raise
+            await asyncio.sleep(LOOK_AGAIN)
+        yield
 
 
 class _Selection:

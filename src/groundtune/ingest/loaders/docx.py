@@ -12,7 +12,10 @@ from groundtune.ingest.parsed import Parsed, TextBuilder, one_line
 
 _SKIPPED = {qn("w:del"), qn("w:moveFrom"), qn("w:instrText"), qn("w:pPr"), qn("w:rPr")}
 _SKIPPED.add("{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback")
-_TEXT = {qn("w:t"), "{http://schemas.openxmlformats.org/officeDocument/2006/math}t"}
+_MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
+_SIGNS = {qn("w:noBreakHyphen"): "-", f"{_MATH}den": "/", f"{_MATH}sup": "^", f"{_MATH}sub": "_"}
+"""What stands for a sign in the text: a fraction, a power and an index are written out."""
+_TEXT = {qn("w:t"), f"{_MATH}t"}
 _BREAKS = {qn("w:br"), qn("w:cr")}
 _WRAPPERS = {qn("w:sdt"), qn("w:sdtContent"), qn("w:customXml"), qn("w:ins"), qn("w:moveTo"), qn("w:smartTag")}
 _BOX = qn("w:txbxContent")
@@ -139,8 +142,9 @@ def _pieces(element: Any) -> Iterator[str]:
             yield "\t"
         elif node.tag in _BREAKS:
             yield "\n"
-        elif node.tag == qn("w:noBreakHyphen"):
-            yield "-"
+        elif node.tag in _SIGNS:
+            yield _SIGNS[node.tag]
+            stack.extend(reversed(list(node.iterchildren())))
         elif node.tag not in _SKIPPED and node.tag != _BOX:
             stack.extend(reversed(list(node.iterchildren())))
 

@@ -17,6 +17,9 @@ from groundtune.ingest.parsed import Parsed, TextBuilder
 _MARKED = re.compile(r"[\\`*_~\[\]<&!]|\n")
 _FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]:?")
 _WIKI_LINK = re.compile(r"\[\[(?:[^\]|]*\|)?([^\]|]+)\]\]")
+_MAX_NESTING = 10_000
+"""The parser drops what is nested deeper, in silence; Python's own limit comes first, and says so."""
+_MAX_INLINE_NESTING = 20
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 
 
@@ -35,6 +38,7 @@ def add(builder: TextBuilder, text: str) -> tuple[str | None, dict[str, str]]:
 
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).use(front_matter_plugin)
+    parser.options["maxNesting"] = _MAX_NESTING
     parser.core.ruler.disable(["inline", "text_join"])  # `_Walk.visible` does it, only where there are marks
     return parser
 
@@ -56,6 +60,7 @@ class _Walk:
 
     def read(self, text: str) -> None:
         tokens = self._parser.parse(text, self._env)
+        self._parser.options["maxNesting"] = _MAX_INLINE_NESTING
         context = ""
         for token in tokens:
             kind = token.type

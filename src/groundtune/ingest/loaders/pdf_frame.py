@@ -49,7 +49,7 @@ def _edges(page: Page) -> tuple[list[Line], list[Line]]:
 
 
 def _key(line: Line, large: float) -> str:
-    """The text with its numbers blanked; large type keeps them, for `Chapter 1` and `Chapter 2` are no running header."""
+    """The text with its numbers blanked; large type keeps them, for `Chapter 1`, `Chapter 2` are no running header."""
     return line.text if line.size >= large else _NUMBER.sub("#", line.text).lower()
 
 

@@ -12,6 +12,9 @@ from groundtune.ingest.parsed import Parsed, TextBuilder, one_line
 
 _FRAME = {PP_PLACEHOLDER.SLIDE_NUMBER, PP_PLACEHOLDER.FOOTER, PP_PLACEHOLDER.DATE, PP_PLACEHOLDER.HEADER}
 
+_GENERATED = "automatically generated"
+"""What PowerPoint adds to a description that no person wrote."""
+
 
 def parse(path: Path, data: bytes) -> list[Parsed]:
     builder = TextBuilder()
@@ -52,6 +55,9 @@ def _shape(builder: TextBuilder, shape: Any) -> None:
         builder.table(row for row in rows if any(row))
     elif shape.has_chart:
         _chart(builder, shape.chart)
+    elif shape.shape_type == MSO_SHAPE_TYPE.PICTURE:
+        described = shape._element.nvPicPr.cNvPr.get("descr") or ""
+        builder.paragraph("" if _GENERATED in described.lower() else described)
 
 
 def _chart(builder: TextBuilder, chart: Any) -> None:
@@ -62,5 +68,5 @@ def _chart(builder: TextBuilder, chart: Any) -> None:
         names = ["", *(series.name for series in plot.series)]
         values = [list(series.values) for series in plot.series]
         for index, category in enumerate(plot.categories):
-            row = [str(one[index]) if index < len(one) and one[index] is not None else "" for one in values]
+            row = [f"{one[index]:.15g}" if index < len(one) and one[index] is not None else "" for one in values]
             builder.row([str(category), *row], names)

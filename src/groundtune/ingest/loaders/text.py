@@ -65,14 +65,17 @@ def _broken_utf8(sample: bytes) -> list[str]:
 
 
 def _detected(sample: bytes) -> str | None:
+    """The likeliest encoding; Windows' Western one when it is as likely, for it is far more common."""
     from charset_normalizer import from_bytes
 
-    best = from_bytes(sample, steps=5, chunk_size=1024, preemptive_behaviour=False).best()
+    matches = from_bytes(sample, steps=5, chunk_size=1024, preemptive_behaviour=False)
+    best = matches.best()
     if best is None:
         return None
-    western = {"cp1252", "latin_1", "iso8859_15"}
-    if best.encoding in western or western & {*best.could_be_from_charset}:
-        return "cp1252"
+    for match in matches:
+        as_likely = match.chaos <= best.chaos + 0.02 and match.coherence >= best.coherence - 0.02
+        if as_likely and "cp1252" in match.could_be_from_charset:
+            return "cp1252"
     return best.encoding
 
 

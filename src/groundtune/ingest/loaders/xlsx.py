@@ -4,6 +4,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def _rows(sheet: Any) -> Iterator[list[str]]:
 
 def _sheet(builder: TextBuilder, rows: Iterator[list[str]]) -> None:
     """Lines above the header are paragraphs; without a header rows stand as they are."""
-    head = [row for row, _ in zip(rows, range(_LOOK), strict=False)]
+    head = list(islice(rows, _LOOK))
     found = _header(head)
     header: list[str] = []
     for index, row in enumerate(head):
