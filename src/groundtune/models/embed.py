@@ -1,4 +1,4 @@
-"""Local embedders: texts to unit vectors. Remote ones are in `hosted_embed.py`; nothing here opens a socket by itself."""
+"""Local embedders: texts to unit vectors. Remote ones are in `hosted_embed.py`."""
 
 import asyncio
 import hashlib
@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from groundtune.errors import GroundtuneError, MissingError, need
-from groundtune.models.minilm import BertEncoder
+from groundtune.models.minilm import NumpyEncoder, TorchEncoder
 from groundtune.types import Vectors
 
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of `model.safetensors` of sentence-transformers/all-MiniLM-L6-v2."""
 BATCH_TOKENS = 4096
 """Tokens of one forward pass: small enough for the cache, large enough for the matrix units."""
+FEW_TOKENS = 6_000
+"""Tokens of a process up to which loading torch takes longer than doing without it."""
 COUNT_CHUNK = 4096
 """Texts that are tokenized at a time when only their length matters; bounds memory."""
 
@@ -36,7 +38,8 @@ class BundledEmbedder:
         self._tokenizer = need("tokenizers", extra="local").Tokenizer.from_file(str(self._folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        self._encoder: BertEncoder | None = None
+        self._encoder: NumpyEncoder | TorchEncoder | None = None
+        self._tokens_seen = 0
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return _count(self._tokenizer, texts)
@@ -48,13 +51,23 @@ class BundledEmbedder:
         return await asyncio.to_thread(self._embed, texts)
 
     def _embed(self, texts: Sequence[str]) -> Vectors:
-        if self._encoder is None:
-            verify(self._folder / "model.safetensors", BUNDLED_SHA256)
-            self._encoder = BertEncoder(self._folder, bfloat16=has_fast_bfloat16())
         rows = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
         last = rows[0][-1:] if rows else []
         rows = [row if len(row) <= self.max_tokens else [*row[: self.max_tokens - 1], *last] for row in rows]
-        return embed_sorted(rows, self._encoder.encode, dimension=self.dimension)
+        return embed_sorted(rows, self._encoder_for(rows).encode, dimension=self.dimension)
+
+    def _encoder_for(self, rows: Sequence[Sequence[int]]) -> NumpyEncoder | TorchEncoder:
+        """numpy for what little a single question takes; torch, once loaded, for everything."""
+        self._tokens_seen += sum(map(len, rows))
+        if isinstance(self._encoder, TorchEncoder):
+            return self._encoder
+        if self._encoder is None:
+            verify(self._folder / "model.safetensors", BUNDLED_SHA256)
+        if self._tokens_seen > FEW_TOKENS:
+            self._encoder = TorchEncoder(self._folder, bfloat16=has_fast_bfloat16())
+        elif self._encoder is None:
+            self._encoder = NumpyEncoder(self._folder)
+        return self._encoder
 
 
 class SentenceTransformerEmbedder:
