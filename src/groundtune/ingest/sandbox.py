@@ -20,7 +20,7 @@ _LARGE = 1 << 18
 _BUFFER = 1 << 22
 _GRACE = 5.0
 """Seconds that a process which has closed its output may take to end, so that its own exit code is seen."""
-_BATCH = 16
+_BATCH = 32
 """Files a worker is given at once: enough to hide the round trip, few enough to share the work evenly."""
 
 

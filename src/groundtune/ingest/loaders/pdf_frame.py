@@ -17,7 +17,7 @@ _MAX_LINE = 100
 
 
 def without_frame(pages: Sequence[Page]) -> list[Page]:
-    """From each edge inwards: lines go that most pages have, numbers aside, or that say the page; the first other ends it."""
+    """From each edge inwards: lines go that most pages have, numbers aside, or that say the page; others end it."""
     large = 1.12 * _body_size(pages)
     edges = [edge for page in pages for edge in _edges(page)]
     counts = Counter(key for edge in edges for key in {_key(line, large) for line in edge})

@@ -19,6 +19,8 @@ _SAMPLE = 32_768
 _PARAGRAPH_END = re.compile(r"\n[ \t\f\v\r]*\n\s*|\f\s*")
 _UNDERLINE = re.compile(r"([=\-~^\"*+#`'.:_])\1{2,}")
 _LIST_ITEM = re.compile(r"\s*([-*+•‣·–—]|\(?\w{1,3}[.)])\s+\S")
+_MAX_WRAPPED = 200
+"""Lines that one paragraph of prose may have."""
 _MAX_RUN = 2_000
 """Characters after which lines that are no prose (logs, listings) begin a new paragraph."""
 
@@ -150,7 +152,7 @@ def _runs(lines: list[str]) -> Iterator[str]:
     if len(lines) == 1:
         yield lines[0]
         return
-    if is_wrapped(lines):
+    if len(lines) <= _MAX_WRAPPED and is_wrapped(lines):
         yield " ".join(lines)
         return
     run: list[str] = []
@@ -170,12 +172,14 @@ def _joined(lines: list[str]) -> str:
 
 
 def is_wrapped(lines: list[str]) -> bool:
-    """Prose broken at a margin: every line but the last is nearly as long as the longest, and none is a list item."""
+    """Prose broken at a margin: lines but the last are about as long as the longest, and many go on in lower case."""
     body = [len(line.rstrip()) for line in lines[:-1]]
     widest = max(body, default=0)
     if not 40 <= widest <= 120 or len(lines[-1].rstrip()) > widest + 8:
         return False
     if any(_LIST_ITEM.match(line) for line in lines[1:]):
         return False
+    if sum(line.lstrip()[:1].islower() for line in lines[1:]) < 0.25 * (len(lines) - 1):
+        return False  # records that are as long as one another, such as a log
     words = sum(line.count(" ") for line in lines)
     return min(body) >= 0.7 * widest - 6 and words * 12 > sum(map(len, lines))
