@@ -14,8 +14,8 @@ from groundtune.config import Config, EmbedderConfig, ModelConfig, find_project,
 from groundtune.errors import ConfigError, MissingError
 from groundtune.ingest.loaders import MEDIA_TYPES
 from groundtune.ingest.loaders.kinds import unsupported
+from groundtune.ingest.scan import source_of
 from groundtune.ingest.select import matches, select
-from groundtune.ingest.sync import source_of
 from groundtune.types import Example
 
 Level = Literal["problem", "missing", "warning"]

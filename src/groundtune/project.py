@@ -4,10 +4,8 @@ All work of a project runs on one event loop in a thread of its own, so that the
 from notebooks and from other event loops alike, and clients of remote models stay where they were made.
 """
 
-import asyncio
 import tempfile
-import threading
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +17,7 @@ from groundtune.errors import MissingError, UsageError
 from groundtune.fitted import Fitted, read_fitted, write_fitted
 from groundtune.ingest.index import IndexFolder
 from groundtune.ingest.sync import Progress, SyncReport
+from groundtune.loop import Loop
 from groundtune.measure.examples import read_examples
 from groundtune.measure.retrieval import RetrievalReport
 from groundtune.opened import OpenIndex
@@ -42,7 +41,9 @@ class Project:
         self._index = IndexFolder(self.workspace.index)
         self._embedder: Embedder | None = None
         self._opened: OpenIndex | None = None
-        self._loop = _Loop()
+        self._left: list[OpenIndex] = []
+        """Indexes that were open before; answers under way may still read from them."""
+        self._loop = Loop()
 
     @classmethod
     def open(cls, folder: str | Path = ".", *, strict: bool | None = None) -> "Project":
@@ -57,10 +58,12 @@ class Project:
         return cls(file.parent, config)
 
     def close(self) -> None:
-        """Stops the project's thread; further calls raise RuntimeError."""
-        if self._opened:
-            self._opened.close()
+        """Cancels what is under way and stops the project's thread; further calls raise RuntimeError."""
         self._loop.stop()
+        self._leave()
+        for opened in self._left:
+            opened.close()
+        self._left.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -297,8 +300,7 @@ class Project:
         if self._opened is None or current != self._opened.manifest:
             fitted = read_fitted(self._fitted_file)
             opened = await OpenIndex.open(self._index, config=self.config, embedder=self._the_embedder(), fitted=fitted)
-            if self._opened:
-                self._opened.close()
+            self._leave()
             self._opened = opened
         return self._opened
 
@@ -313,52 +315,18 @@ class Project:
 
     def _keep(self, **values: Any) -> None:
         write_fitted(self._fitted_file, replace(self.fitted, **values))
+        self._leave()
+
+    def _leave(self) -> None:
         if self._opened:
-            self._opened.close()
+            self._left.append(self._opened)
             self._opened = None
-
-
-class _Loop:
-    """An event loop in a daemon thread, started at the first call."""
-
-    def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._lock = threading.Lock()
-        self._stopped = False
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Waits for the result; Ctrl-C cancels the work and is raised here."""
-        future = asyncio.run_coroutine_threadsafe(work, self._started())
-        try:
-            return future.result()
-        except KeyboardInterrupt:
-            future.cancel()
-            raise
-
-    async def await_(self, work: Coroutine[Any, Any, T]) -> T:
-        """Awaits the result from any other loop; cancelling cancels the work."""
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._started()))
-
-    def stop(self) -> None:
-        with self._lock:
-            self._stopped = True
-            if self._loop:
-                self._loop.call_soon_threadsafe(self._loop.stop)
-                self._loop = None
-
-    def _started(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._stopped:
-                raise RuntimeError("the project is closed")
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name="groundtune", daemon=True).start()
-            return self._loop
 
 
 def _question(text: str, groups: Sequence[str], filters: Filters | None) -> Question:
     if not text.strip():
         raise UsageError("the question is empty")
+    text = text.encode("utf-8", "replace").decode()  # arguments of a command may hold bytes that are no UTF-8
     return Question(text.strip(), scope=Scope(tuple(groups), dict(filters or {})))
 
 

@@ -19,7 +19,8 @@ CREATE TABLE IF NOT EXISTS files (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS documents (
     id TEXT PRIMARY KEY, file TEXT NOT NULL, source TEXT NOT NULL, title TEXT, media_type TEXT NOT NULL,
-    pages TEXT NOT NULL, digest TEXT NOT NULL, groups TEXT NOT NULL, metadata TEXT NOT NULL, text TEXT NOT NULL
+    pages TEXT NOT NULL, digest TEXT NOT NULL, groups TEXT NOT NULL, metadata TEXT NOT NULL,
+    passages INTEGER NOT NULL, text TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS unfinished (document TEXT PRIMARY KEY, file TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS documents_file ON documents (file);
@@ -43,6 +44,14 @@ class FileRow:
     signature: str | None = None
     """Size, times and inode: while it stays, the bytes need not be read again."""
     groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What tells whether a document has to be indexed again."""
+
+    digest: str
+    passages: int
 
 
 class Catalog:
@@ -77,9 +86,10 @@ class Catalog:
     def document_by_id(self, document_id: str) -> Document | None:
         return next(self._documents("id = ?", document_id), None)
 
-    def digests_of(self, file: str) -> dict[str, str]:
-        """Document id to digest, of the documents of a file; their texts stay on disk."""
-        return dict(self._db.execute("SELECT id, digest FROM documents WHERE file = ?", (file,)))
+    def known_of(self, file: str) -> dict[str, Known]:
+        """What a file's documents were, by document id; their texts stay on disk."""
+        rows = self._db.execute("SELECT id, digest, passages FROM documents WHERE file = ?", (file,))
+        return {document: Known(digest, passages) for document, digest, passages in rows}
 
     def unfinished(self) -> dict[str, set[str]]:
         """File to the ids of its documents that a run which was cut short may have changed in the store."""
@@ -101,14 +111,14 @@ class Catalog:
         """Number of documents."""
         return int(self._db.execute("SELECT count(*) FROM documents").fetchone()[0])
 
-    def record(self, rows: Iterable[tuple[FileRow, Sequence[Document]]]) -> None:
-        """Put the files and their documents in the place of what stood there, all or none."""
+    def record(self, rows: Iterable[tuple[FileRow, Sequence[tuple[Document, int]]]]) -> None:
+        """Put files and their documents (with the number of passages) in the place of what stood there, all or none."""
         with self._db:
             for row, documents in rows:
                 self._db.execute("DELETE FROM documents WHERE file = ?", (row.source,))
                 self._db.executemany(
-                    "INSERT OR REPLACE INTO documents VALUES (?,?,?,?,?,?,?,?,?,?)",
-                    [_document_row(row.source, document) for document in documents],
+                    "INSERT OR REPLACE INTO documents VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                    (_document_row(row.source, document, passages) for document, passages in documents),
                 )
                 self._put(row)
                 self._db.execute("DELETE FROM unfinished WHERE file = ?", (row.source,))
@@ -160,16 +170,19 @@ class Catalog:
 def _open_to_read(path: Path) -> sqlite3.Connection:
     """A connection that cannot write; works in a folder that may not be written to."""
     for mode in ("mode=ro", "immutable=1"):
-        db = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, check_same_thread=False, timeout=30)
+        try:
+            db = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, check_same_thread=False, timeout=30)
+        except sqlite3.OperationalError:
+            continue
         try:
             db.execute("SELECT 1 FROM files LIMIT 1")
             return db
-        except sqlite3.OperationalError:
+        except sqlite3.DatabaseError:
             db.close()
     raise MissingError(f"the catalog {path} cannot be read", hint="groundtune ingest --rebuild")
 
 
-def _document_row(file: str, document: Document) -> tuple[str | None, ...]:
+def _document_row(file: str, document: Document, passages: int) -> tuple[str | int | None, ...]:
     return (
         document.id,
         file,
@@ -180,5 +193,6 @@ def _document_row(file: str, document: Document) -> tuple[str | None, ...]:
         document.digest,
         json.dumps(document.groups),
         json.dumps(dict(document.metadata)),
+        passages,
         document.text,
     )

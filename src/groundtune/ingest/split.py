@@ -4,17 +4,26 @@ The paragraph is the atom: a long one is cut at sentences, short neighbours unde
 falls inside a sentence only when the sentence alone is too long.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from groundtune.errors import GroundtuneError
-from groundtune.ingest.parsed import Parsed
+from groundtune.ingest.parsed import Block, Parsed
 from groundtune.text import sentences, stripped
 from groundtune.types import Document, Passage
 
-SPLITTER_VERSION = "1"
+SPLITTER_VERSION = "2"
 CONTEXT_SHARE = 3
 """Title and heading path may take at most one third of the embedder's limit."""
+CONTEXT_CHARACTERS = 16
+"""Characters of title and heading path that are looked at for each token of the limit; the rest is never needed."""
+COUNTED_AT_ONCE = 4_096
+"""Blocks or passages that are counted at a time: enough for all cores, few enough to bound memory."""
+SURELY_LONG = 6
+"""Characters for each token of the budget from which a block is cut without counting it whole first."""
+SEAM = 2
+"""Tokens by which a text may be longer than its parts, for each seam; nearer to the limit it is counted whole."""
 CountTokens = Callable[[Sequence[str]], list[int]]
 
 
@@ -25,6 +34,8 @@ class Piece:
     start: int
     end: int
     tokens: int
+    """Sum over its parts."""
+    parts: int
     heading: tuple[str, ...]
     page: int | None
 
@@ -54,18 +65,23 @@ class Splitter:
         self._max_tokens = max_tokens
         self._min_tokens = min_tokens
         self._language = language
-        self._special = count_tokens([""])[0]
+        self._special, one, spaced, lined = count_tokens(["", "a", "a a", "a\n\na"])
+        words = 2 * (one - self._special)
+        self._space = max(0, spaced - self._special - words)
+        self._break = max(0, lined - self._special - words)
+        """Tokens that a space and an empty line add between two texts; none in WordPiece, some in byte-level BPE."""
 
     def split(self, document: Document, parsed: Parsed) -> list[Split]:
         """Passages in reading order; `document.text[p.start:p.end] == p.text` for each."""
         contexts = self._contexts(document.title, {block.heading for block in parsed.blocks})
-        pieces = list(self._join(self._pieces(document.text, parsed, contexts), contexts))
-        return self._passages(document, pieces, contexts)
+        pieces = self._join(document.text, self._pieces(document.text, parsed, contexts), contexts)
+        return self._passages(document, list(self._held(document.text, pieces, contexts)), contexts)
 
     def _passages(
         self, document: Document, pieces: Sequence[Piece], contexts: dict[tuple[str, ...], tuple[str, int]]
     ) -> list[Split]:
         splits = []
+        headings = {piece.heading: " > ".join(piece.heading) for piece in pieces}
         for ordinal, piece in enumerate(pieces):
             passage = Passage(
                 id=f"{document.id}:{ordinal}",
@@ -75,26 +91,40 @@ class Splitter:
                 start=piece.start,
                 end=piece.end,
                 text=document.text[piece.start : piece.end],
-                heading=" > ".join(piece.heading),
+                heading=headings[piece.heading],
                 page=piece.page,
             )
             splits.append(Split(passage, contexts[piece.heading][0]))
-        self._hold_limit(splits)
         return splits
 
-    def _hold_limit(self, splits: Sequence[Split]) -> None:
-        for split, tokens in zip(splits, self._count([embedded_text(s) for s in splits]), strict=True):
-            if tokens > self._limit:
+    def _held(
+        self, text: str, pieces: Iterable[Piece], contexts: dict[tuple[str, ...], tuple[str, int]]
+    ) -> Iterator[Piece]:
+        """The pieces, those near the limit counted whole with their context; what is over it is cut again."""
+        for piece in pieces:
+            context, before = contexts[piece.heading]
+            at_most = before + piece.tokens + SEAM * piece.parts
+            if at_most <= self._limit or self._whole(context, text[piece.start : piece.end]) <= self._limit:
+                yield piece
+            elif piece.end - piece.start < 2:
                 raise GroundtuneError(
-                    f"{split.passage.source}: a passage of {tokens} tokens is over the embedder's limit of {self._limit}",
-                    hint="this is a defect of groundtune's splitter; please report it with the document",
+                    f"the embedder's limit of {self._limit} tokens is too small for one character of text",
+                    hint="use another embedder",
                 )
+            else:
+                halves = self._halve(text, piece.start, piece.end, max(1, piece.tokens - 1), force=True)
+                cut = [replace(piece, start=left, end=right, tokens=n, parts=1) for left, right, n in halves]
+                yield from self._held(text, cut, contexts)
+
+    def _whole(self, context: str, text: str) -> int:
+        return self._count([_embedded(context, text)])[0]
 
     def _contexts(self, title: str | None, headings: set[tuple[str, ...]]) -> dict[tuple[str, ...], tuple[str, int]]:
         """Text and token count that stand before the passages under each heading path."""
         paths = list(headings)
-        texts = [_context(title, path) for path in paths]
         allowed = self._limit // CONTEXT_SHARE
+        title = title and title[-CONTEXT_CHARACTERS * self._limit :]
+        texts = [_context(title, path)[-CONTEXT_CHARACTERS * self._limit :] for path in paths]
         counts = self._count(texts)
         for index, count in enumerate(counts):
             while count > allowed and texts[index]:
@@ -105,42 +135,58 @@ class Splitter:
         return {path: (text, count) for path, text, count in zip(paths, texts, counts, strict=True)}
 
     def _budget(self, context_tokens: int) -> int:
-        return max(1, min(self._max_tokens, self._limit - context_tokens))
+        return max(1, min(self._max_tokens, self._limit - context_tokens - self._break))
 
     def _pieces(self, text: str, parsed: Parsed, contexts: dict[tuple[str, ...], tuple[str, int]]) -> Iterator[Piece]:
-        counts = self._count_spans(text, [(block.start, block.end) for block in parsed.blocks])
-        for block, tokens in zip(parsed.blocks, counts, strict=True):
-            piece = Piece(block.start, block.end, tokens, block.heading, block.page)
-            budget = self._budget(contexts[block.heading][1])
-            if tokens <= budget:
-                yield piece
-            else:
-                for start, end, size in self._cut(text, block.start, block.end, budget):
-                    page = _page_at(parsed.pages, start) or block.page
-                    yield replace(piece, start=start, end=end, tokens=size, page=page)
+        for start in range(0, len(parsed.blocks), COUNTED_AT_ONCE):
+            blocks = parsed.blocks[start : start + COUNTED_AT_ONCE]
+            budgets = [self._budget(contexts[block.heading][1]) for block in blocks]
+            parts = [self._parts(text, block, budget) for block, budget in zip(blocks, budgets, strict=True)]
+            counts = iter(self._count_spans(text, [span for spans in parts for span in spans]))
+            for block, budget, spans in zip(blocks, budgets, parts, strict=True):
+                atoms = [(*span, next(counts)) for span in spans]
+                if len(spans) == 1 and atoms[0][2] > budget:
+                    spans = self._sentences(text, block.start, block.end)
+                    counted = self._count_spans(text, spans)
+                    atoms = [(*span, tokens) for span, tokens in zip(spans, counted, strict=True)]
+                for piece in self._packed(text, atoms, budget):
+                    page = block.page if piece[0] == block.start else _page_at(parsed.pages, piece[0]) or block.page
+                    yield Piece(*piece, block.heading, page)
 
-    def _cut(self, text: str, start: int, end: int, budget: int) -> Iterator[tuple[int, int, int]]:
-        """Sentences packed up to the budget; a sentence over it is cut at words, a word over it anywhere."""
-        spans = [(start + a, start + b) for a, b in sentences(text[start:end], language=self._language)]
-        counts = self._count_spans(text, spans)
-        atoms: list[tuple[int, int, int]] = []
-        for (left, right), tokens in zip(spans, counts, strict=True):
-            atoms.extend([(left, right, tokens)] if tokens <= budget else self._halve(text, left, right, budget))
-        current: tuple[int, int, int] | None = None
-        for left, right, tokens in atoms:
-            if current and current[2] + tokens <= budget:
-                current = (current[0], right, current[2] + tokens)
-                continue
-            if current:
-                yield current
-            current = (left, right, tokens)
+    def _parts(self, text: str, block: Block, budget: int) -> list[tuple[int, int]]:
+        """The block, or its sentences when it is so long that it will be cut: so that no text is counted twice."""
+        if block.end - block.start <= SURELY_LONG * budget:
+            return [(block.start, block.end)]
+        return self._sentences(text, block.start, block.end)
+
+    def _sentences(self, text: str, start: int, end: int) -> list[tuple[int, int]]:
+        return [(start + a, start + b) for a, b in sentences(text[start:end], language=self._language)]
+
+    def _packed(
+        self, text: str, spans: Sequence[tuple[int, int, int]], budget: int
+    ) -> Iterator[tuple[int, int, int, int]]:
+        """Spans with their tokens put together up to the budget: start, end, tokens, number of spans.
+
+        A span over the budget is cut at words, a word over it anywhere.
+        """
+        current: tuple[int, int, int, int] | None = None
+        for span in spans:
+            for left, right, tokens in [span] if span[2] <= budget else self._halve(text, span[0], span[1], budget):
+                if current and current[2] + tokens + self._space <= budget:
+                    current = (current[0], right, current[2] + tokens + self._space, current[3] + 1)
+                    continue
+                if current:
+                    yield current
+                current = (left, right, tokens, 1)
         if current:
             yield current
 
-    def _halve(self, text: str, start: int, end: int, budget: int) -> Iterator[tuple[int, int, int]]:
-        """Cut in the middle, at a space when there is one near, until each half fits."""
+    def _halve(
+        self, text: str, start: int, end: int, budget: int, *, force: bool = False
+    ) -> Iterator[tuple[int, int, int]]:
+        """Cut in the middle, at a space when there is one near, until each half fits; `force` cuts at least once."""
         tokens = self._count_spans(text, [(start, end)])[0]
-        if tokens <= budget or end - start < 2:
+        if (tokens <= budget and not force) or end - start < 2:
             yield start, end, tokens
             return
         middle = (start + end) // 2
@@ -150,11 +196,18 @@ class Splitter:
             if span := stripped(text, left, right):
                 yield from self._halve(text, *span, budget)
 
-    def _join(self, pieces: Iterator[Piece], contexts: dict[tuple[str, ...], tuple[str, int]]) -> Iterator[Piece]:
+    def _join(
+        self, text: str, pieces: Iterator[Piece], contexts: dict[tuple[str, ...], tuple[str, int]]
+    ) -> Iterator[Piece]:
         current: Piece | None = None
         for piece in pieces:
-            if current and self._belong(current, piece, contexts):
-                current = replace(current, end=piece.end, tokens=current.tokens + piece.tokens)
+            if current and self._belong(text, current, piece, contexts):
+                current = replace(
+                    current,
+                    end=piece.end,
+                    tokens=current.tokens + piece.tokens + self._break,
+                    parts=current.parts + piece.parts,
+                )
                 continue
             if current:
                 yield current
@@ -162,10 +215,12 @@ class Splitter:
         if current:
             yield current
 
-    def _belong(self, left: Piece, right: Piece, contexts: dict[tuple[str, ...], tuple[str, int]]) -> bool:
+    def _belong(self, text: str, left: Piece, right: Piece, contexts: dict[tuple[str, ...], tuple[str, int]]) -> bool:
         short = min(left.tokens, right.tokens) < self._min_tokens
         same_place = left.heading == right.heading and left.page == right.page
-        return short and same_place and left.tokens + right.tokens <= self._budget(contexts[left.heading][1])
+        fits = left.tokens + right.tokens + self._break <= self._budget(contexts[left.heading][1])
+        # the same heading path may come again after another heading, which then stands between the two
+        return short and same_place and fits and text[left.end : right.start].isspace()
 
     def _count_spans(self, text: str, spans: Sequence[tuple[int, int]]) -> list[int]:
         return [count - self._special for count in self._count([text[start:end] for start, end in spans])]
@@ -173,7 +228,11 @@ class Splitter:
 
 def embedded_text(split: Split) -> str:
     """What the embedder sees of a passage."""
-    return f"{split.context}\n{split.passage.text}" if split.context else split.passage.text
+    return _embedded(split.context, split.passage.text)
+
+
+def _embedded(context: str, text: str) -> str:
+    return f"{context}\n{text}" if context else text
 
 
 def _context(title: str | None, heading: tuple[str, ...]) -> str:
@@ -182,5 +241,4 @@ def _context(title: str | None, heading: tuple[str, ...]) -> str:
 
 
 def _page_at(pages: Sequence[int], offset: int) -> int | None:
-    number = sum(1 for start in pages if start <= offset)
-    return number or None
+    return bisect_right(pages, offset) or None

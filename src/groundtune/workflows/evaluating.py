@@ -1,4 +1,4 @@
-"""Retrieval on its own: per stage, swept over settings, and the fusion weight fitted. Never writes an index in place."""
+"""Retrieval on its own: per stage, swept over settings, and the fusion weight fitted. Never writes the index."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -31,6 +31,7 @@ UNINDEXED_ROWS = 1_000
 KEEP_OLD_VERSIONS = datetime.timedelta(minutes=10)
 """Readers in other processes may still be in an older version of the table for this long."""
 IN_CHUNK = 1_000
+ROWS_AT_ONCE = 8_192
 
 
 class LanceStore:
@@ -57,7 +58,7 @@ class LanceStore:
         if not entries:
             await self.delete(document_ids)
             return
-        rows = await asyncio.to_thread(_rows, entries, self._dimension(await self._table.schema()))
+        rows = await asyncio.to_thread(_stream, entries, self._dimension(await self._table.schema()))
         if not await self._holds(document_ids):
             await self._table.add(rows)
             return
@@ -117,7 +118,7 @@ class LanceStore:
             return 1  # there is no vector index
         visible = int(await self._table.count_rows(where))
         share = min(1.0, PROBED * total / max(1, visible))
-        return math.ceil(share * total**0.5)
+        return math.ceil(share * math.sqrt(total))
 
     async def _index_vectors(self, existing: Sequence[str]) -> None:
         """Approximate index once the size calls for it, trained anew each time the table has grown fourfold."""
@@ -180,6 +181,15 @@ def _indexes(language: str) -> dict[str, Any]:
     }
 
 
+def _stream(entries: Sequence[IndexEntry], dimension: int) -> Any:
+    """The rows at once when they are few, else as a reader that makes them while they are written; one commit both."""
+    if len(entries) <= ROWS_AT_ONCE:
+        return _rows(entries, dimension)
+    parts = (entries[start : start + ROWS_AT_ONCE] for start in range(0, len(entries), ROWS_AT_ONCE))
+    batches = (batch for part in parts for batch in _rows(part, dimension).to_batches())
+    return pa.RecordBatchReader.from_batches(_schema(dimension), batches)
+
+
 def _rows(entries: Sequence[IndexEntry], dimension: int) -> pa.Table:
     passages = [entry.passage for entry in entries]
     columns: dict[str, Any] = {name: [getattr(p, name) for p in passages] for name in PASSAGE_COLUMNS}
@@ -208,7 +218,7 @@ def _matrix(found: pa.Table) -> Vectors:
 
 def _match(text: str) -> Any:
     build: Any = MatchQuery  # its generated signature hides the defaults from type checkers
-    return build(text, "search")
+    return build(_encodable(text), "search")
 
 
 def _where(scope: Scope) -> str:
@@ -228,7 +238,12 @@ def _list(values: Sequence[str]) -> str:
 
 
 def _quoted(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
+    return "'" + _encodable(value).replace("'", "''") + "'"
+
+
+def _encodable(text: str) -> str:
+    """Lone surrogates (arguments that were no UTF-8) cannot be sent to the store."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _one_of(column: str, values: Sequence[str]) -> str:

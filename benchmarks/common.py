@@ -1,0 +1,77 @@
+"""What the benchmarks share: a project in a temporary folder, the machine in one line, medians with their range."""
+
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from groundtune.ingest.index import IndexFolder
+from groundtune.opened import OpenIndex
+from groundtune.project import Project
+
+
+@contextmanager
+def project_folder(*, include: str = "docs/**/*") -> Iterator[Path]:
+    """A folder with a project file and an empty docs/; gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="groundtune-benchmark-") as name:
+        folder = Path(name)
+        (folder / "docs").mkdir()
+        (folder / "groundtune.toml").write_text(f'name = "benchmark"\n[documents]\ninclude = ["{include}"]\n')
+        yield folder
+
+
+async def open_index(project: Project) -> OpenIndex:
+    """The index of a project with its parts, for looking at one stage alone."""
+    embedder = project._the_embedder()
+    index = IndexFolder(project.workspace.index)
+    return await OpenIndex.open(index, config=project.config, embedder=embedder, fitted=project.fitted)
+
+
+def settle() -> None:
+    """Wait until no file counts as just changed, as nobody ingests within two seconds of the last edit."""
+    time.sleep(2.1)
+
+
+def machine() -> str:
+    """Processor, cores and load, in one line: figures in seconds mean nothing without them."""
+    model = platform.processor() or platform.machine()
+    if (info := Path("/proc/cpuinfo")).exists():
+        lines = info.read_text().splitlines()
+        flags = {flag for line in lines if line.startswith("flags") for flag in line.split()}
+        fast = [name for name in ("amx_bf16", "avx512_bf16") if name in flags]
+        names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+        model = f"{names[0] if names else model} ({', '.join(fast) or 'no bfloat16'})"
+    return f"{model}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
+
+
+def spread(values: Sequence[float], *, unit: str = "", digits: int = 2) -> str:
+    """`median (lowest to highest, n)`."""
+    low, middle, high = min(values), statistics.median(values), max(values)
+    return f"{middle:.{digits}f}{unit} ({low:.{digits}f} to {high:.{digits}f}, n = {len(values)})"
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    return float(np.quantile(np.asarray(values), share))
+
+
+def verdict(value: float, target: float, *, at_least: bool) -> str:
+    """`met`, or by how much it is missed."""
+    if value >= target if at_least else value <= target:
+        return "met"
+    return f"missed by {abs(value - target) / target:.0%}"
+
+
+def table(rows: Iterable[Sequence[str]]) -> None:
+    """The first row is the header; columns as wide as they need to be."""
+    lines = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    for number, line in enumerate(lines):
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        if number == 0:
+            print("  ".join("-" * width for width in widths))

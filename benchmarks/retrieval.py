@@ -1,0 +1,214 @@
+"""Claim: fused retrieval with its defaults is never worse than the better of BM25 and dense search alone.
+
+    python benchmarks/retrieval.py PATH [PATH ...] [--questions N] [--candidates 100]
+
+PATH is a SQuAD file (v1.1 or v2.0: its passages are the documents, its answerable questions are asked), a BEIR, CLAPNQ
+or SMART folder. Documents are ingested as a user would, as the rows of JSON Lines files; a document ranks where its
+best passage ranks. The fitted weight is fitted on one half of the articles and reported on the other, and the other
+way round, so that each question is scored by a weight that never saw its article. Reciprocal-rank fusion (Cormack
+2009, k = 60) of the same two lists stands beside it. Intervals are 95 %, by bootstrap over questions.
+"""
+
+import argparse
+import asyncio
+import json
+import math
+import random
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import corpora
+from common import machine, open_index, project_folder, table, verdict
+from corpora import Asked, Corpus
+from groundtune.measure.statistics import bootstrap_mean
+from groundtune.opened import OpenIndex
+from groundtune.project import Project
+from groundtune.retrieve.fuse import DEFAULT_DENSE_WEIGHT, fuse
+from groundtune.types import Candidate, Interval, Scope, Vectors
+from groundtune.workflows.evaluating import WEIGHTS
+
+SEED = 11
+ROWS_A_FILE = 2_000
+CONCURRENCY = 4
+RRF_K = 60
+METRICS = ("nDCG@10", "recall@10", "recall@100", "MRR")
+TARGETS = {"SQuAD dev-v2.0": {"fused": 0.90, "fitted": 0.91}}
+"""nDCG@10 over all answerable questions."""
+
+Scores = dict[str, list[tuple[float, ...]]]
+"""By way of ranking: for each question the METRICS."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("paths", type=Path, nargs="+", metavar="PATH")
+    parser.add_argument("--questions", type=int, default=None, help="a random sample of N")
+    parser.add_argument("--candidates", type=int, default=100, help="passages that each stage hands to the fusion")
+    options = parser.parse_args()
+    print(machine())
+    for path in options.paths:
+        _report(corpora.read(path), sample=options.questions, candidates=options.candidates)
+
+
+def _report(corpus: Corpus, *, sample: int | None, candidates: int) -> None:
+    asked = list(corpus.questions)
+    if sample is not None and sample < len(asked):
+        asked = random.Random(SEED).sample(asked, sample)
+    started = time.perf_counter()
+    with project_folder() as folder:
+        _write(folder / "docs", corpus)
+        with Project.open(folder) as project:
+            passages = project.ingest().passages
+            scores = asyncio.run(_scores(project, asked, candidates))
+    fitted = _fit(scores, asked)
+
+    print(f"\n{corpus.name}: {len(corpus.documents)} documents, {passages} passages, {len(asked)} questions")
+    default = _way(DEFAULT_DENSE_WEIGHT)
+    named = {
+        "bm25": scores["bm25"],
+        "dense": scores["dense"],
+        "fused": scores[default],
+        "fitted": fitted.scores,
+        "rrf": scores["rrf"],
+    }
+    rows: list[Sequence[str]] = [("stage", *METRICS)]
+    for name, values in named.items():
+        rows.append((name, *(_shown(bootstrap_mean(column)) for column in zip(*values, strict=True))))
+    table(rows)
+    print(f"fused: weight {DEFAULT_DENSE_WEIGHT}; fitted: weights {fitted.weights[0]} and {fitted.weights[1]}")
+    by_weight = ", ".join(f"{weight:g}: {_ndcg(scores[_way(weight)]):.4f}" for weight in WEIGHTS)
+    print(f"nDCG@10 by dense weight: {by_weight}")
+
+    single = max(("bm25", "dense"), key=lambda stage: _ndcg(named[stage]))
+    for name in ("fused", "fitted"):
+        gains = [ours[0] - theirs[0] for ours, theirs in zip(named[name], named[single], strict=True)]
+        gain = bootstrap_mean(gains, bounds=(-1, 1))
+        worse = "WORSE than" if gain.mean < 0 else "not worse than"
+        print(f"{name} is {worse} the best single stage ({single}): nDCG@10 {gain.mean:+.4f} {_range(gain)}")
+    for name, target in TARGETS.get(corpus.name, {}).items():
+        print(f"target: {name} nDCG@10 at least {target}: {verdict(_ndcg(named[name]), target, at_least=True)}")
+    print(f"({time.perf_counter() - started:.0f} s)", flush=True)
+
+
+def _write(docs: Path, corpus: Corpus) -> None:
+    """JSON Lines: a row with a title where the collection has one."""
+    items = list(corpus.documents.items())
+    for start in range(0, len(items), ROWS_A_FILE):
+        with (docs / f"{start:08}.jsonl").open("w", encoding="utf-8") as file:
+            for name, one in items[start : start + ROWS_A_FILE]:
+                row = {"id": name, "text": one.text} | ({"title": one.title} if one.title else {})
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+async def _scores(project: Project, asked: Sequence[Asked], candidates: int) -> Scores:
+    opened = await open_index(project)
+    vectors = await opened.embedder.embed_queries([question.text for question in asked])
+    collection = await opened.store.count()
+    gate = asyncio.Semaphore(CONCURRENCY)
+
+    async def one(question: Asked, vector: Vectors) -> dict[str, tuple[float, ...]]:
+        async with gate:
+            ranked = await _rankings(opened, question.text, vector, candidates, collection)
+        return {way: _metrics(documents, question.gains) for way, documents in ranked.items()}
+
+    found = await asyncio.gather(*(one(*pair) for pair in zip(asked, vectors, strict=True)))
+    opened.close()
+    return {way: [scores[way] for scores in found] for way in found[0]}
+
+
+async def _rankings(
+    opened: OpenIndex, text: str, vector: Vectors, candidates: int, collection: int
+) -> dict[str, list[str]]:
+    """Documents, best first, by each way of ranking; the two lists are those that the retriever fuses."""
+    lexical = await opened.store.lexical(text, k=candidates, scope=Scope())
+    dense = await opened.store.dense(vector, k=candidates, scope=Scope())
+    sources = {one.passage.id: one.passage.source for one in (*lexical, *dense)}
+    ways = {
+        "bm25": _documents(one.passage.source for one in lexical),
+        "dense": _documents(one.passage.source for one in dense),
+        "rrf": _documents(sources[passage] for passage in _reciprocal(lexical, dense)),
+    }
+    for weight in WEIGHTS:
+        fused = fuse(
+            lexical,
+            dense,
+            vector,
+            dense_weight=weight,
+            collection=collection,
+            complete=len(lexical) < candidates,
+        )
+        ways[_way(weight)] = _documents(one.passage.source for one in fused)
+    return ways
+
+
+def _reciprocal(lexical: Sequence[Candidate], dense: Sequence[Candidate]) -> list[str]:
+    scores: dict[str, float] = {}
+    for found in (lexical, dense):
+        for rank, one in enumerate(found, start=1):
+            scores[one.passage.id] = scores.get(one.passage.id, 0.0) + 1 / (RRF_K + rank)
+    return sorted(scores, key=lambda passage: (-scores[passage], passage))
+
+
+def _documents(sources: Iterable[str]) -> list[str]:
+    """`path#ID` of passages, best first, to ids of documents, each once."""
+    return list(dict.fromkeys(source.rpartition("#")[2] for source in sources))
+
+
+def _metrics(ranked: Sequence[str], gains: Mapping[str, int]) -> tuple[float, ...]:
+    """METRICS of one ranking; graded nDCG with linear gains, as trec_eval has it."""
+    got = [gains.get(document, 0) for document in ranked]
+    ideal = sorted(gains.values(), reverse=True)
+    recalls = [sum(gain > 0 for gain in got[:k]) / len(gains) for k in (10, 100)]
+    first = next((1 / rank for rank, gain in enumerate(got, start=1) if gain), 0.0)
+    return (_discounted(got) / _discounted(ideal), *recalls, first)
+
+
+def _discounted(gains: Sequence[int]) -> float:
+    return sum(gain / math.log2(rank + 1) for rank, gain in enumerate(gains[:10], start=1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    weights: tuple[float, float]
+    scores: list[tuple[float, ...]]
+
+
+def _fit(scores: Scores, asked: Sequence[Asked]) -> _Fitted:
+    """Two folds by article: the weight of each half is applied to the other."""
+    parts = sorted({question.part for question in asked})
+    random.Random(SEED).shuffle(parts)
+    first = set(parts[: len(parts) // 2])
+    inside = np.array([question.part in first for question in asked])
+    weights = (_best(scores, inside), _best(scores, ~inside))
+    chosen = [scores[_way(weights[1] if here else weights[0])][at] for at, here in enumerate(inside)]
+    return _Fitted(weights, chosen)
+
+
+def _best(scores: Scores, where: NDArray[np.bool_]) -> float:
+    means = {weight: np.array([one[0] for one in scores[_way(weight)]])[where].mean() for weight in WEIGHTS}
+    return max(WEIGHTS, key=lambda weight: (means[weight], -abs(weight - DEFAULT_DENSE_WEIGHT)))
+
+
+def _way(weight: float) -> str:
+    return f"weight {weight:g}"
+
+
+def _ndcg(values: Sequence[tuple[float, ...]]) -> float:
+    return sum(one[0] for one in values) / len(values)
+
+
+def _shown(interval: Interval) -> str:
+    return f"{interval.mean:.3f} {_range(interval, digits=3)}"
+
+
+def _range(interval: Interval, digits: int = 4) -> str:
+    return f"[{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+
+
+if __name__ == "__main__":
+    main()

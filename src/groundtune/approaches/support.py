@@ -1,0 +1,252 @@
+"""Where a passage says what a sentence says: word for word, or in nearly its words. Pure; judges words, not meaning."""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from groundtune.text import content_words, sentences, words
+
+Span = tuple[int, int]
+"""Start and end, in characters of the passage's text."""
+
+COVERED = 0.7
+"""Share of a sentence's content words that must stand in the passage for it to count as close."""
+WINDOW = 3
+"""Neighbouring sentences of the passage that together may support one sentence."""
+
+_PLAIN = str.maketrans(
+    dict.fromkeys("‘’‚‛′‹›`", "'") | dict.fromkeys("“”„‟″«»", '"') | dict.fromkeys("‐‑‒–—―−", "-") | {"…": "..."}
+)
+_INVISIBLE = frozenset("\u00ad\u200b\u200c\u200d\u2060\ufeff")
+_EDGE = " \t\n\"'.,;:!?*_"
+_MARKUP = re.compile(r"\*+|`+|(?<!\w)_+|_+(?!\w)")
+_NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_CLAUSE = re.compile(r"[,;:()—–]\s|\s(?:and|but|while|whereas)\s")
+_NAME = re.compile(r"[^\W\d_][\w'’-]*|\d+")
+_ROW = re.compile(r"[^:;\n]{1,60}: [^;\n]*; [^:;\n]{1,60}: ")
+_COUNTS = {
+    word: str(number)
+    for number, word in enumerate("zero one two three four five six seven eight nine ten eleven twelve".split())
+}
+_SIGNS = str.maketrans({"€": " euro ", "$": " dollar ", "£": " pound ", "¥": " yen ", "%": " percent "})
+_UNITS = {
+    "euro": "euro", "euros": "euro", "eur": "euro", "dollar": "dollar", "dollars": "dollar", "usd": "dollar",
+    "pound": "pound", "pounds": "pound", "gbp": "pound", "yen": "yen", "jpy": "yen", "percent": "percent",
+}  # fmt: skip
+"""A sum in another currency is another sum."""
+_NEGATIONS = frozenset("not no never none nobody nothing nowhere neither nor without cannot cant dont".split())
+_OPPOSITES = [
+    ("before", "after"), ("more", "less"), ("more", "fewer"), ("most", "least"), ("above", "below"), ("over", "under"),
+    ("minimum", "maximum"), ("increase", "decrease"), ("allowed", "forbidden"), ("first", "last"), ("open", "closed"),
+]  # fmt: skip
+
+
+def find(sentence: str, text: str) -> Span | None:
+    """Where the sentence stands in the text, up to white space, quotes, dashes, first letter's case and final stop."""
+    for candidate in dict.fromkeys((sentence, _MARKUP.sub("", sentence))):
+        if span := _find(candidate, text):
+            return span
+    return None
+
+
+def find_close(sentence: str, text: str, heading: str = "") -> Span | None:
+    """The neighbouring sentences of the text that hold the numbers, the names and most words of the sentence."""
+    claim = _MARKUP.sub("", sentence)
+    wanted, numbers = _content(claim), _numbers(claim)
+    around = f"{heading}. {text}"
+    if not (wanted or numbers) or not numbers <= _numbers(around) or not _units(claim) <= _units(around):
+        return None
+    if not _names(claim) <= _content(around) | set(words(around)):
+        return None
+    spans, rows = _spans(text)
+    for size in range(1, WINDOW + 1):
+        runs = [spans[i : i + size] for i in range(len(spans) - size + 1)]
+        windows = [(run[0][0], run[-1][1]) for run in runs if size == 1 or rows.isdisjoint(run)]
+        ranked = sorted(windows, key=lambda span: -_coverage(wanted, text[span[0] : span[1]], heading))
+        for start, end in ranked:
+            if _coverage(wanted, text[start:end], heading) < _needed(wanted):
+                break
+            if _agree(claim, text[start:end], heading, wanted, numbers):
+                return start, end
+    return None
+
+
+# -- word for word -------------------------------------------------------------------------------------------------
+
+
+def _find(sentence: str, text: str) -> Span | None:
+    needle = _folded(sentence)[0].strip(_EDGE)
+    if not any(c.isalnum() for c in needle):
+        return None
+    hay, origin = _folded(text)
+    first = f"(?:{re.escape(needle[0].lower())}|{re.escape(needle[0].upper())})"
+    for match in re.finditer(first + re.escape(needle[1:]), hay):
+        if _whole(hay, match.start(), match.end()):
+            end = origin[match.end() - 1] + 1
+            while end < len(text) and unicodedata.combining(text[end]):
+                end += 1
+            if sentence.rstrip(" \t\n\"'”’»")[-1:] in ".!?" and text[end : end + 1] in (".", "!", "?"):
+                end += 1
+            return origin[match.start()], end
+    return None
+
+
+def _whole(text: str, start: int, end: int) -> bool:
+    """Whether the match ends at word borders, and is not part of a longer number."""
+    before, after = text[max(0, start - 2) : start], text[end : end + 2]
+    first, last = text[start], text[end - 1]
+    if before and first.isalnum() and (before[-1].isalnum() or before[-1] == "_"):
+        return False
+    if after and last.isalnum() and (after[0].isalnum() or after[0] == "_" or unicodedata.combining(after[0])):
+        return False
+    if first.isdigit() and len(before) == 2 and before[1] in ".,:" and before[0].isdigit():
+        return False
+    return not (last.isdigit() and len(after) == 2 and after[0] in ".,:" and after[1].isdigit())
+
+
+@lru_cache(maxsize=512)
+def _folded(text: str) -> tuple[str, tuple[int, ...]]:
+    """Text with plain quotes, dashes and spaces and decomposed accents; and for each character, where it was."""
+    out: list[str] = []
+    origin: list[int] = []
+    for index, char in enumerate(text):
+        if char in _INVISIBLE:
+            continue
+        if char.isspace():
+            if not out or out[-1] != " ":
+                out.append(" ")
+                origin.append(index)
+            continue
+        for piece in _plain(char):
+            out.append(piece)
+            origin.append(index)
+    return "".join(out), tuple(origin)
+
+
+def _plain(char: str) -> str:
+    if char < "\x7f" and char != "`":
+        return char
+    compatible = "\ufb00" <= char <= "\ufb06" or "\uff01" <= char <= "\uff5e"
+    return unicodedata.normalize("NFKD" if compatible else "NFD", char.translate(_PLAIN))
+
+
+# -- nearly its words ----------------------------------------------------------------------------------------------
+
+
+def _agree(claim: str, window: str, heading: str, wanted: set[str], numbers: set[str]) -> bool:
+    around = f"{heading}. {window}"
+    return (
+        numbers <= _numbers(around)
+        and all(_bound(number, claim, window, heading, wanted) for number in numbers)
+        and not _denies(claim, window, wanted)
+        and not _opposite(claim, around)
+        and not _other_subject(claim, window, around)
+    )
+
+
+def _bound(number: str, claim: str, window: str, heading: str, wanted: set[str]) -> bool:
+    """Whether a sentence of the passage has the number together with most of the words it stands with in the claim."""
+    clauses = [c for c in _CLAUSE.split(claim) if number in _numbers(c)]
+    for clause in clauses or [claim]:
+        near = _content(clause)
+        near = near if len(near) >= 2 else wanted
+        spans = [window[a:b] for a, b in sentences(window)]
+        holding = [f"{heading}. {part}" for part in spans if number in _numbers(f"{heading}. {part}")]
+        if not any(2 * len(near & _content(part)) > len(near) for part in holding):
+            return False
+    return True
+
+
+def _denies(claim: str, window: str, wanted: set[str]) -> bool:
+    """Whether one of the two says not, never or no of the same thing where the other does not."""
+    clauses = [clause for start, end in sentences(window) for clause in _CLAUSE.split(window[start:end])]
+    denied = [_content(clause) - _NEGATIONS for clause in clauses if _negated(clause)]
+    return _negated(claim) != any(2 * len(meant & wanted) >= len(meant) for meant in denied if meant)
+
+
+def _negated(text: str) -> bool:
+    return any(word in _NEGATIONS or word.endswith("n't") for word in words(text))
+
+
+def _opposite(claim: str, around: str) -> bool:
+    here, there = set(words(claim)), set(words(around))
+    pairs = [*_OPPOSITES, *[(b, a) for a, b in _OPPOSITES]]
+    return any(a in here and a not in there and b in there and b not in here for a, b in pairs)
+
+
+def _other_subject(claim: str, window: str, around: str) -> bool:
+    """Whether claim and window open with different words that mean something: a name at the start of a sentence."""
+    first, other = _opening(claim), _opening(window)
+    return bool(first and other) and not first <= _content(around) and not other <= _content(claim)
+
+
+def _opening(text: str) -> set[str]:
+    first = next(iter(words(text)), "")
+    return _content(first)
+
+
+def _names(text: str) -> set[str]:
+    """Stems of capitalised words inside a sentence, and of acronyms and codes anywhere."""
+    names: set[str] = set()
+    tokens = list(_NAME.finditer(text))
+    for index, match in enumerate(tokens):
+        token = match.group()
+        code = sum(c.isupper() for c in token) > 1 or any(c.isdigit() for c in token[1:])
+        follows = index + 1 < len(tokens) and tokens[index + 1].group()[0].isupper()
+        opens = not text[: match.start()].strip(" \t\n\"'“”‘’(*-") or bool(
+            re.search(r"[.!?:;]\s*[\"'“‘(]?$", text[: match.start()])
+        )
+        if code or (token[0].isupper() and (not opens or (follows and text[match.end() : match.end() + 1] == " "))):
+            names.update(word for word in _content(token) if not word[0].isdigit())
+    return names
+
+
+def _spans(text: str) -> tuple[list[Span], set[Span]]:
+    """Sentences and whole table rows in order; and which are rows, as figures of two rows must not be mixed."""
+    spans: list[Span] = []
+    rows: set[Span] = set()
+    start = 0
+    for block in text.split("\n\n"):
+        if _ROW.match(block):
+            rows.add((start, start + len(block)))
+            spans.append((start, start + len(block)))
+        else:
+            spans.extend((start + a, start + b) for a, b in sentences(block))
+        start += len(block) + 2
+    return spans, rows
+
+
+def _coverage(wanted: set[str], window: str, heading: str) -> float:
+    if not wanted:
+        return 1.0
+    return len(wanted & (_content(window) | _content(heading))) / len(wanted)
+
+
+def _needed(wanted: set[str]) -> float:
+    return COVERED if len(wanted) > 2 else 1.0
+
+
+@lru_cache(maxsize=4096)
+def _stems(text: str) -> frozenset[str]:
+    plain = text.translate(_PLAIN).translate(_SIGNS).replace("'s ", " ").removesuffix("'s")
+    return frozenset(w for w in content_words(plain) if not w[0].isdigit() and w not in _COUNTS)
+
+
+def _content(text: str) -> set[str]:
+    return set(_stems(text))
+
+
+def _numbers(text: str) -> set[str]:
+    """Figures, and the words for small ones, in one form: 1,000 = 1000, 3.50 = 3.5, two = 2."""
+    plain = _THOUSANDS.sub("", text)
+    figures = {_figure(match.group()) for match in _NUMBER.finditer(plain)}
+    return figures | {_COUNTS[word] for word in words(plain) if word in _COUNTS and word != "one"}
+
+
+def _figure(number: str) -> str:
+    return number.rstrip("0").rstrip(".") if re.fullmatch(r"\d+\.\d+", number) else number.lstrip("0") or "0"
+
+
+def _units(text: str) -> set[str]:
+    return {_UNITS[word] for word in words(text.translate(_SIGNS)) if word in _UNITS}

@@ -1,0 +1,60 @@
+"""What all tests share: the real embedder, made once; projects in a temporary folder; no network beyond loopback."""
+
+import ipaddress
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from groundtune.models.embed import BundledEmbedder
+
+MakeProject = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def embedder() -> BundledEmbedder:
+    return BundledEmbedder()
+
+
+@pytest.fixture
+def make_project(tmp_path: Path) -> MakeProject:
+    """A folder with a groundtune.toml and files (text as UTF-8, or bytes): `make_project({"a.md": "…"}, toml="…")`."""
+
+    def make(files: Mapping[str, str | bytes] = {}, *, toml: str = "", name: str = "project") -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "groundtune.toml").write_text(f'name = "test"\n{toml}', encoding="utf-8")
+        for path, content in files.items():
+            file = folder / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content.encode() if isinstance(content, str) else content)
+        return folder
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that talks to another machine fails, whatever it meant to say."""
+
+    def guarded(name: str) -> None:
+        real = getattr(socket.socket, name)
+
+        def connect(self: socket.socket, address: Any) -> Any:
+            if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(address[0]):
+                raise AssertionError(f"a test tried to reach {address[0]}:{address[1]}")
+            return real(self, address)
+
+        monkeypatch.setattr(socket.socket, name, connect)
+
+    guarded("connect")
+    guarded("connect_ex")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

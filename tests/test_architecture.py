@@ -1,0 +1,160 @@
+"""The shape of the package: who may import whom, what is public, and what must not be loaded without need."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import resolve_name
+from pathlib import Path
+
+import pytest
+
+import groundtune
+
+SRC = Path(groundtune.__file__).parent
+FILES = sorted(path for path in SRC.rglob("*.py") if "examples" not in path.relative_to(SRC).parts)
+
+LAYERS = (
+    {"types", "errors"},
+    {"protocols", "config", "config_problems", "toml_lines", "workspace", "fitted", "text", "loop"},
+    {"ingest", "retrieve", "models", "approaches", "measure", "tune", "decide", "review"},
+    {"build"},
+    {"opened", "workflows", "scaffold", "checkup"},
+    {"project"},
+    {"cli", "serve"},
+)
+"""Lowest first; within a layer nothing imports a neighbour, but for the few pairs below."""
+NEIGHBOURS = {
+    ("errors", "types"),
+    ("config", "config_problems"),
+    ("config", "toml_lines"),
+    ("config_problems", "toml_lines"),
+    ("fitted", "workspace"),
+    ("workflows", "opened"),
+    ("checkup", "scaffold"),
+}
+BACKENDS = ("groundtune.models.", "groundtune.retrieve.stores.", "groundtune.retrieve.rerank")
+PROBES = {"groundtune.models.endpoint", "groundtune.models.discover"}
+"""They look at an endpoint before anything is made; no backend."""
+HEAVY = {"torch", "transformers", "sentence_transformers", "lancedb", "openai", "pyarrow"}
+
+
+def unit(module: str) -> str:
+    """`groundtune.ingest.loaders.pdf` belongs to `ingest`; the package itself is ``."""
+    return module.partition(".")[2].partition(".")[0]
+
+
+def level(name: str) -> int:
+    found = [number for number, layer in enumerate(LAYERS) if name in layer]
+    assert found, f"{name} has no place in the layers: give it one in this test and in docs/architecture.md"
+    return found[0]
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(SRC).with_suffix("").parts
+    return ".".join(("groundtune", *(part for part in parts if part != "__init__")))
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """Every module of the package that a file imports, also inside functions, with the line."""
+    package = module_of(path) if path.name == "__init__.py" else module_of(path).rpartition(".")[0]
+    modules = {module_of(file) for file in FILES}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = resolve_name("." * node.level + (node.module or ""), package) if node.level else node.module or ""
+            whole = [f"{base}.{alias.name}" for alias in node.names]
+            names = [name if name in modules else base for name in whole]
+        elif isinstance(node, ast.Call) and _name(node.func) in ("need", "import_module") and node.args:
+            first = node.args[0]
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                names = [first.value]
+        yield from ((name, node.lineno) for name in names if name.split(".")[0] == "groundtune")  # type: ignore[attr-defined]
+
+
+def _name(function: ast.expr) -> str:
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def allowed(importer: str, imported: str) -> bool:
+    if importer == imported or level(imported) < level(importer):
+        return True
+    return (importer, imported) in NEIGHBOURS
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(SRC)) for path in FILES])
+def test_a_module_imports_only_from_layers_below(path: Path) -> None:
+    importer = unit(module_of(path))
+    if importer in ("", "__main__"):
+        return  # the package names its public objects, `python -m groundtune` calls the command
+    wrong = [f"{path.name}:{line} imports {name}" for name, line in imports(path) if not allowed(importer, unit(name))]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(SRC)) for path in FILES])
+def test_only_build_imports_backends(path: Path) -> None:
+    module = module_of(path)
+    if module == "groundtune.build" or unit(module) in ("models", "retrieve"):
+        return
+    backends = [(name, line) for name, line in imports(path) if f"{name}.".startswith(BACKENDS)]
+    wrong = [f"{path.name}:{line} imports {name}" for name, line in backends if name not in PROBES]
+    assert wrong == []
+
+
+def test_the_layer_test_sees_imports_inside_functions() -> None:
+    found = {name for name, _ in imports(SRC / "build.py")}
+    assert "groundtune.retrieve.stores.lance" in found
+    assert "groundtune.config" in found
+    assert not allowed("ingest", "retrieve")
+    assert not allowed("types", "errors")
+    assert allowed("project", "workflows")
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(SRC)) for path in FILES])
+def test_no_file_is_longer_than_400_lines(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def test_all_names_are_there_and_only_those() -> None:
+    for name in groundtune.__all__:
+        assert getattr(groundtune, name).__module__.startswith("groundtune.")
+    tree = ast.parse((SRC / "__init__.py").read_text(encoding="utf-8"))
+    typed = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("groundtune.")
+        for alias in node.names
+    }
+    assert typed == set(groundtune.__all__) == set(groundtune._HOME)
+    assert list(groundtune.__all__) == sorted(groundtune.__all__)
+    with pytest.raises(AttributeError):
+        _ = groundtune.no_such_name  # type: ignore[attr-defined]
+
+
+HELP = """
+import sys
+sys.argv = ["groundtune", "--help"]
+import groundtune.cli
+try:
+    groundtune.cli.main()
+except SystemExit:
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["import groundtune", "import groundtune.project", "from groundtune import Project, Answer", HELP],
+    ids=["package", "project", "names", "help"],
+)
+def test_nothing_heavy_is_loaded_without_need(code: str) -> None:
+    probe = f"{code}\nimport sys, json; print(json.dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, check=True, env={**os.environ, "NO_COLOR": "1"}
+    )
+    loaded = set(json.loads(done.stdout.strip().splitlines()[-1]))
+    assert loaded & HEAVY == set()

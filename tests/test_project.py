@@ -1,0 +1,313 @@
+"""The library's front door: what a script, a notebook or a server calls."""
+
+import asyncio
+import json
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from groundtune import Hit, Project
+from groundtune.errors import BusyError, GroundtuneError, IndexMismatchError, MissingError, UsageError
+from groundtune.models.embed import BundledEmbedder
+from tests.conftest import MakeProject
+
+FILES = {
+    "docs/refunds.md": "# Refunds\n\n## Deadline\n\nA refund is paid within 30 days of delivery.\n",
+    "docs/travel.md": "# Travel\n\nTrains are booked in second class.\n\nFlights need approval of the head.\n",
+    "docs/hr/pay.md": "# Pay\n\nThe salary of the director is 9,000 euros a month.\n",
+    "prices.csv": "id,model,price,year\nw1,Wren,3200,2024\nr1,Robin,4100,2025\n",
+}
+TOML = """
+[[documents.access]]
+include = ["docs/hr/**"]
+groups = ["hr"]
+"""
+
+
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory: pytest.TempPathFactory, embedder: BundledEmbedder) -> Path:
+    """A project with its index; tests get copies."""
+    folder = tmp_path_factory.mktemp("ingested")
+    for path, content in {"groundtune.toml": f'name = "test"\n{TOML}', **FILES}.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(content)
+    with Project.open(folder) as opened:
+        opened._embedder = embedder
+        opened.ingest()
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path, ingested: Path, embedder: BundledEmbedder) -> Iterator[Project]:
+    with Project.open(shutil.copytree(ingested, tmp_path / "project")) as opened:
+        opened._embedder = embedder
+        yield opened
+
+
+def sources(hits: list[Hit]) -> list[str]:
+    return [hit.passage.source for hit in hits]
+
+
+def test_search_finds_and_says_where(project: Project) -> None:
+    hit = project.search("how long until a refund is paid", k=1)[0]
+    assert hit.passage.source == "docs/refunds.md"
+    assert hit.passage.text == "A refund is paid within 30 days of delivery."
+    assert hit.passage.heading == "Refunds > Deadline"
+    assert hit.passage.page is None
+    assert {"dense", "fused", "bm25"} <= set(hit.stages)
+    document = project.document("docs/refunds.md")
+    assert document is not None
+    assert document.id == hit.passage.document_id
+    assert document.text[hit.passage.start : hit.passage.end] == hit.passage.text
+
+
+def test_k_bounds_the_hits(project: Project) -> None:
+    assert len(project.search("refund", k=1)) == 1
+    assert len(project.search("refund", k=100)) == 4
+    assert len(project.search("refund")) <= project.config.retrieval.k
+    for k in (0, -1):
+        with pytest.raises(UsageError, match="k must be"):
+            project.search("refund", k=k)
+
+
+def test_groups_decide_what_is_seen(project: Project) -> None:
+    question = "salary of the director"
+    assert "docs/hr/pay.md" not in sources(project.search(question, k=100))
+    assert "docs/hr/pay.md" not in sources(project.search(question, k=100, groups=["sales"]))
+    assert sources(project.search(question, k=1, groups=["sales", "hr"])) == ["docs/hr/pay.md"]
+
+
+def test_filters_are_on_metadata(make_project: MakeProject, embedder: BundledEmbedder) -> None:
+    pages = {f"{n}.md": f"---\nteam: {team}\n---\n# Rules {n}\n\nThe rule." for n, team in enumerate("aab")}
+    with Project.open(make_project(pages)) as project:
+        project._embedder = embedder
+        project.ingest()
+        team = {"team": "a"}
+        found = project.search("rule", k=10, filters=team)
+        assert found
+        for hit in found:
+            document = project.document(hit.passage.source)
+            assert document is not None
+            assert document.metadata["team"] == "a"
+        assert project.search("rule", k=10, filters={"team": "nobody"}) == []
+        assert len(project.search("rule", k=10, filters={"team": ["b", "c"]})) == 1
+
+
+def test_rows_are_documents(project: Project) -> None:
+    row = project.document("prices.csv#w1")
+    assert row is not None
+    assert "Wren" in row.text
+    assert project.document("nothing.md") is None
+    hit = project.search("what does the Robin cost", k=1)[0]
+    assert hit.passage.source == "prices.csv#r1"
+    assert row.text != hit.passage.text
+
+
+@pytest.mark.parametrize("question", ["", "   ", "\n\t"])
+def test_an_empty_question_is_an_error(project: Project, question: str) -> None:
+    with pytest.raises(UsageError, match="empty") as caught:
+        project.search(question)
+    assert caught.value.exit_code == 2
+    with pytest.raises(UsageError, match="empty"):
+        project.ask(question)
+
+
+@pytest.mark.parametrize("question", ["?", "the of", "\ud800", "x" * 100_000, "日本語", "'; DROP TABLE"])
+def test_odd_questions_are_answered(project: Project, question: str) -> None:
+    assert len(project.search(question, k=2)) == 2
+
+
+def test_without_an_index_it_says_what_to_run(make_project: MakeProject) -> None:
+    folder = make_project(FILES)
+    with Project.open(folder) as project:
+        for call in (lambda: project.search("x"), lambda: project.document("x"), lambda: project.ask("x")):
+            with pytest.raises(MissingError, match="no index") as caught:
+                call()
+            assert caught.value.exit_code == 3
+            assert caught.value.hint == "groundtune ingest"
+    assert not (folder / ".groundtune").exists(), "a reader wrote something"
+
+
+def test_reading_writes_nothing(project: Project) -> None:
+    project.search("refund")
+    folder = project.workspace.folder
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if "sqlite-" not in path.name}
+    with Project.open(project.root) as reader:
+        reader._embedder = project._embedder
+        assert reader.search("refund")
+    after = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if "sqlite-" not in path.name}
+    assert {path: when for path, when in after.items() if not path.is_dir()} == {
+        path: when for path, when in before.items() if not path.is_dir()
+    }
+
+
+def test_a_question_about_another_index_is_refused(project: Project) -> None:
+    toml = project.root / "groundtune.toml"
+    toml.write_text(toml.read_text() + "\n[passages]\nmax_tokens = 100\n")
+    with Project.open(project.root) as changed:
+        changed._embedder = project._embedder
+        for call in (lambda: changed.search("refund"), changed.ingest):
+            with pytest.raises(IndexMismatchError, match="splitter") as caught:
+                call()
+            assert caught.value.hint == "groundtune ingest --rebuild"
+            assert caught.value.exit_code == 3
+
+
+async def test_the_async_twins_do_the_same(project: Project) -> None:
+    """Called from within a running event loop, as are the sync verbs."""
+    twin = await project.asearch("refund", k=2)
+    assert twin == project.search("refund", k=2)
+    assert await project.adocument("docs/refunds.md") == project.document("docs/refunds.md")
+    report = await project.aingest()
+    assert {one.change for one in report.files} == {"unchanged"}
+    with pytest.raises(UsageError):
+        await project.asearch("")
+    many = await asyncio.gather(*(project.asearch(f"refund {n}", k=1) for n in range(20)))
+    assert all(sources(hits) == ["docs/refunds.md"] for hits in many)
+
+
+def test_many_threads_may_ask_at_once(project: Project) -> None:
+    found: list[list[str]] = []
+    threads = [threading.Thread(target=lambda: found.append(sources(project.search("refund", k=1)))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert found == [["docs/refunds.md"]] * 8
+
+
+def test_a_closed_project_says_so(project: Project) -> None:
+    project.search("refund")
+    project.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        project.search("refund")
+    project.close()
+
+
+def test_closing_ends_what_is_under_way(project: Project) -> None:
+    """A thread that waits for an answer must not wait forever when another one closes the project."""
+    started = threading.Event()
+    ended = threading.Event()
+
+    class Slow(BundledEmbedder):
+        async def embed_queries(self, texts: object) -> object:  # type: ignore[override]
+            started.set()
+            await asyncio.sleep(60)
+            raise AssertionError
+
+    project._embedder = Slow()
+    project._opened = None
+
+    def ask() -> None:
+        try:
+            project.search("refund")
+        except BaseException:  # noqa: BLE001 (whatever it is, it came back)
+            ended.set()
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    assert started.wait(10)
+    project.close()
+    assert ended.wait(5)
+
+
+async def test_cancelling_an_awaited_verb_cancels_the_work(project: Project) -> None:
+    cancelled = threading.Event()
+
+    async def endless(*_: object) -> list[Hit]:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+        return []
+
+    project._search = endless  # type: ignore[method-assign]
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(project.asearch("refund"), 0.2)
+    assert await asyncio.to_thread(cancelled.wait, 5)
+
+
+def test_a_sync_verb_inside_the_projects_own_thread_is_an_error_not_a_standstill(project: Project) -> None:
+    (project.root / "docs" / "new.md").write_text("# New\n\nText.")
+    with pytest.raises(RuntimeError, match="await its twin"):
+        project.ingest(progress=lambda _: project.search("refund") and None)
+
+
+def test_waiting_for_the_lock_leaves_questions_answered(project: Project) -> None:
+    with project.workspace.writer_lock():
+        waiting: list[object] = []
+
+        def wait() -> None:
+            try:
+                project.ingest(wait_seconds=1.5)
+            except BusyError as error:
+                waiting.append(error)
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        time.sleep(0.3)
+        started = time.perf_counter()
+        assert project.search("refund", k=1)
+        assert time.perf_counter() - started < 1.0
+        assert thread.is_alive()
+        thread.join(10)
+    assert len(waiting) == 1
+
+
+def test_questions_under_way_survive_a_swap(project: Project) -> None:
+    """A rebuild changes the index over while another task is between search and reading its document."""
+
+    async def slowly() -> str:
+        opened = await project._open()
+        while project._index.current() == opened.manifest:  # noqa: ASYNC110 (a file, nothing signals it)
+            await asyncio.sleep(0.01)
+        await project._open()
+        document = await opened.lookup("docs/refunds.md")
+        assert document is not None
+        return document.text
+
+    found: list[str] = []
+    thread = threading.Thread(target=lambda: found.append(project._loop.run(slowly())))
+    thread.start()
+    project.ingest(rebuild=True)
+    thread.join(10)
+    assert len(found) == 1
+
+
+def test_ask_answers_with_citations_that_hold(project: Project) -> None:
+    pytest.importorskip("groundtune.approaches.cite")
+    answer = project.ask("Within how many days of delivery is a refund paid?")
+    assert answer.approach == "rag"
+    if answer.status == "answered":
+        assert "30 days" in answer.text
+        citation = answer.citations[0]
+        document = project.document("docs/refunds.md")
+        assert document is not None
+        assert citation.start is not None
+        assert document.text[citation.start : citation.end] == citation.quote
+
+
+def test_the_nearest_project_above_is_opened(project: Project) -> None:
+    with Project.open(project.root / "docs" / "hr") as inner:
+        assert inner.root == project.root
+    with pytest.raises(MissingError):
+        Project.open(project.root.parent.parent / "nowhere")
+
+
+def test_errors_are_of_the_one_tree() -> None:
+    assert issubclass(IndexMismatchError, MissingError)
+    assert issubclass(MissingError, GroundtuneError)
+    assert json.dumps(IndexMismatchError("x", hint="y").hint) == '"y"'
+
+
+def test_a_link_to_the_project_is_the_project(project: Project, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(project.root)
+    with Project.open(link) as linked:
+        linked._embedder = project._embedder
+        assert sources(linked.search("refund", k=1)) == ["docs/refunds.md"]
