@@ -1,4 +1,4 @@
-"""What the README shows, runs: its commands exist, its Python block works, its project file loads, its links lead somewhere."""
+"""What the README shows, runs: commands, Python block, project file, links."""
 
 import os
 import re

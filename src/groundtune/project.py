@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, get_args, TypeVar
 
 from groundtune import build
 from groundtune.config import Config, find_project, load_config
@@ -22,7 +22,7 @@ from groundtune.measure.examples import read_examples
 from groundtune.measure.retrieval import RetrievalReport
 from groundtune.opened import OpenIndex
 from groundtune.protocols import Approach, Embedder
-from groundtune.types import Answer, Document, Example, Hit, Question, Result, Scope
+from groundtune.types import Answer, Document, Example, Hit, Question, Result, Scope, Split
 from groundtune.workflows import calibrating, comparing, evaluating
 from groundtune.workflows.ingesting import ingest
 from groundtune.workspace import Workspace
@@ -172,6 +172,11 @@ class Project:
             )
         return [example for path in files for example in read_examples(path)]
 
+    def _of_split(self, split: str) -> list[Example]:
+        if split not in get_args(Split):
+            raise UsageError(f"no split {split!r}", hint="train, validation or test")
+        return [example for example in self.examples() if example.split == split]
+
     def evaluate(self, *, k: int = 10, split: str | None = None, worst: int = 10) -> RetrievalReport:
         """Retrieval on its own, every stage, on the examples that have evidence (of one split, or all)."""
         return self._loop.run(self._evaluate(k, split, worst))
@@ -181,7 +186,7 @@ class Project:
         return await self._loop.await_(self._evaluate(k, split, worst))
 
     async def _evaluate(self, k: int, split: str | None, worst: int) -> RetrievalReport:
-        examples = [example for example in self.examples() if split in (None, example.split)]
+        examples = self.examples() if split is None else self._of_split(split)
         return await evaluating.evaluate(await self._open(), examples, k=k, worst=worst)
 
     def sweep(self, *, say: Callable[[str], None] = lambda _: None) -> list[evaluating.SweepRow]:
@@ -267,7 +272,7 @@ class Project:
     ) -> comparing.Comparison:
         if self.config.task != "answer":
             raise UsageError(f'compare knows the task "answer" so far, not "{self.config.task}"')
-        examples = [example for example in self.examples() if example.split == split]
+        examples = self._of_split(split)
         opened = await self._open()
         chosen = opened.approaches if names is None else _pick(opened.approaches, names)
         conditions = {

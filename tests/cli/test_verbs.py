@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -154,7 +155,7 @@ def test_compare_fills_a_matrix(shop: Path) -> None:
         (("search", "x", "--filter", "nope"), 2, "KEY=VALUE"),
         (("evaluate", "--split", "nope"), 2, "no split"),
         (("evaluate", "--sweep", "--fit"), 2, "two different runs"),
-        (("compare", "--split", "none"), 2, "none"),
+        (("compare", "--split", "none"), 2, "no split"),
         (("ask", "x", "--project", "/nowhere"), 3, "/nowhere"),
     ],
 )
@@ -180,7 +181,7 @@ def test_changed_parts_are_refused_until_rebuilt(shop: Path) -> None:
         for verb in (("ask", "How long?"), ("ingest",)):
             done = run(shop, *verb)
             assert done.returncode == 3
-            assert "splitter was 1/220/60, is 1/100/60" in done.stderr
+            assert re.search(r"splitter was \d+/220/60, is \d+/100/60", done.stderr)
             assert "groundtune ingest --rebuild" in done.stderr
     finally:
         (shop / "groundtune.toml").write_text(before)

@@ -25,7 +25,7 @@ class Says:
         return Answer(self._text, "answered", approach=self.name)
 
 
-class Cut(Exception):
+class CutShortError(Exception):
     """What ends a run in the middle."""
 
 
@@ -35,7 +35,7 @@ def cut_after(rows: int) -> Callable[[Result], None]:
     def progress(result: Result) -> None:
         seen.append(result)
         if len(seen) == rows:
-            raise Cut
+            raise CutShortError
 
     return progress
 
@@ -55,7 +55,7 @@ async def test_one_row_a_cell_and_one_summary_an_approach(tmp_path: Path) -> Non
 async def test_a_run_cut_short_resumes_and_a_complete_one_does_not(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     cut = Says("a", "yes")
-    with pytest.raises(Cut):
+    with pytest.raises(CutShortError):
         await compare(workspace, {"a": cut}, EXAMPLES, conditions={"index": "one"}, progress=cut_after(4))
     again = Says("a", "yes")
     first = await compare(workspace, {"a": again}, EXAMPLES, conditions={"index": "one"})
@@ -67,7 +67,7 @@ async def test_a_run_cut_short_resumes_and_a_complete_one_does_not(tmp_path: Pat
 
 async def test_other_conditions_are_another_run(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    with pytest.raises(Cut):
+    with pytest.raises(CutShortError):
         await compare(workspace, {"a": Says("a", "yes")}, EXAMPLES, conditions={"index": "one"}, progress=cut_after(3))
     other = Says("a", "yes")
     await compare(workspace, {"a": other}, EXAMPLES, conditions={"index": "two"})

@@ -1,4 +1,4 @@
-"""Question to answer with the parts that are present: a generator, and evidence or none. The shape of most approaches."""
+"""Question to answer with the parts that are present: a generator, and evidence or none. Most approaches are this."""
 
 import re
 import time

@@ -24,7 +24,8 @@ _NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _CLAUSE = re.compile(r"[,;:()—–]\s|\s(?:and|but|while|whereas)\s")
 _NAME = re.compile(r"[^\W\d_][\w'’-]*|\d+")
-_ROW = re.compile(r"[^:;\n]{1,60}: [^;\n]*; [^:;\n]{1,60}: ")
+_LABEL = r"(?:[^:;()\n]|\([^()\n]*\)){1,60}: "
+_ROW = re.compile(rf"{_LABEL}[^;\n]*; {_LABEL}")
 _COUNTS = {
     word: str(number)
     for number, word in enumerate("zero one two three four five six seven eight nine ten eleven twelve".split())
@@ -57,8 +58,6 @@ def find_close(sentence: str, text: str, heading: str = "") -> Span | None:
     around = f"{heading}. {text}"
     if not (wanted or numbers) or not numbers <= _numbers(around) or not _units(claim) <= _units(around):
         return None
-    if not _names(claim) <= _content(around) | set(words(around)):
-        return None
     spans, rows = _spans(text)
     for size in range(1, WINDOW + 1):
         runs = [spans[i : i + size] for i in range(len(spans) - size + 1)]
@@ -67,7 +66,9 @@ def find_close(sentence: str, text: str, heading: str = "") -> Span | None:
         for start, end in ranked:
             if _coverage(wanted, text[start:end], heading) < _needed(wanted):
                 break
-            if _agree(claim, text[start:end], heading, wanted, numbers):
+            before = max((span for span in spans if span[1] <= start), default=(start, start))[0]
+            named = _names(claim) <= _content(f"{heading}. {text[before:end]}")
+            if named and _agree(claim, text[start:end], heading, wanted, numbers):
                 return start, end
     return None
 
@@ -160,9 +161,19 @@ def _bound(number: str, claim: str, window: str, heading: str, wanted: set[str])
 
 def _denies(claim: str, window: str, wanted: set[str]) -> bool:
     """Whether one of the two says not, never or no of the same thing where the other does not."""
-    clauses = [clause for start, end in sentences(window) for clause in _CLAUSE.split(window[start:end])]
-    denied = [_content(clause) - _NEGATIONS for clause in clauses if _negated(clause)]
-    return _negated(claim) != any(2 * len(meant & wanted) >= len(meant) for meant in denied if meant)
+    claimed, said = _denied(claim), _denied(window)
+    relevant = [words_ for words_ in said if 2 * len(words_ & wanted) >= len(words_)]
+    return any(not _met(one, said) for one in claimed) or any(not _met(one, claimed) for one in relevant)
+
+
+def _denied(text: str) -> list[set[str]]:
+    """The content words of each clause that says not, never or no."""
+    clauses = [clause for start, end in sentences(text) for clause in _CLAUSE.split(text[start:end])]
+    return [words_ for clause in clauses if _negated(clause) and (words_ := _content(clause) - _NEGATIONS)]
+
+
+def _met(clause: set[str], others: list[set[str]]) -> bool:
+    return any(2 * len(clause & other) >= min(len(clause), len(other)) for other in others)
 
 
 def _negated(text: str) -> bool:

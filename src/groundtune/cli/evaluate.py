@@ -38,8 +38,6 @@ def run(
 
     if sweep and fit:
         raise UsageError("--sweep and --fit are two different runs", hint="run them one after the other")
-    if split not in (None, "train", "validation", "test"):
-        raise UsageError(f"no split {split!r}", hint="train, validation or test")
     with Project.open(folder) as project:
         if sweep:
             rows = project.sweep(say=output.note)

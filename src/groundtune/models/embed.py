@@ -16,7 +16,7 @@ BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9
 """Of `model.safetensors` of sentence-transformers/all-MiniLM-L6-v2."""
 BATCH_TOKENS = 4096
 """Tokens of one forward pass: small enough for the cache, large enough for the matrix units."""
-FEW_TOKENS = 6_000
+FEW_TOKENS = 3_000
 """Tokens of a process up to which loading torch takes longer than doing without it."""
 COUNT_CHUNK = 4096
 """Texts that are tokenized at a time when only their length matters; bounds memory."""

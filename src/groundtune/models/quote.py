@@ -22,9 +22,9 @@ SHORTLIST = 12
 SHORTLIST_WEIGHTS = (7.0, 8.0, 6.0)
 """Of cosine, standing and share of the question's words, to make that list."""
 
-RANK_WEIGHTS = (6.83, 7.97, 4.82, 5.1, 0.97)
+RANK_WEIGHTS = (8.24, 7.33, 4.67, 5.64, 0.90)
 """By signal, in the order of `SIGNALS`."""
-CONFIDENCE_WEIGHTS = (0.0, 1.0, 1.0, 1.0)
+CONFIDENCE_WEIGHTS = (-4.92, 2.81, 2.05, 1.45)
 """Constant, then by `Look.certainty`."""
 NEARLY = 0.7
 """A further sentence is quoted when the first is less than twice as likely (ln 2), and it says something else."""
@@ -43,11 +43,12 @@ class Look:
 
     @property
     def certainty(self) -> tuple[float, float, float]:
-        """Cosine of the first sentence; probability of its passage among the passages; best cosine of all."""
+        """Cosine of the first sentence; probability of its passage; best cosine."""
         chances = np.exp(self.scores - self.scores.max())
         passage = np.array([unit.passage == self.units[0].passage for unit in self.units])
         cosines = self.signals[:, 0]
-        return float(cosines[0]), float(chances[passage].sum() / chances.sum()), float(cosines.max())
+        share = float(chances[passage].sum() / chances.sum())
+        return float(cosines[0]), share, float(cosines.max())
 
 
 class QuoteGenerator:

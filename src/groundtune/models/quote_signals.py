@@ -21,7 +21,8 @@ UNRELATED = 0.9
 """A word counts as related to a question's word when it is nearer to it than this share of all words at hand."""
 FRAGMENT = 3
 """A sentence of so few words is quoted together with the next ("GCW. Gross combined weight: …")."""
-_ROW = re.compile(r"[^:;\n]{1,60}: [^;\n]*(?:; [^:;\n]{1,60}: |$)")
+_LABEL = r"(?:[^:;()\n]|\([^()\n]*\)){1,60}: "
+_ROW = re.compile(rf"{_LABEL}[^;\n]*(?:; {_LABEL}|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def quotable(text: str, *, language: str) -> list[str]:
                 held = ""
         if held:
             found.append(held)
-    return found
+    return [one for one in found if words(one)]
 
 
 def standing(hits: Sequence[Hit]) -> list[float]:
