@@ -11,7 +11,7 @@ import argparse
 import asyncio
 import statistics
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
@@ -112,9 +112,9 @@ def _write(folder: Path, texts: list[str]) -> None:
 
 
 @contextmanager
-def _measured() -> Iterator[Counter[str]]:
+def _measured() -> Iterator[dict[str, float]]:
     """Seconds spent in each step while the block runs."""
-    seconds: Counter[str] = Counter()
+    seconds: dict[str, float] = defaultdict(float)
     with ExitStack() as stack:
         for step, (owner, name) in STEPS.items():
             timed = _timed(getattr(owner, name), step, seconds)
@@ -122,7 +122,7 @@ def _measured() -> Iterator[Counter[str]]:
         yield seconds
 
 
-def _timed(function: Callable[..., Any], step: str, seconds: Counter[str]) -> Callable[..., Any]:
+def _timed(function: Callable[..., Any], step: str, seconds: dict[str, float]) -> Callable[..., Any]:
     @wraps(function)
     def plain(*args: Any, **kwargs: Any) -> Any:
         started = time.perf_counter()

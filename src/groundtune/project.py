@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, get_args, TypeVar
+from typing import Any, Self, TypeVar, get_args
 
 from groundtune import build
 from groundtune.config import Config, find_project, load_config
