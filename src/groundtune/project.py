@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, get_args
+from typing import Any, Self, get_args
 
 from groundtune import build
 from groundtune.config import Config, find_project, load_config
@@ -27,7 +27,6 @@ from groundtune.workflows import calibrating, comparing, evaluating
 from groundtune.workflows.ingesting import ingest
 from groundtune.workspace import Workspace
 
-T = TypeVar("T")
 Filters = Mapping[str, str | Sequence[str]]
 
 

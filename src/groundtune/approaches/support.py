@@ -23,7 +23,7 @@ _MARKUP = re.compile(r"\*+|`+|(?<!\w)_+|_+(?!\w)")
 _NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _CLAUSE = re.compile(r"[,;:()—–]\s|\s(?:and|but|while|whereas)\s")
-_CUT = re.compile(r"[.!?,;:)\"]+\s|\n| (?:and|but|while|whereas) |^")
+_CUT = re.compile(r"[.!?,;:)\"”\]]+(?=\s|\[|$)|\n|\s(?:and|but|while|whereas)\s")
 """Where a clause begins: words of it that are left out before a quote must not deny the quote."""
 _NAME = re.compile(r"[^\W\d_][\w'’-]*|\d+")
 _LABEL = r"(?:[^:;()\n]|\([^()\n]*\)){1,60}: "
@@ -85,7 +85,7 @@ def _find(sentence: str, text: str) -> Span | None:
     hay, origin = _folded(text)
     first = f"(?:{re.escape(needle[0].lower())}|{re.escape(needle[0].upper())})"
     for match in re.finditer(first + re.escape(needle[1:]), hay):
-        if _whole(hay, match.start(), match.end()) and not _negated(_CUT.split(hay[: match.start()])[-1]):
+        if _whole(hay, match.start(), match.end()) and not _negated(_CUT.split(text[: origin[match.start()]])[-1]):
             end = origin[match.end() - 1] + 1
             while end < len(text) and unicodedata.combining(text[end]):
                 end += 1

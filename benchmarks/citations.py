@@ -1,0 +1,79 @@
+"""Claim: the citation check passes what a passage says, and catches what was changed in it.
+
+    python benchmarks/citations.py dev-v2.0.json
+
+One sentence of each SQuAD passage is cited as it is, with about an eighth of its words left out, and falsified in four
+ways: another number, another name of the same corpus, a "not", a sentence of another passage of the same article.
+Offline, no model.
+"""
+
+import argparse
+import json
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from common import table
+from groundtune.approaches.cite import check
+from groundtune.measure.statistics import bootstrap_mean
+from groundtune.text import sentences
+from groundtune.types import Hit, Passage
+
+LEFT_OUT = 0.12
+SUPPORTED_WANTED = ("as it is", "words left out")
+_NAME = re.compile(r"(?<=[a-z] )[A-Z][a-z]{3,}")
+_VERB = re.compile(r"\b(?:is|was|are|were|has|had|can|could|will|would)\b")
+_DENIAL = re.compile(r"\b(?:not|no|never|without|nor|neither|none)\b")
+
+
+def whole(text: str) -> list[str]:
+    """Sentences of at least seven words."""
+    return [one for a, b in sentences(text) if len((one := text[a:b]).split()) > 6]
+
+
+def variants(sentence: str, other: str | None, names: list[str], rng: random.Random) -> Iterator[tuple[str, str]]:
+    yield "as it is", sentence
+    words = sentence.split()
+    yield "words left out", " ".join(word for i, word in enumerate(words) if i == 0 or rng.random() > LEFT_OUT)
+    if numbers := list(re.finditer(r"\d+", sentence)):
+        chosen = rng.choice(numbers)
+        changed = str(int(chosen.group()) + rng.choice((1, 3, 10)))
+        yield "another number", sentence[: chosen.start()] + changed + sentence[chosen.end() :]
+    if named := list(_NAME.finditer(sentence)):
+        chosen, name = rng.choice(named), rng.choice(names)
+        if name != chosen.group():
+            yield "another name", sentence[: chosen.start()] + name + sentence[chosen.end() :]
+    if (verb := _VERB.search(sentence)) and not _DENIAL.search(sentence):
+        yield '"not" added', f"{sentence[: verb.end()]} not{sentence[verb.end() :]}"
+    if other:
+        yield "from another passage", other
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("squad", type=Path)
+    articles = json.loads(parser.parse_args().squad.read_text(encoding="utf-8"))["data"]
+    names = [m.group() for a in articles for p in a["paragraphs"] for m in _NAME.finditer(p["context"])]
+    rng = random.Random(0)
+    supported: dict[str, list[float]] = {}
+    for article in articles:
+        texts = [paragraph["context"] for paragraph in article["paragraphs"]]
+        for number, text in enumerate(texts):
+            if not (own := whole(text)):
+                continue
+            others = whole(texts[number - 1]) if len(texts) > 1 else []
+            hit = Hit(Passage("p", "p", article["title"], 0, 0, len(text), text), 1.0)
+            for kind, claim in variants(rng.choice(own), rng.choice(others) if others else None, names, rng):
+                citations = check(f"{claim} [1]", (hit,))[1]
+                supported.setdefault(kind, []).append(float(any(one.support != "missing" for one in citations)))
+    rows = [["sentence", "supported (95 %)", "wanted"]]
+    for kind, values in supported.items():
+        share = bootstrap_mean(values)
+        figure = f"{share.mean:.3f} ({share.low:.3f}-{share.high:.3f}, n = {share.n})"
+        rows.append([kind, figure, "1" if kind in SUPPORTED_WANTED else "0"])
+    table(rows)
+
+
+if __name__ == "__main__":
+    main()
