@@ -107,9 +107,7 @@ def write_pdf(source: Source, target: Path) -> None:
         number = number + 1 if block.kind == "number" else 0
         if block.kind == "table":
             pdf.set_font("Helvetica", size=10)
-            with pdf.table(
-                block.rows, line_height=6, align="LEFT", headings_style=FontFace(emphasis="B")
-            ):
+            with pdf.table(block.rows, line_height=6, align="LEFT", headings_style=FontFace(emphasis="B")):
                 pass
             pdf.ln(4)
         elif block.kind in ("h1", "h2"):
