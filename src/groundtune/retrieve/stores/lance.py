@@ -19,15 +19,22 @@ TABLE = "passages"
 PASSAGE_COLUMNS = ["id", "document_id", "source", "ordinal", "start", "end", "text", "heading", "page"]
 APPROXIMATE_FROM = 10_000
 """Passages from which the vector index pays; below, an exact scan takes a few milliseconds."""
+PARTITION_PASSAGES = 4_096
+"""What Lance wants a partition to hold: at every `optimize` it joins those under a quarter of it and splits those over
+four times as much. With √n partitions, as is usual, 310 became 8 at the first change, slowly, and a search read all."""
 PROBED = 0.25
 """Share of the partitions that a search over everything looks into; a narrower scope looks into more, up to all.
 
-Measured on 100,000 x 384, k = 10: recall 0.99 in 11 ms. With a fixed number of 20, a scope of 2 % had recall 0.28."""
+With a fixed number of 20 (of 316), a scope of 2 % had a recall of 0.28. Figures: benchmarks/scale.py."""
+LEAST_PROBED = 4
 VECTOR_INDEX = "vector_ivf_"
-"""Name of the vector index, followed by its number of partitions."""
+"""Name of the vector index, followed by the number of partitions it was trained with."""
+MOST_PIECES = 8
+"""Every `optimize` adds a piece to the vector index, and a search looks into each; beyond these it is trained anew."""
 SMALL_WRITES = 24
 """Fragments after which they are folded together."""
-UNINDEXED_ROWS = 1_000
+UNINDEXED_ROWS = 300
+"""Rows outside the indexes are read one by one at every search; beyond so many they are taken in."""
 KEEP_OLD_VERSIONS = datetime.timedelta(minutes=10)
 """Readers in other processes may still be in an older version of the table for this long."""
 IN_CHUNK = 1_000
@@ -117,19 +124,26 @@ class LanceStore:
         if total < APPROXIMATE_FROM:
             return 1  # there is no vector index
         visible = int(await self._table.count_rows(where))
-        share = min(1.0, PROBED * total / max(1, visible))
-        return math.ceil(share * math.sqrt(total))
+        share = PROBED * total / max(1, visible)
+        return max(LEAST_PROBED, math.ceil(share * total / PARTITION_PASSAGES))
 
     async def _index_vectors(self, existing: Sequence[str]) -> None:
-        """Approximate index once the size calls for it, trained anew each time the table has grown fourfold."""
-        wanted = round((await self.count()) ** 0.5)
+        """Approximate index once the size calls for it; trained anew when grown fourfold or in too many pieces."""
+        total = await self.count()
+        if total < APPROXIMATE_FROM:
+            return
+        wanted = math.ceil(total / PARTITION_PASSAGES)
         trained = max((int(name.removeprefix(VECTOR_INDEX)) for name in existing), default=0)
-        if wanted**2 < APPROXIMATE_FROM or wanted < 2 * trained:
+        if wanted < 4 * trained and not await self._in_pieces(existing):
             return
         config = IvfFlat(distance_type="cosine", num_partitions=wanted)
         for name in existing:
             await self._table.drop_index(name)
         await self._table.create_index("vector", config=config, name=f"{VECTOR_INDEX}{wanted}")
+
+    async def _in_pieces(self, existing: Sequence[str]) -> bool:
+        found = [await self._table.index_stats(name) for name in existing]
+        return any(stats and (stats.num_indices or 0) > MOST_PIECES for stats in found)
 
     async def _holds(self, document_ids: Sequence[str]) -> bool:
         for chunk in _chunks(document_ids):
