@@ -7,7 +7,8 @@ arXiv 1810.04805) stands here: on numpy for a few texts, on torch for many. A te
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,19 @@ class NumpyEncoder:
         )
         self._norm = _pair(weights, "embeddings.LayerNorm")
         self._layers = [_layer(weights, index, np.concatenate) for index in range(self._config.layers)]
+        self._limits: Callable[..., AbstractContextManager[Any]] = need(
+            "threadpoolctl", extra="local"
+        ).threadpool_limits
 
     def encode(self, rows: Rows) -> Vectors:
-        """float32, (n, dimension), unit length. The texts stand end to end, so that nothing is spent on padding."""
+        """float32, (n, dimension), unit length. The texts stand end to end, so that nothing is spent on padding.
+
+        One thread: on matrices this small, more of them wait for each other longer than they work.
+        """
+        with self._limits(1, "blas"):
+            return self._forward(rows)
+
+    def _forward(self, rows: Rows) -> Vectors:
         ends = np.cumsum([len(row) for row in rows])
         spans = list(zip([0, *ends[:-1]], ends, strict=True))
         ids = np.concatenate([np.asarray(row) for row in rows])
