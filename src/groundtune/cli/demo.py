@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 QUESTIONS = (
     "How long do I have to send a bike back?",
-    "How much is the daily allowance for meals when I travel?",
-    "Who do I call when a rental bike breaks down?",
+    "How heavy is a Wren?",
+    "Can I carry over unused holiday?",
     "Does Ternhill offer a discount for students?",
 )
 """The last one is not answered by the documents."""

@@ -38,6 +38,7 @@ UNINDEXED_ROWS = 300
 KEEP_OLD_VERSIONS = datetime.timedelta(minutes=10)
 """Readers in other processes may still be in an older version of the table for this long."""
 IN_CHUNK = 1_000
+SCOPES_KEPT = 100
 ROWS_AT_ONCE = 8_192
 
 
@@ -46,6 +47,8 @@ class LanceStore:
 
     def __init__(self, table: Any) -> None:
         self._table = table
+        self._visible: dict[tuple[int, str], int] = {}
+        """Passages in scope, by size of the table and scope; only the number of partitions looked into rests on it."""
 
     @classmethod
     async def open(cls, uri: str | Path, *, dimension: int, language: str = "english") -> "LanceStore":
@@ -123,7 +126,10 @@ class LanceStore:
         total = await self.count()
         if total < APPROXIMATE_FROM:
             return 1  # there is no vector index
-        visible = int(await self._table.count_rows(where))
+        if (total, where) not in self._visible:
+            recent = dict(list(self._visible.items())[-SCOPES_KEPT:])
+            self._visible = {**recent, (total, where): int(await self._table.count_rows(where))}
+        visible = self._visible[total, where]
         share = PROBED * total / max(1, visible)
         return max(LEAST_PROBED, math.ceil(share * total / PARTITION_PASSAGES))
 
