@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check clean
 
 demo: $(VENV)/demo.stamp  ## install, then the whole path on the example project, offline
 	$(BIN)/groundtune demo demo-handbook
