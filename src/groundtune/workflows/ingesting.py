@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 from groundtune import build
 from groundtune.config import PROJECT_FILE, Config
-from groundtune.errors import BusyError
+from groundtune.errors import BusyError, GroundtuneError
 from groundtune.ingest.catalog import Catalog
 from groundtune.ingest.index import IndexFolder
 from groundtune.ingest.select import groups_for, select
@@ -17,6 +18,8 @@ from groundtune.protocols import Embedder
 from groundtune.workspace import Workspace
 
 MEGABYTE = 1_000_000
+FULL = ("no space left", "disk is full", "disk quota")
+"""What the system, LanceDB and SQLite say of a full disk; LanceDB as a RuntimeError."""
 LOOK_AGAIN = 0.1
 """Seconds between two attempts to get the lock; the event loop stays free meanwhile."""
 
@@ -57,6 +60,13 @@ async def ingest(
                     progress=progress,
                 )
                 report = await run.run(_Selection(workspace, config))
+        except (OSError, RuntimeError, sqlite3.Error) as error:
+            if any(words in str(error).casefold() for words in FULL):
+                raise GroundtuneError(
+                    f"the disk of {workspace.folder} is full; what was indexed before stays as it is",
+                    hint="make room and run groundtune ingest again; it goes on where it stopped",
+                ) from error
+            raise
         finally:
             catalog.close()
         index.finish(manifest)

@@ -1,0 +1,36 @@
+"""A disk that fills in the middle of an ingest: one clear message, and the next run ends as if it had not."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from groundtune import GroundtuneError, Project
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 200 kB; needs the right to mount."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(tmp_path)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small file system takes root")
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+
+
+def test_a_full_disk_is_said_and_recovered_from(small_disk: Path) -> None:
+    (small_disk / "groundtune.toml").write_text('name = "full"\n')
+    for number in range(12):
+        text = f"# Rule {number}\n\n" + f"Rule number {number} says that bikes of kind {number} stay indoors. " * 40
+        (small_disk / f"rule{number}.md").write_text(text)
+    with Project.open(small_disk) as project:
+        with pytest.raises(GroundtuneError, match="is full") as caught:
+            project.ingest()
+        assert "groundtune ingest again" in (caught.value.hint or "")
+        subprocess.run(["mount", "-o", "remount,size=60M", str(small_disk)], check=True)
+        report = project.ingest()
+        assert [one.row.status for one in report.files] == ["indexed"] * 12
+        assert report.documents == 12
+        assert project.search("bikes of kind 7", k=1)[0].passage.source == "rule7.md"
