@@ -1,6 +1,7 @@
 """An index that is open for asking: store, catalog, retriever, and the approaches over them. Never writes."""
 
 from collections.abc import Mapping
+from functools import cached_property
 
 from groundtune import build
 from groundtune.config import Config
@@ -25,7 +26,6 @@ class OpenIndex:
         self.fitted = fitted
         self._config = config
         self.retriever: HybridRetriever = build.retriever(config, store, embedder, fitted)
-        self._approaches: dict[str, Approach] | None = None
 
     @classmethod
     async def open(cls, index: IndexFolder, *, config: Config, embedder: Embedder, fitted: Fitted) -> "OpenIndex":
@@ -49,16 +49,12 @@ class OpenIndex:
     async def passages_of(self, document_id: str) -> list[Passage]:
         return await self.store.passages(document_id)
 
-    @property
+    @cached_property
     def approaches(self) -> Mapping[str, Approach]:
-        """Everything that can be asked or compared, by name."""
-        if self._approaches is None:
-            self._approaches = build.approaches(
-                self._config, self.retriever, self.store, self.embedder, self.document, self.fitted
-            )
-        return self._approaches
+        """Everything that can be compared or asked by name."""
+        return build.approaches(self._config, self.retriever, self.store, self.embedder, self.document, self.fitted)
 
-    @property
+    @cached_property
     def rag(self) -> Approach:
-        """The default model over retrieved passages."""
+        """The default model over retrieved passages; one object, so that its vectors and connections are used again."""
         return build.rag(self._config, self.retriever, self.embedder, self.document, self.fitted)
