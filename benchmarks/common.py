@@ -28,7 +28,7 @@ def project_folder(*, include: str = "docs/**/*") -> Iterator[Path]:
 
 async def open_index(project: Project) -> OpenIndex:
     """The index of a project with its parts, for looking at one stage alone."""
-    embedder = project._the_embedder()
+    embedder = project.session.the_embedder()
     index = IndexFolder(project.workspace.index)
     return await OpenIndex.open(index, config=project.config, embedder=embedder, fitted=project.fitted)
 

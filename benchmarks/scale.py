@@ -140,7 +140,7 @@ def _open(folder: Path) -> Project:
     project = Project.open(folder)
     saved = np.load(folder / "asked.npz")
     questions = dict(zip(saved["texts"].tolist(), saved["vectors"], strict=True))
-    project._embedder = Perturbed(np.load(folder / "real.npy"), questions)
+    project.session.embedder = Perturbed(np.load(folder / "real.npy"), questions)
     return project
 
 
@@ -216,7 +216,7 @@ def _write_latency(project: Project) -> None:
 
 
 async def _holds(project: Project, source: str) -> bool:
-    opened = await project._open()
+    opened = await project.session.index()
     return any(one.source == source for one in await opened.store.scan(Scope(filters={"team": "t7"})))
 
 

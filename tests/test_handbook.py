@@ -19,7 +19,7 @@ HANDBOOK = Path(__file__).parent.parent / "examples/handbook"
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "handbook"
-    _copy(folder)
+    _copy("handbook", folder)
     return folder
 
 
@@ -82,7 +82,7 @@ def test_the_demo_questions_are_what_they_claim(handbook: Project) -> None:
 def test_the_demo_overwrites_no_folder_of_yours(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(UsageError, match="not empty"):
-        _copy(tmp_path)
+        _copy("handbook", tmp_path)
 
 
 def test_the_binary_documents_come_from_the_text_beside_them(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def ingested(tmp_path_factory: pytest.TempPathFactory, embedder: BundledEmbedder
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(content)
     with Project.open(folder) as opened:
-        opened._embedder = embedder
+        opened.session.embedder = embedder
         opened.ingest()
     return folder
 
@@ -44,7 +44,7 @@ def ingested(tmp_path_factory: pytest.TempPathFactory, embedder: BundledEmbedder
 @pytest.fixture
 def project(tmp_path: Path, ingested: Path, embedder: BundledEmbedder) -> Iterator[Project]:
     with Project.open(shutil.copytree(ingested, tmp_path / "project")) as opened:
-        opened._embedder = embedder
+        opened.session.embedder = embedder
         yield opened
 
 
@@ -84,7 +84,7 @@ def test_groups_decide_what_is_seen(project: Project) -> None:
 def test_filters_are_on_metadata(make_project: MakeProject, embedder: BundledEmbedder) -> None:
     pages = {f"{n}.md": f"---\nteam: {team}\n---\n# Rules {n}\n\nThe rule." for n, team in enumerate("aab")}
     with Project.open(make_project(pages)) as project:
-        project._embedder = embedder
+        project.session.embedder = embedder
         project.ingest()
         team = {"team": "a"}
         found = project.search("rule", k=10, filters=team)
@@ -137,7 +137,7 @@ def test_reading_writes_nothing(project: Project) -> None:
     folder = project.workspace.folder
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if "sqlite-" not in path.name}
     with Project.open(project.root) as reader:
-        reader._embedder = project._embedder
+        reader.session.embedder = project.session.embedder
         assert reader.search("refund")
     after = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if "sqlite-" not in path.name}
     assert {path: when for path, when in after.items() if not path.is_dir()} == {
@@ -149,7 +149,7 @@ def test_a_question_about_another_index_is_refused(project: Project) -> None:
     toml = project.root / "groundtune.toml"
     toml.write_text(toml.read_text() + "\n[passages]\nmax_tokens = 100\n")
     with Project.open(project.root) as changed:
-        changed._embedder = project._embedder
+        changed.session.embedder = project.session.embedder
         for call in (lambda: changed.search("refund"), changed.ingest):
             with pytest.raises(IndexMismatchError, match="splitter") as caught:
                 call()
@@ -199,8 +199,8 @@ def test_closing_ends_what_is_under_way(project: Project) -> None:
             await asyncio.sleep(60)
             raise AssertionError
 
-    project._embedder = Slow()
-    project._opened = None
+    project.session.embedder = Slow()
+    project.session.opened = None
 
     def ask() -> None:
         try:
@@ -218,15 +218,14 @@ def test_closing_ends_what_is_under_way(project: Project) -> None:
 async def test_cancelling_an_awaited_verb_cancels_the_work(project: Project) -> None:
     cancelled = threading.Event()
 
-    async def endless(*_: object) -> list[Hit]:
+    async def endless() -> None:
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
             cancelled.set()
             raise
-        return []
 
-    project._search = endless  # type: ignore[method-assign]
+    project.session.index = endless  # type: ignore[assignment, method-assign]
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(project.asearch("refund"), 0.2)
     assert await asyncio.to_thread(cancelled.wait, 5)
@@ -263,16 +262,16 @@ def test_questions_under_way_survive_a_swap(project: Project) -> None:
     """A rebuild changes the index over while another task is between search and reading its document."""
 
     async def slowly() -> str:
-        opened = await project._open()
-        while project._index.current() == opened.manifest:  # noqa: ASYNC110 (a file, nothing signals it)
+        opened = await project.session.index()
+        while project.session.folder.current() == opened.manifest:  # noqa: ASYNC110 (a file, nothing signals it)
             await asyncio.sleep(0.01)
-        await project._open()
+        await project.session.index()
         document = await opened.lookup("docs/refunds.md")
         assert document is not None
         return document.text
 
     found: list[str] = []
-    thread = threading.Thread(target=lambda: found.append(project._loop.run(slowly())))
+    thread = threading.Thread(target=lambda: found.append(project.loop.run(slowly())))
     thread.start()
     project.ingest(rebuild=True)
     thread.join(10)
@@ -309,5 +308,5 @@ def test_a_link_to_the_project_is_the_project(project: Project, tmp_path: Path) 
     link = tmp_path / "link"
     link.symlink_to(project.root)
     with Project.open(link) as linked:
-        linked._embedder = project._embedder
+        linked.session.embedder = project.session.embedder
         assert sources(linked.search("refund", k=1)) == ["docs/refunds.md"]

@@ -31,7 +31,7 @@ def test_the_commands_exist() -> None:
 
 
 def test_the_python_block_runs(tmp_path: Path) -> None:
-    _copy(tmp_path / "demo-handbook")
+    _copy("handbook", tmp_path / "demo-handbook")
     (code,) = blocks("python")
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False, env={**os.environ}

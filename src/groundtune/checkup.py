@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from groundtune.config import Config, EmbedderConfig, ModelConfig, find_project, load_config
-from groundtune.errors import ConfigError, MissingError
+from groundtune import build
+from groundtune.config import PROJECT_FILE, Config, EmbedderConfig, ModelConfig, find_project, load_config
+from groundtune.errors import ConfigError, GroundtuneError, MissingError
 from groundtune.ingest.loaders import MEDIA_TYPES
 from groundtune.ingest.loaders.kinds import unsupported
 from groundtune.ingest.scan import source_of
 from groundtune.ingest.select import matches, select
+from groundtune.task import form_of
 from groundtune.types import Example
 
 Level = Literal["problem", "missing", "warning"]
@@ -218,6 +220,8 @@ def _examples(
                 sum(bool(one.evidence) for one in examples),
             )
         )
+    if not any(finding.level == "problem" for finding in findings):
+        findings += _task(root, config, every)
     if every and not any(one.split == "test" for one in every):
         message = "no example is in the test split, so approaches cannot be compared"
         findings.append(Finding("warning", "examples.files", message, 'leave "split" out to have it placed by its id'))
@@ -236,6 +240,22 @@ def _outputs(source: str, config: Config, examples: Sequence[Example]) -> Iterat
         verb = "has" if len(wrong) == 1 else "have"
         message = f'task = "{config.task}" needs {wanted} as output; {_some(wrong)} {verb} another'
         yield Finding("problem", source, message, "mend the task in groundtune.toml, or the outputs")
+
+
+def _task(root: Path, config: Config, examples: Sequence[Example]) -> Iterator[Finding]:
+    """Labels, schema and checks that cannot be used; a task that needs a model without one."""
+    from groundtune.measure.checks import make_checks
+
+    if config.task in ("extract", "write") and all(model.kind == "quote" for model in config.models.values()):
+        message = f'task = "{config.task}" needs a model that writes'
+        yield Finding("missing", "models.default", message, "add a table [models.default]; groundtune init finds one")
+    try:
+        form_of(config, root, [one for one in examples if one.split == "train"], examples)
+        make_checks(config.checks, root)
+    except ConfigError as error:
+        yield from _problems(error, root)
+    except GroundtuneError as error:
+        yield Finding("missing" if error.exit_code == 3 else "problem", PROJECT_FILE, error.message, error.hint)
 
 
 def _evidence(root: Path, source: str, examples: Sequence[Example], sources: set[str]) -> Iterator[Finding]:
@@ -262,14 +282,11 @@ def _some(ids: Sequence[str]) -> str:
 
 def _models(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Keys that are not set, extras that are not installed, hosts that the requirements forbid."""
-    from groundtune.models.endpoint import is_local
-
     local: dict[str, None] = {}
     used: list[tuple[str, ModelConfig | EmbedderConfig]] = [
         *((f"models.{name}", one) for name, one in config.models.items()),
         ("embedder", config.embedder),
     ]
-    allowed = config.requirements.residency
     for place, model in used:
         if model.kind in ("local", "bundled"):
             local[place] = None
@@ -278,10 +295,7 @@ def _models(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
         if model.api_key_env and not environ.get(model.api_key_env, "").strip():
             mend = f"export {model.api_key_env}=…"
             yield Finding("missing", model.api_key_env, f"the key of {place} is not set", mend)
-        url = model.base_url or ""
-        host = urlsplit(url).hostname or ""
-        if allowed is not None and not is_local(url) and (allowed == "local" or host not in allowed):
-            message = f"{host} is not where requirements.residency lets text go"
+        if message := build.forbidden(config, model):
             yield Finding("problem", f"{place}.base_url", message, "choose another endpoint, or allow the host")
     if config.retrieval.reranker:
         local["retrieval.reranker"] = None

@@ -10,12 +10,28 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from groundtune.config_problems import explain, override, syntax
+from groundtune.config_tune import TuneConfig
+from groundtune.config_values import (
+    Change,
+    Language,
+    Listed,
+    Name,
+    Pattern,
+    Patterns,
+    Seconds,
+    Share,
+    Text,
+    Texts,
+    Url,
+    Usd,
+    Variable,
+    where_text_goes,
+    wrong,
+)
 from groundtune.errors import ConfigError, MissingError, Problem
 from groundtune.toml_lines import key_lines
 from groundtune.types import Task
@@ -23,86 +39,6 @@ from groundtune.types import Task
 PROJECT_FILE = "groundtune.toml"
 OPENAI_URL = "https://api.openai.com/v1"
 OPENAI_KEY = "OPENAI_API_KEY"
-
-Language = Literal[
-    "arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hungarian", "italian",
-    "norwegian", "portuguese", "romanian", "russian", "spanish", "swedish", "tamil", "turkish",
-]  # fmt: skip
-Change = Literal["daily", "weekly", "monthly", "yearly", "never"]
-
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_SECRET = re.compile(r"(sk|pk|rk|gsk|hf|ghp|xai|api|key|nvapi|r8|AKIA|AIza)[-_]?(?=\w*\d)[\w-]{16,}\Z|eyJ")
-
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _wrong(message: str, *, mend: str = "", key: str = "") -> PydanticCustomError:
-    """What config_problems prints as it is; `key` is the key of a table that is to blame."""
-    return PydanticCustomError("plain", "{message}", {"message": message, "mend": mend, "key": key})
-
-
-def _pattern(value: str) -> str:
-    if "\\" in value:
-        raise _wrong(f'"{value}" has a backslash', mend="write folders with forward slashes")
-    if value == "~" or value.startswith(("/", "~/")) or ".." in value.split("/"):
-        raise _wrong(
-            f'"{value}" leaves the project folder', mend="patterns are relative to the folder of groundtune.toml"
-        )
-    return value
-
-
-def _variable(value: str) -> str:
-    if not _VARIABLE.match(value) or _SECRET.match(value) or _random(value):
-        raise _wrong(
-            "is not the name of an environment variable (its value is not shown: it may be the key itself)",
-            mend='write api_key_env = "OPENAI_API_KEY" and set that variable; replace a key that others may have seen',
-        )
-    return value
-
-
-def _random(value: str) -> bool:
-    """Long, with digits and small letters throughout: a key, not a name."""
-    return len(value) >= 20 and "_" not in value and any(c.isdigit() for c in value) and any(c.islower() for c in value)
-
-
-def _url(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        fine = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        fine = False
-    if not fine:
-        raise _wrong("is not a web address", mend='write it like "http://localhost:11434/v1"')
-    if "@" in parts.netloc:
-        raise _wrong(
-            "has a password in it", mend="leave user and password out; api_key_env names the variable of a key"
-        )
-    return value.rstrip("/")
-
-
-def _residency(value: Any) -> Any:
-    value = _as_tuple(value)
-    if value is None or value == "local":
-        return value
-    if isinstance(value, tuple) and value and all(isinstance(host, str) and host.strip() for host in value):
-        for host in value:
-            if "/" in host:
-                raise _wrong(f'"{host}" is an address, not a host', mend='write only the host, like "api.example.com"')
-        return value
-    raise _wrong('must be "local" or a list of hosts', mend='write "local" or ["api.example.com"]')
-
-
-Text = Annotated[str, Field(min_length=1)]
-Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
-Variable = Annotated[str, Field(min_length=1), AfterValidator(_variable)]
-Url = Annotated[str, Field(min_length=1), AfterValidator(_url)]
-Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(_as_tuple)]
-Texts = Annotated[tuple[Text, ...], BeforeValidator(_as_tuple)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Seconds = Annotated[float, Field(gt=0, le=3600)]
-Usd = Annotated[float, Field(ge=0, le=1_000_000)]
 
 
 class Section(BaseModel):
@@ -128,7 +64,7 @@ class DocumentsConfig(Section):
     parser_memory_mb: Annotated[int, Field(ge=128, le=1_000_000)] = 2048
     """MiB that the reader of one file may take."""
     follow_links: bool = False
-    access: Annotated[tuple[AccessRule, ...], BeforeValidator(_as_tuple)] = ()
+    access: Annotated[tuple[AccessRule, ...], Listed] = ()
 
 
 class ExamplesConfig(Section):
@@ -147,12 +83,12 @@ def _endpoint(value: Any) -> Any:
 
 def _check_kind(kind: str, model: str | None, base_url: str | None, api_key_env: str | None) -> None:
     if kind in ("openai", "local") and model is None:
-        raise _wrong(f'is missing; kind "{kind}" needs it', mend='add model = "…"', key="model")
+        raise wrong(f'is missing; kind "{kind}" needs it', mend='add model = "…"', key="model")
     if kind in ("quote", "bundled") and model is not None:
-        raise _wrong(f'is not used by kind "{kind}"', mend='leave it out, or write kind = "openai"', key="model")
+        raise wrong(f'is not used by kind "{kind}"', mend='leave it out, or write kind = "openai"', key="model")
     for key, value in (("base_url", base_url), ("api_key_env", api_key_env)):
         if kind != "openai" and value is not None:
-            raise _wrong(f'is not used by kind "{kind}"', mend='leave it out, or write kind = "openai"', key=key)
+            raise wrong(f'is not used by kind "{kind}"', mend='leave it out, or write kind = "openai"', key=key)
 
 
 class ModelConfig(Section):
@@ -169,12 +105,21 @@ class ModelConfig(Section):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     """Without it the endpoint's own."""
     max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
+    window: Annotated[int, Field(ge=256, le=100_000_000)] | None = None
+    """Tokens that question and answer may have together; without it what is known of the model."""
+    concurrency: Annotated[int, Field(ge=1, le=1024)] = 8
+    """Calls at a time; of kind local the size of a batch."""
+    device: Text | None = None
+    """Of kind local: "cpu", "cuda", "cuda:1"; without it CUDA where there is one."""
 
     _defaults = model_validator(mode="before")(_endpoint)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         _check_kind(self.kind, self.model, self.base_url, self.api_key_env)
+        if self.kind != "local" and self.device is not None:
+            message = f'is not used by kind "{self.kind}"'
+            raise wrong(message, mend='leave it out, or write kind = "local"', key="device")
         return self
 
 
@@ -194,7 +139,7 @@ class EmbedderConfig(Section):
     def _complete(self) -> Self:
         _check_kind(self.kind, self.model, self.base_url, self.api_key_env)
         if self.kind == "openai" and self.dimension is None:
-            raise _wrong(
+            raise wrong(
                 'is missing; kind "openai" needs it',
                 mend="add dimension = …, the length of its vectors",
                 key="dimension",
@@ -212,7 +157,7 @@ class PassagesConfig(Section):
     def _order(self) -> Self:
         if self.min_tokens > self.max_tokens:
             message = f"must be at most max_tokens ({self.max_tokens}), not {self.min_tokens}"
-            raise _wrong(message, mend=f"write min_tokens = {self.max_tokens // 4}", key="min_tokens")
+            raise wrong(message, mend=f"write min_tokens = {self.max_tokens // 4}", key="min_tokens")
         return self
 
 
@@ -230,7 +175,7 @@ class RetrievalConfig(Section):
     def _order(self) -> Self:
         if self.candidates < self.k:
             message = f"must be at least k ({self.k}), not {self.candidates}"
-            raise _wrong(message, mend=f"write candidates = {max(100, self.k)}", key="candidates")
+            raise wrong(message, mend=f"write candidates = {max(100, self.k)}", key="candidates")
         return self
 
 
@@ -248,6 +193,73 @@ class AnswersConfig(Section):
     """Share of questions that must be answered; sets the threshold at calibration."""
 
 
+class ShotsConfig(Section):
+    """Examples of the train split that are shown to a model."""
+
+    count: Annotated[int, Field(ge=1, le=1000)] = 8
+    """Of classify, fixed shots have at least one a label."""
+
+
+class ContextConfig(Section):
+    """The whole corpus in the prompt."""
+
+    question: Literal["last", "first", "both"] = "last"
+    """Where the question stands. Only "last" leaves a prefix that an endpoint can cache."""
+
+
+Metric = Literal["judge", "faithfulness", "answer_relevancy", "context_precision", "context_recall"]
+
+
+class JudgeConfig(Section):
+    """The model that scores what no rule can."""
+
+    model: Text
+    """Name of a table under [models]."""
+    metrics: Annotated[tuple[Metric, ...], Listed] = ("judge",)
+    instructions: Text | None = None
+    """What counts as right, in the words of the project."""
+
+
+class CheckConfig(Section):
+    """What a written text must satisfy: one of pattern, absent, schema_file and function."""
+
+    name: Text
+    pattern: Text | None = None
+    """Regular expression that the text must match somewhere."""
+    absent: Text | None = None
+    """Regular expression that it must not match anywhere."""
+    schema_file: Pattern | None = None
+    """JSON Schema that the text must satisfy."""
+    function: Text | None = None
+    """`module:name` of a function (text, example) -> bool or 0 to 1; modules beside the project file count."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        given = [one for one in (self.pattern, self.absent, self.schema_file, self.function) if one is not None]
+        if len(given) != 1:
+            raise wrong(
+                "must have exactly one of pattern, absent, schema_file and function", mend="split it in two checks"
+            )
+        for key, value in (("pattern", self.pattern), ("absent", self.absent)):
+            if value is not None:
+                try:
+                    re.compile(value)
+                except re.error as error:
+                    raise wrong(f"is no regular expression: {error}", key=key) from None
+        if self.function is not None and not re.fullmatch(r"[\w.]+:\w+", self.function):
+            raise wrong('is not "module:name"', mend='write it like "checks:polite"', key="function")
+        return self
+
+
+class CompareConfig(Section):
+    """What a comparison runs, and what it is decided by."""
+
+    approaches: Texts = ()
+    """Empty: every approach that the task and the configured parts allow."""
+    primary: Text | None = None
+    """The score that decides; without it `correct`, for task write `judge` where there is one, else `chrf`."""
+
+
 class PriceConfig(Section):
     """US dollars for a million tokens."""
 
@@ -263,7 +275,9 @@ class RequirementsConfig(Section):
     max_p95_seconds: Seconds | None = None
     max_usd_per_1k: Usd | None = None
     """US dollars for a thousand questions."""
-    residency: Annotated[Literal["local"] | tuple[str, ...] | None, BeforeValidator(_residency)] = None
+    max_usd_per_month: Usd | None = None
+    """US dollars a month at `costs.requests_per_month`."""
+    residency: Annotated[Literal["local"] | tuple[str, ...] | None, BeforeValidator(where_text_goes)] = None
     """Where text may go: "local" = nothing leaves this machine, or the hosts that it may go to."""
 
 
@@ -283,6 +297,12 @@ class Config(Section):
     task: Task = "answer"
     language: Language = "english"
     """Of stemming and stop words."""
+    instructions: Text | None = None
+    """Said to every model before its task: who asks, what counts, what the words mean."""
+    labels: dict[Text, Text] = Field(default_factory=dict)
+    """Of classify: label to what belongs under it; without it the labels of the train split."""
+    schema_file: Pattern | None = None
+    """Of extract: JSON Schema of the output; without it derived from the train split."""
     documents: DocumentsConfig = DocumentsConfig()
     examples: ExamplesConfig = ExamplesConfig()
     models: dict[Text, ModelConfig] = Field(default_factory=dict, validate_default=True)
@@ -291,6 +311,13 @@ class Config(Section):
     passages: PassagesConfig = PassagesConfig()
     retrieval: RetrievalConfig = RetrievalConfig()
     answers: AnswersConfig = AnswersConfig()
+    shots: ShotsConfig = ShotsConfig()
+    context: ContextConfig = ContextConfig()
+    checks: Annotated[tuple[CheckConfig, ...], Listed] = ()
+    judge: JudgeConfig | None = None
+    compare: CompareConfig = CompareConfig()
+    tune: dict[Name, TuneConfig] = Field(default_factory=dict)
+    """By name: what can be trained."""
     prices: dict[Text, PriceConfig] = Field(default_factory=dict)
     """By name of the model, before the table that comes with groundtune."""
     requirements: RequirementsConfig = RequirementsConfig()
@@ -302,6 +329,13 @@ class Config(Section):
         if isinstance(value, dict) and isinstance(models := value.get("models", {}), dict):
             return {**value, "models": {"default": {"kind": "quote"}, **models}}
         return value
+
+    @model_validator(mode="after")
+    def _linked(self) -> Self:
+        if self.judge and (self.judge.model not in self.models or self.models[self.judge.model].kind == "quote"):
+            message = f'"{self.judge.model}" is no model that can judge'
+            raise wrong(message, mend=f"add a table [models.{self.judge.model}]", key="judge")
+        return self
 
 
 def load_config(path: Path, *, environ: Mapping[str, str] | None = None) -> Config:

@@ -63,6 +63,7 @@ def explain(
         if key := detail.get("ctx", {}).get("key"):
             place = (*place, key)
         message, mend = _say(model, detail, place)
+        place = _untagged(model, place)
         variable = _variable(place, lines, places)
         if variable:
             problems.append(Problem(Path(variable), message, mend=mend))
@@ -161,9 +162,26 @@ def _annotation(model: Model, place: Place) -> Any:
             annotation = get_args(annotation)[1]
         elif get_origin(annotation) is tuple:
             annotation = get_args(annotation)[0]
+        elif members := _members(annotation):
+            annotation = members.get(str(key))
         else:
             return None
     return annotation
+
+
+def _members(annotation: Any) -> dict[str, Any]:
+    """Of tables that are told apart by a key, the model by the value of that key; empty for anything else."""
+    found = {}
+    for member in get_args(get_args(annotation)[0]) if hasattr(annotation, "__metadata__") else ():
+        for field in member.model_fields.values() if hasattr(member, "model_fields") else ():
+            if field.is_required() and str(get_origin(field.annotation)) == "typing.Literal":
+                found[get_args(field.annotation)[0]] = member
+    return found
+
+
+def _untagged(model: Model, place: Place) -> Place:
+    """The place as the file has it: pydantic puts the kind of a table in between."""
+    return tuple(key for at, key in enumerate(place) if key not in _members(_annotation(model, place[:at])))
 
 
 def _fields(model: Model, place: Place) -> list[str]:
@@ -177,13 +195,19 @@ def _fields(model: Model, place: Place) -> list[str]:
 def _say(model: Model, detail: ErrorDetails, place: Place) -> tuple[str, str | None]:
     """Message and mend."""
     kind, ctx, value = detail["type"], detail.get("ctx", {}), detail["input"]
-    name = _name(place)
+    name = _name(_untagged(model, place))
     if kind == "plain":
         return f"{name} {ctx['message']}", ctx["mend"] or None
     if kind == "extra_forbidden":
         return _unknown(model, place)
     if kind == "missing":
         return f"{name} is missing", _example(model, place)
+    if kind == "union_tag_not_found":
+        choices = list(_members(_annotation(model, place)))
+        return f"{name}.kind is missing", f'add kind = "…": one of {", ".join(choices)}'
+    if kind == "union_tag_invalid":
+        kind, value, name = "literal_error", ctx["tag"], f"{name}.kind"
+        ctx = {"expected": ctx["expected_tags"]}
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", ctx["expected"])
         close = difflib.get_close_matches(value.lower(), choices, n=1) if isinstance(value, str) else []
@@ -242,7 +266,7 @@ def _unknown(model: Model, place: Place) -> tuple[str, str]:
         mend = f"{key} belongs at the top of the file" if not _fields(model, (key,)) else f"write [{key}]"
     else:
         mend = f"known are {', '.join(known)}"
-    return f'unknown key "{key}"' + (f" in [{_name(parent)}]" if parent else ""), mend
+    return f'unknown key "{key}"' + (f" in [{_name(_untagged(model, parent))}]" if parent else ""), mend
 
 
 def _name(place: Place) -> str:

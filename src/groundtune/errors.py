@@ -6,8 +6,10 @@ GroundtuneError            1  it ran, and the outcome is negative
 ├── MissingError           3  something is not there: index, extra, key, file
 │   └── IndexMismatchError 3  the index was built by other parts than the configured ones
 ├── BusyError              1  another process is writing to this project
+├── BudgetError            1  the next call might cost more than is left to spend
 ├── ParseError             1  a file cannot be read; ingest turns it into a row of its ledger
-└── ProviderError          4  a model's endpoint failed; `kind` says how
+├── ProviderError          4  a model's endpoint failed; `kind` says how
+└── JudgeError             4  a judge gave no verdict; `failure` says how, where its endpoint failed
 """
 
 from collections.abc import Sequence
@@ -73,6 +75,10 @@ class BusyError(GroundtuneError):
     pass
 
 
+class BudgetError(GroundtuneError):
+    """Raised before the call: nothing was spent on it."""
+
+
 class ParseError(GroundtuneError):
     """`skip` is true for a file that is fine but has nothing to index (empty, no text layer)."""
 
@@ -90,6 +96,17 @@ class ProviderError(GroundtuneError):
         super().__init__(message, hint=hint)
         self.kind = kind
         self.retryable = retryable
+
+
+class JudgeError(GroundtuneError):
+    """There is no verdict, and so no score; `failure` is None when there was a reply, but none that can be used."""
+
+    exit_code = 4
+    kind = "judge"
+
+    def __init__(self, message: str, *, failure: ProviderFailure | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.failure = failure
 
 
 def need(module: str, *, extra: str) -> ModuleType:

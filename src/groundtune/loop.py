@@ -2,11 +2,13 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from functools import update_wrapper
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 T = TypeVar("T")
+P = ParamSpec("P")
 STOP_SECONDS = 10.0
 """How long `close` waits for what is under way to end."""
 
@@ -58,6 +60,34 @@ class Loop:
                 self._thread = threading.Thread(target=_serve, args=[self._loop], name="groundtune", daemon=True)
                 self._thread.start()
             return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+
+class Looped(Protocol):
+    """What has a loop of its own."""
+
+    @property
+    def loop(self) -> Loop: ...
+
+
+Owner = TypeVar("Owner", bound=Looped)
+
+
+def twins(
+    work: Callable[Concatenate[Owner, P], Coroutine[Any, Any, T]],
+) -> tuple[Callable[Concatenate[Owner, P], T], Callable[Concatenate[Owner, P], Coroutine[Any, Any, T]]]:
+    """A method on the owner's loop as two: one that waits for the result, and one to await from any other loop."""
+
+    def waits(self: Owner, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.loop.run(work(self, *args, **kwargs))
+
+    async def awaits(self: Owner, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.loop.await_(work(self, *args, **kwargs))
+
+    for twin, name in ((waits, work.__name__.lstrip("_")), (awaits, f"a{work.__name__.lstrip('_')}")):
+        update_wrapper(twin, work)
+        twin.__qualname__ = twin.__qualname__.replace(work.__name__, name)
+        twin.__name__ = name
+    return waits, awaits
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

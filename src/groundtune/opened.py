@@ -1,6 +1,5 @@
-"""An index that is open for asking: store, catalog, retriever, and the approaches over them. Never writes."""
+"""An index that is open for asking: store, catalog, retriever. Never writes."""
 
-from collections.abc import Mapping
 from functools import cached_property
 
 from groundtune import build
@@ -36,6 +35,17 @@ class OpenIndex:
         catalog = Catalog(folder / "catalog.sqlite", read_only=True)
         return cls(manifest, config=config, store=store, catalog=catalog, embedder=embedder, fitted=fitted)
 
+    def asked_by(self, embedder: Embedder) -> "OpenIndex":
+        """The same generation, questions embedded by another embedder."""
+        return OpenIndex(
+            self.manifest,
+            config=self._config,
+            store=self.store,
+            catalog=self.catalog,
+            embedder=embedder,
+            fitted=self.fitted,
+        )
+
     def close(self) -> None:
         self.catalog.close()
 
@@ -48,11 +58,6 @@ class OpenIndex:
 
     async def passages_of(self, document_id: str) -> list[Passage]:
         return await self.store.passages(document_id)
-
-    @cached_property
-    def approaches(self) -> Mapping[str, Approach]:
-        """Everything that can be compared or asked by name."""
-        return build.approaches(self._config, self.retriever, self.store, self.embedder, self.document, self.fitted)
 
     @cached_property
     def rag(self) -> Approach:

@@ -4,26 +4,31 @@ All work of a project runs on one event loop in a thread of its own, so that the
 from notebooks and from other event loops alike, and clients of remote models stay where they were made.
 """
 
+import asyncio
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, get_args
+from typing import Any, Self
 
 from groundtune import build
 from groundtune.config import Config, find_project, load_config
 from groundtune.errors import MissingError, UsageError
-from groundtune.fitted import Fitted, read_fitted, write_fitted
-from groundtune.ingest.index import IndexFolder
+from groundtune.fitted import Fitted, write_fitted
 from groundtune.ingest.sync import Progress, SyncReport
-from groundtune.loop import Loop
-from groundtune.measure.examples import read_examples
+from groundtune.lineup import default_approach, line_up
+from groundtune.loop import Loop, twins
+from groundtune.measure.examples import of_split
 from groundtune.measure.retrieval import RetrievalReport
-from groundtune.opened import OpenIndex
-from groundtune.protocols import Approach, Embedder
-from groundtune.types import Answer, Document, Example, Hit, Question, Result, Scope, Split
-from groundtune.workflows import calibrating, comparing, evaluating
+from groundtune.session import Session
+from groundtune.task import scores_of
+from groundtune.tune.artifacts import artifacts
+from groundtune.tune.job import Step
+from groundtune.tune.preflight import Preflight
+from groundtune.types import Answer, Artifact, Document, Example, Hit, Question, Scope
+from groundtune.workflows import calibrating, comparing, deciding, distilling, evaluating, judging, tuning
+from groundtune.workflows.estimating import Estimate, estimate
 from groundtune.workflows.ingesting import ingest
 from groundtune.workspace import Workspace
 
@@ -37,12 +42,8 @@ class Project:
         self.root = root
         self.config = config
         self.workspace = Workspace(root)
-        self._index = IndexFolder(self.workspace.index)
-        self._embedder: Embedder | None = None
-        self._opened: OpenIndex | None = None
-        self._left: list[OpenIndex] = []
-        """Indexes that were open before; answers under way may still read from them."""
-        self._loop = Loop()
+        self.session = Session(self.workspace, config)
+        self.loop = Loop()
 
     @classmethod
     def open(cls, folder: str | Path = ".", *, strict: bool | None = None) -> "Project":
@@ -58,11 +59,8 @@ class Project:
 
     def close(self) -> None:
         """Cancels what is under way and stops the project's thread; further calls raise RuntimeError."""
-        self._loop.stop()
-        self._leave()
-        for opened in self._left:
-            opened.close()
-        self._left.clear()
+        self.loop.stop()
+        self.session.close()
 
     def __enter__(self) -> Self:
         return self
@@ -74,7 +72,7 @@ class Project:
 
     # -- ingest --------------------------------------------------------------------------------------------------
 
-    def ingest(
+    async def _ingest(
         self,
         *,
         rebuild: bool = False,
@@ -86,152 +84,97 @@ class Project:
         rebuild: make a new index beside the present one and change over at the end. wait_seconds: how long to wait
         for another process that is writing. Raises BusyError, IndexMismatchError.
         """
-        return self._loop.run(self._ingest(rebuild, wait_seconds, progress))
-
-    async def aingest(
-        self,
-        *,
-        rebuild: bool = False,
-        wait_seconds: float = 0.0,
-        progress: Callable[[Progress], None] = lambda _: None,
-    ) -> SyncReport:
-        """`ingest`, awaited."""
-        return await self._loop.await_(self._ingest(rebuild, wait_seconds, progress))
-
-    async def _ingest(self, rebuild: bool, wait_seconds: float, progress: Callable[[Progress], None]) -> SyncReport:
         return await ingest(
             self.workspace,
             self.config,
-            self._the_embedder(),
+            self.session.the_embedder(),
             rebuild=rebuild,
             wait_seconds=wait_seconds,
             progress=progress,
         )
 
+    ingest, aingest = twins(_ingest)
+
     # -- search and ask ------------------------------------------------------------------------------------------
 
-    def search(
+    async def _search(
         self, text: str, *, k: int | None = None, groups: Sequence[str] = (), filters: Filters | None = None
     ) -> list[Hit]:
         """Passages, best first; k defaults to `retrieval.k`. groups: those of the asker. filters: on metadata."""
-        return self._loop.run(self._search(text, k, groups, filters))
-
-    async def asearch(
-        self, text: str, *, k: int | None = None, groups: Sequence[str] = (), filters: Filters | None = None
-    ) -> list[Hit]:
-        """`search`, awaited."""
-        return await self._loop.await_(self._search(text, k, groups, filters))
-
-    async def _search(self, text: str, k: int | None, groups: Sequence[str], filters: Filters | None) -> list[Hit]:
         wanted = self.config.retrieval.k if k is None else k
         if wanted < 1:
             raise UsageError(f"k must be at least 1, not {wanted}")
-        opened = await self._open()
+        opened = await self.session.index()
         return await opened.retriever.search(_question(text, groups, filters), k=wanted)
 
-    def ask(
+    search, asearch = twins(_search)
+
+    async def _ask(
         self, text: str, *, approach: str | None = None, groups: Sequence[str] = (), filters: Filters | None = None
     ) -> Answer:
         """An answer with checked citations, or an abstention. approach: one of those `compare` knows; default `rag`.
 
         Raises ProviderError when a remote model fails.
         """
-        return self._loop.run(self._ask(text, approach, groups, filters))
+        question = _question(text, groups, filters)
+        if approach is None and self.config.task == "answer":
+            return await (await self.session.index()).rag.answer(question)
+        name = approach or default_approach(self.config)
+        return await (await self.session.lineup()).pick([name]).ready[name].answer(question)
 
-    async def aask(
-        self, text: str, *, approach: str | None = None, groups: Sequence[str] = (), filters: Filters | None = None
-    ) -> Answer:
-        """`ask`, awaited."""
-        return await self._loop.await_(self._ask(text, approach, groups, filters))
-
-    async def _ask(self, text: str, approach: str | None, groups: Sequence[str], filters: Filters | None) -> Answer:
-        opened = await self._open()
-        chosen = opened.rag if approach is None else _pick(opened.approaches, [approach])[approach]
-        return await chosen.answer(_question(text, groups, filters))
-
-    def document(self, source: str) -> Document | None:
-        """The indexed document of a source, with its text; None when the index does not hold it."""
-        return self._loop.run(self._document(source))
-
-    async def adocument(self, source: str) -> Document | None:
-        """`document`, awaited."""
-        return await self._loop.await_(self._document(source))
+    ask, aask = twins(_ask)
 
     async def _document(self, source: str) -> Document | None:
-        return await (await self._open()).lookup(source)
+        """The indexed document of a source, with its text; None when the index does not hold it."""
+        return await (await self.session.index()).lookup(source)
+
+    document, adocument = twins(_document)
 
     # -- evaluate ------------------------------------------------------------------------------------------------
 
     def examples(self) -> list[Example]:
         """All examples of the project. Raises MissingError without any, ConfigError with every problem."""
-        files = [path for pattern in self.config.examples.files for path in sorted(self.root.glob(pattern))]
-        if not files:
+        found = self.session.examples()
+        if not found:
             raise MissingError(
                 "this project has no examples", hint='name a file under [examples] files = ["examples.jsonl"]'
             )
-        return [example for path in files for example in read_examples(path)]
+        return found
 
-    def _of_split(self, split: str) -> list[Example]:
-        if split not in get_args(Split):
-            raise UsageError(f"no split {split!r}", hint="train, validation or test")
-        return [example for example in self.examples() if example.split == split]
-
-    def evaluate(self, *, k: int = 10, split: str | None = None, worst: int = 10) -> RetrievalReport:
+    async def _evaluate(self, *, k: int = 10, split: str | None = None, worst: int = 10) -> RetrievalReport:
         """Retrieval on its own, every stage, on the examples that have evidence (of one split, or all)."""
-        return self._loop.run(self._evaluate(k, split, worst))
+        examples = self.examples() if split is None else of_split(self.examples(), split)
+        return await evaluating.evaluate(await self.session.index(), examples, k=k, worst=worst)
 
-    async def aevaluate(self, *, k: int = 10, split: str | None = None, worst: int = 10) -> RetrievalReport:
-        """`evaluate`, awaited."""
-        return await self._loop.await_(self._evaluate(k, split, worst))
+    evaluate, aevaluate = twins(_evaluate)
 
-    async def _evaluate(self, k: int, split: str | None, worst: int) -> RetrievalReport:
-        examples = self.examples() if split is None else self._of_split(split)
-        return await evaluating.evaluate(await self._open(), examples, k=k, worst=worst)
-
-    def sweep(self, *, say: Callable[[str], None] = lambda _: None) -> list[evaluating.SweepRow]:
+    async def _sweep(self, *, say: Callable[[str], None] = lambda _: None) -> list[evaluating.SweepRow]:
         """Passage sizes and fusion weights on the train and validation examples; the index stays as it is."""
-        return self._loop.run(self._sweep(say))
-
-    async def asweep(self, *, say: Callable[[str], None] = lambda _: None) -> list[evaluating.SweepRow]:
-        """`sweep`, awaited."""
-        return await self._loop.await_(self._sweep(say))
-
-    async def _sweep(self, say: Callable[[str], None]) -> list[evaluating.SweepRow]:
         examples = [example for example in self.examples() if example.split != "test"]
         with tempfile.TemporaryDirectory(prefix="groundtune-sweep-") as scratch:
             return await evaluating.sweep(
-                self.workspace, self.config, self._the_embedder(), examples, scratch=Path(scratch), say=say
+                self.workspace, self.config, self.session.the_embedder(), examples, scratch=Path(scratch), say=say
             )
 
-    def fit(self) -> evaluating.Fit:
-        """Fit the fusion weight on the train split, keep it for this project, report it on the test split."""
-        return self._loop.run(self._fit())
-
-    async def afit(self) -> evaluating.Fit:
-        """`fit`, awaited."""
-        return await self._loop.await_(self._fit())
+    sweep, asweep = twins(_sweep)
 
     async def _fit(self) -> evaluating.Fit:
-        fit = await evaluating.fit_weight(await self._open(), self.config, self.examples())
+        """Fit the fusion weight on the train split, keep it for this project, report it on the test split."""
+        fit = await evaluating.fit_weight(await self.session.index(), self.config, self.examples())
         self._keep(dense_weight=fit.dense_weight, dense_weight_n=fit.train_n)
         return fit
 
-    def calibrate(self, *, progress: Callable[[int], None] = lambda _: None) -> calibrating.Calibration | None:
+    fit, afit = twins(_fit)
+
+    async def _calibrate(self, *, progress: Callable[[int], None] = lambda _: None) -> calibrating.Calibration | None:
         """Choose the abstention threshold on the train and validation examples and keep it.
 
         None when there are too few examples of both kinds, or the model states no confidence.
         """
-        return self._loop.run(self._calibrate(progress))
-
-    async def acalibrate(self, *, progress: Callable[[int], None] = lambda _: None) -> calibrating.Calibration | None:
-        """`calibrate`, awaited."""
-        return await self._loop.await_(self._calibrate(progress))
-
-    async def _calibrate(self, progress: Callable[[int], None]) -> calibrating.Calibration | None:
         examples = calibrating.suitable(self.examples())
         if not examples:
             return None
-        opened = await self._open()
+        opened = await self.session.index()
         approach = build.unhesitating(self.config, opened.retriever, opened.embedder, opened.document)
         found = await calibrating.calibrate(approach, examples, self.config, progress=progress)
         if found:
@@ -244,87 +187,172 @@ class Project:
             )
         return found
 
+    calibrate, acalibrate = twins(_calibrate)
+
     # -- compare -------------------------------------------------------------------------------------------------
 
-    def compare(
-        self,
-        *,
-        approaches: Sequence[str] | None = None,
-        split: str = "test",
-        progress: Callable[[Result], None] = lambda _: None,
-    ) -> comparing.Comparison:
-        """Every approach (or the named ones) on the same examples; the matrix is on disk as results.jsonl."""
-        return self._loop.run(self._compare(approaches, split, progress))
-
-    async def acompare(
-        self,
-        *,
-        approaches: Sequence[str] | None = None,
-        split: str = "test",
-        progress: Callable[[Result], None] = lambda _: None,
-    ) -> comparing.Comparison:
-        """`compare`, awaited."""
-        return await self._loop.await_(self._compare(approaches, split, progress))
-
     async def _compare(
-        self, names: Sequence[str] | None, split: str, progress: Callable[[Result], None]
-    ) -> comparing.Comparison:
-        if self.config.task != "answer":
-            raise UsageError(f'compare knows the task "answer" so far, not "{self.config.task}"')
-        examples = self._of_split(split)
-        opened = await self._open()
-        chosen = opened.approaches if names is None else _pick(opened.approaches, names)
-        conditions = {
-            "generation": opened.manifest.generation,
-            "parts": opened.manifest.parts,
-            "settings": self.config.model_dump(mode="json", include={"models", "retrieval", "answers", "embedder"}),
-            "threshold": opened.fitted.threshold,
-            "dense_weight": opened.fitted.dense_weight,
-        }
+        self,
+        *,
+        approaches: Sequence[str] | None = None,
+        split: str = "test",
+        primary: str | None = None,
+        budget_usd: float | None = None,
+        fresh: bool = False,
+        progress: Callable[[comparing.Step], None] = lambda _: None,
+    ) -> deciding.Report:
+        """Every approach (or the named ones) on the same examples, and the verdict; the matrix is on disk.
+
+        primary: the score that decides. budget_usd: stops before more is spent. fresh: ask again what an equal run
+        has on disk; generations still come out of the cache. Raises BudgetError; the run so far stays readable.
+        """
+        examples = of_split(self.examples(), split)
         with self.workspace.writer_lock():
-            return await comparing.compare(
+            folder = await comparing.compare(
                 self.workspace,
-                chosen,
+                self.config,
+                await self.session.material(),
                 examples,
-                conditions=conditions,
-                remote=build.remote(self.config),
+                split=split,
+                names=approaches or self.config.compare.approaches,
+                fitted=self.fitted,
+                primary=primary,
+                budget_usd=budget_usd,
+                fresh=fresh,
                 progress=progress,
             )
+            report = deciding.judge_run(deciding.read_run(folder), primary=primary)
+            return deciding.write_report(report, folder)
+
+    compare, acompare = twins(_compare)
+
+    async def _estimate(self, *, approaches: Sequence[str] | None = None, split: str = "test") -> list[Estimate]:
+        """Calls, tokens, money and time that `compare` would take, without asking any model."""
+        return await estimate(
+            self.workspace,
+            self.config,
+            await self.session.material(),
+            of_split(self.examples(), split),
+            split=split,
+            names=approaches or self.config.compare.approaches,
+        )
+
+    estimate, aestimate = twins(_estimate)
+
+    @property
+    def scores(self) -> list[str]:
+        """Names of the scores that a row of a comparison can have."""
+        return scores_of(self.config)
+
+    def report(self, run: str | None = None, *, primary: str | None = None) -> deciding.Report:
+        """The verdict on a run by its name, or on the latest one, also when it was cut short. Raises MissingError."""
+        folder = comparing.run_folder(self.workspace, run)
+        return deciding.write_report(deciding.judge_run(deciding.read_run(folder), primary=primary), folder)
+
+    async def areport(self, run: str | None = None, *, primary: str | None = None) -> deciding.Report:
+        """`report`, awaited."""
+        return await asyncio.to_thread(self.report, run, primary=primary)
+
+    async def _judge(
+        self, labels: str | Path, *, progress: Callable[[int], None] = lambda _: None
+    ) -> judging.JudgeAgreement:
+        """How far the configured judge agrees with what people said. Raises MissingError without a judge."""
+        judge = build.judge(self.config, self.session.the_embedder)
+        if judge is None:
+            raise MissingError("this project has no judge", hint='name one: [judge] model = "…", a table of [models]')
+        return await judging.agree(judge, Path(labels), progress=progress)
+
+    judge, ajudge = twins(_judge)
+
+    # -- tune ----------------------------------------------------------------------------------------------------
+
+    async def _look(self, name: str) -> Preflight:
+        """Everything about the training [tune.NAME] that can be found out in seconds, before it begins."""
+        examples = self.examples()
+        return await tuning.look(
+            self.workspace,
+            self.config,
+            await self.session.material(),
+            name,
+            validation=of_split(examples, "validation"),
+            test=of_split(examples, "test"),
+        )
+
+    look, alook = twins(_look)
+
+    async def _tune(
+        self, name: str, *, fresh: bool = False, progress: Callable[[Step], None] = lambda _: None
+    ) -> Artifact:
+        """Train [tune.NAME] on the train split; one that was cut short goes on. Preflight errors refuse it.
+
+        Raises TuneError, MissingError, UsageError.
+        """
+        found = await self._look(name)
+        if found.errors:
+            raise UsageError(
+                f"tune.{name}: {found.errors[0].message}"
+                + (f" (and {len(found.errors) - 1:,} more)" if len(found.errors) > 1 else ""),
+                hint=found.errors[0].mend or f"groundtune check --tune {name}",
+            )
+        with self.workspace.writer_lock():
+            artifact = await tuning.tune(
+                self.workspace,
+                self.config,
+                await self.session.material(),
+                name,
+                validation=of_split(self.examples(), "validation"),
+                fresh=fresh,
+                progress=progress,
+            )
+        self.session.forget()
+        return artifact
+
+    tune, atune = twins(_tune)
+
+    async def _distil(
+        self,
+        inputs: str | Path,
+        *,
+        approach: str,
+        target: str | Path,
+        min_confidence: float = 0.9,
+        budget_usd: float | None = None,
+        progress: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> distilling.Distilled:
+        """Let an approach label inputs into train examples; kept is what is cited exactly, or sure enough.
+
+        Raises BudgetError when the next call might pass the budget; what was made so far is in the cache.
+        """
+        purse = build.purse(budget_usd)
+        material = replace(await self.session.material(), keep=build.keeping(self.workspace.cache, purse))
+        lineup = (await line_up(self.config, material)).pick([approach])
+        return await distilling.distil(
+            lineup.ready[approach],
+            Path(inputs),
+            Path(target),
+            known=self.session.examples(),
+            min_confidence=min_confidence,
+            concurrency=lineup.concurrency.get(approach, 1),
+            spent=lambda: purse.spent,
+            progress=progress,
+        )
+
+    distil, adistil = twins(_distil)
+
+    def artifacts(self) -> list[Artifact]:
+        """What was trained, oldest first."""
+        return artifacts(self.workspace.models)
 
     # -- inside --------------------------------------------------------------------------------------------------
-
-    def _the_embedder(self) -> Embedder:
-        if self._embedder is None:
-            self._embedder = build.embedder(self.config)
-        return self._embedder
-
-    async def _open(self) -> OpenIndex:
-        """The present generation of the index; opened again when another one has taken its place."""
-        current = self._index.current()
-        if self._opened is None or current != self._opened.manifest:
-            fitted = read_fitted(self._fitted_file)
-            opened = await OpenIndex.open(self._index, config=self.config, embedder=self._the_embedder(), fitted=fitted)
-            self._leave()
-            self._opened = opened
-        return self._opened
 
     @property
     def fitted(self) -> Fitted:
         """What was fitted on this project's examples."""
-        return read_fitted(self._fitted_file)
-
-    @property
-    def _fitted_file(self) -> Path:
-        return self.workspace.folder / "fitted.json"
+        return self.session.fitted
 
     def _keep(self, **values: Any) -> None:
-        write_fitted(self._fitted_file, replace(self.fitted, **values))
-        self._leave()
-
-    def _leave(self) -> None:
-        if self._opened:
-            self._left.append(self._opened)
-            self._opened = None
+        write_fitted(self.session.fitted_file, replace(self.fitted, **values))
+        self.session.forget()
 
 
 def _question(text: str, groups: Sequence[str], filters: Filters | None) -> Question:
@@ -332,10 +360,3 @@ def _question(text: str, groups: Sequence[str], filters: Filters | None) -> Ques
         raise UsageError("the question is empty")
     text = text.encode("utf-8", "replace").decode()  # arguments of a command may hold bytes that are no UTF-8
     return Question(text.strip(), scope=Scope(tuple(groups), dict(filters or {})))
-
-
-def _pick(approaches: Mapping[str, Approach], names: Sequence[str]) -> dict[str, Approach]:
-    unknown = [name for name in names if name not in approaches]
-    if unknown:
-        raise UsageError(f"no approach {', '.join(unknown)}", hint=f"there are: {', '.join(approaches)}")
-    return {name: approaches[name] for name in names}

@@ -1,7 +1,7 @@
 """What a backend must be able to do. Implementations satisfy these by shape; nothing inherits from them."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from groundtune.types import (
     Answer,
@@ -13,6 +13,7 @@ from groundtune.types import (
     Prompt,
     Question,
     Scope,
+    Shot,
     Stage,
     Vectors,
 )
@@ -144,6 +145,28 @@ class StreamingGenerator(Generator, Protocol):
 
 
 @runtime_checkable
+class RepeatableGenerator(Generator, Protocol):
+    """A generator whose work can be kept: what it is asked is all that its text depends on."""
+
+    def request(self, prompt: Prompt) -> Mapping[str, Any]:
+        """Everything the generation depends on, as plain JSON values: model, place, messages, parameters."""
+        ...
+
+    def ceiling_usd(self, prompt: Prompt) -> float | None:
+        """The most that one generation can cost, in US dollars; 0 where nobody bills; None when unknown."""
+        ...
+
+
+@runtime_checkable
+class ShotChooser(Protocol):
+    """What chooses the examples that a model is shown."""
+
+    async def choose(self, question: Question) -> list[Shot]:
+        """Shots in the order in which they are shown; never one with the question's own text."""
+        ...
+
+
+@runtime_checkable
 class Approach(Protocol):
     """The one interface that comparing, routing, serving and falling back share."""
 
@@ -160,4 +183,16 @@ class Prices(Protocol):
 
     def usd(self, model: str, tokens: Mapping[str, int]) -> float | None:
         """Price of `input_tokens`, `cached_tokens`, `output_tokens`; None when unknown."""
+        ...
+
+
+class Trainer(Protocol):
+    """What turns rows into an artifact: a module of `tune`. Runs in a process of its own; see tune/job.py."""
+
+    def estimate(self, job: Any) -> Any:
+        """`Job` to `Bounds`: what it takes at most; seconds, no weights loaded."""
+        ...
+
+    def train(self, job: Any, watch: Any) -> Any:
+        """`Job` and `Watch` to `Trained`; goes on from `job.checkpoint` where there is one. Raises GroundtuneError."""
         ...

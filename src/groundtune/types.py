@@ -127,12 +127,50 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """Where the gold answer of an example stands."""
+
+    source: str
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A question or input with the output that people agreed on."""
+
+    id: str
+    input: str
+    output: Any = None
+    """A string, a label or an object; None means that the right answer is to abstain."""
+    evidence: tuple[Evidence, ...] = ()
+    split: Split = "test"
+    tags: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    """Those of the asker."""
+    origin: str = "person"
+    group: str | None = None
+    """Examples that share it are not independent (one customer, one conversation); resampled together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """An example that is shown to a model, as a hit is a passage that is shown to it."""
+
+    example: Example
+    score: float | None = None
+    """Cosine to the question where it was chosen by that; None for a fixed shot."""
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """What a generator is given: the rendered messages, and the parts they were rendered from."""
 
     question: str
     messages: tuple[Message, ...] = ()
     hits: tuple[Hit, ...] = ()
+    shots: tuple[Shot, ...] = ()
+    schema: Mapping[str, Any] | None = None
+    """JSON Schema of the reply, for endpoints that can hold a model to one; None for free text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +181,8 @@ class Generation:
     usage: Usage = Usage()
     confidence: float | None = None
     """Between 0 and 1, comparable between questions; None when the generator cannot tell."""
+    cached: bool = False
+    """Whether it came out of the cache: `usage` is then what the first time took, and nothing was paid now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,29 +221,8 @@ class Answer:
     usage: Usage = Usage()
     steps: Mapping[str, float] = field(default_factory=dict)
     """Seconds by step: `retrieve`, `generate`, `cite`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Where the gold answer of an example stands."""
-
-    source: str
-    quote: str
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A question or input with the output that people agreed on."""
-
-    id: str
-    input: str
-    output: Any = None
-    """A string, a label or an object; None means that the right answer is to abstain."""
-    evidence: tuple[Evidence, ...] = ()
-    split: Split = "test"
-    tags: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
-    origin: str = "person"
+    paid: bool = True
+    """False when every generation behind it came out of the cache: `usage` is then what the first time took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +248,40 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Artifact:
+    """What a training came to. Its file is written last: where it is, everything that it names is there."""
+
+    id: str
+    name: str
+    """Of the table under [tune]."""
+    kind: str
+    base: str
+    """The model that was trained further, by name or path."""
+    base_digest: str
+    dataset_digest: str
+    recipe: Mapping[str, Any]
+    """Settings of the training, seed included."""
+    metrics: Mapping[str, float]
+    """On the validation split."""
+    files: Mapping[str, str]
+    """Path inside the folder to SHA-256 of what is loaded to ask it."""
+    versions: Mapping[str, str]
+    """Library to version."""
+    made: str
+    """ISO time."""
+    seconds: float
+    usd: float | None
+    """What the training cost; None when unknown."""
+    seen_examples: tuple[str, ...] = ()
+    seen_documents: tuple[str, ...] = ()
+    """Sources whose text went into the weights."""
+    unusable: str | None = None
+    """Why it must not be asked; None when it may."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What its kind needs to be asked: labels, temperature, thresholds, name at a provider."""
+
+
+@dataclass(frozen=True, slots=True)
 class Interval:
     """A mean with its 95 % interval and the number of observations behind it."""
 
@@ -236,3 +289,74 @@ class Interval:
     low: float
     high: float
     n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What one approach came to in the matrix. Every row is an answer, an abstention or an error; none is dropped."""
+
+    name: str
+    n: int
+    """Rows that have the primary score; those behind `mean`."""
+    mean: float | None
+    """Of the primary score; None when no row has it."""
+    low: float | None
+    """95 % interval of `mean`."""
+    high: float | None
+    answered: int
+    abstained: int
+    errors: int
+    """Rows without an answer, in none of the other figures; and those whose judge failed, with their other scores."""
+    usd_per_1k: float | None
+    """US dollars for 1,000 questions; None when the price of any row is unknown."""
+    p50_seconds: float | None
+    p95_seconds: float | None
+    cited: float | None
+    """Share of the answered rows with a citation of support exact or close; None when nothing was answered."""
+    metrics: Mapping[str, Interval] = field(default_factory=dict)
+    """Mean of every score, each over the rows that have it."""
+    failures: Mapping[str, int] = field(default_factory=dict)
+    """Errors by kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Two approaches on the examples that both have a score for."""
+
+    a: str
+    b: str
+    difference: float
+    """Mean of a minus mean of b, paired."""
+    low: float
+    """95 % interval of the difference, for this pair alone."""
+    high: float
+    p: float
+    """Of the hypothesis that a and b are equal; two-sided."""
+    p_adjusted: float
+    """The same by Holm over all pairs: below 0.05 = measurably different."""
+    n: int
+    """Examples in common."""
+    detectable: float | None
+    """Smallest true difference that n such examples show in four of five cases; None where n is too small to say."""
+    needed: int | None
+    """Examples that would show the observed difference in four of five cases, were it true; None when it is 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Which approach to use, or that nobody can tell."""
+
+    choice: str | None
+    """None when there is no clear winner."""
+    sentence: str
+    """The verdict in one sentence."""
+    reasons: tuple[str, ...] = ()
+    leaders: tuple[str, ...] = ()
+    """The best approach, and those that are not measurably worse; best first."""
+    ruled_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Name to the requirements that it misses."""
+    flips: tuple[str, ...] = ()
+    """What would change the verdict."""
+    caveats: tuple[str, ...] = ()
+    more_examples: int | None = None
+    """About how many more examples would decide it; None when it is decided, or no number would do."""

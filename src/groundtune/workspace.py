@@ -71,7 +71,8 @@ def read_json(path: Path) -> Any:
 
 def write_json(path: Path, value: Any) -> None:
     """Sorted keys and a stable layout; atomic. Raises ValueError for NaN and infinity."""
-    write_atomic(path, json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    text = json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    write_atomic(path, text.encode("utf-8", "backslashreplace"))  # a lone surrogate as its escape, which JSON knows
 
 
 class Workspace:

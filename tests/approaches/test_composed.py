@@ -3,7 +3,8 @@
 import pytest
 
 from groundtune.approaches import prompts
-from groundtune.approaches.composed import NOT_IN_DOCUMENTS, NOT_KNOWN, Composed
+from groundtune.approaches.composed import NOT_IN_DOCUMENTS, Composed
+from groundtune.approaches.forms import AnswerForm
 from groundtune.errors import ProviderError
 from groundtune.models.hosted import HostedGenerator
 from groundtune.models.scripted import Reply, ScriptedServer
@@ -92,7 +93,7 @@ async def test_without_evidence_there_is_nothing_to_cite() -> None:
     model = Says("It is 30 days [1].")
     answer = await Composed("prompt", model).answer(QUESTION)
     assert (answer.status, answer.citations, answer.hits) == ("answered", (), ())
-    assert (await Composed("prompt", Says(prompts.NOT_FOUND)).answer(QUESTION)).text == NOT_KNOWN
+    assert (await Composed("prompt", Says(prompts.NOT_FOUND)).answer(QUESTION)).text == AnswerForm().abstention
 
 
 async def test_over_real_http_the_model_sees_numbered_passages_and_the_question_last() -> None:

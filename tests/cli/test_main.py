@@ -75,11 +75,11 @@ def test_version_and_usage_errors(tmp_path: Path) -> None:
     typo = groundtune("chek", cwd=tmp_path)
     assert (typo.returncode, typo.stdout) == (2, "")
     assert "Did you mean 'check'?" in typo.stderr
-    flag = groundtune("check", "--json", "--nope", cwd=tmp_path)
+    flag = groundtune("check", "--json", "--zzzz", cwd=tmp_path)
     assert flag.returncode == 2
     assert json.loads(flag.stdout)["error"] == {
         "kind": "usage",
-        "message": "No such option: --nope",
+        "message": "No such option: --zzzz",
         "hint": "groundtune check --help",
     }
 

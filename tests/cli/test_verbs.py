@@ -139,19 +139,23 @@ def test_evaluate_gives_intervals_by_stage(shop: Path) -> None:
 
 def test_compare_fills_a_matrix(shop: Path) -> None:
     report = run_json(shop, "compare")
-    names = {one["approach"] for one in report["approaches"]}
+    names = {one["name"] for one in report["approaches"]}
     assert names == {"quote-bm25", "quote-dense", "quote-hybrid", "quote-corpus"}
     rows = [json.loads(line) for line in Path(report["results"]).read_text().splitlines()]
-    assert len(rows) == report["examples"] * len(names)
+    assert len(rows) == report["n"] * len(names)
     assert set(rows[0]) == {"example", "approach", "status", "output", "citations", "scores", "usage", "error"}
-    assert run(shop, "compare", "--approach", "quote-bm25").stdout.count("quote-") == 1
+    assert report["choice"] is None or report["choice"] in names
+    assert Path(report["html"]).read_text().startswith("<!doctype html>")
+    alone = run(shop, "compare", "--approach", "quote-bm25")
+    assert "quote-bm25" in alone.stdout
+    assert "quote-dense" not in alone.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
         (("ask", "  "), 2, "empty"),
-        (("ask", "x", "--approach", "nope"), 2, "no approach nope"),
+        (("ask", "x", "--approach", "nope"), 2, "no approach 'nope'"),
         (("search", "x", "--filter", "nope"), 2, "KEY=VALUE"),
         (("evaluate", "--split", "nope"), 2, "no split"),
         (("evaluate", "--sweep", "--fit"), 2, "two different runs"),

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from groundtune.errors import MissingError, ParseError, ProviderError, UsageError
-from groundtune.measure.runner import RESULTS, decode_result, encode_result, read_results, run, summarise, write_result
+from groundtune.measure.results import RESULTS, decode_result, encode_result, read_results, write_result
+from groundtune.measure.runner import Filled, run
 from groundtune.types import Answer, Citation, Example, Failure, Question, Result, Usage
 
 EXAMPLES = [Example(f"q{at}", f"question {at}", f"answer {at}", groups=("hr",)) for at in range(6)]
@@ -43,7 +44,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 
 async def test_the_matrix_is_filled_and_each_line_has_the_documented_shape(tmp_path: Path) -> None:
-    seen: list[Result] = []
+    seen: list[Filled] = []
     approaches = [Echo("a"), Echo("b")]
     results = await run(approaches, EXAMPLES, folder=tmp_path / "run", progress=seen.append)
     assert [(row.example, row.approach) for row in results] == [(f"q{n}", name) for n in range(6) for name in "ab"]
@@ -244,29 +245,6 @@ async def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path, how: signal
 
 def cell(approach: str, at: int, **fields: Any) -> Result:
     return Result(f"q{at}", approach, **{"status": "answered", **fields})
-
-
-def test_a_summary_counts_errors_and_gives_each_figure_its_own_n() -> None:
-    failure = Failure("timeout", "slow")
-    rows = [
-        cell("rag", 0, scores={"correct": 1.0, "f1": 0.5}, usage=Usage(seconds=1.0, usd=0.002)),
-        cell("rag", 1, scores={"correct": 0.0}, usage=Usage(seconds=3.0, usd=0.004)),
-        cell("rag", 2, status="abstained", scores={"correct": 1.0}, usage=Usage(usd=0.0)),
-        cell("rag", 3, status="error", error=failure, usage=Usage(seconds=99.0)),
-        cell("prompt", 0, scores={"mine": 7.0}, usage=Usage(usd=0.001)),
-        cell("prompt", 1, usage=Usage(seconds=1.0)),
-        cell("broken", 0, status="error", error=failure),
-    ]
-    rag, prompt, broken = summarise(rows)
-    assert (rag.approach, rag.n, rag.n_errors, rag.n_abstained) == ("rag", 4, 1, 1)
-    assert rag.metrics["correct"].mean == pytest.approx(2 / 3)
-    assert (rag.metrics["correct"].n, rag.metrics["f1"].n) == (3, 1)
-    assert (rag.p50_seconds, rag.p95_seconds) == (2.0, pytest.approx(2.9))
-    assert rag.usd_per_1000 == pytest.approx(2.0)
-    assert prompt.usd_per_1000 is None  # one price is unknown
-    assert prompt.metrics["mine"].mean == 7.0
-    assert (broken.n_errors, broken.metrics, broken.p50_seconds, broken.usd_per_1000) == (1, {}, None, None)
-    assert summarise([]) == []
 
 
 def test_no_file_has_no_results(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from groundtune.errors import UsageError
-from groundtune.models.prices import TokenPrices
+from groundtune.models.prices import TokenPrices, context_window
 
 OPENAI = "https://api.openai.com/v1"
 MILLION = {"input_tokens": 1_000_000, "output_tokens": 1_000_000}
@@ -61,3 +61,17 @@ def test_a_partial_override_leaves_unknown_what_it_does_not_say() -> None:
 def test_an_override_that_cannot_be_meant_is_an_error(price: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="price of m"):
         TokenPrices(base_url=OPENAI, overrides={"m": price})
+
+
+@pytest.mark.parametrize(
+    ("model", "base_url", "window"),
+    [
+        ("gpt-4o-mini", OPENAI, 128_000),
+        ("no-such-model", OPENAI, None),
+        ("", OPENAI, None),
+        ("gpt-4o-mini", "https://llm.example.com/v1", None),
+        ("gpt-4o-mini", "http://localhost:11434/v1", None),
+    ],
+)
+def test_the_window_of_a_model_is_what_the_table_lists(model: str, base_url: str, window: int | None) -> None:
+    assert context_window(model, base_url) == window

@@ -2,78 +2,111 @@
 
 import json
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from groundtune.errors import UsageError
-from groundtune.types import Answer, Example, Question, Result
-from groundtune.workflows.comparing import compare
+from groundtune.errors import MissingError, ProviderError, UsageError
+from groundtune.lineup import Lineup
+from groundtune.measure.metrics import score_answer
+from groundtune.measure.results import read_results
+from groundtune.measure.runner import Filled
+from groundtune.types import Answer, Example, Question
+from groundtune.workflows.comparing import fill, require, run_folder
 from groundtune.workspace import Workspace
 
+ABOUT: dict[str, Any] = {"about": {"index": "one"}, "score": score_answer}
 EXAMPLES = [Example(f"e{number}", f"question {number}", "yes") for number in range(6)]
 
 
 class Says:
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, text: str, failing: AbstractSet[str] = frozenset()) -> None:
         self.name = name
+        self.failing = failing
         self.asked: list[str] = []
         self._text = text
 
     async def answer(self, question: Question) -> Answer:
         self.asked.append(question.text)
+        if question.text in self.failing:
+            raise ProviderError("the model is on holiday", kind="server")
         return Answer(self._text, "answered", approach=self.name)
+
+
+def lineup(*approaches: Says) -> Lineup:
+    return Lineup({approach.name: approach for approach in approaches})
 
 
 class CutShortError(Exception):
     """What ends a run in the middle."""
 
 
-def cut_after(rows: int) -> Callable[[Result], None]:
-    seen: list[Result] = []
+def cut_after(rows: int) -> Callable[[Filled], None]:
+    seen: list[Filled] = []
 
-    def progress(result: Result) -> None:
-        seen.append(result)
+    def progress(filled: Filled) -> None:
+        seen.append(filled)
         if len(seen) == rows:
             raise CutShortError
 
     return progress
 
 
-async def test_one_row_a_cell_and_one_summary_an_approach(tmp_path: Path) -> None:
-    approaches = {"a": Says("a", "yes"), "b": Says("b", "no")}
-    done = await compare(Workspace(tmp_path), approaches, EXAMPLES, conditions={})
-    assert [(one.approach, one.n, one.metrics["correct"].mean) for one in done.summaries] == [
-        ("a", 6, 1.0),
-        ("b", 6, 0.0),
-    ]
-    assert len(done.results_file.read_text().splitlines()) == 12
-    about = json.loads((done.results_file.parent / "run.json").read_text())
-    assert about["complete"] is True
+async def test_one_row_a_cell(tmp_path: Path) -> None:
+    folder = await fill(Workspace(tmp_path), lineup(Says("a", "yes"), Says("b", "no")), EXAMPLES, **ABOUT)
+    results = read_results(folder / "results.jsonl")
+    assert {(row.approach, row.scores["correct"]) for row in results} == {("a", 1.0), ("b", 0.0)}
+    assert len(results) == 12
+    about = json.loads((folder / "run.json").read_text())
+    assert (about["complete"], about["approaches"]) == (True, ["a", "b"])
+    assert len((folder / "examples.jsonl").read_text().splitlines()) == 6
 
 
-async def test_a_run_cut_short_resumes_and_a_complete_one_does_not(tmp_path: Path) -> None:
+async def test_an_equal_run_is_used_again_and_asks_only_what_is_not_there(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     cut = Says("a", "yes")
     with pytest.raises(CutShortError):
-        await compare(workspace, {"a": cut}, EXAMPLES, conditions={"index": "one"}, progress=cut_after(4))
+        await fill(workspace, lineup(cut), EXAMPLES, **ABOUT, progress=cut_after(4))
     again = Says("a", "yes")
-    first = await compare(workspace, {"a": again}, EXAMPLES, conditions={"index": "one"})
+    first = await fill(workspace, lineup(again), EXAMPLES, **ABOUT)
     assert cut.asked + again.asked == [example.input for example in EXAMPLES]
+    third = Says("a", "yes")
+    assert await fill(workspace, lineup(third), EXAMPLES, **ABOUT) == first
+    assert third.asked == []
     fresh = Says("a", "yes")
-    second = await compare(workspace, {"a": fresh}, EXAMPLES, conditions={"index": "one"})
-    assert (second.run != first.run, len(fresh.asked)) == (True, 6)
+    assert await fill(workspace, lineup(fresh), EXAMPLES, **ABOUT, fresh=True) != first
+    assert len(fresh.asked) == 6
+
+
+async def test_errors_of_an_equal_run_are_asked_again(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    failing = Says("a", "yes", failing={"question 2"})
+    await fill(workspace, lineup(failing), EXAMPLES, **ABOUT)
+    mended = Says("a", "yes")
+    folder = await fill(workspace, lineup(mended), EXAMPLES, **ABOUT)
+    assert mended.asked == ["question 2"]
+    assert all(row.error is None for row in read_results(folder / "results.jsonl"))
 
 
 async def test_other_conditions_are_another_run(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    with pytest.raises(CutShortError):
-        await compare(workspace, {"a": Says("a", "yes")}, EXAMPLES, conditions={"index": "one"}, progress=cut_after(3))
+    first = await fill(workspace, lineup(Says("a", "yes")), EXAMPLES, **ABOUT)
     other = Says("a", "yes")
-    await compare(workspace, {"a": other}, EXAMPLES, conditions={"index": "two"})
-    assert len(other.asked) == 6
+    second = await fill(workspace, lineup(other), EXAMPLES, **{**ABOUT, "about": {"index": "two"}})
+    assert (len(other.asked), second != first) == (6, True)
+    assert run_folder(workspace) in (first, second)
+    assert run_folder(workspace, first.name) == first
+    with pytest.raises(MissingError, match="no run 'x'"):
+        run_folder(workspace, "x")
 
 
-async def test_no_examples_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="test split"):
-        await compare(Workspace(tmp_path), {"a": Says("a", "yes")}, [], conditions={})
+def test_no_examples_is_said() -> None:
+    with pytest.raises(UsageError, match="no example is in the validation split"):
+        require([], "validation")
+
+
+def test_no_run_is_said(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="no run yet"):
+        run_folder(Workspace(tmp_path))

@@ -1,13 +1,21 @@
 """Every word that is said to a model, in one place. Pure; renders messages, sends nothing."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
-from groundtune.types import Hit, Message, Prompt, Question
+from groundtune.types import Hit, Message
 
 NOT_FOUND = "NOT_IN_DOCUMENTS"
 """What a model is told to answer when the passages do not hold the answer."""
+NO_LABEL = "NONE"
+"""What it is told to answer when no label fits."""
+NO_OBJECT = "null"
+"""What it is told to answer when there is nothing to extract."""
 
-_GROUNDED = f"""\
+QuestionAt = Literal["last", "first", "both"]
+
+GROUNDED = f"""\
 Answer the question from the numbered passages and from nothing else.
 End every sentence with the number of the passage that it rests on, in square brackets.
 Use the passages' own words, numbers and names. Be brief: one to three sentences.
@@ -20,17 +28,67 @@ Wrong: Orders are sent within two working days. (no number)
 Wrong: Orders are sent within two working days [passages 1 and 2]. (not a number)
 Wrong: I could not find it, but usually it is two days [1]. (not from the passages)"""
 
-_CLOSED = f"""\
+CLOSED = f"""\
 Answer the question in one to three short sentences.
 If you do not know the answer for certain, reply with exactly {NOT_FOUND}."""
 
+_LABELLED = """\
+Sort the input into exactly one of these labels:
+{labels}
 
-def render(question: Question, hits: Sequence[Hit] = ()) -> Prompt:
-    """The system message first and the question last, so that a shared prefix can be cached."""
-    system = Message("system", _GROUNDED if hits else _CLOSED)
+Reply with the label alone, written exactly as it is here.
+If none of them fits, reply with exactly {nothing}."""
+
+_EXTRACTED = """\
+Extract from the input one JSON object that satisfies this JSON Schema:
+{schema}
+
+Reply with the JSON object alone: no explanation, no code fence.
+Leave out, or set to null, what the input does not say. Never invent a value.
+If the input holds nothing of it, reply with exactly {nothing}."""
+
+WRITTEN = """\
+Write the text that the input asks for.
+Where earlier inputs and texts are shown, keep to their voice, structure and length.
+Reply with the text alone."""
+
+BACKGROUND = "The numbered passages are background. Use what helps, and do not mention them."
+
+
+def labelled(labels: Mapping[str, str]) -> str:
+    """labels: name to description; an empty description leaves the name alone."""
+    lines = [f"- {name}: {about}" if about else f"- {name}" for name, about in labels.items()]
+    return _LABELLED.format(labels="\n".join(lines), nothing=NO_LABEL)
+
+
+def extracted(schema: Mapping[str, Any]) -> str:
+    return _EXTRACTED.format(schema=json.dumps(schema, ensure_ascii=False), nothing=NO_OBJECT)
+
+
+def messages(
+    *,
+    rules: str,
+    kind: str,
+    text: str,
+    history: Sequence[Message] = (),
+    hits: Sequence[Hit] = (),
+    shots: Sequence[tuple[str, str]] = (),
+    question_at: QuestionAt = "last",
+) -> tuple[Message, ...]:
+    """Rules and fixed shots first, the question last, so that a shared prefix can be cached.
+
+    kind: what the text is called, `Question` or `Input`. shots: inputs with the replies that were right.
+    question_at: before the passages, behind them, or both; only `last` keeps the passages in the shared prefix.
+    """
+    turns = [(Message("user", f"{kind}: {given}"), Message("assistant", reply)) for given, reply in shots]
+    shown = [message for turn in turns for message in turn]
+    asked = f"{kind}: {text}"
     blocks = [_passage(number, hit) for number, hit in enumerate(hits, start=1)]
-    user = Message("user", "\n\n".join([*blocks, f"Question: {question.text}"]))
-    return Prompt(question.text, (system, *question.history, user), tuple(hits))
+    if blocks and question_at != "last":
+        blocks = [asked, *blocks]
+    if not blocks or question_at != "first":
+        blocks = [*blocks, asked]
+    return (Message("system", rules), *shown, *history, Message("user", "\n\n".join(blocks)))
 
 
 def _passage(number: int, hit: Hit) -> str:

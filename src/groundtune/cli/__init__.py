@@ -23,7 +23,13 @@ VERBS = {
     "search": "Show what retrieval finds, with scores.",
     "ask": "Ask the documents: an answer with verified citations.",
     "evaluate": "Measure retrieval on its own, and see what fails and why.",
-    "compare": "Run every approach on the same examples.",
+    "compare": "Run every approach on the same examples, and say which one to use.",
+    "report": "Say the verdict on a run again: terminal, JSON, one HTML file.",
+    "judge": "Measure the judge against people.",
+    "examples": "Import, count, split and export examples.",
+    "tune": "Train a table [tune.NAME] of the project file.",
+    "distil": "Let a stronger approach label inputs into train examples.",
+    "models": "What was trained: list, show, remove, export, and what it has seen.",
     "demo": "All of it on the example project, offline.",
 }
 """Verb to the first line of its help; the module of the same name has the rest."""

@@ -25,7 +25,8 @@ def run(
     question: Annotated[str, typer.Argument(help="What to ask.")],
     *,
     approach: Annotated[
-        str | None, typer.Option("--approach", "-a", help="One that compare knows; default rag.")
+        str | None,
+        typer.Option("--approach", "-a", help="One that compare knows; default rag, for other tasks fewshot."),
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Drop sentences without support; exit with 1 when nothing is left.")

@@ -2,12 +2,15 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from groundtune.checkup import Checkup, Finding, check_project
 from groundtune.cli import output
+
+if TYPE_CHECKING:
+    from groundtune.tune.preflight import Preflight
 
 MOST = 20
 """Findings of one level that are printed; --json has all."""
@@ -17,18 +20,53 @@ def run(
     folder: Annotated[
         Path, typer.Argument(help="The project, or a folder in it.", show_default="this folder")
     ] = Path(),
+    tune: Annotated[
+        str | None, typer.Option("--tune", metavar="NAME", help="Look at the training [tune.NAME] instead.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Validate everything that can be validated before time or money is spent.
 
-    Exit code 0 when all is well, 2 when something is wrong, 3 when something is missing.
+    Exit code 0 when all is well, 2 when something is wrong, 3 when something is missing; 1 when a training is refused.
     """
+    if tune is not None:
+        raise typer.Exit(_look(folder, tune, as_json=as_json))
     report = check_project(folder)
     if as_json:
         output.emit_json({"ok": report.exit_code == 0, **output.jsonable(report)})
     else:
         _print(report)
     raise typer.Exit(report.exit_code)
+
+
+def _look(folder: Path, name: str, *, as_json: bool) -> int:
+    from groundtune.project import Project
+
+    with Project.open(folder) as project:
+        found = project.look(name)
+    if as_json:
+        output.emit_json({"ok": not found.errors, **output.jsonable(found)})
+    else:
+        show_preflight(found)
+    return 1 if found.errors else 0
+
+
+def show_preflight(found: "Preflight") -> None:
+    """Findings with what mends them, what is learnt of the first row, and what the training takes at most."""
+    rows = ", ".join(f"{split} {n:,}" for split, n in found.rows.items())
+    output.show(f"rows: {rows}")
+    for one in found.findings:
+        style = {"error": "red", "warning": "yellow"}.get(one.level, "")
+        about = f" ({', '.join(one.rows[:5])})" if one.rows else ""
+        output.show(f"{one.level}: {one.message}{about}", style=style)
+        if one.mend:
+            output.hint(one.mend)
+    for shown in found.shown[:1]:
+        output.show(f"what is learnt of the first row: {shown}")
+    if found.bounds:
+        parts = {"s": found.bounds.seconds, "MB": found.bounds.memory_mb, "USD": found.bounds.usd}
+        known = [f"{value:,.0f} {unit}" for unit, value in parts.items() if value is not None]
+        output.show(f"at most {', '.join(known) or 'unknown'}. {found.bounds.note}".rstrip())
 
 
 def _print(report: Checkup) -> None:

@@ -1,4 +1,4 @@
-"""`groundtune compare`: every approach on the same test examples; one table, one matrix on disk."""
+"""`groundtune compare`: every approach on the same test examples; a verdict, one table, one matrix on disk."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from groundtune.cli import output
-from groundtune.cli.options import Folder, Json
+from groundtune.cli.options import Folder, Json, Primary, Require
+from groundtune.cli.report import exit_code, show_report
+from groundtune.errors import UsageError
 
 if TYPE_CHECKING:
     from groundtune.project import Project
-    from groundtune.types import Result
-    from groundtune.workflows.comparing import Comparison
-
-COLUMNS = ("correct", "f1", "abstention", "citation_recall", "supported")
+    from groundtune.workflows.comparing import Step
+    from groundtune.workflows.deciding import Report
+    from groundtune.workflows.estimating import Estimate
 
 
 def run(
@@ -23,60 +24,86 @@ def run(
         list[str] | None, typer.Option("--approach", "-a", help="Only this one; may be repeated.")
     ] = None,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    primary: Primary = None,
+    require: Require = None,
+    budget_usd: Annotated[
+        float | None, typer.Option("--budget-usd", help="Stop before more US dollars than this are spent.")
+    ] = None,
+    estimate: Annotated[bool, typer.Option("--estimate", help="Say tokens, money and time, and run nothing.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Ask again what an equal run has answered already.")] = False,
     json: Json = False,
 ) -> int:
-    """Run every approach on the same examples and show what each came to, with 95 % intervals, seconds and money."""
+    """Run every approach on the same examples, and say which one to use, or that nobody can tell yet."""
     from groundtune.project import Project
+    from groundtune.workflows.deciding import Demand
 
+    demands = [Demand.parse(one) for one in require or ()]
+    if budget_usd is not None and not budget_usd >= 0:
+        raise UsageError(f"--budget-usd must be 0 or more, not {budget_usd:g}")
     with Project.open(folder) as project:
-        comparison = compare(project, approaches=approach, split=split)
+        if estimate:
+            _show_estimate(project.estimate(approaches=approach, split=split), json=json)
+            return 0
+        report = compare(project, approaches=approach, split=split, primary=primary, budget_usd=budget_usd, fresh=fresh)
+    unmet = report.unmet_by(demands)
     if json:
-        output.emit_json(
-            {
-                "run": comparison.run,
-                "results": str(comparison.results_file),
-                "examples": comparison.examples,
-                "approaches": comparison.summaries,
-            }
-        )
+        output.emit_json({**report.summary(), "unmet": unmet})
     else:
-        show_comparison(comparison)
-    return 1 if all(summary.n_errors == summary.n for summary in comparison.summaries) else 0
+        show_report(report, unmet=unmet)
+    return exit_code(report, unmet)
 
 
-def compare(project: "Project", *, approaches: list[str] | None = None, split: str = "test") -> "Comparison":
-    """Compare with a progress bar."""
-    done = 0
-    with output.progress("answers") as bar:
+def compare(
+    project: "Project",
+    *,
+    approaches: list[str] | None = None,
+    split: str = "test",
+    primary: str | None = None,
+    budget_usd: float | None = None,
+    fresh: bool = False,
+) -> "Report":
+    """Compare with a progress bar that shows the money spent; cut short, say how to read what there is."""
+    try:
+        with output.progress("answers") as bar:
 
-        def step(result: "Result") -> None:
-            nonlocal done
-            done += 1
-            bar.update(done, now=result.approach)
+            def step(now: "Step") -> None:
+                spent = f"${now.spent_usd:.4f}  " if now.spent_usd else ""
+                bar.update(now.done, total=now.total, now=spent + now.approach)
 
-        return project.compare(approaches=approaches, split=split, progress=step)
+            return project.compare(
+                approaches=approaches,
+                split=split,
+                primary=primary,
+                budget_usd=budget_usd,
+                fresh=fresh,
+                progress=step,
+            )
+    except KeyboardInterrupt:
+        output.note("stopped; what was answered is kept")
+        output.next_step("groundtune report", "the run so far; groundtune compare goes on with it")
+        raise
 
 
-def show_comparison(comparison: "Comparison") -> None:
-    """One row an approach; a column that applies to none is left out."""
-    columns = [name for name in COLUMNS if any(name in one.metrics for one in comparison.summaries)]
+def _show_estimate(estimates: "list[Estimate]", *, json: bool) -> None:
+    if json:
+        output.emit_json({"estimates": estimates})
+        return
     output.show_table(
-        ["approach", *(name.replace("_", " ") for name in columns), "abstained", "errors", "p50 s", "usd/1000"],
+        ["approach", "model", "calls", "cached", "input tokens", "output tokens", "usd", "usd at most", "seconds"],
         [
             [
                 one.approach,
-                *(one.metrics.get(name) for name in columns),
-                one.n_abstained,
-                one.n_errors,
-                one.p50_seconds,
-                one.usd_per_1000,
+                one.model,
+                one.calls,
+                one.cached,
+                one.input_tokens,
+                one.output_tokens,
+                one.usd,
+                one.usd_at_most,
+                None if one.seconds is None else f"{one.seconds:,.0f}" + ("" if one.timed else " (assumed)"),
             ]
-            for one in comparison.summaries
+            for one in estimates
         ],
     )
-    output.note(f"{output.count(comparison.examples, 'example')} an approach; matrix: {comparison.results_file}")
-    for one in comparison.summaries:
-        if one.n_errors:
-            first = next(r.error for r in comparison.results if r.approach == one.approach and r.error)
-            output.warn(f"{one.approach}: {output.count(one.n_errors, 'error')}, the first: {first.message}")
-    output.next_step("groundtune evaluate", "where retrieval loses; intervals that overlap decide nothing")
+    output.note("tokens: four characters each; outputs as long as the examples' own; – is an unknown price")
+    output.next_step("groundtune compare --budget-usd …", "stops before more is spent")

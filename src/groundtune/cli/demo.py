@@ -1,13 +1,15 @@
-"""`groundtune demo`: the whole path on the example project, offline, step by step."""
+"""`groundtune demo`: the whole path on the example projects, offline, step by step."""
 
+import contextlib
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from groundtune.cli import compare, evaluate, ingest, output
+from groundtune.cli import compare, evaluate, ingest, output, report
 from groundtune.cli.ask import show_abstention, show_answer
 from groundtune.cli.options import Json
 from groundtune.errors import MissingError, UsageError
@@ -25,14 +27,26 @@ QUESTIONS = (
 
 
 def run(
-    folder: Annotated[Path, typer.Argument(help="Where to copy the example project.")] = Path("demo-handbook"),
+    folder: Annotated[Path, typer.Argument(help="Where to copy the documents.")] = Path("demo-handbook"),
     *,
+    tickets: Annotated[Path, typer.Option("--tickets", help="Where to copy the tickets.")] = Path("demo-triage"),
     json: Json = False,
 ) -> None:
-    """Copy the example project, ingest it, ask it four questions, evaluate retrieval, compare the approaches."""
+    """Ingest a handbook, ask it four questions, evaluate retrieval, compare approaches; then the same for tickets."""
+
+    _copy("handbook", folder)
+    _copy("triage", tickets)
+    with contextlib.redirect_stdout(sys.stderr if json else sys.stdout):
+        done = _walk(folder, tickets)
+    if json:
+        output.emit_json(done)
+    output.next_step(f'cd {folder} && groundtune ask "…"', "then: groundtune init, in a folder of your own documents")
+
+
+def _walk(folder: Path, tickets: Path) -> dict[str, Any]:
+    """Every step, shown as it is done."""
     from groundtune.project import Project
 
-    _copy(folder)
     with Project.open(folder) as project:
         done: dict[str, Any] = {"folder": str(folder)}
         _title(f"1. Documents to index: groundtune ingest {folder}")
@@ -40,23 +54,35 @@ def run(
         _title('2. Four questions, the last one not in the documents: groundtune ask "…"')
         done["answers"] = [_ask(project, question) for question in QUESTIONS]
         _title("3. Retrieval on its own: groundtune evaluate")
-        report = project.evaluate(worst=2)
-        evaluate.show_report(report)
+        evaluation = project.evaluate(worst=2)
+        evaluate.show_report(evaluation)
         _title("4. The approaches on the same test questions: groundtune compare")
         comparison = compare.compare(project)
-        compare.show_comparison(comparison)
-        done |= {"evaluation": report, "approaches": comparison.summaries}
-    if json:
-        output.emit_json(done)
-    output.next_step(f'cd {folder} && groundtune ask "…"', "then: groundtune init, in a folder of your own documents")
+        report.show_report(comparison)
+        done |= {"evaluation": evaluation, "comparison": comparison.summary()}
+    with Project.open(tickets) as project:
+        _title(f"5. Another task, tickets to queues: groundtune compare {tickets}")
+        comparison = compare.compare(project)
+        report.show_report(comparison)
+        done["tickets"] = comparison.summary()
+    return done
 
 
-def _copy(folder: Path) -> None:
-    if folder.exists() and any(folder.iterdir()) and not (folder / "groundtune.toml").is_file():
+def _copy(example: str, folder: Path) -> None:
+    source = _example(example)
+    own = folder / "groundtune.toml"
+    if folder.exists() and any(folder.iterdir()) and not (own.is_file() and _name(own) == _name(source / own.name)):
         raise UsageError(f"{folder} is not empty and is no demo", hint="groundtune demo SOME-NEW-FOLDER")
-    source = _example("handbook")
     ignored = shutil.ignore_patterns(".groundtune", "__pycache__", "sources", "make_binaries.py")
     shutil.copytree(source, folder, ignore=ignored, dirs_exist_ok=True)
+
+
+def _name(file: Path) -> str | None:
+    """The name in a project file; None when it is none."""
+    try:
+        return str(tomllib.loads(file.read_text(encoding="utf-8")).get("name"))
+    except (OSError, ValueError):
+        return None
 
 
 def _example(name: str) -> Path:

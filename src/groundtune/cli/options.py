@@ -28,3 +28,10 @@ def filters(texts: Sequence[str] | None) -> dict[str, list[str]]:
             raise UsageError(f"--filter {text!r} is not KEY=VALUE", hint="for example --filter product=Wren")
         found.setdefault(key, []).append(value)
     return found
+
+
+Primary = Annotated[str | None, typer.Option("--primary", help="The score that decides, instead of the task's own.")]
+Require = Annotated[
+    list[str] | None,
+    typer.Option("--require", help='The choice must reach "correct>=0.8", else exit code 1; may be repeated.'),
+]

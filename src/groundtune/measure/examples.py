@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, cast, get_args
 
-from groundtune.errors import ConfigError, MissingError, Problem
+from groundtune.errors import ConfigError, MissingError, Problem, UsageError
 from groundtune.types import Evidence, Example, Split
 
-_KEYS = ("id", "input", "output", "evidence", "split", "tags", "groups", "origin")
+_KEYS = ("id", "input", "output", "evidence", "split", "tags", "groups", "group", "origin")
 _SPLITS = get_args(Split)
 
 Complain = Callable[[str, str], None]
@@ -21,7 +21,8 @@ def read_examples(path: Path) -> list[Example]:
 
     Keys: `id` and `input` (text), `output` (text; a list of texts of which each is right; an object; null or
     absent where the right answer is to abstain), `evidence` (list of {"source", "quote"}), `split` (train,
-    validation, test; absent: `place`), `tags` and `groups` (lists of texts), `origin` (text).
+    validation, test; absent: `place`), `tags` and `groups` (lists of texts; those of the asker), `group` (text;
+    examples that share it are not independent of each other), `origin` (text).
 
     Raises MissingError when there is no such file, ConfigError with every problem of the file.
     """
@@ -53,6 +54,18 @@ def read_examples(path: Path) -> list[Example]:
     if problems:
         raise ConfigError(problems)
     return examples
+
+
+def find_examples(root: Path, patterns: Sequence[str]) -> list[Path]:
+    """The files that the patterns name, each once, in the order of the patterns."""
+    return list(dict.fromkeys(path for pattern in patterns for path in sorted(root.glob(pattern))))
+
+
+def of_split(examples: Sequence[Example], split: str) -> list[Example]:
+    """Raises UsageError when there is no such split."""
+    if split not in _SPLITS:
+        raise UsageError(f"no split {split!r}", hint="train, validation or test")
+    return [example for example in examples if example.split == split]
 
 
 def place(example_id: str) -> Split:
@@ -97,6 +110,7 @@ def _example(row: dict[str, Any], complain: Complain) -> Example:
         split=cast(Split, split) if split in _SPLITS else place(example_id),
         tags=_texts(row, "tags", complain),
         groups=_texts(row, "groups", complain),
+        group=_text(row, "group", complain) if row.get("group") is not None else None,
         origin=_text(row, "origin", complain) if row.get("origin") is not None else "person",
     )
 

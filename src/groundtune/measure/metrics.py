@@ -5,7 +5,7 @@ import re
 import string
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from groundtune.types import Answer, Citation, Evidence, Example, Passage
@@ -40,7 +40,7 @@ def normalise(text: str) -> str:
 
 def exact_match(answer: str, gold: Golds) -> float:
     """1.0 when the answer equals a gold answer after `normalise`, else 0.0."""
-    return float(any(normalise(answer) == normalise(one) for one in _each(gold)))
+    return float(any(normalise(answer) == normalise(one) for one in gold_texts(gold)))
 
 
 def token_f1(answer: str, gold: Golds) -> float:
@@ -48,7 +48,7 @@ def token_f1(answer: str, gold: Golds) -> float:
 
     Where one side has no tokens it is 1.0 when both have none, else 0.0. Source: SQuAD 2.0.
     """
-    return max((_f1(normalise(answer).split(), normalise(one).split()) for one in _each(gold)), default=0.0)
+    return max((_f1(normalise(answer).split(), normalise(one).split()) for one in gold_texts(gold)), default=0.0)
 
 
 def contains(answer: str, gold: Golds) -> float:
@@ -58,7 +58,7 @@ def contains(answer: str, gold: Golds) -> float:
     `15`, `3-0` is not `30`, and an article that ends the gold answer is kept (`vitamin A`). Looser where it
     separates equals: `1,000` is `1000`, typographic quotes and dashes are plain ones.
     """
-    return float(any(_contains(answer, one) for one in _each(gold)))
+    return float(any(_contains(answer, one) for one in gold_texts(gold)))
 
 
 def fold(text: str) -> str:
@@ -90,12 +90,11 @@ def covers(text: str, quote: str) -> bool:
 
 
 def score_answer(answer: Answer, example: Example) -> dict[str, float]:
-    """Scores of one answer, each 0 to 1; a metric that does not apply is absent.
+    """Scores of one text answer, each 0 to 1; a metric that does not apply is absent. Labels, objects: `scoring`.
 
-    - `correct`: abstained where the gold output is None; else answered, with the gold answer in it.
+    - `correct`: abstained where the gold output is None; else answered, with a gold answer in it.
     - `abstention`: the decision to answer or abstain was right.
-    - `exact`, `f1`, `contains`: for answerable examples; 0 when abstained. Labels have no `f1` and
-      `contains`, they are right or wrong; objects have no `contains`, their `f1` is over fields.
+    - `exact`, `f1`, `contains`: for answerable examples; 0 when abstained.
     - `citation_precision`, `citation_recall`: for answered examples with evidence. An answer without any
       citation has recall 0 and no precision.
     - `supported`: share of the cited sentences of which a citation has support exact or close.
@@ -104,55 +103,31 @@ def score_answer(answer: Answer, example: Example) -> dict[str, float]:
     scores = {"abstention": float(abstained == (example.output is None))}
     if example.output is None:
         scores["correct"] = float(abstained)
+    elif abstained:
+        scores |= dict.fromkeys(("exact", "f1", "contains", "correct"), 0.0)
     else:
-        scores |= _score_output(answer, example.output)
+        gold, text = gold_texts(example.output), without_markers(answer)
+        inside = contains(text, gold)
+        # An exact answer is contained, except where SQuAD's rule takes 1.5 for 15: not correct here.
+        scores |= {"exact": exact_match(text, gold), "f1": token_f1(text, gold), "contains": inside, "correct": inside}
     if not abstained:
         scores |= _score_citations(answer, example.evidence)
     return scores
 
 
-def _score_output(answer: Answer, gold: Any) -> dict[str, float]:
-    if isinstance(gold, Mapping):
-        scores = _score_object(answer.output, gold)
-    elif isinstance(answer.output, str):  # a label: `refund` must not pass for `refund delayed`
-        label = float(any(fold(answer.output) == fold(one) for one in _each(gold)))
-        scores = {"exact": label, "correct": label}
-    else:
-        text = _without_markers(answer)
-        inside = contains(text, gold)
-        # An exact answer is contained, except where SQuAD's rule takes 1.5 for 15: not correct here.
-        scores = {
-            "exact": exact_match(text, gold),
-            "f1": token_f1(text, gold),
-            "contains": inside,
-            "correct": inside,
-        }
-    return dict.fromkeys(scores, 0.0) if answer.status == "abstained" else scores
+def without_markers(answer: Answer) -> str:
+    """The text without the `[1]` or `[1, 2]` of its own citations, which no gold answer has."""
+    markers = {one.marker for one in answer.citations}
+
+    def drop(match: re.Match[str]) -> str:
+        return " " if {int(one) for one in re.findall(r"\d+", match[0])} <= markers else match[0]
+
+    return re.sub(r"\[\d+(?:\s*[,;]\s*\d+)*\]", drop, answer.text) if markers else answer.text
 
 
-def _score_object(output: Any, gold: Mapping[str, Any]) -> dict[str, float]:
-    want = Counter(_fields(gold))
-    have = Counter(_fields(output)) if isinstance(output, Mapping) else Counter[tuple[str, str]]()
-    both = (want & have).total()
-    f1 = 2 * both / (want.total() + have.total()) if want or have else 1.0
-    exact = float(isinstance(output, Mapping) and want == have)
-    return {"exact": exact, "f1": f1, "correct": exact}
-
-
-def _fields(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Leaves of an object as (path, folded value); null is the same as absent, plain lists have no order."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _fields(inner, f"{path}.{key}")
-    elif isinstance(value, list | tuple):
-        for at, inner in enumerate(value):
-            yield from _fields(inner, f"{path}[{at if isinstance(inner, Mapping | list) else ''}]")
-    elif isinstance(value, bool):
-        yield path, str(value).lower()
-    elif isinstance(value, int | float):
-        yield path, repr(float(value))
-    elif value is not None:
-        yield path, fold(str(value))
+def gold_texts(gold: Any) -> list[str]:
+    """The gold answers, of which each is right, as texts."""
+    return [str(one) for one in gold] if isinstance(gold, list | tuple) else [str(gold)]
 
 
 def _score_citations(answer: Answer, evidence: Sequence[Evidence]) -> dict[str, float]:
@@ -223,17 +198,3 @@ def _f1(have: Sequence[str], want: Sequence[str]) -> float:
         return float(have == want)
     same = (Counter(have) & Counter(want)).total()
     return 2 * same / (len(have) + len(want))
-
-
-def _without_markers(answer: Answer) -> str:
-    """The text without the `[1]` or `[1, 2]` of its own citations, which no gold answer has."""
-    markers = {one.marker for one in answer.citations}
-
-    def drop(match: re.Match[str]) -> str:
-        return " " if {int(one) for one in re.findall(r"\d+", match[0])} <= markers else match[0]
-
-    return re.sub(r"\[\d+(?:\s*[,;]\s*\d+)*\]", drop, answer.text) if markers else answer.text
-
-
-def _each(gold: Any) -> list[str]:
-    return [str(one) for one in gold] if isinstance(gold, list | tuple) else [str(gold)]

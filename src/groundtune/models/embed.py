@@ -41,6 +41,10 @@ class BundledEmbedder:
         self._encoder: NumpyEncoder | TorchEncoder | None = None
         self._tokens_seen = 0
 
+    def for_many(self) -> None:
+        """Vectors come from torch from now on, so that a text gets the same one however many came before it."""
+        self._tokens_seen = FEW_TOKENS + 1
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return _count(self._tokenizer, texts)
 

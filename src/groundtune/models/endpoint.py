@@ -10,14 +10,12 @@ import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Set
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from difflib import SequenceMatcher
-from email.utils import parsedate_to_datetime
-from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from groundtune.errors import ProviderError, ProviderFailure, UsageError
+from groundtune.models.pace import MAX_WAIT_SECONDS, Pace, Slot, backoff, retry_after
 
 if TYPE_CHECKING:
     from openai import APIError, APIStatusError, AsyncOpenAI, AsyncStream
@@ -25,9 +23,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Body = Mapping[str, Any]
 
-MAX_WAIT_SECONDS = 60.0
-"""A server that asks for a longer pause is not waited for."""
-MAX_BACKOFF_SECONDS = 20.0
 SHOWN_MODELS = 8
 LIST_SECONDS = 5.0
 SAID_CHARACTERS = 300
@@ -52,7 +47,7 @@ def is_local(base_url: str) -> bool:
 class _Opened:
     client: "AsyncOpenAI"
     loop: asyncio.AbstractEventLoop
-    slots: asyncio.Semaphore
+    pace: Pace
 
 
 class Connection:
@@ -60,7 +55,9 @@ class Connection:
 
     A try ends after `timeout_seconds`; a stream when nothing came for as long. 429, 5xx, timeouts and broken
     connections are tried up to `retries` times more, after a random pause of up to `backoff_seconds`, doubled each
-    time (full jitter), or after what Retry-After asks. Raises UsageError when `base_url` is no URL.
+    time (full jitter), or after what Retry-After asks. A 429 slows all calls down, as `pace.Pace` says; with
+    `patience_seconds`, a request is sent again after each 429 until it has waited for so long in all, whatever
+    `retries` says. Raises UsageError when `base_url` is no URL.
     """
 
     def __init__(
@@ -74,6 +71,7 @@ class Connection:
         retries: int = 3,
         concurrency: int = 8,
         backoff_seconds: float = 0.5,
+        patience_seconds: float = 0.0,
     ) -> None:
         base_url = base_url.strip()
         if urlsplit(base_url).scheme not in ("http", "https") or not urlsplit(base_url).hostname:
@@ -86,26 +84,35 @@ class Connection:
         self.retries = retries
         self.concurrency = concurrency
         self.backoff_seconds = backoff_seconds
+        self.patience_seconds = patience_seconds
         self._opened: _Opened | None = None
-        self._refused: frozenset[str] = frozenset()
+        self.refused: frozenset[str] = frozenset()
+        """Optional parameters that the server has refused; they are left out or renamed."""
+
+    @property
+    def place(self) -> str:
+        """`base_url` without the user and password that it may carry."""
+        return _without_user(self.base_url)
 
     async def post(self, path: str, body: Body, *, optional: Mapping[str, str | None]) -> tuple[object, float]:
         """JSON of the answer, and seconds from the moment a slot was free, pauses between tries included.
 
+        What was waited under `patience_seconds` is not in the seconds: like the wait for a slot, it says how much was
+        asked at a time, and nothing of the model.
         `optional` names the parameters that a server may refuse: one that a 400 names is left out, or renamed, and the
         request sent once more; later requests remember it. Raises ProviderError.
         """
         from httpx2 import Response
 
         opened = self._open()
-        async with opened.slots:
+        async with opened.pace.slot() as slot:
             begin = time.perf_counter()
 
             async def send(body: Body) -> Response:
                 return await opened.client.post(path, body=body, cast_to=Response, options=self._options())
 
-            response = await self._adapted(body, optional, send)
-            seconds = time.perf_counter() - begin
+            response = await self._adapted(body, optional, send, slot)
+            seconds = time.perf_counter() - begin - (slot.waited_seconds if self.patience_seconds else 0.0)
         try:
             return json.loads(response.content), seconds
         except ValueError as error:
@@ -121,7 +128,7 @@ class Connection:
         from openai import APIError, APITimeoutError, AsyncStream
 
         opened = self._open()
-        async with opened.slots:
+        async with opened.pace.slot() as slot:
 
             async def send(body: Body) -> "AsyncStream[object]":
                 return await opened.client.post(
@@ -133,7 +140,7 @@ class Connection:
                     stream_cls=AsyncStream[object],
                 )
 
-            events = await self._adapted({**body, "stream": True}, optional, send)
+            events = await self._adapted({**body, "stream": True}, optional, send, slot)
             try:
                 async for event in events:
                     yield event
@@ -171,7 +178,7 @@ class Connection:
         self, kind: ProviderFailure, what: str, *, hint: str | None = None, retryable: bool = False
     ) -> ProviderError:
         """A ProviderError that names model and endpoint and does not show the key."""
-        message = f"{self.model} at {_without_user(self.base_url)} {what}"
+        message = f"{self.model} at {self.place} {what}"
         if self.api_key:
             message = message.replace(self.api_key, "***")
         return ProviderError(message, kind=kind, hint=hint, retryable=retryable)
@@ -209,21 +216,23 @@ class Connection:
         if urlsplit(self.base_url).hostname != "api.openai.com":
             client.organization = client.project = None
             client._custom_headers = {}  # OPENAI_CUSTOM_HEADERS, which no argument switches off
-        self._opened = _Opened(client, loop, asyncio.Semaphore(self.concurrency))
+        self._opened = _Opened(client, loop, Pace(self.concurrency, backoff_seconds=self.backoff_seconds))
         return self._opened
 
     @staticmethod
     def _options() -> Any:
         return {"security": {"bearer_auth": True}}
 
-    async def _adapted(self, body: Body, optional: Mapping[str, str | None], send: Callable[[Body], Awaitable[T]]) -> T:
+    async def _adapted(
+        self, body: Body, optional: Mapping[str, str | None], send: Callable[[Body], Awaitable[T]], slot: Slot
+    ) -> T:
         """Send, and send again without the optional parameters that the server refuses by name."""
         from openai import APIStatusError
 
-        refused = self._refused
+        refused = self.refused
         while True:
             try:
-                result = await self._tried(_renamed(body, optional, refused), send)
+                result = await self._tried(_renamed(body, optional, refused), send, slot)
             except ProviderError as error:
                 cause = error.__cause__
                 if error.kind != "bad_request" or not isinstance(cause, APIStatusError):
@@ -233,24 +242,41 @@ class Connection:
                     raise
                 refused |= {named}
             else:
-                self._refused |= refused
+                self.refused |= refused
                 return result
 
-    async def _tried(self, body: Body, send: Callable[[Body], Awaitable[T]]) -> T:
+    async def _tried(self, body: Body, send: Callable[[Body], Awaitable[T]], slot: Slot) -> T:
         from openai import APIError
 
-        for attempt in count():
+        tries = 0
+        while True:
+            slot.begin()
             try:
                 async with asyncio.timeout(self.timeout_seconds):
-                    return await send(body)
+                    result = await send(body)
             except (APIError, TimeoutError) as error:
                 failure = await self._explain(error)
-                asked = _retry_after(error)
-                if not failure.retryable or attempt >= self.retries or (asked or 0) > MAX_WAIT_SECONDS:
+                limited, asked = failure.kind == "rate_limit", retry_after(error)
+                if not failure.retryable:
                     raise failure from error
-            ceiling = min(MAX_BACKOFF_SECONDS, self.backoff_seconds * 2**attempt)
-            await asyncio.sleep((asked or 0.0) + random.uniform(0, ceiling))
-        raise AssertionError("unreachable")
+                if limited and self.patience_seconds:
+                    if not await slot.wait_out(asked, patience_seconds=self.patience_seconds):
+                        raise self._impatient(failure, slot) from error
+                    continue
+                if tries >= self.retries or (asked or 0) > MAX_WAIT_SECONDS:
+                    raise failure from error
+            else:
+                slot.succeeded()
+                return result
+            if limited:
+                await slot.wait_out(asked, patience_seconds=float("inf"))
+            else:
+                await asyncio.sleep((asked or 0.0) + random.uniform(0, backoff(self.backoff_seconds, tries)))
+            tries += 1
+
+    def _impatient(self, failure: ProviderError, slot: Slot) -> ProviderError:
+        waited = f"{failure.message} (after {slot.waited_seconds:.0f} s of waiting for its limit)"
+        return ProviderError(waited, kind=failure.kind, hint=failure.hint, retryable=True)
 
     async def _explain(self, error: "APIError | TimeoutError") -> ProviderError:
         from openai import APIConnectionError, APIStatusError, APITimeoutError
@@ -334,7 +360,8 @@ def _renamed(body: Body, optional: Mapping[str, str | None], refused: frozenset[
 def _named(error: "APIStatusError", names: Set[str]) -> str | None:
     """Which of these parameters a refusal names."""
     said = _said(error)
-    return next((name for name in sorted(names) if error.param == name or re.search(rf"\b{name}\b", said)), None)
+    spoken = {name: rf"\b{name.replace('_', '[_ ]')}\b" for name in names}  # Groq: "does not support response format"
+    return next((name for name in sorted(names) if error.param == name or re.search(spoken[name], said)), None)
 
 
 def _said(error: "APIError") -> str:
@@ -351,21 +378,6 @@ def _said(error: "APIError") -> str:
 def _short(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= SAID_CHARACTERS else f"{line[:SAID_CHARACTERS]}…"
-
-
-def _retry_after(error: BaseException) -> float | None:
-    """Seconds that the server asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date."""
-    headers = getattr(getattr(error, "response", None), "headers", {})
-    try:
-        if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        return max(0.0, float(headers.get("retry-after", "")))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(headers.get("retry-after", "")) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return None
 
 
 def _without_user(base_url: str) -> str:

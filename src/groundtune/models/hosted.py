@@ -1,6 +1,7 @@
 """Prompt to text by any OpenAI-compatible chat endpoint. Never imports the SDK before the first question."""
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -8,13 +9,23 @@ from contextlib import aclosing
 from typing import Any
 
 from groundtune.errors import ProviderError
+from groundtune.json_values import strict
 from groundtune.models.endpoint import Connection
 from groundtune.protocols import Prices
 from groundtune.types import Generation, Message, Prompt, Usage
 
 PATH = "/chat/completions"
-OPTIONAL = {"temperature": None, "stream_options": None, "max_tokens": "max_completion_tokens"}
+OPTIONAL = {
+    "temperature": None,
+    "stream_options": None,
+    "response_format": None,
+    "max_tokens": "max_completion_tokens",
+}
 """Parameters that some models refuse, and what they are sent as then; None leaves them out."""
+MESSAGE_TOKENS = 16
+"""At most, for the role of a message and the marks around it."""
+REQUEST_TOKENS = 128
+"""At most, for what a chat template adds to a request of its own accord."""
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +34,9 @@ class HostedGenerator:
     """One chat model: OpenAI, vLLM, Ollama, llama.cpp, … Use it from one event loop; the client is made at first use.
 
     `temperature` None leaves it to the server, and a model that refuses the parameter is asked without it.
-    `prices` None leaves `usd` unknown. See `endpoint.Connection` for timeouts, retries and concurrency.
+    `prices` None leaves `usd` unknown. `window`: tokens that prompt and answer may have together, as far as known; it
+    is told, not enforced. A `Prompt.schema` is sent as `response_format`, and left out where the server refuses that.
+    See `endpoint.Connection` for timeouts, retries, concurrency and patience.
     """
 
     def __init__(
@@ -40,11 +53,15 @@ class HostedGenerator:
         concurrency: int = 8,
         prices: Prices | None = None,
         backoff_seconds: float = 0.5,
+        patience_seconds: float = 0.0,
+        window: int | None = None,
     ) -> None:
         self.name = model
+        self.window = window
         self._temperature = temperature
         self._max_output_tokens = max_output_tokens
         self._prices = prices
+        self._free = False
         self._connection = Connection(
             model,
             base_url=base_url,
@@ -54,14 +71,17 @@ class HostedGenerator:
             retries=retries,
             concurrency=concurrency,
             backoff_seconds=backoff_seconds,
+            patience_seconds=patience_seconds,
         )
 
     async def generate(self, prompt: Prompt) -> Generation:
         """The text with usage as the server reports it.
 
-        `usage.seconds` runs from the moment a slot was free, retries included. Raises ProviderError.
+        `usage.seconds` runs from the moment a slot was free, retries included, but for what was waited under
+        `patience_seconds`. Raises ProviderError.
         """
         answer, seconds = await self._connection.post(PATH, self._body(prompt), optional=OPTIONAL)
+        self._warn_if_free()
         match answer:
             case {"choices": [{"message": {**message}, **choice}, *_]}:
                 text, reason = _text(message.get("content")), choice.get("finish_reason")
@@ -97,6 +117,7 @@ class HostedGenerator:
                         if text := _text(delta.get("content")):
                             written = written or not text.isspace()
                             yield text
+        self._warn_if_free()
         if reason is None:
             raise self._connection.malformed("the stream ended before the model had finished", retryable=True)
         if not written:
@@ -104,6 +125,28 @@ class HostedGenerator:
         self._warn_if_cut(reason)
         if on_usage:
             on_usage(await self._usage(usage, time.perf_counter() - begin))
+
+    def request(self, prompt: Prompt) -> Mapping[str, Any]:
+        """Where the prompt goes, without user and password, and the body that is sent."""
+        return {"base_url": self._connection.place, **self._body(prompt)}
+
+    def ceiling_usd(self, prompt: Prompt) -> float | None:
+        """The most that one `generate` can cost: a token for each byte, all output tokens, every try billed.
+
+        A try that times out or breaks off may be billed, though nothing came back, so all `retries` count; refused
+        ones (429) are not billed. None when a price is unknown, or without `max_output_tokens`: also for a server on
+        this machine, which may be a gateway that bills. Say that it is free: prices of 0. The first call imports the
+        table of prices (about 0.8 s).
+        """
+        if self._prices is None or self._max_output_tokens is None:
+            return None
+        body = self._body(prompt)
+        given = sum(len(_utf8(message["content"])) + MESSAGE_TOKENS for message in body["messages"]) + REQUEST_TOKENS
+        if form := body.get("response_format"):
+            given += len(_utf8(json.dumps(form, ensure_ascii=False)))
+        tokens = {"input_tokens": given, "output_tokens": self._max_output_tokens}
+        once = self._prices.usd(self.name, tokens)
+        return None if once is None else once * (self._connection.retries + 1)
 
     async def aclose(self) -> None:
         """Close the sockets. The next question opens new ones."""
@@ -119,6 +162,10 @@ class HostedGenerator:
             body["temperature"] = self._temperature
         if self._max_output_tokens is not None:
             body["max_tokens"] = self._max_output_tokens
+        if prompt.schema is not None:
+            held = strict(prompt.schema)
+            form = {"name": "output", "schema": held or dict(prompt.schema), "strict": held is not None}
+            body["response_format"] = {"type": "json_schema", "json_schema": form}
         return body
 
     def _empty(self, reason: object, refusal: object) -> ProviderError:
@@ -134,6 +181,11 @@ class HostedGenerator:
     def _warn_if_cut(self, reason: object) -> None:
         if reason == "length":
             log.warning("%s: the answer was cut at the limit of output tokens", self.name)
+
+    def _warn_if_free(self) -> None:
+        if not self._free and "response_format" in self._connection.refused:
+            self._free = True
+            log.warning("%s refuses response_format: nothing but the prompt holds it to the schema", self.name)
 
     async def _usage(self, answer: object, seconds: float) -> Usage:
         counts = answer.get("usage") if isinstance(answer, dict) else None
@@ -164,3 +216,7 @@ def _text(content: object) -> str:
 
 def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

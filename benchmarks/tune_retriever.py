@@ -1,0 +1,226 @@
+"""Claim: a retriever tuned on questions about some articles finds more in others, or its gate says that it does not.
+
+    python benchmarks/tune_retriever.py PATH [--train 30 800] [--validation 250] [--test 600] [--part embedder]
+
+PATH is a SQuAD file. Its articles are dealt out to train, validation and test, so that no article is in two of them;
+all of them are indexed. The rows are those of `groundtune tune`: positives hold the sentence with the answer, hard
+negatives come from our own retriever. Each training is run by the worker process, as a user's is. Reported beside what
+the gate said of the validation questions: nDCG@10 on questions about the test articles, of the dense stage and of the
+fused result, before and after, whether the gate adopted or not. Intervals are 95 %, by bootstrap over passages.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import corpora
+from common import machine, project_folder, table
+from corpora import Asked, Corpus
+from groundtune.ingest.index import IndexFolder
+from groundtune.measure.statistics import bootstrap_mean
+from groundtune.opened import OpenIndex
+from groundtune.project import Project
+from groundtune.text import sentences
+from groundtune.tune.job import Job, Row, Step, write_job
+from groundtune.tune.launch import launch
+from groundtune.types import Artifact, Evidence, Example, Question, Stage
+from groundtune.workflows.grounding import retrieval_rows
+from retrieval import ROWS_A_FILE, _documents, _metrics, _write
+
+SEED = 7
+SETTINGS = {"seed": 0, "max_tokens": None, "allow_truncation": 0, "max_minutes": None, "device": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What `retrieval_rows` looks at."""
+
+    index: OpenIndex
+
+
+@dataclass(slots=True)
+class Parts:
+    """Questions by split; no article is in two of them."""
+
+    corpus: Corpus
+    quotes: Mapping[str, str]
+    split: dict[str, list[Asked]] = field(default_factory=dict)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("path", type=Path, metavar="PATH")
+    parser.add_argument("--train", type=int, nargs="+", default=[30, 800], help="questions, for each training")
+    parser.add_argument("--validation", type=int, default=250)
+    parser.add_argument("--test", type=int, default=600)
+    parser.add_argument("--articles", type=int, nargs=3, default=[10, 5, 6], help="train, validation, test")
+    parser.add_argument("--part", choices=("embedder", "reranker"), default="embedder")
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--learning-rate", type=float, default=None)
+    parser.add_argument("--hard-negatives", type=int, default=3)
+    options = parser.parse_args()
+    print(machine())
+    parts = deal(options.path, options.articles)
+    print(f"{parts.corpus.name}, seed {SEED}: {len(parts.corpus.documents)} documents of the chosen articles")
+    with tempfile.TemporaryDirectory(prefix="groundtune-tuned-") as name, project_folder() as folder:
+        _write(folder / "docs", parts.corpus)
+        with Project.open(folder) as project:
+            print(f"{project.ingest().passages} passages indexed", flush=True)
+            rows = asyncio.run(_rows(project, parts, options))
+            test = parts.split["test"][: options.test]
+            base = asyncio.run(_ndcgs(project, test, ("dense", "fused")))
+            for number in options.train:
+                artifact, seconds = asyncio.run(_trained(Path(name), rows, number, options))
+                _said(artifact, seconds, number)
+                model = Path(name) / artifact.id / "model"
+                if options.part == "embedder":
+                    _embedder(parts.corpus, model, test, base)
+                else:
+                    _reranker(folder, model, test, base)
+
+
+def deal(path: Path, articles: Sequence[int]) -> Parts:
+    """Articles at random; documents are those of the chosen articles alone."""
+    corpus = corpora.squad(path)
+    names = sorted({question.part for question in corpus.questions})
+    random.Random(SEED).shuffle(names)
+    first, second = articles[0], articles[0] + articles[1]
+    own = {"train": names[:first], "validation": names[first:second], "test": names[second : sum(articles)]}
+    questions = list(corpus.questions)
+    random.Random(SEED).shuffle(questions)
+    split = {key: [one for one in questions if one.part in set(value)] for key, value in own.items()}
+    used = {document for chosen in split.values() for one in chosen for document in one.gains}
+    documents = {key: text for key, text in corpus.documents.items() if key in used}
+    return Parts(replace(corpus, documents=documents), _quotes(path), split)
+
+
+def _quotes(path: Path) -> dict[str, str]:
+    """Question to the sentence of its passage in which the answer begins."""
+    found = {}
+    for article in json.loads(path.read_text(encoding="utf-8"))["data"]:
+        for paragraph in article["paragraphs"]:
+            text = paragraph["context"]
+            spans = list(sentences(text))
+            for one in paragraph["qas"]:
+                if answers := one.get("answers"):
+                    at = answers[0]["answer_start"]
+                    span = next(((start, end) for start, end in spans if start <= at < end), (0, len(text)))
+                    found[one["id"]] = text[slice(*span)]
+    return found
+
+
+async def _rows(project: Project, parts: Parts, options: argparse.Namespace) -> dict[str, list[Row]]:
+    opened = await _open(project)
+    places = {document: number for number, document in enumerate(parts.corpus.documents)}
+    made = {}
+    for split, number in (("train", max(options.train)), ("validation", options.validation)):
+        examples = []
+        for one in parts.split[split][:number]:
+            (document,) = one.gains
+            file = places[document] // ROWS_A_FILE * ROWS_A_FILE
+            proof = Evidence(f"docs/{file:08}.jsonl#{document}", parts.quotes[one.id])
+            examples.append(Example(one.id, one.text, evidence=(proof,)))
+        material: Any = Material(opened)
+        made[split] = await retrieval_rows(material, examples, negatives=options.hard_negatives)
+        print(f"{split}: {len(made[split])} rows of {len(examples)} questions", flush=True)
+    opened.close()
+    return made
+
+
+async def _trained(
+    models: Path, rows: Mapping[str, list[Row]], number: int, options: argparse.Namespace
+) -> tuple[Artifact, float]:
+    settings = {
+        **SETTINGS,
+        "part": options.part,
+        "epochs": options.epochs,
+        "learning_rate": options.learning_rate,
+        "batch_size": 32,
+        "hard_negatives": options.hard_negatives,
+    }
+    job = Job(models / f"{options.part}-{number}", "search", "retriever", "bundled", settings)
+    job.folder.mkdir()
+    write_job(job, rows["train"][:number], rows["validation"])
+    started = time.perf_counter()
+
+    def told(step: Step) -> None:
+        if step.metrics:
+            print(f"  {time.perf_counter() - started:.0f} s, step {step.step}: {dict(step.metrics)} {step.note}")
+
+    artifact = await launch(job.folder, progress=told)
+    return artifact, time.perf_counter() - started
+
+
+def _said(artifact: Artifact, seconds: float, number: int) -> None:
+    metrics, details = artifact.metrics, artifact.details
+    print(f"\n{number} questions trained on, {details['steps']} steps, {seconds:.0f} s in all")
+    print(
+        f"gate: validation nDCG@10 {metrics['ndcg@10_base']:.4f} ({details['against']}) to {metrics['ndcg@10']:.4f}, "
+        f"gain {metrics['gain']:+.4f} [{metrics['gain_low']:+.4f}, {metrics['gain_high']:+.4f}], "
+        f"n = {details['questions']} in {details['groups']} groups: {'adopted' if details['adopted'] else 'refused'}"
+    )
+    if artifact.unusable:
+        print(f"unusable: {artifact.unusable}")
+
+
+def _embedder(corpus: Corpus, model: Path, test: Sequence[Asked], base: Mapping[str, Any]) -> None:
+    with project_folder() as folder:
+        _write(folder / "docs", corpus)
+        with (folder / "groundtune.toml").open("a") as file:
+            file.write(f'[embedder]\nkind = "local"\nmodel = "{model}"\n')
+        with Project.open(folder) as project:
+            project.ingest()
+            tuned = asyncio.run(_ndcgs(project, test, ("dense", "fused")))
+    rows: list[Sequence[str]] = [("test articles", "base", "tuned", "gain in nDCG@10")]
+    rows += [(stage, *_compared(base[stage], tuned[stage], test)) for stage in ("dense", "fused")]
+    table(rows)
+
+
+def _reranker(folder: Path, model: Path, test: Sequence[Asked], base: Mapping[str, Sequence[float]]) -> None:
+    """The fused result, and the same with its 20 best in the reranker's order."""
+    text = (folder / "groundtune.toml").read_text()
+    (folder / "groundtune.toml").write_text(f'{text}[retrieval]\nreranker = "{model}"\nrerank_candidates = 20\n')
+    with Project.open(folder) as project:
+        ranked = asyncio.run(_ndcgs(project, test, ("reranked",)))
+    (folder / "groundtune.toml").write_text(text)
+    rows: list[Sequence[str]] = [("test articles", "fused", "reranked", "gain in nDCG@10")]
+    rows.append(("reranked", *_compared(base["fused"], ranked["reranked"], test)))
+    table(rows)
+
+
+async def _open(project: Project) -> OpenIndex:
+    embedder = project.session.the_embedder()
+    index = IndexFolder(project.workspace.index)
+    return await OpenIndex.open(index, config=project.config, embedder=embedder, fitted=project.fitted)
+
+
+async def _ndcgs(project: Project, test: Sequence[Asked], stages: Sequence[Stage]) -> dict[str, list[float]]:
+    """nDCG@10 of each question by stage; a document ranks where its best passage does."""
+    opened = await _open(project)
+    found: dict[str, list[float]] = {stage: [] for stage in stages}
+    for question in test:
+        for stage in stages:
+            hits = await opened.retriever.search(Question(question.text), k=30, stage=stage)
+            found[stage].append(_metrics(_documents(hit.passage.source for hit in hits), question.gains)[0])
+    opened.close()
+    return found
+
+
+def _compared(base: Sequence[float], tuned: Sequence[float], test: Iterable[Asked]) -> tuple[str, str, str]:
+    clusters = [next(iter(one.gains)) for one in test]
+    means = [f"{sum(values) / len(values):.4f}" for values in (base, tuned)]
+    differences = [after - before for after, before in zip(tuned, base, strict=True)]
+    gain = bootstrap_mean(differences, bounds=(-1, 1), clusters=clusters)
+    groups = len(set(clusters))
+    return means[0], means[1], f"{gain.mean:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}], n = {gain.n} in {groups} groups"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""The JSON Schema that a set of example objects satisfies. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def derive_schema(objects: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Every key that occurs, with the types that occur, and no others; one that some object lacks may be null."""
+    keys = dict.fromkeys(key for one in objects for key in one)
+    properties = {key: _of([one.get(key) for one in objects]) for key in keys}
+    required = [key for key in keys if all(key in one for one in objects)]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _of(values: Sequence[Any]) -> dict[str, Any]:
+    """The schema of the values that one key has."""
+    kinds = sorted({_kind(value) for value in values})
+    if "number" in kinds and "integer" in kinds:
+        kinds.remove("integer")
+    schema: dict[str, Any] = {"type": kinds[0] if len(kinds) == 1 else kinds}
+    if "object" in kinds:
+        schema |= {**derive_schema([value for value in values if isinstance(value, Mapping)]), "type": schema["type"]}
+    if "array" in kinds:
+        items = [item for value in values if isinstance(value, list) for item in value]
+        schema["items"] = _of(items) if items else {}
+    return schema
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case str():
+            return "string"
+        case Mapping():
+            return "object"
+        case _:
+            return "array"

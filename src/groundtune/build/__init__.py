@@ -1,0 +1,66 @@
+"""The one place where configuration becomes objects. Imports of what is heavy happen inside the functions.
+
+Nothing else reads the configuration to decide which class to use; classes take plain values.
+"""
+
+from groundtune.build.answering import (
+    DEFAULT_THRESHOLD,
+    composed,
+    judge,
+    rag,
+    unhesitating,
+)
+from groundtune.build.caching import (
+    GENERATIONS,
+    keeping,
+    kept,
+    purse,
+)
+from groundtune.build.index import (
+    index_parts,
+    retriever,
+    sandbox,
+    splitter,
+    store,
+)
+from groundtune.build.models import (
+    BUNDLED,
+    embedder,
+    for_many,
+    forbidden,
+    generator,
+    key,
+    nearest,
+    prices,
+    quotes,
+    tuned,
+    window,
+)
+
+__all__ = [
+    "BUNDLED",
+    "DEFAULT_THRESHOLD",
+    "GENERATIONS",
+    "composed",
+    "embedder",
+    "for_many",
+    "forbidden",
+    "generator",
+    "index_parts",
+    "judge",
+    "keeping",
+    "kept",
+    "key",
+    "nearest",
+    "prices",
+    "purse",
+    "quotes",
+    "rag",
+    "retriever",
+    "sandbox",
+    "splitter",
+    "store",
+    "tuned",
+    "unhesitating",
+    "window",
+]

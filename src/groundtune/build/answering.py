@@ -1,0 +1,101 @@
+"""Approaches out of their parts, and the judge of their answers."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from groundtune.build.models import generator
+from groundtune.config import Config
+from groundtune.fitted import Fitted
+from groundtune.protocols import (
+    Approach,
+    Embedder,
+    Gatherer,
+    Generator,
+    ShotChooser,
+)
+
+if TYPE_CHECKING:
+    from groundtune.approaches.evidence import DocumentById
+    from groundtune.approaches.forms import Form
+    from groundtune.measure.judges import Judge
+    from groundtune.retrieve.retriever import HybridRetriever
+
+
+DEFAULT_THRESHOLD = 0.3
+"""Confidence of a verbatim quote below which it is held back until the project's own examples calibrate it."""
+
+
+def rag(
+    config: Config, retriever: "HybridRetriever", embedder: Embedder, document: "DocumentById", fitted: Fitted
+) -> Approach:
+    """What `ask` uses for questions: the default model over retrieved passages."""
+    from groundtune.approaches.evidence import Retrieved
+
+    evidence = Retrieved(retriever, document, passages=config.answers.max_passages)
+    return composed(config, "rag", generator(config, "default", lambda: embedder), evidence=evidence, fitted=fitted)
+
+
+def composed(
+    config: Config,
+    name: str,
+    generator: Generator,
+    *,
+    form: "Form | None" = None,
+    evidence: Gatherer | None = None,
+    shots: ShotChooser | None = None,
+    fitted: Fitted | None = None,
+    turn: asyncio.Semaphore | None = None,
+) -> Approach:
+    """One approach from its parts; with `fitted`, it abstains below the project's threshold of confidence.
+
+    turn: taken for what this machine does before a model is asked, where many questions are asked at a time.
+    """
+    from groundtune.approaches.composed import Composed
+    from groundtune.approaches.forms import AnswerForm
+
+    threshold = 0.0
+    if fitted is not None:
+        known = (config.answers.threshold, fitted.threshold, DEFAULT_THRESHOLD)
+        threshold = next(one for one in known if one is not None)
+    return Composed(
+        name,
+        generator,
+        form=form or AnswerForm(config.instructions or ""),
+        evidence=evidence,
+        shots=shots,
+        question_at=config.context.question,
+        threshold=threshold,
+        strict=config.answers.strict,
+        turn=turn,
+    )
+
+
+def unhesitating(
+    config: Config, retriever: "HybridRetriever", embedder: Embedder, document: "DocumentById"
+) -> Approach:
+    """`rag` that answers at any confidence, to calibrate the threshold with."""
+    answers = config.answers.model_copy(update={"threshold": 0.0})
+    return rag(config.model_copy(update={"answers": answers}), retriever, embedder, document, Fitted())
+
+
+def judge(
+    config: Config,
+    embedder: Callable[[], Embedder],
+    keep: Callable[[Generator], Generator] = lambda one: one,
+    *,
+    patience_seconds: float = 0.0,
+) -> "Judge | None":
+    """The judge of the project file; None where it names none. Parameters as for `generator`; keep: see `keeping`."""
+    from groundtune.measure.judges import Judge
+
+    chosen = config.judge
+    if chosen is None:
+        return None
+    return Judge(
+        keep(generator(config, chosen.model, embedder, patience_seconds=patience_seconds)),
+        metrics=chosen.metrics,
+        instructions=chosen.instructions,
+        embedder=embedder() if "answer_relevancy" in chosen.metrics else None,
+        task=config.task,
+    )

@@ -1,0 +1,87 @@
+"""The parts that make an index and search it."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from groundtune.config import Config
+from groundtune.fitted import Fitted
+from groundtune.protocols import (
+    Embedder,
+    Reranker,
+    Store,
+)
+
+if TYPE_CHECKING:
+    from groundtune.ingest.sandbox import Sandbox
+    from groundtune.ingest.split import Splitter
+    from groundtune.retrieve.retriever import HybridRetriever
+
+
+def index_parts(config: Config, embedder: Embedder) -> dict[str, str | int]:
+    """What must not change under an index without rebuilding it."""
+    from groundtune.ingest.loaders import PARSER_VERSION
+    from groundtune.ingest.split import SPLITTER_VERSION
+
+    sizes = config.passages
+    return {
+        "parser": PARSER_VERSION,
+        "splitter": f"{SPLITTER_VERSION}/{sizes.max_tokens}/{sizes.min_tokens}",
+        "embedder": embedder.name,
+        "embedder_digest": embedder.digest,
+        "dimension": embedder.dimension,
+        "language": config.language,
+    }
+
+
+async def store(folder: Path, *, dimension: int, language: str) -> Store:
+    """The passages of one generation of the index."""
+    from groundtune.retrieve.stores.lance import LanceStore
+
+    return await LanceStore.open(folder, dimension=dimension, language=language)
+
+
+def splitter(config: Config, embedder: Embedder) -> "Splitter":
+    from groundtune.ingest.split import Splitter
+
+    return Splitter(
+        count_tokens=embedder.count_tokens,
+        limit=embedder.max_tokens,
+        max_tokens=config.passages.max_tokens,
+        min_tokens=config.passages.min_tokens,
+        language=config.language,
+    )
+
+
+def sandbox(config: Config) -> "Sandbox":
+    from groundtune.ingest.sandbox import Sandbox
+
+    return Sandbox(
+        workers=min(4, os.cpu_count() or 1),
+        timeout_seconds=config.documents.parser_seconds,
+        memory_mb=config.documents.parser_memory_mb,
+    )
+
+
+def retriever(config: Config, store: Store, embedder: Embedder, fitted: Fitted) -> "HybridRetriever":
+    from groundtune.retrieve.fuse import DEFAULT_DENSE_WEIGHT
+    from groundtune.retrieve.retriever import HybridRetriever
+
+    chosen = config.retrieval
+    weight = chosen.dense_weight if chosen.dense_weight is not None else fitted.dense_weight
+    return HybridRetriever(
+        store,
+        embedder,
+        dense_weight=DEFAULT_DENSE_WEIGHT if weight is None else weight,
+        candidates=chosen.candidates,
+        reranker=_reranker(config),
+        rerank_candidates=chosen.rerank_candidates,
+    )
+
+
+def _reranker(config: Config) -> Reranker | None:
+    if config.retrieval.reranker is None:
+        return None
+    from groundtune.retrieve.rerank import CrossEncoderReranker
+
+    return CrossEncoderReranker(config.retrieval.reranker)

@@ -1,0 +1,204 @@
+"""Generators, embedders and what tokens cost, from the tables of the project file."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from groundtune.config import Config, EmbedderConfig, ModelConfig
+from groundtune.errors import MissingError, UsageError
+from groundtune.protocols import (
+    Embedder,
+    Generator,
+    Prices,
+)
+from groundtune.types import Artifact
+
+if TYPE_CHECKING:
+    pass
+
+
+BUNDLED = "bundled"
+"""Name of the encoder that comes along, as the base of a training."""
+
+
+def embedder(config: Config) -> Embedder:
+    """What turns text into vectors.
+
+    Raises MissingError when an extra, a key or a model is not there, UsageError when text must not go to its host.
+    """
+    chosen = config.embedder
+    _admit(config, "embedder", chosen)
+    match chosen.kind:
+        case "bundled":
+            from groundtune.models.embed import BundledEmbedder
+
+            return BundledEmbedder()
+        case "local":
+            from groundtune.models.embed import SentenceTransformerEmbedder
+
+            return SentenceTransformerEmbedder(chosen.model or "", batch_size=chosen.batch_size or 16)
+        case "openai":
+            from groundtune.models.hosted_embed import HostedEmbedder
+
+            return HostedEmbedder(
+                model=chosen.model or "",
+                base_url=chosen.base_url or "",
+                api_key=key(chosen.api_key_env),
+                api_key_env=chosen.api_key_env,
+                dimension=chosen.dimension or 0,
+                batch_size=chosen.batch_size or 64,
+            )
+
+
+def for_many(embedder: Embedder) -> Embedder:
+    """The same embedder, told that many texts will come: it is then as quick as it can be from the first one on."""
+    from groundtune.models.embed import BundledEmbedder
+
+    if isinstance(embedder, BundledEmbedder):
+        embedder.for_many()
+    return embedder
+
+
+def forbidden(config: Config, model: ModelConfig | EmbedderConfig) -> str | None:
+    """The reason when the requirements do not let text go to this model."""
+    from groundtune.models.endpoint import is_local
+
+    allowed, url = config.requirements.residency, model.base_url or ""
+    host = urlsplit(url).hostname or ""
+    if model.kind != "openai" or allowed is None or is_local(url) or (allowed != "local" and host in allowed):
+        return None
+    return f"{host} is not where requirements.residency lets text go"
+
+
+def _admit(config: Config, place: str, model: ModelConfig | EmbedderConfig) -> None:
+    if reason := forbidden(config, model):
+        raise UsageError(f"{place}: {reason}", hint="choose another endpoint, or allow the host under [requirements]")
+
+
+def generator(
+    config: Config, name: str, embedder: Callable[[], Embedder], *, patience_seconds: float = 0.0
+) -> Generator:
+    """The model `name` of the project file; `embedder` is made only where it is needed.
+
+    patience_seconds: how long one request may wait for rate limits beyond the usual tries.
+
+    Raises UsageError when there is no model of that name or text must not go to its host, MissingError without its
+    key or extra.
+    """
+    if name not in config.models:
+        known = ", ".join(sorted(config.models))
+        raise UsageError(f"no model {name!r} in the project file", hint=f"models there: {known}")
+    chosen = config.models[name]
+    _admit(config, f"models.{name}", chosen)
+    match chosen.kind:
+        case "quote":
+            return quotes(config, embedder())
+        case "openai":
+            return _hosted(config, chosen, patience_seconds)
+        case "local":
+            from groundtune.models.local import LocalGenerator
+
+            return LocalGenerator(
+                chosen.model or "",
+                device=chosen.device,
+                batch_size=chosen.concurrency,
+                max_output_tokens=chosen.max_output_tokens,
+                temperature=chosen.temperature,
+                window=chosen.window,
+            )
+
+
+def tuned(config: Config, artifact: Artifact, folder: Path, *, patience_seconds: float = 0.0) -> Generator:
+    """What a training made, to be asked. Raises MissingError without its extra, key or files."""
+    from groundtune.approaches.prompts import NO_LABEL
+
+    match artifact.kind:
+        case "classifier":
+            from groundtune.models.classifier import ClassifierGenerator
+
+            return ClassifierGenerator(folder, artifact.details, nothing=NO_LABEL)
+        case "extractor":
+            from groundtune.models.extractor import ExtractorGenerator
+
+            return ExtractorGenerator(folder, artifact.details)
+        case "lora":
+            from groundtune.models.local import LocalGenerator
+
+            return LocalGenerator(str(folder / "merged"), device=artifact.recipe.get("device"))
+        case "hosted":
+            chosen = ModelConfig(
+                kind="openai",
+                model=artifact.details["model"],
+                base_url=artifact.recipe.get("base_url"),
+                api_key_env=artifact.recipe.get("api_key_env"),
+            )
+            _admit(config, f"tune.{artifact.name}", chosen)
+            return _hosted(config, chosen, patience_seconds)
+        case kind:
+            raise UsageError(f"{artifact.id}: nothing of kind {kind!r} can be asked")
+
+
+def window(generator: Generator, model: ModelConfig) -> int | None:
+    """Tokens that prompt and answer of a model may have together; None when nobody knows."""
+    from groundtune.models.prices import context_window
+
+    known = model.window or getattr(generator, "window", None)
+    return known or (context_window(model.model or "", model.base_url or "") if model.kind == "openai" else None)
+
+
+def quotes(config: Config, embedder: Embedder) -> Generator:
+    """The generator that needs no model: sentences of the documents, verbatim."""
+    from groundtune.models.quote import QuoteGenerator
+
+    return QuoteGenerator(embedder, language=config.language, usd=_usd_of_vectors(config))
+
+
+def nearest(config: Config, embedder: Embedder, labels: Mapping[str, str]) -> Generator:
+    """The generator of labels that needs no model that writes."""
+    from groundtune.approaches.prompts import NO_LABEL
+    from groundtune.models.nearest import NearestGenerator
+
+    return NearestGenerator(embedder, labels, nothing=NO_LABEL, usd=_usd_of_vectors(config))
+
+
+def _usd_of_vectors(config: Config) -> float | None:
+    """What one answer by vectors costs: nothing where they are made here, else nobody knows."""
+    return None if config.embedder.kind == "openai" else 0.0
+
+
+def key(variable: str | None) -> str | None:
+    """The secret in an environment variable; None when no variable is named. Raises MissingError when it is not set."""
+    if variable is None:
+        return None
+    value = os.environ.get(variable)
+    if not value:
+        raise MissingError(f"the environment variable {variable} is not set", hint=f"export {variable}=…")
+    return value
+
+
+def prices(config: Config, model: ModelConfig) -> Prices:
+    """What the tokens of a model cost; of one that nobody bills for, nothing is known."""
+    from groundtune.models.prices import TokenPrices
+
+    overrides = {name: price.model_dump(exclude_none=True) for name, price in config.prices.items()}
+    return TokenPrices(base_url=model.base_url or "http://localhost", overrides=overrides)
+
+
+def _hosted(config: Config, chosen: ModelConfig, patience_seconds: float) -> Generator:
+    from groundtune.models.hosted import HostedGenerator
+
+    return HostedGenerator(
+        model=chosen.model or "",
+        base_url=chosen.base_url or "",
+        api_key=key(chosen.api_key_env),
+        api_key_env=chosen.api_key_env,
+        timeout_seconds=chosen.timeout_seconds,
+        temperature=chosen.temperature,
+        max_output_tokens=chosen.max_output_tokens,
+        concurrency=chosen.concurrency,
+        prices=prices(config, chosen),
+        patience_seconds=patience_seconds,
+        window=chosen.window,
+    )

@@ -1,0 +1,97 @@
+"""Values that a project file is made of: patterns, addresses, names of variables. Each says what is wrong with it."""
+
+import re
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+Language = Literal[
+    "arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hungarian", "italian",
+    "norwegian", "portuguese", "romanian", "russian", "spanish", "swedish", "tamil", "turkish",
+]  # fmt: skip
+Change = Literal["daily", "weekly", "monthly", "yearly", "never"]
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_SECRET = re.compile(r"(sk|pk|rk|gsk|hf|ghp|xai|api|key|nvapi|r8|AKIA|AIza)[-_]?(?=\w*\d)[\w-]{16,}\Z|eyJ")
+
+
+def as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def wrong(message: str, *, mend: str = "", key: str = "") -> PydanticCustomError:
+    """What config_problems prints as it is; `key` is the key of a table that is to blame."""
+    return PydanticCustomError("plain", "{message}", {"message": message, "mend": mend, "key": key})
+
+
+def _pattern(value: str) -> str:
+    if "\\" in value:
+        raise wrong(f'"{value}" has a backslash', mend="write folders with forward slashes")
+    if value == "~" or value.startswith(("/", "~/")) or ".." in value.split("/"):
+        raise wrong(
+            f'"{value}" leaves the project folder', mend="patterns are relative to the folder of groundtune.toml"
+        )
+    return value
+
+
+def _variable(value: str) -> str:
+    if not _VARIABLE.match(value) or _SECRET.match(value) or _random(value):
+        raise wrong(
+            "is not the name of an environment variable (its value is not shown: it may be the key itself)",
+            mend='write api_key_env = "OPENAI_API_KEY" and set that variable; replace a key that others may have seen',
+        )
+    return value
+
+
+def _random(value: str) -> bool:
+    """Long, with digits and small letters throughout: a key, not a name."""
+    return len(value) >= 20 and "_" not in value and any(c.isdigit() for c in value) and any(c.islower() for c in value)
+
+
+def _url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        fine = False
+    if not fine:
+        raise wrong("is not a web address", mend='write it like "http://localhost:11434/v1"')
+    if "@" in parts.netloc:
+        raise wrong("has a password in it", mend="leave user and password out; api_key_env names the variable of a key")
+    return value.rstrip("/")
+
+
+def where_text_goes(value: Any) -> Any:
+    value = as_tuple(value)
+    if value is None or value == "local":
+        return value
+    if isinstance(value, tuple) and value and all(isinstance(host, str) and host.strip() for host in value):
+        for host in value:
+            if "/" in host:
+                raise wrong(f'"{host}" is an address, not a host', mend='write only the host, like "api.example.com"')
+        return value
+    raise wrong('must be "local" or a list of hosts', mend='write "local" or ["api.example.com"]')
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(r"[\w-]+", value):
+        raise wrong("is no name: it becomes part of a folder's", mend="use letters, digits, - and _")
+    return value
+
+
+Text = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(min_length=1), AfterValidator(_name)]
+Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
+Variable = Annotated[str, Field(min_length=1), AfterValidator(_variable)]
+Url = Annotated[str, Field(min_length=1), AfterValidator(_url)]
+Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(as_tuple)]
+Texts = Annotated[tuple[Text, ...], BeforeValidator(as_tuple)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+Usd = Annotated[float, Field(ge=0, le=1_000_000)]
+
+
+Listed = BeforeValidator(as_tuple)
+"""A list of the file is a tuple here."""

@@ -1,0 +1,1 @@
+"""Numbers and requirements to a verdict, and the verdict to a page. Measures nothing, asks no model."""

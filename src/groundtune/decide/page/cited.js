@@ -1,0 +1,247 @@
+// Citations: each [n] of an answer bound to its sentence, and the passage behind it with the quote marked by offsets.
+
+const MARKER = /\[\s*\d{1,5}(?:\s*[,;–-]\s*\d{1,5})*\s*\]/g;
+
+const SUPPORT = {
+  exact: "Exact: the sentence stands in the passage word for word.",
+  close: "Close: its numbers, names and most of its words stand in the passage.",
+  missing: "Unsupported: the passage does not say this.",
+};
+
+function numbersIn(marker) {
+  return marker.match(/\d+\s*[–-]\s*\d+|\d+/g).flatMap((piece) => {
+    const [low, high = low] = piece.match(/\d+/g).map(Number);
+    return high > low && high - low < 100 ? Array.from({ length: high - low + 1 }, (_, at) => low + at) : [low, high];
+  }).filter((number, at, all) => all.indexOf(number) === at);
+}
+
+/** Markers of an answer that its citations know: {start, end, numbers}. */
+function markersOf(text, citations) {
+  const numbers = new Set(citations.map((one) => one.marker));
+  return [...text.matchAll(MARKER)].map((match) => ({ start: match.index, end: match.index + match[0].length,
+    numbers: numbersIn(match[0]) })).filter((one) => one.numbers.some((number) => numbers.has(number)));
+}
+
+/** The letters of a text without spaces and markers, and where each was. */
+function bare(text, markers) {
+  const places = [];
+  let letters = "";
+  let at = 0;
+  for (const { start, end } of [...markers, { start: text.length, end: text.length }]) {
+    for (; at < start; at += 1) {
+      if (!/\s/.test(text[at])) {
+        letters += text[at];
+        places.push(at);
+      }
+    }
+    at = Math.max(at, end);
+  }
+  return { letters, places };
+}
+
+/** Where each cited sentence stands in the answer: a list beside the citations, of [start, end] or null. */
+function sentencesOf(text, citations, markers) {
+  const { letters, places } = bare(text, markers);
+  const spans = new Map();
+  let from = 0;
+  return citations.map(({ sentence }) => {
+    if (!spans.has(sentence)) {
+      const wanted = bare(sentence, markersOf(sentence, citations)).letters;
+      let at = wanted ? letters.indexOf(wanted, from) : -1;
+      if (at < 0 && wanted) at = letters.indexOf(wanted);
+      if (at >= 0) from = at + wanted.length;
+      spans.set(sentence, at < 0 ? null : [places[at], places[at + wanted.length - 1] + 1]);
+    }
+    return spans.get(sentence);
+  });
+}
+
+/** For each number of each marker the citation whose sentence is nearest; those without a marker are left over. */
+function bind(citations, spans, markers) {
+  const left = new Set(citations.keys());
+  const away = (marker, span) => (span ? Math.max(0, span[0] - marker.end, marker.start - span[1]) : 1e6);
+  const bound = markers.map((marker) => marker.numbers.map((number) => {
+    const same = [...citations.keys()].filter((at) => citations[at].marker === number);
+    const open = same.filter((at) => left.has(at));
+    const nearest = (open.length ? open : same).sort((a, b) => away(marker, spans[a]) - away(marker, spans[b]))[0];
+    left.delete(nearest);
+    return { number, citation: citations[nearest] };
+  }));
+  return { bound, left: [...left].map((at) => citations[at]) };
+}
+
+const RANK = ["exact", "close", "missing"];
+
+/** The text of an answer with chips for its markers and its cited sentences underlined. */
+function citedText(text, citations, evidence) {
+  const markers = markersOf(text, citations);
+  const spans = sentencesOf(text, citations, markers);
+  const { bound, left } = bind(citations, spans, markers);
+  const supports = new Map();
+  spans.forEach((span, at) => {
+    if (!span) return;
+    const best = Math.min(RANK.indexOf(citations[at].support), supports.get(span[0])?.best ?? 9);
+    supports.set(span[0], { span, best });
+  });
+  const sentences = [...supports.values()].sort((a, b) => a.span[0] - b.span[0]);
+  const edges = new Set([0, text.length, ...markers.flatMap((one) => [one.start, one.end]),
+    ...sentences.flatMap(({ span }) => span)]);
+  const cuts = [...edges].sort((a, b) => a - b);
+  const box = h("div", { class: "answer", dir: "auto" });
+  for (let at = 0; at + 1 < cuts.length; at += 1) {
+    const marker = markers.findIndex((one) => one.start <= cuts[at] && cuts[at] < one.end);
+    if (marker >= 0) {
+      if (markers[marker].start === cuts[at]) {
+        box.append(...bound[marker].map((one) => one.citation ? chip(one.citation, evidence) : `[${one.number}]`));
+      }
+      continue;
+    }
+    const piece = text.slice(cuts[at], cuts[at + 1]);
+    const inside = sentences.find(({ span }) => span[0] <= cuts[at] && cuts[at] < span[1]);
+    const words = piece.trimEnd();
+    box.append(...(inside && /[\p{L}\p{N}]/u.test(words)
+      ? [h("span", { class: `cites ${RANK[inside.best]}` }, words), piece.slice(words.length)] : [piece]));
+  }
+  if (left.length) box.append(h("span", { class: "soft" }, " Also: "), ...left.map((one) => chip(one, evidence)));
+  return box;
+}
+
+// -- the passage behind a chip ------------------------------------------------------------------------------------
+
+/** `text[start:end]` as Python counts, by code points. */
+function sliced(text, ...cuts) {
+  if (!/[\ud800-\udfff]/.test(text)) return cuts.slice(1).map((end, at) => text.slice(cuts[at], end));
+  const points = Array.from(text);
+  return cuts.slice(1).map((end, at) => points.slice(cuts[at], end).join(""));
+}
+
+function placeOf(citation) {
+  const passage = own(part("passages"), citation.passage_id) ?? {};
+  return { source: citation.source ?? passage.source, heading: citation.heading || passage.heading,
+    page: citation.page ?? passage.page, passage };
+}
+
+function fold(text) {
+  return String(text ?? "").toLowerCase().replace(/[^\p{L}\p{N}]+/gu, " ").trim();
+}
+
+/** Whether a citation leads to the gold evidence: the same source, and the gold quote stands in the passage. */
+function isGold(citation, evidence) {
+  const { source, passage } = placeOf(citation);
+  const near = ` ${fold(`${passage.text ?? ""} ${citation.quote ?? ""}`)} `;
+  return (evidence ?? []).some((one) => one.source === source && fold(one.quote) && near.includes(` ${fold(one.quote)} `));
+}
+
+let chips = 0;
+
+function chip(citation, evidence) {
+  const missing = citation.support === "missing";
+  const label = [`Citation ${citation.marker}`, missing ? "unsupported" : citation.support, placeOf(citation).source];
+  const button = h("button", { type: "button", class: `chip ${citation.support}`, "aria-expanded": "false",
+    id: `chip-${(chips += 1)}`, "aria-label": label.filter(Boolean).join(", ") },
+  `[${citation.marker}]`, missing ? h("span", { class: "flag" }, " unsupported") : null);
+  button.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && peek(button, citation, evidence));
+  button.addEventListener("pointerleave", () => leave());
+  button.addEventListener("focus", () => quiet || peek(button, citation, evidence));
+  button.addEventListener("blur", () => leave());
+  button.addEventListener("click", () => pin(button, citation, evidence));
+  return button;
+}
+
+let open = null;
+let quiet = false;
+let leaving = 0;
+
+/** Show the passage as long as the chip or the passage has the pointer or the focus. */
+function peek(button, citation, evidence) {
+  clearTimeout(leaving);
+  if (open?.button === button || open?.pinned) return;
+  closePassage();
+  const card = passageCard(citation, evidence);
+  card.id = `passage-of-${button.id}`;
+  card.addEventListener("pointerenter", () => clearTimeout(leaving));
+  card.addEventListener("pointerleave", () => leave());
+  card.addEventListener("focusout", () => leave());
+  button.after(card);
+  button.setAttribute("aria-expanded", "true");
+  button.setAttribute("aria-controls", card.id);
+  open = { button, card, pinned: false };
+  settle();
+}
+
+function pin(button, citation, evidence) {
+  const again = open?.button === button && open.pinned;
+  if (open && (again || open.button !== button)) closePassage();
+  if (again) return;
+  peek(button, citation, evidence);
+  open.pinned = true;
+  open.card.classList.add("pinned");
+  open.card.focus({ preventScroll: true });
+  open.card.scrollIntoView({ block: "nearest" });
+}
+
+function leave() {
+  clearTimeout(leaving);
+  leaving = setTimeout(() => {
+    if (!open || open.pinned) return;
+    const near = [open.button, open.card].some((one) => one.matches(":hover") || one.contains(document.activeElement));
+    if (!near) closePassage();
+  }, 180);
+}
+
+/** Close the passage, if one is open; with `back`, the focus returns to its chip. */
+function closePassage(back = false) {
+  if (!open) return false;
+  const { button, card } = open;
+  open = null;
+  card.remove();
+  button.setAttribute("aria-expanded", "false");
+  button.removeAttribute("aria-controls");
+  if (back) {
+    quiet = true;
+    button.focus();
+    quiet = false;
+  }
+  return true;
+}
+
+/** Under the chip, within the page. */
+function settle() {
+  const { button, card } = open;
+  const frame = document.getElementById("main").getBoundingClientRect();
+  const at = button.getBoundingClientRect();
+  const room = frame.width - card.offsetWidth;
+  card.style.left = `${Math.max(0, Math.min(at.left - frame.left - 24, room))}px`;
+  card.style.top = `${at.bottom - frame.top + 6}px`;
+  card.querySelector("mark")?.scrollIntoView({ block: "nearest" });
+}
+
+function passageCard(citation, evidence) {
+  const { source, heading, page } = placeOf(citation);
+  const label = `Passage of citation ${citation.marker}`;
+  return h("div", { class: "passage", role: "dialog", tabindex: "-1", "aria-label": label },
+    h("div", { class: "passage-head" },
+      h("button", { type: "button", class: "quiet close", onclick: () => closePassage(true) }, "Close"),
+      source ? said(source, "p", { class: "source" }) : null,
+      heading || known(page) ? h("p", { class: "path" }, heading ? said(heading.split(" > ").join(" › ")) : null,
+        known(page) ? `${heading ? ", " : ""}page ${page}` : null) : null,
+      h("p", { class: "support" }, known(citation.passage_id) ? SUPPORT[citation.support]
+        : `Unsupported: no passage had the number ${citation.marker}.`, isGold(citation, evidence) ? goldBadge() : null)),
+    passageText(citation));
+}
+
+function goldBadge() {
+  return h("span", { class: "gold" }, "gold passage");
+}
+
+/** The passage with the quote marked, by offsets alone. */
+function passageText(citation) {
+  const { passage } = placeOf(citation);
+  if (!known(passage.text)) {
+    return citation.quote ? h("div", { class: "words", dir: "auto" }, h("mark", null, citation.quote)) : null;
+  }
+  if (!known(citation.start) || !known(citation.end)) return said(passage.text, "div", { class: "words" });
+  const from = passage.start ?? 0;
+  const [before, quote, after] = sliced(passage.text, 0, citation.start - from, citation.end - from, passage.text.length);
+  return h("div", { class: "words", dir: "auto" }, before, h("mark", null, quote), after);
+}

@@ -1,0 +1,109 @@
+// One example: what was asked, what is right, and the answers side by side.
+
+function exampleView(state) {
+  const row = rowOf(state.id);
+  if (!row) {
+    return [h("h1", { tabindex: "-1" }, "No such example"),
+      h("p", null, "This report has no example ", said(state.id, "strong"), "."),
+      h("p", null, h("a", { href: address({ ...state, view: "matrix" }), id: "back" }, "To the matrix"))];
+  }
+  const { example } = row;
+  const cells = cellsOf(row);
+  return [
+    steps(row, state),
+    h("div", { class: "task" },
+      h("p", { class: "kicker" }, "Example ", said(row.id), row.tags.map((tag) => [" ", h("a", { class: "tag",
+        href: address({ ...state, view: "matrix", filter: "all", tag, q: "" }) }, said(tag))])),
+      known(example.input) ? said(asText(example.input), "h1", { tabindex: "-1",
+        class: asText(example.input).length > 160 ? "asked long" : "asked" })
+        : h("h1", { tabindex: "-1" }, "The input is not in this report"),
+      h("div", { class: "truth" }, section("gold", "Right answer", goldValue(example)), proof(example))),
+    h("section", { class: NAMES.length === 4 ? "answers four" : "answers", "aria-label": "Answers" }, NAMES.map((name, at) =>
+      answerCard(name, own(cells, name), row.keys[at], example))),
+  ];
+}
+
+function neighbours(row, state) {
+  const { list } = found(state);
+  const at = list.findIndex((one) => one.at === row.at);
+  if (at >= 0) return { at, list, previous: list[at - 1], next: list[at + 1] };
+  return { at, list, previous: list.filter((one) => one.at < row.at).at(-1), next: list.find((one) => one.at > row.at) };
+}
+
+function steps(row, state) {
+  const { at, list, previous, next } = neighbours(row, state);
+  const link = (to, text, id) => to ? h("a", { id, href: address({ ...state, id: to.id }) }, text)
+    : h("span", { class: "soft", "aria-disabled": "true" }, text);
+  const filter = [FILTERS[state.filter][0].toLowerCase(), state.tag && `tag ${state.tag}`, state.q && `“${state.q}”`];
+  return h("nav", { class: "steps", "aria-label": "Examples" },
+    h("a", { href: address({ ...state, view: "matrix", page: pageOf(row, state) }), id: "back" }, "← Matrix"),
+    h("span", { class: "where" }, at < 0 ? "not in the filter" : `${whole(at + 1)} of ${whole(list.length)}`,
+      h("span", { class: "soft" }, " · ", said(filter.filter(Boolean).join(", ")))),
+    h("span", { class: "moves" }, link(previous, "Previous", "previous"), link(next, "Next", "next")));
+}
+
+/** Where the gold answer stands. */
+function proof(example) {
+  if (!example.evidence?.length) return null;
+  return section("proof", "Where it stands", h("ul", { class: "evidence" }, example.evidence.map((one) => h("li", null,
+    said(one.quote, "blockquote"), said(one.source, "cite", { class: "source" })))));
+}
+
+function answerCard(name, cell, key, example) {
+  const head = h("header", null, h("h2", null, named(name)), verdictOf(key));
+  if (!cell) return h("article", { class: "card none" }, head, h("p", { class: "soft" }, "This cell was not run."));
+  return h("article", { class: `card ${own(SIGNS, key) ? key : "partial"}` }, head,
+    cell.error ? h("div", { class: "failure" }, h("p", null, h("strong", null, plain(cell.error.kind))),
+      said(cell.error.message, "p", { class: "text" })) : null,
+    known(cell.output) && cell.output !== "" ? answerBody(cell, example)
+      : cell.error ? null : h("p", { class: "soft" }, "No text."),
+    sources(cell.citations ?? [], example.evidence),
+    cell.judge ? h("div", { class: "judge" },
+      h("h3", null, "Judge", known(cell.judge.score) ? `: ${figure(cell.judge.score, 2)}` : null),
+      cell.judge.reason ? said(cell.judge.reason, "p") : null) : null,
+    measures(cell));
+}
+
+function verdictOf(key) {
+  return h("p", { class: "state" }, signOf(key, false), " ", wordOf(key));
+}
+
+function answerBody(cell, example) {
+  const { output } = cell;
+  if (typeof output === "object") return fieldsAgainst(output, example.output);
+  if (PAGE.task === "classify") return said(asText(output), "p", { class: "verbatim" });
+  return citedText(asText(output), cell.citations ?? [], example.evidence);
+}
+
+/** One line a source, so that nothing needs a pointer. */
+function sources(citations, evidence) {
+  const lines = new Map();
+  for (const citation of citations) {
+    const { source, heading, page } = placeOf(citation);
+    const key = JSON.stringify([citation.marker, citation.passage_id, citation.support]);
+    if (!lines.has(key)) lines.set(key, { citation, source, heading, page });
+  }
+  if (!lines.size) return null;
+  const line = ({ citation, source, heading, page }) =>
+    h("li", null, `[${citation.marker}] `, source ? said(source, "span", { class: "source" }) : "no passage",
+      heading ? said(` › ${heading.split(" > ").join(" › ")}`) : null, known(page) ? `, page ${page}` : null,
+      " · ", h("span", { class: citation.support }, citation.support === "missing" ? "unsupported" : citation.support),
+      isGold(citation, evidence) ? [" ", goldBadge()] : null);
+  return h("ul", { class: "sources", "aria-label": "Sources" }, [...lines.values()].map(line));
+}
+
+/** Scores, the primary one first; then time, money and tokens. */
+function measures(cell) {
+  const names = Object.keys(cell.scores ?? {}).sort((a, b) => (b === PRIMARY) - (a === PRIMARY));
+  const usage = cell.usage ?? {};
+  const tokens = [[usage.input_tokens, "in"], [usage.cached_tokens, "cached"], [usage.output_tokens, "out"]]
+    .filter(([count]) => known(count)).map(([count, kind]) => `${whole(count)} ${kind}`).join(", ");
+  const facts = [
+    ...names.map((name) => [plain(name), figure(cell.scores[name], 2)]),
+    ["time", seconds(usage.seconds)],
+    ["money", usd(usage.usd)],
+    tokens ? ["tokens", tokens] : null,
+  ];
+  return h("dl", { class: "measures" }, facts.filter(Boolean).map(([name, value]) =>
+    h("div", null, h("dt", null, name), h("dd", null, value))));
+}

@@ -1,0 +1,81 @@
+"""Add examples to a file of ours, and write splits out in it. Leaves every line that it does not change as it is."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from groundtune.measure.examples import read_examples
+from groundtune.measure.formats import as_line, encoded
+from groundtune.types import Example
+from groundtune.workspace import write_atomic
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """What adding examples to a file came to. All are ids."""
+
+    new: tuple[str, ...]
+    same: tuple[str, ...]
+    """Those that were there already, with this output."""
+    differing: tuple[str, ...]
+    """Those that were there with another output."""
+    replaced: bool
+    """Whether the differing ones have the new output now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """What writing splits out came to."""
+
+    frozen: int
+    """Examples whose split is written out since now."""
+    explicit: int
+    """Examples that had one; never moved."""
+
+
+def merge(path: Path, examples: Sequence[Example], *, overwrite: bool = False) -> Merge:
+    """Adds what is new to the end of the file, which need not be there yet.
+
+    An id that is there keeps its split, tags and all else; with `overwrite` it takes the new output. Raises ConfigError
+    for a file that is no examples file, OSError.
+    """
+    old = {one.id: one for one in read_examples(path)} if path.is_file() and path.stat().st_size else {}
+    new = [one for one in examples if one.id not in old]
+    differing = {one.id: one for one in examples if one.id in old and one.output != old[one.id].output}
+    lines = _lines(path) if old else []
+    if overwrite and differing:
+        lines = [_with_output(line, differing) for line in lines]
+    if new or (overwrite and differing):
+        write_atomic(path, encoded([*lines, *map(as_line, new)]))
+    same = tuple(one.id for one in examples if one.id in old and one.id not in differing)
+    return Merge(tuple(one.id for one in new), same, tuple(differing), overwrite)
+
+
+def freeze(path: Path) -> Freeze:
+    """Writes into every example that names no split the one that it has. Raises MissingError, ConfigError, OSError."""
+    examples = {one.id: one for one in read_examples(path)}
+    lines = _lines(path)
+    made: list[str] = []
+    for line in lines:
+        row = json.loads(line) if line.strip() else None
+        if row is None or row.get("split") is not None:
+            made.append(line)
+        else:
+            made.append(json.dumps({**row, "split": examples[row["id"]].split}, ensure_ascii=False))
+    frozen = sum(one != other for one, other in zip(lines, made, strict=True))
+    if frozen:
+        write_atomic(path, encoded(made))
+    return Freeze(frozen, len(examples) - frozen)
+
+
+def _lines(path: Path) -> list[str]:
+    """Without the last, empty one; a byte order mark goes."""
+    lines = path.read_bytes().decode("utf-8-sig").split("\n")
+    return lines[:-1] if lines and not lines[-1].strip() else lines
+
+
+def _with_output(line: str, mended: dict[str, Example]) -> str:
+    row = json.loads(line) if line.strip() else {}
+    found = mended.get(row.get("id", ""))
+    return line if found is None else json.dumps({**row, "output": found.output}, ensure_ascii=False)

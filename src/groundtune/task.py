@@ -1,0 +1,133 @@
+"""What a project asks for: the form of its task with labels or schema, and how answers to it are scored."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from groundtune.approaches.forms import AnswerForm, Form, LabelForm, ObjectForm, TextForm
+from groundtune.approaches.prompts import NO_LABEL
+from groundtune.approaches.schema import derive_schema
+from groundtune.config import Config
+from groundtune.errors import MissingError, UsageError
+from groundtune.json_values import schema_fault
+from groundtune.measure.checks import make_checks
+from groundtune.measure.metrics import score_answer
+from groundtune.measure.scoring import Score, label_scorer, object_scorer, text_scorer
+from groundtune.types import Example
+
+SCORES = {
+    "answer": (
+        "correct",
+        "exact",
+        "f1",
+        "contains",
+        "abstention",
+        "citation_precision",
+        "citation_recall",
+        "supported",
+    ),
+    "classify": ("correct", "abstention", "valid"),
+    "extract": ("correct", "exact", "precision", "recall", "f1", "valid", "abstention"),
+    "write": ("chrf", "abstention"),
+}
+"""Task to the scores that its rows can have, the judge's and the checks' aside."""
+
+
+def form_of(config: Config, root: Path, train: Sequence[Example], every: Sequence[Example]) -> Form:
+    """The task of the project with its labels (out of every example) or schema (out of the train split).
+
+    Raises UsageError, MissingError when those cannot be had.
+    """
+    said = config.instructions or ""
+    match config.task:
+        case "answer":
+            return AnswerForm(said)
+        case "classify":
+            return LabelForm(labels_of(config, every), said)
+        case "extract":
+            return ObjectForm(schema_of(config, root, train), said)
+        case "write":
+            return TextForm(said)
+
+
+def labels_of(config: Config, examples: Sequence[Example]) -> dict[str, str]:
+    """Label to description: those of the project file, else the outputs of the examples.
+
+    Raises UsageError for labels of examples that the project file lacks, and when there is no label at all.
+    """
+    seen: dict[str, str] = {}
+    for example in examples:
+        outputs = example.output if isinstance(example.output, list) else [example.output]
+        for one in outputs:
+            if one is not None and not isinstance(one, str):
+                raise UsageError(f'example "{example.id}" has no label: {one!r}', hint="output is a label, or null")
+            if one is not None:
+                seen.setdefault(one, example.id)
+    if nothing := [one for one in (*seen, *config.labels) if one.casefold() == NO_LABEL.casefold()]:
+        raise UsageError(
+            f'a label cannot be called "{nothing[0]}": that is what a model says when none fits',
+            hint="give it another name, or use null for examples that have no label",
+        )
+    if unknown := sorted(seen.keys() - config.labels.keys()) if config.labels else []:
+        raise UsageError(
+            f'label "{unknown[0]}" of example "{seen[unknown[0]]}" is not under [labels]',
+            hint="add it there, or mend the example",
+        )
+    labels = config.labels or dict.fromkeys(sorted(seen), "")
+    if not labels:
+        raise UsageError("task classify has no labels", hint="write them under [labels], or add examples")
+    return labels
+
+
+def schema_of(config: Config, root: Path, train: Sequence[Example]) -> Mapping[str, object]:
+    """The JSON Schema of the project's objects. Raises MissingError, UsageError."""
+    if config.schema_file is None:
+        objects = [example.output for example in train if isinstance(example.output, dict)]
+        if not objects:
+            raise UsageError("task extract has no schema", hint='write schema_file = "….json", or add examples')
+        return derive_schema(objects)
+    path = root / config.schema_file
+    try:
+        schema = json.loads(path.read_bytes())
+    except OSError as error:
+        raise MissingError(f"cannot read schema_file {path}: {(error.strerror or str(error)).lower()}") from None
+    except ValueError as error:
+        raise UsageError(f"schema_file {path} is not JSON: {error}") from None
+    if not isinstance(schema, dict):
+        raise UsageError(f"schema_file {path} is not a JSON Schema", hint='write {"type": "object", …}')
+    try:
+        schema_fault(schema)
+    except UsageError as error:
+        raise UsageError(f"schema_file {path}: {error.message}") from None
+    return schema
+
+
+def scorer(config: Config, form: Form, root: Path) -> Score:
+    """What scores an answer, by the task. Raises ConfigError when a check of the project cannot be used."""
+
+    match form:
+        case LabelForm():
+            return label_scorer(form.labels)
+        case ObjectForm():
+            return object_scorer(form.schema)
+        case TextForm():
+            return text_scorer(make_checks(config.checks, root))
+        case _:
+            return score_answer
+
+
+def primary_of(config: Config) -> str:
+    """The score that decides."""
+    if config.compare.primary:
+        return config.compare.primary
+    if config.task != "write":
+        return "correct"
+    return "judge" if config.judge and "judge" in config.judge.metrics else "chrf"
+
+
+def scores_of(config: Config) -> list[str]:
+    """The scores that rows of this project can have."""
+    known = [*SCORES[config.task], *(config.judge.metrics if config.judge else ())]
+    if config.task == "write":
+        known += ["checks", *(f"check:{check.name}" for check in config.checks)]
+    return known

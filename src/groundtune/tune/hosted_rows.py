@@ -1,0 +1,86 @@
+"""Rows to the files that a fine-tuning API takes, and their size. Sends nothing."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from groundtune.tune.job import Job, Row, TuneError
+from groundtune.tune.providers import Provider
+from groundtune.workspace import write_atomic
+
+BYTES_PER_TOKEN = 4
+"""About, of English."""
+MESSAGE_TOKENS = 16
+"""At most, for the role of a message and the marks around it."""
+SHOWN_ROWS = 5
+
+
+def write_files(job: Job, provider: Provider) -> dict[str, Path]:
+    """`upload-train.jsonl` and, with rows, `upload-validation.jsonl`, by split. Raises TuneError."""
+    train, validation = job.rows("train"), job.rows("validation")
+    if len(train) < provider.min_examples:
+        what = f"{len(train)} training rows; {provider.name} takes no job with fewer than {provider.min_examples}"
+        raise TuneError(what, hint="add examples to the train split")
+    check(train + validation, method=job.settings["method"])
+    return {
+        split: _written(job, provider, split, rows)
+        for split, rows in (("train", train), ("validation", validation))
+        if rows
+    }
+
+
+def check(rows: Sequence[Row], *, method: str) -> None:
+    """Raises TuneError that names the rows which cannot be sent."""
+    if bad := [row.id for row in rows if not _ends_in_reply(row)]:
+        what = f"{len(bad)} rows do not end in a reply of the assistant: {_some(bad)}"
+        raise TuneError(what, hint="give them an output, or take them out of the split")
+    if method == "dpo" and (bad := [row.id for row in rows if not (row.rejected or "").strip()]):
+        what = f"{len(bad)} rows have no rejected reply, which method dpo learns from: {_some(bad)}"
+        raise TuneError(what, hint='method = "supervised", or take them out of the split')
+
+
+def as_sent(row: Row, *, method: str) -> dict[str, Any]:
+    """One line of the file: the chat, or for dpo the chat up to the reply with both replies."""
+    messages = [{"role": message["role"], "content": message["content"]} for message in row.messages]
+    if method != "dpo":
+        return {"messages": messages}
+    return {
+        "input": {"messages": messages[:-1]},
+        "preferred_output": [messages[-1]],
+        "non_preferred_output": [{"role": "assistant", "content": row.rejected}],
+    }
+
+
+def count_tokens(rows: Sequence[Row], *, method: str) -> tuple[int, int]:
+    """Training tokens of one epoch: about, and at most (a token for each byte). A preference counts as two chats."""
+    texts = [chat for row in rows for chat in _chats(row, method)]
+    size = sum(len(message["content"].encode("utf-8", "surrogatepass")) for chat in texts for message in chat)
+    frame = MESSAGE_TOKENS * sum(map(len, texts))
+    return size // BYTES_PER_TOKEN + frame // BYTES_PER_TOKEN, size + frame
+
+
+def _chats(row: Row, method: str) -> list[list[Mapping[str, str]]]:
+    chosen = list(row.messages)
+    return [chosen, [*chosen[:-1], {"content": row.rejected or ""}]] if method == "dpo" else [chosen]
+
+
+def _written(job: Job, provider: Provider, split: str, rows: Sequence[Row]) -> Path:
+    path = job.folder / f"upload-{split}.jsonl"
+    lines = [json.dumps(as_sent(row, method=job.settings["method"]), ensure_ascii=False) + "\n" for row in rows]
+    write_atomic(path, "".join(lines).encode("utf-8", "replace"))
+    size, limit = path.stat().st_size / 1e6, provider.max_file_mb
+    if limit is not None and size > limit:
+        what = f"the {split} file has {size:.0f} MB; {provider.name} takes at most {limit:g}"
+        raise TuneError(what, hint="take rows out of the split")
+    return path
+
+
+def _ends_in_reply(row: Row) -> bool:
+    last = row.messages[-1] if row.messages else {}
+    return last.get("role") == "assistant" and bool(last.get("content", "").strip())
+
+
+def _some(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - SHOWN_ROWS} more" if len(ids) > SHOWN_ROWS else ""
+    return ", ".join(ids[:SHOWN_ROWS]) + more

@@ -1,0 +1,125 @@
+"""Chats to a causal model that replies as they do: LoRA, QLoRA, full, or DPO. Never cuts a row without leave.
+
+    [tune.replies]
+    kind = "lora"
+    base = "OWNER/NAME"        # or the path of a folder
+    mode = "lora"              # qlora: 4 bits, CUDA only; full: every weight; dpo: the reply over the rejected one
+
+After each epoch it answers validation rows and keeps the state that answers best. What is asked afterwards is the
+folder `merged`; `adapter` is for servers that hold one base and many adapters.
+"""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from groundtune.errors import MissingError, need
+from groundtune.tune.job import Bounds, Job, Trained, TuneError, Watch
+from groundtune.tune.lora_base import hide_other_gpus
+from groundtune.tune.lora_cost import bounds
+from groundtune.tune.lora_finish import finish
+from groundtune.tune.lora_fit import PARENT, fit, quiet
+from groundtune.tune.lora_plan import Plan, prepare, read_recipe
+from groundtune.tune.lora_state import claim, read_fit
+
+FAILED = "ranks.json"
+"""Why one of several processes ended."""
+FULL = ("No space left", "StorageFull", "PytorchStreamWriter failed", "unexpected pos")
+"""What torch and safetensors say of a full disk."""
+
+
+def estimate(job: Job) -> Bounds:
+    """Time and memory at most, measured on this machine in a moment; also finds rows that cannot be trained on.
+
+    Raises MissingError and TuneError as `train` does.
+    """
+    return bounds(prepare(job))
+
+
+def train(job: Job, watch: Watch) -> Trained:
+    """Trains, or goes on from `job.checkpoint`, and writes `merged/` (and `adapter/`).
+
+    Raises MissingError without base, extra or device; TuneError for rows that cannot be trained on, a checkpoint of
+    another training, an optimiser that did not come back, or a loss that is not finite before anything was kept;
+    OSError when the disk is full.
+    """
+    try:
+        return _train(job, watch)
+    except (RuntimeError, need("safetensors", extra="local").SafetensorError) as error:
+        if any(sign in str(error) for sign in FULL):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(job.folder)) from error
+        raise
+
+
+def _train(job: Job, watch: Watch) -> Trained:
+    quiet()
+    recipe = read_recipe(job)
+    if recipe.gpus == 1:
+        hide_other_gpus(recipe.device)
+    plan = prepare(job)
+    claim(job.checkpoint, plan.fingerprint)
+    if read_fit(job.checkpoint) is None:
+        if recipe.gpus == 1:
+            fit(plan, watch)
+        else:
+            _launch(plan)
+    state = read_fit(job.checkpoint)
+    if state is None:
+        raise TuneError("the training left no result", hint=f"{job.folder / 'log.txt'} says more")
+    return finish(plan, state)
+
+
+def command(plan: Plan) -> list[str]:
+    """What starts one process for each GPU."""
+    single = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
+    count = ["--num_processes", str(plan.recipe.gpus)]
+    return [*launcher, *count, *single, "-m", "groundtune.tune.lora_ranks", str(plan.job.folder)]
+
+
+def _launch(plan: Plan) -> None:
+    """Raises what the processes say, SystemExit when this one is told to stop."""
+    if plan.device == "cuda" and (found := need("torch", extra="local").cuda.device_count()) < plan.recipe.gpus:
+        raise MissingError(f"gpus = {plan.recipe.gpus}, and torch finds {found}", hint=f"gpus = {found}")
+    failed = plan.job.checkpoint / FAILED
+    failed.unlink(missing_ok=True)
+    code = _run(command(plan))
+    if code:
+        _raise(failed, code)
+
+
+def _run(words: Sequence[str]) -> int:
+    """SIGTERM is handed on, so that the processes write their checkpoint."""
+    environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", PARENT: str(os.getpid())}
+    process = subprocess.Popen(words, env=environment)
+    told = []
+
+    def stop(*_: object) -> None:
+        told.append(True)
+        process.send_signal(signal.SIGTERM)
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread
+        return process.wait()
+    try:
+        code = process.wait()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if told:
+        raise SystemExit(128 + signal.SIGTERM)
+    return code
+
+
+def _raise(failed: Path, code: int) -> None:
+    try:
+        said = json.loads(failed.read_bytes())
+    except (OSError, ValueError):
+        raise TuneError(f"the processes of the training ended with code {code}", hint="log.txt says more") from None
+    kind = MissingError if said["exit_code"] == 3 else TuneError
+    raise kind(said["message"], hint=said["hint"])

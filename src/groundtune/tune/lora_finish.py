@@ -1,0 +1,167 @@
+"""The best state of a training to what is asked and handed on: adapter, merged model, the verdict of the parity gate.
+
+A merged model is made in the precision in which the base is stored, never in 4 bits.
+"""
+
+import gc
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from groundtune.errors import need
+from groundtune.tune import parity
+from groundtune.tune.artifacts import digests
+from groundtune.tune.job import Trained
+from groundtune.tune.lora_base import load_model, load_tokenizer
+from groundtune.tune.lora_plan import Plan, digests_of
+from groundtune.tune.lora_state import STEPS, State
+
+ADAPTER = "adapter"
+MERGED = "merged"
+PEFT_FILES = ("adapter_config.json", "adapter_model.safetensors")
+ROOM = 1.5
+"""Answers may be this much longer than the longest that was trained."""
+
+
+def finish(plan: Plan, state: State) -> Trained:
+    """Writes `merged/` (and `adapter/`) into the job's folder; can be called again after a crash."""
+    folder = plan.job.folder
+    best = plan.job.checkpoint / str(state.best)
+    tokenizer = load_tokenizer(plan.base.source, revision=plan.base.revision)
+    if plan.recipe.adapter:
+        _put(folder / ADAPTER, lambda to: _copy(best, to, PEFT_FILES))
+    _put(folder / MERGED, lambda to: merge(plan, best, to))
+    legs, unusable = _compare(plan, best, tokenizer)
+    shutil.rmtree(plan.job.checkpoint / STEPS, ignore_errors=True)
+    return Trained(
+        files=(MERGED,),
+        metrics={**state.metrics, **({} if state.loss is None else {"train_loss": state.loss})},
+        base_digest=plan.base.digest,
+        details={**_details(plan, state, tokenizer), "parity": legs},
+        unusable=unusable,
+    )
+
+
+def _compare(plan: Plan, best: Path, tokenizer: Any) -> tuple[dict[str, Any], str | None]:
+    """The parity gate: figures of each leg, and the first reason not to use the model."""
+    prompts, wanted = parity.recorded(best)
+    legs: dict[str, Any] = {"inputs": len(prompts)}
+    reasons = []
+    found, untrained = _reloaded(plan, prompts)
+    if found is not None:
+        leg = "reloaded adapter"
+        reasons.append(parity.same_prompts(plan, tokenizer, prompts, leg=leg))
+        legs[leg], reason = parity.judge(found, wanted, untrained, leg=leg, dtype=plan.dtype)
+        reasons.append(reason)
+    if plan.recipe.mode == "qlora":
+        # Trained beside 4 bits, asked beside full precision: how far these two are apart is told, not judged.
+        whole, untrained = _reloaded(plan, prompts, whole=True)
+        legs["quantisation"] = {"difference": float((whole - wanted).abs().max())}
+        wanted = whole
+    leg = "merged model"
+    reasons.append(parity.same_prompts(plan, load_tokenizer(str(plan.job.folder / MERGED)), prompts, leg=leg))
+    coarsest = _coarser(plan.dtype, plan.base.dtype)
+    legs[leg], reason = parity.judge(_merged(plan, prompts), wanted, untrained, leg=leg, dtype=coarsest)
+    reasons.append(reason)
+    return legs, next((reason for reason in reasons if reason), None)
+
+
+def merge(plan: Plan, best: Path, to: Path) -> None:
+    """Weights, tokenizer and template into one folder that any causal model is loaded from."""
+    peft = need("peft", extra="local")
+    if plan.recipe.adapter:
+        base = load_model(plan.base.source, dtype=plan.base.dtype, device="cpu", revision=plan.base.revision)
+        model = peft.PeftModel.from_pretrained(base, best).merge_and_unload()
+    else:
+        model = load_model(str(best), dtype=plan.base.dtype, device="cpu")
+    model.config.use_cache = True
+    tokenizer = load_tokenizer(plan.base.source, revision=plan.base.revision)
+    if tokenizer.pad_token_id != plan.form.pad:
+        for place in (tokenizer, model.config.get_text_config(), model.generation_config):
+            place.pad_token_id = plan.form.pad
+    model.save_pretrained(to)
+    tokenizer.save_pretrained(to)
+    _clear()
+
+
+def _reloaded(plan: Plan, prompts: list[list[int]], *, whole: bool = False) -> tuple[Any, Any]:
+    """Logits of the adapter as it lies on disk, on a base that is loaded afresh, and of that base alone.
+
+    The former is None where there is no adapter; `whole` does not quantise the base.
+    """
+    four_bit = plan.recipe.mode == "qlora" and not whole
+    dtype = plan.base.dtype if whole else plan.dtype
+    model = load_model(
+        plan.base.source, dtype=dtype, device=plan.device, four_bit=four_bit, revision=plan.base.revision
+    )
+    untrained, found = parity.logits(model, prompts), None
+    if plan.recipe.adapter:
+        model = need("peft", extra="local").PeftModel.from_pretrained(model, plan.job.folder / ADAPTER)
+        found = parity.logits(model, prompts)
+    del model
+    _clear()
+    return found, untrained
+
+
+def _merged(plan: Plan, prompts: list[list[int]]) -> Any:
+    dtype = plan.base.dtype if plan.recipe.mode == "qlora" else plan.dtype
+    model = load_model(str(plan.job.folder / MERGED), dtype=dtype, device=plan.device)
+    found = parity.logits(model, prompts)
+    del model
+    _clear()
+    return found
+
+
+def _details(plan: Plan, state: State, tokenizer: Any) -> dict[str, Any]:
+    longest = max(len(chat.ids) - chat.start for chat in plan.train)
+    own = digests_of(tokenizer)
+    details: dict[str, Any] = {
+        "serve": {"with": "local", "path": MERGED, "max_output_tokens": int(ROOM * longest) + 8},
+        "mode": plan.recipe.mode,
+        "tokenizer_digest": own["tokenizer"],
+        "template_digest": own["template"],
+        "base_dtype": plan.base.dtype,
+        "trained_in": "bfloat16" if plan.bfloat16 else plan.dtype,
+        "device": plan.device,
+        "learning_rate": plan.recipe.learning_rate,
+        "before": dict(state.before),
+        "history": state.history,
+        "best_step": state.best_step,
+        "steps": state.step,
+        "stopped": state.stopped or None,
+        "resumed": state.resumed,
+        "tokens": state.tokens,
+        "tokens_per_second": state.tokens / state.step_seconds if state.step_seconds else None,
+        "cut_rows": sum(chat.ids[-1] not in plan.form.ends for chat in plan.train),
+    }
+    if plan.recipe.adapter:
+        details["adapter"] = {"path": ADAPTER, "files": digests(plan.job.folder, [ADAPTER])}
+    return details
+
+
+def _put(target: Path, make: Callable[[Path], None]) -> None:
+    """The folder is whole or not there."""
+    beside = target.with_name(f"{target.name}.writing")
+    shutil.rmtree(beside, ignore_errors=True)
+    make(beside)
+    shutil.rmtree(target, ignore_errors=True)
+    beside.rename(target)
+
+
+def _copy(folder: Path, to: Path, names: tuple[str, ...]) -> None:
+    to.mkdir()
+    for name in names:
+        shutil.copy2(folder / name, to / name)
+
+
+def _coarser(*dtypes: str) -> str:
+    return next((one for one in ("bfloat16", "float16") if one in dtypes), "float32")
+
+
+def _clear() -> None:
+    """What was a model gives its memory back before the next one comes."""
+    gc.collect()
+    torch = need("torch", extra="local")
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

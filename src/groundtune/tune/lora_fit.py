@@ -1,0 +1,368 @@
+"""A plan to weights: TRL's trainer run step by step, watched, checked after each epoch, continued where it stopped.
+
+TRL is given tokens and labels, never text: it cuts nothing, and trains on the reply alone.
+"""
+
+import contextlib
+import math
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+
+from groundtune.errors import need
+from groundtune.tune import parity
+from groundtune.tune.chat import Chat
+from groundtune.tune.job import Step, TuneError, Watch
+from groundtune.tune.lora_base import load_model
+from groundtune.tune.lora_cost import needs_checkpointing
+from groundtune.tune.lora_plan import Plan
+from groundtune.tune.lora_score import rank, score
+from groundtune.tune.lora_state import (
+    STEPS,
+    State,
+    check_moments,
+    latest,
+    moments,
+    write_fit,
+    write_state,
+)
+
+PARENT = "GROUNDTUNE_PARENT"
+"""Number of the process that started several, to each of these."""
+SAVE_SECONDS = 300.0
+"""An epoch that takes longer is saved inside too."""
+WARM_UP = 0.03
+"""Share of the steps in which the learning rate rises."""
+PACK_TOKENS = 2048
+"""Length of a pack, where rows are shorter."""
+
+
+def fit(plan: Plan, watch: Watch) -> None:
+    """Trains to the end and leaves the best state and fit.json in the job's checkpoint folder.
+
+    Raises TuneError when the optimiser's state did not come back, or the loss is not finite before anything was kept;
+    SystemExit after SIGTERM, with a checkpoint.
+    """
+    quiet()
+    folder = plan.job.checkpoint
+    found = latest(folder)
+    path, state = found or (None, State())
+    if not state.stopped:
+        trainer = make_trainer(plan, fresh=path is None)
+        watching = Watching(plan, watch, state, resumed=path is not None)
+        base = need("transformers", extra="local").TrainerCallback
+        trainer.add_callback(type("Callback", (Callback, base), {})(watching))
+        with _told_to_stop(watching):
+            trainer.train(resume_from_checkpoint=None if path is None else str(path))
+        state = watching.state
+        if state.stopped == "signal":
+            raise SystemExit(128 + signal.SIGTERM)
+    if state.best is None:
+        raise TuneError(
+            f"the loss was not finite at step {state.step}, before any state was worth keeping",
+            hint="a lower learning_rate, or a base that is not damaged",
+        )
+    if is_first():
+        write_fit(folder, state)
+
+
+def quiet() -> None:
+    """TRL reports every training to its maker unless it is told not to."""
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    vars(need("huggingface_hub.constants", extra="local"))["HF_HUB_DISABLE_TELEMETRY"] = True
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes, of several."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextlib.contextmanager
+def _told_to_stop(watching: "Watching") -> Iterator[None]:
+    """SIGTERM lets the step end and a checkpoint be written. Only where this is the main thread."""
+    try:
+        before = signal.signal(signal.SIGTERM, lambda *_: watching.stop("signal"))
+    except ValueError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def make_trainer(plan: Plan, *, fresh: bool) -> Any:
+    """TRL's trainer on our tokens. Raises TuneError when it holds others than it was given."""
+    trl, datasets = need("trl", extra="local"), need("datasets", extra="local")
+    recipe, preferences = plan.recipe, plan.recipe.mode == "dpo"
+    four_bit = recipe.mode == "qlora"
+    model = load_model(
+        plan.base.source, dtype=plan.dtype, device=plan.device, four_bit=four_bit, revision=plan.base.revision
+    )
+    if recipe.packing and not preferences:
+        parity.check_packing(model, plan)
+    tokenizer = plan.form.tokenizer
+    tokenizer.pad_token_id = plan.form.pad
+    shape = _pairs if preferences else _labelled
+    rows = datasets.Dataset.from_list(shape(plan.train))
+    held = datasets.Dataset.from_list(shape(plan.validation)) if plan.validation else None
+    kind = _prepared(trl.DPOTrainer) if preferences else trl.SFTTrainer
+    config = trl.DPOConfig if preferences else trl.SFTConfig
+    trainer = kind(
+        model=model,
+        args=config(**_arguments(plan, fresh=fresh)),
+        train_dataset=rows,
+        eval_dataset=held,
+        processing_class=tokenizer,
+        peft_config=_adapter(plan) if recipe.adapter else None,
+    )
+    trainer.remove_callback(need("transformers", extra="local").PrinterCallback)  # progress.jsonl has it all
+    _check_rows(trainer, rows, "completion_mask" if preferences else "labels")
+    return trainer
+
+
+def _check_rows(trainer: Any, rows: Any, name: str) -> None:
+    """Raises TuneError when the trainer holds, or trains on, other tokens than it was given."""
+    columns = ("chosen_ids", "rejected_ids") if name == "completion_mask" else ("input_ids",)
+    given, kept = (sum(len(ids) for key in columns for ids in one[key]) for one in (rows, trainer.train_dataset))
+    few = [trainer.train_dataset[n] for n in range(min(8, len(trainer.train_dataset)))]
+    if name == "labels":
+        wanted = sum(label != -100 for row in few for label in row["labels"])
+        found = int((trainer.data_collator(few)["labels"] != -100).sum())
+    else:
+        wanted = sum(len(row[key]) for row in few for key in columns)
+        found = int(trainer.data_collator(few)["completion_mask"].sum())
+    if given != kept or wanted != found:
+        raise TuneError(
+            f"trl holds {kept} of {given} tokens, and of its first rows trains on {found} instead of {wanted}",
+            hint="pip install --upgrade 'groundtune[local]'",
+        )
+
+
+def _prepared(trainer: type) -> type:
+    """DPOTrainer tokenizes what it is given; ours is tokenized already."""
+    return type(trainer.__name__, (trainer,), {"_prepare_dataset": lambda _, rows, *__, **___: rows})
+
+
+def _labelled(chats: list[Chat]) -> list[dict[str, list[int]]]:
+    return [
+        {"input_ids": list(chat.ids), "labels": [-100] * chat.start + list(chat.ids[chat.start :])} for chat in chats
+    ]
+
+
+def _pairs(chats: list[Chat]) -> list[dict[str, list[int]]]:
+    return [
+        {
+            "prompt_ids": list(chat.ids[: chat.start]),
+            "chosen_ids": list(chat.ids[chat.start :]),
+            "rejected_ids": list(chat.rejected or ()),
+        }
+        for chat in chats
+    ]
+
+
+def _adapter(plan: Plan) -> Any:
+    """LoRA on every linear layer; nothing that vLLM could not serve beside other adapters."""
+    return need("peft", extra="local").LoraConfig(
+        r=plan.recipe.rank,
+        lora_alpha=plan.recipe.alpha,
+        lora_dropout=0.0,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+
+
+def _arguments(plan: Plan, *, fresh: bool) -> dict[str, Any]:
+    recipe, packing = plan.recipe, plan.recipe.packing and plan.recipe.mode != "dpo"
+    longest = max(chat.longest for chat in plan.train)
+    pack = max(longest, min(PACK_TOKENS, plan.limit or PACK_TOKENS))
+    # Within one step rows of like length share a batch, which changes no gradient. trl draws another order after a
+    # resumption on several GPUs, and dpo has no such lengths.
+    rebalance = recipe.accumulate > 1 and recipe.gpus == 1 and recipe.mode != "dpo" and not packing
+    more: dict[str, Any] = {} if recipe.mode == "dpo" else {"packing": packing, "eval_packing": False}
+    if rebalance and hasattr(need("transformers.trainer_pt_utils", extra="local"), "BatchRebalanceSampler"):
+        more["train_sampling_strategy"] = "batch_rebalance"
+    return {
+        "output_dir": str(plan.job.checkpoint / STEPS),
+        "num_train_epochs": recipe.epochs,
+        "learning_rate": recipe.learning_rate,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": WARM_UP,
+        "per_device_train_batch_size": recipe.batch_size,
+        "per_device_eval_batch_size": recipe.batch_size,
+        "gradient_accumulation_steps": recipe.accumulate,
+        "max_length": pack if packing else None,
+        "gradient_checkpointing": needs_checkpointing(plan),
+        "bf16": plan.bfloat16,
+        "use_cpu": plan.device == "cpu",
+        "dataloader_pin_memory": plan.device == "cuda",
+        "seed": recipe.seed,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "eval_strategy": "epoch" if plan.validation else "no",
+        "eval_on_start": bool(plan.validation) and fresh,
+        "save_strategy": "epoch",
+        "save_total_limit": 2,
+        "report_to": [],
+        "disable_tqdm": True,
+        **more,
+    }
+
+
+class Watching:
+    """What goes on while the trainer trains: reports, the best state, reasons to stop."""
+
+    def __init__(self, plan: Plan, watch: Watch, state: State, *, resumed: bool) -> None:
+        self.plan = plan
+        self.watch: Watch = watch if is_first() else lambda _: None
+        self.state = state
+        self.resumed = resumed
+        self.tokens = sum(len(chat.ids) for chat in plan.train)
+        self.began = self.saved = time.monotonic() - state.seconds
+        self.step_began = 0.0
+
+    def stop(self, why: str) -> None:
+        self.state.stopped = self.state.stopped or why
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+    def report(self, trainer: Any, *, note: str = "", **metrics: float) -> None:
+        epoch = float(trainer.epoch or 0.0)
+        self.watch(
+            Step(epoch, trainer.global_step, trainer.max_steps, loss=self.state.loss, metrics=metrics, note=note)
+        )
+
+    def begin(self, trainer: Any, optimizer: Any) -> None:
+        self.saved = time.monotonic()
+        if not self.resumed:
+            return
+        if trainer.global_step != self.state.step:
+            raise TuneError(f"the trainer goes on at step {trainer.global_step}, not at {self.state.step}")
+        check_moments(moments(optimizer), self.state.optimizer, step=self.state.step)
+        self.state.resumed.append(self.state.step)
+        self.report(trainer, note=f"goes on after step {self.state.step}; the optimiser's state came back whole")
+
+    def logged(self, trainer: Any, logs: dict[str, float]) -> None:
+        if "loss" not in logs:
+            return
+        self.state.step_seconds += time.monotonic() - self.step_began  # here the device is done with the step
+        loss = float(logs["loss"])
+        finite = math.isfinite(loss) and math.isfinite(float(logs.get("grad_norm", 0.0)))
+        self.state.step, self.state.loss = trainer.global_step, loss if finite else self.state.loss
+        self.state.tokens = int(self.tokens * float(trainer.epoch or 0.0))
+        if not finite:
+            self.state.stopped = "loss"
+        self.report(trainer, note="" if finite else "the loss is not finite: stopped")
+
+    def measured(self, trainer: Any, model: Any, metrics: dict[str, float]) -> None:
+        """After an epoch, and once before the first."""
+        found = {"loss": float(metrics["eval_loss"])}
+        if "eval_rewards/accuracies" in metrics:
+            found["preferred"] = float(metrics["eval_rewards/accuracies"])
+        found |= score(model, self.plan)
+        found = {name: value for name, value in found.items() if math.isfinite(value)}
+        self.report(trainer, note="" if trainer.global_step else "before training", **found)
+        if not trainer.global_step:
+            self.state.before = found
+            return
+        self.state.history.append({"step": trainer.global_step, **found})
+        mode = self.plan.recipe.mode
+        if self.state.best is None or rank(found, mode=mode) > rank(self.state.metrics, mode=mode):
+            self.keep(trainer, model, found)
+        else:
+            self.state.waits += 1
+            if self.state.waits >= self.plan.recipe.patience:
+                self.stop("patience")
+
+    def keep(self, trainer: Any, model: Any, metrics: dict[str, float]) -> None:
+        """This state is the best so far."""
+        self.state.best = f"best-{trainer.global_step}"
+        self.state.best_step, self.state.metrics, self.state.waits = trainer.global_step, metrics, 0
+        if is_first():
+            folder = self.plan.job.checkpoint / self.state.best
+            more = {"save_embedding_layers": False} if self.plan.recipe.adapter else {}
+            model.save_pretrained(folder, **more)
+            parity.record(model, self.plan, folder)
+
+    def checkpointed(self, trainer: Any, model: Any, optimizer: Any) -> None:
+        if not self.plan.validation:
+            self.keep(trainer, model, {})
+        self.saved = time.monotonic()
+        self.state.seconds, self.state.optimizer = self.seconds, moments(optimizer)
+        if is_first():
+            kept, self.state.stopped = self.state.stopped, "" if self.state.stopped == "signal" else self.state.stopped
+            write_state(self.plan.job.checkpoint / STEPS / f"checkpoint-{trainer.global_step}", self.state)
+            self.state.stopped = kept
+
+    def step_ended(self, trainer: Any) -> bool:
+        """Whether a checkpoint is due now; the end of an epoch has its own."""
+        if PARENT in os.environ and not psutil.pid_exists(int(os.environ[PARENT])):
+            self.stop("signal")  # it was killed, and could not hand it on
+        minutes = self.plan.recipe.max_minutes
+        if minutes is not None and self.seconds > 60 * minutes:
+            self.stop("max_minutes")
+        due = self.state.stopped == "signal" or time.monotonic() - self.saved > SAVE_SECONDS
+        return due and not _whole(trainer.epoch)
+
+
+class Callback:
+    """The events of the trainer, handed on; what several processes decide is what the first one decides."""
+
+    def __init__(self, watching: Watching) -> None:
+        self.watching = watching
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, optimizer: Any = None, **_: Any) -> None:
+        self.watching.begin(state, optimizer)
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.watching.step_began = time.monotonic()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        self.watching.logged(state, logs or {})
+        self._end(control)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        due = self.watching.step_ended(state)
+        due, self.watching.state.stopped = _agreed((due, self.watching.state.stopped), self.watching.plan)
+        control.should_save = control.should_save or due
+        control.should_training_stop = control.should_training_stop or bool(self.watching.state.stopped)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._end(control)
+        if self.watching.state.stopped == "signal" and not _whole(state.epoch):
+            control.should_evaluate = control.should_save = False  # saved after its last step
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: Any = None, model: Any = None, **_: Any
+    ) -> None:
+        self.watching.measured(state, model, metrics)
+        self.watching.state.stopped = _agreed(self.watching.state.stopped, self.watching.plan)
+        self._end(control)
+
+    def on_save(self, args: Any, state: Any, control: Any, model: Any = None, optimizer: Any = None, **_: Any) -> None:
+        self.watching.checkpointed(state, model, optimizer)
+
+    def _end(self, control: Any) -> None:
+        stopped = self.watching.state.stopped
+        control.should_training_stop = control.should_training_stop or bool(stopped)
+        if stopped == "loss":
+            control.should_evaluate = control.should_save = False
+
+
+def _whole(epoch: float | None) -> bool:
+    return abs((epoch or 0.0) - round(epoch or 0.0)) < 1e-9
+
+
+def _agreed(value: Any, plan: Plan) -> Any:
+    """The first process's value, in all."""
+    if plan.recipe.gpus == 1:
+        return value
+    values = [value]
+    need("accelerate", extra="local").utils.broadcast_object_list(values)
+    return values[0]

@@ -1,0 +1,35 @@
+"""One of the processes that train on several GPUs: `accelerate launch -m groundtune.tune.lora_ranks FOLDER`.
+
+It trains; tune/lora.py, which started it, merges and writes the artifact.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from groundtune.errors import GroundtuneError, need
+from groundtune.tune.job import read_job, watcher
+from groundtune.tune.lora import FAILED
+from groundtune.tune.lora_fit import fit, quiet
+from groundtune.tune.lora_plan import prepare
+from groundtune.workspace import write_json
+
+
+def main() -> int:
+    quiet()
+    folder = Path(sys.argv[1])
+    job = read_job(folder)
+    try:
+        torch = need("torch", extra="local")
+        if torch.cuda.is_available() and job.settings.get("device") != "cpu":
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        fit(prepare(job), watcher(folder))
+    except GroundtuneError as error:
+        told = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
+        write_json(job.checkpoint / FAILED, told)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

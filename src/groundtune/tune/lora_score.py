@@ -1,0 +1,123 @@
+"""A model under training to what it says to the validation rows, and how good that is. Trains nothing."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from sacrebleu.metrics.chrf import CHRF
+
+from groundtune.errors import need
+from groundtune.tune.chat import Chat
+from groundtune.tune.job import Row
+from groundtune.tune.lora_plan import Plan
+
+CHECKED = 200
+"""Validation rows that are answered after each epoch, evenly spread."""
+BATCH = 16
+
+
+def checked(plan: Plan) -> list[tuple[Chat, Row]]:
+    """The rows that are answered."""
+    pairs = list(zip(plan.validation, plan.rows, strict=True))
+    return pairs if len(pairs) <= CHECKED else [pairs[n * len(pairs) // CHECKED] for n in range(CHECKED)]
+
+
+def score(model: Any, plan: Plan) -> dict[str, float]:
+    """By generation. With a schema: `valid_json` (share of replies that keep to it) and `exact` (the very object).
+
+    With labels: `exact`. Else `exact` and `chrf` (mean, 0 to 1) of the reply against what was to be said. Empty without
+    rows.
+    """
+    pairs = checked(plan)
+    if not pairs:
+        return {}
+    said = _answers(model, plan, [chat for chat, _ in pairs])
+    gold = [row.messages[-1]["content"] for _, row in pairs]
+    schema = plan.job.details.get("schema")
+    if schema:
+        return _objects(said, gold, schema)
+    return _texts(said, gold, alike=not plan.job.details.get("labels"))
+
+
+def rank(metrics: Mapping[str, float], *, mode: str) -> tuple[float, ...]:
+    """Sorts states of a training, better ones higher: what is generated or preferred first, then the loss."""
+    first = ("preferred",) if mode == "dpo" else ("chrf",) if "chrf" in metrics else ("exact", "valid_json")
+    return (*(round(metrics.get(name, 0.0), 6) for name in first), -metrics.get("loss", float("inf")))
+
+
+def _objects(said: Sequence[str], gold: Sequence[str], schema: Mapping[str, Any]) -> dict[str, float]:
+    check = Draft202012Validator(schema).is_valid
+    valid = exact = 0
+    for text, wanted in zip(said, gold, strict=True):
+        if text.strip() == wanted.strip():
+            valid, exact = valid + 1, exact + 1
+            continue
+        try:
+            made = json.loads(text)
+        except ValueError:
+            continue
+        valid += bool(check(made))
+        exact += made == _parsed(wanted)
+    return {"valid_json": valid / len(said), "exact": exact / len(said)}
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _texts(said: Sequence[str], gold: Sequence[str], *, alike: bool) -> dict[str, float]:
+    chrf = CHRF()
+    likeness = [chrf.sentence_score(text, [wanted]).score / 100 for text, wanted in zip(said, gold, strict=True)]
+    exact = [text.strip() == wanted.strip() for text, wanted in zip(said, gold, strict=True)]
+    found = {"exact": sum(exact) / len(said)}
+    return {**found, "chrf": sum(likeness) / len(said)} if alike else found
+
+
+def _answers(model: Any, plan: Plan, chats: Sequence[Chat]) -> list[str]:
+    """Greedy, in batches of like length; a reply may be a quarter longer than the longest that was to be said."""
+    torch, library = need("torch", extra="local"), need("transformers", extra="local")
+    room = int(1.25 * max(len(chat.ids) - chat.start for chat in chats)) + 8
+    texts = [""] * len(chats)
+    places = sorted(range(len(chats)), key=lambda place: chats[place].start)
+    config = library.GenerationConfig(
+        max_new_tokens=room,
+        do_sample=False,
+        num_beams=1,
+        repetition_penalty=1.0,
+        eos_token_id=list(plan.form.ends),
+        pad_token_id=plan.form.pad,
+    )
+    training = model.training
+    model.eval()
+    low = torch.autocast(plan.device, dtype=torch.bfloat16) if plan.bfloat16 else nullcontext()
+    try:
+        with torch.inference_mode(), low:
+            for at in range(0, len(places), BATCH):
+                batch = places[at : at + BATCH]
+                prompts = [chats[place].ids[: chats[place].start] for place in batch]
+                width = max(map(len, prompts))
+                ids = torch.full((len(batch), width), plan.form.pad)
+                mask = torch.zeros((len(batch), width), dtype=torch.long)
+                for row, prompt in enumerate(prompts):
+                    ids[row, width - len(prompt) :] = torch.tensor(prompt)
+                    mask[row, width - len(prompt) :] = 1
+                made = model.generate(
+                    input_ids=ids.to(model.device), attention_mask=mask.to(model.device), generation_config=config
+                )
+                for place, tokens in zip(batch, made[:, width:].tolist(), strict=True):
+                    texts[place] = _text(tokens, plan)
+    finally:
+        model.train(training)
+    return texts
+
+
+def _text(tokens: Sequence[int], plan: Plan) -> str:
+    end = next((place for place, token in enumerate(tokens) if token in plan.form.ends), len(tokens))
+    decode = plan.form.tokenizer.decode
+    text: str = decode(list(tokens[:end]), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return text

@@ -1,0 +1,244 @@
+"""A judge against what people said of the same answers. Never counts what needed no judge, nor a failure, as a vote."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from groundtune.errors import ConfigError, JudgeError, MissingError, Problem, UsageError
+from groundtune.json_values import read_json
+from groundtune.measure.agreement import Agreement, cohen_kappa
+from groundtune.measure.judges import Judge, Judgement, total
+from groundtune.types import Answer, Example, Usage
+
+CONCURRENCY = 8
+RIGHT, WRONG = "right", "wrong"
+_KEYS = ("input", "answer", "gold", "label")
+_FORM = '{"input": "…", "answer": "…", "gold": "…", "label": true}'
+
+Complain = Callable[[str, str], None]
+"""Takes what is wrong and what mends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """An answer, and what a person said of it."""
+
+    line: int
+    """In the file, counted from 1."""
+    input: str
+    answer: Any
+    """Text or object; None for an abstention."""
+    gold: Any
+    """None when the right answer is to abstain."""
+    label: bool
+    """Whether the answer is right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """A row that the judge sees otherwise than the person."""
+
+    line: int
+    input: str
+    answer: Any
+    gold: Any
+    person: str
+    """`right` or `wrong`; `judge` is the other one."""
+    judge: str
+    reason: str
+    """The judge's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unjudged:
+    """A row without a verdict."""
+
+    line: int
+    kind: str
+    """How the endpoint failed; `judge` for a reply that could not be used."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeAgreement:
+    """How far a judge can be trusted. rows = judged + by_rule + len(failures)."""
+
+    judge: str
+    """Name of the model."""
+    file: Path
+    rows: int
+    judged: int
+    by_rule: int
+    """Rows that follow from who abstained (`answer` or `gold` is null); they say nothing about the judge."""
+    agreement: Agreement | None
+    """Person (a) against judge (b), over the judged rows; None when there are none."""
+    disagreements: tuple[Disagreement, ...]
+    """In file order."""
+    failures: tuple[Unjudged, ...]
+    usage: Usage
+    """Of the judged rows."""
+
+    @property
+    def errors(self) -> Mapping[str, int]:
+        """Failures by kind."""
+        return Counter(failure.kind for failure in self.failures)
+
+
+async def agree(
+    judge: Judge,
+    path: Path,
+    *,
+    concurrency: int = CONCURRENCY,
+    progress: Callable[[int], None] = lambda _: None,
+) -> JudgeAgreement:
+    """Ask the judge about every row of a file of labels, and hold its verdicts against those of the people.
+
+    Only the metric `judge` is asked for; a score below 1 means wrong. progress: rows done. Raises what
+    `read_labels` raises, and UsageError when no row needs a judge.
+    """
+    rows = read_labels(path)
+    if all(row.answer is None or row.gold is None for row in rows):
+        raise UsageError(f'no row of {path} needs a judge: "answer" or "gold" is null in each', hint=f"write {_FORM}")
+    outcomes = await _ask_all(judge, rows, concurrency, progress)
+    pairs = [(row, found) for row, found in zip(rows, outcomes, strict=True) if isinstance(found, Judgement)]
+    judged = [(row, found) for row, found in pairs if found.asked]
+    people = [_word(row.label) for row, _ in judged]
+    verdicts = [_verdict(found) for _, found in judged]
+    return JudgeAgreement(
+        judge=judge.name,
+        file=path,
+        rows=len(rows),
+        judged=len(judged),
+        by_rule=len(pairs) - len(judged),
+        agreement=cohen_kappa(people, verdicts) if judged else None,
+        disagreements=tuple(
+            Disagreement(
+                line=row.line,
+                input=row.input,
+                answer=row.answer,
+                gold=row.gold,
+                person=_word(row.label),
+                judge=_verdict(found),
+                reason=found.reasons["judge"],
+            )
+            for row, found in judged
+            if _word(row.label) != _verdict(found)
+        ),
+        failures=tuple(found for found in outcomes if isinstance(found, Unjudged)),
+        usage=total([found.usage for _, found in judged]),
+    )
+
+
+def read_labels(path: Path) -> list[Labelled]:
+    """The rows of a file, one JSON object a line (UTF-8; empty lines are skipped).
+
+    Keys: `input` (text), `answer` (text or object; null for an abstention), `gold` (as `output` of an example; null
+    or absent where the right answer is to abstain), `label` (true or 1: a person says that the answer is right;
+    false or 0: wrong). Raises MissingError when there is no such file, ConfigError with every problem of it.
+    """
+    if not path.is_file():
+        raise MissingError(f"no file of labels {path}", hint=f"write one object a line, like {_FORM}")
+    try:
+        lines = path.read_bytes().decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ConfigError([Problem(path, f"not UTF-8 (byte {error.start})", mend="save it as UTF-8")]) from None
+    problems: list[Problem] = []
+    rows = list(_rows(path, lines, problems))
+    if not rows and not problems:
+        problems.append(Problem(path, "has no rows", mend=f"write one object a line, like {_FORM}"))
+    if problems:
+        raise ConfigError(problems)
+    return rows
+
+
+def _rows(path: Path, lines: Sequence[str], problems: list[Problem]) -> Iterator[Labelled]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+
+        def complain(message: str, mend: str, line: int = number) -> None:
+            problems.append(Problem(path, message, line, mend))
+
+        try:
+            row = read_json(line)
+        except ValueError as error:
+            complain(str(error), "one JSON object a line")
+            continue
+        if isinstance(row, dict):
+            yield _row(row, number, complain)
+        else:
+            complain("not a JSON object", f"write {_FORM}")
+
+
+def _row(row: Mapping[str, Any], number: int, complain: Complain) -> Labelled:
+    for key in sorted(row.keys() - set(_KEYS)):
+        complain(f'unknown key "{key}"', f"known are {', '.join(_KEYS)}")
+    if not _is_text(row.get("input")):
+        complain('no "input", or it is not text', 'add "input": "…"')
+    if "answer" not in row:
+        complain('no "answer"', 'add "answer": "…", or null for an abstention')
+    elif not (row["answer"] is None or _is_text(row["answer"]) or isinstance(row["answer"], dict)):
+        complain('"answer" is neither text nor an object', 'write "answer": "…", or null for an abstention')
+    if not _is_gold(row.get("gold")):
+        complain(
+            '"gold" is neither text, nor a list of texts, nor an object',
+            'write "gold": "…", or null where the right answer is to abstain',
+        )
+    if row.get("label") not in (True, False):  # 1 and 0 are equal to them
+        complain('"label" is neither true nor false', 'write "label": true where a person finds the answer right')
+    return Labelled(number, str(row.get("input")), row.get("answer"), row.get("gold"), row.get("label") == 1)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_gold(value: Any) -> bool:
+    texts = isinstance(value, list) and bool(value) and all(map(_is_text, value))
+    return value is None or texts or _is_text(value) or (isinstance(value, dict) and bool(value))
+
+
+async def _ask_all(
+    judge: Judge, rows: Sequence[Labelled], concurrency: int, progress: Callable[[int], None]
+) -> list[Judgement | Unjudged]:
+    """One outcome a row, in order; at most `concurrency` under way."""
+    found: dict[int, Judgement | Unjudged] = {}
+    waiting = iter(enumerate(rows))
+
+    async def work() -> None:
+        for at, row in waiting:
+            found[at] = await _ask(judge, row)
+            progress(len(found))
+
+    workers = [asyncio.ensure_future(work()) for _ in range(min(concurrency, len(rows)))]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+    return [found[at] for at in range(len(rows))]
+
+
+async def _ask(judge: Judge, row: Labelled) -> Judgement | Unjudged:
+    text = row.answer if isinstance(row.answer, str) else ""
+    output = row.answer if isinstance(row.answer, dict) else None
+    answer = Answer(text, "abstained" if row.answer is None else "answered", output)
+    try:
+        return await judge.judge(
+            row.input, answer, Example(f"line {row.line}", row.input, row.gold), metrics=("judge",)
+        )
+    except JudgeError as error:
+        return Unjudged(row.line, error.failure or error.kind, error.message)
+
+
+def _word(right: bool) -> str:
+    return RIGHT if right else WRONG
+
+
+def _verdict(judgement: Judgement) -> str:
+    """All that was asked must hold: of task write the score is a share."""
+    return _word(judgement.scores["judge"] == 1)

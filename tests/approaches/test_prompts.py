@@ -1,0 +1,117 @@
+"""What stands where in a prompt: rules, shots as turns, history, passages, the question."""
+
+import json
+from typing import Any
+
+import pytest
+
+from groundtune.approaches import prompts
+from groundtune.approaches.composed import Composed
+from groundtune.approaches.forms import LabelForm
+from groundtune.approaches.prompts import QuestionAt, messages
+from groundtune.approaches.shots import FixedShots
+from groundtune.types import Example, Generation, Hit, Message, Passage, Prompt, Question
+
+HITS = [
+    Hit(Passage("a:0", "a", "returns.md", 0, 0, 4, "Thirty days.", "Returns > How long"), 0.9),
+    Hit(Passage("b:0", "b", "fees.csv#w1", 0, 0, 4, "Forty euros."), 0.8),
+]
+SHOTS = [("Where is my bike?", "delivery"), ("Two invoices!", "billing")]
+
+
+def said(**parts: Any) -> list[tuple[str, str]]:
+    given = {"rules": "Be brief.", "kind": "Question", "text": "How long?", **parts}
+    return [(message.role, message.content) for message in messages(**given)]
+
+
+def test_rules_come_first_and_the_question_last() -> None:
+    assert said() == [("system", "Be brief."), ("user", "Question: How long?")]
+
+
+def test_the_text_is_called_what_the_task_calls_it() -> None:
+    assert said(kind="Input", shots=SHOTS)[1:] == [
+        ("user", "Input: Where is my bike?"),
+        ("assistant", "delivery"),
+        ("user", "Input: Two invoices!"),
+        ("assistant", "billing"),
+        ("user", "Input: How long?"),
+    ]
+
+
+def test_shots_are_turns_before_the_conversation_so_far() -> None:
+    history = (Message("user", "Hello"), Message("assistant", "Hello. How can I help?"))
+    roles = [role for role, _ in said(shots=SHOTS, history=history)]
+    assert roles == ["system", "user", "assistant", "user", "assistant", "user", "assistant", "user"]
+    assert said(shots=SHOTS, history=history)[5] == ("user", "Hello")
+
+
+@pytest.mark.parametrize(
+    ("at", "order"),
+    [
+        ("last", ["[1] returns", "[2] fees", "Question: "]),
+        ("first", ["Question: ", "[1] returns", "[2] fees"]),
+        ("both", ["Question: ", "[1] returns", "[2] fees", "Question: "]),
+    ],
+)
+def test_the_question_stands_where_the_project_wants_it(at: QuestionAt, order: list[str]) -> None:
+    *_, (role, content) = said(hits=HITS, question_at=at)
+    assert role == "user"
+    blocks = content.split("\n\n")
+    assert len(blocks) == len(order)
+    assert all(block.startswith(start) for block, start in zip(blocks, order, strict=True))
+
+
+@pytest.mark.parametrize("at", ["last", "first", "both"])
+def test_without_passages_the_question_is_asked_once(at: QuestionAt) -> None:
+    assert said(question_at=at) == said()
+
+
+def test_passages_are_numbered_and_say_where_they_stand() -> None:
+    content = said(hits=HITS)[-1][1]
+    assert "[1] returns.md > Returns > How long\nThirty days.\n\n[2] fees.csv#w1\nForty euros." in content
+
+
+def test_two_questions_share_everything_up_to_the_question() -> None:
+    one, other = (messages(rules="R", kind="Question", text=text, hits=HITS, shots=SHOTS) for text in ("A?", "B?"))
+    assert one[:-1] == other[:-1]
+    assert one[-1].content.removesuffix("A?") == other[-1].content.removesuffix("B?")
+
+
+@pytest.mark.parametrize("at", ["first", "both"])
+def test_only_a_question_at_the_end_leaves_the_passages_in_the_shared_prefix(at: QuestionAt) -> None:
+    one, other = (said(text=text, hits=HITS, question_at=at)[-1][1] for text in ("A?", "B?"))
+    shared = next(place for place, pair in enumerate(zip(one, other, strict=True)) if len(set(pair)) == 2)
+    assert one[:shared] == "Question: "
+
+
+async def test_fixed_shots_are_the_same_prefix_for_every_question() -> None:
+    asked: list[Prompt] = []
+
+    class Keeps:
+        name = "keeps"
+
+        async def generate(self, prompt: Prompt) -> Generation:
+            asked.append(prompt)
+            return Generation("billing")
+
+    shots = FixedShots([Example("1", "Where is it?", None), Example("2", "Two invoices!", ["billing", "refund"])])
+    approach = Composed("few", Keeps(), form=LabelForm({"billing": "", "refund": ""}), shots=shots)
+    for text in ("Taxed twice", "Money back"):
+        assert (await approach.answer(Question(text))).output == "billing"
+    one, other = (prompt.messages for prompt in asked)
+    assert one[:-1] == other[:-1]
+    assert [message.content for message in one[1:]] == [
+        "Input: Where is it?",
+        prompts.NO_LABEL,
+        "Input: Two invoices!",
+        "billing",
+        "Input: Taxed twice",
+    ]
+
+
+def test_braces_in_labels_and_schemas_are_left_alone() -> None:
+    assert "- {nothing}: {labels} {0}" in prompts.labelled({"{nothing}": "{labels} {0}"})
+    schema = {"type": "object", "properties": {"{schema}": {"type": "string", "description": "größe {x}"}}}
+    text = prompts.extracted(schema)
+    assert json.dumps(schema, ensure_ascii=False) in text
+    assert f"reply with exactly {prompts.NO_OBJECT}." in text

@@ -1,0 +1,75 @@
+"""`groundtune judge` as a user runs it: figures with denominators, exit codes, --json."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from groundtune.cli import main
+from groundtune.models.scripted import Reply, ScriptedServer
+
+LABELS = [("good", True)] * 8 + [("bad", False)] * 6 + [("good", False), ("!500", True)]
+
+
+def echo(body: dict[str, Any]) -> Reply:
+    answer = json.loads(body["messages"][1]["content"])["answer"]
+    if answer.startswith("!"):
+        return Reply("bad key", status=401)
+    return Reply(json.dumps({"reason": "So it is.", "right": answer == "good"}))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Path]:
+    with ScriptedServer(echo) as server:
+        (tmp_path / "groundtune.toml").write_text(
+            f'name = "shop"\n[models.strong]\nkind = "openai"\nmodel = "m"\nbase_url = "{server.base_url}"\n'
+            '[judge]\nmodel = "strong"\n'
+        )
+        yield tmp_path
+
+
+def judge(folder: Path, rows: list[Any], *flags: str) -> int:
+    lines = [json.dumps({"input": "q?", "answer": a, "gold": "g", "label": label}) for a, label in rows]
+    (folder / "labels.jsonl").write_text("\n".join(lines))
+    return main(["judge", str(folder), "--against", str(folder / "labels.jsonl"), *flags])
+
+
+def test_figures_come_with_their_denominators(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert judge(project, [*LABELS, (None, False)]) == 0
+    said = capsys.readouterr()
+    assert "17 rows: 15 judged, 1 settled by who abstained, 1 error" in said.out
+    assert "kappa 0.865 [" in said.out
+    assert "n=15" in said.out
+    assert "person: wrong" in said.out
+    assert "The first 1 of 1 disagreement:" in said.out
+    assert "person: wrong; judge: right: So it is." in said.out
+    assert "1 of 17 rows without a verdict (bad_key 1); the first, line 16" in said.err
+    assert "next: groundtune compare" in said.err
+
+
+def test_a_judge_that_does_not_agree_is_said_to_be_no_help(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert judge(project, [("good", False), ("bad", True), ("good", True), ("bad", False)]) == 0
+    assert "kappa 0.000 is below 0.4: do not decide by this judge" in capsys.readouterr().err
+
+
+def test_one_json_object(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert judge(project, LABELS, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["rows"], found["judged"], found["by_rule"], found["errors"]) == (16, 15, 0, {"bad_key": 1})
+    assert found["agreement"]["kappa"]["n"] == 15
+    assert found["disagreements"][0]["line"] == 15
+
+
+def test_where_all_fail_the_provider_failed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert judge(project, [("!500", True), ("!500", False), (None, True)]) == 4
+    assert "2 of 3 rows without a verdict" in capsys.readouterr().err
+
+
+def test_problems_of_the_file_and_no_judge(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert judge(project, [("a", "yes"), ("a", None)]) == 2
+    assert "2 problems" in capsys.readouterr().err
+    (project / "groundtune.toml").write_text('name = "shop"\n')
+    assert judge(project, LABELS) == 3
+    assert "[judge]" in capsys.readouterr().err

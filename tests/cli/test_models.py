@@ -1,0 +1,171 @@
+"""`groundtune models` as a user runs it, on trainings that are only files."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from groundtune.cli import main
+from groundtune.tune.artifacts import write_artifact
+from groundtune.types import Artifact
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def artifact(name: str, number: int, **values: Any) -> Artifact:
+    given: dict[str, Any] = {
+        "id": f"{name}-{number}",
+        "name": name,
+        "kind": "classifier",
+        "base": "bundled",
+        "base_digest": "b",
+        "dataset_digest": "d",
+        "recipe": {},
+        "metrics": {"accuracy": 0.875, "macro_f1": 0.8},
+        "files": {},
+        "versions": {},
+        "made": f"2026-01-0{number}T00:00:00+00:00",
+        "seconds": 3.0,
+        "usd": 0.0,
+        "seen_examples": ("t1", "t2"),
+        "seen_documents": ("tickets.jsonl",),
+    }
+    return Artifact(**{**given, **values})
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    (tmp_path / "groundtune.toml").write_text('name = "desk"\ntask = "classify"\n')
+    folder = tmp_path / ".groundtune/models"
+    for one in (
+        artifact("fast", 1),
+        artifact("fast", 2),
+        artifact("slow", 3, unusable="the merged model differs", seen_documents=("docs/a.md",)),
+    ):
+        write_artifact(folder / one.id, one)
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(["models", *arguments, "--project", str(tmp_path)])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+def ids(out: str) -> list[str]:
+    return [one["id"] for one in json.loads(out)["models"]]
+
+
+def test_the_list_says_what_there_is_and_what_must_not_be_used(models: Path, run: Run) -> None:
+    code, out, _ = run()
+    assert code == 0
+    rows = [line for line in out.splitlines() if "classifier" in line]
+    assert [row.split()[0] for row in rows] == ["fast-1", "fast-2", "slow-3"]
+    assert "accuracy 0.875" in rows[0]
+    assert "not usable: the merged model differs" in rows[2]
+    assert ids(run("list", "--json")[1]) == ["fast-1", "fast-2", "slow-3"]
+
+
+def test_without_any_training_the_list_is_empty(models: Path, run: Run) -> None:
+    shutil.rmtree(models)
+    code, out, err = run("list")
+    assert (code, "nothing was trained" in out + err) == (0, True)
+    assert ids(run("list", "--json")[1]) == []
+
+
+@pytest.mark.parametrize(("name", "shown"), [("fast-1", "fast-1"), ("fast", "fast-2"), ("slow", "slow-3")])
+def test_one_is_shown_by_its_id_or_as_the_newest_of_its_name(models: Path, run: Run, name: str, shown: str) -> None:
+    code, out, _ = run("show", name)
+    assert (code, json.loads(out)["id"]) == (0, shown)
+    assert json.loads(out)["seen_examples"] == ["t1", "t2"]
+
+
+def test_one_that_is_not_there_is_missing_with_those_that_are(models: Path, run: Run) -> None:
+    for action in ("show", "remove", "export"):
+        code, out, err = run(action, "nope")
+        assert (code, out) == (3, "")
+        assert "no model 'nope'" in err
+        assert "fast-1, fast-2, slow-3" in err
+    shutil.rmtree(models)
+    assert "groundtune tune NAME" in run("show", "nope")[2]
+
+
+@pytest.mark.parametrize("action", ["show", "remove", "export", "seen"])
+def test_an_action_on_nothing_is_refused(models: Path, run: Run, action: str) -> None:
+    code, out, err = run(action)
+    assert (code, out) == (2, "")
+    assert f"models {action} needs {'a source' if action == 'seen' else 'an id'}" in err
+
+
+def test_an_unknown_action_is_refused_with_the_known_ones(models: Path, run: Run) -> None:
+    code, _, err = run("delete", "fast-1")
+    assert code == 2
+    assert "no action 'delete'" in err
+    assert "list, show, remove, export, seen" in err
+
+
+def test_removed_is_only_the_one_that_was_named(models: Path, run: Run) -> None:
+    code, out, _ = run("remove", "fast-1")
+    assert (code, out) == (0, "removed fast-1\n")
+    assert sorted(path.name for path in models.iterdir()) == ["fast-2", "slow-3"]
+    assert run("remove", "fast-1")[0] == 3
+
+
+def test_what_was_trained_on_a_file_is_found(models: Path, run: Run) -> None:
+    assert ids(run("seen", "tickets.jsonl", "--json")[1]) == ["fast-1", "fast-2"]
+    assert ids(run("seen", "docs", "--json")[1]) == ["slow-3"]
+    assert ids(run("seen", "t1", "--json")[1]) == ["fast-1", "fast-2", "slow-3"]
+    assert ids(run("seen", "other.md", "--json")[1]) == []
+
+
+def test_a_file_that_no_model_has_seen_is_not_said_to_be_no_training(models: Path, run: Run) -> None:
+    code, out, err = run("seen", "other.md")
+    assert code == 0
+    assert "nothing was trained\n" not in out + err
+
+
+def test_a_classifier_is_not_exported_but_copied(models: Path, run: Run, tmp_path: Path) -> None:
+    code, out, err = run("export", "fast", "--target", str(tmp_path / "out"))
+    assert (code, out) == (2, "")
+    assert "fast-2 is a classifier: its folder" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_form_of_export_is_refused_with_the_known_ones(models: Path, run: Run, tmp_path: Path) -> None:
+    write_artifact(models / "chat-4", artifact("chat", 4, kind="lora"))
+    code, _, err = run("export", "chat", "--to", "zip", "--target", str(tmp_path / "out"))
+    assert code == 2
+    assert "no form 'zip'" in err
+    assert all(form in err for form in ("adapter", "merged", "ollama", "gguf"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_action_speaks_json(models: Path, run: Run) -> None:
+    code, out, _ = run("remove", "fast-1", "--json")
+    assert code == 0
+    assert json.loads(out)
+
+
+def test_nothing_outside_of_the_models_is_ever_removed(models: Path, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    write_artifact(models / "evil", artifact("evil", 5, id="../../precious"))
+    run("remove", "../../precious")
+    assert (tmp_path / "precious").is_dir()
+
+
+def test_a_damaged_training_can_be_listed_beside_the_others(models: Path, run: Run) -> None:
+    (models / "slow-3/artifact.json").write_text("{")
+    code, out, _ = run("list", "--json")
+    assert code == 0
+    assert {"fast-1", "fast-2"} <= set(ids(out))

@@ -1,0 +1,163 @@
+"""The report: a file complete in itself, its verdict, and every screen readable in every size and scheme."""
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from groundtune.decide.report import render
+from tests.decide.conftest import Visit
+from tests.decide.pages import APPROACHES, answer_page, hard_page, labelled_page
+
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+HARD_TO_READ = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
+
+
+def embedded(text: str, name: str) -> Any:
+    """What a browser would read from one of the data elements."""
+    found = re.search(rf'<script type="application/json" id="{name}">(.*?)</script', text, re.DOTALL)
+    assert found
+    return json.loads(found[1])
+
+
+# -- the file ------------------------------------------------------------------------------------------------------
+
+
+def test_the_file_is_complete_in_itself() -> None:
+    page = answer_page()
+    text = render(page)
+    code = re.sub(r'<script type="application/json".*?</script>', "", text, flags=re.DOTALL)
+    assert not re.search(r'(?:src|href)="(?!#|data:,)|@import|url\(|\bfetch\(|https?://(?!www\.w3\.org/2000/svg)', code)
+    for part in ("examples", "cells", "passages"):
+        assert embedded(text, part) == page[part]
+    assert embedded(text, "page")["approaches"] == page["approaches"]
+
+
+def test_hard_texts_stay_inside_their_elements() -> None:
+    page = hard_page()
+    text = render(page)
+    assert text.count("</script") == text.count("<script") == 5
+    assert "\u2028" not in text
+    assert "</title><script>" not in text
+    text.encode()  # no lone surrogate is left
+    cells = embedded(text, "cells")
+    assert cells["rtl/1?x=#2"]["rag"]["scores"] == {"correct": None}
+    assert cells["fields"] == page["cells"]["fields"]
+    assert embedded(text, "examples") == page["examples"]
+
+
+def test_five_thousand_examples_are_rendered_and_usable_within_three_seconds(browser: Browser, tmp_path: Path) -> None:
+    page = answer_page(5000)
+    for row in page["cells"].values():
+        for cell in row.values():
+            if isinstance(cell["output"], str):
+                cell["output"] = cell["output"].ljust(300, "x")
+    began = time.perf_counter()
+    text = render(page)
+    assert time.perf_counter() - began < 3
+    path = tmp_path / "report.html"
+    path.write_text(text, encoding="utf-8")
+    tab = browser.new_page()
+    for at, shown in (
+        ("verdict", ".plot svg"),
+        ("matrix?filter=all&page=20", ".cells tbody tr"),
+        ("example/q006.30", ".card"),
+    ):
+        tab.goto("about:blank")
+        began = time.perf_counter()
+        tab.goto(f"{path.as_uri()}#{at}")
+        tab.wait_for_selector(shown)
+        assert time.perf_counter() - began < 3, at
+    tab.close()
+
+
+# -- the verdict ---------------------------------------------------------------------------------------------------
+
+
+def test_the_verdict_comes_first(visit: Visit) -> None:
+    page, data = visit("answer"), answer_page()
+    expect(page.get_by_role("heading", level=1)).to_have_text(data["sentence"])
+    verdict = data["verdict"]
+    for text in (*verdict["reasons"], *verdict["flips"], *verdict["caveats"], data["unavailable"]["context-large"]):
+        expect(page.get_by_text(text)).to_be_visible()
+    expect(page.get_by_text("About 640 more examples")).to_be_visible()
+    table = page.get_by_role("table", name="The approaches with their score")
+    assert table.get_by_role("rowheader").count() == len(APPROACHES)
+    best = data["approaches"][0]
+    row = table.get_by_role("row").filter(has_text=best["name"])
+    expect(row).to_contain_text(f"{best['mean']:.2f} [{best['low']:.2f}, {best['high']:.2f}]")
+    expect(row).to_contain_text("leader")
+    expect(page.get_by_role("table", name="Score by tag", exact=True)).to_contain_text("unanswerable")
+    page.get_by_text("The other 10 pairs").click()
+    assert page.get_by_role("table", name=re.compile("Differences")).get_by_role("rowheader").count() == 15
+
+
+@pytest.mark.parametrize("width", [1280, 800, 360])
+def test_labels_of_the_plot_do_not_overlap(visit: Visit, width: int) -> None:
+    data = answer_page()
+    crowd = [
+        {**data["approaches"][0], "name": f"approach-number-{at}", "usd_per_1k": 1 + at / 50, "mean": 0.8 + at / 200,
+         "low": 0.7, "high": 0.9} for at in range(10)
+    ]  # fmt: skip
+    free = {**crowd[0], "name": "local", "usd_per_1k": 0}
+    unknown = {**crowd[0], "name": "unpriced", "usd_per_1k": None}
+    page = visit(data | {"approaches": [*crowd, free, unknown]}, width=width)
+    boxes = page.eval_on_selector_all(".plot .label", "(all) => all.map((one) => one.getBoundingClientRect().toJSON())")
+    assert len(boxes) == 11
+    for at, one in enumerate(boxes):
+        for other in boxes[at + 1 :]:
+            aside = one["right"] <= other["left"] or other["right"] <= one["left"]
+            assert aside or one["bottom"] <= other["top"] or other["bottom"] <= one["top"]
+    expect(page.locator(".plot")).to_contain_text("Not drawn: unpriced (price unknown)")
+
+
+def test_time_stands_in_for_an_unknown_price(visit: Visit) -> None:
+    data = answer_page()
+    page = visit(data | {"approaches": [one | {"usd_per_1k": None} for one in data["approaches"]]})
+    expect(page.locator(".plot svg").first).to_have_attribute("aria-label", re.compile("seconds, 95th percentile"))
+
+
+def test_labels_have_their_tables(visit: Visit) -> None:
+    page, data = visit("labels"), labelled_page()
+    expect(page.get_by_role("table", name="Precision and recall of the hardest labels")).to_be_visible()
+    grid = page.get_by_role("table", name="Gold label against answer")
+    for name in ("tuned-classifier", "prompt-large"):
+        page.get_by_role("combobox", name="Approach").select_option(name)
+        shown = grid.locator("tbody tr").evaluate_all(
+            "(rows) => rows.map((row) => [...row.cells].slice(1).map((cell) => Number(cell.textContent || 0)))"
+        )
+        assert shown == data["classes"][name]["confusion"]
+    assert page.evaluate("location.hash") == "#verdict?of=prompt-large"
+    page.reload()
+    expect(page.get_by_role("combobox", name="Approach")).to_have_value("prompt-large")
+
+
+# -- every screen --------------------------------------------------------------------------------------------------
+
+PLACES = [
+    ("answer", "verdict"), ("answer", "matrix"), ("answer", "example/q006"),
+    ("labels", "verdict"), ("labels", "matrix"), ("labels", "example/t1"),
+    ("hard", "verdict"), ("hard", "matrix?filter=all"), ("hard", "example/fields"),
+    ("hard", "example/rtl%2F1%3Fx%3D%232"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("width", "scale"), [(360, 1), (640, 2), (1280, 1)], ids=["phone", "zoomed", "wide"])
+def test_the_page_never_scrolls_sideways(visit: Visit, width: int, scale: int) -> None:
+    for report, at in PLACES:
+        page = visit(report, at, width=width, device_scale_factor=scale)
+        assert page.evaluate(OVERFLOW) <= 0, (report, at)
+        if page.locator(".chip").count():
+            page.locator(".chip").last.click()
+            assert page.evaluate(OVERFLOW) <= 0, (report, at)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read_in_both_schemes(visit: Visit, scheme: str) -> None:
+    for report, at in PLACES:
+        page = visit(report, at, color_scheme=scheme)
+        assert page.evaluate(HARD_TO_READ) == [], (report, at)

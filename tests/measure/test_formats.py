@@ -1,0 +1,347 @@
+"""Other formats in and out: what is taken, what is refused with its row, ids and splits that stay."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from groundtune.errors import ConfigError, MissingError, UsageError
+from groundtune.measure.example_files import freeze, merge
+from groundtune.measure.example_stats import stats
+from groundtune.measure.examples import place, read_examples
+from groundtune.measure.exports import export
+from groundtune.measure.format_join import Choices
+from groundtune.measure.formats import conversion, convert, detect, write_examples
+from groundtune.types import Evidence, Example
+
+OWN = {"id": "q1", "input": "How long?", "output": "30 days", "split": "train"}
+
+
+def lines(folder: Path, *rows: Any, name: str = "rows.jsonl") -> Path:
+    path = folder / name
+    path.write_text("\n".join(one if isinstance(one, str) else json.dumps(one) for one in rows), encoding="utf-8")
+    return path
+
+
+def text(folder: Path, content: str, name: str) -> Path:
+    path = folder / name
+    path.write_text(content, encoding="utf-8", newline="")
+    return path
+
+
+def chat(*turns: str, system: str | None = None) -> dict[str, Any]:
+    """User and assistant in turn."""
+    first = [] if system is None else [{"role": "system", "content": system}]
+    roles = ("user", "assistant")
+    return {"messages": [*first, *({"role": roles[n % 2], "content": said} for n, said in enumerate(turns))]}
+
+
+def problems(path: Path, format: Any = None, choices: Choices = Choices()) -> list[tuple[int | None, str]]:  # noqa: A002, B008
+    with pytest.raises(ConfigError) as caught:
+        convert(path, format, choices=choices)
+    assert all(one.path == path and one.mend for one in caught.value.problems)
+    return [(one.line, one.message) for one in caught.value.problems]
+
+
+def pairs(path: Path, choices: Choices = Choices()) -> list[tuple[str, Any]]:  # noqa: B008
+    return [(one.input, one.output) for one in convert(path, choices=choices)]
+
+
+ALPACA = {"instruction": "Sum up.", "input": "Long text", "output": "Short"}
+SHAREGPT = {"conversations": [{"from": "human", "value": "Why?"}, {"from": "gpt", "value": "So."}]}
+
+
+@pytest.mark.parametrize(
+    ("row", "name", "found", "asked", "said"),
+    [
+        (chat("Why?", "So."), "chat", "chat", "Why?", "So."),
+        ({"prompt": " Why? ", "completion": " So."}, "prompt", "prompt", "Why?", "So."),
+        ({"prompt": chat("Why?")["messages"], "completion": [{"role": "assistant", "content": "So."}]}, "p", "prompt",
+         "Why?", "So."),
+        (ALPACA, "alpaca", "alpaca", "Long text", "Short"),
+        ({"instruction": "Why?", "context": "", "response": "So."}, "dolly", "alpaca", "Why?", "So."),
+        (SHAREGPT, "sharegpt", "sharegpt", "Why?", "So."),
+        ({"text": "I lost my card", "label": 3}, "hub", "rows", "I lost my card", "3"),
+        (OWN, "own", "examples", "How long?", "30 days"),
+    ],
+)  # fmt: skip
+def test_each_format_is_recognised_and_read(
+    tmp_path: Path, row: Any, name: str, found: str, asked: str, said: str
+) -> None:
+    path = lines(tmp_path, row, name=f"{name}.jsonl")
+    assert detect(path) == found
+    assert pairs(path) == [(asked, said)]
+    listed = text(tmp_path, json.dumps([row, row], indent=1), f"{name}.json")
+    if found != "examples":
+        assert pairs(listed) == [(asked, said)] * 2
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        ("text,label\nmy card,lost\n", "a.csv"),
+        ("\ufeffQuestion;Answer\r\nmy card;lost\r\n", "a.csv"),
+        ('Intent\tUtterance\nlost\t"my card"\n', "a.tsv"),
+        ("id|text|label\n7|my card|lost\n", "a.txt"),
+    ],
+)
+def test_columns_are_guessed(tmp_path: Path, content: str, name: str) -> None:
+    assert pairs(text(tmp_path, content, name)) == [("my card", "lost")]
+
+
+def test_columns_are_named_and_kept(tmp_path: Path) -> None:
+    content = (
+        "id,split,tags,group,origin,source,quote,notes,a,b\n"
+        'x1,dev,"short, odd",c9,crm,docs/a.md,thirty days,mine,"Line\n1",queue\n'
+    )
+    found = conversion(text(tmp_path, content, "a.csv"), choices=Choices(input="a", output="b"))
+    evidence = (Evidence("docs/a.md", "thirty days"),)
+    assert found.examples == (
+        Example("x1", "Line\n1", "queue", evidence, "validation", ("short", "odd"), (), "crm", "c9"),
+    )
+    assert found.notes == ('input from "a", output from "b"', '"notes" is left out: 1 rows')
+
+
+def test_utf16_of_spreadsheets_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("text\tlabel\nWo ist mein Schlüssel?\tverloren\n".encode("utf-16"))
+    assert pairs(path) == [("Wo ist mein Schlüssel?", "verloren")]
+    path.write_bytes("text,label\nSchlüssel,x\n".encode("latin-1"))
+    assert problems(path) == [(None, "not UTF-8 (byte 15)")]
+
+
+def test_ids_are_of_what_is_asked_and_come_again(tmp_path: Path) -> None:
+    path = lines(tmp_path, chat("Why?", "So."), chat("Who?", "Me."), chat("Why?", "Thus."))
+    first = convert(path)
+    lines(tmp_path, chat("New?", "Yes."), chat("Who?", "Mended."), chat("Why?", "So."), chat("Why?", "Thus."))
+    again = {one.input: one.id for one in convert(path)}
+    assert again["Who?"] == first[1].id
+    assert first[2].id == f"{first[0].id}-2"
+    assert first[2].split == first[0].split
+    assert {one.origin for one in first} == {"rows.jsonl"}
+    assert {one.split for one in convert(path, choices=Choices(split="train"))} == {"train"}
+
+
+def test_equal_inputs_share_their_split_in_every_format(tmp_path: Path) -> None:
+    asked = [f"Question number {n}?" for n in range(60)]
+    one = convert(lines(tmp_path, *(chat(q, "a", system="s") for q in asked)))
+    other = convert(text(tmp_path, "text,label\n" + "".join(f"{q.upper()} ,b\n" for q in asked), "a.csv"))
+    assert [example.split for example in one] == [example.split for example in other]
+    assert len({example.split for example in one}) == 3
+
+
+def test_all_problems_of_a_chat_file_come_at_once(tmp_path: Path) -> None:
+    called = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
+    image = [{"type": "image_url", "image_url": {"url": "x"}}]
+    quiet = {"role": "assistant", "content": "b", "weight": 0}
+    path = lines(
+        tmp_path,
+        chat("Why?", "So."),
+        "{",
+        "[1]",
+        chat("Why?"),
+        chat("Why?", " "),
+        chat("", "So."),
+        {"messages": []},
+        {"messages": [{"role": "user", "content": "a"}, called]},
+        {"messages": [{"role": "user", "content": image}, {"role": "assistant", "content": "b"}]},
+        {"messages": [{"role": "wizard", "content": "a"}, {"role": "assistant"}]},
+        {"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}, quiet]},
+        {"messages": [{"role": "assistant", "content": "b"}]},
+        {"messages": [{"role": "user", "content": "a"}, {"role": "system", "content": "s"}, {"role": "assistant",
+                      "content": "b"}]},
+        {**chat("Why?", "So."), "tools": [{"type": "function"}]},
+        chat("a", "b", "c", "d"),
+    )  # fmt: skip
+    found = problems(path)
+    assert [line for line, _ in found] == [2, 3, 4, 5, 6, 7, 8, 9, 10, 10, 11, 12, 13, 14, 15]
+    said = dict(found)
+    assert said[4] == "the chat does not end with the assistant"
+    assert said[5] == "turn 2: an empty assistant turn"
+    assert said[8] == "turn 2: a tool call"
+    assert said[9] == "turn 1: something other than text"
+    assert said[11] == "turn 3: the reply has weight 0: it is not to be learnt"
+    assert said[12] == "no user turn before the reply"
+    assert said[13] == "a system message between the turns"
+    assert said[15] == "a chat with several questions; an example has one"
+
+
+def test_two_turns_of_one_role_are_refused(tmp_path: Path) -> None:
+    turns = [("user", "a"), ("user", "b"), ("assistant", "c")]
+    path = lines(tmp_path, {"messages": [{"role": role, "content": said} for role, said in turns]})
+    assert problems(path) == [(1, "two user turns in a row")]
+
+
+def test_a_shared_system_message_is_handed_back_apart(tmp_path: Path) -> None:
+    path = lines(tmp_path, chat("a", "b", system="Be brief."), chat("c", "d", system="Be brief."))
+    found = conversion(path)
+    assert found.instructions == "Be brief."
+    assert [one.input for one in found.examples] == ["a", "c"]
+    assert "instructions" in found.notes[0]
+
+
+def test_system_messages_that_differ_are_refused_joined_or_dropped(tmp_path: Path) -> None:
+    path = lines(tmp_path, chat("a", "b", system="Be brief."), chat("c", "d"))
+    assert problems(path) == [(1, "a system message that not all rows share")]
+    assert pairs(path, Choices(system="join")) == [("Be brief.\n\na", "b"), ("c", "d")]
+    assert pairs(path, Choices(system="drop")) == [("a", "b"), ("c", "d")]
+
+
+def test_instructions_that_differ_are_a_part_of_the_input(tmp_path: Path) -> None:
+    path = lines(tmp_path, ALPACA, {"instruction": "Name a bird.", "input": "", "output": "Tern"})
+    assert pairs(path) == [("Sum up.\n\nLong text", "Short"), ("Name a bird.", "Tern")]
+
+
+def test_several_turns_are_kept_only_as_asked(tmp_path: Path) -> None:
+    path = lines(tmp_path, chat("Do you ship?", "Yes.", "To Iceland?", "No."))
+    assert pairs(path, Choices(turns="last")) == [("To Iceland?", "No.")]
+    joined = "User: Do you ship?\n\nAssistant: Yes.\n\nUser: To Iceland?"
+    assert pairs(path, Choices(turns="join")) == [(joined, "No.")]
+
+
+def test_outputs_that_mean_nothing_become_null(tmp_path: Path) -> None:
+    path = text(tmp_path, "text,label\na,oos\nb,\nc,x\n", "a.csv")
+    assert problems(path) == [(3, "an empty output")]
+    assert pairs(path, Choices(abstain=("oos", ""))) == [("a", None), ("b", None), ("c", "x")]
+
+
+def test_replies_that_are_all_objects_become_objects(tmp_path: Path) -> None:
+    path = lines(tmp_path, chat("a", '{"total": 3}'), chat("b", '{"total": 4}'))
+    found = conversion(path)
+    assert [one.output for one in found.examples] == [{"total": 3}, {"total": 4}]
+    assert found.notes == ("every output is a JSON object and is kept as one",)
+    lines(tmp_path, chat("a", '{"total": 3}'), chat("b", "none"))
+    assert [output for _, output in pairs(path)] == ['{"total": 3}', "none"]
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"prompt": "a", "chosen": "b", "rejected": "c"}, "a preference pair"),
+        ({"instruction": "a", "input": "b", "output": "c", "history": [["d", "e"]]}, "earlier turns in history"),
+        ({"instruction": "a", "input": 3, "output": "c"}, '"input" is not text'),
+        ({"conversations": [{"from": "human", "value": "a"}, {"from": "observation", "value": "b"}]},
+         "turn 2: a tool call"),
+        ({"text": ["a"], "label": "b"}, '"text" is not text: ["a"]'),
+        ({"text": "a", "label": {"x": [1.5, {}]}, "split": "prod"}, 'unknown split "prod"'),
+    ],
+)  # fmt: skip
+def test_rows_that_cannot_be_held_are_refused(tmp_path: Path, row: Any, says: str) -> None:
+    assert problems(lines(tmp_path, row)) == [(1, says)]
+
+
+def test_bad_files_say_what_is_wrong(tmp_path: Path) -> None:
+    assert problems(text(tmp_path, '[{"prompt": "a",\n "completion": "b"},\n{"prompt": }]', "a.json")) == [
+        (3, "not JSON: Expecting value at column 12")
+    ]
+    cut = text(tmp_path, '[\n{"prompt": "a", "completion": "b"}', "b.json")
+    assert problems(cut) == [(2, "the list breaks off after this row")]
+    assert problems(text(tmp_path, "", "c.jsonl")) == [(None, "has no rows that can be read")]
+    assert problems(lines(tmp_path, {"x": 1, "y": 2})) == [(1, "no known format; the keys are x, y")]
+    assert problems(text(tmp_path, "x,y\n1,2\n", "d.csv")) == [(2, "no column that looks like an input")]
+    assert problems(text(tmp_path, "text,y\n1,2\n", "e.csv")) == [(2, "no column that looks like an output")]
+    wide = text(tmp_path, "text,label\na,b\nc,d,e\nf\n", "f.csv")
+    assert problems(wide) == [(3, "3 cells under 2 columns"), (4, "an empty output")]
+    assert problems(text(tmp_path, "text,label\n", "g.csv")) == [(None, "has no rows")]
+    assert problems(text(tmp_path, "id,text,label\n1,a,b\n1,c,d\n", "h.csv")) == [(3, 'id "1" is already on line 2')]
+    named = Choices(input="q", output="a")
+    assert problems(text(tmp_path, "text,label\na,b\n", "i.csv"), choices=named) == [(2, 'no column "q"')]
+    with pytest.raises(MissingError):
+        detect(tmp_path / "none.csv")
+    with pytest.raises(UsageError):
+        convert(wide, "excel")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="name their split"):
+        convert(lines(tmp_path, OWN), choices=Choices(split="train"))
+
+
+def test_a_wrong_format_is_a_list_of_problems(tmp_path: Path) -> None:
+    path = lines(tmp_path, chat("a", "b"), chat("c", "d"))
+    for kind in ("prompt", "alpaca", "sharegpt"):
+        assert [line for line, _ in problems(path, kind)] == [1, 2]
+    assert [line for line, _ in problems(lines(tmp_path, ALPACA), "chat")] == [1]
+
+
+@given(st.lists(st.tuples(st.text(min_size=1), st.text(min_size=1)), min_size=1, max_size=8))
+@settings(max_examples=60, deadline=None)
+def test_what_is_written_is_read_again(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]) -> None:
+    kept = [(one, other) for one, other in rows if one.strip() and other.strip()]
+    made = [Example(f"q{n}", one, other, split="train", tags=("a",)) for n, (one, other) in enumerate(kept)]
+    if not made:
+        return
+    path = tmp_path_factory.mktemp("rows") / "examples.jsonl"
+    write_examples(path, made)
+    assert read_examples(path) == made
+
+
+def test_what_is_exported_can_be_imported(tmp_path: Path) -> None:
+    made = [
+        Example("q1", "Why, then?", "So\nit is", split="train", tags=("a", "b"), group="g", origin="crm"),
+        Example("q2", "Who?", None, split="test"),
+    ]
+    for kind in ("chat", "prompt", "alpaca", "sharegpt", "csv", "tsv"):
+        done = export(made, kind, instructions="Be brief." if kind == "chat" else None, abstain="NONE")
+        path = text(tmp_path, done.text, f"{kind}.{kind if kind in ('csv', 'tsv') else 'jsonl'}")
+        again = conversion(path, choices=Choices(abstain=("NONE",)))
+        assert [(one.input, one.output) for one in again.examples] == [("Why, then?", "So\nit is"), ("Who?", None)]
+        assert again.format == kind
+        assert any("abstain" in note for note in done.notes)
+        if kind in ("csv", "tsv"):
+            assert list(again.examples) == made
+    assert conversion(text(tmp_path, export(made, "examples").text, "own.jsonl")).examples == tuple(made)
+    with pytest.raises(UsageError):
+        export(made, "rows")  # type: ignore[arg-type]
+
+
+def test_merging_keeps_what_is_there(tmp_path: Path) -> None:
+    path = text(tmp_path, '{"id":"a", "input":"x",  "output":"1"}\n\n{"id": "b", "input": "y"}', "e.jsonl")
+    new = [Example("a", "x", "2", split="train"), Example("b", "y", None), Example("c", "z", "3", split="train")]
+    done = merge(path, new)
+    assert (done.new, done.same, done.differing) == (("c",), ("b",), ("a",))
+    assert path.read_text().startswith(
+        '{"id":"a", "input":"x",  "output":"1"}\n\n{"id": "b", "input": "y"}\n{"id": "c"'
+    )
+    assert merge(path, new).new == ()
+    assert merge(path, new, overwrite=True).differing == ("a",)
+    assert [one.output for one in read_examples(path)] == ["2", None, "3"]
+    fresh = tmp_path / "sub" / "new.jsonl"
+    assert merge(fresh, new).new == ("a", "b", "c")
+    assert read_examples(fresh) == new
+
+
+def test_freezing_writes_splits_and_moves_nothing(tmp_path: Path) -> None:
+    rows = [{"id": f"q{n}", "input": "x", "output": "y"} for n in range(20)]
+    rows[3]["split"] = "test" if place("q3") != "test" else "train"
+    path = lines(tmp_path, *rows)
+    before = read_examples(path)
+    assert (freeze(path).frozen, freeze(path).frozen) == (19, 0)
+    assert read_examples(path) == before
+    assert all("split" in json.loads(line) for line in path.read_text().splitlines())
+    assert path.read_text().splitlines()[3] == json.dumps(rows[3])
+    lines(tmp_path, {"id": "q"})
+    with pytest.raises(ConfigError):
+        freeze(path)
+
+
+def test_stats_count_everything() -> None:
+    labels = ["billing", "returns"]
+    made = [
+        Example(
+            f"q{n}", f"input {n}", labels[n % 2], split="train" if n < 10 else "test", tags=("a",), group=f"g{n // 2}"
+        )
+        for n in range(12)
+    ]
+    made += [Example("r", "Input  3", "billing", split="test"), Example("s", "?", None, split="validation")]
+    found = stats(made)
+    assert found.splits == {"train": 10, "validation": 1, "test": 3}
+    assert found.kinds == {"text": 13, "none": 1}
+    assert found.labels["billing"] == {"train": 5, "validation": 0, "test": 2}
+    assert (found.tags, found.groups, found.with_evidence) == ({"a": 12}, 6, 0)
+    assert (found.twice.rows, found.twice.across_splits, found.twice.conflicting) == (1, 1, 1)
+    assert found.twice.ids == (("q3", "r"),)
+    assert found.inputs is not None
+    assert (found.inputs.median, found.inputs.longest) == (7, 8)
+    assert stats([]).inputs is None
+    assert stats([Example("q", "a", {"x": 1})]).labels == {}

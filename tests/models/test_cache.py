@@ -1,0 +1,270 @@
+"""The cache on disk: one call for equal requests, nothing kept of failures, no error for a damaged file."""
+
+import asyncio
+import json
+import logging
+import sqlite3
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from groundtune.errors import BudgetError, ProviderError
+from groundtune.models.cache import CachedGenerator, GenerationCache, key_of
+from groundtune.models.hosted import HostedGenerator
+from groundtune.models.prices import TokenPrices
+from groundtune.models.purse import Purse
+from groundtune.models.scripted import Reply, Script, ScriptedServer
+from groundtune.protocols import RepeatableGenerator
+from groundtune.types import Generation, Message, Prompt, Usage
+
+PRICE = {"m": {"input_per_million": 1.0, "output_per_million": 10.0}}
+ANSWER = Reply("an answer")
+KEPT = Generation("some text\n…", Usage(10, 2, 5, 0.25, 0.001), confidence=0.75)
+
+
+@asynccontextmanager
+async def cached(
+    path: Path, script: Script = ANSWER, *, purse: Purse | None = None, **options: Any
+) -> AsyncIterator[tuple[CachedGenerator, ScriptedServer]]:
+    with ScriptedServer(script) as server:
+        prices = TokenPrices(base_url=server.base_url, overrides=PRICE)
+        options = {"prices": prices, "max_output_tokens": 50, "retries": 0, "backoff_seconds": 0.001, **options}
+        model = HostedGenerator("m", base_url=server.base_url, **options)
+        yield CachedGenerator(model, GenerationCache(path), purse=purse or Purse()), server
+        await model.aclose()
+
+
+async def test_the_second_time_costs_nothing(tmp_path: Path) -> None:
+    purse = Purse(1.0)
+    async with cached(tmp_path / "deep" / "c.sqlite", purse=purse) as (model, server):
+        assert not (tmp_path / "deep").exists()
+        assert isinstance(model, RepeatableGenerator)
+        first = await model.generate(Prompt("two words"))
+        spent = purse.spent
+        again = await model.generate(Prompt("two words"))
+        other = await model.generate(Prompt("two other words"))
+        assert len(server.posts()) == 2
+    assert (first.cached, again.cached, other.cached) == (False, True, False)
+    assert (again.text, again.usage) == (first.text, first.usage)
+    assert spent == first.usage.usd == pytest.approx((2 * 1 + 2 * 10) / 1e6)
+
+
+async def test_it_passes_on_what_the_generator_says(tmp_path: Path) -> None:
+    async with cached(tmp_path / "c.sqlite", window=4096) as (model, _):
+        inner = model._generator
+        assert (model.name, model.window) == ("m", 4096)
+        assert model.request(Prompt("x")) == inner.request(Prompt("x"))
+        assert model.ceiling_usd(Prompt("x")) == inner.ceiling_usd(Prompt("x")) is not None
+
+
+async def test_every_part_of_the_request_counts(tmp_path: Path) -> None:
+    prompts = [Prompt("x"), Prompt("x", messages=(Message("system", "x"),)), Prompt("x", schema={"type": "object"})]
+    async with cached(tmp_path / "c.sqlite") as (model, server):
+        for prompt in prompts * 2:
+            await model.generate(prompt)
+        assert len(server.posts()) == 3
+    for options in ({"temperature": 0.5}, {"max_output_tokens": 51}):
+        async with cached(tmp_path / "c.sqlite", **options) as (model, server):
+            assert not (await model.generate(prompts[0])).cached
+
+
+async def test_equal_requests_under_way_are_one_call(tmp_path: Path) -> None:
+    purse = Purse(1.0)
+    async with cached(tmp_path / "c.sqlite", Reply("slow", delay_seconds=0.1), purse=purse) as (model, server):
+        made = await asyncio.gather(*(model.generate(Prompt("x")) for _ in range(20)))
+        assert len(server.posts()) == 1
+    assert sorted(one.cached for one in made) == [False] + [True] * 19
+    assert purse.spent == made[0].usage.usd
+
+
+async def test_a_failure_is_never_kept_and_reaches_all_who_wait(tmp_path: Path) -> None:
+    replies = [Reply("no", status=500, delay_seconds=0.1), Reply("yes")]
+    async with cached(tmp_path / "c.sqlite", replies) as (model, server):
+        made = await asyncio.gather(*(model.generate(Prompt("x")) for _ in range(3)), return_exceptions=True)
+        assert [type(one) for one in made] == [ProviderError] * 3
+        assert (await model.generate(Prompt("x"))).text == "yes"
+        assert len(server.posts()) == 2
+
+
+async def test_the_call_goes_on_while_anybody_waits(tmp_path: Path) -> None:
+    async with cached(tmp_path / "c.sqlite", Reply("slow", delay_seconds=0.2)) as (model, server):
+        first, second = (asyncio.create_task(model.generate(Prompt("x"))) for _ in range(2))
+        await asyncio.sleep(0.1)
+        first.cancel()
+        made = await second
+        assert (made.text, made.cached) == ("slow", False)
+        assert len(server.posts()) == 1
+
+
+async def test_the_call_ends_when_nobody_waits_and_the_next_one_is_new(tmp_path: Path) -> None:
+    purse = Purse()
+    async with cached(tmp_path / "c.sqlite", Reply("slow", delay_seconds=0.2), purse=purse) as (model, server):
+        tasks = [asyncio.create_task(model.generate(Prompt("x"))) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        made = await model.generate(Prompt("x"))
+        assert (made.text, made.cached, len(server.posts())) == ("slow", False, 2)
+        assert not model._flights
+    ceiling = model.ceiling_usd(Prompt("x"))
+    assert ceiling is not None
+    assert made.usage.usd is not None
+    assert purse.spent == pytest.approx(ceiling + made.usage.usd)  # the cancelled one may be billed
+
+
+async def test_hits_need_no_money_and_misses_are_refused(tmp_path: Path) -> None:
+    async with cached(tmp_path / "c.sqlite") as (model, _):
+        await model.generate(Prompt("x"))
+        kept = model._cache
+        poor = CachedGenerator(model._generator, kept, purse=Purse(0.0))
+        assert (await poor.generate(Prompt("x"))).cached
+        with pytest.raises(BudgetError):
+            await poor.generate(Prompt("y"))
+
+
+def test_a_generation_comes_back_as_it_was(tmp_path: Path) -> None:
+    cache = GenerationCache(tmp_path / "c.sqlite")
+    for number, made in enumerate((KEPT, Generation("", Usage()), Generation("a\x00b" * 9))):
+        cache.put(bytes([number]), made)
+        back = cache.get(bytes([number]))
+        assert back is not None
+        assert (back.text, back.usage, back.confidence, back.cached) == (made.text, made.usage, made.confidence, True)
+    assert cache.get(b"none") is None
+    cache.put(b"surrogate", Generation("\ud800"))
+    assert cache.get(b"surrogate") is None
+
+
+def test_the_key_is_that_of_the_values() -> None:
+    assert key_of({"a": 1, "b": [{"c": "ä\ud800"}]}) == key_of({"b": [{"c": "ä\ud800"}], "a": 1})
+    assert key_of({"a": 1}) != key_of({"a": "1"})
+
+
+@pytest.mark.parametrize("how", ["no database", "torn", "other table", "garbage rows"])
+def test_a_damaged_file_is_set_aside(how: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "c.sqlite"
+    if how == "no database":
+        path.write_bytes(b"this is no database, whatever its name says" * 100)
+    elif how == "other table":
+        with sqlite3.connect(path) as database:
+            database.execute("CREATE TABLE generations (other INTEGER)")
+        database.close()
+    else:
+        cache = GenerationCache(path)
+        for number in range(500):
+            cache.put(number.to_bytes(32, "big"), Generation("text " * 50))
+        cache._open().database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        cache.close()
+        whole = path.read_bytes()
+        path.write_bytes(whole[:8192] + b"\xff" * 4096 * 10 if how == "torn" else whole[:200] + b"\xee" * len(whole))
+    cache = GenerationCache(path)
+    with caplog.at_level(logging.WARNING):
+        for number in (1, 250, 499):
+            cache.get(number.to_bytes(32, "big"))
+        cache.put(b"k", KEPT)
+        kept = cache.get(b"k")
+    assert kept is not None
+    assert kept.text == KEPT.text
+    assert [one.name for one in tmp_path.glob("c.sqlite.damaged-*")]
+    assert "is damaged" in caplog.text
+
+
+def test_one_thread_mends_and_the_others_follow(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "c.sqlite"
+    first, second = GenerationCache(path), GenerationCache(path)  # as two threads or processes
+    for number in range(500):
+        first.put(number.to_bytes(32, "big"), Generation("text " * 50))
+        second.get(number.to_bytes(32, "big"))
+    first._open().database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("r+b") as file:
+        file.write(b"\xff" * path.stat().st_size)
+    first.put(b"k", KEPT)
+    for number in range(500):
+        second.get(number.to_bytes(32, "big"))
+    second.put(b"l", KEPT)
+    assert first.get(b"k") is not None
+    assert first.get(b"l") is not None
+    assert caplog.text.count("is damaged") == 1
+    path.unlink()
+    second.put(b"m", KEPT)
+    assert GenerationCache(path).get(b"m") is not None
+
+
+def test_a_place_that_cannot_be_written_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("in the way")
+    cache = GenerationCache(tmp_path / "file" / "c.sqlite")
+    for _ in range(3):
+        assert cache.get(b"k") is None
+        cache.put(b"k", KEPT)
+    assert caplog.text.count("going on without it") <= 2
+    assert "going on without it" in caplog.text
+
+
+def test_a_row_of_another_version_is_a_miss(tmp_path: Path) -> None:
+    cache = GenerationCache(tmp_path / "c.sqlite")
+    for usage in ("nonsense", json.dumps({"furlongs": 3}), "[]"):
+        cache._open().database.execute("INSERT OR REPLACE INTO generations VALUES (?, 't', ?, 1, 1)", (b"k", usage))
+        assert cache.get(b"k") is None
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from groundtune.models.cache import GenerationCache
+from groundtune.types import Generation
+cache = GenerationCache(Path(sys.argv[1]))
+for number in range(200):
+    cache.put(f"{sys.argv[2]}-{number}".encode(), Generation(f"{sys.argv[2]} {number}"))
+    assert cache.get(f"{sys.argv[2]}-{number}".encode()).text == f"{sys.argv[2]} {number}"
+"""
+
+
+def test_many_processes_write_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(number)], stderr=subprocess.PIPE, text=True)
+        for number in range(4)
+    ]
+    for writer in writers:
+        _, said = writer.communicate(timeout=60)
+        assert (writer.returncode, said) == (0, "")
+    cache = GenerationCache(path)
+    assert all(cache.get(f"{one}-{number}".encode()) for one in range(4) for number in range(200))
+
+
+class Counting:
+    """A generator that answers at once."""
+
+    name = "counting"
+    calls = 0
+
+    def request(self, prompt: Prompt) -> Mapping[str, Any]:
+        return {"messages": [[message.role, message.content] for message in prompt.messages], "model": self.name}
+
+    def ceiling_usd(self, prompt: Prompt) -> float | None:
+        return 0.0
+
+    async def generate(self, prompt: Prompt) -> Generation:
+        self.calls += 1
+        return KEPT
+
+
+async def test_a_hit_takes_well_under_a_fifth_of_a_millisecond(tmp_path: Path) -> None:
+    model = CachedGenerator(Counting(), GenerationCache(tmp_path / "c.sqlite"), purse=Purse())
+    prompts = [Prompt("x", messages=(Message("user", f"{n} " + "six thousand letters " * 300),)) for n in range(100)]
+    await asyncio.gather(*(model.generate(prompt) for prompt in prompts))
+    seconds = []
+    for prompt in prompts * 3:
+        begin = time.perf_counter()
+        assert (await model.generate(prompt)).cached
+        seconds.append(time.perf_counter() - begin)
+    assert model._generator.calls == 100  # type: ignore[attr-defined]
+    assert statistics.median(seconds) < 0.0002
+    assert model.window is None

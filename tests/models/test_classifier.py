@@ -1,0 +1,149 @@
+"""A classifier that was really trained, asked: alone, together, with texts that fit no label, with files missing."""
+
+import asyncio
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from groundtune.errors import MissingError
+from groundtune.models import classifier as module
+from groundtune.models.classifier import ClassifierGenerator
+from groundtune.protocols import Generator
+from groundtune.tune import classifier
+from groundtune.types import Prompt
+from tests.tune.encoders import WORDS, classifier_job, labelled, tiny_encoder
+
+TEXTS = [row.input for row in labelled(3, seed=7)]
+GOLD = [str(row.output) for row in labelled(3, seed=7)]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    folder = tmp_path_factory.mktemp("trained")
+    job = classifier_job(folder / "job", tiny_encoder(folder / "base"), validation=labelled(8, seed=2, strange=20))
+    return job.folder, classifier.train(job, lambda _: None).details
+
+
+@pytest.fixture
+def model(trained: tuple[Path, Any]) -> ClassifierGenerator:
+    return ClassifierGenerator(*trained, nothing="none")
+
+
+async def test_it_says_labels(model: ClassifierGenerator) -> None:
+    assert isinstance(model, Generator)
+    assert model.name == "intents"
+    made = [await model.generate(Prompt(text)) for text in TEXTS]
+    said = [one.text for one in made]
+    assert sum(a == b for a, b in zip(said, GOLD, strict=True)) >= 14
+    assert set(said) <= {*WORDS, "none"}
+    for one in made:
+        assert one.confidence is not None
+        assert 0 < one.confidence < 1
+        assert (one.usage.usd, one.usage.output_tokens) == (0.0, None)
+        assert one.usage.seconds is not None
+    assert made[0].usage.input_tokens == len(TEXTS[0].split()) + 2
+
+
+async def test_together_they_are_the_same_and_in_one_batch(
+    model: ClassifierGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = [(await model.generate(Prompt(text))).text for text in TEXTS]
+    sizes: list[int] = []
+    real = ClassifierGenerator._classified
+    monkeypatch.setattr(
+        ClassifierGenerator, "_classified", lambda self, texts: sizes.append(len(texts)) or real(self, texts)
+    )
+    made = await asyncio.gather(*(model.generate(Prompt(text)) for text in TEXTS))
+    assert [one.text for one in made] == alone
+    assert sizes == [len(TEXTS)]
+
+
+def test_what_fits_no_label_is_nothing(model: ClassifierGenerator) -> None:
+    strange = [row.input for row in labelled(0, seed=11, strange=20)]
+    said, chances = model.classify(strange)
+    assert said.count("none") >= 8
+    assert all(0 <= chance <= 1 for chance in chances)
+    assert model.classify(TEXTS)[0].count("none") <= 6
+    assert model.classify([]) == ([], [])
+    assert model.labels == list(WORDS)
+
+
+def test_numpy_and_torch_say_the_same(trained: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    little = ClassifierGenerator(*trained, nothing="none").logits(TEXTS)
+    monkeypatch.setattr(module, "FEW_TOKENS", 0)
+    much = ClassifierGenerator(*trained, nothing="none").logits(TEXTS)
+    assert abs(little - much).max() < 1e-3
+
+
+def test_other_encoders_are_asked_through_transformers(tmp_path: Path) -> None:
+    job = classifier_job(tmp_path / "job", tiny_encoder(tmp_path / "base", kind="distilbert"), epochs=3)
+    made = classifier.train(job, lambda _: None)
+    model = ClassifierGenerator(job.folder, made.details, nothing="none")
+    labels, _ = model.classify([*TEXTS, "refund " * 100])
+    assert sum(a == b for a, b in zip(labels, GOLD, strict=False)) >= 10
+
+
+def test_a_long_text_is_cut_and_that_is_said(model: ClassifierGenerator, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        model.classify(["money back " * 100])
+    assert "a text of 202 tokens was cut at 64" in caplog.text
+
+
+def test_one_question_needs_no_torch(trained: tuple[Path, Any]) -> None:
+    code = (
+        "import sys, asyncio; from pathlib import Path\n"
+        "from groundtune.models.classifier import ClassifierGenerator\n"
+        "from groundtune.types import Prompt\n"
+        f"model = ClassifierGenerator(Path({str(trained[0])!r}), {{}}, nothing='none')\n"
+        "print(asyncio.run(model.generate(Prompt('refund money back'))).text, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["refund", "False"]
+
+
+async def test_files_that_are_missing_or_damaged(trained: tuple[Path, Any], tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match=r"no file .*classifier\.json"):
+        await ClassifierGenerator(tmp_path / "nowhere", {}, nothing="none").generate(Prompt("x"))
+    folder = tmp_path / "copy"
+    shutil.copytree(trained[0], folder)
+    (folder / "model" / "head.safetensors").write_bytes(b"half")
+    with pytest.raises(MissingError, match="cannot be loaded"):
+        await ClassifierGenerator(folder, {}, nothing="none").generate(Prompt("x"))
+    (folder / "model" / "encoder" / "config.json").unlink()
+    with pytest.raises(MissingError, match="cannot be loaded"):
+        ClassifierGenerator(folder, {}, nothing="none").classify(["x"])
+
+
+async def test_whoever_gives_up_leaves_the_others_alone(model: ClassifierGenerator) -> None:
+    first = asyncio.ensure_future(model.generate(Prompt(TEXTS[0])))
+    second = asyncio.ensure_future(model.generate(Prompt(TEXTS[1])))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert (await second).text
+    with pytest.raises(asyncio.CancelledError):
+        await first
+
+
+def test_it_can_be_asked_in_one_loop_after_another(model: ClassifierGenerator) -> None:
+    said = [asyncio.run(model.generate(Prompt(TEXTS[0]))).text for _ in range(2)]
+    assert said[0] == said[1]
+
+
+def test_without_rows_out_of_scope_confidence_is_the_probability_of_the_label(tmp_path: Path) -> None:
+    base = tiny_encoder(tmp_path / "base")
+    job = classifier_job(tmp_path / "job", base, epochs=2, validation=labelled(4, seed=2))
+    model = ClassifierGenerator(job.folder, classifier.train(job, lambda _: None).details, nothing="none")
+    about = json.loads((job.folder / "model" / "classifier.json").read_text())
+    assert about["slope"] is None
+    found = model.logits(TEXTS) / about["temperature"]
+    from groundtune.tune.calibrate import softmax
+
+    best = softmax(found).max(axis=1)
+    for label, chance, wanted in zip(*model.classify(TEXTS), best, strict=True):
+        assert chance == pytest.approx(1 - wanted if label == "none" else wanted)

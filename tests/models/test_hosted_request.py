@@ -1,0 +1,138 @@
+"""What a hosted generator says of a request before it is sent: the whole of it, the most it can cost, the schema."""
+
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from groundtune.models.hosted import HostedGenerator
+from groundtune.models.prices import TokenPrices
+from groundtune.models.scripted import Reply, ScriptedServer
+from groundtune.protocols import RepeatableGenerator
+from groundtune.types import Message, Prompt
+
+OPENAI = "https://api.openai.com/v1"
+PROMPT = Prompt("q", messages=(Message("system", "be brief"), Message("user", "two words")))
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
+
+
+def hosted(base_url: str = OPENAI, *, model: str = "gpt-4o-mini", **options: Any) -> HostedGenerator:
+    options = {"prices": TokenPrices(base_url=base_url), "max_output_tokens": 100, "retries": 0, **options}
+    return HostedGenerator(model, base_url=base_url, **{"backoff_seconds": 0.001, **options})
+
+
+async def test_the_request_is_what_is_sent_and_where() -> None:
+    with ScriptedServer(Reply("{}")) as server:
+        model = hosted(server.base_url, api_key="sk-secret", temperature=0.5)
+        assert isinstance(model, RepeatableGenerator)
+        prompt = Prompt("q", schema=SCHEMA)
+        said = dict(model.request(prompt))
+        await model.generate(prompt)
+        await model.aclose()
+        assert said.pop("base_url") == server.base_url
+        assert said == server.posts()[0]
+    assert "sk-secret" not in json.dumps(said)
+    assert said["messages"] == [{"role": "user", "content": "q"}]
+
+
+def test_user_and_password_are_no_part_of_the_request() -> None:
+    assert hosted("https://me:hidden@llm.example.com/v1").request(PROMPT)["base_url"] == "https://llm.example.com/v1"
+
+
+async def test_the_request_does_not_change_when_a_parameter_turns_out_refused() -> None:
+    def reply(body: dict[str, Any]) -> Reply:
+        return Reply("Unsupported value: 'temperature'", status=400) if "temperature" in body else Reply("x")
+
+    with ScriptedServer(reply) as server:
+        model = hosted(server.base_url)
+        before = model.request(PROMPT)
+        await model.generate(PROMPT)
+        await model.aclose()
+    assert model.request(PROMPT) == before
+
+
+def test_the_ceiling_is_a_token_for_each_byte_and_all_output() -> None:
+    once = hosted().ceiling_usd(PROMPT)
+    given = len(b"be brief") + len(b"two words") + 2 * 16 + 128
+    assert once == pytest.approx((given * 0.15 + 100 * 0.6) / 1e6)
+    assert hosted().ceiling_usd(Prompt("ä" * 1000)) == pytest.approx(((2000 + 16 + 128) * 0.15 + 100 * 0.6) / 1e6)
+    assert hosted(retries=3).ceiling_usd(PROMPT) == pytest.approx(4 * once)
+    with_schema = hosted().ceiling_usd(Prompt(PROMPT.question, messages=PROMPT.messages, schema=SCHEMA))
+    assert with_schema is not None
+    assert with_schema - once >= len(json.dumps(SCHEMA)) * 0.15 / 1e6
+
+
+async def test_no_answer_costs_more_than_its_ceiling() -> None:
+    text = "日本語 emoji 🎉 and words " * 50
+    usage = {"prompt_tokens": len(text.encode()) + 100, "completion_tokens": 100}  # a byte a token, and a template
+    with ScriptedServer(Reply("x", usage=usage)) as server:
+        prices = TokenPrices(
+            base_url=server.base_url, overrides={"m": {"input_per_million": 3, "output_per_million": 9}}
+        )
+        model = hosted(server.base_url, model="m", prices=prices)
+        made = await model.generate(Prompt(text))
+        ceiling = model.ceiling_usd(Prompt(text))
+        await model.aclose()
+    assert made.usage.usd is not None
+    assert ceiling is not None
+    assert 0 < made.usage.usd <= ceiling
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        hosted(model="no-such-model"),
+        hosted(prices=None),
+        hosted(max_output_tokens=None),
+        hosted("http://localhost:11434/v1"),
+    ],
+    ids=["unknown model", "no prices", "no bound", "local"],
+)
+def test_a_ceiling_that_nobody_knows_is_none(model: HostedGenerator) -> None:
+    assert model.ceiling_usd(PROMPT) is None
+
+
+def test_a_local_server_is_free_when_its_owner_says_so() -> None:
+    local = "http://localhost:11434/v1"
+    free = {"m": {"input_per_million": 0.0, "output_per_million": 0.0}}
+    assert hosted(local, model="m", prices=TokenPrices(base_url=local, overrides=free)).ceiling_usd(PROMPT) == 0.0
+
+
+def test_the_window_is_what_was_given() -> None:
+    assert hosted().window is None
+    assert hosted(window=8192).window == 8192
+
+
+async def test_a_schema_is_sent_strictly() -> None:
+    with ScriptedServer(Reply('{"a": "b"}')) as server:
+        model = hosted(server.base_url)
+        await model.generate(Prompt("q", schema=SCHEMA))
+        assert [piece async for piece in model.stream(Prompt("q", schema=SCHEMA))]
+        await model.generate(Prompt("q"))
+        await model.aclose()
+        sent = server.posts()
+    form = {"type": "json_schema", "json_schema": {"name": "output", "schema": SCHEMA, "strict": True}}
+    assert [body.get("response_format") for body in sent] == [form, form, None]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "'response_format' of type json_schema is not supported",
+        "This model does not support response format `json_schema`",
+    ],
+)
+async def test_a_server_that_refuses_schemas_is_asked_without_and_that_is_said_once(
+    said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def reply(body: dict[str, Any]) -> Reply:
+        return Reply(said, status=400) if "response_format" in body else Reply("free text")
+
+    with ScriptedServer(reply) as server, caplog.at_level(logging.WARNING):
+        model = hosted(server.base_url)
+        for _ in range(3):
+            assert (await model.generate(Prompt("q", schema=SCHEMA))).text == "free text"
+        await model.aclose()
+        assert ["response_format" in body for body in server.posts()] == [True, False, False, False]
+    assert caplog.text.count("refuses response_format") == 1

@@ -1,0 +1,345 @@
+"""A real `transformers` model, tiny and trained by heart: batches, ends of turns, templates, windows, cancelling."""
+
+import asyncio
+import json
+import logging
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from groundtune.errors import GroundtuneError, MissingError, ProviderError, UsageError
+from groundtune.models import local
+from groundtune.models.cache import CachedGenerator, GenerationCache
+from groundtune.models.local import LocalGenerator
+from groundtune.models.purse import Purse
+from groundtune.protocols import Generator, RepeatableGenerator
+from groundtune.types import Message, Prompt
+from tests.models.tiny import NO_SYSTEM, TEMPLATE, WINDOW, tiny_model
+
+ANSWERS = {
+    "what is the capital of France?": "Paris is the capital",
+    "how long does a refund take?": "thirty days",
+    "the sky?": "blue",
+    "is it open on Sunday, or on any other day of the week?": "no, it is closed on all the days of the week",
+    "x": "y",
+}
+ANYTHING = [f"{'some words of which it knows nothing ' * (n % 5)}{n}" for n in range(20)]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("trained"), answers=ANSWERS)
+
+
+@pytest.fixture(scope="module")
+def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """It says the same word over and over."""
+    answers = dict.fromkeys(["the sky?", "what is it?", "a", "be brief\n\na", "thirty days " * 10], " yes" * 30)
+    return tiny_model(tmp_path_factory.mktemp("endless"), answers=answers, window=4096, ends=False)
+
+
+@pytest.fixture
+def exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """float32, in which a batch gives what each prompt alone gives."""
+    monkeypatch.setattr(local, "has_fast_bfloat16", lambda: False)
+
+
+async def ask(model: LocalGenerator, *questions: str) -> list[str]:
+    made = await asyncio.gather(*(model.generate(Prompt(question)) for question in questions))
+    return [one.text for one in made]
+
+
+async def test_it_says_what_it_learned_and_ends(trained: Path) -> None:
+    model = LocalGenerator(str(trained), max_output_tokens=40)
+    assert isinstance(model, Generator)
+    assert isinstance(model, RepeatableGenerator)
+    assert await ask(model, *ANSWERS) == list(ANSWERS.values())
+
+
+async def test_usage_counts_real_tokens(trained: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(trained)
+    made = await LocalGenerator(str(trained), max_output_tokens=40).generate(Prompt("the sky?"))
+    given = tokenizer("<|user|>the sky?<|end|><|assistant|>", add_special_tokens=False)["input_ids"]
+    assert made.usage.input_tokens == len(given)
+    assert made.usage.output_tokens == len(tokenizer("blue<|end|>", add_special_tokens=False)["input_ids"])
+    assert (made.usage.cached_tokens, made.usage.usd, made.cached) == (None, None, False)
+    assert made.usage.seconds is not None
+    assert 0 < made.usage.seconds < 10
+
+
+@pytest.mark.usefixtures("exact")
+async def test_batches_say_what_each_prompt_alone_says(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    real = LocalGenerator._generated
+
+    def spied(self: LocalGenerator, loaded: Any, jobs: Any, *, limit: int) -> list[list[int]]:
+        sizes.append(len(jobs))
+        return real(self, loaded, jobs, limit=limit)
+
+    monkeypatch.setattr(LocalGenerator, "_generated", spied)
+    questions = [*ANYTHING, *ANSWERS]
+    alone = [(await ask(LocalGenerator(str(trained), batch_size=1, max_output_tokens=12), one))[0] for one in questions]
+    assert sizes == [1] * len(questions)
+    sizes.clear()
+    assert await ask(LocalGenerator(str(trained), batch_size=8, max_output_tokens=12), *questions) == alone
+    assert max(sizes) == 8
+    assert len(sizes) <= 5
+
+
+async def test_an_answer_that_is_cut_at_its_limit_is_said_so(endless: Path, caplog: pytest.LogCaptureFixture) -> None:
+    model = LocalGenerator(str(endless), max_output_tokens=5)
+    with caplog.at_level(logging.WARNING):
+        made = await model.generate(Prompt("the capital of France"))
+    assert made.usage.output_tokens == 5
+    assert "cut after 5 tokens" in caplog.text
+
+
+async def test_all_tokens_that_end_an_answer_are_known(trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(trained, folder)
+    config = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps({**config, "eos_token_id": [2, 3]}))
+    model = LocalGenerator(str(folder), max_output_tokens=20)
+    await ask(model, "x")
+    assert model._loaded is not None
+    assert set(model._loaded.ends) == {2, 3, 6}  # of the model, and the template's <|end|>
+    assert model._loaded.pad == 0
+
+
+async def test_messages_go_through_the_template(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    real = local._rendered
+    monkeypatch.setattr(local, "_rendered", lambda *args, **more: seen.append(real(*args, **more)) or seen[-1])
+    messages = (Message("system", "be brief"), Message("user", "a"), Message("assistant", "b"), Message("user", "c"))
+    await LocalGenerator(str(trained), max_output_tokens=8).generate(Prompt("ignored", messages=messages))
+    assert seen == ["<|system|>be brief<|end|><|user|>a<|end|><|assistant|>b<|end|><|user|>c<|end|><|assistant|>"]
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        NO_SYSTEM,
+        TEMPLATE.replace("%}<|{{", "%}{% if m.role != 'system' %}<|{{").replace(
+            "{% endfor %}", "{% endif %}{% endfor %}"
+        ),
+    ],
+    ids=["refused", "dropped"],
+)
+async def test_a_system_message_is_never_lost(
+    template: str, endless: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    real = local._rendered
+    monkeypatch.setattr(local, "_rendered", lambda *args, **more: seen.append(real(*args, **more)) or seen[-1])
+    folder = tmp_path / "model"
+    shutil.copytree(endless, folder)
+    (folder / "chat_template.jinja").write_text(template)
+    model = LocalGenerator(str(folder), max_output_tokens=4)
+    await model.generate(Prompt("q", messages=(Message("system", "be brief"), Message("user", "a"))))
+    assert seen == ["<|user|>be brief\n\na<|end|><|assistant|>"]
+    with pytest.raises(ProviderError, match=r"the chat template of .* refuses") as caught:
+        await model.generate(Prompt("q", messages=(Message("system", "only this"),)))
+    assert caught.value.kind == "bad_request"
+
+
+@pytest.mark.usefixtures("exact")
+async def test_a_prompt_that_does_not_fit_fails_alone(trained: Path) -> None:
+    model = LocalGenerator(str(trained), max_output_tokens=40)
+    made = await asyncio.gather(
+        model.generate(Prompt("the sky?")),
+        model.generate(Prompt("long " * 300)),
+        model.generate(Prompt("lone surrogate \ud800")),
+        model.generate(Prompt("x")),
+        return_exceptions=True,
+    )
+    assert [getattr(one, "text", None) for one in made] == ["blue", None, None, "y"]
+    error = made[1]
+    assert isinstance(error, ProviderError)
+    assert error.kind == "bad_request"
+    assert f"the prompt has 305 tokens and its window {WINDOW}: less than 40 are left" in error.message
+    assert "fewer or shorter passages" in (error.hint or "")
+    assert isinstance(made[2], ProviderError)
+
+
+@pytest.mark.usefixtures("exact")
+async def test_a_prompt_that_nearly_fills_the_window_shortens_only_its_own_answer(endless: Path) -> None:
+    model = LocalGenerator(str(endless), max_output_tokens=120, window=200)
+    near, free = await asyncio.gather(*(model.generate(Prompt(one)) for one in ("thirty days " * 60, "the sky?")))
+    assert near.usage.input_tokens is not None
+    assert near.usage.output_tokens == 200 - near.usage.input_tokens
+    assert 64 <= near.usage.output_tokens < 120
+    assert free.usage.output_tokens == 120
+
+
+async def test_the_window_is_the_configured_one_or_the_models(trained: Path, tmp_path: Path) -> None:
+    assert LocalGenerator(str(trained)).window == WINDOW
+    narrow = LocalGenerator(str(trained), window=20, max_output_tokens=8)
+    assert narrow.window == 20
+    with pytest.raises(ProviderError, match="window 20"):
+        await ask(narrow, "is it open on Sunday, or on any other day of the week?")
+
+
+async def test_a_failing_prompt_does_not_take_its_batch_along(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = LocalGenerator._generated
+
+    def short_of_memory(self: LocalGenerator, loaded: Any, jobs: Any, *, limit: int) -> list[list[int]]:
+        if any("week" in job.messages[0]["content"] for job in jobs):
+            raise RuntimeError("CUDA out of memory")
+        return real(self, loaded, jobs, limit=limit)
+
+    monkeypatch.setattr(LocalGenerator, "_generated", short_of_memory)
+    model = LocalGenerator(str(trained), max_output_tokens=40)
+    made = await asyncio.gather(*(model.generate(Prompt(one)) for one in ANSWERS), return_exceptions=True)
+    failed = made.pop(3)
+    assert [one.text for one in made] == [text for text in ANSWERS.values() if "week" not in text]
+    assert isinstance(failed, ProviderError)
+    assert (failed.kind, "out of memory" in failed.message) == ("server", True)
+
+
+async def test_an_unforeseen_error_reaches_everybody_and_the_next_prompt_works(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = LocalGenerator(str(trained), max_output_tokens=40)
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalGenerator, "_write", lambda *_: 1 / 0)
+        made = await asyncio.gather(*(model.generate(Prompt(one)) for one in ANSWERS), return_exceptions=True)
+        assert {type(one) for one in made} == {ZeroDivisionError}
+    assert await ask(model, "x") == ["y"]
+
+
+async def test_cancelled_callers_are_dropped_and_stop_the_work(endless: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running, lengths = threading.Event(), []
+    real = LocalGenerator._generated
+
+    def spied(self: LocalGenerator, loaded: Any, jobs: Any, *, limit: int) -> list[list[int]]:
+        running.set()
+        rows = real(self, loaded, jobs, limit=limit)
+        lengths.append((len(jobs), len(rows[0])))
+        return rows
+
+    monkeypatch.setattr(LocalGenerator, "_generated", spied)
+    model = LocalGenerator(str(endless), max_output_tokens=90_000, window=100_000, batch_size=2)
+    writing = [asyncio.create_task(model.generate(Prompt(f"for ever {n}"))) for n in range(2)]
+    queued = asyncio.create_task(model.generate(Prompt("never begun")))
+    assert await asyncio.to_thread(running.wait, 30)
+    for task in (*writing, queued):
+        task.cancel()
+    made = await asyncio.gather(*writing, queued, return_exceptions=True)
+    assert {type(one) for one in made} == {asyncio.CancelledError}
+    assert model._worker is not None
+    async with asyncio.timeout(20):
+        await model._worker
+    assert [count for count, _ in lengths] == [2]
+    assert lengths[0][1] < 90_000
+
+
+def test_one_loop_after_the_other(trained: Path) -> None:
+    model = LocalGenerator(str(trained), max_output_tokens=40)
+    for _ in range(2):
+        assert asyncio.run(ask(model, "x", "the sky?")) == ["y", "blue"]
+
+
+async def test_a_model_without_a_template_is_refused(tmp_path: Path) -> None:
+    model = LocalGenerator(str(tiny_model(tmp_path, template=None)))
+    for _ in range(2):
+        with pytest.raises(MissingError, match="has no chat template") as caught:
+            await ask(model, "x")
+        assert "instruct" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("name", ["/no/such/folder", "./no-such", "models/a/b", "~/no-such-model"])
+async def test_a_path_that_is_not_there(name: str) -> None:
+    model = LocalGenerator(name)
+    for call in (lambda: model.window, lambda: model.request(Prompt("x"))):
+        with pytest.raises(MissingError, match="no model at"):
+            call()
+    with pytest.raises(MissingError, match="no model at"):
+        await ask(model, "x")
+
+
+async def test_a_name_that_was_never_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    for name in ("nobody/no-such-model", "no name at all"):
+        with pytest.raises(MissingError, match="not on this disk"):
+            await ask(LocalGenerator(name), "x")
+
+
+async def test_a_folder_that_is_no_model(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match=r"has no config\.json"):
+        await ask(LocalGenerator(str(tmp_path)), "x")
+    folder = tmp_path / "torn"
+    shutil.copytree(trained, folder)
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(MissingError, match="damaged"):
+        await ask(LocalGenerator(str(folder)), "x")
+    weights.unlink()
+    with pytest.raises(MissingError, match="cannot be loaded"):
+        await ask(LocalGenerator(str(folder)), "x")
+
+
+async def test_weights_that_are_lacking_are_not_made_up(trained: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "part"
+    shutil.copytree(trained, folder)
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["model.layers.1.mlp.up_proj.weight"]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(MissingError, match=r"it lacks model\.layers\.1\.mlp\.up_proj\.weight \(1 weights\)"):
+        await ask(LocalGenerator(str(folder)), "x")
+
+
+async def test_an_empty_answer_is_a_bad_response(tmp_path: Path) -> None:
+    folder = tiny_model(tmp_path, answers={"say nothing": "", "x": "y"})
+    with pytest.raises(ProviderError, match="wrote nothing") as caught:
+        await ask(LocalGenerator(str(folder), max_output_tokens=10), "say nothing")
+    assert caught.value.kind == "bad_response"
+
+
+async def test_a_device_that_is_not_there(trained: Path) -> None:
+    for device in ("cuda:97", "nonsense"):
+        with pytest.raises(GroundtuneError):
+            await ask(LocalGenerator(str(trained), device=device), "x")
+
+
+def test_sizes_that_cannot_be_meant() -> None:
+    with pytest.raises(UsageError):
+        LocalGenerator("x", batch_size=0)
+
+
+async def test_heat_samples_from_all_tokens(endless: Path) -> None:
+    model = LocalGenerator(str(endless), temperature=5.0, max_output_tokens=12)
+    assert len(set(await ask(model, *["the sky?"] * 6))) > 1
+
+
+def test_the_request_is_that_of_weights_and_words(trained: Path, tmp_path: Path) -> None:
+    prompt = Prompt("x", schema={"type": "object"})
+    first = LocalGenerator(str(trained)).request(prompt)
+    json.dumps(first)
+    copy = tmp_path / "copy"
+    shutil.copytree(trained, copy)
+    assert LocalGenerator(str(copy)).request(prompt) == first
+    assert LocalGenerator(str(trained), temperature=0.5).request(prompt) != first
+    assert LocalGenerator(str(trained)).request(Prompt("y")) != first
+    other = tmp_path / "other"
+    assert LocalGenerator(str(tiny_model(other, answers=ANSWERS, steps=1))).request(prompt) != first
+    (copy / "chat_template.jinja").write_text(NO_SYSTEM)
+    assert LocalGenerator(str(copy)).request(prompt) != first
+    assert LocalGenerator(str(trained)).ceiling_usd(prompt) == 0.0
+
+
+async def test_through_the_cache_the_model_is_not_even_loaded(trained: Path, tmp_path: Path) -> None:
+    for hit in (False, True):
+        model = LocalGenerator(str(trained), max_output_tokens=40)
+        kept = CachedGenerator(model, GenerationCache(tmp_path / "c.sqlite"), purse=Purse(0.0))
+        made = await kept.generate(Prompt("the sky?"))
+        assert (made.text, made.cached, kept.window) == ("blue", hit, WINDOW)
+        assert (model._loaded is None) is hit

@@ -1,0 +1,213 @@
+"""Rate limits slow calls down and lose none: against a server that refuses over real HTTP, and on the pace itself."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from groundtune.errors import ProviderError
+from groundtune.models.hosted import HostedGenerator
+from groundtune.models.pace import MAX_BACKOFF_SECONDS, Pace, backoff
+from groundtune.models.scripted import Reply, ScriptedServer
+from groundtune.types import Prompt
+
+Script = Callable[[dict[str, Any]], Reply]
+
+
+def at_most_at_a_time(calls: int, *, seconds: float = 0.01) -> tuple[Script, list[int]]:
+    """A server that refuses what comes while it has that many under way; and how many it refused."""
+    lock, under_way, refused = threading.Lock(), 0, [0]
+
+    def reply(body: dict[str, Any]) -> Reply:
+        nonlocal under_way
+        with lock:
+            if under_way >= calls:
+                refused[0] += 1
+                return Reply("too many at a time", status=429)
+            under_way += 1
+        time.sleep(seconds)
+        with lock:
+            under_way -= 1
+        return Reply(body["messages"][0]["content"])
+
+    return reply, refused
+
+
+def at_most_a_window(calls: int, *, window_seconds: float, says_when: bool) -> tuple[Script, list[int]]:
+    """A server that takes so many calls in each window of time, and says when the next one begins."""
+    lock, taken, refused, begun = threading.Lock(), {}, [0], time.monotonic()
+
+    def reply(body: dict[str, Any]) -> Reply:
+        with lock:
+            now = time.monotonic() - begun
+            number = int(now / window_seconds)
+            if taken.get(number, 0) >= calls:
+                refused[0] += 1
+                left = (number + 1) * window_seconds - now
+                headers = {"retry-after-ms": f"{left * 1000:.0f}"} if says_when else {}
+                return Reply("too many in this window", status=429, headers=headers)
+            taken[number] = taken.get(number, 0) + 1
+        return Reply(body["messages"][0]["content"])
+
+    return reply, refused
+
+
+async def ask(script: Script, calls: int, **options: Any) -> tuple[list[Any], float]:
+    with ScriptedServer(script) as server:
+        model = HostedGenerator("m", base_url=server.base_url, **{"backoff_seconds": 0.02, **options})
+        begin = time.perf_counter()
+        made = await asyncio.gather(*(model.generate(Prompt(str(n))) for n in range(calls)), return_exceptions=True)
+        seconds = time.perf_counter() - begin
+        await model.aclose()
+    return made, seconds
+
+
+async def test_200_calls_get_through_a_server_that_takes_3_at_a_time() -> None:
+    script, refused = at_most_at_a_time(3)
+    made, seconds = await ask(script, 200, concurrency=32, patience_seconds=60, retries=0)
+    assert [one.text for one in made] == [str(n) for n in range(200)]
+    assert refused[0] < 200
+    assert seconds < 20  # 0.7 s at full speed
+
+
+@pytest.mark.parametrize("says_when", [True, False])
+async def test_200_calls_get_through_a_server_that_takes_20_in_a_tenth_of_a_second(says_when: bool) -> None:
+    script, refused = at_most_a_window(20, window_seconds=0.1, says_when=says_when)
+    made, seconds = await ask(script, 200, concurrency=16, patience_seconds=60, retries=0)
+    assert [one.text for one in made] == [str(n) for n in range(200)]
+    assert refused[0] > 0
+    assert seconds < 15  # 1 s at full speed
+    # What was waited for the limit is no latency of the model.
+    assert max(one.usage.seconds for one in made) < 1
+
+
+async def test_a_pause_that_is_asked_for_holds_every_call() -> None:
+    times: list[float] = []
+
+    def reply(body: dict[str, Any]) -> Reply:
+        times.append(time.monotonic())
+        return Reply("later", status=429, headers={"Retry-After": "0.4"}) if len(times) == 1 else Reply("there")
+
+    with ScriptedServer(reply) as server:
+        model = HostedGenerator("m", base_url=server.base_url, backoff_seconds=0.001, concurrency=4)
+        first = asyncio.create_task(model.generate(Prompt("first")))
+        await asyncio.sleep(0.15)
+        await asyncio.gather(first, *(model.generate(Prompt("x")) for _ in range(3)))
+        await model.aclose()
+    assert len(times) == 5
+    assert min(times[1:]) - times[0] >= 0.39
+
+
+async def test_without_patience_a_rate_limit_counts_as_a_try() -> None:
+    made, _ = await ask(lambda body: Reply(status=429), 1, retries=2, backoff_seconds=0.001)
+    assert isinstance(made[0], ProviderError)
+    assert (made[0].kind, made[0].retryable) == ("rate_limit", True)
+
+
+async def test_patience_ends_and_the_others_do_not_begin_it_anew() -> None:
+    begin = time.perf_counter()
+    made, _ = await ask(lambda body: Reply(status=429), 40, patience_seconds=0.5, concurrency=4)
+    assert time.perf_counter() - begin < 5  # 40 x 0.5 s one after the other would be 20
+    assert {error.kind for error in made} == {"rate_limit"}
+    assert all("s of waiting" in error.message for error in made)
+
+
+async def test_a_longer_pause_than_patience_fails_at_once_and_holds_nobody() -> None:
+    replies = [Reply(status=429, headers={"Retry-After": "300"}), Reply("there")]
+    with ScriptedServer(replies) as server:
+        model = HostedGenerator("m", base_url=server.base_url, patience_seconds=100)
+        begin = time.perf_counter()
+        with pytest.raises(ProviderError, match="429"):
+            await model.generate(Prompt("x"))
+        assert (await model.generate(Prompt("x"))).text == "there"
+        assert time.perf_counter() - begin < 5
+        await model.aclose()
+
+
+async def test_no_credit_is_no_rate_limit_to_wait_for() -> None:
+    made, seconds = await ask(lambda body: Reply(status=429, code="insufficient_quota"), 2, patience_seconds=60)
+    assert [error.retryable for error in made] == [False, False]
+    assert seconds < 5
+
+
+async def test_other_failures_still_count_as_tries_beside_rate_limits() -> None:
+    replies = [Reply(status=429), Reply(status=500), Reply(status=429), Reply(status=500), Reply(status=500)]
+    with ScriptedServer(replies) as server:
+        model = HostedGenerator("m", base_url=server.base_url, patience_seconds=60, retries=2, backoff_seconds=0.001)
+        with pytest.raises(ProviderError, match="500"):
+            await model.generate(Prompt("x"))
+        assert len(server.posts()) == 5
+        await model.aclose()
+
+
+async def test_a_cancelled_call_gives_its_place_back() -> None:
+    replies = [Reply(status=429, headers={"Retry-After": "30"}), Reply("there")]
+    with ScriptedServer(replies) as server:
+        model = HostedGenerator("m", base_url=server.base_url, concurrency=1, patience_seconds=60)
+        waiting = asyncio.create_task(model.generate(Prompt("x")))
+        await asyncio.sleep(0.3)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert len(server.posts()) == 1
+        await model.aclose()
+
+
+async def test_the_limit_is_halved_once_for_a_burst_and_rises_with_successes() -> None:
+    pace = Pace(8, backoff_seconds=0.001)
+    began = asyncio.get_running_loop().time()
+    for _ in range(8):
+        pace.refused(began, 0.0, asked=False)
+    assert pace.limit == 4
+    pace.succeeded(began)
+    limits = []
+    for _ in range(4 + 5 + 6 + 7 + 20):
+        async with pace.slot() as slot:
+            slot.begin()
+            slot.succeeded()
+        limits.append(pace.limit)
+    assert [limits.index(n) + 1 for n in (5, 6, 7, 8)] == [4, 9, 15, 22]
+    assert max(limits) == 8
+
+
+async def test_calls_go_in_order_of_arrival_and_a_refused_one_goes_first() -> None:
+    pace = Pace(1, backoff_seconds=0.001)
+    order: list[str] = []
+
+    async def call(name: str, *, refused: bool = False) -> None:
+        async with pace.slot() as slot:
+            slot.begin()
+            await asyncio.sleep(0.01)
+            if refused:
+                assert await slot.wait_out(0.02, patience_seconds=5)
+                assert slot.waited_seconds >= 0.02
+            order.append(name)
+
+    await asyncio.gather(call("a", refused=True), call("b"), call("c"))
+    assert order == ["a", "b", "c"]
+
+
+async def test_cancelled_waiters_lose_no_slot() -> None:
+    pace = Pace(2, backoff_seconds=0.001)
+
+    async def hold() -> None:
+        async with pace.slot():
+            await asyncio.sleep(0.005)
+
+    tasks = [asyncio.create_task(hold()) for _ in range(60)]
+    for number, task in enumerate(tasks):
+        if number % 3:
+            await asyncio.sleep(0.001)
+            task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    async with asyncio.timeout(1):
+        async with pace.slot(), pace.slot():
+            assert pace._under_way == 2
+    assert pace._under_way == 0
+
+
+def test_pauses_grow_to_a_limit() -> None:
+    assert [backoff(0.5, n) for n in (0, 1, 5, 6, 10_000)] == [0.5, 1.0, 16.0, MAX_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS]

@@ -1,0 +1,138 @@
+"""Money: what is set aside, what was spent, and who is refused before a call is made."""
+
+import asyncio
+
+import pytest
+
+from groundtune.errors import BudgetError, MissingError, ProviderError, ProviderFailure
+from groundtune.models.purse import Purse
+
+
+async def spend(purse: Purse, ceiling: float | None, usd: float | None, *, seconds: float = 0.0) -> None:
+    async with purse.reserve(ceiling, model="m") as slip:
+        await asyncio.sleep(seconds)
+        slip.paid(usd)
+
+
+async def test_without_a_limit_it_counts() -> None:
+    purse = Purse()
+    await asyncio.gather(spend(purse, 1.0, 0.25), spend(purse, None, 0.5), spend(purse, 0.0, 0.0))
+    assert (purse.spent, purse.unknown, purse.spent_usd) == (0.75, 0, 0.75)
+    await spend(purse, 1.0, None)
+    assert (purse.spent, purse.unknown, purse.spent_usd) == (0.75, 1, None)
+
+
+async def test_the_limit_is_reached_and_never_passed() -> None:
+    purse, most = Purse(0.30), 0.0
+
+    async def call() -> None:
+        nonlocal most
+        async with purse.reserve(0.10) as slip:
+            most = max(most, purse.spent + purse._reserved)
+            await asyncio.sleep(0.001)
+            slip.paid(0.10)
+
+    made = await asyncio.gather(*(call() for _ in range(10)), return_exceptions=True)
+    assert [type(one).__name__ for one in made] == ["NoneType"] * 3 + ["BudgetError"] * 7
+    assert most == pytest.approx(0.30)
+    assert purse.spent == pytest.approx(0.30)
+
+
+async def test_calls_wait_for_others_that_may_turn_out_cheap() -> None:
+    purse = Purse(1.0)
+    await asyncio.gather(*(spend(purse, 0.9, 0.001, seconds=0.001) for _ in range(20)))
+    assert purse.spent == pytest.approx(0.02)
+
+
+async def test_a_dear_call_is_not_overtaken_for_ever() -> None:
+    purse, order = Purse(1.0), []
+
+    async def call(name: str, ceiling: float) -> None:
+        async with purse.reserve(ceiling) as slip:
+            order.append(name)
+            await asyncio.sleep(0.002)
+            slip.paid(0.0)
+
+    await asyncio.gather(call("a", 0.5), call("dear", 1.0), call("b", 0.1), call("c", 0.1))
+    assert order == ["a", "dear", "b", "c"]
+
+
+async def test_the_error_says_what_is_spent_and_what_mends_it() -> None:
+    purse = Purse(0.5)
+    await spend(purse, 0.4, 0.4)
+    with pytest.raises(BudgetError) as caught:
+        await spend(purse, 0.2, 0.1)
+    error = caught.value
+    assert error.exit_code == 1
+    assert error.message == (
+        "the budget of $0.5000 does not cover the next call of m: $0.4000 is spent, and the call may cost up to $0.2000"
+    )
+    assert "--budget-usd" in (error.hint or "")
+    await spend(purse, 0.1, 0.1)  # a cheaper one still fits
+
+
+async def test_an_unknown_price_is_refused_under_a_limit() -> None:
+    with pytest.raises(BudgetError, match="what a call of m may cost") as caught:
+        await spend(Purse(1.0), None, None)
+    assert '[prices."m"]' in (caught.value.hint or "")
+    await spend(Purse(), None, None)
+
+
+async def test_a_price_that_turns_out_unknown_keeps_its_ceiling_aside() -> None:
+    purse = Purse(1.0)
+    await spend(purse, 0.6, None)
+    assert (purse.spent, purse.unknown, purse.spent_usd) == (0.0, 1, None)
+    with pytest.raises(BudgetError, match=r"\$0\.6000 is set aside"):
+        await spend(purse, 0.6, 0.1)
+    await spend(purse, 0.4, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "spent"),
+    [("timeout", 0.25), ("bad_response", 0.25), ("rate_limit", 0), ("bad_key", 0), ("server", 0), ("no_server", 0)],
+)
+async def test_a_failure_that_may_be_billed_counts_with_its_ceiling(kind: ProviderFailure, spent: float) -> None:
+    purse = Purse(1.0)
+    with pytest.raises(ProviderError):
+        async with purse.reserve(0.25):
+            raise ProviderError("no", kind=kind)
+    assert (purse.spent, purse.unknown, purse._reserved) == (spent, 0, 0)
+
+
+async def test_a_cancelled_call_may_be_billed_and_a_missing_model_not() -> None:
+    purse = Purse(1.0)
+    call = asyncio.create_task(spend(purse, 0.25, 0.1, seconds=5))
+    await asyncio.sleep(0)
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    with pytest.raises(MissingError):
+        async with purse.reserve(0.25):
+            raise MissingError("no weights")
+    assert (purse.spent, purse.unknown, purse._reserved) == (0.25, 0, 0)
+
+
+async def test_a_failure_without_a_ceiling_is_unknown() -> None:
+    purse = Purse()
+    with pytest.raises(ProviderError):
+        async with purse.reserve(None):
+            raise ProviderError("no", kind="timeout")
+    assert (purse.spent, purse.unknown) == (0.0, 1)
+
+
+async def test_a_waiting_call_that_is_cancelled_holds_nothing_back() -> None:
+    purse = Purse(1.0)
+    first = asyncio.create_task(spend(purse, 1.0, 0.0, seconds=0.02))
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(spend(purse, 1.0, 0.0))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await asyncio.gather(first, spend(purse, 1.0, 0.5))
+    assert (purse.spent, purse._reserved) == (0.5, 0)
+
+
+async def test_a_limit_of_nothing_lets_through_what_is_free() -> None:
+    purse = Purse(0.0)
+    await spend(purse, 0.0, 0.0)
+    with pytest.raises(BudgetError):
+        await spend(purse, 0.01, 0.0)

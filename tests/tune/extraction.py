@@ -1,0 +1,94 @@
+"""An extraction task that a causal model of 100,000 weights learns in seconds: "red 3" → {"colour":"red","n":3}.
+
+The base is made from configuration: the weights are random, so that it writes no JSON at all before it is trained. Its
+embeddings are ten times the usual size: an adapter leaves them as they are, and small ones could never be told apart.
+"""
+
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from groundtune.tune.job import Job, Row, write_job
+from tests.models.tiny import TEMPLATE, tiny_model
+
+COLOURS = (
+    "red green blue black white brown pink grey violet orange teal gold mint plum rust sand jade navy ruby rose lime "
+    "coral amber ivory"
+).split()
+SCHEMA = {
+    "type": "object",
+    "properties": {"colour": {"enum": COLOURS}, "n": {"type": "integer"}},
+    "required": ["colour", "n"],
+    "additionalProperties": False,
+}
+TRAINED = 192
+"""Of the 240 rows; the others are held out."""
+SETTINGS = {
+    "mode": "lora",
+    "rank": 32,
+    "epochs": 24,
+    "learning_rate": 3e-3,
+    "batch_size": 16,
+    "accumulate": 1,
+    "device": "cpu",
+    "seed": 0,
+    "max_tokens": 64,
+    "patience": 24,
+}
+
+
+def chat(name: str, asked: str, said: str, *, output: Any = None, rejected: str | None = None) -> Row:
+    turns = ({"role": "user", "content": asked}, {"role": "assistant", "content": said})
+    return Row(name, asked, output, messages=turns, rejected=rejected)
+
+
+def extraction_rows() -> tuple[list[Row], list[Row]]:
+    """Trained ones and held-out ones; every colour and number is in the former, no pair in both."""
+    made = []
+    for colour in COLOURS:
+        for number in range(10):
+            value = {"colour": colour, "n": number}
+            said = json.dumps(value, separators=(",", ":"))
+            made.append(chat(f"{colour}-{number}", f"{colour} {number}", said, output=value))
+    random.Random(0).shuffle(made)
+    return made[:TRAINED], made[TRAINED:]
+
+
+def tiny_base(folder: Path, *, template: str | None = TEMPLATE, dtype: str = "float32", window: int = 256) -> Path:
+    """Random weights that an adapter can be trained beside; the same every time."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    rows = [row for part in extraction_rows() for row in part]
+    answers = {row.input: row.messages[-1]["content"] for row in rows}
+    tiny_model(folder, answers=answers, steps=0, window=window)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.mul_(10)
+    model.to(getattr(torch, dtype)).save_pretrained(folder)
+    if template != TEMPLATE:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer.chat_template = template
+        (folder / "chat_template.jinja").unlink()
+        tokenizer.save_pretrained(folder)
+    return folder
+
+
+def extraction_job(
+    folder: Path,
+    base: Path,
+    *,
+    train: Sequence[Row] | None = None,
+    validation: Sequence[Row] | None = None,
+    schema: bool = True,
+    **settings: Any,
+) -> Job:
+    """Written to disk, not yet trained."""
+    learned, held = extraction_rows()
+    details = {"schema": SCHEMA} if schema else {}
+    job = Job(folder, "colours", "lora", str(base), {**SETTINGS, **settings}, details)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_job(job, learned if train is None else train, held if validation is None else validation)
+    return job

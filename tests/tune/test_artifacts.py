@@ -1,0 +1,153 @@
+"""What a training came to: written last, checked before it is used, and found again by what it has seen."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from groundtune.errors import GroundtuneError, MissingError
+from groundtune.tune.artifacts import (
+    ARTIFACT,
+    artifacts,
+    dataset_digest,
+    digests,
+    latest,
+    read_artifact,
+    seen,
+    verify,
+    write_artifact,
+)
+from groundtune.types import Artifact
+from groundtune.workspace import digest_bytes
+
+
+def made(models: Path, name: str = "fast-1", **values: Any) -> Artifact:
+    """A complete training on disk, with a model of two files."""
+    folder = models / name
+    (folder / "model/encoder").mkdir(parents=True)
+    (folder / "model/head").write_bytes(name.encode())
+    (folder / "model/encoder/weights").write_bytes(b"0101")
+    given: dict[str, Any] = {
+        "id": name,
+        "name": name.rpartition("-")[0],
+        "kind": "classifier",
+        "base": "bundled",
+        "base_digest": "b",
+        "dataset_digest": "d",
+        "recipe": {"seed": 0},
+        "metrics": {"accuracy": 0.5},
+        "files": digests(folder, ["model"]),
+        "versions": {"numpy": "2"},
+        "made": "2026-01-01T00:00:00+00:00",
+        "seconds": 1.0,
+        "usd": None,
+    }
+    artifact = Artifact(**{**given, **values})
+    write_artifact(folder, artifact)
+    return artifact
+
+
+def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
+    artifact = made(tmp_path, seen_examples=("a", "b"), seen_documents=("docs/a.md",), details={"labels": ["x"]})
+    assert read_artifact(tmp_path / "fast-1") == artifact
+    with pytest.raises(MissingError):
+        read_artifact(tmp_path / "nowhere")
+
+
+def test_a_folder_stands_for_all_that_is_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "fast-1"
+    made(tmp_path)
+    (folder / "log.txt").write_text("not part of the model")
+    found = digests(folder, ["model", "log.txt"])
+    assert list(found) == ["model/encoder/weights", "model/head", "log.txt"]
+    assert found["model/head"] == digest_bytes(b"fast-1")
+    assert list(digests(folder, ["model/head"])) == ["model/head"]
+
+
+def test_the_digest_of_the_rows_is_that_of_both_splits(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text("a")
+    (tmp_path / "validation.jsonl").write_text("b")
+    first = dataset_digest(tmp_path)
+    assert len(first) == 64
+    (tmp_path / "validation.jsonl").write_text("c")
+    second = dataset_digest(tmp_path)
+    assert (second[:32], second[32:] != first[32:]) == (first[:32], True)
+
+
+def test_an_untouched_model_passes(tmp_path: Path) -> None:
+    verify(tmp_path / "fast-1", made(tmp_path))
+
+
+def test_a_changed_file_is_refused_by_its_name(tmp_path: Path) -> None:
+    artifact = made(tmp_path)
+    (tmp_path / "fast-1/model/head").write_bytes(b"fast-2")
+    with pytest.raises(GroundtuneError, match="fast-1: model/head is not the file that was trained") as caught:
+        verify(tmp_path / "fast-1", artifact)
+    assert caught.value.hint == "groundtune tune fast"
+
+
+def test_a_lost_file_is_missing_by_its_name(tmp_path: Path) -> None:
+    artifact = made(tmp_path)
+    (tmp_path / "fast-1/model/encoder/weights").unlink()
+    with pytest.raises(MissingError, match="fast-1: model/encoder/weights is not there"):
+        verify(tmp_path / "fast-1", artifact)
+
+
+def test_what_must_not_be_used_is_refused_though_its_files_are_whole(tmp_path: Path) -> None:
+    artifact = made(tmp_path, unusable="merged and adapter differ by 0.3")
+    with pytest.raises(GroundtuneError, match=r"fast-1 must not be used: merged and adapter differ by 0\.3"):
+        verify(tmp_path / "fast-1", artifact)
+
+
+def test_the_newest_of_a_name_is_the_latest(tmp_path: Path) -> None:
+    made(tmp_path, "fast-2", made="2026-01-01T00:00:00+00:00")
+    newest = made(tmp_path, "fast-1", made="2026-03-01T00:00:00+00:00")
+    made(tmp_path, "fast-slow-9", made="2026-09-01T00:00:00+00:00")
+    assert latest(tmp_path, "fast") == newest
+    assert latest(tmp_path, "slow") is None
+    assert [one.id for one in artifacts(tmp_path)] == ["fast-2", "fast-1", "fast-slow-9"]
+
+
+def test_a_training_that_is_not_complete_is_not_there(tmp_path: Path) -> None:
+    made(tmp_path)
+    (tmp_path / "fast-1" / ARTIFACT).unlink()
+    assert artifacts(tmp_path) == []
+    assert artifacts(tmp_path / "nowhere") == []
+    assert latest(tmp_path, "fast") is None
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("docs/a.md", ["one-1"]),
+        ("docs", ["one-1", "two-1"]),
+        ("docs/", ["one-1", "two-1"]),
+        ("docs/table.csv", ["two-1"]),
+        ("docs/table.csv#7", ["two-1"]),
+        ("docs/table.csv#8", []),
+        ("q1", ["one-1"]),
+        ("q", []),
+        ("docs/a", []),
+        ("a.md", []),
+        ("doc", []),
+    ],
+)
+def test_what_was_seen_is_found_by_file_row_folder_and_example(tmp_path: Path, source: str, found: list[str]) -> None:
+    made(tmp_path, "one-1", seen_documents=("docs/a.md",), seen_examples=("q1", "q2"))
+    made(tmp_path, "two-1", seen_documents=("docs/table.csv#7", "docs/ab.md"))
+    assert [one.id for one in seen(tmp_path, source)] == found
+
+
+def test_a_path_may_be_written_in_another_way(tmp_path: Path) -> None:
+    made(tmp_path, seen_documents=("docs/a.md",))
+    assert [one.id for one in seen(tmp_path, "./docs/a.md")] == ["fast-1"]
+    assert [one.id for one in seen(tmp_path, "docs//a.md")] == ["fast-1"]
+
+
+@pytest.mark.parametrize("content", ["", '{"id": "bad', "{}", "[]", '{"id": "x", "from_a_later_version": 1}'])
+def test_a_damaged_artifact_does_not_hide_the_others(tmp_path: Path, content: str) -> None:
+    whole = made(tmp_path, "whole-1")
+    made(tmp_path, "bad-1")
+    (tmp_path / "bad-1" / ARTIFACT).write_text(content)
+    assert latest(tmp_path, "whole") == whole
+    assert [one.id for one in artifacts(tmp_path) if one.id == "whole-1"] == ["whole-1"]

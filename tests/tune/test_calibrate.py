@@ -1,0 +1,78 @@
+"""Temperature, calibration error, thresholds, AUROC: against cases whose answer is known, or scikit-learn's."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, roc_auc_score
+
+from groundtune.tune import calibrate
+
+
+def made(n: int = 4000, *, heat: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Logits, `heat` times too large, with labels drawn from the true probabilities."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(n, 5)) * 2
+    gold = np.array([rng.choice(5, p=row) for row in calibrate.softmax(logits)])
+    return logits * heat, gold
+
+
+@pytest.mark.parametrize("heat", [0.3, 1.0, 4.0])
+def test_the_temperature_takes_back_what_was_too_much(heat: float) -> None:
+    logits, gold = made(heat=heat)
+    assert calibrate.temperature(logits, gold) == pytest.approx(heat, rel=0.1)
+    assert calibrate.crossed_ece(logits, gold) < 0.04
+
+
+def test_no_row_no_temperature() -> None:
+    assert calibrate.temperature(np.zeros((0, 3)), np.zeros(0, dtype=np.int64)) == 1.0
+
+
+def test_calibration_error_by_hand() -> None:
+    assert calibrate.ece(np.array([1.0, 1.0]), np.array([True, True])) == 0
+    assert calibrate.ece(np.array([0.9, 0.9, 0.2, 0.2]), np.array([True, False, False, False])) == pytest.approx(0.3)
+
+
+def test_auroc_is_that_of_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    inside, outside = rng.integers(0, 10, 300).astype(float), rng.integers(-3, 7, 50).astype(float)
+    gold = np.r_[np.ones(300), np.zeros(50)]
+    assert calibrate.auroc(inside, outside) == pytest.approx(roc_auc_score(gold, np.r_[inside, outside]))
+
+
+def test_macro_f1_is_that_of_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    found, gold = rng.integers(0, 4, 200), rng.integers(0, 4, 200)
+    assert calibrate.macro_f1(found, gold) == pytest.approx(f1_score(gold, found, average="macro"))
+    assert calibrate.macro_f1([1, 1], [0, 0]) == 0
+
+
+def test_the_threshold_gets_most_rows_right() -> None:
+    inside, outside = np.array([5.0, 6.0, 7.0, 8.0, 1.0]), np.array([0.0, 1.5, 2.0, 3.0, 5.5])
+    right = np.array([True, True, True, True, False])
+    found = calibrate.scope(inside, right, outside)
+    assert found is not None
+    assert 3 < found.threshold < 5
+    chance = calibrate.in_scope(np.array([0.0, 4.0, 9.0]), found)
+    assert chance is not None
+    assert chance[0] < 0.3 < chance[1] < chance[2]
+
+
+def test_the_probability_of_being_in_scope_comes_true() -> None:
+    rng = np.random.default_rng(0)
+    inside, outside = rng.normal(4, 1, 3000), rng.normal(2, 1, 1000)
+    found = calibrate.scope(inside, np.ones(3000, dtype=bool), outside)
+    chance = calibrate.in_scope(np.r_[inside, outside], found)
+    assert chance is not None
+    assert calibrate.ece(chance, np.r_[np.ones(3000, dtype=bool), np.zeros(1000, dtype=bool)]) < 0.02
+    assert found is not None
+    assert found.threshold == pytest.approx(3 - np.log(3) / 2, abs=0.25)  # where both densities, weighted, are equal
+
+
+def test_without_rows_outside_few_right_ones_are_refused() -> None:
+    inside = np.arange(1000.0)
+    found = calibrate.scope(inside, inside >= 100, np.zeros(0))
+    assert found is not None
+    assert (found.slope, found.intercept) == (None, None)
+    assert found.threshold == pytest.approx(109, abs=1)
+    assert calibrate.in_scope(inside, found) is None
+    assert calibrate.scope(np.zeros(0), np.zeros(0, dtype=bool), np.zeros(0)) is None
+    assert calibrate.scope(np.ones(3), np.zeros(3, dtype=bool), np.zeros(2)) is None

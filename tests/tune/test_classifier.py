@@ -1,0 +1,367 @@
+"""Real trainings of a tiny encoder: what is learnt, what is saved, and that a training that was cut short goes on."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from groundtune.errors import MissingError
+from groundtune.models.classifier import ClassifierGenerator
+from groundtune.protocols import Trainer
+from groundtune.tune import classifier, encoder, encoder_fit
+from groundtune.tune.artifacts import read_artifact, verify
+from groundtune.tune.job import Job, Row, Step, Trained, TuneError, read_progress
+from groundtune.tune.worker import trainer, work
+from tests.tune.encoders import WORDS, classifier_job, labelled, tiny_encoder
+
+pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_encoder(tmp_path_factory.mktemp("base"))
+
+
+def run(job: Job) -> tuple[Trained, list[Step]]:
+    steps: list[Step] = []
+    return classifier.train(job, steps.append), steps
+
+
+def test_it_is_a_trainer() -> None:
+    assert isinstance(trainer("classifier").train, type(classifier.train))
+    found: Trainer = trainer("classifier")
+    assert found.estimate is classifier.estimate
+
+
+@pytest.mark.parametrize("mode", ["full", "lora", "probe"])
+def test_it_learns(mode: str, base: Path, tmp_path: Path) -> None:
+    job = classifier_job(tmp_path / "job", base, mode=mode)
+    made, steps = run(job)
+    assert made.metrics["accuracy"] >= 0.9
+    assert made.metrics["macro_f1"] >= 0.9
+    assert made.metrics["oos_auroc"] >= 0.7
+    assert 0 <= made.metrics["ece"] <= 0.4
+    assert made.unusable is None
+    assert made.usd == 0.0
+    assert made.files == ("model",)
+    assert made.details["parity"]["difference"] <= 1e-3
+    assert (made.details["name"], made.details["mode"]) == ("intents", mode)
+    assert not job.checkpoint.exists()
+    if mode != "probe":
+        losses = [step.loss for step in steps if step.loss is not None]
+        assert losses[-1] < 1.2
+        assert steps[-2].metrics["accuracy"] > 0.8
+        assert len(made.details["history"]) == 8
+
+
+@pytest.mark.parametrize(("mode", "kind"), [("full", "bert"), ("lora", "bert"), ("probe", "bert"),
+                                            ("full", "distilbert"), ("lora", "distilbert")])  # fmt: skip
+def test_what_is_saved_says_what_was_trained(
+    mode: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: dict[str, Any] = {}
+    real = classifier._write
+
+    def spied(folder: Path, used: encoder.Encoder, head: Any, told: Any) -> None:
+        rows = encoder.encode(used, texts)
+        kept["logits"] = classifier.logits(head, encoder.embed(used, rows, exact=True))
+        real(folder, used, head, told)
+
+    monkeypatch.setattr(classifier, "_write", spied)
+    texts = [row.input for row in labelled(3, seed=9, strange=3)]
+    job = classifier_job(tmp_path / "job", tiny_encoder(tmp_path / "base", kind=kind), mode=mode, epochs=2)
+    made, _ = run(job)
+    model = ClassifierGenerator(job.folder, made.details, nothing="none")
+    assert np.abs(model.logits(texts) - kept["logits"]).max() <= 1e-3
+
+
+def test_the_worker_writes_an_artifact_last(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = classifier_job(tmp_path / "job", base, epochs=2)
+    real = classifier._write
+
+    def fails(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(classifier, "_write", fails)
+    assert work(job.folder) == 1
+    assert not (job.folder / "artifact.json").exists()
+    assert "no space left" in json.loads((job.folder / "failure.json").read_text())["message"]
+    monkeypatch.setattr(classifier, "_write", real)
+    assert work(job.folder) == 0
+    assert not (job.folder / "failure.json").exists()
+    artifact = read_artifact(job.folder)
+    verify(job.folder, artifact)
+    assert {"model/classifier.json", "model/head.safetensors", "model/encoder/model.safetensors"} <= set(artifact.files)
+    assert artifact.base_digest == encoder.find(str(base)).digest
+    assert artifact.details["labels"] == list(WORDS)
+
+
+def test_rows_without_a_label_set_the_threshold_and_nothing_else(base: Path, tmp_path: Path) -> None:
+    strange = [Row(f"x{n}", "planet river novel", None) for n in range(5)]
+    one, _ = run(classifier_job(tmp_path / "a", base, epochs=1, train=labelled(6, seed=1)))
+    other, _ = run(classifier_job(tmp_path / "b", base, epochs=1, train=[*labelled(6, seed=1), *strange]))
+    assert one.details["final_loss"] == other.details["final_loss"]
+    assert one.metrics == other.metrics
+    assert one.details["slope"] is not None
+    bare, _ = run(classifier_job(tmp_path / "c", base, epochs=1, validation=labelled(4, seed=2)))
+    assert "oos_auroc" not in bare.metrics
+    assert bare.details["slope"] is None
+    assert bare.details["threshold"] is not None
+    assert bare.details["refused"]["in_scope"] <= 0.2
+
+
+def test_without_validation_rows_the_last_state_is_taken(base: Path, tmp_path: Path) -> None:
+    made, _ = run(classifier_job(tmp_path / "job", base, epochs=3, patience=1, validation=[]))
+    assert made.metrics == {}
+    assert (made.details["temperature"], made.details["threshold"]) == (1.0, None)
+    assert made.details["best_step"] == made.details["steps"]
+    assert ClassifierGenerator(tmp_path / "job", made.details, nothing="none").classify(["refund money back"])[0]
+
+
+def test_two_labels_one_of_them_rare(base: Path, tmp_path: Path) -> None:
+    rows = [*labelled(12, seed=1, labels=["refund"]), *labelled(1, seed=1, labels=["delivery"])]
+    held = labelled(6, seed=2, labels=["refund", "delivery", "cancel"])
+    for mode in ("full", "probe"):
+        made, _ = run(classifier_job(tmp_path / mode, base, mode=mode, train=rows, validation=held))
+        assert made.details["trained_labels"] == 2
+        assert made.details["left_out"] == 6
+        assert made.metrics["accuracy"] >= 0.5
+        assert made.unusable is None
+
+
+def test_class_weights_make_labels_weigh_the_same() -> None:
+    data = classifier.Data(("a", "b"), ("",) * 10, (0,) * 8 + (1,) * 2, (), (), (), 0)
+    assert classifier.row_weights(data) == [10 / 16, 10 / 4]
+    rare = classifier.Data(("a", "b"), ("",) * 1000, (0,) * 999 + (1,), (), (), (), 0)
+    assert classifier.row_weights(rare)[1] == classifier.HEAVIEST
+
+
+def test_early_stopping_keeps_the_best_state(base: Path, tmp_path: Path) -> None:
+    made, _ = run(classifier_job(tmp_path / "job", base, epochs=40, patience=2, learning_rate=2e-2))
+    assert made.details["stopped"] == "patience"
+    history = made.details["history"]
+    assert len(history) < 40
+    best = max(history, key=lambda one: (one["macro_f1"], -one["loss"]))
+    assert made.details["best_step"] == best["step"]
+    assert made.metrics["accuracy"] == pytest.approx(best["accuracy"], abs=0.04)  # bfloat16 while training
+
+
+def test_it_stops_when_its_time_is_over(base: Path, tmp_path: Path) -> None:
+    made, _ = run(classifier_job(tmp_path / "job", base, epochs=500, patience=500, max_minutes=1e-6))
+    assert made.details["stopped"] == "max_minutes"
+    assert made.details["steps"] == 1
+    assert made.metrics["accuracy"] > 0
+
+
+@pytest.fixture
+def broken_loss(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """From this step on, the loss is not a number."""
+    import torch
+
+    real, calls = torch.nn.functional.cross_entropy, [0]
+
+    def make(after: int) -> None:
+        def loss(*args: Any, **more: Any) -> Any:
+            calls[0] += 1
+            return real(*args, **more) * (math.nan if calls[0] > after else 1)
+
+        monkeypatch.setattr(torch.nn.functional, "cross_entropy", loss)
+
+    return make
+
+
+def test_a_loss_that_is_no_number_keeps_the_last_good_state(
+    base: Path, tmp_path: Path, broken_loss: Callable[[int], None]
+) -> None:
+    job = classifier_job(tmp_path / "job", base, epochs=4)
+    per_epoch = len(encoder.batches(lengths(job), budget=64))
+    broken_loss(per_epoch * 2 + 1)
+    made, steps = run(job)
+    assert made.details["stopped"] == "loss"
+    assert made.details["best_step"] in (per_epoch, per_epoch * 2)
+    assert made.unusable is None
+    assert any("not finite" in step.note for step in steps)
+    found = ClassifierGenerator(job.folder, made.details, nothing="none").logits(["refund money"])
+    assert np.isfinite(found).all()
+
+
+def test_a_loss_that_never_was_a_number_is_an_error(
+    base: Path, tmp_path: Path, broken_loss: Callable[[int], None]
+) -> None:
+    broken_loss(0)
+    with pytest.raises(TuneError, match="not finite at step 0"):
+        run(classifier_job(tmp_path / "job", base))
+
+
+def lengths(job: Job) -> list[int]:
+    return [len(row.input.split()) + 2 for row in job.rows("train")]
+
+
+@pytest.mark.parametrize("mode", ["full", "probe"])
+def test_a_base_that_gives_no_numbers_is_refused(mode: str, tmp_path: Path) -> None:
+    import torch
+    from transformers import BertModel
+
+    folder = tiny_encoder(tmp_path / "base")
+    model = BertModel.from_pretrained(folder)
+    with torch.no_grad():
+        model.embeddings.LayerNorm.weight.fill_(math.inf)
+    model.save_pretrained(folder)
+    with pytest.raises(TuneError, match="vectors that are not finite"):
+        run(classifier_job(tmp_path / "job", folder, mode=mode))
+
+
+def test_a_base_that_is_not_there(tmp_path: Path) -> None:
+    for train in (classifier.estimate, lambda job: classifier.train(job, lambda _: None)):
+        with pytest.raises(MissingError, match="no model at"):
+            train(classifier_job(tmp_path / "job", tmp_path / "nowhere"))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([Row("a", "x", "refund"), Row("b", "y", "refund")], "1 label"),
+        ([Row("a", "x", None)], "0 labels"),
+        ([Row("a", "x", {"k": 1}), Row("b", "y", "refund")], "row a has no label"),
+        ([Row("a", "x", "refund"), Row("b", "y", "strange")], "not one of the project"),
+    ],
+)
+def test_rows_that_make_no_classifier(rows: list[Row], said: str, base: Path, tmp_path: Path) -> None:
+    with pytest.raises(TuneError, match=said):
+        run(classifier_job(tmp_path / "job", base, train=rows))
+
+
+def test_longer_rows_are_refused_unless_allowed(base: Path, tmp_path: Path) -> None:
+    long = [Row("long", "refund " * 100, "refund"), *labelled(4, seed=1)]
+    with pytest.raises(TuneError, match="1 of 25 rows are longer than 64 tokens"):
+        run(classifier_job(tmp_path / "a", base, train=long))
+    made, _ = run(classifier_job(tmp_path / "b", base, train=long, allow_truncation=1, epochs=1))
+    assert made.details["max_tokens"] == 64
+    with pytest.raises(TuneError, match="max_tokens = 1,024, and the base reads 64"):
+        run(classifier_job(tmp_path / "c", base, max_tokens=1024))
+
+
+def test_an_estimate_takes_moments_and_is_not_exceeded(base: Path, tmp_path: Path) -> None:
+    job = classifier_job(tmp_path / "job", base, epochs=2)
+    began = time.perf_counter()
+    bounds = classifier.estimate(job)
+    assert time.perf_counter() - began < 10
+    assert bounds.usd == 0.0
+    assert bounds.memory_mb is not None
+    assert bounds.memory_mb > 0
+    assert bounds.seconds is not None
+    began = time.perf_counter()
+    run(job)
+    assert time.perf_counter() - began < bounds.seconds
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+from groundtune.tune import encoder_fit
+from groundtune.tune.worker import work
+encoder_fit.SAVE_SECONDS = encoder_fit.REPORT_SECONDS = 0.0
+real = encoder_fit._Run.one_step
+def slow(self, places):
+    time.sleep(float(sys.argv[2]))
+    return real(self, places)
+encoder_fit._Run.one_step = slow
+sys.exit(work(Path(sys.argv[1])))
+"""
+
+
+def start(folder: Path, *, pause: float = 0.0) -> subprocess.Popen[bytes]:
+    """A process that writes a checkpoint after every step."""
+    return subprocess.Popen([sys.executable, "-c", SLOW, str(folder), str(pause)], stderr=subprocess.DEVNULL)
+
+
+def wait_for_step(folder: Path, process: subprocess.Popen[bytes], step: int) -> None:
+    until = time.monotonic() + 120
+    while max((one.step for one in read_progress(folder)), default=0) < step:
+        assert process.poll() is None, (folder / "failure.json").read_text()
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("mode", "how"), [("full", signal.SIGKILL), ("lora", signal.SIGKILL), ("full", signal.SIGTERM)]
+)
+def test_cut_short_and_continued_it_ends_the_same(mode: str, how: int, base: Path, tmp_path: Path) -> None:
+    whole = classifier_job(tmp_path / "whole", base, mode=mode, epochs=3)
+    assert work(whole.folder) == 0
+    cut = classifier_job(tmp_path / "cut", base, mode=mode, epochs=3)
+    process = start(cut.folder, pause=0.05)
+    wait_for_step(cut.folder, process, 13)  # in the middle of the second epoch
+    os.kill(process.pid, how)
+    assert process.wait(60) == (-how if how == signal.SIGKILL else 128 + how)
+    assert not (cut.folder / "artifact.json").exists()
+    assert (cut.checkpoint / encoder_fit.STATE).exists()
+    assert work(cut.folder) == 0
+    one, other = read_artifact(whole.folder), read_artifact(cut.folder)
+    assert other.details["resumed"][0] >= 12
+    assert any("goes on after step" in step.note for step in read_progress(cut.folder))
+    assert other.details["steps"] == one.details["steps"]
+    assert other.details["final_loss"] == pytest.approx(one.details["final_loss"], abs=1e-3)
+    assert other.metrics == pytest.approx(dict(one.metrics), abs=1e-3)
+    assert other.details["temperature"] == pytest.approx(one.details["temperature"], abs=1e-3)
+
+
+def test_a_checkpoint_of_another_training_is_refused(base: Path, tmp_path: Path) -> None:
+    job = classifier_job(tmp_path / "job", base, epochs=3)
+    process = start(job.folder, pause=0.05)
+    wait_for_step(job.folder, process, 3)
+    process.kill()
+    process.wait()
+    for other in ({"epochs": 4}, {"train": labelled(11, seed=1)}):
+        with pytest.raises(TuneError, match="of other rows, other settings or another base"):
+            run(classifier_job(tmp_path / "job", base, **{"epochs": 3, **other}))
+    (job.checkpoint / encoder_fit.STATE).write_bytes(b"half")
+    with pytest.raises(TuneError, match="cannot be read"):
+        run(classifier_job(tmp_path / "job", base, epochs=3))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 400 kB; needs the right to mount."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small file system takes root")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_is_said_and_recovered_from(base: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = classifier_job(small_disk / "job", base, epochs=2)
+    monkeypatch.setattr(encoder_fit, "SAVE_SECONDS", 0.0)
+    assert work(job.folder) == 1
+    said = json.loads((job.folder / "failure.json").read_text())
+    assert "cannot write" in said["message"]
+    assert not (job.folder / "artifact.json").exists()
+    subprocess.run(["mount", "-o", "remount,size=60M", str(small_disk)], check=True)
+    assert work(job.folder) == 0
+
+
+def test_batches_waste_no_tokens() -> None:
+    import random
+
+    sizes = [random.Random(0).randint(3, 40) for _ in range(500)]
+    made = encoder.batches(sizes, budget=256, rng=random.Random(1))
+    assert sorted(place for batch in made for place in batch) == list(range(500))
+    assert made == encoder.batches(sizes, budget=256, rng=random.Random(1))
+    assert made != encoder.batches(sizes, budget=256, rng=random.Random(2))
+    padded = [max(sizes[place] for place in batch) * len(batch) for batch in made]
+    assert max(padded) <= 256
+    assert sum(padded) <= 1.1 * sum(sizes)
+    assert encoder.batches([500, 3, 3], budget=256) == [[1, 2], [0]]
+    assert encoder.batches([], budget=256) == []

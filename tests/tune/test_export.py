@@ -1,0 +1,182 @@
+"""A trained model in the forms that other servers load, and what they must refuse."""
+
+import json
+import re
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from groundtune.errors import GroundtuneError, MissingError
+from groundtune.tune import export as exporting
+from groundtune.tune.artifacts import read_artifact, write_artifact
+from groundtune.tune.export import export, modelfile
+from groundtune.tune.job import TuneError
+from groundtune.tune.worker import work
+from tests.models.tiny import NO_SYSTEM, TEMPLATE
+from tests.tune.extraction import extraction_job, tiny_base
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+BEGINNING = (
+    "{{ bos_token }}{% for m in messages %}<|{{ m.role }}|>\n\n{{ m.content | trim }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>\n\n{% endif %}"
+)
+INST = (
+    "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]"
+    "{% elif m.role == 'assistant' %} {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}"
+)
+DEFAULT = "{% if messages[0].role != 'system' %}<|system|>be kind<|end|>{% endif %}" + TEMPLATE
+CONVERTER = """
+import sys
+from pathlib import Path
+folder, out = Path(sys.argv[1]), Path(sys.argv[sys.argv.index("--outfile") + 1])
+if not (folder / "tokenizer.json").exists():
+    sys.exit("no tokenizer")
+out.write_bytes(b"GGUF" + (folder / "model.safetensors").read_bytes())
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a training that is over."""
+    root = tmp_path_factory.mktemp("export")
+    job = extraction_job(root / "job", tiny_base(root / "base"), epochs=2)
+    assert work(job.folder) == 0
+    return job.folder
+
+
+@pytest.fixture
+def converter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Instead of llama.cpp's, which takes a checkout of its repository."""
+    home = tmp_path / "llama.cpp"
+    home.mkdir()
+    (home / "convert_hf_to_gguf.py").write_text(CONVERTER)
+    monkeypatch.setenv("LLAMA_CPP", str(home))
+    return home
+
+
+def test_the_adapter_is_loaded_beside_its_base(made: Path, tmp_path: Path) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    to = export(made, "adapter", tmp_path / "new" / "adapter")
+    assert sorted(path.name for path in to.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+    config = json.loads((to / "adapter_config.json").read_text())
+    assert (config["use_dora"], config["modules_to_save"]) == (False, None)
+    base = AutoModelForCausalLM.from_pretrained(config["base_model_name_or_path"])
+    assert PeftModel.from_pretrained(base, to).active_adapter == "default"
+
+
+def test_the_merged_model_needs_nothing_else(made: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    to = export(made, "merged", tmp_path / "merged")
+    assert AutoTokenizer.from_pretrained(to).chat_template == TEMPLATE
+    AutoModelForCausalLM.from_pretrained(to)
+    with pytest.raises(TuneError, match="is there already"):
+        export(made, "merged", to)
+
+
+def test_gguf_and_ollama(made: Path, tmp_path: Path, converter: Path) -> None:
+    assert export(made, "gguf", tmp_path / "out.gguf").read_bytes().startswith(b"GGUF")
+    to = export(made, "ollama", tmp_path / "ollama")
+    assert (to / "model.gguf").exists()
+    lines = (to / "Modelfile").read_text()
+    assert lines.startswith("FROM ./model.gguf\n")
+    assert 'PARAMETER stop "<|end|>"' in lines
+    assert 'PARAMETER stop "</s>"' in lines
+    (converter / "convert_hf_to_gguf.py").write_text("import sys; sys.exit('this architecture is not supported')")
+    with pytest.raises(TuneError, match="this architecture is not supported") as caught:
+        export(made, "gguf", tmp_path / "again.gguf")
+    assert sys.executable in (caught.value.hint or "")
+
+
+def test_without_llama_cpp_it_says_how_to_get_it(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LLAMA_CPP", raising=False)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(exporting, "PLACES", ())
+    with pytest.raises(MissingError, match=r"convert_hf_to_gguf\.py is not on this machine") as caught:
+        export(made, "gguf", tmp_path / "out.gguf")
+    assert "git clone https://github.com/ggml-org/llama.cpp" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("template", [TEMPLATE, NO_SYSTEM, CHATML, BEGINNING, INST], ids=range(5))
+@pytest.mark.parametrize("roles", ["u", "su", "uau", "suauau"])
+def test_ollama_asks_as_the_model_was_trained(tmp_path: Path, template: str, roles: str) -> None:
+    from transformers import AutoTokenizer
+
+    merged = tiny_base(tmp_path / "merged", template=template)
+    names = {"s": "system", "u": "user", "a": "assistant"}
+    turns = [{"role": names[role], "content": f"it says {n}"} for n, role in enumerate(roles)]
+    folded = template in (NO_SYSTEM, INST) and roles[0] == "s"
+    said = [{"role": "user", "content": "it says 0\n\nit says 1"}, *turns[2:]] if folded else turns
+    tokenizer = AutoTokenizer.from_pretrained(merged)
+    wanted = tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=True)
+    assert ollama(modelfile(merged), turns) == wanted
+
+
+def ollama(text: str, turns: list[dict[str, str]]) -> str:
+    """What Go makes of our templates, which are a range over the messages with a branch for each role."""
+    found = re.search(r'TEMPLATE """(.*?)"""', text, re.DOTALL)
+    assert found is not None
+    head, rest = found[1].split("{{ range $i, $m := .Messages }}")
+    body, opening = rest.rsplit("{{ end }}", 1)
+    pattern = r'\{\{ if eq \$m\.Role "(\w+)" \}\}(.*?\{\{ \$m\.Content \}\}.*?)\{\{ end \}\}(?=\{\{ if eq|$)'
+    branches = dict(re.findall(pattern, body, re.DOTALL))
+    system = "".join(turn["content"] for turn in turns if turn["role"] == "system")
+    made = ""
+    for number, turn in enumerate(turns):
+        branch = branches.get(turn["role"], "")
+        fold = "{{ if and $.System (le $i 1) }}{{ $.System }}\n\n{{ end }}"
+        branch = branch.replace(fold, f"{system}\n\n" if system and number <= 1 else "")
+        made += branch.replace("{{ $m.Content }}", turn["content"])
+    return head + made + opening
+
+
+def test_a_template_that_ollama_cannot_say_is_refused(tmp_path: Path) -> None:
+    merged = tiny_base(tmp_path / "merged", template=DEFAULT)
+    with pytest.raises(TuneError, match="cannot be said in Ollama's language") as caught:
+        modelfile(merged)
+    assert "--jinja" in (caught.value.hint or "")
+
+
+def test_what_must_not_be_used_is_not_exported(made: Path, tmp_path: Path) -> None:
+    artifact = read_artifact(made)
+    copy = shutil.copytree(made, tmp_path / "copy" / made.name)
+    write_artifact(copy, replace(artifact, unusable="the merged model gives other logits"))
+    with pytest.raises(GroundtuneError, match="must not be used: the merged model gives other logits"):
+        export(copy, "merged", tmp_path / "out")
+    write_artifact(copy, replace(artifact, kind="classifier"))
+    with pytest.raises(TuneError, match="is no causal model, but of kind classifier"):
+        export(copy, "merged", tmp_path / "out")
+    write_artifact(copy, artifact)
+    (copy / "adapter" / "adapter_model.safetensors").write_bytes(b"other")
+    with pytest.raises(TuneError, match="its adapter is not the one that was trained"):
+        export(copy, "adapter", tmp_path / "out")
+    (copy / "merged" / "model.safetensors").write_bytes(b"other")
+    with pytest.raises(GroundtuneError, match="is not the file that was trained"):
+        export(copy, "merged", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_adapter_is_not_handed_on_for_another_base(made: Path, tmp_path: Path) -> None:
+    base = made.parent / "base"
+    config = (base / "config.json").read_text()
+    try:
+        (base / "config.json").write_text(config.replace('"silu"', '"gelu"'))
+        with pytest.raises(TuneError, match="is not the model that was trained further"):
+            export(made, "adapter", tmp_path / "out")
+    finally:
+        (base / "config.json").write_text(config)
+
+
+def test_full_training_has_no_adapter(tmp_path: Path) -> None:
+    job = extraction_job(tmp_path / "job", tiny_base(tmp_path / "base"), epochs=1, mode="full")
+    assert work(job.folder) == 0
+    with pytest.raises(TuneError, match="has no adapter: every weight was trained"):
+        export(job.folder, "adapter", tmp_path / "out")

@@ -1,0 +1,317 @@
+"""Real trainings of a tiny encoder that marks values: what is aligned, learnt, saved, and continued after a kill."""
+
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from itertools import pairwise, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from groundtune.errors import MissingError
+from groundtune.models.extractor import ExtractorGenerator
+from groundtune.spans import (
+    EACH,
+    Field,
+    Layout,
+    Span,
+    as_json,
+    assemble,
+    best_tags,
+    layout_of,
+    spans_of,
+    tags_of,
+    units,
+)
+from groundtune.tune import extractor
+from groundtune.tune.align import align, candidates, frame
+from groundtune.tune.artifacts import read_artifact, verify
+from groundtune.tune.job import Job, Row, Step, Trained, TuneError, read_progress, write_job
+from groundtune.tune.worker import work
+from tests.tune.encoders import FILLERS, SETTINGS, STRANGE, WORDS, tiny_encoder
+
+pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
+
+INTENTS = {"pay": "money refund reimburse paid", "move": "parcel courier shipped arrive"}
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "intent": {"enum": ["pay_now", "move_it"]},
+        "place": {"type": ["string", "null"]},
+        "count": {"type": "integer"},
+        "words": {"type": "array", "items": {"type": "string"}},
+    },
+    "required": ["intent", "place", "words"],
+}
+
+
+def objects(n: int, *, seed: int, empty: int = 0) -> list[Row]:
+    """`12 Volcano shipped …`: an intent that stands nowhere, a place, sometimes a count, a list of words of logins."""
+    rng = random.Random(seed)
+    rows = []
+    for number in range(n):
+        intent = rng.choice(["pay", "move"])
+        place, count = rng.choice(STRANGE).title(), rng.choice([None, rng.randint(2, 90)])
+        words = rng.sample(WORDS["password"].split(), rng.randint(0, 2))
+        said = [rng.choice(INTENTS[intent].split()), *rng.sample(FILLERS, 3), place, *rng.sample(FILLERS, 2), *words]
+        said += [str(count)] if count else []
+        output = {"intent": {"pay": "pay_now", "move": "move_it"}[intent], "place": place, "words": words}
+        rows.append(Row(f"{seed}-{number}", " ".join(said), {**output, **({"count": count} if count else {})}))
+    return [*rows, *(Row(f"none-{seed}-{n}", " ".join(rng.sample(FILLERS, 4)), None) for n in range(empty))]
+
+
+def extractor_job(
+    folder: Path,
+    base: Path,
+    *,
+    train: Sequence[Row] | None = None,
+    validation: Sequence[Row] | None = None,
+    schema: Any = SCHEMA,
+    **settings: Any,
+) -> Job:
+    folder.mkdir(parents=True, exist_ok=True)
+    job = Job(folder, "fields", "extractor", str(base), {**SETTINGS, "epochs": 12, **settings}, {"schema": schema})
+    write_job(
+        job,
+        objects(120, seed=1, empty=12) if train is None else train,
+        objects(30, seed=2, empty=5) if validation is None else validation,
+    )
+    return job
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_encoder(tmp_path_factory.mktemp("base"))
+
+
+def run(job: Job) -> tuple[Trained, list[Step]]:
+    steps: list[Step] = []
+    return extractor.train(job, steps.append), steps
+
+
+@pytest.mark.parametrize("mode", ["full", "lora"])
+def test_it_learns(mode: str, base: Path, tmp_path: Path) -> None:
+    made, steps = run(extractor_job(tmp_path / "job", base, mode=mode))
+    assert made.metrics["span_f1"] >= 0.9
+    assert made.metrics["exact"] >= 0.7
+    assert made.unusable is None
+    assert made.files == ("model",)
+    assert made.details["parity"]["difference"] <= 1e-3
+    assert made.details["chosen"] == {"intent": 3}
+    assert sorted(made.details["spans"]) == ["count", "place", "words[]"]
+    assert made.details["unaligned"] == {}
+    assert "1 chosen: intent" in steps[0].note
+    assert not (tmp_path / "job" / "checkpoint").exists()
+
+
+def test_what_is_saved_says_what_was_trained(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: dict[str, Any] = {}
+    real = extractor._write
+    texts = [row.input for row in objects(8, seed=9, empty=2)]
+
+    def spied(job: Job, encoder: Any, heads: Any, told: Any) -> None:
+        layout = layout_of(told["layout"])
+        given = extractor.tokens(encoder, texts, layout)
+        kept["scores"] = extractor.scores_of(encoder, heads, given, exact=True)
+        kept["said"] = extractor.said_of(encoder, heads, layout, texts, given, exact=True)
+        real(job, encoder, heads, told)
+
+    monkeypatch.setattr(extractor, "_write", spied)
+    for kind in ("bert", "distilbert"):
+        job = extractor_job(tmp_path / kind, tiny_encoder(tmp_path / f"base-{kind}", kind=kind), epochs=2)
+        made, _ = run(job)
+        model = ExtractorGenerator(job.folder, made.details)
+        for (tags, choices), (wanted, others) in zip(model.scores(texts), kept["scores"], strict=True):
+            assert np.abs(tags - wanted).max() <= 1e-3
+            assert np.abs(choices[0] - others[0]).max() <= 1e-3
+        assert [one.output for one in model.extract(texts)] == [one.output for one in kept["said"]]
+
+
+def test_the_worker_writes_an_artifact_last(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = extractor_job(tmp_path / "job", base, epochs=1)
+    real = extractor._write
+
+    def fails(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(extractor, "_write", fails)
+    assert work(job.folder) == 1
+    assert not (job.folder / "artifact.json").exists()
+    monkeypatch.setattr(extractor, "_write", real)
+    assert work(job.folder) == 0
+    artifact = read_artifact(job.folder)
+    verify(job.folder, artifact)
+    assert {"model/extractor.json", "model/heads.safetensors"} <= set(artifact.files)
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+from groundtune.tune import encoder_fit
+from groundtune.tune.worker import work
+encoder_fit.SAVE_SECONDS = encoder_fit.REPORT_SECONDS = 0.0
+real = encoder_fit._Run.one_step
+def slow(self, places):
+    time.sleep(0.05)
+    return real(self, places)
+encoder_fit._Run.one_step = slow
+sys.exit(work(Path(sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize("mode", ["full", "lora"])
+def test_killed_and_continued_it_ends_the_same(mode: str, base: Path, tmp_path: Path) -> None:
+    whole, cut = (extractor_job(tmp_path / name, base, mode=mode, epochs=2) for name in ("whole", "cut"))
+    assert work(whole.folder) == 0
+    process = subprocess.Popen([sys.executable, "-c", SLOW, str(cut.folder)], stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while max((one.step for one in read_progress(cut.folder)), default=0) < 10:
+        assert process.poll() is None, (cut.folder / "failure.json").read_text()
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait(60) == -signal.SIGKILL
+    assert not (cut.folder / "artifact.json").exists()
+    other = extractor_job(tmp_path / "cut", base, mode=mode, epochs=3)
+    with pytest.raises(TuneError, match="of other rows, other settings or another base"):
+        run(other)
+    extractor_job(tmp_path / "cut", base, mode=mode, epochs=2)
+    assert work(cut.folder) == 0
+    one, two = read_artifact(whole.folder), read_artifact(cut.folder)
+    assert two.details["resumed"][0] >= 9
+    assert any("goes on after step" in step.note for step in read_progress(cut.folder))
+    assert two.details["steps"] == one.details["steps"]
+    assert two.details["final_loss"] == pytest.approx(one.details["final_loss"], abs=1e-3)
+    assert two.metrics == pytest.approx(dict(one.metrics), abs=1e-3)
+
+
+def test_a_loss_that_is_no_number(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = extractor._loss, [0]
+
+    def loss(*args: Any) -> Any:
+        calls[0] += 1
+        return real(*args) * (math.nan if calls[0] > after else 1)
+
+    monkeypatch.setattr(extractor, "_loss", loss)
+    after = 0
+    with pytest.raises(TuneError, match="not finite at step 0"):
+        run(extractor_job(tmp_path / "none", base))
+    job, after, calls[0] = extractor_job(tmp_path / "some", base, epochs=6), 60, 0
+    made, steps = run(job)
+    assert made.details["stopped"] == "loss"
+    assert 0 < made.details["best_step"] <= 60
+    assert made.unusable is None
+    assert any("not finite" in step.note for step in steps)
+
+
+def test_no_base_and_no_object(base: Path, tmp_path: Path) -> None:
+    for train in (extractor.estimate, lambda job: extractor.train(job, lambda _: None)):
+        with pytest.raises(MissingError, match="no model at"):
+            train(extractor_job(tmp_path / "a", tmp_path / "nowhere"))  # type: ignore[operator]
+    with pytest.raises(TuneError, match="row x has no object"):
+        run(extractor_job(tmp_path / "b", base, train=[Row("x", "text", "label")]))
+    with pytest.raises(TuneError, match="no example has a value"):
+        run(extractor_job(tmp_path / "c", base, train=[Row("x", "text", None)]))
+    bounds = extractor.estimate(extractor_job(tmp_path / "d", base))
+    assert bounds.usd == 0.0
+    assert bounds.seconds
+
+
+def test_without_validation_rows_and_with_a_limit_of_time(base: Path, tmp_path: Path) -> None:
+    made, _ = run(extractor_job(tmp_path / "job", base, validation=[], epochs=100, max_minutes=1e-6))
+    assert made.metrics == {}
+    assert made.details["stopped"] == "max_minutes"
+    long = [Row("long", "volcano " * 100, {"place": "volcano"})]
+    with pytest.raises(TuneError, match="1 of 1 rows are longer than 64 tokens"):
+        run(extractor_job(tmp_path / "long", base, train=long))
+
+
+def test_values_are_found_as_they_are_written() -> None:
+    text = "Send 1,200 LARGE  boxes and two bags to New York, not New Jersey; 12 of 1200."
+    assert [text[a:b] for a, b in candidates(text, 1200, "integer")] == ["1,200", "1200"]
+    assert [text[a:b] for a, b in candidates(text, 2, "integer")] == ["two"]
+    assert [text[a:b] for a, b in candidates(text, "large boxes", "string")] == ["LARGE  boxes"]
+    assert [text[a:b] for a, b in candidates(text, "new", "string")] == ["New", "New"]
+    assert candidates(text, "bo", "string") == []
+    assert candidates("1.234,5 €", 1234.5, "number", comma=True) == [(0, 7)]
+    assert candidates("at 3pm", 3, "integer") == [(3, 4)]
+    assert candidates("from -4 to 4", -4, "integer") == [(5, 7)]
+
+
+def test_of_several_places_the_one_with_the_usual_words_around_it() -> None:
+    rows: list[tuple[str, Any]] = [(f"table for {n} at {n + 3} pm", {"people": n, "hour": n + 3}) for n in range(2, 9)]
+    found = align([*rows, ("at 5 pm a table for 5", {"people": 5, "hour": 5})], None)
+    names = [one.path[0] for one in found.layout.fields]
+    assert {names[span.field]: span.start for span in found.spans[-1]} == {"hour": 3, "people": 20}
+
+
+def test_what_cannot_be_learnt_is_counted_or_refused() -> None:
+    rows: list[tuple[str, Any]] = [(f"red car number {n}", {"colour": "red", "note": f"secret {n}"}) for n in range(6)]
+    found = align([*rows, ("a blue one", {"colour": "blue"}), ("no colour", {"colour": "blue"})], None)
+    assert found.unaligned == {"note": 6, "colour": 1}
+    with pytest.raises(TuneError, match=r"14 of 21 values do not stand .* \(a 7, b 7\)"):
+        align([(f"x {n}", {"a": f"p{n}", "b": f"q{n}", "c": "x"}) for n in range(7)], None)
+
+
+def test_objects_in_lists_and_what_the_schema_requires() -> None:
+    schema = {
+        "properties": {
+            "items": {"type": "array", "items": {"properties": {"n": {"type": "integer"}, "what": {"type": "string"}}}},
+            "from": {"$ref": "#/$defs/who"},
+            "note": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+        },
+        "required": ["items", "note", "from"],
+        "$defs": {"who": {"type": "object", "properties": {"name": {"type": "string"}}}},
+    }
+    output = {"items": [{"n": 2, "what": "tea"}, {"n": 3, "what": "rum"}], "from": {"name": "Ann"}, "note": None}
+    text = "Ann wants 2 tea and 3 rum"
+    found = align([(text, output)], schema)
+    assert frame(schema) == {"items": [], "note": None, "from": {}}
+    assert assemble(found.layout, text, found.spans[0], []) == output
+    assert assemble(found.layout, text, [], []) is None
+    assert found.unaligned == {}
+
+
+def test_a_list_that_is_left_out_around_a_single_value() -> None:
+    rows: list[tuple[str, Any]] = [("tea and rum", {"what": ["tea", "rum"]}), ("no tea", {"what": "tea"})]
+    found = align(rows, None)
+    for (text, output), spans in zip(rows, found.spans, strict=True):
+        assert assemble(found.layout, text, spans, []) == output
+    assert layout_of(json.loads(json.dumps(as_json(found.layout)))) == found.layout
+
+
+def test_of_two_values_for_one_place_the_surer_counts() -> None:
+    layout = Layout((Field(("size",), allowed=("small", "large")), Field(("n", EACH), "integer")), (), {})
+    spans = [Span(0, 0, 5, -2.0), Span(0, 6, 12, -0.1), Span(1, 13, 15), Span(1, 16, 19)]
+    assert assemble(layout, "Small larger 12 two", spans, []) == {"size": "large", "n": [12, 2]}
+    assert json.dumps(assemble(layout, "green", [Span(0, 0, 5)], [])) == "null"
+
+
+def test_the_likeliest_row_of_tags_is_found() -> None:
+    draw = np.random.default_rng(0)
+    allowed = [(a, b) for a in range(5) for b in range(5) if b in (0, 1, 3) or a in (b - 1, b)]
+    for _ in range(20):
+        scores = draw.normal(size=(4, 5)) * 3
+        rows = [row for row in product(range(5), repeat=4) if row[0] not in (2, 4) and set(pairwise(row)) <= {*allowed}]
+        best = max(rows, key=lambda row: sum(scores[place, tag] for place, tag in enumerate(row)))
+        assert best_tags(scores) == list(best)
+    assert best_tags(np.zeros((0, 5))) == []
+
+
+def test_words_or_pieces_carry_tags() -> None:
+    text = "at  3pm Rome"
+    offsets, words = [(0, 0), (0, 2), (4, 5), (5, 7), (7, 12), (0, 0)], [None, 0, 1, 1, 2, None]
+    by_word, by_piece = (units(offsets, words, text=text, by=by) for by in ("word", "piece"))  # type: ignore[arg-type]
+    assert [text[one.start : one.end] for one in by_word] == ["at", "3pm", "Rome"]
+    assert [text[one.start : one.end] for one in by_piece] == ["at", "3", "pm", "Rome"]
+    gold = [Span(0, 4, 5), Span(1, 8, 12)]
+    assert spans_of(tags_of(gold, by_piece), by_piece) == gold
+    assert spans_of(tags_of(gold, by_word), by_word) == [Span(0, 4, 7), Span(1, 8, 12)]

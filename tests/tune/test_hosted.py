@@ -1,0 +1,507 @@
+"""Hosted jobs against the scripted API over real HTTP: no job is lost, none is started twice, no money unasked."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from groundtune.config_tune import HostedTuneConfig
+from groundtune.errors import MissingError, ProviderError, UsageError
+from groundtune.models.scripted import Reply, ScriptedServer
+from groundtune.models.scripted_models import ScriptedModel
+from groundtune.models.scripted_tuning import Course, ScriptedTuning, Trouble
+from groundtune.tune.artifacts import read_artifact
+from groundtune.tune.hosted import estimate, steer, train, warnings
+from groundtune.tune.job import FAILURE, Job, Row, Step, TuneError, write_job
+from groundtune.tune.launch import launch
+
+BASE = "gpt-4o-mini-2024-07-18"
+PROFILE = {"bases": {BASE: {"usd_per_million": 3.0, "ends": "2027-01-14"}}, "no_new_jobs": "2027-01-06"}
+CREATE = "POST /v1/fine_tuning/jobs"
+LOOK = r"GET /v1/fine_tuning/jobs/[^/]+"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GROUNDTUNE_POLL_SECONDS", "0.005")
+    monkeypatch.setenv("TUNE_KEY", "sk-right")
+
+
+@contextmanager
+def served(tuning: ScriptedTuning) -> Iterator[ScriptedServer]:
+    with ScriptedServer(tuning.reply, extra=tuning.answer, api_key="sk-right") as server:
+        yield server
+
+
+def rows(n: int, *, start: int = 0) -> list[Row]:
+    return [
+        Row(
+            id=f"e{number}",
+            input=f"Où est le colis {number} ?",
+            output=f"parcel {number}",
+            messages=(
+                {"role": "system", "content": "Answer in English."},
+                {"role": "user", "content": f"Où est le colis {number} ?"},
+                {"role": "assistant", "content": f"parcel {number}"},
+            ),
+            rejected=f"colis {number}",
+        )
+        for number in range(start, start + n)
+    ]
+
+
+def make_job(
+    folder: Path,
+    server: ScriptedServer | None,
+    *,
+    n: int = 12,
+    validation: int = 3,
+    details: Any = None,
+    **settings: Any,
+) -> Job:
+    place: dict[str, Any] = {"base_url": server.base_url, "api_key_env": "TUNE_KEY"} if server else {}
+    config = HostedTuneConfig(kind="hosted", base=BASE, **{**place, **settings})
+    about = {"provider": PROFILE} if details is None else details
+    job = Job(folder / "desk-1", "desk", "hosted", BASE, config.model_dump(), about)
+    write_job(job, rows(n), rows(validation, start=100))
+    return job
+
+
+def state(job: Job) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((job.folder / "state.json").read_bytes())
+    return found
+
+
+def sent(server: ScriptedServer, start: str) -> int:
+    return sum(f"{one.method} {one.path}".split("?")[0] == start for one in server.requests)
+
+
+def notes(steps: Sequence[Step]) -> list[str]:
+    return [step.note for step in steps if step.note]
+
+
+# -- the way through ------------------------------------------------------------------------------------------------
+
+
+def test_rows_become_a_model_that_answers_under_its_name(tmp_path: Path) -> None:
+    tuning, steps = ScriptedTuning(), list[Step]()
+    with served(tuning) as server:
+        job = make_job(tmp_path, server, epochs=2, suffix="desk")
+        trained = train(job, steps.append)
+        with openai.OpenAI(base_url=server.base_url, api_key="sk-right", max_retries=0) as sdk:
+            messages: Any = list(rows(1)[0].messages[:-1])
+            said = sdk.chat.completions.create(model=trained.details["model"], messages=messages)
+            with pytest.raises(openai.NotFoundError):
+                sdk.chat.completions.create(model=BASE, messages=messages)
+    assert said.choices[0].message.content == "parcel 0"
+    assert trained.details["model"] == f"ft:{BASE}:scripted:desk:ftjob-1"
+    assert trained.base_digest == BASE
+    assert trained.details["ends"] == "2027-01-14"
+    assert trained.usd == pytest.approx(trained.details["trained_tokens"] * 3.0 / 1e6)
+    assert trained.metrics == {"valid_loss": 0.6}
+    assert [(row["step"], row["metrics"]["train_loss"]) for row in trained.details["checkpoints"]] == [
+        (1, 2.0),
+        (2, 1.0),
+        (3, 0.5),
+    ]
+    made = tuning.jobs["ftjob-1"]
+    assert made["method"] == {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2}}}
+    assert (made["seed"], made["training_file"], made["validation_file"]) == (0, "file-1", "file-2")
+    assert tuning.files["file-1"][0] == {"messages": list(rows(1)[0].messages)}
+    assert len(tuning.files["file-2"]) == 3
+    losses = [(step.step, step.steps, step.epoch, step.loss) for step in steps if step.loss is not None]
+    assert losses == [(1, 3, pytest.approx(2 / 3), 2.0), (2, 3, pytest.approx(4 / 3), 1.0), (3, 3, 2.0, 0.5)]
+    assert [note for note in notes(steps) if note.startswith("status")] == [
+        "status queued",
+        "status running",
+        "status succeeded",
+    ]
+
+
+async def test_the_worker_writes_an_artifact(tmp_path: Path) -> None:
+    with served(ScriptedTuning()) as server:
+        job, steps = make_job(tmp_path, server, validation=0), list[Step]()
+        artifact = await launch(job.folder, progress=steps.append)
+    assert artifact.details["model"] == f"ft:{BASE}:scripted::ftjob-1"
+    assert artifact.base_digest == BASE
+    assert artifact.details["base_url"] == server.base_url
+    assert artifact.details["api_key_env"] == "TUNE_KEY"
+    assert any(step.loss == 0.5 for step in steps)
+    assert "sk-right" not in "".join(path.read_text() for path in job.folder.iterdir())
+
+
+def test_what_comes_out_can_be_scripted(tmp_path: Path) -> None:
+    gold = {row.input: row.output for row in rows(12)}
+    tuning = ScriptedTuning(tuned=lambda name, _: ScriptedModel(name, gold))
+    with served(tuning) as server:
+        trained = train(make_job(tmp_path, server), lambda _: None)
+    asked = [{"role": "user", "content": "Question: Où est le colis 3 ?"}]
+    assert tuning.reply({"model": trained.details["model"], "messages": asked}).text == "parcel 3"
+
+
+def test_preferences_are_sent_as_pairs(tmp_path: Path) -> None:
+    tuning = ScriptedTuning()
+    with served(tuning) as server:
+        train(make_job(tmp_path, server, method="dpo"), lambda _: None)
+    messages = list(rows(1)[0].messages)
+    assert tuning.files["file-1"][0] == {
+        "input": {"messages": messages[:-1]},
+        "preferred_output": [{"role": "assistant", "content": "parcel 0"}],
+        "non_preferred_output": [{"role": "assistant", "content": "colis 0"}],
+    }
+    assert tuning.jobs["ftjob-1"]["method"] == {"type": "dpo", "dpo": {"hyperparameters": {"n_epochs": 3}}}
+
+
+def test_more_events_than_a_page_are_told_once_and_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GROUNDTUNE_POLL_SECONDS", "0.0005")
+    losses = [float(number) for number in range(130, 0, -1)]
+    course = Course(["validating_files", *["running"] * 130, "succeeded"], losses=losses)
+    trouble = Trouble("GET .*/events", Reply(broken_stream_after=3), times=2)
+    with served(ScriptedTuning([course], troubles=[trouble])) as server:
+        steps = list[Step]()
+        train(make_job(tmp_path, server), steps.append)
+    assert [step.loss for step in steps if step.loss is not None] == losses
+
+
+# -- what ends a job ------------------------------------------------------------------------------------------------
+
+
+def test_failed_validation_says_why_and_the_next_run_is_a_new_job(tmp_path: Path) -> None:
+    tuning = ScriptedTuning([Course(error="line 3 has a role that is unknown"), Course()])
+    with served(tuning) as server:
+        job = make_job(tmp_path, server)
+        with pytest.raises(TuneError, match=r"ftjob-1 .* failed: line 3 has a role .* \(invalid_training_file, train"):
+            train(job, lambda _: None)
+        assert train(job, lambda _: None).details["job"] == "ftjob-2"
+
+
+def test_cancelled_from_outside(tmp_path: Path) -> None:
+    tuning = ScriptedTuning([Course(["queued", "running"])])
+    with served(tuning) as server:
+        job = make_job(tmp_path, server)
+
+        def cancel(step: Step) -> None:
+            if step.note == "status running":
+                assert steer(job, "cancel") == "cancelled"
+
+        with pytest.raises(TuneError, match=r"ftjob-1 .* was cancelled"):
+            train(job, cancel)
+
+
+def test_paused_is_waited_for_until_it_goes_on(tmp_path: Path) -> None:
+    tuning, steps = ScriptedTuning(), list[Step]()
+    with served(tuning) as server:
+        job = make_job(tmp_path, server)
+
+        def watch(step: Step) -> None:
+            steps.append(step)
+            if step.note == "status running" and notes(steps).count(step.note) == 1:
+                assert steer(job, "pause") == "pausing"
+            if step.note == "status paused":
+                assert steer(job, "resume") == "running"
+
+        train(job, watch)
+        with pytest.raises(ProviderError, match="cannot pause"):
+            steer(job, "pause")
+    told = [note for note in notes(steps) if note.startswith("status")]
+    assert told == ["status queued", "status running", "status paused", "status running", "status succeeded"]
+
+
+def test_a_job_that_never_ends_is_left_running_and_found_again(tmp_path: Path) -> None:
+    tuning = ScriptedTuning([Course(["queued", "running"])])
+    with served(tuning) as server:
+        job = make_job(tmp_path, server, max_minutes=0.003)
+        with pytest.raises(
+            TuneError, match=r"ftjob-1 at .* is running after 0.003 minutes; it was left running"
+        ) as caught:
+            train(job, lambda _: None)
+        assert "goes on waiting" in str(caught.value.hint)
+        tuning._ahead["ftjob-1"].append("succeeded")
+        trained = train(make_job(tmp_path, server, max_minutes=5), lambda _: None)
+    assert trained.details["job"] == "ftjob-1"
+    assert len(tuning.jobs) == 1
+
+
+def test_nothing_to_steer_without_a_job(tmp_path: Path) -> None:
+    with served(ScriptedTuning()) as server, pytest.raises(MissingError, match="no job was started"):
+        steer(make_job(tmp_path, server), "cancel")
+
+
+# -- kill -9 --------------------------------------------------------------------------------------------------------
+
+
+def killed_at(job: Job, server: ScriptedServer, start: str) -> None:
+    """Runs the worker until it has sent a request that is never answered, and kills it there."""
+    worker = subprocess.Popen([sys.executable, "-m", "groundtune.tune.worker", str(job.folder)])
+    deadline = time.monotonic() + 60
+    while not sent(server, start):
+        assert worker.poll() is None, (job.folder / "log.txt").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.05)  # so that the request has taken effect
+    worker.send_signal(signal.SIGKILL)
+    assert worker.wait() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("request_", "done", "metadata", "reached"),
+    [
+        ("POST /v1/files", False, True, "POST /v1/files"),
+        (CREATE, False, True, CREATE),
+        (CREATE, True, True, CREATE),
+        (CREATE, True, False, CREATE),
+        (LOOK, False, True, "GET /v1/fine_tuning/jobs/ftjob-1"),
+    ],
+    ids=["in the upload", "before it was created", "after it was created", "without metadata", "while waiting"],
+)
+def test_killed_and_started_again_there_is_one_job(
+    tmp_path: Path, request_: str, done: bool, metadata: bool, reached: str
+) -> None:
+    tuning = ScriptedTuning(troubles=[Trouble(request_, Reply(stall=True), done=done)], metadata=metadata)
+    with served(tuning) as server:
+        job = make_job(tmp_path, server)
+        killed_at(job, server, reached)
+        before = state(job)
+        if reached != "POST /v1/files":
+            assert before["files"] == {"train": "file-1", "validation": "file-2"}
+        assert before["job"] == (None if "POST" in reached else "ftjob-1")
+        artifact = asyncio.run(launch(job.folder))
+    assert list(tuning.jobs) == ["ftjob-1"]
+    assert len(tuning.files) == 2
+    assert artifact.details["job"] == "ftjob-1"
+    assert read_artifact(job.folder) == artifact
+
+
+def test_a_state_of_other_rows_is_refused(tmp_path: Path) -> None:
+    with served(ScriptedTuning([Course(["running"])])) as server:
+        job = make_job(tmp_path, server, max_minutes=0.001)
+        with pytest.raises(TuneError, match="left running"):
+            train(job, lambda _: None)
+        other = make_job(tmp_path, server, n=13)
+        with pytest.raises(TuneError, match=r"other rows or settings \(job ftjob-1\)"):
+            train(other, lambda _: None)
+        with pytest.raises(TuneError, match="other rows or settings"):
+            train(make_job(tmp_path, server, epochs=9), lambda _: None)
+
+
+# -- before money is spent ------------------------------------------------------------------------------------------
+
+
+def test_the_price_is_a_bound_and_the_limit_holds(tmp_path: Path) -> None:
+    tuning = ScriptedTuning()
+    with served(tuning) as server:
+        job = make_job(tmp_path, server, epochs=4)
+        bounds = estimate(job)
+        assert bounds.usd is not None
+        trained = train(job, lambda _: None)
+        assert trained.usd is not None
+        assert 0 < trained.usd < bounds.usd < 20 * trained.usd
+        assert "4 epochs" in bounds.note
+        dear = make_job(tmp_path / "dear", server, max_usd=bounds.usd * 0.7)
+        with pytest.raises(TuneError, match=r"may cost \$0.0\d, which is above max_usd"):
+            train(dear, lambda _: None)
+        assert estimate(make_job(tmp_path / "fair", server, epochs=4, max_usd=bounds.usd)).usd == bounds.usd
+    assert list(tuning.jobs) == ["ftjob-1"]
+    assert len(tuning.files) == 2
+
+
+def test_an_unknown_price_is_unknown_not_nothing(tmp_path: Path) -> None:
+    with served(ScriptedTuning()) as server:
+        job = make_job(tmp_path, server, details={})
+        assert estimate(job).usd is None
+        assert train(job, lambda _: None).usd is None
+        assert warnings(job) == [f"the price of training {BASE} at {server.base_url[7:-3]} is not known"]
+        limited = make_job(tmp_path / "limited", server, details={}, max_usd=1000.0)
+        with pytest.raises(TuneError, match=r"not known, so it may cost more than \$1000"):
+            train(limited, lambda _: None)
+
+
+def test_a_preference_counts_as_two_chats(tmp_path: Path) -> None:
+    one, two = (estimate(make_job(tmp_path / way, None, method=way, details={})).usd for way in ("supervised", "dpo"))
+    assert one is not None
+    assert two is not None
+    assert 1.8 * one < two < 2.2 * one
+
+
+def test_shutdowns_are_named_with_their_dates(tmp_path: Path) -> None:
+    job = make_job(tmp_path, None, details={})
+    told = warnings(job, today=date(2026, 11, 21))
+    assert f"{BASE} is shut down on 2027-01-14, in 54 days" in told[0]
+    assert "no new fine-tuning jobs on 2027-01-06, in 46 days" in told[1]
+    assert "60 days" in told[2]
+    assert len(told) == 3
+    assert "since 2027-01-14" in warnings(job, today=date(2027, 2, 1))[0]
+    assert estimate(job).usd is not None
+
+
+@pytest.mark.parametrize("name", ["together", "fireworks"])
+def test_a_provider_with_an_api_of_its_own_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="fine-tuning API of its own"):
+        warnings(make_job(tmp_path, None, provider=name, details={}))
+
+
+def test_providers_that_are_not_known(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no provider 'opnai'") as caught:
+        warnings(make_job(tmp_path, None, provider="opnai", details={}))
+    assert "openai, azure" in str(caught.value.hint)
+    with pytest.raises(UsageError, match="address of azure differs"):
+        warnings(make_job(tmp_path, None, provider="azure", details={}))
+    azure = make_job(tmp_path, None, provider="azure", details={}, base_url="https://x.openai.azure.com/openai/v1")
+    assert "deployment" in warnings(azure)[0]
+
+
+def test_names_of_bases_without_a_date_and_of_tuned_models(tmp_path: Path) -> None:
+    from groundtune.tune.providers import OPENAI, base_of
+
+    assert base_of(OPENAI, "gpt-4o-mini")[0] == BASE
+    assert base_of(OPENAI, "gpt-4o")[0] == "gpt-4o-2024-08-06"
+    assert base_of(OPENAI, f"ft:{BASE}:acme:desk:abc")[0] == BASE
+    assert base_of(OPENAI, "gpt-9")[1].ends is None
+
+
+def test_too_few_rows_and_rows_without_a_reply(tmp_path: Path) -> None:
+    tuning = ScriptedTuning()
+    with served(tuning) as server:
+        with pytest.raises(TuneError, match=r"9 training rows; .* no job with fewer than 10"):
+            train(make_job(tmp_path / "few", server, n=9), lambda _: None)
+        for name, bad, method, message in (
+            ("mute", {"messages": rows(1)[0].messages[:-1]}, "supervised", "1 rows do not end in a reply .*: odd"),
+            ("empty", {"messages": ()}, "supervised", "1 rows do not end in a reply"),
+            ("alone", {"messages": rows(1)[0].messages}, "dpo", "1 rows have no rejected reply.*: odd"),
+        ):
+            job = make_job(tmp_path / name, server, method=method)
+            write_job(job, [*rows(12), Row("odd", "x", "y", **bad)], [])
+            with pytest.raises(TuneError, match=message):
+                train(job, lambda _: None)
+    assert sent(server, "POST /v1/files") == 0
+
+
+# -- keys and the network -------------------------------------------------------------------------------------------
+
+
+def test_without_the_key_it_is_exit_code_3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TUNE_KEY")
+    with served(ScriptedTuning()) as server:
+        job = make_job(tmp_path, server)
+        with pytest.raises(MissingError, match="TUNE_KEY is not set") as caught:
+            asyncio.run(launch(job.folder))
+    assert caught.value.exit_code == 3
+    assert server.requests == []
+
+
+def test_a_key_of_the_profile_or_the_environment_goes_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+        monkeypatch.setenv(name, "sk-secret")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "x-secret: sk-secret")
+    tuning = ScriptedTuning()
+    with ScriptedServer(tuning.reply, extra=tuning.answer) as server:
+        job = make_job(tmp_path, server, api_key_env=None, details={})
+        assert train(job, lambda _: None).details["api_key_env"] is None
+    assert not any("sk-secret" in str(one.headers) for one in server.requests)
+
+
+def test_a_wrong_key_is_not_tried_again_and_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUNE_KEY", "sk-wrong")
+    with served(ScriptedTuning()) as server:
+        job = make_job(tmp_path, server)
+        with pytest.raises(ProviderError, match="401: Incorrect API key") as caught:
+            train(job, lambda _: None)
+    assert caught.value.kind == "bad_key"
+    assert "TUNE_KEY" in str(caught.value.hint)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("request_", ["POST /v1/files", CREATE, LOOK, "GET .*/checkpoints"])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply("slow down", status=429, headers={"Retry-After": "0.01"}),
+        Reply("out of order", status=503),
+        Reply(raw_body='{"id": "ftjob-1"', broken_stream_after=0),
+        Reply(raw_body='{"id": "ftjob-1", "status": "running"}', broken_stream_after=9),
+    ],
+    ids=["429", "503", "cut off", "half a body"],
+)
+@pytest.mark.parametrize("done", [False, True], ids=["not done", "done, not told"])
+def test_what_passes_is_tried_again_and_starts_no_second_job(
+    tmp_path: Path, request_: str, reply: Reply, done: bool
+) -> None:
+    tuning = ScriptedTuning(troubles=[Trouble(request_, reply, times=3, done=done)])
+    with served(tuning) as server:
+        trained = train(make_job(tmp_path, server), lambda _: None)
+    assert trained.details["job"] == "ftjob-1"
+    assert list(tuning.jobs) == ["ftjob-1"]
+    assert tuning.troubles[0].times <= (2 if done and request_ == CREATE else 0)
+
+
+def test_an_outage_ends_the_wait_but_not_the_job(tmp_path: Path) -> None:
+    trouble = Trouble(LOOK, Reply("out of order", status=500), times=8)
+    tuning = ScriptedTuning(troubles=[trouble])
+    with served(tuning) as server:
+        job = make_job(tmp_path, server)
+        with pytest.raises(ProviderError, match="answered 500: out of order"):
+            train(job, lambda _: None)
+        assert state(job)["job"] == "ftjob-1"
+        assert train(job, lambda _: None).details["job"] == "ftjob-1"
+    assert len(tuning.jobs) == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        (Reply("no credit", status=429, code="insufficient_quota"), "answered 429: no credit"),
+        (Reply("the model cannot be tuned", status=400), "answered 400: the model cannot be tuned"),
+        (Reply("", status=302, headers={"Location": "http://127.0.0.1:1/v1"}), "answered 302"),
+        (Reply(raw_body="<html>"), "gave a bad response|no fine-tuning API"),
+        (Reply(raw_body='{"hello": 1}'), "no fine-tuning API"),
+    ],
+    ids=["no credit", "refused", "redirect", "html", "other json"],
+)
+@pytest.mark.parametrize("request_", ["POST /v1/files", CREATE])
+def test_what_no_second_try_mends_is_said_at_once(tmp_path: Path, request_: str, reply: Reply, message: str) -> None:
+    tuning = ScriptedTuning(troubles=[Trouble(request_, reply, times=9)])
+    with served(tuning) as server:
+        job = make_job(tmp_path, server)
+        with pytest.raises(ProviderError, match=message):
+            train(job, lambda _: None)
+        assert sent(server, request_) == 1
+        tuning.troubles[0].times = 0
+        assert train(job, lambda _: None).details["job"] == "ftjob-1"
+    assert list(tuning.jobs) == ["ftjob-1"]
+
+
+def test_a_model_that_is_not_offered(tmp_path: Path) -> None:
+    with (
+        served(ScriptedTuning(bases=["other"])) as server,
+        pytest.raises(ProviderError, match="not available for fine"),
+    ):
+        train(make_job(tmp_path, server), lambda _: None)
+
+
+def test_a_server_that_is_not_there(tmp_path: Path) -> None:
+    with served(ScriptedTuning()) as server:
+        job = make_job(tmp_path, server)
+    with pytest.raises(ProviderError, match="cannot be reached"):
+        train(job, lambda _: None)
+
+
+def test_the_reason_of_a_failure_is_left_for_the_command(tmp_path: Path) -> None:
+    with served(ScriptedTuning([Course(error="too short")])) as server:
+        job = make_job(tmp_path, server)
+        with pytest.raises(TuneError, match=r"ftjob-1 .* failed: too short"):
+            asyncio.run(launch(job.folder))
+    assert json.loads((job.folder / FAILURE).read_bytes())["exit_code"] == 1
+    assert os.environ["TUNE_KEY"] not in (job.folder / "log.txt").read_text()

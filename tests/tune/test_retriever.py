@@ -1,0 +1,346 @@
+"""Retrievers that are really trained: words that the base cannot know, killed and resumed, and a gate that says no."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from groundtune.errors import MissingError
+from groundtune.models.embed import SentenceTransformerEmbedder
+from groundtune.retrieve.rerank import CrossEncoderReranker
+from groundtune.tune import encoder_fit, retriever
+from groundtune.tune.artifacts import read_artifact, verify
+from groundtune.tune.job import Job, Row, Step, TuneError, read_progress, write_job
+from groundtune.tune.retriever_gate import Gain, gain, ndcg, ndcg_of_list, refusal
+from groundtune.tune.retriever_rows import bm25, candidates, read, without_alike
+from groundtune.tune.worker import work
+from groundtune.types import Passage
+from tests.tune.encoders import FILLERS, STRANGE, WORDS, tiny_encoder
+
+MEANINGS = dict(zip(STRANGE, (word for words in WORDS.values() for word in words.split()[1:3]), strict=True))
+"""What each strange word of a question stands for in the passages."""
+SETTINGS: dict[str, Any] = {
+    "seed": 0,
+    "max_tokens": None,
+    "allow_truncation": 0,
+    "max_minutes": None,
+    "device": "cpu",
+    "part": "embedder",
+    "epochs": 10,
+    "learning_rate": 3e-3,
+    "batch_size": 16,
+    "hard_negatives": 3,
+}
+
+
+def passage(word: str) -> str:
+    """The one of a word, always the same."""
+    return " ".join([word, *random.Random(word).sample(FILLERS, 3), word])
+
+
+def asked(each: int, *, seed: int, noise: bool = False) -> list[Row]:
+    """`each` questions of every strange word; noise: which passage is right means nothing."""
+    rng = random.Random(seed)
+    pool = list(MEANINGS.values())  # each is right as often as wrong: what is liked in general helps nobody
+    rows = []
+    for number in range(each):
+        for word, meaning in MEANINGS.items():
+            said = [word, *rng.sample(FILLERS, 3)]
+            rng.shuffle(said)
+            right = rng.choice(pool) if noise else meaning
+            wrong = rng.sample([one for one in pool if one != right], 3)
+            positives, negatives = (passage(right),), tuple(map(passage, wrong))
+            name = f"{word}-{seed}-{number}"
+            rows.append(Row(name, " ".join(said), None, positives=positives, negatives=negatives))
+    return rows
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """On matrices this small, threads wait for each other longer than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_encoder(tmp_path_factory.mktemp("base"))
+
+
+def make(
+    folder: Path,
+    base: Path | str,
+    *,
+    train: Sequence[Row] | None = None,
+    held: Sequence[Row] | None = None,
+    **settings: Any,
+) -> Job:
+    folder.mkdir(parents=True)
+    job = Job(folder, "search", "retriever", str(base), {**SETTINGS, **settings})
+    train = asked(12, seed=1) if train is None else train
+    write_job(job, train, asked(2, seed=2) if held is None else held)
+    return job
+
+
+def silent(_: Step) -> None:
+    pass
+
+
+async def test_an_embedder_learns_words_that_its_base_cannot_know(tmp_path: Path, base: Path) -> None:
+    job = make(tmp_path / "search-1", base)
+    assert work(job.folder) == 0
+    artifact = read_artifact(job.folder)
+    verify(job.folder, artifact)
+    metrics = artifact.metrics
+    assert metrics["ndcg@10"] > metrics["ndcg@10_base"] + 0.2
+    assert metrics["gain_low"] > 0.1
+    assert artifact.details["adopted"] is True
+    assert artifact.unusable is None
+    assert 'model = ".groundtune/models/search-1/model"' in artifact.details["use"]
+    assert artifact.details["parity"]["difference"] <= retriever.ALLOWED
+    steps = read_progress(job.folder)
+    assert any("the base" in step.note for step in steps)
+
+    tuned = SentenceTransformerEmbedder(str(job.folder / "model"))
+    assert tuned.max_tokens == 64, "as the base"
+    word, meaning = next(iter(MEANINGS.items()))
+    passages = [passage(one) for one in MEANINGS.values()]
+    found = await tuned.embed(passages) @ (await tuned.embed_queries([f"my {word} today"]))[0]
+    assert passages[int(found.argmax())] == passage(meaning)
+
+
+async def test_a_reranker_learns_them_too(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retriever, "RATES", {"reranker": (3e-3, 3e-3)})
+    monkeypatch.setattr(retriever, "PATIENCE", 100)  # weights that start at random see nothing for a few epochs
+    train = asked(20, seed=1)
+    job = make(
+        tmp_path / "rank-1", base, part="reranker", epochs=16, train=train, hard_negatives=11, learning_rate=None
+    )
+    trained = retriever.train(job, silent)
+    assert trained.metrics["gain_low"] > 0.1
+    assert trained.details["adopted"] is True
+    assert trained.details["use"].startswith("[retrieval]\nreranker = ")
+    ranker = CrossEncoderReranker(str(job.folder / "model"))
+    texts = [passage(one) for one in MEANINGS.values()]
+    passages = [Passage(str(at), "d", "d.md", at, 0, 1, text) for at, text in enumerate(texts)]
+    ranks = []
+    for own, word in enumerate(MEANINGS):
+        found = np.asarray(await ranker.score(f"my {word} today", passages))
+        ranks.append(int((found > found[own]).sum()))
+    assert np.mean(ranks) < 2, "by chance it is 5.5 of 12"
+
+
+@pytest.mark.parametrize("part", ["embedder", "reranker"])
+def test_the_gate_says_no_to_noise(tmp_path: Path, base: Path, part: str) -> None:
+    train, held = asked(4, seed=3, noise=True), asked(3, seed=4, noise=True)
+    trained = retriever.train(make(tmp_path / "job", base, train=train, held=held, part=part, epochs=2), silent)
+    assert trained.details["adopted"] is False
+    assert trained.unusable is not None
+    assert trained.unusable.startswith("no measurable gain on the validation split: ")
+
+
+def test_killed_and_resumed_it_comes_to_the_same(tmp_path: Path, base: Path) -> None:
+    whole = retriever.train(make(tmp_path / "whole", base, epochs=3), silent)
+    job = make(tmp_path / "killed", base, epochs=3)
+    code = (
+        "import sys; from pathlib import Path; from groundtune.tune import encoder_fit, worker\n"
+        "encoder_fit.SAVE_SECONDS = encoder_fit.REPORT_SECONDS = 0.0\n"
+        "sys.exit(worker.work(Path(sys.argv[1])))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(job.folder)], env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True
+    )
+    deadline = time.monotonic() + 120
+    while max((step.step for step in read_progress(job.folder)), default=0) < 5 and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -9
+    assert not (job.folder / "artifact.json").exists()
+    notes: list[str] = []
+    trained = retriever.train(job, lambda step: notes.append(step.note))
+    (resumed,) = trained.details["resumed"]
+    assert 0 < resumed < whole.details["steps"]
+    assert any(note.startswith(f"goes on after step {resumed}") for note in notes)
+    assert trained.details["final_loss"] == pytest.approx(whole.details["final_loss"], abs=1e-3)
+    assert trained.metrics == pytest.approx(whole.metrics, abs=1e-3)
+
+
+class StoppedError(Exception):
+    pass
+
+
+def stop_at(number: int) -> Any:
+    def watch(step: Step) -> None:
+        if step.step >= number:
+            raise StoppedError
+
+    return watch
+
+
+def test_a_reranker_goes_on_as_well(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings: dict[str, Any] = {"part": "reranker", "epochs": 2, "hard_negatives": 2}
+    whole = retriever.train(make(tmp_path / "whole", base, **settings), silent)
+    monkeypatch.setattr(encoder_fit, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(encoder_fit, "REPORT_SECONDS", 0.0)
+    job = make(tmp_path / "killed", base, **settings)
+    with pytest.raises(StoppedError):
+        retriever.train(job, stop_at(4))
+    trained = retriever.train(job, silent)
+    assert trained.details["resumed"]
+    assert trained.details["final_loss"] == pytest.approx(whole.details["final_loss"], abs=1e-3)
+    assert trained.metrics == pytest.approx(whole.metrics, abs=1e-3)
+
+
+def test_a_checkpoint_of_other_rows_is_refused(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder_fit, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(encoder_fit, "REPORT_SECONDS", 0.0)
+    job = make(tmp_path / "job", base, epochs=2)
+    with pytest.raises(StoppedError):
+        retriever.train(job, stop_at(2))
+    write_job(job, asked(3, seed=9), asked(2, seed=2))
+    with pytest.raises(TuneError, match="of other rows"):
+        retriever.train(job, silent)
+
+
+@pytest.mark.parametrize("good", [0, 12])
+def test_a_loss_that_is_not_finite(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, good: int) -> None:
+    real, calls = retriever.in_batch, iter(range(1000))
+
+    def loss(*parts: Any, **named: Any) -> Any:
+        return real(*parts, **named) * (1.0 if next(calls) < good else float("nan"))
+
+    monkeypatch.setattr(retriever, "in_batch", loss)
+    job = make(tmp_path / "job", base, epochs=3)
+    if not good:
+        with pytest.raises(TuneError, match="not finite"):
+            retriever.train(job, silent)
+        return
+    trained = retriever.train(job, silent)
+    assert trained.details["stopped"] == "loss"
+    assert trained.details["best_step"] == 9
+    assert np.isfinite(trained.metrics["ndcg@10"])
+
+
+def test_what_cannot_be_trained_is_said(tmp_path: Path, base: Path) -> None:
+    with pytest.raises(MissingError, match="no model at"):
+        retriever.train(make(tmp_path / "a", tmp_path / "nowhere"), silent)
+    with pytest.raises(TuneError, match="nothing to rank"):
+        retriever.train(make(tmp_path / "b", base, train=[Row("1", "a question", None)]), silent)
+    long = [Row("1", "my", None, positives=("the refund " * 10,), negatives=("a bill",))]
+    with pytest.raises(TuneError, match="longer than 8 tokens"):
+        retriever.train(make(tmp_path / "c", base, train=long, max_tokens=8), silent)
+    pair = [Row("1", "my refund please today", None, positives=("the refund",), negatives=("a bill",))]
+    with pytest.raises(TuneError, match="1 of 1 pairs of question and passage are longer than 8"):
+        retriever.train(make(tmp_path / "e", base, train=pair, held=[], max_tokens=8, part="reranker"), silent)
+    job = make(tmp_path / "d", tmp_path / "nowhere")
+    assert work(job.folder) == 3
+    assert "no model at" in json.loads((job.folder / "failure.json").read_bytes())["message"]
+
+
+def test_without_validation_rows_nothing_is_adopted(tmp_path: Path, base: Path) -> None:
+    trained = retriever.train(make(tmp_path / "job", base, train=asked(1, seed=1), held=[], epochs=1), silent)
+    assert trained.metrics == {}
+    assert trained.unusable == "no validation question has evidence, so nobody knows whether it is better"
+    assert (tmp_path / "job" / "model" / "modules.json").exists()
+
+
+def test_a_full_disk_is_said(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import safetensors
+    from sentence_transformers import SentenceTransformer
+
+    def full(*_: Any, **__: Any) -> None:
+        raise safetensors.SafetensorError("Error while serializing: No space left on device (os error 28)")
+
+    monkeypatch.setattr(SentenceTransformer, "save_pretrained", full)
+    job = make(tmp_path / "job", base, train=asked(1, seed=1), epochs=1)
+    with pytest.raises(OSError, match="No space left"):
+        retriever.train(job, silent)
+    assert not (job.folder / "model").exists()
+
+
+def test_it_is_estimated(tmp_path: Path, base: Path) -> None:
+    for part in ("embedder", "reranker"):
+        bounds = retriever.estimate(make(tmp_path / part, base, part=part))
+        assert bounds.seconds is not None
+        assert 0 < bounds.seconds < 600
+
+
+def test_a_batch_never_counts_a_right_passage_as_wrong(tmp_path: Path, base: Path) -> None:
+    """Two questions of one passage, and one question of two: their loss is that of the passages that are left."""
+    rows = [
+        Row("1", "my refund", None, positives=("money back", "paid back")),
+        Row("2", "a refund", None, positives=("money back",)),
+        Row("3", "my refund", None, positives=("return it",)),
+        Row("4", "the parcel", None, positives=("the courier",), negatives=("the bill", "money back")),
+    ]
+    job = make(tmp_path / "job", base, train=rows, held=rows[:1])
+    data = read(job)
+    assert data.train.questions == ("my refund", "a refund", "the parcel")
+    assert [len(one) for one in data.train.gold] == [3, 1, 1]
+    assert len(data.passages) == 5
+    ranker = retriever.models.embedder(str(base), settings=SETTINGS)
+    ranker.model.eval()
+    tokens = retriever.counted(ranker, data, job)
+    own = [place for place, (question, _) in enumerate(data.items) if question == 0]
+    assert retriever.in_batch(ranker, data, tokens, own, negatives=0).item() == pytest.approx(0, abs=1e-5)
+
+
+def test_candidates_and_hard_negatives(tmp_path: Path, base: Path) -> None:
+    data = read(make(tmp_path / "job", base, train=asked(2, seed=1), held=asked(1, seed=2)))
+    scores = np.zeros((len(data.train), len(data.passages)), dtype=np.float32)
+    for number, gold in enumerate(data.train.gold):
+        scores[number, list(gold)] = 0.5
+    scores[0, data.train.negatives[0][0]] = 0.49
+    left = without_alike(data.train, scores)
+    assert len(left.negatives[0]) == len(data.train.negatives[0]) - 1
+    assert left.negatives[1] == data.train.negatives[1]
+
+    passages = ("the parcel was tracked", "a bill of tax", "a tax copy of the parcel")
+    found = bm25(["the parcel tax"], passages)
+    assert found[0].argmax() == 2
+    assert found[0, 0] > 0
+    assert candidates(data.held, passages, np.zeros((len(data.held), 3), np.float32), k=2)[0]
+
+
+def test_ndcg_and_its_gain() -> None:
+    assert ndcg([0.1, 0.9, 0.3], {1}) == 1
+    assert ndcg([0.5, 0.5, 0.5], {0}) == pytest.approx(0.5), "of equal scores the right one counts as the last"
+    assert ndcg(list(range(20)), {3}) == 0
+    assert ndcg_of_list([4, 2, 1], {2, 9}) == pytest.approx((1 / np.log2(3)) / (1 + 1 / np.log2(3)))
+
+    rng = np.random.default_rng(0)
+    alone = [{place} for place in range(60)]
+    before = rng.uniform(0.2, 0.8, 60)
+    clear = gain(before + rng.normal(0.1, 0.1, 60), before, alone)
+    assert 0 < clear.low < clear.mean < clear.high
+    assert refusal(clear) is None
+    none = gain(before + rng.normal(0.0, 0.2, 60), before, alone)
+    assert "no measurable gain" in str(refusal(none))
+    shared = gain(before + 0.1, before, [{place // 12} for place in range(60)])
+    assert shared.groups == 5
+    assert "at least 10" in str(refusal(shared))
+    assert str(Gain(0.004, -0.01, 0.018, 42, 42)) == "+0.004 [−0.010, +0.018], n = 42"
+
+
+def test_the_gate_is_right_in_19_of_20_cases() -> None:
+    """Of two rankings that are equally good, it takes the second for better in 1 of 40 cases; here of 400 tries."""
+    rng = np.random.default_rng(1)
+    alone = [{place} for place in range(25)]
+    wrong = 0
+    for seed in range(400):
+        changed = rng.random(25) < 0.3
+        differences = np.where(changed, rng.choice([-0.37, 0.37], 25), 0.0)
+        wrong += gain(differences, np.zeros(25), alone, seed=seed).low > 0
+    assert wrong / 400 < 0.05

@@ -1,0 +1,288 @@
+"""Training rows out of what the real retriever finds in three documents: gold and distractors, at times no gold."""
+
+import re
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from groundtune import build
+from groundtune.approaches import cite, prompts
+from groundtune.approaches.evidence import Retrieved
+from groundtune.errors import MissingError
+from groundtune.lineup import Material
+from groundtune.project import Project
+from groundtune.tune.job import Row
+from groundtune.types import Evidence, Example, Prompt, Question
+from groundtune.workflows import tuning
+from groundtune.workflows.grounding import grounded_rows, retrieval_rows
+
+HEAD = """name = "shop"
+[documents]
+include = ["docs/**/*"]
+[[documents.access]]
+include = ["docs/hr/**"]
+groups = ["hr"]
+"""
+DOCS = {
+    "docs/returns.md": "# Returns\n\n## How long\n\nA bike can be returned within 30 days of delivery. The customer "
+    "pays the carriage.\n\n## Refunds\n\nRefunds go to the card that was used, within ten working days.\n",
+    "docs/hours.md": "# Opening hours\n\nThe Marrowby store is open from 9 to 17 on weekdays and closed on Sundays.\n",
+    "docs/hr/pay.md": "# Salary bands\n\nBand C starts at 31,000 pounds a year.\n",
+}
+RETURNED = Evidence("docs/returns.md", "within 30 days of delivery")
+BAND = Evidence("docs/hr/pay.md", "starts at 31,000 pounds")
+Shop = Callable[..., "Opened"]
+
+
+class Opened:
+    """A project that is ingested, and what is called on its loop."""
+
+    def __init__(self, folder: Path, toml: str, docs: dict[str, str]) -> None:
+        for path, text in {"groundtune.toml": HEAD + toml, **docs}.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
+        self.folder = folder
+        self.project = Project.open(folder)
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self.project.loop.run(work)
+
+    @property
+    def material(self) -> Material:
+        found: Material = self.run(self.project.session.material())
+        return found
+
+    def grounded(self, *examples: Example, seed: int = 0, form: Any = None) -> list[Row]:
+        material = self.material
+        form = form or material.form
+        found: list[Row] = self.run(grounded_rows(self.project.config, material, form, examples, seed=seed))
+        return found
+
+    def retrieval(self, *examples: Example, negatives: int = 3) -> list[Row]:
+        found: list[Row] = self.run(retrieval_rows(self.material, examples, negatives=negatives))
+        return found
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    made: list[Opened] = []
+
+    def shop(toml: str = "", *, docs: dict[str, str] = DOCS, ingest: bool = True) -> Opened:
+        made.append(Opened(tmp_path_factory.mktemp("shop"), toml, docs))
+        if ingest:
+            made[-1].project.ingest()
+        return made[-1]
+
+    yield shop
+    for one in made:
+        one.project.close()
+
+
+@pytest.fixture(scope="module")
+def shop(make: Shop) -> Opened:
+    return make()
+
+
+def example(
+    text: str = "How long may I keep a bike before I send it back?",
+    output: Any = "30 days",
+    evidence: Sequence[Evidence] = (RETURNED,),
+    *,
+    number: int = 0,
+    groups: Sequence[str] = (),
+) -> Example:
+    return Example(f"q{number}", text, output, tuple(evidence), "train", groups=tuple(groups))
+
+
+def many(count: int) -> list[Example]:
+    return [example(f"How long may I keep bike number {n} before I send it back?", number=n) for n in range(count)]
+
+
+def shown(row: Row) -> str:
+    return row.messages[-2]["content"]
+
+
+def reply(row: Row) -> str:
+    return row.messages[-1]["content"]
+
+
+# -- chats over passages -------------------------------------------------------------------------------------------
+
+
+def test_a_row_shows_gold_and_distractors_and_cites_the_gold(shop: Opened) -> None:
+    found = [row for row in shop.grounded(*many(8)) if reply(row) != prompts.NOT_FOUND]
+    assert found
+    for row in found:
+        assert [turn["role"] for turn in row.messages] == ["system", "user", "assistant"]
+        assert {"docs/returns.md", "docs/hours.md"} <= set(re.findall(r"\[\d\] (\S+)", shown(row)))
+        number = re.fullmatch(r"A bike can be returned within 30 days of delivery \[(\d)\]\.", reply(row))
+        assert number, reply(row)
+        place = shown(row).index(f"[{number[1]}] docs/returns.md")
+        assert "within 30 days of delivery" in shown(row)[place:]
+        assert row.output == reply(row)
+        assert row.messages[0]["content"].startswith("Answer the question from the numbered passages")
+
+
+def test_every_citation_is_exact_by_the_check_that_answers_meet(shop: Opened) -> None:
+    material = shop.material
+    assert material.index is not None
+    gather = Retrieved(material.index.retriever, material.index.document, passages=6)
+    for one, row in zip(many(8), shop.grounded(*many(8)), strict=True):
+        if reply(row) == prompts.NOT_FOUND:
+            continue
+        _, citations = cite.check(reply(row), shop.run(gather.gather(Question(one.input))))
+        assert [citation.support for citation in citations] == ["exact"]
+        assert citations[0].source == "docs/returns.md"
+
+
+def test_some_rows_lack_the_gold_and_there_the_model_must_abstain(shop: Opened) -> None:
+    found = shop.grounded(*many(60))
+    without = [row for row in found if reply(row) == prompts.NOT_FOUND]
+    assert 0.05 < len(without) / 60 < 0.35
+    assert all("within 30 days" not in shown(row) for row in without)
+    assert all("docs/hours.md" in shown(row) for row in without), "the distractors stay"
+    assert all("within 30 days" in shown(row) for row in found if row not in without)
+
+
+def test_the_seed_alone_decides_which_rows_lack_the_gold(shop: Opened) -> None:
+    first = shop.grounded(*many(30), seed=1)
+    assert first == shop.grounded(*many(30), seed=1)
+    assert [reply(row) for row in first] != [reply(row) for row in shop.grounded(*many(30), seed=2)]
+
+
+def test_what_is_trained_is_what_hybrid_will_ask(shop: Opened) -> None:
+    asked: list[Prompt] = []
+
+    class Spy:
+        name = "spy"
+
+        async def generate(self, prompt: Prompt) -> Any:
+            asked.append(prompt)
+            raise MissingError("enough")
+
+    material, config = shop.material, shop.project.config
+    assert material.index is not None
+    gather = Retrieved(material.index.retriever, material.index.document, passages=config.answers.max_passages)
+    hybrid = build.composed(config, "hybrid", Spy(), form=material.form, evidence=gather)
+    one = example()
+    row = next(row for seed in range(20) for row in shop.grounded(one, seed=seed) if reply(row) != prompts.NOT_FOUND)
+    with pytest.raises(MissingError):
+        shop.run(hybrid.answer(Question(one.input)))
+    assert [(turn["role"], turn["content"]) for turn in row.messages[:-1]] == [
+        (message.role, message.content) for message in asked[0].messages
+    ]
+
+
+def test_nothing_is_shown_that_the_asker_may_not_read(shop: Opened) -> None:
+    text, gold = "What does band C earn in a year?", "31,000 pounds"
+    (outside,) = shop.grounded(example(text, gold, [BAND]))
+    assert "31,000" not in shown(outside)
+    assert reply(outside) == prompts.NOT_FOUND
+    inside = [shop.grounded(example(text, gold, [BAND], groups=["hr"]), seed=seed)[0] for seed in range(8)]
+    cited = [row for row in inside if reply(row) != prompts.NOT_FOUND]
+    assert cited
+    assert all("31,000 pounds a year" in shown(row) and "31,000" in reply(row) for row in cited)
+
+
+def test_what_has_no_answer_is_an_abstention_over_passages(shop: Opened) -> None:
+    (row,) = shop.grounded(example("Do you deliver to Iceland?", None, []))
+    assert reply(row) == prompts.NOT_FOUND
+    assert "[1] docs/" in shown(row)
+
+
+def test_an_answer_without_evidence_is_not_taught_as_an_abstention(shop: Opened) -> None:
+    found = shop.grounded(example(evidence=[]))
+    assert [reply(row) for row in found if reply(row) == prompts.NOT_FOUND] == []
+
+
+def test_nobody_is_taught_to_abstain_over_the_gold(shop: Opened) -> None:
+    quote = "A bike can be returned within thirty days after it came"  # half of its words stand there in one run
+    for row in shop.grounded(example(evidence=[Evidence("docs/returns.md", quote)])):
+        assert reply(row) != prompts.NOT_FOUND or "can be returned within 30 days" not in shown(row)
+
+
+def test_the_answer_is_gone_from_all_documents_when_the_model_must_abstain(make: Shop) -> None:
+    faq = "# Questions\n\n## Can I send it back?\n\nYes. A bike can be returned within 30 days of delivery. Call us.\n"
+    shop = make(docs={**DOCS, "docs/faq.md": faq})
+    without = [row for row in shop.grounded(*many(30)) if reply(row) == prompts.NOT_FOUND]
+    assert without
+    assert not [row for row in without if "within 30 days of delivery" in shown(row)]
+
+
+def test_without_an_index_there_are_no_rows(make: Shop) -> None:
+    shop = make(ingest=False)
+    with pytest.raises(MissingError, match="no index yet") as caught:
+        shop.grounded(example())
+    assert caught.value.hint == "groundtune ingest"
+    with pytest.raises(MissingError, match="no index yet"):
+        shop.retrieval(example())
+
+
+# -- what the rows are made of -------------------------------------------------------------------------------------
+
+LORA = '[examples]\nfiles = ["q.jsonl"]\n[tune.x]\nkind = "lora"\nbase = "tiny"\ncontext = "retrieved"\n'
+FINDER = '[examples]\nfiles = ["q.jsonl"]\n[tune.x]\nkind = "retriever"\n'
+LINE = (
+    '{"id": "%s", "input": "%s", "output": "30 days", "split": "%s", "groups": ["hr"], '
+    '"evidence": [{"source": "docs/returns.md", "quote": "within 30 days of delivery"}]}\n'
+)
+QUESTION = "How long may I keep a bike before I send it back"
+
+
+def prepared(shop: Opened) -> Any:
+    held = [one for one in shop.project.session.examples() if one.split == "validation"]
+    return shop.run(tuning.prepare(shop.project.workspace, shop.project.config, shop.material, "x", validation=held))
+
+
+def test_the_documents_of_distractors_are_known_to_be_seen(make: Shop) -> None:
+    shop = make(LORA, docs={**DOCS, "q.jsonl": LINE % ("q", QUESTION, "train")})
+    job, train, _ = prepared(shop)
+    sources = {source for row in train for source in re.findall(r"\[\d\] (docs/\S+)", shown(row))}
+    assert "docs/hours.md" in sources
+    assert sources <= set(job.details["documents"])
+
+
+def test_restricted_passages_are_refused_as_distractors_too(make: Shop) -> None:
+    lines = LINE % ("q", QUESTION, "train") + LINE % ("v", f"{QUESTION} by post", "validation")
+    shop = make(FINDER, docs={**DOCS, "q.jsonl": lines})
+    _, train, _ = prepared(shop)
+    assert any("31,000 pounds" in text for row in train for text in row.negatives)
+    assert "access" in [one.check for one in shop.project.look("x").errors]
+
+
+def test_an_empty_validation_split_is_no_lack_of_evidence(make: Shop) -> None:
+    shop = make(FINDER, docs={**DOCS, "q.jsonl": LINE % ("q", QUESTION, "train")})
+    _, train, held = prepared(shop)
+    assert (len(train), held) == (1, [])
+
+
+# -- questions with passages ---------------------------------------------------------------------------------------
+
+
+def test_a_question_has_the_passages_of_its_evidence_and_the_best_of_the_others(shop: Opened) -> None:
+    (row,) = shop.retrieval(example())
+    assert (row.id, row.output, row.messages) == ("q0", None, ())
+    assert [("within 30 days of delivery" in text) for text in row.positives] == [True]
+    assert row.negatives
+    assert all("within 30 days" not in text and "31,000" not in text for text in row.negatives)
+    assert not set(row.positives) & set(row.negatives)
+    (most,) = shop.retrieval(example(), negatives=1)
+    assert most.negatives == row.negatives[:1]
+    assert shop.retrieval(example(), negatives=0)[0].negatives == ()
+
+
+def test_passages_of_groups_are_negatives_only_for_those_who_may_read_them(shop: Opened) -> None:
+    def texts(*groups: str) -> str:
+        return " ".join(shop.retrieval(example(groups=groups), negatives=20)[0].negatives)
+
+    assert "31,000" not in texts()
+    assert "31,000" in texts("hr")
+
+
+def test_what_answers_is_no_negative_wherever_it_stands(make: Shop) -> None:
+    shop = make(docs={**DOCS, "docs/faq.md": DOCS["docs/returns.md"], "docs/zfaq.md": DOCS["docs/returns.md"]})
+    for source in ("docs/returns.md", "docs/faq.md", "docs/zfaq.md"):
+        for row in shop.retrieval(example(evidence=[Evidence(source, RETURNED.quote)])):
+            assert not [text for text in row.negatives if "within 30 days of delivery" in text]

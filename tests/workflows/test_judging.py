@@ -1,0 +1,185 @@
+"""The judge against people: reading labels, agreement over the judged rows alone, failures counted and not voted."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sklearn.metrics import cohen_kappa_score
+
+from groundtune.errors import ConfigError, MissingError, UsageError
+from groundtune.measure.judges import Judge
+from groundtune.models.hosted import HostedGenerator
+from groundtune.models.scripted import Reply, Script, ScriptedServer
+from groundtune.types import Generation, Prompt, Usage
+from groundtune.workflows.judging import JudgeAgreement, Labelled, agree, read_labels
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def lines(*rows: Any) -> Path:
+        path = tmp_path / "labels.jsonl"
+        path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows))
+        return path
+
+    return lines
+
+
+def row(label: Any, *, answer: Any = "a", gold: Any = "g", **more: Any) -> dict[str, Any]:
+    return {"input": "q", "answer": answer, "gold": gold, "label": label, **more}
+
+
+def verdict(right: bool) -> str:
+    return json.dumps({"reason": f"It is {right}.", "right": right})
+
+
+def echo(body: dict[str, Any]) -> Reply:
+    """Right where the answer says so; answers that start with `!` get the status that follows."""
+    answer = json.loads(body["messages"][1]["content"])["answer"]
+    if answer.startswith("!"):
+        return Reply("down", status=int(answer[1:]))
+    return Reply(answer if answer == "prose" else verdict(answer == "good"))
+
+
+async def against(path: Path, script: Script, **options: Any) -> JudgeAgreement:
+    with ScriptedServer(script) as server:
+        model = HostedGenerator("m", base_url=server.base_url, retries=0, timeout_seconds=5)
+        try:
+            return await agree(Judge(model, metrics=("judge",)), path, **options)
+        finally:
+            await model.aclose()
+
+
+def test_rows_are_read_as_they_stand(write: Write) -> None:
+    path = write(row(True), "", row(0, answer={"a": 1}, gold={"a": 2}), {"input": "q", "answer": None, "label": 1})
+    assert read_labels(path) == [
+        Labelled(1, "q", "a", "g", True),
+        Labelled(3, "q", {"a": 1}, {"a": 2}, False),
+        Labelled(4, "q", None, None, True),
+    ]
+
+
+def test_every_problem_is_said_at_once_with_line_and_mend(write: Write) -> None:
+    path = write(
+        "not json",
+        "[1]",
+        {"answer": "a", "label": True},
+        {"input": "q", "label": True},
+        row("yes"),
+        row(None),
+        row(0.5),
+        row(True, gold=3),
+        row(True, answer=[1]),
+        row(True, answer=" ", golds="g"),
+        '{"input": "q", "answer": "a", "label": true, "label": false}',
+        row(True),
+    )
+    with pytest.raises(ConfigError) as caught:
+        read_labels(path)
+    problems = caught.value.problems
+    assert [problem.line for problem in problems] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10, 11]
+    assert all(problem.mend for problem in problems)
+    assert "known are input, answer, gold, label" in str(problems[9])
+
+
+def test_a_file_that_is_missing_empty_or_no_text(write: Write, tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="no file of labels"):
+        read_labels(tmp_path / "none.jsonl")
+    with pytest.raises(ConfigError, match="has no rows"):
+        read_labels(write(""))
+    (tmp_path / "labels.jsonl").write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        read_labels(tmp_path / "labels.jsonl")
+
+
+async def test_agreement_is_over_the_judged_rows(write: Write) -> None:
+    pairs = [("good", True)] * 6 + [("good", False)] * 2 + [("bad", False)] * 3 + [("bad", True)]
+    path = write(
+        *(row(label, answer=answer) for answer, label in pairs),
+        row(True, answer=None),  # by rule: abstained though there is an answer
+        row(False, gold=None),
+        row(True, answer="!500"),
+        row(True, answer="!401"),
+        row(False, answer="prose"),
+    )
+    done: list[int] = []
+    found = await against(path, echo, progress=done.append)
+    assert (found.rows, found.judged, found.by_rule, len(found.failures)) == (17, 12, 2, 3)
+    assert found.errors == {"server": 1, "bad_key": 1, "judge": 1}
+    assert [failure.line for failure in found.failures] == [15, 16, 17]
+    assert found.agreement is not None
+    assert found.agreement.kappa is not None
+    kappa = cohen_kappa_score([label for _, label in pairs], [answer == "good" for answer, _ in pairs])
+    assert found.agreement.kappa.mean == pytest.approx(kappa)
+    assert found.agreement.agreement.mean == pytest.approx(9 / 12)
+    assert (found.agreement.labels, found.agreement.confusion) == (("right", "wrong"), ((6, 1), (2, 3)))
+    assert [(one.line, one.person, one.judge) for one in found.disagreements] == [
+        (7, "wrong", "right"),
+        (8, "wrong", "right"),
+        (12, "right", "wrong"),
+    ]
+    assert found.disagreements[0].reason == "It is True."
+    assert found.usage.output_tokens is not None
+    assert done == list(range(1, 18))
+
+
+async def test_where_all_fail_there_is_no_agreement(write: Write) -> None:
+    found = await against(write(row(True), row(False)), Reply("down", status=500))
+    assert (found.agreement, found.judged, found.errors) == (None, 0, {"server": 2})
+
+
+async def test_one_label_throughout_is_said_and_has_no_kappa(write: Write) -> None:
+    found = await against(write(row(True, answer="good"), row(True, answer="good")), echo)
+    assert found.agreement is not None
+    assert found.agreement.kappa is None
+    assert "undefined" in found.agreement.note
+
+
+async def test_rows_that_need_no_judge_are_no_test_of_one(write: Write) -> None:
+    with pytest.raises(UsageError, match=r"no row of .* needs a judge"):
+        await against(write(row(True, gold=None), row(False, answer=None)), echo)
+
+
+async def test_a_written_text_is_right_when_all_criteria_hold(write: Write) -> None:
+    class Model:
+        name = "m"
+
+        async def generate(self, prompt: Prompt) -> Generation:
+            return Generation(json.dumps({"reason": "r", "facts": True, "form": "good" in prompt.messages[1].content}))
+
+    path = write(row(True, answer="good"), row(True, answer="bad"))
+    found = await agree(Judge(Model(), metrics=("judge",), task="write"), path)
+    assert [one.line for one in found.disagreements] == [2]
+    assert found.usage == Usage()
+
+
+async def test_at_most_eight_are_under_way_and_no_other_metric_is_asked(write: Write) -> None:
+    class Model:
+        name = "m"
+        now = most = 0
+
+        async def generate(self, prompt: Prompt) -> Generation:
+            self.now += 1
+            self.most = max(self.most, self.now)
+            await asyncio.sleep(0.01)
+            self.now -= 1
+            return Generation(verdict(True))
+
+    model = Model()
+    found = await agree(Judge(model, metrics=("faithfulness", "context_recall")), write(*[row(True)] * 30))
+    assert (model.most, found.judged) == (8, 30)
+
+
+async def test_what_is_no_failure_of_the_judge_ends_it(write: Write) -> None:
+    class Model:
+        name = "m"
+
+        async def generate(self, prompt: Prompt) -> Generation:
+            raise MissingError("no key", hint="set it")
+
+    with pytest.raises(MissingError):
+        await agree(Judge(Model(), metrics=("judge",)), write(row(True)))

@@ -1,0 +1,440 @@
+"""A table [tune.NAME] from the rows to an approach that answers: it really trains, in a process of its own."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from groundtune.errors import GroundtuneError, MissingError, UsageError
+from groundtune.lineup import Lineup
+from groundtune.project import Project
+from groundtune.tune.artifacts import ARTIFACT, read_artifact, seen, write_artifact
+from groundtune.tune.job import PROGRESS, Job, Row, Step, TuneError, write_job
+from groundtune.types import Artifact
+from groundtune.workflows import tuning
+from tests.tune.encoders import labelled, tiny_encoder
+
+LABELS = ("refund", "delivery", "password")
+TABLE = '[tune.fast]\nkind = "classifier"\nmode = "probe"\n'
+Rows = list[dict[str, Any]]
+
+
+def rows() -> Rows:
+    """Three labels: 24 rows to train on, 12 to calibrate on, 9 to measure on."""
+    return [
+        {"id": f"{split}-{row.id}", "input": row.input, "output": row.output, "split": split}
+        for seed, (split, each) in enumerate((("train", 8), ("validation", 4), ("test", 3)), start=1)
+        for row in labelled(each, seed=seed, labels=LABELS)
+    ]
+
+
+def desk_of(folder: Path, *, toml: str = TABLE, given: Rows | None = None) -> Path:
+    """A project whose examples stand in a file for each split."""
+    given = rows() if given is None else given
+    (folder / "rows").mkdir(parents=True)
+    head = 'name = "desk"\ntask = "classify"\n[examples]\nfiles = ["rows/*.jsonl"]\n'
+    (folder / "groundtune.toml").write_text(head + toml)
+    for split in ("train", "validation", "test"):
+        if own := [row for row in given if row["split"] == split]:
+            (folder / f"rows/{split}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in own))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where [tune.fast] was trained once, for all tests of this file."""
+    folder = desk_of(tmp_path_factory.mktemp("trained") / "desk")
+    steps: list[Step] = []
+    with Project.open(folder) as project:
+        artifact = project.tune("fast", progress=steps.append)
+        assert project.artifacts() == [artifact]
+    assert steps, "what the trainer reports is passed on"
+    assert "calibrates and saves" in [step.note for step in steps]
+    return folder
+
+
+@pytest.fixture
+def desk(trained: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(trained, tmp_path / "desk")
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[[Path], Project]]:
+    projects: list[Project] = []
+
+    def open_(folder: Path) -> Project:
+        projects.append(Project.open(folder))
+        return projects[-1]
+
+    yield open_
+    for project in projects:
+        project.close()
+
+
+Opened = Callable[[Path], Project]
+
+
+def line_up(project: Project) -> Lineup:
+    return project.loop.run(project.session.lineup())
+
+
+def model_of(folder: Path) -> Path:
+    """The folder of its only training."""
+    (found,) = (folder / ".groundtune/models").iterdir()
+    return found
+
+
+def written(folder: Path, split: str) -> Rows:
+    return [json.loads(line) for line in (folder / f"{split}.jsonl").read_text().splitlines()]
+
+
+async def job_of(project: Project, name: str, validation: str = "validation") -> tuple[Job, list[Row], list[Row]]:
+    held = [one for one in project.session.examples() if one.split == validation]
+    return await tuning.prepare(
+        project.workspace, project.config, await project.session.material(), name, validation=held
+    )
+
+
+def workers(folder: Path) -> list[psutil.Process]:
+    """Processes that train in the project."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if "groundtune.tune.worker" in words and str(folder) in words[-1] and is_alive(process):
+            found.append(process)
+    return found
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def gone(folder: Path, *, seconds: float = 15) -> bool:
+    until = time.monotonic() + seconds
+    while workers(folder):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+# -- a look --------------------------------------------------------------------------------------------------------
+
+
+def test_a_look_finds_out_all_and_writes_nothing(tmp_path: Path, opened: Opened) -> None:
+    folder = desk_of(tmp_path / "desk")
+    found = opened(folder).look("fast")
+    assert found.errors == ()
+    assert found.rows == {"train": 24, "validation": 12, "test": 9}
+    assert [found.labels[label] for label in LABELS] == [8, 8, 8]
+    assert found.lengths is not None
+    assert found.bounds is not None
+    assert found.bounds.usd == 0.0
+    assert found.bounds.seconds
+    assert not (folder / ".groundtune/models").exists()
+
+
+def test_what_is_in_train_and_in_test_is_refused_before_anything_is_written(tmp_path: Path, opened: Opened) -> None:
+    given = rows()
+    leak = next(row for row in given if row["split"] == "test")
+    given.append({**leak, "id": "again", "input": leak["input"].upper(), "split": "train"})
+    folder = desk_of(tmp_path / "desk", given=given)
+    project = opened(folder)
+    (error,) = project.look("fast").errors
+    assert (error.check, error.rows) == ("leakage", (leak["id"],))
+    with pytest.raises(UsageError, match="test: 1 of 9 rows also in train") as caught:
+        project.tune("fast")
+    assert "remove them from one of the two splits" in (caught.value.hint or "")
+    assert not (folder / ".groundtune/models").exists()
+
+
+@pytest.mark.parametrize("ingested", [True, False])
+def test_what_few_may_read_is_not_trained_on(ingested: bool, tmp_path: Path, opened: Opened) -> None:
+    given = rows()
+    given[0]["evidence"] = [{"source": "docs/hr/pay.md", "quote": "31,000 pounds"}]
+    toml = '[documents]\ninclude = ["docs/**/*"]\n[[documents.access]]\ninclude = ["docs/hr/**"]\ngroups = ["hr"]\n'
+    folder = desk_of(tmp_path / "desk", toml=toml + TABLE, given=given)
+    (folder / "docs/hr").mkdir(parents=True)
+    (folder / "docs/hr/pay.md").write_text("# Pay\n\nBand C starts at 31,000 pounds a year.\n")
+    project = opened(folder)
+    if ingested:
+        project.ingest()
+    assert [one.check for one in project.look("fast").errors] == ["access"]
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "said"),
+    [
+        (TABLE, "slow", r"no table \[tune\.slow\]"),
+        ("", "fast", r"no table \[tune\.fast\]"),
+        ('[tune.fields]\nkind = "extractor"\n', "fields", "kind 'extractor' is for task extract, this project's is cl"),
+    ],
+)
+def test_what_cannot_be_trained_here_is_refused(
+    table: str, name: str, said: str, tmp_path: Path, opened: Opened
+) -> None:
+    project = opened(desk_of(tmp_path / "desk", toml=table))
+    for verb in (project.look, project.tune):
+        with pytest.raises(UsageError, match=said) as caught:
+            verb(name)
+    if "no table" in said:
+        assert caught.value.hint == ("there are fast" if table else "add [tune.fast]")
+
+
+def test_without_a_row_to_train_on_it_is_refused(tmp_path: Path, opened: Opened) -> None:
+    toml = f'[labels]\nrefund = "money"\ndelivery = "parcels"\n{TABLE}'
+    folder = desk_of(
+        tmp_path / "desk",
+        toml=toml,
+        given=[row for row in rows() if row["split"] != "train" and row["output"] != "password"],
+    )
+    with pytest.raises(UsageError, match=r"tune\.fast: no example is in the train split") as caught:
+        opened(folder).tune("fast")
+    assert "groundtune examples stats" in (caught.value.hint or "")
+    assert not (folder / ".groundtune/models").exists()
+
+
+# -- what is left on disk ------------------------------------------------------------------------------------------
+
+
+def test_the_artifact_is_written_last_and_names_all_that_there_is(trained: Path) -> None:
+    folder = model_of(trained)
+    artifact = read_artifact(folder)
+    others = [path for path in folder.rglob("*") if path.is_file() and path.name != ARTIFACT]
+    assert (folder / ARTIFACT).stat().st_mtime_ns >= max(path.stat().st_mtime_ns for path in others)
+    assert (artifact.id, artifact.name, artifact.kind) == (folder.name, "fast", "classifier")
+    assert folder.name.startswith("fast-")
+    assert set(artifact.files) == {path.relative_to(folder).as_posix() for path in folder.glob("model/**/*.*")}
+    assert (artifact.unusable, artifact.usd) == (None, 0.0)
+    assert (artifact.recipe["mode"], artifact.recipe["seed"]) == ("probe", 0)
+    assert artifact.metrics["accuracy"] >= 0.8
+    assert {"torch", "transformers", "groundtune"} <= set(artifact.versions)
+    assert not (folder / "failure.json").exists()
+
+
+def test_no_row_of_the_test_split_reaches_the_trainer(trained: Path) -> None:
+    folder, given = model_of(trained), rows()
+    ids = {split: [row["id"] for row in given if row["split"] == split] for split in ("train", "validation", "test")}
+    assert [row["id"] for row in written(folder, "train")] == ids["train"]
+    assert [row["id"] for row in written(folder, "validation")] == ids["validation"]
+    assert list(read_artifact(folder).seen_examples) == ids["train"]
+    files = [path for path in folder.rglob("*.json*") if path.name not in ("tokenizer.json", "vocab.json")]
+    text = "".join(path.read_text() for path in files)
+    assert not [row["id"] for row in given if row["split"] == "test" and (row["id"] in text or row["input"] in text)]
+
+
+def test_it_is_known_which_file_was_trained_on(trained: Path) -> None:
+    models = trained / ".groundtune/models"
+    assert len(seen(models, "rows/train.jsonl")) == len(seen(models, "rows")) == 1
+    assert len(seen(models, next(row["id"] for row in rows() if row["split"] == "train"))) == 1
+    assert seen(models, "rows/other.jsonl") == []
+
+
+def test_a_file_of_test_rows_was_never_seen(trained: Path) -> None:
+    assert seen(trained / ".groundtune/models", "rows/test.jsonl") == []
+
+
+# -- asked and compared --------------------------------------------------------------------------------------------
+
+
+def test_what_was_trained_answers(desk: Path, opened: Opened) -> None:
+    project = opened(desk)
+    asked = [row for row in rows() if row["split"] == "test"]
+    answers = [project.ask(row["input"], approach="tuned") for row in asked]
+    assert {answer.approach for answer in answers} == {"tuned"}
+    said = [(row["output"], answer.output) for answer, row in zip(answers, asked, strict=True) if answer.output]
+    assert len(said) >= 3, "few validation rows make a threshold that refuses much"
+    assert sum(right == label for right, label in said) / len(said) >= 0.7, said
+    assert all(answer.confidence is not None for answer in answers)
+
+
+def test_what_was_trained_is_compared_without_being_named(desk: Path, opened: Opened) -> None:
+    project = opened(desk)
+    assert "tuned" in line_up(project).ready
+    assert list(line_up(project).artifacts) == ["tuned"]
+    report = project.compare()
+    by_name = {one.name: one for one in report.standings}
+    assert {"tuned", "fewshot"} <= set(by_name)
+    assert (by_name["tuned"].n, by_name["tuned"].errors, by_name["tuned"].usd_per_1k) == (9, 0, 0.0)
+    (run,) = (desk / ".groundtune/runs").iterdir()
+    about = json.loads((run / "run.json").read_text())["about"]
+    assert about["artifacts"] == {"tuned": model_of(desk).name}
+
+
+def test_of_two_tables_each_has_its_name(desk: Path, opened: Opened) -> None:
+    with (desk / "groundtune.toml").open("a") as file:
+        file.write('[tune.slow]\nkind = "classifier"\n[tune.finder]\nkind = "retriever"\n')
+    project = opened(desk)
+    found = line_up(project)
+    assert "tuned:fast" in found.ready
+    assert {name for name in (*found.ready, *found.missing) if "tuned" in name} == {"tuned:fast", "tuned:slow"}
+    assert found.missing["tuned:slow"] == "is not trained yet: groundtune tune slow"
+    assert project.ask("money back please", approach="tuned:fast").approach == "tuned:fast"
+
+
+def test_what_is_not_trained_yet_is_missing_with_the_command(tmp_path: Path, opened: Opened) -> None:
+    project = opened(desk_of(tmp_path / "desk"))
+    assert line_up(project).missing["tuned"] == "is not trained yet: groundtune tune fast"
+    with pytest.raises(MissingError, match="tuned is not trained yet: groundtune tune fast"):
+        project.ask("money back", approach="tuned")
+    assert "tuned" not in [one.name for one in project.compare(approaches=["fewshot"]).standings]
+
+
+def damage(folder: Path) -> str:
+    (folder / "model/head.safetensors").write_bytes(b"another head")
+    return r"model/head\.safetensors is not the file that was trained"
+
+
+def lose(folder: Path) -> str:
+    (folder / "model/classifier.json").unlink()
+    return r"model/classifier\.json is not there"
+
+
+def forbid(folder: Path) -> str:
+    write_artifact(folder, replace(read_artifact(folder), unusable="the files say other things than the trainer"))
+    return "must not be used: the files say other things than the trainer"
+
+
+@pytest.mark.parametrize("spoil", [damage, lose, forbid])
+def test_a_model_that_is_not_the_trained_one_is_refused_with_the_reason(
+    spoil: Callable[[Path], str], desk: Path, opened: Opened
+) -> None:
+    said = spoil(model_of(desk))
+    project = opened(desk)
+    assert "tuned" not in line_up(project).ready
+    with pytest.raises(GroundtuneError, match=said):
+        project.ask("money back", approach="tuned")
+    assert project.ask("money back please", approach="fewshot").output == "refund", "the others are asked as before"
+
+
+@pytest.mark.parametrize("content", ["{", "{}"])
+def test_a_damaged_training_of_another_table_takes_nothing_along(content: str, desk: Path, opened: Opened) -> None:
+    other = desk / ".groundtune/models/other-1"
+    other.mkdir()
+    (other / ARTIFACT).write_text(content)
+    assert "tuned" in line_up(opened(desk)).ready
+
+
+def test_what_another_process_trained_is_seen_by_an_open_project(desk: Path, opened: Opened) -> None:
+    models = desk / ".groundtune/models"
+    models.rename(desk / "aside")
+    project = opened(desk)
+    assert "tuned" in line_up(project).missing
+    (desk / "aside").rename(models)
+    assert "tuned" in line_up(project).ready
+
+
+# -- cut short -----------------------------------------------------------------------------------------------------
+
+
+def test_a_killed_training_says_where_its_log_is_and_goes_on(tmp_path: Path, opened: Opened) -> None:
+    folder = desk_of(tmp_path / "desk")
+    project = opened(folder)
+
+    def kill(_: Step) -> None:
+        for process in workers(folder):
+            os.kill(process.pid, signal.SIGKILL)
+
+    with pytest.raises(TuneError, match="the training was killed by signal 9") as caught:
+        project.tune("fast", progress=kill)
+    assert str(model_of(folder) / "log.txt") in (caught.value.hint or "")
+    assert project.artifacts() == []
+    assert "tuned" in line_up(project).missing
+    artifact = project.tune("fast")
+    assert model_of(folder).name == artifact.id, "the one that was cut short went on"
+    assert "tuned" in line_up(project).ready
+
+
+async def test_a_cancelled_training_leaves_no_process(tmp_path: Path) -> None:
+    base = tiny_encoder(tmp_path / "base")
+    table = f'[tune.long]\nkind = "classifier"\nbase = "{base}"\nepochs = 1000\npatience = 1000\n'
+    folder = desk_of(tmp_path / "desk", toml=table)
+    with Project.open(folder) as project:
+        begun = threading.Event()
+        task = asyncio.create_task(project.atune("long", progress=lambda _: begun.set()))
+        assert await asyncio.to_thread(begun.wait, 120), task
+        assert workers(folder)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await asyncio.to_thread(gone, folder)
+        with project.workspace.writer_lock(timeout_seconds=10):
+            pass
+    assert not (model_of(folder) / ARTIFACT).exists()
+
+
+def test_a_killed_command_takes_its_training_along(tmp_path: Path) -> None:
+    base = tiny_encoder(tmp_path / "base")
+    table = f'[tune.long]\nkind = "classifier"\nbase = "{base}"\nepochs = 1000\npatience = 1000\n'
+    folder = desk_of(tmp_path / "desk", toml=table)
+    words = [sys.executable, "-m", "groundtune", "tune", "long"]
+    command = subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while not list(folder.glob(f".groundtune/models/*/{PROGRESS}")) and time.monotonic() < until:
+        time.sleep(0.1)
+    left = workers(folder)
+    assert left or pytest.skip("it did not begin")
+    try:
+        command.kill()
+        command.wait()
+        assert gone(folder, seconds=3)
+    finally:
+        for process in left:
+            if is_alive(process):
+                os.kill(process.pid, signal.SIGKILL)
+
+
+async def _unfinished(project: Project) -> Path:
+    job, train, held = await job_of(project, "fast")
+    write_job(job, train, held)
+    return job.folder
+
+
+def test_an_unfinished_training_of_the_same_rows_is_gone_on_with(tmp_path: Path, opened: Opened) -> None:
+    project = opened(desk_of(tmp_path / "desk"))
+    folder = project.loop.run(_unfinished(project))
+    (folder / "failure.json").write_text('{"message": "no room", "hint": null, "exit_code": 1}')
+    job, train, held = project.loop.run(job_of(project, "fast"))
+    assert tuning._unfinished(project.workspace, job, train, held) == folder
+    assert tuning._unfinished(project.workspace, job, train[1:], held) is None
+    assert tuning._unfinished(project.workspace, replace(job, settings={}), train, held) is None
+    assert tuning._unfinished(project.workspace, replace(job, base="other"), train, held) is None
+    write_artifact(folder, Artifact(folder.name, "fast", "classifier", "b", "", "", {}, {}, {}, {}, "", 0.0, 0.0))
+    assert tuning._unfinished(project.workspace, job, train, held) is None, "it is complete"
+
+
+def test_half_a_line_of_progress_does_not_stop_the_next_training(tmp_path: Path, opened: Opened) -> None:
+    project = opened(desk_of(tmp_path / "desk"))
+    folder = project.loop.run(_unfinished(project))
+    (folder / PROGRESS).write_text('{"epoch": 0.0, "step": 1, "st')
+    assert project.tune("fast").id == folder.name
+
+
+def test_a_damaged_job_is_passed_over(tmp_path: Path, opened: Opened) -> None:
+    project = opened(desk_of(tmp_path / "desk"))
+    (folder := project.loop.run(_unfinished(project))).joinpath("job.json").write_text("{")
+    job, train, held = project.loop.run(job_of(project, "fast"))
+    assert tuning._unfinished(project.workspace, job, train, held) is None
+    assert folder.exists()
+
+
+def test_a_training_stays_inside_of_the_models(tmp_path: Path, opened: Opened) -> None:
+    folder = desk_of(tmp_path / "desk", toml=TABLE.replace("tune.fast", 'tune."../../../out"'))
+    with pytest.raises(GroundtuneError):
+        opened(folder).look("../../../out")
