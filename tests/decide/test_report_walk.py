@@ -4,12 +4,26 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, TimeoutError, expect
 
 from tests.decide.conftest import Visit
 from tests.decide.pages import APPROACHES, answer_page
 
 SHOWN = "Array.from(document.querySelectorAll('.cells tbody a'), (one) => one.dataset.id)"
+LISTED = f"(wanted) => JSON.stringify({SHOWN}) === JSON.stringify(wanted)"
+
+
+def lists(page: Page, wanted: list[str]) -> None:
+    """Wait until the matrix shows these examples in this order: a link changes the address, and that the page."""
+    try:
+        page.wait_for_function(LISTED, arg=wanted)
+    except TimeoutError:
+        assert page.evaluate(SHOWN) == wanted
+        raise
+
+
+def stands_at(page: Page, hash: str) -> None:
+    page.wait_for_function("(wanted) => location.hash === wanted", arg=hash)
 
 
 def outcome(cell: dict[str, Any]) -> str:
@@ -34,24 +48,24 @@ FILTERS: dict[str, Callable[[list[str]], bool]] = {
 def test_filters_show_just_the_right_examples(visit: Visit) -> None:
     page, data = visit("answer", "matrix"), answer_page()
     expect(page.get_by_role("button", name="Different")).to_have_attribute("aria-pressed", "true")
-    assert page.evaluate(SHOWN) == ids(data, FILTERS["different"])
+    lists(page, ids(data, FILTERS["different"]))
     for name, test in FILTERS.items():
         wanted = ids(data, test)
         button = page.locator(f"[data-value={name}]")
         expect(button).to_contain_text(str(len(wanted)))
         button.click()
-        assert page.evaluate(SHOWN) == wanted
+        lists(page, wanted)
     page.locator("[data-value=all]").click()
     page.get_by_label("Tag").select_option("unanswerable")
     tagged = [row["id"] for row in data["examples"] if "unanswerable" in row["tags"]]
-    assert page.evaluate(SHOWN) == tagged
+    lists(page, tagged)
     expect(page.get_by_role("status")).to_have_text(f"{len(tagged)} of {len(data['examples'])} examples")
     page.get_by_label("Search").fill("ROOST outage")
     expect(page.get_by_role("status")).to_contain_text("1 of")
-    assert page.evaluate("location.hash") == "#matrix?filter=all&tag=unanswerable&q=ROOST+outage"
+    stands_at(page, "#matrix?filter=all&tag=unanswerable&q=ROOST+outage")
     page.get_by_label("Search").fill("no such words")
     page.get_by_role("link", name="Show all examples").click()
-    assert page.evaluate(SHOWN) == [row["id"] for row in data["examples"]]
+    lists(page, [row["id"] for row in data["examples"]])
 
 
 def test_every_sign_has_its_word(visit: Visit) -> None:
@@ -72,7 +86,7 @@ def test_many_rows_come_in_pages(visit: Visit) -> None:
     assert len(page.evaluate(SHOWN)) == 200
     page.get_by_role("button", name="Next page").click()
     expect(page.get_by_role("status")).to_have_text("450 of 450 examples; here 201 to 400")
-    assert page.evaluate("location.hash") == "#matrix?filter=all&page=2"
+    stands_at(page, "#matrix?filter=all&page=2")
     last = page.evaluate(SHOWN)[-1]
     page.locator(f"[data-id='{last}']").click()
     page.keyboard.press("j")  # one on: it stands on the next page
@@ -216,13 +230,13 @@ def test_the_address_restores_the_state(visit: Visit, at: str) -> None:
     page.reload()
     assert page.locator("main").inner_text() == first
     assert page.evaluate(fields) == values
-    assert page.evaluate("location.hash") == f"#{at}"
+    stands_at(page, f"#{at}")
     if at.startswith("matrix"):
         assert values == ["vpn", "it", "gap"]
         expect(page.locator("[data-value=abstained]")).to_have_attribute("aria-pressed", "true")
     if at.startswith("example"):
         page.get_by_role("link", name="Matrix").last.click()
-        assert page.evaluate("location.hash") == "#matrix?filter=all&q=offers"
+        stands_at(page, "#matrix?filter=all&q=offers")
         page.go_back()
         expect(page.locator(".kicker")).to_contain_text("q006")
 

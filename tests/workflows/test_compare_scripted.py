@@ -293,6 +293,7 @@ def test_an_estimate_asks_nothing_and_is_near(bench: MakeBench) -> None:
 def test_only_what_is_new_is_asked(bench: MakeBench) -> None:
     rows = examples("classify", 40)
     good, cheap = pair(examples("classify", 80))
+    good.seconds = cheap.seconds = (0.1, 0.1)
     here = bench(rows, good, cheap)
     first = here("compare", *TWO)
     assert here.asked == 80
@@ -303,7 +304,7 @@ def test_only_what_is_new_is_asked(bench: MakeBench) -> None:
     for name in ("prompt", "prompt:cheap"):
         kept = ("mean", "low", "high", "usd_per_1k")
         assert [standing(fresh, name)[key] for key in kept] == [standing(first, name)[key] for key in kept]
-        assert standing(fresh, name)["p95_seconds"] == pytest.approx(standing(first, name)["p95_seconds"], abs=0.05)
+        assert standing(fresh, name)["p95_seconds"] >= 0.1, "an answer from the cache keeps the time it once took"
     text, output = ticket(60)
     here.write([*rows, {"id": "new", "input": text, "output": output, "split": "test"}])
     more = here("compare", *TWO)
