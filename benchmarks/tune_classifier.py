@@ -33,8 +33,8 @@ from groundtune.measure.statistics import bootstrap_mean
 from groundtune.models.classifier import ClassifierGenerator
 from groundtune.models.embed import BundledEmbedder
 from groundtune.models.nearest import SHARPNESS
-from groundtune.tune import calibrate
 from groundtune.tune.artifacts import read_artifact
+from groundtune.tune.encoders import calibrate
 from groundtune.tune.job import Job, Row, write_job
 
 ACCURACY, AUROC, TIMES = 0.96, 0.965, 1.5

@@ -32,7 +32,7 @@ import numpy as np
 from common import machine, table, verdict
 from groundtune.models.extractor import Extracted, ExtractorGenerator
 from groundtune.spans import leaves
-from groundtune.tune.extractor import train
+from groundtune.tune.encoders.extractor import train
 from groundtune.tune.job import Job, Row, Step, write_job
 
 Place = tuple[str, int, int]
@@ -168,7 +168,7 @@ def _folded(output: Any) -> Counter[Any]:
 def _agreement(trained: Sequence[Text], job: Job) -> float:
     """Share of the gold places that the trainer found by itself."""
     from groundtune.spans import name
-    from groundtune.tune.align import align
+    from groundtune.tune.encoders.align import align
 
     found = align([(one.text, one.output) for one in trained], None)
     fields = [name(one.path).removesuffix("[]") for one in found.layout.fields]

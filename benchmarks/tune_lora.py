@@ -26,12 +26,12 @@ from pathlib import Path
 from typing import Any
 
 from common import machine, spread, table, verdict
-from groundtune.tune import lora_fit
+from groundtune.tune.base import choose_device
+from groundtune.tune.checkpoints import State
 from groundtune.tune.job import Job, Row, read_progress, write_job
 from groundtune.tune.launch import launch
-from groundtune.tune.lora_base import choose_device
-from groundtune.tune.lora_plan import Plan, prepare
-from groundtune.tune.lora_state import State
+from groundtune.tune.lora import fit as lora_fit
+from groundtune.tune.lora.plan import Plan, prepare
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.models.tiny import SENTENCES, WINDOW, tiny_tokenizer

@@ -25,7 +25,7 @@ from groundtune.session import Session
 from groundtune.task import scores_of
 from groundtune.tune.artifacts import artifacts
 from groundtune.tune.job import Step
-from groundtune.tune.preflight import Preflight
+from groundtune.tune.preflight.check import Preflight
 from groundtune.types import Answer, Artifact, Document, Example, Hit, Question, Scope
 from groundtune.workflows import calibrating, comparing, deciding, distilling, evaluating, judging, tuning
 from groundtune.workflows.estimating import Estimate, estimate

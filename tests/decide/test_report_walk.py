@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, TimeoutError, expect
+from playwright.sync_api import Page, expect
+from playwright.sync_api import TimeoutError as Overdue
 
 from tests.decide.conftest import Visit
 from tests.decide.pages import APPROACHES, answer_page
@@ -17,13 +18,13 @@ def lists(page: Page, wanted: list[str]) -> None:
     """Wait until the matrix shows these examples in this order: a link changes the address, and that the page."""
     try:
         page.wait_for_function(LISTED, arg=wanted)
-    except TimeoutError:
+    except Overdue:
         assert page.evaluate(SHOWN) == wanted
         raise
 
 
-def stands_at(page: Page, hash: str) -> None:
-    page.wait_for_function("(wanted) => location.hash === wanted", arg=hash)
+def stands_at(page: Page, wanted: str) -> None:
+    page.wait_for_function("(wanted) => location.hash === wanted", arg=wanted)
 
 
 def outcome(cell: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from groundtune.errors import MissingError
 from groundtune.models import classifier as module
 from groundtune.models.classifier import ClassifierGenerator
 from groundtune.protocols import Generator
-from groundtune.tune import classifier
+from groundtune.tune.encoders import classifier
 from groundtune.types import Prompt
 from tests.tune.encoders import WORDS, classifier_job, labelled, tiny_encoder
 
@@ -142,7 +142,7 @@ def test_without_rows_out_of_scope_confidence_is_the_probability_of_the_label(tm
     about = json.loads((job.folder / "model" / "classifier.json").read_text())
     assert about["slope"] is None
     found = model.logits(TEXTS) / about["temperature"]
-    from groundtune.tune.calibrate import softmax
+    from groundtune.tune.encoders.calibrate import softmax
 
     best = softmax(found).max(axis=1)
     for label, chance, wanted in zip(*model.classify(TEXTS), best, strict=True):

@@ -10,7 +10,7 @@ import pytest
 from groundtune.errors import MissingError
 from groundtune.models.extractor import ExtractorGenerator
 from groundtune.protocols import Generator
-from groundtune.tune import extractor
+from groundtune.tune.encoders import extractor
 from groundtune.tune.job import Trained
 from groundtune.types import Prompt
 from tests.tune.encoders import tiny_encoder

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
-from groundtune.tune import calibrate
+from groundtune.tune.encoders import calibrate
 
 
 def made(n: int = 4000, *, heat: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -17,8 +17,9 @@ import pytest
 from groundtune.errors import MissingError
 from groundtune.models.classifier import ClassifierGenerator
 from groundtune.protocols import Trainer
-from groundtune.tune import classifier, encoder, encoder_fit
 from groundtune.tune.artifacts import read_artifact, verify
+from groundtune.tune.encoders import classifier, encoder
+from groundtune.tune.encoders import fit as encoder_fit
 from groundtune.tune.job import Job, Row, Step, Trained, TuneError, read_progress
 from groundtune.tune.worker import trainer, work
 from tests.tune.encoders import WORDS, classifier_job, labelled, tiny_encoder
@@ -267,7 +268,7 @@ def test_an_estimate_takes_moments_and_is_not_exceeded(base: Path, tmp_path: Pat
 SLOW = """
 import sys, time
 from pathlib import Path
-from groundtune.tune import encoder_fit
+from groundtune.tune.encoders import fit as encoder_fit
 from groundtune.tune.worker import work
 encoder_fit.SAVE_SECONDS = encoder_fit.REPORT_SECONDS = 0.0
 real = encoder_fit._Run.one_step

@@ -31,9 +31,9 @@ from groundtune.spans import (
     tags_of,
     units,
 )
-from groundtune.tune import extractor
-from groundtune.tune.align import align, candidates, frame
 from groundtune.tune.artifacts import read_artifact, verify
+from groundtune.tune.encoders import extractor
+from groundtune.tune.encoders.align import align, candidates, frame
 from groundtune.tune.job import Job, Row, Step, Trained, TuneError, read_progress, write_job
 from groundtune.tune.worker import work
 from tests.tune.encoders import FILLERS, SETTINGS, STRANGE, WORDS, tiny_encoder
@@ -155,7 +155,7 @@ def test_the_worker_writes_an_artifact_last(base: Path, tmp_path: Path, monkeypa
 SLOW = """
 import sys, time
 from pathlib import Path
-from groundtune.tune import encoder_fit
+from groundtune.tune.encoders import fit as encoder_fit
 from groundtune.tune.worker import work
 encoder_fit.SAVE_SECONDS = encoder_fit.REPORT_SECONDS = 0.0
 real = encoder_fit._Run.one_step

@@ -22,7 +22,7 @@ from groundtune.models.scripted import Reply, ScriptedServer
 from groundtune.models.scripted_models import ScriptedModel
 from groundtune.models.scripted_tuning import Course, ScriptedTuning, Trouble
 from groundtune.tune.artifacts import read_artifact
-from groundtune.tune.hosted import estimate, steer, train, warnings
+from groundtune.tune.hosted.trainer import estimate, steer, train, warnings
 from groundtune.tune.job import FAILURE, Job, Row, Step, TuneError, write_job
 from groundtune.tune.launch import launch
 
@@ -362,7 +362,7 @@ def test_providers_that_are_not_known(tmp_path: Path) -> None:
 
 
 def test_names_of_bases_without_a_date_and_of_tuned_models(tmp_path: Path) -> None:
-    from groundtune.tune.providers import OPENAI, base_of
+    from groundtune.tune.hosted.providers import OPENAI, base_of
 
     assert base_of(OPENAI, "gpt-4o-mini")[0] == BASE
     assert base_of(OPENAI, "gpt-4o")[0] == "gpt-4o-2024-08-06"

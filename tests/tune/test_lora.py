@@ -17,12 +17,17 @@ import pytest
 
 from groundtune.errors import GroundtuneError, MissingError
 from groundtune.models.local import LocalGenerator
-from groundtune.tune import lora, lora_cost, lora_finish, lora_fit, lora_plan, parity
 from groundtune.tune.artifacts import read_artifact, verify
+from groundtune.tune.checkpoints import latest
 from groundtune.tune.job import Job, Row, Step, Trained, TuneError, read_progress
 from groundtune.tune.launch import launch
-from groundtune.tune.lora_plan import prepare
-from groundtune.tune.lora_state import latest
+from groundtune.tune.lora import cost as lora_cost
+from groundtune.tune.lora import finish as lora_finish
+from groundtune.tune.lora import fit as lora_fit
+from groundtune.tune.lora import parity
+from groundtune.tune.lora import plan as lora_plan
+from groundtune.tune.lora import trainer as lora
+from groundtune.tune.lora.plan import prepare
 from groundtune.types import Prompt
 from tests.tune.extraction import chat, extraction_job, extraction_rows, tiny_base
 
@@ -503,7 +508,7 @@ def test_several_processes_train_as_one(base: Path, tmp_path: Path) -> None:
     plan = prepare(job)
     words = lora.command(replace(plan, device="cuda"))
     assert words[1:5] == ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes"]
-    assert words[-2:] == ["groundtune.tune.lora_ranks", str(job.folder)]
+    assert words[-2:] == ["groundtune.tune.lora.ranks", str(job.folder)]
     artifact = asyncio.run(launch(job.folder))
     assert artifact.unusable is None
     assert artifact.details["steps"] == 12  # of 2 times 16 rows, two epochs

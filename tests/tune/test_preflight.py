@@ -12,10 +12,12 @@ import pytest
 
 from groundtune.errors import MissingError
 from groundtune.measure.examples import read_examples
-from groundtune.tune import access, chat, chat_check, labels, leakage, lengths, secrets, similar
-from groundtune.tune.findings import Finding
+from groundtune.tune import chat
 from groundtune.tune.job import Bounds, Row, TuneError
-from groundtune.tune.preflight import Inputs, bounds_text, insist, preflight
+from groundtune.tune.preflight import access, labels, leakage, lengths, secrets, similar
+from groundtune.tune.preflight import chats as chat_check
+from groundtune.tune.preflight.check import Inputs, bounds_text, insist, preflight
+from groundtune.tune.preflight.findings import Finding
 from tests.models.tiny import NO_SYSTEM, TEMPLATE, tiny_tokenizer
 
 ROOT = Path(__file__).parents[2]

@@ -17,11 +17,12 @@ import torch
 from groundtune.errors import MissingError
 from groundtune.models.embed import SentenceTransformerEmbedder
 from groundtune.retrieve.rerank import CrossEncoderReranker
-from groundtune.tune import encoder_fit, retriever
 from groundtune.tune.artifacts import read_artifact, verify
+from groundtune.tune.encoders import fit as encoder_fit
 from groundtune.tune.job import Job, Row, Step, TuneError, read_progress, write_job
-from groundtune.tune.retriever_gate import Gain, gain, ndcg, ndcg_of_list, refusal
-from groundtune.tune.retriever_rows import bm25, candidates, read, without_alike
+from groundtune.tune.retriever import trainer as retriever
+from groundtune.tune.retriever.gate import Gain, gain, ndcg, ndcg_of_list, refusal
+from groundtune.tune.retriever.rows import bm25, candidates, read, without_alike
 from groundtune.tune.worker import work
 from groundtune.types import Passage
 from tests.tune.encoders import FILLERS, STRANGE, WORDS, tiny_encoder
@@ -154,7 +155,8 @@ def test_killed_and_resumed_it_comes_to_the_same(tmp_path: Path, base: Path) -> 
     whole = retriever.train(make(tmp_path / "whole", base, epochs=3), silent)
     job = make(tmp_path / "killed", base, epochs=3)
     code = (
-        "import sys; from pathlib import Path; from groundtune.tune import encoder_fit, worker\n"
+        "import sys; from pathlib import Path; from groundtune.tune import worker\n"
+        "from groundtune.tune.encoders import fit as encoder_fit\n"
         "encoder_fit.SAVE_SECONDS = encoder_fit.REPORT_SECONDS = 0.0\n"
         "sys.exit(worker.work(Path(sys.argv[1])))"
     )

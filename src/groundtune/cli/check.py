@@ -10,7 +10,7 @@ from groundtune.checkup import Checkup, Finding, check_project
 from groundtune.cli import output
 
 if TYPE_CHECKING:
-    from groundtune.tune.preflight import Preflight
+    from groundtune.tune.preflight.check import Preflight
 
 MOST = 20
 """Findings of one level that are printed; --json has all."""

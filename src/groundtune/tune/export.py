@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from groundtune.errors import MissingError
 from groundtune.tune.artifacts import digests, read_artifact, verify
+from groundtune.tune.base import check_base, load_tokenizer
 from groundtune.tune.chat import find_format, rendered
 from groundtune.tune.job import TuneError
-from groundtune.tune.lora_base import check_base, load_tokenizer
 from groundtune.types import Artifact
 from groundtune.workspace import read_json, write_atomic
 

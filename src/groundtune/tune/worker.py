@@ -25,11 +25,18 @@ from groundtune.workspace import write_json
 PR_SET_PDEATHSIG = 1
 """Of Linux's prctl."""
 LIBRARIES = ("torch", "transformers", "peft", "trl", "sentence-transformers", "numpy", "openai", "groundtune")
+TRAINERS = {
+    "classifier": "groundtune.tune.encoders.classifier",
+    "extractor": "groundtune.tune.encoders.extractor",
+    "lora": "groundtune.tune.lora.trainer",
+    "retriever": "groundtune.tune.retriever.trainer",
+    "hosted": "groundtune.tune.hosted.trainer",
+}
 
 
 def trainer(kind: str) -> Trainer:
-    """The module of a kind."""
-    found: Trainer = import_module(f"groundtune.tune.{kind}")
+    """The module of a kind of [tune.NAME]."""
+    found: Trainer = import_module(TRAINERS[kind])
     return found
 
 

@@ -12,7 +12,7 @@ from groundtune.errors import ConfigError, GroundtuneError, MissingError, Proble
 from groundtune.measure.formats import write_examples
 from groundtune.measure.metrics import without_markers
 from groundtune.protocols import Approach
-from groundtune.tune.findings import folded
+from groundtune.tune.preflight.findings import folded
 from groundtune.types import Answer, Evidence, Example, Question
 from groundtune.workspace import digest_text
 

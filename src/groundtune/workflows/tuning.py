@@ -20,12 +20,14 @@ from groundtune.errors import MissingError, UsageError
 from groundtune.ingest.select import groups_for
 from groundtune.lineup import Material
 from groundtune.measure.examples import find_examples, read_examples
-from groundtune.tune import encoder, hosted, worker
+from groundtune.tune import worker
 from groundtune.tune.artifacts import ARTIFACT
+from groundtune.tune.base import find_base, load_tokenizer, model_ends
+from groundtune.tune.encoders import encoder
+from groundtune.tune.hosted import trainer as hosted
 from groundtune.tune.job import JOB, Bounds, Job, Row, Step, read_job, write_job
 from groundtune.tune.launch import launch
-from groundtune.tune.lora_base import find_base, load_tokenizer, model_ends
-from groundtune.tune.preflight import Inputs, Preflight, preflight
+from groundtune.tune.preflight.check import Inputs, Preflight, preflight
 from groundtune.types import Artifact, Example
 from groundtune.workflows import grounding
 from groundtune.workspace import Workspace, digest_text

@@ -1,6 +1,6 @@
-"""One of the processes that train on several GPUs: `accelerate launch -m groundtune.tune.lora_ranks FOLDER`.
+"""One of the processes that train on several GPUs: `accelerate launch -m groundtune.tune.lora.ranks FOLDER`.
 
-It trains; tune/lora.py, which started it, merges and writes the artifact.
+It trains; trainer.py, which started it, merges and writes the artifact.
 """
 
 import os
@@ -9,9 +9,9 @@ from pathlib import Path
 
 from groundtune.errors import GroundtuneError, need
 from groundtune.tune.job import read_job, watcher
-from groundtune.tune.lora import FAILED
-from groundtune.tune.lora_fit import fit, quiet
-from groundtune.tune.lora_plan import prepare
+from groundtune.tune.lora.fit import fit, quiet
+from groundtune.tune.lora.plan import prepare
+from groundtune.tune.lora.trainer import FAILED
 from groundtune.workspace import write_json
 
 

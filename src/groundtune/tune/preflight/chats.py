@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from groundtune.tune.chat import Format, find_format, rendered
-from groundtune.tune.findings import Finding, counted, finding
 from groundtune.tune.job import Row, TuneError
+from groundtune.tune.preflight.findings import Finding, counted, finding
 
 FIRST = 3
 """Rows that are shown as they are trained on."""

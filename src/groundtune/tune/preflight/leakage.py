@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from groundtune.errors import MissingError
-from groundtune.tune.findings import Finding, counted, finding, folded, named
 from groundtune.tune.job import Row
-from groundtune.tune.similar import Similar, comparable
+from groundtune.tune.preflight.findings import Finding, counted, finding, folded, named
+from groundtune.tune.preflight.similar import Similar, comparable
 
 How = Literal["exact", "near", "document", "group"]
 SHOWN = 3

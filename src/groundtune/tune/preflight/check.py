@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from groundtune.tune import access, chat_check, labels, leakage, lengths, secrets
 from groundtune.tune.chat import Format
-from groundtune.tune.chat_check import Chats, Shown
-from groundtune.tune.findings import LEVELS, Finding, Level, counted, finding
 from groundtune.tune.job import Bounds, Row, TuneError
-from groundtune.tune.leakage import Leak
-from groundtune.tune.lengths import Lengths
-from groundtune.tune.secrets import Found
+from groundtune.tune.preflight import access, labels, leakage, lengths, secrets
+from groundtune.tune.preflight import chats as chat_check
+from groundtune.tune.preflight.chats import Chats, Shown
+from groundtune.tune.preflight.findings import LEVELS, Finding, Level, counted, finding
+from groundtune.tune.preflight.leakage import Leak
+from groundtune.tune.preflight.lengths import Lengths
+from groundtune.tune.preflight.secrets import Found
 
 CHATS = ("lora", "hosted")
 """Kinds that are trained on chats."""

@@ -5,8 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from groundtune.tune.findings import Finding, counted, finding, folded, named
 from groundtune.tune.job import Row
+from groundtune.tune.preflight.findings import Finding, counted, finding, folded, named
 
 FEW = 5
 """Examples of a label below which little can be learnt of it."""

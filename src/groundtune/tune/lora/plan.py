@@ -7,9 +7,7 @@ from typing import Any
 
 from groundtune.errors import MissingError, need
 from groundtune.tune.artifacts import dataset_digest
-from groundtune.tune.chat import Chat, Format, encode, find_format
-from groundtune.tune.job import Job, Row, TuneError
-from groundtune.tune.lora_base import (
+from groundtune.tune.base import (
     Base,
     choose_device,
     find_base,
@@ -17,6 +15,8 @@ from groundtune.tune.lora_base import (
     load_tokenizer,
     model_ends,
 )
+from groundtune.tune.chat import Chat, Format, encode, find_format
+from groundtune.tune.job import Job, Row, TuneError
 from groundtune.workspace import digest_text
 
 RATES = {"lora": 2e-4, "qlora": 2e-4, "full": 2e-5, "dpo": 1e-5}

@@ -19,13 +19,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from groundtune.errors import MissingError, need
+from groundtune.tune.base import hide_other_gpus
+from groundtune.tune.checkpoints import claim, read_fit
 from groundtune.tune.job import Bounds, Job, Trained, TuneError, Watch
-from groundtune.tune.lora_base import hide_other_gpus
-from groundtune.tune.lora_cost import bounds
-from groundtune.tune.lora_finish import finish
-from groundtune.tune.lora_fit import PARENT, fit, quiet
-from groundtune.tune.lora_plan import Plan, prepare, read_recipe
-from groundtune.tune.lora_state import claim, read_fit
+from groundtune.tune.lora.cost import bounds
+from groundtune.tune.lora.finish import finish
+from groundtune.tune.lora.fit import PARENT, fit, quiet
+from groundtune.tune.lora.plan import Plan, prepare, read_recipe
 
 FAILED = "ranks.json"
 """Why one of several processes ended."""
@@ -79,7 +79,7 @@ def command(plan: Plan) -> list[str]:
     single = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
     count = ["--num_processes", str(plan.recipe.gpus)]
-    return [*launcher, *count, *single, "-m", "groundtune.tune.lora_ranks", str(plan.job.folder)]
+    return [*launcher, *count, *single, "-m", "groundtune.tune.lora.ranks", str(plan.job.folder)]
 
 
 def _launch(plan: Plan) -> None:

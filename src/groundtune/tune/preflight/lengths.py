@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from groundtune.tune.findings import Finding, counted, finding
+from groundtune.tune.preflight.findings import Finding, counted, finding
 
 BINS = 12
 

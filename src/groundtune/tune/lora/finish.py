@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from groundtune.errors import need
-from groundtune.tune import parity
 from groundtune.tune.artifacts import digests
+from groundtune.tune.base import load_model, load_tokenizer
+from groundtune.tune.checkpoints import STEPS, State
 from groundtune.tune.job import Trained
-from groundtune.tune.lora_base import load_model, load_tokenizer
-from groundtune.tune.lora_plan import Plan, digests_of
-from groundtune.tune.lora_state import STEPS, State
+from groundtune.tune.lora import parity
+from groundtune.tune.lora.plan import Plan, digests_of
 
 ADAPTER = "adapter"
 MERGED = "merged"

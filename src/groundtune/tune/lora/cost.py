@@ -8,8 +8,8 @@ import psutil
 
 from groundtune.errors import need
 from groundtune.tune.job import Bounds
-from groundtune.tune.lora_plan import Plan
-from groundtune.tune.lora_score import BATCH, checked
+from groundtune.tune.lora.plan import Plan
+from groundtune.tune.lora.score import BATCH, checked
 
 MEASURED_SECONDS = 0.2
 EFFICIENCY = 0.25

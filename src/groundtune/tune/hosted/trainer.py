@@ -20,9 +20,9 @@ from uuid import uuid4
 from groundtune.errors import MissingError, ProviderError
 from groundtune.openai_client import failure, open_client, retry_after, without_user
 from groundtune.tune.artifacts import dataset_digest
-from groundtune.tune.hosted_rows import count_tokens, write_files
+from groundtune.tune.hosted.providers import Provider, base_of, notices, provider_of
+from groundtune.tune.hosted.rows import count_tokens, write_files
 from groundtune.tune.job import Bounds, Job, Step, Trained, TuneError, Watch
-from groundtune.tune.providers import Provider, base_of, notices, provider_of
 from groundtune.workspace import digest_text, read_json, write_json
 
 if TYPE_CHECKING:

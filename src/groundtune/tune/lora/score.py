@@ -11,7 +11,7 @@ from sacrebleu.metrics.chrf import CHRF
 from groundtune.errors import need
 from groundtune.tune.chat import Chat
 from groundtune.tune.job import Row
-from groundtune.tune.lora_plan import Plan
+from groundtune.tune.lora.plan import Plan
 
 CHECKED = 200
 """Validation rows that are answered after each epoch, evenly spread."""

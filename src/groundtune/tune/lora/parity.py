@@ -11,7 +11,7 @@ from typing import Any
 from groundtune.errors import need
 from groundtune.tune.chat import rendered
 from groundtune.tune.job import TuneError
-from groundtune.tune.lora_plan import Plan
+from groundtune.tune.lora.plan import Plan
 
 LOGITS = "parity.safetensors"
 INPUTS = 4

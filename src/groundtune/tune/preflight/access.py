@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from groundtune.tune.findings import Finding, counted, finding, named
 from groundtune.tune.job import Row
+from groundtune.tune.preflight.findings import Finding, counted, finding, named
 from groundtune.types import EVERYONE
 
 

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 
 from groundtune.errors import need
-from groundtune.tune import calibrate, encoder_cost
-from groundtune.tune.calibrate import Floats
-from groundtune.tune.encoder import Encoder, adapted, embed, encode, load, pooled, refuse_cut, save
-from groundtune.tune.encoder_fit import Course, Pace, Progress, fit, step_tokens
+from groundtune.tune.encoders import calibrate
+from groundtune.tune.encoders import cost as encoder_cost
+from groundtune.tune.encoders.calibrate import Floats
+from groundtune.tune.encoders.encoder import Encoder, adapted, embed, encode, load, pooled, refuse_cut, save
+from groundtune.tune.encoders.fit import Course, Pace, Progress, fit, step_tokens
 from groundtune.tune.job import Bounds, Job, Row, Step, Trained, TuneError, Watch
 from groundtune.workspace import digest_text, write_json
 

@@ -19,12 +19,12 @@ import numpy as np
 
 from groundtune.errors import need
 from groundtune.spans import Layout, Said, Span, Unit, as_json, name, say, spans_of, tags_of, units, whole
-from groundtune.tune import encoder_cost
-from groundtune.tune.align import Aligned, align, put, usual
-from groundtune.tune.calibrate import Floats
-from groundtune.tune.encoder import Encoder, adapted, evaluated, hidden, load, refuse_cut, save
-from groundtune.tune.encoder_fit import Course, Pace, Progress, fit, step_tokens
-from groundtune.tune.extractor_score import confidence_of, crossed_ece, metrics, right_of
+from groundtune.tune.encoders import cost as encoder_cost
+from groundtune.tune.encoders.align import Aligned, align, put, usual
+from groundtune.tune.encoders.calibrate import Floats
+from groundtune.tune.encoders.encoder import Encoder, adapted, evaluated, hidden, load, refuse_cut, save
+from groundtune.tune.encoders.fit import Course, Pace, Progress, fit, step_tokens
+from groundtune.tune.encoders.spans_score import confidence_of, crossed_ece, metrics, right_of
 from groundtune.tune.job import Bounds, Job, Row, Step, Trained, TuneError, Watch
 from groundtune.workspace import digest_text, write_json
 

@@ -14,14 +14,9 @@ from typing import Any
 import psutil
 
 from groundtune.errors import need
-from groundtune.tune import parity
+from groundtune.tune.base import load_model
 from groundtune.tune.chat import Chat
-from groundtune.tune.job import Step, TuneError, Watch
-from groundtune.tune.lora_base import load_model
-from groundtune.tune.lora_cost import needs_checkpointing
-from groundtune.tune.lora_plan import Plan
-from groundtune.tune.lora_score import rank, score
-from groundtune.tune.lora_state import (
+from groundtune.tune.checkpoints import (
     STEPS,
     State,
     check_moments,
@@ -30,6 +25,11 @@ from groundtune.tune.lora_state import (
     write_fit,
     write_state,
 )
+from groundtune.tune.job import Step, TuneError, Watch
+from groundtune.tune.lora import parity
+from groundtune.tune.lora.cost import needs_checkpointing
+from groundtune.tune.lora.plan import Plan
+from groundtune.tune.lora.score import rank, score
 
 PARENT = "GROUNDTUNE_PARENT"
 """Number of the process that started several, to each of these."""

@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 
 from groundtune.errors import need
-from groundtune.tune import encoder_cost
-from groundtune.tune import retriever_models as models
-from groundtune.tune.encoder import BUNDLED, lengths, refuse_cut
-from groundtune.tune.encoder_fit import Course, Pace, Progress, fit
+from groundtune.tune.encoders import cost as encoder_cost
+from groundtune.tune.encoders.encoder import BUNDLED, lengths, refuse_cut
+from groundtune.tune.encoders.fit import Course, Pace, Progress, fit
 from groundtune.tune.job import Bounds, Job, Step, Trained, TuneError, Watch
-from groundtune.tune.retriever_gate import Gain, gain, ndcg, ndcg_of_list, refusal
-from groundtune.tune.retriever_models import DOCUMENT, QUERY, Ranker
-from groundtune.tune.retriever_rows import Asked, Data, Floats, candidates, read, without_alike
+from groundtune.tune.retriever import models
+from groundtune.tune.retriever.gate import Gain, gain, ndcg, ndcg_of_list, refusal
+from groundtune.tune.retriever.models import DOCUMENT, QUERY, Ranker
+from groundtune.tune.retriever.rows import Asked, Data, Floats, candidates, read, without_alike
 from groundtune.workspace import digest_text
 
 MODEL = "model"

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from groundtune.spans import Said, Span
-from groundtune.tune import calibrate
-from groundtune.tune.calibrate import Floats
+from groundtune.tune.encoders import calibrate
+from groundtune.tune.encoders.calibrate import Floats
 
 
 def metrics(said: Sequence[Said], gold: Sequence[Any], spans: Sequence[Sequence[Span]]) -> dict[str, float]:

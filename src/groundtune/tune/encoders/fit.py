@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from groundtune.errors import need
-from groundtune.tune.encoder import Encoder, batches, fast
+from groundtune.tune.checkpoints import claim
+from groundtune.tune.encoders.encoder import Encoder, batches, fast
 from groundtune.tune.job import Step, TuneError, Watch
-from groundtune.tune.lora_state import claim
 
 STATE = "state.pt"
 SAVE_SECONDS = 60.0

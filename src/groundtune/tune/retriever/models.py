@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from groundtune.errors import MissingError, need
-from groundtune.tune.encoder import HINT, Encoder, batches, fast, find, limit_of
+from groundtune.tune.base import Base, choose_device, has_fast_bfloat16, load_tokenizer
+from groundtune.tune.encoders.encoder import HINT, Encoder, batches, fast, find, limit_of
 from groundtune.tune.job import TuneError
-from groundtune.tune.lora_base import Base, choose_device, has_fast_bfloat16, load_tokenizer
 
 FORWARD_TOKENS = 4096
 """Of one forward pass, padding included."""

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from groundtune.errors import need
-from groundtune.tune.encoder import find
-from groundtune.tune.encoder_fit import step_tokens
+from groundtune.tune.base import choose_device, has_fast_bfloat16, load_tokenizer
+from groundtune.tune.encoders.encoder import find
+from groundtune.tune.encoders.fit import step_tokens
 from groundtune.tune.job import Bounds
-from groundtune.tune.lora_base import choose_device, has_fast_bfloat16, load_tokenizer
 
 MEASURED_SECONDS = 0.2
 EFFICIENCY = 0.3

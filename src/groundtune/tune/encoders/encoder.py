@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from groundtune.errors import MissingError, need
+from groundtune.tune.base import Base, choose_device, find_base, has_fast_bfloat16, hide_other_gpus
 from groundtune.tune.job import TuneError
-from groundtune.tune.lora_base import Base, choose_device, find_base, has_fast_bfloat16, hide_other_gpus
 
 BUNDLED = "bundled"
 """The name of the encoder that comes along: all-MiniLM-L6-v2."""

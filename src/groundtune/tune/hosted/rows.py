@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from groundtune.tune.hosted.providers import Provider
 from groundtune.tune.job import Job, Row, TuneError
-from groundtune.tune.providers import Provider
 from groundtune.workspace import write_atomic
 
 BYTES_PER_TOKEN = 4

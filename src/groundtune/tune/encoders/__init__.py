@@ -1,0 +1,1 @@
+"""Encoders trained further: the classifier and the extractor, and what both share."""

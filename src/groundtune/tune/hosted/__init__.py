@@ -1,0 +1,1 @@
+"""Fine-tuning at a provider: its rows, its rules, its jobs."""

@@ -1,0 +1,1 @@
+"""Causal models trained further: LoRA, QLoRA, full and DPO."""
