@@ -80,6 +80,10 @@ class Store(Protocol):
         """All passages of a document in reading order."""
         ...
 
+    async def embedded(self, ids: Iterable[str]) -> dict[str, str]:
+        """What was embedded of these passages, title and heading path before the text; absent ids are left out."""
+        ...
+
     async def scan(self, scope: Scope) -> list[Passage]:
         """All passages in scope, by source and reading order."""
         ...

@@ -366,6 +366,13 @@ async def test_vectors_by_key(store: Store) -> None:
     assert all(np.array_equal(found[e.key], e.vector) for e in entries)
 
 
+async def test_what_was_embedded_is_the_context_and_the_text(store: Store) -> None:
+    assert await store.embedded(["a:0"]) == {}
+    await fill(store, entry("a", "by card", context="Refunds > How"), entry("b", "open at nine"))
+    found = await store.embedded(["a:0", "b:0", "c:0"])
+    assert found == {"a:0": "Refunds > How\nby card", "b:0": "open at nine"}
+
+
 async def test_scan_is_in_reading_order(store: Store) -> None:
     await fill(store, *(entry(name, f"text {i}", ordinal=i) for i in (2, 0, 11, 1) for name in ("b", "a")))
     assert [(p.source, p.ordinal) for p in await store.scan(OPEN)] == [

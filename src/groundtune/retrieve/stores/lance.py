@@ -105,6 +105,14 @@ class LanceStore:
         found = [Passage(**row) for row in (await query.to_arrow()).to_pylist()]
         return sorted(found, key=lambda passage: passage.ordinal)
 
+    async def embedded(self, ids: Iterable[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for chunk in _chunks(list(ids)):
+            rows = await self._table.query().where(_one_of("id", chunk)).select(["id", "search"]).to_arrow()
+            texts = [text.removeprefix("\n") for text in rows["search"].to_pylist()]  # where nothing stands before
+            found.update(zip(rows["id"].to_pylist(), texts, strict=True))
+        return found
+
     async def scan(self, scope: Scope) -> list[Passage]:
         found = await self._table.query().where(_where(scope)).select(PASSAGE_COLUMNS).to_arrow()
         passages = [Passage(**row) for row in found.to_pylist()]
