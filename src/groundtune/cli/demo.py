@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from groundtune.cli import compare, evaluate, ingest, output, report
+from groundtune.cli import compare, evaluate, ingest, output, report, tune
 from groundtune.cli.ask import show_abstention, show_answer
 from groundtune.cli.options import Json
 from groundtune.errors import MissingError, UsageError
@@ -24,6 +24,8 @@ QUESTIONS = (
     "Does Ternhill offer a discount for students?",
 )
 """The last one is not answered by the documents."""
+TRAININGS = {"probe": "A head on frozen vectors", "intents": "All weights of the encoder"}
+"""Tables [tune.NAME] of the tickets."""
 
 
 def run(
@@ -32,23 +34,23 @@ def run(
     tickets: Annotated[Path, typer.Option("--tickets", help="Where to copy the tickets.")] = Path("demo-triage"),
     json: Json = False,
 ) -> None:
-    """Ingest a handbook, ask it four questions, evaluate retrieval, compare approaches; then the same for tickets."""
+    """Ingest a handbook, ask it four questions, evaluate retrieval, compare; then train on tickets, and compare."""
 
     _copy("handbook", folder)
     _copy("triage", tickets)
     with contextlib.redirect_stdout(sys.stderr if json else sys.stdout):
-        done = _walk(folder, tickets)
+        done = {"folder": str(folder), **_handbook(folder), "tickets": _tickets(tickets)}
     if json:
         output.emit_json(done)
     output.next_step(f'cd {folder} && groundtune ask "…"', "then: groundtune init, in a folder of your own documents")
 
 
-def _walk(folder: Path, tickets: Path) -> dict[str, Any]:
-    """Every step, shown as it is done."""
+def _handbook(folder: Path) -> dict[str, Any]:
+    """From documents to a comparison, every step shown as it is done."""
     from groundtune.project import Project
 
     with Project.open(folder) as project:
-        done: dict[str, Any] = {"folder": str(folder)}
+        done: dict[str, Any] = {}
         _title(f"1. Documents to index: groundtune ingest {folder}")
         done["ingest"] = ingest.ingest(project)
         _title('2. Four questions, the last one not in the documents: groundtune ask "…"')
@@ -59,13 +61,25 @@ def _walk(folder: Path, tickets: Path) -> dict[str, Any]:
         _title("4. The approaches on the same test questions: groundtune compare")
         comparison = compare.compare(project)
         report.show_report(comparison)
-        done |= {"evaluation": evaluation, "comparison": comparison.summary()}
-    with Project.open(tickets) as project:
-        _title(f"5. Another task, tickets to queues: groundtune compare {tickets}")
+        return done | {"evaluation": evaluation, "comparison": comparison.summary()}
+
+
+def _tickets(folder: Path) -> dict[str, Any]:
+    """From examples to fine-tuned models to a comparison."""
+    from groundtune.project import Project
+
+    with Project.open(folder) as project:
+        trained = {artifact.name for artifact in project.artifacts()}
+        for number, (name, what) in enumerate(TRAININGS.items(), 5):
+            _title(f"{number}. Tickets to queues. {what}: groundtune tune {name} --project {folder}")
+            if name in trained:
+                output.show("trained before")
+            else:
+                tune.show_artifact(tune.train(project, name))
+        _title(f"7. What was trained beside what was not: groundtune compare {folder}")
         comparison = compare.compare(project)
         report.show_report(comparison)
-        done["tickets"] = comparison.summary()
-    return done
+        return comparison.summary()
 
 
 def _copy(example: str, folder: Path) -> None:
