@@ -25,9 +25,10 @@ from groundtune.session import Session
 from groundtune.task import scores_of
 from groundtune.tune.artifacts import artifacts
 from groundtune.tune.job import Step
+from groundtune.tune.lora.serving import Check
 from groundtune.tune.preflight.check import Preflight
 from groundtune.types import Answer, Artifact, Document, Example, Hit, Question, Scope
-from groundtune.workflows import calibrating, comparing, deciding, distilling, evaluating, judging, tuning
+from groundtune.workflows import calibrating, checking, comparing, deciding, distilling, evaluating, judging, tuning
 from groundtune.workflows.estimating import Estimate, estimate
 from groundtune.workflows.ingesting import ingest
 from groundtune.workspace import Workspace
@@ -338,6 +339,30 @@ class Project:
         )
 
     distil, adistil = twins(_distil)
+
+    async def _check_model(
+        self,
+        artifact: Artifact,
+        url: str | None = None,
+        *,
+        served_as: str | None = None,
+        key_env: str | None = None,
+        tolerance: float = 0.5,
+    ) -> Check | Artifact:
+        """Whether what serves a tuned causal model gives what was trained: our own generator, or a server at `url`.
+
+        Without `url` the artifact comes back, checked again, and is written. tolerance: of log-probabilities, in nats.
+        Raises UsageError, MissingError, ProviderError.
+        """
+        folder = self.workspace.models / artifact.id
+        if url is None:
+            with self.workspace.writer_lock():
+                return await checking.check_again(folder, artifact)
+        return await checking.check_server(
+            self.config, folder, artifact, url, model=served_as, key_env=key_env, tolerance=tolerance
+        )
+
+    check_model, acheck_model = twins(_check_model)
 
     def artifacts(self) -> list[Artifact]:
         """What was trained, oldest first."""

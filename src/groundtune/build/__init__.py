@@ -34,6 +34,7 @@ from groundtune.build.models import (
     prices,
     quotes,
     tuned,
+    tuned_here,
     window,
 )
 
@@ -61,6 +62,7 @@ __all__ = [
     "splitter",
     "store",
     "tuned",
+    "tuned_here",
     "unhesitating",
     "window",
 ]

@@ -16,7 +16,7 @@ from groundtune.protocols import (
 from groundtune.types import Artifact
 
 if TYPE_CHECKING:
-    pass
+    from groundtune.models.local import LocalGenerator
 
 
 BUNDLED = "bundled"
@@ -124,9 +124,7 @@ def tuned(config: Config, artifact: Artifact, folder: Path, *, patience_seconds:
 
             return ExtractorGenerator(folder, artifact.details)
         case "lora":
-            from groundtune.models.local import LocalGenerator
-
-            return LocalGenerator(str(folder / "merged"), device=artifact.recipe.get("device"))
+            return tuned_here(artifact, folder)
         case "hosted":
             chosen = ModelConfig(
                 kind="openai",
@@ -138,6 +136,18 @@ def tuned(config: Config, artifact: Artifact, folder: Path, *, patience_seconds:
             return _hosted(config, chosen, patience_seconds)
         case kind:
             raise UsageError(f"{artifact.id}: nothing of kind {kind!r} can be asked")
+
+
+def tuned_here(artifact: Artifact, folder: Path) -> "LocalGenerator":
+    """A causal model that was trained, on this machine."""
+    from groundtune.models.local import LocalGenerator
+
+    serve = artifact.details["serve"]
+    return LocalGenerator(
+        str(folder / serve["path"]),
+        device=artifact.recipe.get("device"),
+        max_output_tokens=serve["max_output_tokens"],
+    )
 
 
 def window(generator: Generator, model: ModelConfig) -> int | None:

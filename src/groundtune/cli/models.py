@@ -2,7 +2,7 @@
 
 import shutil
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -11,19 +11,34 @@ from groundtune.cli.options import Json, Project
 from groundtune.errors import MissingError, UsageError
 from groundtune.types import Artifact
 
-ACTIONS = ("list", "show", "remove", "export", "seen")
+if TYPE_CHECKING:
+    from groundtune.tune.lora.serving import Check
+
+ACTIONS = ("list", "show", "check", "remove", "export", "seen")
 
 
 def run(
-    action: Annotated[str, typer.Argument(help="list, show ID, remove ID, export ID or seen SOURCE.")] = "list",
+    action: Annotated[str, typer.Argument(help="list, show ID, check ID, remove ID, export ID, seen SOURCE.")] = "list",
     subject: Annotated[str | None, typer.Argument(metavar="[ID or SOURCE]")] = None,
     *,
     to: Annotated[str, typer.Option("--to", help="Of export: adapter, merged, ollama or gguf.")] = "merged",
     target: Annotated[Path | None, typer.Option("--target", help="Of export: the folder to write.")] = None,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Of check: an OpenAI-compatible server, instead of our own generator.")
+    ] = None,
+    served_as: Annotated[
+        str | None, typer.Option("--served-as", help="Of check: its name on that server.", show_default="the only one")
+    ] = None,
+    key_env: Annotated[
+        str | None, typer.Option("--key-env", help="Of check: the variable that holds the server's key.")
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", help="Of check: nats that two log-probabilities may be apart.", min=0)
+    ] = 0.5,
     project: Project = Path(),
     json: Json = False,
-) -> None:
-    """List what was trained, show or remove one, export it, or say which were trained on a file."""
+) -> int:
+    """List what was trained, show, remove or export one, check what serves it, or say which were trained on a file."""
     from groundtune.project import Project as Opened
     from groundtune.tune.artifacts import seen
 
@@ -39,21 +54,54 @@ def run(
             trained = seen(models, subject or "")
             if not trained and not json:
                 output.show(f"no model was trained on {subject}")
-                return
+                return 0
             _list(trained, json=json)
-            return
+            return 0
         if action == "list":
             _list(found, json=json)
-            return
+            return 0
         one = _pick(found, subject or "")
         if action == "show":
             output.emit_json(one)
+        elif action == "check":
+            return _check(
+                opened.check_model(one, url, served_as=served_as, key_env=key_env, tolerance=tolerance), json=json
+            )
         elif action == "remove":
             with opened.workspace.writer_lock():
                 shutil.rmtree(models / one.id)
             output.emit_json({"removed": one.id}) if json else output.show(f"removed {one.id}")
         else:
             _export(models / one.id, one, to=to, target=target or Path(f"{one.id}-{to}"))
+    return 0
+
+
+def _check(found: "Check | Artifact", *, json: bool) -> int:
+    """1 where something else is served than what was trained."""
+    if isinstance(found, Artifact):
+        leg = found.details["parity"]
+        if json:
+            output.emit_json({"model": found.id, "unusable": found.unusable, "parity": leg})
+        elif found.unusable:
+            output.warn(f"not usable: {found.unusable}")
+        else:
+            output.show(f"{found.id}: our own generator gives what was trained", style="bold")
+            output.next_step("groundtune models check ID --url http://localhost:8000/v1", "the same of another server")
+        return 1 if found.unusable else 0
+    if json:
+        output.emit_json({"agrees": not found.reasons, "check": found})
+        return 1 if found.reasons else 0
+    output.show_table(
+        ["row", "prompt tokens", "there", "first token", "there", "nats apart", "answer", "there"],
+        [[one.id, *one.prompt_tokens, *one.first, one.difference, *one.text] for one in found.rows],
+    )
+    for note in found.notes:
+        output.note(note)
+    for reason in found.reasons:
+        output.warn(reason)
+    said = "gives something else than what was trained" if found.reasons else "gives what was trained"
+    output.show(f"{found.place} {said} ({len(found.rows)} inputs, {found.tolerance:g} nats allowed)", style="bold")
+    return 1 if found.reasons else 0
 
 
 def _pick(found: list[Artifact], name: str) -> Artifact:

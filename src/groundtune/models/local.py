@@ -37,6 +37,20 @@ class _Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Trace:
+    """How one prompt is read and answered."""
+
+    prompt: list[int]
+    """Its tokens."""
+    logits: Any
+    """Of the token that follows: float32, (vocabulary,), on the processor."""
+    made: list[int]
+    """Tokens of the answer, the one that ends it included."""
+    dtype: str
+    """In which it was computed."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Loaded:
     torch: Any
     transformers: Any
@@ -121,6 +135,25 @@ class LocalGenerator:
         self._jobs.append(job)
         return await job.done
 
+    async def trace(self, prompts: Sequence[Prompt], *, tokens: int) -> list[Trace]:
+        """The prompts as `generate` reads and answers them, in one batch, up to so many tokens. Raises as it does."""
+        loaded = await asyncio.to_thread(self._load)
+        loop = asyncio.get_running_loop()
+        jobs = [_Job(_turns(prompt), loop.create_future()) for prompt in prompts]
+        return await asyncio.to_thread(self._traced, loaded, jobs, tokens)
+
+    def _traced(self, loaded: _Loaded, jobs: Sequence[_Job], tokens: int) -> list[Trace]:
+        self._encode(loaded, jobs)
+        for job in jobs:
+            if job.error:
+                raise job.error
+        room = min(tokens, *(job.room for job in jobs))
+        made = self._generated(loaded, jobs, limit=room, logits=True)
+        width, dtype = max(len(job.ids) for job in jobs), str(loaded.model.dtype).removeprefix("torch.")
+        first = made.logits[0].float().cpu()
+        rows = [_until_end(row, loaded.ends) for row in made.sequences[:, width:].tolist()]
+        return [Trace(job.ids, first[n], rows[n], dtype) for n, job in enumerate(jobs)]
+
     async def _work(self) -> None:
         """Until no prompt is left. Whatever stops it reaches every caller that waits."""
         try:
@@ -184,7 +217,8 @@ class LocalGenerator:
             return
         failure = None
         try:
-            rows = self._generated(loaded, jobs, limit=min(job.room for job in jobs))
+            made = self._generated(loaded, jobs, limit=min(job.room for job in jobs))
+            rows = made.sequences[:, max(len(job.ids) for job in jobs) :].tolist()
         except (RuntimeError, IndexError, ValueError) as error:  # RuntimeError: also out of memory
             failure = " ".join(str(error).split())[:300] or type(error).__name__
         if failure is not None:  # outside of `except`, whose error would keep the tensors alive
@@ -198,13 +232,12 @@ class LocalGenerator:
             return
         ends = set(loaded.ends)
         for job, row in zip(jobs, rows, strict=True):
-            end = next((place for place, token in enumerate(row) if token in ends), None)
-            job.made = row if end is None else row[: end + 1]
+            job.made = _until_end(row, loaded.ends)
         # The window of the longest prompt ends the batch; the others may have had more to say.
         self._write(loaded, [job for job in jobs if job.made[-1] not in ends and len(job.made) < job.room])
 
-    def _generated(self, loaded: _Loaded, jobs: Sequence[_Job], *, limit: int) -> list[list[int]]:
-        """Up to `limit` tokens for each prompt; rows go on with padding behind their end."""
+    def _generated(self, loaded: _Loaded, jobs: Sequence[_Job], *, limit: int, logits: bool = False) -> Any:
+        """Up to `limit` tokens for each prompt; rows go on with padding behind their end. With logits if wanted."""
         torch, device = loaded.torch, loaded.model.device
         width = max(len(job.ids) for job in jobs)
         ids = torch.full((len(jobs), width), loaded.pad)
@@ -224,20 +257,20 @@ class LocalGenerator:
             repetition_penalty=1.0,
             eos_token_id=loaded.ends or None,
             pad_token_id=loaded.pad,
+            return_dict_in_generate=True,
+            output_logits=logits,
         )
 
         def dropped(given: Any, scores: Any, **_: Any) -> Any:
             return torch.tensor([job.done.done() for job in jobs], device=given.device)
 
         with torch.inference_mode():
-            made = loaded.model.generate(
+            return loaded.model.generate(
                 input_ids=ids.to(device),
                 attention_mask=mask.to(device),
                 generation_config=config,
                 stopping_criteria=loaded.transformers.StoppingCriteriaList([dropped]),
             )
-        rows: list[list[int]] = made[:, width:].tolist()
-        return rows
 
     def _hand_out(self, job: _Job, loaded: _Loaded, seconds: float) -> None:
         ended = bool(job.made) and job.made[-1] in loaded.ends
@@ -305,6 +338,11 @@ def _load(found: Checkpoint, name: str, device: str | None) -> _Loaded:
         log.warning("%s has no token that ends an answer: it writes until max_output_tokens", name)
     pad = next((token for token in (tokenizer.pad_token_id, *ends) if token is not None), 0)
     return _Loaded(torch, library, model, tokenizer, ends, pad)
+
+
+def _until_end(row: list[int], ends: Sequence[int]) -> list[int]:
+    end = next((place for place, token in enumerate(row) if token in ends), None)
+    return row if end is None else row[: end + 1]
 
 
 def _end_of_turn(tokenizer: Any) -> int | None:

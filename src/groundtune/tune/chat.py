@@ -178,7 +178,12 @@ def _rendered_all(rows: Sequence[Row], form: Format, replies: Sequence[str]) -> 
 
 
 def rendered(tokenizer: Any, turns: Sequence[Turn], *, reply: str) -> tuple[str, str]:
-    """The prompt, and prompt with reply, in the model's own format. Raises TuneError when its template refuses.
+    """The prompt, and prompt with reply, in the model's own format. Raises TuneError when its template refuses."""
+    return accepted(tokenizer, turns, reply=reply)[1:]
+
+
+def accepted(tokenizer: Any, turns: Sequence[Turn], *, reply: str) -> tuple[list[dict[str, str]], str, str]:
+    """The messages as the template takes them, the prompt, and prompt with reply. Raises TuneError when it refuses.
 
     A system message that the template refuses or drops is put before the first message of the user.
     """
@@ -192,7 +197,7 @@ def rendered(tokenizer: Any, turns: Sequence[Turn], *, reply: str) -> tuple[str,
             said = f"the chat template refuses it: {error}"
             continue
         if all(turn["content"].strip() in prompt for turn in turns if turn["role"] != "assistant"):
-            return prompt, full
+            return form, prompt, full
     raise TuneError(said)
 
 

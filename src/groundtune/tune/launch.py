@@ -3,11 +3,12 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from groundtune.errors import GroundtuneError, MissingError
+from groundtune.errors import GroundtuneError, MissingError, ProviderError, UsageError
 from groundtune.tune.artifacts import read_artifact
 from groundtune.tune.job import FAILURE, Step, TuneError, read_progress
 from groundtune.types import Artifact
@@ -17,15 +18,26 @@ STOP_SECONDS = 10.0
 """How long a training that is stopped may take to write its checkpoint."""
 
 
-async def launch(folder: Path, *, progress: Callable[[Step], None] = lambda _: None) -> Artifact:
+async def launch(
+    folder: Path, *, module: str = "groundtune.tune.worker", progress: Callable[[Step], None] = lambda _: None
+) -> Artifact:
     """Trains what job.json in the folder says, or goes on with it. Cancelled, it stops the process.
 
-    Raises TuneError or MissingError with the reason that the process left behind.
+    module: what is run in it, the worker or one that checks more.
+    Raises the reason that the process left behind: TuneError, MissingError, UsageError, ProviderError.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "groundtune.tune.worker", str(folder), env=_environment(), start_new_session=True
-    )
     told = len(read_progress(folder))
+    heard, says = os.pipe()
+    os.set_blocking(heard, False)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", module, str(folder), stdout=says, env=_environment(), start_new_session=True
+        )
+    except BaseException:
+        os.close(heard)
+        raise
+    finally:
+        os.close(says)
     try:
         while True:
             try:
@@ -38,11 +50,13 @@ async def launch(folder: Path, *, progress: Callable[[Step], None] = lambda _: N
             told = len(steps)
             if code is not None:
                 break
+        if code:
+            raise _reason(folder, code, _read(heard))
     except BaseException:
         await _stop(process)
         raise
-    if code:
-        raise _reason(folder, code)
+    finally:
+        os.close(heard)
     return read_artifact(folder)
 
 
@@ -62,12 +76,23 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-def _reason(folder: Path, code: int) -> GroundtuneError:
+def _read(pipe: int) -> bytes:
+    """What the process has said before it ended; a pipe holds more than a reason is long."""
     try:
-        said = json.loads((folder / FAILURE).read_bytes())
+        return os.read(pipe, 1 << 16)
+    except BlockingIOError:
+        return b""
+
+
+def _reason(folder: Path, code: int, heard: bytes) -> GroundtuneError:
+    try:
+        said = json.loads(heard or (folder / FAILURE).read_bytes())
     except (OSError, ValueError):
         what = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        memory = " (the system does that where memory runs out)" if -code == signal.SIGKILL else ""
         hint = f"{folder / 'log.txt'} says more; groundtune tune goes on from the last checkpoint"
-        return TuneError(f"the training {what}", hint=hint)
-    kind = MissingError if said.get("exit_code") == 3 else TuneError
-    return kind(said["message"], hint=said.get("hint"))
+        return TuneError(f"the training {what}{memory}", hint=hint)
+    if "failure" in said:
+        return ProviderError(said["message"], kind=said["failure"], retryable=said["retryable"], hint=said["hint"])
+    kind = {2: UsageError, 3: MissingError}.get(said["exit_code"], TuneError)
+    return kind(said["message"], hint=said["hint"])

@@ -1,29 +1,41 @@
 """The process that trains: `python -m groundtune.tune.worker FOLDER`. Writes an artifact or the reason why not.
 
 What it and its libraries print goes to log.txt. Killed at any time, it goes on from its checkpoint when it is started
-again on the same folder.
+again on the same folder; two at a time on one folder are refused.
 """
 
+import contextlib
 import ctypes
+import errno
+import json
 import os
 import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from groundtune.errors import GroundtuneError
+from filelock import FileLock, Timeout
+
+from groundtune.errors import BusyError, GroundtuneError, ProviderError
 from groundtune.protocols import Trainer
 from groundtune.tune.artifacts import dataset_digest, digests, write_artifact
-from groundtune.tune.job import FAILURE, Job, Trained, read_job, watcher
+from groundtune.tune.job import FAILURE, Job, Trained, TuneError, read_job, watcher
 from groundtune.types import Artifact
-from groundtune.workspace import write_json
+from groundtune.workspace import write_atomic
 
 PR_SET_PDEATHSIG = 1
 """Of Linux's prctl."""
+LOCK = "training.lock"
+LOCK_SECONDS = 15.0
+"""How long to wait for the process before, which may be writing its checkpoint because it was told to end."""
+FULL = ("No space left", "os error 28", "Disk quota", "PytorchStreamWriter failed writing")
+"""What libraries say of a full disk, where they hide what the system said."""
 LIBRARIES = ("torch", "transformers", "peft", "trl", "sentence-transformers", "numpy", "openai", "groundtune")
 TRAINERS = {
     "classifier": "groundtune.tune.encoders.classifier",
@@ -34,30 +46,81 @@ TRAINERS = {
 }
 
 
+Check = Callable[[Path, Artifact], Artifact]
+"""Folder and artifact that is about to be written there, to the artifact with what came of the check."""
+
+
+def unchecked(_: Path, artifact: Artifact) -> Artifact:
+    return artifact
+
+
 def trainer(kind: str) -> Trainer:
     """The module of a kind of [tune.NAME]."""
     found: Trainer = import_module(TRAINERS[kind])
     return found
 
 
-def work(folder: Path) -> int:
-    """Trains; 0 with an artifact, else the exit code of the error that failure.json tells."""
+def work(folder: Path, *, check: Check = unchecked, tell: Callable[[bytes], object] = lambda _: None) -> int:
+    """Trains; 0 with an artifact, else the exit code of the error that failure.json tells.
+
+    tell: is given what failure.json says too, which a full disk has no room for.
+    """
+    try:
+        with _alone(folder):
+            return _work(folder, check, tell)
+    except BusyError as error:  # the folder is another's: nothing is written there
+        tell(_said(error))
+        return error.exit_code
+
+
+def _work(folder: Path, check: Check, tell: Callable[[bytes], object]) -> int:
+    def failed(error: GroundtuneError) -> int:
+        said = _said(error)
+        with contextlib.suppress(OSError):
+            write_atomic(folder / FAILURE, said)
+        tell(said)
+        return error.exit_code
+
     (folder / FAILURE).unlink(missing_ok=True)
     try:
         job = read_job(folder)
         began = time.time()
         trained = trainer(job.kind).train(job, watcher(folder))
-        write_artifact(folder, _artifact(job, trained, time.time() - began))
+        write_artifact(folder, check(folder, _artifact(job, trained, time.time() - began)))
     except GroundtuneError as error:
-        return _failed(folder, error.message, error.hint, error.exit_code)
-    except OSError as error:
-        traceback.print_exc()
-        return _failed(folder, f"cannot write: {(error.strerror or str(error)).lower()}", "make room; it goes on", 1)
+        return failed(error)
     except Exception as error:  # noqa: BLE001  the process ends here; the reason must not be lost
-        traceback.print_exc()
-        hint = f"{folder / 'log.txt'} has the traceback"
-        return _failed(folder, f"{type(error).__name__}: {' '.join(str(error).split())[:500]}", hint, 1)
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
+        if _disk_is_full(error):
+            hint = "make room; groundtune tune goes on from the last checkpoint"
+            return failed(TuneError(f"cannot write: no space left on the disk of {folder}", hint=hint))
+        said = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+        return failed(TuneError(said, hint=f"{folder / 'log.txt'} has the traceback"))
     return 0
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Held by the one process that trains in the folder; the system lets go of it when that ends. Raises BusyError."""
+    lock = FileLock(folder / LOCK, timeout=LOCK_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout:
+        hint = "wait until it is done, or stop it; groundtune tune NAME --fresh trains in a folder of its own"
+        raise BusyError(f"another process is training in {folder}", hint=hint) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _disk_is_full(error: BaseException | None) -> bool:
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(one in str(error) for one in FULL):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _artifact(job: Job, trained: Trained, seconds: float) -> Artifact:
@@ -82,9 +145,11 @@ def _artifact(job: Job, trained: Trained, seconds: float) -> Artifact:
     )
 
 
-def _failed(folder: Path, message: str, hint: str | None, code: int) -> int:
-    write_json(folder / FAILURE, {"message": message, "hint": hint, "exit_code": code})
-    return code
+def _said(error: GroundtuneError) -> bytes:
+    said = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
+    if isinstance(error, ProviderError):
+        said |= {"failure": error.kind, "retryable": error.retryable}
+    return json.dumps(said, indent=2).encode()
 
 
 def _version(name: str) -> str | None:
@@ -100,13 +165,14 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def main() -> int:
+def main(*, check: Check = unchecked) -> int:
     _end_with_parent()
     folder = Path(sys.argv[1])
-    log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    starter = os.dup(1)
+    log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    return work(folder)
+    return work(folder, check=check, tell=partial(os.write, starter))
 
 
 if __name__ == "__main__":

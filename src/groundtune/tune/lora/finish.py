@@ -14,7 +14,7 @@ from groundtune.tune.artifacts import digests
 from groundtune.tune.base import load_model, load_tokenizer
 from groundtune.tune.checkpoints import STEPS, State
 from groundtune.tune.job import Trained
-from groundtune.tune.lora import parity
+from groundtune.tune.lora import parity, probes, serving
 from groundtune.tune.lora.plan import Plan, digests_of
 
 ADAPTER = "adapter"
@@ -25,46 +25,52 @@ ROOM = 1.5
 
 
 def finish(plan: Plan, state: State) -> Trained:
-    """Writes `merged/` (and `adapter/`) into the job's folder; can be called again after a crash."""
+    """Writes `merged/`, `parity/` (and `adapter/`) into the job's folder; can be called again after a crash."""
     folder = plan.job.folder
     best = plan.job.checkpoint / str(state.best)
     tokenizer = load_tokenizer(plan.base.source, revision=plan.base.revision)
     if plan.recipe.adapter:
         _put(folder / ADAPTER, lambda to: _copy(best, to, PEFT_FILES))
     _put(folder / MERGED, lambda to: merge(plan, best, to))
-    legs, unusable = _compare(plan, best, tokenizer)
+    legs, forgotten, unusable = _compare(plan, best, tokenizer)
     shutil.rmtree(plan.job.checkpoint / STEPS, ignore_errors=True)
     return Trained(
-        files=(MERGED,),
+        files=(MERGED, serving.FOLDER),
         metrics={**state.metrics, **({} if state.loss is None else {"train_loss": state.loss})},
         base_digest=plan.base.digest,
-        details={**_details(plan, state, tokenizer), "parity": legs},
+        details={**_details(plan, state, tokenizer), "parity": legs, "probes": forgotten},
         unusable=unusable,
     )
 
 
-def _compare(plan: Plan, best: Path, tokenizer: Any) -> tuple[dict[str, Any], str | None]:
-    """The parity gate: figures of each leg, and the first reason not to use the model."""
-    prompts, wanted = parity.recorded(best)
+def _compare(plan: Plan, best: Path, tokenizer: Any) -> tuple[dict[str, Any], dict[str, Any], str | None]:
+    """The parity gate: figures of each leg; what was forgotten; the first reason not to use the model.
+
+    Base and merged model are loaded once each, and asked all that there is to ask them.
+    """
+    prompts, wanted, _ = parity.recorded(best / parity.LOGITS)
+    asked = probes.asked(plan)
     legs: dict[str, Any] = {"inputs": len(prompts)}
+    four_bit = plan.recipe.mode == "qlora"
+    found, untrained, before = _reloaded(plan, prompts, asked, whole=False)
     reasons = []
-    found, untrained = _reloaded(plan, prompts)
     if found is not None:
         leg = "reloaded adapter"
         reasons.append(parity.same_prompts(plan, tokenizer, prompts, leg=leg))
         legs[leg], reason = parity.judge(found, wanted, untrained, leg=leg, dtype=plan.dtype)
         reasons.append(reason)
-    if plan.recipe.mode == "qlora":
+    if four_bit:
         # Trained beside 4 bits, asked beside full precision: how far these two are apart is told, not judged.
-        whole, untrained = _reloaded(plan, prompts, whole=True)
-        legs["quantisation"] = {"difference": float((whole - wanted).abs().max())}
-        wanted = whole
+        whole, untrained, before = _reloaded(plan, prompts, asked, whole=True)
+        beside, wanted = wanted, whole or wanted
+        legs["quantisation"] = {"difference": float((wanted.logits - beside.logits).abs().max())}
     leg = "merged model"
     reasons.append(parity.same_prompts(plan, load_tokenizer(str(plan.job.folder / MERGED)), prompts, leg=leg))
-    coarsest = _coarser(plan.dtype, plan.base.dtype)
-    legs[leg], reason = parity.judge(_merged(plan, prompts), wanted, untrained, leg=leg, dtype=coarsest)
+    merged, after = _merged(plan, prompts, asked, before)
+    legs[leg], reason = parity.judge(merged, wanted, untrained, leg=leg, dtype=_coarser(plan.dtype, plan.base.dtype))
     reasons.append(reason)
-    return legs, next((reason for reason in reasons if reason), None)
+    _put(plan.job.folder / serving.FOLDER, lambda to: serving.keep(plan, to, prompts, wanted, untrained))
+    return legs, probes.compare(asked, before, after), next((reason for reason in reasons if reason), None)
 
 
 def merge(plan: Plan, best: Path, to: Path) -> None:
@@ -85,32 +91,38 @@ def merge(plan: Plan, best: Path, to: Path) -> None:
     _clear()
 
 
-def _reloaded(plan: Plan, prompts: list[list[int]], *, whole: bool = False) -> tuple[Any, Any]:
-    """Logits of the adapter as it lies on disk, on a base that is loaded afresh, and of that base alone.
+def _reloaded(
+    plan: Plan, prompts: list[list[int]], asked: list[probes.Probe], *, whole: bool
+) -> tuple[parity.Trace | None, Any, probes.Said | None]:
+    """What the adapter gives as it lies on disk, on a base that is loaded afresh; logits of that base; its probes.
 
-    The former is None where there is no adapter; `whole` does not quantise the base.
+    The first is None where there is no adapter; `whole` does not quantise the base.
     """
     four_bit = plan.recipe.mode == "qlora" and not whole
     dtype = plan.base.dtype if whole else plan.dtype
     model = load_model(
         plan.base.source, dtype=dtype, device=plan.device, four_bit=four_bit, revision=plan.base.revision
     )
-    untrained, found = parity.logits(model, prompts), None
+    untrained, found = parity.trace(model, prompts, plan.form.ends).logits, None
+    said = None if four_bit else probes.ask(model, plan, asked)
     if plan.recipe.adapter:
         model = need("peft", extra="local").PeftModel.from_pretrained(model, plan.job.folder / ADAPTER)
-        found = parity.logits(model, prompts)
+        found = parity.trace(model, prompts, plan.form.ends)
     del model
     _clear()
-    return found, untrained
+    return found, untrained, said
 
 
-def _merged(plan: Plan, prompts: list[list[int]]) -> Any:
+def _merged(
+    plan: Plan, prompts: list[list[int]], asked: list[probes.Probe], before: probes.Said | None
+) -> tuple[parity.Trace, probes.Said]:
     dtype = plan.base.dtype if plan.recipe.mode == "qlora" else plan.dtype
     model = load_model(str(plan.job.folder / MERGED), dtype=dtype, device=plan.device)
-    found = parity.logits(model, prompts)
+    found = parity.trace(model, prompts, plan.form.ends)
+    said = probes.ask(model, plan, asked, before=before)
     del model
     _clear()
-    return found
+    return found, said
 
 
 def _details(plan: Plan, state: State, tokenizer: Any) -> dict[str, Any]:

@@ -33,7 +33,10 @@ def score(model: Any, plan: Plan) -> dict[str, float]:
     pairs = checked(plan)
     if not pairs:
         return {}
-    said = _answers(model, plan, [chat for chat, _ in pairs])
+    chats = [chat for chat, _ in pairs]
+    # A reply may be a quarter longer than the longest that was to be said.
+    room = int(1.25 * max(len(chat.ids) - chat.start for chat in chats)) + 8
+    said = [text_of(ids, plan) for ids in answers(model, plan, [chat.ids[: chat.start] for chat in chats], room=room)]
     gold = [row.messages[-1]["content"] for _, row in pairs]
     schema = plan.job.details.get("schema")
     if schema:
@@ -78,12 +81,11 @@ def _texts(said: Sequence[str], gold: Sequence[str], *, alike: bool) -> dict[str
     return {**found, "chrf": sum(likeness) / len(said)} if alike else found
 
 
-def _answers(model: Any, plan: Plan, chats: Sequence[Chat]) -> list[str]:
-    """Greedy, in batches of like length; a reply may be a quarter longer than the longest that was to be said."""
+def answers(model: Any, plan: Plan, prompts: Sequence[Sequence[int]], *, room: int) -> list[list[int]]:
+    """Greedy, in batches of like length: at most `room` tokens each, the one that ends the answer included."""
     torch, library = need("torch", extra="local"), need("transformers", extra="local")
-    room = int(1.25 * max(len(chat.ids) - chat.start for chat in chats)) + 8
-    texts = [""] * len(chats)
-    places = sorted(range(len(chats)), key=lambda place: chats[place].start)
+    found: list[list[int]] = [[] for _ in prompts]
+    places = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
     config = library.GenerationConfig(
         max_new_tokens=room,
         do_sample=False,
@@ -99,25 +101,25 @@ def _answers(model: Any, plan: Plan, chats: Sequence[Chat]) -> list[str]:
         with torch.inference_mode(), low:
             for at in range(0, len(places), BATCH):
                 batch = places[at : at + BATCH]
-                prompts = [chats[place].ids[: chats[place].start] for place in batch]
-                width = max(map(len, prompts))
+                width = max(len(prompts[place]) for place in batch)
                 ids = torch.full((len(batch), width), plan.form.pad)
                 mask = torch.zeros((len(batch), width), dtype=torch.long)
-                for row, prompt in enumerate(prompts):
-                    ids[row, width - len(prompt) :] = torch.tensor(prompt)
-                    mask[row, width - len(prompt) :] = 1
+                for row, place in enumerate(batch):
+                    ids[row, width - len(prompts[place]) :] = torch.tensor(prompts[place])
+                    mask[row, width - len(prompts[place]) :] = 1
                 made = model.generate(
                     input_ids=ids.to(model.device), attention_mask=mask.to(model.device), generation_config=config
                 )
                 for place, tokens in zip(batch, made[:, width:].tolist(), strict=True):
-                    texts[place] = _text(tokens, plan)
+                    end = next((n for n, token in enumerate(tokens) if token in plan.form.ends), len(tokens))
+                    found[place] = tokens[: end + 1]
     finally:
         model.train(training)
-    return texts
+    return found
 
 
-def _text(tokens: Sequence[int], plan: Plan) -> str:
-    end = next((place for place, token in enumerate(tokens) if token in plan.form.ends), len(tokens))
-    decode = plan.form.tokenizer.decode
-    text: str = decode(list(tokens[:end]), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+def text_of(tokens: Sequence[int], plan: Plan) -> str:
+    """Without the token that ends it."""
+    said = list(tokens[:-1] if tokens and tokens[-1] in plan.form.ends else tokens)
+    text: str = plan.form.tokenizer.decode(said, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     return text

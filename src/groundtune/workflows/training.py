@@ -1,0 +1,23 @@
+"""The process that `groundtune tune` starts: `python -m groundtune.workflows.training FOLDER`.
+
+It is tune/worker.py, and asks a causal model once as `ask` and `compare` will, before its artifact is written.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from groundtune.tune import worker
+from groundtune.types import Artifact
+from groundtune.workflows import checking
+
+
+def check(folder: Path, artifact: Artifact) -> Artifact:
+    """Marked as not usable where our own generator does not give what was trained."""
+    if artifact.kind != "lora" or artifact.unusable:
+        return artifact
+    return asyncio.run(checking.check_here(folder, artifact))
+
+
+if __name__ == "__main__":
+    sys.exit(worker.main(check=check))
