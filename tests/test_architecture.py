@@ -45,8 +45,8 @@ NEIGHBOURS = {
     ("checkup", "scaffold"),
 }
 BACKENDS = ("groundtune.models.", "groundtune.retrieve.stores.", "groundtune.retrieve.rerank")
-PROBES = {"groundtune.models.endpoint", "groundtune.models.discover"}
-"""They look at an endpoint before anything is made; no backend."""
+PROBES = {"groundtune.models.discover"}
+"""It looks for endpoints before anything is made; no backend."""
 HEAVY = {"torch", "transformers", "sentence_transformers", "lancedb", "openai", "pyarrow"}
 
 

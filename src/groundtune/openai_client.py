@@ -40,6 +40,16 @@ def open_client(base_url: str, *, api_key: str, timeout_seconds: float) -> "Open
     return client
 
 
+def open_async_client(base_url: str, *, api_key: str, timeout_seconds: float) -> "AsyncOpenAI":
+    """As `open_client`, for one event loop."""
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+
+    transport, settings = _settings(base_url, api_key, timeout_seconds)
+    client = AsyncOpenAI(http_client=DefaultAsyncHttpxClient(**transport), **settings)
+    _forget_environment(client)
+    return client
+
+
 def _settings(base_url: str, api_key: str, timeout_seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
     """Explicit values for all that the SDK would otherwise take from OPENAI_* and send to any base_url."""
     place = urlsplit(base_url)
@@ -87,10 +97,10 @@ def _read(error: Exception, *, key_hint: str) -> tuple[ProviderFailure, str, str
     if isinstance(error, APITimeoutError):
         return "timeout", "did not answer in time", later, True
     if isinstance(error, APIConnectionError):
-        return "no_server", f"cannot be reached: {_short(str(error.__cause__ or error))}", later, True
+        return "no_server", f"cannot be reached: {short(str(error.__cause__ or error))}", later, True
     if not isinstance(error, APIStatusError):
         hint = "check that base_url is an OpenAI-compatible endpoint; it usually ends in /v1"
-        return "bad_response", f"gave a bad response: {_short(str(error))}", hint, False
+        return "bad_response", f"gave a bad response: {short(str(error))}", hint, False
     status, words = error.status_code, said(error)
     what = f"answered {status}: {words}" if words else f"answered {status}"
     if status in (401, 403):
@@ -111,11 +121,11 @@ def said(error: "APIError") -> str:
     """The server's own words: in `error.message` (OpenAI), `error` (Ollama) or `detail` (FastAPI)."""
     match error.body:  # the SDK has unwrapped `error`
         case {"message": str(text)} | {"detail": str(text)} | str(text):
-            return _short(text)
+            return short(text)
         case None:
             return ""
         case other:
-            return _short(json.dumps(other, default=str))
+            return short(json.dumps(other, default=str))
 
 
 def retry_after(error: BaseException) -> float | None:
@@ -133,6 +143,7 @@ def retry_after(error: BaseException) -> float | None:
         return None
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """In one line, cut where it is long."""
     line = " ".join(text.split())
     return line if len(line) <= SAID_CHARACTERS else f"{line[:SAID_CHARACTERS]}…"

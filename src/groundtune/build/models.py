@@ -63,7 +63,7 @@ def for_many(embedder: Embedder) -> Embedder:
 
 def forbidden(config: Config, model: ModelConfig | EmbedderConfig) -> str | None:
     """The reason when the requirements do not let text go to this model."""
-    from groundtune.models.endpoint import is_local
+    from groundtune.openai_client import is_local
 
     allowed, url = config.requirements.residency, model.base_url or ""
     host = urlsplit(url).hostname or ""
@@ -129,8 +129,8 @@ def tuned(config: Config, artifact: Artifact, folder: Path, *, patience_seconds:
             chosen = ModelConfig(
                 kind="openai",
                 model=artifact.details["model"],
-                base_url=artifact.recipe.get("base_url"),
-                api_key_env=artifact.recipe.get("api_key_env"),
+                base_url=artifact.details["base_url"],
+                api_key_env=artifact.details["api_key_env"],
             )
             _admit(config, f"tune.{artifact.name}", chosen)
             return _hosted(config, chosen, patience_seconds)

@@ -66,7 +66,7 @@ def run(
 def _model(*, may_ask: bool, agreed: bool) -> ModelChoice | None:
     """A model on this machine, else a hosted one that the user agrees to, else None."""
     from groundtune.models.discover import discover
-    from groundtune.models.endpoint import is_local
+    from groundtune.openai_client import is_local
 
     endpoints = asyncio.run(discover(os.environ))
     hosted = []

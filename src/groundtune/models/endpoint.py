@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from groundtune.errors import ProviderError, ProviderFailure, UsageError
-from groundtune.models.pace import MAX_WAIT_SECONDS, Pace, Slot, backoff, retry_after
+from groundtune.models.pace import MAX_WAIT_SECONDS, Pace, Slot, backoff
+from groundtune.openai_client import NO_CREDIT, is_local, open_async_client, retry_after, said, short, without_user
 
 if TYPE_CHECKING:
     from openai import APIError, APIStatusError, AsyncOpenAI, AsyncStream
@@ -25,7 +26,6 @@ Body = Mapping[str, Any]
 
 SHOWN_MODELS = 8
 LIST_SECONDS = 5.0
-SAID_CHARACTERS = 300
 SERVERS = {
     1234: "is LM Studio's server running? lms server start",
     8000: "is vLLM running? vllm serve MODEL",
@@ -35,12 +35,6 @@ SERVERS = {
 _NO_MODEL = re.compile(
     r"model.*(not found|not exist|unknown|not a valid|not available)|(unknown|invalid|no such) model"
 )
-_NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached")
-
-
-def is_local(base_url: str) -> bool:
-    """Whether the host is this machine by name: localhost, 127.0.0.1, ::1."""
-    return urlsplit(base_url).hostname in ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +86,7 @@ class Connection:
     @property
     def place(self) -> str:
         """`base_url` without the user and password that it may carry."""
-        return _without_user(self.base_url)
+        return without_user(self.base_url)
 
     async def post(self, path: str, body: Body, *, optional: Mapping[str, str | None]) -> tuple[object, float]:
         """JSON of the answer, and seconds from the moment a slot was free, pauses between tries included.
@@ -116,7 +110,7 @@ class Connection:
         try:
             return json.loads(response.content), seconds
         except ValueError as error:
-            raise self.malformed(f"the answer is not JSON: {_short(response.text)!r}") from error
+            raise self.malformed(f"the answer is not JSON: {short(response.text)!r}") from error
 
     async def stream(
         self, path: str, body: Body, *, optional: Mapping[str, str | None]
@@ -147,8 +141,8 @@ class Connection:
             except APITimeoutError as error:
                 raise self._timeout("sent nothing more") from error
             except (APIError, ValueError) as error:
-                said = _short(str(error.__cause__ or error))
-                raise self.malformed(f"the stream broke: {said}", retryable=True) from error
+                cause = short(str(error.__cause__ or error))
+                raise self.malformed(f"the stream broke: {cause}", retryable=True) from error
             finally:
                 await events.close()
 
@@ -196,26 +190,7 @@ class Connection:
             raise UsageError(f"{self.model}: a client belongs to one event loop", hint="make one for each loop")
         if not (self.api_key.isascii() and self.api_key.isprintable()):
             raise self.error("bad_key", "was not asked: the key has letters that no key has", hint=self._key_hint())
-        from httpx2 import Timeout
-        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
-
-        http = DefaultAsyncHttpxClient(
-            follow_redirects=False,
-            trust_env=not is_local(self.base_url),
-            verify=self.base_url.startswith("https:"),  # reading the certificates takes 30 ms; http uses none
-        )
-        # Explicit values for all that the SDK would otherwise take from OPENAI_* and send to any base_url.
-        client = AsyncOpenAI(
-            base_url=self.base_url,
-            api_key=self.api_key or "no-key",
-            admin_api_key="",
-            max_retries=0,
-            timeout=Timeout(self.timeout_seconds, connect=min(10.0, self.timeout_seconds), pool=None),
-            http_client=http,
-        )
-        if urlsplit(self.base_url).hostname != "api.openai.com":
-            client.organization = client.project = None
-            client._custom_headers = {}  # OPENAI_CUSTOM_HEADERS, which no argument switches off
+        client = open_async_client(self.base_url, api_key=self.api_key, timeout_seconds=self.timeout_seconds)
         self._opened = _Opened(client, loop, Pace(self.concurrency, backoff_seconds=self.backoff_seconds))
         return self._opened
 
@@ -287,7 +262,7 @@ class Connection:
             return await self._explain_status(error)
         if isinstance(error, APIConnectionError):
             return self._unconnected(error.__cause__)
-        return self.malformed(_short(str(error)))
+        return self.malformed(short(str(error)))
 
     def _timeout(self, what: str) -> ProviderError:
         hint = "raise timeout_seconds, or take a smaller model or a shorter prompt"
@@ -297,21 +272,21 @@ class Connection:
         from httpx2 import ConnectError
 
         if not isinstance(cause, ConnectError):
-            return self.malformed(f"the connection broke: {_short(str(cause))}", retryable=True)
+            return self.malformed(f"the connection broke: {short(str(cause))}", retryable=True)
         place = urlsplit(self.base_url)
         if is_local(self.base_url):
             hint = SERVERS.get(place.port or 80, f"is a model server running on {place.netloc}?")
         else:
             hint = f"check base_url, and that this machine can reach {place.hostname} (proxy, VPN, firewall)"
-        return self.error("no_server", f"cannot be reached: {_short(str(cause))}", hint=hint, retryable=True)
+        return self.error("no_server", f"cannot be reached: {short(str(cause))}", hint=hint, retryable=True)
 
     async def _explain_status(self, error: "APIStatusError") -> ProviderError:
-        status, said = error.status_code, _said(error)
-        what = f"answered {status}: {said}" if said else f"answered {status}"
+        status, words = error.status_code, said(error)
+        what = f"answered {status}: {words}" if words else f"answered {status}"
         if status in (401, 403):
             what = what if self.api_key else f"{what} (no key was given)"
             return self.error("bad_key", what, hint=self._key_hint())
-        if status == 402 or error.code in _NO_CREDIT:
+        if status == 402 or error.code in NO_CREDIT:
             return self.error("rate_limit", what, hint="the account has no credit left: add some, or use another model")
         if status == 429:
             hint = f"lower concurrency (now {self.concurrency}), or ask for a higher limit"
@@ -323,10 +298,10 @@ class Connection:
         if status < 400:
             target = error.response.headers.get("location", "another address")
             return self.error("bad_request", f"answered {status}", hint=f"set base_url to what it points to: {target}")
-        about_model = error.code == "model_not_found" or bool(_NO_MODEL.search(said.lower()))
+        about_model = error.code == "model_not_found" or bool(_NO_MODEL.search(words.lower()))
         if status == 404 or about_model:
             return await self._not_found(what, about_model=about_model)
-        if "context" in said.lower() or "too long" in said.lower() or status == 413:
+        if "context" in words.lower() or "too long" in words.lower() or status == 413:
             hint = "the prompt does not fit: give fewer or shorter passages, or take a model with a larger window"
             return self.error("bad_request", what, hint=hint)
         return self.error("bad_request", what, hint="the endpoint refuses this request; its message says why")
@@ -359,27 +334,6 @@ def _renamed(body: Body, optional: Mapping[str, str | None], refused: frozenset[
 
 def _named(error: "APIStatusError", names: Set[str]) -> str | None:
     """Which of these parameters a refusal names."""
-    said = _said(error)
+    words = said(error)
     spoken = {name: rf"\b{name.replace('_', '[_ ]')}\b" for name in names}  # Groq: "does not support response format"
-    return next((name for name in sorted(names) if error.param == name or re.search(spoken[name], said)), None)
-
-
-def _said(error: "APIError") -> str:
-    """The server's own words: in `error.message` (OpenAI), `error` (Ollama) or `detail` (FastAPI)."""
-    match error.body:  # the SDK has unwrapped `error`
-        case {"message": str(text)} | {"detail": str(text)} | str(text):
-            return _short(text)
-        case None:
-            return ""
-        case other:
-            return _short(json.dumps(other, default=str))
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= SAID_CHARACTERS else f"{line[:SAID_CHARACTERS]}…"
-
-
-def _without_user(base_url: str) -> str:
-    place = urlsplit(base_url)
-    return place._replace(netloc=place.netloc.rpartition("@")[2]).geturl()
+    return next((name for name in sorted(names) if error.param == name or re.search(spoken[name], words)), None)

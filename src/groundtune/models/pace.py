@@ -5,8 +5,6 @@ import heapq
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from itertools import count
 
 MAX_WAIT_SECONDS = 60.0
@@ -162,18 +160,3 @@ class Slot:
 def backoff(first: float, tries: int) -> float:
     """The longest pause after so many failures in a row, in seconds."""
     return float(min(MAX_BACKOFF_SECONDS, first * 2.0 ** min(tries, 64)))
-
-
-def retry_after(error: BaseException) -> float | None:
-    """Seconds that the server asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date."""
-    headers = getattr(getattr(error, "response", None), "headers", {})
-    try:
-        if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        return max(0.0, float(headers.get("retry-after", "")))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(headers.get("retry-after", "")) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return None
