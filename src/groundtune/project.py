@@ -340,27 +340,16 @@ class Project:
 
     distil, adistil = twins(_distil)
 
-    async def _check_model(
-        self,
-        artifact: Artifact,
-        url: str | None = None,
-        *,
-        served_as: str | None = None,
-        key_env: str | None = None,
-        tolerance: float = 0.5,
-    ) -> Check | Artifact:
-        """Whether what serves a tuned causal model gives what was trained: our own generator, or a server at `url`.
+    async def _check_model(self, artifact: Artifact, server: checking.Server | None = None) -> Check | Artifact:
+        """Whether what serves a tuned causal model gives what was trained: our own generator, or a server.
 
-        Without `url` the artifact comes back, checked again, and is written. tolerance: of log-probabilities, in nats.
-        Raises UsageError, MissingError, ProviderError.
+        Of our own generator the artifact comes back, checked again and written. Raises GroundtuneError.
         """
         folder = self.workspace.models / artifact.id
-        if url is None:
-            with self.workspace.writer_lock():
-                return await checking.check_again(folder, artifact)
-        return await checking.check_server(
-            self.config, folder, artifact, url, model=served_as, key_env=key_env, tolerance=tolerance
-        )
+        if server is not None:
+            return await checking.check_server(self.config, folder, artifact, server)
+        with self.workspace.writer_lock():
+            return await checking.check_again(folder, artifact)
 
     check_model, acheck_model = twins(_check_model)
 

@@ -150,6 +150,8 @@ class Example:
     origin: str = "person"
     group: str | None = None
     """Examples that share it are not independent (one customer, one conversation); resampled together."""
+    rejected: Any = None
+    """What a model wrote and a person replaced by `output`; None where nobody did. Learnt from by preference alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Other formats in and out: what is taken, what is refused with its row, ids and splits that stay."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -217,10 +218,62 @@ def test_replies_that_are_all_objects_become_objects(tmp_path: Path) -> None:
     assert [output for _, output in pairs(path)] == ['{"total": 3}', "none"]
 
 
+def said(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "how long?", "chosen": "30 days", "rejected": "a year"},
+        {"prompt": [said("user", "how long?")], "chosen": [said("assistant", "30 days")],
+         "rejected": [said("assistant", "a year")]},
+        {"prompt": "how long?", "chosen": [said("user", "how long?"), said("assistant", "30 days")],
+         "rejected": [said("user", "how long?"), said("assistant", "a year")]},
+        {"input": {"messages": [said("user", "how long?")]}, "preferred_output": [said("assistant", "30 days")],
+         "non_preferred_output": [said("assistant", "a year")]},
+    ],
+)  # fmt: skip
+def test_preferences_become_an_output_and_a_rejected_one(tmp_path: Path, row: Any) -> None:
+    path = lines(tmp_path, row)
+    found = conversion(path)
+    assert found.format == "preference"
+    (one,) = found.examples
+    assert (one.input, one.output, one.rejected) == ("how long?", "30 days", "a year")
+    again = conversion(text(tmp_path, export([one], "examples").text, "own.jsonl"))
+    assert again.examples == (one,)
+    sent = export([one, replace(one, rejected=None)], "preference")
+    assert (sent.rows, sent.notes) == (1, ("1 example without a rejected output: left out",))
+    assert conversion(text(tmp_path, sent.text, "sent.jsonl")).examples[0].rejected == "a year"
+    assert export([one], "chat").notes == ("1 example with a rejected output: it is left out",)
+
+
+def test_rejected_objects_are_objects_where_the_model_wrote_one(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": "a", "chosen": '{"n": 1}', "rejected": '{"n": 2}'},
+        {"prompt": "b", "chosen": '{"n": 3}', "rejected": "3"},
+    ]
+    assert [one.rejected for one in conversion(lines(tmp_path, *rows)).examples] == [{"n": 2}, "3"]
+
+
+@pytest.mark.parametrize(
+    ("rejected", "says"), [(3, '"rejected" is no text or object: 3'), ("b", '"rejected" is the output itself')]
+)
+def test_a_rejected_output_of_ours_must_be_another_text(tmp_path: Path, rejected: Any, says: str) -> None:
+    row = {"id": "1", "input": "a", "output": "b", "rejected": rejected}
+    assert problems(lines(tmp_path, row)) == [(1, says)]
+
+
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ({"prompt": "a", "chosen": "b", "rejected": "c"}, "a preference pair"),
+        ({"prompt": "a", "completion": "b", "rejected": "c"}, "half a preference pair"),
+        ({"prompt": "a", "chosen": "b", "rejected": "b"}, "both replies are the same"),
+        ({"prompt": "a", "chosen": "b", "rejected": ""}, "turn 2: an empty assistant turn"),
+        ({"input": {"messages": [said("user", "a")]}, "preferred_output": [],
+          "non_preferred_output": [said("assistant", "b")]}, 'no "preferred_output"'),
+        ({"chosen": [said("user", "a"), said("assistant", "b")],
+          "rejected": [said("user", "c"), said("assistant", "d")]}, "the two replies are not to the same question"),
         ({"instruction": "a", "input": "b", "output": "c", "history": [["d", "e"]]}, "earlier turns in history"),
         ({"instruction": "a", "input": 3, "output": "c"}, '"input" is not text'),
         ({"conversations": [{"from": "human", "value": "a"}, {"from": "observation", "value": "b"}]},

@@ -113,7 +113,7 @@ def workers(folder: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
-        if "groundtune.tune.worker" in words and str(folder) in words[-1] and is_alive(process):
+        if "groundtune.workflows.training" in words and str(folder) in words[-1] and is_alive(process):
             found.append(process)
     return found
 

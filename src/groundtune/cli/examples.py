@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from groundtune.measure.format_join import Choices
 
 FILE = "examples.jsonl"
-FORMATS = "examples, chat, prompt, alpaca, sharegpt, csv, tsv, rows"
+FORMATS = "examples, chat, prompt, preference, alpaca, sharegpt, csv, tsv, rows"
 SHOWN = 30
 """Labels and tags on the screen; --json has all."""
 

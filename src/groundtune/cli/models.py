@@ -41,6 +41,7 @@ def run(
     """List what was trained, show, remove or export one, check what serves it, or say which were trained on a file."""
     from groundtune.project import Project as Opened
     from groundtune.tune.artifacts import seen
+    from groundtune.workflows import checking
 
     if action not in ACTIONS:
         raise UsageError(f"no action {action!r}", hint=f"one of {', '.join(ACTIONS)}")
@@ -64,9 +65,8 @@ def run(
         if action == "show":
             output.emit_json(one)
         elif action == "check":
-            return _check(
-                opened.check_model(one, url, served_as=served_as, key_env=key_env, tolerance=tolerance), json=json
-            )
+            server = checking.Server(url, served_as, key_env, tolerance) if url else None
+            return _check(opened.check_model(one, server), json=json)
         elif action == "remove":
             with opened.workspace.writer_lock():
                 shutil.rmtree(models / one.id)

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, cast, get_args
 from groundtune.errors import ConfigError, MissingError, Problem, UsageError
 from groundtune.types import Evidence, Example, Split
 
-_KEYS = ("id", "input", "output", "evidence", "split", "tags", "groups", "group", "origin")
+_KEYS = ("id", "input", "output", "rejected", "evidence", "split", "tags", "groups", "group", "origin")
 _SPLITS = get_args(Split)
 
 Complain = Callable[[str, str], None]
@@ -20,7 +20,8 @@ def read_examples(path: Path) -> list[Example]:
     """Examples in file order, one JSON object a line (UTF-8; empty lines are skipped).
 
     Keys: `id` and `input` (text), `output` (text; a list of texts of which each is right; an object; null or
-    absent where the right answer is to abstain), `evidence` (list of {"source", "quote"}), `split` (train,
+    absent where the right answer is to abstain), `rejected` (text or object that a model wrote in the place of
+    `output`, for preference training), `evidence` (list of {"source", "quote"}), `split` (train,
     validation, test; absent: `place`), `tags` and `groups` (lists of texts; those of the asker), `group` (text;
     examples that share it are not independent of each other), `origin` (text).
 
@@ -112,6 +113,7 @@ def _example(row: dict[str, Any], complain: Complain) -> Example:
         groups=_texts(row, "groups", complain),
         group=_text(row, "group", complain) if row.get("group") is not None else None,
         origin=_text(row, "origin", complain) if row.get("origin") is not None else "person",
+        rejected=_rejected(row, complain),
     )
 
 
@@ -150,6 +152,18 @@ def _output(value: Any, complain: Complain) -> Any:
     else:
         complain(f'"output" is a list of other things than texts: {_show(value)}', 'write "output": ["…"]')
     return None
+
+
+def _rejected(row: dict[str, Any], complain: Complain) -> Any:
+    value, output = row.get("rejected"), row.get("output")
+    if value is None:
+        return None
+    if not (isinstance(value, str) and value.strip()) and not (isinstance(value, dict) and value):
+        complain(f'"rejected" is no text or object: {_show(value)}', "write what the model said, or leave it out")
+        return None
+    if value in (output if isinstance(output, list) else [output]):
+        complain('"rejected" is the output itself', "leave it out: there is nothing to prefer")
+    return value
 
 
 def _evidence(value: Any, complain: Complain) -> tuple[Evidence, ...]:

@@ -11,7 +11,7 @@ from groundtune.errors import UsageError
 from groundtune.measure.formats import as_line
 from groundtune.types import Example
 
-ExportFormat = Literal["examples", "chat", "prompt", "alpaca", "sharegpt", "csv", "tsv"]
+ExportFormat = Literal["examples", "chat", "prompt", "preference", "alpaca", "sharegpt", "csv", "tsv"]
 COLUMNS = ("id", "input", "output", "split", "tags", "group", "origin")
 
 
@@ -42,16 +42,29 @@ def export(
     notes = tuple(_notes(examples, format, instructions, abstain))
     if format in ("csv", "tsv"):
         return Export(_table(examples, "\t" if format == "tsv" else ",", abstain), len(examples), notes)
-    row = _ROWS[format]
-    lines = [row(one.input, _reply(one.output, abstain), instructions) for one in examples]
+    if format == "preference":
+        pairs = [one for one in examples if one.rejected is not None]
+        lines = [_preference(_chat(one.input, _reply(one.output, abstain), instructions), one) for one in pairs]
+    else:
+        row = _ROWS[format]
+        lines = [row(one.input, _reply(one.output, abstain), instructions) for one in examples]
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    return Export(text, len(examples), notes)
+    return Export(text, len(lines), notes)
 
 
 def _chat(asked: str, reply: str, system: str | None) -> dict[str, Any]:
     first = [{"role": "system", "content": system}] if system else []
     turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": reply}]
     return {"messages": [*first, *turns]}
+
+
+def _preference(chat: dict[str, Any], one: Example) -> dict[str, Any]:
+    """As OpenAI's API takes it."""
+    return {
+        "input": {"messages": chat["messages"][:-1]},
+        "preferred_output": chat["messages"][-1:],
+        "non_preferred_output": [{"role": "assistant", "content": _reply(one.rejected, "")}],
+    }
 
 
 def _prompt(asked: str, reply: str, system: str | None) -> dict[str, Any]:
@@ -101,6 +114,10 @@ def _notes(examples: Sequence[Example], format: str, instructions: str | None, a
     }
     empty = f'where the right output is to abstain: "{abstain}" is written'
     counts[empty] = sum(one.output is None for one in examples)
+    if format == "preference":
+        counts["without a rejected output: left out"] = sum(one.rejected is None for one in examples)
+    else:
+        counts["with a rejected output: it is left out"] = sum(one.rejected is not None for one in examples)
     if format in ("csv", "tsv") and instructions:
         counts["without the instructions: a table has no place for them"] = len(examples)
     return [

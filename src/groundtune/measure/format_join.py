@@ -124,6 +124,7 @@ def examples(rows: Sequence[Row], found: Sequence[Any], *, choices: Choices, ori
                 tags=tuple(tag.strip() for tag in kept.get("tags", "").split(",") if tag.strip()),
                 group=kept.get("group"),
                 origin=kept.get("origin", origin),
+                rejected=_like(output, one.draft.rejected),
             )
         )
     return made
@@ -172,6 +173,12 @@ def _as_object(text: str) -> Any:
         return read_json(text) if text.startswith("{") else None
     except ValueError:
         return None
+
+
+def _like(output: Any, rejected: Any) -> Any:
+    """An object where the output is one; else the text that the model wrote, whatever it is."""
+    made = _as_object(rejected.strip()) if isinstance(output, dict) and isinstance(rejected, str) else None
+    return made if isinstance(made, dict) else rejected
 
 
 def _transcript(turns: Sequence[Message]) -> str:

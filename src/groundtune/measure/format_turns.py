@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Literal
 
 from groundtune.types import Message
 
-Format = Literal["examples", "chat", "prompt", "alpaca", "sharegpt", "csv", "tsv", "rows"]
+Format = Literal["examples", "chat", "prompt", "preference", "alpaca", "sharegpt", "csv", "tsv", "rows"]
 """examples: our own; rows: JSON objects with one column for the input and one for the output."""
 Complain = Callable[[str, str], None]
 """Takes what is wrong and what mends it."""
@@ -24,7 +24,7 @@ OUTPUTS = (
 """Names of columns, in the order in which they are guessed."""
 KEPT = ("id", "split", "tags", "group", "origin", "source", "quote")
 """Columns of tables that are taken as they are; source and quote only together: the evidence."""
-OWN = frozenset(("id", "input", "output", "evidence", "split", "tags", "groups", "group", "origin"))
+OWN = frozenset(("id", "input", "output", "rejected", "evidence", "split", "tags", "groups", "group", "origin"))
 TURNS = "user and assistant in turn, a system message at most first, the assistant last"
 
 _ROLES: dict[str, Literal["system", "user", "assistant"]] = {
@@ -47,6 +47,8 @@ class Draft:
     """Whether `system` and input are one text by nature, as an instruction and its input are."""
     earlier: tuple[Message, ...] = ()
     """Turns before the last question."""
+    rejected: Any = None
+    """The reply that was not preferred."""
     kept: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     """Keys of the row that an example has no place for."""
@@ -71,6 +73,8 @@ def recognised(values: Mapping[str, Any]) -> Format | None:
         return "sharegpt"
     if "instruction" in keys and keys & {"output", "response"}:
         return "alpaca"
+    if keys & {"preferred_output", "non_preferred_output"} or {"chosen", "rejected"} <= keys:
+        return "preference"
     if "prompt" in keys and keys & {"completion", "chosen"}:
         return "prompt"
     if {"id", "input"} <= keys <= OWN:
@@ -121,7 +125,7 @@ def of_sharegpt(values: Mapping[str, Any], complain: Complain) -> Draft | None:
 def of_prompt(values: Mapping[str, Any], complain: Complain) -> Draft | None:
     """{"prompt": text or messages, "completion": text or messages}"""
     if "chosen" in values or "rejected" in values:
-        complain("a preference pair", "an example has one output; import the preferred ones as prompt and completion")
+        complain("half a preference pair", 'add the other: "prompt", "chosen" and "rejected"')
         return None
     prompt, completion = values.get("prompt"), values.get("completion")
     if isinstance(prompt, list) and isinstance(completion, list):
@@ -129,6 +133,47 @@ def of_prompt(values: Mapping[str, Any], complain: Complain) -> Draft | None:
         return _chat(turns, _others(values, "prompt", "completion"), complain)
     asked = text_of(prompt, "prompt", complain)
     return Draft(asked, completion, left_out=_others(values, "prompt", "completion")) if asked else None
+
+
+def of_preference(values: Mapping[str, Any], complain: Complain) -> Draft | None:
+    """Two replies to one chat, as OpenAI writes them or as {"prompt", "chosen", "rejected"}, texts or messages.
+
+    OpenAI's: {"input": {"messages": […]}, "preferred_output": [reply], "non_preferred_output": [reply]}. `chosen` and
+    `rejected` may also be whole chats, with or without `prompt`.
+    """
+    given = values.get("input")
+    hosted = isinstance(given, dict) and "messages" in given
+    keys = ("input", "preferred_output", "non_preferred_output") if hosted else ("prompt", "chosen", "rejected")
+    if isinstance(given, dict) and given.get("tools"):
+        complain("a chat with tools", "an example has no place for tool calls; leave the row out")
+        return None
+    before = _as_turns(given["messages"] if isinstance(given, dict) and hosted else values.get("prompt"), "user")
+    found: list[Draft] = []
+    for key in keys[1:]:
+        reply = _as_turns(values.get(key), "assistant")
+        if not isinstance(reply, list) or not reply:
+            complain(f'no "{key}"', f'add "{key}": "…", the reply that was {"preferred" if key == keys[1] else "not"}')
+            continue
+        whole = isinstance(reply[0], dict) and reply[0].get("role") != "assistant"
+        turns = reply if whole or not isinstance(before, list) else [*before, *reply]
+        draft = _chat(_messages(turns, complain, role="role", said="content"), _others(values, *keys), complain)
+        found += [draft] if draft else []
+    if len(found) < 2:
+        return None
+    chosen, other = found
+    if (chosen.system, chosen.earlier, chosen.asked) != (other.system, other.earlier, other.asked):
+        complain(
+            "the two replies are not to the same question", f'"{keys[1]}" and "{keys[2]}" must differ in the reply'
+        )
+        return None
+    if chosen.replied == other.replied:
+        complain("both replies are the same", "leave the row out: there is nothing to prefer")
+        return None
+    return replace(chosen, rejected=other.replied)
+
+
+def _as_turns(value: Any, role: str) -> Any:
+    return [{"role": role, "content": value}] if isinstance(value, str) else value
 
 
 def of_alpaca(values: Mapping[str, Any], complain: Complain) -> Draft | None:

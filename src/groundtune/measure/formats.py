@@ -23,6 +23,7 @@ from groundtune.measure.format_turns import (
     columns,
     of_alpaca,
     of_chat,
+    of_preference,
     of_prompt,
     of_sharegpt,
     of_table,
@@ -38,6 +39,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any], Complain], Draft | None]] = 
     "chat": of_chat,
     "sharegpt": of_sharegpt,
     "prompt": of_prompt,
+    "preference": of_preference,
     "alpaca": of_alpaca,
 }
 
@@ -126,6 +128,7 @@ def as_line(example: Example) -> str:
         "id": example.id,
         "input": example.input,
         "output": example.output,
+        "rejected": example.rejected,
         "evidence": [{"source": one.source, "quote": one.quote} for one in example.evidence],
         "split": example.split,
         "tags": example.tags,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,42 +62,45 @@ def _only_causal(artifact: Artifact) -> None:
         raise UsageError(f"{artifact.id} is a {artifact.kind}: only causal models are checked where they are served")
 
 
-async def check_server(
-    config: Config,
-    folder: Path,
-    artifact: Artifact,
-    url: str,
-    *,
-    model: str | None = None,
-    key_env: str | None = None,
-    tolerance: float = serving.NATS,
-) -> serving.Check:
+@dataclass(frozen=True, slots=True)
+class Server:
+    """An OpenAI-compatible server that a model was exported to."""
+
+    url: str
+    model: str | None = None
+    """Its name there; None: the only one that the server has."""
+    key_env: str | None = None
+    """The variable that holds the key."""
+    tolerance: float = serving.NATS
+    """Of log-probabilities, in nats."""
+
+
+async def check_server(config: Config, folder: Path, artifact: Artifact, server: Server) -> serving.Check:
     """Asks a server the inputs that are kept beside the artifact, one by one, at temperature 0.
 
-    model: its name there; without it the only one that the server has. key_env: the variable that holds the key.
     Raises UsageError when the texts must not go there, MissingError without inputs, key or model, ProviderError.
     """
     _only_causal(artifact)
-    chosen = ModelConfig(kind="openai", model=model or "", base_url=url)
+    chosen = ModelConfig(kind="openai", model=server.model or "", base_url=server.url)
     if reason := build.forbidden(config, chosen):
         raise UsageError(reason, hint="check it on a server of this machine, or allow the host under [requirements]")
     asked = serving.read(folder, artifact)
-    key = build.key(key_env) or ""
-    place = without_user(url)
+    key = build.key(server.key_env) or ""
+    place = without_user(server.url)
 
     def talk() -> serving.Check:
         from openai import OpenAIError
 
-        client = open_client(url, api_key=key, timeout_seconds=TIMEOUT_SECONDS)
+        client = open_client(server.url, api_key=key, timeout_seconds=TIMEOUT_SECONDS)
         try:
-            name = model or _only_model(client, artifact, place)
+            name = server.model or _only_model(client, artifact, place)
             pairs = [(one, _ask(client, name, one)) for one in asked]
         except OpenAIError as error:
-            hint = f"the variable {key_env} holds the wrong key" if key_env else "--key-env NAME"
+            hint = f"the variable {server.key_env} holds the wrong key" if server.key_env else "--key-env NAME"
             raise failure(error, place=place, api_key=key, key_hint=hint) from error
         finally:
             client.close()
-        return serving.judge_server(f"{name} at {place}", pairs, tolerance=tolerance)
+        return serving.judge_server(f"{name} at {place}", pairs, tolerance=server.tolerance)
 
     return await asyncio.to_thread(talk)
 

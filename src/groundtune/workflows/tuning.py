@@ -55,7 +55,7 @@ async def tune(
     same = None if fresh else _unfinished(workspace, job, train, held)
     if same is None:
         write_job(job, train, held)
-    return await launch(same or job.folder, progress=progress)
+    return await launch(same or job.folder, module="groundtune.workflows.training", progress=progress)
 
 
 async def prepare(
@@ -71,9 +71,14 @@ async def prepare(
             f"tune.{name}: no example is in the train split", hint="add examples; groundtune examples stats"
         )
     form = material.form
+    if getattr(chosen, "context", "none") == "retrieved" and _prefers(chosen):
+        raise UsageError(f'tune.{name}: context = "retrieved" is not for preferences', hint="leave it out")
     if getattr(chosen, "context", "none") == "retrieved" and config.task != "answer":
         raise UsageError(f'tune.{name}: context = "retrieved" is for task answer', hint="leave it out")
     train = await _rows(config, material, chosen, form, material.train)
+    if not train and _prefers(chosen):
+        what = f"tune.{name}: dpo learns from two replies to one input, and no example to train on has a rejected one"
+        raise UsageError(what, hint='"rejected": "what the model wrote" beside "output"; groundtune examples import')
     if not train:
         raise UsageError(f"tune.{name}: no example of the train split can be learnt from", hint="groundtune evaluate")
     held = await _rows(config, material, chosen, form, validation)
@@ -184,6 +189,8 @@ async def _rows(
         case "retriever":
             return await grounding.retrieval_rows(material, examples, negatives=chosen.hard_negatives)
         case _:
+            if _prefers(chosen):
+                return [_chat(form, one) for one in examples if one.rejected is not None]
             if isinstance(chosen, LoraConfig) and chosen.context == "retrieved":
                 return await grounding.grounded_rows(config, material, form, examples, seed=chosen.seed)
             return [_chat(form, one) for one in examples]
@@ -194,7 +201,14 @@ def _chat(form: Form, example: Example) -> Row:
     messages = prompts.messages(rules=form.rules(grounded=False), kind=form.kind, text=example.input)
     reply = form.reply(example.output)
     turns = [asdict(message) for message in messages] + [{"role": "assistant", "content": reply}]
-    return Row(example.id, example.input, reply, tuple(turns))
+    worse = example.rejected  # a text stands as the model wrote it
+    rejected = worse if worse is None or isinstance(worse, str) else form.reply(worse)
+    return Row(example.id, example.input, reply, tuple(turns), rejected=rejected)
+
+
+def _prefers(chosen: TuneConfig) -> bool:
+    """Whether it learns from two replies to one input."""
+    return "dpo" in (getattr(chosen, "mode", None), getattr(chosen, "method", None))
 
 
 def _details(config: Config, form: Form, material: Material, train: Sequence[Row]) -> dict[str, Any]:
