@@ -36,6 +36,8 @@ class Reply:
     finish_reason: str | None = "stop"
     code: str | None = None
     """`error.code` of an error."""
+    logprobs: Sequence[Mapping[str, Any]] | None = None
+    """`logprobs.content` of a completion, for requests that want it: token, logprob, top_logprobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +235,9 @@ def _usage(body: dict[str, Any], reply: Reply) -> dict[str, Any] | None:
 
 def _completion(body: dict[str, Any], reply: Reply) -> dict[str, Any]:
     message = {"role": "assistant", "content": reply.text}
-    choice = {"index": 0, "message": message, "finish_reason": reply.finish_reason}
+    choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": reply.finish_reason}
+    if reply.logprobs is not None and body.get("logprobs"):
+        choice["logprobs"] = {"content": list(reply.logprobs)}
     made = {"id": "chatcmpl-scripted", "object": "chat.completion", "created": CREATED, "model": body.get("model")}
     usage = _usage(body, reply)
     return {**made, "choices": [choice], **({"usage": usage} if usage else {})}

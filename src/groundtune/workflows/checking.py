@@ -81,7 +81,7 @@ async def check_server(config: Config, folder: Path, artifact: Artifact, server:
     Raises UsageError when the texts must not go there, MissingError without inputs, key or model, ProviderError.
     """
     _only_causal(artifact)
-    chosen = ModelConfig(kind="openai", model=server.model or "", base_url=server.url)
+    chosen = ModelConfig.model_construct(kind="openai", base_url=server.url)
     if reason := build.forbidden(config, chosen):
         raise UsageError(reason, hint="check it on a server of this machine, or allow the host under [requirements]")
     asked = serving.read(folder, artifact)

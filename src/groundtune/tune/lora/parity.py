@@ -162,6 +162,8 @@ def _other_words(found: Trace, wanted: Trace, allowed: float, *, leg: str) -> st
         pairs = enumerate(zip(mine, theirs, strict=False))
         step = next((step for step, (a, b) in pairs if a != b), None)
         if step is None:
+            if len(mine) > len(theirs):
+                return f"the {leg} does not end its answer where the trainer's model does"
             continue
         odds = wanted.near[number][step]
         if odds[theirs[step]] - odds.get(mine[step], float("-inf")) > 2 * allowed:

@@ -39,9 +39,9 @@ class Asked:
     first: Mapping[str, float]
     """Text of the likeliest first tokens to their log-probability."""
     untrained: Mapping[str, float]
-    """The same tokens, by the base."""
+    """The same tokens, and the likeliest ones of the base, by the base."""
     steps: Sequence[Mapping[str, float]]
-    """For each token of the answer the text of the likeliest ones, best first, with their log-odds to the best."""
+    """For each token of the answer the text of the likeliest ones, with their log-odds to the best."""
     text: str
     ended: bool
     """Whether the answer ends within these tokens."""
@@ -108,7 +108,7 @@ def keep(plan: Plan, folder: Path, prompts: Sequence[Sequence[int]], wanted: par
                 messages=messages,
                 prompt_tokens=len(prompt),
                 first={text([one]): float(odds[one]) for one in ids},
-                untrained={text([one]): float(before[one]) for one in ids},
+                untrained={text([one]): float(before[one]) for one in (*ids, *before.topk(len(ids)).indices.tolist())},
                 steps=[_steps(step, text) for step in wanted.near[n][: len(words)]],
                 text=text(list(words), skip_special_tokens=True, clean_up_tokenization_spaces=False),
                 ended=ended,
@@ -176,10 +176,9 @@ def _compare(asked: Asked, served: Served, tolerance: float) -> Comparison:
     if worst is not None and gaps[worst] > tolerance:
         there = _found(worst, theirs)
         told = "not among the likeliest there" if there is None else f"of log-probability {there:.2f} there"
-        base = max(_gap(text, odds, theirs) for text, odds in asked.untrained.items() if text in gaps)
         reasons.append(
             f"the first token {worst!r} is {told}, {asked.first[worst]:.2f} as trained; {gaps[worst]:.2f} apart, "
-            f"{tolerance:g} is allowed" + ("; so answers the base, without the training" if base <= tolerance else "")
+            f"{tolerance:g} is allowed" + ("" if reasons else _base(asked, theirs, tolerance))
         )
     if said := _words(asked, served, tolerance):
         reasons.append(said)
@@ -198,6 +197,14 @@ def _template(more: int) -> str:
     if more == 1:
         return ": perhaps it sets a second token before them that begins a text"
     return ": another chat template, or none" + (", or a context that is too short" if more < 0 else "")
+
+
+def _base(asked: Asked, theirs: Mapping[str, float], tolerance: float) -> str:
+    """Whether it is the base that answers, asked in the right tokens."""
+    likeliest = max(theirs, key=lambda text: theirs[text])
+    odds = _found(likeliest, asked.untrained)
+    alike = odds is not None and abs(odds - theirs[likeliest]) <= tolerance
+    return "; so answers the base, without the training" if alike else ""
 
 
 def _gap(text: str, odds: float, theirs: Mapping[str, float]) -> float:
@@ -221,7 +228,7 @@ def _words(asked: Asked, served: Served, tolerance: float) -> str | None:
         return None
     for step, token in zip(asked.steps, served.tokens or (), strict=False):
         wrote = next(iter(token))
-        if wrote.strip() == next(iter(step)).strip():
+        if wrote.strip() == max(step, key=lambda text: step[text]).strip():
             continue
         odds = _found(wrote, step)
         if odds is not None and -odds <= 2 * tolerance:
