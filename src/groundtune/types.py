@@ -54,6 +54,11 @@ class Passage:
     page: int | None = None
     """Page on which the passage starts, counted from 1."""
 
+    @property
+    def headed(self) -> str:
+        """Heading path and text, as a reranker reads it."""
+        return f"{self.heading}\n{self.text}" if self.heading else self.text
+
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:

@@ -7,7 +7,7 @@ arXiv 2210.11934. Figures by collection and weight: benchmarks/retrieval.py.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from groundtune.types import Candidate, Passage, Vectors
@@ -28,6 +28,19 @@ class Fused:
     bm25: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What BM25 says of passages, 0 to 1."""
+
+    found: Mapping[str, float]
+    """By id of the passage."""
+    floor: float
+    """Of all others."""
+
+    def of(self, passage_id: str) -> float:
+        return self.found.get(passage_id, self.floor)
+
+
 def fuse(
     lexical: Sequence[Candidate],
     dense: Sequence[Candidate],
@@ -42,15 +55,20 @@ def fuse(
     Every candidate has its exact cosine. A candidate that the lexical stage did not return scores 0 there when that
     list is `complete` (no passage with a common word was cut off), else what the last one on it scored.
     """
-    ceiling = RARE_WORDS * math.log(1 + max(1, collection))
-    floor = 0.0 if complete or not lexical else lexical[-1].score
     found = {candidate.passage.id: candidate.score for candidate in lexical}
+    shares = lexical_shares(lexical, collection=collection, complete=complete)
     candidates = {candidate.passage.id: candidate for candidate in (*lexical, *dense)}
     fused = []
     for passage_id, candidate in candidates.items():
-        bm25 = found.get(passage_id)
         cosine = float(candidate.vector @ question)
-        lexical_score = min(1.0, (floor if bm25 is None else bm25) / ceiling)
-        score = dense_weight * cosine + (1 - dense_weight) * lexical_score
-        fused.append(Fused(candidate.passage, candidate.vector, score, cosine, bm25))
+        score = dense_weight * cosine + (1 - dense_weight) * shares.of(passage_id)
+        fused.append(Fused(candidate.passage, candidate.vector, score, cosine, found.get(passage_id)))
     return sorted(fused, key=lambda item: (-item.score, item.passage.id))
+
+
+def lexical_shares(lexical: Sequence[Candidate], *, collection: int, complete: bool) -> Shares:
+    """BM25 of the passages of one question on the scale of the cosine; parameters as for `fuse`."""
+    ceiling = RARE_WORDS * math.log(1 + max(1, collection))
+    floor = 0.0 if complete or not lexical else lexical[-1].score
+    found = {candidate.passage.id: min(1.0, candidate.score / ceiling) for candidate in lexical}
+    return Shares(found, min(1.0, floor / ceiling))

@@ -29,10 +29,6 @@ class CrossEncoderReranker:
         return await asyncio.to_thread(self._score, question, passages)
 
     def _score(self, question: str, passages: Sequence[Passage]) -> list[float]:
-        pairs = [(question, _readable(passage)) for passage in passages]
+        pairs = [(question, passage.headed) for passage in passages]
         scores = self._model.predict(pairs, batch_size=self._batch_size, show_progress_bar=False)
         return [float(score) for score in scores]
-
-
-def _readable(passage: Passage) -> str:
-    return f"{passage.heading}\n{passage.text}" if passage.heading else passage.text

@@ -6,7 +6,7 @@ from itertools import islice
 
 from groundtune.protocols import Embedder, Reranker, Store
 from groundtune.retrieve.duplicates import distinct
-from groundtune.retrieve.fuse import DEFAULT_DENSE_WEIGHT, Fused, fuse
+from groundtune.retrieve.fuse import DEFAULT_DENSE_WEIGHT, Fused, Shares, fuse, lexical_shares
 from groundtune.types import Candidate, Hit, Question, Stage, Vectors
 
 DEFAULT_CANDIDATES = 100
@@ -27,7 +27,8 @@ class HybridRetriever:
     ) -> None:
         self._store = store
         self._embedder = embedder
-        self._dense_weight = dense_weight
+        self.dense_weight = dense_weight
+        """Share of the cosine in the fused score."""
         self._candidates = candidates
         self._reranker = reranker
         self._rerank_candidates = rerank_candidates
@@ -36,6 +37,13 @@ class HybridRetriever:
     def stages(self) -> tuple[Stage, ...]:
         """The stages that can be looked at alone, in the order in which they work."""
         return ("bm25", "dense", "fused", "reranked") if self._reranker else ("bm25", "dense", "fused")
+
+    async def shares(self, question: Question) -> Shares:
+        """What BM25 adds to the fused score of each passage, before its weight."""
+        found, collection = await asyncio.gather(
+            self._store.lexical(question.text, k=self._candidates, scope=question.scope), self._store.count()
+        )
+        return lexical_shares(found, collection=collection, complete=len(found) < self._candidates)
 
     async def search(self, question: Question, *, k: int, stage: Stage | None = None) -> list[Hit]:
         """At most k hits, best first. Without `stage`: the whole chain, near-duplicates shown once."""
@@ -68,7 +76,7 @@ class HybridRetriever:
             lexical,
             dense,
             vector,
-            dense_weight=self._dense_weight,
+            dense_weight=self.dense_weight,
             collection=collection,
             complete=len(lexical) < width,
         )

@@ -30,6 +30,21 @@ class TuneError(GroundtuneError):
 
 
 @dataclass(frozen=True, slots=True)
+class Ranking:
+    """What the project's own retriever makes of a question: what a tuned one is held against."""
+
+    found: tuple[str, ...] = ()
+    """Ids of passages, best first; of validation rows alone."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """By id, as the part that is trained reads them; those that a row before has given are not repeated."""
+    lexical: Mapping[str, float] = field(default_factory=dict)
+    """What BM25 says of passages, 0 to 1, by id; `floor` of all others."""
+    floor: float = 0.0
+    groups: tuple[str, ...] = ()
+    """Of the asker: what another one finds may be closed to this one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One example as a trainer takes it."""
 
@@ -44,6 +59,8 @@ class Row:
     positives: tuple[str, ...] = ()
     """Passages that answer the input; for retrievers."""
     negatives: tuple[str, ...] = ()
+    ranking: Ranking | None = None
+    """Of a question for retrievers."""
     sources: tuple[str, ...] = ()
     """Documents whose text stands in the row."""
 
@@ -155,8 +172,12 @@ def read_progress(folder: Path) -> list[Step]:
 
 def _row(values: dict[str, Any]) -> Row:
     row = Row(**values)
+    found = values.get("ranking")
     return replace(
         row,
+        ranking=Ranking(**{**found, "found": tuple(found["found"]), "groups": tuple(found["groups"])})
+        if found
+        else None,
         messages=tuple(row.messages),
         positives=tuple(row.positives),
         negatives=tuple(row.negatives),

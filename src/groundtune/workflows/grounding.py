@@ -7,7 +7,9 @@ RAFT (Zhang et al. 2024, arXiv 2403.10131): some rows lack the gold passage, and
 import random
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any, Literal
 
+from groundtune import build
 from groundtune.approaches import cite, prompts
 from groundtune.approaches.evidence import Retrieved
 from groundtune.approaches.forms import Form
@@ -17,13 +19,19 @@ from groundtune.lineup import Material
 from groundtune.measure.metrics import covers, holds
 from groundtune.opened import OpenIndex
 from groundtune.text import sentences
-from groundtune.tune.job import Row
-from groundtune.types import Evidence, Example, Hit, Question, Scope
+from groundtune.tune.job import Ranking, Row
+from groundtune.types import Evidence, Example, Hit, Passage, Question, Scope
 
 WITHOUT_GOLD = 0.2
 """Share of the answerable rows whose gold passages are taken out. RAFT found 0 to 40 % best, by data set."""
 MINED = 20
 """Hits among which hard negatives are looked for."""
+CANDIDATES = 100
+"""Passages a question that a tuned retriever ranks where it is measured; those of all questions together."""
+MEASURED = 500
+"""Questions at most that it is measured on: more would narrow the interval little, and every passage is embedded."""
+DIGITS = 6
+"""Of what BM25 says, in a row."""
 
 
 async def grounded_rows(
@@ -61,39 +69,86 @@ async def grounded_rows(
     return rows
 
 
-async def retrieval_rows(material: Material, examples: Sequence[Example], *, negatives: int) -> list[Row]:
-    """Questions with the passages that hold their evidence, and the best-ranked passages that do not."""
+async def retrieval_rows(
+    material: Material,
+    examples: Sequence[Example],
+    *,
+    negatives: int,
+    part: Literal["embedder", "reranker"] = "embedder",
+    measured: bool = False,
+) -> list[Row]:
+    """Questions with the passages that hold their evidence, and the best-ranked passages that do not.
+
+    Texts are those that the part reads: an embedder what was embedded, a reranker the heading path and the text.
+    measured: with the candidates of our own retriever, against which a tuned one is measured (the first MEASURED
+    questions).
+    """
     index = _index(material)
-    rows = []
+    known: set[str] = set()
+    rows: list[Row] = []
     for example in examples:
-        if not example.evidence:
+        right = {one.id: one for proof in example.evidence for one in await _passages(index, proof)}
+        if not right:
             continue
         question = Question(example.input, scope=Scope(groups=example.groups))
         hits = await index.retriever.search(question, k=MINED)
-        right = [text for proof in example.evidence for text in await _passages(index, proof)]
-        wrong = [hit.passage.text for hit in hits if not any(_holds(hit, proof) for proof in example.evidence)]
-        if right:
-            texts = tuple(dict.fromkeys(right))
-            used = [hit.passage.source for hit in hits if hit.passage.text in wrong[:negatives]]
-            rows.append(
-                Row(
-                    example.id,
-                    example.input,
-                    None,
-                    positives=texts,
-                    negatives=tuple(wrong[:negatives]),
-                    sources=tuple(dict.fromkeys([*(proof.source for proof in example.evidence), *used])),
-                )
+        strange = [hit.passage for hit in hits if not any(_holds(hit, proof) for proof in example.evidence)]
+        wrong = strange[:negatives]
+        ranked: list[Passage] = []
+        if measured and len(rows) < MEASURED:
+            ranked = [hit.passage for hit in await index.retriever.search(question, k=CANDIDATES, stage="fused")]
+        texts = await _texts(index, [*right.values(), *wrong, *ranked], part)
+        shares = await index.retriever.shares(question)
+        ranking = Ranking(
+            found=tuple(one.id for one in ranked),
+            texts={key: text for key, text in texts.items() if key not in known},
+            lexical={key: round(share, DIGITS) for key, share in shares.found.items()},
+            floor=round(shares.floor, DIGITS),
+            groups=tuple(sorted(example.groups)),
+        )
+        known.update(texts)
+        rows.append(
+            Row(
+                example.id,
+                example.input,
+                None,
+                positives=tuple(dict.fromkeys(texts[one] for one in right)),
+                negatives=tuple(dict.fromkeys(texts[one.id] for one in wrong)),
+                ranking=ranking,
+                sources=tuple(
+                    dict.fromkeys([*(proof.source for proof in example.evidence), *(one.source for one in wrong)])
+                ),
             )
+        )
     return rows
 
 
-async def _passages(index: OpenIndex, proof: Evidence) -> list[str]:
+def served(config: Config, material: Material) -> dict[str, Any]:
+    """How the project ranks today: what a tuned retriever is held against."""
+    own = {"bundled": build.BUNDLED, "local": config.embedder.model}
+    return {
+        "embedder": own.get(config.embedder.kind),
+        "dense_weight": _index(material).retriever.dense_weight,
+        "dense_weight_fixed": config.retrieval.dense_weight is not None,
+        "rerank_candidates": config.retrieval.rerank_candidates,
+    }
+
+
+async def _texts(index: OpenIndex, passages: Sequence[Passage], part: str) -> dict[str, str]:
+    """By id, as the part reads them."""
+    headed = {one.id: one.headed for one in passages}
+    if part == "reranker":
+        return headed
+    found = await index.store.embedded(headed)
+    return {key: found.get(key, text) for key, text in headed.items()}
+
+
+async def _passages(index: OpenIndex, proof: Evidence) -> list[Passage]:
     document = await index.lookup(proof.source)
     if document is None:
         return []
     passages = await index.passages_of(document.id)
-    return [one.text for one in passages if holds(one.text, proof.quote) or covers(one.text, proof.quote)]
+    return [one for one in passages if holds(one.text, proof.quote) or covers(one.text, proof.quote)]
 
 
 def _holds(hit: Hit, proof: Evidence) -> bool:

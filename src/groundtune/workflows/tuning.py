@@ -15,7 +15,7 @@ from groundtune import build
 from groundtune.approaches import prompts
 from groundtune.approaches.forms import Form, LabelForm, ObjectForm
 from groundtune.config import Config
-from groundtune.config_tune import LoraConfig, TuneConfig
+from groundtune.config_tune import LoraConfig, RetrieverConfig, TuneConfig
 from groundtune.errors import MissingError, UsageError
 from groundtune.ingest.select import groups_for
 from groundtune.lineup import Material
@@ -81,7 +81,7 @@ async def prepare(
         raise UsageError(what, hint='"rejected": "what the model wrote" beside "output"; groundtune examples import')
     if not train:
         raise UsageError(f"tune.{name}: no example of the train split can be learnt from", hint="groundtune evaluate")
-    held = await _rows(config, material, chosen, form, validation)
+    held = await _rows(config, material, chosen, form, validation, measured=True)
     job = Job(
         folder=workspace.models / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}",
         name=name,
@@ -90,6 +90,10 @@ async def prepare(
         settings=chosen.model_dump(mode="json"),
         details=_details(config, form, material, train),
     )
+    if isinstance(chosen, RetrieverConfig):
+        served = grounding.served(config, material)
+        base = chosen.base or (chosen.part == "embedder" and served["embedder"]) or build.BUNDLED
+        job = replace(job, base=base, details={**job.details, **served})
     return job, train, held
 
 
@@ -181,13 +185,20 @@ def table(config: Config, name: str) -> TuneConfig:
 
 
 async def _rows(
-    config: Config, material: Material, chosen: TuneConfig, form: Form, examples: Sequence[Example]
+    config: Config,
+    material: Material,
+    chosen: TuneConfig,
+    form: Form,
+    examples: Sequence[Example],
+    *,
+    measured: bool = False,
 ) -> list[Row]:
     match chosen.kind:
         case "classifier" | "extractor":
             return [Row(one.id, one.input, _first(one.output)) for one in examples]
         case "retriever":
-            return await grounding.retrieval_rows(material, examples, negatives=chosen.hard_negatives)
+            negatives, part = chosen.hard_negatives, chosen.part
+            return await grounding.retrieval_rows(material, examples, negatives=negatives, part=part, measured=measured)
         case _:
             if _prefers(chosen):
                 return [_chat(form, one) for one in examples if one.rejected is not None]

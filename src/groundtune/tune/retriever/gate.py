@@ -1,4 +1,7 @@
-"""Rankings to nDCG, and whether one ranking is measurably better than another on the same questions. Pure."""
+"""Rankings to nDCG, and whether one ranking is measurably better than another on the same questions. Pure.
+
+The ranking that counts is the one that is served: cosine and BM25 together, as `retrieve/fuse.py` does it.
+"""
 
 import math
 from collections.abc import Collection, Sequence
@@ -8,11 +11,17 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float32]
+
 K = 10
 """Of nDCG@10."""
 RESAMPLES = 10_000
 FEWEST = 10
 """Groups of questions below which no gain is believed: an interval from so few is worth nothing."""
+WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Of the cosine in the fused score, among which one is fitted."""
+FEWEST_FITTED = 40
+"""Groups of questions below which no weight is fitted."""
 Z = NormalDist().inv_cdf(0.975)
 
 
@@ -31,6 +40,58 @@ class Gain:
     def __str__(self) -> str:
         groups = f" in {self.groups} groups" if self.groups != self.n else ""
         return f"{self.mean:+.3f} [{_signed(self.low)}, {_signed(self.high)}], n = {self.n}{groups}"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One embedder on the validation questions, in the ranking that is served and on its own."""
+
+    fused: tuple[float, ...]
+    """nDCG@10 of each question. Where the weight is fitted, by one that never saw the question."""
+    dense: tuple[float, ...] | None
+    """None where it is not known."""
+    weight: float
+    """Fitted on all of the questions, or the one that was given."""
+    fitted: bool
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.fused))
+
+
+def served(
+    cosines: Floats,
+    lexical: Floats,
+    visible: NDArray[np.bool_],
+    gold: Sequence[Collection[int]],
+    *,
+    weight: float,
+    fixed: bool,
+) -> Served:
+    """cosines, lexical (0 to 1), visible: (questions, pool); what is not visible cannot be found.
+
+    weight: the project's present one; fixed: it stays, else it is fitted anew, where there are enough questions.
+    """
+
+    def by(weight: float) -> list[float]:
+        scores = np.where(visible, weight * cosines + (1 - weight) * lexical, -np.inf)
+        return [ndcg(*one) for one in zip(scores, gold, strict=True)]
+
+    dense, group = tuple(by(1.0)), _groups(gold)
+    if fixed or group.max(initial=-1) + 1 < FEWEST_FITTED:
+        return Served(tuple(by(weight)), dense, weight, fitted=False)
+    tried = np.array([by(one) for one in WEIGHTS])
+    half = np.random.default_rng(0).permutation(group.max() + 1)[group] % 2
+    fused = np.empty(len(group))
+    for own in (0, 1):
+        fused[half == own] = tried[_best(tried[:, half != own], weight), half == own]
+    return Served(tuple(map(float, fused)), dense, WEIGHTS[_best(tried, weight)], fitted=True)
+
+
+def _best(tried: NDArray[np.float64], present: float) -> int:
+    """Place of the weight with the best mean; of equal ones the nearest to the present one. tried: (weights, n)."""
+    means = tried.mean(axis=1)
+    return max(range(len(WEIGHTS)), key=lambda at: (round(float(means[at]), 9), -abs(WEIGHTS[at] - present)))
 
 
 def ndcg(scores: Sequence[float] | NDArray[np.float32], gold: Collection[int]) -> float:

@@ -2,12 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from groundtune.text import content_words
 from groundtune.tune.job import Job, Row, TuneError
 
 Floats = NDArray[np.float32]
@@ -17,9 +16,6 @@ ALIKE = 0.95
 
 Source: Moreira 2024, NV-Retriever, arXiv 2407.15831 (TopK-PercPos).
 """
-RRF_K = 60
-"""Source: Cormack 2009."""
-BM25_K1, BM25_B = 1.2, 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +26,20 @@ class Asked:
     gold: tuple[frozenset[int], ...]
     """All that answer the question, from every row that asks it."""
     negatives: tuple[tuple[int, ...], ...]
+    found: tuple[tuple[int, ...], ...]
+    """What our own retriever finds, best first; empty where it was not asked."""
+    lexical: tuple[Mapping[int, float], ...]
+    """What BM25 says of passages, 0 to 1, by place; `floor` of all others."""
+    floor: tuple[float, ...]
+    groups: tuple[tuple[str, ...], ...]
+    """Of the asker."""
 
     def __len__(self) -> int:
         return len(self.questions)
+
+    def some(self, chosen: Sequence[int]) -> "Asked":
+        """Of these questions alone."""
+        return Asked(*(tuple(getattr(self, column.name)[one] for one in chosen) for column in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,41 +47,87 @@ class Data:
     """What the rows of both splits come to."""
 
     passages: tuple[str, ...]
-    """The pool: every passage of every row, each once."""
+    """The pool: every passage of every row, each text once."""
     train: Asked
     held: Asked
-    """The validation split."""
+    """Of the validation split, those that our own retriever was asked."""
     items: tuple[tuple[int, int], ...]
     """Question of the train split and one of its passages: what a step takes a batch of."""
+
+    @property
+    def trained(self) -> list[int]:
+        """Places of the passages that are trained on."""
+        own = (one for row in (*self.train.gold, *self.train.negatives) for one in row)
+        return sorted(set(own))
+
+
+@dataclass(slots=True)
+class _Question:
+    """Rows of one question and asker, put together."""
+
+    gold: dict[int, None] = field(default_factory=dict)
+    negatives: dict[int, None] = field(default_factory=dict)
+    found: dict[int, None] = field(default_factory=dict)
+    lexical: dict[str, float] = field(default_factory=dict)
+    """By id: a passage may get its text from a later row."""
+    floor: float = 0.0
 
 
 def read(job: Job) -> Data:
     """Raises TuneError when no row has a passage that answers."""
     places: dict[str, int] = {}
-    train = _asked(job.rows("train"), places)
-    held = _asked(job.rows("validation"), places)
-    items = tuple((number, place) for number, gold in enumerate(train.gold) for place in sorted(gold))
+    ids: dict[str, int] = {}
+    train = _collected(job.rows("train"), places, ids)
+    held = _collected(job.rows("validation"), places, ids)
+    asked = _asked(train, ids)
+    items = tuple((number, place) for number, gold in enumerate(asked.gold) for place in sorted(gold))
     if len(places) < 2 or not items:
         raise TuneError(
-            f"nothing to rank: {len(train)} questions with evidence, {len(places)} passages",
+            f"nothing to rank: {len(asked)} questions with evidence, {len(places)} passages",
             hint="give examples evidence that stands in the index; groundtune evaluate says which is found",
         )
-    return Data(tuple(places), train, held, items)
+    return Data(tuple(places), asked, _asked({key: one for key, one in held.items() if one.found}, ids), items)
 
 
-def _asked(rows: Sequence[Row], places: dict[str, int]) -> Asked:
-    """Rows of one question count together; `places` grows by the passages that are new."""
-    gold: dict[str, set[int]] = defaultdict(set)
-    negatives: dict[str, dict[int, None]] = defaultdict(dict)
+Collected = dict[tuple[str, tuple[str, ...]], _Question]
+
+
+def _collected(rows: Sequence[Row], places: dict[str, int], ids: dict[str, int]) -> Collected:
+    """By question and asker; `places` and `ids` grow by the passages that are new."""
+    made: Collected = defaultdict(_Question)
     for row in rows:
         if not row.positives:
             continue
-        gold[row.input].update(places.setdefault(text, len(places)) for text in row.positives)
-        negatives[row.input].update((places.setdefault(text, len(places)), None) for text in row.negatives)
+        given = row.ranking
+        one = made[row.input, given.groups if given else ()]
+        one.gold.update((places.setdefault(text, len(places)), None) for text in row.positives)
+        one.negatives.update((places.setdefault(text, len(places)), None) for text in row.negatives)
+        if given is None:
+            continue
+        ids.update((key, places.setdefault(text, len(places))) for key, text in given.texts.items())
+        one.found.update((ids[key], None) for key in given.found)
+        one.lexical.update(given.lexical)
+        one.floor = given.floor
+    return made
+
+
+def _asked(made: Collected, ids: Mapping[str, int]) -> Asked:
+    lexical = []
+    for one in made.values():
+        shares: dict[int, float] = {}
+        for key, share in one.lexical.items():
+            if key in ids:  # of several passages with one text the best
+                shares[ids[key]] = max(share, shares.get(ids[key], 0.0))
+        lexical.append(shares)
+    own = made.values()
     return Asked(
-        questions=tuple(gold),
-        gold=tuple(map(frozenset, gold.values())),
-        negatives=tuple(tuple(one for one in negatives[text] if one not in gold[text]) for text in gold),
+        questions=tuple(text for text, _ in made),
+        gold=tuple(frozenset(one.gold) for one in own),
+        negatives=tuple(tuple(place for place in one.negatives if place not in one.gold) for one in own),
+        found=tuple(tuple(one.found) for one in own),
+        lexical=tuple(lexical),
+        floor=tuple(one.floor for one in own),
+        groups=tuple(groups for _, groups in made),
     )
 
 
@@ -88,43 +141,22 @@ def without_alike(asked: Asked, scores: Floats) -> Asked:
     return replace(asked, negatives=tuple(kept))
 
 
-def candidates(asked: Asked, passages: Sequence[str], dense: Floats, *, k: int) -> list[list[int]]:
-    """The best k of the pool for each question by BM25 and `dense` together (reciprocal ranks), best first."""
-    lexical = bm25(asked.questions, passages)
-    found = []
-    for number in range(len(asked)):
-        ranks = np.zeros(len(passages))
-        for scores in (lexical[number], dense[number]):
-            order = np.argsort(-scores, kind="stable")
-            shares = np.zeros(len(passages))
-            shares[order] = 1.0 / (RRF_K + 1 + np.arange(len(passages)))
-            ranks += np.where(scores > 0, shares, 0.0)
-        found.append(np.argsort(-ranks, kind="stable")[:k].tolist())
+def lexical(asked: Asked, places: Sequence[int]) -> Floats:
+    """What BM25 says, (questions, places)."""
+    column = {place: number for number, place in enumerate(places)}
+    found = np.tile(np.asarray(asked.floor, dtype=np.float32)[:, None], (1, len(places)))
+    for number, shares in enumerate(asked.lexical):
+        for place, share in shares.items():
+            if place in column:
+                found[number, column[place]] = share
     return found
 
 
-def bm25(questions: Sequence[str], passages: Sequence[str]) -> Floats:
-    """(questions, passages). Source: Robertson 2009."""
-    terms: dict[str, dict[int, int]] = defaultdict(dict)
-    lengths = np.zeros(len(passages))
-    for place, text in enumerate(passages):
-        words = content_words(text)
-        lengths[place] = len(words)
-        for word in words:
-            terms[word][place] = terms[word].get(place, 0) + 1
-    norm = BM25_K1 * (1 - BM25_B + BM25_B * lengths / max(1.0, float(lengths.mean())))
-    scores = np.zeros((len(questions), len(passages)), dtype=np.float32)
-    for number, question in enumerate(questions):
-        for word in set(content_words(question)):
-            if found := terms.get(word):
-                scores[number] += _term(found, norm, len(passages))
-    return scores
-
-
-def _term(found: Mapping[int, int], norm: NDArray[np.float64], n: int) -> Floats:
-    where = np.fromiter(found, dtype=np.int64)
-    counts = np.fromiter(found.values(), dtype=np.float64)
-    weight = np.log1p((n - len(found) + 0.5) / (len(found) + 0.5))
-    scores = np.zeros(n, dtype=np.float32)
-    scores[where] = weight * counts * (BM25_K1 + 1) / (counts + norm[where])
-    return scores
+def visible(asked: Asked, size: int) -> NDArray[np.bool_]:
+    """Whether a passage of the pool may be found by the asker, (questions, size): those that one with the same groups
+    found, and its own right ones."""
+    open_to: dict[tuple[str, ...], NDArray[np.bool_]] = {}
+    for groups, found, gold in zip(asked.groups, asked.found, asked.gold, strict=True):
+        own = open_to.setdefault(groups, np.zeros(size, dtype=bool))
+        own[[*found, *gold]] = True
+    return np.stack([open_to[groups] for groups in asked.groups]) if len(asked) else np.zeros((0, size), dtype=bool)

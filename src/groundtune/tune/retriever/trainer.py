@@ -6,26 +6,27 @@
 
 The loss is a choice among passages: of all those in the batch (multiple negatives, Henderson 2017, arXiv 1705.00652)
 with hard negatives from our own retriever for the embedder, of the question's own for the reranker. The folder `model`
-is what `sentence-transformers` saves. Measured is nDCG@10 on the validation questions, against the pool of all
-passages in the rows; a tuned model whose gain is not measurable is marked unusable.
+is what `sentence-transformers` saves. Measured is nDCG@10 on the validation questions, in the ranking that is served:
+cosine and BM25 together over all candidates of our own retriever, and for a reranker the first of them in its order. A
+tuned model whose gain there is not measurable is marked unusable.
 """
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from groundtune.errors import need
 from groundtune.tune.encoders import cost as encoder_cost
-from groundtune.tune.encoders.encoder import BUNDLED, lengths, refuse_cut
+from groundtune.tune.encoders.encoder import lengths, refuse_cut
 from groundtune.tune.encoders.fit import Course, Pace, Progress, fit
 from groundtune.tune.job import Bounds, Job, Step, Trained, TuneError, Watch
 from groundtune.tune.retriever import models
-from groundtune.tune.retriever.gate import Gain, gain, ndcg, ndcg_of_list, refusal
+from groundtune.tune.retriever.gate import Gain, Served, gain, ndcg_of_list, refusal, served
+from groundtune.tune.retriever.losses import Tokens, in_batch, of_its_own
 from groundtune.tune.retriever.models import DOCUMENT, QUERY, Ranker
-from groundtune.tune.retriever.rows import Asked, Data, Floats, candidates, read, without_alike
+from groundtune.tune.retriever.rows import Asked, Data, Floats, lexical, read, visible, without_alike
 from groundtune.workspace import digest_text
 
 MODEL = "model"
@@ -33,25 +34,17 @@ SCORE = "ndcg@10"
 RATES = {"embedder": (5e-5, 5e-5), "reranker": (5e-5, 2e-4)}
 """Part to the learning rates of the transformer and of the rest. Measured for the embedder alone, and at no other rate
 (benchmarks/tune_retriever.py); the reranker's are customary ones."""
-TEMPERATURE = 0.05
 PATIENCE = 3
 """Epochs without a better nDCG after which it stops."""
-RERANKED = 20
-"""Candidates a validation question that a reranker is measured on."""
+RERANKED = 30
+"""Candidates a validation question that a reranker is measured on, where the project does not say."""
+DENSE_WEIGHT = 0.6
+"""Of the cosine in the fused score, where the project does not say."""
 MOST_RERANKED = 200
 """Validation questions that a reranker is measured on: each costs RERANKED passes."""
 ALLOWED = 2e-3
 """Largest difference between what the trainer and the files that it wrote make of the same texts."""
 COMPARED = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """How long everything is, special tokens included."""
-
-    train: Sequence[int]
-    held: Sequence[int]
-    passages: Sequence[int]
 
 
 def estimate(job: Job) -> Bounds:
@@ -63,7 +56,7 @@ def estimate(job: Job) -> Bounds:
         trained += [data.train.questions[question], *[data.passages[place]] * each]
     held = [*data.held.questions, *data.passages]
     if settings["part"] == "reranker":
-        held = [*held, *held[: RERANKED * min(MOST_RERANKED, len(data.held))]]
+        held = [*data.held.questions[:MOST_RERANKED], *data.passages] * 2
     asked = {**settings, "batch_tokens": models.KEPT_TOKENS + models.FORWARD_TOKENS}
     return encoder_cost.bounds(job.base, texts=trained, held=held, settings=asked)
 
@@ -86,24 +79,41 @@ def train_embedder(job: Job, data: Data, watch: Watch) -> Trained:
     ranker = models.embedder(job.base, settings=job.settings)
     tokens = counted(ranker, data, job)
     fingerprint = _fingerprint(job, ranker, data)
-    pool = embedded(ranker, data.passages, tokens.passages, names=DOCUMENT)
-    _finite(pool)
-    before = _ndcgs(embedded(ranker, data.held.questions, tokens.held, names=QUERY) @ pool.T, data.held)
-    mined = embedded(ranker, data.train.questions, tokens.train, names=QUERY) @ pool.T
-    data = replace(data, train=without_alike(data.train, mined))
-    del pool, mined
-    watch(Step(0.0, 0, 0, metrics=_mean(before), note="the base"))
-    seen: dict[float, list[float]] = {}
+    held, every = data.held, range(len(data.passages))
+    shares, open_to = lexical(held, every), visible(held, len(every))
+    weight = job.details.get("dense_weight") or DENSE_WEIGHT
 
-    def measured() -> list[float]:
-        found = _ndcgs(similarities(ranker, data, data.held, tokens), data.held) if len(data.held) else []
-        return _noted(seen, found)
+    def measured(pool: Floats | None = None) -> Served | None:
+        if not len(held):
+            return None
+        pool = embedded(ranker, data.passages, tokens.passages, names=DOCUMENT) if pool is None else pool
+        cosines = embedded(ranker, held.questions, tokens.held, names=QUERY) @ pool.T
+        fixed = bool(job.details.get("dense_weight_fixed"))
+        return served(cosines, shares, open_to, held.gold, weight=weight, fixed=fixed)
+
+    vectors = embedded(ranker, data.passages, tokens.passages, names=DOCUMENT)
+    _finite(vectors)
+    before, against = measured(vectors), job.base
+    if before and (present := job.details.get("embedder", job.base)) != job.base:
+        before, against = _as_found(held, weight), present or "the project's embedder"
+    dense = embedded(ranker, data.train.questions, tokens.train, names=QUERY) @ vectors.T
+    fused = weight * dense + (1 - weight) * lexical(data.train, every)
+    data = replace(data, train=without_alike(data.train, fused))
+    del vectors, dense, fused
+    watch(Step(0.0, 0, 0, metrics=_means(before), note="the base"))
+    seen: dict[float, Served] = {}
+
+    def noted() -> dict[str, float]:
+        if found := measured():
+            seen.setdefault(found.mean, found)  # of equal ones the first, as the best state is
+        return _means(found)
 
     def loss(places: Sequence[int]) -> Any:
-        return in_batch(ranker, data, tokens, places, negatives=1 if job.settings["hard_negatives"] else 0)
+        negatives = 1 if job.settings["hard_negatives"] else 0
+        return in_batch(ranker, data, tokens, places, negatives=negatives, weight=weight)
 
-    progress, pace = _fit(job, ranker, data, loss, lambda: _mean(measured()), watch, fingerprint)
-    after = measured() if progress.resumed else seen.get(progress.metrics.get(SCORE, -1.0), [])
+    progress, pace = _fit(job, ranker, data, loss, noted, watch, fingerprint)
+    after = measured() if progress.resumed else seen.get(progress.metrics.get(SCORE, -1.0))
     texts = list(data.passages[:COMPARED])
 
     def made(one: Ranker) -> Any:
@@ -111,13 +121,23 @@ def train_embedder(job: Job, data: Data, watch: Watch) -> Trained:
             one, lambda: models.vectors(one, texts, lengths=tokens.passages[: len(texts)], names=DOCUMENT)
         )
 
-    return _finish(job, ranker, made, _Compared(after, before, data.held, job.base), progress, pace)
+    compared = None
+    if before and after:
+        more = {"dense": float(np.mean(after.dense))} if after.dense else {}
+        if after.dense and before.dense:
+            alone = gain(after.dense, before.dense, held.gold, seed=job.settings["seed"])
+            more |= {"dense_base": float(np.mean(before.dense)), "dense_gain": alone.mean}
+            more |= {"dense_gain_low": alone.low, "dense_gain_high": alone.high}
+        about = {"dense_weight": after.weight, "dense_weight_base": before.weight, "dense_weight_fitted": after.fitted}
+        compared = _Compared(after.fused, before.fused, held, against, more, about)
+    return _finish(job, ranker, made, compared, progress, pace)
 
 
 def train_reranker(job: Job, data: Data, watch: Watch) -> Trained:
-    """The order that it must beat: BM25 and the bundled encoder together, or the base's own where that is better."""
+    """The order that it must beat: that of our own retriever, or the base's own where that is better."""
     data = replace(data, held=_some(data.held))
-    held, found = data.held, _candidates(job, data)
+    held = data.held
+    found = [places[: job.details.get("rerank_candidates") or RERANKED] for places in held.found]
     ranker = models.reranker(job.base, settings=job.settings)
     tokens = counted(ranker, data, job)
     _refuse_cut_pairs(ranker, data, tokens, allowed=job.settings.get("allow_truncation") or 0)
@@ -125,10 +145,13 @@ def train_reranker(job: Job, data: Data, watch: Watch) -> Trained:
     seen: dict[float, list[float]] = {}
 
     def measured() -> list[float]:
-        return _noted(seen, reranked(ranker, data, held, found, tokens))
+        values = reranked(ranker, data, held, found, tokens)
+        for mean in _mean(values).values():
+            seen.setdefault(mean, values)
+        return values
 
     before = [ndcg_of_list(*one) for one in zip(found, held.gold, strict=True)]
-    against = "BM25 and the bundled encoder, by reciprocal ranks"
+    against = "the fused ranking"
     if ranker.scored and len(held) and np.mean(own := measured()) > np.mean(before):
         before, against = own, job.base
     watch(Step(0.0, 0, 0, metrics=_mean(before), note=f"to beat: {against}"))
@@ -143,13 +166,14 @@ def train_reranker(job: Job, data: Data, watch: Watch) -> Trained:
     def made(one: Ranker) -> Any:
         return models.evaluated(one, lambda: models.scores(one, pairs, lengths=[1] * len(pairs)))
 
-    return _finish(job, ranker, made, _Compared(after, before, held, against), progress, pace)
+    compared = _Compared(after, before, held, against) if len(held) else None
+    return _finish(job, ranker, made, compared, progress, pace)
 
 
 def counted(ranker: Ranker, data: Data, job: Job) -> Tokens:
     """Raises TuneError when more passages than allowed are cut."""
     allowed = job.settings.get("allow_truncation") or 0
-    refuse_cut(ranker.encoder, data.passages, allowed=allowed)
+    refuse_cut(ranker.encoder, [data.passages[place] for place in data.trained], allowed=allowed)
     limit = ranker.encoder.limit
     train, held, passages = (
         [min(limit, one) for one in lengths(ranker.encoder, texts)]
@@ -176,55 +200,6 @@ def embedded(ranker: Ranker, texts: Sequence[str], own: Sequence[int], *, names:
     return found
 
 
-def similarities(ranker: Ranker, data: Data, held: Asked, tokens: Tokens) -> Floats:
-    """Cosines, (questions, pool)."""
-    questions = embedded(ranker, held.questions, tokens.held, names=QUERY)
-    found: Floats = questions @ embedded(ranker, data.passages, tokens.passages, names=DOCUMENT).T
-    return found
-
-
-def in_batch(ranker: Ranker, data: Data, tokens: Tokens, places: Sequence[int], *, negatives: int) -> Any:
-    """Each question's passage against all others of the batch; each passage once, other right ones left out."""
-    torch = need("torch", extra="local")
-    items = [data.items[place] for place in places]
-    chosen = [place for _, place in items]
-    for question, _ in items:
-        chosen += _drawn(data.train.negatives[question], negatives)
-    pool = list(dict.fromkeys(chosen))
-    column = {place: number for number, place in enumerate(pool)}
-    asked = list(dict.fromkeys(question for question, _ in items))
-    row = {question: number for number, question in enumerate(asked)}
-    texts = [data.train.questions[question] for question in asked]
-    left = models.vectors(ranker, texts, lengths=[tokens.train[one] for one in asked], names=QUERY)
-    passages = [data.passages[place] for place in pool]
-    right = models.vectors(ranker, passages, lengths=[tokens.passages[one] for one in pool], names=DOCUMENT)
-    also = [[place in data.train.gold[question] and place != own for place in pool] for question, own in items]
-    target = torch.tensor([column[place] for _, place in items], device=right.device)
-    with torch.autocast(ranker.encoder.device.partition(":")[0], enabled=False):
-        scores = left[[row[question] for question, _ in items]] @ right.T / TEMPERATURE
-        scores = scores.masked_fill(torch.tensor(also, device=scores.device), float("-inf"))
-        return torch.nn.functional.cross_entropy(scores, target)
-
-
-def of_its_own(ranker: Ranker, data: Data, tokens: Tokens, places: Sequence[int], *, negatives: int) -> Any:
-    """Each question's passage against its hard negatives, and against that of another question of the batch."""
-    torch = need("torch", extra="local")
-    items = [data.items[place] for place in places]
-    rows: list[list[int]] = []
-    for number, (question, own) in enumerate(items):
-        other = items[number - 1][1]
-        strange = [] if other in data.train.gold[question] else [other]
-        rows.append([own, *_drawn(data.train.negatives[question], negatives), *strange])
-    pairs = [(question, place) for (question, _), row in zip(items, rows, strict=True) for place in row]
-    found = models.scores(
-        ranker,
-        [(data.train.questions[question], data.passages[place]) for question, place in pairs],
-        lengths=[min(ranker.encoder.limit, tokens.train[one] + tokens.passages[two]) for one, two in pairs],
-    )
-    losses = [-part.log_softmax(0)[0] for part in found.split([len(row) for row in rows])]
-    return torch.stack(losses).mean()
-
-
 def reranked(ranker: Ranker, data: Data, held: Asked, found: Sequence[Sequence[int]], tokens: Tokens) -> list[float]:
     """nDCG@10 of each question after its candidates were put in the ranker's order."""
     if not len(held):
@@ -245,6 +220,8 @@ class _Compared:
     before: Sequence[float]
     held: Asked
     against: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _fit(
@@ -268,15 +245,15 @@ def _fit(
     return fit(course, pace, watch, folder=job.checkpoint, fingerprint=fingerprint), pace
 
 
-def _finish(job: Job, ranker: Ranker, made: Any, compared: _Compared, progress: Progress, pace: Pace) -> Trained:
+def _finish(job: Job, ranker: Ranker, made: Any, compared: _Compared | None, progress: Progress, pace: Pace) -> Trained:
     """Saves, holds what was saved against what was trained, and says whether it is to be used."""
     found: Gain | None = None
     metrics: dict[str, float] = {}
-    if len(compared.held):
+    if compared:
         found = gain(compared.after, compared.before, compared.held.gold, seed=job.settings["seed"])
         after, before = float(np.mean(compared.after)), float(np.mean(compared.before))
         metrics = {SCORE: after, f"{SCORE}_base": before, "gain": found.mean}
-        metrics |= {"gain_low": found.low, "gain_high": found.high}
+        metrics |= {"gain_low": found.low, "gain_high": found.high, **compared.metrics}
     ranker.model.eval()
     wanted = made(ranker)
     models.save(ranker, job.folder / MODEL)
@@ -291,9 +268,10 @@ def _finish(job: Job, ranker: Ranker, made: Any, compared: _Compared, progress: 
         "part": job.settings["part"],
         "adopted": unusable is None,
         "use": _use(job),
-        "against": compared.against,
-        "questions": len(compared.held),
+        "against": compared.against if compared else None,
+        "questions": found.n if found else 0,
         "groups": found.groups if found else 0,
+        **(compared.about if compared else {}),
         "parity": {"difference": away, "allowed": ALLOWED, "inputs": len(wanted)},
         "max_tokens": ranker.encoder.limit,
         "learning_rate": pace.rate,
@@ -315,51 +293,29 @@ def _use(job: Job) -> str:
     return f'[embedder]\nkind = "local"\nmodel = "{path}"\n'
 
 
-def _candidates(job: Job, data: Data) -> list[list[int]]:
-    """What the reranker is given of each validation question, best first."""
-    if not len(data.held):
-        return []
-    settings = {**job.settings, "max_tokens": None}
-    first = models.embedder(BUNDLED, settings=settings)
-    tokens = counted(first, data, replace(job, settings={**settings, "allow_truncation": len(data.passages)}))
-    dense = similarities(first, data, data.held, tokens)
-    return candidates(data.held, data.passages, dense, k=RERANKED)
+def _as_found(held: Asked, weight: float) -> Served:
+    """The ranking that our own retriever gave, where another embedder than the base made it."""
+    fused = tuple(ndcg_of_list(*one) for one in zip(held.found, held.gold, strict=True))
+    return Served(fused, None, weight, fitted=False)
 
 
 def _some(held: Asked) -> Asked:
     """At most MOST_RERANKED, spread evenly over the rows."""
     if len(held) <= MOST_RERANKED:
         return held
-    chosen = np.linspace(0, len(held) - 1, MOST_RERANKED).astype(int)
-    return Asked(
-        questions=tuple(held.questions[one] for one in chosen),
-        gold=tuple(held.gold[one] for one in chosen),
-        negatives=tuple(held.negatives[one] for one in chosen),
-    )
+    return held.some([int(one) for one in np.linspace(0, len(held) - 1, MOST_RERANKED)])
 
 
-def _drawn(negatives: Sequence[int], number: int) -> list[int]:
-    """So many at random, by torch's generator, whose state is in the checkpoint."""
-    if len(negatives) <= number:
-        return list(negatives)
-    order = need("torch", extra="local").randperm(len(negatives))[:number]
-    return [negatives[place] for place in order.tolist()]
-
-
-def _ndcgs(scores: Floats, asked: Asked) -> list[float]:
-    return [ndcg(*one) for one in zip(scores, asked.gold, strict=True)]
+def _means(found: Served | None) -> dict[str, float]:
+    """Empty where there is nothing to measure."""
+    if found is None:
+        return {}
+    return {SCORE: found.mean, **({"dense": float(np.mean(found.dense))} if found.dense else {})}
 
 
 def _mean(values: Sequence[float]) -> dict[str, float]:
-    """Empty where there is nothing to measure."""
+    """The same of a list."""
     return {SCORE: float(np.mean(values))} if len(values) else {}
-
-
-def _noted(seen: dict[float, list[float]], found: list[float]) -> list[float]:
-    """By its mean; of equal ones the first, as the best state is."""
-    for mean in _mean(found).values():
-        seen.setdefault(mean, found)
-    return found
 
 
 def _finite(scores: Floats) -> None:
