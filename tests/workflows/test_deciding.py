@@ -529,3 +529,11 @@ async def test_a_later_row_of_a_cell_replaces_the_earlier_one(tmp_path: Path) ->
         write_result(file, row("q1", "a"))
     report = judge_run(read_run(folder))
     assert (report.standings[0].errors, report.n, len(report.run.results)) == (0, 20, 20)
+
+
+def test_what_a_training_took_from_its_base_is_said_once(tmp_path: Path) -> None:
+    line = "forgetting: on 12 general prompts a token of the base's own answers is 0.71 times as likely"
+    rows = [Result("q1", name, "answered", "30 days", scores={"correct": 1.0}) for name in ("tuned", "hybrid", "rag")]
+    about = {"forgetting": {"tuned": line, "hybrid": line}}
+    assert f"{line} (tuned, hybrid)" in judge_run(Run(tuple(rows), tmp_path / RESULTS, about=about)).verdict.caveats
+    assert line not in "".join(judge_run(Run(tuple(rows), tmp_path / RESULTS)).verdict.caveats)

@@ -92,6 +92,11 @@ async def compare(
             "requests": {name: lineup.requests.get(name) for name in sorted(set(lineup.model.values()))},
             "artifacts": {name: one.id for name, one in lineup.artifacts.items() if name in lineup.ready},
             "training_usd": {name: one.usd for name, one in lineup.artifacts.items() if name in lineup.ready},
+            "forgetting": {
+                name: one.details["probes"]["line"]
+                for name, one in lineup.artifacts.items()
+                if name in lineup.ready and one.details.get("probes")
+            },
             "months": config.costs.months,
         },
         score=scorer(config, material.form, material.root),

@@ -187,7 +187,7 @@ def judge_run(run: Run, *, primary: str | None = None) -> Report:
     requirements = Requirements(**run.about.get("requirements", {}), barred=run.barred)
     groups = len({clusters.get(one, one) for one in {result.example for result in run.results}}) if clusters else None
     verdict = decide(own, pairs, requirements, primary=metric, examples=n, clusters=groups)
-    verdict = replace(verdict, caveats=(*verdict.caveats, *notes))
+    verdict = replace(verdict, caveats=(*verdict.caveats, *notes, *_forgetting(run.about)))
     return Report(
         run,
         metric,
@@ -218,6 +218,14 @@ def _with_training(own: list[Standing], about: Mapping[str, Any]) -> tuple[list[
             notes.append(f"The price of {one.name} has its training in it, spread over {months} months.")
         found.append(one)
     return found, notes
+
+
+def _forgetting(about: Mapping[str, Any]) -> list[str]:
+    """What each training took from its base, once for all approaches that rest on it."""
+    names: dict[str, list[str]] = {}
+    for name, line in about.get("forgetting", {}).items():
+        names.setdefault(line, []).append(name)
+    return [f"{line} ({', '.join(own)})" for line, own in names.items()]
 
 
 def write_report(report: Report, folder: Path) -> Report:

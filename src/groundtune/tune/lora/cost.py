@@ -8,6 +8,7 @@ import psutil
 
 from groundtune.errors import need
 from groundtune.tune.job import Bounds
+from groundtune.tune.lora import probes
 from groundtune.tune.lora.plan import Plan
 from groundtune.tune.lora.score import BATCH, checked
 
@@ -40,6 +41,8 @@ def bounds(plan: Plan) -> Bounds:
     said = max((len(chat.ids) - chat.start for chat, _ in rows), default=0)
     turns = math.ceil(len(rows) / BATCH) * said * 1.25 * (plan.recipe.epochs + 1)
     asked = sum(chat.start for chat, _ in rows) * (plan.recipe.epochs + 1)
+    general = sum(len(probe.ids) + probes.ROOM for probe in probes.asked(plan))
+    turns, asked = turns + 2 * probes.ROOM, asked + 4 * general
     answering = turns * STEP_SECONDS + (2 * weights * (asked + turns * BATCH)) / speed
     seconds = START_SECONDS + flops / speed + batches * STEP_SECONDS + answering
     if plan.recipe.max_minutes is not None:

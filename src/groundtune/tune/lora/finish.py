@@ -33,12 +33,13 @@ def finish(plan: Plan, state: State) -> Trained:
         _put(folder / ADAPTER, lambda to: _copy(best, to, PEFT_FILES))
     _put(folder / MERGED, lambda to: merge(plan, best, to))
     legs, forgotten, unusable = _compare(plan, best, tokenizer)
+    warnings = probes.warnings(forgotten)
     shutil.rmtree(plan.job.checkpoint / STEPS, ignore_errors=True)
     return Trained(
         files=(MERGED, serving.FOLDER),
         metrics={**state.metrics, **({} if state.loss is None else {"train_loss": state.loss})},
         base_digest=plan.base.digest,
-        details={**_details(plan, state, tokenizer), "parity": legs, "probes": forgotten},
+        details={**_details(plan, state, tokenizer), "parity": legs, "probes": forgotten, "notes": warnings},
         unusable=unusable,
     )
 

@@ -80,20 +80,20 @@ def _odds(model: Any, prompt: Sequence[int], said: Sequence[int]) -> tuple[float
 
 
 def compare(probes: Sequence[Probe], before: Said | None, after: Said) -> dict[str, Any]:
-    """For the artifact: `kept`, `interval`, `same`, the answers of both. Empty when no prompt could be asked.
+    """For the artifact: `line`, `kept`, `interval`, `same`, the answers of both. Empty when no prompt could be asked.
 
     kept: how likely a token of the base's own answers is now, as a share of what it was (geometric mean over all
     tokens; 1: nothing was lost), with its 95 % interval by resampling the prompts. same: answers with the same text.
     """
     if before is None or not probes:
-        return {}
+        return {}  # nothing was measured
     pairs = list(zip(before.odds, after.odds, strict=True))
     gained = np.array([sum(now) - sum(was) for was, now in pairs])
     tokens = np.array([len(was) for was, _ in pairs])
     draws = np.random.default_rng(0).integers(0, len(pairs), size=(RESAMPLES, len(pairs)))
     spread = np.quantile(gained[draws].sum(axis=1) / tokens[draws].sum(axis=1), (0.025, 0.975))
     texts = zip(probes, before.texts, after.texts, gained / tokens, strict=True)
-    return {
+    found = {
         "n": len(pairs),
         "tokens": int(tokens.sum()),
         "kept": math.exp(gained.sum() / tokens.sum()),
@@ -104,12 +104,15 @@ def compare(probes: Sequence[Probe], before: Said | None, after: Said) -> dict[s
             for one, was, now, own in texts
         ],
     }
+    return {"line": _line(found), **found}
 
 
-def forgetting(found: Mapping[str, Any]) -> str | None:
-    """One line about it; None where nothing was measured."""
-    if not found:
-        return None
+def warnings(found: Mapping[str, Any]) -> list[str]:
+    """To be said at once, where much was lost."""
+    return [found["line"]] if found and found["kept"] < MUCH else []
+
+
+def _line(found: Mapping[str, Any]) -> str:
     low, high = found["interval"]
     much = "much was lost: " if found["kept"] < MUCH else ""
     return (
