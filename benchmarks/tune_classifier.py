@@ -6,11 +6,13 @@ as long for as good a model.
     python benchmarks/tune_classifier.py clinc150/data_full.json --modes full --subset 1,5,10,20,all
     python benchmarks/tune_classifier.py clinc150/data_full.json --modes none --peer --epochs 3
 
-Every training runs as `groundtune tune` runs it, in a process of its own; seconds and peak memory are those of that
-process, from its start to its end. Settings are the defaults, chosen on the validation split. Out-of-scope rows of the
-validation split set the threshold; those of the train split are not used. --subset: rows a label, as many of the
-validation split and at most 20, the same for every training; nothing else is known then but 100 out-of-scope rows.
---peer: the same rows, the same number of epochs; every argument of the trainer is its default but for the processor.
+Every training runs as `groundtune tune` runs it, in a process of its own; seconds, CPU seconds (of all cores) and peak
+memory are those of that process, from its start to its end. Settings are the defaults, chosen on the validation split.
+Train rows whose text is also in the test split are left out, as preflight would have it; all test rows count.
+Out-of-scope rows of the validation split set the threshold; those of the train split are not used. --subset: rows a
+label, as many of the validation split and at most 20, the same for every training; nothing else is known then but 100
+out-of-scope rows. --peer: the same rows, the same number of epochs; every argument of the trainer is its default but
+for the processor.
 """
 
 import argparse
@@ -23,7 +25,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,6 +38,7 @@ from groundtune.models.nearest import SHARPNESS
 from groundtune.tune.artifacts import read_artifact
 from groundtune.tune.encoders import calibrate
 from groundtune.tune.job import Job, Row, write_job
+from groundtune.tune.preflight.findings import folded
 
 ACCURACY, AUROC, TIMES = 0.96, 0.965, 1.5
 SHOTS = 8
@@ -50,6 +53,7 @@ COLUMNS = (
     "accuracy with OOS",
     "ECE",
     "seconds",
+    "CPU seconds",
     "MiB",
     "epochs",
 )
@@ -71,28 +75,47 @@ def main() -> None:
         sizes = [None if one == "all" else int(one) for one in options.subset.split(",")] if options.subset else [None]
         if modes:
             rows = [bench.row(mode, size) for size in sizes for mode in modes]
+            print()
             table([COLUMNS, *rows])
             bench.judge()
         if options.peer:
             bench.peer(max_steps=options.peer_steps)
 
 
+class Cost(NamedTuple):
+    """Of a process from its start to its end."""
+
+    seconds: float
+    cpu: float
+    """Seconds of all cores."""
+    memory: float | None
+    """The most that it had, in MiB."""
+
+
 class Bench:
     def __init__(self, data: dict[str, list[list[str]]], folder: Path, *, epochs: int | None) -> None:
-        self.train = [Row(f"train-{n}", text, label) for n, (text, label) in enumerate(data["train"])]
+        self.test, self.gold = [text for text, _ in data["test"]], [label for _, label in data["test"]]
+        tested = {folded(text) for text in self.test}
+        rows = [Row(f"train-{n}", text, label) for n, (text, label) in enumerate(data["train"])]
+        self.train = [row for row in rows if folded(row.input) not in tested]
         self.held = [Row(f"val-{n}", text, label) for n, (text, label) in enumerate(data["val"])]
         self.strange = [Row(f"oos-{n}", text, None) for n, (text, _) in enumerate(data["oos_val"])]
-        self.test, self.gold = [text for text, _ in data["test"]], [label for _, label in data["test"]]
         self.outside = [text for text, _ in data["oos_test"]]
         self.labels = sorted(set(self.gold))
         self.folder = folder
         self.epochs = epochs
         self.best: dict[str, tuple[float, float]] = {}
+        trained = {folded(row.input) for row in self.train}
+        print(
+            f"{len(self.train):,} train rows, {len(rows) - len(self.train)} left out whose text is in the test split; "
+            f"{sum(folded(row.input) in trained for row in self.held)} of {len(self.held):,} validation rows have the "
+            f"text of a train row; {len(self.test):,} test rows in scope, {len(self.outside):,} out of scope\n"
+        )
 
     def row(self, mode: str, size: int | None) -> list[str]:
         train, held = _few(self.train, size), _few(self.held, None if size is None else min(size, 20))
         scores = self.nearest(train) if mode == "nearest" else self.trained(mode, train, held)
-        right, inside, outside, replied, ece, seconds, memory, epochs = scores
+        right, inside, outside, replied, ece, (seconds, cpu, memory), epochs = scores
         accuracy, area = bootstrap_mean(right.astype(float)), _auroc(inside, outside)
         if size is None:
             self.best[mode] = (accuracy.mean, area[0])
@@ -104,6 +127,7 @@ class Bench:
             f"{replied:.4f}" if replied is not None else "",
             f"{ece:.3f}" if ece is not None else "",
             f"{seconds:.0f}",
+            f"{cpu:.0f}",
             f"{memory:.0f}" if memory else "",
             epochs,
         ]
@@ -115,8 +139,13 @@ class Bench:
             print(f"OOS AUROC at least {AUROC}: {verdict(area, AUROC, at_least=True)}")
 
     def trained(self, mode: str, train: Sequence[Row], held: Sequence[Row]) -> tuple[Any, ...]:
-        folder, seconds, memory = self.run(mode, train, held)
+        folder, cost = self.run(mode, train, held)
         artifact = read_artifact(folder)
+        said = ", ".join(f"{name} {value:.4f}" for name, value in artifact.metrics.items())
+        each = " ".join(f"{one['accuracy']:.4f}" for one in artifact.details.get("history", ()))
+        print(
+            f"{mode}, {len(train):,} rows, on validation: {said}{'; epoch by epoch ' if each else ''}{each}", flush=True
+        )
         model = ClassifierGenerator(folder, artifact.details, nothing=NOTHING)
         found = model.logits(self.test)
         right = np.array([model.labels[place] for place in found.argmax(axis=1)]) == np.array(self.gold)
@@ -125,26 +154,24 @@ class Bench:
         hits = np.array(said) == np.array([*self.gold, *[NOTHING] * len(self.outside)])
         epochs = str(len(artifact.details["history"])) if "history" in artifact.details else ""
         ece = calibrate.ece(np.array(chances), hits)
-        return (right, calibrate.energy(found), calibrate.energy(strange), hits.mean(), ece, seconds, memory, epochs)
+        return (right, calibrate.energy(found), calibrate.energy(strange), hits.mean(), ece, cost, epochs)
 
-    def run(self, mode: str, train: Sequence[Row], held: Sequence[Row]) -> tuple[Path, float, float]:
-        """Folder, seconds and MiB of a training in a process of its own."""
+    def run(self, mode: str, train: Sequence[Row], held: Sequence[Row]) -> tuple[Path, Cost]:
+        """A training in a process of its own."""
         settings = ClassifierConfig(kind="classifier", mode=mode, seed=SEED).model_dump(mode="json")
         if self.epochs:
             settings["epochs"] = self.epochs
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         job = Job(folder, "intents", "classifier", "bundled", settings, {"labels": self.labels})
         write_job(job, train, [*held, *self.strange])
-        began = time.perf_counter()
-        code, memory = _process([sys.executable, "-m", "groundtune.tune.worker", str(folder)])
-        seconds = time.perf_counter() - began
+        code, cost = _process([sys.executable, "-m", "groundtune.tune.worker", str(folder)])
         if code:
             sys.exit(f"the training failed: {(folder / 'failure.json').read_text()}")
-        return folder, seconds, memory
+        return folder, cost
 
     def nearest(self, train: Sequence[Row]) -> tuple[Any, ...]:
         """A vote of the nearest examples, as the approach `fewshot` without a model has it; score = best cosine."""
-        began, embedder = time.perf_counter(), BundledEmbedder()
+        began, worked, embedder = time.perf_counter(), time.process_time(), BundledEmbedder()
         known = embedder._embed([row.input for row in train])
         place = {label: number for number, label in enumerate(self.labels)}
         gold = np.array([place[row.output] for row in train])
@@ -160,13 +187,14 @@ class Bench:
         found, inside = voted(self.test)
         _, outside = voted(self.outside)
         right = found == np.array([place[label] for label in self.gold])
-        return right, inside, outside, None, None, time.perf_counter() - began, None, ""
+        cost = Cost(time.perf_counter() - began, time.process_time() - worked, None)
+        return right, inside, outside, None, None, cost, ""
 
     def peer(self, *, max_steps: int | None) -> None:
         """The trainer of transformers with its defaults beside ours, one after the other."""
         epochs = self.epochs or 3
         self.epochs = epochs
-        folder, seconds, memory = self.run("full", self.train, self.held)
+        folder, cost = self.run("full", self.train, self.held)
         artifact = read_artifact(folder)
         steps = [json.loads(line) for line in (folder / "progress.jsonl").read_text().splitlines()]
         ran = len(artifact.details["history"])
@@ -180,10 +208,8 @@ class Bench:
             "test": list(zip(self.test, self.gold, strict=True)),
         }
         (out / "rows.json").write_text(json.dumps({**rows, "labels": self.labels}))
-        began = time.perf_counter()
         words = [sys.executable, __file__.replace("tune_classifier", "peers/hf_trainer"), str(out), str(epochs)]
-        code, peer_memory = _process([*words, str(max_steps or -1)])
-        whole = time.perf_counter() - began
+        code, their_cost = _process([*words, str(max_steps or -1)])
         if code:
             sys.exit("the peer failed")
         told = json.loads((out / "told.json").read_text())
@@ -192,9 +218,16 @@ class Bench:
         print(f"\nthe same {len(self.train):,} rows, {epochs} epochs")
         table(
             [
-                ["trainer", "rows a second, training", "accuracy on test", "seconds, whole process", "MiB"],
-                ["groundtune", f"{ours:.0f}", f"{right.mean():.4f}", f"{seconds:.0f}", f"{memory:.0f}"],
-                ["transformers.Trainer", f"{theirs:.0f}", about, f"{whole:.0f}", f"{peer_memory:.0f}"],
+                [
+                    "trainer",
+                    "rows a second, training",
+                    "accuracy on test",
+                    "seconds, whole",
+                    "CPU seconds, whole",
+                    "MiB",
+                ],
+                ["groundtune", f"{ours:.0f}", f"{right.mean():.4f}", *map("{:.0f}".format, cost)],
+                ["transformers.Trainer", f"{theirs:.0f}", about, *map("{:.0f}".format, their_cost)],
             ]
         )
         times = ours / theirs
@@ -224,13 +257,15 @@ def _auroc(inside: Any, outside: Any) -> tuple[float, float, float]:
     return calibrate.auroc(inside, outside), float(low), float(high)
 
 
-def _process(words: Sequence[str]) -> tuple[int, float]:
-    """Exit code, and the most memory that it had, in MiB. Its cores are given back while it waits."""
+def _process(words: Sequence[str]) -> tuple[int, Cost]:
+    """Exit code and cost. Its cores are given back while it waits."""
     environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
+    began = time.perf_counter()
     process = subprocess.Popen(words, env=environment)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, usage.ru_maxrss / 1024
+    cost = Cost(time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    return process.returncode, cost
 
 
 if __name__ == "__main__":

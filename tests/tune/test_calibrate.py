@@ -46,8 +46,8 @@ def test_macro_f1_is_that_of_scikit_learn() -> None:
 
 
 def test_the_threshold_gets_most_rows_right() -> None:
-    inside, outside = np.array([5.0, 6.0, 7.0, 8.0, 1.0]), np.array([0.0, 1.5, 2.0, 3.0, 5.5])
-    right = np.array([True, True, True, True, False])
+    inside, outside = np.array([5.0, 6.0, 7.0, 8.0, 1.0] * 6), np.array([0.0, 1.5, 2.0, 3.0, 5.5] * 6)
+    right = np.array([True, True, True, True, False] * 6)
     found = calibrate.scope(inside, right, outside)
     assert found is not None
     assert 3 < found.threshold < 5
@@ -76,3 +76,21 @@ def test_without_rows_outside_few_right_ones_are_refused() -> None:
     assert calibrate.in_scope(inside, found) is None
     assert calibrate.scope(np.zeros(0), np.zeros(0, dtype=bool), np.zeros(0)) is None
     assert calibrate.scope(np.ones(3), np.zeros(3, dtype=bool), np.zeros(2)) is None
+    assert "is a guess" in calibrate.scope_notes(inside, inside >= 100, np.zeros(0))[0]
+
+
+@pytest.mark.parametrize(("inside", "outside"), [(29, 100), (99, 4), (0, 10), (0, 0)])
+def test_too_few_rows_give_no_threshold(inside: int, outside: int) -> None:
+    energies, strange = np.linspace(4, 6, inside), np.linspace(1, 3, outside)
+    assert calibrate.scope(energies, np.ones(inside, dtype=bool), strange) is None
+    said = calibrate.scope_notes(energies, np.ones(inside, dtype=bool), strange)
+    assert len(said) == 1
+    assert f"{inside} validation rows with a label and {outside} without one" in said[0]
+
+
+def test_a_threshold_that_refuses_much_is_said() -> None:
+    energies, strange = np.linspace(0, 10, 100), np.linspace(0, 1.5, 50)
+    assert calibrate.scope_notes(energies, energies > 1.5, strange) == [
+        "the threshold refuses 15% of the 100 validation rows with a label"
+    ]
+    assert calibrate.scope_notes(energies, energies > 1.5, strange - 100) == []

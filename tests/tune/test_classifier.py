@@ -115,9 +115,10 @@ def test_rows_without_a_label_set_the_threshold_and_nothing_else(base: Path, tmp
     assert one.details["slope"] is not None
     bare, _ = run(classifier_job(tmp_path / "c", base, epochs=1, validation=labelled(4, seed=2)))
     assert "oos_auroc" not in bare.metrics
-    assert bare.details["slope"] is None
-    assert bare.details["threshold"] is not None
-    assert bare.details["refused"]["in_scope"] <= 0.2
+    assert (bare.details["threshold"], bare.details["slope"]) == (None, None)
+    assert "no input is refused" in bare.details["notes"][0]
+    model = ClassifierGenerator(tmp_path / "c", bare.details, nothing="none")
+    assert "none" not in model.classify([row.input for row in [*labelled(3, seed=3), *strange]])[0]
 
 
 def test_without_validation_rows_the_last_state_is_taken(base: Path, tmp_path: Path) -> None:

@@ -241,7 +241,7 @@ def finish(job: Job, encoder: Encoder, head: Any, data: Data, about: Mapping[str
     outside = logits(head, embed(encoder, encode(encoder, data.outside), exact=True))
     energies, strange = calibrate.energy(inside), calibrate.energy(outside)
     right = inside.argmax(axis=1) == gold
-    scope = calibrate.scope(energies, right, strange)
+    scope, notes = calibrate.scope(energies, right, strange), calibrate.scope_notes(energies, right, strange)
     found = {}
     if len(gold):
         found = {**metrics(inside, gold), "ece": calibrate.crossed_ece(inside, gold)}
@@ -266,6 +266,7 @@ def finish(job: Job, encoder: Encoder, head: Any, data: Data, about: Mapping[str
         **{key: value for key, value in told.items() if key != "labels"},
         "trained_labels": len(data.labels),
         "refused": _refused(energies, strange, scope),
+        "notes": notes,
         "left_out": data.unknown,
         "parity": parity,
         **about,
