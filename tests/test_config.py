@@ -200,3 +200,40 @@ def test_find_project(tmp_path: Path) -> None:
     assert find_project(tmp_path / "groundtune.toml") == tmp_path / "groundtune.toml"
     with pytest.raises(MissingError):
         load_config(tmp_path / "a" / "groundtune.toml")
+
+
+def test_providers_of_fine_tuning(tmp_path: Path) -> None:
+    text = """name = "a"
+[providers.elsewhere]
+base_url = "https://tune.example.com/v1/"
+api_key_env = "ELSEWHERE_KEY"
+min_examples = 3
+no_new_jobs = "2027-01-06"
+[providers.elsewhere.bases."small-1.5"]
+usd_per_million = 2.5
+ends = 2027-09-30
+"""
+    found = load(tmp_path, text, GROUNDTUNE_PROVIDERS__ELSEWHERE__MAX_EXAMPLE_TOKENS="2000").providers["elsewhere"]
+    assert (found.base_url, found.max_example_tokens) == ("https://tune.example.com/v1", 2000)
+    assert found.model_dump(mode="json", exclude_none=True)["no_new_jobs"] == "2027-01-06"
+    assert found.bases["small-1.5"].model_dump(mode="json")["ends"] == "2027-09-30"
+
+
+def test_problems_of_providers_name_their_lines(tmp_path: Path) -> None:
+    text = f"""name = "a"
+[providers.elsewhere]
+api_key = "{SECRET}"
+min_examples = 0
+no_new_jobs = "soon"
+[providers.elsewhere.bases.small]
+usd_per_milion = 2.5
+"""
+    found = problems(tmp_path, text)
+    assert [(line, message) for line, message, _ in found] == [
+        (3, 'unknown key "api_key" in [providers.elsewhere]'),
+        (4, "providers.elsewhere.min_examples must be at least 1, not 0"),
+        (5, 'providers.elsewhere.no_new_jobs "soon" is no date'),
+        (7, 'unknown key "usd_per_milion" in [providers.elsewhere.bases.small]'),
+    ]
+    assert [mend for *_, mend in found][2:] == ["write it like 2027-01-14", 'did you mean "usd_per_million"?']
+    assert "abcdefghij" not in str(found)

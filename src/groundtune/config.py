@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from groundtune.config_problems import explain, override, syntax
-from groundtune.config_tune import TuneConfig
+from groundtune.config_tune import ProviderConfig, TuneConfig
 from groundtune.config_values import (
     Change,
     Language,
@@ -318,6 +318,8 @@ class Config(Section):
     compare: CompareConfig = CompareConfig()
     tune: dict[Name, TuneConfig] = Field(default_factory=dict)
     """By name: what can be trained."""
+    providers: dict[Name, ProviderConfig] = Field(default_factory=dict)
+    """By name: what is known of services that tune models."""
     prices: dict[Text, PriceConfig] = Field(default_factory=dict)
     """By name of the model, before the table that comes with groundtune."""
     requirements: RequirementsConfig = RequirementsConfig()
@@ -363,7 +365,17 @@ def load_config(path: Path, *, environ: Mapping[str, str] | None = None) -> Conf
         problems += explain(Config, error, path=path, lines=lines, places=places)
     if problems:
         raise ConfigError(problems)
-    return config
+    return _located(config, path.parent)
+
+
+def _located(config: Config, folder: Path) -> Config:
+    """With whole paths of models that are folders beside the project file, so that a command may run anywhere."""
+    found, embedder, retrieval = {}, config.embedder, config.retrieval
+    if embedder.kind == "local" and (folder / (embedder.model or "")).is_dir():
+        found["embedder"] = embedder.model_copy(update={"model": str(folder.resolve() / (embedder.model or ""))})
+    if retrieval.reranker and (folder / retrieval.reranker).is_dir():
+        found["retrieval"] = retrieval.model_copy(update={"reranker": str(folder.resolve() / retrieval.reranker)})
+    return config.model_copy(update=found) if found else config
 
 
 def find_project(start: Path) -> Path:

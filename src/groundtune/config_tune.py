@@ -1,10 +1,10 @@
-"""The tables `[tune.NAME]`: one a trainer, everything but `kind` has a default."""
+"""The tables `[tune.NAME]`: one a trainer, everything but `kind` has a default; and `[providers.NAME]`."""
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from groundtune.config_values import Text, Texts, Usd, Variable
+from groundtune.config_values import Day, Text, Texts, Url, Usd, Variable
 
 Base = Annotated[Text | None, Field(description="model by name or path")]
 Epochs = Annotated[int, Field(ge=1, le=1000)]
@@ -102,13 +102,45 @@ class HostedTuneConfig(Table):
     base: Text
     provider: Text = "openai"
     """A profile that comes along, or a table [providers.NAME]."""
-    base_url: Text | None = None
+    base_url: Url | None = None
     api_key_env: Variable | None = None
     method: Literal["supervised", "dpo"] = "supervised"
     epochs: Epochs | None = None
     suffix: Text | None = None
     max_usd: Usd | None = None
     """A job that may cost more is not started."""
+
+
+class ProviderBase(BaseModel):
+    """What a provider says of a model that can be tuned there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    usd_per_million: Usd | None = None
+    """Training tokens, in US dollars."""
+    ends: Day | None = None
+    """Day of its shutdown, and of all that was tuned from it."""
+    max_example_tokens: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
+
+
+class ProviderConfig(BaseModel):
+    """A service that tunes models; goes before the profile of that name that comes along."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    base_url: Url | None = None
+    api_key_env: Variable | None = None
+    min_examples: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Rows of the train split below which no job is taken."""
+    max_example_tokens: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
+    """Of one row; longer ones are refused, see `allow_truncation`."""
+    max_file_mb: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    no_new_jobs: Day | None = None
+    """Day from which no job can be created."""
+    notice: Text | None = None
+    """What to know before money is spent."""
+    bases: dict[Text, ProviderBase] = Field(default_factory=dict)
+    """By name of the model."""
 
 
 TuneConfig = Annotated[

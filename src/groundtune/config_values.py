@@ -1,6 +1,7 @@
 """Values that a project file is made of: patterns, addresses, names of variables. Each says what is wrong with it."""
 
 import re
+from datetime import date
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -81,7 +82,18 @@ def _name(value: str) -> str:
     return value
 
 
+def _day(value: Any) -> Any:
+    """A date of TOML, or the text of one."""
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            raise wrong(f'"{value}" is no date', mend="write it like 2027-01-14") from None
+    return value
+
+
 Text = Annotated[str, Field(min_length=1)]
+Day = Annotated[date, BeforeValidator(_day)]
 Name = Annotated[str, Field(min_length=1), AfterValidator(_name)]
 Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
 Variable = Annotated[str, Field(min_length=1), AfterValidator(_variable)]

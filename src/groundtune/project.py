@@ -26,7 +26,7 @@ from groundtune.task import scores_of
 from groundtune.tune.artifacts import artifacts
 from groundtune.tune.job import Step
 from groundtune.tune.lora.serving import Check
-from groundtune.tune.preflight.check import Preflight
+from groundtune.tune.preflight.check import Preflight, insist
 from groundtune.types import Answer, Artifact, Document, Example, Hit, Question, Scope
 from groundtune.workflows import calibrating, checking, comparing, deciding, distilling, evaluating, judging, tuning
 from groundtune.workflows.estimating import Estimate, estimate
@@ -267,48 +267,46 @@ class Project:
 
     # -- tune ----------------------------------------------------------------------------------------------------
 
-    async def _look(self, name: str) -> Preflight:
-        """Everything about the training [tune.NAME] that can be found out in seconds, before it begins."""
-        examples = self.examples()
-        return await tuning.look(
-            self.workspace,
-            self.config,
-            await self.session.material(),
-            name,
-            validation=of_split(examples, "validation"),
-            test=of_split(examples, "test"),
-        )
+    async def _look(self, name: str, *, allow_truncation: int | None = None) -> Preflight:
+        """Everything about the training [tune.NAME] that can be found out in seconds, before it begins.
+
+        allow_truncation: goes before that of the table.
+        """
+        parts = self.workspace, self.config, await self.session.material(), self.examples()
+        return await tuning.look(*parts, name, allow_truncation=allow_truncation)
 
     look, alook = twins(_look)
 
     async def _tune(
-        self, name: str, *, fresh: bool = False, progress: Callable[[Step], None] = lambda _: None
+        self,
+        name: str,
+        *,
+        allow_truncation: int | None = None,
+        fresh: bool = False,
+        looked: Callable[[Preflight], None] = lambda _: None,
+        progress: Callable[[Step], None] = lambda _: None,
     ) -> Artifact:
         """Train [tune.NAME] on the train split; one that was cut short goes on. Preflight errors refuse it.
 
-        Raises TuneError, MissingError, UsageError.
+        looked: is given what `look` finds. Raises TuneError, MissingError, UsageError, ProviderError.
         """
-        found = await self._look(name)
-        if found.errors:
-            raise UsageError(
-                f"tune.{name}: {found.errors[0].message}"
-                + (f" (and {len(found.errors) - 1:,} more)" if len(found.errors) > 1 else ""),
-                hint=found.errors[0].mend or f"groundtune check --tune {name}",
-            )
+        found = await self._look(name, allow_truncation=allow_truncation)
+        looked(found)
+        insist(found)
         with self.workspace.writer_lock():
-            artifact = await tuning.tune(
-                self.workspace,
-                self.config,
-                await self.session.material(),
-                name,
-                validation=of_split(self.examples(), "validation"),
-                fresh=fresh,
-                progress=progress,
-            )
+            parts = self.workspace, self.config, await self.session.material(), self.examples()
+            folder = await tuning.begin(*parts, name, allow_truncation=allow_truncation, fresh=fresh)
+        artifact = await tuning.train(folder, progress=progress)
         self.session.forget()
         return artifact
 
     tune, atune = twins(_tune)
+
+    async def _steer(self, name: str, act: tuning.Act) -> str:
+        """Pauses, resumes or cancels the job of a hosted training [tune.NAME] that is under way; its status."""
+        return await asyncio.to_thread(tuning.steer, self.workspace, self.config, name, act)
+
+    steer, asteer = twins(_steer)
 
     async def _distil(
         self,

@@ -116,7 +116,8 @@ class Workspace:
             reason = (error.strerror or str(error)).lower()
             raise MissingError(f"cannot lock {self.folder}: {reason}") from error
         try:
-            write_json(holder, {"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")})
+            with contextlib.suppress(OSError):  # who holds it is good to know, and not worth a failure
+                write_json(holder, {"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")})
             yield
         finally:
             with contextlib.suppress(OSError):

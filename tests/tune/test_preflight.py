@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from groundtune.errors import MissingError
 from groundtune.measure.examples import read_examples
 from groundtune.tune import chat
+from groundtune.tune.hosted.rows import example_tokens
 from groundtune.tune.job import Bounds, Row, TuneError
 from groundtune.tune.preflight import access, labels, leakage, lengths, secrets, similar
 from groundtune.tune.preflight import chats as chat_check
@@ -72,7 +74,8 @@ def test_longer_rows_are_refused_unless_some_may_be_cut() -> None:
     assert (found.truncated, found.dropped) == (("b",), ("c",))
     cut = [one for one in lengths.check(found, allowed=0) if "longer than" in one.message]
     assert (cut[0].level, cut[0].rows, cut[0].mend) == (
-        "error", ("b",), "raise max_tokens as far as the base goes, shorten them, or allow_truncation = 1"
+        "error", ("b",),
+        "raise max_tokens as far as the base goes, shorten them, or allow_truncation = 1 (--allow-truncation 1)",
     )  # fmt: skip
     allowed = lengths.check(found, allowed=1)
     assert [one.level for one in allowed] == ["error", "warning"]
@@ -419,7 +422,7 @@ def test_a_sound_job_has_no_errors(tokenizer: Any) -> None:
     assert report.lengths is not None
     assert report.lengths.longest == 11
     assert len(report.labels) == 50
-    assert "at most 30 s, 900 MB of memory, $0.00" in said(report.notes)
+    assert bounds_text(given.bounds or Bounds(None, None, None)) == "30 s, 900 MB of memory, $0.00"
     insist(report)
 
 
@@ -470,10 +473,42 @@ def test_a_retriever_counts_its_passages() -> None:
 
 
 def test_hosted_rows_are_checked_without_a_tokenizer() -> None:
-    report = preflight(Inputs("hosted", {"method": "dpo"}, [talk("a", "b", "c"), talk("d", "e", "f", rejected="g")]))
+    rows = [talk("a", "b", "c"), talk("d", "e", "f", rejected="g")]
+    report = preflight(Inputs("hosted", {"method": "dpo"}, rows))
     assert said(report.errors) == ["train: 1 row: the chat has no rejected reply"]
     assert any("no tokenizer" in message for message in said(report.notes))
     assert report.lengths is None
+
+
+def test_hosted_rows_are_counted_about_and_held_against_the_limits_of_the_provider() -> None:
+    rows = [talk("a", "b", "c " * 400), talk("d", "e", "f")]
+    given = Inputs("hosted", {"method": "supervised"}, rows, window=100, least_rows=10,
+                   row_tokens=partial(example_tokens, method="supervised"))  # fmt: skip
+    report = preflight(given)
+    assert report.lengths is not None
+    assert said(report.errors) == [
+        "train: 2 rows; 10 are the least that is taken",
+        "train: 1 row longer than 100 tokens; the longest has about 208",
+    ]
+    assert any("lengths are estimated at four bytes a token" in message for message in said(report.notes))
+    allowed = replace(given, settings={"method": "supervised", "allow_truncation": 1}, least_rows=1)
+    assert preflight(allowed).errors == ()
+
+
+def test_what_the_trainer_refuses_is_an_error_of_the_report() -> None:
+    given = Inputs("classifier", {}, [row("a", "b", "x"), row("c", "d", "y")], refusal=TuneError("too dear", hint="x"))
+    assert [(one.check, one.message, one.mend) for one in preflight(given).errors] == [("trainer", "too dear", "x")]
+    twice = preflight(replace(given, train=[row("a", " ", "x"), row("c", "d", "y")]))
+    assert said(twice.errors) == ["train: 1 row with an empty input"], "the trainer most likely says the same again"
+
+
+def test_every_error_is_told() -> None:
+    report = preflight(Inputs("classifier", {}, [row("a", " ", "x")], least_rows=3))
+    assert len(report.errors) == 3
+    with pytest.raises(TuneError) as caught:
+        insist(report)
+    assert all(one.message in caught.value.message for one in report.errors)
+    assert all((one.mend or "") in caught.value.message for one in report.errors)
 
 
 def test_15000_rows_take_seconds(tokenizer: Any) -> None:

@@ -22,6 +22,7 @@ from groundtune.lineup import Lineup
 from groundtune.project import Project
 from groundtune.tune.artifacts import ARTIFACT, read_artifact, seen, write_artifact
 from groundtune.tune.job import PROGRESS, Job, Row, Step, TuneError, write_job
+from groundtune.tune.preflight.check import Preflight
 from groundtune.types import Artifact
 from groundtune.workflows import tuning
 from tests.tune.encoders import labelled, tiny_encoder
@@ -150,18 +151,76 @@ def test_a_look_finds_out_all_and_writes_nothing(tmp_path: Path, opened: Opened)
     assert not (folder / ".groundtune/models").exists()
 
 
-def test_what_is_in_train_and_in_test_is_refused_before_anything_is_written(tmp_path: Path, opened: Opened) -> None:
+def test_what_is_in_the_test_split_is_left_out_of_training_and_told(tmp_path: Path, opened: Opened) -> None:
     given = rows()
-    leak = next(row for row in given if row["split"] == "test")
-    given.append({**leak, "id": "again", "input": leak["input"].upper(), "split": "train"})
-    folder = desk_of(tmp_path / "desk", given=given)
+    leak, held = (next(row for row in given if row["split"] == split) for split in ("test", "validation"))
+    again = [{**leak, "id": "again", "input": leak["input"].upper(), "split": "train"}]
+    again += [{**leak, "id": "held", "input": f"  {leak['input']}", "split": "validation"}]
+    folder = desk_of(tmp_path / "desk", given=[*given, *again])
     project = opened(folder)
-    (error,) = project.look("fast").errors
-    assert (error.check, error.rows) == ("leakage", (leak["id"],))
-    with pytest.raises(UsageError, match="test: 1 of 9 rows also in train") as caught:
-        project.tune("fast")
-    assert "remove them from one of the two splits" in (caught.value.hint or "")
+    found = project.look("fast")
+    assert (found.errors, found.leaks) == ((), ())
+    assert found.rows == {"train": 24, "validation": 12, "test": 9}
+    (warning,) = [one for one in found.warnings if one.check == "leakage"]
+    assert warning.rows == ("again", "held")
+    assert f"again = {leak['id']}, held = {leak['id']}" in (warning.mend or "")
+    artifact = project.tune("fast")
+    assert "again" not in artifact.seen_examples
+    assert held["id"] in [row["id"] for row in written(model_of(folder), "validation")]
+    assert "held" not in [row["id"] for row in written(model_of(folder), "validation")]
+
+
+def test_when_all_of_train_is_in_the_test_split_nothing_is_left(tmp_path: Path, opened: Opened) -> None:
+    given = [row for row in rows() if row["split"] == "test"]
+    given += [{**row, "id": f"{row['id']}-again", "split": "train"} for row in given]
+    folder = desk_of(tmp_path / "desk", given=given)
+    with pytest.raises(UsageError, match="every example of the train split is in the test split as well"):
+        opened(folder).tune("fast")
+    assert not list((folder / ".groundtune").glob("models/*"))
+
+
+def test_every_error_is_told_by_the_library_and_nothing_is_written(tmp_path: Path, opened: Opened) -> None:
+    given = rows()
+    given[0]["input"] = f"the key is AKIA{'ABCDEFGH2345' + 'WXYZ'} {given[0]['input']}"
+    given[1]["input"] += " money" * 40
+    table = f'[tune.fast]\nkind = "classifier"\nbase = "{tiny_encoder(tmp_path / "base")}"\nmax_tokens = 20\n'
+    folder = desk_of(tmp_path / "desk", toml=table, given=given)
+    seen_by: list[Preflight] = []
+    with pytest.raises(TuneError, match="2 problems before training") as caught:
+        opened(folder).tune("fast", looked=seen_by.append)
+    assert [one.check for one in seen_by[0].errors] == ["length", "secrets"]
+    assert all(one.message in caught.value.message for one in seen_by[0].errors)
     assert not (folder / ".groundtune/models").exists()
+
+
+def test_longer_rows_are_let_through_by_number(tmp_path: Path, opened: Opened) -> None:
+    given = rows()
+    given[0]["input"] += " money" * 40
+    table = (
+        f'[tune.fast]\nkind = "classifier"\nbase = "{tiny_encoder(tmp_path / "base")}"\nmax_tokens = 20\nepochs = 1\n'
+    )
+    project = opened(desk_of(tmp_path / "desk", toml=table, given=given))
+    (error,) = project.look("fast").errors
+    assert error.message == "train: 1 row longer than 20 tokens; the longest has 48"
+    assert "--allow-truncation 1" in (error.mend or "")
+    assert project.look("fast", allow_truncation=1).errors == ()
+    assert project.tune("fast", allow_truncation=1).recipe["allow_truncation"] == 1
+
+
+def test_a_full_disk_is_said_before_anything_is_trained(
+    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    folder = desk_of(tmp_path / "desk")
+    project = opened(folder)
+    project.look("fast")
+    monkeypatch.setattr(tuning, "_bounds", lambda *_: (None, None))
+    monkeypatch.setattr(tuning, "write_job", full)
+    with pytest.raises(TuneError, match=r"cannot write .*: no space left on device"):
+        project.tune("fast")
+    assert not list((folder / ".groundtune/models").glob("*"))
 
 
 @pytest.mark.parametrize("ingested", [True, False])

@@ -8,12 +8,21 @@ import typer
 
 from groundtune.checkup import Checkup, Finding, check_project
 from groundtune.cli import output
+from groundtune.cli.options import AllowTruncation
+from groundtune.errors import UsageError
 
 if TYPE_CHECKING:
     from groundtune.tune.preflight.check import Preflight
+    from groundtune.tune.preflight.findings import Finding as Found
+    from groundtune.tune.preflight.lengths import Lengths
 
 MOST = 20
 """Findings of one level that are printed; --json has all."""
+NAMED = 5
+"""Rows that a finding of a training names."""
+PROMPT, REPLY = 240, 400
+"""Characters of a rendered row that are printed: the last of what is read, the first of what is learnt."""
+BAR = 30
 
 
 def run(
@@ -23,6 +32,7 @@ def run(
     tune: Annotated[
         str | None, typer.Option("--tune", metavar="NAME", help="Look at the training [tune.NAME] instead.")
     ] = None,
+    allow_truncation: AllowTruncation = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Validate everything that can be validated before time or money is spent.
@@ -30,7 +40,9 @@ def run(
     Exit code 0 when all is well, 2 when something is wrong, 3 when something is missing; 1 when a training is refused.
     """
     if tune is not None:
-        raise typer.Exit(_look(folder, tune, as_json=as_json))
+        raise typer.Exit(_look(folder, tune, allow_truncation, as_json=as_json))
+    if allow_truncation is not None:
+        raise UsageError("--allow-truncation is for a training", hint="groundtune check --tune NAME")
     report = check_project(folder)
     if as_json:
         output.emit_json({"ok": report.exit_code == 0, **output.jsonable(report)})
@@ -39,34 +51,69 @@ def run(
     raise typer.Exit(report.exit_code)
 
 
-def _look(folder: Path, name: str, *, as_json: bool) -> int:
+def _look(folder: Path, name: str, allow_truncation: int | None, *, as_json: bool) -> int:
     from groundtune.project import Project
 
     with Project.open(folder) as project:
-        found = project.look(name)
+        found = project.look(name, allow_truncation=allow_truncation)
     if as_json:
         output.emit_json({"ok": not found.errors, **output.jsonable(found)})
+        return 1 if found.errors else 0
+    show_preflight(found)
+    if found.errors:
+        output.next_step(f"groundtune check --tune {name}", "when this is mended")
     else:
-        show_preflight(found)
+        output.next_step(f"groundtune tune {name}")
     return 1 if found.errors else 0
 
 
 def show_preflight(found: "Preflight") -> None:
-    """Findings with what mends them, what is learnt of the first row, and what the training takes at most."""
-    rows = ", ".join(f"{split} {n:,}" for split, n in found.rows.items())
-    output.show(f"rows: {rows}")
-    for one in found.findings:
-        style = {"error": "red", "warning": "yellow"}.get(one.level, "")
-        about = f" ({', '.join(one.rows[:5])})" if one.rows else ""
-        output.show(f"{one.level}: {one.message}{about}", style=style)
-        if one.mend:
-            output.hint(one.mend)
-    for shown in found.shown[:1]:
-        output.show(f"what is learnt of the first row: {shown}")
+    """How long the rows are, what is learnt of the first ones, what was found, and what the training takes at most."""
+    from groundtune.tune.preflight.check import bounds_text
+
+    output.show(f"rows    {', '.join(f'{split} {n:,}' for split, n in found.rows.items())}")
+    if found.labels:
+        first = ", ".join(f"{output.named(label)} {n:,}" for label, n in list(found.labels.items())[:MOST])
+        more = f" and {len(found.labels) - MOST:,} more" if len(found.labels) > MOST else ""
+        output.show(f"labels  {first}{more}")
+    if found.lengths:
+        _print_lengths(found.lengths)
+    if found.shown:
+        output.show("what is learnt stands between ⟦ and ⟧:")
+    for one in found.shown:
+        before = output.named(one.prompt)
+        reply = output.excerpt(one.trained, REPLY)
+        cut = f"✂{output.excerpt(one.cut, REPLY)}" if one.cut else ""
+        tail = before if len(before) <= PROMPT else "…" + before[-PROMPT:]
+        output.show(f"  {output.named(one.id)}: {tail}⟦{reply}⟧{cut}")
+    for finding in found.findings:
+        _print_found(finding)
     if found.bounds:
-        parts = {"s": found.bounds.seconds, "MB": found.bounds.memory_mb, "USD": found.bounds.usd}
-        known = [f"{value:,.0f} {unit}" for unit, value in parts.items() if value is not None]
-        output.show(f"at most {', '.join(known) or 'unknown'}. {found.bounds.note}".rstrip())
+        output.show(f"at most {bounds_text(found.bounds)}")
+
+
+def _print_lengths(found: "Lengths") -> None:
+    limit = "no limit is known" if found.limit is None else f"limit {found.limit:,}"
+    cut = f"; {output.count(len(found.truncated), 'row')} longer" if found.truncated else ""
+    lost = f"; {output.count(len(found.dropped), 'row')} with nothing left to learn" if found.dropped else ""
+    output.show(
+        f"tokens  median {found.median:,}, 95 % up to {found.p95:,}, longest {found.longest:,}; {limit}{cut}{lost}"
+    )
+    most = max(one.rows for one in found.bins)
+    width = len(f"{found.bins[-1].high:,}")
+    for one in found.bins:
+        bar = "█" * -(-one.rows * BAR // most)
+        output.show(f"  {one.low:>{width},} to {one.high:>{width},}  {one.rows:>7,} {bar}".rstrip())
+
+
+def _print_found(one: "Found") -> None:
+    style = {"error": "red", "warning": "yellow"}.get(one.level, "")
+    rows = [output.named(name) for name in one.rows[:NAMED] if name not in one.message]
+    more = (one.count or 0) - NAMED
+    listed = ", ".join(rows) + (f" and {more:,} more" if more > 0 else "")
+    output.show(f"{one.level}: {one.message}" + (f" ({listed})" if rows else ""), style=style)
+    if one.mend:
+        output.show(f"    mend: {one.mend}")
 
 
 def _print(report: Checkup) -> None:

@@ -13,6 +13,10 @@ Project = Annotated[
     Path, typer.Option("--project", "-C", help="Folder of the project, or one below it.", show_default="this folder")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+AllowTruncation = Annotated[
+    int | None,
+    typer.Option("--allow-truncation", min=0, metavar="N", help="Of a training: so many rows may lose their end."),
+]
 Groups = Annotated[list[str] | None, typer.Option("--group", "-g", help="A group of the asker; may be repeated.")]
 FilterTexts = Annotated[
     list[str] | None, typer.Option("--filter", "-f", help="KEY=VALUE on metadata; repeated for one KEY: any of them.")

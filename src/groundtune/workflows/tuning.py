@@ -2,67 +2,98 @@
 
 import asyncio
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 
 from groundtune import build
 from groundtune.approaches import prompts
 from groundtune.approaches.forms import Form, LabelForm, ObjectForm
-from groundtune.config import Config
-from groundtune.config_tune import LoraConfig, RetrieverConfig, TuneConfig
+from groundtune.config import Config, ModelConfig
+from groundtune.config_tune import HostedTuneConfig, LoraConfig, ProviderConfig, RetrieverConfig, TuneConfig
 from groundtune.errors import MissingError, UsageError
 from groundtune.ingest.select import groups_for
 from groundtune.lineup import Material
-from groundtune.measure.examples import find_examples, read_examples
+from groundtune.measure.examples import find_examples, of_split, read_examples
 from groundtune.tune import worker
 from groundtune.tune.artifacts import ARTIFACT
 from groundtune.tune.base import find_base, load_tokenizer, model_ends
 from groundtune.tune.encoders import encoder
 from groundtune.tune.hosted import trainer as hosted
-from groundtune.tune.job import JOB, Bounds, Job, Row, Step, read_job, write_job
+from groundtune.tune.hosted.providers import longest_example, provider_of
+from groundtune.tune.hosted.rows import example_tokens
+from groundtune.tune.job import JOB, Bounds, Job, Row, Step, TuneError, read_job, write_job
 from groundtune.tune.launch import launch
+from groundtune.tune.preflight import leakage
 from groundtune.tune.preflight.check import Inputs, Preflight, preflight
 from groundtune.types import Artifact, Example
 from groundtune.workflows import grounding
 from groundtune.workspace import Workspace, digest_text
 
+Act = Literal["pause", "resume", "cancel"]
 TASKS = {"classifier": ("classify",), "extractor": ("extract",)}
 """Kinds that only some tasks can use."""
 
 
-async def tune(
+async def begin(
+    workspace: Workspace,
+    config: Config,
+    material: Material,
+    examples: Sequence[Example],
+    name: str,
+    *,
+    allow_truncation: int | None = None,
+    fresh: bool = False,
+) -> Path:
+    """The folder of a training on the train split, ready to be launched; one that was cut short under the same
+    conditions goes on in its own.
+
+    examples: of all splits; validation is for early stopping and calibration, what stands in test is left out of both
+    others. fresh: begin anew in any case. Raises UsageError, MissingError, TuneError.
+    """
+    material, validation, _ = _apart(material, examples)
+    job, train, held = await prepare(
+        workspace, config, material, name, validation=validation, allow_truncation=allow_truncation
+    )
+    same = None if fresh else _unfinished(workspace, job, train, held)
+    if same is None:
+        try:
+            write_job(job, train, held)
+        except OSError as error:
+            shutil.rmtree(job.folder, ignore_errors=True)
+            what = f"cannot write {job.folder}: {(error.strerror or str(error)).lower()}"
+            raise TuneError(what, hint="make room, or mend the rights of the folder") from error
+    return same or job.folder
+
+
+async def train(folder: Path, *, progress: Callable[[Step], None] = lambda _: None) -> Artifact:
+    """What comes of the folder, trained in another process. Raises what `launch` does."""
+    return await launch(folder, module="groundtune.workflows.training", progress=progress)
+
+
+async def prepare(
     workspace: Workspace,
     config: Config,
     material: Material,
     name: str,
     *,
     validation: Sequence[Example],
-    fresh: bool = False,
-    progress: Callable[[Step], None] = lambda _: None,
-) -> Artifact:
-    """The artifact of a training on the train split; one that was cut short goes on under the same conditions.
-
-    validation: for early stopping and calibration; the test split takes no part. fresh: begin anew in any case.
-    Raises UsageError, MissingError, TuneError.
-    """
-    job, train, held = await prepare(workspace, config, material, name, validation=validation)
-    same = None if fresh else _unfinished(workspace, job, train, held)
-    if same is None:
-        write_job(job, train, held)
-    return await launch(same or job.folder, module="groundtune.workflows.training", progress=progress)
-
-
-async def prepare(
-    workspace: Workspace, config: Config, material: Material, name: str, *, validation: Sequence[Example]
+    allow_truncation: int | None = None,
 ) -> tuple[Job, list[Row], list[Row]]:
-    """The job with its rows, nothing written yet. Raises UsageError when the project has nothing to train it on."""
+    """The job with its rows, nothing written yet. Raises UsageError when the project has nothing to train it on.
+
+    allow_truncation: goes before that of the table.
+    """
     chosen = table(config, name)
+    if allow_truncation is not None:
+        chosen = chosen.model_copy(update={"allow_truncation": allow_truncation})
     allowed = TASKS.get(chosen.kind, (config.task,))
     if config.task not in allowed:
         raise UsageError(f"tune.{name}: kind {chosen.kind!r} is for task {allowed[0]}, this project's is {config.task}")
@@ -94,37 +125,59 @@ async def prepare(
         served = grounding.served(config, material)
         base = chosen.base or (chosen.part == "embedder" and served["embedder"]) or build.BUNDLED
         job = replace(job, base=base, details={**job.details, **served})
+    if isinstance(chosen, HostedTuneConfig):
+        known = config.providers.get(chosen.provider)
+        job = replace(job, details={**job.details, "provider": _stated(known)})
+        _admit(config, job)
     return job, train, held
+
+
+def _stated(known: ProviderConfig | None) -> dict[str, Any]:
+    return known.model_dump(mode="json", exclude_none=True) if known else {}
+
+
+def _admit(config: Config, job: Job) -> None:
+    """Raises UsageError where the rows may not go to the provider."""
+    place = ModelConfig(kind="openai", model=job.base, base_url=provider_of(job).base_url)
+    if reason := build.forbidden(config, place):
+        hint = "tune a model on this machine (kind = lora), or allow the host under [requirements]"
+        raise UsageError(f"tune.{job.name}: {reason}", hint=hint)
 
 
 async def look(
     workspace: Workspace,
     config: Config,
     material: Material,
+    examples: Sequence[Example],
     name: str,
     *,
-    validation: Sequence[Example],
-    test: Sequence[Example],
+    allow_truncation: int | None = None,
 ) -> Preflight:
-    """Everything about a training that can be found out in seconds. test: looked at for leakage alone."""
-    job, train, held = await prepare(workspace, config, material, name, validation=validation)
-    every = [*material.train, *validation, *test]
-    documents = _documents(every, [*train, *held])
+    """Everything about a training that can be found out in seconds. examples: of all splits."""
+    material, validation, left_out = _apart(material, examples)
+    job, train, held = await prepare(
+        workspace, config, material, name, validation=validation, allow_truncation=allow_truncation
+    )
+    documents = _documents(examples, [*train, *held])
     kit, notices = await asyncio.to_thread(_kit, job)
-    bounds = await asyncio.to_thread(_bounds, job, train, held)
+    bounds, refusal = await asyncio.to_thread(_bounds, job, train, held)
+    learnt = {row.id for row in train}
     return preflight(
         Inputs(
             kind=job.kind,
             settings=job.settings,
             train=train,
             validation=held,
-            test=[Row(one.id, one.input, _first(one.output)) for one in test],
+            test=[Row(one.id, one.input, _first(one.output)) for one in of_split(examples, "test")],
+            left_out=left_out,
+            unlearnt=[one.id for one in material.train if one.id not in learnt],
             base=job.base,
             labels=job.details.get("labels", ()),
             documents=documents,
             access=_access(config, documents),
-            groups={one.id: one.group for one in every if one.group is not None},
+            groups={one.id: one.group for one in examples if one.group is not None},
             bounds=bounds,
+            refusal=refusal,
             notices=notices,
             free_memory_mb=psutil.virtual_memory().available / 1e6,
             **kit,
@@ -132,10 +185,38 @@ async def look(
     )
 
 
+def _apart(material: Material, examples: Sequence[Example]) -> tuple[Material, list[Example], dict[str, str]]:
+    """Train and validation without what stands in the test split, and which rows these are: theirs to the test row."""
+    test = of_split(examples, "test")
+    train, known = leakage.apart(material.train, test)
+    held, more = leakage.apart(of_split(examples, "validation"), test)
+    if material.train and not train:
+        what = "every example of the train split is in the test split as well: nothing is left to train on"
+        raise UsageError(what, hint="add examples; groundtune examples stats")
+    return replace(material, train=train), held, known | more
+
+
+def steer(workspace: Workspace, config: Config, name: str, act: Act) -> str:
+    """Pauses, resumes or cancels the newest job of a hosted table that is under way; its status. Asks the provider.
+
+    Raises UsageError for another kind, MissingError where no job is under way, ProviderError.
+    """
+    if (kind := table(config, name).kind) != "hosted":
+        raise UsageError(f"tune.{name} is a {kind}: it has no job at a provider", hint="stop its command with Ctrl-C")
+    for path in sorted(workspace.models.glob(f"{name}-*/{hosted.STATE}"), reverse=True):
+        job = read_job(path.parent)
+        if job.name == name and not (path.parent / ARTIFACT).exists():
+            return hosted.steer(job, act)
+    raise MissingError(f"tune.{name} has no job under way", hint=f"groundtune tune {name}")
+
+
 def _kit(job: Job) -> tuple[dict[str, Any], list[str]]:
     """What counts the tokens of a job as its trainer will, and what there is to know of its base."""
     if job.kind == "hosted":
-        return {}, hosted.warnings(job)
+        provider = provider_of(job)
+        about = partial(example_tokens, method=job.settings["method"])
+        limits = {"window": longest_example(provider, job.base), "least_rows": provider.min_examples}
+        return {"row_tokens": about, **limits}, hosted.warnings(job)
     if job.kind == "lora":
         base = find_base(job.base)
         tokenizer = load_tokenizer(base.source, revision=base.revision)
@@ -149,13 +230,15 @@ def _kit(job: Job) -> tuple[dict[str, Any], list[str]]:
     return {"count_tokens": count, "window": encoder.limit_of(base, tokenizer, wanted=None)}, []
 
 
-def _bounds(job: Job, train: Sequence[Row], held: Sequence[Row]) -> Bounds:
-    """What the trainer says it takes; it reads the rows from a folder that is gone afterwards."""
+def _bounds(job: Job, train: Sequence[Row], held: Sequence[Row]) -> tuple[Bounds | None, TuneError | None]:
+    """What the trainer says it takes, or why it refuses; it reads the rows from a folder that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="groundtune-look-") as scratch:
         there = replace(job, folder=Path(scratch))
         write_job(there, train, held)
-        found: Bounds = worker.trainer(job.kind).estimate(there)
-        return found
+        try:
+            return worker.trainer(job.kind).estimate(there), None
+        except TuneError as error:
+            return None, error
 
 
 def _documents(examples: Sequence[Example], rows: Sequence[Row]) -> dict[str, list[str]]:

@@ -1,6 +1,6 @@
 """What is known of fine-tuning at providers, with source and date. Data; asks nobody. Unknown is None.
 
-Where a date or price here has gone stale, the mapping `provider` in `Job.details` corrects it.
+Where a date or price here has gone stale, the table [providers.NAME] corrects it: `provider` in `Job.details`.
 """
 
 from collections.abc import Mapping
@@ -21,6 +21,8 @@ class Base:
     """Training tokens, in US dollars."""
     ends: str | None = None
     """ISO date of its shutdown, and of all that was tuned from it."""
+    max_example_tokens: int | None = None
+    """Of one row, where it is another number than the provider's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Provider:
     own_api: str | None = None
     """Path of its fine-tuning API, where that is not OpenAI's."""
     min_examples: int = 10
+    max_example_tokens: int | None = None
+    """Of one row; what is longer the provider refuses or cuts."""
     max_file_mb: float | None = None
     no_new_jobs: str | None = None
     """ISO date from which no job can be created."""
@@ -51,6 +55,7 @@ OPENAI = Provider(
     name="openai",
     base_url="https://api.openai.com/v1",
     api_key_env="OPENAI_API_KEY",
+    max_example_tokens=65_536,
     max_file_mb=512,
     no_new_jobs="2027-01-06",
     notice="since 2026-07-02 only organisations that asked a tuned model within 60 days can create jobs there",
@@ -113,11 +118,12 @@ def provider_of(job: Job) -> Provider:
     own: Mapping[str, Any] = job.details.get("provider") or {}
     base_url = job.settings.get("base_url") or own.get("base_url")
     if name not in PROVIDERS and not base_url:
-        raise UsageError(f"no provider {name!r}", hint=f"one of {', '.join(PROVIDERS)}, or give base_url as well")
+        hint = f"one of {', '.join(PROVIDERS)}, or a table [providers.{name}] with base_url"
+        raise UsageError(f"tune.{job.name}: no provider {name!r}", hint=hint)
     known = PROVIDERS.get(name, Provider(name))
     if base_url and known.base_url and _host(base_url) != _host(known.base_url):
         known = Provider(_host(base_url))
-    bases = {model: Base(**facts) for model, facts in own.get("bases", {}).items()}
+    bases = {model: replace(known.bases.get(model, Base()), **facts) for model, facts in own.get("bases", {}).items()}
     known = replace(known, **{**own, "bases": {**known.bases, **bases}})
     place = base_url or known.base_url
     if place is None:
@@ -133,6 +139,11 @@ def base_of(provider: Provider, model: str) -> tuple[str, Base]:
     name = model.split(":")[1] if model.startswith("ft:") and ":" in model[3:] else model
     found = next((one for one in provider.bases if one == name or one.startswith(f"{name}-20")), None)
     return (found, provider.bases[found]) if found else (name, Base())
+
+
+def longest_example(provider: Provider, model: str) -> int | None:
+    """Tokens that one row may have."""
+    return base_of(provider, model)[1].max_example_tokens or provider.max_example_tokens
 
 
 def notices(provider: Provider, model: str, *, today: date) -> list[str]:

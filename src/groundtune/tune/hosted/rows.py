@@ -54,7 +54,15 @@ def as_sent(row: Row, *, method: str) -> dict[str, Any]:
 
 def count_tokens(rows: Sequence[Row], *, method: str) -> tuple[int, int]:
     """Training tokens of one epoch: about, and at most (a token for each byte). A preference counts as two chats."""
-    texts = [chat for row in rows for chat in _chats(row, method)]
+    return _count([chat for row in rows for chat in _chats(row, method)])
+
+
+def example_tokens(row: Row, *, method: str) -> int:
+    """Tokens of one row, about; of a preference those of its longer chat."""
+    return max(_count([chat])[0] for chat in _chats(row, method))
+
+
+def _count(texts: Sequence[Sequence[Mapping[str, str]]]) -> tuple[int, int]:
     size = sum(len(message["content"].encode("utf-8", "surrogatepass")) for chat in texts for message in chat)
     frame = MESSAGE_TOKENS * sum(map(len, texts))
     return size // BYTES_PER_TOKEN + frame // BYTES_PER_TOKEN, size + frame

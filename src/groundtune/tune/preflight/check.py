@@ -13,7 +13,7 @@ from groundtune.tune.job import Bounds, Row, TuneError
 from groundtune.tune.preflight import access, labels, leakage, lengths, secrets
 from groundtune.tune.preflight import chats as chat_check
 from groundtune.tune.preflight.chats import Chats, Shown
-from groundtune.tune.preflight.findings import LEVELS, Finding, Level, counted, finding
+from groundtune.tune.preflight.findings import LEVELS, NAMED, Finding, Level, counted, finding
 from groundtune.tune.preflight.leakage import Leak
 from groundtune.tune.preflight.lengths import Lengths
 from groundtune.tune.preflight.secrets import Found
@@ -35,6 +35,10 @@ class Inputs:
     validation: Sequence[Row] = ()
     test: Sequence[Row] = ()
     """Looked at for leakage only."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Id of an example of train or validation that is not among the rows, to the test row with the same input."""
+    unlearnt: Sequence[str] = ()
+    """Ids of examples of train that no row could be made of."""
     base: str = ""
     labels: Sequence[str] = ()
     """Those of the project, for classifiers."""
@@ -46,6 +50,10 @@ class Inputs:
     """Id of a row, of any split, to the group of rows that it is not independent of."""
     count_tokens: Callable[[Sequence[str]], list[int]] | None = None
     """Tokens of texts, special tokens included; for kinds that read a text at a time."""
+    row_tokens: Callable[[Row], int] | None = None
+    """About the tokens of a row; for chats whose tokenizer is not at hand."""
+    least_rows: int = 1
+    """Of the train split, below which nothing is trained."""
     tokenizer: Any = None
     """With a chat template, as `transformers` has them; for kinds that are trained on chats."""
     model_ends: Sequence[int] = ()
@@ -54,6 +62,8 @@ class Inputs:
     """Tokens that the base takes; `max_tokens` of the settings goes before it where it is shorter."""
     bounds: Bounds | None = None
     """What the trainer's `estimate` says."""
+    refusal: TuneError | None = None
+    """What it raises, in place of bounds."""
     free_memory_mb: float | None = None
     """Of the device that trains."""
     notices: Sequence[str] = ()
@@ -107,6 +117,8 @@ def preflight(given: Inputs) -> Preflight:
     findings += [*about_chats, *about_lengths, *leakage.duplicates(given.train), *about_leaks, *_labels(given)]
     findings += [*secrets.check(found), *_access(given), *_bounds(given)]
     findings += [finding("warning", "base", notice) for notice in given.notices]
+    if given.refusal and not any(one.level == "error" for one in findings):  # else it is most likely one of these
+        findings.append(finding("error", "trainer", given.refusal.message, mend=given.refusal.hint))
     return Preflight(
         findings=tuple(sorted(findings, key=lambda one: LEVELS.index(one.level))),
         rows={split: len(rows) for split, rows in splits.items()},
@@ -126,7 +138,7 @@ def insist(report: Preflight) -> None:
         return
     listed = "".join(f"\n  {one.message}" + (f" ({one.mend})" if one.mend else "") for one in report.errors)
     raise TuneError(
-        f"{counted(len(report.errors), 'problem')} before training:{listed}", hint="groundtune check --tune"
+        f"{counted(len(report.errors), 'problem')} before training:{listed}", hint="groundtune check --tune NAME"
     )
 
 
@@ -142,6 +154,18 @@ def _rows(given: Inputs) -> list[Finding]:
         if blank := [row.id for row in rows if not row.input.strip()]:
             message = f"{split}: {counted(len(blank))} with an empty input"
             findings.append(finding("error", "rows", message, mend="fill it in, or remove them", rows=blank))
+    if given.train and len(given.train) < given.least_rows:
+        message = f"train: {counted(len(given.train))}; {given.least_rows} are the least that is taken"
+        findings.append(finding("error", "rows", message, mend="add examples to the train split"))
+    if given.left_out:
+        pairs = ", ".join(f"{one} = {other}" for one, other in list(given.left_out.items())[:NAMED])
+        message = f"{counted(len(given.left_out))} left out of train and validation: the test split has the input too"
+        mend = f"nothing, or remove one of each ({pairs}): the test split is never trained on"
+        findings.append(finding("warning", "leakage", message, mend=mend, rows=list(given.left_out)))
+    if given.unlearnt:
+        message = f"train: {counted(len(given.unlearnt), 'example')} left out: nothing in the index shows their answer"
+        mend = 'give them "evidence" with a quote that stands in an indexed document'
+        findings.append(finding("warning", "rows", message, mend=mend, rows=given.unlearnt))
     if given.kind == "retriever" and given.train:
         bare = [row.id for row in given.train if not row.positives]
         if bare:
@@ -158,7 +182,8 @@ def _chats(given: Inputs) -> tuple[dict[str, Chats], list[Finding]]:
     findings = [one for split, rows in splits.items() for one in chat_check.structure(rows, split=split, pairs=pairs)]
     form: Format | None = None
     if given.tokenizer is None:
-        message = "no tokenizer of the base is at hand: lengths and template were not looked at"
+        said = "lengths are estimated at four bytes a token" if given.row_tokens else "lengths were not looked at"
+        message = f"no tokenizer of the base is at hand: {said}, and its template was not looked at"
         findings.append(finding("note", "template", message))
     else:
         form, more = chat_check.look_at_format(given.tokenizer, given.model_ends, name=given.base or "the base")
@@ -180,13 +205,20 @@ def _lengths(given: Inputs, chats: Mapping[str, Chats]) -> tuple[Lengths | None,
     for split, rows in (("train", given.train), ("validation", given.validation)):
         if split in chats:
             one = lengths.measure(chats[split].tokens, limit=_limit(given), starts=chats[split].starts)
+        elif given.row_tokens is not None:
+            one = lengths.measure({row.id: given.row_tokens(row) for row in rows}, limit=_limit(given))
         elif given.kind not in CHATS and given.count_tokens is not None:
             one = lengths.measure(_longest(rows, given.count_tokens), limit=_limit(given))
         else:
             one = None
         if one is not None:
             measured[split] = one
-    findings = [one for split, found in measured.items() for one in lengths.check(found, allowed=allowed, split=split)]
+    about = "about " if given.row_tokens is not None else ""
+    findings = [
+        one
+        for split, found in measured.items()
+        for one in lengths.check(found, allowed=allowed, split=split, about=about)
+    ]
     return measured.get("train"), findings
 
 
@@ -244,11 +276,11 @@ def _access(given: Inputs) -> list[Finding]:
 
 
 def _bounds(given: Inputs) -> list[Finding]:
-    """What it takes at most, in words; and whether that is there."""
+    """Whether what it takes is there."""
     bounds, free = given.bounds, given.free_memory_mb
     if bounds is None:
         return []
-    findings = [finding("note", "bounds", f"at most {bounds_text(bounds)}")]
+    findings = []
     limit = given.settings.get("max_usd")
     if limit is not None and (bounds.usd is None or bounds.usd > limit):
         what = "what it costs is not known" if bounds.usd is None else f"it may cost ${bounds.usd:,.2f}"

@@ -1,4 +1,4 @@
-"""What stands twice in the train split, and what of it stands in validation or test as well. Pure; removes nothing."""
+"""What stands twice in the train split, and what of it stands in validation or test as well. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from groundtune.errors import MissingError
 from groundtune.tune.job import Row
 from groundtune.tune.preflight.findings import Finding, counted, finding, folded, named
 from groundtune.tune.preflight.similar import Similar, comparable
+from groundtune.types import Example
 
 How = Literal["exact", "near", "document", "group"]
 SHOWN = 3
@@ -25,6 +26,13 @@ class Leak:
     how: How
     similarity: float = 1.0
     """Share of the runs of characters that both have."""
+
+
+def apart(examples: Sequence[Example], test: Sequence[Example]) -> tuple[list[Example], dict[str, str]]:
+    """The examples whose input is not one of the test split's, and of the others the id to that of the test example."""
+    own = {folded(one.input): one.id for one in reversed(test)}
+    both = {one.id: own[folded(one.input)] for one in examples if folded(one.input) in own}
+    return [one for one in examples if one.id not in both], both
 
 
 def duplicates(train: Sequence[Row]) -> list[Finding]:

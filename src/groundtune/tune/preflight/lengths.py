@@ -51,8 +51,8 @@ def measure(tokens: Mapping[str, int], *, limit: int | None, starts: Mapping[str
     )
 
 
-def check(found: Lengths, *, allowed: int, split: str = "train") -> list[Finding]:
-    """allowed: rows that may be cut."""
+def check(found: Lengths, *, allowed: int, split: str = "train", about: str = "") -> list[Finding]:
+    """allowed: rows that may be cut. about: a word before a number of tokens that is estimated."""
     findings = []
     cut, lost, limit = found.truncated, found.dropped, found.limit
     if lost:
@@ -60,12 +60,13 @@ def check(found: Lengths, *, allowed: int, split: str = "train") -> list[Finding
         mend = "raise max_tokens as far as the base goes, shorten the inputs, or remove these rows"
         findings.append(finding("error", "length", message, mend=mend, rows=lost))
     if cut:
-        message = f"{split}: {counted(len(cut))} longer than {limit:,} tokens; the longest has {found.longest:,}"
+        message = f"{split}: {counted(len(cut))} longer than {limit:,} tokens; the longest has {about}{found.longest:,}"
         if len(cut) > allowed:
-            mend = f"raise max_tokens as far as the base goes, shorten them, or allow_truncation = {len(cut)}"
+            let = f"allow_truncation = {len(cut)} (--allow-truncation {len(cut)})"
+            mend = f"raise max_tokens as far as the base goes, shorten them, or {let}"
             findings.append(finding("error", "length", message, mend=mend, rows=cut))
         else:
-            message += f"; they lose their end, as allow_truncation = {allowed} permits"
+            message += "; they lose their end, as allow_truncation permits"
             findings.append(finding("warning", "length", message, rows=cut))
     return findings
 

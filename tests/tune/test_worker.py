@@ -1,0 +1,151 @@
+"""The process that trains: alone in its folder, and never without a word when it fails."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+import pytest
+from filelock import FileLock
+
+from groundtune.errors import GroundtuneError, MissingError, ProviderError, UsageError
+from groundtune.tune import worker
+from groundtune.tune.job import FAILURE, Job, Row, TuneError, write_job
+from groundtune.tune.launch import launch
+
+ROWS = [Row("a", "b", "c"), Row("d", "e", "f")]
+HOLD = """
+import sys
+from pathlib import Path
+from groundtune.tune import worker
+with worker._alone(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    made = Job(tmp_path / "job", "desk", "classifier", "base", {})
+    write_job(made, ROWS, [])
+    return made
+
+
+@pytest.fixture
+def trains(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], None]:
+    """What the trainer raises."""
+
+    def set_(error: Exception) -> None:
+        def train(*_: Any) -> NoReturn:
+            raise error
+
+        monkeypatch.setattr(worker, "trainer", lambda _: SimpleNamespace(train=train))
+
+    return set_
+
+
+def test_two_processes_do_not_train_in_one_folder(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "LOCK_SECONDS", 0.05)
+    (job.folder / FAILURE).write_text("of the one that trains")
+    heard: list[bytes] = []
+    words = [sys.executable, "-c", HOLD, str(job.folder)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        assert worker.work(job.folder, tell=heard.append) == 1
+        assert (job.folder / FAILURE).read_text() == "of the one that trains"
+        other.kill()
+        other.wait()
+    assert json.loads(heard[0])["message"] == f"another process is training in {job.folder}"
+    with worker._alone(job.folder):
+        pass  # what was killed holds nothing
+
+
+def test_the_one_that_started_it_is_told_that_it_is_not_alone(job: Job) -> None:
+    lock = FileLock(job.folder / worker.LOCK)
+    program = "import sys; from groundtune.tune import worker; worker.LOCK_SECONDS = 0.05; sys.exit(worker.main())"
+    heard, says = os.pipe()
+    with lock:
+        done = subprocess.run([sys.executable, "-c", program, str(job.folder)], stdout=says, check=False)
+    os.close(says)
+    assert done.returncode == 1
+    assert "another process is training in" in json.loads(os.read(heard, 1 << 16))["message"]
+    os.close(heard)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        OSError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        RuntimeError("[enforce fail at inline_container.cc:668] . PytorchStreamWriter failed writing file data/3"),
+    ],
+    ids=["system", "safetensors", "torch"],
+)
+def test_a_full_disk_has_no_room_for_the_reason_and_it_is_told_all_the_same(
+    error: Exception, job: Job, trains: Callable[[Exception], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> NoReturn:
+        raise OSError(28, "No space left on device")
+
+    trains(error)
+    monkeypatch.setattr(worker, "write_atomic", full)
+    monkeypatch.setattr(traceback, "print_exc", full)
+    heard: list[bytes] = []
+    assert worker.work(job.folder, tell=heard.append) == 1
+    said = json.loads(heard[0])
+    assert said["message"] == f"cannot write: no space left on the disk of {job.folder}"
+    assert said["hint"] == "make room; groundtune tune goes on from the last checkpoint"
+    assert not (job.folder / FAILURE).exists()
+
+
+def test_what_cannot_be_read_is_not_called_a_full_disk(job: Job, trains: Callable[[Exception], None]) -> None:
+    trains(OSError(19, "No such device", "best-24/logits"))
+    assert worker.work(job.folder) == 1
+    said = json.loads((job.folder / FAILURE).read_text())
+    assert "No such device" in said["message"]
+    assert said["hint"] == f"{job.folder / 'log.txt'} has the traceback"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TuneError("nothing came of it", hint="train again"),
+        UsageError("no such provider"),
+        MissingError("no model", hint="name one"),
+        ProviderError("it answered 500", kind="server", retryable=True, hint="later"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_the_reason_comes_back_as_the_error_that_it_was(
+    error: GroundtuneError, job: Job, trains: Callable[[Exception], None]
+) -> None:
+    from groundtune.tune.launch import _reason
+
+    trains(error)
+    heard: list[bytes] = []
+    assert worker.work(job.folder, tell=heard.append) == error.exit_code
+    for said in (heard[0], b""):  # told, or left in failure.json
+        found = _reason(job.folder, error.exit_code, said)
+        assert (type(found), found.message, found.hint) == (type(error), error.message, error.hint)
+
+
+def test_a_killed_training_may_have_run_out_of_memory(job: Job) -> None:
+    from groundtune.tune.launch import _reason
+
+    assert _reason(job.folder, -9, b"").message.startswith("the training was killed by signal 9 (the system does that")
+    assert _reason(job.folder, -15, b"").message == "the training was killed by signal 15"
+
+
+def test_a_missing_base_is_exit_code_3(job: Job) -> None:
+    write_job(Job(job.folder, "desk", "classifier", str(job.folder / "none"), {"device": "cpu"}), ROWS, [])
+    with pytest.raises(MissingError):
+        asyncio.run(launch(job.folder))
+    assert json.loads((job.folder / FAILURE).read_text())["exit_code"] == 3
+    assert not (job.folder / "log.txt").stat().st_mode & 0o111
