@@ -302,8 +302,8 @@ class Project:
 
     tune, atune = twins(_tune)
 
-    async def _steer(self, name: str, act: tuning.Act) -> str:
-        """Pauses, resumes or cancels the job of a hosted training [tune.NAME] that is under way; its status."""
+    async def _steer(self, name: str, act: tuning.Act) -> tuple[str, str]:
+        """Pauses, resumes or cancels the job of a hosted training [tune.NAME] that is under way; its id and status."""
         return await asyncio.to_thread(tuning.steer, self.workspace, self.config, name, act)
 
     steer, asteer = twins(_steer)

@@ -193,7 +193,7 @@ def test_cancelled_from_outside(tmp_path: Path) -> None:
 
         def cancel(step: Step) -> None:
             if step.note == "status running":
-                assert steer(job, "cancel") == "cancelled"
+                assert steer(job, "cancel") == ("ftjob-1", "cancelled")
 
         with pytest.raises(TuneError, match=r"ftjob-1 .* was cancelled"):
             train(job, cancel)
@@ -207,9 +207,9 @@ def test_paused_is_waited_for_until_it_goes_on(tmp_path: Path) -> None:
         def watch(step: Step) -> None:
             steps.append(step)
             if step.note == "status running" and notes(steps).count(step.note) == 1:
-                assert steer(job, "pause") == "pausing"
+                assert steer(job, "pause") == ("ftjob-1", "pausing")
             if step.note == "status paused":
-                assert steer(job, "resume") == "running"
+                assert steer(job, "resume") == ("ftjob-1", "running")
 
         train(job, watch)
         with pytest.raises(ProviderError, match="cannot pause"):

@@ -134,6 +134,6 @@ def show_artifact(artifact: "Artifact") -> None:
 def _steer(opened: "Opened", name: str, act: str, *, json: bool) -> int:
     if act not in ("pause", "resume", "cancel"):
         raise UsageError(f"--job {act} is none of pause, resume, cancel", hint=f"groundtune tune {name} --job cancel")
-    status = opened.steer(name, act)  # type: ignore[arg-type]
-    output.emit_json({"status": status}) if json else output.show(f"the job is {status}")
+    job, status = opened.steer(name, act)  # type: ignore[arg-type]
+    output.emit_json({"job": job, "status": status}) if json else output.show(f"job {job} is {status}")
     return 0

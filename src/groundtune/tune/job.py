@@ -138,8 +138,12 @@ def write_job(job: Job, train: Sequence[Row], validation: Sequence[Row]) -> None
     for split, rows in (("train", train), ("validation", validation)):
         lines = [json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows]
         write_atomic(job.folder / f"{split}.jsonl", "".join(lines).encode("utf-8", "backslashreplace"))
-    about = {key: value for key, value in asdict(job).items() if key != "folder"}
-    write_json(job.folder / JOB, about)
+    write_about(job)
+
+
+def write_about(job: Job) -> None:
+    """job.json alone."""
+    write_json(job.folder / JOB, {key: value for key, value in asdict(job).items() if key != "folder"})
 
 
 def read_job(folder: Path) -> Job:

@@ -1,10 +1,11 @@
 """Train one table [tune.NAME] on the project's examples, from rows to an artifact. Trains in another process."""
 
 import asyncio
+import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -29,7 +30,7 @@ from groundtune.tune.encoders import encoder
 from groundtune.tune.hosted import trainer as hosted
 from groundtune.tune.hosted.providers import longest_example, provider_of
 from groundtune.tune.hosted.rows import example_tokens
-from groundtune.tune.job import JOB, Bounds, Job, Row, Step, TuneError, read_job, write_job
+from groundtune.tune.job import JOB, Bounds, Job, Row, Step, TuneError, read_job, write_about, write_job
 from groundtune.tune.launch import launch
 from groundtune.tune.preflight import leakage
 from groundtune.tune.preflight.check import Inputs, Preflight, preflight
@@ -63,13 +64,16 @@ async def begin(
         workspace, config, material, name, validation=validation, allow_truncation=allow_truncation
     )
     same = None if fresh else _unfinished(workspace, job, train, held)
-    if same is None:
-        try:
+    try:
+        if same is None:
             write_job(job, train, held)
-        except OSError as error:
+        elif job.kind == "hosted":  # the limits may be others than before, the job is the same
+            write_about(replace(job, folder=same))
+    except OSError as error:
+        if same is None:
             shutil.rmtree(job.folder, ignore_errors=True)
-            what = f"cannot write {job.folder}: {(error.strerror or str(error)).lower()}"
-            raise TuneError(what, hint="make room, or mend the rights of the folder") from error
+        what = f"cannot write {same or job.folder}: {(error.strerror or str(error)).lower()}"
+        raise TuneError(what, hint="make room, or mend the rights of the folder") from error
     return same or job.folder
 
 
@@ -160,6 +164,7 @@ async def look(
     )
     documents = _documents(examples, [*train, *held])
     kit, notices = await asyncio.to_thread(_kit, job)
+    notices = [*notices, *_other_jobs(workspace, job, train, held)]
     bounds, refusal = await asyncio.to_thread(_bounds, job, train, held)
     learnt = {row.id for row in train}
     return preflight(
@@ -196,18 +201,34 @@ def _apart(material: Material, examples: Sequence[Example]) -> tuple[Material, l
     return replace(material, train=train), held, known | more
 
 
-def steer(workspace: Workspace, config: Config, name: str, act: Act) -> str:
-    """Pauses, resumes or cancels the newest job of a hosted table that is under way; its status. Asks the provider.
+def steer(workspace: Workspace, config: Config, name: str, act: Act) -> tuple[str, str]:
+    """Pauses, resumes or cancels the newest job of a hosted table that is under way; its id and status.
 
     Raises UsageError for another kind, MissingError where no job is under way, ProviderError.
     """
     if (kind := table(config, name).kind) != "hosted":
         raise UsageError(f"tune.{name} is a {kind}: it has no job at a provider", hint="stop its command with Ctrl-C")
-    for path in sorted(workspace.models.glob(f"{name}-*/{hosted.STATE}"), reverse=True):
-        job = read_job(path.parent)
-        if job.name == name and not (path.parent / ARTIFACT).exists():
-            return hosted.steer(job, act)
+    for job in _under_way(workspace, name):
+        return hosted.steer(job, act)
     raise MissingError(f"tune.{name} has no job under way", hint=f"groundtune tune {name}")
+
+
+def _under_way(workspace: Workspace, name: str) -> Iterator[Job]:
+    """Those that were started at a provider and have not come to an end, as far as is known here; newest first."""
+    for path in sorted(workspace.models.glob(f"{name}-*/{hosted.STATE}"), reverse=True):
+        if not (path.parent / ARTIFACT).exists() and hosted.under_way(path.parent):
+            with contextlib.suppress(MissingError):
+                yield read_job(path.parent)
+
+
+def _other_jobs(workspace: Workspace, job: Job, train: Sequence[Row], held: Sequence[Row]) -> list[str]:
+    """Jobs of other rows or settings that may still run, and cost, at the provider; one sentence each."""
+    own = _unfinished(workspace, job, train, held)
+    act = f"groundtune tune {job.name} --job cancel ends it"
+    others = [one for one in _under_way(workspace, job.name) if one.folder != own]
+    return [
+        f"job {hosted.under_way(one.folder)} of other rows or settings may still be under way; {act}" for one in others
+    ]
 
 
 def _kit(job: Job) -> tuple[dict[str, Any], list[str]]:
@@ -339,7 +360,13 @@ def _unfinished(workspace: Workspace, job: Job, train: Sequence[Row], held: Sequ
 
 
 def _identity(job: Job, train: Sequence[Row], held: Sequence[Row]) -> str:
-    about: list[Any] = [job.name, job.kind, job.base, job.settings, job.details]
+    """Of a hosted job: what makes it another one at the provider; how long to wait and what to pay does not."""
+    settings: Mapping[str, Any] = job.settings
+    details: Mapping[str, Any] = job.details
+    if job.kind == "hosted":
+        settings = {key: settings.get(key) for key in hosted.CREATED_WITH} | {"at": provider_of(job).base_url}
+        details = {key: value for key, value in details.items() if key != "provider"}
+    about: list[Any] = [job.name, job.kind, job.base, settings, details]
     rows = [[asdict(row) for row in split] for split in (train, held)]
     return digest_text(json.dumps([about, rows], sort_keys=True))
 

@@ -46,6 +46,8 @@ POLL_VARIABLE = "GROUNDTUNE_POLL_SECONDS"
 LONGEST_WAIT = 600.0
 """What a server may ask to wait before the next try."""
 BEGIN = Step(0, 0, 0)
+CREATED_WITH = ("method", "epochs", "suffix", "seed")
+"""Settings that make another job; the others say how to wait for it, and what it may cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +137,8 @@ def train(job: Job, watch: Watch) -> Trained:
     return _trained(job, provider, done, checkpoints)
 
 
-def steer(job: Job, act: Literal["pause", "resume", "cancel"]) -> str:
-    """Pauses, resumes or cancels the job at the provider, and returns its status.
+def steer(job: Job, act: Literal["pause", "resume", "cancel"]) -> tuple[str, str]:
+    """Pauses, resumes or cancels the job at the provider, and returns its id and status.
 
     Raises MissingError where no job was started, ProviderError where the provider refuses.
     """
@@ -147,7 +149,18 @@ def steer(job: Job, act: Literal["pause", "resume", "cancel"]) -> str:
     with _service(job, provider) as service:
         jobs = service.client.fine_tuning.jobs
         call = {"pause": jobs.pause, "resume": jobs.resume, "cancel": jobs.cancel}[act]
-        return _sound(service.ask(partial(call, state.job)), "status").status
+        found = _sound(service.ask(partial(call, state.job)), "status")
+    if found.status == "cancelled":
+        (job.folder / STATE).unlink(missing_ok=True)
+    return found.id, found.status
+
+
+def under_way(folder: Path) -> str | None:
+    """Id of the job that was started in a folder and has not come to an end, as far as is known here."""
+    try:
+        return State(**read_json(folder / STATE)).job
+    except MissingError:
+        return None
 
 
 # -- the job ----------------------------------------------------------------------------------------------------------
@@ -353,7 +366,7 @@ def _service(job: Job, provider: Provider) -> Iterator[_Service]:
 
 def _state(job: Job, provider: Provider) -> State:
     """The one on disk, or a new one. Raises TuneError for that of other rows or settings."""
-    settings = {name: job.settings.get(name) for name in ("method", "epochs", "suffix", "seed")}
+    settings = {name: job.settings.get(name) for name in CREATED_WITH}
     about = [dataset_digest(job.folder), job.base, provider.base_url, settings]
     digest = digest_text(json.dumps(about, sort_keys=True))
     path = job.folder / STATE

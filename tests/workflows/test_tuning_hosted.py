@@ -1,0 +1,204 @@
+"""A hosted table of the project file against the scripted API: limits, prices, places, and jobs that do not end."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from groundtune.cli import main
+from groundtune.errors import MissingError, UsageError
+from groundtune.models.scripted import ScriptedServer
+from groundtune.models.scripted_models import ScriptedModel
+from groundtune.models.scripted_tuning import Course, ScriptedTuning
+from groundtune.project import Project
+from groundtune.tune.job import TuneError
+
+NEVER = Course(["queued", "running"])
+ROWS = [
+    {"id": f"{split}-{n}", "input": f"where is parcel {split} {n}", "output": label, "split": split}
+    for split, count in (("train", 10), ("validation", 2), ("test", 2))
+    for n in range(count)
+    for label in [("delivery", "refund")[n % 2]]
+]
+TABLE = """name = "desk"
+task = "classify"
+[examples]
+files = ["rows.jsonl"]
+[providers.desk]
+base_url = "{url}"
+api_key_env = "TUNE_KEY"
+max_example_tokens = 2000
+{more}
+[providers.desk.bases.small]
+usd_per_million = 4.0
+ends = 2027-01-14
+[tune.voice]
+kind = "hosted"
+provider = "desk"
+base = "small"
+{table}
+"""
+Make = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GROUNDTUNE_POLL_SECONDS", "0.005")
+    monkeypatch.setenv("TUNE_KEY", "sk-right")
+
+
+@pytest.fixture
+def tuning() -> ScriptedTuning:
+    gold = {row["input"]: row["output"] for row in ROWS}
+    return ScriptedTuning([NEVER], tuned=lambda name, _: ScriptedModel(name, gold))
+
+
+@pytest.fixture
+def server(tuning: ScriptedTuning) -> Iterator[ScriptedServer]:
+    with ScriptedServer(tuning.reply, extra=tuning.answer, api_key="sk-right") as found:
+        yield found
+
+
+@pytest.fixture
+def desk(tmp_path: Path, server: ScriptedServer) -> Make:
+    def make(table: str = "", *, more: str = "", rows: Any = ROWS, url: str | None = None) -> Path:
+        (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        text = TABLE.format(url=url or server.base_url, table=table, more=more)
+        (tmp_path / "groundtune.toml").write_text(text)
+        return tmp_path
+
+    return make
+
+
+def trained(folder: Path, **more: Any) -> Any:
+    with Project.open(folder) as project:
+        return project.tune("voice", **more)
+
+
+def looked(folder: Path) -> Any:
+    with Project.open(folder) as project:
+        return project.look("voice")
+
+
+def test_a_provider_of_the_project_file_trains_is_asked_and_costs(desk: Make, tuning: ScriptedTuning) -> None:
+    tuning.courses = [Course()]
+    folder = desk()
+    found = looked(folder)
+    assert found.errors == ()
+    assert (found.lengths.limit, found.bounds.usd > 0) == (2000, True)
+    assert any("small is shut down on 2027-01-14" in one.message for one in found.warnings)
+    artifact = trained(folder)
+    assert artifact.usd == pytest.approx(artifact.details["trained_tokens"] * 4.0 / 1e6)
+    with Project.open(folder) as project:
+        assert project.ask("where is parcel test 0", approach="tuned").output == "delivery", "asked at the same place"
+
+
+def test_rows_that_the_provider_would_cut_or_not_take_are_refused_before_anything_is_sent(
+    desk: Make, server: ScriptedServer
+) -> None:
+    rows = [dict(row) for row in ROWS if row["id"] != "train-0"]
+    rows[0]["input"] += " and again" * 900
+    folder = desk(rows=rows)
+    few, long = [one.message for one in looked(folder).errors]
+    assert few == "train: 9 rows; 10 are the least that is taken"
+    assert long.startswith("train: 1 row longer than 2,000 tokens; the longest has about 2,3")
+    with pytest.raises(TuneError, match="2 problems before training"):
+        trained(folder)
+    assert server.requests == []
+    assert looked(desk("allow_truncation = 1", more="min_examples = 9", rows=rows)).errors == ()
+
+
+def test_a_price_above_the_limit_is_refused(desk: Make, server: ScriptedServer) -> None:
+    folder = desk("max_usd = 0.001")
+    (error,) = looked(folder).errors
+    assert "which is above max_usd = 0.001" in error.message
+    with pytest.raises(TuneError, match=r"above max_usd = 0\.001"):
+        trained(folder)
+    assert server.requests == []
+
+
+def test_rows_go_nowhere_that_the_requirements_do_not_allow(desk: Make) -> None:
+    url = "https://tune.example.com/v1"
+    folder = desk('[requirements]\nresidency = "local"', url=url)
+    for verb in (looked, trained):
+        with pytest.raises(UsageError, match=r"tune\.voice: tune\.example\.com is not where requirements\.residency"):
+            verb(folder)
+    allowed = desk('[requirements]\nresidency = ["tune.example.com"]', url=url)
+    assert looked(allowed).errors == ()
+
+
+def test_a_provider_that_is_not_known(desk: Make, tmp_path: Path) -> None:
+    text = (desk() / "groundtune.toml").read_text().replace('provider = "desk"', 'provider = "dusk"')
+    (tmp_path / "groundtune.toml").write_text(text)
+    with pytest.raises(UsageError, match="no provider 'dusk'") as caught:
+        looked(tmp_path)
+    assert "[providers.dusk] with base_url" in (caught.value.hint or "")
+
+
+def test_waiting_for_longer_is_not_another_job(desk: Make, tuning: ScriptedTuning) -> None:
+    with pytest.raises(TuneError, match=r"ftjob-1 .* it was left running there"):
+        trained(desk("max_minutes = 0.001"))
+    with pytest.raises(TuneError, match=r"ftjob-1 at .* after 0\.002 minutes"):
+        trained(desk("max_minutes = 0.002\nmax_usd = 5"))
+    tuning._ahead["ftjob-1"].append("succeeded")
+    assert trained(desk("max_minutes = 5")).details["job"] == "ftjob-1"
+    assert len(tuning.jobs) == 1
+
+
+def test_a_job_of_other_rows_that_still_runs_is_named(desk: Make, tuning: ScriptedTuning) -> None:
+    with pytest.raises(TuneError, match="left running"):
+        trained(desk("max_minutes = 0.001"))
+    said = [one.message for one in looked(desk("max_minutes = 0.001")).warnings]
+    assert not [one for one in said if "ftjob-1" in one], "it is this one"
+    said = [one.message for one in looked(desk("epochs = 9")).warnings]
+    assert any("job ftjob-1 of other rows or settings may still be under way" in one for one in said)
+
+
+def test_a_job_is_steered_by_its_table(desk: Make, tuning: ScriptedTuning, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = desk("max_minutes = 0.001")
+
+    def run(*words: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(["tune", "voice", "--project", str(folder), *words])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    code, _, err = run("--job", "cancel")
+    assert (code, "tune.voice has no job under way" in err) == (3, True)
+    code, _, err = run()
+    assert (code, "goes on waiting for it" in err) == (1, True)
+    assert run("--job", "stop")[0] == 2
+    assert run("--job", "pause")[:2] == (0, "job ftjob-1 is pausing\n")
+    assert run("--job", "resume")[:2] == (0, "job ftjob-1 is running\n")
+    assert json.loads(run("--job", "cancel", "--json")[1]) == {"job": "ftjob-1", "status": "cancelled"}
+    assert tuning.jobs["ftjob-1"]["status"] == "cancelled"
+    with Project.open(folder) as project, pytest.raises(MissingError, match="no job under way"):
+        project.steer("voice", "cancel")
+    run()
+    assert list(tuning.jobs) == ["ftjob-1", "ftjob-2"], "what was cancelled is not waited for"
+
+
+@pytest.mark.parametrize(
+    ("course", "said"),
+    [
+        (Course(error="line 3: the assistant message is empty"), "ftjob-1 .* failed: line 3: the assistant message is"),
+        (Course(["queued", "running", "cancelled"]), "ftjob-1 .* was cancelled"),
+    ],
+    ids=["failed", "cancelled"],
+)
+def test_a_job_that_comes_to_nothing_says_why_and_the_next_run_starts_another(
+    course: Course, said: str, desk: Make, tuning: ScriptedTuning
+) -> None:
+    tuning.courses = [course, Course()]
+    folder = desk()
+    with pytest.raises(TuneError, match=said):
+        trained(folder)
+    assert trained(folder).details["job"] == "ftjob-2"
+
+
+def test_a_provider_that_is_not_there_is_exit_code_4(desk: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = desk(url="http://127.0.0.1:9/v1")
+    assert main(["tune", "voice", "--project", str(folder)]) == 4
+    assert "cannot be reached" in capsys.readouterr().err
