@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from groundtune.errors import GroundtuneError, MissingError
 from groundtune.models.local import LocalGenerator
@@ -500,6 +501,15 @@ def test_activations_are_computed_twice_only_when_memory_is_short(
     assert not lora_cost.needs_checkpointing(plan)
     monkeypatch.setattr(lora_cost, "_memory", lambda _: 1e6)
     assert lora_cost.needs_checkpointing(plan)
+
+
+def test_what_the_former_processes_still_write_is_waited_for(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lora, "FORMER_SECONDS", 0.1)
+    job = extraction_job(tmp_path / "job", base, **QUICK, gpus=2)
+    with FileLock(lora.lock_of(job)):
+        assert "another training still writes into" in refusal(job).message
 
 
 def test_several_processes_train_as_one(base: Path, tmp_path: Path) -> None:

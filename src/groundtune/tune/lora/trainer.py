@@ -18,6 +18,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from groundtune.errors import MissingError, need
 from groundtune.tune.base import hide_other_gpus
 from groundtune.tune.checkpoints import claim, read_fit
@@ -29,6 +31,7 @@ from groundtune.tune.lora.plan import Plan, prepare, read_recipe
 
 FAILED = "ranks.json"
 """Why one of several processes ended."""
+FORMER_SECONDS = 120.0
 FULL = ("No space left", "StorageFull", "PytorchStreamWriter failed", "unexpected pos")
 """What torch and safetensors say of a full disk."""
 
@@ -62,6 +65,8 @@ def _train(job: Job, watch: Watch) -> Trained:
     if recipe.gpus == 1:
         hide_other_gpus(recipe.device)
     plan = prepare(job)
+    if recipe.gpus > 1:
+        _wait_for_former(job)
     claim(job.checkpoint, plan.fingerprint)
     if read_fit(job.checkpoint) is None:
         if recipe.gpus == 1:
@@ -80,6 +85,23 @@ def command(plan: Plan) -> list[str]:
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
     count = ["--num_processes", str(plan.recipe.gpus)]
     return [*launcher, *count, *single, "-m", "groundtune.tune.lora.ranks", str(plan.job.folder)]
+
+
+def _wait_for_former(job: Job) -> None:
+    """Processes whose starter was killed end after their step, and write a checkpoint until then."""
+    try:
+        with FileLock(lock_of(job), timeout=FORMER_SECONDS):
+            pass
+    except Timeout:
+        raise TuneError(
+            f"another training still writes into {job.checkpoint}", hint="wait for it, or end its processes"
+        ) from None
+
+
+def lock_of(job: Job) -> Path:
+    """Held by the first of several processes while they train."""
+    job.checkpoint.mkdir(parents=True, exist_ok=True)
+    return job.checkpoint / "ranks.lock"
 
 
 def _launch(plan: Plan) -> None:
