@@ -1,12 +1,13 @@
 """Claim: a retriever tuned on questions about some articles finds more in others, or its gate says that it does not.
 
-    python benchmarks/tune_retriever.py PATH [--train 30 800] [--validation 250] [--test 600] [--part embedder]
+    python benchmarks/tune_retriever.py PATH [--train 30 3000] [--validation 500] [--test 1200] [--part embedder]
 
 PATH is a SQuAD file. Its articles are dealt out to train, validation and test, so that no article is in two of them;
 all of them are indexed. The rows are those of `groundtune tune`: positives hold the sentence with the answer, hard
-negatives come from our own retriever. Each training is run by the worker process, as a user's is. Reported beside what
-the gate said of the validation questions: nDCG@10 on questions about the test articles, of the dense stage and of the
-fused result, before and after, whether the gate adopted or not. Intervals are 95 %, by bootstrap over passages.
+negatives and the candidates that the gate ranks come from our own retriever. Each training is run by the worker
+process, as a user's is. Reported beside what the gate said of the validation questions: nDCG@10 on questions about the
+test articles, of the dense stage, of the fused ranking with the default weight and with those that were fitted on the
+validation questions, before and after, whether the gate adopted or not. Intervals are 95 %, by bootstrap over passages.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import json
 import random
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,14 +29,19 @@ from groundtune.ingest.index import IndexFolder
 from groundtune.measure.statistics import bootstrap_mean
 from groundtune.opened import OpenIndex
 from groundtune.project import Project
+from groundtune.retrieve.fuse import DEFAULT_DENSE_WEIGHT, fuse
+from groundtune.retrieve.retriever import DEFAULT_CANDIDATES
 from groundtune.text import sentences
 from groundtune.tune.job import Job, Row, Step, write_job
 from groundtune.tune.launch import launch
-from groundtune.types import Artifact, Evidence, Example, Question, Stage
-from groundtune.workflows.grounding import retrieval_rows
+from groundtune.tune.retriever.gate import WEIGHTS
+from groundtune.types import Artifact, Evidence, Example, Question, Scope
+from groundtune.workflows.grounding import retrieval_rows, served
 from retrieval import ROWS_A_FILE, _documents, _metrics, _write
 
 SEED = 7
+RERANKED = 20
+"""Candidates that a reranker is given."""
 SETTINGS = {"seed": 0, "max_tokens": None, "allow_truncation": 0, "max_minutes": None, "device": None}
 
 
@@ -57,10 +64,10 @@ class Parts:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("path", type=Path, metavar="PATH")
-    parser.add_argument("--train", type=int, nargs="+", default=[30, 800], help="questions, for each training")
-    parser.add_argument("--validation", type=int, default=250)
-    parser.add_argument("--test", type=int, default=600)
-    parser.add_argument("--articles", type=int, nargs=3, default=[10, 5, 6], help="train, validation, test")
+    parser.add_argument("--train", type=int, nargs="+", default=[30, 3000], help="questions, for each training")
+    parser.add_argument("--validation", type=int, default=500)
+    parser.add_argument("--test", type=int, default=1200)
+    parser.add_argument("--articles", type=int, nargs=3, default=[22, 6, 7], help="train, validation, test")
     parser.add_argument("--part", choices=("embedder", "reranker"), default="embedder")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--learning-rate", type=float, default=None)
@@ -75,13 +82,15 @@ def main() -> None:
             print(f"{project.ingest().passages} passages indexed", flush=True)
             rows = asyncio.run(_rows(project, parts, options))
             test = parts.split["test"][: options.test]
-            base = asyncio.run(_ndcgs(project, test, ("dense", "fused")))
+            base = asyncio.run(_ndcgs(project, test))
             for number in options.train:
-                artifact, seconds = asyncio.run(_trained(Path(name), rows, number, options))
+                details = served(project.config, Material(asyncio.run(_open(project))))  # type: ignore[arg-type]
+                details["rerank_candidates"] = RERANKED
+                artifact, seconds = asyncio.run(_trained(Path(name), rows, number, options, details))
                 _said(artifact, seconds, number)
                 model = Path(name) / artifact.id / "model"
                 if options.part == "embedder":
-                    _embedder(parts.corpus, model, test, base)
+                    _embedder(parts.corpus, model, test, base, artifact.details)
                 else:
                     _reranker(folder, model, test, base)
 
@@ -128,14 +137,24 @@ async def _rows(project: Project, parts: Parts, options: argparse.Namespace) -> 
             proof = Evidence(f"docs/{file:08}.jsonl#{document}", parts.quotes[one.id])
             examples.append(Example(one.id, one.text, evidence=(proof,)))
         material: Any = Material(opened)
-        made[split] = await retrieval_rows(material, examples, negatives=options.hard_negatives)
+        made[split] = await retrieval_rows(
+            material,
+            examples,
+            negatives=options.hard_negatives,
+            part=options.part,
+            measured=split == "validation",
+        )
         print(f"{split}: {len(made[split])} rows of {len(examples)} questions", flush=True)
     opened.close()
     return made
 
 
 async def _trained(
-    models: Path, rows: Mapping[str, list[Row]], number: int, options: argparse.Namespace
+    models: Path,
+    rows: Mapping[str, list[Row]],
+    number: int,
+    options: argparse.Namespace,
+    details: Mapping[str, Any],
 ) -> tuple[Artifact, float]:
     settings = {
         **SETTINGS,
@@ -145,7 +164,7 @@ async def _trained(
         "batch_size": 32,
         "hard_negatives": options.hard_negatives,
     }
-    job = Job(models / f"{options.part}-{number}", "search", "retriever", "bundled", settings)
+    job = Job(models / f"{options.part}-{number}", "search", "retriever", "bundled", settings, details)
     job.folder.mkdir()
     write_job(job, rows["train"][:number], rows["validation"])
     started = time.perf_counter()
@@ -166,32 +185,46 @@ def _said(artifact: Artifact, seconds: float, number: int) -> None:
         f"gain {metrics['gain']:+.4f} [{metrics['gain_low']:+.4f}, {metrics['gain_high']:+.4f}], "
         f"n = {details['questions']} in {details['groups']} groups: {'adopted' if details['adopted'] else 'refused'}"
     )
+    if "dense_gain" in metrics:
+        print(
+            f"  dense alone {metrics['dense_base']:.4f} to {metrics['dense']:.4f}, gain {metrics['dense_gain']:+.4f} "
+            f"[{metrics['dense_gain_low']:+.4f}, {metrics['dense_gain_high']:+.4f}]; "
+            f"weight of the cosine {details['dense_weight_base']:g} to {details['dense_weight']:g}"
+        )
     if artifact.unusable:
         print(f"unusable: {artifact.unusable}")
 
 
-def _embedder(corpus: Corpus, model: Path, test: Sequence[Asked], base: Mapping[str, Any]) -> None:
+def _embedder(
+    corpus: Corpus, model: Path, test: Sequence[Asked], base: Mapping[str, Any], details: Mapping[str, Any]
+) -> None:
     with project_folder() as folder:
         _write(folder / "docs", corpus)
         with (folder / "groundtune.toml").open("a") as file:
             file.write(f'[embedder]\nkind = "local"\nmodel = "{model}"\n')
         with Project.open(folder) as project:
             project.ingest()
-            tuned = asyncio.run(_ndcgs(project, test, ("dense", "fused")))
+            tuned = asyncio.run(_ndcgs(project, test))
+    before, after = f"{details['dense_weight_base']:g}", f"{details['dense_weight']:g}"
+    default = f"{DEFAULT_DENSE_WEIGHT:g}"
     rows: list[Sequence[str]] = [("test articles", "base", "tuned", "gain in nDCG@10")]
-    rows += [(stage, *_compared(base[stage], tuned[stage], test)) for stage in ("dense", "fused")]
+    rows.append(("dense", *_compared(base["dense"], tuned["dense"], test)))
+    rows.append((f"fused, weight {default}", *_compared(base[default], tuned[default], test)))
+    rows.append((f"fused, fitted {before} and {after}", *_compared(base[before], tuned[after], test)))
     table(rows)
 
 
 def _reranker(folder: Path, model: Path, test: Sequence[Asked], base: Mapping[str, Sequence[float]]) -> None:
     """The fused result, and the same with its 20 best in the reranker's order."""
     text = (folder / "groundtune.toml").read_text()
-    (folder / "groundtune.toml").write_text(f'{text}[retrieval]\nreranker = "{model}"\nrerank_candidates = 20\n')
+    (folder / "groundtune.toml").write_text(
+        f'{text}[retrieval]\nreranker = "{model}"\nrerank_candidates = {RERANKED}\n'
+    )
     with Project.open(folder) as project:
-        ranked = asyncio.run(_ndcgs(project, test, ("reranked",)))
+        ranked = asyncio.run(_reranked(project, test))
     (folder / "groundtune.toml").write_text(text)
     rows: list[Sequence[str]] = [("test articles", "fused", "reranked", "gain in nDCG@10")]
-    rows.append(("reranked", *_compared(base["fused"], ranked["reranked"], test)))
+    rows.append(("reranked", *_compared(base[f"{DEFAULT_DENSE_WEIGHT:g}"], ranked, test)))
     table(rows)
 
 
@@ -201,16 +234,36 @@ async def _open(project: Project) -> OpenIndex:
     return await OpenIndex.open(index, config=project.config, embedder=embedder, fitted=project.fitted)
 
 
-async def _ndcgs(project: Project, test: Sequence[Asked], stages: Sequence[Stage]) -> dict[str, list[float]]:
-    """nDCG@10 of each question by stage; a document ranks where its best passage does."""
+async def _ndcgs(project: Project, test: Sequence[Asked]) -> dict[str, list[float]]:
+    """nDCG@10 of each question, dense and fused by weight; a document ranks where its best passage does."""
     opened = await _open(project)
-    found: dict[str, list[float]] = {stage: [] for stage in stages}
-    for question in test:
-        for stage in stages:
-            hits = await opened.retriever.search(Question(question.text), k=30, stage=stage)
-            found[stage].append(_metrics(_documents(hit.passage.source for hit in hits), question.gains)[0])
+    collection = await opened.store.count()
+    found: dict[str, list[float]] = defaultdict(list)
+    vectors = await opened.embedder.embed_queries([question.text for question in test])
+    for question, vector in zip(test, vectors, strict=True):
+        lexical = await opened.store.lexical(question.text, k=DEFAULT_CANDIDATES, scope=Scope())
+        dense = await opened.store.dense(vector, k=DEFAULT_CANDIDATES, scope=Scope())
+        found["dense"].append(_ndcg((one.passage.source for one in dense), question))
+        complete = len(lexical) < DEFAULT_CANDIDATES
+        for weight in WEIGHTS:
+            fused = fuse(lexical, dense, vector, dense_weight=weight, collection=collection, complete=complete)
+            found[f"{weight:g}"].append(_ndcg((one.passage.source for one in fused), question))
     opened.close()
     return found
+
+
+async def _reranked(project: Project, test: Sequence[Asked]) -> list[float]:
+    opened = await _open(project)
+    found = []
+    for question in test:
+        hits = await opened.retriever.search(Question(question.text), k=DEFAULT_CANDIDATES, stage="reranked")
+        found.append(_ndcg((hit.passage.source for hit in hits), question))
+    opened.close()
+    return found
+
+
+def _ndcg(sources: Iterable[str], question: Asked) -> float:
+    return _metrics(_documents(sources), question.gains)[0]
 
 
 def _compared(base: Sequence[float], tuned: Sequence[float], test: Iterable[Asked]) -> tuple[str, str, str]:

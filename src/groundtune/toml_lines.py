@@ -1,5 +1,11 @@
-"""TOML text to the line of every key and list item in it. Expects text that tomllib has accepted; builds no values."""
+"""TOML text to the line of every key and list item in it, and to the same text with a few keys set.
 
+Expects text that tomllib has accepted.
+"""
+
+import json
+import re
+import tomllib
 from collections.abc import Mapping
 from typing import NoReturn
 
@@ -18,6 +24,44 @@ def line_of(lines: Mapping[Path, int], path: Path) -> int | None:
         if path[:length] in lines:
             return lines[path[:length]]
     return None
+
+
+def put(text: str, table: str, values: Mapping[str, str | int | None]) -> str:
+    """The text with these keys of a `[table]` set, or taken out where the value is None; all else stays as it is.
+
+    Raises ValueError where the table is written in a way that cannot be changed a line at a time.
+    """
+    end = "\r\n" if "\r\n" in text else "\n"
+    lines, places = text.split("\n"), key_lines(text)
+    new = {
+        key: f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items() if value is not None
+    }
+    for key in [key for key in values if (table, key) in places]:
+        number = places[table, key] - 1
+        found = _PAIR.fullmatch(lines[number])
+        if found is None:
+            raise ValueError(f"line {number + 1} is more than a key and its value")
+        lines[number] = f"{found['indent']}{new.pop(key)}{found['rest']}" if key in new else _GONE
+    if new and (table,) in places:
+        number = places[(table,)] - 1
+        if not re.fullmatch(rf"\s*\[\s*{re.escape(table)}\s*\]\s*(#.*)?", lines[number]):
+            raise ValueError(f"line {number + 1} is no header [{table}]")
+        lines[number] = (end[:-1] + "\n").join([lines[number].rstrip("\r"), *new.values()]) + end[:-1]
+    made = "\n".join(line for line in lines if line != _GONE)
+    if new and (table,) not in places:
+        made = made.rstrip() + end * (2 if made.strip() else 0) + end.join([f"[{table}]", *new.values()]) + end
+    wanted = tomllib.loads(text.removeprefix("\ufeff"))
+    own = wanted.setdefault(table, {})
+    own.update(values)
+    wanted[table] = {key: value for key, value in own.items() if value is not None}
+    if {table: {}, **tomllib.loads(made.removeprefix("\ufeff"))} != wanted:
+        raise ValueError(f"the table [{table}] is not written a line a key")
+    return made
+
+
+_PAIR = re.compile(r"""(?P<indent>\s*)[\w-]+\s*=\s*("[^"\\]*"|'[^']*'|[^\s"'\[{#]+)(?P<rest>\s*(#.*)?)""")
+_GONE = "\0"
+"""In the place of a line that is taken out; no TOML has it."""
 
 
 class _Scanner:

@@ -80,7 +80,7 @@ class SentenceTransformerEmbedder:
     def __init__(self, model: str, *, batch_size: int = 16) -> None:
         torch = need("torch", extra="local")
         library = need("sentence_transformers", extra="local")
-        self.name = model
+        self.name = "/".join(Path(model).parts[-2:]) if Path(model).is_dir() else model  # projects are moved
         self._batch_size = batch_size
         dtype = torch.bfloat16 if has_fast_bfloat16() else torch.float32
         try:

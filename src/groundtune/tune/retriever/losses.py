@@ -26,14 +26,16 @@ def in_batch(
 ) -> Any:
     """Each question's passage against all others of the batch; each passage once, other right ones left out.
 
+    negatives: hard ones for each passage, drawn from those of its questions.
+
     The score is the fused one, so that what is learnt is what BM25 does not know already (Gao 2021, arXiv 2004.13969).
     """
     torch = need("torch", extra="local")
     items = [data.items[place] for place in places]
-    chosen = [place for _, place in items]
-    for question, _ in items:
-        chosen += _drawn(data.train.negatives[question], negatives)
-    pool = list(dict.fromkeys(chosen))
+    hard: dict[int, list[int]] = {}
+    for question, place in items:
+        hard.setdefault(place, []).extend(data.train.negatives[question])
+    pool = list(dict.fromkeys([*hard, *(one for wrong in hard.values() for one in _drawn(wrong, negatives))]))
     column = {place: number for number, place in enumerate(pool)}
     asked = list(dict.fromkeys(question for question, _ in items))
     row = {question: number for number, question in enumerate(asked)}

@@ -54,6 +54,13 @@ class Data:
     items: tuple[tuple[int, int], ...]
     """Question of the train split and one of its passages: what a step takes a batch of."""
 
+    def by_passage(self, most: int) -> list[list[int]]:
+        """Items of one passage together, so many at most: a passage costs far more than the questions about it."""
+        own: dict[int, list[int]] = defaultdict(list)
+        for number, (_, place) in enumerate(self.items):
+            own[place].append(number)
+        return [items[start : start + most] for items in own.values() for start in range(0, len(items), most)]
+
     @property
     def trained(self) -> list[int]:
         """Places of the passages that are trained on."""

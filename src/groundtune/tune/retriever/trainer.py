@@ -34,6 +34,8 @@ SCORE = "ndcg@10"
 RATES = {"embedder": (5e-5, 5e-5), "reranker": (5e-5, 2e-4)}
 """Part to the learning rates of the transformer and of the rest. Measured for the embedder alone, and at no other rate
 (benchmarks/tune_retriever.py); the reranker's are customary ones."""
+QUESTIONS = 8
+"""About one passage, in a step at most."""
 PATIENCE = 3
 """Epochs without a better nDCG after which it stops."""
 RERANKED = 30
@@ -108,11 +110,14 @@ def train_embedder(job: Job, data: Data, watch: Watch) -> Trained:
             seen.setdefault(found.mean, found)  # of equal ones the first, as the best state is
         return _means(found)
 
-    def loss(places: Sequence[int]) -> Any:
+    items = data.by_passage(QUESTIONS)
+
+    def loss(chosen: Sequence[int]) -> Any:
         negatives = 1 if job.settings["hard_negatives"] else 0
+        places = [place for one in chosen for place in items[one]]
         return in_batch(ranker, data, tokens, places, negatives=negatives, weight=weight)
 
-    progress, pace = _fit(job, ranker, data, loss, noted, watch, fingerprint)
+    progress, pace = _fit(job, ranker, len(items), loss, noted, watch, fingerprint)
     after = measured() if progress.resumed else seen.get(progress.metrics.get(SCORE, -1.0))
     texts = list(data.passages[:COMPARED])
 
@@ -159,7 +164,7 @@ def train_reranker(job: Job, data: Data, watch: Watch) -> Trained:
     def loss(places: Sequence[int]) -> Any:
         return of_its_own(ranker, data, tokens, places, negatives=job.settings["hard_negatives"])
 
-    progress, pace = _fit(job, ranker, data, loss, lambda: _mean(measured()), watch, fingerprint)
+    progress, pace = _fit(job, ranker, len(data.items), loss, lambda: _mean(measured()), watch, fingerprint)
     after = measured() if progress.resumed else seen.get(progress.metrics.get(SCORE, -1.0), [])
     pairs = [(data.train.questions[question], data.passages[place]) for question, place in data.items[:COMPARED]]
 
@@ -225,7 +230,7 @@ class _Compared:
 
 
 def _fit(
-    job: Job, ranker: Ranker, data: Data, loss: Any, measure: Any, watch: Watch, fingerprint: str
+    job: Job, ranker: Ranker, items: int, loss: Any, measure: Any, watch: Watch, fingerprint: str
 ) -> tuple[Progress, Pace]:
     settings = job.settings
     rate, head_rate = RATES[settings["part"]]
@@ -240,7 +245,7 @@ def _fit(
         seed=settings["seed"],
         max_minutes=settings.get("max_minutes"),
     )
-    alike = [1] * len(data.items)  # batches of so many questions; passages are put together by length in the loss
+    alike = [1] * items  # a batch is of so many; texts are put together by length in the loss
     course = Course(ranker.encoder, ranker.head, alike, loss, measure, lambda found: found[SCORE])
     return fit(course, pace, watch, folder=job.checkpoint, fingerprint=fingerprint), pace
 
