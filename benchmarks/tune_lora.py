@@ -30,7 +30,7 @@ from groundtune.tune.base import choose_device
 from groundtune.tune.checkpoints import State
 from groundtune.tune.job import Job, Row, read_progress, write_job
 from groundtune.tune.launch import launch
-from groundtune.tune.lora import fit as lora_fit
+from groundtune.tune.lora import fit
 from groundtune.tune.lora.plan import Plan, prepare
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -124,7 +124,7 @@ def _peer(folder: Path, options: argparse.Namespace) -> None:
     job = Job(folder / "job", "peer", "lora", base, settings)
     job.folder.mkdir()
     write_job(job, rows, [])
-    lora_fit.quiet()
+    fit.quiet()
     plan = prepare(job)
     tokens = sum(len(one.ids) for one in plan.train)
     print(f"{len(rows)} rows, {tokens:,} tokens, on {device}, weights in {plan.dtype}, computed in "
@@ -174,10 +174,10 @@ def _base(folder: Path, rows: Sequence[Row], hidden: int, layers: int) -> Path:
 def _ours(plan: Plan, folder: Path) -> Any:
     import transformers
 
-    trainer = lora_fit.make_trainer(plan, fresh=True)
+    trainer = fit.make_trainer(plan, fresh=True)
     trainer.args.save_strategy = transformers.trainer_utils.SaveStrategy.NO
-    watching = lora_fit.Watching(plan, lambda _: None, State(), resumed=False)
-    trainer.add_callback(type("Callback", (lora_fit.Callback, transformers.TrainerCallback), {})(watching))
+    watching = fit.Watching(plan, lambda _: None, State(), resumed=False)
+    trainer.add_callback(type("Callback", (fit.Callback, transformers.TrainerCallback), {})(watching))
     return trainer
 
 
@@ -200,7 +200,7 @@ def _plain(plan: Plan, folder: Path) -> Any:
         learning_rate=recipe.learning_rate,
         per_device_train_batch_size=recipe.batch_size,
         gradient_accumulation_steps=recipe.accumulate,
-        gradient_checkpointing=lora_fit.needs_checkpointing(plan),
+        gradient_checkpointing=fit.needs_checkpointing(plan),
         max_length=None,
         bf16=plan.bfloat16,
         use_cpu=plan.device == "cpu",

@@ -343,3 +343,23 @@ async def test_through_the_cache_the_model_is_not_even_loaded(trained: Path, tmp
         made = await kept.generate(Prompt("the sky?"))
         assert (made.text, made.cached, kept.window) == ("blue", hit, WINDOW)
         assert (model._loaded is None) is hit
+
+
+async def test_a_trace_shows_how_prompts_are_read_and_answered(trained: Path, exact: None) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    prompts = [Prompt("the sky?"), Prompt("what is the capital of France?")]
+    model = LocalGenerator(str(trained), max_output_tokens=40)
+    found = await model.trace(prompts, tokens=3)
+    tokenizer, plain = AutoTokenizer.from_pretrained(trained), AutoModelForCausalLM.from_pretrained(trained)
+    for prompt, one in zip(prompts, found, strict=True):
+        text = f"<|user|>{prompt.question}<|end|><|assistant|>"
+        assert one.prompt == tokenizer(text, add_special_tokens=False)["input_ids"]
+        with torch.inference_mode():
+            wanted = plain(input_ids=torch.tensor([one.prompt])).logits[0, -1]
+        assert float((one.logits - wanted).abs().max()) < 1e-4
+        assert one.made[0] == int(wanted.argmax())
+        assert (one.dtype, len(one.made) <= 3) == ("float32", True)
+    with pytest.raises(ProviderError, match="its window"):
+        await model.trace([Prompt("the sky? " * WINDOW)], tokens=3)

@@ -22,11 +22,7 @@ from groundtune.tune.artifacts import read_artifact, verify
 from groundtune.tune.checkpoints import latest
 from groundtune.tune.job import Job, Row, Step, Trained, TuneError, read_progress
 from groundtune.tune.launch import launch
-from groundtune.tune.lora import cost as lora_cost
-from groundtune.tune.lora import finish as lora_finish
-from groundtune.tune.lora import fit as lora_fit
-from groundtune.tune.lora import parity
-from groundtune.tune.lora import plan as lora_plan
+from groundtune.tune.lora import cost, finish, fit, parity
 from groundtune.tune.lora import trainer as lora
 from groundtune.tune.lora.plan import prepare
 from groundtune.types import Prompt
@@ -194,14 +190,14 @@ def halfway(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     """A job with a checkpoint after its second epoch, where something went wrong."""
     job = extraction_job(tmp_path / "job", base, **{**QUICK, "epochs": 4})
     with monkeypatch.context() as patch:
-        real = lora_fit.Watching.checkpointed
+        real = fit.Watching.checkpointed
 
         def fails(self: Any, trainer: Any, *rest: Any) -> None:
             real(self, trainer, *rest)
             if trainer.global_step == 24:
                 raise OSError(28, "No space left on device")
 
-        patch.setattr(lora_fit.Watching, "checkpointed", fails)
+        patch.setattr(fit.Watching, "checkpointed", fails)
         with pytest.raises(OSError, match="No space left"):
             lora.train(job, lambda _: None)
     return job
@@ -271,7 +267,7 @@ def test_a_crash_behind_the_last_step_loses_nothing(
 ) -> None:
     job = extraction_job(tmp_path / "job", base, **QUICK)
     with monkeypatch.context() as patch:
-        patch.setattr(lora_finish, "merge", _fails)
+        patch.setattr(finish, "merge", _fails)
         with pytest.raises(OSError):
             lora.train(job, lambda _: None)
     found, steps = trained(job)
@@ -349,7 +345,7 @@ def test_the_parity_gate_sees_a_merge_that_went_wrong(
 ) -> None:
     from safetensors.torch import load_file, save_file
 
-    real = lora_finish.merge
+    real = finish.merge
     job = extraction_job(tmp_path / "job", base, **QUICK)
 
     def corrupted(plan: Any, best: Path, to: Path) -> None:
@@ -371,7 +367,7 @@ def test_the_parity_gate_sees_a_merge_that_went_wrong(
         (base_alone, "the merged model gives other logits than the trainer's model"),
         (other_template, "the merged model is asked row"),
     ):
-        monkeypatch.setattr(lora_finish, "merge", broken)
+        monkeypatch.setattr(finish, "merge", broken)
         found, _ = trained(job)
         assert found.unusable is not None
         assert said in found.unusable
@@ -386,7 +382,7 @@ def test_in_bfloat16_the_gate_still_tells_an_adapter_from_none(tmp_path: Path, m
     assert found.details["parity"]["merged model"]["difference"] > 1e-3  # rounded
     config = json.loads((job.folder / "merged" / "config.json").read_text())
     assert config["dtype"] == "bfloat16"
-    monkeypatch.setattr(lora_finish, "merge", lambda plan, best, to: shutil.copytree(plan.base.source, to))
+    monkeypatch.setattr(finish, "merge", lambda plan, best, to: shutil.copytree(plan.base.source, to))
     found, _ = trained(job)
     assert "the training itself moved them by" in (found.unusable or "")
 
@@ -411,8 +407,8 @@ def test_mixed_precision_passes_the_gate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, dtype: str
 ) -> None:
     """As on a GPU, where it is always on: what the trainer computes is rounded, what it holds is not."""
-    monkeypatch.setattr(lora_plan, "WIDE", 1)
-    monkeypatch.setattr(lora_plan, "has_fast_bfloat16", lambda _: True)
+    monkeypatch.setattr("groundtune.tune.lora.plan.WIDE", 1)
+    monkeypatch.setattr("groundtune.tune.lora.plan.has_fast_bfloat16", lambda _: True)
     base = tiny_base(tmp_path / "base", dtype=dtype)
     found, _ = trained(extraction_job(tmp_path / "job", base, **QUICK, mode=mode))
     assert found.details["trained_in"] == "bfloat16"
@@ -423,9 +419,9 @@ def test_mixed_precision_passes_the_gate(
 
 def test_packed_rows_do_not_see_each_other(base: Path, tmp_path: Path) -> None:
     plan = prepare(extraction_job(tmp_path / "job", base, **QUICK, packing=True))
-    lora_fit.quiet()
-    lora_fit.make_trainer(plan, fresh=True)  # the check is made here
-    model = lora_fit.load_model(plan.base.source, dtype="float32", device="cpu")
+    fit.quiet()
+    fit.make_trainer(plan, fresh=True)  # the check is made here
+    model = fit.load_model(plan.base.source, dtype="float32", device="cpu")
     real = type(model).forward
 
     class Leaky(type(model)):  # type: ignore[misc]
@@ -498,9 +494,9 @@ def test_activations_are_computed_twice_only_when_memory_is_short(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = prepare(extraction_job(tmp_path / "job", base, **QUICK))
-    assert not lora_cost.needs_checkpointing(plan)
-    monkeypatch.setattr(lora_cost, "_memory", lambda _: 1e6)
-    assert lora_cost.needs_checkpointing(plan)
+    assert not cost.needs_checkpointing(plan)
+    monkeypatch.setattr(cost, "_memory", lambda _: 1e6)
+    assert cost.needs_checkpointing(plan)
 
 
 def test_what_the_former_processes_still_write_is_waited_for(
