@@ -248,6 +248,17 @@ def test_preferences_become_an_output_and_a_rejected_one(tmp_path: Path, row: An
     assert export([one], "chat").notes == ("1 example with a rejected output: it is left out",)
 
 
+def test_edits_of_an_example_that_is_there_are_not_lost(tmp_path: Path) -> None:
+    own = lines(tmp_path, {"id": "1", "input": "how long?", "output": "30 days", "tags": ["refund"]}, name="own.jsonl")
+    edited = Example("1", "how long?", "30 days", rejected="a year")
+    assert merge(own, [edited]).differing == ("1",)
+    merge(own, [edited], overwrite=True)
+    (one,) = read_examples(own)
+    assert (one.output, one.rejected, one.tags) == ("30 days", "a year", ("refund",))
+    assert merge(own, [edited]).same == ("1",)
+    assert merge(own, [replace(edited, rejected=None)]).same == ("1",)
+
+
 def test_rejected_objects_are_objects_where_the_model_wrote_one(tmp_path: Path) -> None:
     rows = [
         {"prompt": "a", "chosen": '{"n": 1}', "rejected": '{"n": 2}'},

@@ -17,9 +17,9 @@ class Merge:
 
     new: tuple[str, ...]
     same: tuple[str, ...]
-    """Those that were there already, with this output."""
+    """Those that were there already, with this output and rejected output."""
     differing: tuple[str, ...]
-    """Those that were there with another output."""
+    """Those that were there with another output, or another or no rejected one."""
     replaced: bool
     """Whether the differing ones have the new output now."""
 
@@ -37,12 +37,12 @@ class Freeze:
 def merge(path: Path, examples: Sequence[Example], *, overwrite: bool = False) -> Merge:
     """Adds what is new to the end of the file, which need not be there yet.
 
-    An id that is there keeps its split, tags and all else; with `overwrite` it takes the new output. Raises ConfigError
-    for a file that is no examples file, OSError.
+    An id that is there keeps its split, tags and all else; with `overwrite` it takes the new output, and the rejected
+    one where there is one. Raises ConfigError for a file that is no examples file, OSError.
     """
     old = {one.id: one for one in read_examples(path)} if path.is_file() and path.stat().st_size else {}
     new = [one for one in examples if one.id not in old]
-    differing = {one.id: one for one in examples if one.id in old and one.output != old[one.id].output}
+    differing = {one.id: one for one in examples if one.id in old and _differs(one, old[one.id])}
     lines = _lines(path) if old else []
     if overwrite and differing:
         lines = [_with_output(line, differing) for line in lines]
@@ -75,7 +75,14 @@ def _lines(path: Path) -> list[str]:
     return lines[:-1] if lines and not lines[-1].strip() else lines
 
 
+def _differs(new: Example, old: Example) -> bool:
+    return new.output != old.output or (new.rejected is not None and new.rejected != old.rejected)
+
+
 def _with_output(line: str, mended: dict[str, Example]) -> str:
     row = json.loads(line) if line.strip() else {}
     found = mended.get(row.get("id", ""))
-    return line if found is None else json.dumps({**row, "output": found.output}, ensure_ascii=False)
+    if found is None:
+        return line
+    rejected = {} if found.rejected is None else {"rejected": found.rejected}
+    return json.dumps({**row, "output": found.output, **rejected}, ensure_ascii=False)
