@@ -340,13 +340,14 @@ class Config(Section):
         return self
 
 
-def load_config(path: Path, *, environ: Mapping[str, str] | None = None) -> Config:
+def load_config(path: Path, *, environ: Mapping[str, str] | None = None, text: str | None = None) -> Config:
     """The project file with what `environ` (None = the environment of this process) puts in place of it.
 
+    text: as if this stood in the file.
     Raises MissingError when there is no such file, ConfigError with every problem of file and environment.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig") if text is None else text.removeprefix("\ufeff")
     except FileNotFoundError:
         raise MissingError(f"no project file {path}", hint="groundtune init") from None
     except UnicodeDecodeError as error:
@@ -370,7 +371,8 @@ def load_config(path: Path, *, environ: Mapping[str, str] | None = None) -> Conf
 
 def _located(config: Config, folder: Path) -> Config:
     """With whole paths of models that are folders beside the project file, so that a command may run anywhere."""
-    found, embedder, retrieval = {}, config.embedder, config.retrieval
+    found: dict[str, Any] = {}
+    embedder, retrieval = config.embedder, config.retrieval
     if embedder.kind == "local" and (folder / (embedder.model or "")).is_dir():
         found["embedder"] = embedder.model_copy(update={"model": str(folder.resolve() / (embedder.model or ""))})
     if retrieval.reranker and (folder / retrieval.reranker).is_dir():

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from groundtune import build
-from groundtune.config import Config, find_project, load_config
+from groundtune.config import PROJECT_FILE, Config, find_project, load_config
 from groundtune.errors import MissingError, UsageError
 from groundtune.fitted import Fitted, write_fitted
 from groundtune.ingest.sync import Progress, SyncReport
@@ -28,7 +28,17 @@ from groundtune.tune.job import Step
 from groundtune.tune.lora.serving import Check
 from groundtune.tune.preflight.check import Preflight, insist
 from groundtune.types import Answer, Artifact, Document, Example, Hit, Question, Scope
-from groundtune.workflows import calibrating, checking, comparing, deciding, distilling, evaluating, judging, tuning
+from groundtune.workflows import (
+    adopting,
+    calibrating,
+    checking,
+    comparing,
+    deciding,
+    distilling,
+    evaluating,
+    judging,
+    tuning,
+)
 from groundtune.workflows.estimating import Estimate, estimate
 from groundtune.workflows.ingesting import ingest
 from groundtune.workspace import Workspace
@@ -350,6 +360,22 @@ class Project:
             return await checking.check_again(folder, artifact)
 
     check_model, acheck_model = twins(_check_model)
+
+    async def _adopt(
+        self, name: str | None, *, wait_seconds: float = 0.0, progress: Callable[[Progress], None] = lambda _: None
+    ) -> adopting.Adoption:
+        """Make a tuned retriever the project's own (by id, or the newest of a name); None: undo the last time.
+
+        The present index serves until the new one is whole. Raises what `adopting.adopt` does.
+        """
+        about = self.workspace, self.session.fitted_file, name
+        done = await adopting.adopt(*about, wait_seconds=wait_seconds, progress=progress)
+        self.session.close()
+        self.config = load_config(self.root / PROJECT_FILE)
+        self.session = Session(self.workspace, self.config)
+        return done
+
+    adopt, aadopt = twins(_adopt)
 
     def artifacts(self) -> list[Artifact]:
         """What was trained, oldest first."""

@@ -112,7 +112,7 @@ def test_an_unknown_action_is_refused_with_the_known_ones(models: Path, run: Run
     code, _, err = run("delete", "fast-1")
     assert code == 2
     assert "no action 'delete'" in err
-    assert "list, show, check, remove, export, seen" in err
+    assert "list, show, check, adopt, remove, export, seen" in err
 
 
 def test_removed_is_only_the_one_that_was_named(models: Path, run: Run) -> None:

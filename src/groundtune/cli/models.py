@@ -8,17 +8,20 @@ import typer
 
 from groundtune.cli import output
 from groundtune.cli.options import Json, Project
-from groundtune.errors import MissingError, UsageError
+from groundtune.config import PROJECT_FILE
+from groundtune.errors import UsageError
 from groundtune.types import Artifact
 
 if TYPE_CHECKING:
+    from groundtune.ingest.sync import Progress
+    from groundtune.project import Project as Opened
     from groundtune.tune.lora.serving import Check
 
-ACTIONS = ("list", "show", "check", "remove", "export", "seen")
+ACTIONS = ("list", "show", "check", "adopt", "remove", "export", "seen")
 
 
 def run(
-    action: Annotated[str, typer.Argument(help="list, show ID, check ID, remove ID, export ID, seen SOURCE.")] = "list",
+    action: Annotated[str, typer.Argument(help="list, show, check, adopt, remove or export ID, seen SOURCE.")] = "list",
     subject: Annotated[str | None, typer.Argument(metavar="[ID or SOURCE]")] = None,
     *,
     to: Annotated[str, typer.Option("--to", help="Of export: adapter, merged, ollama or gguf.")] = "merged",
@@ -35,17 +38,27 @@ def run(
     tolerance: Annotated[
         float, typer.Option("--tolerance", help="Of check: nats that two log-probabilities may be apart.", min=0)
     ] = 0.5,
+    back: Annotated[bool, typer.Option("--back", help="Of adopt: undo the last one.")] = False,
+    wait: Annotated[
+        float, typer.Option("--wait", help="Of adopt: seconds to wait while another process is writing.", min=0)
+    ] = 0.0,
     project: Project = Path(),
     json: Json = False,
 ) -> int:
-    """List what was trained, show, remove or export one, check what serves it, or say which were trained on a file."""
+    """List what was trained, show, check, adopt, remove or export one, or say which were trained on a file.
+
+    adopt makes a tuned retriever the project's own: the index is made anew beside the present one, which serves until
+    then, and the project file is changed.
+    """
     from groundtune.project import Project as Opened
-    from groundtune.tune.artifacts import seen
-    from groundtune.workflows import checking
+    from groundtune.tune.artifacts import pick, seen
+    from groundtune.workflows import adopting, checking
 
     if action not in ACTIONS:
         raise UsageError(f"no action {action!r}", hint=f"one of {', '.join(ACTIONS)}")
-    if action != "list" and subject is None:
+    if back and (action != "adopt" or subject is not None):
+        raise UsageError("--back undoes the last adoption and takes no id", hint="groundtune models adopt --back")
+    if action != "list" and subject is None and not back:
         wanted = "a source" if action == "seen" else "an id"
         raise UsageError(f"models {action} needs {wanted}", hint="groundtune models list")
     with Opened.open(project) as opened:
@@ -61,13 +74,18 @@ def run(
         if action == "list":
             _list(found, json=json)
             return 0
-        one = _pick(found, subject or "")
+        if action == "adopt":
+            return _adopt(opened, subject, wait=wait, json=json)
+        one = pick(found, subject or "")
         if action == "show":
             output.emit_json(one)
         elif action == "check":
             server = checking.Server(url, served_as, key_env, tolerance) if url else None
             return _check(opened.check_model(one, server), json=json)
         elif action == "remove":
+            if key := adopting.in_use(opened.config, models / one.id):
+                hint = "groundtune models adopt --back, or adopt another one"
+                raise UsageError(f"{one.id} is in use: {key} in the project file names it", hint=hint)
             with opened.workspace.writer_lock():
                 shutil.rmtree(models / one.id)
             output.emit_json({"removed": one.id}) if json else output.show(f"removed {one.id}")
@@ -104,13 +122,27 @@ def _check(found: "Check | Artifact", *, json: bool) -> int:
     return 1 if found.reasons else 0
 
 
-def _pick(found: list[Artifact], name: str) -> Artifact:
-    """By id, or the newest of a name."""
-    own = [one for one in found if name in (one.id, one.name)]
-    if not own:
-        known = ", ".join(one.id for one in found)
-        raise MissingError(f"no model {name!r}", hint=f"there are {known}" if known else "groundtune tune NAME")
-    return own[-1]
+def _adopt(opened: "Opened", name: str | None, *, wait: float, json: bool) -> int:
+    with output.progress("files") as bar:
+
+        def step(now: "Progress") -> None:
+            passages = output.count(now.passages, "passage")
+            bar.update(now.files_done, total=now.files_total, now=now.current or passages)
+
+        done = opened.adopt(name, wait_seconds=wait, progress=step)
+    if json:
+        report = done.report and {"passages": done.report.passages, "embedded": done.report.embedded}
+        output.emit_json({"table": done.table, "values": done.values, "index": report, "forgotten": done.forgotten})
+        return 0
+    shown = ", ".join(f"{key} = {value!r}" for key, value in done.values.items() if value is not None)
+    output.show(f"{PROJECT_FILE}: [{done.table}] {shown or 'as it comes along'}", style="bold")
+    if done.report:
+        passages = output.count(done.report.passages, "passage")
+        output.show(f"{passages} in the new index, {done.report.embedded:,} embedded, in {done.report.seconds:.1f} s")
+    if done.forgotten:
+        output.note("The abstention threshold was fitted for the other embedder: groundtune ingest fits it anew.")
+    output.next_step("groundtune evaluate", "measures retrieval as it is now; groundtune models adopt --back undoes it")
+    return 0
 
 
 def _list(found: list[Artifact], *, json: bool) -> None:

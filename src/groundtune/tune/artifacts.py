@@ -47,6 +47,15 @@ def artifacts(models: Path) -> list[Artifact]:
     return sorted(found, key=lambda one: (one.made, one.id))
 
 
+def pick(found: Sequence[Artifact], name: str) -> Artifact:
+    """By id, or the newest of a name. Raises MissingError with those that are there."""
+    own = [one for one in found if name in (one.id, one.name)]
+    if not own:
+        known = ", ".join(one.id for one in found)
+        raise MissingError(f"no model {name!r}", hint=f"there are {known}" if known else "groundtune tune NAME")
+    return own[-1]
+
+
 def latest(models: Path, name: str) -> Artifact | None:
     """The newest of a name."""
     own = [one for one in artifacts(models) if one.name == name]

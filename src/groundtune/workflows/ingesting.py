@@ -33,10 +33,11 @@ async def ingest(
     rebuild: bool = False,
     wait_seconds: float = 0.0,
     progress: Callable[[Progress], None] = lambda _: None,
+    complete: Callable[[], None] = lambda: None,
 ) -> SyncReport:
     """Bring the index up to date (the project's own, or another one, as for a sweep).
 
-    Raises BusyError while another process writes, IndexMismatchError when the parts changed and `rebuild` is not set.
+    complete: called under the lock when the index is whole, just before readers go over to it. Raises BusyError while another process writes, IndexMismatchError when the parts changed and `rebuild` is not set.
     """
     index = index or IndexFolder(workspace.index)
     async with _writer_lock(workspace, wait_seconds):
@@ -69,6 +70,7 @@ async def ingest(
             raise
         finally:
             catalog.close()
+        complete()
         index.finish(manifest)
     return report
 
