@@ -110,6 +110,8 @@ def _train(project: "Opened", name: str, allow_truncation: int | None, *, fresh:
         show_artifact(artifact)
         if artifact.unusable:
             output.next_step(f"groundtune models show {artifact.id}")
+        elif artifact.kind == "retriever":
+            output.next_step(f"groundtune models adopt {artifact.id}", "takes it into use")
         else:
             output.next_step("groundtune compare", "holds it against everything else on the test split")
     return 1 if artifact.unusable else 0
