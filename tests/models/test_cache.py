@@ -7,8 +7,10 @@ import sqlite3
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -118,6 +120,33 @@ async def test_the_call_ends_when_nobody_waits_and_the_next_one_is_new(tmp_path:
     assert ceiling is not None
     assert made.usage.usd is not None
     assert purse.spent == pytest.approx(ceiling + made.usage.usd)  # the cancelled one may be billed
+
+
+async def test_a_paid_answer_is_kept_though_nobody_waits_for_it_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when another call of the run is one too many for its budget: what was answered before that stays paid."""
+    busy, paid = ThreadPoolExecutor(1), threading.Event()
+    asyncio.get_running_loop().set_default_executor(busy)
+    async with cached(tmp_path / "c.sqlite") as (model, server):
+        asked = model._generator.generate
+
+        async def generate(prompt: Prompt) -> Generation:
+            made = await asked(prompt)
+            busy.submit(paid.wait, 20)  # it cannot be written at once
+            return made
+
+        monkeypatch.setattr(model._generator, "generate", generate)
+        task = asyncio.create_task(model.generate(Prompt("two words")))
+        while not model._purse.spent:  # noqa: ASYNC110  nobody tells
+            await asyncio.sleep(0.001)
+        (flight,) = model._flights.values()
+        task.cancel()
+        await asyncio.wait([task, flight.task])
+        assert task.cancelled()
+        paid.set()
+        again = await model.generate(Prompt("two words"))
+        assert (again.text, again.cached, len(server.posts())) == ("an answer", True, 1)
 
 
 async def test_hits_need_no_money_and_misses_are_refused(tmp_path: Path) -> None:

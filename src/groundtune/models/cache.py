@@ -223,7 +223,11 @@ class CachedGenerator:
         async with self._purse.reserve(ceiling, model=self.name) as slip:
             made = await self._generator.generate(prompt)
             slip.paid(made.usage.usd)
-        await asyncio.to_thread(self._cache.put, key, made)
+        try:
+            await asyncio.to_thread(self._cache.put, key, made)
+        except asyncio.CancelledError:  # nobody wants it any more, but it is paid: the next run does
+            self._cache.put(key, made)
+            raise
         return made
 
     def _landed(self, key: bytes, task: "asyncio.Task[Generation]") -> None:

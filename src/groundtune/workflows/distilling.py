@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from groundtune.errors import ConfigError, GroundtuneError, MissingError, Problem, UsageError
+from groundtune.errors import BudgetError, ConfigError, GroundtuneError, MissingError, Problem, UsageError
 from groundtune.measure.formats import write_examples
 from groundtune.measure.metrics import without_markers
 from groundtune.protocols import Approach
@@ -45,7 +45,8 @@ async def distil(
 
     inputs: one text a line, or one JSON object a line with "input". known: examples that there are already; an input
     that is one of theirs is left out, so that nothing of the test split is trained on. The origin of each row says who
-    labelled it. Raises MissingError, ConfigError, and BudgetError when the next call might pass the budget.
+    labelled it. Raises MissingError, ConfigError, and BudgetError when the next call might pass the budget: what is under
+    way is waited for first, so that it is in the cache.
     """
     if target.exists():
         raise UsageError(f"{target} is there already", hint="name another file, or remove it")
@@ -54,16 +55,22 @@ async def distil(
     found: dict[int, Example] = {}
     left_out: Counter[str] = Counter()
     waiting = iter(enumerate(texts))
+    stopped: list[BudgetError] = []
     done = 0
 
     async def work() -> None:
         nonlocal done
         for at, text in waiting:
+            if stopped:
+                return
             if folded(text) in seen:
                 left_out["is an example already"] += 1
             else:
                 try:
                     kept, reason = judge(await approach.answer(Question(text)), min_confidence=min_confidence)
+                except BudgetError as error:
+                    stopped.append(error)
+                    return
                 except GroundtuneError as error:
                     if error.exit_code not in (3, 4):
                         raise
@@ -85,6 +92,8 @@ async def distil(
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
+    if stopped:
+        raise stopped[0]
     if found:
         write_examples(target, [found[at] for at in sorted(found)])
     return Distilled(target, len(texts), len(found), dict(left_out), spent())
