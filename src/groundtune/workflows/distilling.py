@@ -45,8 +45,8 @@ async def distil(
 
     inputs: one text a line, or one JSON object a line with "input". known: examples that there are already; an input
     that is one of theirs is left out, so that nothing of the test split is trained on. The origin of each row says who
-    labelled it. Raises MissingError, ConfigError, and BudgetError when the next call might pass the budget: what is under
-    way is waited for first, so that it is in the cache.
+    labelled it. Raises MissingError, ConfigError, and BudgetError when the next call might pass the budget; what is
+    under way is waited for first, so that it is in the cache.
     """
     if target.exists():
         raise UsageError(f"{target} is there already", hint="name another file, or remove it")
