@@ -38,7 +38,7 @@ SAVE_SECONDS = 300.0
 WARM_UP = 0.03
 """Share of the steps in which the learning rate rises."""
 PACK_TOKENS = 2048
-"""Length of a pack, where rows are shorter."""
+"""Longest pack, where rows are shorter. Attention over a pack takes memory by the square of its length."""
 
 
 def fit(plan: Plan, watch: Watch) -> None:
@@ -178,8 +178,7 @@ def _adapter(plan: Plan) -> Any:
 
 def _arguments(plan: Plan, *, fresh: bool) -> dict[str, Any]:
     recipe, packing = plan.recipe, plan.recipe.packing and plan.recipe.mode != "dpo"
-    longest = max(chat.longest for chat in plan.train)
-    pack = max(longest, min(PACK_TOKENS, plan.limit or PACK_TOKENS))
+    pack, batch, accumulate = _packs(plan) if packing else (None, recipe.batch_size, recipe.accumulate)
     # Within one step rows of like length share a batch, which changes no gradient. trl draws another order after a
     # resumption on several GPUs, and dpo has no such lengths.
     rebalance = recipe.accumulate > 1 and recipe.gpus == 1 and recipe.mode != "dpo" and not packing
@@ -192,10 +191,10 @@ def _arguments(plan: Plan, *, fresh: bool) -> dict[str, Any]:
         "learning_rate": recipe.learning_rate,
         "lr_scheduler_type": "linear",
         "warmup_steps": WARM_UP,
-        "per_device_train_batch_size": recipe.batch_size,
+        "per_device_train_batch_size": batch,
         "per_device_eval_batch_size": recipe.batch_size,
-        "gradient_accumulation_steps": recipe.accumulate,
-        "max_length": pack if packing else None,
+        "gradient_accumulation_steps": accumulate,
+        "max_length": pack,
         "gradient_checkpointing": needs_checkpointing(plan),
         "bf16": plan.bfloat16,
         "use_cpu": plan.device == "cpu",
@@ -211,6 +210,19 @@ def _arguments(plan: Plan, *, fresh: bool) -> dict[str, Any]:
         "disable_tqdm": True,
         **more,
     }
+
+
+def _packs(plan: Plan) -> tuple[int, int, int]:
+    """Tokens of a pack, packs of a batch, batches of a step: a step takes about as many rows as without packing.
+
+    A pack is at most a batch laid end to end, and trl lays the packs of a batch end to end as well: so one at a time.
+    """
+    mean = sum(len(chat.ids) for chat in plan.train) / len(plan.train)
+    wanted = mean * plan.recipe.batch_size
+    pack = max(
+        max(len(chat.ids) for chat in plan.train), min(math.ceil(wanted), plan.limit or PACK_TOKENS, PACK_TOKENS)
+    )
+    return pack, 1, max(1, round(wanted * plan.recipe.accumulate / pack))
 
 
 class Watching:

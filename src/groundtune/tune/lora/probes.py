@@ -116,7 +116,7 @@ def _line(found: Mapping[str, Any]) -> str:
     low, high = found["interval"]
     much = "much was lost: " if found["kept"] < MUCH else ""
     return (
-        f"forgetting: {much}on {found['n']} general prompts a token of the base's own answers is {found['kept']:.2f} "
-        f"times as likely as before the training [{low:.2f}, {high:.2f}]; {found['same']} of {found['n']} answers are "
+        f"forgetting: {much}on {found['n']} general prompts a token of the base's own answers is {found['kept']:.2g} "
+        f"times as likely as before the training [{low:.2g}, {high:.2g}]; {found['same']} of {found['n']} answers are "
         "the same"
     )
