@@ -361,5 +361,7 @@ async def test_a_trace_shows_how_prompts_are_read_and_answered(trained: Path, ex
         assert float((one.logits - wanted).abs().max()) < 1e-4
         assert one.made[0] == int(wanted.argmax())
         assert (one.dtype, len(one.made) <= 3) == ("float32", True)
+    narrow = LocalGenerator(str(trained), max_output_tokens=40, window=len(found[0].prompt) + 2)
+    assert [len(one.made) <= 2 for one in await narrow.trace(prompts[:1], tokens=3)] == [True]
     with pytest.raises(ProviderError, match="its window"):
         await model.trace([Prompt("the sky? " * WINDOW)], tokens=3)

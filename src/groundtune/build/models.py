@@ -138,14 +138,14 @@ def tuned(config: Config, artifact: Artifact, folder: Path, *, patience_seconds:
             raise UsageError(f"{artifact.id}: nothing of kind {kind!r} can be asked")
 
 
-def tuned_here(artifact: Artifact, folder: Path) -> "LocalGenerator":
-    """A causal model that was trained, on this machine."""
+def tuned_here(artifact: Artifact, folder: Path, *, device: str | None = None) -> "LocalGenerator":
+    """A causal model that was trained, on this machine; `device` goes before that of its training."""
     from groundtune.models.local import LocalGenerator
 
     serve = artifact.details["serve"]
     return LocalGenerator(
         str(folder / serve["path"]),
-        device=artifact.recipe.get("device"),
+        device=device or artifact.recipe.get("device"),
         max_output_tokens=serve["max_output_tokens"],
     )
 

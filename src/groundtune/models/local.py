@@ -136,7 +136,9 @@ class LocalGenerator:
         return await job.done
 
     async def trace(self, prompts: Sequence[Prompt], *, tokens: int) -> list[Trace]:
-        """The prompts as `generate` reads and answers them, in one batch, up to so many tokens. Raises as it does."""
+        """The prompts as `generate` reads and answers them, in one batch, up to so many tokens. Raises as it does, but
+        for a prompt that leaves little of the window.
+        """
         loaded = await asyncio.to_thread(self._load)
         loop = asyncio.get_running_loop()
         jobs = [_Job(_turns(prompt), loop.create_future()) for prompt in prompts]
@@ -145,7 +147,7 @@ class LocalGenerator:
     def _traced(self, loaded: _Loaded, jobs: Sequence[_Job], tokens: int) -> list[Trace]:
         self._encode(loaded, jobs)
         for job in jobs:
-            if job.error:
+            if job.error and job.room < 1:
                 raise job.error
         room = min(tokens, *(job.room for job in jobs))
         made = self._generated(loaded, jobs, limit=room, logits=True)

@@ -23,13 +23,13 @@ LIKELIEST = 5
 """Tokens whose log-probability is asked for at each place."""
 
 
-async def check_here(folder: Path, artifact: Artifact) -> Artifact:
+async def check_here(folder: Path, artifact: Artifact, *, device: str | None = None) -> Artifact:
     """The artifact of a causal model after it was asked as `ask` and `compare` do: with the figures of that leg, and
     marked as not usable where it gives something else than what was trained. Raises MissingError without its inputs.
     """
     asked = serving.read(folder, artifact)
     prompts = [Prompt(one.messages[-1]["content"], _messages(one.messages)) for one in asked]
-    generator = build.tuned_here(artifact, folder)
+    generator = build.tuned_here(artifact, folder, device=device)
     try:
         made = await generator.trace(prompts, tokens=parity.STEPS)
     except GroundtuneError as error:

@@ -16,7 +16,9 @@ def check(folder: Path, artifact: Artifact) -> Artifact:
     """Marked as not usable where our own generator does not give what was trained."""
     if artifact.kind != "lora" or artifact.unusable:
         return artifact
-    return asyncio.run(checking.check_here(folder, artifact))
+    # The training has left this process but one GPU, whatever its number was before.
+    device = "cuda" if str(artifact.recipe.get("device")).startswith("cuda") else None
+    return asyncio.run(checking.check_here(folder, artifact, device=device))
 
 
 if __name__ == "__main__":
