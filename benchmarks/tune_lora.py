@@ -7,9 +7,9 @@ End to end, each time in a process of its own as `groundtune tune` starts it: a 
 configuration (its weights are random) learns to answer "red 3" with {"colour":"red","n":3}; 192 pairs are trained, 48
 others held out. Then the same training is killed with SIGKILL in the middle and started again.
 
---peer: tokens a second, padding not counted, of one epoch of ours against a plain TRL script with the same model, rows,
-adapter, batch, accumulation and precision; both in this process, in turn. On a GPU take a model that fills it, by
---base, or by --hidden and --layers.
+--peer, and always where there is a GPU: tokens a second, padding not counted, of one epoch of ours against a plain TRL
+script with the same model, rows, adapter, batch, accumulation and precision; both in this process, in turn. On a GPU
+take a model that fills it, by --base, or by --hidden and --layers.
 """
 
 import argparse
@@ -37,6 +37,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.models.tiny import SENTENCES, WINDOW, tiny_tokenizer
 from tests.tune.extraction import chat, extraction_job, tiny_base
 
+PROCESS = "groundtune.workflows.training"
+"""What `groundtune tune` starts."""
 SECONDS, VALID, SAME, FASTER = 120.0, 0.95, 1e-3, 1.0
 KILLED_AT = 100
 """Of 288 steps."""
@@ -59,6 +61,11 @@ def main() -> None:
             _peer(Path(folder), options)
         else:
             _end_to_end(Path(folder), options.repeats)
+            if choose_device(None) == "cuda":
+                (Path(folder) / "peer").mkdir()
+                _peer(Path(folder) / "peer", options)
+            else:
+                print("no GPU at hand: tokens a second against a plain TRL script were not measured (--peer: here)")
 
 
 def _end_to_end(folder: Path, repeats: int) -> None:
@@ -68,7 +75,7 @@ def _end_to_end(folder: Path, repeats: int) -> None:
     for number in range(repeats):
         job = extraction_job(folder / f"whole{number}", base)
         began = time.perf_counter()
-        artifact = asyncio.run(launch(job.folder))
+        artifact = asyncio.run(launch(job.folder, module=PROCESS))
         seconds.append(time.perf_counter() - began)
         before.append(artifact.details["before"]["valid_json"])
         after.append(artifact.metrics["valid_json"])
@@ -77,7 +84,7 @@ def _end_to_end(folder: Path, repeats: int) -> None:
     whole = artifact
     job = extraction_job(folder / "killed", base)
     at = _killed(job)
-    resumed = asyncio.run(launch(job.folder))
+    resumed = asyncio.run(launch(job.folder, module=PROCESS))
     ours, theirs = (_losses(folder / name) for name in ("killed", f"whole{repeats - 1}"))
     apart = max(abs(ours[step] - theirs[step]) for step in theirs if step > at)
     final = abs(resumed.metrics["train_loss"] - whole.metrics["train_loss"])
@@ -100,7 +107,7 @@ def _met(value: float, target: float, at_least: bool) -> str:
 
 def _killed(job: Job) -> int:
     """The step of the checkpoint that is left."""
-    command = [sys.executable, "-m", "groundtune.tune.worker", str(job.folder)]
+    command = [sys.executable, "-m", PROCESS, str(job.folder)]
     with subprocess.Popen(command) as process:
         while not any(step.step >= KILLED_AT for step in read_progress(job.folder)):
             assert process.poll() is None
