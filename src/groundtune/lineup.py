@@ -15,6 +15,7 @@ from groundtune.errors import GroundtuneError, MissingError, UsageError
 from groundtune.opened import OpenIndex
 from groundtune.protocols import Approach, Embedder, Gatherer, Generator, RepeatableGenerator, ShotChooser
 from groundtune.tune.artifacts import latest, verify
+from groundtune.tune.leftovers import untrained
 from groundtune.types import Artifact, Example, Passage, Prompt, Question, Scope, Stage
 
 CHARACTERS_PER_TOKEN = 3
@@ -185,7 +186,7 @@ def _tuned(config: Config, material: Material, found: Lineup) -> None:
         try:
             artifact = latest(material.models, name) if material.models else None
             if artifact is None or material.models is None:
-                raise MissingError(f"is not trained yet: groundtune tune {name}")
+                raise MissingError(untrained(material.models, name) if material.models else f"groundtune tune {name}")
             folder = material.models / artifact.id
             verify(folder, artifact)
             generator = material.keep(build.tuned(config, artifact, folder, patience_seconds=material.patience_seconds))

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from groundtune.cli import main
 from groundtune.tune.artifacts import write_artifact
+from groundtune.tune.job import FAILURE, LOCK, Job, write_job
+from groundtune.tune.leftovers import untrained
 from groundtune.types import Artifact
+from groundtune.workspace import write_json
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -86,9 +90,20 @@ def test_without_any_training_the_list_is_empty(models: Path, run: Run) -> None:
 
 @pytest.mark.parametrize(("name", "shown"), [("fast-1", "fast-1"), ("fast", "fast-2"), ("slow", "slow-3")])
 def test_one_is_shown_by_its_id_or_as_the_newest_of_its_name(models: Path, run: Run, name: str, shown: str) -> None:
-    code, out, _ = run("show", name)
+    code, out, _ = run("show", name, "--json")
     assert (code, json.loads(out)["id"]) == (0, shown)
     assert json.loads(out)["seen_examples"] == ["t1", "t2"]
+
+
+def test_one_is_shown_to_a_person_without_every_row(models: Path, run: Run) -> None:
+    code, out, _ = run("show", "slow")
+    assert code == 0
+    assert out.startswith("slow-3\n")
+    lines = {line.split()[0]: line for line in out.splitlines()[1:]}
+    assert "2 examples; docs/a.md" in lines["seen"]
+    assert "not usable: the merged model differs" in lines["state"]
+    assert str(models / "slow-3") in lines["folder"]
+    assert "t1" not in out
 
 
 def test_one_that_is_not_there_is_missing_with_those_that_are(models: Path, run: Run) -> None:
@@ -162,6 +177,73 @@ def test_nothing_outside_of_the_models_is_ever_removed(models: Path, run: Run, t
     write_artifact(models / "evil", artifact("evil", 5, id="../../precious"))
     run("remove", "../../precious")
     assert (tmp_path / "precious").is_dir()
+
+
+def broken(models: Path) -> dict[str, str]:
+    """Folders without an artifact that can be read, with what the list says of each."""
+    (models / "fast-2").rename(models / "renamed")
+    (models / "slow-3/artifact.json").write_text("{")
+    for name in ("cut-20261121-101010", "failed-1"):
+        write_job(Job(models / name, name.partition("-")[0], "lora", "tiny", {}), [], [])
+    (models / "failed-1" / FAILURE).write_text('{"message": "no room", "hint": null, "exit_code": 1}')
+    (models / "empty").mkdir()
+    return {
+        "cut-20261121-101010": "cut short (groundtune tune cut goes on)",
+        "empty": "no training: nothing says what it was (groundtune models remove empty)",
+        "failed-1": "failed: no room (groundtune tune failed)",
+        "renamed": "says that it is fast-2 (groundtune models remove renamed)",
+        "slow-3": "damaged: ",
+    }
+
+
+def test_what_came_to_nothing_is_listed_with_what_mends_it(models: Path, run: Run) -> None:
+    wanted = broken(models)
+    code, out, _ = run("list")
+    assert code == 0
+    lines = {line.split()[0]: line for line in out.splitlines()}
+    assert all(said in lines[name] for name, said in wanted.items()), out
+    listed = json.loads(run("list", "--json")[1])
+    assert [one["id"] for one in listed["models"]] == ["fast-1"]
+    assert [(one["id"], one["name"]) for one in listed["incomplete"]][:3] == [
+        ("cut-20261121-101010", "cut"),
+        ("empty", None),
+        ("failed-1", "failed"),
+    ]
+
+
+def test_what_came_to_nothing_can_be_removed_by_its_folder(models: Path, run: Run) -> None:
+    wanted = broken(models)
+    for name in wanted:
+        assert run("remove", name)[:2] == (0, f"removed {name}\n")
+    assert [path.name for path in models.iterdir()] == ["fast-1"]
+    assert run("remove", "fast-2")[0] == 3
+
+
+def test_what_is_being_trained_is_not_removed(models: Path, run: Run) -> None:
+    broken(models)
+    with FileLock(models / "failed-1" / LOCK):
+        assert "being trained" in run("list")[1]
+        code, _, err = run("remove", "failed-1")
+    assert (code, "failed-1 is being trained" in err) == (1, True)
+    assert run("remove", "failed-1")[0] == 0
+
+
+def test_a_job_that_may_run_at_a_provider_is_not_forgotten(models: Path, run: Run) -> None:
+    broken(models)
+    folder = models / "cut-20261121-101010"
+    write_json(folder / "state.json", {"digest": "d", "mark": "m", "files": {}, "asked": True, "job": "ftjob-7"})
+    code, _, err = run("remove", folder.name)
+    assert (code, folder.is_dir()) == (2, True)
+    assert "job ftjob-7 of cut-20261121-101010 may still be under way" in err
+    assert "groundtune tune cut --job cancel" in err
+
+
+def test_a_table_whose_training_was_cut_short_says_so(models: Path) -> None:
+    broken(models)
+    assert untrained(models, "cut") == (
+        "is not trained yet: cut-20261121-101010 is cut short (groundtune tune cut goes on)"
+    )
+    assert untrained(models, "other") == "is not trained yet: groundtune tune other"
 
 
 def test_a_damaged_training_can_be_listed_beside_the_others(models: Path, run: Run) -> None:

@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from groundtune.errors import GroundtuneError, MissingError, ProviderError, UsageError
 from groundtune.tune import worker
-from groundtune.tune.job import FAILURE, Job, Row, TuneError, write_job
+from groundtune.tune.job import FAILURE, LOCK, Job, Row, TuneError, write_job
 from groundtune.tune.launch import launch
 
 ROWS = [Row("a", "b", "c"), Row("d", "e", "f")]
@@ -68,7 +68,7 @@ def test_two_processes_do_not_train_in_one_folder(job: Job, monkeypatch: pytest.
 
 
 def test_the_one_that_started_it_is_told_that_it_is_not_alone(job: Job) -> None:
-    lock = FileLock(job.folder / worker.LOCK)
+    lock = FileLock(job.folder / LOCK)
     program = "import sys; from groundtune.tune import worker; worker.LOCK_SECONDS = 0.05; sys.exit(worker.main())"
     heard, says = os.pipe()
     with lock:

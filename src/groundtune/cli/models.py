@@ -1,6 +1,6 @@
 """`groundtune models`: what was trained, what it has seen, and how to take it elsewhere."""
 
-import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -15,8 +15,18 @@ from groundtune.types import Artifact
 if TYPE_CHECKING:
     from groundtune.ingest.sync import Progress
     from groundtune.project import Project as Opened
+    from groundtune.tune.leftovers import Leftover
     from groundtune.tune.lora.serving import Check
 
+SHOWN = 5
+"""Documents that `show` names."""
+NEXT = {
+    "adapter": "vllm serve {base} --enable-lora --lora-modules {name}={target}",
+    "merged": "vllm serve {target} --served-model-name {name}",
+    "ollama": "ollama create {name} -f {target}/Modelfile",
+    "gguf": "llama-server --jinja -m {target}",
+}
+"""What serves each form of export."""
 ACTIONS = ("list", "show", "check", "adopt", "remove", "export", "seen")
 
 
@@ -52,7 +62,8 @@ def run(
     """
     from groundtune.project import Project as Opened
     from groundtune.tune.artifacts import pick, seen
-    from groundtune.workflows import adopting, checking
+    from groundtune.tune.leftovers import leftovers
+    from groundtune.workflows import checking
 
     if action not in ACTIONS:
         raise UsageError(f"no action {action!r}", hint=f"one of {', '.join(ACTIONS)}")
@@ -69,26 +80,21 @@ def run(
             if not trained and not json:
                 output.show(f"no model was trained on {subject}")
                 return 0
-            _list(trained, json=json)
+            _list(trained, (), json=json)
             return 0
         if action == "list":
-            _list(found, json=json)
+            _list(found, leftovers(models), json=json)
             return 0
         if action == "adopt":
             return _adopt(opened, subject, wait=wait, json=json)
+        if action == "remove":
+            return _remove(opened, subject or "", json=json)
         one = pick(found, subject or "")
         if action == "show":
-            output.emit_json(one)
+            output.emit_json(one) if json else _show(one, models / one.id)
         elif action == "check":
             server = checking.Server(url, served_as, key_env, tolerance) if url else None
             return _check(opened.check_model(one, server), json=json)
-        elif action == "remove":
-            if key := adopting.in_use(opened.config, models / one.id):
-                hint = "groundtune models adopt --back, or adopt another one"
-                raise UsageError(f"{one.id} is in use: {key} in the project file names it", hint=hint)
-            with opened.workspace.writer_lock():
-                shutil.rmtree(models / one.id)
-            output.emit_json({"removed": one.id}) if json else output.show(f"removed {one.id}")
         else:
             _export(models / one.id, one, to=to, target=target or Path(f"{one.id}-{to}"))
     return 0
@@ -145,18 +151,71 @@ def _adopt(opened: "Opened", name: str | None, *, wait: float, json: bool) -> in
     return 0
 
 
-def _list(found: list[Artifact], *, json: bool) -> None:
+def _list(found: Sequence[Artifact], others: "Sequence[Leftover]", *, json: bool) -> None:
     if json:
-        output.emit_json({"models": found})
+        output.emit_json({"models": found, "incomplete": others})
         return
-    if not found:
+    if not found and not others:
         output.note("nothing was trained")
-    rows = []
+        output.next_step("groundtune tune NAME", "trains a table [tune.NAME] of the project file")
+        return
+    rows: list[list[object]] = []
     for one in found:
-        figures = ", ".join(f"{key} {value:.3f}" for key, value in list(one.metrics.items())[:3])
+        figures = ", ".join(f"{key} {value:.3f}" for key, value in _held(one)[:3])
         state = f"not usable: {one.unusable}" if one.unusable else "usable"
         rows.append([one.id, one.kind, one.base, figures, len(one.seen_examples), state])
+    rows += [[output.named(one.id), one.kind, one.base, None, None, output.named(one.state)] for one in others]
     output.show_table(["id", "kind", "base", "validation", "examples seen", "state"], rows)
+
+
+def _held(one: Artifact) -> list[tuple[str, float]]:
+    """Metrics of the validation split."""
+    return [(key, value) for key, value in one.metrics.items() if not key.startswith("train")]
+
+
+def _show(one: Artifact, folder: Path) -> None:
+    cost = "an unknown price" if one.usd is None else f"${one.usd:,.2f}"
+    lines = {
+        "kind": f"{one.kind} of [tune.{one.name}]",
+        "base": f"{one.base} ({one.base_digest})",
+        "made": f"{one.made}, in {one.seconds:,.0f} s, {cost}",
+        "validation": ", ".join(f"{key} {value:.3f}" for key, value in _held(one)) or "not measured",
+        "before": ", ".join(f"{key} {value:.3f}" for key, value in (one.details.get("before") or {}).items()),
+        "seen": f"{output.count(len(one.seen_examples), 'example')}; {_some(one.seen_documents)}",
+        "settings": ", ".join(f"{key} = {value}" for key, value in one.recipe.items() if value not in (None, [], ())),
+        "ends": one.details.get("ends") or "",
+        "asked as": one.details.get("model") or "",
+        "with": ", ".join(f"{name} {number}" for name, number in one.versions.items()),
+        "rows": f"{one.dataset_digest[:16]}… (digest)",
+        "folder": str(folder),
+        "state": f"not usable: {one.unusable}" if one.unusable else "usable",
+    }
+    output.show(one.id, style="bold")
+    for key, text in lines.items():
+        if text:
+            output.show(f"  {key:<11} {output.named(text)}")
+    output.note("--json has all of it")
+
+
+def _some(sources: Sequence[str]) -> str:
+    more = f" and {len(sources) - SHOWN:,} more" if len(sources) > SHOWN else ""
+    return (", ".join(sources[:SHOWN]) or "no documents") + more
+
+
+def _remove(opened: "Opened", name: str, *, json: bool) -> int:
+    from groundtune.tune.artifacts import pick
+    from groundtune.tune.leftovers import remove
+    from groundtune.workflows import adopting
+
+    models = opened.workspace.models
+    folder = models / name if (models / name).is_dir() else models / pick(opened.artifacts(), name).id
+    if key := adopting.in_use(opened.config, folder):
+        hint = "groundtune models adopt --back, or adopt another one"
+        raise UsageError(f"{folder.name} is in use: {key} in the project file names it", hint=hint)
+    with opened.workspace.writer_lock():
+        gone = remove(models, name)
+    output.emit_json({"removed": gone}) if json else output.show(f"removed {gone}")
+    return 0
 
 
 def _export(folder: Path, one: Artifact, *, to: str, target: Path) -> None:
@@ -169,3 +228,5 @@ def _export(folder: Path, one: Artifact, *, to: str, target: Path) -> None:
         raise UsageError(f"no form {to!r}", hint=f"--to {', '.join(forms)}")
     export(folder, to, target)  # type: ignore[arg-type]
     output.show(f"wrote {target}")
+    if to in NEXT:
+        output.next_step(NEXT[to].format(target=target, name=one.name, base=one.base))

@@ -1,5 +1,6 @@
 """What trainings came to, on disk. An artifact is there when its file is, and is checked before it is loaded."""
 
+import contextlib
 import json
 import logging
 import posixpath
@@ -37,13 +38,11 @@ def read_artifact(folder: Path) -> Artifact:
 
 
 def artifacts(models: Path) -> list[Artifact]:
-    """All complete ones, oldest first."""
+    """All complete ones that can be read, oldest first."""
     found = []
     for path in models.glob(f"*/{ARTIFACT}"):
-        try:
+        with contextlib.suppress(MissingError):  # leftovers.py tells of these
             found.append(read_artifact(path.parent))
-        except MissingError as error:
-            log.warning("a model is left out: %s", error.message)
     return sorted(found, key=lambda one: (one.made, one.id))
 
 
@@ -57,8 +56,13 @@ def pick(found: Sequence[Artifact], name: str) -> Artifact:
 
 
 def latest(models: Path, name: str) -> Artifact | None:
-    """The newest of a name."""
+    """The newest of a name; one of its folders that cannot be read is said in the log."""
     own = [one for one in artifacts(models) if one.name == name]
+    for path in models.glob(f"{name}-*/{ARTIFACT}") if own else ():
+        try:
+            read_artifact(path.parent)
+        except MissingError as error:
+            log.warning("%s; groundtune models remove %s; asked is %s", error.message, path.parent.name, own[-1].id)
     return own[-1] if own else None
 
 

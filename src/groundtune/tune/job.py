@@ -6,6 +6,7 @@ models/<id>/job.json          what was asked for; written first
             log.txt           what trainer and libraries print
             checkpoint/       the trainer's own, to go on from
             failure.json      why it ended without an artifact
+            training.lock     held by the process that trains
             artifact.json     written last, see artifacts.py
 """
 
@@ -23,6 +24,7 @@ from groundtune.workspace import read_json, write_atomic, write_json
 JOB = "job.json"
 PROGRESS = "progress.jsonl"
 FAILURE = "failure.json"
+LOCK = "training.lock"
 
 
 class TuneError(GroundtuneError):

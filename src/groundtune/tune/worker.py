@@ -25,13 +25,12 @@ from filelock import FileLock, Timeout
 from groundtune.errors import BusyError, GroundtuneError, ProviderError
 from groundtune.protocols import Trainer
 from groundtune.tune.artifacts import dataset_digest, digests, write_artifact
-from groundtune.tune.job import FAILURE, Job, Trained, TuneError, read_job, watcher
+from groundtune.tune.job import FAILURE, LOCK, Job, Trained, TuneError, read_job, watcher
 from groundtune.types import Artifact
 from groundtune.workspace import write_atomic
 
 PR_SET_PDEATHSIG = 1
 """Of Linux's prctl."""
-LOCK = "training.lock"
 LOCK_SECONDS = 15.0
 """How long to wait for the process before, which may be writing its checkpoint because it was told to end."""
 FULL = ("No space left", "os error 28", "Disk quota", "PytorchStreamWriter failed writing")

@@ -1,0 +1,98 @@
+"""Folders of trainings that came to nothing, or not yet: what they are, and how one is removed. Trains nothing."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from groundtune.errors import BusyError, MissingError, UsageError
+from groundtune.tune.artifacts import ARTIFACT, artifacts, pick, read_artifact
+from groundtune.tune.hosted.trainer import under_way
+from groundtune.tune.job import FAILURE, LOCK, read_job
+from groundtune.workspace import read_json
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A folder without an artifact that can be read."""
+
+    id: str
+    """Its name."""
+    name: str | None
+    """Of the table; None where nothing says it."""
+    kind: str | None
+    base: str | None
+    state: str
+    """In words, with the command that mends it."""
+
+
+def leftovers(models: Path) -> list[Leftover]:
+    """By name of the folder."""
+    complete = {one.id for one in artifacts(models)}
+    folders = sorted(path for path in models.glob("*") if path.is_dir()) if models.is_dir() else []
+    return [_leftover(path) for path in folders if path.name not in complete]
+
+
+def untrained(models: Path, name: str) -> str:
+    """Why there is no model of a table, as it stands behind `tuned`."""
+    own = [one for one in leftovers(models) if name in (one.name, one.id.rpartition("-")[0].rpartition("-")[0])]
+    return (
+        f"is not trained yet: {own[-1].id} is {own[-1].state}" if own else f"is not trained yet: groundtune tune {name}"
+    )
+
+
+def remove(models: Path, name: str) -> str:
+    """Deletes the folder of this name, or that of the newest complete training of a table; its name.
+
+    Raises MissingError, BusyError while it is trained, UsageError while its job may run at a provider.
+    """
+    known = [path.name for path in models.glob("*") if path.is_dir()]
+    chosen = name if name in known else pick(artifacts(models), name).id
+    folder = models / chosen
+    if _busy(folder):
+        raise BusyError(f"{chosen} is being trained", hint="stop that first, or wait until it is done")
+    if not (folder / ARTIFACT).exists() and (job := under_way(folder)):
+        hint = f"groundtune tune {chosen.rpartition('-')[0].rpartition('-')[0] or 'NAME'} --job cancel"
+        raise UsageError(f"job {job} of {chosen} may still be under way at the provider", hint=hint)
+    shutil.rmtree(folder)
+    return chosen
+
+
+def _leftover(folder: Path) -> Leftover:
+    try:
+        job = read_job(folder)
+    except (MissingError, TypeError):
+        return Leftover(folder.name, None, None, None, _state(folder, None))
+    return Leftover(folder.name, job.name, job.kind, job.base, _state(folder, job.name))
+
+
+def _state(folder: Path, name: str | None) -> str:
+    again, gone = f"groundtune tune {name or 'NAME'}", f"groundtune models remove {folder.name}"
+    if _busy(folder):
+        return "being trained"
+    if (folder / ARTIFACT).exists():
+        try:
+            read_artifact(folder)
+        except MissingError as error:
+            return f"damaged: {error.message.removeprefix(f'{folder}/')} ({gone})"
+    if name is None:
+        return f"no training: nothing says what it was ({gone})"
+    try:
+        return f"failed: {read_json(folder / FAILURE)['message']} ({again})"
+    except (MissingError, KeyError, TypeError):
+        return f"cut short ({again} goes on)"
+
+
+def _busy(folder: Path) -> bool:
+    if not (folder / LOCK).exists():
+        return False
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    except OSError:  # not to be written: nobody trains here either
+        return False
+    lock.release()
+    return False
