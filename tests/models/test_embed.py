@@ -144,7 +144,8 @@ async def test_any_model_by_path_with_its_prompts(tiny: Path) -> None:
     assert passages.shape == (1, 32)
     assert np.allclose(np.linalg.norm(passages, axis=1), 1, atol=1e-2)
     assert not np.allclose(passages, questions), "questions and passages carry different prompts"
-    assert embedder.count_tokens(["bike"]) == [3]
+    await embedder.embed(["bike", "word " * 90])
+    assert embedder.count_tokens(["bike", "two bikes", "word " * 90]) == [3, 4, 92], "no padding, nothing cut"
     assert embedder.digest == SentenceTransformerEmbedder(str(tiny)).digest
 
 

@@ -90,12 +90,16 @@ class SentenceTransformerEmbedder:
                 f"the embedder {model!r} cannot be loaded: {error}",
                 hint="name a sentence-transformers model on the hub, or the path of its folder",
             ) from error
+        kept = self._model.tokenizer.backend_tokenizer.to_str()
+        self._tokenizer = need("tokenizers", extra="local").Tokenizer.from_str(kept)
+        self._tokenizer.no_padding()  # as many a tokenizer has it in its file, and every text then counts the same
+        self._tokenizer.no_truncation()
         self.dimension = int(self._model.get_embedding_dimension())
         self.max_tokens = int(self._model.max_seq_length or 512) - self._longest_prompt()
         self.digest = f"st-{_weights_digest(self._model)}-{self.max_tokens}"
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        return _count(self._model.tokenizer.backend_tokenizer, texts)
+        return _count(self._tokenizer, texts)
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         return await asyncio.to_thread(self._encode, self._model.encode_document, texts)
