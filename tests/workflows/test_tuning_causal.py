@@ -85,6 +85,9 @@ def test_dpo_from_edits_to_a_model_that_is_asked(base: Path, tmp_path: Path, cal
     learnt = [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
     assert {(row["output"], row["rejected"]) for row in learnt} == {(f"no {n}", f"yes {n}") for n in range(24)}
     assert_asked_as_trained(tmp_path, learnt[0])
+    shown = call("models", "show", "edits")[1]
+    assert "forgetting: " in shown
+    assert f"{serving.LEG} 0." in shown
     code, out, _ = call("compare", "--json")
     caveats = json.loads(out)["verdict"]["caveats"]
     assert [one for one in caveats if one.startswith("forgetting: ")] == [

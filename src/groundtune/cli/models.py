@@ -187,6 +187,7 @@ def _show(one: Artifact, folder: Path) -> None:
         "asked as": one.details.get("model") or "",
         "with": ", ".join(f"{name} {number}" for name, number in one.versions.items()),
         "rows": f"{one.dataset_digest[:16]}… (digest)",
+        "parity": "; ".join(_legs(one)),
         "folder": str(folder),
         "state": f"not usable: {one.unusable}" if one.unusable else "usable",
     }
@@ -194,7 +195,21 @@ def _show(one: Artifact, folder: Path) -> None:
     for key, text in lines.items():
         if text:
             output.show(f"  {key:<11} {output.named(text)}")
+    if probes := one.details.get("probes"):
+        output.show(f"  {probes['line']}")
+        answers = [[row["about"], row["prompt"], row["before"], row["after"], row["kept"]] for row in probes["answers"]]
+        output.show_table(["general prompts", "", "before", "after", "kept"], answers)
     output.note("--json has all of it")
+
+
+def _legs(one: Artifact) -> list[str]:
+    """How far the logits of each form of a causal model are from the trainer's."""
+    legs = one.details.get("parity") or {}
+    return [
+        f"{name} {leg['difference']:.2g} apart, {leg['allowed']:.2g} allowed"
+        for name, leg in legs.items()
+        if isinstance(leg, dict) and "allowed" in leg
+    ]
 
 
 def _some(sources: Sequence[str]) -> str:
