@@ -52,10 +52,11 @@ COMPARED = 16
 def estimate(job: Job) -> Bounds:
     """Time and memory at most, measured on this machine in a moment. Raises MissingError and TuneError as `train`."""
     data, settings = read(job), job.settings
-    each = 2 if settings["part"] == "embedder" else 1 + settings["hard_negatives"]
-    trained: list[str] = []
-    for question, place in data.items:
-        trained += [data.train.questions[question], *[data.passages[place]] * each]
+    trained = [data.train.questions[question] for question, _ in data.items]
+    if settings["part"] == "embedder":  # a passage and a hard negative for all questions about it
+        trained += [data.passages[data.items[own[0]][1]] for own in data.by_passage(QUESTIONS)] * 2
+    else:
+        trained += [data.passages[place] for _, place in data.items] * (1 + settings["hard_negatives"])
     held = [*data.held.questions, *data.passages]
     if settings["part"] == "reranker":
         held = [*data.held.questions[:MOST_RERANKED], *data.passages] * 2
