@@ -286,3 +286,47 @@ def test_what_answers_is_no_negative_wherever_it_stands(make: Shop) -> None:
     for source in ("docs/returns.md", "docs/faq.md", "docs/zfaq.md"):
         for row in shop.retrieval(example(evidence=[Evidence(source, RETURNED.quote)])):
             assert not [text for text in row.negatives if "within 30 days of delivery" in text]
+
+
+def test_passages_are_read_as_the_index_embeds_them(shop: Opened) -> None:
+    (row,) = shop.retrieval(example())
+    assert row.positives[0].startswith("Returns > How long\nA bike can be returned")
+    (row,) = shop.run(retrieval_rows(shop.material, [example()], negatives=3, part="reranker"))
+    assert row.positives[0].startswith("Returns > How long\nA bike can be returned"), "heading path and text"
+
+
+def test_the_served_ranking_can_be_made_again_from_the_rows(shop: Opened) -> None:
+    """Cosines of the texts in the rows and what BM25 says in them give the order that the retriever gives."""
+    material = shop.material
+    assert material.index is not None
+    asked = [example(), example("When is the Marrowby store open?", "9 to 17", [RETURNED], number=1, groups=["hr"])]
+    rows = shop.run(retrieval_rows(material, asked, negatives=3, measured=True))
+    texts: dict[str, str] = {}
+    for row in rows:
+        assert not texts.keys() & row.ranking.texts.keys(), "each text is given once"
+        texts.update(row.ranking.texts)
+    assert [len(row.ranking.found) for row in rows] == [3, 4], "pay is for hr alone"
+    weight = material.index.retriever.dense_weight
+    for one, row in zip(asked, rows, strict=True):
+        vectors = shop.run(material.index.embedder.embed([texts[key] for key in row.ranking.found]))
+        cosines = vectors @ shop.run(material.index.embedder.embed_queries([one.input]))[0]
+        lexical = [row.ranking.lexical.get(key, row.ranking.floor) for key in row.ranking.found]
+        scores = [weight * float(a) + (1 - weight) * b for a, b in zip(cosines, lexical, strict=True)]
+        assert scores == sorted(scores, reverse=True)
+    (unmeasured,) = shop.retrieval(example())
+    assert unmeasured.ranking is not None
+    assert unmeasured.ranking.found == ()
+
+
+def test_what_is_trained_is_the_embedder_in_use(make: Shop) -> None:
+    lines = LINE % ("q", QUESTION, "train") + LINE % ("v", f"{QUESTION} by post", "validation")
+    shop = make(FINDER + "[retrieval]\ndense_weight = 0.7\n", docs={**DOCS, "q.jsonl": lines})
+    job, _, held = prepared(shop)
+    assert job.base == "bundled"
+    assert (job.details["embedder"], job.details["dense_weight"], job.details["dense_weight_fixed"]) == (
+        "bundled",
+        0.7,
+        True,
+    )
+    (row,) = held
+    assert len(row.ranking.found) == 4
