@@ -196,6 +196,30 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_state(
     assert np.isfinite(found).all()
 
 
+@pytest.mark.parametrize("validation", [None, []], ids=["validated", "not validated"])
+def test_weights_that_are_no_numbers_after_the_last_step_are_not_kept(
+    validation: list[Row] | None, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    job = classifier_job(tmp_path / "job", base, epochs=3, validation=validation)
+    per_epoch = len(encoder.batches(lengths(job), budget=64))
+    real, calls = torch.optim.AdamW.step, [0]
+
+    def step(self: Any, *args: Any, **more: Any) -> None:
+        real(self, *args, **more)
+        calls[0] += 1
+        if calls[0] == 2 * per_epoch:
+            for group in self.param_groups:
+                for weight in group["params"]:
+                    weight.data.fill_(math.nan)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    made, _ = run(job)
+    assert (made.details["stopped"], made.details["best_step"]) == ("loss", per_epoch)
+    json.dumps(made.metrics, allow_nan=False)
+
+
 def test_a_loss_that_never_was_a_number_is_an_error(
     base: Path, tmp_path: Path, broken_loss: Callable[[int], None]
 ) -> None:

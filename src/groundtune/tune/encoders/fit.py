@@ -209,6 +209,10 @@ class _Run:
         """The state is kept when it is the best so far; without validation rows, the last one is."""
         progress = self.progress
         found = {name: float(value) for name, value in self.course.measure().items()}
+        if not (all(map(math.isfinite, found.values())) and self._sound()):
+            progress.stopped = "loss"
+            self.report("the loss is not finite: stopped")
+            return
         progress.history.append({"step": progress.step, **found})
         goal = self.course.goal
         if progress.best_step is None or not found or goal(found) > goal(progress.metrics):
@@ -219,6 +223,10 @@ class _Run:
             if progress.waits >= self.pace.patience:
                 progress.stopped = progress.stopped or "patience"
         self.report(metrics=found)
+
+    def _sound(self) -> bool:
+        """Whether every weight is a number: the last step may have been one too far, and its loss is that before it."""
+        return all(bool(self.torch.isfinite(weight).all()) for weight in self.weights.values())
 
     @property
     def seconds(self) -> float:
