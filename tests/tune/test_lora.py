@@ -315,8 +315,8 @@ def test_it_stops_when_it_gets_no_better(base: Path, tmp_path: Path) -> None:
 def test_it_stops_after_its_minutes_and_keeps_the_best(base: Path, tmp_path: Path) -> None:
     found, _ = trained(extraction_job(tmp_path / "job", base, epochs=500, max_minutes=0.02))
     assert found.details["stopped"] == "max_minutes"
-    assert found.details["steps"] < 500 * 12
-    assert found.metrics["loss"] < found.details["before"]["loss"]
+    assert 0 < found.details["steps"] < 500 * 12
+    assert found.metrics["loss"] <= found.details["before"]["loss"]
     assert found.unusable is None
 
 

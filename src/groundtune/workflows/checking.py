@@ -116,7 +116,7 @@ def _only_model(client: "OpenAI", artifact: Artifact, place: str) -> str:
 
 def _ask(client: "OpenAI", model: str, asked: serving.Asked) -> serving.Served:
     """Without log-probabilities where the server refuses to tell them."""
-    from openai import BadRequestError
+    from openai import APIStatusError
 
     request: dict[str, Any] = {
         "model": model,
@@ -126,8 +126,8 @@ def _ask(client: "OpenAI", model: str, asked: serving.Asked) -> serving.Served:
     }
     try:
         made = client.chat.completions.create(**request, logprobs=True, top_logprobs=LIKELIEST)
-    except BadRequestError as error:
-        if "logprobs" not in str(error):
+    except APIStatusError as error:
+        if error.status_code >= 500 or "logprob" not in str(error):
             raise
         made = client.chat.completions.create(**request)
     choice, usage = made.choices[0], made.usage
