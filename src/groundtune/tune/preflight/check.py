@@ -162,7 +162,11 @@ def _rows(given: Inputs) -> list[Finding]:
         message = f"{counted(len(given.left_out))} left out of train and validation: the test split has the input too"
         mend = f"nothing, or remove one of each ({pairs}): the test split is never trained on"
         findings.append(finding("warning", "leakage", message, mend=mend, rows=list(given.left_out)))
-    if given.unlearnt:
+    if given.unlearnt and _prefers(given):
+        message = f"train: {counted(len(given.unlearnt), 'example')} left out: no rejected output to learn from"
+        mend = 'nothing, or give them "rejected" with what a model wrote'
+        findings.append(finding("note", "rows", message, mend=mend, rows=given.unlearnt))
+    elif given.unlearnt:
         message = f"train: {counted(len(given.unlearnt), 'example')} left out: nothing in the index shows their answer"
         mend = 'give them "evidence" with a quote that stands in an indexed document'
         findings.append(finding("warning", "rows", message, mend=mend, rows=given.unlearnt))
@@ -175,9 +179,14 @@ def _rows(given: Inputs) -> list[Finding]:
     return findings
 
 
+def _prefers(given: Inputs) -> bool:
+    """Whether it learns from two replies to one input."""
+    return "dpo" in (given.settings.get("mode"), given.settings.get("method"))
+
+
 def _chats(given: Inputs) -> tuple[dict[str, Chats], list[Finding]]:
     """By split; empty where they cannot be rendered."""
-    pairs = given.settings.get("mode") == "dpo" or given.settings.get("method") == "dpo"
+    pairs = _prefers(given)
     splits = {"train": given.train, "validation": given.validation}
     findings = [one for split, rows in splits.items() for one in chat_check.structure(rows, split=split, pairs=pairs)]
     form: Format | None = None
