@@ -31,7 +31,7 @@ import numpy as np
 
 from common import machine, table, verdict
 from groundtune.config_tune import ClassifierConfig
-from groundtune.measure.statistics import bootstrap_mean
+from groundtune.measure.statistics import bootstrap_mean, paired_difference
 from groundtune.models.classifier import ClassifierGenerator
 from groundtune.models.embed import BundledEmbedder
 from groundtune.models.nearest import SHARPNESS
@@ -119,6 +119,7 @@ class Bench:
         accuracy, area = bootstrap_mean(right.astype(float)), _auroc(inside, outside)
         if size is None:
             self.best[mode] = (accuracy.mean, area[0])
+        print(f"{mode}, {len(train):,} rows, on test: accuracy {accuracy.mean:.4f}, AUROC {area[0]:.4f}", flush=True)
         return [
             mode,
             "all" if size is None else str(size),
@@ -158,7 +159,9 @@ class Bench:
 
     def run(self, mode: str, train: Sequence[Row], held: Sequence[Row]) -> tuple[Path, Cost]:
         """A training in a process of its own."""
-        settings = ClassifierConfig(kind="classifier", mode=mode, seed=SEED).model_dump(mode="json")
+        settings = ClassifierConfig.model_validate({"kind": "classifier", "mode": mode, "seed": SEED}).model_dump(
+            mode="json"
+        )
         if self.epochs:
             settings["epochs"] = self.epochs
         folder = Path(tempfile.mkdtemp(dir=self.folder))
@@ -213,8 +216,8 @@ class Bench:
         if code:
             sys.exit("the peer failed")
         told = json.loads((out / "told.json").read_text())
-        theirs, accuracy = told["rows"] / told["seconds"], told["accuracy"]
-        about = f"{accuracy:.4f}" if accuracy is not None else f"stopped after {max_steps} steps"
+        theirs, their_right = told["rows"] / told["seconds"], told["right"]
+        about = f"{np.mean(their_right):.4f}" if their_right else f"stopped after {max_steps} steps"
         print(f"\nthe same {len(self.train):,} rows, {epochs} epochs")
         table(
             [
@@ -230,12 +233,19 @@ class Bench:
                 ["transformers.Trainer", f"{theirs:.0f}", about, *map("{:.0f}".format, their_cost)],
             ]
         )
-        times = ours / theirs
+        times, rows_each = ours / theirs, f"n = {ran * len(self.train):,} rows each"
         print(
             "\nOurs counts everything from the first vector to the saved model, looks at the validation rows after each"
-            f" epoch included; theirs `trainer.train()` alone.\ntimes as many rows a second: {times:.2f};"
+            " epoch included; theirs `trainer.train()` alone.\n"
+            f"times as many rows a second: {times:.2f} ({rows_each});"
             f" at least {TIMES}: {verdict(times, TIMES, at_least=True)}"
         )
+        if their_right:
+            found = paired_difference(right.astype(float).tolist(), list(map(float, their_right)))
+            print(
+                f"accuracy, ours less theirs: {found.difference:+.4f} ({found.low:+.4f} to {found.high:+.4f},"
+                f" n = {found.n:,}); equal or better: {'met' if found.difference >= 0 else 'missed'}"
+            )
 
 
 def _few(rows: Sequence[Row], size: int | None) -> list[Row]:

@@ -50,11 +50,11 @@ def main() -> None:
     trainer.train()
     seconds = time.perf_counter() - began
     done = trainer.state.global_step * arguments.train_batch_size
-    accuracy = None
+    right = None
     if steps < 0:
         found = trainer.predict(test).predictions
-        accuracy = float((np.argmax(found, axis=1) == np.array([row["labels"] for row in test])).mean())
-    told = {"rows": min(done, epochs * len(train)), "seconds": seconds, "accuracy": accuracy}
+        right = (np.argmax(found, axis=1) == np.array([row["labels"] for row in test])).tolist()
+    told = {"rows": min(done, epochs * len(train)), "seconds": seconds, "right": right}
     (folder / "told.json").write_text(json.dumps(told))
 
 
