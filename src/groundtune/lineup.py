@@ -94,7 +94,8 @@ class Lineup:
             if name in self.barred:
                 raise UsageError(f"{name} must not run: {self.barred[name]}")
             if name in self.missing:
-                raise MissingError(f"{name} {self.missing[name]}")
+                hint = f"there are: {', '.join(self.ready)}" if self.ready else None
+                raise MissingError(f"{name} {self.missing[name]}", hint=hint)
             if name not in self.ready:
                 raise UsageError(f"no approach {name!r}", hint=f"there are: {', '.join(self.ready)}")
         ready = {name: self.ready[name] for name in names}

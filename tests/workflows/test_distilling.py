@@ -267,6 +267,13 @@ def test_an_answer_is_learnt_from_when_it_is_exact_or_sure(answer: Answer, reaso
     assert (said, kept is None) == (reason, bool(reason))
 
 
+def test_a_quote_is_exact_whether_it_answers_or_not() -> None:
+    cited = Answer("It is so.", "answered", citations=(EXACT,), confidence=0.5)
+    assert judge(cited, min_confidence=0.9)[0]
+    assert judge(cited, min_confidence=0.9, verbatim=True) == (None, "a quote, and not sure")
+    assert judge(cited, min_confidence=0.5, verbatim=True)[0]
+
+
 def test_the_output_is_the_label_or_object_where_there_is_one() -> None:
     labelled = Answer("It is a refund", "answered", "refund", confidence=0.95)
     assert judge(labelled, min_confidence=0.9)[0] == ("refund", ())

@@ -41,8 +41,10 @@ def run(
     if json:
         output.emit_json(done)
     else:
-        output.show(f"{done.kept:,} of {output.count(done.inputs, 'input')} kept in {done.file}", style="bold")
+        where = f"kept in {output.named(done.file)}" if done.kept else "kept: nothing is written"
+        output.show(f"{done.kept:,} of {output.count(done.inputs, 'input')} {where}", style="bold")
         for reason, number in done.left_out.items():
             output.show(f"  {number:,} left out: {reason}")
-        output.next_step(f'add "{to}" to [examples] files', "then: groundtune tune NAME")
+        if done.kept:
+            output.next_step(f'add "{to}" to [examples] files', "then: groundtune tune NAME")
     return 0 if done.kept else 1

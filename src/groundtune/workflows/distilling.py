@@ -16,6 +16,9 @@ from groundtune.tune.preflight.findings import folded
 from groundtune.types import Answer, Evidence, Example, Question
 from groundtune.workspace import digest_text
 
+VERBATIM = "quote-"
+"""Names of the approaches that write nothing of their own begin so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Distilled:
@@ -56,6 +59,7 @@ async def distil(
     left_out: Counter[str] = Counter()
     waiting = iter(enumerate(texts))
     stopped: list[BudgetError] = []
+    verbatim = approach.name.startswith(VERBATIM)
     done = 0
 
     async def work() -> None:
@@ -67,7 +71,8 @@ async def distil(
                 left_out["is an example already"] += 1
             else:
                 try:
-                    kept, reason = judge(await approach.answer(Question(text)), min_confidence=min_confidence)
+                    answer = await approach.answer(Question(text))
+                    kept, reason = judge(answer, min_confidence=min_confidence, verbatim=verbatim)
                 except BudgetError as error:
                     stopped.append(error)
                     return
@@ -99,14 +104,19 @@ async def distil(
     return Distilled(target, len(texts), len(found), dict(left_out), spent())
 
 
-def judge(answer: Answer, *, min_confidence: float) -> tuple[tuple[object, tuple[Evidence, ...]] | None, str]:
-    """Output and evidence of an answer that may be learnt from; else None and why not."""
+def judge(
+    answer: Answer, *, min_confidence: float, verbatim: bool = False
+) -> tuple[tuple[object, tuple[Evidence, ...]] | None, str]:
+    """Output and evidence of an answer that may be learnt from; else None and why not.
+
+    verbatim: it is a quote, whose citation is exact whether it answers or not.
+    """
     if answer.status == "abstained":
         return None, "abstained"
     sure = answer.confidence is not None and answer.confidence >= min_confidence
     exact = bool(answer.citations) and all(citation.support == "exact" for citation in answer.citations)
-    if not (sure or exact):
-        return None, "neither cited exactly nor sure"
+    if not (sure or (exact and not verbatim)):
+        return None, "a quote, and not sure" if verbatim else "neither cited exactly nor sure"
     evidence = tuple(
         dict.fromkeys(Evidence(one.source, one.quote) for one in answer.citations if one.source and one.quote)
     )
