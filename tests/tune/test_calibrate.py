@@ -88,6 +88,13 @@ def test_too_few_rows_give_no_threshold(inside: int, outside: int) -> None:
     assert f"{inside} validation rows with a label and {outside} without one" in said[0]
 
 
+def test_a_threshold_that_refuses_nothing_is_said() -> None:
+    energies, strange = np.linspace(0, 10, 100), np.linspace(1, 11, 6)
+    assert [note.partition(":")[0] for note in calibrate.scope_notes(energies, energies >= 0, strange)] == [
+        "the threshold refuses 0% of the 6 validation rows without a label"
+    ]
+
+
 def test_a_threshold_that_refuses_much_is_said() -> None:
     energies, strange = np.linspace(0, 10, 100), np.linspace(0, 1.5, 50)
     assert calibrate.scope_notes(energies, energies > 1.5, strange) == [

@@ -23,6 +23,8 @@ FEWEST_ALONE = 100
 new row in n + 1, and REFUSED is one in 100."""
 MANY_REFUSED = 0.05
 """Share of the rows in scope from which it is said how many a threshold refuses."""
+FEW_REFUSED = 0.5
+"""Share of the rows out of scope below which it is said how many a threshold refuses."""
 COOLEST, HOTTEST = 0.05, 20.0
 """Temperatures that are tried."""
 
@@ -127,8 +129,8 @@ def scope_notes(inside: Floats, right: NDArray[np.bool_], outside: Floats) -> li
     """What a person should know of the threshold that `scope` makes of the same rows."""
     rows = f"{len(inside):,} validation rows with a label and {len(outside):,} without one"
     if (found := scope(inside, right, outside)) is None:
-        needed = f"{FEWEST_INSIDE} with and {FEWEST} without, or {FEWEST_ALONE} with that are sorted right"
-        return [f"no input is refused as out of scope: {rows} give no threshold ({needed} would)"]
+        enough = f"{FEWEST_INSIDE} and {FEWEST} would do, or {FEWEST_ALONE} with a label that are sorted right"
+        return [f"no input is refused as out of scope: {rows} are too few for a threshold ({enough})"]
     notes = []
     if found.slope is None:
         notes.append(
@@ -137,6 +139,11 @@ def scope_notes(inside: Floats, right: NDArray[np.bool_], outside: Floats) -> li
         )
     if (refused := float((inside < found.threshold).mean())) > MANY_REFUSED:
         notes.append(f"the threshold refuses {refused:.0%} of the {len(inside):,} validation rows with a label")
+    if len(outside) >= FEWEST and (refused := float((outside < found.threshold).mean())) < FEW_REFUSED:
+        notes.append(
+            f"the threshold refuses {refused:.0%} of the {len(outside):,} validation rows without a label: "
+            "a higher one would have lost more right labels than it found rows out of scope"
+        )
     return notes
 
 
