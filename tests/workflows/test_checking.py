@@ -29,7 +29,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a model in a project, trained and checked as `groundtune tune` does it."""
     root = tmp_path_factory.mktemp("checked")
     (root / "groundtune.toml").write_text('name = "colours"\ntask = "extract"\n[requirements]\nresidency = "local"\n')
-    job = extraction_job(root / ".groundtune/models/colours-1", tiny_base(root / "base"), epochs=4, learning_rate=5e-3)
+    job = extraction_job(root / ".groundtune/models/colours-1", tiny_base(root / "base"), epochs=6, learning_rate=5e-3)
     assert work(job.folder, check=training.check) == 0
     return job.folder
 
