@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -163,7 +164,8 @@ async def look(
         workspace, config, material, name, validation=validation, allow_truncation=allow_truncation
     )
     documents = _documents(examples, [*train, *held])
-    kit, notices = await asyncio.to_thread(_kit, job)
+    with _quiet():
+        kit, notices = await asyncio.to_thread(_kit, job)
     notices = [*notices, *_other_jobs(workspace, job, train, held)]
     bounds, refusal = await asyncio.to_thread(_bounds, job, train, held)
     learnt = {row.id for row in train}
@@ -229,6 +231,17 @@ def _other_jobs(workspace: Workspace, job: Job, train: Sequence[Row], held: Sequ
     return [
         f"job {hosted.under_way(one.folder)} of other rows or settings may still be under way; {act}" for one in others
     ]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without a line for each try to reach the hub: in the end there is an answer or an error."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _kit(job: Job) -> tuple[dict[str, Any], list[str]]:
