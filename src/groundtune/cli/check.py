@@ -1,5 +1,6 @@
 """`groundtune check`: prints what is wrong or missing in a project, all at once. Decides nothing itself."""
 
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -108,7 +109,8 @@ def _print_lengths(found: "Lengths") -> None:
 
 def _print_found(one: "Found") -> None:
     style = {"error": "red", "warning": "yellow"}.get(one.level, "")
-    rows = [output.named(name) for name in one.rows[:NAMED] if name not in one.message]
+    said = set(re.findall(r"[^\s(),;]+", one.message))
+    rows = [output.named(name) for name in one.rows[:NAMED] if name not in said]
     more = (one.count or 0) - NAMED
     listed = ", ".join(rows) + (f" and {more:,} more" if more > 0 else "")
     output.show(f"{one.level}: {one.message}" + (f" ({listed})" if rows else ""), style=style)
