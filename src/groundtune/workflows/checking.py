@@ -32,9 +32,9 @@ async def check_here(folder: Path, artifact: Artifact, *, device: str | None = N
     generator = build.tuned_here(artifact, folder, device=device)
     try:
         made = await generator.trace(prompts, tokens=parity.STEPS)
-    except GroundtuneError as error:
+    except (GroundtuneError, RuntimeError, IndexError, ValueError) as error:  # RuntimeError: also out of memory
         told: dict[str, Any] = {}
-        reason: str | None = f"the {serving.LEG} cannot ask it: {error.message}"
+        reason: str | None = f"the {serving.LEG} cannot ask it: {' '.join(str(error).split())[:300]}"
     else:
         logits = need("torch", extra="local").stack([one.logits for one in made])
         found = parity.Trace(logits, tuple(tuple(one.made) for one in made))

@@ -22,9 +22,9 @@ INPUTS = "inputs.json"
 LOGITS = "logits.safetensors"
 LEG = "generator that asks it"
 NATS = 0.5
-"""Difference of two log-probabilities that a server is allowed: a factor of 1.6. On small models 16 bits
-moved likely tokens by 0.02 at most, a missing training or chat template by 6. What lies between is for weights in 8 and
-4 bits; how much these take was not measured."""
+"""Difference of two log-probabilities that a server is allowed: a factor of 1.6. On small models 16 bits moved
+likely tokens by 0.02 at most, a missing training or chat template by 6. What lies between is for weights in 8 and 4
+bits; how much these take was not measured."""
 LIKELY = math.log(0.05)
 """Only tokens that are at least this likely are compared: rounding moves the odds of the others by more."""
 
