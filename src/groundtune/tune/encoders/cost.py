@@ -11,8 +11,10 @@ from groundtune.tune.encoders.fit import step_tokens
 from groundtune.tune.job import Bounds
 
 MEASURED_SECONDS = 0.2
-EFFICIENCY = 0.3
+EFFICIENCY = 0.2
 """Share of the speed of a plain product of matrices that an encoder's steps reach at least."""
+USEFUL_THREADS = 8
+"""Of a processor; more do not make the small products of an encoder quicker."""
 STEP_SECONDS = 0.05
 """Of a step, however small."""
 START_SECONDS = 30.0
@@ -27,7 +29,8 @@ def bounds(
 ) -> Bounds:
     """At most. texts: of the rows that are trained on; held: of those that are looked at after each epoch.
 
-    frozen: every text goes through the encoder once, and nothing of it is trained. Raises MissingError.
+    frozen: every text goes through the encoder once, and nothing of it is trained; the head is fitted several times,
+    which takes as long again. Raises MissingError.
     """
     found = find(base)
     device = choose_device(settings.get("device"))
@@ -37,7 +40,7 @@ def bounds(
     weights, words = _weights(found.config)
     speed = measured_speed(device) * EFFICIENCY
     epochs = 1 if frozen else int(settings["epochs"])
-    passes = 2 if frozen else 6
+    passes = 4 if frozen else 6
     budget = step_tokens(trained, batch_tokens=settings.get("batch_tokens") or 1024)
     flops = (weights - words) * (passes * sum(trained) + 2 * looked_at) * epochs
     seconds = START_SECONDS + flops / speed + (0 if frozen else STEP_SECONDS * epochs * (sum(trained) / budget + 1))
@@ -50,20 +53,29 @@ def bounds(
 
 
 def measured_speed(device: str) -> float:
-    """Operations a second of a product of matrices, in the precision that is trained in."""
+    """Operations a second of a product of matrices, in the precision that is trained in.
+
+    A processor is measured on one thread: beside other work, several in this process would wait for each other far
+    longer than the trainer's do, which do not spin.
+    """
     torch = need("torch", extra="local")
     size = 4096 if device.startswith("cuda") else 512
     dtype = torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
     one = torch.ones((size, size), device=device, dtype=dtype)
-    times, began = 0, 0.0
-    while times < 3 or time.perf_counter() - began < MEASURED_SECONDS:
-        if times == 2:  # warm by now
-            began = time.perf_counter()
-        one @ one
-        times += 1
-        if device.startswith("cuda"):
-            torch.cuda.synchronize()
-    return float(2 * size**3 * (times - 2) / (time.perf_counter() - began))
+    times, began, threads = 0, 0.0, torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        while times < 3 or time.perf_counter() - began < MEASURED_SECONDS:
+            if times == 2:  # warm by now
+                began = time.perf_counter()
+            one @ one
+            times += 1
+            if device.startswith("cuda"):
+                torch.cuda.synchronize()
+        speed = float(2 * size**3 * (times - 2) / (time.perf_counter() - began))
+    finally:
+        torch.set_num_threads(threads)
+    return speed if device.startswith("cuda") else speed * min(threads, USEFUL_THREADS)
 
 
 def _weights(config: Any) -> tuple[int, int]:
