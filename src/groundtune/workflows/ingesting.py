@@ -37,7 +37,8 @@ async def ingest(
 ) -> SyncReport:
     """Bring the index up to date (the project's own, or another one, as for a sweep).
 
-    complete: called under the lock when the index is whole, just before readers go over to it. Raises BusyError while another process writes, IndexMismatchError when the parts changed and `rebuild` is not set.
+    complete: called under the lock when the index is whole, just before readers go over to it.
+    Raises BusyError while another process writes, IndexMismatchError when the parts changed and `rebuild` is not set.
     """
     index = index or IndexFolder(workspace.index)
     async with _writer_lock(workspace, wait_seconds):
