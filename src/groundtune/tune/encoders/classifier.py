@@ -36,6 +36,8 @@ SHARPNESS = 16.0
 """Length of a label's vector in the head before training."""
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)
 """Of the probe, C of scikit-learn: the one that is best on the validation rows, or else the middle one."""
+TOLERANCE = 1e-5
+"""Of the slope at which the probe is done. At 1e-3 it stopped after 8 steps on CLINC150, at an accuracy of 0.94 for 0.96."""
 HEAVIEST = 10.0
 """Times the mean weight that a row of a rare label may have."""
 ALLOWED = 1e-3
@@ -192,10 +194,10 @@ def probe(
     head = first_head(vectors, data)
     best: tuple[float, float] | None = None
     tried = {}
+    weights = dict(enumerate(row_weights(data))) if weighted else None
+    model = linear.LogisticRegression(class_weight=weights, max_iter=1000, tol=TOLERANCE, warm_start=True)
     for strength in STRENGTHS if held else STRENGTHS[len(STRENGTHS) // 2 :][:1]:
-        weights = dict(enumerate(row_weights(data))) if weighted else None
-        model = linear.LogisticRegression(C=strength, class_weight=weights, max_iter=1000, tol=1e-3)
-        model.fit(vectors.numpy(), data.gold)
+        model.set_params(C=strength).fit(vectors.numpy(), data.gold)
         made = _as_head(model, torch)
         found = metrics(logits(made, held_vectors), np.asarray(data.held_gold)) if held else {}
         tried[str(strength)] = found
