@@ -8,7 +8,7 @@ from typing import Any
 
 from groundtune import build
 from groundtune.approaches.evidence import MAX_CORPUS_PASSAGES, Retrieved, WholeCorpus
-from groundtune.approaches.forms import Form, LabelForm, TextForm
+from groundtune.approaches.forms import Form, LabelForm, ObjectForm, TextForm, rules_digest
 from groundtune.approaches.shots import FixedShots, NearestShots, fixed
 from groundtune.config import Config, ModelConfig
 from groundtune.errors import GroundtuneError, MissingError, UsageError
@@ -188,6 +188,8 @@ def _tuned(config: Config, material: Material, found: Lineup) -> None:
             artifact = latest(material.models, name) if material.models else None
             if artifact is None or material.models is None:
                 raise MissingError(untrained(material.models, name) if material.models else f"groundtune tune {name}")
+            if reason := _outdated(artifact, form, grounded=grounded):
+                raise MissingError(f"{reason}: groundtune tune {name}")
             folder = material.models / artifact.id
             verify(folder, artifact)
             generator = material.keep(build.tuned(config, artifact, folder, patience_seconds=material.patience_seconds))
@@ -202,6 +204,18 @@ def _tuned(config: Config, material: Material, found: Lineup) -> None:
         elif hybrid in wanted and material.index:
             evidence = _retrieved(config, material.index)
             found.ready[hybrid] = build.composed(config, hybrid, generator, form=form, evidence=evidence)
+
+
+def _outdated(artifact: Artifact, form: Form, *, grounded: bool) -> str | None:
+    """What of the task is not any more as the model learnt it; None where everything is."""
+    learnt = artifact.details
+    if learnt.get("rules", rules_digest(form, grounded=grounded)) != rules_digest(form, grounded=grounded):
+        return "was trained under other instructions, labels or schema than the project's"
+    if isinstance(form, LabelForm) and (changed := set(learnt.get("labels", form.labels)) ^ set(form.labels)):
+        return f"was trained for other labels than the project's ({', '.join(sorted(changed))})"
+    if isinstance(form, ObjectForm) and learnt.get("schema", form.schema) != form.schema:
+        return "was trained for another schema than the project's"
+    return None
 
 
 def _quotes(config: Config, material: Material, found: Lineup) -> None:

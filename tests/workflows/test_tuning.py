@@ -336,6 +336,13 @@ def test_what_was_trained_is_compared_without_being_named(desk: Path, opened: Op
     assert about["artifacts"] == {"tuned": model_of(desk).name}
 
 
+def test_what_was_trained_for_other_labels_is_not_asked(desk: Path, opened: Opened) -> None:
+    with (desk / "rows/train.jsonl").open("a") as file:
+        file.write('{"id": "new", "input": "the lift is stuck", "output": "building"}\n')
+    reason = "was trained for other labels than the project's (building): groundtune tune fast"
+    assert line_up(opened(desk)).missing["tuned"] == reason
+
+
 def test_of_two_tables_each_has_its_name(desk: Path, opened: Opened) -> None:
     with (desk / "groundtune.toml").open("a") as file:
         file.write('[tune.slow]\nkind = "classifier"\n[tune.finder]\nkind = "retriever"\n')

@@ -93,6 +93,11 @@ def test_dpo_from_edits_to_a_model_that_is_asked(base: Path, tmp_path: Path, cal
     assert [one for one in caveats if one.startswith("forgetting: ")] == [
         f"{artifact.details['probes']['line']} (tuned)"
     ]
+    own = tmp_path / "groundtune.toml"
+    own.write_text(f'instructions = "Be brief."\n{own.read_text()}')
+    code, _, err = call("ask", "-a", "tuned", "blue 2")
+    assert code == 3
+    assert "tuned was trained under other instructions, labels or schema" in err
 
 
 def assert_asked_as_trained(root: Path, row: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from groundtune.approaches import prompts
 from groundtune.json_values import read_reply
+from groundtune.workspace import digest_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,11 @@ class TextForm:
     def read(self, reply: str) -> Reading:
         text = reply.strip()
         return Reading(text, abstained=not text)
+
+
+def rules_digest(form: Form, *, grounded: bool) -> str:
+    """Of all that a model is told before the input: a model that was trained under other words is another one."""
+    return digest_text(form.rules(grounded=grounded))
 
 
 def _join(*parts: str) -> str:

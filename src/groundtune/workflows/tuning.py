@@ -17,7 +17,7 @@ import psutil
 
 from groundtune import build
 from groundtune.approaches import prompts
-from groundtune.approaches.forms import Form, LabelForm, ObjectForm
+from groundtune.approaches.forms import Form, LabelForm, ObjectForm, rules_digest
 from groundtune.config import Config, ModelConfig
 from groundtune.config_tune import HostedTuneConfig, LoraConfig, ProviderConfig, RetrieverConfig, TuneConfig
 from groundtune.errors import MissingError, UsageError
@@ -124,7 +124,7 @@ async def prepare(
         kind=chosen.kind,
         base=chosen.base or build.BUNDLED,
         settings=chosen.model_dump(mode="json"),
-        details=_details(config, form, material, train),
+        details=_details(config, chosen, material, train),
     )
     if isinstance(chosen, RetrieverConfig):
         served = grounding.served(config, material)
@@ -339,9 +339,12 @@ def _prefers(chosen: TuneConfig) -> bool:
     return "dpo" in (getattr(chosen, "mode", None), getattr(chosen, "method", None))
 
 
-def _details(config: Config, form: Form, material: Material, train: Sequence[Row]) -> dict[str, Any]:
+def _details(config: Config, chosen: TuneConfig, material: Material, train: Sequence[Row]) -> dict[str, Any]:
     """What a trainer and the model it makes must know of the project."""
-    details: dict[str, Any] = {"task": config.task}
+    details, form = dict[str, Any](task=config.task), material.form
+    if isinstance(chosen, LoraConfig | HostedTuneConfig):
+        grounded = getattr(chosen, "context", "none") == "retrieved"
+        details["rules"] = rules_digest(form, grounded=grounded)
     if isinstance(form, LabelForm):
         details["labels"] = list(form.labels)
     if isinstance(form, ObjectForm):
