@@ -48,7 +48,7 @@ def bounds(
         seconds = min(seconds, START_SECONDS + 60 * settings["max_minutes"])
     state = 4 * weights if frozen else 4 * weights + 16 * (weights - words)
     inside = max(budget, max(trained, default=0)) * _activations(found.config)
-    note = f"{weights / 1e6:,.0f} million weights, {sum(trained):,} tokens an epoch, on {device}"
+    note = f"{weights:,} weights, {sum(trained):,} tokens an epoch, on {device}"
     return Bounds(seconds=seconds, memory_mb=LIBRARIES_MB + (state + inside) / 1e6, usd=0.0, note=note)
 
 

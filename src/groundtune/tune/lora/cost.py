@@ -47,7 +47,7 @@ def bounds(plan: Plan) -> Bounds:
     seconds = START_SECONDS + flops / speed + batches * STEP_SECONDS + answering
     if plan.recipe.max_minutes is not None:
         seconds = min(seconds, START_SECONDS + 60 * plan.recipe.max_minutes + answering)
-    note = f"{weights / 1e6:,.0f} million weights, {tokens:,} tokens an epoch, on {plan.device}"
+    note = f"{weights:,} weights, {tokens:,} tokens an epoch, on {plan.device}"
     memory = _state_bytes(plan, weights) + _activation_bytes(plan, kept=not twice)
     return Bounds(seconds=seconds, memory_mb=memory / 1e6, usd=0.0, note=note)
 
