@@ -75,8 +75,9 @@ def test_dpo_from_edits_to_a_model_that_is_asked(base: Path, tmp_path: Path, cal
     with (tmp_path / "examples.jsonl").open("a") as file:
         file.write('{"id": "plain", "input": "blue 1", "output": "yes 1", "split": "train"}\n')
         file.write('{"id": "asked", "input": "blue 2", "output": "no 2", "split": "test"}\n')
-    code, _, err = call("tune", "edits")
+    code, out, err = call("tune", "edits")
     assert code == 0, err
+    assert " rather than ⟦yes 0⟧" in out, "both replies are shown before the training"
     (folder,) = (tmp_path / ".groundtune/models").iterdir()
     artifact = read_artifact(folder)
     assert artifact.unusable is None

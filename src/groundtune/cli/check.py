@@ -86,7 +86,8 @@ def show_preflight(found: "Preflight") -> None:
         reply = output.excerpt(one.trained, REPLY)
         cut = f"✂{output.excerpt(one.cut, REPLY)}" if one.cut else ""
         tail = before if len(before) <= PROMPT else "…" + before[-PROMPT:]
-        output.show(f"  {output.named(one.id)}: {tail}⟦{reply}⟧{cut}")
+        rather = f" rather than ⟦{output.excerpt(one.rejected, REPLY)}⟧" if one.rejected else ""
+        output.show(f"  {output.named(one.id)}: {tail}⟦{reply}⟧{cut}{rather}")
     for finding in found.findings:
         _print_found(finding)
     if found.bounds:

@@ -5,7 +5,7 @@ Rendering and tokens are those of `chat.py`; here every row that cannot be train
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from groundtune.tune.chat import Format, find_format, rendered
@@ -32,11 +32,14 @@ class Shown:
     """What the limit takes away; empty when the row fits."""
     tokens: int
     trained_tokens: int
+    rejected: str = ""
+    """The reply that it learns to prefer the other one to; of preferences only."""
 
     @property
     def marked(self) -> str:
-        """Prompt, what is trained between ⟦ and ⟧, and what is cut off between ✂ and the end."""
-        return f"{self.prompt}{LEFT}{self.trained}{RIGHT}" + (f"✂{self.cut}" if self.cut else "")
+        """Prompt, what is trained between ⟦ and ⟧, and what is cut off between ✂ and the end; then what is rejected."""
+        learnt = f"{self.prompt}{LEFT}{self.trained}{RIGHT}" + (f"✂{self.cut}" if self.cut else "")
+        return learnt + (f"\nrather than {LEFT}{self.rejected}{RIGHT}" if self.rejected else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +94,10 @@ def look_at_format(tokenizer: Any, ends: Sequence[int], *, name: str) -> tuple[F
     return form, findings
 
 
-def look(rows: Sequence[Row], form: Format, *, split: str, limit: int | None, first: int = FIRST) -> Chats:
-    """rows: those that are chats. limit: tokens that are taken of a row."""
+def look(
+    rows: Sequence[Row], form: Format, *, split: str, limit: int | None, pairs: bool = False, first: int = FIRST
+) -> Chats:
+    """rows: those that are chats. limit: tokens that are taken of a row. pairs: the rejected reply is shown too."""
     texts, findings = _texts(rows, form, split)
     tokens: dict[str, int] = {}
     starts: dict[str, int] = {}
@@ -111,6 +116,9 @@ def look(rows: Sequence[Row], form: Format, *, split: str, limit: int | None, fi
         message = f"{split}: {counted(len(empty))} of which no token is trained"
         findings.append(finding("error", "template", message, mend=MEND, rows=empty))
     findings += _ends(tokens, ended, limit, split)
+    if pairs:
+        rejected = {row.id: row.rejected or "" for row in rows}
+        shown = [replace(one, rejected=rejected[one.id]) for one in shown]
     return Chats(tokens, starts, frozenset(ended), tuple(shown), tuple(findings))
 
 

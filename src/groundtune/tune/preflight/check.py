@@ -202,7 +202,7 @@ def _chats(given: Inputs) -> tuple[dict[str, Chats], list[Finding]]:
     found: dict[str, Chats] = {}
     for split, rows in splits.items():
         sound = [row for row in rows if chat_check.is_chat(row, pairs=pairs)]
-        found[split] = chat_check.look(sound, form, split=split, limit=_limit(given))
+        found[split] = chat_check.look(sound, form, split=split, limit=_limit(given), pairs=pairs)
         findings += found[split].findings
     return found, findings
 
