@@ -70,14 +70,14 @@ def test_what_is_saved_says_what_was_trained(
     mode: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: dict[str, Any] = {}
-    real = classifier._write
+    real = classifier.write_model
 
-    def spied(folder: Path, used: encoder.Encoder, head: Any, told: Any) -> None:
+    def spied(folder: Path, used: encoder.Encoder, head: Any, **about: Any) -> None:
         rows = encoder.encode(used, texts)
         kept["logits"] = classifier.logits(head, encoder.embed(used, rows, exact=True))
-        real(folder, used, head, told)
+        real(folder, used, head, **about)
 
-    monkeypatch.setattr(classifier, "_write", spied)
+    monkeypatch.setattr(classifier, "write_model", spied)
     texts = [row.input for row in labelled(3, seed=9, strange=3)]
     job = classifier_job(tmp_path / "job", tiny_encoder(tmp_path / "base", kind=kind), mode=mode, epochs=2)
     made, _ = run(job)
@@ -87,16 +87,16 @@ def test_what_is_saved_says_what_was_trained(
 
 def test_the_worker_writes_an_artifact_last(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = classifier_job(tmp_path / "job", base, epochs=2)
-    real = classifier._write
+    real = classifier.write_model
 
-    def fails(*_: Any) -> None:
+    def fails(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(classifier, "_write", fails)
+    monkeypatch.setattr(classifier, "write_model", fails)
     assert work(job.folder) == 1
     assert not (job.folder / "artifact.json").exists()
     assert "no space left" in json.loads((job.folder / "failure.json").read_text())["message"]
-    monkeypatch.setattr(classifier, "_write", real)
+    monkeypatch.setattr(classifier, "write_model", real)
     assert work(job.folder) == 0
     assert not (job.folder / "failure.json").exists()
     artifact = read_artifact(job.folder)

@@ -114,17 +114,17 @@ def test_it_learns(mode: str, base: Path, tmp_path: Path) -> None:
 
 def test_what_is_saved_says_what_was_trained(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept: dict[str, Any] = {}
-    real = extractor._write
+    real = extractor.write_model
     texts = [row.input for row in objects(8, seed=9, empty=2)]
 
-    def spied(job: Job, encoder: Any, heads: Any, told: Any) -> None:
-        layout = layout_of(told["layout"])
+    def spied(folder: Path, encoder: Any, heads: Any, **about: Any) -> None:
+        layout = layout_of(about["told"]["layout"])
         given = extractor.tokens(encoder, texts, layout)
         kept["scores"] = extractor.scores_of(encoder, heads, given, exact=True)
         kept["said"] = extractor.said_of(encoder, heads, layout, texts, given, exact=True)
-        real(job, encoder, heads, told)
+        real(folder, encoder, heads, **about)
 
-    monkeypatch.setattr(extractor, "_write", spied)
+    monkeypatch.setattr(extractor, "write_model", spied)
     for kind in ("bert", "distilbert"):
         job = extractor_job(tmp_path / kind, tiny_encoder(tmp_path / f"base-{kind}", kind=kind), epochs=2)
         made, _ = run(job)
@@ -137,15 +137,15 @@ def test_what_is_saved_says_what_was_trained(base: Path, tmp_path: Path, monkeyp
 
 def test_the_worker_writes_an_artifact_last(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = extractor_job(tmp_path / "job", base, epochs=1)
-    real = extractor._write
+    real = extractor.write_model
 
-    def fails(*_: Any) -> None:
+    def fails(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(extractor, "_write", fails)
+    monkeypatch.setattr(extractor, "write_model", fails)
     assert work(job.folder) == 1
     assert not (job.folder / "artifact.json").exists()
-    monkeypatch.setattr(extractor, "_write", real)
+    monkeypatch.setattr(extractor, "write_model", real)
     assert work(job.folder) == 0
     artifact = read_artifact(job.folder)
     verify(job.folder, artifact)

@@ -12,7 +12,6 @@ never trained on: those of the validation split say where the threshold lies. Wh
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,13 +20,21 @@ from groundtune.errors import need
 from groundtune.tune.encoders import calibrate
 from groundtune.tune.encoders import cost as encoder_cost
 from groundtune.tune.encoders.calibrate import Floats
-from groundtune.tune.encoders.encoder import Encoder, adapted, embed, encode, load, pooled, refuse_cut, save
-from groundtune.tune.encoders.fit import Course, Pace, Progress, fit, step_tokens
+from groundtune.tune.encoders.encoder import (
+    ENCODER,
+    Encoder,
+    adapted,
+    embed,
+    encode,
+    load,
+    pooled,
+    refuse_cut,
+    write_model,
+)
+from groundtune.tune.encoders.fit import Course, fingerprint_of, fit, outcome, pace_of, step_tokens
 from groundtune.tune.job import Bounds, Job, Row, Step, Trained, TuneError, Watch
-from groundtune.workspace import digest_text, write_json
 
 MODEL = "model"
-ENCODER = "encoder"
 HEAD = "head.safetensors"
 ABOUT = "classifier.json"
 RATES = {"full": (2e-4, 2e-3), "lora": (1e-3, 2e-3)}
@@ -146,22 +153,13 @@ def tune(
         return metrics(logits(head, embed(encoder, held)), held_gold) if held else {}
 
     score = "macro_f1" if settings["class_weights"] else "accuracy"
-    rate, head_rate = RATES[settings["mode"]]
-    if settings.get("learning_rate"):
-        head_rate, rate = head_rate * settings["learning_rate"] / rate, settings["learning_rate"]
-    pace = Pace(
-        epochs=settings["epochs"],
-        rate=rate,
-        head_rate=head_rate,
-        batch_tokens=settings["batch_tokens"],
-        patience=settings["patience"],
-        seed=settings["seed"],
-        max_minutes=settings.get("max_minutes"),
+    pace = pace_of(
+        settings, RATES[settings["mode"]], batch_tokens=settings["batch_tokens"], patience=settings["patience"]
     )
     lengths = list(map(len, rows))
     course = Course(encoder, head, lengths, loss, measure, lambda found: (found[score], -found["loss"]))
-    progress = fit(course, pace, watch, folder=job.checkpoint, fingerprint=_fingerprint(job, encoder, data))
-    return head, _told(progress, pace, tokens=step_tokens(lengths, batch_tokens=pace.batch_tokens))
+    progress = fit(course, pace, watch, folder=job.checkpoint, fingerprint=fingerprint_of(job.settings, encoder, data))
+    return head, outcome(progress, pace, tokens=step_tokens(lengths, batch_tokens=pace.batch_tokens))
 
 
 def first_head(vectors: Any, data: Data) -> Any:
@@ -259,7 +257,7 @@ def finish(job: Job, encoder: Encoder, head: Any, data: Data, about: Mapping[str
     }
     compared = data.held[:COMPARED] or data.texts[:COMPARED]
     wanted = logits(head, embed(encoder, encode(encoder, compared), exact=True))
-    _write(job.folder / MODEL, encoder, head, told)
+    write_model(job.folder / MODEL, encoder, head, weights=HEAD, about=ABOUT, told=told)
     parity, unusable = _parity(job, wanted, compared)
     shutil.rmtree(job.checkpoint, ignore_errors=True)
     details = {
@@ -274,20 +272,6 @@ def finish(job: Job, encoder: Encoder, head: Any, data: Data, about: Mapping[str
         **about,
     }
     return Trained((MODEL,), found, encoder.digest, details, unusable=unusable)
-
-
-def _write(folder: Path, encoder: Encoder, head: Any, told: Mapping[str, Any]) -> None:
-    """The folder is whole or not there. Raises OSError."""
-    beside = folder.with_name(f"{folder.name}.writing")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    save(encoder, beside / ENCODER)
-    to_bytes = need("safetensors.torch", extra="local").save
-    weights = {name: weight.detach().cpu().contiguous() for name, weight in head.named_parameters()}
-    (beside / HEAD).write_bytes(to_bytes(weights))
-    write_json(beside / ABOUT, told)
-    shutil.rmtree(folder, ignore_errors=True)
-    beside.rename(folder)
 
 
 def _parity(job: Job, wanted: Floats, texts: Sequence[str]) -> tuple[dict[str, Any], str | None]:
@@ -313,24 +297,6 @@ def _refused(inside: Floats, outside: Floats, scope: calibrate.Scope | None) -> 
         "in_scope": float((inside < scope.threshold).mean()) if len(inside) else None,
         "out_of_scope": float((outside < scope.threshold).mean()) if len(outside) else None,
     }
-
-
-def _told(progress: Progress, pace: Pace, *, tokens: int) -> dict[str, Any]:
-    return {
-        "learning_rate": pace.rate,
-        "step_tokens": tokens,
-        "history": progress.history,
-        "best_step": progress.best_step,
-        "steps": progress.step,
-        "stopped": progress.stopped or None,
-        "resumed": progress.resumed,
-        "final_loss": progress.loss,
-    }
-
-
-def _fingerprint(job: Job, encoder: Encoder, data: Data) -> str:
-    settings = sorted((key, repr(value)) for key, value in job.settings.items())
-    return digest_text(repr((settings, encoder.digest, data)))
 
 
 def _texts(rows: Sequence[Row]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ for places in batches(list(map(len, rows)), budget=1024, rng=random.Random(0)):
 """
 
 import random
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,10 @@ from typing import Any
 from groundtune.errors import MissingError, need
 from groundtune.tune.base import Base, choose_device, find_base, has_fast_bfloat16, hide_other_gpus
 from groundtune.tune.job import TuneError
+from groundtune.workspace import write_json
 
+ENCODER = "encoder"
+"""Folder of the encoder inside the folder of a model."""
 BUNDLED = "bundled"
 """The name of the encoder that comes along: all-MiniLM-L6-v2."""
 HINT = "name an encoder on the hub (OWNER/NAME), or the path of its folder"
@@ -234,3 +238,19 @@ def save(encoder: Encoder, folder: Path) -> None:
         encoder.tokenizer.save_pretrained(folder)
     except damaged as error:
         raise OSError(str(error)) from error
+
+
+def write_model(
+    folder: Path, encoder: Encoder, head: Any, *, weights: str, about: str, told: Mapping[str, Any]
+) -> None:
+    """`encoder/`, the head's weights and the JSON file about it; the folder is whole or not there. Raises OSError."""
+    beside = folder.with_name(f"{folder.name}.writing")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    save(encoder, beside / ENCODER)
+    to_bytes = need("safetensors.torch", extra="local").save
+    tensors = {name: weight.detach().cpu().contiguous() for name, weight in head.named_parameters()}
+    (beside / weights).write_bytes(to_bytes(tensors))
+    write_json(beside / about, told)
+    shutil.rmtree(folder, ignore_errors=True)
+    beside.rename(folder)

@@ -22,14 +22,12 @@ from groundtune.spans import Layout, Said, Span, Unit, as_json, name, say, spans
 from groundtune.tune.encoders import cost as encoder_cost
 from groundtune.tune.encoders.align import Aligned, align, put, usual
 from groundtune.tune.encoders.calibrate import Floats
-from groundtune.tune.encoders.encoder import Encoder, adapted, evaluated, hidden, load, refuse_cut, save
-from groundtune.tune.encoders.fit import Course, Pace, Progress, fit, step_tokens
+from groundtune.tune.encoders.encoder import ENCODER, Encoder, adapted, evaluated, hidden, load, refuse_cut, write_model
+from groundtune.tune.encoders.fit import Course, fingerprint_of, fit, outcome, pace_of, step_tokens
 from groundtune.tune.encoders.spans_score import confidence_of, crossed_ece, metrics, right_of
 from groundtune.tune.job import Bounds, Job, Row, Step, Trained, TuneError, Watch
-from groundtune.workspace import digest_text, write_json
 
 MODEL = "model"
-ENCODER = "encoder"
 HEADS = "heads.safetensors"
 ABOUT = "extractor.json"
 RATES = {"full": (2e-4, 2e-3), "lora": (1e-3, 2e-3)}
@@ -170,11 +168,13 @@ def tune(job: Job, encoder: Encoder, data: Data, watch: Watch) -> tuple[Any, dic
     def measure() -> Mapping[str, float]:
         return measured(said_of(encoder, heads, layout, data.held, held), data)
 
-    pace = _pace(settings)
+    pace = pace_of(
+        settings, RATES[settings["mode"]], batch_tokens=settings["batch_tokens"], patience=settings["patience"]
+    )
     lengths = list(map(len, given.rows))
     course = Course(encoder, heads, lengths, loss, measure, _goal)
-    progress = fit(course, pace, watch, folder=job.checkpoint, fingerprint=_fingerprint(job, encoder, data))
-    return heads, _told(progress, pace, tokens=step_tokens(lengths, batch_tokens=pace.batch_tokens))
+    progress = fit(course, pace, watch, folder=job.checkpoint, fingerprint=fingerprint_of(job.settings, encoder, data))
+    return heads, outcome(progress, pace, tokens=step_tokens(lengths, batch_tokens=pace.batch_tokens))
 
 
 def _loss(heads: Any, states: Any, mask: Any, tags: list[list[int]], chosen: Sequence[Sequence[int]]) -> Any:
@@ -254,7 +254,7 @@ def finish(job: Job, encoder: Encoder, heads: Any, data: Data, about: Mapping[st
     texts = data.held[:COMPARED] or data.texts[:COMPARED]
     given = tokens(encoder, texts, layout)
     wanted = scores_of(encoder, heads, given, exact=True)
-    _write(job, encoder, heads, told)
+    write_model(job.folder / MODEL, encoder, heads, weights=HEADS, about=ABOUT, told=told)
     parity, unusable = _parity(job, layout, texts, wanted)
     shutil.rmtree(job.checkpoint, ignore_errors=True)
     details = {
@@ -270,21 +270,6 @@ def finish(job: Job, encoder: Encoder, heads: Any, data: Data, about: Mapping[st
         **about,
     }
     return Trained((MODEL,), found, encoder.digest, details, unusable=unusable)
-
-
-def _write(job: Job, encoder: Encoder, heads: Any, told: Mapping[str, Any]) -> None:
-    """The folder is whole or not there. Raises OSError."""
-    folder = job.folder / MODEL
-    beside = folder.with_name(f"{folder.name}.writing")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    save(encoder, beside / ENCODER)
-    to_bytes = need("safetensors.torch", extra="local").save
-    weights = {key: weight.detach().cpu().contiguous() for key, weight in heads.named_parameters()}
-    (beside / HEADS).write_bytes(to_bytes(weights))
-    write_json(beside / ABOUT, told)
-    shutil.rmtree(folder, ignore_errors=True)
-    beside.rename(folder)
 
 
 def _parity(
@@ -318,21 +303,6 @@ def _objects(rows: Sequence[Row]) -> None:
         raise TuneError(f"row {bad[0].id} has no object: {bad[0].output!r}", hint="output is an object, or null")
 
 
-def _pace(settings: Mapping[str, Any]) -> Pace:
-    rate, head_rate = RATES[settings["mode"]]
-    if settings.get("learning_rate"):
-        head_rate, rate = head_rate * settings["learning_rate"] / rate, settings["learning_rate"]
-    return Pace(
-        epochs=settings["epochs"],
-        rate=rate,
-        head_rate=head_rate,
-        batch_tokens=settings["batch_tokens"],
-        patience=settings["patience"],
-        seed=settings["seed"],
-        max_minutes=settings.get("max_minutes"),
-    )
-
-
 def _said(data: Data) -> str:
     """Rows, fields, and what cannot be learnt."""
     layout, lost = data.aligned.layout, data.aligned.unaligned
@@ -343,21 +313,3 @@ def _said(data: Data) -> str:
         each = ", ".join(f"{field} {count:,}" for field, count in Counter(lost).most_common(5))
         parts.append(f"{sum(lost.values()):,} of {data.aligned.values:,} values not found in their input ({each})")
     return "; ".join(parts)
-
-
-def _told(progress: Progress, pace: Pace, *, tokens: int) -> dict[str, Any]:
-    return {
-        "learning_rate": pace.rate,
-        "step_tokens": tokens,
-        "history": progress.history,
-        "best_step": progress.best_step,
-        "steps": progress.step,
-        "stopped": progress.stopped or None,
-        "resumed": progress.resumed,
-        "final_loss": progress.loss,
-    }
-
-
-def _fingerprint(job: Job, encoder: Encoder, data: Data) -> str:
-    settings = sorted((key, repr(value)) for key, value in job.settings.items())
-    return digest_text(repr((settings, encoder.digest, data)))

@@ -20,6 +20,7 @@ from groundtune.errors import need
 from groundtune.tune.checkpoints import claim
 from groundtune.tune.encoders.encoder import Encoder, batches, fast
 from groundtune.tune.job import Step, TuneError, Watch
+from groundtune.workspace import digest_text
 
 STATE = "state.pt"
 SAVE_SECONDS = 60.0
@@ -115,6 +116,41 @@ def fit(course: Course, pace: Pace, watch: Watch, *, folder: Path, fingerprint: 
         )
     run.put(run.best)
     return run.progress
+
+
+def pace_of(settings: Mapping[str, Any], rates: tuple[float, float], *, batch_tokens: int, patience: int) -> Pace:
+    """rates: of encoder and head; a `learning_rate` of the table is the former's, and the latter follows it."""
+    rate, head_rate = rates
+    if settings.get("learning_rate"):
+        head_rate, rate = head_rate * settings["learning_rate"] / rate, settings["learning_rate"]
+    return Pace(
+        epochs=settings["epochs"],
+        rate=rate,
+        head_rate=head_rate,
+        batch_tokens=batch_tokens,
+        patience=patience,
+        seed=settings["seed"],
+        max_minutes=settings.get("max_minutes"),
+    )
+
+
+def outcome(progress: Progress, pace: Pace, *, tokens: int) -> dict[str, Any]:
+    """What an artifact says of its training. tokens: of a step."""
+    return {
+        "learning_rate": pace.rate,
+        "step_tokens": tokens,
+        "history": progress.history,
+        "best_step": progress.best_step,
+        "steps": progress.step,
+        "stopped": progress.stopped or None,
+        "resumed": progress.resumed,
+        "final_loss": progress.loss,
+    }
+
+
+def fingerprint_of(settings: Mapping[str, Any], encoder: Encoder, data: object) -> str:
+    """Of a training: another table, base or other rows give another one. data: what prints all that is trained on."""
+    return digest_text(repr((sorted((key, repr(value)) for key, value in settings.items()), encoder.digest, data)))
 
 
 def step_tokens(lengths: Sequence[int], *, batch_tokens: int) -> int:

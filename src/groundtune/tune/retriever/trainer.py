@@ -20,7 +20,7 @@ import numpy as np
 
 from groundtune.tune.encoders import cost as encoder_cost
 from groundtune.tune.encoders.encoder import lengths, refuse_cut
-from groundtune.tune.encoders.fit import Course, Pace, Progress, fit
+from groundtune.tune.encoders.fit import Course, Pace, Progress, fit, pace_of
 from groundtune.tune.job import Bounds, Job, Step, Trained, TuneError, Watch
 from groundtune.tune.retriever import models
 from groundtune.tune.retriever.gate import Gain, Served, gain, ndcg_of_list, refusal, served
@@ -234,18 +234,7 @@ def _fit(
     job: Job, ranker: Ranker, items: int, loss: Any, measure: Any, watch: Watch, fingerprint: str
 ) -> tuple[Progress, Pace]:
     settings = job.settings
-    rate, head_rate = RATES[settings["part"]]
-    if settings.get("learning_rate"):
-        head_rate, rate = head_rate * settings["learning_rate"] / rate, settings["learning_rate"]
-    pace = Pace(
-        epochs=settings["epochs"],
-        rate=rate,
-        head_rate=head_rate,
-        batch_tokens=settings["batch_size"],
-        patience=PATIENCE,
-        seed=settings["seed"],
-        max_minutes=settings.get("max_minutes"),
-    )
+    pace = pace_of(settings, RATES[settings["part"]], batch_tokens=settings["batch_size"], patience=PATIENCE)
     alike = [1] * items  # a batch is of so many; texts are put together by length in the loss
     course = Course(ranker.encoder, ranker.head, alike, loss, measure, lambda found: found[SCORE])
     return fit(course, pace, watch, folder=job.checkpoint, fingerprint=fingerprint), pace
