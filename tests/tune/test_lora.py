@@ -19,8 +19,8 @@ from filelock import FileLock
 from groundtune.errors import GroundtuneError, MissingError
 from groundtune.models.local import LocalGenerator
 from groundtune.tune.artifacts import read_artifact, verify
-from groundtune.tune.checkpoints import latest
-from groundtune.tune.job import Job, Row, Step, Trained, TuneError, read_progress
+from groundtune.tune.checkpoints import STEPS, latest
+from groundtune.tune.job import LOG, Job, Row, Step, Trained, TuneError, read_progress
 from groundtune.tune.launch import launch
 from groundtune.tune.lora import cost, finish, fit, parity
 from groundtune.tune.lora import trainer as lora
@@ -521,3 +521,33 @@ def test_several_processes_train_as_one(base: Path, tmp_path: Path) -> None:
     assert artifact.details["steps"] == 12  # of 2 times 16 rows, two epochs
     assert artifact.metrics["loss"] < artifact.details["before"]["loss"]
     assert sorted(losses(read_progress(job.folder))) == list(range(1, 13))
+
+
+def test_what_one_of_several_processes_failed_of_is_said(base: Path, tmp_path: Path) -> None:
+    job = extraction_job(tmp_path / "job", base, **QUICK, gpus=2)
+    lora.lock_of(job)
+    (job.checkpoint / STEPS).write_text("a file where a folder belongs")
+    failure = refusal(job)
+    assert "FileExistsError" in failure.message or "NotADirectoryError" in failure.message
+    assert failure.hint == f"{job.folder / LOG} has the traceback"
+
+
+@pytest.mark.parametrize(
+    ("log", "says"),
+    [
+        (
+            "Traceback (most recent call last):\n  raise\ntorch.distributed.DistNetworkError: port 7 is taken\n[W] x\n",
+            "the processes of the training ended with code 1: torch.distributed.DistNetworkError: port 7 is taken",
+        ),
+        ("killed\n", "the processes of the training ended with code 1"),
+        (None, "the processes of the training ended with code 1"),
+    ],
+)
+def test_a_launcher_that_failed_is_quoted(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: str | None, says: str
+) -> None:
+    job = extraction_job(tmp_path / "job", base, **QUICK, gpus=2)
+    if log:
+        (job.folder / LOG).write_text(log)
+    monkeypatch.setattr(lora, "command", lambda _: [sys.executable, "-c", "raise SystemExit(1)"])
+    assert refusal(job).message == says

@@ -1,5 +1,6 @@
 """The matrix to what each approach came to, and how each two differ. Reads rows, decides nothing."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -125,7 +126,7 @@ def _standing(name: str, rows: Sequence[Result], primary: str, clusters: Cluster
         answered=len(written),
         abstained=sum(row.status == "abstained" for row in rows),
         errors=sum(row.error is not None for row in rows),
-        usd_per_1k=1000 * sum(usd) / len(usd) if usd and len(usd) == len(answers) else None,
+        usd_per_1k=1000 * math.fsum(usd) / len(usd) if usd and len(usd) == len(answers) else None,
         p50_seconds=float(np.percentile(seconds, 50)) if seconds else None,
         p95_seconds=float(np.percentile(seconds, 95)) if seconds else None,
         cited=sum(map(_cites, written)) / len(written) if written else None,

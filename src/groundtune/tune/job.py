@@ -25,6 +25,7 @@ JOB = "job.json"
 PROGRESS = "progress.jsonl"
 FAILURE = "failure.json"
 LOCK = "training.lock"
+LOG = "log.txt"
 
 
 class TuneError(GroundtuneError):

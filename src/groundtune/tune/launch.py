@@ -10,7 +10,7 @@ from pathlib import Path
 
 from groundtune.errors import GroundtuneError, MissingError, ProviderError, UsageError
 from groundtune.tune.artifacts import read_artifact
-from groundtune.tune.job import FAILURE, Step, TuneError, read_progress
+from groundtune.tune.job import FAILURE, LOG, Step, TuneError, read_progress
 from groundtune.types import Artifact
 
 POLL_SECONDS = 0.25
@@ -97,7 +97,7 @@ def _reason(folder: Path, code: int, heard: bytes) -> GroundtuneError:
     except (OSError, ValueError):
         what = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
         memory = " (the system does that where memory runs out)" if -code == signal.SIGKILL else ""
-        hint = f"{folder / 'log.txt'} says more; groundtune tune goes on from the last checkpoint"
+        hint = f"{folder / LOG} says more; groundtune tune goes on from the last checkpoint"
         return TuneError(f"the training {what}{memory}", hint=hint)
     if "failure" in said:
         return ProviderError(said["message"], kind=said["failure"], retryable=said["retryable"], hint=said["hint"])

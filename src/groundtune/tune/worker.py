@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 from groundtune.errors import BusyError, GroundtuneError, ProviderError
 from groundtune.protocols import Trainer
 from groundtune.tune.artifacts import dataset_digest, digests, write_artifact
-from groundtune.tune.job import FAILURE, LOCK, Job, Trained, TuneError, read_job, watcher
+from groundtune.tune.job import FAILURE, LOCK, LOG, Job, Trained, TuneError, read_job, watcher
 from groundtune.types import Artifact
 from groundtune.workspace import write_atomic
 
@@ -95,7 +95,7 @@ def _work(folder: Path, check: Check, tell: Callable[[bytes], object]) -> int:
             hint = "make room; groundtune tune goes on from the last checkpoint"
             return failed(TuneError(f"cannot write: no space left on the disk of {folder}", hint=hint))
         said = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
-        return failed(TuneError(said, hint=f"{folder / 'log.txt'} has the traceback"))
+        return failed(TuneError(said, hint=f"{folder / LOG} has the traceback"))
     return 0
 
 
@@ -168,7 +168,7 @@ def main(*, check: Check = unchecked) -> int:
     _end_with_parent()
     folder = Path(sys.argv[1])
     starter = os.dup(1)
-    log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     os.dup2(log, 1)
     os.dup2(log, 2)
     return work(folder, check=check, tell=partial(os.write, starter))

@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from groundtune.errors import GroundtuneError, need
-from groundtune.tune.job import read_job, watcher
+from groundtune.tune.job import LOG, Job, read_job, watcher
 from groundtune.tune.lora.fit import fit, is_first, quiet
 from groundtune.tune.lora.plan import prepare
 from groundtune.tune.lora.trainer import FAILED, lock_of
@@ -28,11 +28,29 @@ def main() -> int:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         with FileLock(lock_of(job)) if is_first() else contextlib.nullcontext():
             fit(prepare(job), watcher(folder))
+        _part()
     except GroundtuneError as error:
-        told = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
-        write_json(job.checkpoint / FAILED, told)
+        _tell(job, error.message, error.hint, error.exit_code)
         return 1
+    except Exception as error:
+        said = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+        _tell(job, said, f"{folder / LOG} has the traceback", 1)
+        raise
     return 0
+
+
+def _part() -> None:
+    """All end together: the first one still writes when the others are done, and a connection cut off ends badly."""
+    distributed = need("torch.distributed", extra="local")
+    distributed.barrier()
+    distributed.destroy_process_group()
+
+
+def _tell(job: Job, message: str, hint: str | None, exit_code: int) -> None:
+    """The others fail because this one did: theirs is not the reason."""
+    failed = job.checkpoint / FAILED
+    if not failed.exists():
+        write_json(failed, {"message": message, "hint": hint, "exit_code": exit_code})
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ folder `merged`; `adapter` is for servers that hold one base and many adapters.
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,17 +24,26 @@ from filelock import FileLock, Timeout
 from groundtune.errors import MissingError, need
 from groundtune.tune.base import hide_other_gpus
 from groundtune.tune.checkpoints import claim, read_fit
-from groundtune.tune.job import Bounds, Job, Trained, TuneError, Watch
+from groundtune.tune.job import LOG, Bounds, Job, Trained, TuneError, Watch
 from groundtune.tune.lora.cost import bounds
 from groundtune.tune.lora.finish import finish
 from groundtune.tune.lora.fit import PARENT, fit, quiet
 from groundtune.tune.lora.plan import Plan, prepare, read_recipe
 
 FAILED = "ranks.json"
-"""Why one of several processes ended."""
+"""Why the first of several processes that failed did."""
+ONE_MACHINE = {"PET_STANDALONE": "1", "PET_LOCAL_ADDR": "localhost"}
+"""For torch's launcher below accelerate's: it opens a port of its own, where accelerate would name one that was free a
+moment ago; and no name of this machine is looked up."""
 FORMER_SECONDS = 120.0
 FULL = ("No space left", "StorageFull", "PytorchStreamWriter failed", "unexpected pos")
 """What torch and safetensors say of a full disk."""
+LOG_LINES = 400
+ERROR_LINE = re.compile(r"(\[rank\d+\]: ?)?[\w.]+(Error|Exception|Interrupt): .")
+
+
+class RanksError(TuneError):
+    """One of several processes failed."""
 
 
 def estimate(job: Job) -> Bounds:
@@ -53,7 +63,7 @@ def train(job: Job, watch: Watch) -> Trained:
     """
     try:
         return _train(job, watch)
-    except (RuntimeError, need("safetensors", extra="local").SafetensorError) as error:
+    except (RuntimeError, need("safetensors", extra="local").SafetensorError, RanksError) as error:
         if any(sign in str(error) for sign in FULL):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(job.folder)) from error
         raise
@@ -75,7 +85,7 @@ def _train(job: Job, watch: Watch) -> Trained:
             _launch(plan)
     state = read_fit(job.checkpoint)
     if state is None:
-        raise TuneError("the training left no result", hint=f"{job.folder / 'log.txt'} says more")
+        raise TuneError("the training left no result", hint=f"{job.folder / LOG} says more")
     return finish(plan, state)
 
 
@@ -105,19 +115,21 @@ def lock_of(job: Job) -> Path:
 
 
 def _launch(plan: Plan) -> None:
-    """Raises what the processes say, SystemExit when this one is told to stop."""
+    """Raises what the processes say, SystemExit when this one is told to stop. With fit.json the training is over,
+    however its processes ended.
+    """
     if plan.device == "cuda" and (found := need("torch", extra="local").cuda.device_count()) < plan.recipe.gpus:
         raise MissingError(f"gpus = {plan.recipe.gpus}, and torch finds {found}", hint=f"gpus = {found}")
     failed = plan.job.checkpoint / FAILED
     failed.unlink(missing_ok=True)
     code = _run(command(plan))
-    if code:
+    if code and read_fit(plan.job.checkpoint) is None:
         _raise(failed, code)
 
 
 def _run(words: Sequence[str]) -> int:
     """SIGTERM is handed on, so that the processes write their checkpoint."""
-    environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", PARENT: str(os.getpid())}
+    environment = {**os.environ, **ONE_MACHINE, "TOKENIZERS_PARALLELISM": "false", PARENT: str(os.getpid())}
     process = subprocess.Popen(words, env=environment)
     told = []
 
@@ -142,6 +154,17 @@ def _raise(failed: Path, code: int) -> None:
     try:
         said = json.loads(failed.read_bytes())
     except (OSError, ValueError):
-        raise TuneError(f"the processes of the training ended with code {code}", hint="log.txt says more") from None
-    kind = MissingError if said["exit_code"] == 3 else TuneError
+        reason = _last_error(failed.parents[1] / LOG)
+        what = f"the processes of the training ended with code {code}" + (f": {reason}" if reason else "")
+        raise RanksError(what, hint=f"{LOG} says more") from None
+    kind = MissingError if said["exit_code"] == 3 else RanksError
     raise kind(said["message"], hint=said["hint"])
+
+
+def _last_error(log: Path) -> str:
+    """The last line that ends a traceback, of what the processes and their launcher printed; "" where there is none."""
+    try:
+        lines = log.read_text("utf-8", "replace").splitlines()[-LOG_LINES:]
+    except OSError:
+        return ""
+    return next((line.strip()[:500] for line in reversed(lines) if ERROR_LINE.match(line)), "")
