@@ -19,6 +19,7 @@ FILES = sorted(path for path in SRC.rglob("*.py") if "examples" not in path.rela
 LAYERS = (
     {"types", "errors"},
     {"protocols", "workspace", "fitted", "text", "loop", "json_values", "openai_client", "spans"}
+    | {"chat_template"}
     | {"config", "config_problems", "config_tune", "config_values", "toml_lines"},
     {"ingest", "retrieve", "models", "approaches", "measure", "tune", "decide", "review"},
     {"build"},

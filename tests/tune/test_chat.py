@@ -71,9 +71,9 @@ def test_earlier_replies_are_read_not_trained() -> None:
 def test_training_and_asking_render_the_same_prompt(template: str, roles: tuple[str, ...]) -> None:
     tokenizer = tiny_tokenizer(SENTENCES, template=template)
     turns = [{"role": role, "content": f"the {role} says {n}"} for n, role in enumerate(roles)]
-    prompt, full = rendered(tokenizer, turns, reply="thirty days")
+    prompt, behind = rendered(tokenizer, turns, reply="thirty days")
     assert prompt == _rendered(tokenizer, turns, name="tiny")
-    assert full.startswith(prompt)
+    assert behind.strip().startswith("thirty days")
 
 
 def test_tokens_over_the_border_do_not_change_the_prompt() -> None:
@@ -111,7 +111,7 @@ def test_templates_that_cannot_be_trained_with() -> None:
     rows = [chat("one", "yes", "no")]
     assert "tiny has no chat template" in _no_format(None)
     assert "never learn to stop" in refused(rows, form(NO_END))
-    assert "row one: the chat template renders its prompt otherwise" in refused(rows, form(CHANGING))
+    assert "row one: the chat template renders the prompt otherwise" in refused(rows, form(CHANGING))
     assert "row one: the chat template leaves out part of the reply" in refused(rows, form(SILENT))
 
 

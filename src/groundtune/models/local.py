@@ -1,7 +1,6 @@
 """Prompt to text by a `transformers` model on this machine. Never cuts a prompt, never loads before the first one."""
 
 import asyncio
-import functools
 import logging
 import threading
 import time
@@ -9,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from groundtune.chat_template import TemplateError, ends_of, prompted
 from groundtune.errors import GroundtuneError, MissingError, ProviderError, UsageError, need
 from groundtune.models.checkpoint import HINT, Checkpoint, find_checkpoint
 from groundtune.models.embed import has_fast_bfloat16
@@ -18,7 +18,6 @@ GATHER_SECONDS = 0.003
 """How long a batch that is not full waits for more prompts."""
 LEAST_ROOM = 64
 """Tokens that a prompt must leave of the window for the answer, or `max_output_tokens` where that is less."""
-MARK = "groundtune"
 
 log = logging.getLogger(__name__)
 
@@ -333,9 +332,7 @@ def _load(found: Checkpoint, name: str, device: str | None) -> _Loaded:
         raise MissingError(f"the model {name!r} cannot be loaded: {said}", hint=HINT) from error
     if lost := sorted(report["missing_keys"]):
         raise MissingError(f"{name} is no whole causal model: it lacks {lost[0]} ({len(lost)} weights)", hint=HINT)
-    own = (model.generation_config.eos_token_id, tokenizer.eos_token_id, _end_of_turn(tokenizer))
-    flat = [token for one in own for token in (one if isinstance(one, list) else [one])]
-    ends = list(dict.fromkeys(token for token in flat if token is not None))
+    ends = ends_of(tokenizer, model.generation_config.eos_token_id)
     if not ends:
         log.warning("%s has no token that ends an answer: it writes until max_output_tokens", name)
     pad = next((token for token in (tokenizer.pad_token_id, *ends) if token is not None), 0)
@@ -347,49 +344,16 @@ def _until_end(row: list[int], ends: Sequence[int]) -> list[int]:
     return row if end is None else row[: end + 1]
 
 
-def _end_of_turn(tokenizer: Any) -> int | None:
-    """The special token that the template sets behind what the assistant said."""
-    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": MARK}]
-    try:
-        text = tokenizer.apply_chat_template(turns, tokenize=False)
-    except _template_error():
-        return None
-    _, found, after = text.rpartition(MARK)
-    special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
-    ids = tokenizer(after, add_special_tokens=False)["input_ids"] if found else []
-    return next((token for token in ids if token in special), None)
-
-
 def _rendered(tokenizer: Any, turns: Sequence[dict[str, str]], *, name: str) -> str:
     """The messages in the model's own format. Raises ProviderError when its template refuses or drops one of them."""
-    said = "it leaves out a message"
-    for form in (list(turns), _folded(turns)):
-        try:
-            text: str = tokenizer.apply_chat_template(form, tokenize=False, add_generation_prompt=True)
-        except _template_error() as error:
-            said = str(error)
-            continue
-        if all(turn["content"].strip() in text for turn in turns if turn["role"] != "assistant"):
-            return text
-    raise ProviderError(
-        f"the chat template of {name} refuses these messages: {said}",
-        kind="bad_request",
-        hint="system message first, then user and assistant in turn",
-    )
-
-
-def _folded(turns: Sequence[dict[str, str]]) -> list[dict[str, str]]:
-    """For templates without a system role: what it says, put before the first message of the user."""
-    if len(turns) < 2 or turns[0]["role"] != "system" or turns[1]["role"] != "user":
-        return list(turns)
-    first = {"role": "user", "content": f"{turns[0]['content']}\n\n{turns[1]['content']}"}
-    return [first, *turns[2:]]
-
-
-@functools.cache
-def _template_error() -> type[Exception]:
-    error: type[Exception] = need("jinja2", extra="local").exceptions.TemplateError
-    return error
+    try:
+        return prompted(tokenizer, turns)[1]
+    except TemplateError as error:
+        raise ProviderError(
+            f"the chat template of {name} refuses these messages: {error}",
+            kind="bad_request",
+            hint="system message first, then user and assistant in turn",
+        ) from error
 
 
 def _turns(prompt: Prompt) -> list[dict[str, str]]:

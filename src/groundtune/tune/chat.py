@@ -1,23 +1,20 @@
 """A chat as the tokens that a causal model is trained on, its last reply marked. Never cuts one without leave.
 
-The prompt is rendered and tokenized exactly as `models/local.py` does when it asks, so that what is trained is what is
-asked. The template needs no assistant mask: what stands behind the rendered prompt is the reply.
+The prompt is rendered by `chat_template.py` and tokenized as `models/local.py` does when it asks, so that what is
+trained is what is asked. The template needs no assistant mask: what stands behind the rendered prompt is the reply.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from groundtune.errors import need
+from groundtune.chat_template import TemplateError, Turn, ends_of, replied
 from groundtune.tune.job import Row, TuneError
 
-MARK = "groundtune"
 SHOWN = 5
 """Rows that an error names."""
 PADS = ("<pad>", "<|pad|>", "[PAD]", "<|finetune_right_pad_id|>", "<|vision_pad|>", "<|fim_pad|>", "<unk>", "[UNK]")
 """Tokens that may pad where the tokenizer names none but its end, best first."""
-
-Turn = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +44,20 @@ class Chat:
         return max(len(self.ids), self.start + len(self.rejected or ()))
 
 
-def find_format(tokenizer: Any, model_ends: Sequence[int], *, name: str) -> Format:
-    """Raises TuneError without a chat template, an end, or a token that can pad."""
+def find_format(tokenizer: Any, configured: int | Sequence[int] | None, *, name: str) -> Format:
+    """configured: `eos_token_id` of the model's configuration.
+
+    Raises TuneError without a chat template, an end, or a token that can pad.
+    """
     if not tokenizer.chat_template:
         raise TuneError(
             f"{name} has no chat template, so nobody knows how it is to be asked",
             hint="take its instruct or chat variant, or save the template that it should be asked with beside it",
         )
-    own = (*model_ends, tokenizer.eos_token_id, _end_of_turn(tokenizer))
-    ends = tuple(dict.fromkeys(int(token) for token in own if token is not None))
+    ends = tuple(ends_of(tokenizer, configured))
     if not ends:
         raise TuneError(f"{name} has no token that ends an answer", hint="give its tokenizer an eos_token")
     return Format(tokenizer, ends, _pad(tokenizer, ends, name=name))
-
-
-def _end_of_turn(tokenizer: Any) -> int | None:
-    """The special token that the template sets behind what the assistant said."""
-    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": MARK}]
-    try:
-        text = tokenizer.apply_chat_template(turns, tokenize=False)
-    except _template_error():
-        return None
-    _, found, after = text.rpartition(MARK)
-    special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
-    ids = tokenizer(after, add_special_tokens=False)["input_ids"] if found else []
-    return next((token for token in ids if token in special), None)
 
 
 def _pad(tokenizer: Any, ends: Sequence[int], *, name: str) -> int:
@@ -162,50 +148,31 @@ def _rendered_all(rows: Sequence[Row], form: Format, replies: Sequence[str]) -> 
     prompts, behind, wrong = [], [], []
     for row, reply in zip(rows, replies, strict=True):
         try:
-            prompt, full = rendered(form.tokenizer, row.messages[:-1], reply=reply)
+            prompt, text = rendered(form.tokenizer, row.messages[:-1], reply=reply)
         except TuneError as error:
             wrong.append(f"row {row.id}: {error.message}")
             continue
-        if not full.startswith(prompt):
-            wrong.append(f"row {row.id}: the chat template renders its prompt otherwise once the reply follows")
-        elif reply.strip() not in full[len(prompt) :]:
-            wrong.append(f"row {row.id}: the chat template leaves out part of the reply")
         prompts.append(prompt)
-        behind.append(full[len(prompt) :])
+        behind.append(text)
     if wrong:
         raise TuneError(_listed(wrong, len(rows)), hint="take a base with another chat template, or mend these rows")
     return prompts, behind
 
 
 def rendered(tokenizer: Any, turns: Sequence[Turn], *, reply: str) -> tuple[str, str]:
-    """The prompt, and prompt with reply, in the model's own format. Raises TuneError when its template refuses."""
-    return accepted(tokenizer, turns, reply=reply)[1:]
+    """The prompt in the model's own format, and what its template sets behind it for the reply.
 
-
-def accepted(tokenizer: Any, turns: Sequence[Turn], *, reply: str) -> tuple[list[dict[str, str]], str, str]:
-    """The messages as the template takes them, the prompt, and prompt with reply. Raises TuneError when it refuses.
-
-    A system message that the template refuses or drops is put before the first message of the user.
+    Raises TuneError when the template refuses, or makes something else of prompt or reply.
     """
-    said = "the template leaves out a message"
-    answer = {"role": "assistant", "content": reply}
-    for form in ([dict(turn) for turn in turns], _folded(turns)):
-        try:
-            prompt: str = tokenizer.apply_chat_template(form, tokenize=False, add_generation_prompt=True)
-            full: str = tokenizer.apply_chat_template([*form, answer], tokenize=False)
-        except _template_error() as error:
-            said = f"the chat template refuses it: {error}"
-            continue
-        if all(turn["content"].strip() in prompt for turn in turns if turn["role"] != "assistant"):
-            return form, prompt, full
-    raise TuneError(said)
-
-
-def _folded(turns: Sequence[Turn]) -> list[dict[str, str]]:
-    if len(turns) < 2 or turns[0]["role"] != "system" or turns[1]["role"] != "user":
-        return [dict(turn) for turn in turns]
-    first = {"role": "user", "content": f"{turns[0]['content']}\n\n{turns[1]['content']}"}
-    return [first, *(dict(turn) for turn in turns[2:])]
+    try:
+        prompt, full = replied(tokenizer, turns, reply=reply)
+    except TemplateError as error:
+        raise TuneError(f"the chat template refuses it: {error}") from error
+    if not full.startswith(prompt):
+        raise TuneError("the chat template renders the prompt otherwise once the reply follows")
+    if reply.strip() not in full[len(prompt) :]:
+        raise TuneError("the chat template leaves out part of the reply")
+    return prompt, full[len(prompt) :]
 
 
 def _tokens(form: Format, texts: Sequence[str]) -> list[list[int]]:
@@ -272,8 +239,3 @@ def _fitted(chats: list[Chat], limit: int | None, allowed: int) -> list[Chat]:
 def _cut(chat: Chat, limit: int) -> Chat:
     rejected = None if chat.rejected is None else chat.rejected[: limit - chat.start]
     return replace(chat, ids=chat.ids[:limit], rejected=rejected)
-
-
-def _template_error() -> type[Exception]:
-    error: type[Exception] = need("jinja2", extra="local").exceptions.TemplateError
-    return error

@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
+from groundtune.chat_template import TemplateError, prompted, replied
 from groundtune.errors import MissingError
 from groundtune.tune.artifacts import digests, read_artifact, verify
 from groundtune.tune.base import check_base, load_tokenizer
-from groundtune.tune.chat import find_format, rendered
+from groundtune.tune.chat import find_format
 from groundtune.tune.job import TuneError
 from groundtune.types import Artifact
 from groundtune.workspace import read_json, write_atomic
@@ -115,9 +116,7 @@ def modelfile(merged: Path) -> str:
     """
     tokenizer = load_tokenizer(str(merged))
     config = read_json(merged / "generation_config.json") if (merged / "generation_config.json").exists() else {}
-    own = config.get("eos_token_id")
-    ends = own if isinstance(own, list) else [] if own is None else [own]
-    form = find_format(tokenizer, ends, name=merged.name)
+    form = find_format(tokenizer, config.get("eos_token_id"), name=merged.name)
     stops = dict.fromkeys(tokenizer.convert_ids_to_tokens(list(form.ends)))
     lines = [f"FROM ./{GGUF}", f'TEMPLATE """{_template(tokenizer)}"""']
     lines += [f'PARAMETER stop "{stop}"' for stop in stops]
@@ -127,7 +126,10 @@ def modelfile(merged: Path) -> str:
 def _template(tokenizer: Any) -> str:
     """What stands around each message, found by rendering chats; then checked on longer ones."""
     start = tokenizer.bos_token or ""
-    around, opening = _around(tokenizer, start)
+    try:
+        around, opening = _around(tokenizer, start)
+    except TemplateError as error:
+        raise _unsayable(f"it refuses a plain chat: {error}") from error
     for roles in (["user"], ["system", "user"], ["user", "assistant", "user"], ["system", *["user", "assistant"] * 3]):
         if roles[0] == "system" and "system" not in around:
             continue
@@ -155,14 +157,14 @@ def _around(tokenizer: Any, start: str) -> tuple[dict[str, tuple[str, str]], str
     """Before and after each role's message, and what opens the answer; without what begins every chat."""
     said, asked = MARK.format("said"), MARK.format("asked")
     user = {"role": "user", "content": asked}
-    prompt, full = (text.removeprefix(start) for text in rendered(tokenizer, [user], reply=said))
+    prompt, full = (text.removeprefix(start) for text in replied(tokenizer, [user], reply=said))
     plain = tokenizer.apply_chat_template([user], tokenize=False).removeprefix(start)
     if prompt.count(asked) != 1 or full.count(said) != 1 or not (prompt.startswith(plain) and full.startswith(plain)):
         raise _unsayable("a message does not stand in it once")
     before, _, after = plain.partition(asked)
     answer, _, end = full[len(plain) :].partition(said)
     around = {"user": (before, after), "assistant": (answer, end)}
-    text, _ = rendered(tokenizer, [{"role": "system", "content": said}, user], reply="x")
+    _, text = prompted(tokenizer, [{"role": "system", "content": said}, user])
     if f"{said}\n\n{asked}" not in text:
         head, _, tail = text.removeprefix(start).partition(said)
         around["system"] = (head, tail.partition(before + asked)[0])

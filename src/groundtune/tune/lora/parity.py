@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from groundtune.chat_template import TemplateError, prompted
 from groundtune.errors import need
-from groundtune.tune.chat import rendered
 from groundtune.tune.job import TuneError
 from groundtune.tune.lora.plan import Plan
 
@@ -125,7 +125,10 @@ def _likeliest(row: Any) -> dict[int, float]:
 def same_prompts(plan: Plan, tokenizer: Any, prompts: Sequence[Sequence[int]], *, leg: str) -> str | None:
     """Why this tokenizer does not ask what the trainer was asked."""
     for row, prompt in zip(rows(plan), prompts, strict=True):
-        text, _ = rendered(tokenizer, row.messages[:-1], reply=row.messages[-1]["content"])
+        try:
+            _, text = prompted(tokenizer, row.messages[:-1])
+        except TemplateError as error:
+            return f"the {leg} refuses row {row.id}: {error}"
         found = tokenizer(text, add_special_tokens=False)["input_ids"]
         if found[: plan.limit] != list(prompt):
             return f"the {leg} is asked row {row.id} in other tokens than the trainer"

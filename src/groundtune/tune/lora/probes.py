@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from groundtune.chat_template import TemplateError, prompted
 from groundtune.errors import need
-from groundtune.tune.chat import rendered
-from groundtune.tune.job import TuneError
 from groundtune.tune.lora.plan import Plan
 from groundtune.tune.lora.score import answers, text_of
 
@@ -53,8 +52,8 @@ def asked(plan: Plan) -> list[Probe]:
     found = []
     for one in json.loads(files("groundtune.tune.lora").joinpath("probes.json").read_text(encoding="utf-8")):
         try:
-            text, _ = rendered(plan.form.tokenizer, [{"role": "user", "content": one["prompt"]}], reply="x")
-        except TuneError:
+            _, text = prompted(plan.form.tokenizer, [{"role": "user", "content": one["prompt"]}])
+        except TemplateError:
             continue
         ids = tuple(plan.form.tokenizer(text, add_special_tokens=False)["input_ids"])
         if plan.base.window is None or len(ids) + ROOM <= plan.base.window:

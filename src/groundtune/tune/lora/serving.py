@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from groundtune.chat_template import prompted
 from groundtune.errors import MissingError
-from groundtune.tune.chat import accepted
 from groundtune.tune.lora import parity
 from groundtune.tune.lora.plan import Plan
 from groundtune.types import Artifact
@@ -97,7 +97,7 @@ def keep(plan: Plan, folder: Path, prompts: Sequence[Sequence[int]], wanted: par
     text = plan.form.tokenizer.decode
     asked = []
     for n, (row, prompt) in enumerate(zip(parity.rows(plan), prompts, strict=True)):
-        messages, _, _ = accepted(plan.form.tokenizer, row.messages[:-1], reply=row.messages[-1]["content"])
+        messages, _ = prompted(plan.form.tokenizer, row.messages[:-1])
         odds, before = (one[n].double().log_softmax(-1) for one in (wanted.logits, untrained))
         ids = list(reversed(wanted.near[n][0]))
         ended = wanted.words[n][-1] in plan.form.ends
