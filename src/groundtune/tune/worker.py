@@ -6,7 +6,6 @@ again on the same folder; two at a time on one folder are refused.
 
 import contextlib
 import ctypes
-import errno
 import json
 import os
 import signal
@@ -25,6 +24,7 @@ from filelock import FileLock, Timeout
 from groundtune.errors import BusyError, GroundtuneError, ProviderError
 from groundtune.protocols import Trainer
 from groundtune.tune.artifacts import dataset_digest, digests, write_artifact
+from groundtune.tune.disk import is_full
 from groundtune.tune.job import FAILURE, LOCK, LOG, Job, Trained, TuneError, read_job, watcher
 from groundtune.types import Artifact
 from groundtune.workspace import write_atomic
@@ -33,8 +33,6 @@ PR_SET_PDEATHSIG = 1
 """Of Linux's prctl."""
 LOCK_SECONDS = 15.0
 """How long to wait for the process before, which may be writing its checkpoint because it was told to end."""
-FULL = ("No space left", "os error 28", "Disk quota", "PytorchStreamWriter failed writing")
-"""What libraries say of a full disk, where they hide what the system said."""
 LIBRARIES = ("torch", "transformers", "peft", "trl", "sentence-transformers", "numpy", "openai", "groundtune")
 TRAINERS = {
     "classifier": "groundtune.tune.encoders.classifier",
@@ -91,7 +89,7 @@ def _work(folder: Path, check: Check, tell: Callable[[bytes], object]) -> int:
     except Exception as error:  # noqa: BLE001  the process ends here; the reason must not be lost
         with contextlib.suppress(OSError):
             traceback.print_exc()
-        if _disk_is_full(error):
+        if is_full(error):
             hint = "make room; groundtune tune goes on from the last checkpoint"
             return failed(TuneError(f"cannot write: no space left on the disk of {folder}", hint=hint))
         said = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
@@ -112,14 +110,6 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _disk_is_full(error: BaseException | None) -> bool:
-    while error is not None:
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(one in str(error) for one in FULL):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _artifact(job: Job, trained: Trained, seconds: float) -> Artifact:

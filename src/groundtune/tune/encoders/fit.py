@@ -18,6 +18,7 @@ from typing import Any
 
 from groundtune.errors import need
 from groundtune.tune.checkpoints import claim
+from groundtune.tune.disk import named_if_full
 from groundtune.tune.encoders.encoder import Encoder, batches, fast
 from groundtune.tune.job import Step, TuneError, Watch
 from groundtune.workspace import digest_text
@@ -297,14 +298,14 @@ class _Run:
         }
         beside = self.folder / f"{STATE}.writing"
         try:
-            with beside.open("wb") as file:
+            with named_if_full(self.folder), beside.open("wb") as file:
                 self.torch.save(state, file)
                 file.flush()
                 os.fsync(file.fileno())
-        except (OSError, RuntimeError) as error:  # torch hides the former behind the latter
+        except OSError:
             with contextlib.suppress(OSError):
                 beside.unlink()  # what is half takes room from the reason why
-            raise _disk_error(error) from error
+            raise
         beside.replace(self.folder / STATE)
         self.saved = time.monotonic()
 
@@ -342,11 +343,3 @@ class _Run:
             yield
         finally:
             signal.signal(signal.SIGTERM, before)
-
-
-def _disk_error(error: BaseException) -> OSError:
-    """What the system said, out of what was made of it."""
-    found: BaseException | None = error
-    while found is not None and not (isinstance(found, OSError) and found.errno):
-        found = found.__context__
-    return found if isinstance(found, OSError) else OSError(str(error))

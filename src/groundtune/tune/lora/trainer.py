@@ -9,7 +9,6 @@ After each epoch it answers validation rows and keeps the state that answers bes
 folder `merged`; `adapter` is for servers that hold one base and many adapters.
 """
 
-import errno
 import json
 import os
 import re
@@ -24,6 +23,7 @@ from filelock import FileLock, Timeout
 from groundtune.errors import MissingError, need
 from groundtune.tune.base import hide_other_gpus
 from groundtune.tune.checkpoints import claim, read_fit
+from groundtune.tune.disk import named_if_full
 from groundtune.tune.job import LOG, Bounds, Job, Trained, TuneError, Watch
 from groundtune.tune.lora.cost import bounds
 from groundtune.tune.lora.finish import finish
@@ -36,14 +36,8 @@ ONE_MACHINE = {"PET_STANDALONE": "1", "PET_LOCAL_ADDR": "localhost"}
 """For torch's launcher below accelerate's: it opens a port of its own, where accelerate would name one that was free a
 moment ago; and no name of this machine is looked up."""
 FORMER_SECONDS = 120.0
-FULL = ("No space left", "StorageFull", "PytorchStreamWriter failed", "unexpected pos")
-"""What torch and safetensors say of a full disk."""
 LOG_LINES = 400
 ERROR_LINE = re.compile(r"(\[rank\d+\]: ?)?[\w.]+(Error|Exception|Interrupt): .")
-
-
-class RanksError(TuneError):
-    """One of several processes failed."""
 
 
 def estimate(job: Job) -> Bounds:
@@ -61,16 +55,12 @@ def train(job: Job, watch: Watch) -> Trained:
     another training, an optimiser that did not come back, or a loss that is not finite before anything was kept;
     OSError when the disk is full.
     """
-    try:
+    quiet()
+    with named_if_full(job.folder):
         return _train(job, watch)
-    except (RuntimeError, need("safetensors", extra="local").SafetensorError, RanksError) as error:
-        if any(sign in str(error) for sign in FULL):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(job.folder)) from error
-        raise
 
 
 def _train(job: Job, watch: Watch) -> Trained:
-    quiet()
     recipe = read_recipe(job)
     if recipe.gpus == 1:
         hide_other_gpus(recipe.device)
@@ -156,8 +146,8 @@ def _raise(failed: Path, code: int) -> None:
     except (OSError, ValueError):
         reason = _last_error(failed.parents[1] / LOG)
         what = f"the processes of the training ended with code {code}" + (f": {reason}" if reason else "")
-        raise RanksError(what, hint=f"{LOG} says more") from None
-    kind = MissingError if said["exit_code"] == 3 else RanksError
+        raise TuneError(what, hint=f"{LOG} says more") from None
+    kind = MissingError if said["exit_code"] == 3 else TuneError
     raise kind(said["message"], hint=said["hint"])
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from groundtune.errors import MissingError, need
 from groundtune.tune.base import Base, choose_device, has_fast_bfloat16, load_tokenizer
+from groundtune.tune.disk import named_if_full
 from groundtune.tune.encoders.encoder import HINT, Encoder, batches, fast, find, limit_of
 from groundtune.tune.job import TuneError
 
@@ -164,10 +165,7 @@ def save(ranker: Ranker, folder: Path) -> None:
     """As `sentence-transformers` loads it; the folder is whole or not there. Raises OSError."""
     beside = folder.with_name(f"{folder.name}.writing")
     shutil.rmtree(beside, ignore_errors=True)
-    damaged = need("safetensors", extra="local").SafetensorError
-    try:
+    with named_if_full(folder):
         ranker.model.save_pretrained(str(beside), create_model_card=False)
-    except damaged as error:
-        raise OSError(str(error)) from error
     shutil.rmtree(folder, ignore_errors=True)
     beside.rename(folder)
