@@ -4,15 +4,16 @@ import asyncio
 import json
 import shutil
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from groundtune import Hit, Project
 from groundtune.errors import BusyError, GroundtuneError, IndexMismatchError, MissingError, UsageError
 from groundtune.models.embed import BundledEmbedder
+from groundtune.workspace import Workspace
 from tests.conftest import MakeProject
 
 FILES = {
@@ -210,15 +211,16 @@ def test_closing_ends_what_is_under_way(project: Project) -> None:
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    assert started.wait(10)
+    assert started.wait(50)
     project.close()
-    assert ended.wait(5)
+    assert ended.wait(50)
 
 
 async def test_cancelling_an_awaited_verb_cancels_the_work(project: Project) -> None:
-    cancelled = threading.Event()
+    begun, cancelled = threading.Event(), threading.Event()
 
     async def endless() -> None:
+        begun.set()
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
@@ -226,9 +228,12 @@ async def test_cancelling_an_awaited_verb_cancels_the_work(project: Project) -> 
             raise
 
     project.session.index = endless  # type: ignore[assignment, method-assign]
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(project.asearch("refund"), 0.2)
-    assert await asyncio.to_thread(cancelled.wait, 5)
+    search = asyncio.create_task(project.asearch("refund"))
+    assert await asyncio.to_thread(begun.wait, 50)
+    search.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await search
+    assert await asyncio.to_thread(cancelled.wait, 50)
 
 
 def test_a_sync_verb_inside_the_projects_own_thread_is_an_error_not_a_standstill(project: Project) -> None:
@@ -237,32 +242,35 @@ def test_a_sync_verb_inside_the_projects_own_thread_is_an_error_not_a_standstill
         project.ingest(progress=lambda _: project.search("refund") and None)
 
 
-def test_waiting_for_the_lock_leaves_questions_answered(project: Project) -> None:
+def test_waiting_for_the_lock_leaves_questions_answered(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, real = threading.Event(), Workspace.writer_lock
+
+    def noticed(self: Workspace, **options: Any) -> Any:
+        begun.set()
+        return real(self, **options)
+
+    found: list[object] = []
     with project.workspace.writer_lock():
-        waiting: list[object] = []
-
-        def wait() -> None:
-            try:
-                project.ingest(wait_seconds=1.5)
-            except BusyError as error:
-                waiting.append(error)
-
-        thread = threading.Thread(target=wait)
+        monkeypatch.setattr(Workspace, "writer_lock", noticed)
+        thread = threading.Thread(target=lambda: found.append(project.ingest(wait_seconds=300)))
         thread.start()
-        time.sleep(0.3)
-        started = time.perf_counter()
+        assert begun.wait(50)
         assert project.search("refund", k=1)
-        assert time.perf_counter() - started < 1.0
-        assert thread.is_alive()
-        thread.join(10)
-    assert len(waiting) == 1
+        assert thread.is_alive(), "it waits for the lock that is held here"
+        with pytest.raises(BusyError):
+            project.ingest(wait_seconds=0.1)
+    thread.join(50)
+    assert len(found) == 1
 
 
 def test_questions_under_way_survive_a_swap(project: Project) -> None:
     """A rebuild changes the index over while another task is between search and reading its document."""
 
+    begun = threading.Event()
+
     async def slowly() -> str:
         opened = await project.session.index()
+        begun.set()
         while project.session.folder.current() == opened.manifest:  # noqa: ASYNC110 (a file, nothing signals it)
             await asyncio.sleep(0.01)
         await project.session.index()
@@ -273,8 +281,9 @@ def test_questions_under_way_survive_a_swap(project: Project) -> None:
     found: list[str] = []
     thread = threading.Thread(target=lambda: found.append(project.loop.run(slowly())))
     thread.start()
+    assert begun.wait(50)
     project.ingest(rebuild=True)
-    thread.join(10)
+    thread.join(50)
     assert len(found) == 1
 
 

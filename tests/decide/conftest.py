@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from groundtune.decide.report import render
 from tests.decide.pages import answer_page, hard_page, labelled_page
 
 Visit = Callable[..., Page]
+PATIENCE_MS = 60_000
+"""How long a page may take to show something, on a machine that is busy."""
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +54,7 @@ def visit(browser: Browser, files: dict[str, Path], tmp_path: Path) -> Iterator[
             path.write_text(render(report), encoding="utf-8")
         contexts.append(browser.new_context(viewport={"width": width, "height": 900}, **settings))
         page = contexts[-1].new_page()
-        page.set_default_timeout(5000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("console", lambda message: trouble.append(message.text))
         page.on("pageerror", lambda error: trouble.append(str(error)))
         page.on("dialog", lambda dialog: trouble.append(f"dialog: {dialog.message}"))

@@ -90,6 +90,7 @@ def test_many_rows_come_in_pages(visit: Visit) -> None:
     stands_at(page, "#matrix?filter=all&page=2")
     last = page.evaluate(SHOWN)[-1]
     page.locator(f"[data-id='{last}']").click()
+    expect(page.locator(".kicker")).to_contain_text(last)
     page.keyboard.press("j")  # one on: it stands on the next page
     page.keyboard.press("u")
     expect(page.get_by_role("status")).to_contain_text("here 401 to 450")
@@ -188,7 +189,7 @@ def test_the_whole_way_by_keyboard(visit: Visit) -> None:
     press("Enter")
     expect(page.locator(".kicker")).to_contain_text(different[1])
     press("ArrowRight")
-    press("j")
+    press("j")  # both at once: each is for the example that is shown then
     expect(page.locator(".kicker")).to_contain_text(different[3])
     press("k")
     expect(page.locator(".kicker")).to_contain_text(different[2])

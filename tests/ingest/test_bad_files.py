@@ -194,9 +194,9 @@ def test_zip_bombs(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.docx", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         archive.writestr("[Content_Types].xml", "<Types/>")
         archive.writestr("word/document.xml", bytes(100 << 20))
-    started = time.perf_counter()
+    started = time.process_time()
     assert "bomb" in reason(tmp_path / "a.docx").message
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_xml_entities_are_not_expanded(tmp_path: Path) -> None:

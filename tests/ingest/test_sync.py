@@ -550,7 +550,7 @@ def kill(
 ) -> None:
     process = SPARE.Process(target=child, args=(str(folder), method, when, nth, seconds, rebuild))
     process.start()
-    process.join(60)
+    process.join(600)
     assert process.exitcode == -signal.SIGKILL or (seconds and process.exitcode == 0), process.exitcode
 
 
@@ -646,8 +646,8 @@ async def test_a_second_writer_is_told_who_is_writing(make_project: MakeProject)
         started = time.monotonic()
         with pytest.raises(BusyError):
             await run(folder, wait_seconds=0.4)
-        assert 0.4 <= time.monotonic() - started < 3
-        waiting = asyncio.create_task(run(folder, wait_seconds=30))
+        assert 0.4 <= time.monotonic() - started < 30
+        waiting = asyncio.create_task(run(folder, wait_seconds=300))
         await asyncio.sleep(0.3)
         assert not waiting.done()
         holder.stdin.write("\n")
@@ -667,9 +667,9 @@ READER = """
 
     async def main():
         folder, stop = Path(sys.argv[1]), Path(sys.argv[2])
-        print("ready", flush=True)
-        seen = []
-        while not stop.exists():
+        seen, last = [], False
+        while not last:
+            last = stop.exists()
             index = await t.opened(folder)
             for _ in range(5):
                 hits = await index.retriever.search(Question("topic number 7"), k=3)
@@ -677,6 +677,8 @@ READER = """
                     await index.document(hit.passage.document_id)
                 seen.append([len(hits), await index.store.count()])
             index.close()
+            if len(seen) == 5:
+                print("ready", flush=True)
         print(json.dumps(seen))
 
     asyncio.run(main())
@@ -706,7 +708,7 @@ async def test_a_reader_in_another_process_is_served_throughout(
     out, err = await reader.communicate()
     assert reader.returncode == 0, err.decode()[-2000:]
     seen = json.loads(out)
-    assert len(seen) >= 5
+    assert len(seen) >= 10, "before the changes and after them, and as often as it can meanwhile"
     assert all(hits == 3 and count >= 45 for hits, count in seen)
 
 

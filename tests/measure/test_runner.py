@@ -204,36 +204,41 @@ def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
     assert path.read_bytes() == b"before\n"
 
 
-SLOW_RUN = """
+HALTED_RUN = """
 import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from measure.test_runner import Echo
 from groundtune.measure.runner import run
 from groundtune.types import Example
+class Halting(Echo):
+    async def answer(self, question):
+        self.wait = 0.002 if len(self.asked) < 50 else 3600
+        return await super().answer(question)
 examples = [Example(f"q{at}", f"question {at}", "x" * 5000) for at in range(500)]
-asyncio.run(run([Echo("a", wait=0.002), Echo("b", wait=0.002)], examples, folder=Path(sys.argv[1]), concurrency=4))
+asyncio.run(run([Halting("a"), Halting("b")], examples, folder=Path(sys.argv[1]), concurrency=4))
 """
+"""A run that never gets beyond about a hundred of its thousand cells."""
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 async def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path, how: signal.Signals) -> None:
     tests = Path(__file__).parents[1]
-    process = subprocess.Popen([sys.executable, "-c", SLOW_RUN, str(tmp_path), str(tests)], stderr=subprocess.PIPE)  # noqa: ASYNC220
+    process = subprocess.Popen([sys.executable, "-c", HALTED_RUN, str(tmp_path), str(tests)], stderr=subprocess.PIPE)  # noqa: ASYNC220
     path = tmp_path / RESULTS
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while not path.exists() or path.read_bytes().count(b"\n") < 40:
         assert process.poll() is None, "the run ended before it was killed"
         assert time.monotonic() < deadline
         time.sleep(0.005)  # noqa: ASYNC251
     os.kill(process.pid, how)
-    process.communicate(timeout=10)
+    process.communicate(timeout=120)
     before = path.read_bytes()
     if how == signal.SIGINT:
         assert before.endswith(b"\n")
     kept = before[: before.rfind(b"\n") + 1]
     done = {(row["example"], row["approach"]) for row in map(json.loads, kept.splitlines())}
-    assert 40 <= len(done) < 1000
+    assert 40 <= len(done) <= 100
     examples = [Example(f"q{at}", f"question {at}", "x") for at in range(500)]
     approaches = [Echo("a"), Echo("b")]
     results = await run(approaches, examples, folder=tmp_path, concurrency=32)

@@ -43,6 +43,25 @@ async def cached(
         await model.aclose()
 
 
+class Gate:
+    """A script that lets nobody through before it is opened."""
+
+    def __init__(self, *replies: Reply) -> None:
+        self.replies = iter(replies)
+        self.open = threading.Event()
+
+    def __call__(self, _: dict[str, Any]) -> Reply:
+        self.open.wait(60)
+        return next(self.replies)
+
+
+async def waiting(model: CachedGenerator, server: ScriptedServer, count: int) -> None:
+    """Returns when so many wait for the one call that is under way."""
+    async with asyncio.timeout(60):
+        while len(server.posts()) < 1 or sum(one.waiting for one in model._flights.values()) < count:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+
 async def test_the_second_time_costs_nothing(tmp_path: Path) -> None:
     purse = Purse(1.0)
     async with cached(tmp_path / "deep" / "c.sqlite", purse=purse) as (model, server):
@@ -78,41 +97,51 @@ async def test_every_part_of_the_request_counts(tmp_path: Path) -> None:
 
 
 async def test_equal_requests_under_way_are_one_call(tmp_path: Path) -> None:
-    purse = Purse(1.0)
-    async with cached(tmp_path / "c.sqlite", Reply("slow", delay_seconds=0.1), purse=purse) as (model, server):
-        made = await asyncio.gather(*(model.generate(Prompt("x")) for _ in range(20)))
+    purse, gate = Purse(1.0), Gate(Reply("slow"))
+    async with cached(tmp_path / "c.sqlite", gate, purse=purse) as (model, server):
+        under_way = asyncio.gather(*(model.generate(Prompt("x")) for _ in range(20)))
+        await waiting(model, server, 20)
+        gate.open.set()
+        made = await under_way
         assert len(server.posts()) == 1
     assert sorted(one.cached for one in made) == [False] + [True] * 19
     assert purse.spent == made[0].usage.usd
 
 
 async def test_a_failure_is_never_kept_and_reaches_all_who_wait(tmp_path: Path) -> None:
-    replies = [Reply("no", status=500, delay_seconds=0.1), Reply("yes")]
-    async with cached(tmp_path / "c.sqlite", replies) as (model, server):
-        made = await asyncio.gather(*(model.generate(Prompt("x")) for _ in range(3)), return_exceptions=True)
+    gate = Gate(Reply("no", status=500), Reply("yes"))
+    async with cached(tmp_path / "c.sqlite", gate) as (model, server):
+        under_way = asyncio.gather(*(model.generate(Prompt("x")) for _ in range(3)), return_exceptions=True)
+        await waiting(model, server, 3)
+        gate.open.set()
+        made = await under_way
         assert [type(one) for one in made] == [ProviderError] * 3
         assert (await model.generate(Prompt("x"))).text == "yes"
         assert len(server.posts()) == 2
 
 
 async def test_the_call_goes_on_while_anybody_waits(tmp_path: Path) -> None:
-    async with cached(tmp_path / "c.sqlite", Reply("slow", delay_seconds=0.2)) as (model, server):
+    gate = Gate(Reply("slow"))
+    async with cached(tmp_path / "c.sqlite", gate) as (model, server):
         first, second = (asyncio.create_task(model.generate(Prompt("x"))) for _ in range(2))
-        await asyncio.sleep(0.1)
+        await waiting(model, server, 2)
         first.cancel()
+        await asyncio.wait([first])
+        gate.open.set()
         made = await second
         assert (made.text, made.cached) == ("slow", False)
         assert len(server.posts()) == 1
 
 
 async def test_the_call_ends_when_nobody_waits_and_the_next_one_is_new(tmp_path: Path) -> None:
-    purse = Purse()
-    async with cached(tmp_path / "c.sqlite", Reply("slow", delay_seconds=0.2), purse=purse) as (model, server):
+    purse, gate = Purse(), Gate(Reply("slow"), Reply("slow"))
+    async with cached(tmp_path / "c.sqlite", gate, purse=purse) as (model, server):
         tasks = [asyncio.create_task(model.generate(Prompt("x"))) for _ in range(2)]
-        await asyncio.sleep(0.1)
+        await waiting(model, server, 2)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        gate.open.set()
         made = await model.generate(Prompt("x"))
         assert (made.text, made.cached, len(server.posts())) == ("slow", False, 2)
         assert not model._flights
@@ -262,7 +291,7 @@ def test_many_processes_write_at_once(tmp_path: Path) -> None:
         for number in range(4)
     ]
     for writer in writers:
-        _, said = writer.communicate(timeout=60)
+        _, said = writer.communicate(timeout=600)
         assert (writer.returncode, said) == (0, "")
     cache = GenerationCache(path)
     assert all(cache.get(f"{one}-{number}".encode()) for one in range(4) for number in range(200))

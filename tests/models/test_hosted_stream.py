@@ -75,7 +75,7 @@ async def test_a_stream_that_makes_no_sense_is_a_bad_response(events: str, said:
 async def test_a_stream_that_stalls_is_a_timeout() -> None:
     pieces: list[str] = []
     with ScriptedServer(Reply("one two three", broken_stream_after=1, stall=True)) as server:
-        async with generator(server.base_url, timeout_seconds=0.15) as model:
+        async with generator(server.base_url, timeout_seconds=1.0) as model:
             with pytest.raises(ProviderError) as caught:
                 await collect(model, pieces)
     assert (caught.value.kind, pieces) == ("timeout", ["one "])

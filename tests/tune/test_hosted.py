@@ -241,15 +241,17 @@ def test_nothing_to_steer_without_a_job(tmp_path: Path) -> None:
 # -- kill -9 --------------------------------------------------------------------------------------------------------
 
 
-def killed_at(job: Job, server: ScriptedServer, start: str) -> None:
-    """Runs the worker until it has sent a request that is never answered, and kills it there."""
+def killed_in_trouble(job: Job, tuning: ScriptedTuning) -> None:
+    """Runs the worker until it has sent the request that is never answered, and kills it there."""
+    (trouble,) = tuning.troubles
     worker = subprocess.Popen([sys.executable, "-m", "groundtune.tune.worker", str(job.folder)])
-    deadline = time.monotonic() + 60
-    while not sent(server, start):
+    deadline = time.monotonic() + 300
+    while trouble.times:
         assert worker.poll() is None, (job.folder / "log.txt").read_text()
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    time.sleep(0.05)  # so that the request has taken effect
+    with tuning._lock:
+        pass  # the request has taken effect
     worker.send_signal(signal.SIGKILL)
     assert worker.wait() == -signal.SIGKILL
 
@@ -271,7 +273,7 @@ def test_killed_and_started_again_there_is_one_job(
     tuning = ScriptedTuning(troubles=[Trouble(request_, Reply(stall=True), done=done)], metadata=metadata)
     with served(tuning) as server:
         job = make_job(tmp_path, server)
-        killed_at(job, server, reached)
+        killed_in_trouble(job, tuning)
         before = state(job)
         if reached != "POST /v1/files":
             assert before["files"] == {"train": "file-1", "validation": "file-2"}

@@ -133,7 +133,7 @@ def test_of_equals_at_one_price_nobody_is_chosen(bench: MakeBench) -> None:
 @pytest.mark.parametrize(
     ("requirement", "reason"),
     [
-        ("max_p95_seconds = 0.3", "; max_p95_seconds = 0.3"),
+        ("max_p95_seconds = 1.5", "; max_p95_seconds = 1.5"),
         ("max_usd_per_1k = 0.5", "; max_usd_per_1k = 0.5"),
         ('residency = ["localhost"]', "127.1 is not where requirements.residency lets text go"),
         ("", ""),
@@ -142,7 +142,7 @@ def test_of_equals_at_one_price_nobody_is_chosen(bench: MakeBench) -> None:
 def test_the_best_is_ruled_out_by_a_requirement(bench: MakeBench, requirement: str, reason: str) -> None:
     rows = examples("classify", 60)
     good, cheap = pair(rows, right=0.6, **NINTH)
-    good.seconds = (0.4, 0.4) if "p95" in requirement else (0.0, 0.0)
+    good.seconds = (0.0, 2.2) if "p95" in requirement else (0.0, 0.0)
     here = bench(rows, good, cheap, toml=f"[requirements]\n{requirement}", model="concurrency = 16")
     file = here.folder / "groundtune.toml"
     file.write_text(file.read_text().replace("127.0.0.1", "127.1", 1))  # the same server under a name that is not local
@@ -176,7 +176,7 @@ def test_failures_are_rows_with_their_kind_and_never_zeros(bench: MakeBench) -> 
     rows = examples("classify", 80)
     good, cheap = pair(rows)
     good.faults = Faults(server_error=0.08, stall=0.03, half_body=0.03, malformed=0.03)
-    here = bench(rows, good, cheap, model="concurrency = 16\ntimeout_seconds = 0.8")
+    here = bench(rows, good, cheap, model="concurrency = 16\ntimeout_seconds = 3")
     report = here("compare", *TWO)
     kinds = {"server_error": "server", "stall": "timeout", "half_body": "bad_response", "malformed": "bad_response"}
     faults = {text: kinds[fault] for text in asked(rows) if (fault := good.fault(text))}
@@ -210,14 +210,14 @@ def test_faults_that_pass_are_tried_again_and_leave_no_trace(bench: MakeBench) -
 def test_rate_limits_make_it_slower_and_nothing_else(bench: MakeBench) -> None:
     rows = examples("classify", 60)
     model, _ = pair(rows)
-    model.faults, model.seconds = Faults(at_once=3, retry_after_seconds=0.05), (0.02, 0.04)
+    model.faults, model.seconds = Faults(at_once=3, retry_after_seconds=0.05), (0.1, 0.2)
     report = bench(rows, model, model="concurrency = 16")("compare", "--approach", "prompt")
     one = standing(report, "prompt")
     assert (one["errors"], one["n"], one["mean"]) == (0, 60, pytest.approx(share(model, rows)))
     statuses = Counter(exchange.status for exchange in model.exchanges)
     assert statuses[200] == 60
     assert statuses[429] > 5
-    assert one["p95_seconds"] < 0.3, "what was waited for the limit is no property of the model"
+    assert one["p95_seconds"] < 1.5, "what was waited for the limit is no property of the model"
 
 
 # -- figures -----------------------------------------------------------------------------------------------------
@@ -229,12 +229,14 @@ def test_seconds_money_and_tokens_are_the_scripted_ones(bench: MakeBench) -> Non
     model.seconds, model.cached, model.cached_per_million, model.output_per_million = (0.05, 0.3), 0.5, 2.0, 50.0
     report = bench(rows, model, model="concurrency = 8")("compare", "--approach", "prompt")
     one = standing(report, "prompt")
-    delays = [model.delay(text) for text in asked(rows)]
+    seconds = [row["usage"]["seconds"] for row in lines(report)]
     for name, percent in (("p50_seconds", 50), ("p95_seconds", 95)):
-        assert 0 <= one[name] - np.percentile(delays, percent) < 0.08, name
+        assert one[name] == pytest.approx(np.percentile(seconds, percent)), name
     assert one["usd_per_1k"] == pytest.approx(1000 * model.billed_usd / 60)
     by_input = {exchange.input: exchange for exchange in model.exchanges}
     inputs = {row["id"]: row["input"] for row in rows}
+    own = [row["usage"]["seconds"] - model.delay(inputs[row["example"]]) for row in lines(report)]
+    assert (min(own) >= 0, np.median(own) < 0.3) == (True, True), "the time in the queue, 1 s and more, is not counted"
     for row in lines(report):
         truth, usage = by_input[inputs[row["example"]]], row["usage"]
         assert usage["usd"] == pytest.approx(model.usd(truth))
@@ -320,8 +322,9 @@ def test_a_run_that_was_cut_short_goes_on(bench: MakeBench, how: signal.Signals)
     command = here.start("compare", *TWO)
     while here.asked < 40 and command.poll() is None:
         time.sleep(0.01)
+    good.seconds = cheap.seconds = (100.0, 100.0)  # so that it does not end meanwhile
     command.send_signal(how)
-    _, said = command.communicate(timeout=20)
+    _, said = command.communicate(timeout=300)
     assert command.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL), said
     if how == signal.SIGINT:
         assert "groundtune report" in said
