@@ -110,8 +110,8 @@ def test_rows_without_a_label_set_the_threshold_and_nothing_else(base: Path, tmp
     strange = [Row(f"x{n}", "planet river novel", None) for n in range(5)]
     one, _ = run(classifier_job(tmp_path / "a", base, epochs=1, train=labelled(6, seed=1)))
     other, _ = run(classifier_job(tmp_path / "b", base, epochs=1, train=[*labelled(6, seed=1), *strange]))
-    assert one.details["final_loss"] == other.details["final_loss"]
-    assert one.metrics == other.metrics
+    assert one.details["final_loss"] == pytest.approx(other.details["final_loss"], rel=1e-6)
+    assert one.metrics == pytest.approx(other.metrics, rel=1e-6)
     assert one.details["slope"] is not None
     bare, _ = run(classifier_job(tmp_path / "c", base, epochs=1, validation=labelled(4, seed=2)))
     assert "oos_auroc" not in bare.metrics
@@ -278,9 +278,9 @@ def test_longer_rows_are_refused_unless_allowed(base: Path, tmp_path: Path) -> N
 
 def test_an_estimate_takes_moments_and_is_not_exceeded(base: Path, tmp_path: Path) -> None:
     job = classifier_job(tmp_path / "job", base, epochs=2)
-    began = time.perf_counter()
+    began = time.process_time()
     bounds = classifier.estimate(job)
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 30
     assert bounds.usd == 0.0
     assert bounds.memory_mb is not None
     assert bounds.memory_mb > 0
@@ -290,32 +290,31 @@ def test_an_estimate_takes_moments_and_is_not_exceeded(base: Path, tmp_path: Pat
     assert time.perf_counter() - began < bounds.seconds
 
 
-SLOW = """
+WAITS = """
 import sys, time
 from pathlib import Path
 from groundtune.tune.encoders import fit as encoder_fit
 from groundtune.tune.worker import work
 encoder_fit.SAVE_SECONDS = encoder_fit.REPORT_SECONDS = 0.0
 real = encoder_fit._Run.one_step
-def slow(self, places):
-    time.sleep(float(sys.argv[2]))
+def waits(self, places):
+    while self.progress.step == int(sys.argv[2]) and not self.told:
+        time.sleep(0.02)
     return real(self, places)
-encoder_fit._Run.one_step = slow
+encoder_fit._Run.one_step = waits
 sys.exit(work(Path(sys.argv[1])))
 """
 
 
-def start(folder: Path, *, pause: float = 0.0) -> subprocess.Popen[bytes]:
-    """A process that writes a checkpoint after every step."""
-    return subprocess.Popen([sys.executable, "-c", SLOW, str(folder), str(pause)], stderr=subprocess.DEVNULL)
-
-
-def wait_for_step(folder: Path, process: subprocess.Popen[bytes], step: int) -> None:
-    until = time.monotonic() + 120
+def halted(folder: Path, step: int) -> subprocess.Popen[bytes]:
+    """A process that writes a checkpoint after every step, and after this one waits until it is told to end."""
+    process = subprocess.Popen([sys.executable, "-c", WAITS, str(folder), str(step)], stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 600
     while max((one.step for one in read_progress(folder)), default=0) < step:
         assert process.poll() is None, (folder / "failure.json").read_text()
         assert time.monotonic() < until
         time.sleep(0.02)
+    return process
 
 
 @pytest.mark.parametrize(
@@ -325,15 +324,14 @@ def test_cut_short_and_continued_it_ends_the_same(mode: str, how: int, base: Pat
     whole = classifier_job(tmp_path / "whole", base, mode=mode, epochs=3)
     assert work(whole.folder) == 0
     cut = classifier_job(tmp_path / "cut", base, mode=mode, epochs=3)
-    process = start(cut.folder, pause=0.05)
-    wait_for_step(cut.folder, process, 13)  # in the middle of the second epoch
+    process = halted(cut.folder, 13)  # in the middle of the second epoch
     os.kill(process.pid, how)
-    assert process.wait(60) == (-how if how == signal.SIGKILL else 128 + how)
+    assert process.wait(600) == (-how if how == signal.SIGKILL else 128 + how)
     assert not (cut.folder / "artifact.json").exists()
     assert (cut.checkpoint / encoder_fit.STATE).exists()
     assert work(cut.folder) == 0
     one, other = read_artifact(whole.folder), read_artifact(cut.folder)
-    assert other.details["resumed"][0] >= 12
+    assert other.details["resumed"] == [13 if how == signal.SIGKILL else 14], "told to end, it ended its step"
     assert any("goes on after step" in step.note for step in read_progress(cut.folder))
     assert other.details["steps"] == one.details["steps"]
     assert other.details["final_loss"] == pytest.approx(one.details["final_loss"], abs=1e-3)
@@ -343,8 +341,7 @@ def test_cut_short_and_continued_it_ends_the_same(mode: str, how: int, base: Pat
 
 def test_a_checkpoint_of_another_training_is_refused(base: Path, tmp_path: Path) -> None:
     job = classifier_job(tmp_path / "job", base, epochs=3)
-    process = start(job.folder, pause=0.05)
-    wait_for_step(job.folder, process, 3)
+    process = halted(job.folder, 3)
     process.kill()
     process.wait()
     for other in ({"epochs": 4}, {"train": labelled(11, seed=1)}):

@@ -161,26 +161,32 @@ def test_killed_and_resumed_it_comes_to_the_same(tmp_path: Path, base: Path) -> 
     whole = retriever.train(make(tmp_path / "whole", base, epochs=3), silent)
     job = make(tmp_path / "killed", base, epochs=3)
     code = (
-        "import sys; from pathlib import Path; from groundtune.tune import worker\n"
+        "import sys, time; from pathlib import Path; from groundtune.tune import worker\n"
         "from groundtune.tune.encoders import fit as encoder_fit\n"
         "encoder_fit.SAVE_SECONDS = encoder_fit.REPORT_SECONDS = 0.0\n"
+        "real = encoder_fit._Run.one_step\n"
+        "def waits(self, places):\n"
+        "    while self.progress.step == 5: time.sleep(0.02)\n"
+        "    return real(self, places)\n"
+        "encoder_fit._Run.one_step = waits\n"
         "sys.exit(worker.work(Path(sys.argv[1])))"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(job.folder)], env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True
     )
-    deadline = time.monotonic() + 120
-    while max((step.step for step in read_progress(job.folder)), default=0) < 5 and process.poll() is None:
+    deadline = time.monotonic() + 600
+    while max((step.step for step in read_progress(job.folder)), default=0) < 5:
+        assert process.poll() is None, (job.folder / "failure.json").read_text()
         assert time.monotonic() < deadline
-        time.sleep(0.005)
+        time.sleep(0.02)
     process.kill()
     assert process.wait() == -9
     assert not (job.folder / "artifact.json").exists()
     notes: list[str] = []
     trained = retriever.train(job, lambda step: notes.append(step.note))
-    (resumed,) = trained.details["resumed"]
-    assert 0 < resumed < whole.details["steps"]
-    assert any(note.startswith(f"goes on after step {resumed}") for note in notes)
+    assert trained.details["resumed"] == [5]
+    assert trained.details["steps"] == whole.details["steps"] > 5
+    assert any(note.startswith("goes on after step 5") for note in notes)
     assert trained.details["final_loss"] == pytest.approx(whole.details["final_loss"], abs=1e-3)
     assert trained.metrics == pytest.approx(whole.metrics, abs=1e-3)
 
