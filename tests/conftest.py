@@ -1,16 +1,26 @@
 """What all tests share: the real embedder, made once; projects in a temporary folder; no network beyond loopback."""
 
 import ipaddress
+import os
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from groundtune.models.embed import BundledEmbedder
 
 MakeProject = Callable[..., Path]
+
+settings.register_profile(
+    "any machine",
+    deadline=None,  # how long an example takes says more about the machine than about the code
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

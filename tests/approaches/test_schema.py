@@ -130,7 +130,7 @@ def filled(schema: Any, one: Any) -> Any:
     return one
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.dictionaries(st.sampled_from("abcd"), value, max_size=4), max_size=4))
 def test_any_objects_hold_once_their_gaps_are_null(objects: list[dict[str, Any]]) -> None:
     schema = derive_schema(objects)

@@ -62,7 +62,7 @@ CALLS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(CALLS)
 def test_blocks_are_exact_ordered_and_disjoint(calls: list[tuple[object, ...]]) -> None:
     builder = TextBuilder()
@@ -82,7 +82,7 @@ def test_blocks_are_exact_ordered_and_disjoint(calls: list[tuple[object, ...]]) 
     parsed.text.encode("utf-8")  # no lone surrogates
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.text(min_size=1), min_size=1))
 def test_a_paragraph_is_its_cleaned_text(paragraphs: list[str]) -> None:
     builder = TextBuilder()

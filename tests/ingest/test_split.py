@@ -14,7 +14,7 @@ from groundtune.models.embed import BundledEmbedder
 from groundtune.types import Document
 
 Count = Callable[[Sequence[str]], list[int]]
-QUICK = settings(max_examples=35, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=35, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def byte_level() -> Count:

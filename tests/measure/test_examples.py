@@ -107,7 +107,7 @@ PINNED = ["train", "test", "validation", "train", "train", "train"]
 """Changing the rule would move examples people have trained on into their test split."""
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.text(max_size=20))
 def test_every_id_has_a_place(example_id: str) -> None:
     assert place(example_id) in ("train", "validation", "test")

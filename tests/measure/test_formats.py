@@ -329,7 +329,7 @@ def test_a_wrong_format_is_a_list_of_problems(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.tuples(st.text(min_size=1), st.text(min_size=1)), min_size=1, max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_written_is_read_again(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]) -> None:
     kept = [(one, other) for one, other in rows if one.strip() and other.strip()]
     made = [Example(f"q{n}", one, other, split="train", tags=("a",)) for n, (one, other) in enumerate(kept)]

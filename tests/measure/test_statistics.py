@@ -19,7 +19,7 @@ from groundtune.types import Interval
 unit = st.floats(0, 1, allow_nan=False)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(unit, min_size=1, max_size=40))
 def test_the_interval_holds_the_mean_and_stays_in_bounds(values: list[float]) -> None:
     interval = bootstrap_mean(values, resamples=300)
@@ -143,7 +143,7 @@ def test_values_without_a_mean_are_refused(values: list[float]) -> None:
 binary = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(binary)
 def test_p_of_0_and_1_is_the_exact_test_of_mcnemar(rows: list[tuple[bool, bool]]) -> None:
     stats = pytest.importorskip("scipy.stats")
@@ -152,7 +152,7 @@ def test_p_of_0_and_1_is_the_exact_test_of_mcnemar(rows: list[tuple[bool, bool]]
     assert paired_difference(*_two(rows)).p == pytest.approx(exact)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(binary, st.integers(0, 3))
 def test_a_paired_difference_is_sane_and_turns_around(rows: list[tuple[bool, bool]], sharing: int) -> None:
     a, b = _two(rows)
@@ -170,7 +170,7 @@ def test_a_paired_difference_is_sane_and_turns_around(rows: list[tuple[bool, boo
     assert found.needed is None or found.needed >= 6
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(unit, unit), min_size=1, max_size=30))
 def test_fractions_are_sane_too(rows: list[tuple[float, float]]) -> None:
     a, b = _two(rows)
@@ -308,7 +308,7 @@ def _two(rows: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]
     return [float(a) for a, _ in rows], [float(b) for _, b in rows]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=30))
 def test_auroc_is_that_of_scikit_learn(rows: list[tuple[int, bool]]) -> None:
     metrics = pytest.importorskip("sklearn.metrics")
@@ -332,7 +332,6 @@ def test_risk_and_coverage_by_hand() -> None:
     assert risk_coverage([], []) == []
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(unit, st.booleans()), min_size=1, max_size=30))
 def test_risk_coverage_is_what_counting_gives(rows: list[tuple[float, bool]]) -> None:
     points = risk_coverage([confidence for confidence, _ in rows], [right for _, right in rows])

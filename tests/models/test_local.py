@@ -69,7 +69,7 @@ async def test_usage_counts_real_tokens(trained: Path) -> None:
     assert made.usage.output_tokens == len(tokenizer("blue<|end|>", add_special_tokens=False)["input_ids"])
     assert (made.usage.cached_tokens, made.usage.usd, made.cached) == (None, None, False)
     assert made.usage.seconds is not None
-    assert 0 < made.usage.seconds < 10
+    assert 0 < made.usage.seconds < 100
 
 
 @pytest.mark.usefixtures("exact")
@@ -226,13 +226,13 @@ async def test_cancelled_callers_are_dropped_and_stop_the_work(endless: Path, mo
     model = LocalGenerator(str(endless), max_output_tokens=90_000, window=100_000, batch_size=2)
     writing = [asyncio.create_task(model.generate(Prompt(f"for ever {n}"))) for n in range(2)]
     queued = asyncio.create_task(model.generate(Prompt("never begun")))
-    assert await asyncio.to_thread(running.wait, 30)
+    assert await asyncio.to_thread(running.wait, 300)
     for task in (*writing, queued):
         task.cancel()
     made = await asyncio.gather(*writing, queued, return_exceptions=True)
     assert {type(one) for one in made} == {asyncio.CancelledError}
     assert model._worker is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(300):
         await model._worker
     assert [count for count, _ in lengths] == [2]
     assert lengths[0][1] < 90_000

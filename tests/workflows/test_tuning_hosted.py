@@ -33,7 +33,7 @@ max_example_tokens = 2000
 {more}
 [providers.desk.bases.small]
 usd_per_million = 4.0
-ends = 2027-01-14
+ends = 2999-01-14
 [tune.voice]
 kind = "hosted"
 provider = "desk"
@@ -88,7 +88,7 @@ def test_a_provider_of_the_project_file_trains_is_asked_and_costs(desk: Make, tu
     found = looked(folder)
     assert found.errors == ()
     assert (found.lengths.limit, found.bounds.usd > 0) == (2000, True)
-    assert any("small is shut down on 2027-01-14" in one.message for one in found.warnings)
+    assert any("small is shut down on 2999-01-14" in one.message for one in found.warnings)
     artifact = trained(folder)
     assert artifact.usd == pytest.approx(artifact.details["trained_tokens"] * 4.0 / 1e6)
     with Project.open(folder) as project:
