@@ -127,10 +127,10 @@ async def _rankings(
     """Documents, best first, by each way of ranking; the two lists are those that the retriever fuses."""
     lexical = await opened.store.lexical(text, k=candidates, scope=Scope())
     dense = await opened.store.dense(vector, k=candidates, scope=Scope())
-    sources = {one.passage.id: one.passage.source for one in (*lexical, *dense)}
+    sources = {name: one.source for name, one in (await opened.store.read([*lexical, *dense])).items()}
     ways = {
-        "bm25": _documents(one.passage.source for one in lexical),
-        "dense": _documents(one.passage.source for one in dense),
+        "bm25": _documents(sources[one.id] for one in lexical),
+        "dense": _documents(sources[one.id] for one in dense),
         "rrf": _documents(sources[passage] for passage in _reciprocal(lexical, dense)),
     }
     for weight in WEIGHTS:
@@ -142,7 +142,7 @@ async def _rankings(
             collection=collection,
             complete=len(lexical) < candidates,
         )
-        ways[_way(weight)] = _documents(one.passage.source for one in fused)
+        ways[_way(weight)] = _documents(sources[one.candidate.id] for one in fused)
     return ways
 
 
@@ -150,7 +150,7 @@ def _reciprocal(lexical: Sequence[Candidate], dense: Sequence[Candidate]) -> lis
     scores: dict[str, float] = {}
     for found in (lexical, dense):
         for rank, one in enumerate(found, start=1):
-            scores[one.passage.id] = scores.get(one.passage.id, 0.0) + 1 / (RRF_K + rank)
+            scores[one.id] = scores.get(one.id, 0.0) + 1 / (RRF_K + rank)
     return sorted(scores, key=lambda passage: (-scores[passage], passage))
 
 

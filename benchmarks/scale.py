@@ -190,7 +190,7 @@ async def _recall(opened: OpenIndex, asked: Sequence[str], scope: Scope) -> floa
     for vector in await opened.embedder.embed_queries(asked):
         exact = set(names[np.argpartition(-(matrix @ vector), 10)[:10]])
         near = await opened.store.dense(vector, k=10, scope=scope)
-        shares.append(len(exact & {one.passage.id for one in near}) / 10)
+        shares.append(len(exact & {one.id for one in near}) / 10)
     return statistics.mean(shares)
 
 

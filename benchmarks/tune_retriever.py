@@ -243,11 +243,12 @@ async def _ndcgs(project: Project, test: Sequence[Asked]) -> dict[str, list[floa
     for question, vector in zip(test, vectors, strict=True):
         lexical = await opened.store.lexical(question.text, k=DEFAULT_CANDIDATES, scope=Scope())
         dense = await opened.store.dense(vector, k=DEFAULT_CANDIDATES, scope=Scope())
-        found["dense"].append(_ndcg((one.passage.source for one in dense), question))
+        sources = {name: one.source for name, one in (await opened.store.read([*lexical, *dense])).items()}
+        found["dense"].append(_ndcg((sources[one.id] for one in dense), question))
         complete = len(lexical) < DEFAULT_CANDIDATES
         for weight in WEIGHTS:
             fused = fuse(lexical, dense, vector, dense_weight=weight, collection=collection, complete=complete)
-            found[f"{weight:g}"].append(_ndcg((one.passage.source for one in fused), question))
+            found[f"{weight:g}"].append(_ndcg((sources[one.candidate.id] for one in fused), question))
     opened.close()
     return found
 

@@ -72,6 +72,10 @@ class Store(Protocol):
         """The k best by BM25, best first; score = BM25, above 0."""
         ...
 
+    async def read(self, candidates: Sequence[Candidate]) -> dict[str, Passage]:
+        """The passages, by id; what was deleted, replaced or moved since it was found is left out."""
+        ...
+
     async def vectors(self, keys: Iterable[str]) -> dict[str, Vectors]:
         """Vectors already stored, by `IndexEntry.key`; absent keys are left out."""
         ...

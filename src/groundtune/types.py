@@ -77,11 +77,13 @@ class IndexEntry:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A passage that one stage of a store found, with that stage's own score."""
+    """A passage that one stage of a store found, with that stage's own score. `Store.read` brings the passage."""
 
-    passage: Passage
+    id: str
     score: float
     vector: Vectors
+    place: int
+    """Where its store finds it again, as long as it is not written anew."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from groundtune.retrieve.fuse import RARE_WORDS, fuse
-from groundtune.types import Candidate, Passage, Vectors
+from groundtune.types import Candidate, Vectors
 
 QUESTION = np.array([1.0, 0.0], dtype=np.float32)
 
@@ -14,12 +14,12 @@ def at(cosine: float) -> Vectors:
 
 
 def candidate(name: str, score: float, cosine: float) -> Candidate:
-    return Candidate(Passage(name, name, f"{name}.md", 0, 0, 1, name), score, at(cosine))
+    return Candidate(name, score, at(cosine), 0)
 
 
 def ids(weight: float, lexical: list[Candidate], dense: list[Candidate], *, complete: bool = True) -> list[str]:
     found = fuse(lexical, dense, QUESTION, dense_weight=weight, collection=1000, complete=complete)
-    return [item.passage.id for item in found]
+    return [item.candidate.id for item in found]
 
 
 LEXICAL = [candidate("a", 9.0, 0.1), candidate("b", 5.0, 0.5), candidate("c", 1.0, 0.3)]
@@ -32,7 +32,9 @@ def test_at_the_ends_one_stage_decides_alone() -> None:
 
 
 def test_the_score_is_the_convex_combination_of_both() -> None:
-    found = {f.passage.id: f for f in fuse(LEXICAL, DENSE, QUESTION, dense_weight=0.6, collection=1000, complete=True)}
+    found = {
+        f.candidate.id: f for f in fuse(LEXICAL, DENSE, QUESTION, dense_weight=0.6, collection=1000, complete=True)
+    }
     ceiling = RARE_WORDS * math.log(1001)
     assert found["b"].score == pytest.approx(0.6 * 0.5 + 0.4 * 5.0 / ceiling)
     assert found["a"].dense == pytest.approx(0.1)  # its exact cosine, though the dense stage did not return it
@@ -43,7 +45,7 @@ def test_the_score_is_the_convex_combination_of_both() -> None:
 def test_what_a_cut_off_list_left_out_scores_as_its_last_did() -> None:
     def scores(*, complete: bool) -> dict[str, float]:
         found = fuse(LEXICAL, DENSE, QUESTION, dense_weight=0.5, collection=9, complete=complete)
-        return {item.passage.id: item.score for item in found}
+        return {item.candidate.id: item.score for item in found}
 
     whole, cut = scores(complete=True), scores(complete=False)
     assert cut["d"] - whole["d"] == pytest.approx(0.5 * 1.0 / (RARE_WORDS * math.log(10)))

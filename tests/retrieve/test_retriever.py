@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from groundtune.errors import MissingError
+from groundtune.errors import BusyError, MissingError
 from groundtune.models.embed import BundledEmbedder
 from groundtune.protocols import Reranker, Retriever
 from groundtune.retrieve.rerank import CrossEncoderReranker
 from groundtune.retrieve.retriever import HybridRetriever
 from groundtune.retrieve.stores.lance import LanceStore
-from groundtune.types import Hit, IndexEntry, Passage, Question, Scope, Stage
+from groundtune.types import Candidate, Hit, IndexEntry, Passage, Question, Scope, Stage
 
 TEXTS = {
     "refund": "A refund is paid within 30 days of delivery when the seal is unbroken.",
@@ -124,6 +125,53 @@ async def test_a_question_of_stop_words_still_finds_by_meaning(store: LanceStore
     retriever = HybridRetriever(store, embedder)
     assert await retriever.search(Question("the of and"), k=3, stage="bm25") == []
     assert len(await retriever.search(Question("the of and"), k=3)) == 3
+
+
+async def test_repeats_do_not_crowd_out_the_others(store: LanceStore, embedder: BundledEmbedder) -> None:
+    text = TEXTS["refund"]
+    (vector,) = await embedder.embed([text])
+    copies = [
+        IndexEntry(Passage(f"c{n}:0", f"c{n}", f"c{n}.md", 0, 0, len(text), text), "", "copy", vector)
+        for n in range(40)
+    ]
+    await store.replace([f"c{n}" for n in range(40)], copies)
+    hits = await HybridRetriever(store, embedder).search(Question("refund days of delivery seal"), k=4)
+    assert [hit.passage.text for hit in hits].count(text) == 1
+    assert len(hits) == 4
+
+
+class Written:
+    """The store, into which somebody else writes between what is found and what is read."""
+
+    def __init__(self, store: LanceStore, *, times: int) -> None:
+        self.store = store
+        self.left = times
+
+    async def read(self, candidates: Sequence[Candidate]) -> dict[str, Passage]:
+        if self.left:
+            self.left -= 1
+            text = f"A refund is paid after {self.left} days, says the new rule."
+            passage = Passage("refund:0", "refund", "refund.md", 0, 0, len(text), text)
+            await self.store.replace(["refund"], [IndexEntry(passage, "", text, candidates[0].vector)])
+        return await self.store.read(candidates)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+
+@pytest.mark.parametrize("stage", ["bm25", "dense", "fused", "reranked", None])
+async def test_what_is_replaced_meanwhile_is_searched_again(
+    store: LanceStore, embedder: BundledEmbedder, stage: Stage | None
+) -> None:
+    retriever = HybridRetriever(Written(store, times=2), embedder, reranker=Longest())
+    hits = await retriever.search(Question("refund paid"), k=9, stage=stage)
+    (found,) = [hit.passage.text for hit in hits if hit.passage.document_id == "refund"]
+    assert found == "A refund is paid after 0 days, says the new rule."
+
+
+async def test_writing_without_end_is_said(store: LanceStore, embedder: BundledEmbedder) -> None:
+    with pytest.raises(BusyError, match="written faster"):
+        await HybridRetriever(Written(store, times=1_000), embedder).search(Question("refund paid"), k=9)
 
 
 async def test_the_reranker_has_the_last_word_on_the_best(store: LanceStore, embedder: BundledEmbedder) -> None:

@@ -1,9 +1,11 @@
 """Show near-duplicates once. Pure; keeps the better-scored of two passages that say the same in the same words."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from groundtune.retrieve.fuse import Fused
+from groundtune.types import Passage
 
 SAME_DIRECTION = 0.97
 """Cosine below which two passages are not compared word by word."""
@@ -12,24 +14,28 @@ SAME_WORDS = 0.9
 _NUMBER = re.compile(r"\d+")
 
 
-def distinct(ranked: Iterable[Fused]) -> Iterator[Fused]:
-    """The ranked candidates in order, without those that repeat one before them.
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A fused candidate whose passage was fetched."""
+
+    fused: Fused
+    passage: Passage
+
+
+def repeats(one: Read, kept: Iterable[Read]) -> bool:
+    """Whether it says what one before it says already.
 
     Passages that differ in a number (two versions of a price list) are never taken for the same.
     """
-    kept: list[Fused] = []
-    for candidate in ranked:
-        if not any(_same(candidate, other) for other in kept):
-            kept.append(candidate)
-            yield candidate
+    return any(_same(one, other) for other in kept)
 
 
-def _same(first: Fused, second: Fused) -> bool:
-    if first.passage.text == second.passage.text:
-        return True
-    if float(first.vector @ second.vector) < SAME_DIRECTION:
-        return False
+def _same(first: Read, second: Read) -> bool:
     one, two = first.passage.text, second.passage.text
+    if one == two:
+        return True
+    if float(first.fused.candidate.vector @ second.fused.candidate.vector) < SAME_DIRECTION:
+        return False
     if _NUMBER.findall(one) != _NUMBER.findall(two):
         return False
     left, right = _runs(one), _runs(two)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from groundtune.types import Candidate, Passage, Vectors
+from groundtune.types import Candidate, Vectors
 
 DEFAULT_DENSE_WEIGHT = 0.6
 RARE_WORDS = 3.5
@@ -21,8 +21,7 @@ RARE_WORDS = 3.5
 class Fused:
     """A candidate with its scores by stage."""
 
-    passage: Passage
-    vector: Vectors
+    candidate: Candidate
     score: float
     dense: float
     bm25: float | None
@@ -55,20 +54,20 @@ def fuse(
     Every candidate has its exact cosine. A candidate that the lexical stage did not return scores 0 there when that
     list is `complete` (no passage with a common word was cut off), else what the last one on it scored.
     """
-    found = {candidate.passage.id: candidate.score for candidate in lexical}
+    found = {candidate.id: candidate.score for candidate in lexical}
     shares = lexical_shares(lexical, collection=collection, complete=complete)
-    candidates = {candidate.passage.id: candidate for candidate in (*lexical, *dense)}
+    candidates = {candidate.id: candidate for candidate in (*lexical, *dense)}
     fused = []
     for passage_id, candidate in candidates.items():
         cosine = float(candidate.vector @ question)
         score = dense_weight * cosine + (1 - dense_weight) * shares.of(passage_id)
-        fused.append(Fused(candidate.passage, candidate.vector, score, cosine, found.get(passage_id)))
-    return sorted(fused, key=lambda item: (-item.score, item.passage.id))
+        fused.append(Fused(candidate, score, cosine, found.get(passage_id)))
+    return sorted(fused, key=lambda item: (-item.score, item.candidate.id))
 
 
 def lexical_shares(lexical: Sequence[Candidate], *, collection: int, complete: bool) -> Shares:
     """BM25 of the passages of one question on the scale of the cosine; parameters as for `fuse`."""
     ceiling = RARE_WORDS * math.log(1 + max(1, collection))
     floor = 0.0 if complete or not lexical else lexical[-1].score
-    found = {candidate.passage.id: min(1.0, candidate.score / ceiling) for candidate in lexical}
+    found = {candidate.id: min(1.0, candidate.score / ceiling) for candidate in lexical}
     return Shares(found, min(1.0, floor / ceiling))

@@ -1,15 +1,21 @@
 """Question to passages: BM25 and dense search side by side, fused, optionally reranked. Never reads files."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
-from itertools import islice
 
+from groundtune.errors import BusyError
 from groundtune.protocols import Embedder, Reranker, Store
-from groundtune.retrieve.duplicates import distinct
+from groundtune.retrieve.duplicates import Read, repeats
 from groundtune.retrieve.fuse import DEFAULT_DENSE_WEIGHT, Fused, Shares, fuse, lexical_shares
-from groundtune.types import Candidate, Hit, Question, Stage, Vectors
+from groundtune.types import Candidate, Hit, Passage, Question, Stage, Vectors
 
 DEFAULT_CANDIDATES = 100
+TRIES = 10
+
+
+class _GoneError(Exception):
+    """A passage that was found is not there any more."""
 
 
 class HybridRetriever:
@@ -46,24 +52,57 @@ class HybridRetriever:
         return lexical_shares(found, collection=collection, complete=len(found) < self._candidates)
 
     async def search(self, question: Question, *, k: int, stage: Stage | None = None) -> list[Hit]:
-        """At most k hits, best first. Without `stage`: the whole chain, near-duplicates shown once."""
+        """At most k hits, best first. Without `stage`: the whole chain, near-duplicates shown once.
+
+        What was deleted or written anew between being found and being read is searched for again; BusyError when that
+        does not end.
+        """
+        for _ in range(TRIES):
+            with contextlib.suppress(_GoneError):
+                return await self._search(question, k, stage)
+        raise BusyError("the index is written faster than it can be searched", hint="wait for the ingest to end")
+
+    async def _search(self, question: Question, k: int, stage: Stage | None) -> list[Hit]:
         width = max(k, self._candidates)
         match stage:
             case "bm25":
-                found = await self._store.lexical(question.text, k=k, scope=question.scope)
-                return [Hit(c.passage, c.score, {"bm25": c.score}) for c in found]
+                return await self._alone(await self._store.lexical(question.text, k=k, scope=question.scope), stage)
             case "dense":
-                found = await self._dense(question, await self._vector(question), k)
-                return [Hit(c.passage, c.score, {"dense": c.score}) for c in found]
+                return await self._alone(await self._dense(question, await self._vector(question), k), stage)
             case "fused":
-                return [_hit(item) for item in (await self._fused(question, width))[:k]]
+                return [_hit(item) for item in await self._read((await self._fused(question, width))[:k])]
             case "reranked":
-                return (await self._rerank(question, await self._fused(question, width)))[:k]
+                return (await self._rerank(question, await self._read(await self._fused(question, width))))[:k]
             case None:
                 fused = await self._fused(question, width)
                 if self._reranker is None:
-                    return [_hit(item) for item in islice(distinct(fused), k)]
-                return (await self._rerank(question, list(distinct(fused))))[:k]
+                    return [_hit(item) for item in await self._distinct(fused, k)]
+                return (await self._rerank(question, await self._distinct(fused, max(k, self._rerank_candidates))))[:k]
+
+    async def _alone(self, found: Sequence[Candidate], stage: Stage) -> list[Hit]:
+        passages = await self._passages(found)
+        return [Hit(passages[one.id], one.score, {stage: one.score}) for one in found]
+
+    async def _distinct(self, ranked: Sequence[Fused], count: int) -> list[Read]:
+        """The first `count` that repeat none before them, so that few are read of many."""
+        kept: list[Read] = []
+        for start in range(0, len(ranked), 2 * count):
+            for item in await self._read(ranked[start : start + 2 * count]):
+                if len(kept) < count and not repeats(item, kept):
+                    kept.append(item)
+            if len(kept) == count:
+                break
+        return kept
+
+    async def _read(self, ranked: Sequence[Fused]) -> list[Read]:
+        passages = await self._passages([item.candidate for item in ranked])
+        return [Read(item, passages[item.candidate.id]) for item in ranked]
+
+    async def _passages(self, found: Sequence[Candidate]) -> dict[str, Passage]:
+        passages = await self._store.read(found)
+        if len(passages) < len(found):
+            raise _GoneError
+        return passages
 
     async def _fused(self, question: Question, width: int) -> list[Fused]:
         vector = await self._vector(question)
@@ -88,20 +127,21 @@ class HybridRetriever:
         vector: Vectors = (await self._embedder.embed_queries([question.text]))[0]
         return vector
 
-    async def _rerank(self, question: Question, fused: Sequence[Fused]) -> list[Hit]:
+    async def _rerank(self, question: Question, read: Sequence[Read]) -> list[Hit]:
         """The best candidates in the reranker's order, then the others in their own."""
         if self._reranker is None:
-            return [_hit(item) for item in fused]
-        head, tail = fused[: self._rerank_candidates], fused[self._rerank_candidates :]
+            return [_hit(item) for item in read]
+        head, tail = read[: self._rerank_candidates], read[self._rerank_candidates :]
         scores = await self._reranker.score(question.text, [item.passage for item in head])
         ranked = sorted(zip(head, scores, strict=True), key=lambda pair: -pair[1])
         return [_hit(item, reranked=score) for item, score in ranked] + [_hit(item) for item in tail]
 
 
-def _hit(item: Fused, *, reranked: float | None = None) -> Hit:
-    stages = {"dense": item.dense, "fused": item.score}
-    if item.bm25 is not None:
-        stages["bm25"] = item.bm25
+def _hit(item: Read, *, reranked: float | None = None) -> Hit:
+    fused = item.fused
+    stages = {"dense": fused.dense, "fused": fused.score}
+    if fused.bm25 is not None:
+        stages["bm25"] = fused.bm25
     if reranked is not None:
         stages["reranked"] = reranked
-    return Hit(item.passage, item.score if reranked is None else reranked, stages)
+    return Hit(item.passage, fused.score if reranked is None else reranked, stages)

@@ -17,6 +17,8 @@ from groundtune.types import Candidate, IndexEntry, Passage, Scope, Vectors
 
 TABLE = "passages"
 PASSAGE_COLUMNS = ["id", "document_id", "source", "ordinal", "start", "end", "text", "heading", "page"]
+CANDIDATE_COLUMNS = ["id", "vector", "_rowid"]
+"""Of a hundred passages that a stage finds few are shown: fetching all of each took most of a search."""
 APPROXIMATE_FROM = 10_000
 """Passages from which the vector index pays; below, an exact scan takes a few milliseconds."""
 PARTITION_PASSAGES = 4_096
@@ -83,13 +85,18 @@ class LanceStore:
         where = _where(scope)
         query = self._table.query().nearest_to(vector).distance_type("cosine").where(where).limit(k)
         query = query.nprobes(await self._probes(where))
-        found = await query.select([*PASSAGE_COLUMNS, "vector", "_distance"]).to_arrow()
+        found = await query.with_row_id().select([*CANDIDATE_COLUMNS, "_distance"]).to_arrow()
         return _candidates(found, [1.0 - distance for distance in found["_distance"].to_pylist()])
 
     async def lexical(self, text: str, *, k: int, scope: Scope) -> list[Candidate]:
         query = self._table.query().nearest_to_text(_match(text)).where(_where(scope)).limit(k)
-        found = await query.select([*PASSAGE_COLUMNS, "vector", "_score"]).to_arrow()
+        found = await query.with_row_id().select([*CANDIDATE_COLUMNS, "_score"]).to_arrow()
         return _candidates(found, found["_score"].to_pylist())
+
+    async def read(self, candidates: Sequence[Candidate]) -> dict[str, Passage]:
+        rows = await self._table.take_row_ids([one.place for one in candidates]).select(PASSAGE_COLUMNS).to_arrow()
+        wanted = {one.id for one in candidates}
+        return {row["id"]: Passage(**row) for row in rows.to_pylist() if row["id"] in wanted}
 
     async def vectors(self, keys: Iterable[str]) -> dict[str, Vectors]:
         found: dict[str, Vectors] = {}
@@ -231,11 +238,8 @@ def _rows(entries: Sequence[IndexEntry], dimension: int) -> pa.Table:
 
 
 def _candidates(found: pa.Table, scores: Sequence[float]) -> list[Candidate]:
-    rows = found.select(PASSAGE_COLUMNS).to_pylist()
-    matrix = _matrix(found)
-    return [
-        Candidate(Passage(**row), float(score), vector) for row, score, vector in zip(rows, scores, matrix, strict=True)
-    ]
+    ids, places = found["id"].to_pylist(), found["_rowid"].to_pylist()
+    return [Candidate(*one) for one in zip(ids, map(float, scores), _matrix(found), places, strict=True)]
 
 
 def _matrix(found: pa.Table) -> Vectors:
