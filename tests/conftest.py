@@ -22,6 +22,11 @@ settings.register_profile(
 )
 settings.load_profile("any machine")
 
+for name in list(os.environ):  # what the terminal, the keys and the settings of whoever runs the tests would change
+    own = name.startswith(("OPENAI_", "GROUNDTUNE_")) and name != "GROUNDTUNE_DATA"
+    if own or name in ("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES"):
+        del os.environ[name]
+
 
 @pytest.fixture(scope="session")
 def embedder() -> BundledEmbedder:
