@@ -207,7 +207,7 @@ def _write_latency(project: Project) -> None:
                 words = [f"{step}{number}"]
                 file.write_text(_document(random.Random(step + str(number)), texts, words, 7), encoding="utf-8")
             seconds.append(_timed_ingest(project)[1])
-            left = project._loop.run(_holds(project, "docs/999999.md"))
+            left = project.loop.run(_holds(project, "docs/999999.md"))
             if left is (step == "delete"):
                 raise SystemExit(f"after {step} the document is {'still' if left else 'not'} in the index")
     rows = [("one document of 20 passages", "seconds of a whole ingest")]
