@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from groundtune.errors import BudgetError, GroundtuneError, ProviderError, UsageError
+from groundtune.loop import side_by_side
 from groundtune.measure.metrics import score_answer
 from groundtune.measure.results import RESULTS, Cell, cell_of, cut_torn_line, rows_of, write_result
 from groundtune.measure.scoring import Score
@@ -108,13 +109,7 @@ async def run(
 
         for approach, example in {name: cells[example, name] for example, name in reversed(open_cells)}.values():
             await _prepare(approach, example)
-        workers = [asyncio.ensure_future(work()) for _ in range(max(1, concurrency))]
-        try:
-            await asyncio.gather(*workers)
-        finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+        await side_by_side(work, max(1, concurrency))
     if stopped:
         raise stopped[0]
     return [done[cell] for cell in cells]

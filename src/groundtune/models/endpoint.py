@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Set
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Required, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
 from groundtune.errors import ProviderError, ProviderFailure, UsageError
@@ -42,6 +42,18 @@ class _Opened:
     client: "AsyncOpenAI"
     loop: asyncio.AbstractEventLoop
     pace: Pace
+
+
+class Asked(TypedDict, total=False):
+    """How an endpoint is asked: the arguments of `Connection`, which says what they mean, but for `concurrency`."""
+
+    base_url: Required[str]
+    api_key: str | None
+    api_key_env: str | None
+    timeout_seconds: float
+    retries: int
+    backoff_seconds: float
+    patience_seconds: float
 
 
 class Connection:

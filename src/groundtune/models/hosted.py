@@ -6,11 +6,11 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Unpack
 
 from groundtune.errors import ProviderError
 from groundtune.json_values import strict
-from groundtune.models.endpoint import Connection
+from groundtune.models.endpoint import Asked, Connection
 from groundtune.protocols import Prices
 from groundtune.types import Generation, Message, Prompt, Usage
 
@@ -43,18 +43,12 @@ class HostedGenerator:
         self,
         model: str,
         *,
-        base_url: str,
-        api_key: str | None = None,
-        api_key_env: str | None = None,
-        timeout_seconds: float = 60.0,
-        retries: int = 3,
         temperature: float | None = 0.0,
         max_output_tokens: int | None = None,
         concurrency: int = 8,
         prices: Prices | None = None,
-        backoff_seconds: float = 0.5,
-        patience_seconds: float = 0.0,
         window: int | None = None,
+        **asked: Unpack[Asked],
     ) -> None:
         self.name = model
         self.window = window
@@ -62,17 +56,7 @@ class HostedGenerator:
         self._max_output_tokens = max_output_tokens
         self._prices = prices
         self._free = False
-        self._connection = Connection(
-            model,
-            base_url=base_url,
-            api_key=api_key,
-            api_key_env=api_key_env,
-            timeout_seconds=timeout_seconds,
-            retries=retries,
-            concurrency=concurrency,
-            backoff_seconds=backoff_seconds,
-            patience_seconds=patience_seconds,
-        )
+        self._connection = Connection(model, concurrency=concurrency, **asked)
 
     async def generate(self, prompt: Prompt) -> Generation:
         """The text with usage as the server reports it.

@@ -5,13 +5,14 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Iterator, Sequence
+from typing import Unpack
 from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
 from groundtune.errors import UsageError
-from groundtune.models.endpoint import Connection
+from groundtune.models.endpoint import Asked, Connection
 from groundtune.types import Vectors
 
 PATH = "/embeddings"
@@ -34,19 +35,14 @@ class HostedEmbedder:
         self,
         model: str,
         *,
-        base_url: str,
         dimension: int,
-        api_key: str | None = None,
-        api_key_env: str | None = None,
         max_tokens: int = 512,
-        timeout_seconds: float = 60.0,
-        retries: int = 3,
         concurrency: int = 4,
         batch_size: int = 32,
         batch_bytes: int = 60_000,
         passage_prefix: str = "",
         query_prefix: str = "",
-        backoff_seconds: float = 0.5,
+        **asked: Unpack[Asked],
     ) -> None:
         if dimension < 1:
             raise UsageError(f"dimension {dimension} of {model}", hint="configure it, or ask with find_dimension")
@@ -57,16 +53,7 @@ class HostedEmbedder:
         self._batch_bytes = batch_bytes
         self._passage_prefix = passage_prefix
         self._query_prefix = query_prefix
-        self._connection = Connection(
-            model,
-            base_url=base_url,
-            api_key=api_key,
-            api_key_env=api_key_env,
-            timeout_seconds=timeout_seconds,
-            retries=retries,
-            concurrency=concurrency,
-            backoff_seconds=backoff_seconds,
-        )
+        self._connection = Connection(model, concurrency=concurrency, **asked)
 
     @property
     def digest(self) -> str:
@@ -120,26 +107,9 @@ class HostedEmbedder:
         return vectors
 
 
-async def find_dimension(
-    model: str,
-    *,
-    base_url: str,
-    api_key: str | None = None,
-    api_key_env: str | None = None,
-    timeout_seconds: float = 60.0,
-    retries: int = 3,
-    backoff_seconds: float = 0.5,
-) -> int:
+async def find_dimension(model: str, **asked: Unpack[Asked]) -> int:
     """Dimension of the model's vectors, by embedding one word. Raises ProviderError."""
-    connection = Connection(
-        model,
-        base_url=base_url,
-        api_key=api_key,
-        api_key_env=api_key_env,
-        timeout_seconds=timeout_seconds,
-        retries=retries,
-        backoff_seconds=backoff_seconds,
-    )
+    connection = Connection(model, **asked)
     try:
         return int((await _request(connection, ["dimension"])).shape[1])
     finally:

@@ -1,6 +1,5 @@
 """Let a stronger approach label inputs, and keep only what it can prove. Never touches the test split."""
 
-import asyncio
 import json
 import re
 from collections import Counter
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from groundtune.errors import BudgetError, ConfigError, GroundtuneError, MissingError, Problem, UsageError
+from groundtune.loop import side_by_side
 from groundtune.measure.formats import write_examples
 from groundtune.measure.metrics import without_markers
 from groundtune.protocols import Approach
@@ -90,13 +90,7 @@ async def distil(
             done += 1
             progress(done, len(texts))
 
-    workers = [asyncio.ensure_future(work()) for _ in range(max(1, concurrency))]
-    try:
-        await asyncio.gather(*workers)
-    finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+    await side_by_side(work, max(1, concurrency))
     if stopped:
         raise stopped[0]
     if found:

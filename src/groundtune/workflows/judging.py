@@ -1,6 +1,5 @@
 """A judge against what people said of the same answers. Never counts what needed no judge, nor a failure, as a vote."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 from groundtune.errors import ConfigError, JudgeError, MissingError, Problem, UsageError
 from groundtune.json_values import read_json
+from groundtune.loop import side_by_side
 from groundtune.measure.agreement import Agreement, cohen_kappa
 from groundtune.measure.judges import Judge, Judgement, total
 from groundtune.types import Answer, Example, Usage
@@ -213,13 +213,7 @@ async def _ask_all(
             found[at] = await _ask(judge, row)
             progress(len(found))
 
-    workers = [asyncio.ensure_future(work()) for _ in range(min(concurrency, len(rows)))]
-    try:
-        await asyncio.gather(*workers)
-    finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+    await side_by_side(work, min(concurrency, len(rows)))
     return [found[at] for at in range(len(rows))]
 
 
