@@ -350,6 +350,48 @@ def test_detectors_keep_silent(text: str) -> None:
     assert secrets.detect(text) == {}
 
 
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in REAL.items() for text in texts])
+def test_what_is_shown_is_masked(name: str, text: str) -> None:
+    (shown,) = secrets.masked(f"Hello, {text} and so on")
+    assert secrets.detect(shown) == {}
+    assert text not in shown
+    assert shown.startswith("Hello, ")
+    assert shown.endswith(" and so on") or name == "private key", "what is not secret stays"
+    assert "…" in shown
+
+
+@pytest.mark.parametrize("text", [text for name, texts in REAL.items() if name != "password" for text in texts])
+def test_no_part_of_a_masked_text_has_the_rest_of_it(text: str) -> None:
+    """A limit may cut it anywhere."""
+    for at in range(1, len(text)):
+        before, after = secrets.masked(f"Hello, {text[:at]}", f"{text[at:]} and so on")
+        assert text[len(text) // 2 :] not in before + after
+        assert secrets.detect(before) == secrets.detect(after) == {}
+
+
+def test_masks_leave_two_characters_and_what_is_innocent() -> None:
+    assert secrets.masked("sk-" + "a1" * 12 + ", ann@b.de; DE89370400440532013000.") == ("sk…, an…; DE….",)
+    assert secrets.masked("my password is Heron!2024 now") == ("my password is He… now",)
+    key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\nabc=\n-----END RSA PRIVATE KEY-----"
+    assert secrets.masked(f"{key} is mine") == ("--… is mine",)
+    assert secrets.masked(key[:60]) == ("--…",)
+    assert [secrets.masked(one) for one in INNOCENT] == [(one,) for one in INNOCENT]
+    assert secrets.masked() == ()
+
+
+def test_nothing_of_a_shown_row_is_printed_whole() -> None:
+    found = [text for texts in REAL.values() for text in texts]
+    asked, replied, worse = (f"{one}: " + " ; ".join(found) + " ." for one in ("Asked", "Replied", "Worse"))
+    made = form(tiny_tokenizer([asked]))
+    pair = talk("a", asked, replied, rejected=worse)
+    (shown,) = chat_check.look([pair], made, split="train", limit=None, pairs=True).shown
+    assert (shown.trained[:10], shown.rejected[:7]) == ("Replied: -", "Worse: ")
+    assert "…" in shown.prompt
+    assert "…" in shown.rejected
+    for one in (shown, *chat_check.look([talk("a", "x", replied)], made, split="train", limit=40).shown):
+        assert not [text for text in found if text in one.marked]
+
+
 def test_findings_never_hold_what_was_found() -> None:
     texts = [(f"{name} {n}", text) for name, found in REAL.items() for n, text in enumerate(found)]
     found = secrets.search([*texts, ("twice", "ann@b.de and bob@c.de")])

@@ -11,6 +11,7 @@ from typing import Any
 from groundtune.tune.chat import Format, find_format, rendered
 from groundtune.tune.job import Row, TuneError
 from groundtune.tune.preflight.findings import Finding, counted, finding
+from groundtune.tune.preflight.secrets import masked
 
 FIRST = 3
 """Rows that are shown as they are trained on."""
@@ -22,7 +23,7 @@ LEFT, RIGHT = "⟦", "⟧"
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One row as it is trained on."""
+    """One row as it is trained on; what looks like a secret or personal data is masked (`secrets.masked`)."""
 
     id: str
     prompt: str
@@ -118,7 +119,7 @@ def look(
     findings += _ends(tokens, ended, limit, split)
     if pairs:
         rejected = {row.id: row.rejected or "" for row in rows}
-        shown = [replace(one, rejected=rejected[one.id]) for one in shown]
+        shown = [replace(one, rejected=masked(rejected[one.id])[0]) for one in shown]
     return Chats(tokens, starts, frozenset(ended), tuple(shown), tuple(findings))
 
 
@@ -199,7 +200,7 @@ def _shown(name: str, form: Format, asked: Sequence[int], reply: Sequence[int], 
     ids = [*asked, *reply]
     end = len(ids) if limit is None else min(limit, len(ids))
     start = min(len(asked), end)
-    before, trained, cut = (_decoded(form, part) for part in (ids[:start], ids[start:end], ids[end:]))
+    before, trained, cut = masked(*(_decoded(form, part) for part in (ids[:start], ids[start:end], ids[end:])))
     return Shown(name, before, trained, cut, tokens=len(ids), trained_tokens=end - start)
 
 

@@ -1,4 +1,4 @@
-"""Secrets and personal data in texts: which detector, which rows, how many. Never hands out what it found.
+"""Secrets and personal data in texts: which detector, which rows, how many; masks them. Never hands out what it found.
 
 Detectors prefer silence to noise: numbers count only where their check digits, their country code or their form says
 what they are. Nothing found does not mean that nothing is there.
@@ -7,9 +7,9 @@ what they are. Nothing found does not mean that nothing is there.
 import ipaddress
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Literal
 
 from groundtune.tune.preflight.findings import Finding, counted, finding
@@ -25,6 +25,8 @@ IBAN_LENGTHS = {
 """Characters of an IBAN by country. Source: SWIFT IBAN registry."""
 MOST = 1000
 """Places of one text that one detector looks at."""
+KEPT = 2
+"""Characters that are left of what is masked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +68,61 @@ def search(texts: Iterable[tuple[str, str]]) -> list[Found]:
 
 def detect(text: str) -> dict[str, int]:
     """Detector to how often it found something; each place of the text counts for the first detector alone."""
-    lowered = text.lower()
-    digits = any(one.isdigit() for one in text)
     found: dict[str, int] = {}
     taken: list[tuple[int, int]] = []
-    for one in DETECTORS:
-        if (one.hints and not any(hint in lowered for hint in one.hints)) or (not one.hints and not digits):
-            continue
-        for match in islice(one.pattern.finditer(text), MOST):
-            start, end = match.span()
-            if any(start < last and first < end for first, last in taken) or not one.holds(match):
-                continue
+    for one, match in _matches(text, most=MOST):
+        start, end = match.span()
+        if not any(start < last and first < end for first, last in taken):
             taken.append((start, end))
             found[one.name] = found.get(one.name, 0) + 1
     return found
+
+
+def masked(*pieces: str) -> tuple[str, ...]:
+    """The pieces of one text, of whatever a detector finds in it the first `KEPT` characters alone: `sk…`."""
+    starts = [0, *accumulate(map(len, pieces))]
+    texts = [("".join(pieces), 0), *zip(pieces, starts, strict=False)]
+    places = [(at + first, at + last) for text, at in texts for first, last in map(_place, _matches(text))]
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(places):
+        if merged and first < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return tuple(
+        _without(piece, [(first - at, last - at) for first, last in merged])
+        for piece, at in zip(pieces, starts, strict=False)
+    )
+
+
+def _without(piece: str, places: Iterable[tuple[int, int]]) -> str:
+    """places: in order, apart; they may begin before the piece and end behind it."""
+    said, done = [], 0
+    for first, last in places:
+        if last > done and first < len(piece):
+            said += [piece[done : max(first, 0)], piece[first : min(first + KEPT, last)] if first >= 0 else "", "…"]
+            done = last
+    return "".join([*said, piece[done:]])
+
+
+def _place(found: tuple[Detector, re.Match[str]]) -> tuple[int, int]:
+    """What must not be seen: of a password the value alone; of a private key, which is known by its head, the body."""
+    match = found[1]
+    if "value" in match.re.groupindex:
+        return match.span("value")
+    if found[0].name != PRIVATE_KEY:
+        return match.span()
+    end = _KEY_END.search(match.string, match.end())
+    return match.start(), end.end() if end else len(match.string)
+
+
+def _matches(text: str, *, most: int | None = None) -> Iterator[tuple[Detector, re.Match[str]]]:
+    """By detector, in their order. most: places that one detector looks at; None for all."""
+    lowered = text.lower()
+    digits = any(one.isdigit() for one in text)
+    for one in DETECTORS:
+        if any(hint in lowered for hint in one.hints) if one.hints else digits:
+            yield from ((one, match) for match in islice(one.pattern.finditer(text), most) if one.holds(match))
 
 
 def check(found: Iterable[Found]) -> list[Finding]:
@@ -96,6 +139,8 @@ def check(found: Iterable[Found]) -> list[Finding]:
     return findings
 
 
+PRIVATE_KEY = "private key"
+_KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,60}-----")
 _NOBODY = (".example", ".test", ".invalid", "example.com", "example.org", "example.net")
 _VERSION = re.compile(r"(?:\bv|version|release|firmware|software|build|update)[\s.:]*$", re.IGNORECASE)
 
@@ -160,7 +205,7 @@ def _secret(name: str, pattern: str, *hints: str, holds: Callable[[re.Match[str]
 
 
 DETECTORS = (
-    _secret("private key", r"-----BEGIN (?:[A-Z0-9]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----", "private key"),
+    _secret(PRIVATE_KEY, r"-----BEGIN (?:[A-Z0-9]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----", "private key"),
     _secret("AWS access key", r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b", "akia", "asia"),
     _secret("Anthropic API key", r"\bsk-ant-[A-Za-z0-9_-]{20,}", "sk-ant-"),
     _secret("OpenAI API key", r"\bsk-(?:proj-|svcacct-|admin-)?[A-Za-z0-9_-]{20,}", "sk-"),
