@@ -374,7 +374,7 @@ def test_masks_leave_two_characters_and_what_is_innocent() -> None:
     assert secrets.masked("my password is Heron!2024 now") == ("my password is He… now",)
     key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\nabc=\n-----END RSA PRIVATE KEY-----"
     assert secrets.masked(f"{key} is mine") == ("--… is mine",)
-    assert secrets.masked(key[:60]) == ("--…",)
+    assert secrets.masked(f"{key[:45]}<|end|>") == ("--…<|end|>",)
     assert [secrets.masked(one) for one in INNOCENT] == [(one,) for one in INNOCENT]
     assert secrets.masked() == ()
 
@@ -385,7 +385,7 @@ def test_nothing_of_a_shown_row_is_printed_whole() -> None:
     made = form(tiny_tokenizer([asked]))
     pair = talk("a", asked, replied, rejected=worse)
     (shown,) = chat_check.look([pair], made, split="train", limit=None, pairs=True).shown
-    assert (shown.trained[:10], shown.rejected[:7]) == ("Replied: -", "Worse: ")
+    assert (shown.trained[:12], shown.rejected[:10]) == ("Replied: --…", "Worse: --…")
     assert "…" in shown.prompt
     assert "…" in shown.rejected
     for one in (shown, *chat_check.look([talk("a", "x", replied)], made, split="train", limit=40).shown):

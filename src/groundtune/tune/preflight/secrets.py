@@ -112,8 +112,8 @@ def _place(found: tuple[Detector, re.Match[str]]) -> tuple[int, int]:
         return match.span("value")
     if found[0].name != PRIVATE_KEY:
         return match.span()
-    end = _KEY_END.search(match.string, match.end())
-    return match.start(), end.end() if end else len(match.string)
+    body = _KEY_BODY.match(match.string, match.end())
+    return match.start(), body.end() if body else match.end()
 
 
 def _matches(text: str, *, most: int | None = None) -> Iterator[tuple[Detector, re.Match[str]]]:
@@ -140,7 +140,8 @@ def check(found: Iterable[Found]) -> list[Finding]:
 
 
 PRIVATE_KEY = "private key"
-_KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,60}-----")
+_KEY_BODY = re.compile(r"(?s:.{0,8000}?)-----END [A-Z0-9 ]{0,60}-----|[A-Za-z0-9+/=\\\s]*")
+"""Up to its end; where that is missing, as long as it looks like one."""
 _NOBODY = (".example", ".test", ".invalid", "example.com", "example.org", "example.net")
 _VERSION = re.compile(r"(?:\bv|version|release|firmware|software|build|update)[\s.:]*$", re.IGNORECASE)
 
