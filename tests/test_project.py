@@ -319,3 +319,19 @@ def test_a_link_to_the_project_is_the_project(project: Project, tmp_path: Path) 
     with Project.open(link) as linked:
         linked.session.embedder = project.session.embedder
         assert sources(linked.search("refund", k=1)) == ["docs/refunds.md"]
+
+
+def test_a_comparison_of_other_documents_is_another_run(make_project: MakeProject) -> None:
+    row = '{"id": "q", "input": "How long may a parcel be returned?", "output": "30 days", "split": "test"}\n'
+    files = {"docs/a.md": "A parcel may be returned within 30 days.", "examples.jsonl": row}
+    folder = make_project(files, toml='[examples]\nfiles = ["examples.jsonl"]\n')
+    with Project.open(folder) as project:
+        project.ingest()
+        first = project.compare(approaches=["quote-bm25"])
+        assert project.compare(approaches=["quote-bm25"]).run.name == first.run.name
+    (folder / "docs/a.md").write_text("A parcel may be returned within 14 days.")
+    with Project.open(folder) as project:
+        project.ingest()
+        second = project.compare(approaches=["quote-bm25"])
+        assert second.run.name != first.run.name
+        assert [one.standings[0].mean for one in (first, second)] == [1.0, 0.0]

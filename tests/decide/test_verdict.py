@@ -194,10 +194,46 @@ def test_a_small_observed_difference_that_is_surely_small_is_no_reason_to_ask_fo
 
 def test_a_small_observed_difference_that_may_be_large_asks_for_what_shows_five_points() -> None:
     found = verdict(*two(0.004, large=None, half=0.2, n=50, detectable=0.2, needed=90_000))
-    assert found.more_examples == 750  # 50 times (20 / 5) squared, less 50
-    assert "too few to tell; about 750 more would show a difference of 5.0 points" in found.sentence
+    assert found.more_examples == 740  # as if a quarter differed, less 50
+    assert "too few to tell; about 740 more would show a difference of 5.0 points" in found.sentence
     unknown = verdict(*two(0.0, large=None, half=0.9, n=3, detectable=None, needed=None))
     assert unknown.more_examples == 790
+
+
+@pytest.mark.parametrize("n", [3, 10, 30, 50])
+def test_a_tie_of_few_never_asks_for_more_than_if_nothing_were_known(n: int) -> None:
+    found = verdict(*two(0.0, large=None, half=0.4, n=n, detectable=0.5, needed=None), examples=n)
+    assert found.more_examples is not None
+    assert found.more_examples <= 790
+
+
+def test_who_is_never_right_is_not_chosen() -> None:
+    free, paid = standing("free", 0.0, usd_per_1k=0.0), standing("paid", 0.0, usd_per_1k=9.0)
+    found = verdict([free, paid], [pair("free", "paid", 0.0, 1.0, half=0.01)])
+    assert (found.choice, found.leaders) == (None, ())
+    assert found.sentence == "No approach can be chosen: both are ruled out."
+    assert found.ruled_out["free"] == ("it is right in none of 300 examples",)
+    assert verdict([free], []).ruled_out == {"free": ("it is right in none of 300 examples",)}
+
+
+def test_price_does_not_decide_for_who_is_never_right() -> None:
+    some = standing("some", 0.01, usd_per_1k=9.0)
+    found = verdict([some, standing("free", 0.0, usd_per_1k=0.0)], [pair("some", "free", 0.01, 0.3, half=0.02)])
+    assert (found.choice, found.leaders) == (None, ("some", "free"))
+
+
+def test_errors_of_the_judge_rule_nobody_out_who_has_the_primary_score() -> None:
+    judged = standing("judged", 0.8, errors=90, failures={"judge": 90})
+    assert verdict([judged], []).choice == "judged"
+    lost = standing("lost", 0.8, n=210, answered=300, errors=90, failures={"judge": 90})
+    assert verdict([lost], [], primary="judge").ruled_out["lost"][0].startswith("90 of 300 rows are errors")
+
+
+def test_an_interval_without_zero_beside_no_measurable_difference_is_explained() -> None:
+    reasons = verdict(*two(0.05, 0.06, half=0.03)).reasons
+    assert reasons[-1].endswith(
+        "not measurably different, as the test counts every pair and the interval is of this one alone."
+    )
 
 
 def test_a_pair_that_just_fails_asks_for_a_tenth_more() -> None:
@@ -339,7 +375,7 @@ def test_too_many_errors_rule_out() -> None:
 
 def test_rows_that_a_judge_failed_on_are_not_counted_twice() -> None:
     """Such a row is an answer and an error."""
-    judged = standing("a", n=240, answered=300, errors=61, failures={"judge": 61})
+    judged = standing("a", n=239, answered=300, errors=61, failures={"judge": 61})
     assert "61 of 300 rows" in verdict([judged], []).ruled_out["a"][0]
 
 

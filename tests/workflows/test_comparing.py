@@ -1,6 +1,7 @@
 """compare fills one matrix, and a run that was cut short goes on where it stopped."""
 
 import json
+import shutil
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -100,6 +101,27 @@ async def test_other_conditions_are_another_run(tmp_path: Path) -> None:
     assert run_folder(workspace, first.name) == first
     with pytest.raises(MissingError, match="no run 'x'"):
         run_folder(workspace, "x")
+
+
+async def test_what_only_the_verdict_depends_on_asks_nothing_again(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    first = await fill(workspace, lineup(Says("a", "yes")), EXAMPLES, **ABOUT, told={"primary": "f1"})
+    again = Says("a", "yes")
+    assert await fill(workspace, lineup(again), EXAMPLES, **ABOUT, told={"primary": "correct"}) == first
+    assert again.asked == []
+    assert json.loads((first / "run.json").read_text())["about"] == {"index": "one", "primary": "correct"}
+
+
+async def test_a_run_without_a_row_does_not_hide_the_one_before(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    first = await fill(workspace, lineup(Says("a", "yes")), EXAMPLES, **ABOUT)
+
+    stopped = shutil.copytree(first, first.with_name("later"))
+    (stopped / "results.jsonl").unlink()
+    about = json.loads((stopped / "run.json").read_text())
+    (stopped / "run.json").write_text(json.dumps({**about, "used": "9999-01-01T00:00:00+00:00"}))
+    assert run_folder(workspace) == first
+    assert run_folder(workspace, "later") == stopped
 
 
 def test_no_examples_is_said() -> None:

@@ -336,6 +336,23 @@ def test_what_was_trained_is_compared_without_being_named(desk: Path, opened: Op
     assert about["artifacts"] == {"tuned": model_of(desk).name}
 
 
+def test_no_approach_is_measured_on_what_it_was_trained_on(desk: Path, opened: Opened) -> None:
+    train = [json.loads(line) for line in (desk / "rows/train.jsonl").read_text().splitlines()]
+    train[0]["split"] = "test"  # moved since the training
+    (desk / "rows/train.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in train))
+    with (desk / "rows/test.jsonl").open("a") as file:  # and written once more, under another id
+        file.write(json.dumps({**train[1], "id": "again", "input": train[1]["input"].upper(), "split": "test"}) + "\n")
+    report = opened(desk).compare()
+    assert {one.name: one.n for one in report.standings} == dict.fromkeys([one.name for one in report.standings], 9)
+    line = "2 examples with an id or input that tuned was trained on: left out for every approach."
+    assert line in report.verdict.caveats
+    (desk / "rows/test.jsonl").unlink()
+    with pytest.raises(UsageError, match="tuned had every example in training") as caught:
+        opened(desk).compare()
+    assert caught.value.hint == "train again without them: groundtune tune fast"
+    assert "tuned" not in [one.name for one in opened(desk).compare(approaches=["fewshot"]).standings]
+
+
 def test_what_was_trained_for_other_labels_is_not_asked(desk: Path, opened: Opened) -> None:
     with (desk / "rows/train.jsonl").open("a") as file:
         file.write('{"id": "new", "input": "the lift is stuck", "output": "building"}\n')
@@ -482,12 +499,12 @@ def test_an_unfinished_training_of_the_same_rows_is_gone_on_with(tmp_path: Path,
     folder = project.loop.run(_unfinished(project))
     (folder / "failure.json").write_text('{"message": "no room", "hint": null, "exit_code": 1}')
     job, train, held = project.loop.run(job_of(project, "fast"))
-    assert tuning._unfinished(project.workspace, job, train, held) == folder
-    assert tuning._unfinished(project.workspace, job, train[1:], held) is None
-    assert tuning._unfinished(project.workspace, replace(job, settings={}), train, held) is None
-    assert tuning._unfinished(project.workspace, replace(job, base="other"), train, held) is None
+    assert tuning._standing(project.workspace, job, train, held) == folder
+    assert tuning._standing(project.workspace, job, train[1:], held) is None
+    assert tuning._standing(project.workspace, replace(job, settings={}), train, held) is None
+    assert tuning._standing(project.workspace, replace(job, base="other"), train, held) is None
     write_artifact(folder, Artifact(folder.name, "fast", "classifier", "b", "", "", {}, {}, {}, {}, "", 0.0, 0.0))
-    assert tuning._unfinished(project.workspace, job, train, held) is None, "it is complete"
+    assert tuning._standing(project.workspace, job, train, held) is None, "it is complete"
 
 
 def test_half_a_line_of_progress_does_not_stop_the_next_training(tmp_path: Path, opened: Opened) -> None:
@@ -501,7 +518,7 @@ def test_a_damaged_job_is_passed_over(tmp_path: Path, opened: Opened) -> None:
     project = opened(desk_of(tmp_path / "desk"))
     (folder := project.loop.run(_unfinished(project))).joinpath("job.json").write_text("{")
     job, train, held = project.loop.run(job_of(project, "fast"))
-    assert tuning._unfinished(project.workspace, job, train, held) is None
+    assert tuning._standing(project.workspace, job, train, held) is None
     assert folder.exists()
 
 

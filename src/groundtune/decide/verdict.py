@@ -21,6 +21,9 @@ SMALL = 0.01
 """Points / 100 under which an observed difference is nobody's reason to choose."""
 MATTERS = 0.05
 """The difference that is worth finding where none is seen."""
+QUARTER_DIFFERS = 785.0
+"""Examples that show 5 points where a quarter of the answers are right for one alone (Connor 1987). With few seen, how
+many differ is not known, and to go on from what they show would ask for thousands."""
 FEW_EXAMPLES = 100
 FEW_CLUSTERS = 30
 MOST_NAMED = 4
@@ -71,8 +74,9 @@ def decide(
     """The approach to use, or that there is no clear winner, with reasons and with what would change it.
 
     Requirements rule out first. The leaders are the best of the rest and all that are not measurably worse (adjusted
-    p of 0.05 or more). One leader is the choice. Of several it is the cheapest, where all their prices are known, its
-    own is at least 10 % below every other, and it is at worst 10 points behind any of them. Otherwise nobody is.
+    p of 0.05 or more); where none is ever right, there are none. One leader is the choice. Of several it is the
+    cheapest, where all their prices are known, its own is at least 10 % below every other, and it is at worst 10
+    points behind any of them. Otherwise nobody is.
 
     differences: every pair of approaches, p adjusted over all of them. examples: rows an approach can have.
     clusters: independent groups that the examples fall into, where the intervals are by group.
@@ -111,6 +115,9 @@ def _settle(
     misses = {one.name: found for one in run if (found := tuple(_misses(one, requirements, examples, scale.primary)))}
     eligible = [one for one in run if one.name not in misses]
     eligible.sort(key=lambda one: (-(one.mean or 0.0), one.usd_per_1k is None, one.usd_per_1k or 0.0))
+    if eligible and scale.share and not eligible[0].mean:
+        misses |= {one.name: (("", scale.never(one)),) for one in eligible}
+        eligible = []
     if not eligible:
         return _Outcome(None, "nothing", misses=misses)
     unbeaten = [one for one in eligible if not any(_beats(other, one, pairs) for other in eligible)]
@@ -128,8 +135,8 @@ def _misses(one: Standing, asked: Requirements, examples: int, primary: str) -> 
     if one.mean is None or one.n == 0:
         yield "", f"none of its {count(rows, 'row')} has the score {primary}{often(one.failures)}"
         return
-    if one.errors > MAX_ERRORS * rows:
-        yield "", f"{one.errors:,} of {count(rows, 'row')} are errors{often(one.failures)}; at most 20 % may be"
+    if (lost := min(one.errors, rows - one.n)) > MAX_ERRORS * rows:  # a judge that failed leaves the other scores
+        yield "", f"{lost:,} of {count(rows, 'row')} are errors{often(one.failures)}; at most 20 % may be"
     if asked.citations and (one.cited is None or one.cited < MIN_CITED):
         cited = "it answered nothing, so cited nothing" if one.cited is None else f"{one.cited:.0%} of its answers cite"
         yield "citations", f"{cited.replace('%', ' %')}; citations = true asks for 90 %"
@@ -164,13 +171,17 @@ def _beats(one: Standing, other: Standing, pairs: Pairs) -> bool:
 
 
 def _cheapest(leaders: Sequence[Standing], pairs: Pairs, scale: Scale) -> Standing | None:
-    """The leader that price decides for; None where a price is unknown or too near, or too much might be lost."""
+    """The leader that price decides for; None where a price is unknown or too near, too much might be lost, or it is
+    never right.
+    """
     prices = {one.name: one.usd_per_1k for one in leaders if one.usd_per_1k is not None}
     if len(prices) < len(leaders):
         return None
     cheapest = min(leaders, key=lambda one: prices[one.name])
     price = prices.pop(cheapest.name)
     if not all(price < other and price <= CHEAPER * other for other in prices.values()):
+        return None
+    if scale.share and not cheapest.mean:
         return None
     for other in leaders:
         if other is cheapest:
@@ -239,10 +250,11 @@ def _for_all(pairs: Pairs) -> float:
 
 
 def _for_what_matters(pair: Difference, scale: Scale) -> float:
-    """Examples that show a difference of 5 points; with nothing known, as if a quarter of the answers differed."""
+    """Examples that show a difference of 5 points; of right and wrong answers at most as if a quarter differed."""
     if pair.detectable is None:
-        return 785.0
-    return pair.n * (pair.detectable / (MATTERS * scale.unit)) ** 2
+        return QUARTER_DIFFERS
+    needed = pair.n * (pair.detectable / (MATTERS * scale.unit)) ** 2
+    return min(needed, QUARTER_DIFFERS) if scale.share else needed
 
 
 def _reasons(outcome: _Outcome, pairs: Pairs, scale: Scale) -> Iterator[str]:
@@ -258,6 +270,8 @@ def _reasons(outcome: _Outcome, pairs: Pairs, scale: Scale) -> Iterator[str]:
     for other in others[:MOST_COMPARED]:
         if pair := pairs.get((against.name, other.name)):
             told = "measurably different" if pair.p_adjusted < ALPHA else "not measurably different"
+            if pair.p_adjusted >= ALPHA and not pair.low <= 0 <= pair.high:
+                told += ", as the test counts every pair and the interval is of this one alone"
             figures = f"{scale.interval(pair)}, adjusted p {pair.p_adjusted:.2g}, n = {pair.n:,}"
             yield f"{against.name} against {other.name}: {figures}: {told}."
     if rest := others[MOST_COMPARED:]:

@@ -42,6 +42,11 @@ class Scale:
         mean, n = self.value(one.mean or 0.0), count(one.n, "example")
         return f"it is right in {mean} of {n}" if self._right else f"its {self.primary} is {mean} on {n}"
 
+    def never(self, one: Standing) -> str:
+        """`it is right in none of 300 examples`."""
+        n = count(one.n, "example")
+        return f"it is right in none of {n}" if self._right else f"its {self.primary} is 0 on each of {n}"
+
     @property
     def more(self) -> str:
         return "more" if self._right else "higher"

@@ -1,5 +1,6 @@
 """The ledger of an index: every file with its fate, every document with its text. One SQLite file, many readers."""
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -106,6 +107,14 @@ class Catalog:
     def documents(self) -> Iterator[Document]:
         """All documents in order of their source, one at a time."""
         return self._documents("1 ORDER BY source")
+
+    def digest(self) -> str:
+        """Changes with every document that comes, goes or says something else, and with who may see it."""
+        rows = self._db.execute("SELECT id, source, digest, groups, metadata FROM documents ORDER BY id")
+        found = hashlib.sha256()
+        for row in rows:
+            found.update(json.dumps(row).encode())
+        return found.hexdigest()[:16]
 
     def count(self) -> int:
         """Number of documents."""

@@ -24,6 +24,8 @@ from groundtune.measure.results import RESULTS, read_results
 from groundtune.measure.runner import Filled, JudgeCall, run
 from groundtune.measure.scoring import Score
 from groundtune.task import primary_of, scorer, scores_of
+from groundtune.tune.job import read_job
+from groundtune.tune.preflight.findings import folded
 from groundtune.types import Example
 from groundtune.workspace import Workspace, digest_file, digest_text, read_json, write_atomic, write_json
 
@@ -80,6 +82,7 @@ async def compare(
     )
     lineup = await line_up(config, material)
     lineup = lineup.chosen(names)
+    examples, trained_on = _unseen(examples, lineup, material.models)
     judge = build.judge(config, material.embedder, material.keep, patience_seconds=PATIENCE_SECONDS)
     return await fill(
         workspace,
@@ -91,14 +94,8 @@ async def compare(
             "checks": [digest_file(path) for path in _check_files(config, material.root)],
             "requests": {name: lineup.requests.get(name) for name in sorted(set(lineup.model.values()))},
             "artifacts": {name: one.id for name, one in lineup.artifacts.items() if name in lineup.ready},
-            "training_usd": {name: one.usd for name, one in lineup.artifacts.items() if name in lineup.ready},
-            "forgetting": {
-                name: one.details["probes"]["line"]
-                for name, one in lineup.artifacts.items()
-                if name in lineup.ready and one.details.get("probes")
-            },
-            "months": config.costs.months,
         },
+        told={**_told(config, lineup), "primary": wanted, "trained_on": trained_on},
         score=scorer(config, material.form, material.root),
         judge=judge.judge if judge else None,
         fresh=fresh,
@@ -113,6 +110,31 @@ def require(examples: Sequence[Example], split: str) -> None:
         raise UsageError(f"no example is in the {split} split", hint=f'add examples, or set "split": "{split}" on some')
 
 
+def _unseen(
+    examples: Sequence[Example], lineup: Lineup, models: Path | None
+) -> tuple[Sequence[Example], dict[str, int]]:
+    """The examples that no approach was trained on, and of how many each that was has seen the id or the input.
+
+    Rows may have come to this split, or been written once more, since the training. Raises UsageError when none is
+    left.
+    """
+    seen: dict[str, set[str]] = {}
+    for name, artifact in lineup.artifacts.items():
+        if name in lineup.ready and models:
+            job = read_job(models / artifact.id)
+            rows = [*job.rows("train"), *job.rows("validation")]
+            inputs = {folded(row.input) for row in rows}
+            ids = {row.id for row in rows}
+            if found := {one.id for one in examples if one.id in ids or folded(one.input) in inputs}:
+                seen[name] = found
+    every = set().union(*seen.values())
+    left = [one for one in examples if one.id not in every]
+    if not left:
+        again = ", ".join(f"groundtune tune {lineup.artifacts[name].name}" for name in seen)
+        raise UsageError(f"{', '.join(seen)} had every example in training", hint=f"train again without them: {again}")
+    return left, {name: len(found) for name, found in seen.items()}
+
+
 async def fill(
     workspace: Workspace,
     lineup: Lineup,
@@ -120,6 +142,7 @@ async def fill(
     *,
     about: Mapping[str, Any],
     score: Score,
+    told: Mapping[str, Any] | None = None,
     judge: JudgeCall | None = None,
     fresh: bool = False,
     spent: Callable[[], float] = lambda: 0.0,
@@ -128,13 +151,15 @@ async def fill(
     """The folder of a run whose matrix is complete.
 
     A run under the same conditions is used again: what it lacks is asked, its errors once more, nothing else.
-    about: what the outcome depends on besides the examples and the approaches' names; plain JSON values. fresh: begin
-    a new run in any case. Raises what `measure.runner.run` raises; the run so far stays readable.
+    about: what the outcome depends on besides the examples and the approaches' names; plain JSON values. told: what
+    only its reading depends on. fresh: begin a new run in any case. Raises what `measure.runner.run` raises; the run
+    so far stays readable.
     """
     identity = digest_text(json.dumps([sorted(lineup.ready), [repr(e) for e in examples], about], sort_keys=True))
     folder = None if fresh else _same(workspace, identity)
-    folder = folder or _new(workspace, identity, lineup, examples, about)
-    write_json(folder / RUN, {**read_json(folder / RUN), "used": datetime.now(UTC).isoformat()})
+    folder = folder or _new(workspace, identity, lineup, examples)
+    now = {"about": {**about, **(told or {})}, "used": datetime.now(UTC).isoformat()}
+    write_json(folder / RUN, {**read_json(folder / RUN), **now})
     total = len(lineup.ready) * len(examples)
     done = sum(row.error is None for row in read_results(folder / RESULTS))
 
@@ -160,12 +185,13 @@ async def fill(
 
 
 def run_folder(workspace: Workspace, name: str | None = None) -> Path:
-    """The folder of a run by its name, or of the latest one. Raises MissingError."""
+    """The folder of a run by its name, or of the latest one that has a row. Raises MissingError."""
     runs = sorted(path.parent for path in workspace.runs.glob(f"*/{RUN}"))
     if name is None:
-        if not runs:
+        begun = [folder for folder in runs if (folder / RESULTS).is_file() and (folder / RESULTS).stat().st_size]
+        if not begun:
             raise MissingError("there is no run yet", hint="groundtune compare")
-        return max(runs, key=lambda folder: (read_json(folder / RUN).get("used", ""), folder.name))
+        return max(begun, key=lambda folder: (read_json(folder / RUN).get("used", ""), folder.name))
     found = [folder for folder in runs if folder.name == name]
     if not found:
         known = ", ".join(folder.name for folder in runs[-5:])
@@ -181,14 +207,25 @@ def _check_files(config: Config, root: Path) -> list[Path]:
 
 
 def _about(config: Config, material: Material, fitted: Fitted) -> dict[str, Any]:
-    """What the outcome depends on, and what the report must know."""
-    needs = config.requirements
+    """What the outcome depends on."""
     manifest = material.index.manifest if material.index else None
     return {
         "version": version("groundtune"),
-        "name": config.name,
         "task": config.task,
-        "primary": primary_of(config),
+        "settings": config.model_dump(mode="json", include=_SETTINGS),
+        "index": [manifest.generation, manifest.parts] if manifest else None,
+        "documents": material.index.catalog.digest() if material.index else None,
+        "fitted": asdict(fitted),
+        "shown": digest_text("".join(map(repr, material.train))),
+    }
+
+
+def _told(config: Config, lineup: Lineup) -> dict[str, Any]:
+    """What the verdict must know and no row depends on: changed, it is judged anew and nothing is asked again."""
+    needs = config.requirements
+    trained = {name: one for name, one in lineup.artifacts.items() if name in lineup.ready}
+    return {
+        "name": config.name,
         "requirements": {
             "citations": needs.citations,
             "max_p95_seconds": needs.max_p95_seconds,
@@ -196,10 +233,11 @@ def _about(config: Config, material: Material, fitted: Fitted) -> dict[str, Any]
             "max_usd_per_month": needs.max_usd_per_month,
             "requests_per_month": config.costs.requests_per_month,
         },
-        "settings": config.model_dump(mode="json", include=_SETTINGS),
-        "index": [manifest.generation, manifest.parts] if manifest else None,
-        "fitted": asdict(fitted),
-        "shown": digest_text("".join(map(repr, material.train))),
+        "months": config.costs.months,
+        "training_usd": {name: one.usd for name, one in trained.items()},
+        "forgetting": {
+            name: one.details["probes"]["line"] for name, one in trained.items() if one.details.get("probes")
+        },
     }
 
 
@@ -210,9 +248,7 @@ def _same(workspace: Workspace, identity: str) -> Path | None:
     return None
 
 
-def _new(
-    workspace: Workspace, identity: str, lineup: Lineup, examples: Sequence[Example], about: Mapping[str, Any]
-) -> Path:
+def _new(workspace: Workspace, identity: str, lineup: Lineup, examples: Sequence[Example]) -> Path:
     started = datetime.now(UTC)
     name = started.strftime("%Y%m%d-%H%M%S")
     number = 1
@@ -229,7 +265,6 @@ def _new(
             "missing": lineup.missing,
             "barred": lineup.barred,
             "examples": len(examples),
-            "about": dict(about),
             "complete": False,
         },
     )

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from groundtune.decide import report as page
 from groundtune.decide.verdict import Requirements, decide
+from groundtune.decide.wording import count
 from groundtune.errors import MissingError, UsageError
 from groundtune.measure.results import RESULTS, read_results
 from groundtune.measure.runner import JUDGEMENTS, PASSAGES, read_notes
@@ -157,8 +158,9 @@ def read_run(path: Path) -> Run:
     if file.name != RESULTS or not (folder / RUN).is_file():
         return Run(results, file)
     known = read_json(folder / RUN)
+    examples = tuple(_example(row) for row in read_notes(folder / EXAMPLES))
     return Run(
-        results,
+        _in_order(results, [one.id for one in examples], known.get("approaches", ())),
         file,
         name=folder.name,
         started=known.get("started"),
@@ -166,8 +168,15 @@ def read_run(path: Path) -> Run:
         about=known.get("about", {}),
         missing=known.get("missing", {}),
         barred=known.get("barred", {}),
-        examples=tuple(_example(row) for row in read_notes(folder / EXAMPLES)),
+        examples=examples,
     )
+
+
+def _in_order(results: Sequence[Result], examples: Sequence[str], approaches: Sequence[str]) -> tuple[Result, ...]:
+    """Rows stand in the file as they were finished, which differs from run to run."""
+    row, column = ({name: place for place, name in enumerate(names)} for names in (examples, approaches))
+    last = len(results)
+    return tuple(sorted(results, key=lambda one: (row.get(one.example, last), column.get(one.approach, last))))
 
 
 def judge_run(run: Run, *, primary: str | None = None) -> Report:
@@ -187,7 +196,8 @@ def judge_run(run: Run, *, primary: str | None = None) -> Report:
     requirements = Requirements(**run.about.get("requirements", {}), barred=run.barred)
     groups = len({clusters.get(one, one) for one in {result.example for result in run.results}}) if clusters else None
     verdict = decide(own, pairs, requirements, primary=metric, examples=n, clusters=groups)
-    verdict = replace(verdict, caveats=(*verdict.caveats, *notes, *_forgetting(run.about)))
+    caveats = (*verdict.caveats, *notes, *_trained_on(run.about), *_forgetting(run.about))
+    verdict = replace(verdict, caveats=caveats)
     return Report(
         run,
         metric,
@@ -218,6 +228,13 @@ def _with_training(own: list[Standing], about: Mapping[str, Any]) -> tuple[list[
             notes.append(f"The price of {one.name} has its training in it, spread over {months} months.")
         found.append(one)
     return found, notes
+
+
+def _trained_on(about: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{count(n, 'example')} with an id or input that {name} was trained on: left out for every approach."
+        for name, n in about.get("trained_on", {}).items()
+    ]
 
 
 def _forgetting(about: Mapping[str, Any]) -> list[str]:
