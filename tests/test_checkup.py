@@ -40,6 +40,18 @@ def test_a_sound_project(tmp_path: Path) -> None:
     assert not (root / ".groundtune").exists()
 
 
+def test_labels_take_no_documents(tmp_path: Path) -> None:
+    text = 'name = "p"\ntask = "{}"\n{}[examples]\nfiles = ["examples.jsonl"]\n'
+    (tmp_path / "examples.jsonl").write_text("\n".join(json.dumps(row(number)) for number in (1, 2)))
+    (tmp_path / "groundtune.toml").write_text(text.format("classify", ""))
+    assert check_project(tmp_path, environ={}).findings == ()
+    named = '[documents]\ninclude = ["docs/**"]\n'
+    for task, extra in (("answer", ""), ("classify", named)):
+        (tmp_path / "groundtune.toml").write_text(text.format(task, extra))
+        (finding,) = check_project(tmp_path, environ={}).findings
+        assert (finding.level, finding.place) == ("problem", "documents.include")
+
+
 def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
     rows = [
         row(1, output={"a": 1}),

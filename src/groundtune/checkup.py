@@ -148,6 +148,8 @@ def _documents(root: Path, config: Config, own: Sequence[str], findings: list[Fi
         size[suffix] += length
         if length > chosen.max_mb * 1_000_000:
             large.append(source)
+    if config.task != "answer" and "include" not in chosen.model_fields_set and not sources:
+        idle.pop("**/*", None)  # labels and texts are learnt from examples; nobody said that there are documents
     for pattern in idle:
         key = "documents.access" if pattern in rules else "documents.include"
         findings.append(Finding("problem", key, f'"{pattern}" matches no file', _near(root, pattern, sources)))

@@ -137,8 +137,8 @@ def _print(report: Checkup) -> None:
     if report.exit_code == 0:
         output.show("\nready", style="green")
         root = report.path.parent
-        here = root == Path.cwd()
-        output.next_step("groundtune ingest" if here else f"groundtune ingest {shlex.quote(output.named(root))}")
+        verb = "groundtune ingest" if report.kinds or not report.examples else "groundtune compare"
+        output.next_step(verb if root == Path.cwd() else f"{verb} {shlex.quote(output.named(root))}")
     else:
         output.next_step("groundtune check", "when this is mended")
 
