@@ -16,7 +16,7 @@ from groundtune.measure.examples import read_examples
 from groundtune.tune import chat
 from groundtune.tune.hosted.rows import example_tokens
 from groundtune.tune.job import Bounds, Row, TuneError
-from groundtune.tune.preflight import access, labels, leakage, lengths, secrets, similar
+from groundtune.tune.preflight import access, extraction, labels, leakage, lengths, secrets, similar
 from groundtune.tune.preflight import chats as chat_check
 from groundtune.tune.preflight.check import Inputs, bounds_text, insist, preflight
 from groundtune.tune.preflight.findings import Finding
@@ -421,6 +421,54 @@ def test_no_text_takes_long(text: str) -> None:
     began = time.process_time()
     secrets.detect(text * 30_000)
     assert time.process_time() - began < 5  # 0.03 s
+
+
+# -- values of extractors --------------------------------------------------------------------------------------------
+
+
+def orders(count: int) -> list[Row]:
+    """`n` is not there in every third row, `mood` is in none of them and another one each time."""
+    made = []
+    for number in range(count):
+        said = "a few" if number % 3 == 0 else str(number + 2)
+        output = {"city": "Leeds", "n": number + 2, "mood": f"mood {number}", "urgent": number % 2 == 0}
+        made.append(row(f"r{number}", f"Send {said} bikes to Leeds", output))
+    return made
+
+
+def test_values_that_do_not_stand_in_the_text_are_told() -> None:
+    train = [row("none", "hello", None), *orders(30)]
+    told = preflight(Inputs("extractor", {}, train, orders(3)))
+    values = [one for one in told.findings if one.check == "values"]
+    assert [one.level for one in values] == ["warning", "warning", "note"]
+    assert values[0].message == (
+        "train: 40 of 120 values cannot be marked: they do not stand in their input as they are written (mood 30, n 10)"
+    )
+    assert (values[0].count, values[0].rows[:2]) == (30, ("r0", "r1"))
+    assert values[1].message.startswith("train: no value of mood can be marked")
+    assert values[2].message.startswith("validation: 4 of 12 values")
+    assert "causal model" in str(values[0].mend)
+
+
+def test_values_that_all_stand_there_are_no_finding() -> None:
+    rows = [row(f"r{n}", f"Send {n} bikes to Leeds", {"city": "leeds", "n": n, "urgent": n % 2 == 0}) for n in range(9)]
+    assert extraction.check(rows, rows[:2], schema=None) == []
+    assert extraction.check([*rows, row("x", "y", "no object")], [], schema=None) == []
+    assert extraction.check([], [], schema=None) == []
+
+
+def test_an_extractor_that_could_mark_next_to_nothing_is_refused() -> None:
+    rows = [row(f"r{n}", "Send some bikes", {"n": n, "city": f"city {n}"}) for n in range(9)]
+    (found,) = extraction.check(rows, [], schema=None)
+    assert (found.level, found.check) == ("error", "values")
+    assert found.message.startswith("18 of 18 values do not stand in their input")
+
+
+def test_15000_objects_take_seconds() -> None:
+    began = time.process_time()
+    rows = orders(15_000)
+    assert len(extraction.check(rows, rows[:2000], schema=None)) == 3
+    assert time.process_time() - began < 20  # 2 s
 
 
 # -- access ----------------------------------------------------------------------------------------------------------

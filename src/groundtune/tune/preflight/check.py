@@ -10,7 +10,7 @@ from typing import Any
 
 from groundtune.tune.chat import Format
 from groundtune.tune.job import Bounds, Row, TuneError
-from groundtune.tune.preflight import access, labels, leakage, lengths, secrets
+from groundtune.tune.preflight import access, extraction, labels, leakage, lengths, secrets
 from groundtune.tune.preflight import chats as chat_check
 from groundtune.tune.preflight.chats import Chats, Shown
 from groundtune.tune.preflight.findings import LEVELS, NAMED, Finding, Level, counted, finding
@@ -42,6 +42,8 @@ class Inputs:
     base: str = ""
     labels: Sequence[str] = ()
     """Those of the project, for classifiers."""
+    schema: Mapping[str, Any] | None = None
+    """Of the objects, for extractors."""
     documents: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Id of a row, of any split, to the sources of its evidence."""
     access: Mapping[str, Sequence[str]] | None = None
@@ -274,6 +276,8 @@ def _labels(given: Inputs) -> list[Finding]:
     if given.kind == "classifier" and given.train:
         splits = {"train": given.train, "validation": given.validation}
         findings += labels.check(splits, labels=given.labels, weighted=given.settings.get("class_weights"))
+    if given.kind == "extractor":
+        findings += extraction.check(given.train, given.validation, schema=given.schema)
     return findings
 
 
