@@ -8,7 +8,7 @@ import typer
 from groundtune.cli import output
 from groundtune.cli.options import Folder, Json, Primary, Require
 from groundtune.cli.report import exit_code, show_report
-from groundtune.errors import UsageError
+from groundtune.errors import BudgetError, UsageError
 
 if TYPE_CHECKING:
     from groundtune.project import Project
@@ -63,10 +63,13 @@ def compare(
     fresh: bool = False,
 ) -> "Report":
     """Compare with a progress bar that shows the money spent; cut short, say how to read what there is."""
+    kept = ""
     try:
         with output.progress("answers") as bar:
 
             def step(now: "Step") -> None:
+                nonlocal kept
+                kept = f"{now.done:,} of {now.total:,} answers are kept"
                 spent = f"${now.spent_usd:.4f}  " if now.spent_usd else ""
                 bar.update(now.done, total=now.total, now=spent + now.approach)
 
@@ -78,9 +81,10 @@ def compare(
                 fresh=fresh,
                 progress=step,
             )
-    except KeyboardInterrupt:
-        output.note("stopped; what was answered is kept")
-        output.next_step("groundtune report", "the run so far; groundtune compare goes on with it")
+    except (KeyboardInterrupt, BudgetError) as error:
+        if kept:
+            output.note(kept if isinstance(error, BudgetError) else f"stopped; {kept}")
+            output.next_step("groundtune report", "the run so far; groundtune compare goes on with it")
         raise
 
 
