@@ -54,6 +54,21 @@ def test_import_into_a_project(folder: Path, capsys: pytest.CaptureFixture[str])
     assert 'name it in groundtune.toml: [examples] files = ["other.jsonl"]' in capsys.readouterr().err
 
 
+def test_inputs_that_are_there_keep_their_split(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project(folder, '"own.jsonl", "more.jsonl"')
+    lines = [json.dumps({"id": f"t{n}", "input": f"Input {n}", "output": "x", "split": "test"}) for n in range(30)]
+    (folder / "own.jsonl").write_text("\n".join(lines[:8]))
+    (folder / "more.jsonl").write_text("\n".join(lines[8:10]))
+    assert main(["examples", "import", "tickets.csv", "--split", "train"]) == 0
+    said = capsys.readouterr().out
+    assert "30 new in " in said
+    assert "10 new examples with an input that is there under another id: they go into the split of that one" in said
+    found = read_examples(folder / "own.jsonl")
+    assert [one.split for one in found] == ["test"] * 18 + ["train"] * 20
+    (folder / "own.jsonl").write_text("\n".join(lines[:8]))
+    assert len(as_json(capsys, "import", "tickets.csv")["known"]) == 10
+
+
 def test_outputs_that_differ_are_kept_unless_overwritten(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["examples", "import", "tickets.csv"]) == 0
     (folder / "tickets.csv").write_text("text,label\ninput 1,returns\n")

@@ -80,6 +80,14 @@ def test_all_problems_of_a_file_come_at_once(tmp_path: Path) -> None:
         assert part in text
 
 
+@pytest.mark.parametrize("output", ["", "   ", "\n", [], {}])
+def test_an_empty_output_is_called_empty(tmp_path: Path, output: Any) -> None:
+    path = write(tmp_path, {"id": "a", "input": "x", "output": output})
+    ((_, message),) = problems(path)
+    assert message.startswith('"output" is empty')
+    assert problems(write(tmp_path, {"id": "a", "input": "  "})) == [(1, 'no "input"')]
+
+
 def test_files_that_hold_no_examples(tmp_path: Path) -> None:
     with pytest.raises(MissingError):
         read_examples(tmp_path / "none.jsonl")

@@ -375,6 +375,24 @@ def test_merging_keeps_what_is_there(tmp_path: Path) -> None:
     assert read_examples(fresh) == new
 
 
+def test_an_input_that_is_there_takes_its_split(tmp_path: Path) -> None:
+    lines = [
+        {"id": "t", "input": "Where is my order?", "output": "delivery", "split": "test"},
+        {"id": "a", "input": "twice", "output": "x", "split": "train"},
+        {"id": "b", "input": "Twice", "output": "x", "split": "test"},
+        {"id": "c", "input": "TWICE", "output": "x", "split": "validation"},
+    ]
+    path = text(tmp_path, "".join(json.dumps(one) + "\n" for one in lines), "e.jsonl")
+    rows = "where is  my ORDER?,delivery,train\ntwice,y,train\nelsewhere,y,train\nnew,y,train\n"
+    given = convert(text(tmp_path, f"text,label,split\n{rows}", "new.csv"))
+    assert [one.split for one in given] == ["train"] * 4
+    done = merge(path, given, beside=[Example("o", "Elsewhere", "y", split="validation")])
+    assert [one.split for one in read_examples(path)][4:] == ["test", "test", "validation", "train"]
+    assert done.known == done.new[:3]
+    again = merge(path, given)
+    assert (again.new, again.known, len(again.same)) == ((), (), 4)
+
+
 def test_freezing_writes_splits_and_moves_nothing(tmp_path: Path) -> None:
     rows = [{"id": f"q{n}", "input": "x", "output": "y"} for n in range(20)]
     rows[3]["split"] = "test" if place("q3") != "test" else "train"

@@ -79,13 +79,17 @@ def run(
 
 def _import(file: Path | None, to: Path, kind: str | None, choices: "Choices", *, overwrite: bool, json: bool) -> None:
     from groundtune.measure.example_files import merge
+    from groundtune.measure.examples import read_examples
     from groundtune.measure.formats import conversion
 
     if file is None:
         raise UsageError("no file to import", hint="groundtune examples import FILE")
     found = conversion(file, cast(Any, kind), choices=choices)
+    named = _named_beside(to)
+    others = [path for path in named or () if path != to.resolve() and path.stat().st_size]
+    beside = [example for path in others for example in read_examples(path)]
     try:
-        done = merge(to, found.examples, overwrite=overwrite)
+        done = merge(to, found.examples, overwrite=overwrite, beside=beside)
     except OSError as error:
         raise MissingError(f"cannot write {output.named(to)}: {(error.strerror or str(error)).lower()}") from error
     if json:
@@ -98,10 +102,13 @@ def _import(file: Path | None, to: Path, kind: str | None, choices: "Choices", *
     if found.instructions:
         output.show(f"  instructions: {output.excerpt(found.instructions, 200)}")
     output.show(f"{len(done.new):,} new in {output.named(to)}, {len(done.same):,} were there already")
+    if done.known:
+        what = "an input that is there under another id: they go into the split of that one"
+        output.show(f"{output.count(len(done.known), 'new example')} with {what}")
     if done.differing:
         what = "got the output of the file" if overwrite else "kept the output that they had; --overwrite replaces it"
         output.warn(f"{output.count(len(done.differing), 'example')} {what}: {', '.join(done.differing[:5])}")
-    if not _is_named(to):
+    if named is not None and to.resolve() not in (_named_beside(to) or ()):
         output.hint(f'name it in groundtune.toml: [examples] files = ["{output.named(to.name)}"]')
     output.next_step("groundtune examples stats", "what is there now")
 
@@ -219,16 +226,16 @@ def _files(file: Path | None, project: Path) -> list[Path]:
     return found
 
 
-def _is_named(path: Path) -> bool:
-    """Whether the project of a file's folder names it; True where there is no project."""
+def _named_beside(path: Path) -> list[Path] | None:
+    """The files of examples that the project of a file's folder names; None where there is no project."""
     from groundtune.config import find_project
     from groundtune.measure.examples import find_examples
 
     try:
         root = find_project(path.parent).parent
     except MissingError:
-        return True
-    return path.resolve() in [one.resolve() for one in find_examples(root, _config(root).examples.files)]
+        return None
+    return [one.resolve() for one in find_examples(root, _config(root).examples.files)]
 
 
 def _target(project: Path) -> Path:

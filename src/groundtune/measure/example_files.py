@@ -1,14 +1,18 @@
 """Add examples to a file of ours, and write splits out in it. Leaves every line that it does not change as it is."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from groundtune.measure.examples import read_examples
+from groundtune.measure.format_join import folded
 from groundtune.measure.formats import as_line, encoded
-from groundtune.types import Example
+from groundtune.types import Example, Split
 from groundtune.workspace import write_atomic
+
+FIRST: tuple[Split, ...] = ("test", "validation", "train")
+"""Where an input stands in several splits, a new row with it goes into the first of these: never trained on wins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,8 @@ class Merge:
     """Those that were there with another output, or another or no rejected one."""
     replaced: bool
     """Whether the differing ones have the new output now."""
+    known: tuple[str, ...] = ()
+    """Of the new ones those whose input is there under another id: they are put into the split of that one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +40,29 @@ class Freeze:
     """Examples that had one; never moved."""
 
 
-def merge(path: Path, examples: Sequence[Example], *, overwrite: bool = False) -> Merge:
+def merge(path: Path, examples: Sequence[Example], *, overwrite: bool = False, beside: Iterable[Example] = ()) -> Merge:
     """Adds what is new to the end of the file, which need not be there yet.
 
     An id that is there keeps its split, tags and all else; with `overwrite` it takes the new output, and the rejected
-    one where there is one. Raises ConfigError for a file that is no examples file, OSError.
+    one where there is one. A new id whose input is there, in this file or among the examples `beside` it, goes into
+    the split of that one, whatever it says itself. Raises ConfigError for a file that is no examples file, OSError.
     """
     old = {one.id: one for one in read_examples(path)} if path.is_file() and path.stat().st_size else {}
-    new = [one for one in examples if one.id not in old]
+    splits = _splits([*old.values(), *beside])
+    new = [replace(one, split=splits.get(folded(one.input), one.split)) for one in examples if one.id not in old]
     differing = {one.id: one for one in examples if one.id in old and _differs(one, old[one.id])}
     lines = _lines(path) if old else []
     if overwrite and differing:
         lines = [_with_output(line, differing) for line in lines]
     if new or (overwrite and differing):
         write_atomic(path, encoded([*lines, *map(as_line, new)]))
-    same = tuple(one.id for one in examples if one.id in old and one.id not in differing)
-    return Merge(tuple(one.id for one in new), same, tuple(differing), overwrite)
+    return Merge(
+        new=tuple(one.id for one in new),
+        same=tuple(one.id for one in examples if one.id in old and one.id not in differing),
+        differing=tuple(differing),
+        replaced=overwrite,
+        known=tuple(one.id for one in new if folded(one.input) in splits),
+    )
 
 
 def freeze(path: Path) -> Freeze:
@@ -67,6 +80,12 @@ def freeze(path: Path) -> Freeze:
     if frozen:
         write_atomic(path, encoded(made))
     return Freeze(frozen, len(examples) - frozen)
+
+
+def _splits(examples: Sequence[Example]) -> dict[str, Split]:
+    """Input to the split that it stands in."""
+    last_wins = sorted(examples, key=lambda one: -FIRST.index(one.split))
+    return {folded(one.input): one.split for one in last_wins}
 
 
 def _lines(path: Path) -> list[str]:

@@ -121,7 +121,7 @@ def _text(row: dict[str, Any], key: str, complain: Complain) -> str:
     value = row.get(key)
     if isinstance(value, str) and value.strip():
         return value
-    if value is None or value == "":
+    if value is None or isinstance(value, str):
         complain(f'no "{key}"', f'add "{key}": "…"')
     elif isinstance(value, int | float):
         complain(f'"{key}" is not text: {_show(value)}', f'write "{key}": "{_show(value)}"')
@@ -147,7 +147,7 @@ def _output(value: Any, complain: Complain) -> Any:
         return value
     if isinstance(value, int | float):
         complain(f'"output" is not text: {_show(value)}', f'write "output": "{_show(value)}"')
-    elif not value:
+    elif not value or isinstance(value, str):
         complain(f'"output" is empty: {_show(value)}', "write null when the right answer is to abstain")
     else:
         complain(f'"output" is a list of other things than texts: {_show(value)}', 'write "output": ["…"]')
