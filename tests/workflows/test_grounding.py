@@ -17,6 +17,7 @@ from groundtune.tune.job import Row
 from groundtune.types import Evidence, Example, Prompt, Question
 from groundtune.workflows import tuning
 from groundtune.workflows.grounding import grounded_rows, retrieval_rows
+from groundtune.workflows.withheld import Withheld
 
 HEAD = """name = "shop"
 [documents]
@@ -54,14 +55,14 @@ class Opened:
         found: Material = self.run(self.project.session.material())
         return found
 
-    def grounded(self, *examples: Example, seed: int = 0, form: Any = None) -> list[Row]:
+    def grounded(self, *examples: Example, seed: int = 0, form: Any = None, **more: Any) -> list[Row]:
         material = self.material
         form = form or material.form
-        found: list[Row] = self.run(grounded_rows(self.project.config, material, form, examples, seed=seed))
+        found: list[Row] = self.run(grounded_rows(self.project.config, material, form, examples, seed=seed, **more))
         return found
 
-    def retrieval(self, *examples: Example, negatives: int = 3) -> list[Row]:
-        found: list[Row] = self.run(retrieval_rows(self.material, examples, negatives=negatives))
+    def retrieval(self, *examples: Example, negatives: int = 3, **more: Any) -> list[Row]:
+        found: list[Row] = self.run(retrieval_rows(self.material, examples, negatives=negatives, **more))
         return found
 
 
@@ -218,6 +219,55 @@ def test_without_an_index_there_are_no_rows(make: Shop) -> None:
     assert caught.value.hint == "groundtune ingest"
     with pytest.raises(MissingError, match="no index yet"):
         shop.retrieval(example())
+
+
+# -- test examples among the documents -----------------------------------------------------------------------------
+
+EXPORTED = """id,input,output
+e1,"How long may I keep a bike, please, before I send it BACK?",30 days
+e2,When does the shop open in the morning on weekdays?,at nine
+e3,How long is it?,30 days
+"""
+TEST = [
+    Example("e1", "How long may I keep a bike, please, before I send it back", ["a month", "30 days"], split="test"),
+    Example("e2", "When does the shop open in the morning on weekdays?", "at ten", split="test"),
+    Example("e3", "How long is it?", "30 days", split="test"),
+]
+
+
+def test_a_test_example_that_is_a_document_is_not_trained_on(make: Shop) -> None:
+    shop = make("[answers]\nmax_passages = 2\n", docs={**DOCS, "docs/exported.csv": EXPORTED})
+    with_it = shop.grounded(*many(4))
+    assert all("please, before I send it BACK" in shown(row) for row in with_it), "it is the best hit"
+    withheld = Withheld(TEST)
+    without = shop.grounded(*many(4), withheld=withheld)
+    assert [row.id for row in without] == ["q0", "q1", "q2", "q3"]
+    for row in without:
+        assert "send it BACK" not in shown(row)
+        assert len(re.findall(r"^\[\d\] ", shown(row), re.MULTILINE)) == 2 or reply(row) == prompts.NOT_FOUND
+        assert "docs/exported.csv#e1" not in row.sources
+    assert withheld.found == {"docs/exported.csv#e1": ("e1",)}, "other answers and short questions are no proof"
+    negatives = shop.retrieval(*many(1), negatives=20, withheld=Withheld(TEST[:1]))[0].negatives
+    assert negatives
+    assert "send it BACK" not in " ".join(negatives)
+
+
+def test_gold_that_stands_beside_a_test_example_alone_is_no_lack_of_gold(make: Shop) -> None:
+    faq = "# Q\n\nMay a bike come back after a month? Yes. A bike can be returned within 30 days of delivery.\n"
+    shop = make(docs={"docs/faq.md": faq, "docs/hours.md": DOCS["docs/hours.md"]})
+    one = example(evidence=[Evidence("docs/faq.md", "within 30 days of delivery")])
+    assert [row.id for row in shop.grounded(one)] == ["q0"]
+    asked = Example("e", "May a bike come back after a month?", "yes", split="test")
+    assert shop.grounded(one, withheld=Withheld([asked])) == []
+
+
+def test_the_preflight_names_documents_that_hold_test_examples(make: Shop) -> None:
+    lines = LINE % ("q", QUESTION, "train") + LINE % ("v", f"{QUESTION} by post", "validation")
+    lines += LINE % ("e1", TEST[0].input, "test")
+    shop = make(FINDER, docs={**DOCS, "q.jsonl": lines, "docs/exported.csv": EXPORTED})
+    (found,) = [one for one in shop.project.look("x").warnings if "question and answer" in one.message]
+    assert found.message.startswith("test: 1 row with question and answer in indexed documents (docs/exported.csv);")
+    assert (found.rows, found.check) == (("e1",), "leakage")
 
 
 # -- what the rows are made of -------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from groundtune import build
 from groundtune.approaches import cite, prompts
-from groundtune.approaches.evidence import Retrieved
+from groundtune.approaches.evidence import join_neighbours
 from groundtune.approaches.forms import Form
 from groundtune.config import Config
 from groundtune.errors import MissingError
@@ -21,6 +21,7 @@ from groundtune.opened import OpenIndex
 from groundtune.text import sentences
 from groundtune.tune.job import Ranking, Row
 from groundtune.types import Evidence, Example, Hit, Passage, Question, Scope
+from groundtune.workflows.withheld import Withheld
 
 WITHOUT_GOLD = 0.2
 """Share of the answerable rows whose gold passages are taken out. RAFT found 0 to 40 % best, by data set."""
@@ -35,23 +36,30 @@ DIGITS = 6
 
 
 async def grounded_rows(
-    config: Config, material: Material, form: Form, examples: Sequence[Example], *, seed: int
+    config: Config,
+    material: Material,
+    form: Form,
+    examples: Sequence[Example],
+    *,
+    seed: int,
+    withheld: Withheld | None = None,
 ) -> list[Row]:
     """Chats over retrieved passages, the reply with checked citations; one row an example.
 
     An example whose gold passage is not found is a row without gold. One that has an answer but no evidence, or whose
-    answer no sentence of the gold passage carries, is left out.
+    answer no sentence of the gold passage carries, is left out. Passages that give a test example away are passed over
+    for the next ones; an example whose gold stands in nothing else is left out.
     """
     index = _index(material)
-    gather = Retrieved(index.retriever, index.document, passages=config.answers.max_passages)
+    withheld = withheld or Withheld()
     chance = random.Random(seed)
     rows = []
     for example in examples:
-        question = Question(example.input, scope=Scope(groups=example.groups))
-        hits = await gather.gather(question)
+        hits, passed = await _gathered(index, example, withheld, most=config.answers.max_passages)
         gold = [hit for hit in hits if any(_holds(hit, proof) for proof in example.evidence)]
         reply = _cited(example, hits) if gold else None
-        if example.output is not None and (not example.evidence or (gold and reply is None)):
+        hidden = not gold and any(_holds(hit, proof) for hit in passed for proof in example.evidence)
+        if example.output is not None and (not example.evidence or hidden or (gold and reply is None)):
             continue  # nothing that could be cited, or nothing that may be: it would teach to hold back
         if reply is not None and chance.random() < WITHOUT_GOLD:
             reply, hits = None, [hit for hit in hits if hit not in gold]
@@ -76,8 +84,10 @@ async def retrieval_rows(
     negatives: int,
     part: Literal["embedder", "reranker"] = "embedder",
     measured: bool = False,
+    withheld: Withheld | None = None,
 ) -> list[Row]:
-    """Questions with the passages that hold their evidence, and the best-ranked passages that do not.
+    """Questions with the passages that hold their evidence, and the best-ranked passages that do not; among these none
+    that gives a test example away.
 
     Texts are those that the part reads: an embedder what was embedded, a reranker the heading path and the text.
     measured: with the candidates of our own retriever, against which a tuned one is measured (the first MEASURED
@@ -93,7 +103,7 @@ async def retrieval_rows(
         question = Question(example.input, scope=Scope(groups=example.groups))
         hits = await index.retriever.search(question, k=MINED)
         strange = [hit.passage for hit in hits if not any(_holds(hit, proof) for proof in example.evidence)]
-        wrong = strange[:negatives]
+        wrong = [one for one in strange if withheld is None or not withheld.gives_away(one)][:negatives]
         ranked: list[Passage] = []
         if measured and len(rows) < MEASURED:
             ranked = [hit.passage for hit in await index.retriever.search(question, k=CANDIDATES, stage="fused")]
@@ -132,6 +142,24 @@ def served(config: Config, material: Material) -> dict[str, Any]:
         "dense_weight_fixed": config.retrieval.dense_weight is not None,
         "rerank_candidates": config.retrieval.rerank_candidates,
     }
+
+
+async def _gathered(
+    index: OpenIndex, example: Example, withheld: Withheld, *, most: int
+) -> tuple[list[Hit], list[Hit]]:
+    """What `Retrieved` gathers, and what was passed over on the way because it gives a test example away."""
+    question = Question(example.input, scope=Scope(groups=example.groups))
+    wanted = most
+    while True:
+        found = await index.retriever.search(question, k=wanted)
+        passed = [hit for hit in found if withheld.gives_away(hit.passage)]
+        if len(found) - len(passed) >= most or len(found) < wanted or wanted >= CANDIDATES:
+            break
+        wanted *= 2
+    clean = [hit for hit in found if hit not in passed][:most]
+    joined = await join_neighbours(clean, index.document)
+    across = [hit for hit in joined if withheld.gives_away(hit.passage)]
+    return [hit for hit in joined if hit not in across], passed + across
 
 
 async def _texts(index: OpenIndex, passages: Sequence[Passage], part: str) -> dict[str, str]:

@@ -37,6 +37,7 @@ from groundtune.tune.preflight import leakage
 from groundtune.tune.preflight.check import Inputs, Preflight, preflight
 from groundtune.types import Artifact, Example
 from groundtune.workflows import grounding
+from groundtune.workflows.withheld import Withheld
 from groundtune.workspace import Workspace, digest_text
 
 Act = Literal["pause", "resume", "cancel"]
@@ -61,8 +62,9 @@ async def begin(
     others. fresh: begin anew in any case. Raises UsageError, MissingError, TuneError.
     """
     material, validation, _ = _apart(material, examples)
+    test = Withheld(of_split(examples, "test"))
     job, train, held = await prepare(
-        workspace, config, material, name, validation=validation, allow_truncation=allow_truncation
+        workspace, config, material, name, validation=validation, test=test, allow_truncation=allow_truncation
     )
     same = None if fresh else _unfinished(workspace, job, train, held)
     try:
@@ -90,11 +92,12 @@ async def prepare(
     name: str,
     *,
     validation: Sequence[Example],
+    test: Withheld | None = None,
     allow_truncation: int | None = None,
 ) -> tuple[Job, list[Row], list[Row]]:
     """The job with its rows, nothing written yet. Raises UsageError when the project has nothing to train it on.
 
-    allow_truncation: goes before that of the table.
+    test: what no passage of a row may give away. allow_truncation: goes before that of the table.
     """
     chosen = table(config, name)
     if allow_truncation is not None:
@@ -111,13 +114,13 @@ async def prepare(
         raise UsageError(f'tune.{name}: context = "retrieved" is not for preferences', hint="leave it out")
     if getattr(chosen, "context", "none") == "retrieved" and config.task != "answer":
         raise UsageError(f'tune.{name}: context = "retrieved" is for task answer', hint="leave it out")
-    train = await _rows(config, material, chosen, form, material.train)
+    train = await _rows(config, material, chosen, form, material.train, test)
     if not train and _prefers(chosen):
         what = f"tune.{name}: dpo learns from two replies to one input, and no example to train on has a rejected one"
         raise UsageError(what, hint='"rejected": "what the model wrote" beside "output"; groundtune examples import')
     if not train:
         raise UsageError(f"tune.{name}: no example of the train split can be learnt from", hint="groundtune evaluate")
-    held = await _rows(config, material, chosen, form, validation, measured=True)
+    held = await _rows(config, material, chosen, form, validation, test, measured=True)
     job = Job(
         folder=workspace.models / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}",
         name=name,
@@ -160,8 +163,9 @@ async def look(
 ) -> Preflight:
     """Everything about a training that can be found out in seconds. examples: of all splits."""
     material, validation, left_out = _apart(material, examples)
+    test = Withheld(of_split(examples, "test"))
     job, train, held = await prepare(
-        workspace, config, material, name, validation=validation, allow_truncation=allow_truncation
+        workspace, config, material, name, validation=validation, test=test, allow_truncation=allow_truncation
     )
     documents = _documents(examples, [*train, *held])
     with _quiet():
@@ -177,9 +181,11 @@ async def look(
             validation=held,
             test=[Row(one.id, one.input, _first(one.output)) for one in of_split(examples, "test")],
             left_out=left_out,
+            given_away=test.found,
             unlearnt=[one.id for one in material.train if one.id not in learnt],
             base=job.base,
             labels=job.details.get("labels", ()),
+            schema=job.details.get("schema"),
             documents=documents,
             access=_access(config, documents),
             groups={one.id: one.group for one in examples if one.group is not None},
@@ -307,6 +313,7 @@ async def _rows(
     chosen: TuneConfig,
     form: Form,
     examples: Sequence[Example],
+    test: Withheld | None,
     *,
     measured: bool = False,
 ) -> list[Row]:
@@ -314,13 +321,14 @@ async def _rows(
         case "classifier" | "extractor":
             return [Row(one.id, one.input, _first(one.output)) for one in examples]
         case "retriever":
-            negatives, part = chosen.hard_negatives, chosen.part
-            return await grounding.retrieval_rows(material, examples, negatives=negatives, part=part, measured=measured)
+            return await grounding.retrieval_rows(
+                material, examples, negatives=chosen.hard_negatives, part=chosen.part, measured=measured, withheld=test
+            )
         case _:
             if _prefers(chosen):
                 return [_chat(form, one) for one in examples if one.rejected is not None]
             if isinstance(chosen, LoraConfig) and chosen.context == "retrieved":
-                return await grounding.grounded_rows(config, material, form, examples, seed=chosen.seed)
+                return await grounding.grounded_rows(config, material, form, examples, seed=chosen.seed, withheld=test)
             return [_chat(form, one) for one in examples]
 
 

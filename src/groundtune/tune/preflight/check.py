@@ -37,6 +37,8 @@ class Inputs:
     """Looked at for leakage only."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Id of an example of train or validation that is not among the rows, to the test row with the same input."""
+    given_away: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Source of passages that were found for the rows, and left out, to the test rows that stand in it."""
     unlearnt: Sequence[str] = ()
     """Ids of examples of train that no row could be made of."""
     base: str = ""
@@ -117,6 +119,7 @@ def preflight(given: Inputs) -> Preflight:
     about_leaks, leaks = leakage.overlap(splits, documents=given.documents, groups=given.groups)
     found = secrets.search((row.id, text) for row in (*given.train, *given.validation) for text in _texts(row))
     findings += [*about_chats, *about_lengths, *leakage.duplicates(given.train), *about_leaks, *_labels(given)]
+    findings += leakage.given_away(given.given_away)
     findings += [*secrets.check(found), *_access(given), *_bounds(given)]
     findings += [finding("warning", "base", notice) for notice in given.notices]
     if given.refusal and not any(one.level == "error" for one in findings):  # else it is most likely one of these

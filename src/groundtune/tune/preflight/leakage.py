@@ -46,6 +46,20 @@ def duplicates(train: Sequence[Row]) -> list[Finding]:
     return [finding("warning", "duplicates", message, mend=mend, rows=again)]
 
 
+def given_away(found: Mapping[str, Sequence[str]]) -> list[Finding]:
+    """found: source of indexed passages to the ids of the test examples that stand in them, question and answer."""
+    if not found:
+        return []
+    ids = list(dict.fromkeys(name for own in found.values() for name in own))
+    files = sorted({source.partition("#")[0] for source in found})
+    message = (
+        f"test: {counted(len(ids))} with question and answer in indexed documents ({named(files)}); "
+        "these passages are left out of what is trained on"
+    )
+    mend = "add them to [documents] exclude where they are exported examples: whatever retrieves finds the answer there"
+    return [finding("warning", "leakage", message, mend=mend, rows=ids)]
+
+
 def overlap(
     splits: Mapping[str, Sequence[Row]],
     *,
