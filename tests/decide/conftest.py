@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from groundtune.decide.report import render
-from tests.decide.pages import answer_page, hard_page, labelled_page
+from tests.decide.pages import answer_page, crowded_page, hard_page, labelled_page
 
 Visit = Callable[..., Page]
 PATIENCE_MS = 60_000
@@ -36,7 +36,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("reports")
-    pages = {"answer": answer_page(), "labels": labelled_page(), "hard": hard_page()}
+    pages = {"answer": answer_page(), "labels": labelled_page(), "hard": hard_page(), "crowded": crowded_page()}
     for name, page in pages.items():
         (folder / f"{name}.html").write_text(render(page), encoding="utf-8")
     return {name: folder / f"{name}.html" for name in pages}

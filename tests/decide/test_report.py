@@ -84,7 +84,7 @@ def test_the_verdict_comes_first(visit: Visit) -> None:
     verdict = data["verdict"]
     for text in (*verdict["reasons"], *verdict["flips"], *verdict["caveats"], data["unavailable"]["context-large"]):
         expect(page.get_by_text(text)).to_be_visible()
-    expect(page.get_by_text("About 640 more examples")).to_be_visible()
+    expect(page.get_by_text("About 640 more examples would show smaller differences")).to_be_visible()
     table = page.get_by_role("table", name="The approaches with their score")
     assert table.get_by_role("rowheader").count() == len(APPROACHES)
     best = data["approaches"][0]
@@ -136,6 +136,50 @@ def test_labels_have_their_tables(visit: Visit) -> None:
     expect(page.get_by_role("combobox", name="Approach")).to_have_value("prompt-large")
 
 
+def test_signs_that_are_no_labels_are_explained(visit: Visit) -> None:
+    data = labelled_page(labels=3, examples=60)
+    note = "–: no label: in a row none is right, in a column the approach abstained; (other): a reply that is none"
+    page = visit(data)
+    expect(page.get_by_role("table", name="Gold label against answer")).to_be_visible()
+    expect(page.get_by_text("in a column the approach abstained")).to_have_count(0)
+    for one in data["classes"].values():
+        one["labels"] = [*one["labels"], "–", "(other)"]
+        one["confusion"] = [*([*row, 1, 0] for row in one["confusion"]), [0] * 5, [0] * 5]
+    expect(visit(data).get_by_text(note)).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("choice", "leaders", "kicker"),
+    [("rag-large", ["rag-large"], "Verdict"), (None, ["rag-large", "rag-small"], "No clear winner"),
+     (None, [], "None can be chosen")],
+)  # fmt: skip
+def test_what_stands_above_the_sentence(visit: Visit, choice: str | None, leaders: list[str], kicker: str) -> None:
+    data = answer_page()
+    page = visit(data | {"choice": choice, "verdict": data["verdict"] | {"leaders": leaders}})
+    expect(page.locator(".kicker")).to_have_text(kicker)
+
+
+def test_more_examples_are_not_said_to_decide_a_tie(visit: Visit) -> None:
+    """For a tie they would only show a difference that is worth finding, and the sentence says so."""
+    data = answer_page()
+    tie = data["verdict"] | {"more_examples": 990}
+    box = visit(data | {"choice": None, "verdict": tie}).get_by_role("region", name="What would change it")
+    expect(box).to_contain_text("About 990 more examples would show smaller differences than the present ones can.")
+    expect(box).not_to_contain_text("decide")
+
+
+def test_figures_of_pairs_say_what_they_count(visit: Visit) -> None:
+    data = answer_page()
+    pairs = data["comparisons"]
+    agreed = [one | {"low": 0.01, "high": 0.2, "difference": 0.1, "p_adjusted": 0.001} for one in pairs]
+    page = visit(data | {"comparisons": agreed})
+    expect(page.get_by_role("columnheader", name="needed in all").first).to_be_visible()
+    expect(page.get_by_text("were it true and the pair the only one")).to_contain_text("and counts all pairs")
+    expect(page.get_by_text("seem to disagree")).to_have_count(0)
+    page = visit(data | {"comparisons": [agreed[0] | {"p_adjusted": 0.32}, *agreed[1:]]})
+    expect(page.get_by_text("seem to disagree: the interval is of that pair alone")).to_be_visible()
+
+
 # -- every screen --------------------------------------------------------------------------------------------------
 
 PLACES = [
@@ -143,6 +187,7 @@ PLACES = [
     ("labels", "verdict"), ("labels", "matrix"), ("labels", "example/t1"),
     ("hard", "verdict"), ("hard", "matrix?filter=all"), ("hard", "example/fields"),
     ("hard", "example/rtl%2F1%3Fx%3D%232"),
+    ("crowded", "verdict"), ("crowded", "matrix"),
 ]  # fmt: skip
 
 

@@ -97,6 +97,45 @@ def test_many_rows_come_in_pages(visit: Visit) -> None:
     expect(page.locator(".cells tbody a").first).to_be_focused()
 
 
+BOX = "(one) => one.getBoundingClientRect().toJSON()"
+
+
+@pytest.mark.parametrize("width", [750, 1280, 1920])
+def test_many_approaches_leave_the_questions_readable(visit: Visit, width: int) -> None:
+    page = visit("crowded", "matrix?filter=all", width=width)
+    heads, question = page.locator(".cells thead th"), page.locator(".cells tbody th").first
+    assert heads.count() == 1 + 14
+    for box in heads.evaluate_all(f"(all) => all.map({BOX})")[1:]:
+        assert 64 <= box["width"] <= 120
+    before = question.evaluate(BOX)
+    assert before["width"] >= 240
+    assert before["height"] < 120, "two lines of the question under its id"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    heads.last.scroll_into_view_if_needed()
+    assert heads.last.evaluate(BOX)["right"] <= width
+    assert question.evaluate(BOX)["left"] == before["left"], "stays in sight while the frame scrolls sideways"
+
+
+def test_the_head_of_many_approaches_stays_in_sight(visit: Visit) -> None:
+    page = visit("crowded", "matrix?filter=all", width=800)
+    frame, head = page.locator(".frame"), page.locator(".cells thead th").last
+    expect(frame).to_have_attribute("tabindex", "0")
+    links = page.locator(".cells tbody a")
+    for at, key in [*((at, "j") for at in range(16)), *((at, "k") for at in reversed(range(4, 15)))]:
+        page.keyboard.press(key)
+        expect(links.nth(at)).to_be_focused()
+    above, row = head.evaluate(BOX), links.nth(4).evaluate(BOX)
+    assert 0 <= above["top"] < above["bottom"] <= row["top"]
+    links.last.press("Enter")
+    expect(page.locator(".card").first).to_be_visible()
+    page.keyboard.press("u")
+    expect(links.last).to_be_focused()
+    above, row = head.evaluate(BOX), links.last.evaluate(BOX)
+    assert 0 <= above["top"] < above["bottom"] <= row["top"] < row["bottom"] <= frame.evaluate(BOX)["bottom"] <= 900
+    page.set_viewport_size({"width": 400, "height": 900})
+    expect(frame).not_to_have_attribute("tabindex", "0")
+
+
 # -- an example ----------------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, Protocol
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -79,19 +80,46 @@ def interval(value: Interval, *, digits: int = 3) -> str:
     return f"{value.mean:.{digits}f} [{value.low:.{digits}f}, {value.high:.{digits}f}] n={value.n}"
 
 
-def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = "") -> None:
-    """Columns with numbers are set to the right; an Interval is written out, None as a dash."""
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for position, column in enumerate(columns):
-        cells = [row[position] for row in rows if row[position] is not None]
-        number = bool(cells) and all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in cells)
-        table.add_column(column, justify="right" if number else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*map(_cell, row))
+def show_table(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = "", spare: Sequence[str] = ()
+) -> list[str]:
+    """Columns with numbers are set to the right; an Interval is written out, None as a dash.
+
+    spare: columns that may be left out on a terminal that is too narrow, the first one first; the others are then not
+    wrapped however narrow it is. Returns those left out, in the order of the table.
+    """
     console = out()
     if not sys.stdout.isatty():
         console.width = 10_000  # nothing is cut or folded in a file or a pipe
+    texts = [[_cell(value) for value in row] for row in rows]
+    widest = [max((row[at].cell_len for row in texts), default=0) for at in range(len(columns))]
+    by_word = [max(width, *map(cell_len, head.split()), 0) for head, width in zip(columns, widest, strict=True)]
+    kept = list(range(len(columns)))
+    for name in spare:
+        if _total(by_word, kept) <= console.width:
+            break
+        kept.remove(columns.index(name))
+    in_line = [max(width, cell_len(head)) for head, width in zip(columns, widest, strict=True)]
+    widths = in_line if _total(in_line, kept) <= console.width else by_word
+    if spare:
+        console.width = max(console.width, _total(widths, kept))
+    fits = _total(widths, kept) <= console.width
+
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for at in kept:
+        cells = [row[at] for row in rows if row[at] is not None]
+        number = bool(cells) and all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in cells)
+        width = widths[at] if fits else None
+        table.add_column(columns[at], justify="right" if number else "left", overflow="fold", width=width)
+    for row in texts:
+        table.add_row(*(row[at] for at in kept))
     console.print(table)
+    return [head for at, head in enumerate(columns) if at not in kept]
+
+
+def _total(widths: Sequence[int], kept: Sequence[int]) -> int:
+    """The width of a line, with two blanks between columns."""
+    return sum(widths[at] for at in kept) + 2 * (len(kept) - 1)
 
 
 def _cell(value: Any) -> Text:

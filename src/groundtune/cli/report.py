@@ -19,6 +19,8 @@ COLUMNS = (
     "citation_recall", "supported",
 )  # fmt: skip
 """Scores that are shown beside the primary one, where there are any."""
+FIGURES = ("abstained", "errors", "p95 s", "usd/1k")
+"""What else is shown of every approach; the last goes last where a terminal is narrow."""
 
 
 def run(
@@ -110,8 +112,13 @@ def _show_standings(report: "Report") -> None:
                 one.usd_per_1k,
             ]
         )
-    names = [name.replace("_", " ") for name in shown] + (["macro f1"] if report.classes else [])
-    output.show_table(["approach", report.primary, *names, "abstained", "errors", "p95 s", "usd/1k"], rows)
+    scores = [name.replace("_", " ") for name in shown] + (["macro f1"] if report.classes else [])
+    left_out = output.show_table(
+        ["approach", report.primary, *scores, *FIGURES], rows, spare=[*reversed(scores), *FIGURES]
+    )
+    if left_out:
+        where = "the page and --json have them" if report.file else "--json has them"
+        output.note(f"no room for {', '.join(left_out)}: {where}")
 
 
 def _mean(one: Standing) -> Interval | None:

@@ -2,6 +2,10 @@
 
 const FEW_TAGS = 15;
 const MAX_LABELS = 40;
+const NO_LABELS = {
+  "–": "no label: in a row none is right, in a column the approach abstained",
+  "(other)": "a reply that is none of the labels",
+};
 
 function tagTable() {
   const tags = [...PAGE.tags].sort((a, b) => b.n - a.n);
@@ -126,5 +130,13 @@ function confusion(classes) {
             return tint(h("td", { class: gold === got ? "same" : null }, count ? whole(count) : ""), count / total);
           }));
         })))),
+    noLabels(labels),
   ];
+}
+
+/** The last two of the labels are none, and stand in every table that groundtune makes. */
+function noLabels(labels) {
+  const last = labels.slice(-2).filter((label) => own(NO_LABELS, label));
+  return last.length ? h("p", { class: "soft small" },
+    `${last.map((label) => `${label}: ${NO_LABELS[label]}`).join("; ")}.`) : null;
 }

@@ -10,6 +10,7 @@ function matrixView(state) {
     const next = { ...parse(location.hash), page: 1, ...wish };
     history.replaceState(null, "", address(next));
     draw(next);
+    fit();
     if (pressed) bar.querySelector(`[data-value="${pressed}"]`)?.focus();
   };
   const draw = (current) => {
@@ -82,13 +83,18 @@ function paged(list, state, change) {
   const page = Math.min(state.page, pagesOf(list));
   const from = (page - 1) * PAGE_ROWS;
   const head = h("tr", { role: "row" }, h("th", { scope: "col", role: "columnheader" }, "example"),
-    APPROACHES.map((one) => h("th", { scope: "col", role: "columnheader" }, said(one.name),
+    APPROACHES.map((one) => h("th", { scope: "col", role: "columnheader" }, breakable(one.name),
       h("small", null, figure(one.mean)))));
   const frame = h("div", { class: "frame", role: "region", "aria-label": "Examples and approaches" },
     h("table", { role: "table", class: "cells" }, h("caption", { class: "hidden" }, "Examples and approaches"),
       h("thead", { role: "rowgroup" }, head),
       h("tbody", { role: "rowgroup" }, list.slice(from, from + PAGE_ROWS).map((row) => matrixRow(row, state)))));
-  return [fitted(frame), pager(list, page, change)];
+  return [frame, pager(list, page, change)];
+}
+
+/** A name for a narrow head, which may go on in the next line where the name of the model begins. */
+function breakable(name) {
+  return h("bdi", { dir: "auto" }, name.split(/(?<=:)/).flatMap((text) => [h("wbr"), text]));
 }
 
 function pagesOf(list) {
@@ -114,17 +120,15 @@ function pager(list, page, change) {
     h("span", null, `page ${page} of ${pages}`), button("page-on", "Next page", page + 1));
 }
 
-/** A head that sticks needs a frame that does not scroll; a table that is too wide needs one that does. */
-function fitted(frame) {
-  const watch = new ResizeObserver(() => {
-    if (!frame.isConnected) return watch.disconnect();
-    frame.classList.remove("wide");
-    const wide = frame.scrollWidth > frame.clientWidth + 1;
-    frame.classList.toggle("wide", wide);
-    return wide ? frame.setAttribute("tabindex", "0") : frame.removeAttribute("tabindex");
-  });
-  watch.observe(frame);
-  return frame;
+/** A head that sticks to the window needs a frame that does not scroll; a table that is too wide scrolls in its frame. */
+function fit() {
+  const frame = main.querySelector(".frame");
+  if (!frame) return;
+  const wide = frame.firstChild.offsetWidth > frame.offsetWidth;
+  frame.classList.toggle("wide", wide);
+  frame.style.scrollPaddingTop = `${frame.querySelector("thead").offsetHeight + 1}px`; // a row never hides behind the head
+  if (wide) frame.setAttribute("tabindex", "0");
+  else frame.removeAttribute("tabindex");
 }
 
 function matrixRow(row, state) {
@@ -150,8 +154,14 @@ function moveRow(step) {
   const next = at < 0 ? links[0] : links[at + step];
   if (next) {
     next.focus();
-    next.closest("tr").scrollIntoView({ block: "nearest" });
+    bringIntoSight(next, "nearest");
   } else {
     document.getElementById(step > 0 ? "page-on" : "page-back")?.click();
   }
+}
+
+/** The row of a link, with the head of the table where that is in a frame that scrolls. */
+function bringIntoSight(link, block) {
+  link.closest("tr").scrollIntoView({ block });
+  link.closest(".frame.wide")?.scrollIntoView({ block: "nearest" });
 }

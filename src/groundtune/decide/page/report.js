@@ -51,6 +51,7 @@ function show() {
   shown = state;
   main.replaceChildren(...VIEWS[state.view](state).filter(Boolean));
   main.className = `view ${state.view}`;
+  fit();
   document.title = `${{ verdict: "Verdict", matrix: "Matrix", example: `Example ${state.id}` }[state.view]}: ${PAGE.title}`;
   for (const link of document.querySelectorAll("nav [data-view]")) {
     const inside = state.view === "example" && link.dataset.view === "matrix";
@@ -67,7 +68,7 @@ function arrive(before, state) {
     const link = [...main.querySelectorAll(".cells tbody a")].find((one) => one.dataset.id === before.id);
     if (link) {
       link.focus({ preventScroll: true });
-      link.closest("tr").scrollIntoView({ block: "center" });
+      bringIntoSight(link, "center");
       return;
     }
   }
@@ -144,7 +145,10 @@ document.addEventListener("click", (event) => {
 document.getElementById("help-open").addEventListener("click", () => help.showModal());
 document.getElementById("skip").addEventListener("click", () => main.focus());
 addEventListener("hashchange", show);
-addEventListener("resize", () => open && settle());
+addEventListener("resize", () => {
+  fit();
+  if (open) settle();
+});
 addEventListener("beforeprint", () => {
   for (const details of main.querySelectorAll("details")) details.open = true;
 });

@@ -19,9 +19,10 @@ function verdictView(state) {
 
 function hero() {
   const sentence = PAGE.sentence || "There is no verdict.";
+  const undecided = VERDICT.leaders?.length === 0 ? "None can be chosen" : "No clear winner";
   const chosen = APPROACHES.find((one) => one.name === PAGE.choice);
   return h("div", { class: "hero" },
-    h("p", { class: "kicker" }, PAGE.choice ? "Verdict" : "No clear winner"),
+    h("p", { class: "kicker" }, PAGE.choice ? "Verdict" : undecided),
     said(sentence, "h1", { class: sentence.length > 110 ? "sentence long" : "sentence", tabindex: "-1" }),
     PAGE.complete === false ? h("p", { class: "notice" }, h("strong", null, "The run is not complete. "),
       "Some answers are still missing, so the figures may change.") : null,
@@ -45,7 +46,8 @@ function flips() {
   const more = VERDICT.more_examples;
   if (!texts.length && !known(more)) return null;
   return section("flips", "What would change it", bullets(texts),
-    known(more) ? h("p", { class: "soft" }, `About ${whole(more)} more examples would decide it.`) : null);
+    known(more) ? h("p", { class: "soft" },
+      `About ${whole(more)} more examples would show smaller differences than the present ones can.`) : null);
 }
 
 /** Those ruled out and those that could not run, each with why. */
@@ -119,21 +121,40 @@ function pairs() {
   const axis = differenceAxis(turned.flatMap((one) => [one.low, one.high]));
   return [
     pairTable(`Differences to ${best}`, first.length ? first : rest, axis),
-    h("p", { class: "soft small" }, "Paired on the same examples; each interval is for its pair alone, p is adjusted for ",
-      "all pairs (Holm). Detectable: the smallest true difference that so many examples show in four of five cases. ",
-      "Needed: examples that would show the observed difference as often, were it true."),
+    pairNotes(turned).map((text) => h("p", { class: "soft small" }, text)),
     first.length && rest.length ? h("details", null, h("summary", null, `The other ${counted(rest.length, "pair")}`),
       pairTable("Differences between the others", rest, axis)) : null,
   ];
+}
+
+function pairNotes(list) {
+  const further = " The verdict speaks of further ones, beyond those there are, and counts all pairs.";
+  return [
+    "Paired on the same examples; each interval is for its pair alone, p is adjusted for all pairs (Holm).",
+    "Detectable: the smallest true difference that so many examples show in four of five cases.",
+    "Needed in all: examples that would show the observed difference as often, were it true and the pair the only one." +
+      (known(VERDICT.more_examples) ? further : ""),
+    list.some(torn) ? "Where an interval and a finding seem to disagree: the interval is of that pair alone, " +
+      "the finding goes by p, which comes of another test and counts all pairs." : "",
+  ].filter(Boolean);
+}
+
+/** The interval alone would say something else than the finding. */
+function torn(one) {
+  return known(one.low) && known(one.high) && isReal(one) !== (one.low > 0 || one.high < 0);
+}
+
+function isReal(one) {
+  return one.p_adjusted < 0.05;
 }
 
 function pairTable(caption, list, axis) {
   const right = (label) => ({ label, number: true });
   const name = `difference in ${plain(PRIMARY)}`;
   const head = ["pair", "finding", { label: name, node: scale(axis, name, "+") }, right("p"), right("n"),
-    right("detectable"), right("needed")];
+    right("detectable"), right("needed in all")];
   return table(caption, head, list.map((one) => {
-    const real = one.p_adjusted < 0.05;
+    const real = isReal(one);
     return [
       h("span", { class: "pair" }, said(one.a), h("span", { class: "against" }, " over "), said(one.b)),
       real ? h("strong", { class: "finding" }, "better") : h("span", { class: "soft finding" }, "cannot tell"),
