@@ -7,13 +7,15 @@ from itertools import combinations
 
 import numpy as np
 
-from groundtune.measure.statistics import bootstrap_mean, holm, paired_difference
+from groundtune.measure.statistics import Pair, Values, bootstrap_means, holm, paired_differences
 from groundtune.types import Difference, Example, Interval, Result, Standing
 
 Clusters = Mapping[str, str]
 """Example id to what it is not independent of."""
 Rows = Mapping[str, Mapping[str, Result]]
 """Approach to example id to result."""
+Columns = dict[tuple[str, str], dict[str, float]]
+"""Two names, as approach and metric, to example id to score."""
 
 
 def by_approach(results: Sequence[Result]) -> dict[str, dict[str, Result]]:
@@ -39,9 +41,14 @@ def clusters_of(examples: Sequence[Example]) -> Clusters:
 
 def standings(results: Sequence[Result], *, primary: str, clusters: Clusters | None = None) -> list[Standing]:
     """One an approach, in the order in which approaches first come."""
-    return [
-        _standing(name, list(rows.values()), primary, clusters or {}) for name, rows in by_approach(results).items()
-    ]
+    rows = by_approach(results)
+    columns: Columns = {}
+    for name, own in rows.items():
+        for row in filter(_is_answer, own.values()):
+            for metric, value in row.scores.items():
+                columns.setdefault((name, metric), {})[row.example] = value
+    means = _means(columns, clusters or {})
+    return [_standing(name, list(own.values()), primary, means.get(name, {})) for name, own in rows.items()]
 
 
 def differences(results: Sequence[Result], *, primary: str, clusters: Clusters | None = None) -> list[Difference]:
@@ -50,20 +57,21 @@ def differences(results: Sequence[Result], *, primary: str, clusters: Clusters |
         name: {example: value for example, row in rows.items() if (value := score_of(row, primary)) is not None}
         for name, rows in by_approach(results).items()
     }
-    pairs = []
+    names, pairs = [], []
     for first, second in combinations(scores, 2):
         common = [example for example in scores[first] if example in scores[second]]
         if not common:
             continue
         mine, other = ([scores[name][example] for example in common] for name in (first, second))
-        names = (first, second)
         if sum(mine) < sum(other):
-            mine, other, names = other, mine, (second, first)
-        pairs.append((names, paired_difference(mine, other, clusters=_labels(common, clusters or {}))))
-    adjusted = holm([pair.p for _, pair in pairs])
+            mine, other, first, second = other, mine, second, first
+        names.append((first, second))
+        pairs.append(Pair(mine, other, _labels(common, clusters or {})))
+    found = paired_differences(pairs)
+    adjusted = holm([pair.p for pair in found])
     return [
         Difference(
-            *names,
+            *both,
             difference=pair.difference,
             low=pair.low,
             high=pair.high,
@@ -73,7 +81,7 @@ def differences(results: Sequence[Result], *, primary: str, clusters: Clusters |
             detectable=pair.detectable,
             needed=pair.needed,
         )
-        for (names, pair), p in zip(pairs, adjusted, strict=True)
+        for both, pair, p in zip(names, found, adjusted, strict=True)
     ]
 
 
@@ -85,34 +93,29 @@ def tag_table(
     for example in examples:
         for tag in example.tags:
             tags.setdefault(tag, {})[example.id] = None
-    rows, clusters = by_approach(results), clusters_of(examples)
-    table = []
-    for tag, ids in sorted(tags.items(), key=lambda item: (-len(item[1]), item[0])):
-        means = {}
+    rows = by_approach(results)
+    columns: Columns = {}
+    for tag, ids in tags.items():
         for name, own in rows.items():
             values = {one: value for one in ids if one in own and (value := score_of(own[one], primary)) is not None}
             if values:
-                means[name] = _interval(list(values.values()), _labels(list(values), clusters))
-        table.append((tag, len(ids), means))
-    return table
+                columns[tag, name] = values
+    means = _means(columns, clusters_of(examples))
+    ordered = sorted(tags.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [(tag, len(ids), means.get(tag, {})) for tag, ids in ordered]
 
 
 def score_of(row: Result, metric: str) -> float | None:
     """A row without an answer has no score; one whose judge failed keeps its others."""
-    if row.error is not None and row.error.kind != "judge":
-        return None
-    return row.scores.get(metric)
+    return row.scores.get(metric) if _is_answer(row) else None
 
 
-def _standing(name: str, rows: Sequence[Result], primary: str, clusters: Clusters) -> Standing:
-    answers = [row for row in rows if row.error is None or row.error.kind == "judge"]
-    columns: dict[str, dict[str, float]] = {}
-    for row in answers:
-        for metric, value in row.scores.items():
-            columns.setdefault(metric, {})[row.example] = value
-    metrics = {
-        metric: _interval(list(column.values()), _labels(list(column), clusters)) for metric, column in columns.items()
-    }
+def _is_answer(row: Result) -> bool:
+    return row.error is None or row.error.kind == "judge"
+
+
+def _standing(name: str, rows: Sequence[Result], primary: str, metrics: Mapping[str, Interval]) -> Standing:
+    answers = list(filter(_is_answer, rows))
     main = metrics.get(primary)
     seconds = [row.usage.seconds for row in answers if row.usage.seconds is not None]
     usd = [row.usage.usd for row in answers if row.usage.usd is not None]
@@ -144,6 +147,14 @@ def _labels(examples: Sequence[str], clusters: Clusters) -> list[str] | None:
     return [clusters.get(example, f"example {example}") for example in examples] if clusters else None
 
 
-def _interval(column: Sequence[float], clusters: Sequence[str] | None = None) -> Interval:
+def _means(columns: Columns, clusters: Clusters) -> dict[str, dict[str, Interval]]:
     """Scores lie between 0 and 1, unless those of a check of one's own do not."""
-    return bootstrap_mean(column, bounds=(min(0.0, *column), max(1.0, *column)), clusters=clusters)
+    values = [
+        Values(scores, (min(0.0, *scores), max(1.0, *scores)), _labels(list(column), clusters))
+        for column in columns.values()
+        for scores in [list(column.values())]
+    ]
+    found: dict[str, dict[str, Interval]] = {}
+    for (first, second), interval in zip(columns, bootstrap_means(values), strict=True):
+        found.setdefault(first, {})[second] = interval
+    return found

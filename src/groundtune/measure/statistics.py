@@ -18,6 +18,24 @@ _POWER = intervals.NORMAL.inv_cdf(0.8)
 
 
 @dataclass(frozen=True, slots=True)
+class Values:
+    """One of several lists for `bootstrap_means`; the fields are the arguments of `bootstrap_mean`."""
+
+    values: Sequence[float]
+    bounds: tuple[float, float] = (0.0, 1.0)
+    clusters: Sequence[Hashable] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two of several lists for `paired_differences`; the fields are the arguments of `paired_difference`."""
+
+    a: Sequence[float]
+    b: Sequence[float]
+    clusters: Sequence[Hashable] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
     """What answering at or above one confidence would mean."""
 
@@ -74,23 +92,20 @@ def bootstrap_mean(
 
     Raises ValueError for no values, one that is not a number or outside `bounds`, or lists not equally long.
     """
-    data = _floats(values)
-    low, high = bounds
-    if data.size == 0:
-        raise ValueError("no values, so no mean")
-    if data.min() < low or data.max() > high:
-        raise ValueError(f"a value is outside {low} to {high}: give bounds=")
-    sums, sizes = by_cluster(data, clusters)
-    mean, n = float(data.mean()), int(data.size)
-    if sums.size > 1 and data.min() < data.max() and bool(np.isin(data, bounds).all()):
-        below, above = (
-            low + (high - low) * limit for limit in intervals.wilson((sums - low * sizes) / (high - low), sizes)
-        )
-    else:
-        below, above = intervals.mean_limits(
-            sums, sizes, bounds=bounds, resamples=resamples, rng=np.random.default_rng(seed)
-        )
-    return Interval(mean, below, above, n)
+    return bootstrap_means([Values(values, bounds, clusters)], resamples=resamples, seed=seed)[0]
+
+
+def bootstrap_means(columns: Sequence[Values], *, resamples: int = 10_000, seed: int = 0) -> list[Interval]:
+    """`bootstrap_mean` of each; many together take little longer than one, since they share their draws.
+
+    Raises ValueError as that does.
+    """
+    found = [_column(one) for one in columns]
+    limits = iter(intervals.mean_limits([one for one, extreme in found if not extreme], resamples=resamples, seed=seed))
+    return [
+        Interval(one.mean, *(_wilson(one) if extreme else next(limits)), n=int(one.sizes.sum()))
+        for one, extreme in found
+    ]
 
 
 def paired_difference(
@@ -110,32 +125,19 @@ def paired_difference(
 
     Raises ValueError when there are no scores, one is not a number, or the lists are not equally long.
     """
-    first, second = _floats(a), _floats(b)
-    _same_length(first, second)
-    n = int(first.size)
-    if n == 0:
-        raise ValueError("no scores, so no difference")
-    both = np.concatenate((first, second))
-    scale = max(1.0, float(both.max())) - min(0.0, float(both.min()))
-    apart = first - second
-    mean = float(apart.mean()) if abs(apart.mean()) > 1e-12 * scale else 0.0
-    sums, sizes = by_cluster(apart, clusters)
-    rng = np.random.default_rng(seed)
-    binary = bool(np.isin(both, (0, 1)).all())
-    if binary:
-        low, high = intervals.tango(apart, sums, sizes)
-    else:
-        low, high = intervals.mean_limits(sums, sizes, bounds=(-scale, scale), resamples=resamples, rng=rng)
-    if binary and sums.size == n:
-        wins, losses = int((apart > 0).sum()), int((apart < 0).sum())
-        p, share = _mcnemar(wins, losses), (wins + losses) / n
-        needed = _discordant_needed(abs(mean), share) if mean and n > 1 else None
-        detectable = _discordant_detectable(n, share)
-    else:
-        p = _sign_flips(sums, resamples, rng)
-        needed, detectable = _power(sums, sizes, mean, scale)
-    total = None if needed is None else math.ceil(max(needed, _FEWEST * n / sums.size))
-    return Paired(mean, low, high, p, n, detectable, total)
+    return paired_differences([Pair(a, b, clusters)], resamples=resamples, seed=seed)[0]
+
+
+def paired_differences(pairs: Sequence[Pair], *, resamples: int = 10_000, seed: int = 0) -> list[Paired]:
+    """`paired_difference` of each; many together take little longer than one, since they share their draws.
+
+    Raises ValueError as that does.
+    """
+    found = [_apart(pair) for pair in pairs]
+    limits = iter(
+        intervals.mean_limits([one.column for one in found if not one.binary], resamples=resamples, seed=seed)
+    )
+    return [_paired(one, None if one.binary else next(limits), resamples, seed) for one in found]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -205,6 +207,65 @@ def choose_threshold(
     return min(wide, key=lambda point: (point.risk, -point.coverage), default=None)
 
 
+def _column(one: Values) -> tuple[intervals.Column, bool]:
+    """The column, and whether its values are all at a bound, though not all at the same."""
+    data, (low, high) = _floats(one.values), one.bounds
+    if data.size == 0:
+        raise ValueError("no values, so no mean")
+    if data.min() < low or data.max() > high:
+        raise ValueError(f"a value is outside {low} to {high}: give bounds=")
+    sums, sizes = by_cluster(data, one.clusters)
+    extreme = sums.size > 1 and data.min() < data.max() and bool(np.isin(data, one.bounds).all())
+    return intervals.Column(sums, sizes, one.bounds), extreme
+
+
+def _wilson(one: intervals.Column) -> tuple[float, float]:
+    low, high = one.bounds
+    below, above = intervals.wilson((one.sums - low * one.sizes) / (high - low), one.sizes)
+    return low + (high - low) * below, low + (high - low) * above
+
+
+@dataclass(frozen=True, slots=True)
+class _Apart:
+    """One list minus the other."""
+
+    values: Floats
+    column: intervals.Column
+    mean: float
+    """0 where it is nothing but rounding."""
+    binary: bool
+    """Whether all scores are 0 or 1."""
+
+
+def _apart(pair: Pair) -> _Apart:
+    first, second = _floats(pair.a), _floats(pair.b)
+    _same_length(first, second)
+    if first.size == 0:
+        raise ValueError("no scores, so no difference")
+    both = np.concatenate((first, second))
+    scale = max(1.0, float(both.max())) - min(0.0, float(both.min()))
+    values = first - second
+    mean = float(values.mean()) if abs(values.mean()) > 1e-12 * scale else 0.0
+    column = intervals.Column(*by_cluster(values, pair.clusters), bounds=(-scale, scale))
+    return _Apart(values, column, mean, bool(np.isin(both, (0, 1)).all()))
+
+
+def _paired(one: _Apart, limits: tuple[float, float] | None, resamples: int, seed: int) -> Paired:
+    """limits: None for scores of 0 and 1, which have an interval of their own."""
+    sums, sizes, mean, n = one.column.sums, one.column.sizes, one.mean, int(one.values.size)
+    low, high = limits or intervals.tango(one.values, sums, sizes)
+    if one.binary and sums.size == n:
+        wins, losses = int((one.values > 0).sum()), int((one.values < 0).sum())
+        p, share = _mcnemar(wins, losses), (wins + losses) / n
+        needed = _discordant_needed(abs(mean), share) if mean and n > 1 else None
+        detectable = _discordant_detectable(n, share)
+    else:
+        p = _sign_flips(sums, resamples, np.random.default_rng((seed, 1)))
+        needed, detectable = _power(sums, sizes, mean, one.column.bounds[1])
+    total = None if needed is None else math.ceil(max(needed, _FEWEST * n / sums.size))
+    return Paired(mean, low, high, p, n, detectable, total)
+
+
 def _mcnemar(wins: int, losses: int) -> float:
     discordant = wins + losses
     term = total = 1
@@ -215,23 +276,33 @@ def _mcnemar(wins: int, losses: int) -> float:
 
 
 def _sign_flips(sums: Floats, resamples: int, rng: np.random.Generator) -> float:
-    observed, reach = abs(float(sums.sum())), float(np.abs(sums).sum())
-    sizes, counts = np.unique(np.round(np.abs(sums[sums != 0]), 12), return_counts=True)
-    if sizes.size == 0:
+    observed, parts = abs(float(sums.sum())), np.abs(sums[sums != 0])
+    if parts.size == 0:
         return 1.0
-    hits = 0
-    for size in intervals.chunks(resamples, max(1, intervals.CELLS // sizes.size)):
-        shape = (size, sizes.size)
-        ups = _coins(rng, shape) if counts.max() == 1 else rng.binomial(counts, 0.5, shape)
-        flipped = 2 * (ups @ sizes) - counts @ sizes
-        hits += int((np.abs(flipped) >= observed - 1e-9 * reach).sum())
+    sizes, counts = np.unique(np.round(parts, 12), return_counts=True)
+    if sizes.size * 32 <= parts.size:  # drawing how many of each size turn around is quicker
+        chunk = max(1, intervals.CELLS // sizes.size)
+        draws = (rng.binomial(counts, 0.5, (size, sizes.size)) for size in intervals.chunks(resamples, chunk))
+        ups = np.concatenate([draw @ sizes for draw in draws])
+    else:
+        ups = _sums_of_coins(parts, resamples, rng)
+    reach = float(parts.sum())
+    hits = int((np.abs(2 * ups - reach) >= observed - 1e-9 * reach).sum())
     return (1 + hits) / (1 + resamples)
 
 
-def _coins(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
-    """Zeros and ones; a byte gives eight of them, and matrices of floats are multiplied the quickest."""
-    bits = np.unpackbits(np.frombuffer(rng.bytes(math.prod(shape) // 8 + 1), dtype=np.uint8))
-    return bits[: math.prod(shape)].reshape(shape).astype(np.float64)
+def _sums_of_coins(parts: Floats, resamples: int, rng: np.random.Generator) -> Floats:
+    """Sums of those parts that fair coins pick. A byte is eight coins: what it picks is looked up, not added."""
+    octets = -(-parts.size // 8)
+    eights = np.zeros(octets * 8)
+    eights[: parts.size] = parts
+    bits = np.unpackbits(np.arange(256, dtype=np.uint8).reshape(256, 1), axis=1)
+    table = (eights.reshape(octets, 8) @ bits.T).ravel()
+    starts, found = 256 * np.arange(octets), []
+    for size in intervals.chunks(resamples, max(1, intervals.CELLS // octets)):
+        tossed = np.frombuffer(rng.bytes(size * octets), dtype=np.uint8).reshape(size, octets)
+        found.append(table[starts + tossed].sum(axis=1))
+    return np.concatenate(found)
 
 
 def _discordant_needed(difference: float, share: float) -> float:
