@@ -77,6 +77,8 @@ def test_longer_rows_are_refused_unless_some_may_be_cut() -> None:
         "error", ("b",),
         "raise max_tokens as far as the base goes, shorten them, or allow_truncation = 1 (--allow-truncation 1)",
     )  # fmt: skip
+    capped = [one.mend for one in lengths.check(found, allowed=0, capped=True)]
+    assert [str(one).partition(",")[0] for one in capped] == ["take a base that reads more"] * 2
     allowed = lengths.check(found, allowed=1)
     assert [one.level for one in allowed] == ["error", "warning"]
     assert "would train nothing" in allowed[0].message
@@ -514,6 +516,23 @@ def test_a_sound_job_has_no_errors(tokenizer: Any) -> None:
     assert len(report.labels) == 50
     assert bounds_text(given.bounds or Bounds(None, None, None)) == "30 s, 900 MB of memory, $0.00"
     insist(report)
+
+
+def test_what_the_base_reads_goes_before_max_tokens(tokenizer: Any) -> None:
+    rows = [row("a", "one two three"), row("b", "four " * 20, "y")]
+    given = Inputs("classifier", {"max_tokens": 1024}, rows, count_tokens=counter, window=16)
+    found = [one for one in preflight(given).errors if one.check == "length"]
+    assert [one.message for one in found] == [
+        "train: 1 row longer than 16 tokens; the longest has 22",
+        "max_tokens = 1,024, and the base reads 16: the limit is 16",
+    ]
+    assert str(found[0].mend).startswith("take a base that reads more, shorten them")
+    assert found[1].mend == "max_tokens = 16, or a base that reads more"
+    shorter = preflight(replace(given, settings={"max_tokens": 8})).errors
+    assert "raise max_tokens as far as the base goes" in str(next(one for one in shorter if one.check == "length").mend)
+    assert not [one for one in preflight(replace(given, settings={})).findings if "max_tokens =" in one.message]
+    cut = chat_check.look([talk("a", "why?", "so")], form(tokenizer), split="train", limit=2, capped=True).findings
+    assert cut[0].mend == "take a base that reads more, or shorten the rows"
 
 
 def test_every_part_reaches_the_report(tokenizer: Any) -> None:

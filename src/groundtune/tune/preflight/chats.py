@@ -11,6 +11,7 @@ from typing import Any
 from groundtune.tune.chat import Format, find_format, rendered
 from groundtune.tune.job import Row, TuneError
 from groundtune.tune.preflight.findings import Finding, counted, finding
+from groundtune.tune.preflight.lengths import longer
 from groundtune.tune.preflight.secrets import masked
 
 FIRST = 3
@@ -96,9 +97,18 @@ def look_at_format(tokenizer: Any, ends: Sequence[int], *, name: str) -> tuple[F
 
 
 def look(
-    rows: Sequence[Row], form: Format, *, split: str, limit: int | None, pairs: bool = False, first: int = FIRST
+    rows: Sequence[Row],
+    form: Format,
+    *,
+    split: str,
+    limit: int | None,
+    capped: bool = False,
+    pairs: bool = False,
+    first: int = FIRST,
 ) -> Chats:
-    """rows: those that are chats. limit: tokens that are taken of a row. pairs: the rejected reply is shown too."""
+    """rows: those that are chats. limit: tokens that are taken of a row. capped: the base reads no more than these.
+    pairs: the rejected reply is shown too.
+    """
     texts, findings = _texts(rows, form, split)
     tokens: dict[str, int] = {}
     starts: dict[str, int] = {}
@@ -116,7 +126,7 @@ def look(
     if empty:
         message = f"{split}: {counted(len(empty))} of which no token is trained"
         findings.append(finding("error", "template", message, mend=MEND, rows=empty))
-    findings += _ends(tokens, ended, limit, split)
+    findings += _ends(tokens, ended, limit, split, longer(capped=capped))
     if pairs:
         rejected = {row.id: row.rejected or "" for row in rows}
         shown = [replace(one, rejected=masked(rejected[one.id])[0]) for one in shown]
@@ -177,8 +187,8 @@ def _reply(form: Format, asked: Sequence[int], whole: Sequence[int], text: str) 
     return reply[: last + 1]
 
 
-def _ends(tokens: Mapping[str, int], ended: Sequence[str], limit: int | None, split: str) -> list[Finding]:
-    """Whether the model can learn to stop."""
+def _ends(tokens: Mapping[str, int], ended: Sequence[str], limit: int | None, split: str, room: str) -> list[Finding]:
+    """Whether the model can learn to stop. room: what makes room for more tokens."""
     if not tokens:
         return []
     if not ended:
@@ -188,7 +198,7 @@ def _ends(tokens: Mapping[str, int], ended: Sequence[str], limit: int | None, sp
     kept = [name for name in ended if limit is None or tokens[name] <= limit]
     if not kept:
         message = f"{split}: the end of the turn is cut off in every row: it would never learn to stop"
-        return [finding("error", "template", message, mend="raise max_tokens, or shorten the rows")]
+        return [finding("error", "template", message, mend=f"{room}, or shorten the rows")]
     without = sorted(tokens.keys() - set(ended))
     if without:
         message = f"{split}: {counted(len(without))} whose reply does not end with a token that ends a turn"

@@ -207,7 +207,9 @@ def _chats(given: Inputs) -> tuple[dict[str, Chats], list[Finding]]:
     found: dict[str, Chats] = {}
     for split, rows in splits.items():
         sound = [row for row in rows if chat_check.is_chat(row, pairs=pairs)]
-        found[split] = chat_check.look(sound, form, split=split, limit=_limit(given), pairs=pairs)
+        found[split] = chat_check.look(
+            sound, form, split=split, limit=_limit(given), capped=_capped(given), pairs=pairs
+        )
         findings += found[split].findings
     return found, findings
 
@@ -228,11 +230,18 @@ def _lengths(given: Inputs, chats: Mapping[str, Chats]) -> tuple[Lengths | None,
         if one is not None:
             measured[split] = one
     about = "about " if given.row_tokens is not None else ""
+    capped = _capped(given)
     findings = [
         one
         for split, found in measured.items()
-        for one in lengths.check(found, allowed=allowed, split=split, about=about)
+        for one in lengths.check(found, allowed=allowed, split=split, about=about, capped=capped)
     ]
+    wanted = given.settings.get("max_tokens")
+    if wanted is not None and given.window is not None and wanted > given.window:
+        message = f"max_tokens = {wanted:,}, and the base reads {given.window:,}: the limit is {given.window:,}"
+        level: Level = "warning" if given.kind == "hosted" else "error"  # the trainers here refuse it
+        mend = f"max_tokens = {given.window}, or a base that reads more"
+        findings.append(finding(level, "length", message, mend=mend))
     return measured.get("train"), findings
 
 
@@ -248,6 +257,11 @@ def _longest(rows: Sequence[Row], count: Callable[[Sequence[str]], list[int]]) -
 def _limit(given: Inputs) -> int | None:
     known = [one for one in (given.settings.get("max_tokens"), given.window) if one is not None]
     return min(known) if known else None
+
+
+def _capped(given: Inputs) -> bool:
+    """Whether the base, and not `max_tokens`, sets the limit."""
+    return given.window is not None and _limit(given) == given.window
 
 
 def _texts(row: Row) -> Iterator[str]:

@@ -51,19 +51,28 @@ def measure(tokens: Mapping[str, int], *, limit: int | None, starts: Mapping[str
     )
 
 
-def check(found: Lengths, *, allowed: int, split: str = "train", about: str = "") -> list[Finding]:
-    """allowed: rows that may be cut. about: a word before a number of tokens that is estimated."""
+def longer(*, capped: bool) -> str:
+    """What makes room for more tokens. capped: the base reads no more than the limit."""
+    return "take a base that reads more" if capped else "raise max_tokens as far as the base goes"
+
+
+def check(
+    found: Lengths, *, allowed: int, split: str = "train", about: str = "", capped: bool = False
+) -> list[Finding]:
+    """allowed: rows that may be cut. about: a word before a number of tokens that is estimated. capped: the base reads
+    no more than the limit.
+    """
     findings = []
     cut, lost, limit = found.truncated, found.dropped, found.limit
     if lost:
         message = f"{split}: {counted(len(lost))} would train nothing: the prompt alone has {limit:,} tokens or more"
-        mend = "raise max_tokens as far as the base goes, shorten the inputs, or remove these rows"
+        mend = f"{longer(capped=capped)}, shorten the inputs, or remove these rows"
         findings.append(finding("error", "length", message, mend=mend, rows=lost))
     if cut:
         message = f"{split}: {counted(len(cut))} longer than {limit:,} tokens; the longest has {about}{found.longest:,}"
         if len(cut) > allowed:
             let = f"allow_truncation = {len(cut)} (--allow-truncation {len(cut)})"
-            mend = f"raise max_tokens as far as the base goes, shorten them, or {let}"
+            mend = f"{longer(capped=capped)}, shorten them, or {let}"
             findings.append(finding("error", "length", message, mend=mend, rows=cut))
         else:
             message += "; they lose their end, as allow_truncation permits"
