@@ -1,6 +1,7 @@
 """`groundtune models` as a user runs it, on trainings that are only files."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from filelock import FileLock
 
 from groundtune.cli import main
-from groundtune.tune.artifacts import write_artifact
+from groundtune.tune.artifacts import digests, write_artifact
 from groundtune.tune.job import FAILURE, LOCK, Job, write_job
 from groundtune.tune.leftovers import untrained
 from groundtune.types import Artifact
@@ -56,7 +57,7 @@ def models(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("COLUMNS", "240")
 
     def call(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
@@ -141,13 +142,153 @@ def test_what_was_trained_on_a_file_is_found(models: Path, run: Run) -> None:
     assert ids(run("seen", "tickets.jsonl", "--json")[1]) == ["fast-1", "fast-2"]
     assert ids(run("seen", "docs", "--json")[1]) == ["slow-3"]
     assert ids(run("seen", "t1", "--json")[1]) == ["fast-1", "fast-2", "slow-3"]
+
+
+def test_a_file_that_no_model_has_seen_is_not_said_to_be_no_training(models: Path, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "other.md").write_text("Nobody has read this.")
+    code, out, err = run("seen", "other.md")
+    assert (code, out) == (0, "no model was trained on other.md\n")
+    assert "nothing was trained" not in err
     assert ids(run("seen", "other.md", "--json")[1]) == []
 
 
-def test_a_file_that_no_model_has_seen_is_not_said_to_be_no_training(models: Path, run: Run) -> None:
-    code, out, err = run("seen", "other.md")
-    assert code == 0
-    assert "nothing was trained\n" not in out + err
+@pytest.fixture
+def desk(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """With the files that the models have seen, and the command given inside of docs."""
+    rows = [{"id": one, "input": one, "output": "a", "split": "train"} for one in ("t1", "t2", "t9")]
+    (tmp_path / "tickets.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (tmp_path / "groundtune.toml").write_text('name = "desk"\n[examples]\nfiles = ["tickets.jsonl"]\n')
+    (tmp_path / "docs").mkdir()
+    for name in ("docs/a.md", "docs/b.md", "a.md"):
+        (tmp_path / name).write_text("text")
+    monkeypatch.chdir(tmp_path / "docs")
+    return tmp_path
+
+
+EVERY, FAST, SLOW = ["fast-1", "fast-2", "slow-3"], ["fast-1", "fast-2"], ["slow-3"]
+
+
+@pytest.mark.parametrize(
+    ("subject", "wanted"),
+    [
+        ("{root}/tickets.jsonl", FAST),
+        ("{root}/docs/a.md", SLOW),
+        ("a.md", SLOW),
+        ("docs/a.md", SLOW),
+        ("../a.md", []),
+        ("../tickets.jsonl", FAST),
+        (".", SLOW),
+        ("..", EVERY),
+        ("b.md", []),
+        ("tickets.jsonl", FAST),
+        ("tickets.jsonl#t1", EVERY),
+        ("{root}/tickets.jsonl#t1", EVERY),
+        ("../tickets.jsonl#t1", EVERY),
+        ("tickets.jsonl#t9", []),
+        ("t9", []),
+    ],
+)
+def test_a_path_is_meant_from_here_from_the_project_or_absolute(
+    desk: Path, run: Run, subject: str, wanted: list[str]
+) -> None:
+    code, out, _ = run("seen", subject.format(root=desk), "--json")
+    assert (code, ids(out)) == (0, wanted)
+
+
+@pytest.mark.parametrize("subject", ["c.md", "tickets.jsonl#t7", "t7", "{root}/docs/c.md", "none.jsonl#t1"])
+def test_what_nobody_knows_is_no_answer(desk: Path, run: Run, subject: str) -> None:
+    code, out, err = run("seen", subject.format(root=desk))
+    assert (code, out) == (2, ""), subject
+    assert "no file, folder or example" in err
+
+
+def test_a_file_outside_of_the_project_is_no_answer(desk: Path, run: Run) -> None:
+    code, _, err = run("seen", "/etc/hostname")
+    assert (code, "does not lie in the project" in err) == (2, True)
+
+
+def test_what_was_deleted_since_is_still_known(desk: Path, run: Run) -> None:
+    (desk / "docs/a.md").unlink()
+    (desk / "tickets.jsonl").unlink()
+    assert ids(run("seen", f"{desk}/docs/a.md", "--json")[1]) == SLOW
+    assert ids(run("seen", "../docs/a.md", "--json")[1]) == SLOW
+    assert ids(run("seen", "tickets.jsonl#t2", "--json")[1]) == FAST
+
+
+Damage = Callable[[Path], None]
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[5] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda path: path.unlink(), "model/head is not there"),
+        (lambda path: path.write_bytes(path.read_bytes()[:3]), "model/head is not the file that was trained"),
+        (flip, "model/head is not the file that was trained"),
+    ],
+    ids=["deleted", "cut off", "one bit"],
+)
+def test_a_damaged_model_is_not_called_usable(models: Path, run: Run, damage: Damage, said: str) -> None:
+    folder = models / "sick-5"
+    (folder / "model").mkdir(parents=True)
+    (folder / "model/head").write_bytes(b"weights of a head")
+    write_artifact(folder, artifact("sick", 5, files=digests(folder, ["model"])))
+    assert "  usable" in next(line for line in run("list")[1].splitlines() if "sick-5" in line)
+    assert json.loads(run("show", "sick", "--json")[1])["damaged"] is None
+    damage(folder / "model/head")
+    line = next(line for line in run("list")[1].splitlines() if line.split()[0] == "sick-5")
+    assert f"damaged: {said} (groundtune tune sick)" in line
+    assert "usable" not in line
+    assert json.loads(run("list", "--json")[1])["damaged"] == {"sick-5": said}
+    assert f"damaged: {said}" in run("show", "sick")[1]
+    assert json.loads(run("show", "sick", "--json")[1])["damaged"] == said
+
+
+def test_a_damage_that_keeps_the_time_is_seen_where_every_file_is_read(models: Path, run: Run) -> None:
+    folder = models / "sick-5"
+    (folder / "model").mkdir(parents=True)
+    (folder / "model/head").write_bytes(b"weights of a head")
+    write_artifact(folder, artifact("sick", 5, files=digests(folder, ["model"])))
+    flip(folder / "model/head")
+    os.utime(folder / "model/head", (0, 0))
+    assert json.loads(run("show", "sick", "--json")[1])["damaged"] == "model/head is not the file that was trained"
+
+
+def test_a_training_that_gained_nothing_says_so(models: Path, run: Run) -> None:
+    said = "no better than untrained on the validation split: exact 0.000 -> 0.000, loss 12.136 -> 5.000"
+    write_artifact(models / "even-6", artifact("even", 6, details={"no_gain": said, "notes": [said]}))
+    assert f"usable, but {said}" in " ".join(run("show", "even")[1].split())
+    assert f"usable, but {said}" in " ".join(run("list")[1].split())
+
+
+def test_what_was_cut_short_is_removed_by_the_name_of_its_table(models: Path, run: Run) -> None:
+    broken(models)
+    write_job(Job(models / "cut-20261121-111111", "cut", "lora", "tiny", {}), [], [])
+    code, _, err = run("remove", "cut")
+    assert (code, "cut has 2 trainings without an artifact" in err) == (2, True)
+    assert "cut-20261121-101010, cut-20261121-111111" in err
+    assert run("remove", "cut-20261121-101010")[0] == 0
+    assert run("remove", "cut")[:2] == (0, "removed cut-20261121-111111\n")
+
+
+def test_a_failure_that_only_a_fresh_start_mends_says_so(models: Path, run: Run) -> None:
+    broken(models)
+    hint = "groundtune tune failed --fresh trains from the start"
+    write_json(models / "failed-1" / FAILURE, {"message": "no optimiser", "hint": hint, "exit_code": 1})
+    assert "failed: no optimiser (groundtune tune failed --fresh)" in run("list")[1]
+
+
+def test_a_job_at_a_provider_is_not_said_to_have_failed(models: Path, run: Run) -> None:
+    broken(models)
+    folder = models / "failed-1"
+    write_json(folder / "state.json", {"digest": "d", "mark": "m", "files": {}, "asked": True, "job": "ftjob-7"})
+    said = "job ftjob-7 may be under way at the provider (groundtune tune failed waits for it)"
+    assert said in run("list")[1]
 
 
 def test_a_classifier_is_not_exported_but_copied(models: Path, run: Run, tmp_path: Path) -> None:
@@ -188,7 +329,7 @@ def broken(models: Path) -> dict[str, str]:
     (models / "failed-1" / FAILURE).write_text('{"message": "no room", "hint": null, "exit_code": 1}')
     (models / "empty").mkdir()
     return {
-        "cut-20261121-101010": "cut short (groundtune tune cut goes on)",
+        "cut-20261121-101010": "cut short (groundtune tune cut goes on while rows and settings are the same)",
         "empty": "no training: nothing says what it was (groundtune models remove empty)",
         "failed-1": "failed: no room (groundtune tune failed)",
         "renamed": "says that it is fast-2 (groundtune models remove renamed)",
@@ -240,9 +381,7 @@ def test_a_job_that_may_run_at_a_provider_is_not_forgotten(models: Path, run: Ru
 
 def test_a_table_whose_training_was_cut_short_says_so(models: Path) -> None:
     broken(models)
-    assert untrained(models, "cut") == (
-        "is not trained yet: cut-20261121-101010 is cut short (groundtune tune cut goes on)"
-    )
+    assert untrained(models, "cut").startswith("is not trained yet: cut-20261121-101010 is cut short (groundtune tune")
     assert untrained(models, "other") == "is not trained yet: groundtune tune other"
 
 

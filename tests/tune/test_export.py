@@ -1,9 +1,12 @@
 """A trained model in the forms that other servers load, and what they must refuse."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 from groundtune.errors import GroundtuneError, MissingError
 from groundtune.tune import export as exporting
 from groundtune.tune.artifacts import read_artifact, write_artifact
-from groundtune.tune.export import export, modelfile
+from groundtune.tune.export import Form, export, modelfile
 from groundtune.tune.job import TuneError
 from groundtune.tune.worker import work
 from tests.models.tiny import NO_SYSTEM, TEMPLATE
@@ -80,6 +83,35 @@ def test_the_merged_model_needs_nothing_else(made: Path, tmp_path: Path) -> None
     AutoModelForCausalLM.from_pretrained(to)
     with pytest.raises(TuneError, match="is there already"):
         export(made, "merged", to)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 100 kB; needs the right to mount."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small file system takes root")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("form", ["merged", "gguf", "ollama"])
+def test_a_full_disk_is_said_and_nothing_half_is_left(
+    made: Path, small_disk: Path, converter: Path, form: Form
+) -> None:
+    with pytest.raises(TuneError) as caught:
+        export(made, form, small_disk / "out")
+    assert caught.value.message == f"cannot write {small_disk / 'out'}: no space left on device"
+    assert "make room" in (caught.value.hint or "")
+    assert list(small_disk.iterdir()) == []
+
+
+def test_a_folder_that_may_not_be_written_is_said(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TuneError, match=f"cannot write {tmp_path}/file/out: (not a directory|file exists)"):
+        export(made, "merged", tmp_path / "file/out")
 
 
 def test_gguf_and_ollama(made: Path, tmp_path: Path, converter: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,13 @@ from groundtune.models.scripted import Reply, ScriptedServer
 from groundtune.models.scripted_models import ScriptedModel
 from groundtune.models.scripted_tuning import Course, ScriptedTuning, Trouble
 from groundtune.tune.artifacts import read_artifact
+from groundtune.tune.hosted.cost import bounds
 from groundtune.tune.hosted.trainer import estimate, steer, train, warnings
 from groundtune.tune.job import FAILURE, Job, Row, Step, TuneError, write_job
 from groundtune.tune.launch import launch
 
 BASE = "gpt-4o-mini-2024-07-18"
-PROFILE = {"bases": {BASE: {"usd_per_million": 3.0, "ends": "2027-01-14"}}, "no_new_jobs": "2027-01-06"}
+PROFILE = {"bases": {BASE: {"usd_per_million": 3.0, "ends": "2999-01-14"}}, "no_new_jobs": "2999-01-06"}
 CREATE = "POST /v1/fine_tuning/jobs"
 LOOK = r"GET /v1/fine_tuning/jobs/[^/]+"
 
@@ -107,7 +109,7 @@ def test_rows_become_a_model_that_answers_under_its_name(tmp_path: Path) -> None
     assert said.choices[0].message.content == "parcel 0"
     assert trained.details["model"] == f"ft:{BASE}:scripted:desk:ftjob-1"
     assert trained.base_digest == BASE
-    assert trained.details["ends"] == "2027-01-14"
+    assert trained.details["ends"] == "2999-01-14"
     assert trained.usd == pytest.approx(trained.details["trained_tokens"] * 3.0 / 1e6)
     assert trained.metrics == {"valid_loss": 0.6}
     assert [(row["step"], row["metrics"]["train_loss"]) for row in trained.details["checkpoints"]] == [
@@ -330,7 +332,8 @@ def test_an_unknown_price_is_unknown_not_nothing(tmp_path: Path) -> None:
 
 
 def test_a_preference_counts_as_two_chats(tmp_path: Path) -> None:
-    one, two = (estimate(make_job(tmp_path / way, None, method=way, details={})).usd for way in ("supervised", "dpo"))
+    ways = [make_job(tmp_path / way, None, method=way, details={}) for way in ("supervised", "dpo")]
+    one, two = (bounds(job, today=date(2026, 11, 21)).usd for job in ways)
     assert one is not None
     assert two is not None
     assert 1.8 * one < two < 2.2 * one
@@ -343,8 +346,25 @@ def test_shutdowns_are_named_with_their_dates(tmp_path: Path) -> None:
     assert "no new fine-tuning jobs on 2027-01-06, in 46 days" in told[1]
     assert "60 days" in told[2]
     assert len(told) == 3
-    assert "since 2027-01-14" in warnings(job, today=date(2027, 2, 1))[0]
-    assert estimate(job).usd is not None
+    assert bounds(job, today=date(2026, 11, 21)).usd is not None
+
+
+@pytest.mark.parametrize(
+    ("base", "today", "said"),
+    [
+        ("gpt-4.1-nano-2025-04-14", date(2026, 11, 21), "gpt-4.1-nano-2025-04-14 is shut down since 2026-10-23"),
+        (BASE, date(2027, 1, 13), "openai takes no new fine-tuning jobs since 2027-01-06"),
+        (BASE, date(2027, 1, 14), f"{BASE} is shut down since 2027-01-14"),
+    ],
+)
+def test_no_job_is_started_on_what_has_ended(tmp_path: Path, base: str, today: date, said: str) -> None:
+    job = replace(make_job(tmp_path, None, details={}), base=base)
+    with pytest.raises(TuneError, match=said) as caught:
+        bounds(job, today=today)
+    assert "[providers.openai]" in (caught.value.hint or "")
+    assert not any("since" in one for one in warnings(job, today=today) if "60 days" not in one), "said once"
+    own = {"provider": {"no_new_jobs": "2999-01-01", "bases": {base: {"ends": "2999-01-01"}}}}
+    assert bounds(replace(job, details=own), today=today).usd is not None, "what is known here can be corrected"
 
 
 @pytest.mark.parametrize("name", ["together", "fireworks"])

@@ -25,6 +25,7 @@ from groundtune.tune.launch import launch
 from groundtune.tune.lora import cost, finish, fit, parity
 from groundtune.tune.lora import trainer as lora
 from groundtune.tune.lora.plan import prepare
+from groundtune.tune.lora.score import no_gain
 from groundtune.types import Prompt
 from tests.tune.extraction import chat, extraction_job, extraction_rows, tiny_base
 
@@ -249,7 +250,23 @@ def test_an_optimiser_that_did_not_come_back_is_refused(halfway: Job) -> None:
     for entry in state["state"].values():
         entry["exp_avg"].zero_()
     torch.save(state, path)
-    assert "the state of the optimiser at step 24 did not come back" in refusal(halfway).message
+    assert "the state of the optimiser at step 24 did not come back" in (refused := refusal(halfway)).message
+    assert refused.hint == f"groundtune tune {halfway.name} --fresh trains from the start"
+    data = path.read_bytes()
+    path.unlink()
+    assert "did not come back" in refusal(halfway).message
+    path.write_bytes(data[: len(data) // 2])
+    assert f"{path} is damaged: the training cannot go on from there" in (refused := refusal(halfway)).message
+    assert refused.hint == f"groundtune tune {halfway.name} --fresh trains from the start"
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "scheduler.pt"])
+def test_a_checkpoint_that_is_cut_off_is_refused_by_its_file(halfway: Job, name: str) -> None:
+    found = latest(halfway.checkpoint)
+    assert found is not None
+    path = found[0] / name
+    path.write_bytes(path.read_bytes()[:-20])
+    assert f"{path} is damaged" in refusal(halfway).message
 
 
 def test_half_a_checkpoint_is_not_gone_on_from(halfway: Job) -> None:
@@ -309,6 +326,60 @@ def test_it_stops_when_it_gets_no_better(base: Path, tmp_path: Path) -> None:
     found, steps = trained(extraction_job(tmp_path / "job", base, epochs=9, learning_rate=1e-9, patience=2))
     assert found.details["stopped"] == "patience"
     assert steps[-1].epoch < 9
+    assert found.details["no_gain"].startswith("no better than untrained on the validation split: exact 0.000 -> 0.000")
+
+
+def test_a_training_that_only_did_harm_is_not_usable(base: Path, tmp_path: Path) -> None:
+    found, _ = trained(extraction_job(tmp_path / "job", base, mode="full", epochs=1, learning_rate=1.0))
+    assert found.metrics["loss"] > found.details["before"]["loss"]
+    assert found.unusable is not None
+    assert found.unusable.startswith(
+        "no better than untrained on the validation split: exact 0.000 -> 0.000, valid_json"
+    )
+    loss = f"loss {found.details['before']['loss']:.3f} -> {found.metrics['loss']:.3f}"
+    assert found.unusable.endswith(loss)
+
+
+NONE = {"exact": 0.0, "valid_json": 0.0, "loss": 12.0}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "mode", "said", "worse"),
+    [
+        (
+            NONE,
+            {**NONE, "loss": 13.0},
+            "lora",
+            "exact 0.000 -> 0.000, valid_json 0.000 -> 0.000, loss 12.000 -> 13.0",
+            True,
+        ),
+        (NONE, {**NONE, "loss": 5.0}, "lora", "loss 12.000 -> 5.000", False),
+        (NONE, NONE, "lora", "loss 12.000 -> 12.000", False),
+        (NONE, {"exact": 0.0, "valid_json": 0.0}, "full", "loss 12.000 -> no number", True),
+        (NONE, {**NONE, "valid_json": 0.5, "loss": 13.0}, "lora", None, False),
+        (
+            {"chrf": 0.4, "exact": 0.0, "loss": 2.0},
+            {"chrf": 0.3, "exact": 0.1, "loss": 3.0},
+            "lora",
+            "chrf 0.400 -> 0.3",
+            True,
+        ),
+        (
+            {"preferred": 0.5, "chrf": 0.1, "loss": 0.7},
+            {"preferred": 0.8, "chrf": 0.0, "loss": 0.8},
+            "dpo",
+            None,
+            False,
+        ),
+        ({}, {}, "lora", None, False),
+    ],
+)
+def test_what_is_no_better_than_the_base_is_said(
+    before: dict[str, float], after: dict[str, float], mode: str, said: str | None, worse: bool
+) -> None:
+    found = no_gain(before, after, mode=mode)
+    assert (found[0] is None, found[1]) == (said is None, worse)
+    assert (said or "") in (found[0] or "")
 
 
 def test_it_stops_after_its_minutes_and_keeps_the_best(base: Path, tmp_path: Path) -> None:

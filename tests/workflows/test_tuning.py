@@ -21,6 +21,7 @@ from groundtune.errors import GroundtuneError, MissingError, UsageError
 from groundtune.lineup import Lineup
 from groundtune.project import Project
 from groundtune.tune.artifacts import ARTIFACT, read_artifact, seen, write_artifact
+from groundtune.tune.encoders import encoder
 from groundtune.tune.job import PROGRESS, Job, Row, Step, TuneError, write_job
 from groundtune.tune.preflight.check import Preflight
 from groundtune.types import Artifact
@@ -504,7 +505,31 @@ def test_an_unfinished_training_of_the_same_rows_is_gone_on_with(tmp_path: Path,
     assert tuning._standing(project.workspace, replace(job, settings={}), train, held) is None
     assert tuning._standing(project.workspace, replace(job, base="other"), train, held) is None
     write_artifact(folder, Artifact(folder.name, "fast", "classifier", "b", "", "", {}, {}, {}, {}, "", 0.0, 0.0))
-    assert tuning._standing(project.workspace, job, train, held) is None, "it is complete"
+    base = encoder.find(job.base).digest
+    whole = Artifact(folder.name, "fast", "classifier", "b", base, "", {}, {}, {}, {}, "", 0.0, 0.0)
+    write_artifact(folder, whole)
+    assert tuning._standing(project.workspace, job, train, held) == folder, "it is complete"
+    assert tuning._standing(project.workspace, job, train[1:], held) is None
+    for other in ({"base_digest": "another base"}, {"unusable": "no gain"}, {"files": {"gone": "digest"}}):
+        write_artifact(folder, replace(whole, **other))
+        assert tuning._standing(project.workspace, job, train, held) is None, other
+
+
+def test_a_training_that_begins_anew_says_why(tmp_path: Path, opened: Opened) -> None:
+    project = opened(desk_of(tmp_path / "desk"))
+    folder = project.loop.run(_unfinished(project))
+    (folder / "checkpoint").mkdir()
+
+    def said(name: str, **changed: Any) -> list[str]:
+        desk = desk_of(tmp_path / name, **changed)
+        shutil.copytree(tmp_path / "desk/.groundtune", desk / ".groundtune")
+        return [one.message for one in opened(desk).look("fast").warnings if "cut short" in one.message]
+
+    assert said("same") == [], "it goes on"
+    toml = TABLE.replace("[tune.fast]", "[tune.fast]\nseed = 7")
+    again = f"this begins anew; groundtune models remove {folder.name} deletes that one"
+    assert said("settings", toml=toml) == [f"{folder.name} was cut short under other settings (seed): {again}"]
+    assert said("rows", given=rows()[1:]) == [f"{folder.name} was cut short under other rows: {again}"]
 
 
 def test_half_a_line_of_progress_does_not_stop_the_next_training(tmp_path: Path, opened: Opened) -> None:

@@ -176,8 +176,57 @@ def test_a_job_is_steered_by_its_table(desk: Make, tuning: ScriptedTuning, capsy
     assert tuning.jobs["ftjob-1"]["status"] == "cancelled"
     with Project.open(folder) as project, pytest.raises(MissingError, match="no job under way"):
         project.steer("voice", "cancel")
+    capsys.readouterr()
+    main(["models", "list", "--project", str(folder), "--json"])
+    (left,) = json.loads(capsys.readouterr().out)["incomplete"]
+    assert left["state"].startswith("failed: job ftjob-1 at http://127.0.0.1")
+    assert left["state"].endswith("was cancelled (groundtune tune voice)")
     run()
     assert list(tuning.jobs) == ["ftjob-1", "ftjob-2"], "what was cancelled is not waited for"
+
+
+def test_what_is_trained_already_is_not_paid_for_twice(
+    desk: Make, tuning: ScriptedTuning, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tuning.courses = [Course(), Course(), Course()]
+    folder = desk()
+    first = trained(folder)
+    assert trained(folder) == first
+    assert list(tuning.jobs) == ["ftjob-1"]
+    capsys.readouterr()
+    assert main(["tune", "voice", "--project", str(folder)]) == 0
+    said = " ".join("".join(capsys.readouterr()).split())
+    assert f"nothing was trained: {first.id} is of these rows and settings; --fresh trains it again" in said
+    assert main(["tune", "voice", "--project", str(folder), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["trained"], found["artifact"]["id"]) == (False, first.id)
+    assert trained(desk("epochs = 2")).details["job"] == "ftjob-2", "other settings are another training"
+    assert main(["tune", "voice", "--project", str(desk())]) == 0
+    assert "which is newer: groundtune models remove voice-" in " ".join("".join(capsys.readouterr()).split())
+    assert trained(folder, fresh=True).details["job"] == "ftjob-3"
+
+
+def test_a_fresh_training_is_refused_beside_a_job_that_may_run(desk: Make, tuning: ScriptedTuning) -> None:
+    folder = desk("max_minutes = 0.001")
+    with pytest.raises(TuneError, match="left running"):
+        trained(folder)
+    with pytest.raises(
+        UsageError, match=r"job ftjob-1 of tune\.voice may still be under way: --fresh would pay"
+    ) as caught:
+        trained(folder, fresh=True)
+    assert "groundtune tune voice --job cancel" in (caught.value.hint or "")
+    assert list(tuning.jobs) == ["ftjob-1"]
+
+
+def test_a_base_that_has_ended_is_refused(desk: Make, server: ScriptedServer) -> None:
+    folder = desk()
+    file = folder / "groundtune.toml"
+    file.write_text(file.read_text().replace("2999-01-14", "2020-01-14"))
+    (error,) = looked(folder).errors
+    assert error.message == "small is shut down since 2020-01-14, and what is tuned from it with it"
+    with pytest.raises(TuneError, match="small is shut down since 2020-01-14"):
+        trained(folder)
+    assert server.requests == []
 
 
 @pytest.mark.parametrize(

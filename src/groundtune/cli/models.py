@@ -31,7 +31,10 @@ ACTIONS = ("list", "show", "check", "adopt", "remove", "export", "seen")
 
 
 def run(
-    action: Annotated[str, typer.Argument(help="list, show, check, adopt, remove or export ID, seen SOURCE.")] = "list",
+    action: Annotated[
+        str,
+        typer.Argument(help="list, show, check, adopt, remove or export ID, seen FILE, FOLDER, FILE#ID or example."),
+    ] = "list",
     subject: Annotated[str | None, typer.Argument(metavar="[ID or SOURCE]")] = None,
     *,
     to: Annotated[str, typer.Option("--to", help="Of export: adapter, merged, ollama or gguf.")] = "merged",
@@ -61,9 +64,9 @@ def run(
     then, and the project file is changed.
     """
     from groundtune.project import Project as Opened
-    from groundtune.tune.artifacts import pick, seen
+    from groundtune.tune.artifacts import pick
     from groundtune.tune.leftovers import leftovers
-    from groundtune.workflows import checking
+    from groundtune.workflows import checking, tracing
 
     if action not in ACTIONS:
         raise UsageError(f"no action {action!r}", hint=f"one of {', '.join(ACTIONS)}")
@@ -76,14 +79,14 @@ def run(
         found = opened.artifacts()
         models = opened.workspace.models
         if action == "seen":
-            trained = seen(models, subject or "")
+            trained = tracing.trained_on(opened.workspace, opened.config, subject or "", here=Path.cwd())
             if not trained and not json:
                 output.show(f"no model was trained on {subject}")
                 return 0
-            _list(trained, (), json=json)
+            _list(trained, (), models, json=json)
             return 0
         if action == "list":
-            _list(found, leftovers(models), json=json)
+            _list(found, leftovers(models), models, json=json)
             return 0
         if action == "adopt":
             return _adopt(opened, subject, wait=wait, json=json)
@@ -91,7 +94,7 @@ def run(
             return _remove(opened, subject or "", json=json)
         one = pick(found, subject or "")
         if action == "show":
-            output.emit_json(one) if json else _show(one, models / one.id)
+            _show(one, models / one.id, json=json)
         elif action == "check":
             server = checking.Server(url, served_as, key_env, tolerance) if url else None
             return _check(opened.check_model(one, server), json=json)
@@ -151,19 +154,20 @@ def _adopt(opened: "Opened", name: str | None, *, wait: float, json: bool) -> in
     return 0
 
 
-def _list(found: Sequence[Artifact], others: "Sequence[Leftover]", *, json: bool) -> None:
+def _list(found: Sequence[Artifact], others: "Sequence[Leftover]", models: Path, *, json: bool) -> None:
+    states = [_state(models / one.id, one, quick=True) for one in found]
     if json:
-        output.emit_json({"models": found, "incomplete": others})
+        wrong = {one.id: damage for one, (_, damage) in zip(found, states, strict=True) if damage}
+        output.emit_json({"models": found, "incomplete": others, "damaged": wrong})
         return
     if not found and not others:
         output.note("nothing was trained")
         output.next_step("groundtune tune NAME", "trains a table [tune.NAME] of the project file")
         return
     rows: list[list[object]] = []
-    for one in found:
+    for one, (state, _) in zip(found, states, strict=True):
         figures = ", ".join(f"{key} {value:.3f}" for key, value in _held(one)[:3])
-        state = f"not usable: {one.unusable}" if one.unusable else "usable"
-        rows.append([one.id, one.kind, one.base, figures, len(one.seen_examples), state])
+        rows.append([one.id, one.kind, one.base, figures, len(one.seen_examples), output.named(state)])
     rows += [[output.named(one.id), one.kind, one.base, None, None, output.named(one.state)] for one in others]
     output.show_table(["id", "kind", "base", "validation", "examples seen", "state"], rows)
 
@@ -173,7 +177,23 @@ def _held(one: Artifact) -> list[tuple[str, float]]:
     return [(key, value) for key, value in one.metrics.items() if not key.startswith("train")]
 
 
-def _show(one: Artifact, folder: Path) -> None:
+def _state(folder: Path, one: Artifact, *, quick: bool) -> tuple[str, str | None]:
+    """In words; and what is damaged, which goes before the rest. quick: of files changed since the training alone."""
+    from groundtune.tune.artifacts import damaged
+
+    if damage := " ".join(damaged(folder, one, quick=quick) or ()):
+        return f"damaged: {damage} (groundtune tune {one.name})", damage
+    if one.unusable:
+        return f"not usable: {one.unusable}", None
+    said = one.details.get("no_gain")
+    return (f"usable, but {said}" if said else "usable"), None
+
+
+def _show(one: Artifact, folder: Path, *, json: bool) -> None:
+    state, damage = _state(folder, one, quick=False)
+    if json:
+        output.emit_json({**output.jsonable(one), "damaged": damage})
+        return
     cost = "an unknown price" if one.usd is None else f"${one.usd:,.2f}"
     lines = {
         "kind": f"{one.kind} of [tune.{one.name}]",
@@ -189,7 +209,8 @@ def _show(one: Artifact, folder: Path) -> None:
         "rows": f"{one.dataset_digest[:16]}… (digest)",
         "parity": "; ".join(_legs(one)),
         "folder": str(folder),
-        "state": f"not usable: {one.unusable}" if one.unusable else "usable",
+        "notes": "; ".join(one.details.get("notes") or ()),
+        "state": state,
     }
     output.show(one.id, style="bold")
     for key, text in lines.items():
@@ -218,17 +239,16 @@ def _some(sources: Sequence[str]) -> str:
 
 
 def _remove(opened: "Opened", name: str, *, json: bool) -> int:
-    from groundtune.tune.artifacts import pick
-    from groundtune.tune.leftovers import remove
+    from groundtune.tune.leftovers import find, remove
     from groundtune.workflows import adopting
 
     models = opened.workspace.models
-    folder = models / name if (models / name).is_dir() else models / pick(opened.artifacts(), name).id
+    folder = models / find(models, name)
     if key := adopting.in_use(opened.config, folder):
         hint = "groundtune models adopt --back, or adopt another one"
         raise UsageError(f"{folder.name} is in use: {key} in the project file names it", hint=hint)
     with opened.workspace.writer_lock():
-        gone = remove(models, name)
+        gone = remove(models, folder.name)
     output.emit_json({"removed": gone}) if json else output.show(f"removed {gone}")
     return 0
 

@@ -33,7 +33,9 @@ def run(
         bool, typer.Option("--look", help="Say what is wrong and what it takes, and train nothing.")
     ] = False,
     allow_truncation: AllowTruncation = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, though one was cut short.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin anew, though one was cut short or is complete already.")
+    ] = False,
     steer: Annotated[
         str | None,
         typer.Option("--job", metavar="ACT", help="Of a hosted training under way: pause, resume or cancel its job."),
@@ -41,6 +43,8 @@ def run(
     json: Json = False,
 ) -> int:
     """Look at the rows, then train on the train split, in a process of its own that goes on when it was killed.
+
+    What was trained already on these rows, settings and base is not trained again.
 
     Exit code 1 when the rows are refused, or nothing came of it that may be used.
     """
@@ -85,6 +89,7 @@ def _train(project: "Opened", name: str, allow_truncation: int | None, *, fresh:
     from groundtune.tune.job import TuneError
 
     reports: list[Preflight] = []
+    before = [one.id for one in project.artifacts() if one.name == name]
 
     def looked(found: "Preflight") -> None:
         reports.append(found)
@@ -104,10 +109,15 @@ def _train(project: "Opened", name: str, allow_truncation: int | None, *, fresh:
         if project.config.tune[name].kind == "hosted":
             output.note(f"the job goes on at the provider; groundtune tune {name} --job cancel ends it")
         raise
+    again = artifact.id in before
     if json:
-        output.emit_json({"artifact": artifact, "preflight": reports[0]})
+        output.emit_json({"artifact": artifact, "preflight": reports[0], "trained": not again})
     else:
         show_artifact(artifact)
+        if again:
+            said = f"nothing was trained: {artifact.id} is of these rows and settings; --fresh trains it again"
+            asked = f"; asked is {before[-1]}, which is newer: groundtune models remove {before[-1]}"
+            output.note(said + (asked if before[-1] != artifact.id else ""))
         if artifact.unusable:
             output.next_step(f"groundtune models show {artifact.id}")
         elif artifact.kind == "retriever":

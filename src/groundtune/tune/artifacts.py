@@ -68,18 +68,27 @@ def latest(models: Path, name: str) -> Artifact | None:
 
 def verify(folder: Path, artifact: Artifact) -> None:
     """Raises GroundtuneError when a file is not the one that was trained, or the artifact must not be used."""
+    hint = f"groundtune tune {artifact.name}"
     if artifact.unusable:
-        raise GroundtuneError(
-            f"{artifact.id} must not be used: {artifact.unusable}", hint=f"groundtune tune {artifact.name}"
-        )
+        raise GroundtuneError(f"{artifact.id} must not be used: {artifact.unusable}", hint=hint)
+    if damage := damaged(folder, artifact):
+        kind = GroundtuneError if (folder / damage[0]).is_file() else MissingError
+        raise kind(f"{artifact.id}: {' '.join(damage)}", hint=hint)
+
+
+def damaged(folder: Path, artifact: Artifact, *, quick: bool = False) -> tuple[str, str] | None:
+    """The first file that is not as it was trained, and what is wrong with it; None where all are.
+
+    quick: looks only at files that were written after the artifact was, as those of a damage are. Raises OSError.
+    """
+    made = (folder / ARTIFACT).stat().st_mtime_ns if quick else 0
     for name, digest in artifact.files.items():
         path = folder / name
         if not path.is_file():
-            raise MissingError(f"{artifact.id}: {name} is not there", hint=f"groundtune tune {artifact.name}")
-        if digest_file(path) != digest:
-            raise GroundtuneError(
-                f"{artifact.id}: {name} is not the file that was trained", hint=f"groundtune tune {artifact.name}"
-            )
+            return name, "is not there"
+        if path.stat().st_mtime_ns >= made and digest_file(path) != digest:
+            return name, "is not the file that was trained"
+    return None
 
 
 def seen(models: Path, source: str) -> list[Artifact]:
@@ -88,7 +97,7 @@ def seen(models: Path, source: str) -> list[Artifact]:
     source = posixpath.normpath(source)
 
     def below(one: str) -> bool:
-        return one == source or one.startswith((f"{source}#", f"{source.rstrip('/')}/"))
+        return source in (one, ".") or one.startswith((f"{source}#", f"{source.rstrip('/')}/"))
 
     return [one for one in artifacts(models) if any(map(below, one.seen_documents)) or source in one.seen_examples]
 

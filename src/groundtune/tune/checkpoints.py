@@ -6,14 +6,17 @@ checkpoint/about.json            the rows, settings and base that it belongs to
            fit.json              the training is over; what came of it
 """
 
+import contextlib
 import math
 import shutil
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from groundtune.tune.job import TuneError
+from groundtune.errors import MissingError, need
+from groundtune.tune.job import TuneError, read_job
 from groundtune.workspace import read_json, write_json
 
 ABOUT = "about.json"
@@ -56,8 +59,7 @@ def claim(folder: Path, fingerprint: str) -> None:
     about = folder / ABOUT
     if about.exists() and read_json(about).get("fingerprint") != fingerprint:
         raise TuneError(
-            f"the checkpoint in {folder} is of other rows, other settings or another base",
-            hint=f"delete {folder}, or start a new training",
+            f"the checkpoint in {folder} is of other rows, other settings or another base", hint=anew(folder)
         )
     write_json(about, {"fingerprint": fingerprint})
     for path in (folder / STEPS).glob("checkpoint-*"):
@@ -66,12 +68,37 @@ def claim(folder: Path, fingerprint: str) -> None:
 
 
 def latest(folder: Path) -> tuple[Path, State] | None:
-    """The last complete checkpoint."""
+    """The last complete checkpoint. Raises TuneError when a file of it is damaged."""
     complete = [path for path in (folder / STEPS).glob("checkpoint-*") if (path / STATE).exists()]
     if not complete:
         return None
     path = max(complete, key=lambda one: int(one.name.rpartition("-")[2]))
+    for file in sorted(path.iterdir()):
+        if not _sound(file):
+            raise TuneError(f"{file} is damaged: the training cannot go on from there", hint=anew(folder))
     return path, State(**read_json(path / STATE))
+
+
+def anew(folder: Path) -> str:
+    """What begins again where nothing can be gone on from. folder: `checkpoint` of a training."""
+    name = "NAME"
+    with contextlib.suppress(MissingError, TypeError):
+        name = read_job(folder.parent).name
+    return f"groundtune tune {name} --fresh trains from the start"
+
+
+def _sound(file: Path) -> bool:
+    """Whether a file of the trainer is whole, as far as its form tells; one that is cut off is not."""
+    if file.suffix in (".pt", ".pth"):
+        return zipfile.is_zipfile(file)
+    if file.suffix == ".safetensors":
+        library = need("safetensors", extra="local")
+        try:
+            with library.safe_open(file, framework="pt"):
+                return True
+        except library.SafetensorError:
+            return False
+    return True
 
 
 def write_state(path: Path, state: State) -> None:
@@ -102,7 +129,7 @@ def moments(optimizer: Any) -> list[float]:
     return [float(len(entries)), *sums]
 
 
-def check_moments(found: Sequence[float], wanted: Sequence[float], *, step: int) -> None:
+def check_moments(found: Sequence[float], wanted: Sequence[float], *, step: int, folder: Path) -> None:
     """Raises TuneError when the optimiser that was loaded is not the one that was saved."""
     same = len(found) == len(wanted) and all(
         math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-12) for a, b in zip(found, wanted, strict=True)
@@ -110,5 +137,5 @@ def check_moments(found: Sequence[float], wanted: Sequence[float], *, step: int)
     if not same or not wanted:
         raise TuneError(
             f"the state of the optimiser at step {step} did not come back: continued, it would be another training",
-            hint="delete the checkpoint and train from the start",
+            hint=anew(folder),
         )

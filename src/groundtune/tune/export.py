@@ -3,10 +3,12 @@
 What the artifact says is checked first: a model that failed its parity gate, or whose files changed, is not exported.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +17,7 @@ from groundtune.errors import MissingError
 from groundtune.tune.artifacts import digests, read_artifact, verify
 from groundtune.tune.base import check_base, load_tokenizer
 from groundtune.tune.chat import find_format
+from groundtune.tune.disk import named_if_full
 from groundtune.tune.job import TuneError
 from groundtune.types import Artifact
 from groundtune.workspace import read_json, write_atomic
@@ -33,8 +36,8 @@ def export(folder: Path, to: Form, target: Path) -> Path:
     """Writes a folder (`gguf`: a file) at `target`, which must not be there yet, and returns it.
 
     adapter: PEFT's files, for vLLM with `--enable-lora`. merged: safetensors in the base's precision. ollama: GGUF with
-    a Modelfile, for `ollama create`. Raises TuneError for a model that must not be used or has no such form,
-    MissingError without llama.cpp's converter.
+    a Modelfile, for `ollama create`. Raises TuneError for a model that must not be used or has no such form, and where
+    it cannot be written, MissingError without llama.cpp's converter. What is half is deleted.
     """
     artifact = read_artifact(folder)
     if artifact.kind != "lora":
@@ -42,17 +45,40 @@ def export(folder: Path, to: Form, target: Path) -> Path:
     verify(folder, artifact)
     if target.exists():
         raise TuneError(f"{target} is there already", hint="name a folder that is not there yet")
-    target.parent.mkdir(parents=True, exist_ok=True)
     merged = folder / str(artifact.details["serve"]["path"])
-    if to == "adapter":
-        _adapter(folder, artifact, target)
-    elif to == "merged":
-        _copied(merged, target)
-    elif to == "gguf":
-        _convert(merged, target)
-    else:
-        _ollama(merged, target)
+    with _beside(target) as beside:
+        if to == "adapter":
+            _adapter(folder, artifact, beside)
+        elif to == "merged":
+            shutil.copytree(merged, beside)
+        elif to == "gguf":
+            _convert(merged, beside)
+        else:
+            _ollama(merged, beside)
     return target
+
+
+@contextlib.contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """Where to write what becomes `target` when it is whole. Raises TuneError without room or rights."""
+    beside = target.with_name(f".{target.name}.writing")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove(beside)
+        with named_if_full(target.parent):
+            yield beside
+        beside.rename(target)
+    except OSError as error:
+        said = error.args[0][0][2] if isinstance(error, shutil.Error) else error.strerror or str(error)
+        hint = "make room, or mend the rights of the folder; --target names another one"
+        raise TuneError(f"cannot write {target}: {str(said).lower()}", hint=hint) from error
+    finally:
+        _remove(beside)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _adapter(folder: Path, artifact: Artifact, target: Path) -> None:
@@ -67,14 +93,7 @@ def _adapter(folder: Path, artifact: Artifact, target: Path) -> None:
         if config.get(key):
             raise TuneError(f"the adapter has {key}, which vLLM cannot serve beside other adapters")
     check_base(artifact.base, artifact.base_digest)
-    _copied(folder / about["path"], target)
-
-
-def _copied(source: Path, target: Path) -> None:
-    beside = target.with_name(f".{target.name}.writing")
-    shutil.rmtree(beside, ignore_errors=True)
-    shutil.copytree(source, beside)
-    beside.rename(target)
+    shutil.copytree(folder / about["path"], target)
 
 
 def find_converter() -> Path:
@@ -93,20 +112,16 @@ def _convert(merged: Path, target: Path) -> None:
     words = [sys.executable, str(find_converter()), str(merged), "--outfile", str(target), "--outtype", "auto"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode or not target.is_file():
-        target.unlink(missing_ok=True)
         said = " ".join((done.stderr or done.stdout).split())[-400:]
-        raise TuneError(f"{CONVERTER} failed: {said}", hint=f"run it yourself: {' '.join(words)}")
+        raise TuneError(f"{CONVERTER} failed: {said}", hint=f"run it yourself: {' '.join(words[:3])}")
 
 
 def _ollama(merged: Path, target: Path) -> None:
     text = modelfile(merged)
     find_converter()
-    beside = target.with_name(f".{target.name}.writing")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir()
-    _convert(merged, beside / GGUF)
-    write_atomic(beside / "Modelfile", text)
-    beside.rename(target)
+    target.mkdir()
+    _convert(merged, target / GGUF)
+    write_atomic(target / "Modelfile", text)
 
 
 def modelfile(merged: Path) -> str:

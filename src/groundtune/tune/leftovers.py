@@ -43,12 +43,11 @@ def untrained(models: Path, name: str) -> str:
 
 
 def remove(models: Path, name: str) -> str:
-    """Deletes the folder of this name, or that of the newest complete training of a table; its name.
+    """Deletes the folder that `find` says; its name.
 
-    Raises MissingError, BusyError while it is trained, UsageError while its job may run at a provider.
+    Raises what that does, BusyError while it is trained, UsageError while its job may run at a provider.
     """
-    known = [path.name for path in models.glob("*") if path.is_dir()]
-    chosen = name if name in known else pick(artifacts(models), name).id
+    chosen = find(models, name)
     folder = models / chosen
     if _busy(folder):
         raise BusyError(f"{chosen} is being trained", hint="stop that first, or wait until it is done")
@@ -57,6 +56,22 @@ def remove(models: Path, name: str) -> str:
         raise UsageError(f"job {job} of {chosen} may still be under way at the provider", hint=hint)
     shutil.rmtree(folder)
     return chosen
+
+
+def find(models: Path, name: str) -> str:
+    """The folder of this name, or that of the newest complete training of a table, or of its only incomplete one.
+
+    Raises MissingError where there is none, UsageError where it could be several.
+    """
+    folders, complete = [path.name for path in models.glob("*") if path.is_dir()], artifacts(models)
+    if name in folders:
+        return name
+    own = [one.id for one in leftovers(models) if one.name == name]
+    if not own or any(one.name == name for one in complete):
+        return pick(complete, name).id
+    if len(own) > 1:
+        raise UsageError(f"{name} has {len(own)} trainings without an artifact: which one?", hint=", ".join(own))
+    return own[0]
 
 
 def _leftover(folder: Path) -> Leftover:
@@ -78,10 +93,14 @@ def _state(folder: Path, name: str | None) -> str:
             return f"damaged: {error.message.removeprefix(f'{folder}/')} ({gone})"
     if name is None:
         return f"no training: nothing says what it was ({gone})"
+    if job := under_way(folder):
+        return f"job {job} may be under way at the provider ({again} waits for it)"
     try:
-        return f"failed: {read_json(folder / FAILURE)['message']} ({again})"
+        failed = read_json(folder / FAILURE)
+        fresh = " --fresh" if "--fresh" in (failed["hint"] or "") else ""
+        return f"failed: {failed['message']} ({again}{fresh})"
     except (MissingError, KeyError, TypeError):
-        return f"cut short ({again} goes on)"
+        return f"cut short ({again} goes on while rows and settings are the same)"
 
 
 def _busy(folder: Path) -> bool:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import logging
 import shutil
 import tempfile
@@ -24,21 +23,21 @@ from groundtune.errors import MissingError, UsageError
 from groundtune.ingest.select import groups_for
 from groundtune.lineup import Material
 from groundtune.measure.examples import find_examples, of_split, read_examples
-from groundtune.tune import worker
-from groundtune.tune.artifacts import ARTIFACT
+from groundtune.tune import standing, worker
+from groundtune.tune.artifacts import ARTIFACT, read_artifact
 from groundtune.tune.base import find_base, load_tokenizer, model_ends
 from groundtune.tune.encoders import encoder
 from groundtune.tune.hosted import trainer as hosted
 from groundtune.tune.hosted.providers import longest_example, provider_of
 from groundtune.tune.hosted.rows import example_tokens
-from groundtune.tune.job import JOB, Bounds, Job, Row, Step, TuneError, read_job, write_about, write_job
+from groundtune.tune.job import Bounds, Job, Row, Step, TuneError, write_about, write_job
 from groundtune.tune.launch import launch
 from groundtune.tune.preflight import leakage
 from groundtune.tune.preflight.check import Inputs, Preflight, preflight
 from groundtune.types import Artifact, Example
 from groundtune.workflows import grounding
 from groundtune.workflows.withheld import Withheld
-from groundtune.workspace import Workspace, digest_text
+from groundtune.workspace import Workspace
 
 Act = Literal["pause", "resume", "cancel"]
 TASKS = {"classifier": ("classify",), "extractor": ("extract",)}
@@ -56,18 +55,26 @@ async def begin(
     fresh: bool = False,
 ) -> Path:
     """The folder of a training on the train split, ready to be launched; one that was cut short under the same
-    conditions goes on in its own.
+    conditions goes on in its own, and one that came to an artifact under them is not trained again.
 
     examples: of all splits; validation is for early stopping and calibration, what stands in test is left out of both
-    others. fresh: begin anew in any case. Raises UsageError, MissingError, TuneError.
+    others. fresh: begin anew in any case, but beside a job that may run at a provider. Raises UsageError, MissingError,
+    TuneError.
     """
     material, validation, _ = _apart(material, examples)
     test = Withheld(of_split(examples, "test"))
     job, train, held = await prepare(
         workspace, config, material, name, validation=validation, test=test, allow_truncation=allow_truncation
     )
-    same = None if fresh else _unfinished(workspace, job, train, held)
+    if fresh and (running := next(standing.under_way(workspace.models, name), None)):
+        what = (
+            f"job {hosted.under_way(running.folder)} of tune.{name} may still be under way: --fresh would pay for two"
+        )
+        raise UsageError(what, hint=f"groundtune tune {name} --job cancel, then again")
+    same = None if fresh else _standing(workspace, job, train, held)
     try:
+        if same is not None and (same / ARTIFACT).exists():
+            return same
         if same is None:
             write_job(job, train, held)
         elif job.kind == "hosted":  # the limits may be others than before, the job is the same
@@ -81,7 +88,9 @@ async def begin(
 
 
 async def train(folder: Path, *, progress: Callable[[Step], None] = lambda _: None) -> Artifact:
-    """What comes of the folder, trained in another process. Raises what `launch` does."""
+    """What comes of the folder, trained in another process, or came of it before. Raises what `launch` does."""
+    if (folder / ARTIFACT).exists():
+        return await asyncio.to_thread(read_artifact, folder)
     return await launch(folder, module="groundtune.workflows.training", progress=progress)
 
 
@@ -170,7 +179,7 @@ async def look(
     documents = _documents(examples, [*train, *held])
     with _quiet():
         kit, notices = await asyncio.to_thread(_kit, job)
-    notices = [*notices, *_other_jobs(workspace, job, train, held)]
+    notices = [*notices, *standing.others(workspace.models, job, _standing(workspace, job, train, held))]
     bounds, refusal = await asyncio.to_thread(_bounds, job, train, held)
     learnt = {row.id for row in train}
     return preflight(
@@ -216,27 +225,18 @@ def steer(workspace: Workspace, config: Config, name: str, act: Act) -> tuple[st
     """
     if (kind := table(config, name).kind) != "hosted":
         raise UsageError(f"tune.{name} is a {kind}: it has no job at a provider", hint="stop its command with Ctrl-C")
-    for job in _under_way(workspace, name):
+    for job in standing.under_way(workspace.models, name):
         return hosted.steer(job, act)
     raise MissingError(f"tune.{name} has no job under way", hint=f"groundtune tune {name}")
 
 
-def _under_way(workspace: Workspace, name: str) -> Iterator[Job]:
-    """Those that were started at a provider and have not come to an end, as far as is known here; newest first."""
-    for path in sorted(workspace.models.glob(f"{name}-*/{hosted.STATE}"), reverse=True):
-        if not (path.parent / ARTIFACT).exists() and hosted.under_way(path.parent):
-            with contextlib.suppress(MissingError):
-                yield read_job(path.parent)
+def _standing(workspace: Workspace, job: Job, train: Sequence[Row], held: Sequence[Row]) -> Path | None:
+    """What there is of a training under the same conditions, its base included."""
 
+    def digest() -> str | None:
+        return None if job.kind == "hosted" else (find_base if job.kind == "lora" else encoder.find)(job.base).digest
 
-def _other_jobs(workspace: Workspace, job: Job, train: Sequence[Row], held: Sequence[Row]) -> list[str]:
-    """Jobs of other rows or settings that may still run, and cost, at the provider; one sentence each."""
-    own = _unfinished(workspace, job, train, held)
-    act = f"groundtune tune {job.name} --job cancel ends it"
-    others = [one for one in _under_way(workspace, job.name) if one.folder != own]
-    return [
-        f"job {hosted.under_way(one.folder)} of other rows or settings may still be under way; {act}" for one in others
-    ]
+    return standing.standing(workspace.models, job, train, held, base_digest=digest)
 
 
 @contextlib.contextmanager
@@ -366,33 +366,6 @@ def _details(config: Config, chosen: TuneConfig, material: Material, train: Sequ
     evidence = {proof.source for one in material.train for proof in one.evidence}
     details["documents"] = sorted({*files, *evidence, *(source for row in train for source in row.sources)})
     return details
-
-
-def _unfinished(workspace: Workspace, job: Job, train: Sequence[Row], held: Sequence[Row]) -> Path | None:
-    """The newest training of the same rows and settings that has no artifact yet."""
-    wanted = _identity(job, train, held)
-    for path in sorted(workspace.models.glob(f"{job.name}-*/{JOB}"), reverse=True):
-        if (path.parent / ARTIFACT).exists():
-            continue
-        try:
-            before = read_job(path.parent)
-        except MissingError:  # damaged: nothing to go on with
-            continue
-        if _identity(before, before.rows("train"), before.rows("validation")) == wanted:
-            return path.parent
-    return None
-
-
-def _identity(job: Job, train: Sequence[Row], held: Sequence[Row]) -> str:
-    """Of a hosted job: what makes it another one at the provider; how long to wait and what to pay does not."""
-    settings: Mapping[str, Any] = job.settings
-    details: Mapping[str, Any] = job.details
-    if job.kind == "hosted":
-        settings = {key: settings.get(key) for key in hosted.CREATED_WITH} | {"at": provider_of(job).base_url}
-        details = {key: value for key, value in details.items() if key != "provider"}
-    about: list[Any] = [job.name, job.kind, job.base, settings, details]
-    rows = [[asdict(row) for row in split] for split in (train, held)]
-    return digest_text(json.dumps([about, rows], sort_keys=True))
 
 
 def _first(output: Any) -> Any:

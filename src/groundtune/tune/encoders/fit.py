@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from groundtune.errors import need
-from groundtune.tune.checkpoints import claim
+from groundtune.tune.checkpoints import anew, claim
 from groundtune.tune.disk import named_if_full
 from groundtune.tune.encoders.encoder import Encoder, batches, fast
 from groundtune.tune.job import Step, TuneError, Watch
@@ -279,7 +279,7 @@ class _Run:
     def put(self, weights: Mapping[str, Any]) -> None:
         """Into the modules. Raises TuneError when they are not those of this model."""
         if weights.keys() != self.weights.keys():
-            raise TuneError(f"the checkpoint in {self.folder} is of another model", hint=f"delete {self.folder}")
+            raise TuneError(f"the checkpoint in {self.folder} is of another model", hint=anew(self.folder))
         with self.torch.no_grad():
             for name, weight in self.weights.items():
                 weight.copy_(weights[name])
@@ -317,7 +317,7 @@ class _Run:
         try:
             state = self.torch.load(path, map_location=self.course.encoder.device, weights_only=True)
         except (RuntimeError, ValueError, EOFError, KeyError, OSError, pickle.UnpicklingError) as error:
-            raise TuneError(f"the checkpoint {path} cannot be read: {error}", hint=f"delete {self.folder}") from error
+            raise TuneError(f"the checkpoint {path} cannot be read: {error}", hint=anew(self.folder)) from error
         self.put(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.torch.set_rng_state(state["random"].cpu())

@@ -146,14 +146,25 @@ def longest_example(provider: Provider, model: str) -> int | None:
     return base_of(provider, model)[1].max_example_tokens or provider.max_example_tokens
 
 
+def closed(provider: Provider, model: str, *, today: date) -> str | None:
+    """Why no job can be started any more; None where nothing is known against it."""
+    name, base = base_of(provider, model)
+    read = f" (read {provider.read})" if provider.read else ""
+    if base.ends and date.fromisoformat(base.ends) <= today:
+        return f"{name} is shut down since {base.ends}, and what is tuned from it with it{read}"
+    if provider.no_new_jobs and date.fromisoformat(provider.no_new_jobs) <= today:
+        return f"{provider.name} takes no new fine-tuning jobs since {provider.no_new_jobs}{read}"
+    return None
+
+
 def notices(provider: Provider, model: str, *, today: date) -> list[str]:
-    """What to know before a job is started, one sentence each."""
+    """What to know before a job is started, one sentence each; what forbids it is `closed`."""
     name, base = base_of(provider, model)
     read = f" (read {provider.read})" if provider.read else ""
     found = []
-    if base.ends:
+    if base.ends and date.fromisoformat(base.ends) > today:
         found.append(f"{name} is shut down {_when(base.ends, today)}, and what is tuned from it with it{read}")
-    if provider.no_new_jobs:
+    if provider.no_new_jobs and date.fromisoformat(provider.no_new_jobs) > today:
         found.append(f"{provider.name} takes no new fine-tuning jobs {_when(provider.no_new_jobs, today)}{read}")
     if provider.notice:
         found.append(f"{provider.name}: {provider.notice}{read}")
@@ -163,8 +174,7 @@ def notices(provider: Provider, model: str, *, today: date) -> list[str]:
 
 
 def _when(day: str, today: date) -> str:
-    days = (date.fromisoformat(day) - today).days
-    return f"on {day}, in {days} days" if days > 0 else f"since {day}"
+    return f"on {day}, in {(date.fromisoformat(day) - today).days} days"
 
 
 def _host(base_url: str) -> str:

@@ -20,9 +20,10 @@ from uuid import uuid4
 from groundtune.errors import MissingError, ProviderError
 from groundtune.openai_client import failure, open_client, retry_after, without_user
 from groundtune.tune.artifacts import dataset_digest
+from groundtune.tune.hosted.cost import bounds, epochs_of
 from groundtune.tune.hosted.providers import Provider, base_of, notices, provider_of
-from groundtune.tune.hosted.rows import count_tokens, write_files
-from groundtune.tune.job import Bounds, Job, Step, Trained, TuneError, Watch
+from groundtune.tune.hosted.rows import write_files
+from groundtune.tune.job import FAILURE, Bounds, Job, Step, Trained, TuneError, Watch
 from groundtune.workspace import digest_text, read_json, write_json
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 STATE = "state.json"
-EPOCHS = 3
-"""Without `epochs`: said to the provider, so that the price is known before."""
 MARK = "groundtune_job"
 """Key of the metadata by which a job is found again."""
 TRIES = 8
@@ -94,23 +93,8 @@ class _Service:
 
 
 def estimate(job: Job) -> Bounds:
-    """The price at most: a token for each byte, all epochs. Raises TuneError when it may be above `max_usd`."""
-    provider, limit = provider_of(job), job.settings.get("max_usd")
-    name, base = base_of(provider, job.base)
-    about, most = count_tokens(job.rows("train"), method=job.settings["method"])
-    epochs, rate = _epochs(job), base.usd_per_million
-    note = f"about {about * epochs:,} training tokens ({epochs} epochs), at most {most * epochs:,}"
-    if rate is None:
-        if limit is not None:
-            what = f"the price of training {name} at {provider.name} is not known, so it may cost more than ${limit:g}"
-            raise TuneError(what, hint=f"take max_usd out of [tune.{job.name}]; {note}")
-        return Bounds(None, None, None, note)
-    likely, usd = (tokens * epochs * rate / 1e6 for tokens in (about, most))
-    note += f"; about ${likely:.2f} at ${rate:g} a million"
-    if limit is not None and usd > limit:
-        what = f"training {name} may cost ${usd:.2f}, which is above max_usd = {limit:g}"
-        raise TuneError(what, hint=f"raise max_usd under [tune.{job.name}], or train on fewer rows or epochs; {note}")
-    return Bounds(None, None, usd, note)
+    """The price at most. Raises TuneError when it may be above `max_usd`, or no job is taken any more."""
+    return bounds(job, today=date.today())
 
 
 def warnings(job: Job, *, today: date | None = None) -> list[str]:
@@ -150,8 +134,10 @@ def steer(job: Job, act: Literal["pause", "resume", "cancel"]) -> tuple[str, str
         jobs = service.client.fine_tuning.jobs
         call = {"pause": jobs.pause, "resume": jobs.resume, "cancel": jobs.cancel}[act]
         found = _sound(service.ask(partial(call, state.job)), "status")
-    if found.status == "cancelled":
-        (job.folder / STATE).unlink(missing_ok=True)
+        if found.status == "cancelled":
+            ended = _ended(job, service, found)
+            said = {"message": ended.message, "hint": ended.hint, "exit_code": ended.exit_code}
+            write_json(job.folder / FAILURE, said)  # what the last wait said is not so any more
     return found.id, found.status
 
 
@@ -196,7 +182,7 @@ def _send(client: "OpenAI", path: Path, name: str) -> str:
 def _create(job: Job, service: _Service, state: State) -> "FineTuningJob":
     """Before a second try it looks whether the first one came through, though its answer did not."""
     method, suffix = job.settings["method"], job.settings.get("suffix")
-    how: Any = {"type": method, method: {"hyperparameters": {"n_epochs": _epochs(job)}}}
+    how: Any = {"type": method, method: {"hyperparameters": {"n_epochs": epochs_of(job)}}}
     more = {"suffix": suffix} if suffix else {}
     if "validation" in state.files:
         more["validation_file"] = state.files["validation"]
@@ -236,7 +222,7 @@ def _wait(job: Job, service: _Service, state: State, watch: Watch) -> "FineTunin
     while True:
         found = _sound(service.ask(look), "status")
         for event in _events(service, state):
-            last = _step(event, last, epochs=_epochs(job))
+            last = _step(event, last, epochs=epochs_of(job))
             watch(last)
             state = replace(state, event=event.id)
             _save(job, state)
@@ -390,10 +376,6 @@ def _sound(found: T, *names: str) -> T:
         return found
     hint = "check that base_url is an OpenAI-compatible endpoint with fine-tuning; it usually ends in /v1"
     raise ProviderError(f"no fine-tuning API: it answers {str(found)[:200]!r}", kind="bad_response", hint=hint)
-
-
-def _epochs(job: Job) -> int:
-    return int(job.settings.get("epochs") or EPOCHS)
 
 
 def _note(text: str, at: Step = BEGIN) -> Step:

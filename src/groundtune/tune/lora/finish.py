@@ -16,6 +16,7 @@ from groundtune.tune.checkpoints import STEPS, State
 from groundtune.tune.job import Trained
 from groundtune.tune.lora import parity, probes, serving
 from groundtune.tune.lora.plan import Plan, digests_of
+from groundtune.tune.lora.score import no_gain
 
 ADAPTER = "adapter"
 MERGED = "merged"
@@ -33,14 +34,16 @@ def finish(plan: Plan, state: State) -> Trained:
         _put(folder / ADAPTER, lambda to: _copy(best, to, PEFT_FILES))
     _put(folder / MERGED, lambda to: merge(plan, best, to))
     legs, forgotten, unusable = _compare(plan, best, tokenizer)
-    warnings = probes.warnings(forgotten)
+    said, worse = no_gain(state.before, state.metrics, mode=plan.recipe.mode)
+    warnings = [*([said] if said and not worse else []), *probes.warnings(forgotten)]
+    about = {"parity": legs, "probes": forgotten, "no_gain": said, "notes": warnings}
     shutil.rmtree(plan.job.checkpoint / STEPS, ignore_errors=True)
     return Trained(
         files=(MERGED, serving.FOLDER),
         metrics={**state.metrics, **({} if state.loss is None else {"train_loss": state.loss})},
         base_digest=plan.base.digest,
-        details={**_details(plan, state, tokenizer), "parity": legs, "probes": forgotten, "notes": warnings},
-        unusable=unusable,
+        details={**_details(plan, state, tokenizer), **about},
+        unusable=unusable or (said if worse else None),
     )
 
 

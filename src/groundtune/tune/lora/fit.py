@@ -256,7 +256,8 @@ class Watching:
             return
         if trainer.global_step != self.state.step:
             raise TuneError(f"the trainer goes on at step {trainer.global_step}, not at {self.state.step}")
-        check_moments(moments(optimizer), self.state.optimizer, step=self.state.step)
+        folder = self.plan.job.checkpoint
+        check_moments(moments(optimizer), self.state.optimizer, step=self.state.step, folder=folder)
         self.state.resumed.append(self.state.step)
         self.report(trainer, note=f"goes on after step {self.state.step}; the optimiser's state came back whole")
 
@@ -337,7 +338,8 @@ class Callback:
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         self.watching.logged(state, logs or {})
-        self._end(control)
+        if self.watching.state.stopped == "loss":  # a signal waits for the end of a step, which saves
+            self._end(control)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         due = self.watching.step_ended(state)

@@ -46,8 +46,31 @@ def score(model: Any, plan: Plan) -> dict[str, float]:
 
 def rank(metrics: Mapping[str, float], *, mode: str) -> tuple[float, ...]:
     """Sorts states of a training, better ones higher: what is generated or preferred first, then the loss."""
-    first = ("preferred",) if mode == "dpo" else ("chrf",) if "chrf" in metrics else ("exact", "valid_json")
-    return (*(round(metrics.get(name, 0.0), 6) for name in first), -metrics.get("loss", float("inf")))
+    return (*_chosen_by(metrics, mode=mode), -metrics.get("loss", float("inf")))
+
+
+def no_gain(before: Mapping[str, float], after: Mapping[str, float], *, mode: str) -> tuple[str | None, bool]:
+    """What to say where a state answers the validation rows no better than the untrained base; whether its loss is
+    above the base's as well, so that nothing speaks for it. (None, False) without such rows.
+    """
+    if not before or not after or _chosen_by(after, mode=mode) > _chosen_by(before, mode=mode):
+        return None, False
+    names = [name for name in (*_names(after, mode=mode), "loss") if name in before or name in after]
+    shown = ", ".join(f"{name} {_figure(before.get(name))} -> {_figure(after.get(name))}" for name in names)
+    worse = "loss" in before and after.get("loss", float("inf")) > before["loss"]
+    return f"no better than untrained on the validation split: {shown}", worse
+
+
+def _names(metrics: Mapping[str, float], *, mode: str) -> tuple[str, ...]:
+    return ("preferred",) if mode == "dpo" else ("chrf",) if "chrf" in metrics else ("exact", "valid_json")
+
+
+def _chosen_by(metrics: Mapping[str, float], *, mode: str) -> tuple[float, ...]:
+    return tuple(round(metrics.get(name, 0.0), 6) for name in _names(metrics, mode=mode))
+
+
+def _figure(value: float | None) -> str:
+    return "no number" if value is None else f"{value:.3f}"
 
 
 def _objects(said: Sequence[str], gold: Sequence[str], schema: Mapping[str, Any]) -> dict[str, float]:
