@@ -59,9 +59,8 @@ def run(
 
 
 def exit_code(report: "Report", unmet: Sequence[str]) -> int:
-    """1 when a demand is missed, or no approach gave a single answer."""
-    nothing = all(standing.mean is None for standing in report.standings)
-    return 1 if unmet or nothing else 0
+    """1 when a demand is missed, or no approach can be chosen."""
+    return 1 if unmet or not report.verdict.leaders else 0
 
 
 def show_report(report: "Report", *, unmet: Sequence[str] = ()) -> None:
