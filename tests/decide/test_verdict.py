@@ -231,9 +231,7 @@ def test_errors_of_the_judge_rule_nobody_out_who_has_the_primary_score() -> None
 
 def test_an_interval_without_zero_beside_no_measurable_difference_is_explained() -> None:
     reasons = verdict(*two(0.05, 0.06, half=0.03)).reasons
-    assert reasons[-1].endswith(
-        "not measurably different, as the test counts every pair and the interval is of this one alone."
-    )
+    assert reasons[-1].endswith("not measurably different, by the test, which is stricter than the interval.")
 
 
 def test_a_pair_that_just_fails_asks_for_a_tenth_more() -> None:

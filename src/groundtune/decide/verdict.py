@@ -271,7 +271,9 @@ def _reasons(outcome: _Outcome, pairs: Pairs, scale: Scale) -> Iterator[str]:
         if pair := pairs.get((against.name, other.name)):
             told = "measurably different" if pair.p_adjusted < ALPHA else "not measurably different"
             if pair.p_adjusted >= ALPHA and not pair.low <= 0 <= pair.high:
-                told += ", as the test counts every pair and the interval is of this one alone"
+                alone = "by the test, which is stricter than the interval"
+                many = "as the test counts every pair and the interval is of this one alone"
+                told += f", {many if len(pairs) > 2 else alone}"
             figures = f"{scale.interval(pair)}, adjusted p {pair.p_adjusted:.2g}, n = {pair.n:,}"
             yield f"{against.name} against {other.name}: {figures}: {told}."
     if rest := others[MOST_COMPARED:]:
