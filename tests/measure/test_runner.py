@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from groundtune.errors import MissingError, ParseError, ProviderError, UsageError
+from groundtune.errors import ConfigError, MissingError, ProviderError, UsageError
 from groundtune.measure.results import RESULTS, decode_result, encode_result, read_results, write_result
 from groundtune.measure.runner import Filled, run
 from groundtune.types import Answer, Citation, Example, Failure, Question, Result, Usage
@@ -123,7 +123,7 @@ async def test_errors_are_asked_again_only_on_request(tmp_path: Path) -> None:
     assert [row.status for row in read_results(tmp_path / RESULTS)] == ["answered"] * 3  # the last row counts
 
 
-@pytest.mark.parametrize("torn", [b'{"example": "q', b"x" * 200_000, b'{"example": "q1"}'])
+@pytest.mark.parametrize("torn", [b'{"example": "q', b"x" * 200_000, b'{"example": "q1"'])
 async def test_a_torn_last_line_is_cut_off(tmp_path: Path, torn: bytes) -> None:
     await run([Echo()], EXAMPLES[:1], folder=tmp_path)
     whole = (tmp_path / RESULTS).read_bytes()
@@ -139,7 +139,7 @@ async def test_a_torn_last_line_is_cut_off(tmp_path: Path, torn: bytes) -> None:
 @pytest.mark.parametrize("line", ["not JSON", "[]", '{"example": "q"}'])
 async def test_a_broken_line_further_up_is_named(tmp_path: Path, line: str) -> None:
     (tmp_path / RESULTS).write_text(f"{line}\n")
-    with pytest.raises(ParseError, match=r"results\.jsonl:1: "):
+    with pytest.raises(ConfigError, match=r"results\.jsonl:1: "):
         await run([Echo()], EXAMPLES, folder=tmp_path)
 
 

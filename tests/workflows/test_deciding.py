@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from groundtune.errors import JudgeError, MissingError, ParseError, ProviderError, UsageError
+from groundtune.errors import ConfigError, JudgeError, MissingError, ProviderError, UsageError
 from groundtune.lineup import Lineup
 from groundtune.measure.metrics import score_answer
 from groundtune.measure.results import RESULTS, encode_result, write_result
@@ -201,7 +201,7 @@ def test_a_torn_last_line_is_left_out_and_left_there(tmp_path: Path) -> None:
 def test_a_line_that_is_no_result_is_named_with_its_place(tmp_path: Path, line: str) -> None:
     file = bare(tmp_path / RESULTS, row("e0"))
     file.write_bytes(file.read_bytes() + f"{line}\n".encode() + encode_result(row("e1")))
-    with pytest.raises(ParseError, match=rf"{RESULTS}:2: ") as caught:
+    with pytest.raises(ConfigError, match=rf"{RESULTS}:2: ") as caught:
         read_run(file)
     assert caught.value.hint is not None
 
@@ -219,7 +219,7 @@ def test_a_line_that_is_no_result_is_named_with_its_place(tmp_path: Path, line: 
 def test_a_row_that_somebody_else_wrote_wrongly_is_named_with_its_place(tmp_path: Path, wrong: dict[str, Any]) -> None:
     good = json.loads(encode_result(row("e1")))
     (tmp_path / RESULTS).write_text(json.dumps({**good, **wrong}) + "\n")
-    with pytest.raises(ParseError, match=f"{RESULTS}:1: "):
+    with pytest.raises(ConfigError, match=f"{RESULTS}:1: "):
         write_report(judge_run(read_run(tmp_path)), tmp_path)
 
 

@@ -1,0 +1,159 @@
+"""Results files that other programs and people wrote: every whole row counts, every fault is said with its place."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from groundtune.errors import ConfigError
+from groundtune.measure.results import MOST_PROBLEMS, cut_torn_line, decode_result, encode_result, read_results
+from groundtune.types import Citation, Failure, Result, Usage
+
+CITATION = {"marker": 1, "sentence": "30 days.", "support": "exact"}
+
+
+def row(**fields: Any) -> dict[str, Any]:
+    usual: dict[str, Any] = {
+        "example": "e1",
+        "approach": "rag",
+        "status": "answered",
+        "output": "30 days",
+        "citations": [],
+        "scores": {"correct": 1.0},
+        "usage": {"seconds": 0.5, "usd": 0.001},
+        "error": None,
+    }
+    return {**usual, **fields}
+
+
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in row().items() if key != name}
+
+
+# -- the last line -----------------------------------------------------------------------------------------------
+
+
+def test_a_last_row_needs_no_line_feed(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    file.write_text("\n".join(json.dumps(row(example=f"e{at}")) for at in range(3)))
+    assert [one.example for one in read_results(file)] == ["e0", "e1", "e2"]
+
+
+def test_a_line_that_was_cut_off_is_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "results.jsonl"
+    file.write_text(f"{json.dumps(row())}\n{json.dumps(row(example='e2'))[:-1]}")
+    with caplog.at_level(logging.WARNING):
+        assert [one.example for one in read_results(file)] == ["e1"]
+    assert f"{file}:2: the last line is cut off" in caplog.text
+
+
+def test_a_whole_last_line_that_is_no_row_is_not_dropped(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    file.write_text(f"{json.dumps(row())}\n{json.dumps(without('usage'))}")
+    with pytest.raises(ConfigError, match=r'results\.jsonl:2: no "usage"'):
+        read_results(file)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_appends_next_loses_no_whole_row(tmp_path: Path, kept: bool) -> None:
+    file = tmp_path / "results.jsonl"
+    first, last = (encode_result(decode_result(json.dumps(row(example=one)))) for one in ("e1", "e2"))
+    file.write_bytes(first + (last[:-1] if kept else last[:-2]))
+    cut_torn_line(file)
+    assert file.read_bytes() == (first + last if kept else first)
+
+
+# -- what is passed over -----------------------------------------------------------------------------------------
+
+
+def test_blank_lines_marks_of_order_and_line_ends_of_windows_are_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    lines = [json.dumps(row()), "", "  ", json.dumps(row(example="e2")), ""]
+    file.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    assert [one.example for one in read_results(file)] == ["e1", "e2"]
+
+
+def test_unknown_keys_are_passed_over_everywhere() -> None:
+    line = row(
+        note="mine",
+        usage={"usd": 0.1, "watts": 3},
+        citations=[{**CITATION, "colour": "red"}],
+        status="error",
+        error={"kind": "judge", "message": "no verdict", "code": 7},
+    )
+    assert decode_result(json.dumps(line)) == Result(
+        "e1",
+        "rag",
+        "error",
+        "30 days",
+        (Citation(1, "30 days.", "exact"),),
+        {"correct": 1.0},
+        Usage(usd=0.1),
+        Failure("judge", "no verdict"),
+    )
+
+
+# -- faults ------------------------------------------------------------------------------------------------------
+
+FAULTS: list[tuple[Any, str]] = [
+    ("hello", "not JSON: Expecting value at column 1"),
+    ([1, 2], "not a JSON object"),
+    *((without(name), f'no "{name}"') for name in row()),
+    ({"example": "e"}, 'no "approach", "status", "output", "citations", "scores", "usage", "error"'),
+    (row(example=1), '"example" must be a text that is not empty'),
+    (row(approach=""), '"approach" must be a text that is not empty'),
+    (row(status="fine"), '"status" must be one of answered, abstained, error'),
+    (row(scores=None), '"scores" must be an object of numbers'),
+    (row(scores={"f1": "0.5"}), "scores.f1 must be a number"),
+    (row(scores={"f1": True}), "scores.f1 must be a number"),
+    (row(scores={"f1": 10**400}), "scores.f1 must be a number"),
+    (row(scores={"f1": float("nan")}), "NaN is no number in JSON"),
+    (row(usage=None), '"usage" must be an object'),
+    (row(usage={"usd": "0.1"}), '"usage.usd" must be a number or null'),
+    (row(usage={"usd": -5}), "usage.usd is negative"),
+    (row(usage={"seconds": -0.1}), "usage.seconds is negative"),
+    (row(citations=None), '"citations" must be a list'),
+    (row(citations=[CITATION, "x"]), "citations[1] must be an object"),
+    (row(citations=[{"marker": 1}]), 'no "citations[0].sentence", "citations[0].support"'),
+    (row(citations=[{**CITATION, "marker": "[1]"}]), '"citations[0].marker" must be a whole number'),
+    (row(citations=[{**CITATION, "support": "yes"}]), '"citations[0].support" must be one of exact, close, missing'),
+    (row(citations=[{**CITATION, "start": 1.5}]), '"citations[0].start" must be a whole number or null'),
+    (row(status="error"), '"error" must be null, unless "status" is "error"'),
+    (row(error={"kind": "x", "message": "y"}), '"error" must be null, unless "status" is "error"'),
+    (row(status="error", error="boom"), '"error" must be an object or null'),
+    (row(status="error", error={"message": "x"}), 'no "error.kind"'),
+]
+
+
+@pytest.mark.parametrize(("wrong", "said"), FAULTS)
+def test_a_fault_is_said_in_the_words_of_the_file(tmp_path: Path, wrong: Any, said: str) -> None:
+    file = tmp_path / "results.jsonl"
+    line = wrong if isinstance(wrong, str) else json.dumps(wrong)
+    file.write_text(f"{json.dumps(row())}\n{line}\n{json.dumps(row(example='e2'))}\n")
+    with pytest.raises(ConfigError) as caught:
+        read_results(file)
+    assert str(caught.value).startswith(f"{file}:2: {said}")
+    assert "docs/compare.md" in (caught.value.hint or "")
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("line", [b"[" * 100_000 + b"]" * 100_000, b'{"a":' * 100_000 + b"1" + b"}" * 100_000])
+def test_what_is_nested_too_deep_is_said(tmp_path: Path, line: bytes) -> None:
+    (tmp_path / "results.jsonl").write_bytes(line + b"\n")
+    with pytest.raises(ConfigError, match="nested too deep"):
+        read_results(tmp_path / "results.jsonl")
+
+
+def test_all_faults_are_said_at_once_up_to_a_number(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    file.write_text(f"{json.dumps(without('usage'))}\n{json.dumps(row())}\n{json.dumps(row(status='fine'))}\n")
+    with pytest.raises(ConfigError) as caught:
+        read_results(file)
+    assert [problem.line for problem in caught.value.problems] == [1, 3]
+    file.write_text("hello\n" * 1000)
+    with pytest.raises(ConfigError) as caught:
+        read_results(file)
+    assert len(caught.value.problems) == MOST_PROBLEMS
+    assert "there may be more" in (caught.value.hint or "")
