@@ -576,6 +576,19 @@ def test_rows_with_nothing_in_them() -> None:
     assert preflight(replace(bare, train=bare.train[1:])).errors
 
 
+def test_documents_that_give_test_rows_away_are_named() -> None:
+    found = {"b.csv#e1": ("e1",), "b.csv#e2": ("e2", "e1"), "a.md": ("e1",)}
+    given = Inputs("lora", {}, [talk("a", "why?", "so")], given_away=found, unlearnt=["u"])
+    told = {one.check: one for one in preflight(given).warnings}
+    assert told["leakage"].message.startswith(
+        "test: 2 rows with question and answer in indexed documents (a.md, b.csv)"
+    )
+    assert told["leakage"].rows == ("e1", "e2")
+    assert "exclude" in str(told["leakage"].mend)
+    texts = said(preflight(given).warnings)
+    assert [one for one in texts if one.endswith("shows their answer but what gives a test row away")]
+
+
 def test_a_retriever_counts_its_passages() -> None:
     given = Inputs("retriever", {"max_tokens": 8}, [row("a", "b", None, positives=("p " * 20,))], count_tokens=counter)
     assert "train: 1 row longer than 8 tokens; the longest has 22" in said(preflight(given).errors)

@@ -173,6 +173,7 @@ def _rows(given: Inputs) -> list[Finding]:
         findings.append(finding("note", "rows", message, mend=mend, rows=given.unlearnt))
     elif given.unlearnt:
         message = f"train: {counted(len(given.unlearnt), 'example')} left out: nothing in the index shows their answer"
+        message += " but what gives a test row away" if given.given_away else ""
         mend = 'give them "evidence" with a quote that stands in an indexed document'
         findings.append(finding("warning", "rows", message, mend=mend, rows=given.unlearnt))
     if given.kind == "retriever" and given.train:
