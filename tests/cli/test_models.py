@@ -270,9 +270,12 @@ def test_what_was_cut_short_is_removed_by_the_name_of_its_table(models: Path, ru
     broken(models)
     write_job(Job(models / "cut-20261121-111111", "cut", "lora", "tiny", {}), [], [])
     code, _, err = run("remove", "cut")
-    assert (code, "cut has 2 trainings without an artifact" in err) == (2, True)
+    assert (code, "cut has trainings without an artifact (2)" in err) == (2, True)
     assert "cut-20261121-101010, cut-20261121-111111" in err
     assert run("remove", "cut-20261121-101010")[0] == 0
+    write_artifact(models / "cut-7", artifact("cut", 7))
+    assert "hint: cut-7, cut-20261121-111111" in run("remove", "cut")[2]
+    assert run("remove", "cut-7")[0] == 0
     assert run("remove", "cut")[:2] == (0, "removed cut-20261121-111111\n")
 
 

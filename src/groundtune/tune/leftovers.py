@@ -61,17 +61,19 @@ def remove(models: Path, name: str) -> str:
 def find(models: Path, name: str) -> str:
     """The folder of this name, or that of the newest complete training of a table, or of its only incomplete one.
 
-    Raises MissingError where there is none, UsageError where it could be several.
+    Raises MissingError where there is none, UsageError where it could be another one as well.
     """
     folders, complete = [path.name for path in models.glob("*") if path.is_dir()], artifacts(models)
     if name in folders:
         return name
-    own = [one.id for one in leftovers(models) if one.name == name]
-    if not own or any(one.name == name for one in complete):
+    cut = [one.id for one in leftovers(models) if one.name == name]
+    whole = [one.id for one in complete if one.name == name][-1:]
+    if not cut:
         return pick(complete, name).id
-    if len(own) > 1:
-        raise UsageError(f"{name} has {len(own)} trainings without an artifact: which one?", hint=", ".join(own))
-    return own[0]
+    if len(cut) + len(whole) > 1:
+        ids = ", ".join((*whole, *cut))
+        raise UsageError(f"{name} has trainings without an artifact ({len(cut)}): which one is meant?", hint=ids)
+    return cut[0]
 
 
 def _leftover(folder: Path) -> Leftover:

@@ -31,7 +31,11 @@ def standing(
             if not (folder / ARTIFACT).exists():
                 return folder
             made = read_artifact(folder)
-            if not made.unusable and not damaged(folder, made) and base_digest() in (made.base_digest, None):
+            if (
+                not made.unusable
+                and not damaged(folder, made, quick=True)
+                and base_digest() in (made.base_digest, None)
+            ):
                 return folder
     return None
 
