@@ -296,7 +296,7 @@ class Project:
         looked: Callable[[Preflight], None] = lambda _: None,
         progress: Callable[[Step], None] = lambda _: None,
     ) -> Artifact:
-        """Train [tune.NAME] on the train split; one that was cut short goes on. Preflight errors refuse it.
+        """Train [tune.NAME] on the train split; one cut short goes on, a complete one is returned. Errors refuse it.
 
         looked: is given what `look` finds. Raises TuneError, MissingError, UsageError, ProviderError.
         """
