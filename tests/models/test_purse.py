@@ -66,6 +66,7 @@ async def test_the_error_says_what_is_spent_and_what_mends_it() -> None:
     assert error.exit_code == 1
     assert error.message == (
         "the budget of $0.5000 does not cover the next call of m: $0.4000 is spent, and the call may cost up to $0.2000"
+        " (a token for each byte, all output tokens, every try billed)"
     )
     assert "--budget-usd" in (error.hint or "")
     await spend(purse, 0.1, 0.1)  # a cheaper one still fits

@@ -13,7 +13,7 @@ from groundtune.errors import MissingError, UsageError
 from groundtune.models.embed import BundledEmbedder
 from groundtune.models.scripted import Reply, ScriptedServer
 from groundtune.workflows.comparing import Step
-from groundtune.workflows.estimating import CHARACTERS_PER_TOKEN, SAMPLE, Estimate
+from groundtune.workflows.estimating import CHARACTERS_PER_TOKEN, SAMPLE, Estimate, total
 from tests.conftest import MakeProject
 
 DOCUMENTS = {
@@ -218,7 +218,43 @@ def test_money_is_tokens_at_their_price(bench: MakeBench) -> None:
     made = len("30 days") / CHARACTERS_PER_TOKEN + 5
     given = one.input_tokens / 6
     assert one.usd == pytest.approx(6 * (2 * given + 10 * made) / 1e6, rel=0.03)
-    assert one.usd_at_most == pytest.approx(6 * (2 * given + 10 * 100) / 1e6, rel=0.03)
+    assert one.usd_at_most is not None
+    assert one.usd_at_most > 6 * (2 * given + 10 * 100) / 1e6
+
+
+def test_what_it_costs_at_most_is_what_a_budget_has_to_cover(bench: MakeBench) -> None:
+    """More examples than are rendered, and a model whose tokens are single letters."""
+
+    def reply(body: dict[str, Any]) -> Reply:
+        given = sum(len(message["content"]) for message in body["messages"])
+        return Reply("30 days", usage={"prompt_tokens": given, "completion_tokens": 50})
+
+    here = bench(PRICE, model="max_output_tokens = 50", rows=examples(test=SAMPLE + 10), reply=reply)
+    found = list(here("prompt", "fewshot").values())
+    most, expected = total(found).usd_at_most, total(found).usd
+    assert most is not None
+    assert expected is not None
+    report = here.project.compare(approaches=["prompt", "fewshot"], budget_usd=most)
+    spent = sum((one.usd_per_1k or 0) * one.n / 1000 for one in report.standings)
+    assert expected < spent < most
+    assert [one.errors for one in report.standings] == [0, 0]
+
+
+def test_the_total_is_of_all_and_unknown_where_one_is(bench: MakeBench) -> None:
+    here = bench(f'{PRICE}[models.big]\nkind = "openai"\nmodel = "b"\nbase_url = "SERVER"\n')
+    known, unknown = here("prompt", "fewshot"), here("prompt", "prompt:big")
+    assert total(list(known.values())).usd == sum(one.usd or 0 for one in known.values())
+    both = total(list(unknown.values()))
+    assert (both.approach, both.calls, both.usd, both.usd_at_most) == ("(total)", 12, None, None)
+
+
+@pytest.mark.parametrize(("price", "most"), [("1.0", None), ("0.0", 0.0)])
+def test_what_a_judge_costs_at_most_is_unknown_unless_it_is_free(
+    bench: MakeBench, price: str, most: float | None
+) -> None:
+    judge = '[judge]\nmodel = "judge"\n[models.judge]\nkind = "openai"\nmodel = "j"\nbase_url = "SERVER"\n'
+    prices = f'[prices."j"]\ninput_per_million = {price}\noutput_per_million = {price}\n'
+    assert bench(judge + prices)("prompt")["(judge)"].usd_at_most == most
 
 
 def test_an_unknown_price_is_unknown(bench: MakeBench) -> None:

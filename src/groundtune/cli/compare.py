@@ -89,8 +89,11 @@ def compare(
 
 
 def _show_estimate(estimates: "list[Estimate]", *, json: bool) -> None:
+    from groundtune.workflows.estimating import total
+
+    together = total(estimates)
     if json:
-        output.emit_json({"estimates": estimates})
+        output.emit_json({"estimates": estimates, "total": together})
         return
     output.show_table(
         ["approach", "model", "calls", "cached", "input tokens", "output tokens", "usd", "usd at most", "seconds"],
@@ -106,8 +109,9 @@ def _show_estimate(estimates: "list[Estimate]", *, json: bool) -> None:
                 one.usd_at_most,
                 None if one.seconds is None else f"{one.seconds:,.0f}" + ("" if one.timed else " (assumed)"),
             ]
-            for one in estimates
+            for one in (*estimates, *([together] if len(estimates) > 1 else []))
         ],
     )
-    output.note("tokens: four characters each; outputs as long as the examples' own; – is an unknown price")
+    output.note("tokens and usd: four characters a token, outputs as long as the examples' own; – is unknown")
+    output.note("usd at most: a token for each byte, all output tokens, every try billed; --budget-usd is held to this")
     output.next_step("groundtune compare --budget-usd …", "stops before more is spent")

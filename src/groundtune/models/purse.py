@@ -84,7 +84,7 @@ class Purse:
         aside = f", {_usd(self._reserved)} is set aside" if self._reserved > ROUNDING else ""
         return BudgetError(
             f"the budget of {_usd(limit)} does not cover the next call of {model}: {_usd(self.spent)} is spent{aside}, "
-            f"and the call may cost up to {_usd(ceiling)}",
+            f"and the call may cost up to {_usd(ceiling)} (a token for each byte, all output tokens, every try billed)",
             hint="raise --budget-usd, or lower max_output_tokens",
         )
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from groundtune.config import Config
 from groundtune.errors import GroundtuneError
 from groundtune.lineup import Lineup, Material, line_up
 from groundtune.measure.judges import Judge
-from groundtune.protocols import Generator
+from groundtune.protocols import Generator, RepeatableGenerator
 from groundtune.types import Answer, Example, Generation, Prompt, Question, Scope, Vectors
 from groundtune.workflows.comparing import require
 from groundtune.workspace import Workspace
@@ -44,11 +45,37 @@ class Estimate:
     output_tokens: int
     """As long as the gold outputs are; the most is `calls` x max_output_tokens."""
     usd: float | None
+    """At four characters a token: what to expect, not a limit."""
     usd_at_most: float | None
-    """When every answer runs to max_output_tokens."""
+    """The ceilings that a budget is held to: a token for each byte, all output tokens, every try billed.
+
+    Calls whose prompts were not rendered count with the highest ceiling of those that were. None for a judge too: what
+    it will have to read, and how often it is asked, is up to the answers.
+    """
     seconds: float | None
     timed: bool
     """Whether the seconds were measured here, or assumed."""
+
+
+def total(estimates: Sequence[Estimate]) -> Estimate:
+    """All of them together; None where one of them is unknown."""
+    return Estimate(
+        approach="(total)",
+        model=None,
+        calls=sum(one.calls for one in estimates),
+        cached=sum(one.cached for one in estimates),
+        input_tokens=sum(one.input_tokens for one in estimates),
+        output_tokens=sum(one.output_tokens for one in estimates),
+        usd=_sum([one.usd for one in estimates]),
+        usd_at_most=_sum([one.usd_at_most for one in estimates]),
+        seconds=_sum([one.seconds for one in estimates]),
+        timed=all(one.timed for one in estimates),
+    )
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) if len(known) == len(values) else None
 
 
 class _Rehearsal:
@@ -124,10 +151,7 @@ async def _judging(
     calls = round(len(examples) * approaches * len(asked) / len(sample)) if sample else 0
     given = fmean(map(_tokens, asked)) if asked else 0.0
     prices = build.prices(config, chosen)
-    once, most = (
-        prices.usd(chosen.model or "", {"input_tokens": round(given), "output_tokens": round(out)})
-        for out in (VERDICT_TOKENS, chosen.max_output_tokens)
-    )
+    once = prices.usd(chosen.model or "", {"input_tokens": round(given), "output_tokens": round(VERDICT_TOKENS)})
     return Estimate(
         approach="(judge)",
         model=chosen.model,
@@ -136,7 +160,9 @@ async def _judging(
         input_tokens=round(given * calls),
         output_tokens=round(VERDICT_TOKENS * calls),
         usd=None if once is None else once * calls,
-        usd_at_most=None if most is None else most * calls,
+        usd_at_most=0.0
+        if prices.usd(chosen.model or "", {"input_tokens": 10**6, "output_tokens": 10**6}) == 0
+        else None,
         seconds=(FIRST_TOKEN_SECONDS + VERDICT_TOKENS / TOKENS_PER_SECOND) * calls / chosen.concurrency,
         timed=False,
     )
@@ -174,10 +200,7 @@ async def _there(
     given = fmean(_tokens(prompt) for prompt in asked) if asked else 0.0
     made = fmean(len(str(example.output or "")) / CHARACTERS_PER_TOKEN + 5 for example in sample) if sample else 0.0
     prices = build.prices(config, chosen)
-    once, most = (
-        prices.usd(chosen.model or "", {"input_tokens": round(given), "output_tokens": round(out)})
-        for out in (made, chosen.max_output_tokens)
-    )
+    once = prices.usd(chosen.model or "", {"input_tokens": round(given), "output_tokens": round(made)})
     times = [one.usage.seconds for one in kept if one is not None and one.usage.seconds is not None]
     each = median(times) if times else FIRST_TOKEN_SECONDS + made / TOKENS_PER_SECOND
     return Estimate(
@@ -188,10 +211,24 @@ async def _there(
         input_tokens=round(given * fresh),
         output_tokens=round(made * fresh),
         usd=once * fresh if once is not None else None,
-        usd_at_most=most * fresh if most is not None else None,
+        usd_at_most=_at_most(
+            generator, [prompt for prompt, one in zip(asked, kept, strict=True) if one is None], fresh
+        ),
         seconds=each * fresh / chosen.concurrency,
         timed=bool(times),
     )
+
+
+def _at_most(generator: Generator, prompts: Sequence[Prompt], calls: int) -> float | None:
+    """The ceilings of the prompts; the other calls are taken to be like the dearest of them."""
+    if not calls:
+        return 0.0
+    if not isinstance(generator, RepeatableGenerator):
+        return None
+    ceilings = [ceiling for prompt in prompts if (ceiling := generator.ceiling_usd(prompt)) is not None]
+    if not ceilings or len(ceilings) < len(prompts):
+        return None
+    return math.fsum(ceilings) + max(ceilings) * max(0, calls - len(ceilings))
 
 
 class _StandIn:
