@@ -4,10 +4,12 @@
 
 A made-up results.jsonl with rows as a comparison of answers writes them: two sentences, two citations, eight scores,
 usage, some abstentions and errors. Then `groundtune report --results … --html …` in a process of its own, from its
-start to its end: once decided by `correct` (0 or 1), once by `f1` (anything between, which takes other tests).
+start to its end: once decided by `correct` (0 or 1), once by `f1` (anything between, which takes other tests), and once
+by `f1` as a run with more: twelve scores between 0 and 1 in each row, and 55 tags on the examples.
 """
 
 import argparse
+import json
 import os
 import random
 import statistics
@@ -15,11 +17,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from common import machine, spread, table, verdict
-from groundtune.measure.results import write_result
-from groundtune.types import Citation, Failure, Result, Usage
+from groundtune.measure.results import read_results, write_result
+from groundtune.types import Citation, Example, Failure, Result, Usage
+from groundtune.workflows.comparing import EXAMPLES, RUN
+from groundtune.workspace import write_atomic, write_json
 
 SEED = 5
 RIGHT = {"prompt": 0.41, "fewshot": 0.47, "context": 0.83, "rag": 0.84, "rag:large": 0.86, "quote-hybrid": 0.62}
@@ -27,6 +32,7 @@ WORDS = (
     "the a of to and in for with on by from at after before each every new old team order price report customer "
     "delivery bicycle battery invoice week month office manager contract return repair workshop frame wheel is was"
 ).split()
+SCORES = ("citation_precision", "citation_recall", "supported", "judge", "faithfulness", "relevancy", "chrf")
 SECONDS = 20.0
 GIB = 1.5
 
@@ -44,12 +50,14 @@ def main() -> None:
         size = file.stat().st_size / 1e6
         print(f"{len(RIGHT)} approaches, {options.examples:,} examples, {size:.0f} MB; {machine()}", flush=True)
         rows = [("decided by", "seconds, median (range)", "target", "peak GiB, most", "target", "page, MB")]
-        for primary in ("correct", "f1"):
+        for primary, more in (("correct", ""), ("f1", ""), ("f1", ", 12 scores, 55 tags")):
+            if more:
+                _widen(file, options.examples)
             runs = [_report(file, primary) for _ in range(options.repeats)]
             seconds, peak = [one for one, _ in runs], max(one for _, one in runs)
             rows.append(
                 (
-                    primary,
+                    primary + more,
                     spread(seconds),
                     f"< {SECONDS:g} s: {verdict(statistics.median(seconds), SECONDS, at_least=False)}",
                     f"{peak:.2f}",
@@ -94,6 +102,23 @@ def _write(file: Path, examples: int) -> None:
             hard = draw.random()
             for name, share in RIGHT.items():
                 write_result(opened, _row(draw, f"question-{number:05}", name, (hard + draw.random()) / 2 < share))
+
+
+def _widen(file: Path, examples: int) -> None:
+    """Four more scores in each answer, all of them fractions; beside the file what a run knows of its examples."""
+    draw = random.Random(SEED)
+    results = read_results(file)
+    file.unlink()
+    with file.open("ab", buffering=0) as opened:
+        for one in results:
+            names = (*SCORES, *one.scores) if one.error is None else ()
+            write_result(opened, replace(one, scores={name: draw.random() for name in names}))
+    rows = (
+        Example(f"question-{number:05}", "What is it?", "That.", tags=(f"area {number % 5}", f"kind {number % 50}"))
+        for number in range(examples)
+    )
+    write_atomic(file.with_name(EXAMPLES), b"".join(json.dumps(asdict(row)).encode() + b"\n" for row in rows))
+    write_json(file.with_name(RUN), {"about": {"task": "answer", "primary": "f1"}, "complete": True})
 
 
 def _row(draw: random.Random, example: str, approach: str, right: bool) -> Result:

@@ -21,7 +21,7 @@ from groundtune.measure.statistics import (
 def some_columns() -> list[list[float]]:
     """Of two lengths; all distinct, few distinct, 0 and 1, all equal, a handful."""
     rng = np.random.default_rng(9)
-    fractions = [rng.beta(2, 5, size=n) for n in (400, 400, 300, 400, 20, 4)]
+    fractions = [rng.beta(2, 5, size=n) for n in (*[400] * 9, 300, 20, 4)]
     return [*(one.tolist() for one in fractions), fractions[0].round(1).tolist(), [0.0, 1.0] * 200, [0.5] * 400]
 
 
@@ -29,7 +29,7 @@ def test_many_means_are_those_of_one_at_a_time() -> None:
     columns = some_columns()
     labels = [[place // 3 for place in range(len(column))] for column in columns]
     given = [Values(one) for one in columns] + [
-        Values(*two) for two in zip(columns, [(0.0, 1.0)] * 9, labels, strict=True)
+        Values(*two) for two in zip(columns, [(0.0, 1.0)] * len(columns), labels, strict=True)
     ]
     for one, together in zip(given, bootstrap_means(given), strict=True):
         alone = bootstrap_mean(one.values, clusters=one.clusters)

@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 
 CELLS = 1_000_000
 """Largest number of draws held at once: 8 MB."""
+FEW_COLUMNS = 8
 TAIL = 0.025
 NORMAL = NormalDist()
 Z = NORMAL.inv_cdf(1 - TAIL)
@@ -209,15 +210,28 @@ def _means_by_kind(kinds: Floats, counts: NDArray[np.intp], resamples: int, rng:
 
 
 def _means_by_unit(sums: Floats, sizes: Floats, resamples: int, rng: np.random.Generator) -> Floats:
-    """Shape (resamples, columns) from (units, columns): each row of counts multiplies all columns."""
-    units, columns = sums.shape
+    """Shape (resamples, columns) from (units, columns)."""
+    if (sizes == 1).all():
+        return _resampled_sums(sums, resamples, rng) / len(sums)
+    totals = _resampled_sums(np.concatenate((sums, sizes), axis=1), resamples, rng)
+    return totals[:, : sums.shape[1]] / totals[:, sums.shape[1] :]
+
+
+def _resampled_sums(columns: Floats, resamples: int, rng: np.random.Generator) -> Floats:
+    """Few columns are read where the draws fall; of many, each row of counts multiplies all of them at once."""
+    units, found = len(columns), []
+    if columns.shape[1] <= FEW_COLUMNS:
+        each = np.ascontiguousarray(columns.T)
+        for size in chunks(resamples, max(1, CELLS // 10 // units)):  # what stays in the processor's cache is quicker
+            places = rng.integers(0, units, size=(size, units))
+            found.append(np.stack([column[places].sum(axis=1) for column in each], axis=1))
+        return np.concatenate(found)
     chunk = max(1, CELLS // units)
-    counts, both, found = np.empty((min(chunk, resamples), units)), np.concatenate((sums, sizes), axis=1), []
+    counts = np.empty((min(chunk, resamples), units))
     for size in chunks(resamples, chunk):
         for row in range(size):
             counts[row] = np.bincount(rng.integers(0, units, size=units), minlength=units)
-        totals = counts[:size] @ both
-        found.append(totals[:, :columns] / totals[:, columns:])
+        found.append(counts[:size] @ columns)
     return np.concatenate(found)
 
 
