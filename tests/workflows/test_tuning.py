@@ -354,6 +354,15 @@ def test_no_approach_is_measured_on_what_it_was_trained_on(desk: Path, opened: O
     assert "tuned" not in [one.name for one in opened(desk).compare(approaches=["fewshot"]).standings]
 
 
+def test_an_estimate_asks_what_was_trained_here(desk: Path, opened: Opened) -> None:
+    found = {one.approach: one for one in opened(desk).estimate()}
+    assert {"tuned", "fewshot"} <= set(found)
+    tuned = found["tuned"]
+    assert (tuned.calls, tuned.usd, tuned.usd_at_most, tuned.timed) == (9, 0.0, 0.0, True)
+    assert tuned.seconds is not None
+    assert tuned.seconds > 0
+
+
 def test_what_was_trained_for_other_labels_is_not_asked(desk: Path, opened: Opened) -> None:
     with (desk / "rows/train.jsonl").open("a") as file:
         file.write('{"id": "new", "input": "the lift is stuck", "output": "building"}\n')
@@ -500,19 +509,19 @@ def test_an_unfinished_training_of_the_same_rows_is_gone_on_with(tmp_path: Path,
     folder = project.loop.run(_unfinished(project))
     (folder / "failure.json").write_text('{"message": "no room", "hint": null, "exit_code": 1}')
     job, train, held = project.loop.run(job_of(project, "fast"))
-    assert tuning._standing(project.workspace, job, train, held) == folder
-    assert tuning._standing(project.workspace, job, train[1:], held) is None
-    assert tuning._standing(project.workspace, replace(job, settings={}), train, held) is None
-    assert tuning._standing(project.workspace, replace(job, base="other"), train, held) is None
+    assert tuning._same(project.workspace, job, train, held) == folder
+    assert tuning._same(project.workspace, job, train[1:], held) is None
+    assert tuning._same(project.workspace, replace(job, settings={}), train, held) is None
+    assert tuning._same(project.workspace, replace(job, base="other"), train, held) is None
     write_artifact(folder, Artifact(folder.name, "fast", "classifier", "b", "", "", {}, {}, {}, {}, "", 0.0, 0.0))
     base = encoder.find(job.base).digest
     whole = Artifact(folder.name, "fast", "classifier", "b", base, "", {}, {}, {}, {}, "", 0.0, 0.0)
     write_artifact(folder, whole)
-    assert tuning._standing(project.workspace, job, train, held) == folder, "it is complete"
-    assert tuning._standing(project.workspace, job, train[1:], held) is None
+    assert tuning._same(project.workspace, job, train, held) == folder, "it is complete"
+    assert tuning._same(project.workspace, job, train[1:], held) is None
     for other in ({"base_digest": "another base"}, {"unusable": "no gain"}, {"files": {"gone": "digest"}}):
         write_artifact(folder, replace(whole, **other))
-        assert tuning._standing(project.workspace, job, train, held) is None, other
+        assert tuning._same(project.workspace, job, train, held) is None, other
 
 
 def test_a_training_that_begins_anew_says_why(tmp_path: Path, opened: Opened) -> None:
@@ -543,7 +552,7 @@ def test_a_damaged_job_is_passed_over(tmp_path: Path, opened: Opened) -> None:
     project = opened(desk_of(tmp_path / "desk"))
     (folder := project.loop.run(_unfinished(project))).joinpath("job.json").write_text("{")
     job, train, held = project.loop.run(job_of(project, "fast"))
-    assert tuning._standing(project.workspace, job, train, held) is None
+    assert tuning._same(project.workspace, job, train, held) is None
     assert folder.exists()
 
 

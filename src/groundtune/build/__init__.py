@@ -35,6 +35,7 @@ from groundtune.build.models import (
     quotes,
     tuned,
     tuned_here,
+    tuned_there,
     window,
 )
 
@@ -63,6 +64,7 @@ __all__ = [
     "store",
     "tuned",
     "tuned_here",
+    "tuned_there",
     "unhesitating",
     "window",
 ]

@@ -126,16 +126,21 @@ def tuned(config: Config, artifact: Artifact, folder: Path, *, patience_seconds:
         case "lora":
             return tuned_here(artifact, folder)
         case "hosted":
-            chosen = ModelConfig(
-                kind="openai",
-                model=artifact.details["model"],
-                base_url=artifact.details["base_url"],
-                api_key_env=artifact.details["api_key_env"],
-            )
+            chosen = tuned_there(artifact)
             _admit(config, f"tune.{artifact.name}", chosen)
             return _hosted(config, chosen, patience_seconds)
         case kind:
             raise UsageError(f"{artifact.id}: nothing of kind {kind!r} can be asked")
+
+
+def tuned_there(artifact: Artifact) -> ModelConfig:
+    """How a model is asked that was trained at a provider."""
+    return ModelConfig(
+        kind="openai",
+        model=artifact.details["model"],
+        base_url=artifact.details["base_url"],
+        api_key_env=artifact.details["api_key_env"],
+    )
 
 
 def tuned_here(artifact: Artifact, folder: Path, *, device: str | None = None) -> "LocalGenerator":

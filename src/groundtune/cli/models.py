@@ -66,7 +66,7 @@ def run(
     from groundtune.project import Project as Opened
     from groundtune.tune.artifacts import pick
     from groundtune.tune.leftovers import leftovers
-    from groundtune.workflows import checking, tracing
+    from groundtune.workflows import checking, lineage
 
     if action not in ACTIONS:
         raise UsageError(f"no action {action!r}", hint=f"one of {', '.join(ACTIONS)}")
@@ -79,7 +79,7 @@ def run(
         found = opened.artifacts()
         models = opened.workspace.models
         if action == "seen":
-            trained = tracing.trained_on(opened.workspace, opened.config, subject or "", here=Path.cwd())
+            trained = lineage.trained_on(opened.workspace, opened.config, subject or "", here=Path.cwd())
             if not trained and not json:
                 output.show(f"no model was trained on {subject}")
                 return 0

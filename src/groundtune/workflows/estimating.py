@@ -11,7 +11,7 @@ from statistics import fmean, median
 import numpy as np
 
 from groundtune import build
-from groundtune.config import Config
+from groundtune.config import Config, ModelConfig
 from groundtune.errors import GroundtuneError
 from groundtune.lineup import Lineup, Material, line_up
 from groundtune.measure.judges import Judge
@@ -88,8 +88,12 @@ class _Rehearsal:
         self.prompts: list[Prompt] = []
         self.silent = False
         """Whether it raises in the place of an answer, so that nobody asks again."""
+        self.asks = False
+        """Whether it asks after all: what was trained here costs nothing, and nobody knows its time."""
 
     async def generate(self, prompt: Prompt) -> Generation:
+        if self.asks:
+            return await self.generator.generate(prompt)
         self.prompts.append(prompt)
         if self.silent:
             raise GroundtuneError("this is a rehearsal")
@@ -122,15 +126,21 @@ async def estimate(
         material = _without_calls(config, material)
     lineup = await line_up(config, material)
     lineup = lineup.chosen(names)
-    by_model = dict(zip(dict.fromkeys(lineup.model.values()), rehearsals, strict=True))
+    trained = dict.fromkeys(one.id for one in lineup.artifacts.values())
+    of = dict(zip([*dict.fromkeys(lineup.model.values()), *trained], rehearsals, strict=True))
     kept = build.kept(workspace.cache)
     found = []
     for name in lineup.ready:
-        model = lineup.model.get(name)
-        if model is None:
-            found.append(await _here(lineup, name, examples))
+        model, artifact = lineup.model.get(name), lineup.artifacts.get(name)
+        if artifact and artifact.kind == "hosted":
+            chosen = build.tuned_there(artifact)
+            found.append(await _there(config, lineup, name, chosen, of[artifact.id], kept, examples))
+        elif model:
+            found.append(await _there(config, lineup, name, config.models[model], of[model], kept, examples))
         else:
-            found.append(await _there(config, lineup, name, model, by_model[model], kept, examples))
+            if artifact:
+                of[artifact.id].asks = True
+            found.append(await _here(lineup, name, examples))
     if config.judge and (judge := build.judge(config, material.embedder, rehearse)):
         found.append(await _judging(config, judge, rehearsals[-1], len(lineup.ready), examples))
     return found
@@ -160,16 +170,14 @@ async def _judging(
         input_tokens=round(given * calls),
         output_tokens=round(VERDICT_TOKENS * calls),
         usd=None if once is None else once * calls,
-        usd_at_most=0.0
-        if prices.usd(chosen.model or "", {"input_tokens": 10**6, "output_tokens": 10**6}) == 0
-        else None,
+        usd_at_most=0.0 if once == 0 else None,
         seconds=(FIRST_TOKEN_SECONDS + VERDICT_TOKENS / TOKENS_PER_SECOND) * calls / chosen.concurrency,
         timed=False,
     )
 
 
 async def _here(lineup: Lineup, name: str, examples: Sequence[Example]) -> Estimate:
-    """What asks no model costs no money; a few are tried for their time."""
+    """What is answered on this machine costs no money; a few are tried for their time."""
     seconds = []
     for example in examples[:3]:
         began = time.perf_counter()
@@ -183,12 +191,12 @@ async def _there(
     config: Config,
     lineup: Lineup,
     name: str,
-    model: str,
+    chosen: ModelConfig,
     rehearsal: _Rehearsal,
     look: Callable[[Generator, Prompt], Generation | None],
     examples: Sequence[Example],
 ) -> Estimate:
-    chosen, sample = config.models[model], spread(examples)
+    sample = spread(examples)
     rehearsal.prompts.clear()
     for example in sample:
         await lineup.ready[name].answer(_question(example))

@@ -23,7 +23,7 @@ from groundtune.errors import MissingError, UsageError
 from groundtune.ingest.select import groups_for
 from groundtune.lineup import Material
 from groundtune.measure.examples import find_examples, of_split, read_examples
-from groundtune.tune import standing, worker
+from groundtune.tune import earlier, worker
 from groundtune.tune.artifacts import ARTIFACT, read_artifact
 from groundtune.tune.base import find_base, load_tokenizer, model_ends
 from groundtune.tune.encoders import encoder
@@ -66,12 +66,12 @@ async def begin(
     job, train, held = await prepare(
         workspace, config, material, name, validation=validation, test=test, allow_truncation=allow_truncation
     )
-    if fresh and (running := next(standing.under_way(workspace.models, name), None)):
+    if fresh and (running := next(earlier.under_way(workspace.models, name), None)):
         what = (
             f"job {hosted.under_way(running.folder)} of tune.{name} may still be under way: --fresh would pay for two"
         )
         raise UsageError(what, hint=f"groundtune tune {name} --job cancel, then again")
-    same = None if fresh else _standing(workspace, job, train, held)
+    same = None if fresh else _same(workspace, job, train, held)
     try:
         if same is not None and (same / ARTIFACT).exists():
             return same
@@ -179,7 +179,7 @@ async def look(
     documents = _documents(examples, [*train, *held])
     with _quiet():
         kit, notices = await asyncio.to_thread(_kit, job)
-    notices = [*notices, *standing.others(workspace.models, job, _standing(workspace, job, train, held))]
+    notices = [*notices, *earlier.others(workspace.models, job, _same(workspace, job, train, held))]
     bounds, refusal = await asyncio.to_thread(_bounds, job, train, held)
     learnt = {row.id for row in train}
     return preflight(
@@ -225,18 +225,18 @@ def steer(workspace: Workspace, config: Config, name: str, act: Act) -> tuple[st
     """
     if (kind := table(config, name).kind) != "hosted":
         raise UsageError(f"tune.{name} is a {kind}: it has no job at a provider", hint="stop its command with Ctrl-C")
-    for job in standing.under_way(workspace.models, name):
+    for job in earlier.under_way(workspace.models, name):
         return hosted.steer(job, act)
     raise MissingError(f"tune.{name} has no job under way", hint=f"groundtune tune {name}")
 
 
-def _standing(workspace: Workspace, job: Job, train: Sequence[Row], held: Sequence[Row]) -> Path | None:
+def _same(workspace: Workspace, job: Job, train: Sequence[Row], held: Sequence[Row]) -> Path | None:
     """What there is of a training under the same conditions, its base included."""
 
     def digest() -> str | None:
         return None if job.kind == "hosted" else (find_base if job.kind == "lora" else encoder.find)(job.base).digest
 
-    return standing.standing(workspace.models, job, train, held, base_digest=digest)
+    return earlier.same(workspace.models, job, train, held, base_digest=digest)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from groundtune.tune.job import JOB, Job, Row, read_job
 from groundtune.workspace import digest_text
 
 
-def standing(
+def same(
     models: Path, job: Job, train: Sequence[Row], held: Sequence[Row], *, base_digest: Callable[[], str | None]
 ) -> Path | None:
     """The newest training of the same rows and settings: one to go on with, or a complete one that may be used.
