@@ -93,6 +93,9 @@ def test_a_provider_of_the_project_file_trains_is_asked_and_costs(desk: Make, tu
     assert artifact.usd == pytest.approx(artifact.details["trained_tokens"] * 4.0 / 1e6)
     with Project.open(folder) as project:
         assert project.ask("where is parcel test 0", approach="tuned").output == "delivery", "asked at the same place"
+        asked = sum(row["split"] == "test" for row in ROWS)
+        (expected,) = [one for one in project.estimate() if one.approach == "tuned"]
+        assert (expected.model, expected.calls, expected.cached) == (artifact.details["model"], asked, 0)
 
 
 def test_rows_that_the_provider_would_cut_or_not_take_are_refused_before_anything_is_sent(
