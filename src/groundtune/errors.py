@@ -54,7 +54,7 @@ class Problem:
 
 
 class ConfigError(GroundtuneError):
-    """Lists every problem of a file, not only the first."""
+    """What is wrong in a file that people write: every problem, not only the first."""
 
     exit_code = 2
 

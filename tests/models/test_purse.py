@@ -1,11 +1,17 @@
 """Money: what is set aside, what was spent, and who is refused before a call is made."""
 
 import asyncio
+from contextlib import nullcontext
+from typing import Any
 
 import pytest
 
 from groundtune.errors import BudgetError, MissingError, ProviderError, ProviderFailure
-from groundtune.models.purse import Purse
+from groundtune.models.hosted import HostedGenerator
+from groundtune.models.prices import TokenPrices
+from groundtune.models.purse import Purse, before_another_try
+from groundtune.models.scripted import Reply, ScriptedServer
+from groundtune.types import Prompt
 
 
 async def spend(purse: Purse, ceiling: float | None, usd: float | None, *, seconds: float = 0.0) -> None:
@@ -66,7 +72,7 @@ async def test_the_error_says_what_is_spent_and_what_mends_it() -> None:
     assert error.exit_code == 1
     assert error.message == (
         "the budget of $0.5000 does not cover the next call of m: $0.4000 is spent, and the call may cost up to $0.2000"
-        " (a token for each byte, all output tokens, every try billed)"
+        " (a token for each byte, all output tokens)"
     )
     assert "--budget-usd" in (error.hint or "")
     await spend(purse, 0.1, 0.1)  # a cheaper one still fits
@@ -110,6 +116,71 @@ async def test_a_cancelled_call_may_be_billed_and_a_missing_model_not() -> None:
         async with purse.reserve(0.25):
             raise MissingError("no weights")
     assert (purse.spent, purse.unknown, purse._reserved) == (0.25, 0, 0)
+
+
+async def tried(purse: Purse, *failures: ProviderFailure, ceiling: float = 0.25, usd: float = 0.1) -> None:
+    async with purse.reserve(ceiling, model="m") as slip:
+        for kind in failures:
+            await asyncio.sleep(0.001)
+            before_another_try(ProviderError("no", kind=kind))
+        slip.paid(usd)
+
+
+@pytest.mark.parametrize(
+    ("failures", "spent"),
+    [(["timeout"], 0.35), (["timeout", "bad_response"], 0.6), (["server", "rate_limit", "no_server"], 0.1)],
+)
+async def test_a_try_without_an_answer_is_spent_where_it_may_be_billed(
+    failures: list[ProviderFailure], spent: float
+) -> None:
+    purse = Purse(1.0)
+    await tried(purse, *failures)
+    assert (purse.spent, purse.unknown, purse._reserved) == (pytest.approx(spent), 0, 0)
+
+
+async def test_no_other_try_is_made_that_the_rest_does_not_cover() -> None:
+    purse = Purse(0.6)
+    with pytest.raises(BudgetError, match=r"\$0\.5000 is spent, and the call may cost up to \$0\.2500"):
+        await tried(purse, "timeout", "timeout")
+    assert (purse.spent, purse._reserved) == (0.5, 0)
+
+
+async def test_tries_never_wait_for_each_other() -> None:
+    """All calls hold the whole budget together when each of them is to be tried again."""
+    purse = Purse(1.0)
+    async with asyncio.timeout(5):
+        made = await asyncio.gather(*(tried(purse, "timeout", usd=0.0) for _ in range(9)), return_exceptions=True)
+    assert {type(one) for one in made} <= {type(None), BudgetError}
+    assert purse.spent <= 1.0
+    assert purse._reserved == 0
+    purse = Purse(10.0)
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(tried(purse, "timeout", usd=0.0) for _ in range(20)))
+    assert purse.spent == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize(("limit", "asked"), [(1.0, 2), (0.003, 1)])
+async def test_a_try_that_timed_out_counts_though_the_next_one_is_answered(limit: float, asked: int) -> None:
+    replies = [Reply("late", stall=True), Reply("30 days", usage={"prompt_tokens": 9, "completion_tokens": 2})]
+    price = {"m": {"input_per_million": 1.0, "output_per_million": 10.0}}
+    with ScriptedServer(lambda _: replies.pop(0)) as server:
+        prices = TokenPrices(base_url=server.base_url, overrides=price)
+        options: Any = {"prices": prices, "max_output_tokens": 200, "timeout_seconds": 0.3, "backoff_seconds": 0.001}
+        model, purse = HostedGenerator("m", base_url=server.base_url, **options), Purse(limit)
+        ceiling = model.ceiling_usd(Prompt("x"))
+        assert ceiling is not None
+        assert ceiling < 0.003 < 2 * ceiling
+        with nullcontext() if asked == 2 else pytest.raises(BudgetError):
+            async with purse.reserve(ceiling) as slip:
+                slip.paid((await model.generate(Prompt("x"))).usage.usd)
+        await model.aclose()
+        assert len(server.posts()) == asked
+    assert purse.spent == pytest.approx(ceiling + (29e-6 if asked == 2 else 0))
+    assert purse._reserved == 0
+
+
+async def test_nobody_pays_outside_of_a_call() -> None:
+    before_another_try(ProviderError("no", kind="timeout"))
 
 
 async def test_a_failure_without_a_ceiling_is_unknown() -> None:

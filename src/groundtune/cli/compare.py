@@ -113,5 +113,7 @@ def _show_estimate(estimates: "list[Estimate]", *, json: bool) -> None:
         ],
     )
     output.note("tokens and usd: four characters a token, outputs as long as the examples' own; – is unknown")
-    output.note("usd at most: a token for each byte, all output tokens, every try billed; --budget-usd is held to this")
+    output.note(
+        "usd at most: a token for each byte, all output tokens; tries that end in a timeout may be billed besides"
+    )
     output.next_step("groundtune compare --budget-usd …", "stops before more is spent")

@@ -75,7 +75,7 @@ async def run(
     that keeps the other scores. A cancelled run leaves complete lines, and goes on where it stopped.
 
     Raises BudgetError when the next call might cost more than is left: what was under way is finished first.
-    Raises UsageError when two approaches share a name or two examples an id, ParseError when a line of the
+    Raises UsageError when two approaches share a name or two examples an id, ConfigError when a line of the
     file, other than a torn last one, cannot be read.
     """
     cells = _cells(approaches, examples)

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from groundtune.errors import ProviderError, ProviderFailure, UsageError
 from groundtune.models.pace import MAX_WAIT_SECONDS, Pace, Slot, backoff
+from groundtune.models.purse import before_another_try
 from groundtune.openai_client import NO_CREDIT, is_local, open_async_client, retry_after, said, short, without_user
 
 if TYPE_CHECKING:
@@ -252,6 +253,7 @@ class Connection:
                     continue
                 if tries >= self.retries or (asked or 0) > MAX_WAIT_SECONDS:
                     raise failure from error
+                before_another_try(failure)
             else:
                 slot.succeeded()
                 return result

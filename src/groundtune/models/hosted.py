@@ -115,12 +115,11 @@ class HostedGenerator:
         return {"base_url": self._connection.place, **self._body(prompt)}
 
     def ceiling_usd(self, prompt: Prompt) -> float | None:
-        """The most that one `generate` can cost: a token for each byte, all output tokens, every try billed.
+        """The most that one try of `generate` can cost: a token for each byte, all output tokens.
 
-        A try that times out or breaks off may be billed, though nothing came back, so all `retries` count; refused
-        ones (429) are not billed. None when a price is unknown, or without `max_output_tokens`: also for a server on
-        this machine, which may be a gateway that bills. Say that it is free: prices of 0. The first call imports the
-        table of prices (about 0.8 s).
+        A try that times out or breaks off may be billed, though nothing came back: `purse.Purse` counts it.
+        None when a price is unknown, or without `max_output_tokens`: also for a server on this machine, which may be a
+        gateway that bills. Say that it is free: prices of 0. The first call imports the table of prices (about 0.8 s).
         """
         if self._prices is None or self._max_output_tokens is None:
             return None
@@ -129,8 +128,7 @@ class HostedGenerator:
         if form := body.get("response_format"):
             given += len(_utf8(json.dumps(form, ensure_ascii=False)))
         tokens = {"input_tokens": given, "output_tokens": self._max_output_tokens}
-        once = self._prices.usd(self.name, tokens)
-        return None if once is None else once * (self._connection.retries + 1)
+        return self._prices.usd(self.name, tokens)
 
     async def aclose(self) -> None:
         """Close the sockets. The next question opens new ones."""

@@ -146,7 +146,7 @@ class Report:
 def read_run(path: Path) -> Run:
     """A run from its folder or its results file; what lies beside the file is read too, and need not be there.
 
-    Raises MissingError when there are no results, ParseError for a line that is none.
+    Raises MissingError when there are no results, ConfigError for lines that are none.
     """
     file = path / RESULTS if path.is_dir() else path
     if not file.is_file():

@@ -47,7 +47,7 @@ class Estimate:
     usd: float | None
     """At four characters a token: what to expect, not a limit."""
     usd_at_most: float | None
-    """The ceilings that a budget is held to: a token for each byte, all output tokens, every try billed.
+    """The ceilings that a budget is held to: a token for each byte, all output tokens; each call made once.
 
     Calls whose prompts were not rendered count with the highest ceiling of those that were. None for a judge too: what
     it will have to read, and how often it is asked, is up to the answers.
