@@ -300,7 +300,9 @@ def _by_token(spans: Sequence[Span], where: Sequence[Unit], size: int) -> list[i
 
 def _objects(rows: Sequence[Row]) -> None:
     if bad := [row for row in rows if not isinstance(row.output, Mapping | None)]:
-        raise TuneError(f"row {bad[0].id} has no object, but {type(bad[0].output).__name__}", hint="output is an object, or null")
+        raise TuneError(
+            f"row {bad[0].id} has no object, but {type(bad[0].output).__name__}", hint="output is an object, or null"
+        )
 
 
 def _said(data: Data) -> str:
