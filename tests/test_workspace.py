@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from groundtune.errors import BusyError, MissingError
-from groundtune.workspace import Workspace, digest_file, digest_text, read_json, write_atomic, write_json
+from groundtune.workspace import Workspace, digest_file, digest_text, read_json, unused, write_atomic, write_json
 
 
 def test_opening_writes_nothing_and_the_first_writer_hides_the_folder(tmp_path: Path) -> None:
@@ -83,3 +83,9 @@ def test_the_second_writer_learns_who_is_the_first(tmp_path: Path) -> None:
     holder.stdout.close()
     with Workspace(tmp_path).writer_lock(timeout_seconds=1):  # a dead writer holds nothing
         pass
+
+
+def test_what_begins_in_the_same_second_gets_a_folder_of_its_own(tmp_path: Path) -> None:
+    for wanted in ("now", "now-2", "now-3"):
+        assert (found := unused(tmp_path / "now")) == tmp_path / wanted
+        found.mkdir()

@@ -37,6 +37,15 @@ def digest_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def unused(folder: Path) -> Path:
+    """The folder, or the first of `FOLDER-2`, `FOLDER-3`, … that is not there: two may begin in one second."""
+    number = 2
+    found = folder
+    while found.exists():
+        found, number = folder.with_name(f"{folder.name}-{number}"), number + 1
+    return found
+
+
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Put `content` (text as UTF-8) at `path`, whole or not at all; makes the folder. Raises OSError."""
     data = content.encode("utf-8") if isinstance(content, str) else content

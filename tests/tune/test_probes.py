@@ -24,7 +24,7 @@ def test_a_training_that_does_nothing_forgets_nothing(base: Path, tmp_path: Path
     assert told["same"] == told["n"] > 8
     assert told["tokens"] <= told["n"] * probes.ROOM
     assert [one["before"] for one in told["answers"]] == [one["after"] for one in told["answers"]]
-    assert found.details["notes"] == []
+    assert found.details["notes"] == [found.details["no_gain"]], "it gained nothing either, and that is all"
     assert "times as likely as before the training" in told["line"]
 
 
@@ -33,7 +33,7 @@ def test_a_training_that_takes_all_is_said(base: Path, tmp_path: Path) -> None:
     told = found.details["probes"]
     assert told["kept"] < probes.MUCH
     assert told["same"] < told["n"]
-    assert found.details["notes"] == [told["line"]]
+    assert found.details["notes"][-1] == told["line"]
     assert told["line"].startswith("forgetting: much was lost: on ")
 
 

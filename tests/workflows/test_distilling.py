@@ -167,8 +167,8 @@ def test_what_it_cost_is_told(desk: Desk) -> None:
 def test_a_budget_stops_it_before_it_is_passed(desk: Desk) -> None:
     inputs = desk.inputs(*map(question, TOWNS[:7]))
     words = [str(inputs), "--project", str(desk.folder), "--to", str(desk.target)]
-    assert main(["distil", *words, "--budget-usd", "0.07"]) == 1
-    assert 0 < len(desk.asked) < 7, "the highest price of a call, 0.063 dollars, must be left for each"
+    assert main(["distil", *words, "--budget-usd", "0.02"]) == 1
+    assert 0 < len(desk.asked) < 7, "the highest price of a try, 0.016 dollars, must be left for each"
     assert not desk.target.exists()
     assert main(["distil", *words]) == 0
     assert len(desk.asked) == 7, "what was asked is not asked again"

@@ -27,7 +27,7 @@ from groundtune.task import primary_of, scorer, scores_of
 from groundtune.tune.job import read_job
 from groundtune.tune.preflight.findings import folded
 from groundtune.types import Example
-from groundtune.workspace import Workspace, digest_file, digest_text, read_json, write_atomic, write_json
+from groundtune.workspace import Workspace, digest_file, digest_text, read_json, unused, write_atomic, write_json
 
 RUN = "run.json"
 EXAMPLES = "examples.jsonl"
@@ -250,10 +250,7 @@ def _same(workspace: Workspace, identity: str) -> Path | None:
 
 def _new(workspace: Workspace, identity: str, lineup: Lineup, examples: Sequence[Example]) -> Path:
     started = datetime.now(UTC)
-    name = started.strftime("%Y%m%d-%H%M%S")
-    number = 1
-    while (folder := workspace.runs / (name if number == 1 else f"{name}-{number}")).exists():
-        number += 1
+    folder = unused(workspace.runs / started.strftime("%Y%m%d-%H%M%S"))
     rows = [json.dumps(asdict(example), ensure_ascii=False) for example in examples]
     write_atomic(folder / EXAMPLES, "".join(f"{row}\n" for row in rows).encode("utf-8", "backslashreplace"))
     write_json(

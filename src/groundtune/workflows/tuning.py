@@ -37,7 +37,7 @@ from groundtune.tune.preflight.check import Inputs, Preflight, preflight
 from groundtune.types import Artifact, Example
 from groundtune.workflows import grounding
 from groundtune.workflows.withheld import Withheld
-from groundtune.workspace import Workspace
+from groundtune.workspace import Workspace, unused
 
 Act = Literal["pause", "resume", "cancel"]
 TASKS = {"classifier": ("classify",), "extractor": ("extract",)}
@@ -131,7 +131,7 @@ async def prepare(
         raise UsageError(f"tune.{name}: no example of the train split can be learnt from", hint="groundtune evaluate")
     held = await _rows(config, material, chosen, form, validation, test, measured=True)
     job = Job(
-        folder=workspace.models / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}",
+        folder=unused(workspace.models / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"),
         name=name,
         kind=chosen.kind,
         base=chosen.base or build.BUNDLED,
