@@ -87,5 +87,6 @@ def test_the_second_writer_learns_who_is_the_first(tmp_path: Path) -> None:
 
 def test_what_begins_in_the_same_second_gets_a_folder_of_its_own(tmp_path: Path) -> None:
     for wanted in ("now", "now-2", "now-3"):
-        assert (found := unused(tmp_path / "now")) == tmp_path / wanted
+        found = unused(tmp_path / "now")
+        assert found == tmp_path / wanted
         found.mkdir()
