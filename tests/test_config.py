@@ -22,7 +22,7 @@ def load(folder: Path, text: str, **environ: str) -> Config:
 def problems(folder: Path, text: str, **environ: str) -> list[tuple[int | None, str, str | None]]:
     with pytest.raises(ConfigError) as caught:
         load(folder, text, **environ)
-    return [(one.line, one.message, one.mend) for one in caught.value.problems]
+    return [(one.line, one.message, one.hint) for one in caught.value.problems]
 
 
 def test_a_name_is_enough(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_openai_is_the_default_address_and_only_there_the_key_has_a_default(tmp_
     assert set(config.models) == {"default", "one", "two"}
 
 
-def test_every_problem_is_named_with_its_line_and_mend(tmp_path: Path) -> None:
+def test_every_problem_is_named_with_its_line_and_hint(tmp_path: Path) -> None:
     text = """nme = "x"
 task = "anser"
 k = 5
@@ -235,5 +235,5 @@ usd_per_milion = 2.5
         (5, 'providers.elsewhere.no_new_jobs "soon" is no date'),
         (7, 'unknown key "usd_per_milion" in [providers.elsewhere.bases.small]'),
     ]
-    assert [mend for *_, mend in found][2:] == ["write it like 2027-01-14", 'did you mean "usd_per_million"?']
+    assert [hint for *_, hint in found][2:] == ["write it like 2027-01-14", 'did you mean "usd_per_million"?']
     assert "abcdefghij" not in str(found)

@@ -34,7 +34,7 @@ class Finding:
     place: str
     """File, with its line where it has one, or key, or variable."""
     message: str
-    mend: str | None = None
+    hint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def check_project(start: Path, *, environ: Mapping[str, str] | None = None) -> C
 def _problems(error: ConfigError, root: Path) -> Iterator[Finding]:
     for problem in error.problems:
         place = source_of(problem.path, root) if problem.path.is_relative_to(root) else str(problem.path)
-        yield Finding("problem", f"{place}:{problem.line}" if problem.line else place, problem.message, problem.mend)
+        yield Finding("problem", f"{place}:{problem.line}" if problem.line else place, problem.message, problem.hint)
 
 
 def _documents(root: Path, config: Config, own: Sequence[str], findings: list[Finding]) -> tuple[set[str], list[Kind]]:
@@ -156,8 +156,8 @@ def _documents(root: Path, config: Config, own: Sequence[str], findings: list[Fi
     if sources and not any(suffix in MEDIA_TYPES for suffix in number):
         findings.append(Finding("problem", "documents.include", "no file in it is of a kind that groundtune reads"))
     for source in large:
-        mend = f"raise documents.max_mb = {chosen.max_mb}"
-        findings.append(Finding("warning", source, "is too large and will be skipped", mend))
+        hint = f"raise documents.max_mb = {chosen.max_mb}"
+        findings.append(Finding("warning", source, "is too large and will be skipped", hint))
     for reason, times in skipped.items():
         findings.append(Finding("warning", "documents", f"{times:,} left out: {reason}"))
     kinds = [
@@ -176,7 +176,7 @@ def _near(root: Path, pattern: str, sources: set[str]) -> str:
         return "look at upper and lower case, and at the ending"
     if "/" in pattern and not any(sign in folder for sign in "*?[{") and not (root / folder).is_dir():
         return f"there is no folder {folder}"
-    return "mend the pattern, or leave it out"
+    return "fix the pattern, or leave it out"
 
 
 def _examples_files(root: Path, patterns: Sequence[str], findings: list[Finding]) -> list[Path]:
@@ -241,7 +241,7 @@ def _outputs(source: str, config: Config, examples: Sequence[Example]) -> Iterat
         wanted = "an object" if config.task == "extract" else "text"
         verb = "has" if len(wrong) == 1 else "have"
         message = f'task = "{config.task}" needs {wanted} as output; {_some(wrong)} {verb} another'
-        yield Finding("problem", source, message, "mend the task in groundtune.toml, or the outputs")
+        yield Finding("problem", source, message, "fix the task in groundtune.toml, or the outputs")
 
 
 def _task(root: Path, config: Config, examples: Sequence[Example]) -> Iterator[Finding]:
@@ -272,10 +272,10 @@ def _evidence(root: Path, source: str, examples: Sequence[Example], sources: set
             continue
         if (root / file).is_file():
             message = f"evidence in {file}, which is not among the documents: {_some(ids)}"
-            yield Finding("problem", source, message, "mend documents.include or the evidence")
+            yield Finding("problem", source, message, "fix documents.include or the evidence")
         else:
             message = f"evidence in {file}, which does not exist: {_some(ids)}"
-            yield Finding("problem", source, message, "mend the path; it is relative to the project")
+            yield Finding("problem", source, message, "fix the path; it is relative to the project")
 
 
 def _some(ids: Sequence[str]) -> str:
@@ -295,8 +295,8 @@ def _models(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
         if model.kind != "openai":
             continue
         if model.api_key_env and not environ.get(model.api_key_env, "").strip():
-            mend = f"export {model.api_key_env}=…"
-            yield Finding("missing", model.api_key_env, f"the key of {place} is not set", mend)
+            hint = f"export {model.api_key_env}=…"
+            yield Finding("missing", model.api_key_env, f"the key of {place} is not set", hint)
         if message := build.forbidden(config, model):
             yield Finding("problem", f"{place}.base_url", message, "choose another endpoint, or allow the host")
     if config.retrieval.reranker:

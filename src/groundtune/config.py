@@ -83,12 +83,12 @@ def _endpoint(value: Any) -> Any:
 
 def _check_kind(kind: str, model: str | None, base_url: str | None, api_key_env: str | None) -> None:
     if kind in ("openai", "local") and model is None:
-        raise wrong(f'is missing; kind "{kind}" needs it', mend='add model = "…"', key="model")
+        raise wrong(f'is missing; kind "{kind}" needs it', hint='add model = "…"', key="model")
     if kind in ("quote", "bundled") and model is not None:
-        raise wrong(f'is not used by kind "{kind}"', mend='leave it out, or write kind = "openai"', key="model")
+        raise wrong(f'is not used by kind "{kind}"', hint='leave it out, or write kind = "openai"', key="model")
     for key, value in (("base_url", base_url), ("api_key_env", api_key_env)):
         if kind != "openai" and value is not None:
-            raise wrong(f'is not used by kind "{kind}"', mend='leave it out, or write kind = "openai"', key=key)
+            raise wrong(f'is not used by kind "{kind}"', hint='leave it out, or write kind = "openai"', key=key)
 
 
 class ModelConfig(Section):
@@ -119,7 +119,7 @@ class ModelConfig(Section):
         _check_kind(self.kind, self.model, self.base_url, self.api_key_env)
         if self.kind != "local" and self.device is not None:
             message = f'is not used by kind "{self.kind}"'
-            raise wrong(message, mend='leave it out, or write kind = "local"', key="device")
+            raise wrong(message, hint='leave it out, or write kind = "local"', key="device")
         return self
 
 
@@ -141,7 +141,7 @@ class EmbedderConfig(Section):
         if self.kind == "openai" and self.dimension is None:
             raise wrong(
                 'is missing; kind "openai" needs it',
-                mend="add dimension = …, the length of its vectors",
+                hint="add dimension = …, the length of its vectors",
                 key="dimension",
             )
         return self
@@ -157,7 +157,7 @@ class PassagesConfig(Section):
     def _order(self) -> Self:
         if self.min_tokens > self.max_tokens:
             message = f"must be at most max_tokens ({self.max_tokens}), not {self.min_tokens}"
-            raise wrong(message, mend=f"write min_tokens = {self.max_tokens // 4}", key="min_tokens")
+            raise wrong(message, hint=f"write min_tokens = {self.max_tokens // 4}", key="min_tokens")
         return self
 
 
@@ -175,7 +175,7 @@ class RetrievalConfig(Section):
     def _order(self) -> Self:
         if self.candidates < self.k:
             message = f"must be at least k ({self.k}), not {self.candidates}"
-            raise wrong(message, mend=f"write candidates = {max(100, self.k)}", key="candidates")
+            raise wrong(message, hint=f"write candidates = {max(100, self.k)}", key="candidates")
         return self
 
 
@@ -238,7 +238,7 @@ class CheckConfig(Section):
         given = [one for one in (self.pattern, self.absent, self.schema_file, self.function) if one is not None]
         if len(given) != 1:
             raise wrong(
-                "must have exactly one of pattern, absent, schema_file and function", mend="split it in two checks"
+                "must have exactly one of pattern, absent, schema_file and function", hint="split it in two checks"
             )
         for key, value in (("pattern", self.pattern), ("absent", self.absent)):
             if value is not None:
@@ -247,7 +247,7 @@ class CheckConfig(Section):
                 except re.error as error:
                     raise wrong(f"is no regular expression: {error}", key=key) from None
         if self.function is not None and not re.fullmatch(r"[\w.]+:\w+", self.function):
-            raise wrong('is not "module:name"', mend='write it like "checks:polite"', key="function")
+            raise wrong('is not "module:name"', hint='write it like "checks:polite"', key="function")
         return self
 
 
@@ -336,7 +336,7 @@ class Config(Section):
     def _linked(self) -> Self:
         if self.judge and (self.judge.model not in self.models or self.models[self.judge.model].kind == "quote"):
             message = f'"{self.judge.model}" is no model that can judge'
-            raise wrong(message, mend=f"add a table [models.{self.judge.model}]", key="judge")
+            raise wrong(message, hint=f"add a table [models.{self.judge.model}]", key="judge")
         return self
 
 
@@ -351,7 +351,7 @@ def load_config(path: Path, *, environ: Mapping[str, str] | None = None, text: s
     except FileNotFoundError:
         raise MissingError(f"no project file {path}", hint="groundtune init") from None
     except UnicodeDecodeError as error:
-        raise ConfigError([Problem(path, f"not UTF-8 (byte {error.start})", mend="save it as UTF-8")]) from None
+        raise ConfigError([Problem(path, f"not UTF-8 (byte {error.start})", hint="save it as UTF-8")]) from None
     except OSError as error:
         raise MissingError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
     try:

@@ -1,4 +1,4 @@
-"""What pydantic and tomllib found wrong to problems in plain English, with file, line or variable, and mend.
+"""What pydantic and tomllib found wrong to problems in plain English, with file, line or variable, and a hint.
 
 Works on any model of settings; never prints what may be a secret.
 """
@@ -62,13 +62,13 @@ def explain(
         place = tuple(detail["loc"])
         if key := detail.get("ctx", {}).get("key"):
             place = (*place, key)
-        message, mend = _say(model, detail, place)
+        message, hint = _say(model, detail, place)
         place = _untagged(model, place)
         variable = _variable(place, lines, places)
         if variable:
-            problems.append(Problem(Path(variable), message, mend=mend))
+            problems.append(Problem(Path(variable), message, hint=hint))
         else:
-            problems.append(Problem(path, message, line_of(lines, place), mend))
+            problems.append(Problem(path, message, line_of(lines, place), hint))
     return sorted(problems, key=lambda problem: (problem.path != path, problem.line or 0))
 
 
@@ -96,7 +96,7 @@ def override(
         try:
             values = _put(values, place, _read(environ[variable], _annotation(model, place)))
         except TypeError as error:
-            problems.append(Problem(Path(variable), str(error), mend="set it in groundtune.toml"))
+            problems.append(Problem(Path(variable), str(error), hint="set it in groundtune.toml"))
             continue
         places[place] = variable
     return values, places, problems
@@ -193,11 +193,11 @@ def _fields(model: Model, place: Place) -> list[str]:
 
 
 def _say(model: Model, detail: ErrorDetails, place: Place) -> tuple[str, str | None]:
-    """Message and mend."""
+    """Message and hint."""
     kind, ctx, value = detail["type"], detail.get("ctx", {}), detail["input"]
     name = _name(_untagged(model, place))
     if kind == "plain":
-        return f"{name} {ctx['message']}", ctx["mend"] or None
+        return f"{name} {ctx['message']}", ctx["hint"] or None
     if kind == "extra_forbidden":
         return _unknown(model, place)
     if kind == "missing":
@@ -216,14 +216,14 @@ def _say(model: Model, detail: ErrorDetails, place: Place) -> tuple[str, str | N
     for limit, words in (("ge", "at least"), ("gt", "more than"), ("le", "at most"), ("lt", "less than")):
         if kind in ("greater_than_equal", "greater_than", "less_than_equal", "less_than") and limit in ctx:
             return f"{name} must be {words} {ctx[limit]:,}, not {_show(place, value)}", None
-    wanted, mend = _WANTED.get(kind, (None, None))
+    wanted, hint = _WANTED.get(kind, (None, None))
     if wanted is None:
         return f"{name} is wrong: {detail['msg']}", None
     if kind in ("string_too_short", "too_short"):
         return f"{name} must not be empty", None
     if isinstance(value, str) and kind in ("int_type", "float_type", "bool_type") and not _PRIVATE.search(name):
-        mend = f"write {value} without quotes" if re.fullmatch(r"[\d.]+|true|false", value) else mend
-    return f"{name} must be {wanted}, not {_show(place, value)}", mend
+        hint = f"write {value} without quotes" if re.fullmatch(r"[\d.]+|true|false", value) else hint
+    return f"{name} must be {wanted}, not {_show(place, value)}", hint
 
 
 _WANTED: dict[str, tuple[str, str | None]] = {
@@ -257,16 +257,16 @@ def _unknown(model: Model, place: Place) -> tuple[str, str]:
     known = _fields(model, parent)
     close = difflib.get_close_matches(key.lower().replace("-", "_"), known, n=1)
     if key.lower() in ("api_key", "apikey", "key", "token") and "api_key_env" in known:
-        mend = "keys do not belong in a file: set an environment variable, and write its name as api_key_env"
+        hint = "keys do not belong in a file: set an environment variable, and write its name as api_key_env"
     elif close:
-        mend = f'did you mean "{close[0]}"?'
+        hint = f'did you mean "{close[0]}"?'
     elif sections := [one for one in model.model_fields if key in _fields(model, (one,))]:
-        mend = f"it belongs under [{sections[0]}]"
+        hint = f"it belongs under [{sections[0]}]"
     elif parent and key in model.model_fields:
-        mend = f"{key} belongs at the top of the file" if not _fields(model, (key,)) else f"write [{key}]"
+        hint = f"{key} belongs at the top of the file" if not _fields(model, (key,)) else f"write [{key}]"
     else:
-        mend = f"known are {', '.join(known)}"
-    return f'unknown key "{key}"' + (f" in [{_name(_untagged(model, parent))}]" if parent else ""), mend
+        hint = f"known are {', '.join(known)}"
+    return f'unknown key "{key}"' + (f" in [{_name(_untagged(model, parent))}]" if parent else ""), hint
 
 
 def _name(place: Place) -> str:

@@ -22,17 +22,17 @@ def as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def wrong(message: str, *, mend: str = "", key: str = "") -> PydanticCustomError:
+def wrong(message: str, *, hint: str = "", key: str = "") -> PydanticCustomError:
     """What config_problems prints as it is; `key` is the key of a table that is to blame."""
-    return PydanticCustomError("plain", "{message}", {"message": message, "mend": mend, "key": key})
+    return PydanticCustomError("plain", "{message}", {"message": message, "hint": hint, "key": key})
 
 
 def _pattern(value: str) -> str:
     if "\\" in value:
-        raise wrong(f'"{value}" has a backslash', mend="write folders with forward slashes")
+        raise wrong(f'"{value}" has a backslash', hint="write folders with forward slashes")
     if value == "~" or value.startswith(("/", "~/")) or ".." in value.split("/"):
         raise wrong(
-            f'"{value}" leaves the project folder', mend="patterns are relative to the folder of groundtune.toml"
+            f'"{value}" leaves the project folder', hint="patterns are relative to the folder of groundtune.toml"
         )
     return value
 
@@ -41,7 +41,7 @@ def _variable(value: str) -> str:
     if not _VARIABLE.match(value) or _SECRET.match(value) or _random(value):
         raise wrong(
             "is not the name of an environment variable (its value is not shown: it may be the key itself)",
-            mend='write api_key_env = "OPENAI_API_KEY" and set that variable; replace a key that others may have seen',
+            hint='write api_key_env = "OPENAI_API_KEY" and set that variable; replace a key that others may have seen',
         )
     return value
 
@@ -58,9 +58,9 @@ def _url(value: str) -> str:
     except ValueError:
         fine = False
     if not fine:
-        raise wrong("is not a web address", mend='write it like "http://localhost:11434/v1"')
+        raise wrong("is not a web address", hint='write it like "http://localhost:11434/v1"')
     if "@" in parts.netloc:
-        raise wrong("has a password in it", mend="leave user and password out; api_key_env names the variable of a key")
+        raise wrong("has a password in it", hint="leave user and password out; api_key_env names the variable of a key")
     return value.rstrip("/")
 
 
@@ -71,14 +71,14 @@ def where_text_goes(value: Any) -> Any:
     if isinstance(value, tuple) and value and all(isinstance(host, str) and host.strip() for host in value):
         for host in value:
             if "/" in host:
-                raise wrong(f'"{host}" is an address, not a host', mend='write only the host, like "api.example.com"')
+                raise wrong(f'"{host}" is an address, not a host', hint='write only the host, like "api.example.com"')
         return value
-    raise wrong('must be "local" or a list of hosts', mend='write "local" or ["api.example.com"]')
+    raise wrong('must be "local" or a list of hosts', hint='write "local" or ["api.example.com"]')
 
 
 def _name(value: str) -> str:
     if not re.fullmatch(r"[\w-]+", value):
-        raise wrong("is no name: it becomes part of a folder's", mend="use letters, digits, - and _")
+        raise wrong("is no name: it becomes part of a folder's", hint="use letters, digits, - and _")
     return value
 
 
@@ -88,7 +88,7 @@ def _day(value: Any) -> Any:
         try:
             return date.fromisoformat(value)
         except ValueError:
-            raise wrong(f'"{value}" is no date', mend="write it like 2027-01-14") from None
+            raise wrong(f'"{value}" is no date', hint="write it like 2027-01-14") from None
     return value
 
 

@@ -1,4 +1,4 @@
-"""Every error that groundtune raises on purpose, with the hint that mends it and the exit code of the command.
+"""Every error that groundtune raises on purpose, with the hint that fixes it and the exit code of the command.
 
 GroundtuneError            1  it ran, and the outcome is negative
 ├── UsageError             2  a call or flag that cannot be meant
@@ -25,7 +25,7 @@ ProviderFailure = Literal[
 
 
 class GroundtuneError(Exception):
-    """Says what happened and where; `hint` is the command or edit that mends it."""
+    """Says what happened and where; `hint` is the command or edit that fixes it."""
 
     exit_code = 1
 
@@ -46,11 +46,11 @@ class Problem:
     path: Path
     message: str
     line: int | None = None
-    mend: str | None = None
+    hint: str | None = None
 
     def __str__(self) -> str:
         place = f"{self.path}:{self.line}" if self.line else str(self.path)
-        return f"{place}: {self.message}" + (f" ({self.mend})" if self.mend else "")
+        return f"{place}: {self.message}" + (f" ({self.hint})" if self.hint else "")
 
 
 class ConfigError(GroundtuneError):

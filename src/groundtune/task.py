@@ -71,7 +71,7 @@ def labels_of(config: Config, examples: Sequence[Example]) -> dict[str, str]:
     if unknown := sorted(seen.keys() - config.labels.keys()) if config.labels else []:
         raise UsageError(
             f'label "{unknown[0]}" of example "{seen[unknown[0]]}" is not under [labels]',
-            hint="add it there, or mend the example",
+            hint="add it there, or fix the example",
         )
     labels = config.labels or dict.fromkeys(sorted(seen), "")
     if not labels:

@@ -115,7 +115,7 @@ def test_all_problems_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest
         "path": "a",
         "line": 1,
         "message": "one",
-        "mend": "so",
+        "hint": "so",
     }
 
 

@@ -118,7 +118,7 @@ def test_what_is_learnt_of_a_chat_is_marked_and_control_signs_are_written_out(
     found = Preflight(
         findings=(
             finding(
-                "error", "chat", "train: 1 row: the chat has an empty assistant turn", mend="fill it in", rows=["b"]
+                "error", "chat", "train: 1 row: the chat has an empty assistant turn", hint="fill it in", rows=["b"]
             ),
             finding("warning", "leakage", "test: 9 rows (t1 ~ a)", rows=["t1", *(f"t{n}" for n in range(2, 10))]),
         ),
@@ -133,6 +133,6 @@ def test_what_is_learnt_of_a_chat_is_marked_and_control_signs_are_written_out(
     assert "\x1b" not in out
     assert max(map(len, out.splitlines())) < 400
     assert "limit 20; 1 row with nothing left to learn" in out
-    assert "error: train: 1 row: the chat has an empty assistant turn (b)\n    mend: fill it in" in out
+    assert "error: train: 1 row: the chat has an empty assistant turn (b)\n    hint: fill it in" in out
     assert "warning: test: 9 rows (t1 ~ a) (t2, t3, t4, t5 and 4 more)" in out
     assert "at most 2 min, 900 MB of memory, an unknown price; 3 epochs" in out

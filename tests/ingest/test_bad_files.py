@@ -1,4 +1,4 @@
-"""What cannot be read ends in a reason that says what and how to mend it, and odd encodings do not lose a letter."""
+"""What cannot be read ends in a reason that says what and how to fix it, and odd encodings do not lose a letter."""
 
 import io
 import json
@@ -92,7 +92,7 @@ def test_scan_without_text_layer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "mend"),
+    ("name", "hint"),
     [
         ("a.xls", ".xlsx"),
         ("a.doc", ".docx"),
@@ -102,9 +102,9 @@ def test_scan_without_text_layer(tmp_path: Path) -> None:
         ("a.PNG", "OCR"),
     ],
 )
-def test_unsupported_kinds_say_what_to_save_as(tmp_path: Path, name: str, mend: str) -> None:
+def test_unsupported_kinds_say_what_to_save_as(tmp_path: Path, name: str, hint: str) -> None:
     error = reason(file(tmp_path / name, b"x"))
-    assert mend in error.message
+    assert hint in error.message
     assert error.skip
 
 

@@ -108,7 +108,7 @@ def test_every_problem_is_said_at_once(root: Path) -> None:
         make_checks(configs, root)
     problems = caught.value.problems
     assert len(problems) == 10
-    assert all(problem.mend for problem in problems)
+    assert all(problem.hint for problem in problems)
     text = str(caught.value)
     for part in (
         'check 1 "f0": "rules" has no function "missing"',

@@ -21,7 +21,7 @@ def write(folder: Path, *rows: Any) -> Path:
 def problems(path: Path) -> list[tuple[int | None, str]]:
     with pytest.raises(ConfigError) as caught:
         read_examples(path)
-    assert all(problem.path == path and problem.mend for problem in caught.value.problems)
+    assert all(problem.path == path and problem.hint for problem in caught.value.problems)
     return [(problem.line, problem.message) for problem in caught.value.problems]
 
 

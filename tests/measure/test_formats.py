@@ -43,7 +43,7 @@ def chat(*turns: str, system: str | None = None) -> dict[str, Any]:
 def problems(path: Path, format: Any = None, choices: Choices = Choices()) -> list[tuple[int | None, str]]:  # noqa: A002, B008
     with pytest.raises(ConfigError) as caught:
         convert(path, format, choices=choices)
-    assert all(one.path == path and one.mend for one in caught.value.problems)
+    assert all(one.path == path and one.hint for one in caught.value.problems)
     return [(one.line, one.message) for one in caught.value.problems]
 
 

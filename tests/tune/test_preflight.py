@@ -73,11 +73,11 @@ def test_longer_rows_are_refused_unless_some_may_be_cut() -> None:
     assert found is not None
     assert (found.truncated, found.dropped) == (("b",), ("c",))
     cut = [one for one in lengths.check(found, allowed=0) if "longer than" in one.message]
-    assert (cut[0].level, cut[0].rows, cut[0].mend) == (
+    assert (cut[0].level, cut[0].rows, cut[0].hint) == (
         "error", ("b",),
         "raise max_tokens as far as the base goes, shorten them, or allow_truncation = 1 (--allow-truncation 1)",
     )  # fmt: skip
-    capped = [one.mend for one in lengths.check(found, allowed=0, capped=True)]
+    capped = [one.hint for one in lengths.check(found, allowed=0, capped=True)]
     assert [str(one).partition(",")[0] for one in capped] == ["take a base that reads more"] * 2
     allowed = lengths.check(found, allowed=1)
     assert [one.level for one in allowed] == ["error", "warning"]
@@ -180,7 +180,7 @@ def test_pad_and_end() -> None:
     given, findings = chat_check.look_at_format(alone, ends, name="tiny")
     assert given is None
     assert "pads with the token that ends an answer" in findings[0].message
-    assert (findings[0].level, bool(findings[0].mend)) == ("error", True)
+    assert (findings[0].level, bool(findings[0].hint)) == ("error", True)
 
 
 def test_a_template_that_is_missing_or_has_no_mask() -> None:
@@ -401,7 +401,7 @@ def test_findings_never_hold_what_was_found() -> None:
     mails = next(one for one in found if one.detector == "e-mail address")
     assert (mails.times, mails.rows[-1]) == (4, "twice")
     findings = secrets.check(found)
-    printed = json.dumps([[one.message, one.mend] for one in findings])
+    printed = json.dumps([[one.message, one.hint] for one in findings])
     assert not any(text in printed for _, text in texts)
     levels = {one.message.partition(":")[0]: one.level for one in findings}
     assert (levels["OpenAI API key"], levels["password"], levels["IBAN"]) == ("error", "warning", "warning")
@@ -449,7 +449,7 @@ def test_values_that_do_not_stand_in_the_text_are_told() -> None:
     assert (values[0].count, values[0].rows[:2]) == (30, ("r0", "r1"))
     assert values[1].message.startswith("train: no value of mood can be marked")
     assert values[2].message.startswith("validation: 4 of 12 values")
-    assert "causal model" in str(values[0].mend)
+    assert "causal model" in str(values[0].hint)
 
 
 def test_values_that_all_stand_there_are_no_finding() -> None:
@@ -483,10 +483,10 @@ def test_restricted_documents_are_refused_unless_named() -> None:
     found = access.check(rows, documents=documents, access=groups)
     assert [(one.level, one.rows) for one in found] == [("error", ("c",)), ("error", ("b",)), ("warning", ("d",))]
     assert found[1].message == "train: 1 row with evidence that only hr may read (hr.md)"
-    assert found[1].mend == 'take them out of train, or allow_groups = ["hr"]'
+    assert found[1].hint == 'take them out of train, or allow_groups = ["hr"]'
     allowed = access.check(rows, documents=documents, access=groups, allowed=("hr",))
     assert [(one.level, one.rows) for one in allowed][:2] == [("error", ("c",)), ("warning", ("b",))]
-    assert 'allow_groups = ["board", "hr"]' in str(allowed[0].mend)
+    assert 'allow_groups = ["board", "hr"]' in str(allowed[0].hint)
     both = access.check(rows, documents=documents, access=groups, allowed=("hr", "board"))
     assert [one.level for one in both] == ["warning", "warning"]
 
@@ -526,13 +526,13 @@ def test_what_the_base_reads_goes_before_max_tokens(tokenizer: Any) -> None:
         "train: 1 row longer than 16 tokens; the longest has 22",
         "max_tokens = 1,024, and the base reads 16: the limit is 16",
     ]
-    assert str(found[0].mend).startswith("take a base that reads more, shorten them")
-    assert found[1].mend == "max_tokens = 16, or a base that reads more"
+    assert str(found[0].hint).startswith("take a base that reads more, shorten them")
+    assert found[1].hint == "max_tokens = 16, or a base that reads more"
     shorter = preflight(replace(given, settings={"max_tokens": 8})).errors
-    assert "raise max_tokens as far as the base goes" in str(next(one for one in shorter if one.check == "length").mend)
+    assert "raise max_tokens as far as the base goes" in str(next(one for one in shorter if one.check == "length").hint)
     assert not [one for one in preflight(replace(given, settings={})).findings if "max_tokens =" in one.message]
     cut = chat_check.look([talk("a", "why?", "so")], form(tokenizer), split="train", limit=2, capped=True).findings
-    assert cut[0].mend == "take a base that reads more, or shorten the rows"
+    assert cut[0].hint == "take a base that reads more, or shorten the rows"
 
 
 def test_every_part_reaches_the_report(tokenizer: Any) -> None:
@@ -584,7 +584,7 @@ def test_documents_that_give_test_rows_away_are_named() -> None:
         "test: 2 rows with question and answer in indexed documents (a.md, b.csv)"
     )
     assert told["leakage"].rows == ("e1", "e2")
-    assert "exclude" in str(told["leakage"].mend)
+    assert "exclude" in str(told["leakage"].hint)
     texts = said(preflight(given).warnings)
     assert [one for one in texts if one.endswith("shows their answer but what gives a test row away")]
 
@@ -619,7 +619,7 @@ def test_hosted_rows_are_counted_about_and_held_against_the_limits_of_the_provid
 
 def test_what_the_trainer_refuses_is_an_error_of_the_report() -> None:
     given = Inputs("classifier", {}, [row("a", "b", "x"), row("c", "d", "y")], refusal=TuneError("too dear", hint="x"))
-    assert [(one.check, one.message, one.mend) for one in preflight(given).errors] == [("trainer", "too dear", "x")]
+    assert [(one.check, one.message, one.hint) for one in preflight(given).errors] == [("trainer", "too dear", "x")]
     twice = preflight(replace(given, train=[row("a", " ", "x"), row("c", "d", "y")]))
     assert said(twice.errors) == ["train: 1 row with an empty input"], "the trainer most likely says the same again"
 
@@ -630,7 +630,7 @@ def test_every_error_is_told() -> None:
     with pytest.raises(TuneError) as caught:
         insist(report)
     assert all(one.message in caught.value.message for one in report.errors)
-    assert all((one.mend or "") in caught.value.message for one in report.errors)
+    assert all((one.hint or "") in caught.value.message for one in report.errors)
 
 
 def test_15000_rows_take_seconds(tokenizer: Any) -> None:

@@ -192,8 +192,8 @@ def test_failures_are_rows_with_their_kind_and_never_zeros(bench: MakeBench) -> 
     assert any(f"prompt: {len(faults)} errors" in caveat for caveat in report["verdict"]["caveats"])
     again = len([one for one in good.exchanges if one.input in faults])
     good.faults = Faults()
-    mended = here("compare", *TWO)  # an equal run asks again what failed, and nothing else
-    assert (standing(mended, "prompt")["errors"], standing(mended, "prompt")["n"]) == (0, 80)
+    corrected = here("compare", *TWO)  # an equal run asks again what failed, and nothing else
+    assert (standing(corrected, "prompt")["errors"], standing(corrected, "prompt")["n"]) == (0, 80)
     assert len([one for one in good.exchanges if one.input in faults]) == again + len(faults)
     assert len(good.exchanges) - again - len(faults) == 80 - len(faults)
 

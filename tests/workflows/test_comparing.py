@@ -85,9 +85,9 @@ async def test_errors_of_an_equal_run_are_asked_again(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     failing = Says("a", "yes", failing={"question 2"})
     await fill(workspace, lineup(failing), EXAMPLES, **ABOUT)
-    mended = Says("a", "yes")
-    folder = await fill(workspace, lineup(mended), EXAMPLES, **ABOUT)
-    assert mended.asked == ["question 2"]
+    corrected = Says("a", "yes")
+    folder = await fill(workspace, lineup(corrected), EXAMPLES, **ABOUT)
+    assert corrected.asked == ["question 2"]
     assert all(row.error is None for row in read_results(folder / "results.jsonl"))
 
 

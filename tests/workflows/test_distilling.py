@@ -229,7 +229,7 @@ def test_all_problems_of_a_file_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         read_inputs(path)
     assert [problem.line for problem in caught.value.problems] == [2, 3, 4, 5, 6]
-    assert all('{"input": "…"}' in (problem.mend or "") for problem in caught.value.problems)
+    assert all('{"input": "…"}' in (problem.hint or "") for problem in caught.value.problems)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n  \n", b"\xff\xfe\n"])

@@ -63,7 +63,7 @@ def test_rows_are_read_as_they_stand(write: Write) -> None:
     ]
 
 
-def test_every_problem_is_said_at_once_with_line_and_mend(write: Write) -> None:
+def test_every_problem_is_said_at_once_with_line_and_hint(write: Write) -> None:
     path = write(
         "not json",
         "[1]",
@@ -82,7 +82,7 @@ def test_every_problem_is_said_at_once_with_line_and_mend(write: Write) -> None:
         read_labels(path)
     problems = caught.value.problems
     assert [problem.line for problem in problems] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10, 11]
-    assert all(problem.mend for problem in problems)
+    assert all(problem.hint for problem in problems)
     assert "known are input, answer, gold, label" in str(problems[9])
 
 

@@ -164,7 +164,7 @@ def test_what_is_in_the_test_split_is_left_out_of_training_and_told(tmp_path: Pa
     assert found.rows == {"train": 24, "validation": 12, "test": 9}
     (warning,) = [one for one in found.warnings if one.check == "leakage"]
     assert warning.rows == ("again", "held")
-    assert f"again = {leak['id']}, held = {leak['id']}" in (warning.mend or "")
+    assert f"again = {leak['id']}, held = {leak['id']}" in (warning.hint or "")
     artifact = project.tune("fast")
     assert "again" not in artifact.seen_examples
     assert held["id"] in [row["id"] for row in written(model_of(folder), "validation")]
@@ -203,7 +203,7 @@ def test_longer_rows_are_let_through_by_number(tmp_path: Path, opened: Opened) -
     project = opened(desk_of(tmp_path / "desk", toml=table, given=given))
     (error,) = project.look("fast").errors
     assert error.message == "train: 1 row longer than 20 tokens; the longest has 48"
-    assert "--allow-truncation 1" in (error.mend or "")
+    assert "--allow-truncation 1" in (error.hint or "")
     assert project.look("fast", allow_truncation=1).errors == ()
     assert project.tune("fast", allow_truncation=1).recipe["allow_truncation"] == 1
 

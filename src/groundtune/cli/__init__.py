@@ -153,7 +153,7 @@ def _report(error: BaseException, *, as_json: bool) -> int:
         details: dict[str, Any] = {"kind": kind, "message": message, "hint": hint}
         if isinstance(error, ConfigError):
             details["problems"] = [
-                {"path": str(one.path), "line": one.line, "message": one.message, "mend": one.mend}
+                {"path": str(one.path), "line": one.line, "message": one.message, "hint": one.hint}
                 for one in error.problems
             ]
         if isinstance(error, ProviderError):

@@ -62,7 +62,7 @@ def _look(folder: Path, name: str, allow_truncation: int | None, *, as_json: boo
         return 1 if found.errors else 0
     show_preflight(found)
     if found.errors:
-        output.next_step(f"groundtune check --tune {name}", "when this is mended")
+        output.next_step(f"groundtune check --tune {name}", "when this is fixed")
     else:
         output.next_step(f"groundtune tune {name}")
     return 1 if found.errors else 0
@@ -115,8 +115,8 @@ def _print_found(one: "Found") -> None:
     more = (one.count or 0) - NAMED
     listed = ", ".join(rows) + (f" and {more:,} more" if more > 0 else "")
     output.show(f"{one.level}: {one.message}" + (f" ({listed})" if rows else ""), style=style)
-    if one.mend:
-        output.show(f"    mend: {one.mend}")
+    if one.hint:
+        output.show(f"    hint: {one.hint}")
 
 
 def _print(report: Checkup) -> None:
@@ -140,7 +140,7 @@ def _print(report: Checkup) -> None:
         verb = "groundtune ingest" if report.kinds or not report.examples else "groundtune compare"
         output.next_step(verb if root == Path.cwd() else f"{verb} {shlex.quote(output.named(root))}")
     else:
-        output.next_step("groundtune check", "when this is mended")
+        output.next_step("groundtune check", "when this is fixed")
 
 
 def _print_documents(report: Checkup) -> None:
@@ -172,7 +172,7 @@ def _print_findings(findings: list[Finding], title: str, style: str) -> None:
     output.show(f"\n{output.count(len(findings), title)}", style=style)
     for finding in findings[:MOST]:
         output.show(f"  {output.named(finding.place)}: {finding.message}")
-        if finding.mend:
-            output.show(f"    mend: {finding.mend}")
+        if finding.hint:
+            output.show(f"    hint: {finding.hint}")
     if len(findings) > MOST:
         output.show(f"  and {len(findings) - MOST:,} more; --json has all")

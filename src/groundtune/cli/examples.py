@@ -149,8 +149,8 @@ def _show_stats(found: "Stats", files: list[Path]) -> None:
         some = "; ".join(" = ".join(ids[:3]) for ids in twice.ids)
         output.warn(f"{output.count(twice.rows, 'example')} with an input that is there before: {output.named(some)}")
     if twice.across_splits:
-        mend = "remove one of each; training leaves out what the test split has"
-        output.warn(f"{output.count(twice.across_splits, 'input')} in more than one split: {mend}")
+        hint = "remove one of each; training leaves out what the test split has"
+        output.warn(f"{output.count(twice.across_splits, 'input')} in more than one split: {hint}")
     if twice.conflicting:
         output.warn(f"{output.count(twice.conflicting, 'input')} with different outputs")
 

@@ -77,7 +77,7 @@ def show_agreement(found: "JudgeAgreement") -> None:
     kappa = found.agreement.kappa if found.agreement else None
     if kappa is not None and kappa.mean < FAIR:
         output.warn(f"kappa {kappa.mean:.3f} is below {FAIR}: do not decide by this judge")
-        output.next_step("groundtune judge", "after mending [judge] instructions or model; read the reasons above")
+        output.next_step("groundtune judge", "after fixing [judge] instructions or model; read the reasons above")
     elif kappa is not None:
         output.next_step("groundtune compare", "with the judge's score beside the others")
 

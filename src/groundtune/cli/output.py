@@ -49,7 +49,7 @@ def warn(text: str) -> None:
 
 
 def hint(text: str) -> None:
-    """What mends an error."""
+    """How to fix an error."""
     err().print(Text.assemble(("hint: ", "cyan"), text))
 
 

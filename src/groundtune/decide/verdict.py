@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Any, Literal
 
-from groundtune.decide.wording import PRICE_MEND, Scale, about, cheaper, count, listed, named, often, scale_of, usd
+from groundtune.decide.wording import PRICE_HINT, Scale, about, cheaper, count, listed, named, often, scale_of, usd
 from groundtune.types import Difference, Standing, Verdict
 
 ALPHA = 0.05
@@ -59,7 +59,7 @@ class _Outcome:
     eligible: tuple[Standing, ...] = ()
     """Best first."""
     misses: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
-    """Approach to (requirement, reason); requirement is empty for what no setting would mend."""
+    """Approach to (requirement, reason); requirement is empty for what no setting would fix."""
 
 
 def decide(
@@ -149,7 +149,7 @@ def _misses(one: Standing, asked: Requirements, examples: int, primary: str) -> 
         if one.usd_per_1k is None:
             yield (
                 "max_usd_per_1k",
-                f"its price is unknown, so max_usd_per_1k = {most:g} cannot be checked: {PRICE_MEND}",
+                f"its price is unknown, so max_usd_per_1k = {most:g} cannot be checked: {PRICE_HINT}",
             )
         elif one.usd_per_1k > most:
             yield "max_usd_per_1k", f"1,000 questions cost {usd(one.usd_per_1k)}; max_usd_per_1k = {most:g}"
@@ -157,7 +157,7 @@ def _misses(one: Standing, asked: Requirements, examples: int, primary: str) -> 
         if one.usd_per_1k is None:
             yield (
                 "max_usd_per_month",
-                f"its price is unknown, so max_usd_per_month = {most:g} cannot be checked: {PRICE_MEND}",
+                f"its price is unknown, so max_usd_per_month = {most:g} cannot be checked: {PRICE_HINT}",
             )
         elif (monthly := one.usd_per_1k / 1000 * asked.requests_per_month) > most:
             month = f"{asked.requests_per_month:,} questions a month cost {usd(monthly)}"
@@ -367,7 +367,7 @@ def _caveats(
         sizes = listed([f"{one.name} {one.n:,}" for one in eligible])
         yield f"Not all were scored on the same examples ({sizes}); differences are over those in common."
     if unknown := [one.name for one in outcome.leaders if one.usd_per_1k is None]:
-        yield f"The price of {named(unknown, most=MOST_NAMED)} is unknown: {PRICE_MEND}."
+        yield f"The price of {named(unknown, most=MOST_NAMED)} is unknown: {PRICE_HINT}."
     if requirements.max_usd_per_month is not None and requirements.requests_per_month is None:
         yield "max_usd_per_month was not checked: requests_per_month is unknown."
     names = [one.name for one in outcome.leaders]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from groundtune.types import Difference, Standing
 
-PRICE_MEND = "set it under [prices.MODEL]"
+PRICE_HINT = "set it under [prices.MODEL]"
 
 _PARTS = ("", "", "half", "a third", "a quarter", "a fifth", "a sixth", "a seventh", "an eighth", "a ninth", "a tenth")
 

@@ -30,10 +30,10 @@ class Check:
 class _CheckError(Exception):
     """What is wrong with one check."""
 
-    def __init__(self, message: str, mend: str, path: Path | None = None) -> None:
+    def __init__(self, message: str, hint: str, path: Path | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.mend = mend
+        self.hint = hint
         self.path = path
 
 
@@ -50,12 +50,12 @@ def make_checks(configs: Sequence[CheckConfig], root: Path) -> list[Check]:
         place = f'check {number} "{config.name}"'
         if any(config.name == earlier.name for earlier in configs[: number - 1]):
             problems.append(
-                Problem(root / PROJECT_FILE, f"{place}: the name comes twice", mend="give it a name of its own")
+                Problem(root / PROJECT_FILE, f"{place}: the name comes twice", hint="give it a name of its own")
             )
         try:
             checks.append(Check(config.name, _make(config, root)))
         except _CheckError as wrong:
-            problems.append(Problem(wrong.path or root / PROJECT_FILE, f"{place}: {wrong.message}", mend=wrong.mend))
+            problems.append(Problem(wrong.path or root / PROJECT_FILE, f"{place}: {wrong.message}", hint=wrong.hint))
     if problems:
         raise ConfigError(problems)
     return checks
@@ -78,7 +78,7 @@ def _schema(path: Path) -> Test:
         schema = read_json(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise _CheckError(
-            f"cannot read it: {(error.strerror or str(error)).lower()}", "mend schema_file", path
+            f"cannot read it: {(error.strerror or str(error)).lower()}", "fix schema_file", path
         ) from None
     except ValueError as error:  # UnicodeDecodeError is one
         raise _CheckError(f"no JSON Schema: {error}", "save it as JSON in UTF-8", path) from None
@@ -106,12 +106,12 @@ def _function(place: str, root: Path, check: str) -> Test:
             module = importlib.import_module(module_name)
     except Exception as error:  # noqa: BLE001  the project's own code, which may raise anything
         raise _CheckError(
-            f'cannot import "{module_name}": {type(error).__name__}: {error}', f"mend {module_name}, or function"
+            f'cannot import "{module_name}": {type(error).__name__}: {error}', f"fix {module_name}, or function"
         ) from None
     function = getattr(module, name, None)
     if not callable(function):
-        mend = f"write def {name}(text, example): … in {getattr(module, '__file__', None) or module_name}"
-        raise _CheckError(f'"{module_name}" has no function "{name}"', mend)
+        hint = f"write def {name}(text, example): … in {getattr(module, '__file__', None) or module_name}"
+        raise _CheckError(f'"{module_name}" has no function "{name}"', hint)
     if inspect.iscoroutinefunction(function):
         raise _CheckError(f'"{place}" is async; a check is a plain function', "write it without async")
     return lambda text, example: _share(function(text, example), check)

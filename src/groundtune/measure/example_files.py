@@ -98,9 +98,9 @@ def _differs(new: Example, old: Example) -> bool:
     return new.output != old.output or (new.rejected is not None and new.rejected != old.rejected)
 
 
-def _with_output(line: str, mended: dict[str, Example]) -> str:
+def _with_output(line: str, corrected: dict[str, Example]) -> str:
     row = json.loads(line) if line.strip() else {}
-    found = mended.get(row.get("id", ""))
+    found = corrected.get(row.get("id", ""))
     if found is None:
         return line
     rejected = {} if found.rejected is None else {"rejected": found.rejected}

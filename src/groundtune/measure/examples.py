@@ -13,7 +13,7 @@ _KEYS = ("id", "input", "output", "rejected", "evidence", "split", "tags", "grou
 _SPLITS = get_args(Split)
 
 Complain = Callable[[str, str], None]
-"""Takes what is wrong and what mends it."""
+"""Takes what is wrong and how to fix it."""
 
 
 def read_examples(path: Path) -> list[Example]:
@@ -28,11 +28,11 @@ def read_examples(path: Path) -> list[Example]:
     Raises MissingError when there is no such file, ConfigError with every problem of the file.
     """
     if not path.is_file():
-        raise MissingError(f"no examples file {path}", hint='write it, or mend "files" under [examples]')
+        raise MissingError(f"no examples file {path}", hint='write it, or fix "files" under [examples]')
     try:
         lines = path.read_bytes().decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
-        raise ConfigError([Problem(path, f"not UTF-8 (byte {error.start})", mend="save it as UTF-8")]) from error
+        raise ConfigError([Problem(path, f"not UTF-8 (byte {error.start})", hint="save it as UTF-8")]) from error
     problems: list[Problem] = []
     examples: list[Example] = []
     first_line: dict[str, int] = {}
@@ -40,8 +40,8 @@ def read_examples(path: Path) -> list[Example]:
         if not line.strip():
             continue
 
-        def complain(message: str, mend: str, line: int = number) -> None:
-            problems.append(Problem(path, message, line, mend))
+        def complain(message: str, hint: str, line: int = number) -> None:
+            problems.append(Problem(path, message, line, hint))
 
         row = _object(line, complain)
         if row is None:
@@ -51,7 +51,7 @@ def read_examples(path: Path) -> list[Example]:
             complain(f'id "{example.id}" is already on line {seen}', "give each example its own id")
         examples.append(example)
     if not examples and not problems:
-        problems.append(Problem(path, "has no examples", mend='add rows like {"id": …, "input": …, "output": …}'))
+        problems.append(Problem(path, "has no examples", hint='add rows like {"id": …, "input": …, "output": …}'))
     if problems:
         raise ConfigError(problems)
     return examples
@@ -167,19 +167,19 @@ def _rejected(row: dict[str, Any], complain: Complain) -> Any:
 
 
 def _evidence(value: Any, complain: Complain) -> tuple[Evidence, ...]:
-    mend = 'write "evidence": [{"source": "…", "quote": "…"}]'
+    hint = 'write "evidence": [{"source": "…", "quote": "…"}]'
     if value is None:
         return ()
     if not isinstance(value, list):
-        complain(f'"evidence" is not a list: {_show(value)}', mend)
+        complain(f'"evidence" is not a list: {_show(value)}', hint)
         return ()
     for one in value:
         if not isinstance(one, dict):
-            complain(f"evidence is not an object: {_show(one)}", mend)
+            complain(f"evidence is not an object: {_show(one)}", hint)
             continue
         for key in ("source", "quote"):
             if not (isinstance(one.get(key), str) and one[key].strip()):
-                complain(f'evidence without "{key}": {_show(one)}', mend)
+                complain(f'evidence without "{key}": {_show(one)}', hint)
         for key in sorted(one.keys() - {"source", "quote"}):
             complain(f'unknown key "{key}" in evidence', "known are source, quote")
     return tuple(

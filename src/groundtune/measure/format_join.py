@@ -63,8 +63,8 @@ def shared_system(rows: Sequence[Row], choices: Choices, say: Say) -> tuple[list
         if system is not None:
             done[how] += 1
             if how == "refuse":
-                mend = "--system join puts it before the input, --system drop leaves it out"
-                say(one.line, "a system message that not all rows share", mend)
+                hint = "--system join puts it before the input, --system drop leaves it out"
+                say(one.line, "a system message that not all rows share", hint)
             elif how == "join":
                 draft = replace(draft, asked=f"{system}\n\n{draft.asked}")
         made.append(replace(one, draft=draft))
@@ -82,8 +82,8 @@ def single_turns(rows: Sequence[Row], choices: Choices, say: Say) -> tuple[list[
         if one.draft.earlier:
             several += 1
             if choices.turns == "refuse":
-                mend = "--turns last keeps the last question alone, --turns join writes all turns into the input"
-                say(one.line, "a chat with several questions; an example has one", mend)
+                hint = "--turns last keeps the last question alone, --turns join writes all turns into the input"
+                say(one.line, "a chat with several questions; an example has one", hint)
             elif choices.turns == "join":
                 draft = replace(draft, asked=_transcript((*one.draft.earlier, Message("user", draft.asked))))
         made.append(replace(one, draft=draft))
@@ -159,10 +159,10 @@ def _output(one: Row, choices: Choices, say: Say) -> Any:
     if isinstance(value, list) and value and all(isinstance(part, str) and part.strip() for part in value):
         return value
     if value in (None, "", [], {}):
-        mend = 'fill it in, or --abstain "" where that means that there is no right output'
+        hint = 'fill it in, or --abstain "" where that means that there is no right output'
         if value in (None, "") and "" in choices.abstain:
             return None
-        say(one.line, "an empty output", mend)
+        say(one.line, "an empty output", hint)
     else:
         say(one.line, f"the output is no text, list of texts or object: {show(value)}", "write it as text")
     return None

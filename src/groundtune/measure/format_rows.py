@@ -17,7 +17,7 @@ _BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 Say = Callable[[int, str, str], None]
-"""Takes the line, what is wrong there and what mends it."""
+"""Takes the line, what is wrong there and how to fix it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def read_text(path: Path) -> str:
     try:
         return data.decode(_BOMS.get(data[:2], "utf-8-sig"))
     except UnicodeDecodeError as error:
-        problem = Problem(path, f"not UTF-8 (byte {error.start})", mend="save it as UTF-8")
+        problem = Problem(path, f"not UTF-8 (byte {error.start})", hint="save it as UTF-8")
         raise ConfigError([problem]) from error
 
 
@@ -78,12 +78,12 @@ def table_records(text: str, say: Say, *, delimiter: str | None = None) -> Itera
                 header = _header(cells, line, say)
                 continue
             if len(cells) > len(header):
-                mend = "put cells that hold the delimiter in double quotes"
-                say(line, f"{len(cells)} cells under {len(header)} columns", mend)
+                hint = "put cells that hold the delimiter in double quotes"
+                say(line, f"{len(cells)} cells under {len(header)} columns", hint)
                 continue
             yield Record(line, dict(zip(header, (cell.strip() for cell in cells), strict=False)))
     except csv.Error as error:
-        say(began, f"is not a table: {error}", "mend the quotes")
+        say(began, f"is not a table: {error}", "fix the quotes")
 
 
 def _header(cells: list[str], line: int, say: Say) -> list[str]:
@@ -105,7 +105,7 @@ def _of_list(text: str, say: Say) -> Iterator[Record]:
             value, place = decoder.raw_decode(text, place)
         except (ValueError, RecursionError) as error:
             at = error.lineno if isinstance(error, json.JSONDecodeError) else line
-            say(at, f"not JSON: {_where(error)}", "mend the list from here on; what follows was not read")
+            say(at, f"not JSON: {_where(error)}", "fix the list from here on; what follows was not read")
             return
         yield from _object(value, line, say)
         place = _skip(text, place)

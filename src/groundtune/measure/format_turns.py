@@ -11,7 +11,7 @@ from groundtune.types import Message
 Format = Literal["examples", "chat", "prompt", "preference", "alpaca", "sharegpt", "csv", "tsv", "rows"]
 """examples: our own; rows: JSON objects with one column for the input and one for the output."""
 Complain = Callable[[str, str], None]
-"""Takes what is wrong and what mends it."""
+"""Takes what is wrong and how to fix it."""
 
 INPUTS = (
     "input", "text", "question", "query", "prompt", "utterance", "sentence", "message", "ticket", "instruction",

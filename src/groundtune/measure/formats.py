@@ -67,9 +67,9 @@ def detect(path: Path) -> Format:
         return found.most_common(1)[0][0]
     if records:
         keys = ", ".join(list(records[0].values)[:8])
-        mend = "name the columns: --input NAME --output NAME"
-        raise ConfigError([Problem(path, f"no known format; the keys are {keys}", records[0].line, mend)])
-    raise ConfigError([Problem(path, "has no rows that can be read", mend="JSON lines, a JSON list, or a table")])
+        hint = "name the columns: --input NAME --output NAME"
+        raise ConfigError([Problem(path, f"no known format; the keys are {keys}", records[0].line, hint)])
+    raise ConfigError([Problem(path, "has no rows that can be read", hint="JSON lines, a JSON list, or a table")])
 
 
 def convert(
@@ -91,7 +91,7 @@ def conversion(
     """Examples, and what was decided on the way.
 
     Ids are digests of what is asked, so that importing a file again gives the same ids, also after an output was
-    mended; a table's column `id` goes before them. Equal inputs are put into the same split.
+    fixed; a table's column `id` goes before them. Equal inputs are put into the same split.
     """
     if format is not None and format not in get_args(Format):
         raise UsageError(f"no format {format!r}", hint=f"one of {', '.join(get_args(Format))}")
@@ -102,8 +102,8 @@ def conversion(
         return Conversion(tuple(read_examples(path)), kind)
     problems: list[Problem] = []
 
-    def say(line: int, message: str, mend: str) -> None:
-        problems.append(Problem(path, message, line or None, mend))
+    def say(line: int, message: str, hint: str) -> None:
+        problems.append(Problem(path, message, line or None, hint))
 
     rows, notes = _rows(read_text(path), kind, choices, say)
     rows, instructions, on_system = format_join.shared_system(rows, choices, say)
@@ -156,8 +156,8 @@ def _rows(text: str, kind: Format, choices: Choices, say: Say) -> tuple[list[Row
     left: Counter[str] = Counter()
     for record in records:
 
-        def complain(message: str, mend: str, line: int = record.line) -> None:
-            say(line, message, mend)
+        def complain(message: str, hint: str, line: int = record.line) -> None:
+            say(line, message, hint)
 
         draft = of_table(record.values, found, complain) if found else _READERS[kind](record.values, complain)
         if draft:
@@ -175,10 +175,10 @@ def _columns(records: Sequence[Record], choices: Choices, say: Say) -> Columns |
     found = columns(names, input=choices.input, output=choices.output)
     if found is not None and found.output is not None:
         return found
-    mend = f"--input NAME --output NAME; there are {', '.join(names[:12])}"
+    hint = f"--input NAME --output NAME; there are {', '.join(names[:12])}"
     if found is None:
         missing = next((one for one in (choices.input, choices.output) if one and one not in names), None)
-        say(records[0].line, f'no column "{missing}"' if missing else "no column that looks like an input", mend)
+        say(records[0].line, f'no column "{missing}"' if missing else "no column that looks like an input", hint)
     else:
-        say(records[0].line, "no column that looks like an output", mend)
+        say(records[0].line, "no column that looks like an output", hint)
     return None

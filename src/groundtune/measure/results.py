@@ -242,7 +242,7 @@ def rows_of(path: Path) -> Iterator[Result]:
                     break
     if problems:
         more = " (there may be more)" if len(problems) == MOST_PROBLEMS else ""
-        raise ConfigError(problems, hint=f"mend or delete these lines{more}; {FORMAT}")
+        raise ConfigError(problems, hint=f"fix or delete these lines{more}; {FORMAT}")
 
 
 def cut_torn_line(path: Path) -> None:

@@ -57,7 +57,7 @@ class GenerationCache:
                 if row or not self._follow():
                     return _read(row) if row else None
             except sqlite3.Error as error:
-                if not self._mended(error):
+                if not self._repaired(error):
                     return None
             except OSError as error:
                 self._tell(f"cannot be used: {error}")
@@ -73,7 +73,7 @@ class GenerationCache:
                 self._open().database.execute(_KEEP, row)
                 return
             except sqlite3.Error as error:
-                if not self._mended(error):
+                if not self._repaired(error):
                     return
             except (OSError, UnicodeEncodeError) as error:  # UTF-8 has no lone surrogates
                 self._tell(f"cannot keep this: {error}")
@@ -117,7 +117,7 @@ class GenerationCache:
             database.close()
             raise
 
-    def _mended(self, error: sqlite3.Error) -> bool:
+    def _repaired(self, error: sqlite3.Error) -> bool:
         """Whether it is worth another try: a damaged file was set aside, by this thread or by somebody else."""
         opened: _Opened | None = getattr(self._local, "opened", None)
         self.close()
@@ -126,7 +126,7 @@ class GenerationCache:
             return False
         with self._lock:
             try:
-                if self._was_mended(opened):
+                if self._was_repaired(opened):
                     return True
                 aside = self.path.with_name(f"{self.path.name}.damaged-{time.time_ns()}")
                 for end in ("-wal", "-shm"):
@@ -142,7 +142,7 @@ class GenerationCache:
         log.warning("%s is damaged (%s): it is now %s, and a new one is begun", self.path, error, aside.name)
         return True
 
-    def _was_mended(self, opened: _Opened | None) -> bool:
+    def _was_repaired(self, opened: _Opened | None) -> bool:
         """Whether the file that stands there now is another one than that which was found damaged."""
         if opened:
             return opened.inode != self.path.stat().st_ino

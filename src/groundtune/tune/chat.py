@@ -155,7 +155,7 @@ def _rendered_all(rows: Sequence[Row], form: Format, replies: Sequence[str]) -> 
         prompts.append(prompt)
         behind.append(text)
     if wrong:
-        raise TuneError(_listed(wrong, len(rows)), hint="take a base with another chat template, or mend these rows")
+        raise TuneError(_listed(wrong, len(rows)), hint="take a base with another chat template, or fix these rows")
     return prompts, behind
 
 
@@ -207,7 +207,7 @@ def _replies(
             wrong.append(f"row {row.id}: none of its tokens would be trained")
         replies.append(list(reply[: last + 1]))
     if wrong:
-        raise TuneError(_listed(wrong, len(rows)), hint="take a base with another chat template, or mend these rows")
+        raise TuneError(_listed(wrong, len(rows)), hint="take a base with another chat template, or fix these rows")
     return replies
 
 

@@ -70,7 +70,7 @@ def _beside(target: Path) -> Iterator[Path]:
         beside.rename(target)
     except OSError as error:
         said = error.args[0][0][2] if isinstance(error, shutil.Error) else error.strerror or str(error)
-        hint = "make room, or mend the rights of the folder; --target names another one"
+        hint = "make room, or fix the rights of the folder; --target names another one"
         raise TuneError(f"cannot write {target}: {str(said).lower()}", hint=hint) from error
     finally:
         _remove(beside)

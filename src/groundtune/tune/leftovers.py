@@ -24,7 +24,7 @@ class Leftover:
     kind: str | None
     base: str | None
     state: str
-    """In words, with the command that mends it."""
+    """In words, with the command that fixes it."""
 
 
 def leftovers(models: Path) -> list[Leftover]:

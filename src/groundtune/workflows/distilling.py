@@ -125,7 +125,7 @@ def read_inputs(path: Path) -> list[str]:
     except OSError as error:
         raise MissingError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
     except UnicodeDecodeError as error:
-        raise ConfigError([Problem(path, f"not UTF-8 (byte {error.start})", mend="save it as UTF-8")]) from None
+        raise ConfigError([Problem(path, f"not UTF-8 (byte {error.start})", hint="save it as UTF-8")]) from None
     texts: dict[str, None] = {}
     problems: list[Problem] = []
     for number, line in enumerate(lines, start=1):
@@ -144,5 +144,5 @@ def read_inputs(path: Path) -> list[str]:
     if problems:
         raise ConfigError(problems)
     if not texts:
-        raise ConfigError([Problem(path, "has no inputs", mend="one a line")])
+        raise ConfigError([Problem(path, "has no inputs", hint="one a line")])
     return list(texts)

@@ -19,7 +19,7 @@ _KEYS = ("input", "answer", "gold", "label")
 _FORM = '{"input": "…", "answer": "…", "gold": "…", "label": true}'
 
 Complain = Callable[[str, str], None]
-"""Takes what is wrong and what mends it."""
+"""Takes what is wrong and how to fix it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +144,11 @@ def read_labels(path: Path) -> list[Labelled]:
     try:
         lines = path.read_bytes().decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
-        raise ConfigError([Problem(path, f"not UTF-8 (byte {error.start})", mend="save it as UTF-8")]) from None
+        raise ConfigError([Problem(path, f"not UTF-8 (byte {error.start})", hint="save it as UTF-8")]) from None
     problems: list[Problem] = []
     rows = list(_rows(path, lines, problems))
     if not rows and not problems:
-        problems.append(Problem(path, "has no rows", mend=f"write one object a line, like {_FORM}"))
+        problems.append(Problem(path, "has no rows", hint=f"write one object a line, like {_FORM}"))
     if problems:
         raise ConfigError(problems)
     return rows
@@ -159,8 +159,8 @@ def _rows(path: Path, lines: Sequence[str], problems: list[Problem]) -> Iterator
         if not line.strip():
             continue
 
-        def complain(message: str, mend: str, line: int = number) -> None:
-            problems.append(Problem(path, message, line, mend))
+        def complain(message: str, hint: str, line: int = number) -> None:
+            problems.append(Problem(path, message, line, hint))
 
         try:
             row = read_json(line)

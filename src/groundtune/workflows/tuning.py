@@ -83,7 +83,7 @@ async def begin(
         if same is None:
             shutil.rmtree(job.folder, ignore_errors=True)
         what = f"cannot write {same or job.folder}: {(error.strerror or str(error)).lower()}"
-        raise TuneError(what, hint="make room, or mend the rights of the folder") from error
+        raise TuneError(what, hint="make room, or fix the rights of the folder") from error
     return same or job.folder
 
 

@@ -68,4 +68,4 @@ def shown(value: Any) -> str:
 def _complaint(bad: list[tuple[int, str]], *, every: bool) -> str:
     named = "; ".join(f"line {line}: {reason}" for line, reason in bad[:_NAMED])
     more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
-    return f"{'no line' if every else 'not every line'} is a JSON object ({named}{more}); mend or remove them"
+    return f"{'no line' if every else 'not every line'} is a JSON object ({named}{more}); fix or remove them"

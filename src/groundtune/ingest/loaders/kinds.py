@@ -105,14 +105,14 @@ def check(suffix: str, data: bytes) -> None:
             _check_bomb(data)
         return
     if found is not None:
-        raise ParseError(f"is {found}, but its name ends in {suffix}; {_mend(found)}")
+        raise ParseError(f"is {found}, but its name ends in {suffix}; {_hint(found)}")
     if expected == "a PDF" and b"%PDF-" in data[:1024]:
         return
     if expected is not None:
         raise ParseError(f"is not {expected}, though its name ends in {suffix}; save it again")
 
 
-def _mend(found: str) -> str:
+def _hint(found: str) -> str:
     if found in {*_BY_SUFFIX.values()}:
         return "rename it"
     if "image" in found:

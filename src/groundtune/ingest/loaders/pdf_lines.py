@@ -1,4 +1,4 @@
-"""The nouns of the PDF loader: segments, lines, pages, and the words that mend hyphens. Never reads a file."""
+"""The nouns of the PDF loader: segments, lines, pages, and the words that fix hyphens. Never reads a file."""
 
 import re
 from collections.abc import Iterable

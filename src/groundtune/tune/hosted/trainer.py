@@ -77,7 +77,7 @@ class _Service:
     pause: float
 
     def ask(self, call: Callable[[], T]) -> T:
-        """Raises ProviderError: at once for what no second try mends, else after `TRIES` failures in a row."""
+        """Raises ProviderError: at once for what no second try fixes, else after `TRIES` failures in a row."""
         from openai import APIError
 
         for attempt in range(TRIES):
@@ -250,7 +250,7 @@ def _ended(job: Job, service: _Service, found: "FineTuningJob") -> TuneError:
     error = found.error
     reason = (error and error.message) or "the provider gives no reason"
     about = f" ({', '.join(filter(None, (error.code, error.param)))})" if error and error.code else ""
-    return TuneError(f"{where} failed: {reason}{about}", hint="mend what it names, then start again")
+    return TuneError(f"{where} failed: {reason}{about}", hint="fix what it names, then start again")
 
 
 def _events(service: _Service, state: State) -> list["FineTuningJobEvent"]:

@@ -36,8 +36,8 @@ def check(
         whom = ", ".join(groups) or "nobody"
         message = f"{counted(len(ids))} with evidence that only {whom} may read ({named(sorted(sources))})"
         quoted = ", ".join(f'"{one}"' for one in sorted({*allowed, *groups}))
-        mend = f"take them out of train, or allow_groups = [{quoted}]"
-        findings.append(finding("error", "access", f"train: {message}", mend=mend, rows=ids))
+        hint = f"take them out of train, or allow_groups = [{quoted}]"
+        findings.append(finding("error", "access", f"train: {message}", hint=hint, rows=ids))
     if known:
         ids = list(dict.fromkeys(name for own in known.values() for name in own))
         message = (
@@ -47,5 +47,5 @@ def check(
     if unknown:
         ids = list(dict.fromkeys(unknown))
         message = f"train: {counted(len(ids))} with evidence in documents that are not in the index"
-        findings.append(finding("warning", "access", message, mend="groundtune ingest", rows=ids))
+        findings.append(finding("warning", "access", message, hint="groundtune ingest", rows=ids))
     return findings

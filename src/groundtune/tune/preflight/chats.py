@@ -18,7 +18,7 @@ FIRST = 3
 """Rows that are shown as they are trained on."""
 CHUNK = 1024
 """Rows that are tokenized at a time."""
-MEND = "mend or remove these rows"
+HINT = "fix or remove these rows"
 LEFT, RIGHT = "⟦", "⟧"
 
 
@@ -64,9 +64,9 @@ def structure(rows: Sequence[Row], *, split: str, pairs: bool = False) -> list[F
     for row in rows:
         if said := _wrong(row, pairs=pairs):
             wrong[said].append(row.id)
-    mends = {"has an empty assistant turn": "fill it in, or remove these rows"}
+    hints = {"has an empty assistant turn": "fill it in, or remove these rows"}
     return [
-        finding("error", "chat", f"{split}: {counted(len(ids))}: the chat {said}", mend=mends.get(said, MEND), rows=ids)
+        finding("error", "chat", f"{split}: {counted(len(ids))}: the chat {said}", hint=hints.get(said, HINT), rows=ids)
         for said, ids in wrong.items()
     ]
 
@@ -84,7 +84,7 @@ def look_at_format(tokenizer: Any, ends: Sequence[int], *, name: str) -> tuple[F
     try:
         form = find_format(tokenizer, ends, name=name)
     except TuneError as error:
-        return None, [finding("error", "template", error.message, mend=error.hint)]
+        return None, [finding("error", "template", error.message, hint=error.hint)]
     findings = []
     if tokenizer.pad_token_id in form.ends:
         own, other = _token(tokenizer, tokenizer.pad_token_id), _token(tokenizer, form.pad)
@@ -125,7 +125,7 @@ def look(
             shown.append(_shown(name, form, asked, reply, limit))
     if empty:
         message = f"{split}: {counted(len(empty))} of which no token is trained"
-        findings.append(finding("error", "template", message, mend=MEND, rows=empty))
+        findings.append(finding("error", "template", message, hint=HINT, rows=empty))
     findings += _ends(tokens, ended, limit, split, longer(capped=capped))
     if pairs:
         rejected = {row.id: row.rejected or "" for row in rows}
@@ -170,9 +170,9 @@ def _texts(rows: Sequence[Row], form: Format, split: str) -> tuple[dict[str, tup
             found[row.id] = rendered(form.tokenizer, row.messages[:-1], reply=row.messages[-1]["content"])
         except TuneError as error:
             wrong[error.message].append(row.id)
-    mend = "take a base with another chat template, or mend these rows"
+    hint = "take a base with another chat template, or fix these rows"
     findings = [
-        finding("error", "template", f"{split}: {counted(len(ids))}: {said}", mend=mend, rows=ids)
+        finding("error", "template", f"{split}: {counted(len(ids))}: {said}", hint=hint, rows=ids)
         for said, ids in wrong.items()
     ]
     return found, findings
@@ -193,16 +193,16 @@ def _ends(tokens: Mapping[str, int], ended: Sequence[str], limit: int | None, sp
         return []
     if not ended:
         message = f"{split}: the template sets no token that ends a turn behind any reply: it would never learn to stop"
-        mend = "take a template that ends the assistant's turn with the model's end token"
-        return [finding("error", "template", message, mend=mend)]
+        hint = "take a template that ends the assistant's turn with the model's end token"
+        return [finding("error", "template", message, hint=hint)]
     kept = [name for name in ended if limit is None or tokens[name] <= limit]
     if not kept:
         message = f"{split}: the end of the turn is cut off in every row: it would never learn to stop"
-        return [finding("error", "template", message, mend=f"{room}, or shorten the rows")]
+        return [finding("error", "template", message, hint=f"{room}, or shorten the rows")]
     without = sorted(tokens.keys() - set(ended))
     if without:
         message = f"{split}: {counted(len(without))} whose reply does not end with a token that ends a turn"
-        return [finding("warning", "template", message, mend="look at how the template renders them", rows=without)]
+        return [finding("warning", "template", message, hint="look at how the template renders them", rows=without)]
     return []
 
 

@@ -123,7 +123,7 @@ def preflight(given: Inputs) -> Preflight:
     findings += [*secrets.check(found), *_access(given), *_bounds(given)]
     findings += [finding("warning", "base", notice) for notice in given.notices]
     if given.refusal and not any(one.level == "error" for one in findings):  # else it is most likely one of these
-        findings.append(finding("error", "trainer", given.refusal.message, mend=given.refusal.hint))
+        findings.append(finding("error", "trainer", given.refusal.message, hint=given.refusal.hint))
     return Preflight(
         findings=tuple(sorted(findings, key=lambda one: LEVELS.index(one.level))),
         rows={split: len(rows) for split, rows in splits.items()},
@@ -141,7 +141,7 @@ def insist(report: Preflight) -> None:
     """Raises TuneError with every error of the report."""
     if not report.errors:
         return
-    listed = "".join(f"\n  {one.message}" + (f" ({one.mend})" if one.mend else "") for one in report.errors)
+    listed = "".join(f"\n  {one.message}" + (f" ({one.hint})" if one.hint else "") for one in report.errors)
     raise TuneError(
         f"{counted(len(report.errors), 'problem')} before training:{listed}", hint="groundtune check --tune NAME"
     )
@@ -151,37 +151,37 @@ def _rows(given: Inputs) -> list[Finding]:
     """Whether there is anything to train on."""
     findings = []
     if not given.train:
-        findings.append(finding("error", "rows", "the train split is empty", mend="groundtune examples stats"))
+        findings.append(finding("error", "rows", "the train split is empty", hint="groundtune examples stats"))
     elif not given.validation:
         message = "the validation split is empty: nothing says when to stop, and nothing can be calibrated"
-        findings.append(finding("warning", "rows", message, mend="groundtune examples stats"))
+        findings.append(finding("warning", "rows", message, hint="groundtune examples stats"))
     for split, rows in (("train", given.train), ("validation", given.validation)):
         if blank := [row.id for row in rows if not row.input.strip()]:
             message = f"{split}: {counted(len(blank))} with an empty input"
-            findings.append(finding("error", "rows", message, mend="fill it in, or remove them", rows=blank))
+            findings.append(finding("error", "rows", message, hint="fill it in, or remove them", rows=blank))
     if given.train and len(given.train) < given.least_rows:
         message = f"train: {counted(len(given.train))}; {given.least_rows} are the least that is taken"
-        findings.append(finding("error", "rows", message, mend="add examples to the train split"))
+        findings.append(finding("error", "rows", message, hint="add examples to the train split"))
     if given.left_out:
         pairs = ", ".join(f"{one} = {other}" for one, other in list(given.left_out.items())[:NAMED])
         message = f"{counted(len(given.left_out))} left out of train and validation: the test split has the input too"
-        mend = f"nothing, or remove one of each ({pairs}): the test split is never trained on"
-        findings.append(finding("warning", "leakage", message, mend=mend, rows=list(given.left_out)))
+        hint = f"nothing, or remove one of each ({pairs}): the test split is never trained on"
+        findings.append(finding("warning", "leakage", message, hint=hint, rows=list(given.left_out)))
     if given.unlearnt and _prefers(given):
         message = f"train: {counted(len(given.unlearnt), 'example')} left out: no rejected output to learn from"
-        mend = 'nothing, or give them "rejected" with what a model wrote'
-        findings.append(finding("note", "rows", message, mend=mend, rows=given.unlearnt))
+        hint = 'nothing, or give them "rejected" with what a model wrote'
+        findings.append(finding("note", "rows", message, hint=hint, rows=given.unlearnt))
     elif given.unlearnt:
         message = f"train: {counted(len(given.unlearnt), 'example')} left out: nothing in the index shows their answer"
         message += " but what gives a test row away" if given.given_away else ""
-        mend = 'give them "evidence" with a quote that stands in an indexed document'
-        findings.append(finding("warning", "rows", message, mend=mend, rows=given.unlearnt))
+        hint = 'give them "evidence" with a quote that stands in an indexed document'
+        findings.append(finding("warning", "rows", message, hint=hint, rows=given.unlearnt))
     if given.kind == "retriever" and given.train:
         bare = [row.id for row in given.train if not row.positives]
         if bare:
             level: Level = "error" if len(bare) == len(given.train) else "warning"
             message = f"train: {counted(len(bare))} without a passage that answers: nothing is learnt of them"
-            findings.append(finding(level, "rows", message, mend='give the examples "evidence"', rows=bare))
+            findings.append(finding(level, "rows", message, hint='give the examples "evidence"', rows=bare))
     return findings
 
 
@@ -241,8 +241,8 @@ def _lengths(given: Inputs, chats: Mapping[str, Chats]) -> tuple[Lengths | None,
     if wanted is not None and given.window is not None and wanted > given.window:
         message = f"max_tokens = {wanted:,}, and the base reads {given.window:,}: the limit is {given.window:,}"
         level: Level = "warning" if given.kind == "hosted" else "error"  # the trainers here refuse it
-        mend = f"max_tokens = {given.window}, or a base that reads more"
-        findings.append(finding(level, "length", message, mend=mend))
+        hint = f"max_tokens = {given.window}, or a base that reads more"
+        findings.append(finding(level, "length", message, hint=hint))
     return measured.get("train"), findings
 
 
@@ -316,10 +316,10 @@ def _bounds(given: Inputs) -> list[Finding]:
     if limit is not None and (bounds.usd is None or bounds.usd > limit):
         what = "what it costs is not known" if bounds.usd is None else f"it may cost ${bounds.usd:,.2f}"
         message = f"{what}, and max_usd is {limit:g}"
-        findings.append(finding("error", "bounds", message, mend="raise max_usd, or train on fewer rows or epochs"))
+        findings.append(finding("error", "bounds", message, hint="raise max_usd, or train on fewer rows or epochs"))
     if bounds.memory_mb is not None and free is not None and bounds.memory_mb > TIGHT * free:
         message = f"it may take {_memory(bounds.memory_mb)} of memory; {_memory(free)} are free"
-        findings.append(finding("warning", "bounds", message, mend="a smaller base, shorter rows, or a smaller batch"))
+        findings.append(finding("warning", "bounds", message, hint="a smaller base, shorter rows, or a smaller batch"))
     minutes = given.settings.get("max_minutes")
     if minutes is not None and bounds.seconds is not None and bounds.seconds > minutes * 60:
         message = f"it may take {_time(bounds.seconds)}; after max_minutes = {minutes:g} it stops and keeps the best"

@@ -34,7 +34,7 @@ def check(train: Sequence[Row], validation: Sequence[Row], *, schema: Mapping[st
     try:
         layout = align(pairs, schema).layout
     except TuneError as error:
-        return [finding("error", "values", error.message, mend=error.hint)]
+        return [finding("error", "values", error.message, hint=error.hint)]
     words = usual(pairs, layout)
     levels: dict[str, Level] = {"train": "warning", "validation": "note"}
     return [
@@ -65,10 +65,10 @@ def _said(found: _Lost, *, split: str, level: Level) -> list[Finding]:
         f"{split}: {found.by_field.total():,} of {counted(found.values, 'value')} cannot be marked: "
         f"they do not stand in their input as they are written ({each}{more})"
     )
-    mend = "write them as they stand in the input, or tune a causal model (lora): an extractor makes up nothing"
-    findings = [finding(level, "values", message, mend=mend, rows=found.rows)]
+    hint = "write them as they stand in the input, or tune a causal model (lora): an extractor makes up nothing"
+    findings = [finding(level, "values", message, hint=hint, rows=found.rows)]
     if found.never and split == "train":
         message = f"train: no value of {named(found.never)} can be marked, nor are they few enough to choose from"
-        mend = "leave the field out of the objects, or tune a causal model (lora): it is never filled in"
-        findings.append(finding(level, "values", message, mend=mend))
+        hint = "leave the field out of the objects, or tune a causal model (lora): it is never filled in"
+        findings.append(finding(level, "values", message, hint=hint))
     return findings

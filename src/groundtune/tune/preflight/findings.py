@@ -1,4 +1,4 @@
-"""What a look at the rows found: one thing each, with its level, its rows and what mends it. Finds nothing itself."""
+"""What a look at the rows found: one thing each, with its level, its rows and how to fix it. Finds nothing itself."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ class Finding:
     check: str
     """Which check found it, one word: length, template, duplicates, leakage, labels, secrets, access, …"""
     message: str
-    mend: str | None = None
+    hint: str | None = None
     rows: tuple[str, ...] = ()
     """Ids of the first rows that it is about."""
     count: int | None = None
     """Of all rows that it is about; None where it is about no row in particular."""
 
 
-def finding(level: Level, check: str, message: str, *, mend: str | None = None, rows: Sequence[str] = ()) -> Finding:
+def finding(level: Level, check: str, message: str, *, hint: str | None = None, rows: Sequence[str] = ()) -> Finding:
     """rows: ids of all that it is about."""
-    return Finding(level, check, message, mend, tuple(rows[:NAMED]), len(rows) if rows else None)
+    return Finding(level, check, message, hint, tuple(rows[:NAMED]), len(rows) if rows else None)
 
 
 def counted(number: int, noun: str = "row", plural: str = "") -> str:

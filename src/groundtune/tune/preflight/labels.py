@@ -33,8 +33,8 @@ def conflicts(rows: Sequence[Row], *, labelled: bool) -> list[Finding]:
     what = counted(len(wrong), "input") + (" has" if len(wrong) == 1 else " have")
     message = f"train: {what} different outputs ({'; '.join(' ≠ '.join(ids[one][:3]) for one in wrong[:3])})"
     rows_of = [name for text in wrong for name in ids[text]]
-    mend = "decide which one is right" if labelled else "keep them only if each is right"
-    return [finding("warning" if labelled else "note", "conflicts", message, mend=mend, rows=rows_of)]
+    hint = "decide which one is right" if labelled else "keep them only if each is right"
+    return [finding("warning" if labelled else "note", "conflicts", message, hint=hint, rows=rows_of)]
 
 
 def check(
@@ -49,27 +49,27 @@ def check(
     findings = []
     if len(found) < 2:
         message = f"train: {counted(len(found), 'label')}; there is nothing to tell apart"
-        findings.append(finding("error", "labels", message, mend="add examples of at least two labels"))
+        findings.append(finding("error", "labels", message, hint="add examples of at least two labels"))
     single = [label for label, number in found.items() if number == 1]
     few = [label for label, number in found.items() if 1 < number < FEW]
     if single:
         message = f"train: {counted(len(single), 'label')} with one example ({named(single)})"
-        mend = "add examples; until then such a label is hardly ever found"
-        findings.append(finding("warning", "labels", message, mend=mend, rows=_of(train, single)))
+        hint = "add examples; until then such a label is hardly ever found"
+        findings.append(finding("warning", "labels", message, hint=hint, rows=_of(train, single)))
     if few:
         message = f"train: {counted(len(few), 'label')} with fewer than {FEW} examples ({named(few)})"
-        findings.append(finding("note", "labels", message, mend="add examples", rows=_of(train, few)))
+        findings.append(finding("note", "labels", message, hint="add examples", rows=_of(train, few)))
     if missing := [label for label in labels if label not in found]:
         message = f"train: {counted(len(missing), 'label')} of the project without an example ({named(missing)})"
-        findings.append(finding("warning", "labels", message, mend="add examples: it is never said without"))
+        findings.append(finding("warning", "labels", message, hint="add examples: it is never said without"))
     if unseen := [label for label in counts(held) if label not in found]:
         message = f"validation: {counted(len(unseen), 'label')} that train does not have ({named(unseen)})"
-        mend = "put examples of it into train"
-        findings.append(finding("warning", "labels", message, mend=mend, rows=_of(held, unseen)))
+        hint = "put examples of it into train"
+        findings.append(finding("warning", "labels", message, hint=hint, rows=_of(held, unseen)))
     if held and all(row.output is not None for row in held):
         message = "validation: no row without a label: when to say that none fits cannot be fitted"
-        mend = 'add inputs that belong to no label, with "output": null'
-        findings.append(finding("note", "labels", message, mend=mend))
+        hint = 'add inputs that belong to no label, with "output": null'
+        findings.append(finding("note", "labels", message, hint=hint))
     return findings + _imbalance(found, weighted)
 
 
@@ -82,8 +82,8 @@ def _imbalance(found: Mapping[str, int], weighted: bool | None) -> list[Finding]
     message = f"train: {most} has {counted(high, 'example')}, {least} has {low:,}: {high / low:.0f} times as many"
     if weighted:
         return [finding("note", "labels", f"{message}; class_weights makes up for it")]
-    mend = "add examples of the rare labels" + ("" if weighted is None else ", or class_weights = true")
-    return [finding("warning", "labels", message, mend=mend)]
+    hint = "add examples of the rare labels" + ("" if weighted is None else ", or class_weights = true")
+    return [finding("warning", "labels", message, hint=hint)]
 
 
 def _of(rows: Sequence[Row], labels: Sequence[str]) -> list[str]:

@@ -42,8 +42,8 @@ def duplicates(train: Sequence[Row]) -> list[Finding]:
     if not again:
         return []
     message = f"train: {counted(len(again))} with input and output of another row"
-    mend = "remove them, unless they are to weigh more"
-    return [finding("warning", "duplicates", message, mend=mend, rows=again)]
+    hint = "remove them, unless they are to weigh more"
+    return [finding("warning", "duplicates", message, hint=hint, rows=again)]
 
 
 def given_away(found: Mapping[str, Sequence[str]]) -> list[Finding]:
@@ -56,8 +56,8 @@ def given_away(found: Mapping[str, Sequence[str]]) -> list[Finding]:
         f"test: {counted(len(ids))} with question and answer in indexed documents ({named(files)}); "
         "these passages are left out of what is trained on"
     )
-    mend = "add them to [documents] exclude where they are exported examples: whatever retrieves finds the answer there"
-    return [finding("warning", "leakage", message, mend=mend, rows=ids)]
+    hint = "add them to [documents] exclude where they are exported examples: whatever retrieves finds the answer there"
+    return [finding("warning", "leakage", message, hint=hint, rows=ids)]
 
 
 def overlap(
@@ -107,7 +107,7 @@ def _near(splits: Mapping[str, Sequence[Row]]) -> tuple[dict[tuple[str, str], tu
         index = Similar()
     except MissingError as error:
         message = f"near-duplicates were not looked for: {error.message}"
-        return {}, [finding("warning", "duplicates", message, mend=error.hint)]
+        return {}, [finding("warning", "duplicates", message, hint=error.hint)]
     texts = comparable([row.input for row in rows] + [row.input for _, row in held])
     pairs = [(row.id, index.add(text)) for row, text in zip(rows, texts, strict=False)]
     twins = [(name, rows[found[0]].id) for name, found in pairs if found]
@@ -119,8 +119,8 @@ def _near(splits: Mapping[str, Sequence[Row]]) -> tuple[dict[tuple[str, str], tu
         return near, []
     shown = ", ".join(f"{one} ~ {other}" for one, other in twins[:SHOWN])
     message = f"train: {counted(len(twins))} nearly the same as another ({shown})"
-    mend = "keep them if they are real; made ones teach little more than one of them"
-    return near, [finding("note", "duplicates", message, mend=mend, rows=[name for name, _ in twins])]
+    hint = "keep them if they are real; made ones teach little more than one of them"
+    return near, [finding("note", "duplicates", message, hint=hint, rows=[name for name, _ in twins])]
 
 
 def _first(train: Sequence[Row], sources: Mapping[str, Sequence[str]]) -> dict[str, str]:
@@ -143,7 +143,7 @@ def _leak_finding(leaks: Sequence[Leak], total: int) -> Finding:
         "document": "with evidence in a document that train rows have evidence in",
     }[first.how]
     message = f"{first.split}: {len(leaks):,} of {counted(total)} {what} ({pairs})"
-    mend = {
+    hint = {
         "exact": "remove them from one of the two splits: what was learnt by heart measures nothing",
         "near": "read them; remove those from train that give the answer away",
         "group": "put a group into one split",
@@ -153,7 +153,7 @@ def _leak_finding(leaks: Sequence[Leak], total: int) -> Finding:
     level: Literal["error", "warning", "note"] = "error" if serious and first.how == "exact" else "warning"
     if first.how == "document" and not serious:
         level = "note"
-    return finding(level, "leakage", message, mend=mend, rows=[leak.row for leak in leaks])
+    return finding(level, "leakage", message, hint=hint, rows=[leak.row for leak in leaks])
 
 
 def _chosen_on(splits: Mapping[str, Sequence[Row]]) -> list[Finding]:
@@ -163,4 +163,4 @@ def _chosen_on(splits: Mapping[str, Sequence[Row]]) -> list[Finding]:
     if not both:
         return []
     message = f"test: {counted(len(both))} also in validation ({named(both)})"
-    return [finding("warning", "leakage", message, mend="remove them from one of the two splits", rows=both)]
+    return [finding("warning", "leakage", message, hint="remove them from one of the two splits", rows=both)]

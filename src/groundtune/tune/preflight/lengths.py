@@ -66,14 +66,14 @@ def check(
     cut, lost, limit = found.truncated, found.dropped, found.limit
     if lost:
         message = f"{split}: {counted(len(lost))} would train nothing: the prompt alone has {limit:,} tokens or more"
-        mend = f"{longer(capped=capped)}, shorten the inputs, or remove these rows"
-        findings.append(finding("error", "length", message, mend=mend, rows=lost))
+        hint = f"{longer(capped=capped)}, shorten the inputs, or remove these rows"
+        findings.append(finding("error", "length", message, hint=hint, rows=lost))
     if cut:
         message = f"{split}: {counted(len(cut))} longer than {limit:,} tokens; the longest has {about}{found.longest:,}"
         if len(cut) > allowed:
             let = f"allow_truncation = {len(cut)} (--allow-truncation {len(cut)})"
-            mend = f"{longer(capped=capped)}, shorten them, or {let}"
-            findings.append(finding("error", "length", message, mend=mend, rows=cut))
+            hint = f"{longer(capped=capped)}, shorten them, or {let}"
+            findings.append(finding("error", "length", message, hint=hint, rows=cut))
         else:
             message += "; they lose their end, as allow_truncation permits"
             findings.append(finding("warning", "length", message, rows=cut))

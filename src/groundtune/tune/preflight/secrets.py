@@ -132,10 +132,10 @@ def check(found: Iterable[Found]) -> list[Finding]:
         certain = one.detector in CERTAIN
         message = f"{one.detector}: {counted(one.times, 'place')} in {counted(len(one.rows))}"
         if one.kind == "secret":
-            mend = "take them out, and revoke them: what is learnt can be said again by anyone who asks"
+            hint = "take them out, and revoke them: what is learnt can be said again by anyone who asks"
         else:
-            mend = "replace them by invented ones, unless the people agreed: what is learnt cannot be deleted again"
-        findings.append(finding("error" if certain else "warning", "secrets", message, mend=mend, rows=one.rows))
+            hint = "replace them by invented ones, unless the people agreed: what is learnt cannot be deleted again"
+        findings.append(finding("error" if certain else "warning", "secrets", message, hint=hint, rows=one.rows))
     return findings
 
 
