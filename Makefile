@@ -1,14 +1,14 @@
-# One command to try it, one to test it. Both make the environment they need and leave the system's Python alone.
+# `make demo` tries groundtune, `make test` tests it. Both create a virtual environment and leave the system's Python alone.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
 .PHONY: demo test check clean
 
-demo: $(VENV)/demo.stamp  ## install, then the whole path on the example project, offline
+demo: $(VENV)/demo.stamp  ## install, then run the example projects, offline
 	$(BIN)/groundtune demo demo-handbook
 
-test: $(VENV)/dev.stamp  ## install, then the whole test suite
+test: $(VENV)/dev.stamp  ## install, then run the whole test suite
 	$(BIN)/python -m pytest
 
 check: $(VENV)/dev.stamp  ## format, lint, types

@@ -1,10 +1,10 @@
-"""Claim: the citation check passes what a passage says, and catches what was changed in it.
+"""Claim: the citation check accepts the sentences of a passage and catches altered ones.
 
     python benchmarks/citations.py dev-v2.0.json
 
-One sentence of each SQuAD passage is cited as it is, with about an eighth of its words left out, and falsified in four
-ways: another number, another name of the same corpus, a "not", a sentence of another passage of the same article.
-Offline, no model.
+One sentence of each SQuAD passage is cited unchanged, with about an eighth of its words left out, and falsified in four
+ways: another number, another name from the same corpus, an added "not", a sentence of another passage of the same
+article. Runs offline, without a model.
 """
 
 import argparse
@@ -21,19 +21,19 @@ from groundtune.text import sentences
 from groundtune.types import Hit, Passage
 
 LEFT_OUT = 0.12
-SUPPORTED_WANTED = ("as it is", "words left out")
+SUPPORTED_EXPECTED = ("unchanged", "words left out")
 _NAME = re.compile(r"(?<=[a-z] )[A-Z][a-z]{3,}")
 _VERB = re.compile(r"\b(?:is|was|are|were|has|had|can|could|will|would)\b")
 _DENIAL = re.compile(r"\b(?:not|no|never|without|nor|neither|none)\b")
 
 
-def whole(text: str) -> list[str]:
-    """Sentences of at least seven words."""
-    return [one for a, b in sentences(text) if len((one := text[a:b]).split()) > 6]
+def long_sentences(text: str) -> list[str]:
+    """Return the sentences of at least seven words."""
+    return [sentence for a, b in sentences(text) if len((sentence := text[a:b]).split()) > 6]
 
 
 def variants(sentence: str, other: str | None, names: list[str], rng: random.Random) -> Iterator[tuple[str, str]]:
-    yield "as it is", sentence
+    yield "unchanged", sentence
     words = sentence.split()
     yield "words left out", " ".join(word for i, word in enumerate(words) if i == 0 or rng.random() > LEFT_OUT)
     if numbers := list(re.finditer(r"\d+", sentence)):
@@ -60,18 +60,20 @@ def main() -> None:
     for article in articles:
         texts = [paragraph["context"] for paragraph in article["paragraphs"]]
         for number, text in enumerate(texts):
-            if not (own := whole(text)):
+            if not (candidates := long_sentences(text)):
                 continue
-            others = whole(texts[number - 1]) if len(texts) > 1 else []
+            others = long_sentences(texts[number - 1]) if len(texts) > 1 else []
             hit = Hit(Passage("p", "p", article["title"], 0, 0, len(text), text), 1.0)
-            for kind, claim in variants(rng.choice(own), rng.choice(others) if others else None, names, rng):
+            for kind, claim in variants(rng.choice(candidates), rng.choice(others) if others else None, names, rng):
                 citations = check(f"{claim} [1]", (hit,))[1]
-                supported.setdefault(kind, []).append(float(any(one.support != "missing" for one in citations)))
-    rows = [["sentence", "supported (95 %)", "wanted"]]
+                supported.setdefault(kind, []).append(
+                    float(any(citation.support != "missing" for citation in citations))
+                )
+    rows = [["sentence", "supported (95%)", "expected"]]
     for kind, values in supported.items():
         share = bootstrap_mean(values)
         figure = f"{share.mean:.3f} ({share.low:.3f}-{share.high:.3f}, n = {share.n})"
-        rows.append([kind, figure, "1" if kind in SUPPORTED_WANTED else "0"])
+        rows.append([kind, figure, "1" if kind in SUPPORTED_EXPECTED else "0"])
     table(rows)
 
 

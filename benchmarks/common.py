@@ -1,4 +1,4 @@
-"""What the benchmarks share: a project in a temporary folder, the machine in one line, medians with their range."""
+"""Share helpers between benchmarks: a project in a temporary folder, the machine in one line, medians with range."""
 
 import os
 import platform
@@ -18,7 +18,7 @@ from groundtune.project import Project
 
 @contextmanager
 def project_folder(*, include: str = "docs/**/*") -> Iterator[Path]:
-    """A folder with a project file and an empty docs/; gone afterwards."""
+    """Create a temporary folder with a project file and an empty docs/."""
     with tempfile.TemporaryDirectory(prefix="groundtune-benchmark-") as name:
         folder = Path(name)
         (folder / "docs").mkdir()
@@ -27,19 +27,19 @@ def project_folder(*, include: str = "docs/**/*") -> Iterator[Path]:
 
 
 async def open_index(project: Project) -> OpenIndex:
-    """The index of a project with its parts, for looking at one stage alone."""
+    """Open the index of a project with its parts, to measure single stages."""
     embedder = project.session.the_embedder()
     index = IndexFolder(project.workspace.index)
     return await OpenIndex.open(index, config=project.config, embedder=embedder, fitted=project.fitted)
 
 
 def settle() -> None:
-    """Wait until no file counts as just changed, as nobody ingests within two seconds of the last edit."""
+    """Wait until no file counts as just changed; users rarely ingest within two seconds of the last edit."""
     time.sleep(2.1)
 
 
 def machine() -> str:
-    """Processor, cores and load, in one line: figures in seconds mean nothing without them."""
+    """Describe processor, cores and load in one line; seconds mean nothing without them."""
     model = platform.processor() or platform.machine()
     if (info := Path("/proc/cpuinfo")).exists():
         lines = info.read_text().splitlines()
@@ -51,7 +51,7 @@ def machine() -> str:
 
 
 def spread(values: Sequence[float], *, unit: str = "", digits: int = 2) -> str:
-    """`median (lowest to highest, n)`."""
+    """Format as `median (lowest to highest, n)`."""
     low, middle, high = min(values), statistics.median(values), max(values)
     return f"{middle:.{digits}f}{unit} ({low:.{digits}f} to {high:.{digits}f}, n = {len(values)})"
 
@@ -61,14 +61,14 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def verdict(value: float, target: float, *, at_least: bool) -> str:
-    """`met`, or by how much it is missed."""
+    """Return `met`, or by how much the target is missed."""
     if value >= target if at_least else value <= target:
         return "met"
     return f"missed by {abs(value - target) / target:.0%}"
 
 
 def table(rows: Iterable[Sequence[str]]) -> None:
-    """The first row is the header; columns as wide as they need to be."""
+    """Print an aligned table; the first row is the header."""
     lines = [[str(cell) for cell in row] for row in rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     for number, line in enumerate(lines):

@@ -1,4 +1,4 @@
-"""Public question sets to documents, questions and what is relevant to them. Reads the published formats as they are.
+"""Read public question sets into documents, questions and relevance judgements. Reads the formats as published.
 
 A path to *.json is SQuAD 1.1 or 2.0, a folder with corpus.jsonl is BEIR, any other folder with *.jsonl is CLAPNQ, and
 any other folder is SMART (Cranfield, CISI, MED …: documents `.I .T .W`, questions in *.qry, judgements in *.rel).
@@ -15,21 +15,21 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A document: what is indexed of it."""
+    """The indexed text and title of a document."""
 
     text: str
     title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A question with the gain of each document that is relevant to it."""
+class Query:
+    """A question with the gain of each relevant document."""
 
     id: str
     text: str
     gains: Mapping[str, int]
     part: str
-    """Questions of one part (an article) stay together when a weight is fitted on some and reported on others."""
+    """Questions of one part (an article) stay in the same fold when a weight is fitted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,11 @@ class Corpus:
 
     name: str
     documents: Mapping[str, Text]
-    questions: tuple[Asked, ...]
+    questions: tuple[Query, ...]
 
 
 def read(path: Path) -> Corpus:
-    """Raises SystemExit when it is none of the formats."""
+    """Read any of the formats. Raises SystemExit for anything else."""
     if path.is_file() and path.suffix == ".json":
         return squad(path)
     if path.is_dir() and (path / "corpus.jsonl").exists():
@@ -51,11 +51,11 @@ def read(path: Path) -> Corpus:
         return clapnq(path)
     if path.is_dir() and any(path.glob("*.[Qq][Rr][Yy]")):
         return smart(path)
-    raise SystemExit(f"{path} is no SQuAD file and no BEIR, CLAPNQ or SMART folder")
+    raise SystemExit(f"{path} is neither a SQuAD file nor a BEIR, CLAPNQ or SMART folder")
 
 
 def squad(path: Path) -> Corpus:
-    """Every passage is a document without a title; the questions are those that have an answer."""
+    """Read SQuAD: every passage is a document without a title; only questions with an answer are kept."""
     documents: dict[str, Text] = {}
     questions = []
     for article in json.loads(path.read_text(encoding="utf-8"))["data"]:
@@ -63,72 +63,78 @@ def squad(path: Path) -> Corpus:
             document = f"p{len(documents):05}"
             documents[document] = Text(paragraph["context"])
             questions += [
-                Asked(one["id"], one["question"].strip(), {document: 1}, article["title"])
-                for one in paragraph["qas"]
-                if not one.get("is_impossible")
+                Query(qa["id"], qa["question"].strip(), {document: 1}, article["title"])
+                for qa in paragraph["qas"]
+                if not qa.get("is_impossible")
             ]
     return Corpus(f"SQuAD {path.stem}", documents, tuple(questions))
 
 
 def clapnq(folder: Path) -> Corpus:
-    """Passages with titles; a question's relevant one is the passage it came with, answerable or not."""
+    """Read CLAPNQ: passages with titles; the relevant passage of a question is its own, answerable or not."""
     documents: dict[tuple[str, str], str] = {}
     questions = []
     for file in sorted(folder.glob("*.jsonl")):
         for row in _lines(file):
             gains = {}
             for passage in row["passages"]:
-                own = passage["title"], passage["text"]
-                gains[documents.setdefault(own, f"p{len(documents):05}")] = 1
-            questions.append(Asked(row["id"], row["input"], gains, row["passages"][0]["title"]))
+                key = passage["title"], passage["text"]
+                gains[documents.setdefault(key, f"p{len(documents):05}")] = 1
+            questions.append(Query(row["id"], row["input"], gains, row["passages"][0]["title"]))
     texts = {name: Text(text, title) for (title, text), name in documents.items()}
     return Corpus("CLAPNQ", texts, tuple(questions))
 
 
 def beir(folder: Path) -> Corpus:
-    """Questions of the test split that have a relevant document."""
+    """Read BEIR: questions of the test split that have a relevant document."""
     documents = {row["_id"]: Text(row["text"], row.get("title", "")) for row in _lines(folder / "corpus.jsonl")}
     gains: dict[str, dict[str, int]] = {}
     with (folder / "qrels" / "test.tsv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, delimiter="\t"):
             if int(row["score"]) > 0 and row["corpus-id"] in documents:
                 gains.setdefault(row["query-id"], {})[row["corpus-id"]] = int(row["score"])
-    asked = {row["_id"]: row["text"] for row in _lines(folder / "queries.jsonl")}
-    questions = tuple(Asked(name, asked[name], found, name) for name, found in gains.items() if name in asked)
+    texts = {row["_id"]: row["text"] for row in _lines(folder / "queries.jsonl")}
+    questions = tuple(
+        Query(name, texts[name], document_gains, name) for name, document_gains in gains.items() if name in texts
+    )
     return Corpus(folder.name, documents, questions)
 
 
 def smart(folder: Path) -> Corpus:
-    """Cranfield's questions are numbered by their order, as its judgements count them; the others by their id."""
+    """Read SMART: Cranfield's judgements number questions by order, those of other collections by id."""
     (questions_file,) = folder.glob("*.[Qq][Rr][Yy]")
-    (judged,) = [file for file in folder.iterdir() if file.suffix.lower() == ".rel" or file.name == "cranqrel"]
+    (judgements,) = [file for file in folder.iterdir() if file.suffix.lower() == ".rel" or file.name == "cranqrel"]
     (documents_file,) = [file for file in folder.iterdir() if file.suffix.lower() in (".all", ".1400")]
     documents = {
         name: Text(fields.get("W", ""), fields.get("T", "")) for name, fields in _records(documents_file.read_text())
     }
-    asked = list(_records(questions_file.read_text(errors="replace")))
+    queries = list(_records(questions_file.read_text(errors="replace")))
     by_order = documents_file.stem.lower().startswith("cran")
-    texts = {str(number) if by_order else name: one.get("W", "") for number, (name, one) in enumerate(asked, start=1)}
+    texts = {
+        str(number) if by_order else name: fields.get("W", "") for number, (name, fields) in enumerate(queries, start=1)
+    }
     gains: dict[str, dict[str, int]] = {}
-    for line in judged.read_text().splitlines():
+    for line in judgements.read_text().splitlines():
         numbers = line.split()
         if len(numbers) < 2:
             continue
-        question, document = str(int(numbers[0])), str(int(numbers[2 if by_trec(numbers) else 1]))
-        relevant = not judged.name.lower().startswith("cran") or numbers[-1] not in ("-1", "5")
+        question, document = str(int(numbers[0])), str(int(numbers[2 if is_trec(numbers) else 1]))
+        relevant = not judgements.name.lower().startswith("cran") or numbers[-1] not in ("-1", "5")
         if relevant and document in documents:
             gains.setdefault(question, {})[document] = 1
-    questions = tuple(Asked(name, texts[name], found, name) for name, found in gains.items() if name in texts)
+    questions = tuple(
+        Query(name, texts[name], document_gains, name) for name, document_gains in gains.items() if name in texts
+    )
     return Corpus(folder.name, documents, questions)
 
 
-def by_trec(numbers: list[str]) -> bool:
-    """`question 0 document relevance`, as MED has it; the others have the document second."""
+def is_trec(numbers: list[str]) -> bool:
+    """Whether a line is `question 0 document relevance`, as in MED; other collections have the document second."""
     return len(numbers) == 4 and numbers[1] == "0" and numbers[3] == "1"
 
 
 def _records(text: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Id and fields (`T` title, `W` text, …) of each record of a SMART file."""
+    """Yield id and fields (`T` title, `W` text, …) of each record of a SMART file."""
     for record in re.split(r"^\.I\s+", text, flags=re.MULTILINE)[1:]:
         head, _, body = record.partition("\n")
         parts = re.split(r"^\.([A-Z])\s*$", body, flags=re.MULTILINE)

@@ -1,11 +1,11 @@
-"""Claim: 6 approaches on 5,000 examples come to a verdict and a page in under 20 s and under 1.5 GiB.
+"""Claim: 6 approaches on 5,000 examples take under 20 s and 1.5 GiB to verdict and page.
 
     python benchmarks/deciding.py [--examples 5000] [--repeats 3] [--profile]
 
-A made-up results.jsonl with rows as a comparison of answers writes them: two sentences, two citations, eight scores,
-usage, some abstentions and errors. Then `groundtune report --results … --html …` in a process of its own, from its
-start to its end: once decided by `correct` (0 or 1), once by `f1` (anything between, which takes other tests), and once
-by `f1` as a run with more: twelve scores between 0 and 1 in each row, and 55 tags on the examples.
+Generates a results.jsonl with the rows of a typical comparison: two sentences, two citations, eight scores, usage, some
+abstentions and errors. Then runs `groundtune report --results … --html …` in its own process, timed from start to exit:
+once decided by `correct` (0 or 1), once by `f1` (fractional, which needs other tests), and once by `f1` on a larger run
+with twelve fractional scores in each row and 55 tags on the examples.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--examples", type=int, default=5_000)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--profile", action="store_true", help="also say where the time goes")
+    parser.add_argument("--profile", action="store_true", help="also print a profile")
     options = parser.parse_args()
 
     with tempfile.TemporaryDirectory(prefix="groundtune-benchmark-") as name:
@@ -54,7 +54,7 @@ def main() -> None:
             if more:
                 _widen(file, options.examples)
             runs = [_report(file, primary) for _ in range(options.repeats)]
-            seconds, peak = [one for one, _ in runs], max(one for _, one in runs)
+            seconds, peak = [elapsed for elapsed, _ in runs], max(memory for _, memory in runs)
             rows.append(
                 (
                     primary + more,
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def _report(file: Path, primary: str) -> tuple[float, float]:
-    """Seconds and peak GiB of the command."""
+    """Return seconds and peak GiB of the command."""
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "groundtune", *_arguments(file, primary)], stdout=subprocess.DEVNULL
@@ -105,14 +105,14 @@ def _write(file: Path, examples: int) -> None:
 
 
 def _widen(file: Path, examples: int) -> None:
-    """Four more scores in each answer, all of them fractions; beside the file what a run knows of its examples."""
+    """Give each answer more scores, all fractional, and write the files of a run with its examples."""
     draw = random.Random(SEED)
     results = read_results(file)
     file.unlink()
     with file.open("ab", buffering=0) as opened:
-        for one in results:
-            names = (*SCORES, *one.scores) if one.error is None else ()
-            write_result(opened, replace(one, scores={name: draw.random() for name in names}))
+        for result in results:
+            names = (*SCORES, *result.scores) if result.error is None else ()
+            write_result(opened, replace(result, scores={name: draw.random() for name in names}))
     rows = (
         Example(f"question-{number:05}", "What is it?", "That.", tags=(f"area {number % 5}", f"kind {number % 50}"))
         for number in range(examples)
@@ -136,7 +136,7 @@ def _row(draw: random.Random, example: str, approach: str, right: bool) -> Resul
     if chance < 0.06:
         scores = dict.fromkeys(("correct", "exact", "contains", "abstention", "f1"), 0.0)
         return Result(example, approach, "abstained", "Not in your documents.", scores=scores, usage=usage)
-    said = [" ".join(draw.choices(WORDS, k=draw.randrange(8, 24))).capitalize() for _ in range(2)]
+    claims = [" ".join(draw.choices(WORDS, k=draw.randrange(8, 24))).capitalize() for _ in range(2)]
     cites = approach not in ("prompt", "fewshot")
     citations = tuple(
         Citation(
@@ -151,14 +151,14 @@ def _row(draw: random.Random, example: str, approach: str, right: bool) -> Resul
             start=draw.randrange(20_000),
             end=draw.randrange(20_000, 20_200),
         )
-        for marker, sentence in enumerate(said if cites else (), start=1)
+        for marker, sentence in enumerate(claims if cites else (), start=1)
     )
     scores = dict.fromkeys(("correct", "contains"), float(right)) | {"abstention": 1.0}
     scores |= {"exact": float(right and draw.random() < 0.2), "f1": min(1.0, draw.random() / 2 + right / 2)}
     if cites:
         scores |= {name: draw.choice((0.0, 0.5, 1.0)) for name in ("citation_precision", "citation_recall")}
-        scores["supported"] = sum(one.support != "missing" for one in citations) / 2
-    text = " ".join(f"{sentence} [{marker}]." for marker, sentence in enumerate(said, start=1))
+        scores["supported"] = sum(citation.support != "missing" for citation in citations) / 2
+    text = " ".join(f"{sentence} [{marker}]." for marker, sentence in enumerate(claims, start=1))
     return Result(example, approach, "answered", text, citations, scores, usage)
 
 

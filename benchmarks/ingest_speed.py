@@ -2,9 +2,9 @@
 
     python benchmarks/ingest_speed.py SQUAD.json [--repeats 3] [--passages N]
 
-Ours: text files on disk to an index that answers (parse, split, embed, store), with the time to load the model.
-Theirs: `SentenceTransformer(the same weights).encode(the same passages)` in float32, model loaded beforehand.
-Both in one run, in turn. The target of 3 is for processors with AMX or AVX512-BF16.
+groundtune: from text files on disk to a searchable index (parse, split, embed, store), including loading the model.
+Reference: `SentenceTransformer(the same weights).encode(the same passages)` in float32, model loaded beforehand.
+Both run alternately in one process. The target of 3 is for processors with AMX or AVX512-BF16.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def main() -> None:
         started = time.perf_counter()
         reference.encode(passages)
         theirs.append(len(passages) / (time.perf_counter() - started))
-    ratios = [mine / their for mine, their in zip(ours, theirs, strict=True)]
+    ratios = [our_rate / their_rate for our_rate, their_rate in zip(ours, theirs, strict=True)]
 
     print(machine())
     print(f"{len(texts)} files, {len(passages)} passages\n")
@@ -76,14 +76,14 @@ def main() -> None:
     )
     print(f"\ntarget: ratio at least {TARGET:g}: {verdict(statistics.median(ratios), TARGET, at_least=True)}\n")
     with _measured() as seconds:
-        whole = _ingest(texts)
-    rows = [(step, f"{seconds[step]:.2f}", f"{seconds[step] / whole:.0%}") for step in STEPS]
-    table([("where one ingest spends its time", "s", "share"), *rows, ("whole", f"{whole:.2f}", "")])
-    print("Reading goes on beside embedding, so the rows overlap and do not sum to the whole.")
+        total = _ingest(texts)
+    rows = [(step, f"{seconds[step]:.2f}", f"{seconds[step] / total:.0%}") for step in STEPS]
+    table([("where one ingest spends its time", "s", "share"), *rows, ("total", f"{total:.2f}", "")])
+    print("Reading and embedding overlap, so the rows do not sum to the total.")
 
 
 def _ingest(texts: list[str]) -> float:
-    """Seconds from files to index."""
+    """Return the seconds from files to index."""
     with project_folder() as folder:
         _write(folder, texts)
         with Project.open(folder) as project:
@@ -93,7 +93,7 @@ def _ingest(texts: list[str]) -> float:
 
 
 def _passages(texts: list[str]) -> list[str]:
-    """The passages as groundtune cuts them, so that both sides embed the same."""
+    """Return the passages as groundtune splits them, so that both sides embed the same text."""
     with project_folder() as folder:
         _write(folder, texts)
         with Project.open(folder) as project:
@@ -113,7 +113,7 @@ def _write(folder: Path, texts: list[str]) -> None:
 
 @contextmanager
 def _measured() -> Iterator[dict[str, float]]:
-    """Seconds spent in each step while the block runs."""
+    """Measure the seconds spent in each step while the block runs."""
     seconds: dict[str, float] = defaultdict(float)
     with ExitStack() as stack:
         for step, (owner, name) in STEPS.items():

@@ -1,9 +1,9 @@
-"""Claim: ingest does only what changed. Nothing changed: under 2 % of the first ingest; 1 % changed: under 5 %.
+"""Claim: re-ingest takes under 2% of the first ingest when nothing changed, and under 5% when 1% changed.
 
     python benchmarks/reingest.py [--documents 10000] [--repeats 3]
 
-One-page documents of about 200 words of made-up prose, all different, one file each. Renamed and deleted files are
-timed too. What each run reports is checked, so a fast run that did nothing fails instead of shining.
+The documents are distinct one-page files with about 200 words of generated prose. Renamed and deleted files are timed
+too. The report of each run is checked, so a fast run that did nothing fails.
 """
 
 import argparse
@@ -36,60 +36,60 @@ def main() -> None:
     options = parser.parse_args()
 
     draw = random.Random(SEED)
-    some = max(1, options.documents // 100)
+    batch = max(1, options.documents // 100)
     with project_folder() as folder:
         docs = folder / "docs"
         for number in range(options.documents):
             (docs / f"{number:06}.txt").write_text(_page(draw, number))
         first = _ingest(folder, Counter(added=options.documents))
         print(f"first ingest of {options.documents} documents: {first:.1f} s ({machine()})", flush=True)
-        times: dict[str, list[float]] = {"unchanged": [], "1 % changed": [], "1 % renamed": [], "1 % deleted": []}
+        times: dict[str, list[float]] = {"unchanged": [], "1% changed": [], "1% renamed": [], "1% deleted": []}
         left = options.documents
         for _ in range(options.repeats):
             times["unchanged"].append(_ingest(folder, Counter(unchanged=left)))
 
-            for file in draw.sample(sorted(docs.iterdir()), some):
+            for file in draw.sample(sorted(docs.iterdir()), batch):
                 file.write_text(_page(draw, draw.randrange(10**9)))
-            times["1 % changed"].append(_ingest(folder, Counter(unchanged=left - some, changed=some)))
+            times["1% changed"].append(_ingest(folder, Counter(unchanged=left - batch, changed=batch)))
 
-            for file in draw.sample(sorted(docs.iterdir()), some):
+            for file in draw.sample(sorted(docs.iterdir()), batch):
                 file.rename(docs / f"moved-{draw.randrange(10**9)}.txt")
-            moved = Counter(unchanged=left - some, renamed=some, removed=some)
-            times["1 % renamed"].append(_ingest(folder, moved))
+            moved = Counter(unchanged=left - batch, renamed=batch, removed=batch)
+            times["1% renamed"].append(_ingest(folder, moved))
 
-            for file in draw.sample(sorted(docs.iterdir()), some):
+            for file in draw.sample(sorted(docs.iterdir()), batch):
                 file.unlink()
-            times["1 % deleted"].append(_ingest(folder, Counter(unchanged=left - some, removed=some)))
-            left -= some
+            times["1% deleted"].append(_ingest(folder, Counter(unchanged=left - batch, removed=batch)))
+            left -= batch
         size = sum(file.stat().st_size for file in (folder / ".groundtune").rglob("*") if file.is_file())
         shutil.rmtree(folder / ".groundtune")
 
-    targets = {"unchanged": 0.02, "1 % changed": 0.05}
-    rows = [("run", "seconds, median (range)", "of the first", "target")]
+    targets = {"unchanged": 0.02, "1% changed": 0.05}
+    rows = [("run", "seconds, median (range)", "share of the first", "target")]
     for name, seconds in times.items():
         share = statistics.median(seconds) / first
         target = targets.get(name)
-        said = f"< {target:.0%}: {verdict(share, target, at_least=False)}" if target else ""
-        rows.append((name, spread(seconds), f"{share:.2%}", said))
+        outcome = f"< {target:.0%}: {verdict(share, target, at_least=False)}" if target else ""
+        rows.append((name, spread(seconds), f"{share:.2%}", outcome))
     table(rows)
     print(f"\nindex on disk: {size / 1e6:.0f} MB")
 
 
 def _ingest(folder: Path, expected: Counter[str]) -> float:
-    """Seconds of one run by a process that has just opened the project; it must have done what was expected."""
+    """Return the seconds of one ingest by a newly opened project, and check that it did what was expected."""
     settle()
     with Project.open(folder) as project:
         started = time.perf_counter()
         report = project.ingest()
         seconds = time.perf_counter() - started
-    found = Counter(file.change for file in report.files)
-    if found != expected or any(file.row.status != "indexed" for file in report.files if file.change != "removed"):
-        raise SystemExit(f"expected {dict(expected)}, but ingest reports {dict(found)}")
+    actual = Counter(file.change for file in report.files)
+    if actual != expected or any(file.row.status != "indexed" for file in report.files if file.change != "removed"):
+        raise SystemExit(f"expected {dict(expected)}, but ingest reports {dict(actual)}")
     return seconds
 
 
 def _page(draw: random.Random, number: int) -> str:
-    """Four paragraphs with words of their own, so that no two pages and no two vectors are the same."""
+    """Generate four paragraphs with unique words, so that no two pages or vectors are equal."""
     names = ["".join(draw.choices(SYLLABLES, k=3)) for _ in range(40)]
     paragraphs = []
     for _ in range(4):

@@ -2,11 +2,11 @@
 
     python benchmarks/retrieval.py PATH [PATH ...] [--questions N] [--candidates 100]
 
-PATH is a SQuAD file (v1.1 or v2.0: its passages are the documents, its answerable questions are asked), a BEIR, CLAPNQ
-or SMART folder. Documents are ingested as a user would, as the rows of JSON Lines files; a document ranks where its
-best passage ranks. The fitted weight is fitted on one half of the articles and reported on the other, and the other
-way round, so that each question is scored by a weight that never saw its article. Reciprocal-rank fusion (Cormack
-2009, k = 60) of the same two lists stands beside it. Intervals are 95 %, by bootstrap over questions.
+PATH is a SQuAD file (v1.1 or v2.0: its passages are the documents, its answerable questions the queries) or a BEIR,
+CLAPNQ or SMART folder. Documents are ingested as a user would, as rows of JSON Lines files; a document ranks where its
+best passage ranks. The fitted weight is fitted on one half of the articles and reported on the other, and vice versa,
+so each question is scored with a weight that never saw its article. Reciprocal rank fusion (Cormack 2009, k = 60) of
+the same two lists is reported for comparison. Intervals are 95%, by bootstrap over questions.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 import corpora
 from common import machine, open_index, project_folder, table, verdict
-from corpora import Asked, Corpus
+from corpora import Corpus, Query
 from groundtune.measure.statistics import bootstrap_mean
 from groundtune.opened import OpenIndex
 from groundtune.project import Project
@@ -33,22 +33,22 @@ from groundtune.types import Candidate, Interval, Scope, Vectors
 from groundtune.workflows.evaluating import WEIGHTS
 
 SEED = 11
-ROWS_A_FILE = 2_000
+ROWS_PER_FILE = 2_000
 CONCURRENCY = 4
 RRF_K = 60
 METRICS = ("nDCG@10", "recall@10", "recall@100", "MRR")
 TARGETS = {"SQuAD dev-v2.0": {"fused": 0.90, "fitted": 0.91}}
-"""nDCG@10 over all answerable questions."""
+"""Target nDCG@10 over all answerable questions."""
 
 Scores = dict[str, list[tuple[float, ...]]]
-"""By way of ranking: for each question the METRICS."""
+"""Maps a ranking method to the METRICS of each question."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", type=Path, nargs="+", metavar="PATH")
     parser.add_argument("--questions", type=int, default=None, help="a random sample of N")
-    parser.add_argument("--candidates", type=int, default=100, help="passages that each stage hands to the fusion")
+    parser.add_argument("--candidates", type=int, default=100, help="passages that each stage passes to the fusion")
     options = parser.parse_args()
     print(machine())
     for path in options.paths:
@@ -56,19 +56,19 @@ def main() -> None:
 
 
 def _report(corpus: Corpus, *, sample: int | None, candidates: int) -> None:
-    asked = list(corpus.questions)
-    if sample is not None and sample < len(asked):
-        asked = random.Random(SEED).sample(asked, sample)
+    queries = list(corpus.questions)
+    if sample is not None and sample < len(queries):
+        queries = random.Random(SEED).sample(queries, sample)
     started = time.perf_counter()
     with project_folder() as folder:
         _write(folder / "docs", corpus)
         with Project.open(folder) as project:
             passages = project.ingest().passages
-            scores = asyncio.run(_scores(project, asked, candidates))
-    fitted = _fit(scores, asked)
+            scores = asyncio.run(_scores(project, queries, candidates))
+    fitted = _fit(scores, queries)
 
-    print(f"\n{corpus.name}: {len(corpus.documents)} documents, {passages} passages, {len(asked)} questions")
-    default = _way(DEFAULT_DENSE_WEIGHT)
+    print(f"\n{corpus.name}: {len(corpus.documents)} documents, {passages} passages, {len(queries)} questions")
+    default = _method(DEFAULT_DENSE_WEIGHT)
     named = {
         "bm25": scores["bm25"],
         "dense": scores["dense"],
@@ -81,7 +81,7 @@ def _report(corpus: Corpus, *, sample: int | None, candidates: int) -> None:
         rows.append((name, *(_shown(bootstrap_mean(column)) for column in zip(*values, strict=True))))
     table(rows)
     print(f"fused: weight {DEFAULT_DENSE_WEIGHT}; fitted: weights {fitted.weights[0]} and {fitted.weights[1]}")
-    by_weight = ", ".join(f"{weight:g}: {_ndcg(scores[_way(weight)]):.4f}" for weight in WEIGHTS)
+    by_weight = ", ".join(f"{weight:g}: {_ndcg(scores[_method(weight)]):.4f}" for weight in WEIGHTS)
     print(f"nDCG@10 by dense weight: {by_weight}")
 
     single = max(("bm25", "dense"), key=lambda stage: _ndcg(named[stage]))
@@ -96,41 +96,41 @@ def _report(corpus: Corpus, *, sample: int | None, candidates: int) -> None:
 
 
 def _write(docs: Path, corpus: Corpus) -> None:
-    """JSON Lines: a row with a title where the collection has one."""
+    """Write the documents as JSON Lines, with titles if the collection has them."""
     items = list(corpus.documents.items())
-    for start in range(0, len(items), ROWS_A_FILE):
+    for start in range(0, len(items), ROWS_PER_FILE):
         with (docs / f"{start:08}.jsonl").open("w", encoding="utf-8") as file:
-            for name, one in items[start : start + ROWS_A_FILE]:
-                row = {"id": name, "text": one.text} | ({"title": one.title} if one.title else {})
+            for name, document in items[start : start + ROWS_PER_FILE]:
+                row = {"id": name, "text": document.text} | ({"title": document.title} if document.title else {})
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-async def _scores(project: Project, asked: Sequence[Asked], candidates: int) -> Scores:
+async def _scores(project: Project, queries: Sequence[Query], candidates: int) -> Scores:
     opened = await open_index(project)
-    vectors = await opened.embedder.embed_queries([question.text for question in asked])
+    vectors = await opened.embedder.embed_queries([question.text for question in queries])
     collection = await opened.store.count()
     gate = asyncio.Semaphore(CONCURRENCY)
 
-    async def one(question: Asked, vector: Vectors) -> dict[str, tuple[float, ...]]:
+    async def score(question: Query, vector: Vectors) -> dict[str, tuple[float, ...]]:
         async with gate:
             ranked = await _rankings(opened, question.text, vector, candidates, collection)
-        return {way: _metrics(documents, question.gains) for way, documents in ranked.items()}
+        return {method: _metrics(documents, question.gains) for method, documents in ranked.items()}
 
-    found = await asyncio.gather(*(one(*pair) for pair in zip(asked, vectors, strict=True)))
+    per_query = await asyncio.gather(*(score(*pair) for pair in zip(queries, vectors, strict=True)))
     opened.close()
-    return {way: [scores[way] for scores in found] for way in found[0]}
+    return {method: [scores[method] for scores in per_query] for method in per_query[0]}
 
 
 async def _rankings(
     opened: OpenIndex, text: str, vector: Vectors, candidates: int, collection: int
 ) -> dict[str, list[str]]:
-    """Documents, best first, by each way of ranking; the two lists are those that the retriever fuses."""
+    """Rank documents, best first, by each method, from the two lists that the retriever fuses."""
     lexical = await opened.store.lexical(text, k=candidates, scope=Scope())
     dense = await opened.store.dense(vector, k=candidates, scope=Scope())
-    sources = {name: one.source for name, one in (await opened.store.read([*lexical, *dense])).items()}
-    ways = {
-        "bm25": _documents(sources[one.id] for one in lexical),
-        "dense": _documents(sources[one.id] for one in dense),
+    sources = {name: passage.source for name, passage in (await opened.store.read([*lexical, *dense])).items()}
+    rankings = {
+        "bm25": _documents(sources[candidate.id] for candidate in lexical),
+        "dense": _documents(sources[candidate.id] for candidate in dense),
         "rrf": _documents(sources[passage] for passage in _reciprocal(lexical, dense)),
     }
     for weight in WEIGHTS:
@@ -142,25 +142,25 @@ async def _rankings(
             collection=collection,
             complete=len(lexical) < candidates,
         )
-        ways[_way(weight)] = _documents(sources[one.candidate.id] for one in fused)
-    return ways
+        rankings[_method(weight)] = _documents(sources[hit.candidate.id] for hit in fused)
+    return rankings
 
 
 def _reciprocal(lexical: Sequence[Candidate], dense: Sequence[Candidate]) -> list[str]:
     scores: dict[str, float] = {}
-    for found in (lexical, dense):
-        for rank, one in enumerate(found, start=1):
-            scores[one.id] = scores.get(one.id, 0.0) + 1 / (RRF_K + rank)
+    for candidates in (lexical, dense):
+        for rank, candidate in enumerate(candidates, start=1):
+            scores[candidate.id] = scores.get(candidate.id, 0.0) + 1 / (RRF_K + rank)
     return sorted(scores, key=lambda passage: (-scores[passage], passage))
 
 
 def _documents(sources: Iterable[str]) -> list[str]:
-    """`path#ID` of passages, best first, to ids of documents, each once."""
+    """Map sources of passages (`path#ID`), best first, to unique document ids."""
     return list(dict.fromkeys(source.rpartition("#")[2] for source in sources))
 
 
 def _metrics(ranked: Sequence[str], gains: Mapping[str, int]) -> tuple[float, ...]:
-    """METRICS of one ranking; graded nDCG with linear gains, as trec_eval has it."""
+    """Return the METRICS of one ranking; graded nDCG with linear gains, as in trec_eval."""
     got = [gains.get(document, 0) for document in ranked]
     ideal = sorted(gains.values(), reverse=True)
     recalls = [sum(gain > 0 for gain in got[:k]) / len(gains) for k in (10, 100)]
@@ -178,28 +178,28 @@ class _Fitted:
     scores: list[tuple[float, ...]]
 
 
-def _fit(scores: Scores, asked: Sequence[Asked]) -> _Fitted:
-    """Two folds by article: the weight of each half is applied to the other."""
-    parts = sorted({question.part for question in asked})
+def _fit(scores: Scores, queries: Sequence[Query]) -> _Fitted:
+    """Fit in two folds by article: the weight of each half is applied to the other."""
+    parts = sorted({question.part for question in queries})
     random.Random(SEED).shuffle(parts)
     first = set(parts[: len(parts) // 2])
-    inside = np.array([question.part in first for question in asked])
+    inside = np.array([question.part in first for question in queries])
     weights = (_best(scores, inside), _best(scores, ~inside))
-    chosen = [scores[_way(weights[1] if here else weights[0])][at] for at, here in enumerate(inside)]
+    chosen = [scores[_method(weights[1] if here else weights[0])][at] for at, here in enumerate(inside)]
     return _Fitted(weights, chosen)
 
 
-def _best(scores: Scores, where: NDArray[np.bool_]) -> float:
-    means = {weight: np.array([one[0] for one in scores[_way(weight)]])[where].mean() for weight in WEIGHTS}
+def _best(scores: Scores, mask: NDArray[np.bool_]) -> float:
+    means = {weight: np.array([metrics[0] for metrics in scores[_method(weight)]])[mask].mean() for weight in WEIGHTS}
     return max(WEIGHTS, key=lambda weight: (means[weight], -abs(weight - DEFAULT_DENSE_WEIGHT)))
 
 
-def _way(weight: float) -> str:
+def _method(weight: float) -> str:
     return f"weight {weight:g}"
 
 
 def _ndcg(values: Sequence[tuple[float, ...]]) -> float:
-    return sum(one[0] for one in values) / len(values)
+    return sum(metrics[0] for metrics in values) / len(values)
 
 
 def _shown(interval: Interval) -> str:

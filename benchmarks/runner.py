@@ -1,12 +1,12 @@
-"""Claim: a call takes under 5 ms of our processor; a comparison that was paid for comes back at least 50 times as fast.
+"""Claim: a call takes under 5 ms of local processor time; a repeated comparison is at least 50 times as fast.
 
     python benchmarks/runner.py [--calls 2000] [--repeats 3] [--profile]
 
-A scripted model server in a process of its own answers over HTTP. First the runner and the client alone, without and
-with the cache of generations in front (every call misses it), 64 calls at a time, the server answering at once: the
-processor time of this process over the calls. Then `groundtune compare` as a whole, verdict and report included, of
-`prompt` and `fewshot-fixed` on made-up tickets, the server taking 100 ms an answer: for the first time, again with
---fresh (a new run, its generations out of the cache), and again unchanged (the same run).
+A scripted model server in its own process answers over HTTP. The first part measures the processor time per call of the
+runner and client alone, with and without the generation cache (every call misses it), 64 calls at a time, against a
+server without latency. The second part times a complete `groundtune compare`, verdict and report included, of `prompt`
+and `fewshot-fixed` on generated tickets, with 100 ms per answer: the first time, again with --fresh (a new run whose
+generations come from the cache), and again unchanged (the same run).
 """
 
 import argparse
@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=2_000)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--profile", action="store_true", help="also say where the processor time goes")
+    parser.add_argument("--profile", action="store_true", help="also print a profile of the processor time")
     options = parser.parse_args()
 
     print(f"{options.calls:,} calls, {machine()}", flush=True)
@@ -70,7 +70,9 @@ def main() -> None:
     table(rows)
 
     print(flush=True)
-    rows = [("compare, 100 ms an answer", "first, s", "--fresh, s", "first/fresh", "again, s", "first/again", "target")]
+    rows = [
+        ("compare, 100 ms per answer", "first, s", "--fresh, s", "first/fresh", "again, s", "first/again", "target")
+    ]
     for concurrency in (8, AT_ONCE):
         with _served(options.calls // 2, LATENCY) as url, _project(url, options.calls // 2, concurrency) as folder:
             first = _compare(folder, fresh=False, expected=options.calls)
@@ -88,7 +90,7 @@ def main() -> None:
 
 
 def _calls(url: str, count: int, *, cached: bool) -> tuple[float, float]:
-    """Seconds of processor time a call, and of the clock over all."""
+    """Return processor seconds per call and total wall-clock seconds."""
     prices = TokenPrices(base_url=url, overrides=PRICES)
     examples = [Example(f"e{number}", text, label) for number, (text, label) in enumerate(_tickets(count))]
     form = LabelForm(dict.fromkeys(LABELS, ""))
@@ -98,13 +100,13 @@ def _calls(url: str, count: int, *, cached: bool) -> tuple[float, float]:
         generator: Any = build.keeping(folder, build.purse())(hosted) if cached else hosted
         approach = Composed("prompt", generator, form=form)
         await run([approach], examples[:AT_ONCE], folder=folder / "warm", concurrency=AT_ONCE, score=form_scores)
-        rest = [Example(f"n{one.id}", f"{one.input} Please.", one.output) for one in examples]
+        rest = [Example(f"n{example.id}", f"{example.input} Please.", example.output) for example in examples]
         cpu, wall = time.process_time(), time.perf_counter()
-        found = await run([approach], rest, folder=folder / "run", concurrency=AT_ONCE, score=form_scores)
+        results = await run([approach], rest, folder=folder / "run", concurrency=AT_ONCE, score=form_scores)
         spent = (time.process_time() - cpu) / count, time.perf_counter() - wall
         await hosted.aclose()
-        if len(found) != count or any(result.error for result in found):
-            raise SystemExit(f"{sum(result.error is not None for result in found)} of {len(found)} calls failed")
+        if len(results) != count or any(result.error for result in results):
+            raise SystemExit(f"{sum(result.error is not None for result in results)} of {len(results)} calls failed")
         return spent
 
     form_scores = label_scorer(LABELS)
@@ -113,7 +115,7 @@ def _calls(url: str, count: int, *, cached: bool) -> tuple[float, float]:
 
 
 def _compare(folder: Path, *, fresh: bool, expected: int, profile: cProfile.Profile | None = None) -> float:
-    """Seconds of a comparison by a project that was just opened; it must have paid for as many calls as expected."""
+    """Return the seconds of a comparison by a newly opened project; check that it paid only if calls were expected."""
     paid = 0.0
 
     def step(now: Any) -> None:
@@ -121,7 +123,7 @@ def _compare(folder: Path, *, fresh: bool, expected: int, profile: cProfile.Prof
         paid = now.spent_usd
 
     async def work(project: Project) -> Report:
-        """On the project's own thread, where a profile must be switched on."""
+        """Run on the project's own thread, where the profile must be enabled."""
         if profile:
             profile.enable()
         try:
@@ -134,7 +136,7 @@ def _compare(folder: Path, *, fresh: bool, expected: int, profile: cProfile.Prof
         started = time.perf_counter()
         report = project.loop.run(work(project))
         seconds = time.perf_counter() - started
-    if bool(paid) != bool(expected) or any(one.errors for one in report.standings):
+    if bool(paid) != bool(expected) or any(standing.errors for standing in report.standings):
         raise SystemExit(f"expected {expected} paid calls; ${paid} were paid, {report.standings}")
     return seconds
 
@@ -168,7 +170,7 @@ def _project(url: str, examples: int, concurrency: int) -> Iterator[Path]:
 
 @contextmanager
 def _served(examples: int, seconds: float) -> Iterator[str]:
-    """Base URL of a scripted model server in another process."""
+    """Start a scripted model server in another process and yield its base URL."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, examples, seconds), daemon=True)
@@ -188,8 +190,8 @@ def _serve(pipe: Any, examples: int, seconds: float) -> None:
         pipe.recv()
 
 
-def _show(profile: cProfile.Profile, what: str) -> None:
-    print(f"\nprofile of {what}, seconds of processor time")
+def _show(profile: cProfile.Profile, subject: str) -> None:
+    print(f"\nprofile of {subject}, in seconds of processor time")
     pstats.Stats(profile, stream=sys.stdout).sort_stats("tottime").print_stats(20)
 
 

@@ -1,12 +1,13 @@
-"""Claim: 100,000 passages are a small index: a hybrid query takes 15 ms (median) and 40 ms (95th percentile) beyond
-embedding the question, approximate search finds what exact search finds, ingest stays under 2.5 GiB of memory.
+"""Claim: an index of 100,000 passages is fast: a hybrid query takes 15 ms (median) and 40 ms (95th percentile) without
+embedding the question, approximate search has a recall of 0.95 or more, and ingest stays under 2.5 GiB of memory.
 
     python benchmarks/scale.py SQUAD.json [--passages 100000] [--questions 300] [--syncs 0]
 
-Real passages with a tenth of their words exchanged, twenty to a Markdown document, a heading each; their vectors are
-those of the real passage with a little noise, since to embed 100,000 passages would take the whole time. Everything
-else is what `groundtune ingest` does. Memory is the peak of the ingesting process (with torch, which has embedded the
-real passages before) and of its parsers. --syncs N: N ingests that change one document each, and the queries again.
+The documents are Markdown files of twenty real passages each, under headings, with a tenth of the words replaced. Their
+vectors are those of the real passages plus a little noise, since embedding 100,000 passages would dominate the run.
+Everything else is what `groundtune ingest` does. Memory is the peak of the ingesting process (with torch, which has
+embedded the real passages before) and of its parsers. --syncs N repeats the queries after N ingests that change one
+document each.
 """
 
 import argparse
@@ -33,12 +34,12 @@ from groundtune.project import Project
 from groundtune.types import Question, Scope, Vectors
 
 SEED = 5
-A_DOCUMENT = 20
-"""Passages of a document."""
+PER_DOCUMENT = 20
+"""Passages per document."""
 TEAMS = 50
-"""Values of the metadata key that the filter uses: each is in 2 % of the documents."""
+"""Number of values of the metadata key used by the filter; each is in 2% of the documents."""
 NOISE = 0.35
-"""Length of the noise that is added to a unit vector; a perturbed passage has a cosine of 0.94 with its original."""
+"""Length of the noise added to a unit vector; a perturbed passage has a cosine of 0.94 with its original."""
 WARM_UP = 20
 MEMORY_TARGET = 2.5
 P50_TARGET = 15.0
@@ -47,7 +48,7 @@ RECALL_TARGET = 0.95
 
 
 class Perturbed(BundledEmbedder):
-    """Gives a passage the vector of the real passage that its heading names, with noise of its own."""
+    """An embedder that gives each passage the vector of the real passage named in its heading, plus noise."""
 
     def __init__(self, real: Vectors, questions: dict[str, Vectors]) -> None:
         super().__init__()
@@ -56,7 +57,7 @@ class Perturbed(BundledEmbedder):
         self._noise = np.random.default_rng(SEED)
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        origins = [int(found[1]) for text in texts if (found := re.search(r"> Note (\d+)", text))]
+        origins = [int(match[1]) for text in texts if (match := re.search(r"> Note (\d+)", text))]
         noise = self._noise.normal(size=(len(origins), self.dimension)).astype(np.float32)
         vectors = self._real[origins] + noise * np.float32(NOISE / self.dimension**0.5)
         unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -68,11 +69,11 @@ class Perturbed(BundledEmbedder):
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What the ingesting process came to."""
+    """Result of the ingesting process."""
 
     passages: int
     seconds: float
-    own_gib: float
+    process_gib: float
     parsers_gib: float
 
 
@@ -85,92 +86,94 @@ def main() -> None:
     options = parser.parse_args()
 
     corpus = corpora.squad(options.squad)
-    asked = [one.text for one in random.Random(SEED).sample(corpus.questions, options.questions)]
+    questions = [query.text for query in random.Random(SEED).sample(corpus.questions, options.questions)]
     with project_folder() as folder:
         texts = [document.text for document in corpus.documents.values()]
         _write(folder / "docs", texts, options.passages)
         settle()
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as other:
-            done = other.submit(_ingest, folder, texts, asked).result()
+            done = other.submit(_ingest, folder, texts, questions).result()
         print(machine())
         print(
             f"{done.passages} passages in {done.seconds:.0f} s without embedding ({done.passages / done.seconds:.0f}/s)"
         )
-        memory = verdict(done.own_gib, MEMORY_TARGET, at_least=False)
-        print(f"peak memory: {done.own_gib:.2f} GiB, the largest parser {done.parsers_gib:.2f} GiB", end="; ")
+        memory = verdict(done.process_gib, MEMORY_TARGET, at_least=False)
+        print(f"peak memory: {done.process_gib:.2f} GiB, the largest parser {done.parsers_gib:.2f} GiB", end="; ")
         print(f"target {MEMORY_TARGET} GiB: {memory}\n", flush=True)
         with _open(folder) as project:
-            asyncio.run(_ask(project, asked))
+            asyncio.run(_ask(project, questions))
             _write_latency(project)
             if options.syncs:
-                _small_syncs(project, asked, options.syncs)
+                _small_syncs(project, questions, options.syncs)
 
 
 def _write(docs: Path, texts: Sequence[str], passages: int) -> None:
     draw = random.Random(SEED)
     words = [word for text in texts for word in text.split()]
-    for number in range(-(-passages // A_DOCUMENT)):
+    for number in range(-(-passages // PER_DOCUMENT)):
         (docs / f"{number:06}.md").write_text(_document(draw, texts, words, number), encoding="utf-8")
 
 
 def _document(draw: random.Random, texts: Sequence[str], words: Sequence[str], number: int) -> str:
-    """Twenty real passages, each under a heading that names it, with a tenth of their words exchanged."""
+    """Compose twenty real passages, each under a heading that names it, with a tenth of their words replaced."""
     parts = [f"---\nteam: t{number % TEAMS}\n---\n# Collection {number}"]
-    for _ in range(A_DOCUMENT):
+    for _ in range(PER_DOCUMENT):
         origin = draw.randrange(len(texts))
         mixed = [draw.choice(words) if draw.random() < 0.1 else word for word in texts[origin].split()]
         parts.append(f"## Note {origin}\n\n{' '.join(mixed)}")
     return "\n\n".join(parts)
 
 
-def _ingest(folder: Path, texts: Sequence[str], asked: Sequence[str]) -> Ingested:
-    """In a process of its own, for its peak memory."""
+def _ingest(folder: Path, texts: Sequence[str], questions: Sequence[str]) -> Ingested:
+    """Ingest the folder; runs in its own process to measure its peak memory."""
     embedder = BundledEmbedder()
     real = asyncio.run(embedder.embed(texts))
     np.save(folder / "real.npy", real)
-    np.savez(folder / "asked.npz", texts=np.array(asked), vectors=asyncio.run(embedder.embed_queries(asked)))
+    np.savez(
+        folder / "questions.npz", texts=np.array(questions), vectors=asyncio.run(embedder.embed_queries(questions))
+    )
     with _open(folder) as project:
         report = project.ingest()
-    own, parsers = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return Ingested(report.passages, report.seconds, own / 2**20, parsers / 2**20)
+    process, parsers = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return Ingested(report.passages, report.seconds, process / 2**20, parsers / 2**20)
 
 
 def _open(folder: Path) -> Project:
-    """The project with the embedder that knows the vectors."""
+    """Open the project with the embedder that knows the vectors."""
     project = Project.open(folder)
-    saved = np.load(folder / "asked.npz")
+    saved = np.load(folder / "questions.npz")
     questions = dict(zip(saved["texts"].tolist(), saved["vectors"], strict=True))
     project.session.embedder = Perturbed(np.load(folder / "real.npy"), questions)
     return project
 
 
-async def _ask(project: Project, asked: Sequence[str]) -> None:
+async def _ask(project: Project, questions: Sequence[str]) -> None:
     opened = await open_index(project)
-    rows: list[Sequence[str]] = [("scope", "p50 ms", "p95 ms", "CPU ms, p50", "recall@10 of exact", "n")]
-    for name, scope in (("everything", Scope()), ("a filter, 2 %", Scope(filters={"team": "t7"}))):
-        milliseconds, processor = await _latency(opened, asked, scope)
-        recall = await _recall(opened, asked, scope)
+    rows: list[Sequence[str]] = [("scope", "p50 ms", "p95 ms", "CPU ms, p50", "recall@10 vs exact", "n")]
+    for name, scope in (("everything", Scope()), ("a filter, 2%", Scope(filters={"team": "t7"}))):
+        milliseconds, processor = await _latency(opened, questions, scope)
+        recall = await _recall(opened, questions, scope)
         p50, p95 = percentile(milliseconds, 0.5), percentile(milliseconds, 0.95)
         busy = f"{percentile(processor, 0.5):.1f}"
-        rows.append((name, f"{p50:.1f}", f"{p95:.1f}", busy, f"{recall:.3f}", str(len(asked))))
+        rows.append((name, f"{p50:.1f}", f"{p95:.1f}", busy, f"{recall:.3f}", str(len(questions))))
         if not scope.filters:
-            said = (
+            targets = (
                 f"p50 {P50_TARGET:g} ms: {verdict(p50, P50_TARGET, at_least=False)}; "
                 f"p95 {P95_TARGET:g} ms: {verdict(p95, P95_TARGET, at_least=False)}; "
                 f"recall {RECALL_TARGET}: {verdict(recall, RECALL_TARGET, at_least=True)}"
             )
     table(rows)
-    print(f"targets (everything): {said}\n", flush=True)
+    print(f"targets (everything): {targets}\n", flush=True)
     opened.close()
 
 
-async def _latency(opened: OpenIndex, asked: Sequence[str], scope: Scope) -> tuple[list[float], list[float]]:
-    """Milliseconds of each hybrid search, one after the other, by the clock and of all cores together.
+async def _latency(opened: OpenIndex, questions: Sequence[str], scope: Scope) -> tuple[list[float], list[float]]:
+    """Return wall-clock and CPU milliseconds (all cores) of each hybrid search, run one after the other.
 
-    The vector of a question costs nothing here. On a busy machine the second figure is the one to compare.
+    Embedding a question costs nothing here. On a busy machine compare the CPU times.
     """
     clock, processor = [], []
-    for text in (*asked[:WARM_UP], *asked):
+    for text in (*questions[:WARM_UP], *questions):
         started, busy = time.perf_counter(), time.process_time()
         await opened.retriever.search(Question(text, scope=scope), k=8)
         clock.append((time.perf_counter() - started) * 1000)
@@ -178,24 +181,24 @@ async def _latency(opened: OpenIndex, asked: Sequence[str], scope: Scope) -> tup
     return clock[WARM_UP:], processor[WARM_UP:]
 
 
-async def _recall(opened: OpenIndex, asked: Sequence[str], scope: Scope) -> float:
-    """Share of the ten nearest by exact search that the store finds."""
-    found = await opened.store._table.query().select(["id", "vector", "tags"]).to_arrow()  # type: ignore[attr-defined]
-    wanted = {f"{key}={value}" for key, value in scope.filters.items()}
-    rows = [row for row, tags in enumerate(found["tags"].to_pylist()) if wanted <= set(tags)]
-    flat = found["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    matrix = flat.reshape(found.num_rows, -1)[rows]
-    names = np.array(found["id"].to_pylist(), dtype=object)[rows]
+async def _recall(opened: OpenIndex, questions: Sequence[str], scope: Scope) -> float:
+    """Return the share of the ten exact nearest neighbours that the store finds."""
+    stored = await opened.store._table.query().select(["id", "vector", "tags"]).to_arrow()  # type: ignore[attr-defined]
+    required = {f"{key}={value}" for key, value in scope.filters.items()}
+    rows = [row for row, tags in enumerate(stored["tags"].to_pylist()) if required <= set(tags)]
+    flat = stored["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    matrix = flat.reshape(stored.num_rows, -1)[rows]
+    names = np.array(stored["id"].to_pylist(), dtype=object)[rows]
     shares = []
-    for vector in await opened.embedder.embed_queries(asked):
+    for vector in await opened.embedder.embed_queries(questions):
         exact = set(names[np.argpartition(-(matrix @ vector), 10)[:10]])
         near = await opened.store.dense(vector, k=10, scope=scope)
-        shares.append(len(exact & {one.id for one in near}) / 10)
+        shares.append(len(exact & {candidate.id for candidate in near}) / 10)
     return statistics.mean(shares)
 
 
 def _write_latency(project: Project) -> None:
-    """One document of twenty passages more, changed, and less: whole ingests, the walk over all files included."""
+    """Time complete ingests, including the file walk, after adding, changing and deleting a document of 20 passages."""
     file = project.root / "docs" / "999999.md"
     texts = ["A passage about nothing but glockenspiels. " * 8] * 10
     times: dict[str, list[float]] = {"append": [], "change": [], "delete": []}
@@ -210,14 +213,14 @@ def _write_latency(project: Project) -> None:
             left = project.loop.run(_holds(project, "docs/999999.md"))
             if left is (step == "delete"):
                 raise SystemExit(f"after {step} the document is {'still' if left else 'not'} in the index")
-    rows = [("one document of 20 passages", "seconds of a whole ingest")]
+    rows = [("one document of 20 passages", "seconds of a complete ingest")]
     table(rows + [(step, spread(seconds)) for step, seconds in times.items()])
     print(flush=True)
 
 
 async def _holds(project: Project, source: str) -> bool:
     opened = await project.session.index()
-    return any(one.source == source for one in await opened.store.scan(Scope(filters={"team": "t7"})))
+    return any(passage.source == source for passage in await opened.store.scan(Scope(filters={"team": "t7"})))
 
 
 def _timed_ingest(project: Project) -> tuple[SyncReport, float]:
@@ -226,8 +229,8 @@ def _timed_ingest(project: Project) -> tuple[SyncReport, float]:
     return report, time.perf_counter() - started
 
 
-def _small_syncs(project: Project, asked: Sequence[str], count: int) -> None:
-    """Each changes one document; then the same queries again, and the size of the folder before and after."""
+def _small_syncs(project: Project, questions: Sequence[str], count: int) -> None:
+    """Run ingests that change one document each, then repeat the queries; print the index size before and after."""
     draw = random.Random(SEED)
     files = sorted((project.root / "docs").iterdir())
     before = _size(project.root)
@@ -240,7 +243,7 @@ def _small_syncs(project: Project, asked: Sequence[str], count: int) -> None:
         seconds.append(_timed_ingest(project)[1])
     print(f"{count} ingests that change one document each: {spread(seconds, unit=' s')}")
     print(f"index folder: {before:.0f} MB before, {_size(project.root):.0f} MB after")
-    asyncio.run(_ask(project, asked))
+    asyncio.run(_ask(project, questions))
 
 
 def _size(root: Path) -> float:

@@ -1,9 +1,9 @@
-"""Claim: the command line is ready at once: `--help` in under 0.4 s, a cold `ask` in under 3.5 s.
+"""Claim: the command line starts quickly: `--help` in under 0.4 s, a cold `ask` in under 3.5 s.
 
     python benchmarks/startup.py [--repeats 7]
 
-Whole processes, from start to exit, on a copy of examples/handbook whose index is in place. Cold means a new process
-each time; the files are in the page cache after the first.
+Times complete processes, from start to exit, on an indexed copy of examples/handbook. Cold means a new process each
+time; after the first run the files are in the page cache.
 """
 
 import argparse
@@ -45,8 +45,8 @@ def main() -> None:
     rows = [("groundtune …", "seconds, median (range)", "target")]
     for command, target in targets.items():
         median = statistics.median(seconds[command])
-        said = f"< {target:g} s: {verdict(median, target, at_least=False)}" if target else ""
-        rows.append((command[0], spread(seconds[command]), said))
+        outcome = f"< {target:g} s: {verdict(median, target, at_least=False)}" if target else ""
+        rows.append((command[0], spread(seconds[command]), outcome))
     table(rows)
 
 

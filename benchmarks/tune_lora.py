@@ -1,16 +1,16 @@
-"""Claim: `lora` teaches a causal model a format in under 2 minutes on two cores, and goes on where it was killed.
+"""Claim: `lora` teaches a causal model a format in under 2 minutes on two cores, and resumes after being killed.
 
     python benchmarks/tune_lora.py [--repeats 3]
     python benchmarks/tune_lora.py --peer [--repeats 5] [--rows 512] [--hidden 256] [--layers 4] [--base PATH]
 
-End to end, each time in a process of its own as `groundtune tune` starts it: a model of 100,000 weights made from
-configuration (its weights are random) learns to answer "red 3" with {"colour":"red","n":3}; 192 pairs are trained, 24
-others choose the state that is kept, and 24 more, which took no part, are asked as `groundtune ask` does. Then the same
-training is killed with SIGKILL in the middle and started again.
+End to end, each time in its own process as with `groundtune tune`: a randomly initialised model of 100,000 weights
+learns to answer "red 3" with {"colour":"red","n":3}. It trains on 192 pairs, 24 others select the checkpoint, and 24
+held-out pairs are asked as by `groundtune ask`. Then the same training is killed with SIGKILL in the middle and started
+again.
 
---peer, and always where there is a GPU: tokens a second, padding not counted, of one epoch of ours against a plain TRL
-script with the same model, rows, adapter, batch, accumulation and precision; both in this process, in turn. On a GPU
-take a model that fills it, by --base, or by --hidden and --layers.
+With --peer, and always on a machine with a GPU: compares tokens/s (without padding) of one epoch with a plain TRL
+script with the same model, rows, adapter, batch, accumulation and precision. Both run alternately in this process. On a
+GPU choose a model that fills it, with --base, or with --hidden and --layers.
 """
 
 import argparse
@@ -44,12 +44,12 @@ from tests.models.tiny import SENTENCES, WINDOW, tiny_tokenizer
 from tests.tune.extraction import SCHEMA, chat, extraction_job, extraction_rows, tiny_base
 
 PROCESS = "groundtune.workflows.training"
-"""What `groundtune tune` starts."""
+"""Module that `groundtune tune` starts."""
 SECONDS, VALID, SAME, FASTER = 120.0, 0.95, 1e-3, 1.0
 KILLED_AT = 100
-"""Of 288 steps."""
+"""Step, of 288, after which the training is killed."""
 WARM = 3
-"""First steps that are not timed."""
+"""Number of initial steps that are not timed."""
 
 
 def main() -> None:
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=512)
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--base", help="a causal model instead of one made from configuration")
+    parser.add_argument("--base", help="a causal model instead of a randomly initialised one")
     options = parser.parse_args()
     print(machine(), flush=True)
     with tempfile.TemporaryDirectory(prefix="groundtune-benchmark-") as folder:
@@ -71,52 +71,54 @@ def main() -> None:
                 (Path(folder) / "peer").mkdir()
                 _peer(Path(folder) / "peer", options)
             else:
-                print("no GPU at hand: tokens a second against a plain TRL script were not measured (--peer: here)")
+                print(
+                    "no GPU: tokens/s compared with a plain TRL script were not measured (--peer measures on the CPU)"
+                )
 
 
 def _end_to_end(folder: Path, repeats: int) -> None:
-    os.environ["OMP_NUM_THREADS"] = "1"  # two threads only wait for each other on matrices this small
+    os.environ["OMP_NUM_THREADS"] = "1"  # on matrices this small two threads only wait for each other
     base = tiny_base(folder / "base")
     _, others = extraction_rows()
-    chosen_by, asked = others[::2], others[1::2]
+    validation, tested = others[::2], others[1::2]
     seconds, after, exact = [], [], []
-    before, _ = asyncio.run(_replies(base, asked))
+    before, _ = asyncio.run(_replies(base, tested))
     for number in range(repeats):
-        job = extraction_job(folder / f"whole{number}", base, validation=chosen_by)
+        job = extraction_job(folder / f"whole{number}", base, validation=validation)
         began = time.perf_counter()
         artifact = asyncio.run(launch(job.folder, module=PROCESS))
         seconds.append(time.perf_counter() - began)
         assert artifact.unusable is None, artifact.unusable
-        valid, same = asyncio.run(_replies(job.folder / "merged", asked))
+        valid, same = asyncio.run(_replies(job.folder / "merged", tested))
         after.append(valid)
         exact.append(same)
     whole = artifact
-    job = extraction_job(folder / "killed", base, validation=chosen_by)
+    job = extraction_job(folder / "killed", base, validation=validation)
     at = _killed(job)
     resumed = asyncio.run(launch(job.folder, module=PROCESS))
     ours, theirs = (_losses(folder / name) for name in ("killed", f"whole{repeats - 1}"))
-    apart = max(abs(ours[step] - theirs[step]) for step in theirs if step > at)
+    largest = max(abs(ours[step] - theirs[step]) for step in theirs if step > at)
     final = abs(resumed.metrics["train_loss"] - whole.metrics["train_loss"])
     rows: list[Sequence[str]] = [("lora, 100,000 weights, 24 epochs of 192 rows", "measured", "target")]
     rows.append(
         ("seconds, start to artifact", spread(seconds, unit=" s", digits=1), _met(max(seconds), SECONDS, False))
     )
-    rows.append(("valid JSON before, 24 rows held out", f"{before:.2f}", "near 0"))
+    rows.append(("valid JSON before, 24 held-out rows", f"{before:.2f}", "near 0"))
     rows.append(("valid JSON after", spread(after), _met(min(after), VALID, True)))
-    rows.append(("the very object", spread(exact), ""))
-    told = f"killed after step {at} of {whole.details['steps']}, continued: final loss differs by"
-    rows.append((told, f"{final:.1e}", _met(final, SAME, False)))
-    rows.append(("largest difference of any later step", f"{apart:.1e}", ""))
+    rows.append(("exact object", spread(exact), ""))
+    label = f"killed after step {at} of {whole.details['steps']}, resumed: final loss differs by"
+    rows.append((label, f"{final:.1e}", _met(final, SAME, False)))
+    rows.append(("largest difference of any later step", f"{largest:.1e}", ""))
     table(rows)
 
 
 async def _replies(model: Path, rows: Sequence[Row]) -> tuple[float, float]:
-    """Share of the replies that keep to the schema, and that are the very object."""
+    """Return the share of replies that satisfy the schema, and the share that are the exact object."""
     generator = LocalGenerator(str(model), max_output_tokens=64)
-    made = await asyncio.gather(*(generator.generate(Prompt(row.input)) for row in rows), return_exceptions=True)
-    said = [None if isinstance(one, BaseException) else _object(one.text) for one in made]
-    right = [one == row.output for one, row in zip(said, rows, strict=True)]
-    return sum(map(Draft202012Validator(SCHEMA).is_valid, said)) / len(said), sum(right) / len(said)
+    replies = await asyncio.gather(*(generator.generate(Prompt(row.input)) for row in rows), return_exceptions=True)
+    objects = [None if isinstance(reply, BaseException) else _object(reply.text) for reply in replies]
+    right = [value == row.output for value, row in zip(objects, rows, strict=True)]
+    return sum(map(Draft202012Validator(SCHEMA).is_valid, objects)) / len(objects), sum(right) / len(objects)
 
 
 def _object(text: str) -> Any:
@@ -131,20 +133,22 @@ def _met(value: float, target: float, at_least: bool) -> str:
 
 
 def _killed(job: Job) -> int:
-    """The step of the checkpoint that is left."""
+    """Start the training, kill it, and return the step of the remaining checkpoint."""
     command = [sys.executable, "-m", PROCESS, str(job.folder)]
     with subprocess.Popen(command) as process:
         while not any(step.step >= KILLED_AT for step in read_progress(job.folder)):
             assert process.poll() is None
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
-    found = [int(path.parent.name.rpartition("-")[2]) for path in job.checkpoint.glob("steps/*/state.json")]
-    return max(found)
+    steps = [int(path.parent.name.rpartition("-")[2]) for path in job.checkpoint.glob("steps/*/state.json")]
+    return max(steps)
 
 
 def _losses(folder: Path) -> dict[int, float]:
     return {
-        one.step: one.loss for one in read_progress(folder) if one.loss is not None and not one.metrics and not one.note
+        step.step: step.loss
+        for step in read_progress(folder)
+        if step.loss is not None and not step.metrics and not step.note
     }
 
 
@@ -158,20 +162,20 @@ def _peer(folder: Path, options: argparse.Namespace) -> None:
     write_job(job, rows, [])
     fit.quiet()
     plan = prepare(job)
-    tokens = sum(len(one.ids) for one in plan.train)
-    print(f"{len(rows)} rows, {tokens:,} tokens, on {device}, weights in {plan.dtype}, computed in "
+    tokens = sum(len(example.ids) for example in plan.train)
+    print(f"{len(rows)} rows, {tokens:,} tokens, on {device}, weights in {plan.dtype}, compute in "
           f"{'bfloat16' if plan.bfloat16 else 'float32'}", flush=True)  # fmt: skip
     measured: dict[str, list[float]] = {"groundtune": [], "plain trl": []}
     for number in range(options.repeats):
         for name, make in (("groundtune", _ours), ("plain trl", _plain)):
             measured[name].append(_speed(make(plan, folder / f"{name}{number}"), plan))
     ratios = [a / b for a, b in zip(measured["groundtune"], measured["plain trl"], strict=True)]
-    table([("tokens/s", "median (range)"), *((name, spread(found, digits=0)) for name, found in measured.items())])
+    table([("tokens/s", "median (range)"), *((name, spread(speeds, digits=0)) for name, speeds in measured.items())])
     print(f"ratio {spread(ratios)}; {_met(sorted(ratios)[len(ratios) // 2], FASTER, True)}")
 
 
 def _rows(count: int) -> list[Row]:
-    """Made-up chats of very different lengths, as real ones are."""
+    """Generate chats of very different lengths, like real ones."""
     draw = random.Random(0)
     words = " ".join(SENTENCES).split()
 
@@ -214,7 +218,7 @@ def _ours(plan: Plan, folder: Path) -> Any:
 
 
 def _plain(plan: Plan, folder: Path) -> Any:
-    """As TRL's own examples go, with our settings where its defaults differ."""
+    """Build a trainer as in TRL's own examples, with groundtune's settings where TRL's defaults differ."""
     import peft
     import torch
     from datasets import Dataset, disable_progress_bars
@@ -252,7 +256,7 @@ def _plain(plan: Plan, folder: Path) -> Any:
 
 
 def _speed(trainer: Any, plan: Plan) -> float:
-    """Tokens a second from the end of step WARM to that of the last one. Counts what the trainer really read."""
+    """Return tokens/s from the end of step WARM to the end of the last one, counting what the trainer actually read."""
     import torch
     from transformers import TrainerCallback
 
@@ -274,7 +278,7 @@ def _speed(trainer: Any, plan: Plan) -> float:
     trainer.add_callback(Clock())
     trainer.train()
     steps = len(times)
-    assert sum(read) >= sum(len(one.ids) for one in plan.train)
+    assert sum(read) >= sum(len(example.ids) for example in plan.train)
     per_step = sum(read) / steps
     return per_step * (steps - WARM) / (times[-1] - times[WARM - 1])
 

@@ -1,13 +1,15 @@
-"""Claim: a retriever tuned on questions about some articles finds more in others, or its gate says that it does not.
+"""Claim: a retriever tuned on some articles ranks better on others, or its gate says that it does not.
 
     python benchmarks/tune_retriever.py PATH [--train 30 3000] [--validation 500] [--test 1200] [--part embedder]
 
-PATH is a SQuAD file. Its articles are dealt out to train, validation and test, so that no article is in two of them;
-all of them are indexed. The rows are those of `groundtune tune`: positives hold the sentence with the answer, hard
-negatives and the candidates that the gate ranks come from our own retriever. Each training is run by the worker
-process, as a user's is. Reported beside what the gate said of the validation questions: nDCG@10 on questions about the
-test articles, of the dense stage, of the fused ranking with the default weight and with those that were fitted on the
-validation questions, before and after, whether the gate adopted or not. Intervals are 95 %, by bootstrap over passages.
+PATH is a SQuAD file. Each of its articles goes into exactly one of train, validation and test; all of them are indexed.
+The rows are those of `groundtune tune`: positives contain the sentence with the answer; hard negatives and the
+candidates that the gate ranks come from the project's own retriever. Each training runs in the worker process, as for a
+user.
+
+The report shows the gate's result on the validation questions and nDCG@10 on questions about the test articles, before
+and after, whether the gate adopts the model or not: of the dense stage, and of the fused ranking with the default
+weight and with the weights fitted on the validation questions. Intervals are 95%, by bootstrap over passages.
 """
 
 import argparse
@@ -24,7 +26,7 @@ from typing import Any
 
 import corpora
 from common import machine, project_folder, table
-from corpora import Asked, Corpus
+from corpora import Corpus, Query
 from groundtune.ingest.index import IndexFolder
 from groundtune.measure.statistics import bootstrap_mean
 from groundtune.opened import OpenIndex
@@ -37,28 +39,28 @@ from groundtune.tune.launch import launch
 from groundtune.tune.retriever.gate import WEIGHTS
 from groundtune.types import Artifact, Evidence, Example, Question, Scope
 from groundtune.workflows.grounding import retrieval_rows, served
-from retrieval import ROWS_A_FILE, _documents, _metrics, _write
+from retrieval import ROWS_PER_FILE, _documents, _metrics, _write
 
 SEED = 7
 RERANKED = 20
-"""Candidates that a reranker is given."""
+"""Number of candidates that a reranker scores."""
 SETTINGS = {"seed": 0, "max_tokens": None, "allow_truncation": 0, "max_minutes": None, "device": None}
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What `retrieval_rows` looks at."""
+    """The part of the material that `retrieval_rows` uses."""
 
     index: OpenIndex
 
 
 @dataclass(slots=True)
 class Parts:
-    """Questions by split; no article is in two of them."""
+    """Questions by split; each article is in one split only."""
 
     corpus: Corpus
     quotes: Mapping[str, str]
-    split: dict[str, list[Asked]] = field(default_factory=dict)
+    split: dict[str, list[Query]] = field(default_factory=dict)
 
 
 def main() -> None:
@@ -87,7 +89,7 @@ def main() -> None:
                 details = served(project.config, Material(asyncio.run(_open(project))))  # type: ignore[arg-type]
                 details["rerank_candidates"] = RERANKED
                 artifact, seconds = asyncio.run(_trained(Path(name), rows, number, options, details))
-                _said(artifact, seconds, number)
+                _report(artifact, seconds, number)
                 model = Path(name) / artifact.id / "model"
                 if options.part == "embedder":
                     _embedder(parts.corpus, model, test, base, artifact.details)
@@ -96,57 +98,57 @@ def main() -> None:
 
 
 def deal(path: Path, articles: Sequence[int]) -> Parts:
-    """Articles at random; documents are those of the chosen articles alone."""
+    """Assign articles to splits at random; keep only documents of the chosen articles."""
     corpus = corpora.squad(path)
     names = sorted({question.part for question in corpus.questions})
     random.Random(SEED).shuffle(names)
     first, second = articles[0], articles[0] + articles[1]
-    own = {"train": names[:first], "validation": names[first:second], "test": names[second : sum(articles)]}
+    names_by_split = {"train": names[:first], "validation": names[first:second], "test": names[second : sum(articles)]}
     questions = list(corpus.questions)
     random.Random(SEED).shuffle(questions)
-    split = {key: [one for one in questions if one.part in set(value)] for key, value in own.items()}
-    used = {document for chosen in split.values() for one in chosen for document in one.gains}
+    split = {key: [query for query in questions if query.part in set(value)] for key, value in names_by_split.items()}
+    used = {document for chosen in split.values() for query in chosen for document in query.gains}
     documents = {key: text for key, text in corpus.documents.items() if key in used}
     return Parts(replace(corpus, documents=documents), _quotes(path), split)
 
 
 def _quotes(path: Path) -> dict[str, str]:
-    """Question to the sentence of its passage in which the answer begins."""
-    found = {}
+    """Map question ids to the sentence of the passage in which the answer starts."""
+    quotes = {}
     for article in json.loads(path.read_text(encoding="utf-8"))["data"]:
         for paragraph in article["paragraphs"]:
             text = paragraph["context"]
             spans = list(sentences(text))
-            for one in paragraph["qas"]:
-                if answers := one.get("answers"):
+            for qa in paragraph["qas"]:
+                if answers := qa.get("answers"):
                     at = answers[0]["answer_start"]
                     span = next(((start, end) for start, end in spans if start <= at < end), (0, len(text)))
-                    found[one["id"]] = text[slice(*span)]
-    return found
+                    quotes[qa["id"]] = text[slice(*span)]
+    return quotes
 
 
 async def _rows(project: Project, parts: Parts, options: argparse.Namespace) -> dict[str, list[Row]]:
     opened = await _open(project)
     places = {document: number for number, document in enumerate(parts.corpus.documents)}
-    made = {}
+    rows = {}
     for split, number in (("train", max(options.train)), ("validation", options.validation)):
         examples = []
-        for one in parts.split[split][:number]:
-            (document,) = one.gains
-            file = places[document] // ROWS_A_FILE * ROWS_A_FILE
-            proof = Evidence(f"docs/{file:08}.jsonl#{document}", parts.quotes[one.id])
-            examples.append(Example(one.id, one.text, evidence=(proof,)))
+        for query in parts.split[split][:number]:
+            (document,) = query.gains
+            file = places[document] // ROWS_PER_FILE * ROWS_PER_FILE
+            proof = Evidence(f"docs/{file:08}.jsonl#{document}", parts.quotes[query.id])
+            examples.append(Example(query.id, query.text, evidence=(proof,)))
         material: Any = Material(opened)
-        made[split] = await retrieval_rows(
+        rows[split] = await retrieval_rows(
             material,
             examples,
             negatives=options.hard_negatives,
             part=options.part,
             measured=split == "validation",
         )
-        print(f"{split}: {len(made[split])} rows of {len(examples)} questions", flush=True)
+        print(f"{split}: {len(rows[split])} rows of {len(examples)} questions", flush=True)
     opened.close()
-    return made
+    return rows
 
 
 async def _trained(
@@ -169,17 +171,17 @@ async def _trained(
     write_job(job, rows["train"][:number], rows["validation"])
     started = time.perf_counter()
 
-    def told(step: Step) -> None:
+    def show_step(step: Step) -> None:
         if step.metrics:
             print(f"  {time.perf_counter() - started:.0f} s, step {step.step}: {dict(step.metrics)} {step.note}")
 
-    artifact = await launch(job.folder, progress=told)
+    artifact = await launch(job.folder, progress=show_step)
     return artifact, time.perf_counter() - started
 
 
-def _said(artifact: Artifact, seconds: float, number: int) -> None:
+def _report(artifact: Artifact, seconds: float, number: int) -> None:
     metrics, details = artifact.metrics, artifact.details
-    print(f"\n{number} questions trained on, {details['steps']} steps, {seconds:.0f} s in all")
+    print(f"\ntrained on {number} questions, {details['steps']} steps, {seconds:.0f} s in total")
     print(
         f"gate: validation nDCG@10 {metrics['ndcg@10_base']:.4f} ({details['against']}) to {metrics['ndcg@10']:.4f}, "
         f"gain {metrics['gain']:+.4f} [{metrics['gain_low']:+.4f}, {metrics['gain_high']:+.4f}], "
@@ -196,7 +198,7 @@ def _said(artifact: Artifact, seconds: float, number: int) -> None:
 
 
 def _embedder(
-    corpus: Corpus, model: Path, test: Sequence[Asked], base: Mapping[str, Any], details: Mapping[str, Any]
+    corpus: Corpus, model: Path, test: Sequence[Query], base: Mapping[str, Any], details: Mapping[str, Any]
 ) -> None:
     with project_folder() as folder:
         _write(folder / "docs", corpus)
@@ -214,8 +216,8 @@ def _embedder(
     table(rows)
 
 
-def _reranker(folder: Path, model: Path, test: Sequence[Asked], base: Mapping[str, Sequence[float]]) -> None:
-    """The fused result, and the same with its 20 best in the reranker's order."""
+def _reranker(folder: Path, model: Path, test: Sequence[Query], base: Mapping[str, Sequence[float]]) -> None:
+    """Compare the fused ranking with the same ranking after reranking its 20 best."""
     text = (folder / "groundtune.toml").read_text()
     (folder / "groundtune.toml").write_text(
         f'{text}[retrieval]\nreranker = "{model}"\nrerank_candidates = {RERANKED}\n'
@@ -234,41 +236,41 @@ async def _open(project: Project) -> OpenIndex:
     return await OpenIndex.open(index, config=project.config, embedder=embedder, fitted=project.fitted)
 
 
-async def _ndcgs(project: Project, test: Sequence[Asked]) -> dict[str, list[float]]:
-    """nDCG@10 of each question, dense and fused by weight; a document ranks where its best passage does."""
+async def _ndcgs(project: Project, test: Sequence[Query]) -> dict[str, list[float]]:
+    """Return nDCG@10 of each question, dense and fused by weight; a document ranks where its best passage ranks."""
     opened = await _open(project)
     collection = await opened.store.count()
-    found: dict[str, list[float]] = defaultdict(list)
+    scores: dict[str, list[float]] = defaultdict(list)
     vectors = await opened.embedder.embed_queries([question.text for question in test])
     for question, vector in zip(test, vectors, strict=True):
         lexical = await opened.store.lexical(question.text, k=DEFAULT_CANDIDATES, scope=Scope())
         dense = await opened.store.dense(vector, k=DEFAULT_CANDIDATES, scope=Scope())
-        sources = {name: one.source for name, one in (await opened.store.read([*lexical, *dense])).items()}
-        found["dense"].append(_ndcg((sources[one.id] for one in dense), question))
+        sources = {name: passage.source for name, passage in (await opened.store.read([*lexical, *dense])).items()}
+        scores["dense"].append(_ndcg((sources[candidate.id] for candidate in dense), question))
         complete = len(lexical) < DEFAULT_CANDIDATES
         for weight in WEIGHTS:
             fused = fuse(lexical, dense, vector, dense_weight=weight, collection=collection, complete=complete)
-            found[f"{weight:g}"].append(_ndcg((sources[one.candidate.id] for one in fused), question))
+            scores[f"{weight:g}"].append(_ndcg((sources[hit.candidate.id] for hit in fused), question))
     opened.close()
-    return found
+    return scores
 
 
-async def _reranked(project: Project, test: Sequence[Asked]) -> list[float]:
+async def _reranked(project: Project, test: Sequence[Query]) -> list[float]:
     opened = await _open(project)
-    found = []
+    scores = []
     for question in test:
         hits = await opened.retriever.search(Question(question.text), k=DEFAULT_CANDIDATES, stage="reranked")
-        found.append(_ndcg((hit.passage.source for hit in hits), question))
+        scores.append(_ndcg((hit.passage.source for hit in hits), question))
     opened.close()
-    return found
+    return scores
 
 
-def _ndcg(sources: Iterable[str], question: Asked) -> float:
+def _ndcg(sources: Iterable[str], question: Query) -> float:
     return _metrics(_documents(sources), question.gains)[0]
 
 
-def _compared(base: Sequence[float], tuned: Sequence[float], test: Iterable[Asked]) -> tuple[str, str, str]:
-    clusters = [next(iter(one.gains)) for one in test]
+def _compared(base: Sequence[float], tuned: Sequence[float], test: Iterable[Query]) -> tuple[str, str, str]:
+    clusters = [next(iter(query.gains)) for query in test]
     means = [f"{sum(values) / len(values):.4f}" for values in (base, tuned)]
     differences = [after - before for after, before in zip(tuned, base, strict=True)]
     gain = bootstrap_mean(differences, bounds=(-1, 1), clusters=clusters)

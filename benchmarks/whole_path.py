@@ -1,9 +1,9 @@
-"""The whole path on real text: SQuAD articles as documents with 300 of their questions, and a folder of real files.
+"""Run the complete pipeline on real text: SQuAD articles with 300 of their questions, and a folder of real files.
 
     python benchmarks/whole_path.py SQUAD_DEV_V2.json [--questions 300] [--files FOLDER]
 
-Each article becomes one Markdown file; ingest, evaluate, fit and compare run as the command line runs them. With
---files, every file of the folder goes through ingest, and the ledger is printed.
+Each article becomes one Markdown file; ingest, evaluate, fit and compare run through the command line. With --files,
+every file of the folder is ingested, and the ledger is printed.
 """
 
 import argparse
@@ -33,15 +33,15 @@ def main() -> None:
     parser.add_argument("squad", type=Path)
     parser.add_argument("--questions", type=int, default=300)
     parser.add_argument("--files", type=Path)
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        squad(given.squad, Path(folder) / "squad", given.questions)
-        if given.files:
-            files(given.files, Path(folder) / "files")
+        squad(options.squad, Path(folder) / "squad", options.questions)
+        if options.files:
+            files(options.files, Path(folder) / "files")
 
 
-def squad(path: Path, folder: Path, wanted: int) -> None:
-    """Write the project and run the verbs on it."""
+def squad(path: Path, folder: Path, sample: int) -> None:
+    """Write the project and run the commands on it."""
     articles = json.loads(path.read_text(encoding="utf-8"))["data"]
     (folder / "docs").mkdir(parents=True)
     (folder / "groundtune.toml").write_text(PROJECT, encoding="utf-8")
@@ -52,7 +52,7 @@ def squad(path: Path, folder: Path, wanted: int) -> None:
         text = "\n\n".join(" ".join(paragraph["context"].split()) for paragraph in article["paragraphs"])
         (folder / name).write_text(f"# {title}\n\n{text}\n", encoding="utf-8")
         rows.extend(questions(article, name))
-    chosen = random.Random(0).sample(rows, min(wanted, len(rows)))
+    chosen = random.Random(0).sample(rows, min(sample, len(rows)))
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in chosen)
     (folder / "examples.jsonl").write_text(lines, encoding="utf-8")
     print(f"{len(articles)} articles, {len(chosen)} questions, {sum(r['output'] is None for r in chosen)} unanswerable")
@@ -61,7 +61,7 @@ def squad(path: Path, folder: Path, wanted: int) -> None:
 
 
 def questions(article: dict[str, Any], name: str) -> Iterator[dict[str, Any]]:
-    """Examples whose evidence is the sentence that holds the answer."""
+    """Yield examples whose evidence is the sentence that contains the answer."""
     for paragraph in article["paragraphs"]:
         context = " ".join(paragraph["context"].split())
         spans = list(sentences(context))
@@ -76,7 +76,7 @@ def questions(article: dict[str, Any], name: str) -> Iterator[dict[str, Any]]:
 
 
 def files(source: Path, folder: Path) -> None:
-    """Every file of a folder through ingest."""
+    """Ingest every file of a folder and print the ledger."""
     shutil.copytree(source, folder / "docs", copy_function=shutil.copyfile)
     (folder / "groundtune.toml").write_text(PROJECT.partition("[examples]")[0], encoding="utf-8")
     report = json.loads(run(folder, "ingest", "--json", show=False))
@@ -86,7 +86,7 @@ def files(source: Path, folder: Path) -> None:
 
 
 def run(folder: Path, *verb: str, show: bool = True) -> str:
-    """One verb as a process."""
+    """Run one command in its own process."""
     started = time.perf_counter()
     command = [sys.executable, "-m", "groundtune", *verb]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)

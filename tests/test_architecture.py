@@ -1,4 +1,4 @@
-"""The shape of the package: who may import whom, what is public, and what must not be loaded without need."""
+"""The architecture of the package: who may import whom, what is public, and what must load only on demand."""
 
 import ast
 import json
@@ -28,7 +28,7 @@ LAYERS = (
     {"project"},
     {"cli", "serve"},
 )
-"""Lowest first; within a layer nothing imports a neighbour, but for the few pairs below."""
+"""Lowest first. Modules of one layer do not import each other, except for the pairs below."""
 NEIGHBOURS = {
     ("errors", "types"),
     ("config", "config_problems"),
@@ -47,19 +47,19 @@ NEIGHBOURS = {
 }
 BACKENDS = ("groundtune.models.", "groundtune.retrieve.stores.", "groundtune.retrieve.rerank")
 PROBES = {"groundtune.models.discover"}
-"""It looks for endpoints before anything is made; no backend."""
+"""Modules that look like backends but only probe for endpoints."""
 HEAVY = {"torch", "transformers", "sentence_transformers", "lancedb", "openai", "pyarrow"}
 
 
 def unit(module: str) -> str:
-    """`groundtune.ingest.loaders.pdf` belongs to `ingest`; the package itself is ``."""
+    """Return the unit of a module: `ingest` for `groundtune.ingest.loaders.pdf`, empty for the package itself."""
     return module.partition(".")[2].partition(".")[0]
 
 
 def level(name: str) -> int:
-    found = [number for number, layer in enumerate(LAYERS) if name in layer]
-    assert found, f"{name} has no place in the layers: give it one in this test and in docs/architecture.md"
-    return found[0]
+    levels = [number for number, layer in enumerate(LAYERS) if name in layer]
+    assert levels, f"{name} is in no layer: add it in this test and in docs/architecture.md"
+    return levels[0]
 
 
 def module_of(path: Path) -> str:
@@ -68,7 +68,7 @@ def module_of(path: Path) -> str:
 
 
 def imports(path: Path) -> Iterator[tuple[str, int]]:
-    """Every module of the package that a file imports, also inside functions, with the line."""
+    """Yield every module of the package that a file imports, also inside functions, with the line."""
     package = module_of(path) if path.name == "__init__.py" else module_of(path).rpartition(".")[0]
     modules = {module_of(file) for file in FILES}
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -116,9 +116,9 @@ def test_only_build_imports_backends(path: Path) -> None:
 
 
 def test_the_layer_test_sees_imports_inside_functions() -> None:
-    found = {name for name, _ in imports(SRC / "build" / "index.py")}
-    assert "groundtune.retrieve.stores.lance" in found
-    assert "groundtune.config" in found
+    modules = {name for name, _ in imports(SRC / "build" / "index.py")}
+    assert "groundtune.retrieve.stores.lance" in modules
+    assert "groundtune.config" in modules
     assert not allowed("ingest", "retrieve")
     assert not allowed("types", "errors")
     assert allowed("project", "workflows")
@@ -129,7 +129,7 @@ def test_no_file_is_longer_than_400_lines(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
 
 
-def test_all_names_are_there_and_only_those() -> None:
+def test_all_lists_exactly_the_exported_names() -> None:
     for name in groundtune.__all__:
         assert getattr(groundtune, name).__module__.startswith("groundtune.")
     tree = ast.parse((SRC / "__init__.py").read_text(encoding="utf-8"))

@@ -21,10 +21,10 @@ def row(number: int, **more: object) -> dict[str, object]:
 
 
 def told(report: Checkup) -> set[tuple[str, str, str]]:
-    return {(one.level, one.place, one.message) for one in report.findings}
+    return {(finding.level, finding.place, finding.message) for finding in report.findings}
 
 
-def test_a_sound_project(tmp_path: Path) -> None:
+def test_a_valid_project(tmp_path: Path) -> None:
     rows = [row(1), row(2, output=None), row(3, split="train", evidence=[{"source": "docs/a.md", "quote": "A"}])]
     root = project(tmp_path, '[documents]\ninclude = ["docs/**"]\n[examples]\nfiles = ["examples.jsonl"]', rows)
     report = check_project(root / "docs", environ={})
@@ -40,7 +40,7 @@ def test_a_sound_project(tmp_path: Path) -> None:
     assert not (root / ".groundtune").exists()
 
 
-def test_labels_take_no_documents(tmp_path: Path) -> None:
+def test_classify_needs_no_documents(tmp_path: Path) -> None:
     text = 'name = "p"\ntask = "{}"\n{}[examples]\nfiles = ["examples.jsonl"]\n'
     (tmp_path / "examples.jsonl").write_text("\n".join(json.dumps(row(number)) for number in (1, 2)))
     (tmp_path / "groundtune.toml").write_text(text.format("classify", ""))
@@ -52,7 +52,7 @@ def test_labels_take_no_documents(tmp_path: Path) -> None:
         assert (finding.level, finding.place) == ("problem", "documents.include")
 
 
-def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
+def test_everything_wrong_is_reported_at_once(tmp_path: Path) -> None:
     rows = [
         row(1, output={"a": 1}),
         row(2, evidence=[{"source": "drafts/d.md", "quote": "D"}]),
@@ -77,12 +77,12 @@ residency = "local"
         ("problem", "documents.include", '"Docs/*.md" matches no file'),
         ("problem", "documents.include", '"policies/*.pdf" matches no file'),
         ("problem", "documents.access", '"docs/hr/**" matches no file'),
-        ("problem", "examples.jsonl", 'task = "answer" needs text as output; q1 has another'),
-        ("problem", "examples.jsonl", "evidence in drafts/d.md, which is not among the documents: q2"),
-        ("problem", "examples.jsonl", "evidence in docs/gone.md, which does not exist: q3"),
-        ("problem", "models.big.base_url", "api.openai.com is not where requirements.residency lets text go"),
-        ("missing", "OPENAI_API_KEY", "the key of models.big is not set"),
-        ("missing", "examples.files", "no file more.jsonl"),
+        ("problem", "examples.jsonl", 'task = "answer" needs text as output; q1 differs'),
+        ("problem", "examples.jsonl", "evidence refers to drafts/d.md, which is not among the documents: q2"),
+        ("problem", "examples.jsonl", "evidence refers to docs/gone.md, which does not exist: q3"),
+        ("problem", "models.big.base_url", "requirements.residency does not allow sending text to api.openai.com"),
+        ("missing", "OPENAI_API_KEY", "API key of models.big is not set"),
+        ("missing", "examples.files", "no file matches more.jsonl"),
     }
 
 
@@ -91,11 +91,11 @@ def test_broken_examples_and_a_broken_project_file(tmp_path: Path) -> None:
     (root / "one.jsonl").write_text('{"id": "q1"}\n{broken')
     report = check_project(root, environ={})
     assert report.exit_code == 2
-    assert [one.place for one in report.findings] == ["one.jsonl:1", "one.jsonl:2"]
+    assert [finding.place for finding in report.findings] == ["one.jsonl:1", "one.jsonl:2"]
     (root / "groundtune.toml").write_text("nam = 1")
     report = check_project(root, environ={})
     assert (report.name, report.exit_code) == (None, 2)
-    assert [one.place for one in report.findings] == ["groundtune.toml", "groundtune.toml:1"]
+    assert [finding.place for finding in report.findings] == ["groundtune.toml", "groundtune.toml:1"]
 
 
 def test_missing_keys_alone_are_exit_code_3(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def load(folder: Path, text: str, **environ: str) -> Config:
 def problems(folder: Path, text: str, **environ: str) -> list[tuple[int | None, str, str | None]]:
     with pytest.raises(ConfigError) as caught:
         load(folder, text, **environ)
-    return [(one.line, one.message, one.hint) for one in caught.value.problems]
+    return [(problem.line, problem.message, problem.hint) for problem in caught.value.problems]
 
 
 def test_a_name_is_enough(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_a_name_is_enough(tmp_path: Path) -> None:
         config.name = "b"
 
 
-def test_openai_is_the_default_address_and_only_there_the_key_has_a_default(tmp_path: Path) -> None:
+def test_base_url_defaults_to_openai_and_only_openai_has_a_default_key(tmp_path: Path) -> None:
     config = load(
         tmp_path,
         'name="a"\n[models.one]\nkind="openai"\nmodel="m"\n'
@@ -45,7 +45,7 @@ def test_openai_is_the_default_address_and_only_there_the_key_has_a_default(tmp_
     assert set(config.models) == {"default", "one", "two"}
 
 
-def test_every_problem_is_named_with_its_line_and_hint(tmp_path: Path) -> None:
+def test_every_problem_is_reported_with_its_line_and_hint(tmp_path: Path) -> None:
     text = """nme = "x"
 task = "anser"
 k = 5
@@ -69,8 +69,7 @@ months = 1.5
 [requirements]
 residency = 3
 """
-    found = problems(tmp_path, text)
-    assert found == [
+    assert problems(tmp_path, text) == [
         (None, "name is missing", 'add name = "…"'),
         (1, 'unknown key "nme"', 'did you mean "name"?'),
         (2, 'task must be one of answer, classify, extract, write, not "anser"', 'did you mean "answer"?'),
@@ -108,7 +107,7 @@ residency = 3
     ],
 )
 def test_one_problem(tmp_path: Path, text: str, line: int, message: str) -> None:
-    assert (line + 1, message) in [one[:2] for one in problems(tmp_path, f'name = "a"\n{text}')]
+    assert (line + 1, message) in [problem[:2] for problem in problems(tmp_path, f'name = "a"\n{text}')]
 
 
 @pytest.mark.parametrize(
@@ -122,22 +121,22 @@ def test_one_problem(tmp_path: Path, text: str, line: int, message: str) -> None
     ],
 )
 def test_a_secret_is_refused_and_never_printed(tmp_path: Path, text: str) -> None:
-    found = problems(tmp_path, f'name = "a"\n{text}')
-    assert len(found) == 1
-    assert "abcdefghij" not in str(found)
+    reported = problems(tmp_path, f'name = "a"\n{text}')
+    assert len(reported) == 1
+    assert "abcdefghij" not in str(reported)
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
     [('name = "a"\nx =\n', 2), ('name = "a', 1), ('name = "a"\n\n[a]\n[a]', 4), ("name = a", 1), ("a = [1\n", 1)],
 )
-def test_broken_toml_has_its_line(tmp_path: Path, text: str, line: int) -> None:
-    ((found, message, _),) = problems(tmp_path, text)
-    assert found == line
+def test_broken_toml_is_reported_with_its_line(tmp_path: Path, text: str, line: int) -> None:
+    ((reported_line, message, _),) = problems(tmp_path, text)
+    assert reported_line == line
     assert message.startswith("not TOML: ")
 
 
-def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     config = load(
         tmp_path,
         'name = "a"\n[retrieval]\nk = 3\n[models.Fast-One]\nkind = "openai"\nmodel = "m"',
@@ -161,14 +160,14 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
 def test_problems_of_the_environment_name_the_variable(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, 'name = "a"', GROUNDTUNE_RETRIEVAL__K="many", GROUNDTUNE_RETRIVAL__K="1", GROUNDTUNE_NAME__X="1")
-    assert [str(one).split(" (")[0] for one in caught.value.problems] == [
-        "GROUNDTUNE_NAME__X: names a key inside of something that is not a table",
+    assert [str(problem).split(" (")[0] for problem in caught.value.problems] == [
+        "GROUNDTUNE_NAME__X: names a key inside something that is not a table",
         'GROUNDTUNE_RETRIEVAL__K: retrieval.k must be a whole number, not "many"',
         'GROUNDTUNE_RETRIVAL__K: unknown key "retrival"',
     ]
 
 
-def test_lines_of_every_way_to_write_a_key() -> None:
+def test_lines_of_every_form_of_key() -> None:
     text = (
         '\ufeff# [no] = 1\r\ntop."a.b".c = """\nx = 1\n"""\n'
         '[ "q t" . b ]\nlist = [\n  {a = 1, b = "]"}, # x\n  \'it\',\n]\n'
@@ -186,7 +185,7 @@ def test_lines_of_every_way_to_write_a_key() -> None:
     assert line_of(lines, ("nothing",)) is None
 
 
-def test_languages_are_those_of_the_text_module() -> None:
+def test_languages_match_the_text_module() -> None:
     assert set(get_args(Language)) == set(LANGUAGES)
 
 
@@ -213,13 +212,14 @@ no_new_jobs = "2027-01-06"
 usd_per_million = 2.5
 ends = 2027-09-30
 """
-    found = load(tmp_path, text, GROUNDTUNE_PROVIDERS__ELSEWHERE__MAX_EXAMPLE_TOKENS="2000").providers["elsewhere"]
-    assert (found.base_url, found.max_example_tokens) == ("https://tune.example.com/v1", 2000)
-    assert found.model_dump(mode="json", exclude_none=True)["no_new_jobs"] == "2027-01-06"
-    assert found.bases["small-1.5"].model_dump(mode="json")["ends"] == "2027-09-30"
+    config = load(tmp_path, text, GROUNDTUNE_PROVIDERS__ELSEWHERE__MAX_EXAMPLE_TOKENS="2000")
+    provider = config.providers["elsewhere"]
+    assert (provider.base_url, provider.max_example_tokens) == ("https://tune.example.com/v1", 2000)
+    assert provider.model_dump(mode="json", exclude_none=True)["no_new_jobs"] == "2027-01-06"
+    assert provider.bases["small-1.5"].model_dump(mode="json")["ends"] == "2027-09-30"
 
 
-def test_problems_of_providers_name_their_lines(tmp_path: Path) -> None:
+def test_problems_of_providers_have_their_lines(tmp_path: Path) -> None:
     text = f"""name = "a"
 [providers.elsewhere]
 api_key = "{SECRET}"
@@ -228,12 +228,12 @@ no_new_jobs = "soon"
 [providers.elsewhere.bases.small]
 usd_per_milion = 2.5
 """
-    found = problems(tmp_path, text)
-    assert [(line, message) for line, message, _ in found] == [
+    reported = problems(tmp_path, text)
+    assert [(line, message) for line, message, _ in reported] == [
         (3, 'unknown key "api_key" in [providers.elsewhere]'),
         (4, "providers.elsewhere.min_examples must be at least 1, not 0"),
-        (5, 'providers.elsewhere.no_new_jobs "soon" is no date'),
+        (5, 'providers.elsewhere.no_new_jobs "soon" is not a date'),
         (7, 'unknown key "usd_per_milion" in [providers.elsewhere.bases.small]'),
     ]
-    assert [hint for *_, hint in found][2:] == ["write it like 2027-01-14", 'did you mean "usd_per_million"?']
-    assert "abcdefghij" not in str(found)
+    assert [hint for *_, hint in reported][2:] == ["write it like 2027-01-14", 'did you mean "usd_per_million"?']
+    assert "abcdefghij" not in str(reported)

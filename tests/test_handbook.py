@@ -1,4 +1,4 @@
-"""The example project keeps its promises: what its examples quote is in its index, and the demo copies it whole."""
+"""The handbook example is consistent: its index contains all quoted evidence, and the demo copies all of it."""
 
 import json
 import subprocess
@@ -27,7 +27,9 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def handbook(copy: Path) -> Project:
     project = Project.open(copy)
     report = project.ingest()
-    assert all(one.row.status == "indexed" for one in report.files), [one for one in report.files if one.row.reason]
+    assert all(file.row.status == "indexed" for file in report.files), [
+        file for file in report.files if file.row.reason
+    ]
     return project
 
 
@@ -79,7 +81,7 @@ def test_the_demo_questions_are_what_they_claim(handbook: Project) -> None:
     assert all(c.support == "exact" for answer in answers for c in answer.citations)
 
 
-def test_the_demo_overwrites_no_folder_of_yours(tmp_path: Path) -> None:
+def test_the_demo_never_overwrites_another_folder(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(UsageError, match="not empty"):
         _copy("handbook", tmp_path)

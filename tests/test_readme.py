@@ -1,16 +1,22 @@
-"""What the README shows, runs: commands, Python block, project file, links."""
+"""Run what the README and docs show: commands, the Python block, the project file, links, documented defaults."""
 
 import os
 import re
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args, get_origin
 
 import pytest
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from groundtune.cli import VERBS
 from groundtune.cli.demo import _copy
 from groundtune.config import Config, load_config
+from groundtune.config_tune import Table as TuneTable
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -22,9 +28,9 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_commands_exist() -> None:
-    shown = set(re.findall(r"^\$ groundtune (\w+)", "\n".join(blocks("console")), re.MULTILINE))
-    assert shown
-    assert shown <= set(VERBS)
+    verbs = set(re.findall(r"^\$ groundtune (\w+)", "\n".join(blocks("console")), re.MULTILINE))
+    assert verbs
+    assert verbs <= set(VERBS)
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"\$ make (\w+)", README):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
@@ -54,13 +60,77 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_every_key_of_the_project_file_is_documented() -> None:
+def documented_defaults() -> dict[str, dict[str, str]]:
+    """The tables of docs/configuration.md: heading to key to the text of its default."""
     page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
-    for name, field in Config.model_fields.items():
-        assert f"`{name}`" in page or f"[{name}" in page, name
-        inner = field.annotation
-        for key in getattr(inner, "model_fields", {}):
-            assert f"`{key}`" in page, f"{name}.{key}"
+    _, *sections = re.split(r"^##+ (.*)\n", page, flags=re.MULTILINE)
+    rows = re.compile(r"^\| `(\w+)` \| (.*?) \| .+ \|$", re.MULTILINE)
+    headings, texts = sections[::2], sections[1::2]
+    return {heading.strip("`"): dict(rows.findall(text)) for heading, text in zip(headings, texts, strict=True)}
+
+
+def config_tables(model: type[BaseModel], path: str = "") -> dict[str, dict[str, FieldInfo]]:
+    """Every table of the project file, nested ones and each kind of `[tune.NAME]` included: heading to key to field."""
+    keys: dict[str, FieldInfo] = {}
+    inner: dict[str, dict[str, FieldInfo]] = {}
+    for name, field in model.model_fields.items():
+        place, container = f"{path}.{name}".strip("."), get_origin(field.annotation)
+        if container is dict:
+            place += '."MODEL"' if name in ("prices", "bases") else ".NAME"
+        models = list(models_in(field.annotation))
+        if len(models) > 1:
+            shared = inner[f"[{place}]"] = {"kind": models[0].model_fields["kind"], **TuneTable.model_fields}
+            for kind in models:
+                (tag,) = get_args(kind.model_fields["kind"].annotation)
+                inner[f'kind = "{tag}"'] = {
+                    key: value
+                    for key, value in kind.model_fields.items()
+                    if key not in shared or value.default != shared[key].default
+                }
+        elif models:
+            header, *nested = config_tables(models[0], place).items()
+            inner[f"[[{place}]]" if container is tuple else header[0]] = header[1]
+            inner.update(nested)
+        elif container is dict:
+            inner[f"[{place.removesuffix('.NAME')}]"] = {}
+        else:
+            keys[name] = field
+    return {f"[{path}]" if path else "Top level": keys, **inner}
+
+
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models in an annotation such as `dict[str, A | B]`, in order."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from models_in(part)
+
+
+def test_every_key_of_the_project_file_is_documented() -> None:
+    documented, tables = documented_defaults(), config_tables(Config)
+    assert {heading: set(keys) for heading, keys in documented.items()} == {
+        heading: set(keys) for heading, keys in tables.items()
+    }
+    assert sum(map(len, tables.values())) >= 120
+
+
+@pytest.mark.parametrize("heading", config_tables(Config))
+def test_documented_defaults_are_those_of_the_models(heading: str) -> None:
+    documented = documented_defaults()[heading]
+    for key, field in config_tables(Config)[heading].items():
+        text = documented[key]
+        literal = re.fullmatch(r"`([^`]+)`", text)
+        if field.is_required():
+            assert text == "required", f"{heading} {key}"
+        elif field.get_default(call_default_factory=True) is None:
+            assert text, f"{heading} {key}: say what applies without the key"
+            assert text != "required", f"{heading} {key}"
+            assert literal is None, f"{heading} {key}: {text} is not the default of the model"
+        else:
+            assert literal, f"{heading} {key}: {text} is not a value of TOML"
+            default = tomllib.loads(f"default = {literal[1]}")["default"]
+            expected = field.get_default(call_default_factory=True)
+            assert default == (list(expected) if isinstance(expected, tuple) else expected), f"{heading} {key}"
 
 
 def test_the_public_names_are_what_the_package_exports() -> None:

@@ -15,7 +15,7 @@ MODELS = (None, ModelChoice("qwen3:8b", "http://localhost:11434/v1"), ModelChoic
 LISTS: tuple[tuple[str, ...], ...] = ((), ("a.jsonl",), tuple(f"folder {n}/[[]x/**/*.{{md,pdf}}" for n in range(9)))
 
 
-def test_every_combination_loads_as_it_was_meant(tmp_path: Path) -> None:
+def test_every_combination_loads_as_intended(tmp_path: Path) -> None:
     path = tmp_path / "groundtune.toml"
     for name, task, model, some in itertools.product(NAMES, TASKS, MODELS, LISTS):
         text = project_file(name=name, task=task, include=some or ("**/*",), exclude=some, examples=some, model=model)
@@ -53,13 +53,13 @@ def test_survey(tmp_path: Path) -> None:
     row = {"id": "1", "input": "a", "output": "b", "evidence": [{"source": "docs/a.md", "quote": "x"}]}
     (tmp_path / "gold.jsonl").write_text(json.dumps(row) + "\n{broken")
     (tmp_path / "docs" / "rows.jsonl").write_text('{"text": "a"}\n')
-    found = survey(tmp_path)
-    assert found.kinds == {".md": 3, ".pdf": 1, ".txt": 1, ".jsonl": 1}
-    assert found.others == {".py": 9}
-    assert found.examples == ("gold.jsonl",)
-    assert found.include == ("*.md", "code/**/*.txt", "docs/**/*", "odd[[]1]/**/*")
-    assert "node_modules" in found.exclude
-    chosen = select(tmp_path, include=found.include, exclude=found.exclude, leave_out=found.examples)
+    contents = survey(tmp_path)
+    assert contents.kinds == {".md": 3, ".pdf": 1, ".txt": 1, ".jsonl": 1}
+    assert contents.others == {".py": 9}
+    assert contents.examples == ("gold.jsonl",)
+    assert contents.include == ("*.md", "code/**/*.txt", "docs/**/*", "odd[[]1]/**/*")
+    assert "node_modules" in contents.exclude
+    chosen = select(tmp_path, include=contents.include, exclude=contents.exclude, leave_out=contents.examples)
     assert len(list(chosen)) == 6
 
 
@@ -74,7 +74,7 @@ def test_survey(tmp_path: Path) -> None:
     ],
 )
 def test_recognise_task(outputs: list[object], task: str) -> None:
-    assert recognise_task([{"input": "x", "output": one} for one in outputs]) == task
+    assert recognise_task([{"input": "x", "output": output} for output in outputs]) == task
 
 
 def test_choose_model() -> None:

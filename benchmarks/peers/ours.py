@@ -1,7 +1,7 @@
-"""groundtune as a user would run it: text files on disk, `Project.ingest`, `Project.search` with its defaults.
+"""Run groundtune as a user would: text files on disk, `Project.ingest`, `Project.search` with default settings.
 
-Runs in the present environment; started by run.py. Writing the files is not timed; loading the model is, since it
-happens at the first passage. The index is on disk, and a search reads it there.
+Runs in the current environment; started by run.py. Writing the files is not timed; loading the model is, because it
+happens at the first passage. The index is on disk, and searches read it there.
 """
 
 import sys
@@ -15,7 +15,7 @@ from common import project_folder, settle
 from groundtune.project import Project
 
 PASSAGES = 2 * DEPTH
-"""A long text is cut into several passages, so that ten texts may take more of them."""
+"""A long text is split into several passages, so ten texts may need more passages."""
 
 
 def main() -> None:

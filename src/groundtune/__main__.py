@@ -1,4 +1,4 @@
-"""`python -m groundtune` is the command `groundtune`."""
+"""Run the command `groundtune` for `python -m groundtune`."""
 
 import sys
 

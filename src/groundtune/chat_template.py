@@ -1,5 +1,5 @@
-"""A model's own chat template: what it makes of messages, and which tokens end a turn. Whoever trains a model and
-whoever asks it read it here, so that what is trained is what is asked.
+"""Render messages with a model's own chat template, and find the tokens that end a turn. Training and inference both
+use it, so that they see the same prompts.
 """
 
 import functools
@@ -9,33 +9,33 @@ from typing import Any
 from groundtune.errors import need
 
 Turn = Mapping[str, str]
-"""`role` and `content`."""
+"""One message: `role` and `content`."""
 MARK = "groundtune"
 
 
 class TemplateError(ValueError):
-    """The template refuses these messages, or leaves one of them out."""
+    """The template rejects these messages, or drops one of them."""
 
 
 def prompted(tokenizer: Any, turns: Sequence[Turn]) -> tuple[list[dict[str, str]], str]:
-    """The messages as the template takes them, and the prompt it makes of them. Raises TemplateError.
+    """Return the messages as the template accepts them, and the prompt rendered from them. Raises TemplateError.
 
-    A system message that the template refuses or drops is put before the first message of the user.
+    A system message that the template rejects or drops is prepended to the first user message.
     """
-    said = "it leaves out a message"
+    reason = "it drops a message"
     for form in ([dict(turn) for turn in turns], _folded(turns)):
         try:
             text: str = tokenizer.apply_chat_template(form, tokenize=False, add_generation_prompt=True)
         except _refusals() as error:
-            said = str(error)
+            reason = str(error)
             continue
         if all(turn["content"].strip() in text for turn in turns if turn["role"] != "assistant"):
             return form, text
-    raise TemplateError(said)
+    raise TemplateError(reason)
 
 
 def replied(tokenizer: Any, turns: Sequence[Turn], *, reply: str) -> tuple[str, str]:
-    """The prompt, and the whole chat with this reply. Raises TemplateError."""
+    """Render the prompt, and the whole chat with this reply. Raises TemplateError."""
     form, prompt = prompted(tokenizer, turns)
     try:
         full: str = tokenizer.apply_chat_template([*form, {"role": "assistant", "content": reply}], tokenize=False)
@@ -45,27 +45,30 @@ def replied(tokenizer: Any, turns: Sequence[Turn], *, reply: str) -> tuple[str, 
 
 
 def ends_of(tokenizer: Any, configured: int | Sequence[int] | None) -> list[int]:
-    """Tokens that end an answer: the model's (`eos_token_id` of its configuration), the tokenizer's, the template's."""
-    own = configured if isinstance(configured, Sequence) else [configured]
-    every = (*own, tokenizer.eos_token_id, _end_of_turn(tokenizer))
-    return list(dict.fromkeys(int(token) for token in every if token is not None))
+    """Return the tokens that end an answer. Sources: the model's configuration, the tokenizer, the template.
+
+    configured: `eos_token_id` of the model's configuration.
+    """
+    model_ends = configured if isinstance(configured, Sequence) else [configured]
+    candidates = (*model_ends, tokenizer.eos_token_id, _end_of_turn(tokenizer))
+    return list(dict.fromkeys(int(token) for token in candidates if token is not None))
 
 
 def _end_of_turn(tokenizer: Any) -> int | None:
-    """The special token that the template sets behind what the assistant said."""
+    """Return the special token that the template adds after the assistant's message; None when it adds none."""
     turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": MARK}]
     try:
         text = tokenizer.apply_chat_template(turns, tokenize=False)
     except _refusals():
         return None
-    _, found, after = text.rpartition(MARK)
+    _, mark, after = text.rpartition(MARK)
     special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
-    ids = tokenizer(after, add_special_tokens=False)["input_ids"] if found else []
+    ids = tokenizer(after, add_special_tokens=False)["input_ids"] if mark else []
     return next((token for token in ids if token in special), None)
 
 
 def _folded(turns: Sequence[Turn]) -> list[dict[str, str]]:
-    """For templates without a system role: what it says, put before the first message of the user."""
+    """Prepend the system message to the first user message, for templates without a system role."""
     if len(turns) < 2 or turns[0]["role"] != "system" or turns[1]["role"] != "user":
         return [dict(turn) for turn in turns]
     first = {"role": "user", "content": f"{turns[0]['content']}\n\n{turns[1]['content']}"}

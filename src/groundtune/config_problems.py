@@ -1,6 +1,6 @@
-"""What pydantic and tomllib found wrong to problems in plain English, with file, line or variable, and a hint.
+"""Turn errors of pydantic and tomllib into plain-English problems with file, line or variable, and a hint.
 
-Works on any model of settings; never prints what may be a secret.
+Works on any model of settings; never prints a possible secret.
 """
 
 import difflib
@@ -23,26 +23,26 @@ Place = tuple[str | int, ...]
 _PRIVATE = re.compile(r"key|secret|token|password|url", re.IGNORECASE)
 _SYNTAX = {
     "Cannot overwrite a value": "this key is already set above",
-    "Cannot mutate immutable namespace": "this table is already written above",
-    "Expected '=' after a key in a key/value pair": "no = after the key",
+    "Cannot mutate immutable namespace": "this table is already defined above",
+    "Expected '=' after a key in a key/value pair": "missing = after the key",
     "Invalid value": "this is not a value; text goes in quotes",
     "Invalid statement": "this is neither key = value nor a [table]",
-    "Expected newline or end of document after a statement": "something stands after the value; text goes in quotes",
-    "Unclosed array": "a list is not closed with ]",
-    "Unterminated string": "a text is not closed with its quote",
-    "Illegal character '\\n'": "a text is not closed with its quote",
+    "Expected newline or end of document after a statement": "unexpected text after the value; text goes in quotes",
+    "Unclosed array": "a list is missing its closing ]",
+    "Unterminated string": "a text is missing its closing quote",
+    "Illegal character '\\n'": "a text is missing its closing quote",
 }
 
 
 def syntax(path: Path, text: str, error: tomllib.TOMLDecodeError) -> Problem:
-    """The one problem that stops TOML from being read."""
+    """Return the problem that stops the TOML from being parsed."""
     message = str(error)
-    found = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
-    line = int(found[1]) if found and found[1] else max(1, len(text.rstrip("\n").splitlines()))
-    what = message[: found.start()] if found else message
-    if what.startswith("Cannot declare"):
-        return Problem(path, "not TOML: this table is already written above", line, "join the two")
-    return Problem(path, f"not TOML: {_SYNTAX.get(what, what)}", line)
+    position = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
+    line = int(position[1]) if position and position[1] else max(1, len(text.rstrip("\n").splitlines()))
+    reason = message[: position.start()] if position else message
+    if reason.startswith("Cannot declare"):
+        return Problem(path, "not TOML: this table is already defined above", line, "merge the two")
+    return Problem(path, f"not TOML: {_SYNTAX.get(reason, reason)}", line)
 
 
 def explain(
@@ -53,16 +53,16 @@ def explain(
     lines: Mapping[Place, int],
     places: Mapping[Place, str],
 ) -> list[Problem]:
-    """One problem for each thing that pydantic found, in order of their lines.
+    """Return one problem per pydantic error, sorted by line.
 
-    lines: of the keys in the file; places: variable by the key that it set.
+    lines: line of each key in the file; places: environment variable by the key that it set.
     """
     problems = []
     for detail in error.errors(include_url=False):
         place = tuple(detail["loc"])
         if key := detail.get("ctx", {}).get("key"):
             place = (*place, key)
-        message, hint = _say(model, detail, place)
+        message, hint = _describe(model, detail, place)
         place = _untagged(model, place)
         variable = _variable(place, lines, places)
         if variable:
@@ -73,7 +73,7 @@ def explain(
 
 
 def _variable(place: Place, lines: Mapping[Place, int], places: Mapping[Place, str]) -> str | None:
-    """The variable that set what stands at `place`, or around it, or, in a table that only variables set, in it."""
+    """Return the variable that set the value at `place` or around it, or inside a table that only variables set."""
     for end in range(len(place), 0, -1):
         if place[:end] in places:
             return places[place[:end]]
@@ -84,12 +84,12 @@ def _variable(place: Place, lines: Mapping[Place, int], places: Mapping[Place, s
 def override(
     model: Model, values: dict[str, Any], environ: Mapping[str, str]
 ) -> tuple[dict[str, Any], dict[Place, str], list[Problem]]:
-    """`values` with what GROUNDTUNE_ variables set, and which variable set which key. Changes nothing in place."""
+    """Return a copy of `values` with GROUNDTUNE_ variables applied, the variable by the key it set, and problems."""
     places: dict[Place, str] = {}
     problems: list[Problem] = []
     for variable in sorted(environ):
         segments = variable.removeprefix(PREFIX).lower().split("__")
-        known = len(segments) > 1 or (segments[0] in model.model_fields and not _fields(model, (segments[0],)))
+        known = len(segments) > 1 or (segments[0] in model.model_fields and not _known_keys(model, (segments[0],)))
         if not variable.startswith(PREFIX) or not known:
             continue
         place = _place(segments, values)
@@ -103,7 +103,7 @@ def override(
 
 
 def _place(segments: Sequence[str], values: Any) -> tuple[str, ...]:
-    """Names as the file writes them where it has them: FAST_ONE means "fast-one" when there is such a key."""
+    """Spell keys as the file does if it has them: FAST_ONE means "fast-one" when there is such a key."""
     place: list[str] = []
     for segment in segments:
         keys = list(values) if isinstance(values, dict) else []
@@ -115,14 +115,14 @@ def _place(segments: Sequence[str], values: Any) -> tuple[str, ...]:
 
 def _put(values: Any, place: Sequence[str], value: Any) -> dict[str, Any]:
     if not isinstance(values, dict):
-        raise TypeError("names a key inside of something that is not a table")
+        raise TypeError("names a key inside something that is not a table")
     if len(place) == 1:
         return {**values, place[0]: value}
     return {**values, place[0]: _put(values.get(place[0], {}), place[1:], value)}
 
 
 def _read(text: str, annotation: Any) -> Any:
-    """The value that a variable stands for, as TOML writes it; lists also as `a,b`."""
+    """Parse the value of a variable: TOML syntax; lists also as `a,b`."""
     kinds = _kinds(annotation)
     if kinds and kinds <= {str}:
         return text
@@ -131,13 +131,13 @@ def _read(text: str, annotation: Any) -> Any:
     except tomllib.TOMLDecodeError:
         value = {"true": True, "false": False}.get(text.strip().lower(), text)
     if tuple in kinds and not (str in kinds and value == "local"):
-        items = [one.strip() for one in text.split(",") if one.strip()]
+        items = [item.strip() for item in text.split(",") if item.strip()]
         return value if isinstance(value, list) else items
     return value
 
 
 def _kinds(annotation: Any) -> set[type]:
-    """The plain types in an annotation: `Annotated[int, …] | None` has int."""
+    """Return the plain types in an annotation: int for `Annotated[int, …] | None`."""
     if isinstance(annotation, type):
         return {annotation} - {type(None)}
     origin = get_origin(annotation)
@@ -152,7 +152,7 @@ def _kinds(annotation: Any) -> set[type]:
 
 
 def _annotation(model: Model, place: Place) -> Any:
-    """The type that stands at `place`; None when there is no such key."""
+    """Return the type annotation at `place`; None when there is no such key."""
     annotation: Any = model
     for key in place:
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -170,30 +170,30 @@ def _annotation(model: Model, place: Place) -> Any:
 
 
 def _members(annotation: Any) -> dict[str, Any]:
-    """Of tables that are told apart by a key, the model by the value of that key; empty for anything else."""
-    found = {}
+    """Return the models of a tagged union by the value of their tag; empty for anything else."""
+    members = {}
     for member in get_args(get_args(annotation)[0]) if hasattr(annotation, "__metadata__") else ():
         for field in member.model_fields.values() if hasattr(member, "model_fields") else ():
             if field.is_required() and str(get_origin(field.annotation)) == "typing.Literal":
-                found[get_args(field.annotation)[0]] = member
-    return found
+                members[get_args(field.annotation)[0]] = member
+    return members
 
 
 def _untagged(model: Model, place: Place) -> Place:
-    """The place as the file has it: pydantic puts the kind of a table in between."""
-    return tuple(key for at, key in enumerate(place) if key not in _members(_annotation(model, place[:at])))
+    """Return the place as in the file, without the tags of unions that pydantic inserts."""
+    return tuple(key for index, key in enumerate(place) if key not in _members(_annotation(model, place[:index])))
 
 
-def _fields(model: Model, place: Place) -> list[str]:
-    """Keys that the table at `place` may have; none for a free table or no table."""
+def _known_keys(model: Model, place: Place) -> list[str]:
+    """Return the keys that the table at `place` may have; none for a free table or no table."""
     annotation = _annotation(model, place)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return list(annotation.model_fields)
     return []
 
 
-def _say(model: Model, detail: ErrorDetails, place: Place) -> tuple[str, str | None]:
-    """Message and hint."""
+def _describe(model: Model, detail: ErrorDetails, place: Place) -> tuple[str, str | None]:
+    """Return message and hint of a pydantic error."""
     kind, ctx, value = detail["type"], detail.get("ctx", {}), detail["input"]
     name = _name(_untagged(model, place))
     if kind == "plain":
@@ -213,20 +213,20 @@ def _say(model: Model, detail: ErrorDetails, place: Place) -> tuple[str, str | N
         close = difflib.get_close_matches(value.lower(), choices, n=1) if isinstance(value, str) else []
         message = f"{name} must be one of {', '.join(choices)}, not {_show(place, value)}"
         return message, f'did you mean "{close[0]}"?' if close else None
-    for limit, words in (("ge", "at least"), ("gt", "more than"), ("le", "at most"), ("lt", "less than")):
+    for limit, phrase in (("ge", "at least"), ("gt", "more than"), ("le", "at most"), ("lt", "less than")):
         if kind in ("greater_than_equal", "greater_than", "less_than_equal", "less_than") and limit in ctx:
-            return f"{name} must be {words} {ctx[limit]:,}, not {_show(place, value)}", None
-    wanted, hint = _WANTED.get(kind, (None, None))
-    if wanted is None:
-        return f"{name} is wrong: {detail['msg']}", None
+            return f"{name} must be {phrase} {ctx[limit]:,}, not {_show(place, value)}", None
+    expected, hint = _EXPECTED.get(kind, (None, None))
+    if expected is None:
+        return f"{name} is invalid: {detail['msg']}", None
     if kind in ("string_too_short", "too_short"):
         return f"{name} must not be empty", None
     if isinstance(value, str) and kind in ("int_type", "float_type", "bool_type") and not _PRIVATE.search(name):
         hint = f"write {value} without quotes" if re.fullmatch(r"[\d.]+|true|false", value) else hint
-    return f"{name} must be {wanted}, not {_show(place, value)}", hint
+    return f"{name} must be {expected}, not {_show(place, value)}", hint
 
 
-_WANTED: dict[str, tuple[str, str | None]] = {
+_EXPECTED: dict[str, tuple[str, str | None]] = {
     "string_type": ("text", "put it in quotes"),
     "string_too_short": ("text", None),
     "too_short": ("a list", None),
@@ -247,35 +247,35 @@ def _example(model: Model, place: Place) -> str:
     kinds = _kinds(annotation)
     if tuple in kinds:
         return f'add {place[-1]} = ["…"]'
-    if choices := [one for one in get_args(annotation) if isinstance(one, str)]:
+    if choices := [choice for choice in get_args(annotation) if isinstance(choice, str)]:
         return f'add {place[-1]} = "…": one of {", ".join(choices)}'
     return f'add {place[-1]} = "…"' if str in kinds else f"add {place[-1]} = 1"
 
 
 def _unknown(model: Model, place: Place) -> tuple[str, str]:
     parent, key = place[:-1], str(place[-1])
-    known = _fields(model, parent)
+    known = _known_keys(model, parent)
     close = difflib.get_close_matches(key.lower().replace("-", "_"), known, n=1)
     if key.lower() in ("api_key", "apikey", "key", "token") and "api_key_env" in known:
-        hint = "keys do not belong in a file: set an environment variable, and write its name as api_key_env"
+        hint = "keys do not belong in a file: set an environment variable and write its name as api_key_env"
     elif close:
         hint = f'did you mean "{close[0]}"?'
-    elif sections := [one for one in model.model_fields if key in _fields(model, (one,))]:
+    elif sections := [name for name in model.model_fields if key in _known_keys(model, (name,))]:
         hint = f"it belongs under [{sections[0]}]"
     elif parent and key in model.model_fields:
-        hint = f"{key} belongs at the top of the file" if not _fields(model, (key,)) else f"write [{key}]"
+        hint = f"{key} belongs at the top of the file" if not _known_keys(model, (key,)) else f"write [{key}]"
     else:
-        hint = f"known are {', '.join(known)}"
+        hint = f"known keys: {', '.join(known)}"
     return f'unknown key "{key}"' + (f" in [{_name(_untagged(model, parent))}]" if parent else ""), hint
 
 
 def _name(place: Place) -> str:
-    """`models.default.base_url`; the line tells which item of a list it is."""
+    """Join a place to `models.default.base_url`; list positions are left out, since the line identifies the item."""
     return ".".join(key for key in place if isinstance(key, str))
 
 
 def _show(place: Place, value: Any) -> str:
-    """The value as TOML writes it when it is short and no secret, else its kind."""
+    """Return the value as TOML if it is short and not a possible secret, else its type."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""The tables `[tune.NAME]`: one a trainer, everything but `kind` has a default; and `[providers.NAME]`."""
+"""Define the tables `[tune.NAME]`, one model per kind of training, and `[providers.NAME]`."""
 
 from typing import Annotated, Literal
 
@@ -13,44 +13,44 @@ Rank = Annotated[int, Field(ge=1, le=1024)]
 
 
 class Table(BaseModel):
-    """What all trainers share."""
+    """Settings shared by all kinds of training."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     seed: int = 0
     max_tokens: Annotated[int, Field(ge=8, le=1_000_000)] | None = None
-    """Longest row, in tokens; without it what the base takes. Longer rows are refused, see `allow_truncation`."""
+    """Longest row, in tokens; None: the base model's limit. Longer rows are refused, see `allow_truncation`."""
     allow_truncation: Annotated[int, Field(ge=0)] = 0
-    """Rows that may be cut at max_tokens."""
+    """Number of rows that may be truncated at max_tokens."""
     allow_groups: Texts = ()
-    """Groups whose restricted documents may go into weights."""
+    """Groups whose restricted documents may be trained on."""
     max_minutes: Annotated[float, Field(gt=0)] | None = None
-    """When to stop and keep the best so far."""
+    """Time limit, in minutes; the best state so far is kept."""
     device: Text | None = None
-    """"cpu", "cuda", "cuda:1"; without it CUDA where there is one."""
+    """One of "cpu", "cuda", "cuda:1"; None: CUDA if available."""
 
 
 class ClassifierConfig(Table):
-    """Input to one label: an encoder with a head."""
+    """An encoder with a head: maps an input to one label."""
 
     kind: Literal["classifier"]
     base: Base = None
-    """Without it the bundled encoder."""
+    """Base model; None: the bundled encoder."""
     mode: Literal["full", "lora", "probe"] = "full"
-    """probe: a head on frozen embeddings, in seconds."""
+    """Weights to train; probe: a head on frozen embeddings, in seconds."""
     epochs: Epochs = 8
     learning_rate: Rate | None = None
     batch_tokens: Annotated[int, Field(ge=64)] = 1024
-    """Tokens of one step."""
+    """Tokens per step."""
     class_weights: bool = True
     patience: Annotated[int, Field(ge=1)] = 2
-    """Epochs without a better validation metric after which it stops."""
+    """Stop after this many epochs without a better validation metric."""
     rank: Rank = 16
-    """Of mode lora."""
+    """Rank of the adapter, mode lora."""
 
 
 class ExtractorConfig(Table):
-    """Input to a JSON object: an encoder that marks spans."""
+    """An encoder that marks spans: maps an input to a JSON object."""
 
     kind: Literal["extractor"]
     base: Base = None
@@ -63,23 +63,23 @@ class ExtractorConfig(Table):
 
 
 class LoraConfig(Table):
-    """A causal model, tuned on the replies it should give."""
+    """A causal model, tuned on replies."""
 
     kind: Literal["lora"]
     base: Text
     mode: Literal["lora", "qlora", "full", "dpo"] = "lora"
     context: Literal["none", "retrieved"] = "none"
-    """retrieved: trained over what the project's own retriever finds, for the approach `hybrid`."""
+    """retrieved: train on passages from the project's own retriever, for the approach `hybrid`."""
     epochs: Epochs = 3
     learning_rate: Rate | None = None
     batch_size: Annotated[int, Field(ge=1)] = 4
     accumulate: Annotated[int, Field(ge=1)] = 4
-    """Steps whose gradients are summed."""
+    """Batches whose gradients make one step."""
     packing: bool = False
     patience: Annotated[int, Field(ge=1)] = 2
     rank: Rank = 16
     alpha: Annotated[int, Field(ge=1)] | None = None
-    """Without it twice the rank."""
+    """Scale of the adapter; None: twice the rank."""
     gpus: Annotated[int, Field(ge=1, le=64)] = 1
 
 
@@ -101,7 +101,7 @@ class HostedTuneConfig(Table):
     kind: Literal["hosted"]
     base: Text
     provider: Text = "openai"
-    """A profile that comes along, or a table [providers.NAME]."""
+    """A built-in profile, or a table [providers.NAME]."""
     base_url: Url | None = None
     api_key_env: Variable | None = None
     method: Literal["supervised", "dpo"] = "supervised"
@@ -112,35 +112,35 @@ class HostedTuneConfig(Table):
 
 
 class ProviderBase(BaseModel):
-    """What a provider says of a model that can be tuned there."""
+    """Facts about a model that can be tuned at a provider."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     usd_per_million: Usd | None = None
-    """Training tokens, in US dollars."""
+    """Price of a million training tokens, in US dollars."""
     ends: Day | None = None
-    """Day of its shutdown, and of all that was tuned from it."""
+    """Shutdown date of the model and of everything tuned from it."""
     max_example_tokens: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
 
 
 class ProviderConfig(BaseModel):
-    """A service that tunes models; goes before the profile of that name that comes along."""
+    """Facts about a service that tunes models; they override the built-in profile of that name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     base_url: Url | None = None
     api_key_env: Variable | None = None
     min_examples: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    """Rows of the train split below which no job is taken."""
+    """Fewest rows of the train split that the service accepts."""
     max_example_tokens: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
-    """Of one row; longer ones are refused, see `allow_truncation`."""
+    """Longest row; longer ones are refused, see `allow_truncation`."""
     max_file_mb: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     no_new_jobs: Day | None = None
-    """Day from which no job can be created."""
+    """Date from which no job can be created."""
     notice: Text | None = None
-    """What to know before money is spent."""
+    """One sentence to show before money is spent."""
     bases: dict[Text, ProviderBase] = Field(default_factory=dict)
-    """By name of the model."""
+    """Base models by name."""
 
 
 TuneConfig = Annotated[

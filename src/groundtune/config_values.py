@@ -1,4 +1,4 @@
-"""Values that a project file is made of: patterns, addresses, names of variables. Each says what is wrong with it."""
+"""Define and validate the values of a project file: patterns, addresses, names of variables."""
 
 import re
 from datetime import date
@@ -23,7 +23,7 @@ def as_tuple(value: Any) -> Any:
 
 
 def wrong(message: str, *, hint: str = "", key: str = "") -> PydanticCustomError:
-    """What config_problems prints as it is; `key` is the key of a table that is to blame."""
+    """Return an error that config_problems prints verbatim; `key`: the key of the table that is to blame."""
     return PydanticCustomError("plain", "{message}", {"message": message, "hint": hint, "key": key})
 
 
@@ -41,26 +41,26 @@ def _variable(value: str) -> str:
     if not _VARIABLE.match(value) or _SECRET.match(value) or _random(value):
         raise wrong(
             "is not the name of an environment variable (its value is not shown: it may be the key itself)",
-            hint='write api_key_env = "OPENAI_API_KEY" and set that variable; replace a key that others may have seen',
+            hint='write api_key_env = "OPENAI_API_KEY" and set that variable; revoke the key if it may have leaked',
         )
     return value
 
 
 def _random(value: str) -> bool:
-    """Long, with digits and small letters throughout: a key, not a name."""
+    """Whether a value looks like a key, not a name: long, without underscores, with digits and lowercase letters."""
     return len(value) >= 20 and "_" not in value and any(c.isdigit() for c in value) and any(c.islower() for c in value)
 
 
 def _url(value: str) -> str:
     try:
         parts = urlsplit(value)
-        fine = parts.scheme in ("http", "https") and bool(parts.hostname)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
-        fine = False
-    if not fine:
+        valid = False
+    if not valid:
         raise wrong("is not a web address", hint='write it like "http://localhost:11434/v1"')
     if "@" in parts.netloc:
-        raise wrong("has a password in it", hint="leave user and password out; api_key_env names the variable of a key")
+        raise wrong("contains a password", hint="remove user and password; api_key_env names the variable of a key")
     return value.rstrip("/")
 
 
@@ -78,17 +78,17 @@ def where_text_goes(value: Any) -> Any:
 
 def _name(value: str) -> str:
     if not re.fullmatch(r"[\w-]+", value):
-        raise wrong("is no name: it becomes part of a folder's", hint="use letters, digits, - and _")
+        raise wrong("is not a valid name: it becomes part of a folder name", hint="use letters, digits, - and _")
     return value
 
 
 def _day(value: Any) -> Any:
-    """A date of TOML, or the text of one."""
+    """Accept a TOML date or its text."""
     if isinstance(value, str):
         try:
             return date.fromisoformat(value)
         except ValueError:
-            raise wrong(f'"{value}" is no date', hint="write it like 2027-01-14") from None
+            raise wrong(f'"{value}" is not a date', hint="write it like 2027-01-14") from None
     return value
 
 
@@ -106,4 +106,4 @@ Usd = Annotated[float, Field(ge=0, le=1_000_000)]
 
 
 Listed = BeforeValidator(as_tuple)
-"""A list of the file is a tuple here."""
+"""Turns a list of the file into a tuple."""

@@ -1,15 +1,15 @@
-"""Every error that groundtune raises on purpose, with the hint that fixes it and the exit code of the command.
+"""All errors that groundtune raises on purpose, with a hint that fixes them and the exit code of the command.
 
-GroundtuneError            1  it ran, and the outcome is negative
-├── UsageError             2  a call or flag that cannot be meant
+GroundtuneError            1  the command ran, and its outcome is negative
+├── UsageError             2  an invalid call or flag
 ├── ConfigError            2  groundtune.toml or an examples file is wrong; carries every problem at once
-├── MissingError           3  something is not there: index, extra, key, file
-│   └── IndexMismatchError 3  the index was built by other parts than the configured ones
+├── MissingError           3  something is missing: index, extra, key, file
+│   └── IndexMismatchError 3  the index was built with other parts than the configured ones
 ├── BusyError              1  another process is writing to this project
-├── BudgetError            1  the next call might cost more than is left to spend
-├── ParseError             1  a file cannot be read; ingest turns it into a row of its ledger
+├── BudgetError            1  the next call might cost more than the budget has left
+├── ParseError             1  a file cannot be read; ingest records it and continues
 ├── ProviderError          4  a model's endpoint failed; `kind` says how
-└── JudgeError             4  a judge gave no verdict; `failure` says how, where its endpoint failed
+└── JudgeError             4  a judge gave no verdict; `failure` says how its endpoint failed, if it did
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ ProviderFailure = Literal[
 
 
 class GroundtuneError(Exception):
-    """Says what happened and where; `hint` is the command or edit that fixes it."""
+    """Base of all errors. The message says what happened and where; `hint` is the command or edit that fixes it."""
 
     exit_code = 1
 
@@ -41,7 +41,7 @@ class UsageError(GroundtuneError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong in a file."""
+    """One mistake in a file."""
 
     path: Path
     message: str
@@ -54,7 +54,7 @@ class Problem:
 
 
 class ConfigError(GroundtuneError):
-    """What is wrong in a file that people write: every problem, not only the first."""
+    """Every problem of a file that people write, not only the first."""
 
     exit_code = 2
 
@@ -76,11 +76,11 @@ class BusyError(GroundtuneError):
 
 
 class BudgetError(GroundtuneError):
-    """Raised before the call: nothing was spent on it."""
+    """Raised before the call, so nothing was spent on it."""
 
 
 class ParseError(GroundtuneError):
-    """`skip` is true for a file that is fine but has nothing to index (empty, no text layer)."""
+    """A file cannot be read. `skip` is true when it is fine but has nothing to index (empty, no text layer)."""
 
     def __init__(self, message: str, *, hint: str | None = None, skip: bool = False) -> None:
         super().__init__(message, hint=hint)
@@ -99,7 +99,7 @@ class ProviderError(GroundtuneError):
 
 
 class JudgeError(GroundtuneError):
-    """There is no verdict, and so no score; `failure` is None when there was a reply, but none that can be used."""
+    """A judge gave no verdict, so there is no score. `failure` is None when it replied with something unusable."""
 
     exit_code = 4
     kind = "judge"
@@ -110,7 +110,7 @@ class JudgeError(GroundtuneError):
 
 
 def need(module: str, *, extra: str) -> ModuleType:
-    """The one door to optional dependencies. Raises MissingError that names the extra to install."""
+    """Import an optional dependency. Raises MissingError that names the extra to install."""
     try:
         return import_module(module)
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Values fitted on the project's own examples, with what they were fitted on. Reads and writes one small file."""
+"""Read and write the values fitted on the project's examples, with the number of examples behind them."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,23 +8,23 @@ from groundtune.workspace import read_json, write_json
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """None means not fitted: the default of the package holds."""
+    """Fitted values. None means not fitted: the package default applies."""
 
     dense_weight: float | None = None
     dense_weight_n: int = 0
-    """Questions of the train split behind the weight."""
+    """Number of train questions behind the weight."""
     threshold: float | None = None
     threshold_n: int = 0
-    """Questions of the train and validation splits behind the threshold."""
+    """Number of train and validation questions behind the threshold."""
     threshold_rule: str = ""
     coverage: float | None = None
-    """Share of those questions that the threshold lets through."""
+    """Share of those questions that are answered at the threshold."""
     risk: float | None = None
-    """Share of the answers let through that were wrong."""
+    """Share of wrong answers among those given at the threshold."""
 
 
 def read_fitted(path: Path) -> Fitted:
-    """Nothing is fitted when there is no such file. Raises MissingError when it is damaged."""
+    """Read the fitted values; empty when the file does not exist. Raises MissingError when it is damaged."""
     return Fitted(**read_json(path)) if path.exists() else Fitted()
 
 

@@ -1,4 +1,4 @@
-"""Read JSON strictly, and hold values against a JSON Schema. Never repairs a value, never fetches a schema."""
+"""Read JSON strictly, and check values against a JSON Schema. Never repairs a value, never fetches a schema."""
 
 import json
 import math
@@ -9,15 +9,15 @@ from typing import Any, NoReturn
 from groundtune.errors import UsageError
 
 Fault = Callable[[Any], str | None]
-"""Says the first thing that is wrong with a value; None when nothing is."""
+"""Returns the first thing wrong with a value; None when nothing is."""
 
 _FENCED = re.compile(r"^[ \t]*```[ \t]*[\w-]*[ \t]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
 
 
 def read_json(text: str) -> Any:
-    """The value of a text that is JSON and nothing else.
+    """Parse a text that is JSON and nothing else.
 
-    Raises ValueError for everything else, also for NaN, infinity, and an object that has a key twice.
+    Raises ValueError for anything else, including NaN, infinity and an object with a duplicate key.
     """
     try:
         return json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_object)
@@ -28,16 +28,16 @@ def read_json(text: str) -> Any:
 
 
 def read_reply(text: str) -> Any:
-    """The value of a model's reply: JSON, or one fenced block of it. Raises ValueError for everything else."""
+    """Parse a model's reply: JSON, or a single fenced block of it. Raises ValueError for anything else."""
     blocks = _FENCED.findall(text)
     return read_json(blocks[0] if len(blocks) == 1 else text.strip())
 
 
 def schema_fault(schema: Mapping[str, Any]) -> Fault:
-    """What holds values against `schema`, by the draft that it names (2020-12 where it names none).
+    """Return a function that checks values against `schema`, under the draft it names (2020-12 by default).
 
-    A `$ref` to another file or address is never followed: holding a value against it raises. Raises UsageError
-    when it is no JSON Schema.
+    A `$ref` to another file or address is never followed: checking a value against it raises. Raises UsageError when
+    the schema is not a valid JSON Schema.
     """
     import jsonschema
     from referencing import Registry
@@ -57,27 +57,27 @@ def schema_fault(schema: Mapping[str, Any]) -> Fault:
 
 
 def strict(schema: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The schema in the form that endpoints can hold a model to: every key required, no others allowed.
+    """Return the schema in the strict form that endpoints can enforce: every key required, no others allowed.
 
-    A key that may be left out must be one that may be null, as null stands for absent then. None when the schema
-    cannot be brought into that form without changing what it allows.
+    An optional key must be nullable, because null then stands for absent. None when the schema cannot be brought into
+    that form without changing what it allows.
     """
     kinds = schema.get("type")
-    found = dict(schema)
+    result = dict(schema)
     if kinds == "object" or (isinstance(kinds, list) and "object" in kinds):
         properties = schema.get("properties", {})
         if schema.get("additionalProperties", True) is not False:
             return None
-        inner = {key: strict(one) for key, one in properties.items()}
+        strict_properties = {key: strict(subschema) for key, subschema in properties.items()}
         optional = properties.keys() - set(schema.get("required", ()))
-        if None in inner.values() or not all("null" in _kinds(properties[key]) for key in optional):
+        if None in strict_properties.values() or not all("null" in _kinds(properties[key]) for key in optional):
             return None
-        found |= {"properties": inner, "required": list(properties)}
+        result |= {"properties": strict_properties, "required": list(properties)}
     if isinstance(items := schema.get("items"), Mapping):
-        if (each := strict(items)) is None:
+        if (strict_items := strict(items)) is None:
             return None
-        found["items"] = each
-    return found
+        result["items"] = strict_items
+    return result
 
 
 def _kinds(schema: Mapping[str, Any]) -> list[str]:
@@ -96,7 +96,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    result = dict(pairs)
+    if len(result) < len(pairs):
         raise ValueError("not JSON that can be read: an object has a key twice")
-    return found
+    return result

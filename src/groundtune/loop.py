@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for callers with and without one. Knows nothing of what it runs."""
+"""Run an event loop in its own thread, for callers with and without one. Knows nothing about the work it runs."""
 
 import asyncio
 import threading
@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 T = TypeVar("T")
 P = ParamSpec("P")
 STOP_SECONDS = 10.0
-"""How long `close` waits for what is under way to end."""
+"""How long `stop` waits for running work to end."""
 
 
 class Loop:
@@ -23,10 +23,10 @@ class Loop:
         self._stopped = False
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Waits for the result; Ctrl-C cancels the work and is raised here."""
+        """Run the work and wait for its result. Ctrl-C cancels the work and is raised here."""
         if threading.current_thread() is self._thread:
             work.close()
-            raise RuntimeError("a sync verb inside the project's own thread would wait for itself; await its twin")
+            raise RuntimeError("a sync verb called on the project's own thread would deadlock; await its async form")
         future = self._submit(work)
         try:
             return future.result()
@@ -35,11 +35,11 @@ class Loop:
             raise
 
     async def await_(self, work: Coroutine[Any, Any, T]) -> T:
-        """Awaits the result from any other loop; cancelling cancels the work."""
+        """Run the work and await its result from any other loop. Cancelling cancels the work."""
         return await asyncio.wrap_future(self._submit(work))
 
     def stop(self) -> None:
-        """Cancels all work, so that whoever waits for it gets CancelledError, and ends the thread."""
+        """Cancel all work, which raises CancelledError in its callers, and end the thread."""
         with self._lock:
             self._stopped = True
             loop, self._loop = self._loop, None
@@ -63,7 +63,7 @@ class Loop:
 
 
 class Looped(Protocol):
-    """What has a loop of its own."""
+    """An object that owns a Loop."""
 
     @property
     def loop(self) -> Loop: ...
@@ -75,19 +75,19 @@ Owner = TypeVar("Owner", bound=Looped)
 def twins(
     work: Callable[Concatenate[Owner, P], Coroutine[Any, Any, T]],
 ) -> tuple[Callable[Concatenate[Owner, P], T], Callable[Concatenate[Owner, P], Coroutine[Any, Any, T]]]:
-    """A method on the owner's loop as two: one that waits for the result, and one to await from any other loop."""
+    """Return the sync and the async form of a method that runs on the owner's loop."""
 
-    def waits(self: Owner, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def blocking(self: Owner, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self.loop.run(work(self, *args, **kwargs))
 
-    async def awaits(self: Owner, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def awaitable(self: Owner, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self.loop.await_(work(self, *args, **kwargs))
 
-    for twin, name in ((waits, work.__name__.lstrip("_")), (awaits, f"a{work.__name__.lstrip('_')}")):
+    for twin, name in ((blocking, work.__name__.lstrip("_")), (awaitable, f"a{work.__name__.lstrip('_')}")):
         update_wrapper(twin, work)
         twin.__qualname__ = twin.__qualname__.replace(work.__name__, name)
         twin.__name__ = name
-    return waits, awaits
+    return blocking, awaitable
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
@@ -103,7 +103,7 @@ async def _cancel_all() -> None:
 
 
 async def side_by_side(work: Callable[[], Awaitable[None]], workers: int) -> None:
-    """So many of the same at a time until all have ended; one that fails, or a cancellation, ends the others."""
+    """Run `workers` copies of `work` concurrently until all end. A failure or cancellation cancels the others."""
     tasks = [asyncio.ensure_future(work()) for _ in range(workers)]
     try:
         await asyncio.gather(*tasks)

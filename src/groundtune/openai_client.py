@@ -1,6 +1,6 @@
-"""An OpenAI client for one address, and what its errors mean.
+"""Open an OpenAI client for one address and explain its errors.
 
-Never sends a key or a text to another host than `base_url`: no redirects, no keys taken from the environment.
+Sends keys and texts only to the host of `base_url`: follows no redirects, takes no keys from the environment.
 """
 
 import json
@@ -20,18 +20,18 @@ NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached")
 
 
 def is_local(base_url: str) -> bool:
-    """Whether the host is this machine by name: localhost, 127.0.0.1, ::1."""
+    """Return whether the host is this machine by name: localhost, 127.0.0.1, ::1."""
     return urlsplit(base_url).hostname in ("localhost", "127.0.0.1", "::1")
 
 
 def without_user(base_url: str) -> str:
-    """The address without the user and password that it may carry."""
-    place = urlsplit(base_url)
-    return place._replace(netloc=place.netloc.rpartition("@")[2]).geturl()
+    """Return the address without user and password."""
+    url = urlsplit(base_url)
+    return url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()
 
 
 def open_client(base_url: str, *, api_key: str, timeout_seconds: float) -> "OpenAI":
-    """A client without retries. Raises UsageError for what is no URL, or no key."""
+    """Open a client without retries. Raises UsageError for an invalid URL or key."""
     from openai import DefaultHttpxClient, OpenAI
 
     transport, settings = _settings(base_url, api_key, timeout_seconds)
@@ -41,7 +41,7 @@ def open_client(base_url: str, *, api_key: str, timeout_seconds: float) -> "Open
 
 
 def open_async_client(base_url: str, *, api_key: str, timeout_seconds: float) -> "AsyncOpenAI":
-    """As `open_client`, for one event loop."""
+    """Open an async client as `open_client` does, for one event loop."""
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
     transport, settings = _settings(base_url, api_key, timeout_seconds)
@@ -51,18 +51,18 @@ def open_async_client(base_url: str, *, api_key: str, timeout_seconds: float) ->
 
 
 def _settings(base_url: str, api_key: str, timeout_seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Explicit values for all that the SDK would otherwise take from OPENAI_* and send to any base_url."""
-    place = urlsplit(base_url)
-    if place.scheme not in ("http", "https") or not place.hostname:
+    """Set everything that the SDK would otherwise read from OPENAI_* variables and send to any base_url."""
+    url = urlsplit(base_url)
+    if url.scheme not in ("http", "https") or not url.hostname:
         raise UsageError(f"base_url {base_url!r} is not a URL", hint="for example https://api.openai.com/v1")
     if not (api_key.isascii() and api_key.isprintable()):
-        raise UsageError(f"the key of {place.hostname} has letters that no key has", hint="copy it once more")
+        raise UsageError(f"the key for {url.hostname} contains invalid characters", hint="copy the key again")
     from httpx2 import Timeout
 
     transport = {
         "follow_redirects": False,
         "trust_env": not is_local(base_url),
-        "verify": place.scheme == "https",  # reading the certificates takes 30 ms; http uses none
+        "verify": url.scheme == "https",  # loading the certificates takes 30 ms, and http needs none
     }
     return transport, {
         "base_url": base_url.rstrip("/"),
@@ -75,19 +75,19 @@ def _settings(base_url: str, api_key: str, timeout_seconds: float) -> tuple[dict
 
 
 def _forget_environment(client: "OpenAI | AsyncOpenAI") -> None:
-    """Takes away what no argument switches off, unless it goes to OpenAI itself."""
+    """Clear settings from the environment that no argument disables, unless the host is OpenAI itself."""
     if client.base_url.host != OPENAI_HOST:
         client.organization = client.project = None
         client._custom_headers = {}  # OPENAI_CUSTOM_HEADERS
 
 
 def failure(error: Exception, *, place: str, api_key: str, key_hint: str) -> ProviderError:
-    """What the SDK raised, as an error that names the place and does not show the key."""
-    kind, what, hint, again = _read(error, key_hint=key_hint)
+    """Turn an SDK exception into a ProviderError that names the endpoint and hides the key."""
+    kind, what, hint, retryable = _read(error, key_hint=key_hint)
     message = f"{place} {what}"
     if api_key:
         message = message.replace(api_key, "***")
-    return ProviderError(message, kind=kind, hint=hint, retryable=again)
+    return ProviderError(message, kind=kind, hint=hint, retryable=retryable)
 
 
 def _read(error: Exception, *, key_hint: str) -> tuple[ProviderFailure, str, str, bool]:
@@ -101,25 +101,25 @@ def _read(error: Exception, *, key_hint: str) -> tuple[ProviderFailure, str, str
     if not isinstance(error, APIStatusError):
         hint = "check that base_url is an OpenAI-compatible endpoint; it usually ends in /v1"
         return "bad_response", f"gave a bad response: {short(str(error))}", hint, False
-    status, words = error.status_code, said(error)
-    what = f"answered {status}: {words}" if words else f"answered {status}"
+    status, text = error.status_code, said(error)
+    what = f"answered {status}: {text}" if text else f"answered {status}"
     if status in (401, 403):
         return "bad_key", what, key_hint, False
     if status == 402 or error.code in NO_CREDIT:
-        return "rate_limit", what, "the account has no credit left: add some", False
+        return "rate_limit", what, "the account has no credit left: add credit", False
     if status == 429:
         return "rate_limit", what, later, True
     if status in (408, 409) or status >= 500:
         return "server", what, later, True
     if status < 400:
         target = error.response.headers.get("location", "another address")
-        return "bad_request", what, f"set base_url to what it points to: {target}", False
-    return "bad_request", what, "the endpoint refuses this request; its message says why", False
+        return "bad_request", what, f"set base_url to the address it redirects to: {target}", False
+    return "bad_request", what, "the endpoint rejects this request; see its message", False
 
 
 def said(error: "APIError") -> str:
-    """The server's own words: in `error.message` (OpenAI), `error` (Ollama) or `detail` (FastAPI)."""
-    match error.body:  # the SDK has unwrapped `error`
+    """Return the server's message: `error.message` (OpenAI), `error` (Ollama) or `detail` (FastAPI)."""
+    match error.body:  # the SDK unwraps `error`
         case {"message": str(text)} | {"detail": str(text)} | str(text):
             return short(text)
         case None:
@@ -129,7 +129,7 @@ def said(error: "APIError") -> str:
 
 
 def retry_after(error: BaseException) -> float | None:
-    """Seconds that the server asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date."""
+    """Return the seconds that the server asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date."""
     headers = getattr(getattr(error, "response", None), "headers", {})
     try:
         if "retry-after-ms" in headers:
@@ -144,6 +144,6 @@ def retry_after(error: BaseException) -> float | None:
 
 
 def short(text: str) -> str:
-    """In one line, cut where it is long."""
+    """Return the text on one line, truncated to SAID_CHARACTERS characters."""
     line = " ".join(text.split())
     return line if len(line) <= SAID_CHARACTERS else f"{line[:SAID_CHARACTERS]}…"

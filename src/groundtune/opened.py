@@ -1,4 +1,4 @@
-"""An index that is open for asking: store, catalog, retriever. Never writes."""
+"""Open an index for searching: store, catalog, retriever. Never writes."""
 
 from functools import cached_property
 
@@ -13,7 +13,7 @@ from groundtune.types import Document, Passage
 
 
 class OpenIndex:
-    """One generation of the index with the parts that ask it."""
+    """One generation of the index, with the parts that search it."""
 
     def __init__(
         self, manifest: Manifest, *, config: Config, store: Store, catalog: Catalog, embedder: Embedder, fitted: Fitted
@@ -28,7 +28,10 @@ class OpenIndex:
 
     @classmethod
     async def open(cls, index: IndexFolder, *, config: Config, embedder: Embedder, fitted: Fitted) -> "OpenIndex":
-        """Raises MissingError without an index, IndexMismatchError when other parts made it."""
+        """Open the current generation.
+
+        Raises MissingError without an index, IndexMismatchError when it was built with other parts than configured.
+        """
         manifest = index.readable(build.index_parts(config, embedder))
         folder = index.path(manifest)
         store = await build.store(folder, dimension=embedder.dimension, language=config.language)
@@ -36,7 +39,7 @@ class OpenIndex:
         return cls(manifest, config=config, store=store, catalog=catalog, embedder=embedder, fitted=fitted)
 
     def asked_by(self, embedder: Embedder) -> "OpenIndex":
-        """The same generation, questions embedded by another embedder."""
+        """Return the same generation with another embedder for questions."""
         return OpenIndex(
             self.manifest,
             config=self._config,
@@ -53,7 +56,7 @@ class OpenIndex:
         return self.catalog.document_by_id(document_id)
 
     async def lookup(self, source: str) -> Document | None:
-        """The document of a source; for a table file, of `path#ID`."""
+        """Return the document of a source, or None. Rows of table files have the source `path#ID`."""
         return self.catalog.document(source)
 
     async def passages_of(self, document_id: str) -> list[Passage]:
@@ -61,5 +64,5 @@ class OpenIndex:
 
     @cached_property
     def rag(self) -> Approach:
-        """The default model over retrieved passages; one object, so that its vectors and connections are used again."""
+        """The default model over retrieved passages. One object, so that its vectors and connections are reused."""
         return build.rag(self._config, self.retriever, self.embedder, self.document, self.fitted)

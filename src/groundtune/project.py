@@ -1,7 +1,7 @@
-"""The front door of the library: one object a project, every verb async with a sync twin of the same name without `a`.
+"""The library API: one Project object with a sync method per verb, and an async one with the prefix `a`.
 
-All work of a project runs on one event loop in a thread of its own, so that the verbs can be called from scripts,
-from notebooks and from other event loops alike, and clients of remote models stay where they were made.
+All work of a project runs on one event loop in its own thread. The verbs can therefore be called from scripts,
+notebooks and other event loops, and clients of remote models stay on the loop that created them.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ Filters = Mapping[str, str | Sequence[str]]
 
 
 class Project:
-    """A folder with a groundtune.toml. Use `Project.open`; close it, or use it as a context manager."""
+    """A folder with a groundtune.toml. Create it with `Project.open`; close it, or use it as a context manager."""
 
     def __init__(self, root: Path, config: Config) -> None:
         self.root = root
@@ -58,9 +58,9 @@ class Project:
 
     @classmethod
     def open(cls, folder: str | Path = ".", *, strict: bool | None = None) -> "Project":
-        """The project of a folder or of the nearest one above it; `strict` goes before `answers.strict`.
+        """Open the project of a folder or of its nearest parent. `strict` overrides `answers.strict`.
 
-        Raises MissingError when there is none, ConfigError with every problem of its file.
+        Raises MissingError when there is no project, ConfigError with every problem of its file.
         """
         file = find_project(Path(folder))
         config = load_config(file)
@@ -69,7 +69,7 @@ class Project:
         return cls(file.parent, config)
 
     def close(self) -> None:
-        """Cancels what is under way and stops the project's thread; further calls raise RuntimeError."""
+        """Cancel running work and stop the project's thread. Later calls raise RuntimeError."""
         self.loop.stop()
         self.session.close()
 
@@ -90,10 +90,10 @@ class Project:
         wait_seconds: float = 0.0,
         progress: Callable[[Progress], None] = lambda _: None,
     ) -> SyncReport:
-        """Bring the index up to date with the documents: only what changed, deletions too.
+        """Bring the index up to date with the documents: changed files are processed, deleted ones removed.
 
-        rebuild: make a new index beside the present one and change over at the end. wait_seconds: how long to wait
-        for another process that is writing. Raises BusyError, IndexMismatchError.
+        rebuild: build a new index next to the current one, and switch at the end. wait_seconds: how long to wait for
+        another process that is writing. Raises BusyError, IndexMismatchError.
         """
         return await ingest(
             self.workspace,
@@ -111,19 +111,19 @@ class Project:
     async def _search(
         self, text: str, *, k: int | None = None, groups: Sequence[str] = (), filters: Filters | None = None
     ) -> list[Hit]:
-        """Passages, best first; k defaults to `retrieval.k`. groups: those of the asker. filters: on metadata."""
-        wanted = self.config.retrieval.k if k is None else k
-        if wanted < 1:
-            raise UsageError(f"k must be at least 1, not {wanted}")
+        """Return k passages, best first. groups: access groups of the user. filters: conditions on metadata."""
+        limit = self.config.retrieval.k if k is None else k
+        if limit < 1:
+            raise UsageError(f"k must be at least 1, not {limit}")
         opened = await self.session.index()
-        return await opened.retriever.search(_question(text, groups, filters), k=wanted)
+        return await opened.retriever.search(_question(text, groups, filters), k=limit)
 
     search, asearch = twins(_search)
 
     async def _ask(
         self, text: str, *, approach: str | None = None, groups: Sequence[str] = (), filters: Filters | None = None
     ) -> Answer:
-        """An answer with checked citations, or an abstention. approach: one of those `compare` knows; default `rag`.
+        """Return an answer with checked citations, or an abstention. approach: a name that `compare` knows.
 
         Raises ProviderError when a remote model fails.
         """
@@ -136,7 +136,7 @@ class Project:
     ask, aask = twins(_ask)
 
     async def _document(self, source: str) -> Document | None:
-        """The indexed document of a source, with its text; None when the index does not hold it."""
+        """Return the indexed document of a source, with its text, or None when it is not indexed."""
         return await (await self.session.index()).lookup(source)
 
     document, adocument = twins(_document)
@@ -144,23 +144,23 @@ class Project:
     # -- evaluate ------------------------------------------------------------------------------------------------
 
     def examples(self) -> list[Example]:
-        """All examples of the project. Raises MissingError without any, ConfigError with every problem."""
-        found = self.session.examples()
-        if not found:
+        """Return all examples of the project. Raises MissingError if there are none, ConfigError with every problem."""
+        examples = self.session.examples()
+        if not examples:
             raise MissingError(
                 "this project has no examples", hint='name a file under [examples] files = ["examples.jsonl"]'
             )
-        return found
+        return examples
 
     async def _evaluate(self, *, k: int = 10, split: str | None = None, worst: int = 10) -> RetrievalReport:
-        """Retrieval on its own, every stage, on the examples that have evidence (of one split, or all)."""
+        """Measure every stage of retrieval on the examples that have evidence (of one split, or all)."""
         examples = self.examples() if split is None else of_split(self.examples(), split)
         return await evaluating.evaluate(await self.session.index(), examples, k=k, worst=worst)
 
     evaluate, aevaluate = twins(_evaluate)
 
     async def _sweep(self, *, say: Callable[[str], None] = lambda _: None) -> list[evaluating.SweepRow]:
-        """Passage sizes and fusion weights on the train and validation examples; the index stays as it is."""
+        """Try passage sizes and fusion weights on the train and validation examples. Does not change the index."""
         examples = [example for example in self.examples() if example.split != "test"]
         with tempfile.TemporaryDirectory(prefix="groundtune-sweep-") as scratch:
             return await evaluating.sweep(
@@ -170,33 +170,33 @@ class Project:
     sweep, asweep = twins(_sweep)
 
     async def _fit(self) -> evaluating.Fit:
-        """Fit the fusion weight on the train split, keep it for this project, report it on the test split."""
+        """Fit the fusion weight on the train split, save it for this project, and report it on the test split."""
         fit = await evaluating.fit_weight(await self.session.index(), self.config, self.examples())
-        self._keep(dense_weight=fit.dense_weight, dense_weight_n=fit.train_n)
+        self._save_fitted(dense_weight=fit.dense_weight, dense_weight_n=fit.train_n)
         return fit
 
     fit, afit = twins(_fit)
 
     async def _calibrate(self, *, progress: Callable[[int], None] = lambda _: None) -> calibrating.Calibration | None:
-        """Choose the abstention threshold on the train and validation examples and keep it.
+        """Choose the abstention threshold on the train and validation examples, and save it.
 
-        None when there are too few examples of both kinds, or the model states no confidence.
+        Returns None when there are too few answerable or unanswerable examples, or the model reports no confidence.
         """
         examples = calibrating.suitable(self.examples())
         if not examples:
             return None
         opened = await self.session.index()
         approach = build.unhesitating(self.config, opened.retriever, opened.embedder, opened.document)
-        found = await calibrating.calibrate(approach, examples, self.config, progress=progress)
-        if found:
-            self._keep(
-                threshold=found.point.threshold,
-                threshold_n=found.n,
-                threshold_rule=found.rule,
-                coverage=found.point.coverage,
-                risk=found.point.risk,
+        calibration = await calibrating.calibrate(approach, examples, self.config, progress=progress)
+        if calibration:
+            self._save_fitted(
+                threshold=calibration.point.threshold,
+                threshold_n=calibration.n,
+                threshold_rule=calibration.rule,
+                coverage=calibration.point.coverage,
+                risk=calibration.point.risk,
             )
-        return found
+        return calibration
 
     calibrate, acalibrate = twins(_calibrate)
 
@@ -212,10 +212,10 @@ class Project:
         fresh: bool = False,
         progress: Callable[[comparing.Step], None] = lambda _: None,
     ) -> deciding.Report:
-        """Every approach (or the named ones) on the same examples, and the verdict; the matrix is on disk.
+        """Run every approach (or the named ones) on the same examples, and return the verdict; results are on disk.
 
-        primary: the score that decides. budget_usd: stops before more is spent. fresh: ask again what an equal run
-        has on disk; generations still come out of the cache. Raises BudgetError; the run so far stays readable.
+        primary: the score that decides. budget_usd: stop before spending more. fresh: start a new run instead of
+        resuming a matching one; the cache is still used. Raises BudgetError; the run so far stays readable.
         """
         examples = of_split(self.examples(), split)
         with self.workspace.writer_lock():
@@ -238,7 +238,7 @@ class Project:
     compare, acompare = twins(_compare)
 
     async def _estimate(self, *, approaches: Sequence[str] | None = None, split: str = "test") -> list[Estimate]:
-        """Calls, tokens, money and time that `compare` would take, without asking any model."""
+        """Estimate calls, tokens, cost and time of `compare` without asking any model."""
         return await estimate(
             self.workspace,
             self.config,
@@ -256,21 +256,23 @@ class Project:
         return scores_of(self.config)
 
     def report(self, run: str | None = None, *, primary: str | None = None) -> deciding.Report:
-        """The verdict on a run by its name, or on the latest one, also when it was cut short. Raises MissingError."""
+        """Return the verdict of the named run, or of the latest one, complete or not. Raises MissingError."""
         folder = comparing.run_folder(self.workspace, run)
         return deciding.write_report(deciding.judge_run(deciding.read_run(folder), primary=primary), folder)
 
     async def areport(self, run: str | None = None, *, primary: str | None = None) -> deciding.Report:
-        """`report`, awaited."""
+        """Async form of `report`."""
         return await asyncio.to_thread(self.report, run, primary=primary)
 
     async def _judge(
         self, labels: str | Path, *, progress: Callable[[int], None] = lambda _: None
     ) -> judging.JudgeAgreement:
-        """How far the configured judge agrees with what people said. Raises MissingError without a judge."""
+        """Measure how far the configured judge agrees with human labels. Raises MissingError without a judge."""
         judge = build.judge(self.config, self.session.the_embedder)
         if judge is None:
-            raise MissingError("this project has no judge", hint='name one: [judge] model = "…", a table of [models]')
+            raise MissingError(
+                "this project has no judge", hint='set [judge] model = "…" to the name of a table under [models]'
+            )
         return await judging.agree(judge, Path(labels), progress=progress)
 
     judge, ajudge = twins(_judge)
@@ -278,10 +280,7 @@ class Project:
     # -- tune ----------------------------------------------------------------------------------------------------
 
     async def _look(self, name: str, *, allow_truncation: int | None = None) -> Preflight:
-        """Everything about the training [tune.NAME] that can be found out in seconds, before it begins.
-
-        allow_truncation: goes before that of the table.
-        """
+        """Check the training [tune.NAME] in seconds. allow_truncation: overrides the value in the table."""
         parts = self.workspace, self.config, await self.session.material(), self.examples()
         return await tuning.look(*parts, name, allow_truncation=allow_truncation)
 
@@ -296,13 +295,14 @@ class Project:
         looked: Callable[[Preflight], None] = lambda _: None,
         progress: Callable[[Step], None] = lambda _: None,
     ) -> Artifact:
-        """Train [tune.NAME] on the train split; one cut short goes on, a complete one is returned. Errors refuse it.
+        """Train [tune.NAME] on the train split.
 
-        looked: is given what `look` finds. Raises TuneError, MissingError, UsageError, ProviderError.
+        Resumes an interrupted training and returns a matching finished one. looked: receives the result of `look`.
+        Raises TuneError when `look` finds errors or the training fails, MissingError, UsageError, ProviderError.
         """
-        found = await self._look(name, allow_truncation=allow_truncation)
-        looked(found)
-        insist(found)
+        preflight = await self._look(name, allow_truncation=allow_truncation)
+        looked(preflight)
+        insist(preflight)
         with self.workspace.writer_lock():
             parts = self.workspace, self.config, await self.session.material(), self.examples()
             folder = await tuning.begin(*parts, name, allow_truncation=allow_truncation, fresh=fresh)
@@ -313,7 +313,7 @@ class Project:
     tune, atune = twins(_tune)
 
     async def _steer(self, name: str, act: tuning.Act) -> tuple[str, str]:
-        """Pauses, resumes or cancels the job of a hosted training [tune.NAME] that is under way; its id and status."""
+        """Pause, resume or cancel the job of a running hosted training [tune.NAME]; return its id and status."""
         return await asyncio.to_thread(tuning.steer, self.workspace, self.config, name, act)
 
     steer, asteer = twins(_steer)
@@ -328,12 +328,12 @@ class Project:
         budget_usd: float | None = None,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> distilling.Distilled:
-        """Let an approach label inputs into train examples; kept is what is cited exactly, or sure enough.
+        """Label inputs with an approach, and write exactly cited or confident answers as train examples.
 
-        Raises BudgetError when the next call might pass the budget; what was made so far is in the cache.
+        Raises BudgetError when the next call might exceed the budget; generations so far stay in the cache.
         """
-        purse = build.purse(budget_usd)
-        material = replace(await self.session.material(), keep=build.keeping(self.workspace.cache, purse))
+        budget = build.purse(budget_usd)
+        material = replace(await self.session.material(), keep=build.keeping(self.workspace.cache, budget))
         lineup = (await line_up(self.config, material)).pick([approach])
         return await distilling.distil(
             lineup.ready[approach],
@@ -342,16 +342,16 @@ class Project:
             known=self.session.examples(),
             min_confidence=min_confidence,
             concurrency=lineup.concurrency.get(approach, 1),
-            spent=lambda: purse.spent,
+            spent=lambda: budget.spent,
             progress=progress,
         )
 
     distil, adistil = twins(_distil)
 
     async def _check_model(self, artifact: Artifact, server: checking.Server | None = None) -> Check | Artifact:
-        """Whether what serves a tuned causal model gives what was trained: our own generator, or a server.
+        """Check that the local generator, or a server, reproduces a tuned causal model.
 
-        Of our own generator the artifact comes back, checked again and written. Raises GroundtuneError.
+        Without a server, the artifact is checked again, updated on disk and returned. Raises GroundtuneError.
         """
         folder = self.workspace.models / artifact.id
         if server is not None:
@@ -364,31 +364,31 @@ class Project:
     async def _adopt(
         self, name: str | None, *, wait_seconds: float = 0.0, progress: Callable[[Progress], None] = lambda _: None
     ) -> adopting.Adoption:
-        """Make a tuned retriever the project's own (by id, or the newest of a name); None: undo the last time.
+        """Make a tuned retriever the project's own, by id or the newest of a name; None undoes the last adoption.
 
-        The present index serves until the new one is whole. Raises what `adopting.adopt` does.
+        The current index is used until the new one is complete. Raises what `adopting.adopt` raises.
         """
-        about = self.workspace, self.session.fitted_file, name
-        done = await adopting.adopt(*about, wait_seconds=wait_seconds, progress=progress)
+        parts = self.workspace, self.session.fitted_file, name
+        adoption = await adopting.adopt(*parts, wait_seconds=wait_seconds, progress=progress)
         self.session.close()
         self.config = load_config(self.root / PROJECT_FILE)
         self.session = Session(self.workspace, self.config)
-        return done
+        return adoption
 
     adopt, aadopt = twins(_adopt)
 
     def artifacts(self) -> list[Artifact]:
-        """What was trained, oldest first."""
+        """Return all trained artifacts, oldest first."""
         return artifacts(self.workspace.models)
 
-    # -- inside --------------------------------------------------------------------------------------------------
+    # -- internal ------------------------------------------------------------------------------------------------
 
     @property
     def fitted(self) -> Fitted:
-        """What was fitted on this project's examples."""
+        """Values fitted on this project's examples."""
         return self.session.fitted
 
-    def _keep(self, **values: Any) -> None:
+    def _save_fitted(self, **values: Any) -> None:
         write_fitted(self.session.fitted_file, replace(self.fitted, **values))
         self.session.forget()
 
@@ -396,5 +396,5 @@ class Project:
 def _question(text: str, groups: Sequence[str], filters: Filters | None) -> Question:
     if not text.strip():
         raise UsageError("the question is empty")
-    text = text.encode("utf-8", "replace").decode()  # arguments of a command may hold bytes that are no UTF-8
+    text = text.encode("utf-8", "replace").decode()  # command-line arguments may contain bytes that are not UTF-8
     return Question(text.strip(), scope=Scope(tuple(groups), dict(filters or {})))

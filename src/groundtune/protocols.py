@@ -1,4 +1,4 @@
-"""What a backend must be able to do. Implementations satisfy these by shape; nothing inherits from them."""
+"""Define the interfaces of backends. Implementations match them structurally; nothing inherits from them."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -21,14 +21,14 @@ from groundtune.types import (
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Text to unit vectors."""
+    """Embeds texts as unit vectors."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def digest(self) -> str:
-        """Changes when the same text would get another vector."""
+        """Changes whenever the same text would get a different vector."""
         ...
 
     @property
@@ -36,28 +36,28 @@ class Embedder(Protocol):
 
     @property
     def max_tokens(self) -> int:
-        """Longest text that is embedded whole, in tokens, special tokens included."""
+        """Longest text that is not truncated, in tokens, special tokens included."""
         ...
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text, special tokens included."""
+        """Return the number of tokens of each text, special tokens included."""
         ...
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of passages: float32, (n, dimension), unit length."""
+        """Embed passages: float32, (n, dimension), unit length."""
         ...
 
     async def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of questions: float32, (n, dimension), unit length."""
+        """Embed questions: float32, (n, dimension), unit length."""
         ...
 
 
 @runtime_checkable
 class Store(Protocol):
-    """Passages with vectors and full text. Every method sees all writes that finished before it."""
+    """Stores passages with vectors and full text. Every method sees all writes that finished before it."""
 
     async def replace(self, document_ids: Sequence[str], entries: Sequence[IndexEntry]) -> None:
-        """Put `entries` in the place of all that these documents had, in one step for readers."""
+        """Replace all entries of these documents with `entries`, atomically for readers."""
         ...
 
     async def delete(self, document_ids: Sequence[str]) -> None:
@@ -65,142 +65,145 @@ class Store(Protocol):
         ...
 
     async def dense(self, vector: Vectors, *, k: int, scope: Scope) -> list[Candidate]:
-        """The k nearest by cosine, best first; score = cosine, -1 to 1."""
+        """Return the k nearest by cosine, best first; score = cosine, -1 to 1."""
         ...
 
     async def lexical(self, text: str, *, k: int, scope: Scope) -> list[Candidate]:
-        """The k best by BM25, best first; score = BM25, above 0."""
+        """Return the k best by BM25, best first; score = BM25, above 0."""
         ...
 
     async def read(self, candidates: Sequence[Candidate]) -> dict[str, Passage]:
-        """The passages, by id; what was deleted, replaced or moved since it was found is left out."""
+        """Return the passages by id, without those deleted, replaced or moved since the search."""
         ...
 
     async def vectors(self, keys: Iterable[str]) -> dict[str, Vectors]:
-        """Vectors already stored, by `IndexEntry.key`; absent keys are left out."""
+        """Return stored vectors by `IndexEntry.key`; absent keys are left out."""
         ...
 
     async def passages(self, document_id: str) -> list[Passage]:
-        """All passages of a document in reading order."""
+        """Return all passages of a document in reading order."""
         ...
 
     async def embedded(self, ids: Iterable[str]) -> dict[str, str]:
-        """What was embedded of these passages, title and heading path before the text; absent ids are left out."""
+        """Return the text embedded for these passages, headed by title and heading path; absent ids are left out."""
         ...
 
     async def scan(self, scope: Scope) -> list[Passage]:
-        """All passages in scope, by source and reading order."""
+        """Return all passages in scope, by source and reading order."""
         ...
 
     async def count(self) -> int:
-        """Number of passages."""
+        """Return the number of passages."""
         ...
 
     async def optimize(self) -> None:
-        """Fold small writes together and bring the indexes up to date. Never changes what is found."""
+        """Compact small writes and update the indexes. Never changes search results."""
         ...
 
 
 @runtime_checkable
 class Reranker(Protocol):
-    """A slower, better judge of the candidates that retrieval found."""
+    """Scores retrieved candidates more accurately, and more slowly, than retrieval."""
 
     @property
     def name(self) -> str: ...
 
     async def score(self, question: str, passages: Sequence[Passage]) -> list[float]:
-        """Relevance of each passage, higher is better, comparable within one question."""
+        """Return the relevance of each passage; higher is better, comparable within one question."""
         ...
 
 
 @runtime_checkable
 class Retriever(Protocol):
-    """Question to passages."""
+    """Finds passages for a question."""
 
     async def search(self, question: Question, *, k: int, stage: Stage | None = None) -> list[Hit]:
-        """At most k hits, best first; `stage` looks at one stage alone instead of the configured chain."""
+        """Return at most k hits, best first. `stage` runs one stage alone instead of the configured chain."""
         ...
 
 
 @runtime_checkable
 class Gatherer(Protocol):
-    """What gathers the evidence an approach may cite."""
+    """Gathers the evidence that an approach may cite."""
 
     async def gather(self, question: Question) -> list[Hit]:
-        """Hits in the order in which they are numbered `[1]`, `[2]`, …"""
+        """Return hits in the order in which they are numbered `[1]`, `[2]`, …"""
         ...
 
 
 @runtime_checkable
 class Generator(Protocol):
-    """Prompt to text."""
+    """Generates text from a prompt."""
 
     @property
     def name(self) -> str: ...
 
     async def generate(self, prompt: Prompt) -> Generation:
-        """Raises ProviderError when a remote model fails."""
+        """Generate a reply. Raises ProviderError when a remote model fails."""
         ...
 
 
 @runtime_checkable
 class StreamingGenerator(Generator, Protocol):
-    """A generator that can hand out its text while it is being made."""
+    """A generator that can stream its text."""
 
     def stream(self, prompt: Prompt) -> AsyncIterator[str]:
-        """Pieces of text, in order."""
+        """Yield pieces of text, in order."""
         ...
 
 
 @runtime_checkable
 class RepeatableGenerator(Generator, Protocol):
-    """A generator whose work can be kept: what it is asked is all that its text depends on."""
+    """A generator whose output can be cached, because it depends only on the request."""
 
     def request(self, prompt: Prompt) -> Mapping[str, Any]:
-        """Everything the generation depends on, as plain JSON values: model, place, messages, parameters."""
+        """Return everything the generation depends on, as JSON values: model, endpoint, messages, parameters."""
         ...
 
     def ceiling_usd(self, prompt: Prompt) -> float | None:
-        """The most that one generation can cost, in US dollars; 0 where nobody bills; None when unknown."""
+        """Return the most one generation can cost, in US dollars; 0 for free models, None when unknown."""
         ...
 
 
 @runtime_checkable
 class ShotChooser(Protocol):
-    """What chooses the examples that a model is shown."""
+    """Chooses the few-shot examples for a prompt."""
 
     async def choose(self, question: Question) -> list[Shot]:
-        """Shots in the order in which they are shown; never one with the question's own text."""
+        """Return shots in prompt order, never one whose input equals the question."""
         ...
 
 
 @runtime_checkable
 class Approach(Protocol):
-    """The one interface that comparing, routing, serving and falling back share."""
+    """A way to answer questions: the interface shared by comparison, routing, serving and fallback."""
 
     @property
     def name(self) -> str: ...
 
     async def answer(self, question: Question) -> Answer:
-        """An answer or an abstention; raises only what is in `errors`."""
+        """Return an answer or an abstention. Raises only errors from `errors`."""
         ...
 
 
 class Prices(Protocol):
-    """What tokens cost."""
+    """Token prices."""
 
     def usd(self, model: str, tokens: Mapping[str, int]) -> float | None:
-        """Price of `input_tokens`, `cached_tokens`, `output_tokens`; None when unknown."""
+        """Return the cost of `input_tokens`, `cached_tokens`, `output_tokens` in US dollars; None when unknown."""
         ...
 
 
 class Trainer(Protocol):
-    """What turns rows into an artifact: a module of `tune`. Runs in a process of its own; see tune/job.py."""
+    """Turns rows into an artifact. Implemented by modules of `tune`, run in a separate process; see tune/job.py."""
 
     def estimate(self, job: Any) -> Any:
-        """`Job` to `Bounds`: what it takes at most; seconds, no weights loaded."""
+        """Return `Bounds` for a `Job`: the most it can take. Runs in seconds and loads no weights."""
         ...
 
     def train(self, job: Any, watch: Any) -> Any:
-        """`Job` and `Watch` to `Trained`; goes on from `job.checkpoint` where there is one. Raises GroundtuneError."""
+        """Train a `Job`, reporting to a `Watch`, and return `Trained`.
+
+        Resumes from `job.checkpoint` if it exists. Raises GroundtuneError.
+        """
         ...

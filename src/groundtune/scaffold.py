@@ -1,4 +1,4 @@
-"""What lies in a folder to the text of a first groundtune.toml. Opens only JSONL files, and writes nothing."""
+"""Survey a folder and compose the text of a first groundtune.toml. Opens only JSONL files, and writes nothing."""
 
 import glob
 import json
@@ -19,8 +19,9 @@ EXCLUDED = (
     "node_modules", "venv", "env", "__pycache__", "site-packages", "*.egg-info", "dist", "build", "target", "vendor",
     "~$*", "*.tmp", "*.bak",
 )  # fmt: skip
-"""What is no document in any project; hidden names (.git, .venv) are left out anyway."""
+"""Names that are never documents. Hidden names (.git, .venv) are skipped anyway."""
 HEAD_ROWS = 2_000
+"""Rows read from a file of examples to recognise the task."""
 _MOST_PATTERNS = 8
 _NO_CHAT = re.compile(
     r"embed|whisper|tts|dall|image|audio|realtime|moderation|rerank|transcribe|sora|babbage|davinci|codex|search|bge|minilm"
@@ -29,22 +30,22 @@ _NO_CHAT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a folder holds."""
+    """Contents of a folder."""
 
     kinds: Mapping[str, int]
-    """Files by ending, of those that groundtune reads, most first."""
+    """Number of files by extension that groundtune reads, most first."""
     others: Mapping[str, int]
-    """Files by ending that it does not read."""
+    """Number of files by extension that it does not read."""
     include: tuple[str, ...]
     exclude: tuple[str, ...]
-    """Of EXCLUDED, what is in the folder."""
+    """Names of EXCLUDED that occur in the folder."""
     examples: tuple[str, ...]
     task: Task
 
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """The model to begin with."""
+    """The model for a new project file."""
 
     model: str
     base_url: str
@@ -52,7 +53,7 @@ class ModelChoice:
 
 
 def survey(root: Path) -> Survey:
-    """Looks at the names in a folder, and into JSONL files for examples. Raises nothing for what cannot be read."""
+    """Survey the file names of a folder, and look for examples in JSONL files. Skips what cannot be read."""
     kinds: Counter[str] = Counter()
     others: Counter[str] = Counter()
     folders: dict[str, Counter[str]] = {}
@@ -71,19 +72,19 @@ def survey(root: Path) -> Survey:
         others=dict(others.most_common()),
         include=_include(folders),
         exclude=_present(root),
-        examples=tuple(one for one in examples if _is_text(one)),
+        examples=tuple(source for source in examples if _is_text(source)),
         task=recognise_task(rows),
     )
 
 
 def recognise_task(rows: Sequence[Mapping[str, Any]]) -> Task:
-    """The task that examples were written for; `answer` when there are none."""
+    """Guess the task from examples; `answer` when there are none."""
     outputs = [row["output"] for row in rows if row.get("output") is not None]
     if not outputs or any(row.get("evidence") for row in rows):
         return "answer"
-    if all(isinstance(one, dict) for one in outputs):
+    if all(isinstance(output, dict) for output in outputs):
         return "extract"
-    texts = [one for one in outputs if isinstance(one, str)]
+    texts = [output for output in outputs if isinstance(output, str)]
     if len(texts) < len(outputs):
         return "answer"
     if len(texts) >= 10 and len(set(texts)) <= max(2, len(texts) // 5) and max(map(len, texts)) <= 80:
@@ -92,11 +93,11 @@ def recognise_task(rows: Sequence[Mapping[str, Any]]) -> Task:
 
 
 def choose_model(kind: str, models: Sequence[str]) -> str | None:
-    """Of the models that an endpoint lists, one to begin with; None when none of them writes text."""
+    """Choose one of the models that an endpoint lists, or None when none of them generates text."""
     usable = [model for model in models if not _NO_CHAT.search(model.lower())]
     if kind != "OpenAI":
         return usable[0] if usable else None
-    small = [(tuple(map(int, found[1].split("."))), model) for model in usable if (found := _SMALL.fullmatch(model))]
+    small = [(tuple(map(int, match[1].split("."))), model) for model in usable if (match := _SMALL.fullmatch(model))]
     return max(small)[1] if small else next((model for model in usable if model.startswith("gpt-")), None)
 
 
@@ -112,23 +113,23 @@ def project_file(
     examples: Sequence[str] = (),
     model: ModelChoice | None = None,
 ) -> str:
-    """The commented text of groundtune.toml; without a model it answers with verbatim quotes."""
+    """Return the commented text of groundtune.toml. Without a model, the project answers with verbatim quotes."""
     return "\n".join(
         (
-            "# The project file of groundtune. What is not here has a default; `groundtune check` validates it.",
+            "# Project file of groundtune. Every key has a default; `groundtune check` validates the file.",
             "",
             "# Shown in reports and answers.",
             f"name = {_quoted(name)}",
             "",
-            "# answer (with citations), classify (one of a few labels), extract (a JSON object) or write (a text)",
+            "# answer (with citations), classify (one of a few labels), extract (a JSON object) or write (free text)",
             f"task = {_quoted(task)}",
             "",
             "[documents]",
-            "# * and ? stay inside one name, ** spans folders, {md,pdf} is a choice.",
+            "# * and ? match within one name, ** spans folders, {md,pdf} matches either.",
             f"include = {_list(include)}",
             f"exclude = {_list(exclude)}",
             "",
-            "# Documents that only some people may see. Without rules a document is open to everyone.",
+            "# Documents that only some groups may see. Documents without a rule are open to everyone.",
             "# [[documents.access]]",
             '# include = ["hr/**"]',
             '# groups = ["hr"]',
@@ -137,13 +138,13 @@ def project_file(
             "",
             *_model_table(model),
             "",
-            "# What a comparison must respect.",
+            "# Requirements that a recommended approach must meet.",
             "# [requirements]",
             "# citations = true",
             "# max_p95_seconds = 2.0",
             '# residency = "local"            # or the hosts that text may be sent to: ["api.example.com"]',
             "",
-            "# What the cost model needs to know.",
+            "# Inputs of the cost estimate.",
             "# [costs]",
             "# requests_per_month = 10_000",
             '# documents_change = "weekly"    # daily, weekly, monthly, yearly, never',
@@ -154,7 +155,7 @@ def project_file(
 
 def _examples_table(examples: Sequence[str]) -> tuple[str, ...]:
     about = (
-        "# Questions with the right answer, one JSON object a line:",
+        "# Questions with their gold answers, one JSON object per line:",
         '# {"id": "q1", "input": "…", "output": "…", "evidence": [{"source": "docs/a.md", "quote": "…"}]}',
     )
     if examples:
@@ -165,18 +166,18 @@ def _examples_table(examples: Sequence[str]) -> tuple[str, ...]:
 def _model_table(model: ModelChoice | None) -> tuple[str, ...]:
     if model is None:
         return (
-            "# What writes the answers. Without this table they are verbatim quotes, and nothing leaves this machine.",
+            "# The model that writes answers. Without it, answers are verbatim quotes and nothing leaves this machine.",
             "# [models.default]",
-            '# kind = "openai"                # any endpoint that speaks its protocol: Ollama, vLLM, OpenAI, …',
+            '# kind = "openai"                # any OpenAI-compatible endpoint: Ollama, vLLM, OpenAI, …',
             '# model = "…"',
             '# base_url = "http://localhost:11434/v1"',
-            '# api_key_env = "OPENAI_API_KEY" # the name of a variable, never the key',
+            '# api_key_env = "OPENAI_API_KEY" # name of an environment variable, never the key itself',
         )
-    key = [f"api_key_env = {_quoted(model.api_key_env or '')}  # the name of a variable, never the key"]
+    key = [f"api_key_env = {_quoted(model.api_key_env or '')}  # name of an environment variable, never the key itself"]
     return (
-        "# What writes the answers. The question and the passages that were found are sent to this address.",
+        "# The model that writes answers. Questions and retrieved passages are sent to this address.",
         "[models.default]",
-        'kind = "openai"  # any endpoint that speaks its protocol',
+        'kind = "openai"  # any OpenAI-compatible endpoint',
         f"model = {_quoted(model.model)}",
         f"base_url = {_quoted(model.base_url)}",
         *(key if model.api_key_env else []),
@@ -190,11 +191,11 @@ def _quoted(text: str) -> str:
 
 def _list(texts: Sequence[str]) -> str:
     line = f"[{', '.join(map(_quoted, texts))}]"
-    return line if len(line) <= 90 else "[\n" + "".join(f"    {_quoted(one)},\n" for one in texts) + "]"
+    return line if len(line) <= 90 else "[\n" + "".join(f"    {_quoted(text)},\n" for text in texts) + "]"
 
 
 def _include(folders: Mapping[str, Counter[str]]) -> tuple[str, ...]:
-    """A pattern for each top folder with documents in it; one for everything when there are many, or none."""
+    """Return a pattern per top folder with documents, or one for everything when there are many or none."""
     patterns = []
     for folder, suffixes in sorted(folders.items()):
         readable = sorted(suffix[1:] for suffix in suffixes if suffix in MEDIA_TYPES)
@@ -210,7 +211,7 @@ def _include(folders: Mapping[str, Counter[str]]) -> tuple[str, ...]:
 
 
 def _literal(name: str) -> str:
-    """A pattern that matches the name; braces and backslashes, which have no escape, by any one character."""
+    """Return a pattern that matches the name. Braces and backslashes have no escape and match any one character."""
     return re.sub(r"[{}\\]", "?", glob.escape(name))
 
 
@@ -223,7 +224,7 @@ def _is_text(name: str) -> bool:
 
 
 def _present(root: Path) -> tuple[str, ...]:
-    """Of EXCLUDED, the names that stand in the folder or right below its own folders; those of editors always."""
+    """Return the names of EXCLUDED in the folder or directly below its subfolders; those of editors always."""
     names: set[str] = set()
     try:
         top = list(islice(root.iterdir(), 10_000))
@@ -233,11 +234,11 @@ def _present(root: Path) -> tuple[str, ...]:
                 names.update(inner.name for inner in islice(path.iterdir(), 1000))
     except OSError:
         pass
-    return tuple(one for one in EXCLUDED if one in names or "~" in one)
+    return tuple(name for name in EXCLUDED if name in names or "~" in name)
 
 
 def _examples(path: Path) -> list[Mapping[str, Any]]:
-    """The first rows of a file of examples; none when it is something else."""
+    """Return the first rows of a file of examples; empty when it is something else."""
     rows: list[Mapping[str, Any]] = []
     try:
         with path.open(encoding="utf-8-sig") as file:
@@ -248,5 +249,5 @@ def _examples(path: Path) -> list[Mapping[str, Any]]:
                         return []
                     rows.append(row)
     except (OSError, ValueError, RecursionError):
-        return rows  # a broken row further down is for `check` to name
+        return rows  # `check` reports a broken row further down
     return rows

@@ -1,4 +1,4 @@
-"""What is open of a project while it is used: embedder, index, examples, line-up. Trains and ingests nothing."""
+"""Hold the open parts of a project: embedder, index, examples, lineup. Trains and ingests nothing."""
 
 import contextlib
 from pathlib import Path
@@ -19,7 +19,7 @@ from groundtune.workspace import Workspace
 
 
 class Session:
-    """Made when it is needed, and made again when what it rests on has changed. Used on one event loop."""
+    """Parts of a project, created on first use and again when their inputs change. For use on one event loop."""
 
     def __init__(self, workspace: Workspace, config: Config) -> None:
         self._workspace = workspace
@@ -27,25 +27,26 @@ class Session:
         self.folder = IndexFolder(workspace.index)
         self.embedder: Embedder | None = None
         self.opened: OpenIndex | None = None
-        self._left: list[OpenIndex] = []
-        """Indexes that were open before; answers under way may still read from them."""
-        self._named: tuple[object, Lineup] | None = None
+        self._retired: list[OpenIndex] = []
+        """Indexes opened earlier; running answers may still read from them."""
+        self._lineup: tuple[object, Lineup] | None = None
+        """The last lineup, with the inputs it was built from."""
 
     def close(self) -> None:
         self.forget()
-        for opened in self._left:
+        for opened in self._retired:
             opened.close()
-        self._left.clear()
+        self._retired.clear()
 
     def forget(self) -> None:
-        """What was fitted or trained has changed: the next question opens everything again."""
-        self._named = None
+        """Drop the open index and lineup after something was fitted or trained; the next question opens them again."""
+        self._lineup = None
         if self.opened:
-            self._left.append(self.opened)
+            self._retired.append(self.opened)
             self.opened = None
 
     def examples(self) -> list[Example]:
-        """All of the project; none where it names no file. Raises ConfigError with every problem."""
+        """Return all examples of the project; empty when it names no files. Raises ConfigError with every problem."""
         files = find_examples(self._workspace.root, self._config.examples.files)
         return [example for path in files for example in read_examples(path)]
 
@@ -63,40 +64,40 @@ class Session:
         return self.embedder
 
     async def material(self) -> Material:
-        """What approaches are made of; without an index only where there is none."""
-        with contextlib.suppress(MissingError):  # a reader may have no right to write
+        """Return what approaches are built from; the index is None only when it does not exist or cannot be used."""
+        with contextlib.suppress(MissingError):  # a reader may have no write permission
             self._workspace.create()
-        index, why = None, "needs an index: groundtune ingest"
+        index, reason = None, "needs an index: groundtune ingest"
         try:
             index = await self.index() if self.folder.current() else None
         except IndexMismatchError:
             raise
-        except (MissingError, UsageError) as error:  # no embedder to ask it with, which not every approach needs
-            why = f"needs the index, which cannot be asked: {error.message}"
-        every = self.examples()
-        train = of_split(every, "train")
+        except (MissingError, UsageError) as error:  # the embedder is missing, and not every approach needs it
+            reason = f"needs the index, which cannot be used: {error.message}"
+        examples = self.examples()
+        train = of_split(examples, "train")
         return Material(
             self._workspace.root,
             self.the_embedder,
-            form_of(self._config, self._workspace.root, train, every),
+            form_of(self._config, self._workspace.root, train, examples),
             train,
             index,
-            why,
+            reason,
             models=self._workspace.models,
             vectors=self._workspace.cache / "vectors",
         )
 
     async def lineup(self) -> Lineup:
-        """Everything that can be asked by name; made once for an index and examples."""
+        """Return all approaches by name; rebuilt only when the index, examples or trained models change."""
         material = await self.material()
-        trained = [one.id for one in artifacts(self._workspace.models)] if self._config.tune else []
+        trained = [artifact.id for artifact in artifacts(self._workspace.models)] if self._config.tune else []
         basis = (material.index, material.train, material.form, trained)
-        if self._named is None or self._named[0] != basis:
-            self._named = (basis, await line_up(self._config, material))
-        return self._named[1]
+        if self._lineup is None or self._lineup[0] != basis:
+            self._lineup = (basis, await line_up(self._config, material))
+        return self._lineup[1]
 
     async def index(self) -> OpenIndex:
-        """The present generation of the index; opened again when another one has taken its place."""
+        """Return the current generation of the index, reopened when a newer one has replaced it."""
         current = self.folder.current()
         if self.opened is None or current != self.opened.manifest:
             fitted = self.fitted

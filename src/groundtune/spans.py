@@ -1,7 +1,7 @@
-"""Scores of the words of a text to spans, and spans to a JSON object. Pure numpy; trains nothing, guesses no value.
+"""Decode per-word tag scores into spans, and spans into a JSON object. Pure numpy; trains nothing, guesses no value.
 
-A field is tagged 2i + 1 where a value begins and 2i + 2 where it goes on; 0 is outside. Values are what the text says
-between two characters, read as the schema wants them.
+Field i is tagged 2i + 1 where a value begins and 2i + 2 where it continues; 0 is outside. A value is the text between
+two characters, parsed as the schema requires.
 """
 
 import difflib
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Path = tuple[str, ...]
-"""Keys from the outside in; EACH stands for every item of a list."""
+"""Keys from the outermost in; EACH stands for every item of a list."""
 EACH = "[]"
 Kind = Literal["string", "integer", "number"]
 NUMBER = re.compile(r"(?:(?<!\w)[-+])?(?:\d{1,3}(?:[' \u00a0\u202f]\d{3})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,]\d+)*)")
@@ -27,26 +27,26 @@ WORDS = {
         "seventeen eighteen nineteen twenty".split()
     )
 } | {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100}
-"""English words that stand for a number."""
+"""English number words with their values."""
 ALIKE = 0.6
-"""How alike a text and an allowed value must be for the one to stand for the other."""
+"""Minimum similarity (0 to 1) between a text and an allowed value for the text to count as that value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What is taken out of the text, character by character."""
+    """A field whose values are copied out of the text, character by character."""
 
     path: Path
     kind: Kind = "string"
     allowed: tuple[str, ...] = ()
-    """Values of an enum; empty where any will do."""
+    """Values of the enum; empty when any text is allowed."""
     single: bool = False
-    """Whether the only item of its list stands without the list."""
+    """Whether a list with a single item is written as the item alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the text as a whole says: one of a few values, None for absent."""
+    """A field classified from the whole text: one of a few values, None for absent."""
 
     path: Path
     values: tuple[Any, ...]
@@ -54,16 +54,16 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What an object is made of."""
+    """The fields and choices that make up an object."""
 
     fields: tuple[Field, ...]
     choices: tuple[Choice, ...]
     frame: Mapping[str, Any]
-    """What the object is where nothing was found: null, [] and objects that the schema requires."""
+    """The object when nothing was extracted: null, [] and the objects that the schema requires."""
     unit: Literal["word", "piece"] = "word"
-    """What carries a tag: words by their first piece, or every piece."""
+    """The unit that carries a tag: a word (through its first piece), or every piece."""
     comma: bool = False
-    """Whether decimals stand after a comma, as in 1.234,5."""
+    """Whether decimals are written with a comma, as in 1.234,5."""
 
     @property
     def tags(self) -> int:
@@ -71,7 +71,7 @@ class Layout:
 
 
 class Unit(NamedTuple):
-    """A word or piece: the token that speaks for it, and its characters."""
+    """A word or piece: the index of its first token, and its characters."""
 
     token: int
     start: int
@@ -85,13 +85,16 @@ class Span(NamedTuple):
     start: int
     end: int
     score: float = 0.0
-    """Mean logarithm of the probability of its tags."""
+    """Mean log-probability of its tags."""
 
 
 def layout_of(values: Mapping[str, Any]) -> Layout:
-    """Out of JSON, as `asdict` put it there."""
-    fields = [Field(tuple(one["path"]), one["kind"], tuple(one["allowed"]), one["single"]) for one in values["fields"]]
-    choices = [Choice(tuple(one["path"]), tuple(one["values"])) for one in values["choices"]]
+    """Rebuild a layout from the JSON that `as_json` produced."""
+    fields = [
+        Field(tuple(field["path"]), field["kind"], tuple(field["allowed"]), field["single"])
+        for field in values["fields"]
+    ]
+    choices = [Choice(tuple(choice["path"]), tuple(choice["values"])) for choice in values["choices"]]
     return Layout(tuple(fields), tuple(choices), values["frame"], values["unit"], values["comma"])
 
 
@@ -100,31 +103,34 @@ def as_json(layout: Layout) -> dict[str, Any]:
 
 
 def whole(text: str) -> str:
-    """As long as before, without halves of surrogate pairs: no tokenizer takes them."""
+    """Replace lone surrogates, which no tokenizer accepts. The length stays the same."""
     return _HALVES.sub("\ufffd", text)
 
 
 def units(
     offsets: Sequence[tuple[int, int]], words: Sequence[int | None], *, text: str, by: Literal["word", "piece"]
 ) -> list[Unit]:
-    """offsets, words: of each token, as a tokenizer gives them; special tokens have no word and no characters."""
-    found: list[Unit] = []
-    before: int | None = None
+    """Group tokens into words or pieces.
+
+    offsets, words: one entry per token, as a tokenizer returns them; special tokens have no word and no characters.
+    """
+    grouped: list[Unit] = []
+    last_word: int | None = None
     for token, ((start, end), word) in enumerate(zip(offsets, words, strict=True)):
         while start < end and text[start].isspace():
             start += 1
         if word is None or start >= end:
             continue
-        if by == "word" and word == before and found:
-            found[-1] = found[-1]._replace(end=end)
+        if by == "word" and word == last_word and grouped:
+            grouped[-1] = grouped[-1]._replace(end=end)
         else:
-            found.append(Unit(token, start, end))
-        before = word
-    return found
+            grouped.append(Unit(token, start, end))
+        last_word = word
+    return grouped
 
 
 def tags_of(spans: Sequence[Span], where: Sequence[Unit]) -> list[int]:
-    """A tag for each unit; a unit belongs to a span when they share a character."""
+    """Return a tag for each unit; a unit belongs to a span when they share a character."""
     tags = [0] * len(where)
     for span in spans:
         inside = [place for place, unit in enumerate(where) if unit.start < span.end and unit.end > span.start]
@@ -135,26 +141,27 @@ def tags_of(spans: Sequence[Span], where: Sequence[Unit]) -> list[int]:
 
 def log_softmax(scores: Floats) -> Floats:
     shifted = scores - scores.max(axis=-1, keepdims=True)
-    found: Floats = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    return found
+    result: Floats = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return result
 
 
 def best_tags(scores: Floats) -> list[int]:
-    """scores: log-probabilities, (units, tags). The likeliest row of tags in which nothing goes on that did not begin.
+    """Return the most likely tag sequence in which no value continues that did not begin (Viterbi 1967).
 
-    Viterbi 1967; what may follow what is so regular that a step takes as long as there are tags.
+    scores: log-probabilities, (units, tags). The transitions are so regular that a step takes time linear in the number
+    of tags.
     """
     if not len(scores):
         return []
     size = scores.shape[1]
-    begins, goes_on = np.arange(1, size, 2), np.arange(2, size, 2)
+    begins, continues = np.arange(1, size, 2), np.arange(2, size, 2)
     total = scores[0].copy()
-    total[goes_on] = -np.inf
+    total[continues] = -np.inf
     back = np.zeros(scores.shape, dtype=np.int64)
     for place in range(1, len(scores)):
         back[place] = total.argmax()
-        own = np.where(total[begins] >= total[goes_on], begins, goes_on)
-        back[place, goes_on] = own
+        best_previous = np.where(total[begins] >= total[continues], begins, continues)
+        back[place, continues] = best_previous
         total = total[back[place]] + scores[place]
     path = [int(total.argmax())]
     for place in range(len(scores) - 1, 0, -1):
@@ -163,51 +170,54 @@ def best_tags(scores: Floats) -> list[int]:
 
 
 def spans_of(tags: Sequence[int], where: Sequence[Unit], scores: Floats | None = None) -> list[Span]:
-    """scores: log-probabilities of the tags, to say how sure each span is."""
-    found: list[tuple[int, int, int]] = []
+    """Return the spans that the tags mark. scores: log-probabilities of the tags, to give each span a score."""
+    runs: list[tuple[int, int, int]] = []
     for place, tag in enumerate(tags):
         if tag and tag % 2:
-            found.append((tag // 2, place, place))
-        elif tag and found and found[-1][0] == tag // 2 - 1 and found[-1][2] == place - 1:
-            found[-1] = (found[-1][0], found[-1][1], place)
+            runs.append((tag // 2, place, place))
+        elif tag and runs and runs[-1][0] == tag // 2 - 1 and runs[-1][2] == place - 1:
+            runs[-1] = (runs[-1][0], runs[-1][1], place)
     spans = []
-    for field, first, last in found:
-        sure = 0.0
+    for field, first, last in runs:
+        score = 0.0
         if scores is not None:
-            sure = float(np.mean([scores[place, tags[place]] for place in range(first, last + 1)]))
-        spans.append(Span(field, where[first].start, where[last].end, sure))
+            score = float(np.mean([scores[place, tags[place]] for place in range(first, last + 1)]))
+        spans.append(Span(field, where[first].start, where[last].end, score))
     return spans
 
 
 class Said(NamedTuple):
-    """What a model says of a text."""
+    """A model's output for one text."""
 
     output: dict[str, Any] | None
-    """None when there is nothing to take out of it."""
+    """None when there is nothing to extract."""
     spans: list[Span]
     score: float
-    """Logarithm of the probability that all of it is so, tags and choices taken as independent."""
+    """Log-probability that the whole output is right, tags and choices taken as independent."""
 
 
 def say(layout: Layout, text: str, where: Sequence[Unit], scores: Floats, choices: Sequence[Floats]) -> Said:
-    """scores: of the units, (units, tags); choices: of each choice, (values,). Both before any softmax."""
-    known = log_softmax(scores) if len(scores) else scores
-    tags = best_tags(known)
-    spans = spans_of(tags, where, known)
-    score = float(sum(known[place, tag] for place, tag in enumerate(tags)))
+    """Decode a model's scores into an object. Both inputs are logits.
+
+    scores: (units, tags). choices: one array per choice, (values,).
+    """
+    log_probabilities = log_softmax(scores) if len(scores) else scores
+    tags = best_tags(log_probabilities)
+    spans = spans_of(tags, where, log_probabilities)
+    score = float(sum(log_probabilities[place, tag] for place, tag in enumerate(tags)))
     values = []
-    for choice, row in zip(layout.choices, choices, strict=True):
-        chances = log_softmax(row)
-        best = int(chances.argmax())
+    for choice, logits in zip(layout.choices, choices, strict=True):
+        choice_log_probabilities = log_softmax(logits)
+        best = int(choice_log_probabilities.argmax())
         values.append(choice.values[best])
-        score += float(chances[best])
+        score += float(choice_log_probabilities[best])
     return Said(assemble(layout, text, spans, values), spans, score)
 
 
 def assemble(layout: Layout, text: str, spans: Sequence[Span], choices: Sequence[Any]) -> dict[str, Any] | None:
-    """None when nothing was found. Of several values for one place the surest counts."""
+    """Build the object; None when nothing was extracted. Of several values for one place, the most confident wins."""
     values: list[tuple[Path, Any, Span]] = []
-    for span in sorted(spans, key=lambda one: one.start):
+    for span in sorted(spans, key=lambda item: item.start):
         field = layout.fields[span.field]
         value = read(text[span.start : span.end], field, comma=layout.comma)
         if value is not None:
@@ -215,27 +225,27 @@ def assemble(layout: Layout, text: str, spans: Sequence[Span], choices: Sequence
     chosen = [(choice.path, value) for choice, value in zip(layout.choices, choices, strict=True) if value is not None]
     if not values and not chosen:
         return None
-    made: dict[str, Any] = _copy(layout.frame)
-    surest: dict[Path, float] = {}
+    result: dict[str, Any] = _copy(layout.frame)
+    best_score: dict[Path, float] = {}
     for path, value, span in values:
         if EACH not in path:
-            if span.score <= surest.get(path, -np.inf):
+            if span.score <= best_score.get(path, -np.inf):
                 continue
-            surest[path] = span.score
-        _put(made, path, value)
+            best_score[path] = span.score
+        _put(result, path, value)
     for path in {field.path[:-1] for field in layout.fields if field.single}:
-        _unwrap(made, path)
+        _unwrap(result, path)
     for path, value in chosen:
-        _put(made, path, _copy(value))
-    return made
+        _put(result, path, _copy(value))
+    return result
 
 
-def read(said: str, field: Field, *, comma: bool = False) -> Any:
-    """The value that a piece of text stands for; None when it stands for none of the field's kind."""
+def read(text: str, field: Field, *, comma: bool = False) -> Any:
+    """Parse a piece of text as a value of the field; None when it is not of the field's kind."""
     if field.kind == "string":
-        return nearest(said, field.allowed) if field.allowed else said
-    found = NUMBER.search(said)
-    value = number(found.group(), comma=comma) if found else WORDS.get(said.strip().casefold())
+        return nearest(text, field.allowed) if field.allowed else text
+    match = NUMBER.search(text)
+    value = number(match.group(), comma=comma) if match else WORDS.get(text.strip().casefold())
     if value is None:
         return None
     if field.kind == "integer":
@@ -243,30 +253,34 @@ def read(said: str, field: Field, *, comma: bool = False) -> Any:
     return value
 
 
-def number(said: str, *, comma: bool = False) -> float | int | None:
-    """`1,234.5`, or with comma `1.234,5`; None when it is no number that way."""
+def number(text: str, *, comma: bool = False) -> float | int | None:
+    """Parse `1,234.5`, or with comma `1.234,5`; None when the text is not a number in that notation."""
     point, thousands = (",", ".") if comma else (".", ",")
-    plain = re.sub(r"[' \u00a0\u202f]", "", said)
+    plain = re.sub(r"[' \u00a0\u202f]", "", text)
     digits = plain.lstrip("+-")
-    whole, _, rest = digits.partition(point)
-    groups = whole.split(thousands)
-    if not all(map(str.isdigit, groups)) or any(len(one) != 3 for one in groups[1:]) or (rest and not rest.isdigit()):
+    integer, _, rest = digits.partition(point)
+    groups = integer.split(thousands)
+    if (
+        not all(map(str.isdigit, groups))
+        or any(len(group) != 3 for group in groups[1:])
+        or (rest and not rest.isdigit())
+    ):
         return None
     sign = -1 if plain.startswith("-") else 1
     joined = "".join(groups)
     return sign * (float(f"{joined}.{rest}") if rest else int(joined))
 
 
-def nearest(said: str, allowed: Sequence[str]) -> str | None:
-    """The allowed value that is most like the text; None when none is."""
-    wanted = said.casefold().strip()
-    alike = [(difflib.SequenceMatcher(None, wanted, one.casefold()).ratio(), one) for one in allowed]
-    best = max(alike, key=lambda one: one[0], default=(0.0, ""))
+def nearest(text: str, allowed: Sequence[str]) -> str | None:
+    """Return the allowed value most similar to the text; None when none is similar enough."""
+    needle = text.casefold().strip()
+    ratios = [(difflib.SequenceMatcher(None, needle, value.casefold()).ratio(), value) for value in allowed]
+    best = max(ratios, key=lambda pair: pair[0], default=(0.0, ""))
     return best[1] if best[0] >= ALIKE else None
 
 
 def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every string, number and boolean of a value with its path, in order; null is the same as absent."""
+    """Yield every string, number and boolean of a value with its path, in order; null counts as absent."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from leaves(inner, (*path, str(key)))
@@ -278,36 +292,36 @@ def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 
 
 def name(path: Path) -> str:
-    """`items[].price`."""
+    """Return the path as text, such as `items[].price`."""
     return ".".join(path).replace(f".{EACH}", EACH)
 
 
-def _put(made: dict[str, Any], path: Path, value: Any) -> None:
-    """An item of a list is new where the last one has this key already."""
-    here: Any = made
+def _put(target: dict[str, Any], path: Path, value: Any) -> None:
+    """Set a value in place; a list gets a new item when its last one already has the key."""
+    node: Any = target
     for number, key in enumerate(path[:-1]):
         if key == EACH:
             inner = path[number + 1]
-            if not here or not isinstance(here[-1], dict) or inner in here[-1]:
-                here.append({})
-            here = here[-1]
+            if not node or not isinstance(node[-1], dict) or inner in node[-1]:
+                node.append({})
+            node = node[-1]
             continue
-        wanted = list if path[number + 1] == EACH else dict
-        if not isinstance(here.get(key), wanted):
-            here[key] = wanted()
-        here = here[key]
+        container = list if path[number + 1] == EACH else dict
+        if not isinstance(node.get(key), container):
+            node[key] = container()
+        node = node[key]
     if path[-1] == EACH:
-        here.append(value)
+        node.append(value)
     else:
-        here[path[-1]] = value
+        node[path[-1]] = value
 
 
-def _unwrap(made: dict[str, Any], path: Path) -> None:
-    here: Any = made
+def _unwrap(target: dict[str, Any], path: Path) -> None:
+    node: Any = target
     for key in path[:-1]:
-        here = here.get(key, {})
-    if isinstance(items := here.get(path[-1]), list) and len(items) == 1:
-        here[path[-1]] = items[0]
+        node = node.get(key, {})
+    if isinstance(items := node.get(path[-1]), list) and len(items) == 1:
+        node[path[-1]] = items[0]
 
 
 def _copy(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a project asks for: the form of its task with labels or schema, and how answers to it are scored."""
+"""Define the task of a project: its form with labels or schema, and how its answers are scored."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -30,43 +30,45 @@ SCORES = {
     "extract": ("correct", "exact", "precision", "recall", "f1", "valid", "abstention"),
     "write": ("chrf", "abstention"),
 }
-"""Task to the scores that its rows can have, the judge's and the checks' aside."""
+"""Scores that the rows of each task can have, without those of the judge and the checks."""
 
 
 def form_of(config: Config, root: Path, train: Sequence[Example], every: Sequence[Example]) -> Form:
-    """The task of the project with its labels (out of every example) or schema (out of the train split).
+    """Return the form of the task, with its labels (from all examples) or its schema (from the train split).
 
-    Raises UsageError, MissingError when those cannot be had.
+    Raises UsageError or MissingError when labels or schema cannot be determined.
     """
-    said = config.instructions or ""
+    instructions = config.instructions or ""
     match config.task:
         case "answer":
-            return AnswerForm(said)
+            return AnswerForm(instructions)
         case "classify":
-            return LabelForm(labels_of(config, every), said)
+            return LabelForm(labels_of(config, every), instructions)
         case "extract":
-            return ObjectForm(schema_of(config, root, train), said)
+            return ObjectForm(schema_of(config, root, train), instructions)
         case "write":
-            return TextForm(said)
+            return TextForm(instructions)
 
 
 def labels_of(config: Config, examples: Sequence[Example]) -> dict[str, str]:
-    """Label to description: those of the project file, else the outputs of the examples.
+    """Map each label to its description: from the project file, else from the outputs of the examples.
 
-    Raises UsageError for labels of examples that the project file lacks, and when there is no label at all.
+    Raises UsageError for a label of an example that the project file lacks, and when there are no labels.
     """
     seen: dict[str, str] = {}
     for example in examples:
         outputs = example.output if isinstance(example.output, list) else [example.output]
-        for one in outputs:
-            if one is not None and not isinstance(one, str):
-                raise UsageError(f'example "{example.id}" has no label: {one!r}', hint="output is a label, or null")
-            if one is not None:
-                seen.setdefault(one, example.id)
-    if nothing := [one for one in (*seen, *config.labels) if one.casefold() == NO_LABEL.casefold()]:
+        for label in outputs:
+            if label is not None and not isinstance(label, str):
+                raise UsageError(
+                    f'the output of example "{example.id}" is not a label: {label!r}', hint="use a label, or null"
+                )
+            if label is not None:
+                seen.setdefault(label, example.id)
+    if reserved := [label for label in (*seen, *config.labels) if label.casefold() == NO_LABEL.casefold()]:
         raise UsageError(
-            f'a label cannot be called "{nothing[0]}": that is what a model says when none fits',
-            hint="give it another name, or use null for examples that have no label",
+            f'the label "{reserved[0]}" is reserved: models return it when no label fits',
+            hint="rename it, or use null for examples without a label",
         )
     if unknown := sorted(seen.keys() - config.labels.keys()) if config.labels else []:
         raise UsageError(
@@ -75,16 +77,16 @@ def labels_of(config: Config, examples: Sequence[Example]) -> dict[str, str]:
         )
     labels = config.labels or dict.fromkeys(sorted(seen), "")
     if not labels:
-        raise UsageError("task classify has no labels", hint="write them under [labels], or add examples")
+        raise UsageError("task classify has no labels", hint="list them under [labels], or add examples")
     return labels
 
 
 def schema_of(config: Config, root: Path, train: Sequence[Example]) -> Mapping[str, object]:
-    """The JSON Schema of the project's objects. Raises MissingError, UsageError."""
+    """Return the JSON Schema of the project's objects. Raises MissingError, UsageError."""
     if config.schema_file is None:
         objects = [example.output for example in train if isinstance(example.output, dict)]
         if not objects:
-            raise UsageError("task extract has no schema", hint='write schema_file = "….json", or add examples')
+            raise UsageError("task extract has no schema", hint='set schema_file = "….json", or add examples')
         return derive_schema(objects)
     path = root / config.schema_file
     try:
@@ -103,8 +105,7 @@ def schema_of(config: Config, root: Path, train: Sequence[Example]) -> Mapping[s
 
 
 def scorer(config: Config, form: Form, root: Path) -> Score:
-    """What scores an answer, by the task. Raises ConfigError when a check of the project cannot be used."""
-
+    """Return the scorer of the task. Raises ConfigError when a check of the project cannot be used."""
     match form:
         case LabelForm():
             return label_scorer(form.labels)
@@ -117,7 +118,7 @@ def scorer(config: Config, form: Form, root: Path) -> Score:
 
 
 def primary_of(config: Config) -> str:
-    """The score that decides."""
+    """Return the score that decides a comparison."""
     if config.compare.primary:
         return config.compare.primary
     if config.task != "write":
@@ -126,7 +127,7 @@ def primary_of(config: Config) -> str:
 
 
 def scores_of(config: Config) -> list[str]:
-    """The scores that rows of this project can have."""
+    """Return the scores that rows of this project can have."""
     known = [*SCORES[config.task], *(config.judge.metrics if config.judge else ())]
     if config.task == "write":
         known += ["checks", *(f"check:{check.name}" for check in config.checks)]

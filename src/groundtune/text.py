@@ -1,4 +1,4 @@
-"""Words and sentences of plain text, by offset. Pure functions; no model, no file."""
+"""Split plain text into words and sentences, by offset. Pure functions; no model, no file."""
 
 import re
 import unicodedata
@@ -10,14 +10,14 @@ import snowballstemmer
 from sentencex import get_sentence_boundaries
 
 WINDOW = 20_000
-"""Characters that are searched for sentences at a time; bounds time and memory on text without full stops."""
+"""Characters searched for sentences at a time; bounds time and memory on text without full stops."""
 
 LANGUAGES = {
     "arabic": "ar", "danish": "da", "dutch": "nl", "english": "en", "finnish": "fi", "french": "fr",
     "german": "de", "greek": "el", "hungarian": "hu", "italian": "it", "norwegian": "no", "portuguese": "pt",
     "romanian": "ro", "russian": "ru", "spanish": "es", "swedish": "sv", "tamil": "ta", "turkish": "tr",
 }  # fmt: skip
-"""Languages with a stemmer, as named in the project file, to their ISO 639-1 code."""
+"""Languages with a stemmer, by their name in the project file, with their ISO 639-1 code."""
 
 _WORD = re.compile(r"\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*|\d+[^\W\d_]+", re.UNICODE)
 _STOP = frozenset(
@@ -30,7 +30,7 @@ _STOP = frozenset(
 
 
 def sentences(text: str, *, language: str = "english") -> Iterator[tuple[int, int]]:
-    """Start and end of each sentence, white space around it left out; a line break between blocks ends one too."""
+    """Yield the start and end of each sentence, without surrounding white space. A blank line also ends a sentence."""
     code = LANGUAGES.get(language, "en")
     start = 0
     while start < len(text):
@@ -41,18 +41,18 @@ def sentences(text: str, *, language: str = "english") -> Iterator[tuple[int, in
 
 
 def words(text: str) -> list[str]:
-    """Words and numbers in order, folded to lower case without accents."""
+    """Return words and numbers in order, case-folded and without accents."""
     return [_fold(match.group()) for match in _WORD.finditer(text)]
 
 
 def content_words(text: str, *, language: str = "english") -> list[str]:
-    """Stems of the words that carry meaning, in order; numbers as they stand."""
+    """Return the stems of the content words in order; numbers stay as they are."""
     stem = _stemmer(language).stemWord
     return [word if word[0].isdigit() else stem(word) for word in words(text) if word not in _STOP]
 
 
 def stripped(text: str, start: int, end: int) -> tuple[int, int] | None:
-    """The span without white space at its ends; None when nothing is left."""
+    """Return the span without white space at its ends; None when nothing is left."""
     while start < end and text[start].isspace():
         start += 1
     while end > start and text[end - 1].isspace():

@@ -1,4 +1,4 @@
-"""The nouns that travel between layers: frozen values, no I/O, no behaviour beyond small derived facts."""
+"""Define the types shared by all layers: frozen values without I/O or behaviour beyond small derived properties."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,19 +17,19 @@ Task = Literal["answer", "classify", "extract", "write"]
 Stage = Literal["bm25", "dense", "fused", "reranked"]
 
 EVERYONE = "*"
-"""The group that every asker belongs to; a document without access rules carries it."""
+"""The group that every user belongs to; documents without access rules have it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One thing that can be cited: a file, or one row of a table file (`rows.jsonl#ID`)."""
+    """A citable document: a file, or one row of a table file (`rows.jsonl#ID`)."""
 
     id: str
     source: str
     """Path relative to the project, with forward slashes; `path#ID` for a row."""
     text: str
     title: str | None = None
-    """The title that the content itself states; None when it states none."""
+    """Title stated in the content; None when there is none."""
     media_type: str = "text/plain"
     pages: tuple[int, ...] = ()
     """Offset into `text` at which each page starts; empty when the format has no pages."""
@@ -40,7 +40,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A piece of one document; `document.text[start:end] == text` always."""
+    """A piece of one document. Always `document.text[start:end] == text`."""
 
     id: str
     document_id: str
@@ -56,19 +56,19 @@ class Passage:
 
     @property
     def headed(self) -> str:
-        """Heading path and text, as a reranker reads it."""
+        """Heading path and text, as a reranker reads them."""
         return f"{self.heading}\n{self.text}" if self.heading else self.text
 
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """What a store keeps for one passage."""
+    """A passage with everything a store keeps for it."""
 
     passage: Passage
     context: str
-    """Document title and heading path: embedded and indexed with the text, not part of it."""
+    """Document title and heading path; embedded and indexed with the text, but not part of it."""
     key: str
-    """Digest of what was embedded, so that a vector can be used again."""
+    """Digest of the embedded text, used to reuse vectors."""
     vector: Vectors
     """float32, (dimension,), unit length."""
     groups: tuple[str, ...] = (EVERYONE,)
@@ -77,32 +77,32 @@ class IndexEntry:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A passage that one stage of a store found, with that stage's own score. `Store.read` brings the passage."""
+    """A passage found by one search stage, with that stage's score. `Store.read` returns the passage itself."""
 
     id: str
     score: float
     vector: Vectors
     place: int
-    """Where its store finds it again, as long as it is not written anew."""
+    """Position in the store, valid until the passage is rewritten."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage that retrieval found, best first in every list of hits."""
+    """A passage that retrieval found. Every list of hits is ordered best first."""
 
     passage: Passage
     score: float
     stages: Mapping[str, float] = field(default_factory=dict)
-    """Score by stage: `bm25`, `dense` (cosine), `fused`, `reranked`. A stage that did not see it is absent."""
+    """Score by stage: `bm25`, `dense` (cosine), `fused`, `reranked`. Stages that did not find it are absent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a search may see. Applied inside the search, never after it."""
+    """Restricts which passages a search may return. Applied inside the search, never afterwards."""
 
     groups: tuple[str, ...] = ()
     filters: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
-    """Metadata key to the value, or the values of which one must match."""
+    """Maps a metadata key to its value, or to several values of which one must match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked, and by whom."""
+    """A question, with its history and the scope of the user."""
 
     text: str
     history: tuple[Message, ...] = ()
@@ -124,7 +124,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one answer took. None means unknown, never nothing."""
+    """Tokens, time and cost of one answer. None means unknown, never zero."""
 
     input_tokens: int | None = None
     cached_tokens: int | None = None
@@ -135,7 +135,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Where the gold answer of an example stands."""
+    """A quote that supports the gold answer of an example, and its source."""
 
     source: str
     quote: str
@@ -143,67 +143,67 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A question or input with the output that people agreed on."""
+    """A question or input with its gold output."""
 
     id: str
     input: str
     output: Any = None
-    """A string, a label or an object; None means that the right answer is to abstain."""
+    """Text, label or object; None means that the right answer is to abstain."""
     evidence: tuple[Evidence, ...] = ()
     split: Split = "test"
     tags: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
-    """Those of the asker."""
+    """Access groups of the user."""
     origin: str = "person"
     group: str | None = None
-    """Examples that share it are not independent (one customer, one conversation); resampled together."""
+    """Examples with the same group are not independent (one customer, one conversation); resampled together."""
     rejected: Any = None
-    """What a model wrote and a person replaced by `output`; None where nobody did. Learnt from by preference alone."""
+    """Model output that a person replaced with `output`, or None. Used only by preference training."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """An example that is shown to a model, as a hit is a passage that is shown to it."""
+    """A few-shot example in a prompt."""
 
     example: Example
     score: float | None = None
-    """Cosine to the question where it was chosen by that; None for a fixed shot."""
+    """Cosine to the question if chosen by similarity; None for a fixed shot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a generator is given: the rendered messages, and the parts they were rendered from."""
+    """Input of a generator: the rendered messages, and the parts they were rendered from."""
 
     question: str
     messages: tuple[Message, ...] = ()
     hits: tuple[Hit, ...] = ()
     shots: tuple[Shot, ...] = ()
     schema: Mapping[str, Any] | None = None
-    """JSON Schema of the reply, for endpoints that can hold a model to one; None for free text."""
+    """JSON Schema of the reply, for endpoints that support structured output; None for free text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What a generator gave back, before citations are checked."""
+    """Output of a generator, before citations are checked."""
 
     text: str
     usage: Usage = Usage()
     confidence: float | None = None
-    """Between 0 and 1, comparable between questions; None when the generator cannot tell."""
+    """Between 0 and 1, comparable between questions; None when the generator reports none."""
     cached: bool = False
-    """Whether it came out of the cache: `usage` is then what the first time took, and nothing was paid now."""
+    """Whether it came from the cache. If so, `usage` is that of the original call, and nothing was paid now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """The link from one sentence of an answer to the place in a document that should support it."""
+    """Link from a sentence of an answer to the place in a document that should support it."""
 
     marker: int
     """The number in `[n]`, counted from 1."""
     sentence: str
     support: Support
     passage_id: str | None = None
-    """None when the marker names no passage that was given."""
+    """None when the marker refers to no passage of the prompt."""
     document_id: str | None = None
     source: str | None = None
     heading: str = ""
@@ -216,12 +216,12 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an approach says to a question."""
+    """Answer of an approach to a question."""
 
     text: str
     status: Status
     output: Any = None
-    """The label or object of a `classify` or `extract` task; None for text."""
+    """Label or object of a `classify` or `extract` task; None for text."""
     citations: tuple[Citation, ...] = ()
     hits: tuple[Hit, ...] = ()
     confidence: float | None = None
@@ -231,12 +231,12 @@ class Answer:
     steps: Mapping[str, float] = field(default_factory=dict)
     """Seconds by step: `retrieve`, `generate`, `cite`."""
     paid: bool = True
-    """False when every generation behind it came out of the cache: `usage` is then what the first time took."""
+    """False when all generations came from the cache; `usage` is then that of the original calls."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why there is no answer: a row of the matrix, never a crash and never a zero."""
+    """Why there is no answer. A failure becomes a row of the matrix, never a crash or a zero."""
 
     kind: str
     message: str
@@ -244,7 +244,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One cell of the matrix: what one approach made of one example."""
+    """One cell of the matrix: the result of one approach on one example."""
 
     example: str
     approach: str
@@ -258,41 +258,41 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """What a training came to. Its file is written last: where it is, everything that it names is there."""
+    """A trained model. Its file is written last, so its existence means that all files it names exist."""
 
     id: str
     name: str
-    """Of the table under [tune]."""
+    """Name of the table under [tune]."""
     kind: str
     base: str
-    """The model that was trained further, by name or path."""
+    """Name or path of the base model."""
     base_digest: str
     dataset_digest: str
     recipe: Mapping[str, Any]
     """Settings of the training, seed included."""
     metrics: Mapping[str, float]
-    """On the validation split."""
+    """Metrics on the validation split."""
     files: Mapping[str, str]
-    """Path inside the folder to SHA-256 of what is loaded to ask it."""
+    """SHA-256 of each file that is loaded for inference, by path inside the folder."""
     versions: Mapping[str, str]
-    """Library to version."""
+    """Version of each library."""
     made: str
-    """ISO time."""
+    """Creation time, ISO 8601."""
     seconds: float
     usd: float | None
-    """What the training cost; None when unknown."""
+    """Cost of the training; None when unknown."""
     seen_examples: tuple[str, ...] = ()
     seen_documents: tuple[str, ...] = ()
-    """Sources whose text went into the weights."""
+    """Sources whose text was trained on."""
     unusable: str | None = None
-    """Why it must not be asked; None when it may."""
+    """Why it must not be used; None when it is usable."""
     details: Mapping[str, Any] = field(default_factory=dict)
-    """What its kind needs to be asked: labels, temperature, thresholds, name at a provider."""
+    """Inference settings of its kind: labels, temperature, thresholds, name at a provider."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean with its 95 % interval and the number of observations behind it."""
+    """A mean with its 95% interval and the number of observations."""
 
     mean: float
     low: float
@@ -302,58 +302,58 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What one approach came to in the matrix. Every row is an answer, an abstention or an error; none is dropped."""
+    """Aggregate results of one approach. Every row is an answer, an abstention or an error; none is dropped."""
 
     name: str
     n: int
     """Rows that have the primary score; those behind `mean`."""
     mean: float | None
-    """Of the primary score; None when no row has it."""
+    """Mean of the primary score; None when no row has it."""
     low: float | None
-    """95 % interval of `mean`."""
+    """Lower end of the 95% interval of `mean`."""
     high: float | None
     answered: int
     abstained: int
     errors: int
-    """Rows without an answer, in none of the other figures; and those whose judge failed, with their other scores."""
+    """Rows without an answer, which count in no other figure, and rows whose judge failed, which keep other scores."""
     usd_per_1k: float | None
-    """US dollars for 1,000 questions; None when the price of any row is unknown."""
+    """US dollars per 1,000 questions; None when the price of any row is unknown."""
     p50_seconds: float | None
     p95_seconds: float | None
     cited: float | None
-    """Share of the answered rows with a citation of support exact or close; None when nothing was answered."""
+    """Share of answered rows with a citation of exact or close support; None when nothing was answered."""
     metrics: Mapping[str, Interval] = field(default_factory=dict)
-    """Mean of every score, each over the rows that have it."""
+    """Mean of each score over the rows that have it."""
     failures: Mapping[str, int] = field(default_factory=dict)
-    """Errors by kind."""
+    """Number of errors by kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Two approaches on the examples that both have a score for."""
+    """Paired comparison of two approaches on the examples that both have a score for."""
 
     a: str
     b: str
     difference: float
     """Mean of a minus mean of b, paired."""
     low: float
-    """95 % interval of the difference, for this pair alone."""
+    """Lower end of the 95% interval of the difference, for this pair alone."""
     high: float
     p: float
-    """Of the hypothesis that a and b are equal; two-sided."""
+    """Two-sided p-value of the hypothesis that a and b are equal."""
     p_adjusted: float
-    """The same by Holm over all pairs: below 0.05 = measurably different."""
+    """p adjusted by Holm over all pairs; below 0.05 = measurably different."""
     n: int
     """Examples in common."""
     detectable: float | None
-    """Smallest true difference that n such examples show in four of five cases; None where n is too small to say."""
+    """Smallest true difference that n such examples detect with 80% power; None when n is too small to tell."""
     needed: int | None
-    """Examples that would show the observed difference in four of five cases, were it true; None when it is 0."""
+    """Examples needed to detect the observed difference with 80% power, if it is real; None when it is 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Which approach to use, or that nobody can tell."""
+    """Recommendation of an approach, or the statement that the data cannot decide."""
 
     choice: str | None
     """None when there is no clear winner."""
@@ -361,11 +361,11 @@ class Verdict:
     """The verdict in one sentence."""
     reasons: tuple[str, ...] = ()
     leaders: tuple[str, ...] = ()
-    """The best approach, and those that are not measurably worse; best first."""
+    """The best approach and those not measurably worse, best first."""
     ruled_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Name to the requirements that it misses."""
+    """Maps each excluded name to the requirements that it misses."""
     flips: tuple[str, ...] = ()
-    """What would change the verdict."""
+    """Conditions that would change the verdict."""
     caveats: tuple[str, ...] = ()
     more_examples: int | None = None
-    """About how many more examples would decide it; None when it is decided, or no number would do."""
+    """Approximate number of further examples that would decide it; None when decided or when no number would."""

@@ -1,6 +1,6 @@
-"""The folder `.groundtune/`: where things lie, digests, writes that are whole or not there, one writer at a time.
+"""Manage the folder `.groundtune/`: paths, digests, atomic writes, and a lock for one writer at a time.
 
-Opening a workspace writes nothing, so a reader needs no right to write.
+Opening a workspace writes nothing, so a reader needs no write permission.
 """
 
 import contextlib
@@ -22,45 +22,47 @@ _CHUNK = 1 << 20
 
 
 def digest_bytes(data: bytes) -> str:
-    """SHA-256, 64 hex digits."""
+    """Return the SHA-256 of the data, 64 hex digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def digest_text(text: str) -> str:
-    """SHA-256 of the UTF-8 bytes, 64 hex digits; lone surrogates are allowed."""
+    """Return the SHA-256 of the UTF-8 bytes, 64 hex digits; lone surrogates are allowed."""
     return digest_bytes(text.encode("utf-8", "surrogatepass"))
 
 
 def digest_file(path: Path) -> str:
-    """SHA-256 of the content, 64 hex digits; the file is never held in memory whole. Raises OSError."""
+    """Return the SHA-256 of a file, 64 hex digits, reading it in chunks. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def unused(folder: Path) -> Path:
-    """The folder, or the first of `FOLDER-2`, `FOLDER-3`, … that is not there: two may begin in one second."""
+    """Return the folder, or the first of `FOLDER-2`, `FOLDER-3`, … that does not exist.
+
+    Needed because two runs can start in the same second.
+    """
     number = 2
-    found = folder
-    while found.exists():
-        found, number = folder.with_name(f"{folder.name}-{number}"), number + 1
-    return found
+    candidate = folder
+    while candidate.exists():
+        candidate, number = folder.with_name(f"{folder.name}-{number}"), number + 1
+    return candidate
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
-    """Put `content` (text as UTF-8) at `path`, whole or not at all; makes the folder. Raises OSError."""
+    """Write `content` (text as UTF-8) to `path` atomically, and create the folder if needed. Raises OSError."""
     data = content.encode("utf-8") if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-    handle, name = tempfile.mkstemp(
-        prefix=".writing-", dir=path.parent
-    )  # a short name: that of path may be at the limit
+    # a short prefix: the name of path may be at the length limit
+    handle, name = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(mode)
-        os.replace(name, path)  # noqa: PTH105 (path may be bytes that are no UTF-8)
+        os.replace(name, path)  # noqa: PTH105 (path may contain bytes that are not UTF-8)
     except BaseException:
         with contextlib.suppress(OSError):
             Path(name).unlink()
@@ -69,7 +71,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Raises MissingError when it is not there or cut off."""
+    """Read a JSON file. Raises MissingError when it does not exist or is damaged."""
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -79,9 +81,9 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Sorted keys and a stable layout; atomic. Raises ValueError for NaN and infinity."""
+    """Write a JSON file atomically, with sorted keys and a stable layout. Raises ValueError for NaN and infinity."""
     text = json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False) + "\n"
-    write_atomic(path, text.encode("utf-8", "backslashreplace"))  # a lone surrogate as its escape, which JSON knows
+    write_atomic(path, text.encode("utf-8", "backslashreplace"))  # a lone surrogate becomes a JSON escape
 
 
 class Workspace:
@@ -97,7 +99,7 @@ class Workspace:
         self.review = self.folder / "review.sqlite"
 
     def create(self) -> None:
-        """Makes the folder, out of sight of git, if it is not there yet. Raises MissingError when that is forbidden."""
+        """Create the folder, ignored by git, if it does not exist. Raises MissingError without write permission."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             ignore = self.folder / ".gitignore"
@@ -106,12 +108,12 @@ class Workspace:
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise MissingError(
-                f"cannot write to {self.folder}: {reason}", hint="choose a folder you may write to"
+                f"cannot write to {self.folder}: {reason}", hint="choose a folder with write permission"
             ) from error
 
     @contextlib.contextmanager
     def writer_lock(self, *, timeout_seconds: float = 0) -> Iterator[None]:
-        """Held by the one process that changes the project. Raises BusyError that names the holder."""
+        """Hold the lock of the single process that changes the project. Raises BusyError that names the holder."""
         self.create()
         lock = FileLock(self.folder / "writer.lock", timeout=timeout_seconds)
         holder = self.folder / "writer.json"
@@ -125,7 +127,7 @@ class Workspace:
             reason = (error.strerror or str(error)).lower()
             raise MissingError(f"cannot lock {self.folder}: {reason}") from error
         try:
-            with contextlib.suppress(OSError):  # who holds it is good to know, and not worth a failure
+            with contextlib.suppress(OSError):  # naming the holder is optional and must not fail the command
                 write_json(holder, {"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")})
             yield
         finally:
@@ -135,11 +137,11 @@ class Workspace:
 
 
 def _holder(path: Path) -> str:
-    """`: process 123, since 2025-01-01 10:00:00 UTC`; empty when the holder has not said so yet."""
+    """Format the holder: `: process 123, since 2025-01-01 10:00:00 UTC`; empty while it is unknown."""
     try:
-        found = json.loads(path.read_bytes())
-        since = datetime.fromisoformat(found["since"]).astimezone(UTC)
-        return f": process {int(found['pid'])}, since {since:%Y-%m-%d %H:%M:%S} UTC"
+        holder = json.loads(path.read_bytes())
+        since = datetime.fromisoformat(holder["since"]).astimezone(UTC)
+        return f": process {int(holder['pid'])}, since {since:%Y-%m-%d %H:%M:%S} UTC"
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 
@@ -151,7 +153,7 @@ def _umask() -> int:
 
 
 def _sync_folder(path: Path) -> None:
-    """Makes the new name last through a power cut, where the system can (not on Windows)."""
+    """Make a rename survive a power cut, where the system supports it (not on Windows)."""
     with contextlib.suppress(OSError):
         handle = os.open(path, os.O_RDONLY)
         try:

@@ -24,7 +24,7 @@ HITS = (hit(RETURNS, 1, "Returns"), hit(ORDERS, 2), hit(TABLE, 3, "Delivery fees
 
 
 def supports(text: str) -> list[tuple[int, str]]:
-    return [(one.marker, one.support) for one in check(text, HITS)[1]]
+    return [(citation.marker, citation.support) for citation in check(text, HITS)[1]]
 
 
 def only(text: str) -> Citation:
@@ -154,7 +154,7 @@ def test_a_marker_that_names_no_passage() -> None:
     ],
 )
 def test_what_is_a_marker(text: str, markers: list[int]) -> None:
-    assert [one.marker for one in check(text, HITS)[1]] == markers
+    assert [citation.marker for citation in check(text, HITS)[1]] == markers
 
 
 def test_one_of_several_markers_is_enough() -> None:
@@ -187,7 +187,7 @@ def test_strict_keeps_what_is_supported_in_its_lines() -> None:
     assert kept == (
         "The rules are:\n- You can return a bike within 30 days [1].\n1. Orders are sent within two working days. [2]"
     )
-    assert [one.support for one in citations] == ["exact", "exact"]
+    assert [citation.support for citation in citations] == ["exact", "exact"]
     assert len(check(text, HITS)[1]) == 4
 
 
@@ -201,12 +201,12 @@ def test_uncited() -> None:
 
 def test_a_sentence_before_a_cited_one_is_not_covered_by_its_marker() -> None:
     text = "Pigs fly. The warranty lasts 24 months. [1]"
-    assert [one.sentence for one in check(text, HITS)[1]] == ["The warranty lasts 24 months."]
+    assert [citation.sentence for citation in check(text, HITS)[1]] == ["The warranty lasts 24 months."]
     assert check(text, HITS, strict=True)[0] == "The warranty lasts 24 months. [1]"
 
 
 def test_without_hits_every_marker_is_missing() -> None:
-    assert [one.support for one in check("A fee of 40 euros [1].", ())[1]] == ["missing"]
+    assert [citation.support for citation in check("A fee of 40 euros [1].", ())[1]] == ["missing"]
 
 
 def test_a_sentence_that_is_no_words_is_no_claim() -> None:

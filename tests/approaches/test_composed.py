@@ -16,7 +16,7 @@ QUESTION = Question("How long is the refund window?")
 
 
 class Given:
-    """Evidence that is what the test says."""
+    """Evidence fixed by the test."""
 
     def __init__(self, *hits: Hit) -> None:
         self.hits = list(hits)
@@ -26,7 +26,7 @@ class Given:
 
 
 class Says:
-    """A generator that says one thing, and keeps what it was asked."""
+    """A generator that always gives the same reply, and records its prompts."""
 
     name = "says"
 
@@ -68,14 +68,14 @@ async def test_strict_abstains_when_nothing_is_left() -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [prompts.NOT_FOUND, f"{prompts.NOT_FOUND}.", f'"{prompts.NOT_FOUND.lower()}"', "", "  "]
+    "reply", [prompts.NOT_FOUND, f"{prompts.NOT_FOUND}.", f'"{prompts.NOT_FOUND.lower()}"', "", "  "]
 )
-async def test_the_agreed_refusal_is_an_abstention_with_the_nearest_passages(said: str) -> None:
-    answer = await Composed("rag", Says(said), evidence=Given(HIT)).answer(QUESTION)
+async def test_the_agreed_refusal_is_an_abstention_with_the_nearest_passages(reply: str) -> None:
+    answer = await Composed("rag", Says(reply), evidence=Given(HIT)).answer(QUESTION)
     assert (answer.status, answer.text, answer.hits, answer.citations) == ("abstained", NOT_IN_DOCUMENTS, (HIT,), ())
 
 
-async def test_no_evidence_found_asks_no_model() -> None:
+async def test_without_passages_no_model_is_called() -> None:
     model = Says("anything")
     answer = await Composed("rag", model, evidence=Given()).answer(QUESTION)
     assert answer.status == "abstained"
@@ -83,7 +83,7 @@ async def test_no_evidence_found_asks_no_model() -> None:
 
 
 @pytest.mark.parametrize(("confidence", "status"), [(0.49, "abstained"), (0.5, "answered"), (None, "answered")])
-async def test_the_threshold_is_held_against_stated_confidence_only(confidence: float | None, status: str) -> None:
+async def test_the_threshold_applies_only_to_a_reported_confidence(confidence: float | None, status: str) -> None:
     model = Says("The customer pays the carriage. [1]", confidence)
     answer = await Composed("rag", model, evidence=Given(HIT), threshold=0.5).answer(QUESTION)
     assert (answer.status, answer.confidence) == (status, confidence)

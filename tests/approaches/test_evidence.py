@@ -25,13 +25,16 @@ async def document(document_id: str) -> Document | None:
 
 async def test_neighbours_become_one_passage_at_the_better_rank() -> None:
     joined = await join_neighbours([hit(1, 0.9), hit(3, 0.8, "Other"), hit(0, 0.7), hit(2, 0.6)], document)
-    assert [one.passage.text for one in joined] == ["First part.\n\nSecond part.\n\nThird part.", "Elsewhere."]
+    assert [joined_hit.passage.text for joined_hit in joined] == [
+        "First part.\n\nSecond part.\n\nThird part.",
+        "Elsewhere.",
+    ]
     first = joined[0]
     assert DOCUMENT.text[first.passage.start : first.passage.end] == first.passage.text
     assert (first.score, first.passage.id) == (0.9, "d:0-2")
 
 
-async def test_passages_under_other_headings_or_apart_stay_apart() -> None:
+async def test_passages_under_other_headings_or_not_adjacent_stay_separate() -> None:
     assert len(await join_neighbours([hit(0, 0.9), hit(1, 0.8, "Other"), hit(2, 0.7)], document)) == 3
 
 
@@ -40,7 +43,7 @@ async def test_a_document_that_changed_meanwhile_is_not_quoted_wrongly() -> None
         return replace(DOCUMENT, text="Quite another text, of another length altogether.")
 
     joined = await join_neighbours([hit(0, 0.9), hit(1, 0.8)], changed)
-    assert [one.passage.text for one in joined] == ["First part."]
+    assert [joined_hit.passage.text for joined_hit in joined] == ["First part."]
 
 
 class Finds:
@@ -48,9 +51,9 @@ class Finds:
         return [hit(0, 0.9), hit(1, 0.8), hit(3, 0.7, "Other")][:k]
 
 
-async def test_retrieved_gathers_at_most_the_wanted_passages() -> None:
-    found = await Retrieved(Finds(), document, passages=2).gather(Question("?"))
-    assert [one.passage.text for one in found] == ["First part.\n\nSecond part."]
+async def test_retrieved_gathers_at_most_the_requested_passages() -> None:
+    hits = await Retrieved(Finds(), document, passages=2).gather(Question("?"))
+    assert [gathered.passage.text for gathered in hits] == ["First part.\n\nSecond part."]
 
 
 async def test_the_whole_corpus_is_refused_when_it_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:

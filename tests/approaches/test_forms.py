@@ -1,4 +1,4 @@
-"""What each task asks, and how the replies that models really give are read."""
+"""The rules of each task, and how real replies of models are parsed."""
 
 import json
 from typing import Any
@@ -41,7 +41,7 @@ def test_the_reply_to_a_right_output_is_read_as_that_output(form: Form, gold: An
 
 
 @pytest.mark.parametrize(("form", "gold"), FORMS)
-def test_the_reply_to_no_output_is_read_as_holding_back(form: Form, gold: Any) -> None:
+def test_the_reply_to_no_output_is_read_as_an_abstention(form: Form, gold: Any) -> None:
     read = form.read(form.reply(None))
     assert (read.abstained, read.output) == (True, None)
     assert form.abstention
@@ -69,7 +69,7 @@ def test_the_instructions_of_the_project_stand_before_the_task(grounded: bool) -
 
 
 @pytest.mark.parametrize(("form", "word"), [(AnswerForm(), prompts.NOT_FOUND), (QUEUES, prompts.NO_LABEL)])
-def test_the_rules_name_the_word_that_is_read_as_holding_back(form: Form, word: str) -> None:
+def test_the_rules_name_the_word_that_is_read_as_an_abstention(form: Form, word: str) -> None:
     for grounded in (False, True):
         assert f"reply with exactly {word}" in form.rules(grounded=grounded)
     assert form.read(word).abstained
@@ -93,7 +93,7 @@ def test_every_label_is_listed_with_what_belongs_under_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "said"),
+    ("reply", "parsed"),
     [
         ("refund", "refund"),
         ("  refund\n", "refund"),
@@ -112,8 +112,8 @@ def test_every_label_is_listed_with_what_belongs_under_it() -> None:
         ("- delivery_status: where an order is", "delivery_status"),
     ],
 )
-def test_a_label_is_read_in_any_dress(reply: str, said: str) -> None:
-    assert QUEUES.read(reply) == Reading(said, said)
+def test_a_label_is_read_in_any_formatting(reply: str, parsed: str) -> None:
+    assert QUEUES.read(reply) == Reading(parsed, parsed)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_what_names_no_label_or_several_is_its_own_output(reply: str) -> None:
 
 
 @pytest.mark.parametrize("reply", ["NONE", "none", "None.", '"NONE"', "**NONE**", "", "  \n"])
-def test_no_label_is_holding_back(reply: str) -> None:
+def test_no_label_is_an_abstention(reply: str) -> None:
     read = QUEUES.read(reply)
     assert (read.abstained, read.output) == (True, None)
 
@@ -165,7 +165,7 @@ def test_a_label_inside_another_one_in_other_case_does_not_make_two() -> None:
     [("refund, not refund delayed", ("refund", "refund delayed")), ("art or cartoon", ("art", "cartoon"))],
 )
 def test_a_sentence_that_names_two_overlapping_labels_names_two(reply: str, names: tuple[str, str]) -> None:
-    """`refund, not refund delayed` is read as `refund delayed`: the opposite of what it says."""
+    """Otherwise `refund, not refund delayed` would be read as `refund delayed`, the opposite of what it says."""
     assert label(reply, *names).output == reply
 
 
@@ -199,7 +199,7 @@ def test_an_object_is_read_also_out_of_a_fence(reply: str) -> None:
 
 
 @pytest.mark.parametrize("reply", ["null", " null\n", "```json\nnull\n```", "", "  "])
-def test_null_is_holding_back(reply: str) -> None:
+def test_null_is_an_abstention(reply: str) -> None:
     read = INVOICES.read(reply)
     assert (read.abstained, read.text) == (True, reply.strip())
 
@@ -243,8 +243,8 @@ def test_a_number_that_is_too_large_is_no_number() -> None:
 
 
 @pytest.mark.parametrize("reply", ['{"number": null, "lines": [], "paid": null}', "{}"])
-def test_an_object_without_a_value_is_holding_back(reply: str) -> None:
-    """A strict `response_format` leaves no other way to say that there is nothing to extract."""
+def test_an_object_without_a_value_is_an_abstention(reply: str) -> None:
+    """A strict `response_format` leaves no other way to report that there is nothing to extract."""
     assert INVOICES.read(reply).abstained
 
 
@@ -257,7 +257,7 @@ def test_a_fence_of_any_name_is_a_fence(fence: str) -> None:
 
 
 @pytest.mark.parametrize("reply", [prompts.NOT_FOUND, f"{prompts.NOT_FOUND}.", f" `{prompts.NOT_FOUND.lower()}`\n", ""])
-def test_an_answer_that_is_not_found_is_holding_back(reply: str) -> None:
+def test_an_answer_that_is_not_found_is_an_abstention(reply: str) -> None:
     assert AnswerForm().read(reply).abstained
 
 
@@ -269,12 +269,12 @@ def test_an_answer_that_is_not_found_is_holding_back(reply: str) -> None:
         (QUEUES, f"{prompts.NO_LABEL} (this is advertising)"),
     ],
 )
-def test_holding_back_with_a_reason_is_holding_back(form: Form, reply: str) -> None:
+def test_holding_back_with_a_reason_is_an_abstention(form: Form, reply: str) -> None:
     assert form.read(reply).abstained
 
 
 @pytest.mark.parametrize("reply", ["It is not in the documents.", "30 days [1].", "NONE", "null"])
-def test_every_other_answer_is_one(reply: str) -> None:
+def test_every_other_reply_is_an_answer(reply: str) -> None:
     assert AnswerForm().read(f"{reply}\n") == Reading(reply)
 
 

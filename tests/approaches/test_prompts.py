@@ -1,4 +1,4 @@
-"""What stands where in a prompt: rules, shots as turns, history, passages, the question."""
+"""The order of a prompt: rules, shots as turns, history, passages, the question."""
 
 import json
 from typing import Any
@@ -53,7 +53,7 @@ def test_shots_are_turns_before_the_conversation_so_far() -> None:
         ("both", ["Question: ", "[1] returns", "[2] fees", "Question: "]),
     ],
 )
-def test_the_question_stands_where_the_project_wants_it(at: QuestionAt, order: list[str]) -> None:
+def test_the_question_is_placed_as_configured(at: QuestionAt, order: list[str]) -> None:
     *_, (role, content) = said(hits=HITS, question_at=at)
     assert role == "user"
     blocks = content.split("\n\n")
@@ -66,41 +66,41 @@ def test_without_passages_the_question_is_asked_once(at: QuestionAt) -> None:
     assert said(question_at=at) == said()
 
 
-def test_passages_are_numbered_and_say_where_they_stand() -> None:
+def test_passages_are_numbered_and_name_their_source() -> None:
     content = said(hits=HITS)[-1][1]
     assert "[1] returns.md > Returns > How long\nThirty days.\n\n[2] fees.csv#w1\nForty euros." in content
 
 
 def test_two_questions_share_everything_up_to_the_question() -> None:
-    one, other = (messages(rules="R", kind="Question", text=text, hits=HITS, shots=SHOTS) for text in ("A?", "B?"))
-    assert one[:-1] == other[:-1]
-    assert one[-1].content.removesuffix("A?") == other[-1].content.removesuffix("B?")
+    first, second = (messages(rules="R", kind="Question", text=text, hits=HITS, shots=SHOTS) for text in ("A?", "B?"))
+    assert first[:-1] == second[:-1]
+    assert first[-1].content.removesuffix("A?") == second[-1].content.removesuffix("B?")
 
 
 @pytest.mark.parametrize("at", ["first", "both"])
 def test_only_a_question_at_the_end_leaves_the_passages_in_the_shared_prefix(at: QuestionAt) -> None:
-    one, other = (said(text=text, hits=HITS, question_at=at)[-1][1] for text in ("A?", "B?"))
-    shared = next(place for place, pair in enumerate(zip(one, other, strict=True)) if len(set(pair)) == 2)
-    assert one[:shared] == "Question: "
+    first, second = (said(text=text, hits=HITS, question_at=at)[-1][1] for text in ("A?", "B?"))
+    shared = next(place for place, pair in enumerate(zip(first, second, strict=True)) if len(set(pair)) == 2)
+    assert first[:shared] == "Question: "
 
 
 async def test_fixed_shots_are_the_same_prefix_for_every_question() -> None:
-    asked: list[Prompt] = []
+    prompts_seen: list[Prompt] = []
 
-    class Keeps:
-        name = "keeps"
+    class Recorder:
+        name = "recorder"
 
         async def generate(self, prompt: Prompt) -> Generation:
-            asked.append(prompt)
+            prompts_seen.append(prompt)
             return Generation("billing")
 
     shots = FixedShots([Example("1", "Where is it?", None), Example("2", "Two invoices!", ["billing", "refund"])])
-    approach = Composed("few", Keeps(), form=LabelForm({"billing": "", "refund": ""}), shots=shots)
+    approach = Composed("few", Recorder(), form=LabelForm({"billing": "", "refund": ""}), shots=shots)
     for text in ("Taxed twice", "Money back"):
         assert (await approach.answer(Question(text))).output == "billing"
-    one, other = (prompt.messages for prompt in asked)
-    assert one[:-1] == other[:-1]
-    assert [message.content for message in one[1:]] == [
+    first, second = (prompt.messages for prompt in prompts_seen)
+    assert first[:-1] == second[:-1]
+    assert [message.content for message in first[1:]] == [
         "Input: Where is it?",
         prompts.NO_LABEL,
         "Input: Two invoices!",

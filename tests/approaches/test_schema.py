@@ -1,4 +1,4 @@
-"""The schema that is derived from examples holds for them, and says what they have in common."""
+"""The schema derived from examples accepts them, and describes what they have in common."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -36,15 +36,15 @@ INVOICES: list[dict[str, Any]] = [
 def faults(schema: Mapping[str, Any], objects: Sequence[Mapping[str, Any]]) -> list[str]:
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
-    return [error.message for one in objects for error in validator.iter_errors(one)]
+    return [error.message for item in objects for error in validator.iter_errors(item)]
 
 
 def kinds(*values: Any) -> Any:
-    """What is derived for a key that has these values."""
+    """Return the schema derived for a key with these values."""
     return derive_schema([{"key": value} for value in values])["properties"]["key"]
 
 
-def test_it_holds_for_its_own_objects_and_not_for_others() -> None:
+def test_it_accepts_its_own_objects_and_rejects_others() -> None:
     schema = derive_schema(INVOICES)
     assert faults(schema, INVOICES) == []
     for wrong in (
@@ -85,7 +85,7 @@ def test_a_key_that_all_have_is_required_and_no_other_key_is_allowed() -> None:
     assert inner["properties"] == {"c": {"type": ["integer", "null"]}, "d": {"type": ["integer", "null"]}}
 
 
-def test_keys_stand_in_the_order_in_which_they_first_come() -> None:
+def test_keys_keep_the_order_of_first_appearance() -> None:
     assert list(derive_schema([{"z": 1, "a": 2}, {"m": 3, "z": 4}])["properties"]) == ["z", "a", "m"]
 
 
@@ -97,7 +97,7 @@ def test_lists_say_what_is_in_them() -> None:
     assert kinds([{"a": 1}, {"a": 2, "b": 3}])["items"]["required"] == ["a"]
 
 
-def test_kinds_that_mix_hold_for_all_of_them() -> None:
+def test_a_key_with_mixed_kinds_accepts_all_of_them() -> None:
     objects = [{"x": {"a": 1}}, {"x": [1, None]}, {"x": "text"}, {"x": None}, {"x": {"a": "b"}}]
     schema = derive_schema(objects)
     assert faults(schema, objects) == []
@@ -121,20 +121,20 @@ value = st.recursive(
 )
 
 
-def filled(schema: Any, one: Any) -> Any:
-    """The value with null for every key that it lacks."""
-    if isinstance(one, dict) and "properties" in schema:
-        return {key: filled(inner, one.get(key)) for key, inner in schema["properties"].items()}
-    if isinstance(one, list) and "items" in schema:
-        return [filled(schema["items"], inner) for inner in one]
-    return one
+def filled(schema: Any, item: Any) -> Any:
+    """Return the value with null for every key that it lacks."""
+    if isinstance(item, dict) and "properties" in schema:
+        return {key: filled(inner, item.get(key)) for key, inner in schema["properties"].items()}
+    if isinstance(item, list) and "items" in schema:
+        return [filled(schema["items"], inner) for inner in item]
+    return item
 
 
 @settings(max_examples=100)
 @given(st.lists(st.dictionaries(st.sampled_from("abcd"), value, max_size=4), max_size=4))
-def test_any_objects_hold_once_their_gaps_are_null(objects: list[dict[str, Any]]) -> None:
+def test_any_objects_are_valid_once_missing_keys_are_null(objects: list[dict[str, Any]]) -> None:
     schema = derive_schema(objects)
-    assert faults(schema, [filled(schema, one) for one in objects]) == []
+    assert faults(schema, [filled(schema, item) for item in objects]) == []
 
 
 SPARSE = [{"number": "R-7", "total": 1}, {"number": "R-8", "total": 2, "discount": 3}]
@@ -142,4 +142,4 @@ SPARSE = [{"number": "R-7", "total": 1}, {"number": "R-8", "total": 2, "discount
 
 def test_an_example_that_lacks_a_key_is_valid_too() -> None:
     fault = schema_fault(derive_schema(SPARSE))
-    assert [fault(one) for one in SPARSE] == [None, None]
+    assert [fault(item) for item in SPARSE] == [None, None]

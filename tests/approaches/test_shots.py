@@ -1,4 +1,4 @@
-"""Which examples a model is shown: never the question itself, never what the asker may not see."""
+"""The examples a model is shown: never the question itself, never any that the asker may not see."""
 
 import asyncio
 import random
@@ -28,7 +28,7 @@ TICKETS = [
 
 
 class Words:
-    """An embedder by words, that counts what it was given."""
+    """A bag-of-words embedder that records what it was given."""
 
     name = "words"
     max_tokens = 256
@@ -70,7 +70,7 @@ CHOOSERS: list[Make] = [
 
 
 @pytest.mark.parametrize("make", CHOOSERS)
-async def test_the_questions_own_text_is_never_shown(make: Make) -> None:
+async def test_the_question_itself_is_never_shown(make: Make) -> None:
     chooser = make(TICKETS)
     assert isinstance(chooser, ShotChooser)
     for ticket in TICKETS[:5]:
@@ -118,7 +118,7 @@ def test_examples_that_come_and_go_leave_the_others_chosen() -> None:
     examples = many(1, 40)
     before = fixed(examples, count=8)
     after = fixed(examples[:-1], count=8)
-    assert len({one.id for one in before} & {one.id for one in after}) >= 7
+    assert len({example.id for example in before} & {example.id for example in after}) >= 7
 
 
 @pytest.mark.parametrize(("count", "shown"), [(1, 5), (5, 5), (8, 8), (100, 35)])
@@ -130,7 +130,7 @@ def test_there_is_at_least_one_example_a_label_and_they_come_in_turn(count: int,
     assert len({example.output for example in chosen[:5]}) == 5
 
 
-def test_a_rare_label_and_holding_back_are_shown_too() -> None:
+def test_a_rare_label_and_an_abstention_are_shown_too() -> None:
     examples = [*many(2, 20), Example("rare", "rare", "rare"), Example("none", "none", None)]
     outputs = [example.output for example in fixed(examples, count=4, each_label=True)]
     assert sorted(map(str, outputs)) == ["None", "label 0", "label 1", "rare"]
@@ -142,7 +142,7 @@ def test_fewer_examples_than_wanted_are_all_shown() -> None:
     assert fixed([], count=8) == fixed([], count=8, each_label=True) == []
 
 
-def test_ids_that_utf8_cannot_hold_have_a_place_too() -> None:
+def test_ids_that_utf8_cannot_encode_are_ordered_too() -> None:
     assert len(fixed([Example("\ud800", "a", "x"), Example("b", "b", "y")], count=2)) == 2
 
 
@@ -154,15 +154,15 @@ def test_several_right_labels_are_no_label_of_their_own() -> None:
 # -- nearest -----------------------------------------------------------------------------------------------------
 
 
-async def test_the_nearest_example_stands_last_with_its_cosine(embedder: BundledEmbedder) -> None:
+async def test_the_nearest_example_comes_last_with_its_cosine(embedder: BundledEmbedder) -> None:
     chooser = NearestShots(embedder, TICKETS[:5], count=3)
     shots = await chooser.choose(Question("My package has not come yet"))
     assert ids(shots)[-1] == "t1"
     scores = [shot.score for shot in shots]
     assert scores == sorted(scores, key=lambda score: score or 0.0)
     vectors = await embedder.embed([shot.example.input for shot in shots])
-    (asked,) = await embedder.embed_queries(["My package has not come yet"])
-    assert scores == pytest.approx([float(vector @ asked) for vector in vectors], abs=1e-5)
+    (query,) = await embedder.embed_queries(["My package has not come yet"])
+    assert scores == pytest.approx([float(vector @ query) for vector in vectors], abs=1e-5)
 
 
 @pytest.mark.parametrize(("count", "shown"), [(1, 1), (3, 3), (5, 5), (50, 5)])
@@ -171,7 +171,7 @@ async def test_count_bounds_the_shots(count: int, shown: int) -> None:
     assert len(await chooser.choose(Question("parcel"))) == shown
 
 
-async def test_what_may_not_be_shown_makes_room_for_the_next() -> None:
+async def test_an_excluded_example_is_replaced_by_the_next_nearest() -> None:
     chooser = NearestShots(Words(), TICKETS, count=2)
     shown = await chooser.choose(Question("Where is my parcel?"))
     assert len(shown) == 2
@@ -183,12 +183,12 @@ async def test_examples_are_embedded_once_also_for_many_questions_at_a_time(monk
     words = Words()
     chooser = NearestShots(words, TICKETS, count=2)
     assert words.embedded == [], "nothing before the first question"
-    found = await asyncio.gather(*(chooser.choose(Question(f"parcel {n}")) for n in range(5)))
+    choices = await asyncio.gather(*(chooser.choose(Question(f"parcel {n}")) for n in range(5)))
     assert words.embedded == [example.input for example in TICKETS]
-    assert len({tuple(ids(shots)) for shots in found}) == 1
+    assert len({tuple(ids(shots)) for shots in choices}) == 1
 
 
-async def test_a_failure_of_the_embedder_is_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_choosing_works_again_after_the_embedder_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     words = Words()
     chooser = NearestShots(words, TICKETS, count=2)
     real = words.embed

@@ -1,4 +1,4 @@
-"""The tickets of the demo, fewer of them: both trainings, and a comparison with what was not trained."""
+"""The tickets demo on fewer rows: both trainings, and a comparison with the untrained approaches."""
 
 import json
 import shutil
@@ -22,21 +22,21 @@ def tickets(tmp_path: Path) -> Path:
         by_label[json.loads(line)["output"]].append(line)
     kept = [line for label in ("billing", "spare_parts", "app_account", None) for line in by_label[label][:34]]
     (folder / "tickets.jsonl").write_text("\n".join(kept) + "\n", encoding="utf-8")
-    own = folder / "groundtune.toml"
-    text, found = own.read_text(encoding="utf-8"), '[tune.intents]\nkind = "classifier"\n'
-    assert found in text
-    own.write_text(text.replace(found, f"{found}epochs = 1\n"), encoding="utf-8")
+    file = folder / "groundtune.toml"
+    text, table = file.read_text(encoding="utf-8"), '[tune.intents]\nkind = "classifier"\n'
+    assert table in text
+    file.write_text(text.replace(table, f"{table}epochs = 1\n"), encoding="utf-8")
     return folder
 
 
-def test_the_tickets_are_trained_on_and_compared(tickets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_tickets_are_trained_and_compared(tickets: Path, capsys: pytest.CaptureFixture[str]) -> None:
     summary = demo._tickets(tickets)
     means = {row["name"]: row["mean"] for row in summary["approaches"]}
     assert set(means) == {"prompt", "fewshot-fixed", "fewshot", "tuned:probe", "tuned:intents"}
     assert means["tuned:probe"] > means["prompt"]
     assert summary["sentence"]
     assert {row["errors"] for row in summary["approaches"]} == {0}
-    said = capsys.readouterr().out
-    assert "on the validation split" in said
+    printed = capsys.readouterr().out
+    assert "on the validation split" in printed
     demo._tickets(tickets)
-    assert capsys.readouterr().out.count("trained before") == 2
+    assert capsys.readouterr().out.count("already trained") == 2

@@ -50,7 +50,7 @@ def test_a_local_model_is_used_and_a_hosted_one_only_when_agreed(
     hosted = Endpoint("OpenAI", "https://api.openai.com/v1", "OPENAI_API_KEY", ("gpt-5-mini",))
     offer(monkeypatch, hosted)
     assert cli.main(["init", str(folder)]) == 0
-    assert "nothing is sent to api.openai.com unasked" in capsys.readouterr().err
+    assert "nothing is sent to api.openai.com without your consent" in capsys.readouterr().err
     path = folder / "groundtune.toml"
     assert load_config(path, environ={}).models["default"].kind == "quote"
     assert cli.main(["init", str(folder), "--force", "--yes"]) == 0

@@ -38,36 +38,38 @@ def judge(folder: Path, rows: list[Any], *flags: str) -> int:
 
 def test_figures_come_with_their_denominators(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert judge(project, [*LABELS, (None, False)]) == 0
-    said = capsys.readouterr()
-    assert "17 rows: 15 judged, 1 settled by who abstained, 1 error" in said.out
-    assert "kappa 0.865 [" in said.out
-    assert "n=15" in said.out
-    assert "person: wrong" in said.out
-    assert "The first 1 of 1 disagreement:" in said.out
-    assert "person: wrong; judge: right: So it is." in said.out
-    assert "1 of 17 rows without a verdict (bad_key 1); the first, line 16" in said.err
-    assert "next: groundtune compare" in said.err
+    printed = capsys.readouterr()
+    assert "17 rows: 15 judged, 1 decided by abstention, 1 error" in printed.out
+    assert "kappa 0.865 [" in printed.out
+    assert "n=15" in printed.out
+    assert "person: wrong" in printed.out
+    assert "The first 1 of 1 disagreement:" in printed.out
+    assert "person: wrong; judge: right: So it is." in printed.out
+    assert "1 of 17 rows without a verdict (bad_key 1); the first, line 16" in printed.err
+    assert "next: groundtune compare" in printed.err
 
 
-def test_a_judge_that_does_not_agree_is_said_to_be_no_help(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_judge_that_disagrees_is_not_trusted(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert judge(project, [("good", False), ("bad", True), ("good", True), ("bad", False)]) == 0
-    assert "kappa 0.000 is below 0.4: do not decide by this judge" in capsys.readouterr().err
+    assert "kappa 0.000 is below 0.4: do not rely on this judge" in capsys.readouterr().err
 
 
 def test_one_json_object(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert judge(project, LABELS, "--json") == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["rows"], found["judged"], found["by_rule"], found["errors"]) == (16, 15, 0, {"bad_key": 1})
-    assert found["agreement"]["kappa"]["n"] == 15
-    assert found["disagreements"][0]["line"] == 15
+    report = json.loads(capsys.readouterr().out)
+    assert (report["rows"], report["judged"], report["by_rule"], report["errors"]) == (16, 15, 0, {"bad_key": 1})
+    assert report["agreement"]["kappa"]["n"] == 15
+    assert report["disagreements"][0]["line"] == 15
 
 
-def test_where_all_fail_the_provider_failed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_when_every_call_fails_the_exit_code_is_that_of_a_provider(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert judge(project, [("!500", True), ("!500", False), (None, True)]) == 4
     assert "2 of 3 rows without a verdict" in capsys.readouterr().err
 
 
-def test_problems_of_the_file_and_no_judge(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_problems_of_the_labels_and_a_missing_judge(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert judge(project, [("a", "yes"), ("a", None)]) == 2
     assert "2 problems" in capsys.readouterr().err
     (project / "groundtune.toml").write_text('name = "shop"\n')

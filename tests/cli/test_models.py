@@ -1,4 +1,4 @@
-"""`groundtune models` as a user runs it, on trainings that are only files."""
+"""`groundtune models` as a user runs it, on models that consist of files only."""
 
 import json
 import os
@@ -45,12 +45,12 @@ def artifact(name: str, number: int, **values: Any) -> Artifact:
 def models(tmp_path: Path) -> Path:
     (tmp_path / "groundtune.toml").write_text('name = "desk"\ntask = "classify"\n')
     folder = tmp_path / ".groundtune/models"
-    for one in (
+    for model in (
         artifact("fast", 1),
         artifact("fast", 2),
         artifact("slow", 3, unusable="the merged model differs", seen_documents=("docs/a.md",)),
     ):
-        write_artifact(folder / one.id, one)
+        write_artifact(folder / model.id, model)
     return folder
 
 
@@ -62,17 +62,17 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     def call(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
         code = main(["models", *arguments, "--project", str(tmp_path)])
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
 
     return call
 
 
 def ids(out: str) -> list[str]:
-    return [one["id"] for one in json.loads(out)["models"]]
+    return [model["id"] for model in json.loads(out)["models"]]
 
 
-def test_the_list_says_what_there_is_and_what_must_not_be_used(models: Path, run: Run) -> None:
+def test_the_list_shows_all_models_and_which_are_not_usable(models: Path, run: Run) -> None:
     code, out, _ = run()
     assert code == 0
     rows = [line for line in out.splitlines() if "classifier" in line]
@@ -85,18 +85,18 @@ def test_the_list_says_what_there_is_and_what_must_not_be_used(models: Path, run
 def test_without_any_training_the_list_is_empty(models: Path, run: Run) -> None:
     shutil.rmtree(models)
     code, out, err = run("list")
-    assert (code, "nothing was trained" in out + err) == (0, True)
+    assert (code, "no trained models" in out + err) == (0, True)
     assert ids(run("list", "--json")[1]) == []
 
 
 @pytest.mark.parametrize(("name", "shown"), [("fast-1", "fast-1"), ("fast", "fast-2"), ("slow", "slow-3")])
-def test_one_is_shown_by_its_id_or_as_the_newest_of_its_name(models: Path, run: Run, name: str, shown: str) -> None:
+def test_show_takes_an_id_or_the_newest_of_a_name(models: Path, run: Run, name: str, shown: str) -> None:
     code, out, _ = run("show", name, "--json")
     assert (code, json.loads(out)["id"]) == (0, shown)
     assert json.loads(out)["seen_examples"] == ["t1", "t2"]
 
 
-def test_one_is_shown_to_a_person_without_every_row(models: Path, run: Run) -> None:
+def test_show_does_not_print_every_row(models: Path, run: Run) -> None:
     code, out, _ = run("show", "slow")
     assert code == 0
     assert out.startswith("slow-3\n")
@@ -107,7 +107,7 @@ def test_one_is_shown_to_a_person_without_every_row(models: Path, run: Run) -> N
     assert "t1" not in out
 
 
-def test_one_that_is_not_there_is_missing_with_those_that_are(models: Path, run: Run) -> None:
+def test_an_unknown_model_is_missing_and_the_known_ones_are_named(models: Path, run: Run) -> None:
     for action in ("show", "remove", "export"):
         code, out, err = run(action, "nope")
         assert (code, out) == (3, "")
@@ -118,7 +118,7 @@ def test_one_that_is_not_there_is_missing_with_those_that_are(models: Path, run:
 
 
 @pytest.mark.parametrize("action", ["show", "remove", "export", "seen"])
-def test_an_action_on_nothing_is_refused(models: Path, run: Run, action: str) -> None:
+def test_an_action_without_a_subject_is_refused(models: Path, run: Run, action: str) -> None:
     code, out, err = run(action)
     assert (code, out) == (2, "")
     assert f"models {action} needs {'a source' if action == 'seen' else 'an id'}" in err
@@ -127,24 +127,24 @@ def test_an_action_on_nothing_is_refused(models: Path, run: Run, action: str) ->
 def test_an_unknown_action_is_refused_with_the_known_ones(models: Path, run: Run) -> None:
     code, _, err = run("delete", "fast-1")
     assert code == 2
-    assert "no action 'delete'" in err
+    assert "unknown action 'delete'" in err
     assert "list, show, check, adopt, remove, export, seen" in err
 
 
-def test_removed_is_only_the_one_that_was_named(models: Path, run: Run) -> None:
+def test_remove_removes_only_the_named_model(models: Path, run: Run) -> None:
     code, out, _ = run("remove", "fast-1")
     assert (code, out) == (0, "removed fast-1\n")
     assert sorted(path.name for path in models.iterdir()) == ["fast-2", "slow-3"]
     assert run("remove", "fast-1")[0] == 3
 
 
-def test_what_was_trained_on_a_file_is_found(models: Path, run: Run) -> None:
+def test_seen_finds_models_trained_on_a_file(models: Path, run: Run) -> None:
     assert ids(run("seen", "tickets.jsonl", "--json")[1]) == ["fast-1", "fast-2"]
     assert ids(run("seen", "docs", "--json")[1]) == ["slow-3"]
     assert ids(run("seen", "t1", "--json")[1]) == ["fast-1", "fast-2", "slow-3"]
 
 
-def test_a_file_that_no_model_has_seen_is_not_said_to_be_no_training(models: Path, run: Run, tmp_path: Path) -> None:
+def test_seen_says_when_no_model_was_trained_on_a_file(models: Path, run: Run, tmp_path: Path) -> None:
     (tmp_path / "other.md").write_text("Nobody has read this.")
     code, out, err = run("seen", "other.md")
     assert (code, out) == (0, "no model was trained on other.md\n")
@@ -154,8 +154,8 @@ def test_a_file_that_no_model_has_seen_is_not_said_to_be_no_training(models: Pat
 
 @pytest.fixture
 def desk(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """With the files that the models have seen, and the command given inside of docs."""
-    rows = [{"id": one, "input": one, "output": "a", "split": "train"} for one in ("t1", "t2", "t9")]
+    """Provide the files that the models were trained on, and run the command inside docs."""
+    rows = [{"id": name, "input": name, "output": "a", "split": "train"} for name in ("t1", "t2", "t9")]
     (tmp_path / "tickets.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     (tmp_path / "groundtune.toml").write_text('name = "desk"\n[examples]\nfiles = ["tickets.jsonl"]\n')
     (tmp_path / "docs").mkdir()
@@ -188,7 +188,7 @@ EVERY, FAST, SLOW = ["fast-1", "fast-2", "slow-3"], ["fast-1", "fast-2"], ["slow
         ("t9", []),
     ],
 )
-def test_a_path_is_meant_from_here_from_the_project_or_absolute(
+def test_a_path_is_relative_to_the_folder_or_the_project_or_absolute(
     desk: Path, run: Run, subject: str, wanted: list[str]
 ) -> None:
     code, out, _ = run("seen", subject.format(root=desk), "--json")
@@ -196,18 +196,18 @@ def test_a_path_is_meant_from_here_from_the_project_or_absolute(
 
 
 @pytest.mark.parametrize("subject", ["c.md", "tickets.jsonl#t7", "t7", "{root}/docs/c.md", "none.jsonl#t1"])
-def test_what_nobody_knows_is_no_answer(desk: Path, run: Run, subject: str) -> None:
+def test_an_unknown_source_is_an_error(desk: Path, run: Run, subject: str) -> None:
     code, out, err = run("seen", subject.format(root=desk))
     assert (code, out) == (2, ""), subject
     assert "no file, folder or example" in err
 
 
-def test_a_file_outside_of_the_project_is_no_answer(desk: Path, run: Run) -> None:
+def test_a_file_outside_the_project_is_an_error(desk: Path, run: Run) -> None:
     code, _, err = run("seen", "/etc/hostname")
-    assert (code, "does not lie in the project" in err) == (2, True)
+    assert (code, "is outside the project" in err) == (2, True)
 
 
-def test_what_was_deleted_since_is_still_known(desk: Path, run: Run) -> None:
+def test_a_deleted_source_is_still_known(desk: Path, run: Run) -> None:
     (desk / "docs/a.md").unlink()
     (desk / "tickets.jsonl").unlink()
     assert ids(run("seen", f"{desk}/docs/a.md", "--json")[1]) == SLOW
@@ -225,15 +225,15 @@ def flip(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "reason"),
     [
-        (lambda path: path.unlink(), "model/head is not there"),
-        (lambda path: path.write_bytes(path.read_bytes()[:3]), "model/head is not the file that was trained"),
-        (flip, "model/head is not the file that was trained"),
+        (lambda path: path.unlink(), "model/head is missing"),
+        (lambda path: path.write_bytes(path.read_bytes()[:3]), "model/head has changed since the training"),
+        (flip, "model/head has changed since the training"),
     ],
     ids=["deleted", "cut off", "one bit"],
 )
-def test_a_damaged_model_is_not_called_usable(models: Path, run: Run, damage: Damage, said: str) -> None:
+def test_a_damaged_model_is_not_called_usable(models: Path, run: Run, damage: Damage, reason: str) -> None:
     folder = models / "sick-5"
     (folder / "model").mkdir(parents=True)
     (folder / "model/head").write_bytes(b"weights of a head")
@@ -242,81 +242,82 @@ def test_a_damaged_model_is_not_called_usable(models: Path, run: Run, damage: Da
     assert json.loads(run("show", "sick", "--json")[1])["damaged"] is None
     damage(folder / "model/head")
     line = next(line for line in run("list")[1].splitlines() if line.split()[0] == "sick-5")
-    assert f"damaged: {said} (groundtune tune sick)" in line
+    assert f"damaged: {reason} (groundtune tune sick)" in line
     assert "usable" not in line
-    assert json.loads(run("list", "--json")[1])["damaged"] == {"sick-5": said}
-    assert f"damaged: {said}" in run("show", "sick")[1]
-    assert json.loads(run("show", "sick", "--json")[1])["damaged"] == said
+    assert json.loads(run("list", "--json")[1])["damaged"] == {"sick-5": reason}
+    assert f"damaged: {reason}" in run("show", "sick")[1]
+    assert json.loads(run("show", "sick", "--json")[1])["damaged"] == reason
 
 
-def test_a_damage_that_keeps_the_time_is_seen_where_every_file_is_read(models: Path, run: Run) -> None:
+def test_show_detects_damage_that_keeps_the_modification_time(models: Path, run: Run) -> None:
     folder = models / "sick-5"
     (folder / "model").mkdir(parents=True)
     (folder / "model/head").write_bytes(b"weights of a head")
     write_artifact(folder, artifact("sick", 5, files=digests(folder, ["model"])))
     flip(folder / "model/head")
     os.utime(folder / "model/head", (0, 0))
-    assert json.loads(run("show", "sick", "--json")[1])["damaged"] == "model/head is not the file that was trained"
+    assert json.loads(run("show", "sick", "--json")[1])["damaged"] == "model/head has changed since the training"
 
 
-def test_a_training_that_gained_nothing_says_so(models: Path, run: Run) -> None:
-    said = "no better than untrained on the validation split: exact 0.000 -> 0.000, loss 12.136 -> 5.000"
-    write_artifact(models / "even-6", artifact("even", 6, details={"no_gain": said, "notes": [said]}))
-    assert f"usable, but {said}" in " ".join(run("show", "even")[1].split())
-    assert f"usable, but {said}" in " ".join(run("list")[1].split())
+def test_a_training_without_gain_says_so(models: Path, run: Run) -> None:
+    no_gain = "no better than untrained on the validation split: exact 0.000 -> 0.000, loss 12.136 -> 5.000"
+    write_artifact(models / "even-6", artifact("even", 6, details={"no_gain": no_gain, "notes": [no_gain]}))
+    assert f"usable, but {no_gain}" in " ".join(run("show", "even")[1].split())
+    assert f"usable, but {no_gain}" in " ".join(run("list")[1].split())
 
 
-def test_what_was_cut_short_is_removed_by_the_name_of_its_table(models: Path, run: Run) -> None:
+def test_an_interrupted_training_is_removed_by_the_name_of_its_table(models: Path, run: Run) -> None:
     broken(models)
     write_job(Job(models / "cut-20261121-111111", "cut", "lora", "tiny", {}), [], [])
     code, _, err = run("remove", "cut")
-    assert (code, "cut has trainings without an artifact (2)" in err) == (2, True)
+    assert (code, "cut is ambiguous: it has 2 trainings" in err) == (2, True)
     assert "cut-20261121-101010, cut-20261121-111111" in err
     assert run("remove", "cut-20261121-101010")[0] == 0
     write_artifact(models / "cut-7", artifact("cut", 7))
-    assert "hint: cut-7, cut-20261121-111111" in run("remove", "cut")[2]
+    assert "hint: name one of cut-7, cut-20261121-111111" in run("remove", "cut")[2]
     assert run("remove", "cut-7")[0] == 0
     assert run("remove", "cut")[:2] == (0, "removed cut-20261121-111111\n")
 
 
-def test_a_failure_that_only_a_fresh_start_mends_says_so(models: Path, run: Run) -> None:
+def test_a_failure_that_needs_a_fresh_start_says_so(models: Path, run: Run) -> None:
     broken(models)
-    hint = "groundtune tune failed --fresh trains from the start"
+    hint = "start over: groundtune tune failed --fresh"
     write_json(models / "failed-1" / FAILURE, {"message": "no optimiser", "hint": hint, "exit_code": 1})
     assert "failed: no optimiser (groundtune tune failed --fresh)" in run("list")[1]
 
 
-def test_a_job_at_a_provider_is_not_said_to_have_failed(models: Path, run: Run) -> None:
+def test_a_job_at_a_provider_is_not_reported_as_failed(models: Path, run: Run) -> None:
     broken(models)
     folder = models / "failed-1"
     write_json(folder / "state.json", {"digest": "d", "mark": "m", "files": {}, "asked": True, "job": "ftjob-7"})
-    said = "job ftjob-7 may be under way at the provider (groundtune tune failed waits for it)"
-    assert said in run("list")[1]
+    state = "possibly still running at the provider, as job ftjob-7 (groundtune tune failed waits for it)"
+    assert state in run("list")[1]
 
 
 def test_a_classifier_is_not_exported_but_copied(models: Path, run: Run, tmp_path: Path) -> None:
     code, out, err = run("export", "fast", "--target", str(tmp_path / "out"))
     assert (code, out) == (2, "")
-    assert "fast-2 is a classifier: its folder" in err
+    assert "fast-2 is a classifier, and only lora models are exported" in err
+    assert f"hint: copy its folder {models / 'fast-2'}" in err
     assert not (tmp_path / "out").exists()
 
 
-def test_an_unknown_form_of_export_is_refused_with_the_known_ones(models: Path, run: Run, tmp_path: Path) -> None:
+def test_an_unknown_export_format_is_refused_with_the_known_ones(models: Path, run: Run, tmp_path: Path) -> None:
     write_artifact(models / "chat-4", artifact("chat", 4, kind="lora"))
     code, _, err = run("export", "chat", "--to", "zip", "--target", str(tmp_path / "out"))
     assert code == 2
-    assert "no form 'zip'" in err
+    assert "unknown export format 'zip'" in err
     assert all(form in err for form in ("adapter", "merged", "ollama", "gguf"))
     assert not (tmp_path / "out").exists()
 
 
-def test_every_action_speaks_json(models: Path, run: Run) -> None:
+def test_every_action_prints_json(models: Path, run: Run) -> None:
     code, out, _ = run("remove", "fast-1", "--json")
     assert code == 0
     assert json.loads(out)
 
 
-def test_nothing_outside_of_the_models_is_ever_removed(models: Path, run: Run, tmp_path: Path) -> None:
+def test_nothing_outside_the_models_folder_is_ever_removed(models: Path, run: Run, tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
     write_artifact(models / "evil", artifact("evil", 5, id="../../precious"))
     run("remove", "../../precious")
@@ -324,7 +325,7 @@ def test_nothing_outside_of_the_models_is_ever_removed(models: Path, run: Run, t
 
 
 def broken(models: Path) -> dict[str, str]:
-    """Folders without an artifact that can be read, with what the list says of each."""
+    """Map folders without a readable artifact to their state in the list."""
     (models / "fast-2").rename(models / "renamed")
     (models / "slow-3/artifact.json").write_text("{")
     for name in ("cut-20261121-101010", "failed-1"):
@@ -332,30 +333,30 @@ def broken(models: Path) -> dict[str, str]:
     (models / "failed-1" / FAILURE).write_text('{"message": "no room", "hint": null, "exit_code": 1}')
     (models / "empty").mkdir()
     return {
-        "cut-20261121-101010": "cut short (groundtune tune cut goes on while rows and settings are the same)",
-        "empty": "no training: nothing says what it was (groundtune models remove empty)",
+        "cut-20261121-101010": "interrupted (groundtune tune cut resumes it if rows and settings are unchanged)",
+        "empty": "unreadable: its job.json is missing or damaged (groundtune models remove empty)",
         "failed-1": "failed: no room (groundtune tune failed)",
-        "renamed": "says that it is fast-2 (groundtune models remove renamed)",
+        "renamed": "belongs to fast-2 (groundtune models remove renamed)",
         "slow-3": "damaged: ",
     }
 
 
-def test_what_came_to_nothing_is_listed_with_what_mends_it(models: Path, run: Run) -> None:
+def test_incomplete_trainings_are_listed_with_a_fix(models: Path, run: Run) -> None:
     wanted = broken(models)
     code, out, _ = run("list")
     assert code == 0
     lines = {line.split()[0]: line for line in out.splitlines()}
-    assert all(said in lines[name] for name, said in wanted.items()), out
+    assert all(state in lines[name] for name, state in wanted.items()), out
     listed = json.loads(run("list", "--json")[1])
-    assert [one["id"] for one in listed["models"]] == ["fast-1"]
-    assert [(one["id"], one["name"]) for one in listed["incomplete"]][:3] == [
+    assert [model["id"] for model in listed["models"]] == ["fast-1"]
+    assert [(model["id"], model["name"]) for model in listed["incomplete"]][:3] == [
         ("cut-20261121-101010", "cut"),
         ("empty", None),
         ("failed-1", "failed"),
     ]
 
 
-def test_what_came_to_nothing_can_be_removed_by_its_folder(models: Path, run: Run) -> None:
+def test_incomplete_trainings_can_be_removed_by_folder(models: Path, run: Run) -> None:
     wanted = broken(models)
     for name in wanted:
         assert run("remove", name)[:2] == (0, f"removed {name}\n")
@@ -363,7 +364,7 @@ def test_what_came_to_nothing_can_be_removed_by_its_folder(models: Path, run: Ru
     assert run("remove", "fast-2")[0] == 3
 
 
-def test_what_is_being_trained_is_not_removed(models: Path, run: Run) -> None:
+def test_a_running_training_is_not_removed(models: Path, run: Run) -> None:
     broken(models)
     with FileLock(models / "failed-1" / LOCK):
         assert "being trained" in run("list")[1]
@@ -372,19 +373,21 @@ def test_what_is_being_trained_is_not_removed(models: Path, run: Run) -> None:
     assert run("remove", "failed-1")[0] == 0
 
 
-def test_a_job_that_may_run_at_a_provider_is_not_forgotten(models: Path, run: Run) -> None:
+def test_a_job_that_may_still_run_at_a_provider_is_not_removed(models: Path, run: Run) -> None:
     broken(models)
     folder = models / "cut-20261121-101010"
     write_json(folder / "state.json", {"digest": "d", "mark": "m", "files": {}, "asked": True, "job": "ftjob-7"})
     code, _, err = run("remove", folder.name)
     assert (code, folder.is_dir()) == (2, True)
-    assert "job ftjob-7 of cut-20261121-101010 may still be under way" in err
+    assert "job ftjob-7 of cut-20261121-101010 may still be running at the provider" in err
     assert "groundtune tune cut --job cancel" in err
 
 
-def test_a_table_whose_training_was_cut_short_says_so(models: Path) -> None:
+def test_a_table_with_an_interrupted_training_says_so(models: Path) -> None:
     broken(models)
-    assert untrained(models, "cut").startswith("is not trained yet: cut-20261121-101010 is cut short (groundtune tune")
+    assert untrained(models, "cut").startswith(
+        "is not trained yet: cut-20261121-101010 is interrupted (groundtune tune"
+    )
     assert untrained(models, "other") == "is not trained yet: groundtune tune other"
 
 

@@ -33,7 +33,7 @@ def results(tmp_path: Path) -> Path:
 
 
 def on_terminal(columns: int, *arguments: str | Path) -> list[str]:
-    """The lines that a command prints on a terminal of so many columns, without its colours."""
+    """Return the lines a command prints on a terminal with that many columns, without colours."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
     environ = {**os.environ, "TERM": "xterm"}
@@ -44,7 +44,7 @@ def on_terminal(columns: int, *arguments: str | Path) -> list[str]:
         while piece := os.read(ours, 65_536):
             printed += piece
     except OSError:
-        pass  # how Linux says that the other end is closed
+        pass  # Linux raises this when the other end is closed
     os.close(ours)
     assert process.wait() == 0
     return re.sub(r"\x1b\[[0-9;]*m", "", printed.decode()).replace("\r\n", "\n").split("\n")
@@ -72,20 +72,20 @@ def test_the_table_keeps_names_and_main_figures_whole(results: Path, columns: in
     assert [len(line.split()) for line in below] == [5 + len(shown)] * 2
     head = " ".join(lines[heads - 1 : heads + 1]).split()
     assert {word for name in shown for word in name.split()} <= set(head), "no word of a head is cut"
-    said = f"no room for {', '.join(left_out)}: --json has them"
-    assert (said in " ".join(" ".join(lines).split())) == bool(left_out)
+    notice = f"not shown for lack of room: {', '.join(left_out)}; see --json"
+    assert (notice in " ".join(" ".join(lines).split())) == bool(left_out)
 
 
 def test_a_pipe_and_a_page_have_every_column(results: Path, tmp_path: Path) -> None:
-    asked: list[str | Path] = [COMMAND, "report", "--results", results]
-    piped = subprocess.run(asked, capture_output=True, text=True, check=True)
+    command: list[str | Path] = [COMMAND, "report", "--results", results]
+    piped = subprocess.run(command, capture_output=True, text=True, check=True)
     heads = next(line for line in piped.stdout.splitlines() if line.startswith("approach"))
     assert re.split(r" {2,}", heads.strip()) == ["approach", "correct", *SCORES, *FIGURES]
     lines = on_terminal(80, "report", "--results", results, "--html", tmp_path / "page.html")
-    assert "the page and --json have them" in " ".join(" ".join(lines).split())
+    assert "see the page or --json" in " ".join(" ".join(lines).split())
 
 
-def test_columns_go_in_the_order_that_was_asked_for(
+def test_columns_are_dropped_in_the_given_order(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)

@@ -1,4 +1,4 @@
-"""`groundtune check --tune` and `groundtune tune` as a user meets them: what is printed, and the exit code."""
+"""`groundtune check --tune` and `groundtune tune` as a user runs them: output and exit codes."""
 
 import json
 from collections.abc import Callable
@@ -38,8 +38,8 @@ def rows() -> Rows:
 def desk(tmp_path: Path, base: Path) -> Callable[..., Path]:
     def make(table: str = "epochs = 1", *, given: Rows | None = None, model: str | None = None) -> Path:
         head = 'name = "desk"\ntask = "classify"\n[examples]\nfiles = ["rows.jsonl"]\n'
-        own = f'[tune.fast]\nkind = "classifier"\nbase = "{model or base}"\ndevice = "cpu"\n{table}\n'
-        (tmp_path / "groundtune.toml").write_text(head + own)
+        table_text = f'[tune.fast]\nkind = "classifier"\nbase = "{model or base}"\ndevice = "cpu"\n{table}\n'
+        (tmp_path / "groundtune.toml").write_text(head + table_text)
         (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in given or rows()))
         return tmp_path
 
@@ -53,13 +53,13 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     def call(*words: str) -> tuple[int, str, str]:
         capsys.readouterr()
         code = main(list(words))
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
 
     return call
 
 
-def test_a_look_shows_lengths_labels_and_what_comes_next(desk: Callable[..., Path], run: Run) -> None:
+def test_check_shows_lengths_labels_and_the_next_step(desk: Callable[..., Path], run: Run) -> None:
     given = [*rows(), {"id": "solo", "input": "stop my contract", "output": "cancel", "split": "train"}]
     folder = desk(given=given)
     code, out, err = run("check", str(folder), "--tune", "fast")
@@ -73,7 +73,7 @@ def test_a_look_shows_lengths_labels_and_what_comes_next(desk: Callable[..., Pat
     assert not (folder / ".groundtune/models").exists()
 
 
-def test_longer_rows_are_refused_and_let_through_by_number(desk: Callable[..., Path], run: Run) -> None:
+def test_longer_rows_are_refused_unless_truncation_is_allowed(desk: Callable[..., Path], run: Run) -> None:
     given = rows()
     given[0]["input"] += " money" * 40
     folder = desk("max_tokens = 20\nepochs = 1", given=given)
@@ -85,7 +85,9 @@ def test_longer_rows_are_refused_and_let_through_by_number(desk: Callable[..., P
     assert out.count("allow_truncation = 1 (--allow-truncation 1)") == 1
     code, out, _ = run(*words, "--json")
     assert code == 1
-    assert [one["check"] for one in json.loads(out)["preflight"]["findings"] if one["level"] == "error"] == ["length"]
+    assert [
+        finding["check"] for finding in json.loads(out)["preflight"]["findings"] if finding["level"] == "error"
+    ] == ["length"]
     assert not (folder / ".groundtune/models").exists()
     code, out, err = run(*words, "--allow-truncation", "1")
     assert code == 0
@@ -94,7 +96,7 @@ def test_longer_rows_are_refused_and_let_through_by_number(desk: Callable[..., P
     assert "next: groundtune compare" in err
 
 
-def test_a_base_that_is_not_there_is_exit_code_3(desk: Callable[..., Path], run: Run, tmp_path: Path) -> None:
+def test_a_missing_base_model_is_exit_code_3(desk: Callable[..., Path], run: Run, tmp_path: Path) -> None:
     folder = desk(model=str(tmp_path / "none"))
     for words in (["check", str(folder), "--tune", "fast"], ["tune", "fast", "--project", str(folder)]):
         code, _, err = run(*words)
@@ -103,19 +105,19 @@ def test_a_base_that_is_not_there_is_exit_code_3(desk: Callable[..., Path], run:
         assert "hint: name an encoder" in err
 
 
-def test_calls_that_cannot_be_meant(desk: Callable[..., Path], run: Run) -> None:
+def test_invalid_calls_are_refused(desk: Callable[..., Path], run: Run) -> None:
     folder = str(desk())
     assert run("check", folder, "--allow-truncation", "3")[0] == 2
     assert run("tune", "slow", "--project", folder)[0] == 2
     code, _, err = run("tune", "fast", "--job", "cancel", "--project", folder)
-    assert (code, "tune.fast is a classifier: it has no job at a provider" in err) == (2, True)
+    assert (code, "tune.fast is a classifier and has no job at a provider" in err) == (2, True)
 
 
-def test_what_is_learnt_of_a_chat_is_marked_and_control_signs_are_written_out(
+def test_trained_text_of_a_chat_is_marked_and_control_characters_are_escaped(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    found = Preflight(
+    preflight = Preflight(
         findings=(
             finding(
                 "error", "chat", "train: 1 row: the chat has an empty assistant turn", hint="fill it in", rows=["b"]
@@ -127,7 +129,7 @@ def test_what_is_learnt_of_a_chat_is_marked_and_control_signs_are_written_out(
         shown=(Shown("a", "x" * 500 + "\x1b[31mWhere?\n", "Here.<|end|>", "rest", tokens=12, trained_tokens=3),),
         bounds=Bounds(90, 900, None, "3 epochs"),
     )
-    show_preflight(found)
+    show_preflight(preflight)
     out = capsys.readouterr().out
     assert "\\x1b[31mWhere?\\n⟦Here.<|end|>⟧✂rest" in out
     assert "\x1b" not in out

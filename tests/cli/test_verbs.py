@@ -92,9 +92,9 @@ def test_ingest_again_finds_nothing_to_do(shop: Path) -> None:
 
 
 def test_search_shows_places_and_respects_groups_and_filters(shop: Path) -> None:
-    found = run_json(shop, "search", "starting salary", "-k", "10")["hits"]
-    assert found
-    assert all("hr/" not in hit["passage"]["source"] for hit in found)
+    hits = run_json(shop, "search", "starting salary", "-k", "10")["hits"]
+    assert hits
+    assert all("hr/" not in hit["passage"]["source"] for hit in hits)
     allowed = run_json(shop, "search", "starting salary", "--group", "hr")["hits"]
     assert allowed[0]["passage"]["source"] == "docs/hr/pay.md"
     filtered = run_json(shop, "search", "store", "--filter", "product=bikes")["hits"]
@@ -139,7 +139,7 @@ def test_evaluate_gives_intervals_by_stage(shop: Path) -> None:
 
 def test_compare_fills_a_matrix(shop: Path) -> None:
     report = run_json(shop, "compare")
-    names = {one["name"] for one in report["approaches"]}
+    names = {approach["name"] for approach in report["approaches"]}
     assert names == {"quote-bm25", "quote-dense", "quote-hybrid", "quote-corpus"}
     rows = [json.loads(line) for line in Path(report["results"]).read_text().splitlines()]
     assert len(rows) == report["n"] * len(names)
@@ -157,9 +157,9 @@ def test_compare_fills_a_matrix(shop: Path) -> None:
         (("ask", "  "), 2, "empty"),
         (("ask", "x", "--approach", "nope"), 2, "no approach 'nope'"),
         (("search", "x", "--filter", "nope"), 2, "KEY=VALUE"),
-        (("evaluate", "--split", "nope"), 2, "no split"),
-        (("evaluate", "--sweep", "--fit"), 2, "two different runs"),
-        (("compare", "--split", "none"), 2, "no split"),
+        (("evaluate", "--split", "nope"), 2, "unknown split"),
+        (("evaluate", "--sweep", "--fit"), 2, "cannot be combined"),
+        (("compare", "--split", "none"), 2, "unknown split"),
         (("ask", "x", "--project", "/nowhere"), 3, "/nowhere"),
     ],
 )
@@ -171,7 +171,7 @@ def test_bad_calls_say_what_is_wrong(shop: Path, arguments: tuple[str, ...], cod
     assert json.loads(run(shop, *arguments, "--json").stdout)["error"]["message"]
 
 
-def test_without_an_index_the_mend_is_named(tmp_path: Path) -> None:
+def test_without_an_index_the_hint_names_the_fix(tmp_path: Path) -> None:
     (tmp_path / "groundtune.toml").write_text('name = "x"\n')
     done = run(tmp_path, "ask", "anything?")
     assert done.returncode == 3
@@ -194,7 +194,7 @@ def test_changed_parts_are_refused_until_rebuilt(shop: Path) -> None:
 def test_sweep_and_fit_say_what_they_need(shop: Path) -> None:
     done = run(shop, "evaluate", "--fit")
     assert done.returncode == 2
-    assert "fitting needs 20" in done.stderr
+    assert "fitting needs at least 20" in done.stderr
     rows = run_json(shop, "evaluate", "--sweep")["sweep"]
     assert {row["max_tokens"] for row in rows} == {110, 160, 220}
     assert rows == sorted(rows, key=lambda row: -row["ndcg"]["mean"])

@@ -1,4 +1,4 @@
-"""A real browser that opens reports; afterwards nothing was complained of, and nothing was asked for."""
+"""Open reports in a real browser and fail on any console message, error, dialog or request."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from tests.decide.pages import answer_page, crowded_page, hard_page, labelled_pa
 
 Visit = Callable[..., Page]
 PATIENCE_MS = 60_000
-"""How long a page may take to show something, on a machine that is busy."""
+"""Milliseconds that a page may take to show something on a busy machine."""
 expect.set_options(timeout=PATIENCE_MS)
 
 
@@ -44,7 +44,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def visit(browser: Browser, files: dict[str, Path], tmp_path: Path) -> Iterator[Visit]:
-    """Open a report (a name, or a page to render) at a hash; afterwards nothing was complained of or asked for."""
+    """Open a report (a name, or a page to render) at a hash; fail afterwards on any error or request."""
     trouble: list[str] = []
     contexts = []
 
@@ -58,7 +58,10 @@ def visit(browser: Browser, files: dict[str, Path], tmp_path: Path) -> Iterator[
         page.on("console", lambda message: trouble.append(message.text))
         page.on("pageerror", lambda error: trouble.append(str(error)))
         page.on("dialog", lambda dialog: trouble.append(f"dialog: {dialog.message}"))
-        page.on("request", lambda one: one.url.startswith(path.as_uri()) or trouble.append(f"asked for {one.url}"))
+        page.on(
+            "request",
+            lambda request: request.url.startswith(path.as_uri()) or trouble.append(f"requested {request.url}"),
+        )
         page.goto(f"{path.as_uri()}#{at}")
         return page
 

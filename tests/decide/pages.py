@@ -1,4 +1,4 @@
-"""Pages as a comparison would write them: the example handbook with six simulated approaches, hard texts, labels."""
+"""Build pages like those of a comparison: the example handbook with six simulated approaches, hard texts, labels."""
 
 import json
 import random
@@ -23,7 +23,7 @@ SENTENCE = "Use hybrid-small: as correct as rag-large as far as these examples c
 
 def passages() -> dict[str, dict[str, Any]]:
     """Paragraphs of the Markdown files of the handbook, with their offsets."""
-    found: dict[str, dict[str, Any]] = {}
+    passages_by_id: dict[str, dict[str, Any]] = {}
     for path in sorted(HANDBOOK.glob("docs/**/*.md")):
         text, source = path.read_text(encoding="utf-8"), path.relative_to(HANDBOOK).as_posix()
         title, heading, at = "", "", 0
@@ -34,11 +34,11 @@ def passages() -> dict[str, dict[str, Any]]:
                 heading = block.lstrip("# ").split("\n")[0]
             elif block.strip() and not block.startswith(("---", "|")):
                 path_of = " > ".join(filter(None, (title, heading)))
-                found[f"{source}:{at}"] = {
+                passages_by_id[f"{source}:{at}"] = {
                     "source": source, "heading": path_of, "page": None, "start": at, "text": block,
                 }  # fmt: skip
             at += len(block) + 2
-    return found
+    return passages_by_id
 
 
 def answer_page(examples: int | None = None, *, seed: int = 7) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def answer_page(examples: int | None = None, *, seed: int = 7) -> dict[str, Any]
     chance = random.Random(seed)
     known = passages()
     rows = [json.loads(line) for line in (HANDBOOK / "examples.jsonl").read_text(encoding="utf-8").splitlines()]
-    rows = [row for row in rows if all(one["source"].endswith(".md") for one in row["evidence"])]
+    rows = [row for row in rows if all(proof["source"].endswith(".md") for proof in row["evidence"])]
     rows = [rows[at % len(rows)] | {"id": _id(rows, at)} for at in range(examples or len(rows))]
     cells = {row["id"]: {name: _cell(row, name, known, chance) for name in APPROACHES} for row in rows}
     return page_of(rows, cells, known)
@@ -55,10 +55,10 @@ def answer_page(examples: int | None = None, *, seed: int = 7) -> dict[str, Any]
 def page_of(
     rows: list[dict[str, Any]], cells: dict[str, dict[str, Any]], known: dict[str, Any], **more: Any
 ) -> dict[str, Any]:
-    """Standings, pairs and tags computed from the cells; the intervals are rough, which a drawing does not mind."""
+    """Standings, pairs and tags computed from the cells; the intervals are rough, which is enough for drawing."""
     names = list(next(iter(cells.values()))) if cells else list(APPROACHES)
     standings = [_standing(name, [row[name] for row in cells.values() if name in row]) for name in names]
-    standings.sort(key=lambda one: -(one["mean"] or 0))
+    standings.sort(key=lambda standing: -(standing["mean"] or 0))
     tags = Counter(tag for row in rows for tag in row.get("tags", ()))
     page: dict[str, Any] = {
         "title": "ternhill-handbook",
@@ -76,8 +76,8 @@ def page_of(
             "reasons": [
                 "hybrid-small answers 0.83 of the examples correctly; rag-large, the best by the mean, 0.85.",
                 "No measurable difference between the two: +0.02 [−0.04, 0.08], p = 1.00.",
-                "It costs $0.40 for 1,000 questions; rag-large costs $2.10.",
-                "93 % of its answers carry a citation that supports them; at least 90 % are required.",
+                "It costs $0.40 per 1,000 questions; rag-large costs $2.10.",
+                "93% of its answers carry a citation that supports them; at least 90 % are required.",
             ],
             "leaders": names[:3],
             "ruled_out": {name: ["citations are required; it gives none"] for name in names[3:5]},
@@ -101,7 +101,7 @@ def page_of(
 
 
 def crowded_page() -> dict[str, Any]:
-    """What a project with two models compares: fourteen approaches."""
+    """A page with the fourteen approaches of a project with two models."""
     kinds = zip(KINDS, (*APPROACHES, "rag-small"), strict=True)
     names = {f"{kind}:{model}": like for kind, like in kinds for model in ("large", "cheap-mini")}
     page = answer_page()
@@ -192,12 +192,12 @@ def _row(status: str, output: Any, scores: dict[str, float], seconds: float, usd
 
 
 def _cell(row: dict[str, Any], name: str, known: dict[str, Any], chance: random.Random) -> dict[str, Any]:
-    one = APPROACHES[name]
-    usd, seconds = one["usd"] * chance.uniform(0.8, 1.2), one["seconds"] * chance.uniform(0.5, 2)
-    if chance.random() < one["errors"]:
+    profile = APPROACHES[name]
+    usd, seconds = profile["usd"] * chance.uniform(0.8, 1.2), profile["seconds"] * chance.uniform(0.5, 2)
+    if chance.random() < profile["errors"]:
         failed = _row("error", None, {}, seconds, None)
         return failed | {"error": {"kind": "rate_limit", "message": "429 from https://api.example.com/v1: slow down"}}
-    right = chance.random() < one["skill"]
+    right = chance.random() < profile["skill"]
     if (row["output"] is None) == right or (not right and chance.random() < 0.3):
         scores = {"correct": float(row["output"] is None), "abstention": float(row["output"] is None)}
         return _row("abstained", "The documents do not answer this.", scores, seconds, usd)
@@ -211,7 +211,7 @@ def _cell(row: dict[str, Any], name: str, known: dict[str, Any], chance: random.
     sentence = passage["text"].replace("\n", " ").split(". ")[0].rstrip(".") + "."
     lead = "According to the handbook, this is settled:" if chance.random() < 0.3 else ""
     text, citations = f"{lead} {sentence} ".lstrip(), []
-    if chance.random() < one["cites"]:
+    if chance.random() < profile["cites"]:
         support = "exact" if right or chance.random() < 0.5 else chance.choice(("close", "missing"))
         end = passage["start"] + len(sentence) - 1
         spot = {"quote": sentence, "start": passage["start"], "end": end} if support != "missing" else {}
@@ -224,7 +224,7 @@ def _cell(row: dict[str, Any], name: str, known: dict[str, Any], chance: random.
     scores = {"correct": float(right and row["output"] is not None), "abstention": float(row["output"] is not None),
               "f1": round(chance.random(), 3)}  # fmt: skip
     if citations:
-        scores["supported"] = fmean(float(one["support"] != "missing") for one in citations)
+        scores["supported"] = fmean(float(citation["support"] != "missing") for citation in citations)
     judged = (
         {"judge": {"score": scores["f1"], "reason": "Says what the gold answer says."}} if len(key) % 3 == 0 else {}
     )
@@ -246,24 +246,26 @@ def _interval(values: list[float]) -> dict[str, Any]:
 
 
 def _standing(name: str, cells: list[dict[str, Any]]) -> dict[str, Any]:
-    fine = [one for one in cells if one["status"] != "error"]
-    answered = [one for one in fine if one["status"] == "answered"]
-    times = sorted(one["usage"]["seconds"] for one in fine)
-    costs = [one["usage"]["usd"] for one in fine]
-    metrics = {key for one in fine for key in one["scores"]}
-    cited = [any(c["support"] != "missing" for c in one["citations"]) for one in answered]
+    without_error = [cell for cell in cells if cell["status"] != "error"]
+    answered = [cell for cell in without_error if cell["status"] == "answered"]
+    times = sorted(cell["usage"]["seconds"] for cell in without_error)
+    costs = [cell["usage"]["usd"] for cell in without_error]
+    metrics = {key for cell in without_error for key in cell["scores"]}
+    cited = [any(c["support"] != "missing" for c in cell["citations"]) for cell in answered]
     return {
         "name": name,
-        **_interval([one["scores"]["correct"] for one in fine if "correct" in one["scores"]]),
-        "errors": len(cells) - len(fine),
+        **_interval([cell["scores"]["correct"] for cell in without_error if "correct" in cell["scores"]]),
+        "errors": len(cells) - len(without_error),
         "answered": len(answered),
-        "abstained": len(fine) - len(answered),
+        "abstained": len(without_error) - len(answered),
         "usd_per_1k": 1000 * fmean(costs) if costs and None not in costs else None,
         "p50_seconds": times[len(times) // 2] if times else None,
         "p95_seconds": times[int(len(times) * 0.95)] if times else None,
         "cited": fmean(cited) if cited else None,
-        "metrics": {key: _interval([x["scores"][key] for x in fine if key in x["scores"]]) for key in sorted(metrics)},
-        "failures": dict(Counter(one["error"]["kind"] for one in cells if one["error"])),
+        "metrics": {
+            key: _interval([x["scores"][key] for x in without_error if key in x["scores"]]) for key in sorted(metrics)
+        },
+        "failures": dict(Counter(cell["error"]["kind"] for cell in cells if cell["error"])),
     }
 
 
@@ -299,5 +301,5 @@ def _classes(names: list[str], matrix: list[list[int]]) -> dict[str, Any]:
         precision, recall = matrix[at][at] / column if column else None, matrix[at][at] / row if row else None
         f1 = 2 * precision * recall / (precision + recall) if precision and recall else 0.0
         per.append({"label": name, "precision": precision, "recall": recall, "f1": f1, "n": row})
-    macro = fmean(one["f1"] for one in per)
+    macro = fmean(entry["f1"] for entry in per)
     return {"labels": names, "confusion": matrix, "per_class": per, "macro_f1": macro}

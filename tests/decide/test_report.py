@@ -1,4 +1,4 @@
-"""The report: a file complete in itself, its verdict, and every screen readable in every size and scheme."""
+"""The report is self-contained, shows its verdict, and stays readable at every size and in both colour schemes."""
 
 import json
 import re
@@ -18,16 +18,16 @@ HARD_TO_READ = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8
 
 
 def embedded(text: str, name: str) -> Any:
-    """What a browser would read from one of the data elements."""
-    found = re.search(rf'<script type="application/json" id="{name}">(.*?)</script', text, re.DOTALL)
-    assert found
-    return json.loads(found[1])
+    """Return the data that a browser would read from an embedded JSON element."""
+    match = re.search(rf'<script type="application/json" id="{name}">(.*?)</script', text, re.DOTALL)
+    assert match
+    return json.loads(match[1])
 
 
 # -- the file ------------------------------------------------------------------------------------------------------
 
 
-def test_the_file_is_complete_in_itself() -> None:
+def test_the_file_is_self_contained() -> None:
     page = answer_page()
     text = render(page)
     code = re.sub(r'<script type="application/json".*?</script>', "", text, flags=re.DOTALL)
@@ -84,8 +84,8 @@ def test_the_verdict_comes_first(visit: Visit) -> None:
     verdict = data["verdict"]
     for text in (*verdict["reasons"], *verdict["flips"], *verdict["caveats"], data["unavailable"]["context-large"]):
         expect(page.get_by_text(text)).to_be_visible()
-    expect(page.get_by_text("About 640 more examples would show smaller differences")).to_be_visible()
-    table = page.get_by_role("table", name="The approaches with their score")
+    expect(page.get_by_text("About 640 more examples would make smaller differences detectable")).to_be_visible()
+    table = page.get_by_role("table", name="Approaches with score")
     assert table.get_by_role("rowheader").count() == len(APPROACHES)
     best = data["approaches"][0]
     row = table.get_by_role("row").filter(has_text=best["name"])
@@ -108,23 +108,23 @@ def test_labels_of_the_plot_do_not_overlap(visit: Visit, width: int) -> None:
     page = visit(data | {"approaches": [*crowd, free, unknown]}, width=width)
     boxes = page.eval_on_selector_all(".plot .label", "(all) => all.map((one) => one.getBoundingClientRect().toJSON())")
     assert len(boxes) == 11
-    for at, one in enumerate(boxes):
+    for at, box in enumerate(boxes):
         for other in boxes[at + 1 :]:
-            aside = one["right"] <= other["left"] or other["right"] <= one["left"]
-            assert aside or one["bottom"] <= other["top"] or other["bottom"] <= one["top"]
+            aside = box["right"] <= other["left"] or other["right"] <= box["left"]
+            assert aside or box["bottom"] <= other["top"] or other["bottom"] <= box["top"]
     expect(page.locator(".plot")).to_contain_text("Not drawn: unpriced (price unknown)")
 
 
 def test_time_stands_in_for_an_unknown_price(visit: Visit) -> None:
     data = answer_page()
-    page = visit(data | {"approaches": [one | {"usd_per_1k": None} for one in data["approaches"]]})
+    page = visit(data | {"approaches": [approach | {"usd_per_1k": None} for approach in data["approaches"]]})
     expect(page.locator(".plot svg").first).to_have_attribute("aria-label", re.compile("seconds, 95th percentile"))
 
 
 def test_labels_have_their_tables(visit: Visit) -> None:
     page, data = visit("labels"), labelled_page()
     expect(page.get_by_role("table", name="Precision and recall of the hardest labels")).to_be_visible()
-    grid = page.get_by_role("table", name="Gold label against answer")
+    grid = page.get_by_role("table", name="Confusion matrix")
     for name in ("tuned-classifier", "prompt-large"):
         page.get_by_role("combobox", name="Approach").select_option(name)
         shown = grid.locator("tbody tr").evaluate_all(
@@ -136,48 +136,48 @@ def test_labels_have_their_tables(visit: Visit) -> None:
     expect(page.get_by_role("combobox", name="Approach")).to_have_value("prompt-large")
 
 
-def test_signs_that_are_no_labels_are_explained(visit: Visit) -> None:
+def test_signs_that_are_not_labels_are_explained(visit: Visit) -> None:
     data = labelled_page(labels=3, examples=60)
-    note = "–: no label: in a row none is right, in a column the approach abstained; (other): a reply that is none"
+    note = "–: no label (row: none is correct; column: the approach abstained); (other): a reply that is not one"
     page = visit(data)
-    expect(page.get_by_role("table", name="Gold label against answer")).to_be_visible()
-    expect(page.get_by_text("in a column the approach abstained")).to_have_count(0)
-    for one in data["classes"].values():
-        one["labels"] = [*one["labels"], "–", "(other)"]
-        one["confusion"] = [*([*row, 1, 0] for row in one["confusion"]), [0] * 5, [0] * 5]
+    expect(page.get_by_role("table", name="Confusion matrix")).to_be_visible()
+    expect(page.get_by_text("column: the approach abstained")).to_have_count(0)
+    for table in data["classes"].values():
+        table["labels"] = [*table["labels"], "–", "(other)"]
+        table["confusion"] = [*([*row, 1, 0] for row in table["confusion"]), [0] * 5, [0] * 5]
     expect(visit(data).get_by_text(note)).to_be_visible()
 
 
 @pytest.mark.parametrize(
     ("choice", "leaders", "kicker"),
     [("rag-large", ["rag-large"], "Verdict"), (None, ["rag-large", "rag-small"], "No clear winner"),
-     (None, [], "None can be chosen")],
+     (None, [], "No eligible approach")],
 )  # fmt: skip
-def test_what_stands_above_the_sentence(visit: Visit, choice: str | None, leaders: list[str], kicker: str) -> None:
+def test_the_kicker_above_the_sentence(visit: Visit, choice: str | None, leaders: list[str], kicker: str) -> None:
     data = answer_page()
     page = visit(data | {"choice": choice, "verdict": data["verdict"] | {"leaders": leaders}})
     expect(page.locator(".kicker")).to_have_text(kicker)
 
 
-def test_more_examples_are_not_said_to_decide_a_tie(visit: Visit) -> None:
-    """For a tie they would only show a difference that is worth finding, and the sentence says so."""
+def test_the_page_does_not_claim_that_more_examples_decide_a_tie(visit: Visit) -> None:
+    """After a tie, more examples could only detect a difference worth knowing, and the sentence says so."""
     data = answer_page()
     tie = data["verdict"] | {"more_examples": 990}
-    box = visit(data | {"choice": None, "verdict": tie}).get_by_role("region", name="What would change it")
-    expect(box).to_contain_text("About 990 more examples would show smaller differences than the present ones can.")
+    box = visit(data | {"choice": None, "verdict": tie}).get_by_role("region", name="What would change the verdict")
+    expect(box).to_contain_text("About 990 more examples would make smaller differences detectable.")
     expect(box).not_to_contain_text("decide")
 
 
-def test_figures_of_pairs_say_what_they_count(visit: Visit) -> None:
+def test_figures_of_pairs_are_explained(visit: Visit) -> None:
     data = answer_page()
     pairs = data["comparisons"]
-    agreed = [one | {"low": 0.01, "high": 0.2, "difference": 0.1, "p_adjusted": 0.001} for one in pairs]
+    agreed = [pair | {"low": 0.01, "high": 0.2, "difference": 0.1, "p_adjusted": 0.001} for pair in pairs]
     page = visit(data | {"comparisons": agreed})
-    expect(page.get_by_role("columnheader", name="needed in all").first).to_be_visible()
-    expect(page.get_by_text("were it true and the pair the only one")).to_contain_text("and counts all pairs")
+    expect(page.get_by_role("columnheader", name="needed in total").first).to_be_visible()
+    expect(page.get_by_text("the only pair tested")).to_contain_text("and accounts for all pairs")
     expect(page.get_by_text("seem to disagree")).to_have_count(0)
     page = visit(data | {"comparisons": [agreed[0] | {"p_adjusted": 0.32}, *agreed[1:]]})
-    expect(page.get_by_text("seem to disagree: the interval is of that pair alone")).to_be_visible()
+    expect(page.get_by_text("seem to disagree: the interval is for that pair alone")).to_be_visible()
 
 
 # -- every screen --------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Walking through a report: filters, examples, citations, keys, addresses."""
+"""Walk through a report: filters, examples, citations, keys, addresses."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ LISTED = f"(wanted) => JSON.stringify({SHOWN}) === JSON.stringify(wanted)"
 
 
 def lists(page: Page, wanted: list[str]) -> None:
-    """Wait until the matrix shows these examples in this order: a link changes the address, and that the page."""
+    """Wait until the matrix shows these examples in this order; the page updates after the address changes."""
     try:
         page.wait_for_function(LISTED, arg=wanted)
     except Overdue:
@@ -34,19 +34,20 @@ def outcome(cell: dict[str, Any]) -> str:
 
 
 def ids(data: dict[str, Any], test: Callable[[list[str]], bool]) -> list[str]:
-    return [row["id"] for row in data["examples"] if test([outcome(one) for one in data["cells"][row["id"]].values()])]
+    cells = data["cells"]
+    return [row["id"] for row in data["examples"] if test([outcome(cell) for cell in cells[row["id"]].values()])]
 
 
 FILTERS: dict[str, Callable[[list[str]], bool]] = {
     "different": lambda cells: len(set(cells)) > 1,
     "all": lambda cells: True,
-    "wrong": lambda cells: not any(one.endswith("1.0") for one in cells),
+    "wrong": lambda cells: not any(cell.endswith("1.0") for cell in cells),
     "errors": lambda cells: "error" in cells,
-    "abstained": lambda cells: any(one.startswith("abstained") for one in cells),
+    "abstained": lambda cells: any(cell.startswith("abstained") for cell in cells),
 }
 
 
-def test_filters_show_just_the_right_examples(visit: Visit) -> None:
+def test_filters_show_exactly_the_matching_examples(visit: Visit) -> None:
     page, data = visit("answer", "matrix"), answer_page()
     expect(page.get_by_role("button", name="Different")).to_have_attribute("aria-pressed", "true")
     lists(page, ids(data, FILTERS["different"]))
@@ -69,7 +70,7 @@ def test_filters_show_just_the_right_examples(visit: Visit) -> None:
     lists(page, [row["id"] for row in data["examples"]])
 
 
-def test_every_sign_has_its_word(visit: Visit) -> None:
+def test_every_sign_has_a_word(visit: Visit) -> None:
     page = visit("hard", "matrix?filter=all")
     rows = page.locator(".cells tbody tr").evaluate_all(
         "(rows) => rows.map((row) => [...row.cells].slice(1).map((cell) => cell.textContent))"
@@ -82,18 +83,18 @@ def test_every_sign_has_its_word(visit: Visit) -> None:
     ]
 
 
-def test_many_rows_come_in_pages(visit: Visit) -> None:
+def test_many_rows_are_paged(visit: Visit) -> None:
     page = visit(answer_page(450), "matrix?filter=all")
     assert len(page.evaluate(SHOWN)) == 200
     page.get_by_role("button", name="Next page").click()
-    expect(page.get_by_role("status")).to_have_text("450 of 450 examples; here 201 to 400")
+    expect(page.get_by_role("status")).to_have_text("450 of 450 examples; showing 201 to 400")
     stands_at(page, "#matrix?filter=all&page=2")
     last = page.evaluate(SHOWN)[-1]
     page.locator(f"[data-id='{last}']").click()
     expect(page.locator(".kicker")).to_contain_text(last)
-    page.keyboard.press("j")  # one on: it stands on the next page
+    page.keyboard.press("j")  # the next example is on the next page
     page.keyboard.press("u")
-    expect(page.get_by_role("status")).to_contain_text("here 401 to 450")
+    expect(page.get_by_role("status")).to_contain_text("showing 401 to 450")
     expect(page.locator(".cells tbody a").first).to_be_focused()
 
 
@@ -142,11 +143,11 @@ def test_the_head_of_many_approaches_stays_in_sight(visit: Visit) -> None:
 def test_an_example_shows_answers_and_the_quote_in_its_passage(visit: Visit) -> None:
     page, data = visit("answer", "matrix"), answer_page()
     key, name, citation = next(
-        (key, name, one)
+        (key, name, citation)
         for key, row in data["cells"].items()
         for name, cell in row.items()
-        for one in cell["citations"][:1]
-        if one["support"] == "exact" and cell["scores"]["correct"] == 1 and key in ids(data, FILTERS["different"])
+        for citation in cell["citations"][:1]
+        if citation["support"] == "exact" and cell["scores"]["correct"] == 1 and key in ids(data, FILTERS["different"])
     )
     example = next(row for row in data["examples"] if row["id"] == key)
     page.locator(f"[data-id='{key}']").click()
@@ -196,7 +197,7 @@ def test_offsets_count_as_python_does_and_markers_find_their_sentence(visit: Vis
     expect(page.locator("mark")).to_have_text("Bikes 🚲 come with a lock.")
     expect(page.locator(".passage .path")).to_contain_text('Fleet › "Locks" & keys, page 3')
     answer.get_by_role("button", name="Citation 7, unsupported").click()
-    expect(page.locator(".passage")).to_contain_text("no passage had the number 7")
+    expect(page.locator(".passage")).to_contain_text("no passage is numbered 7")
 
 
 def test_fields_errors_and_judges_are_shown(visit: Visit) -> None:
@@ -206,7 +207,7 @@ def test_fields_errors_and_judges_are_shown(visit: Visit) -> None:
     expect(card).to_contain_text("One item is lost.")
     page.goto(page.url.replace("fields", "constructor"))
     expect(page.locator(".failure")).to_contain_text("bad response</script>")
-    expect(page.get_by_text("To abstain: the documents do not answer this.")).to_be_visible()
+    expect(page.get_by_text("Abstain: the documents do not answer this.")).to_be_visible()
     page.goto(page.url.replace("constructor", "none-such"))
     expect(page.get_by_role("heading", level=1)).to_have_text("No such example")
 
@@ -214,7 +215,7 @@ def test_fields_errors_and_judges_are_shown(visit: Visit) -> None:
 # -- keys and addresses --------------------------------------------------------------------------------------------
 
 
-def test_the_whole_way_by_keyboard(visit: Visit) -> None:
+def test_the_report_is_usable_by_keyboard_alone(visit: Visit) -> None:
     page, data = visit("answer"), answer_page()
     different = ids(data, FILTERS["different"])
     press = page.keyboard.press
@@ -242,9 +243,9 @@ def test_the_whole_way_by_keyboard(visit: Visit) -> None:
     press("1")
     expect(page.get_by_role("heading", level=1)).to_have_text(data["sentence"])
     press("?")
-    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
     press("Escape")
-    expect(page.get_by_role("dialog", name="Keys")).to_be_hidden()
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_hidden()
 
 
 def test_tab_reaches_everything(visit: Visit) -> None:
@@ -257,7 +258,7 @@ def test_tab_reaches_everything(visit: Visit) -> None:
         reached.add(page.evaluate("document.activeElement.innerText || document.activeElement.id"))
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
     assert {"Skip to the content", "Verdict", "Matrix", "search"} <= reached
-    assert any("Read the letter" in one for one in reached)
+    assert any("Read the letter" in text for text in reached)
 
 
 @pytest.mark.parametrize(
@@ -282,8 +283,8 @@ def test_the_address_restores_the_state(visit: Visit, at: str) -> None:
         expect(page.locator(".kicker")).to_contain_text("q006")
 
 
-def test_little_is_enough(visit: Visit) -> None:
-    """Only a results file is known; or not even that."""
+def test_the_report_works_with_little_data(visit: Visit) -> None:
+    """Only a results file is available, or not even that."""
     data = answer_page()
     page = visit(data | {"examples": [], "passages": {}, "tags": [], "comparisons": []}, "matrix")
     assert set(page.evaluate(SHOWN)) == set(ids(data, FILTERS["different"]))
@@ -295,4 +296,4 @@ def test_little_is_enough(visit: Visit) -> None:
     page = visit({"title": "empty", "sentence": "Nothing was compared.", "approaches": []})
     expect(page.get_by_role("heading", level=1)).to_have_text("Nothing was compared.")
     page.keyboard.press("2")
-    expect(page.get_by_text("No example is like that.")).to_be_visible()
+    expect(page.get_by_text("No example matches.")).to_be_visible()

@@ -26,9 +26,9 @@ def pair(a: str, b: str, difference: float, p: float, *, half: float = 0.05, n: 
 
 
 def verdict(
-    standings: list[Standing], differences: list[Difference], asked: Requirements = FREE, **facts: Any
+    standings: list[Standing], differences: list[Difference], required: Requirements = FREE, **facts: Any
 ) -> Verdict:
-    return decide(standings, differences, asked, **{"primary": "correct", "examples": 300, **facts})
+    return decide(standings, differences, required, **{"primary": "correct", "examples": 300, **facts})
 
 
 def two(
@@ -47,82 +47,85 @@ def two(
 
 
 def test_the_measurably_best_is_the_choice() -> None:
-    found = verdict(
+    result = verdict(
         [standing("prompt", 0.6), standing("rag", 0.84), standing("fewshot", 0.7)],
         [pair("rag", "prompt", 0.24, 0.001), pair("rag", "fewshot", 0.14, 0.01), pair("fewshot", "prompt", 0.1, 0.04)],
     )
-    assert found.choice == "rag"
-    assert found.sentence == "Use rag: it is right in 84 % of 300 examples, measurably more than every other."
-    assert found.leaders == ("rag",)
-    assert found.more_examples is None
-    assert "rag against fewshot: +14.0 points, 95 % interval +9.0 to +19.0, adjusted p 0.01" in found.reasons[-2]
+    assert result.choice == "rag"
+    assert (
+        result.sentence == "Use rag: it answers 84% of 300 examples correctly, measurably more than any other approach."
+    )
+    assert result.leaders == ("rag",)
+    assert result.more_examples is None
+    assert "rag vs fewshot: +14.0 points, 95% interval +9.0 to +19.0, adjusted p = 0.01" in result.reasons[-2]
 
 
 def test_the_order_of_a_pair_does_not_matter() -> None:
     standings = [standing("a", 0.6), standing("b", 0.8)]
-    for one in (pair("b", "a", 0.2, 0.001), pair("a", "b", -0.2, 0.001)):
-        found = verdict(standings, [one])
-        assert found.choice == "b"
-        assert found.sentence.endswith("measurably more than a.")
+    for difference in (pair("b", "a", 0.2, 0.001), pair("a", "b", -0.2, 0.001)):
+        result = verdict(standings, [difference])
+        assert result.choice == "b"
+        assert result.sentence.endswith("measurably more than a.")
 
 
-def test_who_is_ruled_out_is_not_said_to_be_worse() -> None:
-    found = verdict(
+def test_the_choice_is_not_called_better_than_a_ruled_out_approach() -> None:
+    result = verdict(
         [standing("a", 0.9, p95_seconds=9.0), standing("b", 0.8), standing("c", 0.6), standing("d", 0.5)],
         [pair("b", "c", 0.2, 0.001), pair("b", "d", 0.3, 0.001), pair("a", "b", 0.1, 0.01)],
         Requirements(max_p95_seconds=2),
     )
-    assert found.choice == "b"
-    assert "every other that can be chosen" in found.sentence
+    assert result.choice == "b"
+    assert "any other eligible approach" in result.sentence
 
 
-def test_one_approach_alone_is_compared_with_nothing() -> None:
-    found = verdict([standing("rag", 0.84)], [])
-    assert found.choice == "rag"
-    assert found.sentence == "Use rag: it is right in 84 % of 300 examples; nothing was there to compare it with."
+def test_a_single_approach_is_compared_with_nothing() -> None:
+    result = verdict([standing("rag", 0.84)], [])
+    assert result.choice == "rag"
+    assert result.sentence == "Use rag: it answers 84% of 300 examples correctly; there was nothing to compare it with."
 
 
-def test_one_approach_alone_must_be_eligible_too() -> None:
-    found = verdict([standing("rag", 0.84, cited=0.5)], [], Requirements(citations=True))
-    assert found.choice is None
-    assert found.sentence == "No approach can be chosen: the only one is ruled out."
-    assert found.flips == ("Without citations = true rag would be the choice.",)
+def test_a_single_approach_must_be_eligible_too() -> None:
+    result = verdict([standing("rag", 0.84, cited=0.5)], [], Requirements(citations=True))
+    assert result.choice is None
+    assert result.sentence == "No approach can be recommended: the only one is ruled out."
+    assert result.flips == ("Without citations = true, rag would be the choice.",)
 
 
 # Several leaders
 
 
-def test_of_equals_the_clearly_cheaper_is_the_choice() -> None:
-    found = verdict(*two())
-    assert found.choice == "small"
-    assert found.leaders == ("large", "small")
-    assert found.sentence == (
-        "Use small: it is not measurably worse than large (−1.2 points, 95 % interval −6.2 to +3.8) and costs a ninth."
+def test_among_equals_the_clearly_cheaper_is_the_choice() -> None:
+    result = verdict(*two())
+    assert result.choice == "small"
+    assert result.leaders == ("large", "small")
+    assert result.sentence == (
+        "Use small: it is not measurably worse than large (−1.2 points, 95% interval −6.2 to +3.8) "
+        "and costs a ninth as much."
     )
-    assert found.flips == (
-        "If 1,000 questions to large cost $0.90 or less (now $9.00), it would be the choice.",
-        "If 1,000 questions to small cost over $8.10 (now $1.00), there would be no clear winner.",
+    assert result.flips == (
+        "If large cost $0.90 or less per 1,000 questions (now $9.00), it would be the choice.",
+        "If small cost more than $8.10 per 1,000 questions (now $1.00), there would be no clear winner.",
     )
 
 
 def test_the_cheaper_may_also_be_ahead() -> None:
-    found = verdict(*two(large=1.0, small=2.0))
-    assert found.choice == "large"
-    assert found.sentence.startswith("Use large: it is ahead, though not measurably, of small (+1.2 points")
-    assert found.sentence.endswith("and costs half.")
+    result = verdict(*two(large=1.0, small=2.0))
+    assert result.choice == "large"
+    assert result.sentence.startswith("Use large: it is ahead of small, though not measurably (+1.2 points")
+    assert result.sentence.endswith("and costs half as much.")
 
 
 @pytest.mark.parametrize(
     ("large", "small"), [(1.0, 1.0), (1.0, 0.95), (None, 1.0), (9.0, None), (None, None), (0.0, 0.0)]
 )
 def test_equal_near_or_unknown_prices_decide_nothing(large: float | None, small: float | None) -> None:
-    found = verdict(*two(large=large, small=small))
-    assert found.choice is None
-    assert (
-        found.sentence
-        == "No clear winner yet: large and small are 1.2 points apart on 300 examples; about 900 more would decide it."
+    result = verdict(*two(large=large, small=small))
+    assert result.choice is None
+    assert result.sentence == (
+        "No clear winner yet: large and small differ by 1.2 points on 300 examples; "
+        "about 900 more should decide between them."
     )
-    assert found.more_examples == 900
+    assert result.more_examples == 900
 
 
 @pytest.mark.parametrize(("half", "choice"), [(0.08, "small"), (0.087, "small"), (0.09, None), (0.2, None)])
@@ -131,20 +134,20 @@ def test_price_decides_only_where_at_most_ten_points_can_be_lost(half: float, ch
 
 
 @pytest.mark.parametrize(("half", "choice"), [(0.10, "large"), (0.13, None)])
-def test_that_holds_for_a_cheaper_one_that_is_ahead_as_well(half: float, choice: str | None) -> None:
+def test_the_same_limit_holds_for_a_cheaper_approach_that_is_ahead(half: float, choice: str | None) -> None:
     assert verdict(*two(large=1.0, small=9.0, half=half)).choice == choice
 
 
 def test_a_free_leader_beats_a_paid_one() -> None:
-    found = verdict(*two(small=0.0))
-    assert found.choice == "small"
-    assert found.sentence.endswith("and costs nothing.")
+    result = verdict(*two(small=0.0))
+    assert result.choice == "small"
+    assert result.sentence.endswith("and costs nothing.")
 
 
-def test_a_measurably_worse_one_is_no_leader_however_cheap() -> None:
-    found = verdict(*two(0.09, 0.01))
-    assert found.choice == "large"
-    assert found.leaders == ("large",)
+def test_a_measurably_worse_approach_is_not_a_leader_however_cheap() -> None:
+    result = verdict(*two(0.09, 0.01))
+    assert result.choice == "large"
+    assert result.leaders == ("large",)
 
 
 def test_two_equally_cheap_leaders_are_not_told_apart() -> None:
@@ -154,9 +157,9 @@ def test_two_equally_cheap_leaders_are_not_told_apart() -> None:
         standing("c", usd_per_1k=1.0),
     ]
     pairs = [pair("a", "b", 0.01, 0.9), pair("a", "c", 0.02, 0.9), pair("b", "c", 0.01, 0.9)]
-    found = verdict(standings, pairs)
-    assert found.choice is None
-    assert found.sentence.startswith("No clear winner yet among a, b and c: the best two are 1.0 points apart")
+    result = verdict(standings, pairs)
+    assert result.choice is None
+    assert result.sentence.startswith("No clear winner yet among a, b and c: the top two differ by 1.0 points")
 
 
 def test_the_cheapest_leader_must_not_be_measurably_worse_than_any_leader() -> None:
@@ -171,107 +174,118 @@ def test_the_cheapest_leader_must_not_be_measurably_worse_than_any_leader() -> N
 
 
 def test_more_approaches_need_more_examples() -> None:
-    one = verdict(*two(large=None)).more_examples
+    pair_alone = verdict(*two(large=None)).more_examples
     standings, pairs = two(large=None)
     standings.append(standing("third", 0.79))
     pairs += [pair("large", "third", 0.02, 0.5), pair("small", "third", 0.01, 0.5)]
     more = verdict(standings, pairs).more_examples
     assert set(verdict(standings, pairs).leaders) == {"large", "small", "third"}
-    assert one == 900
+    assert pair_alone == 900
     assert more is not None
     assert 1200 <= more <= 1600  # 1,200 times 1.34 for three pairs, less 300
 
 
 def test_a_small_observed_difference_that_is_surely_small_is_no_reason_to_ask_for_more() -> None:
-    found = verdict(*two(0.004, large=None, half=0.03))
-    assert found.choice is None
-    assert found.more_examples is None
-    assert found.sentence == (
-        "No clear winner: large and small are 0.4 points apart on 300 examples, by the interval at most 3.4 points; "
-        "let price and speed decide."
+    result = verdict(*two(0.004, large=None, half=0.03))
+    assert result.choice is None
+    assert result.more_examples is None
+    assert result.sentence == (
+        "No clear winner: large and small differ by 0.4 points on 300 examples, "
+        "and by at most 3.4 points according to the 95% interval; let price and speed decide."
     )
 
 
 def test_a_small_observed_difference_that_may_be_large_asks_for_what_shows_five_points() -> None:
-    found = verdict(*two(0.004, large=None, half=0.2, n=50, detectable=0.2, needed=90_000))
-    assert found.more_examples == 740  # as if a quarter differed, less 50
-    assert "too few to tell; about 740 more would show a difference of 5.0 points" in found.sentence
+    result = verdict(*two(0.004, large=None, half=0.2, n=50, detectable=0.2, needed=90_000))
+    assert result.more_examples == 740  # as if a quarter differed, less 50
+    assert (
+        "too few to tell them apart; about 740 more would be enough to detect a difference of 5.0 points"
+        in result.sentence
+    )
     unknown = verdict(*two(0.0, large=None, half=0.9, n=3, detectable=None, needed=None))
     assert unknown.more_examples == 790
 
 
 @pytest.mark.parametrize("n", [3, 10, 30, 50])
-def test_a_tie_of_few_never_asks_for_more_than_if_nothing_were_known(n: int) -> None:
-    found = verdict(*two(0.0, large=None, half=0.4, n=n, detectable=0.5, needed=None), examples=n)
-    assert found.more_examples is not None
-    assert found.more_examples <= 790
+def test_a_tie_on_few_examples_never_asks_for_more_than_the_prior_guess(n: int) -> None:
+    result = verdict(*two(0.0, large=None, half=0.4, n=n, detectable=0.5, needed=None), examples=n)
+    assert result.more_examples is not None
+    assert result.more_examples <= 790
 
 
-def test_who_is_never_right_is_not_chosen() -> None:
+def test_an_approach_that_is_never_right_is_not_chosen() -> None:
     free, paid = standing("free", 0.0, usd_per_1k=0.0), standing("paid", 0.0, usd_per_1k=9.0)
-    found = verdict([free, paid], [pair("free", "paid", 0.0, 1.0, half=0.01)])
-    assert (found.choice, found.leaders) == (None, ())
-    assert found.sentence == "No approach can be chosen: both are ruled out."
-    assert found.ruled_out["free"] == ("it is right in none of 300 examples",)
-    assert verdict([free], []).ruled_out == {"free": ("it is right in none of 300 examples",)}
+    result = verdict([free, paid], [pair("free", "paid", 0.0, 1.0, half=0.01)])
+    assert (result.choice, result.leaders) == (None, ())
+    assert result.sentence == "No approach can be recommended: both are ruled out."
+    assert result.ruled_out["free"] == ("it answers none of 300 examples correctly",)
+    assert verdict([free], []).ruled_out == {"free": ("it answers none of 300 examples correctly",)}
 
 
-def test_price_does_not_decide_for_who_is_never_right() -> None:
+def test_price_does_not_decide_for_an_approach_that_is_never_right() -> None:
     some = standing("some", 0.01, usd_per_1k=9.0)
-    found = verdict([some, standing("free", 0.0, usd_per_1k=0.0)], [pair("some", "free", 0.01, 0.3, half=0.02)])
-    assert (found.choice, found.leaders) == (None, ("some", "free"))
+    result = verdict([some, standing("free", 0.0, usd_per_1k=0.0)], [pair("some", "free", 0.01, 0.3, half=0.02)])
+    assert (result.choice, result.leaders) == (None, ("some", "free"))
 
 
-def test_errors_of_the_judge_rule_nobody_out_who_has_the_primary_score() -> None:
+def test_judge_errors_rule_out_no_approach_that_has_the_primary_score() -> None:
     judged = standing("judged", 0.8, errors=90, failures={"judge": 90})
     assert verdict([judged], []).choice == "judged"
     lost = standing("lost", 0.8, n=210, answered=300, errors=90, failures={"judge": 90})
     assert verdict([lost], [], primary="judge").ruled_out["lost"][0].startswith("90 of 300 rows are errors")
 
 
-def test_an_interval_without_zero_beside_no_measurable_difference_is_explained() -> None:
+def test_an_interval_that_excludes_zero_without_a_measurable_difference_is_explained() -> None:
     reasons = verdict(*two(0.05, 0.06, half=0.03)).reasons
-    assert reasons[-1].endswith("not measurably different, by the test, which is stricter than the interval.")
+    assert reasons[-1].endswith("not measurably different (the test is stricter than the interval).")
 
 
 def test_a_pair_that_just_fails_asks_for_a_tenth_more() -> None:
     assert verdict(*two(0.05, 0.06, large=None, needed=200)).more_examples == 30
 
 
-def test_without_a_common_example_nothing_is_told() -> None:
-    found = verdict([standing("a", 0.9, usd_per_1k=1.0), standing("b", 0.5, usd_per_1k=9.0)], [])
-    assert found.choice is None
-    assert found.sentence == "No clear winner: a and b have no example in common."
-    assert found.caveats[-1] == "a has no example in common with b, so nothing was compared."
+def test_without_common_examples_there_is_no_winner() -> None:
+    result = verdict([standing("a", 0.9, usd_per_1k=1.0), standing("b", 0.5, usd_per_1k=9.0)], [])
+    assert result.choice is None
+    assert result.sentence == "No clear winner: a and b have no examples in common."
+    assert result.caveats[-1] == "a has no examples in common with b, so no comparison was possible."
 
 
 def test_the_best_is_not_beaten_on_common_examples() -> None:
     """a has the higher mean, on other examples; where both were scored b is measurably better."""
-    found = verdict([standing("a", 0.9, n=40), standing("b", 0.85)], [pair("b", "a", 0.1, 0.01)])
-    assert found.choice == "b"
+    result = verdict([standing("a", 0.9, n=40), standing("b", 0.85)], [pair("b", "a", 0.1, 0.01)])
+    assert result.choice == "b"
 
 
-def test_equal_means_stand_in_the_order_of_price() -> None:
-    found = verdict(*two(0.0, large=9.0, small=1.0, half=0.03))
-    assert found.leaders == ("small", "large")
-    assert found.choice == "small"
+def test_equal_means_are_ordered_by_price() -> None:
+    result = verdict(*two(0.0, large=9.0, small=1.0, half=0.03))
+    assert result.leaders == ("small", "large")
+    assert result.choice == "small"
 
 
 # Requirements
 
 
 @pytest.mark.parametrize(
-    ("asked", "facts", "why"),
+    ("required", "facts", "why"),
     [
-        ({"citations": True}, {"cited": 0.5}, "50 % of its answers cite; citations = true asks for 90 %"),
-        ({"citations": True}, {"cited": None}, "it answered nothing, so cited nothing; citations = true asks for 90 %"),
-        ({"max_p95_seconds": 2}, {"p95_seconds": 3.44}, "5 % take longer than 3.44 s; max_p95_seconds = 2"),
+        (
+            {"citations": True},
+            {"cited": 0.5},
+            "50% of its answers cite a supporting passage; citations = true requires 90%",
+        ),
+        (
+            {"citations": True},
+            {"cited": None},
+            "it answered nothing, so it cited nothing; citations = true requires 90%",
+        ),
+        ({"max_p95_seconds": 2}, {"p95_seconds": 3.44}, "its 95th-percentile latency is 3.44 s; max_p95_seconds = 2"),
         (
             {"max_p95_seconds": 2},
             {"p95_seconds": None},
-            "its speed is unknown, so max_p95_seconds = 2 cannot be checked",
+            "its latency is unknown, so max_p95_seconds = 2 cannot be checked",
         ),
-        ({"max_usd_per_1k": 2.5}, {"usd_per_1k": 3.1}, "1,000 questions cost $3.10; max_usd_per_1k = 2.5"),
+        ({"max_usd_per_1k": 2.5}, {"usd_per_1k": 3.1}, "it costs $3.10 per 1,000 questions; max_usd_per_1k = 2.5"),
         (
             {"max_usd_per_1k": 2.5},
             {"usd_per_1k": None},
@@ -280,7 +294,7 @@ def test_equal_means_stand_in_the_order_of_price() -> None:
         (
             {"max_usd_per_month": 100, "requests_per_month": 50_000},
             {"usd_per_1k": 3.1},
-            "50,000 questions a month cost $155; max_usd_per_month = 100",
+            "it costs $155 a month at 50,000 questions a month; max_usd_per_month = 100",
         ),
         (
             {"max_usd_per_month": 100, "requests_per_month": 50_000},
@@ -289,21 +303,23 @@ def test_equal_means_stand_in_the_order_of_price() -> None:
         ),
     ],
 )
-def test_a_requirement_rules_out_with_its_figures(asked: dict[str, Any], facts: dict[str, Any], why: str) -> None:
+def test_a_requirement_rules_out_and_gives_the_figure(
+    required: dict[str, Any], facts: dict[str, Any], why: str
+) -> None:
     fine = standing("fine", 0.6, usd_per_1k=1.0)
-    found = verdict(
+    result = verdict(
         [standing("best", 0.9, **{"usd_per_1k": 1.0, **facts}), fine],
         [pair("best", "fine", 0.3, 0.001)],
-        Requirements(**asked),
+        Requirements(**required),
     )
-    assert found.ruled_out == {"best": (why,)}
-    assert found.choice == "fine"
-    assert found.sentence.endswith("it is the only one that can be chosen.")
-    assert found.flips[0].endswith("best would be the choice.")
+    assert result.ruled_out == {"best": (why,)}
+    assert result.choice == "fine"
+    assert result.sentence.endswith("it is the only eligible approach.")
+    assert result.flips[0].endswith("best would be the choice.")
 
 
 @pytest.mark.parametrize(
-    ("asked", "facts"),
+    ("required", "facts"),
     [
         ({"citations": True}, {"cited": 0.9}),
         ({"max_p95_seconds": 2}, {"p95_seconds": 2.0}),
@@ -313,52 +329,52 @@ def test_a_requirement_rules_out_with_its_figures(asked: dict[str, Any], facts: 
         ({}, {"cited": 0.0, "p95_seconds": None, "usd_per_1k": None}),
     ],
 )
-def test_a_requirement_that_is_just_met_rules_nobody_out(asked: dict[str, Any], facts: dict[str, Any]) -> None:
-    assert verdict([standing("a", **facts)], [], Requirements(**asked)).ruled_out == {}
+def test_a_requirement_that_is_just_met_rules_out_nothing(required: dict[str, Any], facts: dict[str, Any]) -> None:
+    assert verdict([standing("a", **facts)], [], Requirements(**required)).ruled_out == {}
 
 
-def test_all_that_an_approach_misses_is_said() -> None:
-    asked = Requirements(citations=True, max_p95_seconds=2, max_usd_per_1k=1)
-    found = verdict(
-        [standing("a", cited=0.1, p95_seconds=9.0, usd_per_1k=5.0), standing("b", 0.5, cited=0.2)], [], asked
+def test_every_unmet_requirement_is_reported() -> None:
+    required = Requirements(citations=True, max_p95_seconds=2, max_usd_per_1k=1)
+    result = verdict(
+        [standing("a", cited=0.1, p95_seconds=9.0, usd_per_1k=5.0), standing("b", 0.5, cited=0.2)], [], required
     )
-    assert len(found.ruled_out["a"]) == 3
-    assert found.choice is None
-    assert found.sentence == "No approach can be chosen: both are ruled out."
-    assert found.flips == ("Without citations, max_p95_seconds and max_usd_per_1k there would be no clear winner.",)
+    assert len(result.ruled_out["a"]) == 3
+    assert result.choice is None
+    assert result.sentence == "No approach can be recommended: both are ruled out."
+    assert result.flips == ("Without citations, max_p95_seconds and max_usd_per_1k, there would be no clear winner.",)
 
 
-def test_a_requirement_that_changes_nothing_is_no_flip() -> None:
-    found = verdict(
+def test_a_requirement_that_changes_nothing_is_not_a_flip() -> None:
+    result = verdict(
         [standing("a", 0.9), standing("b", 0.5, cited=0.1)],
         [pair("a", "b", 0.4, 0.001)],
         Requirements(citations=True),
     )
-    assert found.choice == "a"
-    assert found.flips == ()
+    assert result.choice == "a"
+    assert result.flips == ()
 
 
 def test_without_a_requirement_the_winner_may_be_unclear() -> None:
     standings, pairs = two(large=None, small=None)
     standings[0] = replace(standings[0], p95_seconds=9.0)
-    found = verdict(standings, pairs, Requirements(max_p95_seconds=2))
-    assert found.choice == "small"
-    assert found.flips == ("Without max_p95_seconds = 2 there would be no clear winner.",)
+    result = verdict(standings, pairs, Requirements(max_p95_seconds=2))
+    assert result.choice == "small"
+    assert result.flips == ("Without max_p95_seconds = 2, there would be no clear winner.",)
 
 
 def test_a_barred_approach_is_named_with_its_reason() -> None:
-    asked = Requirements(barred={"cloud": "sends text to api.example.com"})
-    found = verdict([standing("rag", 0.84)], [], asked)
-    assert found.ruled_out == {"cloud": ("sends text to api.example.com",)}
-    assert found.choice == "rag"
-    assert found.sentence.endswith("it is the only one that can be chosen.")
+    required = Requirements(barred={"cloud": "sends text to api.example.com"})
+    result = verdict([standing("rag", 0.84)], [], required)
+    assert result.ruled_out == {"cloud": ("sends text to api.example.com",)}
+    assert result.choice == "rag"
+    assert result.sentence.endswith("it is the only eligible approach.")
 
 
 @pytest.mark.parametrize("barred", [{}, {"a": "x"}, {"a": "x", "b": "y", "c": "z"}])
-def test_nothing_to_choose_from_is_no_crash(barred: dict[str, str]) -> None:
-    found = verdict([], [], Requirements(barred=barred))
-    assert found.choice is None
-    assert found.sentence.startswith("No approach can be chosen")
+def test_nothing_to_choose_from_does_not_crash(barred: dict[str, str]) -> None:
+    result = verdict([], [], Requirements(barred=barred))
+    assert result.choice is None
+    assert result.sentence.startswith("No approach can be recommended")
 
 
 # Errors
@@ -366,29 +382,29 @@ def test_nothing_to_choose_from_is_no_crash(barred: dict[str, str]) -> None:
 
 def test_too_many_errors_rule_out() -> None:
     broken = standing("a", 0.9, n=40, answered=40, errors=20, failures={"server": 5, "timeout": 15})
-    found = verdict([broken, standing("b", 0.5)], [pair("a", "b", 0.4, 0.001)], Requirements(), examples=60)
-    assert found.ruled_out == {"a": ("20 of 60 rows are errors (most often timeout: 15); at most 20 % may be",)}
-    assert found.choice == "b"
+    result = verdict([broken, standing("b", 0.5)], [pair("a", "b", 0.4, 0.001)], Requirements(), examples=60)
+    assert result.ruled_out == {"a": ("20 of 60 rows are errors (most common: timeout, 15); at most 20% are allowed",)}
+    assert result.choice == "b"
 
 
 def test_rows_that_a_judge_failed_on_are_not_counted_twice() -> None:
-    """Such a row is an answer and an error."""
+    """Such a row counts as an answer and as an error."""
     judged = standing("a", n=239, answered=300, errors=61, failures={"judge": 61})
     assert "61 of 300 rows" in verdict([judged], []).ruled_out["a"][0]
 
 
 def test_no_score_at_all_rules_out() -> None:
     broken = standing("a", None, answered=0, errors=40, failures={"bad_key": 40})
-    found = verdict([broken], [], examples=40)
-    assert found.ruled_out == {"a": ("none of its 40 rows has the score correct (most often bad_key: 40)",)}
+    result = verdict([broken], [], examples=40)
+    assert result.ruled_out == {"a": ("none of its 40 rows has the score correct (most common: bad_key, 40)",)}
 
 
-def test_errors_that_would_turn_the_order_are_said() -> None:
+def test_errors_that_would_reverse_the_order_are_reported() -> None:
     standings = [standing("a", 0.85, n=260, answered=260, errors=40), standing("b", 0.8)]
-    found = verdict(standings, [pair("a", "b", 0.05, 0.01, n=260)])
-    assert found.choice == "a"
-    assert found.flips == ("If every error counted as wrong, b (80 %) would be ahead of a (74 %).",)
-    assert "a: 40 errors, in none of its figures." in found.caveats
+    result = verdict(standings, [pair("a", "b", 0.05, 0.01, n=260)])
+    assert result.choice == "a"
+    assert result.flips == ("If every error counted as wrong, b (80%) would be ahead of a (74%).",)
+    assert "a: 40 errors, excluded from its figures." in result.caveats
     few = [standing("a", 0.85, n=295, answered=295, errors=5), standing("b", 0.8)]
     assert verdict(few, [pair("a", "b", 0.05, 0.01, n=295)]).flips == ()
 
@@ -397,28 +413,29 @@ def test_errors_that_would_turn_the_order_are_said() -> None:
 
 
 def test_a_price_flips_an_open_verdict() -> None:
-    found = verdict(*two(large=None, small=2.0))
-    assert found.choice is None
-    assert found.flips == ("If 1,000 questions to large cost $1.80 or less (now unknown), it would be the choice.",)
+    result = verdict(*two(large=None, small=2.0))
+    assert result.choice is None
+    assert result.flips == ("If large cost $1.80 or less per 1,000 questions (now unknown), it would be the choice.",)
 
 
 def test_no_price_helps_where_too_much_might_be_lost() -> None:
     assert verdict(*two(large=None, small=2.0, half=0.2)).flips == ()
 
 
-def test_caveats_say_what_weakens_the_verdict() -> None:
+def test_caveats_name_what_weakens_the_verdict() -> None:
     standings = [standing("a", n=60), standing("b", n=50, answered=50, errors=10, failures={"timeout": 10})]
-    found = verdict(
+    result = verdict(
         standings, [pair("a", "b", 0.02, 0.9, n=50)], Requirements(max_usd_per_month=5), examples=60, clusters=12
     )
-    assert found.caveats == (
-        "60 examples are few: under 100 only large differences show.",
-        "The examples fall into 12 groups, which the intervals count instead of examples; "
-        "under 30 the intervals are rough.",
-        "b: 10 errors (most often timeout: 10), in none of its figures.",
-        "Not all were scored on the same examples (a 60 and b 50); differences are over those in common.",
+    assert result.caveats == (
+        "Only 60 examples: with fewer than 100, only large differences are detectable.",
+        "The examples fall into 12 groups, and the intervals treat each group as one unit; "
+        "with fewer than 30 groups they are rough.",
+        "b: 10 errors (most common: timeout, 10), excluded from its figures.",
+        "The approaches were not all scored on the same examples (a: 60 and b: 50); "
+        "each difference uses the examples both have in common.",
         "The price of a and b is unknown: set it under [prices.MODEL].",
-        "max_usd_per_month was not checked: requests_per_month is unknown.",
+        "max_usd_per_month was not checked: requests_per_month is not set.",
     )
 
 
@@ -428,7 +445,7 @@ def test_a_clean_comparison_has_no_caveats() -> None:
 
 def test_other_scores_are_shown_as_they_are() -> None:
     grades = [replace(standing("a"), mean=4.2, low=4.1, high=4.3), replace(standing("b"), mean=3.1, low=3.0, high=3.2)]
-    found = verdict(grades, [pair("a", "b", 1.1, 0.001)], primary="grade")
-    assert found.sentence == "Use a: its grade is 4.20 on 300 examples, measurably higher than b."
+    result = verdict(grades, [pair("a", "b", 1.1, 0.001)], primary="grade")
+    assert result.sentence == "Use a: its mean grade is 4.20 on 300 examples, measurably higher than that of b."
     share = verdict([standing("a", 0.9), standing("b", 0.5)], [pair("a", "b", 0.4, 0.001)], primary="f1")
-    assert share.sentence == "Use a: its f1 is 90 % on 300 examples, measurably higher than b."
+    assert share.sentence == "Use a: its mean f1 is 90% on 300 examples, measurably higher than that of b."

@@ -1,4 +1,4 @@
-"""What cannot be read ends in a reason that says what and how to fix it, and odd encodings do not lose a letter."""
+"""Files that cannot be read end in a reason and a fix, and unusual encodings lose no letter."""
 
 import io
 import json
@@ -57,9 +57,9 @@ def docx_bytes() -> bytes:
 
 
 @pytest.mark.parametrize("name", ["a.md", "a.txt", "a.pdf", "a.docx", "a.csv", "a.json", "a.html", "a.eml"])
-def test_zero_bytes(tmp_path: Path, name: str) -> None:
+def test_empty_file(tmp_path: Path, name: str) -> None:
     error = reason(file(tmp_path / name, b""))
-    assert (error.message, error.skip) == ("zero bytes", True)
+    assert (error.message, error.skip) == ("empty file", True)
 
 
 @pytest.mark.parametrize(
@@ -75,10 +75,10 @@ def test_zero_bytes(tmp_path: Path, name: str) -> None:
 )
 def test_no_text(tmp_path: Path, name: str, data: bytes) -> None:
     error = reason(file(tmp_path / name, data))
-    assert (error.message, error.skip) == ("no text in it", True)
+    assert (error.message, error.skip) == ("contains no text", True)
 
 
-def test_csv_with_a_header_alone(tmp_path: Path) -> None:
+def test_csv_with_only_a_header(tmp_path: Path) -> None:
     assert reason(file(tmp_path / "a.csv", b"id,text\n")).skip
 
 
@@ -102,40 +102,40 @@ def test_scan_without_text_layer(tmp_path: Path) -> None:
         ("a.PNG", "OCR"),
     ],
 )
-def test_unsupported_kinds_say_what_to_save_as(tmp_path: Path, name: str, hint: str) -> None:
+def test_unsupported_formats_say_what_to_save_as(tmp_path: Path, name: str, hint: str) -> None:
     error = reason(file(tmp_path / name, b"x"))
     assert hint in error.message
     assert error.skip
 
 
-def test_no_ending_at_all(tmp_path: Path) -> None:
+def test_no_extension(tmp_path: Path) -> None:
     assert reason(file(tmp_path / "Makefile", b"x")).skip
 
 
-# --- not what the name says ----------------------------------------------------------------------------------------
+# --- not what the extension says --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [
-        ("a.txt", pdf_bytes(), "is a PDF, but its name ends in .txt; rename it"),
-        ("a.md", png_bytes(), "is a PNG image, but its name ends in .md"),
-        ("a.csv", docx_bytes(), "is a DOCX, but its name ends in .csv; rename it"),
+        ("a.txt", pdf_bytes(), "is a PDF, but its extension is .txt; rename it"),
+        ("a.md", png_bytes(), "is a PNG image, but its extension is .md"),
+        ("a.csv", docx_bytes(), "is a DOCX, but its extension is .csv; rename it"),
         (
             "a.pdf",
             b"<!DOCTYPE html><html><body>Not found</body></html>",
-            "is HTML, but its name ends in .pdf; rename it",
+            "is HTML, but its extension is .pdf; rename it",
         ),
-        ("a.pdf", docx_bytes(), "is a DOCX, but its name ends in .pdf; rename it"),
+        ("a.pdf", docx_bytes(), "is a DOCX, but its extension is .pdf; rename it"),
         ("a.pdf", b"just text", "is not a PDF"),
-        ("a.xlsx", docx_bytes(), "is a DOCX, but its name ends in .xlsx"),
-        ("a.docx", b"{\\rtf1 hello}", "is RTF, but its name ends in .docx; save it as .docx"),
-        ("a.docx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "is an Office file of before 2007"),
+        ("a.xlsx", docx_bytes(), "is a DOCX, but its extension is .xlsx"),
+        ("a.docx", b"{\\rtf1 hello}", "is RTF, but its extension is .docx; save as .docx"),
+        ("a.docx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "is a pre-2007 Office file"),
         ("a.json", b"\x1f\x8b\x08" + bytes(30), "is a gzip archive"),
         ("a.txt", bytes(range(256)) * 40, "is binary"),
     ],
 )
-def test_content_of_another_kind(tmp_path: Path, name: str, data: bytes, words: str) -> None:
+def test_content_that_does_not_match_the_extension(tmp_path: Path, name: str, data: bytes, words: str) -> None:
     error = reason(file(tmp_path / name, data))
     assert words in error.message
     assert not error.skip
@@ -155,7 +155,7 @@ def test_encrypted_pdf(tmp_path: Path) -> None:
     assert not error.skip
 
 
-def test_pdf_that_only_its_owner_may_change_is_read(tmp_path: Path) -> None:
+def test_pdf_with_only_an_owner_password_is_read(tmp_path: Path) -> None:
     pdf = FPDF()
     pdf.add_page()
     pdf.set_font("Helvetica", size=12)
@@ -170,15 +170,15 @@ def test_encrypted_office_file(tmp_path: Path) -> None:
     assert reason(file(tmp_path / "a.xlsx", data)).message == "is encrypted; save it without a password"
 
 
-def test_cut_off_pdf(tmp_path: Path) -> None:
+def test_truncated_pdf(tmp_path: Path) -> None:
     error = reason(file(tmp_path / "a.pdf", pdf_bytes()[:300]))
-    assert "is broken" in error.message
+    assert "is damaged" in error.message
 
 
 @pytest.mark.parametrize("name", ["a.docx", "a.pptx", "a.xlsx", "a.epub"])
-def test_broken_zip(tmp_path: Path, name: str) -> None:
+def test_damaged_zip(tmp_path: Path, name: str) -> None:
     error = reason(file(tmp_path / name, docx_bytes()[:2000]))
-    assert "broken ZIP" in error.message
+    assert "damaged ZIP" in error.message
     assert not error.skip
 
 
@@ -187,7 +187,7 @@ def test_damaged_part_inside_a_docx(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.docx", "w") as target:
         for name in source.namelist():
             target.writestr(name, b"<broken" if name == "word/document.xml" else source.read(name))
-    assert "cannot be read" in reason(tmp_path / "a.docx").message
+    assert "cannot be parsed" in reason(tmp_path / "a.docx").message
 
 
 def test_zip_bombs(tmp_path: Path) -> None:
@@ -217,21 +217,21 @@ def test_xml_entities_are_not_expanded(tmp_path: Path) -> None:
     assert "secret" not in (parsed.title or "")
 
 
-def test_protected_epub(tmp_path: Path) -> None:
+def test_epub_with_drm(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.epub", "w") as book:
         book.writestr("META-INF/container.xml", "<container/>")
         book.writestr("META-INF/encryption.xml", "<e><EncryptionMethod Algorithm='aes'/></e>")
     assert "DRM" in reason(tmp_path / "a.epub").message
 
 
-def test_bad_json_lines_are_named(tmp_path: Path) -> None:
-    some = reason(file(tmp_path / "a.jsonl", b'{"text": "x"}\n{bad\n\n[1]\n"s"\n{worse\n'))
-    assert some.message.startswith("not every line is a JSON object (line 2: no JSON")
-    assert "line 4: not an object; line 5: not an object and 1 more" in some.message
+def test_bad_json_lines_are_quoted(tmp_path: Path) -> None:
+    error = reason(file(tmp_path / "a.jsonl", b'{"text": "x"}\n{bad\n\n[1]\n"s"\n{worse\n'))
+    assert error.message.startswith("not every line is a JSON object (line 2: invalid JSON")
+    assert "line 4: not an object; line 5: not an object and 1 more" in error.message
     assert reason(file(tmp_path / "b.jsonl", b"no\nno\n")).message.startswith("no line is a JSON object (line 1")
 
 
-def test_bad_and_deep_json(tmp_path: Path) -> None:
+def test_invalid_and_deeply_nested_json(tmp_path: Path) -> None:
     assert "line 2" in reason(file(tmp_path / "a.json", b'{"a": 1,\n b}')).message
     assert "too deeply" in reason(file(tmp_path / "b.json", b"[" * 100_000 + b"]" * 100_000)).message
     assert "too deeply" in reason(file(tmp_path / "c.jsonl", b'{"a":' * 100_000 + b"}" * 100_000)).message
@@ -242,7 +242,7 @@ def test_bad_and_deep_json(tmp_path: Path) -> None:
     assert parsed.text.endswith("deep")
 
 
-def test_deep_html_and_markdown(tmp_path: Path) -> None:
+def test_deeply_nested_html_and_markdown(tmp_path: Path) -> None:
     (parsed,) = load(file(tmp_path / "a.html", b"<div>" * 10_000 + b"core" + b"</div>" * 10_000))
     assert parsed.text == "core"
     (parsed,) = load(file(tmp_path / "a.md", b">" * 60 + b" core\n\n" + b"[" * 300))
@@ -250,19 +250,19 @@ def test_deep_html_and_markdown(tmp_path: Path) -> None:
     assert "too deeply" in reason(file(tmp_path / "b.md", b">" * 5_000 + b" core")).message
 
 
-def test_not_a_mail_and_not_a_notebook(tmp_path: Path) -> None:
-    assert "not a mail" in reason(file(tmp_path / "a.eml", b"hello world\n")).message
+def test_not_an_email_and_not_a_notebook(tmp_path: Path) -> None:
+    assert "not an email" in reason(file(tmp_path / "a.eml", b"hello world\n")).message
     assert "not a notebook" in reason(file(tmp_path / "a.ipynb", b"[1]")).message
 
 
-def test_vanished_folder_and_forbidden(tmp_path: Path) -> None:
-    assert "vanished" in reason(tmp_path / "gone.md").message
+def test_missing_file_folder_and_forbidden_file(tmp_path: Path) -> None:
+    assert "disappeared" in reason(tmp_path / "gone.md").message
     (tmp_path / "d.md").mkdir()
     assert reason(tmp_path / "d.md").skip
     forbidden = file(tmp_path / "f.md", b"x")
     forbidden.chmod(0)
     if os.access(forbidden, os.R_OK):
-        pytest.skip("this user may read everything")
+        pytest.skip("this user can read everything")
     assert "permission denied" in reason(forbidden).message
 
 
@@ -289,11 +289,11 @@ def test_unicode_encodings(tmp_path: Path, encoding: str) -> None:
         ("euc_kr", "자전거는 배송 후 삼십일 이내에 반품할 수 있습니다. 자전거는 깨끗하고 완전해야 합니다."),
     ],
 )
-def test_old_encodings(encoding: str, text: str) -> None:
+def test_legacy_encodings(encoding: str, text: str) -> None:
     assert decode((text + "\n").encode(encoding) * 5) == (text + "\n") * 5
 
 
-def test_one_bad_byte_does_not_change_the_rest() -> None:
+def test_one_invalid_byte_does_not_change_the_rest() -> None:
     data = (GERMAN + "\n").encode() * 50
     broken = data[:1000] + b"\xff" + data[1000:]
     assert decode(broken).count("Gewährleistung") == 50
@@ -305,7 +305,7 @@ def test_declared_encoding_of_html(tmp_path: Path) -> None:
     assert parsed.text == "Žluťoučký kůň"
 
 
-def test_line_ends_and_nul_bytes(tmp_path: Path) -> None:
+def test_line_endings_and_nul_bytes(tmp_path: Path) -> None:
     (parsed,) = load(file(tmp_path / "a.txt", b"One\x00 line\r\n\r\nTwo\rThree\r\n"))
     assert parsed.text == "One line\n\nTwo\nThree"
     (row,) = load(file(tmp_path / "a.csv", b"text,n\nw\x00ord,1\n"))

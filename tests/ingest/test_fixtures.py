@@ -1,4 +1,4 @@
-"""Real files of many origins (the fixtures of markitdown): each is read, or says in plain words why not."""
+"""Real files from many sources (the fixtures of markitdown): each is read, or gives a plain reason why not."""
 
 import os
 import re
@@ -41,10 +41,10 @@ PHRASES = {
     ],
 }
 REASONS = {
-    "test.xls": "save it as .xlsx",
+    "test.xls": "save as .xlsx",
     "test_files.zip": "unpack it",
-    "test_outlook_msg.msg": "save it as .eml",
-    "test_rss.xml": "save it as .html or .txt",
+    "test_outlook_msg.msg": "save as .eml",
+    "test_rss.xml": "save as .html or .txt",
     "MEDRPT-2024-PAT-3847_medical_report_scan.pdf": "no text layer (scanned PDF; run OCR first)",
 }
 
@@ -57,19 +57,19 @@ def test_every_file_is_read_or_says_why_not(path: Path) -> None:
         assert caught.value.skip
         return
     parsed = load(path)
-    text = "\n".join(one.text for one in parsed)
+    text = "\n".join(document.text for document in parsed)
     for phrase in PHRASES[path.name]:
         assert phrase in text
-    for one in parsed:
-        assert one.title is None or one.title in text or "html" in path.name or "epub" in path.name
+    for document in parsed:
+        assert document.title is None or document.title in text or "html" in path.name or "epub" in path.name
 
 
 @pytest.mark.parametrize("name", ["REPAIR-2022-INV-001_multipage", "movie-theater-booking-2024", "test"])
 def test_pdf_words_are_those_expected(name: str) -> None:
-    """At least 97 % of the words that markitdown's authors expect are there."""
+    """At least 97% of the words that markitdown's authors expect are present."""
     expected = (FOLDER / "expected_outputs" / f"{name}.md").read_text(encoding="utf-8")
     (parsed,) = load(FOLDER / f"{name}.pdf")
-    wanted = re.findall(r"\w{3,}", re.sub(r"-\s*\n", "", expected))  # theirs leaves divided words divided
-    found = {*re.findall(r"\w{3,}", parsed.text)}
-    missing = [word for word in wanted if word not in found]
-    assert len(missing) <= 0.03 * len(wanted), missing
+    expected_words = re.findall(r"\w{3,}", re.sub(r"-\s*\n", "", expected))  # they leave hyphenated words divided
+    read_words = {*re.findall(r"\w{3,}", parsed.text)}
+    missing = [word for word in expected_words if word not in read_words]
+    assert len(missing) <= 0.03 * len(expected_words), missing

@@ -1,4 +1,4 @@
-"""Each format, written with a real library, comes back as paragraphs, rows and headings that a reader would name."""
+"""Files of each format, written with a real library, come back as the paragraphs, rows and headings a reader sees."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def one(path: Path) -> Parsed:
+def load_one(path: Path) -> Parsed:
     (parsed,) = load(path)
     return parsed
 
@@ -41,7 +41,7 @@ def heading_of(parsed: Parsed, text: str) -> tuple[str, ...]:
     return next(block.heading for block in parsed.blocks if text in parsed.text[block.start : block.end])
 
 
-def test_every_ending_has_a_media_type_and_a_loader() -> None:
+def test_every_extension_has_a_media_type() -> None:
     assert PARSER_VERSION
     assert all(re.fullmatch(r"\.[a-z]+", suffix) for suffix in MEDIA_TYPES)
     assert len(MEDIA_TYPES) == 22
@@ -97,7 +97,7 @@ def test_clean_twice_is_clean_once(text: str) -> None:
     assert clean(clean(text)) == clean(text)
 
 
-def test_clean_folds_what_nobody_sees() -> None:
+def test_clean_drops_invisible_characters() -> None:
     assert clean(" a\t\u00a0b \r\n\r\n c\x00\u00ad\u200bd ") == "a b\ncd"
     assert clean("Cafe\u0301") == "Café"
     assert clean("می\u200cخواهم") == "می\u200cخواهم"
@@ -115,7 +115,7 @@ def test_a_table_with_one_row_is_not_lost() -> None:
 
 
 def test_markdown(tmp_path: Path) -> None:
-    parsed = one(
+    parsed = load_one(
         write(
             tmp_path / "a.md",
             "---\ntitle: Returns policy\nowner: Dele\neffective: 2025-01-06\ntags: [a, b]\ndeep: {x: 1}\n---\n\n"
@@ -146,17 +146,17 @@ def test_markdown(tmp_path: Path) -> None:
 
 
 def test_markdown_title_is_the_first_top_heading_or_none(tmp_path: Path) -> None:
-    assert one(write(tmp_path / "a.md", "## Small\n\n# Big *one*\n\nText")).title == "Big one"
-    assert one(write(tmp_path / "b.markdown", "Only text")).title is None
+    assert load_one(write(tmp_path / "a.md", "## Small\n\n# Big *one*\n\nText")).title == "Big one"
+    assert load_one(write(tmp_path / "b.markdown", "Only text")).title is None
 
 
-def test_markdown_front_matter_that_is_none_stays_text(tmp_path: Path) -> None:
-    assert "key: [broken" in one(write(tmp_path / "a.md", "---\nkey: [broken\n---\n\nText")).text
-    assert one(write(tmp_path / "b.md", "Above\n\n---\n\nBelow")).text == "Above\n\nBelow"
+def test_markdown_invalid_front_matter_stays_text(tmp_path: Path) -> None:
+    assert "key: [broken" in load_one(write(tmp_path / "a.md", "---\nkey: [broken\n---\n\nText")).text
+    assert load_one(write(tmp_path / "b.md", "Above\n\n---\n\nBelow")).text == "Above\n\nBelow"
 
 
 def test_markdown_table_without_rows_keeps_its_header(tmp_path: Path) -> None:
-    assert one(write(tmp_path / "a.md", "| A | B |\n|---|---|\n")).text == "A; B"
+    assert load_one(write(tmp_path / "a.md", "| A | B |\n|---|---|\n")).text == "A; B"
 
 
 # --- plain text ----------------------------------------------------------------------------------------------------
@@ -164,20 +164,22 @@ def test_markdown_table_without_rows_keeps_its_header(tmp_path: Path) -> None:
 
 def test_wrapped_prose_is_joined_and_other_lines_are_kept(tmp_path: Path) -> None:
     wrapped = "\n".join(textwrap.wrap(PROSE, 72))
-    parsed = one(write(tmp_path / "a.txt", f"{wrapped}\n\n\nTilt Works\n12 Foundry Lane\nMarrowby\n\n- one\n- two\n"))
+    parsed = load_one(
+        write(tmp_path / "a.txt", f"{wrapped}\n\n\nTilt Works\n12 Foundry Lane\nMarrowby\n\n- one\n- two\n")
+    )
     assert texts(parsed) == [PROSE, "Tilt Works\n12 Foundry Lane\nMarrowby", "- one", "- two"]
     assert parsed.title is None
 
 
 def test_restructured_text_headings(tmp_path: Path) -> None:
-    parsed = one(write(tmp_path / "a.rst", "=====\nGuide\n=====\n\nIntro.\n\nSetup\n-----\n\nDo it.\n"))
+    parsed = load_one(write(tmp_path / "a.rst", "=====\nGuide\n=====\n\nIntro.\n\nSetup\n-----\n\nDo it.\n"))
     assert parsed.title == "Guide"
     assert heading_of(parsed, "Do it.") == ("Guide", "Setup")
 
 
-def test_a_long_log_is_cut_at_line_ends(tmp_path: Path) -> None:
+def test_a_long_log_is_split_at_line_ends(tmp_path: Path) -> None:
     lines = [f"2025-01-01 10:{at:02} INFO request {at:02} served in time" for at in range(60)] * 5
-    parsed = one(write(tmp_path / "a.log", "\n".join(lines)))
+    parsed = load_one(write(tmp_path / "a.log", "\n".join(lines)))
     assert len(parsed.blocks) > 3
     assert parsed.text.replace("\n\n", "\n").split("\n") == lines
 
@@ -186,7 +188,7 @@ def test_a_long_log_is_cut_at_line_ends(tmp_path: Path) -> None:
 
 
 def test_html(tmp_path: Path) -> None:
-    parsed = one(
+    parsed = load_one(
         write(
             tmp_path / "a.html",
             "<!doctype html><title>Guide &amp; more</title><nav>Menu</nav><script>x()</script>"
@@ -222,14 +224,14 @@ def test_html(tmp_path: Path) -> None:
 
 def test_html_main_is_preferred_when_it_holds_most(tmp_path: Path) -> None:
     page = "<h1>T</h1><div>side</div><main><p>{}</p></main>"
-    assert "side" not in one(write(tmp_path / "a.html", page.format("long text " * 20))).text
-    assert "side" in one(write(tmp_path / "b.html", page.format("x"))).text
-    assert one(write(tmp_path / "c.html", page.format("x"))).title == "T"
+    assert "side" not in load_one(write(tmp_path / "a.html", page.format("long text " * 20))).text
+    assert "side" in load_one(write(tmp_path / "b.html", page.format("x"))).text
+    assert load_one(write(tmp_path / "c.html", page.format("x"))).title == "T"
 
 
 def test_html_page_inside_a_form_and_layout_table(tmp_path: Path) -> None:
     page = "<body><form><table><tr><td><h1>Head</h1><p>Body text</p></td></tr></table><input></form>"
-    parsed = one(write(tmp_path / "a.htm", page))
+    parsed = load_one(write(tmp_path / "a.htm", page))
     assert texts(parsed) == ["Body text"]
     assert heading_of(parsed, "Body") == ("Head",)
 
@@ -267,21 +269,21 @@ def test_csv_without_header(tmp_path: Path) -> None:
 
 def test_json_lines_and_arrays_of_objects(tmp_path: Path) -> None:
     objects = [{"id": "a", "text": "One\u2028line", "n": 3, "tags": ["x", "y"], "none": None}, {"q": "Two"}]
-    lines = write(tmp_path / "a.jsonl", "\n\n".join(json.dumps(one, ensure_ascii=False) for one in objects) + "\n")
+    lines = write(tmp_path / "a.jsonl", "\n\n".join(json.dumps(item, ensure_ascii=False) for item in objects) + "\n")
     for path in (lines, write(tmp_path / "a.json", json.dumps(objects))):
         first, second = load(path)
         assert (first.row, first.text, dict(first.metadata)) == ("a", "One\nline", {"n": "3", "tags": "x, y"})
         assert (second.row, second.text) == ("2", "q: Two")
 
 
-def test_json_of_any_other_shape_is_readable(tmp_path: Path) -> None:
+def test_json_of_other_shapes_becomes_rows(tmp_path: Path) -> None:
     value = {
         "name": "Wren",
         "size": {"length": 189, "unit": "cm"},
         "parts": [{"id": 1}, {"id": 2}],
         "notes": ["a", "b"],
     }
-    parsed = one(write(tmp_path / "a.json", json.dumps(value)))
+    parsed = load_one(write(tmp_path / "a.json", json.dumps(value)))
     assert texts(parsed) == [
         "name: Wren; notes: a, b",
         "size.length: 189; size.unit: cm",
@@ -290,10 +292,10 @@ def test_json_of_any_other_shape_is_readable(tmp_path: Path) -> None:
     ]
 
 
-# --- mail, notebooks ---
+# --- email, notebooks ---
 
 
-def test_mail(tmp_path: Path) -> None:
+def test_email(tmp_path: Path) -> None:
     message = EmailMessage()
     message["Subject"], message["From"], message["To"] = "Rückfrage zur Miete", "a@example.org", "b@example.org"
     message["Date"] = "Mon, 02 Jun 2025 09:00:00 +0000"
@@ -301,7 +303,7 @@ def test_mail(tmp_path: Path) -> None:
     message.add_alternative("<p>HTML part</p>", subtype="html")
     message.add_attachment(b"%PDF-", maintype="application", subtype="pdf", filename="lease.pdf")
     (tmp_path / "a.eml").write_bytes(bytes(message))
-    parsed = one(tmp_path / "a.eml")
+    parsed = load_one(tmp_path / "a.eml")
     assert parsed.title == "Rückfrage zur Miete"
     assert texts(parsed) == ["Guten Tag,", "wann endet der Vertrag?", "Attachments: lease.pdf"]
     assert parsed.metadata == {
@@ -311,12 +313,12 @@ def test_mail(tmp_path: Path) -> None:
     }
 
 
-def test_mail_with_html_only(tmp_path: Path) -> None:
+def test_email_with_html_only(tmp_path: Path) -> None:
     message = EmailMessage()
     message["Subject"] = "Hello"
     message.set_content("<h2>Part</h2><p>Über uns</p>", subtype="html", charset="iso-8859-1")
     (tmp_path / "a.eml").write_bytes(bytes(message))
-    assert texts(one(tmp_path / "a.eml")) == ["Über uns"]
+    assert texts(load_one(tmp_path / "a.eml")) == ["Über uns"]
 
 
 def test_notebook(tmp_path: Path) -> None:
@@ -324,6 +326,6 @@ def test_notebook(tmp_path: Path) -> None:
         {"cell_type": "markdown", "source": ["# Study\n", "Some *text*"]},
         {"cell_type": "code", "source": "for x in y:\n    print(x)", "outputs": [{"text": "not read"}]},
     ]
-    parsed = one(write(tmp_path / "a.ipynb", json.dumps({"cells": cells, "nbformat": 4})))
+    parsed = load_one(write(tmp_path / "a.ipynb", json.dumps({"cells": cells, "nbformat": 4})))
     assert parsed.title == "Study"
     assert blocks(parsed) == [("paragraph", "Some text"), ("code", "for x in y:\n    print(x)")]

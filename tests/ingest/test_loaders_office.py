@@ -18,7 +18,7 @@ PROSE = (
 )
 
 
-def one(path: Path) -> Parsed:
+def load_one(path: Path) -> Parsed:
     (parsed,) = load(path)
     return parsed
 
@@ -77,7 +77,7 @@ def handout(path: Path) -> Path:
 
 
 def test_pdf(tmp_path: Path) -> None:
-    parsed = one(handout(tmp_path / "a.pdf"))
+    parsed = load_one(handout(tmp_path / "a.pdf"))
     assert parsed.title == "Chapter One"
     assert len(parsed.pages) == 3
     assert parsed.pages[0] == 0
@@ -91,7 +91,7 @@ def test_pdf(tmp_path: Path) -> None:
         assert parsed.text[start:].startswith("Chapter"), number
 
 
-def test_pdf_words_divided_at_line_ends_are_made_whole(tmp_path: Path) -> None:
+def test_pdf_words_divided_at_line_ends_are_rejoined(tmp_path: Path) -> None:
     pdf = FPDF()
     pdf.add_page()
     pdf.set_font("Times", size=11)
@@ -103,7 +103,7 @@ def test_pdf_words_divided_at_line_ends_are_made_whole(tmp_path: Path) -> None:
     ):
         pdf.cell(0, 6, line, new_x="LMARGIN", new_y="NEXT")
     pdf.output(str(tmp_path / "a.pdf"))
-    text = one(tmp_path / "a.pdf").text
+    text = load_one(tmp_path / "a.pdf").text
     assert "the development know" in text
     assert "tell everybody early" in text
     assert "a well-known name" in text
@@ -118,7 +118,7 @@ def test_pdf_columns_are_read_one_after_the_other(tmp_path: Path) -> None:
             pdf.set_xy(15 + 95 * column, 30 + 5 * line)
             pdf.cell(80, 5, f"The {word} column goes on with its line {line} of prose")
     pdf.output(str(tmp_path / "a.pdf"))
-    text = one(tmp_path / "a.pdf").text
+    text = load_one(tmp_path / "a.pdf").text
     assert text.index("left column goes on with its line 19") < text.index("right column goes on with its line 0")
 
 
@@ -131,7 +131,7 @@ def test_pdf_wrapped_cells_stay_in_their_row(tmp_path: Path) -> None:
         for cells in (["Code", "Meaning", "What to do"], ["E11", "Sensor", long], ["E23", long, "Wait"]):
             table.row(cells)
     pdf.output(str(tmp_path / "a.pdf"))
-    assert texts(one(tmp_path / "a.pdf")) == [
+    assert texts(load_one(tmp_path / "a.pdf")) == [
         f"Code: E11; Meaning: Sensor; What to do: {long}",
         f"Code: E23; Meaning: {long}; What to do: Wait",
     ]
@@ -154,7 +154,7 @@ def test_docx(tmp_path: Path) -> None:
             cell.text = text
     document.add_paragraph("After the table")
     document.save(str(tmp_path / "a.docx"))
-    parsed = one(tmp_path / "a.docx")
+    parsed = load_one(tmp_path / "a.docx")
     assert parsed.title == "Staff guide"
     assert texts(parsed) == [
         "Twenty-six days",
@@ -178,7 +178,7 @@ def test_pptx(tmp_path: Path) -> None:
         for column, text in enumerate(cells):
             table.cell(row, column).text = text
     deck.save(str(tmp_path / "a.pptx"))
-    parsed = one(tmp_path / "a.pptx")
+    parsed = load_one(tmp_path / "a.pptx")
     assert parsed.title == "Slide 1"
     assert texts(parsed)[:3] == ["Point 1", "Next point 1", "Notes: Say 1"]
     assert "Model: Wren; Price: 3,690" in texts(parsed)
@@ -203,7 +203,7 @@ def test_xlsx(tmp_path: Path) -> None:
     codes.append(["7", "8"])
     codes.append([1, 2])
     book.save(tmp_path / "a.xlsx")
-    parsed = one(tmp_path / "a.xlsx")
+    parsed = load_one(tmp_path / "a.xlsx")
     assert parsed.title is None
     assert texts(parsed) == [
         "Rates of 2025",
@@ -240,7 +240,7 @@ def test_epub(tmp_path: Path) -> None:
             book.writestr(
                 f"OEBPS/text/c {number}.xhtml", chapter.format(f"<h1>Chapter {number}</h1><p>Text {number}</p>")
             )
-    parsed = one(path)
+    parsed = load_one(path)
     assert parsed.title == "The Book"
     assert texts(parsed) == ["Text 2", "Text 1"]
     assert heading_of(parsed, "Text 1") == ("Chapter 1",)

@@ -1,4 +1,4 @@
-"""Real worker processes: a file may hang, kill its reader or eat memory, and the next file is read all the same."""
+"""Real worker processes: a file may hang, crash its worker or exhaust memory, and the next file is still read."""
 
 import asyncio
 import errno
@@ -18,13 +18,13 @@ from groundtune.ingest.loaders import load
 from groundtune.ingest.parsed import Parsed
 from groundtune.ingest.sandbox import Sandbox
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs to make a reader hang")
+pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs to make a worker hang")
 
 
 @pytest_asyncio.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(workers=1, timeout_seconds=30) as made:
-        yield made
+    async with Sandbox(workers=1, timeout_seconds=30) as pool:
+        yield pool
 
 
 def good(folder: Path, name: str = "good.md") -> Path:
@@ -39,23 +39,23 @@ def hanging(folder: Path, name: str = "hangs.md") -> Path:
 
 
 def children() -> list[psutil.Process]:
-    return [one for one in psutil.Process().children() if "groundtune.ingest.worker" in one.cmdline()]
+    return [process for process in psutil.Process().children() if "groundtune.ingest.worker" in process.cmdline()]
 
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 (processes of others tell no event)
+        while not condition():  # noqa: ASYNC110 (a process sends no event)
             await asyncio.sleep(0.01)
 
 
 async def reader_of(path: Path) -> int:
-    """Waits until a FIFO is being read, and holds its other end, so that the reader goes on waiting; to be closed."""
+    """Wait until a FIFO is being read, and return its other end: until that is closed, the reader keeps waiting."""
     async with asyncio.timeout(60):
         while True:
             try:
                 return os.open(path, os.O_WRONLY | os.O_NONBLOCK)
             except OSError as error:
-                if error.errno != errno.ENXIO:  # of a FIFO that nobody reads yet
+                if error.errno != errno.ENXIO:  # nobody reads the FIFO yet
                     raise
             await asyncio.sleep(0.01)
 
@@ -66,7 +66,7 @@ async def failure(sandbox: Sandbox, path: Path) -> ParseError:
     return caught.value
 
 
-async def test_what_comes_out_is_what_the_loader_makes(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_the_result_is_that_of_the_loader(sandbox: Sandbox, tmp_path: Path) -> None:
     path = good(tmp_path)
     assert await sandbox.load(path) == load(path)
     assert len(children()) == 1
@@ -76,37 +76,37 @@ async def test_reasons_come_through(sandbox: Sandbox, tmp_path: Path) -> None:
     empty = tmp_path / "empty.md"
     empty.touch()
     error = await failure(sandbox, empty)
-    assert (error.message, error.skip) == ("zero bytes", True)
-    assert "vanished" in (await failure(sandbox, tmp_path / "gone.md")).message
+    assert (error.message, error.skip) == ("empty file", True)
+    assert "disappeared" in (await failure(sandbox, tmp_path / "gone.md")).message
 
 
-async def test_a_file_that_hangs_is_given_up(tmp_path: Path) -> None:
-    async with Sandbox(workers=1, timeout_seconds=3) as sandbox:  # of which the start of a worker takes some
+async def test_a_file_that_hangs_is_abandoned(tmp_path: Path) -> None:
+    async with Sandbox(workers=1, timeout_seconds=3) as sandbox:  # includes the start of a worker
         outcomes = await sandbox.load_many([good(tmp_path), hanging(tmp_path), good(tmp_path, "after.md")])
     assert isinstance(outcomes[0], list)
     assert isinstance(outcomes[1], ParseError)
-    assert "took longer than 3 seconds" in outcomes[1].message
+    assert "parsing took longer than 3 seconds" in outcomes[1].message
     assert isinstance(outcomes[2], list)
     assert outcomes[2][0].title == "Title of after.md"
     assert children() == []
 
 
 @pytest.mark.parametrize(
-    ("number", "words"), [(signal.SIGABRT, "crashed its reader (SIGABRT)"), (signal.SIGKILL, "SIGKILL")]
+    ("number", "words"), [(signal.SIGABRT, "crashed the parser process (SIGABRT)"), (signal.SIGKILL, "SIGKILL")]
 )
-async def test_a_crash_is_named_and_survived(
+async def test_a_crash_is_reported_and_survived(
     sandbox: Sandbox, tmp_path: Path, number: signal.Signals, words: str
 ) -> None:
     await sandbox.load(good(tmp_path))
     (worker,) = children()
     path = hanging(tmp_path)
     task = asyncio.create_task(failure(sandbox, path))
-    held = await reader_of(path)
+    writer = await reader_of(path)
     os.kill(worker.pid, number)
     assert words in (await task).message
-    os.close(held)
+    os.close(writer)
     assert (await sandbox.load(good(tmp_path)))[0].title == "Title of good.md"
-    assert [one.pid for one in children()] != [worker.pid]
+    assert [process.pid for process in children()] != [worker.pid]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux only")
@@ -114,7 +114,7 @@ async def test_a_file_that_needs_too_much_memory(tmp_path: Path) -> None:
     (tmp_path / "endless.txt").symlink_to("/dev/zero")
     async with Sandbox(workers=1, memory_mb=200, timeout_seconds=30) as sandbox:
         error = await failure(sandbox, tmp_path / "endless.txt")
-        assert error.message == "needs more than 200 MB; split it"
+        assert error.message == "parsing needs more than 200 MB of memory; split the file"
         assert not error.skip
         assert await sandbox.load(good(tmp_path))
 
@@ -122,13 +122,13 @@ async def test_a_file_that_needs_too_much_memory(tmp_path: Path) -> None:
 async def test_a_cancelled_load_leaves_no_process_reading(sandbox: Sandbox, tmp_path: Path) -> None:
     path = hanging(tmp_path)
     task = asyncio.create_task(sandbox.load(path))
-    held = await reader_of(path)
+    writer = await reader_of(path)
     assert len(children()) == 1
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     await until(lambda: children() == [])
-    os.close(held)
+    os.close(writer)
     assert await sandbox.load(good(tmp_path))
 
 
@@ -139,7 +139,7 @@ async def test_many_files_keep_their_order(tmp_path: Path) -> None:
         outcomes = await sandbox.load_many(paths)
         assert await sandbox.load_many([]) == []
     assert isinstance(outcomes[7], ParseError)
-    titles = [one[0].title for one in outcomes if isinstance(one, list)]
+    titles = [outcome[0].title for outcome in outcomes if isinstance(outcome, list)]
     assert titles == [f"Title of {path.name}" for path in paths if path.name != "gone.md"]
 
 
@@ -156,7 +156,7 @@ async def test_odd_file_names(sandbox: Sandbox, tmp_path: Path) -> None:
     try:
         path.write_text("Text")
     except OSError:
-        pytest.skip("this file system has no such names")
+        pytest.skip("this file system does not allow such names")
     assert (await sandbox.load(path))[0].text == "Text"
 
 
@@ -177,11 +177,11 @@ def test_a_worker_dies_with_its_parent(tmp_path: Path) -> None:
     )
     path = hanging(tmp_path)
     with subprocess.Popen([sys.executable, "-c", script, str(path)]) as parent:
-        held = asyncio.run(reader_of(path))
+        writer = asyncio.run(reader_of(path))
         (worker,) = psutil.Process(parent.pid).children()
         parent.kill()
     gone, _ = psutil.wait_procs([worker], timeout=60)
-    os.close(held)
+    os.close(writer)
     assert gone == [worker]
 
 

@@ -21,7 +21,7 @@ FILES = ("a.md", "b.txt", "docs/a.md", "docs/b.pdf", "docs/x/c.md", "docs/x/y/d.
 
 
 @pytest.mark.parametrize(
-    ("include", "found"),
+    ("include", "selected"),
     [
         (["**/*"], ["a.md", "b.txt", "docs/a.md", "docs/b.pdf", "docs/x/c.md", "docs/x/y/d.md", "z/docs/e.md"]),
         (["*.md"], ["a.md"]),
@@ -36,9 +36,9 @@ FILES = ("a.md", "b.txt", "docs/a.md", "docs/b.pdf", "docs/x/c.md", "docs/x/y/d.
         (["DOCS/*", "nothing/**"], []),
     ],
 )
-def test_include(tmp_path: Path, include: list[str], found: list[str]) -> None:
+def test_include(tmp_path: Path, include: list[str], selected: list[str]) -> None:
     make(tmp_path, *FILES)
-    assert chosen(tmp_path, include) == found
+    assert chosen(tmp_path, include) == selected
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_exclude(tmp_path: Path, exclude: list[str], left: list[str]) -> None:
     assert chosen(tmp_path, ["**/*"], exclude=exclude) == left
 
 
-def test_own_and_hidden_files_are_left_out(tmp_path: Path) -> None:
+def test_internal_and_hidden_files_are_left_out(tmp_path: Path) -> None:
     make(
         tmp_path, ".git/a", ".groundtune/b", ".x/c.md", ".hidden.md", "gold.jsonl", "sub/gold.jsonl", "groundtune.toml"
     )
@@ -77,25 +77,25 @@ def test_links(tmp_path: Path) -> None:
     (root / "one.md").symlink_to(outside / "c.md")
     (root / "dead.md").symlink_to("nowhere")
     left: list[tuple[str, str]] = []
-    found = chosen(root, ["**/*"], skipped=lambda path, reason: left.append((path.name, reason)))
-    assert found == ["a/b.md"]
+    selected = chosen(root, ["**/*"], skipped=lambda path, reason: left.append((path.name, reason)))
+    assert selected == ["a/b.md"]
     assert {name for name, _ in left} == {"loop", "up", "again.md", "out", "one.md", "dead.md"}
     left.clear()
-    found = chosen(root, ["**/*"], follow_links=True, skipped=lambda path, reason: left.append((path.name, reason)))
-    assert sorted(os.path.realpath(root / one) for one in found) == sorted(
+    selected = chosen(root, ["**/*"], follow_links=True, skipped=lambda path, reason: left.append((path.name, reason)))
+    assert sorted(os.path.realpath(root / path) for path in selected) == sorted(
         map(str, (root / "a/b.md", outside / "c.md", outside / "d/e.md"))
     )
-    assert left == [("dead.md", "a link to nothing")]
+    assert left == [("dead.md", "broken symbolic link")]
 
 
-def test_special_files_and_strange_names(tmp_path: Path) -> None:
+def test_special_files_and_unusual_names(tmp_path: Path) -> None:
     make(tmp_path, "new\nline.md", "😀.md")
     odd = os.fsdecode(b"\xff\xfe.md")
     make(tmp_path, odd)
     os.mkfifo(tmp_path / "pipe.md")
     left: list[str] = []
-    found = chosen(tmp_path, ["*.md"], skipped=lambda path, reason: left.append(f"{path.name}: {reason}"))
-    assert sorted(found) == sorted(["new\nline.md", "😀.md", odd])
+    selected = chosen(tmp_path, ["*.md"], skipped=lambda path, reason: left.append(f"{path.name}: {reason}"))
+    assert sorted(selected) == sorted(["new\nline.md", "😀.md", odd])
     assert left == ["pipe.md: not a regular file"]
 
 
@@ -109,14 +109,14 @@ def test_a_folder_that_cannot_be_read_is_reported(tmp_path: Path, monkeypatch: p
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    told: list[tuple[Path, str]] = []
-    assert chosen(tmp_path, ["**/*"], unreadable=lambda *one: told.append(one)) == ["c.md"]
-    assert told == [(tmp_path / "a", "no permission to read it")]
-    assert chosen(tmp_path, ["**/*"], exclude=["a/**"], unreadable=lambda *one: told.append(one)) == ["c.md"]
-    assert len(told) == 1
+    unreadable: list[tuple[Path, str]] = []
+    assert chosen(tmp_path, ["**/*"], unreadable=lambda *args: unreadable.append(args)) == ["c.md"]
+    assert unreadable == [(tmp_path / "a", "permission denied; grant read access")]
+    assert chosen(tmp_path, ["**/*"], exclude=["a/**"], unreadable=lambda *args: unreadable.append(args)) == ["c.md"]
+    assert len(unreadable) == 1
 
 
-def test_excluded_folders_are_not_walked_and_many_files_are_quick(tmp_path: Path) -> None:
+def test_excluded_folders_are_not_walked_and_many_files_are_fast(tmp_path: Path) -> None:
     for folder in range(20):
         (tmp_path / f"d{folder}" / "node_modules").mkdir(parents=True)
         for file in range(250):

@@ -1,4 +1,4 @@
-"""Passages of random documents: exact offsets, nothing lost, never over the embedder's limit, never across headings."""
+"""Passages of random documents: exact offsets, nothing lost, never over the embedder's limit or across headings."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -18,7 +18,7 @@ QUICK = settings(max_examples=35, suppress_health_check=[HealthCheck.function_sc
 
 
 def byte_level() -> Count:
-    """A small byte-level BPE: line breaks and odd characters cost tokens of their own, unlike in WordPiece."""
+    """Train a small byte-level BPE: unlike in WordPiece, line breaks and odd characters cost tokens of their own."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -109,7 +109,7 @@ def test_any_document(
 
 
 @pytest.mark.parametrize("tokenizer", COUNTS)
-def test_one_paragraph_of_everything_long(tokenizer: str) -> None:
+def test_one_paragraph_of_long_sentences_and_words(tokenizer: str) -> None:
     count = COUNTS[tokenizer]
     text = "word " * 9_000 + "x" * 9_000 + " 👩‍🔧" * 900 + ". Then. " + "a, b; " * 3_000
     document, parsed = build([("heading", 1, "h" * 5_000), ("paragraph", 0, text)], "t " * 20_000)
@@ -130,7 +130,7 @@ def test_short_neighbours_under_one_heading_are_joined() -> None:
     ]
 
 
-def test_long_neighbours_stay_apart() -> None:
+def test_long_neighbours_are_not_joined() -> None:
     long = "A sentence of about ten tokens stands right here. " * 8
     assert len(passages([("paragraph", 0, long), ("paragraph", 0, long)])) == 2
     assert len(passages([("paragraph", 0, long), ("paragraph", 0, "Short.")])) == 1
@@ -141,7 +141,7 @@ def test_nothing_is_joined_across_headings() -> None:
     assert passages(parts) == ["One.", "Two."]
 
 
-def test_a_heading_that_comes_again_is_no_neighbour_of_itself() -> None:
+def test_nothing_is_joined_across_a_repeated_heading() -> None:
     parts = [("heading", 1, "A"), ("paragraph", 0, "One."), ("heading", 1, "A"), ("paragraph", 0, "Two.")]
     assert passages(parts) == ["One.", "Two."]
     hidden = [("heading", 1, "A"), ("paragraph", 0, "One."), ("heading", 2, "t " * 900), *parts[2:]]
@@ -151,16 +151,16 @@ def test_a_heading_that_comes_again_is_no_neighbour_of_itself() -> None:
 def test_nothing_is_joined_across_pages() -> None:
     parts = [("page", 0, ""), ("paragraph", 0, "One."), ("page", 0, ""), ("paragraph", 0, "Two.")]
     document, parsed = build(parts)
-    found = Splitter(count_tokens=WORDPIECE, limit=256).split(document, parsed)
-    assert [(s.passage.text, s.passage.page) for s in found] == [("One.", 1), ("Two.", 2)]
+    splits = Splitter(count_tokens=WORDPIECE, limit=256).split(document, parsed)
+    assert [(s.passage.text, s.passage.page) for s in splits] == [("One.", 1), ("Two.", 2)]
 
 
-def test_a_cut_falls_between_sentences() -> None:
+def test_paragraphs_are_split_between_sentences() -> None:
     sentences = [f"This is the sentence that bears the number {n}." for n in range(60)]
-    found = passages([("paragraph", 0, " ".join(sentences))], max_tokens=100)
-    assert len(found) > 5
-    assert all(text.startswith("This is") and text.endswith(".") for text in found)
-    assert " ".join(found).split() == " ".join(sentences).split()
+    texts = passages([("paragraph", 0, " ".join(sentences))], max_tokens=100)
+    assert len(texts) > 5
+    assert all(text.startswith("This is") and text.endswith(".") for text in texts)
+    assert " ".join(texts).split() == " ".join(sentences).split()
 
 
 def test_no_text_no_passages() -> None:

@@ -1,4 +1,4 @@
-"""What is on disk and what is in the index agree after every run, however the last one ended."""
+"""The disk and the index agree after every run, however the last run ended."""
 
 import asyncio
 import hashlib
@@ -44,7 +44,7 @@ STAGES: tuple[Stage | None, ...] = ("bm25", "dense", "fused", None)
 
 
 class Words:
-    """An embedder without weights: a vector is the sum of what its words hash to. Counts what it embeds."""
+    """An embedder without weights: a vector is the sum of its words' hashed vectors. Records the texts it embeds."""
 
     name = "words"
     digest = "words-1"
@@ -75,7 +75,7 @@ class Words:
 
 
 class Here:
-    """Loads in this process: what the sandbox does, without its processes."""
+    """Load files in this process, as the sandbox does in others."""
 
     before: Callable[[Path], None] = staticmethod(lambda path: None)
 
@@ -110,7 +110,7 @@ async def run(folder: Path, embedder: Any = None, **options: Any) -> SyncReport:
 
 
 def changes(report: SyncReport) -> dict[str, str]:
-    return {one.row.source: one.change for one in report.files}
+    return {file.row.source: file.change for file in report.files}
 
 
 async def opened(folder: Path) -> OpenIndex:
@@ -119,8 +119,8 @@ async def opened(folder: Path) -> OpenIndex:
     return await OpenIndex.open(index, config=config, embedder=Words(), fitted=Fitted())
 
 
-async def found(folder: Path, text: str, *, groups: Sequence[str] = ()) -> set[str]:
-    """Sources that any stage, a scan or the catalog knows whose text has all these words."""
+async def sources_with(folder: Path, text: str, *, groups: Sequence[str] = ()) -> set[str]:
+    """Return the sources of all texts with these words that any stage, a scan or the catalog can see."""
     index = await opened(folder)
     try:
         question = Question(text, scope=Scope(tuple(groups)))
@@ -138,7 +138,7 @@ async def found(folder: Path, text: str, *, groups: Sequence[str] = ()) -> set[s
 
 
 async def state(folder: Path) -> dict[str, Any]:
-    """All that an index holds, but for what depends on when it was made."""
+    """Return everything an index holds, except what depends on when it was built."""
     index = await opened(folder)
     try:
         store: Any = index.store
@@ -192,8 +192,8 @@ async def test_a_changed_file_is_replaced(make_project: MakeProject) -> None:
     report = await run(folder, words)
     assert changes(report) == {"a.md": "changed", "b.md": "unchanged", "c/rows.csv": "unchanged"}
     assert report.embedded == 1
-    assert await found(folder, "river") == set()
-    assert await found(folder, "lake") == {"a.md"}
+    assert await sources_with(folder, "river") == set()
+    assert await sources_with(folder, "lake") == {"a.md"}
     assert report.passages == 5
 
 
@@ -201,14 +201,14 @@ async def test_a_changed_file_is_replaced(make_project: MakeProject) -> None:
 async def test_a_removed_file_is_gone_at_every_stage(make_project: MakeProject) -> None:
     folder = make_project(FILES)
     await run(folder)
-    assert await found(folder, "river") == {"a.md"}
-    assert await found(folder, "owl") == {"c/rows.csv#2"}
+    assert await sources_with(folder, "river") == {"a.md"}
+    assert await sources_with(folder, "owl") == {"c/rows.csv#2"}
     (folder / "a.md").unlink()
     (folder / "c/rows.csv").unlink()
     report = await run(folder)
     assert changes(report) == {"a.md": "removed", "b.md": "unchanged", "c/rows.csv": "removed"}
-    assert await found(folder, "river") == set()
-    assert await found(folder, "owl") == set()
+    assert await sources_with(folder, "river") == set()
+    assert await sources_with(folder, "owl") == set()
     assert report.passages == 1
     assert changes(await run(folder)) == {"b.md": "unchanged"}
 
@@ -226,12 +226,12 @@ async def test_a_renamed_file_keeps_its_vectors(make_project: MakeProject) -> No
     }  # fmt: skip
     assert report.embedded == 0
     assert len(words.texts) == 5
-    assert await found(folder, "river") == {"z.md"}
-    assert await found(folder, "heron") == {"d/rows.csv#1"}
+    assert await sources_with(folder, "river") == {"z.md"}
+    assert await sources_with(folder, "heron") == {"d/rows.csv#1"}
 
 
 @in_process
-async def test_a_touched_file_is_only_looked_at(make_project: MakeProject) -> None:
+async def test_a_touched_file_is_not_embedded_again(make_project: MakeProject) -> None:
     folder = make_project(FILES)
     words = Words()
     await run(folder, words)
@@ -242,7 +242,7 @@ async def test_a_touched_file_is_only_looked_at(make_project: MakeProject) -> No
 
 
 @in_process
-async def test_of_a_table_only_the_changed_row_is_embedded(make_project: MakeProject) -> None:
+async def test_only_changed_rows_of_a_table_are_embedded(make_project: MakeProject) -> None:
     folder = make_project(FILES)
     words = Words()
     await run(folder, words)
@@ -251,10 +251,10 @@ async def test_of_a_table_only_the_changed_row_is_embedded(make_project: MakePro
     assert changes(report)["c/rows.csv"] == "changed"
     assert sorted(words.texts[5:]) == sorted(text for text in words.texts[5:] if "voles" in text or "mole" in text)
     assert report.embedded == 2
-    assert await found(folder, "stoat") == set()
-    assert await found(folder, "mice") == set()
-    assert await found(folder, "voles") == {"c/rows.csv#2"}
-    (row,) = [one.row for one in report.files if one.row.source == "c/rows.csv"]
+    assert await sources_with(folder, "stoat") == set()
+    assert await sources_with(folder, "mice") == set()
+    assert await sources_with(folder, "voles") == {"c/rows.csv#2"}
+    (row,) = [file.row for file in report.files if file.row.source == "c/rows.csv"]
     assert (row.documents, row.passages) == (3, 3)
 
 
@@ -264,7 +264,7 @@ async def test_repeated_row_ids_hide_no_row(make_project: MakeProject) -> None:
     report = await run(folder)
     assert report.documents == 4
     for word in ("first", "second", "third", "fourth"):
-        assert len(await found(folder, word)) == 1
+        assert len(await sources_with(folder, word)) == 1
     assert changes(await run(folder)) == {"r.csv": "unchanged"}
 
 
@@ -280,15 +280,15 @@ async def test_changed_access_rules_change_groups_without_embedding(make_project
     assert changes(report) == {"a.md": "changed", "b.md": "unchanged", "c/rows.csv": "changed"}
     assert (report.embedded, len(words.texts)) == (0, 5)
     for word, source in (("river", "a.md"), ("heron", "c/rows.csv#1")):
-        assert await found(folder, word) == set()
-        assert await found(folder, word, groups=["zoo"]) == {source}
+        assert await sources_with(folder, word) == set()
+        assert await sources_with(folder, word, groups=["zoo"]) == {source}
     (folder / "groundtune.toml").write_text(toml)
     await run(folder, words)
-    assert await found(folder, "river") == {"a.md"}
+    assert await sources_with(folder, "river") == {"a.md"}
 
 
 @in_process
-async def test_failed_files_are_tried_again(make_project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_failed_files_are_retried(make_project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_project(FILES)
 
     def flaky(path: Path) -> None:
@@ -299,32 +299,32 @@ async def test_failed_files_are_tried_again(make_project: MakeProject, monkeypat
         patch.setattr(Here, "before", staticmethod(flaky))
         report = await run(folder)
     assert (report.files[0].row.status, report.files[0].row.reason) == ("failed", "took longer than 1 second")
-    assert await found(folder, "river") == set()
+    assert await sources_with(folder, "river") == set()
     report = await run(folder)
     assert changes(report)["a.md"] == "changed"
-    assert await found(folder, "river") == {"a.md"}
+    assert await sources_with(folder, "river") == {"a.md"}
 
 
 @in_process
-async def test_a_file_that_turns_bad_leaves_the_index(make_project: MakeProject) -> None:
+async def test_a_file_that_becomes_unreadable_leaves_the_index(make_project: MakeProject) -> None:
     folder = make_project(FILES)
     await run(folder)
     (folder / "a.md").write_bytes(b"")
     report = await run(folder)
-    assert [one.row.status for one in report.files if one.row.source == "a.md"] == ["skipped"]
-    assert await found(folder, "river") == set()
+    assert [file.row.status for file in report.files if file.row.source == "a.md"] == ["skipped"]
+    assert await sources_with(folder, "river") == set()
     assert changes(await run(folder))["a.md"] == "unchanged"
 
 
 @in_process
-async def test_a_file_that_vanishes_between_scan_and_reading(
+async def test_a_file_that_disappears_between_scan_and_reading(
     make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make_project(FILES)
     monkeypatch.setattr(Here, "before", staticmethod(lambda path: path.unlink() if path.name == "a.md" else None))
     report = await run(folder)
-    assert [one.row.status for one in report.files] == ["failed", "indexed", "indexed"]
-    assert await found(folder, "river") == set()
+    assert [file.row.status for file in report.files] == ["failed", "indexed", "indexed"]
+    assert await sources_with(folder, "river") == set()
     assert changes(await run(folder)) == {"a.md": "removed", "b.md": "unchanged", "c/rows.csv": "unchanged"}
 
 
@@ -332,7 +332,7 @@ async def test_a_file_that_vanishes_between_scan_and_reading(
 async def test_a_file_that_changes_between_scan_and_reading_and_back(
     make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was read is not what was scanned; the next run must not take the scan's digest for that of the index."""
+    """The text read is not the one scanned; the next run must not take the scan's digest for that of the index."""
     folder = make_project(FILES)
     original = FILES["a.md"]
 
@@ -343,11 +343,11 @@ async def test_a_file_that_changes_between_scan_and_reading_and_back(
     with monkeypatch.context() as patch:
         patch.setattr(Here, "before", staticmethod(meddle))
         await run(folder)
-    assert await found(folder, "passing") == {"a.md"}
+    assert await sources_with(folder, "passing") == {"a.md"}
     (folder / "a.md").write_text(original)
     await run(folder)
-    assert await found(folder, "passing") == set()
-    assert await found(folder, "river") == {"a.md"}
+    assert await sources_with(folder, "passing") == set()
+    assert await sources_with(folder, "river") == {"a.md"}
 
 
 @in_process
@@ -360,7 +360,7 @@ async def test_a_file_changed_within_the_same_tick_is_noticed(
     await run(folder)
     (folder / "a.md").write_text(FILES["a.md"].replace("river", "ocean"))
     assert changes(await run(folder))["a.md"] == "changed"
-    assert await found(folder, "ocean") == {"a.md"}
+    assert await sources_with(folder, "ocean") == {"a.md"}
 
 
 # -- odd inputs ----------------------------------------------------------------------------------------------------
@@ -414,17 +414,17 @@ def odd(make_project: MakeProject) -> Path:
 async def test_every_odd_file_ends_in_the_ledger(odd: Path) -> None:
     """With the real sandbox; no file is lost, none takes the run down, and a second run changes nothing."""
     report = await run(odd)
-    statuses = {one.row.source: one.row.status for one in report.files}
+    statuses = {file.row.source: file.row.status for file in report.files}
     for name, (_, status) in ODD.items():
         source = name.decode("utf-8", "backslashreplace")
         assert (source, statuses.get(source)) == (source, status)
     assert statuses["pipe.md"] == statuses["dangling.md"] == statuses["loop/again"] == "skipped"
     assert len(statuses) == len(ODD) + 3
-    assert all(one.row.reason for one in report.files if one.row.status != "indexed")
-    assert "max_mb" in next(one.row.reason or "" for one in report.files if one.row.source == "big.txt")
-    found_otters = await found(odd, "otter")
-    assert {"otter-🦦.md", "bytes-\\xff\\xfe.md", "zwei\nzeilen.md", "#hash?&%20.md", "quote'\".md"} <= found_otters
-    assert await found(odd, "Brücke") == {"latin.txt"}
+    assert all(file.row.reason for file in report.files if file.row.status != "indexed")
+    assert "max_mb" in next(file.row.reason or "" for file in report.files if file.row.source == "big.txt")
+    otters = await sources_with(odd, "otter")
+    assert {"otter-🦦.md", "bytes-\\xff\\xfe.md", "zwei\nzeilen.md", "#hash?&%20.md", "quote'\".md"} <= otters
+    assert await sources_with(odd, "Brücke") == {"latin.txt"}
     again = await run(odd)
     assert set(changes(again).values()) == {"unchanged"}
     assert again.embedded == 0
@@ -435,7 +435,7 @@ async def test_names_that_look_alike_are_two_files(make_project: MakeProject) ->
     folder = make_project({"\\xff.md": "The otter of the backslash."})
     Path(os.fsdecode(os.fsencode(folder) + b"/\xff.md")).write_text("The badger of the byte.")
     assert (await run(folder)).documents == 2
-    assert len(await found(folder, "otter")) == len(await found(folder, "badger")) == 1
+    assert len(await sources_with(folder, "otter")) == len(await sources_with(folder, "badger")) == 1
     assert set(changes(await run(folder)).values()) == {"unchanged"}
 
 
@@ -459,13 +459,13 @@ UNPRIVILEGED = """
     (folder / "closed").chmod(0o700)
     print(json.dumps([
         [{o.row.source: [o.row.status, o.row.reason, o.change] for o in r.files} for r in (first, second, third)],
-        sorted(asyncio.run(t.found(folder, "otter"))),
+        sorted(asyncio.run(t.sources_with(folder, "otter"))),
     ]))
 """
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs to give up root")
-def test_what_may_not_be_read_is_said(tmp_path_factory: pytest.TempPathFactory, make_project: MakeProject) -> None:
+def test_unreadable_files_are_reported(tmp_path_factory: pytest.TempPathFactory, make_project: MakeProject) -> None:
     folder = make_project(
         {
             "file.md": "An otter.",
@@ -486,10 +486,10 @@ def test_what_may_not_be_read_is_said(tmp_path_factory: pytest.TempPathFactory, 
     assert done.returncode == 0, done.stderr[-2000:]
     (first, second, third), otters = json.loads(done.stdout)
     assert {status for status, _, _ in first.values()} == {"indexed"}
-    assert second["file.md"][:2] == ["failed", "no permission to read it"]
-    assert second["closed"][:2] == ["failed", "no permission to read it"]
-    assert second["closed/one.md"][2] == second["closed/secret.md"][2] == "unchanged"  # out of sight, not lost
-    assert third["closed/secret.md"][2] == "removed"  # for others' eyes by now, and it cannot be read again
+    assert second["file.md"][:2] == ["failed", "permission denied; grant read access"]
+    assert second["closed"][:2] == ["failed", "permission denied; grant read access"]
+    assert second["closed/one.md"][2] == second["closed/secret.md"][2] == "unchanged"  # not visible, but not lost
+    assert third["closed/secret.md"][2] == "removed"  # its groups have changed and it cannot be read again
     assert otters == ["closed/one.md"]
 
 
@@ -509,7 +509,7 @@ KILLS = [
 
 
 def child(folder: str, method: str, when: str, nth: int, after_seconds: float = 0.0, rebuild: bool = False) -> None:
-    """An ingest in small batches that kills its own process at the nth call of a method, or after some time."""
+    """Run an ingest in small batches that kills its own process at the nth call of a method, or after some time."""
     sync.BATCH_FILES = 2
     sync.FOLD_EVERY = 3
     build.sandbox = here  # type: ignore[assignment]
@@ -556,11 +556,11 @@ def kill(
 
 SPARE = multiprocessing.get_context("forkserver")
 SPARE.set_forkserver_preload(["groundtune.workflows.ingesting", "groundtune.retrieve.stores.lance", __name__])
-"""Children come from a process that has imported everything already."""
+"""Children are forked from a process that has already imported everything."""
 
 
 def write(folder: Path, version: int, *, seed: int) -> None:
-    """36 files; each version changes, adds, removes and renames some."""
+    """Write 36 files; each version changes, adds, removes and renames some."""
     rng = random.Random(seed)
     for path in folder.glob("*.*"):
         if path.suffix in (".md", ".csv"):
@@ -578,7 +578,7 @@ def write(folder: Path, version: int, *, seed: int) -> None:
 
 @pytest.fixture
 async def expected(make_project: MakeProject, _in_process: None) -> list[dict[str, Any]]:
-    """The state after uninterrupted runs over both versions."""
+    """Return the states after uninterrupted runs over both versions."""
     states = []
     for version in (0, 1):
         folder = make_project(name=f"expected-{version}")
@@ -589,7 +589,7 @@ async def expected(make_project: MakeProject, _in_process: None) -> list[dict[st
 
 
 @pytest.mark.parametrize(("method", "when", "nth"), KILLS, ids=[f"{m}-{w}-{n}" for m, w, n in KILLS])
-async def test_killed_anywhere_it_resumes_to_the_same_end(
+async def test_a_run_killed_anywhere_resumes_to_the_same_state(
     method: str, when: str, nth: int, make_project: MakeProject, expected: list[dict[str, Any]]
 ) -> None:
     folder = make_project()
@@ -600,7 +600,7 @@ async def test_killed_anywhere_it_resumes_to_the_same_end(
         kill(folder, method, when, nth)
     else:
         kill(folder, method, when, nth)
-        write(folder, 1, seed=1)  # the files go on changing meanwhile
+        write(folder, 1, seed=1)  # the files keep changing meanwhile
     await run(folder)
     assert await state(folder) == expected[1]
     write(folder, 0, seed=1)
@@ -611,7 +611,7 @@ async def test_killed_anywhere_it_resumes_to_the_same_end(
     assert await state(folder) == expected[1]
 
 
-async def test_killed_at_any_time_it_resumes_to_the_same_end(
+async def test_a_run_killed_at_any_time_resumes_to_the_same_state(
     make_project: MakeProject, expected: list[dict[str, Any]]
 ) -> None:
     folder = make_project()
@@ -627,7 +627,7 @@ async def test_killed_at_any_time_it_resumes_to_the_same_end(
 
 
 @in_process
-async def test_a_second_writer_is_told_who_is_writing(make_project: MakeProject) -> None:
+async def test_a_second_writer_learns_who_is_writing(make_project: MakeProject) -> None:
     folder = make_project(FILES)
     code = (
         "import sys, time; from pathlib import Path; from groundtune.workspace import Workspace\n"
@@ -686,10 +686,10 @@ READER = """
 
 
 @in_process
-async def test_a_reader_in_another_process_is_served_throughout(
+async def test_a_reader_in_another_process_always_gets_results(
     make_project: MakeProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It searches while files are ingested, removed and the whole index is made anew and swapped."""
+    """It searches while files are ingested and removed, and while the whole index is rebuilt and swapped."""
     monkeypatch.setattr(sync, "BATCH_FILES", 3)
     folder, stop = make_project(), tmp_path / "stop"
     write(folder, 0, seed=1)
@@ -750,7 +750,7 @@ async def test_a_rebuild_goes_beside_the_index_and_swaps_at_the_end(
 
 
 @in_process
-async def test_other_passage_sizes_need_a_rebuild(make_project: MakeProject) -> None:
+async def test_changed_passage_sizes_need_a_rebuild(make_project: MakeProject) -> None:
     folder = make_project(FILES)
     await run(folder)
     with (folder / "groundtune.toml").open("a") as toml:
@@ -761,7 +761,7 @@ async def test_other_passage_sizes_need_a_rebuild(make_project: MakeProject) -> 
     with pytest.raises(IndexMismatchError):
         await opened(folder)
     await run(folder, rebuild=True)
-    assert await found(folder, "river") == {"a.md"}
+    assert await sources_with(folder, "river") == {"a.md"}
     assert changes(await run(folder)) == dict.fromkeys(FILES, "unchanged")
 
 
@@ -779,13 +779,13 @@ async def test_a_killed_rebuild_resumes(make_project: MakeProject, expected: lis
     half = generations(folder) - {old}
     words = Words()
     await run(folder, words, rebuild=True)
-    assert generations(folder) == {old} | half  # the same one went on
+    assert generations(folder) == {old} | half  # the same generation was resumed
     assert 0 < len(words.texts) < len(expected[0]["rows"])
     assert await state(folder) == expected[0]
 
 
 @in_process
-async def test_a_rebuild_killed_between_swap_and_tidying_is_over(
+async def test_a_rebuild_killed_between_swap_and_cleanup_is_complete(
     make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make_project(FILES)
@@ -808,7 +808,7 @@ async def test_a_rebuild_killed_between_swap_and_tidying_is_over(
 
 
 @in_process
-async def test_readers_never_meet_half_a_first_index(
+async def test_readers_never_see_a_partial_first_index(
     make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make_project(FILES)
@@ -831,13 +831,13 @@ async def test_readers_never_meet_half_a_first_index(
 
     monkeypatch.setattr(build, "store", first)
     await run(folder)
-    assert await found(folder, "river") == {"a.md"}
+    assert await sources_with(folder, "river") == {"a.md"}
 
 
 # -- the catalog ---------------------------------------------------------------------------------------------------
 
 
-def test_the_catalog_keeps_what_it_is_given(tmp_path: Path) -> None:
+def test_the_catalog_returns_what_it_stores(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path / "c.sqlite")
     row = FileRow("a\n'🦦.md", "failed", "why", 0, 0, None, "s", ("a", "b"))
     catalog.touch([row])

@@ -1,4 +1,4 @@
-"""A project's own demands on a text: patterns, schemas and functions, and every problem at once."""
+"""Checks of a project: patterns, schemas and functions, and all problems reported at once."""
 
 import sys
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ from groundtune.types import Example
 EXAMPLE = Example("q", "Write to Ms Fox", "Dear Ms Fox, …", tags=("letter",))
 
 
-def one(root: Path, **config: Any) -> Any:
-    """The test of a single check."""
+def check(root: Path, **config: Any) -> Any:
+    """Return the test function of a single check."""
     return make_checks([CheckConfig(name="it", **config)], root)[0].test
 
 
@@ -40,43 +40,43 @@ def root(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_pattern_must_match_somewhere_and_an_absent_one_nowhere(root: Path) -> None:
-    greets = one(root, pattern=r"(?m)^Dear \w+")
+    greets = check(root, pattern=r"(?m)^Dear \w+")
     assert (greets("Hello\nDear Fox", EXAMPLE), greets("dear fox", EXAMPLE)) == (1.0, 0.0)
-    silent = one(root, absent=r"(?i)guarantee")
+    silent = check(root, absent=r"(?i)guarantee")
     assert (silent("We Guarantee it", EXAMPLE), silent("", EXAMPLE)) == (0.0, 1.0)
 
 
 def test_a_text_must_be_json_of_the_schema(root: Path) -> None:
     (root / "letter.json").write_text('{"type": "object", "required": ["to"]}')
-    test = one(root, schema_file="letter.json")
+    test = check(root, schema_file="letter.json")
     assert test('{"to": "Fox"}', EXAMPLE) == 1.0
     assert [test(text, EXAMPLE) for text in ('{"from": "x"}', "Dear Fox", '```\n{"to": 1}\n```')] == [0.0] * 3
 
 
 def test_a_function_of_the_project_gives_true_false_or_a_share(root: Path) -> None:
     before = list(sys.path)
-    assert one(root, function="rules:short")("short", EXAMPLE) == 1.0
-    assert one(root, function="rules:short")("much too long", EXAMPLE) == 0.0
-    assert one(root, function="rules:share")("", EXAMPLE) == 0.25
-    assert one(root, function="rules:tagged")("", EXAMPLE) == 1.0
+    assert check(root, function="rules:short")("short", EXAMPLE) == 1.0
+    assert check(root, function="rules:short")("much too long", EXAMPLE) == 0.0
+    assert check(root, function="rules:share")("", EXAMPLE) == 0.25
+    assert check(root, function="rules:tagged")("", EXAMPLE) == 1.0
     assert sys.path == before
 
 
 @pytest.mark.parametrize(("name", "error"), [("much", ValueError), ("nothing", TypeError), ("breaks", RuntimeError)])
-def test_what_is_no_verdict_is_raised_and_gives_no_0(root: Path, name: str, error: type[Exception]) -> None:
+def test_an_invalid_result_raises_instead_of_giving_0(root: Path, name: str, error: type[Exception]) -> None:
     with pytest.raises(error):
-        one(root, function=f"rules:{name}")("text", EXAMPLE)
+        check(root, function=f"rules:{name}")("text", EXAMPLE)
 
 
-def test_two_projects_may_have_a_module_of_one_name(tmp_path: Path) -> None:
+def test_two_projects_may_have_modules_of_the_same_name(tmp_path: Path) -> None:
     for name, value in (("first", 0.1), ("second", 0.2)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "twins.py").write_text(f"def it(text, example): return {value}\n")
     try:
-        tests = [one(tmp_path / name, function="twins:it") for name in ("first", "second")]
+        tests = [check(tmp_path / name, function="twins:it") for name in ("first", "second")]
         assert [test("", EXAMPLE) for test in tests] == [0.1, 0.2]
         assert Path(sys.modules["twins"].__file__ or "").parent.name == "first"
-        again = one(tmp_path / "first", function="twins:it")
+        again = check(tmp_path / "first", function="twins:it")
         assert again("", EXAMPLE) == 0.1
     finally:
         sys.modules.pop("twins", None)
@@ -86,13 +86,13 @@ def test_a_module_in_a_package_of_the_project(tmp_path: Path) -> None:
     (tmp_path / "house").mkdir()
     (tmp_path / "house" / "style.py").write_text("def it(text, example): return True\n")
     try:
-        assert one(tmp_path, function="house.style:it")("", EXAMPLE) == 1.0
+        assert check(tmp_path, function="house.style:it")("", EXAMPLE) == 1.0
     finally:
         for name in ("house", "house.style"):
             sys.modules.pop(name, None)
 
 
-def test_every_problem_is_said_at_once(root: Path) -> None:
+def test_every_problem_is_reported_at_once(root: Path) -> None:
     (root / "broken.py").write_text("def (\n")
     (root / "list.json").write_text("[]")
     (root / "type.json").write_text('{"type": "objekt"}')
@@ -120,6 +120,6 @@ def test_every_problem_is_said_at_once(root: Path) -> None:
         "not an object",
         "'objekt' is not valid",
         "not JSON: ",
-        'check 10 "f0": the name comes twice',
+        'check 10 "f0": duplicate name',
     ):
         assert part in text

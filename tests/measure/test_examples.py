@@ -40,7 +40,7 @@ def test_a_full_row_and_a_short_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("output", ["text", {"total": 30}, ["30 days", "a month"]])
-def test_outputs_that_are_taken(tmp_path: Path, output: Any) -> None:
+def test_accepted_outputs(tmp_path: Path, output: Any) -> None:
     assert read_examples(write(tmp_path, {"id": "q", "input": "?", "output": output}))[0].output == output
 
 
@@ -56,9 +56,9 @@ def test_all_problems_of_a_file_come_at_once(tmp_path: Path) -> None:
         {"id": 7, "input": "?", "output": [], "tags": "billing", "evidence": {}},
         '{"id": "q9", "input": "?", "output": NaN}',
     )
-    found = problems(path)
-    assert [line for line, _ in found] == [1, 2, 3, 3, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 7, 8]
-    text = "\n".join(message for _, message in found)
+    reported = problems(path)
+    assert [line for line, _ in reported] == [1, 2, 3, 3, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 7, 8]
+    text = "\n".join(message for _, message in reported)
     for part in (
         "not JSON: Expecting value at column",
         "not a JSON object",
@@ -81,7 +81,7 @@ def test_all_problems_of_a_file_come_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("output", ["", "   ", "\n", [], {}])
-def test_an_empty_output_is_called_empty(tmp_path: Path, output: Any) -> None:
+def test_an_empty_output_is_reported_as_empty(tmp_path: Path, output: Any) -> None:
     path = write(tmp_path, {"id": "a", "input": "x", "output": output})
     ((_, message),) = problems(path)
     assert message.startswith('"output" is empty')
@@ -91,13 +91,13 @@ def test_an_empty_output_is_called_empty(tmp_path: Path, output: Any) -> None:
 def test_files_that_hold_no_examples(tmp_path: Path) -> None:
     with pytest.raises(MissingError):
         read_examples(tmp_path / "none.jsonl")
-    assert problems(write(tmp_path, "")) == [(None, "has no examples")]
+    assert problems(write(tmp_path, "")) == [(None, "contains no examples")]
     path = tmp_path / "latin.jsonl"
     path.write_bytes('{"id": "q", "input": "é"}'.encode("latin-1"))
     assert problems(path)[0][1].startswith("not UTF-8")
 
 
-def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> None:
+def test_a_byte_order_mark_and_windows_line_ends_are_accepted(tmp_path: Path) -> None:
     path = tmp_path / "examples.jsonl"
     path.write_bytes(b'\xef\xbb\xbf{"id": "q1", "input": "?"}\r\n\r\n{"id": "q2", "input": "?"}\r\n')
     assert [example.id for example in read_examples(path)] == ["q1", "q2"]
@@ -117,5 +117,5 @@ PINNED = ["train", "test", "validation", "train", "train", "train"]
 
 @settings(max_examples=30)
 @given(st.text(max_size=20))
-def test_every_id_has_a_place(example_id: str) -> None:
+def test_every_id_has_a_split(example_id: str) -> None:
     assert place(example_id) in ("train", "validation", "test")

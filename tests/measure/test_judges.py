@@ -1,4 +1,4 @@
-"""Judges over real HTTP: verdicts, metrics by hand, and failures that never become a number."""
+"""Judges over real HTTP: verdicts, hand-computed metrics, and failures that never become a number."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ WRONG = '{"reason": "60 is not 30.", "right": false}'
 
 
 class Words:
-    """Counts words; of an embedder just what a judge uses."""
+    """Bag-of-words embedder with only the method a judge uses."""
 
     def __init__(self, error: ProviderError | None = None) -> None:
         self.error = error
@@ -51,7 +51,7 @@ async def judged(
     task: Task = "answer",
     retries: int = 0,
 ) -> tuple[Judgement, list[dict[str, Any]]]:
-    """What the judge says, and the requests it took."""
+    """Return the judgement and the requests sent."""
     with ScriptedServer(script) as server:
         prices = TokenPrices(
             base_url=server.base_url, overrides={"m": {"input_per_million": 1, "output_per_million": 10}}
@@ -61,11 +61,11 @@ async def judged(
         )
         try:
             judge = Judge(model, metrics=metrics, instructions=instructions, embedder=embedder, task=task)
-            found = await judge.judge(QUESTION, answer, example)
+            judgement = await judge.judge(QUESTION, answer, example)
         finally:
             await model.aclose()
             requests.extend(server.posts())
-        return found, server.posts()
+        return judgement, server.posts()
 
 
 requests: list[dict[str, Any]] = []
@@ -81,14 +81,14 @@ def material(body: dict[str, Any]) -> Any:
 
 
 def by_shape(**replies: Any) -> Callable[[dict[str, Any]], Reply]:
-    """Replies by what the material of the request holds."""
+    """Return a script that replies by the keys of the request's material."""
 
     def script(body: dict[str, Any]) -> Reply:
-        given = material(body)
+        request = material(body)
         for key, value in replies.items():
-            if key in given:
-                return Reply(json.dumps(value(given) if callable(value) else value))
-        raise AssertionError(f"no reply for {sorted(given)}")
+            if key in request:
+                return Reply(json.dumps(value(request) if callable(value) else value))
+        raise AssertionError(f"no reply for {sorted(request)}")
 
     return script
 
@@ -96,11 +96,11 @@ def by_shape(**replies: Any) -> Callable[[dict[str, Any]], Reply]:
 # -- judge ----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_good_verdict_with_its_reason_and_what_it_took() -> None:
-    found, sent = await judged(Reply(RIGHT, usage={"prompt_tokens": 100, "completion_tokens": 7}))
-    assert (found.scores, found.reasons) == ({"judge": 1.0}, {"judge": "A month is 30 days."})
-    assert found.asked
-    usage = found.usage
+async def test_a_correct_answer_with_reason_and_usage() -> None:
+    judgement, sent = await judged(Reply(RIGHT, usage={"prompt_tokens": 100, "completion_tokens": 7}))
+    assert (judgement.scores, judgement.reasons) == ({"judge": 1.0}, {"judge": "A month is 30 days."})
+    assert judgement.asked
+    usage = judgement.usage
     assert (usage.input_tokens, usage.output_tokens, usage.cached_tokens) == (100, 7, None)
     assert usage.usd == pytest.approx((100 + 70) / 1e6)
     assert usage.seconds is not None
@@ -108,27 +108,27 @@ async def test_a_good_verdict_with_its_reason_and_what_it_took() -> None:
 
 
 @pytest.mark.parametrize("text", [WRONG, f"```json\n{WRONG}\n```", f"My verdict:\n```\n{WRONG}\n```"])
-async def test_wrong_is_0_also_in_a_fence(text: str) -> None:
-    found, sent = await judged(Reply(text))
-    assert found.scores == {"judge": 0.0}
+async def test_a_wrong_answer_is_0_even_in_a_code_fence(text: str) -> None:
+    judgement, sent = await judged(Reply(text))
+    assert judgement.scores == {"judge": 0.0}
     assert len(sent) == 1
 
 
-async def test_prose_and_then_json_costs_two_calls() -> None:
+async def test_prose_before_json_takes_two_calls() -> None:
     usage = {"prompt_tokens": 10, "completion_tokens": 1}
-    found, sent = await judged([Reply("The answer is right.", usage=usage), Reply(RIGHT, usage=usage)])
-    assert found.scores == {"judge": 1.0}
-    assert (found.usage.input_tokens, found.usage.output_tokens) == (20, 2)
+    judgement, sent = await judged([Reply("The answer is right.", usage=usage), Reply(RIGHT, usage=usage)])
+    assert judgement.scores == {"judge": 1.0}
+    assert (judgement.usage.input_tokens, judgement.usage.output_tokens) == (20, 2)
     again = sent[1]["messages"]
     assert [message["role"] for message in again] == ["system", "user", "assistant", "user"]
     assert again[2]["content"] == "The answer is right."
     assert "not JSON" in again[3]["content"]
 
 
-async def test_usage_that_one_call_does_not_know_is_unknown() -> None:
-    found, _ = await judged([Reply("Yes.", usage={}), Reply(RIGHT)])
-    assert (found.usage.input_tokens, found.usage.output_tokens, found.usage.usd) == (None, None, None)
-    assert found.usage.seconds is not None
+async def test_usage_unknown_for_one_call_is_unknown_in_total() -> None:
+    judgement, _ = await judged([Reply("Yes.", usage={}), Reply(RIGHT)])
+    assert (judgement.usage.input_tokens, judgement.usage.output_tokens, judgement.usage.usd) == (None, None, None)
+    assert judgement.usage.seconds is not None
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ async def test_usage_that_one_call_does_not_know_is_unknown() -> None:
         f"{RIGHT}\n{WRONG}",
     ],
 )
-async def test_a_reply_that_cannot_be_used_twice_is_an_error_and_no_number(text: str) -> None:
+async def test_two_unusable_replies_are_an_error_without_scores(text: str) -> None:
     with pytest.raises(JudgeError) as caught:
         await judged(Reply(text))
     error = caught.value
@@ -170,7 +170,7 @@ async def test_a_reply_that_cannot_be_used_twice_is_an_error_and_no_number(text:
         (Reply(""), "bad_response", None),
     ],
 )
-async def test_a_failing_endpoint_is_an_error_and_no_number(
+async def test_a_failing_endpoint_is_an_error_without_scores(
     reply: Reply, failure: str | None, calls: int | None
 ) -> None:
     with pytest.raises(JudgeError) as caught:
@@ -181,7 +181,7 @@ async def test_a_failing_endpoint_is_an_error_and_no_number(
     assert isinstance(caught.value.__cause__, ProviderError)
 
 
-async def test_a_failure_at_the_second_reply_is_one_too() -> None:
+async def test_a_failure_at_the_second_reply_is_an_error() -> None:
     with pytest.raises(JudgeError) as caught:
         await judged([Reply("Yes."), Reply("down", status=500)])
     assert caught.value.failure == "server"
@@ -190,15 +190,15 @@ async def test_a_failure_at_the_second_reply_is_one_too() -> None:
 @pytest.mark.parametrize(
     ("answer", "gold", "score"), [(ABSTAINED, None, 1.0), (ANSWER, None, 0.0), (ABSTAINED, "30 days", 0.0)]
 )
-async def test_who_abstained_needs_no_model(answer: Answer, gold: str | None, score: float) -> None:
-    found, sent = await judged(Reply("x", status=500), answer, Example("q", QUESTION, gold))
-    assert found.scores == {"judge": score}
-    assert found.reasons["judge"]
-    assert found.usage == Usage(0, 0, 0, 0, 0)
-    assert (found.asked, sent) == (False, [])
+async def test_abstentions_need_no_model(answer: Answer, gold: str | None, score: float) -> None:
+    judgement, sent = await judged(Reply("x", status=500), answer, Example("q", QUESTION, gold))
+    assert judgement.scores == {"judge": score}
+    assert judgement.reasons["judge"]
+    assert judgement.usage == Usage(0, 0, 0, 0, 0)
+    assert (judgement.asked, sent) == (False, [])
 
 
-async def test_markers_are_not_shown_and_labels_and_objects_are() -> None:
+async def test_the_judge_sees_labels_and_objects_but_no_markers() -> None:
     cited = Answer("A month [1].", "answered", citations=(Citation(1, "A month [1].", "exact"),))
     _, sent = await judged(Reply(RIGHT), cited)
     assert material(sent[0])["answer"] == "A month  ."
@@ -224,9 +224,9 @@ async def test_a_written_text_gets_the_share_of_its_criteria(
     reply: dict[str, bool], instructions: str | None, score: float
 ) -> None:
     script = Reply(json.dumps({"reason": "So it is.", **reply}))
-    found, sent = await judged(script, task="write", instructions=instructions)
-    assert found.scores["judge"] == pytest.approx(score)
-    assert all((name in found.reasons["judge"]) == (not held) for name, held in reply.items())
+    judgement, sent = await judged(script, task="write", instructions=instructions)
+    assert judgement.scores["judge"] == pytest.approx(score)
+    assert all((name in judgement.reasons["judge"]) == (not is_met) for name, is_met in reply.items())
     assert material(sent[0])["request"] == QUESTION
 
 
@@ -235,15 +235,18 @@ async def test_a_written_text_gets_the_share_of_its_criteria(
 CLAIMS = {"claims": ["The window is a month.", "Refunds are free.", " "]}
 
 
-def verdicts(key: str, *held: bool) -> dict[str, Any]:
-    return {str(at): {"reason": "r", key: one} for at, one in enumerate(held, start=1)}
+def verdicts(key: str, *values: bool) -> dict[str, Any]:
+    return {str(number): {"reason": "r", key: value} for number, value in enumerate(values, start=1)}
 
 
 async def test_faithfulness_is_the_share_of_claims_that_the_passages_support() -> None:
     script = by_shape(claims=verdicts("supported", True, False), answer=CLAIMS)
-    found, sent = await judged(script, with_hits(ANSWER, "a month", "other"), metrics=("faithfulness",))
-    assert found.scores == {"faithfulness": 0.5}
-    assert found.reasons["faithfulness"] == '1 of 2 claims follow from the passages; not: "Refunds are free.".'
+    judgement, sent = await judged(script, with_hits(ANSWER, "a month", "other"), metrics=("faithfulness",))
+    assert judgement.scores == {"faithfulness": 0.5}
+    assert (
+        judgement.reasons["faithfulness"]
+        == '1 of 2 claims are supported by the passages; unsupported: "Refunds are free.".'
+    )
     assert [set(material(body)) for body in sent] == [{"question", "answer"}, {"claims", "passages"}]
     assert material(sent[0])["answer"] == "You have a month."
     assert material(sent[1])["passages"] == ["a month", "other"]
@@ -252,8 +255,8 @@ async def test_faithfulness_is_the_share_of_claims_that_the_passages_support() -
 async def test_context_recall_takes_the_claims_of_the_gold_answer_also_when_abstained() -> None:
     script = by_shape(claims=verdicts("supported", True, True), answer=CLAIMS)
     example = Example("q", QUESTION, ["30 days", "a month"])
-    found, sent = await judged(script, with_hits(ABSTAINED, "a month"), example, metrics=("context_recall",))
-    assert found.scores == {"context_recall": 1.0}
+    judgement, sent = await judged(script, with_hits(ABSTAINED, "a month"), example, metrics=("context_recall",))
+    assert judgement.scores == {"context_recall": 1.0}
     assert material(sent[0])["answer"] == "30 days"
 
 
@@ -269,40 +272,42 @@ async def test_context_recall_takes_the_claims_of_the_gold_answer_also_when_abst
 async def test_context_precision_is_the_mean_precision_at_the_useful_ranks(
     useful: tuple[bool, ...], score: float
 ) -> None:
-    found, _ = await judged(
+    judgement, _ = await judged(
         by_shape(passages=verdicts("useful", *useful)),
         with_hits(ABSTAINED, "one", "two", "three"),
         metrics=("context_precision",),
     )
-    assert found.scores["context_precision"] == pytest.approx(score)
+    assert judgement.scores["context_precision"] == pytest.approx(score)
 
 
-async def test_many_passages_are_asked_about_in_parts() -> None:
+async def test_many_passages_are_judged_in_batches() -> None:
     def by_number(given: Any) -> Any:
         return verdicts("useful", *(text == "good" for text in given["passages"].values()))
 
     texts = ["bad"] * 23
     texts[2] = texts[20] = "good"
-    found, sent = await judged(by_shape(passages=by_number), with_hits(ANSWER, *texts), metrics=("context_precision",))
+    judgement, sent = await judged(
+        by_shape(passages=by_number), with_hits(ANSWER, *texts), metrics=("context_precision",)
+    )
     assert [len(material(body)["passages"]) for body in sent] == [10, 10, 3]
-    assert found.scores["context_precision"] == pytest.approx((1 / 3 + 2 / 21) / 2)
+    assert judgement.scores["context_precision"] == pytest.approx((1 / 3 + 2 / 21) / 2)
 
 
 async def test_answer_relevancy_is_the_mean_cosine_with_three_questions() -> None:
-    made = [QUESTION, "How long is the refund window?", "Who pays postage?"]
-    reply = {"noncommittal": False, **{f"question_{at}": one for at, one in enumerate(made, start=1)}}
-    found, sent = await judged(Reply(json.dumps(reply)), metrics=("answer_relevancy",), embedder=Words())
-    vectors = await Words().embed_queries([QUESTION, *made])
+    questions = [QUESTION, "How long is the refund window?", "Who pays postage?"]
+    reply = {"noncommittal": False, **{f"question_{at}": question for at, question in enumerate(questions, start=1)}}
+    judgement, sent = await judged(Reply(json.dumps(reply)), metrics=("answer_relevancy",), embedder=Words())
+    vectors = await Words().embed_queries([QUESTION, *questions])
     expected = float(np.mean([vectors[at] @ vectors[0] for at in (1, 2, 3)]))
-    assert found.scores["answer_relevancy"] == pytest.approx(min(max(expected, 0), 1), abs=1e-6)
-    assert 0 < found.scores["answer_relevancy"] < 1
+    assert judgement.scores["answer_relevancy"] == pytest.approx(min(max(expected, 0), 1), abs=1e-6)
+    assert 0 < judgement.scores["answer_relevancy"] < 1
     assert material(sent[0]) == {"answer": "You have a month."}  # the question is not given away
 
 
 async def test_a_noncommittal_answer_has_relevancy_0() -> None:
     reply = {"noncommittal": True, "question_1": "", "question_2": "", "question_3": ""}
-    found, _ = await judged(Reply(json.dumps(reply)), metrics=("answer_relevancy",), embedder=Words())
-    assert found.scores == {"answer_relevancy": 0.0}
+    judgement, _ = await judged(Reply(json.dumps(reply)), metrics=("answer_relevancy",), embedder=Words())
+    assert judgement.scores == {"answer_relevancy": 0.0}
 
 
 async def test_an_empty_question_or_a_failing_embedder_is_an_error() -> None:
@@ -325,7 +330,7 @@ async def test_an_empty_question_or_a_failing_embedder_is_an_error() -> None:
         (ABSTAINED, None, METRICS[1:], set(METRICS[1:])),
     ],
 )
-async def test_what_does_not_apply_is_absent(
+async def test_metrics_that_do_not_apply_are_absent(
     answer: Answer, gold: str | None, metrics: tuple[str, ...], absent: set[str]
 ) -> None:
     reply = {"noncommittal": False, "question_1": "a", "question_2": "b", "question_3": "c"}
@@ -338,37 +343,37 @@ async def test_what_does_not_apply_is_absent(
             return Reply(json.dumps(verdicts("supported", True, True)))
         return Reply(json.dumps(verdicts("useful", True) if "passages" in given else CLAIMS))
 
-    found, _ = await judged(script, answer, Example("q", QUESTION, gold), metrics=metrics, embedder=Words())
-    assert set(metrics) - set(found.scores) == absent
-    assert set(found.reasons) == set(found.scores)
-    assert all(0 <= score <= 1 for score in found.scores.values())
+    judgement, _ = await judged(script, answer, Example("q", QUESTION, gold), metrics=metrics, embedder=Words())
+    assert set(metrics) - set(judgement.scores) == absent
+    assert set(judgement.reasons) == set(judgement.scores)
+    assert all(0 <= score <= 1 for score in judgement.scores.values())
 
 
 async def test_an_answer_without_claims_has_no_faithfulness() -> None:
-    found, sent = await judged(Reply('{"claims": []}'), with_hits(ANSWER, "x"), metrics=("faithfulness",))
-    assert found.scores == {}
+    judgement, sent = await judged(Reply('{"claims": []}'), with_hits(ANSWER, "x"), metrics=("faithfulness",))
+    assert judgement.scores == {}
     assert len(sent) == 1
 
 
-async def test_verdicts_must_be_about_all_claims_and_no_others() -> None:
-    for held in ((True,), (True, True, True)):
+async def test_verdicts_must_cover_exactly_the_claims() -> None:
+    for supported in ((True,), (True, True, True)):
         with pytest.raises(JudgeError):
             await judged(
-                by_shape(claims=verdicts("supported", *held), answer=CLAIMS),
+                by_shape(claims=verdicts("supported", *supported), answer=CLAIMS),
                 with_hits(ANSWER, "x"),
                 metrics=("faithfulness",),
             )
 
 
-async def test_usage_is_that_of_all_calls() -> None:
+async def test_usage_is_the_total_of_all_calls() -> None:
     def script(body: dict[str, Any]) -> Reply:
         value = verdicts("supported", True, True) if "claims" in material(body) else CLAIMS
         if "reference" in material(body):
             return Reply(RIGHT, usage={"prompt_tokens": 1, "completion_tokens": 1})
         return Reply(json.dumps(value), usage={"prompt_tokens": 10, "completion_tokens": 2})
 
-    found, sent = await judged(script, with_hits(ANSWER, "x"), metrics=("judge", "faithfulness"))
-    assert (len(sent), found.usage.input_tokens, found.usage.output_tokens) == (3, 21, 5)
+    judgement, sent = await judged(script, with_hits(ANSWER, "x"), metrics=("judge", "faithfulness"))
+    assert (len(sent), judgement.usage.input_tokens, judgement.usage.output_tokens) == (3, 21, 5)
 
 
 def test_sums_of_usage() -> None:
@@ -376,9 +381,9 @@ def test_sums_of_usage() -> None:
     assert total([Usage(1, None, 2, 0.5, 0.1), Usage(1, 3, 2, 0.5, None)]) == Usage(2, None, 4, 1.0, None)
 
 
-def test_metrics_that_cannot_be_are_refused() -> None:
+def test_unusable_metrics_are_refused() -> None:
     model = HostedGenerator("m", base_url="http://127.0.0.1:9/v1")
-    with pytest.raises(UsageError, match="no metric niceness"):
+    with pytest.raises(UsageError, match="unknown metric niceness"):
         Judge(model, metrics=("judge", "niceness"))
     with pytest.raises(UsageError, match="needs an embedder"):
         Judge(model, metrics=("answer_relevancy",))

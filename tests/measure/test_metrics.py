@@ -49,7 +49,7 @@ NORMALISED = [
 
 
 @pytest.mark.parametrize(("text", "expected"), NORMALISED)
-def test_normalisation_is_that_of_squad(text: str, expected: str) -> None:
+def test_normalisation_agrees_with_squad(text: str, expected: str) -> None:
     assert normalise(text) == expected
 
 
@@ -82,16 +82,16 @@ SCORED = [
 
 
 @pytest.mark.parametrize(("answer", "gold", "exact", "f1"), SCORED)
-def test_scores_are_those_of_squad(answer: str, gold: str, exact: float, f1: float) -> None:
+def test_scores_agree_with_squad(answer: str, gold: str, exact: float, f1: float) -> None:
     assert exact_match(answer, gold) == exact
     assert token_f1(answer, gold) == pytest.approx(f1)
 
 
 def official(answer: str, gold: str) -> tuple[float, float]:
-    """Exact match and F1, step by step as evaluate-v2.0.py takes them."""
+    """Exact match and F1, following the steps of evaluate-v2.0.py."""
 
     def normal(text: str) -> str:
-        text = "".join(one for one in text.lower() if one not in set(string.punctuation))
+        text = "".join(character for character in text.lower() if character not in set(string.punctuation))
         return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
 
     want, have = normal(gold).split(), normal(answer).split()
@@ -106,7 +106,7 @@ def official(answer: str, gold: str) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize(("answer", "gold", "exact", "f1"), SCORED)
-def test_the_known_scores_are_those_of_the_official_steps(answer: str, gold: str, exact: float, f1: float) -> None:
+def test_known_scores_agree_with_the_official_steps(answer: str, gold: str, exact: float, f1: float) -> None:
     assert official(answer, gold) == (exact, pytest.approx(f1))
 
 
@@ -191,7 +191,7 @@ def test_half_of_a_quote_in_one_run_covers_it() -> None:
     assert not covers("text", "")
 
 
-def test_a_right_answer_with_a_right_citation() -> None:
+def test_a_correct_answer_with_a_correct_citation() -> None:
     assert score_answer(ANSWER, EXAMPLE) == {
         "abstention": 1.0,
         "exact": 0.0,
@@ -210,20 +210,20 @@ def test_abstaining_on_an_answerable_question_is_wrong() -> None:
     assert score_answer(parrot, EXAMPLE)["correct"] == 0.0
 
 
-def test_on_a_question_without_an_answer_only_abstaining_is_right() -> None:
+def test_on_a_question_without_an_answer_only_abstaining_is_correct() -> None:
     unanswerable = replace(EXAMPLE, output=None, evidence=())
     assert score_answer(ABSTAINED, unanswerable) == {"abstention": 1.0, "correct": 1.0}
     assert score_answer(ANSWER, unanswerable) == {"abstention": 0.0, "correct": 0.0, "supported": 1.0}
 
 
 @pytest.mark.parametrize("text", ["30 days[1]", "30 days [1].", "30 days [1, 2]"])
-def test_the_markers_of_the_citations_are_no_part_of_the_answer(text: str) -> None:
+def test_citation_markers_are_not_part_of_the_answer(text: str) -> None:
     answer = replace(ANSWER, text=text, citations=(CITED, replace(CITED, marker=2)))
     assert score_answer(answer, EXAMPLE)["exact"] == 1.0
     assert score_answer(replace(answer, citations=()), EXAMPLE)["exact"] == 0.0
 
 
-def test_a_wrong_number_is_not_correct_even_where_squad_takes_it_for_exact() -> None:
+def test_a_wrong_number_is_not_correct_even_if_squad_scores_it_as_exact() -> None:
     scores = score_answer(Answer("1.5", "answered"), Example("q", "?", "15"))
     assert (scores["exact"], scores["correct"]) == (1.0, 0.0)
 
@@ -240,7 +240,7 @@ def test_a_wrong_number_is_not_correct_even_where_squad_takes_it_for_exact() -> 
         ({"quote": "", "sentence": "Return it within 30 days.", "passage_id": "p2"}, 1.0),
     ],
 )
-def test_a_citation_is_right_when_it_leads_to_the_evidence(change: dict[str, Any], precision: float) -> None:
+def test_a_citation_is_correct_if_it_points_to_the_evidence(change: dict[str, Any], precision: float) -> None:
     answer = replace(ANSWER, citations=(replace(CITED, **change),))
     scores = score_answer(answer, EXAMPLE)
     assert scores["citation_precision"] == scores["citation_recall"] == precision

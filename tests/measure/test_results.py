@@ -1,4 +1,4 @@
-"""Results files that other programs and people wrote: every whole row counts, every fault is said with its place."""
+"""Results files of other programs and people: every complete row counts, every fault is reported with its line."""
 
 import json
 import logging
@@ -38,44 +38,44 @@ def without(name: str) -> dict[str, Any]:
 def test_a_last_row_needs_no_line_feed(tmp_path: Path) -> None:
     file = tmp_path / "results.jsonl"
     file.write_text("\n".join(json.dumps(row(example=f"e{at}")) for at in range(3)))
-    assert [one.example for one in read_results(file)] == ["e0", "e1", "e2"]
+    assert [result.example for result in read_results(file)] == ["e0", "e1", "e2"]
 
 
-def test_a_line_that_was_cut_off_is_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_truncated_line_is_ignored_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "results.jsonl"
     file.write_text(f"{json.dumps(row())}\n{json.dumps(row(example='e2'))[:-1]}")
     with caplog.at_level(logging.WARNING):
-        assert [one.example for one in read_results(file)] == ["e1"]
-    assert f"{file}:2: the last line is cut off" in caplog.text
+        assert [result.example for result in read_results(file)] == ["e1"]
+    assert f"{file}:2: ignored the truncated last line" in caplog.text
 
 
-def test_a_whole_last_line_that_is_no_row_is_not_dropped(tmp_path: Path) -> None:
+def test_a_complete_last_line_that_is_not_a_row_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "results.jsonl"
     file.write_text(f"{json.dumps(row())}\n{json.dumps(without('usage'))}")
-    with pytest.raises(ConfigError, match=r'results\.jsonl:2: no "usage"'):
+    with pytest.raises(ConfigError, match=r'results\.jsonl:2: missing "usage"'):
         read_results(file)
 
 
-@pytest.mark.parametrize("kept", [True, False])
-def test_what_appends_next_loses_no_whole_row(tmp_path: Path, kept: bool) -> None:
+@pytest.mark.parametrize("complete", [True, False])
+def test_repairing_the_file_loses_no_complete_row(tmp_path: Path, complete: bool) -> None:
     file = tmp_path / "results.jsonl"
-    first, last = (encode_result(decode_result(json.dumps(row(example=one)))) for one in ("e1", "e2"))
-    file.write_bytes(first + (last[:-1] if kept else last[:-2]))
+    first, last = (encode_result(decode_result(json.dumps(row(example=example)))) for example in ("e1", "e2"))
+    file.write_bytes(first + (last[:-1] if complete else last[:-2]))
     cut_torn_line(file)
-    assert file.read_bytes() == (first + last if kept else first)
+    assert file.read_bytes() == (first + last if complete else first)
 
 
-# -- what is passed over -----------------------------------------------------------------------------------------
+# -- what is ignored ---------------------------------------------------------------------------------------------
 
 
-def test_blank_lines_marks_of_order_and_line_ends_of_windows_are_passed_over(tmp_path: Path) -> None:
+def test_blank_lines_byte_order_marks_and_windows_line_ends_are_ignored(tmp_path: Path) -> None:
     file = tmp_path / "results.jsonl"
     lines = [json.dumps(row()), "", "  ", json.dumps(row(example="e2")), ""]
     file.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
-    assert [one.example for one in read_results(file)] == ["e1", "e2"]
+    assert [result.example for result in read_results(file)] == ["e1", "e2"]
 
 
-def test_unknown_keys_are_passed_over_everywhere() -> None:
+def test_unknown_keys_are_ignored_everywhere() -> None:
     line = row(
         note="mine",
         usage={"usd": 0.1, "watts": 3},
@@ -100,53 +100,56 @@ def test_unknown_keys_are_passed_over_everywhere() -> None:
 FAULTS: list[tuple[Any, str]] = [
     ("hello", "not JSON: Expecting value at column 1"),
     ([1, 2], "not a JSON object"),
-    *((without(name), f'no "{name}"') for name in row()),
-    ({"example": "e"}, 'no "approach", "status", "output", "citations", "scores", "usage", "error"'),
-    (row(example=1), '"example" must be a text that is not empty'),
-    (row(approach=""), '"approach" must be a text that is not empty'),
+    *((without(name), f'missing "{name}"') for name in row()),
+    ({"example": "e"}, 'missing "approach", "status", "output", "citations", "scores", "usage", "error"'),
+    (row(example=1), '"example" must be non-empty text'),
+    (row(approach=""), '"approach" must be non-empty text'),
     (row(status="fine"), '"status" must be one of answered, abstained, error'),
     (row(scores=None), '"scores" must be an object of numbers'),
     (row(scores={"f1": "0.5"}), "scores.f1 must be a number"),
     (row(scores={"f1": True}), "scores.f1 must be a number"),
     (row(scores={"f1": 10**400}), "scores.f1 must be a number"),
-    (row(scores={"f1": float("nan")}), "NaN is no number in JSON"),
+    (row(scores={"f1": float("nan")}), "NaN is not valid JSON"),
     (row(usage=None), '"usage" must be an object'),
     (row(usage={"usd": "0.1"}), '"usage.usd" must be a number or null'),
     (row(usage={"usd": -5}), "usage.usd is negative"),
     (row(usage={"seconds": -0.1}), "usage.seconds is negative"),
     (row(citations=None), '"citations" must be a list'),
     (row(citations=[CITATION, "x"]), "citations[1] must be an object"),
-    (row(citations=[{"marker": 1}]), 'no "citations[0].sentence", "citations[0].support"'),
-    (row(citations=[{**CITATION, "marker": "[1]"}]), '"citations[0].marker" must be a whole number'),
+    (row(citations=[{"marker": 1}]), 'missing "citations[0].sentence", "citations[0].support"'),
+    (row(citations=[{**CITATION, "marker": "[1]"}]), '"citations[0].marker" must be an integer'),
     (row(citations=[{**CITATION, "support": "yes"}]), '"citations[0].support" must be one of exact, close, missing'),
-    (row(citations=[{**CITATION, "start": 1.5}]), '"citations[0].start" must be a whole number or null'),
-    (row(status="error"), '"error" must be null, unless "status" is "error"'),
-    (row(error={"kind": "x", "message": "y"}), '"error" must be null, unless "status" is "error"'),
+    (row(citations=[{**CITATION, "start": 1.5}]), '"citations[0].start" must be an integer or null'),
+    (row(status="error"), '"error" must be an object if "status" is "error", and null otherwise'),
+    (
+        row(error={"kind": "x", "message": "y"}),
+        '"error" must be an object if "status" is "error", and null otherwise',
+    ),
     (row(status="error", error="boom"), '"error" must be an object or null'),
-    (row(status="error", error={"message": "x"}), 'no "error.kind"'),
+    (row(status="error", error={"message": "x"}), 'missing "error.kind"'),
 ]
 
 
-@pytest.mark.parametrize(("wrong", "said"), FAULTS)
-def test_a_fault_is_said_in_the_words_of_the_file(tmp_path: Path, wrong: Any, said: str) -> None:
+@pytest.mark.parametrize(("wrong", "message"), FAULTS)
+def test_a_fault_names_the_key_in_the_file(tmp_path: Path, wrong: Any, message: str) -> None:
     file = tmp_path / "results.jsonl"
     line = wrong if isinstance(wrong, str) else json.dumps(wrong)
     file.write_text(f"{json.dumps(row())}\n{line}\n{json.dumps(row(example='e2'))}\n")
     with pytest.raises(ConfigError) as caught:
         read_results(file)
-    assert str(caught.value).startswith(f"{file}:2: {said}")
+    assert str(caught.value).startswith(f"{file}:2: {message}")
     assert "docs/compare.md" in (caught.value.hint or "")
     assert caught.value.exit_code == 2
 
 
 @pytest.mark.parametrize("line", [b"[" * 100_000 + b"]" * 100_000, b'{"a":' * 100_000 + b"1" + b"}" * 100_000])
-def test_what_is_nested_too_deep_is_said(tmp_path: Path, line: bytes) -> None:
+def test_deep_nesting_is_reported(tmp_path: Path, line: bytes) -> None:
     (tmp_path / "results.jsonl").write_bytes(line + b"\n")
     with pytest.raises(ConfigError, match="nested too deep"):
         read_results(tmp_path / "results.jsonl")
 
 
-def test_all_faults_are_said_at_once_up_to_a_number(tmp_path: Path) -> None:
+def test_faults_are_reported_at_once_up_to_a_limit(tmp_path: Path) -> None:
     file = tmp_path / "results.jsonl"
     file.write_text(f"{json.dumps(without('usage'))}\n{json.dumps(row())}\n{json.dumps(row(status='fine'))}\n")
     with pytest.raises(ConfigError) as caught:

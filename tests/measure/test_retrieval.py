@@ -24,23 +24,25 @@ IDS = [f"p{at}" for at in range(12)]
 
 @pytest.fixture(scope="module")
 def ranx() -> Iterator[Any]:
-    """Without compiling, which takes longer than all tests here."""
+    """Import ranx without JIT compilation, which takes longer than all tests here."""
     with pytest.MonkeyPatch.context() as patch:
         if "NUMBA_DISABLE_JIT" not in os.environ:
             patch.setenv("NUMBA_DISABLE_JIT", "1")
         yield pytest.importorskip("ranx")
 
 
-def test_the_figures_are_those_of_ranx(ranx: Any) -> None:
+def test_metrics_agree_with_ranx(ranx: Any) -> None:
     rng = random.Random(0)
     ranked = {f"q{at}": rng.sample(IDS, k=rng.randint(1, 12)) for at in range(60)}
     gold = {query: rng.sample([*IDS, "absent"], k=rng.randint(1, 5)) for query in ranked}
     qrels = ranx.Qrels({query: dict.fromkeys(ids, 1) for query, ids in gold.items()})
-    run = ranx.Run({query: {one: 1 / (at + 1) for at, one in enumerate(ids)} for query, ids in ranked.items()})
+    run = ranx.Run(
+        {query: {passage_id: 1 / (at + 1) for at, passage_id in enumerate(ids)} for query, ids in ranked.items()}
+    )
     names = ["ndcg@10", "ndcg@3", "mrr", "recall@1", "recall@5", "recall@10"]
     theirs = ranx.evaluate(qrels, run, names, return_mean=False)
     for at, query in enumerate(sorted(ranked)):
-        order, relevant = ranked[query], [{one} for one in gold[query]]
+        order, relevant = ranked[query], [{passage_id} for passage_id in gold[query]]
         ours = [
             ndcg_at(order, relevant),
             ndcg_at(order, relevant, 3),
@@ -55,7 +57,7 @@ def test_the_figures_are_those_of_ranx(ranx: Any) -> None:
     st.lists(st.sets(st.sampled_from([*IDS, "absent"]), max_size=4), min_size=1, max_size=4),
     st.integers(1, 12),
 )
-def test_figures_lie_between_0_and_1(ranked: list[str], relevant: list[set[str]], k: int) -> None:
+def test_metrics_lie_between_0_and_1(ranked: list[str], relevant: list[set[str]], k: int) -> None:
     for value in (recall_at(ranked, relevant, k), ndcg_at(ranked, relevant, k), reciprocal_rank(ranked, relevant)):
         assert 0 <= value <= 1
     assert recall_at(ranked, relevant, 1) <= recall_at(ranked, relevant, k)
@@ -72,14 +74,14 @@ def test_one_passage_with_two_pieces_of_evidence_is_a_perfect_start() -> None:
     assert ndcg_at(["x", "ab"], [{"ab"}, {"ab"}]) == pytest.approx(0.6309, abs=1e-4)
 
 
-def test_evidence_that_is_nowhere_lowers_the_figures() -> None:
+def test_evidence_without_a_passage_lowers_the_metrics() -> None:
     assert recall_at(["a"], [{"a"}, set()], 10) == 0.5
     assert ndcg_at(["a"], [{"a"}, set()]) == pytest.approx(1 / 1.6309, abs=1e-4)
     assert reciprocal_rank(["a"], [set()]) == 0.0
 
 
 @pytest.mark.parametrize("figure", [ndcg_at, reciprocal_rank, lambda *args: recall_at(*args, 5)])
-def test_without_evidence_there_is_no_figure(figure: Any) -> None:
+def test_metrics_require_evidence(figure: Any) -> None:
     with pytest.raises(ValueError):
         figure(["a"], [])
 
@@ -99,7 +101,7 @@ HALF = passage("half", "You may return it within")
 REST = passage("rest", "30 days of delivery to our shop.")
 
 
-def test_the_passage_with_the_whole_quote_matches_and_only_else_the_half() -> None:
+def test_half_a_quote_matches_only_if_no_passage_has_the_whole() -> None:
     evidence = Evidence("returns.md", QUOTE)
     assert locate(evidence, DOCUMENT, [WHOLE, HALF, REST]).relevant == {"whole"}
     split = locate(evidence, DOCUMENT, [HALF, REST])
@@ -116,12 +118,12 @@ def test_the_passage_with_the_whole_quote_matches_and_only_else_the_half() -> No
         (Document("d1", "returns.md", TEXT, groups=("hr",)), QUOTE, [WHOLE], "no access"),
     ],
 )
-def test_what_to_blame(document: Document | None, quote: str, passages: list[Passage], cause: str) -> None:
+def test_the_cause_of_a_miss(document: Document | None, quote: str, passages: list[Passage], cause: str) -> None:
     assert locate(Evidence("returns.md", quote), document, passages, groups=("sales",)).cause == cause
 
 
 class Ranker:
-    """Gives back fixed lists by question text and stage, and remembers who asked."""
+    """Return fixed lists by question text and stage, and record the questions."""
 
     def __init__(self, lists: dict[tuple[str, Stage], Sequence[Passage]]) -> None:
         self.lists = lists
@@ -130,7 +132,7 @@ class Ranker:
     async def search(self, question: Question, *, k: int, stage: Stage | None = None) -> list[Hit]:
         self.asked.append(question)
         assert stage
-        return [Hit(one, 1.0) for one in self.lists[question.text, stage]][:k]
+        return [Hit(item, 1.0) for item in self.lists[question.text, stage]][:k]
 
 
 OTHER = passage("other", "One two three four five six seven eight nine ten eleven twelve thirteen", heading="A > B")
@@ -177,7 +179,7 @@ async def test_every_stage_is_measured_on_the_same_questions() -> None:
     assert {question.scope.groups for question in ranker.asked if question.text == "first"} == {("hr",)}
 
 
-async def test_the_worst_questions_say_what_was_found_instead_and_why() -> None:
+async def test_the_worst_questions_report_what_was_retrieved_instead_and_why() -> None:
     bm25, dense = (await report(Ranker(LISTS))).stages
     missing, late = bm25.worst
     assert (missing.example, missing.rank, missing.cause) == ("q2", None, "not ingested")
@@ -195,17 +197,17 @@ async def test_the_worst_questions_say_what_was_found_instead_and_why() -> None:
     }
 
 
-async def test_nothing_failed_has_no_shares() -> None:
+async def test_without_failures_all_shares_are_0() -> None:
     bm25, _ = (await report(Ranker(LISTS), EXAMPLES[:1])).stages
     assert bm25.failures == 0
     assert set(bm25.causes.values()) == {0.0}
 
 
-async def test_examples_without_evidence_cannot_be_measured_on() -> None:
+async def test_examples_without_evidence_cannot_be_evaluated() -> None:
     with pytest.raises(UsageError):
         await report(Ranker(LISTS), EXAMPLES[2:])
 
 
-async def test_what_the_retriever_raises_goes_through() -> None:
+async def test_exceptions_of_the_retriever_propagate() -> None:
     with pytest.raises(KeyError):
         await report(Ranker({}))

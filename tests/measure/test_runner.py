@@ -70,7 +70,7 @@ def test_a_result_comes_back_as_it_was() -> None:
     assert len(line.decode().splitlines()) == 1
 
 
-async def test_what_goes_wrong_is_a_row(tmp_path: Path) -> None:
+async def test_failures_become_rows(tmp_path: Path) -> None:
     errors = {
         "question 0": ProviderError("too fast", kind="rate_limit"),
         "question 1": MissingError("no index"),
@@ -91,7 +91,7 @@ async def test_what_goes_wrong_is_a_row(tmp_path: Path) -> None:
     assert results[0].usage.seconds is not None
 
 
-async def test_a_score_that_fails_keeps_the_output_and_one_that_is_no_number_is_an_error(tmp_path: Path) -> None:
+async def test_a_failing_scorer_keeps_the_output_and_an_invalid_score_is_an_error(tmp_path: Path) -> None:
     def score(answer: Answer, example: Example) -> dict[str, float]:
         return {"x": 1 / 0} if example.id == "q0" else {"x": float("nan")}
 
@@ -102,7 +102,7 @@ async def test_a_score_that_fails_keeps_the_output_and_one_that_is_no_number_is_
     assert unknown.error.message.startswith("the result cannot be written as JSON")
 
 
-async def test_done_cells_are_not_asked_again(tmp_path: Path) -> None:
+async def test_finished_cells_are_not_run_again(tmp_path: Path) -> None:
     first = await run([Echo("a")], EXAMPLES[:3], folder=tmp_path)
     again, other = Echo("a"), Echo("b")
     second = await run([again, other], EXAMPLES[:4], folder=tmp_path)
@@ -112,7 +112,7 @@ async def test_done_cells_are_not_asked_again(tmp_path: Path) -> None:
     assert len(lines(tmp_path)) == 8
 
 
-async def test_errors_are_asked_again_only_on_request(tmp_path: Path) -> None:
+async def test_errors_are_retried_only_on_request(tmp_path: Path) -> None:
     await run([Echo(errors={"question 1": RuntimeError("once")})], EXAMPLES[:3], folder=tmp_path)
     calm = Echo()
     assert (await run([calm], EXAMPLES[:3], folder=tmp_path))[1].status == "error"
@@ -124,7 +124,7 @@ async def test_errors_are_asked_again_only_on_request(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("torn", [b'{"example": "q', b"x" * 200_000, b'{"example": "q1"'])
-async def test_a_torn_last_line_is_cut_off(tmp_path: Path, torn: bytes) -> None:
+async def test_a_truncated_last_line_is_removed(tmp_path: Path, torn: bytes) -> None:
     await run([Echo()], EXAMPLES[:1], folder=tmp_path)
     whole = (tmp_path / RESULTS).read_bytes()
     (tmp_path / RESULTS).write_bytes(whole + torn)
@@ -137,26 +137,26 @@ async def test_a_torn_last_line_is_cut_off(tmp_path: Path, torn: bytes) -> None:
 
 
 @pytest.mark.parametrize("line", ["not JSON", "[]", '{"example": "q"}'])
-async def test_a_broken_line_further_up_is_named(tmp_path: Path, line: str) -> None:
+async def test_an_invalid_line_further_up_is_reported(tmp_path: Path, line: str) -> None:
     (tmp_path / RESULTS).write_text(f"{line}\n")
     with pytest.raises(ConfigError, match=r"results\.jsonl:1: "):
         await run([Echo()], EXAMPLES, folder=tmp_path)
 
 
-async def test_names_that_come_twice_are_refused(tmp_path: Path) -> None:
+async def test_duplicate_names_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         await run([Echo(), Echo()], EXAMPLES, folder=tmp_path)
     with pytest.raises(UsageError):
         await run([Echo()], [EXAMPLES[0], EXAMPLES[0]], folder=tmp_path)
 
 
-async def test_no_more_than_asked_for_run_at_once(tmp_path: Path) -> None:
+async def test_concurrency_is_limited(tmp_path: Path) -> None:
     echo = Echo(wait=0.01)
     await run([echo], EXAMPLES, folder=tmp_path, concurrency=3)
     assert echo.most_at_once == 3
 
 
-async def test_a_cancelled_run_leaves_complete_lines_and_goes_on(tmp_path: Path) -> None:
+async def test_a_cancelled_run_leaves_complete_lines_and_resumes(tmp_path: Path) -> None:
     slow, one_done = Echo(wait=0.05), asyncio.Event()
     work = run([slow], EXAMPLES, folder=tmp_path, concurrency=2, progress=lambda _: one_done.set())
     task = asyncio.create_task(work)
@@ -171,7 +171,7 @@ async def test_a_cancelled_run_leaves_complete_lines_and_goes_on(tmp_path: Path)
     assert all(row.error is None for row in await run([Echo()], EXAMPLES, folder=tmp_path))
 
 
-async def test_what_progress_raises_ends_the_run(tmp_path: Path) -> None:
+async def test_an_exception_of_progress_ends_the_run(tmp_path: Path) -> None:
     def stop(_: Result) -> None:
         raise KeyError("stop")
 
@@ -179,9 +179,9 @@ async def test_what_progress_raises_ends_the_run(tmp_path: Path) -> None:
         await run([Echo()], EXAMPLES, folder=tmp_path, progress=stop)
 
 
-def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_no_partial_line(tmp_path: Path) -> None:
     class Full:
-        """Takes ten bytes and then no more."""
+        """A file that accepts ten bytes and then fails."""
 
         def __init__(self, path: Path) -> None:
             self.file = path.open("ab", buffering=0)
@@ -218,11 +218,11 @@ class Halting(Echo):
 examples = [Example(f"q{at}", f"question {at}", "x" * 5000) for at in range(500)]
 asyncio.run(run([Halting("a"), Halting("b")], examples, folder=Path(sys.argv[1]), concurrency=4))
 """
-"""A run that never gets beyond about a hundred of its thousand cells."""
+"""Script of a run that stalls after about a hundred of its thousand cells."""
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-async def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path, how: signal.Signals) -> None:
+async def test_a_killed_run_resumes_where_it_stopped(tmp_path: Path, how: signal.Signals) -> None:
     tests = Path(__file__).parents[1]
     process = subprocess.Popen([sys.executable, "-c", HALTED_RUN, str(tmp_path), str(tests)], stderr=subprocess.PIPE)  # noqa: ASYNC220
     path = tmp_path / RESULTS
@@ -252,5 +252,5 @@ def cell(approach: str, at: int, **fields: Any) -> Result:
     return Result(f"q{at}", approach, **{"status": "answered", **fields})
 
 
-def test_no_file_has_no_results(tmp_path: Path) -> None:
+def test_a_missing_file_has_no_results(tmp_path: Path) -> None:
     assert read_results(tmp_path / RESULTS) == []

@@ -1,4 +1,4 @@
-"""Scores of labels, objects and written texts; validity and chrF as the libraries have them."""
+"""Scores of labels, objects and written texts; validity and chrF agree with the libraries."""
 
 from typing import Any
 
@@ -40,11 +40,11 @@ LABELS = label_scorer(["card", "card delayed", "Refund"])
         (said(3), "3", {"abstention": 1.0, "correct": 1.0, "valid": 0.0}),
     ],
 )
-def test_a_label_is_right_or_wrong(answer: Answer, gold: Any, scores: dict[str, float]) -> None:
+def test_scores_of_labels(answer: Answer, gold: Any, scores: dict[str, float]) -> None:
     assert LABELS(answer, Example("q", "Where is my card?", gold)) == scores
 
 
-def test_without_known_labels_nothing_is_said_of_validity() -> None:
+def test_without_known_labels_validity_is_absent() -> None:
     assert label_scorer([])(said("card"), Example("q", "?", "card")) == {"abstention": 1.0, "correct": 1.0}
 
 
@@ -64,7 +64,7 @@ def scored(output: Any, schema: dict[str, Any] | None = None) -> dict[str, float
     return object_scorer(schema)(said(output), EXTRACT)
 
 
-def test_an_equal_object_is_right() -> None:
+def test_an_equal_object_is_correct() -> None:
     whole = dict.fromkeys(("abstention", "valid", "exact", "correct", "precision", "recall", "f1"), 1.0)
     assert scored(SAME) == scored(SAME, SCHEMA) == whole
 
@@ -80,7 +80,7 @@ def test_a_wrong_field_costs_precision_and_recall_a_missing_one_recall_alone() -
     assert (more["precision"], more["recall"], more["correct"]) == (6 / 7, 1.0, 0.0)
 
 
-def test_a_reply_that_was_no_json_is_not_valid_and_has_no_fields() -> None:
+def test_a_reply_that_is_not_json_is_invalid_and_has_no_fields() -> None:
     none = {"abstention": 1.0, "valid": 0.0, "exact": 0.0, "correct": 0.0, "recall": 0.0, "f1": 0.0}
     assert scored("Sure! The total is 30.") == scored("text", SCHEMA) == scored(None) == scored(["a"]) == none
     assert scored({}) == {**none, "valid": 1.0}
@@ -99,7 +99,7 @@ def test_an_object_of_nothing_but_null_equals_an_empty_one() -> None:
     assert scores == {"abstention": 1.0, "valid": 1.0, "exact": 1.0, "correct": 1.0, "f1": 1.0}
 
 
-def test_what_is_no_schema_is_refused_at_once() -> None:
+def test_an_invalid_schema_is_refused_at_once() -> None:
     with pytest.raises(UsageError, match="not a JSON Schema"):
         object_scorer({"type": "objekt"})
 
@@ -155,7 +155,7 @@ CHECKS = [
         ("x", LETTER),
     ],
 )
-def test_chrf_is_that_of_sacrebleu(text: str, gold: str | list[str]) -> None:
+def test_chrf_agrees_with_sacrebleu(text: str, gold: str | list[str]) -> None:
     golds = [gold] if isinstance(gold, str) else gold
     scores = text_scorer([])(Answer(text, "answered"), Example("q", "?", gold))
     assert scores == {"abstention": 1.0, "chrf": pytest.approx(sacrebleu.sentence_chrf(text, golds).score / 100)}
@@ -169,7 +169,7 @@ def test_known_values_of_chrf() -> None:
     )
 
 
-def test_checks_are_given_each_and_as_their_mean() -> None:
+def test_each_check_and_their_mean_are_scored() -> None:
     scores = text_scorer(CHECKS)(Answer(LETTER, "answered"), Example("q", "?", LETTER))
     assert scores == {
         "abstention": 1.0,
@@ -181,7 +181,7 @@ def test_checks_are_given_each_and_as_their_mean() -> None:
     assert "correct" not in scores
 
 
-def test_no_text_where_one_is_wanted_scores_0_and_rightly_none_has_no_scores() -> None:
+def test_a_missing_text_scores_0_and_a_correct_abstention_has_no_text_scores() -> None:
     score = text_scorer(CHECKS)
     nothing = dict.fromkeys(("abstention", "chrf", "checks", "check:greets", "check:share"), 0.0)
     assert score(ABSTAINED, Example("q", "?", LETTER)) == nothing
@@ -190,12 +190,12 @@ def test_no_text_where_one_is_wanted_scores_0_and_rightly_none_has_no_scores() -
     assert unwanted == {"abstention": 0.0, "checks": 0.75, "check:greets": 1.0, "check:share": 0.5}
 
 
-def test_markers_are_no_part_of_the_text() -> None:
+def test_markers_are_not_part_of_the_text() -> None:
     cited = Answer("Dear Fox [1]", "answered", citations=(Citation(1, "Dear Fox [1]", "missing"),))
     assert text_scorer([])(cited, Example("q", "?", "Dear Fox"))["chrf"] == pytest.approx(1.0)
 
 
-def test_what_a_check_raises_is_not_turned_into_0() -> None:
+def test_an_exception_of_a_check_is_not_scored_as_0() -> None:
     def breaks(text: str, example: Example) -> float:
         raise RuntimeError("no")
 

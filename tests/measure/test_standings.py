@@ -1,4 +1,4 @@
-"""The matrix to figures: what counts, what does not, and what is compared with what."""
+"""Standings and differences: which rows count, and which examples are compared."""
 
 import json
 import subprocess
@@ -43,16 +43,16 @@ def rows(approach: str, *values: float | None, start: int = 0) -> list[Result]:
 
 
 def only(results: Sequence[Result], primary: str = "correct", **more: Any) -> Standing:
-    (one,) = standings(results, primary=primary, **more)
-    return one
+    (standing,) = standings(results, primary=primary, **more)
+    return standing
 
 
 def pairs(results: Sequence[Result], **more: Any) -> dict[tuple[str, str], Difference]:
-    return {(one.a, one.b): one for one in differences(results, primary="correct", **more)}
+    return {(difference.a, difference.b): difference for difference in differences(results, primary="correct", **more)}
 
 
 def cited(*support: Any) -> tuple[Citation, ...]:
-    return tuple(Citation(at, "Yes.", one) for at, one in enumerate(support, start=1))
+    return tuple(Citation(number, "Yes.", level) for number, level in enumerate(support, start=1))
 
 
 # -- rows --------------------------------------------------------------------------------------------------------
@@ -62,26 +62,26 @@ def test_approaches_come_in_the_order_of_their_first_row_and_the_last_row_of_a_c
     results = [*rows("b", 0, 1), *rows("a", 1, 1), row("e0", "b", 1.0)]
     assert list(by_approach(results)) == ["b", "a"]
     assert by_approach(results)["b"]["e0"].scores == {"correct": 1.0}
-    assert [one.name for one in standings(results, primary="correct")] == ["b", "a"]
+    assert [standing.name for standing in standings(results, primary="correct")] == ["b", "a"]
     assert standings([], primary="correct") == differences([], primary="correct") == []
 
 
 def test_an_error_is_in_no_mean_and_never_a_zero() -> None:
     usage = Usage(seconds=60.0, usd=9.0)
-    one = only([*rows("a", 1, 1, 0, 1), error("e4", usage=usage), error("e5", kind="timeout"), error("e6")])
-    assert (one.n, one.mean) == (4, 0.75)
-    assert (one.answered, one.abstained, one.errors) == (4, 0, 3)
-    assert one.failures == {"server": 2, "timeout": 1}
-    assert list(one.failures) == ["server", "timeout"]
-    assert one.metrics["correct"].n == 4
-    assert (one.p95_seconds, one.usd_per_1k) == (None, None), "an error's own time and price are in no figure"
-    assert one.low is not None
-    assert one.high is not None
-    assert one.low < 0.75 < one.high
+    standing = only([*rows("a", 1, 1, 0, 1), error("e4", usage=usage), error("e5", kind="timeout"), error("e6")])
+    assert (standing.n, standing.mean) == (4, 0.75)
+    assert (standing.answered, standing.abstained, standing.errors) == (4, 0, 3)
+    assert standing.failures == {"server": 2, "timeout": 1}
+    assert list(standing.failures) == ["server", "timeout"]
+    assert standing.metrics["correct"].n == 4
+    assert (standing.p95_seconds, standing.usd_per_1k) == (None, None), "an error's own time and price are in no figure"
+    assert standing.low is not None
+    assert standing.high is not None
+    assert standing.low < 0.75 < standing.high
 
 
 @pytest.mark.parametrize("kind", ["scoring", "crash", "server", "missing_error"])
-def test_the_scores_of_every_other_error_are_not_looked_at(kind: str) -> None:
+def test_scores_of_other_error_rows_are_ignored(kind: str) -> None:
     failed = error("e1", kind=kind, scores={"correct": 0.0}, output="x")
     assert score_of(failed, "correct") is None
     assert (only([row("e0"), failed]).mean, only([row("e0"), failed]).n) == (1.0, 1)
@@ -90,11 +90,11 @@ def test_the_scores_of_every_other_error_are_not_looked_at(kind: str) -> None:
 def test_a_row_whose_judge_failed_keeps_its_other_scores() -> None:
     failed = error("e1", kind="judge", scores={"correct": 0.0}, output="x", usage=Usage(seconds=3.0, usd=0.002))
     good = row("e0", scores={"correct": 1.0, "judge": 1.0}, usage=Usage(seconds=1.0, usd=0.001))
-    one = only([good, failed])
+    standing = only([good, failed])
     assert (score_of(failed, "correct"), score_of(failed, "judge")) == (0.0, None)
-    assert (one.n, one.mean, one.metrics["judge"].n) == (2, 0.5, 1)
-    assert (one.errors, one.failures) == (1, {"judge": 1})
-    assert (one.p50_seconds, one.usd_per_1k) == (2.0, pytest.approx(1.5))
+    assert (standing.n, standing.mean, standing.metrics["judge"].n) == (2, 0.5, 1)
+    assert (standing.errors, standing.failures) == (1, {"judge": 1})
+    assert (standing.p50_seconds, standing.usd_per_1k) == (2.0, pytest.approx(1.5))
     (pair,) = differences([good, failed, *rows("b", 1, 1)], primary="correct")
     assert pair.n == 2
 
@@ -102,15 +102,15 @@ def test_a_row_whose_judge_failed_keeps_its_other_scores() -> None:
 def test_an_abstention_whose_judge_failed_is_an_abstention() -> None:
     """`context_recall` is asked of abstentions too; tables.py reads the score `abstention` for this."""
     failed = error("e1", kind="judge", scores={"correct": 1.0, "abstention": 1.0})
-    one = only([row("e0", citations=cited("exact")), row("e2", status="abstained"), failed])
-    assert one.cited == 1.0
-    assert one.answered + one.abstained + one.errors == 3
+    standing = only([row("e0", citations=cited("exact")), row("e2", status="abstained"), failed])
+    assert standing.cited == 1.0
+    assert standing.answered + standing.abstained + standing.errors == 3
 
 
-def test_nobody_who_only_failed_has_a_mean() -> None:
-    one = only([error("e0"), error("e1")])
-    assert (one.n, one.mean, one.low, one.high, one.cited) == (0, None, None, None, None)
-    assert (one.p50_seconds, one.p95_seconds, one.usd_per_1k, one.metrics) == (None, None, None, {})
+def test_an_approach_with_errors_only_has_no_mean() -> None:
+    standing = only([error("e0"), error("e1")])
+    assert (standing.n, standing.mean, standing.low, standing.high, standing.cited) == (0, None, None, None, None)
+    assert (standing.p50_seconds, standing.p95_seconds, standing.usd_per_1k, standing.metrics) == (None, None, None, {})
 
 
 def test_every_metric_is_over_the_rows_that_have_it() -> None:
@@ -119,20 +119,20 @@ def test_every_metric_is_over_the_rows_that_have_it() -> None:
         row("e1", scores={"correct": 0.0}, status="abstained"),
         row("e2", scores={"f1": 0.25}),
     ]
-    one = only(results)
-    assert {name: (value.mean, value.n) for name, value in one.metrics.items()} == {
+    standing = only(results)
+    assert {name: (value.mean, value.n) for name, value in standing.metrics.items()} == {
         "correct": (0.5, 2),
         "valid": (1.0, 1),
         "f1": (0.25, 1),
     }
-    assert (one.answered, one.abstained, one.n) == (2, 1, 2)
+    assert (standing.answered, standing.abstained, standing.n) == (2, 1, 2)
     assert only(results, primary="f1").mean == 0.25
     assert only(results, primary="nothing").mean is None
 
 
-def test_scores_of_a_check_of_ones_own_may_leave_0_to_1() -> None:
-    one = only([row("e0", scores={"check:words": 250.0}), row("e1", scores={"check:words": -3.0})], "check:words")
-    assert one.mean == pytest.approx(123.5)
+def test_custom_check_scores_may_exceed_0_to_1() -> None:
+    standing = only([row("e0", scores={"check:words": 250.0}), row("e1", scores={"check:words": -3.0})], "check:words")
+    assert standing.mean == pytest.approx(123.5)
 
 
 # -- price, speed, citations -------------------------------------------------------------------------------------
@@ -152,16 +152,16 @@ def test_abstentions_cost_and_take_time_too() -> None:
         row("e0", usage=Usage(seconds=1.0, usd=0.001)),
         row("e1", status="abstained", usage=Usage(None, None, None, 3.0, 0.003)),
     ]
-    one = only(results)
-    assert (one.usd_per_1k, one.p50_seconds) == (pytest.approx(2.0), 2.0)
+    standing = only(results)
+    assert (standing.usd_per_1k, standing.p50_seconds) == (pytest.approx(2.0), 2.0)
 
 
-def test_seconds_are_percentiles_of_what_is_known() -> None:
+def test_latency_percentiles_ignore_unknown_seconds() -> None:
     seconds = [float(number) for number in range(1, 101)]
-    results = [row(f"e{at}", usage=Usage(seconds=one)) for at, one in enumerate(seconds)]
-    one = only([*results, row("unknown"), error("late", kind="timeout", usage=Usage(seconds=600.0))])
-    assert one.p50_seconds == pytest.approx(50.5)
-    assert one.p95_seconds == pytest.approx(float(np.percentile(seconds, 95)))
+    results = [row(f"e{at}", usage=Usage(seconds=value)) for at, value in enumerate(seconds)]
+    standing = only([*results, row("unknown"), error("late", kind="timeout", usage=Usage(seconds=600.0))])
+    assert standing.p50_seconds == pytest.approx(50.5)
+    assert standing.p95_seconds == pytest.approx(float(np.percentile(seconds, 95)))
     assert only([row("e0", usage=Usage(seconds=2.0))]).p95_seconds == 2.0
 
 
@@ -186,7 +186,7 @@ def example(name: str, *, group: str | None = None, source: str | None = None, t
     return Example(name, "input", "gold", evidence, tags=tuple(tags), group=group)
 
 
-def test_examples_belong_together_by_group_else_by_the_document_of_their_first_evidence() -> None:
+def test_examples_cluster_by_group_else_by_the_document_of_their_first_evidence() -> None:
     examples = [
         example("a", group="customer 1", source="x.md"),
         example("b", group="customer 1"),
@@ -196,21 +196,21 @@ def test_examples_belong_together_by_group_else_by_the_document_of_their_first_e
         example("f"),
         example("g", group="x.md"),
     ]
-    found = clusters_of(examples)
-    together = {frozenset(one for one in found if found[one] == found[other]) for other in found}
-    assert together == {frozenset(names) for names in ("ab", "cd", "e", "f", "g")}
+    clusters = clusters_of(examples)
+    members = {frozenset(name for name in clusters if clusters[name] == label) for label in clusters.values()}
+    assert members == {frozenset(names) for names in ("ab", "cd", "e", "f", "g")}
 
 
-def test_there_are_no_clusters_where_nothing_belongs_together() -> None:
+def test_there_are_no_clusters_if_all_examples_are_independent() -> None:
     assert clusters_of([]) == clusters_of([example("a", source="x.md"), example("b", group="g"), example("c")]) == {}
 
 
 def alternating(approach: str, groups: int, each: int) -> list[Result]:
-    """All of a group alike, so that there are as many observations as groups."""
+    """Results that are equal within each group, so that there are as many observations as groups."""
     return [row(f"{group}-{at}", approach, float(group % 2)) for group in range(groups) for at in range(each)]
 
 
-def test_what_belongs_together_counts_once() -> None:
+def test_a_cluster_counts_as_one_observation() -> None:
     results = alternating("a", groups=10, each=20)
     clusters = {result.example: result.example.split("-")[0] for result in results}
     alone, together = only(results), only(results, clusters=clusters)
@@ -218,17 +218,17 @@ def test_what_belongs_together_counts_once() -> None:
     assert alone.low is not None
     assert together.low is not None
     assert together.low < alone.low - 0.1
-    expected = bootstrap_mean([one.scores["correct"] for one in results], clusters=list(clusters.values()))
+    expected = bootstrap_mean([result.scores["correct"] for result in results], clusters=list(clusters.values()))
     assert together.metrics["correct"] == expected
 
 
-def test_an_example_of_no_known_cluster_stands_alone() -> None:
+def test_an_example_without_a_cluster_stands_alone() -> None:
     results = [*rows("a", 1, 0, 1, 0), *rows("b", 0, 0, 1, 1)]
     assert only(results[:4], clusters={"other": "x"}) == only(results[:4])
     assert pairs(results, clusters={"other": "x"})["a", "b"].low == pairs(results)["a", "b"].low
 
 
-def test_differences_are_by_cluster_too() -> None:
+def test_differences_respect_clusters() -> None:
     results = [*alternating("a", 10, 20), *(row(f"{g}-{at}", "b", 0.0) for g in range(10) for at in range(20))]
     clusters = {result.example: result.example.split("-")[0] for result in results}
     alone, together = pairs(results)["a", "b"], pairs(results, clusters=clusters)["a", "b"]
@@ -241,28 +241,28 @@ def test_differences_are_by_cluster_too() -> None:
 # -- differences -------------------------------------------------------------------------------------------------
 
 
-def test_the_better_one_is_a_whatever_comes_first() -> None:
+def test_the_better_approach_is_a_in_any_order() -> None:
     worse, better = rows("worse", 0, 0, 1, 0), rows("better", 1, 1, 1, 0)
     for results in ([*worse, *better], [*better, *worse]):
-        (one,) = differences(results, primary="correct")
-        assert (one.a, one.b, one.difference, one.n) == ("better", "worse", 0.5, 4)
+        (difference,) = differences(results, primary="correct")
+        assert (difference.a, difference.b, difference.difference, difference.n) == ("better", "worse", 0.5, 4)
     (tie,) = differences([*rows("x", 1, 0), *rows("y", 0, 1)], primary="correct")
     assert (tie.a, tie.difference, tie.p) == ("x", 0.0, 1.0)
 
 
-def test_pairs_are_compared_on_the_examples_that_both_have_a_score_for() -> None:
+def test_pairs_are_compared_on_examples_that_both_scored() -> None:
     first = [*rows("a", 1, 1, 1, 0), error("e4", "a")]
     second = [*rows("b", 0, 1, start=2), row("e4", "b", 1.0), row("e9", "b", 0.0)]
-    (one,) = differences([*first, *second], primary="correct")
+    (difference,) = differences([*first, *second], primary="correct")
     expected = paired_difference([1, 0], [0, 1])
-    assert (one.n, one.difference, one.p) == (2, 0.0, expected.p)
-    assert (one.low, one.high) == (expected.low, expected.high)
+    assert (difference.n, difference.difference, difference.p) == (2, 0.0, expected.p)
+    assert (difference.low, difference.high) == (expected.low, expected.high)
 
 
-def test_the_order_of_the_rows_pairs_nothing_wrongly() -> None:
+def test_pairing_does_not_depend_on_row_order() -> None:
     first, second = rows("a", 1, 0, 1, 0, 1, 1), rows("b", 1, 0, 1, 0, 1, 1)
-    (one,) = differences([*first, *second[::-1]], primary="correct")
-    assert (one.difference, one.p, one.needed) == (0.0, 1.0, None)
+    (difference,) = differences([*first, *second[::-1]], primary="correct")
+    assert (difference.difference, difference.p, difference.needed) == (0.0, 1.0, None)
 
 
 def test_without_a_common_example_there_is_no_pair() -> None:
@@ -278,11 +278,12 @@ def test_p_is_adjusted_over_all_pairs() -> None:
         "c": [1.0] * 28 + [0.0] * 12,
         "d": [0.0] * 40,
     }
-    found = differences([one for name, own in values.items() for one in rows(name, *own)], primary="correct")
-    assert len(found) == 6
-    assert [one.p_adjusted for one in found] == holm([one.p for one in found])
-    assert all(one.p_adjusted >= one.p for one in found)
-    by_name = {(one.a, one.b): one for one in found}
+    results = [result for name, scores in values.items() for result in rows(name, *scores)]
+    compared = differences(results, primary="correct")
+    assert len(compared) == 6
+    assert [pair.p_adjusted for pair in compared] == holm([pair.p for pair in compared])
+    assert all(pair.p_adjusted >= pair.p for pair in compared)
+    by_name = {(pair.a, pair.b): pair for pair in compared}
     assert by_name["a", "b"].p == pytest.approx(2 / 2**10)
     assert by_name["b", "c"].p_adjusted == by_name["b", "c"].p == 0.5, "the largest p is not adjusted"
     assert by_name["a", "d"].p_adjusted == pytest.approx(6 * by_name["a", "d"].p)
@@ -307,7 +308,7 @@ def test_the_table_of_tags_has_the_most_frequent_first_and_leaves_errors_out() -
     ]
     results = [*rows("a", 1, 0, 1), error("e0", "b"), row("e1", "b", 1.0)]
     table = tag_table(results, examples, primary="correct")
-    assert [(tag, n, {name: (one.mean, one.n) for name, one in means.items()}) for tag, n, means in table] == [
+    assert [(tag, n, {name: (mean.mean, mean.n) for name, mean in means.items()}) for tag, n, means in table] == [
         ("long", 2, {"a": (0.5, 2), "b": (1.0, 1)}),
         ("angry", 1, {"a": (1.0, 1)}),
         ("b", 1, {}),
@@ -326,21 +327,21 @@ print(json.dumps([means["a"].low, means["a"].high]))
 
 
 def test_the_table_of_tags_is_the_same_in_every_process() -> None:
-    """Else report.json of one and the same run changes each time it is written."""
+    """Otherwise report.json of the same run would change each time it is written."""
 
     def limits(seed: str) -> list[float]:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", TAGGED], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
         )
-        found: list[float] = json.loads(done.stdout)
-        return found
+        interval: list[float] = json.loads(process.stdout)
+        return interval
 
     assert limits("1") == limits("2")
 
 
-def test_the_intervals_of_tags_are_by_cluster_too() -> None:
+def test_intervals_of_tags_respect_clusters() -> None:
     results = alternating("a", groups=10, each=20)
-    examples = [example(one.example, group=one.example.split("-")[0], tags=["t"]) for one in results]
+    examples = [example(result.example, group=result.example.split("-")[0], tags=["t"]) for result in results]
     ((_, _, means),) = tag_table(results, examples, primary="correct")
     assert means["a"] == only(results, clusters=clusters_of(examples)).metrics["correct"]
 
@@ -349,7 +350,7 @@ def test_the_intervals_of_tags_are_by_cluster_too() -> None:
 
 
 class Answers:
-    """Right answers, each with its own price and time."""
+    """Approach with correct answers of fixed price and time."""
 
     name = "a"
 
@@ -360,9 +361,9 @@ class Answers:
         return Answer("gold", self.status, usage=Usage(seconds=0.5, usd=0.002))
 
 
-async def test_the_figures_of_a_run_are_those_of_its_answers(tmp_path: Path) -> None:
+async def test_standings_of_a_run_match_its_answers(tmp_path: Path) -> None:
     examples = [Example(f"e{at}", f"question {at}", "gold") for at in range(4)]
     results = await run([Answers()], examples, folder=tmp_path)
-    one = only(results)
-    assert (one.mean, one.n, one.usd_per_1k, one.p95_seconds) == (1.0, 4, pytest.approx(2.0), 0.5)
+    standing = only(results)
+    assert (standing.mean, standing.n, standing.usd_per_1k, standing.p95_seconds) == (1.0, 4, pytest.approx(2.0), 0.5)
     assert len((tmp_path / RESULTS).read_bytes().splitlines()) == 4

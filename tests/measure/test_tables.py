@@ -28,7 +28,7 @@ def rows(golds: list[Any], outputs: list[Any], *, score: Any = None) -> tuple[li
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_everything_is_as_scikit_learn_has_it(seed: int) -> None:
+def test_the_table_agrees_with_scikit_learn(seed: int) -> None:
     rng = random.Random(seed)
     n = rng.choice([5, 40, 300])
     golds = rng.choices(LABELS[: rng.randint(2, 5)], k=n)
@@ -43,15 +43,15 @@ def test_everything_is_as_scikit_learn_has_it(seed: int) -> None:
     assert table.accuracy == pytest.approx(accuracy_score(golds, outputs))
     assert table.macro_f1 == pytest.approx(f1_score(golds, outputs, average="macro", zero_division=0))
     precision, recall, f1, support = precision_recall_fscore_support(golds, outputs, labels=names, zero_division=0)
-    for at, one in enumerate(table.per_class):
-        assert one == ClassScore(
+    for at, score in enumerate(table.per_class):
+        assert score == ClassScore(
             names[at], pytest.approx(precision[at]), pytest.approx(recall[at]), pytest.approx(f1[at]), support[at]
         )
     assert (table.n, table.errors) == (n, 0)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_abstentions_and_other_replies_cost_recall_and_are_no_classes(seed: int) -> None:
+def test_abstentions_and_other_replies_lower_recall_and_are_not_classes(seed: int) -> None:
     rng = random.Random(seed)
     golds = rng.choices([*LABELS[:3], None], k=60)
     outputs = rng.choices([*LABELS[:4], NOISE, None], k=60)
@@ -62,14 +62,14 @@ def test_abstentions_and_other_replies_cost_recall_and_are_no_classes(seed: int)
     assert everything[-2:] == [ABSTAINED, OTHER]
     assert [list(row) for row in table.confusion] == confusion_matrix(want, have, labels=everything).tolist()
     assert table.accuracy == pytest.approx(accuracy_score(want, have))
-    classes = [one.label for one in table.per_class]
+    classes = [score.label for score in table.per_class]
     assert classes == everything[:-1]  # abstaining is gold here
     assert table.macro_f1 == pytest.approx(f1_score(want, have, labels=classes, average="macro", zero_division=0))
     results, _ = rows(golds, outputs)
     assert table.accuracy == pytest.approx(sum(result.scores["correct"] for result in results) / 60)
 
 
-def test_by_hand() -> None:
+def test_a_hand_computed_table() -> None:
     table = classification(*rows(["card", "card", "fraud", "fraud"], ["Card", None, "card", NOISE]))
     assert table.labels == ("card", "fraud", ABSTAINED, OTHER)
     assert table.confusion == ((1, 0, 1, 0), (1, 0, 0, 1), (0, 0, 0, 0), (0, 0, 0, 0))
@@ -77,27 +77,27 @@ def test_by_hand() -> None:
     assert (table.accuracy, table.macro_f1) == (0.25, 0.25)
 
 
-def test_of_several_gold_labels_the_predicted_one_counts() -> None:
+def test_with_several_gold_labels_the_predicted_one_counts() -> None:
     table = classification(*rows([["card", "fraud"], ["card", "fraud"]], ["fraud", "billing"]))
     assert table.labels == ("billing", "card", "fraud", ABSTAINED, OTHER)
     assert (table.confusion[2][2], table.confusion[1][0]) == (1, 1)
 
 
-def test_rows_without_a_score_of_validity_go_by_the_gold_labels() -> None:
+def test_rows_without_a_validity_score_use_the_gold_labels() -> None:
     results, examples = rows(["card", "fraud"], ["fraud", "billing"], score=label_scorer([]))
     assert classification(results, examples).confusion == ((0, 1, 0, 0), (0, 0, 0, 1), (0, 0, 0, 0), (0, 0, 0, 0))
 
 
-def test_a_label_may_be_called_as_the_columns_that_are_none() -> None:
+def test_a_label_may_share_the_name_of_a_special_column() -> None:
     table = classification(*rows([OTHER, ABSTAINED], [OTHER, None], score=label_scorer([OTHER, ABSTAINED])))
     assert table.labels == (OTHER, ABSTAINED, ABSTAINED, OTHER)
     assert table.confusion == ((1, 0, 0, 0), (0, 0, 1, 0), (0, 0, 0, 0), (0, 0, 0, 0))
 
 
-def test_errors_are_left_out_and_counted_and_a_failed_judge_is_none() -> None:
+def test_errors_are_only_counted_and_a_failed_judge_is_not_an_error() -> None:
     results, examples = rows(["card", "card", "card", None], ["card", "fraud", None, None])
     crashed = replace(results[0], status="error", output=None, scores={}, error=Failure("timeout", "slow"))
-    unjudged = [replace(one, status="error", error=Failure("judge", "no JSON")) for one in results]
+    unjudged = [replace(result, status="error", error=Failure("judge", "no JSON")) for result in results]
     table = classification([crashed, *unjudged[1:]], examples)
     assert (table.n, table.errors, table.accuracy) == (3, 1, pytest.approx(1 / 3))
     assert classification(unjudged, examples) == classification(results, examples)
@@ -105,7 +105,7 @@ def test_errors_are_left_out_and_counted_and_a_failed_judge_is_none() -> None:
     assert classification([], examples).macro_f1 is None
 
 
-def test_rows_that_do_not_belong_are_refused() -> None:
+def test_foreign_rows_are_refused() -> None:
     results, examples = rows(["card", "card"], ["card", "card"])
     with pytest.raises(ValueError, match="one approach at a time, not a, b"):
         classification([results[0], replace(results[1], approach="b")], examples)
@@ -116,12 +116,12 @@ def test_rows_that_do_not_belong_are_refused() -> None:
 GOLD = {"name": "ACME", "lines": [{"price": 1}, {"price": 2}], "tags": ["x"]}
 
 
-def test_fields_by_hand() -> None:
-    """Seven gold leaves: a right name, a wrong price, a missing tag; then an object where there should be none."""
+def test_a_hand_computed_field_table() -> None:
+    """Seven gold leaves: a correct name, a wrong price, a missing tag; then an object where abstaining is correct."""
     outputs = [{"name": "acme", "lines": [{"price": 1}, {"price": 3}], "vat": 5}, "no JSON", {"name": "B"}, None]
     table = fields(*rows([GOLD, {"name": "A", "tags": ["y", "z"]}, None, None], outputs, score=object_scorer(None)))
-    found = {one.field: (one.precision, one.recall, one.f1, one.n) for one in table.per_field}
-    assert found == {
+    scores = {score.field: (score.precision, score.recall, score.f1, score.n) for score in table.per_field}
+    assert scores == {
         "lines[].price": (0.5, 0.5, 0.5, 2),
         "name": (0.5, 0.5, 0.5, 2),  # made: acme, B; gold: ACME, A
         "tags[]": (0.0, 0.0, 0.0, 3),
@@ -134,8 +134,8 @@ def test_fields_by_hand() -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_flat_fields_are_micro_scores_of_scikit_learn(seed: int) -> None:
-    """A field with one value or none is a label or its absence: micro scores over the values that are no absence."""
+def test_flat_fields_agree_with_micro_scores_of_scikit_learn(seed: int) -> None:
+    """A field with at most one value is a label or its absence; micro scores exclude absence."""
     rng = random.Random(seed)
     names = ["a", "b", "c"]
 
@@ -144,13 +144,13 @@ def test_flat_fields_are_micro_scores_of_scikit_learn(seed: int) -> None:
 
     golds, outputs = [draw() for _ in range(50)], [draw() for _ in range(50)]
     table = fields(*rows(golds, outputs, score=object_scorer(None)))
-    for one in table.per_field:
-        want = [gold.get(one.field, "-") for gold in golds]
-        have = [output.get(one.field, "-") for output in outputs]
+    for score in table.per_field:
+        want = [gold.get(score.field, "-") for gold in golds]
+        have = [output.get(score.field, "-") for output in outputs]
         precision, recall, f1, _ = precision_recall_fscore_support(
             want, have, labels=["u", "v", "w"], average="micro", zero_division=0
         )
-        assert (one.precision, one.recall, one.f1) == pytest.approx((precision, recall, f1))
+        assert (score.precision, score.recall, score.f1) == pytest.approx((precision, recall, f1))
     want = [f"{name}{gold.get(name, '-')}" for gold in golds for name in names]
     have = [f"{name}{output.get(name, '-')}" for output in outputs for name in names]
     labels = [f"{name}{value}" for name in names for value in "uvw"]
@@ -159,9 +159,9 @@ def test_flat_fields_are_micro_scores_of_scikit_learn(seed: int) -> None:
     assert table.exact == pytest.approx(sum(map(dict.__eq__, golds, outputs)) / 50)
 
 
-def test_validity_that_was_not_looked_at_is_unknown() -> None:
+def test_validity_that_was_not_scored_is_unknown() -> None:
     results, examples = rows([GOLD], [GOLD], score=object_scorer(None))
-    bare = [replace(one, scores={}) for one in results]
+    bare = [replace(result, scores={}) for result in results]
     assert (fields(results, examples).valid, fields(bare, examples).valid) == (1.0, None)
     abstained = fields(*rows([GOLD], [None], score=object_scorer(None)))
     assert (abstained.valid, abstained.answered, abstained.exact, abstained.recall) == (None, 0, 0.0, 0.0)

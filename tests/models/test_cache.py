@@ -1,4 +1,4 @@
-"""The cache on disk: one call for equal requests, nothing kept of failures, no error for a damaged file."""
+"""Test the cache on disk: one call for identical requests, no cached failures, no error for a damaged file."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ from groundtune.types import Generation, Message, Prompt, Usage
 
 PRICE = {"m": {"input_per_million": 1.0, "output_per_million": 10.0}}
 ANSWER = Reply("an answer")
-KEPT = Generation("some text\n…", Usage(10, 2, 5, 0.25, 0.001), confidence=0.75)
+CACHED = Generation("some text\n…", Usage(10, 2, 5, 0.25, 0.001), confidence=0.75)
 
 
 @asynccontextmanager
@@ -44,7 +44,7 @@ async def cached(
 
 
 class Gate:
-    """A script that lets nobody through before it is opened."""
+    """A script that holds all requests until it is opened."""
 
     def __init__(self, *replies: Reply) -> None:
         self.replies = iter(replies)
@@ -56,13 +56,13 @@ class Gate:
 
 
 async def waiting(model: CachedGenerator, server: ScriptedServer, count: int) -> None:
-    """Returns when so many wait for the one call that is under way."""
+    """Return when `count` callers wait for the one call in progress."""
     async with asyncio.timeout(60):
-        while len(server.posts()) < 1 or sum(one.waiting for one in model._flights.values()) < count:  # noqa: ASYNC110
+        while len(server.posts()) < 1 or sum(flight.waiting for flight in model._flights.values()) < count:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
 
-async def test_the_second_time_costs_nothing(tmp_path: Path) -> None:
+async def test_a_repeated_request_costs_nothing(tmp_path: Path) -> None:
     purse = Purse(1.0)
     async with cached(tmp_path / "deep" / "c.sqlite", purse=purse) as (model, server):
         assert not (tmp_path / "deep").exists()
@@ -77,7 +77,7 @@ async def test_the_second_time_costs_nothing(tmp_path: Path) -> None:
     assert spent == first.usage.usd == pytest.approx((2 * 1 + 2 * 10) / 1e6)
 
 
-async def test_it_passes_on_what_the_generator_says(tmp_path: Path) -> None:
+async def test_it_forwards_the_properties_of_the_generator(tmp_path: Path) -> None:
     async with cached(tmp_path / "c.sqlite", window=4096) as (model, _):
         inner = model._generator
         assert (model.name, model.window) == ("m", 4096)
@@ -85,7 +85,7 @@ async def test_it_passes_on_what_the_generator_says(tmp_path: Path) -> None:
         assert model.ceiling_usd(Prompt("x")) == inner.ceiling_usd(Prompt("x")) is not None
 
 
-async def test_every_part_of_the_request_counts(tmp_path: Path) -> None:
+async def test_every_part_of_the_request_is_in_the_key(tmp_path: Path) -> None:
     prompts = [Prompt("x"), Prompt("x", messages=(Message("system", "x"),)), Prompt("x", schema={"type": "object"})]
     async with cached(tmp_path / "c.sqlite") as (model, server):
         for prompt in prompts * 2:
@@ -96,31 +96,31 @@ async def test_every_part_of_the_request_counts(tmp_path: Path) -> None:
             assert not (await model.generate(prompts[0])).cached
 
 
-async def test_equal_requests_under_way_are_one_call(tmp_path: Path) -> None:
+async def test_identical_concurrent_requests_share_one_call(tmp_path: Path) -> None:
     purse, gate = Purse(1.0), Gate(Reply("slow"))
     async with cached(tmp_path / "c.sqlite", gate, purse=purse) as (model, server):
-        under_way = asyncio.gather(*(model.generate(Prompt("x")) for _ in range(20)))
+        calls = asyncio.gather(*(model.generate(Prompt("x")) for _ in range(20)))
         await waiting(model, server, 20)
         gate.open.set()
-        made = await under_way
+        results = await calls
         assert len(server.posts()) == 1
-    assert sorted(one.cached for one in made) == [False] + [True] * 19
-    assert purse.spent == made[0].usage.usd
+    assert sorted(result.cached for result in results) == [False] + [True] * 19
+    assert purse.spent == results[0].usage.usd
 
 
-async def test_a_failure_is_never_kept_and_reaches_all_who_wait(tmp_path: Path) -> None:
+async def test_a_failure_is_not_cached_and_reaches_every_waiting_caller(tmp_path: Path) -> None:
     gate = Gate(Reply("no", status=500), Reply("yes"))
     async with cached(tmp_path / "c.sqlite", gate) as (model, server):
-        under_way = asyncio.gather(*(model.generate(Prompt("x")) for _ in range(3)), return_exceptions=True)
+        calls = asyncio.gather(*(model.generate(Prompt("x")) for _ in range(3)), return_exceptions=True)
         await waiting(model, server, 3)
         gate.open.set()
-        made = await under_way
-        assert [type(one) for one in made] == [ProviderError] * 3
+        results = await calls
+        assert [type(result) for result in results] == [ProviderError] * 3
         assert (await model.generate(Prompt("x"))).text == "yes"
         assert len(server.posts()) == 2
 
 
-async def test_the_call_goes_on_while_anybody_waits(tmp_path: Path) -> None:
+async def test_the_call_continues_while_a_caller_waits(tmp_path: Path) -> None:
     gate = Gate(Reply("slow"))
     async with cached(tmp_path / "c.sqlite", gate) as (model, server):
         first, second = (asyncio.create_task(model.generate(Prompt("x"))) for _ in range(2))
@@ -128,12 +128,12 @@ async def test_the_call_goes_on_while_anybody_waits(tmp_path: Path) -> None:
         first.cancel()
         await asyncio.wait([first])
         gate.open.set()
-        made = await second
-        assert (made.text, made.cached) == ("slow", False)
+        generation = await second
+        assert (generation.text, generation.cached) == ("slow", False)
         assert len(server.posts()) == 1
 
 
-async def test_the_call_ends_when_nobody_waits_and_the_next_one_is_new(tmp_path: Path) -> None:
+async def test_the_call_is_cancelled_with_its_last_caller_and_the_next_one_is_new(tmp_path: Path) -> None:
     purse, gate = Purse(), Gate(Reply("slow"), Reply("slow"))
     async with cached(tmp_path / "c.sqlite", gate, purse=purse) as (model, server):
         tasks = [asyncio.create_task(model.generate(Prompt("x"))) for _ in range(2)]
@@ -142,32 +142,30 @@ async def test_the_call_ends_when_nobody_waits_and_the_next_one_is_new(tmp_path:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         gate.open.set()
-        made = await model.generate(Prompt("x"))
-        assert (made.text, made.cached, len(server.posts())) == ("slow", False, 2)
+        generation = await model.generate(Prompt("x"))
+        assert (generation.text, generation.cached, len(server.posts())) == ("slow", False, 2)
         assert not model._flights
     ceiling = model.ceiling_usd(Prompt("x"))
     assert ceiling is not None
-    assert made.usage.usd is not None
-    assert purse.spent == pytest.approx(ceiling + made.usage.usd)  # the cancelled one may be billed
+    assert generation.usage.usd is not None
+    assert purse.spent == pytest.approx(ceiling + generation.usage.usd)  # the cancelled call may be billed
 
 
-async def test_a_paid_answer_is_kept_though_nobody_waits_for_it_any_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As when another call of the run is one too many for its budget: what was answered before that stays paid."""
+async def test_a_paid_answer_is_cached_even_without_a_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This happens when another call exceeds the budget of the run: answers paid before that are kept."""
     busy, paid = ThreadPoolExecutor(1), threading.Event()
     asyncio.get_running_loop().set_default_executor(busy)
     async with cached(tmp_path / "c.sqlite") as (model, server):
-        asked = model._generator.generate
+        original = model._generator.generate
 
         async def generate(prompt: Prompt) -> Generation:
-            made = await asked(prompt)
-            busy.submit(paid.wait, 20)  # it cannot be written at once
-            return made
+            generation = await original(prompt)
+            busy.submit(paid.wait, 20)  # delays the write to the cache
+            return generation
 
         monkeypatch.setattr(model._generator, "generate", generate)
         task = asyncio.create_task(model.generate(Prompt("two words")))
-        while not model._purse.spent:  # noqa: ASYNC110  nobody tells
+        while not model._purse.spent:  # noqa: ASYNC110  nothing to await
             await asyncio.sleep(0.001)
         (flight,) = model._flights.values()
         task.cancel()
@@ -178,29 +176,34 @@ async def test_a_paid_answer_is_kept_though_nobody_waits_for_it_any_more(
         assert (again.text, again.cached, len(server.posts())) == ("an answer", True, 1)
 
 
-async def test_hits_need_no_money_and_misses_are_refused(tmp_path: Path) -> None:
+async def test_hits_need_no_budget_and_misses_are_refused(tmp_path: Path) -> None:
     async with cached(tmp_path / "c.sqlite") as (model, _):
         await model.generate(Prompt("x"))
-        kept = model._cache
-        poor = CachedGenerator(model._generator, kept, purse=Purse(0.0))
+        cache = model._cache
+        poor = CachedGenerator(model._generator, cache, purse=Purse(0.0))
         assert (await poor.generate(Prompt("x"))).cached
         with pytest.raises(BudgetError):
             await poor.generate(Prompt("y"))
 
 
-def test_a_generation_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_a_generation_survives_the_round_trip(tmp_path: Path) -> None:
     cache = GenerationCache(tmp_path / "c.sqlite")
-    for number, made in enumerate((KEPT, Generation("", Usage()), Generation("a\x00b" * 9))):
-        cache.put(bytes([number]), made)
-        back = cache.get(bytes([number]))
-        assert back is not None
-        assert (back.text, back.usage, back.confidence, back.cached) == (made.text, made.usage, made.confidence, True)
+    for number, generation in enumerate((CACHED, Generation("", Usage()), Generation("a\x00b" * 9))):
+        cache.put(bytes([number]), generation)
+        cached = cache.get(bytes([number]))
+        assert cached is not None
+        assert (cached.text, cached.usage, cached.confidence, cached.cached) == (
+            generation.text,
+            generation.usage,
+            generation.confidence,
+            True,
+        )
     assert cache.get(b"none") is None
     cache.put(b"surrogate", Generation("\ud800"))
     assert cache.get(b"surrogate") is None
 
 
-def test_the_key_is_that_of_the_values() -> None:
+def test_the_key_depends_on_the_values_alone() -> None:
     assert key_of({"a": 1, "b": [{"c": "ä\ud800"}]}) == key_of({"b": [{"c": "ä\ud800"}], "a": 1})
     assert key_of({"a": 1}) != key_of({"a": "1"})
 
@@ -209,7 +212,7 @@ def test_the_key_is_that_of_the_values() -> None:
 def test_a_damaged_file_is_set_aside(how: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "c.sqlite"
     if how == "no database":
-        path.write_bytes(b"this is no database, whatever its name says" * 100)
+        path.write_bytes(b"this is not a database, whatever its name says" * 100)
     elif how == "other table":
         with sqlite3.connect(path) as database:
             database.execute("CREATE TABLE generations (other INTEGER)")
@@ -220,21 +223,23 @@ def test_a_damaged_file_is_set_aside(how: str, tmp_path: Path, caplog: pytest.Lo
             cache.put(number.to_bytes(32, "big"), Generation("text " * 50))
         cache._open().database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         cache.close()
-        whole = path.read_bytes()
-        path.write_bytes(whole[:8192] + b"\xff" * 4096 * 10 if how == "torn" else whole[:200] + b"\xee" * len(whole))
+        content = path.read_bytes()
+        path.write_bytes(
+            content[:8192] + b"\xff" * 4096 * 10 if how == "torn" else content[:200] + b"\xee" * len(content)
+        )
     cache = GenerationCache(path)
     with caplog.at_level(logging.WARNING):
         for number in (1, 250, 499):
             cache.get(number.to_bytes(32, "big"))
-        cache.put(b"k", KEPT)
-        kept = cache.get(b"k")
-    assert kept is not None
-    assert kept.text == KEPT.text
-    assert [one.name for one in tmp_path.glob("c.sqlite.damaged-*")]
+        cache.put(b"k", CACHED)
+        hit = cache.get(b"k")
+    assert hit is not None
+    assert hit.text == CACHED.text
+    assert [aside.name for aside in tmp_path.glob("c.sqlite.damaged-*")]
     assert "is damaged" in caplog.text
 
 
-def test_one_thread_mends_and_the_others_follow(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_thread_repairs_and_the_others_follow(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "c.sqlite"
     first, second = GenerationCache(path), GenerationCache(path)  # as two threads or processes
     for number in range(500):
@@ -243,26 +248,26 @@ def test_one_thread_mends_and_the_others_follow(tmp_path: Path, caplog: pytest.L
     first._open().database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     with path.open("r+b") as file:
         file.write(b"\xff" * path.stat().st_size)
-    first.put(b"k", KEPT)
+    first.put(b"k", CACHED)
     for number in range(500):
         second.get(number.to_bytes(32, "big"))
-    second.put(b"l", KEPT)
+    second.put(b"l", CACHED)
     assert first.get(b"k") is not None
     assert first.get(b"l") is not None
     assert caplog.text.count("is damaged") == 1
     path.unlink()
-    second.put(b"m", KEPT)
+    second.put(b"m", CACHED)
     assert GenerationCache(path).get(b"m") is not None
 
 
-def test_a_place_that_cannot_be_written_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unwritable_path_is_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("in the way")
     cache = GenerationCache(tmp_path / "file" / "c.sqlite")
     for _ in range(3):
         assert cache.get(b"k") is None
-        cache.put(b"k", KEPT)
-    assert caplog.text.count("going on without it") <= 2
-    assert "going on without it" in caplog.text
+        cache.put(b"k", CACHED)
+    assert caplog.text.count("continuing without it") <= 2
+    assert "continuing without it" in caplog.text
 
 
 def test_a_row_of_another_version_is_a_miss(tmp_path: Path) -> None:
@@ -291,14 +296,14 @@ def test_many_processes_write_at_once(tmp_path: Path) -> None:
         for number in range(4)
     ]
     for writer in writers:
-        _, said = writer.communicate(timeout=600)
-        assert (writer.returncode, said) == (0, "")
+        _, stderr = writer.communicate(timeout=600)
+        assert (writer.returncode, stderr) == (0, "")
     cache = GenerationCache(path)
-    assert all(cache.get(f"{one}-{number}".encode()) for one in range(4) for number in range(200))
+    assert all(cache.get(f"{process}-{number}".encode()) for process in range(4) for number in range(200))
 
 
 class Counting:
-    """A generator that answers at once."""
+    """A generator that answers at once and counts its calls."""
 
     name = "counting"
     calls = 0
@@ -311,7 +316,7 @@ class Counting:
 
     async def generate(self, prompt: Prompt) -> Generation:
         self.calls += 1
-        return KEPT
+        return CACHED
 
 
 async def test_a_hit_takes_well_under_a_fifth_of_a_millisecond(tmp_path: Path) -> None:

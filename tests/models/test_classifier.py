@@ -1,4 +1,4 @@
-"""A classifier that was really trained, asked: alone, together, with texts that fit no label, with files missing."""
+"""Test a trained classifier: single and concurrent questions, out-of-scope texts, missing files."""
 
 import asyncio
 import json
@@ -35,64 +35,64 @@ def model(trained: tuple[Path, Any]) -> ClassifierGenerator:
     return ClassifierGenerator(*trained, nothing="none")
 
 
-async def test_it_says_labels(model: ClassifierGenerator) -> None:
+async def test_it_answers_with_labels(model: ClassifierGenerator) -> None:
     assert isinstance(model, Generator)
     assert model.name == "intents"
-    made = [await model.generate(Prompt(text)) for text in TEXTS]
-    said = [one.text for one in made]
-    assert sum(a == b for a, b in zip(said, GOLD, strict=True)) >= 14
-    assert set(said) <= {*WORDS, "none"}
-    for one in made:
-        assert one.confidence is not None
-        assert 0 < one.confidence < 1
-        assert (one.usage.usd, one.usage.output_tokens) == (0.0, None)
-        assert one.usage.seconds is not None
-    assert made[0].usage.input_tokens == len(TEXTS[0].split()) + 2
+    generations = [await model.generate(Prompt(text)) for text in TEXTS]
+    labels = [generation.text for generation in generations]
+    assert sum(label == gold for label, gold in zip(labels, GOLD, strict=True)) >= 14
+    assert set(labels) <= {*WORDS, "none"}
+    for generation in generations:
+        assert generation.confidence is not None
+        assert 0 < generation.confidence < 1
+        assert (generation.usage.usd, generation.usage.output_tokens) == (0.0, None)
+        assert generation.usage.seconds is not None
+    assert generations[0].usage.input_tokens == len(TEXTS[0].split()) + 2
 
 
-async def test_together_they_are_the_same_and_in_one_batch(
+async def test_concurrent_questions_share_a_batch_with_the_same_answers(
     model: ClassifierGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = [(await model.generate(Prompt(text))).text for text in TEXTS]
     sizes: list[int] = []
-    real = ClassifierGenerator._classified
+    original = ClassifierGenerator._classified
     monkeypatch.setattr(
-        ClassifierGenerator, "_classified", lambda self, texts: sizes.append(len(texts)) or real(self, texts)
+        ClassifierGenerator, "_classified", lambda self, texts: sizes.append(len(texts)) or original(self, texts)
     )
-    made = await asyncio.gather(*(model.generate(Prompt(text)) for text in TEXTS))
-    assert [one.text for one in made] == alone
+    generations = await asyncio.gather(*(model.generate(Prompt(text)) for text in TEXTS))
+    assert [generation.text for generation in generations] == alone
     assert sizes == [len(TEXTS)]
 
 
-def test_what_fits_no_label_is_nothing(model: ClassifierGenerator) -> None:
-    strange = [row.input for row in labelled(0, seed=11, strange=20)]
-    said, chances = model.classify(strange)
-    assert said.count("none") >= 8
-    assert all(0 <= chance <= 1 for chance in chances)
+def test_an_out_of_scope_input_gets_no_label(model: ClassifierGenerator) -> None:
+    out_of_scope = [row.input for row in labelled(0, seed=11, strange=20)]
+    labels, confidences = model.classify(out_of_scope)
+    assert labels.count("none") >= 8
+    assert all(0 <= confidence <= 1 for confidence in confidences)
     assert model.classify(TEXTS)[0].count("none") <= 6
     assert model.classify([]) == ([], [])
     assert model.labels == list(WORDS)
 
 
-def test_numpy_and_torch_say_the_same(trained: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    little = ClassifierGenerator(*trained, nothing="none").logits(TEXTS)
+def test_numpy_and_torch_agree(trained: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    from_numpy = ClassifierGenerator(*trained, nothing="none").logits(TEXTS)
     monkeypatch.setattr(module, "FEW_TOKENS", 0)
-    much = ClassifierGenerator(*trained, nothing="none").logits(TEXTS)
-    assert abs(little - much).max() < 1e-3
+    from_torch = ClassifierGenerator(*trained, nothing="none").logits(TEXTS)
+    assert abs(from_numpy - from_torch).max() < 1e-3
 
 
-def test_other_encoders_are_asked_through_transformers(tmp_path: Path) -> None:
+def test_other_encoders_run_through_transformers(tmp_path: Path) -> None:
     job = classifier_job(tmp_path / "job", tiny_encoder(tmp_path / "base", kind="distilbert"), epochs=3)
-    made = classifier.train(job, lambda _: None)
-    model = ClassifierGenerator(job.folder, made.details, nothing="none")
+    result = classifier.train(job, lambda _: None)
+    model = ClassifierGenerator(job.folder, result.details, nothing="none")
     labels, _ = model.classify([*TEXTS, "refund " * 100])
-    assert sum(a == b for a, b in zip(labels, GOLD, strict=False)) >= 10
+    assert sum(label == gold for label, gold in zip(labels, GOLD, strict=False)) >= 10
 
 
-def test_a_long_text_is_cut_and_that_is_said(model: ClassifierGenerator, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_long_text_is_truncated_with_a_warning(model: ClassifierGenerator, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         model.classify(["money back " * 100])
-    assert "a text of 202 tokens was cut at 64" in caplog.text
+    assert "a text of 202 tokens was truncated to 64" in caplog.text
 
 
 def test_one_question_needs_no_torch(trained: tuple[Path, Any]) -> None:
@@ -107,7 +107,7 @@ def test_one_question_needs_no_torch(trained: tuple[Path, Any]) -> None:
     assert done.stdout.split() == ["refund", "False"]
 
 
-async def test_files_that_are_missing_or_damaged(trained: tuple[Path, Any], tmp_path: Path) -> None:
+async def test_missing_or_damaged_files(trained: tuple[Path, Any], tmp_path: Path) -> None:
     with pytest.raises(MissingError, match=r"no file .*classifier\.json"):
         await ClassifierGenerator(tmp_path / "nowhere", {}, nothing="none").generate(Prompt("x"))
     folder = tmp_path / "copy"
@@ -120,7 +120,7 @@ async def test_files_that_are_missing_or_damaged(trained: tuple[Path, Any], tmp_
         ClassifierGenerator(folder, {}, nothing="none").classify(["x"])
 
 
-async def test_whoever_gives_up_leaves_the_others_alone(model: ClassifierGenerator) -> None:
+async def test_a_cancelled_caller_does_not_affect_the_others(model: ClassifierGenerator) -> None:
     first = asyncio.ensure_future(model.generate(Prompt(TEXTS[0])))
     second = asyncio.ensure_future(model.generate(Prompt(TEXTS[1])))
     await asyncio.sleep(0)
@@ -130,20 +130,20 @@ async def test_whoever_gives_up_leaves_the_others_alone(model: ClassifierGenerat
         await first
 
 
-def test_it_can_be_asked_in_one_loop_after_another(model: ClassifierGenerator) -> None:
-    said = [asyncio.run(model.generate(Prompt(TEXTS[0]))).text for _ in range(2)]
-    assert said[0] == said[1]
+def test_it_works_in_one_event_loop_after_another(model: ClassifierGenerator) -> None:
+    answers = [asyncio.run(model.generate(Prompt(TEXTS[0]))).text for _ in range(2)]
+    assert answers[0] == answers[1]
 
 
 def test_without_rows_out_of_scope_confidence_is_the_probability_of_the_label(tmp_path: Path) -> None:
     base = tiny_encoder(tmp_path / "base")
     job = classifier_job(tmp_path / "job", base, epochs=2, validation=labelled(4, seed=2))
     model = ClassifierGenerator(job.folder, classifier.train(job, lambda _: None).details, nothing="none")
-    about = json.loads((job.folder / "model" / "classifier.json").read_text())
-    assert about["slope"] is None
-    found = model.logits(TEXTS) / about["temperature"]
+    settings = json.loads((job.folder / "model" / "classifier.json").read_text())
+    assert settings["slope"] is None
+    logits = model.logits(TEXTS) / settings["temperature"]
     from groundtune.tune.encoders.calibrate import softmax
 
-    best = softmax(found).max(axis=1)
-    for label, chance, wanted in zip(*model.classify(TEXTS), best, strict=True):
-        assert chance == pytest.approx(1 - wanted if label == "none" else wanted)
+    best = softmax(logits).max(axis=1)
+    for label, confidence, probability in zip(*model.classify(TEXTS), best, strict=True):
+        assert confidence == pytest.approx(1 - probability if label == "none" else probability)

@@ -1,4 +1,4 @@
-"""Which endpoints are at hand, and that no key travels to another host than its own."""
+"""Test which endpoints are found, and that a key goes only to its own host."""
 
 import asyncio
 import subprocess
@@ -15,9 +15,9 @@ from groundtune.models.discover import Candidate, Endpoint
 from groundtune.models.scripted import ScriptedServer
 
 discover = partial(module.discover, timeout_seconds=30.0, keyed_timeout_seconds=30.0)
-"""Servers of this machine answer in time, however busy it is."""
+"""`discover` with timeouts that local servers meet even on a busy machine."""
 DEAD = "http://127.0.0.1:9/v1"
-"""Nothing listens on the discard port of this machine."""
+"""Address where nothing listens: the discard port."""
 
 
 @asynccontextmanager
@@ -41,23 +41,23 @@ async def answering(response: bytes) -> AsyncIterator[str]:
 
 async def test_only_servers_that_answer_are_found() -> None:
     with ScriptedServer(models=["b", "a"]) as server:
-        found = await discover({}, candidates=[Candidate("Ollama", server.base_url), Candidate("vLLM", DEAD)])
-    assert found == [Endpoint("Ollama", server.base_url, None, ("a", "b"))]
+        endpoints = await discover({}, candidates=[Candidate("Ollama", server.base_url), Candidate("vLLM", DEAD)])
+    assert endpoints == [Endpoint("Ollama", server.base_url, None, ("a", "b"))]
 
 
 async def test_the_key_goes_to_its_own_host_only() -> None:
-    with ScriptedServer(api_key="sk-1", models=["big"]) as own, ScriptedServer(models=["small"]) as other:
-        environ = {"OPENAI_API_KEY": "sk-1", "OPENAI_BASE_URL": own.base_url + "/"}
-        found = await discover(environ, candidates=[Candidate("vLLM", other.base_url)])
-        assert [request.headers.get("authorization") for request in own.requests] == ["Bearer sk-1"]
+    with ScriptedServer(api_key="sk-1", models=["big"]) as keyed, ScriptedServer(models=["small"]) as other:
+        environ = {"OPENAI_API_KEY": "sk-1", "OPENAI_BASE_URL": keyed.base_url + "/"}
+        endpoints = await discover(environ, candidates=[Candidate("vLLM", other.base_url)])
+        assert [request.headers.get("authorization") for request in keyed.requests] == ["Bearer sk-1"]
         assert [request.headers.get("authorization") for request in other.requests] == [None]
-    assert found == [
-        Endpoint("OpenAI-compatible", own.base_url, "OPENAI_API_KEY", ("big",)),
+    assert endpoints == [
+        Endpoint("OpenAI-compatible", keyed.base_url, "OPENAI_API_KEY", ("big",)),
         Endpoint("vLLM", other.base_url, None, ("small",)),
     ]
 
 
-async def test_an_endpoint_with_a_key_is_at_hand_even_when_silent() -> None:
+async def test_an_endpoint_with_a_key_is_returned_even_if_silent() -> None:
     environ = {"OPENAI_API_KEY": "sk-1", "OPENAI_BASE_URL": DEAD}
     assert await discover(environ, candidates=[]) == [Endpoint("OpenAI-compatible", DEAD, "OPENAI_API_KEY", ())]
 
@@ -66,9 +66,9 @@ async def test_a_redirect_is_not_followed() -> None:
     with ScriptedServer(models=["x"]) as target:
         moved = f"HTTP/1.1 307 Moved\r\nLocation: {target.base_url}/models\r\nContent-Length: 0\r\n\r\n"
         async with answering(moved.encode()) as base_url:
-            found = await discover({"OPENAI_API_KEY": "sk-1", "OPENAI_BASE_URL": base_url}, candidates=[])
+            endpoints = await discover({"OPENAI_API_KEY": "sk-1", "OPENAI_BASE_URL": base_url}, candidates=[])
         assert target.requests == []
-    assert found[0].models == ()
+    assert endpoints[0].models == ()
 
 
 @pytest.mark.parametrize("body", [b"<html>a web page</html>", b'{"data": 1}', b"[]", b"\xff"])
@@ -78,19 +78,19 @@ async def test_another_kind_of_server_is_not_an_endpoint(body: bytes) -> None:
         assert await discover({}, candidates=[Candidate("vLLM", base_url)]) == []
 
 
-async def test_the_owner_of_the_models_tells_the_kind() -> None:
+async def test_the_owner_of_the_models_decides_the_kind() -> None:
     body = b'{"data": [{"id": "m.gguf", "owned_by": "llamacpp"}, {"id": 3}, "x"]}'
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     async with answering(head + body) as base_url:
-        found = await discover({}, candidates=[Candidate("vLLM", base_url)])
-    assert found == [Endpoint("llama.cpp", base_url, None, ("m.gguf",))]
+        endpoints = await discover({}, candidates=[Candidate("vLLM", base_url)])
+    assert endpoints == [Endpoint("llama.cpp", base_url, None, ("m.gguf",))]
 
 
 async def test_a_server_named_twice_is_listed_once() -> None:
     with ScriptedServer(models=["a"]) as server:
         named = server.base_url.replace("127.0.0.1", "localhost")
-        found = await discover({"OPENAI_BASE_URL": named}, candidates=[Candidate("Ollama", server.base_url)])
-    assert found == [Endpoint("Ollama", named, None, ("a",))]
+        endpoints = await discover({"OPENAI_BASE_URL": named}, candidates=[Candidate("Ollama", server.base_url)])
+    assert endpoints == [Endpoint("Ollama", named, None, ("a",))]
 
 
 async def test_slow_servers_are_not_waited_for() -> None:

@@ -1,4 +1,4 @@
-"""The local embedders: the bundled one against its reference, any other by path."""
+"""Test the local embedders: the bundled one against its reference, any other one by path."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def ids(bundled: BundledEmbedder, texts: list[str]) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("kind", ["numpy", "torch"])
-def test_float32_is_what_sentence_transformers_gives(
+def test_float32_matches_sentence_transformers(
     bundled: BundledEmbedder, folder: Path, reference: np.ndarray, kind: str
 ) -> None:
     encoder = NumpyEncoder(folder) if kind == "numpy" else TorchEncoder(folder, bfloat16=False)
@@ -68,7 +68,7 @@ async def test_few_texts_and_many_give_the_same_vectors(reference: np.ndarray) -
         assert (vectors * reference).sum(axis=1).min() > 0.999
 
 
-async def test_order_and_company_do_not_change_a_vector(bundled: BundledEmbedder) -> None:
+async def test_order_and_batch_do_not_change_a_vector(bundled: BundledEmbedder) -> None:
     together = await bundled.embed(TEXTS)
     alone = np.concatenate([await bundled.embed([text]) for text in TEXTS])
     assert (together * alone).sum(axis=1).min() > 0.999
@@ -83,7 +83,7 @@ def test_tokens_are_counted_with_special_tokens(bundled: BundledEmbedder) -> Non
     assert bundled.count_tokens(["word " * 600])[0] == 602
 
 
-async def test_a_question_over_the_limit_is_cut_not_refused(bundled: BundledEmbedder) -> None:
+async def test_a_question_over_the_limit_is_truncated_not_refused(bundled: BundledEmbedder) -> None:
     long = "word " * 600
     first, second = await bundled.embed_queries([long, "word " * 254])
     assert float(first @ second) > 0.999
@@ -108,8 +108,8 @@ def test_batches_keep_order_and_token_budget() -> None:
         sizes.append(len(batch) * max(map(len, batch)))
         return np.array([[row[0]] for row in batch], dtype=np.float32)
 
-    found = embed_sorted(rows, encode, dimension=1)  # type: ignore[arg-type]
-    assert found[:, 0].tolist() == list(range(300))
+    vectors = embed_sorted(rows, encode, dimension=1)  # type: ignore[arg-type]
+    assert vectors[:, 0].tolist() == list(range(300))
     assert max(sizes) <= embed.BATCH_TOKENS
 
 

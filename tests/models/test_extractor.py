@@ -1,4 +1,4 @@
-"""A trained extractor, asked: JSON in the words of the input, with its confidence; nothing where nothing is."""
+"""Test a trained extractor: JSON in the words of the input, with a confidence; null when there is nothing."""
 
 import asyncio
 import json
@@ -18,74 +18,76 @@ from tests.tune.test_extractor import extractor_job, objects
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
 
-Made = tuple[Path, Trained]
+Extractor = tuple[Path, Trained]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def trained_extractor(tmp_path_factory: pytest.TempPathFactory) -> Extractor:
     folder = tmp_path_factory.mktemp("extractor")
     job = extractor_job(folder / "job", tiny_encoder(folder / "base"))
     return job.folder, extractor.train(job, lambda _: None)
 
 
-def test_it_says_what_the_input_says(made: Made) -> None:
-    folder, trained = made
+def test_values_are_copied_from_the_input(trained_extractor: Extractor) -> None:
+    folder, trained = trained_extractor
     model = ExtractorGenerator(folder, trained.details)
     assert isinstance(model, Generator)
     assert model.name == "fields"
-    found = asyncio.run(model.generate(Prompt("money please can you PAINTING i my")))
-    output = json.loads(found.text)
+    generation = asyncio.run(model.generate(Prompt("money please can you PAINTING i my")))
+    output = json.loads(generation.text)
     assert (output["intent"], output["place"], output["words"]) == ("pay_now", "PAINTING", [])
-    assert found.usage.usd == 0.0
-    assert found.usage.seconds is not None
-    assert found.usage.input_tokens == 9
-    assert found.confidence is not None
-    assert 0 <= found.confidence <= 1
+    assert generation.usage.usd == 0.0
+    assert generation.usage.seconds is not None
+    assert generation.usage.input_tokens == 9
+    assert generation.confidence is not None
+    assert 0 <= generation.confidence <= 1
 
 
-def test_nothing_is_null(made: Made) -> None:
-    folder, trained = made
-    found = asyncio.run(ExtractorGenerator(folder, trained.details).generate(Prompt("please can you when")))
-    assert found.text == "null"
+def test_no_object_is_null(trained_extractor: Extractor) -> None:
+    folder, trained = trained_extractor
+    generation = asyncio.run(ExtractorGenerator(folder, trained.details).generate(Prompt("please can you when")))
+    assert generation.text == "null"
 
 
-def test_places_point_at_the_values(made: Made) -> None:
-    folder, trained = made
+def test_places_point_at_the_values(trained_extractor: Extractor) -> None:
+    folder, trained = trained_extractor
     rows = objects(12, seed=5)
-    found = ExtractorGenerator(folder, trained.details).extract([row.input for row in rows])
-    for row, one in zip(rows, found, strict=True):
-        said = {row.input[start:end] for _, start, end in one.places}
-        assert one.output is not None
-        assert one.output.get("place") is None or one.output["place"] in said
-        assert set(one.output["words"]) <= said
+    results = ExtractorGenerator(folder, trained.details).extract([row.input for row in rows])
+    for row, result in zip(rows, results, strict=True):
+        values = {row.input[start:end] for _, start, end in result.places}
+        assert result.output is not None
+        assert result.output.get("place") is None or result.output["place"] in values
+        assert set(result.output["words"]) <= values
 
 
-def test_questions_that_wait_together_get_their_own_answers(made: Made) -> None:
-    folder, trained = made
+def test_concurrent_questions_get_their_own_answers(trained_extractor: Extractor) -> None:
+    folder, trained = trained_extractor
     model = ExtractorGenerator(folder, trained.details)
     texts = [row.input for row in objects(70, seed=6, empty=3)]
 
     async def ask() -> list[str]:
-        return [one.text for one in await asyncio.gather(*(model.generate(Prompt(text)) for text in texts))]
+        return [
+            generation.text for generation in await asyncio.gather(*(model.generate(Prompt(text)) for text in texts))
+        ]
 
     alone = [json.dumps(model.extract([text])[0].output, ensure_ascii=False) for text in texts]
     assert asyncio.run(ask()) == alone
     assert asyncio.run(ask()) == alone  # in another loop
 
 
-def test_bad_input(made: Made, caplog: pytest.LogCaptureFixture) -> None:
-    folder, trained = made
+def test_bad_input(trained_extractor: Extractor, caplog: pytest.LogCaptureFixture) -> None:
+    folder, trained = trained_extractor
     model = ExtractorGenerator(folder, trained.details)
     assert model.extract([]) == []
     for text in ("", "   ", "\N{GRINNING FACE} \u202e", "half \ud83d pair", "\x00"):
         assert asyncio.run(model.generate(Prompt(text))).text
     with caplog.at_level(logging.WARNING):
         model.extract(["please " * 200])
-    assert "was cut at 64 tokens" in caplog.text
+    assert "was truncated to 64 tokens" in caplog.text
 
 
-def test_files_that_are_not_there(made: Made, tmp_path: Path) -> None:
-    folder, trained = made
+def test_missing_files(trained_extractor: Extractor, tmp_path: Path) -> None:
+    folder, trained = trained_extractor
     with pytest.raises(MissingError, match=r"extractor\.json"):
         asyncio.run(ExtractorGenerator(tmp_path, trained.details).generate(Prompt("x")))
     half = tmp_path / "model"

@@ -1,4 +1,4 @@
-"""The hosted generator over real HTTP: usage, streams, retries, and every kind of error."""
+"""Test the hosted generator over real HTTP: usage, retries, and every kind of error."""
 
 import asyncio
 import json
@@ -26,15 +26,15 @@ DEAD = "http://127.0.0.1:9/v1"
 
 @asynccontextmanager
 async def generator(base_url: str, **options: Any) -> AsyncIterator[HostedGenerator]:
-    made = HostedGenerator("m", base_url=base_url, **{"backoff_seconds": 0.001, "timeout_seconds": 5.0, **options})
+    model = HostedGenerator("m", base_url=base_url, **{"backoff_seconds": 0.001, "timeout_seconds": 5.0, **options})
     try:
-        yield made
+        yield model
     finally:
-        await made.aclose()
+        await model.aclose()
 
 
 async def failure(script: Script, *, models: list[str] | None = None, **options: Any) -> tuple[ProviderError, int]:
-    """The error that this script ends in, and how many requests were sent."""
+    """Return the error that this script leads to, and the number of requests sent."""
     with ScriptedServer(script, models=models) as server:
         async with generator(server.base_url, **options) as model:
             with pytest.raises(ProviderError) as caught:
@@ -44,7 +44,7 @@ async def failure(script: Script, *, models: list[str] | None = None, **options:
         return caught.value, len(server.posts())
 
 
-async def test_text_and_usage_as_reported() -> None:
+async def test_text_and_usage_are_as_reported() -> None:
     usage = {"prompt_tokens": 100, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 60}}
     with ScriptedServer(Reply("an answer", usage=usage, delay_seconds=0.05)) as server:
         prices = TokenPrices(
@@ -54,13 +54,17 @@ async def test_text_and_usage_as_reported() -> None:
         async with generator(server.base_url, prices=prices, max_output_tokens=9) as model:
             assert isinstance(model, Generator)
             assert isinstance(model, StreamingGenerator)
-            made = await model.generate(PROMPT)
+            generation = await model.generate(PROMPT)
         sent = server.posts()[0]
-    assert made.text == "an answer"
-    assert (made.usage.input_tokens, made.usage.cached_tokens, made.usage.output_tokens) == (100, 60, 5)
-    assert made.usage.seconds is not None
-    assert 0.05 <= made.usage.seconds < 30
-    assert made.usage.usd == pytest.approx((40 * 10 + 60 * 1 + 5 * 100) / 1e6)
+    assert generation.text == "an answer"
+    assert (generation.usage.input_tokens, generation.usage.cached_tokens, generation.usage.output_tokens) == (
+        100,
+        60,
+        5,
+    )
+    assert generation.usage.seconds is not None
+    assert 0.05 <= generation.usage.seconds < 30
+    assert generation.usage.usd == pytest.approx((40 * 10 + 60 * 1 + 5 * 100) / 1e6)
     assert sent["messages"] == [{"role": "system", "content": "be brief"}, {"role": "user", "content": "two words"}]
     assert (sent["temperature"], sent["max_tokens"], sent["model"]) == (0.0, 9, "m")
 
@@ -72,10 +76,10 @@ async def test_usage_that_is_not_reported_is_unknown(usage: dict[str, Any]) -> N
             base_url=server.base_url, overrides={"m": {"input_per_million": 1, "output_per_million": 1}}
         )
         async with generator(server.base_url, prices=prices) as model:
-            made = await model.generate(Prompt("a question without messages"))
+            generation = await model.generate(Prompt("a question without messages"))
         assert server.posts()[0]["messages"] == [{"role": "user", "content": "a question without messages"}]
-    assert (made.usage.input_tokens, made.usage.cached_tokens, made.usage.usd) == (None, None, None)
-    assert made.usage.seconds is not None
+    assert (generation.usage.input_tokens, generation.usage.cached_tokens, generation.usage.usd) == (None, None, None)
+    assert generation.usage.seconds is not None
 
 
 async def test_the_price_is_unknown_without_prices() -> None:
@@ -93,7 +97,7 @@ async def test_text_in_parts_is_read() -> None:
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503, 529])
-async def test_what_is_retryable_is_tried_again(status: int) -> None:
+async def test_retryable_errors_are_retried(status: int) -> None:
     with ScriptedServer([Reply(status=status), Reply(status=status), Reply("there")]) as server:
         async with generator(server.base_url, retries=2) as model:
             assert (await model.generate(PROMPT)).text == "there"
@@ -117,7 +121,7 @@ async def test_what_is_retryable_is_tried_again(status: int) -> None:
         (Reply(status=307, headers={"Location": "https://elsewhere.example/v1"}), "bad_request", 1),
     ],
 )
-async def test_each_status_is_an_error_of_its_kind(reply: Reply, kind: str, tries: int) -> None:
+async def test_each_status_maps_to_its_kind_of_error(reply: Reply, kind: str, tries: int) -> None:
     error, sent = await failure(reply)
     assert (error.kind, sent) == (kind, tries)
     assert error.retryable is (tries > 1)
@@ -125,7 +129,7 @@ async def test_each_status_is_an_error_of_its_kind(reply: Reply, kind: str, trie
         assert reply.text in error.message
 
 
-async def test_hints_say_what_mends_it() -> None:
+async def test_hints_say_how_to_fix_it() -> None:
     hints = {
         "larger window": Reply("maximum context length is 10 tokens", status=400),
         "https://elsewhere.example/v1": Reply(status=307, headers={"Location": "https://elsewhere.example/v1"}),
@@ -139,31 +143,31 @@ async def test_hints_say_what_mends_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "said", "hint"),
+    ("reply", "message", "hint"),
     [
         (Reply(raw_body="<html>hello</html>"), "not JSON: '<html>hello", "/v1"),
         (Reply(raw_body='{"choices": []}'), "no choices", "/v1"),
         (Reply(raw_body='{"choices": [{"message": null}]}'), "no choices", "/v1"),
         (Reply(raw_body="[1]"), "no choices", "/v1"),
-        (Reply(" \n"), "empty", "ask again"),
+        (Reply(" \n"), "empty", "try again"),
         (Reply("", finish_reason="length"), "output tokens", "max_output_tokens"),
-        (Reply("", finish_reason="content_filter"), "refused", "ask otherwise"),
+        (Reply("", finish_reason="content_filter"), "refused", "rephrase"),
         (
             Reply(raw_body='{"choices": [{"message": {"content": null, "refusal": "No."}}]}'),
             "refused: No.",
-            "ask other",
+            "rephrase",
         ),
     ],
 )
-async def test_answers_that_cannot_be_used_are_bad_responses(reply: Reply, said: str, hint: str) -> None:
+async def test_answers_that_cannot_be_used_are_bad_responses(reply: Reply, message: str, hint: str) -> None:
     error, sent = await failure(reply)
     assert (error.kind, sent, error.retryable) == ("bad_response", 1, False)
-    assert said in error.message
+    assert message in error.message
     assert error.hint is not None
     assert hint in error.hint
 
 
-async def test_a_body_that_is_cut_is_tried_again() -> None:
+async def test_an_incomplete_body_is_retried() -> None:
     cut = Reply("a long answer", broken_stream_after=20)
     error, sent = await failure(cut, retries=1)
     assert (error.kind, error.retryable, sent) == ("bad_response", True, 2)
@@ -180,7 +184,7 @@ async def test_a_stall_ends_at_the_timeout() -> None:
     assert 1.2 <= time.perf_counter() - begin < 60
 
 
-async def test_bytes_that_trickle_do_not_stretch_the_timeout() -> None:
+async def test_slow_bytes_do_not_extend_the_timeout() -> None:
     async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
         try:
@@ -206,9 +210,9 @@ async def test_retry_after_is_respected() -> None:
     for headers in ({"Retry-After": "0.3"}, {"retry-after-ms": "300"}):
         with ScriptedServer([Reply(status=429, headers=headers), Reply("there")]) as server:
             async with generator(server.base_url) as model:
-                made = await model.generate(PROMPT)
-        assert made.usage.seconds is not None
-        assert 0.3 <= made.usage.seconds < 30
+                generation = await model.generate(PROMPT)
+        assert generation.usage.seconds is not None
+        assert 0.3 <= generation.usage.seconds < 30
 
 
 async def test_a_pause_that_is_too_long_is_not_waited_for() -> None:
@@ -217,7 +221,7 @@ async def test_a_pause_that_is_too_long_is_not_waited_for() -> None:
 
 
 @pytest.mark.parametrize("value", ["soon", "nan", "-5", "Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 99 Oct"])
-async def test_a_retry_after_that_says_nothing_is_passed_over(value: str) -> None:
+async def test_an_invalid_retry_after_is_ignored(value: str) -> None:
     with ScriptedServer([Reply(status=503, headers={"Retry-After": value}), Reply("there")]) as server:
         async with generator(server.base_url) as model:
             assert (await model.generate(PROMPT)).text == "there"
@@ -234,7 +238,7 @@ async def test_pauses_double_and_are_random(monkeypatch: pytest.MonkeyPatch) -> 
     ("port", "hint"), [(11434, "ollama serve"), (8000, "vLLM"), (8080, "llama-server"), (9, "running on 127.0.0.1:9")]
 )
 async def test_no_server(port: int, hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if port in SERVERS:  # the true port may be in use on the machine that runs the tests
+    if port in SERVERS:  # the real port may be in use on the test machine
         monkeypatch.setitem(SERVERS, 9, SERVERS[port])
     async with generator(DEAD, retries=1) as model:
         with pytest.raises(ProviderError, match=f"m at {DEAD} cannot be reached") as caught:
@@ -277,7 +281,7 @@ async def test_a_bad_key_names_the_variable_and_is_never_shown() -> None:
             assert (await model.generate(PROMPT)).text == "scripted answer"
 
 
-async def test_keys_of_the_environment_go_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_keys_of_the_environment_are_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("API_KEY", "ADMIN_KEY", "ORG_ID", "PROJECT_ID"):
         monkeypatch.setenv(f"OPENAI_{name}", "private")
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "Authorization: Bearer private\nX-Key: private")
@@ -289,7 +293,7 @@ async def test_keys_of_the_environment_go_nowhere(monkeypatch: pytest.MonkeyPatc
         assert server.requests[0].headers["authorization"] == "Bearer no-key"
 
 
-async def test_an_unknown_model_lists_what_is_offered() -> None:
+async def test_an_unknown_model_lists_the_available_ones() -> None:
     offered = [f"other-{n}" for n in range(10)] + ["m2"]
     error, sent = await failure(Reply(), models=offered)
     assert (error.kind, sent) == ("unknown_model", 1)
@@ -299,7 +303,7 @@ async def test_an_unknown_model_lists_what_is_offered() -> None:
     assert error.hint.endswith("and 3 more")
 
 
-async def test_an_unknown_model_by_words_alone() -> None:
+async def test_an_unknown_model_is_recognized_by_its_message() -> None:
     for text in ("model 'm' not found, try pulling it first", "Invalid model: m"):
         error, _ = await failure(lambda body, text=text: Reply(raw_body=json.dumps({"error": text}), status=400))
         assert error.kind == "unknown_model"
@@ -323,7 +327,7 @@ def reasoning_model(body: dict[str, Any]) -> Reply:
     return Reply("thought")
 
 
-async def test_a_refused_temperature_is_left_out_once_and_remembered() -> None:
+async def test_a_refused_temperature_is_omitted_from_then_on() -> None:
     with ScriptedServer(reasoning_model) as server:
         async with generator(server.base_url, max_output_tokens=50) as model:
             for _ in range(2):
@@ -334,7 +338,7 @@ async def test_a_refused_temperature_is_left_out_once_and_remembered() -> None:
     assert [body.get("max_completion_tokens") for body in sent] == [None, None, 50, 50, 50]
 
 
-async def test_a_refusal_for_another_reason_is_not_retried_for_ever() -> None:
+async def test_a_refusal_for_another_reason_is_not_retried_forever() -> None:
     error, sent = await failure(Reply("the temperature of the oven is no topic", status=400))
     assert (error.kind, sent) == ("bad_request", 2)
 
@@ -359,7 +363,7 @@ async def test_concurrency_is_bounded() -> None:
     assert most <= 3
 
 
-def test_one_loop_after_the_other_but_not_two_at_once() -> None:
+def test_event_loops_one_after_the_other_but_not_two_at_once() -> None:
     with ScriptedServer() as server:
         model = HostedGenerator("m", base_url=server.base_url)
         for _ in range(2):
@@ -375,13 +379,13 @@ def test_one_loop_after_the_other_but_not_two_at_once() -> None:
 
 
 @pytest.mark.parametrize("base_url", ["localhost:11434/v1", "", "ftp://x/v1"])
-def test_a_base_url_that_is_none(base_url: str) -> None:
+def test_an_invalid_base_url(base_url: str) -> None:
     with pytest.raises(UsageError, match="base_url"):
         HostedGenerator("m", base_url=base_url)
 
 
-async def test_an_answer_that_was_cut_is_said_so(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_truncated_answer_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     with ScriptedServer(Reply("half an", finish_reason="length")) as server:
         async with generator(server.base_url) as model:
             assert (await model.generate(PROMPT)).text == "half an"
-    assert "cut at the limit" in caplog.text
+    assert "truncated at the output token limit" in caplog.text

@@ -1,4 +1,4 @@
-"""The hosted embedder over real HTTP: batches, order, unit length, and errors that say what is wrong."""
+"""Test the hosted embedder over real HTTP: batches, order, unit length, and clear errors."""
 
 import json
 from collections.abc import AsyncIterator
@@ -18,11 +18,11 @@ TEXTS = [f"passage number {n} about topic {n % 7}" for n in range(25)]
 
 @asynccontextmanager
 async def embedder(base_url: str, **options: Any) -> AsyncIterator[HostedEmbedder]:
-    made = HostedEmbedder("e", base_url=base_url, **{"dimension": 32, "backoff_seconds": 0.001, **options})
+    model = HostedEmbedder("e", base_url=base_url, **{"dimension": 32, "backoff_seconds": 0.001, **options})
     try:
-        yield made
+        yield model
     finally:
-        await made.aclose()
+        await model.aclose()
 
 
 async def failure(script: Script, **options: Any) -> tuple[ProviderError, int]:
@@ -46,7 +46,7 @@ async def test_vectors_are_of_unit_length_and_in_order() -> None:
     assert np.allclose(vectors, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-6)
 
 
-async def test_batches_are_bounded_by_size_too() -> None:
+async def test_batches_are_bounded_by_bytes_too() -> None:
     with ScriptedServer(dimension=32) as server:
         async with embedder(server.base_url, batch_bytes=100, concurrency=1) as model:
             await model.embed(["a" * 40, "b" * 40, "\u00e4" * 40, "d" * 500, "e", ""])
@@ -58,7 +58,7 @@ async def test_batches_are_bounded_by_size_too() -> None:
         ]
 
 
-async def test_prefixes_are_the_models_own() -> None:
+async def test_prefixes_are_sent() -> None:
     with ScriptedServer(dimension=32) as server:
         async with embedder(server.base_url, passage_prefix="doc: ", query_prefix="query: ") as model:
             await model.embed(["x"])
@@ -126,7 +126,7 @@ async def test_the_dimension_is_found() -> None:
         '"rows"',
     ],
 )
-async def test_answers_that_are_no_vectors_are_bad_responses(rows: str) -> None:
+async def test_responses_without_valid_vectors_are_bad_responses(rows: str) -> None:
     error, sent = await failure(Reply(raw_body=f'{{"data": {rows}}}'), dimension=2)
     assert (error.kind, sent) == ("bad_response", 1)
     assert "e at http://127.0.0.1:" in error.message
@@ -159,7 +159,7 @@ def test_the_digest_changes_with_what_changes_the_vectors() -> None:
     assert len({same.digest, *(other.digest for other in others)}) == 6
 
 
-def test_a_dimension_that_is_not_known_is_not_made_up() -> None:
+def test_an_unknown_dimension_is_an_error() -> None:
     with pytest.raises(UsageError, match="dimension 0 of e"):
         HostedEmbedder("e", base_url="http://h/v1", dimension=0)
 

@@ -1,4 +1,4 @@
-"""What a hosted generator says of a request before it is sent: the whole of it, the most it can cost, the schema."""
+"""Test what a hosted generator knows about a request in advance: its content, maximum cost and schema."""
 
 import json
 import logging
@@ -22,25 +22,25 @@ def hosted(base_url: str = OPENAI, *, model: str = "gpt-4o-mini", **options: Any
     return HostedGenerator(model, base_url=base_url, **{"backoff_seconds": 0.001, **options})
 
 
-async def test_the_request_is_what_is_sent_and_where() -> None:
+async def test_the_request_is_the_body_sent_and_its_address() -> None:
     with ScriptedServer(Reply("{}")) as server:
         model = hosted(server.base_url, api_key="sk-secret", temperature=0.5)
         assert isinstance(model, RepeatableGenerator)
         prompt = Prompt("q", schema=SCHEMA)
-        said = dict(model.request(prompt))
+        request = dict(model.request(prompt))
         await model.generate(prompt)
         await model.aclose()
-        assert said.pop("base_url") == server.base_url
-        assert said == server.posts()[0]
-    assert "sk-secret" not in json.dumps(said)
-    assert said["messages"] == [{"role": "user", "content": "q"}]
+        assert request.pop("base_url") == server.base_url
+        assert request == server.posts()[0]
+    assert "sk-secret" not in json.dumps(request)
+    assert request["messages"] == [{"role": "user", "content": "q"}]
 
 
-def test_user_and_password_are_no_part_of_the_request() -> None:
+def test_user_and_password_are_not_in_the_request() -> None:
     assert hosted("https://me:hidden@llm.example.com/v1").request(PROMPT)["base_url"] == "https://llm.example.com/v1"
 
 
-async def test_the_request_does_not_change_when_a_parameter_turns_out_refused() -> None:
+async def test_the_request_stays_the_same_after_a_refused_parameter() -> None:
     def reply(body: dict[str, Any]) -> Reply:
         return Reply("Unsupported value: 'temperature'", status=400) if "temperature" in body else Reply("x")
 
@@ -52,12 +52,12 @@ async def test_the_request_does_not_change_when_a_parameter_turns_out_refused() 
     assert model.request(PROMPT) == before
 
 
-def test_the_ceiling_is_a_token_for_each_byte_and_all_output() -> None:
+def test_the_ceiling_is_one_token_per_byte_and_all_output() -> None:
     once = hosted().ceiling_usd(PROMPT)
-    given = len(b"be brief") + len(b"two words") + 2 * 16 + 128
-    assert once == pytest.approx((given * 0.15 + 100 * 0.6) / 1e6)
+    input_tokens = len(b"be brief") + len(b"two words") + 2 * 16 + 128
+    assert once == pytest.approx((input_tokens * 0.15 + 100 * 0.6) / 1e6)
     assert hosted().ceiling_usd(Prompt("ä" * 1000)) == pytest.approx(((2000 + 16 + 128) * 0.15 + 100 * 0.6) / 1e6)
-    assert hosted(retries=3).ceiling_usd(PROMPT) == once, "of one try"
+    assert hosted(retries=3).ceiling_usd(PROMPT) == once, "covers one attempt"
     with_schema = hosted().ceiling_usd(Prompt(PROMPT.question, messages=PROMPT.messages, schema=SCHEMA))
     assert with_schema is not None
     assert with_schema - once >= len(json.dumps(SCHEMA)) * 0.15 / 1e6
@@ -65,18 +65,18 @@ def test_the_ceiling_is_a_token_for_each_byte_and_all_output() -> None:
 
 async def test_no_answer_costs_more_than_its_ceiling() -> None:
     text = "日本語 emoji 🎉 and words " * 50
-    usage = {"prompt_tokens": len(text.encode()) + 100, "completion_tokens": 100}  # a byte a token, and a template
+    usage = {"prompt_tokens": len(text.encode()) + 100, "completion_tokens": 100}  # one token per byte, plus a template
     with ScriptedServer(Reply("x", usage=usage)) as server:
         prices = TokenPrices(
             base_url=server.base_url, overrides={"m": {"input_per_million": 3, "output_per_million": 9}}
         )
         model = hosted(server.base_url, model="m", prices=prices)
-        made = await model.generate(Prompt(text))
+        generation = await model.generate(Prompt(text))
         ceiling = model.ceiling_usd(Prompt(text))
         await model.aclose()
-    assert made.usage.usd is not None
+    assert generation.usage.usd is not None
     assert ceiling is not None
-    assert 0 < made.usage.usd <= ceiling
+    assert 0 < generation.usage.usd <= ceiling
 
 
 @pytest.mark.parametrize(
@@ -89,17 +89,17 @@ async def test_no_answer_costs_more_than_its_ceiling() -> None:
     ],
     ids=["unknown model", "no prices", "no bound", "local"],
 )
-def test_a_ceiling_that_nobody_knows_is_none(model: HostedGenerator) -> None:
+def test_an_unknown_ceiling_is_none(model: HostedGenerator) -> None:
     assert model.ceiling_usd(PROMPT) is None
 
 
-def test_a_local_server_is_free_when_its_owner_says_so() -> None:
+def test_a_local_server_is_free_if_configured_so() -> None:
     local = "http://localhost:11434/v1"
     free = {"m": {"input_per_million": 0.0, "output_per_million": 0.0}}
     assert hosted(local, model="m", prices=TokenPrices(base_url=local, overrides=free)).ceiling_usd(PROMPT) == 0.0
 
 
-def test_the_window_is_what_was_given() -> None:
+def test_the_window_is_the_configured_one() -> None:
     assert hosted().window is None
     assert hosted(window=8192).window == 8192
 
@@ -117,17 +117,17 @@ async def test_a_schema_is_sent_strictly() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "message",
     [
         "'response_format' of type json_schema is not supported",
         "This model does not support response format `json_schema`",
     ],
 )
-async def test_a_server_that_refuses_schemas_is_asked_without_and_that_is_said_once(
-    said: str, caplog: pytest.LogCaptureFixture
+async def test_a_server_that_refuses_schemas_is_called_without_and_warned_about_once(
+    message: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     def reply(body: dict[str, Any]) -> Reply:
-        return Reply(said, status=400) if "response_format" in body else Reply("free text")
+        return Reply(message, status=400) if "response_format" in body else Reply("free text")
 
     with ScriptedServer(reply) as server, caplog.at_level(logging.WARNING):
         model = hosted(server.base_url)

@@ -1,4 +1,4 @@
-"""The hosted generator's streams over real HTTP: pieces, usage, and every way in which a stream can break."""
+"""Test streams of the hosted generator over real HTTP: pieces, usage, and every way a stream can break."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,11 +16,11 @@ PROMPT = Prompt("two words")
 
 @asynccontextmanager
 async def generator(base_url: str, **options: Any) -> AsyncIterator[HostedGenerator]:
-    made = HostedGenerator("m", base_url=base_url, **{"backoff_seconds": 0.001, "timeout_seconds": 5.0, **options})
+    model = HostedGenerator("m", base_url=base_url, **{"backoff_seconds": 0.001, "timeout_seconds": 5.0, **options})
     try:
-        yield made
+        yield model
     finally:
-        await made.aclose()
+        await model.aclose()
 
 
 async def collect(model: HostedGenerator, pieces: list[str]) -> None:
@@ -51,7 +51,7 @@ async def test_a_stream_that_breaks_is_a_bad_response(after: int, kept: list[str
 
 
 @pytest.mark.parametrize(
-    ("events", "said"),
+    ("events", "message"),
     [
         ('data: {"choices": [{"delta": {"content": "x"}}]}\n\n', "ended before"),
         (
@@ -64,10 +64,10 @@ async def test_a_stream_that_breaks_is_a_bad_response(after: int, kept: list[str
         ('data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n', "empty"),
     ],
 )
-async def test_a_stream_that_makes_no_sense_is_a_bad_response(events: str, said: str) -> None:
+async def test_an_invalid_stream_is_a_bad_response(events: str, message: str) -> None:
     with ScriptedServer(Reply(raw_body=events, headers={"Content-Type": "text/event-stream"})) as server:
         async with generator(server.base_url) as model:
-            with pytest.raises(ProviderError, match=said) as caught:
+            with pytest.raises(ProviderError, match=message) as caught:
                 [piece async for piece in model.stream(PROMPT)]
     assert caught.value.kind == "bad_response"
 
@@ -81,13 +81,13 @@ async def test_a_stream_that_stalls_is_a_timeout() -> None:
     assert (caught.value.kind, pieces) == ("timeout", ["one "])
 
 
-async def test_the_opening_of_a_stream_is_tried_again() -> None:
+async def test_the_opening_of_a_stream_is_retried() -> None:
     with ScriptedServer([Reply(status=500), Reply("there")]) as server:
         async with generator(server.base_url) as model:
             assert [piece async for piece in model.stream(PROMPT)] == ["there"]
 
 
-async def test_a_stream_that_is_left_gives_its_slot_back() -> None:
+async def test_an_abandoned_stream_returns_its_slot() -> None:
     with ScriptedServer(Reply("one two three")) as server:
         async with generator(server.base_url, concurrency=1) as model:
             stream = model.stream(PROMPT)

@@ -1,4 +1,4 @@
-"""A real `transformers` model, tiny and trained by heart: batches, ends of turns, templates, windows, cancelling."""
+"""Test a tiny `transformers` model that memorized its answers: batches, turn ends, templates, windows, cancelling."""
 
 import asyncio
 import json
@@ -36,23 +36,23 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """It says the same word over and over."""
+    """A model that repeats one word forever."""
     answers = dict.fromkeys(["the sky?", "what is it?", "a", "be brief\n\na", "thirty days " * 10], " yes" * 30)
     return tiny_model(tmp_path_factory.mktemp("endless"), answers=answers, window=4096, ends=False)
 
 
 @pytest.fixture
 def exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    """float32, in which a batch gives what each prompt alone gives."""
+    """Compute in float32, where a batch gives the same answers as single prompts."""
     monkeypatch.setattr(local, "has_fast_bfloat16", lambda: False)
 
 
 async def ask(model: LocalGenerator, *questions: str) -> list[str]:
-    made = await asyncio.gather(*(model.generate(Prompt(question)) for question in questions))
-    return [one.text for one in made]
+    generations = await asyncio.gather(*(model.generate(Prompt(question)) for question in questions))
+    return [generation.text for generation in generations]
 
 
-async def test_it_says_what_it_learned_and_ends(trained: Path) -> None:
+async def test_it_gives_the_learned_answers_and_stops(trained: Path) -> None:
     model = LocalGenerator(str(trained), max_output_tokens=40)
     assert isinstance(model, Generator)
     assert isinstance(model, RepeatableGenerator)
@@ -63,27 +63,30 @@ async def test_usage_counts_real_tokens(trained: Path) -> None:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(trained)
-    made = await LocalGenerator(str(trained), max_output_tokens=40).generate(Prompt("the sky?"))
-    given = tokenizer("<|user|>the sky?<|end|><|assistant|>", add_special_tokens=False)["input_ids"]
-    assert made.usage.input_tokens == len(given)
-    assert made.usage.output_tokens == len(tokenizer("blue<|end|>", add_special_tokens=False)["input_ids"])
-    assert (made.usage.cached_tokens, made.usage.usd, made.cached) == (None, None, False)
-    assert made.usage.seconds is not None
-    assert 0 < made.usage.seconds < 100
+    generation = await LocalGenerator(str(trained), max_output_tokens=40).generate(Prompt("the sky?"))
+    prompt_tokens = tokenizer("<|user|>the sky?<|end|><|assistant|>", add_special_tokens=False)["input_ids"]
+    assert generation.usage.input_tokens == len(prompt_tokens)
+    assert generation.usage.output_tokens == len(tokenizer("blue<|end|>", add_special_tokens=False)["input_ids"])
+    assert (generation.usage.cached_tokens, generation.usage.usd, generation.cached) == (None, None, False)
+    assert generation.usage.seconds is not None
+    assert 0 < generation.usage.seconds < 100
 
 
 @pytest.mark.usefixtures("exact")
-async def test_batches_say_what_each_prompt_alone_says(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_batches_give_the_same_answers_as_single_prompts(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    real = LocalGenerator._generated
+    original = LocalGenerator._generated
 
     def spied(self: LocalGenerator, loaded: Any, jobs: Any, *, limit: int) -> list[list[int]]:
         sizes.append(len(jobs))
-        return real(self, loaded, jobs, limit=limit)
+        return original(self, loaded, jobs, limit=limit)
 
     monkeypatch.setattr(LocalGenerator, "_generated", spied)
     questions = [*ANYTHING, *ANSWERS]
-    alone = [(await ask(LocalGenerator(str(trained), batch_size=1, max_output_tokens=12), one))[0] for one in questions]
+    alone = [
+        (await ask(LocalGenerator(str(trained), batch_size=1, max_output_tokens=12), question))[0]
+        for question in questions
+    ]
     assert sizes == [1] * len(questions)
     sizes.clear()
     assert await ask(LocalGenerator(str(trained), batch_size=8, max_output_tokens=12), *questions) == alone
@@ -91,12 +94,12 @@ async def test_batches_say_what_each_prompt_alone_says(trained: Path, monkeypatc
     assert len(sizes) <= 5
 
 
-async def test_an_answer_that_is_cut_at_its_limit_is_said_so(endless: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_answer_truncated_at_its_limit_is_reported(endless: Path, caplog: pytest.LogCaptureFixture) -> None:
     model = LocalGenerator(str(endless), max_output_tokens=5)
     with caplog.at_level(logging.WARNING):
-        made = await model.generate(Prompt("the capital of France"))
-    assert made.usage.output_tokens == 5
-    assert "cut after 5 tokens" in caplog.text
+        generation = await model.generate(Prompt("the capital of France"))
+    assert generation.usage.output_tokens == 5
+    assert "truncated after 5 tokens" in caplog.text
 
 
 async def test_all_tokens_that_end_an_answer_are_known(trained: Path, tmp_path: Path) -> None:
@@ -107,11 +110,11 @@ async def test_all_tokens_that_end_an_answer_are_known(trained: Path, tmp_path: 
     model = LocalGenerator(str(folder), max_output_tokens=20)
     await ask(model, "x")
     assert model._loaded is not None
-    assert set(model._loaded.ends) == {2, 3, 6}  # of the model, and the template's <|end|>
+    assert set(model._loaded.ends) == {2, 3, 6}  # those of the model, and the template's <|end|>
     assert model._loaded.pad == 0
 
 
-async def test_messages_go_through_the_template(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_messages_are_rendered_with_the_template(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
     real = local._rendered
     monkeypatch.setattr(local, "_rendered", lambda *args, **more: seen.append(real(*args, **more)) or seen[-1])
@@ -150,26 +153,28 @@ async def test_a_system_message_is_never_lost(
 @pytest.mark.usefixtures("exact")
 async def test_a_prompt_that_does_not_fit_fails_alone(trained: Path) -> None:
     model = LocalGenerator(str(trained), max_output_tokens=40)
-    made = await asyncio.gather(
+    results = await asyncio.gather(
         model.generate(Prompt("the sky?")),
         model.generate(Prompt("long " * 300)),
         model.generate(Prompt("lone surrogate \ud800")),
         model.generate(Prompt("x")),
         return_exceptions=True,
     )
-    assert [getattr(one, "text", None) for one in made] == ["blue", None, None, "y"]
-    error = made[1]
+    assert [getattr(result, "text", None) for result in results] == ["blue", None, None, "y"]
+    error = results[1]
     assert isinstance(error, ProviderError)
     assert error.kind == "bad_request"
-    assert f"the prompt has 305 tokens and its window {WINDOW}: less than 40 are left" in error.message
+    assert f"the prompt has 305 tokens and the window {WINDOW}: fewer than 40 are left" in error.message
     assert "fewer or shorter passages" in (error.hint or "")
-    assert isinstance(made[2], ProviderError)
+    assert isinstance(results[2], ProviderError)
 
 
 @pytest.mark.usefixtures("exact")
 async def test_a_prompt_that_nearly_fills_the_window_shortens_only_its_own_answer(endless: Path) -> None:
     model = LocalGenerator(str(endless), max_output_tokens=120, window=200)
-    near, free = await asyncio.gather(*(model.generate(Prompt(one)) for one in ("thirty days " * 60, "the sky?")))
+    near, free = await asyncio.gather(
+        *(model.generate(Prompt(question)) for question in ("thirty days " * 60, "the sky?"))
+    )
     assert near.usage.input_tokens is not None
     assert near.usage.output_tokens == 200 - near.usage.input_tokens
     assert 64 <= near.usage.output_tokens < 120
@@ -184,41 +189,41 @@ async def test_the_window_is_the_configured_one_or_the_models(trained: Path, tmp
         await ask(narrow, "is it open on Sunday, or on any other day of the week?")
 
 
-async def test_a_failing_prompt_does_not_take_its_batch_along(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = LocalGenerator._generated
+async def test_a_failing_prompt_does_not_fail_its_batch(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = LocalGenerator._generated
 
     def short_of_memory(self: LocalGenerator, loaded: Any, jobs: Any, *, limit: int) -> list[list[int]]:
         if any("week" in job.messages[0]["content"] for job in jobs):
             raise RuntimeError("CUDA out of memory")
-        return real(self, loaded, jobs, limit=limit)
+        return original(self, loaded, jobs, limit=limit)
 
     monkeypatch.setattr(LocalGenerator, "_generated", short_of_memory)
     model = LocalGenerator(str(trained), max_output_tokens=40)
-    made = await asyncio.gather(*(model.generate(Prompt(one)) for one in ANSWERS), return_exceptions=True)
-    failed = made.pop(3)
-    assert [one.text for one in made] == [text for text in ANSWERS.values() if "week" not in text]
+    results = await asyncio.gather(*(model.generate(Prompt(result)) for result in ANSWERS), return_exceptions=True)
+    failed = results.pop(3)
+    assert [result.text for result in results] == [text for text in ANSWERS.values() if "week" not in text]
     assert isinstance(failed, ProviderError)
     assert (failed.kind, "out of memory" in failed.message) == ("server", True)
 
 
-async def test_an_unforeseen_error_reaches_everybody_and_the_next_prompt_works(
+async def test_an_unexpected_error_reaches_every_caller_and_the_next_prompt_works(
     trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = LocalGenerator(str(trained), max_output_tokens=40)
     with monkeypatch.context() as patch:
         patch.setattr(LocalGenerator, "_write", lambda *_: 1 / 0)
-        made = await asyncio.gather(*(model.generate(Prompt(one)) for one in ANSWERS), return_exceptions=True)
-        assert {type(one) for one in made} == {ZeroDivisionError}
+        results = await asyncio.gather(*(model.generate(Prompt(result)) for result in ANSWERS), return_exceptions=True)
+        assert {type(result) for result in results} == {ZeroDivisionError}
     assert await ask(model, "x") == ["y"]
 
 
 async def test_cancelled_callers_are_dropped_and_stop_the_work(endless: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     running, lengths = threading.Event(), []
-    real = LocalGenerator._generated
+    original = LocalGenerator._generated
 
     def spied(self: LocalGenerator, loaded: Any, jobs: Any, *, limit: int) -> list[list[int]]:
         running.set()
-        rows = real(self, loaded, jobs, limit=limit)
+        rows = original(self, loaded, jobs, limit=limit)
         lengths.append((len(jobs), len(rows[0])))
         return rows
 
@@ -229,8 +234,8 @@ async def test_cancelled_callers_are_dropped_and_stop_the_work(endless: Path, mo
     assert await asyncio.to_thread(running.wait, 300)
     for task in (*writing, queued):
         task.cancel()
-    made = await asyncio.gather(*writing, queued, return_exceptions=True)
-    assert {type(one) for one in made} == {asyncio.CancelledError}
+    results = await asyncio.gather(*writing, queued, return_exceptions=True)
+    assert {type(result) for result in results} == {asyncio.CancelledError}
     assert model._worker is not None
     async with asyncio.timeout(300):
         await model._worker
@@ -238,7 +243,7 @@ async def test_cancelled_callers_are_dropped_and_stop_the_work(endless: Path, mo
     assert lengths[0][1] < 90_000
 
 
-def test_one_loop_after_the_other(trained: Path) -> None:
+def test_one_event_loop_after_the_other(trained: Path) -> None:
     model = LocalGenerator(str(trained), max_output_tokens=40)
     for _ in range(2):
         assert asyncio.run(ask(model, "x", "the sky?")) == ["y", "blue"]
@@ -253,7 +258,7 @@ async def test_a_model_without_a_template_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "./no-such", "models/a/b", "~/no-such-model"])
-async def test_a_path_that_is_not_there(name: str) -> None:
+async def test_a_missing_path(name: str) -> None:
     model = LocalGenerator(name)
     for call in (lambda: model.window, lambda: model.request(Prompt("x"))):
         with pytest.raises(MissingError, match="no model at"):
@@ -262,16 +267,16 @@ async def test_a_path_that_is_not_there(name: str) -> None:
         await ask(model, "x")
 
 
-async def test_a_name_that_was_never_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_a_name_that_was_never_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import huggingface_hub
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     for name in ("nobody/no-such-model", "no name at all"):
-        with pytest.raises(MissingError, match="not on this disk"):
+        with pytest.raises(MissingError, match="not found locally"):
             await ask(LocalGenerator(name), "x")
 
 
-async def test_a_folder_that_is_no_model(trained: Path, tmp_path: Path) -> None:
+async def test_a_folder_without_a_model(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(MissingError, match=r"has no config\.json"):
         await ask(LocalGenerator(str(tmp_path)), "x")
     folder = tmp_path / "torn"
@@ -285,7 +290,7 @@ async def test_a_folder_that_is_no_model(trained: Path, tmp_path: Path) -> None:
         await ask(LocalGenerator(str(folder)), "x")
 
 
-async def test_weights_that_are_lacking_are_not_made_up(trained: Path, tmp_path: Path) -> None:
+async def test_missing_weights_are_an_error(trained: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     folder = tmp_path / "part"
@@ -293,34 +298,34 @@ async def test_weights_that_are_lacking_are_not_made_up(trained: Path, tmp_path:
     tensors = load_file(folder / "model.safetensors")
     del tensors["model.layers.1.mlp.up_proj.weight"]
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(MissingError, match=r"it lacks model\.layers\.1\.mlp\.up_proj\.weight \(1 weights\)"):
+    with pytest.raises(MissingError, match=r"missing model\.layers\.1\.mlp\.up_proj\.weight \(1 weights\)"):
         await ask(LocalGenerator(str(folder)), "x")
 
 
 async def test_an_empty_answer_is_a_bad_response(tmp_path: Path) -> None:
     folder = tiny_model(tmp_path, answers={"say nothing": "", "x": "y"})
-    with pytest.raises(ProviderError, match="wrote nothing") as caught:
+    with pytest.raises(ProviderError, match="returned an empty answer") as caught:
         await ask(LocalGenerator(str(folder), max_output_tokens=10), "say nothing")
     assert caught.value.kind == "bad_response"
 
 
-async def test_a_device_that_is_not_there(trained: Path) -> None:
+async def test_a_missing_device(trained: Path) -> None:
     for device in ("cuda:97", "nonsense"):
         with pytest.raises(GroundtuneError):
             await ask(LocalGenerator(str(trained), device=device), "x")
 
 
-def test_sizes_that_cannot_be_meant() -> None:
+def test_invalid_sizes() -> None:
     with pytest.raises(UsageError):
         LocalGenerator("x", batch_size=0)
 
 
-async def test_heat_samples_from_all_tokens(endless: Path) -> None:
+async def test_a_temperature_samples_from_all_tokens(endless: Path) -> None:
     model = LocalGenerator(str(endless), temperature=5.0, max_output_tokens=12)
     assert len(set(await ask(model, *["the sky?"] * 6))) > 1
 
 
-def test_the_request_is_that_of_weights_and_words(trained: Path, tmp_path: Path) -> None:
+def test_the_request_depends_on_weights_and_messages(trained: Path, tmp_path: Path) -> None:
     prompt = Prompt("x", schema={"type": "object"})
     first = LocalGenerator(str(trained)).request(prompt)
     json.dumps(first)
@@ -336,12 +341,12 @@ def test_the_request_is_that_of_weights_and_words(trained: Path, tmp_path: Path)
     assert LocalGenerator(str(trained)).ceiling_usd(prompt) == 0.0
 
 
-async def test_through_the_cache_the_model_is_not_even_loaded(trained: Path, tmp_path: Path) -> None:
+async def test_a_cache_hit_does_not_load_the_model(trained: Path, tmp_path: Path) -> None:
     for hit in (False, True):
         model = LocalGenerator(str(trained), max_output_tokens=40)
-        kept = CachedGenerator(model, GenerationCache(tmp_path / "c.sqlite"), purse=Purse(0.0))
-        made = await kept.generate(Prompt("the sky?"))
-        assert (made.text, made.cached, kept.window) == ("blue", hit, WINDOW)
+        cached = CachedGenerator(model, GenerationCache(tmp_path / "c.sqlite"), purse=Purse(0.0))
+        generation = await cached.generate(Prompt("the sky?"))
+        assert (generation.text, generation.cached, cached.window) == ("blue", hit, WINDOW)
         assert (model._loaded is None) is hit
 
 
@@ -351,17 +356,17 @@ async def test_a_trace_shows_how_prompts_are_read_and_answered(trained: Path, ex
 
     prompts = [Prompt("the sky?"), Prompt("what is the capital of France?")]
     model = LocalGenerator(str(trained), max_output_tokens=40)
-    found = await model.trace(prompts, tokens=3)
-    tokenizer, plain = AutoTokenizer.from_pretrained(trained), AutoModelForCausalLM.from_pretrained(trained)
-    for prompt, one in zip(prompts, found, strict=True):
+    traces = await model.trace(prompts, tokens=3)
+    tokenizer, reference = AutoTokenizer.from_pretrained(trained), AutoModelForCausalLM.from_pretrained(trained)
+    for prompt, trace in zip(prompts, traces, strict=True):
         text = f"<|user|>{prompt.question}<|end|><|assistant|>"
-        assert one.prompt == tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert trace.prompt == tokenizer(text, add_special_tokens=False)["input_ids"]
         with torch.inference_mode():
-            wanted = plain(input_ids=torch.tensor([one.prompt])).logits[0, -1]
-        assert float((one.logits - wanted).abs().max()) < 1e-4
-        assert one.made[0] == int(wanted.argmax())
-        assert (one.dtype, len(one.made) <= 3) == ("float32", True)
-    narrow = LocalGenerator(str(trained), max_output_tokens=40, window=len(found[0].prompt) + 2)
-    assert [len(one.made) <= 2 for one in await narrow.trace(prompts[:1], tokens=3)] == [True]
-    with pytest.raises(ProviderError, match="its window"):
+            expected = reference(input_ids=torch.tensor([trace.prompt])).logits[0, -1]
+        assert float((trace.logits - expected).abs().max()) < 1e-4
+        assert trace.made[0] == int(expected.argmax())
+        assert (trace.dtype, len(trace.made) <= 3) == ("float32", True)
+    narrow = LocalGenerator(str(trained), max_output_tokens=40, window=len(traces[0].prompt) + 2)
+    assert [len(trace.made) <= 2 for trace in await narrow.trace(prompts[:1], tokens=3)] == [True]
+    with pytest.raises(ProviderError, match="the window"):
         await model.trace([Prompt("the sky? " * WINDOW)], tokens=3)

@@ -1,4 +1,4 @@
-"""Labels by the embedder alone: by the nearest description, or by a vote of the shots."""
+"""Test labels from the embedder alone: by the nearest description, or by a vote of the shots."""
 
 import asyncio
 import math
@@ -58,7 +58,7 @@ async def test_without_shots_the_nearest_description_is_the_label(
 ) -> None:
     generator = nearest(embedder)
     assert isinstance(generator, Generator)
-    assert not isinstance(generator, RepeatableGenerator), "there is nothing to pay for, so nothing to keep"
+    assert not isinstance(generator, RepeatableGenerator), "it costs nothing, so nothing needs caching"
     assert (await generator.generate(Prompt(question))).text == label
 
 
@@ -68,13 +68,13 @@ async def test_a_label_without_a_description_is_described_by_its_name(embedder: 
 
 
 async def test_confidence_is_the_share_of_the_vote(embedder: BundledEmbedder) -> None:
-    given = (shot("a", 0.80), shot("b", 0.75), shot("b", 0.75), shot("c", 0.1))
-    made = await nearest(embedder).generate(Prompt("?", shots=given))
+    shots = (shot("a", 0.80), shot("b", 0.75), shot("b", 0.75), shot("c", 0.1))
+    generation = await nearest(embedder).generate(Prompt("?", shots=shots))
     weights = {"a": 1.0, "b": 2 * math.exp(-SHARPNESS * 0.05), "c": math.exp(-SHARPNESS * 0.7)}
-    assert made.text == "a"
-    assert made.confidence == pytest.approx(weights["a"] / sum(weights.values()))
-    more = await nearest(embedder).generate(Prompt("?", shots=(*given, shot("b", 0.76))))
-    assert more.text == "b", "several that are nearly as near outvote one"
+    assert generation.text == "a"
+    assert generation.confidence == pytest.approx(weights["a"] / sum(weights.values()))
+    more = await nearest(embedder).generate(Prompt("?", shots=(*shots, shot("b", 0.76))))
+    assert more.text == "b", "several close shots outvote a closer one"
 
 
 async def test_confidence_is_between_0_and_1_however_near_or_far(embedder: BundledEmbedder) -> None:
@@ -86,21 +86,21 @@ async def test_confidence_is_between_0_and_1_however_near_or_far(embedder: Bundl
 
 
 async def test_shots_without_a_cosine_get_one(embedder: BundledEmbedder) -> None:
-    """Fixed shots have none; one without is enough to make all of them anew."""
+    """Fixed shots have none. If any shot lacks one, all are computed."""
     texts = {"delivery": "My parcel has not come.", "billing": "The tax on the invoice is wrong."}
-    given = tuple(shot(label, None, text) for label, text in texts.items())
-    made = await nearest(embedder).generate(Prompt("Where is the package?", shots=given))
+    fixed = tuple(shot(label, None, text) for label, text in texts.items())
+    generation = await nearest(embedder).generate(Prompt("Where is the package?", shots=fixed))
     mixed = (shot("delivery", None, texts["delivery"]), shot("billing", 0.99, texts["billing"]))
-    assert made.text == (await nearest(embedder).generate(Prompt("Where is the package?", shots=mixed))).text
-    assert made.text == "delivery"
+    assert generation.text == (await nearest(embedder).generate(Prompt("Where is the package?", shots=mixed))).text
+    assert generation.text == "delivery"
 
 
-async def test_of_several_right_labels_the_first_gets_the_vote(embedder: BundledEmbedder) -> None:
+async def test_the_first_of_several_gold_labels_gets_the_vote(embedder: BundledEmbedder) -> None:
     assert (await nearest(embedder).generate(Prompt("?", shots=(shot(["b", "a"], 0.5),)))).text == "b"
     assert (await nearest(embedder).generate(Prompt("?", shots=(shot(None, 0.5),)))).text == prompts.NO_LABEL
 
 
-async def test_it_costs_nothing_and_takes_its_time(embedder: BundledEmbedder) -> None:
+async def test_it_costs_nothing_and_reports_its_time(embedder: BundledEmbedder) -> None:
     usage = (await nearest(embedder).generate(Prompt("Where is it?"))).usage
     assert (usage.usd, usage.input_tokens, usage.output_tokens) == (0.0, None, None)
     assert usage.seconds is not None
@@ -120,7 +120,7 @@ async def test_shots_vote_in_an_approach_and_may_vote_for_no_label(embedder: Bun
     assert (spam.status, spam.output, spam.text) == ("abstained", None, LabelForm.abstention)
 
 
-async def test_who_may_see_no_shot_is_answered_by_description(embedder: BundledEmbedder) -> None:
+async def test_without_access_to_shots_the_description_decides(embedder: BundledEmbedder) -> None:
     hidden = [Example("h", "Smoke", "safety", groups=("staff",))]
     answer = await approach(embedder, NearestShots(embedder, hidden, count=3)).answer(Question("Where is my parcel?"))
     assert answer.output == "delivery"
@@ -140,17 +140,17 @@ async def test_descriptions_and_fixed_shots_are_embedded_once() -> None:
     generator = nearest(counting)
     await asyncio.gather(*(generator.generate(Prompt(f"question {n}")) for n in range(4)))
     assert sorted(counting.embedded) == sorted(LABELS.values())
-    given = tuple(Shot(example) for example in TRAIN)
+    shots = tuple(Shot(example) for example in TRAIN)
     for _ in range(2):
-        await generator.generate(Prompt("question", shots=given))
+        await generator.generate(Prompt("question", shots=shots))
     assert len(counting.embedded) == len(LABELS) + len(TRAIN)
 
 
 async def test_the_price_of_an_embedder_that_may_bill_is_unknown() -> None:
-    """A verdict takes it for the cheapest of all leaders."""
+    """A price of 0 would make the verdict take it for the cheapest of the leaders."""
     with ScriptedServer(dimension=64) as server:
         hosted = HostedEmbedder("e", base_url=server.base_url, dimension=64)
-        made = await NearestGenerator(hosted, LABELS, nothing="NONE", usd=None).generate(Prompt("Where is it?"))
+        generation = await NearestGenerator(hosted, LABELS, nothing="NONE", usd=None).generate(Prompt("Where is it?"))
         assert len(server.posts()) == 2
         await hosted.aclose()
-    assert made.usage.usd is None
+    assert generation.usage.usd is None

@@ -1,4 +1,4 @@
-"""Rate limits slow calls down and lose none: against a server that refuses over real HTTP, and on the pace itself."""
+"""Test that rate limits slow calls down and lose none: against a server over real HTTP, and on `Pace` itself."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ Script = Callable[[dict[str, Any]], Reply]
 
 
 def at_most_at_a_time(calls: int, *, seconds: float = 0.01) -> tuple[Script, list[int]]:
-    """A server that refuses what comes while it has that many under way; and how many it refused."""
+    """Return a server script that refuses requests beyond `calls` at a time, and the count of its refusals."""
     lock, under_way, refused = threading.Lock(), 0, [0]
 
     def reply(body: dict[str, Any]) -> Reply:
@@ -37,7 +37,7 @@ def at_most_at_a_time(calls: int, *, seconds: float = 0.01) -> tuple[Script, lis
 
 
 def at_most_a_window(calls: int, *, window_seconds: float, says_when: bool) -> tuple[Script, list[int]]:
-    """A server that takes so many calls in each window of time, and says when the next one begins."""
+    """Return a server script that admits `calls` per time window, and the count of its refusals."""
     lock, taken, refused, begun = threading.Lock(), {}, [0], time.monotonic()
 
     def reply(body: dict[str, Any]) -> Reply:
@@ -59,14 +59,14 @@ async def ask(script: Script, calls: int, **options: Any) -> tuple[list[Any], fl
     with ScriptedServer(script) as server:
         model = HostedGenerator("m", base_url=server.base_url, **{"backoff_seconds": 0.02, **options})
         begin = time.perf_counter()
-        made = await asyncio.gather(*(model.generate(Prompt(str(n))) for n in range(calls)), return_exceptions=True)
+        results = await asyncio.gather(*(model.generate(Prompt(str(n))) for n in range(calls)), return_exceptions=True)
         seconds = time.perf_counter() - begin
         await model.aclose()
-    return made, seconds
+    return results, seconds
 
 
 async def refused_once(model: HostedGenerator) -> None:
-    """Waits until a refusal has come back, and holds the calls."""
+    """Wait until a refusal has arrived and holds the calls."""
     async with asyncio.timeout(60):
         while not ((opened := model._connection._opened) and opened.pace.stalled_seconds):  # noqa: ASYNC110
             await asyncio.sleep(0.001)
@@ -74,8 +74,8 @@ async def refused_once(model: HostedGenerator) -> None:
 
 async def test_200_calls_get_through_a_server_that_takes_3_at_a_time() -> None:
     script, refused = at_most_at_a_time(3)
-    made, seconds = await ask(script, 200, concurrency=32, patience_seconds=60, retries=0)
-    assert [one.text for one in made] == [str(n) for n in range(200)]
+    generations, seconds = await ask(script, 200, concurrency=32, patience_seconds=60, retries=0)
+    assert [generation.text for generation in generations] == [str(n) for n in range(200)]
     assert refused[0] < 200
     assert seconds < 60  # 0.7 s at full speed
 
@@ -83,15 +83,15 @@ async def test_200_calls_get_through_a_server_that_takes_3_at_a_time() -> None:
 @pytest.mark.parametrize("says_when", [True, False])
 async def test_80_calls_get_through_a_server_that_takes_8_in_a_fifth_of_a_second(says_when: bool) -> None:
     script, refused = at_most_a_window(8, window_seconds=0.2, says_when=says_when)
-    made, seconds = await ask(script, 80, concurrency=16, patience_seconds=60, retries=0)
-    assert [one.text for one in made] == [str(n) for n in range(80)]
+    generations, seconds = await ask(script, 80, concurrency=16, patience_seconds=60, retries=0)
+    assert [generation.text for generation in generations] == [str(n) for n in range(80)]
     assert refused[0] > 0
     assert seconds < 60  # 2 s at full speed
-    # What was waited for the limit is no latency of the model.
-    assert max(one.usage.seconds for one in made) < seconds / 2
+    # Time waited for the rate limit is not latency of the model.
+    assert max(generation.usage.seconds for generation in generations) < seconds / 2
 
 
-async def test_a_pause_that_is_asked_for_holds_every_call() -> None:
+async def test_a_requested_pause_holds_every_call() -> None:
     times: list[float] = []
 
     def reply(body: dict[str, Any]) -> Reply:
@@ -109,20 +109,20 @@ async def test_a_pause_that_is_asked_for_holds_every_call() -> None:
 
 
 async def test_without_patience_a_rate_limit_counts_as_a_try() -> None:
-    made, _ = await ask(lambda body: Reply(status=429), 1, retries=2, backoff_seconds=0.001)
-    assert isinstance(made[0], ProviderError)
-    assert (made[0].kind, made[0].retryable) == ("rate_limit", True)
+    errors, _ = await ask(lambda body: Reply(status=429), 1, retries=2, backoff_seconds=0.001)
+    assert isinstance(errors[0], ProviderError)
+    assert (errors[0].kind, errors[0].retryable) == ("rate_limit", True)
 
 
-async def test_patience_ends_and_the_others_do_not_begin_it_anew() -> None:
+async def test_patience_ends_and_other_calls_do_not_restart_it() -> None:
     begin = time.perf_counter()
-    made, _ = await ask(lambda body: Reply(status=429), 40, patience_seconds=0.5, concurrency=4)
+    errors, _ = await ask(lambda body: Reply(status=429), 40, patience_seconds=0.5, concurrency=4)
     assert time.perf_counter() - begin < 15  # 40 x 0.5 s one after the other would be 20
-    assert {error.kind for error in made} == {"rate_limit"}
-    assert all("s of waiting" in error.message for error in made)
+    assert {error.kind for error in errors} == {"rate_limit"}
+    assert all("s for the rate limit" in error.message for error in errors)
 
 
-async def test_a_longer_pause_than_patience_fails_at_once_and_holds_nobody() -> None:
+async def test_a_pause_longer_than_patience_fails_at_once_and_holds_no_call() -> None:
     replies = [Reply(status=429, headers={"Retry-After": "300"}), Reply("there")]
     with ScriptedServer(replies) as server:
         model = HostedGenerator("m", base_url=server.base_url, patience_seconds=100)
@@ -134,9 +134,9 @@ async def test_a_longer_pause_than_patience_fails_at_once_and_holds_nobody() -> 
         await model.aclose()
 
 
-async def test_no_credit_is_no_rate_limit_to_wait_for() -> None:
-    made, seconds = await ask(lambda body: Reply(status=429, code="insufficient_quota"), 2, patience_seconds=60)
-    assert [error.retryable for error in made] == [False, False]
+async def test_missing_credit_is_not_waited_for() -> None:
+    errors, seconds = await ask(lambda body: Reply(status=429, code="insufficient_quota"), 2, patience_seconds=60)
+    assert [error.retryable for error in errors] == [False, False]
     assert seconds < 30
 
 
@@ -150,7 +150,7 @@ async def test_other_failures_still_count_as_tries_beside_rate_limits() -> None:
         await model.aclose()
 
 
-async def test_a_cancelled_call_gives_its_place_back() -> None:
+async def test_a_cancelled_call_returns_its_slot() -> None:
     replies = [Reply(status=429, headers={"Retry-After": "30"}), Reply("there")]
     with ScriptedServer(replies) as server:
         model = HostedGenerator("m", base_url=server.base_url, concurrency=1, patience_seconds=60)
@@ -167,7 +167,7 @@ async def test_the_limit_is_halved_once_for_a_burst_and_rises_with_successes() -
     pace = Pace(8, backoff_seconds=0.001)
     began = asyncio.get_running_loop().time()
     for _ in range(8):
-        pace.refused(began, 0.0, asked=False)
+        pace.refused(began, 0.0, pause_given=False)
     assert pace.limit == 4
     pace.succeeded(began)
     limits = []

@@ -1,4 +1,4 @@
-"""What tokens cost: the table, the overrides, and None for all that is not known."""
+"""Test the price of tokens: the table, the overrides, and None for unknown prices."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_a_local_server_is_not_assumed_free(host: str) -> None:
 
 @pytest.mark.parametrize("base_url", ["https://llm.example.com/v1", "https://api.githubcopilot.com"])
 def test_unknown_hosts_and_models_without_a_price_are_none(base_url: str) -> None:
-    # github-copilot lists gpt-4o without a price: the table's own sum for it is 0
+    # github-copilot lists gpt-4o without a price, which the table adds up to 0
     assert TokenPrices(base_url=base_url).usd("gpt-4o", MILLION) is None
 
 
@@ -48,7 +48,7 @@ def test_overrides_win_everywhere() -> None:
         assert prices.usd("gpt-4o-mini", {**MILLION, "cached_tokens": 400_000}) == pytest.approx(1.2 + 0.2 + 8.0)
 
 
-def test_a_partial_override_leaves_unknown_what_it_does_not_say() -> None:
+def test_a_partial_override_leaves_the_rest_unknown() -> None:
     prices = TokenPrices(
         base_url=OPENAI, overrides={"m": {"input_per_million": 2.0}, "free": {"output_per_million": 0.0}}
     )
@@ -58,7 +58,7 @@ def test_a_partial_override_leaves_unknown_what_it_does_not_say() -> None:
 
 
 @pytest.mark.parametrize("price", [{"input": 1.0}, {"input_per_million": -1.0}, {"output_per_million": float("nan")}])
-def test_an_override_that_cannot_be_meant_is_an_error(price: dict[str, float]) -> None:
+def test_an_invalid_override_is_an_error(price: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="price of m"):
         TokenPrices(base_url=OPENAI, overrides={"m": price})
 

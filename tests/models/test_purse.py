@@ -1,4 +1,4 @@
-"""Money: what is set aside, what was spent, and who is refused before a call is made."""
+"""Test the budget: reserved and spent amounts, and calls that are refused in advance."""
 
 import asyncio
 from contextlib import nullcontext
@@ -38,8 +38,8 @@ async def test_the_limit_is_reached_and_never_passed() -> None:
             await asyncio.sleep(0.001)
             slip.paid(0.10)
 
-    made = await asyncio.gather(*(call() for _ in range(10)), return_exceptions=True)
-    assert [type(one).__name__ for one in made] == ["NoneType"] * 3 + ["BudgetError"] * 7
+    results = await asyncio.gather(*(call() for _ in range(10)), return_exceptions=True)
+    assert [type(result).__name__ for result in results] == ["NoneType"] * 3 + ["BudgetError"] * 7
     assert most == pytest.approx(0.30)
     assert purse.spent == pytest.approx(0.30)
 
@@ -50,7 +50,7 @@ async def test_calls_wait_for_others_that_may_turn_out_cheap() -> None:
     assert purse.spent == pytest.approx(0.02)
 
 
-async def test_a_dear_call_is_not_overtaken_for_ever() -> None:
+async def test_an_expensive_call_is_not_overtaken_forever() -> None:
     purse, order = Purse(1.0), []
 
     async def call(name: str, ceiling: float) -> None:
@@ -59,11 +59,11 @@ async def test_a_dear_call_is_not_overtaken_for_ever() -> None:
             await asyncio.sleep(0.002)
             slip.paid(0.0)
 
-    await asyncio.gather(call("a", 0.5), call("dear", 1.0), call("b", 0.1), call("c", 0.1))
-    assert order == ["a", "dear", "b", "c"]
+    await asyncio.gather(call("a", 0.5), call("expensive", 1.0), call("b", 0.1), call("c", 0.1))
+    assert order == ["a", "expensive", "b", "c"]
 
 
-async def test_the_error_says_what_is_spent_and_what_mends_it() -> None:
+async def test_the_error_says_what_is_spent_and_how_to_fix_it() -> None:
     purse = Purse(0.5)
     await spend(purse, 0.4, 0.4)
     with pytest.raises(BudgetError) as caught:
@@ -71,25 +71,25 @@ async def test_the_error_says_what_is_spent_and_what_mends_it() -> None:
     error = caught.value
     assert error.exit_code == 1
     assert error.message == (
-        "the budget of $0.5000 does not cover the next call of m: $0.4000 is spent, and the call may cost up to $0.2000"
-        " (a token for each byte, all output tokens)"
+        "the budget of $0.5000 does not cover the next call to m: $0.4000 is spent, and the call may cost up to $0.2000"
+        " (one token per byte, all output tokens)"
     )
     assert "--budget-usd" in (error.hint or "")
-    await spend(purse, 0.1, 0.1)  # a cheaper one still fits
+    await spend(purse, 0.1, 0.1)  # a cheaper call still fits
 
 
 async def test_an_unknown_price_is_refused_under_a_limit() -> None:
-    with pytest.raises(BudgetError, match="what a call of m may cost") as caught:
+    with pytest.raises(BudgetError, match="maximum cost of a call to m is unknown") as caught:
         await spend(Purse(1.0), None, None)
     assert '[prices."m"]' in (caught.value.hint or "")
     await spend(Purse(), None, None)
 
 
-async def test_a_price_that_turns_out_unknown_keeps_its_ceiling_aside() -> None:
+async def test_a_call_of_unknown_price_keeps_its_ceiling_reserved() -> None:
     purse = Purse(1.0)
     await spend(purse, 0.6, None)
     assert (purse.spent, purse.unknown, purse.spent_usd) == (0.0, 1, None)
-    with pytest.raises(BudgetError, match=r"\$0\.6000 is set aside"):
+    with pytest.raises(BudgetError, match=r"\$0\.6000 is reserved"):
         await spend(purse, 0.6, 0.1)
     await spend(purse, 0.4, 0.1)
 
@@ -130,7 +130,7 @@ async def tried(purse: Purse, *failures: ProviderFailure, ceiling: float = 0.25,
     ("failures", "spent"),
     [(["timeout"], 0.35), (["timeout", "bad_response"], 0.6), (["server", "rate_limit", "no_server"], 0.1)],
 )
-async def test_a_try_without_an_answer_is_spent_where_it_may_be_billed(
+async def test_a_failed_attempt_that_may_be_billed_counts_as_spent(
     failures: list[ProviderFailure], spent: float
 ) -> None:
     purse = Purse(1.0)
@@ -138,19 +138,19 @@ async def test_a_try_without_an_answer_is_spent_where_it_may_be_billed(
     assert (purse.spent, purse.unknown, purse._reserved) == (pytest.approx(spent), 0, 0)
 
 
-async def test_no_other_try_is_made_that_the_rest_does_not_cover() -> None:
+async def test_no_retry_that_the_remaining_budget_does_not_cover() -> None:
     purse = Purse(0.6)
     with pytest.raises(BudgetError, match=r"\$0\.5000 is spent, and the call may cost up to \$0\.2500"):
         await tried(purse, "timeout", "timeout")
     assert (purse.spent, purse._reserved) == (0.5, 0)
 
 
-async def test_tries_never_wait_for_each_other() -> None:
-    """All calls hold the whole budget together when each of them is to be tried again."""
+async def test_retries_never_wait_for_each_other() -> None:
+    """Together, the calls hold the whole budget when each of them needs a retry."""
     purse = Purse(1.0)
     async with asyncio.timeout(5):
-        made = await asyncio.gather(*(tried(purse, "timeout", usd=0.0) for _ in range(9)), return_exceptions=True)
-    assert {type(one) for one in made} <= {type(None), BudgetError}
+        results = await asyncio.gather(*(tried(purse, "timeout", usd=0.0) for _ in range(9)), return_exceptions=True)
+    assert {type(result) for result in results} <= {type(None), BudgetError}
     assert purse.spent <= 1.0
     assert purse._reserved == 0
     purse = Purse(10.0)
@@ -159,8 +159,8 @@ async def test_tries_never_wait_for_each_other() -> None:
     assert purse.spent == pytest.approx(5.0)
 
 
-@pytest.mark.parametrize(("limit", "asked"), [(1.0, 2), (0.003, 1)])
-async def test_a_try_that_timed_out_counts_though_the_next_one_is_answered(limit: float, asked: int) -> None:
+@pytest.mark.parametrize(("limit", "requests"), [(1.0, 2), (0.003, 1)])
+async def test_an_attempt_that_timed_out_counts_even_if_the_next_one_succeeds(limit: float, requests: int) -> None:
     replies = [Reply("late", stall=True), Reply("30 days", usage={"prompt_tokens": 9, "completion_tokens": 2})]
     price = {"m": {"input_per_million": 1.0, "output_per_million": 10.0}}
     with ScriptedServer(lambda _: replies.pop(0)) as server:
@@ -170,16 +170,16 @@ async def test_a_try_that_timed_out_counts_though_the_next_one_is_answered(limit
         ceiling = model.ceiling_usd(Prompt("x"))
         assert ceiling is not None
         assert ceiling < 0.003 < 2 * ceiling
-        with nullcontext() if asked == 2 else pytest.raises(BudgetError):
+        with nullcontext() if requests == 2 else pytest.raises(BudgetError):
             async with purse.reserve(ceiling) as slip:
                 slip.paid((await model.generate(Prompt("x"))).usage.usd)
         await model.aclose()
-        assert len(server.posts()) == asked
-    assert purse.spent == pytest.approx(ceiling + (29e-6 if asked == 2 else 0))
+        assert len(server.posts()) == requests
+    assert purse.spent == pytest.approx(ceiling + (29e-6 if requests == 2 else 0))
     assert purse._reserved == 0
 
 
-async def test_nobody_pays_outside_of_a_call() -> None:
+async def test_nothing_is_charged_outside_of_a_call() -> None:
     before_another_try(ProviderError("no", kind="timeout"))
 
 
@@ -191,7 +191,7 @@ async def test_a_failure_without_a_ceiling_is_unknown() -> None:
     assert (purse.spent, purse.unknown) == (0.0, 1)
 
 
-async def test_a_waiting_call_that_is_cancelled_holds_nothing_back() -> None:
+async def test_a_cancelled_waiting_call_reserves_nothing() -> None:
     purse = Purse(1.0)
     first = asyncio.create_task(spend(purse, 1.0, 0.0, seconds=0.02))
     await asyncio.sleep(0)
@@ -203,7 +203,7 @@ async def test_a_waiting_call_that_is_cancelled_holds_nothing_back() -> None:
     assert (purse.spent, purse._reserved) == (0.5, 0)
 
 
-async def test_a_limit_of_nothing_lets_through_what_is_free() -> None:
+async def test_a_limit_of_zero_admits_free_calls() -> None:
     purse = Purse(0.0)
     await spend(purse, 0.0, 0.0)
     with pytest.raises(BudgetError):

@@ -28,18 +28,18 @@ HITS = (hit(RETURNS, 1, "Returns"), hit(CANTEEN, 2, "Canteen"), hit(TABLE, 3, "D
 
 
 class Counting:
-    """An embedder of hashed words that remembers what it was asked for."""
+    """An embedder of hashed words that records the texts it embeds."""
 
     name, digest, dimension, max_tokens = "counting", "counting", 64, 256
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.embedded: list[str] = []
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(text.split()) for text in texts]
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        self.asked += texts
+        self.embedded += texts
         return await self.embed_queries(texts)
 
     async def embed_queries(self, texts: Sequence[str]) -> Vectors:
@@ -73,16 +73,16 @@ async def test_every_quote_is_an_exact_citation(embedder: BundledEmbedder) -> No
         generation = await QuoteGenerator(embedder).generate(Prompt(question, hits=HITS))
         text, citations = check(generation.text, HITS, strict=True)
         assert text == generation.text
-        assert {one.support for one in citations} == {"exact"}
+        assert {citation.support for citation in citations} == {"exact"}
 
 
-async def test_is_surer_where_the_passages_hold_the_answer(embedder: BundledEmbedder) -> None:
+async def test_confidence_is_higher_when_the_passages_contain_the_answer(embedder: BundledEmbedder) -> None:
     generator = QuoteGenerator(embedder)
-    there = await generator.generate(Prompt("How much is a hot lunch in the canteen?", hits=HITS))
-    not_there = await generator.generate(Prompt("Who founded the museum of modern art?", hits=HITS))
-    assert there.confidence is not None
-    assert not_there.confidence is not None
-    assert there.confidence > not_there.confidence + 0.2
+    answerable = await generator.generate(Prompt("How much is a hot lunch in the canteen?", hits=HITS))
+    unanswerable = await generator.generate(Prompt("Who founded the museum of modern art?", hits=HITS))
+    assert answerable.confidence is not None
+    assert unanswerable.confidence is not None
+    assert answerable.confidence > unanswerable.confidence + 0.2
 
 
 @pytest.mark.parametrize("hits", [(), (hit(""),), (hit(" \n\n "),)])
@@ -120,10 +120,10 @@ async def test_many_passages_embed_few_sentences_and_none_twice() -> None:
     many = tuple(hit(f"Item {n} is kept in hall {n % 7}. The lamp of desk {n} is green.", n) for n in range(400))
     first = await generator.generate(Prompt("Where is item 250 kept?", hits=many))
     assert first.text.startswith("Item 250 is kept in hall 5. [251]")
-    asked = len(embedder.asked)
-    assert asked <= 60 + 12 * SHORTLIST
+    count = len(embedder.embedded)
+    assert count <= 60 + 12 * SHORTLIST
     again = await generator.generate(Prompt("Where is item 250 kept?", hits=many))
-    assert len(embedder.asked) == asked
+    assert len(embedder.embedded) == count
     assert (again.text, again.confidence) == (first.text, first.confidence)
     assert CACHE >= 20_000
 
@@ -133,7 +133,7 @@ async def test_questions_side_by_side_do_not_mix() -> None:
     prompts = [Prompt(f"What is the fee in the {zone}?", hits=HITS) for zone in ("north", "south") * 5]
     alone = [(await QuoteGenerator(Counting()).generate(prompt)).text for prompt in prompts]
     together = await asyncio.gather(*map(generator.generate, prompts))
-    assert [one.text for one in together] == alone
+    assert [generation.text for generation in together] == alone
 
 
 def test_is_a_generator() -> None:
@@ -188,10 +188,10 @@ def test_lexical_weighs_rare_words_more() -> None:
 )
 def test_answer_types(question: str, kind: str, has: str, has_not: str) -> None:
     assert question_type(question) == kind
-    asked = frozenset(words(question))
-    assert fit(kind, asked, has) > fit(kind, asked, has_not)
+    question_words = frozenset(words(question))
+    assert fit(kind, question_words, has) > fit(kind, question_words, has_not)
 
 
-def test_no_type_no_opinion() -> None:
+def test_without_a_type_the_fit_is_neutral() -> None:
     assert question_type("What is a Drover?") == ""
     assert fit("", frozenset(), "A cargo bike.") == 0.0

@@ -1,4 +1,4 @@
-"""The test double itself: what it sends is what the openai SDK, used plainly, understands."""
+"""Test the test double itself: the plain openai SDK understands its replies."""
 
 import base64
 import json
@@ -18,12 +18,12 @@ def client(server: ScriptedServer, key: str = "k") -> openai.OpenAI:
     return openai.OpenAI(base_url=server.base_url, api_key=key, max_retries=0, timeout=5)
 
 
-def test_a_completion_is_one_that_the_sdk_reads() -> None:
+def test_the_sdk_reads_a_completion() -> None:
     with ScriptedServer(Reply("forty two")) as server, client(server) as sdk:
-        made = sdk.chat.completions.create(**ASK)
-        assert made.choices[0].message.content == "forty two"
-        assert made.usage is not None
-        assert (made.usage.prompt_tokens, made.usage.completion_tokens) == (3, 2)
+        completion = sdk.chat.completions.create(**ASK)
+        assert completion.choices[0].message.content == "forty two"
+        assert completion.usage is not None
+        assert (completion.usage.prompt_tokens, completion.usage.completion_tokens) == (3, 2)
         assert server.posts()[0]["messages"] == ASK["messages"]
         assert server.requests[0].headers["authorization"] == "Bearer k"
 

@@ -1,7 +1,7 @@
-"""A real causal model of 100,000 weights, made and trained in seconds: tokenizer, chat template, Llama, saved to disk.
+"""Make and train a real causal model of 100,000 weights in seconds: tokenizer, chat template, Llama, saved to disk.
 
-`tiny_model(folder, answers={"capital of France?": "Paris"})` learns these answers by heart; without answers its weights
-are random. The token that ends a turn is none of those that tokenizer and model name as their end.
+`tiny_model(folder, answers={"capital of France?": "Paris"})` memorizes these answers; without answers its weights are
+random. Its end-of-turn token differs from the end tokens that tokenizer and model declare.
 """
 
 from collections.abc import Mapping
@@ -29,9 +29,9 @@ def tiny_model(
     steps: int = 40,
     ends: bool = True,
 ) -> Path:
-    """The folder, as `save_pretrained` leaves it. Two layers of 64; the same arguments give the same weights.
+    """Save a model with two layers of 64 and return its folder. The same arguments give the same weights.
 
-    Without `ends` it never learns to end an answer.
+    Without `ends`, it never learns to end an answer.
     """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -60,20 +60,20 @@ def tiny_model(
 
 
 def tiny_tokenizer(texts: list[str], *, template: str | None = TEMPLATE) -> Any:
-    """Byte-level BPE with 400 tokens at most; pad, end of text and end of turn are three different ones."""
+    """Make a byte-level BPE tokenizer of up to 400 tokens; pad, end of text and end of turn are three tokens."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    made = Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
         vocab_size=400, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
     )
-    made.train_from_iterator(texts, trainer)
+    bpe.train_from_iterator(texts, trainer)
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=made, bos_token="<s>", eos_token="</s>", pad_token="<pad>", padding_side="left"
+        tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", pad_token="<pad>", padding_side="left"
     )
     if template is not None:
         tokenizer.chat_template = template
@@ -81,25 +81,25 @@ def tiny_tokenizer(texts: list[str], *, template: str | None = TEMPLATE) -> Any:
 
 
 def _learn(model: Any, tokenizer: Any, answers: Mapping[str, str], *, steps: int, end: str) -> None:
-    """Full batches, on the answers alone, until they are said by heart."""
+    """Train on full batches, with loss on the answers alone, until they are memorized."""
     import torch
 
     rows, labels = [], []
     for question, answer in answers.items():
         turns = [{"role": "user", "content": question}]
-        asked = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        given = tokenizer(asked, add_special_tokens=False)["input_ids"]
-        said = tokenizer(f"{answer}{end}", add_special_tokens=False)["input_ids"]
-        rows.append(given + said)
-        labels.append([-100] * len(given) + said)
+        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        prompt_ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        answer_ids = tokenizer(f"{answer}{end}", add_special_tokens=False)["input_ids"]
+        rows.append(prompt_ids + answer_ids)
+        labels.append([-100] * len(prompt_ids) + answer_ids)
     width = max(map(len, rows))
     ids = torch.tensor([row + [tokenizer.pad_token_id] * (width - len(row)) for row in rows])
     mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
-    wanted = torch.tensor([row + [-100] * (width - len(row)) for row in labels])
+    targets = torch.tensor([row + [-100] * (width - len(row)) for row in labels])
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     model.train()
     for _ in range(steps):
-        loss = model(input_ids=ids, attention_mask=mask, labels=wanted).loss
+        loss = model(input_ids=ids, attention_mask=mask, labels=targets).loss
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()

@@ -18,11 +18,11 @@ def read(name: str, text: str, *, angle: float = 0.0) -> Read:
 
 
 def kept(*items: Read) -> list[str]:
-    found: list[Read] = []
+    candidate: list[Read] = []
     for item in items:
-        if not repeats(item, found):
-            found.append(item)
-    return [item.passage.id for item in found]
+        if not repeats(item, candidate):
+            candidate.append(item)
+    return [item.passage.id for item in candidate]
 
 
 def test_the_better_of_two_equals_stays() -> None:

@@ -18,8 +18,8 @@ def candidate(name: str, score: float, cosine: float) -> Candidate:
 
 
 def ids(weight: float, lexical: list[Candidate], dense: list[Candidate], *, complete: bool = True) -> list[str]:
-    found = fuse(lexical, dense, QUESTION, dense_weight=weight, collection=1000, complete=complete)
-    return [item.candidate.id for item in found]
+    ranked = fuse(lexical, dense, QUESTION, dense_weight=weight, collection=1000, complete=complete)
+    return [item.candidate.id for item in ranked]
 
 
 LEXICAL = [candidate("a", 9.0, 0.1), candidate("b", 5.0, 0.5), candidate("c", 1.0, 0.3)]
@@ -32,20 +32,20 @@ def test_at_the_ends_one_stage_decides_alone() -> None:
 
 
 def test_the_score_is_the_convex_combination_of_both() -> None:
-    found = {
+    ranked = {
         f.candidate.id: f for f in fuse(LEXICAL, DENSE, QUESTION, dense_weight=0.6, collection=1000, complete=True)
     }
     ceiling = RARE_WORDS * math.log(1001)
-    assert found["b"].score == pytest.approx(0.6 * 0.5 + 0.4 * 5.0 / ceiling)
-    assert found["a"].dense == pytest.approx(0.1)  # its exact cosine, though the dense stage did not return it
-    assert found["d"].bm25 is None
-    assert found["d"].score == pytest.approx(0.6 * 0.9)
+    assert ranked["b"].score == pytest.approx(0.6 * 0.5 + 0.4 * 5.0 / ceiling)
+    assert ranked["a"].dense == pytest.approx(0.1)  # its exact cosine, though the dense stage did not return it
+    assert ranked["d"].bm25 is None
+    assert ranked["d"].score == pytest.approx(0.6 * 0.9)
 
 
 def test_what_a_cut_off_list_left_out_scores_as_its_last_did() -> None:
     def scores(*, complete: bool) -> dict[str, float]:
-        found = fuse(LEXICAL, DENSE, QUESTION, dense_weight=0.5, collection=9, complete=complete)
-        return {item.candidate.id: item.score for item in found}
+        ranked = fuse(LEXICAL, DENSE, QUESTION, dense_weight=0.5, collection=9, complete=complete)
+        return {item.candidate.id: item.score for item in ranked}
 
     whole, cut = scores(complete=True), scores(complete=False)
     assert cut["d"] - whole["d"] == pytest.approx(0.5 * 1.0 / (RARE_WORDS * math.log(10)))
@@ -53,14 +53,14 @@ def test_what_a_cut_off_list_left_out_scores_as_its_last_did() -> None:
 
 
 def test_bm25_above_the_ceiling_counts_as_one() -> None:
-    (found,) = fuse([candidate("a", 1e6, 0.5)], [], QUESTION, dense_weight=0.5, collection=10, complete=True)
-    assert found.score == pytest.approx(0.75)
+    (ranked,) = fuse([candidate("a", 1e6, 0.5)], [], QUESTION, dense_weight=0.5, collection=10, complete=True)
+    assert ranked.score == pytest.approx(0.75)
 
 
 @pytest.mark.parametrize("collection", [0, 1, 10**9])
 def test_any_size_of_collection_will_do(collection: int) -> None:
-    found = fuse(LEXICAL, DENSE, QUESTION, dense_weight=0.5, collection=collection, complete=True)
-    assert all(math.isfinite(item.score) and -1 <= item.score <= 1 for item in found)
+    ranked = fuse(LEXICAL, DENSE, QUESTION, dense_weight=0.5, collection=collection, complete=True)
+    assert all(math.isfinite(item.score) and -1 <= item.score <= 1 for item in ranked)
 
 
 def test_each_passage_comes_once_and_equals_are_in_a_fixed_order() -> None:

@@ -1,4 +1,4 @@
-"""The chain from question to hits over a real store and the real embedder."""
+"""The retrieval pipeline over a real store and the real embedder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ TEXTS = {
 
 
 class Longest:
-    """Likes long passages, whatever was asked."""
+    """Prefers long passages, whatever the question."""
 
     name = "longest"
 
@@ -63,7 +63,7 @@ def names(hits: Sequence[Hit]) -> list[str]:
     return [hit.passage.document_id for hit in hits]
 
 
-async def test_every_stage_can_be_looked_at_alone(store: LanceStore, embedder: BundledEmbedder) -> None:
+async def test_every_stage_can_be_requested_alone(store: LanceStore, embedder: BundledEmbedder) -> None:
     retriever = HybridRetriever(store, embedder)
     assert isinstance(retriever, Retriever)
     assert retriever.stages == ("bm25", "dense", "fused")
@@ -102,8 +102,8 @@ async def test_scope_holds_at_every_stage(store: LanceStore, embedder: BundledEm
     board = Scope(groups=("board",))
     assert "secret" in names(await retriever.search(Question(text, scope=board), k=20, stage=stage))
     prices = Scope(filters={"kind": "prices"})
-    found = names(await retriever.search(Question("Wren refund", scope=prices), k=20, stage=stage))
-    assert sorted(found) == ["prices-2024", "prices-2025"]
+    matches = names(await retriever.search(Question("Wren refund", scope=prices), k=20, stage=stage))
+    assert sorted(matches) == ["prices-2024", "prices-2025"]
 
 
 async def test_the_weight_moves_the_ranking(store: LanceStore, embedder: BundledEmbedder) -> None:
@@ -127,7 +127,7 @@ async def test_a_question_of_stop_words_still_finds_by_meaning(store: LanceStore
     assert len(await retriever.search(Question("the of and"), k=3)) == 3
 
 
-async def test_repeats_do_not_crowd_out_the_others(store: LanceStore, embedder: BundledEmbedder) -> None:
+async def test_duplicates_do_not_crowd_out_other_passages(store: LanceStore, embedder: BundledEmbedder) -> None:
     text = TEXTS["refund"]
     (vector,) = await embedder.embed([text])
     copies = [
@@ -141,7 +141,7 @@ async def test_repeats_do_not_crowd_out_the_others(store: LanceStore, embedder: 
 
 
 class Written:
-    """The store, into which somebody else writes between what is found and what is read."""
+    """A store that another process writes to between finding and reading passages."""
 
     def __init__(self, store: LanceStore, *, times: int) -> None:
         self.store = store
@@ -160,17 +160,17 @@ class Written:
 
 
 @pytest.mark.parametrize("stage", ["bm25", "dense", "fused", "reranked", None])
-async def test_what_is_replaced_meanwhile_is_searched_again(
+async def test_the_search_is_retried_when_a_passage_is_replaced_meanwhile(
     store: LanceStore, embedder: BundledEmbedder, stage: Stage | None
 ) -> None:
     retriever = HybridRetriever(Written(store, times=2), embedder, reranker=Longest())
     hits = await retriever.search(Question("refund paid"), k=9, stage=stage)
-    (found,) = [hit.passage.text for hit in hits if hit.passage.document_id == "refund"]
-    assert found == "A refund is paid after 0 days, says the new rule."
+    (text,) = [hit.passage.text for hit in hits if hit.passage.document_id == "refund"]
+    assert text == "A refund is paid after 0 days, says the new rule."
 
 
-async def test_writing_without_end_is_said(store: LanceStore, embedder: BundledEmbedder) -> None:
-    with pytest.raises(BusyError, match="written faster"):
+async def test_a_constantly_changing_index_raises_a_busy_error(store: LanceStore, embedder: BundledEmbedder) -> None:
+    with pytest.raises(BusyError, match="index keeps changing"):
         await HybridRetriever(Written(store, times=1_000), embedder).search(Question("refund paid"), k=9)
 
 

@@ -1,4 +1,4 @@
-"""What every store must do, run on every store there is."""
+"""The conformance suite of stores, run on every implementation."""
 
 import asyncio
 import json
@@ -31,8 +31,8 @@ STORES: list[Factory] = [lancedb]
 
 @pytest.fixture(params=STORES, ids=lambda factory: factory.__name__)
 def factory(request: pytest.FixtureRequest) -> Factory:
-    made: Factory = request.param
-    return made
+    store_factory: Factory = request.param
+    return store_factory
 
 
 @pytest.fixture
@@ -69,12 +69,12 @@ async def fill(store: Store, *entries: IndexEntry) -> None:
     await store.replace(list(dict.fromkeys(e.passage.document_id for e in entries)), entries)
 
 
-def documents(found: Sequence[Candidate] | Sequence[Passage]) -> list[str]:
-    return [one.id.rpartition(":")[0] if isinstance(one, Candidate) else one.document_id for one in found]
+def documents(results: Sequence[Candidate] | Sequence[Passage]) -> list[str]:
+    return [item.id.rpartition(":")[0] if isinstance(item, Candidate) else item.document_id for item in results]
 
 
-async def texts(store: Store, found: Sequence[Candidate]) -> list[str]:
-    return sorted(passage.text for passage in (await store.read(found)).values())
+async def texts(store: Store, candidates: Sequence[Candidate]) -> list[str]:
+    return sorted(passage.text for passage in (await store.read(candidates)).values())
 
 
 OPEN = Scope()
@@ -93,36 +93,36 @@ async def test_an_empty_store_answers_with_nothing(store: Store) -> None:
     await store.optimize()
 
 
-async def test_what_is_added_comes_back_as_it_was(store: Store) -> None:
+async def test_passages_are_returned_exactly_as_they_were_added(store: Store) -> None:
     text = "Zeile 1\n\tZeile 2 mit 'Anführung', \"zwei\", \\ und \u200d👩‍🔧 日本語 \U0001f600"
     passage = Passage("d:0", "d", "ordner/ä b.md", 0, 7, 7 + len(text), text, heading="A > B's", page=3)
     vector = unit(5)
     await store.replace(["d"], [IndexEntry(passage, "Kontext", "k", vector)])
     assert await store.scan(OPEN) == [passage]
     assert await store.passages("d") == [passage]
-    (found,) = await store.dense(vector, k=5, scope=OPEN)
-    assert found.id == passage.id
-    assert await store.read([found]) == {passage.id: passage}
-    assert np.array_equal(found.vector, vector)
-    assert found.vector.dtype == np.float32
-    (found,) = await store.lexical("Anführung", k=5, scope=OPEN)
-    assert await store.read([found]) == {passage.id: passage}
+    (candidate,) = await store.dense(vector, k=5, scope=OPEN)
+    assert candidate.id == passage.id
+    assert await store.read([candidate]) == {passage.id: passage}
+    assert np.array_equal(candidate.vector, vector)
+    assert candidate.vector.dtype == np.float32
+    (candidate,) = await store.lexical("Anführung", k=5, scope=OPEN)
+    assert await store.read([candidate]) == {passage.id: passage}
     assert documents(await store.lexical("日本語", k=5, scope=OPEN)) == ["d"]
 
 
-async def test_what_was_written_since_it_was_found_is_not_read(store: Store) -> None:
+async def test_passages_that_changed_since_the_search_are_not_read(store: Store) -> None:
     await fill(store, *(entry(f"d{i}", f"otter {i}") for i in range(30)))
-    found = await store.lexical("otter", k=30, scope=OPEN)
-    assert len(await store.read(found)) == 30
+    candidates = await store.lexical("otter", k=30, scope=OPEN)
+    assert len(await store.read(candidates)) == 30
     assert await store.read([]) == {}
-    assert list(await store.read(found[::-1][:3])) != []
+    assert list(await store.read(candidates[::-1][:3])) != []
     await store.delete(["d3"])
     await store.replace(["d4"], [entry("d4", "otter anew")])
-    left = await store.read(found)
+    left = await store.read(candidates)
     assert set(left) == {f"d{i}:0" for i in range(30)} - {"d3:0", "d4:0"}
     assert all(passage.text == f"otter {passage.document_id[1:]}" for passage in left.values())
     await store.optimize()
-    later = await store.read(found)  # folded together, rows may have moved; none is taken for another
+    later = await store.read(candidates)  # folded together, rows may have moved; none is taken for another
     assert all(left[name] == passage for name, passage in later.items())
     again = await store.lexical("otter", k=30, scope=OPEN)
     assert len(await store.read(again)) == 29
@@ -134,9 +134,9 @@ async def test_dense_is_cosine_best_first_and_at_most_k(store: Store) -> None:
     entries.append(entry("opposite", vector=-query))
     await fill(store, *entries)
     exact = sorted(((float(e.vector @ query), e.passage.document_id) for e in entries), reverse=True)
-    found = await store.dense(query, k=5, scope=OPEN)
-    assert documents(found) == [document for _, document in exact[:5]]
-    assert [c.score for c in found] == pytest.approx([cosine for cosine, _ in exact[:5]], abs=1e-5)
+    candidates = await store.dense(query, k=5, scope=OPEN)
+    assert documents(candidates) == [document for _, document in exact[:5]]
+    assert [c.score for c in candidates] == pytest.approx([cosine for cosine, _ in exact[:5]], abs=1e-5)
     everything = await store.dense(query, k=100, scope=OPEN)
     assert len(everything) == 21
     assert everything[-1].score == pytest.approx(-1, abs=1e-5)
@@ -151,10 +151,10 @@ async def test_lexical_is_bm25_best_first_and_at_most_k(store: Store) -> None:
         *(entry(f"pond{i}", f"the pond number {i} freezes in winter") for i in range(10)),
         entry("none", "gravel path"),
     )
-    found = await store.lexical("heron pond", k=20, scope=OPEN)
-    assert documents(found)[0] == "rare"
-    assert set(documents(found)) == {"rare", "twice", *(f"pond{i}" for i in range(10))}
-    scores = [c.score for c in found]
+    candidates = await store.lexical("heron pond", k=20, scope=OPEN)
+    assert documents(candidates)[0] == "rare"
+    assert set(documents(candidates)) == {"rare", "twice", *(f"pond{i}" for i in range(10))}
+    scores = [c.score for c in candidates]
     assert scores == sorted(scores, reverse=True)
     assert min(scores) > 0
     assert len(await store.lexical("pond", k=3, scope=OPEN)) == 3
@@ -187,7 +187,7 @@ async def test_a_query_is_words_not_syntax(store: Store) -> None:
         assert documents(await store.lexical(query, k=5, scope=OPEN)) == ["a"]
 
 
-async def test_replace_puts_the_new_in_the_place_of_the_old(store: Store) -> None:
+async def test_replace_substitutes_new_passages_for_old_ones(store: Store) -> None:
     await fill(store, *(entry("d", f"otter number {i}", ordinal=i) for i in range(5)), entry("other", "badger"))
     await store.replace(["d"], [entry("d", "weasel", ordinal=i) for i in range(2)])
     assert await store.lexical("otter", k=10, scope=OPEN) == []
@@ -291,9 +291,9 @@ async def test_readers_never_see_none_or_both_of_a_replacement(factory: Factory,
 
     async def poll() -> None:
         while not done:
-            found = await reader.lexical("otter", k=10, scope=OPEN)
-            read = await texts(reader, found)
-            if len(read) == len(found):
+            candidates = await reader.lexical("otter", k=10, scope=OPEN)
+            read = await texts(reader, candidates)
+            if len(read) == len(candidates):
                 seen.append(read)
             seen.append(sorted(p.text for p in await reader.passages("d")))
 
@@ -307,8 +307,8 @@ async def test_readers_never_see_none_or_both_of_a_replacement(factory: Factory,
     stop.touch()
     rest, _ = await process.communicate()
     seen += json.loads(rest)
-    assert len({tuple(one) for one in seen}) > 3  # the readers did look while it went on
-    assert [one for one in seen if one not in whole] == []
+    assert len({tuple(version_seen) for version_seen in seen}) > 3  # the readers did look while it went on
+    assert [version_seen for version_seen in seen if version_seen not in whole] == []
 
 
 async def test_groups_are_applied_inside_the_search(store: Store) -> None:
@@ -321,9 +321,12 @@ async def test_groups_are_applied_inside_the_search(store: Store) -> None:
     ]
     await fill(store, *near, *far)
     for scope, expected in ((OPEN, "yes"), (Scope(groups=("sales", "it's")), "yes"), (Scope(groups=("hr",)), "no")):
-        for found in (await store.dense(query, k=10, scope=scope), await store.lexical("otter", k=10, scope=scope)):
-            assert len(found) == 10
-            assert all(document.startswith(expected) for document in documents(found))
+        for candidates in (
+            await store.dense(query, k=10, scope=scope),
+            await store.lexical("otter", k=10, scope=scope),
+        ):
+            assert len(candidates) == 10
+            assert all(document.startswith(expected) for document in documents(candidates))
     assert len(await store.scan(OPEN)) == 10
     assert len(await store.scan(Scope(groups=("hr", "x")))) == 210
 
@@ -339,9 +342,12 @@ async def test_filters_are_applied_inside_the_search(store: Store) -> None:
     await fill(store, *near, *far)
     for filters in ({"year": "2025"}, {"year": ["2025", "2026"]}, {"year": "2025", "team": ["a", "b"]}):
         scope = Scope(filters=filters)
-        for found in (await store.dense(query, k=10, scope=scope), await store.lexical("otter", k=10, scope=scope)):
-            assert len(found) == 10
-            assert all(document.startswith("yes") for document in documents(found))
+        for candidates in (
+            await store.dense(query, k=10, scope=scope),
+            await store.lexical("otter", k=10, scope=scope),
+        ):
+            assert len(candidates) == 10
+            assert all(document.startswith("yes") for document in documents(candidates))
     for nothing in ({"year": "2026"}, {"team": "2025"}, {"year": []}, {"year": "2025", "team": "b"}, {"nope": "x"}):
         scope = Scope(filters=nothing)  # type: ignore[arg-type]
         assert await store.dense(query, k=10, scope=scope) == []
@@ -390,16 +396,16 @@ async def test_odd_characters_in_scopes_and_ids_mean_themselves(store: Store) ->
 async def test_vectors_by_key(store: Store) -> None:
     entries = [entry(f"d{i}", key=f"k{i}") for i in range(10)]
     await fill(store, *entries, entry("again", key="k3", vector=entries[3].vector))
-    found = await store.vectors([*(f"k{i}" for i in range(2_500)), "it's"])
-    assert sorted(found) == [f"k{i}" for i in range(10)]
-    assert all(np.array_equal(found[e.key], e.vector) for e in entries)
+    vectors = await store.vectors([*(f"k{i}" for i in range(2_500)), "it's"])
+    assert sorted(vectors) == [f"k{i}" for i in range(10)]
+    assert all(np.array_equal(vectors[e.key], e.vector) for e in entries)
 
 
 async def test_what_was_embedded_is_the_context_and_the_text(store: Store) -> None:
     assert await store.embedded(["a:0"]) == {}
     await fill(store, entry("a", "by card", context="Refunds > How"), entry("b", "open at nine"))
-    found = await store.embedded(["a:0", "b:0", "c:0"])
-    assert found == {"a:0": "Refunds > How\nby card", "b:0": "open at nine"}
+    embedded_texts = await store.embedded(["a:0", "b:0", "c:0"])
+    assert embedded_texts == {"a:0": "Refunds > How\nby card", "b:0": "open at nine"}
 
 
 async def test_scan_is_in_reading_order(store: Store) -> None:
@@ -430,7 +436,7 @@ async def test_rows_are_searchable_before_and_alike_after_optimize(store: Store)
     async def view() -> list[Any]:
         dense = await store.dense(unit(1), k=20, scope=OPEN)
         lexical = [await store.lexical(f"word{i} word{i + 1}", k=200, scope=OPEN) for i in range(5)]
-        return [documents(dense), [sorted(documents(found)) for found in lexical], await store.scan(OPEN)]
+        return [documents(dense), [sorted(documents(candidates)) for candidates in lexical], await store.scan(OPEN)]
 
     before = await view()
     assert all(before[1])
@@ -441,7 +447,7 @@ async def test_rows_are_searchable_before_and_alike_after_optimize(store: Store)
 
 
 async def test_lexical_scores_are_alike_before_and_after_optimize(store: Store) -> None:
-    """A few passages more must not turn the ranking round until the index is brought up to date."""
+    """A few new passages must not change the ranking before the index is updated."""
     await fill(store, *(entry(f"d{i}", f"common text {i}") for i in range(50)))
     await store.optimize()
     await fill(store, entry("new", "common text with the heron"))
@@ -490,8 +496,8 @@ async def test_above_the_threshold_the_vector_index_finds_the_nearest(
     hits = narrow = 0
     for number in range(40):
         query = unit(number + 9_000)
-        found = {int(d[1:]) for d in documents(await store.dense(query, k=10, scope=everyone))}
-        hits += len(found & set(np.argsort(-(vectors @ query))[:10].tolist()))
+        returned = {int(d[1:]) for d in documents(await store.dense(query, k=10, scope=everyone))}
+        hits += len(returned & set(np.argsort(-(vectors @ query))[:10].tolist()))
         order = sorted(chosen, key=lambda i: -float(vectors[i] @ query))
         got = [int(d[1:]) for d in documents(await store.dense(query, k=10, scope=few))]
         narrow += got == order[:10]
@@ -514,7 +520,7 @@ async def _vector_indexes(store: LanceStore) -> list[str]:
 
 
 @pytest.mark.parametrize("missing", [["search_idx"], ["groups_idx", "tags_idx"], ["search_idx", "key_idx"]])
-async def test_a_table_whose_maker_was_killed_gets_its_indexes(tmp_path: Path, missing: list[str]) -> None:
+async def test_a_table_whose_creation_was_interrupted_gets_its_indexes(tmp_path: Path, missing: list[str]) -> None:
     half = await LanceStore.open(tmp_path / "s", dimension=DIMENSION)
     whole = {index.name for index in await half._table.list_indices()}
     for name in missing:

@@ -1,6 +1,6 @@
-"""A real BERT encoder of 60,000 weights, made from configuration, and short texts that it can tell apart in seconds.
+"""A real BERT encoder of 60,000 weights, built from a configuration, and short texts it can separate in seconds.
 
-Its weights are random: what it learns, it learns in the test.
+Its weights are random: everything it knows, it learns in the test.
 """
 
 import random
@@ -37,7 +37,7 @@ SETTINGS = {
 
 
 def tiny_encoder(folder: Path, *, kind: str = "bert", window: int = 64) -> Path:
-    """The folder, as `save_pretrained` leaves it; the same weights every time. kind: bert or distilbert."""
+    """Write the base in the format of `save_pretrained`, always with the same weights. kind: bert or distilbert."""
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel, PreTrainedTokenizerFast
@@ -45,14 +45,14 @@ def tiny_encoder(folder: Path, *, kind: str = "bert", window: int = 64) -> Path:
     torch.manual_seed(0)
     words = sorted({*FILLERS, *STRANGE, *" ".join(WORDS.values()).split()})
     vocabulary = {word: place for place, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words])}
-    made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    made.normalizer = normalizers.BertNormalizer()
-    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    made.post_processor = processors.TemplateProcessing(
+    word_pieces = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    word_pieces.normalizer = normalizers.BertNormalizer()
+    word_pieces.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    word_pieces.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=made, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+        tokenizer_object=word_pieces, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
     )
     tokenizer.model_max_length = window
     shape: dict[str, Any] = {"vocab_size": len(vocabulary), "max_position_embeddings": window, "pad_token_id": 0}
@@ -62,7 +62,7 @@ def tiny_encoder(folder: Path, *, kind: str = "bert", window: int = 64) -> Path:
         model = BertModel(config)
     else:
         model = DistilBertModel(DistilBertConfig(dim=48, hidden_dim=96, n_layers=2, n_heads=4, **shape))
-    with torch.no_grad():  # words count for more than their places
+    with torch.no_grad():  # words matter more than positions
         model.get_input_embeddings().weight.mul_(5)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -70,13 +70,13 @@ def tiny_encoder(folder: Path, *, kind: str = "bert", window: int = 64) -> Path:
 
 
 def labelled(each: int, *, seed: int, labels: Sequence[str] = tuple(WORDS), strange: int = 0) -> list[Row]:
-    """`each` rows of every label, then `strange` ones without."""
+    """Return `each` rows of every label, then `strange` ones without a label."""
     rng = random.Random(seed)
 
     def text(words: str) -> str:
-        said = [*rng.sample(words.split(), 3), *rng.sample(FILLERS, rng.randint(1, 5))]
-        rng.shuffle(said)
-        return " ".join(said)
+        chosen = [*rng.sample(words.split(), 3), *rng.sample(FILLERS, rng.randint(1, 5))]
+        rng.shuffle(chosen)
+        return " ".join(chosen)
 
     rows = [Row(f"{label}-{seed}-{n}", text(WORDS[label]), label) for label in labels for n in range(each)]
     return [*rows, *(Row(f"none-{seed}-{n}", text(" ".join(STRANGE)), None) for n in range(strange))]
@@ -90,7 +90,7 @@ def classifier_job(
     validation: Sequence[Row] | None = None,
     **settings: Any,
 ) -> Job:
-    """Written to disk; 6 labels of 12 rows, unless rows are given."""
+    """Write a job to disk; by default with 12 rows for each of 6 labels."""
     train = labelled(12, seed=1) if train is None else train
     validation = labelled(5, seed=2, strange=10) if validation is None else validation
     details: Mapping[str, Any] = {"task": "classify", "labels": list(WORDS)}

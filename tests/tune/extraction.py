@@ -1,7 +1,7 @@
 """An extraction task that a causal model of 100,000 weights learns in seconds: "red 3" → {"colour":"red","n":3}.
 
-The base is made from configuration: the weights are random, so that it writes no JSON at all before it is trained. Its
-embeddings are ten times the usual size: an adapter leaves them as they are, and small ones could never be told apart.
+The base is built from a configuration with random weights, so it writes no JSON at all before training. Its embeddings
+are ten times the usual size: an adapter leaves them unchanged, and small ones could not be told apart.
 """
 
 import json
@@ -24,7 +24,7 @@ SCHEMA = {
     "additionalProperties": False,
 }
 TRAINED = 192
-"""Of the 240 rows; the others are held out."""
+"""Training rows of the 240; the others are held out."""
 SETTINGS = {
     "mode": "lora",
     "rank": 32,
@@ -39,25 +39,25 @@ SETTINGS = {
 }
 
 
-def chat(name: str, asked: str, said: str, *, output: Any = None, rejected: str | None = None) -> Row:
-    turns = ({"role": "user", "content": asked}, {"role": "assistant", "content": said})
-    return Row(name, asked, output, messages=turns, rejected=rejected)
+def chat(name: str, question: str, reply: str, *, output: Any = None, rejected: str | None = None) -> Row:
+    turns = ({"role": "user", "content": question}, {"role": "assistant", "content": reply})
+    return Row(name, question, output, messages=turns, rejected=rejected)
 
 
 def extraction_rows() -> tuple[list[Row], list[Row]]:
-    """Trained ones and held-out ones; every colour and number is in the former, no pair in both."""
-    made = []
+    """Return training and held-out rows; every colour and number is in the former, no pair is in both."""
+    rows = []
     for colour in COLOURS:
         for number in range(10):
             value = {"colour": colour, "n": number}
-            said = json.dumps(value, separators=(",", ":"))
-            made.append(chat(f"{colour}-{number}", f"{colour} {number}", said, output=value))
-    random.Random(0).shuffle(made)
-    return made[:TRAINED], made[TRAINED:]
+            reply = json.dumps(value, separators=(",", ":"))
+            rows.append(chat(f"{colour}-{number}", f"{colour} {number}", reply, output=value))
+    random.Random(0).shuffle(rows)
+    return rows[:TRAINED], rows[TRAINED:]
 
 
 def tiny_base(folder: Path, *, template: str | None = TEMPLATE, dtype: str = "float32", window: int = 256) -> Path:
-    """Random weights that an adapter can be trained beside; the same every time."""
+    """Write a base with random weights for training an adapter; always the same ones."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -85,10 +85,10 @@ def extraction_job(
     schema: bool = True,
     **settings: Any,
 ) -> Job:
-    """Written to disk, not yet trained."""
-    learned, held = extraction_rows()
+    """Write a job to disk, untrained."""
+    learned, held_out = extraction_rows()
     details = {"schema": SCHEMA} if schema else {}
     job = Job(folder, "colours", "lora", str(base), {**SETTINGS, **settings}, details)
     folder.mkdir(parents=True, exist_ok=True)
-    write_job(job, learned if train is None else train, held if validation is None else validation)
+    write_job(job, learned if train is None else train, held_out if validation is None else validation)
     return job

@@ -21,15 +21,15 @@ def serve(folder: Path, *, template: bool = True, tells: bool = True) -> Callabl
 
     def reply(body: dict[str, Any]) -> Reply:
         if template:
-            asked = tokenizer.apply_chat_template(body["messages"], tokenize=False, add_generation_prompt=True)
+            prompt = tokenizer.apply_chat_template(body["messages"], tokenize=False, add_generation_prompt=True)
         else:
-            asked = "\n".join(message["content"] for message in body["messages"])
-        ids = tokenizer(asked, add_special_tokens=False)["input_ids"]
-        told: list[dict[str, Any]] = []
-        made: list[int] = []
+            prompt = "\n".join(message["content"] for message in body["messages"])
+        ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        logprobs: list[dict[str, Any]] = []
+        generated: list[int] = []
         with torch.inference_mode():
-            while len(made) < body["max_tokens"]:
-                odds = model(input_ids=torch.tensor([ids + made])).logits[0, -1].log_softmax(-1)
+            while len(generated) < body["max_tokens"]:
+                odds = model(input_ids=torch.tensor([ids + generated])).logits[0, -1].log_softmax(-1)
                 best = odds.topk(body.get("top_logprobs", 1))
                 tops = [
                     {"token": tokenizer.decode([token]), "logprob": value, "bytes": None}
@@ -38,14 +38,18 @@ def serve(folder: Path, *, template: bool = True, tells: bool = True) -> Callabl
                 token = int(best.indices[0])
                 if token in ends:
                     break
-                told.append({**tops[0], "top_logprobs": tops})
-                made.append(token)
-        usage = {"prompt_tokens": len(ids), "completion_tokens": len(made), "total_tokens": len(ids) + len(made)}
+                logprobs.append({**tops[0], "top_logprobs": tops})
+                generated.append(token)
+        usage = {
+            "prompt_tokens": len(ids),
+            "completion_tokens": len(generated),
+            "total_tokens": len(ids) + len(generated),
+        }
         return Reply(
-            tokenizer.decode(made, skip_special_tokens=True),
+            tokenizer.decode(generated, skip_special_tokens=True),
             usage=usage if tells else {},
-            logprobs=told if tells else None,
-            finish_reason="length" if len(made) == body["max_tokens"] else "stop",
+            logprobs=logprobs if tells else None,
+            finish_reason="length" if len(generated) == body["max_tokens"] else "stop",
         )
 
     return reply

@@ -1,4 +1,4 @@
-"""What a training came to: written last, checked before it is used, and found again by what it has seen."""
+"""Artifacts are written last, verified before use, and found by the documents they were trained on."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from groundtune.types import Artifact
 from groundtune.workspace import digest_bytes
 
 
-def made(models: Path, name: str = "fast-1", **values: Any) -> Artifact:
+def write_model(models: Path, name: str = "fast-1", **values: Any) -> Artifact:
     """A complete training on disk, with a model of two files."""
     folder = models / name
     (folder / "model/encoder").mkdir(parents=True)
@@ -47,8 +47,8 @@ def made(models: Path, name: str = "fast-1", **values: Any) -> Artifact:
     return artifact
 
 
-def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
-    artifact = made(tmp_path, seen_examples=("a", "b"), seen_documents=("docs/a.md",), details={"labels": ["x"]})
+def test_an_artifact_is_read_as_it_was_written(tmp_path: Path) -> None:
+    artifact = write_model(tmp_path, seen_examples=("a", "b"), seen_documents=("docs/a.md",), details={"labels": ["x"]})
     assert read_artifact(tmp_path / "fast-1") == artifact
     with pytest.raises(MissingError):
         read_artifact(tmp_path / "nowhere")
@@ -56,11 +56,11 @@ def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
 
 def test_a_folder_stands_for_all_that_is_in_it(tmp_path: Path) -> None:
     folder = tmp_path / "fast-1"
-    made(tmp_path)
+    write_model(tmp_path)
     (folder / "log.txt").write_text("not part of the model")
-    found = digests(folder, ["model", "log.txt"])
-    assert list(found) == ["model/encoder/weights", "model/head", "log.txt"]
-    assert found["model/head"] == digest_bytes(b"fast-1")
+    hashes = digests(folder, ["model", "log.txt"])
+    assert list(hashes) == ["model/encoder/weights", "model/head", "log.txt"]
+    assert hashes["model/head"] == digest_bytes(b"fast-1")
     assert list(digests(folder, ["model/head"])) == ["model/head"]
 
 
@@ -75,41 +75,41 @@ def test_the_digest_of_the_rows_is_that_of_both_splits(tmp_path: Path) -> None:
 
 
 def test_an_untouched_model_passes(tmp_path: Path) -> None:
-    verify(tmp_path / "fast-1", made(tmp_path))
+    verify(tmp_path / "fast-1", write_model(tmp_path))
 
 
-def test_a_changed_file_is_refused_by_its_name(tmp_path: Path) -> None:
-    artifact = made(tmp_path)
+def test_a_changed_file_is_refused_by_name(tmp_path: Path) -> None:
+    artifact = write_model(tmp_path)
     (tmp_path / "fast-1/model/head").write_bytes(b"fast-2")
-    with pytest.raises(GroundtuneError, match="fast-1: model/head is not the file that was trained") as caught:
+    with pytest.raises(GroundtuneError, match="fast-1: model/head has changed since the training") as caught:
         verify(tmp_path / "fast-1", artifact)
     assert caught.value.hint == "groundtune tune fast"
 
 
-def test_a_lost_file_is_missing_by_its_name(tmp_path: Path) -> None:
-    artifact = made(tmp_path)
+def test_a_missing_file_is_reported_by_name(tmp_path: Path) -> None:
+    artifact = write_model(tmp_path)
     (tmp_path / "fast-1/model/encoder/weights").unlink()
-    with pytest.raises(MissingError, match="fast-1: model/encoder/weights is not there"):
+    with pytest.raises(MissingError, match="fast-1: model/encoder/weights is missing"):
         verify(tmp_path / "fast-1", artifact)
 
 
-def test_what_must_not_be_used_is_refused_though_its_files_are_whole(tmp_path: Path) -> None:
-    artifact = made(tmp_path, unusable="merged and adapter differ by 0.3")
+def test_an_unusable_artifact_is_refused_even_with_intact_files(tmp_path: Path) -> None:
+    artifact = write_model(tmp_path, unusable="merged and adapter differ by 0.3")
     with pytest.raises(GroundtuneError, match=r"fast-1 must not be used: merged and adapter differ by 0\.3"):
         verify(tmp_path / "fast-1", artifact)
 
 
 def test_the_newest_of_a_name_is_the_latest(tmp_path: Path) -> None:
-    made(tmp_path, "fast-2", made="2026-01-01T00:00:00+00:00")
-    newest = made(tmp_path, "fast-1", made="2026-03-01T00:00:00+00:00")
-    made(tmp_path, "fast-slow-9", made="2026-09-01T00:00:00+00:00")
+    write_model(tmp_path, "fast-2", made="2026-01-01T00:00:00+00:00")
+    newest = write_model(tmp_path, "fast-1", made="2026-03-01T00:00:00+00:00")
+    write_model(tmp_path, "fast-slow-9", made="2026-09-01T00:00:00+00:00")
     assert latest(tmp_path, "fast") == newest
     assert latest(tmp_path, "slow") is None
-    assert [one.id for one in artifacts(tmp_path)] == ["fast-2", "fast-1", "fast-slow-9"]
+    assert [trained.id for trained in artifacts(tmp_path)] == ["fast-2", "fast-1", "fast-slow-9"]
 
 
-def test_a_training_that_is_not_complete_is_not_there(tmp_path: Path) -> None:
-    made(tmp_path)
+def test_an_incomplete_training_is_not_listed(tmp_path: Path) -> None:
+    write_model(tmp_path)
     (tmp_path / "fast-1" / ARTIFACT).unlink()
     assert artifacts(tmp_path) == []
     assert artifacts(tmp_path / "nowhere") == []
@@ -117,7 +117,7 @@ def test_a_training_that_is_not_complete_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "found"),
+    ("source", "expected"),
     [
         ("docs/a.md", ["one-1"]),
         ("docs", ["one-1", "two-1"]),
@@ -132,22 +132,24 @@ def test_a_training_that_is_not_complete_is_not_there(tmp_path: Path) -> None:
         ("doc", []),
     ],
 )
-def test_what_was_seen_is_found_by_file_row_folder_and_example(tmp_path: Path, source: str, found: list[str]) -> None:
-    made(tmp_path, "one-1", seen_documents=("docs/a.md",), seen_examples=("q1", "q2"))
-    made(tmp_path, "two-1", seen_documents=("docs/table.csv#7", "docs/ab.md"))
-    assert [one.id for one in seen(tmp_path, source)] == found
+def test_training_sources_are_found_by_file_row_folder_and_example(
+    tmp_path: Path, source: str, expected: list[str]
+) -> None:
+    write_model(tmp_path, "one-1", seen_documents=("docs/a.md",), seen_examples=("q1", "q2"))
+    write_model(tmp_path, "two-1", seen_documents=("docs/table.csv#7", "docs/ab.md"))
+    assert [trained.id for trained in seen(tmp_path, source)] == expected
 
 
 def test_a_path_may_be_written_in_another_way(tmp_path: Path) -> None:
-    made(tmp_path, seen_documents=("docs/a.md",))
-    assert [one.id for one in seen(tmp_path, "./docs/a.md")] == ["fast-1"]
-    assert [one.id for one in seen(tmp_path, "docs//a.md")] == ["fast-1"]
+    write_model(tmp_path, seen_documents=("docs/a.md",))
+    assert [trained.id for trained in seen(tmp_path, "./docs/a.md")] == ["fast-1"]
+    assert [trained.id for trained in seen(tmp_path, "docs//a.md")] == ["fast-1"]
 
 
 @pytest.mark.parametrize("content", ["", '{"id": "bad', "{}", "[]", '{"id": "x", "from_a_later_version": 1}'])
 def test_a_damaged_artifact_does_not_hide_the_others(tmp_path: Path, content: str) -> None:
-    whole = made(tmp_path, "whole-1")
-    made(tmp_path, "bad-1")
+    whole = write_model(tmp_path, "whole-1")
+    write_model(tmp_path, "bad-1")
     (tmp_path / "bad-1" / ARTIFACT).write_text(content)
     assert latest(tmp_path, "whole") == whole
-    assert [one.id for one in artifacts(tmp_path) if one.id == "whole-1"] == ["whole-1"]
+    assert [trained.id for trained in artifacts(tmp_path) if trained.id == "whole-1"] == ["whole-1"]

@@ -1,4 +1,4 @@
-"""Chats to tokens: the reply alone is trained, prompts are those that are asked later, nothing is cut in silence."""
+"""Chats to tokens: only the reply is trained on, prompts are those of inference, nothing is truncated silently."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,9 +36,9 @@ def form(template: str | None = TEMPLATE, *, texts: Sequence[str] = SENTENCES, *
     return find_format(tokenizer, [tokenizer.eos_token_id], name="tiny")
 
 
-def refused(rows: Sequence[Row], found: Format, **options: Any) -> str:
+def refused(rows: Sequence[Row], chat_format: Format, **options: Any) -> str:
     with pytest.raises(TuneError) as caught:
-        encode(rows, found, **{"limit": None, **options})
+        encode(rows, chat_format, **{"limit": None, **options})
     return caught.value.message
 
 
@@ -46,29 +46,29 @@ def refused(rows: Sequence[Row], found: Format, **options: Any) -> str:
     "template", [TEMPLATE, GENERATION, LINES, NO_SYSTEM], ids=["plain", "mask", "lines", "no system"]
 )
 def test_only_the_reply_and_its_end_are_trained(template: str) -> None:
-    found = form(template)
+    chat_format = form(template)
     row = chat("a", "what is the colour of the sky?", "the refund")
-    (made,) = encode([row], found, limit=256)
-    text = found.tokenizer.decode(list(made.ids[made.start :]))
+    (encoded,) = encode([row], chat_format, limit=256)
+    text = chat_format.tokenizer.decode(list(encoded.ids[encoded.start :]))
     assert text == "the refund<|end|>"
-    assert marked(made, found).endswith("⟦the refund<|end|>⟧")
-    prompt = found.tokenizer.apply_chat_template([row.messages[0]], tokenize=False, add_generation_prompt=True)
-    assert list(made.ids[: made.start]) == found.tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    assert marked(encoded, chat_format).endswith("⟦the refund<|end|>⟧")
+    prompt = chat_format.tokenizer.apply_chat_template([row.messages[0]], tokenize=False, add_generation_prompt=True)
+    assert list(encoded.ids[: encoded.start]) == chat_format.tokenizer(prompt, add_special_tokens=False)["input_ids"]
 
 
 def test_earlier_replies_are_read_not_trained() -> None:
     turns = [("system", "be brief"), ("user", "yes"), ("assistant", "no"), ("user", "why"), ("assistant", "the sky")]
     row = Row("a", "why", None, messages=tuple({"role": role, "content": text} for role, text in turns))
-    found = form()
-    (made,) = encode([row], found, limit=256)
-    assert found.tokenizer.decode(list(made.ids[made.start :])) == "the sky<|end|>"
+    chat_format = form()
+    (encoded,) = encode([row], chat_format, limit=256)
+    assert chat_format.tokenizer.decode(list(encoded.ids[encoded.start :])) == "the sky<|end|>"
 
 
 @pytest.mark.parametrize("template", [TEMPLATE, NO_SYSTEM, LINES], ids=["plain", "no system", "lines"])
 @pytest.mark.parametrize(
     "roles", [("user",), ("system", "user"), ("user", "assistant", "user")], ids=["u", "su", "uau"]
 )
-def test_training_and_asking_render_the_same_prompt(template: str, roles: tuple[str, ...]) -> None:
+def test_training_and_inference_render_the_same_prompt(template: str, roles: tuple[str, ...]) -> None:
     tokenizer = tiny_tokenizer(SENTENCES, template=template)
     turns = [{"role": role, "content": f"the {role} says {n}"} for n, role in enumerate(roles)]
     prompt, behind = rendered(tokenizer, turns, reply="thirty days")
@@ -76,43 +76,43 @@ def test_training_and_asking_render_the_same_prompt(template: str, roles: tuple[
     assert behind.strip().startswith("thirty days")
 
 
-def test_tokens_over_the_border_do_not_change_the_prompt() -> None:
-    found = form(SPACED, texts=["assistant: yes assistant: yes user: no", " yes"] * 4)
-    (made,) = encode([chat("a", "no", "yes")], found, limit=None)
-    prompt = found.tokenizer("user: no<|end|>assistant: ", add_special_tokens=False)["input_ids"]
-    whole = found.tokenizer("user: no<|end|>assistant: yes<|end|>", add_special_tokens=False)["input_ids"]
+def test_tokens_across_the_boundary_do_not_change_the_prompt() -> None:
+    chat_format = form(SPACED, texts=["assistant: yes assistant: yes user: no", " yes"] * 4)
+    (encoded,) = encode([chat("a", "no", "yes")], chat_format, limit=None)
+    prompt = chat_format.tokenizer("user: no<|end|>assistant: ", add_special_tokens=False)["input_ids"]
+    whole = chat_format.tokenizer("user: no<|end|>assistant: yes<|end|>", add_special_tokens=False)["input_ids"]
     assert whole[: len(prompt)] != prompt  # " yes" is one token
-    assert list(made.ids[: made.start]) == prompt
-    assert found.tokenizer.decode(list(made.ids[made.start :])) == "yes<|end|>"
+    assert list(encoded.ids[: encoded.start]) == prompt
+    assert chat_format.tokenizer.decode(list(encoded.ids[encoded.start :])) == "yes<|end|>"
 
 
 def test_rows_without_a_reply_are_named() -> None:
     good = chat("good", "yes", "no")
     empty, blank = chat("empty", "yes", "", output=""), chat("blank", "yes", " \n")
     inner = Row("inner", "b", "c", messages=(*empty.messages, *good.messages))
-    asked = Row("asked", "b", None, messages=good.messages[:1])
-    said = refused([good, empty, blank, inner, asked, Row("bare", "b", "c")], form())
-    assert said.startswith("5 of 6 rows cannot be trained on: ")
+    unanswered = Row("asked", "b", None, messages=good.messages[:1])
+    message = refused([good, empty, blank, inner, unanswered, Row("bare", "b", "c")], form())
+    assert message.startswith("5 of 6 rows cannot be trained on: ")
     for part in (
-        "row empty: message 2, of the assistant, is empty",
+        "row empty: message 2, from the assistant, is empty",
         "row blank: message 2",
-        "row inner: message 2, of the assistant, is empty",
-        "row asked: its last message is of the user",
+        "row inner: message 2, from the assistant, is empty",
+        "row asked: its last message is from the user",
         "row bare: it has no messages",
     ):
-        assert part in said
+        assert part in message
 
 
-def test_many_wrong_rows_are_counted_not_listed() -> None:
+def test_many_bad_rows_are_counted_not_listed() -> None:
     assert refused([chat(str(n), "yes", "") for n in range(30)], form()).endswith("; and 25 more")
 
 
-def test_templates_that_cannot_be_trained_with() -> None:
+def test_templates_unfit_for_training_are_refused() -> None:
     rows = [chat("one", "yes", "no")]
     assert "tiny has no chat template" in _no_format(None)
     assert "never learn to stop" in refused(rows, form(NO_END))
-    assert "row one: the chat template renders the prompt otherwise" in refused(rows, form(CHANGING))
-    assert "row one: the chat template leaves out part of the reply" in refused(rows, form(SILENT))
+    assert "row one: the chat template renders the prompt differently" in refused(rows, form(CHANGING))
+    assert "row one: the chat template drops part of the reply" in refused(rows, form(SILENT))
 
 
 def _no_format(template: str | None, **changes: Any) -> str:
@@ -131,44 +131,44 @@ def test_padding_is_never_an_end() -> None:
     assert set(plain.ends) == set(plain.tokenizer.convert_tokens_to_ids(["</s>", "<|end|>"]))
 
 
-def test_without_a_token_that_can_pad_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_padding_token_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("groundtune.tune.chat.PADS", ())
     assert "pads with the token that ends an answer" in _no_format(TEMPLATE, pad_token="</s>")
 
 
 def test_long_rows_are_refused_with_counts() -> None:
-    found = form()
+    chat_format = form()
     rows = [chat(str(n), "what is the colour of the sky? " * n, "yes no") for n in range(1, 11)]
-    lengths = [len(one.ids) for one in encode(rows, found, limit=None)]
+    lengths = [len(encoded.ids) for encoded in encode(rows, chat_format, limit=None)]
     limit = lengths[6]
-    said = refused(rows, found, limit=limit)
-    assert said == f"3 of 10 rows are longer than {limit} tokens; the longest, row 10, has {lengths[9]}"
-    assert "2 may be cut" in refused(rows, found, limit=limit, allow_truncation=2)
+    message = refused(rows, chat_format, limit=limit)
+    assert message == f"3 of 10 rows are longer than {limit} tokens; the longest, row 10, has {lengths[9]}"
+    assert "2 may be truncated" in refused(rows, chat_format, limit=limit, allow_truncation=2)
 
 
-def test_a_row_is_cut_at_its_end_when_that_is_allowed() -> None:
-    found = form()
+def test_a_row_is_truncated_at_its_end_when_allowed() -> None:
+    chat_format = form()
     rows = [chat("short", "yes", "no"), chat("long", "yes", "the colour of the sky " * 9)]
-    whole = encode(rows, found, limit=None)[1]
-    made = encode(rows, found, limit=20, allow_truncation=1)
-    assert made[0].ids[-1] in found.ends
-    assert made[1].ids == whole.ids[:20]
+    whole = encode(rows, chat_format, limit=None)[1]
+    encoded = encode(rows, chat_format, limit=20, allow_truncation=1)
+    assert encoded[0].ids[-1] in chat_format.ends
+    assert encoded[1].ids == whole.ids[:20]
     asks = replace(rows[1], id="asks", messages=(dict(rows[1].messages[0], content="sky " * 40), rows[0].messages[1]))
-    said = refused([rows[0], asks], found, limit=20, allow_truncation=1)
-    assert "cut at 20 tokens, nothing is left to train" in said
-    assert "row asks: its prompt alone has" in said
+    message = refused([rows[0], asks], chat_format, limit=20, allow_truncation=1)
+    assert "truncated at 20 tokens, nothing is left to train on" in message
+    assert "row asks: its prompt alone has" in message
 
 
-def test_when_every_end_is_cut_off_it_says_so() -> None:
+def test_truncating_every_end_of_turn_is_refused() -> None:
     rows = [chat(str(n), "yes", "the colour of the sky " * 9) for n in range(3)]
-    assert "the end of the turn is lost in every row" in refused(rows, form(), limit=20, allow_truncation=3)
+    assert "every row loses its end of turn" in refused(rows, form(), limit=20, allow_truncation=3)
 
 
 def test_pairs_hold_both_replies() -> None:
-    found = form()
-    (made,) = encode([chat("a", "yes", "thirty days", rejected="no refund")], found, limit=None, pairs=True)
-    assert made.rejected is not None
-    assert found.tokenizer.decode(list(made.rejected)) == "no refund<|end|>"
-    assert "row a: it has no rejected reply" in refused([chat("a", "yes", "no")], found, pairs=True)
+    chat_format = form()
+    (encoded,) = encode([chat("a", "yes", "thirty days", rejected="no refund")], chat_format, limit=None, pairs=True)
+    assert encoded.rejected is not None
+    assert chat_format.tokenizer.decode(list(encoded.rejected)) == "no refund<|end|>"
+    assert "row a: it has no rejected reply" in refused([chat("a", "yes", "no")], chat_format, pairs=True)
     same = [chat("b", "yes", "no", rejected=" no")]
-    assert "row b: its rejected reply is the chosen one" in refused(same, found, pairs=True)
+    assert "row b: its rejected reply is the same as the chosen one" in refused(same, chat_format, pairs=True)

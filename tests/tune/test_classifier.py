@@ -1,4 +1,4 @@
-"""Real trainings of a tiny encoder: what is learnt, what is saved, and that a training that was cut short goes on."""
+"""Train a tiny encoder for real: what it learns, what is saved, and that an interrupted training resumes."""
 
 import json
 import math
@@ -39,34 +39,34 @@ def run(job: Job) -> tuple[Trained, list[Step]]:
 
 def test_it_is_a_trainer() -> None:
     assert isinstance(trainer("classifier").train, type(classifier.train))
-    found: Trainer = trainer("classifier")
-    assert found.estimate is classifier.estimate
+    loaded_trainer: Trainer = trainer("classifier")
+    assert loaded_trainer.estimate is classifier.estimate
 
 
 @pytest.mark.parametrize("mode", ["full", "lora", "probe"])
 def test_it_learns(mode: str, base: Path, tmp_path: Path) -> None:
     job = classifier_job(tmp_path / "job", base, mode=mode)
-    made, steps = run(job)
-    assert made.metrics["accuracy"] >= 0.9
-    assert made.metrics["macro_f1"] >= 0.9
-    assert made.metrics["oos_auroc"] >= 0.7
-    assert 0 <= made.metrics["ece"] <= 0.4
-    assert made.unusable is None
-    assert made.usd == 0.0
-    assert made.files == ("model",)
-    assert made.details["parity"]["difference"] <= 1e-3
-    assert (made.details["name"], made.details["mode"]) == ("intents", mode)
+    trained, steps = run(job)
+    assert trained.metrics["accuracy"] >= 0.9
+    assert trained.metrics["macro_f1"] >= 0.9
+    assert trained.metrics["oos_auroc"] >= 0.7
+    assert 0 <= trained.metrics["ece"] <= 0.4
+    assert trained.unusable is None
+    assert trained.usd == 0.0
+    assert trained.files == ("model",)
+    assert trained.details["parity"]["difference"] <= 1e-3
+    assert (trained.details["name"], trained.details["mode"]) == ("intents", mode)
     assert not job.checkpoint.exists()
     if mode != "probe":
         losses = [step.loss for step in steps if step.loss is not None]
         assert losses[-1] < 1.2
         assert steps[-2].metrics["accuracy"] > 0.8
-        assert len(made.details["history"]) == 8
+        assert len(trained.details["history"]) == 8
 
 
 @pytest.mark.parametrize(("mode", "kind"), [("full", "bert"), ("lora", "bert"), ("probe", "bert"),
                                             ("full", "distilbert"), ("lora", "distilbert")])  # fmt: skip
-def test_what_is_saved_says_what_was_trained(
+def test_the_saved_model_matches_the_trained_one(
     mode: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: dict[str, Any] = {}
@@ -80,8 +80,8 @@ def test_what_is_saved_says_what_was_trained(
     monkeypatch.setattr(classifier, "write_model", spied)
     texts = [row.input for row in labelled(3, seed=9, strange=3)]
     job = classifier_job(tmp_path / "job", tiny_encoder(tmp_path / "base", kind=kind), mode=mode, epochs=2)
-    made, _ = run(job)
-    model = ClassifierGenerator(job.folder, made.details, nothing="none")
+    trained, _ = run(job)
+    model = ClassifierGenerator(job.folder, trained.details, nothing="none")
     assert np.abs(model.logits(texts) - kept["logits"]).max() <= 1e-3
 
 
@@ -108,11 +108,11 @@ def test_the_worker_writes_an_artifact_last(base: Path, tmp_path: Path, monkeypa
 
 def test_rows_without_a_label_set_the_threshold_and_nothing_else(base: Path, tmp_path: Path) -> None:
     strange = [Row(f"x{n}", "planet river novel", None) for n in range(5)]
-    one, _ = run(classifier_job(tmp_path / "a", base, epochs=1, train=labelled(6, seed=1)))
-    other, _ = run(classifier_job(tmp_path / "b", base, epochs=1, train=[*labelled(6, seed=1), *strange]))
-    assert one.details["final_loss"] == pytest.approx(other.details["final_loss"], rel=1e-6)
-    assert one.metrics == pytest.approx(other.metrics, rel=1e-6)
-    assert one.details["slope"] is not None
+    first, _ = run(classifier_job(tmp_path / "a", base, epochs=1, train=labelled(6, seed=1)))
+    second, _ = run(classifier_job(tmp_path / "b", base, epochs=1, train=[*labelled(6, seed=1), *strange]))
+    assert first.details["final_loss"] == pytest.approx(second.details["final_loss"], rel=1e-6)
+    assert first.metrics == pytest.approx(second.metrics, rel=1e-6)
+    assert first.details["slope"] is not None
     bare, _ = run(classifier_job(tmp_path / "c", base, epochs=1, validation=labelled(4, seed=2)))
     assert "oos_auroc" not in bare.metrics
     assert (bare.details["threshold"], bare.details["slope"]) == (None, None)
@@ -121,26 +121,26 @@ def test_rows_without_a_label_set_the_threshold_and_nothing_else(base: Path, tmp
     assert "none" not in model.classify([row.input for row in [*labelled(3, seed=3), *strange]])[0]
 
 
-def test_without_validation_rows_the_last_state_is_taken(base: Path, tmp_path: Path) -> None:
-    made, _ = run(classifier_job(tmp_path / "job", base, epochs=3, patience=1, validation=[]))
-    assert made.metrics == {}
-    assert (made.details["temperature"], made.details["threshold"]) == (1.0, None)
-    assert made.details["best_step"] == made.details["steps"]
-    assert ClassifierGenerator(tmp_path / "job", made.details, nothing="none").classify(["refund money back"])[0]
+def test_without_validation_rows_the_last_state_is_kept(base: Path, tmp_path: Path) -> None:
+    trained, _ = run(classifier_job(tmp_path / "job", base, epochs=3, patience=1, validation=[]))
+    assert trained.metrics == {}
+    assert (trained.details["temperature"], trained.details["threshold"]) == (1.0, None)
+    assert trained.details["best_step"] == trained.details["steps"]
+    assert ClassifierGenerator(tmp_path / "job", trained.details, nothing="none").classify(["refund money back"])[0]
 
 
 def test_two_labels_one_of_them_rare(base: Path, tmp_path: Path) -> None:
     rows = [*labelled(12, seed=1, labels=["refund"]), *labelled(1, seed=1, labels=["delivery"])]
-    held = labelled(6, seed=2, labels=["refund", "delivery", "cancel"])
+    validation = labelled(6, seed=2, labels=["refund", "delivery", "cancel"])
     for mode in ("full", "probe"):
-        made, _ = run(classifier_job(tmp_path / mode, base, mode=mode, train=rows, validation=held))
-        assert made.details["trained_labels"] == 2
-        assert made.details["left_out"] == 6
-        assert made.metrics["accuracy"] >= 0.5
-        assert made.unusable is None
+        trained, _ = run(classifier_job(tmp_path / mode, base, mode=mode, train=rows, validation=validation))
+        assert trained.details["trained_labels"] == 2
+        assert trained.details["left_out"] == 6
+        assert trained.metrics["accuracy"] >= 0.5
+        assert trained.unusable is None
 
 
-def test_class_weights_make_labels_weigh_the_same() -> None:
+def test_class_weights_balance_the_labels() -> None:
     data = classifier.Data(("a", "b"), ("",) * 10, (0,) * 8 + (1,) * 2, (), (), (), 0)
     assert classifier.row_weights(data) == [10 / 16, 10 / 4]
     rare = classifier.Data(("a", "b"), ("",) * 1000, (0,) * 999 + (1,), (), (), (), 0)
@@ -148,25 +148,25 @@ def test_class_weights_make_labels_weigh_the_same() -> None:
 
 
 def test_early_stopping_keeps_the_best_state(base: Path, tmp_path: Path) -> None:
-    made, _ = run(classifier_job(tmp_path / "job", base, epochs=40, patience=2, learning_rate=2e-2))
-    assert made.details["stopped"] == "patience"
-    history = made.details["history"]
+    trained, _ = run(classifier_job(tmp_path / "job", base, epochs=40, patience=2, learning_rate=2e-2))
+    assert trained.details["stopped"] == "patience"
+    history = trained.details["history"]
     assert len(history) < 40
-    best = max(history, key=lambda one: (one["macro_f1"], -one["loss"]))
-    assert made.details["best_step"] == best["step"]
-    assert made.metrics["accuracy"] == pytest.approx(best["accuracy"], abs=0.04)  # bfloat16 while training
+    best = max(history, key=lambda entry: (entry["macro_f1"], -entry["loss"]))
+    assert trained.details["best_step"] == best["step"]
+    assert trained.metrics["accuracy"] == pytest.approx(best["accuracy"], abs=0.04)  # bfloat16 while training
 
 
-def test_it_stops_when_its_time_is_over(base: Path, tmp_path: Path) -> None:
-    made, _ = run(classifier_job(tmp_path / "job", base, epochs=500, patience=500, max_minutes=1e-6))
-    assert made.details["stopped"] == "max_minutes"
-    assert made.details["steps"] == 1
-    assert made.metrics["accuracy"] > 0
+def test_it_stops_at_max_minutes(base: Path, tmp_path: Path) -> None:
+    trained, _ = run(classifier_job(tmp_path / "job", base, epochs=500, patience=500, max_minutes=1e-6))
+    assert trained.details["stopped"] == "max_minutes"
+    assert trained.details["steps"] == 1
+    assert trained.metrics["accuracy"] > 0
 
 
 @pytest.fixture
 def broken_loss(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """From this step on, the loss is not a number."""
+    """Make the loss NaN after a given number of steps."""
     import torch
 
     real, calls = torch.nn.functional.cross_entropy, [0]
@@ -181,23 +181,23 @@ def broken_loss(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return make
 
 
-def test_a_loss_that_is_no_number_keeps_the_last_good_state(
+def test_a_loss_that_is_not_finite_keeps_the_last_good_state(
     base: Path, tmp_path: Path, broken_loss: Callable[[int], None]
 ) -> None:
     job = classifier_job(tmp_path / "job", base, epochs=4)
     per_epoch = len(encoder.batches(lengths(job), budget=64))
     broken_loss(per_epoch * 2 + 1)
-    made, steps = run(job)
-    assert made.details["stopped"] == "loss"
-    assert made.details["best_step"] in (per_epoch, per_epoch * 2)
-    assert made.unusable is None
-    assert any("not finite" in step.note for step in steps)
-    found = ClassifierGenerator(job.folder, made.details, nothing="none").logits(["refund money"])
-    assert np.isfinite(found).all()
+    trained, steps = run(job)
+    assert trained.details["stopped"] == "loss"
+    assert trained.details["best_step"] in (per_epoch, per_epoch * 2)
+    assert trained.unusable is None
+    assert any("NaN or infinite" in step.note for step in steps)
+    logits = ClassifierGenerator(job.folder, trained.details, nothing="none").logits(["refund money"])
+    assert np.isfinite(logits).all()
 
 
 @pytest.mark.parametrize("validation", [None, []], ids=["validated", "not validated"])
-def test_weights_that_are_no_numbers_after_the_last_step_are_not_kept(
+def test_weights_that_are_not_finite_after_the_last_step_are_not_kept(
     validation: list[Row] | None, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
@@ -215,12 +215,12 @@ def test_weights_that_are_no_numbers_after_the_last_step_are_not_kept(
                     weight.data.fill_(math.nan)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
-    made, _ = run(job)
-    assert (made.details["stopped"], made.details["best_step"]) == ("loss", per_epoch)
-    json.dumps(made.metrics, allow_nan=False)
+    trained, _ = run(job)
+    assert (trained.details["stopped"], trained.details["best_step"]) == ("loss", per_epoch)
+    json.dumps(trained.metrics, allow_nan=False)
 
 
-def test_a_loss_that_never_was_a_number_is_an_error(
+def test_a_loss_that_was_never_finite_is_an_error(
     base: Path, tmp_path: Path, broken_loss: Callable[[int], None]
 ) -> None:
     broken_loss(0)
@@ -233,7 +233,7 @@ def lengths(job: Job) -> list[int]:
 
 
 @pytest.mark.parametrize("mode", ["full", "probe"])
-def test_a_base_that_gives_no_numbers_is_refused(mode: str, tmp_path: Path) -> None:
+def test_a_base_with_vectors_that_are_not_finite_is_refused(mode: str, tmp_path: Path) -> None:
     import torch
     from transformers import BertModel
 
@@ -246,23 +246,23 @@ def test_a_base_that_gives_no_numbers_is_refused(mode: str, tmp_path: Path) -> N
         run(classifier_job(tmp_path / "job", folder, mode=mode))
 
 
-def test_a_base_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_base(tmp_path: Path) -> None:
     for train in (classifier.estimate, lambda job: classifier.train(job, lambda _: None)):
         with pytest.raises(MissingError, match="no model at"):
             train(classifier_job(tmp_path / "job", tmp_path / "nowhere"))  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         ([Row("a", "x", "refund"), Row("b", "y", "refund")], "1 label"),
         ([Row("a", "x", None)], "0 labels"),
         ([Row("a", "x", {"k": 1}), Row("b", "y", "refund")], "row a has no label"),
-        ([Row("a", "x", "refund"), Row("b", "y", "strange")], "not one of the project"),
+        ([Row("a", "x", "refund"), Row("b", "y", "strange")], "not defined in the project"),
     ],
 )
-def test_rows_that_make_no_classifier(rows: list[Row], said: str, base: Path, tmp_path: Path) -> None:
-    with pytest.raises(TuneError, match=said):
+def test_rows_that_cannot_train_a_classifier(rows: list[Row], message: str, base: Path, tmp_path: Path) -> None:
+    with pytest.raises(TuneError, match=message):
         run(classifier_job(tmp_path / "job", base, train=rows))
 
 
@@ -270,13 +270,13 @@ def test_longer_rows_are_refused_unless_allowed(base: Path, tmp_path: Path) -> N
     long = [Row("long", "refund " * 100, "refund"), *labelled(4, seed=1)]
     with pytest.raises(TuneError, match="1 of 25 rows are longer than 64 tokens"):
         run(classifier_job(tmp_path / "a", base, train=long))
-    made, _ = run(classifier_job(tmp_path / "b", base, train=long, allow_truncation=1, epochs=1))
-    assert made.details["max_tokens"] == 64
-    with pytest.raises(TuneError, match="max_tokens = 1,024, and the base reads 64"):
+    trained, _ = run(classifier_job(tmp_path / "b", base, train=long, allow_truncation=1, epochs=1))
+    assert trained.details["max_tokens"] == 64
+    with pytest.raises(TuneError, match="max_tokens = 1,024, but the base reads at most 64"):
         run(classifier_job(tmp_path / "c", base, max_tokens=1024))
 
 
-def test_an_estimate_takes_moments_and_is_not_exceeded(base: Path, tmp_path: Path) -> None:
+def test_an_estimate_is_quick_and_not_exceeded(base: Path, tmp_path: Path) -> None:
     job = classifier_job(tmp_path / "job", base, epochs=2)
     began = time.process_time()
     bounds = classifier.estimate(job)
@@ -298,7 +298,7 @@ from groundtune.tune.worker import work
 encoder_fit.SAVE_SECONDS = encoder_fit.REPORT_SECONDS = 0.0
 real = encoder_fit._Run.one_step
 def waits(self, places):
-    while self.progress.step == int(sys.argv[2]) and not self.told:
+    while self.progress.step == int(sys.argv[2]) and not self.stop_signal:
         time.sleep(0.02)
     return real(self, places)
 encoder_fit._Run.one_step = waits
@@ -307,10 +307,10 @@ sys.exit(work(Path(sys.argv[1])))
 
 
 def halted(folder: Path, step: int) -> subprocess.Popen[bytes]:
-    """A process that writes a checkpoint after every step, and after this one waits until it is told to end."""
+    """Start a process that writes a checkpoint after every step, and waits after `step` until it is stopped."""
     process = subprocess.Popen([sys.executable, "-c", WAITS, str(folder), str(step)], stderr=subprocess.DEVNULL)
     until = time.monotonic() + 600
-    while max((one.step for one in read_progress(folder)), default=0) < step:
+    while max((step_seen.step for step_seen in read_progress(folder)), default=0) < step:
         assert process.poll() is None, (folder / "failure.json").read_text()
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -320,7 +320,7 @@ def halted(folder: Path, step: int) -> subprocess.Popen[bytes]:
 @pytest.mark.parametrize(
     ("mode", "how"), [("full", signal.SIGKILL), ("lora", signal.SIGKILL), ("full", signal.SIGTERM)]
 )
-def test_cut_short_and_continued_it_ends_the_same(mode: str, how: int, base: Path, tmp_path: Path) -> None:
+def test_an_interrupted_and_resumed_training_ends_the_same(mode: str, how: int, base: Path, tmp_path: Path) -> None:
     whole = classifier_job(tmp_path / "whole", base, mode=mode, epochs=3)
     assert work(whole.folder) == 0
     cut = classifier_job(tmp_path / "cut", base, mode=mode, epochs=3)
@@ -330,13 +330,13 @@ def test_cut_short_and_continued_it_ends_the_same(mode: str, how: int, base: Pat
     assert not (cut.folder / "artifact.json").exists()
     assert (cut.checkpoint / encoder_fit.STATE).exists()
     assert work(cut.folder) == 0
-    one, other = read_artifact(whole.folder), read_artifact(cut.folder)
-    assert other.details["resumed"] == [13 if how == signal.SIGKILL else 14], "told to end, it ended its step"
-    assert any("goes on after step" in step.note for step in read_progress(cut.folder))
-    assert other.details["steps"] == one.details["steps"]
-    assert other.details["final_loss"] == pytest.approx(one.details["final_loss"], abs=1e-3)
-    assert other.metrics == pytest.approx(dict(one.metrics), abs=1e-3)
-    assert other.details["temperature"] == pytest.approx(one.details["temperature"], abs=1e-3)
+    uninterrupted, resumed = read_artifact(whole.folder), read_artifact(cut.folder)
+    assert resumed.details["resumed"] == [13 if how == signal.SIGKILL else 14], "on SIGTERM it finished its step"
+    assert any("resumed after step" in step.note for step in read_progress(cut.folder))
+    assert resumed.details["steps"] == uninterrupted.details["steps"]
+    assert resumed.details["final_loss"] == pytest.approx(uninterrupted.details["final_loss"], abs=1e-3)
+    assert resumed.metrics == pytest.approx(dict(uninterrupted.metrics), abs=1e-3)
+    assert resumed.details["temperature"] == pytest.approx(uninterrupted.details["temperature"], abs=1e-3)
 
 
 def test_a_checkpoint_of_another_training_is_refused(base: Path, tmp_path: Path) -> None:
@@ -354,7 +354,7 @@ def test_a_checkpoint_of_another_training_is_refused(base: Path, tmp_path: Path)
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 400 kB; needs the right to mount."""
+    """A file system of 400 kB; requires permission to mount."""
     folder = tmp_path / "small"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)]
@@ -364,12 +364,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_a_full_disk_is_said_and_recovered_from(base: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_and_recovered_from(
+    base: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = classifier_job(small_disk / "job", base, epochs=2)
     monkeypatch.setattr(encoder_fit, "SAVE_SECONDS", 0.0)
     assert work(job.folder) == 1
-    said = json.loads((job.folder / "failure.json").read_text())
-    assert "cannot write" in said["message"]
+    failure = json.loads((job.folder / "failure.json").read_text())
+    assert "cannot write" in failure["message"]
     assert not (job.folder / "artifact.json").exists()
     subprocess.run(["mount", "-o", "remount,size=60M", str(small_disk)], check=True)
     assert work(job.folder) == 0
@@ -379,11 +381,11 @@ def test_batches_waste_no_tokens() -> None:
     import random
 
     sizes = [random.Random(0).randint(3, 40) for _ in range(500)]
-    made = encoder.batches(sizes, budget=256, rng=random.Random(1))
-    assert sorted(place for batch in made for place in batch) == list(range(500))
-    assert made == encoder.batches(sizes, budget=256, rng=random.Random(1))
-    assert made != encoder.batches(sizes, budget=256, rng=random.Random(2))
-    padded = [max(sizes[place] for place in batch) * len(batch) for batch in made]
+    batches = encoder.batches(sizes, budget=256, rng=random.Random(1))
+    assert sorted(place for batch in batches for place in batch) == list(range(500))
+    assert batches == encoder.batches(sizes, budget=256, rng=random.Random(1))
+    assert batches != encoder.batches(sizes, budget=256, rng=random.Random(2))
+    padded = [max(sizes[place] for place in batch) * len(batch) for batch in batches]
     assert max(padded) <= 256
     assert sum(padded) <= 1.1 * sum(sizes)
     assert encoder.batches([500, 3, 3], budget=256) == [[1, 2], [0]]

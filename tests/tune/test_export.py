@@ -1,4 +1,4 @@
-"""A trained model in the forms that other servers load, and what they must refuse."""
+"""Exports of a trained model for other servers, and exports that are refused."""
 
 import json
 import os
@@ -45,8 +45,8 @@ out.write_bytes(b"GGUF" + (folder / "model.safetensors").read_bytes())
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of a training that is over."""
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished training."""
     root = tmp_path_factory.mktemp("export")
     job = extraction_job(root / "job", tiny_base(root / "base"), epochs=2)
     assert work(job.folder) == 0
@@ -55,7 +55,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def converter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Instead of llama.cpp's, which takes a checkout of its repository."""
+    """Stand-in for llama.cpp's script, which needs a checkout of its repository."""
     home = tmp_path / "llama.cpp"
     home.mkdir()
     (home / "convert_hf_to_gguf.py").write_text(CONVERTER)
@@ -63,11 +63,11 @@ def converter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-def test_the_adapter_is_loaded_beside_its_base(made: Path, tmp_path: Path) -> None:
+def test_the_adapter_loads_on_its_base(model_folder: Path, tmp_path: Path) -> None:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    to = export(made, "adapter", tmp_path / "new" / "adapter")
+    to = export(model_folder, "adapter", tmp_path / "new" / "adapter")
     assert sorted(path.name for path in to.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
     config = json.loads((to / "adapter_config.json").read_text())
     assert (config["use_dora"], config["modules_to_save"]) == (False, None)
@@ -75,14 +75,14 @@ def test_the_adapter_is_loaded_beside_its_base(made: Path, tmp_path: Path) -> No
     assert PeftModel.from_pretrained(base, to).active_adapter == "default"
 
 
-def test_the_merged_model_needs_nothing_else(made: Path, tmp_path: Path) -> None:
+def test_the_merged_model_needs_nothing_else(model_folder: Path, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    to = export(made, "merged", tmp_path / "merged")
+    to = export(model_folder, "merged", tmp_path / "merged")
     assert AutoTokenizer.from_pretrained(to).chat_template == TEMPLATE
     AutoModelForCausalLM.from_pretrained(to)
-    with pytest.raises(TuneError, match="is there already"):
-        export(made, "merged", to)
+    with pytest.raises(TuneError, match="already exists"):
+        export(model_folder, "merged", to)
 
 
 @pytest.fixture
@@ -98,25 +98,25 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("form", ["merged", "gguf", "ollama"])
-def test_a_full_disk_is_said_and_nothing_half_is_left(
-    made: Path, small_disk: Path, converter: Path, form: Form
+def test_a_full_disk_is_reported_and_leaves_no_partial_output(
+    model_folder: Path, small_disk: Path, converter: Path, form: Form
 ) -> None:
     with pytest.raises(TuneError) as caught:
-        export(made, form, small_disk / "out")
+        export(model_folder, form, small_disk / "out")
     assert caught.value.message == f"cannot write {small_disk / 'out'}: no space left on device"
-    assert "make room" in (caught.value.hint or "")
+    assert "free some space" in (caught.value.hint or "")
     assert list(small_disk.iterdir()) == []
 
 
-def test_a_folder_that_may_not_be_written_is_said(made: Path, tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_reported(model_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(TuneError, match=f"cannot write {tmp_path}/file/out: (not a directory|file exists)"):
-        export(made, "merged", tmp_path / "file/out")
+        export(model_folder, "merged", tmp_path / "file/out")
 
 
-def test_gguf_and_ollama(made: Path, tmp_path: Path, converter: Path) -> None:
-    assert export(made, "gguf", tmp_path / "out.gguf").read_bytes().startswith(b"GGUF")
-    to = export(made, "ollama", tmp_path / "ollama")
+def test_gguf_and_ollama(model_folder: Path, tmp_path: Path, converter: Path) -> None:
+    assert export(model_folder, "gguf", tmp_path / "out.gguf").read_bytes().startswith(b"GGUF")
+    to = export(model_folder, "ollama", tmp_path / "ollama")
     assert (to / "model.gguf").exists()
     lines = (to / "Modelfile").read_text()
     assert lines.startswith("FROM ./model.gguf\n")
@@ -124,85 +124,87 @@ def test_gguf_and_ollama(made: Path, tmp_path: Path, converter: Path) -> None:
     assert 'PARAMETER stop "</s>"' in lines
     (converter / "convert_hf_to_gguf.py").write_text("import sys; sys.exit('this architecture is not supported')")
     with pytest.raises(TuneError, match="this architecture is not supported") as caught:
-        export(made, "gguf", tmp_path / "again.gguf")
+        export(model_folder, "gguf", tmp_path / "again.gguf")
     assert sys.executable in (caught.value.hint or "")
 
 
-def test_without_llama_cpp_it_says_how_to_get_it(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_llama_cpp_it_says_how_to_get_it(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("LLAMA_CPP", raising=False)
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(exporting, "PLACES", ())
-    with pytest.raises(MissingError, match=r"convert_hf_to_gguf\.py is not on this machine") as caught:
-        export(made, "gguf", tmp_path / "out.gguf")
+    with pytest.raises(MissingError, match=r"convert_hf_to_gguf\.py was not found on this machine") as caught:
+        export(model_folder, "gguf", tmp_path / "out.gguf")
     assert "git clone https://github.com/ggml-org/llama.cpp" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("template", [TEMPLATE, NO_SYSTEM, CHATML, BEGINNING, INST], ids=range(5))
 @pytest.mark.parametrize("roles", ["u", "su", "uau", "suauau"])
-def test_ollama_asks_as_the_model_was_trained(tmp_path: Path, template: str, roles: str) -> None:
+def test_ollama_prompts_as_the_model_was_trained(tmp_path: Path, template: str, roles: str) -> None:
     from transformers import AutoTokenizer
 
     merged = tiny_base(tmp_path / "merged", template=template)
     names = {"s": "system", "u": "user", "a": "assistant"}
     turns = [{"role": names[role], "content": f"it says {n}"} for n, role in enumerate(roles)]
     folded = template in (NO_SYSTEM, INST) and roles[0] == "s"
-    said = [{"role": "user", "content": "it says 0\n\nit says 1"}, *turns[2:]] if folded else turns
+    messages = [{"role": "user", "content": "it says 0\n\nit says 1"}, *turns[2:]] if folded else turns
     tokenizer = AutoTokenizer.from_pretrained(merged)
-    wanted = tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=True)
+    wanted = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     assert ollama(modelfile(merged), turns) == wanted
 
 
 def ollama(text: str, turns: list[dict[str, str]]) -> str:
-    """What Go makes of our templates, which are a range over the messages with a branch for each role."""
-    found = re.search(r'TEMPLATE """(.*?)"""', text, re.DOTALL)
-    assert found is not None
-    head, rest = found[1].split("{{ range $i, $m := .Messages }}")
+    """Render a template as Go would: a range over the messages with a branch for each role."""
+    template = re.search(r'TEMPLATE """(.*?)"""', text, re.DOTALL)
+    assert template is not None
+    head, rest = template[1].split("{{ range $i, $m := .Messages }}")
     body, opening = rest.rsplit("{{ end }}", 1)
     pattern = r'\{\{ if eq \$m\.Role "(\w+)" \}\}(.*?\{\{ \$m\.Content \}\}.*?)\{\{ end \}\}(?=\{\{ if eq|$)'
     branches = dict(re.findall(pattern, body, re.DOTALL))
     system = "".join(turn["content"] for turn in turns if turn["role"] == "system")
-    made = ""
+    rendered = ""
     for number, turn in enumerate(turns):
         branch = branches.get(turn["role"], "")
         fold = "{{ if and $.System (le $i 1) }}{{ $.System }}\n\n{{ end }}"
         branch = branch.replace(fold, f"{system}\n\n" if system and number <= 1 else "")
-        made += branch.replace("{{ $m.Content }}", turn["content"])
-    return head + made + opening
+        rendered += branch.replace("{{ $m.Content }}", turn["content"])
+    return head + rendered + opening
 
 
-def test_a_template_that_ollama_cannot_say_is_refused(tmp_path: Path) -> None:
+def test_a_template_that_ollama_cannot_express_is_refused(tmp_path: Path) -> None:
     merged = tiny_base(tmp_path / "merged", template=DEFAULT)
-    with pytest.raises(TuneError, match="cannot be said in Ollama's language") as caught:
+    with pytest.raises(TuneError, match="Ollama's template language cannot express") as caught:
         modelfile(merged)
     assert "--jinja" in (caught.value.hint or "")
 
 
-def test_what_must_not_be_used_is_not_exported(made: Path, tmp_path: Path) -> None:
-    artifact = read_artifact(made)
-    copy = shutil.copytree(made, tmp_path / "copy" / made.name)
+def test_an_unusable_model_is_not_exported(model_folder: Path, tmp_path: Path) -> None:
+    artifact = read_artifact(model_folder)
+    copy = shutil.copytree(model_folder, tmp_path / "copy" / model_folder.name)
     write_artifact(copy, replace(artifact, unusable="the merged model gives other logits"))
     with pytest.raises(GroundtuneError, match="must not be used: the merged model gives other logits"):
         export(copy, "merged", tmp_path / "out")
     write_artifact(copy, replace(artifact, kind="classifier"))
-    with pytest.raises(TuneError, match="is no causal model, but of kind classifier"):
+    with pytest.raises(TuneError, match="is of kind classifier: only causal models"):
         export(copy, "merged", tmp_path / "out")
     write_artifact(copy, artifact)
     (copy / "adapter" / "adapter_model.safetensors").write_bytes(b"other")
-    with pytest.raises(TuneError, match="its adapter is not the one that was trained"):
+    with pytest.raises(TuneError, match="its adapter has changed since the training"):
         export(copy, "adapter", tmp_path / "out")
     (copy / "merged" / "model.safetensors").write_bytes(b"other")
-    with pytest.raises(GroundtuneError, match="is not the file that was trained"):
+    with pytest.raises(GroundtuneError, match="has changed since the training"):
         export(copy, "merged", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_the_adapter_is_not_handed_on_for_another_base(made: Path, tmp_path: Path) -> None:
-    base = made.parent / "base"
+def test_the_adapter_is_not_exported_for_a_changed_base(model_folder: Path, tmp_path: Path) -> None:
+    base = model_folder.parent / "base"
     config = (base / "config.json").read_text()
     try:
         (base / "config.json").write_text(config.replace('"silu"', '"gelu"'))
-        with pytest.raises(TuneError, match="is not the model that was trained further"):
-            export(made, "adapter", tmp_path / "out")
+        with pytest.raises(TuneError, match="has changed since the training"):
+            export(model_folder, "adapter", tmp_path / "out")
     finally:
         (base / "config.json").write_text(config)
 

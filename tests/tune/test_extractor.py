@@ -1,4 +1,4 @@
-"""Real trainings of a tiny encoder that marks values: what is aligned, learnt, saved, and continued after a kill."""
+"""Train a tiny extractor for real: what is aligned, learned, saved, and resumed after a kill."""
 
 import json
 import math
@@ -54,17 +54,25 @@ SCHEMA = {
 
 
 def objects(n: int, *, seed: int, empty: int = 0) -> list[Row]:
-    """`12 Volcano shipped …`: an intent that stands nowhere, a place, sometimes a count, a list of words of logins."""
+    """Return rows such as `12 Volcano shipped …`: an intent that is not in the text, a place, sometimes a count, a list
+    of words.
+    """
     rng = random.Random(seed)
     rows = []
     for number in range(n):
         intent = rng.choice(["pay", "move"])
         place, count = rng.choice(STRANGE).title(), rng.choice([None, rng.randint(2, 90)])
         words = rng.sample(WORDS["password"].split(), rng.randint(0, 2))
-        said = [rng.choice(INTENTS[intent].split()), *rng.sample(FILLERS, 3), place, *rng.sample(FILLERS, 2), *words]
-        said += [str(count)] if count else []
+        text_words = [
+            rng.choice(INTENTS[intent].split()),
+            *rng.sample(FILLERS, 3),
+            place,
+            *rng.sample(FILLERS, 2),
+            *words,
+        ]
+        text_words += [str(count)] if count else []
         output = {"intent": {"pay": "pay_now", "move": "move_it"}[intent], "place": place, "words": words}
-        rows.append(Row(f"{seed}-{number}", " ".join(said), {**output, **({"count": count} if count else {})}))
+        rows.append(Row(f"{seed}-{number}", " ".join(text_words), {**output, **({"count": count} if count else {})}))
     return [*rows, *(Row(f"none-{seed}-{n}", " ".join(rng.sample(FILLERS, 4)), None) for n in range(empty))]
 
 
@@ -99,20 +107,20 @@ def run(job: Job) -> tuple[Trained, list[Step]]:
 
 @pytest.mark.parametrize("mode", ["full", "lora"])
 def test_it_learns(mode: str, base: Path, tmp_path: Path) -> None:
-    made, steps = run(extractor_job(tmp_path / "job", base, mode=mode))
-    assert made.metrics["span_f1"] >= 0.9
-    assert made.metrics["exact"] >= 0.7
-    assert made.unusable is None
-    assert made.files == ("model",)
-    assert made.details["parity"]["difference"] <= 1e-3
-    assert made.details["chosen"] == {"intent": 3}
-    assert sorted(made.details["spans"]) == ["count", "place", "words[]"]
-    assert made.details["unaligned"] == {}
+    trained, steps = run(extractor_job(tmp_path / "job", base, mode=mode))
+    assert trained.metrics["span_f1"] >= 0.9
+    assert trained.metrics["exact"] >= 0.7
+    assert trained.unusable is None
+    assert trained.files == ("model",)
+    assert trained.details["parity"]["difference"] <= 1e-3
+    assert trained.details["chosen"] == {"intent": 3}
+    assert sorted(trained.details["spans"]) == ["count", "place", "words[]"]
+    assert trained.details["unaligned"] == {}
     assert "1 chosen: intent" in steps[0].note
     assert not (tmp_path / "job" / "checkpoint").exists()
 
 
-def test_what_is_saved_says_what_was_trained(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_saved_model_matches_the_trained_one(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept: dict[str, Any] = {}
     real = extractor.write_model
     texts = [row.input for row in objects(8, seed=9, empty=2)]
@@ -127,12 +135,14 @@ def test_what_is_saved_says_what_was_trained(base: Path, tmp_path: Path, monkeyp
     monkeypatch.setattr(extractor, "write_model", spied)
     for kind in ("bert", "distilbert"):
         job = extractor_job(tmp_path / kind, tiny_encoder(tmp_path / f"base-{kind}", kind=kind), epochs=2)
-        made, _ = run(job)
-        model = ExtractorGenerator(job.folder, made.details)
+        trained, _ = run(job)
+        model = ExtractorGenerator(job.folder, trained.details)
         for (tags, choices), (wanted, others) in zip(model.scores(texts), kept["scores"], strict=True):
             assert np.abs(tags - wanted).max() <= 1e-3
             assert np.abs(choices[0] - others[0]).max() <= 1e-3
-        assert [one.output for one in model.extract(texts)] == [one.output for one in kept["said"]]
+        assert [extracted.output for extracted in model.extract(texts)] == [
+            extracted.output for extracted in kept["said"]
+        ]
 
 
 def test_the_worker_writes_an_artifact_last(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,12 +179,12 @@ sys.exit(work(Path(sys.argv[1])))
 
 
 @pytest.mark.parametrize("mode", ["full", "lora"])
-def test_killed_and_continued_it_ends_the_same(mode: str, base: Path, tmp_path: Path) -> None:
+def test_a_killed_and_resumed_training_ends_the_same(mode: str, base: Path, tmp_path: Path) -> None:
     whole, cut = (extractor_job(tmp_path / name, base, mode=mode, epochs=2) for name in ("whole", "cut"))
     assert work(whole.folder) == 0
     process = subprocess.Popen([sys.executable, "-c", WAITS, str(cut.folder)], stderr=subprocess.DEVNULL)
     until = time.monotonic() + 600
-    while max((one.step for one in read_progress(cut.folder)), default=0) < 10:
+    while max((step_seen.step for step_seen in read_progress(cut.folder)), default=0) < 10:
         assert process.poll() is None, (cut.folder / "failure.json").read_text()
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -186,15 +196,15 @@ def test_killed_and_continued_it_ends_the_same(mode: str, base: Path, tmp_path: 
         run(other)
     extractor_job(tmp_path / "cut", base, mode=mode, epochs=2)
     assert work(cut.folder) == 0
-    one, two = read_artifact(whole.folder), read_artifact(cut.folder)
-    assert two.details["resumed"] == [10]
-    assert any("goes on after step" in step.note for step in read_progress(cut.folder))
-    assert two.details["steps"] == one.details["steps"]
-    assert two.details["final_loss"] == pytest.approx(one.details["final_loss"], abs=1e-3)
-    assert two.metrics == pytest.approx(dict(one.metrics), abs=1e-3)
+    uninterrupted, resumed = read_artifact(whole.folder), read_artifact(cut.folder)
+    assert resumed.details["resumed"] == [10]
+    assert any("resumed after step" in step.note for step in read_progress(cut.folder))
+    assert resumed.details["steps"] == uninterrupted.details["steps"]
+    assert resumed.details["final_loss"] == pytest.approx(uninterrupted.details["final_loss"], abs=1e-3)
+    assert resumed.metrics == pytest.approx(dict(uninterrupted.metrics), abs=1e-3)
 
 
-def test_a_loss_that_is_no_number(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loss_that_is_not_finite(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, calls = extractor._loss, [0]
 
     def loss(*args: Any) -> Any:
@@ -206,18 +216,18 @@ def test_a_loss_that_is_no_number(base: Path, tmp_path: Path, monkeypatch: pytes
     with pytest.raises(TuneError, match="not finite at step 0"):
         run(extractor_job(tmp_path / "none", base))
     job, after, calls[0] = extractor_job(tmp_path / "some", base, epochs=6), 60, 0
-    made, steps = run(job)
-    assert made.details["stopped"] == "loss"
-    assert 0 < made.details["best_step"] <= 60
-    assert made.unusable is None
-    assert any("not finite" in step.note for step in steps)
+    trained, steps = run(job)
+    assert trained.details["stopped"] == "loss"
+    assert 0 < trained.details["best_step"] <= 60
+    assert trained.unusable is None
+    assert any("NaN or infinite" in step.note for step in steps)
 
 
-def test_no_base_and_no_object(base: Path, tmp_path: Path) -> None:
+def test_a_missing_base_and_outputs_that_are_no_objects(base: Path, tmp_path: Path) -> None:
     for train in (extractor.estimate, lambda job: extractor.train(job, lambda _: None)):
         with pytest.raises(MissingError, match="no model at"):
             train(extractor_job(tmp_path / "a", tmp_path / "nowhere"))  # type: ignore[operator]
-    with pytest.raises(TuneError, match="row x has no object"):
+    with pytest.raises(TuneError, match="the output of row x is not an object: str"):
         run(extractor_job(tmp_path / "b", base, train=[Row("x", "text", "label")]))
     with pytest.raises(TuneError, match="no example has a value"):
         run(extractor_job(tmp_path / "c", base, train=[Row("x", "text", None)]))
@@ -226,10 +236,10 @@ def test_no_base_and_no_object(base: Path, tmp_path: Path) -> None:
     assert bounds.seconds
 
 
-def test_without_validation_rows_and_with_a_limit_of_time(base: Path, tmp_path: Path) -> None:
-    made, _ = run(extractor_job(tmp_path / "job", base, validation=[], epochs=100, max_minutes=1e-6))
-    assert made.metrics == {}
-    assert made.details["stopped"] == "max_minutes"
+def test_without_validation_rows_and_with_a_time_limit(base: Path, tmp_path: Path) -> None:
+    trained, _ = run(extractor_job(tmp_path / "job", base, validation=[], epochs=100, max_minutes=1e-6))
+    assert trained.metrics == {}
+    assert trained.details["stopped"] == "max_minutes"
     long = [Row("long", "volcano " * 100, {"place": "volcano"})]
     with pytest.raises(TuneError, match="1 of 1 rows are longer than 64 tokens"):
         run(extractor_job(tmp_path / "long", base, train=long))
@@ -247,18 +257,18 @@ def test_values_are_found_as_they_are_written() -> None:
     assert candidates("from -4 to 4", -4, "integer") == [(5, 7)]
 
 
-def test_of_several_places_the_one_with_the_usual_words_around_it() -> None:
+def test_an_ambiguous_value_is_placed_beside_the_usual_words() -> None:
     rows: list[tuple[str, Any]] = [(f"table for {n} at {n + 3} pm", {"people": n, "hour": n + 3}) for n in range(2, 9)]
-    found = align([*rows, ("at 5 pm a table for 5", {"people": 5, "hour": 5})], None)
-    names = [one.path[0] for one in found.layout.fields]
-    assert {names[span.field]: span.start for span in found.spans[-1]} == {"hour": 3, "people": 20}
+    aligned = align([*rows, ("at 5 pm a table for 5", {"people": 5, "hour": 5})], None)
+    names = [field.path[0] for field in aligned.layout.fields]
+    assert {names[span.field]: span.start for span in aligned.spans[-1]} == {"hour": 3, "people": 20}
 
 
-def test_what_cannot_be_learnt_is_counted_or_refused() -> None:
+def test_values_that_cannot_be_learned_are_counted_or_refused() -> None:
     rows: list[tuple[str, Any]] = [(f"red car number {n}", {"colour": "red", "note": f"secret {n}"}) for n in range(6)]
-    found = align([*rows, ("a blue one", {"colour": "blue"}), ("no colour", {"colour": "blue"})], None)
-    assert found.unaligned == {"note": 6, "colour": 1}
-    with pytest.raises(TuneError, match=r"14 of 21 values do not stand .* \(a 7, b 7\)"):
+    aligned = align([*rows, ("a blue one", {"colour": "blue"}), ("no colour", {"colour": "blue"})], None)
+    assert aligned.unaligned == {"note": 6, "colour": 1}
+    with pytest.raises(TuneError, match=r"14 of 21 values do not appear .* \(a 7, b 7\)"):
         align([(f"x {n}", {"a": f"p{n}", "b": f"q{n}", "c": "x"}) for n in range(7)], None)
 
 
@@ -274,29 +284,29 @@ def test_objects_in_lists_and_what_the_schema_requires() -> None:
     }
     output = {"items": [{"n": 2, "what": "tea"}, {"n": 3, "what": "rum"}], "from": {"name": "Ann"}, "note": None}
     text = "Ann wants 2 tea and 3 rum"
-    found = align([(text, output)], schema)
+    aligned = align([(text, output)], schema)
     assert frame(schema) == {"items": [], "note": None, "from": {}}
-    assert assemble(found.layout, text, found.spans[0], []) == output
-    assert assemble(found.layout, text, [], []) is None
-    assert found.unaligned == {}
+    assert assemble(aligned.layout, text, aligned.spans[0], []) == output
+    assert assemble(aligned.layout, text, [], []) is None
+    assert aligned.unaligned == {}
 
 
 def test_a_list_that_is_left_out_around_a_single_value() -> None:
     rows: list[tuple[str, Any]] = [("tea and rum", {"what": ["tea", "rum"]}), ("no tea", {"what": "tea"})]
-    found = align(rows, None)
-    for (text, output), spans in zip(rows, found.spans, strict=True):
-        assert assemble(found.layout, text, spans, []) == output
-    assert layout_of(json.loads(json.dumps(as_json(found.layout)))) == found.layout
+    aligned = align(rows, None)
+    for (text, output), spans in zip(rows, aligned.spans, strict=True):
+        assert assemble(aligned.layout, text, spans, []) == output
+    assert layout_of(json.loads(json.dumps(as_json(aligned.layout)))) == aligned.layout
 
 
-def test_of_two_values_for_one_place_the_surer_counts() -> None:
+def test_of_two_values_for_one_field_the_more_confident_wins() -> None:
     layout = Layout((Field(("size",), allowed=("small", "large")), Field(("n", EACH), "integer")), (), {})
     spans = [Span(0, 0, 5, -2.0), Span(0, 6, 12, -0.1), Span(1, 13, 15), Span(1, 16, 19)]
     assert assemble(layout, "Small larger 12 two", spans, []) == {"size": "large", "n": [12, 2]}
     assert json.dumps(assemble(layout, "green", [Span(0, 0, 5)], [])) == "null"
 
 
-def test_the_likeliest_row_of_tags_is_found() -> None:
+def test_the_most_likely_tag_sequence_is_decoded() -> None:
     draw = np.random.default_rng(0)
     allowed = [(a, b) for a in range(5) for b in range(5) if b in (0, 1, 3) or a in (b - 1, b)]
     for _ in range(20):
@@ -311,8 +321,8 @@ def test_words_or_pieces_carry_tags() -> None:
     text = "at  3pm Rome"
     offsets, words = [(0, 0), (0, 2), (4, 5), (5, 7), (7, 12), (0, 0)], [None, 0, 1, 1, 2, None]
     by_word, by_piece = (units(offsets, words, text=text, by=by) for by in ("word", "piece"))  # type: ignore[arg-type]
-    assert [text[one.start : one.end] for one in by_word] == ["at", "3pm", "Rome"]
-    assert [text[one.start : one.end] for one in by_piece] == ["at", "3", "pm", "Rome"]
+    assert [text[unit.start : unit.end] for unit in by_word] == ["at", "3pm", "Rome"]
+    assert [text[unit.start : unit.end] for unit in by_piece] == ["at", "3", "pm", "Rome"]
     gold = [Span(0, 4, 5), Span(1, 8, 12)]
     assert spans_of(tags_of(gold, by_piece), by_piece) == gold
     assert spans_of(tags_of(gold, by_word), by_word) == [Span(0, 4, 7), Span(1, 8, 12)]

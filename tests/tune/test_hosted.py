@@ -1,4 +1,4 @@
-"""Hosted jobs against the scripted API over real HTTP: no job is lost, none is started twice, no money unasked."""
+"""Hosted jobs against the scripted API over real HTTP: no job is lost or started twice, no money spent unasked."""
 
 import asyncio
 import json
@@ -81,12 +81,12 @@ def make_job(
 
 
 def state(job: Job) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((job.folder / "state.json").read_bytes())
-    return found
+    content: dict[str, Any] = json.loads((job.folder / "state.json").read_bytes())
+    return content
 
 
 def sent(server: ScriptedServer, start: str) -> int:
-    return sum(f"{one.method} {one.path}".split("?")[0] == start for one in server.requests)
+    return sum(f"{request.method} {request.path}".split("?")[0] == start for request in server.requests)
 
 
 def notes(steps: Sequence[Step]) -> list[str]:
@@ -103,10 +103,10 @@ def test_rows_become_a_model_that_answers_under_its_name(tmp_path: Path) -> None
         trained = train(job, steps.append)
         with openai.OpenAI(base_url=server.base_url, api_key="sk-right", max_retries=0) as sdk:
             messages: Any = list(rows(1)[0].messages[:-1])
-            said = sdk.chat.completions.create(model=trained.details["model"], messages=messages)
+            completion = sdk.chat.completions.create(model=trained.details["model"], messages=messages)
             with pytest.raises(openai.NotFoundError):
                 sdk.chat.completions.create(model=BASE, messages=messages)
-    assert said.choices[0].message.content == "parcel 0"
+    assert completion.choices[0].message.content == "parcel 0"
     assert trained.details["model"] == f"ft:{BASE}:scripted:desk:ftjob-1"
     assert trained.base_digest == BASE
     assert trained.details["ends"] == "2999-01-14"
@@ -117,9 +117,9 @@ def test_rows_become_a_model_that_answers_under_its_name(tmp_path: Path) -> None
         (2, 1.0),
         (3, 0.5),
     ]
-    made = tuning.jobs["ftjob-1"]
-    assert made["method"] == {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2}}}
-    assert (made["seed"], made["training_file"], made["validation_file"]) == (0, "file-1", "file-2")
+    remote_job = tuning.jobs["ftjob-1"]
+    assert remote_job["method"] == {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2}}}
+    assert (remote_job["seed"], remote_job["training_file"], remote_job["validation_file"]) == (0, "file-1", "file-2")
     assert tuning.files["file-1"][0] == {"messages": list(rows(1)[0].messages)}
     assert len(tuning.files["file-2"]) == 3
     losses = [(step.step, step.steps, step.epoch, step.loss) for step in steps if step.loss is not None]
@@ -148,8 +148,8 @@ def test_what_comes_out_can_be_scripted(tmp_path: Path) -> None:
     tuning = ScriptedTuning(tuned=lambda name, _: ScriptedModel(name, gold))
     with served(tuning) as server:
         trained = train(make_job(tmp_path, server), lambda _: None)
-    asked = [{"role": "user", "content": "Question: Où est le colis 3 ?"}]
-    assert tuning.reply({"model": trained.details["model"], "messages": asked}).text == "parcel 3"
+    messages = [{"role": "user", "content": "Question: Où est le colis 3 ?"}]
+    assert tuning.reply({"model": trained.details["model"], "messages": messages}).text == "parcel 3"
 
 
 def test_preferences_are_sent_as_pairs(tmp_path: Path) -> None:
@@ -165,7 +165,9 @@ def test_preferences_are_sent_as_pairs(tmp_path: Path) -> None:
     assert tuning.jobs["ftjob-1"]["method"] == {"type": "dpo", "dpo": {"hyperparameters": {"n_epochs": 3}}}
 
 
-def test_more_events_than_a_page_are_told_once_and_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_events_than_a_page_are_reported_once_and_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GROUNDTUNE_POLL_SECONDS", "0.0005")
     losses = [float(number) for number in range(130, 0, -1)]
     course = Course(["validating_files", *["running"] * 130, "succeeded"], losses=losses)
@@ -201,7 +203,7 @@ def test_cancelled_from_outside(tmp_path: Path) -> None:
             train(job, cancel)
 
 
-def test_paused_is_waited_for_until_it_goes_on(tmp_path: Path) -> None:
+def test_a_paused_job_is_waited_for_until_it_resumes(tmp_path: Path) -> None:
     tuning, steps = ScriptedTuning(), list[Step]()
     with served(tuning) as server:
         job = make_job(tmp_path, server)
@@ -216,8 +218,8 @@ def test_paused_is_waited_for_until_it_goes_on(tmp_path: Path) -> None:
         train(job, watch)
         with pytest.raises(ProviderError, match="cannot pause"):
             steer(job, "pause")
-    told = [note for note in notes(steps) if note.startswith("status")]
-    assert told == ["status queued", "status running", "status paused", "status running", "status succeeded"]
+    statuses = [note for note in notes(steps) if note.startswith("status")]
+    assert statuses == ["status queued", "status running", "status paused", "status running", "status succeeded"]
 
 
 def test_a_job_that_never_ends_is_left_running_and_found_again(tmp_path: Path) -> None:
@@ -228,14 +230,14 @@ def test_a_job_that_never_ends_is_left_running_and_found_again(tmp_path: Path) -
             TuneError, match=r"ftjob-1 at .* is running after 0.003 minutes; it was left running"
         ) as caught:
             train(job, lambda _: None)
-        assert "goes on waiting" in str(caught.value.hint)
+        assert "resumes waiting" in str(caught.value.hint)
         tuning._ahead["ftjob-1"].append("succeeded")
         trained = train(make_job(tmp_path, server, max_minutes=5), lambda _: None)
     assert trained.details["job"] == "ftjob-1"
     assert len(tuning.jobs) == 1
 
 
-def test_nothing_to_steer_without_a_job(tmp_path: Path) -> None:
+def test_steering_needs_a_job(tmp_path: Path) -> None:
     with served(ScriptedTuning()) as server, pytest.raises(MissingError, match="no job was started"):
         steer(make_job(tmp_path, server), "cancel")
 
@@ -244,7 +246,7 @@ def test_nothing_to_steer_without_a_job(tmp_path: Path) -> None:
 
 
 def killed_in_trouble(job: Job, tuning: ScriptedTuning) -> None:
-    """Runs the worker until it has sent the request that is never answered, and kills it there."""
+    """Run the worker until it has sent the request that is never answered, then kill it."""
     (trouble,) = tuning.troubles
     worker = subprocess.Popen([sys.executable, "-m", "groundtune.tune.worker", str(job.folder)])
     deadline = time.monotonic() + 300
@@ -269,7 +271,7 @@ def killed_in_trouble(job: Job, tuning: ScriptedTuning) -> None:
     ],
     ids=["in the upload", "before it was created", "after it was created", "without metadata", "while waiting"],
 )
-def test_killed_and_started_again_there_is_one_job(
+def test_a_killed_run_that_restarts_has_one_job(
     tmp_path: Path, request_: str, done: bool, metadata: bool, reached: str
 ) -> None:
     tuning = ScriptedTuning(troubles=[Trouble(request_, Reply(stall=True), done=done)], metadata=metadata)
@@ -287,7 +289,7 @@ def test_killed_and_started_again_there_is_one_job(
     assert read_artifact(job.folder) == artifact
 
 
-def test_a_state_of_other_rows_is_refused(tmp_path: Path) -> None:
+def test_the_state_of_other_rows_is_refused(tmp_path: Path) -> None:
     with served(ScriptedTuning([Course(["running"])])) as server:
         job = make_job(tmp_path, server, max_minutes=0.001)
         with pytest.raises(TuneError, match="left running"):
@@ -320,51 +322,51 @@ def test_the_price_is_a_bound_and_the_limit_holds(tmp_path: Path) -> None:
     assert len(tuning.files) == 2
 
 
-def test_an_unknown_price_is_unknown_not_nothing(tmp_path: Path) -> None:
+def test_an_unknown_price_is_not_zero(tmp_path: Path) -> None:
     with served(ScriptedTuning()) as server:
         job = make_job(tmp_path, server, details={})
         assert estimate(job).usd is None
         assert train(job, lambda _: None).usd is None
-        assert warnings(job) == [f"the price of training {BASE} at {server.base_url[7:-3]} is not known"]
+        assert warnings(job) == [f"the price of training {BASE} at {server.base_url[7:-3]} is unknown"]
         limited = make_job(tmp_path / "limited", server, details={}, max_usd=1000.0)
-        with pytest.raises(TuneError, match=r"not known, so it may cost more than \$1000"):
+        with pytest.raises(TuneError, match=r"unknown, so it may cost more than \$1000"):
             train(limited, lambda _: None)
 
 
 def test_a_preference_counts_as_two_chats(tmp_path: Path) -> None:
     ways = [make_job(tmp_path / way, None, method=way, details={}) for way in ("supervised", "dpo")]
-    one, two = (bounds(job, today=date(2026, 11, 21)).usd for job in ways)
-    assert one is not None
-    assert two is not None
-    assert 1.8 * one < two < 2.2 * one
+    single, double = (bounds(job, today=date(2026, 11, 21)).usd for job in ways)
+    assert single is not None
+    assert double is not None
+    assert 1.8 * single < double < 2.2 * single
 
 
 def test_shutdowns_are_named_with_their_dates(tmp_path: Path) -> None:
     job = make_job(tmp_path, None, details={})
-    told = warnings(job, today=date(2026, 11, 21))
-    assert f"{BASE} is shut down on 2027-01-14, in 54 days" in told[0]
-    assert "no new fine-tuning jobs on 2027-01-06, in 46 days" in told[1]
-    assert "60 days" in told[2]
-    assert len(told) == 3
+    caveats = warnings(job, today=date(2026, 11, 21))
+    assert f"{BASE} will be shut down on 2027-01-14, in 54 days" in caveats[0]
+    assert "no new fine-tuning jobs from 2027-01-06, in 46 days" in caveats[1]
+    assert "60 days" in caveats[2]
+    assert len(caveats) == 3
     assert bounds(job, today=date(2026, 11, 21)).usd is not None
 
 
 @pytest.mark.parametrize(
-    ("base", "today", "said"),
+    ("base", "today", "message"),
     [
-        ("gpt-4.1-nano-2025-04-14", date(2026, 11, 21), "gpt-4.1-nano-2025-04-14 is shut down since 2026-10-23"),
-        (BASE, date(2027, 1, 13), "openai takes no new fine-tuning jobs since 2027-01-06"),
-        (BASE, date(2027, 1, 14), f"{BASE} is shut down since 2027-01-14"),
+        ("gpt-4.1-nano-2025-04-14", date(2026, 11, 21), "gpt-4.1-nano-2025-04-14 was shut down on 2026-10-23"),
+        (BASE, date(2027, 1, 13), "openai has taken no new fine-tuning jobs since 2027-01-06"),
+        (BASE, date(2027, 1, 14), f"{BASE} was shut down on 2027-01-14"),
     ],
 )
-def test_no_job_is_started_on_what_has_ended(tmp_path: Path, base: str, today: date, said: str) -> None:
+def test_no_job_starts_on_a_closed_base_or_provider(tmp_path: Path, base: str, today: date, message: str) -> None:
     job = replace(make_job(tmp_path, None, details={}), base=base)
-    with pytest.raises(TuneError, match=said) as caught:
+    with pytest.raises(TuneError, match=message) as caught:
         bounds(job, today=today)
     assert "[providers.openai]" in (caught.value.hint or "")
-    assert not any("since" in one for one in warnings(job, today=today) if "60 days" not in one), "said once"
-    own = {"provider": {"no_new_jobs": "2999-01-01", "bases": {base: {"ends": "2999-01-01"}}}}
-    assert bounds(replace(job, details=own), today=today).usd is not None, "what is known here can be corrected"
+    assert not any("since" in caveat for caveat in warnings(job, today=today) if "60 days" not in caveat), "said once"
+    overrides = {"provider": {"no_new_jobs": "2999-01-01", "bases": {base: {"ends": "2999-01-01"}}}}
+    assert bounds(replace(job, details=overrides), today=today).usd is not None, "what is known here can be corrected"
 
 
 @pytest.mark.parametrize("name", ["together", "fireworks"])
@@ -373,8 +375,8 @@ def test_a_provider_with_an_api_of_its_own_is_refused(tmp_path: Path, name: str)
         warnings(make_job(tmp_path, None, provider=name, details={}))
 
 
-def test_providers_that_are_not_known(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no provider 'opnai'") as caught:
+def test_unknown_providers(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown provider 'opnai'") as caught:
         warnings(make_job(tmp_path, None, provider="opnai", details={}))
     assert "openai, azure" in str(caught.value.hint)
     with pytest.raises(UsageError, match="address of azure differs"):
@@ -398,8 +400,8 @@ def test_too_few_rows_and_rows_without_a_reply(tmp_path: Path) -> None:
         with pytest.raises(TuneError, match=r"9 training rows; .* no job with fewer than 10"):
             train(make_job(tmp_path / "few", server, n=9), lambda _: None)
         for name, bad, method, message in (
-            ("mute", {"messages": rows(1)[0].messages[:-1]}, "supervised", "1 rows do not end in a reply .*: odd"),
-            ("empty", {"messages": ()}, "supervised", "1 rows do not end in a reply"),
+            ("mute", {"messages": rows(1)[0].messages[:-1]}, "supervised", "1 rows do not end with a reply .*: odd"),
+            ("empty", {"messages": ()}, "supervised", "1 rows do not end with a reply"),
             ("alone", {"messages": rows(1)[0].messages}, "dpo", "1 rows have no rejected reply.*: odd"),
         ):
             job = make_job(tmp_path / name, server, method=method)
@@ -432,7 +434,7 @@ def test_a_key_of_the_profile_or_the_environment_goes_nowhere_else(
     with ScriptedServer(tuning.reply, extra=tuning.answer) as server:
         job = make_job(tmp_path, server, api_key_env=None, details={})
         assert train(job, lambda _: None).details["api_key_env"] is None
-    assert not any("sk-secret" in str(one.headers) for one in server.requests)
+    assert not any("sk-secret" in str(request.headers) for request in server.requests)
 
 
 def test_a_wrong_key_is_not_tried_again_and_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -458,7 +460,7 @@ def test_a_wrong_key_is_not_tried_again_and_not_shown(tmp_path: Path, monkeypatc
     ids=["429", "503", "cut off", "half a body"],
 )
 @pytest.mark.parametrize("done", [False, True], ids=["not done", "done, not told"])
-def test_what_passes_is_tried_again_and_starts_no_second_job(
+def test_temporary_failures_are_retried_without_a_second_job(
     tmp_path: Path, request_: str, reply: Reply, done: bool
 ) -> None:
     tuning = ScriptedTuning(troubles=[Trouble(request_, reply, times=3, done=done)])
@@ -487,13 +489,13 @@ def test_an_outage_ends_the_wait_but_not_the_job(tmp_path: Path) -> None:
         (Reply("no credit", status=429, code="insufficient_quota"), "answered 429: no credit"),
         (Reply("the model cannot be tuned", status=400), "answered 400: the model cannot be tuned"),
         (Reply("", status=302, headers={"Location": "http://127.0.0.1:1/v1"}), "answered 302"),
-        (Reply(raw_body="<html>"), "gave a bad response|no fine-tuning API"),
-        (Reply(raw_body='{"hello": 1}'), "no fine-tuning API"),
+        (Reply(raw_body="<html>"), "gave a bad response|not a fine-tuning API"),
+        (Reply(raw_body='{"hello": 1}'), "not a fine-tuning API"),
     ],
     ids=["no credit", "refused", "redirect", "html", "other json"],
 )
 @pytest.mark.parametrize("request_", ["POST /v1/files", CREATE])
-def test_what_no_second_try_mends_is_said_at_once(tmp_path: Path, request_: str, reply: Reply, message: str) -> None:
+def test_permanent_failures_are_reported_at_once(tmp_path: Path, request_: str, reply: Reply, message: str) -> None:
     tuning = ScriptedTuning(troubles=[Trouble(request_, reply, times=9)])
     with served(tuning) as server:
         job = make_job(tmp_path, server)
@@ -513,7 +515,7 @@ def test_a_model_that_is_not_offered(tmp_path: Path) -> None:
         train(make_job(tmp_path, server), lambda _: None)
 
 
-def test_a_server_that_is_not_there(tmp_path: Path) -> None:
+def test_an_unreachable_server(tmp_path: Path) -> None:
     with served(ScriptedTuning()) as server:
         job = make_job(tmp_path, server)
     with pytest.raises(ProviderError, match="cannot be reached"):

@@ -1,4 +1,4 @@
-"""A causal model of 100,000 weights is really trained, on the processor: it learns, stops, goes on, and is checked."""
+"""A causal model of 100,000 weights is really trained, on the CPU: it learns, stops, resumes, and is checked."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Several only wait for each other on matrices this small."""
+    """Use one thread: several only wait for each other on matrices this small."""
     import torch
 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -73,9 +73,9 @@ async def test_it_learns_json_and_is_served(base: Path, tmp_path: Path) -> None:
     assert artifact.metrics["exact"] > 0.9
     verify(job.folder, artifact)
     model = LocalGenerator(str(job.folder / artifact.details["serve"]["path"]), max_output_tokens=32)
-    _, held = extraction_rows()
-    made = await asyncio.gather(*(model.generate(Prompt(row.input)) for row in held))
-    right = [json.loads(one.text) == row.output for one, row in zip(made, held, strict=True)]
+    _, validation = extraction_rows()
+    replies = await asyncio.gather(*(model.generate(Prompt(row.input)) for row in validation))
+    right = [json.loads(reply.text) == row.output for reply, row in zip(replies, validation, strict=True)]
     assert sum(right) / len(right) > 0.9
     assert {"adapter", "merged"} < {path.name for path in job.folder.iterdir()}
     assert not (job.checkpoint / "steps").exists()
@@ -84,49 +84,49 @@ async def test_it_learns_json_and_is_served(base: Path, tmp_path: Path) -> None:
 
 def test_every_mode_learns(base: Path, tmp_path: Path) -> None:
     for mode, extra in (("full", {"epochs": 4}), ("lora", {"epochs": 4, "packing": True})):
-        found, steps = trained(extraction_job(tmp_path / mode, base, **{**QUICK, **extra, "mode": mode}))
-        assert found.unusable is None
-        assert found.metrics["loss"] < 0.2 * found.details["before"]["loss"]
+        result, steps = trained(extraction_job(tmp_path / mode, base, **{**QUICK, **extra, "mode": mode}))
+        assert result.unusable is None
+        assert result.metrics["loss"] < 0.2 * result.details["before"]["loss"]
         assert (tmp_path / mode / "adapter").exists() == (mode == "lora")
         assert steps[-1].step == steps[-1].steps
         assert 44 <= steps[-1].steps <= 56  # of 192 rows in batches of 16: packed, a step takes about as many
 
 
 def test_dpo_prefers_what_the_person_wrote(base: Path, tmp_path: Path) -> None:
-    learned, held = extraction_rows()
+    learned, validation = extraction_rows()
 
     def pair(row: Row) -> Row:
-        """The model wrote the number of the next one."""
+        """Use the next row's number as the model's reply."""
         wrong = {**row.output, "n": (row.output["n"] + 1) % 10}
         return replace(row, rejected=json.dumps(wrong, separators=(",", ":")))
 
     first = extraction_job(tmp_path / "first", base, epochs=8)
     trained(first)
-    rows, checked = [pair(row) for row in learned], [pair(row) for row in held]
+    rows, checked = [pair(row) for row in learned], [pair(row) for row in validation]
     settings = {"mode": "dpo", "epochs": 3, "learning_rate": 1e-3, "batch_size": 8}
     job = extraction_job(tmp_path / "dpo", first.folder / "merged", train=rows, validation=checked, **settings)
     before = margin(first.folder / "merged", checked)
-    found, _ = trained(job)
+    result, _ = trained(job)
     after = margin(job.folder / "merged", checked)
-    assert found.unusable is None
-    assert found.metrics["preferred"] > 0.95
-    assert sum(one > 0 for one in before) / len(before) < 0.8
-    assert sum(one > 0 for one in after) / len(after) > 0.95
+    assert result.unusable is None
+    assert result.metrics["preferred"] > 0.95
+    assert sum(gain > 0 for gain in before) / len(before) < 0.8
+    assert sum(gain > 0 for gain in after) / len(after) > 0.95
 
 
 def margin(model: Path, rows: list[Row]) -> list[float]:
-    """How much likelier the chosen reply is than the rejected one."""
+    """Return how much likelier the chosen reply is than the rejected one."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer, made = AutoTokenizer.from_pretrained(model), AutoModelForCausalLM.from_pretrained(model)
+    tokenizer, causal_model = AutoTokenizer.from_pretrained(model), AutoModelForCausalLM.from_pretrained(model)
 
-    def likelihood(row: Row, said: str) -> float:
-        asked = f"<|user|>{row.input}<|end|><|assistant|>"
-        start = len(tokenizer(asked, add_special_tokens=False)["input_ids"])
-        ids = torch.tensor([tokenizer(f"{asked}{said}<|end|>", add_special_tokens=False)["input_ids"]])
+    def likelihood(row: Row, reply: str) -> float:
+        prompt = f"<|user|>{row.input}<|end|><|assistant|>"
+        start = len(tokenizer(prompt, add_special_tokens=False)["input_ids"])
+        ids = torch.tensor([tokenizer(f"{prompt}{reply}<|end|>", add_special_tokens=False)["input_ids"]])
         with torch.no_grad():
-            odds = made(input_ids=ids).logits[0, :-1].log_softmax(-1)
+            odds = causal_model(input_ids=ids).logits[0, :-1].log_softmax(-1)
         return float(odds.gather(1, ids[0, 1:, None])[start - 1 :].sum())
 
     return [likelihood(row, row.messages[-1]["content"]) - likelihood(row, row.rejected or "") for row in rows]
@@ -154,11 +154,11 @@ def ends(self, trainer):
 fit.Watching.step_ended = ends
 sys.exit(worker.main())
 """
-"""A training that a signal meets in the fourth epoch of 12 steps."""
+"""A training that receives a signal in the fourth epoch of 12 steps."""
 
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
-def test_it_goes_on_where_it_stopped(
+def test_it_resumes_where_it_stopped(
     base: Path, tmp_path: Path, whole: tuple[Trained, list[Step]], kill: signal.Signals
 ) -> None:
     job = extraction_job(tmp_path / "job", base, epochs=6, batch_size=4, accumulate=4)
@@ -173,8 +173,8 @@ def test_it_goes_on_where_it_stopped(
     artifact = read_artifact(job.folder)
     expected, steps = whole
     assert artifact.details["resumed"] == [at]
-    told = [step.note for step in read_progress(job.folder) if "goes on" in step.note]
-    assert told == [f"goes on after step {at}; the optimiser's state came back whole"]
+    notes = [step.note for step in read_progress(job.folder) if "resumed" in step.note]
+    assert notes == [f"resumed after step {at}; the optimiser's state was restored"]
     for name in ("loss", "train_loss", "valid_json", "exact"):
         assert artifact.metrics[name] == pytest.approx(expected.metrics[name], abs=1e-3)
     afterwards = {step: loss for step, loss in losses(read_progress(job.folder)).items() if step > at}
@@ -182,7 +182,7 @@ def test_it_goes_on_where_it_stopped(
     assert len(afterwards) == 72 - at
     assert all(afterwards[step] == pytest.approx(wanted[step], abs=1e-3) for step in afterwards)
     assert artifact.details["history"] == [
-        {name: pytest.approx(value, abs=1e-3) for name, value in one.items()} for one in expected.details["history"]
+        {name: pytest.approx(value, abs=1e-3) for name, value in entry.items()} for entry in expected.details["history"]
     ]
 
 
@@ -204,7 +204,7 @@ def halfway(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     return job
 
 
-def test_a_full_disk_is_said_and_recovered_from(base: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_recovered_from(base: Path, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(disk)]
@@ -215,21 +215,21 @@ def test_a_full_disk_is_said_and_recovered_from(base: Path, tmp_path: Path) -> N
         with pytest.raises(OSError, match="No space left"):
             lora.train(job, lambda _: None)
         subprocess.run(["mount", "-o", "remount,size=60M", str(disk)], check=True)
-        found, _ = trained(job)
-        assert found.unusable is None
-        assert found.details["steps"] == 36
+        result, _ = trained(job)
+        assert result.unusable is None
+        assert result.details["steps"] == 36
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-def test_another_training_does_not_go_on_from_it(halfway: Job, base: Path) -> None:
+def test_another_training_does_not_resume_from_it(halfway: Job, base: Path) -> None:
     learned, _ = extraction_rows()
     others = (
         extraction_job(halfway.folder, base, **{**QUICK, "epochs": 4}, rank=8),
         extraction_job(halfway.folder, base, train=learned[:100], **{**QUICK, "epochs": 4}),
     )
     for job in others:
-        assert "is of other rows, other settings or another base" in refusal(job).message
+        assert "belongs to other rows, other settings or another base" in refusal(job).message
 
 
 def test_a_base_that_changed_is_refused(halfway: Job, base: Path, tmp_path: Path) -> None:
@@ -240,56 +240,54 @@ def test_a_base_that_changed_is_refused(halfway: Job, base: Path, tmp_path: Path
     assert "another base" in refusal(job).message
 
 
-def test_an_optimiser_that_did_not_come_back_is_refused(halfway: Job) -> None:
+def test_an_optimiser_that_was_not_restored_is_refused(halfway: Job) -> None:
     import torch
 
-    found = latest(halfway.checkpoint)
-    assert found is not None
-    path = found[0] / "optimizer.pt"
+    result = latest(halfway.checkpoint)
+    assert result is not None
+    path = result[0] / "optimizer.pt"
     state = torch.load(path, weights_only=True)
     for entry in state["state"].values():
         entry["exp_avg"].zero_()
     torch.save(state, path)
-    assert "the state of the optimiser at step 24 did not come back" in (refused := refusal(halfway)).message
-    assert refused.hint == f"groundtune tune {halfway.name} --fresh trains from the start"
+    assert "the optimiser's state at step 24 could not be restored" in (refused := refusal(halfway)).message
+    assert refused.hint == f"start over: groundtune tune {halfway.name} --fresh"
     data = path.read_bytes()
     path.unlink()
-    assert "did not come back" in refusal(halfway).message
+    assert "could not be restored" in refusal(halfway).message
     path.write_bytes(data[: len(data) // 2])
-    assert f"{path} is damaged: the training cannot go on from there" in (refused := refusal(halfway)).message
-    assert refused.hint == f"groundtune tune {halfway.name} --fresh trains from the start"
+    assert f"{path} is damaged: the training cannot resume from it" in (refused := refusal(halfway)).message
+    assert refused.hint == f"start over: groundtune tune {halfway.name} --fresh"
 
 
 @pytest.mark.parametrize("name", ["adapter_model.safetensors", "scheduler.pt"])
-def test_a_checkpoint_that_is_cut_off_is_refused_by_its_file(halfway: Job, name: str) -> None:
-    found = latest(halfway.checkpoint)
-    assert found is not None
-    path = found[0] / name
+def test_a_truncated_checkpoint_is_refused_by_its_file(halfway: Job, name: str) -> None:
+    result = latest(halfway.checkpoint)
+    assert result is not None
+    path = result[0] / name
     path.write_bytes(path.read_bytes()[:-20])
     assert f"{path} is damaged" in refusal(halfway).message
 
 
-def test_half_a_checkpoint_is_not_gone_on_from(halfway: Job) -> None:
-    found = latest(halfway.checkpoint)
-    assert found is not None
-    shutil.copytree(found[0], found[0].with_name("checkpoint-36"))
-    (found[0].with_name("checkpoint-36") / "state.json").unlink()
+def test_an_incomplete_checkpoint_is_not_resumed(halfway: Job) -> None:
+    result = latest(halfway.checkpoint)
+    assert result is not None
+    shutil.copytree(result[0], result[0].with_name("checkpoint-36"))
+    (result[0].with_name("checkpoint-36") / "state.json").unlink()
     result, _ = trained(halfway)
     assert result.details["resumed"] == [24]
     assert result.details["steps"] == 48
 
 
-def test_a_crash_behind_the_last_step_loses_nothing(
-    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_crash_after_the_last_step_loses_nothing(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = extraction_job(tmp_path / "job", base, **QUICK)
     with monkeypatch.context() as patch:
         patch.setattr(finish, "merge", _fails)
         with pytest.raises(OSError):
             lora.train(job, lambda _: None)
-    found, steps = trained(job)
+    result, steps = trained(job)
     assert steps == []
-    assert found.unusable is None
+    assert result.unusable is None
 
 
 def _fails(*_: Any) -> None:
@@ -311,40 +309,42 @@ def test_a_loss_that_is_not_finite_ends_it(
     monkeypatch.setattr(SFTTrainer, "compute_loss", broken)
     job = extraction_job(tmp_path / "job", base, **{**QUICK, "epochs": 5})
     if not after:
-        assert "the loss was not finite at step 1" in refusal(job).message
+        assert "the loss became NaN or infinite at step 1" in refusal(job).message
         return
-    found, steps = trained(job)
-    assert found.details["stopped"] == "loss"
-    assert found.details["best_step"] == 24
-    assert found.unusable is None
-    assert steps[-1].note == "the loss is not finite: stopped"
+    result, steps = trained(job)
+    assert result.details["stopped"] == "loss"
+    assert result.details["best_step"] == 24
+    assert result.unusable is None
+    assert steps[-1].note == "the loss became NaN or infinite: stopped"
     assert steps[-1].step == 31
-    json.dumps(found.metrics, allow_nan=False)
+    json.dumps(result.metrics, allow_nan=False)
 
 
 def test_it_stops_when_it_gets_no_better(base: Path, tmp_path: Path) -> None:
-    found, steps = trained(extraction_job(tmp_path / "job", base, epochs=9, learning_rate=1e-9, patience=2))
-    assert found.details["stopped"] == "patience"
+    result, steps = trained(extraction_job(tmp_path / "job", base, epochs=9, learning_rate=1e-9, patience=2))
+    assert result.details["stopped"] == "patience"
     assert steps[-1].epoch < 9
-    assert found.details["no_gain"].startswith("no better than untrained on the validation split: exact 0.000 -> 0.000")
+    assert result.details["no_gain"].startswith(
+        "no better than untrained on the validation split: exact 0.000 -> 0.000"
+    )
 
 
 def test_a_training_that_only_did_harm_is_not_usable(base: Path, tmp_path: Path) -> None:
-    found, _ = trained(extraction_job(tmp_path / "job", base, mode="full", epochs=1, learning_rate=1.0))
-    assert found.metrics["loss"] > found.details["before"]["loss"]
-    assert found.unusable is not None
-    assert found.unusable.startswith(
+    result, _ = trained(extraction_job(tmp_path / "job", base, mode="full", epochs=1, learning_rate=1.0))
+    assert result.metrics["loss"] > result.details["before"]["loss"]
+    assert result.unusable is not None
+    assert result.unusable.startswith(
         "no better than untrained on the validation split: exact 0.000 -> 0.000, valid_json"
     )
-    loss = f"loss {found.details['before']['loss']:.3f} -> {found.metrics['loss']:.3f}"
-    assert found.unusable.endswith(loss)
+    loss = f"loss {result.details['before']['loss']:.3f} -> {result.metrics['loss']:.3f}"
+    assert result.unusable.endswith(loss)
 
 
 NONE = {"exact": 0.0, "valid_json": 0.0, "loss": 12.0}
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "mode", "said", "worse"),
+    ("before", "after", "mode", "message", "worse"),
     [
         (
             NONE,
@@ -355,7 +355,7 @@ NONE = {"exact": 0.0, "valid_json": 0.0, "loss": 12.0}
         ),
         (NONE, {**NONE, "loss": 5.0}, "lora", "loss 12.000 -> 5.000", False),
         (NONE, NONE, "lora", "loss 12.000 -> 12.000", False),
-        (NONE, {"exact": 0.0, "valid_json": 0.0}, "full", "loss 12.000 -> no number", True),
+        (NONE, {"exact": 0.0, "valid_json": 0.0}, "full", "loss 12.000 -> unknown", True),
         (NONE, {**NONE, "valid_json": 0.5, "loss": 13.0}, "lora", None, False),
         (
             {"chrf": 0.4, "exact": 0.0, "loss": 2.0},
@@ -374,41 +374,41 @@ NONE = {"exact": 0.0, "valid_json": 0.0, "loss": 12.0}
         ({}, {}, "lora", None, False),
     ],
 )
-def test_what_is_no_better_than_the_base_is_said(
-    before: dict[str, float], after: dict[str, float], mode: str, said: str | None, worse: bool
+def test_no_gain_over_the_base_is_reported(
+    before: dict[str, float], after: dict[str, float], mode: str, message: str | None, worse: bool
 ) -> None:
-    found = no_gain(before, after, mode=mode)
-    assert (found[0] is None, found[1]) == (said is None, worse)
-    assert (said or "") in (found[0] or "")
+    result = no_gain(before, after, mode=mode)
+    assert (result[0] is None, result[1]) == (message is None, worse)
+    assert (message or "") in (result[0] or "")
 
 
 def test_it_stops_after_its_minutes_and_keeps_the_best(base: Path, tmp_path: Path) -> None:
-    found, _ = trained(extraction_job(tmp_path / "job", base, epochs=500, max_minutes=0.02))
-    assert found.details["stopped"] == "max_minutes"
-    assert 0 < found.details["steps"] < 500 * 12
-    assert found.metrics["loss"] <= found.details["before"]["loss"]
-    assert found.unusable is None
+    result, _ = trained(extraction_job(tmp_path / "job", base, epochs=500, max_minutes=0.02))
+    assert result.details["stopped"] == "max_minutes"
+    assert 0 < result.details["steps"] < 500 * 12
+    assert result.metrics["loss"] <= result.details["before"]["loss"]
+    assert result.unusable is None
 
 
 def test_without_rows_to_check_the_last_state_is_kept(base: Path, tmp_path: Path) -> None:
-    found, _ = trained(extraction_job(tmp_path / "job", base, validation=[], **QUICK))
-    assert found.unusable is None
-    assert set(found.metrics) == {"train_loss"}
-    assert found.details["best_step"] == found.details["steps"] == 36
+    result, _ = trained(extraction_job(tmp_path / "job", base, validation=[], **QUICK))
+    assert result.unusable is None
+    assert set(result.metrics) == {"train_loss"}
+    assert result.details["best_step"] == result.details["steps"] == 36
 
 
-def test_text_is_measured_by_likeness(base: Path, tmp_path: Path) -> None:
-    found, _ = trained(extraction_job(tmp_path / "job", base, schema=False, **QUICK))
-    assert 0 < found.metrics["chrf"] <= 1
-    assert found.details["before"]["chrf"] < found.metrics["chrf"]
+def test_text_is_scored_by_similarity(base: Path, tmp_path: Path) -> None:
+    result, _ = trained(extraction_job(tmp_path / "job", base, schema=False, **QUICK))
+    assert 0 < result.metrics["chrf"] <= 1
+    assert result.details["before"]["chrf"] < result.metrics["chrf"]
 
 
 def test_labels_are_right_or_wrong(base: Path, tmp_path: Path) -> None:
-    learned, held = extraction_rows()
-    rows = [[chat(row.id, row.input, row.output["colour"]) for row in part] for part in (learned, held)]
+    learned, validation = extraction_rows()
+    rows = [[chat(row.id, row.input, row.output["colour"]) for row in part] for part in (learned, validation)]
     job = extraction_job(tmp_path / "job", base, train=rows[0], validation=rows[1], schema=False, epochs=6)
-    found, _ = trained(replace(job, details={"labels": ["red", "blue"]}))
-    assert set(found.metrics) == {"loss", "exact", "train_loss"}
+    result, _ = trained(replace(job, details={"labels": ["red", "blue"]}))
+    assert set(result.metrics) == {"loss", "exact", "train_loss"}
 
 
 def test_the_parity_gate_sees_a_merge_that_went_wrong(
@@ -433,29 +433,29 @@ def test_the_parity_gate_sees_a_merge_that_went_wrong(
         template = to / "chat_template.jinja"
         template.write_text(template.read_text().replace("<|assistant|>", "<|system|>"))
 
-    for broken, said in (
+    for broken, message in (
         (corrupted, "the merged model gives other logits than the trainer's model"),
         (base_alone, "the merged model gives other logits than the trainer's model"),
-        (other_template, "the merged model is asked row"),
+        (other_template, "the merged model tokenizes the prompt of row"),
     ):
         monkeypatch.setattr(finish, "merge", broken)
-        found, _ = trained(job)
-        assert found.unusable is not None
-        assert said in found.unusable
+        result, _ = trained(job)
+        assert result.unusable is not None
+        assert message in result.unusable
 
 
 def test_in_bfloat16_the_gate_still_tells_an_adapter_from_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = tiny_base(tmp_path / "base", dtype="bfloat16")
     job = extraction_job(tmp_path / "job", base, **QUICK)
-    found, _ = trained(job)
-    assert found.unusable is None
-    assert found.details["base_dtype"] == "bfloat16"
-    assert found.details["parity"]["merged model"]["difference"] > 1e-3  # rounded
+    result, _ = trained(job)
+    assert result.unusable is None
+    assert result.details["base_dtype"] == "bfloat16"
+    assert result.details["parity"]["merged model"]["difference"] > 1e-3  # rounded
     config = json.loads((job.folder / "merged" / "config.json").read_text())
     assert config["dtype"] == "bfloat16"
     monkeypatch.setattr(finish, "merge", lambda plan, best, to: shutil.copytree(plan.base.source, to))
-    found, _ = trained(job)
-    assert "the training itself moved them by" in (found.unusable or "")
+    result, _ = trained(job)
+    assert "the training itself moved them by" in (result.unusable or "")
 
 
 def test_a_trainer_that_trains_on_the_prompt_too_is_refused(
@@ -466,7 +466,7 @@ def test_a_trainer_that_trains_on_the_prompt_too_is_refused(
     real = Collator.torch_call
 
     def all_tokens(self: Any, examples: list[dict[str, Any]]) -> Any:
-        return real(self, [{"input_ids": one["input_ids"]} for one in examples])
+        return real(self, [{"input_ids": example["input_ids"]} for example in examples])
 
     monkeypatch.setattr(Collator, "torch_call", all_tokens)
     assert "of its first rows trains on" in refusal(extraction_job(tmp_path / "job", base, **QUICK)).message
@@ -477,15 +477,15 @@ def test_a_trainer_that_trains_on_the_prompt_too_is_refused(
 def test_mixed_precision_passes_the_gate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, dtype: str
 ) -> None:
-    """As on a GPU, where it is always on: what the trainer computes is rounded, what it holds is not."""
+    """As on a GPU, where it is always on: the trainer's results are rounded, its weights are not."""
     monkeypatch.setattr("groundtune.tune.lora.plan.WIDE", 1)
     monkeypatch.setattr("groundtune.tune.lora.plan.has_fast_bfloat16", lambda _: True)
     base = tiny_base(tmp_path / "base", dtype=dtype)
-    found, _ = trained(extraction_job(tmp_path / "job", base, **QUICK, mode=mode))
-    assert found.details["trained_in"] == "bfloat16"
-    assert found.unusable is None
+    result, _ = trained(extraction_job(tmp_path / "job", base, **QUICK, mode=mode))
+    assert result.details["trained_in"] == "bfloat16"
+    assert result.unusable is None
     if dtype == "float32":
-        assert found.details["parity"]["merged model"]["difference"] < 1e-4
+        assert result.details["parity"]["merged model"]["difference"] < 1e-4
 
 
 def test_packed_rows_do_not_see_each_other(base: Path, tmp_path: Path) -> None:
@@ -500,7 +500,7 @@ def test_packed_rows_do_not_see_each_other(base: Path, tmp_path: Path) -> None:
             return real(self, *args, **more)
 
     model.__class__ = Leaky
-    with pytest.raises(TuneError, match="does not keep the rows of a pack apart"):
+    with pytest.raises(TuneError, match="does not separate the rows of a pack"):
         parity.check_packing(model, plan)
 
 
@@ -511,22 +511,22 @@ def test_qlora_needs_a_gpu(base: Path, tmp_path: Path) -> None:
         pytest.skip("there is one")
     error = refusal(extraction_job(tmp_path / "job", base, mode="qlora", device=None))
     assert isinstance(error, MissingError)
-    assert "works on a CUDA device only" in error.message
+    assert "needs a CUDA device" in error.message
     assert error.hint is not None
-    assert error.hint.startswith('mode = "lora"')
+    assert error.hint.startswith('set mode = "lora"')
 
 
-def test_what_cannot_be_trained_on_is_said_before_any_weight_is_loaded(base: Path, tmp_path: Path) -> None:
+def test_untrainable_rows_are_reported_before_weights_are_loaded(base: Path, tmp_path: Path) -> None:
     import torch
 
     job = extraction_job(tmp_path / "job", base, **QUICK)
-    asked = extraction_job(tmp_path / "empty", base, train=[chat("e", "red 3", "")], **QUICK)
-    assert "row e: message 2, of the assistant, is empty" in refusal(asked).message
+    empty_reply = extraction_job(tmp_path / "empty", base, train=[chat("e", "red 3", "")], **QUICK)
+    assert "row e: message 2, from the assistant, is empty" in refusal(empty_reply).message
     assert "there are no rows" in refusal(extraction_job(tmp_path / "none", base, train=[], **QUICK)).message
     short = extraction_job(tmp_path / "short", base, **{**QUICK, "max_tokens": 14})
     assert "rows are longer than 14 tokens" in refusal(short).message
     wide = extraction_job(tmp_path / "wide", base, **{**QUICK, "max_tokens": 512})
-    assert "max_tokens = 512, and the base takes 256" in refusal(wide).message
+    assert "max_tokens = 512, but the base reads at most 256" in refusal(wide).message
     mute = tiny_base(tmp_path / "mute", template=None)
     assert "has no chat template" in refusal(extraction_job(tmp_path / "m", mute, **QUICK)).message
     gone = refusal(replace(job, base=str(tmp_path / "gone")))
@@ -539,7 +539,7 @@ def test_what_cannot_be_trained_on_is_said_before_any_weight_is_loaded(base: Pat
     assert "are quantised" in refusal(replace(job, base=str(four))).message
 
 
-def test_a_damaged_base_is_said(base: Path, tmp_path: Path) -> None:
+def test_a_damaged_base_is_reported(base: Path, tmp_path: Path) -> None:
     broken = shutil.copytree(base, tmp_path / "broken")
     weights = broken / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:5000])
@@ -561,7 +561,7 @@ def test_the_estimate_is_an_upper_bound(base: Path, tmp_path: Path) -> None:
     assert "on cpu" in bounds.note
 
 
-def test_activations_are_computed_twice_only_when_memory_is_short(
+def test_activations_are_recomputed_only_when_memory_is_short(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = prepare(extraction_job(tmp_path / "job", base, **QUICK))
@@ -570,7 +570,7 @@ def test_activations_are_computed_twice_only_when_memory_is_short(
     assert cost.needs_checkpointing(plan)
 
 
-def test_what_the_former_processes_still_write_is_waited_for(
+def test_previous_processes_that_still_write_are_waited_for(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lora, "FORMER_SECONDS", 0.1)
@@ -580,7 +580,7 @@ def test_what_the_former_processes_still_write_is_waited_for(
 
 
 def test_several_processes_train_as_one(base: Path, tmp_path: Path) -> None:
-    """On the processor, since there is no second GPU here: the same launcher, the same ranks."""
+    """On the CPU, since there is no second GPU here: the same launcher, the same ranks."""
     job = extraction_job(tmp_path / "job", base, **{**QUICK, "epochs": 2}, gpus=2)
     plan = prepare(job)
     words = lora.command(replace(plan, device="cuda"))
@@ -593,7 +593,7 @@ def test_several_processes_train_as_one(base: Path, tmp_path: Path) -> None:
     assert sorted(losses(read_progress(job.folder))) == list(range(1, 13))
 
 
-def test_what_one_of_several_processes_failed_of_is_said(base: Path, tmp_path: Path) -> None:
+def test_the_failure_of_one_of_several_processes_is_reported(base: Path, tmp_path: Path) -> None:
     job = extraction_job(tmp_path / "job", base, **QUICK, gpus=2)
     lora.lock_of(job)
     (job.checkpoint / STEPS).write_text("a file where a folder belongs")

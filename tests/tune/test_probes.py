@@ -1,4 +1,4 @@
-"""General prompts before and after a training: what was lost is measured, said and kept."""
+"""General prompts before and after a training: what was lost is measured, reported and recorded."""
 
 import math
 from pathlib import Path
@@ -17,43 +17,43 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_training_that_does_nothing_forgets_nothing(base: Path, tmp_path: Path) -> None:
-    found = lora.train(extraction_job(tmp_path / "job", base, epochs=1, learning_rate=1e-9), lambda _: None)
-    told = found.details["probes"]
-    assert told["kept"] == pytest.approx(1, abs=1e-3)
-    assert told["interval"][0] <= told["kept"] <= told["interval"][1]
-    assert told["same"] == told["n"] > 8
-    assert told["tokens"] <= told["n"] * probes.ROOM
-    assert [one["before"] for one in told["answers"]] == [one["after"] for one in told["answers"]]
-    assert found.details["notes"] == [found.details["no_gain"]], "it gained nothing either, and that is all"
-    assert "times as likely as before the training" in told["line"]
+    trained = lora.train(extraction_job(tmp_path / "job", base, epochs=1, learning_rate=1e-9), lambda _: None)
+    summary = trained.details["probes"]
+    assert summary["kept"] == pytest.approx(1, abs=1e-3)
+    assert summary["interval"][0] <= summary["kept"] <= summary["interval"][1]
+    assert summary["same"] == summary["n"] > 8
+    assert summary["tokens"] <= summary["n"] * probes.ROOM
+    assert [entry["before"] for entry in summary["answers"]] == [entry["after"] for entry in summary["answers"]]
+    assert trained.details["notes"] == [trained.details["no_gain"]], "it gained nothing either, and that is all"
+    assert "times as likely as before the training" in summary["line"]
 
 
-def test_a_training_that_takes_all_is_said(base: Path, tmp_path: Path) -> None:
-    found = lora.train(extraction_job(tmp_path / "job", base, epochs=3, learning_rate=5e-3), lambda _: None)
-    told = found.details["probes"]
-    assert told["kept"] < probes.MUCH
-    assert told["same"] < told["n"]
-    assert found.details["notes"][-1] == told["line"]
-    assert told["line"].startswith("forgetting: much was lost: on ")
+def test_a_training_that_forgets_much_is_reported(base: Path, tmp_path: Path) -> None:
+    trained = lora.train(extraction_job(tmp_path / "job", base, epochs=3, learning_rate=5e-3), lambda _: None)
+    summary = trained.details["probes"]
+    assert summary["kept"] < probes.MUCH
+    assert summary["same"] < summary["n"]
+    assert trained.details["notes"][-1] == summary["line"]
+    assert summary["line"].startswith("forgetting: much was lost: on ")
 
 
 def test_prompts_that_leave_no_room_are_left_out(tmp_path: Path) -> None:
     short = tiny_base(tmp_path / "base", window=90)
     plan = prepare(extraction_job(tmp_path / "job", short))
-    asked = probes.asked(plan)
-    assert 0 < len(asked) < 12
-    assert all(len(one.ids) + probes.ROOM <= 90 for one in asked)
+    usable = probes.asked(plan)
+    assert 0 < len(usable) < 12
+    assert all(len(probe.ids) + probes.ROOM <= 90 for probe in usable)
     assert probes.compare([], None, probes.Said((), (), ())) == {}
 
 
 def test_the_figure_is_a_mean_over_tokens() -> None:
-    asked = [probes.Probe(name, "facts", name, (1, 2)) for name in ("a", "b")]
+    questions = [probes.Probe(name, "facts", name, (1, 2)) for name in ("a", "b")]
     before = probes.Said(((1,), (1, 2, 3)), ("x", "y"), ((-0.1,), (-0.2, -0.2, -0.2)))
     after = probes.Said(((1,), (4, 5)), ("x", "z"), ((-0.1,), (-1.2, -1.2, -1.2)))
-    told = probes.compare(asked, before, after)
-    assert told["kept"] == pytest.approx(math.exp(-3 / 4))
-    assert told["interval"] == pytest.approx([math.exp(-1), 1.0])
-    assert (told["same"], told["tokens"]) == (1, 4)
-    assert [one["kept"] for one in told["answers"]] == pytest.approx([1.0, math.exp(-1)])
-    assert probes.warnings(told) == [told["line"]]
-    assert probes.warnings({**told, "kept": 0.6}) == []
+    summary = probes.compare(questions, before, after)
+    assert summary["kept"] == pytest.approx(math.exp(-3 / 4))
+    assert summary["interval"] == pytest.approx([math.exp(-1), 1.0])
+    assert (summary["same"], summary["tokens"]) == (1, 4)
+    assert [entry["kept"] for entry in summary["answers"]] == pytest.approx([1.0, math.exp(-1)])
+    assert probes.warnings(summary) == [summary["line"]]
+    assert probes.warnings({**summary, "kept": 0.6}) == []

@@ -1,4 +1,4 @@
-"""Retrievers that are really trained: words that the base cannot know, killed and resumed, and a gate that says no."""
+"""Train retrievers for real: words the base cannot know, killed and resumed runs, and a gate that refuses noise."""
 
 import json
 import os
@@ -29,7 +29,7 @@ from groundtune.types import Passage
 from tests.tune.encoders import FILLERS, STRANGE, WORDS, tiny_encoder
 
 MEANINGS = dict(zip(STRANGE, (word for words in WORDS.values() for word in words.split()[1:3]), strict=True))
-"""What each strange word of a question stands for in the passages."""
+"""The word that stands for each strange word of a question in the passages."""
 SETTINGS: dict[str, Any] = {
     "seed": 0,
     "max_tokens": None,
@@ -45,29 +45,38 @@ SETTINGS: dict[str, Any] = {
 
 
 def passage(word: str) -> str:
-    """The one of a word, always the same."""
+    """Return the passage about a word, always the same."""
     return " ".join([word, *random.Random(word).sample(FILLERS, 3), word])
 
 
-def asked(each: int, *, seed: int, noise: bool = False) -> list[Row]:
-    """`each` questions of every strange word; noise: which passage is right means nothing."""
+def question_rows(each: int, *, seed: int, noise: bool = False) -> list[Row]:
+    """Return `each` questions about every strange word; noise: right passages are drawn at random."""
     rng = random.Random(seed)
-    pool = list(MEANINGS.values())  # each is right as often as wrong: what is liked in general helps nobody
+    pool = list(MEANINGS.values())  # each is right as often as wrong: a general preference gains nothing
     rows = []
     for number in range(each):
         for word, meaning in MEANINGS.items():
-            said = [word, *rng.sample(FILLERS, 3)]
-            rng.shuffle(said)
+            question_words = [word, *rng.sample(FILLERS, 3)]
+            rng.shuffle(question_words)
             right = rng.choice(pool) if noise else meaning
-            wrong = rng.sample([one for one in pool if one != right], 3)
+            wrong = rng.sample([candidate for candidate in pool if candidate != right], 3)
             positives, negatives = (passage(right),), tuple(map(passage, wrong))
             name = f"{word}-{seed}-{number}"
-            rows.append(Row(name, " ".join(said), None, positives=positives, negatives=negatives, ranking=found()))
+            rows.append(
+                Row(
+                    name,
+                    " ".join(question_words),
+                    None,
+                    positives=positives,
+                    negatives=negatives,
+                    ranking=full_ranking(),
+                )
+            )
     return rows
 
 
-def found(*, lexical: Mapping[str, float] | None = None, groups: Sequence[str] = ()) -> Ranking:
-    """All passages, as a retriever that knows nothing ranks them."""
+def full_ranking(*, lexical: Mapping[str, float] | None = None, groups: Sequence[str] = ()) -> Ranking:
+    """Return all passages in the order of a retriever that knows nothing."""
     texts = {word: passage(word) for word in MEANINGS.values()}
     return Ranking(tuple(sorted(texts)), texts, lexical or {}, 0.0, tuple(groups))
 
@@ -91,13 +100,13 @@ def make(
     base: Path | str,
     *,
     train: Sequence[Row] | None = None,
-    held: Sequence[Row] | None = None,
+    validation: Sequence[Row] | None = None,
     **settings: Any,
 ) -> Job:
     folder.mkdir(parents=True)
     job = Job(folder, "search", "retriever", str(base), {**SETTINGS, **settings})
-    train = asked(12, seed=1) if train is None else train
-    write_job(job, train, asked(2, seed=2) if held is None else held)
+    train = question_rows(12, seed=1) if train is None else train
+    write_job(job, train, question_rows(2, seed=2) if validation is None else validation)
     return job
 
 
@@ -123,15 +132,15 @@ async def test_an_embedder_learns_words_that_its_base_cannot_know(tmp_path: Path
     tuned = SentenceTransformerEmbedder(str(job.folder / "model"))
     assert tuned.max_tokens == 64, "as the base"
     word, meaning = next(iter(MEANINGS.items()))
-    passages = [passage(one) for one in MEANINGS.values()]
-    found = await tuned.embed(passages) @ (await tuned.embed_queries([f"my {word} today"]))[0]
-    assert passages[int(found.argmax())] == passage(meaning)
+    passages = [passage(target) for target in MEANINGS.values()]
+    similarities = await tuned.embed(passages) @ (await tuned.embed_queries([f"my {word} today"]))[0]
+    assert passages[int(similarities.argmax())] == passage(meaning)
 
 
 async def test_a_reranker_learns_them_too(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retriever, "RATES", {"reranker": (3e-3, 3e-3)})
     monkeypatch.setattr(retriever, "PATIENCE", 100)  # weights that start at random see nothing for a few epochs
-    train = asked(20, seed=1)
+    train = question_rows(20, seed=1)
     settings: dict[str, Any] = {"part": "reranker", "epochs": 16, "batch_size": 16, "learning_rate": None}
     job = make(tmp_path / "rank-1", base, train=train, hard_negatives=11, **settings)
     trained = retriever.train(job, silent)
@@ -139,25 +148,27 @@ async def test_a_reranker_learns_them_too(tmp_path: Path, base: Path, monkeypatc
     assert trained.details["adopted"] is True
     assert trained.details["use"].startswith("[retrieval]\nreranker = ")
     ranker = CrossEncoderReranker(str(job.folder / "model"))
-    texts = [passage(one) for one in MEANINGS.values()]
+    texts = [passage(word) for word in MEANINGS.values()]
     passages = [Passage(str(at), "d", "d.md", at, 0, 1, text) for at, text in enumerate(texts)]
     ranks = []
-    for own, word in enumerate(MEANINGS):
-        found = np.asarray(await ranker.score(f"my {word} today", passages))
-        ranks.append(int((found > found[own]).sum()))
+    for index, word in enumerate(MEANINGS):
+        scores = np.asarray(await ranker.score(f"my {word} today", passages))
+        ranks.append(int((scores > scores[index]).sum()))
     assert np.mean(ranks) < 2, "by chance it is 5.5 of 12"
 
 
 @pytest.mark.parametrize("part", ["embedder", "reranker"])
-def test_the_gate_says_no_to_noise(tmp_path: Path, base: Path, part: str) -> None:
-    train, held = asked(4, seed=3, noise=True), asked(3, seed=4, noise=True)
-    trained = retriever.train(make(tmp_path / "job", base, train=train, held=held, part=part, epochs=2), silent)
+def test_the_gate_refuses_noise(tmp_path: Path, base: Path, part: str) -> None:
+    train, validation = question_rows(4, seed=3, noise=True), question_rows(3, seed=4, noise=True)
+    trained = retriever.train(
+        make(tmp_path / "job", base, train=train, validation=validation, part=part, epochs=2), silent
+    )
     assert trained.details["adopted"] is False
     assert trained.unusable is not None
     assert trained.unusable.startswith("no measurable gain on the validation split: ")
 
 
-def test_killed_and_resumed_it_comes_to_the_same(tmp_path: Path, base: Path) -> None:
+def test_a_killed_and_resumed_training_ends_the_same(tmp_path: Path, base: Path) -> None:
     whole = retriever.train(make(tmp_path / "whole", base, epochs=3), silent)
     job = make(tmp_path / "killed", base, epochs=3)
     code = (
@@ -186,7 +197,7 @@ def test_killed_and_resumed_it_comes_to_the_same(tmp_path: Path, base: Path) -> 
     trained = retriever.train(job, lambda step: notes.append(step.note))
     assert trained.details["resumed"] == [5]
     assert trained.details["steps"] == whole.details["steps"] > 5
-    assert any(note.startswith("goes on after step 5") for note in notes)
+    assert any(note.startswith("resumed after step 5") for note in notes)
     assert trained.details["final_loss"] == pytest.approx(whole.details["final_loss"], abs=1e-3)
     assert trained.metrics == pytest.approx(whole.metrics, abs=1e-3)
 
@@ -203,7 +214,7 @@ def stop_at(number: int) -> Any:
     return watch
 
 
-def test_a_reranker_goes_on_as_well(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reranker_training_resumes_as_well(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings: dict[str, Any] = {"part": "reranker", "epochs": 2, "hard_negatives": 2, "batch_size": 16}
     whole = retriever.train(make(tmp_path / "whole", base, **settings), silent)
     monkeypatch.setattr(encoder_fit, "SAVE_SECONDS", 0.0)
@@ -223,7 +234,7 @@ def test_a_checkpoint_of_other_rows_is_refused(tmp_path: Path, base: Path, monke
     job = make(tmp_path / "job", base, epochs=2)
     with pytest.raises(StoppedError):
         retriever.train(job, stop_at(2))
-    write_job(job, asked(3, seed=9), asked(2, seed=2))
+    write_job(job, question_rows(3, seed=9), question_rows(2, seed=2))
     with pytest.raises(TuneError, match="of other rows"):
         retriever.train(job, silent)
 
@@ -247,7 +258,7 @@ def test_a_loss_that_is_not_finite(tmp_path: Path, base: Path, monkeypatch: pyte
     assert np.isfinite(trained.metrics["ndcg@10"])
 
 
-def test_what_cannot_be_trained_is_said(tmp_path: Path, base: Path) -> None:
+def test_trainings_that_cannot_run_are_refused(tmp_path: Path, base: Path) -> None:
     with pytest.raises(MissingError, match="no model at"):
         retriever.train(make(tmp_path / "a", tmp_path / "nowhere"), silent)
     with pytest.raises(TuneError, match="nothing to rank"):
@@ -257,20 +268,22 @@ def test_what_cannot_be_trained_is_said(tmp_path: Path, base: Path) -> None:
         retriever.train(make(tmp_path / "c", base, train=long, max_tokens=8), silent)
     pair = [Row("1", "my refund please today", None, positives=("the refund",), negatives=("a bill",))]
     with pytest.raises(TuneError, match="1 of 1 pairs of question and passage are longer than 8"):
-        retriever.train(make(tmp_path / "e", base, train=pair, held=[], max_tokens=8, part="reranker"), silent)
+        retriever.train(make(tmp_path / "e", base, train=pair, validation=[], max_tokens=8, part="reranker"), silent)
     job = make(tmp_path / "d", tmp_path / "nowhere")
     assert work(job.folder) == 3
     assert "no model at" in json.loads((job.folder / "failure.json").read_bytes())["message"]
 
 
 def test_without_validation_rows_nothing_is_adopted(tmp_path: Path, base: Path) -> None:
-    trained = retriever.train(make(tmp_path / "job", base, train=asked(1, seed=1), held=[], epochs=1), silent)
+    trained = retriever.train(
+        make(tmp_path / "job", base, train=question_rows(1, seed=1), validation=[], epochs=1), silent
+    )
     assert trained.metrics == {}
-    assert trained.unusable == "no validation question has evidence, so nobody knows whether it is better"
+    assert trained.unusable == "no validation question has evidence, so a gain cannot be measured"
     assert (tmp_path / "job" / "model" / "modules.json").exists()
 
 
-def test_a_full_disk_is_said(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import safetensors
     from sentence_transformers import SentenceTransformer
 
@@ -278,13 +291,13 @@ def test_a_full_disk_is_said(tmp_path: Path, base: Path, monkeypatch: pytest.Mon
         raise safetensors.SafetensorError("Error while serializing: No space left on device (os error 28)")
 
     monkeypatch.setattr(SentenceTransformer, "save_pretrained", full)
-    job = make(tmp_path / "job", base, train=asked(1, seed=1), epochs=1)
+    job = make(tmp_path / "job", base, train=question_rows(1, seed=1), epochs=1)
     with pytest.raises(OSError, match="No space left"):
         retriever.train(job, silent)
     assert not (job.folder / "model").exists()
 
 
-def test_it_is_estimated(tmp_path: Path, base: Path) -> None:
+def test_the_training_time_is_estimated(tmp_path: Path, base: Path) -> None:
     for part in ("embedder", "reranker"):
         bounds = retriever.estimate(make(tmp_path / part, base, part=part))
         assert bounds.seconds is not None
@@ -292,27 +305,27 @@ def test_it_is_estimated(tmp_path: Path, base: Path) -> None:
 
 
 def test_a_batch_never_counts_a_right_passage_as_wrong(tmp_path: Path, base: Path) -> None:
-    """Two questions of one passage, and one question of two: their loss is that of the passages that are left."""
+    """With two questions of one passage and one question of two, right passages are excluded from each other's loss."""
     rows = [
         Row("1", "my refund", None, positives=("money back", "paid back")),
         Row("2", "a refund", None, positives=("money back",)),
         Row("3", "my refund", None, positives=("return it",)),
         Row("4", "the parcel", None, positives=("the courier",), negatives=("the bill", "money back")),
     ]
-    job = make(tmp_path / "job", base, train=rows, held=rows[:1])
+    job = make(tmp_path / "job", base, train=rows, validation=rows[:1])
     data = read(job)
     assert data.train.questions == ("my refund", "a refund", "the parcel")
-    assert [len(one) for one in data.train.gold] == [3, 1, 1]
+    assert [len(gold) for gold in data.train.gold] == [3, 1, 1]
     assert len(data.passages) == 5
     ranker = retriever.models.embedder(str(base), settings=SETTINGS)
     ranker.model.eval()
     tokens = retriever.counted(ranker, data, job)
-    own = [place for place, (question, _) in enumerate(data.items) if question == 0]
-    assert retriever.in_batch(ranker, data, tokens, own, negatives=0, weight=0.6).item() == pytest.approx(0, abs=1e-5)
+    items = [place for place, (question, _) in enumerate(data.items) if question == 0]
+    assert retriever.in_batch(ranker, data, tokens, items, negatives=0, weight=0.6).item() == pytest.approx(0, abs=1e-5)
 
 
 def test_hard_negatives_that_may_be_right_are_left_out(tmp_path: Path, base: Path) -> None:
-    data = read(make(tmp_path / "job", base, train=asked(2, seed=1), held=asked(1, seed=2)))
+    data = read(make(tmp_path / "job", base, train=question_rows(2, seed=1), validation=question_rows(1, seed=2)))
     scores = np.zeros((len(data.train), len(data.passages)), dtype=np.float32)
     for number, gold in enumerate(data.train.gold):
         scores[number, list(gold)] = 0.5
@@ -322,8 +335,8 @@ def test_hard_negatives_that_may_be_right_are_left_out(tmp_path: Path, base: Pat
     assert left.negatives[1] == data.train.negatives[1]
 
 
-def test_the_ranking_that_is_served_counts() -> None:
-    """BM25 finds everything: an embedder that finds more on its own is no gain."""
+def test_only_the_deployed_ranking_counts() -> None:
+    """When BM25 finds everything, an embedder that finds more on its own is no gain."""
     n = 60
     gold = [{place} for place in range(n)]
     shares, nothing, right = np.eye(n, dtype=np.float32), np.zeros((n, n), np.float32), np.eye(n, dtype=np.float32)
@@ -345,10 +358,10 @@ def test_the_weight_is_fitted_on_other_questions() -> None:
     noise = rng.random((n, n)).astype(np.float32)
     sure = np.where(np.eye(n, dtype=bool), 0.9, 0.0).astype(np.float32)
     everyone = np.ones((n, n), dtype=bool)
-    found = served(sure, noise, everyone, gold, weight=0.3, fixed=False)
-    assert found.fitted
-    assert found.weight >= 0.6, "word search is noise here"
-    assert found.mean > served(sure, noise, everyone, gold, weight=0.3, fixed=True).mean
+    fitted = served(sure, noise, everyone, gold, weight=0.3, fixed=False)
+    assert fitted.fitted
+    assert fitted.weight >= 0.6, "word search is noise here"
+    assert fitted.mean > served(sure, noise, everyone, gold, weight=0.3, fixed=True).mean
     few = served(sure[:20], noise[:20], everyone[:20], gold[:20], weight=0.3, fixed=False)
     assert (few.fitted, few.weight) == (False, 0.3)
 
@@ -357,21 +370,21 @@ def test_rows_with_a_ranking_are_read(tmp_path: Path, base: Path) -> None:
     train = [Row("1", "my refund", None, positives=("money back",), ranking=Ranking((), {"a": "money back"}))]
     first = Ranking(("b", "a"), {"b": "a bill", "c": "paid back"}, {"a": 0.5, "c": 0.25, "unknown": 1.0}, 0.1, ("hr",))
     second = Ranking(("c",), {}, {}, 0.0, ())
-    held = [
+    validation = [
         Row("2", "a refund", None, positives=("money back",), ranking=first),
         Row("3", "a refund", None, positives=("paid back",), ranking=second),
         Row("4", "not asked", None, positives=("paid back",), ranking=Ranking()),
     ]
-    data = read(make(tmp_path / "job", base, train=train, held=held))
+    data = read(make(tmp_path / "job", base, train=train, validation=validation))
     assert data.passages == ("money back", "a bill", "paid back")
     assert data.held.found == ((1, 0), (2,))
     assert lexical(data.held, [2, 0, 1]) == pytest.approx(np.array([[0.25, 0.5, 0.1], [0, 0, 0]]))
     assert visible(data.held, 3).tolist() == [[True, True, False], [False, False, True]]
 
 
-def test_another_embedder_is_held_against_the_one_in_use(tmp_path: Path, base: Path) -> None:
+def test_the_result_is_compared_with_the_embedder_in_use(tmp_path: Path, base: Path) -> None:
     job = make(tmp_path / "job", base, epochs=1, learning_rate=1e-5)
-    write_job(replace(job, details={"embedder": "another"}), asked(12, seed=1), asked(2, seed=2))
+    write_job(replace(job, details={"embedder": "another"}), question_rows(12, seed=1), question_rows(2, seed=2))
     trained = retriever.train(read_job(job.folder), silent)
     assert trained.details["against"] == "another"
     assert "dense_base" not in trained.metrics
@@ -398,7 +411,7 @@ def test_ndcg_and_its_gain() -> None:
 
 
 def test_the_gate_is_right_in_19_of_20_cases() -> None:
-    """Of two rankings that are equally good, it takes the second for better in 1 of 40 cases; here of 400 tries."""
+    """Between equally good rankings, it prefers the second in 1 of 40 cases; here in 400 tries."""
     rng = np.random.default_rng(1)
     alone = [{place} for place in range(25)]
     wrong = 0

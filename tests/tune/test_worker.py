@@ -1,4 +1,4 @@
-"""The process that trains: alone in its folder, and never without a word when it fails."""
+"""The training process: alone in its folder, and never silent about a failure."""
 
 import asyncio
 import json
@@ -32,14 +32,14 @@ with worker._alone(Path(sys.argv[1])):
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
-    made = Job(tmp_path / "job", "desk", "classifier", "base", {})
-    write_job(made, ROWS, [])
-    return made
+    new_job = Job(tmp_path / "job", "desk", "classifier", "base", {})
+    write_job(new_job, ROWS, [])
+    return new_job
 
 
 @pytest.fixture
 def trains(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], None]:
-    """What the trainer raises."""
+    """Make the trainer raise an error."""
 
     def set_(error: Exception) -> None:
         def train(*_: Any) -> NoReturn:
@@ -67,7 +67,7 @@ def test_two_processes_do_not_train_in_one_folder(job: Job, monkeypatch: pytest.
         pass  # what was killed holds nothing
 
 
-def test_the_one_that_started_it_is_told_that_it_is_not_alone(job: Job) -> None:
+def test_the_parent_is_told_that_the_folder_is_in_use(job: Job) -> None:
     lock = FileLock(job.folder / LOCK)
     program = "import sys; from groundtune.tune import worker; worker.LOCK_SECONDS = 0.05; sys.exit(worker.main())"
     heard, says = os.pipe()
@@ -88,7 +88,7 @@ def test_the_one_that_started_it_is_told_that_it_is_not_alone(job: Job) -> None:
     ],
     ids=["system", "safetensors", "torch"],
 )
-def test_a_full_disk_has_no_room_for_the_reason_and_it_is_told_all_the_same(
+def test_a_failure_on_a_full_disk_still_reaches_the_parent(
     error: Exception, job: Job, trains: Callable[[Exception], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any) -> NoReturn:
@@ -99,18 +99,18 @@ def test_a_full_disk_has_no_room_for_the_reason_and_it_is_told_all_the_same(
     monkeypatch.setattr(traceback, "print_exc", full)
     heard: list[bytes] = []
     assert worker.work(job.folder, tell=heard.append) == 1
-    said = json.loads(heard[0])
-    assert said["message"] == f"cannot write: no space left on the disk of {job.folder}"
-    assert said["hint"] == "make room; groundtune tune goes on from the last checkpoint"
+    reported = json.loads(heard[0])
+    assert reported["message"] == f"cannot write: no space left on the disk of {job.folder}"
+    assert reported["hint"] == "free some space; groundtune tune resumes from the last checkpoint"
     assert not (job.folder / FAILURE).exists()
 
 
-def test_what_cannot_be_read_is_not_called_a_full_disk(job: Job, trains: Callable[[Exception], None]) -> None:
+def test_a_read_error_is_not_called_a_full_disk(job: Job, trains: Callable[[Exception], None]) -> None:
     trains(OSError(19, "No such device", "best-24/logits"))
     assert worker.work(job.folder) == 1
-    said = json.loads((job.folder / FAILURE).read_text())
-    assert "No such device" in said["message"]
-    assert said["hint"] == f"{job.folder / 'log.txt'} has the traceback"
+    reported = json.loads((job.folder / FAILURE).read_text())
+    assert "No such device" in reported["message"]
+    assert reported["hint"] == f"{job.folder / 'log.txt'} has the traceback"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_what_cannot_be_read_is_not_called_a_full_disk(job: Job, trains: Callabl
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_the_reason_comes_back_as_the_error_that_it_was(
+def test_a_failure_comes_back_as_the_original_error(
     error: GroundtuneError, job: Job, trains: Callable[[Exception], None]
 ) -> None:
     from groundtune.tune.launch import _reason
@@ -131,9 +131,9 @@ def test_the_reason_comes_back_as_the_error_that_it_was(
     trains(error)
     heard: list[bytes] = []
     assert worker.work(job.folder, tell=heard.append) == error.exit_code
-    for said in (heard[0], b""):  # told, or left in failure.json
-        found = _reason(job.folder, error.exit_code, said)
-        assert (type(found), found.message, found.hint) == (type(error), error.message, error.hint)
+    for reported in (heard[0], b""):  # told, or left in failure.json
+        reason = _reason(job.folder, error.exit_code, reported)
+        assert (type(reason), reason.message, reason.hint) == (type(error), error.message, error.hint)
 
 
 def test_a_killed_training_may_have_run_out_of_memory(job: Job) -> None:

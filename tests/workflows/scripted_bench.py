@@ -1,4 +1,4 @@
-"""Projects whose models are scripted, and the commands of a user on them: what the tests of compare share."""
+"""Projects with scripted models and user commands on them, shared by the tests of compare."""
 
 import json
 import os
@@ -25,7 +25,7 @@ LABELS = {
 TWO = ("--approach", "prompt", "--approach", "prompt:cheap")
 NINTH = {"input_per_million": 1.0, "output_per_million": 1.0, "cached_per_million": 1.0}
 FIVE = {"prompt": "alone", "fewshot-fixed": "shots", "fewshot": "shots", "context": "passages", "rag": "passages"}
-"""What each approach shows to a model."""
+"""Kind of prompt that each approach sends to a model."""
 Rows = list[dict[str, Any]]
 
 
@@ -73,20 +73,21 @@ def documents(count: int, files: int = 5) -> dict[str, str]:
 
 
 def project_file(url: str, models: Sequence[Playable], *, toml: str, model: str) -> str:
-    """The first model is the default; the others are tables of their own. model: more keys for each of them."""
-    task = next(one.task for one in models if isinstance(one, ScriptedModel))
+    """Write a project file; the first model is the default, the others have their own tables. model: extra keys."""
+    task = next(model.task for model in models if isinstance(model, ScriptedModel))
     parts = [f'name = "scripted"\ntask = "{task}"\n{toml}\n[examples]\nfiles = ["examples.jsonl"]']
-    for place, one in enumerate(models):
-        keys = f'kind = "openai"\nmodel = "{one.name}"\nbase_url = "{url}"\nwindow = 30000\nmax_output_tokens = 64'
-        parts.append(f"[models.{one.name if place else 'default'}]\n{keys}\n{model}")
-        if isinstance(one, ScriptedModel):
+    for place, playable in enumerate(models):
+        keys = f'kind = "openai"\nmodel = "{playable.name}"\nbase_url = "{url}"\nwindow = 30000\nmax_output_tokens = 64'
+        parts.append(f"[models.{playable.name if place else 'default'}]\n{keys}\n{model}")
+        if isinstance(playable, ScriptedModel):
             kinds = ("input_per_million", "cached_per_million", "output_per_million")
-            parts.append("\n".join([f'[prices."{one.name}"]', *(f"{kind} = {getattr(one, kind)}" for kind in kinds)]))
+            prices = [f"{kind} = {getattr(playable, kind)}" for kind in kinds]
+            parts.append("\n".join([f'[prices."{playable.name}"]', *prices]))
     return "\n".join(parts)
 
 
 class Bench:
-    """A project whose models are scripted, and the commands of a user."""
+    """A project with scripted models, and the commands of a user."""
 
     def __init__(self, folder: Path, server: ScriptedServer, say: Callable[[], tuple[str, str]]) -> None:
         self.folder = folder
@@ -95,7 +96,7 @@ class Bench:
         self._say = say
 
     def __call__(self, verb: str, *arguments: str) -> Any:
-        """What the command prints with --json; its exit code is in `code`."""
+        """Run a command with --json and return its output; the exit code is in `code`."""
         self._say()
         place = ["-C", str(self.folder)] if verb == "report" else [str(self.folder)]
         self.code = main([verb, *place, *arguments, "--json"])
@@ -132,7 +133,7 @@ def lines(report: dict[str, Any]) -> Rows:
 
 
 def standing(report: dict[str, Any], name: str) -> dict[str, Any]:
-    return next(one for one in report["approaches"] if one["name"] == name)
+    return next(approach for approach in report["approaches"] if approach["name"] == name)
 
 
 def share(model: ScriptedModel, rows: Rows, way: Any = "alone") -> float:
@@ -144,7 +145,7 @@ def cells(report: dict[str, Any]) -> Counter[tuple[str, str]]:
 
 
 def pair(rows: Rows, task: Any = "classify", **cheap: Any) -> tuple[ScriptedModel, ScriptedModel]:
-    """A good, dear model, and one that is the same but for what is given."""
+    """A good, expensive model, and one that differs only in the given facts."""
     known: dict[str, Any] = {"right": 0.95, "seed": 3, "input_per_million": 9.0, "output_per_million": 9.0}
     known |= {"cached_per_million": 9.0, "task": task}
     return ScriptedModel("good", gold(rows), **known), ScriptedModel("cheap", gold(rows), **{**known, **cheap})

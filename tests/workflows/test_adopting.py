@@ -1,4 +1,4 @@
-"""A tuned retriever is taken into use: the index is really made anew beside the present one, and the way back."""
+"""Adopt a tuned retriever, with a real rebuild of the index beside the current one, and undo it."""
 
 import json
 import shutil
@@ -26,8 +26,8 @@ DOCS = {"a.md": "# Refunds\n\nMoney back on a refund.\n", "b.md": "# Parcels\n\n
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An ingested project with a tuned embedder, search-1, that may be used, and search-2, that may not."""
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ingested project with a usable tuned embedder, search-1, and an unusable one, search-2."""
     import torch
     from sentence_transformers import SentenceTransformer
 
@@ -73,8 +73,8 @@ def put(models: Path, name: str, **values: Any) -> None:
 
 
 @pytest.fixture
-def shop(made: Path, tmp_path: Path) -> Iterator[Project]:
-    folder = shutil.copytree(made, tmp_path / "shop")
+def shop(template: Path, tmp_path: Path) -> Iterator[Project]:
+    folder = shutil.copytree(template, tmp_path / "shop")
     with Project.open(folder) as project:
         yield project
 
@@ -84,25 +84,25 @@ def toml(project: Project) -> str:
 
 
 def manifest(project: Project) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((project.root / ".groundtune/index/manifest.json").read_bytes())
-    return found
+    manifest: dict[str, Any] = json.loads((project.root / ".groundtune/index/manifest.json").read_bytes())
+    return manifest
 
 
-def test_the_index_serves_until_the_new_one_is_whole(
+def test_the_old_index_serves_until_the_new_one_is_complete(
     shop: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, fitted = manifest(shop), shop.root / ".groundtune/fitted.json"
     write_fitted(fitted, Fitted(threshold=0.4, threshold_n=12))
-    asked: list[str] = []
+    questions: list[str] = []
 
     def meanwhile(_: Progress) -> None:
         with Project.open(shop.root) as another:
-            asked.append(another.search("courier", k=1)[0].passage.source)
+            questions.append(another.search("courier", k=1)[0].passage.source)
         assert (toml(shop), manifest(shop)) == (TOML, before)
 
     done = shop.adopt("search", progress=meanwhile)
-    assert asked
-    assert set(asked) == {"docs/b.md"}
+    assert questions
+    assert set(questions) == {"docs/b.md"}
     assert toml(shop) == TOML + '\n[embedder]\nkind = "local"\nmodel = ".groundtune/models/search-1/model"\n'
     assert done.report is not None
     assert (done.report.embedded, done.forgotten) == (2, ("threshold",))
@@ -122,7 +122,7 @@ def test_the_index_serves_until_the_new_one_is_whole(
     assert read_fitted(fitted).threshold == 0.4
     assert manifest(shop)["parts"] == before["parts"]
     assert shop.search("courier", k=1)[0].passage.source == "docs/b.md"
-    with pytest.raises(MissingError, match="nothing was adopted"):
+    with pytest.raises(MissingError, match="there is no adoption to undo"):
         shop.adopt(None)
 
 
@@ -130,7 +130,7 @@ class StoppedError(Exception):
     pass
 
 
-def test_cut_short_it_changes_nothing_and_goes_on(shop: Project) -> None:
+def test_an_interrupted_adoption_changes_nothing_and_can_be_repeated(shop: Project) -> None:
     before = manifest(shop)
 
     def stop(_: Progress) -> None:
@@ -151,7 +151,7 @@ def test_cut_short_it_changes_nothing_and_goes_on(shop: Project) -> None:
     assert "model" not in toml(shop), "back is where it was before the first time"
 
 
-def test_what_may_not_be_adopted_is_refused(shop: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_adoption_is_refused(shop: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(GroundtuneError, match=r"search-2 must not be used: no measurable gain .*n = 400"):
         shop.adopt("search-2")
     with pytest.raises(UsageError, match="labels-1 is a classifier"):
@@ -167,12 +167,12 @@ def test_what_may_not_be_adopted_is_refused(shop: Project, monkeypatch: pytest.M
     assert 'reranker = ".groundtune/models/order-1/model"' in str(refused.value.hint)
     file.write_text(TOML)
     monkeypatch.setenv("GROUNDTUNE_RETRIEVAL__RERANKER", "another")
-    with pytest.raises(UsageError, match="the environment says 'another'"):
+    with pytest.raises(UsageError, match="the environment sets 'another'"):
         shop.adopt("order")
     assert toml(shop) == TOML
 
 
-def test_a_reranker_takes_no_new_index(shop: Project) -> None:
+def test_a_reranker_needs_no_new_index(shop: Project) -> None:
     before = manifest(shop)
     assert shop.adopt("order").report is None
     assert toml(shop) == TOML + '\n[retrieval]\nreranker = ".groundtune/models/order-1/model"\n'
@@ -181,14 +181,16 @@ def test_a_reranker_takes_no_new_index(shop: Project) -> None:
     assert "reranker" not in toml(shop)
 
 
-def test_by_command(shop: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_adoption_from_the_command_line(
+    shop: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
 
     def run(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
         code = main(["models", *arguments, "--project", str(shop.root)])
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
 
     code, out, _ = run("adopt", "search")
     assert code == 0
@@ -196,7 +198,7 @@ def test_by_command(shop: Project, capsys: pytest.CaptureFixture[str], monkeypat
     assert "2 passages in the new index, 2 embedded" in out
     code, _, err = run("remove", "search-1")
     assert code == 2
-    assert "search-1 is in use: [embedder] model" in err
+    assert "search-1 is in use by [embedder] model" in err
     assert "adopt --back" in err
     code, out, _ = run("adopt", "--back", "--json")
     assert (code, json.loads(out)["index"]["passages"]) == (0, 2)

@@ -32,20 +32,20 @@ EXAMPLES = [
 ]
 
 
-async def test_by_default_the_threshold_gives_most_right_outcomes() -> None:
-    found = await calibrate(Knows(), EXAMPLES, Config(name="x"))
-    assert found is not None
-    assert 0.4 < found.point.threshold <= 0.81
-    assert (found.n, found.rule) == (len(EXAMPLES), "most right outcomes")
-    assert found.point.n == 11
+async def test_the_default_threshold_maximises_correct_outcomes() -> None:
+    calibration = await calibrate(Knows(), EXAMPLES, Config(name="x"))
+    assert calibration is not None
+    assert 0.4 < calibration.point.threshold <= 0.81
+    assert (calibration.n, calibration.rule) == (len(EXAMPLES), "most right outcomes")
+    assert calibration.point.n == 11
 
 
 @pytest.mark.parametrize(("demand", "threshold"), [({"max_risk": 0.0}, 0.86), ({"min_coverage": 1.0}, 0.26)])
-async def test_a_demand_is_met(demand: dict[str, float], threshold: float) -> None:
+async def test_a_risk_or_coverage_demand_is_met(demand: dict[str, float], threshold: float) -> None:
     config = Config.model_validate({"name": "x", "answers": demand})
-    found = await calibrate(Knows(), EXAMPLES, config)
-    assert found is not None
-    assert found.point.threshold == pytest.approx(threshold)
+    calibration = await calibrate(Knows(), EXAMPLES, config)
+    assert calibration is not None
+    assert calibration.point.threshold == pytest.approx(threshold)
 
 
 async def test_an_approach_without_confidence_has_no_threshold() -> None:
@@ -56,8 +56,8 @@ async def test_an_approach_without_confidence_has_no_threshold() -> None:
     assert await calibrate(Silent(), EXAMPLES, Config(name="x")) is None
 
 
-def test_the_test_split_is_never_looked_at() -> None:
-    assert suitable([replace(one, split="test") for one in EXAMPLES]) == []
+def test_the_test_split_is_never_read() -> None:
+    assert suitable([replace(example, split="test") for example in EXAMPLES]) == []
     mixed = [*EXAMPLES, replace(EXAMPLES[0], id="t", split="test")]
-    assert [one.id for one in suitable(mixed)] == [one.id for one in EXAMPLES]
+    assert [example.id for example in suitable(mixed)] == [example.id for example in EXAMPLES]
     assert suitable(EXAMPLES[:10]) == [], "too few, and none unanswerable"

@@ -1,4 +1,4 @@
-"""The whole of compare and report, over real HTTP: what they say of scripted models must be what was scripted."""
+"""compare and report end to end over real HTTP: their figures must match the scripts of the models."""
 
 import json
 import signal
@@ -53,11 +53,11 @@ def bench(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
             for path, text in files.items():
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_text(text)
-            made = Bench(folder, server, capsys.readouterr)
-            made.write(rows)
+            new_bench = Bench(folder, server, capsys.readouterr)
+            new_bench.write(rows)
             if docs:
-                made("ingest")
-            return made
+                new_bench("ingest")
+            return new_bench
 
         yield make
 
@@ -71,16 +71,21 @@ def test_every_approach_is_as_good_as_its_script(bench: MakeBench, task: Any) ->
     model = ScriptedModel("m", gold(rows), task=task, right=0.4, with_shots=0.6, with_passages=0.9, cached=0.5)
     here = bench(rows, model, docs=documents(42 if task == "answer" else 9), model="concurrency = 16")
     report = here("compare")
-    names = {one["name"] for one in report["approaches"]}
+    names = {approach["name"] for approach in report["approaches"]}
     quotes = {"quote-bm25", "quote-dense", "quote-hybrid", "quote-corpus"}
     assert names == set(FIVE) | {"answer": quotes, "classify": {"nearest"}}.get(task, set())
     assert report["unavailable"] == {}
-    assert all((one["errors"], one["answered"] + one["abstained"]) == (0, 30) for one in report["approaches"])
+    assert all(
+        (approach["errors"], approach["answered"] + approach["abstained"]) == (0, 30)
+        for approach in report["approaches"]
+    )
     assert len(lines(report)) == 30 * len(names)
     for name, way in FIVE.items():
         scores = [row["scores"] for row in lines(report) if row["approach"] == name]
         if task == "write":
-            assert np.mean([one["chrf"] > 0.999 for one in scores]) == pytest.approx(share(model, rows, way)), name
+            assert np.mean([row_scores["chrf"] > 0.999 for row_scores in scores]) == pytest.approx(
+                share(model, rows, way)
+            ), name
         elif (task, name) != ("answer", "rag"):
             assert standing(report, name)["mean"] == pytest.approx(share(model, rows, way)), name
     if task == "answer":  # right where retrieval found it, an abstention where it did not
@@ -94,7 +99,7 @@ def test_every_approach_is_as_good_as_its_script(bench: MakeBench, task: Any) ->
 # -- the verdict -------------------------------------------------------------------------------------------------
 
 
-def test_the_better_model_is_chosen_though_it_is_dearer(bench: MakeBench) -> None:
+def test_the_better_model_is_chosen_although_it_costs_more(bench: MakeBench) -> None:
     rows = examples("classify", 120)
     good, cheap = pair(rows, right=0.7, seed=4, **NINTH)
     report = bench(rows, good, cheap)("compare", *TWO)
@@ -102,24 +107,24 @@ def test_the_better_model_is_chosen_though_it_is_dearer(bench: MakeBench) -> Non
     assert report["sentence"].startswith("Use prompt: ")
     assert "measurably more than prompt:cheap" in report["sentence"]
     for name, model in (("prompt", good), ("prompt:cheap", cheap)):
-        one = standing(report, name)
-        assert one["mean"] == pytest.approx(share(model, rows))
-        assert one["low"] < share(model, rows) < one["high"]
+        result = standing(report, name)
+        assert result["mean"] == pytest.approx(share(model, rows))
+        assert result["low"] < share(model, rows) < result["high"]
     (difference,) = report["comparisons"]
     assert difference["difference"] == pytest.approx(share(good, rows) - share(cheap, rows))
     assert difference["p_adjusted"] < 0.05
 
 
-def test_of_equals_the_cheap_one_is_chosen(bench: MakeBench) -> None:
+def test_among_equals_the_cheaper_is_chosen(bench: MakeBench) -> None:
     rows = examples("classify", 120)
     report = bench(rows, *pair(rows, **NINTH))("compare", *TWO)
     assert report["choice"] == "prompt:cheap"
     assert "not measurably worse than prompt" in report["sentence"]
-    assert report["sentence"].endswith("and costs a ninth.")
-    assert any("If 1,000 questions to prompt:cheap cost over" in flip for flip in report["verdict"]["flips"])
+    assert report["sentence"].endswith("and costs a ninth as much.")
+    assert any("If prompt:cheap cost more than" in flip for flip in report["verdict"]["flips"])
 
 
-def test_of_equals_at_one_price_nobody_is_chosen(bench: MakeBench) -> None:
+def test_among_equals_at_the_same_price_none_is_chosen(bench: MakeBench) -> None:
     rows = examples("classify", 60)
     good, cheap = pair(rows, right=0.7, seed=4)
     good.right = 0.7
@@ -135,7 +140,7 @@ def test_of_equals_at_one_price_nobody_is_chosen(bench: MakeBench) -> None:
     [
         ("max_p95_seconds = 1.5", "; max_p95_seconds = 1.5"),
         ("max_usd_per_1k = 0.5", "; max_usd_per_1k = 0.5"),
-        ('residency = ["localhost"]', "127.1 is not where requirements.residency lets text go"),
+        ('residency = ["localhost"]', "requirements.residency does not allow sending text to 127.1"),
         ("", ""),
     ],
 )
@@ -158,15 +163,17 @@ def test_the_best_is_ruled_out_by_a_requirement(bench: MakeBench, requirement: s
     assert "prompt:cheap" not in ruled_out
 
 
-def test_without_citations_nobody_is_chosen_who_cites_nothing(bench: MakeBench) -> None:
+def test_an_approach_without_citations_is_not_chosen_if_they_are_required(bench: MakeBench) -> None:
     rows = examples("answer", 40)
     model = ScriptedModel("m", gold(rows), with_passages=0.9)
     here = bench(rows, model, toml="[requirements]\ncitations = true", docs=documents(52))
     report = here("compare", "--approach", "prompt", "--approach", "context")
     assert standing(report, "prompt")["mean"] == 1.0
     assert report["choice"] == "context"
-    assert report["verdict"]["ruled_out"]["prompt"] == ["0 % of its answers cite; citations = true asks for 90 %"]
-    assert any("Without citations = true prompt would be the choice" in flip for flip in report["verdict"]["flips"])
+    assert report["verdict"]["ruled_out"]["prompt"] == [
+        "0% of its answers cite a supporting passage; citations = true requires 90%"
+    ]
+    assert any("Without citations = true, prompt would be the choice" in flip for flip in report["verdict"]["flips"])
 
 
 # -- faults ------------------------------------------------------------------------------------------------------
@@ -181,24 +188,24 @@ def test_failures_are_rows_with_their_kind_and_never_zeros(bench: MakeBench) -> 
     kinds = {"server_error": "server", "stall": "timeout", "half_body": "bad_response", "malformed": "bad_response"}
     faults = {text: kinds[fault] for text in asked(rows) if (fault := good.fault(text))}
     assert set(faults.values()) == set(kinds.values())
-    one = standing(report, "prompt")
-    assert one["failures"] == Counter(faults.values())
-    assert (one["errors"], one["n"], one["answered"]) == (len(faults), 80 - len(faults), 80 - len(faults))
+    result = standing(report, "prompt")
+    assert result["failures"] == Counter(faults.values())
+    assert (result["errors"], result["n"], result["answered"]) == (len(faults), 80 - len(faults), 80 - len(faults))
     healthy = [good.knows(text) for text in asked(rows) if text not in faults]
-    assert one["mean"] == pytest.approx(np.mean(healthy))
+    assert result["mean"] == pytest.approx(np.mean(healthy))
     assert report["comparisons"][0]["n"] == len(healthy)
     failed = [row for row in lines(report) if row["status"] == "error"]
     assert all((row["output"], row["scores"], bool(row["error"]["message"])) == (None, {}, True) for row in failed)
     assert any(f"prompt: {len(faults)} errors" in caveat for caveat in report["verdict"]["caveats"])
-    again = len([one for one in good.exchanges if one.input in faults])
+    again = len([exchange for exchange in good.exchanges if exchange.input in faults])
     good.faults = Faults()
     corrected = here("compare", *TWO)  # an equal run asks again what failed, and nothing else
     assert (standing(corrected, "prompt")["errors"], standing(corrected, "prompt")["n"]) == (0, 80)
-    assert len([one for one in good.exchanges if one.input in faults]) == again + len(faults)
+    assert len([exchange for exchange in good.exchanges if exchange.input in faults]) == again + len(faults)
     assert len(good.exchanges) - again - len(faults) == 80 - len(faults)
 
 
-def test_faults_that_pass_are_tried_again_and_leave_no_trace(bench: MakeBench) -> None:
+def test_transient_faults_are_retried_and_leave_no_trace(bench: MakeBench) -> None:
     rows = examples("classify", 40)
     model, _ = pair(rows)
     model.faults = Faults(server_error=0.2, half_body=0.1, times=2)
@@ -207,17 +214,17 @@ def test_faults_that_pass_are_tried_again_and_leave_no_trace(bench: MakeBench) -
     assert len(model.exchanges) == 40 + 2 * sum(model.fault(text) is not None for text in asked(rows))
 
 
-def test_rate_limits_make_it_slower_and_nothing_else(bench: MakeBench) -> None:
+def test_rate_limits_only_slow_it_down(bench: MakeBench) -> None:
     rows = examples("classify", 60)
     model, _ = pair(rows)
     model.faults, model.seconds = Faults(at_once=3, retry_after_seconds=0.05), (0.1, 0.2)
     report = bench(rows, model, model="concurrency = 16")("compare", "--approach", "prompt")
-    one = standing(report, "prompt")
-    assert (one["errors"], one["n"], one["mean"]) == (0, 60, pytest.approx(share(model, rows)))
+    result = standing(report, "prompt")
+    assert (result["errors"], result["n"], result["mean"]) == (0, 60, pytest.approx(share(model, rows)))
     statuses = Counter(exchange.status for exchange in model.exchanges)
     assert statuses[200] == 60
     assert statuses[429] > 5
-    assert one["p95_seconds"] < 1.5, "what was waited for the limit is no property of the model"
+    assert result["p95_seconds"] < 1.5, "what was waited for the limit is no property of the model"
 
 
 # -- figures -----------------------------------------------------------------------------------------------------
@@ -228,15 +235,17 @@ def test_seconds_money_and_tokens_are_the_scripted_ones(bench: MakeBench) -> Non
     model, _ = pair(rows, seconds=(0.0, 0.0))
     model.seconds, model.cached, model.cached_per_million, model.output_per_million = (0.05, 0.3), 0.5, 2.0, 50.0
     report = bench(rows, model, model="concurrency = 8")("compare", "--approach", "prompt")
-    one = standing(report, "prompt")
+    result = standing(report, "prompt")
     seconds = [row["usage"]["seconds"] for row in lines(report)]
     for name, percent in (("p50_seconds", 50), ("p95_seconds", 95)):
-        assert one[name] == pytest.approx(np.percentile(seconds, percent)), name
-    assert one["usd_per_1k"] == pytest.approx(1000 * model.billed_usd / 60)
+        assert result[name] == pytest.approx(np.percentile(seconds, percent)), name
+    assert result["usd_per_1k"] == pytest.approx(1000 * model.billed_usd / 60)
     by_input = {exchange.input: exchange for exchange in model.exchanges}
     inputs = {row["id"]: row["input"] for row in rows}
-    own = [row["usage"]["seconds"] - model.delay(inputs[row["example"]]) for row in lines(report)]
-    assert (min(own) >= 0, np.median(own) < 0.3) == (True, True), "the time in the queue, 1 s and more, is not counted"
+    overhead = [row["usage"]["seconds"] - model.delay(inputs[row["example"]]) for row in lines(report)]
+    assert (min(overhead) >= 0, np.median(overhead) < 0.3) == (True, True), (
+        "the time in the queue, 1 s and more, is not counted"
+    )
     for row in lines(report):
         truth, usage = by_input[inputs[row["example"]]], row["usage"]
         assert usage["usd"] == pytest.approx(model.usd(truth))
@@ -244,7 +253,7 @@ def test_seconds_money_and_tokens_are_the_scripted_ones(bench: MakeBench) -> Non
         assert (usage["input_tokens"], usage["cached_tokens"], usage["output_tokens"]) == counts
 
 
-def test_a_budget_is_never_passed(bench: MakeBench) -> None:
+def test_a_budget_is_never_exceeded(bench: MakeBench) -> None:
     rows = examples("classify", 60)
     good, cheap = pair(rows, **NINTH)
     for model in (good, cheap):
@@ -267,19 +276,19 @@ def test_a_budget_is_never_passed(bench: MakeBench) -> None:
     assert "error" in here("compare", *TWO, "--fresh", "--budget-usd", "0"), "errors are asked again, and cost"
 
 
-def test_an_estimate_asks_nothing_and_is_near(bench: MakeBench) -> None:
+def test_an_estimate_makes_no_calls_and_is_close(bench: MakeBench) -> None:
     rows = examples("answer", 30)
     model = ScriptedModel("m", gold(rows), input_per_million=3.0, output_per_million=15.0, seconds=(0.01, 0.02))
     here = bench(rows, model, docs=documents(42))
     named = [word for name in (*FIVE, "quote-bm25") for word in ("--approach", name)]
-    estimates = {one["approach"]: one for one in here("compare", "--estimate", *named)["estimates"]}
+    estimates = {estimate["approach"]: estimate for estimate in here("compare", "--estimate", *named)["estimates"]}
     assert here.asked == 0
     report = here("compare", *named)
     for name in FIVE:
-        own = [row["usage"] for row in lines(report) if row["approach"] == name]
+        usages = [row["usage"] for row in lines(report) if row["approach"] == name]
         for key, real in (
-            ("input_tokens", sum(usage["input_tokens"] for usage in own)),
-            ("usd", sum(usage["usd"] for usage in own)),
+            ("input_tokens", sum(usage["input_tokens"] for usage in usages)),
+            ("usd", sum(usage["usd"] for usage in usages)),
         ):
             assert real / 2 < estimates[name][key] < real * 2, (name, key)
         assert estimates[name]["usd"] < estimates[name]["usd_at_most"]
@@ -292,7 +301,7 @@ def test_an_estimate_asks_nothing_and_is_near(bench: MakeBench) -> None:
 # -- again, and cut short ----------------------------------------------------------------------------------------
 
 
-def test_only_what_is_new_is_asked(bench: MakeBench) -> None:
+def test_only_new_cells_are_run(bench: MakeBench) -> None:
     rows = examples("classify", 40)
     good, cheap = pair(examples("classify", 80))
     good.seconds = cheap.seconds = (0.1, 0.1)
@@ -310,11 +319,11 @@ def test_only_what_is_new_is_asked(bench: MakeBench) -> None:
     text, output = ticket(60)
     here.write([*rows, {"id": "new", "input": text, "output": output, "split": "test"}])
     more = here("compare", *TWO)
-    assert (more["n"], sorted(one["model"] for one in here.server.posts()[80:])) == (41, ["cheap", "good"])
+    assert (more["n"], sorted(body["model"] for body in here.server.posts()[80:])) == (41, ["cheap", "good"])
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill -9"])
-def test_a_run_that_was_cut_short_goes_on(bench: MakeBench, how: signal.Signals) -> None:
+def test_an_interrupted_run_is_resumed(bench: MakeBench, how: signal.Signals) -> None:
     rows = examples("classify", 60)
     good, cheap = pair(rows)
     good.seconds = cheap.seconds = (0.05, 0.1)
@@ -324,11 +333,11 @@ def test_a_run_that_was_cut_short_goes_on(bench: MakeBench, how: signal.Signals)
         time.sleep(0.01)
     good.seconds = cheap.seconds = (100.0, 100.0)  # so that it does not end meanwhile
     command.send_signal(how)
-    _, said = command.communicate(timeout=300)
-    assert command.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL), said
+    _, printed = command.communicate(timeout=300)
+    assert command.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL), printed
     if how == signal.SIGINT:
-        assert "groundtune report" in said
-        assert "Traceback" not in said
+        assert "groundtune report" in printed
+        assert "Traceback" not in printed
     partial = here("report")
     assert (here.code, partial["complete"], 30 < len(lines(partial)) < 60) == (0, False, True)
     assert set(cells(partial).values()) == {1}
@@ -343,16 +352,16 @@ def test_a_run_that_was_cut_short_goes_on(bench: MakeBench, how: signal.Signals)
 # -- judges, demands, forms --------------------------------------------------------------------------------------
 
 
-def test_a_judge_scores_or_fails_but_never_makes_a_number_up(bench: MakeBench) -> None:
+def test_a_judge_scores_or_fails_but_never_invents_a_score(bench: MakeBench) -> None:
     rows = examples("answer", 40)
     model = ScriptedModel("m", gold(rows), right=0.8)
     known = [text for text in asked(rows) if model.knows(text)]
     judge = ScriptedJudge("judge", failing=set(known[:2]))
     report = bench(rows, model, judge, toml='[judge]\nmodel = "judge"')("compare", "--approach", "prompt")
-    one = standing(report, "prompt")
-    assert one["failures"] == {"judge": 2}
-    assert (one["n"], one["mean"]) == (40, pytest.approx(share(model, rows)))
-    judged = one["metrics"]["judge"]
+    result = standing(report, "prompt")
+    assert result["failures"] == {"judge": 2}
+    assert (result["n"], result["mean"]) == (40, pytest.approx(share(model, rows)))
+    judged = result["metrics"]["judge"]
     assert (judged["n"], judged["mean"]) == (38, pytest.approx((len(known) - 2) / 38))
     for row in lines(report):
         if row["error"]:
@@ -381,12 +390,12 @@ def test_demands_set_the_exit_code_and_a_results_file_is_enough(bench: MakeBench
     read = json.loads(done.stdout)
     assert read.keys() == report.keys()
     assert (read["choice"], read["n"], read["run"], read["html"]) == ("prompt", 60, None, None)
-    (one,) = read["approaches"]
-    assert one == standing(report, "prompt")
+    (result,) = read["approaches"]
+    assert result == standing(report, "prompt")
     assert sorted(path.name for path in alone.iterdir()) == ["results.jsonl"]
 
 
-def test_a_schema_is_sent_and_left_out_where_it_is_refused(bench: MakeBench) -> None:
+def test_a_schema_is_sent_unless_the_server_refuses_it(bench: MakeBench) -> None:
     rows = examples("extract", 40)
     good, cheap = pair(rows, task="extract", right=0.8)
     good.right, cheap.faults = 0.8, Faults(refuses=("response_format",))
@@ -397,8 +406,8 @@ def test_a_schema_is_sent_and_left_out_where_it_is_refused(bench: MakeBench) -> 
     assert all(list(schema["properties"]) == ["number", "total", "paid", "town"] for schema in schemas)
     assert ["response_format" in body for body in sent["cheap"]] == [True, *[False] * 40]
     for name, model in (("prompt", good), ("prompt:cheap", cheap)):
-        one = standing(report, name)
-        assert (one["errors"], one["mean"]) == (0, pytest.approx(share(model, rows))), name
+        result = standing(report, name)
+        assert (result["errors"], result["mean"]) == (0, pytest.approx(share(model, rows))), name
     assert standing(report, "prompt")["metrics"]["valid"]["mean"] == 1.0
     assert standing(report, "prompt:cheap")["metrics"]["valid"]["mean"] < 1.0
     assert 0.9 < standing(report, "prompt")["metrics"]["f1"]["mean"] < 1.0

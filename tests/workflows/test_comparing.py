@@ -1,4 +1,4 @@
-"""compare fills one matrix, and a run that was cut short goes on where it stopped."""
+"""compare fills one matrix, and an interrupted run resumes where it stopped."""
 
 import json
 import shutil
@@ -41,7 +41,7 @@ def lineup(*approaches: Says) -> Lineup:
 
 
 class CutShortError(Exception):
-    """What ends a run in the middle."""
+    """Interrupt a run in the middle."""
 
 
 def cut_after(rows: int) -> Callable[[Filled], None]:
@@ -55,7 +55,7 @@ def cut_after(rows: int) -> Callable[[Filled], None]:
     return progress
 
 
-async def test_one_row_a_cell(tmp_path: Path) -> None:
+async def test_there_is_one_row_per_cell(tmp_path: Path) -> None:
     folder = await fill(Workspace(tmp_path), lineup(Says("a", "yes"), Says("b", "no")), EXAMPLES, **ABOUT)
     results = read_results(folder / "results.jsonl")
     assert {(row.approach, row.scores["correct"]) for row in results} == {("a", 1.0), ("b", 0.0)}
@@ -65,7 +65,7 @@ async def test_one_row_a_cell(tmp_path: Path) -> None:
     assert len((folder / "examples.jsonl").read_text().splitlines()) == 6
 
 
-async def test_an_equal_run_is_used_again_and_asks_only_what_is_not_there(tmp_path: Path) -> None:
+async def test_a_matching_run_is_resumed_and_runs_only_missing_cells(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     cut = Says("a", "yes")
     with pytest.raises(CutShortError):
@@ -81,7 +81,7 @@ async def test_an_equal_run_is_used_again_and_asks_only_what_is_not_there(tmp_pa
     assert len(fresh.asked) == 6
 
 
-async def test_errors_of_an_equal_run_are_asked_again(tmp_path: Path) -> None:
+async def test_errors_of_a_matching_run_are_retried(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     failing = Says("a", "yes", failing={"question 2"})
     await fill(workspace, lineup(failing), EXAMPLES, **ABOUT)
@@ -103,7 +103,7 @@ async def test_other_conditions_are_another_run(tmp_path: Path) -> None:
         run_folder(workspace, "x")
 
 
-async def test_what_only_the_verdict_depends_on_asks_nothing_again(tmp_path: Path) -> None:
+async def test_settings_of_the_verdict_alone_need_no_new_calls(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     first = await fill(workspace, lineup(Says("a", "yes")), EXAMPLES, **ABOUT, told={"primary": "f1"})
     again = Says("a", "yes")
@@ -112,7 +112,7 @@ async def test_what_only_the_verdict_depends_on_asks_nothing_again(tmp_path: Pat
     assert json.loads((first / "run.json").read_text())["about"] == {"index": "one", "primary": "correct"}
 
 
-async def test_a_run_without_a_row_does_not_hide_the_one_before(tmp_path: Path) -> None:
+async def test_a_run_without_rows_does_not_hide_the_previous_one(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     first = await fill(workspace, lineup(Says("a", "yes")), EXAMPLES, **ABOUT)
 
@@ -124,11 +124,11 @@ async def test_a_run_without_a_row_does_not_hide_the_one_before(tmp_path: Path) 
     assert run_folder(workspace, "later") == stopped
 
 
-def test_no_examples_is_said() -> None:
-    with pytest.raises(UsageError, match="no example is in the validation split"):
+def test_missing_examples_are_reported() -> None:
+    with pytest.raises(UsageError, match="the validation split has no examples"):
         require([], "validation")
 
 
-def test_no_run_is_said(tmp_path: Path) -> None:
+def test_a_missing_run_is_reported(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="no run yet"):
         run_folder(Workspace(tmp_path))

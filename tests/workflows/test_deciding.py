@@ -1,4 +1,4 @@
-"""A matrix to a verdict, demands and files: from the folder of a run, from one cut short, from a file alone."""
+"""Verdicts, demands and report files from a run folder, an interrupted run and a bare results file."""
 
 import contextlib
 import json
@@ -69,7 +69,7 @@ NEEDS: dict[str, Any] = {
 
 @dataclass
 class Scripted:
-    """Right on the questions below `right`, and fails at those in `failing`."""
+    """Answers the questions below `right` correctly and fails on those in `failing`."""
 
     name: str
     right: int = 20
@@ -88,7 +88,7 @@ class Scripted:
 
 
 class CutShortError(Exception):
-    """What ends a run in the middle."""
+    """Interrupt a run in the middle."""
 
 
 async def make_run(folder: Path, *approaches: Any, rows: int | None = None, **parts: Any) -> Path:
@@ -101,9 +101,9 @@ async def make_run(folder: Path, *approaches: Any, rows: int | None = None, **pa
 
     about = {"name": "shop", "task": "answer", "primary": "correct", "requirements": NEEDS, **parts.pop("about", {})}
     lineup = Lineup(
-        {one.name: one for one in approaches},
+        {approach.name: approach for approach in approaches},
         missing={"context": "does not fit: 30 passages"},
-        barred={"prompt:far": "llm.invalid is not where requirements.residency lets text go"},
+        barred={"prompt:far": "requirements.residency does not allow sending text to llm.invalid"},
     )
     workspace = Workspace(folder)
     with contextlib.suppress(CutShortError):
@@ -116,8 +116,8 @@ async def make_run(folder: Path, *approaches: Any, rows: int | None = None, **pa
             progress=progress,
             **parts,
         )
-    (made,) = (path.parent for path in workspace.runs.glob(f"*/{RUN}"))
-    return made
+    (folder,) = (path.parent for path in workspace.runs.glob(f"*/{RUN}"))
+    return folder
 
 
 def bare(path: Path, *results: Result) -> Path:
@@ -131,10 +131,10 @@ def row(example: str, approach: str = "a", correct: float = 1.0, **more: Any) ->
 
 
 def embedded(page: Path, name: str) -> Any:
-    """What a browser would read from one of the data elements."""
-    found = re.search(rf'<script type="application/json" id="{name}">(.*?)</script', page.read_text("utf-8"), re.DOTALL)
-    assert found
-    return json.loads(found[1])
+    """Return the data that a browser would read from an embedded JSON element."""
+    match = re.search(rf'<script type="application/json" id="{name}">(.*?)</script', page.read_text("utf-8"), re.DOTALL)
+    assert match
+    return json.loads(match[1])
 
 
 # -- reading -----------------------------------------------------------------------------------------------------
@@ -150,15 +150,15 @@ def test_a_results_file_alone_is_enough(tmp_path: Path) -> None:
         assert run.complete
         report = judge_run(run)
         assert (report.primary, report.n, report.classes, report.tags) == ("correct", 2, {}, ())
-        assert [one.name for one in report.standings] == ["a", "b"]
+        assert [standing.name for standing in report.standings] == ["a", "b"]
 
 
-def test_a_folder_with_a_results_file_is_read_too(tmp_path: Path) -> None:
+def test_a_folder_with_a_results_file_can_be_read(tmp_path: Path) -> None:
     bare(tmp_path / RESULTS, row("e0"))
     assert read_run(tmp_path) == read_run(tmp_path / RESULTS)
 
 
-async def test_the_folder_of_a_run_knows_everything(tmp_path: Path) -> None:
+async def test_a_run_folder_has_all_metadata(tmp_path: Path) -> None:
     folder = await make_run(tmp_path, Scripted("rag"), Scripted("prompt", right=10))
     run = read_run(folder)
     assert read_run(folder / RESULTS) == run, "its results file stands for the folder"
@@ -176,7 +176,7 @@ async def test_the_folder_of_a_run_knows_everything(tmp_path: Path) -> None:
     assert read_run(other).about == {}, "another file in the folder is not the run"
 
 
-async def test_a_run_that_was_cut_short_can_be_read(tmp_path: Path) -> None:
+async def test_an_interrupted_run_can_be_read(tmp_path: Path) -> None:
     folder = await make_run(tmp_path, Scripted("rag"), Scripted("prompt", right=5), rows=25)
     with (folder / RESULTS).open("ab") as file:
         file.write(encode_result(row("q19", "rag"))[:-20])
@@ -184,12 +184,12 @@ async def test_a_run_that_was_cut_short_can_be_read(tmp_path: Path) -> None:
     assert (run.complete, len(run.results), len(run.examples)) == (False, 25, 20)
     report = judge_run(run)
     assert report.n == 13
-    assert sum(one.n for one in report.standings) == 25
+    assert sum(standing.n for standing in report.standings) == 25
     assert report.summary()["complete"] is False
     assert write_report(report, folder).file == folder / "report.html"
 
 
-def test_a_torn_last_line_is_left_out_and_left_there(tmp_path: Path) -> None:
+def test_an_incomplete_last_line_is_ignored_and_kept(tmp_path: Path) -> None:
     file = bare(tmp_path / RESULTS, row("e0"), row("e1"))
     whole = file.read_bytes() + encode_result(row("e2"))[:30]
     file.write_bytes(whole)
@@ -198,7 +198,7 @@ def test_a_torn_last_line_is_left_out_and_left_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["{}", "[]", "null", "what", '{"example": "e"}', '{"example": '])
-def test_a_line_that_is_no_result_is_named_with_its_place(tmp_path: Path, line: str) -> None:
+def test_an_invalid_line_is_reported_with_its_number(tmp_path: Path, line: str) -> None:
     file = bare(tmp_path / RESULTS, row("e0"))
     file.write_bytes(file.read_bytes() + f"{line}\n".encode() + encode_result(row("e1")))
     with pytest.raises(ConfigError, match=rf"{RESULTS}:2: ") as caught:
@@ -216,14 +216,14 @@ def test_a_line_that_is_no_result_is_named_with_its_place(tmp_path: Path, line: 
         {"usage": {**asdict(Usage()), "usd": "0.1"}},
     ],
 )
-def test_a_row_that_somebody_else_wrote_wrongly_is_named_with_its_place(tmp_path: Path, wrong: dict[str, Any]) -> None:
+def test_an_invalid_row_is_reported_with_its_number(tmp_path: Path, wrong: dict[str, Any]) -> None:
     good = json.loads(encode_result(row("e1")))
     (tmp_path / RESULTS).write_text(json.dumps({**good, **wrong}) + "\n")
     with pytest.raises(ConfigError, match=f"{RESULTS}:1: "):
         write_report(judge_run(read_run(tmp_path)), tmp_path)
 
 
-def test_what_is_not_there_is_said(tmp_path: Path) -> None:
+def test_missing_results_are_reported(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "no.jsonl", tmp_path / "no" / "folder"):
         with pytest.raises(MissingError, match="no results file") as caught:
             read_run(path)
@@ -233,7 +233,7 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         read_run(tmp_path)
 
 
-async def test_what_lies_beside_the_matrix_need_not_be_there(tmp_path: Path) -> None:
+async def test_files_beside_the_matrix_are_optional(tmp_path: Path) -> None:
     folder = await make_run(tmp_path, Scripted("a"), about={"task": "classify"}, score=label_scorer(["30 days"]))
     (folder / EXAMPLES).unlink()
     assert judge_run(read_run(folder)).n == 20
@@ -242,7 +242,7 @@ async def test_what_lies_beside_the_matrix_need_not_be_there(tmp_path: Path) -> 
 # -- judging -----------------------------------------------------------------------------------------------------
 
 
-async def test_the_requirements_are_those_the_run_was_made_under(tmp_path: Path) -> None:
+async def test_the_requirements_are_those_of_the_run(tmp_path: Path) -> None:
     needs = {**NEEDS, "max_usd_per_1k": 0.5}
     folder = await make_run(tmp_path, Scripted("dear"), Scripted("cheap", 5, usd=0.0001), about={"requirements": needs})
     report = judge_run(read_run(folder))
@@ -254,7 +254,7 @@ async def test_the_requirements_are_those_the_run_was_made_under(tmp_path: Path)
     assert judge_run(read_run(alone)).verdict.ruled_out == {}
 
 
-async def test_another_score_may_decide(tmp_path: Path) -> None:
+async def test_another_score_can_decide(tmp_path: Path) -> None:
     folder = await make_run(tmp_path, Scripted("rag"), about={"primary": "abstention"})
     assert judge_run(read_run(folder)).primary == "abstention"
     assert judge_run(read_run(folder), primary="f1").primary == "f1"
@@ -263,7 +263,7 @@ async def test_another_score_may_decide(tmp_path: Path) -> None:
     assert "correct" in (caught.value.hint or "")
 
 
-async def test_a_run_of_errors_alone_has_a_report_too(tmp_path: Path) -> None:
+async def test_a_run_with_only_errors_has_a_report(tmp_path: Path) -> None:
     folder = await make_run(tmp_path, Scripted("a", failing=range(20)))
     report = write_report(judge_run(read_run(folder)), folder)
     assert (report.verdict.choice, report.n) == (None, 20)
@@ -276,7 +276,7 @@ async def test_tags_and_clusters_come_from_the_examples(tmp_path: Path) -> None:
     report = judge_run(read_run(folder))
     assert [(tag, n) for tag, n, _ in report.tags] == [("money", 20), ("odd 0", 10), ("odd 1", 10)]
     assert any("The examples fall into 5 groups" in caveat for caveat in report.verdict.caveats)
-    apart = [replace(one, group=one.id) for one in QUESTIONS]
+    apart = [replace(question, group=question.id) for question in QUESTIONS]
     other = await make_run(tmp_path / "apart", Scripted("a", 15), examples=apart)
     assert not any("groups" in caveat for caveat in judge_run(read_run(other)).verdict.caveats)
 
@@ -295,7 +295,7 @@ async def test_labels_have_a_table_by_class(tmp_path: Path) -> None:
     assert report.classes["a"].macro_f1 == pytest.approx(2 / 3)
     shown = report.summary()["classes"]["a"]
     assert set(shown) >= {"labels", "confusion", "per_class", "macro_f1"}
-    assert [(one["label"], one["f1"], one["n"]) for one in shown["per_class"]] == [
+    assert [(label["label"], label["f1"], label["n"]) for label in shown["per_class"]] == [
         ("x", 1, 3),
         ("y", 1, 3),
         ("z", 0, 3),
@@ -314,7 +314,7 @@ async def test_labels_have_a_table_by_class(tmp_path: Path) -> None:
         ("usd_per_1k<=0.05", Demand("usd_per_1k", at_least=False, value=0.05)),
     ],
 )
-def test_a_demand_is_read(text: str, demand: Demand) -> None:
+def test_a_demand_is_parsed(text: str, demand: Demand) -> None:
     assert Demand.parse(text) == demand
     assert Demand.parse(str(demand)) == demand
     assert str(demand) == text.replace(" ", "")
@@ -324,7 +324,7 @@ def test_a_demand_is_read(text: str, demand: Demand) -> None:
     "text",
     ["", "correct", "correct=0.8", "correct>0.8", ">=0.8", "correct>=", "correct>=high", "correct>=-1"],
 )
-def test_a_demand_that_cannot_be_read_is_said(text: str) -> None:
+def test_an_invalid_demand_is_reported(text: str) -> None:
     with pytest.raises(UsageError, match="cannot read the demand") as caught:
         Demand.parse(text)
     assert "correct>=0.8" in (caught.value.hint or "")
@@ -336,19 +336,19 @@ def test_a_check_with_a_space_in_its_name_can_be_demanded() -> None:
 
 
 @pytest.mark.parametrize(("text", "value"), [("correct>=.8", 0.8), ("usd_per_1k<=5e-3", 0.005)])
-def test_a_number_may_be_written_in_any_usual_way(text: str, value: float) -> None:
+def test_a_number_may_use_any_common_notation(text: str, value: float) -> None:
     assert Demand.parse(text).value == value
 
 
 def report_of(choice: str | None, leaders: Sequence[str], *results: Result) -> Report:
-    found = judge_run(Run(results, Path()))
-    return replace(found, verdict=replace(found.verdict, choice=choice, leaders=tuple(leaders)))
+    report = judge_run(Run(results, Path()))
+    return replace(report, verdict=replace(report.verdict, choice=choice, leaders=tuple(leaders)))
 
 
-def test_a_demand_is_held_against_scores_and_figures() -> None:
+def test_a_demand_is_checked_against_scores_and_figures() -> None:
     usage = Usage(seconds=2.0, usd=0.001)
     report = report_of("a", ["a"], row("e0", usage=usage), row("e1", correct=0.0, usage=usage))
-    (one,) = report.standings
+    (only,) = report.standings
     for text, met in (
         ("correct>=0.5", True),
         ("correct>=0.51", False),
@@ -359,38 +359,38 @@ def test_a_demand_is_held_against_scores_and_figures() -> None:
         ("cited>=0.1", False),
         ("f1>=0", False),
     ):
-        assert Demand.parse(text).met_by(one) is met, text
+        assert Demand.parse(text).met_by(only) is met, text
 
 
 def test_an_unknown_figure_meets_nothing() -> None:
-    (one,) = report_of("a", ["a"], row("e0")).standings
+    (only,) = report_of("a", ["a"], row("e0")).standings
     for text in ("usd_per_1k<=1000", "usd_per_1k>=0", "p95_seconds<=1000", "p50_seconds>=0"):
-        assert not Demand.parse(text).met_by(one), text
+        assert not Demand.parse(text).met_by(only), text
 
 
 def results_of(**means: float) -> list[Result]:
     return [row(f"e{at}", name, float(at < 10 * mean)) for name, mean in means.items() for at in range(10)]
 
 
-def test_demands_are_on_the_choice_where_there_is_one() -> None:
+def test_demands_apply_to_the_choice() -> None:
     report = report_of("b", ["a", "b"], *results_of(a=0.9, b=0.8, c=0.1))
     assert report.unmet_by([Demand.parse("correct>=0.8")]) == []
     assert report.unmet_by([Demand.parse("correct<=0.85")]) == []
     assert report.unmet_by([Demand.parse("correct>=0.85"), Demand.parse("correct>=0.1")]) == ["correct>=0.85"]
 
 
-def test_without_a_choice_every_leader_must_reach_them() -> None:
+def test_without_a_choice_every_leader_must_meet_the_demands() -> None:
     report = report_of(None, ["a", "b"], *results_of(a=0.9, b=0.8, c=0.1))
     assert report.unmet_by([Demand.parse("correct>=0.8"), Demand.parse("correct>=0.85")]) == ["correct>=0.85"]
     nobody = report_of(None, [], *results_of(a=0.9))
     assert nobody.unmet_by([Demand.parse("correct>=0.1")]) == ["correct>=0.1"]
 
 
-def test_a_demand_on_what_nobody_has_is_a_mistake() -> None:
+def test_a_demand_on_an_unknown_score_is_an_error() -> None:
     report = report_of("a", ["a"], row("e0"))
     with pytest.raises(UsageError, match="no approach has 'corect'") as caught:
         report.unmet_by([Demand.parse("corect>=0.8")])
-    assert caught.value.hint == f"there are {', '.join(('correct', *FIGURES))}"
+    assert caught.value.hint == f"choose one of {', '.join(('correct', *FIGURES))}"
 
 
 # -- writing -----------------------------------------------------------------------------------------------------
@@ -407,10 +407,10 @@ async def test_the_summary_has_the_documented_keys(tmp_path: Path) -> None:
     assert set(summary) == KEYS
     assert (summary["primary"], summary["n"], summary["complete"], summary["run"]) == ("correct", 20, True, folder.name)
     assert summary["unavailable"] == {"context": "does not fit: 30 passages"}
-    for one in summary["approaches"]:
-        assert set(one) == {field.name for field in fields(Standing)}
-    for one in summary["comparisons"]:
-        assert set(one) == {field.name for field in fields(Difference)}
+    for approach in summary["approaches"]:
+        assert set(approach) == {field.name for field in fields(Standing)}
+    for comparison in summary["comparisons"]:
+        assert set(comparison) == {field.name for field in fields(Difference)}
     assert set(summary["verdict"]) == {field.name for field in fields(Verdict)} - {"choice", "sentence"}
     assert set(summary["tags"][0]) == {"tag", "n", "approaches"}
     assert set(summary["tags"][0]["approaches"]["rag"]) == {"mean", "low", "high", "n"}
@@ -433,7 +433,7 @@ async def test_the_report_is_written_as_json_and_as_a_page(tmp_path: Path) -> No
     assert again == report
 
 
-async def test_a_page_may_stand_anywhere(tmp_path: Path) -> None:
+async def test_a_page_can_be_written_anywhere(tmp_path: Path) -> None:
     folder = await make_run(tmp_path, Scripted("rag"))
     report = write_page(judge_run(read_run(folder)), tmp_path / "pages" / "mine.html")
     assert report.file == tmp_path / "pages" / "mine.html"
@@ -449,7 +449,7 @@ async def test_the_page_holds_every_example_cell_and_cited_passage(tmp_path: Pat
     assert content.keys() == KEYS | {"title", "made", "task"}
     assert (content["title"], content["task"], content["made"]) == ("shop", "answer", report.run.started)
     examples = embedded(report.file, "examples")
-    assert [one["id"] for one in examples] == [one.id for one in QUESTIONS]
+    assert [example["id"] for example in examples] == [example.id for example in QUESTIONS]
     assert examples[1] == {
         "id": "q1",
         "input": "question 1",
@@ -458,7 +458,7 @@ async def test_the_page_holds_every_example_cell_and_cited_passage(tmp_path: Pat
         "evidence": [{"source": "refunds.md", "quote": "30 days"}],
     }
     cells = embedded(report.file, "cells")
-    assert {name: set(row) for name, row in cells.items()} == {one.id: {"rag", "prompt"} for one in QUESTIONS}
+    assert {name: set(row) for name, row in cells.items()} == {question.id: {"rag", "prompt"} for question in QUESTIONS}
     assert cells["q1"]["rag"] == {
         "status": "answered",
         "output": "30 days [1].",
@@ -480,7 +480,7 @@ class Judgement:
     reasons: dict[str, str]
 
 
-async def test_the_page_says_why_the_judge_judged(tmp_path: Path) -> None:
+async def test_the_page_shows_the_reasons_of_the_judge(tmp_path: Path) -> None:
     async def judge(question: str, answer: Answer, example: Example) -> Judgement:
         if example.id == "q2":
             raise JudgeError("gave no usable reply")
@@ -494,8 +494,8 @@ async def test_the_page_says_why_the_judge_judged(tmp_path: Path) -> None:
     assert "judge" not in cells["q2"]["rag"]
     assert cells["q2"]["rag"]["error"]["kind"] == "judge"
     assert cells["q2"]["rag"]["output"] == "30 days [1]."
-    (one,) = report.standings
-    assert (one.n, one.metrics["judge"].n) == (20, 19)
+    (only,) = report.standings
+    assert (only.n, only.metrics["judge"].n) == (20, 19)
 
 
 def test_the_page_of_a_bare_file_has_its_cells(tmp_path: Path) -> None:
@@ -507,7 +507,7 @@ def test_the_page_of_a_bare_file_has_its_cells(tmp_path: Path) -> None:
     assert embedded(report.file, "page")["title"] == "groundtune"
 
 
-def test_texts_that_utf8_cannot_hold_stop_no_page(tmp_path: Path) -> None:
+def test_lone_surrogates_do_not_break_the_page(tmp_path: Path) -> None:
     broken = Result("e0", "a", "answered", "half a \ud83d sign", scores={"correct": 1.0})
     failed = Result("e1", "a", "error", error=Failure("crash", "\udcff"))
     report = write_page(judge_run(read_run(bare(tmp_path / RESULTS, broken, failed))), tmp_path / "page.html")
@@ -515,9 +515,9 @@ def test_texts_that_utf8_cannot_hold_stop_no_page(tmp_path: Path) -> None:
     assert embedded(report.file, "cells")["e0"]["a"]["output"] == "half a \ud83d sign"
 
 
-async def test_texts_that_utf8_cannot_hold_stop_no_report(tmp_path: Path) -> None:
+async def test_lone_surrogates_do_not_break_the_report(tmp_path: Path) -> None:
     """compare has paid by then; report.html is written, report.json is not."""
-    examples = [replace(one, tags=("half \ud83d",)) for one in QUESTIONS]
+    examples = [replace(question, tags=("half \ud83d",)) for question in QUESTIONS]
     folder = await make_run(tmp_path, Scripted("a"), examples=examples)
     write_report(judge_run(read_run(folder)), folder)
     assert read_json(folder / "report.json")["tags"][0]["tag"] == "half \ud83d"
@@ -531,8 +531,8 @@ async def test_a_later_row_of_a_cell_replaces_the_earlier_one(tmp_path: Path) ->
     assert (report.standings[0].errors, report.n, len(report.run.results)) == (0, 20, 20)
 
 
-def test_what_a_training_took_from_its_base_is_said_once(tmp_path: Path) -> None:
-    line = "forgetting: on 12 general prompts a token of the base's own answers is 0.71 times as likely"
+def test_forgetting_is_reported_once_per_training(tmp_path: Path) -> None:
+    line = "forgetting: on 12 general prompts, a token of the base's own answers is 0.71 times as likely"
     rows = [Result("q1", name, "answered", "30 days", scores={"correct": 1.0}) for name in ("tuned", "hybrid", "rag")]
     about = {"forgetting": {"tuned": line, "hybrid": line}}
     assert f"{line} (tuned, hybrid)" in judge_run(Run(tuple(rows), tmp_path / RESULTS, about=about)).verdict.caveats

@@ -1,4 +1,4 @@
-"""Labels of a stronger approach, over real HTTP: what it proves is kept, everything else is left out and counted."""
+"""Labels from a stronger approach over real HTTP: supported answers are kept, all others are counted."""
 
 import json
 import re
@@ -44,21 +44,21 @@ def question(town: str) -> str:
 
 
 class Teacher:
-    """Cites the toll of a town word for word, but for what it is told of a town."""
+    """Cites the toll of a town word for word, except in towns with scripted behaviour."""
 
     def __init__(self) -> None:
         self.ways: dict[str, str] = {}
-        """Town to abstain, invent, uncited, wrong-number or fail."""
+        """Town to behaviour: abstain, invent, uncited, wrong-number or fail."""
 
     def __call__(self, body: dict[str, Any]) -> Reply:
         if "messages" not in body:
             return Reply()
-        said = body["messages"][-1]["content"]
-        town = said.rpartition("toll in ")[2].rstrip("?")
+        prompt = body["messages"][-1]["content"]
+        town = prompt.rpartition("toll in ")[2].rstrip("?")
         way = self.ways.get(town, "")
         if way == "fail":
             return Reply("broken", status=400)
-        passages = dict(PASSAGE.findall(said))
+        passages = dict(PASSAGE.findall(prompt))
         number = next((number for number, text in passages.items() if town in TOWNS and toll(town) in text), None)
         if number is None or way == "abstain":
             return Reply("NOT_IN_DOCUMENTS")
@@ -105,12 +105,12 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
         monkeypatch.setattr(f"groundtune.models.{module}.backoff", lambda first, tries: 0.02)
     teacher = Teacher()
     with ScriptedServer(teacher) as server:
-        made = Desk(tmp_path, server, teacher)
-        yield made
-        made.project.close()
+        new_desk = Desk(tmp_path, server, teacher)
+        yield new_desk
+        new_desk.project.close()
 
 
-def test_what_is_cited_exactly_is_kept_with_its_evidence_and_origin(desk: Desk) -> None:
+def test_exactly_cited_answers_are_kept_with_evidence_and_origin(desk: Desk) -> None:
     done = desk.distil(*map(question, TOWNS[:3]))
     assert (done.file, done.inputs, done.kept, done.left_out) == (desk.target, 3, 3, {})
     rows = read_examples(desk.target)
@@ -124,7 +124,7 @@ def test_what_is_cited_exactly_is_kept_with_its_evidence_and_origin(desk: Desk) 
     assert len({row.id for row in rows}) == 3
 
 
-def test_what_is_not_proven_is_left_out_and_counted_by_its_reason(desk: Desk) -> None:
+def test_unsupported_answers_are_left_out_and_counted_by_reason(desk: Desk) -> None:
     ways = ("", "abstain", "invent", "uncited", "wrong-number", "fail")
     desk.teacher.ways = dict(zip(TOWNS, ways, strict=False))
     done = desk.distil(*map(question, TOWNS[:6]), question("Atlantis"))
@@ -134,7 +134,7 @@ def test_what_is_not_proven_is_left_out_and_counted_by_its_reason(desk: Desk) ->
     assert "999" not in desk.target.read_text()
 
 
-def test_an_input_that_is_an_example_is_not_even_asked(desk: Desk) -> None:
+def test_an_input_that_is_already_an_example_is_skipped(desk: Desk) -> None:
     done = desk.distil(question("Byfen"), f"  {question('Byfen')} ", question("Marwin"))
     assert (done.kept, done.left_out) == (1, {"is an example already": 1})
     assert desk.asked == [question("Marwin")]
@@ -148,13 +148,13 @@ def test_an_example_in_other_case_or_spacing_is_the_same(change: Callable[[str],
     assert done.left_out == {"is an example already": 1}
 
 
-def test_what_is_learnt_has_no_numbers_of_passages(desk: Desk) -> None:
+def test_outputs_contain_no_citation_markers(desk: Desk) -> None:
     desk.distil(question("Marwin"))
     (row,) = read_examples(desk.target)
     assert row.output == toll("Marwin")
 
 
-def test_what_it_cost_is_told(desk: Desk) -> None:
+def test_the_cost_is_reported(desk: Desk) -> None:
     seen: list[tuple[int, int]] = []
     done = desk.distil(*map(question, TOWNS[:3]), progress=lambda at, total: seen.append((at, total)))
     assert 0 < done.spent_usd < 0.1
@@ -164,7 +164,7 @@ def test_what_it_cost_is_told(desk: Desk) -> None:
     assert (desk.folder / "again.jsonl").read_text() == desk.target.read_text()
 
 
-def test_a_budget_stops_it_before_it_is_passed(desk: Desk) -> None:
+def test_distillation_stops_before_the_budget_is_exceeded(desk: Desk) -> None:
     inputs = desk.inputs(*map(question, TOWNS[:7]))
     words = [str(inputs), "--project", str(desk.folder), "--to", str(desk.target)]
     assert main(["distil", *words, "--budget-usd", "0.02"]) == 1
@@ -175,32 +175,32 @@ def test_a_budget_stops_it_before_it_is_passed(desk: Desk) -> None:
     assert len(read_examples(desk.target)) == 7
 
 
-def test_a_budget_that_is_used_up_is_a_budget_error(desk: Desk) -> None:
+def test_an_exhausted_budget_is_a_budget_error(desk: Desk) -> None:
     with pytest.raises(BudgetError):
         desk.distil(question("Marwin"), budget_usd=1e-9)
 
 
-def test_a_file_that_is_there_is_not_written_over(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_existing_file_is_not_overwritten(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     desk.target.write_text("dear to me")
     words = ["distil", str(desk.inputs(question("Marwin"))), "--project", str(desk.folder), "--to", str(desk.target)]
     assert main(words) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert (desk.target.read_text(), desk.asked) == ("dear to me", [])
 
 
-def test_the_library_writes_over_nothing_either(desk: Desk) -> None:
+def test_the_library_does_not_overwrite_either(desk: Desk) -> None:
     desk.target.write_text("dear to me")
-    with pytest.raises(Exception, match="is there already"):
+    with pytest.raises(Exception, match="already exists"):
         desk.distil(question("Marwin"))
     assert desk.target.read_text() == "dear to me"
 
 
-def test_of_nothing_kept_there_is_no_file(desk: Desk) -> None:
+def test_no_file_is_written_if_nothing_is_kept(desk: Desk) -> None:
     assert desk.distil(question("Atlantis")).kept == 0
     assert not desk.target.exists()
 
 
-def test_an_approach_that_is_not_there_is_refused_before_the_inputs_are_asked(desk: Desk) -> None:
+def test_an_unknown_approach_is_refused_before_any_call(desk: Desk) -> None:
     with pytest.raises(Exception, match="no approach 'oracle'"):
         desk.distil(question("Marwin"), approach="oracle")
     assert desk.asked == []
@@ -223,7 +223,7 @@ def test_each_text_is_read_once_and_in_order(name: str, content: bytes, tmp_path
     assert read_inputs(tmp_path / name) == ["one", "two"]
 
 
-def test_all_problems_of_a_file_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_of_a_file_are_reported_at_once(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"input": "one"}\n{"input": 5}\n{"question": "x"}\nnot json\n["input"]\n"input"\n')
     with pytest.raises(ConfigError) as caught:
@@ -262,9 +262,9 @@ LOST = Citation(9, "It was.", "missing")
         (Answer("No.", "abstained", confidence=1.0), "abstained"),
     ],
 )
-def test_an_answer_is_learnt_from_when_it_is_exact_or_sure(answer: Answer, reason: str) -> None:
-    kept, said = judge(answer, min_confidence=0.9)
-    assert (said, kept is None) == (reason, bool(reason))
+def test_an_answer_is_kept_if_exactly_cited_or_confident(answer: Answer, reason: str) -> None:
+    kept, reason = judge(answer, min_confidence=0.9)
+    assert (reason, kept is None) == (reason, bool(reason))
 
 
 def test_a_quote_is_exact_whether_it_answers_or_not() -> None:
@@ -274,7 +274,7 @@ def test_a_quote_is_exact_whether_it_answers_or_not() -> None:
     assert judge(cited, min_confidence=0.5, verbatim=True)[0]
 
 
-def test_the_output_is_the_label_or_object_where_there_is_one() -> None:
+def test_the_output_is_the_label_or_object_if_present() -> None:
     labelled = Answer("It is a refund", "answered", "refund", confidence=0.95)
     assert judge(labelled, min_confidence=0.9)[0] == ("refund", ())
     written = Answer("It is so [1].", "answered", citations=(EXACT, EXACT))

@@ -1,4 +1,4 @@
-"""What a comparison would take, before anything is asked: calls, tokens, money, time."""
+"""Estimates of calls, tokens, cost and time, made before any model is called."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -39,15 +39,15 @@ def examples(test: int = 6, train: int = 12) -> str:
 
 
 class Bench:
-    """A project, and the server that its model is asked at."""
+    """A project and the server of its model."""
 
     def __init__(self, project: Project, server: ScriptedServer) -> None:
         self.project = project
         self.server = server
 
     def __call__(self, *approaches: str, split: str = "test") -> dict[str, Estimate]:
-        found = self.project.estimate(approaches=approaches, split=split)
-        return {one.approach: one for one in found}
+        estimates = self.project.estimate(approaches=approaches, split=split)
+        return {estimate.approach: estimate for estimate in estimates}
 
     @property
     def asked(self) -> int:
@@ -58,7 +58,7 @@ MakeBench = Callable[..., Bench]
 
 
 class CutShortError(Exception):
-    """What ends a run in the middle."""
+    """Interrupt a run in the middle."""
 
 
 @pytest.fixture
@@ -88,8 +88,8 @@ def bench(make_project: MakeProject, embedder: BundledEmbedder) -> Iterator[Make
 
 def test_no_request_is_made_and_no_run_is_left(bench: MakeBench) -> None:
     here = bench(PRICE, model="window = 100000", index=True)
-    found = here()
-    assert set(found) == {*WRITING, "quote-bm25", "quote-dense", "quote-hybrid", "quote-corpus"}
+    estimates = here()
+    assert set(estimates) == {*WRITING, "quote-bm25", "quote-dense", "quote-hybrid", "quote-corpus"}
     assert here.server.requests == []
     assert not here.project.workspace.runs.exists()
 
@@ -100,7 +100,7 @@ def test_no_hosted_embedder_is_asked_either(bench: MakeBench) -> None:
     assert here.asked == 0
 
 
-def test_what_it_leaves_is_out_of_sight_of_git(bench: MakeBench) -> None:
+def test_its_files_are_ignored_by_git(bench: MakeBench) -> None:
     here = bench()
     here()
     assert (here.project.workspace.folder / ".gitignore").is_file()
@@ -111,22 +111,23 @@ def test_what_it_leaves_is_out_of_sight_of_git(bench: MakeBench) -> None:
 
 def test_each_example_is_a_call(bench: MakeBench) -> None:
     here = bench(rows=examples(test=3 * SAMPLE))
-    for one in here("prompt", "fewshot").values():
-        assert (one.calls, one.cached, one.model) == (3 * SAMPLE, 0, "m")
+    for estimate in here("prompt", "fewshot").values():
+        assert (estimate.calls, estimate.cached, estimate.model) == (3 * SAMPLE, 0, "m")
     assert here("prompt", split="train")["prompt"].calls == 12
 
 
-def test_tokens_are_those_of_the_whole_prompt(bench: MakeBench) -> None:
-    found = bench(model="window = 100000", index=True)(*WRITING)
-    given = {name: one.input_tokens for name, one in found.items()}
-    assert given["prompt"] < given["fewshot-fixed"]
-    assert given["prompt"] < given["rag"]
-    assert given["prompt"] < given["context"]
-    assert {one.output_tokens for one in found.values()} == {round(6 * (len("30 days") / CHARACTERS_PER_TOKEN + 5))}
+def test_tokens_cover_the_whole_prompt(bench: MakeBench) -> None:
+    estimates = bench(model="window = 100000", index=True)(*WRITING)
+    input_tokens = {name: estimate.input_tokens for name, estimate in estimates.items()}
+    assert input_tokens["prompt"] < input_tokens["fewshot-fixed"]
+    assert input_tokens["prompt"] < input_tokens["rag"]
+    assert input_tokens["prompt"] < input_tokens["context"]
+    expected = round(6 * (len("30 days") / CHARACTERS_PER_TOKEN + 5))
+    assert {estimate.output_tokens for estimate in estimates.values()} == {expected}
 
 
 def seen_by_half(bench: MakeBench) -> Bench:
-    """Four questions about a document that two of the askers may see."""
+    """Four questions about a document that only two of them may read."""
     rows = [
         {"id": f"e{at}", "input": f"What is the salary, number {at}?", "output": "9,000", "split": "test", **more}
         for at, more in enumerate([{"groups": ["hr"]}, {"groups": ["hr"]}, {}, {}])
@@ -135,25 +136,25 @@ def seen_by_half(bench: MakeBench) -> Bench:
     return bench(toml, rows="".join(f"{json.dumps(row)}\n" for row in rows), index=True)
 
 
-def test_what_finds_nothing_asks_nothing(bench: MakeBench) -> None:
+def test_no_call_without_passages(bench: MakeBench) -> None:
     here = seen_by_half(bench)
-    found = here("rag", "prompt")
-    assert (found["rag"].calls, found["prompt"].calls) == (2, 4)
+    estimates = here("rag", "prompt")
+    assert (estimates["rag"].calls, estimates["prompt"].calls) == (2, 4)
     here.project.compare(approaches=["rag"])
     assert here.asked == 2
 
 
-def test_what_asks_nothing_costs_nothing(bench: MakeBench) -> None:
-    (one,) = seen_by_half(bench).project.compare(approaches=["rag"]).standings
-    assert (one.answered + one.abstained, one.errors) == (4, 0)
-    assert one.usd_per_1k is not None
+def test_an_approach_that_makes_no_call_costs_nothing(bench: MakeBench) -> None:
+    (standing,) = seen_by_half(bench).project.compare(approaches=["rag"]).standings
+    assert (standing.answered + standing.abstained, standing.errors) == (4, 0)
+    assert standing.usd_per_1k is not None
 
 
-def test_the_estimate_is_what_is_then_asked(bench: MakeBench) -> None:
+def test_the_estimate_matches_the_calls_made(bench: MakeBench) -> None:
     here = bench(PRICE, model="max_output_tokens = 50")
-    found = here("prompt", "fewshot")
+    estimates = here("prompt", "fewshot")
     here.project.compare(approaches=["prompt", "fewshot"])
-    assert here.asked == sum(one.calls for one in found.values())
+    assert here.asked == sum(estimate.calls for estimate in estimates.values())
 
 
 def test_the_calls_of_a_judge_are_in_the_estimate(bench: MakeBench) -> None:
@@ -163,7 +164,7 @@ def test_the_calls_of_a_judge_are_in_the_estimate(bench: MakeBench) -> None:
 
     judge = '[judge]\nmodel = "judge"\n[models.judge]\nkind = "openai"\nmodel = "j"\nbase_url = "SERVER"\n'
     here = bench(judge, reply=reply)
-    calls = sum(one.calls for one in here("prompt").values())
+    calls = sum(estimate.calls for estimate in here("prompt").values())
     report = here.project.compare(approaches=["prompt"])
     assert report.standings[0].metrics["judge"].n == 6, "each was judged"
     assert calls == here.asked
@@ -177,13 +178,13 @@ def test_calls_that_the_cache_answers_cost_nothing(bench: MakeBench) -> None:
     before = here("prompt", "fewshot-fixed")
     here.project.compare(approaches=["prompt"])
     after = here("prompt", "fewshot-fixed")
-    one = after["prompt"]
-    assert (one.calls, one.cached, one.input_tokens, one.output_tokens) == (6, 6, 0, 0)
-    assert (one.usd, one.usd_at_most, one.seconds) == (0.0, 0.0, 0.0)
+    estimate = after["prompt"]
+    assert (estimate.calls, estimate.cached, estimate.input_tokens, estimate.output_tokens) == (6, 6, 0, 0)
+    assert (estimate.usd, estimate.usd_at_most, estimate.seconds) == (0.0, 0.0, 0.0)
     assert after["fewshot-fixed"] == before["fewshot-fixed"]
 
 
-def test_seconds_are_measured_where_there_is_something_to_measure(bench: MakeBench) -> None:
+def test_seconds_are_measured_where_answers_are_cached(bench: MakeBench) -> None:
     here = bench(model="concurrency = 2", reply=Reply("30 days", delay_seconds=0.1))
     assumed = here("prompt")["prompt"]
     assert (assumed.timed, assumed.seconds) == (False, pytest.approx(6 * (0.5 + 6.75 / 50) / 2))
@@ -196,7 +197,7 @@ def test_seconds_are_measured_where_there_is_something_to_measure(bench: MakeBen
     assert 0.1 <= more.seconds * 2 / 3 < 0.3
 
 
-def test_after_a_run_that_was_cut_short_the_rest_is_still_to_be_paid(bench: MakeBench) -> None:
+def test_after_an_interrupted_run_the_rest_is_still_to_be_paid(bench: MakeBench) -> None:
     here = bench(PRICE, model="max_output_tokens = 20\nconcurrency = 1", rows=examples(test=60))
 
     def stop(now: Step) -> None:
@@ -205,24 +206,24 @@ def test_after_a_run_that_was_cut_short_the_rest_is_still_to_be_paid(bench: Make
 
     with pytest.raises(CutShortError):
         here.project.compare(approaches=["prompt"], progress=stop)
-    one = here("prompt")["prompt"]
-    assert one.calls - one.cached == pytest.approx(60 - here.asked, abs=10)
-    assert one.usd
+    estimate = here("prompt")["prompt"]
+    assert estimate.calls - estimate.cached == pytest.approx(60 - here.asked, abs=10)
+    assert estimate.usd
 
 
 # -- money -------------------------------------------------------------------------------------------------------
 
 
 def test_money_is_tokens_at_their_price(bench: MakeBench) -> None:
-    one = bench(PRICE, model="max_output_tokens = 100")("prompt")["prompt"]
-    made = len("30 days") / CHARACTERS_PER_TOKEN + 5
-    given = one.input_tokens / 6
-    assert one.usd == pytest.approx(6 * (2 * given + 10 * made) / 1e6, rel=0.03)
-    assert one.usd_at_most is not None
-    assert one.usd_at_most > 6 * (2 * given + 10 * 100) / 1e6
+    estimate = bench(PRICE, model="max_output_tokens = 100")("prompt")["prompt"]
+    output_tokens = len("30 days") / CHARACTERS_PER_TOKEN + 5
+    input_tokens = estimate.input_tokens / 6
+    assert estimate.usd == pytest.approx(6 * (2 * input_tokens + 10 * output_tokens) / 1e6, rel=0.03)
+    assert estimate.usd_at_most is not None
+    assert estimate.usd_at_most > 6 * (2 * input_tokens + 10 * 100) / 1e6
 
 
-def test_what_it_costs_at_most_is_what_a_budget_has_to_cover(bench: MakeBench) -> None:
+def test_the_maximum_cost_is_what_a_budget_has_to_cover(bench: MakeBench) -> None:
     """More examples than are rendered, and a model whose tokens are single letters."""
 
     def reply(body: dict[str, Any]) -> Reply:
@@ -230,26 +231,26 @@ def test_what_it_costs_at_most_is_what_a_budget_has_to_cover(bench: MakeBench) -
         return Reply("30 days", usage={"prompt_tokens": given, "completion_tokens": 50})
 
     here = bench(PRICE, model="max_output_tokens = 50", rows=examples(test=SAMPLE + 10), reply=reply)
-    found = list(here("prompt", "fewshot").values())
-    most, expected = total(found).usd_at_most, total(found).usd
+    estimates = list(here("prompt", "fewshot").values())
+    most, expected = total(estimates).usd_at_most, total(estimates).usd
     assert most is not None
     assert expected is not None
     report = here.project.compare(approaches=["prompt", "fewshot"], budget_usd=most)
-    spent = sum((one.usd_per_1k or 0) * one.n / 1000 for one in report.standings)
+    spent = sum((standing.usd_per_1k or 0) * standing.n / 1000 for standing in report.standings)
     assert expected < spent < most
-    assert [one.errors for one in report.standings] == [0, 0]
+    assert [standing.errors for standing in report.standings] == [0, 0]
 
 
-def test_the_total_is_of_all_and_unknown_where_one_is(bench: MakeBench) -> None:
+def test_the_total_is_unknown_if_any_estimate_is(bench: MakeBench) -> None:
     here = bench(f'{PRICE}[models.big]\nkind = "openai"\nmodel = "b"\nbase_url = "SERVER"\n')
     known, unknown = here("prompt", "fewshot"), here("prompt", "prompt:big")
-    assert total(list(known.values())).usd == sum(one.usd or 0 for one in known.values())
+    assert total(list(known.values())).usd == sum(estimate.usd or 0 for estimate in known.values())
     both = total(list(unknown.values()))
     assert (both.approach, both.calls, both.usd, both.usd_at_most) == ("(total)", 12, None, None)
 
 
 @pytest.mark.parametrize(("price", "most"), [("1.0", None), ("0.0", 0.0)])
-def test_what_a_judge_costs_at_most_is_unknown_unless_it_is_free(
+def test_the_maximum_cost_of_a_judge_is_unknown_unless_it_is_free(
     bench: MakeBench, price: str, most: float | None
 ) -> None:
     judge = '[judge]\nmodel = "judge"\n[models.judge]\nkind = "openai"\nmodel = "j"\nbase_url = "SERVER"\n'
@@ -258,39 +259,40 @@ def test_what_a_judge_costs_at_most_is_unknown_unless_it_is_free(
 
 
 def test_an_unknown_price_is_unknown(bench: MakeBench) -> None:
-    one = bench()("prompt")["prompt"]
-    assert (one.usd, one.usd_at_most) == (None, None)
-    assert one.input_tokens > 0
+    estimate = bench()("prompt")["prompt"]
+    assert (estimate.usd, estimate.usd_at_most) == (None, None)
+    assert estimate.input_tokens > 0
 
 
-def test_a_price_of_nothing_is_nothing(bench: MakeBench) -> None:
-    one = bench('[prices."m"]\ninput_per_million = 0.0\noutput_per_million = 0.0\n')("prompt")["prompt"]
-    assert (one.usd, one.usd_at_most) == (0.0, 0.0)
+def test_a_price_of_zero_is_zero(bench: MakeBench) -> None:
+    estimate = bench('[prices."m"]\ninput_per_million = 0.0\noutput_per_million = 0.0\n')("prompt")["prompt"]
+    assert (estimate.usd, estimate.usd_at_most) == (0.0, 0.0)
 
 
-def test_what_asks_no_model_costs_nothing_and_is_tried(bench: MakeBench) -> None:
+def test_a_local_approach_costs_nothing_and_is_timed(bench: MakeBench) -> None:
     here = bench(index=True)
-    one = here("quote-hybrid")["quote-hybrid"]
-    assert (one.model, one.calls, one.cached, one.input_tokens, one.output_tokens) == (None, 6, 0, 0, 0)
-    assert (one.usd, one.usd_at_most, one.timed) == (0.0, 0.0, True)
-    assert one.seconds is not None
-    assert one.seconds > 0
+    estimate = here("quote-hybrid")["quote-hybrid"]
+    assert (estimate.model, estimate.calls, estimate.cached) == (None, 6, 0)
+    assert (estimate.input_tokens, estimate.output_tokens) == (0, 0)
+    assert (estimate.usd, estimate.usd_at_most, estimate.timed) == (0.0, 0.0, True)
+    assert estimate.seconds is not None
+    assert estimate.seconds > 0
 
 
 # -- names -------------------------------------------------------------------------------------------------------
 
 
-def test_only_the_named_ones_in_the_order_of_the_names(bench: MakeBench) -> None:
+def test_only_the_named_approaches_in_the_order_given(bench: MakeBench) -> None:
     here = bench('[compare]\napproaches = ["fewshot"]\n')
     assert list(here("fewshot-fixed", "prompt")) == ["fewshot-fixed", "prompt"]
     assert list(here()) == ["fewshot"], "else those of the project file"
 
 
-def test_several_models_are_told_apart(bench: MakeBench) -> None:
+def test_several_models_are_kept_apart(bench: MakeBench) -> None:
     other = f'[models.big]\nkind = "openai"\nmodel = "b"\nbase_url = "SERVER"\nmax_output_tokens = 7\n{PRICE}'
     here = bench(other)
-    found = here("prompt:big", "prompt", "fewshot:big")
-    assert {name: (one.model, one.usd is None) for name, one in found.items()} == {
+    estimates = here("prompt:big", "prompt", "fewshot:big")
+    assert {name: (estimate.model, estimate.usd is None) for name, estimate in estimates.items()} == {
         "prompt:big": ("b", True),
         "prompt": ("m", False),
         "fewshot:big": ("b", True),
@@ -300,18 +302,18 @@ def test_several_models_are_told_apart(bench: MakeBench) -> None:
     assert (after["prompt:big"].cached, after["prompt"].cached) == (6, 0)
 
 
-def test_what_cannot_run_cannot_be_estimated(bench: MakeBench) -> None:
+def test_an_approach_that_cannot_run_cannot_be_estimated(bench: MakeBench) -> None:
     here = bench()
     with pytest.raises(MissingError, match="rag needs an index"):
         here("rag")
     with pytest.raises(UsageError, match="no approach 'promt'"):
         here("promt")
-    with pytest.raises(UsageError, match="no split"):
+    with pytest.raises(UsageError, match="unknown split"):
         here("prompt", split="tests")
 
 
 @pytest.mark.parametrize(("toml", "rows"), [('task = "write"\n', None), ("", examples(test=0))])
-def test_it_says_what_compare_would_say(make_project: MakeProject, toml: str, rows: str | None) -> None:
+def test_it_raises_the_errors_that_compare_would_raise(make_project: MakeProject, toml: str, rows: str | None) -> None:
     files = {"examples.jsonl": rows or examples()}
     model = '[models.default]\nkind = "openai"\nmodel = "m"\nbase_url = "http://127.0.0.1:9/v1"\n' if rows else ""
     folder = make_project(files, toml=f'{toml}{model}[examples]\nfiles = ["examples.jsonl"]\n')
@@ -326,7 +328,7 @@ def test_it_says_what_compare_would_say(make_project: MakeProject, toml: str, ro
     assert errors[0] == errors[1]
 
 
-def test_a_score_that_does_not_exist_is_said_before_anything_is_asked(bench: MakeBench) -> None:
+def test_an_unknown_score_is_reported_before_any_call(bench: MakeBench) -> None:
     here = bench()
     with pytest.raises(UsageError, match="corect"):
         here.project.compare(approaches=["prompt"], primary="corect")
@@ -362,12 +364,12 @@ def test_report_is_about_the_run_that_compare_used_last(bench: MakeBench) -> Non
     assert project.report().run.name == first
 
 
-def test_an_empty_split_is_called_by_its_name(bench: MakeBench) -> None:
-    with pytest.raises(UsageError, match="no example is in the validation split"):
+def test_an_empty_split_is_named(bench: MakeBench) -> None:
+    with pytest.raises(UsageError, match="the validation split has no examples"):
         bench().project.compare(split="validation")
 
 
-def test_progress_of_a_run_that_goes_on_ends_at_its_total(bench: MakeBench) -> None:
+def test_progress_of_a_resumed_run_ends_at_its_total(bench: MakeBench) -> None:
     here = bench(rows=examples(test=6))
     here.project.compare(approaches=["prompt"])
     (results,) = here.project.workspace.runs.glob("*/results.jsonl")

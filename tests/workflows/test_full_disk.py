@@ -1,4 +1,4 @@
-"""A disk that fills in the middle of an ingest: one clear message, and the next run ends as if it had not."""
+"""A disk that fills during an ingest gives one clear message, and the next run completes normally."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from groundtune import GroundtuneError, Project
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 200 kB; needs the right to mount."""
+    """A file system of 200 kB; needs permission to mount."""
     mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(tmp_path)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting a small file system takes root")
@@ -31,6 +31,6 @@ def test_a_full_disk_is_said_and_recovered_from(small_disk: Path) -> None:
         assert "groundtune ingest again" in (caught.value.hint or "")
         subprocess.run(["mount", "-o", "remount,size=60M", str(small_disk)], check=True)
         report = project.ingest()
-        assert [one.row.status for one in report.files] == ["indexed"] * 12
+        assert [entry.row.status for entry in report.files] == ["indexed"] * 12
         assert report.documents == 12
         assert project.search("bikes of kind 7", k=1)[0].passage.source == "rule7.md"

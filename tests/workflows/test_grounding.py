@@ -1,4 +1,4 @@
-"""Training rows out of what the real retriever finds in three documents: gold and distractors, at times no gold."""
+"""Training rows from what the real retriever finds in three documents: gold and distractors, sometimes no gold."""
 
 import re
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -38,7 +38,7 @@ Shop = Callable[..., "Opened"]
 
 
 class Opened:
-    """A project that is ingested, and what is called on its loop."""
+    """An ingested project, with calls run on its event loop."""
 
     def __init__(self, folder: Path, toml: str, docs: dict[str, str]) -> None:
         for path, text in {"groundtune.toml": HEAD + toml, **docs}.items():
@@ -52,33 +52,33 @@ class Opened:
 
     @property
     def material(self) -> Material:
-        found: Material = self.run(self.project.session.material())
-        return found
+        material: Material = self.run(self.project.session.material())
+        return material
 
     def grounded(self, *examples: Example, seed: int = 0, form: Any = None, **more: Any) -> list[Row]:
         material = self.material
         form = form or material.form
-        found: list[Row] = self.run(grounded_rows(self.project.config, material, form, examples, seed=seed, **more))
-        return found
+        rows: list[Row] = self.run(grounded_rows(self.project.config, material, form, examples, seed=seed, **more))
+        return rows
 
     def retrieval(self, *examples: Example, negatives: int = 3, **more: Any) -> list[Row]:
-        found: list[Row] = self.run(retrieval_rows(self.material, examples, negatives=negatives, **more))
-        return found
+        rows: list[Row] = self.run(retrieval_rows(self.material, examples, negatives=negatives, **more))
+        return rows
 
 
 @pytest.fixture(scope="module")
 def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    made: list[Opened] = []
+    shops: list[Opened] = []
 
     def shop(toml: str = "", *, docs: dict[str, str] = DOCS, ingest: bool = True) -> Opened:
-        made.append(Opened(tmp_path_factory.mktemp("shop"), toml, docs))
+        shops.append(Opened(tmp_path_factory.mktemp("shop"), toml, docs))
         if ingest:
-            made[-1].project.ingest()
-        return made[-1]
+            shops[-1].project.ingest()
+        return shops[-1]
 
     yield shop
-    for one in made:
-        one.project.close()
+    for opened in shops:
+        opened.project.close()
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +113,9 @@ def reply(row: Row) -> str:
 
 
 def test_a_row_shows_gold_and_distractors_and_cites_the_gold(shop: Opened) -> None:
-    found = [row for row in shop.grounded(*many(8)) if reply(row) != prompts.NOT_FOUND]
-    assert found
-    for row in found:
+    answered = [row for row in shop.grounded(*many(8)) if reply(row) != prompts.NOT_FOUND]
+    assert answered
+    for row in answered:
         assert [turn["role"] for turn in row.messages] == ["system", "user", "assistant"]
         assert {"docs/returns.md", "docs/hours.md"} <= set(re.findall(r"\[\d\] (\S+)", shown(row)))
         number = re.fullmatch(r"A bike can be returned within 30 days of delivery \[(\d)\]\.", reply(row))
@@ -126,25 +126,25 @@ def test_a_row_shows_gold_and_distractors_and_cites_the_gold(shop: Opened) -> No
         assert row.messages[0]["content"].startswith("Answer the question from the numbered passages")
 
 
-def test_every_citation_is_exact_by_the_check_that_answers_meet(shop: Opened) -> None:
+def test_every_citation_passes_the_check_applied_to_answers(shop: Opened) -> None:
     material = shop.material
     assert material.index is not None
     gather = Retrieved(material.index.retriever, material.index.document, passages=6)
-    for one, row in zip(many(8), shop.grounded(*many(8)), strict=True):
+    for source_example, row in zip(many(8), shop.grounded(*many(8)), strict=True):
         if reply(row) == prompts.NOT_FOUND:
             continue
-        _, citations = cite.check(reply(row), shop.run(gather.gather(Question(one.input))))
+        _, citations = cite.check(reply(row), shop.run(gather.gather(Question(source_example.input))))
         assert [citation.support for citation in citations] == ["exact"]
         assert citations[0].source == "docs/returns.md"
 
 
 def test_some_rows_lack_the_gold_and_there_the_model_must_abstain(shop: Opened) -> None:
-    found = shop.grounded(*many(60))
-    without = [row for row in found if reply(row) == prompts.NOT_FOUND]
+    rows = shop.grounded(*many(60))
+    without = [row for row in rows if reply(row) == prompts.NOT_FOUND]
     assert 0.05 < len(without) / 60 < 0.35
     assert all("within 30 days" not in shown(row) for row in without)
     assert all("docs/hours.md" in shown(row) for row in without), "the distractors stay"
-    assert all("within 30 days" in shown(row) for row in found if row not in without)
+    assert all("within 30 days" in shown(row) for row in rows if row not in without)
 
 
 def test_the_seed_alone_decides_which_rows_lack_the_gold(shop: Opened) -> None:
@@ -153,30 +153,32 @@ def test_the_seed_alone_decides_which_rows_lack_the_gold(shop: Opened) -> None:
     assert [reply(row) for row in first] != [reply(row) for row in shop.grounded(*many(30), seed=2)]
 
 
-def test_what_is_trained_is_what_hybrid_will_ask(shop: Opened) -> None:
-    asked: list[Prompt] = []
+def test_training_prompts_match_those_of_hybrid(shop: Opened) -> None:
+    sent: list[Prompt] = []
 
     class Spy:
         name = "spy"
 
         async def generate(self, prompt: Prompt) -> Any:
-            asked.append(prompt)
+            sent.append(prompt)
             raise MissingError("enough")
 
     material, config = shop.material, shop.project.config
     assert material.index is not None
     gather = Retrieved(material.index.retriever, material.index.document, passages=config.answers.max_passages)
     hybrid = build.composed(config, "hybrid", Spy(), form=material.form, evidence=gather)
-    one = example()
-    row = next(row for seed in range(20) for row in shop.grounded(one, seed=seed) if reply(row) != prompts.NOT_FOUND)
+    answerable = example()
+    row = next(
+        row for seed in range(20) for row in shop.grounded(answerable, seed=seed) if reply(row) != prompts.NOT_FOUND
+    )
     with pytest.raises(MissingError):
-        shop.run(hybrid.answer(Question(one.input)))
+        shop.run(hybrid.answer(Question(answerable.input)))
     assert [(turn["role"], turn["content"]) for turn in row.messages[:-1]] == [
-        (message.role, message.content) for message in asked[0].messages
+        (message.role, message.content) for message in sent[0].messages
     ]
 
 
-def test_nothing_is_shown_that_the_asker_may_not_read(shop: Opened) -> None:
+def test_rows_contain_only_passages_the_asker_may_read(shop: Opened) -> None:
     text, gold = "What does band C earn in a year?", "31,000 pounds"
     (outside,) = shop.grounded(example(text, gold, [BAND]))
     assert "31,000" not in shown(outside)
@@ -187,18 +189,18 @@ def test_nothing_is_shown_that_the_asker_may_not_read(shop: Opened) -> None:
     assert all("31,000 pounds a year" in shown(row) and "31,000" in reply(row) for row in cited)
 
 
-def test_what_has_no_answer_is_an_abstention_over_passages(shop: Opened) -> None:
+def test_unanswerable_examples_become_abstentions_over_passages(shop: Opened) -> None:
     (row,) = shop.grounded(example("Do you deliver to Iceland?", None, []))
     assert reply(row) == prompts.NOT_FOUND
     assert "[1] docs/" in shown(row)
 
 
 def test_an_answer_without_evidence_is_not_taught_as_an_abstention(shop: Opened) -> None:
-    found = shop.grounded(example(evidence=[]))
-    assert [reply(row) for row in found if reply(row) == prompts.NOT_FOUND] == []
+    rows = shop.grounded(example(evidence=[]))
+    assert [reply(row) for row in rows if reply(row) == prompts.NOT_FOUND] == []
 
 
-def test_nobody_is_taught_to_abstain_over_the_gold(shop: Opened) -> None:
+def test_no_row_abstains_over_the_gold_passage(shop: Opened) -> None:
     quote = "A bike can be returned within thirty days after it came"  # half of its words stand there in one run
     for row in shop.grounded(example(evidence=[Evidence("docs/returns.md", quote)])):
         assert reply(row) != prompts.NOT_FOUND or "can be returned within 30 days" not in shown(row)
@@ -252,22 +254,25 @@ def test_a_test_example_that_is_a_document_is_not_trained_on(make: Shop) -> None
     assert "send it BACK" not in " ".join(negatives)
 
 
-def test_gold_that_stands_beside_a_test_example_alone_is_no_lack_of_gold(make: Shop) -> None:
+def test_gold_only_beside_a_test_example_does_not_count_as_missing(make: Shop) -> None:
     faq = "# Q\n\nMay a bike come back after a month? Yes. A bike can be returned within 30 days of delivery.\n"
     shop = make(docs={"docs/faq.md": faq, "docs/hours.md": DOCS["docs/hours.md"]})
-    one = example(evidence=[Evidence("docs/faq.md", "within 30 days of delivery")])
-    assert [row.id for row in shop.grounded(one)] == ["q0"]
-    asked = Example("e", "May a bike come back after a month?", "yes", split="test")
-    assert shop.grounded(one, withheld=Withheld([asked])) == []
+    train_example = example(evidence=[Evidence("docs/faq.md", "within 30 days of delivery")])
+    assert [row.id for row in shop.grounded(train_example)] == ["q0"]
+    test_example = Example("e", "May a bike come back after a month?", "yes", split="test")
+    assert shop.grounded(train_example, withheld=Withheld([test_example])) == []
 
 
 def test_the_preflight_names_documents_that_hold_test_examples(make: Shop) -> None:
     lines = LINE % ("q", QUESTION, "train") + LINE % ("v", f"{QUESTION} by post", "validation")
     lines += LINE % ("e1", TEST[0].input, "test")
     shop = make(FINDER, docs={**DOCS, "q.jsonl": lines, "docs/exported.csv": EXPORTED})
-    (found,) = [one for one in shop.project.look("x").warnings if "question and answer" in one.message]
-    assert found.message.startswith("test: 1 row with question and answer in indexed documents (docs/exported.csv);")
-    assert (found.rows, found.check) == (("e1",), "leakage")
+    warnings = shop.project.look("x").warnings
+    (leak_warning,) = [warning for warning in warnings if "question and answer" in warning.message]
+    assert leak_warning.message.startswith(
+        "test: 1 row with question and answer in indexed documents (docs/exported.csv);"
+    )
+    assert (leak_warning.rows, leak_warning.check) == (("e1",), "leakage")
 
 
 # -- what the rows are made of -------------------------------------------------------------------------------------
@@ -282,8 +287,9 @@ QUESTION = "How long may I keep a bike before I send it back"
 
 
 def prepared(shop: Opened) -> Any:
-    held = [one for one in shop.project.session.examples() if one.split == "validation"]
-    return shop.run(tuning.prepare(shop.project.workspace, shop.project.config, shop.material, "x", validation=held))
+    validation = [example for example in shop.project.session.examples() if example.split == "validation"]
+    project = shop.project
+    return shop.run(tuning.prepare(project.workspace, project.config, shop.material, "x", validation=validation))
 
 
 def test_the_documents_of_distractors_are_known_to_be_seen(make: Shop) -> None:
@@ -299,13 +305,13 @@ def test_restricted_passages_are_refused_as_distractors_too(make: Shop) -> None:
     shop = make(FINDER, docs={**DOCS, "q.jsonl": lines})
     _, train, _ = prepared(shop)
     assert any("31,000 pounds" in text for row in train for text in row.negatives)
-    assert "access" in [one.check for one in shop.project.look("x").errors]
+    assert "access" in [error.check for error in shop.project.look("x").errors]
 
 
-def test_an_empty_validation_split_is_no_lack_of_evidence(make: Shop) -> None:
+def test_an_empty_validation_split_is_not_reported_as_missing_evidence(make: Shop) -> None:
     shop = make(FINDER, docs={**DOCS, "q.jsonl": LINE % ("q", QUESTION, "train")})
-    _, train, held = prepared(shop)
-    assert (len(train), held) == (1, [])
+    _, train, validation = prepared(shop)
+    assert (len(train), validation) == (1, [])
 
 
 # -- questions with passages ---------------------------------------------------------------------------------------
@@ -331,7 +337,7 @@ def test_passages_of_groups_are_negatives_only_for_those_who_may_read_them(shop:
     assert "31,000" in texts("hr")
 
 
-def test_what_answers_is_no_negative_wherever_it_stands(make: Shop) -> None:
+def test_a_passage_with_the_answer_is_never_a_negative(make: Shop) -> None:
     shop = make(docs={**DOCS, "docs/faq.md": DOCS["docs/returns.md"], "docs/zfaq.md": DOCS["docs/returns.md"]})
     for source in ("docs/returns.md", "docs/faq.md", "docs/zfaq.md"):
         for row in shop.retrieval(example(evidence=[Evidence(source, RETURNED.quote)])):
@@ -345,21 +351,21 @@ def test_passages_are_read_as_the_index_embeds_them(shop: Opened) -> None:
     assert row.positives[0].startswith("Returns > How long\nA bike can be returned"), "heading path and text"
 
 
-def test_the_served_ranking_can_be_made_again_from_the_rows(shop: Opened) -> None:
-    """Cosines of the texts in the rows and what BM25 says in them give the order that the retriever gives."""
+def test_the_served_ranking_can_be_rebuilt_from_the_rows(shop: Opened) -> None:
+    """The cosines of the row texts and the BM25 scores in the rows give the same order as the retriever."""
     material = shop.material
     assert material.index is not None
-    asked = [example(), example("When is the Marrowby store open?", "9 to 17", [RETURNED], number=1, groups=["hr"])]
-    rows = shop.run(retrieval_rows(material, asked, negatives=3, measured=True))
+    examples = [example(), example("When is the Marrowby store open?", "9 to 17", [RETURNED], number=1, groups=["hr"])]
+    rows = shop.run(retrieval_rows(material, examples, negatives=3, measured=True))
     texts: dict[str, str] = {}
     for row in rows:
         assert not texts.keys() & row.ranking.texts.keys(), "each text is given once"
         texts.update(row.ranking.texts)
     assert [len(row.ranking.found) for row in rows] == [3, 4], "pay is for hr alone"
     weight = material.index.retriever.dense_weight
-    for one, row in zip(asked, rows, strict=True):
+    for source_example, row in zip(examples, rows, strict=True):
         vectors = shop.run(material.index.embedder.embed([texts[key] for key in row.ranking.found]))
-        cosines = vectors @ shop.run(material.index.embedder.embed_queries([one.input]))[0]
+        cosines = vectors @ shop.run(material.index.embedder.embed_queries([source_example.input]))[0]
         lexical = [row.ranking.lexical.get(key, row.ranking.floor) for key in row.ranking.found]
         scores = [weight * float(a) + (1 - weight) * b for a, b in zip(cosines, lexical, strict=True)]
         assert scores == sorted(scores, reverse=True)
@@ -368,15 +374,15 @@ def test_the_served_ranking_can_be_made_again_from_the_rows(shop: Opened) -> Non
     assert unmeasured.ranking.found == ()
 
 
-def test_what_is_trained_is_the_embedder_in_use(make: Shop) -> None:
+def test_the_embedder_in_use_is_the_base(make: Shop) -> None:
     lines = LINE % ("q", QUESTION, "train") + LINE % ("v", f"{QUESTION} by post", "validation")
     shop = make(FINDER + "[retrieval]\ndense_weight = 0.7\n", docs={**DOCS, "q.jsonl": lines})
-    job, _, held = prepared(shop)
+    job, _, validation = prepared(shop)
     assert job.base == "bundled"
     assert (job.details["embedder"], job.details["dense_weight"], job.details["dense_weight_fixed"]) == (
         "bundled",
         0.7,
         True,
     )
-    (row,) = held
+    (row,) = validation
     assert len(row.ranking.found) == 4

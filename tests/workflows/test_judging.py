@@ -1,4 +1,4 @@
-"""The judge against people: reading labels, agreement over the judged rows alone, failures counted and not voted."""
+"""A judge against human labels: reading labels, agreement over judged rows only, failures counted separately."""
 
 import asyncio
 import json
@@ -54,7 +54,7 @@ async def against(path: Path, script: Script, **options: Any) -> JudgeAgreement:
             await model.aclose()
 
 
-def test_rows_are_read_as_they_stand(write: Write) -> None:
+def test_rows_are_read_unchanged(write: Write) -> None:
     path = write(row(True), "", row(0, answer={"a": 1}, gold={"a": 2}), {"input": "q", "answer": None, "label": 1})
     assert read_labels(path) == [
         Labelled(1, "q", "a", "g", True),
@@ -63,7 +63,7 @@ def test_rows_are_read_as_they_stand(write: Write) -> None:
     ]
 
 
-def test_every_problem_is_said_at_once_with_line_and_hint(write: Write) -> None:
+def test_every_problem_is_reported_at_once_with_line_and_hint(write: Write) -> None:
     path = write(
         "not json",
         "[1]",
@@ -83,11 +83,11 @@ def test_every_problem_is_said_at_once_with_line_and_hint(write: Write) -> None:
     problems = caught.value.problems
     assert [problem.line for problem in problems] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10, 11]
     assert all(problem.hint for problem in problems)
-    assert "known are input, answer, gold, label" in str(problems[9])
+    assert "use input, answer, gold, label" in str(problems[9])
 
 
-def test_a_file_that_is_missing_empty_or_no_text(write: Write, tmp_path: Path) -> None:
-    with pytest.raises(MissingError, match="no file of labels"):
+def test_a_file_that_is_missing_empty_or_not_text(write: Write, tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="no label file"):
         read_labels(tmp_path / "none.jsonl")
     with pytest.raises(ConfigError, match="has no rows"):
         read_labels(write(""))
@@ -107,39 +107,39 @@ async def test_agreement_is_over_the_judged_rows(write: Write) -> None:
         row(False, answer="prose"),
     )
     done: list[int] = []
-    found = await against(path, echo, progress=done.append)
-    assert (found.rows, found.judged, found.by_rule, len(found.failures)) == (17, 12, 2, 3)
-    assert found.errors == {"server": 1, "bad_key": 1, "judge": 1}
-    assert [failure.line for failure in found.failures] == [15, 16, 17]
-    assert found.agreement is not None
-    assert found.agreement.kappa is not None
+    result = await against(path, echo, progress=done.append)
+    assert (result.rows, result.judged, result.by_rule, len(result.failures)) == (17, 12, 2, 3)
+    assert result.errors == {"server": 1, "bad_key": 1, "judge": 1}
+    assert [failure.line for failure in result.failures] == [15, 16, 17]
+    assert result.agreement is not None
+    assert result.agreement.kappa is not None
     kappa = cohen_kappa_score([label for _, label in pairs], [answer == "good" for answer, _ in pairs])
-    assert found.agreement.kappa.mean == pytest.approx(kappa)
-    assert found.agreement.agreement.mean == pytest.approx(9 / 12)
-    assert (found.agreement.labels, found.agreement.confusion) == (("right", "wrong"), ((6, 1), (2, 3)))
-    assert [(one.line, one.person, one.judge) for one in found.disagreements] == [
+    assert result.agreement.kappa.mean == pytest.approx(kappa)
+    assert result.agreement.agreement.mean == pytest.approx(9 / 12)
+    assert (result.agreement.labels, result.agreement.confusion) == (("right", "wrong"), ((6, 1), (2, 3)))
+    assert [(disagreement.line, disagreement.person, disagreement.judge) for disagreement in result.disagreements] == [
         (7, "wrong", "right"),
         (8, "wrong", "right"),
         (12, "right", "wrong"),
     ]
-    assert found.disagreements[0].reason == "It is True."
-    assert found.usage.output_tokens is not None
+    assert result.disagreements[0].reason == "It is True."
+    assert result.usage.output_tokens is not None
     assert done == list(range(1, 18))
 
 
-async def test_where_all_fail_there_is_no_agreement(write: Write) -> None:
-    found = await against(write(row(True), row(False)), Reply("down", status=500))
-    assert (found.agreement, found.judged, found.errors) == (None, 0, {"server": 2})
+async def test_there_is_no_agreement_if_all_rows_fail(write: Write) -> None:
+    result = await against(write(row(True), row(False)), Reply("down", status=500))
+    assert (result.agreement, result.judged, result.errors) == (None, 0, {"server": 2})
 
 
-async def test_one_label_throughout_is_said_and_has_no_kappa(write: Write) -> None:
-    found = await against(write(row(True, answer="good"), row(True, answer="good")), echo)
-    assert found.agreement is not None
-    assert found.agreement.kappa is None
-    assert "undefined" in found.agreement.note
+async def test_a_single_label_is_reported_and_has_no_kappa(write: Write) -> None:
+    result = await against(write(row(True, answer="good"), row(True, answer="good")), echo)
+    assert result.agreement is not None
+    assert result.agreement.kappa is None
+    assert "undefined" in result.agreement.note
 
 
-async def test_rows_that_need_no_judge_are_no_test_of_one(write: Write) -> None:
+async def test_a_file_without_rows_for_the_judge_is_refused(write: Write) -> None:
     with pytest.raises(UsageError, match=r"no row of .* needs a judge"):
         await against(write(row(True, gold=None), row(False, answer=None)), echo)
 
@@ -152,12 +152,12 @@ async def test_a_written_text_is_right_when_all_criteria_hold(write: Write) -> N
             return Generation(json.dumps({"reason": "r", "facts": True, "form": "good" in prompt.messages[1].content}))
 
     path = write(row(True, answer="good"), row(True, answer="bad"))
-    found = await agree(Judge(Model(), metrics=("judge",), task="write"), path)
-    assert [one.line for one in found.disagreements] == [2]
-    assert found.usage == Usage()
+    result = await agree(Judge(Model(), metrics=("judge",), task="write"), path)
+    assert [disagreement.line for disagreement in result.disagreements] == [2]
+    assert result.usage == Usage()
 
 
-async def test_at_most_eight_are_under_way_and_no_other_metric_is_asked(write: Write) -> None:
+async def test_at_most_eight_calls_run_and_only_the_judge_metric_is_used(write: Write) -> None:
     class Model:
         name = "m"
         now = most = 0
@@ -170,11 +170,11 @@ async def test_at_most_eight_are_under_way_and_no_other_metric_is_asked(write: W
             return Generation(verdict(True))
 
     model = Model()
-    found = await agree(Judge(model, metrics=("faithfulness", "context_recall")), write(*[row(True)] * 30))
-    assert (model.most, found.judged) == (8, 30)
+    result = await agree(Judge(model, metrics=("faithfulness", "context_recall")), write(*[row(True)] * 30))
+    assert (model.most, result.judged) == (8, 30)
 
 
-async def test_what_is_no_failure_of_the_judge_ends_it(write: Write) -> None:
+async def test_errors_other_than_judge_failures_stop_the_run(write: Write) -> None:
     class Model:
         name = "m"
 

@@ -1,4 +1,4 @@
-"""A table [tune.NAME] from the rows to an approach that answers: it really trains, in a process of its own."""
+"""A table [tune.NAME] from rows to an approach that answers, with a real training in its own process."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ Rows = list[dict[str, Any]]
 
 
 def rows(*, train: int = 8) -> Rows:
-    """Three labels: 24 rows to train on (or so many each), 12 to calibrate on, 9 to measure on."""
+    """Three labels: 24 rows to train on (or `train` each), 12 to calibrate on, 9 to measure on."""
     return [
         {"id": f"{split}-{row.id}", "input": row.input, "output": row.output, "split": split}
         for seed, (split, each) in enumerate((("train", train), ("validation", 4), ("test", 3)), start=1)
@@ -43,33 +43,33 @@ def rows(*, train: int = 8) -> Rows:
 
 
 def desk_of(folder: Path, *, toml: str = TABLE, given: Rows | None = None) -> Path:
-    """A project whose examples stand in a file for each split."""
+    """A project with one example file per split."""
     given = rows() if given is None else given
     (folder / "rows").mkdir(parents=True)
     head = 'name = "desk"\ntask = "classify"\n[examples]\nfiles = ["rows/*.jsonl"]\n'
     (folder / "groundtune.toml").write_text(head + toml)
     for split in ("train", "validation", "test"):
-        if own := [row for row in given if row["split"] == split]:
-            (folder / f"rows/{split}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in own))
+        if rows_of_split := [row for row in given if row["split"] == split]:
+            (folder / f"rows/{split}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows_of_split))
     return folder
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where [tune.fast] was trained once, for all tests of this file."""
+    """The project where [tune.fast] was trained once, for all tests in this file."""
     folder = desk_of(tmp_path_factory.mktemp("trained") / "desk")
     steps: list[Step] = []
     with Project.open(folder) as project:
         artifact = project.tune("fast", progress=steps.append)
         assert project.artifacts() == [artifact]
     assert steps, "what the trainer reports is passed on"
-    assert "calibrates and saves" in [step.note for step in steps]
+    assert "calibrating and saving" in [step.note for step in steps]
     return folder
 
 
 @pytest.fixture
 def desk(trained: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
+    """A copy of the trained project."""
     return shutil.copytree(trained, tmp_path / "desk")
 
 
@@ -94,9 +94,9 @@ def line_up(project: Project) -> Lineup:
 
 
 def model_of(folder: Path) -> Path:
-    """The folder of its only training."""
-    (found,) = (folder / ".groundtune/models").iterdir()
-    return found
+    """The folder of the only training."""
+    (training,) = (folder / ".groundtune/models").iterdir()
+    return training
 
 
 def written(folder: Path, split: str) -> Rows:
@@ -104,20 +104,20 @@ def written(folder: Path, split: str) -> Rows:
 
 
 async def job_of(project: Project, name: str, validation: str = "validation") -> tuple[Job, list[Row], list[Row]]:
-    held = [one for one in project.session.examples() if one.split == validation]
+    held_out = [example for example in project.session.examples() if example.split == validation]
     return await tuning.prepare(
-        project.workspace, project.config, await project.session.material(), name, validation=held
+        project.workspace, project.config, await project.session.material(), name, validation=held_out
     )
 
 
 def workers(folder: Path) -> list[psutil.Process]:
     """Processes that train in the project."""
-    found = []
+    processes = []
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
         if "groundtune.workflows.training" in words and str(folder) in words[-1] and is_alive(process):
-            found.append(process)
-    return found
+            processes.append(process)
+    return processes
 
 
 def is_alive(process: psutil.Process) -> bool:
@@ -139,48 +139,48 @@ def gone(folder: Path, *, seconds: float = 30) -> bool:
 # -- a look --------------------------------------------------------------------------------------------------------
 
 
-def test_a_look_finds_out_all_and_writes_nothing(tmp_path: Path, opened: Opened) -> None:
+def test_a_preflight_reports_everything_and_writes_nothing(tmp_path: Path, opened: Opened) -> None:
     folder = desk_of(tmp_path / "desk")
-    found = opened(folder).look("fast")
-    assert found.errors == ()
-    assert found.rows == {"train": 24, "validation": 12, "test": 9}
-    assert [found.labels[label] for label in LABELS] == [8, 8, 8]
-    assert found.lengths is not None
-    assert found.bounds is not None
-    assert found.bounds.usd == 0.0
-    assert found.bounds.seconds
+    preflight = opened(folder).look("fast")
+    assert preflight.errors == ()
+    assert preflight.rows == {"train": 24, "validation": 12, "test": 9}
+    assert [preflight.labels[label] for label in LABELS] == [8, 8, 8]
+    assert preflight.lengths is not None
+    assert preflight.bounds is not None
+    assert preflight.bounds.usd == 0.0
+    assert preflight.bounds.seconds
     assert not (folder / ".groundtune/models").exists()
 
 
-def test_what_is_in_the_test_split_is_left_out_of_training_and_told(tmp_path: Path, opened: Opened) -> None:
+def test_test_rows_are_left_out_of_training_with_a_warning(tmp_path: Path, opened: Opened) -> None:
     given = rows()
-    leak, held = (next(row for row in given if row["split"] == split) for split in ("test", "validation"))
+    leak, validation_row = (next(row for row in given if row["split"] == split) for split in ("test", "validation"))
     again = [{**leak, "id": "again", "input": leak["input"].upper(), "split": "train"}]
     again += [{**leak, "id": "held", "input": f"  {leak['input']}", "split": "validation"}]
     folder = desk_of(tmp_path / "desk", given=[*given, *again])
     project = opened(folder)
-    found = project.look("fast")
-    assert (found.errors, found.leaks) == ((), ())
-    assert found.rows == {"train": 24, "validation": 12, "test": 9}
-    (warning,) = [one for one in found.warnings if one.check == "leakage"]
+    preflight = project.look("fast")
+    assert (preflight.errors, preflight.leaks) == ((), ())
+    assert preflight.rows == {"train": 24, "validation": 12, "test": 9}
+    (warning,) = [warning for warning in preflight.warnings if warning.check == "leakage"]
     assert warning.rows == ("again", "held")
     assert f"again = {leak['id']}, held = {leak['id']}" in (warning.hint or "")
     artifact = project.tune("fast")
     assert "again" not in artifact.seen_examples
-    assert held["id"] in [row["id"] for row in written(model_of(folder), "validation")]
+    assert validation_row["id"] in [row["id"] for row in written(model_of(folder), "validation")]
     assert "held" not in [row["id"] for row in written(model_of(folder), "validation")]
 
 
-def test_when_all_of_train_is_in_the_test_split_nothing_is_left(tmp_path: Path, opened: Opened) -> None:
+def test_it_is_refused_when_all_train_rows_are_in_the_test_split(tmp_path: Path, opened: Opened) -> None:
     given = [row for row in rows() if row["split"] == "test"]
     given += [{**row, "id": f"{row['id']}-again", "split": "train"} for row in given]
     folder = desk_of(tmp_path / "desk", given=given)
-    with pytest.raises(UsageError, match="every example of the train split is in the test split as well"):
+    with pytest.raises(UsageError, match="every example of the train split is also in the test split"):
         opened(folder).tune("fast")
     assert not list((folder / ".groundtune").glob("models/*"))
 
 
-def test_every_error_is_told_by_the_library_and_nothing_is_written(tmp_path: Path, opened: Opened) -> None:
+def test_every_error_is_reported_and_nothing_is_written(tmp_path: Path, opened: Opened) -> None:
     given = rows()
     given[0]["input"] = f"the key is AKIA{'ABCDEFGH2345' + 'WXYZ'} {given[0]['input']}"
     given[1]["input"] += " money" * 40
@@ -189,12 +189,12 @@ def test_every_error_is_told_by_the_library_and_nothing_is_written(tmp_path: Pat
     seen_by: list[Preflight] = []
     with pytest.raises(TuneError, match="2 problems before training") as caught:
         opened(folder).tune("fast", looked=seen_by.append)
-    assert [one.check for one in seen_by[0].errors] == ["length", "secrets"]
-    assert all(one.message in caught.value.message for one in seen_by[0].errors)
+    assert [finding.check for finding in seen_by[0].errors] == ["length", "secrets"]
+    assert all(finding.message in caught.value.message for finding in seen_by[0].errors)
     assert not (folder / ".groundtune/models").exists()
 
 
-def test_longer_rows_are_let_through_by_number(tmp_path: Path, opened: Opened) -> None:
+def test_truncated_rows_are_allowed_by_number(tmp_path: Path, opened: Opened) -> None:
     given = rows()
     given[0]["input"] += " money" * 40
     table = (
@@ -208,7 +208,7 @@ def test_longer_rows_are_let_through_by_number(tmp_path: Path, opened: Opened) -
     assert project.tune("fast", allow_truncation=1).recipe["allow_truncation"] == 1
 
 
-def test_a_full_disk_is_said_before_anything_is_trained(
+def test_a_full_disk_is_reported_before_any_training(
     tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any) -> None:
@@ -217,7 +217,7 @@ def test_a_full_disk_is_said_before_anything_is_trained(
     folder = desk_of(tmp_path / "desk")
     project = opened(folder)
     project.look("fast")
-    monkeypatch.setattr(tuning, "_bounds", lambda *_: (None, None))
+    monkeypatch.setattr(tuning, "_estimate_bounds", lambda *_: (None, None))
     monkeypatch.setattr(tuning, "write_job", full)
     with pytest.raises(TuneError, match=r"cannot write .*: no space left on device"):
         project.tune("fast")
@@ -225,7 +225,7 @@ def test_a_full_disk_is_said_before_anything_is_trained(
 
 
 @pytest.mark.parametrize("ingested", [True, False])
-def test_what_few_may_read_is_not_trained_on(ingested: bool, tmp_path: Path, opened: Opened) -> None:
+def test_restricted_documents_are_not_trained_on(ingested: bool, tmp_path: Path, opened: Opened) -> None:
     given = rows()
     given[0]["evidence"] = [{"source": "docs/hr/pay.md", "quote": "31,000 pounds"}]
     toml = '[documents]\ninclude = ["docs/**/*"]\n[[documents.access]]\ninclude = ["docs/hr/**"]\ngroups = ["hr"]\n'
@@ -235,26 +235,28 @@ def test_what_few_may_read_is_not_trained_on(ingested: bool, tmp_path: Path, ope
     project = opened(folder)
     if ingested:
         project.ingest()
-    assert [one.check for one in project.look("fast").errors] == ["access"]
+    assert [finding.check for finding in project.look("fast").errors] == ["access"]
 
 
 @pytest.mark.parametrize(
-    ("table", "name", "said"),
+    ("table", "name", "message"),
     [
         (TABLE, "slow", r"no table \[tune\.slow\]"),
         ("", "fast", r"no table \[tune\.fast\]"),
-        ('[tune.fields]\nkind = "extractor"\n', "fields", "kind 'extractor' is for task extract, this project's is cl"),
+        (
+            '[tune.fields]\nkind = "extractor"\n',
+            "fields",
+            "kind 'extractor' needs task extract, but this project has task cl",
+        ),
     ],
 )
-def test_what_cannot_be_trained_here_is_refused(
-    table: str, name: str, said: str, tmp_path: Path, opened: Opened
-) -> None:
+def test_an_impossible_training_is_refused(table: str, name: str, message: str, tmp_path: Path, opened: Opened) -> None:
     project = opened(desk_of(tmp_path / "desk", toml=table))
     for verb in (project.look, project.tune):
-        with pytest.raises(UsageError, match=said) as caught:
+        with pytest.raises(UsageError, match=message) as caught:
             verb(name)
-    if "no table" in said:
-        assert caught.value.hint == ("there are fast" if table else "add [tune.fast]")
+    if "no table" in message:
+        assert caught.value.hint == ("choose one of fast" if table else "add [tune.fast]")
 
 
 def test_without_a_row_to_train_on_it_is_refused(tmp_path: Path, opened: Opened) -> None:
@@ -264,7 +266,7 @@ def test_without_a_row_to_train_on_it_is_refused(tmp_path: Path, opened: Opened)
         toml=toml,
         given=[row for row in rows() if row["split"] != "train" and row["output"] != "password"],
     )
-    with pytest.raises(UsageError, match=r"tune\.fast: no example is in the train split") as caught:
+    with pytest.raises(UsageError, match=r"tune\.fast: the train split has no examples") as caught:
         opened(folder).tune("fast")
     assert "groundtune examples stats" in (caught.value.hint or "")
     assert not (folder / ".groundtune/models").exists()
@@ -273,7 +275,7 @@ def test_without_a_row_to_train_on_it_is_refused(tmp_path: Path, opened: Opened)
 # -- what is left on disk ------------------------------------------------------------------------------------------
 
 
-def test_the_artifact_is_written_last_and_names_all_that_there_is(trained: Path) -> None:
+def test_the_artifact_is_written_last_and_lists_all_files(trained: Path) -> None:
     folder = model_of(trained)
     artifact = read_artifact(folder)
     others = [path for path in folder.rglob("*") if path.is_file() and path.name != ARTIFACT]
@@ -299,37 +301,37 @@ def test_no_row_of_the_test_split_reaches_the_trainer(trained: Path) -> None:
     assert not [row["id"] for row in given if row["split"] == "test" and (row["id"] in text or row["input"] in text)]
 
 
-def test_it_is_known_which_file_was_trained_on(trained: Path) -> None:
+def test_the_training_file_is_recorded(trained: Path) -> None:
     models = trained / ".groundtune/models"
     assert len(seen(models, "rows/train.jsonl")) == len(seen(models, "rows")) == 1
     assert len(seen(models, next(row["id"] for row in rows() if row["split"] == "train"))) == 1
     assert seen(models, "rows/other.jsonl") == []
 
 
-def test_a_file_of_test_rows_was_never_seen(trained: Path) -> None:
+def test_the_test_file_is_recorded_as_unseen(trained: Path) -> None:
     assert seen(trained / ".groundtune/models", "rows/test.jsonl") == []
 
 
 # -- asked and compared --------------------------------------------------------------------------------------------
 
 
-def test_what_was_trained_answers(desk: Path, opened: Opened) -> None:
+def test_a_tuned_model_answers(desk: Path, opened: Opened) -> None:
     project = opened(desk)
-    asked = [row for row in rows() if row["split"] == "test"]
-    answers = [project.ask(row["input"], approach="tuned") for row in asked]
+    test_rows = [row for row in rows() if row["split"] == "test"]
+    answers = [project.ask(row["input"], approach="tuned") for row in test_rows]
     assert {answer.approach for answer in answers} == {"tuned"}
-    said = [(row["output"], answer.output) for answer, row in zip(answers, asked, strict=True) if answer.output]
-    assert len(said) >= 3, "few validation rows make a threshold that refuses much"
-    assert sum(right == label for right, label in said) / len(said) >= 0.7, said
+    answered = [(row["output"], answer.output) for answer, row in zip(answers, test_rows, strict=True) if answer.output]
+    assert len(answered) >= 3, "few validation rows make a threshold that refuses much"
+    assert sum(right == label for right, label in answered) / len(answered) >= 0.7, answered
     assert all(answer.confidence is not None for answer in answers)
 
 
-def test_what_was_trained_is_compared_without_being_named(desk: Path, opened: Opened) -> None:
+def test_a_tuned_model_is_compared_by_default(desk: Path, opened: Opened) -> None:
     project = opened(desk)
     assert "tuned" in line_up(project).ready
     assert list(line_up(project).artifacts) == ["tuned"]
     report = project.compare()
-    by_name = {one.name: one for one in report.standings}
+    by_name = {standing.name: standing for standing in report.standings}
     assert {"tuned", "fewshot"} <= set(by_name)
     assert (by_name["tuned"].n, by_name["tuned"].errors, by_name["tuned"].usd_per_1k) == (9, 0, 0.0)
     (run,) = (desk / ".groundtune/runs").iterdir()
@@ -344,59 +346,60 @@ def test_no_approach_is_measured_on_what_it_was_trained_on(desk: Path, opened: O
     with (desk / "rows/test.jsonl").open("a") as file:  # and written once more, under another id
         file.write(json.dumps({**train[1], "id": "again", "input": train[1]["input"].upper(), "split": "test"}) + "\n")
     report = opened(desk).compare()
-    assert {one.name: one.n for one in report.standings} == dict.fromkeys([one.name for one in report.standings], 9)
-    line = "2 examples with an id or input that tuned was trained on: left out for every approach."
+    names = [standing.name for standing in report.standings]
+    assert {standing.name: standing.n for standing in report.standings} == dict.fromkeys(names, 9)
+    line = "2 examples with an id or input that tuned was trained on: excluded for every approach."
     assert line in report.verdict.caveats
     (desk / "rows/test.jsonl").unlink()
-    with pytest.raises(UsageError, match="tuned had every example in training") as caught:
+    with pytest.raises(UsageError, match="tuned: trained on every example") as caught:
         opened(desk).compare()
     assert caught.value.hint == "train again without them: groundtune tune fast"
-    assert "tuned" not in [one.name for one in opened(desk).compare(approaches=["fewshot"]).standings]
+    assert "tuned" not in [standing.name for standing in opened(desk).compare(approaches=["fewshot"]).standings]
 
 
-def test_an_estimate_asks_what_was_trained_here(desk: Path, opened: Opened) -> None:
-    found = {one.approach: one for one in opened(desk).estimate()}
-    assert {"tuned", "fewshot"} <= set(found)
-    tuned = found["tuned"]
+def test_an_estimate_times_a_local_tuned_model(desk: Path, opened: Opened) -> None:
+    estimates = {estimate.approach: estimate for estimate in opened(desk).estimate()}
+    assert {"tuned", "fewshot"} <= set(estimates)
+    tuned = estimates["tuned"]
     assert (tuned.calls, tuned.usd, tuned.usd_at_most, tuned.timed) == (9, 0.0, 0.0, True)
     assert tuned.seconds is not None
     assert tuned.seconds > 0
 
 
-def test_what_was_trained_for_other_labels_is_not_asked(desk: Path, opened: Opened) -> None:
+def test_a_model_tuned_for_other_labels_is_not_used(desk: Path, opened: Opened) -> None:
     with (desk / "rows/train.jsonl").open("a") as file:
         file.write('{"id": "new", "input": "the lift is stuck", "output": "building"}\n')
     reason = "was trained for other labels than the project's (building): groundtune tune fast"
     assert line_up(opened(desk)).missing["tuned"] == reason
 
 
-def test_of_two_tables_each_has_its_name(desk: Path, opened: Opened) -> None:
+def test_two_tables_have_distinct_names(desk: Path, opened: Opened) -> None:
     with (desk / "groundtune.toml").open("a") as file:
         file.write('[tune.slow]\nkind = "classifier"\n[tune.finder]\nkind = "retriever"\n')
     project = opened(desk)
-    found = line_up(project)
-    assert "tuned:fast" in found.ready
-    assert {name for name in (*found.ready, *found.missing) if "tuned" in name} == {"tuned:fast", "tuned:slow"}
-    assert found.missing["tuned:slow"] == "is not trained yet: groundtune tune slow"
+    lineup = line_up(project)
+    assert "tuned:fast" in lineup.ready
+    assert {name for name in (*lineup.ready, *lineup.missing) if "tuned" in name} == {"tuned:fast", "tuned:slow"}
+    assert lineup.missing["tuned:slow"] == "is not trained yet: groundtune tune slow"
     assert project.ask("money back please", approach="tuned:fast").approach == "tuned:fast"
 
 
-def test_what_is_not_trained_yet_is_missing_with_the_command(tmp_path: Path, opened: Opened) -> None:
+def test_an_untrained_table_is_missing_with_the_command(tmp_path: Path, opened: Opened) -> None:
     project = opened(desk_of(tmp_path / "desk"))
     assert line_up(project).missing["tuned"] == "is not trained yet: groundtune tune fast"
     with pytest.raises(MissingError, match="tuned is not trained yet: groundtune tune fast"):
         project.ask("money back", approach="tuned")
-    assert "tuned" not in [one.name for one in project.compare(approaches=["fewshot"]).standings]
+    assert "tuned" not in [standing.name for standing in project.compare(approaches=["fewshot"]).standings]
 
 
 def damage(folder: Path) -> str:
     (folder / "model/head.safetensors").write_bytes(b"another head")
-    return r"model/head\.safetensors is not the file that was trained"
+    return r"model/head\.safetensors has changed since the training"
 
 
 def lose(folder: Path) -> str:
     (folder / "model/classifier.json").unlink()
-    return r"model/classifier\.json is not there"
+    return r"model/classifier\.json is missing"
 
 
 def forbid(folder: Path) -> str:
@@ -405,26 +408,24 @@ def forbid(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("spoil", [damage, lose, forbid])
-def test_a_model_that_is_not_the_trained_one_is_refused_with_the_reason(
-    spoil: Callable[[Path], str], desk: Path, opened: Opened
-) -> None:
-    said = spoil(model_of(desk))
+def test_a_changed_model_is_refused_with_the_reason(spoil: Callable[[Path], str], desk: Path, opened: Opened) -> None:
+    reason = spoil(model_of(desk))
     project = opened(desk)
     assert "tuned" not in line_up(project).ready
-    with pytest.raises(GroundtuneError, match=said):
+    with pytest.raises(GroundtuneError, match=reason):
         project.ask("money back", approach="tuned")
     assert project.ask("money back please", approach="fewshot").output == "refund", "the others are asked as before"
 
 
 @pytest.mark.parametrize("content", ["{", "{}"])
-def test_a_damaged_training_of_another_table_takes_nothing_along(content: str, desk: Path, opened: Opened) -> None:
+def test_a_damaged_training_of_another_table_does_no_harm(content: str, desk: Path, opened: Opened) -> None:
     other = desk / ".groundtune/models/other-1"
     other.mkdir()
     (other / ARTIFACT).write_text(content)
     assert "tuned" in line_up(opened(desk)).ready
 
 
-def test_what_another_process_trained_is_seen_by_an_open_project(desk: Path, opened: Opened) -> None:
+def test_an_open_project_sees_trainings_of_other_processes(desk: Path, opened: Opened) -> None:
     models = desk / ".groundtune/models"
     models.rename(desk / "aside")
     project = opened(desk)
@@ -436,7 +437,7 @@ def test_what_another_process_trained_is_seen_by_an_open_project(desk: Path, ope
 # -- cut short -----------------------------------------------------------------------------------------------------
 
 
-def test_a_killed_training_says_where_its_log_is_and_goes_on(
+def test_a_killed_training_names_its_log_and_can_be_resumed(
     tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("groundtune.tune.launch.POLL_SECONDS", 0.02)  # it is seen to begin long before it ends
@@ -475,7 +476,7 @@ async def test_a_cancelled_training_leaves_no_process(tmp_path: Path) -> None:
     assert not (model_of(folder) / ARTIFACT).exists()
 
 
-def test_a_killed_command_takes_its_training_along(tmp_path: Path) -> None:
+def test_killing_the_command_stops_its_training(tmp_path: Path) -> None:
     base = tiny_encoder(tmp_path / "base")
     table = f'[tune.long]\nkind = "classifier"\nbase = "{base}"\nepochs = 1000\npatience = 1000\n'
     folder = desk_of(tmp_path / "desk", toml=table, given=rows(train=100))
@@ -499,46 +500,50 @@ def test_a_killed_command_takes_its_training_along(tmp_path: Path) -> None:
 
 
 async def _unfinished(project: Project) -> Path:
-    job, train, held = await job_of(project, "fast")
-    write_job(job, train, held)
+    job, train, validation = await job_of(project, "fast")
+    write_job(job, train, validation)
     return job.folder
 
 
-def test_an_unfinished_training_of_the_same_rows_is_gone_on_with(tmp_path: Path, opened: Opened) -> None:
+def test_an_unfinished_training_of_the_same_rows_is_resumed(tmp_path: Path, opened: Opened) -> None:
     project = opened(desk_of(tmp_path / "desk"))
     folder = project.loop.run(_unfinished(project))
     (folder / "failure.json").write_text('{"message": "no room", "hint": null, "exit_code": 1}')
-    job, train, held = project.loop.run(job_of(project, "fast"))
-    assert tuning._same(project.workspace, job, train, held) == folder
-    assert tuning._same(project.workspace, job, train[1:], held) is None
-    assert tuning._same(project.workspace, replace(job, settings={}), train, held) is None
-    assert tuning._same(project.workspace, replace(job, base="other"), train, held) is None
+    job, train, validation = project.loop.run(job_of(project, "fast"))
+    assert tuning._matching_training(project.workspace, job, train, validation) == folder
+    assert tuning._matching_training(project.workspace, job, train[1:], validation) is None
+    assert tuning._matching_training(project.workspace, replace(job, settings={}), train, validation) is None
+    assert tuning._matching_training(project.workspace, replace(job, base="other"), train, validation) is None
     write_artifact(folder, Artifact(folder.name, "fast", "classifier", "b", "", "", {}, {}, {}, {}, "", 0.0, 0.0))
     base = encoder.find(job.base).digest
     whole = Artifact(folder.name, "fast", "classifier", "b", base, "", {}, {}, {}, {}, "", 0.0, 0.0)
     write_artifact(folder, whole)
-    assert tuning._same(project.workspace, job, train, held) == folder, "it is complete"
-    assert tuning._same(project.workspace, job, train[1:], held) is None
+    assert tuning._matching_training(project.workspace, job, train, validation) == folder, "it is complete"
+    assert tuning._matching_training(project.workspace, job, train[1:], validation) is None
     for other in ({"base_digest": "another base"}, {"unusable": "no gain"}, {"files": {"gone": "digest"}}):
         write_artifact(folder, replace(whole, **other))
-        assert tuning._same(project.workspace, job, train, held) is None, other
+        assert tuning._matching_training(project.workspace, job, train, validation) is None, other
 
 
-def test_a_training_that_begins_anew_says_why(tmp_path: Path, opened: Opened) -> None:
+def test_a_new_training_says_why_it_is_not_resumed(tmp_path: Path, opened: Opened) -> None:
     project = opened(desk_of(tmp_path / "desk"))
     folder = project.loop.run(_unfinished(project))
     (folder / "checkpoint").mkdir()
 
-    def said(name: str, **changed: Any) -> list[str]:
+    def interruptions(name: str, **changed: Any) -> list[str]:
         desk = desk_of(tmp_path / name, **changed)
         shutil.copytree(tmp_path / "desk/.groundtune", desk / ".groundtune")
-        return [one.message for one in opened(desk).look("fast").warnings if "cut short" in one.message]
+        return [
+            warning.message for warning in opened(desk).look("fast").warnings if "was interrupted" in warning.message
+        ]
 
-    assert said("same") == [], "it goes on"
+    assert interruptions("same") == [], "it is resumed"
     toml = TABLE.replace("[tune.fast]", "[tune.fast]\nseed = 7")
-    again = f"this begins anew; groundtune models remove {folder.name} deletes that one"
-    assert said("settings", toml=toml) == [f"{folder.name} was cut short under other settings (seed): {again}"]
-    assert said("rows", given=rows()[1:]) == [f"{folder.name} was cut short under other rows: {again}"]
+    again = f"a new one starts; to delete it: groundtune models remove {folder.name}"
+    assert interruptions("settings", toml=toml) == [
+        f"{folder.name} was interrupted and had other settings (seed): {again}"
+    ]
+    assert interruptions("rows", given=rows()[1:]) == [f"{folder.name} was interrupted and had other rows: {again}"]
 
 
 def test_half_a_line_of_progress_does_not_stop_the_next_training(tmp_path: Path, opened: Opened) -> None:
@@ -548,15 +553,15 @@ def test_half_a_line_of_progress_does_not_stop_the_next_training(tmp_path: Path,
     assert project.tune("fast").id == folder.name
 
 
-def test_a_damaged_job_is_passed_over(tmp_path: Path, opened: Opened) -> None:
+def test_a_damaged_job_is_skipped(tmp_path: Path, opened: Opened) -> None:
     project = opened(desk_of(tmp_path / "desk"))
     (folder := project.loop.run(_unfinished(project))).joinpath("job.json").write_text("{")
-    job, train, held = project.loop.run(job_of(project, "fast"))
-    assert tuning._same(project.workspace, job, train, held) is None
+    job, train, validation = project.loop.run(job_of(project, "fast"))
+    assert tuning._matching_training(project.workspace, job, train, validation) is None
     assert folder.exists()
 
 
-def test_a_training_stays_inside_of_the_models(tmp_path: Path, opened: Opened) -> None:
+def test_a_training_stays_inside_the_models_folder(tmp_path: Path, opened: Opened) -> None:
     folder = desk_of(tmp_path / "desk", toml=TABLE.replace("tune.fast", 'tune."../../../out"'))
     with pytest.raises(GroundtuneError):
         opened(folder).look("../../../out")

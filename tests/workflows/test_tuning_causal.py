@@ -1,4 +1,4 @@
-"""A causal model from the command line: edits imported, trained on, checked as it is served, asked and compared."""
+"""A causal model from the command line: import edits, train, check serving, ask and compare."""
 
 import json
 from collections.abc import Callable
@@ -47,14 +47,14 @@ def call(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     def run(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
         code = main(list(arguments))
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
 
     return run
 
 
 def edits(folder: Path, *, base: Path) -> Path:
-    """A project, and a file of letters that people have changed."""
+    """A project and a file of letters edited by people."""
     (folder / "groundtune.toml").write_text(TABLE.format(base=base))
     rows = [
         {
@@ -69,7 +69,7 @@ def edits(folder: Path, *, base: Path) -> Path:
     return path
 
 
-def test_dpo_from_edits_to_a_model_that_is_asked(base: Path, tmp_path: Path, call: Call) -> None:
+def test_dpo_from_edits_to_a_served_model(base: Path, tmp_path: Path, call: Call) -> None:
     path = edits(tmp_path, base=base)
     assert call("examples", "import", str(path), "--split", "train")[0] == 0
     with (tmp_path / "examples.jsonl").open("a") as file:
@@ -91,18 +91,18 @@ def test_dpo_from_edits_to_a_model_that_is_asked(base: Path, tmp_path: Path, cal
     assert f"{serving.LEG} 0." in shown
     code, out, _ = call("compare", "--json")
     caveats = json.loads(out)["verdict"]["caveats"]
-    assert [one for one in caveats if one.startswith("forgetting: ")] == [
+    assert [caveat for caveat in caveats if caveat.startswith("forgetting: ")] == [
         f"{artifact.details['probes']['line']} (tuned)"
     ]
-    own = tmp_path / "groundtune.toml"
-    own.write_text(f'instructions = "Be brief."\n{own.read_text()}')
+    project_file = tmp_path / "groundtune.toml"
+    project_file.write_text(f'instructions = "Be brief."\n{project_file.read_text()}')
     code, _, err = call("ask", "-a", "tuned", "blue 2")
     assert code == 3
-    assert "tuned was trained under other instructions, labels or schema" in err
+    assert "tuned was trained with other instructions, labels or schema" in err
 
 
 def assert_asked_as_trained(root: Path, row: dict[str, Any]) -> None:
-    """The approach says to the model what it was trained on, word for word."""
+    """The approach sends exactly the prompt that the model was trained on."""
     prompts: list[Prompt] = []
 
     async def generate(_: LocalGenerator, prompt: Prompt) -> Generation:
@@ -112,8 +112,8 @@ def assert_asked_as_trained(root: Path, row: dict[str, Any]) -> None:
     with pytest.MonkeyPatch.context() as patch, Project.open(root) as project:
         patch.setattr(LocalGenerator, "generate", generate)
         project.ask(row["input"], approach="tuned")
-    (asked,) = prompts
-    assert [(one.role, one.content) for one in asked.messages] == [
+    (sent,) = prompts
+    assert [(message.role, message.content) for message in sent.messages] == [
         (turn["role"], turn["content"]) for turn in row["messages"][:-1]
     ]
 
@@ -124,5 +124,5 @@ def test_without_a_rejected_reply_dpo_is_refused(base: Path, tmp_path: Path, cal
     (tmp_path / "examples.jsonl").write_text(json.dumps(row))
     code, _, err = call("tune", "edits")
     assert code == 2
-    assert "no example to train on has a rejected one" in err
+    assert "no train example has one" in err
     assert '"rejected": "what the model wrote"' in err

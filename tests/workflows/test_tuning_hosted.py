@@ -1,4 +1,4 @@
-"""A hosted table of the project file against the scripted API: limits, prices, places, and jobs that do not end."""
+"""A hosted table against a scripted API: limits, prices, residency, and jobs that do not end."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -57,8 +57,8 @@ def tuning() -> ScriptedTuning:
 
 @pytest.fixture
 def server(tuning: ScriptedTuning) -> Iterator[ScriptedServer]:
-    with ScriptedServer(tuning.reply, extra=tuning.answer, api_key="sk-right") as found:
-        yield found
+    with ScriptedServer(tuning.reply, extra=tuning.answer, api_key="sk-right") as server:
+        yield server
 
 
 @pytest.fixture
@@ -82,30 +82,30 @@ def looked(folder: Path) -> Any:
         return project.look("voice")
 
 
-def test_a_provider_of_the_project_file_trains_is_asked_and_costs(desk: Make, tuning: ScriptedTuning) -> None:
+def test_a_provider_from_the_project_file_trains_answers_and_costs(desk: Make, tuning: ScriptedTuning) -> None:
     tuning.courses = [Course()]
     folder = desk()
-    found = looked(folder)
-    assert found.errors == ()
-    assert (found.lengths.limit, found.bounds.usd > 0) == (2000, True)
-    assert any("small is shut down on 2999-01-14" in one.message for one in found.warnings)
+    preflight = looked(folder)
+    assert preflight.errors == ()
+    assert (preflight.lengths.limit, preflight.bounds.usd > 0) == (2000, True)
+    assert any("small will be shut down on 2999-01-14" in warning.message for warning in preflight.warnings)
     artifact = trained(folder)
     assert artifact.usd == pytest.approx(artifact.details["trained_tokens"] * 4.0 / 1e6)
     with Project.open(folder) as project:
         assert project.ask("where is parcel test 0", approach="tuned").output == "delivery", "asked at the same place"
-        asked = sum(row["split"] == "test" for row in ROWS)
-        (expected,) = [one for one in project.estimate() if one.approach == "tuned"]
-        assert (expected.model, expected.calls, expected.cached) == (artifact.details["model"], asked, 0)
+        calls = sum(row["split"] == "test" for row in ROWS)
+        (expected,) = [estimate for estimate in project.estimate() if estimate.approach == "tuned"]
+        assert (expected.model, expected.calls, expected.cached) == (artifact.details["model"], calls, 0)
 
 
-def test_rows_that_the_provider_would_cut_or_not_take_are_refused_before_anything_is_sent(
+def test_rows_that_the_provider_would_truncate_or_reject_are_refused_before_upload(
     desk: Make, server: ScriptedServer
 ) -> None:
     rows = [dict(row) for row in ROWS if row["id"] != "train-0"]
     rows[0]["input"] += " and again" * 900
     folder = desk(rows=rows)
-    few, long = [one.message for one in looked(folder).errors]
-    assert few == "train: 9 rows; 10 are the least that is taken"
+    few, long = [error.message for error in looked(folder).errors]
+    assert few == "train: 9 rows; at least 10 are needed"
     assert long.startswith("train: 1 row longer than 2,000 tokens; the longest has about 2,3")
     with pytest.raises(TuneError, match="2 problems before training"):
         trained(folder)
@@ -122,25 +122,25 @@ def test_a_price_above_the_limit_is_refused(desk: Make, server: ScriptedServer) 
     assert server.requests == []
 
 
-def test_rows_go_nowhere_that_the_requirements_do_not_allow(desk: Make) -> None:
+def test_rows_are_not_sent_where_the_requirements_forbid_it(desk: Make) -> None:
     url = "https://tune.example.com/v1"
     folder = desk('[requirements]\nresidency = "local"', url=url)
     for verb in (looked, trained):
-        with pytest.raises(UsageError, match=r"tune\.voice: tune\.example\.com is not where requirements\.residency"):
+        with pytest.raises(UsageError, match=r"tune\.voice: .* not allow sending text to tune\.example\.com"):
             verb(folder)
     allowed = desk('[requirements]\nresidency = ["tune.example.com"]', url=url)
     assert looked(allowed).errors == ()
 
 
-def test_a_provider_that_is_not_known(desk: Make, tmp_path: Path) -> None:
+def test_an_unknown_provider(desk: Make, tmp_path: Path) -> None:
     text = (desk() / "groundtune.toml").read_text().replace('provider = "desk"', 'provider = "dusk"')
     (tmp_path / "groundtune.toml").write_text(text)
-    with pytest.raises(UsageError, match="no provider 'dusk'") as caught:
+    with pytest.raises(UsageError, match="unknown provider 'dusk'") as caught:
         looked(tmp_path)
     assert "[providers.dusk] with base_url" in (caught.value.hint or "")
 
 
-def test_waiting_for_longer_is_not_another_job(desk: Make, tuning: ScriptedTuning) -> None:
+def test_waiting_longer_does_not_start_another_job(desk: Make, tuning: ScriptedTuning) -> None:
     with pytest.raises(TuneError, match=r"ftjob-1 .* it was left running there"):
         trained(desk("max_minutes = 0.001"))
     with pytest.raises(TuneError, match=r"ftjob-1 at .* after 0\.002 minutes"):
@@ -150,34 +150,36 @@ def test_waiting_for_longer_is_not_another_job(desk: Make, tuning: ScriptedTunin
     assert len(tuning.jobs) == 1
 
 
-def test_a_job_of_other_rows_that_still_runs_is_named(desk: Make, tuning: ScriptedTuning) -> None:
+def test_a_running_job_of_other_rows_is_named(desk: Make, tuning: ScriptedTuning) -> None:
     with pytest.raises(TuneError, match="left running"):
         trained(desk("max_minutes = 0.001"))
-    said = [one.message for one in looked(desk("max_minutes = 0.001")).warnings]
-    assert not [one for one in said if "ftjob-1" in one], "it is this one"
-    said = [one.message for one in looked(desk("epochs = 9")).warnings]
-    assert any("job ftjob-1 of other rows or settings may still be under way" in one for one in said)
+    messages = [warning.message for warning in looked(desk("max_minutes = 0.001")).warnings]
+    assert not [message for message in messages if "ftjob-1" in message], "it is this one"
+    messages = [warning.message for warning in looked(desk("epochs = 9")).warnings]
+    assert any("job ftjob-1 of other rows or settings may still be running" in message for message in messages)
 
 
-def test_a_job_is_steered_by_its_table(desk: Make, tuning: ScriptedTuning, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_job_is_controlled_by_table_name(
+    desk: Make, tuning: ScriptedTuning, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = desk("max_minutes = 0.001")
 
     def run(*words: str) -> tuple[int, str, str]:
         capsys.readouterr()
         code = main(["tune", "voice", "--project", str(folder), *words])
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
 
     code, _, err = run("--job", "cancel")
-    assert (code, "tune.voice has no job under way" in err) == (3, True)
+    assert (code, "tune.voice has no job in progress" in err) == (3, True)
     code, _, err = run()
-    assert (code, "goes on waiting for it" in err) == (1, True)
+    assert (code, "resumes waiting for it" in err) == (1, True)
     assert run("--job", "stop")[0] == 2
     assert run("--job", "pause")[:2] == (0, "job ftjob-1 is pausing\n")
     assert run("--job", "resume")[:2] == (0, "job ftjob-1 is running\n")
     assert json.loads(run("--job", "cancel", "--json")[1]) == {"job": "ftjob-1", "status": "cancelled"}
     assert tuning.jobs["ftjob-1"]["status"] == "cancelled"
-    with Project.open(folder) as project, pytest.raises(MissingError, match="no job under way"):
+    with Project.open(folder) as project, pytest.raises(MissingError, match="no job in progress"):
         project.steer("voice", "cancel")
     capsys.readouterr()
     main(["models", "list", "--project", str(folder), "--json"])
@@ -188,7 +190,7 @@ def test_a_job_is_steered_by_its_table(desk: Make, tuning: ScriptedTuning, capsy
     assert list(tuning.jobs) == ["ftjob-1", "ftjob-2"], "what was cancelled is not waited for"
 
 
-def test_what_is_trained_already_is_not_paid_for_twice(
+def test_a_finished_training_is_not_paid_for_twice(
     desk: Make, tuning: ScriptedTuning, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tuning.courses = [Course(), Course(), Course()]
@@ -198,59 +200,59 @@ def test_what_is_trained_already_is_not_paid_for_twice(
     assert list(tuning.jobs) == ["ftjob-1"]
     capsys.readouterr()
     assert main(["tune", "voice", "--project", str(folder)]) == 0
-    said = " ".join("".join(capsys.readouterr()).split())
-    assert f"nothing was trained: {first.id} is of these rows and settings; --fresh trains it again" in said
+    printed = " ".join("".join(capsys.readouterr()).split())
+    assert f"nothing was trained: {first.id} has the same rows and settings; --fresh trains it again" in printed
     assert main(["tune", "voice", "--project", str(folder), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["trained"], found["artifact"]["id"]) == (False, first.id)
+    result = json.loads(capsys.readouterr().out)
+    assert (result["trained"], result["artifact"]["id"]) == (False, first.id)
     assert trained(desk("epochs = 2")).details["job"] == "ftjob-2", "other settings are another training"
     assert main(["tune", "voice", "--project", str(desk())]) == 0
-    assert "which is newer: groundtune models remove voice-" in " ".join("".join(capsys.readouterr()).split())
+    assert " is the one in use: groundtune models remove voice-" in " ".join("".join(capsys.readouterr()).split())
     assert trained(folder, fresh=True).details["job"] == "ftjob-3"
 
 
-def test_a_fresh_training_is_refused_beside_a_job_that_may_run(desk: Make, tuning: ScriptedTuning) -> None:
+def test_a_fresh_training_is_refused_while_a_job_may_run(desk: Make, tuning: ScriptedTuning) -> None:
     folder = desk("max_minutes = 0.001")
     with pytest.raises(TuneError, match="left running"):
         trained(folder)
     with pytest.raises(
-        UsageError, match=r"job ftjob-1 of tune\.voice may still be under way: --fresh would pay"
+        UsageError, match=r"job ftjob-1 of tune\.voice may still be running; --fresh would pay"
     ) as caught:
         trained(folder, fresh=True)
     assert "groundtune tune voice --job cancel" in (caught.value.hint or "")
     assert list(tuning.jobs) == ["ftjob-1"]
 
 
-def test_a_base_that_has_ended_is_refused(desk: Make, server: ScriptedServer) -> None:
+def test_a_retired_base_is_refused(desk: Make, server: ScriptedServer) -> None:
     folder = desk()
     file = folder / "groundtune.toml"
     file.write_text(file.read_text().replace("2999-01-14", "2020-01-14"))
     (error,) = looked(folder).errors
-    assert error.message == "small is shut down since 2020-01-14, and what is tuned from it with it"
-    with pytest.raises(TuneError, match="small is shut down since 2020-01-14"):
+    assert error.message == "small was shut down on 2020-01-14, and with it everything tuned from it"
+    with pytest.raises(TuneError, match="small was shut down on 2020-01-14"):
         trained(folder)
     assert server.requests == []
 
 
 @pytest.mark.parametrize(
-    ("course", "said"),
+    ("course", "message"),
     [
         (Course(error="line 3: the assistant message is empty"), "ftjob-1 .* failed: line 3: the assistant message is"),
         (Course(["queued", "running", "cancelled"]), "ftjob-1 .* was cancelled"),
     ],
     ids=["failed", "cancelled"],
 )
-def test_a_job_that_comes_to_nothing_says_why_and_the_next_run_starts_another(
-    course: Course, said: str, desk: Make, tuning: ScriptedTuning
+def test_a_failed_job_says_why_and_the_next_run_starts_another(
+    course: Course, message: str, desk: Make, tuning: ScriptedTuning
 ) -> None:
     tuning.courses = [course, Course()]
     folder = desk()
-    with pytest.raises(TuneError, match=said):
+    with pytest.raises(TuneError, match=message):
         trained(folder)
     assert trained(folder).details["job"] == "ftjob-2"
 
 
-def test_a_provider_that_is_not_there_is_exit_code_4(desk: Make, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreachable_provider_is_exit_code_4(desk: Make, capsys: pytest.CaptureFixture[str]) -> None:
     folder = desk(url="http://127.0.0.1:9/v1")
     assert main(["tune", "voice", "--project", str(folder)]) == 4
     assert "cannot be reached" in capsys.readouterr().err

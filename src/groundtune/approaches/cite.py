@@ -1,8 +1,9 @@
-"""Hold each cited sentence of an answer against the passage that it names. Never searches, never rewrites a sentence.
+"""Check each cited sentence of an answer against the passage that it names. Never searches, never rewrites a sentence.
 
-exact: the sentence stands in the passage word for word. close: its numbers, names and most of its words stand together
-there, and it does not deny what the passage says. missing: neither, or the marker names no passage. This is a check of
-words: it catches a changed figure, a swapped name or an added "not", not other things said in the same words.
+exact: the sentence appears in the passage word for word. close: its numbers, names and most of its words appear
+together there, and it does not contradict what the passage says. missing: neither, or the marker names no passage. The
+check compares words: it catches a changed figure, a swapped name or an added "not", but not a different claim in the
+same words.
 """
 
 import re
@@ -14,15 +15,15 @@ from groundtune.text import sentences, words
 from groundtune.types import Citation, Hit
 
 MAX_RUN = 8
-"""Sentences before a marker that may be one quote together with the marked one."""
+"""Maximum sentences before a marker that may form one quote with the marked one."""
 MAX_MARKER = 99
-"""Higher numbers are markers only when so many passages were given: `[2024]` is text."""
+"""Larger numbers count as markers only when that many passages were given: `[2024]` is text."""
 
 _MARKER = re.compile(r"[ \t]*\[\s*\d{1,5}(?:\s*[,;–-]\s*\d{1,5})*\s*\]")
 _PART = re.compile(r"(\d+)(?:\s*[–-]\s*(\d+))?")
 _BULLET = re.compile(r"\s*(?:(?:[-*+•–—>|]|\d{1,3}[.)]|[A-Za-z][.)]|#{1,6})\s+)*")
 _SOFT_BREAK = re.compile(r"(?<=[^\W_])[,]?[ \t]*\n[ \t]*(?=[^\W_])(?!\d{1,3}[.)]\s|[A-ZÀ-Þ]|[a-z][.)]\s)")
-"""A line break inside a sentence: no stop before it, no capital, number or letter of a list after it."""
+"""A line break within a sentence: not after a full stop, and not before a capital, a number or a list letter."""
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
 _EMPTY = frozenset("source sources reference references see passage passages document documents and cf".split())
 _LEAD_IN_WORDS = 12
@@ -30,58 +31,61 @@ _LEAD_IN_WORDS = 12
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence of an answer: its place there, markers included; its words without them; the markers."""
+    """A sentence of an answer: its position including markers, its text without them, and the markers."""
 
     start: int
     end: int
     text: str
     markers: tuple[int, ...] = ()
     bare_end: int = 0
-    """Where its words end and only markers follow."""
+    """Position where its words end and only markers follow."""
     line: tuple[int, int] = (0, 0)
-    """Start of its line and of what follows the bullet there."""
+    """Start of its line, and of the text after the line's bullet."""
     parts: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    """Its stretches, each with the markers that close it; empty when all markers stand at one place."""
+    """Parts of the sentence, each with the markers that close it; empty when all markers are in one place."""
 
 
 def check(text: str, hits: Sequence[Hit], *, strict: bool = False) -> tuple[str, tuple[Citation, ...]]:
-    """The answer's text, and one citation for each marker of each sentence, in order.
+    """Return the answer's text, and one citation for each marker of each sentence, in order.
 
-    strict: sentences that have no marker, or of whose markers none is supported, are dropped; "" when all are.
+    strict: drop sentences without a marker and sentences whose markers are all unsupported; "" when none is left.
     """
-    found = _with_runs(text, _split(text, len(hits)), hits)
+    answer_sentences = _with_runs(text, _split(text, len(hits)), hits)
     kept: list[Sentence] = []
     citations: list[Citation] = []
-    for sentence in found:
+    for sentence in answer_sentences:
         cited, supported = _check(sentence, hits)
         if supported or not strict:
             kept.append(sentence)
             citations.extend(cited)
-    if not strict or (kept and len(kept) == len(found)):
+    if not strict or (kept and len(kept) == len(answer_sentences)):
         return text.strip(), tuple(citations)
-    return _pasted(text, _with_lead_ins(found, kept)), tuple(citations)
+    return _pasted(text, _with_lead_ins(answer_sentences, kept)), tuple(citations)
 
 
 def uncited(text: str, hits: Sequence[Hit] = ()) -> list[str]:
-    """Sentences without a marker. With `hits`, a quote of several sentences before one marker counts as cited.
+    """Return the sentences without a marker.
 
-    A line that only leads to a list ("The rules are:") claims nothing and is left out.
+    With `hits`, a quote of several sentences before one marker counts as cited. A line that only introduces a list
+    ("The rules are:") makes no claim and is left out.
     """
-    found = _with_runs(text, _split(text, len(hits)), hits)
-    return [one.text for one in found if not one.markers and not _leads_in(one.text)]
+    answer_sentences = _with_runs(text, _split(text, len(hits)), hits)
+    return [sentence.text for sentence in answer_sentences if not sentence.markers and not _leads_in(sentence.text)]
 
 
 def _check(sentence: Sentence, hits: Sequence[Hit]) -> tuple[list[Citation], bool]:
-    """A citation for each marker, and whether it is supported: whole by one, or each part by its own."""
+    """Return a citation for each marker, and whether the sentence is supported: as a whole by one, or part by part."""
     cited = {marker: _cite(sentence.text, sentence.text, marker, hits) for marker in sentence.markers}
-    supported = any(one.support != "missing" for one in cited.values())
+    supported = any(citation.support != "missing" for citation in cited.values())
     if not supported and len(sentence.parts) > 1:
-        each = []
+        parts_supported = []
         for words_before, markers in sentence.parts:
-            tried = {marker: _cite(words_before, sentence.text, marker, hits) for marker in markers}
-            each.append(any(one.support != "missing" for one in tried.values()))
-            cited |= {marker: one for marker, one in tried.items() if cited[marker].support == "missing"}
-        supported = all(each)
+            part_citations = {marker: _cite(words_before, sentence.text, marker, hits) for marker in markers}
+            parts_supported.append(any(citation.support != "missing" for citation in part_citations.values()))
+            cited |= {
+                marker: citation for marker, citation in part_citations.items() if cited[marker].support == "missing"
+            }
+        supported = all(parts_supported)
     return list(cited.values()), supported
 
 
@@ -110,22 +114,24 @@ def _cite(claim: str, sentence: str, marker: int, hits: Sequence[Hit]) -> Citati
 
 
 def _split(text: str, passages: int) -> list[Sentence]:
-    """Sentences with the markers inside, behind, or at the head of the line before them."""
+    """Split into sentences, with the markers within, after, or at the head of the line before them."""
     code = [match.span() for match in _CODE.finditer(text)]
     markers = [m for m in _MARKER.finditer(text) if _is_marker(m, text, passages) and not _inside(m.end() - 1, code)]
-    found: list[Sentence] = []
+    result: list[Sentence] = []
     for start, end in _lines(text, code):
-        own = [m for m in markers if start <= m.start() and m.end() <= end]
-        line = _line(text, start, end, own)
-        if not line and own and found:  # markers on a line of their own belong to what stands above
-            numbers = [number for marker in own for number in _numbers(marker.group())]
-            found[-1] = replace(found[-1], markers=_unique([*found[-1].markers, *numbers]), end=own[-1].end())
-        found.extend(line)
-    return found
+        line_markers = [m for m in markers if start <= m.start() and m.end() <= end]
+        line_sentences = _line(text, start, end, line_markers)
+        if not line_sentences and line_markers and result:  # markers alone on a line belong to the sentence above
+            numbers = [number for marker in line_markers for number in _numbers(marker.group())]
+            result[-1] = replace(
+                result[-1], markers=_unique([*result[-1].markers, *numbers]), end=line_markers[-1].end()
+            )
+        result.extend(line_sentences)
+    return result
 
 
 def _is_marker(match: re.Match[str], text: str, passages: int) -> bool:
-    """`[2]`; not the index of `rows[2]`, not the link `[2](…)`, not the year `[2024]`."""
+    """Whether it is a marker: `[2]`, but not the index of `rows[2]`, the link `[2](…)` or the year `[2024]`."""
     after = text[match.end() : match.end() + 1]
     joined = not match.group()[0].isspace()
     before = text[match.start() - 1 : match.start()] if joined else ""
@@ -143,7 +149,7 @@ def _numbers(marker: str) -> tuple[int, ...]:
 
 
 def _lines(text: str, code: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Lines that hold something. One that breaks inside a sentence goes on, code stays whole."""
+    """Yield the non-empty lines. A line that breaks within a sentence continues, and code stays in one piece."""
     soft = {text.index("\n", match.start()) for match in _SOFT_BREAK.finditer(text)}
     start = 0
     for position in [index for index, char in enumerate(text) if char == "\n"] + [len(text)]:
@@ -155,7 +161,7 @@ def _lines(text: str, code: Sequence[tuple[int, int]]) -> Iterator[tuple[int, in
 
 
 def _line(text: str, start: int, end: int, markers: Sequence[re.Match[str]]) -> list[Sentence]:
-    """Cut one line into sentences as if it had no markers, then hand each marker to the sentence it stands at."""
+    """Split one line into sentences as if it had no markers, then assign each marker to the sentence beside it."""
     clean, origin = _without(text, start, end, [match.span() for match in markers])
     bullet = _BULLET.match(clean)
     head = bullet.end() if bullet else 0
@@ -165,28 +171,28 @@ def _line(text: str, start: int, end: int, markers: Sequence[re.Match[str]]) -> 
         return []
     places = [sum(1 for place in origin if place < match.start()) for match in markers]
     owners = _owners(places, spans)
-    found = []
+    result = []
     for index, (a, b) in enumerate(spans):
-        mine = [match for match, owner in zip(markers, owners, strict=True) if owner == index]
+        sentence_markers = [match for match, owner in zip(markers, owners, strict=True) if owner == index]
         first, bare_end = origin[a], origin[b - 1] + 1
-        found.append(
+        result.append(
             Sentence(
-                start=min([first, *(m.start() for m in mine)]),
-                end=max([bare_end, *(m.end() for m in mine)]),
+                start=min([first, *(m.start() for m in sentence_markers)]),
+                end=max([bare_end, *(m.end() for m in sentence_markers)]),
                 text=" ".join(clean[a:b].split()),
-                markers=_unique([number for match in mine for number in _numbers(match.group())]),
+                markers=_unique([number for match in sentence_markers for number in _numbers(match.group())]),
                 bare_end=bare_end,
                 line=(start, origin[head] if head < len(origin) else end),
-                parts=_parts(text, first, bare_end, mine),
+                parts=_parts(text, first, bare_end, sentence_markers),
             )
         )
-    return found
+    return result
 
 
 def _parts(
     text: str, start: int, end: int, markers: Sequence[re.Match[str]]
 ) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """What stands before each group of markers; the last stretch goes on to the end of the sentence."""
+    """Return the text before each group of markers; the last part extends to the end of the sentence."""
     parts: list[tuple[str, tuple[int, ...]]] = []
     position = start
     for marker in markers:
@@ -203,7 +209,7 @@ def _parts(
 
 
 def _owners(places: Sequence[int], spans: Sequence[tuple[int, int]]) -> list[int]:
-    """Index of the sentence of each marker: the one before it, or the one after it where the line opens with one."""
+    """Return the sentence index of each marker: the one before it, or after it when markers open the line."""
     leading = any(place <= spans[0][0] for place in places)
     trailing = any(place >= spans[-1][1] for place in places)
     if leading and not trailing:
@@ -212,7 +218,7 @@ def _owners(places: Sequence[int], spans: Sequence[tuple[int, int]]) -> list[int
 
 
 def _without(text: str, start: int, end: int, spans: Sequence[tuple[int, int]]) -> tuple[str, list[int]]:
-    """The line without its markers; and for each character left, where it was. A line break inside becomes a space."""
+    """Return the line without markers, and each character's original position. A line break becomes a space."""
     chars: list[str] = []
     origin: list[int] = []
     position = start
@@ -227,31 +233,31 @@ def _without(text: str, start: int, end: int, spans: Sequence[tuple[int, int]]) 
     return "".join(chars), origin
 
 
-def _with_runs(text: str, found: Sequence[Sentence], hits: Sequence[Hit]) -> list[Sentence]:
-    """Join sentences before a marker into one where together they stand word for word in the passage it names.
+def _with_runs(text: str, answer_sentences: Sequence[Sentence], hits: Sequence[Hit]) -> list[Sentence]:
+    """Join the sentences before a marker when together they appear word for word in the passage it names.
 
-    So a quote of two sentences is one citation, and a `[3]` that is part of the quoted words is not a marker.
+    A quote of two sentences is then one citation, and a `[3]` within the quoted words is not a marker.
     """
     joined: list[Sentence] = []
-    for sentence in found:
-        last = _trailing(text, sentence)
-        run = [one for one in joined[-MAX_RUN:] if one.line == sentence.line]
-        passages = [hits[n - 1].passage.text for n in last if 1 <= n <= len(hits)]
-        inner = set(sentence.markers) - set(last)
+    for sentence in answer_sentences:
+        trailing = _trailing(text, sentence)
+        run = [earlier for earlier in joined[-MAX_RUN:] if earlier.line == sentence.line]
+        passages = [hits[n - 1].passage.text for n in trailing if 1 <= n <= len(hits)]
+        inner = set(sentence.markers) - set(trailing)
         for size in range(len(run), -1 if inner else 0, -1):
             first = run[len(run) - size] if size else sentence
             begin = max(first.start, sentence.line[1])
             if any(find(text[begin : sentence.bare_end], passage) for passage in passages):
-                whole = " ".join(text[begin : sentence.bare_end].split())
+                joined_text = " ".join(text[begin : sentence.bare_end].split())
                 joined = joined[: len(joined) - size]
-                sentence = replace(sentence, start=first.start, text=whole, markers=last, parts=())
+                sentence = replace(sentence, start=first.start, text=joined_text, markers=trailing, parts=())
                 break
         joined.append(sentence)
     return joined
 
 
 def _trailing(text: str, sentence: Sentence) -> tuple[int, ...]:
-    """The markers that stand behind the last word of a sentence, before or after its full stop."""
+    """Return the markers after the last word of a sentence, before or after its full stop."""
     behind = [
         number for match in _MARKER.finditer(text, sentence.bare_end, sentence.end) for number in _numbers(match[0])
     ]
@@ -267,17 +273,17 @@ def _leads_in(sentence: str) -> bool:
     return sentence.endswith(":") and len(sentence.split()) <= _LEAD_IN_WORDS and not re.search(r"\d", sentence)
 
 
-def _with_lead_ins(found: Sequence[Sentence], kept: Sequence[Sentence]) -> list[Sentence]:
-    """Kept sentences, and the line that leads to a list of which something is kept."""
+def _with_lead_ins(answer_sentences: Sequence[Sentence], kept: Sequence[Sentence]) -> list[Sentence]:
+    """Add to the kept sentences the line that introduces a list from which an item is kept."""
     chosen = set(kept)
     lead: Sentence | None = None
-    for sentence in found:
+    for sentence in answer_sentences:
         if sentence in kept and lead:
             chosen.add(lead)
             lead = None
         elif _leads_in(sentence.text):
             lead = sentence
-    return [sentence for sentence in found if sentence in chosen]
+    return [sentence for sentence in answer_sentences if sentence in chosen]
 
 
 def _pasted(text: str, kept: Sequence[Sentence]) -> str:

@@ -1,4 +1,4 @@
-"""Question to answer with the parts that are present: a generator, evidence or none, shots or none."""
+"""Answer a question with the configured parts: a generator, with or without evidence and shots."""
 
 import asyncio
 import contextlib
@@ -12,20 +12,21 @@ from groundtune.types import Answer, Generation, Hit, Prompt, Question, Shot, Us
 
 NOT_IN_DOCUMENTS = "Not in your documents."
 NEAREST = 3
-"""Passages that are shown with an abstention."""
+"""Passages shown with an abstention."""
 
 
 NOTHING_ASKED = Generation("", Usage(0, 0, 0, 0.0, 0.0), confidence=0.0)
 
 
 class Composed:
-    """`Approach`: gather evidence, choose shots, generate, read the reply, check every citation, abstain when it
-    does not carry. Two of them that differ in one part are an ablation of that part.
+    """`Approach`: gather evidence, choose shots, generate, parse the reply, check citations, abstain when unsupported.
 
-    form: what the task asks for. question_at: where the question stands beside the passages. threshold: confidence
-    below which it abstains, where the generator states one. strict: sentences without support are dropped, and an
-    answer of which nothing is left is an abstention. turn: taken while evidence and shots are gathered, so that
-    questions asked at the same time do not slow each other's clock.
+    Two instances that differ in one part are an ablation of that part.
+
+    form: the task. question_at: position of the question relative to the passages. threshold: confidence below which it
+    abstains, when the generator reports one. strict: sentences without support are dropped, and an answer with nothing
+    left is an abstention. turn: held while evidence and shots are gathered, so that concurrent questions do not slow
+    each other's measured time.
     """
 
     def __init__(
@@ -52,14 +53,14 @@ class Composed:
         self._turn = turn or contextlib.nullcontext()
 
     async def prepare(self, question: Question) -> None:
-        """Does once, before anything is timed, what only the first question would wait for; asks no model."""
+        """Do the one-time work that the first question would wait for, before anything is timed; calls no model."""
         if self._evidence:
             await self._evidence.gather(question)
         if self._shots:
             await self._shots.choose(question)
 
     async def answer(self, question: Question) -> Answer:
-        """`usage.seconds` is without what this machine holds a call back for: loading, slots, rate limits.
+        """Answer the question. `usage.seconds` excludes local waiting: for loading, slots and rate limits.
 
         Raises ProviderError when a remote model fails.
         """
@@ -75,15 +76,15 @@ class Composed:
         generated = time.perf_counter()
         answer = self._read(generation, hits)
         done = time.perf_counter()
-        took = generation.usage.seconds  # of the model, not of waiting for a slot, a rate limit, money or the cache
-        if took is None:
-            took = 0.0 if generation.cached else generated - gathered
+        model_seconds = generation.usage.seconds  # without waiting for a slot, a rate limit, a budget or the cache
+        if model_seconds is None:
+            model_seconds = 0.0 if generation.cached else generated - gathered
         return replace(
             answer,
             approach=self.name,
             route=(self.name,),
-            usage=replace(generation.usage, seconds=gathered - started + took + done - generated),
-            steps={"retrieve": gathered - started, "generate": took, "cite": done - generated},
+            usage=replace(generation.usage, seconds=gathered - started + model_seconds + done - generated),
+            steps={"retrieve": gathered - started, "generate": model_seconds, "cite": done - generated},
             paid=not generation.cached,
         )
 

@@ -1,4 +1,4 @@
-"""What an approach may cite: retrieved passages, or the whole corpus. Reads documents through what it is given."""
+"""Gather the passages that an approach may cite: retrieved ones, or the whole corpus. Never opens files itself."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ MAX_CORPUS_PASSAGES = 20_000
 
 
 class Retrieved:
-    """The best passages, neighbours joined where that reads better. `Gatherer`."""
+    """The best passages; adjacent ones are joined. `Gatherer`."""
 
     def __init__(
         self, retriever: Retriever, document: DocumentById, *, passages: int = 6, stage: Stage | None = None
@@ -37,18 +37,18 @@ class WholeCorpus:
         passages = await self._passages(question)
         if len(passages) > MAX_CORPUS_PASSAGES:
             raise UsageError(
-                f"the corpus has {len(passages):,} passages; the whole of it can be read up to {MAX_CORPUS_PASSAGES:,}",
+                f"the corpus has {len(passages):,} passages; it can be read as a whole up to {MAX_CORPUS_PASSAGES:,}",
                 hint="use an approach that retrieves",
             )
         return [Hit(passage, 0.0) for passage in passages]
 
 
 async def join_neighbours(hits: Sequence[Hit], document: DocumentById) -> list[Hit]:
-    """Passages that follow each other in one document become one, at the rank of the better of them."""
+    """Join passages that are adjacent in a document, at the rank of the best of them."""
     groups: list[list[Hit]] = []
     for hit in hits:
         touching = [group for group in groups if any(_adjacent(hit.passage, other.passage) for other in group)]
-        merged = [one for group in touching for one in group] + [hit]
+        merged = [member for group in touching for member in group] + [hit]
         if touching:
             groups[groups.index(touching[0])] = merged
             groups = [group for group in groups if group not in touching[1:]]
@@ -57,9 +57,9 @@ async def join_neighbours(hits: Sequence[Hit], document: DocumentById) -> list[H
     return [await _joined(group, document) for group in groups]
 
 
-def _adjacent(one: Passage, other: Passage) -> bool:
-    same_place = one.document_id == other.document_id and one.heading == other.heading
-    return same_place and abs(one.ordinal - other.ordinal) == 1
+def _adjacent(first: Passage, second: Passage) -> bool:
+    same_place = first.document_id == second.document_id and first.heading == second.heading
+    return same_place and abs(first.ordinal - second.ordinal) == 1
 
 
 async def _joined(group: Sequence[Hit], document: DocumentById) -> Hit:
@@ -68,8 +68,10 @@ async def _joined(group: Sequence[Hit], document: DocumentById) -> Hit:
         return best
     ordered = sorted((hit.passage for hit in group), key=lambda passage: passage.ordinal)
     first, last = ordered[0], ordered[-1]
-    whole = await document(first.document_id)
-    if whole is None or whole.text[first.start : first.end] != first.text:
-        return best  # the document changed between search and here: what was found still stands on its own
-    passage = replace(first, id=f"{first.id}-{last.ordinal}", end=last.end, text=whole.text[first.start : last.end])
+    full_document = await document(first.document_id)
+    if full_document is None or full_document.text[first.start : first.end] != first.text:
+        return best  # the document changed since the search; the passage is still valid on its own
+    passage = replace(
+        first, id=f"{first.id}-{last.ordinal}", end=last.end, text=full_document.text[first.start : last.end]
+    )
     return replace(best, passage=passage)

@@ -1,4 +1,4 @@
-"""What each task asks of a model, and how its reply is read. Pure; sends nothing, scores nothing."""
+"""Define the rules of each task and parse the replies. Pure; sends nothing, scores nothing."""
 
 import json
 import re
@@ -13,30 +13,30 @@ from groundtune.workspace import digest_text
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a reply says."""
+    """A parsed reply."""
 
     text: str
     output: Any = None
-    """The label or object; the reply itself where it is neither of those that were asked for; None for text."""
+    """The label or object; the reply itself when it is neither of those; None for text."""
     abstained: bool = False
 
 
 class Form(Protocol):
-    """One task: its rules, its replies."""
+    """The rules and replies of a task."""
 
     @property
     def kind(self) -> str:
-        """What the user's text is called."""
+        """Name of the user's text."""
         ...
 
     @property
     def cites(self) -> bool:
-        """Whether the reply points at passages by number."""
+        """Whether the reply cites passages by number."""
         ...
 
     @property
     def abstention(self) -> str:
-        """What a person reads when the model held back."""
+        """Text shown to a person when the model abstains."""
         ...
 
     @property
@@ -45,11 +45,11 @@ class Form(Protocol):
         ...
 
     def rules(self, *, grounded: bool) -> str:
-        """grounded: passages are shown."""
+        """Return the rules for the model. grounded: passages are shown."""
         ...
 
     def reply(self, gold: Any) -> str:
-        """What the model should have replied where this is the right output."""
+        """Return the reply the model should give when `gold` is the right output."""
         ...
 
     def read(self, reply: str) -> Reading: ...
@@ -57,7 +57,7 @@ class Form(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AnswerForm:
-    """A question, answered in sentences; with citations where passages are shown."""
+    """A question, answered in sentences, with citations when passages are shown."""
 
     instructions: str = ""
     kind = "Question"
@@ -78,7 +78,7 @@ class AnswerForm:
 
 @dataclass(frozen=True, slots=True)
 class LabelForm:
-    """An input, sorted under one label. labels: name to description."""
+    """An input, classified under one label. labels: name to description."""
 
     labels: Mapping[str, str]
     instructions: str = ""
@@ -94,7 +94,7 @@ class LabelForm:
         return prompts.NO_LABEL if gold is None else _first(gold)
 
     def read(self, reply: str) -> Reading:
-        """A label in other case, in quotes or in a sentence that names no other one is that label."""
+        """Accept a label in another case, in quotes, or in a sentence that names no other label."""
         text = reply.strip()
         if text in self.labels:
             return Reading(text, text)
@@ -104,25 +104,25 @@ class LabelForm:
         return Reading(output, output)
 
     def _alike(self, text: str, fold: Callable[[str], str]) -> str | None:
-        """The one label that is the same after folding."""
+        """Return the only label that is equal after folding."""
         same = [name for name in self.labels if fold(name) == fold(text) != ""]
         return same[0] if len(same) == 1 else None
 
     def _named(self, text: str) -> str | None:
-        """The one label that a sentence names; of labels inside of others the longest that stands at a place."""
-        said, names = _plain(text), []
+        """Return the only label that a sentence names. Where labels overlap, the longest one counts."""
+        remaining, named = _plain(text), []
         for name in sorted(self.labels, key=lambda name: -len(_plain(name))):
             if not (plain := _plain(name)):
                 continue
-            rest = re.sub(rf"(?<!\w){re.escape(plain)}(?!\w)", "\n", said)
-            names += [name] * (rest != said)
-            said = rest
-        return names[0] if len(names) == 1 else None
+            rest = re.sub(rf"(?<!\w){re.escape(plain)}(?!\w)", "\n", remaining)
+            named += [name] * (rest != remaining)
+            remaining = rest
+        return named[0] if len(named) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectForm:
-    """An input, from which one JSON object is taken."""
+    """An input from which one JSON object is extracted."""
 
     schema: Mapping[str, Any]
     instructions: str = ""
@@ -137,9 +137,9 @@ class ObjectForm:
         return prompts.NO_OBJECT if gold is None else json.dumps(gold, ensure_ascii=False)
 
     def read(self, reply: str) -> Reading:
-        """The object, also out of a code fence; a reply that is no JSON object is its own output.
+        """Parse the object, also from a code fence; a reply that is not a JSON object is its own output.
 
-        An object in which nothing has a value is an abstention: one that is held to a schema has no other way.
+        An object without any value is an abstention: a model constrained to a schema cannot abstain otherwise.
         """
         text = reply.strip()
         try:
@@ -153,7 +153,7 @@ class ObjectForm:
 
 @dataclass(frozen=True, slots=True)
 class TextForm:
-    """An input, for which a text is written."""
+    """An input for which a text is written."""
 
     instructions: str = ""
     kind = "Input"
@@ -173,7 +173,7 @@ class TextForm:
 
 
 def rules_digest(form: Form, *, grounded: bool) -> str:
-    """Of all that a model is told before the input: a model that was trained under other words is another one."""
+    """Return a digest of the rules: a model trained with other rules is a different model."""
     return digest_text(form.rules(grounded=grounded))
 
 
@@ -182,12 +182,12 @@ def _join(*parts: str) -> str:
 
 
 def _first(gold: Any) -> str:
-    """The first of several right outputs."""
+    """Return the first of several right outputs."""
     return str(gold[0]) if isinstance(gold, list | tuple) else str(gold)
 
 
 def _says(text: str, word: str) -> bool:
-    """Whether the reply is the agreed word, in any case, or begins with it as agreed and gives a reason."""
+    """Whether the reply is the agreed word in any case, or begins with it exactly and adds a reason."""
     alone = re.fullmatch(rf"\W*{word}\W*", text, re.IGNORECASE)
     return bool(alone or re.match(rf"\W*{word}\b", text))
 
@@ -199,5 +199,5 @@ def _empty(value: Any) -> bool:
 
 
 def _plain(text: str) -> str:
-    """Lower case, with one space for what stands between words."""
+    """Lowercase, with one space for everything between words."""
     return re.sub(r"[\W_]+", " ", text.casefold()).strip()

@@ -1,4 +1,4 @@
-"""Every word that is said to a model, in one place. Pure; renders messages, sends nothing."""
+"""All text sent to a model, in one place. Pure; renders messages, sends nothing."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,11 +7,11 @@ from typing import Any, Literal
 from groundtune.types import Hit, Message
 
 NOT_FOUND = "NOT_IN_DOCUMENTS"
-"""What a model is told to answer when the passages do not hold the answer."""
+"""Reply that a model must give when the passages do not contain the answer."""
 NO_LABEL = "NONE"
-"""What it is told to answer when no label fits."""
+"""Reply that a model must give when no label fits."""
 NO_OBJECT = "null"
-"""What it is told to answer when there is nothing to extract."""
+"""Reply that a model must give when there is nothing to extract."""
 
 QuestionAt = Literal["last", "first", "both"]
 
@@ -56,7 +56,7 @@ BACKGROUND = "The numbered passages are background. Use what helps, and do not m
 
 
 def labelled(labels: Mapping[str, str]) -> str:
-    """labels: name to description; an empty description leaves the name alone."""
+    """Return the rules for labelling. labels: name to description; an empty description leaves the name alone."""
     lines = [f"- {name}: {about}" if about else f"- {name}" for name, about in labels.items()]
     return _LABELLED.format(labels="\n".join(lines), nothing=NO_LABEL)
 
@@ -75,20 +75,20 @@ def messages(
     shots: Sequence[tuple[str, str]] = (),
     question_at: QuestionAt = "last",
 ) -> tuple[Message, ...]:
-    """Rules and fixed shots first, the question last, so that a shared prefix can be cached.
+    """Render the messages: rules and fixed shots first, the question last, so that a shared prefix can be cached.
 
-    kind: what the text is called, `Question` or `Input`. shots: inputs with the replies that were right.
-    question_at: before the passages, behind them, or both; only `last` keeps the passages in the shared prefix.
+    kind: the name of the text, `Question` or `Input`. shots: pairs of an input and the right reply. question_at: before
+    the passages, after them, or both; only `last` keeps the passages in the shared prefix.
     """
-    turns = [(Message("user", f"{kind}: {given}"), Message("assistant", reply)) for given, reply in shots]
-    shown = [message for turn in turns for message in turn]
-    asked = f"{kind}: {text}"
+    turns = [(Message("user", f"{kind}: {shot_input}"), Message("assistant", reply)) for shot_input, reply in shots]
+    shot_messages = [message for turn in turns for message in turn]
+    question = f"{kind}: {text}"
     blocks = [_passage(number, hit) for number, hit in enumerate(hits, start=1)]
     if blocks and question_at != "last":
-        blocks = [asked, *blocks]
+        blocks = [question, *blocks]
     if not blocks or question_at != "first":
-        blocks = [*blocks, asked]
-    return (Message("system", rules), *shown, *history, Message("user", "\n\n".join(blocks)))
+        blocks = [*blocks, question]
+    return (Message("system", rules), *shot_messages, *history, Message("user", "\n\n".join(blocks)))
 
 
 def _passage(number: int, hit: Hit) -> str:

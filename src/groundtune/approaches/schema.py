@@ -1,19 +1,19 @@
-"""The JSON Schema that a set of example objects satisfies. Pure."""
+"""Derive the JSON Schema that a set of example objects satisfies. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 
 def derive_schema(objects: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Every key that occurs, with the types that occur, and no others; one that some object lacks may be null."""
-    keys = dict.fromkeys(key for one in objects for key in one)
-    properties = {key: _of([one.get(key) for one in objects]) for key in keys}
-    required = [key for key in keys if all(key in one for one in objects)]
+    """Allow the keys and types that occur, and no others. A key that some object lacks may be null."""
+    keys = dict.fromkeys(key for example in objects for key in example)
+    properties = {key: _schema_of([example.get(key) for example in objects]) for key in keys}
+    required = [key for key in keys if all(key in example for example in objects)]
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
-def _of(values: Sequence[Any]) -> dict[str, Any]:
-    """The schema of the values that one key has."""
+def _schema_of(values: Sequence[Any]) -> dict[str, Any]:
+    """Return the schema of the values of one key."""
     kinds = sorted({_kind(value) for value in values})
     if "number" in kinds and "integer" in kinds:
         kinds.remove("integer")
@@ -22,7 +22,7 @@ def _of(values: Sequence[Any]) -> dict[str, Any]:
         schema |= {**derive_schema([value for value in values if isinstance(value, Mapping)]), "type": schema["type"]}
     if "array" in kinds:
         items = [item for value in values if isinstance(value, list) for item in value]
-        schema["items"] = _of(items) if items else {}
+        schema["items"] = _schema_of(items) if items else {}
     return schema
 
 

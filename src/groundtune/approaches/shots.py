@@ -1,4 +1,4 @@
-"""Which examples a model is shown: always the same ones, or those nearest to the question. Never one of the test."""
+"""Choose the examples a model is shown: a fixed set, or those nearest to the question. Never a test example."""
 
 import asyncio
 import hashlib
@@ -34,7 +34,7 @@ class FixedShots:
 class NearestShots:
     """The examples whose inputs are nearest to the question by cosine, the nearest last. `ShotChooser`.
 
-    Embeds all examples when it is first asked, and keeps their vectors in `folder`, where there is one.
+    Embeds all examples on first use, and caches their vectors in `folder` when one is given.
     """
 
     def __init__(
@@ -49,8 +49,8 @@ class NearestShots:
 
     async def choose(self, question: Question) -> list[Shot]:
         vectors = await self._embedded()
-        (asked,) = await self._embedder.embed_queries([question.text])
-        scores = vectors @ asked
+        (question_vector,) = await self._embedder.embed_queries([question.text])
+        scores = vectors @ question_vector
         shots: list[Shot] = []
         for index in np.argsort(-scores, kind="stable"):
             example = self._examples[index]
@@ -63,7 +63,7 @@ class NearestShots:
     async def _embedded(self) -> Vectors:
         async with self._lock:
             if self._vectors is None:
-                self._vectors = self._kept() if self._file else None
+                self._vectors = self._cached() if self._file else None
             if self._vectors is None:
                 self._vectors = await self._embed()
         return self._vectors
@@ -81,21 +81,21 @@ class NearestShots:
             try:
                 write_atomic(self._file, data.getvalue())
             except OSError as error:
-                log.warning("vectors of examples are not kept: %s", error)
+                log.warning("vectors of examples could not be cached: %s", error)
         return vectors
 
-    def _kept(self) -> Vectors | None:
-        """The vectors of an earlier process; None when there are none, or they are cut off."""
+    def _cached(self) -> Vectors | None:
+        """Return the cached vectors; None when there are none or the file is truncated."""
         try:
             vectors = np.load(self._file) if self._file else None
         except (OSError, ValueError, EOFError):
             return None
-        whole = vectors is not None and vectors.shape == (len(self._examples), self._embedder.dimension)
-        return vectors if whole else None
+        complete = vectors is not None and vectors.shape == (len(self._examples), self._embedder.dimension)
+        return vectors if complete else None
 
     @property
     def _file(self) -> Path | None:
-        """Named by all that the vectors depend on."""
+        """Cache file, named after a digest of everything the vectors depend on."""
         if self._folder is None:
             return None
         inputs = json.dumps([self._embedder.digest, *(example.input for example in self._examples)])
@@ -103,9 +103,9 @@ class NearestShots:
 
 
 def fixed(examples: Sequence[Example], *, count: int, each_label: bool = False) -> list[Example]:
-    """`count` examples that do not depend on the order of the file, chosen by a hash of their ids.
+    """Choose `count` examples by a hash of their ids, independent of the order of the file.
 
-    each_label: take them in turn from every output, and at least one of each.
+    each_label: take them from every output in turn, at least one of each.
     """
     ordered = sorted(examples, key=lambda example: hashlib.sha256(example.id.encode(errors="surrogatepass")).digest())
     if not each_label:
@@ -113,16 +113,16 @@ def fixed(examples: Sequence[Example], *, count: int, each_label: bool = False) 
     by_label: dict[str, list[Example]] = {}
     for example in ordered:
         by_label.setdefault(repr(_first(example.output)), []).append(example)
-    in_turn = [one for turn in zip_longest(*by_label.values()) for one in turn if one is not None]
+    in_turn = [example for turn in zip_longest(*by_label.values()) for example in turn if example is not None]
     return in_turn[: max(count, len(by_label))]
 
 
 def _first(output: Any) -> Any:
-    """Of several right outputs the first."""
+    """Return the first of several right outputs."""
     return output[0] if isinstance(output, list | tuple) and output else output
 
 
 def _may_be_shown(example: Example, question: Question) -> bool:
-    """Not the question's own text, and nothing that the asker might not ask."""
-    own = example.input.strip() == question.text.strip()
-    return not own and set(example.groups) <= set(question.scope.groups)
+    """Whether an example is neither the question itself nor restricted to groups that the asker lacks."""
+    same_text = example.input.strip() == question.text.strip()
+    return not same_text and set(example.groups) <= set(question.scope.groups)

@@ -1,4 +1,4 @@
-"""Where a passage says what a sentence says: word for word, or in nearly its words. Pure; judges words, not meaning."""
+"""Find where a passage says what a sentence says, word for word or nearly. Pure; compares words, not meaning."""
 
 import re
 import unicodedata
@@ -10,9 +10,9 @@ Span = tuple[int, int]
 """Start and end, in characters of the passage's text."""
 
 COVERED = 0.7
-"""Share of a sentence's content words that must stand in the passage for it to count as close."""
+"""Share of a sentence's content words that must appear in the passage for it to count as close."""
 WINDOW = 3
-"""Neighbouring sentences of the passage that together may support one sentence."""
+"""Maximum adjacent sentences of the passage that together may support one sentence."""
 
 _PLAIN = str.maketrans(
     dict.fromkeys("‘’‚‛′‹›`", "'") | dict.fromkeys("“”„‟″«»", '"') | dict.fromkeys("‐‑‒–—―−", "-") | {"…": "..."}
@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _CLAUSE = re.compile(r"[,;:()—–]\s|\s(?:and|but|while|whereas)\s")
 _CUT = re.compile(r"[.!?,;:)\"”\]]+(?=\s|\[|$)|\n|\s(?:and|but|while|whereas)\s")
-"""Where a clause begins: words of it that are left out before a quote must not deny the quote."""
+"""Where a clause begins: the part of it that precedes a quote must not negate the quote."""
 _NAME = re.compile(r"[^\W\d_][\w'’-]*|\d+")
 _LABEL = r"(?:[^:;()\n]|\([^()\n]*\)){1,60}: "
 _ROW = re.compile(rf"{_LABEL}[^;\n]*; {_LABEL}")
@@ -37,7 +37,7 @@ _UNITS = {
     "euro": "euro", "euros": "euro", "eur": "euro", "dollar": "dollar", "dollars": "dollar", "usd": "dollar",
     "pound": "pound", "pounds": "pound", "gbp": "pound", "yen": "yen", "jpy": "yen", "percent": "percent",
 }  # fmt: skip
-"""A sum in another currency is another sum."""
+"""Names of units: an amount in another currency is another amount."""
 _NEGATIONS = frozenset("not no never none nobody nothing nowhere neither nor without cannot cant dont".split())
 _OPPOSITES = [
     ("before", "after"), ("more", "less"), ("more", "fewer"), ("most", "least"), ("above", "below"), ("over", "under"),
@@ -46,7 +46,7 @@ _OPPOSITES = [
 
 
 def find(sentence: str, text: str) -> Span | None:
-    """Where the sentence stands in the text, up to white space, quotes, dashes, first letter's case and final stop."""
+    """Find the sentence in the text, ignoring white space, quotes, dashes, the first letter's case and a final stop."""
     for candidate in dict.fromkeys((sentence, _MARKUP.sub("", sentence))):
         if span := _find(candidate, text):
             return span
@@ -54,23 +54,23 @@ def find(sentence: str, text: str) -> Span | None:
 
 
 def find_close(sentence: str, text: str, heading: str = "") -> Span | None:
-    """The neighbouring sentences of the text that hold the numbers, the names and most words of the sentence."""
+    """Find adjacent sentences of the text that contain the numbers, the names and most words of the sentence."""
     claim = _MARKUP.sub("", sentence)
-    wanted, numbers = _content(claim), _numbers(claim)
+    content, numbers = _content(claim), _numbers(claim)
     around = f"{heading}. {text}"
-    if not (wanted or numbers) or not numbers <= _numbers(around) or not _units(claim) <= _units(around):
+    if not (content or numbers) or not numbers <= _numbers(around) or not _units(claim) <= _units(around):
         return None
     spans, rows = _spans(text)
     for size in range(1, WINDOW + 1):
         runs = [spans[i : i + size] for i in range(len(spans) - size + 1)]
         windows = [(run[0][0], run[-1][1]) for run in runs if size == 1 or rows.isdisjoint(run)]
-        ranked = sorted(windows, key=lambda span: -_coverage(wanted, text[span[0] : span[1]], heading))
+        ranked = sorted(windows, key=lambda span: -_coverage(content, text[span[0] : span[1]], heading))
         for start, end in ranked:
-            if _coverage(wanted, text[start:end], heading) < _needed(wanted):
+            if _coverage(content, text[start:end], heading) < _needed(content):
                 break
             before = max((span for span in spans if span[1] <= start), default=(start, start))[0]
             named = _names(claim) <= _content(f"{heading}. {text[before:end]}")
-            if named and _agree(claim, text[start:end], heading, wanted, numbers):
+            if named and _agree(claim, text[start:end], heading, content, numbers):
                 return start, end
     return None
 
@@ -96,7 +96,7 @@ def _find(sentence: str, text: str) -> Span | None:
 
 
 def _whole(text: str, start: int, end: int) -> bool:
-    """Whether the match ends at word borders, and is not part of a longer number."""
+    """Whether the match ends at word boundaries and is not part of a longer number."""
     before, after = text[max(0, start - 2) : start], text[end : end + 2]
     first, last = text[start], text[end - 1]
     if before and first.isalnum() and (before[-1].isalnum() or before[-1] == "_"):
@@ -110,7 +110,7 @@ def _whole(text: str, start: int, end: int) -> bool:
 
 @lru_cache(maxsize=512)
 def _folded(text: str) -> tuple[str, tuple[int, ...]]:
-    """Text with plain quotes, dashes and spaces and decomposed accents; and for each character, where it was."""
+    """Return the text with plain quotes, dashes, spaces and decomposed accents, and each character's position."""
     out: list[str] = []
     origin: list[int] = []
     for index, char in enumerate(text):
@@ -137,23 +137,23 @@ def _plain(char: str) -> str:
 # -- nearly its words ----------------------------------------------------------------------------------------------
 
 
-def _agree(claim: str, window: str, heading: str, wanted: set[str], numbers: set[str]) -> bool:
+def _agree(claim: str, window: str, heading: str, content: set[str], numbers: set[str]) -> bool:
     around = f"{heading}. {window}"
     return (
         numbers <= _numbers(around)
-        and all(_bound(number, claim, window, heading, wanted) for number in numbers)
-        and not _denies(claim, window, wanted)
+        and all(_bound(number, claim, window, heading, content) for number in numbers)
+        and not _denies(claim, window, content)
         and not _opposite(claim, around)
         and not _other_subject(claim, window, around)
     )
 
 
-def _bound(number: str, claim: str, window: str, heading: str, wanted: set[str]) -> bool:
-    """Whether a sentence of the passage has the number together with most of the words it stands with in the claim."""
+def _bound(number: str, claim: str, window: str, heading: str, content: set[str]) -> bool:
+    """Whether a sentence of the passage has the number together with most of the words around it in the claim."""
     clauses = [c for c in _CLAUSE.split(claim) if number in _numbers(c)]
     for clause in clauses or [claim]:
         near = _content(clause)
-        near = near if len(near) >= 2 else wanted
+        near = near if len(near) >= 2 else content
         spans = [window[a:b] for a, b in sentences(window)]
         holding = [f"{heading}. {part}" for part in spans if number in _numbers(f"{heading}. {part}")]
         if not any(2 * len(near & _content(part)) > len(near) for part in holding):
@@ -161,20 +161,22 @@ def _bound(number: str, claim: str, window: str, heading: str, wanted: set[str])
     return True
 
 
-def _denies(claim: str, window: str, wanted: set[str]) -> bool:
-    """Whether one of the two says not, never or no of the same thing where the other does not."""
-    claimed, said = _denied(claim), _denied(window)
-    relevant = [words_ for words_ in said if 2 * len(words_ & wanted) >= len(words_)]
-    return any(not _met(one, said) for one in claimed) or any(not _met(one, claimed) for one in relevant)
+def _denies(claim: str, window: str, content: set[str]) -> bool:
+    """Whether either the claim or the window negates something that the other states without negation."""
+    in_claim, in_window = _negated_clauses(claim), _negated_clauses(window)
+    relevant = [clause for clause in in_window if 2 * len(clause & content) >= len(clause)]
+    return any(not _has_match(clause, in_window) for clause in in_claim) or any(
+        not _has_match(clause, in_claim) for clause in relevant
+    )
 
 
-def _denied(text: str) -> list[set[str]]:
-    """The content words of each clause that says not, never or no."""
+def _negated_clauses(text: str) -> list[set[str]]:
+    """Return the content words of each clause that is negated (not, never, no)."""
     clauses = [clause for start, end in sentences(text) for clause in _CLAUSE.split(text[start:end])]
     return [words_ for clause in clauses if _negated(clause) and (words_ := _content(clause) - _NEGATIONS)]
 
 
-def _met(clause: set[str], others: list[set[str]]) -> bool:
+def _has_match(clause: set[str], others: list[set[str]]) -> bool:
     return any(2 * len(clause & other) >= min(len(clause), len(other)) for other in others)
 
 
@@ -183,13 +185,15 @@ def _negated(text: str) -> bool:
 
 
 def _opposite(claim: str, around: str) -> bool:
-    here, there = set(words(claim)), set(words(around))
+    claim_words, passage_words = set(words(claim)), set(words(around))
     pairs = [*_OPPOSITES, *[(b, a) for a, b in _OPPOSITES]]
-    return any(a in here and a not in there and b in there and b not in here for a, b in pairs)
+    return any(
+        a in claim_words and a not in passage_words and b in passage_words and b not in claim_words for a, b in pairs
+    )
 
 
 def _other_subject(claim: str, window: str, around: str) -> bool:
-    """Whether claim and window open with different words that mean something: a name at the start of a sentence."""
+    """Whether claim and window open with different content words, such as a name at the start of a sentence."""
     first, other = _opening(claim), _opening(window)
     return bool(first and other) and not first <= _content(around) and not other <= _content(claim)
 
@@ -200,7 +204,7 @@ def _opening(text: str) -> set[str]:
 
 
 def _names(text: str) -> set[str]:
-    """Stems of capitalised words inside a sentence, and of acronyms and codes anywhere."""
+    """Return stems of capitalised words within a sentence, and of acronyms and codes anywhere."""
     names: set[str] = set()
     tokens = list(_NAME.finditer(text))
     for index, match in enumerate(tokens):
@@ -216,7 +220,7 @@ def _names(text: str) -> set[str]:
 
 
 def _spans(text: str) -> tuple[list[Span], set[Span]]:
-    """Sentences and whole table rows in order; and which are rows, as figures of two rows must not be mixed."""
+    """Return sentences and whole table rows in order, and which are rows: figures of two rows must not be mixed."""
     spans: list[Span] = []
     rows: set[Span] = set()
     start = 0
@@ -230,14 +234,14 @@ def _spans(text: str) -> tuple[list[Span], set[Span]]:
     return spans, rows
 
 
-def _coverage(wanted: set[str], window: str, heading: str) -> float:
-    if not wanted:
+def _coverage(content: set[str], window: str, heading: str) -> float:
+    if not content:
         return 1.0
-    return len(wanted & (_content(window) | _content(heading))) / len(wanted)
+    return len(content & (_content(window) | _content(heading))) / len(content)
 
 
-def _needed(wanted: set[str]) -> float:
-    return COVERED if len(wanted) > 2 else 1.0
+def _needed(content: set[str]) -> float:
+    return COVERED if len(content) > 2 else 1.0
 
 
 @lru_cache(maxsize=4096)
@@ -251,7 +255,7 @@ def _content(text: str) -> set[str]:
 
 
 def _numbers(text: str) -> set[str]:
-    """Figures, and the words for small ones, in one form: 1,000 = 1000, 3.50 = 3.5, two = 2."""
+    """Return figures, and words for small numbers, in one form: 1,000 = 1000, 3.50 = 3.5, two = 2."""
     plain = _THOUSANDS.sub("", text)
     figures = {_figure(match.group()) for match in _NUMBER.finditer(plain)}
     return figures | {_COUNTS[word] for word in words(plain) if word in _COUNTS and word != "one"}

@@ -1,6 +1,6 @@
-"""The one place where configuration becomes objects. Imports of what is heavy happen inside the functions.
+"""Build objects from the configuration. Heavy imports happen inside the functions.
 
-Nothing else reads the configuration to decide which class to use; classes take plain values.
+No other module chooses classes from the configuration; the classes take plain values.
 """
 
 from groundtune.build.answering import (

@@ -1,4 +1,4 @@
-"""Approaches out of their parts, and the judge of their answers."""
+"""Build approaches from their parts, and the judge of their answers."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 DEFAULT_THRESHOLD = 0.3
-"""Confidence of a verbatim quote below which it is held back until the project's own examples calibrate it."""
+"""Confidence below which a verbatim quote is withheld, until the project's own examples calibrate it."""
 
 
 def rag(
     config: Config, retriever: "HybridRetriever", embedder: Embedder, document: "DocumentById", fitted: Fitted
 ) -> Approach:
-    """What `ask` uses for questions: the default model over retrieved passages."""
+    """Build the approach that `ask` uses: the default model over retrieved passages."""
     from groundtune.approaches.evidence import Retrieved
 
     evidence = Retrieved(retriever, document, passages=config.answers.max_passages)
@@ -47,17 +47,17 @@ def composed(
     fitted: Fitted | None = None,
     turn: asyncio.Semaphore | None = None,
 ) -> Approach:
-    """One approach from its parts; with `fitted`, it abstains below the project's threshold of confidence.
+    """Build an approach from its parts; with `fitted`, it abstains below the project's confidence threshold.
 
-    turn: taken for what this machine does before a model is asked, where many questions are asked at a time.
+    turn: held during local work before the model call, when many questions run concurrently.
     """
     from groundtune.approaches.composed import Composed
     from groundtune.approaches.forms import AnswerForm
 
     threshold = 0.0
     if fitted is not None:
-        known = (config.answers.threshold, fitted.threshold, DEFAULT_THRESHOLD)
-        threshold = next(one for one in known if one is not None)
+        thresholds = (config.answers.threshold, fitted.threshold, DEFAULT_THRESHOLD)
+        threshold = next(threshold for threshold in thresholds if threshold is not None)
     return Composed(
         name,
         generator,
@@ -74,7 +74,7 @@ def composed(
 def unhesitating(
     config: Config, retriever: "HybridRetriever", embedder: Embedder, document: "DocumentById"
 ) -> Approach:
-    """`rag` that answers at any confidence, to calibrate the threshold with."""
+    """Build `rag` without a confidence threshold, for calibrating one."""
     answers = config.answers.model_copy(update={"threshold": 0.0})
     return rag(config.model_copy(update={"answers": answers}), retriever, embedder, document, Fitted())
 
@@ -82,11 +82,11 @@ def unhesitating(
 def judge(
     config: Config,
     embedder: Callable[[], Embedder],
-    keep: Callable[[Generator], Generator] = lambda one: one,
+    keep: Callable[[Generator], Generator] = lambda generator: generator,
     *,
     patience_seconds: float = 0.0,
 ) -> "Judge | None":
-    """The judge of the project file; None where it names none. Parameters as for `generator`; keep: see `keeping`."""
+    """Build the judge of the project file, or None. Parameters as for `generator`; keep: see `keeping`."""
     from groundtune.measure.judges import Judge
 
     chosen = config.judge

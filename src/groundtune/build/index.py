@@ -1,4 +1,4 @@
-"""The parts that make an index and search it."""
+"""Build the parts that create an index and search it."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def index_parts(config: Config, embedder: Embedder) -> dict[str, str | int]:
-    """What must not change under an index without rebuilding it."""
+    """Return the settings that cannot change without rebuilding the index."""
     from groundtune.ingest.loaders import PARSER_VERSION
     from groundtune.ingest.split import SPLITTER_VERSION
 
@@ -35,7 +35,7 @@ def index_parts(config: Config, embedder: Embedder) -> dict[str, str | int]:
 
 
 async def store(folder: Path, *, dimension: int, language: str) -> Store:
-    """The passages of one generation of the index."""
+    """Open the passage store of one index generation."""
     from groundtune.retrieve.stores.lance import LanceStore
 
     return await LanceStore.open(folder, dimension=dimension, language=language)

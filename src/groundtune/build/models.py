@@ -1,4 +1,4 @@
-"""Generators, embedders and what tokens cost, from the tables of the project file."""
+"""Build generators, embedders and token prices from the tables of the project file."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 BUNDLED = "bundled"
-"""Name of the encoder that comes along, as the base of a training."""
+"""Name of the bundled encoder as a base model."""
 
 
 def embedder(config: Config) -> Embedder:
-    """What turns text into vectors.
+    """Build the embedder of the project file.
 
-    Raises MissingError when an extra, a key or a model is not there, UsageError when text must not go to its host.
+    Raises MissingError when an extra, a key or a model is missing, UsageError when text may not be sent to its host.
     """
     chosen = config.embedder
     _admit(config, "embedder", chosen)
@@ -53,7 +53,7 @@ def embedder(config: Config) -> Embedder:
 
 
 def for_many(embedder: Embedder) -> Embedder:
-    """The same embedder, told that many texts will come: it is then as quick as it can be from the first one on."""
+    """Prepare an embedder for many texts, so that it runs at full speed from the first one; returns it."""
     from groundtune.models.embed import BundledEmbedder
 
     if isinstance(embedder, BundledEmbedder):
@@ -62,14 +62,14 @@ def for_many(embedder: Embedder) -> Embedder:
 
 
 def forbidden(config: Config, model: ModelConfig | EmbedderConfig) -> str | None:
-    """The reason when the requirements do not let text go to this model."""
+    """Why the requirements forbid sending text to this model, or None."""
     from groundtune.openai_client import is_local
 
     allowed, url = config.requirements.residency, model.base_url or ""
     host = urlsplit(url).hostname or ""
     if model.kind != "openai" or allowed is None or is_local(url) or (allowed != "local" and host in allowed):
         return None
-    return f"{host} is not where requirements.residency lets text go"
+    return f"requirements.residency does not allow sending text to {host}"
 
 
 def _admit(config: Config, place: str, model: ModelConfig | EmbedderConfig) -> None:
@@ -80,16 +80,14 @@ def _admit(config: Config, place: str, model: ModelConfig | EmbedderConfig) -> N
 def generator(
     config: Config, name: str, embedder: Callable[[], Embedder], *, patience_seconds: float = 0.0
 ) -> Generator:
-    """The model `name` of the project file; `embedder` is made only where it is needed.
+    """Build the model `name` of the project file; `embedder` is called only if needed.
 
-    patience_seconds: how long one request may wait for rate limits beyond the usual tries.
-
-    Raises UsageError when there is no model of that name or text must not go to its host, MissingError without its
-    key or extra.
+    patience_seconds: how long one request may wait for rate limits beyond the usual retries. Raises UsageError when
+    there is no model of that name or text may not be sent to its host, MissingError without its key or extra.
     """
     if name not in config.models:
         known = ", ".join(sorted(config.models))
-        raise UsageError(f"no model {name!r} in the project file", hint=f"models there: {known}")
+        raise UsageError(f"no model {name!r} in the project file", hint=f"choose one of {known}")
     chosen = config.models[name]
     _admit(config, f"models.{name}", chosen)
     match chosen.kind:
@@ -111,7 +109,7 @@ def generator(
 
 
 def tuned(config: Config, artifact: Artifact, folder: Path, *, patience_seconds: float = 0.0) -> Generator:
-    """What a training made, to be asked. Raises MissingError without its extra, key or files."""
+    """Build a generator for a tuned model. Raises MissingError without its extra, key or files."""
     from groundtune.approaches.prompts import NO_LABEL
 
     match artifact.kind:
@@ -130,11 +128,11 @@ def tuned(config: Config, artifact: Artifact, folder: Path, *, patience_seconds:
             _admit(config, f"tune.{artifact.name}", chosen)
             return _hosted(config, chosen, patience_seconds)
         case kind:
-            raise UsageError(f"{artifact.id}: nothing of kind {kind!r} can be asked")
+            raise UsageError(f"{artifact.id}: an artifact of kind {kind!r} cannot answer questions")
 
 
 def tuned_there(artifact: Artifact) -> ModelConfig:
-    """How a model is asked that was trained at a provider."""
+    """Return the model settings for calling a model that was tuned at a provider."""
     return ModelConfig(
         kind="openai",
         model=artifact.details["model"],
@@ -144,7 +142,7 @@ def tuned_there(artifact: Artifact) -> ModelConfig:
 
 
 def tuned_here(artifact: Artifact, folder: Path, *, device: str | None = None) -> "LocalGenerator":
-    """A causal model that was trained, on this machine; `device` goes before that of its training."""
+    """Build a generator for a tuned causal model on this machine; `device` overrides that of its training."""
     from groundtune.models.local import LocalGenerator
 
     serve = artifact.details["serve"]
@@ -156,7 +154,7 @@ def tuned_here(artifact: Artifact, folder: Path, *, device: str | None = None) -
 
 
 def window(generator: Generator, model: ModelConfig) -> int | None:
-    """Tokens that prompt and answer of a model may have together; None when nobody knows."""
+    """Return the context window of a model in tokens, prompt and answer together; None if unknown."""
     from groundtune.models.prices import context_window
 
     known = model.window or getattr(generator, "window", None)
@@ -164,14 +162,14 @@ def window(generator: Generator, model: ModelConfig) -> int | None:
 
 
 def quotes(config: Config, embedder: Embedder) -> Generator:
-    """The generator that needs no model: sentences of the documents, verbatim."""
+    """Build the generator that quotes sentences of the documents verbatim and needs no language model."""
     from groundtune.models.quote import QuoteGenerator
 
     return QuoteGenerator(embedder, language=config.language, usd=_usd_of_vectors(config))
 
 
 def nearest(config: Config, embedder: Embedder, labels: Mapping[str, str]) -> Generator:
-    """The generator of labels that needs no model that writes."""
+    """Build the nearest-neighbour label generator, which needs no language model."""
     from groundtune.approaches.prompts import NO_LABEL
     from groundtune.models.nearest import NearestGenerator
 
@@ -179,12 +177,12 @@ def nearest(config: Config, embedder: Embedder, labels: Mapping[str, str]) -> Ge
 
 
 def _usd_of_vectors(config: Config) -> float | None:
-    """What one answer by vectors costs: nothing where they are made here, else nobody knows."""
+    """Return the price of an answer by vectors: 0 if they are computed locally, otherwise unknown."""
     return None if config.embedder.kind == "openai" else 0.0
 
 
 def key(variable: str | None) -> str | None:
-    """The secret in an environment variable; None when no variable is named. Raises MissingError when it is not set."""
+    """Read a secret from an environment variable; None if none is named. Raises MissingError when it is not set."""
     if variable is None:
         return None
     value = os.environ.get(variable)
@@ -194,7 +192,7 @@ def key(variable: str | None) -> str | None:
 
 
 def prices(config: Config, model: ModelConfig) -> Prices:
-    """What the tokens of a model cost; of one that nobody bills for, nothing is known."""
+    """Return the token prices of a model; a local model counts as http://localhost."""
     from groundtune.models.prices import TokenPrices
 
     overrides = {name: price.model_dump(exclude_none=True) for name, price in config.prices.items()}

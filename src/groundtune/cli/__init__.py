@@ -1,6 +1,6 @@
-"""The command `groundtune`: finds the verb, and turns what it raises into a message and an exit code.
+"""Run the command `groundtune`: find the verb, and turn its errors into a message and an exit code.
 
-A verb is a module of this package with a function `run`; it is imported when it is used, so that help is quick.
+Each verb is a module of this package with a function `run`. Verbs are imported on use, which keeps `--help` fast.
 """
 
 import json
@@ -18,25 +18,25 @@ from groundtune.errors import ConfigError, GroundtuneError, ProviderError
 
 VERBS = {
     "init": "Write a project file for this folder.",
-    "check": "Validate everything that can be validated before time or money is spent.",
+    "check": "Validate the project before time or money is spent.",
     "ingest": "Bring the index up to date with the documents.",
     "search": "Show what retrieval finds, with scores.",
-    "ask": "Ask the documents: an answer with verified citations.",
-    "evaluate": "Measure retrieval on its own, and see what fails and why.",
-    "compare": "Run every approach on the same examples, and say which one to use.",
-    "report": "Say the verdict on a run again: terminal, JSON, one HTML file.",
-    "judge": "Measure the judge against people.",
+    "ask": "Answer a question from the documents, with verified citations.",
+    "evaluate": "Measure retrieval on its own and show what fails, and why.",
+    "compare": "Run every approach on the same examples and recommend one.",
+    "report": "Show the verdict of a run: terminal, JSON or one HTML page.",
+    "judge": "Measure how well the LLM judge agrees with people.",
     "examples": "Import, count, split and export examples.",
-    "tune": "Train a table [tune.NAME] of the project file.",
-    "distil": "Let a stronger approach label inputs into train examples.",
-    "models": "What was trained: list, show, remove, export, and what it has seen.",
-    "demo": "All of it on the example project, offline.",
+    "tune": "Train the model described by [tune.NAME] in the project file.",
+    "distil": "Label inputs with a strong approach to get training examples.",
+    "models": "List, show, check, adopt, remove or export trained models.",
+    "demo": "Run the whole workflow offline on two example projects.",
 }
-"""Verb to the first line of its help; the module of the same name has the rest."""
+"""Maps each verb to its line in `groundtune --help`; the module of the same name has the rest."""
 
 
 class _Verbs(TyperGroup):
-    """Lists the verbs from the table; imports one when it is called."""
+    """A group that lists verbs from VERBS and imports a verb only when it is called."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -49,8 +49,8 @@ class _Verbs(TyperGroup):
 
 
 def load(verb: str) -> Any:
-    """The command of a verb, with its options."""
-    single = typer.Typer(add_completion=False)
+    """Return the command of a verb, with its options."""
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
     single.command(verb)(import_module(f"groundtune.cli.{verb}").run)
     return get_command(single)
 
@@ -58,13 +58,14 @@ def load(verb: str) -> Any:
 app = typer.Typer(
     cls=_Verbs,
     no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: rich would drop [tune.NAME] as markup and show a type for flags
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         sys.stdout.write(f"groundtune {version('groundtune')}\n")
@@ -77,23 +78,26 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error. Also: GROUNDTUNE_DEBUG=1.")
+        bool, typer.Option("--debug", help="Show the traceback of an error. Same as GROUNDTUNE_DEBUG=1.")
     ] = False,
 ) -> None:
     """Prompt, retrieve, fine-tune or combine? Find out on your own documents and examples, then run the choice."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; its exit code: 0 fine, 1 negative outcome, 2 usage, 3 missing, 4 provider, 130 interrupted."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    flags = given[: given.index("--")] if "--" in given else given
+    """Run a command and return its exit code.
+
+    0 success, 1 negative outcome, 2 usage or configuration, 3 something missing, 4 provider failed, 130 interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    flags = words[: words.index("--")] if "--" in words else words
     debug = "--debug" in flags or os.environ.get("GROUNDTUNE_DEBUG", "0") not in ("", "0")
-    given = [one for one in flags if one != "--debug"] + given[len(flags) :]
+    words = [flag for flag in flags if flag != "--debug"] + words[len(flags) :]
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = app(given, prog_name="groundtune", standalone_mode=False)
+        code = app(words, prog_name="groundtune", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except KeyboardInterrupt:
@@ -111,26 +115,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _reader_left() -> int:
-    """The reader of our output has left (`| head`); nothing more can or need be said."""
+    """Return 0 after the reader of stdout has gone (`| head`), and discard the rest of the output."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
 def _first(error: BaseException) -> BaseException:
-    """Out of a group of errors the first, ours before others."""
+    """Return the first error of a group, preferring GroundtuneError; any other error is returned as is."""
     if isinstance(error, BaseExceptionGroup):
-        inner = [_first(one) for one in error.exceptions]
-        return next((one for one in inner if isinstance(one, GroundtuneError)), inner[0])
+        inner = [_first(member) for member in error.exceptions]
+        return next((member for member in inner if isinstance(member, GroundtuneError)), inner[0])
     return error
 
 
 def _is_usage(error: BaseException) -> bool:
-    """Whether typer found fault with the arguments; its classes moved between versions."""
+    """Whether typer rejected the arguments. Checked by shape, since its error classes moved between versions."""
     return hasattr(error, "format_message") and hasattr(error, "exit_code")
 
 
 def _report(error: BaseException, *, as_json: bool) -> int:
-    """Says what went wrong, and returns the exit code."""
+    """Print the error, and return the exit code."""
     if isinstance(error, KeyboardInterrupt):
         return 130
     if isinstance(error, GroundtuneError):
@@ -153,8 +157,8 @@ def _report(error: BaseException, *, as_json: bool) -> int:
         details: dict[str, Any] = {"kind": kind, "message": message, "hint": hint}
         if isinstance(error, ConfigError):
             details["problems"] = [
-                {"path": str(one.path), "line": one.line, "message": one.message, "hint": one.hint}
-                for one in error.problems
+                {"path": str(problem.path), "line": problem.line, "message": problem.message, "hint": problem.hint}
+                for problem in error.problems
             ]
         if isinstance(error, ProviderError):
             details |= {"failure": error.kind, "retryable": error.retryable}
@@ -174,8 +178,8 @@ def _report(error: BaseException, *, as_json: bool) -> int:
 
 
 def _kind(error: GroundtuneError) -> str:
-    """`IndexMismatchError` as `index_mismatch`."""
+    """Return the error class name in snake case: `index_mismatch` for IndexMismatchError."""
     if type(error) is GroundtuneError:
         return "error"
     name = type(error).__name__.removesuffix("Error")
-    return "".join(f"_{one.lower()}" if one.isupper() else one for one in name).strip("_")
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).strip("_")

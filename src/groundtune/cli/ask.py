@@ -1,4 +1,4 @@
-"""`groundtune ask`: an answer with verified citations, or an honest abstention."""
+"""Implement `groundtune ask`: print an answer with verified citations, or an abstention."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,28 +15,37 @@ if TYPE_CHECKING:
 SUPPORT = {
     "exact": ("exact", "green"),
     "close": ("close", "yellow"),
-    "missing": ("NOT SUPPORTED by what it cites", "bold red"),
+    "missing": ("NOT SUPPORTED by the cited passage", "bold red"),
 }
 UNSUPPORTED = 1
-"""Exit code with --strict when the answer is an abstention."""
+"""Exit code of --strict when the answer is an abstention."""
 
 
 def run(
-    question: Annotated[str, typer.Argument(help="What to ask.")],
+    question: Annotated[str, typer.Argument(help="The question to answer.", metavar="QUESTION")],
     *,
     approach: Annotated[
         str | None,
-        typer.Option("--approach", "-a", help="One that compare knows; default rag, for other tasks fewshot."),
+        typer.Option(
+            "--approach",
+            "-a",
+            metavar="NAME",
+            help="Approach to use, by its name in compare.",
+            show_default="rag; fewshot for tasks other than answer",
+        ),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Drop sentences without support; exit with 1 when nothing is left.")
+        bool, typer.Option("--strict", help="Drop unsupported sentences; exit with 1 if none are left.")
     ] = False,
     group: Groups = None,
     filter: FilterTexts = None,  # noqa: A002 (the name of the flag)
     project: Project = Path(),
     json: Json = False,
 ) -> int:
-    """Ask the documents: an answer whose every citation was checked, or "Not in your documents"."""
+    """Answer a question from the documents.
+
+    Every citation is checked against its source. Prints "Not in your documents" when there is no supported answer.
+    """
     from groundtune.project import Project as Opened
 
     with Opened.open(project, strict=True if strict else None) as opened:
@@ -51,7 +60,7 @@ def run(
 
 
 def show_answer(answer: "Answer") -> None:
-    """The text, then one line a citation: how well it is supported, and where it stands."""
+    """Print the text, then one line per citation with its level of support and its source."""
     output.show(answer.text)
     if answer.citations:
         output.show()
@@ -59,7 +68,7 @@ def show_answer(answer: "Answer") -> None:
         word, style = SUPPORT[citation.support]
         output.show(f"[{citation.marker}] {word}: {_where(citation)}", style=style)
         if citation.support == "close":
-            output.show(f'    it says: "{output.excerpt(citation.quote, 200)}"')
+            output.show(f'    source text: "{output.excerpt(citation.quote, 200)}"')
     details = [f"{answer.usage.seconds:.2f} s" if answer.usage.seconds is not None else ""]
     if answer.confidence is not None:
         details.append(f"confidence {answer.confidence:.2f}")
@@ -69,7 +78,7 @@ def show_answer(answer: "Answer") -> None:
 
 
 def show_abstention(answer: "Answer") -> None:
-    """What it says instead of an answer, and what comes nearest."""
+    """Print the abstention and the nearest passages."""
     output.show(answer.text, style="bold")
     if answer.hits:
         output.show("Nearest passages:")

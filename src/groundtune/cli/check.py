@@ -1,4 +1,4 @@
-"""`groundtune check`: prints what is wrong or missing in a project, all at once. Decides nothing itself."""
+"""Implement `groundtune check`: print everything wrong or missing in a project at once. Decides nothing itself."""
 
 import re
 import shlex
@@ -14,36 +14,37 @@ from groundtune.errors import UsageError
 
 if TYPE_CHECKING:
     from groundtune.tune.preflight.check import Preflight
-    from groundtune.tune.preflight.findings import Finding as Found
+    from groundtune.tune.preflight.findings import Finding as TrainingFinding
     from groundtune.tune.preflight.lengths import Lengths
 
 MOST = 20
-"""Findings of one level that are printed; --json has all."""
+"""Findings printed per level; --json has all."""
 NAMED = 5
-"""Rows that a finding of a training names."""
+"""Row ids printed with a training finding."""
 PROMPT, REPLY = 240, 400
-"""Characters of a rendered row that are printed: the last of what is read, the first of what is learnt."""
+"""Characters printed of a rendered row: the end of the prompt and the start of the reply."""
 BAR = 30
 
 
 def run(
     folder: Annotated[
-        Path, typer.Argument(help="The project, or a folder in it.", show_default="this folder")
+        Path, typer.Argument(help="Project folder or a folder inside it.", metavar="FOLDER", show_default="this folder")
     ] = Path(),
     tune: Annotated[
-        str | None, typer.Option("--tune", metavar="NAME", help="Look at the training [tune.NAME] instead.")
+        str | None,
+        typer.Option("--tune", metavar="NAME", help="Check the training [tune.NAME] instead of the project."),
     ] = None,
     allow_truncation: AllowTruncation = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Validate everything that can be validated before time or money is spent.
+    """Validate the project file, documents, examples and models before time or money is spent.
 
-    Exit code 0 when all is well, 2 when something is wrong, 3 when something is missing; 1 when a training is refused.
+    Exit code: 0 if everything is fine, 1 if a training is refused, 2 if something is wrong, 3 if something is missing.
     """
     if tune is not None:
-        raise typer.Exit(_look(folder, tune, allow_truncation, as_json=as_json))
+        raise typer.Exit(_check_training(folder, tune, allow_truncation, as_json=as_json))
     if allow_truncation is not None:
-        raise UsageError("--allow-truncation is for a training", hint="groundtune check --tune NAME")
+        raise UsageError("--allow-truncation applies to a training only", hint="groundtune check --tune NAME")
     report = check_project(folder)
     if as_json:
         output.emit_json({"ok": report.exit_code == 0, **output.jsonable(report)})
@@ -52,76 +53,75 @@ def run(
     raise typer.Exit(report.exit_code)
 
 
-def _look(folder: Path, name: str, allow_truncation: int | None, *, as_json: bool) -> int:
+def _check_training(folder: Path, name: str, allow_truncation: int | None, *, as_json: bool) -> int:
     from groundtune.project import Project
 
     with Project.open(folder) as project:
-        found = project.look(name, allow_truncation=allow_truncation)
+        preflight = project.look(name, allow_truncation=allow_truncation)
     if as_json:
-        output.emit_json({"ok": not found.errors, **output.jsonable(found)})
-        return 1 if found.errors else 0
-    show_preflight(found)
-    if found.errors:
-        output.next_step(f"groundtune check --tune {name}", "when this is fixed")
+        output.emit_json({"ok": not preflight.errors, **output.jsonable(preflight)})
+        return 1 if preflight.errors else 0
+    show_preflight(preflight)
+    if preflight.errors:
+        output.next_step(f"groundtune check --tune {name}", "after fixing the errors")
     else:
         output.next_step(f"groundtune tune {name}")
-    return 1 if found.errors else 0
+    return 1 if preflight.errors else 0
 
 
-def show_preflight(found: "Preflight") -> None:
-    """How long the rows are, what is learnt of the first ones, what was found, and what the training takes at most."""
+def show_preflight(preflight: "Preflight") -> None:
+    """Print row counts and lengths, the trained part of the first rows, the findings, and the upper bounds."""
     from groundtune.tune.preflight.check import bounds_text
 
-    output.show(f"rows    {', '.join(f'{split} {n:,}' for split, n in found.rows.items())}")
-    if found.labels:
-        first = ", ".join(f"{output.named(label)} {n:,}" for label, n in list(found.labels.items())[:MOST])
-        more = f" and {len(found.labels) - MOST:,} more" if len(found.labels) > MOST else ""
+    output.show(f"rows    {', '.join(f'{split} {n:,}' for split, n in preflight.rows.items())}")
+    if labels := preflight.labels:
+        first = ", ".join(f"{output.named(label)} {n:,}" for label, n in list(labels.items())[:MOST])
+        more = f" and {len(labels) - MOST:,} more" if len(labels) > MOST else ""
         output.show(f"labels  {first}{more}")
-    if found.lengths:
-        _print_lengths(found.lengths)
-    if found.shown:
-        output.show("what is learnt stands between ⟦ and ⟧:")
-    for one in found.shown:
-        before = output.named(one.prompt)
-        reply = output.excerpt(one.trained, REPLY)
-        cut = f"✂{output.excerpt(one.cut, REPLY)}" if one.cut else ""
+    if preflight.lengths:
+        _print_lengths(preflight.lengths)
+    if preflight.shown:
+        output.show("trained text is between ⟦ and ⟧:")
+    for row in preflight.shown:
+        before = output.named(row.prompt)
+        reply = output.excerpt(row.trained, REPLY)
+        cut = f"✂{output.excerpt(row.cut, REPLY)}" if row.cut else ""
         tail = before if len(before) <= PROMPT else "…" + before[-PROMPT:]
-        rather = f" rather than ⟦{output.excerpt(one.rejected, REPLY)}⟧" if one.rejected else ""
-        output.show(f"  {output.named(one.id)}: {tail}⟦{reply}⟧{cut}{rather}")
-    for finding in found.findings:
-        _print_found(finding)
-    if found.bounds:
-        output.show(f"at most {bounds_text(found.bounds)}")
+        rejected = f" preferred over ⟦{output.excerpt(row.rejected, REPLY)}⟧" if row.rejected else ""
+        output.show(f"  {output.named(row.id)}: {tail}⟦{reply}⟧{cut}{rejected}")
+    for finding in preflight.findings:
+        _print_training_finding(finding)
+    if preflight.bounds:
+        output.show(f"at most {bounds_text(preflight.bounds)}")
 
 
-def _print_lengths(found: "Lengths") -> None:
-    limit = "no limit is known" if found.limit is None else f"limit {found.limit:,}"
-    cut = f"; {output.count(len(found.truncated), 'row')} longer" if found.truncated else ""
-    lost = f"; {output.count(len(found.dropped), 'row')} with nothing left to learn" if found.dropped else ""
-    output.show(
-        f"tokens  median {found.median:,}, 95 % up to {found.p95:,}, longest {found.longest:,}; {limit}{cut}{lost}"
-    )
-    most = max(one.rows for one in found.bins)
-    width = len(f"{found.bins[-1].high:,}")
-    for one in found.bins:
-        bar = "█" * -(-one.rows * BAR // most)
-        output.show(f"  {one.low:>{width},} to {one.high:>{width},}  {one.rows:>7,} {bar}".rstrip())
+def _print_lengths(lengths: "Lengths") -> None:
+    limit = "no known limit" if lengths.limit is None else f"limit {lengths.limit:,}"
+    longer = f"; {output.count(len(lengths.truncated), 'row')} longer" if lengths.truncated else ""
+    dropped = f"; {output.count(len(lengths.dropped), 'row')} with nothing left to learn" if lengths.dropped else ""
+    figures = f"median {lengths.median:,}, 95% up to {lengths.p95:,}, longest {lengths.longest:,}"
+    output.show(f"tokens  {figures}; {limit}{longer}{dropped}")
+    most = max(bucket.rows for bucket in lengths.bins)
+    width = len(f"{lengths.bins[-1].high:,}")
+    for bucket in lengths.bins:
+        bar = "█" * -(-bucket.rows * BAR // most)
+        output.show(f"  {bucket.low:>{width},} to {bucket.high:>{width},}  {bucket.rows:>7,} {bar}".rstrip())
 
 
-def _print_found(one: "Found") -> None:
-    style = {"error": "red", "warning": "yellow"}.get(one.level, "")
-    said = set(re.findall(r"[^\s(),;]+", one.message))
-    rows = [output.named(name) for name in one.rows[:NAMED] if name not in said]
-    more = (one.count or 0) - NAMED
+def _print_training_finding(finding: "TrainingFinding") -> None:
+    style = {"error": "red", "warning": "yellow"}.get(finding.level, "")
+    mentioned = set(re.findall(r"[^\s(),;]+", finding.message))
+    rows = [output.named(name) for name in finding.rows[:NAMED] if name not in mentioned]
+    more = (finding.count or 0) - NAMED
     listed = ", ".join(rows) + (f" and {more:,} more" if more > 0 else "")
-    output.show(f"{one.level}: {one.message}" + (f" ({listed})" if rows else ""), style=style)
-    if one.hint:
-        output.show(f"    hint: {one.hint}")
+    output.show(f"{finding.level}: {finding.message}" + (f" ({listed})" if rows else ""), style=style)
+    if finding.hint:
+        output.show(f"    hint: {finding.hint}")
 
 
 def _print(report: Checkup) -> None:
     if report.name is None:
-        output.show(f"project    {output.named(report.path)} cannot be used yet; the rest is checked when it can")
+        output.show(f"project    {output.named(report.path)} is invalid; fix it to have the rest checked")
     else:
         output.show(f"project    {report.name} ({report.task})  {output.named(report.path)}")
         _print_documents(report)
@@ -133,26 +133,26 @@ def _print(report: Checkup) -> None:
         ("missing", "missing thing", "bold red"),
         ("warning", "warning", "bold yellow"),
     ):
-        _print_findings([one for one in report.findings if one.level == level], title, style)
+        _print_findings([finding for finding in report.findings if finding.level == level], title, style)
     if report.exit_code == 0:
         output.show("\nready", style="green")
         root = report.path.parent
         verb = "groundtune ingest" if report.kinds or not report.examples else "groundtune compare"
         output.next_step(verb if root == Path.cwd() else f"{verb} {shlex.quote(output.named(root))}")
     else:
-        output.next_step("groundtune check", "when this is fixed")
+        output.next_step("groundtune check", "after fixing these")
 
 
 def _print_documents(report: Checkup) -> None:
     read = [kind for kind in report.kinds if kind.unread is None]
     kinds = ", ".join(f"{kind.files:,} {kind.suffix[1:]}" for kind in read)
     size = sum(kind.bytes for kind in read)
-    shown = f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{-(-size // 1000):,} kB"
+    size_text = f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{-(-size // 1000):,} kB"
     total = output.count(sum(kind.files for kind in read), "file")
-    output.show(f"documents  {f'{total} ({kinds}), {shown}' if read else 'none'}")
+    output.show(f"documents  {f'{total} ({kinds}), {size_text}' if read else 'none'}")
     for kind in report.kinds:
         if kind.unread is not None:
-            output.show(f"           {output.count(kind.files, 'file')} left out: {output.named(kind.unread)}")
+            output.show(f"           {output.count(kind.files, 'file')} skipped: {output.named(kind.unread)}")
 
 
 def _print_examples(report: Checkup) -> None:
@@ -163,7 +163,7 @@ def _print_examples(report: Checkup) -> None:
             f"{file.unanswerable:,} unanswerable, {file.with_evidence:,} with evidence"
         )
     if not report.examples:
-        output.show("examples   none; asking works, measuring needs some")
+        output.show("examples   none; ask works without, evaluate and compare need some")
 
 
 def _print_findings(findings: list[Finding], title: str, style: str) -> None:

@@ -1,4 +1,4 @@
-"""`groundtune compare`: every approach on the same test examples; a verdict, one table, one matrix on disk."""
+"""Implement `groundtune compare`: run every approach on the same examples, and print a verdict and a table."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,23 +21,29 @@ def run(
     folder: Folder = Path(),
     *,
     approach: Annotated[
-        list[str] | None, typer.Option("--approach", "-a", help="Only this one; may be repeated.")
+        list[str] | None,
+        typer.Option("--approach", "-a", metavar="NAME", help="Run only this approach; repeat for several."),
     ] = None,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    split: Annotated[str, typer.Option(metavar="NAME", help="Examples to use: train, validation or test.")] = "test",
     primary: Primary = None,
     require: Require = None,
     budget_usd: Annotated[
-        float | None, typer.Option("--budget-usd", help="Stop before more US dollars than this are spent.")
+        float | None,
+        typer.Option("--budget-usd", metavar="USD", help="Stop before spending more than this, in US dollars."),
     ] = None,
-    estimate: Annotated[bool, typer.Option("--estimate", help="Say tokens, money and time, and run nothing.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Ask again what an equal run has answered already.")] = False,
+    estimate: Annotated[bool, typer.Option("--estimate", help="Estimate tokens, cost and time; run nothing.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run instead of resuming a matching one.")] = False,
     json: Json = False,
 ) -> int:
-    """Run every approach on the same examples, and say which one to use, or that nobody can tell yet."""
+    """Run every approach on the same examples and recommend one.
+
+    Says so when the examples cannot decide. An interrupted run is resumed. Exit code 1 if no approach can be
+    recommended or a --require condition is not met.
+    """
     from groundtune.project import Project
     from groundtune.workflows.deciding import Demand
 
-    demands = [Demand.parse(one) for one in require or ()]
+    demands = [Demand.parse(text) for text in require or ()]
     if budget_usd is not None and not budget_usd >= 0:
         raise UsageError(f"--budget-usd must be 0 or more, not {budget_usd:g}")
     with Project.open(folder) as project:
@@ -62,14 +68,14 @@ def compare(
     budget_usd: float | None = None,
     fresh: bool = False,
 ) -> "Report":
-    """Compare with a progress bar that shows the money spent; cut short, say how to read what there is."""
-    kept = ""
+    """Compare with a progress bar that shows the cost; after an interruption, name the next command."""
+    saved = ""
     try:
         with output.progress("answers") as bar:
 
             def step(now: "Step") -> None:
-                nonlocal kept
-                kept = f"{now.done:,} of {now.total:,} answers are kept"
+                nonlocal saved
+                saved = f"{now.done:,} of {now.total:,} answers saved"
                 spent = f"${now.spent_usd:.4f}  " if now.spent_usd else ""
                 bar.update(now.done, total=now.total, now=spent + now.approach)
 
@@ -82,38 +88,38 @@ def compare(
                 progress=step,
             )
     except (KeyboardInterrupt, BudgetError) as error:
-        if kept:
-            output.note(kept if isinstance(error, BudgetError) else f"stopped; {kept}")
-            output.next_step("groundtune report", "the run so far; groundtune compare goes on with it")
+        if saved:
+            output.note(saved if isinstance(error, BudgetError) else f"stopped; {saved}")
+            output.next_step("groundtune report", "shows the run so far; groundtune compare resumes it")
         raise
 
 
 def _show_estimate(estimates: "list[Estimate]", *, json: bool) -> None:
     from groundtune.workflows.estimating import total
 
-    together = total(estimates)
+    overall = total(estimates)
     if json:
-        output.emit_json({"estimates": estimates, "total": together})
+        output.emit_json({"estimates": estimates, "total": overall})
         return
     output.show_table(
         ["approach", "model", "calls", "cached", "input tokens", "output tokens", "usd", "usd at most", "seconds"],
         [
             [
-                one.approach,
-                one.model,
-                one.calls,
-                one.cached,
-                one.input_tokens,
-                one.output_tokens,
-                one.usd,
-                one.usd_at_most,
-                None if one.seconds is None else f"{one.seconds:,.0f}" + ("" if one.timed else " (assumed)"),
+                row.approach,
+                row.model,
+                row.calls,
+                row.cached,
+                row.input_tokens,
+                row.output_tokens,
+                row.usd,
+                row.usd_at_most,
+                None if row.seconds is None else f"{row.seconds:,.0f}" + ("" if row.timed else " (assumed)"),
             ]
-            for one in (*estimates, *([together] if len(estimates) > 1 else []))
+            for row in (*estimates, *([overall] if len(estimates) > 1 else []))
         ],
     )
-    output.note("tokens and usd: four characters a token, outputs as long as the examples' own; – is unknown")
     output.note(
-        "usd at most: a token for each byte, all output tokens; tries that end in a timeout may be billed besides"
+        "tokens and usd: assumes four characters per token and outputs as long as the gold ones; – means unknown"
     )
-    output.next_step("groundtune compare --budget-usd …", "stops before more is spent")
+    output.note("usd at most: one token per byte and full-length outputs; attempts that time out may be billed on top")
+    output.next_step("groundtune compare --budget-usd N", "stops before spending more than N US dollars")

@@ -1,4 +1,4 @@
-"""`groundtune demo`: the whole path on the example projects, offline, step by step."""
+"""Implement `groundtune demo`: run the whole workflow offline on the two example projects, step by step."""
 
 import contextlib
 import shutil
@@ -23,60 +23,67 @@ QUESTIONS = (
     "Can I carry over unused holiday?",
     "Does Ternhill offer a discount for students?",
 )
-"""The last one is not answered by the documents."""
-TRAININGS = {"probe": "A head on frozen vectors", "intents": "All weights of the encoder"}
-"""Tables [tune.NAME] of the tickets."""
+"""Questions to the handbook. The documents do not answer the last one."""
+TRAININGS = {"probe": "Train a head on frozen vectors", "intents": "Fine-tune the whole encoder"}
+"""Names of the [tune.NAME] tables in the tickets project, with the title of each."""
 
 
 def run(
-    folder: Annotated[Path, typer.Argument(help="Where to copy the documents.")] = Path("demo-handbook"),
+    folder: Annotated[Path, typer.Argument(help="Folder for the handbook project.", metavar="FOLDER")] = Path(
+        "demo-handbook"
+    ),
     *,
-    tickets: Annotated[Path, typer.Option("--tickets", help="Where to copy the tickets.")] = Path("demo-triage"),
+    tickets: Annotated[
+        Path, typer.Option("--tickets", metavar="FOLDER", help="Folder for the tickets project.")
+    ] = Path("demo-triage"),
     json: Json = False,
 ) -> None:
-    """Ingest a handbook, ask it four questions, evaluate retrieval, compare; then train on tickets, and compare."""
+    """Run the whole workflow offline on two example projects.
 
+    Handbook: ingest the documents, ask four questions, evaluate retrieval and compare approaches. Tickets: train two
+    classifiers and compare them with the untrained approaches.
+    """
     _copy("handbook", folder)
     _copy("triage", tickets)
     with contextlib.redirect_stdout(sys.stderr if json else sys.stdout):
-        done = {"folder": str(folder), **_handbook(folder), "tickets": _tickets(tickets)}
+        summary = {"folder": str(folder), **_handbook(folder), "tickets": _tickets(tickets)}
     if json:
-        output.emit_json(done)
-    output.next_step(f'cd {folder} && groundtune ask "…"', "then: groundtune init, in a folder of your own documents")
+        output.emit_json(summary)
+    output.next_step(f'cd {folder} && groundtune ask "…"', "or groundtune init in a folder with your own documents")
 
 
 def _handbook(folder: Path) -> dict[str, Any]:
-    """From documents to a comparison, every step shown as it is done."""
+    """Go from documents to a comparison, printing each step; return the results by step."""
     from groundtune.project import Project
 
     with Project.open(folder) as project:
         done: dict[str, Any] = {}
-        _title(f"1. Documents to index: groundtune ingest {folder}")
+        _title(f"1. Index the documents: groundtune ingest {folder}")
         done["ingest"] = ingest.ingest(project)
-        _title('2. Four questions, the last one not in the documents: groundtune ask "…"')
+        _title('2. Ask four questions; the documents do not answer the last one: groundtune ask "…"')
         done["answers"] = [_ask(project, question) for question in QUESTIONS]
-        _title("3. Retrieval on its own: groundtune evaluate")
+        _title("3. Evaluate retrieval on its own: groundtune evaluate")
         evaluation = project.evaluate(worst=2)
         evaluate.show_report(evaluation)
-        _title("4. The approaches on the same test questions: groundtune compare")
+        _title("4. Compare the approaches on the same test questions: groundtune compare")
         comparison = compare.compare(project)
         report.show_report(comparison)
         return done | {"evaluation": evaluation, "comparison": comparison.summary()}
 
 
 def _tickets(folder: Path) -> dict[str, Any]:
-    """From examples to fine-tuned models to a comparison."""
+    """Train on the examples and compare the results with the untrained approaches; return the summary."""
     from groundtune.project import Project
 
     with Project.open(folder) as project:
         trained = {artifact.name for artifact in project.artifacts()}
-        for number, (name, what) in enumerate(TRAININGS.items(), 5):
-            _title(f"{number}. Tickets to queues. {what}: groundtune tune {name} --project {folder}")
+        for number, (name, title) in enumerate(TRAININGS.items(), 5):
+            _title(f"{number}. Route tickets to queues. {title}: groundtune tune {name} --project {folder}")
             if name in trained:
-                output.show("trained before")
+                output.show("already trained")
             else:
                 tune.show_artifact(tune.train(project, name))
-        _title(f"7. What was trained beside what was not: groundtune compare {folder}")
+        _title(f"7. Compare trained and untrained approaches: groundtune compare {folder}")
         comparison = compare.compare(project)
         report.show_report(comparison)
         return comparison.summary()
@@ -84,15 +91,15 @@ def _tickets(folder: Path) -> dict[str, Any]:
 
 def _copy(example: str, folder: Path) -> None:
     source = _example(example)
-    own = folder / "groundtune.toml"
-    if folder.exists() and any(folder.iterdir()) and not (own.is_file() and _name(own) == _name(source / own.name)):
-        raise UsageError(f"{folder} is not empty and is no demo", hint="groundtune demo SOME-NEW-FOLDER")
+    file = folder / "groundtune.toml"
+    if folder.exists() and any(folder.iterdir()) and not (file.is_file() and _name(file) == _name(source / file.name)):
+        raise UsageError(f"{folder} is not empty and is not a demo project", hint="groundtune demo NEW-FOLDER")
     ignored = shutil.ignore_patterns(".groundtune", "__pycache__", "sources", "make_binaries.py")
     shutil.copytree(source, folder, ignore=ignored, dirs_exist_ok=True)
 
 
 def _name(file: Path) -> str | None:
-    """The name in a project file; None when it is none."""
+    """Return the name in a project file, or None when it cannot be read."""
     try:
         return str(tomllib.loads(file.read_text(encoding="utf-8")).get("name"))
     except (OSError, ValueError):
@@ -100,7 +107,7 @@ def _name(file: Path) -> str | None:
 
 
 def _example(name: str) -> Path:
-    """The example project as it is installed, or as it lies in a checkout."""
+    """Find an example project in the installed package or in a checkout. Raises MissingError."""
     package = Path(sys.modules["groundtune"].__file__ or "").parent
     for folder in (package / "examples" / name, package.parent.parent / "examples" / name):
         if (folder / "groundtune.toml").is_file():

@@ -1,4 +1,4 @@
-"""`groundtune distil`: let a stronger approach label inputs into train examples."""
+"""Implement `groundtune distil`: turn unlabelled inputs into train examples with a strong approach."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,24 +11,38 @@ from groundtune.errors import UsageError
 
 
 def run(
-    inputs: Annotated[Path, typer.Argument(help="One text a line, or JSON Lines with an input.")],
+    inputs: Annotated[
+        Path, typer.Argument(help="File with one input per line, or JSON Lines with an input field.", metavar="FILE")
+    ],
     *,
-    with_: Annotated[str, typer.Option("--with", help="The approach that labels; one that compare knows.")] = "rag",
-    to: Annotated[Path, typer.Option("--to", help="The file of examples to write.")] = Path("distilled.jsonl"),
+    with_: Annotated[
+        str, typer.Option("--with", metavar="NAME", help="Approach that labels, by its name in compare.")
+    ] = "rag",
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="File of examples to write.")] = Path(
+        "distilled.jsonl"
+    ),
     min_confidence: Annotated[
-        float, typer.Option("--min-confidence", help="Keep answers that are at least so sure, cited or not.")
+        float,
+        typer.Option(
+            "--min-confidence", metavar="0..1", help="Keep answers at or above this confidence, cited or not."
+        ),
     ] = 0.9,
     budget_usd: Annotated[
-        float | None, typer.Option("--budget-usd", help="Stop before more US dollars than this are spent.")
+        float | None,
+        typer.Option("--budget-usd", metavar="USD", help="Stop before spending more than this, in US dollars."),
     ] = None,
     project: Project = Path(),
     json: Json = False,
 ) -> int:
-    """Label inputs, keep what is cited exactly or sure enough, and write it as train examples with their origin."""
+    """Label inputs with a strong approach to get training examples.
+
+    Keeps answers that are exactly cited or confident enough, and writes them as train examples that record their
+    origin. Exit code 1 if nothing was kept.
+    """
     from groundtune.project import Project as Opened
 
     if to.exists():
-        raise UsageError(f"{to} is there already", hint="name another file with --to, or remove it")
+        raise UsageError(f"{to} already exists", hint="choose another file with --to, or remove it")
     with Opened.open(project) as opened, output.progress("inputs") as bar:
         done = opened.distil(
             inputs,
@@ -41,10 +55,10 @@ def run(
     if json:
         output.emit_json(done)
     else:
-        where = f"kept in {output.named(done.file)}" if done.kept else "kept: nothing is written"
+        where = f"kept in {output.named(done.file)}" if done.kept else "kept; no file written"
         output.show(f"{done.kept:,} of {output.count(done.inputs, 'input')} {where}", style="bold")
         for reason, number in done.left_out.items():
-            output.show(f"  {number:,} left out: {reason}")
+            output.show(f"  {number:,} dropped: {reason}")
         if done.kept:
             output.next_step(f'add "{to}" to [examples] files', "then: groundtune tune NAME")
     return 0 if done.kept else 1

@@ -1,4 +1,4 @@
-"""`groundtune evaluate`: retrieval on its own; the worst questions, and why they failed."""
+"""Implement `groundtune evaluate`: measure retrieval on its own, and show the worst questions and their causes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,28 +16,37 @@ if TYPE_CHECKING:
     from groundtune.workflows.evaluating import Fit, SweepRow
 
 SWEEP_SHOWN = 12
+"""Settings of a sweep that are printed."""
 
 
 def run(
     folder: Folder = Path(),
     *,
-    k: Annotated[int, typer.Option("-k", "--k", help="How many passages count as found.", min=1)] = 10,
-    split: Annotated[str | None, typer.Option(help="train, validation or test.", show_default="all")] = None,
-    worst: Annotated[int, typer.Option(help="How many of the worst questions to show.", min=0)] = 5,
+    k: Annotated[
+        int, typer.Option("-k", "--k", metavar="N", help="Evidence counts as found in the first N passages.", min=1)
+    ] = 10,
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Examples to use: train, validation or test.", show_default="all"),
+    ] = None,
+    worst: Annotated[int, typer.Option(metavar="N", help="Number of worst questions to show.", min=0)] = 5,
     sweep: Annotated[
-        bool, typer.Option("--sweep", help="Try passage sizes, k and fusion weights on train and validation.")
+        bool, typer.Option("--sweep", help="Try passage sizes, k and fusion weights on train and validation examples.")
     ] = False,
     fit: Annotated[
         bool,
-        typer.Option("--fit", help="Fit and keep fusion weight (train) and abstention threshold (train, validation)."),
+        typer.Option("--fit", help="Fit and save the fusion weight and the abstention threshold."),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Measure retrieval on its own: recall, nDCG and MRR by stage with 95 % intervals, and what fails and why."""
+    """Measure retrieval on its own and show what fails, and why.
+
+    Reports recall, nDCG and MRR by stage with 95% intervals, on the examples that have evidence.
+    """
     from groundtune.project import Project
 
     if sweep and fit:
-        raise UsageError("--sweep and --fit are two different runs", hint="run them one after the other")
+        raise UsageError("--sweep and --fit cannot be combined", hint="run one after the other")
     with Project.open(folder) as project:
         if sweep:
             rows = project.sweep(say=output.note)
@@ -62,26 +71,28 @@ def run(
 
 
 def show_report(report: "RetrievalReport") -> None:
-    """One table over the stages, then the failures of the last stage."""
+    """Print one table of all stages, then the failures of the last stage."""
     names = list(report.stages[0].metrics)
     rows = [[stage.stage, *(stage.metrics[name] for name in names)] for stage in report.stages]
     output.show_table(["stage", *names], rows)
     if report.skipped:
-        output.note(f"{output.count(report.skipped, 'example')} without evidence left out")
+        output.note(f"{output.count(report.skipped, 'example')} without evidence skipped")
     _show_failures(report.stages[-1], report.k)
-    output.next_step("groundtune evaluate --fit", "fits the fusion weight; --sweep tries passage sizes")
+    output.next_step("groundtune evaluate --fit", "fits the fusion weight; --sweep tries passage sizes too")
 
 
 def _show_failures(stage: "StageReport", k: int) -> None:
     if stage.failures:
         causes = ", ".join(f"{cause} {share:.0%}" for cause, share in stage.causes.items() if share)
-        output.show(f"\nNot among the first {k}: {stage.failures} of {stage.pieces} pieces of evidence ({causes})")
+        output.show(
+            f"\nNot in the first {k} passages: {stage.failures} of {stage.pieces} pieces of evidence ({causes})"
+        )
     for miss in stage.worst:
         where = f"rank {miss.rank}" if miss.rank else miss.cause
         output.show(f"\n{miss.example}: {miss.question}", style="bold")
-        output.show(f'  wanted ({where}): {output.named(miss.source)}: "{output.excerpt(miss.quote, 120)}"')
-        for found in miss.instead[:2]:
-            output.show(f"  found instead: {output.named(found.source)} > {found.heading}: {found.words}", style="dim")
+        output.show(f'  expected ({where}): {output.named(miss.source)}: "{output.excerpt(miss.quote, 120)}"')
+        for hit in miss.instead[:2]:
+            output.show(f"  found instead: {output.named(hit.source)} > {hit.heading}: {hit.words}", style="dim")
 
 
 def _show_sweep(rows: "Sequence[SweepRow]") -> None:
@@ -106,7 +117,7 @@ def _show_fit(fit: "Fit", calibration: "Calibration | None") -> None:
     output.show(f"  nDCG@10 on the test split: {output.interval(fit.test)}")
     output.show(f"  with the default weight:   {output.interval(fit.test_default)}")
     if calibration is None:
-        output.show("No threshold fitted: it takes 20 train and validation examples, answerable and not.")
+        output.show("No threshold fitted: it takes 20 train and validation examples, both answerable and unanswerable.")
         return
     point = calibration.point
     output.show(f"Abstention threshold {point.threshold:.2f} from {calibration.n} examples ({calibration.rule}):")

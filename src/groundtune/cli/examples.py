@@ -1,4 +1,4 @@
-"""`groundtune examples`: other formats in and out, what is there, and splits that stay. Measures nothing."""
+"""Implement `groundtune examples`: import, count, split and export examples. Measures nothing."""
 
 import sys
 from pathlib import Path
@@ -18,52 +18,80 @@ if TYPE_CHECKING:
 FILE = "examples.jsonl"
 FORMATS = "examples, chat, prompt, preference, alpaca, sharegpt, csv, tsv, rows"
 SHOWN = 30
-"""Labels and tags on the screen; --json has all."""
+"""Labels and tags that are printed; --json has all."""
 
 
 def run(
-    action: Annotated[Literal["import", "stats", "split", "export"], typer.Argument(show_default=False)],
+    action: Annotated[
+        Literal["import", "stats", "split", "export"],
+        typer.Argument(help="What to do; see above.", metavar="ACTION", show_default=False),
+    ],
     file: Annotated[
         Path | None,
-        typer.Argument(help="What to read; import needs it.", show_default="the project's files of examples"),
+        typer.Argument(help="File to read; required by import.", metavar="FILE", show_default="the project's examples"),
     ] = None,
     *,
     project: Project = Path(),
-    kind: Annotated[str | None, typer.Option("--format", help=f"import, export: one of {FORMATS}.")] = None,
+    kind: Annotated[
+        str | None, typer.Option("--format", metavar="NAME", help=f"import, export: file format, one of {FORMATS}.")
+    ] = None,
     to: Annotated[
         Path | None,
-        typer.Option(help="import, export: the file to write.", show_default=f"import: {FILE}, export: the screen"),
+        typer.Option(
+            metavar="FILE",
+            help="import, export: file to write.",
+            show_default=f"import: the project's examples or {FILE}; export: stdout",
+        ),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="import: that of rows which name none. stats, export: only this one.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="train, validation or test. import: for rows that name none. stats, export: use only this one.",
+        ),
     ] = None,
-    column_in: Annotated[str | None, typer.Option("--input", help="import: the column with what is asked.")] = None,
-    column_out: Annotated[str | None, typer.Option("--output", help="import: the column with what is right.")] = None,
+    column_in: Annotated[
+        str | None, typer.Option("--input", metavar="NAME", help="import: column that holds the input.")
+    ] = None,
+    column_out: Annotated[
+        str | None, typer.Option("--output", metavar="NAME", help="import: column that holds the gold output.")
+    ] = None,
     abstain: Annotated[
         list[str] | None,
-        typer.Option(help="import: outputs that mean that nothing is right. export: what is written for that."),
+        typer.Option(
+            metavar="TEXT",
+            help="import: output that means abstain; repeat for several. export: text to write for it.",
+        ),
     ] = None,
     system: Annotated[
-        Literal["refuse", "join", "drop"], typer.Option(help="import: system messages that not all rows share.")
+        Literal["refuse", "join", "drop"],
+        typer.Option(help="import: handling of system messages that differ between rows."),
     ] = "refuse",
     turns: Annotated[
-        Literal["refuse", "join", "last"], typer.Option(help="import: chats with several questions.")
+        Literal["refuse", "join", "last"], typer.Option(help="import: handling of chats with several user turns.")
     ] = "refuse",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="import: ids that are there already get the output of the file.")
+        bool, typer.Option("--overwrite", help="import: replace the outputs of examples that already exist.")
     ] = False,
     instructions: Annotated[
-        bool, typer.Option("--instructions", help="export: with those of the project before each input.")
+        bool, typer.Option("--instructions", help="export: put the project's instructions before each input.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Bring examples in from other formats (import), count them (stats), write out the split that each has, so that it
-    stays (split), and hand them out (export).
+    """Import, count, split and export examples.
+
+    import: read another format and add its rows to the project's examples.
+
+    stats: count examples by split, label and tag, and report duplicates.
+
+    split: write each example's split into the file, so that it never changes.
+
+    export: write the examples in another format.
     """
     from groundtune.measure.format_join import Choices
 
     if split not in (None, "train", "validation", "test"):
-        raise UsageError(f"no split {split!r}", hint="train, validation or test")
+        raise UsageError(f"unknown split {split!r}", hint="use train, validation or test")
     if action == "import":
         choices = Choices(column_in, column_out, cast(Any, split), tuple(abstain or ()), system, turns)
         _import(file, to or _target(project), kind, choices, overwrite=overwrite, json=json)
@@ -73,8 +101,8 @@ def run(
         _freeze(_files(file, project), json=json)
     else:
         text = _config(project).instructions if instructions else None
-        found = _export(_files(file, project), kind or "examples", split, text, (abstain or [""])[0])
-        _write(found, to, json=json)
+        exported = _export(_files(file, project), kind or "examples", split, text, (abstain or [""])[0])
+        _write(exported, to, json=json)
 
 
 def _import(file: Path | None, to: Path, kind: str | None, choices: "Choices", *, overwrite: bool, json: bool) -> None:
@@ -84,33 +112,33 @@ def _import(file: Path | None, to: Path, kind: str | None, choices: "Choices", *
 
     if file is None:
         raise UsageError("no file to import", hint="groundtune examples import FILE")
-    found = conversion(file, cast(Any, kind), choices=choices)
+    imported = conversion(file, cast(Any, kind), choices=choices)
     named = _named_beside(to)
     others = [path for path in named or () if path != to.resolve() and path.stat().st_size]
     beside = [example for path in others for example in read_examples(path)]
     try:
-        done = merge(to, found.examples, overwrite=overwrite, beside=beside)
+        done = merge(to, imported.examples, overwrite=overwrite, beside=beside)
     except OSError as error:
         raise MissingError(f"cannot write {output.named(to)}: {(error.strerror or str(error)).lower()}") from error
     if json:
-        about = {"format": found.format, "to": to, "notes": found.notes, "instructions": found.instructions}
-        output.emit_json({**about, "examples": len(found.examples), **output.jsonable(done)})
+        about = {"format": imported.format, "to": to, "notes": imported.notes, "instructions": imported.instructions}
+        output.emit_json({**about, "examples": len(imported.examples), **output.jsonable(done)})
         return
-    output.show(f"{output.count(len(found.examples), 'example')} in {output.named(file)}, read as {found.format}")
-    for note in found.notes:
+    output.show(f"{output.count(len(imported.examples), 'example')} in {output.named(file)}, read as {imported.format}")
+    for note in imported.notes:
         output.show(f"  {output.excerpt(note, 200)}")
-    if found.instructions:
-        output.show(f"  instructions: {output.excerpt(found.instructions, 200)}")
-    output.show(f"{len(done.new):,} new in {output.named(to)}, {len(done.same):,} were there already")
+    if imported.instructions:
+        output.show(f"  instructions: {output.excerpt(imported.instructions, 200)}")
+    output.show(f"{len(done.new):,} added to {output.named(to)}, {len(done.same):,} already there")
     if done.known:
-        what = "an input that is there under another id: they go into the split of that one"
-        output.show(f"{output.count(len(done.known), 'new example')} with {what}")
+        why = "an input that exists under another id; they join its split"
+        output.show(f"{output.count(len(done.known), 'new example')} with {why}")
     if done.differing:
-        what = "got the output of the file" if overwrite else "kept the output that they had; --overwrite replaces it"
-        output.warn(f"{output.count(len(done.differing), 'example')} {what}: {', '.join(done.differing[:5])}")
+        effect = "replaced by the output in the file" if overwrite else "kept their output; --overwrite replaces it"
+        output.warn(f"{output.count(len(done.differing), 'example')} {effect}: {', '.join(done.differing[:5])}")
     if named is not None and to.resolve() not in (_named_beside(to) or ()):
-        output.hint(f'name it in groundtune.toml: [examples] files = ["{output.named(to.name)}"]')
-    output.next_step("groundtune examples stats", "what is there now")
+        output.hint(f'add it to groundtune.toml: [examples] files = ["{output.named(to.name)}"]')
+    output.next_step("groundtune examples stats", "counts what is there now")
 
 
 def _stats(files: list[Path], split: str | None, *, json: bool) -> None:
@@ -118,41 +146,41 @@ def _stats(files: list[Path], split: str | None, *, json: bool) -> None:
     from groundtune.measure.examples import of_split, read_examples
 
     examples = [example for path in files for example in read_examples(path)]
-    found = stats(of_split(examples, split) if split else examples)
+    counts = stats(of_split(examples, split) if split else examples)
     if json:
-        output.emit_json({"files": files, **output.jsonable(found)})
+        output.emit_json({"files": files, **output.jsonable(counts)})
     else:
-        _show_stats(found, files)
+        _show_stats(counts, files)
 
 
-def _show_stats(found: "Stats", files: list[Path]) -> None:
-    output.show(f"{output.count(found.examples, 'example')} in {', '.join(map(output.named, files))}")
-    output.show(f"  splits   {_listed(found.splits)}")
-    output.show(f"  outputs  {_listed(found.kinds)}; {found.with_evidence:,} with evidence")
-    for name, counted in (("tags", found.tags), ("origins", found.origins)):
+def _show_stats(counts: "Stats", files: list[Path]) -> None:
+    output.show(f"{output.count(counts.examples, 'example')} in {', '.join(map(output.named, files))}")
+    output.show(f"  splits   {_listed(counts.splits)}")
+    output.show(f"  outputs  {_listed(counts.kinds)}; {counts.with_evidence:,} with evidence")
+    for name, counted in (("tags", counts.tags), ("origins", counts.origins)):
         if counted:
             output.show(f"  {name:<8} {output.named(_listed(counted))}")
-    if found.groups:
-        output.show(f"  groups   {found.groups:,}")
-    for name, lengths in (("inputs", found.inputs), ("texts", found.outputs)):
+    if counts.groups:
+        output.show(f"  groups   {counts.groups:,}")
+    for name, lengths in (("inputs", counts.inputs), ("texts", counts.outputs)):
         if lengths:
-            numbers = f"median {lengths.median:,}, 95 % up to {lengths.p95:,}, longest {lengths.longest:,}"
+            numbers = f"median {lengths.median:,}, 95% up to {lengths.p95:,}, longest {lengths.longest:,}"
             output.show(f"  {name:<8} {numbers} characters")
-    if found.labels:
-        rows = [[output.named(label), *by.values(), sum(by.values())] for label, by in found.labels.items()]
+    if counts.labels:
+        rows = [[output.named(label), *by.values(), sum(by.values())] for label, by in counts.labels.items()]
         output.show()
-        output.show_table(["label", *found.splits, "all"], rows[:SHOWN])
+        output.show_table(["label", *counts.splits, "all"], rows[:SHOWN])
         if len(rows) > SHOWN:
             output.show(f"and {len(rows) - SHOWN:,} more labels; --json has all")
-    twice = found.twice
-    if twice.rows:
-        some = "; ".join(" = ".join(ids[:3]) for ids in twice.ids)
-        output.warn(f"{output.count(twice.rows, 'example')} with an input that is there before: {output.named(some)}")
-    if twice.across_splits:
-        hint = "remove one of each; training leaves out what the test split has"
-        output.warn(f"{output.count(twice.across_splits, 'input')} in more than one split: {hint}")
-    if twice.conflicting:
-        output.warn(f"{output.count(twice.conflicting, 'input')} with different outputs")
+    duplicates = counts.twice
+    if duplicates.rows:
+        ids = "; ".join(" = ".join(group[:3]) for group in duplicates.ids)
+        output.warn(f"{output.count(duplicates.rows, 'example')} with a duplicate input: {output.named(ids)}")
+    if duplicates.across_splits:
+        hint = "remove one of each; training skips inputs that are in the test split"
+        output.warn(f"{output.count(duplicates.across_splits, 'input')} in more than one split: {hint}")
+    if duplicates.conflicting:
+        output.warn(f"{output.count(duplicates.conflicting, 'input')} with conflicting outputs")
 
 
 def _freeze(files: list[Path], *, json: bool) -> None:
@@ -162,9 +190,9 @@ def _freeze(files: list[Path], *, json: bool) -> None:
     if json:
         output.emit_json(done)
         return
-    for path, one in done.items():
-        had = f"{one.explicit:,} had one and keep it"
-        output.show(f"{output.named(path)}: the split of {output.count(one.frozen, 'example')} is written out; {had}")
+    for path, counts in done.items():
+        written = output.count(counts.frozen, "example")
+        output.show(f"{output.named(path)}: split written for {written}; {counts.explicit:,} already had one")
 
 
 def _export(files: list[Path], kind: str, split: str | None, instructions: str | None, abstain: str) -> dict[str, Any]:
@@ -173,37 +201,38 @@ def _export(files: list[Path], kind: str, split: str | None, instructions: str |
 
     examples = [example for path in files for example in read_examples(path)]
     chosen = of_split(examples, split) if split else examples
-    found = export(chosen, cast(Any, kind), instructions=instructions, abstain=abstain)
-    splits = {name: sum(one.split == name for one in chosen) for name in ("train", "validation", "test")}
-    return {"format": kind, "splits": splits, "rows": found.rows, "notes": found.notes, "text": found.text}
+    exported = export(chosen, cast(Any, kind), instructions=instructions, abstain=abstain)
+    splits = {name: sum(example.split == name for example in chosen) for name in ("train", "validation", "test")}
+    return {"format": kind, "splits": splits, "rows": exported.rows, "notes": exported.notes, "text": exported.text}
 
 
-def _write(found: dict[str, Any], to: Path | None, *, json: bool) -> None:
-    """The text to a file or the screen; what it holds on stderr, so that it can be piped."""
+def _write(exported: dict[str, Any], to: Path | None, *, json: bool) -> None:
+    """Write the text to a file or stdout, and its summary to stderr, so that stdout can be piped."""
     from groundtune.workspace import write_atomic
 
     if to is not None:
         try:
-            write_atomic(to, found["text"].encode("utf-8", "backslashreplace"))
+            write_atomic(to, exported["text"].encode("utf-8", "backslashreplace"))
         except OSError as error:
             raise MissingError(f"cannot write {output.named(to)}: {(error.strerror or str(error)).lower()}") from error
     if json:
-        output.emit_json({**found, "to": to, "text": None if to else found["text"]})
+        output.emit_json({**exported, "to": to, "text": None if to else exported["text"]})
         return
     if to is None:
-        sys.stdout.write(found["text"])
+        sys.stdout.write(exported["text"])
+    rows, format_name, splits = exported["rows"], exported["format"], exported["splits"]
     where = f" in {output.named(to)}" if to else ""
-    output.note(f"{output.count(found['rows'], 'example')}{where} as {found['format']}: {_listed(found['splits'])}")
-    for note in found["notes"]:
+    output.note(f"{output.count(rows, 'example')}{where} as {format_name}: {_listed(splits)}")
+    for note in exported["notes"]:
         output.note(f"  {note}")
-    if found["splits"]["test"]:
-        output.warn(f"{output.count(found['splits']['test'], 'example')} of the test split: never train on them")
+    if splits["test"]:
+        output.warn(f"{output.count(splits['test'], 'example')} of the test split: never train on them")
 
 
 def _listed(counted: Any) -> str:
-    shown = [f"{name} {number:,}" for name, number in list(counted.items())[:SHOWN] if number]
+    parts = [f"{name} {number:,}" for name, number in list(counted.items())[:SHOWN] if number]
     more = f" and {len(counted) - SHOWN:,} more" if len(counted) > SHOWN else ""
-    return (", ".join(shown) or "none") + more
+    return (", ".join(parts) or "none") + more
 
 
 def _config(project: Path) -> "Config":
@@ -213,21 +242,21 @@ def _config(project: Path) -> "Config":
 
 
 def _files(file: Path | None, project: Path) -> list[Path]:
-    """The file, else those of the project."""
+    """Return the given file, or else the example files of the project. Raises MissingError."""
     from groundtune.config import find_project
     from groundtune.measure.examples import find_examples
 
     if file is not None:
         return [file]
-    found = find_examples(find_project(project).parent, _config(project).examples.files)
-    if not found:
-        hint = "groundtune examples import FILE, and name the file that it writes under [examples]"
+    files = find_examples(find_project(project).parent, _config(project).examples.files)
+    if not files:
+        hint = "groundtune examples import FILE, then add the file it writes to [examples] files"
         raise MissingError("this project has no examples", hint=hint)
-    return found
+    return files
 
 
 def _named_beside(path: Path) -> list[Path] | None:
-    """The files of examples that the project of a file's folder names; None where there is no project."""
+    """Return the example files of the project around a file, or None when there is no project."""
     from groundtune.config import find_project
     from groundtune.measure.examples import find_examples
 
@@ -235,16 +264,16 @@ def _named_beside(path: Path) -> list[Path] | None:
         root = find_project(path.parent).parent
     except MissingError:
         return None
-    return [one.resolve() for one in find_examples(root, _config(root).examples.files)]
+    return [file.resolve() for file in find_examples(root, _config(root).examples.files)]
 
 
 def _target(project: Path) -> Path:
-    """Where imported examples go: the first file that the project names, else a file in this folder."""
+    """Return where imported examples go: the first file the project names, else examples.jsonl in its folder."""
     from groundtune.config import find_project
 
     try:
         root = find_project(project).parent
     except MissingError:
         return project / FILE
-    named = [one for one in _config(project).examples.files if not set(one) & set("*?[{")]
-    return root / (named[0] if named else FILE)
+    plain = [name for name in _config(project).examples.files if not set(name) & set("*?[{")]
+    return root / (plain[0] if plain else FILE)

@@ -1,4 +1,4 @@
-"""`groundtune ingest`: documents to index, and the fate of every file."""
+"""Implement `groundtune ingest`: update the index, and report what happened to every file."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,36 +13,41 @@ if TYPE_CHECKING:
     from groundtune.project import Project
 
 SHOWN = 20
-"""Files without a place in the index that are named; --json names all."""
+"""Files not in the index that are printed; --json lists all."""
 
 
 def run(
     folder: Folder = Path(),
     *,
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Make a new index beside the present one and change over at the end.")
+        bool, typer.Option("--rebuild", help="Build a new index next to the current one, and switch at the end.")
     ] = False,
-    wait: Annotated[float, typer.Option(help="Seconds to wait while another process is writing.", min=0)] = 0.0,
+    wait: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long to wait for another process that is writing.", min=0)
+    ] = 0.0,
     calibrate: Annotated[
-        bool, typer.Option(help="Fit the abstention threshold on the examples, once there is none.")
+        bool, typer.Option(help="Fit the abstention threshold on the examples if it is not fitted yet.")
     ] = True,
     json: Json = False,
 ) -> None:
-    """Bring the index up to date with the documents: only what changed, deletions too."""
+    """Bring the index up to date with the documents.
+
+    Processes only what changed, and removes deleted documents from the index.
+    """
     from groundtune.project import Project
 
     with Project.open(folder) as project:
-        done = ingest(project, rebuild=rebuild, wait=wait, calibrate=calibrate, show=not json)
+        summary = ingest(project, rebuild=rebuild, wait=wait, calibrate=calibrate, show=not json)
     if json:
-        output.emit_json(done)
+        output.emit_json(summary)
     else:
-        output.next_step('groundtune ask "…"', "or groundtune search, groundtune evaluate")
+        output.next_step('groundtune ask "…"', "or groundtune search, or groundtune evaluate")
 
 
 def ingest(
     project: "Project", *, rebuild: bool = False, wait: float = 0.0, calibrate: bool = True, show: bool = True
 ) -> dict[str, object]:
-    """Ingest with a progress bar; what --json prints."""
+    """Ingest with a progress bar; return what --json prints."""
     with output.progress("files") as bar:
 
         def step(progress: "Progress") -> None:
@@ -59,54 +64,55 @@ def ingest(
 
 
 def _calibrated(project: "Project") -> str | None:
-    """Fits the threshold the first time there is something to fit it on; what came of it."""
+    """Fit the threshold if it is not fitted yet and there are examples; return a sentence about it, or None."""
     if not project.config.examples.files or project.fitted.threshold is not None:
         return None
     if project.config.task != "answer" or project.config.models["default"].kind != "quote":
         return None
     with output.progress("calibrating") as bar:
-        found = project.calibrate(progress=lambda done: bar.update(done))
-    if found is None:
+        calibration = project.calibrate(progress=lambda done: bar.update(done))
+    if calibration is None:
         return None
+    point = calibration.point
     return (
-        f"Abstention threshold {found.point.threshold:.2f}, from {found.n} train and validation examples "
-        f"({found.rule}): answers {found.point.coverage:.0%} of them, {found.point.risk:.0%} of those wrong."
+        f"Abstention threshold {point.threshold:.2f}, fitted on {calibration.n} train and validation examples "
+        f"({calibration.rule}): answers {point.coverage:.0%} of them, {point.risk:.0%} of those wrong."
     )
 
 
 def _show(report: "SyncReport") -> None:
-    changes = [one.change for one in report.files]
-    seen = ", ".join(
+    changes = [file.change for file in report.files]
+    counts = ", ".join(
         f"{changes.count(change):,} {change}"
         for change in ("added", "changed", "renamed", "removed", "unchanged")
         if change in changes
     )
-    output.show(f"{output.count(len(report.files), 'file')}: {seen or 'none'}")
+    output.show(f"{output.count(len(report.files), 'file')}: {counts or 'none'}")
     output.show(
         f"{output.count(report.documents, 'document')}, {output.count(report.passages, 'passage')} in the index; "
         f"{report.embedded:,} embedded now, in {report.seconds:.1f} s"
     )
-    outside = [one.row for one in report.files if one.change != "removed" and one.row.status != "indexed"]
-    for row in outside[:SHOWN]:
+    not_indexed = [file.row for file in report.files if file.change != "removed" and file.row.status != "indexed"]
+    for row in not_indexed[:SHOWN]:
         output.show(f"  {row.status}: {output.named(row.source)}: {row.reason}")
-    if len(outside) > SHOWN:
-        output.show(f"  and {len(outside) - SHOWN:,} more; --json lists all")
+    if len(not_indexed) > SHOWN:
+        output.show(f"  and {len(not_indexed) - SHOWN:,} more; --json lists all")
 
 
 def _object(report: "SyncReport", calibrated: str | None) -> dict[str, object]:
     return {
         "files": [
             {
-                "source": one.row.source,
-                "status": one.row.status,
-                "reason": one.row.reason,
-                "change": one.change,
-                "documents": one.row.documents,
-                "passages": one.row.passages,
-                "digest": one.row.digest,
-                "groups": one.row.groups,
+                "source": file.row.source,
+                "status": file.row.status,
+                "reason": file.row.reason,
+                "change": file.change,
+                "documents": file.row.documents,
+                "passages": file.row.passages,
+                "digest": file.row.digest,
+                "groups": file.row.groups,
             }
-            for one in report.files
+            for file in report.files
         ],
         "documents": report.documents,
         "passages": report.passages,

@@ -1,4 +1,4 @@
-"""`groundtune judge`: how far the judge agrees with people, before its scores decide anything."""
+"""Implement `groundtune judge`: measure how far the LLM judge agrees with people before its scores are used."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from groundtune.workflows.judging import JudgeAgreement
 
 SHOWN = 5
-"""Disagreements on the screen; --json has all."""
+"""Disagreements that are printed; --json has all."""
 FAIR = 0.4
-"""Kappa below which a judge is said to be no help. Source: Landis and Koch 1977 (0.41 and above is moderate)."""
+"""Kappa below which a judge is not trusted. Source: Landis and Koch 1977 (0.41 and above is moderate)."""
 
 
 def run(
@@ -25,22 +25,27 @@ def run(
     against: Annotated[
         Path,
         typer.Option(
-            help='JSON Lines file, one {"input", "answer", "gold", "label"} a line; label: true where a person finds '
-            "the answer right."
+            metavar="FILE",
+            help='JSON Lines with {"input", "answer", "gold", "label"} per line; label is true if a person found the '
+            "answer right.",
         ),
     ],
     json: Json = False,
 ) -> None:
-    """Hold the judge of the project file against what people said: Cohen's kappa with a 95 % interval."""
+    """Measure how well the LLM judge agrees with people.
+
+    Asks the judge of the project file about answers that people have labelled, and reports Cohen's kappa with a 95%
+    interval. Exit code 4 if no question to the judge succeeded.
+    """
     from groundtune.project import Project
 
     with Project.open(folder) as project:
-        found = judge(project, against)
+        report = judge(project, against)
     if json:
-        output.emit_json({**output.jsonable(found), "errors": dict(found.errors)})
+        output.emit_json({**output.jsonable(report), "errors": dict(report.errors)})
     else:
-        show_agreement(found)
-    if len(found.failures) == found.rows - found.by_rule:
+        show_agreement(report)
+    if len(report.failures) == report.rows - report.by_rule:
         raise typer.Exit(JudgeError.exit_code)
 
 
@@ -50,36 +55,36 @@ def judge(project: "Project", against: Path) -> "JudgeAgreement":
         return project.judge(against, progress=lambda done: bar.update(done))
 
 
-def show_agreement(found: "JudgeAgreement") -> None:
-    """The figures with their denominators, the confusion, and the first disagreements."""
-    output.show(f"Judge {output.named(found.judge)} against {output.named(found.file)}:")
+def show_agreement(report: "JudgeAgreement") -> None:
+    """Print the figures with their denominators, the confusion matrix and the first disagreements."""
+    output.show(f"Judge {output.named(report.judge)} against {output.named(report.file)}:")
     output.show(
-        f"  {output.count(found.rows, 'row')}: {found.judged:,} judged, {found.by_rule:,} settled by who abstained, "
-        f"{output.count(len(found.failures), 'error')}"
+        f"  {output.count(report.rows, 'row')}: {report.judged:,} judged, {report.by_rule:,} decided by abstention, "
+        f"{output.count(len(report.failures), 'error')}"
     )
-    if found.agreement is not None:
-        _show_figures(found.agreement)
-    if found.disagreements:
-        shown = found.disagreements[:SHOWN]
-        output.show(f"\nThe first {len(shown)} of {output.count(len(found.disagreements), 'disagreement')}:")
-        for one in shown:
-            output.show(f"\nline {one.line}: {output.excerpt(one.input, 120)}", style="bold")
-            output.show(f"  answer: {_said(one.answer)}")
-            output.show(f"  gold:   {_said(one.gold)}")
-            output.show(f"  person: {one.person}; judge: {one.judge}: {output.excerpt(one.reason, 240)}", style="dim")
-    if found.failures:
-        first = found.failures[0]
-        kinds = ", ".join(f"{kind} {number:,}" for kind, number in sorted(found.errors.items()))
+    if report.agreement is not None:
+        _show_figures(report.agreement)
+    if report.disagreements:
+        first_few = report.disagreements[:SHOWN]
+        output.show(f"\nThe first {len(first_few)} of {output.count(len(report.disagreements), 'disagreement')}:")
+        for row in first_few:
+            output.show(f"\nline {row.line}: {output.excerpt(row.input, 120)}", style="bold")
+            output.show(f"  answer: {_text(row.answer)}")
+            output.show(f"  gold:   {_text(row.gold)}")
+            output.show(f"  person: {row.person}; judge: {row.judge}: {output.excerpt(row.reason, 240)}", style="dim")
+    if report.failures:
+        first = report.failures[0]
+        kinds = ", ".join(f"{kind} {number:,}" for kind, number in sorted(report.errors.items()))
         output.warn(
-            f"{len(found.failures):,} of {output.count(found.rows, 'row')} without a verdict ({kinds}); the first, "
+            f"{len(report.failures):,} of {output.count(report.rows, 'row')} without a verdict ({kinds}); the first, "
             f"line {first.line}: {output.excerpt(first.message, 240)}"
         )
-    kappa = found.agreement.kappa if found.agreement else None
+    kappa = report.agreement.kappa if report.agreement else None
     if kappa is not None and kappa.mean < FAIR:
-        output.warn(f"kappa {kappa.mean:.3f} is below {FAIR}: do not decide by this judge")
-        output.next_step("groundtune judge", "after fixing [judge] instructions or model; read the reasons above")
+        output.warn(f"kappa {kappa.mean:.3f} is below {FAIR}: do not rely on this judge")
+        output.next_step("groundtune judge", "after changing [judge] instructions or model; see the reasons above")
     elif kappa is not None:
-        output.next_step("groundtune compare", "with the judge's score beside the others")
+        output.next_step("groundtune compare", "reports the judge's score next to the others")
 
 
 def _show_figures(agreement: Any) -> None:
@@ -91,7 +96,7 @@ def _show_figures(agreement: Any) -> None:
     output.show_table(["", *names], rows)
 
 
-def _said(value: Any) -> str:
+def _text(value: Any) -> str:
     if value is None:
         return "– (abstained)"
     return output.excerpt(value if isinstance(value, str) else str(value), 120)

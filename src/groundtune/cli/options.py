@@ -1,4 +1,4 @@
-"""Options that several verbs share, and how their values are read. Prints nothing."""
+"""Define the options that several verbs share, and parse their values. Prints nothing."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,34 +8,56 @@ import typer
 
 from groundtune.errors import UsageError
 
-Folder = Annotated[Path, typer.Argument(help="Folder of the project, or one below it.", show_default="this folder")]
-Project = Annotated[
-    Path, typer.Option("--project", "-C", help="Folder of the project, or one below it.", show_default="this folder")
+Folder = Annotated[
+    Path, typer.Argument(help="Project folder or a folder inside it.", metavar="FOLDER", show_default="this folder")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Project = Annotated[
+    Path,
+    typer.Option(
+        "--project",
+        "-C",
+        metavar="FOLDER",
+        help="Project folder or a folder inside it.",
+        show_default="this folder",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 AllowTruncation = Annotated[
     int | None,
-    typer.Option("--allow-truncation", min=0, metavar="N", help="Of a training: so many rows may lose their end."),
+    typer.Option("--allow-truncation", min=0, metavar="N", help="Allow up to N training rows to be truncated."),
 ]
-Groups = Annotated[list[str] | None, typer.Option("--group", "-g", help="A group of the asker; may be repeated.")]
+Groups = Annotated[
+    list[str] | None,
+    typer.Option("--group", "-g", metavar="NAME", help="Access group of the user; repeat for several."),
+]
 FilterTexts = Annotated[
-    list[str] | None, typer.Option("--filter", "-f", help="KEY=VALUE on metadata; repeated for one KEY: any of them.")
+    list[str] | None,
+    typer.Option(
+        "--filter", "-f", metavar="KEY=VALUE", help="Match document metadata; repeat a KEY to accept any of its values."
+    ),
 ]
 
 
 def filters(texts: Sequence[str] | None) -> dict[str, list[str]]:
-    """`["lang=en", "lang=de"]` as `{"lang": ["en", "de"]}`. Raises UsageError."""
-    found: dict[str, list[str]] = {}
+    """Parse `["lang=en", "lang=de"]` into `{"lang": ["en", "de"]}`. Raises UsageError."""
+    values: dict[str, list[str]] = {}
     for text in texts or ():
         key, equals, value = text.partition("=")
         if not key or not equals:
-            raise UsageError(f"--filter {text!r} is not KEY=VALUE", hint="for example --filter product=Wren")
-        found.setdefault(key, []).append(value)
-    return found
+            raise UsageError(f"--filter {text!r} is not KEY=VALUE", hint="for example: --filter product=Wren")
+        values.setdefault(key, []).append(value)
+    return values
 
 
-Primary = Annotated[str | None, typer.Option("--primary", help="The score that decides, instead of the task's own.")]
+Primary = Annotated[
+    str | None,
+    typer.Option("--primary", metavar="SCORE", help="Score that decides the verdict.", show_default="set by the task"),
+]
 Require = Annotated[
     list[str] | None,
-    typer.Option("--require", help='The choice must reach "correct>=0.8", else exit code 1; may be repeated.'),
+    typer.Option(
+        "--require",
+        metavar="CONDITION",
+        help='Exit with 1 unless the recommended approach meets this, such as "correct>=0.8"; repeat for several.',
+    ),
 ]

@@ -1,4 +1,4 @@
-"""What verbs print: results on stdout, everything else on stderr. Computes nothing, and asks nothing."""
+"""Print for all verbs: results to stdout, everything else to stderr. Computes nothing."""
 
 import contextlib
 import dataclasses
@@ -20,73 +20,73 @@ from rich.text import Text
 from groundtune.types import Interval
 
 SPARSE_SECONDS = 10.0
-"""Between two lines of progress where there is no terminal."""
+"""Interval between progress lines when stderr is not a terminal."""
 
 
 def out() -> Console:
-    """The console of results. Lines are never wrapped where there is no terminal."""
+    """Return the console for results. It never wraps lines when stdout is not a terminal."""
     return Console(file=sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
 
 
 def err() -> Console:
-    """The console of progress, warnings and hints."""
+    """Return the console for progress, warnings and hints."""
     return Console(file=sys.stderr, highlight=False, markup=False, emoji=False, soft_wrap=not sys.stderr.isatty())
 
 
 def show(text: str = "", *, style: str = "") -> None:
-    """A line of the result."""
+    """Print a line of the result to stdout."""
     out().print(text, style=style or None)
 
 
 def note(text: str, *, style: str = "") -> None:
-    """A line on stderr that is no result."""
+    """Print a line to stderr that is not part of the result."""
     err().print(text, style=style or None)
 
 
 def warn(text: str) -> None:
-    """Something that the reader should know, though the command goes on."""
+    """Print a warning; the command continues."""
     err().print(Text.assemble(("warning: ", "yellow"), text))
 
 
 def hint(text: str) -> None:
-    """How to fix an error."""
+    """Print how to fix an error."""
     err().print(Text.assemble(("hint: ", "cyan"), text))
 
 
 def next_step(command: str, why: str = "") -> None:
-    """The command that comes next; the last line of a verb."""
+    """Print the command to run next, as the last line of a verb."""
     err().print(Text.assemble(("next: ", "cyan"), (command, "bold"), f"  ({why})" if why else ""))
 
 
 def named(path: Path | str) -> str:
-    """A path that is safe to print: line ends, escape sequences and bytes that are no text are written out."""
+    """Return a path or text that is safe to print: control characters and undecodable bytes are escaped."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def excerpt(text: str, length: int) -> str:
-    """The beginning of a text on one line, safe to print."""
+    """Return the beginning of a text on one line, safe to print."""
     line = named(" ".join(text.split()))
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
-    """`1 file`, `2,000 files`."""
+    """Format a number with its noun: `1 file`, `2,000 files`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def interval(value: Interval, *, digits: int = 3) -> str:
-    """`0.893 [0.871, 0.914] n=120`."""
+    """Format an interval: `0.893 [0.871, 0.914] n=120`."""
     return f"{value.mean:.{digits}f} [{value.low:.{digits}f}, {value.high:.{digits}f}] n={value.n}"
 
 
 def show_table(
     columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = "", spare: Sequence[str] = ()
 ) -> list[str]:
-    """Columns with numbers are set to the right; an Interval is written out, None as a dash.
+    """Print a table. Numbers are right-aligned, an Interval is written out, None is a dash.
 
-    spare: columns that may be left out on a terminal that is too narrow, the first one first; the others are then not
-    wrapped however narrow it is. Returns those left out, in the order of the table.
+    spare: columns that may be dropped, first one first, when the terminal is too narrow; the remaining columns are then
+    never wrapped. Returns the dropped columns in table order.
     """
     console = out()
     if not sys.stdout.isatty():
@@ -118,7 +118,7 @@ def show_table(
 
 
 def _total(widths: Sequence[int], kept: Sequence[int]) -> int:
-    """The width of a line, with two blanks between columns."""
+    """Return the width of a line, with two spaces between columns."""
     return sum(widths[at] for at in kept) + 2 * (len(kept) - 1)
 
 
@@ -135,47 +135,47 @@ def _cell(value: Any) -> Text:
 
 
 def emit_json(value: Any) -> None:
-    """One JSON object on stdout. Raises ValueError for NaN and infinity, TypeError for what JSON cannot say."""
+    """Print one JSON object to stdout. Raises ValueError for NaN and infinity, TypeError for other types."""
     text = json.dumps(jsonable(value), ensure_ascii=False, indent=2, allow_nan=False)
     sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
 
 
 def jsonable(value: Any) -> Any:
-    """Dataclasses, mappings, sequences, sets, paths and numpy values as what JSON knows."""
+    """Convert dataclasses, mappings, sequences, sets, paths and numpy values to plain JSON values."""
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: jsonable(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): jsonable(one) for key, one in value.items()}
+        return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, Path):
         return os.fspath(value)
     if isinstance(value, AbstractSet):
         return sorted(map(jsonable, value), key=str)
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
-        return [jsonable(one) for one in value]
+        return [jsonable(item) for item in value]
     if hasattr(value, "isoformat"):
         return value.isoformat()
     if hasattr(value, "model_dump"):
         return jsonable(value.model_dump())
     if hasattr(value, "tolist"):
         return jsonable(value.tolist())
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
 class Bar(Protocol):
-    """Where a long piece of work stands."""
+    """Progress of a long piece of work."""
 
     def update(self, done: int, *, total: int | None = None, now: str = "") -> None:
-        """done of total; `now` = what is being worked on."""
+        """Set the progress to done of total; `now` names the current item."""
         ...
 
 
 @contextlib.contextmanager
-def progress(what: str, *, total: int | None = None) -> Iterator[Bar]:
-    """A bar on stderr where that is a terminal, else a line now and then; nothing for what is quick."""
+def progress(title: str, *, total: int | None = None) -> Iterator[Bar]:
+    """Show a progress bar on stderr if it is a terminal, else print a line every SPARSE_SECONDS."""
     if not err().is_terminal:
-        yield _Lines(what, total)
+        yield _Lines(title, total)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -185,28 +185,28 @@ def progress(what: str, *, total: int | None = None) -> Iterator[Bar]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[now]}", markup=False),
     )
-    with Progress(*columns, console=err(), transient=True) as shown:
-        yield _Shown(shown, shown.add_task(what, total=total, now=""))
+    with Progress(*columns, console=err(), transient=True) as display:
+        yield _TerminalBar(display, display.add_task(title, total=total, now=""))
 
 
-class _Shown:
-    def __init__(self, shown: Progress, task: Any) -> None:
-        self._shown = shown
+class _TerminalBar:
+    def __init__(self, display: Progress, task: Any) -> None:
+        self._display = display
         self._task = task
 
     def update(self, done: int, *, total: int | None = None, now: str = "") -> None:
         name = named(now)
-        self._shown.update(self._task, completed=done, total=total, now=name if len(name) <= 40 else "…" + name[-39:])
+        self._display.update(self._task, completed=done, total=total, now=name if len(name) <= 40 else "…" + name[-39:])
 
 
 class _Lines:
-    def __init__(self, what: str, total: int | None) -> None:
-        self._what = what
+    def __init__(self, title: str, total: int | None) -> None:
+        self._title = title
         self._total = total
-        self._said = time.monotonic()
+        self._printed = time.monotonic()
 
     def update(self, done: int, *, total: int | None = None, now: str = "") -> None:
         self._total = total if total is not None else self._total
-        if time.monotonic() - self._said >= SPARSE_SECONDS:
-            self._said = time.monotonic()
-            note(f"{self._what}: {done:,}" + (f" of {self._total:,}" if self._total is not None else ""))
+        if time.monotonic() - self._printed >= SPARSE_SECONDS:
+            self._printed = time.monotonic()
+            note(f"{self._title}: {done:,}" + (f" of {self._total:,}" if self._total is not None else ""))

@@ -1,4 +1,4 @@
-"""`groundtune report`: the verdict on a run again, or on any results file; terminal, JSON, one HTML file."""
+"""Implement `groundtune report`: show the verdict of a run or a results file as text, JSON or one HTML page."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,27 +18,35 @@ COLUMNS = (
     "f1", "chrf", "checks", "judge", "faithfulness", "abstention", "valid", "citation_precision",
     "citation_recall", "supported",
 )  # fmt: skip
-"""Scores that are shown beside the primary one, where there are any."""
+"""Scores shown next to the primary one, if the run has them."""
 FIGURES = ("abstained", "errors", "p95 s", "usd/1k")
-"""What else is shown of every approach; the last goes last where a terminal is narrow."""
+"""Other figures shown of each approach; on a narrow terminal the first is dropped first."""
 
 
 def run(
-    name: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Name of a run; without it the latest.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="Name of a run.", show_default="the latest run")
+    ] = None,
     *,
     folder: Project = Path(),
     results: Annotated[
-        Path | None, typer.Option("--results", help="A results.jsonl, also outside of any project.")
+        Path | None,
+        typer.Option("--results", metavar="FILE", help="Read this results.jsonl instead; needs no project."),
     ] = None,
-    html: Annotated[Path | None, typer.Option("--html", help="Write the page here.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write the HTML page to this file.")
+    ] = None,
     primary: Primary = None,
     require: Require = None,
     json: Json = False,
 ) -> int:
-    """Say the verdict on a run again, also on one that was cut short, or on a results file alone."""
+    """Show the verdict of a run, complete or not, or of a results file.
+
+    Exit code 1 if no approach can be recommended or a --require condition is not met.
+    """
     from groundtune.workflows import deciding
 
-    demands = [deciding.Demand.parse(one) for one in require or ()]
+    demands = [deciding.Demand.parse(text) for text in require or ()]
     if results is not None:
         if name is not None:
             raise UsageError("name a run or a results file, not both")
@@ -59,12 +67,12 @@ def run(
 
 
 def exit_code(report: "Report", unmet: Sequence[str]) -> int:
-    """1 when a demand is missed, or no approach can be chosen."""
+    """Return 1 when a demand is not met or no approach can be recommended, else 0."""
     return 1 if unmet or not report.verdict.leaders else 0
 
 
 def show_report(report: "Report", *, unmet: Sequence[str] = ()) -> None:
-    """The sentence first, then the reasons, then the table."""
+    """Print the verdict, its reasons and caveats, then the table."""
     verdict = report.verdict
     output.show(verdict.sentence, style="bold")
     for reason in verdict.reasons:
@@ -72,55 +80,55 @@ def show_report(report: "Report", *, unmet: Sequence[str] = ()) -> None:
     for name, reasons in verdict.ruled_out.items():
         output.show(f"  ruled out: {name}: {'; '.join(reasons)}")
     for flip in verdict.flips:
-        output.show(f"  would change it: {flip}")
+        output.show(f"  would change the verdict: {flip}")
     for caveat in verdict.caveats:
-        output.show(f"  mind: {caveat}")
+        output.show(f"  caveat: {caveat}")
     output.show()
     _show_standings(report)
-    for one in report.standings:
-        if one.errors:
-            first = next(row.error for row in report.run.results if row.approach == one.name and row.error)
-            output.warn(f"{one.name}: {output.count(one.errors, 'error')}, the first: {first.message}")
-    for missing, reason in report.run.missing.items():
-        output.note(f"not run: {missing} {reason}")
+    for standing in report.standings:
+        if standing.errors:
+            first = next(row.error for row in report.run.results if row.approach == standing.name and row.error)
+            output.warn(f"{standing.name}: {output.count(standing.errors, 'error')}, the first: {first.message}")
+    for name, reason in report.run.missing.items():
+        output.note(f"{name} was not run: {reason}")
     if not report.run.complete:
-        output.warn("this run is not complete: groundtune compare goes on where it stopped")
+        output.warn("this run is incomplete; groundtune compare resumes it")
     for demand in unmet:
         output.warn(f"not met: {demand}")
     output.note(f"{output.count(report.n, 'example')}; matrix: {report.run.file}")
     if report.file:
-        output.next_step(f"open {report.file}", "every example side by side")
+        output.next_step(f"open {report.file}", "shows every example side by side")
 
 
 def _show_standings(report: "Report") -> None:
-    shown = [name for name in COLUMNS if any(name in one.metrics for one in report.standings)]
-    shown = [name for name in shown if name != report.primary]
+    columns = [name for name in COLUMNS if any(name in standing.metrics for standing in report.standings)]
+    columns = [name for name in columns if name != report.primary]
     rows = []
-    for one in sorted(report.standings, key=lambda one: -1.0 if one.mean is None else -one.mean):
-        means = [one.metrics[name].mean if name in one.metrics else None for name in shown]
+    for standing in sorted(report.standings, key=lambda row: -1.0 if row.mean is None else -row.mean):
+        means = [standing.metrics[name].mean if name in standing.metrics else None for name in columns]
         if report.classes:
-            means.append(report.classes[one.name].macro_f1)
+            means.append(report.classes[standing.name].macro_f1)
         rows.append(
             [
-                one.name,
-                _mean(one),
+                standing.name,
+                _mean(standing),
                 *means,
-                one.abstained,
-                one.errors,
-                one.p95_seconds,
-                one.usd_per_1k,
+                standing.abstained,
+                standing.errors,
+                standing.p95_seconds,
+                standing.usd_per_1k,
             ]
         )
-    scores = [name.replace("_", " ") for name in shown] + (["macro f1"] if report.classes else [])
-    left_out = output.show_table(
+    scores = [name.replace("_", " ") for name in columns] + (["macro f1"] if report.classes else [])
+    dropped = output.show_table(
         ["approach", report.primary, *scores, *FIGURES], rows, spare=[*reversed(scores), *FIGURES]
     )
-    if left_out:
-        where = "the page and --json have them" if report.file else "--json has them"
-        output.note(f"no room for {', '.join(left_out)}: {where}")
+    if dropped:
+        where = "see the page or --json" if report.file else "see --json"
+        output.note(f"not shown for lack of room: {', '.join(dropped)}; {where}")
 
 
-def _mean(one: Standing) -> Interval | None:
-    if one.mean is None or one.low is None or one.high is None:
+def _mean(standing: Standing) -> Interval | None:
+    if standing.mean is None or standing.low is None or standing.high is None:
         return None
-    return Interval(one.mean, one.low, one.high, one.n)
+    return Interval(standing.mean, standing.low, standing.high, standing.n)

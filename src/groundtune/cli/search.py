@@ -1,4 +1,4 @@
-"""`groundtune search`: what retrieval finds, with its scores."""
+"""Implement `groundtune search`: show what retrieval finds, with scores."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,15 +14,18 @@ if TYPE_CHECKING:
 
 
 def run(
-    question: Annotated[str, typer.Argument(help="What to look for.")],
+    question: Annotated[str, typer.Argument(help="The text to search for.", metavar="QUESTION")],
     *,
-    k: Annotated[int | None, typer.Option("-k", "--k", help="How many passages.", min=1, show_default="8")] = None,
+    k: Annotated[
+        int | None,
+        typer.Option("-k", "--k", metavar="N", help="Number of passages.", min=1, show_default="retrieval.k, or 8"),
+    ] = None,
     group: Groups = None,
     filter: FilterTexts = None,  # noqa: A002 (the name of the flag)
     project: Project = Path(),
     json: Json = False,
 ) -> None:
-    """Show what retrieval finds, best first, with the score of each stage."""
+    """Show the passages that retrieval finds, best first, with the score of each stage."""
     from groundtune.project import Project as Opened
 
     with Opened.open(project) as opened:
@@ -46,7 +49,7 @@ def _show(hits: "Sequence[Hit]") -> None:
 
 
 def place(hit: "Hit") -> str:
-    """`policies/returns.md > Returns > Refunds, page 2`."""
+    """Format where a hit is: `policies/returns.md > Returns > Refunds, page 2`."""
     passage = hit.passage
     parts = [output.named(passage.source), *([passage.heading] if passage.heading else [])]
     return " > ".join(parts) + (f", page {passage.page}" if passage.page else "")

@@ -1,4 +1,4 @@
-"""`groundtune tune NAME`: train a table [tune.NAME] of the project file on its examples."""
+"""Implement `groundtune tune`: train the model described by a [tune.NAME] table on the project's examples."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -18,35 +18,36 @@ if TYPE_CHECKING:
     from groundtune.tune.preflight.check import Preflight
     from groundtune.types import Artifact
 
-ENDED_EARLY = {
-    "loss": "the loss was no finite number any more; the last good state is kept",
-    "patience": "it got no better",
-    "max_minutes": "max_minutes were over; the best state is kept",
+STOP_REASONS = {
+    "loss": "the loss became NaN or infinite; the last good state is kept",
+    "patience": "no further improvement",
+    "max_minutes": "max_minutes reached; the best state is kept",
 }
 
 
 def run(
-    name: Annotated[str, typer.Argument(help="Of a table [tune.NAME] of the project file.")],
+    name: Annotated[str, typer.Argument(help="Name of a [tune.NAME] table in the project file.", metavar="NAME")],
     *,
     project: Project = Path(),
     look: Annotated[
-        bool, typer.Option("--look", help="Say what is wrong and what it takes, and train nothing.")
+        bool, typer.Option("--look", help="Show problems and the cost of the training; train nothing.")
     ] = False,
     allow_truncation: AllowTruncation = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Begin anew, though one was cut short or is complete already.")
+        bool, typer.Option("--fresh", help="Train again instead of resuming or reusing a matching training.")
     ] = False,
     steer: Annotated[
         str | None,
-        typer.Option("--job", metavar="ACT", help="Of a hosted training under way: pause, resume or cancel its job."),
+        typer.Option("--job", metavar="ACTION", help="pause, resume or cancel the job of a hosted training."),
     ] = None,
     json: Json = False,
 ) -> int:
-    """Look at the rows, then train on the train split, in a process of its own that goes on when it was killed.
+    """Train the model described by [tune.NAME] in the project file.
 
-    What was trained already on these rows, settings and base is not trained again.
+    Checks the rows first, then trains on the train split in a separate process. An interrupted training is resumed. A
+    finished training with the same rows, settings and base model is reused.
 
-    Exit code 1 when the rows are refused, or nothing came of it that may be used.
+    Exit code 1 if the rows are refused or the trained model is not usable.
     """
     from groundtune.project import Project as Opened
 
@@ -54,9 +55,9 @@ def run(
         if steer is not None:
             return _steer(opened, name, steer, json=json)
         if look:
-            found = opened.look(name, allow_truncation=allow_truncation)
-            output.emit_json({"preflight": found}) if json else show_preflight(found)
-            return 1 if found.errors else 0
+            preflight = opened.look(name, allow_truncation=allow_truncation)
+            output.emit_json({"preflight": preflight}) if json else show_preflight(preflight)
+            return 1 if preflight.errors else 0
         return _train(opened, name, allow_truncation, fresh=fresh, json=json)
 
 
@@ -68,13 +69,13 @@ def train(
     fresh: bool = False,
     looked: Callable[["Preflight"], None] = lambda _: None,
 ) -> "Artifact":
-    """Train with a progress bar that shows the loss, and the metrics of the validation split."""
+    """Train with a progress bar that shows the loss and the validation metrics."""
     bars: list[output.Bar] = []
     with ExitStack() as stack:
 
-        def begin(found: "Preflight") -> None:
-            looked(found)
-            if not found.errors:
+        def begin(preflight: "Preflight") -> None:
+            looked(preflight)
+            if not preflight.errors:
                 bars.append(stack.enter_context(output.progress(f"training {name}")))
 
         def step(now: "Step") -> None:
@@ -89,12 +90,12 @@ def _train(project: "Opened", name: str, allow_truncation: int | None, *, fresh:
     from groundtune.tune.job import TuneError
 
     reports: list[Preflight] = []
-    before = [one.id for one in project.artifacts() if one.name == name]
+    before = [artifact.id for artifact in project.artifacts() if artifact.name == name]
 
-    def looked(found: "Preflight") -> None:
-        reports.append(found)
+    def looked(preflight: "Preflight") -> None:
+        reports.append(preflight)
         if not json:
-            show_preflight(found)
+            show_preflight(preflight)
 
     try:
         artifact = train(project, name, allow_truncation=allow_truncation, fresh=fresh, looked=looked)
@@ -105,47 +106,49 @@ def _train(project: "Opened", name: str, allow_truncation: int | None, *, fresh:
             output.emit_json({"preflight": reports[0]})
         return 1
     except KeyboardInterrupt:
-        output.note(f"stopped; groundtune tune {name} goes on from there")
+        output.note(f"stopped; groundtune tune {name} resumes it")
         if project.config.tune[name].kind == "hosted":
-            output.note(f"the job goes on at the provider; groundtune tune {name} --job cancel ends it")
+            output.note(f"the job is still running at the provider; groundtune tune {name} --job cancel stops it")
         raise
-    again = artifact.id in before
+    reused = artifact.id in before
     if json:
-        output.emit_json({"artifact": artifact, "preflight": reports[0], "trained": not again})
+        output.emit_json({"artifact": artifact, "preflight": reports[0], "trained": not reused})
     else:
         show_artifact(artifact)
-        if again:
-            said = f"nothing was trained: {artifact.id} is of these rows and settings; --fresh trains it again"
-            asked = f"; asked is {before[-1]}, which is newer: groundtune models remove {before[-1]}"
-            output.note(said + (asked if before[-1] != artifact.id else ""))
+        if reused:
+            reason = f"nothing was trained: {artifact.id} has the same rows and settings; --fresh trains it again"
+            newer = f"; the newer {before[-1]} is the one in use: groundtune models remove {before[-1]}"
+            output.note(reason + (newer if before[-1] != artifact.id else ""))
         if artifact.unusable:
-            output.next_step(f"groundtune models show {artifact.id}")
+            output.next_step(f"groundtune models show {artifact.id}", "shows why it is not usable")
         elif artifact.kind == "retriever":
-            output.next_step(f"groundtune models adopt {artifact.id}", "takes it into use")
+            output.next_step(f"groundtune models adopt {artifact.id}", "makes it the project's retriever")
         else:
-            output.next_step("groundtune compare", "holds it against everything else on the test split")
+            output.next_step("groundtune compare", "compares it with the other approaches on the test split")
     return 1 if artifact.unusable else 0
 
 
 def show_artifact(artifact: "Artifact") -> None:
-    """What came of a training, in a few lines."""
-    cost = "an unknown price" if artifact.usd is None else f"${artifact.usd:,.2f}"
+    """Print the result of a training in a few lines."""
+    cost = "unknown cost" if artifact.usd is None else f"${artifact.usd:,.2f}"
     output.show(f"{artifact.id}: {artifact.kind} on {artifact.base}, {artifact.seconds:.0f} s, {cost}", style="bold")
-    held = [f"{key} {value:.3f}" for key, value in artifact.metrics.items() if not key.startswith("train")]
-    if held:
-        output.show(f"  on the validation split: {', '.join(held)}")
+    metrics = [f"{key} {value:.3f}" for key, value in artifact.metrics.items() if not key.startswith("train")]
+    if metrics:
+        output.show(f"  on the validation split: {', '.join(metrics)}")
     if stopped := artifact.details.get("stopped"):
-        said = f"stopped before its last epoch: {ENDED_EARLY.get(stopped, stopped)}"
-        output.warn(said) if stopped == "loss" else output.show(f"  {said}")
-    for said in artifact.details.get("notes", ()):
-        output.warn(said)
+        reason = f"stopped before its last epoch: {STOP_REASONS.get(stopped, stopped)}"
+        output.warn(reason) if stopped == "loss" else output.show(f"  {reason}")
+    for note in artifact.details.get("notes", ()):
+        output.warn(note)
     if artifact.unusable:
         output.warn(f"not usable: {artifact.unusable}")
 
 
 def _steer(opened: "Opened", name: str, act: str, *, json: bool) -> int:
     if act not in ("pause", "resume", "cancel"):
-        raise UsageError(f"--job {act} is none of pause, resume, cancel", hint=f"groundtune tune {name} --job cancel")
+        raise UsageError(
+            f"unknown --job action {act!r}: use pause, resume or cancel", hint=f"groundtune tune {name} --job cancel"
+        )
     job, status = opened.steer(name, act)  # type: ignore[arg-type]
     output.emit_json({"job": job, "status": status}) if json else output.show(f"job {job} is {status}")
     return 0

@@ -1,1 +1,1 @@
-"""Numbers and requirements to a verdict, and the verdict to a page. Measures nothing, asks no model."""
+"""Turn measured numbers and requirements into a verdict and a report page. Measures nothing, calls no model."""

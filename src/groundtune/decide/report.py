@@ -16,18 +16,18 @@ SCRIPTS = (
     "base.js", "marks.js", "plot.js", "verdict.js", "breakdown.js", "outcomes.js", "matrix.js", "cited.js",
     "values.js", "example.js", "report.js",
 )  # fmt: skip
-"""In this order they are one script."""
+"""Concatenated in this order into one script."""
 LARGE = ("examples", "cells", "passages")
-"""Kept apart, so that the verdict is on the screen before these are read."""
+"""Embedded separately, so that the verdict is on screen before these are parsed."""
 
-_PLACE = re.compile(r"\{\{(\w+)\}\}")
+_PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 _UNSAFE = re.compile("[<\u2028\u2029\ud800-\udfff]")
 
 
 def render(page: Mapping[str, Any]) -> str:
-    """The text of `report.html`: works from a file, loads nothing, runs no script but its own.
+    """Return the text of `report.html`. It opens from disk, loads nothing and runs only its own script.
 
-    page, in plain JSON (NaN and infinity become null):
+    page, as plain JSON values (NaN and infinity become null):
 
         {"title", "made": ISO time, "run", "complete": bool, "task", "primary": metric, "n",
          "choice": name or null, "sentence",
@@ -35,17 +35,17 @@ def render(page: Mapping[str, Any]) -> str:
          "verdict": {fields of types.Verdict, without choice and sentence},
          "unavailable": {name: reason},
          "tags": [{"tag", "n", "approaches": {name: {"mean", "low", "high", "n"}}}],
-         "classes": {name: {"labels", "confusion": [row a gold label, column a predicted one], "macro_f1",
-                            "per_class": [{"label", "precision", "recall", "f1", "n"}]}}, where there are labels,
+         "classes": {name: {"labels", "confusion": [row: gold label, column: predicted label], "macro_f1",
+                            "per_class": [{"label", "precision", "recall", "f1", "n"}]}}, for labelled tasks,
          "examples": [{"id", "input", "output", "tags", "evidence": [{"source", "quote"}]}],
-         "cells": {example id: {approach: row of results.jsonl, and "judge": {"score", "reason"} where there is one}},
+         "cells": {example id: {approach: row of results.jsonl, plus "judge": {"score", "reason"} if judged}},
          "passages": {id: {"source", "heading", "page", "start", "text"}}}
 
-    `start` of a passage and `start`, `end` of a citation are offsets in the same document.
+    `start` of a passage and `start` and `end` of a citation are offsets in the same document.
     """
     style, script = _assets()
     small = {key: value for key, value in page.items() if key not in LARGE}
-    places = {
+    values = {
         "policy": _policy(style, script),
         "title": html.escape(f"{page.get('title') or 'comparison'}: groundtune report"),
         "name": html.escape(str(page.get("title") or "comparison")),
@@ -55,8 +55,8 @@ def render(page: Mapping[str, Any]) -> str:
         "page": _json(small),
         **{key: _json(page.get(key) or ([] if key == "examples" else {})) for key in LARGE},
     }
-    # One pass: what an answer says is never taken for a place of the template.
-    return _PLACE.sub(lambda match: places[match[1]], _asset("report.html"))
+    # A single pass: text in an answer that looks like a placeholder is never replaced.
+    return _PLACEHOLDER.sub(lambda match: values[match[1]], _asset("report.html"))
 
 
 @cache
@@ -71,7 +71,7 @@ def _asset(name: str) -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    """Content security policy: this style, this script, nothing else; so no text of a document can become code."""
+    """Content security policy that allows only this style and script, so no document text can run as code."""
     return (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
         "img-src data:; base-uri 'none'; form-action 'none'"
@@ -83,7 +83,7 @@ def _hash(text: str) -> str:
 
 
 def _json(value: Any) -> str:
-    """JSON that may stand in a script element: no `<`, no line separator, no lone surrogate."""
+    """JSON that is safe inside a script element: no `<`, no line separator, no lone surrogate."""
     try:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except ValueError:

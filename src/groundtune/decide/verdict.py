@@ -1,57 +1,72 @@
-"""Standings, paired differences and requirements to a verdict. Measures nothing; what cannot be told stays open."""
+"""Turn standings, paired differences and requirements into a verdict. Measures nothing; unknowns decide nothing."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Any, Literal
 
-from groundtune.decide.wording import PRICE_HINT, Scale, about, cheaper, count, listed, named, often, scale_of, usd
+from groundtune.decide.wording import (
+    PRICE_HINT,
+    Scale,
+    about,
+    cheaper,
+    count,
+    listed,
+    named,
+    often,
+    p_value,
+    scale_of,
+    usd,
+)
 from groundtune.types import Difference, Standing, Verdict
 
 ALPHA = 0.05
-"""An adjusted p below it is a measurable difference."""
+"""Significance level: an adjusted p below it is a measurable difference."""
 TOLERANCE = 0.10
-"""How much worse than any other leader a cheaper one may be at worst: points / 100, by the 95 % interval."""
-CHEAPER = 0.9
-"""At most this share of every other leader's price is clearly lower."""
+"""How far behind any other leader a cheaper approach may be at worst: points / 100, by the 95% interval."""
+CLEARLY_CHEAPER = 0.9
+"""A price is clearly lower if it is at most this share of every other leader's price."""
 MAX_ERRORS = 0.2
-"""Share of rows without an answer above which the answered rest says too little."""
+"""Share of rows with errors above which the remaining rows say too little."""
 MIN_CITED = 0.9
-SMALL = 0.01
-"""Points / 100 under which an observed difference is nobody's reason to choose."""
-MATTERS = 0.05
-"""The difference that is worth finding where none is seen."""
+NEGLIGIBLE = 0.01
+"""Points / 100 below which an observed difference is too small to base a choice on."""
+RELEVANT = 0.05
+"""Smallest difference worth detecting when none is observed."""
 QUARTER_DIFFERS = 785.0
-"""Examples that show 5 points where a quarter of the answers are right for one alone (Connor 1987). With few seen, how
-many differ is not known, and to go on from what they show would ask for thousands."""
+"""Examples needed to detect 5 points when the two approaches disagree on a quarter of the examples (Connor 1987).
+
+It caps the estimate: few examples say little about how often two approaches disagree, and extrapolating from them would
+ask for thousands.
+"""
 FEW_EXAMPLES = 100
 FEW_CLUSTERS = 30
-MOST_NAMED = 4
-"""Approaches that a sentence names one by one."""
-MOST_COMPARED = 6
-"""Differences that are reasons; the table has all."""
+MAX_NAMED = 4
+"""Approaches that a sentence lists by name."""
+MAX_COMPARED = 6
+"""Differences listed as reasons; the table has all of them."""
 
 Pairs = Mapping[tuple[str, str], Difference]
-"""Both orders of every pair."""
+"""Every pair in both orders."""
 
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """What an approach must meet before anybody asks how good it is; None = no demand."""
+    """Conditions an approach must meet to be considered at all; None = no requirement."""
 
     citations: bool = False
     max_p95_seconds: float | None = None
     max_usd_per_1k: float | None = None
     max_usd_per_month: float | None = None
     requests_per_month: int | None = None
-    """Without it `max_usd_per_month` cannot be held against anybody."""
+    """Without it, `max_usd_per_month` cannot be checked."""
     barred: Mapping[str, str] = field(default_factory=dict)
-    """Approaches that were not run, and why."""
+    """Approaches that were not allowed to run, with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What the rules come to, before it is put into words."""
+    """The result of the rules, before it is put into words."""
 
     choice: Standing | None
     why: Literal["nothing", "alone", "best", "price", "open"]
@@ -59,7 +74,7 @@ class _Outcome:
     eligible: tuple[Standing, ...] = ()
     """Best first."""
     misses: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
-    """Approach to (requirement, reason); requirement is empty for what no setting would fix."""
+    """Approach to (requirement, reason) pairs; the requirement is empty if no setting would help."""
 
 
 def decide(
@@ -71,115 +86,134 @@ def decide(
     examples: int,
     clusters: int | None = None,
 ) -> Verdict:
-    """The approach to use, or that there is no clear winner, with reasons and with what would change it.
+    """Return the approach to use, or no clear winner, with the reasons and with what would change the verdict.
 
-    Requirements rule out first. The leaders are the best of the rest and all that are not measurably worse (adjusted
-    p of 0.05 or more); where none is ever right, there are none. One leader is the choice. Of several it is the
-    cheapest, where all their prices are known, its own is at least 10 % below every other, and it is at worst 10
-    points behind any of them. Otherwise nobody is.
+    Requirements come first and rule approaches out. The leaders are the best remaining approach and all that are not
+    measurably worse (adjusted p of 0.05 or more); if every mean is 0, there are none. A single leader is the choice.
+    Among several, the cheapest is the choice if all their prices are known, its own is at least 10% below every other,
+    and it is at worst 10 points behind any of them. Otherwise there is no choice.
 
-    differences: every pair of approaches, p adjusted over all of them. examples: rows an approach can have.
-    clusters: independent groups that the examples fall into, where the intervals are by group.
+    differences: every pair of approaches, p adjusted over all of them. examples: maximum number of rows of an approach.
+    clusters: independent groups among the examples, when the intervals are by group.
     """
-    pairs = _both_ways(differences)
+    pairs = _both_orders(differences)
     scale = scale_of(standings, primary)
-    outcome = _settle(standings, pairs, requirements, examples, scale)
+    outcome = _apply_rules(standings, pairs, requirements, examples, scale)
     sentence, more = _sentence(outcome, pairs, scale, len(standings) + len(requirements.barred))
-    ruled_out = {name: tuple(text for _, text in found) for name, found in outcome.misses.items()}
+    ruled_out = {name: tuple(reason for _, reason in misses) for name, misses in outcome.misses.items()}
     return Verdict(
         choice=outcome.choice.name if outcome.choice else None,
         sentence=sentence,
         reasons=tuple(_reasons(outcome, pairs, scale)),
-        leaders=tuple(one.name for one in outcome.leaders),
-        ruled_out={**{name: (why,) for name, why in requirements.barred.items()}, **ruled_out},
+        leaders=tuple(leader.name for leader in outcome.leaders),
+        ruled_out={**{name: (reason,) for name, reason in requirements.barred.items()}, **ruled_out},
         flips=tuple(_flips(standings, pairs, requirements, examples, scale, outcome)),
         caveats=tuple(_caveats(outcome, pairs, requirements, examples, clusters)),
         more_examples=more,
     )
 
 
-def _both_ways(differences: Sequence[Difference]) -> Pairs:
+def _both_orders(differences: Sequence[Difference]) -> Pairs:
     pairs: dict[tuple[str, str], Difference] = {}
-    for one in differences:
-        pairs[one.a, one.b] = one
-        pairs[one.b, one.a] = replace(
-            one, a=one.b, b=one.a, difference=-one.difference, low=-one.high, high=-one.low
+    for pair in differences:
+        pairs[pair.a, pair.b] = pair
+        pairs[pair.b, pair.a] = replace(
+            pair, a=pair.b, b=pair.a, difference=-pair.difference, low=-pair.high, high=-pair.low
         )  # fmt: skip
     return pairs
 
 
-def _settle(
+def _apply_rules(
     standings: Sequence[Standing], pairs: Pairs, requirements: Requirements, examples: int, scale: Scale
 ) -> _Outcome:
-    run = [one for one in standings if one.name not in requirements.barred]
-    misses = {one.name: found for one in run if (found := tuple(_misses(one, requirements, examples, scale.primary)))}
-    eligible = [one for one in run if one.name not in misses]
-    eligible.sort(key=lambda one: (-(one.mean or 0.0), one.usd_per_1k is None, one.usd_per_1k or 0.0))
+    candidates = [standing for standing in standings if standing.name not in requirements.barred]
+    misses = {
+        candidate.name: unmet
+        for candidate in candidates
+        if (unmet := tuple(_misses(candidate, requirements, examples, scale.primary)))
+    }
+    eligible = [candidate for candidate in candidates if candidate.name not in misses]
+    eligible.sort(
+        key=lambda standing: (-(standing.mean or 0.0), standing.usd_per_1k is None, standing.usd_per_1k or 0.0)
+    )
     if eligible and scale.share and not eligible[0].mean:
-        misses |= {one.name: (("", scale.never(one)),) for one in eligible}
+        misses |= {standing.name: (("", scale.never(standing)),) for standing in eligible}
         eligible = []
     if not eligible:
         return _Outcome(None, "nothing", misses=misses)
-    unbeaten = [one for one in eligible if not any(_beats(other, one, pairs) for other in eligible)]
+    unbeaten = [standing for standing in eligible if not any(_beats(other, standing, pairs) for other in eligible)]
     best = (unbeaten or eligible)[0]
-    leaders = (best, *(one for one in eligible if one is not best and not _beats(best, one, pairs)))
+    leaders = (best, *(other for other in eligible if other is not best and not _beats(best, other, pairs)))
     if len(leaders) == 1:
         return _Outcome(best, "best" if len(eligible) > 1 else "alone", leaders, tuple(eligible), misses)
     cheapest = _cheapest(leaders, pairs, scale)
     return _Outcome(cheapest, "price" if cheapest else "open", leaders, tuple(eligible), misses)
 
 
-def _misses(one: Standing, asked: Requirements, examples: int, primary: str) -> Iterator[tuple[str, str]]:
-    rows = one.answered + one.abstained + one.errors
+def _misses(standing: Standing, required: Requirements, examples: int, primary: str) -> Iterator[tuple[str, str]]:
+    rows = standing.answered + standing.abstained + standing.errors
     rows = min(rows, examples) if examples else rows
-    if one.mean is None or one.n == 0:
-        yield "", f"none of its {count(rows, 'row')} has the score {primary}{often(one.failures)}"
+    if standing.mean is None or standing.n == 0:
+        yield "", f"none of its {count(rows, 'row')} has the score {primary}{often(standing.failures)}"
         return
-    if (lost := min(one.errors, rows - one.n)) > MAX_ERRORS * rows:  # a judge that failed leaves the other scores
-        yield "", f"{lost:,} of {count(rows, 'row')} are errors{often(one.failures)}; at most 20 % may be"
-    if asked.citations and (one.cited is None or one.cited < MIN_CITED):
-        cited = "it answered nothing, so cited nothing" if one.cited is None else f"{one.cited:.0%} of its answers cite"
-        yield "citations", f"{cited.replace('%', ' %')}; citations = true asks for 90 %"
-    if (most := asked.max_p95_seconds) is not None:
-        if one.p95_seconds is None:
-            yield "max_p95_seconds", f"its speed is unknown, so max_p95_seconds = {most:g} cannot be checked"
-        elif one.p95_seconds > most:
-            yield "max_p95_seconds", f"5 % take longer than {one.p95_seconds:.3g} s; max_p95_seconds = {most:g}"
-    if (most := asked.max_usd_per_1k) is not None:
-        if one.usd_per_1k is None:
+    if (
+        lost := min(standing.errors, rows - standing.n)
+    ) > MAX_ERRORS * rows:  # rows a judge failed on keep other scores
+        yield "", f"{lost:,} of {count(rows, 'row')} are errors{often(standing.failures)}; at most 20% are allowed"
+    if required.citations and (standing.cited is None or standing.cited < MIN_CITED):
+        cited = (
+            "it answered nothing, so it cited nothing"
+            if standing.cited is None
+            else f"{standing.cited:.0%} of its answers cite a supporting passage"
+        )
+        yield "citations", f"{cited}; citations = true requires 90%"
+    if (limit := required.max_p95_seconds) is not None:
+        if standing.p95_seconds is None:
+            yield "max_p95_seconds", f"its latency is unknown, so max_p95_seconds = {limit:g} cannot be checked"
+        elif standing.p95_seconds > limit:
+            yield (
+                "max_p95_seconds",
+                f"its 95th-percentile latency is {standing.p95_seconds:.3g} s; max_p95_seconds = {limit:g}",
+            )
+    if (limit := required.max_usd_per_1k) is not None:
+        if standing.usd_per_1k is None:
             yield (
                 "max_usd_per_1k",
-                f"its price is unknown, so max_usd_per_1k = {most:g} cannot be checked: {PRICE_HINT}",
+                f"its price is unknown, so max_usd_per_1k = {limit:g} cannot be checked: {PRICE_HINT}",
             )
-        elif one.usd_per_1k > most:
-            yield "max_usd_per_1k", f"1,000 questions cost {usd(one.usd_per_1k)}; max_usd_per_1k = {most:g}"
-    if (most := asked.max_usd_per_month) is not None and asked.requests_per_month is not None:
-        if one.usd_per_1k is None:
+        elif standing.usd_per_1k > limit:
+            yield (
+                "max_usd_per_1k",
+                f"it costs {usd(standing.usd_per_1k)} per 1,000 questions; max_usd_per_1k = {limit:g}",
+            )
+    if (limit := required.max_usd_per_month) is not None and required.requests_per_month is not None:
+        if standing.usd_per_1k is None:
             yield (
                 "max_usd_per_month",
-                f"its price is unknown, so max_usd_per_month = {most:g} cannot be checked: {PRICE_HINT}",
+                f"its price is unknown, so max_usd_per_month = {limit:g} cannot be checked: {PRICE_HINT}",
             )
-        elif (monthly := one.usd_per_1k / 1000 * asked.requests_per_month) > most:
-            month = f"{asked.requests_per_month:,} questions a month cost {usd(monthly)}"
-            yield "max_usd_per_month", f"{month}; max_usd_per_month = {most:g}"
+        elif (monthly := standing.usd_per_1k / 1000 * required.requests_per_month) > limit:
+            cost = f"it costs {usd(monthly)} a month at {required.requests_per_month:,} questions a month"
+            yield "max_usd_per_month", f"{cost}; max_usd_per_month = {limit:g}"
 
 
-def _beats(one: Standing, other: Standing, pairs: Pairs) -> bool:
-    """Measurably better; approaches without a common example cannot be told apart."""
-    pair = pairs.get((one.name, other.name))
+def _beats(standing: Standing, other: Standing, pairs: Pairs) -> bool:
+    """Whether the first is measurably better; approaches without common examples cannot be compared."""
+    pair = pairs.get((standing.name, other.name))
     return pair is not None and pair.p_adjusted < ALPHA and pair.difference > 0
 
 
 def _cheapest(leaders: Sequence[Standing], pairs: Pairs, scale: Scale) -> Standing | None:
-    """The leader that price decides for; None where a price is unknown or too near, too much might be lost, or it is
-    never right.
+    """Return the leader to choose on price.
+
+    None if a price is unknown or too close to the lowest, if the cheapest might be too far behind, or if its mean is 0.
     """
-    prices = {one.name: one.usd_per_1k for one in leaders if one.usd_per_1k is not None}
+    prices = {leader.name: leader.usd_per_1k for leader in leaders if leader.usd_per_1k is not None}
     if len(prices) < len(leaders):
         return None
-    cheapest = min(leaders, key=lambda one: prices[one.name])
+    cheapest = min(leaders, key=lambda leader: prices[leader.name])
     price = prices.pop(cheapest.name)
-    if not all(price < other and price <= CHEAPER * other for other in prices.values()):
+    if not all(price < other and price <= CLEARLY_CHEAPER * other for other in prices.values()):
         return None
     if scale.share and not cheapest.mean:
         return None
@@ -193,92 +227,100 @@ def _cheapest(leaders: Sequence[Standing], pairs: Pairs, scale: Scale) -> Standi
 
 
 def _sentence(outcome: _Outcome, pairs: Pairs, scale: Scale, compared: int) -> tuple[str, int | None]:
-    """With about how many more examples would decide, where that is the answer."""
+    """Return the verdict, and about how many more examples are needed if that is what it asks for."""
     choice, leaders = outcome.choice, outcome.leaders
     if choice is None:
-        return _nobody(outcome, compared) if outcome.why == "nothing" else _open(leaders, pairs, scale)
+        return _none_eligible(compared) if outcome.why == "nothing" else _no_clear_winner(leaders, pairs, scale)
     name, figures = choice.name, scale.standing(choice)
     if outcome.why == "alone":
-        rest = "it is the only one that can be chosen" if compared > 1 else "nothing was there to compare it with"
+        rest = "it is the only eligible approach" if compared > 1 else "there was nothing to compare it with"
         return f"Use {name}: {figures}; {rest}.", None
     if outcome.why == "best":
         others = outcome.eligible[1:]
-        every = "every other" if compared == len(outcome.eligible) else "every other that can be chosen"
-        than = others[0].name if len(others) == 1 else every
-        return f"Use {name}: {figures}, measurably {scale.more} than {than}.", None
-    best = leaders[0] if leaders[0] is not choice else leaders[1]
-    price = cheaper(choice.usd_per_1k or 0.0, best.usd_per_1k or 0.0)
-    pair = pairs[name, best.name]
-    ahead = leaders[0] is choice and pair.difference > 0
-    state = "ahead, though not measurably," if ahead else "not measurably worse"
-    than = f"of {best.name}" if ahead else f"than {best.name}"
-    return f"Use {name}: it is {state} {than} ({scale.interval(pair)}) and {price}.", None
+        any_other = "any other approach" if compared == len(outcome.eligible) else "any other eligible approach"
+        return (
+            f"Use {name}: {figures}, measurably {scale.more(others[0].name if len(others) == 1 else any_other)}.",
+            None,
+        )
+    other = leaders[0] if leaders[0] is not choice else leaders[1]
+    price = cheaper(choice.usd_per_1k or 0.0, other.usd_per_1k or 0.0)
+    pair = pairs[name, other.name]
+    if leaders[0] is choice and pair.difference > 0:
+        return (
+            f"Use {name}: it is ahead of {other.name}, though not measurably ({scale.interval(pair)}), and {price}.",
+            None,
+        )
+    return f"Use {name}: it is not measurably worse than {other.name} ({scale.interval(pair)}) and {price}.", None
 
 
-def _nobody(outcome: _Outcome, compared: int) -> tuple[str, None]:
+def _none_eligible(compared: int) -> tuple[str, None]:
     if not compared:
-        return "No approach can be chosen: none was run.", None
+        return "No approach can be recommended: none was run.", None
     which = {1: "the only one is", 2: "both are"}.get(compared, f"all {compared:,} are")
-    return f"No approach can be chosen: {which} ruled out.", None
+    return f"No approach can be recommended: {which} ruled out.", None
 
 
-def _open(leaders: Sequence[Standing], pairs: Pairs, scale: Scale) -> tuple[str, int | None]:
+def _no_clear_winner(leaders: Sequence[Standing], pairs: Pairs, scale: Scale) -> tuple[str, int | None]:
     first, second = leaders[:2]
     pair = pairs.get((first.name, second.name))
-    names = named([one.name for one in leaders], most=MOST_NAMED)
+    names = named([leader.name for leader in leaders], most=MAX_NAMED)
     if pair is None:
-        return f"No clear winner: {first.name} and {second.name} have no example in common.", None
-    two, between, it = (names, f"{names} are", "it") if len(leaders) == 2 else ("", "the best two are", "between them")
-    among = "" if two else f" among {names}"
-    apart = f"{between} {scale.gap(pair.difference)} apart on {count(pair.n, 'example')}"
-    if abs(pair.difference) >= SMALL * scale.unit and pair.needed is not None:
-        more = about(max(pair.needed * _for_all(pairs) - pair.n, pair.n / 10))
-        return f"No clear winner yet{among}: {apart}; about {more:,} more would decide {it}.", more
-    if (most := max(-pair.low, pair.high)) <= MATTERS * scale.unit:
-        little = f"by the interval at most {scale.gap(most)}; let price and speed decide"
-        return f"No clear winner{among}: {apart}, {little}.", None
-    more = about(max(_for_what_matters(pair, scale) * _for_all(pairs) - pair.n, pair.n / 10))
-    show = f"too few to tell; about {more:,} more would show a difference of {scale.gap(MATTERS * scale.unit)}"
-    return f"No clear winner yet{among}: {apart}, {show}.", more
+        return f"No clear winner: {first.name} and {second.name} have no examples in common.", None
+    among, subject = ("", names) if len(leaders) == 2 else (f" among {names}", "the top two")
+    differ = f"{subject} differ by {scale.gap(pair.difference)} on {count(pair.n, 'example')}"
+    if abs(pair.difference) >= NEGLIGIBLE * scale.unit and pair.needed is not None:
+        more = about(max(pair.needed * _multiplicity(pairs) - pair.n, pair.n / 10))
+        return f"No clear winner yet{among}: {differ}; about {more:,} more should decide between them.", more
+    if (largest := max(-pair.low, pair.high)) <= RELEVANT * scale.unit:
+        limit = f"by at most {scale.gap(largest)} according to the 95% interval; let price and speed decide"
+        return f"No clear winner{among}: {differ}, and {limit}.", None
+    more = about(max(_needed_to_detect(pair, scale) * _multiplicity(pairs) - pair.n, pair.n / 10))
+    detect = f"about {more:,} more would be enough to detect a difference of {scale.gap(RELEVANT * scale.unit)}"
+    return f"No clear winner yet{among}: {differ}, which is too few to tell them apart; {detect}.", more
 
 
-def _for_all(pairs: Pairs) -> float:
-    """How many times the examples it takes for one pair, as p is adjusted for all pairs not yet told apart."""
-    waiting = max(1, sum(pair.p_adjusted >= ALPHA for pair in pairs.values()) // 2)
+def _multiplicity(pairs: Pairs) -> float:
+    """Factor by which testing all undecided pairs raises the number of examples that a single pair would need."""
+    undecided = max(1, sum(pair.p_adjusted >= ALPHA for pair in pairs.values()) // 2)
     normal, power = NormalDist(), NormalDist().inv_cdf(0.8)
-    return ((normal.inv_cdf(1 - ALPHA / 2 / waiting) + power) / (normal.inv_cdf(1 - ALPHA / 2) + power)) ** 2
+    return ((normal.inv_cdf(1 - ALPHA / 2 / undecided) + power) / (normal.inv_cdf(1 - ALPHA / 2) + power)) ** 2
 
 
-def _for_what_matters(pair: Difference, scale: Scale) -> float:
-    """Examples that show a difference of 5 points; of right and wrong answers at most as if a quarter differed."""
+def _needed_to_detect(pair: Difference, scale: Scale) -> float:
+    """Examples needed to detect 5 points; for scores between 0 and 1, at most QUARTER_DIFFERS."""
     if pair.detectable is None:
         return QUARTER_DIFFERS
-    needed = pair.n * (pair.detectable / (MATTERS * scale.unit)) ** 2
+    needed = pair.n * (pair.detectable / (RELEVANT * scale.unit)) ** 2
     return min(needed, QUARTER_DIFFERS) if scale.share else needed
 
 
 def _reasons(outcome: _Outcome, pairs: Pairs, scale: Scale) -> Iterator[str]:
-    for one in outcome.leaders[:MOST_NAMED]:
-        mean, low, high = (scale.value(value or 0.0) for value in (one.mean, one.low, one.high))
-        price = "price unknown" if one.usd_per_1k is None else f"{usd(one.usd_per_1k)} for 1,000 questions"
-        speed = "" if one.p50_seconds is None else f", median {one.p50_seconds:.3g} s"
-        yield f"{one.name}: {scale.primary} {mean} (95 % interval {low} to {high}, n = {one.n:,}), {price}{speed}."
+    for leader in outcome.leaders[:MAX_NAMED]:
+        mean, low, high = (scale.value(value or 0.0) for value in (leader.mean, leader.low, leader.high))
+        price = "price unknown" if leader.usd_per_1k is None else f"{usd(leader.usd_per_1k)} per 1,000 questions"
+        speed = "" if leader.p50_seconds is None else f", median latency {leader.p50_seconds:.3g} s"
+        yield f"{leader.name}: {scale.primary} {mean} (95% interval {low} to {high}, n = {leader.n:,}), {price}{speed}."
     if not outcome.eligible:
         return
-    against = outcome.choice or outcome.leaders[0]
-    others = [other for other in outcome.eligible if other is not against]
-    for other in others[:MOST_COMPARED]:
-        if pair := pairs.get((against.name, other.name)):
-            told = "measurably different" if pair.p_adjusted < ALPHA else "not measurably different"
-            if pair.p_adjusted >= ALPHA and not pair.low <= 0 <= pair.high:
-                alone = "by the test, which is stricter than the interval"
-                many = "as the test counts every pair and the interval is of this one alone"
-                told += f", {many if len(pairs) > 2 else alone}"
-            figures = f"{scale.interval(pair)}, adjusted p {pair.p_adjusted:.2g}, n = {pair.n:,}"
-            yield f"{against.name} against {other.name}: {figures}: {told}."
-    if rest := others[MOST_COMPARED:]:
-        measured = sum(_beats(against, other, pairs) for other in rest)
-        yield f"{count(len(rest), 'other')} behind these, {measured:,} of them measurably worse."
+    reference = outcome.choice or outcome.leaders[0]
+    others = [other for other in outcome.eligible if other is not reference]
+    for other in others[:MAX_COMPARED]:
+        if pair := pairs.get((reference.name, other.name)):
+            figures = f"{scale.interval(pair)}, adjusted {p_value(pair.p_adjusted)}, n = {pair.n:,}"
+            yield f"{reference.name} vs {other.name}: {figures}: {_finding(pair, len(pairs) // 2)}."
+    if rest := others[MAX_COMPARED:]:
+        worse = sum(_beats(reference, other, pairs) for other in rest)
+        yield f"Not listed: {count(len(rest), 'other')} ({worse:,} measurably worse)."
+
+
+def _finding(pair: Difference, compared_pairs: int) -> str:
+    if pair.p_adjusted < ALPHA:
+        return "measurably different"
+    if pair.low <= 0 <= pair.high:
+        return "not measurably different"
+    if compared_pairs > 1:
+        return "not measurably different (the test corrects for all pairs; the interval is for this pair alone)"
+    return "not measurably different (the test is stricter than the interval)"
 
 
 def _flips(
@@ -289,63 +331,69 @@ def _flips(
     scale: Scale,
     outcome: _Outcome,
 ) -> Iterator[str]:
-    def again(approaches: Sequence[Standing] = standings, **changed: Any) -> _Outcome:
-        return _settle(approaches, pairs, replace(requirements, **changed), examples, scale)
+    def redecide(changed_standings: Sequence[Standing] = standings, **changed: Any) -> _Outcome:
+        return _apply_rules(changed_standings, pairs, replace(requirements, **changed), examples, scale)
 
-    asked = list(dict.fromkeys(key for found in outcome.misses.values() for key, _ in found if key))
-    nothing: dict[str, Any] = {key: False if key == "citations" else None for key in asked}
-    said = False
-    for key in asked:
-        if text := _changed(outcome, again(**{key: nothing[key]})):
-            said = True
+    unmet = list(dict.fromkeys(key for misses in outcome.misses.values() for key, _ in misses if key))
+    dropped: dict[str, Any] = {key: False if key == "citations" else None for key in unmet}
+    any_flips = False
+    for key in unmet:
+        if change := _change(outcome, redecide(**{key: dropped[key]})):
+            any_flips = True
             value = getattr(requirements, key)
-            yield f"Without {key} = {'true' if value is True else f'{value:g}'} {text}."
-    if len(asked) > 1 and not said and (text := _changed(outcome, again(**nothing))):
-        yield f"Without {listed(asked)} {text}."
+            yield f"Without {key} = {'true' if value is True else f'{value:g}'}, {change}."
+    if len(unmet) > 1 and not any_flips and (change := _change(outcome, redecide(**dropped))):
+        yield f"Without {listed(unmet)}, {change}."
     if scale.share:
         yield from _errors_as_wrong(outcome, scale)
 
-    for one in outcome.leaders:
-        others = [other.usd_per_1k for other in outcome.leaders if other is not one]
-        limit = CHEAPER * min((price for price in others if price is not None), default=0.0)
+    for leader in outcome.leaders:
+        other_prices = [other.usd_per_1k for other in outcome.leaders if other is not leader]
+        limit = CLEARLY_CHEAPER * min((price for price in other_prices if price is not None), default=0.0)
         if limit == 0 or len(outcome.leaders) == 1:
             continue
-        own = "unknown" if one.usd_per_1k is None else usd(one.usd_per_1k)
-        at, over = (_repriced(standings, one, limit * by) for by in (1 - 1e-9, 1 + 1e-9))
-        if one is outcome.choice and (text := _changed(outcome, again(over))):
-            yield f"If 1,000 questions to {one.name} cost over {usd(limit)} (now {own}), {text}."
-        elif one is not outcome.choice and (new := again(at).choice) and new.name == one.name:
-            yield f"If 1,000 questions to {one.name} cost {usd(limit)} or less (now {own}), it would be the choice."
+        now = "unknown" if leader.usd_per_1k is None else usd(leader.usd_per_1k)
+        below, above = (_repriced(standings, leader, limit * factor) for factor in (1 - 1e-9, 1 + 1e-9))
+        if leader is outcome.choice and (change := _change(outcome, redecide(above))):
+            yield f"If {leader.name} cost more than {usd(limit)} per 1,000 questions (now {now}), {change}."
+        elif leader is not outcome.choice and (choice := redecide(below).choice) and choice.name == leader.name:
+            yield (
+                f"If {leader.name} cost {usd(limit)} or less per 1,000 questions (now {now}), it would be the choice."
+            )
 
 
-def _repriced(standings: Sequence[Standing], one: Standing, price: float) -> list[Standing]:
-    return [replace(other, usd_per_1k=price) if other is one else other for other in standings]
+def _repriced(standings: Sequence[Standing], target: Standing, price: float) -> list[Standing]:
+    return [replace(standing, usd_per_1k=price) if standing is target else standing for standing in standings]
 
 
-def _changed(before: _Outcome, after: _Outcome) -> str:
-    """What would be the verdict instead; empty when it is the same."""
-    old, new = (found.choice.name if found.choice else None for found in (before, after))
+def _change(before: _Outcome, after: _Outcome) -> str:
+    """Describe the new verdict; empty if it is the same."""
+    old, new = (outcome.choice.name if outcome.choice else None for outcome in (before, after))
     if old == new and (old is not None or bool(before.eligible) == bool(after.eligible)):
         return ""
     return f"{new} would be the choice" if new else "there would be no clear winner"
 
 
 def _errors_as_wrong(outcome: _Outcome, scale: Scale) -> Iterator[str]:
-    """Says who would pass the choice, the best of them, with its errors and theirs counted as 0."""
+    """Name the best approach that would overtake the choice if errors scored 0."""
     choice = outcome.choice
     if choice is None or choice.mean is None:
         return
     means = {
-        one.name: (one.mean or 0.0) * one.n / max(1, one.answered + one.abstained + one.errors)
-        for one in outcome.eligible
+        standing.name: (standing.mean or 0.0)
+        * standing.n
+        / max(1, standing.answered + standing.abstained + standing.errors)
+        for standing in outcome.eligible
     }
-    own = means[choice.name]
-    passing = [
-        one for one in outcome.eligible if (one.mean or 0.0) <= choice.mean and means[one.name] > own
-    ]  # fmt: skip
-    if passing:
-        name = max(passing, key=lambda one: means[one.name]).name
-        ahead = f"{name} ({scale.value(means[name])}) would be ahead of {choice.name} ({scale.value(own)})"
+    choice_mean = means[choice.name]
+    overtaking = [
+        standing
+        for standing in outcome.eligible
+        if (standing.mean or 0.0) <= choice.mean and means[standing.name] > choice_mean
+    ]
+    if overtaking:
+        name = max(overtaking, key=lambda standing: means[standing.name]).name
+        ahead = f"{name} ({scale.value(means[name])}) would be ahead of {choice.name} ({scale.value(choice_mean)})"
         yield f"If every error counted as wrong, {ahead}."
 
 
@@ -354,22 +402,31 @@ def _caveats(
 ) -> Iterator[str]:
     eligible = outcome.eligible
     if examples < FEW_EXAMPLES:
-        yield f"{count(examples, 'example')} are few: under {FEW_EXAMPLES} only large differences show."
+        yield (
+            f"Only {count(examples, 'example')}: with fewer than {FEW_EXAMPLES}, only large differences are detectable."
+        )
     if clusters is not None and clusters < examples:
-        few = "; under 30 the intervals are rough" if clusters < FEW_CLUSTERS else ""
-        yield f"The examples fall into {count(clusters, 'group')}, which the intervals count instead of examples{few}."
-    for one in eligible:
-        if one.errors:
-            judged = one.failures.get("judge", 0)
-            kept = "; those of the judge keep their other scores" if judged else ""
-            yield f"{one.name}: {count(one.errors, 'error')}{often(one.failures)}, in none of its figures{kept}."
-    if len({one.n for one in eligible}) > 1:
-        sizes = listed([f"{one.name} {one.n:,}" for one in eligible])
-        yield f"Not all were scored on the same examples ({sizes}); differences are over those in common."
-    if unknown := [one.name for one in outcome.leaders if one.usd_per_1k is None]:
-        yield f"The price of {named(unknown, most=MOST_NAMED)} is unknown: {PRICE_HINT}."
+        few = f"; with fewer than {FEW_CLUSTERS} groups they are rough" if clusters < FEW_CLUSTERS else ""
+        yield (
+            f"The examples fall into {count(clusters, 'group')}, and the intervals treat each group as one unit{few}."
+        )
+    for standing in eligible:
+        if standing.errors:
+            judge = (
+                "; rows that only the judge failed on keep their other scores" if standing.failures.get("judge") else ""
+            )
+            errors = f"{count(standing.errors, 'error')}{often(standing.failures)}"
+            yield f"{standing.name}: {errors}, excluded from its figures{judge}."
+    if len({standing.n for standing in eligible}) > 1:
+        sizes = listed([f"{standing.name}: {standing.n:,}" for standing in eligible])
+        yield (
+            f"The approaches were not all scored on the same examples ({sizes}); "
+            "each difference uses the examples both have in common."
+        )
+    if unpriced := [leader.name for leader in outcome.leaders if leader.usd_per_1k is None]:
+        yield f"The price of {named(unpriced, most=MAX_NAMED)} is unknown: {PRICE_HINT}."
     if requirements.max_usd_per_month is not None and requirements.requests_per_month is None:
-        yield "max_usd_per_month was not checked: requests_per_month is unknown."
-    names = [one.name for one in outcome.leaders]
-    if apart := [other for other in names[1:] if (names[0], other) not in pairs]:
-        yield f"{names[0]} has no example in common with {listed(apart)}, so nothing was compared."
+        yield "max_usd_per_month was not checked: requests_per_month is not set."
+    names = [leader.name for leader in outcome.leaders]
+    if disjoint := [other for other in names[1:] if (names[0], other) not in pairs]:
+        yield f"{names[0]} has no examples in common with {listed(disjoint)}, so no comparison was possible."

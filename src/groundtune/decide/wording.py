@@ -1,4 +1,4 @@
-"""Figures of a verdict to words: shares, points, prices, lists of names. Decides nothing."""
+"""Put the figures of a verdict into words: percentages, points, prices, lists of names. Decides nothing."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,20 +8,22 @@ from groundtune.types import Difference, Standing
 
 PRICE_HINT = "set it under [prices.MODEL]"
 
-_PARTS = ("", "", "half", "a third", "a quarter", "a fifth", "a sixth", "a seventh", "an eighth", "a ninth", "a tenth")
+_FRACTIONS = (
+    "", "", "half", "a third", "a quarter", "a fifth", "a sixth", "a seventh", "an eighth", "a ninth", "a tenth",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How the primary score is spoken of: per cent and points where it lies between 0 and 1, else as it is."""
+    """How the primary score is written: percentages and points if it lies between 0 and 1, otherwise as it is."""
 
     primary: str
     share: bool
     unit: float
-    """What 100 points are: 1 for shares, else the size of the best mean."""
+    """The size of 100 points: 1 for scores between 0 and 1, otherwise the best mean."""
 
     def value(self, mean: float) -> str:
-        return f"{100 * mean:.0f} %" if self.share else f"{mean:.2f}"
+        return f"{100 * mean:.0f}%" if self.share else f"{mean:.2f}"
 
     def gap(self, difference: float) -> str:
         size = abs(difference)
@@ -32,34 +34,41 @@ class Scale:
         return ("±" + text[1:] if float(text) == 0 else text).replace("-", "−")
 
     def interval(self, pair: Difference) -> str:
-        """`−1.2 points, 95 % interval −4.0 to +1.5`."""
+        """`−1.2 points, 95% interval −4.0 to +1.5`."""
         points = " points" if self.share else ""
         low, high = self.signed(pair.low), self.signed(pair.high)
-        return f"{self.signed(pair.difference)}{points}, 95 % interval {low} to {high}"
+        return f"{self.signed(pair.difference)}{points}, 95% interval {low} to {high}"
 
-    def standing(self, one: Standing) -> str:
-        """`it is right in 84 % of 300 examples`."""
-        mean, n = self.value(one.mean or 0.0), count(one.n, "example")
-        return f"it is right in {mean} of {n}" if self._right else f"its {self.primary} is {mean} on {n}"
+    def standing(self, standing: Standing) -> str:
+        """`it answers 84% of 300 examples correctly`."""
+        mean, n = self.value(standing.mean or 0.0), count(standing.n, "example")
+        return (
+            f"it answers {mean} of {n} correctly" if self._is_accuracy else f"its mean {self.primary} is {mean} on {n}"
+        )
 
-    def never(self, one: Standing) -> str:
-        """`it is right in none of 300 examples`."""
-        n = count(one.n, "example")
-        return f"it is right in none of {n}" if self._right else f"its {self.primary} is 0 on each of {n}"
+    def never(self, standing: Standing) -> str:
+        """`it answers none of 300 examples correctly`."""
+        n = count(standing.n, "example")
+        return f"it answers none of {n} correctly" if self._is_accuracy else f"its mean {self.primary} is 0 on {n}"
+
+    def more(self, other: str) -> str:
+        """`more than rag`, or `higher than that of rag`."""
+        return f"more than {other}" if self._is_accuracy else f"higher than that of {other}"
 
     @property
-    def more(self) -> str:
-        return "more" if self._right else "higher"
-
-    @property
-    def _right(self) -> bool:
+    def _is_accuracy(self) -> bool:
         return self.share and self.primary == "correct"
 
 
 def scale_of(standings: Sequence[Standing], primary: str) -> Scale:
-    seen = [value for one in standings for value in (one.mean, one.low, one.high) if value is not None]
-    share = all(-1e-9 <= value <= 1 + 1e-9 for value in seen)
-    best = max((abs(one.mean) for one in standings if one.mean is not None), default=1.0)
+    values = [
+        value
+        for standing in standings
+        for value in (standing.mean, standing.low, standing.high)
+        if value is not None
+    ]  # fmt: skip
+    share = all(-1e-9 <= value <= 1 + 1e-9 for value in values)
+    best = max((abs(standing.mean) for standing in standings if standing.mean is not None), default=1.0)
     return Scale(primary, share, 1.0 if share else best or 1.0)
 
 
@@ -69,7 +78,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def named(names: Sequence[str], *, most: int) -> str:
-    """As `listed`, but of many names only the first: `a, b, c and 4 others`."""
+    """Join names as `listed` does, but shorten a long list: `a, b, c and 4 others`."""
     if len(names) <= most:
         return listed(names)
     return f"{', '.join(names[: most - 1])} and {count(len(names) - most + 1, 'other')}"
@@ -80,7 +89,7 @@ def count(n: int, noun: str) -> str:
 
 
 def usd(price: float) -> str:
-    """Dollars and cents; below a dollar two digits that say something."""
+    """Dollars and cents; below a dollar, two significant digits."""
     if price >= 100:
         return f"${price:,.0f}"
     if price >= 1 or price == 0:
@@ -89,26 +98,31 @@ def usd(price: float) -> str:
 
 
 def cheaper(price: float, other: float) -> str:
-    """`costs a ninth`, or the prices where that is hard to imagine; `other` is the dearer one."""
+    """`costs a ninth as much`, or both prices where the ratio is too large to picture; `other` is the higher price."""
     if price == 0:
         return "costs nothing"
-    times = other / price
-    if times < 1.8:
-        return f"costs {100 * (1 - 1 / times):.0f} % less"
-    if round(times) < len(_PARTS):
-        return f"costs {_PARTS[round(times)]}"
-    return f"costs {usd(price)} for 1,000 questions instead of {usd(other)}"
+    ratio = other / price
+    if ratio < 1.8:
+        return f"costs {100 * (1 - 1 / ratio):.0f}% less"
+    if round(ratio) < len(_FRACTIONS):
+        return f"costs {_FRACTIONS[round(ratio)]} as much"
+    return f"costs {usd(price)} instead of {usd(other)} per 1,000 questions"
+
+
+def p_value(p: float) -> str:
+    """`p = 0.017`, or `p < 0.001`."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
 def often(failures: Mapping[str, int]) -> str:
-    """` (most often timeout: 40)`; empty when no kind is known."""
+    """` (most common: timeout, 40)`; empty when no kind is known."""
     if not failures:
         return ""
     kind = max(failures, key=lambda name: failures[name])
-    return f" (most often {kind}: {failures[kind]:,})"
+    return f" (most common: {kind}, {failures[kind]:,})"
 
 
 def about(n: float) -> int:
-    """Rounded up to two digits, as an estimate of examples is no better; at least 10."""
+    """Round up to two digits, because an estimated number of examples is no more precise; at least 10."""
     step = int(10 ** max(1, math.floor(math.log10(max(n, 1))) - 1))
     return max(10, math.ceil(n / step) * step)

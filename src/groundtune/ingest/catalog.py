@@ -1,4 +1,4 @@
-"""The ledger of an index: every file with its fate, every document with its text. One SQLite file, many readers."""
+"""Keep the ledger of an index in one SQLite file: the outcome of every file and the text of every document."""
 
 import hashlib
 import json
@@ -41,22 +41,22 @@ class FileRow:
     documents: int = 0
     passages: int = 0
     digest: str | None = None
-    """SHA-256 of the bytes; None when they could not be read."""
+    """SHA-256 of the bytes; None if they could not be read."""
     signature: str | None = None
-    """Size, times and inode: while it stays, the bytes need not be read again."""
+    """Size, times and inode: while these are unchanged, the file need not be read again."""
     groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What tells whether a document has to be indexed again."""
+    """The digest and passage count of a document in the index; another digest means that it must be indexed again."""
 
     digest: str
     passages: int
 
 
 class Catalog:
-    """Open for reading and, by the one writer, for writing. Not shared between threads without a lock of its own."""
+    """The catalog of an index: many readers, one writer. Threads that share a catalog need a lock."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         if read_only:
@@ -81,47 +81,47 @@ class Catalog:
         }
 
     def document(self, source: str) -> Document | None:
-        """The document with this source; None when it is not in the index."""
+        """Return the document with this source; None if it is not in the index."""
         return next(self._documents("source = ?", source), None)
 
     def document_by_id(self, document_id: str) -> Document | None:
         return next(self._documents("id = ?", document_id), None)
 
     def known_of(self, file: str) -> dict[str, Known]:
-        """What a file's documents were, by document id; their texts stay on disk."""
+        """Return the digests and passage counts of a file's documents, by document id, without loading their texts."""
         rows = self._db.execute("SELECT id, digest, passages FROM documents WHERE file = ?", (file,))
         return {document: Known(digest, passages) for document, digest, passages in rows}
 
     def unfinished(self) -> dict[str, set[str]]:
-        """File to the ids of its documents that a run which was cut short may have changed in the store."""
-        found: dict[str, set[str]] = {}
+        """Return the ids of documents that an interrupted run may have changed in the store, by file."""
+        ids_by_file: dict[str, set[str]] = {}
         for document, file in self._db.execute("SELECT document, file FROM unfinished"):
-            found.setdefault(file, set()).add(document)
-        return found
+            ids_by_file.setdefault(file, set()).add(document)
+        return ids_by_file
 
     def intend(self, documents: Iterable[tuple[str, str]]) -> None:
-        """Note (document id, file) before the store is written; `record` or `forget` of the file strikes it out."""
+        """Record (document id, file) before the store is written; `record` or `forget` of the file clears the entry."""
         with self._db:
             self._db.executemany("INSERT OR REPLACE INTO unfinished VALUES (?,?)", documents)
 
     def documents(self) -> Iterator[Document]:
-        """All documents in order of their source, one at a time."""
+        """Iterate over all documents, sorted by source."""
         return self._documents("1 ORDER BY source")
 
     def digest(self) -> str:
-        """Changes with every document that comes, goes or says something else, and with who may see it."""
+        """Return a digest that changes when a document is added, removed or edited, or when its groups change."""
         rows = self._db.execute("SELECT id, source, digest, groups, metadata FROM documents ORDER BY id")
-        found = hashlib.sha256()
+        hasher = hashlib.sha256()
         for row in rows:
-            found.update(json.dumps(row).encode())
-        return found.hexdigest()[:16]
+            hasher.update(json.dumps(row).encode())
+        return hasher.hexdigest()[:16]
 
     def count(self) -> int:
-        """Number of documents."""
+        """Return the number of documents."""
         return int(self._db.execute("SELECT count(*) FROM documents").fetchone()[0])
 
     def record(self, rows: Iterable[tuple[FileRow, Sequence[tuple[Document, int]]]]) -> None:
-        """Put files and their documents (with the number of passages) in the place of what stood there, all or none."""
+        """Replace the rows of files and of their documents (with passage counts), in one transaction."""
         with self._db:
             for row, documents in rows:
                 self._db.execute("DELETE FROM documents WHERE file = ?", (row.source,))
@@ -129,14 +129,14 @@ class Catalog:
                     "INSERT OR REPLACE INTO documents VALUES (?,?,?,?,?,?,?,?,?,?,?)",
                     (_document_row(row.source, document, passages) for document, passages in documents),
                 )
-                self._put(row)
+                self._save_row(row)
                 self._db.execute("DELETE FROM unfinished WHERE file = ?", (row.source,))
 
     def touch(self, rows: Iterable[FileRow]) -> None:
-        """Write the rows of files whose documents stay as they are."""
+        """Update the rows of files whose documents are unchanged."""
         with self._db:
             for row in rows:
-                self._put(row)
+                self._save_row(row)
 
     def forget(self, sources: Iterable[str]) -> None:
         """Remove files and their documents."""
@@ -146,7 +146,7 @@ class Catalog:
                 self._db.execute("DELETE FROM files WHERE source = ?", (source,))
                 self._db.execute("DELETE FROM unfinished WHERE file = ?", (source,))
 
-    def _put(self, row: FileRow) -> None:
+    def _save_row(self, row: FileRow) -> None:
         self._db.execute(
             "INSERT OR REPLACE INTO files VALUES (?,?,?,?,?,?,?,?)",
             (
@@ -177,7 +177,7 @@ class Catalog:
 
 
 def _open_to_read(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write; works in a folder that may not be written to."""
+    """Open a connection that cannot write; works in a read-only folder."""
     for mode in ("mode=ro", "immutable=1"):
         try:
             db = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, check_same_thread=False, timeout=30)
@@ -188,7 +188,7 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
             return db
         except sqlite3.DatabaseError:
             db.close()
-    raise MissingError(f"the catalog {path} cannot be read", hint="groundtune ingest --rebuild")
+    raise MissingError(f"cannot read the catalog {path}", hint="groundtune ingest --rebuild")
 
 
 def _document_row(file: str, document: Document, passages: int) -> tuple[str | int | None, ...]:

@@ -1,7 +1,7 @@
-"""Which index of a project is the present one, and by which parts it was made. Opens nothing, embeds nothing.
+"""Keep track of the current generation of the index and the parts it was built with. Opens nothing, embeds nothing.
 
-index/manifest.json        the present generation and its parts; replaced in one step, so a swap is atomic
-index/next.json            the same for a rebuild that is under way beside it
+index/manifest.json        the current generation and its parts; replaced in one step, so a swap is atomic
+index/next.json            the same for a rebuild in progress
 index/<generation>/        passages (store) and catalog.sqlite
 """
 
@@ -20,39 +20,38 @@ Parts = Mapping[str, str | int]
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A generation of the index and what made it: parser, splitter, embedder, dimension, language."""
+    """A generation of the index and the parts that built it: parser, splitter, embedder, dimension, language."""
 
     generation: str
     parts: dict[str, str | int]
 
 
 class IndexFolder:
-    """`.groundtune/index`. Only the one writer calls `begin` and `finish`."""
+    """The folder `.groundtune/index`. Only the single writer calls `begin` and `finish`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._present = folder / "manifest.json"
+        self._current = folder / "manifest.json"
         self._next = folder / "next.json"
 
     def current(self) -> Manifest | None:
         """The generation that readers use; None before the first ingest."""
-        return _read(self._present)
+        return _read(self._current)
 
     def readable(self, parts: Parts) -> Manifest:
-        """Raises MissingError without an index, IndexMismatchError when other parts made it."""
+        """Return the current generation. Raises MissingError without one, IndexMismatchError if its parts differ."""
         manifest = self.current()
         if manifest is None:
             raise MissingError("this project has no index yet", hint="groundtune ingest")
         if differing := _differences(manifest.parts, parts):
-            raise IndexMismatchError(
-                f"the index was made with other parts than the project is set to: {differing}", hint=REBUILD
-            )
+            raise IndexMismatchError(f"the index does not match the project's settings: {differing}", hint=REBUILD)
         return manifest
 
     def begin(self, parts: Parts, *, rebuild: bool) -> Manifest:
-        """The generation to write into: the present one, or one beside it (resumed if it fits) until `finish`.
+        """Return the generation to write into: the current one, or a new one beside it, current only after `finish`.
 
-        Beside it goes a rebuild, and a first index until its store and catalog are there for readers.
+        A rebuild goes beside it, and so does a first index, since readers must not see it half built. An unfinished
+        generation with the same parts is resumed.
         """
         current = self.current()
         if current and not rebuild:
@@ -66,17 +65,17 @@ class IndexFolder:
         return manifest
 
     def finish(self, manifest: Manifest) -> None:
-        """Readers go over to this generation; the former one stays on disk until the next run for those still in it."""
+        """Switch readers to this generation. The old one stays until the next run, for readers that still use it."""
         if manifest != self.current():
-            write_json(self._present, asdict(manifest))
+            write_json(self._current, asdict(manifest))
             self._next.unlink(missing_ok=True)
 
     def path(self, manifest: Manifest) -> Path:
-        """Folder of a generation."""
+        """Return the folder of a generation."""
         return self.folder / manifest.generation
 
     def _drop_old(self) -> None:
-        known = {m.generation for path in (self._present, self._next) if (m := _read(path))}
+        known = {m.generation for path in (self._current, self._next) if (m := _read(path))}
         for folder in self.folder.glob("g-*"):
             if folder.name not in known:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -85,17 +84,17 @@ class IndexFolder:
 def _read(path: Path) -> Manifest | None:
     if not path.exists():
         return None
-    found = read_json(path)
-    return Manifest(found["generation"], found["parts"])
+    content = read_json(path)
+    return Manifest(content["generation"], content["parts"])
 
 
 def _new(parts: Parts) -> Manifest:
     return Manifest(f"g-{uuid.uuid4().hex[:12]}", dict(parts))
 
 
-def _differences(made: Parts, wanted: Parts) -> str:
+def _differences(built: Parts, configured: Parts) -> str:
     return ", ".join(
-        f"{name} was {made.get(name)}, is {wanted.get(name)}"
-        for name in dict.fromkeys((*made, *wanted))
-        if made.get(name) != wanted.get(name)
+        f"{name} was {built.get(name)}, is {configured.get(name)}"
+        for name in dict.fromkeys((*built, *configured))
+        if built.get(name) != configured.get(name)
     )

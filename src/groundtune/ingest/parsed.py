@@ -1,4 +1,4 @@
-"""What a loader makes of a file: text with its structure, offsets exact by construction. Never reads files."""
+"""Build the text of a document block by block, so that offsets are exact by construction. Never reads files."""
 
 import re
 import unicodedata
@@ -8,16 +8,16 @@ from typing import Literal
 
 BlockKind = Literal["paragraph", "row", "code"]
 SEPARATOR = "\n\n"
-_UNSEEN = re.compile(
+_INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
     "\ud800-\udfff\ue000-\uf8ff\ufeff\ufff0-\ufffb\ufffe\uffff\U000e0000-\U000e007f\U000f0000-\U0010ffff]+"
 )
-"""Controls, soft hyphens, direction marks, lone surrogates, private-use glyphs. Joiners (ZWJ, ZWNJ) are seen: kept."""
+"""Control characters, soft hyphens, direction marks, lone surrogates, private-use glyphs; not joiners (ZWJ, ZWNJ)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The atom of splitting: a paragraph, a list item, a table row, a code block."""
+    """The unit of splitting: a paragraph, a list item, a table row or a code block."""
 
     kind: BlockKind
     start: int
@@ -28,21 +28,21 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """One document as its loader read it. `text[block.start:block.end]` is the block."""
+    """One document as its loader read it. `text[block.start:block.end]` is the text of a block."""
 
     text: str
     blocks: tuple[Block, ...]
     title: str | None = None
     row: str | None = None
-    """Id of the row for files whose rows are documents; None otherwise."""
+    """Row id in files whose rows are documents; None otherwise."""
     pages: tuple[int, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 class TextBuilder:
-    """Collects headings, paragraphs and rows in reading order; `build` joins them into one text.
+    """Collect headings, paragraphs and rows in reading order; `build` joins them into one text.
 
-    Headings are part of the text (a reader sees them) and of the heading path of what follows, but no blocks.
+    A heading is part of the text and of the heading path of the blocks below it, but is not a block itself.
     """
 
     def __init__(self) -> None:
@@ -50,39 +50,39 @@ class TextBuilder:
         self._length = 0
         self._blocks: list[Block] = []
         self._pages: list[int] = []
-        self._path: list[tuple[int, str]] = []
-        self._names: tuple[str, ...] = ()
+        self._open_headings: list[tuple[int, str]] = []
+        self._heading_path: tuple[str, ...] = ()
 
     def page(self) -> None:
-        """A new page starts here."""
+        """Start a new page."""
         self._pages.append(self._next_start())
 
     def heading(self, level: int, text: str) -> None:
-        """Level 1 is the outermost. An empty heading is left out."""
+        """Add a heading; level 1 is the outermost. An empty heading is dropped."""
         text = one_line(text)
         if not text:
             return
-        while self._path and self._path[-1][0] >= level:
-            self._path.pop()
-        self._path.append((level, text))
-        self._names = tuple(name for _, name in self._path)
+        while self._open_headings and self._open_headings[-1][0] >= level:
+            self._open_headings.pop()
+        self._open_headings.append((level, text))
+        self._heading_path = tuple(name for _, name in self._open_headings)
         self._append(text)
 
     def paragraph(self, text: str) -> None:
-        """Running text or a list item; white space is folded."""
+        """Add running text or a list item, with white space collapsed."""
         self._block("paragraph", clean(text))
 
     def code(self, text: str) -> None:
-        """Text whose line breaks and indentation matter."""
-        lines = _UNSEEN.sub("", text.replace("\r\n", "\n")).split("\n")
+        """Add text whose line breaks and indentation matter."""
+        lines = _INVISIBLE.sub("", text.replace("\r\n", "\n")).split("\n")
         self._block("code", "\n".join(line.rstrip() for line in lines).strip("\n"))
 
     def row(self, cells: Sequence[str], header: Sequence[str] = ()) -> None:
-        """A table row, readable on its own: `Model: Wren; Price: 3,200`."""
+        """Add a table row that is readable on its own: `Model: Wren; Price: 3,200`."""
         self._block("row", render_row(cells, header))
 
     def table(self, rows: Iterable[Sequence[str]], *, header: Sequence[str] | None = None) -> None:
-        """Rows of one table; without `header` the first row is it, unless it is the only one."""
+        """Add the rows of one table. Without `header` the first row is the header, unless it is the only row."""
         rest = iter(rows)
         if header is None:
             header = next(rest, ())
@@ -123,31 +123,31 @@ class TextBuilder:
         if not text or text.isspace():
             return
         start, end = self._append(text)
-        self._blocks.append(Block(kind, start, end, self._names, len(self._pages) or None))
+        self._blocks.append(Block(kind, start, end, self._heading_path, len(self._pages) or None))
 
 
 def clean(text: str) -> str:
-    """Fold white space to what a reader sees, line breaks kept; drop what nobody sees; Unicode in its composed form."""
+    """Collapse white space but keep line breaks, drop invisible characters, normalize to NFC."""
     if text.isprintable():
         if not text.isascii():
             text = unicodedata.normalize("NFC", text)
         return " ".join(text.split()) if "  " in text else text.strip()
     if not text.isascii():
-        text = unicodedata.normalize("NFC", _UNSEEN.sub("", text))
-    elif _UNSEEN.search(text):
-        text = _UNSEEN.sub("", text)
+        text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
+    elif _INVISIBLE.search(text):
+        text = _INVISIBLE.sub("", text)
     lines = (" ".join(line.split()) for line in text.splitlines())
     return "\n".join(line for line in lines if line)
 
 
 def one_line(text: str) -> str:
-    """The same without line breaks: headings, titles, table cells."""
+    """Clean the text and remove its line breaks: for headings, titles and table cells."""
     text = clean(text)
     return text.replace("\n", " ") if "\n" in text else text
 
 
 def render_row(cells: Sequence[str], header: Sequence[str] = ()) -> str:
-    """One line for one table row; empty cells are left out."""
+    """Render a table row as one line; empty cells are dropped."""
     parts = []
     for index, cell in enumerate(cells):
         value = one_line(cell)

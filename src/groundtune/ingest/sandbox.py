@@ -1,4 +1,4 @@
-"""Files to documents in worker processes, so that no file can take ingest down. Never parses in this process."""
+"""Load files in worker processes, so that no file can take ingest down. Never parses in this process."""
 
 import asyncio
 import os
@@ -16,18 +16,18 @@ from groundtune.ingest.parsed import Parsed
 from groundtune.ingest.worker import LENGTH, unpack
 
 _LARGE = 1 << 18
-"""Bytes from which a reply is unpacked in a thread, so that the event loop stays free."""
+"""Bytes above which a reply is unpickled in a thread, to keep the event loop free."""
 _BUFFER = 1 << 22
 _GRACE = 5.0
-"""Seconds that a process which has closed its output may take to end, so that its own exit code is seen."""
+"""Seconds that a process may take to exit once it has closed its output, so that its own exit code is seen."""
 _BATCH = 32
-"""Files a worker is given at once: enough to hide the round trip, few enough to share the work evenly."""
+"""Files sent to a worker at once: enough to hide the round trip, few enough to share the work evenly."""
 
 
 class Sandbox:
-    """A few worker processes that start when needed and are replaced when a file hangs or kills them.
+    """A pool of worker processes, started on demand and replaced when a file hangs or kills them.
 
-    timeout_seconds: for one file. memory_mb: what one worker may take beyond its start, in MiB (Linux).
+    timeout_seconds: for one file. memory_mb: memory a worker may take beyond its size at the start, in MiB (Linux).
     """
 
     def __init__(self, *, workers: int = 2, timeout_seconds: float = 60, memory_mb: int = 2048) -> None:
@@ -47,14 +47,14 @@ class Sandbox:
         await asyncio.gather(*(worker.stop() for worker in self._all))
 
     async def load(self, path: Path) -> list[Parsed]:
-        """Raises ParseError with the reason: unreadable, broken, too slow, too large, or the death of its worker."""
+        """Load one file. Raises ParseError: unreadable, damaged, too slow, too large, or its worker died."""
         (outcome,) = await self._batch([path])
         if isinstance(outcome, ParseError):
             raise outcome
         return outcome
 
     async def load_many(self, paths: Sequence[Path]) -> list[list[Parsed] | ParseError]:
-        """One outcome for each path, in order. Quicker than one call each when the files are small."""
+        """Return one outcome per path, in order. Faster than a call for each when the files are small."""
         size = max(1, min(_BATCH, -(-len(paths) // len(self._all))))
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._batch(paths[at : at + size])) for at in range(0, len(paths), size)]
@@ -73,44 +73,44 @@ class Sandbox:
                         break
             return outcomes
         except BaseException:
-            await asyncio.shield(worker.stop())  # cancelled: the file it is reading must not go on
+            await asyncio.shield(worker.stop())  # cancelled: the worker must stop reading its file
             raise
         finally:
             self._idle.put_nowait(worker)
 
     async def _next(self, worker: "_Worker") -> tuple[list[Parsed] | ParseError, bool]:
-        """What became of the file that the worker is at, and whether the worker goes on."""
+        """Return the outcome of the worker's current file, and whether the worker is still running."""
         try:
             async with asyncio.timeout(self._timeout):
                 answer = await worker.receive()
         except TimeoutError:
             await worker.stop()
-            return ParseError(f"took longer than {self._timeout:g} seconds; split it"), False
+            return ParseError(f"parsing took longer than {self._timeout:g} seconds; split the file"), False
         match answer:
             case ("parsed", packed):
-                return [unpack(one) for one in packed], True
+                return [unpack(document) for document in packed], True
             case ("error", str(reason), bool(skip)):
                 return ParseError(reason, skip=skip), True
             case ("memory",):
                 await worker.stop()
-                return ParseError(f"needs more than {self._memory} MB; split it"), False
+                return ParseError(f"parsing needs more than {self._memory} MB of memory; split the file"), False
             case _:
                 return ParseError(self._death(await worker.stop())), False
 
     def _death(self, code: int | None) -> str:
         if code is None or code >= 0:
-            return f"ended its reader (exit code {code}); save it again, or in another format"
+            return f"the parser process exited with code {code}; save the file again or in another format"
         if -code == signal.SIGKILL:
-            return f"its reader was killed (SIGKILL): perhaps it needs more than {self._memory} MB; split it"
+            return f"the parser process was killed (SIGKILL), perhaps for using over {self._memory} MB; split the file"
         try:
             name = signal.Signals(-code).name
         except ValueError:
             name = f"signal {-code}"
-        return f"crashed its reader ({name}); save it again, or in another format"
+        return f"crashed the parser process ({name}); save the file again or in another format"
 
 
 class _Worker:
-    """One child process, started at the first request."""
+    """One child process, started by the first request."""
 
     def __init__(self, memory_mb: int) -> None:
         self._memory = memory_mb
@@ -121,11 +121,11 @@ class _Worker:
         process = await self._started()
         assert process.stdin is not None
         process.stdin.write(LENGTH.pack(len(frame)) + frame)
-        with suppress(BrokenPipeError, ConnectionResetError):  # it died; `receive` says so
+        with suppress(BrokenPipeError, ConnectionResetError):  # the process died; `receive` reports it
             await process.stdin.drain()
 
     async def receive(self) -> Any:
-        """The next reply; None when the process has ended."""
+        """Return the next reply; None when the process has exited."""
         assert self._process is not None
         assert self._process.stdout is not None
         try:
@@ -136,7 +136,7 @@ class _Worker:
         return await asyncio.to_thread(pickle.loads, frame) if len(frame) > _LARGE else pickle.loads(frame)
 
     async def stop(self) -> int | None:
-        """Ends the process at once, if there is one; its exit code, negative for a signal."""
+        """Kill the process if it is running, and return its exit code, negative for a signal."""
         process, self._process = self._process, None
         if process is None:
             return None

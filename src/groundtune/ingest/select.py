@@ -1,7 +1,8 @@
-"""A folder and patterns to the files that are documents, and a file to the groups that may see it. Opens no file.
+"""Select the files of a project that are documents, and the groups that may see each of them. Opens no file.
 
-Patterns are relative to the project: `*` and `?` stay inside one name, `**` spans folders, `{md,pdf}` is a choice. A
-pattern that ends in the name of a folder means all that is in it. Names that start with a dot must be asked for.
+Patterns are relative to the project: `*` and `?` match within one name, `**` spans folders, `{md,pdf}` is a choice. A
+pattern that ends in the name of a folder matches everything in it. A hidden name is matched only by a component that
+starts with a dot.
 """
 
 import fnmatch
@@ -15,27 +16,27 @@ from pathlib import Path
 from groundtune.types import EVERYONE
 
 Rule = tuple[Sequence[str], Sequence[str]]
-"""Patterns of sources, and the groups that may see them."""
+"""Patterns of sources, and the groups that may see the matching files."""
 Report = Callable[[Path, str], None]
-"""Takes a path and why it is left."""
+"""Receives a path and the reason why it is left out."""
 
-_OWN = frozenset({".groundtune", ".git"})
+_INTERNAL = frozenset({".groundtune", ".git"})
 _PROJECT_FILE = "groundtune.toml"
 
 
 @dataclass(frozen=True, slots=True)
 class _Name:
-    """One part of a pattern between slashes."""
+    """One component of a pattern, between slashes."""
 
     matches: Callable[[str], object]
     dotted: bool
-    """Whether it asks for hidden names."""
+    """Whether it matches hidden names."""
 
 
 Parts = tuple[_Name | None, ...]
 """None stands for `**`; it is never last."""
 State = tuple[Parts, int]
-"""How far a path has come in a pattern."""
+"""A pattern, and how many of its parts a path has matched."""
 
 
 def select(
@@ -48,30 +49,32 @@ def select(
     unreadable: Report = lambda path, reason: None,
     skipped: Report = lambda path, reason: None,
 ) -> Iterator[Path]:
-    """Files that match, in order of their path: regular, visible, each once.
+    """Yield the matching files, sorted by path: regular and visible, each once.
 
-    exclude: without a slash a name at any depth, else relative to the project; a folder goes with all that is in it.
+    exclude: without a slash a name at any depth, otherwise relative to the project; a folder excludes everything in it.
     leave_out: paths or patterns of the project's own files (examples); groundtune.toml is always left out.
-    follow_links: whether links are followed; what is also there under its own name is not taken twice.
-    unreadable: called for folders that cannot be read. skipped: for links and special files that match.
+    follow_links: whether symbolic links are followed; a file also found under its own path is not listed twice.
+    unreadable: called for folders that cannot be read. skipped: called for links and special files that match.
     """
     walk = _Walk(os.fspath(root), follow_links, unreadable, skipped)
-    walk.excluded = [state for one in exclude for state in _excluding(one)]
-    walk.excluded += [state for one in (_PROJECT_FILE, *leave_out) for state in _starts(one)]
-    walk.folder("", [state for one in include for state in _starts(one)], walk.excluded)
-    walk.links()
-    for path in sorted(walk.found):
+    walk.excluded = [state for pattern in exclude for state in _excluding(pattern)]
+    walk.excluded += [state for pattern in (_PROJECT_FILE, *leave_out) for state in _starts(pattern)]
+    walk.walk_folder("", [state for pattern in include for state in _starts(pattern)], walk.excluded)
+    walk.walk_links()
+    for path in sorted(walk.files):
         yield root / path
 
 
 def groups_for(source: str, rules: Sequence[Rule]) -> tuple[str, ...]:
-    """Groups that may see the file `source`: of all rules that match, sorted; everyone when none does."""
-    groups = {group for patterns, names in rules if any(matches(source, one) for one in patterns) for group in names}
+    """Return the groups that may see the file `source`, sorted: those of all matching rules, else everyone."""
+    groups = {
+        group for patterns, names in rules if any(matches(source, pattern) for pattern in patterns) for group in names
+    }
     return tuple(sorted(groups)) or (EVERYONE,)
 
 
 def matches(source: str, pattern: str) -> bool:
-    """Whether a path relative to the project matches; `*` matches hidden names too, so that no rule is evaded."""
+    """Return whether a path relative to the project matches. `*` matches hidden names too, so no rule can be evaded."""
     states = list(_starts(pattern))
     for name in source.split("/"):
         states = _step(states, name, hidden=True)
@@ -87,16 +90,16 @@ class _Walk:
     unreadable: Report
     skipped: Report
     excluded: list[State] = field(default_factory=list)
-    found: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
-    """Real paths of folders and linked files that are done; only kept when links are followed."""
+    """Real paths of folders and linked files already visited; filled only when links are followed."""
     _links: list[tuple[str, list[State], list[State]]] = field(default_factory=list)
 
-    def folder(self, path: str, wanted: list[State], unwanted: list[State]) -> None:
-        """Walks the real folders below; `path` is relative to the root, "" or ending in a slash."""
-        stack = [(path, wanted, unwanted)]
+    def walk_folder(self, path: str, include: list[State], exclude: list[State]) -> None:
+        """Walk the real folders below `path`, which is relative to the root: empty or ending in a slash."""
+        stack = [(path, include, exclude)]
         while stack:
-            path, wanted, unwanted = stack.pop()
+            path, include, exclude = stack.pop()
             if self.follow:
                 real = os.path.realpath(self._full(path))
                 if real in self._seen:
@@ -107,74 +110,76 @@ class _Walk:
                     listed = list(entries)
             except OSError as error:
                 reason = (
-                    "no permission to read it" if isinstance(error, PermissionError) else str(error.strerror).lower()
+                    "permission denied; grant read access"
+                    if isinstance(error, PermissionError)
+                    else str(error.strerror).lower()
                 )
                 self.unreadable(Path(self.root, path), reason)
                 continue
             for entry in listed:
-                self._entry(path, entry, wanted, unwanted, stack)
+                self._entry(path, entry, include, exclude, stack)
 
     def _entry(
         self,
         folder: str,
         entry: os.DirEntry[str],
-        wanted: list[State],
-        unwanted: list[State],
+        include: list[State],
+        exclude: list[State],
         stack: list[tuple[str, list[State], list[State]]],
     ) -> None:
         name = entry.name
-        if name in _OWN:
+        if name in _INTERNAL:
             return
-        into = _step(wanted, name)
-        if not into:
+        included = _step(include, name)
+        if not included:
             return
-        out = _step(unwanted, name, hidden=True)
-        if _complete(out):
+        excluded = _step(exclude, name, hidden=True)
+        if _complete(excluded):
             return
         path = folder + name
         if entry.is_symlink():
-            self._links.append((path, into, out))
+            self._links.append((path, included, excluded))
         elif entry.is_dir(follow_symlinks=False):
-            stack.append((path + "/", _open(into), _open(out)))
-        elif _complete(into):
+            stack.append((path + "/", _open(included), _open(excluded)))
+        elif _complete(included):
             if entry.is_file(follow_symlinks=False):
-                self.found.append(path)
+                self.files.append(path)
             else:
                 self.skipped(Path(self.root, path), "not a regular file")
 
     def _full(self, path: str) -> str:
         return f"{self.root}/{path}"
 
-    def links(self) -> None:
-        """Follows what the walk found, folders before files and links behind links too, or says that it does not."""
-        files = []
+    def walk_links(self) -> None:
+        """Follow the links found, folders before files and links behind links too, or report them as skipped."""
+        leaves = []
         while self._links:
             links, self._links = sorted(self._links, key=lambda link: link[0]), []
-            for path, into, out in links:
+            for path, included, excluded in links:
                 if self.follow and Path(self._full(path)).is_dir():
-                    self.folder(path + "/", _open(into), _open(out))
+                    self.walk_folder(path + "/", _open(included), _open(excluded))
                 else:
-                    files.append((path, _complete(into)))
-        if self.follow and files:
-            self._seen.update(os.path.realpath(self._full(path)) for path in self.found)
-        for path, matched in files:
+                    leaves.append((path, _complete(included)))
+        if self.follow and leaves:
+            self._seen.update(os.path.realpath(self._full(path)) for path in self.files)
+        for path, matched in leaves:
             self._file(path, matched)
 
     def _file(self, path: str, matched: bool) -> None:
-        """A link that is not followed into a folder."""
+        """Handle a link that is not followed into a folder."""
         full = Path(self._full(path))
         if not self.follow:
             if matched or full.is_dir():
-                self.skipped(full, "a link; set documents.follow_links = true to follow it")
+                self.skipped(full, "symbolic link; set documents.follow_links = true to follow it")
         elif matched and not full.is_file():
-            self.skipped(full, "not a regular file" if full.exists() else "a link to nothing")
+            self.skipped(full, "not a regular file" if full.exists() else "broken symbolic link")
         elif matched and (real := os.path.realpath(full)) not in self._seen:
             self._seen.add(real)
-            self.found.append(path)
+            self.files.append(path)
 
 
 def _step(states: Iterable[State], name: str, *, hidden: bool = False) -> list[State]:
-    """Where the states stand after one more name of a path."""
+    """Return the states after one more component of a path."""
     dotted = name.startswith(".") and not hidden
     after: dict[State, None] = {}
     for parts, at in states:
@@ -201,7 +206,7 @@ def _open(states: list[State]) -> list[State]:
 
 @cache
 def _starts(pattern: str) -> tuple[State, ...]:
-    """The states of a pattern at the root of the project."""
+    """Return the states of a pattern at the root of the project."""
     starts = []
     for choice in _choices(pattern):
         names = [name for name in choice.split("/") if name not in ("", ".")]
@@ -217,7 +222,7 @@ def _starts(pattern: str) -> tuple[State, ...]:
 
 @cache
 def _excluding(pattern: str) -> tuple[State, ...]:
-    """As `_starts`; a folder is named rather than its content, so that it need not be read."""
+    """Return the states of an exclude pattern; a folder is matched rather than its content, so it need not be read."""
     anywhere = "/" not in pattern.rstrip("/")
     bare = re.sub(r"(/\*\*)+(/\*)?/?$|/$", "", pattern)
     return _starts(f"**/{bare}" if anywhere and bare != "**" else bare)
@@ -234,9 +239,9 @@ def _parts(names: Sequence[str]) -> Parts:
 
 
 def _choices(pattern: str) -> list[str]:
-    """`a.{md,pdf}` as `a.md`, `a.pdf`; braces without a comma are themselves."""
-    found = re.search(r"\{([^{}]*,[^{}]*)\}", pattern)
-    if not found:
+    """Expand `a.{md,pdf}` to `a.md`, `a.pdf`; braces without a comma are literal."""
+    match = re.search(r"\{([^{}]*,[^{}]*)\}", pattern)
+    if not match:
         return [pattern]
-    heads = [pattern[: found.start()] + choice.strip() for choice in found[1].split(",")]
-    return [one for head in heads for one in _choices(head + pattern[found.end() :])]
+    heads = [pattern[: match.start()] + choice.strip() for choice in match[1].split(",")]
+    return [expanded for head in heads for expanded in _choices(head + pattern[match.end() :])]

@@ -1,7 +1,7 @@
-"""Turn documents into passages with exact offsets. Never reads files, never cuts what the embedder would truncate.
+"""Split documents into passages with exact offsets. Never reads files, never exceeds the embedder's limit.
 
-The paragraph is the atom: a long one is cut at sentences, short neighbours under the same heading are joined. A cut
-falls inside a sentence only when the sentence alone is too long.
+The paragraph is the unit: long ones are split at sentence ends, short neighbours under the same heading are joined. A
+sentence is split only when it is too long by itself.
 """
 
 from bisect import bisect_right
@@ -17,24 +17,24 @@ SPLITTER_VERSION = "2"
 CONTEXT_SHARE = 3
 """Title and heading path may take at most one third of the embedder's limit."""
 CONTEXT_CHARACTERS = 16
-"""Characters of title and heading path that are looked at for each token of the limit; the rest is never needed."""
+"""Characters of title and heading path kept per token of the limit; more would never fit."""
 COUNTED_AT_ONCE = 4_096
-"""Blocks or passages that are counted at a time: enough for all cores, few enough to bound memory."""
+"""Blocks whose tokens are counted at a time: enough to use all cores, few enough to bound memory."""
 SURELY_LONG = 6
-"""Characters for each token of the budget from which a block is cut without counting it whole first."""
+"""Characters per token of the budget above which a block is split into sentences without counting it first."""
 SEAM = 2
-"""Tokens by which a text may be longer than its parts, for each seam; nearer to the limit it is counted whole."""
+"""Tokens that joining may add at each seam; a text closer to the limit than that is counted as a whole."""
 CountTokens = Callable[[Sequence[str]], list[int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of the document that fits a passage."""
+    """A span of the document that fits into a passage."""
 
     start: int
     end: int
     tokens: int
-    """Sum over its parts."""
+    """Sum over the parts."""
     parts: int
     heading: tuple[str, ...]
     page: int | None
@@ -42,14 +42,14 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A passage with the text that is embedded and indexed before its own."""
+    """A passage, and the context that is embedded and indexed in front of it."""
 
     passage: Passage
     context: str
 
 
 class Splitter:
-    """Cuts documents for one embedder: `count_tokens` and `limit` are its own."""
+    """Split documents for one embedder, whose `count_tokens` and `limit` it takes."""
 
     def __init__(
         self,
@@ -65,17 +65,17 @@ class Splitter:
         self._max_tokens = max_tokens
         self._min_tokens = min_tokens
         self._language = language
-        self._special, one, spaced, lined = count_tokens(["", "a", "a a", "a\n\na"])
-        words = 2 * (one - self._special)
+        self._special, single, spaced, broken = count_tokens(["", "a", "a a", "a\n\na"])
+        words = 2 * (single - self._special)
         self._space = max(0, spaced - self._special - words)
-        self._break = max(0, lined - self._special - words)
-        """Tokens that a space and an empty line add between two texts; none in WordPiece, some in byte-level BPE."""
+        self._break = max(0, broken - self._special - words)
+        """Tokens that a space and a blank line add between two texts; none in WordPiece, some in byte-level BPE."""
 
     def split(self, document: Document, parsed: Parsed) -> list[Split]:
-        """Passages in reading order; `document.text[p.start:p.end] == p.text` for each."""
+        """Return passages in reading order; `document.text[p.start:p.end] == p.text` for each."""
         contexts = self._contexts(document.title, {block.heading for block in parsed.blocks})
         pieces = self._join(document.text, self._pieces(document.text, parsed, contexts), contexts)
-        return self._passages(document, list(self._held(document.text, pieces, contexts)), contexts)
+        return self._passages(document, list(self._within_limit(document.text, pieces, contexts)), contexts)
 
     def _passages(
         self, document: Document, pieces: Sequence[Piece], contexts: dict[tuple[str, ...], tuple[str, int]]
@@ -97,30 +97,30 @@ class Splitter:
             splits.append(Split(passage, contexts[piece.heading][0]))
         return splits
 
-    def _held(
+    def _within_limit(
         self, text: str, pieces: Iterable[Piece], contexts: dict[tuple[str, ...], tuple[str, int]]
     ) -> Iterator[Piece]:
-        """The pieces, those near the limit counted whole with their context; what is over it is cut again."""
+        """Yield the pieces; count those near the limit with their context, and split those over it again."""
         for piece in pieces:
             context, before = contexts[piece.heading]
-            at_most = before + piece.tokens + SEAM * piece.parts
-            if at_most <= self._limit or self._whole(context, text[piece.start : piece.end]) <= self._limit:
+            upper_bound = before + piece.tokens + SEAM * piece.parts
+            if upper_bound <= self._limit or self._full_count(context, text[piece.start : piece.end]) <= self._limit:
                 yield piece
             elif piece.end - piece.start < 2:
                 raise GroundtuneError(
-                    f"the embedder's limit of {self._limit} tokens is too small for one character of text",
-                    hint="use another embedder",
+                    f"the embedder's limit of {self._limit} tokens is too small for a single character",
+                    hint="use an embedder with a higher limit",
                 )
             else:
                 halves = self._halve(text, piece.start, piece.end, max(1, piece.tokens - 1), force=True)
-                cut = [replace(piece, start=left, end=right, tokens=n, parts=1) for left, right, n in halves]
-                yield from self._held(text, cut, contexts)
+                smaller = [replace(piece, start=left, end=right, tokens=n, parts=1) for left, right, n in halves]
+                yield from self._within_limit(text, smaller, contexts)
 
-    def _whole(self, context: str, text: str) -> int:
+    def _full_count(self, context: str, text: str) -> int:
         return self._count([_embedded(context, text)])[0]
 
     def _contexts(self, title: str | None, headings: set[tuple[str, ...]]) -> dict[tuple[str, ...], tuple[str, int]]:
-        """Text and token count that stand before the passages under each heading path."""
+        """Return the context in front of the passages under each heading path, with its token count."""
         paths = list(headings)
         allowed = self._limit // CONTEXT_SHARE
         title = title and title[-CONTEXT_CHARACTERS * self._limit :]
@@ -129,7 +129,7 @@ class Splitter:
         for index, count in enumerate(counts):
             while count > allowed and texts[index]:
                 keep = len(texts[index]) * allowed // (count + 1)
-                texts[index] = texts[index][-keep:].partition(" ")[2]  # the innermost heading says most
+                texts[index] = texts[index][-keep:].partition(" ")[2]  # the innermost heading matters most
                 count = self._count([texts[index]])[0]
             counts[index] = count
         return {path: (text, count) for path, text, count in zip(paths, texts, counts, strict=True)}
@@ -154,7 +154,7 @@ class Splitter:
                     yield Piece(*piece, block.heading, page)
 
     def _parts(self, text: str, block: Block, budget: int) -> list[tuple[int, int]]:
-        """The block, or its sentences when it is so long that it will be cut: so that no text is counted twice."""
+        """Return the block, or its sentences when it is sure to be split, so that no text is counted twice."""
         if block.end - block.start <= SURELY_LONG * budget:
             return [(block.start, block.end)]
         return self._sentences(text, block.start, block.end)
@@ -165,9 +165,9 @@ class Splitter:
     def _packed(
         self, text: str, spans: Sequence[tuple[int, int, int]], budget: int
     ) -> Iterator[tuple[int, int, int, int]]:
-        """Spans with their tokens put together up to the budget: start, end, tokens, number of spans.
+        """Pack spans with token counts up to the budget: start, end, tokens, number of spans.
 
-        A span over the budget is cut at words, a word over it anywhere.
+        A span over the budget is split at words, a word over it anywhere.
         """
         current: tuple[int, int, int, int] | None = None
         for span in spans:
@@ -184,7 +184,7 @@ class Splitter:
     def _halve(
         self, text: str, start: int, end: int, budget: int, *, force: bool = False
     ) -> Iterator[tuple[int, int, int]]:
-        """Cut in the middle, at a space when there is one near, until each half fits; `force` cuts at least once."""
+        """Split in the middle, at a space if one is near, until each half fits; `force` splits at least once."""
         tokens = self._count_spans(text, [(start, end)])[0]
         if (tokens <= budget and not force) or end - start < 2:
             yield start, end, tokens
@@ -201,7 +201,7 @@ class Splitter:
     ) -> Iterator[Piece]:
         current: Piece | None = None
         for piece in pieces:
-            if current and self._belong(text, current, piece, contexts):
+            if current and self._can_join(text, current, piece, contexts):
                 current = replace(
                     current,
                     end=piece.end,
@@ -215,11 +215,11 @@ class Splitter:
         if current:
             yield current
 
-    def _belong(self, text: str, left: Piece, right: Piece, contexts: dict[tuple[str, ...], tuple[str, int]]) -> bool:
+    def _can_join(self, text: str, left: Piece, right: Piece, contexts: dict[tuple[str, ...], tuple[str, int]]) -> bool:
         short = min(left.tokens, right.tokens) < self._min_tokens
         same_place = left.heading == right.heading and left.page == right.page
         fits = left.tokens + right.tokens + self._break <= self._budget(contexts[left.heading][1])
-        # the same heading path may come again after another heading, which then stands between the two
+        # a heading path can recur after another heading, whose text then stands between the two
         return short and same_place and fits and text[left.end : right.start].isspace()
 
     def _count_spans(self, text: str, spans: Sequence[tuple[int, int]]) -> list[int]:
@@ -227,7 +227,7 @@ class Splitter:
 
 
 def embedded_text(split: Split) -> str:
-    """What the embedder sees of a passage."""
+    """Return the text that is embedded for a passage: its context and its own text."""
     return _embedded(split.context, split.passage.text)
 
 

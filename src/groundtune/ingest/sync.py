@@ -1,8 +1,8 @@
-"""Bring an index up to date with the files of a project: only what changed, deletions too, every file accounted for.
+"""Bring an index up to date with the project's files: process what changed, delete what is gone, report all.
 
-The catalog first notes which documents are about to change, then the store is written, then the catalog; so a process
-killed at any point leaves files that the next run sees as still to do, also when they change or vanish in between,
-and running it again ends where an uninterrupted run would have ended.
+The documents about to change are recorded in the catalog first, then the store is written, then the catalog. A process
+killed at any point therefore leaves its files marked as unfinished, even if they change or disappear before the next
+run, and the next run ends in the same state as an uninterrupted one.
 """
 
 import asyncio
@@ -25,22 +25,22 @@ from groundtune.workspace import digest_text
 BATCH_FILES = 128
 BATCH_BYTES = 16_000_000
 EMBED_CHUNK = 2_048
-"""Texts that are embedded between two progress reports."""
+"""Texts embedded between two progress reports."""
 FOLD_EVERY = 32
-"""Batches after which the store folds its small writes together."""
+"""Batches after which the store compacts its small writes."""
 
 Change = Literal["added", "changed", "renamed", "unchanged", "removed"]
 
 
 class Loads(Protocol):
-    """What reads files: the sandbox, or a plain function in tests."""
+    """Read files: the sandbox does, and a plain class in tests."""
 
     async def load_many(self, paths: Sequence[Path]) -> list[list[Parsed] | ParseError]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class FileReport:
-    """What one run made of one file."""
+    """The outcome of one run for one file."""
 
     row: FileRow
     change: Change
@@ -48,7 +48,7 @@ class FileReport:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run stands."""
+    """Progress of a run; `passages` counts those embedded so far."""
 
     files_done: int
     files_total: int
@@ -58,30 +58,30 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """The ledger of one run, one row a file in order of their source."""
+    """The ledger of one run: one row per file, sorted by source."""
 
     files: tuple[FileReport, ...]
     documents: int
     passages: int
     embedded: int
-    """Passages that had to be embedded; the rest had their vectors already."""
+    """Passages embedded in this run; the others already had vectors."""
     seconds: float
 
 
 @dataclass(slots=True)
 class _Changes:
-    """What one batch does to the store."""
+    """The changes that one batch makes to the store."""
 
     documents: dict[str, Document] = field(default_factory=dict)
     splits: list[Split] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     """Document id to its file."""
-    gone: dict[str, str] = field(default_factory=dict)
-    """The same for documents that are no more."""
+    deleted: dict[str, str] = field(default_factory=dict)
+    """The same for documents to delete."""
 
 
 class Sync:
-    """One run over one index; the parts are plain values, `run` does the work."""
+    """Update one index; `run` does the work."""
 
     def __init__(
         self,
@@ -104,14 +104,14 @@ class Sync:
         self._scan = Scan(root, groups_for, max_bytes)
         self._report_progress = progress
         self._unfinished: dict[str, set[str]] = {}
-        """By file, the documents that a run which was cut short may have left in the store."""
+        """File to the documents that an interrupted run may have left in the store."""
         self._embedded = 0
         self._passages = 0
         self._done = 0
         self._total = 0
 
     async def run(self, files: Files) -> SyncReport:
-        """Index `files`; whatever the catalog knows beyond them is removed."""
+        """Index `files` and remove every other file that the catalog knows."""
         started = time.perf_counter()
         known = self._catalog.files()
         self._unfinished = self._catalog.unfinished()
@@ -131,12 +131,12 @@ class Sync:
         )
 
     def _ledger(self, known: dict[str, FileRow], plan: Plan) -> tuple[FileReport, ...]:
-        changes: dict[str, Change] = {found.source: "renamed" for found in plan.renamed}
+        changes: dict[str, Change] = {file.source: "renamed" for file in plan.renamed}
         rows = self._catalog.files()
-        for found in plan.pending:
-            before = known.get(found.source)
-            same = before and _outcome(before) == _outcome(rows[found.source])  # looked at again, to the same end
-            changes[found.source] = "unchanged" if same else "changed" if before else "added"
+        for file in plan.pending:
+            before = known.get(file.source)
+            same = before and _outcome(before) == _outcome(rows[file.source])  # read again, with the same outcome
+            changes[file.source] = "unchanged" if same else "changed" if before else "added"
         reports = [FileReport(row, changes.get(source, "unchanged")) for source, row in rows.items()]
         reports += [FileReport(known[source], "removed") for source in plan.removed if source in known]
         return tuple(sorted(reports, key=lambda report: report.row.source))
@@ -144,7 +144,7 @@ class Sync:
     # -- work ----------------------------------------------------------------------------------------------------
 
     async def _process(self, files: Sequence[Found]) -> None:
-        """Read the next batch while the present one is embedded."""
+        """Read the next batch while the current one is embedded."""
         batches = list(_batches(files))
         ahead: asyncio.Task[list[list[Parsed] | ParseError]] | None = None
         try:
@@ -160,56 +160,56 @@ class Sync:
                 await asyncio.gather(ahead, return_exceptions=True)
 
     async def _load(self, batch: Sequence[Found]) -> list[list[Parsed] | ParseError]:
-        readable = [found for found in batch if found.reason is None]
-        loaded = iter(await self._loads.load_many([found.path for found in readable]))
-        return [ParseError(found.reason, skip=not found.failed) if found.reason else next(loaded) for found in batch]
+        readable = [file for file in batch if file.reason is None]
+        loaded = iter(await self._loads.load_many([file.path for file in readable]))
+        return [ParseError(file.reason, skip=not file.failed) if file.reason else next(loaded) for file in batch]
 
     async def _index(self, batch: Sequence[Found], loaded: Sequence[list[Parsed] | ParseError]) -> None:
         records: list[tuple[FileRow, list[tuple[Document, int]]]] = []
         changes = _Changes()
-        for found, parsed in zip(batch, loaded, strict=True):
-            before = self._before(found.source)
+        for file, parsed in zip(batch, loaded, strict=True):
+            before = self._known_documents(file.source)
             if isinstance(parsed, ParseError):
                 status: Literal["skipped", "failed"] = "skipped" if parsed.skip else "failed"
-                row = FileRow(found.source, status, parsed.message, 0, 0, found.digest, found.signature, found.groups)
+                row = FileRow(file.source, status, parsed.message, 0, 0, file.digest, file.signature, file.groups)
                 records.append((row, []))
-                changes.gone |= dict.fromkeys(before, found.source)
+                changes.deleted |= dict.fromkeys(before, file.source)
                 continue
-            if signature_now(found.path) != found.seen:  # changed since the scan: what was read has another digest
-                found.digest, found.signature = None, ""
-            documents = await asyncio.to_thread(self._split, found, parsed, before, changes)
+            if signature_now(file.path) != file.seen:  # changed since the scan: the digest is unknown
+                file.digest, file.signature = None, ""
+            documents = await asyncio.to_thread(self._split, file, parsed, before, changes)
             ids = {document.id for document, _ in documents}
-            changes.gone |= {one: found.source for one in before if one not in ids}
-            records.append((_indexed(found, documents), documents))
+            changes.deleted |= {stale_id: file.source for stale_id in before if stale_id not in ids}
+            records.append((_indexed(file, documents), documents))
         await self._write(changes)
         self._catalog.record(records)
         self._done += len(batch)
-        self._say(batch[-1].source)
+        self._notify(batch[-1].source)
 
-    def _before(self, source: str) -> dict[str, Known]:
-        """The documents that store or catalog may hold of a file; of unfinished ones nothing more is known."""
+    def _known_documents(self, source: str) -> dict[str, Known]:
+        """Return the documents that store or catalog may hold for a file; only the ids of unfinished ones are known."""
         unknown = dict.fromkeys(self._unfinished.get(source, ()), Known("", 0))
         return {**self._catalog.known_of(source), **unknown}
 
     def _split(
-        self, found: Found, parsed: Sequence[Parsed], before: dict[str, Known], changes: _Changes
+        self, file: Found, parsed: Sequence[Parsed], before: dict[str, Known], changes: _Changes
     ) -> list[tuple[Document, int]]:
-        """The documents of a file with their numbers of passages; cuts only those that changed, into `changes`."""
+        """Return a file's documents with their passage counts; split those that changed, into `changes`."""
         counted = []
-        for document, part in zip(_documents(found, parsed), parsed, strict=True):
+        for document, part in zip(_documents(file, parsed), parsed, strict=True):
             known = before.get(document.id)
             if known and known.digest == document.digest:
                 counted.append((document, known.passages))
                 continue
             splits = self._splitter.split(document, part)
             changes.documents[document.id] = document
-            changes.files[document.id] = found.source
+            changes.files[document.id] = file.source
             changes.splits.extend(splits)
             counted.append((document, len(splits)))
         return counted
 
     async def _write(self, changes: _Changes) -> None:
-        touched = {**changes.files, **changes.gone}
+        touched = {**changes.files, **changes.deleted}
         if not touched:
             return
         keys, vectors = await self._vectors(changes.splits)
@@ -224,7 +224,7 @@ class Sync:
         self._passages += len(entries)
 
     async def _vectors(self, splits: Sequence[Split]) -> tuple[list[str], dict[str, Vectors]]:
-        """The key of each passage and the vector of each key: the stored ones, and the missing ones made now."""
+        """Return the key of each passage and the vector of each key; embed those that the store lacks."""
         keys = [digest_text(f"{self._embedder.digest}\n{embedded_text(split)}") for split in splits]
         vectors = await self._store.vectors(set(keys))
         missing = {key: split for key, split in zip(keys, splits, strict=True) if key not in vectors}
@@ -235,37 +235,37 @@ class Sync:
         keys = list(missing)
         for start in range(0, len(keys), EMBED_CHUNK):
             chunk = keys[start : start + EMBED_CHUNK]
-            made = await self._embedder.embed([embedded_text(missing[key]) for key in chunk])
-            vectors.update(zip(chunk, made, strict=True))
+            chunk_vectors = await self._embedder.embed([embedded_text(missing[key]) for key in chunk])
+            vectors.update(zip(chunk, chunk_vectors, strict=True))
             self._embedded += len(chunk)
-            self._say("")
+            self._notify("")
 
     async def _remove(self, sources: Sequence[str]) -> None:
-        ids = {document: source for source in sources for document in self._before(source)}
+        ids = {document: source for source in sources for document in self._known_documents(source)}
         if ids:
             self._catalog.intend(ids.items())
             await self._store.delete(list(ids))
         self._catalog.forget(sources)
 
-    def _say(self, current: str) -> None:
+    def _notify(self, current: str) -> None:
         self._report_progress(Progress(self._done, self._total, self._embedded, current))
 
 
 def document_id(source: str) -> str:
-    """Stable over edits; another one after a rename."""
+    """Return the document id for a source: stable across edits, different after a rename."""
     return digest_text(source)[:16]
 
 
-def _documents(found: Found, parsed: Sequence[Parsed]) -> list[Document]:
+def _documents(file: Found, parsed: Sequence[Parsed]) -> list[Document]:
     documents = []
     taken: dict[str, int] = {}
     for part in parsed:
-        name = source = found.source if part.row is None else f"{found.source}#{part.row}"
+        name = source = file.source if part.row is None else f"{file.source}#{part.row}"
         while source in taken:  # a repeated row id must not hide a row
             taken[name] += 1
             source = f"{name}~{taken[name]}"
         taken[source] = 1
-        content = found.digest if part.row is None else None
+        content = file.digest if part.row is None else None
         content = content or repr((part.text, part.title, sorted(part.metadata.items())))
         documents.append(
             Document(
@@ -273,34 +273,34 @@ def _documents(found: Found, parsed: Sequence[Parsed]) -> list[Document]:
                 source=source,
                 text=part.text,
                 title=part.title,
-                media_type=MEDIA_TYPES.get(found.path.suffix.lower(), "application/octet-stream"),
+                media_type=MEDIA_TYPES.get(file.path.suffix.lower(), "application/octet-stream"),
                 pages=part.pages,
-                digest=digest_text(f"{content}{found.groups}"),
-                groups=found.groups,
+                digest=digest_text(f"{content}{file.groups}"),
+                groups=file.groups,
                 metadata=part.metadata,
             )
         )
     return documents
 
 
-def _indexed(found: Found, documents: Sequence[tuple[Document, int]]) -> FileRow:
+def _indexed(file: Found, documents: Sequence[tuple[Document, int]]) -> FileRow:
     passages = sum(count for _, count in documents)
-    return FileRow(found.source, "indexed", None, len(documents), passages, found.digest, found.signature, found.groups)
+    return FileRow(file.source, "indexed", None, len(documents), passages, file.digest, file.signature, file.groups)
 
 
 def _outcome(row: FileRow) -> FileRow:
-    """What a run made of a file, whenever it was looked at."""
+    """Return the row without its signature, which differs between runs that end the same way."""
     return replace(row, signature=None)
 
 
 def _batches(files: Sequence[Found]) -> Iterator[list[Found]]:
     batch: list[Found] = []
     size = 0
-    for found in files:
-        if batch and (len(batch) >= BATCH_FILES or size + found.size > BATCH_BYTES):
+    for file in files:
+        if batch and (len(batch) >= BATCH_FILES or size + file.size > BATCH_BYTES):
             yield batch
             batch, size = [], 0
-        batch.append(found)
-        size += found.size
+        batch.append(file)
+        size += file.size
     if batch:
         yield batch

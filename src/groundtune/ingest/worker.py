@@ -1,7 +1,7 @@
-"""The child side of the sandbox: paths in, documents or reasons out. Runs loaders and nothing else.
+"""Run loaders in a child process of the sandbox: paths in, documents or reasons out. Does nothing else.
 
-Run by `sandbox.py` as `python -P -m groundtune.ingest.worker MEMORY_MB`. Frames on stdin and stdout are an 8-byte
-little-endian length and a pickle of plain tuples. What loaders print goes nowhere, so it cannot spoil a frame.
+Started by `sandbox.py` as `python -P -m groundtune.ingest.worker MEMORY_MB`. A frame on stdin or stdout is an 8-byte
+little-endian length and a pickle of plain tuples. Output that loaders print is discarded, so it cannot corrupt a frame.
 """
 
 import os
@@ -23,14 +23,14 @@ Reply = tuple[Any, ...]
 
 
 def pack(parsed: Parsed) -> tuple[Any, ...]:
-    """Plain tuples pickle several times faster than a document with a million blocks."""
-    blocks = [(one.kind, one.start, one.end, one.heading, one.page) for one in parsed.blocks]
+    """Pack a document as plain tuples: they pickle several times faster than a million blocks."""
+    blocks = [(block.kind, block.start, block.end, block.heading, block.page) for block in parsed.blocks]
     return parsed.text, blocks, parsed.title, parsed.row, parsed.pages, dict(parsed.metadata)
 
 
 def unpack(packed: Sequence[Any]) -> Parsed:
     text, blocks, *rest = packed
-    return Parsed(text, tuple(Block(*one) for one in blocks), *rest)
+    return Parsed(text, tuple(Block(*fields) for fields in blocks), *rest)
 
 
 def write_frame(stream: BinaryIO, value: object) -> None:
@@ -41,7 +41,7 @@ def write_frame(stream: BinaryIO, value: object) -> None:
 
 
 def read_frame(stream: BinaryIO) -> Any:
-    """The next value; None at the end, when the parent has gone."""
+    """Return the next value; None at the end of input, when the parent has exited."""
     head = stream.read(LENGTH.size)
     if len(head) < LENGTH.size:
         return None
@@ -52,7 +52,7 @@ def read_frame(stream: BinaryIO) -> Any:
 
 def reply(path: str) -> Reply:
     try:
-        return "parsed", [pack(one) for one in load(Path(path))]
+        return "parsed", [pack(parsed) for parsed in load(Path(path))]
     except ParseError as error:
         return "error", error.message, error.skip
     except MemoryError:
@@ -60,7 +60,7 @@ def reply(path: str) -> Reply:
 
 
 def serve(requests: BinaryIO, replies: BinaryIO) -> None:
-    """One reply for each path of each request; ends after lack of memory, for then the process is not to be trusted."""
+    """Send one reply per path of each request. Stop after running out of memory: the process is then unreliable."""
     while (paths := read_frame(requests)) is not None:
         for path in paths:
             answer = reply(path)
@@ -74,19 +74,19 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then stops this process
     _die_with_parent()
     requests, replies = os.dup(0), os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDWR)
+    null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
-        os.dup2(nothing, descriptor)
+        os.dup2(null, descriptor)
     _limit_memory(int(sys.argv[1]))
     with open(requests, "rb") as incoming, open(replies, "wb") as outgoing:  # noqa: PTH123 (descriptors, not paths)
         serve(incoming, outgoing)
 
 
 def _die_with_parent() -> None:
-    """A worker that hangs does not see the end of its input; Linux can tell it by a signal."""
+    """Have Linux kill this process when its parent dies: a hanging worker never sees the end of its input."""
     if sys.platform == "linux":
         import ctypes
 
@@ -94,13 +94,13 @@ def _die_with_parent() -> None:
 
 
 def _limit_memory(megabytes: int) -> None:
-    """Limit the address space to what it is now plus `megabytes`, where the system can do that."""
+    """Limit the address space to its current size plus `megabytes`, where the system can."""
     if sys.platform == "linux":
         import resource
 
-        with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123 (spares the import of nothing: lean)
-            now = int(statm.read().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (now + (megabytes << 20),) * 2)
+        with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123 (procfs)
+            current = int(statm.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (current + (megabytes << 20),) * 2)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Turn the project's own demands on a text into tests. Never scores; a test that breaks raises, it gives no 0."""
+"""Turn the [[checks]] of a project into test functions. Never scores; a failing function raises instead of giving 0."""
 
 import importlib
 import inspect
@@ -16,19 +16,19 @@ from groundtune.json_values import Fault, read_json, schema_fault
 from groundtune.types import Example
 
 Test = Callable[[str, Example], float]
-"""Text and its example to how far the text satisfies it, 0 to 1."""
+"""Maps a text and its example to how well the text passes, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One demand on a text."""
+    """One named test of a written text."""
 
     name: str
     test: Test
 
 
 class _CheckError(Exception):
-    """What is wrong with one check."""
+    """A problem with one check."""
 
     def __init__(self, message: str, hint: str, path: Path | None = None) -> None:
         super().__init__(message)
@@ -38,11 +38,11 @@ class _CheckError(Exception):
 
 
 def make_checks(configs: Sequence[CheckConfig], root: Path) -> list[Check]:
-    """The checks of a project, in order. root: its folder, where schema files and modules are looked for.
+    """Return the checks of a project, in order. root: the project folder, searched for schema files and modules.
 
-    A module is imported with `root` on the module path, which is as before when this returns. Raises ConfigError
-    with every problem: a schema file that is not there or is no JSON Schema, a function that cannot be imported,
-    a name that comes twice.
+    Modules are imported with `root` on the module path, which is restored before this returns. Raises ConfigError
+    with every problem: a schema file that is missing or not a JSON Schema, a function that cannot be imported,
+    a duplicate name.
     """
     checks: list[Check] = []
     problems: list[Problem] = []
@@ -50,12 +50,14 @@ def make_checks(configs: Sequence[CheckConfig], root: Path) -> list[Check]:
         place = f'check {number} "{config.name}"'
         if any(config.name == earlier.name for earlier in configs[: number - 1]):
             problems.append(
-                Problem(root / PROJECT_FILE, f"{place}: the name comes twice", hint="give it a name of its own")
+                Problem(root / PROJECT_FILE, f"{place}: duplicate name", hint="give each check its own name")
             )
         try:
             checks.append(Check(config.name, _make(config, root)))
-        except _CheckError as wrong:
-            problems.append(Problem(wrong.path or root / PROJECT_FILE, f"{place}: {wrong.message}", hint=wrong.hint))
+        except _CheckError as problem:
+            problems.append(
+                Problem(problem.path or root / PROJECT_FILE, f"{place}: {problem.message}", hint=problem.hint)
+            )
     if problems:
         raise ConfigError(problems)
     return checks
@@ -78,12 +80,12 @@ def _schema(path: Path) -> Test:
         schema = read_json(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise _CheckError(
-            f"cannot read it: {(error.strerror or str(error)).lower()}", "fix schema_file", path
+            f"cannot read the schema file: {(error.strerror or str(error)).lower()}", "fix schema_file", path
         ) from None
-    except ValueError as error:  # UnicodeDecodeError is one
-        raise _CheckError(f"no JSON Schema: {error}", "save it as JSON in UTF-8", path) from None
+    except ValueError as error:  # includes UnicodeDecodeError
+        raise _CheckError(f"not a JSON Schema: {error}", "save it as JSON in UTF-8", path) from None
     if not isinstance(schema, Mapping):
-        raise _CheckError("no JSON Schema: not an object", 'write {"type": "object", …}', path)
+        raise _CheckError("not a JSON Schema: not an object", 'write {"type": "object", …}', path)
     try:
         fault = schema_fault(schema)
     except UsageError as error:
@@ -104,45 +106,46 @@ def _function(place: str, root: Path, check: str) -> Test:
     try:
         with _importable(root, module_name):
             module = importlib.import_module(module_name)
-    except Exception as error:  # noqa: BLE001  the project's own code, which may raise anything
+    except Exception as error:  # noqa: BLE001  the project's own code may raise anything
         raise _CheckError(
-            f'cannot import "{module_name}": {type(error).__name__}: {error}', f"fix {module_name}, or function"
+            f'cannot import "{module_name}": {type(error).__name__}: {error}',
+            f"fix {module_name} or the function setting",
         ) from None
     function = getattr(module, name, None)
     if not callable(function):
         hint = f"write def {name}(text, example): … in {getattr(module, '__file__', None) or module_name}"
         raise _CheckError(f'"{module_name}" has no function "{name}"', hint)
     if inspect.iscoroutinefunction(function):
-        raise _CheckError(f'"{place}" is async; a check is a plain function', "write it without async")
+        raise _CheckError(f'"{place}" is async; a check must be a plain function', "remove async")
     return lambda text, example: _share(function(text, example), check)
 
 
 def _share(value: Any, check: str) -> float:
-    """What a function of the project gave, as 0 to 1. Raises TypeError, ValueError."""
+    """Return the result of a project function as a float from 0 to 1. Raises TypeError, ValueError."""
     if not isinstance(value, bool | int | float):
-        raise TypeError(f'check "{check}" gave {type(value).__name__}, not true, false or a number from 0 to 1')
+        raise TypeError(f'check "{check}" returned {type(value).__name__}, not a bool or a number from 0 to 1')
     if not 0 <= value <= 1:
-        raise ValueError(f'check "{check}" gave {value}, not a number from 0 to 1')
+        raise ValueError(f'check "{check}" returned {value}, not a number from 0 to 1')
     return float(value)
 
 
 @contextmanager
 def _importable(root: Path, module: str) -> Iterator[None]:
-    """`root` first on the module path; a module of the same name from elsewhere steps aside meanwhile."""
-    top = module.partition(".")[0]
-    own = (root / f"{top}.py").is_file() or (root / top).is_dir()
-    aside = {}
-    if own and top not in sys.stdlib_module_names and not _lies_in(sys.modules.get(top), root):
-        aside = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == top}
+    """Put `root` first on the module path; temporarily unload modules of the same name from elsewhere."""
+    package = module.partition(".")[0]
+    is_local = (root / f"{package}.py").is_file() or (root / package).is_dir()
+    unloaded = {}
+    if is_local and package not in sys.stdlib_module_names and not _lies_in(sys.modules.get(package), root):
+        unloaded = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == package}
     sys.path.insert(0, str(root))
     importlib.invalidate_caches()
     try:
         yield
     finally:
         sys.path.remove(str(root))
-        sys.modules.update(aside)
+        sys.modules.update(unloaded)
 
 
 def _lies_in(module: Any, root: Path) -> bool:
-    places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
-    return any(Path(place).resolve().is_relative_to(root.resolve()) for place in places if place)
+    locations = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+    return any(Path(location).resolve().is_relative_to(root.resolve()) for location in locations if location)

@@ -1,4 +1,4 @@
-"""Examples to counts: by split, label, tag and origin; lengths; what stands there twice. Pure; judges nothing."""
+"""Count examples by split, label, tag and origin, measure lengths and find duplicate inputs. Pure; judges nothing."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,12 @@ from groundtune.measure.format_join import folded
 from groundtune.types import Example, Split
 
 LABEL_LENGTH = 80
-"""Characters up to which an output may be a label."""
+"""Maximum number of characters in a label."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """Of texts, in characters."""
+    """Text lengths in characters."""
 
     median: int
     p95: int
@@ -23,66 +23,66 @@ class Lengths:
 
 @dataclass(frozen=True, slots=True)
 class Twice:
-    """Inputs that stand there more than once, case and white space aside. Rows: all but the first of each."""
+    """Duplicate inputs, ignoring case and white space. `rows` counts all but the first of each."""
 
     rows: int
     across_splits: int
-    """Inputs that stand in more than one split: what is measured on the one was learnt in the other."""
+    """Inputs that occur in more than one split, so test data leaks into training."""
     conflicting: int
     """Inputs with different outputs."""
     ids: tuple[tuple[str, ...], ...]
-    """The first few, each with the ids that share it."""
+    """Ids of the examples that share an input, for the first few such inputs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What a set of examples holds."""
+    """Summary of a set of examples."""
 
     examples: int
     splits: Mapping[str, int]
     kinds: Mapping[str, int]
-    """Of outputs: label or text, list, object, none (to abstain)."""
+    """Number of outputs by kind: text (labels included), list, object, none (abstain)."""
     labels: Mapping[str, Mapping[str, int]]
-    """Label to split to number; empty where the outputs are no labels. Most frequent first."""
+    """Count by label and split, most frequent label first; empty when the outputs are not labels."""
     tags: Mapping[str, int]
     origins: Mapping[str, int]
     with_evidence: int
     groups: int
-    """Groups of examples that are not independent of each other."""
+    """Number of clusters of dependent examples."""
     inputs: Lengths | None
-    """None without examples."""
+    """None when there are no examples."""
     outputs: Lengths | None
     """None when no output is text."""
     twice: Twice
 
 
 def stats(examples: Sequence[Example], *, shown: int = 5) -> Stats:
-    """shown: how many repeated inputs are named."""
-    texts = [one.output for one in examples if isinstance(one.output, str)]
-    splits = Counter(one.split for one in examples)
+    """Summarise the examples. shown: number of duplicate inputs whose ids are listed."""
+    texts = [example.output for example in examples if isinstance(example.output, str)]
+    splits = Counter(example.split for example in examples)
     return Stats(
         examples=len(examples),
         splits={split: splits[split] for split in get_args(Split)},
-        kinds=_ordered(Counter(_kind(one.output) for one in examples)),
+        kinds=_ordered(Counter(_kind(example.output) for example in examples)),
         labels=_labels(examples) if _are_labels(texts) else {},
-        tags=_ordered(Counter(tag for one in examples for tag in one.tags)),
-        origins=_ordered(Counter(one.origin for one in examples)),
-        with_evidence=sum(bool(one.evidence) for one in examples),
-        groups=len({one.group for one in examples if one.group}),
-        inputs=_lengths([one.input for one in examples]),
+        tags=_ordered(Counter(tag for example in examples for tag in example.tags)),
+        origins=_ordered(Counter(example.origin for example in examples)),
+        with_evidence=sum(bool(example.evidence) for example in examples),
+        groups=len({example.group for example in examples if example.group}),
+        inputs=_lengths([example.input for example in examples]),
         outputs=_lengths(texts),
         twice=_twice(examples, shown),
     )
 
 
 def _are_labels(texts: Sequence[str]) -> bool:
-    """Short ones, each five times on average."""
+    """Whether the texts are short and repeat five times each on average."""
     return len(texts) >= 10 and len(set(texts)) <= max(2, len(texts) // 5) and max(map(len, texts)) <= LABEL_LENGTH
 
 
 def _labels(examples: Sequence[Example]) -> dict[str, dict[str, int]]:
-    total = Counter(one.output for one in examples if isinstance(one.output, str))
-    by_split = Counter((one.output, one.split) for one in examples if isinstance(one.output, str))
+    total = Counter(example.output for example in examples if isinstance(example.output, str))
+    by_split = Counter((example.output, example.split) for example in examples if isinstance(example.output, str))
     return {
         label: {split: by_split[label, split] for split in get_args(Split)}
         for label, _ in sorted(total.items(), key=lambda item: (-item[1], item[0]))
@@ -95,25 +95,27 @@ def _kind(output: Any) -> str:
     return "text" if isinstance(output, str) else "list" if isinstance(output, list) else "object"
 
 
-def _ordered(counted: Counter[str]) -> dict[str, int]:
-    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
+def _ordered(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _lengths(texts: Sequence[str]) -> Lengths | None:
     if not texts:
         return None
-    found = sorted(map(len, texts))
-    return Lengths(found[(len(found) - 1) // 2], found[min(len(found) - 1, int(0.95 * len(found)))], found[-1])
+    lengths = sorted(map(len, texts))
+    return Lengths(
+        lengths[(len(lengths) - 1) // 2], lengths[min(len(lengths) - 1, int(0.95 * len(lengths)))], lengths[-1]
+    )
 
 
 def _twice(examples: Sequence[Example], shown: int) -> Twice:
-    same: dict[str, list[Example]] = defaultdict(list)
-    for one in examples:
-        same[folded(one.input)].append(one)
-    several = [group for group in same.values() if len(group) > 1]
+    by_input: dict[str, list[Example]] = defaultdict(list)
+    for example in examples:
+        by_input[folded(example.input)].append(example)
+    duplicates = [group for group in by_input.values() if len(group) > 1]
     return Twice(
-        rows=sum(len(group) - 1 for group in several),
-        across_splits=sum(len({one.split for one in group}) > 1 for group in several),
-        conflicting=sum(any(one.output != group[0].output for one in group) for group in several),
-        ids=tuple(tuple(one.id for one in group) for group in several[:shown]),
+        rows=sum(len(group) - 1 for group in duplicates),
+        across_splits=sum(len({example.split for example in group}) > 1 for group in duplicates),
+        conflicting=sum(any(example.output != group[0].output for example in group) for group in duplicates),
+        ids=tuple(tuple(example.id for example in group) for group in duplicates[:shown]),
     )

@@ -1,4 +1,4 @@
-"""Turn a JSON Lines file of ours into examples, or into all of its problems at once. Never drops a row."""
+"""Read an examples file (JSON Lines) and report every problem in it at once. Never drops a row."""
 
 import hashlib
 import json
@@ -13,22 +13,22 @@ _KEYS = ("id", "input", "output", "rejected", "evidence", "split", "tags", "grou
 _SPLITS = get_args(Split)
 
 Complain = Callable[[str, str], None]
-"""Takes what is wrong and how to fix it."""
+"""Takes a problem message and a hint."""
 
 
 def read_examples(path: Path) -> list[Example]:
-    """Examples in file order, one JSON object a line (UTF-8; empty lines are skipped).
+    """Return the examples in file order: one JSON object per line, UTF-8, empty lines skipped.
 
-    Keys: `id` and `input` (text), `output` (text; a list of texts of which each is right; an object; null or
-    absent where the right answer is to abstain), `rejected` (text or object that a model wrote in the place of
-    `output`, for preference training), `evidence` (list of {"source", "quote"}), `split` (train,
-    validation, test; absent: `place`), `tags` and `groups` (lists of texts; those of the asker), `group` (text;
-    examples that share it are not independent of each other), `origin` (text).
+    Keys: `id` and `input` (text), `output` (text; a list of equally correct texts; an object; null or absent when
+    the correct answer is to abstain), `rejected` (text or object that a model wrote instead of `output`, for
+    preference training), `evidence` (list of {"source", "quote"}), `split` (train, validation, test; absent:
+    `place`), `tags` (list of texts), `groups` (list of texts: access groups of the asker), `group` (text; examples
+    that share it form a cluster and are not independent), `origin` (text).
 
-    Raises MissingError when there is no such file, ConfigError with every problem of the file.
+    Raises MissingError when the file does not exist, ConfigError with every problem of the file.
     """
     if not path.is_file():
-        raise MissingError(f"no examples file {path}", hint='write it, or fix "files" under [examples]')
+        raise MissingError(f"examples file not found: {path}", hint='create it, or fix "files" under [examples]')
     try:
         lines = path.read_bytes().decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
@@ -51,28 +51,28 @@ def read_examples(path: Path) -> list[Example]:
             complain(f'id "{example.id}" is already on line {seen}', "give each example its own id")
         examples.append(example)
     if not examples and not problems:
-        problems.append(Problem(path, "has no examples", hint='add rows like {"id": …, "input": …, "output": …}'))
+        problems.append(Problem(path, "contains no examples", hint='add rows like {"id": …, "input": …, "output": …}'))
     if problems:
         raise ConfigError(problems)
     return examples
 
 
 def find_examples(root: Path, patterns: Sequence[str]) -> list[Path]:
-    """The files that the patterns name, each once, in the order of the patterns."""
+    """Return the files that match the patterns, each once, in the order of the patterns."""
     return list(dict.fromkeys(path for pattern in patterns for path in sorted(root.glob(pattern))))
 
 
 def of_split(examples: Sequence[Example], split: str) -> list[Example]:
-    """Raises UsageError when there is no such split."""
+    """Return the examples of a split. Raises UsageError when the split is unknown."""
     if split not in _SPLITS:
-        raise UsageError(f"no split {split!r}", hint="train, validation or test")
+        raise UsageError(f"unknown split {split!r}", hint="use train, validation or test")
     return [example for example in examples if example.split == split]
 
 
 def place(example_id: str) -> Split:
-    """The split of an example that names none: train 60 %, validation 15 %, test 25 % by SHA-256 of its id.
+    """Assign a split to an example that names none: train 60%, validation 15%, test 25%, by SHA-256 of its id.
 
-    It depends on the id alone, so a row never moves when others are added or removed.
+    The split depends on the id alone, so a row never moves when others are added or removed.
     """
     share = int.from_bytes(hashlib.sha256(example_id.encode(errors="surrogatepass")).digest()[:8]) / 2**64
     return "train" if share < 0.60 else "validation" if share < 0.75 else "test"
@@ -83,7 +83,7 @@ def _object(line: str, complain: Complain) -> dict[str, Any] | None:
         row = json.loads(line, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         where = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-        complain(f"not JSON: {where}", "one JSON object a line")
+        complain(f"not JSON: {where}", "write one JSON object per line")
         return None
     if not isinstance(row, dict):
         complain("not a JSON object", 'write {"id": …, "input": …, "output": …}')
@@ -96,13 +96,13 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _example(row: dict[str, Any], complain: Complain) -> Example:
-    """The example of one row; stands in for what is wrong, after complaining."""
+    """Build the example of a row; report each invalid value and replace it with a placeholder."""
     for key in sorted(row.keys() - set(_KEYS)):
-        complain(f'unknown key "{key}"', f"known are {', '.join(_KEYS)}")
+        complain(f'unknown key "{key}"', f"known keys: {', '.join(_KEYS)}")
     example_id = _text(row, "id", complain)
     split = row.get("split")
     if split is not None and split not in _SPLITS:
-        complain(f"unknown split {_show(split)}", f"one of {', '.join(_SPLITS)}, or leave it out")
+        complain(f"unknown split {_show(split)}", f"use one of {', '.join(_SPLITS)}, or omit it")
     return Example(
         id=example_id,
         input=_text(row, "input", complain),
@@ -134,7 +134,7 @@ def _texts(row: dict[str, Any], key: str, complain: Complain) -> tuple[str, ...]
     value = row.get(key)
     if value is None:
         return ()
-    if isinstance(value, list) and all(isinstance(one, str) and one.strip() for one in value):
+    if isinstance(value, list) and all(isinstance(text, str) and text.strip() for text in value):
         return tuple(value)
     complain(f'"{key}" is not a list of texts: {_show(value)}', f'write "{key}": ["…"]')
     return ()
@@ -143,14 +143,14 @@ def _texts(row: dict[str, Any], key: str, complain: Complain) -> tuple[str, ...]
 def _output(value: Any, complain: Complain) -> Any:
     if value is None or (isinstance(value, str) and value.strip()) or (isinstance(value, dict) and value):
         return value
-    if isinstance(value, list) and value and all(isinstance(one, str) and one.strip() for one in value):
+    if isinstance(value, list) and value and all(isinstance(text, str) and text.strip() for text in value):
         return value
     if isinstance(value, int | float):
         complain(f'"output" is not text: {_show(value)}', f'write "output": "{_show(value)}"')
     elif not value or isinstance(value, str):
-        complain(f'"output" is empty: {_show(value)}', "write null when the right answer is to abstain")
+        complain(f'"output" is empty: {_show(value)}', "write null if the correct answer is to abstain")
     else:
-        complain(f'"output" is a list of other things than texts: {_show(value)}', 'write "output": ["…"]')
+        complain(f'"output" is a list with non-text items: {_show(value)}', 'write "output": ["…"]')
     return None
 
 
@@ -159,10 +159,12 @@ def _rejected(row: dict[str, Any], complain: Complain) -> Any:
     if value is None:
         return None
     if not (isinstance(value, str) and value.strip()) and not (isinstance(value, dict) and value):
-        complain(f'"rejected" is no text or object: {_show(value)}', "write what the model said, or leave it out")
+        complain(
+            f'"rejected" is neither text nor an object: {_show(value)}', "write the reply of the model, or omit it"
+        )
         return None
     if value in (output if isinstance(output, list) else [output]):
-        complain('"rejected" is the output itself', "leave it out: there is nothing to prefer")
+        complain('"rejected" equals "output"', "omit it: a pair needs two different replies")
     return value
 
 
@@ -173,17 +175,17 @@ def _evidence(value: Any, complain: Complain) -> tuple[Evidence, ...]:
     if not isinstance(value, list):
         complain(f'"evidence" is not a list: {_show(value)}', hint)
         return ()
-    for one in value:
-        if not isinstance(one, dict):
-            complain(f"evidence is not an object: {_show(one)}", hint)
+    for item in value:
+        if not isinstance(item, dict):
+            complain(f"evidence is not an object: {_show(item)}", hint)
             continue
         for key in ("source", "quote"):
-            if not (isinstance(one.get(key), str) and one[key].strip()):
-                complain(f'evidence without "{key}": {_show(one)}', hint)
-        for key in sorted(one.keys() - {"source", "quote"}):
-            complain(f'unknown key "{key}" in evidence', "known are source, quote")
+            if not (isinstance(item.get(key), str) and item[key].strip()):
+                complain(f'evidence without "{key}": {_show(item)}', hint)
+        for key in sorted(item.keys() - {"source", "quote"}):
+            complain(f'unknown key "{key}" in evidence', "known keys: source, quote")
     return tuple(
-        Evidence(str(one.get("source", "")), str(one.get("quote", ""))) for one in value if isinstance(one, dict)
+        Evidence(str(item.get("source", "")), str(item.get("quote", ""))) for item in value if isinstance(item, dict)
     )
 
 

@@ -1,4 +1,4 @@
-"""Turn examples into the rows of other formats. Refuses nothing; says what a format has no place for."""
+"""Convert examples to other formats. Refuses nothing; notes what a format cannot represent."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ COLUMNS = ("id", "input", "output", "split", "tags", "group", "origin")
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """Examples as text, and what was lost on the way."""
+    """Examples as text, with notes on what was lost."""
 
     text: str
     rows: int
@@ -31,53 +31,57 @@ def export(
     instructions: str | None = None,
     abstain: str = "",
 ) -> Export:
-    """instructions: what is put before each input as system message (Alpaca: as instruction); None: nothing.
+    """Convert the examples to a format.
 
-    abstain: what is written where the right output is to abstain. Raises UsageError for an unknown format.
+    instructions: system message put before each input (in Alpaca, the instruction); None for none.
+    abstain: text written when the correct output is to abstain. Raises UsageError for an unknown format.
     """
     if format not in get_args(ExportFormat):
-        raise UsageError(f"no format {format!r}", hint=f"one of {', '.join(get_args(ExportFormat))}")
+        raise UsageError(f"unknown format {format!r}", hint=f"use one of {', '.join(get_args(ExportFormat))}")
     if format == "examples":
-        return Export("".join(f"{as_line(one)}\n" for one in examples), len(examples))
+        return Export("".join(f"{as_line(example)}\n" for example in examples), len(examples))
     notes = tuple(_notes(examples, format, instructions, abstain))
     if format in ("csv", "tsv"):
         return Export(_table(examples, "\t" if format == "tsv" else ",", abstain), len(examples), notes)
     if format == "preference":
-        pairs = [one for one in examples if one.rejected is not None]
-        lines = [_preference(_chat(one.input, _reply(one.output, abstain), instructions), one) for one in pairs]
+        pairs = [example for example in examples if example.rejected is not None]
+        lines = [
+            _preference(_chat(example.input, _reply(example.output, abstain), instructions), example)
+            for example in pairs
+        ]
     else:
         row = _ROWS[format]
-        lines = [row(one.input, _reply(one.output, abstain), instructions) for one in examples]
+        lines = [row(example.input, _reply(example.output, abstain), instructions) for example in examples]
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     return Export(text, len(lines), notes)
 
 
-def _chat(asked: str, reply: str, system: str | None) -> dict[str, Any]:
+def _chat(question: str, reply: str, system: str | None) -> dict[str, Any]:
     first = [{"role": "system", "content": system}] if system else []
-    turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": reply}]
+    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": reply}]
     return {"messages": [*first, *turns]}
 
 
-def _preference(chat: dict[str, Any], one: Example) -> dict[str, Any]:
-    """As OpenAI's API takes it."""
+def _preference(chat: dict[str, Any], example: Example) -> dict[str, Any]:
+    """Return the row in the format of OpenAI's API."""
     return {
         "input": {"messages": chat["messages"][:-1]},
         "preferred_output": chat["messages"][-1:],
-        "non_preferred_output": [{"role": "assistant", "content": _reply(one.rejected, "")}],
+        "non_preferred_output": [{"role": "assistant", "content": _reply(example.rejected, "")}],
     }
 
 
-def _prompt(asked: str, reply: str, system: str | None) -> dict[str, Any]:
-    return {"prompt": f"{system}\n\n{asked}" if system else asked, "completion": reply}
+def _prompt(question: str, reply: str, system: str | None) -> dict[str, Any]:
+    return {"prompt": f"{system}\n\n{question}" if system else question, "completion": reply}
 
 
-def _alpaca(asked: str, reply: str, system: str | None) -> dict[str, Any]:
-    return {"instruction": system or asked, "input": asked if system else "", "output": reply}
+def _alpaca(question: str, reply: str, system: str | None) -> dict[str, Any]:
+    return {"instruction": system or question, "input": question if system else "", "output": reply}
 
 
-def _sharegpt(asked: str, reply: str, system: str | None) -> dict[str, Any]:
+def _sharegpt(question: str, reply: str, system: str | None) -> dict[str, Any]:
     first = [{"from": "system", "value": system}] if system else []
-    return {"conversations": [*first, {"from": "human", "value": asked}, {"from": "gpt", "value": reply}]}
+    return {"conversations": [*first, {"from": "human", "value": question}, {"from": "gpt", "value": reply}]}
 
 
 _ROWS: dict[str, Callable[[str, str, str | None], dict[str, Any]]] = {
@@ -89,13 +93,14 @@ _ROWS: dict[str, Callable[[str, str, str | None], dict[str, Any]]] = {
 
 
 def _table(examples: Sequence[Example], delimiter: str, abstain: str) -> str:
-    """With a header; line ends as RFC 4180 has them."""
+    """Return the table with a header and CRLF line ends (RFC 4180)."""
     out = io.StringIO()
     writer = csv.writer(out, delimiter=delimiter)
     writer.writerow(COLUMNS)
-    for one in examples:
-        reply = _reply(one.output, abstain)
-        writer.writerow([one.id, one.input, reply, one.split, ",".join(one.tags), one.group or "", one.origin])
+    for example in examples:
+        reply, tags = _reply(example.output, abstain), ",".join(example.tags)
+        row = [example.id, example.input, reply, example.split, tags, example.group or "", example.origin]
+        writer.writerow(row)
     return out.getvalue()
 
 
@@ -109,17 +114,21 @@ def _reply(output: Any, abstain: str) -> str:
 
 def _notes(examples: Sequence[Example], format: str, instructions: str | None, abstain: str) -> list[str]:  # noqa: A002
     counts = {
-        "with several right outputs: the first is written": sum(isinstance(one.output, list) for one in examples),
-        "with evidence: it is left out": sum(bool(one.evidence) for one in examples),
+        "with several correct outputs: only the first is written": sum(
+            isinstance(example.output, list) for example in examples
+        ),
+        "with evidence: the evidence is omitted": sum(bool(example.evidence) for example in examples),
     }
-    empty = f'where the right output is to abstain: "{abstain}" is written'
-    counts[empty] = sum(one.output is None for one in examples)
+    abstaining = f'whose correct output is to abstain: written as "{abstain}"'
+    counts[abstaining] = sum(example.output is None for example in examples)
     if format == "preference":
-        counts["without a rejected output: left out"] = sum(one.rejected is None for one in examples)
+        counts["without a rejected output: skipped"] = sum(example.rejected is None for example in examples)
     else:
-        counts["with a rejected output: it is left out"] = sum(one.rejected is not None for one in examples)
+        counts["with a rejected output: the rejected output is omitted"] = sum(
+            example.rejected is not None for example in examples
+        )
     if format in ("csv", "tsv") and instructions:
-        counts["without the instructions: a table has no place for them"] = len(examples)
+        counts["without the instructions: tables cannot hold them"] = len(examples)
     return [
-        f"{number:,} {'example' if number == 1 else 'examples'} {what}" for what, number in counts.items() if number
+        f"{number:,} {'example' if number == 1 else 'examples'} {note}" for note, number in counts.items() if number
     ]

@@ -1,4 +1,4 @@
-"""Turn the rows of one file into examples, once it is clear what all of them share. Pure; refuses, never guesses."""
+"""Turn the drafts of a whole file into examples, resolving what the rows share. Pure; refuses, never guesses."""
 
 import json
 from collections import Counter
@@ -18,24 +18,24 @@ _SPLITS = {"val": "validation", "valid": "validation", "dev": "validation", "eva
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the caller decides where a file leaves it open."""
+    """Caller's decisions on what a file leaves open."""
 
     input: str | None = None
-    """Column of a table; None guesses by name. `output` the same."""
+    """Input column of a table; None guesses by name. Same for `output`."""
     output: str | None = None
     split: Split | None = None
-    """Of all rows that name none; None lets the input decide."""
+    """Split of rows that name none; None derives it from the input."""
     abstain: tuple[str, ...] = ()
-    """Outputs that stand for "there is no right output": they become null."""
+    """Outputs that mean abstain; they become null."""
     system: Literal["refuse", "join", "drop"] = "refuse"
-    """Of system messages that differ between the rows. join: put before the input."""
+    """Handling of system messages that differ between rows. join: put before the input."""
     turns: Literal["refuse", "join", "last"] = "refuse"
-    """Of chats with several questions. join: all turns into the input; last: only the last question."""
+    """Handling of multi-turn chats. join: all turns become the input; last: only the last question."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A draft with the line on which it stands and a digest of all that was asked there."""
+    """A draft with its line number and a digest of its system message, turns and question."""
 
     line: int
     draft: Draft
@@ -48,105 +48,116 @@ def row(line: int, draft: Draft) -> Row:
 
 
 def shared_system(rows: Sequence[Row], choices: Choices, say: Say) -> tuple[list[Row], str | None, list[str]]:
-    """What stands before all inputs alike is handed back; what differs is put before them, dropped or refused."""
-    said = {one.draft.system for one in rows}
-    if len(said) <= 1:
-        shared = next(iter(said), None)
-        note = 'what stands before every input alike is left out: put it under "instructions" in groundtune.toml'
-        plain = [replace(one, draft=replace(one.draft, system=None)) for one in rows]
+    """Return a system message that all rows share; join, drop or refuse messages that differ."""
+    systems = {item.draft.system for item in rows}
+    if len(systems) <= 1:
+        shared = next(iter(systems), None)
+        note = 'the shared system message or instruction is omitted: put it under "instructions" in groundtune.toml'
+        plain = [replace(item, draft=replace(item.draft, system=None)) for item in rows]
         return plain, shared, [note] if shared else []
-    made: list[Row] = []
-    done: Counter[str] = Counter()
-    for one in rows:
-        system, draft = one.draft.system, replace(one.draft, system=None)
-        how = "join" if draft.joins and choices.system == "refuse" else choices.system
+    resolved: list[Row] = []
+    counts: Counter[str] = Counter()
+    for item in rows:
+        system, draft = item.draft.system, replace(item.draft, system=None)
+        action = "join" if draft.joins and choices.system == "refuse" else choices.system
         if system is not None:
-            done[how] += 1
-            if how == "refuse":
-                hint = "--system join puts it before the input, --system drop leaves it out"
-                say(one.line, "a system message that not all rows share", hint)
-            elif how == "join":
+            counts[action] += 1
+            if action == "refuse":
+                hint = "--system join puts it before the input, --system drop omits it"
+                say(item.line, "a system message that not all rows share", hint)
+            elif action == "join":
                 draft = replace(draft, asked=f"{system}\n\n{draft.asked}")
-        made.append(replace(one, draft=draft))
-    words = {"join": "put before the input", "drop": "left out"}
-    notes = [f"system message or instruction {words[how]}: {done[how]:,} rows" for how in words if done[how]]
-    return made, None, notes
+        resolved.append(replace(item, draft=draft))
+    words = {"join": "put before the input", "drop": "omitted"}
+    notes = [
+        f"system message or instruction {words[action]}: {row_count(counts[action])}"
+        for action in words
+        if counts[action]
+    ]
+    return resolved, None, notes
 
 
 def single_turns(rows: Sequence[Row], choices: Choices, say: Say) -> tuple[list[Row], list[str]]:
-    """Chats with several questions become one input, or are refused."""
-    made: list[Row] = []
-    several = 0
-    for one in rows:
-        draft = replace(one.draft, earlier=())
-        if one.draft.earlier:
-            several += 1
+    """Reduce multi-turn chats to a single input, or refuse them."""
+    reduced: list[Row] = []
+    multi_turn = 0
+    for item in rows:
+        draft = replace(item.draft, earlier=())
+        if item.draft.earlier:
+            multi_turn += 1
             if choices.turns == "refuse":
-                hint = "--turns last keeps the last question alone, --turns join writes all turns into the input"
-                say(one.line, "a chat with several questions; an example has one", hint)
+                hint = "--turns last keeps only the last question, --turns join writes all turns into the input"
+                say(item.line, "a chat with several questions; an example has one", hint)
             elif choices.turns == "join":
-                draft = replace(draft, asked=_transcript((*one.draft.earlier, Message("user", draft.asked))))
-        made.append(replace(one, draft=draft))
-    words = {"join": "all turns were written into the input", "last": "the turns before the last question are left out"}
-    return made, [f"{words[choices.turns]}: {several:,} rows"] if several and choices.turns in words else []
+                draft = replace(draft, asked=_transcript((*item.draft.earlier, Message("user", draft.asked))))
+        reduced.append(replace(item, draft=draft))
+    words = {"join": "all turns written into the input", "last": "turns before the last question omitted"}
+    return reduced, [
+        f"{words[choices.turns]}: {row_count(multi_turn)}"
+    ] if multi_turn and choices.turns in words else []
 
 
 def outputs(rows: Sequence[Row], choices: Choices, say: Say) -> tuple[list[Any], list[str]]:
-    """What is right for each row; None where that is to abstain."""
-    found = [_output(one, choices, say) for one in rows]
-    texts = [one for one in found if isinstance(one, str)]
-    if texts and len(texts) == sum(one is not None for one in found):
-        objects = [None if one is None else _as_object(one) for one in found]
-        if all(isinstance(one, dict) for one, text in zip(objects, found, strict=True) if text is not None):
-            return objects, ["every output is a JSON object and is kept as one"]
-    return found, []
+    """Return the gold output of each row; None where the row abstains."""
+    values = [_output(item, choices, say) for item in rows]
+    texts = [value for value in values if isinstance(value, str)]
+    if texts and len(texts) == sum(value is not None for value in values):
+        objects = [None if text is None else _as_object(text) for text in values]
+        if all(isinstance(parsed, dict) for parsed, text in zip(objects, values, strict=True) if text is not None):
+            return objects, ["every output is a JSON object and is kept as an object"]
+    return values, []
 
 
-def examples(rows: Sequence[Row], found: Sequence[Any], *, choices: Choices, origin: str, say: Say) -> list[Example]:
-    """Each with an id that importing again gives again; equal inputs share their split."""
+def examples(rows: Sequence[Row], outputs: Sequence[Any], *, choices: Choices, origin: str, say: Say) -> list[Example]:
+    """Build the examples. Importing the file again gives the same ids; equal inputs share their split."""
     used: dict[str, int] = {}
     copies: Counter[str] = Counter()
-    made: list[Example] = []
-    for one, output in zip(rows, found, strict=True):
-        kept = one.draft.kept
-        name = one.digest[:16]
-        copies[name] += 1
-        name = kept.get("id") or (name if copies[name] == 1 else f"{name}-{copies[name]}")
-        if (seen := used.setdefault(name, one.line)) != one.line:
-            say(one.line, f'id "{name}" is already on line {seen}', "give each row its own id, or none any")
-        made.append(
+    result: list[Example] = []
+    for item, output in zip(rows, outputs, strict=True):
+        cells = item.draft.kept
+        example_id = item.digest[:16]
+        copies[example_id] += 1
+        copy = copies[example_id]
+        example_id = cells.get("id") or (example_id if copy == 1 else f"{example_id}-{copy}")
+        if (seen := used.setdefault(example_id, item.line)) != item.line:
+            say(item.line, f'id "{example_id}" is already on line {seen}', "give each row its own id, or no row an id")
+        result.append(
             Example(
-                id=name,
-                input=one.draft.asked,
+                id=example_id,
+                input=item.draft.asked,
                 output=output,
-                evidence=(Evidence(kept["source"], kept["quote"]),) if {"source", "quote"} <= set(kept) else (),
-                split=_split(one, choices, say),
-                tags=tuple(tag.strip() for tag in kept.get("tags", "").split(",") if tag.strip()),
-                group=kept.get("group"),
-                origin=kept.get("origin", origin),
-                rejected=_like(output, one.draft.rejected),
+                evidence=(Evidence(cells["source"], cells["quote"]),) if {"source", "quote"} <= set(cells) else (),
+                split=_split(item, choices, say),
+                tags=tuple(tag.strip() for tag in cells.get("tags", "").split(",") if tag.strip()),
+                group=cells.get("group"),
+                origin=cells.get("origin", origin),
+                rejected=_rejected(output, item.draft.rejected),
             )
         )
-    return made
+    return result
 
 
 def folded(text: str) -> str:
-    """The text as it counts when two are held to be the same: case and white space do not."""
+    """Normalise case and white space, for comparing texts."""
     return " ".join(text.casefold().split())
 
 
-def _split(one: Row, choices: Choices, say: Say) -> Split:
-    named = one.draft.kept.get("split", "").casefold()
+def row_count(number: int) -> str:
+    return f"{number:,} row" if number == 1 else f"{number:,} rows"
+
+
+def _split(item: Row, choices: Choices, say: Say) -> Split:
+    named = item.draft.kept.get("split", "").casefold()
     named = _SPLITS.get(named, named)
     if named and named not in get_args(Split):
-        say(one.line, f'unknown split "{named}"', f"one of {', '.join(get_args(Split))}")
+        say(item.line, f'unknown split "{named}"', f"use one of {', '.join(get_args(Split))}")
     if named in get_args(Split):
         return cast(Split, named)
-    return choices.split or place(digest_text(folded(one.draft.asked)))
+    return choices.split or place(digest_text(folded(item.draft.asked)))
 
 
-def _output(one: Row, choices: Choices, say: Say) -> Any:
-    value = one.draft.replied
+def _output(item: Row, choices: Choices, say: Say) -> Any:
+    value = item.draft.replied
     value = json.dumps(value) if isinstance(value, int | float) else value
     if isinstance(value, str):
         value = value.strip()
@@ -159,12 +170,12 @@ def _output(one: Row, choices: Choices, say: Say) -> Any:
     if isinstance(value, list) and value and all(isinstance(part, str) and part.strip() for part in value):
         return value
     if value in (None, "", [], {}):
-        hint = 'fill it in, or --abstain "" where that means that there is no right output'
+        hint = 'fill it in, or use --abstain "" if empty means abstain'
         if value in (None, "") and "" in choices.abstain:
             return None
-        say(one.line, "an empty output", hint)
+        say(item.line, "an empty output", hint)
     else:
-        say(one.line, f"the output is no text, list of texts or object: {show(value)}", "write it as text")
+        say(item.line, f"the output is not text, a list of texts or an object: {show(value)}", "write it as text")
     return None
 
 
@@ -175,10 +186,10 @@ def _as_object(text: str) -> Any:
         return None
 
 
-def _like(output: Any, rejected: Any) -> Any:
-    """An object where the output is one; else the text that the model wrote, whatever it is."""
-    made = _as_object(rejected.strip()) if isinstance(output, dict) and isinstance(rejected, str) else None
-    return made if isinstance(made, dict) else rejected
+def _rejected(output: Any, rejected: Any) -> Any:
+    """Parse the rejected reply as an object if the output is one; otherwise return it as the model wrote it."""
+    parsed = _as_object(rejected.strip()) if isinstance(output, dict) and isinstance(rejected, str) else None
+    return parsed if isinstance(parsed, dict) else rejected
 
 
 def _transcript(turns: Sequence[Message]) -> str:

@@ -1,4 +1,4 @@
-"""Turn one row of another format into what was asked and what was replied. Pure; refuses what it cannot read whole."""
+"""Turn one row of another format into a question and a reply. Pure; refuses rows it cannot represent fully."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -9,9 +9,9 @@ from typing import Any, Literal
 from groundtune.types import Message
 
 Format = Literal["examples", "chat", "prompt", "preference", "alpaca", "sharegpt", "csv", "tsv", "rows"]
-"""examples: our own; rows: JSON objects with one column for the input and one for the output."""
+"""examples: groundtune's own; rows: JSON objects with one column for the input and one for the output."""
 Complain = Callable[[str, str], None]
-"""Takes what is wrong and how to fix it."""
+"""Takes a problem message and a hint."""
 
 INPUTS = (
     "input", "text", "question", "query", "prompt", "utterance", "sentence", "message", "ticket", "instruction",
@@ -21,11 +21,11 @@ OUTPUTS = (
     "output", "label", "answer", "intent", "category", "class", "target", "completion", "response", "reply", "queue",
     "gold", "expected",
 )  # fmt: skip
-"""Names of columns, in the order in which they are guessed."""
+"""Column names to guess from, in order of preference."""
 KEPT = ("id", "split", "tags", "group", "origin", "source", "quote")
-"""Columns of tables that are taken as they are; source and quote only together: the evidence."""
+"""Table columns copied unchanged. `source` and `quote` form the evidence and are copied only together."""
 OWN = frozenset(("id", "input", "output", "rejected", "evidence", "split", "tags", "groups", "group", "origin"))
-TURNS = "user and assistant in turn, a system message at most first, the assistant last"
+TURNS = "alternate user and assistant, with an optional system message first and the assistant last"
 
 _ROLES: dict[str, Literal["system", "user", "assistant"]] = {
     "system": "system", "developer": "system", "user": "user", "human": "user", "assistant": "assistant",
@@ -37,35 +37,35 @@ _CALLS = ("tool_calls", "function_call", "audio")
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One row, read: what becomes an example once it is clear what all rows of the file share."""
+    """A parsed row; becomes an example once the rows of the whole file are known."""
 
     asked: str
     replied: Any
     system: str | None = None
-    """What stands before the input: a system message, or the instruction of a row that has an input too."""
+    """System message, or the instruction of a row that also has an input."""
     joins: bool = False
-    """Whether `system` and input are one text by nature, as an instruction and its input are."""
+    """Whether `system` belongs in front of the input, as an instruction does."""
     earlier: tuple[Message, ...] = ()
     """Turns before the last question."""
     rejected: Any = None
-    """The reply that was not preferred."""
+    """Rejected reply of a preference pair."""
     kept: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
-    """Keys of the row that an example has no place for."""
+    """Keys of the row that an example cannot represent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which column holds what."""
+    """Assignment of columns to the keys of an example."""
 
     input: str
     output: str | None
     kept: Mapping[str, str] = field(default_factory=dict)
-    """Key of an example to the column that holds it."""
+    """Column that holds each key of an example."""
 
 
 def recognised(values: Mapping[str, Any]) -> Format | None:
-    """The format that a row's keys speak of; None when they say nothing."""
+    """Return the format that the keys of a row indicate, or None."""
     keys = set(values)
     if "messages" in keys:
         return "chat"
@@ -83,93 +83,96 @@ def recognised(values: Mapping[str, Any]) -> Format | None:
 
 
 def columns(names: Sequence[str], *, input: str | None = None, output: str | None = None) -> Columns | None:  # noqa: A002
-    """The named columns, else those with a name that says what they hold; None when there is none for the input."""
+    """Return the named columns, guessing unnamed ones by their name; None when a named or input column is missing."""
     folded = {name.casefold().strip(): name for name in reversed(names)}
-    asked = input or next((folded[one] for one in INPUTS if one in folded and folded[one] != output), None)
-    if asked is None or asked not in names or (output is not None and output not in names):
+    input_column = input or next((folded[name] for name in INPUTS if name in folded and folded[name] != output), None)
+    if input_column is None or input_column not in names or (output is not None and output not in names):
         return None
-    said = output or next((folded[one] for one in OUTPUTS if one in folded and folded[one] != asked), None)
-    kept = {key: folded[key] for key in KEPT if key in folded and folded[key] not in (asked, said)}
-    if not {"source", "quote"} <= set(kept):
-        kept = {key: column for key, column in kept.items() if key not in ("source", "quote")}
-    return Columns(asked, said, kept)
+    guesses = (folded[name] for name in OUTPUTS if name in folded and folded[name] != input_column)
+    output_column = output or next(guesses, None)
+    copied = {key: folded[key] for key in KEPT if key in folded and folded[key] not in (input_column, output_column)}
+    if not {"source", "quote"} <= set(copied):
+        copied = {key: column for key, column in copied.items() if key not in ("source", "quote")}
+    return Columns(input_column, output_column, copied)
 
 
 def of_chat(values: Mapping[str, Any], complain: Complain) -> Draft | None:
-    """{"messages": [{"role", "content"}, …]}"""
-    turns = _messages(values["messages"], complain, role="role", said="content") if "messages" in values else None
+    """A chat in OpenAI's format: {"messages": [{"role", "content"}, …]}."""
+    turns = _messages(values["messages"], complain, role="role", content="content") if "messages" in values else None
     if "messages" not in values:
         complain('no "messages"', 'add "messages": [{"role": "user", "content": "…"}, …]')
     if values.get("tools") or values.get("functions"):
-        complain("a chat with tools", "an example has no place for tool calls; leave the row out")
+        complain("a chat with tools", "remove the row: examples cannot hold tool calls")
         return None
     return _chat(turns, _others(values, "messages", "tools", "functions"), complain)
 
 
 def of_sharegpt(values: Mapping[str, Any], complain: Complain) -> Draft | None:
-    """{"conversations": [{"from", "value"}, …], "system": …}"""
+    """A ShareGPT chat: {"conversations": [{"from", "value"}, …], "system": …}."""
     key = "conversations" if "conversations" in values else "conversation"
     if key not in values:
         complain('no "conversations"', 'add "conversations": [{"from": "human", "value": "…"}, …]')
         return None
     first = values[key][0] if isinstance(values[key], list) and values[key] else None
-    plain = isinstance(first, dict) and "role" in first
-    names = ("role", "content") if plain else ("from", "value")
-    turns = _messages(values[key], complain, role=names[0], said=names[1])
-    own = values.get("system")
-    if turns is not None and isinstance(own, str) and own.strip():
-        turns = [Message("system", own.strip()), *turns]
+    has_roles = isinstance(first, dict) and "role" in first
+    names = ("role", "content") if has_roles else ("from", "value")
+    turns = _messages(values[key], complain, role=names[0], content=names[1])
+    system = values.get("system")
+    if turns is not None and isinstance(system, str) and system.strip():
+        turns = [Message("system", system.strip()), *turns]
     return _chat(turns, _others(values, key, "system", "id"), complain)
 
 
 def of_prompt(values: Mapping[str, Any], complain: Complain) -> Draft | None:
-    """{"prompt": text or messages, "completion": text or messages}"""
+    """A pair {"prompt": text or messages, "completion": text or messages}."""
     if "chosen" in values or "rejected" in values:
-        complain("half a preference pair", 'add the other: "prompt", "chosen" and "rejected"')
+        complain("an incomplete preference pair", 'give all of "prompt", "chosen" and "rejected"')
         return None
     prompt, completion = values.get("prompt"), values.get("completion")
     if isinstance(prompt, list) and isinstance(completion, list):
-        turns = _messages([*prompt, *completion], complain, role="role", said="content")
+        turns = _messages([*prompt, *completion], complain, role="role", content="content")
         return _chat(turns, _others(values, "prompt", "completion"), complain)
-    asked = text_of(prompt, "prompt", complain)
-    return Draft(asked, completion, left_out=_others(values, "prompt", "completion")) if asked else None
+    question = text_of(prompt, "prompt", complain)
+    return Draft(question, completion, left_out=_others(values, "prompt", "completion")) if question else None
 
 
 def of_preference(values: Mapping[str, Any], complain: Complain) -> Draft | None:
-    """Two replies to one chat, as OpenAI writes them or as {"prompt", "chosen", "rejected"}, texts or messages.
+    """Two replies to one chat, in OpenAI's format or as {"prompt", "chosen", "rejected"}, each text or messages.
 
     OpenAI's: {"input": {"messages": […]}, "preferred_output": [reply], "non_preferred_output": [reply]}. `chosen` and
-    `rejected` may also be whole chats, with or without `prompt`.
+    `rejected` may also be complete chats, with or without `prompt`.
     """
-    given = values.get("input")
-    hosted = isinstance(given, dict) and "messages" in given
-    keys = ("input", "preferred_output", "non_preferred_output") if hosted else ("prompt", "chosen", "rejected")
-    if isinstance(given, dict) and given.get("tools"):
-        complain("a chat with tools", "an example has no place for tool calls; leave the row out")
+    request = values.get("input")
+    is_openai = isinstance(request, dict) and "messages" in request
+    keys = ("input", "preferred_output", "non_preferred_output") if is_openai else ("prompt", "chosen", "rejected")
+    if isinstance(request, dict) and request.get("tools"):
+        complain("a chat with tools", "remove the row: examples cannot hold tool calls")
         return None
-    before = _as_turns(given["messages"] if isinstance(given, dict) and hosted else values.get("prompt"), "user")
-    found: list[Draft] = []
+    context = request["messages"] if isinstance(request, dict) and is_openai else values.get("prompt")
+    before = _as_turns(context, "user")
+    drafts: list[Draft] = []
     for key in keys[1:]:
         reply = _as_turns(values.get(key), "assistant")
         if not isinstance(reply, list) or not reply:
-            complain(f'no "{key}"', f'add "{key}": "…", the reply that was {"preferred" if key == keys[1] else "not"}')
+            verdict = "preferred" if key == keys[1] else "rejected"
+            complain(f'no "{key}"', f'add "{key}": "…", the {verdict} reply')
             continue
-        whole = isinstance(reply[0], dict) and reply[0].get("role") != "assistant"
-        turns = reply if whole or not isinstance(before, list) else [*before, *reply]
-        draft = _chat(_messages(turns, complain, role="role", said="content"), _others(values, *keys), complain)
-        found += [draft] if draft else []
-    if len(found) < 2:
+        is_complete = isinstance(reply[0], dict) and reply[0].get("role") != "assistant"
+        turns = reply if is_complete or not isinstance(before, list) else [*before, *reply]
+        draft = _chat(_messages(turns, complain, role="role", content="content"), _others(values, *keys), complain)
+        drafts += [draft] if draft else []
+    if len(drafts) < 2:
         return None
-    chosen, other = found
-    if (chosen.system, chosen.earlier, chosen.asked) != (other.system, other.earlier, other.asked):
+    chosen, rejected = drafts
+    if (chosen.system, chosen.earlier, chosen.asked) != (rejected.system, rejected.earlier, rejected.asked):
         complain(
-            "the two replies are not to the same question", f'"{keys[1]}" and "{keys[2]}" must differ in the reply'
+            "the two replies answer different questions", f'make "{keys[1]}" and "{keys[2]}" differ only in the reply'
         )
         return None
-    if chosen.replied == other.replied:
-        complain("both replies are the same", "leave the row out: there is nothing to prefer")
+    if chosen.replied == rejected.replied:
+        complain("both replies are the same", "remove the row: a pair needs two different replies")
         return None
-    return replace(chosen, rejected=other.replied)
+    return replace(chosen, rejected=rejected.replied)
 
 
 def _as_turns(value: Any, role: str) -> Any:
@@ -177,44 +180,44 @@ def _as_turns(value: Any, role: str) -> Any:
 
 
 def of_alpaca(values: Mapping[str, Any], complain: Complain) -> Draft | None:
-    """{"instruction", "input", "output"}; Dolly's {"instruction", "context", "response"} too."""
-    said = "output" if "output" in values else "response"
-    extra = "input" if "input" in values else "context"
+    """{"instruction", "input", "output"}, or Dolly's {"instruction", "context", "response"}."""
+    output_key = "output" if "output" in values else "response"
+    input_key = "input" if "input" in values else "context"
     instruction = text_of(values.get("instruction"), "instruction", complain)
-    more = values.get(extra) or ""
-    if not isinstance(more, str):
-        complain(f'"{extra}" is not text', f'write "{extra}": "…"')
+    input_text = values.get(input_key) or ""
+    if not isinstance(input_text, str):
+        complain(f'"{input_key}" is not text', f'write "{input_key}": "…"')
         return None
     if values.get("history"):
-        complain("earlier turns in history", "write the row as a chat")
+        complain("a history of earlier turns", "convert the row to a chat")
         return None
     if values.get("system"):
-        complain("a system prompt beside an instruction", "write the row as a chat")
+        complain("both a system prompt and an instruction", "convert the row to a chat")
         return None
-    left = _others(values, "instruction", extra, said, "history", "system", "text")
+    omitted = _others(values, "instruction", input_key, output_key, "history", "system", "text")
     if not instruction:
         return None
-    if more.strip():
-        return Draft(more.strip(), values.get(said), system=instruction, joins=True, left_out=left)
-    return Draft(instruction, values.get(said), left_out=left)
+    if input_text.strip():
+        return Draft(input_text.strip(), values.get(output_key), system=instruction, joins=True, left_out=omitted)
+    return Draft(instruction, values.get(output_key), left_out=omitted)
 
 
-def of_table(values: Mapping[str, Any], found: Columns, complain: Complain) -> Draft | None:
-    """A row whose columns are known."""
-    asked = text_of(values.get(found.input), found.input, complain)
-    kept: dict[str, str] = {}
-    for key, column in found.kept.items():
+def of_table(values: Mapping[str, Any], layout: Columns, complain: Complain) -> Draft | None:
+    """A row with known columns."""
+    question = text_of(values.get(layout.input), layout.input, complain)
+    copied: dict[str, str] = {}
+    for key, column in layout.kept.items():
         value = values.get(column)
         value = ",".join(map(str, value)) if isinstance(value, list) else value
         if value is not None and str(value).strip():
-            kept[key] = str(value).strip()
-    left = _others(values, found.input, found.output or "", *found.kept.values())
-    replied = values.get(found.output) if found.output else None
-    return Draft(asked, replied, kept=kept, left_out=left) if asked else None
+            copied[key] = str(value).strip()
+    omitted = _others(values, layout.input, layout.output or "", *layout.kept.values())
+    reply = values.get(layout.output) if layout.output else None
+    return Draft(question, reply, kept=copied, left_out=omitted) if question else None
 
 
 def text_of(value: Any, key: str, complain: Complain) -> str:
-    """Without white space at its ends; empty after complaining."""
+    """Return the text stripped; empty after reporting a problem."""
     if isinstance(value, str) and value.strip():
         return value.strip()
     if value is None or value == "" or isinstance(value, str):
@@ -225,13 +228,13 @@ def text_of(value: Any, key: str, complain: Complain) -> str:
 
 
 def show(value: Any) -> str:
-    """The beginning of a value, as JSON."""
+    """Return the value as JSON, truncated to 60 characters."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else text[:59] + "…"
 
 
 def _chat(turns: list[Message] | None, left_out: tuple[str, ...], complain: Complain) -> Draft | None:
-    """The last reply is the output, the question before it the input."""
+    """Build a draft whose output is the last reply and whose input is the question before it."""
     if turns is None:
         return None
     system = turns[0].content if turns and turns[0].role == "system" else None
@@ -240,11 +243,11 @@ def _chat(turns: list[Message] | None, left_out: tuple[str, ...], complain: Comp
         complain("a system message between the turns", TURNS)
         return None
     if not rest or rest[-1].role != "assistant":
-        complain("the chat does not end with the assistant", "end it with the reply that is to be learnt")
+        complain("the chat does not end with the assistant", "end it with the reply to learn")
         return None
-    doubled = next((one.role for one, other in pairwise(rest) if one.role == other.role), None)
+    doubled = next((turn.role for turn, following in pairwise(rest) if turn.role == following.role), None)
     if doubled:
-        complain(f"two {doubled} turns in a row", f"join them; {TURNS}")
+        complain(f"two {doubled} turns in a row", f"merge them; {TURNS}")
         return None
     if len(rest) < 2:
         complain("no user turn before the reply", TURNS)
@@ -252,44 +255,44 @@ def _chat(turns: list[Message] | None, left_out: tuple[str, ...], complain: Comp
     return Draft(rest[-2].content, rest[-1].content, system or None, earlier=tuple(rest[:-2]), left_out=left_out)
 
 
-def _messages(value: Any, complain: Complain, *, role: str, said: str) -> list[Message] | None:
-    """The turns; None after complaining about each that cannot be read."""
+def _messages(value: Any, complain: Complain, *, role: str, content: str) -> list[Message] | None:
+    """Return the turns; None after reporting every invalid turn. role, content: keys of a turn."""
     if not isinstance(value, list) or not value:
-        complain("no list of turns", f'write [{{"{role}": "…", "{said}": "…"}}, …]')
+        complain("no list of turns", f'write [{{"{role}": "…", "{content}": "…"}}, …]')
         return None
     turns: list[Message] = []
-    for number, one in enumerate(value, start=1):
-        problem = _wrong_turn(one, role, said, last=number == len(value))
+    for number, turn in enumerate(value, start=1):
+        problem = _turn_problem(turn, role, content, last=number == len(value))
         if problem:
             complain(f"turn {number}: {problem[0]}", problem[1])
         else:
-            turns.append(Message(_ROLES[one[role].casefold()], _content(one[said]).strip()))
+            turns.append(Message(_ROLES[turn[role].casefold()], _content_text(turn[content]).strip()))
     return turns if len(turns) == len(value) else None
 
 
-def _wrong_turn(turn: Any, role: str, said: str, *, last: bool) -> tuple[str, str] | None:
+def _turn_problem(turn: Any, role: str, content: str, *, last: bool) -> tuple[str, str] | None:
     if not isinstance(turn, dict) or not isinstance(turn.get(role), str):
-        return f'no "{role}"', f'write {{"{role}": "user", "{said}": "…"}}'
+        return f'no "{role}"', f'write {{"{role}": "user", "{content}": "…"}}'
     if turn[role].casefold() in _TOOLS or any(turn.get(key) for key in _CALLS):
-        return "a tool call", "an example has no place for tool calls; leave the row out"
+        return "a tool call", "remove the row: examples cannot hold tool calls"
     if turn[role].casefold() not in _ROLES:
-        return f"unknown role {show(turn[role])}", f"one of {', '.join(_ROLES)}"
-    content = turn.get(said)
-    if isinstance(content, list) and any(not isinstance(part, dict) or "text" not in part for part in content):
-        return "something other than text", "an example holds text only; leave the row out"
-    if content is not None and not isinstance(content, str | list):
-        return f'"{said}" is not text: {show(content)}', f'write "{said}": "…"'
-    if not _content(content).strip() and _ROLES[turn[role].casefold()] != "system":
-        return f"an empty {_ROLES[turn[role].casefold()]} turn", "fill it in, or leave the row out"
+        return f"unknown role {show(turn[role])}", f"use one of {', '.join(_ROLES)}"
+    value = turn.get(content)
+    if isinstance(value, list) and any(not isinstance(part, dict) or "text" not in part for part in value):
+        return "content other than text", "remove the row: examples hold text only"
+    if value is not None and not isinstance(value, str | list):
+        return f'"{content}" is not text: {show(value)}', f'write "{content}": "…"'
+    if not _content_text(value).strip() and _ROLES[turn[role].casefold()] != "system":
+        return f"an empty {_ROLES[turn[role].casefold()]} turn", "fill it in, or remove the row"
     if last and turn.get("weight") == 0:
-        return "the reply has weight 0: it is not to be learnt", "leave the row out, or end the chat before it"
+        return "the reply has weight 0, so it is excluded from training", "remove the row, or end the chat earlier"
     return None
 
 
-def _content(content: Any) -> str:
-    if isinstance(content, list):
-        return "\n".join(str(part["text"]) for part in content)
-    return content or ""
+def _content_text(value: Any) -> str:
+    if isinstance(value, list):
+        return "\n".join(str(part["text"]) for part in value)
+    return value or ""
 
 
 def _others(values: Mapping[str, Any], *known: str) -> tuple[str, ...]:

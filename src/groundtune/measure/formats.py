@@ -1,6 +1,6 @@
-"""Turn files of other formats into our examples, or into all of their problems at once. Never drops a row unsaid.
+"""Convert files of other formats to examples and report every problem at once. Never drops a row silently.
 
-What an example cannot hold is refused with its row, unless the caller says what is to become of it.
+Rows that an example cannot represent are refused, unless the caller says how to handle them.
 """
 
 import json
@@ -33,7 +33,7 @@ from groundtune.types import Example
 from groundtune.workspace import write_atomic
 
 SEEN = 50
-"""Rows that decide which format a file has."""
+"""Number of rows that decide the format of a file."""
 _OPEN = Choices()
 _READERS: Mapping[str, Callable[[Mapping[str, Any], Complain], Draft | None]] = {
     "chat": of_chat,
@@ -46,30 +46,33 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any], Complain], Draft | None]] = 
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What a file came to."""
+    """Result of importing a file."""
 
     examples: tuple[Example, ...]
     format: Format
     notes: tuple[str, ...] = ()
-    """What was decided or left out on the way; to be shown to a person."""
+    """Decisions and omissions to show to the user."""
     instructions: str | None = None
-    """What stands before every input alike: for `instructions` of the project file."""
+    """System message that all inputs share; belongs into `instructions` of the project file."""
 
 
 def detect(path: Path) -> Format:
-    """By the ending and the keys of the first rows. Raises MissingError, ConfigError when no format fits."""
+    """Detect the format from the suffix and the keys of the first rows.
+
+    Raises MissingError when there is no such file, ConfigError when no format fits.
+    """
     text = read_text(path)
     if is_table(path, text):
         return "tsv" if path.suffix.lower() in (".tsv", ".tab") else "csv"
     records = [record for record, _ in zip(json_records(text, lambda *_: None), range(SEEN), strict=False)]
-    found = Counter(one for one in (recognised(record.values) for record in records) if one)
-    if found:
-        return found.most_common(1)[0][0]
+    counts = Counter(kind for kind in (recognised(record.values) for record in records) if kind)
+    if counts:
+        return counts.most_common(1)[0][0]
     if records:
         keys = ", ".join(list(records[0].values)[:8])
         hint = "name the columns: --input NAME --output NAME"
-        raise ConfigError([Problem(path, f"no known format; the keys are {keys}", records[0].line, hint)])
-    raise ConfigError([Problem(path, "has no rows that can be read", hint="JSON lines, a JSON list, or a table")])
+        raise ConfigError([Problem(path, f"unknown format; the keys are {keys}", records[0].line, hint)])
+    raise ConfigError([Problem(path, "contains no readable rows", hint="use JSON lines, a JSON list or a table")])
 
 
 def convert(
@@ -78,7 +81,7 @@ def convert(
     *,
     choices: Choices = _OPEN,
 ) -> list[Example]:
-    """Examples in file order. Raises MissingError, UsageError, ConfigError with every problem of the file."""
+    """Return the examples in file order. Raises as `conversion` does."""
     return list(conversion(path, format, choices=choices).examples)
 
 
@@ -88,16 +91,18 @@ def conversion(
     *,
     choices: Choices = _OPEN,
 ) -> Conversion:
-    """Examples, and what was decided on the way.
+    """Return the examples and notes on what was decided.
 
-    Ids are digests of what is asked, so that importing a file again gives the same ids, also after an output was
-    fixed; a table's column `id` goes before them. Equal inputs are put into the same split.
+    Ids are digests of the input, so importing a file again gives the same ids, even after an output was fixed; an
+    `id` column of a table takes precedence. Equal inputs go into the same split.
+
+    Raises MissingError, UsageError, ConfigError with every problem of the file.
     """
     if format is not None and format not in get_args(Format):
-        raise UsageError(f"no format {format!r}", hint=f"one of {', '.join(get_args(Format))}")
+        raise UsageError(f"unknown format {format!r}", hint=f"use one of {', '.join(get_args(Format))}")
     kind = format or ("rows" if choices.input and not is_table(path, read_text(path)) else detect(path))
     if kind == "examples" and choices.split:
-        raise UsageError(f"{path} is in our own format, whose rows name their split", hint="leave --split out")
+        raise UsageError(f"{path} is an examples file, whose rows name their split", hint="remove --split")
     if kind == "examples":
         return Conversion(tuple(read_examples(path)), kind)
     problems: list[Problem] = []
@@ -109,27 +114,27 @@ def conversion(
     rows, instructions, on_system = format_join.shared_system(rows, choices, say)
     rows, on_turns = format_join.single_turns(rows, choices, say)
     outputs, on_outputs = format_join.outputs(rows, choices, say)
-    made = format_join.examples(rows, outputs, choices=choices, origin=path.name, say=say)
-    if not made and not problems:
-        say(0, "has no rows", "name a file that has some")
+    examples = format_join.examples(rows, outputs, choices=choices, origin=path.name, say=say)
+    if not examples and not problems:
+        say(0, "contains no rows", "name a file with at least one row")
     if problems:
-        raise ConfigError(sorted(problems, key=lambda one: one.line or 0))
-    return Conversion(tuple(made), kind, (*notes, *on_system, *on_turns, *on_outputs), instructions)
+        raise ConfigError(sorted(problems, key=lambda problem: problem.line or 0))
+    return Conversion(tuple(examples), kind, (*notes, *on_system, *on_turns, *on_outputs), instructions)
 
 
 def write_examples(path: Path, examples: Sequence[Example]) -> None:
-    """Our own format, splits written out; whole or not at all. Raises OSError."""
-    write_atomic(path, encoded(as_line(one) for one in examples))
+    """Write an examples file atomically, with explicit splits. Raises OSError."""
+    write_atomic(path, encoded(as_line(example) for example in examples))
 
 
 def as_line(example: Example) -> str:
-    """One example as it stands in a file; keys with nothing in them are left out, but for `output`."""
+    """Return an example as a line of an examples file, without empty keys except `output`."""
     row: dict[str, Any] = {
         "id": example.id,
         "input": example.input,
         "output": example.output,
         "rejected": example.rejected,
-        "evidence": [{"source": one.source, "quote": one.quote} for one in example.evidence],
+        "evidence": [{"source": item.source, "quote": item.quote} for item in example.evidence],
         "split": example.split,
         "tags": example.tags,
         "groups": example.groups,
@@ -140,44 +145,51 @@ def as_line(example: Example) -> str:
 
 
 def encoded(lines: Iterable[str]) -> bytes:
-    """The lines of a file; what is no text in UTF-8 (half a character) is written as JSON escapes it."""
+    """Encode the lines as UTF-8; lone surrogates become JSON escapes."""
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
 
 
 def _rows(text: str, kind: Format, choices: Choices, say: Say) -> tuple[list[Row], list[str]]:
-    """All rows that can be read, and which keys had no place."""
+    """Return the readable rows and notes on the columns used and the keys omitted."""
     table = kind in ("csv", "tsv")
     delimiter = "\t" if kind == "tsv" else None
     records = list(table_records(text, say, delimiter=delimiter) if table else json_records(text, say))
-    found = _columns(records, choices, say) if table or kind == "rows" else None
-    if found is None and kind not in _READERS:
+    table_columns = _columns(records, choices, say) if table or kind == "rows" else None
+    if table_columns is None and kind not in _READERS:
         return [], []
     rows: list[Row] = []
-    left: Counter[str] = Counter()
+    omitted: Counter[str] = Counter()
     for record in records:
 
         def complain(message: str, hint: str, line: int = record.line) -> None:
             say(line, message, hint)
 
-        draft = of_table(record.values, found, complain) if found else _READERS[kind](record.values, complain)
+        draft = (
+            of_table(record.values, table_columns, complain)
+            if table_columns
+            else _READERS[kind](record.values, complain)
+        )
         if draft:
             rows.append(format_join.row(record.line, draft))
-            left.update(draft.left_out)
-    notes = [f'input from "{found.input}", output from "{found.output}"'] if found else []
-    return rows, [*notes, *(f'"{key}" is left out: {number:,} rows' for key, number in sorted(left.items()))]
+            omitted.update(draft.left_out)
+    notes = [f'input from "{table_columns.input}", output from "{table_columns.output}"'] if table_columns else []
+    return rows, [
+        *notes,
+        *(f'"{key}" is omitted: {format_join.row_count(number)}' for key, number in sorted(omitted.items())),
+    ]
 
 
 def _columns(records: Sequence[Record], choices: Choices, say: Say) -> Columns | None:
-    """Which column holds what; None after complaining."""
+    """Return the input and output columns; None after reporting a problem."""
     if not records:
         return None
     names = list(dict.fromkeys(name for record in records for name in record.values))
-    found = columns(names, input=choices.input, output=choices.output)
-    if found is not None and found.output is not None:
-        return found
-    hint = f"--input NAME --output NAME; there are {', '.join(names[:12])}"
-    if found is None:
-        missing = next((one for one in (choices.input, choices.output) if one and one not in names), None)
+    guess = columns(names, input=choices.input, output=choices.output)
+    if guess is not None and guess.output is not None:
+        return guess
+    hint = f"use --input NAME --output NAME; the columns are {', '.join(names[:12])}"
+    if guess is None:
+        missing = next((name for name in (choices.input, choices.output) if name and name not in names), None)
         say(records[0].line, f'no column "{missing}"' if missing else "no column that looks like an input", hint)
     else:
         say(records[0].line, "no column that looks like an output", hint)

@@ -1,7 +1,7 @@
-"""Turn an answer into the scores of a judge, a model that reads it. Never makes a number out of a failure.
+"""Score answers with an LLM as judge. Never turns a failure into a number.
 
-The four metrics about retrieval follow Es et al. 2023, "RAGAS: Automated Evaluation of Retrieval Augmented
-Generation" (arXiv 2309.15217), and the documentation of RAGAS (docs.ragas.io, available metrics); prompts are ours.
+The four RAG metrics follow Es et al. 2023, "RAGAS: Automated Evaluation of Retrieval Augmented Generation" (arXiv
+2309.15217), and the RAGAS documentation (docs.ragas.io, available metrics); the prompts are groundtune's own.
 """
 
 import json
@@ -18,9 +18,9 @@ from groundtune.types import Answer, Example, Generation, Hit, Prompt, Task, Usa
 
 METRICS = ("judge", "faithfulness", "answer_relevancy", "context_precision", "context_recall")
 TRIES = 2
-"""Replies of one question to the judge; after the first one that cannot be used it is told why."""
+"""Attempts per question to the judge; a retry tells it why the reply was unusable."""
 PASSAGES_AT_A_TIME = 10
-"""Passages that one question to the judge holds for `context_precision`."""
+"""Passages per question to the judge for `context_precision`."""
 _SHOWN = 200
 
 Rated = tuple[float, str]
@@ -29,28 +29,27 @@ Rated = tuple[float, str]
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a judge made of one answer."""
+    """A judge's scores for one answer."""
 
     scores: Mapping[str, float]
-    """0 to 1 by metric; a metric that does not apply is absent."""
+    """Scores by metric, 0 to 1; a metric that does not apply is absent."""
     reasons: Mapping[str, str]
-    """Why, for each of the scores."""
+    """Reason for each score."""
     usage: Usage
-    """Of all calls of the judge together; None where one of them is unknown. All 0 when no model was needed.
+    """Total over all calls of the judge; None where any is unknown. All 0 when no model was needed.
 
-    What embedding took is not in it.
+    Excludes embedding calls.
     """
     asked: bool
-    """False when no model was needed: the scores follow from who abstained."""
+    """Whether the model was called; False when the scores follow from abstention alone."""
 
 
 class Judge:
-    """A model that scores what no rule can. Safe to use for many answers at a time.
+    """An LLM that scores what no rule can. Safe for concurrent use.
 
-    metrics: of `judge`, `faithfulness`, `answer_relevancy` (needs `embedder`), `context_precision` and
-    `context_recall`. instructions: what counts as right, in the words of the project; they go into `judge`.
-    task: `write` makes `judge` a rating of quality. Raises UsageError for a metric that is not known, or that
-    has no embedder.
+    metrics: any of `judge`, `faithfulness`, `answer_relevancy` (needs `embedder`), `context_precision` and
+    `context_recall`. instructions: the project's definition of a correct answer, used by `judge`.
+    task: `write` makes `judge` a rating of quality. Raises UsageError for an unknown metric or a missing embedder.
     """
 
     def __init__(
@@ -72,16 +71,15 @@ class Judge:
     async def judge(
         self, question: str, answer: Answer, example: Example, *, metrics: Sequence[str] | None = None
     ) -> Judgement:
-        """The scores of one answer. metrics: these in the place of the judge's own.
+        """Score one answer. metrics: replaces the judge's own metrics.
 
-        Raises JudgeError when the endpoint fails, or gives no usable reply twice in a row; then there is no score
-        of any metric.
+        Raises JudgeError when the endpoint fails or returns two unusable replies in a row; then no metric has a score.
         """
         case = _Case(self._generator, question, answer, example)
         rated: dict[str, Rated] = {}
         for metric in self._metrics if metrics is None else self._known(metrics):
-            if (found := await self._rate(metric, case)) is not None:
-                rated[metric] = found
+            if (rating := await self._rate(metric, case)) is not None:
+                rated[metric] = rating
         return Judgement(
             scores={metric: score for metric, (score, _) in rated.items()},
             reasons={metric: reason for metric, (_, reason) in rated.items()},
@@ -91,7 +89,7 @@ class Judge:
 
     def _known(self, metrics: Sequence[str]) -> tuple[str, ...]:
         if unknown := [metric for metric in metrics if metric not in METRICS]:
-            raise UsageError(f"no metric {', '.join(unknown)}", hint=f"a judge knows {', '.join(METRICS)}")
+            raise UsageError(f"unknown metric {', '.join(unknown)}", hint=f"use any of {', '.join(METRICS)}")
         if "answer_relevancy" in metrics and self._embedder is None:
             raise UsageError("answer_relevancy needs an embedder")
         return tuple(dict.fromkeys(metrics))
@@ -105,7 +103,7 @@ class Judge:
 
 
 class _Case:
-    """One answer before its judge, with what the calls took so far."""
+    """One answer being judged, with the usage of the calls so far."""
 
     def __init__(self, generator: Generator, question: str, answer: Answer, example: Example) -> None:
         self.question = question
@@ -120,54 +118,54 @@ class _Case:
 
     @property
     def text(self) -> str:
-        """What the answer says: its text without markers, or its label or object."""
+        """The answer as text: without citation markers, or its label or object."""
         output = self.answer.output
         return without_markers(self.answer) if output is None else _text(output)
 
-    async def ask(self, what: str, prompt: Prompt) -> Any:
-        """The reply as a value of the prompt's schema. Raises JudgeError."""
+    async def ask(self, metric: str, prompt: Prompt) -> Any:
+        """Return the reply as a value of the prompt's schema. Raises JudgeError."""
         fault_of = schema_fault(prompt.schema or {})
         fault = reply = ""
         for attempt in range(TRIES):
-            asked = prompts.again(prompt, reply, fault) if attempt else prompt
-            reply = (await self._generate(what, asked)).text
+            attempt_prompt = prompts.again(prompt, reply, fault) if attempt else prompt
+            reply = (await self._generate(metric, attempt_prompt)).text
             try:
                 value = read_reply(reply)
             except ValueError as error:
                 fault = str(error)
                 continue
-            if (wrong := fault_of(value)) is None:
+            if (violation := fault_of(value)) is None:
                 return value
-            fault = wrong
-        raise self.failed(what, f"{fault}; the reply was: {_excerpt(reply)}")
+            fault = violation
+        raise self.failed(metric, f"{fault}; the reply was: {_excerpt(reply)}")
 
-    def failed(self, what: str, why: str) -> JudgeError:
+    def failed(self, metric: str, why: str) -> JudgeError:
         return JudgeError(
-            f"the judge {self._generator.name} gave no usable reply for {what}: {why}",
-            hint="use a stronger model as judge, or one whose endpoint can hold it to a JSON Schema",
+            f"the judge {self._generator.name} gave no usable reply for {metric}: {why}",
+            hint="use a stronger judge model, or an endpoint that enforces a JSON Schema",
         )
 
-    async def _generate(self, what: str, prompt: Prompt) -> Generation:
+    async def _generate(self, metric: str, prompt: Prompt) -> Generation:
         try:
             generation = await self._generator.generate(prompt)
         except ProviderError as error:
-            message = f"the judge failed at {what}: {error.message}"
+            message = f"the judge failed for {metric}: {error.message}"
             raise JudgeError(message, failure=error.kind, hint=error.hint) from error
         self.usages.append(generation.usage)
         return generation
 
 
 async def _judge(case: _Case, instructions: str | None, task: Task) -> Rated:
-    """Whether the answer is right against the gold answer: 0 or 1. Who abstained is judged without a model.
+    """Rate correctness against the gold answer: 0 or 1. Abstentions are judged without a model.
 
-    Of task write: the share of the criteria (facts, form, and instructions where there are any) that hold.
+    For task write: the share of the criteria met (facts, form, and instructions if there are any).
     """
     if case.gold is None or not case.answered:
         if case.gold is not None:
-            return 0.0, "Abstained, though there is a right answer."
+            return 0.0, "Abstained although there is a correct answer."
         if case.answered:
-            return 0.0, "Answered, though abstaining is right."
-        return 1.0, "Abstained, which is right."
+            return 0.0, "Answered although abstaining is correct."
+        return 1.0, "Abstained, which is correct."
     if task != "write":
         reply = await case.ask("judge", prompts.right(case.question, case.text, case.gold, instructions))
         return float(reply["right"]), reply["reason"]
@@ -179,9 +177,9 @@ async def _judge(case: _Case, instructions: str | None, task: Task) -> Rated:
 
 
 async def _faithfulness(case: _Case) -> Rated | None:
-    """Claims of the answer that follow from the hits, over all its claims (RAGAS faithfulness).
+    """Share of the answer's claims that the hits support (RAGAS faithfulness).
 
-    Absent without hits, when abstained, and when the answer claims nothing.
+    Absent without hits, when abstained, and when the answer makes no claim.
     """
     if not case.answered or not case.answer.hits:
         return None
@@ -189,10 +187,10 @@ async def _faithfulness(case: _Case) -> Rated | None:
 
 
 async def _context_recall(case: _Case) -> Rated | None:
-    """Claims of the gold answer that follow from the hits, over all its claims (RAGAS context recall).
+    """Share of the gold answer's claims that the hits support (RAGAS context recall).
 
-    Looks at retrieval alone, so it applies to abstentions too; absent without hits, without a gold answer, and when
-    that claims nothing. Of several gold answers the first one counts.
+    Measures retrieval alone, so it applies to abstentions too; absent without hits, without a gold answer, and when
+    the gold answer makes no claim. Uses the first of several gold answers.
     """
     if case.gold is None or not case.answer.hits:
         return None
@@ -201,58 +199,59 @@ async def _context_recall(case: _Case) -> Rated | None:
 
 
 async def _supported(case: _Case, metric: str, text: str) -> Rated | None:
-    """Share of the text's claims that follow from the hits."""
+    """Share of the text's claims that the hits support."""
     reply = await case.ask(metric, prompts.claims(case.question, text))
     claims = [claim for claim in reply["claims"] if claim.strip()]
     if not claims:
         return None
     verdicts = await case.ask(metric, prompts.supported(case.question, claims, case.answer.hits))
-    held = [verdicts[str(number)]["supported"] for number in range(1, len(claims) + 1)]
-    lost = [f'"{claim}"' for claim, good in zip(claims, held, strict=True) if not good]
-    reason = f"{sum(held)} of {len(held)} claims follow from the passages"
-    return sum(held) / len(held), f"{reason}; not: {', '.join(lost)}." if lost else f"{reason}."
+    supported = [verdicts[str(number)]["supported"] for number in range(1, len(claims) + 1)]
+    unsupported = [f'"{claim}"' for claim, is_supported in zip(claims, supported, strict=True) if not is_supported]
+    reason = f"{sum(supported)} of {len(supported)} claims are supported by the passages"
+    score = sum(supported) / len(supported)
+    return score, f"{reason}; unsupported: {', '.join(unsupported)}." if unsupported else f"{reason}."
 
 
 async def _answer_relevancy(case: _Case, embedder: Embedder) -> Rated | None:
-    """Mean cosine of the question with three questions made from the answer (RAGAS answer relevancy), 0 to 1.
+    """Mean cosine similarity of the question and three questions generated from the answer (RAGAS answer relevancy).
 
-    0 when the answer is noncommittal; a mean below 0 counts as 0. Says nothing about truth. Absent when abstained.
-    The three questions come out of one call, where RAGAS makes three.
+    From 0 to 1: 0 when the answer is noncommittal; a negative mean counts as 0. Says nothing about correctness. Absent
+    when abstained. One call generates all three questions; RAGAS uses three calls.
     """
     if not case.answered:
         return None
     reply = await case.ask("answer_relevancy", prompts.questions(case.text))
     if reply["noncommittal"]:
         return 0.0, "The answer is noncommittal."
-    made = [reply[name].strip() for name in prompts.QUESTIONS]
-    if not all(made):
+    questions = [reply[name].strip() for name in prompts.QUESTIONS]
+    if not all(questions):
         raise case.failed("answer_relevancy", f"an empty question: {_excerpt(_text(reply))}")
     try:
-        vectors = await embedder.embed_queries([case.question, *made])
+        vectors = await embedder.embed_queries([case.question, *questions])
     except ProviderError as error:
-        message = f"answer_relevancy: no vectors: {error.message}"
+        message = f"embedding failed for answer_relevancy: {error.message}"
         raise JudgeError(message, failure=error.kind, hint=error.hint) from error
     mean = float((vectors[1:] @ vectors[0]).mean())
-    return min(max(mean, 0.0), 1.0), f"The answer would fit: {' / '.join(made)}"
+    return min(max(mean, 0.0), 1.0), f"The answer would fit: {' / '.join(questions)}"
 
 
 async def _context_precision(case: _Case) -> Rated | None:
     """Mean of precision@k over the ranks k of the useful hits (RAGAS context precision); 0 when none is useful.
 
-    Useful = helps to arrive at the gold answer. Looks at retrieval alone, so it applies to abstentions too; absent
-    without hits and without a gold answer.
+    A hit is useful when it helps to arrive at the gold answer. Measures retrieval alone, so it applies to abstentions
+    too; absent without hits or without a gold answer.
     """
     hits = case.answer.hits
     if case.gold is None or not hits:
         return None
-    parts = [hits[start : start + PASSAGES_AT_A_TIME] for start in range(0, len(hits), PASSAGES_AT_A_TIME)]
-    useful = [verdict for part in parts for verdict in await _useful(case, part)]
-    ranks = [rank for rank, good in enumerate(useful, start=1) if good]
+    batches = [hits[start : start + PASSAGES_AT_A_TIME] for start in range(0, len(hits), PASSAGES_AT_A_TIME)]
+    useful = [verdict for batch in batches for verdict in await _useful(case, batch)]
+    ranks = [rank for rank, is_useful in enumerate(useful, start=1) if is_useful]
     reason = f"{len(ranks)} of {len(hits)} passages are useful"
     if not ranks:
         return 0.0, f"{reason}."
-    precisions = [found / rank for found, rank in enumerate(ranks, start=1)]
-    return sum(precisions) / len(ranks), f"{reason}: number {', '.join(map(str, ranks))}."
+    precisions = [count / rank for count, rank in enumerate(ranks, start=1)]
+    return sum(precisions) / len(ranks), f"{reason}: ranks {', '.join(map(str, ranks))}."
 
 
 async def _useful(case: _Case, hits: Sequence[Hit]) -> list[bool]:
@@ -261,13 +260,13 @@ async def _useful(case: _Case, hits: Sequence[Hit]) -> list[bool]:
 
 
 def total(usages: Sequence[Usage]) -> Usage:
-    """The sum; a part that is unknown in one of them is unknown. Of none all is 0."""
+    """Return the sum; a field unknown in any usage is None. An empty list gives all 0."""
 
     def add(name: str) -> Any:
         values = [getattr(usage, name) for usage in usages]
         return None if None in values else sum(values)
 
-    return Usage(**{one.name: add(one.name) for one in fields(Usage)})
+    return Usage(**{field.name: add(field.name) for field in fields(Usage)})
 
 
 def _text(value: Any) -> str:

@@ -1,18 +1,18 @@
-"""The matrix on disk: one row a cell, appended, never changed. Reads and writes `results.jsonl`; fills nothing.
+"""Read and write `results.jsonl`, the matrix on disk: one row per cell, appended and never changed.
 
-One JSON object a line (ASCII, the rest as \\u escapes), written in one piece:
+One JSON object per line (ASCII with \\u escapes), each written in a single call:
 
     {"example": id, "approach": name, "status": "answered" | "abstained" | "error",
-     "output": text, label or object (null after an error of the approach),
+     "output": text, label or object (null if the approach failed),
      "citations": [{"marker", "sentence", "support", "passage_id", "document_id", "source", "heading",
                     "page", "quote", "start", "end"}],
      "scores": {metric: number, only those that apply},
      "usage": {"input_tokens", "cached_tokens", "output_tokens", "seconds", "usd"} (each null when unknown),
      "error": null | {"kind", "message"}}
 
-Of several rows of one cell the last counts: that is how a retried error is replaced. Unknown keys and blank lines are
-passed over. A last line that is no JSON was cut off by a kill: it is left out, and taken away before anything is added.
-One process writes at a time; the caller holds the lock.
+If a cell has several rows, the last one counts; a retry replaces an error this way. Unknown keys and blank lines are
+ignored. A last line that is not JSON was cut off by a kill: it is ignored when reading, and removed before the next
+row is appended. One process writes at a time; the caller holds the lock.
 """
 
 import json
@@ -32,26 +32,26 @@ RESULTS = "results.jsonl"
 STATUSES = ("answered", "abstained", "error")
 SUPPORTS = ("exact", "close", "missing")
 MOST_PROBLEMS = 10
-"""So many lines that cannot be read are named; then reading ends."""
-FORMAT = 'every field is described in docs/compare.md, "The matrix"'
+"""Reading stops after this many unreadable lines."""
+FORMAT = 'docs/compare.md, "The matrix", describes every field'
 
 Cell = tuple[str, str]
 """Example id and approach name."""
 
 
 def read_results(path: Path) -> list[Result]:
-    """The last row of each cell, in the order in which cells first came; a torn last line is left out.
+    """Return the last row of each cell, ordered by the first row of each; a truncated last line is ignored.
 
-    A file that is not there has no results. Raises ConfigError with the places of lines that cannot be read.
+    A missing file has no results. Raises ConfigError with the line numbers of unreadable lines.
     """
     return list({cell_of(result): result for result in rows_of(path)}.values())
 
 
 def write_result(file: BinaryIO, result: Result) -> Result:
-    """Append one line in one piece and flush it; returns the result as reading it back gives it.
+    """Append one row and flush it; return the result as reading it back would.
 
     file: open for appending, unbuffered.
-    A result that cannot be read back (a score that is NaN, an output that is no JSON) becomes a row of error.
+    A result that JSON cannot represent (a NaN score, an output that is not JSON) is written as an error row.
     """
     try:
         line = encode_result(result)
@@ -66,14 +66,14 @@ def write_result(file: BinaryIO, result: Result) -> Result:
         while view:
             view = view[file.write(view) :]
         file.flush()
-    except OSError:  # the disk is full: no half line may stay in front of the next one
+    except OSError:  # disk full: remove the partial line so it does not corrupt the next one
         file.truncate(start)
         raise
     return read
 
 
 def encode_result(result: Result) -> bytes:
-    """One line, line feed included. Raises TypeError or ValueError when JSON cannot hold it."""
+    """Return the row with its line feed. Raises TypeError or ValueError when JSON cannot represent it."""
     row = {
         "example": result.example,
         "approach": result.approach,
@@ -88,16 +88,16 @@ def encode_result(result: Result) -> bytes:
 
 
 def _plain(value: Citation | Usage | Failure) -> dict[str, object]:
-    """Fields by name; `asdict` copies deeply, which takes half the time of writing a row."""
+    """Return the fields by name. Avoids the deep copy of `asdict`, which takes half the time of writing a row."""
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 class _NotJSONError(ValueError):
-    """What a line that was cut off raises; one that is whole, but no result, raises ValueError alone."""
+    """A line that is not JSON, possibly cut off; complete JSON that is not a result raises plain ValueError."""
 
 
 def decode_result(line: bytes | str) -> Result:
-    """The result of one line. Raises ValueError that says what is wrong with it."""
+    """Parse one line. Raises ValueError that names the problem."""
     row = _json(line)
     if fault := _row_fault(row):
         raise ValueError(fault)
@@ -106,7 +106,7 @@ def decode_result(line: bytes | str) -> Result:
         approach=row["approach"],
         status=row["status"],
         output=row["output"],
-        citations=tuple(Citation(**_known(one, CITATION)) for one in row["citations"]),
+        citations=tuple(Citation(**_known(citation, CITATION)) for citation in row["citations"]),
         scores=row["scores"],
         usage=Usage(**_known(row["usage"], USAGE)),
         error=Failure(row["error"]["kind"], row["error"]["message"]) if row["error"] else None,
@@ -122,11 +122,11 @@ def _json(line: bytes | str) -> Any:
     except UnicodeDecodeError:
         raise _NotJSONError("not JSON: the line is not UTF-8") from None
     except RecursionError:
-        raise ValueError("not JSON that can be read: nested too deep") from None
+        raise ValueError("unreadable JSON: nested too deep") from None
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number in JSON: write null for what is unknown, or leave out the score")
+    raise ValueError(f"{name} is not valid JSON: write null for unknown values, or omit the score")
 
 
 def _is_number(value: object) -> bool:
@@ -146,15 +146,15 @@ def _or_null(holds: Callable[[object], bool]) -> Callable[[object], bool]:
 
 
 Shape = Mapping[str, tuple[str, Callable[[object], bool]]]
-"""Field to what must stand in it, in words and as a check."""
-_TEXT, _TEXT_OR_NULL = ("a text", _is_text), ("a text or null", _or_null(_is_text))
-_WHOLE_OR_NULL = ("a whole number or null", _or_null(_is_whole))
+"""Expected value of each field, in words and as a predicate."""
+_TEXT, _TEXT_OR_NULL = ("text", _is_text), ("text or null", _or_null(_is_text))
+_WHOLE_OR_NULL = ("an integer or null", _or_null(_is_whole))
 _OBJECT = ("an object", lambda value: isinstance(value, dict))
 ROW: Shape = {
-    "example": ("a text that is not empty", lambda value: _is_text(value) and value != ""),
-    "approach": ("a text that is not empty", lambda value: _is_text(value) and value != ""),
+    "example": ("non-empty text", lambda value: _is_text(value) and value != ""),
+    "approach": ("non-empty text", lambda value: _is_text(value) and value != ""),
     "status": (f"one of {', '.join(STATUSES)}", lambda value: value in STATUSES),
-    "output": ("any JSON", lambda _: True),
+    "output": ("any JSON value", lambda _: True),
     "citations": ("a list", lambda value: isinstance(value, list)),
     "scores": ("an object of numbers", _OBJECT[1]),
     "usage": _OBJECT,
@@ -164,7 +164,7 @@ USAGE: Shape = {field.name: ("a number or null", _or_null(_is_number)) for field
 ERROR: Shape = {"kind": _TEXT, "message": _TEXT}
 CITATION_NEEDS = ("marker", "sentence", "support")
 CITATION: Shape = {
-    "marker": ("a whole number", _is_whole),
+    "marker": ("an integer", _is_whole),
     "sentence": _TEXT,
     "support": (f"one of {', '.join(SUPPORTS)}", lambda value: value in SUPPORTS),
     "passage_id": _TEXT_OR_NULL,
@@ -179,7 +179,7 @@ CITATION: Shape = {
 
 
 def _row_fault(row: Any) -> str | None:
-    """The first thing that is wrong with a row; other programs write them too."""
+    """Return the first problem of a row, or None. Other programs write rows too."""
     if not isinstance(row, dict):
         return "not a JSON object"
     if fault := _fault(row, ROW, "", needs=tuple(ROW)):
@@ -192,22 +192,22 @@ def _row_fault(row: Any) -> str | None:
     for name in USAGE:
         if (row["usage"].get(name) or 0) < 0:
             return f"usage.{name} is negative"
-    for place, citation in enumerate(row["citations"]):
+    for index, citation in enumerate(row["citations"]):
         if not isinstance(citation, dict):
-            return f"citations[{place}] must be an object"
-        if fault := _fault(citation, CITATION, f"citations[{place}].", needs=CITATION_NEEDS):
+            return f"citations[{index}] must be an object"
+        if fault := _fault(citation, CITATION, f"citations[{index}].", needs=CITATION_NEEDS):
             return fault
     if (row["error"] is not None) != (row["status"] == "error"):
-        return '"error" must be null, unless "status" is "error"; then it must not be'
+        return '"error" must be an object if "status" is "error", and null otherwise'
     return _fault(row["error"], ERROR, "error.", needs=tuple(ERROR)) if row["error"] is not None else None
 
 
 def _fault(value: dict[str, Any], shape: Shape, where: str, *, needs: tuple[str, ...] = ()) -> str | None:
     if missing := [name for name in needs if name not in value]:
-        return "no " + ", ".join(f'"{where}{name}"' for name in missing)
-    for name, (wanted, holds) in shape.items():
+        return "missing " + ", ".join(f'"{where}{name}"' for name in missing)
+    for name, (expected, holds) in shape.items():
         if name in value and not holds(value[name]):
-            return f'"{where}{name}" must be {wanted}'
+            return f'"{where}{name}" must be {expected}'
     return None
 
 
@@ -220,9 +220,9 @@ def cell_of(result: Result) -> Cell:
 
 
 def rows_of(path: Path) -> Iterator[Result]:
-    """Every row, oldest first; a last line that was cut off is left out, which the log says.
+    """Yield every row, oldest first; a truncated last line is skipped and logged.
 
-    Raises ConfigError with the places of lines that cannot be read, once the last row was given.
+    Raises ConfigError with the line numbers of unreadable lines after the last row.
     """
     if not path.exists():
         return
@@ -235,7 +235,7 @@ def rows_of(path: Path) -> Iterator[Result]:
                 yield decode_result(line)
             except ValueError as error:
                 if isinstance(error, _NotJSONError) and not line.endswith(b"\n"):
-                    log.warning("%s:%d: the last line is cut off, and left out", path, number)
+                    log.warning("%s:%d: ignored the truncated last line", path, number)
                     continue
                 problems.append(Problem(path, str(error), line=number))
                 if len(problems) == MOST_PROBLEMS:
@@ -246,27 +246,27 @@ def rows_of(path: Path) -> Iterator[Result]:
 
 
 def cut_torn_line(path: Path) -> None:
-    """End the file with a whole line: take away what was cut off, give a whole JSON object its line feed."""
+    """Repair the end of the file: remove a truncated last line, or add the line feed to a complete JSON object."""
     if not path.exists():
         return
     with path.open("r+b") as file:
         size = file.seek(0, 2)
-        at = size
-        while at > 0:
-            start = max(0, at - 65536)
+        line_start = size
+        while line_start > 0:
+            start = max(0, line_start - 65536)
             file.seek(start)
-            found = file.read(at - start).rfind(b"\n")
-            if found >= 0:
-                at = start + found + 1
+            line_feed = file.read(line_start - start).rfind(b"\n")
+            if line_feed >= 0:
+                line_start = start + line_feed + 1
                 break
-            at = start
-        if at == size:
+            line_start = start
+        if line_start == size:
             return
-        file.seek(at)
+        file.seek(line_start)
         if _is_object(file.read()):
             file.write(b"\n")
         else:
-            file.truncate(at)
+            file.truncate(line_start)
 
 
 def _is_object(line: bytes) -> bool:

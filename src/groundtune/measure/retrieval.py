@@ -1,4 +1,4 @@
-"""Turn a retriever and examples with evidence into recall, nDCG, MRR and what fails why. Never judges answers."""
+"""Evaluate a retriever on examples with evidence: recall, nDCG, MRR and causes of misses. Never judges answers."""
 
 import asyncio
 import math
@@ -18,9 +18,9 @@ Cause = Literal["not ingested", "no access", "split across passages", "ranked to
 CAUSES: tuple[Cause, ...] = get_args(Cause)
 
 Lookup = Callable[[str], Awaitable[Document | None]]
-"""Source to document; None when no document has that source."""
+"""Maps a source to its document; None when no document has that source."""
 PassagesOf = Callable[[str], Awaitable[Sequence[Passage]]]
-"""Document id to its passages."""
+"""Maps a document id to its passages."""
 
 _WORDS_SHOWN = 12
 S = TypeVar("S")
@@ -29,18 +29,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """Where one piece of evidence stands in the index."""
+    """Location of one piece of evidence in the index."""
 
     evidence: Evidence
     relevant: frozenset[str]
-    """Ids of the passages that match it; empty when nothing in the index does."""
+    """Ids of the matching passages; empty when none in the index matches."""
     cause: Cause
-    """What to blame when none of them is found."""
+    """Cause of a miss when none of them is retrieved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What stood before the evidence, or in its place."""
+    """A passage ranked ahead of the evidence, or retrieved instead of it."""
 
     source: str
     heading: str
@@ -49,130 +49,131 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A question of which the worst-ranked evidence was not at the top."""
+    """A question whose worst-ranked piece of evidence was not at rank 1."""
 
     example: str
     question: str
     source: str
     quote: str
     rank: int | None
-    """Counted from 1; None when it was not among the k hits."""
+    """Rank, counted from 1; None when it was not among the k hits."""
     cause: Cause | None
-    """None when it was among them."""
+    """Cause of the miss; None when the evidence was among the k hits."""
     instead: tuple[Found, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class StageReport:
-    """How one stage of retrieval did over all questions."""
+    """Results of one retrieval stage over all questions."""
 
     stage: Stage
     metrics: Mapping[str, Interval]
-    """`recall@1`, `@5`, `@10`, `@k` up to k; `ndcg@10` (or @k); `mrr`; each over questions, 0 to 1."""
+    """`recall@1`, `@5`, `@10`, `@k` up to k; `ndcg@10` (or @k); `mrr`; each a mean over questions, 0 to 1."""
     worst: tuple[Miss, ...]
-    """Worst first: not found, then the lowest ranks."""
+    """Misses, worst first: not retrieved, then by descending rank."""
     failures: int
-    """Pieces of evidence that are not among the k hits."""
+    """Number of pieces of evidence that are not among the k hits."""
     pieces: int
-    """Pieces of evidence that were asked for."""
+    """Number of pieces of evidence."""
     causes: Mapping[Cause, float]
-    """Share of the failures by cause; every cause is there, and all are 0 when nothing failed."""
+    """Share of the failures by cause, with every cause present; all 0 when nothing failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetrievalReport:
-    """Retrieval on its own, stage by stage, on the same questions."""
+    """Retrieval results by stage, on the same questions."""
 
     k: int
     questions: int
     skipped: int
-    """Examples without evidence, which retrieval cannot be measured on."""
+    """Number of examples without evidence, on which retrieval cannot be measured."""
     stages: tuple[StageReport, ...]
 
 
 def recall_at(ranked: Sequence[str], relevant: Sequence[Collection[str]], k: int) -> float:
-    """Share of the evidence found in the first k: relevant[i] has the ids of the passages that match evidence i.
+    """Return recall@k: the share of the evidence with a matching passage in the first k.
 
-    Raises ValueError when there is no evidence.
+    relevant[i]: ids of the passages that match evidence i. Raises ValueError when there is no evidence.
     """
-    _some(relevant)
+    _require_evidence(relevant)
     return sum(not set(ranked[:k]).isdisjoint(ids) for ids in relevant) / len(relevant)
 
 
 def reciprocal_rank(ranked: Sequence[str], relevant: Sequence[Collection[str]]) -> float:
-    """1 / rank of the first passage that matches any evidence, 0 when none does; `mrr` is its mean.
+    """Return 1 / rank of the first passage that matches any evidence, 0 when none does; `mrr` is its mean.
 
     Raises ValueError when there is no evidence.
     """
-    _some(relevant)
-    any_of = set[str]().union(*relevant)
-    return next((1 / rank for rank, one in enumerate(ranked, start=1) if one in any_of), 0.0)
+    _require_evidence(relevant)
+    relevant_ids = set[str]().union(*relevant)
+    return next((1 / rank for rank, passage_id in enumerate(ranked, start=1) if passage_id in relevant_ids), 0.0)
 
 
 def ndcg_at(ranked: Sequence[str], relevant: Sequence[Collection[str]], k: int = 10) -> float:
-    """Normalised discounted cumulative gain over the first k, binary: a rank gains the evidence new at it.
+    """Return the normalised discounted cumulative gain over the first k; the gain of a rank is its new evidence.
 
-    Each piece of evidence counts once, at the first rank that matches it. Overlapping passages, or the two
-    halves of a split quote, match the same evidence: were each of them a relevant passage of its own, the
-    ideal would ask for both, and finding the evidence at rank 1 would not be perfect. Where each evidence has
-    one passage of its own this is the usual binary nDCG. Evidence that no passage matches stays in the
-    ideal, so what was never ingested lowers the figure. Source: Järvelin and Kekäläinen 2002.
+    Each piece of evidence counts once, at the first rank that matches it. Overlapping passages, or the two halves of
+    a split quote, match the same evidence; if each counted as a separate relevant passage, the ideal would require
+    both, and evidence at rank 1 would not score 1. If each evidence has exactly one passage, this is the usual binary
+    nDCG. Evidence that no passage matches stays in the ideal, so evidence that was never ingested lowers the score.
+    Source: Järvelin and Kekäläinen 2002.
 
     Raises ValueError when there is no evidence.
     """
-    _some(relevant)
-    got = _discounted(_gains(ranked[:k], relevant))
-    return min(1.0, got / _discounted(_ideal(relevant)[:k]))
+    _require_evidence(relevant)
+    dcg = _discounted_sum(_gains(ranked[:k], relevant))
+    return min(1.0, dcg / _discounted_sum(_ideal_gains(relevant)[:k]))
 
 
-def _some(relevant: Sequence[Collection[str]]) -> None:
+def _require_evidence(relevant: Sequence[Collection[str]]) -> None:
     if not relevant:
-        raise ValueError("no evidence, so nothing to find")
+        raise ValueError("retrieval metrics need at least one piece of evidence")
 
 
 def _gains(ranked: Iterable[str], relevant: Sequence[Collection[str]]) -> list[int]:
-    left = set(range(len(relevant)))
+    remaining = set(range(len(relevant)))
     gains = []
-    for one in ranked:
-        new = {at for at in left if one in relevant[at]}
+    for passage_id in ranked:
+        new = {index for index in remaining if passage_id in relevant[index]}
         gains.append(len(new))
-        left -= new
+        remaining -= new
     return gains
 
 
-def _ideal(relevant: Sequence[Collection[str]]) -> list[int]:
-    """Gains of the best order: the passage with most new evidence next, unmatched evidence as ranks of its own."""
-    left = [set(ids) for ids in relevant if ids]
+def _ideal_gains(relevant: Sequence[Collection[str]]) -> list[int]:
+    """Return the gains of the best order: greedily the passage with most new evidence, then unmatched evidence."""
+    remaining = [set(ids) for ids in relevant if ids]
     gains = []
-    while left:
-        best, gain = Counter(one for ids in left for one in sorted(ids)).most_common(1)[0]
+    while remaining:
+        counts = Counter(passage_id for ids in remaining for passage_id in sorted(ids))
+        best, gain = counts.most_common(1)[0]
         gains.append(gain)
-        left = [ids for ids in left if best not in ids]
+        remaining = [ids for ids in remaining if best not in ids]
     return gains + [1] * (len(relevant) - sum(gains))
 
 
-def _discounted(gains: Iterable[int]) -> float:
+def _discounted_sum(gains: Iterable[int]) -> float:
     return sum(gain / math.log2(rank + 1) for rank, gain in enumerate(gains, start=1))
 
 
 def locate(
     evidence: Evidence, document: Document | None, passages: Sequence[Passage], *, groups: Sequence[str] = ()
 ) -> Gold:
-    """Which passages of its document match a piece of evidence, and what to blame when they are not found.
+    """Find the passages of a document that match a piece of evidence, and the cause if they are not retrieved.
 
-    A passage matches when it is of the evidence's source and holds the whole quote; when no passage of the
-    document does, those match that cover at least half of its words in one run. `groups`: who asks.
+    A passage matches when it contains the whole quote; if no passage of the document does, those match that contain
+    at least half of its words in one run. `groups`: access groups of the asker.
     """
     if document is None:
         return Gold(evidence, frozenset(), "not ingested")
-    whole = frozenset(one.id for one in passages if holds(one.text, evidence.quote))
-    relevant = whole or frozenset(one.id for one in passages if covers(one.text, evidence.quote))
-    if not whole and not holds(document.text, evidence.quote):
+    complete = frozenset(passage.id for passage in passages if holds(passage.text, evidence.quote))
+    relevant = complete or frozenset(passage.id for passage in passages if covers(passage.text, evidence.quote))
+    if not complete and not holds(document.text, evidence.quote):
         cause: Cause = "not ingested"
     elif set(document.groups).isdisjoint({*groups, EVERYONE}):
         cause = "no access"
     else:
-        cause = "ranked too low" if whole else "split across passages"
+        cause = "ranked too low" if complete else "split across passages"
     return Gold(evidence, relevant, cause)
 
 
@@ -187,15 +188,15 @@ async def evaluate_stages(
     worst: int = 10,
     concurrency: int = 8,
 ) -> RetrievalReport:
-    """Ask every question with evidence at every stage, as its asker, and look where the evidence ranks.
+    """Search every question with evidence at every stage, with the groups of its asker, and rank the evidence.
 
-    Questions whose evidence is not in the index are counted as not found. What the retriever raises goes
-    through. Raises UsageError when no example has evidence.
+    Questions whose evidence is not in the index count as misses. Exceptions of the retriever propagate. Raises
+    UsageError when no example has evidence.
     """
-    asked = [example for example in examples if example.evidence]
-    if not asked:
+    with_evidence = [example for example in examples if example.evidence]
+    if not with_evidence:
         raise UsageError("no example has evidence", hint='add "evidence": [{"source": …, "quote": …}]')
-    golds = await _locate_all(asked, lookup, passages_of, concurrency)
+    golds = await _locate_all(with_evidence, lookup, passages_of, concurrency)
 
     async def search(stage: Stage, example: Example) -> list[Hit]:
         question = Question(example.input, scope=Scope(groups=example.groups))
@@ -203,30 +204,30 @@ async def evaluate_stages(
 
     reports = []
     for stage in stages:
-        hits = await _map(partial(search, stage), asked, concurrency)
-        reports.append(_stage_report(stage, asked, golds, hits, k, worst))
-    return RetrievalReport(k, len(asked), len(examples) - len(asked), tuple(reports))
+        hits = await _map(partial(search, stage), with_evidence, concurrency)
+        reports.append(_stage_report(stage, with_evidence, golds, hits, k, worst))
+    return RetrievalReport(k, len(with_evidence), len(examples) - len(with_evidence), tuple(reports))
 
 
 async def _locate_all(
-    asked: Sequence[Example], lookup: Lookup, passages_of: PassagesOf, concurrency: int
+    examples: Sequence[Example], lookup: Lookup, passages_of: PassagesOf, concurrency: int
 ) -> list[list[Gold]]:
-    """The gold of each example; every document and its passages are read once."""
-    sources = list(dict.fromkeys(one.source for example in asked for one in example.evidence))
+    """Locate the evidence of each example; every document and its passages are read once."""
+    sources = list(dict.fromkeys(evidence.source for example in examples for evidence in example.evidence))
     documents = dict(zip(sources, await _map(lookup, sources, concurrency), strict=True))
-    ids = list(dict.fromkeys(one.id for one in documents.values() if one))
+    ids = list(dict.fromkeys(document.id for document in documents.values() if document))
     by_id = dict(zip(ids, await _map(passages_of, ids, concurrency), strict=True))
 
     def gold(evidence: Evidence, groups: Sequence[str]) -> Gold:
         document = documents[evidence.source]
         return locate(evidence, document, by_id[document.id] if document else (), groups=groups)
 
-    return [[gold(one, example.groups) for one in example.evidence] for example in asked]
+    return [[gold(evidence, example.groups) for evidence in example.evidence] for example in examples]
 
 
 def _stage_report(
     stage: Stage,
-    asked: Sequence[Example],
+    examples: Sequence[Example],
     golds: Sequence[Sequence[Gold]],
     hits: Sequence[Sequence[Hit]],
     k: int,
@@ -236,8 +237,8 @@ def _stage_report(
     values: dict[str, list[float]] = {}
     misses: list[Miss] = []
     failed: Counter[Cause] = Counter()
-    for example, pieces, found in zip(asked, golds, hits, strict=True):
-        ranked = [hit.passage.id for hit in found]
+    for example, pieces, example_hits in zip(examples, golds, hits, strict=True):
+        ranked = [hit.passage.id for hit in example_hits]
         relevant = [gold.relevant for gold in pieces]
         for depth in depths:
             values.setdefault(f"recall@{depth}", []).append(recall_at(ranked, relevant, depth))
@@ -245,9 +246,9 @@ def _stage_report(
         values.setdefault("mrr", []).append(reciprocal_rank(ranked, relevant))
         ranks = [_rank(ranked, gold) for gold in pieces]
         failed.update(gold.cause for gold, rank in zip(pieces, ranks, strict=True) if rank is None)
-        at = max(range(len(pieces)), key=lambda at: ranks[at] or math.inf)
-        if ranks[at] != 1:
-            misses.append(_miss(example, pieces[at], ranks[at], found))
+        lowest = max(range(len(pieces)), key=lambda index: ranks[index] or math.inf)
+        if ranks[lowest] != 1:
+            misses.append(_miss(example, pieces[lowest], ranks[lowest], example_hits))
     misses.sort(key=lambda miss: -(miss.rank or math.inf))
     failures = failed.total()
     return StageReport(
@@ -261,7 +262,7 @@ def _stage_report(
 
 
 def _rank(ranked: Sequence[str], gold: Gold) -> int | None:
-    return next((rank for rank, one in enumerate(ranked, start=1) if one in gold.relevant), None)
+    return next((rank for rank, passage_id in enumerate(ranked, start=1) if passage_id in gold.relevant), None)
 
 
 def _miss(example: Example, gold: Gold, rank: int | None, hits: Sequence[Hit]) -> Miss:
@@ -280,19 +281,19 @@ def _miss(example: Example, gold: Gold, rank: int | None, hits: Sequence[Hit]) -
 
 
 def _first_words(text: str) -> str:
-    shown = text.split()
-    return " ".join(shown[:_WORDS_SHOWN]) + (" …" if len(shown) > _WORDS_SHOWN else "")
+    words = text.split()
+    return " ".join(words[:_WORDS_SHOWN]) + (" …" if len(words) > _WORDS_SHOWN else "")
 
 
 async def _map(function: Callable[[S], Awaitable[T]], items: Sequence[S], limit: int) -> list[T]:
-    """Results in order, at most `limit` at a time; the first exception ends the rest and is raised."""
-    gate = asyncio.Semaphore(limit)
+    """Return the results in order, running at most `limit` at a time; the first exception cancels the rest."""
+    semaphore = asyncio.Semaphore(limit)
 
-    async def guarded(item: S) -> T:
-        async with gate:
+    async def limited(item: S) -> T:
+        async with semaphore:
             return await function(item)
 
-    tasks = [asyncio.ensure_future(guarded(item)) for item in items]
+    tasks = [asyncio.ensure_future(limited(item)) for item in items]
     try:
         return await asyncio.gather(*tasks)
     finally:

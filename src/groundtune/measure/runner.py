@@ -1,7 +1,7 @@
-"""Turn approaches and examples into the matrix, one row a cell, appended to disk. Never loses or repeats a cell.
+"""Run approaches on examples and append the results to the matrix on disk. Never loses or repeats a cell.
 
-In the folder of a run: `results.jsonl` (see results.py), `passages.jsonl` with the text of every cited passage, and
-`judgements.jsonl` with what a judge said to its scores.
+A run folder holds `results.jsonl` (see results.py), `passages.jsonl` with the text of every cited passage, and
+`judgements.jsonl` with the judge's reasons.
 """
 
 import asyncio
@@ -28,13 +28,13 @@ JUDGEMENTS = "judgements.jsonl"
 
 @runtime_checkable
 class Preparing(Protocol):
-    """An approach whose first answer would take longer than the others."""
+    """An approach with one-time work before its first answer."""
 
     async def prepare(self, question: Question) -> None: ...
 
 
 class Judged(Protocol):
-    """What a judge comes to."""
+    """Scores and reasons of a judge."""
 
     @property
     def scores(self) -> Mapping[str, float]: ...
@@ -44,16 +44,16 @@ class Judged(Protocol):
 
 
 JudgeCall = Callable[[str, Answer, Example], Awaitable[Judged]]
-"""Question, answer and example to scores; raises rather than inventing one."""
+"""Judges an answer, given question, answer and example; raises instead of inventing a score."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """One new cell."""
+    """A newly filled cell."""
 
     result: Result
     paid: bool
-    """False when the answer came out of the cache."""
+    """Whether the answer caused costs; False when it came from the cache."""
 
 
 async def run(
@@ -67,16 +67,16 @@ async def run(
     judge: JudgeCall | None = None,
     retry_errors: bool = False,
 ) -> list[Result]:
-    """Fill the matrix of examples x approaches; cells that `folder` already has are not asked again.
+    """Fill the matrix of examples x approaches; cells already in `folder` are reused.
 
-    Returns one result a cell, example by example, as it stands in the file; `progress` is called for new
-    ones only. What an approach raises becomes a row: of kind `ProviderError.kind`, the error's class name in
-    snake case, or `crash`; what the scores raise, one of kind `scoring`; what the judge raises, one of kind `judge`
-    that keeps the other scores. A cancelled run leaves complete lines, and goes on where it stopped.
+    Returns one result per cell, example by example, as stored in the file; `progress` is called for new cells only.
+    An exception of an approach becomes an error row, whose kind is `ProviderError.kind`, the class name of the error
+    in snake case, or `crash`; an exception of the scorer one of kind `scoring`; an exception of the judge one of kind
+    `judge` that keeps the other scores. A cancelled run leaves complete lines and resumes where it stopped.
 
-    Raises BudgetError when the next call might cost more than is left: what was under way is finished first.
-    Raises UsageError when two approaches share a name or two examples an id, ConfigError when a line of the
-    file, other than a torn last one, cannot be read.
+    Raises BudgetError when the next call might exceed the budget, after calls in progress have finished. Raises
+    UsageError when two approaches share a name or two examples an id, ConfigError when a line of the file, other than
+    a truncated last one, cannot be read.
     """
     cells = _cells(approaches, examples)
     folder.mkdir(parents=True, exist_ok=True)
@@ -116,19 +116,19 @@ async def run(
 
 
 def _cells(approaches: Sequence[Approach], examples: Sequence[Example]) -> dict[Cell, tuple[Approach, Example]]:
-    """All cells, example by example, so that an interrupted run has whole rows to compare."""
+    """Return all cells, example by example, so that an interrupted run has comparable rows."""
     cells: dict[Cell, tuple[Approach, Example]] = {}
     for example in examples:
         for approach in approaches:
             cell = (example.id, approach.name)
             if cell in cells:
-                raise UsageError(f'example "{cell[0]}" and approach "{cell[1]}" come twice')
+                raise UsageError(f'duplicate cell: example "{cell[0]}" with approach "{cell[1]}"')
             cells[cell] = (approach, example)
     return cells
 
 
 async def _prepare(approach: Approach, example: Example) -> None:
-    """Lets an approach that can do so get ready; what fails here fails again in the cells, where it becomes a row."""
+    """Prepare an approach that supports it. Errors are ignored: they recur in the cells and become rows there."""
     if isinstance(approach, Preparing):
         with contextlib.suppress(Exception):
             await approach.prepare(Question(example.input, scope=Scope(groups=example.groups)))
@@ -137,27 +137,27 @@ async def _prepare(approach: Approach, example: Example) -> None:
 async def _fill(
     approach: Approach, example: Example, score: Score, judge: JudgeCall | None, notes: "_Notes"
 ) -> tuple[Result, Answer | None]:
-    """The result of one cell; whatever goes wrong in it is part of the result."""
+    """Return the result of one cell; any failure becomes part of the result."""
     question = Question(example.input, scope=Scope(groups=example.groups))
-    began = time.perf_counter()
+    start = time.perf_counter()
     try:
         answer = await approach.answer(question)
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise  # the run itself was cancelled
-        return _failed(approach, example, error, time.perf_counter() - began), None
+        return _failed(approach, example, error, time.perf_counter() - start), None
     except BudgetError:
         raise
-    except Exception as error:  # noqa: BLE001  a failure is a row, never a crash
-        return _failed(approach, example, error, time.perf_counter() - began), None
-    seconds = time.perf_counter() - began
+    except Exception as error:  # noqa: BLE001  a failure becomes a row, not a crash
+        return _failed(approach, example, error, time.perf_counter() - start), None
+    seconds = time.perf_counter() - start
     usage = answer.usage if answer.usage.seconds is not None else replace(answer.usage, seconds=seconds)
     output = answer.text if answer.output is None else answer.output
     result = Result(example.id, approach.name, answer.status, output, answer.citations, usage=usage)
     try:
         result = replace(result, scores=score(answer, example))
-    except Exception as error:  # noqa: BLE001  what was paid for is kept, though it could not be scored
+    except Exception as error:  # noqa: BLE001  keep the paid answer even if scoring fails
         failure = Failure("scoring", f"{type(error).__name__}: {error}")
         return replace(result, status="error", error=failure), answer
     if judge:
@@ -170,7 +170,7 @@ async def _judged(result: Result, answer: Answer, example: Example, judge: Judge
         judged = await judge(example.input, answer, example)
     except BudgetError:
         raise
-    except Exception as error:  # noqa: BLE001  a judge that fails is a row, never a number
+    except Exception as error:  # noqa: BLE001  a judge failure becomes a row, never a score
         message = error.message if isinstance(error, GroundtuneError) else f"{type(error).__name__}: {error}"
         return replace(result, status="error", error=Failure("judge", message))
     notes.judgement(result, judged.reasons)
@@ -188,7 +188,7 @@ def _failed(approach: Approach, example: Example, error: BaseException, seconds:
 
 
 class _Notes:
-    """What a report shows beside the matrix; each passage once."""
+    """Writer of the cited passages and the judge's reasons; stores each passage once."""
 
     def __init__(self, folder: Path) -> None:
         cut_torn_line(folder / PASSAGES)
@@ -205,7 +205,7 @@ class _Notes:
         self._judgements.close()
 
     def passages(self, answer: Answer) -> None:
-        """The passages that an answer cites."""
+        """Store the passages that an answer cites."""
         cited = {citation.passage_id for citation in answer.citations}
         for hit in answer.hits:
             passage = hit.passage
@@ -221,7 +221,7 @@ class _Notes:
 
 
 def read_notes(path: Path) -> list[dict[str, Any]]:
-    """The complete lines of one of the two files; none when it is not there."""
+    """Read the complete lines of either file; empty when it does not exist."""
     if not path.exists():
         return []
     with path.open("rb") as file:

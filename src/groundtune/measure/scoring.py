@@ -1,6 +1,6 @@
-"""Make what scores labels, objects and written texts, each score 0 to 1. Never gives a number to what does not apply.
+"""Create scorers for labels, objects and written texts, each score 0 to 1. Omit metrics that do not apply.
 
-Text answers are scored by `metrics.score_answer`.
+`metrics.score_answer` scores text answers.
 """
 
 from collections import Counter
@@ -15,16 +15,16 @@ from groundtune.types import Answer, Example
 Score = Callable[[Answer, Example], dict[str, float]]
 
 CHECK = "check:"
-"""Before the name of a check in the name of its score."""
+"""Prefix of the score name of a check."""
 
 
 def label_scorer(labels: Collection[str]) -> Score:
-    """Scores of task classify. labels: those that there are; empty when they are not known.
+    """Return the scorer of task classify. labels: the known labels; empty when unknown.
 
-    - `correct`: the gold label, compared after `fold`; one of them where there are several; abstained where it is
+    - `correct`: the output equals the gold label, or one of several, after `fold`; abstained if the gold output is
       None.
-    - `abstention`: the decision to answer or abstain was right.
-    - `valid`: the output is one of the labels; absent when abstained, or when the labels are not known.
+    - `abstention`: the decision to answer or abstain was correct.
+    - `valid`: the output is a known label; absent when abstained or when the labels are unknown.
     """
     known = frozenset(map(fold, labels))
 
@@ -33,24 +33,25 @@ def label_scorer(labels: Collection[str]) -> Score:
         scores = {"abstention": float(abstained == (example.output is None))}
         if abstained:
             return {**scores, "correct": float(example.output is None)}
-        said = fold(answer.text if answer.output is None else str(answer.output))
-        right = example.output is not None and said in map(fold, gold_texts(example.output))
-        return {**scores, "correct": float(right), **({"valid": float(said in known)} if known else {})}
+        predicted = fold(answer.text if answer.output is None else str(answer.output))
+        correct = example.output is not None and predicted in map(fold, gold_texts(example.output))
+        return {**scores, "correct": float(correct), **({"valid": float(predicted in known)} if known else {})}
 
     return score
 
 
 def object_scorer(schema: Mapping[str, Any] | None) -> Score:
-    """Scores of task extract. schema: JSON Schema of the output; None when any object will do.
+    """Return the scorer of task extract. schema: JSON Schema of the output; None accepts any object.
 
-    - `correct`, `exact` (the same): all `leaves` are those of the gold object; abstained where it is None.
-    - `abstention`: the decision to answer or abstain was right.
-    - `precision`, `recall`, `f1`: over the leaves of this one object. Precision is absent when the output has
-      none, recall when the gold object has none; when abstained, recall and `f1` are 0.
-    - `valid`: the output is an object that satisfies the schema; 0 for a reply that was no JSON; absent when
+    - `correct` and `exact` (identical): the `leaves` equal those of the gold object; abstained if the gold output is
+      None.
+    - `abstention`: the decision to answer or abstain was correct.
+    - `precision`, `recall`, `f1`: over the leaves of this object. Precision is absent when the output has none,
+      recall when the gold object has none; when abstained, recall and `f1` are 0.
+    - `valid`: the output is an object that satisfies the schema; 0 for a reply that is not JSON; absent when
       abstained.
 
-    Raises UsageError when `schema` is no JSON Schema.
+    Raises UsageError when `schema` is not a JSON Schema.
     """
     fault = schema_fault(schema) if schema is not None else None
 
@@ -58,8 +59,8 @@ def object_scorer(schema: Mapping[str, Any] | None) -> Score:
         abstained, output = answer.status == "abstained", answer.output
         scores = {"abstention": float(abstained == (example.output is None))}
         if not abstained:
-            whole = isinstance(output, Mapping)
-            scores["valid"] = float(whole and (fault is None or fault(output) is None))
+            is_object = isinstance(output, Mapping)
+            scores["valid"] = float(is_object and (fault is None or fault(output) is None))
         if example.output is None:
             return {**scores, "correct": float(abstained)}
         return scores | _score_object(None if abstained else output, example.output)
@@ -68,47 +69,47 @@ def object_scorer(schema: Mapping[str, Any] | None) -> Score:
 
 
 def text_scorer(checks: Sequence[Check]) -> Score:
-    """Scores of task write: how near the gold text, and what of the project's checks holds.
+    """Return the scorer of task write: similarity to the gold text, and the project's checks.
 
-    - `chrf`: sentence chrF2 of sacrebleu over 100 (Popović 2015), against the best of the gold texts.
-    - `checks`: mean over the checks; `check:NAME`: each of them. Absent without checks.
-    - `abstention`: the decision to write or abstain was right.
+    - `chrf`: sentence chrF2 of sacrebleu divided by 100 (Popović 2015), against the best gold text.
+    - `checks`: mean over the checks; `check:NAME`: each check. Absent without checks.
+    - `abstention`: the decision to write or abstain was correct.
 
-    Where a text is wanted and none was written, all are 0; where abstaining was right, only `abstention` is there.
-    There is no `correct`: no rule says which letter is right. What a check raises is not caught.
+    If a text is expected and none was written, all are 0; if abstaining was correct, only `abstention` is present.
+    There is no `correct`: no rule decides which letter is correct. Exceptions of a check propagate.
     """
     from sacrebleu.metrics.chrf import CHRF
 
     chrf = CHRF()
 
     def score(answer: Answer, example: Example) -> dict[str, float]:
-        abstained, wanted = answer.status == "abstained", example.output is not None
-        scores = {"abstention": float(abstained != wanted)}
-        if abstained and not wanted:
+        abstained, expected = answer.status == "abstained", example.output is not None
+        scores = {"abstention": float(abstained != expected)}
+        if abstained and not expected:
             return scores
         text = "" if abstained else without_markers(answer).strip()
-        if wanted:
-            near = 0.0 if abstained else chrf.sentence_score(text, gold_texts(example.output)).score / 100
-            scores["chrf"] = min(max(near, 0.0), 1.0)
-        held = {check.name: 0.0 if abstained else check.test(text, example) for check in checks}
-        if held:
-            scores["checks"] = sum(held.values()) / len(held)
-        return scores | {CHECK + name: value for name, value in held.items()}
+        if expected:
+            similarity = 0.0 if abstained else chrf.sentence_score(text, gold_texts(example.output)).score / 100
+            scores["chrf"] = min(max(similarity, 0.0), 1.0)
+        results = {check.name: 0.0 if abstained else check.test(text, example) for check in checks}
+        if results:
+            scores["checks"] = sum(results.values()) / len(results)
+        return scores | {CHECK + name: value for name, value in results.items()}
 
     return score
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Leaves of an object as (path, folded value); null is the same as absent, plain lists have no order.
+    """Yield the leaves of an object as (path, folded value). Null counts as absent; lists of scalars are unordered.
 
-    A path is like `.total`, `.tags[]` or `.lines[0].price`.
+    Paths look like `.total`, `.tags[]` or `.lines[0].price`.
     """
     if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from leaves(inner, f"{path}.{key}")
+        for key, item in value.items():
+            yield from leaves(item, f"{path}.{key}")
     elif isinstance(value, list | tuple):
-        for at, inner in enumerate(value):
-            yield from leaves(inner, f"{path}[{at if isinstance(inner, Mapping | list) else ''}]")
+        for index, item in enumerate(value):
+            yield from leaves(item, f"{path}[{index if isinstance(item, Mapping | list) else ''}]")
     elif isinstance(value, bool):
         yield path, str(value).lower()
     elif isinstance(value, int | float):
@@ -118,15 +119,15 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _score_object(output: Any, gold: Any) -> dict[str, float]:
-    whole = isinstance(output, Mapping)
-    want = Counter(leaves(gold))
-    have = Counter(leaves(output)) if whole else Counter[tuple[str, str]]()
-    both = (want & have).total()
-    exact = float(whole and want == have)
+    is_object = isinstance(output, Mapping)
+    gold_leaves = Counter(leaves(gold))
+    output_leaves = Counter(leaves(output)) if is_object else Counter[tuple[str, str]]()
+    common = (gold_leaves & output_leaves).total()
+    exact = float(is_object and gold_leaves == output_leaves)
     scores = {"exact": exact, "correct": exact}
-    if have:
-        scores["precision"] = both / have.total()
-    if want:
-        scores["recall"] = both / want.total()
-    scores["f1"] = 2 * both / (want.total() + have.total()) if want or have else exact
+    if output_leaves:
+        scores["precision"] = common / output_leaves.total()
+    if gold_leaves:
+        scores["recall"] = common / gold_leaves.total()
+    scores["f1"] = 2 * common / (gold_leaves.total() + output_leaves.total()) if gold_leaves or output_leaves else exact
     return scores

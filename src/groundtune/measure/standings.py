@@ -1,4 +1,4 @@
-"""The matrix to what each approach came to, and how each two differ. Reads rows, decides nothing."""
+"""Summarise each approach and compare each pair from the rows of the matrix. Decides nothing."""
 
 import math
 from collections import Counter
@@ -11,15 +11,15 @@ from groundtune.measure.statistics import Pair, Values, bootstrap_means, holm, p
 from groundtune.types import Difference, Example, Interval, Result, Standing
 
 Clusters = Mapping[str, str]
-"""Example id to what it is not independent of."""
+"""Cluster label by example id; examples in the same cluster are not independent."""
 Rows = Mapping[str, Mapping[str, Result]]
-"""Approach to example id to result."""
+"""Result by approach and example id."""
 Columns = dict[tuple[str, str], dict[str, float]]
-"""Two names, as approach and metric, to example id to score."""
+"""Scores by example id, for pairs of names such as approach and metric."""
 
 
 def by_approach(results: Sequence[Result]) -> dict[str, dict[str, Result]]:
-    """Approaches in the order in which they first come."""
+    """Group the results by approach, in order of first occurrence, and example id."""
     rows: dict[str, dict[str, Result]] = {}
     for result in results:
         rows.setdefault(result.approach, {})[result.example] = result
@@ -27,32 +27,34 @@ def by_approach(results: Sequence[Result]) -> dict[str, dict[str, Result]]:
 
 
 def clusters_of(examples: Sequence[Example]) -> Clusters:
-    """Examples belong together by `group`, else by the document of their first evidence; empty when none do."""
-    found: dict[str, str] = {}
+    """Cluster examples by `group`, else by the document of their first evidence; empty when no cluster has two."""
+    clusters: dict[str, str] = {}
     for example in examples:
         if example.group is not None:
-            found[example.id] = f"group {example.group}"
+            clusters[example.id] = f"group {example.group}"
         elif example.evidence:
-            found[example.id] = f"document {example.evidence[0].source}"
+            clusters[example.id] = f"document {example.evidence[0].source}"
         else:
-            found[example.id] = f"example {example.id}"
-    return found if len(set(found.values())) < len(found) else {}
+            clusters[example.id] = f"example {example.id}"
+    return clusters if len(set(clusters.values())) < len(clusters) else {}
 
 
 def standings(results: Sequence[Result], *, primary: str, clusters: Clusters | None = None) -> list[Standing]:
-    """One an approach, in the order in which approaches first come."""
+    """Return one standing per approach, in order of first occurrence."""
     rows = by_approach(results)
     columns: Columns = {}
-    for name, own in rows.items():
-        for row in filter(_is_answer, own.values()):
+    for name, by_example in rows.items():
+        for row in filter(_is_answer, by_example.values()):
             for metric, value in row.scores.items():
                 columns.setdefault((name, metric), {})[row.example] = value
     means = _means(columns, clusters or {})
-    return [_standing(name, list(own.values()), primary, means.get(name, {})) for name, own in rows.items()]
+    return [
+        _standing(name, list(by_example.values()), primary, means.get(name, {})) for name, by_example in rows.items()
+    ]
 
 
 def differences(results: Sequence[Result], *, primary: str, clusters: Clusters | None = None) -> list[Difference]:
-    """Every pair of approaches with examples in common, the better one as `a`; p adjusted by Holm over all pairs."""
+    """Compare every pair of approaches with common examples, the better one as `a`; p adjusted by Holm-Bonferroni."""
     scores = {
         name: {example: value for example, row in rows.items() if (value := score_of(row, primary)) is not None}
         for name, rows in by_approach(results).items()
@@ -62,33 +64,33 @@ def differences(results: Sequence[Result], *, primary: str, clusters: Clusters |
         common = [example for example in scores[first] if example in scores[second]]
         if not common:
             continue
-        mine, other = ([scores[name][example] for example in common] for name in (first, second))
-        if sum(mine) < sum(other):
-            mine, other, first, second = other, mine, second, first
+        first_scores, second_scores = ([scores[name][example] for example in common] for name in (first, second))
+        if sum(first_scores) < sum(second_scores):
+            first_scores, second_scores, first, second = second_scores, first_scores, second, first
         names.append((first, second))
-        pairs.append(Pair(mine, other, _labels(common, clusters or {})))
-    found = paired_differences(pairs)
-    adjusted = holm([pair.p for pair in found])
+        pairs.append(Pair(first_scores, second_scores, _labels(common, clusters or {})))
+    comparisons = paired_differences(pairs)
+    adjusted = holm([comparison.p for comparison in comparisons])
     return [
         Difference(
-            *both,
-            difference=pair.difference,
-            low=pair.low,
-            high=pair.high,
-            p=pair.p,
+            *pair_names,
+            difference=comparison.difference,
+            low=comparison.low,
+            high=comparison.high,
+            p=comparison.p,
             p_adjusted=p,
-            n=pair.n,
-            detectable=pair.detectable,
-            needed=pair.needed,
+            n=comparison.n,
+            detectable=comparison.detectable,
+            needed=comparison.needed,
         )
-        for both, pair, p in zip(names, found, adjusted, strict=True)
+        for pair_names, comparison, p in zip(names, comparisons, adjusted, strict=True)
     ]
 
 
 def tag_table(
     results: Sequence[Result], examples: Sequence[Example], *, primary: str
 ) -> list[tuple[str, int, dict[str, Interval]]]:
-    """Tag, number of its examples, and the mean of each approach on them; most frequent tags first."""
+    """Return each tag with its number of examples and the mean of each approach on them; most frequent tags first."""
     tags: dict[str, dict[str, None]] = {}
     for example in examples:
         for tag in example.tags:
@@ -96,8 +98,12 @@ def tag_table(
     rows = by_approach(results)
     columns: Columns = {}
     for tag, ids in tags.items():
-        for name, own in rows.items():
-            values = {one: value for one in ids if one in own and (value := score_of(own[one], primary)) is not None}
+        for name, by_example in rows.items():
+            values = {
+                example_id: value
+                for example_id in ids
+                if example_id in by_example and (value := score_of(by_example[example_id], primary)) is not None
+            }
             if values:
                 columns[tag, name] = values
     means = _means(columns, clusters_of(examples))
@@ -106,7 +112,7 @@ def tag_table(
 
 
 def score_of(row: Result, metric: str) -> float | None:
-    """A row without an answer has no score; one whose judge failed keeps its others."""
+    """Return the score of a row, or None. Error rows have none, except that a failed judge keeps the other scores."""
     return row.scores.get(metric) if _is_answer(row) else None
 
 
@@ -143,18 +149,18 @@ def _cites(row: Result) -> bool:
 
 
 def _labels(examples: Sequence[str], clusters: Clusters) -> list[str] | None:
-    """The cluster of each; one that no cluster is known of stands alone."""
+    """Return the cluster label of each example; an example without one forms its own cluster."""
     return [clusters.get(example, f"example {example}") for example in examples] if clusters else None
 
 
 def _means(columns: Columns, clusters: Clusters) -> dict[str, dict[str, Interval]]:
-    """Scores lie between 0 and 1, unless those of a check of one's own do not."""
+    """Return the mean of each column. Bounds are 0 to 1, widened for custom scores outside that range."""
     values = [
         Values(scores, (min(0.0, *scores), max(1.0, *scores)), _labels(list(column), clusters))
         for column in columns.values()
         for scores in [list(column.values())]
     ]
-    found: dict[str, dict[str, Interval]] = {}
+    means: dict[str, dict[str, Interval]] = {}
     for (first, second), interval in zip(columns, bootstrap_means(values), strict=True):
-        found.setdefault(first, {})[second] = interval
-    return found
+        means.setdefault(first, {})[second] = interval
+    return means

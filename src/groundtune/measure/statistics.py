@@ -1,4 +1,4 @@
-"""Turn lists of numbers into intervals, ranking quality and thresholds. Never reads files, never guesses a value."""
+"""Compute confidence intervals, paired tests, AUROC and risk-coverage thresholds. Never imputes values."""
 
 import math
 from collections.abc import Hashable, Sequence
@@ -12,14 +12,14 @@ from groundtune.measure.intervals import Floats, by_cluster
 from groundtune.types import Interval
 
 _FEWEST = 6
-"""With fewer independent observations no two-sided test of signs comes under 0.05."""
+"""With fewer independent observations no two-sided sign test reaches p < 0.05."""
 _Z = intervals.Z
 _POWER = intervals.NORMAL.inv_cdf(0.8)
 
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """One of several lists for `bootstrap_means`; the fields are the arguments of `bootstrap_mean`."""
+    """One list for `bootstrap_means`; the fields are the arguments of `bootstrap_mean`."""
 
     values: Sequence[float]
     bounds: tuple[float, float] = (0.0, 1.0)
@@ -28,7 +28,7 @@ class Values:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two of several lists for `paired_differences`; the fields are the arguments of `paired_difference`."""
+    """Two paired lists for `paired_differences`; the fields are the arguments of `paired_difference`."""
 
     a: Sequence[float]
     b: Sequence[float]
@@ -37,33 +37,33 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What answering at or above one confidence would mean."""
+    """Coverage and risk of answering at or above one confidence threshold."""
 
     threshold: float
     coverage: float
-    """Share of the questions that would be answered, 0 to 1."""
+    """Share of questions answered, 0 to 1."""
     risk: float
-    """Share of the answered that would be wrong, 0 to 1."""
+    """Share of answered questions that are wrong, 0 to 1."""
     n: int
-    """Number of questions that would be answered."""
+    """Number of questions answered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """How two lists of scores of the same examples differ."""
+    """Paired comparison of two lists of scores on the same examples."""
 
     difference: float
     """Mean of the first minus mean of the second."""
     low: float
-    """95 % interval of the difference."""
+    """Lower limit of the 95% interval of the difference."""
     high: float
     p: float
-    """Of the hypothesis that the two are equal; two-sided."""
+    """Two-sided p-value of the hypothesis that the two are equal."""
     n: int
     detectable: float | None
-    """Smallest true difference that n such examples show (p < 0.05) in four of five cases; None where none does."""
+    """Minimum detectable effect: smallest true difference found with 80% power at p < 0.05; None if there is none."""
     needed: int | None
-    """Examples that would show the observed difference in four of five cases, were it true; None when it is 0."""
+    """Required sample size: examples to find the observed difference with 80% power; None when it is 0."""
 
 
 def bootstrap_mean(
@@ -74,37 +74,40 @@ def bootstrap_mean(
     seed: int = 0,
     clusters: Sequence[Hashable] | None = None,
 ) -> Interval:
-    """Mean with its 95 % interval; the same seed, the same interval.
+    """Return the mean with its 95% interval; the same seed gives the same interval.
 
-    `bounds` is the range in which a value can lie: (0, 1) for scores, (-1, 1) for differences of scores.
-    `clusters` has one label a value: values that share one are not independent and are resampled together; a
-    label of None stands alone. The interval then is about more such clusters.
+    `bounds` is the range of possible values: (0, 1) for scores, (-1, 1) for differences of scores.
+    `clusters` has one label per value: values with the same label form a cluster, are not independent and are
+    resampled together; a value labelled None stands alone. The interval then generalises to new clusters.
 
-    Chosen by coverage in simulation (benchmarks/verdict.py):
-    - values that are all at a bound, as 0 and 1 are: Wilson (1927) with Student's quantile, and where there are
-      clusters with the effective number of values (Dean and Pagano 2015);
-    - else the bootstrap, bias-corrected and accelerated (BCa; Efron 1987), its quantiles widened for n as Hesterberg
-      (2015) widens those of the percentile bootstrap; under 30 values or clusters no narrower than Student's t;
-    - under 10 Student's t alone, no narrower than the next;
-    - all values or cluster means equal, one value included: a bootstrap would claim a width of zero, so what n equal
-      observations leave open. With 97.5 % confidence on each side, at most 1 - 0.025^(1/n) of the population differs,
-      and lies at worst at the bound. For scores of 0 and 1 that is the exact interval of Clopper and Pearson (1934).
+    Methods, chosen by coverage in simulation (benchmarks/verdict.py):
+    - every value at a bound, such as 0 or 1: the Wilson score interval (Wilson 1927) with Student's t quantile; for
+      clusters, with n divided by the design effect (Dean and Pagano 2015);
+    - otherwise the bias-corrected and accelerated bootstrap (BCa; Efron 1987), its quantiles widened for small n as
+      Hesterberg (2015) does for the percentile bootstrap; with fewer than 30 values or clusters at least as wide as
+      Student's t interval;
+    - fewer than 10 values or clusters: Student's t interval, at least as wide as the next;
+    - all values or cluster means equal, a single value included: a bootstrap interval would have zero width, so the
+      limits are those compatible with n equal observations. With 97.5% confidence on each side, at most
+      1 - 0.025^(1/n) of the population differs, at worst by lying at the bound. For scores of 0 and 1 this is the
+      exact interval of Clopper and Pearson (1934).
 
-    Raises ValueError for no values, one that is not a number or outside `bounds`, or lists not equally long.
+    Raises ValueError for an empty list, a NaN or infinite value, a value outside `bounds`, or unequal lengths.
     """
     return bootstrap_means([Values(values, bounds, clusters)], resamples=resamples, seed=seed)[0]
 
 
 def bootstrap_means(columns: Sequence[Values], *, resamples: int = 10_000, seed: int = 0) -> list[Interval]:
-    """`bootstrap_mean` of each; many together take little longer than one, since they share their draws.
+    """Return `bootstrap_mean` of each list; they share their draws, so many take little longer than one.
 
-    Raises ValueError as that does.
+    Raises ValueError as `bootstrap_mean` does.
     """
-    found = [_column(one) for one in columns]
-    limits = iter(intervals.mean_limits([one for one, extreme in found if not extreme], resamples=resamples, seed=seed))
+    prepared = [_column(values) for values in columns]
+    to_bootstrap = [column for column, at_bounds in prepared if not at_bounds]
+    limits = iter(intervals.mean_limits(to_bootstrap, resamples=resamples, seed=seed))
     return [
-        Interval(one.mean, *(_wilson(one) if extreme else next(limits)), n=int(one.sizes.sum()))
-        for one, extreme in found
+        Interval(column.mean, *(_wilson(column) if at_bounds else next(limits)), n=int(column.sizes.sum()))
+        for column, at_bounds in prepared
     ]
 
 
@@ -116,34 +119,38 @@ def paired_difference(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Paired:
-    """Mean of a - b over examples that both have a score for, with interval, p, and what n is good for.
+    """Compare two lists of scores of the same examples: mean of a - b, 95% interval, p-value and power.
 
-    The interval is that of `bootstrap_mean`, but for scores of 0 and 1 the score interval of Tango (1998), where there
-    are clusters with the effective number of pairs. p is the exact test of McNemar (1947) for scores of 0 and 1 that
-    are not clustered; else signs are turned around by chance, those of a cluster together (Fisher 1935), and
-    p = (1 + as far from 0) / (1 + resamples). `detectable` and `needed` are approximations (Connor 1987 for 0 and 1).
+    - Interval: Tango's score interval (Tango 1998) for scores of 0 and 1, with counts divided by the design effect for
+      clusters; otherwise the paired bootstrap, `bootstrap_mean` of the differences.
+    - p-value: the exact McNemar test (McNemar 1947) for scores of 0 and 1 without clusters; otherwise a sign-flip
+      permutation test (Fisher 1935) that flips each cluster as a whole: p = (1 + draws at least as extreme) /
+      (1 + resamples).
+    - `detectable` (minimum detectable effect) and `needed` (required sample size) are approximations; Connor (1987)
+      for scores of 0 and 1.
 
-    Raises ValueError when there are no scores, one is not a number, or the lists are not equally long.
+    Raises ValueError for empty lists, a NaN or infinite score, or unequal lengths.
     """
     return paired_differences([Pair(a, b, clusters)], resamples=resamples, seed=seed)[0]
 
 
 def paired_differences(pairs: Sequence[Pair], *, resamples: int = 10_000, seed: int = 0) -> list[Paired]:
-    """`paired_difference` of each; many together take little longer than one, since they share their draws.
+    """Return `paired_difference` of each pair; they share their draws, so many take little longer than one.
 
-    Raises ValueError as that does.
+    Raises ValueError as `paired_difference` does.
     """
-    found = [_apart(pair) for pair in pairs]
-    limits = iter(
-        intervals.mean_limits([one.column for one in found if not one.binary], resamples=resamples, seed=seed)
-    )
-    return [_paired(one, None if one.binary else next(limits), resamples, seed) for one in found]
+    prepared = [_differences(pair) for pair in pairs]
+    to_bootstrap = [differences.column for differences in prepared if not differences.binary]
+    limits = iter(intervals.mean_limits(to_bootstrap, resamples=resamples, seed=seed))
+    return [
+        _paired(differences, None if differences.binary else next(limits), resamples, seed) for differences in prepared
+    ]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted so that 5 % is the chance of any false one among all under 0.05 (Holm 1979); same order.
+    """Adjust p-values by Holm-Bonferroni (Holm 1979), which controls the family-wise error rate; same order.
 
-    Raises ValueError when one is not between 0 and 1.
+    Raises ValueError when a p-value is not between 0 and 1.
     """
     data = _floats(p_values)
     if data.size and not (data.min() >= 0 and data.max() <= 1):
@@ -155,34 +162,35 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def auroc(scores: Sequence[float], positives: Sequence[bool]) -> float | None:
-    """Chance that a positive scores above a negative, ties counted half; None when one class is absent.
+    """Return the area under the ROC curve; None when one class is absent.
 
-    Source: Mann and Whitney 1947. Raises ValueError on unequal lengths or a score that is not a number.
+    This is the probability that a positive scores above a negative, ties counted half (Mann and Whitney 1947).
+    Raises ValueError on unequal lengths or a NaN score.
     """
-    data, truth = _floats(scores, finite=False), np.asarray(positives, dtype=bool)
-    _same_length(data, truth)
-    n_positive = int(truth.sum())
-    n_negative = int(truth.size) - n_positive
+    data, is_positive = _floats(scores, finite=False), np.asarray(positives, dtype=bool)
+    _same_length(data, is_positive)
+    n_positive = int(is_positive.sum())
+    n_negative = int(is_positive.size) - n_positive
     if not n_positive or not n_negative:
         return None
     _, inverse, counts = np.unique(data, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    wins = float(ranks[truth].sum()) - n_positive * (n_positive + 1) / 2
+    wins = float(ranks[is_positive].sum()) - n_positive * (n_positive + 1) / 2
     return wins / (n_positive * n_negative)
 
 
 def risk_coverage(confidences: Sequence[float], correct: Sequence[float]) -> list[Point]:
-    """One point for each distinct confidence, strictest first: answer where confidence >= threshold.
+    """Return the risk-coverage curve (El-Yaniv and Wiener 2010): one point per distinct confidence, strictest first.
 
-    correct: 1 or true where the answer was right; fractions count as partly wrong. Empty in, empty out.
-    Source: El-Yaniv and Wiener 2010. Raises ValueError on unequal lengths or what is not a number.
+    A question is answered when its confidence >= threshold. correct: 1 or True for a correct answer; fractions count
+    as partly wrong. Empty lists give an empty curve. Raises ValueError on unequal lengths, NaN or infinity.
     """
-    data, right = _floats(confidences), _floats(correct)
-    _same_length(data, right)
+    data, correctness = _floats(confidences), _floats(correct)
+    _same_length(data, correctness)
     if data.size == 0:
         return []
     order = np.argsort(-data, kind="stable")
-    data, wrong = data[order], np.cumsum(1 - right[order])
+    data, wrong = data[order], np.cumsum(1 - correctness[order])
     last = np.append(np.flatnonzero(np.diff(data)), data.size - 1)
     return [Point(float(data[i]), float((i + 1) / data.size), float(wrong[i] / (i + 1)), int(i) + 1) for i in last]
 
@@ -190,83 +198,85 @@ def risk_coverage(confidences: Sequence[float], correct: Sequence[float]) -> lis
 def choose_threshold(
     points: Sequence[Point], *, max_risk: float | None = None, min_coverage: float | None = None
 ) -> Point | None:
-    """The point to work at; None when no point meets the demand.
+    """Choose an operating point; None when no point meets the constraint.
 
-    `max_risk` takes the highest coverage at that risk or less; `min_coverage` takes the lowest risk at that
-    coverage or more, and of equals the higher coverage. Choose on the validation split, report on the test
-    split: the risk of a chosen point is too good to be true on the data it was chosen on.
+    `max_risk` picks the highest coverage within that risk; `min_coverage` picks the lowest risk at that coverage or
+    more, breaking ties by higher coverage. Choose on the validation split and report on the test split: the risk is
+    optimistic on the data it was chosen on.
 
     Raises ValueError unless exactly one of the two is given.
     """
     if (max_risk is None) == (min_coverage is None):
         raise ValueError("give either max_risk or min_coverage")
     if max_risk is not None:
-        safe = [point for point in points if point.risk <= max_risk]
-        return max(safe, key=lambda point: point.coverage, default=None)
-    wide = [point for point in points if min_coverage is not None and point.coverage >= min_coverage]
-    return min(wide, key=lambda point: (point.risk, -point.coverage), default=None)
+        eligible = [point for point in points if point.risk <= max_risk]
+        return max(eligible, key=lambda point: point.coverage, default=None)
+    eligible = [point for point in points if min_coverage is not None and point.coverage >= min_coverage]
+    return min(eligible, key=lambda point: (point.risk, -point.coverage), default=None)
 
 
-def _column(one: Values) -> tuple[intervals.Column, bool]:
-    """The column, and whether its values are all at a bound, though not all at the same."""
-    data, (low, high) = _floats(one.values), one.bounds
+def _column(values: Values) -> tuple[intervals.Column, bool]:
+    """Return the column, and whether every value is at a bound and both bounds occur."""
+    data, (low, high) = _floats(values.values), values.bounds
     if data.size == 0:
-        raise ValueError("no values, so no mean")
+        raise ValueError("cannot compute the mean of no values")
     if data.min() < low or data.max() > high:
-        raise ValueError(f"a value is outside {low} to {high}: give bounds=")
-    sums, sizes = by_cluster(data, one.clusters)
-    extreme = sums.size > 1 and data.min() < data.max() and bool(np.isin(data, one.bounds).all())
-    return intervals.Column(sums, sizes, one.bounds), extreme
+        raise ValueError(f"a value is outside {low} to {high}: set bounds")
+    sums, sizes = by_cluster(data, values.clusters)
+    at_bounds = sums.size > 1 and data.min() < data.max() and bool(np.isin(data, values.bounds).all())
+    return intervals.Column(sums, sizes, values.bounds), at_bounds
 
 
-def _wilson(one: intervals.Column) -> tuple[float, float]:
-    low, high = one.bounds
-    below, above = intervals.wilson((one.sums - low * one.sizes) / (high - low), one.sizes)
+def _wilson(column: intervals.Column) -> tuple[float, float]:
+    low, high = column.bounds
+    below, above = intervals.wilson((column.sums - low * column.sizes) / (high - low), column.sizes)
     return low + (high - low) * below, low + (high - low) * above
 
 
 @dataclass(frozen=True, slots=True)
-class _Apart:
-    """One list minus the other."""
+class _Differences:
+    """Paired differences of two lists."""
 
     values: Floats
     column: intervals.Column
     mean: float
-    """0 where it is nothing but rounding."""
+    """Mean difference; exactly 0 when it is only rounding error."""
     binary: bool
     """Whether all scores are 0 or 1."""
 
 
-def _apart(pair: Pair) -> _Apart:
+def _differences(pair: Pair) -> _Differences:
     first, second = _floats(pair.a), _floats(pair.b)
     _same_length(first, second)
     if first.size == 0:
-        raise ValueError("no scores, so no difference")
+        raise ValueError("cannot compare lists without scores")
     both = np.concatenate((first, second))
     scale = max(1.0, float(both.max())) - min(0.0, float(both.min()))
     values = first - second
     mean = float(values.mean()) if abs(values.mean()) > 1e-12 * scale else 0.0
     column = intervals.Column(*by_cluster(values, pair.clusters), bounds=(-scale, scale))
-    return _Apart(values, column, mean, bool(np.isin(both, (0, 1)).all()))
+    return _Differences(values, column, mean, bool(np.isin(both, (0, 1)).all()))
 
 
-def _paired(one: _Apart, limits: tuple[float, float] | None, resamples: int, seed: int) -> Paired:
-    """limits: None for scores of 0 and 1, which have an interval of their own."""
-    sums, sizes, mean, n = one.column.sums, one.column.sizes, one.mean, int(one.values.size)
-    low, high = limits or intervals.tango(one.values, sums, sizes)
-    if one.binary and sums.size == n:
-        wins, losses = int((one.values > 0).sum()), int((one.values < 0).sum())
+def _paired(differences: _Differences, limits: tuple[float, float] | None, resamples: int, seed: int) -> Paired:
+    """limits: bootstrap interval; None for scores of 0 and 1, which use Tango's score interval."""
+    values, column, mean = differences.values, differences.column, differences.mean
+    sums, sizes, n = column.sums, column.sizes, int(values.size)
+    low, high = limits or intervals.tango(values, sums, sizes)
+    if differences.binary and sums.size == n:
+        wins, losses = int((values > 0).sum()), int((values < 0).sum())
         p, share = _mcnemar(wins, losses), (wins + losses) / n
         needed = _discordant_needed(abs(mean), share) if mean and n > 1 else None
         detectable = _discordant_detectable(n, share)
     else:
         p = _sign_flips(sums, resamples, np.random.default_rng((seed, 1)))
-        needed, detectable = _power(sums, sizes, mean, one.column.bounds[1])
+        needed, detectable = _power(sums, sizes, mean, column.bounds[1])
     total = None if needed is None else math.ceil(max(needed, _FEWEST * n / sums.size))
     return Paired(mean, low, high, p, n, detectable, total)
 
 
 def _mcnemar(wins: int, losses: int) -> float:
+    """Two-sided p-value of the exact McNemar test."""
     discordant = wins + losses
     term = total = 1
     for place in range(min(wins, losses)):
@@ -276,43 +286,53 @@ def _mcnemar(wins: int, losses: int) -> float:
 
 
 def _sign_flips(sums: Floats, resamples: int, rng: np.random.Generator) -> float:
+    """Two-sided p-value of the sign-flip permutation test over units."""
     observed, parts = abs(float(sums.sum())), np.abs(sums[sums != 0])
     if parts.size == 0:
         return 1.0
     sizes, counts = np.unique(np.round(parts, 12), return_counts=True)
-    if sizes.size * 32 <= parts.size:  # drawing how many of each size turn around is quicker
+    if sizes.size * 32 <= parts.size:  # drawing how many of each size flip is faster
         chunk = max(1, intervals.CELLS // sizes.size)
         draws = (rng.binomial(counts, 0.5, (size, sizes.size)) for size in intervals.chunks(resamples, chunk))
-        ups = np.concatenate([draw @ sizes for draw in draws])
+        positive_sums = np.concatenate([draw @ sizes for draw in draws])
     else:
-        ups = _sums_of_coins(parts, resamples, rng)
-    reach = float(parts.sum())
-    hits = int((np.abs(2 * ups - reach) >= observed - 1e-9 * reach).sum())
-    return (1 + hits) / (1 + resamples)
+        positive_sums = _random_subset_sums(parts, resamples, rng)
+    total = float(parts.sum())
+    extreme = int((np.abs(2 * positive_sums - total) >= observed - 1e-9 * total).sum())
+    return (1 + extreme) / (1 + resamples)
 
 
-def _sums_of_coins(parts: Floats, resamples: int, rng: np.random.Generator) -> Floats:
-    """Sums of those parts that fair coins pick. A byte is eight coins: what it picks is looked up, not added."""
-    octets = -(-parts.size // 8)
-    eights = np.zeros(octets * 8)
-    eights[: parts.size] = parts
+def _random_subset_sums(parts: Floats, resamples: int, rng: np.random.Generator) -> Floats:
+    """Sum random subsets of the parts, each part drawn with probability 1/2.
+
+    A random byte draws eight parts, whose sum is looked up in a table.
+    """
+    byte_count = -(-parts.size // 8)
+    padded = np.zeros(byte_count * 8)
+    padded[: parts.size] = parts
     bits = np.unpackbits(np.arange(256, dtype=np.uint8).reshape(256, 1), axis=1)
-    table = (eights.reshape(octets, 8) @ bits.T).ravel()
-    starts, found = 256 * np.arange(octets), []
-    for size in intervals.chunks(resamples, max(1, intervals.CELLS // octets)):
-        tossed = np.frombuffer(rng.bytes(size * octets), dtype=np.uint8).reshape(size, octets)
-        found.append(table[starts + tossed].sum(axis=1))
-    return np.concatenate(found)
+    table = (padded.reshape(byte_count, 8) @ bits.T).ravel()
+    starts, subset_sums = 256 * np.arange(byte_count), []
+    for size in intervals.chunks(resamples, max(1, intervals.CELLS // byte_count)):
+        random_bytes = np.frombuffer(rng.bytes(size * byte_count), dtype=np.uint8).reshape(size, byte_count)
+        subset_sums.append(table[starts + random_bytes].sum(axis=1))
+    return np.concatenate(subset_sums)
 
 
 def _discordant_needed(difference: float, share: float) -> float:
-    """Pairs of 0 and 1 of which `share` differ. The last term is for the test being exact, fitted by enumeration."""
+    """Required number of binary pairs of which `share` are discordant (Connor 1987).
+
+    The last term corrects for the exact test; it was fitted by enumeration.
+    """
     root = _Z * math.sqrt(share) + _POWER * math.sqrt(max(0.0, share - difference**2))
     return (root / difference) ** 2 + 1 / difference
 
 
 def _discordant_detectable(n: int, share: float) -> float | None:
-    """A difference above `share` takes more discordant pairs than were seen, all of them on one side."""
+    """Minimum detectable effect of n binary pairs of which `share` are discordant; None when n is too small.
+
+    A difference above `share` requires more discordant pairs than observed, all in one direction.
+    """
     if n < _FEWEST or _discordant_needed(1.0, 1.0) > n:
         return None
     low, high = 0.0, 1.0
@@ -324,13 +344,13 @@ def _discordant_detectable(n: int, share: float) -> float | None:
 
 
 def _power(sums: Floats, sizes: Floats, mean: float, scale: float) -> tuple[float | None, float | None]:
-    """Examples needed for `mean`, and the difference that can be detected, from the spread between units."""
+    """Return the required sample size for `mean` and the minimum detectable effect, from the spread between units."""
     units = sums.size
     spread = intervals.spread_of_mean(sums, sizes) * math.sqrt(units) if units > 1 else 0.0
-    if spread == 0.0:  # nothing varies, so only how many might be seen to differ is known
+    if spread == 0.0:  # no variation: only the detectable share of differing units is known
         share = _discordant_detectable(units, 0.0)
         return (0.0 if mean and units > 1 else None), (None if share is None else share * scale)
-    extra = _Z**2 / 2  # for the spread being an estimate (Guenther 1981)
+    extra = _Z**2 / 2  # because the spread is estimated (Guenther 1981)
     needed = (((_Z + _POWER) * spread / mean) ** 2 + extra) * sizes.sum() / units if mean else None
     detectable = (_Z + _POWER) * spread / math.sqrt(units - extra) if units >= _FEWEST else None
     return needed, detectable if detectable is not None and detectable <= scale else None
@@ -339,10 +359,10 @@ def _power(sums: Floats, sizes: Floats, mean: float, scale: float) -> tuple[floa
 def _floats(values: ArrayLike, *, finite: bool = True) -> Floats:
     data = np.asarray(values, dtype=np.float64)
     if np.isnan(data).any() or (finite and np.isinf(data).any()):
-        raise ValueError("a value is not a number; leave out what is unknown")
+        raise ValueError("a value is NaN or infinite; leave out unknown values")
     return data
 
 
 def _same_length(first: NDArray[np.generic], second: NDArray[np.generic]) -> None:
     if first.shape != second.shape:
-        raise ValueError(f"{first.size} values beside {second.size}: the two lists must be equally long")
+        raise ValueError(f"{first.size} and {second.size} values: the two lists must have equal length")

@@ -1,7 +1,6 @@
-"""Turn the rows of one approach into tables over labels or fields. Pure; never counts an error as an answer.
+"""Compute tables by label or field from the rows of one approach. Pure; never counts an error as an answer.
 
-Where a share has nothing to count, precision, recall and F1 of a label or field are 0, as scikit-learn has them
-with `zero_division=0`.
+Precision, recall and F1 with a zero denominator are 0, as in scikit-learn with `zero_division=0`.
 """
 
 import re
@@ -15,17 +14,17 @@ from groundtune.types import Example, Result
 
 ABSTAINED = "–"
 OTHER = "(other)"
-"""Replies that are none of the labels."""
+"""Column for replies that are not a label."""
 
 Key = tuple[int, str]
-"""0 and the folded label; sorts before the two that are no labels, whatever the labels are called."""
+"""(0, folded label); sorts before the keys of ABSTAINED and OTHER, whatever the labels are called."""
 _ABSTAINED: Key = (1, "")
 _OTHER: Key = (2, "")
 
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
-    """One label; n = examples with it as gold label."""
+    """Scores of one label; n = examples with this gold label."""
 
     label: str
     precision: float
@@ -36,16 +35,16 @@ class ClassScore:
 
 @dataclass(frozen=True, slots=True)
 class ClassTable:
-    """Gold labels against predicted ones."""
+    """Gold labels against predicted labels."""
 
     labels: tuple[str, ...]
-    """The order of rows and columns: labels that are gold or predicted anywhere, then ABSTAINED, then OTHER."""
+    """Order of rows and columns: labels that occur as gold or predicted, then ABSTAINED, then OTHER."""
     confusion: tuple[tuple[int, ...], ...]
-    """Rows are gold, columns predicted; the row of OTHER is empty."""
+    """Rows are gold, columns predicted; the row of OTHER is all 0."""
     per_class: tuple[ClassScore, ...]
-    """Each label, and ABSTAINED where it is gold anywhere; an abstention or other reply is no class by itself."""
+    """Scores of each label, and of ABSTAINED if any example should abstain. OTHER is not a class."""
     accuracy: float | None
-    """Right rows of the n; abstaining is right where the gold output is None. None when n is 0."""
+    """Share of correct rows; abstaining is correct if the gold output is None. None when n is 0."""
     macro_f1: float | None
     """Mean F1 over `per_class`; None when n is 0."""
     n: int
@@ -56,7 +55,7 @@ class ClassTable:
 
 @dataclass(frozen=True, slots=True)
 class FieldScore:
-    """One field, its path like `lines[].price`; n = gold leaves at it."""
+    """Scores of one field, with a path like `lines[].price`; n = gold leaves at that path."""
 
     field: str
     precision: float
@@ -67,20 +66,20 @@ class FieldScore:
 
 @dataclass(frozen=True, slots=True)
 class FieldTable:
-    """Fields of the gold objects against those of the output."""
+    """Fields of the gold objects against fields of the outputs."""
 
     per_field: tuple[FieldScore, ...]
-    """Every field that is anywhere in gold or output, by path."""
+    """Scores of every field in any gold object or output, ordered by path."""
     precision: float
-    """Micro: over the leaves of all rows together."""
+    """Micro-averaged precision, over the leaves of all rows; `recall` and `f1` too."""
     recall: float
     f1: float
     macro_f1: float | None
     """Mean F1 over `per_field`; None when there is no field."""
     exact: float | None
-    """Share of the n rows that are wholly right; where the gold output is None, by abstaining. None when n is 0."""
+    """Share of rows that match exactly, or abstain if the gold output is None. None when n is 0."""
     valid: float | None
-    """Share of the `answered` that satisfy the schema; None when nothing was answered, or it was not looked at."""
+    """Share of answered rows that satisfy the schema; None when nothing was answered or validity was not scored."""
     answered: int
     n: int
     """Rows with an answer or abstention; those whose judge failed are among them."""
@@ -89,62 +88,72 @@ class FieldTable:
 
 
 def classification(results: Sequence[Result], examples: Sequence[Example]) -> ClassTable:
-    """The table of one approach on task classify.
+    """Return the table of one approach on task classify.
 
-    A reply is a label when its score `valid` says so, or when it is a gold label of any of the examples. Labels are
-    compared after `fold`. Of several gold labels the predicted one counts as gold, else the first. Raises ValueError
-    for rows of several approaches or of an example that is not among `examples`.
+    A reply is a label if its score `valid` is 1 or it is a gold label of any example. Labels are compared after `fold`.
+    With several gold labels, the predicted one counts as gold if it is among them, else the first. Raises ValueError
+    for rows of several approaches or of an example that is not in `examples`.
     """
     rows, errors = _rows(results, examples)
-    gold_names = {(0, fold(text)): text for one in examples if one.output is not None for text in _golds(one)}
+    gold_names = {(0, fold(text)): text for item in examples if item.output is not None for text in _golds(item)}
     names: dict[Key, str] = {}
     cells: Counter[tuple[Key, Key]] = Counter()
     for result, example in rows:
         key = _ABSTAINED if _abstained(result, example) else _predicted(result, gold_names)
-        wanted = [(0, fold(text)) for text in _golds(example)] if example.output is not None else [_ABSTAINED]
-        gold = key if key in wanted else wanted[0]
+        accepted = [(0, fold(text)) for text in _golds(example)] if example.output is not None else [_ABSTAINED]
+        gold = key if key in accepted else accepted[0]
         cells[gold, key] += 1
-        names |= {one: gold_names.get(one, str(result.output)) for one in (gold, key) if one[0] == 0}
+        names |= {label: gold_names.get(label, str(result.output)) for label in (gold, key) if label[0] == 0}
     keys = [*sorted(names), _ABSTAINED, _OTHER]
     labels = (*(names[key] for key in keys[:-2]), ABSTAINED, OTHER)
     confusion = tuple(tuple(cells[gold, key] for key in keys) for gold in keys)
     per_class = tuple(
-        _class(labels[at], confusion, at) for at in range(len(keys) - 1) if keys[at] != _ABSTAINED or any(confusion[at])
+        _class(labels[index], confusion, index)
+        for index in range(len(keys) - 1)
+        if keys[index] != _ABSTAINED or any(confusion[index])
     )
-    right, n = sum(confusion[at][at] for at in range(len(keys))), len(rows)
+    correct, n = sum(confusion[index][index] for index in range(len(keys))), len(rows)
     return ClassTable(
         labels=labels,
         confusion=confusion,
         per_class=per_class,
-        accuracy=right / n if n else None,
-        macro_f1=_mean([one.f1 for one in per_class]) if n else None,
+        accuracy=correct / n if n else None,
+        macro_f1=_mean([score.f1 for score in per_class]) if n else None,
         n=n,
         errors=errors,
     )
 
 
 def fields(results: Sequence[Result], examples: Sequence[Example]) -> FieldTable:
-    """The table of one approach on task extract; leaves are compared as `scoring.leaves` has them.
+    """Return the table of one approach on task extract, comparing the leaves of `scoring.leaves`.
 
-    An abstained row has no leaves; an output where the right answer is to abstain has only wrong ones. Raises
-    ValueError as `classification` does.
+    An abstained row has no leaves; if abstaining is correct, every leaf of an output is wrong. Raises ValueError as
+    `classification` does.
     """
     rows, errors = _rows(results, examples)
-    want: Counter[str] = Counter()
-    have: Counter[str] = Counter()
-    both: Counter[str] = Counter()
+    gold_counts: Counter[str] = Counter()
+    output_counts: Counter[str] = Counter()
+    common_counts: Counter[str] = Counter()
     exact = answered = 0
     for result, example in rows:
         abstained = _abstained(result, example)
         answered += not abstained
         output = result.output if not abstained and isinstance(result.output, Mapping) else None
-        gold, made = Counter(leaves(example.output)), Counter(leaves(output))
-        for counter, part in ((want, gold), (have, made), (both, gold & made)):
-            for (path, _), times in part.items():
-                counter[_field(path)] += times
-        exact += abstained if example.output is None else output is not None and gold == made
-    per_field = tuple(FieldScore(name, *_shares(both[name], have[name], want[name])) for name in sorted(want | have))
-    precision, recall, f1, _ = _shares(both.total(), have.total(), want.total())
+        gold_leaves, output_leaves = Counter(leaves(example.output)), Counter(leaves(output))
+        common_leaves = gold_leaves & output_leaves
+        for counter, part in (
+            (gold_counts, gold_leaves),
+            (output_counts, output_leaves),
+            (common_counts, common_leaves),
+        ):
+            for (path, _), count in part.items():
+                counter[_field(path)] += count
+        exact += abstained if example.output is None else output is not None and gold_leaves == output_leaves
+    per_field = tuple(
+        FieldScore(name, *_precision_recall_f1(common_counts[name], output_counts[name], gold_counts[name]))
+        for name in sorted(gold_counts | output_counts)
+    )
+    precision, recall, f1, _ = _precision_recall_f1(common_counts.total(), output_counts.total(), gold_counts.total())
     valid = [result.scores["valid"] for result, _ in rows if "valid" in result.scores]
     n = len(rows)
     return FieldTable(
@@ -152,7 +161,7 @@ def fields(results: Sequence[Result], examples: Sequence[Example]) -> FieldTable
         precision=precision,
         recall=recall,
         f1=f1,
-        macro_f1=_mean([one.f1 for one in per_field]),
+        macro_f1=_mean([score.f1 for score in per_field]),
         exact=exact / n if n else None,
         valid=_mean(valid) if len(valid) == answered else None,
         answered=answered,
@@ -162,7 +171,7 @@ def fields(results: Sequence[Result], examples: Sequence[Example]) -> FieldTable
 
 
 def _rows(results: Sequence[Result], examples: Sequence[Example]) -> tuple[list[tuple[Result, Example]], int]:
-    """Rows with an answer beside their examples, and how many have none."""
+    """Return the rows with an answer or abstention, paired with their examples, and the number of errors."""
     if len(approaches := {result.approach for result in results}) > 1:
         raise ValueError(f"one approach at a time, not {', '.join(sorted(approaches))}")
     by_id = {example.id: example for example in examples}
@@ -181,7 +190,7 @@ def _golds(example: Example) -> list[str]:
 
 
 def _abstained(result: Result, example: Example) -> bool:
-    """A row whose judge failed has the status of an error; its other scores still say whether it abstained."""
+    """Whether the row abstained. If the judge failed, the status is error and the abstention score tells."""
     if result.error is not None:
         return (result.scores["abstention"] == 1) == (example.output is None)
     return result.status == "abstained"
@@ -192,19 +201,20 @@ def _predicted(result: Result, gold_names: Iterable[Key]) -> Key:
     return key if key in gold_names or result.scores.get("valid") == 1 else _OTHER
 
 
-def _class(label: str, confusion: Sequence[Sequence[int]], at: int) -> ClassScore:
-    said, gold = sum(row[at] for row in confusion), sum(confusion[at])
-    return ClassScore(label, *_shares(confusion[at][at], said, gold))
+def _class(label: str, confusion: Sequence[Sequence[int]], index: int) -> ClassScore:
+    predicted, gold = sum(row[index] for row in confusion), sum(confusion[index])
+    return ClassScore(label, *_precision_recall_f1(confusion[index][index], predicted, gold))
 
 
-def _shares(both: int, have: int, want: int) -> tuple[float, float, float, int]:
-    """Precision, recall, F1 and how many were wanted."""
-    total = have + want
-    return both / have if have else 0.0, both / want if want else 0.0, 2 * both / total if total else 0.0, want
+def _precision_recall_f1(correct: int, predicted: int, gold: int) -> tuple[float, float, float, int]:
+    """Return precision, recall, F1 and the gold count."""
+    total = predicted + gold
+    precision, recall = correct / predicted if predicted else 0.0, correct / gold if gold else 0.0
+    return precision, recall, 2 * correct / total if total else 0.0, gold
 
 
 def _field(path: str) -> str:
-    """`.lines[0].price` as `lines[].price`."""
+    """Generalise `.lines[0].price` to `lines[].price`."""
     return re.sub(r"\[\d+\]", "[]", path).removeprefix(".")
 
 

@@ -1,4 +1,4 @@
-"""Keep what a generator made, by all that it was asked: the same request again costs nothing. Never keeps a failure."""
+"""Cache generations by the full request, so that repeating a request costs nothing. Never caches a failure."""
 
 import asyncio
 import hashlib
@@ -18,9 +18,9 @@ from groundtune.protocols import RepeatableGenerator
 from groundtune.types import Generation, Prompt, Usage
 
 VERSION = 1
-"""Part of every key: a change of what is kept leaves the old rows unread."""
+"""Part of every key. Increase it when the stored format changes; rows of older versions are then ignored."""
 BUSY_SECONDS = 5.0
-"""How long a write waits for another process."""
+"""Longest time that a write waits for another process."""
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 _TABLE = """CREATE TABLE IF NOT EXISTS generations
     (key BLOB PRIMARY KEY, text TEXT NOT NULL, usage TEXT NOT NULL, confidence REAL, made REAL NOT NULL)"""
@@ -37,20 +37,21 @@ class _Opened:
 
 
 class GenerationCache:
-    """An SQLite file for many processes and threads, made at first use. It grows; deleting it costs only money.
+    """An SQLite file shared by processes and threads, created on first use.
 
-    It never raises for the state of its file: a damaged one is renamed to `….damaged-…` and begun anew, one that
-    cannot be opened, read or written is done without; both are said in the log.
+    It only grows; deleting it loses nothing but money. The state of the file never raises an error: a damaged file is
+    renamed to `….damaged-…` and replaced by a new one, and a file that cannot be opened, read or written is ignored.
+    Both are logged as warnings.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._local = threading.local()
         self._lock = threading.Lock()
-        self._told: set[str] = set()
+        self._warnings: set[str] = set()
 
     def get(self, key: bytes) -> Generation | None:
-        """What was kept under the key, with `cached` set. Takes some 10 µs: nothing to leave the event loop for."""
+        """Return the cached generation, with `cached` set, or None. Takes about 10 µs, so it needs no thread."""
         for _ in range(2):
             try:
                 row = self._open().database.execute(_FIND, (key,)).fetchone()
@@ -60,12 +61,12 @@ class GenerationCache:
                 if not self._repaired(error):
                     return None
             except OSError as error:
-                self._tell(f"cannot be used: {error}")
+                self._warn(f"cannot be used: {error}")
                 return None
         return None
 
     def put(self, key: bytes, generation: Generation) -> None:
-        """Keep it, in the place of what was there. Waits for other processes: call it in a thread."""
+        """Store the generation, replacing any earlier one. May wait for other processes: call it in a thread."""
         row = (key, generation.text, json.dumps(asdict(generation.usage)), generation.confidence, time.time())
         self._follow()
         for _ in range(2):
@@ -75,8 +76,8 @@ class GenerationCache:
             except sqlite3.Error as error:
                 if not self._repaired(error):
                     return
-            except (OSError, UnicodeEncodeError) as error:  # UTF-8 has no lone surrogates
-                self._tell(f"cannot keep this: {error}")
+            except (OSError, UnicodeEncodeError) as error:  # UTF-8 cannot encode lone surrogates
+                self._warn(f"cannot store this generation: {error}")
                 return
 
     def close(self) -> None:
@@ -94,15 +95,15 @@ class GenerationCache:
         return opened
 
     def _follow(self) -> bool:
-        """Let go of a file that somebody has renamed or deleted; whether that was so."""
+        """Close the connection if the file was renamed or deleted. Return whether it was."""
         opened: _Opened | None = getattr(self._local, "opened", None)
         try:
-            gone = opened is not None and opened.inode != self.path.stat().st_ino
+            replaced = opened is not None and opened.inode != self.path.stat().st_ino
         except OSError:
-            gone = True
-        if gone:
+            replaced = True
+        if replaced:
             self.close()
-        return gone
+        return replaced
 
     def _connect(self) -> _Opened:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,39 +112,39 @@ class GenerationCache:
             _use_wal(database)
             database.execute("PRAGMA synchronous = NORMAL")
             database.execute(_TABLE)
-            database.execute(_FIND, (b"",)).fetchone()  # another table of that name shows here
+            database.execute(_FIND, (b"",)).fetchone()  # fails if the table has other columns
             return _Opened(database, self.path.stat().st_ino)
         except BaseException:
             database.close()
             raise
 
     def _repaired(self, error: sqlite3.Error) -> bool:
-        """Whether it is worth another try: a damaged file was set aside, by this thread or by somebody else."""
+        """Return whether to retry: a damaged file was renamed, by this thread or by another one."""
         opened: _Opened | None = getattr(self._local, "opened", None)
         self.close()
         if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGE:
-            self._tell(f"cannot be used: {error}")
+            self._warn(f"cannot be used: {error}")
             return False
         with self._lock:
             try:
                 if self._was_repaired(opened):
                     return True
-                aside = self.path.with_name(f"{self.path.name}.damaged-{time.time_ns()}")
-                for end in ("-wal", "-shm"):
-                    companion = self.path.with_name(self.path.name + end)
+                damaged = self.path.with_name(f"{self.path.name}.damaged-{time.time_ns()}")
+                for suffix in ("-wal", "-shm"):
+                    companion = self.path.with_name(self.path.name + suffix)
                     if companion.exists():
-                        os.replace(companion, f"{aside}{end}")  # noqa: PTH105
-                self.path.rename(aside)
+                        os.replace(companion, f"{damaged}{suffix}")  # noqa: PTH105
+                self.path.rename(damaged)
             except FileNotFoundError:
                 return True
             except OSError as reason:
-                self._tell(f"is damaged ({error}) and cannot be set aside: {reason}")
+                self._warn(f"is damaged ({error}) and cannot be renamed: {reason}")
                 return False
-        log.warning("%s is damaged (%s): it is now %s, and a new one is begun", self.path, error, aside.name)
+        log.warning("%s is damaged (%s): renamed it to %s and started a new cache", self.path, error, damaged.name)
         return True
 
     def _was_repaired(self, opened: _Opened | None) -> bool:
-        """Whether the file that stands there now is another one than that which was found damaged."""
+        """Return whether the damaged file has already been replaced."""
         if opened:
             return opened.inode != self.path.stat().st_ino
         try:
@@ -152,16 +153,17 @@ class GenerationCache:
             return False
         return True
 
-    def _tell(self, what: str) -> None:
-        if what not in self._told:
-            self._told.add(what)
-            log.warning("the cache %s %s; going on without it", self.path, what)
+    def _warn(self, problem: str) -> None:
+        """Log each problem once."""
+        if problem not in self._warnings:
+            self._warnings.add(problem)
+            log.warning("the cache %s %s; continuing without it", self.path, problem)
 
 
 class CachedGenerator:
-    """A generator that asks only for what the cache does not have, with money from the purse.
+    """A generator that answers from the cache and calls the wrapped generator only on a miss, within the budget.
 
-    Of equal requests under way, the first is made and the others wait for it. For one event loop.
+    Identical concurrent requests share one call. Use it from one event loop.
     """
 
     def __init__(self, generator: RepeatableGenerator, cache: GenerationCache, *, purse: Purse) -> None:
@@ -177,7 +179,7 @@ class CachedGenerator:
 
     @property
     def window(self) -> int | None:
-        """Tokens that prompt and answer may have together; None when the generator does not say."""
+        """Context window in tokens, prompt and answer together; None when the generator does not know it."""
         window: int | None = getattr(self._generator, "window", None)
         return window
 
@@ -188,53 +190,53 @@ class CachedGenerator:
         return self._generator.ceiling_usd(prompt)
 
     async def generate(self, prompt: Prompt) -> Generation:
-        """What was kept, with `cached` set, or a new generation, which is then kept.
+        """Return the cached generation, with `cached` set, or generate a new one and cache it.
 
-        Raises BudgetError when the purse does not reach, and what the generator raises.
+        Raises BudgetError when the budget does not cover the call, and any error of the generator.
         """
         if self._warm:
-            key, kept = self._find(prompt)
-        else:  # the first time, a generator may have to look up what its weights are
-            key, kept = await asyncio.to_thread(self._find, prompt)
+            key, hit = self._find(prompt)
+        else:  # the first call may have to hash the weights of the model
+            key, hit = await asyncio.to_thread(self._find, prompt)
             self._warm = True
-        if kept:
-            return kept
+        if hit:
+            return hit
         flight = self._flights.get(key)
         if flight is None:
             flight = self._flights[key] = _Flight(asyncio.create_task(self._fetch(key, prompt)))
             flight.task.add_done_callback(lambda task: self._landed(key, task))
         flight.waiting += 1
         try:
-            made = await asyncio.shield(flight.task)
+            generation = await asyncio.shield(flight.task)
         finally:
             flight.waiting -= 1
-            if not flight.waiting and not flight.task.done():  # nobody wants it any more
+            if not flight.waiting and not flight.task.done():  # no caller is left
                 self._flights.pop(key, None)
                 flight.task.cancel()
         paid_here, flight.claimed = not flight.claimed, True
-        return made if paid_here else replace(made, cached=True)
+        return generation if paid_here else replace(generation, cached=True)
 
     def _find(self, prompt: Prompt) -> tuple[bytes, Generation | None]:
         key = key_of(self._generator.request(prompt))
         return key, self._cache.get(key)
 
     async def _fetch(self, key: bytes, prompt: Prompt) -> Generation:
-        ceiling = await asyncio.to_thread(self._generator.ceiling_usd, prompt)  # the first reads the table of prices
+        ceiling = await asyncio.to_thread(self._generator.ceiling_usd, prompt)  # the first call reads the price table
         async with self._purse.reserve(ceiling, model=self.name) as slip:
-            made = await self._generator.generate(prompt)
-            slip.paid(made.usage.usd)
+            generation = await self._generator.generate(prompt)
+            slip.paid(generation.usage.usd)
         try:
-            await asyncio.to_thread(self._cache.put, key, made)
-        except asyncio.CancelledError:  # nobody wants it any more, but it is paid: the next run does
-            self._cache.put(key, made)
+            await asyncio.to_thread(self._cache.put, key, generation)
+        except asyncio.CancelledError:  # no caller is left, but the answer is paid for: keep it for the next run
+            self._cache.put(key, generation)
             raise
-        return made
+        return generation
 
     def _landed(self, key: bytes, task: "asyncio.Task[Generation]") -> None:
         if (flight := self._flights.get(key)) and flight.task is task:
             del self._flights[key]
         if not task.cancelled():
-            task.exception()  # seen here, so that one that nobody waits for any more is not logged
+            task.exception()  # retrieve it, or asyncio logs it when no caller is left
 
 
 @dataclass(slots=True)
@@ -242,11 +244,11 @@ class _Flight:
     task: "asyncio.Task[Generation]"
     waiting: int = 0
     claimed: bool = False
-    """Whether one of those who waited has been told what it cost."""
+    """Whether one caller has already been charged; the others get the generation as cached."""
 
 
 def key_of(request: Mapping[str, Any]) -> bytes:
-    """SHA-256 of the request as canonical JSON: keys sorted, no spaces, ASCII."""
+    """Return the SHA-256 of the request as canonical JSON: sorted keys, no spaces, ASCII."""
     text = json.dumps([VERSION, request], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).digest()
 
@@ -256,11 +258,11 @@ def _read(row: tuple[str, str, float | None]) -> Generation | None:
     try:
         return Generation(text=text, usage=Usage(**json.loads(usage)), confidence=confidence, cached=True)
     except (TypeError, ValueError):
-        return None  # of another version: it is made again
+        return None  # written by another version: a miss
 
 
 def _use_wal(database: sqlite3.Connection) -> None:
-    """Readers and a writer side by side. The switch does not wait for others by itself, as all else does."""
+    """Allow readers during a write. SQLite applies no timeout to this switch, so wait for other processes here."""
     end = time.monotonic() + BUSY_SECONDS
     while True:
         try:

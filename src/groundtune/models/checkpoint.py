@@ -1,4 +1,4 @@
-"""A model by hub name or path: where it lies, a digest of its weights, its window. Never loads weights into memory."""
+"""Locate a model by hub name or path, with a digest of its weights and its window. Never loads the weights."""
 
 import hashlib
 import json
@@ -10,58 +10,60 @@ from typing import Any
 from groundtune.errors import MissingError, need
 
 CONFIG = "config.json"
-HINT = "name a causal model on the hub (OWNER/NAME), or the path of its folder"
+HINT = "give the name of a causal model on the Hugging Face Hub (OWNER/NAME), or the path of its folder"
 WHOLE = (".json", ".jinja", ".model", ".txt")
-"""Ends of files that are read whole: configuration, tokenizer, chat template."""
+"""Suffixes of the files that are hashed in full: configuration, tokenizer, chat template."""
 NO_PART = {"trainer_state.json", "artifact.json"}
-"""They say how it was made; what it generates does not depend on them."""
+"""Files left out of the digest: they record the training and do not affect the output."""
 PIECE = 256
-"""Bytes that are read at the start and in the middle of every tensor."""
+"""Bytes hashed at the start and in the middle of each tensor."""
 PIECES = 64
-"""Of a file that is not safetensors: blocks of 4096 bytes, evenly spread."""
+"""Evenly spaced blocks of 4096 bytes that are hashed in a weights file other than safetensors."""
 _WINDOWS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A model that is there, at least its configuration."""
+    """A model whose configuration is available locally."""
 
     source: str
-    """What `from_pretrained` is to be given: a folder, or a name on the hub."""
+    """Argument for `from_pretrained`: a folder or a name on the hub."""
     revision: str | None
-    """Commit on the hub; None for a folder."""
+    """Commit on the hub; None for a local folder."""
     digest: str
-    """Changes with weights, tokenizer, template and configuration; the same for a copy of the folder."""
+    """Digest of weights, tokenizer, template and configuration; the same for a copy of the folder."""
     window: int | None
-    """Tokens that it can look at, as its configuration says; None when that says nothing."""
+    """Context window in tokens, from the configuration; None when it is not stated there."""
 
 
 def find_checkpoint(model: str) -> Checkpoint:
-    """Looks on this disk first, then on the hub, where only the configuration is fetched. Raises MissingError.
+    """Find a model on this machine, else on the hub, from which only the configuration is downloaded.
 
-    A name that was fetched before stays at the commit of that time.
+    A model that was downloaded before stays at that commit. Raises MissingError.
     """
     folder = Path(model).expanduser()
     if folder.is_dir():
-        config = folder / CONFIG
-        if not config.is_file():
-            raise MissingError(f"{folder} has no {CONFIG}: it is not the folder of a model", hint=HINT)
-        return Checkpoint(str(folder), None, _digest(folder), _window(_read(config)))
+        config_path = folder / CONFIG
+        if not config_path.is_file():
+            raise MissingError(f"{folder} has no {CONFIG}: it is not a model folder", hint=HINT)
+        return Checkpoint(str(folder), None, _digest(folder), _window(_read(config_path)))
     if folder.is_absolute() or model.startswith((".", "~")) or len(folder.parts) > 2:
         raise MissingError(f"no model at {folder}", hint=HINT)
-    config = _fetched(model)
-    commit = config.parent.name
-    return Checkpoint(model, commit, f"hub-{commit}", _window(_read(config)))
+    config_path = _downloaded_config(model)
+    commit = config_path.parent.name
+    return Checkpoint(model, commit, f"hub-{commit}", _window(_read(config_path)))
 
 
-def _fetched(model: str) -> Path:
+def _downloaded_config(model: str) -> Path:
     hub = need("huggingface_hub", extra="local")
     try:
-        kept = hub.try_to_load_from_cache(model, CONFIG)
-        return Path(kept if isinstance(kept, str) else hub.hf_hub_download(model, CONFIG))
+        cached = hub.try_to_load_from_cache(model, CONFIG)
+        return Path(cached if isinstance(cached, str) else hub.hf_hub_download(model, CONFIG))
     except (OSError, ValueError, hub.errors.EntryNotFoundError) as error:
-        said = " ".join(str(error).split())
-        raise MissingError(f"the model {model!r} is not on this disk, and not to be had: {said}", hint=HINT) from error
+        reason = " ".join(str(error).split())
+        raise MissingError(
+            f"the model {model!r} was not found locally and could not be downloaded: {reason}", hint=HINT
+        ) from error
 
 
 def _read(config: Path) -> Mapping[str, Any]:
@@ -73,16 +75,16 @@ def _read(config: Path) -> Mapping[str, Any]:
 
 
 def _window(config: Mapping[str, Any]) -> int | None:
-    inner = config.get("text_config")
-    for place in (config, inner if isinstance(inner, dict) else {}):
+    text_config = config.get("text_config")
+    for section in (config, text_config if isinstance(text_config, dict) else {}):
         for name in _WINDOWS:
-            if isinstance(place.get(name), int) and place[name] > 0:
-                return int(place[name])
+            if isinstance(section.get(name), int) and section[name] > 0:
+                return int(section[name])
     return None
 
 
 def _digest(folder: Path) -> str:
-    """Of every small file, and of two pieces of every tensor: gigabytes are named in milliseconds."""
+    """Hash every small file and two pieces of every tensor: identifies gigabytes in milliseconds."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.name in NO_PART or not path.is_file():
@@ -99,21 +101,23 @@ def _digest(folder: Path) -> str:
 
 
 def _add_tensors(digest: "hashlib._Hash", path: Path) -> None:
-    """Format: 8 bytes with the length of the header, the header as JSON, the tensors."""
+    """Hash the header and two pieces of each tensor. Layout: header length in 8 bytes, JSON header, tensors."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         size = path.stat().st_size
         header = file.read(length) if length < size else b""
         try:
             tensors = json.loads(header)
-            places = [tensors[name]["data_offsets"] for name in sorted(tensors) if name != "__metadata__"]
+            offsets = [tensors[name]["data_offsets"] for name in sorted(tensors) if name != "__metadata__"]
         except (ValueError, TypeError, KeyError):
-            raise MissingError(f"{path} is damaged: its header cannot be read", hint="fetch the model again") from None
+            raise MissingError(
+                f"{path} is damaged: its header cannot be read", hint="download the model again"
+            ) from None
         digest.update(path.name.encode() + header)
-        for start, end in places:
-            for at in (start, (start + end) // 2):
-                file.seek(8 + length + at)
-                digest.update(file.read(min(PIECE, end - at)))
+        for start, end in offsets:
+            for offset in (start, (start + end) // 2):
+                file.seek(8 + length + offset)
+                digest.update(file.read(min(PIECE, end - offset)))
 
 
 def _add_blocks(digest: "hashlib._Hash", path: Path) -> None:

@@ -1,6 +1,6 @@
-"""Input to label by a classifier that `groundtune tune` made, or to nothing where no label fits. Trains nothing.
+"""Classify inputs with a classifier trained by `groundtune tune`, or abstain where no label fits. Never trains.
 
-It computes in float32, so that it says what the trainer said; without torch as long as it is asked little.
+Computes in float32 to match the trainer's output, and loads torch only once enough text has come in.
 """
 
 import json
@@ -29,14 +29,14 @@ log = logging.getLogger(__name__)
 
 
 class _Encoder(Protocol):
-    """Texts to tokens to unit vectors."""
+    """Turn texts into token ids, and token ids into unit vectors."""
 
     def rows(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids, special tokens included, however long."""
+        """Return the token ids of each text, special tokens included, without truncation."""
         ...
 
     def cut(self, text: str, row: list[int], *, limit: int) -> list[int]:
-        """A row that is longer than the limit, as the trainer would have cut it."""
+        """Truncate a row that is longer than the limit, in the way the trainer does."""
         ...
 
     def vectors(self, rows: Sequence[Sequence[int]]) -> Vectors: ...
@@ -50,19 +50,20 @@ class _Loaded:
     bias: Vectors
     temperature: float
     threshold: float | None
-    """Of the energy; None where nothing is out of scope."""
+    """Energy below which an input is out of scope; None without out-of-scope detection."""
     slope: float | None
     intercept: float | None
     limit: int
-    """Tokens that are read of a text."""
+    """Maximum tokens of a text; the rest is truncated."""
 
 
 class ClassifierGenerator:
-    """`Generator` of labels by the artifact in `folder`. For one event loop at a time; loads at the first question.
+    """`Generator` that labels inputs with the artifact in `folder`. For one event loop at a time.
 
-    details: those of the artifact. nothing: the reply to an input that fits no label. Confidence is the probability
-    that the reply is right, calibrated on the validation rows; what they had out of scope is then counted in.
-    Questions that wait together are answered together. A text longer than the model reads is cut, with a warning.
+    details: the artifact's details. nothing: the reply to an input that fits no label. The confidence is the
+    probability that the reply is right, calibrated on the validation rows, out-of-scope rows included where there
+    were any. The model is loaded on the first call. Concurrent questions are answered in one batch. A text longer than
+    the model's limit is truncated, with a warning.
     """
 
     def __init__(self, folder: Path, details: Mapping[str, Any], *, nothing: str) -> None:
@@ -74,48 +75,48 @@ class ClassifierGenerator:
         self._together = Together(self._generations)
 
     async def generate(self, prompt: Prompt) -> Generation:
-        """The label; `usage.seconds` are those of its batch. Raises MissingError when the files are not there."""
+        """Return the label; `usage.seconds` is the time of its batch. Raises MissingError when files are missing."""
         return await self._together.ask(prompt.question)
 
     def classify(self, texts: Sequence[str]) -> tuple[list[str], list[float]]:
-        """Label, or `nothing`, and confidence of each text. Raises MissingError."""
+        """Return the label (or `nothing`) and the confidence of each text. Raises MissingError."""
         labels, probabilities, _ = self._classified(texts)
         return labels, probabilities
 
     def logits(self, texts: Sequence[str]) -> Floats:
-        """Before temperature: (n, labels), in the order of `labels`. Raises MissingError."""
+        """Return logits before temperature scaling: (n, labels), in the order of `labels`. Raises MissingError."""
         return self._logits(texts)[0]
 
     @property
     def labels(self) -> list[str]:
-        """Those that it can say. Raises MissingError."""
+        """Labels of the classifier. Raises MissingError."""
         return list(self._load().labels)
 
     def _generations(self, texts: Sequence[str]) -> list[Generation]:
-        began = time.perf_counter()
+        start = time.perf_counter()
         labels, probabilities, tokens = self._classified(texts)
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - start
         return [
-            Generation(label, Usage(input_tokens=count, seconds=seconds, usd=0.0), chance)
-            for label, chance, count in zip(labels, probabilities, tokens, strict=True)
+            Generation(label, Usage(input_tokens=count, seconds=seconds, usd=0.0), probability)
+            for label, probability, count in zip(labels, probabilities, tokens, strict=True)
         ]
 
     def _classified(self, texts: Sequence[str]) -> tuple[list[str], list[float], list[int]]:
         loaded = self._load()
-        found, tokens = self._logits(texts)
-        raised = np.exp((found - found.max(axis=1, keepdims=True)) / loaded.temperature)
-        highest = raised.max(axis=1) / raised.sum(axis=1)
-        peak = found.max(axis=1)
-        energy = peak + np.log(np.exp(found - peak[:, None]).sum(axis=1))
-        inside = _chance(loaded, energy)
+        logits, tokens = self._logits(texts)
+        exponentials = np.exp((logits - logits.max(axis=1, keepdims=True)) / loaded.temperature)
+        highest = exponentials.max(axis=1) / exponentials.sum(axis=1)
+        peak = logits.max(axis=1)
+        energy = peak + np.log(np.exp(logits - peak[:, None]).sum(axis=1))
+        in_scope = _in_scope_probability(loaded, energy)
         labels, probabilities = [], []
         for row in range(len(texts)):
-            outside = loaded.threshold is not None and energy[row] < loaded.threshold
-            labels.append(self._nothing if outside else loaded.labels[int(found[row].argmax())])
-            if inside is None:
-                probabilities.append(float(1 - highest[row] if outside else highest[row]))
+            abstains = loaded.threshold is not None and energy[row] < loaded.threshold
+            labels.append(self._nothing if abstains else loaded.labels[int(logits[row].argmax())])
+            if in_scope is None:
+                probabilities.append(float(1 - highest[row] if abstains else highest[row]))
             else:
-                probabilities.append(float(1 - inside[row] if outside else inside[row] * highest[row]))
+                probabilities.append(float(1 - in_scope[row] if abstains else in_scope[row] * highest[row]))
         return labels, probabilities, tokens
 
     def _logits(self, texts: Sequence[str]) -> tuple[Floats, list[int]]:
@@ -124,10 +125,10 @@ class ClassifierGenerator:
             return np.zeros((0, len(loaded.labels))), []
         with self._lock:
             rows = loaded.encoder.rows(texts)
-            for place, row in enumerate(rows):
+            for index, row in enumerate(rows):
                 if len(row) > loaded.limit:
-                    log.warning("%s: a text of %d tokens was cut at %d", self.name, len(row), loaded.limit)
-                    rows[place] = loaded.encoder.cut(texts[place], row, limit=loaded.limit)
+                    log.warning("%s: a text of %d tokens was truncated to %d", self.name, len(row), loaded.limit)
+                    rows[index] = loaded.encoder.cut(texts[index], row, limit=loaded.limit)
             vectors = loaded.encoder.vectors(rows)
         return (vectors @ loaded.weight.T + loaded.bias).astype(np.float64), [len(row) for row in rows]
 
@@ -138,42 +139,42 @@ class ClassifierGenerator:
             return self._loaded
 
 
-def _chance(loaded: _Loaded, energy: Floats) -> Floats | None:
-    """Of being in scope; None where no row out of scope said how likely that is."""
+def _in_scope_probability(loaded: _Loaded, energy: Floats) -> Floats | None:
+    """Return the probability that each input is in scope; None without out-of-scope rows to calibrate on."""
     if loaded.slope is None or loaded.intercept is None:
         return None
-    chance: Floats = 1 / (1 + np.exp(-np.clip(loaded.slope * energy + loaded.intercept, -50, 50)))
-    return chance
+    probability: Floats = 1 / (1 + np.exp(-np.clip(loaded.slope * energy + loaded.intercept, -50, 50)))
+    return probability
 
 
 def _load(folder: Path) -> _Loaded:
-    about = read_json(folder / "classifier.json")
+    settings = read_json(folder / "classifier.json")
     damaged = need("safetensors", extra="local").SafetensorError
     try:
         weights = need("safetensors.numpy", extra="local").load_file(folder / "head.safetensors")
         config = json.loads((folder / "encoder" / "config.json").read_bytes())
         fast = config.get("model_type") == "bert" and config.get("hidden_act") == "gelu"
-        encoder = _Bert(folder / "encoder") if fast else _Any(folder / "encoder")
+        encoder = _BertEncoder(folder / "encoder") if fast else _TransformersEncoder(folder / "encoder")
     except GroundtuneError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError, damaged) as error:
-        said = " ".join(str(error).split())[:300]
-        raise MissingError(f"the classifier in {folder} cannot be loaded: {said}", hint="train it again") from error
+        reason = " ".join(str(error).split())[:300]
+        raise MissingError(f"the classifier in {folder} cannot be loaded: {reason}", hint="train it again") from error
     return _Loaded(
         encoder=encoder,
-        labels=list(about["labels"]),
+        labels=list(settings["labels"]),
         weight=weights["weight"],
         bias=weights["bias"],
-        temperature=float(about["temperature"]),
-        threshold=about["threshold"],
-        slope=about["slope"],
-        intercept=about["intercept"],
-        limit=int(about["max_tokens"]),
+        temperature=float(settings["temperature"]),
+        threshold=settings["threshold"],
+        slope=settings["slope"],
+        intercept=settings["intercept"],
+        limit=int(settings["max_tokens"]),
     )
 
 
-class _Bert:
-    """The architecture of the bundled encoder: on numpy for little, on torch for much."""
+class _BertEncoder:
+    """Encoder with the architecture of the bundled one: numpy for few tokens, torch for many."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -197,8 +198,8 @@ class _Bert:
         return embed_sorted(rows, self._encoder.encode, dimension=self._dimension)
 
 
-class _Any:
-    """Every other encoder, by transformers; on CUDA where there is one."""
+class _TransformersEncoder:
+    """Any other encoder, through transformers; on CUDA where available."""
 
     def __init__(self, folder: Path) -> None:
         self._torch, library = need("torch", extra="local"), need("transformers", extra="local")
@@ -211,12 +212,12 @@ class _Any:
         self._model = model.to(self._device).eval()
 
     def rows(self, texts: Sequence[str]) -> list[list[int]]:
-        found: list[list[int]] = self._tokenizer(list(texts), truncation=False)["input_ids"]
-        return found
+        token_ids: list[list[int]] = self._tokenizer(list(texts), truncation=False)["input_ids"]
+        return token_ids
 
     def cut(self, text: str, row: list[int], *, limit: int) -> list[int]:
-        found: list[int] = self._tokenizer(text, truncation=True, max_length=limit)["input_ids"]
-        return found
+        token_ids: list[int] = self._tokenizer(text, truncation=True, max_length=limit)["input_ids"]
+        return token_ids
 
     def vectors(self, rows: Sequence[Sequence[int]]) -> Vectors:
         return embed_sorted(rows, self._encoded, dimension=int(self._model.config.hidden_size))

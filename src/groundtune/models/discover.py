@@ -1,4 +1,4 @@
-"""Environment to the model endpoints at hand. Never sends a key but to the host that it belongs to, nor any text."""
+"""Find the model endpoints that are available. Sends a key only to the host it belongs to, and never sends a text."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,12 @@ OPENAI_URL = "https://api.openai.com/v1"
 KEY_ENV = "OPENAI_API_KEY"
 URL_ENV = "OPENAI_BASE_URL"
 OWNERS = {"vllm": "vLLM", "llamacpp": "llama.cpp", "library": "Ollama"}
-"""Who a server says owns its models, and which server that is."""
+"""`owned_by` of a server's models, and the kind of server that reports it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A place where a model server may listen."""
+    """An address where a model server may be listening."""
 
     kind: str
     base_url: str
@@ -24,15 +24,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A place where models can be called."""
+    """An address where models can be called."""
 
     kind: str
     """`OpenAI`, `Ollama`, `vLLM`, `llama.cpp`, or `OpenAI-compatible`."""
     base_url: str
     api_key_env: str | None
-    """The environment variable that holds its key; None when it is asked without one."""
+    """Environment variable that holds the key; None when no key is sent."""
     models: tuple[str, ...]
-    """Sorted; empty when it did not say in time."""
+    """Model names, sorted; empty when the endpoint did not answer in time."""
 
 
 LOCAL = (
@@ -49,9 +49,9 @@ async def discover(
     timeout_seconds: float = 0.4,
     keyed_timeout_seconds: float = 3.0,
 ) -> list[Endpoint]:
-    """The endpoint of OPENAI_API_KEY and OPENAI_BASE_URL first, then the candidates that list their models in time.
+    """Return the endpoint of OPENAI_API_KEY and OPENAI_BASE_URL, then the candidates that list their models in time.
 
-    An endpoint with a key is at hand even when it does not answer; one without a key only when it does.
+    An endpoint with a key is returned even if it does not answer; one without a key only if it does.
     """
     key, url = environ.get(KEY_ENV, "").strip(), environ.get(URL_ENV, "").strip().rstrip("/")
     places = list(candidates)
@@ -62,14 +62,14 @@ async def discover(
     elif key:
         places = [Candidate("OpenAI", OPENAI_URL), *places]
     keys = [key if place.base_url == (url or OPENAI_URL) else "" for place in places]
-    found = await asyncio.gather(
+    listings = await asyncio.gather(
         *(
             _list(place.base_url, key=key, timeout_seconds=keyed_timeout_seconds if key else timeout_seconds)
             for place, key in zip(places, keys, strict=True)
         )
     )
     endpoints = []
-    for place, key, rows in zip(places, keys, found, strict=True):
+    for place, key, rows in zip(places, keys, listings, strict=True):
         if key or rows is not None:
             owner = next((OWNERS[owner] for _, owner in rows or () if owner in OWNERS), place.kind)
             models = tuple(sorted(name for name, _ in rows or ()))
@@ -78,7 +78,7 @@ async def discover(
 
 
 async def _list(base_url: str, *, key: str, timeout_seconds: float) -> list[tuple[str, str]] | None:
-    """Name and owner of each model; None when nothing there speaks this protocol."""
+    """Return name and owner of each model; None when no OpenAI-compatible server answers."""
     from httpx2 import AsyncClient, HTTPError, InvalidURL
 
     headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -95,16 +95,16 @@ async def _list(base_url: str, *, key: str, timeout_seconds: float) -> list[tupl
         return None
     match answer:
         case {"data": list(rows)}:
-            named = [row for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)]
-            return [(row["id"], str(row.get("owned_by", ""))) for row in named]
+            models = [row for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)]
+            return [(row["id"], str(row.get("owned_by", ""))) for row in models]
         case _:
             return None
 
 
 def _place(base_url: str) -> tuple[str | None, int | None]:
-    """Host and port, with the names of this machine as one."""
+    """Return host and port; all names of this machine count as `localhost`."""
     place = urlsplit(base_url)
     try:
         return "localhost" if is_local(base_url) else place.hostname, place.port
-    except ValueError:  # a port that is no number: nobody's place
+    except ValueError:  # the port is not a number
         return place.netloc, None

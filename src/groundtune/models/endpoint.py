@@ -1,6 +1,6 @@
-"""Call one model of an OpenAI-compatible endpoint: JSON in, JSON out, tried again where that can help.
+"""Call one model of an OpenAI-compatible endpoint: JSON in, JSON out, with retries where they can help.
 
-Never sends a key or a text to another host than `base_url`: no redirects, no keys taken from the environment.
+Sends keys and texts only to the host of `base_url`: follows no redirects, takes no keys from the environment.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class _Opened:
 
 
 class Asked(TypedDict, total=False):
-    """How an endpoint is asked: the arguments of `Connection`, which says what they mean, but for `concurrency`."""
+    """Options of `Connection`, which documents them; `concurrency` is separate."""
 
     base_url: Required[str]
     api_key: str | None
@@ -60,11 +60,11 @@ class Asked(TypedDict, total=False):
 class Connection:
     """One model at one endpoint. At most `concurrency` requests at a time, from one event loop.
 
-    A try ends after `timeout_seconds`; a stream when nothing came for as long. 429, 5xx, timeouts and broken
-    connections are tried up to `retries` times more, after a random pause of up to `backoff_seconds`, doubled each
-    time (full jitter), or after what Retry-After asks. A 429 slows all calls down, as `pace.Pace` says; with
-    `patience_seconds`, a request is sent again after each 429 until it has waited for so long in all, whatever
-    `retries` says. Raises UsageError when `base_url` is no URL.
+    An attempt times out after `timeout_seconds`; a stream, after as long without data. 429, 5xx, timeouts and broken
+    connections are retried up to `retries` times, after a random pause of up to `backoff_seconds`, doubled each time
+    (full jitter), on top of what Retry-After asks for. A 429 slows down all calls (see `pace.Pace`). With
+    `patience_seconds`, a request is retried after every 429 until it has waited that long in total, regardless of
+    `retries`. Raises UsageError when `base_url` is not a URL.
     """
 
     def __init__(
@@ -94,20 +94,20 @@ class Connection:
         self.patience_seconds = patience_seconds
         self._opened: _Opened | None = None
         self.refused: frozenset[str] = frozenset()
-        """Optional parameters that the server has refused; they are left out or renamed."""
+        """Optional parameters that the server has refused; later requests omit or rename them."""
 
     @property
     def place(self) -> str:
-        """`base_url` without the user and password that it may carry."""
+        """`base_url` without user and password."""
         return without_user(self.base_url)
 
     async def post(self, path: str, body: Body, *, optional: Mapping[str, str | None]) -> tuple[object, float]:
-        """JSON of the answer, and seconds from the moment a slot was free, pauses between tries included.
+        """Return the JSON of the response, and the seconds since a slot was free, pauses between attempts included.
 
-        What was waited under `patience_seconds` is not in the seconds: like the wait for a slot, it says how much was
-        asked at a time, and nothing of the model.
-        `optional` names the parameters that a server may refuse: one that a 400 names is left out, or renamed, and the
-        request sent once more; later requests remember it. Raises ProviderError.
+        Time waited under `patience_seconds` is not counted: like the wait for a slot, it depends on the load and not on
+        the model. `optional` maps the parameters that a server may refuse to the name used instead, or None. If a 400
+        names one of them, the request is sent again with it renamed or omitted, and so are later requests.
+        Raises ProviderError.
         """
         from httpx2 import Response
 
@@ -123,12 +123,12 @@ class Connection:
         try:
             return json.loads(response.content), seconds
         except ValueError as error:
-            raise self.malformed(f"the answer is not JSON: {short(response.text)!r}") from error
+            raise self.malformed(f"it is not JSON: {short(response.text)!r}") from error
 
     async def stream(
         self, path: str, body: Body, *, optional: Mapping[str, str | None]
     ) -> AsyncGenerator[object, None]:
-        """JSON of each event as it comes. Only the opening is tried again. `optional` as in `post`.
+        """Yield the JSON of each event as it arrives. Only the opening is retried. `optional` as in `post`.
 
         Raises ProviderError: `timeout` when the server falls silent, `bad_response` when the stream breaks.
         """
@@ -152,7 +152,7 @@ class Connection:
                 async for event in events:
                     yield event
             except APITimeoutError as error:
-                raise self._timeout("sent nothing more") from error
+                raise self._timeout("sent no more data") from error
             except (APIError, ValueError) as error:
                 cause = short(str(error.__cause__ or error))
                 raise self.malformed(f"the stream broke: {cause}", retryable=True) from error
@@ -160,7 +160,7 @@ class Connection:
                 await events.close()
 
     async def models(self) -> list[str] | None:
-        """Names of the models that the endpoint offers; None when it does not say."""
+        """Return the names of the endpoint's models; None when it does not list them."""
         from httpx2 import Response
         from openai import OpenAIError
 
@@ -176,7 +176,7 @@ class Connection:
         return None
 
     async def aclose(self) -> None:
-        """Close the sockets. The next call opens new ones."""
+        """Close the connections. The next call opens new ones."""
         opened, self._opened = self._opened, None
         if opened and opened.loop is asyncio.get_running_loop():
             await opened.client.close()
@@ -184,14 +184,14 @@ class Connection:
     def error(
         self, kind: ProviderFailure, what: str, *, hint: str | None = None, retryable: bool = False
     ) -> ProviderError:
-        """A ProviderError that names model and endpoint and does not show the key."""
+        """Return a ProviderError that names model and endpoint and hides the key."""
         message = f"{self.model} at {self.place} {what}"
         if self.api_key:
             message = message.replace(self.api_key, "***")
         return ProviderError(message, kind=kind, hint=hint, retryable=retryable)
 
     def malformed(self, what: str, *, hint: str | None = None, retryable: bool = False) -> ProviderError:
-        """The error of an answer that cannot be read."""
+        """Return the error for a response that cannot be used."""
         hint = hint or "check that base_url is an OpenAI-compatible endpoint; it usually ends in /v1"
         return self.error("bad_response", f"gave a bad response: {what}", hint=hint, retryable=retryable)
 
@@ -200,9 +200,9 @@ class Connection:
         if self._opened and self._opened.loop is loop:
             return self._opened
         if self._opened and not self._opened.loop.is_closed():
-            raise UsageError(f"{self.model}: a client belongs to one event loop", hint="make one for each loop")
+            raise UsageError(f"{self.model}: a client works in one event loop only", hint="create one client per loop")
         if not (self.api_key.isascii() and self.api_key.isprintable()):
-            raise self.error("bad_key", "was not asked: the key has letters that no key has", hint=self._key_hint())
+            raise self.error("bad_key", "was not called: the key contains invalid characters", hint=self._key_hint())
         client = open_async_client(self.base_url, api_key=self.api_key, timeout_seconds=self.timeout_seconds)
         self._opened = _Opened(client, loop, Pace(self.concurrency, backoff_seconds=self.backoff_seconds))
         return self._opened
@@ -225,10 +225,10 @@ class Connection:
                 cause = error.__cause__
                 if error.kind != "bad_request" or not isinstance(cause, APIStatusError):
                     raise
-                named = _named(cause, (body.keys() & optional.keys()) - refused)
-                if named is None:
+                parameter = _named(cause, (body.keys() & optional.keys()) - refused)
+                if parameter is None:
                     raise
-                refused |= {named}
+                refused |= {parameter}
             else:
                 self.refused |= refused
                 return result
@@ -244,27 +244,27 @@ class Connection:
                     result = await send(body)
             except (APIError, TimeoutError) as error:
                 failure = await self._explain(error)
-                limited, asked = failure.kind == "rate_limit", retry_after(error)
+                limited, retry_seconds = failure.kind == "rate_limit", retry_after(error)
                 if not failure.retryable:
                     raise failure from error
                 if limited and self.patience_seconds:
-                    if not await slot.wait_out(asked, patience_seconds=self.patience_seconds):
+                    if not await slot.wait_out(retry_seconds, patience_seconds=self.patience_seconds):
                         raise self._impatient(failure, slot) from error
                     continue
-                if tries >= self.retries or (asked or 0) > MAX_WAIT_SECONDS:
+                if tries >= self.retries or (retry_seconds or 0) > MAX_WAIT_SECONDS:
                     raise failure from error
                 before_another_try(failure)
             else:
                 slot.succeeded()
                 return result
             if limited:
-                await slot.wait_out(asked, patience_seconds=float("inf"))
+                await slot.wait_out(retry_seconds, patience_seconds=float("inf"))
             else:
-                await asyncio.sleep((asked or 0.0) + random.uniform(0, backoff(self.backoff_seconds, tries)))
+                await asyncio.sleep((retry_seconds or 0.0) + random.uniform(0, backoff(self.backoff_seconds, tries)))
             tries += 1
 
     def _impatient(self, failure: ProviderError, slot: Slot) -> ProviderError:
-        waited = f"{failure.message} (after {slot.waited_seconds:.0f} s of waiting for its limit)"
+        waited = f"{failure.message} (after waiting {slot.waited_seconds:.0f} s for the rate limit)"
         return ProviderError(waited, kind=failure.kind, hint=failure.hint, retryable=True)
 
     async def _explain(self, error: "APIError | TimeoutError") -> ProviderError:
@@ -279,7 +279,7 @@ class Connection:
         return self.malformed(short(str(error)))
 
     def _timeout(self, what: str) -> ProviderError:
-        hint = "raise timeout_seconds, or take a smaller model or a shorter prompt"
+        hint = "raise timeout_seconds, or use a smaller model or a shorter prompt"
         return self.error("timeout", f"{what} within {self.timeout_seconds:g} s", hint=hint, retryable=True)
 
     def _unconnected(self, cause: BaseException | None) -> ProviderError:
@@ -301,32 +301,36 @@ class Connection:
             what = what if self.api_key else f"{what} (no key was given)"
             return self.error("bad_key", what, hint=self._key_hint())
         if status == 402 or error.code in NO_CREDIT:
-            return self.error("rate_limit", what, hint="the account has no credit left: add some, or use another model")
+            return self.error(
+                "rate_limit", what, hint="the account has no credit left: add credit, or use another model"
+            )
         if status == 429:
-            hint = f"lower concurrency (now {self.concurrency}), or ask for a higher limit"
+            hint = f"lower concurrency (now {self.concurrency}), or ask the provider for a higher limit"
             return self.error("rate_limit", what, hint=hint, retryable=True)
         if status == 408:
             return self.error("timeout", what, hint="try again later", retryable=True)
         if status >= 500:
-            return self.error("server", what, hint="try again later, or look at the server's log", retryable=True)
+            return self.error("server", what, hint="try again later, or check the server's log", retryable=True)
         if status < 400:
             target = error.response.headers.get("location", "another address")
-            return self.error("bad_request", f"answered {status}", hint=f"set base_url to what it points to: {target}")
+            return self.error(
+                "bad_request", f"answered {status}", hint=f"set base_url to the address it redirects to: {target}"
+            )
         about_model = error.code == "model_not_found" or bool(_NO_MODEL.search(words.lower()))
         if status == 404 or about_model:
             return await self._not_found(what, about_model=about_model)
         if "context" in words.lower() or "too long" in words.lower() or status == 413:
-            hint = "the prompt does not fit: give fewer or shorter passages, or take a model with a larger window"
+            hint = "the prompt does not fit: use fewer or shorter passages, or a model with a larger window"
             return self.error("bad_request", what, hint=hint)
-        return self.error("bad_request", what, hint="the endpoint refuses this request; its message says why")
+        return self.error("bad_request", what, hint="the endpoint rejects this request; see its message")
 
     async def _not_found(self, what: str, *, about_model: bool) -> ProviderError:
-        """404 is an unknown model or an unknown path: the endpoint's own list of models tells which."""
+        """Explain a 404: an unknown model or an unknown path, decided by the endpoint's list of models."""
         offered = await self.models()
         if not about_model and (offered is None or self.model in offered):
-            return self.error("bad_request", what, hint="no such path there; base_url usually ends in /v1")
+            return self.error("bad_request", what, hint="the endpoint has no such path; base_url usually ends in /v1")
         if not offered:
-            return self.error("unknown_model", what, hint="check `model`; the endpoint lists none")
+            return self.error("unknown_model", what, hint="check `model`; the endpoint lists no models")
         nearest = sorted(offered, key=lambda name: -SequenceMatcher(None, self.model, name).ratio())
         more = f" and {len(offered) - SHOWN_MODELS} more" if len(offered) > SHOWN_MODELS else ""
         hint = f"it offers {', '.join(nearest[:SHOWN_MODELS])}{more}"
@@ -337,8 +341,8 @@ class Connection:
     def _key_hint(self) -> str:
         host = urlsplit(self.base_url).hostname
         if self.api_key_env:
-            return f"set the environment variable {self.api_key_env} to a valid key of {host}"
-        return f"api_key_env names the environment variable with the key of {host}"
+            return f"set the environment variable {self.api_key_env} to a valid key for {host}"
+        return f"set api_key_env to the environment variable that holds the key for {host}"
 
 
 def _renamed(body: Body, optional: Mapping[str, str | None], refused: frozenset[str]) -> Body:
@@ -347,7 +351,7 @@ def _renamed(body: Body, optional: Mapping[str, str | None], refused: frozenset[
 
 
 def _named(error: "APIStatusError", names: Set[str]) -> str | None:
-    """Which of these parameters a refusal names."""
-    words = said(error)
-    spoken = {name: rf"\b{name.replace('_', '[_ ]')}\b" for name in names}  # Groq: "does not support response format"
-    return next((name for name in sorted(names) if error.param == name or re.search(spoken[name], words)), None)
+    """Return the parameter among `names` that the error names, or None."""
+    message = said(error)
+    patterns = {name: rf"\b{name.replace('_', '[_ ]')}\b" for name in names}  # Groq: "does not support response format"
+    return next((name for name in sorted(names) if error.param == name or re.search(patterns[name], message)), None)

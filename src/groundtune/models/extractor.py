@@ -1,7 +1,7 @@
-"""Input to a JSON object by an extractor that `groundtune tune` made, or to null. Trains nothing, invents no value.
+"""Extract a JSON object, or null, with an extractor trained by `groundtune tune`. Never trains, never invents a value.
 
-What it says stands in the input, character by character, or is one of the values that it may choose from. It computes
-in float32, so that it says what the trainer said.
+Each value is copied from the input verbatim, or is one of the field's allowed values. Computes in float32 to match the
+trainer's output.
 """
 
 import json
@@ -25,7 +25,7 @@ from groundtune.workspace import read_json
 
 MODEL = "model"
 BATCH_TOKENS = 4096
-"""Tokens of one forward pass."""
+"""Tokens per forward pass."""
 
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
@@ -33,12 +33,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """What was taken out of a text."""
+    """The object extracted from a text."""
 
     output: dict[str, Any] | None
-    """None when there is nothing to take out of it."""
+    """The object; None when the text has nothing to extract."""
     places: tuple[tuple[str, int, int], ...]
-    """Field, first character, the one after the last: where the values stand."""
+    """Field name, start and end offset of each value copied from the text."""
     confidence: float
     """Probability that the object is right, calibrated on the validation rows where enough of them were wrong."""
     tokens: int
@@ -53,16 +53,16 @@ class _Loaded:
     slope: float | None
     intercept: float | None
     limit: int
-    """Tokens that are read of a text."""
+    """Maximum tokens of a text; the rest is truncated."""
     pad: int
     device: str
 
 
 class ExtractorGenerator:
-    """`Generator` of objects as JSON text by the artifact in `folder`. For one event loop at a time.
+    """`Generator` that extracts objects, as JSON text, with the artifact in `folder`. For one event loop at a time.
 
-    details: those of the artifact. Loads at the first question. Questions that wait together are answered together.
-    A text longer than the model reads is cut, with a warning.
+    details: the artifact's details. The model is loaded on the first call. Concurrent questions are answered in one
+    batch. A text longer than the model's limit is truncated, with a warning.
     """
 
     def __init__(self, folder: Path, details: Mapping[str, Any]) -> None:
@@ -73,49 +73,51 @@ class ExtractorGenerator:
         self._together = Together(self._generations)
 
     async def generate(self, prompt: Prompt) -> Generation:
-        """The object, or `null`; `usage.seconds` are those of its batch. Raises MissingError without the files."""
+        """Return the object or `null`; `usage.seconds` is the time of its batch. Raises MissingError."""
         return await self._together.ask(prompt.question)
 
     def extract(self, texts: Sequence[str]) -> list[Extracted]:
-        """In order. Raises MissingError."""
+        """Extract an object from each text, in order. Raises MissingError."""
         with self._lock:
             loaded = self._load()
-            rows, where = self._read(loaded, texts)
-            scores = _scores(loaded, rows, where)
-        found = []
-        for text, row, own, (tags, choices) in zip(texts, rows, where, scores, strict=True):
-            said = say(loaded.layout, text, own, tags, choices)
-            places = tuple((name(loaded.layout.fields[one.field].path), one.start, one.end) for one in said.spans)
-            found.append(Extracted(said.output, places, _confidence(loaded, said), len(row)))
-        return found
+            rows, units_of_rows = self._read(loaded, texts)
+            scores = _scores(loaded, rows, units_of_rows)
+        results = []
+        for text, row, row_units, (tags, choices) in zip(texts, rows, units_of_rows, scores, strict=True):
+            decoded = say(loaded.layout, text, row_units, tags, choices)
+            places = tuple(
+                (name(loaded.layout.fields[span.field].path), span.start, span.end) for span in decoded.spans
+            )
+            results.append(Extracted(decoded.output, places, _confidence(loaded, decoded), len(row)))
+        return results
 
     def scores(self, texts: Sequence[str]) -> list[tuple[Floats, list[Floats]]]:
-        """Before any softmax: of the words (words, tags), and of each choice (values,). Raises MissingError."""
+        """Return the logits of each text: of its words (words, tags), of each choice (values,). Raises MissingError."""
         with self._lock:
             loaded = self._load()
             return _scores(loaded, *self._read(loaded, texts))
 
     def _generations(self, texts: Sequence[str]) -> list[Generation]:
-        began = time.perf_counter()
-        found = self.extract(texts)
-        seconds = time.perf_counter() - began
+        start = time.perf_counter()
+        results = self.extract(texts)
+        seconds = time.perf_counter() - start
         return [
             Generation(
-                json.dumps(one.output, ensure_ascii=False),
-                Usage(input_tokens=one.tokens, seconds=seconds, usd=0.0),
-                one.confidence,
+                json.dumps(result.output, ensure_ascii=False),
+                Usage(input_tokens=result.tokens, seconds=seconds, usd=0.0),
+                result.confidence,
             )
-            for one in found
+            for result in results
         ]
 
     def _read(self, loaded: _Loaded, texts: Sequence[str]) -> tuple[list[list[int]], list[list[Unit]]]:
-        rows, where = [], []
-        for text, one in zip(texts, loaded.tokenizer.encode_batch([whole(text) for text in texts]), strict=True):
-            if one.overflowing:
-                log.warning("%s: a text was cut at %d tokens", self.name, loaded.limit)
-            rows.append(one.ids)
-            where.append(units(one.offsets, one.word_ids, text=text, by=loaded.layout.unit))
-        return rows, where
+        rows, units_of_rows = [], []
+        for text, encoding in zip(texts, loaded.tokenizer.encode_batch([whole(text) for text in texts]), strict=True):
+            if encoding.overflowing:
+                log.warning("%s: a text was truncated to %d tokens", self.name, loaded.limit)
+            rows.append(encoding.ids)
+            units_of_rows.append(units(encoding.offsets, encoding.word_ids, text=text, by=loaded.layout.unit))
+        return rows, units_of_rows
 
     def _load(self) -> _Loaded:
         if self._loaded is None:
@@ -123,29 +125,29 @@ class ExtractorGenerator:
         return self._loaded
 
 
-def _confidence(loaded: _Loaded, said: Said) -> float:
+def _confidence(loaded: _Loaded, decoded: Said) -> float:
     if loaded.slope is None or loaded.intercept is None:
-        return math.exp(said.score)
-    curve = loaded.slope * said.score + loaded.intercept
-    return 1 / (1 + math.exp(-min(50.0, max(-50.0, curve))))
+        return math.exp(decoded.score)
+    logit = loaded.slope * decoded.score + loaded.intercept
+    return 1 / (1 + math.exp(-min(50.0, max(-50.0, logit))))
 
 
 def _scores(
-    loaded: _Loaded, rows: Sequence[Sequence[int]], where: Sequence[Sequence[Unit]]
+    loaded: _Loaded, rows: Sequence[Sequence[int]], units_of_rows: Sequence[Sequence[Unit]]
 ) -> list[tuple[Floats, list[Floats]]]:
-    """Rows of like length go through the model together."""
-    found: list[tuple[Floats, list[Floats]]] = [(np.zeros((0, 0)), [])] * len(rows)
+    """Score all rows, in batches of similar length."""
+    scores: list[tuple[Floats, list[Floats]]] = [(np.zeros((0, 0)), [])] * len(rows)
     batch: list[int] = []
-    for place in [*sorted(range(len(rows)), key=lambda one: len(rows[one])), None]:
-        if batch and (place is None or (len(batch) + 1) * len(rows[place]) > BATCH_TOKENS):
-            tags, choices = _forward(loaded, [rows[one] for one in batch])
-            for at, one in enumerate(batch):
-                own = [unit.token for unit in where[one]]
-                found[one] = (tags[at][own], [each[at] for each in choices])
+    for index in [*sorted(range(len(rows)), key=lambda row: len(rows[row])), None]:
+        if batch and (index is None or (len(batch) + 1) * len(rows[index]) > BATCH_TOKENS):
+            tags, choices = _forward(loaded, [rows[row] for row in batch])
+            for position, row in enumerate(batch):
+                word_tokens = [unit.token for unit in units_of_rows[row]]
+                scores[row] = (tags[position][word_tokens], [choice[position] for choice in choices])
             batch = []
-        if place is not None:
-            batch.append(place)
-    return found
+        if index is not None:
+            batch.append(index)
+    return scores
 
 
 def _forward(loaded: _Loaded, rows: Sequence[Sequence[int]]) -> tuple[Floats, list[Floats]]:
@@ -166,39 +168,40 @@ def _forward(loaded: _Loaded, rows: Sequence[Sequence[int]]) -> tuple[Floats, li
 
 def _load(folder: Path) -> _Loaded:
     torch, library = need("torch", extra="local"), need("transformers", extra="local")
-    about = read_json(folder / "extractor.json")
+    settings = read_json(folder / "extractor.json")
     damaged = need("safetensors", extra="local").SafetensorError
     device = "cuda" if torch.cuda.is_available() else "cpu"
     library.utils.logging.disable_progress_bar()
-    before = library.utils.logging.get_verbosity()
-    library.utils.logging.set_verbosity_error()  # that the layer on the first token is not there is no news
+    verbosity = library.utils.logging.get_verbosity()
+    library.utils.logging.set_verbosity_error()  # a missing pooler is expected, and would be reported
     try:
         weights = need("safetensors.torch", extra="local").load_file(folder / "heads.safetensors", device=device)
         heads = {
-            key: (weights[f"{key}.weight"], weights[f"{key}.bias"]) for key in {one.split(".")[0] for one in weights}
+            key: (weights[f"{key}.weight"], weights[f"{key}.bias"])
+            for key in {weight.split(".")[0] for weight in weights}
         }
         tokenizer = need("tokenizers", extra="local").Tokenizer.from_file(str(folder / "encoder" / "tokenizer.json"))
         model = library.AutoModel.from_pretrained(folder / "encoder", dtype=torch.float32)
-        layout = layout_of(about["layout"])
+        layout = layout_of(settings["layout"])
     except GroundtuneError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError, damaged) as error:
-        said = " ".join(str(error).split())[:300]
-        raise MissingError(f"the extractor in {folder} cannot be loaded: {said}", hint="train it again") from error
+        reason = " ".join(str(error).split())[:300]
+        raise MissingError(f"the extractor in {folder} cannot be loaded: {reason}", hint="train it again") from error
     finally:
-        library.utils.logging.set_verbosity(before)
+        library.utils.logging.set_verbosity(verbosity)
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
     tokenizer.no_padding()
-    tokenizer.enable_truncation(int(about["max_tokens"]))
+    tokenizer.enable_truncation(int(settings["max_tokens"]))
     return _Loaded(
         tokenizer=tokenizer,
         model=model.to(device).eval(),
         heads=heads,
         layout=layout,
-        slope=about["slope"],
-        intercept=about["intercept"],
-        limit=int(about["max_tokens"]),
+        slope=settings["slope"],
+        intercept=settings["intercept"],
+        limit=int(settings["max_tokens"]),
         pad=int(model.config.pad_token_id or 0),
         device=device,
     )

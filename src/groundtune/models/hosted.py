@@ -1,4 +1,4 @@
-"""Prompt to text by any OpenAI-compatible chat endpoint. Never imports the SDK before the first question."""
+"""Generate text with any OpenAI-compatible chat endpoint. Never imports the SDK before the first call."""
 
 import asyncio
 import json
@@ -21,21 +21,21 @@ OPTIONAL = {
     "response_format": None,
     "max_tokens": "max_completion_tokens",
 }
-"""Parameters that some models refuse, and what they are sent as then; None leaves them out."""
+"""Parameters that some models refuse, with the name to use instead; None omits the parameter."""
 MESSAGE_TOKENS = 16
-"""At most, for the role of a message and the marks around it."""
+"""Upper bound on the tokens that the role and delimiters of a message take."""
 REQUEST_TOKENS = 128
-"""At most, for what a chat template adds to a request of its own accord."""
+"""Upper bound on the tokens that a chat template adds to a request."""
 
 log = logging.getLogger(__name__)
 
 
 class HostedGenerator:
-    """One chat model: OpenAI, vLLM, Ollama, llama.cpp, … Use it from one event loop; the client is made at first use.
+    """One chat model: OpenAI, vLLM, Ollama, llama.cpp, … For one event loop; the client is created on first use.
 
-    `temperature` None leaves it to the server, and a model that refuses the parameter is asked without it.
-    `prices` None leaves `usd` unknown. `window`: tokens that prompt and answer may have together, as far as known; it
-    is told, not enforced. A `Prompt.schema` is sent as `response_format`, and left out where the server refuses that.
+    With `temperature` None, the server decides; a model that refuses the parameter is called without it. With `prices`
+    None, `usd` is unknown. `window` is the context window in tokens, prompt and answer together, if known; it is not
+    enforced here. A `Prompt.schema` is sent as `response_format`, which is omitted if the server refuses it.
     See `endpoint.Connection` for timeouts, retries, concurrency and patience.
     """
 
@@ -48,7 +48,7 @@ class HostedGenerator:
         concurrency: int = 8,
         prices: Prices | None = None,
         window: int | None = None,
-        **asked: Unpack[Asked],
+        **options: Unpack[Asked],
     ) -> None:
         self.name = model
         self.window = window
@@ -56,12 +56,12 @@ class HostedGenerator:
         self._max_output_tokens = max_output_tokens
         self._prices = prices
         self._free = False
-        self._connection = Connection(model, concurrency=concurrency, **asked)
+        self._connection = Connection(model, concurrency=concurrency, **options)
 
     async def generate(self, prompt: Prompt) -> Generation:
-        """The text with usage as the server reports it.
+        """Return the text, with the usage that the server reports.
 
-        `usage.seconds` runs from the moment a slot was free, retries included, but for what was waited under
+        `usage.seconds` starts when a slot is free and includes retries, but not the time waited under
         `patience_seconds`. Raises ProviderError.
         """
         answer, seconds = await self._connection.post(PATH, self._body(prompt), optional=OPTIONAL)
@@ -71,23 +71,23 @@ class HostedGenerator:
                 text, reason = _text(message.get("content")), choice.get("finish_reason")
                 refusal = message.get("refusal")
             case _:
-                raise self._connection.malformed("no choices in it")
+                raise self._connection.malformed("it has no choices")
         if not text.strip():
             raise self._empty(reason, refusal)
         self._warn_if_cut(reason)
         return Generation(text=text, usage=await self._usage(answer, seconds))
 
     async def stream(self, prompt: Prompt, *, on_usage: Callable[[Usage], None] | None = None) -> AsyncIterator[str]:
-        """Pieces of text as they come; `on_usage` is called at the end (`seconds`: from this call to the last piece).
+        """Yield pieces of text as they arrive; call `on_usage` at the end (`seconds`: from the call to the last piece).
 
-        Raises ProviderError: of kind `bad_response` when the stream breaks or ends before the model said that it was
-        finished, `timeout` when it falls silent. What was handed out before stays handed out.
+        Raises ProviderError: `bad_response` when the stream breaks or ends without a finish reason, `timeout` when no
+        more data arrives. Pieces yielded before the error stay valid.
         """
         body = self._body(prompt)
         if on_usage:
             body["stream_options"] = {"include_usage": True}
         reason = usage = refusal = None
-        written, begin = False, time.perf_counter()
+        written, start = False, time.perf_counter()
         async with aclosing(self._connection.stream(PATH, body, optional=OPTIONAL)) as events:
             async for event in events:
                 if isinstance(event, dict) and event.get("usage"):
@@ -103,35 +103,37 @@ class HostedGenerator:
                             yield text
         self._warn_if_free()
         if reason is None:
-            raise self._connection.malformed("the stream ended before the model had finished", retryable=True)
+            raise self._connection.malformed("the stream ended before the model finished", retryable=True)
         if not written:
             raise self._empty(reason, refusal)
         self._warn_if_cut(reason)
         if on_usage:
-            on_usage(await self._usage(usage, time.perf_counter() - begin))
+            on_usage(await self._usage(usage, time.perf_counter() - start))
 
     def request(self, prompt: Prompt) -> Mapping[str, Any]:
-        """Where the prompt goes, without user and password, and the body that is sent."""
+        """Return the body that is sent, with `base_url`, without user and password."""
         return {"base_url": self._connection.place, **self._body(prompt)}
 
     def ceiling_usd(self, prompt: Prompt) -> float | None:
-        """The most that one try of `generate` can cost: a token for each byte, all output tokens.
+        """Return the most that one attempt of `generate` can cost: one token per byte, all output tokens.
 
-        A try that times out or breaks off may be billed, though nothing came back: `purse.Purse` counts it.
-        None when a price is unknown, or without `max_output_tokens`: also for a server on this machine, which may be a
-        gateway that bills. Say that it is free: prices of 0. The first call imports the table of prices (about 0.8 s).
+        An attempt that times out or breaks off may still be billed; `purse.Purse` accounts for that. None when a price
+        is unknown or `max_output_tokens` is not set. That includes servers on this machine, which may be a gateway to a
+        paid service: set prices of 0 if it is free. The first call imports the price table (about 0.8 s).
         """
         if self._prices is None or self._max_output_tokens is None:
             return None
         body = self._body(prompt)
-        given = sum(len(_utf8(message["content"])) + MESSAGE_TOKENS for message in body["messages"]) + REQUEST_TOKENS
-        if form := body.get("response_format"):
-            given += len(_utf8(json.dumps(form, ensure_ascii=False)))
-        tokens = {"input_tokens": given, "output_tokens": self._max_output_tokens}
+        input_tokens = (
+            sum(len(_utf8(message["content"])) + MESSAGE_TOKENS for message in body["messages"]) + REQUEST_TOKENS
+        )
+        if response_format := body.get("response_format"):
+            input_tokens += len(_utf8(json.dumps(response_format, ensure_ascii=False)))
+        tokens = {"input_tokens": input_tokens, "output_tokens": self._max_output_tokens}
         return self._prices.usd(self.name, tokens)
 
     async def aclose(self) -> None:
-        """Close the sockets. The next question opens new ones."""
+        """Close the connections. The next call opens new ones."""
         await self._connection.aclose()
 
     def _body(self, prompt: Prompt) -> dict[str, Any]:
@@ -145,47 +147,60 @@ class HostedGenerator:
         if self._max_output_tokens is not None:
             body["max_tokens"] = self._max_output_tokens
         if prompt.schema is not None:
-            held = strict(prompt.schema)
-            form = {"name": "output", "schema": held or dict(prompt.schema), "strict": held is not None}
-            body["response_format"] = {"type": "json_schema", "json_schema": form}
+            strict_schema = strict(prompt.schema)
+            json_schema = {
+                "name": "output",
+                "schema": strict_schema or dict(prompt.schema),
+                "strict": strict_schema is not None,
+            }
+            body["response_format"] = {"type": "json_schema", "json_schema": json_schema}
         return body
 
     def _empty(self, reason: object, refusal: object) -> ProviderError:
         if refusal or reason == "content_filter":
-            what, hint = f"the model refused: {refusal or 'content filter'}", "ask otherwise, or use another model"
+            what, hint = (
+                f"the model refused: {refusal or 'content filter'}",
+                "rephrase the question, or use another model",
+            )
         elif reason == "length":
-            what = "no text: all output tokens were used before the first word"
+            what = "no text: all output tokens were spent before the first word"
             hint = "raise max_output_tokens; a reasoning model spends them on thinking first"
         else:
-            what, hint = "the text is empty", "ask again, or use another model"
+            what, hint = "the text is empty", "try again, or use another model"
         return self._connection.malformed(what, hint=hint)
 
     def _warn_if_cut(self, reason: object) -> None:
         if reason == "length":
-            log.warning("%s: the answer was cut at the limit of output tokens", self.name)
+            log.warning("%s: the answer was truncated at the output token limit", self.name)
 
     def _warn_if_free(self) -> None:
         if not self._free and "response_format" in self._connection.refused:
             self._free = True
-            log.warning("%s refuses response_format: nothing but the prompt holds it to the schema", self.name)
+            log.warning("%s refuses response_format: only the prompt asks for the schema now", self.name)
 
     async def _usage(self, answer: object, seconds: float) -> Usage:
         counts = answer.get("usage") if isinstance(answer, dict) else None
         counts = counts if isinstance(counts, dict) else {}
         details = counts.get("prompt_tokens_details")
-        given = _count(counts.get("prompt_tokens"))
+        input_tokens = _count(counts.get("prompt_tokens"))
         cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
-        made = _count(counts.get("completion_tokens"))
+        output_tokens = _count(counts.get("completion_tokens"))
         usd = None
-        if self._prices and given is not None and made is not None:
-            tokens: Mapping[str, int] = {"input_tokens": given, "output_tokens": made, "cached_tokens": cached or 0}
-            # In a thread: the first call reads the price table, which takes most of a second.
+        if self._prices and input_tokens is not None and output_tokens is not None:
+            tokens: Mapping[str, int] = {
+                "input_tokens": input_tokens,
+                "output_tokens": output_tokens,
+                "cached_tokens": cached or 0,
+            }
+            # In a thread: the first call imports the price table (about 0.8 s).
             usd = await asyncio.to_thread(self._prices.usd, self.name, tokens)
-        return Usage(input_tokens=given, cached_tokens=cached, output_tokens=made, seconds=seconds, usd=usd)
+        return Usage(
+            input_tokens=input_tokens, cached_tokens=cached, output_tokens=output_tokens, seconds=seconds, usd=usd
+        )
 
 
 def _text(content: object) -> str:
-    """A string, or the text parts that some servers send."""
+    """Return the content as text; some servers send a list of parts."""
     match content:
         case str():
             return content

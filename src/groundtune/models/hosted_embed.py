@@ -1,4 +1,4 @@
-"""Texts to unit vectors by any OpenAI-compatible embeddings endpoint. Never tokenizes: it cannot know how."""
+"""Embed texts as unit vectors with any OpenAI-compatible endpoint. Never tokenizes: the tokenizer is unknown."""
 
 import asyncio
 import base64
@@ -22,13 +22,13 @@ SPECIAL_TOKENS = 2
 
 
 class HostedEmbedder:
-    """One embedding model. Use it from one event loop. `find_dimension` tells a dimension that nobody configured.
+    """One embedding model. Use it from one event loop. If the dimension is not known, ask `find_dimension`.
 
-    Raises UsageError for a dimension below 1 and a `base_url` that is no URL.
+    A request carries at most `batch_size` texts and `batch_bytes` bytes of UTF-8 (a longer text goes alone). At most
+    `concurrency` requests run at a time. `max_tokens` is the model's limit; the server truncates or rejects longer
+    texts. The prefixes are for models trained with them, such as `search_document: ` and `search_query: `.
 
-    A request carries at most `batch_size` texts and `batch_bytes` bytes of UTF-8 (one longer text goes alone); at
-    most `concurrency` are under way. `max_tokens` is what the model takes; longer texts are the server's to cut or
-    refuse. The prefixes are for models trained with them, such as `search_document: ` and `search_query: `.
+    Raises UsageError when `dimension` is below 1 or `base_url` is not a URL.
     """
 
     def __init__(
@@ -42,10 +42,12 @@ class HostedEmbedder:
         batch_bytes: int = 60_000,
         passage_prefix: str = "",
         query_prefix: str = "",
-        **asked: Unpack[Asked],
+        **options: Unpack[Asked],
     ) -> None:
         if dimension < 1:
-            raise UsageError(f"dimension {dimension} of {model}", hint="configure it, or ask with find_dimension")
+            raise UsageError(
+                f"dimension {dimension} of {model} is below 1", hint="set dimension, or get it from find_dimension"
+            )
         self.name = model
         self.dimension = dimension
         self.max_tokens = max_tokens
@@ -53,33 +55,33 @@ class HostedEmbedder:
         self._batch_bytes = batch_bytes
         self._passage_prefix = passage_prefix
         self._query_prefix = query_prefix
-        self._connection = Connection(model, concurrency=concurrency, **asked)
+        self._connection = Connection(model, concurrency=concurrency, **options)
 
     @property
     def digest(self) -> str:
-        """Of host and port, model, dimension and prefixes: a server that swaps the model behind a name is not seen."""
+        """Digest of host and port, model, dimension and prefixes. Cannot detect a server that swaps the model."""
         place = urlsplit(self._connection.base_url).netloc.rpartition("@")[2].lower()
         parts = (place, self.name, str(self.dimension), self._passage_prefix, self._query_prefix)
         return f"hosted-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """An estimate, as no tokenizer is known: a token for each 3 bytes of UTF-8, and 2 special tokens.
+        """Estimate the tokens of each text: one per 3 bytes of UTF-8, plus 2 special tokens.
 
-        Against MiniLM's tokenizer on pieces of 800 characters: 1.4 times too high and never too low for English pages
-        (n = 61), too low for 16 % of Python code, by up to 1.6 times (n = 518).
+        Compared with MiniLM's tokenizer on chunks of 800 characters, this is 1.4 times too high and never too low for
+        English pages (n = 61), and too low for 16% of Python code, by a factor of up to 1.6 (n = 518).
         """
         return [-(-len(text.encode()) // BYTES_PER_TOKEN) + SPECIAL_TOKENS for text in texts]
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        """float32, (n, dimension), unit length. Raises ProviderError, also when the dimension is another one."""
+        """Return unit vectors: float32, (n, dimension). Raises ProviderError, also for a different dimension."""
         return await self._embed([self._passage_prefix + text for text in texts])
 
     async def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        """As `embed`, with the prefix of questions."""
+        """Return unit vectors as `embed` does, with the query prefix."""
         return await self._embed([self._query_prefix + text for text in texts])
 
     async def aclose(self) -> None:
-        """Close the sockets. The next call opens new ones."""
+        """Close the connections. The next call opens new ones."""
         await self._connection.aclose()
 
     async def _embed(self, texts: Sequence[str]) -> Vectors:
@@ -93,7 +95,7 @@ class HostedEmbedder:
                 for batch in _batches(texts, size=self._batch_size, limit_bytes=self._batch_bytes):
                     group.create_task(fill(batch))
         except ExceptionGroup as failures:
-            raise failures.exceptions[0]  # noqa: B904 - it carries its own cause
+            raise failures.exceptions[0]  # noqa: B904 - it has its own cause
         return vectors
 
     async def _embed_batch(self, texts: Sequence[str]) -> Vectors:
@@ -101,15 +103,15 @@ class HostedEmbedder:
         if vectors.shape[1] != self.dimension:
             raise self._connection.error(
                 "bad_response",
-                f"gives vectors of {vectors.shape[1]} dimensions; {self.dimension} are configured",
-                hint=f"set dimension = {vectors.shape[1]}; an index built with other vectors must be built anew",
+                f"returned vectors of {vectors.shape[1]} dimensions; {self.dimension} are configured",
+                hint=f"set dimension = {vectors.shape[1]}; an index with vectors of another dimension must be rebuilt",
             )
         return vectors
 
 
-async def find_dimension(model: str, **asked: Unpack[Asked]) -> int:
-    """Dimension of the model's vectors, by embedding one word. Raises ProviderError."""
-    connection = Connection(model, **asked)
+async def find_dimension(model: str, **options: Unpack[Asked]) -> int:
+    """Return the dimension of the model's vectors, found by embedding one word. Raises ProviderError."""
+    connection = Connection(model, **options)
     try:
         return int((await _request(connection, ["dimension"])).shape[1])
     finally:
@@ -117,27 +119,27 @@ async def find_dimension(model: str, **asked: Unpack[Asked]) -> int:
 
 
 async def _request(connection: Connection, texts: Sequence[str]) -> Vectors:
-    """Unit vectors of one batch, in the order of `texts`, whatever the order of the answer."""
-    # An empty text is an error at some servers, and one error would lose the batch.
+    """Return the unit vectors of one batch in the order of `texts`, whatever the order of the response."""
+    # Some servers reject an empty text, which would fail the whole batch.
     body = {"model": connection.model, "input": [text or " " for text in texts], "encoding_format": "base64"}
     answer, _ = await connection.post(PATH, body, optional=OPTIONAL)
     match answer:
         case {"data": list(rows)} if len(rows) == len(texts):
             vectors = _read(rows)
         case _:
-            raise connection.malformed(f"not one vector for each of {len(texts)} texts")
+            raise connection.malformed(f"it does not have one vector for each of the {len(texts)} texts")
     if vectors is None:
-        raise connection.malformed("vectors that are no vectors of one length")
+        raise connection.malformed("its embeddings are not vectors of one length")
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not np.isfinite(lengths).all() or not lengths.all():
-        raise connection.malformed("a vector without a direction (zero, infinite or not a number)")
+        raise connection.malformed("it contains a zero, infinite or NaN vector")
     unit: Vectors = (vectors / lengths).astype(np.float32)
     return unit
 
 
 def _read(rows: Sequence[object]) -> NDArray[np.float64] | None:
-    """float64, (n, dimension), by the `index` of each row; None when rows are missing, twice or of uneven length."""
-    found: dict[int, NDArray[np.float64]] = {}
+    """Return the vectors ordered by `index`: float64, (n, dimension). None if rows are missing, repeated or uneven."""
+    by_index: dict[int, NDArray[np.float64]] = {}
     for position, row in enumerate(rows):
         match row:
             case {"embedding": str(packed), **rest}:
@@ -155,8 +157,8 @@ def _read(rows: Sequence[object]) -> NDArray[np.float64] | None:
         index = rest.get("index", position)
         if not isinstance(index, int):
             return None
-        found[index] = vector
-    ordered = [found.get(position) for position in range(len(rows))]
+        by_index[index] = vector
+    ordered = [by_index.get(position) for position in range(len(rows))]
     vectors = [vector for vector in ordered if vector is not None and vector.ndim == 1 and vector.size]
     if len(vectors) < len(rows) or len({vector.size for vector in vectors}) != 1:
         return None
@@ -164,13 +166,13 @@ def _read(rows: Sequence[object]) -> NDArray[np.float64] | None:
 
 
 def _batches(texts: Sequence[str], *, size: int, limit_bytes: int) -> Iterator[range]:
-    """Consecutive ranges of at most `size` texts and `limit_bytes` bytes; a longer text is alone in its range."""
-    start, held = 0, 0
+    """Yield consecutive ranges of at most `size` texts and `limit_bytes` bytes; a longer text gets its own range."""
+    start, batch_bytes = 0, 0
     for position, text in enumerate(texts):
         length = len(text.encode())
-        if position > start and (position - start == size or held + length > limit_bytes):
+        if position > start and (position - start == size or batch_bytes + length > limit_bytes):
             yield range(start, position)
-            start, held = position, 0
-        held += length
+            start, batch_bytes = position, 0
+        batch_bytes += length
     if start < len(texts):
         yield range(start, len(texts))

@@ -1,8 +1,8 @@
-"""Token ids to unit vectors with the weights of a BERT sentence encoder. Never downloads, never trains.
+"""Turn token ids into unit vectors with a BERT sentence encoder. Never downloads, never trains.
 
-Importing `transformers` for one question costs more than everything else that `groundtune ask` does, and importing
-`torch` as much as the rest. So the forward pass of this one architecture (BERT with mean pooling; Devlin 2018,
-arXiv 1810.04805) stands here: on numpy for a few texts, on torch for many. A test holds both against
+Importing `transformers` takes longer than everything else that `groundtune ask` does for a question, and importing
+`torch` takes as long as the rest. So the forward pass of this one architecture (BERT with mean pooling; Devlin 2018,
+arXiv 1810.04805) is written out here: in numpy for a few texts, in torch for many. A test compares both with
 `sentence-transformers` on the same weights.
 """
 
@@ -24,12 +24,12 @@ Rows = Sequence[Sequence[int]]
 
 
 class Config:
-    """What the forward pass needs to know of `config.json`."""
+    """The values of `config.json` that the forward pass needs."""
 
     def __init__(self, folder: Path) -> None:
         values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if values.get("model_type") != "bert":
-            raise MissingError(f"{folder} holds a {values.get('model_type')} model, not a BERT encoder")
+            raise MissingError(f"{folder} contains a {values.get('model_type')} model, not a BERT encoder")
         self.dimension = int(values["hidden_size"])
         self.heads = int(values["num_attention_heads"])
         self.layers = int(values["num_hidden_layers"])
@@ -37,7 +37,7 @@ class Config:
 
 
 class NumpyEncoder:
-    """float32, ready in a tenth of a second; for questions and the sentences of a few passages."""
+    """Encode in float32 with numpy. Ready in 0.1 s; for questions and the sentences of a few passages."""
 
     def __init__(self, folder: Path) -> None:
         self._config = Config(folder)
@@ -54,9 +54,9 @@ class NumpyEncoder:
         ).threadpool_limits
 
     def encode(self, rows: Rows) -> Vectors:
-        """float32, (n, dimension), unit length. The texts stand end to end, so that nothing is spent on padding.
+        """Return unit vectors: float32, (n, dimension). Texts are concatenated, so there is no padding.
 
-        One thread: on matrices this small, more of them wait for each other longer than they work.
+        Uses one thread: on matrices this small, synchronizing several takes longer than the work.
         """
         with self._limits(1, "blas"):
             return self._forward(rows)
@@ -85,7 +85,7 @@ class NumpyEncoder:
 
 
 class TorchEncoder:
-    """For many texts: bfloat16 where the processor multiplies it in hardware, else float32."""
+    """Encode many texts with torch, in float32, or in bfloat16 for CPUs that multiply it in hardware."""
 
     def __init__(self, folder: Path, *, bfloat16: bool) -> None:
         self._config = Config(folder)
@@ -102,7 +102,7 @@ class TorchEncoder:
         self._layers = [_layer(weights, index, torch.cat) for index in range(self._config.layers)]
 
     def encode(self, rows: Rows) -> Vectors:
-        """float32, (n, dimension), unit length; fastest when the texts are of like length."""
+        """Return unit vectors: float32, (n, dimension). Fastest when the texts have similar lengths."""
         with self._torch.inference_mode():
             return self._forward(rows)
 
@@ -162,7 +162,7 @@ def _linear(hidden: Floats, layer: tuple[Floats, Floats]) -> Floats:
 
 
 def _attend(mixed: Floats) -> Floats:
-    """Self-attention of one text: (tokens, 3, heads, size) to (tokens, heads · size)."""
+    """Apply self-attention to one text: (tokens, 3, heads, size) to (tokens, heads · size)."""
     query, key, value = mixed.transpose(1, 2, 0, 3)
     scores = query @ key.transpose(0, 2, 1) * np.float32(query.shape[-1] ** -0.5)
     scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
@@ -172,7 +172,7 @@ def _attend(mixed: Floats) -> Floats:
 
 
 def _gelu(x: Floats) -> Floats:
-    """x · Φ(x), with Abramowitz and Stegun's formula 7.1.26 for the error function (off by 1.5e-7 at most)."""
+    """Return x · Φ(x), with Abramowitz and Stegun's formula 7.1.26 for the error function (error at most 1.5e-7)."""
     z = np.abs(x) * np.float32(2**-0.5)
     t = 1 / (1 + np.float32(0.3275911) * z)
     series = np.full_like(t, 1.061405429)

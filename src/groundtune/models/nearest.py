@@ -1,4 +1,4 @@
-"""Input to label without a model that writes: by the nearest description, or by a vote of the shots. Trains nothing."""
+"""Classify inputs with an embedder alone: by nearest label description, or by a vote of the shots. Never trains."""
 
 import asyncio
 import time
@@ -10,16 +10,17 @@ from groundtune.protocols import Embedder
 from groundtune.types import Generation, Prompt, Shot, Usage, Vectors
 
 SHARPNESS = 20.0
-"""How much more a nearer shot counts: a vote weighs exp(SHARPNESS x cosine)."""
+"""Steepness of the vote: a shot weighs exp(SHARPNESS x cosine)."""
 
 
 class NearestGenerator:
-    """`Generator` of labels by an embedder: of the shots that a prompt has, each votes for its label; without shots
-    the label whose description is nearest is the reply.
+    """`Generator` that picks a label by embedding similarity.
 
-    labels: name to description. nothing: the reply for a shot whose right output was to abstain. usd: what one answer
-    costs, None where nobody knows. Confidence is the share of the vote. Source of the weighting: Dudani 1976, with an
-    exponential weight.
+    If the prompt has shots, each votes for its label; otherwise the label with the nearest description wins.
+
+    labels: name to description. nothing: the reply when a shot whose gold output is to abstain wins. usd: cost of one
+    answer, None when unknown. The confidence is the winner's share of the vote. Distance-weighted voting as in
+    Dudani 1976, with an exponential weight.
     """
 
     name = "nearest"
@@ -55,13 +56,13 @@ class NearestGenerator:
         return dict(zip(self._labels, _weights(scores), strict=True))
 
     async def _cosines(self, question: str, texts: Sequence[str]) -> list[float]:
-        """Of the question to each text; vectors of texts are kept."""
+        """Return the cosine of the question with each text. Caches the vectors of the texts."""
         async with self._lock:
             new = [text for text in dict.fromkeys(texts) if text not in self._known]
             if new:
                 self._known.update(zip(new, await self._embedder.embed(new), strict=True))
-        (asked,) = await self._embedder.embed_queries([question])
-        return [float(self._known[text] @ asked) for text in texts]
+        (question_vector,) = await self._embedder.embed_queries([question])
+        return [float(self._known[text] @ question_vector) for text in texts]
 
     def _label(self, shot: Shot) -> str:
         gold = shot.example.output

@@ -1,4 +1,4 @@
-"""What calls may cost and have cost, in US dollars: one starts only when its highest price is left. Calls nothing."""
+"""Track the budget of paid calls in US dollars: a call starts only if its maximum cost is left. Makes no calls."""
 
 import asyncio
 import math
@@ -9,26 +9,26 @@ from contextvars import ContextVar
 from groundtune.errors import BudgetError, ProviderError
 
 BILLED_FAILURES = frozenset({"timeout", "bad_response"})
-"""Kinds of ProviderError after which the provider may bill what it did."""
+"""Kinds of ProviderError after which the provider may still bill the call."""
 
 ROUNDING = 1e-9
-"""US dollars: what adding up may be off by."""
+"""Tolerance for floating-point sums, in US dollars."""
 
 
 class Purse:
-    """`async with purse.reserve(ceiling) as slip: … slip.paid(usd)`. For one event loop; without a limit, it counts.
+    """Budget of paid calls: `async with purse.reserve(ceiling) as slip: … slip.paid(usd)`. For one event loop.
 
-    With a limit, the ceilings of the calls under way and what was spent never add up to more. A ceiling is that of one
-    try; a try without an answer that may be billed is spent, and another ceiling set aside before the next one
-    (`before_another_try`). A call whose price turns out unknown keeps its ceiling set aside for good.
+    Without a limit, it only counts. With one, the money spent plus the ceilings of the calls in progress never exceeds
+    it. A ceiling covers one attempt: a failed attempt that may be billed counts as spent, and another ceiling is
+    reserved before the next attempt (`before_another_try`). A call of unknown price keeps its ceiling reserved.
     """
 
     def __init__(self, limit_usd: float | None = None) -> None:
         self.limit_usd = limit_usd
         self.spent = 0.0
-        """Of the calls with a known price, and the ceilings of failed tries that may be billed."""
+        """Total of the known prices, plus the ceilings of failed attempts that may be billed."""
         self.unknown = 0
-        """Calls whose price is unknown; they are not in `spent`."""
+        """Number of calls whose price is unknown; they are not in `spent`."""
         self._reserved = 0.0
         self._open = 0
         self._turn = asyncio.Lock()
@@ -36,16 +36,16 @@ class Purse:
 
     @property
     def spent_usd(self) -> float | None:
-        """All that was spent; None when the price of any call is unknown."""
+        """Total spent; None when the price of any call is unknown."""
         return None if self.unknown else self.spent
 
     @asynccontextmanager
     async def reserve(self, ceiling_usd: float | None, *, model: str = "MODEL") -> AsyncIterator["Slip"]:
-        """Sets the highest price of one try aside while a call is made, waiting for other calls to end if it must.
+        """Reserve the maximum cost of one attempt during a call, waiting for other calls to finish if necessary.
 
-        A call that ends in a timeout or a bad response, or is cancelled, counts with its ceiling: it may be billed.
-        After other failures it costs nothing. Raises BudgetError when the ceiling is more than will be left, or is
-        unknown (None) under a limit.
+        A call that ends in a timeout or a bad response, or is cancelled, counts at its ceiling, since it may be billed.
+        Other failures cost nothing. Raises BudgetError when the ceiling exceeds what can be left, or is unknown (None)
+        under a limit.
         """
         if self.limit_usd is not None:
             await self._wait_for_room(ceiling_usd, self.limit_usd, model)
@@ -71,10 +71,10 @@ class Purse:
             self._settle(slip, may_be_billed=may_be_billed)
 
     def again(self, slip: "Slip") -> None:
-        """The try before may be billed: it is spent, and the next one is set aside.
+        """Count the failed attempt as spent, since it may be billed, and reserve another ceiling for the next one.
 
-        Raises BudgetError where there is no room for it at once: to wait here would be to wait for calls that may be
-        waiting for this one's place at the endpoint.
+        Raises BudgetError if there is no room at once. Waiting could deadlock: other calls may be waiting for this
+        call's slot at the endpoint.
         """
         if slip.ceiling is None:
             self.unknown += 1
@@ -89,11 +89,11 @@ class Purse:
     async def _wait_for_room(self, ceiling: float | None, limit: float, model: str) -> None:
         if ceiling is None:
             raise BudgetError(
-                f"a budget cannot be kept: nobody knows what a call of {model} may cost",
-                hint=f'[prices."{model}"] with input_per_million and output_per_million (0 where nobody bills), and '
-                "max_output_tokens for the model; or no --budget-usd",
+                f"the budget cannot be enforced: the maximum cost of a call to {model} is unknown",
+                hint=f'set input_per_million and output_per_million (0 if it is free) under [prices."{model}"], and '
+                "max_output_tokens for the model; or omit --budget-usd",
             )
-        async with self._turn:  # in order of arrival, so that a dear call is not overtaken for ever
+        async with self._turn:  # in order of arrival, so that cheap calls cannot starve an expensive one
             most = limit + ROUNDING
             while self.spent + self._reserved + ceiling > most:
                 if not self._open or self.spent + ceiling > most:
@@ -102,10 +102,11 @@ class Purse:
                 await self._closed.wait()
 
     def _used_up(self, ceiling: float, limit: float, model: str) -> BudgetError:
-        aside = f", {_usd(self._reserved)} is set aside" if self._reserved > ROUNDING else ""
+        reserved = f", {_usd(self._reserved)} is reserved" if self._reserved > ROUNDING else ""
         return BudgetError(
-            f"the budget of {_usd(limit)} does not cover the next call of {model}: {_usd(self.spent)} is spent{aside}, "
-            f"and the call may cost up to {_usd(ceiling)} (a token for each byte, all output tokens)",
+            f"the budget of {_usd(limit)} does not cover the next call to {model}: "
+            f"{_usd(self.spent)} is spent{reserved}, and the call may cost up to "
+            f"{_usd(ceiling)} (one token per byte, all output tokens)",
             hint="raise --budget-usd, or lower max_output_tokens",
         )
 
@@ -116,7 +117,7 @@ class Purse:
             self.spent += slip.usd
         elif slip.settled or (may_be_billed and slip.ceiling is None):
             self.unknown += 1
-            return  # what was reserved stays so
+            return  # its ceiling stays reserved
         elif may_be_billed:
             self.spent += slip.held
         self._let_go(slip)
@@ -127,32 +128,32 @@ class Purse:
 
 
 class Slip:
-    """What one call has cost."""
+    """Reservation and cost of one call."""
 
     def __init__(self, purse: Purse, ceiling: float | None, model: str) -> None:
         self.purse = purse
         self.ceiling = ceiling
-        """Of one try; None when it is unknown."""
+        """Maximum cost of one attempt; None when unknown."""
         self.model = model
         self.held = ceiling or 0.0
-        """What is set aside for it now."""
+        """Amount reserved for the call now."""
         self.usd: float | None = None
         self.settled = False
-        """Whether the call came to an answer."""
+        """Whether the call was answered."""
 
     def paid(self, usd: float | None) -> None:
-        """None when it is unknown."""
+        """Record the price of the call; None when unknown."""
         self.usd = usd
 
 
 _PRESENT: ContextVar[Slip | None] = ContextVar("slip", default=None)
-"""Of the call that is being made."""
+"""Reservation of the current call."""
 
 
 def before_another_try(failure: ProviderError) -> None:
-    """To be called by what sends a call again, before it does; nothing happens where no purse pays for it.
+    """Charge a failed attempt to the current call's budget. Call it before each retry; a no-op without a budget.
 
-    Raises BudgetError when what failed may be billed, and another try might cost more than is left.
+    Raises BudgetError when the failed attempt may be billed and another one could cost more than is left.
     """
     slip = _PRESENT.get()
     if slip and failure.kind in BILLED_FAILURES:

@@ -1,4 +1,4 @@
-"""Question and passages to the sentences that answer, verbatim, with their markers. Never writes a word of its own."""
+"""Answer a question by quoting sentences from the passages, with citation markers. Never writes a word of its own."""
 
 import time
 from collections import OrderedDict
@@ -14,36 +14,37 @@ from groundtune.text import content_words
 from groundtune.types import Generation, Hit, Prompt, Usage, Vectors
 
 CACHE = 20_000
-"""Vectors, and passages cut into sentences, that are kept; the least recently used go first."""
+"""Size of each cache, vectors and split passages; the least recently used entries are dropped first."""
 PROMISING = 60
-"""Sentences that are embedded; of more, those that share the most words with the question."""
+"""Maximum sentences to embed; if there are more, those that share the most words with the question."""
 SHORTLIST = 12
-"""Sentences whose words are embedded too, each by itself."""
+"""Sentences that go on to the word-level comparison, for which each word is embedded."""
 SHORTLIST_WEIGHTS = (7.0, 8.0, 6.0)
-"""Of cosine, standing and share of the question's words, to make that list."""
+"""Weights of cosine, standing and share of the question's words when choosing the shortlist."""
 
 RANK_WEIGHTS = (8.24, 7.33, 4.67, 5.64, 0.90)
-"""By signal, in the order of `SIGNALS`."""
+"""Weight of each signal, in the order of `SIGNALS`."""
 CONFIDENCE_WEIGHTS = (-4.92, 2.81, 2.05, 1.45)
-"""Constant, then by `Look.certainty`."""
+"""Intercept, then the weights of `Look.certainty`."""
 NEARLY = 0.7
-"""A further sentence is quoted when the first is less than twice as likely (ln 2), and it says something else."""
+"""Log-odds gap up to which a further sentence is quoted: the first is at most twice as likely (ln 2)."""
 ALIKE = 0.6
+"""Share of common words above which a further sentence adds nothing and is left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was considered for one question, best first."""
+    """Candidate sentences for one question, best first."""
 
     units: tuple[Unit, ...]
     signals: Floats
-    """(n, len(SIGNALS))"""
+    """Signals of each candidate: (n, len(SIGNALS))."""
     scores: Floats
-    """Log-odds against each other, (n,)."""
+    """Log-odds of each candidate relative to the others: (n,)."""
 
     @property
     def certainty(self) -> tuple[float, float, float]:
-        """Cosine of the first sentence; probability of its passage; best cosine."""
+        """Cosine of the first sentence, probability of its passage, and best cosine."""
         chances = np.exp(self.scores - self.scores.max())
         passage = np.array([unit.passage == self.units[0].passage for unit in self.units])
         cosines = self.signals[:, 0]
@@ -54,8 +55,8 @@ class Look:
 class QuoteGenerator:
     """`Generator` without a language model. Its confidence is the probability that the first sentence answers.
 
-    usd: what one answer costs, None where nobody knows. Weights are fitted on articles of SQuAD 2.0 by
-    benchmarks/quotes.py --fit; what was tried is in docs/quotes.md.
+    usd: cost of one answer, None when unknown. The weights are fitted on articles of SQuAD 2.0 with
+    benchmarks/quotes.py --fit; docs/quotes.md describes the experiments.
     """
 
     name = "quote"
@@ -71,7 +72,7 @@ class QuoteGenerator:
         self._cut: OrderedDict[tuple[str, str], list[tuple[str, frozenset[str]]]] = OrderedDict()
 
     async def generate(self, prompt: Prompt) -> Generation:
-        """Text "" with confidence 0 when there is no sentence to quote."""
+        """Return the quotes, one per line; the text is "" and the confidence 0 when there is no sentence to quote."""
         started = time.perf_counter()
         look = await self.look(prompt)
         if not look.units:
@@ -82,7 +83,7 @@ class QuoteGenerator:
         )
 
     async def look(self, prompt: Prompt) -> Look:
-        """The sentences that were considered, with signals and scores, best first."""
+        """Return the candidate sentences with signals and scores, best first."""
         units, shares = self._promising(prompt.question, prompt.hits)
         if not units:
             return Look((), np.zeros((0, len(RANK_WEIGHTS))), np.zeros(0))
@@ -106,50 +107,50 @@ class QuoteGenerator:
         return Look(tuple(units[i] for i in order), table[order], scores[order])
 
     def _promising(self, question: str, hits: Sequence[Hit]) -> tuple[list[Unit], Floats]:
-        """Sentences in order, with the share of the question's words that each has, its heading counted in.
+        """Return sentences in order, with the share of the question's words in each sentence and its heading.
 
-        A question never answers a question, unless there is nothing else.
+        Sentences that are questions are left out unless there is nothing else.
         """
         units: list[Unit] = []
         stems: list[frozenset[str]] = []
         for passage, hit in enumerate(hits):
             heading = hit.passage.heading
-            before = ""
-            for text, own in self._sentences(hit.passage.text, heading):
-                units.append(Unit(passage, text, heading, before))
-                stems.append(own)
-                before = text
-        keep = [i for i, unit in enumerate(units) if not unit.text.endswith("?")] or list(range(len(units)))
+            previous = ""
+            for text, sentence_stems in self._sentences(hit.passage.text, heading):
+                units.append(Unit(passage, text, heading, previous))
+                stems.append(sentence_stems)
+                previous = text
+        kept = [i for i, unit in enumerate(units) if not unit.text.endswith("?")] or list(range(len(units)))
         shares = lexical(content_words(question, language=self._language), stems)
-        if len(keep) > PROMISING:
-            keep = sorted(sorted(keep, key=lambda i: -shares[i])[:PROMISING])
-        return [units[i] for i in keep], shares[keep]
+        if len(kept) > PROMISING:
+            kept = sorted(sorted(kept, key=lambda i: -shares[i])[:PROMISING])
+        return [units[i] for i in kept], shares[kept]
 
     def _sentences(self, text: str, heading: str) -> list[tuple[str, frozenset[str]]]:
-        """Each sentence with its stems and those of the heading."""
+        """Return each sentence with its stems and those of its heading."""
         key = (text, heading)
         if key not in self._cut:
-            head = content_words(heading, language=self._language)
+            heading_stems = content_words(heading, language=self._language)
             self._cut[key] = [
-                (one, frozenset([*head, *content_words(one, language=self._language)]))
-                for one in quotable(text, language=self._language)
+                (sentence, frozenset([*heading_stems, *content_words(sentence, language=self._language)]))
+                for sentence in quotable(text, language=self._language)
             ]
         self._cut.move_to_end(key)
-        found = self._cut[key]
+        result = self._cut[key]
         _bound(self._cut)
-        return found
+        return result
 
     async def _embed(self, texts: Sequence[str]) -> dict[str, Vectors]:
-        found = {text: self._vectors[text] for text in texts if text in self._vectors}
-        new = [text for text in dict.fromkeys(texts) if text not in found]
-        for text in found:
+        vectors = {text: self._vectors[text] for text in texts if text in self._vectors}
+        new = [text for text in dict.fromkeys(texts) if text not in vectors]
+        for text in vectors:
             self._vectors.move_to_end(text)
         if new:
-            made = dict(zip(new, await self._embedder.embed(new), strict=True))
-            self._vectors.update(made)
-            found.update(made)
+            new_vectors = dict(zip(new, await self._embedder.embed(new), strict=True))
+            self._vectors.update(new_vectors)
+            vectors.update(new_vectors)
             _bound(self._vectors)
-        return found
+        return vectors
 
     def _chosen(self, look: Look) -> list[Unit]:
         chosen: list[Unit] = []
@@ -162,15 +163,15 @@ class QuoteGenerator:
 
 
 def confidence(look: Look) -> float:
-    """Probability that the first sentence answers the question, by a logistic model."""
+    """Return the probability that the first sentence answers the question, from a logistic model."""
     constant, *weights = CONFIDENCE_WEIGHTS
     return float(1 / (1 + np.exp(-(constant + np.dot(weights, look.certainty)))))
 
 
-def _alike(one: str, other: str) -> bool:
-    """Whether two sentences share most of their words: the second adds nothing."""
-    first, second = set(bag(one)), set(bag(other))
-    return len(first & second) >= ALIKE * max(1, min(len(first), len(second)))
+def _alike(first: str, second: str) -> bool:
+    """Return whether two sentences share most of their words, so that the second adds nothing."""
+    first_words, second_words = set(bag(first)), set(bag(second))
+    return len(first_words & second_words) >= ALIKE * max(1, min(len(first_words), len(second_words)))
 
 
 def _bound(cache: OrderedDict[Any, Any]) -> None:

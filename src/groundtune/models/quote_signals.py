@@ -1,4 +1,4 @@
-"""What speaks for a sentence as the answer to a question, as numbers. Pure; embeds nothing, chooses nothing."""
+"""Score how well a sentence answers a question, as numeric signals. Pure: never embeds, never chooses."""
 
 import re
 from collections import Counter
@@ -15,12 +15,12 @@ from groundtune.types import Hit, Vectors
 Floats = NDArray[np.float64]
 
 SIGNALS = ("cosine", "standing", "words", "words_around", "type")
-"""Columns of `signals`, each about 0 to 1 (type: -1 to 1)."""
+"""Columns of `signals`, each roughly from 0 to 1 (type: -1 to 1)."""
 
 UNRELATED = 0.9
-"""A word counts as related to a question's word when it is nearer to it than this share of all words at hand."""
+"""Quantile of cosines above which a word counts as related to a word of the question."""
 FRAGMENT = 3
-"""A sentence of so few words is quoted together with the next ("GCW. Gross combined weight: …")."""
+"""A sentence of at most this many words is quoted with the next one ("GCW. Gross combined weight: …")."""
 _LABEL = r"(?:[^:;()\n]|\([^()\n]*\)){1,60}: "
 _ROW = re.compile(rf"{_LABEL}[^;\n]*(?:; {_LABEL}|$)")
 
@@ -34,42 +34,42 @@ class Unit:
     text: str
     heading: str = ""
     before: str = ""
-    """The sentence before it in the passage."""
+    """The previous sentence of the passage."""
 
     @property
     def around(self) -> str:
-        """Where what "it" is may stand, if not in the sentence itself."""
+        """Heading and previous sentence: they may say what "it" refers to."""
         return f"{self.heading} {self.before}"
 
     @property
     def embedded(self) -> str:
-        """What the embedder sees: the heading path says what "it" is."""
+        """Text to embed, with the heading path, which may say what "it" refers to."""
         return f"{self.heading}\n{self.text}" if self.heading else self.text
 
 
 def quotable(text: str, *, language: str) -> list[str]:
-    """Sentences of a passage in order, white space folded; a table row is one, a fragment goes with what follows."""
-    found: list[str] = []
+    """Split a passage into sentences (a fragment joins the next) and table rows, with whitespace collapsed."""
+    units: list[str] = []
     for block in text.split("\n\n"):
         if _ROW.match(block):
-            found.append(" ".join(block.split()))
+            units.append(" ".join(block.split()))
             continue
-        held = ""
+        pending = ""
         for start, end in sentences(block, language=language):
-            held = f"{held} {' '.join(block[start:end].split())}".strip()
-            if len(held.split()) > FRAGMENT:
-                found.append(held)
-                held = ""
-        if held:
-            found.append(held)
-    return [one for one in found if words(one)]
+            pending = f"{pending} {' '.join(block[start:end].split())}".strip()
+            if len(pending.split()) > FRAGMENT:
+                units.append(pending)
+                pending = ""
+        if pending:
+            units.append(pending)
+    return [unit for unit in units if words(unit)]
 
 
 def standing(hits: Sequence[Hit]) -> list[float]:
-    """How each passage stands beside the best one, 0 to 1; 1 for all where nothing ranked them.
+    """Return the score of each passage relative to the best one, 0 to 1; 1 for all if they are not ranked.
 
-    Fused scores are comparable and are used as they are; of other scores only the order is, with the fall that fused
-    scores show on average (SQuAD 2.0).
+    Fused scores are comparable and are used directly. For other scores only the rank is used, with the decline that
+    fused scores show on average (SQuAD 2.0).
     """
     if len({hit.score for hit in hits}) <= 1:
         return [1.0] * len(hits)
@@ -81,17 +81,17 @@ def standing(hits: Sequence[Hit]) -> list[float]:
 
 
 def lexical(question: Sequence[str], bags: Sequence[frozenset[str]]) -> Floats:
-    """Share of the question's stems, rare ones weighing more, that each bag of stems has."""
-    wanted = set(question)
-    found = [wanted & bag for bag in bags]
-    seen = Counter(stem for one in found for stem in one)
-    weight = {stem: float(np.log((len(bags) + 1) / (seen[stem] + 0.5))) for stem in wanted}
-    total = sum(weight.values()) or 1.0
-    return np.array([sum(weight[stem] for stem in one) / total for one in found])
+    """Return the share of the question's stems in each bag of stems; rare stems weigh more."""
+    stems = set(question)
+    matches = [stems & stem_bag for stem_bag in bags]
+    counts = Counter(stem for matched in matches for stem in matched)
+    weights = {stem: float(np.log((len(bags) + 1) / (counts[stem] + 0.5))) for stem in stems}
+    total = sum(weights.values()) or 1.0
+    return np.array([sum(weights[stem] for stem in matched) / total for matched in matches])
 
 
 def bag(text: str) -> list[str]:
-    """Distinct words that carry meaning, in order, not stemmed."""
+    """Return the distinct content words in order, not stemmed."""
     return [word for word in dict.fromkeys(words(text)) if _carries(word)]
 
 
@@ -103,48 +103,54 @@ def signals(
     standings: Floats,
     vectors: Mapping[str, Vectors],
 ) -> Floats:
-    """One row a unit, one column a signal. vectors: those of the words (without digits) of question and units."""
+    """Return one row per unit, one column per signal. vectors: of the words (without digits) of question and units."""
     near, around = _aligned(bag(question), units, vectors)
     kind = question_type(question)
-    asked = frozenset(words(question))
-    fits = [fit(kind, asked, unit.text) for unit in units]
+    question_words = frozenset(words(question))
+    fits = [fit(kind, question_words, unit.text) for unit in units]
     return np.column_stack([cosines, standings, near, around, fits])
 
 
-def _aligned(asked: Sequence[str], units: Sequence[Unit], vectors: Mapping[str, Vectors]) -> tuple[Floats, Floats]:
-    """Share of the question that finds a related word in the unit; and in unit, heading or the sentence before.
+def _aligned(
+    question_words: Sequence[str], units: Sequence[Unit], vectors: Mapping[str, Vectors]
+) -> tuple[Floats, Floats]:
+    """Return the share of the question's words with a related word in the unit, and in the unit or its surroundings.
 
-    Words are compared by their vectors, so "send back" finds "return"; numbers only match themselves. Like BM25, words
-    that most of the units have count little.
+    Words are compared by their vectors, so "send back" matches "return"; numbers only match themselves. As in BM25,
+    words that occur in most units count little.
     """
     n = len(units)
     bags, arounds = [bag(unit.text) for unit in units], [bag(unit.around) for unit in units]
-    vocabulary = {word: index for index, word in enumerate(dict.fromkeys(w for b in (*bags, *arounds) for w in b))}
-    if not asked or not vocabulary:
+    vocabulary = {
+        word: index
+        for index, word in enumerate(dict.fromkeys(word for unit_bag in (*bags, *arounds) for word in unit_bag))
+    }
+    if not question_words or not vocabulary:
         return np.zeros(n), np.zeros(n)
-    related = _related(asked, list(vocabulary), vectors)
+    related = _related(question_words, list(vocabulary), vectors)
 
     def best(words_: Sequence[str]) -> Floats:
         columns = [vocabulary[word] for word in words_]
-        found: Floats = related[:, columns].max(axis=1) if columns else np.zeros(len(asked))
-        return found
+        similarity: Floats = related[:, columns].max(axis=1) if columns else np.zeros(len(question_words))
+        return similarity
 
-    own, around = np.array([best(b) for b in bags]), np.array([best(b) for b in arounds])
-    rarity = np.maximum(np.log((n + 1) / (own.sum(axis=0) + 0.5)), 0.05)
+    in_unit, around = np.array(list(map(best, bags))), np.array(list(map(best, arounds)))
+    rarity = np.maximum(np.log((n + 1) / (in_unit.sum(axis=0) + 0.5)), 0.05)
     rarity /= rarity.sum()
-    return own @ rarity, np.maximum(own, around) @ rarity
+    return in_unit @ rarity, np.maximum(in_unit, around) @ rarity
 
 
-def _related(asked: Sequence[str], vocabulary: Sequence[str], vectors: Mapping[str, Vectors]) -> Floats:
-    known = np.zeros((len(asked), len(vocabulary)))
-    rows = [i for i, word in enumerate(asked) if word in vectors]
+def _related(question_words: Sequence[str], vocabulary: Sequence[str], vectors: Mapping[str, Vectors]) -> Floats:
+    similarity = np.zeros((len(question_words), len(vocabulary)))
+    rows = [i for i, word in enumerate(question_words) if word in vectors]
     columns = [j for j, word in enumerate(vocabulary) if word in vectors]
     if rows and columns:
-        cosine = np.array([vectors[asked[i]] for i in rows]) @ np.array([vectors[vocabulary[j]] for j in columns]).T
+        row_vectors = np.array([vectors[question_words[i]] for i in rows])
+        cosine = row_vectors @ np.array([vectors[vocabulary[j]] for j in columns]).T
         floor = np.clip(np.quantile(cosine, UNRELATED, axis=1, keepdims=True), 0.05, 0.95)
-        known[np.ix_(rows, columns)] = np.clip((cosine - floor) / (1 - floor), 0, 1)
-    same = np.array([[word == other for other in vocabulary] for word in asked])
-    return np.where(same, 1.0, known)
+        similarity[np.ix_(rows, columns)] = np.clip((cosine - floor) / (1 - floor), 0, 1)
+    same = np.array([[word == other for other in vocabulary] for word in question_words])
+    return np.where(same, 1.0, similarity)
 
 
 @lru_cache(maxsize=100_000)
@@ -152,7 +158,7 @@ def _carries(word: str) -> bool:
     return bool(content_words(word))
 
 
-# -- the kind of answer that is asked for: English questions only, others have none ---------------------------------
+# -- expected answer type: English questions only; other languages have none ----------------------------------------
 
 _TIME_UNITS = "second minute hour day week month year decade century".split()
 _UNIT_WORDS = frozenset([*_TIME_UNITS, *(f"{unit}s" for unit in _TIME_UNITS), "centuries", "fortnight"])
@@ -194,16 +200,16 @@ _CAPITAL = re.compile(r"\b[^\W\d_a-z][\w’'-]+")
 
 
 def question_type(question: str) -> str:
-    """why, when, duration, money, share, number, who, where, or "" when it asks for no kind that shows in words."""
+    """Return the expected answer type: why, when, duration, money, share, number, who, where, or "" for any other."""
     return next((name for name, pattern in _ASKS if pattern.search(question)), "")
 
 
-def fit(kind: str, asked: frozenset[str], text: str) -> float:
-    """1 when the text has something of that kind which the question has not, -1 when not, 0 when no kind is asked."""
+def fit(kind: str, question_words: frozenset[str], text: str) -> float:
+    """Return 1 if the text has something of the expected type that the question lacks, -1 if not, 0 without a type."""
     if not kind:
         return 0.0
     present = set(words(text))
-    new = present - asked
+    new = present - question_words
     number = any(word[0].isdigit() or word in _NUMBER_WORDS for word in new)
     match kind:
         case "why":
@@ -219,5 +225,5 @@ def fit(kind: str, asked: frozenset[str], text: str) -> float:
         case "number":
             has = float(number)
         case _:
-            has = float(any(match.group().casefold() not in asked for match in _CAPITAL.finditer(text[1:])))
+            has = float(any(match.group().casefold() not in question_words for match in _CAPITAL.finditer(text[1:])))
     return 2 * has - 1

@@ -1,4 +1,12 @@
-"""A model server for tests: scripted replies in OpenAI's formats over real sockets. Never leaves 127.0.0.1."""
+"""Run a model server for tests: scripted replies in OpenAI's formats over real HTTP. Never leaves 127.0.0.1.
+
+    with ScriptedServer([Reply("slow down", status=429), Reply("42")]) as server:
+        ...  # point base_url at server.base_url: the first request gets a 429, all later ones get "42"
+    assert server.posts()[0]["messages"] == [{"role": "user", "content": "What is 6 x 7?"}]
+
+It serves /v1/chat/completions (streaming too), /v1/embeddings and /v1/models. `scripted_models` adds models of known
+quality, price and faults; `scripted_tuning` adds a fine-tuning API.
+"""
 
 import base64
 import hashlib
@@ -14,56 +22,62 @@ import numpy as np
 
 from groundtune.types import Vectors
 
-CREATED = 1_760_000_000  # of every reply, so that runs are equal to the byte
+CREATED = 1_760_000_000
+"""`created` timestamp of every reply; constant, so that two runs give identical bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the server says once. With `status` other than 200, `text` is the message of an OpenAI-shaped error."""
+    """One reply of the server. If `status` is not 200, `text` is the message of an error in OpenAI's format."""
 
     text: str = "scripted answer"
     status: int = 200
     delay_seconds: float = 0.0
     headers: Mapping[str, str] = field(default_factory=dict)
     usage: Mapping[str, Any] | None = None
-    """Sent as it is; None counts words; an empty mapping leaves the usage out."""
+    """Usage to report as it is; None counts words as tokens; an empty mapping omits the usage."""
     broken_stream_after: int | None = None
-    """Pieces of a stream (bytes of a whole body) after which the connection is cut, or stalls with `stall`."""
+    """Cut the connection after this many stream events, or bytes of a plain body; `stall` keeps it open."""
     raw_body: str | None = None
-    """Sent in the place of the JSON."""
+    """Body to send instead of the JSON."""
     stall: bool = False
-    """Sends nothing more until the client or the server goes away."""
+    """Send nothing until the client or the server closes; with `broken_stream_after`, stop after that much."""
     finish_reason: str | None = "stop"
     code: str | None = None
-    """`error.code` of an error."""
+    """`error.code` of an error reply."""
     logprobs: Sequence[Mapping[str, Any]] | None = None
-    """`logprobs.content` of a completion, for requests that want it: token, logprob, top_logprobs."""
+    """`logprobs.content` of a completion, for requests with `logprobs`: token, logprob, top_logprobs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A request that the server got; header names in lower case."""
+    """A request that the server received; header names are in lower case."""
 
     method: str
     path: str
-    """With the query."""
+    """Path with its query string."""
     headers: Mapping[str, str]
     body: Any = None
-    """The value of the JSON; of a form with files the bytes."""
+    """Parsed JSON; the raw bytes for multipart forms."""
 
 
 Script = Reply | Sequence[Reply] | Callable[[dict[str, Any]], Reply]
+"""One reply for all requests, replies in order (the last one repeats), or a function of the request's body."""
 Extra = Callable[[Received], Reply | None]
-"""Answers the requests that it knows; `raw_body` or an error."""
+"""Handler that may answer any request, with a `raw_body` or an error; None passes the request on."""
 
 
 class ScriptedServer:
     """An OpenAI-compatible server: `with ScriptedServer(reply=Reply("42")) as server: … server.base_url`.
 
-    `reply` is one reply for all, a list in order (the last one repeats), or a function of the request's body. It
-    rules chat completions and embeddings; of an embedding only status, headers, delay and breaks are used.
-    With `api_key` other keys get 401; with `models` other names get 404. `extra` sees each request first, as
-    `scripted_tuning.ScriptedTuning.answer` does. Safe to use from many threads.
+    reply: one reply for all requests, a list in order (the last one repeats), or a function of the request's body. It
+    applies to chat completions and embeddings; an embedding takes only status, headers, delay and breaks from it, and
+    its vectors are those of `bag_of_words`.
+    api_key: if set, requests with another key get 401. models: if set, other model names get 404; also the names listed
+    under /v1/models. dimension: of the embeddings. extra: sees each request first and may answer it, such as
+    `scripted_tuning.ScriptedTuning.answer`.
+
+    `requests` records every request. Safe to use from many threads.
     """
 
     def __init__(
@@ -98,10 +112,11 @@ class ScriptedServer:
         self._http.server_close()
 
     def posts(self) -> list[Any]:
-        """Bodies of the POST requests, in order."""
+        """Return the bodies of the POST requests, in order."""
         return [request.body for request in list(self.requests) if request.method == "POST"]
 
     def next_reply(self, body: dict[str, Any]) -> Reply:
+        """Return the script's reply to a request, and advance a list of replies."""
         if callable(self._script):
             return self._script(body)
         with self._lock:
@@ -111,12 +126,12 @@ class ScriptedServer:
 
 
 def bag_of_words(text: str, dimension: int) -> Vectors:
-    """A deterministic vector: each word adds or takes 1 at the place of its hash. float32, (dimension,), not unit."""
+    """Return a deterministic vector: each word adds 1 or -1 at an index from its hash. float32, (dimension,)."""
     vector = np.zeros(dimension, dtype=np.float32)
     for word in re.findall(r"\w+", text.lower()) or [""]:
         digest = hashlib.blake2s(word.encode()).digest()
         vector[int.from_bytes(digest[:4], "big") % dimension] += 1.0 if digest[4] % 2 else -1.0
-    if not vector.any():  # opposite words cancelled each other
+    if not vector.any():  # opposite words cancelled out
         vector[0] = 1.0
     return vector
 
@@ -125,7 +140,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is part of the script, not an error to print."""
+        """Ignore clients that hang up: tests do that on purpose."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -133,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the base class's
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
         pass
 
     def do_GET(self) -> None:
@@ -162,12 +177,12 @@ class _Handler(BaseHTTPRequestHandler):
         return data if form else json.loads(data or b"null")
 
     def _admitted(self, body: Any) -> bool:
-        """Whether the request is still to be answered."""
+        """Record the request. Return whether it still has to be answered, or answer it here."""
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Received(self.command, self.path, headers, body)
         self.script.requests.append(request)
-        wanted = self.script.api_key
-        if wanted is not None and headers.get("authorization") != f"Bearer {wanted}":
+        api_key = self.script.api_key
+        if api_key is not None and headers.get("authorization") != f"Bearer {api_key}":
             self._error(401, "Incorrect API key provided.", code="invalid_api_key")
             return False
         reply = self.script.extra(request)
@@ -228,9 +243,13 @@ class _Handler(BaseHTTPRequestHandler):
 def _usage(body: dict[str, Any], reply: Reply) -> dict[str, Any] | None:
     if reply.usage is not None:
         return dict(reply.usage) or None
-    asked = sum(len(str(message.get("content", "")).split()) for message in body.get("messages", []))
-    given = len(reply.text.split())
-    return {"prompt_tokens": asked, "completion_tokens": given, "total_tokens": asked + given}
+    prompt_tokens = sum(len(str(message.get("content", "")).split()) for message in body.get("messages", []))
+    completion_tokens = len(reply.text.split())
+    return {
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "total_tokens": prompt_tokens + completion_tokens,
+    }
 
 
 def _completion(body: dict[str, Any], reply: Reply) -> dict[str, Any]:
@@ -238,33 +257,33 @@ def _completion(body: dict[str, Any], reply: Reply) -> dict[str, Any]:
     choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": reply.finish_reason}
     if reply.logprobs is not None and body.get("logprobs"):
         choice["logprobs"] = {"content": list(reply.logprobs)}
-    made = {"id": "chatcmpl-scripted", "object": "chat.completion", "created": CREATED, "model": body.get("model")}
+    header = {"id": "chatcmpl-scripted", "object": "chat.completion", "created": CREATED, "model": body.get("model")}
     usage = _usage(body, reply)
-    return {**made, "choices": [choice], **({"usage": usage} if usage else {})}
+    return {**header, "choices": [choice], **({"usage": usage} if usage else {})}
 
 
 def _chunks(body: dict[str, Any], reply: Reply) -> Iterable[dict[str, Any]]:
-    made = {
+    header = {
         "id": "chatcmpl-scripted",
         "object": "chat.completion.chunk",
         "created": CREATED,
         "model": body.get("model"),
     }
     for piece in re.findall(r"\S+\s*|\s+", reply.text):
-        yield {**made, "choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]}
-    yield {**made, "choices": [{"index": 0, "delta": {}, "finish_reason": reply.finish_reason}]}
+        yield {**header, "choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]}
+    yield {**header, "choices": [{"index": 0, "delta": {}, "finish_reason": reply.finish_reason}]}
     usage = _usage(body, reply)
     if usage and (body.get("stream_options") or {}).get("include_usage"):
-        yield {**made, "choices": [], "usage": usage}
+        yield {**header, "choices": [], "usage": usage}
 
 
 def _embeddings(body: dict[str, Any], dimension: int) -> dict[str, Any]:
-    asked = body.get("input", [])
-    texts = [asked] if isinstance(asked, str) else asked
+    inputs = body.get("input", [])
+    texts = [inputs] if isinstance(inputs, str) else inputs
     vectors = [bag_of_words(str(text), dimension) for text in texts]
-    packed = body.get("encoding_format") == "base64"
-    given = [base64.b64encode(vector.tobytes()).decode() if packed else vector.tolist() for vector in vectors]
-    rows = [{"object": "embedding", "index": index, "embedding": row} for index, row in enumerate(given)]
+    as_base64 = body.get("encoding_format") == "base64"
+    encoded = [base64.b64encode(vector.tobytes()).decode() if as_base64 else vector.tolist() for vector in vectors]
+    rows = [{"object": "embedding", "index": index, "embedding": row} for index, row in enumerate(encoded)]
     tokens = sum(len(str(text).split()) for text in texts)
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     return {"object": "list", "data": rows, "model": body.get("model"), "usage": usage}

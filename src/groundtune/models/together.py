@@ -1,4 +1,4 @@
-"""Questions that wait at the same moment are answered together. Knows no model."""
+"""Answer concurrent questions in batches. Knows nothing of the model."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from groundtune.types import Generation
 
 BATCH = 64
-"""Questions that are answered at a time."""
+"""Maximum questions per batch."""
 
 
 class Together:
-    """work: texts to their generations, in order; runs in a thread. For one event loop at a time."""
+    """Batcher for `work`, which maps texts to generations, in order, in a thread. For one event loop at a time."""
 
     def __init__(self, work: Callable[[Sequence[str]], Sequence[Generation]]) -> None:
         self._answer = work
@@ -18,7 +18,7 @@ class Together:
         self._worker: asyncio.Task[None] | None = None
 
     async def ask(self, text: str) -> Generation:
-        """Raises whatever `work` raises."""
+        """Return the generation for a text. Raises the errors of `work`."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Generation] = loop.create_future()
         if self._worker is None or self._worker.done() or self._worker.get_loop() is not loop:
@@ -28,22 +28,22 @@ class Together:
         return await done
 
     async def _work(self) -> None:
-        """Until no question is left. Whatever stops it reaches every caller that waits."""
+        """Answer batches until no question is left. An error reaches every waiting caller."""
         batch: list[tuple[str, asyncio.Future[Generation]]] = []
         try:
             while self._waiting:
-                await asyncio.sleep(0)  # questions that were asked at the same moment come along
+                await asyncio.sleep(0)  # lets concurrent questions join the batch
                 batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
                 batch = [(text, done) for text, done in batch if not done.done()]
-                made = await asyncio.to_thread(self._answer, [text for text, _ in batch])
-                for (_, done), generation in zip(batch, made, strict=True):
+                generations = await asyncio.to_thread(self._answer, [text for text, _ in batch])
+                for (_, done), generation in zip(batch, generations, strict=True):
                     if not done.done():
                         done.set_result(generation)
         except asyncio.CancelledError:
             for _, done in (*batch, *self._waiting):
                 done.cancel()
             raise
-        except Exception as error:  # noqa: BLE001  it is not kept here: whoever waits gets it
+        except Exception as error:  # noqa: BLE001  passed on to every waiting caller
             for _, done in (*batch, *self._waiting):
                 if not done.done():
                     done.set_exception(error)

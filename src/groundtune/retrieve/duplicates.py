@@ -1,4 +1,4 @@
-"""Show near-duplicates once. Pure; keeps the better-scored of two passages that say the same in the same words."""
+"""Detect near-duplicates, so that each is shown once. Pure; compares passages in order of score."""
 
 import re
 from collections.abc import Iterable
@@ -22,23 +22,23 @@ class Read:
     passage: Passage
 
 
-def repeats(one: Read, kept: Iterable[Read]) -> bool:
-    """Whether it says what one before it says already.
+def repeats(candidate: Read, earlier: Iterable[Read]) -> bool:
+    """Whether a candidate repeats one that was kept before it.
 
-    Passages that differ in a number (two versions of a price list) are never taken for the same.
+    Passages that differ in a number (two versions of a price list) never count as duplicates.
     """
-    return any(_same(one, other) for other in kept)
+    return any(_same(candidate, other) for other in earlier)
 
 
 def _same(first: Read, second: Read) -> bool:
-    one, two = first.passage.text, second.passage.text
-    if one == two:
+    first_text, second_text = first.passage.text, second.passage.text
+    if first_text == second_text:
         return True
     if float(first.fused.candidate.vector @ second.fused.candidate.vector) < SAME_DIRECTION:
         return False
-    if _NUMBER.findall(one) != _NUMBER.findall(two):
+    if _NUMBER.findall(first_text) != _NUMBER.findall(second_text):
         return False
-    left, right = _runs(one), _runs(two)
+    left, right = _runs(first_text), _runs(second_text)
     return bool(left | right) and len(left & right) >= SAME_WORDS * len(left | right)
 
 

@@ -1,4 +1,4 @@
-"""A cross-encoder reads question and passage together and scores them. Needs the extra `local`."""
+"""Score a question and a passage together with a cross-encoder. Needs the extra `local`."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from groundtune.types import Passage
 
 
 class CrossEncoderReranker:
-    """Any `sentence-transformers` cross-encoder by hub name or path. Raises MissingError when it cannot be loaded."""
+    """Any `sentence-transformers` cross-encoder, by hub name or path. Raises MissingError when it cannot be loaded."""
 
     def __init__(self, model: str, *, batch_size: int = 16) -> None:
         library = need("sentence_transformers", extra="local")
@@ -19,11 +19,11 @@ class CrossEncoderReranker:
         except (OSError, ValueError) as error:
             raise MissingError(
                 f"the reranker {model!r} cannot be loaded: {error}",
-                hint="name a cross-encoder on the hub, or the path of its folder, in [retrieval] reranker",
+                hint="set [retrieval] reranker to a cross-encoder on the hub, or to the path of its folder",
             ) from error
 
     async def score(self, question: str, passages: Sequence[Passage]) -> list[float]:
-        """Higher is better; comparable within one question only."""
+        """Score the passages: higher is better, comparable within one question only."""
         if not passages:
             return []
         return await asyncio.to_thread(self._score, question, passages)

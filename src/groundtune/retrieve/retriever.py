@@ -1,4 +1,4 @@
-"""Question to passages: BM25 and dense search side by side, fused, optionally reranked. Never reads files."""
+"""Retrieve passages: BM25 and dense search in parallel, fused, optionally reranked. Never reads files."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ TRIES = 10
 
 
 class _GoneError(Exception):
-    """A passage that was found is not there any more."""
+    """A passage disappeared between being found and being read."""
 
 
 class HybridRetriever:
@@ -41,26 +41,25 @@ class HybridRetriever:
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """The stages that can be looked at alone, in the order in which they work."""
+        """The stages that can be requested alone, in the order in which they run."""
         return ("bm25", "dense", "fused", "reranked") if self._reranker else ("bm25", "dense", "fused")
 
     async def shares(self, question: Question) -> Shares:
-        """What BM25 adds to the fused score of each passage, before its weight."""
-        found, collection = await asyncio.gather(
+        """Return what BM25 contributes to the fused score of each passage, before weighting."""
+        candidates, collection = await asyncio.gather(
             self._store.lexical(question.text, k=self._candidates, scope=question.scope), self._store.count()
         )
-        return lexical_shares(found, collection=collection, complete=len(found) < self._candidates)
+        return lexical_shares(candidates, collection=collection, complete=len(candidates) < self._candidates)
 
     async def search(self, question: Question, *, k: int, stage: Stage | None = None) -> list[Hit]:
-        """At most k hits, best first. Without `stage`: the whole chain, near-duplicates shown once.
+        """Return at most k hits, best first. Without `stage`: the whole pipeline, near-duplicates removed.
 
-        What was deleted or written anew between being found and being read is searched for again; BusyError when that
-        does not end.
+        The search is retried when the index changes between finding and reading; BusyError when it keeps changing.
         """
         for _ in range(TRIES):
             with contextlib.suppress(_GoneError):
                 return await self._search(question, k, stage)
-        raise BusyError("the index is written faster than it can be searched", hint="wait for the ingest to end")
+        raise BusyError("the index keeps changing during the search", hint="wait for the ingest to finish")
 
     async def _search(self, question: Question, k: int, stage: Stage | None) -> list[Hit]:
         width = max(k, self._candidates)
@@ -79,12 +78,12 @@ class HybridRetriever:
                     return [_hit(item) for item in await self._distinct(fused, k)]
                 return (await self._rerank(question, await self._distinct(fused, max(k, self._rerank_candidates))))[:k]
 
-    async def _alone(self, found: Sequence[Candidate], stage: Stage) -> list[Hit]:
-        passages = await self._passages(found)
-        return [Hit(passages[one.id], one.score, {stage: one.score}) for one in found]
+    async def _alone(self, candidates: Sequence[Candidate], stage: Stage) -> list[Hit]:
+        passages = await self._passages(candidates)
+        return [Hit(passages[candidate.id], candidate.score, {stage: candidate.score}) for candidate in candidates]
 
     async def _distinct(self, ranked: Sequence[Fused], count: int) -> list[Read]:
-        """The first `count` that repeat none before them, so that few are read of many."""
+        """Return the first `count` candidates that repeat no earlier one, reading only as many as needed."""
         kept: list[Read] = []
         for start in range(0, len(ranked), 2 * count):
             for item in await self._read(ranked[start : start + 2 * count]):
@@ -98,9 +97,9 @@ class HybridRetriever:
         passages = await self._passages([item.candidate for item in ranked])
         return [Read(item, passages[item.candidate.id]) for item in ranked]
 
-    async def _passages(self, found: Sequence[Candidate]) -> dict[str, Passage]:
-        passages = await self._store.read(found)
-        if len(passages) < len(found):
+    async def _passages(self, candidates: Sequence[Candidate]) -> dict[str, Passage]:
+        passages = await self._store.read(candidates)
+        if len(passages) < len(candidates):
             raise _GoneError
         return passages
 
@@ -128,7 +127,7 @@ class HybridRetriever:
         return vector
 
     async def _rerank(self, question: Question, read: Sequence[Read]) -> list[Hit]:
-        """The best candidates in the reranker's order, then the others in their own."""
+        """Return the best candidates in the reranker's order, then the others in their own."""
         if self._reranker is None:
             return [_hit(item) for item in read]
         head, tail = read[: self._rerank_candidates], read[self._rerank_candidates :]

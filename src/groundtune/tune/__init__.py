@@ -1,1 +1,1 @@
-"""Examples to an artifact that can be asked. Trains in a process of its own; knows nothing of approaches."""
+"""Turn examples into models that can be queried. Trains in a process of its own; knows nothing of approaches."""

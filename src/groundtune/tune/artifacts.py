@@ -1,4 +1,4 @@
-"""What trainings came to, on disk. An artifact is there when its file is, and is checked before it is loaded."""
+"""Write, find and verify artifacts on disk. An artifact exists only once its artifact.json is written."""
 
 import contextlib
 import json
@@ -18,56 +18,58 @@ log = logging.getLogger(__name__)
 
 
 def write_artifact(folder: Path, artifact: Artifact) -> None:
-    """The last file of a training."""
+    """Write artifact.json, the last file of a training."""
     write_json(folder / ARTIFACT, asdict(artifact))
 
 
 def read_artifact(folder: Path) -> Artifact:
-    """Raises MissingError when the training is not complete."""
+    """Read artifact.json. Raises MissingError when the training is incomplete or the file is damaged."""
     values = read_json(folder / ARTIFACT)
     try:
         lists = {key: tuple(values[key]) for key in ("seen_examples", "seen_documents")}
         artifact = Artifact(**{**values, **lists})
     except (KeyError, TypeError) as error:
         raise MissingError(
-            f"{folder / ARTIFACT} is damaged: {error}", hint="groundtune tune NAME makes it anew"
+            f"{folder / ARTIFACT} is damaged: {error}", hint="train it again: groundtune tune NAME"
         ) from None
     if artifact.id != folder.name:
-        raise MissingError(f"{folder / ARTIFACT} says that it is {artifact.id}", hint=f"name the folder {artifact.id}")
+        raise MissingError(f"{folder / ARTIFACT} belongs to {artifact.id}", hint=f"rename the folder to {artifact.id}")
     return artifact
 
 
 def artifacts(models: Path) -> list[Artifact]:
-    """All complete ones that can be read, oldest first."""
-    found = []
+    """Return all complete, readable artifacts, oldest first."""
+    complete = []
     for path in models.glob(f"*/{ARTIFACT}"):
-        with contextlib.suppress(MissingError):  # leftovers.py tells of these
-            found.append(read_artifact(path.parent))
-    return sorted(found, key=lambda one: (one.made, one.id))
+        with contextlib.suppress(MissingError):  # leftovers.py reports these
+            complete.append(read_artifact(path.parent))
+    return sorted(complete, key=lambda artifact: (artifact.made, artifact.id))
 
 
-def pick(found: Sequence[Artifact], name: str) -> Artifact:
-    """By id, or the newest of a name. Raises MissingError with those that are there."""
-    own = [one for one in found if name in (one.id, one.name)]
-    if not own:
-        known = ", ".join(one.id for one in found)
-        raise MissingError(f"no model {name!r}", hint=f"there are {known}" if known else "groundtune tune NAME")
-    return own[-1]
+def pick(candidates: Sequence[Artifact], name: str) -> Artifact:
+    """Return the artifact with this id, or the newest of this name. Raises MissingError listing the known ids."""
+    matches = [artifact for artifact in candidates if name in (artifact.id, artifact.name)]
+    if not matches:
+        known = ", ".join(artifact.id for artifact in candidates)
+        raise MissingError(f"no model {name!r}", hint=f"known models: {known}" if known else "groundtune tune NAME")
+    return matches[-1]
 
 
 def latest(models: Path, name: str) -> Artifact | None:
-    """The newest of a name; one of its folders that cannot be read is said in the log."""
-    own = [one for one in artifacts(models) if one.name == name]
-    for path in models.glob(f"{name}-*/{ARTIFACT}") if own else ():
+    """Return the newest artifact of a name; log a warning for each of its folders that cannot be read."""
+    matches = [artifact for artifact in artifacts(models) if artifact.name == name]
+    for path in models.glob(f"{name}-*/{ARTIFACT}") if matches else ():
         try:
             read_artifact(path.parent)
         except MissingError as error:
-            log.warning("%s; groundtune models remove %s; asked is %s", error.message, path.parent.name, own[-1].id)
-    return own[-1] if own else None
+            log.warning(
+                "%s; using %s (groundtune models remove %s deletes it)", error.message, matches[-1].id, path.parent.name
+            )
+    return matches[-1] if matches else None
 
 
 def verify(folder: Path, artifact: Artifact) -> None:
-    """Raises GroundtuneError when a file is not the one that was trained, or the artifact must not be used."""
+    """Raise GroundtuneError when a file changed or is missing, or the artifact must not be used."""
     hint = f"groundtune tune {artifact.name}"
     if artifact.unusable:
         raise GroundtuneError(f"{artifact.id} must not be used: {artifact.unusable}", hint=hint)
@@ -77,43 +79,47 @@ def verify(folder: Path, artifact: Artifact) -> None:
 
 
 def damaged(folder: Path, artifact: Artifact, *, quick: bool = False) -> tuple[str, str] | None:
-    """The first file that is not as it was trained, and what is wrong with it; None where all are.
+    """Return the first file that is missing or changed, and what is wrong with it; None when all are intact.
 
-    quick: looks only at files that were written after the artifact was, as those of a damage are. Raises OSError.
+    quick: check only files written after the artifact, as damaged ones are. Raises OSError.
     """
-    made = (folder / ARTIFACT).stat().st_mtime_ns if quick else 0
+    since = (folder / ARTIFACT).stat().st_mtime_ns if quick else 0
     for name, digest in artifact.files.items():
         path = folder / name
         if not path.is_file():
-            return name, "is not there"
-        if path.stat().st_mtime_ns >= made and digest_file(path) != digest:
-            return name, "is not the file that was trained"
+            return name, "is missing"
+        if path.stat().st_mtime_ns >= since and digest_file(path) != digest:
+            return name, "has changed since the training"
     return None
 
 
 def seen(models: Path, source: str) -> list[Artifact]:
-    """Artifacts that were trained on a document, an examples file's row, or anything below a folder."""
+    """Return the artifacts trained on a document, on a row of an examples file, or on anything below a folder."""
 
     source = posixpath.normpath(source)
 
-    def below(one: str) -> bool:
-        return source in (one, ".") or one.startswith((f"{source}#", f"{source.rstrip('/')}/"))
+    def below(path: str) -> bool:
+        return source in (path, ".") or path.startswith((f"{source}#", f"{source.rstrip('/')}/"))
 
-    return [one for one in artifacts(models) if any(map(below, one.seen_documents)) or source in one.seen_examples]
+    return [
+        artifact
+        for artifact in artifacts(models)
+        if any(map(below, artifact.seen_documents)) or source in artifact.seen_examples
+    ]
 
 
 def digests(folder: Path, files: Sequence[str]) -> dict[str, str]:
-    """SHA-256 of the files of an artifact; folders stand for all that is in them."""
-    found: dict[str, str] = {}
+    """Return the SHA-256 of an artifact's files by relative path; a folder stands for every file in it."""
+    hashes: dict[str, str] = {}
     for name in files:
         path = folder / name
-        inner = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
-        found.update({one.relative_to(folder).as_posix(): digest_file(one) for one in inner})
-    return found
+        inner = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+        hashes.update({file.relative_to(folder).as_posix(): digest_file(file) for file in inner})
+    return hashes
 
 
 def dataset_digest(folder: Path) -> str:
-    """Of both splits, as they were written."""
+    """Digest of both splits, as they were written."""
     return digest_file(folder / "train.jsonl")[:32] + digest_file(folder / "validation.jsonl")[:32]
 
 

@@ -1,4 +1,4 @@
-"""The model that a causal training starts from: where it lies, what it is, loaded. Never changes it."""
+"""Find, describe and load the model that a causal training starts from. Never changes it."""
 
 import hashlib
 import os
@@ -12,45 +12,45 @@ from groundtune.workspace import digest_file
 
 HINT = "name a causal model on the hub (OWNER/NAME), or the path of its folder"
 PARTS = (".json", ".jinja", ".model", ".txt", ".safetensors", ".bin")
-"""Ends of files that a model depends on."""
+"""Suffixes of the files that a model depends on."""
 NO_PART = {"trainer_state.json", "artifact.json"}
 _WINDOWS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A model that is there, at least its configuration."""
+    """A model that was found, with its configuration but without its weights."""
 
     source: str
-    """What `from_pretrained` is to be given: a folder, or a name on the hub."""
+    """Argument for `from_pretrained`: a folder, or a name on the hub."""
     revision: str | None
     """Commit on the hub; None for a folder."""
     digest: str
-    """Of all files of a folder; the commit of a model on the hub."""
+    """Digest of all files of a folder; the commit of a model on the hub."""
     window: int | None
-    """Tokens that it can look at; None when its configuration says nothing."""
+    """Context window in tokens; None when the configuration does not say."""
     dtype: str
-    """In which its weights are stored: float32, bfloat16, float16."""
+    """Precision in which its weights are stored: float32, bfloat16, float16."""
     config: Any
 
 
 def find_base(name: str) -> Base:
-    """Looks on this disk first, then on the hub. Raises MissingError, and TuneError for weights of 4 or 8 bits."""
+    """Look for a model on disk, then on the hub. Raises MissingError, and TuneError for weights of 4 or 8 bits."""
     library = need("transformers", extra="local")
     folder = Path(name).expanduser()
     if folder.is_dir() and not (folder / "config.json").is_file():
-        raise MissingError(f"{folder} has no config.json: it is not the folder of a model", hint=HINT)
+        raise MissingError(f"{folder} has no config.json: it is not a model folder", hint=HINT)
     if not folder.is_dir() and (folder.is_absolute() or name.startswith((".", "~")) or len(folder.parts) > 2):
         raise MissingError(f"no model at {folder}", hint=HINT)
     source = str(folder) if folder.is_dir() else name
     try:
         config = library.AutoConfig.from_pretrained(source)
     except (OSError, ValueError, KeyError) as error:
-        raise MissingError(f"the model {name!r} cannot be loaded: {_said(error)}", hint=HINT) from error
+        raise MissingError(f"the model {name!r} cannot be loaded: {_one_line(error)}", hint=HINT) from error
     if getattr(config, "quantization_config", None):
         raise TuneError(
-            f"the weights of {name} are quantised: an adapter can be merged into full precision only",
-            hint='name the model that it was made from; mode = "qlora" quantises it while it is trained',
+            f"the weights of {name} are quantised: an adapter can only be merged into full-precision weights",
+            hint='name the original model; mode = "qlora" quantises it during training',
         )
     commit = getattr(config, "_commit_hash", None)
     text = config.get_text_config()
@@ -59,51 +59,51 @@ def find_base(name: str) -> Base:
         source=source,
         revision=None if folder.is_dir() else commit,
         digest=_digest(folder) if folder.is_dir() else f"hub-{commit}",
-        window=next((int(found) for found in windows if isinstance(found, int) and found > 0), None),
+        window=next((int(size) for size in windows if isinstance(size, int) and size > 0), None),
         dtype=str(text.dtype or config.dtype or "float32").removeprefix("torch."),
         config=config,
     )
 
 
 def check_base(name: str, digest: str) -> Base:
-    """The base as it was when something was trained on it. Raises TuneError for another."""
+    """Return the base, unchanged since something was trained on it. Raises TuneError when it changed."""
     base = find_base(name)
     if base.digest != digest:
         raise TuneError(
-            f"{name} is not the model that was trained further: its digest is {base.digest}, then it was {digest}",
-            hint="put the former model back, or train again",
+            f"{name} has changed since the training: its digest is {base.digest}, it was {digest}",
+            hint="restore the earlier model, or train again",
         )
     return base
 
 
 def load_tokenizer(source: str, *, revision: str | None = None) -> Any:
-    """Raises MissingError."""
+    """Load the tokenizer. Raises MissingError."""
     try:
-        return need("transformers", extra="local").AutoTokenizer.from_pretrained(source, **_at(revision))
+        return need("transformers", extra="local").AutoTokenizer.from_pretrained(source, **_revision_option(revision))
     except (OSError, ValueError, KeyError) as error:
-        raise MissingError(f"the tokenizer of {source!r} cannot be loaded: {_said(error)}", hint=HINT) from error
+        raise MissingError(f"the tokenizer of {source!r} cannot be loaded: {_one_line(error)}", hint=HINT) from error
 
 
 def model_ends(base: Base) -> list[int]:
-    """Tokens with which the model ends an answer, by its own files."""
+    """Return the tokens that end an answer, according to the model's own files."""
     library = need("transformers", extra="local")
     try:
-        config = library.GenerationConfig.from_pretrained(base.source, **_at(base.revision))
+        config = library.GenerationConfig.from_pretrained(base.source, **_revision_option(base.revision))
     except (OSError, ValueError):
         config = base.config.get_text_config()
-    found = config.eos_token_id
-    return [] if found is None else list(found) if isinstance(found, list) else [found]
+    ends = config.eos_token_id
+    return [] if ends is None else list(ends) if isinstance(ends, list) else [ends]
 
 
 def load_model(source: str, *, dtype: str, device: str, four_bit: bool = False, revision: str | None = None) -> Any:
-    """A causal model, whole, ready to be asked. Raises MissingError."""
+    """Load a causal model with all its weights, in evaluation mode. Raises MissingError."""
     torch, library = need("torch", extra="local"), need("transformers", extra="local")
     damaged = need("safetensors", extra="local").SafetensorError
     library.utils.logging.disable_progress_bar()
-    more: dict[str, Any] = dict(_at(revision))
+    options: dict[str, Any] = dict(_revision_option(revision))
     if four_bit:
-        more["device_map"] = {"": int(os.environ.get("LOCAL_RANK", "0"))}
-        more["quantization_config"] = library.BitsAndBytesConfig(
+        options["device_map"] = {"": int(os.environ.get("LOCAL_RANK", "0"))}
+        options["quantization_config"] = library.BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
@@ -111,29 +111,31 @@ def load_model(source: str, *, dtype: str, device: str, four_bit: bool = False, 
         )
     try:
         model, report = library.AutoModelForCausalLM.from_pretrained(
-            source, dtype=getattr(torch, dtype), output_loading_info=True, **more
+            source, dtype=getattr(torch, dtype), output_loading_info=True, **options
         )
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, damaged) as error:
-        raise MissingError(f"the model {source!r} cannot be loaded: {_said(error)}", hint=HINT) from error
-    if lost := sorted(report["missing_keys"]):
-        raise MissingError(f"{source} is no whole causal model: it lacks {lost[0]} ({len(lost)} weights)", hint=HINT)
+        raise MissingError(f"the model {source!r} cannot be loaded: {_one_line(error)}", hint=HINT) from error
+    if missing := sorted(report["missing_keys"]):
+        raise MissingError(f"{source} is incomplete: missing {missing[0]} ({len(missing)} weights in all)", hint=HINT)
     return (model if four_bit else model.to(device)).eval()
 
 
 def choose_device(wanted: str | None) -> str:
-    """cpu or cuda. Raises MissingError."""
+    """Return cpu or cuda. Raises MissingError."""
     if wanted == "cpu":
         return "cpu"
     cuda = need("torch", extra="local").cuda
     if cuda.is_available():
         return "cuda"
     if wanted:
-        raise MissingError(f"torch finds no device {wanted!r}", hint='device = "cpu", or a torch built for CUDA')
+        raise MissingError(
+            f"torch finds no device {wanted!r}", hint='set device = "cpu", or install a torch built for CUDA'
+        )
     return "cpu"
 
 
 def hide_other_gpus(wanted: str | None) -> None:
-    """One GPU for this process: the trainer would take all that it sees. To be called before torch looks for them."""
+    """Make one GPU visible to this process: the trainer would use all it sees. Call before torch looks for GPUs."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if wanted == "cpu" or visible == "":
         return
@@ -144,11 +146,11 @@ def hide_other_gpus(wanted: str | None) -> None:
     elif number.isdigit() and int(number) < len(numbers):
         os.environ["CUDA_VISIBLE_DEVICES"] = numbers[int(number)]
     else:
-        raise MissingError(f"torch finds no device {wanted!r}", hint='device = "cuda"')
+        raise MissingError(f"torch finds no device {wanted!r}", hint='set device = "cuda"')
 
 
 def has_fast_bfloat16(device: str) -> bool:
-    """Whether this device multiplies bfloat16 matrices in hardware."""
+    """Whether the device multiplies bfloat16 matrices in hardware."""
     torch = need("torch", extra="local")
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
@@ -156,17 +158,17 @@ def has_fast_bfloat16(device: str) -> bool:
     return any(bool(getattr(torch.cpu, check, bool)()) for check in checks)
 
 
-def _at(revision: str | None) -> dict[str, str]:
+def _revision_option(revision: str | None) -> dict[str, str]:
     return {"revision": revision} if revision else {}
 
 
 def _digest(folder: Path) -> str:
-    whole = hashlib.sha256()
+    hasher = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.suffix in PARTS and path.name not in NO_PART:
-            whole.update(f"{path.name}\0{digest_file(path)}\0".encode())
-    return f"local-{whole.hexdigest()[:32]}"
+            hasher.update(f"{path.name}\0{digest_file(path)}\0".encode())
+    return f"local-{hasher.hexdigest()[:32]}"
 
 
-def _said(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]

@@ -1,7 +1,7 @@
-"""A chat as the tokens that a causal model is trained on, its last reply marked. Never cuts one without leave.
+"""Encode a chat as the tokens a causal model is trained on, with its last reply marked. Never truncates unasked.
 
-The prompt is rendered by `chat_template.py` and tokenized as `models/local.py` does when it asks, so that what is
-trained is what is asked. The template needs no assistant mask: what stands behind the rendered prompt is the reply.
+The prompt is rendered by `chat_template.py` and tokenized as `models/local.py` does at inference, so that both see the
+same tokens. The template needs no assistant mask: whatever follows the rendered prompt is the reply.
 """
 
 from collections.abc import Sequence
@@ -12,20 +12,20 @@ from groundtune.chat_template import TemplateError, Turn, ends_of, replied
 from groundtune.tune.job import Row, TuneError
 
 SHOWN = 5
-"""Rows that an error names."""
+"""Rows named in an error."""
 PADS = ("<pad>", "<|pad|>", "[PAD]", "<|finetune_right_pad_id|>", "<|vision_pad|>", "<|fim_pad|>", "<unk>", "[UNK]")
-"""Tokens that may pad where the tokenizer names none but its end, best first."""
+"""Padding candidates for tokenizers that would pad with an end token, best first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a model is asked, and how its answers end."""
+    """A model's prompt format, and how its answers end."""
 
     tokenizer: Any
     ends: tuple[int, ...]
     """Tokens that end an answer: the model's, the tokenizer's, the template's."""
     pad: int
-    """None of the ends."""
+    """Padding token; never one of `ends`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Chat:
     id: str
     ids: tuple[int, ...]
     start: int
-    """Where the reply begins; what stands before is read and not trained."""
+    """Index of the reply's first token; tokens before it are read but not trained on."""
     rejected: tuple[int, ...] | None = None
     """Tokens of the reply that a person replaced."""
 
@@ -45,92 +45,92 @@ class Chat:
 
 
 def find_format(tokenizer: Any, configured: int | Sequence[int] | None, *, name: str) -> Format:
-    """configured: `eos_token_id` of the model's configuration.
+    """Find how the model is prompted and ends its answers. configured: `eos_token_id` of the model's configuration.
 
-    Raises TuneError without a chat template, an end, or a token that can pad.
+    Raises TuneError without a chat template, an end token, or a token to pad with.
     """
     if not tokenizer.chat_template:
         raise TuneError(
-            f"{name} has no chat template, so nobody knows how it is to be asked",
-            hint="take its instruct or chat variant, or save the template that it should be asked with beside it",
+            f"{name} has no chat template, so its prompt format is unknown",
+            hint="use its instruct or chat variant, or save a chat template beside it",
         )
     ends = tuple(ends_of(tokenizer, configured))
     if not ends:
-        raise TuneError(f"{name} has no token that ends an answer", hint="give its tokenizer an eos_token")
+        raise TuneError(f"{name} has no token that ends an answer", hint="set eos_token in its tokenizer")
     return Format(tokenizer, ends, _pad(tokenizer, ends, name=name))
 
 
 def _pad(tokenizer: Any, ends: Sequence[int], *, name: str) -> int:
-    """Padding that ends an answer would teach a model never to stop, or to be blind to its end."""
-    own = tokenizer.pad_token_id
-    if own is not None and own not in ends:
-        return int(own)
+    """Choose a padding token. Padding with an end token would teach the model never to stop, or to ignore its end."""
+    current = tokenizer.pad_token_id
+    if current is not None and current not in ends:
+        return int(current)
     vocabulary = tokenizer.get_vocab()
     reserved = sorted(token for token in vocabulary if "reserved" in token.lower() or "unused" in token.lower())
     for token in (*PADS, *reserved):
         if token in vocabulary and vocabulary[token] not in ends:
             return int(vocabulary[token])
     raise TuneError(
-        f"the tokenizer of {name} pads with the token that ends an answer, and has no other that could",
-        hint="give it a pad_token of its own, and the model a row for it",
+        f"the tokenizer of {name} pads with the token that ends an answer, and has no other token to pad with",
+        hint="add a pad_token of its own, with an embedding row in the model",
     )
 
 
 def encode(
     rows: Sequence[Row], form: Format, *, limit: int | None, allow_truncation: int = 0, pairs: bool = False
 ) -> list[Chat]:
-    """The rows as tokens, in order; with `pairs` the rejected reply too.
+    """Encode the rows as tokens, in order; with `pairs` the rejected reply too.
 
-    limit: tokens of the longest row; longer ones are cut at their end when no more than `allow_truncation` are.
-    Raises TuneError that names rows without a reply, whose prompt is not how their chat begins, or that are too long;
+    limit: most tokens of a row; longer rows are truncated at the end if there are at most `allow_truncation` of them.
+    Raises TuneError naming rows that have no reply, whose chat does not begin with their prompt, or that are too long;
     and when nothing would teach the model to end its answer.
     """
-    wrong = [f"row {row.id}: {said}" for row in rows if (said := _wrong(row, pairs=pairs))]
-    if wrong:
-        raise TuneError(_listed(wrong, len(rows)), hint="correct or remove these rows")
+    problems = [f"row {row.id}: {problem}" for row in rows if (problem := _problem(row, pairs=pairs))]
+    if problems:
+        raise TuneError(_listed(problems, len(rows)), hint="correct or remove these rows")
     prompts, chosen = _rendered_all(rows, form, [_reply(row) for row in rows])
-    asked = _tokens(form, prompts)
-    replies = _replies(rows, form, prompts, asked, chosen)
-    chats = [Chat(row.id, (*ids, *reply), len(ids)) for row, ids, reply in zip(rows, asked, replies, strict=True)]
+    prompt_ids = _tokens(form, prompts)
+    replies = _replies(rows, form, prompts, prompt_ids, chosen)
+    chats = [Chat(row.id, (*ids, *reply), len(ids)) for row, ids, reply in zip(rows, prompt_ids, replies, strict=True)]
     if pairs:
         _, texts = _rendered_all(rows, form, [row.rejected or "" for row in rows])
-        others = _replies(rows, form, prompts, asked, texts)
-        chats = [replace(chat, rejected=tuple(other)) for chat, other in zip(chats, others, strict=True)]
+        rejected_replies = _replies(rows, form, prompts, prompt_ids, texts)
+        chats = [replace(chat, rejected=tuple(other)) for chat, other in zip(chats, rejected_replies, strict=True)]
     if chats and not any(chat.ids[-1] in form.ends for chat in chats):
         raise TuneError(
-            "the chat template sets no token that ends a turn behind the reply: the model would never learn to stop",
-            hint="take a template that ends the assistant's turn with the model's end token",
+            "the chat template adds no end-of-turn token after the reply: the model would never learn to stop",
+            hint="use a template that ends the assistant's turn with the model's end token",
         )
     fitted = _fitted(chats, limit, allow_truncation)
     if fitted and not any(chat.ids[-1] in form.ends for chat in fitted):
         raise TuneError(
-            f"cut at {limit} tokens, the end of the turn is lost in every row: the model would never learn to stop",
+            f"truncated at {limit} tokens, every row loses its end of turn: the model would never learn to stop",
             hint="raise max_tokens, or shorten the rows",
         )
     return fitted
 
 
 def marked(chat: Chat, form: Format) -> str:
-    """The rendered chat with what is trained between ⟦ and ⟧."""
+    """Return the rendered chat with the trained part between ⟦ and ⟧."""
     before, after = (form.tokenizer.decode(list(ids)) for ids in (chat.ids[: chat.start], chat.ids[chat.start :]))
     return f"{before}⟦{after}⟧"
 
 
-def _wrong(row: Row, *, pairs: bool) -> str | None:
+def _problem(row: Row, *, pairs: bool) -> str | None:
     turns = row.messages
     if not turns:
         return "it has no messages"
     if turns[-1]["role"] != "assistant":
-        return f"its last message is of the {turns[-1]['role']}, not of the assistant"
+        return f"its last message is from the {turns[-1]['role']}, not the assistant"
     if len(turns) == 1:
-        return "nothing was asked"
+        return "it has no prompt"
     empty = [n for n, turn in enumerate(turns, 1) if turn["role"] == "assistant" and not turn["content"].strip()]
     if empty:
-        return f"message {empty[0]}, of the assistant, is empty"
+        return f"message {empty[0]}, from the assistant, is empty"
     if pairs and not (row.rejected or "").strip():
         return "it has no rejected reply"
     if pairs and (row.rejected or "").strip() == turns[-1]["content"].strip():
-        return "its rejected reply is the chosen one"
+        return "its rejected reply is the same as the chosen one"
     return None
 
 
@@ -144,34 +144,34 @@ def _listed(wrong: Sequence[str], total: int) -> str:
 
 
 def _rendered_all(rows: Sequence[Row], form: Format, replies: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Prompt, and what the template sets behind it for the reply."""
-    prompts, behind, wrong = [], [], []
+    """Render each prompt, and the text that the template adds after it for the reply."""
+    prompts, continuations, problems = [], [], []
     for row, reply in zip(rows, replies, strict=True):
         try:
             prompt, text = rendered(form.tokenizer, row.messages[:-1], reply=reply)
         except TuneError as error:
-            wrong.append(f"row {row.id}: {error.message}")
+            problems.append(f"row {row.id}: {error.message}")
             continue
         prompts.append(prompt)
-        behind.append(text)
-    if wrong:
-        raise TuneError(_listed(wrong, len(rows)), hint="take a base with another chat template, or fix these rows")
-    return prompts, behind
+        continuations.append(text)
+    if problems:
+        raise TuneError(_listed(problems, len(rows)), hint="use a base with another chat template, or fix these rows")
+    return prompts, continuations
 
 
 def rendered(tokenizer: Any, turns: Sequence[Turn], *, reply: str) -> tuple[str, str]:
-    """The prompt in the model's own format, and what its template sets behind it for the reply.
+    """Render the prompt in the model's own format, and the text that its template adds after it for the reply.
 
-    Raises TuneError when the template refuses, or makes something else of prompt or reply.
+    Raises TuneError when the template rejects the messages, or alters prompt or reply.
     """
     try:
         prompt, full = replied(tokenizer, turns, reply=reply)
     except TemplateError as error:
-        raise TuneError(f"the chat template refuses it: {error}") from error
+        raise TuneError(f"the chat template rejects it: {error}") from error
     if not full.startswith(prompt):
-        raise TuneError("the chat template renders the prompt otherwise once the reply follows")
+        raise TuneError("the chat template renders the prompt differently once the reply follows")
     if reply.strip() not in full[len(prompt) :]:
-        raise TuneError("the chat template leaves out part of the reply")
+        raise TuneError("the chat template drops part of the reply")
     return prompt, full[len(prompt) :]
 
 
@@ -186,28 +186,28 @@ def _replies(
     rows: Sequence[Row],
     form: Format,
     prompts: Sequence[str],
-    asked: Sequence[Sequence[int]],
+    prompt_ids: Sequence[Sequence[int]],
     texts: Sequence[str],
 ) -> list[list[int]]:
-    """Tokens of each reply up to the one that ends it, as they follow the tokens of the prompt.
+    """Return the tokens of each reply, up to the one that ends it, as they follow the tokens of the prompt.
 
-    Where a token would reach over the border between them, the reply is tokenized alone: that is what the model has to
-    say when it is asked.
+    Where a token would span the boundary between prompt and reply, the reply is tokenized alone: that is what the model
+    has to generate.
     """
-    whole = _tokens(form, [prompt + text for prompt, text in zip(prompts, texts, strict=True)])
-    replies, wrong = [], []
-    for row, text, ids, full in zip(rows, texts, asked, whole, strict=True):
+    chat_ids = _tokens(form, [prompt + text for prompt, text in zip(prompts, texts, strict=True)])
+    replies, problems = [], []
+    for row, text, ids, full in zip(rows, texts, prompt_ids, chat_ids, strict=True):
         reply = full[len(ids) :]
         if full[: len(ids)] != list(ids):
             reply = form.tokenizer(text, add_special_tokens=False)["input_ids"]
             if _decoded(form, [*ids, *reply]) != _decoded(form, full):
-                wrong.append(f"row {row.id}: the tokens of its prompt are not those with which its chat begins")
+                problems.append(f"row {row.id}: its chat does not begin with the tokens of its prompt")
         last = max((place for place, token in enumerate(reply) if token in form.ends), default=len(reply) - 1)
         if not reply:
-            wrong.append(f"row {row.id}: none of its tokens would be trained")
+            problems.append(f"row {row.id}: none of its tokens would be trained")
         replies.append(list(reply[: last + 1]))
-    if wrong:
-        raise TuneError(_listed(wrong, len(rows)), hint="take a base with another chat template, or fix these rows")
+    if problems:
+        raise TuneError(_listed(problems, len(rows)), hint="use a base with another chat template, or fix these rows")
     return replies
 
 
@@ -224,13 +224,13 @@ def _fitted(chats: list[Chat], limit: int | None, allowed: int) -> list[Chat]:
         longest = max(long, key=lambda chat: chat.longest)
         raise TuneError(
             f"{len(long)} of {len(chats)} rows are longer than {limit} tokens; the longest, row {longest.id}, has "
-            f"{longest.longest}" + (f"; {allowed} may be cut" if allowed else ""),
-            hint=f"raise max_tokens as far as the base goes, shorten the rows, or allow_truncation = {len(long)}",
+            f"{longest.longest}" + (f"; {allowed} may be truncated" if allowed else ""),
+            hint=f"raise max_tokens up to what the base reads, shorten the rows, or set allow_truncation = {len(long)}",
         )
-    lost = [f"row {chat.id}: its prompt alone has {chat.start} tokens" for chat in long if chat.start >= limit]
-    if lost:
+    emptied = [f"row {chat.id}: its prompt alone has {chat.start} tokens" for chat in long if chat.start >= limit]
+    if emptied:
         raise TuneError(
-            f"cut at {limit} tokens, nothing is left to train: {_listed(lost, len(chats))}",
+            f"truncated at {limit} tokens, nothing is left to train on: {_listed(emptied, len(chats))}",
             hint="raise max_tokens, or remove these rows",
         )
     return [_cut(chat, limit) if chat.longest > limit else chat for chat in chats]

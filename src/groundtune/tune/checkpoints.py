@@ -1,9 +1,9 @@
-"""How far a causal training is, on disk: checkpoints that are complete, the best state, the result. Trains nothing.
+"""Save and read how far a causal training is: complete checkpoints, the best state, the result. Trains nothing.
 
 checkpoint/about.json            the rows, settings and base that it belongs to
-           steps/checkpoint-N/   the trainer's own; with state.json, written last, it is complete
+           steps/checkpoint-N/   the trainer's own files; complete once state.json, written last, is there
            best-N/               adapter or weights after step N, with the logits of the parity gate
-           fit.json              the training is over; what came of it
+           fit.json              result; written when the training is over
 """
 
 import contextlib
@@ -27,39 +27,39 @@ FIT = "fit.json"
 
 @dataclass(slots=True)
 class State:
-    """What a checkpoint carries besides the trainer's own files."""
+    """State that a checkpoint holds besides the trainer's own files."""
 
     step: int = 0
     loss: float | None = None
-    """Of the last step."""
+    """Loss of the last step."""
     optimizer: Sequence[float] = ()
-    """Steps, moments: equal after loading, or the optimiser was not carried on."""
+    """Steps and moments of the optimiser; if they differ after loading, its state was not restored."""
     before: Mapping[str, float] = field(default_factory=dict)
-    """Of the validation rows, untrained."""
+    """Validation metrics of the untrained model."""
     best: str | None = None
     """Folder of the best state."""
     best_step: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """Of the best state."""
+    """Metrics of the best state."""
     waits: int = 0
-    """Evaluations since it."""
+    """Evaluations since the best state."""
     stopped: str = ""
-    """Why it ended before its last epoch."""
+    """Why the training ended before its last epoch."""
     seconds: float = 0.0
     step_seconds: float = 0.0
-    """Of training steps alone."""
+    """Seconds spent in training steps alone."""
     tokens: int = 0
     resumed: list[int] = field(default_factory=list)
-    """Steps after which it was continued."""
+    """Steps from which it was resumed."""
     history: list[dict[str, float]] = field(default_factory=list)
 
 
 def claim(folder: Path, fingerprint: str) -> None:
-    """Makes the folder this training's own. Raises TuneError for the checkpoint of another; clears what is half."""
+    """Claim the folder for one training; delete incomplete checkpoints. Raises TuneError for another training's."""
     about = folder / ABOUT
     if about.exists() and read_json(about).get("fingerprint") != fingerprint:
         raise TuneError(
-            f"the checkpoint in {folder} is of other rows, other settings or another base", hint=anew(folder)
+            f"the checkpoint in {folder} belongs to other rows, other settings or another base", hint=anew(folder)
         )
     write_json(about, {"fingerprint": fingerprint})
     for path in (folder / STEPS).glob("checkpoint-*"):
@@ -68,27 +68,27 @@ def claim(folder: Path, fingerprint: str) -> None:
 
 
 def latest(folder: Path) -> tuple[Path, State] | None:
-    """The last complete checkpoint. Raises TuneError when a file of it is damaged."""
+    """Return the last complete checkpoint, or None. Raises TuneError when one of its files is damaged."""
     complete = [path for path in (folder / STEPS).glob("checkpoint-*") if (path / STATE).exists()]
     if not complete:
         return None
-    path = max(complete, key=lambda one: int(one.name.rpartition("-")[2]))
+    path = max(complete, key=lambda candidate: int(candidate.name.rpartition("-")[2]))
     for file in sorted(path.iterdir()):
         if not _sound(file):
-            raise TuneError(f"{file} is damaged: the training cannot go on from there", hint=anew(folder))
+            raise TuneError(f"{file} is damaged: the training cannot resume from it", hint=anew(folder))
     return path, State(**read_json(path / STATE))
 
 
 def anew(folder: Path) -> str:
-    """What begins again where nothing can be gone on from. folder: `checkpoint` of a training."""
+    """Hint for starting over when there is nothing to resume from. folder: `checkpoint` of a training."""
     name = "NAME"
     with contextlib.suppress(MissingError, TypeError):
         name = read_job(folder.parent).name
-    return f"groundtune tune {name} --fresh trains from the start"
+    return f"start over: groundtune tune {name} --fresh"
 
 
 def _sound(file: Path) -> bool:
-    """Whether a file of the trainer is whole, as far as its form tells; one that is cut off is not."""
+    """Whether a file of the trainer is intact, as far as its format tells; a truncated one is not."""
     if file.suffix in (".pt", ".pth"):
         return zipfile.is_zipfile(file)
     if file.suffix == ".safetensors":
@@ -102,13 +102,13 @@ def _sound(file: Path) -> bool:
 
 
 def write_state(path: Path, state: State) -> None:
-    """The last file of a checkpoint; best states that no checkpoint names any more go."""
+    """Write state.json, the last file of a checkpoint; delete best states that no checkpoint names any more."""
     write_json(path / STATE, asdict(state))
     folder = path.parent.parent
-    named = {read_json(one)["best"] for one in (folder / STEPS).glob(f"checkpoint-*/{STATE}")}
-    for one in folder.glob("best-*"):
-        if one.name not in named and one.name != state.best:
-            shutil.rmtree(one)
+    named = {read_json(file)["best"] for file in (folder / STEPS).glob(f"checkpoint-*/{STATE}")}
+    for best in folder.glob("best-*"):
+        if best.name not in named and best.name != state.best:
+            shutil.rmtree(best)
 
 
 def write_fit(folder: Path, state: State) -> None:
@@ -116,26 +116,26 @@ def write_fit(folder: Path, state: State) -> None:
 
 
 def read_fit(folder: Path) -> State | None:
-    """None while the training goes on."""
+    """Return the result; None while the training goes on."""
     path = folder / FIT
     return State(**read_json(path)) if path.exists() else None
 
 
 def moments(optimizer: Any) -> list[float]:
-    """A few sums over the optimiser's state, that differ when it is another one."""
+    """Summarise the optimiser's state in a few sums that differ for another state."""
     entries = list(optimizer.state_dict()["state"].values())
     names = sorted({name for entry in entries for name, value in entry.items() if hasattr(value, "float")})
     sums = [sum(float(entry[name].float().abs().sum()) for entry in entries if name in entry) for name in names]
     return [float(len(entries)), *sums]
 
 
-def check_moments(found: Sequence[float], wanted: Sequence[float], *, step: int, folder: Path) -> None:
-    """Raises TuneError when the optimiser that was loaded is not the one that was saved."""
-    same = len(found) == len(wanted) and all(
-        math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-12) for a, b in zip(found, wanted, strict=True)
+def check_moments(loaded: Sequence[float], saved: Sequence[float], *, step: int, folder: Path) -> None:
+    """Raise TuneError when the loaded optimiser is not the one that was saved."""
+    same = len(loaded) == len(saved) and all(
+        math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-12) for a, b in zip(loaded, saved, strict=True)
     )
-    if not same or not wanted:
+    if not same or not saved:
         raise TuneError(
-            f"the state of the optimiser at step {step} did not come back: continued, it would be another training",
+            f"the optimiser's state at step {step} could not be restored: resumed, it would be another training",
             hint=anew(folder),
         )

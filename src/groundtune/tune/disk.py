@@ -1,4 +1,4 @@
-"""A full disk, however a library puts it."""
+"""Recognise a full disk, whatever a library raises for it."""
 
 import contextlib
 import errno
@@ -14,7 +14,7 @@ SIGNS = (
     "PytorchStreamWriter failed writing",
     "unexpected pos",
 )
-"""What torch and safetensors say of it, where they hide what the system said."""
+"""Messages of torch and safetensors for a full disk, where they hide the system's own."""
 
 
 def is_full(error: BaseException | None) -> bool:
@@ -27,7 +27,7 @@ def is_full(error: BaseException | None) -> bool:
 
 @contextlib.contextmanager
 def named_if_full(folder: Path) -> Iterator[None]:
-    """Raises OSError in the place of whatever says that there is no room in the folder."""
+    """Raise OSError naming the folder in place of any error that means its disk is full."""
     try:
         yield
     except Exception as error:

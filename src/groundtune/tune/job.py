@@ -1,12 +1,12 @@
-"""One training on disk: what to train on, how far it is, what came of it. Trains nothing.
+"""Read and write the folder of one training: its rows, its progress, its outcome. Trains nothing.
 
-models/<id>/job.json          what was asked for; written first
+models/<id>/job.json          the request; written first
             train.jsonl       rows {"id", "input", "output", …}; validation.jsonl the same
-            progress.jsonl    one line a report of the trainer
-            log.txt           what trainer and libraries print
-            checkpoint/       the trainer's own, to go on from
+            progress.jsonl    one line per report of the trainer
+            log.txt           output of the trainer and its libraries
+            checkpoint/       the trainer's own files, to resume from
             failure.json      why it ended without an artifact
-            training.lock     held by the process that trains
+            training.lock     locked by the process that trains
             artifact.json     written last, see artifacts.py
 """
 
@@ -29,32 +29,32 @@ LOG = "log.txt"
 
 
 class TuneError(GroundtuneError):
-    """A training ended without anything that may be used."""
+    """A training failed, or cannot be started."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """What the project's own retriever makes of a question: what a tuned one is held against."""
+    """Passages that the project's own retriever finds for a question: the baseline of a tuned one."""
 
     found: tuple[str, ...] = ()
-    """Ids of passages, best first; of validation rows alone."""
+    """Ids of passages, best first; for validation rows only."""
     texts: Mapping[str, str] = field(default_factory=dict)
-    """By id, as the part that is trained reads them; those that a row before has given are not repeated."""
+    """Texts by id, as they are trained on; texts given by an earlier row are not repeated."""
     lexical: Mapping[str, float] = field(default_factory=dict)
-    """What BM25 says of passages, 0 to 1, by id; `floor` of all others."""
+    """BM25 scores of passages by id, 0 to 1; all others have `floor`."""
     floor: float = 0.0
     groups: tuple[str, ...] = ()
-    """Of the asker: what another one finds may be closed to this one."""
+    """Access groups of whoever asks; passages that others find may be closed to them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One example as a trainer takes it."""
+    """One example in the form a trainer takes."""
 
     id: str
     input: str
     output: Any
-    """A label, None (out of scope), an object, a text; for chats the last reply."""
+    """A label, None (out of scope), an object, or a text; for chats the last reply."""
     messages: tuple[Mapping[str, str], ...] = ()
     """The whole chat, `role` and `content`, the reply last; for causal models."""
     rejected: str | None = None
@@ -63,14 +63,14 @@ class Row:
     """Passages that answer the input; for retrievers."""
     negatives: tuple[str, ...] = ()
     ranking: Ranking | None = None
-    """Of a question for retrievers."""
+    """Ranking of the question by the project's own retriever; for retrievers."""
     sources: tuple[str, ...] = ()
-    """Documents whose text stands in the row."""
+    """Documents whose text is in the row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a trainer is given."""
+    """Input of a trainer."""
 
     folder: Path
     name: str
@@ -80,15 +80,15 @@ class Job:
     settings: Mapping[str, Any]
     """The table [tune.NAME], defaults filled in."""
     details: Mapping[str, Any] = field(default_factory=dict)
-    """Labels with descriptions, JSON Schema: what the kind needs to know of the project."""
+    """Labels with descriptions, JSON Schema: whatever the kind needs to know of the project."""
 
     def rows(self, split: str) -> list[Row]:
-        """train or validation. Raises MissingError when they are not there."""
+        """Return the rows of train or validation. Raises MissingError when they are missing."""
         path = self.folder / f"{split}.jsonl"
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
-            raise MissingError(f"no file {path}", hint="groundtune tune starts a training") from None
+            raise MissingError(f"no file {path}", hint="start a training: groundtune tune NAME") from None
         return [_row(json.loads(line)) for line in lines]
 
     @property
@@ -98,24 +98,24 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Where a training stands."""
+    """Progress of a training."""
 
     epoch: float
     step: int
     steps: int
-    """In all, as far as is known."""
+    """Total number of steps, as far as is known."""
     loss: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """On the validation split, where it was measured."""
+    """Metrics on the validation split, if they were measured."""
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a trainer hands back; its files lie in the job's folder."""
+    """Result of a trainer; its files are in the job's folder."""
 
     files: Sequence[str]
-    """Paths inside the folder of all that is loaded to ask the model."""
+    """Paths, inside the folder, of all files that are loaded for inference."""
     metrics: Mapping[str, float]
     base_digest: str
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -125,7 +125,7 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a training takes at most, before it begins; None = unknown."""
+    """Upper bounds of what a training takes, known before it begins; None when unknown."""
 
     seconds: float | None
     memory_mb: float | None
@@ -137,7 +137,7 @@ Watch = Callable[[Step], None]
 
 
 def write_job(job: Job, train: Sequence[Row], validation: Sequence[Row]) -> None:
-    """Rows first, then job.json: where it is, the rows are whole."""
+    """Write the rows, then job.json: where that exists, the rows are complete."""
     for split, rows in (("train", train), ("validation", validation)):
         lines = [json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows]
         write_atomic(job.folder / f"{split}.jsonl", "".join(lines).encode("utf-8", "backslashreplace"))
@@ -145,17 +145,17 @@ def write_job(job: Job, train: Sequence[Row], validation: Sequence[Row]) -> None
 
 
 def write_about(job: Job) -> None:
-    """job.json alone."""
+    """Write job.json alone."""
     write_json(job.folder / JOB, {key: value for key, value in asdict(job).items() if key != "folder"})
 
 
 def read_job(folder: Path) -> Job:
-    """Raises MissingError."""
+    """Read job.json. Raises MissingError."""
     return Job(folder=folder, **read_json(folder / JOB))
 
 
 def watcher(folder: Path) -> Watch:
-    """Appends every step to progress.jsonl."""
+    """Return a function that appends every step to progress.jsonl."""
 
     def watch(step: Step) -> None:
         line = json.dumps({**asdict(step), "at": time.time()}, allow_nan=True) + "\n"
@@ -166,24 +166,24 @@ def watcher(folder: Path) -> Watch:
 
 
 def read_progress(folder: Path) -> list[Step]:
-    """The complete lines; none when nothing was reported yet."""
+    """Return the steps of all complete lines; empty when nothing was reported yet."""
     path = folder / PROGRESS
     if not path.exists():
         return []
     rows = []
     for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
-        with contextlib.suppress(ValueError):  # half a line of a process that was killed, and the next one's behind it
+        with contextlib.suppress(ValueError):  # half a line of a killed process, with the next one's appended
             rows.append(json.loads(line))
     return [Step(**{key: value for key, value in row.items() if key != "at"}) for row in rows]
 
 
 def _row(values: dict[str, Any]) -> Row:
     row = Row(**values)
-    found = values.get("ranking")
+    ranking = values.get("ranking")
     return replace(
         row,
-        ranking=Ranking(**{**found, "found": tuple(found["found"]), "groups": tuple(found["groups"])})
-        if found
+        ranking=Ranking(**{**ranking, "found": tuple(ranking["found"]), "groups": tuple(ranking["groups"])})
+        if ranking
         else None,
         messages=tuple(row.messages),
         positives=tuple(row.positives),

@@ -1,4 +1,4 @@
-"""Start a training in a process of its own, watch it, and say why it failed. Trains nothing itself."""
+"""Start a training in a process of its own, watch it, and report why it failed. Trains nothing itself."""
 
 import asyncio
 import json
@@ -15,32 +15,32 @@ from groundtune.types import Artifact
 
 POLL_SECONDS = 0.25
 WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "5000"}
-"""How threads of OpenMP wait, unless the environment says it. A step of the encoder on two cores: 0.33 s, as with the
-default, and 1.2 s beside three busy processes instead of 2.4; without the second variable 0.39 s and 1.0 s."""
+"""Wait policy of OpenMP threads, unless the environment sets one. An encoder step on two cores takes 0.33 s, as with
+the default, and 1.2 s instead of 2.4 s beside three busy processes; without the second variable, 0.39 s and 1.0 s."""
 STOP_SECONDS = 10.0
-"""How long a training that is stopped may take to write its checkpoint."""
+"""Seconds that a stopped training may take to write its checkpoint."""
 
 
 async def launch(
     folder: Path, *, module: str = "groundtune.tune.worker", progress: Callable[[Step], None] = lambda _: None
 ) -> Artifact:
-    """Trains what job.json in the folder says, or goes on with it. Cancelled, it stops the process.
+    """Run the training that job.json in the folder describes, or resume it. Stops the process when cancelled.
 
-    module: what is run in it, the worker or one that checks more.
-    Raises the reason that the process left behind: TuneError, MissingError, UsageError, ProviderError.
+    module: what the process runs, the worker or one that checks more.
+    Raises the error that the process reported: TuneError, MissingError, UsageError, ProviderError.
     """
-    told = len(read_progress(folder))
-    heard, says = os.pipe()
-    os.set_blocking(heard, False)
+    reported = len(read_progress(folder))
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
     try:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", module, str(folder), stdout=says, env=_environment(), start_new_session=True
+            sys.executable, "-m", module, str(folder), stdout=writer, env=_environment(), start_new_session=True
         )
     except BaseException:
-        os.close(heard)
+        os.close(reader)
         raise
     finally:
-        os.close(says)
+        os.close(writer)
     try:
         while True:
             try:
@@ -48,28 +48,28 @@ async def launch(
             except TimeoutError:
                 code = None
             steps = read_progress(folder)
-            for step in steps[told:]:
+            for step in steps[reported:]:
                 progress(step)
-            told = len(steps)
+            reported = len(steps)
             if code is not None:
                 break
         if code:
-            raise _reason(folder, code, _read(heard))
+            raise _reason(folder, code, _read(reader))
     except BaseException:
         await _stop(process)
         raise
     finally:
-        os.close(heard)
+        os.close(reader)
     return read_artifact(folder)
 
 
 def _environment() -> dict[str, str]:
-    """No progress bars in the log, no parallel tokenizers beside the trainer's own threads, and no threads that spin
-    for long while they wait for each other: beside other work that made a step several times as slow.
+    """Disable progress bars and parallel tokenizers, and keep OpenMP threads from spinning while they wait: beside
+    other work, spinning made a step several times as slow.
     """
-    own = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    told = any(name in os.environ for name in WAITING)
-    return {**({} if told else WAITING), **os.environ, **own}
+    fixed = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    configured = any(name in os.environ for name in WAITING)
+    return {**({} if configured else WAITING), **os.environ, **fixed}
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
@@ -84,22 +84,24 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 
 
 def _read(pipe: int) -> bytes:
-    """What the process has said before it ended; a pipe holds more than a reason is long."""
+    """Read what the process reported before it ended; a pipe holds more than a failure is long."""
     try:
         return os.read(pipe, 1 << 16)
     except BlockingIOError:
         return b""
 
 
-def _reason(folder: Path, code: int, heard: bytes) -> GroundtuneError:
+def _reason(folder: Path, code: int, reported: bytes) -> GroundtuneError:
     try:
-        said = json.loads(heard or (folder / FAILURE).read_bytes())
+        failed = json.loads(reported or (folder / FAILURE).read_bytes())
     except (OSError, ValueError):
-        what = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        memory = " (the system does that where memory runs out)" if -code == signal.SIGKILL else ""
-        hint = f"{folder / LOG} says more; groundtune tune goes on from the last checkpoint"
-        return TuneError(f"the training {what}{memory}", hint=hint)
-    if "failure" in said:
-        return ProviderError(said["message"], kind=said["failure"], retryable=said["retryable"], hint=said["hint"])
-    kind = {2: UsageError, 3: MissingError}.get(said["exit_code"], TuneError)
-    return kind(said["message"], hint=said["hint"])
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        memory = " (the system does that when memory runs out)" if -code == signal.SIGKILL else ""
+        hint = f"see {folder / LOG}; groundtune tune resumes from the last checkpoint"
+        return TuneError(f"the training {how}{memory}", hint=hint)
+    if "failure" in failed:
+        return ProviderError(
+            failed["message"], kind=failed["failure"], retryable=failed["retryable"], hint=failed["hint"]
+        )
+    kind = {2: UsageError, 3: MissingError}.get(failed["exit_code"], TuneError)
+    return kind(failed["message"], hint=failed["hint"])

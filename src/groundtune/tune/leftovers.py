@@ -1,4 +1,4 @@
-"""Folders of trainings that came to nothing, or not yet: what they are, and how one is removed. Trains nothing."""
+"""List and remove folders of trainings that failed or are unfinished. Trains nothing."""
 
 import shutil
 from dataclasses import dataclass
@@ -15,65 +15,73 @@ from groundtune.workspace import read_json
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A folder without an artifact that can be read."""
+    """A training's folder without a readable artifact."""
 
     id: str
-    """Its name."""
+    """Name of the folder."""
     name: str | None
-    """Of the table; None where nothing says it."""
+    """Name of the table [tune.NAME]; None when unknown."""
     kind: str | None
     base: str | None
     state: str
-    """In words, with the command that fixes it."""
+    """State in words, with the command that fixes it."""
 
 
 def leftovers(models: Path) -> list[Leftover]:
-    """By name of the folder."""
-    complete = {one.id for one in artifacts(models)}
+    """Return the leftovers, ordered by folder name."""
+    complete = {artifact.id for artifact in artifacts(models)}
     folders = sorted(path for path in models.glob("*") if path.is_dir()) if models.is_dir() else []
     return [_leftover(path) for path in folders if path.name not in complete]
 
 
 def untrained(models: Path, name: str) -> str:
-    """Why there is no model of a table, as it stands behind `tuned`."""
-    own = [one for one in leftovers(models) if name in (one.name, one.id.rpartition("-")[0].rpartition("-")[0])]
+    """Why a table has no model, worded to follow `tuned`."""
+    matches = [
+        leftover
+        for leftover in leftovers(models)
+        if name in (leftover.name, leftover.id.rpartition("-")[0].rpartition("-")[0])
+    ]
     return (
-        f"is not trained yet: {own[-1].id} is {own[-1].state}" if own else f"is not trained yet: groundtune tune {name}"
+        f"is not trained yet: {matches[-1].id} is {matches[-1].state}"
+        if matches
+        else f"is not trained yet: groundtune tune {name}"
     )
 
 
 def remove(models: Path, name: str) -> str:
-    """Deletes the folder that `find` says; its name.
+    """Delete the folder that `find` returns, and return its name.
 
-    Raises what that does, BusyError while it is trained, UsageError while its job may run at a provider.
+    Raises what `find` raises, BusyError while it is trained, UsageError while its job may run at a provider.
     """
     chosen = find(models, name)
     folder = models / chosen
     if _busy(folder):
-        raise BusyError(f"{chosen} is being trained", hint="stop that first, or wait until it is done")
+        raise BusyError(f"{chosen} is being trained", hint="stop it, or wait until it is done")
     if not (folder / ARTIFACT).exists() and (job := under_way(folder)):
         hint = f"groundtune tune {chosen.rpartition('-')[0].rpartition('-')[0] or 'NAME'} --job cancel"
-        raise UsageError(f"job {job} of {chosen} may still be under way at the provider", hint=hint)
+        raise UsageError(f"job {job} of {chosen} may still be running at the provider", hint=hint)
     shutil.rmtree(folder)
     return chosen
 
 
 def find(models: Path, name: str) -> str:
-    """The folder of this name, or that of the newest complete training of a table, or of its only incomplete one.
+    """Return the folder of this name, or the newest complete training of a table, or its only incomplete one.
 
-    Raises MissingError where there is none, UsageError where it could be another one as well.
+    Raises MissingError when there is none, UsageError when the name is ambiguous.
     """
     folders, complete = [path.name for path in models.glob("*") if path.is_dir()], artifacts(models)
     if name in folders:
         return name
-    cut = [one.id for one in leftovers(models) if one.name == name]
-    whole = [one.id for one in complete if one.name == name][-1:]
-    if not cut:
+    incomplete = [leftover.id for leftover in leftovers(models) if leftover.name == name]
+    newest = [artifact.id for artifact in complete if artifact.name == name][-1:]
+    if not incomplete:
         return pick(complete, name).id
-    if len(cut) + len(whole) > 1:
-        ids = ", ".join((*whole, *cut))
-        raise UsageError(f"{name} has trainings without an artifact ({len(cut)}): which one is meant?", hint=ids)
-    return cut[0]
+    if len(incomplete) + len(newest) > 1:
+        ids = ", ".join((*newest, *incomplete))
+        raise UsageError(
+            f"{name} is ambiguous: it has {len(incomplete) + len(newest)} trainings", hint=f"name one of {ids}"
+        )
+    return incomplete[0]
 
 
 def _leftover(folder: Path) -> Leftover:
@@ -85,24 +93,24 @@ def _leftover(folder: Path) -> Leftover:
 
 
 def _state(folder: Path, name: str | None) -> str:
-    again, gone = f"groundtune tune {name or 'NAME'}", f"groundtune models remove {folder.name}"
+    retry, delete = f"groundtune tune {name or 'NAME'}", f"groundtune models remove {folder.name}"
     if _busy(folder):
         return "being trained"
     if (folder / ARTIFACT).exists():
         try:
             read_artifact(folder)
         except MissingError as error:
-            return f"damaged: {error.message.removeprefix(f'{folder}/')} ({gone})"
+            return f"damaged: {error.message.removeprefix(f'{folder}/')} ({delete})"
     if name is None:
-        return f"no training: nothing says what it was ({gone})"
+        return f"unreadable: its job.json is missing or damaged ({delete})"
     if job := under_way(folder):
-        return f"job {job} may be under way at the provider ({again} waits for it)"
+        return f"possibly still running at the provider, as job {job} ({retry} waits for it)"
     try:
         failed = read_json(folder / FAILURE)
         fresh = " --fresh" if "--fresh" in (failed["hint"] or "") else ""
-        return f"failed: {failed['message']} ({again}{fresh})"
+        return f"failed: {failed['message']} ({retry}{fresh})"
     except (MissingError, KeyError, TypeError):
-        return f"cut short ({again} goes on while rows and settings are the same)"
+        return f"interrupted ({retry} resumes it if rows and settings are unchanged)"
 
 
 def _busy(folder: Path) -> bool:
@@ -113,7 +121,7 @@ def _busy(folder: Path) -> bool:
         lock.acquire()
     except Timeout:
         return True
-    except OSError:  # not to be written: nobody trains here either
+    except OSError:  # not writable: nobody trains here either
         return False
     lock.release()
     return False

@@ -1,7 +1,7 @@
-"""The process that trains: `python -m groundtune.tune.worker FOLDER`. Writes an artifact or the reason why not.
+"""Train in this process: `python -m groundtune.tune.worker FOLDER`. Writes an artifact, or the reason for the failure.
 
-What it and its libraries print goes to log.txt. Killed at any time, it goes on from its checkpoint when it is started
-again on the same folder; two at a time on one folder are refused.
+Its output and that of its libraries goes to log.txt. It may be killed at any time and resumes from its checkpoint when
+started again on the same folder; a second process on the same folder is refused.
 """
 
 import contextlib
@@ -30,9 +30,9 @@ from groundtune.types import Artifact
 from groundtune.workspace import write_atomic
 
 PR_SET_PDEATHSIG = 1
-"""Of Linux's prctl."""
+"""Option of Linux's prctl."""
 LOCK_SECONDS = 15.0
-"""How long to wait for the process before, which may be writing its checkpoint because it was told to end."""
+"""Seconds to wait for the previous process, which may be writing its checkpoint because it was told to stop."""
 LIBRARIES = ("torch", "transformers", "peft", "trl", "sentence-transformers", "numpy", "openai", "groundtune")
 TRAINERS = {
     "classifier": "groundtune.tune.encoders.classifier",
@@ -44,7 +44,7 @@ TRAINERS = {
 
 
 Check = Callable[[Path, Artifact], Artifact]
-"""Folder and artifact that is about to be written there, to the artifact with what came of the check."""
+"""Takes the folder and the artifact about to be written there; returns the artifact with the results of the check."""
 
 
 def unchecked(_: Path, artifact: Artifact) -> Artifact:
@@ -52,30 +52,30 @@ def unchecked(_: Path, artifact: Artifact) -> Artifact:
 
 
 def trainer(kind: str) -> Trainer:
-    """The module of a kind of [tune.NAME]."""
-    found: Trainer = import_module(TRAINERS[kind])
-    return found
+    """Return the module that trains a kind of [tune.NAME]."""
+    module: Trainer = import_module(TRAINERS[kind])
+    return module
 
 
 def work(folder: Path, *, check: Check = unchecked, tell: Callable[[bytes], object] = lambda _: None) -> int:
-    """Trains; 0 with an artifact, else the exit code of the error that failure.json tells.
+    """Train; return 0 with an artifact, else the exit code of the error in failure.json.
 
-    tell: is given what failure.json says too, which a full disk has no room for.
+    tell: also receives the content of failure.json, for which a full disk has no room.
     """
     try:
         with _alone(folder):
             return _work(folder, check, tell)
-    except BusyError as error:  # the folder is another's: nothing is written there
-        tell(_said(error))
+    except BusyError as error:  # the folder is in use: nothing is written there
+        tell(_as_json(error))
         return error.exit_code
 
 
 def _work(folder: Path, check: Check, tell: Callable[[bytes], object]) -> int:
     def failed(error: GroundtuneError) -> int:
-        said = _said(error)
+        report = _as_json(error)
         with contextlib.suppress(OSError):
-            write_atomic(folder / FAILURE, said)
-        tell(said)
+            write_atomic(folder / FAILURE, report)
+        tell(report)
         return error.exit_code
 
     (folder / FAILURE).unlink(missing_ok=True)
@@ -90,21 +90,21 @@ def _work(folder: Path, check: Check, tell: Callable[[bytes], object]) -> int:
         with contextlib.suppress(OSError):
             traceback.print_exc()
         if is_full(error):
-            hint = "make room; groundtune tune goes on from the last checkpoint"
+            hint = "free some space; groundtune tune resumes from the last checkpoint"
             return failed(TuneError(f"cannot write: no space left on the disk of {folder}", hint=hint))
-        said = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
-        return failed(TuneError(said, hint=f"{folder / LOG} has the traceback"))
+        message = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+        return failed(TuneError(message, hint=f"{folder / LOG} has the traceback"))
     return 0
 
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Held by the one process that trains in the folder; the system lets go of it when that ends. Raises BusyError."""
+    """Lock the folder while this process trains; the system releases the lock when it ends. Raises BusyError."""
     lock = FileLock(folder / LOCK, timeout=LOCK_SECONDS)
     try:
         lock.acquire()
     except Timeout:
-        hint = "wait until it is done, or stop it; groundtune tune NAME --fresh trains in a folder of its own"
+        hint = "wait until it is done, or stop it; groundtune tune NAME --fresh trains in a new folder"
         raise BusyError(f"another process is training in {folder}", hint=hint) from None
     try:
         yield
@@ -123,7 +123,7 @@ def _artifact(job: Job, trained: Trained, seconds: float) -> Artifact:
         recipe=dict(job.settings),
         metrics=dict(trained.metrics),
         files=digests(job.folder, trained.files),
-        versions={name: found for name in LIBRARIES if (found := _version(name))},
+        versions={name: installed for name in LIBRARIES if (installed := _version(name))},
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=seconds,
         usd=trained.usd,
@@ -134,11 +134,11 @@ def _artifact(job: Job, trained: Trained, seconds: float) -> Artifact:
     )
 
 
-def _said(error: GroundtuneError) -> bytes:
-    said = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
+def _as_json(error: GroundtuneError) -> bytes:
+    report = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
     if isinstance(error, ProviderError):
-        said |= {"failure": error.kind, "retryable": error.retryable}
-    return json.dumps(said, indent=2).encode()
+        report |= {"failure": error.kind, "retryable": error.retryable}
+    return json.dumps(report, indent=2).encode()
 
 
 def _version(name: str) -> str | None:
@@ -149,7 +149,7 @@ def _version(name: str) -> str | None:
 
 
 def _end_with_parent() -> None:
-    """Where the system can do that, this process is asked to end when the one that started it is gone."""
+    """Ask the system, where it can, to end this process when its parent is gone."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 

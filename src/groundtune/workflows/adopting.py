@@ -1,4 +1,4 @@
-"""Take a tuned retriever into use: the index beside the present one first, then the project file, and the way back."""
+"""Switch a project to a tuned retriever: build its index, then edit the project file. Can undo the last switch."""
 
 import json
 import tomllib
@@ -21,31 +21,31 @@ from groundtune.workspace import Workspace, read_json, write_atomic, write_json
 Values = Mapping[str, str | int | None]
 
 KEYS = {"embedder": ("kind", "model", "base_url", "api_key_env", "dimension"), "retrieval": ("reranker",)}
-"""By table of the project file: the keys that are changed."""
+"""Table of the project file to the keys that adoption changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """What was changed."""
+    """The changes that an adoption made."""
 
     table: str
-    """Of the project file: embedder or retrieval."""
+    """Table of the project file: embedder or retrieval."""
     values: Values
-    """That stand in it now; None = taken out."""
+    """New values in that table; None = key removed."""
     report: SyncReport | None
-    """Of the new index; None where the present one serves on."""
+    """Report on building the new index; None if the current index is still used."""
     forgotten: tuple[str, ...]
-    """What was fitted for the former embedder and holds no longer."""
+    """Values that were fitted for the previous embedder and were discarded."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is to be changed."""
+    """The changes to make."""
 
     table: str
     values: Values
     fitted: Fitted | None
-    """What is fitted from then on; None: as it is."""
+    """New fitted values; None leaves them unchanged."""
 
 
 async def adopt(
@@ -56,40 +56,41 @@ async def adopt(
     wait_seconds: float = 0.0,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Adoption:
-    """Makes a tuned embedder or reranker the project's own; None undoes the last adoption.
+    """Switch the project to a tuned embedder or reranker; a name of None undoes the last adoption.
 
-    Killed anywhere, it goes on when it is called again. fitted: the file of fitted values. Raises MissingError when
-    there is nothing of that name, UsageError for what is no retriever or a project file that cannot be changed,
-    GroundtuneError for an artifact that must not be used, BusyError.
+    If the process is killed, calling it again completes the change. fitted: the file of fitted values. Raises
+    MissingError when there is no artifact of that name, UsageError for an artifact that is not a retriever or a project
+    file that cannot be changed, GroundtuneError for an unusable artifact, BusyError.
     """
-    plan = _back(workspace) if name is None else _forth(workspace, pick(artifacts(workspace.models), name))
-    done = await _change(workspace, plan, fitted=fitted, wait_seconds=wait_seconds, progress=progress)
+    plan = _plan_undo(workspace) if name is None else _plan_adoption(workspace, pick(artifacts(workspace.models), name))
+    done = await _apply(workspace, plan, fitted=fitted, wait_seconds=wait_seconds, progress=progress)
     if name is None:
-        _record(workspace).unlink()
+        _record_file(workspace).unlink()
     return done
 
 
-def _forth(workspace: Workspace, artifact: Artifact) -> _Plan:
+def _plan_adoption(workspace: Workspace, artifact: Artifact) -> _Plan:
     if artifact.kind != "retriever":
-        hint = "groundtune compare holds it against the others, groundtune ask -a tuned asks it"
-        raise UsageError(f"{artifact.id} is a {artifact.kind}: only retrievers are adopted", hint=hint)
+        hint = "use it with groundtune ask -a tuned, or compare it with groundtune compare"
+        raise UsageError(f"{artifact.id} is a {artifact.kind}: only retrievers can be adopted", hint=hint)
     verify(workspace.models / artifact.id, artifact)
     model = f"{(workspace.models / artifact.id).relative_to(workspace.root).as_posix()}/model"
     if artifact.details.get("part") == "reranker":
         return _Plan("retrieval", {"reranker": model}, None)
-    return _Plan("embedder", {**dict.fromkeys(KEYS["embedder"]), "kind": "local", "model": model}, _fitted(artifact))
+    values = {**dict.fromkeys(KEYS["embedder"]), "kind": "local", "model": model}
+    return _Plan("embedder", values, _fitted_values(artifact))
 
 
-def _back(workspace: Workspace) -> _Plan:
-    record = _record(workspace)
+def _plan_undo(workspace: Workspace) -> _Plan:
+    record = _record_file(workspace)
     if not record.exists():
-        raise MissingError("nothing was adopted that could be undone", hint="groundtune models list")
-    found = read_json(record)
-    return _Plan(found["table"], found["values"], Fitted(**found["fitted"]))
+        raise MissingError("there is no adoption to undo", hint="groundtune models list")
+    adopted = read_json(record)
+    return _Plan(adopted["table"], adopted["values"], Fitted(**adopted["fitted"]))
 
 
 def in_use(config: Config, folder: Path) -> str | None:
-    """The key of the project file that names a model in this folder; None when none does."""
+    """Return the key of the project file that names a model in this folder, or None."""
     named = {"[embedder] model": config.embedder.model, "[retrieval] reranker": config.retrieval.reranker}
     for key, model in named.items():
         if model and folder.resolve() in Path(model).resolve().parents:
@@ -97,14 +98,14 @@ def in_use(config: Config, folder: Path) -> str | None:
     return None
 
 
-def _fitted(artifact: Artifact) -> Fitted:
-    """Only the weight is known of the new embedder: what was fitted for another one holds no longer."""
+def _fitted_values(artifact: Artifact) -> Fitted:
+    """Fitted values for the new embedder: only its dense weight is known, so values fitted for another are dropped."""
     if artifact.details.get("dense_weight_fitted"):
         return Fitted(artifact.details["dense_weight"], artifact.details["questions"])
     return Fitted()
 
 
-async def _change(
+async def _apply(
     workspace: Workspace,
     plan: _Plan,
     *,
@@ -112,18 +113,19 @@ async def _change(
     wait_seconds: float,
     progress: Callable[[Progress], None],
 ) -> Adoption:
-    """The new index is made beside the present one; then project file, fitted values and index change together."""
+    """Build the new index beside the current one, then switch project file, fitted values and index together."""
     file = workspace.root / PROJECT_FILE
     config = load_config(file, text=_edited(file, plan))
-    _heed_environment(config, plan, workspace.root)
+    _check_environment(config, plan, workspace.root)
     before, report = read_fitted(fitted), None
 
     def write() -> None:
-        text = _edited(file, plan)  # it may have been changed while the index was made
+        text = _edited(file, plan)  # the file may have changed while the index was built
         present = tomllib.loads(file.read_bytes().decode("utf-8-sig")).get(plan.table, {})
-        was = {key: present.get(key) for key in KEYS[plan.table]}
-        if was != {**dict.fromkeys(was), **plan.values}:  # else this was cut short after the file was written
-            write_json(_record(workspace), {"table": plan.table, "values": was, "fitted": asdict(before)})
+        previous = {key: present.get(key) for key in KEYS[plan.table]}
+        # If they are equal, an earlier call was interrupted after writing the file.
+        if previous != {**dict.fromkeys(previous), **plan.values}:
+            write_json(_record_file(workspace), {"table": plan.table, "values": previous, "fitted": asdict(before)})
         if plan.fitted:
             write_fitted(fitted, plan.fitted)
         write_atomic(file, text)
@@ -131,12 +133,12 @@ async def _change(
     if plan.table == "embedder":
         embedder = build.for_many(build.embedder(config))
         current = IndexFolder(workspace.index).current()
-        other = current is not None and current.parts != build.index_parts(config, embedder)
+        rebuild = current is not None and current.parts != build.index_parts(config, embedder)
         report = await ingest(
             workspace,
             config,
             embedder,
-            rebuild=other,
+            rebuild=rebuild,
             wait_seconds=wait_seconds,
             progress=progress,
             complete=write,
@@ -149,27 +151,27 @@ async def _change(
 
 
 def _edited(file: Path, plan: _Plan) -> str:
-    """The text of the project file after the change. Raises UsageError with the lines where a person must do it."""
+    """Return the changed project file. Raises UsageError with the lines to write by hand if it cannot be edited."""
     try:
         return put(file.read_bytes().decode("utf-8"), plan.table, plan.values)
     except ValueError as error:
         lines = [f"{key} = {json.dumps(value)}" for key, value in plan.values.items() if value is not None]
         raise UsageError(
-            f"{file.name} cannot be changed here: {error}",
-            hint=f"write it as a table, a line a key: [{plan.table}] {', '.join(lines)}",
+            f"{file.name} cannot be edited automatically: {error}",
+            hint=f"write it as a table with one key per line: [{plan.table}] {', '.join(lines)}",
         ) from error
 
 
-def _heed_environment(config: Config, plan: _Plan, root: Path) -> None:
-    """Raises UsageError where a variable of the environment would go before what is written."""
-    found = config.embedder.model if plan.table == "embedder" else config.retrieval.reranker
-    wanted = plan.values.get("model" if plan.table == "embedder" else "reranker")
-    if found != wanted and found != str(root / str(wanted)):
+def _check_environment(config: Config, plan: _Plan, root: Path) -> None:
+    """Raise UsageError if an environment variable would override the new value."""
+    effective = config.embedder.model if plan.table == "embedder" else config.retrieval.reranker
+    new = plan.values.get("model" if plan.table == "embedder" else "reranker")
+    if effective != new and effective != str(root / str(new)):
         raise UsageError(
-            f"the environment says {found!r} for [{plan.table}], which goes before the project file",
-            hint=f"unset the variable that begins with GROUNDTUNE_{plan.table.upper()}",
+            f"the environment sets {effective!r} for [{plan.table}], which overrides the project file",
+            hint=f"unset the environment variable that begins with GROUNDTUNE_{plan.table.upper()}",
         )
 
 
-def _record(workspace: Workspace) -> Path:
+def _record_file(workspace: Workspace) -> Path:
     return workspace.folder / "adopted.json"

@@ -1,4 +1,4 @@
-"""When to answer and when to say "not in your documents": the threshold, from the project's own examples."""
+"""Choose the confidence threshold below which to abstain, from the project's own examples."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from groundtune.protocols import Approach
 from groundtune.types import Example, Question, Scope
 
 TOO_FEW = 20
-"""Examples below which a threshold would be a guess."""
+"""Minimum number of examples for choosing a threshold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,10 @@ class Calibration:
 
 
 def suitable(examples: Sequence[Example]) -> list[Example]:
-    """Train and validation examples, if there are enough of both kinds; the test split is never looked at."""
+    """Return the train and validation examples, or none if either kind is too rare. Never reads the test split.
+
+    The kinds are answerable and unanswerable.
+    """
     chosen = [example for example in examples if example.split != "test"]
     unanswerable = sum(example.output is None for example in chosen)
     enough = len(chosen) >= TOO_FEW and 0 < unanswerable < len(chosen)
@@ -34,7 +37,7 @@ def suitable(examples: Sequence[Example]) -> list[Example]:
 async def calibrate(
     approach: Approach, examples: Sequence[Example], config: Config, *, progress: Callable[[int], None] = lambda _: None
 ) -> Calibration | None:
-    """Ask every example without a threshold, and choose one; None when the approach states no confidence."""
+    """Answer every example without a threshold, then choose one; None when the approach gives no confidence."""
     confidences: list[float] = []
     right: list[float] = []
     for number, example in enumerate(examples, start=1):
@@ -57,17 +60,17 @@ def _choose(
     right: Sequence[float],
     config: Config,
 ) -> tuple[Point, str]:
-    wanted = config.answers
-    if wanted.max_risk is not None and (point := choose_threshold(curve, max_risk=wanted.max_risk)):
-        return point, f"at most {wanted.max_risk:.0%} of answers wrong"
-    if wanted.min_coverage is not None and (point := choose_threshold(curve, min_coverage=wanted.min_coverage)):
-        return point, f"at least {wanted.min_coverage:.0%} of questions answered"
+    answers = config.answers
+    if answers.max_risk is not None and (point := choose_threshold(curve, max_risk=answers.max_risk)):
+        return point, f"at most {answers.max_risk:.0%} of answers wrong"
+    if answers.min_coverage is not None and (point := choose_threshold(curve, min_coverage=answers.min_coverage)):
+        return point, f"at least {answers.min_coverage:.0%} of questions answered"
 
     def outcomes(point: Point) -> float:
-        """Right answers given plus abstentions where the documents hold no answer."""
+        """Correct answers given, plus abstentions on questions that the documents do not answer."""
         return sum(
-            good if confidence >= point.threshold else not there
-            for confidence, good, there in zip(confidences, right, answerable, strict=True)
+            correct if confidence >= point.threshold else not has_answer
+            for confidence, correct, has_answer in zip(confidences, right, answerable, strict=True)
         )
 
     return max(curve, key=outcomes), "most right outcomes"

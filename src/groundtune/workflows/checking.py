@@ -1,4 +1,4 @@
-"""Whether what serves a tuned model gives what was trained: our own generator, or any OpenAI-compatible server."""
+"""Check that a served model reproduces its training: with the local generator or an OpenAI-compatible server."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,73 +18,76 @@ if TYPE_CHECKING:
     from openai import OpenAI
 
 TIMEOUT_SECONDS = 300.0
-"""The first request may wait for the model to be loaded."""
-LIKELIEST = 5
-"""Tokens whose log-probability is asked for at each place."""
+"""Generous, because the first request may wait for the model to load."""
+TOP_LOGPROBS = 5
+"""Number of top log-probabilities to request at each position."""
 
 
 async def check_here(folder: Path, artifact: Artifact, *, device: str | None = None) -> Artifact:
-    """The artifact of a causal model after it was asked as `ask` and `compare` do: with the figures of that leg, and
-    marked as not usable where it gives something else than what was trained. Raises MissingError without its inputs.
+    """Run a causal model the way `ask` and `compare` do and return its artifact with the resulting figures.
+
+    The artifact is marked unusable if the output differs from that of the trained model. Raises MissingError without
+    its recorded inputs.
     """
-    asked = serving.read(folder, artifact)
-    prompts = [Prompt(one.messages[-1]["content"], _messages(one.messages)) for one in asked]
+    inputs = serving.read(folder, artifact)
+    prompts = [Prompt(recorded.messages[-1]["content"], _messages(recorded.messages)) for recorded in inputs]
     generator = build.tuned_here(artifact, folder, device=device)
     try:
-        made = await generator.trace(prompts, tokens=parity.STEPS)
-    except (GroundtuneError, RuntimeError, IndexError, ValueError) as error:  # RuntimeError: also out of memory
-        told: dict[str, Any] = {}
+        traces = await generator.trace(prompts, tokens=parity.STEPS)
+    except (GroundtuneError, RuntimeError, IndexError, ValueError) as error:  # RuntimeError includes out of memory
+        figures: dict[str, Any] = {}
         reason: str | None = f"the {serving.LEG} cannot ask it: {' '.join(str(error).split())[:300]}"
     else:
-        logits = need("torch", extra="local").stack([one.logits for one in made])
-        found = parity.Trace(logits, tuple(tuple(one.made) for one in made))
-        told, reason = serving.judge_ours(folder, [one.prompt for one in made], found, dtype=made[0].dtype)
-    legs = {**artifact.details["parity"], serving.LEG: told}
+        logits = need("torch", extra="local").stack([traced.logits for traced in traces])
+        trace = parity.Trace(logits, tuple(tuple(traced.made) for traced in traces))
+        figures, reason = serving.judge_ours(folder, [traced.prompt for traced in traces], trace, dtype=traces[0].dtype)
+    legs = {**artifact.details["parity"], serving.LEG: figures}
     return replace(artifact, unusable=reason, details={**artifact.details, "parity": legs})
 
 
 async def check_again(folder: Path, artifact: Artifact) -> Artifact:
-    """`check_here` of one that is written already, as after a change of libraries or machine; writes what came of it.
+    """Repeat `check_here` for an existing artifact, after a change of libraries or machine, and save the result.
 
-    One that an earlier leg made unusable stays so. Raises GroundtuneError when its files are not those of the training.
+    An artifact that an earlier leg marked unusable stays unusable. Raises GroundtuneError when its files have changed
+    since the training.
     """
     _only_causal(artifact)
     if artifact.unusable and not artifact.unusable.startswith(f"the {serving.LEG}"):
         return artifact
     verify(folder, replace(artifact, unusable=None))
-    found = await check_here(folder, artifact)
-    write_artifact(folder, found)
-    return found
+    checked = await check_here(folder, artifact)
+    write_artifact(folder, checked)
+    return checked
 
 
 def _only_causal(artifact: Artifact) -> None:
     if artifact.kind != "lora":
-        raise UsageError(f"{artifact.id} is a {artifact.kind}: only causal models are checked where they are served")
+        raise UsageError(f"{artifact.id} is a {artifact.kind}: only causal models can be checked where they are served")
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """An OpenAI-compatible server that a model was exported to."""
+    """An OpenAI-compatible server that serves an exported model."""
 
     url: str
     model: str | None = None
-    """Its name there; None: the only one that the server has."""
+    """Model name on the server; None for its only model."""
     key_env: str | None = None
-    """The variable that holds the key."""
+    """Environment variable that holds the API key."""
     tolerance: float = serving.NATS
-    """Of log-probabilities, in nats."""
+    """Tolerance for log-probabilities, in nats."""
 
 
 async def check_server(config: Config, folder: Path, artifact: Artifact, server: Server) -> serving.Check:
-    """Asks a server the inputs that are kept beside the artifact, one by one, at temperature 0.
+    """Send the inputs recorded with the artifact to a server, one by one, at temperature 0.
 
-    Raises UsageError when the texts must not go there, MissingError without inputs, key or model, ProviderError.
+    Raises UsageError when the texts may not be sent there, MissingError without inputs, key or model, ProviderError.
     """
     _only_causal(artifact)
     chosen = ModelConfig.model_construct(kind="openai", base_url=server.url)
     if reason := build.forbidden(config, chosen):
-        raise UsageError(reason, hint="check it on a server of this machine, or allow the host under [requirements]")
-    asked = serving.read(folder, artifact)
+        raise UsageError(reason, hint="check it on a local server, or allow the host under [requirements]")
+    inputs = serving.read(folder, artifact)
     key = build.key(server.key_env) or ""
     place = without_user(server.url)
 
@@ -94,7 +97,7 @@ async def check_server(config: Config, folder: Path, artifact: Artifact, server:
         client = open_client(server.url, api_key=key, timeout_seconds=TIMEOUT_SECONDS)
         try:
             name = server.model or _only_model(client, artifact, place)
-            pairs = [(one, _ask(client, name, one)) for one in asked]
+            pairs = [(recorded, _ask(client, name, recorded)) for recorded in inputs]
         except OpenAIError as error:
             hint = f"the variable {server.key_env} holds the wrong key" if server.key_env else "--key-env NAME"
             raise failure(error, place=place, api_key=key, key_hint=hint) from error
@@ -106,42 +109,44 @@ async def check_server(config: Config, folder: Path, artifact: Artifact, server:
 
 
 def _only_model(client: "OpenAI", artifact: Artifact, place: str) -> str:
-    names = [one.id for one in client.models.list()]
-    own = [name for name in names if artifact.id in name] or names
-    if len(own) == 1:
-        return own[0]
+    names = [model.id for model in client.models.list()]
+    matching = [name for name in names if artifact.id in name] or names
+    if len(matching) == 1:
+        return matching[0]
     known = ", ".join(names[:10]) or "none"
-    raise MissingError(f"{place} has {len(names)} models: which one is it?", hint=f"--served-as NAME; there: {known}")
+    raise MissingError(f"{place} has {len(names)} models; name one", hint=f"--served-as NAME; available: {known}")
 
 
-def _ask(client: "OpenAI", model: str, asked: serving.Asked) -> serving.Served:
-    """Without log-probabilities where the server refuses to tell them."""
+def _ask(client: "OpenAI", model: str, recorded: serving.Asked) -> serving.Served:
+    """Request a completion; without log-probabilities if the server rejects them."""
     from openai import APIStatusError
 
     request: dict[str, Any] = {
         "model": model,
-        "messages": list(asked.messages),
+        "messages": list(recorded.messages),
         "temperature": 0,
         "max_tokens": parity.STEPS,
     }
     try:
-        made = client.chat.completions.create(**request, logprobs=True, top_logprobs=LIKELIEST)
+        completion = client.chat.completions.create(**request, logprobs=True, top_logprobs=TOP_LOGPROBS)
     except APIStatusError as error:
         if error.status_code >= 500 or "logprob" not in str(error):
             raise
-        made = client.chat.completions.create(**request)
-    choice, usage = made.choices[0], made.usage
-    told = choice.logprobs.content if choice.logprobs else None
+        completion = client.chat.completions.create(**request)
+    choice, usage = completion.choices[0], completion.usage
+    logprobs = choice.logprobs.content if choice.logprobs else None
     return serving.Served(
         prompt_tokens=usage.prompt_tokens if usage else None,
         text=choice.message.content or "",
         ended=choice.finish_reason == "stop",
-        tokens=[{one.token: one.logprob, **_likeliest(one.top_logprobs)} for one in told] if told else None,
+        tokens=[{entry.token: entry.logprob, **_likeliest(entry.top_logprobs)} for entry in logprobs]
+        if logprobs
+        else None,
     )
 
 
 def _likeliest(tops: Sequence[Any]) -> dict[str, float]:
-    """The likelier of two tokens with one text stays."""
+    """Token text to log-probability; of two tokens with the same text, the likelier."""
     return {top.token: top.logprob for top in sorted(tops, key=lambda top: float(top.logprob))}
 
 

@@ -1,8 +1,8 @@
-"""Every approach on the same examples, into one matrix on disk. Decides nothing; that reads the matrix later.
+"""Run every approach on the same examples and write one matrix to disk. Decides nothing; the verdict comes later.
 
-runs/<time>/run.json        what was run, under which conditions, and whether it is complete
-            examples.jsonl  the examples as they were
-            results.jsonl   the matrix; passages.jsonl and judgements.jsonl beside it
+runs/<time>/run.json        what was run, the conditions, and whether it is complete
+            examples.jsonl  the examples at that time
+            results.jsonl   the matrix, with passages.jsonl and judgements.jsonl beside it
 """
 
 import asyncio
@@ -32,23 +32,23 @@ from groundtune.workspace import Workspace, digest_file, digest_text, read_json,
 RUN = "run.json"
 EXAMPLES = "examples.jsonl"
 PATIENCE_SECONDS = 600.0
-"""How long one call of a comparison waits for rate limits before it fails."""
+"""Seconds that one call waits for rate limits before it fails."""
 _SETTINGS = {
     "task", "language", "instructions", "labels", "schema_file", "models", "embedder", "passages", "retrieval",
     "answers", "shots", "context", "checks", "judge", "prices",
 }  # fmt: skip
-"""Sections of the project file that an answer or its score depends on."""
+"""Sections of the project file that affect answers or their scores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Where a comparison stands after a cell."""
+    """Progress of a comparison after a cell."""
 
     done: int
     total: int
     approach: str
     spent_usd: float
-    """Paid in this run, as far as prices are known; what came out of the cache costs nothing."""
+    """Amount spent in this run, as far as prices are known; cached answers cost nothing."""
 
 
 async def compare(
@@ -65,58 +65,58 @@ async def compare(
     fresh: bool = False,
     progress: Callable[[Step], None] = lambda _: None,
 ) -> Path:
-    """The folder of a run of every approach that can run, or of the named ones, through the cache.
+    """Run every available approach, or the named ones, through the cache; return the folder of the run.
 
-    Raises MissingError when none can run, BudgetError when the next call might pass the budget.
+    Raises MissingError when none can run, BudgetError when the next call might exceed the budget.
     """
     require(examples, split)
-    if (wanted := primary or primary_of(config)) not in (known := scores_of(config)):
-        raise UsageError(f"no row will have the score {wanted!r}", hint=f"there are {', '.join(known)}")
-    purse = build.purse(budget_usd)
+    if (metric := primary or primary_of(config)) not in (available := scores_of(config)):
+        raise UsageError(f"no row will have the score {metric!r}", hint=f"choose one of {', '.join(available)}")
+    budget = build.purse(budget_usd)
     material = replace(
         material,
         embedder=material.for_many,
-        keep=build.keeping(workspace.cache, purse),
+        keep=build.keeping(workspace.cache, budget),
         patience_seconds=PATIENCE_SECONDS,
         turn=asyncio.Semaphore(1) if config.embedder.kind != "openai" else None,
     )
     lineup = await line_up(config, material)
     lineup = lineup.chosen(names)
-    examples, trained_on = _unseen(examples, lineup, material.models)
+    examples, trained_on = _without_training_examples(examples, lineup, material.models)
     judge = build.judge(config, material.embedder, material.keep, patience_seconds=PATIENCE_SECONDS)
     return await fill(
         workspace,
         lineup,
         examples,
         about={
-            **_about(config, material, fitted),
+            **_conditions(config, material, fitted),
             "form": repr(material.form),
             "checks": [digest_file(path) for path in _check_files(config, material.root)],
             "requests": {name: lineup.requests.get(name) for name in sorted(set(lineup.model.values()))},
-            "artifacts": {name: one.id for name, one in lineup.artifacts.items() if name in lineup.ready},
+            "artifacts": {name: artifact.id for name, artifact in lineup.artifacts.items() if name in lineup.ready},
         },
-        told={**_told(config, lineup), "primary": wanted, "trained_on": trained_on},
+        told={**_context(config, lineup), "primary": metric, "trained_on": trained_on},
         score=scorer(config, material.form, material.root),
         judge=judge.judge if judge else None,
         fresh=fresh,
-        spent=lambda: purse.spent,
+        spent=lambda: budget.spent,
         progress=progress,
     )
 
 
 def require(examples: Sequence[Example], split: str) -> None:
-    """Raises UsageError when there is nothing to ask."""
+    """Raise UsageError when the split has no examples."""
     if not examples:
-        raise UsageError(f"no example is in the {split} split", hint=f'add examples, or set "split": "{split}" on some')
+        raise UsageError(f"the {split} split has no examples", hint=f'add examples, or set "split": "{split}" on some')
 
 
-def _unseen(
+def _without_training_examples(
     examples: Sequence[Example], lineup: Lineup, models: Path | None
 ) -> tuple[Sequence[Example], dict[str, int]]:
-    """The examples that no approach was trained on, and of how many each that was has seen the id or the input.
+    """Return the examples that no approach was trained on, and how many each trained approach has seen.
 
-    Rows may have come to this split, or been written once more, since the training. Raises UsageError when none is
-    left.
+    An example counts as seen if its id or input was in the training rows: after the training, rows can move to this
+    split or be duplicated. Raises UsageError when no example remains.
     """
     seen: dict[str, set[str]] = {}
     for name, artifact in lineup.artifacts.items():
@@ -125,14 +125,14 @@ def _unseen(
             rows = [*job.rows("train"), *job.rows("validation")]
             inputs = {folded(row.input) for row in rows}
             ids = {row.id for row in rows}
-            if found := {one.id for one in examples if one.id in ids or folded(one.input) in inputs}:
-                seen[name] = found
-    every = set().union(*seen.values())
-    left = [one for one in examples if one.id not in every]
-    if not left:
-        again = ", ".join(f"groundtune tune {lineup.artifacts[name].name}" for name in seen)
-        raise UsageError(f"{', '.join(seen)} had every example in training", hint=f"train again without them: {again}")
-    return left, {name: len(found) for name, found in seen.items()}
+            if overlap := {example.id for example in examples if example.id in ids or folded(example.input) in inputs}:
+                seen[name] = overlap
+    all_seen = set().union(*seen.values())
+    unseen = [example for example in examples if example.id not in all_seen]
+    if not unseen:
+        commands = ", ".join(f"groundtune tune {lineup.artifacts[name].name}" for name in seen)
+        raise UsageError(f"{', '.join(seen)}: trained on every example", hint=f"train again without them: {commands}")
+    return unseen, {name: len(overlap) for name, overlap in seen.items()}
 
 
 async def fill(
@@ -148,16 +148,15 @@ async def fill(
     spent: Callable[[], float] = lambda: 0.0,
     progress: Callable[[Step], None] = lambda _: None,
 ) -> Path:
-    """The folder of a run whose matrix is complete.
+    """Complete the matrix of a run and return its folder.
 
-    A run under the same conditions is used again: what it lacks is asked, its errors once more, nothing else.
-    about: what the outcome depends on besides the examples and the approaches' names; plain JSON values. told: what
-    only its reading depends on. fresh: begin a new run in any case. Raises what `measure.runner.run` raises; the run
-    so far stays readable.
+    A run under the same conditions is resumed: only its missing cells and errors are run. about: conditions that affect
+    the results, besides the examples and the names of the approaches; plain JSON values. told: values that affect only
+    the verdict. fresh: always start a new run. Raises what `measure.runner.run` raises; the partial run stays readable.
     """
     identity = digest_text(json.dumps([sorted(lineup.ready), [repr(e) for e in examples], about], sort_keys=True))
-    folder = None if fresh else _same(workspace, identity)
-    folder = folder or _new(workspace, identity, lineup, examples)
+    folder = None if fresh else _matching_run(workspace, identity)
+    folder = folder or _new_run(workspace, identity, lineup, examples)
     now = {"about": {**about, **(told or {})}, "used": datetime.now(UTC).isoformat()}
     write_json(folder / RUN, {**read_json(folder / RUN), **now})
     total = len(lineup.ready) * len(examples)
@@ -168,8 +167,10 @@ async def fill(
         done += 1
         progress(Step(done, total, filled.result.approach, spent()))
 
-    by_pace = sorted(lineup.ready.values(), key=lambda approach: lineup.concurrency.get(approach.name, 1))
-    for concurrency, approaches in groupby(by_pace, key=lambda approach: lineup.concurrency.get(approach.name, 1)):
+    by_concurrency = sorted(lineup.ready.values(), key=lambda approach: lineup.concurrency.get(approach.name, 1))
+    for concurrency, approaches in groupby(
+        by_concurrency, key=lambda approach: lineup.concurrency.get(approach.name, 1)
+    ):
         await run(
             list(approaches),
             examples,
@@ -185,29 +186,29 @@ async def fill(
 
 
 def run_folder(workspace: Workspace, name: str | None = None) -> Path:
-    """The folder of a run by its name, or of the latest one that has a row. Raises MissingError."""
+    """Return the folder of a run by name, or of the latest run with results. Raises MissingError."""
     runs = sorted(path.parent for path in workspace.runs.glob(f"*/{RUN}"))
     if name is None:
-        begun = [folder for folder in runs if (folder / RESULTS).is_file() and (folder / RESULTS).stat().st_size]
-        if not begun:
+        with_rows = [folder for folder in runs if (folder / RESULTS).is_file() and (folder / RESULTS).stat().st_size]
+        if not with_rows:
             raise MissingError("there is no run yet", hint="groundtune compare")
-        return max(begun, key=lambda folder: (read_json(folder / RUN).get("used", ""), folder.name))
-    found = [folder for folder in runs if folder.name == name]
-    if not found:
+        return max(with_rows, key=lambda folder: (read_json(folder / RUN).get("used", ""), folder.name))
+    matching = [folder for folder in runs if folder.name == name]
+    if not matching:
         known = ", ".join(folder.name for folder in runs[-5:])
-        raise MissingError(f"no run {name!r}", hint=f"there are: {known}" if known else "groundtune compare")
-    return found[0]
+        raise MissingError(f"no run {name!r}", hint=f"latest runs: {known}" if known else "groundtune compare")
+    return matching[0]
 
 
 def _check_files(config: Config, root: Path) -> list[Path]:
-    """What the checks of the project file are made of, as far as it lies in the project."""
+    """Return the schema and Python files inside the project that its checks use."""
     named = [root / check.schema_file for check in config.checks if check.schema_file]
     modules = [check.function.partition(":")[0].replace(".", "/") for check in config.checks if check.function]
     return [path for path in (*named, *(root / f"{module}.py" for module in modules)) if path.is_file()]
 
 
-def _about(config: Config, material: Material, fitted: Fitted) -> dict[str, Any]:
-    """What the outcome depends on."""
+def _conditions(config: Config, material: Material, fitted: Fitted) -> dict[str, Any]:
+    """Return the conditions that affect the results."""
     manifest = material.index.manifest if material.index else None
     return {
         "version": version("groundtune"),
@@ -220,35 +221,37 @@ def _about(config: Config, material: Material, fitted: Fitted) -> dict[str, Any]
     }
 
 
-def _told(config: Config, lineup: Lineup) -> dict[str, Any]:
-    """What the verdict must know and no row depends on: changed, it is judged anew and nothing is asked again."""
-    needs = config.requirements
-    trained = {name: one for name, one in lineup.artifacts.items() if name in lineup.ready}
+def _context(config: Config, lineup: Lineup) -> dict[str, Any]:
+    """Return what only the verdict depends on: changing it needs a new verdict but no new answers."""
+    required = config.requirements
+    trained = {name: artifact for name, artifact in lineup.artifacts.items() if name in lineup.ready}
     return {
         "name": config.name,
         "requirements": {
-            "citations": needs.citations,
-            "max_p95_seconds": needs.max_p95_seconds,
-            "max_usd_per_1k": needs.max_usd_per_1k,
-            "max_usd_per_month": needs.max_usd_per_month,
+            "citations": required.citations,
+            "max_p95_seconds": required.max_p95_seconds,
+            "max_usd_per_1k": required.max_usd_per_1k,
+            "max_usd_per_month": required.max_usd_per_month,
             "requests_per_month": config.costs.requests_per_month,
         },
         "months": config.costs.months,
-        "training_usd": {name: one.usd for name, one in trained.items()},
+        "training_usd": {name: artifact.usd for name, artifact in trained.items()},
         "forgetting": {
-            name: one.details["probes"]["line"] for name, one in trained.items() if one.details.get("probes")
+            name: artifact.details["probes"]["line"]
+            for name, artifact in trained.items()
+            if artifact.details.get("probes")
         },
     }
 
 
-def _same(workspace: Workspace, identity: str) -> Path | None:
+def _matching_run(workspace: Workspace, identity: str) -> Path | None:
     for path in sorted(workspace.runs.glob(f"*/{RUN}"), reverse=True):
         if read_json(path).get("identity") == identity:
             return path.parent
     return None
 
 
-def _new(workspace: Workspace, identity: str, lineup: Lineup, examples: Sequence[Example]) -> Path:
+def _new_run(workspace: Workspace, identity: str, lineup: Lineup, examples: Sequence[Example]) -> Path:
     started = datetime.now(UTC)
     folder = unused(workspace.runs / started.strftime("%Y%m%d-%H%M%S"))
     rows = [json.dumps(asdict(example), ensure_ascii=False) for example in examples]

@@ -1,4 +1,4 @@
-"""A matrix to a verdict and a report: from the folder of a run, or from a results file alone. Asks no model."""
+"""Turn a matrix into a verdict and a report, from a run folder or a bare results file. Calls no model."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -18,17 +18,17 @@ from groundtune.types import Difference, Evidence, Example, Interval, Result, St
 from groundtune.workflows.comparing import EXAMPLES, RUN
 from groundtune.workspace import read_json, write_atomic, write_json
 
-USUAL = ("correct", "judge", "chrf", "f1")
-"""What decides on a bare results file: the first of these that there is."""
+USUAL_PRIMARY = ("correct", "judge", "chrf", "f1")
+"""Primary scores for a bare results file, in order of preference."""
 FIGURES = ("usd_per_1k", "p50_seconds", "p95_seconds", "cited")
-"""Fields of a standing that a demand may name beside the scores."""
+"""Fields of a standing that a demand may name besides the scores."""
 Table = TypeVar("Table")
-_DEMAND = re.compile(r"\s*(\S.*?)\s*(>=|<=)\s*(\d*\.?\d+(?:[eE][+-]?\d+)?)\s*")
+_DEMAND_PATTERN = re.compile(r"\s*(\S.*?)\s*(>=|<=)\s*(\d*\.?\d+(?:[eE][+-]?\d+)?)\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A matrix with all that is known about it; a bare results file knows nothing else."""
+    """A matrix with its metadata; a bare results file has none."""
 
     results: tuple[Result, ...]
     file: Path
@@ -44,7 +44,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """`correct>=0.8`: what the chosen approach must reach."""
+    """A minimum or maximum that the chosen approach must meet, such as `correct>=0.8`."""
 
     metric: str
     at_least: bool
@@ -55,32 +55,32 @@ class Demand:
 
     @classmethod
     def parse(cls, text: str) -> "Demand":
-        """Raises UsageError."""
-        found = _DEMAND.fullmatch(text)
-        if found is None:
+        """Parse a demand. Raises UsageError."""
+        match = _DEMAND_PATTERN.fullmatch(text)
+        if match is None:
             raise UsageError(
                 f"cannot read the demand {text!r}", hint='write it like "correct>=0.8" or "p95_seconds<=2"'
             )
-        return cls(found[1], found[2] == ">=", float(found[3]))
+        return cls(match[1], match[2] == ">=", float(match[3]))
 
     def check(self, known: Sequence[str]) -> None:
-        """Raises UsageError when nothing has the score or figure."""
+        """Raise UsageError when no approach has the score or figure."""
         if self.metric not in known:
-            raise UsageError(f"no approach has {self.metric!r}", hint=f"there are {', '.join(known)}")
+            raise UsageError(f"no approach has {self.metric!r}", hint=f"choose one of {', '.join(known)}")
 
     def met_by(self, standing: Standing) -> bool:
-        """An unknown value meets nothing."""
-        known: dict[str, float | None] = {name: one.mean for name, one in standing.metrics.items()}
-        known |= {name: getattr(standing, name) for name in FIGURES}
-        value = known.get(self.metric)
-        if value is None:
+        """Whether a standing meets the demand; an unknown value never does."""
+        values: dict[str, float | None] = {name: interval.mean for name, interval in standing.metrics.items()}
+        values |= {name: getattr(standing, name) for name in FIGURES}
+        actual = values.get(self.metric)
+        if actual is None:
             return False
-        return value >= self.value if self.at_least else value <= self.value
+        return actual >= self.value if self.at_least else actual <= self.value
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The verdict on a run, with all figures behind it."""
+    """The verdict on a run with the figures behind it."""
 
     run: Run
     primary: str
@@ -91,29 +91,33 @@ class Report:
     verdict: Verdict
     tags: tuple[tuple[str, int, Mapping[str, Interval]], ...] = ()
     classes: Mapping[str, ClassTable] = field(default_factory=dict)
-    """Of task classify, by approach."""
+    """Tables of the classify task, by approach."""
     fields: Mapping[str, FieldTable] = field(default_factory=dict)
-    """Of task extract, by approach."""
+    """Tables of the extract task, by approach."""
     file: Path | None = None
-    """report.html, where it was written."""
+    """Path of report.html, if written."""
 
     def unmet_by(self, demands: Sequence[Demand]) -> list[str]:
-        """Demands that the choice misses; where there is no choice, that any of the leaders misses.
+        """Return the demands that the choice misses or, without a choice, that any leader misses.
 
         Raises UsageError for a score or figure that no approach has.
         """
-        chosen = [self.verdict.choice] if self.verdict.choice else self.verdict.leaders
-        held = [one for one in self.standings if one.name in chosen]
-        scores = sorted({name for one in self.standings for name in one.metrics})
+        names = [self.verdict.choice] if self.verdict.choice else self.verdict.leaders
+        chosen_standings = [entry for entry in self.standings if entry.name in names]
+        scores = sorted({name for entry in self.standings for name in entry.metrics})
         for demand in demands:
             if demand.metric not in (*scores, *FIGURES):
                 raise UsageError(
-                    f"no approach has {demand.metric!r}", hint=f"there are {', '.join((*scores, *FIGURES))}"
+                    f"no approach has {demand.metric!r}", hint=f"choose one of {', '.join((*scores, *FIGURES))}"
                 )
-        return [str(one) for one in demands if not held or not all(one.met_by(standing) for standing in held)]
+        return [
+            str(demand)
+            for demand in demands
+            if not chosen_standings or not all(demand.met_by(standing) for standing in chosen_standings)
+        ]
 
     def summary(self) -> dict[str, Any]:
-        """What `--json` prints and report.json holds."""
+        """Return the content of report.json, which `--json` also prints."""
         return {
             "choice": self.verdict.choice,
             "sentence": self.verdict.sentence,
@@ -131,11 +135,11 @@ class Report:
             },
             "unavailable": dict(self.run.missing),
             "tags": [
-                {"tag": tag, "n": n, "approaches": {name: asdict(one) for name, one in means.items()}}
+                {"tag": tag, "n": n, "approaches": {name: asdict(mean) for name, mean in means.items()}}
                 for tag, n, means in self.tags
             ],
-            "classes": {name: asdict(one) for name, one in self.classes.items()},
-            "fields": {name: asdict(one) for name, one in self.fields.items()},
+            "classes": {name: asdict(table) for name, table in self.classes.items()},
+            "fields": {name: asdict(table) for name, table in self.fields.items()},
             "run": self.run.name,
             "complete": self.run.complete,
             "results": str(self.run.file),
@@ -144,116 +148,125 @@ class Report:
 
 
 def read_run(path: Path) -> Run:
-    """A run from its folder or its results file; what lies beside the file is read too, and need not be there.
+    """Read a run from its folder or its results file, with the metadata beside it if present.
 
-    Raises MissingError when there are no results, ConfigError for lines that are none.
+    Raises MissingError when there are no results, ConfigError for invalid lines.
     """
     file = path / RESULTS if path.is_dir() else path
     if not file.is_file():
         raise MissingError(f"no results file {file}", hint="groundtune compare writes one")
     results = tuple(read_results(file))
     if not results:
-        raise MissingError(f"{file} has no results yet", hint="groundtune compare goes on where it stopped")
+        raise MissingError(f"{file} has no results yet", hint="resume it with groundtune compare")
     folder = file.parent
     if file.name != RESULTS or not (folder / RUN).is_file():
         return Run(results, file)
-    known = read_json(folder / RUN)
+    metadata = read_json(folder / RUN)
     examples = tuple(_example(row) for row in read_notes(folder / EXAMPLES))
     return Run(
-        _in_order(results, [one.id for one in examples], known.get("approaches", ())),
+        _sorted_results(results, [example.id for example in examples], metadata.get("approaches", ())),
         file,
         name=folder.name,
-        started=known.get("started"),
-        complete=bool(known.get("complete")),
-        about=known.get("about", {}),
-        missing=known.get("missing", {}),
-        barred=known.get("barred", {}),
+        started=metadata.get("started"),
+        complete=bool(metadata.get("complete")),
+        about=metadata.get("about", {}),
+        missing=metadata.get("missing", {}),
+        barred=metadata.get("barred", {}),
         examples=examples,
     )
 
 
-def _in_order(results: Sequence[Result], examples: Sequence[str], approaches: Sequence[str]) -> tuple[Result, ...]:
-    """Rows stand in the file as they were finished, which differs from run to run."""
+def _sorted_results(
+    results: Sequence[Result], examples: Sequence[str], approaches: Sequence[str]
+) -> tuple[Result, ...]:
+    """Sort rows by example and approach; the order in the file is the order of completion, which varies."""
     row, column = ({name: place for place, name in enumerate(names)} for names in (examples, approaches))
     last = len(results)
-    return tuple(sorted(results, key=lambda one: (row.get(one.example, last), column.get(one.approach, last))))
+    return tuple(sorted(results, key=lambda result: (row.get(result.example, last), column.get(result.approach, last))))
 
 
 def judge_run(run: Run, *, primary: str | None = None) -> Report:
-    """The verdict by the requirements that the run was made under.
+    """Return the verdict under the requirements of the run.
 
-    primary: the score that decides, instead of the run's own. Raises UsageError when no row has it.
+    primary: the deciding score, instead of the run's own. Raises UsageError when no row has it.
     """
-    known = sorted({name for result in run.results for name in result.scores})
-    usual = next((name for name in USUAL if name in known), "correct")
+    scores = sorted({name for result in run.results for name in result.scores})
+    usual = next((name for name in USUAL_PRIMARY if name in scores), "correct")
     metric = primary or str(run.about.get("primary") or usual)
-    if known and metric not in known:
-        raise UsageError(f"no row has the score {metric!r}", hint=f"--primary, one of {', '.join(known)}")
+    if scores and metric not in scores:
+        raise UsageError(f"no row has the score {metric!r}", hint=f"set --primary to one of {', '.join(scores)}")
     clusters = clusters_of(run.examples)
-    own, notes = _with_training(standings(run.results, primary=metric, clusters=clusters), run.about)
+    run_standings, notes = _add_training_cost(standings(run.results, primary=metric, clusters=clusters), run.about)
     pairs = differences(run.results, primary=metric, clusters=clusters)
     n = len({result.example for result in run.results})
     requirements = Requirements(**run.about.get("requirements", {}), barred=run.barred)
-    groups = len({clusters.get(one, one) for one in {result.example for result in run.results}}) if clusters else None
-    verdict = decide(own, pairs, requirements, primary=metric, examples=n, clusters=groups)
-    caveats = (*verdict.caveats, *notes, *_trained_on(run.about), *_forgetting(run.about))
+    groups = (
+        len({clusters.get(example, example) for example in {result.example for result in run.results}})
+        if clusters
+        else None
+    )
+    verdict = decide(run_standings, pairs, requirements, primary=metric, examples=n, clusters=groups)
+    caveats = (*verdict.caveats, *notes, *_training_caveats(run.about), *_forgetting_caveats(run.about))
     verdict = replace(verdict, caveats=caveats)
     return Report(
         run,
         metric,
         n,
-        tuple(own),
+        tuple(run_standings),
         tuple(pairs),
         verdict,
         tags=tuple(tag_table(run.results, run.examples, primary=metric)),
-        classes=_tables(run, classification) if run.examples and run.about.get("task") == "classify" else {},
-        fields=_tables(run, fields) if run.examples and run.about.get("task") == "extract" else {},
+        classes=_tables_by_approach(run, classification)
+        if run.examples and run.about.get("task") == "classify"
+        else {},
+        fields=_tables_by_approach(run, fields) if run.examples and run.about.get("task") == "extract" else {},
     )
 
 
-def _with_training(own: list[Standing], about: Mapping[str, Any]) -> tuple[list[Standing], list[str]]:
-    """Prices with the cost of a training spread over the months of [costs], and what to know where that cannot be."""
+def _add_training_cost(measured: list[Standing], about: Mapping[str, Any]) -> tuple[list[Standing], list[str]]:
+    """Spread training costs over the months of [costs] and add them to the prices; return notes on those as well."""
     requests, months = about.get("requirements", {}).get("requests_per_month"), about.get("months") or 12
-    found, notes = [], []
-    for one in own:
-        cost = about.get("training_usd", {}).get(one.name, 0.0)
+    priced, notes = [], []
+    for standing in measured:
+        cost = about.get("training_usd", {}).get(standing.name, 0.0)
         if cost is None:
-            notes.append(f"What the training of {one.name} cost is unknown, and not in its price.")
+            notes.append(f"The training cost of {standing.name} is unknown and not included in its price.")
         elif cost and not requests:
             notes.append(
-                f"The training of {one.name} cost ${cost:,.2f}, not in its price: set costs.requests_per_month."
+                f"The training of {standing.name} cost ${cost:,.2f}, which is not included in its price: "
+                "set costs.requests_per_month."
             )
-        elif cost and one.usd_per_1k is not None:
-            one = replace(one, usd_per_1k=one.usd_per_1k + 1000 * cost / (months * requests))
-            notes.append(f"The price of {one.name} has its training in it, spread over {months} months.")
-        found.append(one)
-    return found, notes
+        elif cost and standing.usd_per_1k is not None:
+            standing = replace(standing, usd_per_1k=standing.usd_per_1k + 1000 * cost / (months * requests))
+            notes.append(f"The price of {standing.name} includes its training cost, spread over {months} months.")
+        priced.append(standing)
+    return priced, notes
 
 
-def _trained_on(about: Mapping[str, Any]) -> list[str]:
+def _training_caveats(about: Mapping[str, Any]) -> list[str]:
     return [
-        f"{count(n, 'example')} with an id or input that {name} was trained on: left out for every approach."
+        f"{count(n, 'example')} with an id or input that {name} was trained on: excluded for every approach."
         for name, n in about.get("trained_on", {}).items()
     ]
 
 
-def _forgetting(about: Mapping[str, Any]) -> list[str]:
-    """What each training took from its base, once for all approaches that rest on it."""
+def _forgetting_caveats(about: Mapping[str, Any]) -> list[str]:
+    """Describe what each training made its base model forget, once per artifact."""
     names: dict[str, list[str]] = {}
     for name, line in about.get("forgetting", {}).items():
         names.setdefault(line, []).append(name)
-    return [f"{line} ({', '.join(own)})" for line, own in names.items()]
+    return [f"{line} ({', '.join(trained)})" for line, trained in names.items()]
 
 
 def write_report(report: Report, folder: Path) -> Report:
-    """report.json and report.html into a folder; returns the report with the place of its page."""
+    """Write report.json and report.html to a folder; return the report with the path of its page."""
     report = write_page(report, folder / "report.html")
     write_json(folder / "report.json", report.summary())
     return report
 
 
 def write_page(report: Report, file: Path) -> Report:
-    """report.html with everything in it; returns the report with its place."""
+    """Write the self-contained report.html; return the report with its path."""
     report = replace(report, file=file)
     run = report.run
     reasons = {
@@ -262,8 +275,8 @@ def write_page(report: Report, file: Path) -> Report:
     cells: dict[str, dict[str, Any]] = {}
     for result in run.results:
         cell = _cell(result)
-        if own := reasons.get((result.example, result.approach)):
-            reason = "; ".join(f"{metric}: {text}" for metric, text in own.items())
+        if judged := reasons.get((result.example, result.approach)):
+            reason = "; ".join(f"{metric}: {text}" for metric, text in judged.items())
             cell["judge"] = {"score": result.scores.get("judge"), "reason": reason}
         cells.setdefault(result.example, {})[result.approach] = cell
     notes = {note["id"]: note for note in read_notes(run.file.parent / PASSAGES)}
@@ -274,13 +287,13 @@ def write_page(report: Report, file: Path) -> Report:
         "task": run.about.get("task", "answer"),
         "examples": [
             {
-                "id": one.id,
-                "input": one.input,
-                "output": one.output,
-                "tags": list(one.tags),
-                "evidence": [asdict(proof) for proof in one.evidence],
+                "id": example.id,
+                "input": example.input,
+                "output": example.output,
+                "tags": list(example.tags),
+                "evidence": [asdict(proof) for proof in example.evidence],
             }
-            for one in run.examples
+            for example in run.examples
         ],
         "cells": cells,
         "passages": notes,
@@ -300,10 +313,10 @@ def _cell(result: Result) -> dict[str, Any]:
     }
 
 
-def _tables(run: Run, table: Callable[[Sequence[Result], Sequence[Example]], Table]) -> dict[str, Table]:
+def _tables_by_approach(run: Run, table: Callable[[Sequence[Result], Sequence[Example]], Table]) -> dict[str, Table]:
     return {name: table(list(rows.values()), run.examples) for name, rows in by_approach(run.results).items()}
 
 
 def _example(row: Mapping[str, Any]) -> Example:
     lists = {key: tuple(row[key]) for key in ("tags", "groups")}
-    return Example(**{**row, **lists, "evidence": tuple(Evidence(**one) for one in row["evidence"])})
+    return Example(**{**row, **lists, "evidence": tuple(Evidence(**item) for item in row["evidence"])})

@@ -1,4 +1,4 @@
-"""What a comparison would take: calls, tokens, money, time. Renders prompts, asks no model."""
+"""Estimate the calls, tokens, cost and time of a comparison. Renders prompts, calls no paid model."""
 
 import contextlib
 import hashlib
@@ -21,65 +21,65 @@ from groundtune.workflows.comparing import require
 from groundtune.workspace import Workspace
 
 SAMPLE = 20
-"""Examples whose prompts are rendered; the rest are taken to be like them."""
+"""Number of examples whose prompts are rendered; the rest are assumed to be similar."""
 CHARACTERS_PER_TOKEN = 4.0
-"""Of text in English; stated beside the figures, because every model counts otherwise."""
+"""Average for English text; stated beside the figures, because tokenizers differ."""
 FIRST_TOKEN_SECONDS = 0.5
 VERDICT_TOKENS = 60.0
-"""Assumed of what a judge says."""
+"""Assumed length of a judge's reply."""
 TOKENS_PER_SECOND = 50.0
-"""Assumed of a model that was never timed here."""
+"""Assumed speed of a model that was never timed here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What one approach would take. None = unknown."""
+    """The estimate for one approach. None = unknown."""
 
     approach: str
     model: str | None
-    """None for what asks no model."""
+    """None if the approach calls no model."""
     calls: int
     cached: int
-    """Of the calls, those that the cache answers; figures below are of the others."""
+    """Calls answered from the cache; the figures below cover only the others."""
     input_tokens: int
     output_tokens: int
-    """As long as the gold outputs are; the most is `calls` x max_output_tokens."""
+    """Assumes outputs as long as the gold outputs; the maximum is `calls` x max_output_tokens."""
     usd: float | None
-    """At four characters a token: what to expect, not a limit."""
+    """Expected cost at four characters per token; not a limit."""
     usd_at_most: float | None
-    """The ceilings that a budget is held to: a token for each byte, all output tokens; each call made once.
+    """Upper limit that a budget is checked against: one token per byte, all output tokens, each call made once.
 
-    Calls whose prompts were not rendered count with the highest ceiling of those that were. None for a judge too: what
-    it will have to read, and how often it is asked, is up to the answers.
+    Calls whose prompts were not rendered count with the highest ceiling of those that were. None for a judge: the
+    length and number of its prompts depend on the answers.
     """
     seconds: float | None
     timed: bool
-    """Whether the seconds were measured here, or assumed."""
+    """Whether the seconds were measured rather than assumed."""
 
 
 def total(estimates: Sequence[Estimate]) -> Estimate:
-    """All of them together; None where one of them is unknown."""
+    """Sum of the estimates; None where any of them is unknown."""
     return Estimate(
         approach="(total)",
         model=None,
-        calls=sum(one.calls for one in estimates),
-        cached=sum(one.cached for one in estimates),
-        input_tokens=sum(one.input_tokens for one in estimates),
-        output_tokens=sum(one.output_tokens for one in estimates),
-        usd=_sum([one.usd for one in estimates]),
-        usd_at_most=_sum([one.usd_at_most for one in estimates]),
-        seconds=_sum([one.seconds for one in estimates]),
-        timed=all(one.timed for one in estimates),
+        calls=sum(estimate.calls for estimate in estimates),
+        cached=sum(estimate.cached for estimate in estimates),
+        input_tokens=sum(estimate.input_tokens for estimate in estimates),
+        output_tokens=sum(estimate.output_tokens for estimate in estimates),
+        usd=_sum_or_none([estimate.usd for estimate in estimates]),
+        usd_at_most=_sum_or_none([estimate.usd_at_most for estimate in estimates]),
+        seconds=_sum_or_none([estimate.seconds for estimate in estimates]),
+        timed=all(estimate.timed for estimate in estimates),
     )
 
 
-def _sum(values: Sequence[float | None]) -> float | None:
+def _sum_or_none(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return math.fsum(known) if len(known) == len(values) else None
 
 
 class _Rehearsal:
-    """A generator that answers nothing and keeps what it was asked."""
+    """A generator that records prompts and returns empty text."""
 
     def __init__(self, generator: Generator) -> None:
         self.name = generator.name
@@ -87,9 +87,9 @@ class _Rehearsal:
         self.generator = generator
         self.prompts: list[Prompt] = []
         self.silent = False
-        """Whether it raises in the place of an answer, so that nobody asks again."""
+        """Whether to raise instead of answering, so that the caller does not retry."""
         self.asks = False
-        """Whether it asks after all: what was trained here costs nothing, and nobody knows its time."""
+        """Whether to call the generator after all: a locally trained model is free, and its speed is unknown."""
 
     async def generate(self, prompt: Prompt) -> Generation:
         if self.asks:
@@ -109,9 +109,9 @@ async def estimate(
     split: str = "test",
     names: Sequence[str] = (),
 ) -> list[Estimate]:
-    """One an approach that can run, or of the named ones, in the order in which they would run.
+    """Return one estimate per available or named approach, in the order in which they would run.
 
-    Raises what `compare` would raise before it asks anything.
+    Raises what `compare` would raise before its first call.
     """
     require(examples, split)
     rehearsals: list[_Rehearsal] = []
@@ -123,61 +123,67 @@ async def estimate(
 
     material = replace(material, keep=rehearse, embedder=material.for_many)
     if config.embedder.kind == "openai":
-        material = _without_calls(config, material)
+        material = _without_hosted_embedder(config, material)
     lineup = await line_up(config, material)
     lineup = lineup.chosen(names)
-    trained = dict.fromkeys(one.id for one in lineup.artifacts.values())
-    of = dict(zip([*dict.fromkeys(lineup.model.values()), *trained], rehearsals, strict=True))
-    kept = build.kept(workspace.cache)
-    found = []
+    trained = dict.fromkeys(artifact.id for artifact in lineup.artifacts.values())
+    rehearsal_of = dict(zip([*dict.fromkeys(lineup.model.values()), *trained], rehearsals, strict=True))
+    cached = build.kept(workspace.cache)
+    estimates = []
     for name in lineup.ready:
         model, artifact = lineup.model.get(name), lineup.artifacts.get(name)
         if artifact and artifact.kind == "hosted":
             chosen = build.tuned_there(artifact)
-            found.append(await _there(config, lineup, name, chosen, of[artifact.id], kept, examples))
+            estimates.append(
+                await _estimate_model(config, lineup, name, chosen, rehearsal_of[artifact.id], cached, examples)
+            )
         elif model:
-            found.append(await _there(config, lineup, name, config.models[model], of[model], kept, examples))
+            estimates.append(
+                await _estimate_model(config, lineup, name, config.models[model], rehearsal_of[model], cached, examples)
+            )
         else:
             if artifact:
-                of[artifact.id].asks = True
-            found.append(await _here(lineup, name, examples))
+                rehearsal_of[artifact.id].asks = True
+            estimates.append(await _estimate_local(lineup, name, examples))
     if config.judge and (judge := build.judge(config, material.embedder, rehearse)):
-        found.append(await _judging(config, judge, rehearsals[-1], len(lineup.ready), examples))
-    return found
+        estimates.append(await _estimate_judge(config, judge, rehearsals[-1], len(lineup.ready), examples))
+    return estimates
 
 
-async def _judging(
+async def _estimate_judge(
     config: Config, judge: Judge, rehearsal: _Rehearsal, approaches: int, examples: Sequence[Example]
 ) -> Estimate:
-    """The judge on every answer of every approach, as if each said what the gold answer says."""
+    """Estimate the judge on every answer of every approach, as if each answer equalled the gold answer."""
     chosen, sample = config.models[config.judge.model if config.judge else ""], spread(examples)
     rehearsal.silent = True
     for example in sample:
         for metric in config.judge.metrics if config.judge else ():
-            with contextlib.suppress(GroundtuneError):  # it gets no verdict here
+            with contextlib.suppress(GroundtuneError):  # the rehearsal always raises
                 answer = Answer(str(example.output), "answered", example.output)
                 await judge.judge(example.input, answer, example, metrics=[metric])
-    asked = rehearsal.prompts
-    calls = round(len(examples) * approaches * len(asked) / len(sample)) if sample else 0
-    given = fmean(map(_tokens, asked)) if asked else 0.0
+    prompts = rehearsal.prompts
+    calls = round(len(examples) * approaches * len(prompts) / len(sample)) if sample else 0
+    input_tokens = fmean(map(_tokens, prompts)) if prompts else 0.0
     prices = build.prices(config, chosen)
-    once = prices.usd(chosen.model or "", {"input_tokens": round(given), "output_tokens": round(VERDICT_TOKENS)})
+    usd_per_call = prices.usd(
+        chosen.model or "", {"input_tokens": round(input_tokens), "output_tokens": round(VERDICT_TOKENS)}
+    )
     return Estimate(
         approach="(judge)",
         model=chosen.model,
         calls=calls,
         cached=0,
-        input_tokens=round(given * calls),
+        input_tokens=round(input_tokens * calls),
         output_tokens=round(VERDICT_TOKENS * calls),
-        usd=None if once is None else once * calls,
-        usd_at_most=0.0 if once == 0 else None,
+        usd=None if usd_per_call is None else usd_per_call * calls,
+        usd_at_most=0.0 if usd_per_call == 0 else None,
         seconds=(FIRST_TOKEN_SECONDS + VERDICT_TOKENS / TOKENS_PER_SECOND) * calls / chosen.concurrency,
         timed=False,
     )
 
 
-async def _here(lineup: Lineup, name: str, examples: Sequence[Example]) -> Estimate:
-    """What is answered on this machine costs no money; a few are tried for their time."""
+async def _estimate_local(lineup: Lineup, name: str, examples: Sequence[Example]) -> Estimate:
+    """Estimate an approach that runs locally and costs nothing, by timing a few examples."""
     seconds = []
     for example in examples[:3]:
         began = time.perf_counter()
@@ -187,48 +193,58 @@ async def _here(lineup: Lineup, name: str, examples: Sequence[Example]) -> Estim
     return Estimate(name, None, n, 0, 0, 0, 0.0, 0.0, median(seconds) * n if seconds else 0.0, timed=True)
 
 
-async def _there(
+async def _estimate_model(
     config: Config,
     lineup: Lineup,
     name: str,
     chosen: ModelConfig,
     rehearsal: _Rehearsal,
-    look: Callable[[Generator, Prompt], Generation | None],
+    cached: Callable[[Generator, Prompt], Generation | None],
     examples: Sequence[Example],
 ) -> Estimate:
     sample = spread(examples)
     rehearsal.prompts.clear()
     for example in sample:
         await lineup.ready[name].answer(_question(example))
-    generator, asked = rehearsal.generator, list(rehearsal.prompts)
-    kept = [look(generator, prompt) for prompt in asked]
-    share = sum(one is None for one in kept) / len(asked) if asked else 0.0
-    calls = round(len(examples) * len(asked) / len(sample)) if sample else 0
-    fresh = round(calls * share)
-    given = fmean(_tokens(prompt) for prompt in asked) if asked else 0.0
-    made = fmean(len(str(example.output or "")) / CHARACTERS_PER_TOKEN + 5 for example in sample) if sample else 0.0
+    generator, prompts = rehearsal.generator, list(rehearsal.prompts)
+    generations = [cached(generator, prompt) for prompt in prompts]
+    uncached_share = sum(generation is None for generation in generations) / len(prompts) if prompts else 0.0
+    calls = round(len(examples) * len(prompts) / len(sample)) if sample else 0
+    uncached_calls = round(calls * uncached_share)
+    input_tokens = fmean(_tokens(prompt) for prompt in prompts) if prompts else 0.0
+    output_tokens = (
+        fmean(len(str(example.output or "")) / CHARACTERS_PER_TOKEN + 5 for example in sample) if sample else 0.0
+    )
     prices = build.prices(config, chosen)
-    once = prices.usd(chosen.model or "", {"input_tokens": round(given), "output_tokens": round(made)})
-    times = [one.usage.seconds for one in kept if one is not None and one.usage.seconds is not None]
-    each = median(times) if times else FIRST_TOKEN_SECONDS + made / TOKENS_PER_SECOND
+    usd_per_call = prices.usd(
+        chosen.model or "", {"input_tokens": round(input_tokens), "output_tokens": round(output_tokens)}
+    )
+    times = [
+        generation.usage.seconds
+        for generation in generations
+        if generation is not None and generation.usage.seconds is not None
+    ]
+    seconds_per_call = median(times) if times else FIRST_TOKEN_SECONDS + output_tokens / TOKENS_PER_SECOND
     return Estimate(
         approach=name,
         model=chosen.model,
         calls=calls,
-        cached=calls - fresh,
-        input_tokens=round(given * fresh),
-        output_tokens=round(made * fresh),
-        usd=once * fresh if once is not None else None,
-        usd_at_most=_at_most(
-            generator, [prompt for prompt, one in zip(asked, kept, strict=True) if one is None], fresh
+        cached=calls - uncached_calls,
+        input_tokens=round(input_tokens * uncached_calls),
+        output_tokens=round(output_tokens * uncached_calls),
+        usd=usd_per_call * uncached_calls if usd_per_call is not None else None,
+        usd_at_most=_ceiling_usd(
+            generator,
+            [prompt for prompt, generation in zip(prompts, generations, strict=True) if generation is None],
+            uncached_calls,
         ),
-        seconds=each * fresh / chosen.concurrency,
+        seconds=seconds_per_call * uncached_calls / chosen.concurrency,
         timed=bool(times),
     )
 
 
-def _at_most(generator: Generator, prompts: Sequence[Prompt], calls: int) -> float | None:
-    """The ceilings of the prompts; the other calls are taken to be like the dearest of them."""
+def _ceiling_usd(generator: Generator, prompts: Sequence[Prompt], calls: int) -> float | None:
+    """Sum of the ceilings of the prompts; other calls count as much as the most expensive of them."""
     if not calls:
         return 0.0
     if not isinstance(generator, RepeatableGenerator):
@@ -239,8 +255,8 @@ def _at_most(generator: Generator, prompts: Sequence[Prompt], calls: int) -> flo
     return math.fsum(ceilings) + max(ceilings) * max(0, calls - len(ceilings))
 
 
-class _StandIn:
-    """An embedder in the place of a hosted one: what it finds is as long as what would be found, but another thing."""
+class _RandomEmbedder:
+    """A stand-in for a hosted embedder: retrieves other passages, but of similar length."""
 
     def __init__(self, name: str, dimension: int) -> None:
         self.name = name
@@ -262,15 +278,15 @@ class _StandIn:
         return await self.embed(texts)
 
 
-def _without_calls(config: Config, material: Material) -> Material:
-    """The same material, for which no hosted embedder is asked."""
-    embedder = _StandIn(config.embedder.model or "", config.embedder.dimension or 1)
+def _without_hosted_embedder(config: Config, material: Material) -> Material:
+    """Return the material with the hosted embedder replaced by a local stand-in."""
+    embedder = _RandomEmbedder(config.embedder.model or "", config.embedder.dimension or 1)
     index = material.index.asked_by(embedder) if material.index else None
     return replace(material, embedder=lambda: embedder, index=index, vectors=None)
 
 
 def spread(examples: Sequence[Example]) -> list[Example]:
-    """At most SAMPLE examples, evenly over all: those of the beginning may have been asked already."""
+    """Return at most SAMPLE examples, evenly spaced, because the first ones may be cached already."""
     step = max(1.0, len(examples) / SAMPLE)
     return [examples[int(at * step)] for at in range(min(SAMPLE, len(examples)))]
 

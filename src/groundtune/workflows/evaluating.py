@@ -1,4 +1,4 @@
-"""Retrieval on its own: per stage, swept over settings, and the fusion weight fitted. Never writes the index."""
+"""Evaluate retrieval by stage, sweep its settings and fit the fusion weight. Never writes the project's index."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,23 +21,23 @@ WEIGHTS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
 PASSAGE_SIZES = (110, 160, 220)
 DEPTHS = (1, 5, 10, 20)
 TOO_FEW = 20
-"""Questions with evidence below which no weight is fitted."""
+"""Minimum number of questions with evidence for fitting a weight."""
 
 
 @dataclass(frozen=True, slots=True)
 class SweepRow:
-    """One setting and what it gave."""
+    """One setting and its results."""
 
     max_tokens: int
     dense_weight: float
     recall: dict[int, Interval]
-    """By k."""
+    """Recall by k."""
     ndcg: Interval
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The fitted weight with what it does on questions it was not fitted on."""
+    """The fitted weight, with its results on held-out questions."""
 
     dense_weight: float
     train_n: int
@@ -49,7 +49,7 @@ class Fit:
 
 
 async def evaluate(opened: OpenIndex, examples: Sequence[Example], *, k: int, worst: int = 10) -> RetrievalReport:
-    """Every stage on the questions that have evidence. Raises UsageError when none has."""
+    """Evaluate every stage on the questions with evidence. Raises UsageError when there are none."""
     return await _measure(opened, examples, stages=opened.retriever.stages, k=k, worst=worst)
 
 
@@ -62,7 +62,7 @@ async def sweep(
     scratch: Path,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[SweepRow]:
-    """Passage sizes x fusion weights, each size on an index of its own in `scratch`; best nDCG@10 first."""
+    """Evaluate passage sizes x fusion weights, building one index per size in `scratch`; best nDCG@10 first."""
     rows = []
     for size in PASSAGE_SIZES:
         say(f"passages of at most {size} tokens")
@@ -82,13 +82,13 @@ async def sweep(
 
 
 async def fit_weight(opened: OpenIndex, config: Config, examples: Sequence[Example]) -> Fit:
-    """The weight with the best nDCG@10 on the train split. Raises UsageError when there are too few questions."""
+    """Return the weight with the best nDCG@10 on the train split. Raises UsageError if there are too few questions."""
     with_evidence = [example for example in examples if example.evidence]
     train = [example for example in with_evidence if example.split == "train"]
     test = [example for example in with_evidence if example.split == "test"]
     if len(train) < TOO_FEW or not test:
         raise UsageError(
-            f"{len(train)} train and {len(test)} test questions have evidence; fitting needs {TOO_FEW} and 1",
+            f"{len(train)} train and {len(test)} test questions have evidence; fitting needs at least {TOO_FEW} and 1",
             hint="add evidence to more examples",
         )
     scores = {weight: (await _fused(opened, config, train, weight)).mean for weight in WEIGHTS}

@@ -1,7 +1,7 @@
-"""Training rows out of what the project's own retriever really finds: gold and distractors, and sometimes no gold.
+"""Build training rows from what the project's own retriever finds: gold and distractors, sometimes without gold.
 
-For `hybrid` a model is trained as it will be asked: over passages of which most do not answer. The recipe follows
-RAFT (Zhang et al. 2024, arXiv 2403.10131): some rows lack the gold passage, and there the model must abstain.
+For `hybrid`, a model is trained as it will be used: on passages most of which do not contain the answer. The recipe
+follows RAFT (Zhang et al. 2024, arXiv 2403.10131): some rows lack the gold passage, and there the model must abstain.
 """
 
 import random
@@ -24,15 +24,15 @@ from groundtune.types import Evidence, Example, Hit, Passage, Question, Scope
 from groundtune.workflows.withheld import Withheld
 
 WITHOUT_GOLD = 0.2
-"""Share of the answerable rows whose gold passages are taken out. RAFT found 0 to 40 % best, by data set."""
-MINED = 20
-"""Hits among which hard negatives are looked for."""
+"""Share of answerable rows whose gold passages are removed. RAFT found 0 to 40% best, depending on the data set."""
+NEGATIVES_DEPTH = 20
+"""Number of hits searched for hard negatives."""
 CANDIDATES = 100
-"""Passages a question that a tuned retriever ranks where it is measured; those of all questions together."""
-MEASURED = 500
-"""Questions at most that it is measured on: more would narrow the interval little, and every passage is embedded."""
-DIGITS = 6
-"""Of what BM25 says, in a row."""
+"""Passages per question that a tuned retriever ranks when measured, pooled over all questions."""
+MAX_MEASURED = 500
+"""Maximum number of questions to measure it on: more narrow the interval little, and every passage is embedded."""
+BM25_DIGITS = 6
+"""Decimal places of BM25 scores in a row."""
 
 
 async def grounded_rows(
@@ -44,24 +44,24 @@ async def grounded_rows(
     seed: int,
     withheld: Withheld | None = None,
 ) -> list[Row]:
-    """Chats over retrieved passages, the reply with checked citations; one row an example.
+    """Build chats over retrieved passages with verified citations in the reply; one row per example.
 
-    An example whose gold passage is not found is a row without gold. One that has an answer but no evidence, or whose
-    answer no sentence of the gold passage carries, is left out. Passages that give a test example away are passed over
-    for the next ones; an example whose gold stands in nothing else is left out.
+    An example whose gold passage is not retrieved becomes a row without gold. Examples that have an answer but no
+    evidence, or whose answer is in no sentence of the gold passage, are left out. Passages that give away a test
+    example are skipped in favour of the next ones; examples whose gold is in no other passage are left out.
     """
     index = _index(material)
     withheld = withheld or Withheld()
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     rows = []
     for example in examples:
-        hits, passed = await _gathered(index, example, withheld, most=config.answers.max_passages)
+        hits, skipped = await _gather_clean(index, example, withheld, most=config.answers.max_passages)
         gold = [hit for hit in hits if any(_holds(hit, proof) for proof in example.evidence)]
-        reply = _cited(example, hits) if gold else None
-        hidden = not gold and any(_holds(hit, proof) for hit in passed for proof in example.evidence)
-        if example.output is not None and (not example.evidence or hidden or (gold and reply is None)):
-            continue  # nothing that could be cited, or nothing that may be: it would teach to hold back
-        if reply is not None and chance.random() < WITHOUT_GOLD:
+        reply = _cited_reply(example, hits) if gold else None
+        gold_was_skipped = not gold and any(_holds(hit, proof) for hit in skipped for proof in example.evidence)
+        if example.output is not None and (not example.evidence or gold_was_skipped or (gold and reply is None)):
+            continue  # no citable evidence: the row would teach the model to abstain
+        if reply is not None and rng.random() < WITHOUT_GOLD:
             reply, hits = None, [hit for hit in hits if hit not in gold]
         messages = prompts.messages(
             rules=form.rules(grounded=bool(hits)),
@@ -70,10 +70,10 @@ async def grounded_rows(
             hits=hits,
             question_at=config.context.question,
         )
-        said = form.reply(None) if reply is None else reply
-        turns = [asdict(message) for message in messages] + [{"role": "assistant", "content": said}]
+        target = form.reply(None) if reply is None else reply
+        turns = [asdict(message) for message in messages] + [{"role": "assistant", "content": target}]
         sources = tuple(dict.fromkeys(hit.passage.source for hit in hits))
-        rows.append(Row(example.id, example.input, said, tuple(turns), sources=sources))
+        rows.append(Row(example.id, example.input, target, tuple(turns), sources=sources))
     return rows
 
 
@@ -86,47 +86,50 @@ async def retrieval_rows(
     measured: bool = False,
     withheld: Withheld | None = None,
 ) -> list[Row]:
-    """Questions with the passages that hold their evidence, and the best-ranked passages that do not; among these none
-    that gives a test example away.
+    """Pair questions with the passages that contain their evidence and with the best-ranked passages that do not.
 
-    Texts are those that the part reads: an embedder what was embedded, a reranker the heading path and the text.
-    measured: with the candidates of our own retriever, against which a tuned one is measured (the first MEASURED
-    questions).
+    Negatives never give away a test example. Texts are what the part reads: the embedded text for an embedder, heading
+    path and text for a reranker. measured: include the candidates of the current retriever, the baseline for a tuned
+    one (first MAX_MEASURED questions only).
     """
     index = _index(material)
-    known: set[str] = set()
+    texts_written: set[str] = set()
     rows: list[Row] = []
     for example in examples:
-        right = {one.id: one for proof in example.evidence for one in await _passages(index, proof)}
-        if not right:
+        gold = {passage.id: passage for proof in example.evidence for passage in await _passages_with(index, proof)}
+        if not gold:
             continue
         question = Question(example.input, scope=Scope(groups=example.groups))
-        hits = await index.retriever.search(question, k=MINED)
-        strange = [hit.passage for hit in hits if not any(_holds(hit, proof) for proof in example.evidence)]
-        wrong = [one for one in strange if withheld is None or not withheld.gives_away(one)][:negatives]
+        hits = await index.retriever.search(question, k=NEGATIVES_DEPTH)
+        without_evidence = [hit.passage for hit in hits if not any(_holds(hit, proof) for proof in example.evidence)]
+        distractors = [passage for passage in without_evidence if withheld is None or not withheld.gives_away(passage)][
+            :negatives
+        ]
         ranked: list[Passage] = []
-        if measured and len(rows) < MEASURED:
+        if measured and len(rows) < MAX_MEASURED:
             ranked = [hit.passage for hit in await index.retriever.search(question, k=CANDIDATES, stage="fused")]
-        texts = await _texts(index, [*right.values(), *wrong, *ranked], part)
+        texts = await _texts(index, [*gold.values(), *distractors, *ranked], part)
         shares = await index.retriever.shares(question)
         ranking = Ranking(
-            found=tuple(one.id for one in ranked),
-            texts={key: text for key, text in texts.items() if key not in known},
-            lexical={key: round(share, DIGITS) for key, share in shares.found.items()},
-            floor=round(shares.floor, DIGITS),
+            found=tuple(passage.id for passage in ranked),
+            texts={key: text for key, text in texts.items() if key not in texts_written},
+            lexical={key: round(share, BM25_DIGITS) for key, share in shares.found.items()},
+            floor=round(shares.floor, BM25_DIGITS),
             groups=tuple(sorted(example.groups)),
         )
-        known.update(texts)
+        texts_written.update(texts)
         rows.append(
             Row(
                 example.id,
                 example.input,
                 None,
-                positives=tuple(dict.fromkeys(texts[one] for one in right)),
-                negatives=tuple(dict.fromkeys(texts[one.id] for one in wrong)),
+                positives=tuple(dict.fromkeys(texts[passage_id] for passage_id in gold)),
+                negatives=tuple(dict.fromkeys(texts[passage.id] for passage in distractors)),
                 ranking=ranking,
                 sources=tuple(
-                    dict.fromkeys([*(proof.source for proof in example.evidence), *(one.source for one in wrong)])
+                    dict.fromkeys(
+                        [*(proof.source for proof in example.evidence), *(passage.source for passage in distractors)]
+                    )
                 ),
             )
         )
@@ -134,53 +137,53 @@ async def retrieval_rows(
 
 
 def served(config: Config, material: Material) -> dict[str, Any]:
-    """How the project ranks today: what a tuned retriever is held against."""
-    own = {"bundled": build.BUNDLED, "local": config.embedder.model}
+    """Return the current ranking settings, the baseline for a tuned retriever."""
+    local_models = {"bundled": build.BUNDLED, "local": config.embedder.model}
     return {
-        "embedder": own.get(config.embedder.kind),
+        "embedder": local_models.get(config.embedder.kind),
         "dense_weight": _index(material).retriever.dense_weight,
         "dense_weight_fixed": config.retrieval.dense_weight is not None,
         "rerank_candidates": config.retrieval.rerank_candidates,
     }
 
 
-async def _gathered(
+async def _gather_clean(
     index: OpenIndex, example: Example, withheld: Withheld, *, most: int
 ) -> tuple[list[Hit], list[Hit]]:
-    """What `Retrieved` gathers, and what was passed over on the way because it gives a test example away."""
+    """Return the hits that `Retrieved` would gather, and those skipped because they give away a test example."""
     question = Question(example.input, scope=Scope(groups=example.groups))
-    wanted = most
+    k = most
     while True:
-        found = await index.retriever.search(question, k=wanted)
-        passed = [hit for hit in found if withheld.gives_away(hit.passage)]
-        if len(found) - len(passed) >= most or len(found) < wanted or wanted >= CANDIDATES:
+        hits = await index.retriever.search(question, k=k)
+        skipped = [hit for hit in hits if withheld.gives_away(hit.passage)]
+        if len(hits) - len(skipped) >= most or len(hits) < k or k >= CANDIDATES:
             break
-        wanted *= 2
-    clean = [hit for hit in found if hit not in passed][:most]
+        k *= 2
+    clean = [hit for hit in hits if hit not in skipped][:most]
     joined = await join_neighbours(clean, index.document)
-    across = [hit for hit in joined if withheld.gives_away(hit.passage)]
-    return [hit for hit in joined if hit not in across], passed + across
+    leaking_joined = [hit for hit in joined if withheld.gives_away(hit.passage)]
+    return [hit for hit in joined if hit not in leaking_joined], skipped + leaking_joined
 
 
 async def _texts(index: OpenIndex, passages: Sequence[Passage], part: str) -> dict[str, str]:
-    """By id, as the part reads them."""
-    headed = {one.id: one.headed for one in passages}
+    """Return texts by passage id, as the part reads them."""
+    headed = {passage.id: passage.headed for passage in passages}
     if part == "reranker":
         return headed
-    found = await index.store.embedded(headed)
-    return {key: found.get(key, text) for key, text in headed.items()}
+    embedded = await index.store.embedded(headed)
+    return {key: embedded.get(key, text) for key, text in headed.items()}
 
 
-async def _passages(index: OpenIndex, proof: Evidence) -> list[Passage]:
+async def _passages_with(index: OpenIndex, proof: Evidence) -> list[Passage]:
     document = await index.lookup(proof.source)
     if document is None:
         return []
     passages = await index.passages_of(document.id)
-    return [one for one in passages if holds(one.text, proof.quote) or covers(one.text, proof.quote)]
+    return [passage for passage in passages if holds(passage.text, proof.quote) or covers(passage.text, proof.quote)]
 
 
 def _holds(hit: Hit, proof: Evidence) -> bool:
-    """Whether the quote stands in the passage, whichever document it is of: a copy of the gold is no distractor."""
+    """Whether the passage contains the quote, from any document: a copy of the gold passage is not a distractor."""
     return holds(hit.passage.text, proof.quote) or _proves(hit, proof)
 
 
@@ -189,15 +192,15 @@ def _proves(hit: Hit, proof: Evidence) -> bool:
     return hit.passage.source == proof.source and (holds(text, proof.quote) or covers(text, proof.quote))
 
 
-def _cited(example: Example, hits: Sequence[Hit]) -> str | None:
-    """The sentence of a gold passage that holds the quote, with its number; None when no citation of it is exact."""
+def _cited_reply(example: Example, hits: Sequence[Hit]) -> str | None:
+    """Return the gold sentence that contains the quote, with its citation; None if no citation of it is exact."""
     for number, hit in enumerate(hits, start=1):
         for proof in example.evidence:
             if not _proves(hit, proof):
                 continue
             spans = [hit.passage.text[start:end] for start, end in sentences(hit.passage.text)]
-            found = [one for one in spans if holds(one, proof.quote)] or [proof.quote]
-            reply = f"{found[0].strip().rstrip('.')} [{number}]."
+            matching = [span for span in spans if holds(span, proof.quote)] or [proof.quote]
+            reply = f"{matching[0].strip().rstrip('.')} [{number}]."
             _, citations = cite.check(reply, list(hits))
             if citations and all(citation.support == "exact" for citation in citations):
                 return reply

@@ -1,4 +1,4 @@
-"""Files of a project to its index: takes the lock, chooses the generation, runs the sync, swaps at the end."""
+"""Update the index from the project's files: take the lock, pick the generation, sync, then swap."""
 
 import asyncio
 import contextlib
@@ -18,10 +18,10 @@ from groundtune.protocols import Embedder
 from groundtune.workspace import Workspace
 
 MEGABYTE = 1_000_000
-FULL = ("no space left", "disk is full", "disk quota")
-"""What the system, LanceDB and SQLite say of a full disk; LanceDB as a RuntimeError."""
-LOOK_AGAIN = 0.1
-"""Seconds between two attempts to get the lock; the event loop stays free meanwhile."""
+DISK_FULL_TEXTS = ("no space left", "disk is full", "disk quota")
+"""Error texts of the system, LanceDB and SQLite for a full disk; LanceDB raises a RuntimeError."""
+LOCK_RETRY_SECONDS = 0.1
+"""Seconds between attempts to take the lock; the event loop stays free meanwhile."""
 
 
 async def ingest(
@@ -35,9 +35,9 @@ async def ingest(
     progress: Callable[[Progress], None] = lambda _: None,
     complete: Callable[[], None] = lambda: None,
 ) -> SyncReport:
-    """Bring the index up to date (the project's own, or another one, as for a sweep).
+    """Bring an index up to date: the project's own, or another one, as in a sweep.
 
-    complete: called under the lock when the index is whole, just before readers go over to it.
+    complete: called under the lock when the index is complete, just before readers switch to it.
     Raises BusyError while another process writes, IndexMismatchError when the parts changed and `rebuild` is not set.
     """
     index = index or IndexFolder(workspace.index)
@@ -48,7 +48,7 @@ async def ingest(
         try:
             store = await build.store(folder, dimension=embedder.dimension, language=config.language)
             if index.current() is None:
-                index.finish(manifest)  # a first index can be searched while it grows
+                index.finish(manifest)  # the first index can be searched while it is built
             async with build.sandbox(config) as sandbox:
                 run = Sync(
                     root=workspace.root,
@@ -63,10 +63,10 @@ async def ingest(
                 )
                 report = await run.run(_Selection(workspace, config))
         except (OSError, RuntimeError, sqlite3.Error) as error:
-            if any(words in str(error).casefold() for words in FULL):
+            if any(words in str(error).casefold() for words in DISK_FULL_TEXTS):
                 raise GroundtuneError(
-                    f"the disk of {workspace.folder} is full; what was indexed before stays as it is",
-                    hint="make room and run groundtune ingest again; it goes on where it stopped",
+                    f"the disk of {workspace.folder} is full; the previous index is unchanged",
+                    hint="free some space and run groundtune ingest again; it resumes where it stopped",
                 ) from error
             raise
         finally:
@@ -78,33 +78,33 @@ async def ingest(
 
 @contextlib.asynccontextmanager
 async def _writer_lock(workspace: Workspace, wait_seconds: float) -> AsyncIterator[None]:
-    """Raises BusyError, naming the holder, when it is not free in time."""
+    """Hold the writer lock. Raises BusyError, naming the holder, if it is not free in time."""
     deadline = time.monotonic() + wait_seconds
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as stack:
         while True:
             try:
-                held.enter_context(workspace.writer_lock())
+                stack.enter_context(workspace.writer_lock())
                 break
             except BusyError:
                 if time.monotonic() >= deadline:
                     raise
-            await asyncio.sleep(LOOK_AGAIN)
+            await asyncio.sleep(LOCK_RETRY_SECONDS)
         yield
 
 
 class _Selection:
-    """The files of the project, one walk; what could not be looked into is kept beside them. `Files`."""
+    """The files of the project from one walk, and the paths that could not be read. Implements `Files`."""
 
     def __init__(self, workspace: Workspace, config: Config) -> None:
         self.unreadable: list[tuple[Path, str]] = []
         self.skipped: list[tuple[Path, str]] = []
         examples = select(workspace.root, include=config.examples.files) if config.examples.files else ()
-        own = [path.relative_to(workspace.root).as_posix() for path in examples]
+        example_files = [path.relative_to(workspace.root).as_posix() for path in examples]
         self._walk = select(
             workspace.root,
             include=config.documents.include,
             exclude=config.documents.exclude,
-            leave_out=[PROJECT_FILE, *own],
+            leave_out=[PROJECT_FILE, *example_files],
             follow_links=config.documents.follow_links,
             unreadable=lambda path, reason: self.unreadable.append((path, reason)),
             skipped=lambda path, reason: self.skipped.append((path, reason)),

@@ -1,4 +1,4 @@
-"""A judge against what people said of the same answers. Never counts what needed no judge, nor a failure, as a vote."""
+"""Compare a judge with human labels on the same answers. Rows without a judge verdict never count."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,40 +16,40 @@ from groundtune.types import Answer, Example, Usage
 CONCURRENCY = 8
 RIGHT, WRONG = "right", "wrong"
 _KEYS = ("input", "answer", "gold", "label")
-_FORM = '{"input": "…", "answer": "…", "gold": "…", "label": true}'
+_ROW_FORMAT = '{"input": "…", "answer": "…", "gold": "…", "label": true}'
 
 Complain = Callable[[str, str], None]
-"""Takes what is wrong and how to fix it."""
+"""Callback that takes a problem and how to fix it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """An answer, and what a person said of it."""
+    """An answer with a human label."""
 
     line: int
-    """In the file, counted from 1."""
+    """Line in the file, counted from 1."""
     input: str
     answer: Any
     """Text or object; None for an abstention."""
     gold: Any
-    """None when the right answer is to abstain."""
+    """Gold answer; None when the right answer is to abstain."""
     label: bool
     """Whether the answer is right."""
 
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """A row that the judge sees otherwise than the person."""
+    """A row where the judge disagrees with the human label."""
 
     line: int
     input: str
     answer: Any
     gold: Any
     person: str
-    """`right` or `wrong`; `judge` is the other one."""
+    """`right` or `wrong`; `judge` is the opposite."""
     judge: str
     reason: str
-    """The judge's."""
+    """The judge's reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +58,28 @@ class Unjudged:
 
     line: int
     kind: str
-    """How the endpoint failed; `judge` for a reply that could not be used."""
+    """Kind of endpoint failure; `judge` for an unusable reply."""
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeAgreement:
-    """How far a judge can be trusted. rows = judged + by_rule + len(failures)."""
+    """Agreement between a judge and human labels. rows = judged + by_rule + len(failures)."""
 
     judge: str
-    """Name of the model."""
+    """Model name of the judge."""
     file: Path
     rows: int
     judged: int
     by_rule: int
-    """Rows that follow from who abstained (`answer` or `gold` is null); they say nothing about the judge."""
+    """Rows decided without the judge, because `answer` or `gold` is null."""
     agreement: Agreement | None
-    """Person (a) against judge (b), over the judged rows; None when there are none."""
+    """Human labels (a) against judge (b), over the judged rows; None when there are none."""
     disagreements: tuple[Disagreement, ...]
     """In file order."""
     failures: tuple[Unjudged, ...]
     usage: Usage
-    """Of the judged rows."""
+    """Usage over the judged rows."""
 
     @property
     def errors(self) -> Mapping[str, int]:
@@ -94,26 +94,30 @@ async def agree(
     concurrency: int = CONCURRENCY,
     progress: Callable[[int], None] = lambda _: None,
 ) -> JudgeAgreement:
-    """Ask the judge about every row of a file of labels, and hold its verdicts against those of the people.
+    """Run the judge on every row of a label file and compare its verdicts with the human labels.
 
-    Only the metric `judge` is asked for; a score below 1 means wrong. progress: rows done. Raises what
-    `read_labels` raises, and UsageError when no row needs a judge.
+    Only the metric `judge` is used; a score below 1 means wrong. progress: rows done. Raises what `read_labels` raises,
+    and UsageError when no row needs a judge.
     """
     rows = read_labels(path)
     if all(row.answer is None or row.gold is None for row in rows):
-        raise UsageError(f'no row of {path} needs a judge: "answer" or "gold" is null in each', hint=f"write {_FORM}")
-    outcomes = await _ask_all(judge, rows, concurrency, progress)
-    pairs = [(row, found) for row, found in zip(rows, outcomes, strict=True) if isinstance(found, Judgement)]
-    judged = [(row, found) for row, found in pairs if found.asked]
-    people = [_word(row.label) for row, _ in judged]
-    verdicts = [_verdict(found) for _, found in judged]
+        raise UsageError(
+            f'no row of {path} needs a judge: "answer" or "gold" is null in each', hint=f"write {_ROW_FORMAT}"
+        )
+    outcomes = await _judge_all(judge, rows, concurrency, progress)
+    judgements = [
+        (row, judgement) for row, judgement in zip(rows, outcomes, strict=True) if isinstance(judgement, Judgement)
+    ]
+    judged = [(row, judgement) for row, judgement in judgements if judgement.asked]
+    labels = [_word(row.label) for row, _ in judged]
+    verdicts = [_verdict(judgement) for _, judgement in judged]
     return JudgeAgreement(
         judge=judge.name,
         file=path,
         rows=len(rows),
         judged=len(judged),
-        by_rule=len(pairs) - len(judged),
-        agreement=cohen_kappa(people, verdicts) if judged else None,
+        by_rule=len(judgements) - len(judged),
+        agreement=cohen_kappa(labels, verdicts) if judged else None,
         disagreements=tuple(
             Disagreement(
                 line=row.line,
@@ -121,40 +125,40 @@ async def agree(
                 answer=row.answer,
                 gold=row.gold,
                 person=_word(row.label),
-                judge=_verdict(found),
-                reason=found.reasons["judge"],
+                judge=_verdict(judgement),
+                reason=judgement.reasons["judge"],
             )
-            for row, found in judged
-            if _word(row.label) != _verdict(found)
+            for row, judgement in judged
+            if _word(row.label) != _verdict(judgement)
         ),
-        failures=tuple(found for found in outcomes if isinstance(found, Unjudged)),
-        usage=total([found.usage for _, found in judged]),
+        failures=tuple(outcome for outcome in outcomes if isinstance(outcome, Unjudged)),
+        usage=total([judgement.usage for _, judgement in judged]),
     )
 
 
 def read_labels(path: Path) -> list[Labelled]:
-    """The rows of a file, one JSON object a line (UTF-8; empty lines are skipped).
+    """Read a label file with one JSON object per line (UTF-8; empty lines are skipped).
 
-    Keys: `input` (text), `answer` (text or object; null for an abstention), `gold` (as `output` of an example; null
-    or absent where the right answer is to abstain), `label` (true or 1: a person says that the answer is right;
-    false or 0: wrong). Raises MissingError when there is no such file, ConfigError with every problem of it.
+    Keys: `input` (text), `answer` (text or object; null for an abstention), `gold` (like `output` of an example; null
+    or absent if the right answer is to abstain), `label` (true or 1 if a person finds the answer right; false or 0 if
+    wrong). Raises MissingError when there is no such file, ConfigError with every problem in it.
     """
     if not path.is_file():
-        raise MissingError(f"no file of labels {path}", hint=f"write one object a line, like {_FORM}")
+        raise MissingError(f"no label file {path}", hint=f"write one object per line, like {_ROW_FORMAT}")
     try:
         lines = path.read_bytes().decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise ConfigError([Problem(path, f"not UTF-8 (byte {error.start})", hint="save it as UTF-8")]) from None
     problems: list[Problem] = []
-    rows = list(_rows(path, lines, problems))
+    rows = list(_parse_rows(path, lines, problems))
     if not rows and not problems:
-        problems.append(Problem(path, "has no rows", hint=f"write one object a line, like {_FORM}"))
+        problems.append(Problem(path, "has no rows", hint=f"write one object per line, like {_ROW_FORMAT}"))
     if problems:
         raise ConfigError(problems)
     return rows
 
 
-def _rows(path: Path, lines: Sequence[str], problems: list[Problem]) -> Iterator[Labelled]:
+def _parse_rows(path: Path, lines: Sequence[str], problems: list[Problem]) -> Iterator[Labelled]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -165,17 +169,17 @@ def _rows(path: Path, lines: Sequence[str], problems: list[Problem]) -> Iterator
         try:
             row = read_json(line)
         except ValueError as error:
-            complain(str(error), "one JSON object a line")
+            complain(str(error), "write one JSON object per line")
             continue
         if isinstance(row, dict):
-            yield _row(row, number, complain)
+            yield _parse_row(row, number, complain)
         else:
-            complain("not a JSON object", f"write {_FORM}")
+            complain("not a JSON object", f"write {_ROW_FORMAT}")
 
 
-def _row(row: Mapping[str, Any], number: int, complain: Complain) -> Labelled:
+def _parse_row(row: Mapping[str, Any], number: int, complain: Complain) -> Labelled:
     for key in sorted(row.keys() - set(_KEYS)):
-        complain(f'unknown key "{key}"', f"known are {', '.join(_KEYS)}")
+        complain(f'unknown key "{key}"', f"use {', '.join(_KEYS)}")
     if not _is_text(row.get("input")):
         complain('no "input", or it is not text', 'add "input": "…"')
     if "answer" not in row:
@@ -185,10 +189,10 @@ def _row(row: Mapping[str, Any], number: int, complain: Complain) -> Labelled:
     if not _is_gold(row.get("gold")):
         complain(
             '"gold" is neither text, nor a list of texts, nor an object',
-            'write "gold": "…", or null where the right answer is to abstain',
+            'write "gold": "…", or null if the right answer is to abstain',
         )
     if row.get("label") not in (True, False):  # 1 and 0 are equal to them
-        complain('"label" is neither true nor false', 'write "label": true where a person finds the answer right')
+        complain('"label" is neither true nor false', 'write "label": true if a person finds the answer right')
     return Labelled(number, str(row.get("input")), row.get("answer"), row.get("gold"), row.get("label") == 1)
 
 
@@ -201,23 +205,23 @@ def _is_gold(value: Any) -> bool:
     return value is None or texts or _is_text(value) or (isinstance(value, dict) and bool(value))
 
 
-async def _ask_all(
+async def _judge_all(
     judge: Judge, rows: Sequence[Labelled], concurrency: int, progress: Callable[[int], None]
 ) -> list[Judgement | Unjudged]:
-    """One outcome a row, in order; at most `concurrency` under way."""
-    found: dict[int, Judgement | Unjudged] = {}
+    """Return one outcome per row, in order; at most `concurrency` run at a time."""
+    outcomes: dict[int, Judgement | Unjudged] = {}
     waiting = iter(enumerate(rows))
 
     async def work() -> None:
         for at, row in waiting:
-            found[at] = await _ask(judge, row)
-            progress(len(found))
+            outcomes[at] = await _judge_row(judge, row)
+            progress(len(outcomes))
 
     await side_by_side(work, min(concurrency, len(rows)))
-    return [found[at] for at in range(len(rows))]
+    return [outcomes[at] for at in range(len(rows))]
 
 
-async def _ask(judge: Judge, row: Labelled) -> Judgement | Unjudged:
+async def _judge_row(judge: Judge, row: Labelled) -> Judgement | Unjudged:
     text = row.answer if isinstance(row.answer, str) else ""
     output = row.answer if isinstance(row.answer, dict) else None
     answer = Answer(text, "abstained" if row.answer is None else "answered", output)
@@ -234,5 +238,5 @@ def _word(right: bool) -> str:
 
 
 def _verdict(judgement: Judgement) -> str:
-    """All that was asked must hold: of task write the score is a share."""
+    """Whether every criterion is met; for task write, the score is the share of criteria met."""
     return _word(judgement.scores["judge"] == 1)

@@ -1,6 +1,6 @@
-"""The process that `groundtune tune` starts: `python -m groundtune.workflows.training FOLDER`.
+"""Run a training in its own process: `python -m groundtune.workflows.training FOLDER`, started by `groundtune tune`.
 
-It is tune/worker.py, and asks a causal model once as `ask` and `compare` will, before its artifact is written.
+Wraps tune/worker.py and, before the artifact of a causal model is written, runs the model as `ask` and `compare` will.
 """
 
 import asyncio
@@ -13,10 +13,10 @@ from groundtune.workflows import checking
 
 
 def check(folder: Path, artifact: Artifact) -> Artifact:
-    """Marked as not usable where our own generator does not give what was trained."""
+    """Mark the artifact unusable if the local generator does not reproduce the trained model."""
     if artifact.kind != "lora" or artifact.unusable:
         return artifact
-    # The training has left this process but one GPU, whatever its number was before.
+    # The training left this process with a single visible GPU, whatever its number was before.
     device = "cuda" if str(artifact.recipe.get("device")).startswith("cuda") else None
     return asyncio.run(checking.check_here(folder, artifact, device=device))
 

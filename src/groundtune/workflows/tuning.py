@@ -1,4 +1,4 @@
-"""Train one table [tune.NAME] on the project's examples, from rows to an artifact. Trains in another process."""
+"""Train one table [tune.NAME] on the project's examples, from rows to artifact, in a separate process."""
 
 import asyncio
 import contextlib
@@ -41,7 +41,7 @@ from groundtune.workspace import Workspace, unused
 
 Act = Literal["pause", "resume", "cancel"]
 TASKS = {"classifier": ("classify",), "extractor": ("extract",)}
-"""Kinds that only some tasks can use."""
+"""Kinds that are limited to certain tasks."""
 
 
 async def begin(
@@ -54,41 +54,40 @@ async def begin(
     allow_truncation: int | None = None,
     fresh: bool = False,
 ) -> Path:
-    """The folder of a training on the train split, ready to be launched; one that was cut short under the same
-    conditions goes on in its own, and one that came to an artifact under them is not trained again.
+    """Prepare a training on the train split and return its folder, ready to launch.
 
-    examples: of all splits; validation is for early stopping and calibration, what stands in test is left out of both
-    others. fresh: begin anew in any case, but beside a job that may run at a provider. Raises UsageError, MissingError,
-    TuneError.
+    An interrupted training under the same conditions is resumed in its own folder, and a finished one is reused.
+    examples: all splits; validation is for early stopping and calibration, and examples in test are removed from the
+    other two. fresh: always start a new training, except while a job may still run at a provider. Raises UsageError,
+    MissingError, TuneError.
     """
-    material, validation, _ = _apart(material, examples)
+    material, validation, _ = _without_test_examples(material, examples)
     test = Withheld(of_split(examples, "test"))
-    job, train, held = await prepare(
+    job, train, validation_rows = await prepare(
         workspace, config, material, name, validation=validation, test=test, allow_truncation=allow_truncation
     )
     if fresh and (running := next(earlier.under_way(workspace.models, name), None)):
-        what = (
-            f"job {hosted.under_way(running.folder)} of tune.{name} may still be under way: --fresh would pay for two"
-        )
-        raise UsageError(what, hint=f"groundtune tune {name} --job cancel, then again")
-    same = None if fresh else _same(workspace, job, train, held)
+        job_id = hosted.under_way(running.folder)
+        message = f"job {job_id} of tune.{name} may still be running; --fresh would pay for a second one"
+        raise UsageError(message, hint=f"run groundtune tune {name} --job cancel first")
+    previous = None if fresh else _matching_training(workspace, job, train, validation_rows)
     try:
-        if same is not None and (same / ARTIFACT).exists():
-            return same
-        if same is None:
-            write_job(job, train, held)
-        elif job.kind == "hosted":  # the limits may be others than before, the job is the same
-            write_about(replace(job, folder=same))
+        if previous is not None and (previous / ARTIFACT).exists():
+            return previous
+        if previous is None:
+            write_job(job, train, validation_rows)
+        elif job.kind == "hosted":  # same job, but its limits may have changed
+            write_about(replace(job, folder=previous))
     except OSError as error:
-        if same is None:
+        if previous is None:
             shutil.rmtree(job.folder, ignore_errors=True)
-        what = f"cannot write {same or job.folder}: {(error.strerror or str(error)).lower()}"
-        raise TuneError(what, hint="make room, or fix the rights of the folder") from error
-    return same or job.folder
+        message = f"cannot write {previous or job.folder}: {(error.strerror or str(error)).lower()}"
+        raise TuneError(message, hint="free some space, or fix the permissions of the folder") from error
+    return previous or job.folder
 
 
 async def train(folder: Path, *, progress: Callable[[Step], None] = lambda _: None) -> Artifact:
-    """What comes of the folder, trained in another process, or came of it before. Raises what `launch` does."""
+    """Train the folder in another process, or return its finished artifact. Raises what `launch` raises."""
     if (folder / ARTIFACT).exists():
         return await asyncio.to_thread(read_artifact, folder)
     return await launch(folder, module="groundtune.workflows.training", progress=progress)
@@ -104,32 +103,36 @@ async def prepare(
     test: Withheld | None = None,
     allow_truncation: int | None = None,
 ) -> tuple[Job, list[Row], list[Row]]:
-    """The job with its rows, nothing written yet. Raises UsageError when the project has nothing to train it on.
+    """Return the job with its train and validation rows; writes nothing. Raises UsageError without training data.
 
-    test: what no passage of a row may give away. allow_truncation: goes before that of the table.
+    test: examples that no passage of a row may give away. allow_truncation: overrides the setting of the table.
     """
     chosen = table(config, name)
     if allow_truncation is not None:
         chosen = chosen.model_copy(update={"allow_truncation": allow_truncation})
     allowed = TASKS.get(chosen.kind, (config.task,))
     if config.task not in allowed:
-        raise UsageError(f"tune.{name}: kind {chosen.kind!r} is for task {allowed[0]}, this project's is {config.task}")
+        raise UsageError(
+            f"tune.{name}: kind {chosen.kind!r} needs task {allowed[0]}, but this project has task {config.task}"
+        )
     if not material.train:
         raise UsageError(
-            f"tune.{name}: no example is in the train split", hint="add examples; groundtune examples stats"
+            f"tune.{name}: the train split has no examples", hint="add examples; groundtune examples stats"
         )
     form = material.form
-    if getattr(chosen, "context", "none") == "retrieved" and _prefers(chosen):
-        raise UsageError(f'tune.{name}: context = "retrieved" is not for preferences', hint="leave it out")
+    if getattr(chosen, "context", "none") == "retrieved" and _uses_preferences(chosen):
+        raise UsageError(f'tune.{name}: context = "retrieved" cannot be combined with dpo', hint="remove it")
     if getattr(chosen, "context", "none") == "retrieved" and config.task != "answer":
-        raise UsageError(f'tune.{name}: context = "retrieved" is for task answer', hint="leave it out")
+        raise UsageError(f'tune.{name}: context = "retrieved" needs task answer', hint="remove it")
     train = await _rows(config, material, chosen, form, material.train, test)
-    if not train and _prefers(chosen):
-        what = f"tune.{name}: dpo learns from two replies to one input, and no example to train on has a rejected one"
-        raise UsageError(what, hint='"rejected": "what the model wrote" beside "output"; groundtune examples import')
+    if not train and _uses_preferences(chosen):
+        message = f"tune.{name}: dpo needs a rejected reply beside each output, and no train example has one"
+        raise UsageError(
+            message, hint='add "rejected": "what the model wrote" beside "output"; groundtune examples import'
+        )
     if not train:
-        raise UsageError(f"tune.{name}: no example of the train split can be learnt from", hint="groundtune evaluate")
-    held = await _rows(config, material, chosen, form, validation, test, measured=True)
+        raise UsageError(f"tune.{name}: no example of the train split is usable", hint="groundtune evaluate")
+    validation_rows = await _rows(config, material, chosen, form, validation, test, measured=True)
     job = Job(
         folder=unused(workspace.models / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"),
         name=name,
@@ -139,25 +142,25 @@ async def prepare(
         details=_details(config, chosen, material, train),
     )
     if isinstance(chosen, RetrieverConfig):
-        served = grounding.served(config, material)
-        base = chosen.base or (chosen.part == "embedder" and served["embedder"]) or build.BUNDLED
-        job = replace(job, base=base, details={**job.details, **served})
+        ranking = grounding.served(config, material)
+        base = chosen.base or (chosen.part == "embedder" and ranking["embedder"]) or build.BUNDLED
+        job = replace(job, base=base, details={**job.details, **ranking})
     if isinstance(chosen, HostedTuneConfig):
-        known = config.providers.get(chosen.provider)
-        job = replace(job, details={**job.details, "provider": _stated(known)})
+        provider = config.providers.get(chosen.provider)
+        job = replace(job, details={**job.details, "provider": _provider_settings(provider)})
         _admit(config, job)
-    return job, train, held
+    return job, train, validation_rows
 
 
-def _stated(known: ProviderConfig | None) -> dict[str, Any]:
-    return known.model_dump(mode="json", exclude_none=True) if known else {}
+def _provider_settings(provider: ProviderConfig | None) -> dict[str, Any]:
+    return provider.model_dump(mode="json", exclude_none=True) if provider else {}
 
 
 def _admit(config: Config, job: Job) -> None:
-    """Raises UsageError where the rows may not go to the provider."""
+    """Raise UsageError if the rows may not be sent to the provider."""
     place = ModelConfig(kind="openai", model=job.base, base_url=provider_of(job).base_url)
     if reason := build.forbidden(config, place):
-        hint = "tune a model on this machine (kind = lora), or allow the host under [requirements]"
+        hint = "tune a local model (kind = lora), or allow the host under [requirements]"
         raise UsageError(f"tune.{job.name}: {reason}", hint=hint)
 
 
@@ -170,34 +173,39 @@ async def look(
     *,
     allow_truncation: int | None = None,
 ) -> Preflight:
-    """Everything about a training that can be found out in seconds. examples: of all splits."""
-    material, validation, left_out = _apart(material, examples)
+    """Check a training before it starts, in seconds. examples: all splits."""
+    material, validation, left_out = _without_test_examples(material, examples)
     test = Withheld(of_split(examples, "test"))
-    job, train, held = await prepare(
+    job, train, validation_rows = await prepare(
         workspace, config, material, name, validation=validation, test=test, allow_truncation=allow_truncation
     )
-    documents = _documents(examples, [*train, *held])
+    documents = _documents(examples, [*train, *validation_rows])
     with _quiet():
-        kit, notices = await asyncio.to_thread(_kit, job)
-    notices = [*notices, *earlier.others(workspace.models, job, _same(workspace, job, train, held))]
-    bounds, refusal = await asyncio.to_thread(_bounds, job, train, held)
-    learnt = {row.id for row in train}
+        kit, notices = await asyncio.to_thread(_token_counters, job)
+    notices = [
+        *notices,
+        *earlier.others(workspace.models, job, _matching_training(workspace, job, train, validation_rows)),
+    ]
+    bounds, refusal = await asyncio.to_thread(_estimate_bounds, job, train, validation_rows)
+    trained_ids = {row.id for row in train}
     return preflight(
         Inputs(
             kind=job.kind,
             settings=job.settings,
             train=train,
-            validation=held,
-            test=[Row(one.id, one.input, _first(one.output)) for one in of_split(examples, "test")],
+            validation=validation_rows,
+            test=[
+                Row(example.id, example.input, _first_output(example.output)) for example in of_split(examples, "test")
+            ],
             left_out=left_out,
             given_away=test.found,
-            unlearnt=[one.id for one in material.train if one.id not in learnt],
+            unlearnt=[example.id for example in material.train if example.id not in trained_ids],
             base=job.base,
             labels=job.details.get("labels", ()),
             schema=job.details.get("schema"),
             documents=documents,
             access=_access(config, documents),
-            groups={one.id: one.group for one in examples if one.group is not None},
+            groups={example.id: example.group for example in examples if example.group is not None},
             bounds=bounds,
             refusal=refusal,
             notices=notices,
@@ -207,41 +215,45 @@ async def look(
     )
 
 
-def _apart(material: Material, examples: Sequence[Example]) -> tuple[Material, list[Example], dict[str, str]]:
-    """Train and validation without what stands in the test split, and which rows these are: theirs to the test row."""
+def _without_test_examples(
+    material: Material, examples: Sequence[Example]
+) -> tuple[Material, list[Example], dict[str, str]]:
+    """Remove examples of the test split from train and validation; also return removed ids with the test id."""
     test = of_split(examples, "test")
-    train, known = leakage.apart(material.train, test)
-    held, more = leakage.apart(of_split(examples, "validation"), test)
+    train, train_duplicates = leakage.apart(material.train, test)
+    validation, validation_duplicates = leakage.apart(of_split(examples, "validation"), test)
     if material.train and not train:
-        what = "every example of the train split is in the test split as well: nothing is left to train on"
-        raise UsageError(what, hint="add examples; groundtune examples stats")
-    return replace(material, train=train), held, known | more
+        message = "every example of the train split is also in the test split, so nothing is left to train on"
+        raise UsageError(message, hint="add examples; groundtune examples stats")
+    return replace(material, train=train), validation, train_duplicates | validation_duplicates
 
 
 def steer(workspace: Workspace, config: Config, name: str, act: Act) -> tuple[str, str]:
-    """Pauses, resumes or cancels the newest job of a hosted table that is under way; its id and status.
+    """Pause, resume or cancel the newest job in progress of a hosted table; return its id and status.
 
-    Raises UsageError for another kind, MissingError where no job is under way, ProviderError.
+    Raises UsageError for another kind, MissingError when no job is in progress, ProviderError.
     """
     if (kind := table(config, name).kind) != "hosted":
-        raise UsageError(f"tune.{name} is a {kind}: it has no job at a provider", hint="stop its command with Ctrl-C")
+        raise UsageError(f"tune.{name} is a {kind} and has no job at a provider", hint="stop its command with Ctrl-C")
     for job in earlier.under_way(workspace.models, name):
         return hosted.steer(job, act)
-    raise MissingError(f"tune.{name} has no job under way", hint=f"groundtune tune {name}")
+    raise MissingError(f"tune.{name} has no job in progress", hint=f"groundtune tune {name}")
 
 
-def _same(workspace: Workspace, job: Job, train: Sequence[Row], held: Sequence[Row]) -> Path | None:
-    """What there is of a training under the same conditions, its base included."""
+def _matching_training(
+    workspace: Workspace, job: Job, train: Sequence[Row], validation_rows: Sequence[Row]
+) -> Path | None:
+    """Return the folder of a training under the same conditions, including its base model, or None."""
 
     def digest() -> str | None:
         return None if job.kind == "hosted" else (find_base if job.kind == "lora" else encoder.find)(job.base).digest
 
-    return earlier.same(workspace.models, job, train, held, base_digest=digest)
+    return earlier.same(workspace.models, job, train, validation_rows, base_digest=digest)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without a line for each try to reach the hub: in the end there is an answer or an error."""
+    """Silence the log line for each attempt to reach the hub; the final error is enough."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -250,8 +262,8 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def _kit(job: Job) -> tuple[dict[str, Any], list[str]]:
-    """What counts the tokens of a job as its trainer will, and what there is to know of its base."""
+def _token_counters(job: Job) -> tuple[dict[str, Any], list[str]]:
+    """Return inputs that count tokens as the trainer will, and warnings about the base model."""
     if job.kind == "hosted":
         provider = provider_of(job)
         about = partial(example_tokens, method=job.settings["method"])
@@ -270,40 +282,42 @@ def _kit(job: Job) -> tuple[dict[str, Any], list[str]]:
     return {"count_tokens": count, "window": encoder.limit_of(base, tokenizer, wanted=None)}, []
 
 
-def _bounds(job: Job, train: Sequence[Row], held: Sequence[Row]) -> tuple[Bounds | None, TuneError | None]:
-    """What the trainer says it takes, or why it refuses; it reads the rows from a folder that is gone afterwards."""
+def _estimate_bounds(
+    job: Job, train: Sequence[Row], validation_rows: Sequence[Row]
+) -> tuple[Bounds | None, TuneError | None]:
+    """Return the trainer's cost estimate, or the error why it refuses; uses a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="groundtune-look-") as scratch:
-        there = replace(job, folder=Path(scratch))
-        write_job(there, train, held)
+        scratch_job = replace(job, folder=Path(scratch))
+        write_job(scratch_job, train, validation_rows)
         try:
-            return worker.trainer(job.kind).estimate(there), None
+            return worker.trainer(job.kind).estimate(scratch_job), None
         except TuneError as error:
             return None, error
 
 
 def _documents(examples: Sequence[Example], rows: Sequence[Row]) -> dict[str, list[str]]:
-    """Id of a row to the documents whose text stands in it, or that its evidence is of."""
-    found = {one.id: [proof.source for proof in one.evidence] for one in examples}
+    """Map each row id to the documents that its text or evidence comes from."""
+    documents = {example.id: [proof.source for proof in example.evidence] for example in examples}
     for row in rows:
-        found[row.id] = list(dict.fromkeys([*found.get(row.id, ()), *row.sources]))
-    return found
+        documents[row.id] = list(dict.fromkeys([*documents.get(row.id, ()), *row.sources]))
+    return documents
 
 
 def _access(config: Config, documents: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]] | None:
-    """Source to the groups that may read it, by the rules of the project file; None where there are none."""
+    """Map each source to the groups that may read it, by the access rules of the project; None without rules."""
     rules = config.documents.access
     if not rules:
         return None
-    sources = {source for own in documents.values() for source in own}
+    sources = {source for sources_of_row in documents.values() for source in sources_of_row}
     pairs = [(rule.include, rule.groups) for rule in rules]
     return {source: groups_for(source.partition("#")[0], pairs) for source in sources}
 
 
 def table(config: Config, name: str) -> TuneConfig:
-    """Raises UsageError when there is no [tune.NAME]."""
+    """Return the table [tune.NAME]. Raises UsageError when there is none."""
     if name not in config.tune:
         known = ", ".join(config.tune)
-        raise UsageError(f"no table [tune.{name}]", hint=f"there are {known}" if known else f"add [tune.{name}]")
+        raise UsageError(f"no table [tune.{name}]", hint=f"choose one of {known}" if known else f"add [tune.{name}]")
     return config.tune[name]
 
 
@@ -319,36 +333,36 @@ async def _rows(
 ) -> list[Row]:
     match chosen.kind:
         case "classifier" | "extractor":
-            return [Row(one.id, one.input, _first(one.output)) for one in examples]
+            return [Row(example.id, example.input, _first_output(example.output)) for example in examples]
         case "retriever":
             return await grounding.retrieval_rows(
                 material, examples, negatives=chosen.hard_negatives, part=chosen.part, measured=measured, withheld=test
             )
         case _:
-            if _prefers(chosen):
-                return [_chat(form, one) for one in examples if one.rejected is not None]
+            if _uses_preferences(chosen):
+                return [_chat_row(form, example) for example in examples if example.rejected is not None]
             if isinstance(chosen, LoraConfig) and chosen.context == "retrieved":
                 return await grounding.grounded_rows(config, material, form, examples, seed=chosen.seed, withheld=test)
-            return [_chat(form, one) for one in examples]
+            return [_chat_row(form, example) for example in examples]
 
 
-def _chat(form: Form, example: Example) -> Row:
-    """The messages of the approach `prompt`, with the reply that was right."""
+def _chat_row(form: Form, example: Example) -> Row:
+    """Build the messages of the approach `prompt`, with the gold reply."""
     messages = prompts.messages(rules=form.rules(grounded=False), kind=form.kind, text=example.input)
     reply = form.reply(example.output)
     turns = [asdict(message) for message in messages] + [{"role": "assistant", "content": reply}]
-    worse = example.rejected  # a text stands as the model wrote it
+    worse = example.rejected  # text is kept as the model wrote it
     rejected = worse if worse is None or isinstance(worse, str) else form.reply(worse)
     return Row(example.id, example.input, reply, tuple(turns), rejected=rejected)
 
 
-def _prefers(chosen: TuneConfig) -> bool:
-    """Whether it learns from two replies to one input."""
+def _uses_preferences(chosen: TuneConfig) -> bool:
+    """Whether the table trains on preferences, with two replies per input."""
     return "dpo" in (getattr(chosen, "mode", None), getattr(chosen, "method", None))
 
 
 def _details(config: Config, chosen: TuneConfig, material: Material, train: Sequence[Row]) -> dict[str, Any]:
-    """What a trainer and the model it makes must know of the project."""
+    """Return what the trainer and the resulting model need to know about the project."""
     details, form = dict[str, Any](task=config.task), material.form
     if isinstance(chosen, LoraConfig | HostedTuneConfig):
         grounded = getattr(chosen, "context", "none") == "retrieved"
@@ -357,17 +371,17 @@ def _details(config: Config, chosen: TuneConfig, material: Material, train: Sequ
         details["labels"] = list(form.labels)
     if isinstance(form, ObjectForm):
         details["schema"] = form.schema
-    own = {row.id for row in train}
+    trained_ids = {row.id for row in train}
     files = [
         path.relative_to(material.root).as_posix()
         for path in find_examples(material.root, config.examples.files)
-        if any(one.id in own for one in read_examples(path))
+        if any(example.id in trained_ids for example in read_examples(path))
     ]
-    evidence = {proof.source for one in material.train for proof in one.evidence}
+    evidence = {proof.source for example in material.train for proof in example.evidence}
     details["documents"] = sorted({*files, *evidence, *(source for row in train for source in row.sources)})
     return details
 
 
-def _first(output: Any) -> Any:
-    """Of several right outputs the first."""
+def _first_output(output: Any) -> Any:
+    """Return the first of several gold outputs."""
     return output[0] if isinstance(output, list) and output else output

@@ -1,6 +1,6 @@
-"""Test examples to the passages that give them away, question and answer, so that none of these is trained on.
+"""Recognise passages that give away test examples, question and answer, so that they are not trained on.
 
-Pure; knows what it was asked about, not what else the index holds.
+Pure: covers only the passages it is shown, not the rest of the index.
 """
 
 from collections import defaultdict
@@ -9,29 +9,29 @@ from collections.abc import Mapping, Sequence
 from groundtune.measure.metrics import contains, gold_texts, words
 from groundtune.types import Example, Passage
 
-LEAST = 5
-"""Words of a question from which on it is no chance that it stands somewhere."""
+MIN_QUESTION_WORDS = 5
+"""Minimum words of a question; shorter ones could appear in a passage by chance."""
 
 
 class Withheld:
-    """The test split, and in which of the passages that it was shown its examples stand."""
+    """The test split, and the passages seen so far that contain its examples."""
 
     def __init__(self, test: Sequence[Example] = ()) -> None:
         self._starts: dict[tuple[str, ...], list[tuple[Example, list[str]]]] = defaultdict(list)
         for example in test:
-            asked = words(example.input)
-            if example.output is not None and len(asked) >= LEAST:
-                self._starts[tuple(asked[:LEAST])].append((example, asked))
+            question = words(example.input)
+            if example.output is not None and len(question) >= MIN_QUESTION_WORDS:
+                self._starts[tuple(question[:MIN_QUESTION_WORDS])].append((example, question))
         self._known: dict[str, list[str]] = {}
         self._found: dict[str, dict[str, None]] = defaultdict(dict)
 
     @property
     def found(self) -> Mapping[str, Sequence[str]]:
-        """Source to the ids of the test examples that stand in it."""
+        """Map each source to the ids of the test examples found in it."""
         return {source: tuple(ids) for source, ids in self._found.items()}
 
     def gives_away(self, passage: Passage) -> bool:
-        """Whether an example stands in it whole, its question and a right answer; case and punctuation aside."""
+        """Whether the passage contains a whole question and a right answer to it, ignoring case and punctuation."""
         text = passage.headed
         if text not in self._known:
             self._known[text] = self._examples(text) if self._starts else []
@@ -40,10 +40,10 @@ class Withheld:
         return bool(self._known[text])
 
     def _examples(self, text: str) -> list[str]:
-        said = words(text)
+        text_words = words(text)
         return [
             example.id
-            for at in range(len(said) - LEAST + 1)
-            for example, asked in self._starts.get(tuple(said[at : at + LEAST]), ())
-            if said[at : at + len(asked)] == asked and contains(text, gold_texts(example.output))
+            for at in range(len(text_words) - MIN_QUESTION_WORDS + 1)
+            for example, question in self._starts.get(tuple(text_words[at : at + MIN_QUESTION_WORDS]), ())
+            if text_words[at : at + len(question)] == question and contains(text, gold_texts(example.output))
         ]

@@ -1,10 +1,10 @@
-// Citations: each [n] of an answer bound to its sentence, and the passage behind it with the quote marked by offsets.
+// Citations: bind each [n] of an answer to its sentence and show its passage, with the quote highlighted by offsets.
 
 const MARKER = /\[\s*\d{1,5}(?:\s*[,;–-]\s*\d{1,5})*\s*\]/g;
 
 const SUPPORT = {
-  exact: "Exact: the sentence stands in the passage word for word.",
-  close: "Close: its numbers, names and most of its words stand in the passage.",
+  exact: "Exact: the sentence appears word for word in the passage.",
+  close: "Close: its numbers, its names and most of its words appear in the passage.",
   missing: "Unsupported: the passage does not say this.",
 };
 
@@ -15,14 +15,14 @@ function numbersIn(marker) {
   }).filter((number, at, all) => all.indexOf(number) === at);
 }
 
-/** Markers of an answer that its citations know: {start, end, numbers}. */
+/** The markers of an answer that refer to its citations: {start, end, numbers}. */
 function markersOf(text, citations) {
-  const numbers = new Set(citations.map((one) => one.marker));
+  const numbers = new Set(citations.map((citation) => citation.marker));
   return [...text.matchAll(MARKER)].map((match) => ({ start: match.index, end: match.index + match[0].length,
-    numbers: numbersIn(match[0]) })).filter((one) => one.numbers.some((number) => numbers.has(number)));
+    numbers: numbersIn(match[0]) })).filter((marker) => marker.numbers.some((number) => numbers.has(number)));
 }
 
-/** The letters of a text without spaces and markers, and where each was. */
+/** A text without spaces and markers, and the original position of each character. */
 function bare(text, markers) {
   const places = [];
   let letters = "";
@@ -39,44 +39,44 @@ function bare(text, markers) {
   return { letters, places };
 }
 
-/** Where each cited sentence stands in the answer: a list beside the citations, of [start, end] or null. */
+/** The span of each citation's sentence in the answer: [start, end], or null if not found. */
 function sentencesOf(text, citations, markers) {
   const { letters, places } = bare(text, markers);
   const spans = new Map();
   let from = 0;
   return citations.map(({ sentence }) => {
     if (!spans.has(sentence)) {
-      const wanted = bare(sentence, markersOf(sentence, citations)).letters;
-      let at = wanted ? letters.indexOf(wanted, from) : -1;
-      if (at < 0 && wanted) at = letters.indexOf(wanted);
-      if (at >= 0) from = at + wanted.length;
-      spans.set(sentence, at < 0 ? null : [places[at], places[at + wanted.length - 1] + 1]);
+      const target = bare(sentence, markersOf(sentence, citations)).letters;
+      let at = target ? letters.indexOf(target, from) : -1;
+      if (at < 0 && target) at = letters.indexOf(target);
+      if (at >= 0) from = at + target.length;
+      spans.set(sentence, at < 0 ? null : [places[at], places[at + target.length - 1] + 1]);
     }
     return spans.get(sentence);
   });
 }
 
-/** For each number of each marker the citation whose sentence is nearest; those without a marker are left over. */
+/** Bind each number of each marker to the citation with the nearest sentence; return unbound citations as well. */
 function bind(citations, spans, markers) {
-  const left = new Set(citations.keys());
-  const away = (marker, span) => (span ? Math.max(0, span[0] - marker.end, marker.start - span[1]) : 1e6);
+  const unbound = new Set(citations.keys());
+  const distance = (marker, span) => (span ? Math.max(0, span[0] - marker.end, marker.start - span[1]) : 1e6);
   const bound = markers.map((marker) => marker.numbers.map((number) => {
     const same = [...citations.keys()].filter((at) => citations[at].marker === number);
-    const open = same.filter((at) => left.has(at));
-    const nearest = (open.length ? open : same).sort((a, b) => away(marker, spans[a]) - away(marker, spans[b]))[0];
-    left.delete(nearest);
+    const open = same.filter((at) => unbound.has(at));
+    const nearest = (open.length ? open : same).sort((a, b) => distance(marker, spans[a]) - distance(marker, spans[b]))[0];
+    unbound.delete(nearest);
     return { number, citation: citations[nearest] };
   }));
-  return { bound, left: [...left].map((at) => citations[at]) };
+  return { bound, unbound: [...unbound].map((at) => citations[at]) };
 }
 
 const RANK = ["exact", "close", "missing"];
 
-/** The text of an answer with chips for its markers and its cited sentences underlined. */
+/** The text of an answer, with a chip for each marker and its cited sentences underlined. */
 function citedText(text, citations, evidence) {
   const markers = markersOf(text, citations);
   const spans = sentencesOf(text, citations, markers);
-  const { bound, left } = bind(citations, spans, markers);
+  const { bound, unbound } = bind(citations, spans, markers);
   const supports = new Map();
   spans.forEach((span, at) => {
     if (!span) return;
@@ -84,15 +84,15 @@ function citedText(text, citations, evidence) {
     supports.set(span[0], { span, best });
   });
   const sentences = [...supports.values()].sort((a, b) => a.span[0] - b.span[0]);
-  const edges = new Set([0, text.length, ...markers.flatMap((one) => [one.start, one.end]),
+  const edges = new Set([0, text.length, ...markers.flatMap((marker) => [marker.start, marker.end]),
     ...sentences.flatMap(({ span }) => span)]);
   const cuts = [...edges].sort((a, b) => a - b);
   const box = h("div", { class: "answer", dir: "auto" });
   for (let at = 0; at + 1 < cuts.length; at += 1) {
-    const marker = markers.findIndex((one) => one.start <= cuts[at] && cuts[at] < one.end);
+    const marker = markers.findIndex(({ start, end }) => start <= cuts[at] && cuts[at] < end);
     if (marker >= 0) {
       if (markers[marker].start === cuts[at]) {
-        box.append(...bound[marker].map((one) => one.citation ? chip(one.citation, evidence) : `[${one.number}]`));
+        box.append(...bound[marker].map(({ citation, number }) => citation ? chip(citation, evidence) : `[${number}]`));
       }
       continue;
     }
@@ -102,21 +102,23 @@ function citedText(text, citations, evidence) {
     box.append(...(inside && /[\p{L}\p{N}]/u.test(words)
       ? [h("span", { class: `cites ${RANK[inside.best]}` }, words), piece.slice(words.length)] : [piece]));
   }
-  if (left.length) box.append(h("span", { class: "soft" }, " Also: "), ...left.map((one) => chip(one, evidence)));
+  if (unbound.length) {
+    box.append(h("span", { class: "soft" }, " Also cited: "), ...unbound.map((citation) => chip(citation, evidence)));
+  }
   return box;
 }
 
 // -- the passage behind a chip ------------------------------------------------------------------------------------
 
-/** `text[start:end]` as Python counts, by code points. */
+/** Slices of a text by code points, as Python counts. */
 function sliced(text, ...cuts) {
   if (!/[\ud800-\udfff]/.test(text)) return cuts.slice(1).map((end, at) => text.slice(cuts[at], end));
   const points = Array.from(text);
   return cuts.slice(1).map((end, at) => points.slice(cuts[at], end).join(""));
 }
 
-function placeOf(citation) {
-  const passage = own(part("passages"), citation.passage_id) ?? {};
+function locationOf(citation) {
+  const passage = ownValue(embeddedData("passages"), citation.passage_id) ?? {};
   return { source: citation.source ?? passage.source, heading: citation.heading || passage.heading,
     page: citation.page ?? passage.page, passage };
 }
@@ -125,18 +127,19 @@ function fold(text) {
   return String(text ?? "").toLowerCase().replace(/[^\p{L}\p{N}]+/gu, " ").trim();
 }
 
-/** Whether a citation leads to the gold evidence: the same source, and the gold quote stands in the passage. */
+/** Whether a citation points to gold evidence: the same source, and a passage that contains the gold quote. */
 function isGold(citation, evidence) {
-  const { source, passage } = placeOf(citation);
+  const { source, passage } = locationOf(citation);
   const near = ` ${fold(`${passage.text ?? ""} ${citation.quote ?? ""}`)} `;
-  return (evidence ?? []).some((one) => one.source === source && fold(one.quote) && near.includes(` ${fold(one.quote)} `));
+  return (evidence ?? []).some((gold) => gold.source === source && fold(gold.quote) &&
+    near.includes(` ${fold(gold.quote)} `));
 }
 
 let chips = 0;
 
 function chip(citation, evidence) {
   const missing = citation.support === "missing";
-  const label = [`Citation ${citation.marker}`, missing ? "unsupported" : citation.support, placeOf(citation).source];
+  const label = [`Citation ${citation.marker}`, missing ? "unsupported" : citation.support, locationOf(citation).source];
   const button = h("button", { type: "button", class: `chip ${citation.support}`, "aria-expanded": "false",
     id: `chip-${(chips += 1)}`, "aria-label": label.filter(Boolean).join(", ") },
   `[${citation.marker}]`, missing ? h("span", { class: "flag" }, " unsupported") : null);
@@ -152,7 +155,7 @@ let open = null;
 let quiet = false;
 let leaving = 0;
 
-/** Show the passage as long as the chip or the passage has the pointer or the focus. */
+/** Show the passage while the chip or the passage is hovered or focused. */
 function peek(button, citation, evidence) {
   clearTimeout(leaving);
   if (open?.button === button || open?.pinned) return;
@@ -166,7 +169,7 @@ function peek(button, citation, evidence) {
   button.setAttribute("aria-expanded", "true");
   button.setAttribute("aria-controls", card.id);
   open = { button, card, pinned: false };
-  settle();
+  positionPassage();
 }
 
 function pin(button, citation, evidence) {
@@ -184,12 +187,12 @@ function leave() {
   clearTimeout(leaving);
   leaving = setTimeout(() => {
     if (!open || open.pinned) return;
-    const near = [open.button, open.card].some((one) => one.matches(":hover") || one.contains(document.activeElement));
+    const near = [open.button, open.card].some((node) => node.matches(":hover") || node.contains(document.activeElement));
     if (!near) closePassage();
   }, 180);
 }
 
-/** Close the passage, if one is open; with `back`, the focus returns to its chip. */
+/** Close the open passage, if any; with `back`, return the focus to its chip. */
 function closePassage(back = false) {
   if (!open) return false;
   const { button, card } = open;
@@ -205,8 +208,8 @@ function closePassage(back = false) {
   return true;
 }
 
-/** Under the chip, within the page. */
-function settle() {
+/** Position the passage below its chip, within the page. */
+function positionPassage() {
   const { button, card } = open;
   const frame = document.getElementById("main").getBoundingClientRect();
   const at = button.getBoundingClientRect();
@@ -217,16 +220,16 @@ function settle() {
 }
 
 function passageCard(citation, evidence) {
-  const { source, heading, page } = placeOf(citation);
+  const { source, heading, page } = locationOf(citation);
   const label = `Passage of citation ${citation.marker}`;
   return h("div", { class: "passage", role: "dialog", tabindex: "-1", "aria-label": label },
     h("div", { class: "passage-head" },
       h("button", { type: "button", class: "quiet close", onclick: () => closePassage(true) }, "Close"),
-      source ? said(source, "p", { class: "source" }) : null,
-      heading || known(page) ? h("p", { class: "path" }, heading ? said(heading.split(" > ").join(" › ")) : null,
-        known(page) ? `${heading ? ", " : ""}page ${page}` : null) : null,
-      h("p", { class: "support" }, known(citation.passage_id) ? SUPPORT[citation.support]
-        : `Unsupported: no passage had the number ${citation.marker}.`, isGold(citation, evidence) ? goldBadge() : null)),
+      source ? userText(source, "p", { class: "source" }) : null,
+      heading || isKnown(page) ? h("p", { class: "path" }, heading ? userText(heading.split(" > ").join(" › ")) : null,
+        isKnown(page) ? `${heading ? ", " : ""}page ${page}` : null) : null,
+      h("p", { class: "support" }, isKnown(citation.passage_id) ? SUPPORT[citation.support]
+        : `Unsupported: no passage is numbered ${citation.marker}.`, isGold(citation, evidence) ? goldBadge() : null)),
     passageText(citation));
 }
 
@@ -234,13 +237,13 @@ function goldBadge() {
   return h("span", { class: "gold" }, "gold passage");
 }
 
-/** The passage with the quote marked, by offsets alone. */
+/** The passage with the quote highlighted, by offsets alone. */
 function passageText(citation) {
-  const { passage } = placeOf(citation);
-  if (!known(passage.text)) {
+  const { passage } = locationOf(citation);
+  if (!isKnown(passage.text)) {
     return citation.quote ? h("div", { class: "words", dir: "auto" }, h("mark", null, citation.quote)) : null;
   }
-  if (!known(citation.start) || !known(citation.end)) return said(passage.text, "div", { class: "words" });
+  if (!isKnown(citation.start) || !isKnown(citation.end)) return userText(passage.text, "div", { class: "words" });
   const from = passage.start ?? 0;
   const [before, quote, after] = sliced(passage.text, 0, citation.start - from, citation.end - from, passage.text.length);
   return h("div", { class: "words", dir: "auto" }, before, h("mark", null, quote), after);

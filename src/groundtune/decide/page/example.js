@@ -1,33 +1,34 @@
-// One example: what was asked, what is right, and the answers side by side.
+// The example view: the input, the gold answer, and the answers side by side.
 
 function exampleView(state) {
   const row = rowOf(state.id);
   if (!row) {
     return [h("h1", { tabindex: "-1" }, "No such example"),
-      h("p", null, "This report has no example ", said(state.id, "strong"), "."),
-      h("p", null, h("a", { href: address({ ...state, view: "matrix" }), id: "back" }, "To the matrix"))];
+      h("p", null, "This report has no example ", userText(state.id, "strong"), "."),
+      h("p", null, h("a", { href: address({ ...state, view: "matrix" }), id: "back" }, "Back to the matrix"))];
   }
   const { example } = row;
   const cells = cellsOf(row);
   return [
     steps(row, state),
     h("div", { class: "task" },
-      h("p", { class: "kicker" }, "Example ", said(row.id), row.tags.map((tag) => [" ", h("a", { class: "tag",
-        href: address({ ...state, view: "matrix", filter: "all", tag, q: "" }) }, said(tag))])),
-      known(example.input) ? said(asText(example.input), "h1", { tabindex: "-1",
-        class: asText(example.input).length > 160 ? "asked long" : "asked" })
+      h("p", { class: "kicker" }, "Example ", userText(row.id), row.tags.map((tag) => [" ", h("a", { class: "tag",
+        href: address({ ...state, view: "matrix", filter: "all", tag, q: "" }) }, userText(tag))])),
+      isKnown(example.input) ? userText(asText(example.input), "h1", { tabindex: "-1",
+        class: asText(example.input).length > 160 ? "question long" : "question" })
         : h("h1", { tabindex: "-1" }, "The input is not in this report"),
-      h("div", { class: "truth" }, section("gold", "Right answer", goldValue(example)), proof(example))),
+      h("div", { class: "truth" }, section("gold", "Gold answer", goldValue(example)), evidenceSection(example))),
     h("section", { class: NAMES.length === 4 ? "answers four" : "answers", "aria-label": "Answers" }, NAMES.map((name, at) =>
-      answerCard(name, own(cells, name), row.keys[at], example))),
+      answerCard(name, ownValue(cells, name), row.keys[at], example))),
   ];
 }
 
 function neighbours(row, state) {
-  const { list } = found(state);
-  const at = list.findIndex((one) => one.at === row.at);
+  const { list } = filteredRows(state);
+  const at = list.findIndex((other) => other.at === row.at);
   if (at >= 0) return { at, list, previous: list[at - 1], next: list[at + 1] };
-  return { at, list, previous: list.filter((one) => one.at < row.at).at(-1), next: list.find((one) => one.at > row.at) };
+  return { at, list, previous: list.filter((other) => other.at < row.at).at(-1),
+    next: list.find((other) => other.at > row.at) };
 }
 
 function steps(row, state) {
@@ -37,71 +38,72 @@ function steps(row, state) {
   const filter = [FILTERS[state.filter][0].toLowerCase(), state.tag && `tag ${state.tag}`, state.q && `“${state.q}”`];
   return h("nav", { class: "steps", "aria-label": "Examples" },
     h("a", { href: address({ ...state, view: "matrix", page: pageOf(row, state) }), id: "back" }, "← Matrix"),
-    h("span", { class: "where" }, at < 0 ? "not in the filter" : `${whole(at + 1)} of ${whole(list.length)}`,
-      h("span", { class: "soft" }, " · ", said(filter.filter(Boolean).join(", ")))),
+    h("span", { class: "where" }, at < 0 ? "not in this filter" : `${integer(at + 1)} of ${integer(list.length)}`,
+      h("span", { class: "soft" }, " · ", userText(filter.filter(Boolean).join(", ")))),
     h("span", { class: "moves" }, link(previous, "Previous", "previous"), link(next, "Next", "next")));
 }
 
-/** Where the gold answer stands. */
-function proof(example) {
+/** The evidence for the gold answer. */
+function evidenceSection(example) {
   if (!example.evidence?.length) return null;
-  return section("proof", "Where it stands", h("ul", { class: "evidence" }, example.evidence.map((one) => h("li", null,
-    said(one.quote, "blockquote"), said(one.source, "cite", { class: "source" })))));
+  return section("proof", "Evidence", h("ul", { class: "evidence" },
+    example.evidence.map(({ quote, source }) => h("li", null, userText(quote, "blockquote"),
+      userText(source, "cite", { class: "source" })))));
 }
 
 function answerCard(name, cell, key, example) {
-  const head = h("header", null, h("h2", null, named(name)), verdictOf(key));
+  const head = h("header", null, h("h2", null, approachLabel(name)), verdictOf(key));
   if (!cell) return h("article", { class: "card none" }, head, h("p", { class: "soft" }, "This cell was not run."));
-  return h("article", { class: `card ${own(SIGNS, key) ? key : "partial"}` }, head,
-    cell.error ? h("div", { class: "failure" }, h("p", null, h("strong", null, plain(cell.error.kind))),
-      said(cell.error.message, "p", { class: "text" })) : null,
-    known(cell.output) && cell.output !== "" ? answerBody(cell, example)
-      : cell.error ? null : h("p", { class: "soft" }, "No text."),
+  return h("article", { class: `card ${ownValue(SIGNS, key) ? key : "partial"}` }, head,
+    cell.error ? h("div", { class: "failure" }, h("p", null, h("strong", null, readable(cell.error.kind))),
+      userText(cell.error.message, "p", { class: "text" })) : null,
+    isKnown(cell.output) && cell.output !== "" ? answerBody(cell, example)
+      : cell.error ? null : h("p", { class: "soft" }, "Empty answer."),
     sources(cell.citations ?? [], example.evidence),
     cell.judge ? h("div", { class: "judge" },
-      h("h3", null, "Judge", known(cell.judge.score) ? `: ${figure(cell.judge.score, 2)}` : null),
-      cell.judge.reason ? said(cell.judge.reason, "p") : null) : null,
+      h("h3", null, "Judge", isKnown(cell.judge.score) ? `: ${figure(cell.judge.score, 2)}` : null),
+      cell.judge.reason ? userText(cell.judge.reason, "p") : null) : null,
     measures(cell));
 }
 
 function verdictOf(key) {
-  return h("p", { class: "state" }, signOf(key, false), " ", wordOf(key));
+  return h("p", { class: "state" }, outcomeSign(key, false), " ", outcomeWord(key));
 }
 
 function answerBody(cell, example) {
   const { output } = cell;
   if (typeof output === "object") return fieldsAgainst(output, example.output);
-  if (PAGE.task === "classify") return said(asText(output), "p", { class: "verbatim" });
+  if (PAGE.task === "classify") return userText(asText(output), "p", { class: "verbatim" });
   return citedText(asText(output), cell.citations ?? [], example.evidence);
 }
 
-/** One line a source, so that nothing needs a pointer. */
+/** One line per source, so that no information needs hovering. */
 function sources(citations, evidence) {
   const lines = new Map();
   for (const citation of citations) {
-    const { source, heading, page } = placeOf(citation);
+    const { source, heading, page } = locationOf(citation);
     const key = JSON.stringify([citation.marker, citation.passage_id, citation.support]);
     if (!lines.has(key)) lines.set(key, { citation, source, heading, page });
   }
   if (!lines.size) return null;
   const line = ({ citation, source, heading, page }) =>
-    h("li", null, `[${citation.marker}] `, source ? said(source, "span", { class: "source" }) : "no passage",
-      heading ? said(` › ${heading.split(" > ").join(" › ")}`) : null, known(page) ? `, page ${page}` : null,
+    h("li", null, `[${citation.marker}] `, source ? userText(source, "span", { class: "source" }) : "no passage",
+      heading ? userText(` › ${heading.split(" > ").join(" › ")}`) : null, isKnown(page) ? `, page ${page}` : null,
       " · ", h("span", { class: citation.support }, citation.support === "missing" ? "unsupported" : citation.support),
       isGold(citation, evidence) ? [" ", goldBadge()] : null);
   return h("ul", { class: "sources", "aria-label": "Sources" }, [...lines.values()].map(line));
 }
 
-/** Scores, the primary one first; then time, money and tokens. */
+/** Scores, the primary score first; then latency, cost and tokens. */
 function measures(cell) {
   const names = Object.keys(cell.scores ?? {}).sort((a, b) => (b === PRIMARY) - (a === PRIMARY));
   const usage = cell.usage ?? {};
   const tokens = [[usage.input_tokens, "in"], [usage.cached_tokens, "cached"], [usage.output_tokens, "out"]]
-    .filter(([count]) => known(count)).map(([count, kind]) => `${whole(count)} ${kind}`).join(", ");
+    .filter(([count]) => isKnown(count)).map(([count, kind]) => `${integer(count)} ${kind}`).join(", ");
   const facts = [
-    ...names.map((name) => [plain(name), figure(cell.scores[name], 2)]),
-    ["time", seconds(usage.seconds)],
-    ["money", usd(usage.usd)],
+    ...names.map((name) => [readable(name), figure(cell.scores[name], 2)]),
+    ["latency", seconds(usage.seconds)],
+    ["cost", usd(usage.usd)],
     tokens ? ["tokens", tokens] : null,
   ];
   return h("dl", { class: "measures" }, facts.filter(Boolean).map(([name, value]) =>

@@ -1,4 +1,4 @@
-// The matrix: a row an example, a column an approach, a sign in each cell.
+// The matrix view: one row per example, one column per approach, a sign in each cell.
 
 const PAGE_ROWS = 200;
 
@@ -10,7 +10,7 @@ function matrixView(state) {
     const next = { ...parse(location.hash), page: 1, ...wish };
     history.replaceState(null, "", address(next));
     draw(next);
-    fit();
+    fitFrame();
     if (pressed) bar.querySelector(`[data-value="${pressed}"]`)?.focus();
   };
   const draw = (current) => {
@@ -26,16 +26,16 @@ function matrixView(state) {
   draw(state);
   return [h("div", { class: "matrix" },
     h("h1", { tabindex: "-1" }, "Matrix"),
-    h("p", { class: "lead" }, "Every example with what each approach made of it."),
+    h("p", { class: "lead" }, "Every example, with the outcome of each approach."),
     h("div", { class: "tools" }, bar, h("div", { class: "row" },
-      h("label", { class: "field grow" }, h("span", null, "Search in inputs and answers"), search),
+      h("label", { class: "field grow" }, h("span", null, "Search inputs and answers"), search),
       tagField(state, change), sortField(state, change))),
     result)];
 }
 
 function filterBar(state, change) {
-  const { counts } = found(state);
-  return choices("Filter", Object.entries(FILTERS).map(([key, [label]]) => [key, label, whole(counts[key])]), state.filter,
+  const { counts } = filteredRows(state);
+  return choices("Filter", Object.entries(FILTERS).map(([key, [label]]) => [key, label, integer(counts[key])]), state.filter,
     (filter) => change({ filter }));
 }
 
@@ -48,43 +48,44 @@ function tagField(state, change) {
 
 function sortField(state, change) {
   if (NAMES.length < 2) return null;
-  return select("Order", [["", "as in the file"], ["gap", "largest difference first"]], state.sort, (sort) => change({ sort }));
+  return select("Order", [["", "file order"], ["gap", "largest difference first"]], state.sort, (sort) => change({ sort }));
 }
 
 function resultOf(state, change) {
-  const { list } = found(state);
+  const { list } = filteredRows(state);
   const filter = state.filter === "all" ? "" : `, filter: ${FILTERS[state.filter][0].toLowerCase()}`;
   const from = (Math.min(state.page, pagesOf(list)) - 1) * PAGE_ROWS;
-  const here = pagesOf(list) > 1 ? `; here ${whole(from + 1)} to ${whole(Math.min(list.length, from + PAGE_ROWS))}` : "";
-  const count = h("p", { class: "count-line", role: "status" }, h("strong", null, whole(list.length)),
-    ` of ${counted(rows().length, "example")}${filter}${here}`);
+  const to = Math.min(list.length, from + PAGE_ROWS);
+  const range = pagesOf(list) > 1 ? `; showing ${integer(from + 1)} to ${integer(to)}` : "";
+  const count = h("p", { class: "count-line", role: "status" }, h("strong", null, integer(list.length)),
+    ` of ${countOf(rows().length, "example")}${filter}${range}`);
   if (!list.length) return [count, emptyNote(state)];
   return [count, legendOf(list), ...paged(list, state, change)];
 }
 
 function emptyNote(state) {
-  const plainly = !state.q && !state.tag && state.filter === "different";
+  const unfiltered = !state.q && !state.tag && state.filter === "different";
   return h("div", { class: "empty" },
-    h("p", null, plainly ? "No example tells the approaches apart." : "No example is like that."),
-    h("p", null, h("a", { href: address({ view: "matrix", ...EVERYTHING }) }, "Show all examples")));
+    h("p", null, unfiltered ? "No example distinguishes the approaches." : "No example matches."),
+    h("p", null, h("a", { href: address({ view: "matrix", ...NO_FILTERS }) }, "Show all examples")));
 }
 
-/** The signs that occur, in words. */
+/** A legend of the signs in the list. */
 function legendOf(list) {
   const keys = new Set(list.flatMap((row) => row.keys));
-  const partial = [...keys].some((key) => !own(SIGNS, key));
+  const partial = [...keys].some((key) => !ownValue(SIGNS, key));
   return h("ul", { class: "legend" }, Object.entries(SIGNS).filter(([key]) => keys.has(key)).map(([key, [, word]]) =>
-    h("li", null, signOf(key, false), word)),
-  partial ? h("li", null, h("span", { class: "outcome partial" }, "0.5"), `${plain(PRIMARY)} between 0 and 1`) : null);
+    h("li", null, outcomeSign(key, false), word)),
+  partial ? h("li", null, h("span", { class: "outcome partial" }, "0.5"), `${readable(PRIMARY)} between 0 and 1`) : null);
 }
 
-/** The table with the rows of one page, and the way to the others. */
+/** The table with the rows of one page, and the pager. */
 function paged(list, state, change) {
   const page = Math.min(state.page, pagesOf(list));
   const from = (page - 1) * PAGE_ROWS;
   const head = h("tr", { role: "row" }, h("th", { scope: "col", role: "columnheader" }, "example"),
-    APPROACHES.map((one) => h("th", { scope: "col", role: "columnheader" }, breakable(one.name),
-      h("small", null, figure(one.mean)))));
+    APPROACHES.map((approach) => h("th", { scope: "col", role: "columnheader" }, wrappableName(approach.name),
+      h("small", null, figure(approach.mean)))));
   const frame = h("div", { class: "frame", role: "region", "aria-label": "Examples and approaches" },
     h("table", { role: "table", class: "cells" }, h("caption", { class: "hidden" }, "Examples and approaches"),
       h("thead", { role: "rowgroup" }, head),
@@ -92,8 +93,8 @@ function paged(list, state, change) {
   return [frame, pager(list, page, change)];
 }
 
-/** A name for a narrow head, which may go on in the next line where the name of the model begins. */
-function breakable(name) {
+/** A name that may wrap before the model name, for a narrow column head. */
+function wrappableName(name) {
   return h("bdi", { dir: "auto" }, name.split(/(?<=:)/).flatMap((text) => [h("wbr"), text]));
 }
 
@@ -101,9 +102,9 @@ function pagesOf(list) {
   return Math.max(1, Math.ceil(list.length / PAGE_ROWS));
 }
 
-/** The page on which an example stands. */
+/** The page that an example is on. */
 function pageOf(row, state) {
-  return Math.floor(Math.max(0, found(state).list.indexOf(row)) / PAGE_ROWS) + 1;
+  return Math.floor(Math.max(0, filteredRows(state).list.indexOf(row)) / PAGE_ROWS) + 1;
 }
 
 function pager(list, page, change) {
@@ -120,13 +121,13 @@ function pager(list, page, change) {
     h("span", null, `page ${page} of ${pages}`), button("page-on", "Next page", page + 1));
 }
 
-/** A head that sticks to the window needs a frame that does not scroll; a table that is too wide scrolls in its frame. */
-function fit() {
+/** A sticky head needs a frame that does not scroll; only a table that is too wide scrolls in its frame. */
+function fitFrame() {
   const frame = main.querySelector(".frame");
   if (!frame) return;
   const wide = frame.firstChild.offsetWidth > frame.offsetWidth;
   frame.classList.toggle("wide", wide);
-  frame.style.scrollPaddingTop = `${frame.querySelector("thead").offsetHeight + 1}px`; // a row never hides behind the head
+  frame.style.scrollPaddingTop = `${frame.querySelector("thead").offsetHeight + 1}px`; // keeps rows clear of the head
   if (wide) frame.setAttribute("tabindex", "0");
   else frame.removeAttribute("tabindex");
 }
@@ -138,8 +139,8 @@ function matrixRow(row, state) {
     if (!event.target.closest("a") && getSelection().isCollapsed) location.hash = href;
   } },
   h("th", { scope: "row", role: "rowheader" }, h("a", { href, "data-id": row.id },
-    said(row.id, "span", { class: "id" }), known(input) ? said(brief(input), "span", { class: "brief" }) : null)),
-  row.keys.map((key, at) => h("td", { role: "cell", "data-label": NAMES[at] }, signOf(key))));
+    userText(row.id, "span", { class: "id" }), isKnown(input) ? userText(brief(input), "span", { class: "brief" }) : null)),
+  row.keys.map((key, at) => h("td", { role: "cell", "data-label": NAMES[at] }, outcomeSign(key))));
 }
 
 function brief(text) {
@@ -147,21 +148,21 @@ function brief(text) {
   return line.length > 220 ? `${line.slice(0, 219)}…` : line;
 }
 
-/** Focus the row `step` away from the focused one, or the first one; past the end, turn the page. */
+/** Move the focus by `step` rows, or to the first row; past the end, turn the page. */
 function moveRow(step) {
   const links = [...document.querySelectorAll(".cells tbody a")];
   const at = links.indexOf(document.activeElement);
   const next = at < 0 ? links[0] : links[at + step];
   if (next) {
     next.focus();
-    bringIntoSight(next, "nearest");
+    scrollIntoSight(next, "nearest");
   } else {
     document.getElementById(step > 0 ? "page-on" : "page-back")?.click();
   }
 }
 
-/** The row of a link, with the head of the table where that is in a frame that scrolls. */
-function bringIntoSight(link, block) {
+/** Scroll the row of a link into view, with the table head if the frame scrolls. */
+function scrollIntoSight(link, block) {
   link.closest("tr").scrollIntoView({ block });
   link.closest(".frame.wide")?.scrollIntoView({ block: "nearest" });
 }

@@ -1,27 +1,33 @@
-// Cost against quality: a point an approach, its interval upright, cost on a logarithmic axis. Labels never overlap.
+// Cost against quality: one point per approach with a vertical interval, cost on a logarithmic axis. Labels never
+// overlap.
 
 const COSTS = {
-  usd: { label: "US dollars per 1,000", of: (one) => one.usd_per_1k, tick: (at) => `$${at}`, missing: "price unknown" },
-  p95: { label: "seconds, 95th percentile", of: (one) => one.p95_seconds, tick: (at) => `${at} s`, missing: "time unknown" },
+  usd: { label: "US dollars per 1,000 questions", of: (approach) => approach.usd_per_1k, tick: (at) => `$${at}`,
+    missing: "price unknown" },
+  p95: { label: "seconds, 95th percentile", of: (approach) => approach.p95_seconds, tick: (at) => `${at} s`,
+    missing: "latency unknown" },
 };
 
-function costsKnown() {
-  const some = (kind, test) => APPROACHES.some((one) => known(one.mean) && known(COSTS[kind].of(one)) &&
-    test(COSTS[kind].of(one)));
+function availableCosts() {
+  const some = (kind, test) => APPROACHES.some((approach) => {
+    const cost = COSTS[kind].of(approach);
+    return isKnown(approach.mean) && isKnown(cost) && test(cost);
+  });
   return ["usd", "p95"].filter((kind) => some(kind, (value) => value > 0));
 }
 
-/** The plot with its legend and with what could not be drawn; redrawn when its width changes. */
+/** The plot with its legend and a note on what could not be drawn; redrawn when its width changes. */
 function costPlot() {
-  const kinds = costsKnown();
-  if (!kinds.length) return h("p", { class: "soft" }, "Neither prices nor times are known, so there is nothing to plot.");
+  const kinds = availableCosts();
+  if (!kinds.length) return h("p", { class: "soft" },
+    "Neither prices nor latencies are known, so there is nothing to plot.");
   const box = h("div", { class: "plot" });
   let kind = kinds[0];
   let width = 0;
   const draw = () => {
     if (width < 200) return;
     box.replaceChildren(
-      kinds.length > 1 ? choices("Cost axis", [["usd", "Money"], ["p95", "Time"]], kind, (value) => {
+      kinds.length > 1 ? choices("Cost axis", [["usd", "Money"], ["p95", "Latency"]], kind, (value) => {
         kind = value;
         draw();
         box.querySelector("[aria-pressed=true]").focus();
@@ -41,28 +47,30 @@ function costPlot() {
 
 function drawing(kind, width) {
   const cost = COSTS[kind];
-  const drawn = APPROACHES.filter((one) => known(one.mean) && known(cost.of(one)));
-  const left = APPROACHES.filter((one) => !drawn.includes(one));
+  const drawn = APPROACHES.filter((approach) => isKnown(approach.mean) && isKnown(cost.of(approach)));
+  const omitted = APPROACHES.filter((approach) => !drawn.includes(approach));
   const frame = { left: 50, right: 14, top: 14, bottom: 50, width, height: Math.min(420, Math.max(280, width * 0.45)) };
   const x = costScale(drawn.map(cost.of), frame);
   const y = qualityScale(drawn, frame);
-  const points = drawn.map((one) => ({ one, x: x(cost.of(one)), y: y(one.mean), low: y(one.low ?? one.mean),
-    high: y(one.high ?? one.mean) }));
+  const points = drawn.map((approach) => ({ approach, x: x(cost.of(approach)), y: y(approach.mean),
+    low: y(approach.low ?? approach.mean), high: y(approach.high ?? approach.mean) }));
   const numbered = width < 520;
-  const labels = placed(points, frame, (one, at) => (numbered ? String(at + 1) : short(one.name)));
+  const labels = placed(points, frame, (approach, at) => (numbered ? String(at + 1) : short(approach.name)));
   const chart = svg("svg", { width, height: frame.height, viewBox: `0 0 ${width} ${frame.height}`, role: "img",
-    "aria-label": `${plain(PRIMARY)} against ${cost.label}; the figures are in the table of the approaches` },
-  grid(x, y, frame, cost), points.map((point) => mark(point)), labels);
-  return [chart, numbered ? h("ol", { class: "numbered" }, drawn.map((one) => h("li", null, named(one.name)))) : "",
-    legend(drawn), left.length ? h("p", { class: "soft small" }, "Not drawn: ", left.map((one, at) => [at ? ", " : "",
-      said(one.name), ` (${known(one.mean) ? cost.missing : "no score"})`]), ".") : ""];
+    "aria-label": `${readable(PRIMARY)} against ${cost.label}; the table of approaches has the figures` },
+  grid(x, y, frame, cost), points.map((point) => pointMark(point)), labels);
+  return [chart,
+    numbered ? h("ol", { class: "numbered" }, drawn.map(({ name }) => h("li", null, approachLabel(name)))) : "",
+    legend(drawn),
+    omitted.length ? h("p", { class: "soft small" }, "Not drawn: ", omitted.map((approach, at) => [at ? ", " : "",
+      userText(approach.name), ` (${isKnown(approach.mean) ? cost.missing : "no score"})`]), ".") : ""];
 }
 
 function short(name) {
   return name.length > 28 ? `${name.slice(0, 27)}…` : name;
 }
 
-/** Logarithmic; what costs nothing stands in a column of its own, left of a gap. */
+/** A logarithmic scale; approaches that cost nothing get their own column, left of a gap. */
 function costScale(values, frame) {
   const positive = values.filter((value) => value > 0);
   const free = positive.length < values.length;
@@ -88,10 +96,10 @@ function costScale(values, frame) {
 }
 
 function qualityScale(drawn, frame) {
-  const ends = drawn.flatMap((one) => [one.low ?? one.mean, one.high ?? one.mean]);
+  const ends = drawn.flatMap((approach) => [approach.low ?? approach.mean, approach.high ?? approach.mean]);
   const least = Math.min(...ends);
   const most = Math.max(...ends);
-  const step = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10].find((one) => (most - least) / one <= 5) ?? 20;
+  const step = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10].find((size) => (most - least) / size <= 5) ?? 20;
   const low = Math.floor(least / step - 0.001) * step;
   const high = Math.ceil(most / step + 0.001) * step;
   const bottom = frame.height - frame.bottom;
@@ -116,36 +124,36 @@ function grid(x, y, frame, cost) {
     svg("text", { class: "title", x: (frame.left + right) / 2, y: frame.height - 8, "text-anchor": "middle" },
       `${cost.label}${x.ticks.length ? " (logarithmic)" : ""}`),
     svg("text", { class: "title", "text-anchor": "middle",
-      transform: `translate(13 ${(frame.top + bottom) / 2}) rotate(-90)` }, plain(PRIMARY)),
+      transform: `translate(13 ${(frame.top + bottom) / 2}) rotate(-90)` }, readable(PRIMARY)),
   ];
 }
 
-function mark({ one, x, y, low, high }) {
-  return svg("g", null, svg("title", null, `${one.name}: ${spread(one)}`),
+function pointMark({ approach, x, y, low, high }) {
+  return svg("g", null, svg("title", null, `${approach.name}: ${meanWithInterval(approach)}`),
     svg("path", { class: "whisker", d: `M${x - 4},${low}h8M${x},${low}V${high}M${x - 4},${high}h8` }),
-    shape(role(one.name), x, y, 5.5));
+    shape(role(approach.name), x, y, 5.5));
 }
 
 const AROUND = [[1, 0], [-1, 0], [1, -0.8], [1, 0.8], [-1, -0.8], [-1, 0.8], [0, -1], [0, 1]];
 
-/** Each label at the nearest place that is free of points, labels and, if it can be, intervals. */
+/** Place each label at the nearest spot free of points, labels and, where possible, intervals. */
 function placed(points, frame, text) {
   const pen = document.createElement("canvas").getContext("2d");
   pen.font = `13px ${getComputedStyle(document.body).fontFamily}`;
   const box = (x, y, width, height) => ({ x, y, width, height });
-  const taken = points.map((one) => box(one.x - 12, one.y - 12, 24, 24));
-  const bars = points.map((one) => box(one.x - 5, one.high, 10, one.low - one.high));
+  const taken = points.map((point) => box(point.x - 12, point.y - 12, 24, 24));
+  const bars = points.map((point) => box(point.x - 5, point.high, 10, point.low - point.high));
   const edge = box(frame.left + 2, 2, frame.width - frame.left - 4, frame.height - frame.bottom - 4);
   return points.map((point, at) => {
-    const label = text(point.one, at);
+    const label = text(point.approach, at);
     const width = pen.measureText(label).width + 6;
     let best = null;
     for (const far of [14, 24, 38, 56, 80]) {
       for (const [dx, dy] of AROUND) {
         const middle = point.x + dx * (far + (dx ? width / 2 : 0));
         const place = box(middle - width / 2, point.y + dy * far - 9, width, 18);
-        const cost = far + (within(place, edge) ? 0 : 2000) + 60 * bars.filter((one) => meet(one, place)).length +
-          1000 * taken.filter((one) => meet(one, place)).length;
+        const cost = far + (within(place, edge) ? 0 : 2000) + 60 * bars.filter((bar) => overlap(bar, place)).length +
+          1000 * taken.filter((other) => overlap(other, place)).length;
         if (!best || cost < best.cost) best = { cost, place, far, middle };
       }
     }
@@ -156,7 +164,7 @@ function placed(points, frame, text) {
   });
 }
 
-function meet(a, b) {
+function overlap(a, b) {
   return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
 }
 
@@ -167,8 +175,8 @@ function within(inner, outer) {
 
 function legend(drawn) {
   const words = { chosen: "chosen", leader: "leader: not measurably worse than the best", "": "measurably worse",
-    "ruled out": "misses a requirement" };
-  const roles = new Set(drawn.map((one) => role(one.name)));
+    "ruled out": "ruled out" };
+  const roles = new Set(drawn.map((approach) => role(approach.name)));
   return h("ul", { class: "legend" }, Object.entries(words).filter(([kind]) => roles.has(kind)).map(([kind, text]) =>
-    h("li", null, sign(kind), text)));
+    h("li", null, roleIcon(kind), text)));
 }

@@ -1,9 +1,9 @@
-// Which view is shown, from the address; and the keys.
+// Show the view that the address names, and handle keys.
 
 const VIEWS = { verdict: verdictView, matrix: matrixView, example: exampleView };
 const main = document.getElementById("main");
 
-/** `#matrix?filter=…&tag=…&q=…`, `#example/ID?…`; only what is not the default is written. */
+/** `#matrix?filter=…&tag=…&q=…`, `#example/ID?…`; defaults are left out. */
 function address(state) {
   const query = new URLSearchParams();
   if (state.view !== "verdict") {
@@ -19,18 +19,18 @@ function address(state) {
 
 function parse(hash) {
   const [path, query = ""] = hash.replace(/^#/, "").split(/\?(.*)/s);
-  const asked = new URLSearchParams(query);
+  const params = new URLSearchParams(query);
   const [view, ...rest] = path.split("/");
-  const filter = asked.get("filter");
+  const filter = params.get("filter");
   return {
     view: Object.hasOwn(VIEWS, view) ? view : "verdict",
     id: decoded(rest.join("/")),
     filter: Object.hasOwn(FILTERS, filter ?? "") ? filter : defaultFilter(),
-    tag: asked.get("tag") ?? "",
-    q: asked.get("q") ?? "",
-    sort: asked.get("sort") === "gap" ? "gap" : "",
-    page: Math.max(1, Number.parseInt(asked.get("page"), 10) || 1),
-    of: asked.get("of") ?? "",
+    tag: params.get("tag") ?? "",
+    q: params.get("q") ?? "",
+    sort: params.get("sort") === "gap" ? "gap" : "",
+    page: Math.max(1, Number.parseInt(params.get("page"), 10) || 1),
+    of: params.get("of") ?? "",
   };
 }
 
@@ -42,16 +42,16 @@ function decoded(text) {
   }
 }
 
-let shown = null;
+let current = null;
 
-function show() {
-  const before = shown;
+function showView() {
+  const before = current;
   const state = parse(location.hash);
   open = null;
-  shown = state;
+  current = state;
   main.replaceChildren(...VIEWS[state.view](state).filter(Boolean));
   main.className = `view ${state.view}`;
-  fit();
+  fitFrame();
   document.title = `${{ verdict: "Verdict", matrix: "Matrix", example: `Example ${state.id}` }[state.view]}: ${PAGE.title}`;
   for (const link of document.querySelectorAll("nav [data-view]")) {
     const inside = state.view === "example" && link.dataset.view === "matrix";
@@ -62,13 +62,13 @@ function show() {
   if (before) arrive(before, state);
 }
 
-/** After a move: the row one came from, or the top of what is new. */
+/** After navigation, focus the row of the previous example or the top of the new view. */
 function arrive(before, state) {
   if (state.view === "matrix" && before.view === "example") {
-    const link = [...main.querySelectorAll(".cells tbody a")].find((one) => one.dataset.id === before.id);
+    const link = [...main.querySelectorAll(".cells tbody a")].find((candidate) => candidate.dataset.id === before.id);
     if (link) {
       link.focus({ preventScroll: true });
-      bringIntoSight(link, "center");
+      scrollIntoSight(link, "center");
       return;
     }
   }
@@ -76,39 +76,39 @@ function arrive(before, state) {
   main.querySelector("h1")?.focus({ preventScroll: true });
 }
 
-function foot() {
+function renderFooter() {
   const facts = [
     PAGE.run ? `run ${PAGE.run}` : "",
-    PAGE.made ? `made ${day(PAGE.made)}` : "",
-    `${counted(PAGE.n ?? 0, "example")}, ${counted(NAMES.length, "approach").replace("approachs", "approaches")}`,
-    "intervals are 95 %",
+    PAGE.made ? `created ${dateTime(PAGE.made)}` : "",
+    `${countOf(PAGE.n ?? 0, "example")}, ${countOf(NAMES.length, "approach").replace("approachs", "approaches")}`,
+    "95% intervals",
   ];
   document.getElementById("foot").replaceChildren(h("p", null, facts.filter(Boolean).join(" · ")),
-    h("p", null, "Made by groundtune. This file is complete in itself and loads nothing."));
+    h("p", null, "Created by groundtune. This file is self-contained and loads nothing."));
 }
 
 // -- keys -------------------------------------------------------------------------------------------------------
 
 const help = document.getElementById("help");
 
-/** Go there at once: the next key must already meet the new view. */
+/** Navigate synchronously, so that the next key acts on the new view. */
 function visit(href) {
   history.pushState(null, "", href);
-  show();
+  showView();
 }
 
 function go(view) {
   visit(address({ ...parse(location.hash), view }));
 }
 
-/** Follow a link of the view, if it is there. */
+/** Follow a link of the view, if it exists. */
 function follow(id) {
   const href = document.getElementById(id)?.getAttribute("href");
   if (href) visit(href);
   return Boolean(href);
 }
 
-/** What a key does in a view; true when it did something. */
+/** Handle a key; true if it did something. */
 function press(key, state) {
   if (key === "?") return !help.showModal();
   if (key === "1") return !go("verdict");
@@ -144,14 +144,14 @@ document.addEventListener("click", (event) => {
 });
 document.getElementById("help-open").addEventListener("click", () => help.showModal());
 document.getElementById("skip").addEventListener("click", () => main.focus());
-addEventListener("hashchange", show);
+addEventListener("hashchange", showView);
 addEventListener("resize", () => {
-  fit();
-  if (open) settle();
+  fitFrame();
+  if (open) positionPassage();
 });
 addEventListener("beforeprint", () => {
   for (const details of main.querySelectorAll("details")) details.open = true;
 });
 
-foot();
-show();
+renderFooter();
+showView();

@@ -1,4 +1,4 @@
-// The verdict: the sentence, why, what would change it, and the figures behind it.
+// The verdict view: the sentence, the reasons, what would change it, and the figures behind it.
 
 function verdictView(state) {
   return [
@@ -6,11 +6,11 @@ function verdictView(state) {
     h("div", { class: "columns" },
       VERDICT.reasons?.length ? section("why", "Why", bullets(VERDICT.reasons)) : null,
       flips(),
-      VERDICT.caveats?.length ? section("caveats", "To keep in mind", bullets(VERDICT.caveats)) : null,
-      outcasts()),
-    APPROACHES.length ? section("approaches", "The approaches", standings(), scores()) : null,
+      VERDICT.caveats?.length ? section("caveats", "Caveats", bullets(VERDICT.caveats)) : null,
+      excluded()),
+    APPROACHES.length ? section("approaches", "Approaches", standings(), scores()) : null,
     APPROACHES.length ? section("cost", "Cost against quality", costPlot()) : null,
-    PAGE.comparisons?.length ? section("pairs", "Which differences are real", pairs()) : null,
+    PAGE.comparisons?.length ? section("pairs", "Pairwise differences", pairs()) : null,
     PAGE.tags?.length ? section("tags", "By tag", tagTable()) : null,
     Object.keys(PAGE.classes ?? {}).length ? section("classes", "By label", labelTables(state)) : null,
     Object.keys(PAGE.fields ?? {}).length ? section("fields", "By field", fieldTable()) : null,
@@ -18,152 +18,161 @@ function verdictView(state) {
 }
 
 function hero() {
-  const sentence = PAGE.sentence || "There is no verdict.";
-  const undecided = VERDICT.leaders?.length === 0 ? "None can be chosen" : "No clear winner";
-  const chosen = APPROACHES.find((one) => one.name === PAGE.choice);
+  const sentence = PAGE.sentence || "No verdict.";
+  const undecided = VERDICT.leaders?.length === 0 ? "No eligible approach" : "No clear winner";
+  const chosen = APPROACHES.find((approach) => approach.name === PAGE.choice);
   return h("div", { class: "hero" },
     h("p", { class: "kicker" }, PAGE.choice ? "Verdict" : undecided),
-    said(sentence, "h1", { class: sentence.length > 110 ? "sentence long" : "sentence", tabindex: "-1" }),
-    PAGE.complete === false ? h("p", { class: "notice" }, h("strong", null, "The run is not complete. "),
+    userText(sentence, "h1", { class: sentence.length > 110 ? "sentence long" : "sentence", tabindex: "-1" }),
+    PAGE.complete === false ? h("p", { class: "notice" }, h("strong", null, "This run is incomplete. "),
       "Some answers are still missing, so the figures may change.") : null,
     chosen ? keyFigures(chosen) : null);
 }
 
-function keyFigures(one) {
+function keyFigures(approach) {
   const facts = [
-    [plain(PRIMARY), figure(one.mean), known(one.low) ? `95 % interval ${figure(one.low)} to ${figure(one.high)}` : ""],
-    ["price per 1,000", usd(one.usd_per_1k), known(one.usd_per_1k) ? "" : "no price is known"],
-    ["time to answer", seconds(one.p50_seconds), known(one.p95_seconds) ? `95 % within ${seconds(one.p95_seconds)}` : ""],
-    one.cited > 0 ? ["answers with a source", percent(one.cited), "support exact or close"] : null,
-    ["examples", whole(one.n), one.errors ? `and ${counted(one.errors, "error")}` : "no errors"],
+    [readable(PRIMARY), figure(approach.mean),
+      isKnown(approach.low) ? `95% interval ${figure(approach.low)} to ${figure(approach.high)}` : ""],
+    ["price per 1,000 questions", usd(approach.usd_per_1k), ""],
+    ["median latency", seconds(approach.p50_seconds),
+      isKnown(approach.p95_seconds) ? `95% within ${seconds(approach.p95_seconds)}` : ""],
+    approach.cited > 0 ? ["answers with a citation", percent(approach.cited), "exact or close support"] : null,
+    ["examples", integer(approach.n), approach.errors ? `and ${countOf(approach.errors, "error")}` : "no errors"],
   ];
-  return h("dl", { class: "facts", "aria-label": `Figures of ${one.name}` }, facts.filter(Boolean).map(([name, value, note]) =>
-    h("div", null, h("dt", null, name), h("dd", null, value, note ? h("small", null, note) : null))));
+  return h("dl", { class: "facts", "aria-label": `Figures of ${approach.name}` },
+    facts.filter(Boolean).map(([name, value, note]) =>
+      h("div", null, h("dt", null, name), h("dd", null, value, note ? h("small", null, note) : null))));
 }
 
 function flips() {
   const texts = VERDICT.flips ?? [];
   const more = VERDICT.more_examples;
-  if (!texts.length && !known(more)) return null;
-  return section("flips", "What would change it", bullets(texts),
-    known(more) ? h("p", { class: "soft" },
-      `About ${whole(more)} more examples would show smaller differences than the present ones can.`) : null);
+  if (!texts.length && !isKnown(more)) return null;
+  return section("flips", "What would change the verdict", bullets(texts),
+    isKnown(more) ? h("p", { class: "soft" },
+      `About ${integer(more)} more examples would make smaller differences detectable.`) : null);
 }
 
-/** Those ruled out and those that could not run, each with why. */
-function outcasts() {
+/** Approaches that were ruled out or could not run, with the reasons. */
+function excluded() {
   const out = Object.entries(RULED_OUT).map(([name, misses]) => [name, "ruled out", [misses].flat()]);
-  const away = Object.entries(PAGE.unavailable ?? {}).map(([name, reason]) => [name, "could not run", [reason]]);
-  if (!out.length && !away.length) return null;
-  const title = [out.length && "Ruled out", away.length && "Could not run"].filter(Boolean).join(", ").replace(", C", ", c");
-  return section("out", title, h("dl", { class: "reasons" }, [...out, ...away].map(([name, kind, reasons]) =>
-    h("div", null, h("dt", null, said(name), h("span", { class: "role" }, ` ${kind}`)),
-      reasons.map((reason) => said(reason, "dd"))))));
+  const absent = Object.entries(PAGE.unavailable ?? {}).map(([name, reason]) => [name, "could not run", [reason]]);
+  if (!out.length && !absent.length) return null;
+  const titles = [out.length && "Ruled out", absent.length && "Could not run"];
+  const title = titles.filter(Boolean).join(", ").replace(", C", ", c");
+  return section("out", title, h("dl", { class: "reasons" }, [...out, ...absent].map(([name, kind, reasons]) =>
+    h("div", null, h("dt", null, userText(name), h("span", { class: "role" }, ` ${kind}`)),
+      reasons.map((reason) => userText(reason, "dd"))))));
 }
 
 function standings() {
-  const axis = scoreAxis(APPROACHES.flatMap((one) => [one.low ?? one.mean, one.high ?? one.mean]));
-  const name = plain(PRIMARY);
-  const cited = APPROACHES.some((one) => one.cited > 0);
+  const axis = scoreAxis(APPROACHES.flatMap((approach) => [approach.low ?? approach.mean, approach.high ?? approach.mean]));
+  const name = readable(PRIMARY);
+  const cited = APPROACHES.some((approach) => approach.cited > 0);
   const right = (label) => ({ label, number: true });
-  const head = ["approach", { label: `${name}, 95 % interval`, node: scale(axis, `${name}, 95 % interval`) }, right("n"),
+  const head = ["approach", { label: `${name}, 95% interval`, node: scale(axis, `${name}, 95% interval`) }, right("n"),
     right("$ per 1,000"), right("p50"), right("p95"), cited ? right("cited") : null, right("abstained"), right("errors")];
-  const rows = APPROACHES.map((one) => [
-    named(one.name),
-    h("span", { class: "measure" }, bar(axis, one, role(one.name)), h("span", { class: "figures" }, spread(one))),
-    whole(one.n),
-    usd(one.usd_per_1k),
-    seconds(one.p50_seconds),
-    seconds(one.p95_seconds),
-    ...(cited ? [percent(one.cited)] : []),
-    whole(one.abstained),
-    one.errors ? [whole(one.errors), h("small", null, kinds(one.failures))] : "0",
+  const rows = APPROACHES.map((approach) => [
+    approachLabel(approach.name),
+    h("span", { class: "measure" }, bar(axis, approach, role(approach.name)),
+      h("span", { class: "figures" }, meanWithInterval(approach))),
+    integer(approach.n),
+    usd(approach.usd_per_1k),
+    seconds(approach.p50_seconds),
+    seconds(approach.p95_seconds),
+    ...(cited ? [percent(approach.cited)] : []),
+    integer(approach.abstained),
+    approach.errors ? [integer(approach.errors), h("small", null, kinds(approach.failures))] : "0",
   ]);
-  return [table("The approaches with their score, cost and time", head.filter(Boolean), rows),
-    h("p", { class: "soft small" }, "n: answers with a score; errors are in none of the other figures. ",
-      "p50 and p95: half and 95 % of the answers came within this time.", cited ?
-        " cited: answers with a source that supports them." : "")];
+  return [table("Approaches with score, cost and latency", head.filter(Boolean), rows),
+    h("p", { class: "soft small" }, "n: rows with a score. Errors are excluded from all other figures. ",
+      "p50 and p95: median and 95th-percentile latency.", cited ?
+        " cited: share of answers with a supporting citation." : "")];
 }
 
 function kinds(failures) {
   const all = Object.entries(failures ?? {});
-  return all.map(([kind, count]) => (all.length > 1 ? `${count} ${plain(kind)}` : plain(kind))).join(", ");
+  return all.map(([kind, count]) => (all.length > 1 ? `${count} ${readable(kind)}` : readable(kind))).join(", ");
 }
 
-/** Every other metric, closed at first. */
+/** All other metrics, collapsed at first. */
 function scores() {
-  const all = [...new Set(APPROACHES.flatMap((one) => Object.keys(one.metrics ?? {})))].filter((one) => one !== PRIMARY);
+  const every = new Set(APPROACHES.flatMap((approach) => Object.keys(approach.metrics ?? {})));
+  const all = [...every].filter((metric) => metric !== PRIMARY);
   if (!all.length) return null;
-  const rows = APPROACHES.map((one) => [named(one.name), ...all.map((metric) => interval(own(one.metrics, metric), one.n))]);
-  return h("details", null, h("summary", null, `Other scores: ${all.map(plain).join(", ")}`),
-    table("Every other score of the approaches", ["approach", ...all.map((one) => ({ label: plain(one), number: true }))],
+  const rows = APPROACHES.map((approach) => [approachLabel(approach.name),
+    ...all.map((metric) => interval(ownValue(approach.metrics, metric), approach.n))]);
+  return h("details", null, h("summary", null, `Other scores: ${all.map(readable).join(", ")}`),
+    table("Other scores by approach", ["approach", ...all.map((metric) => ({ label: readable(metric), number: true }))],
       rows));
 }
 
-/** A mean with its interval beneath, and n where it is not the one of the row. */
+/** A mean with its interval below it, and n where it differs from that of the row. */
 function interval(value, n) {
-  if (!value || !known(value.mean)) return "–";
-  const show = (one) => figure(one, value.n >= 1000 ? DIGITS : 2);
+  if (!value || !isKnown(value.mean)) return "–";
+  const show = (number) => figure(number, value.n >= 1000 ? DIGITS : 2);
   return [h("b", null, show(value.mean)),
-    known(value.low) ? h("small", null, `${show(value.low)} to ${show(value.high)}`) : null,
-    known(value.n) && value.n !== n ? h("small", null, `n ${whole(value.n)}`) : null];
+    isKnown(value.low) ? h("small", null, `${show(value.low)} to ${show(value.high)}`) : null,
+    isKnown(value.n) && value.n !== n ? h("small", null, `n = ${integer(value.n)}`) : null];
 }
 
-/** The better one first; those with the best approach open, the rest on demand. */
+/** Pairs with the better approach first; those with the best approach are open, the rest collapsed. */
 function pairs() {
-  const turned = PAGE.comparisons.map((one) => one.difference >= 0 ? one
-    : { ...one, a: one.b, b: one.a, difference: -one.difference, low: -one.high, high: -one.low });
-  const rank = (one) => NAMES.indexOf(one.a) + NAMES.indexOf(one.b);
-  turned.sort((a, b) => rank(a) - rank(b));
+  const oriented = PAGE.comparisons.map((pair) => pair.difference >= 0 ? pair
+    : { ...pair, a: pair.b, b: pair.a, difference: -pair.difference, low: -pair.high, high: -pair.low });
+  const rank = (pair) => NAMES.indexOf(pair.a) + NAMES.indexOf(pair.b);
+  oriented.sort((a, b) => rank(a) - rank(b));
   const best = NAMES[0];
-  const first = turned.filter((one) => one.a === best || one.b === best);
-  const rest = turned.filter((one) => !first.includes(one));
-  const axis = differenceAxis(turned.flatMap((one) => [one.low, one.high]));
+  const first = oriented.filter((pair) => pair.a === best || pair.b === best);
+  const rest = oriented.filter((pair) => !first.includes(pair));
+  const axis = differenceAxis(oriented.flatMap((pair) => [pair.low, pair.high]));
   return [
-    pairTable(`Differences to ${best}`, first.length ? first : rest, axis),
-    pairNotes(turned).map((text) => h("p", { class: "soft small" }, text)),
-    first.length && rest.length ? h("details", null, h("summary", null, `The other ${counted(rest.length, "pair")}`),
-      pairTable("Differences between the others", rest, axis)) : null,
+    pairTable(`Differences from ${best}`, first.length ? first : rest, axis),
+    pairNotes(oriented).map((text) => h("p", { class: "soft small" }, text)),
+    first.length && rest.length ? h("details", null, h("summary", null, `The other ${countOf(rest.length, "pair")}`),
+      pairTable("Differences between the other approaches", rest, axis)) : null,
   ];
 }
 
 function pairNotes(list) {
-  const further = " The verdict speaks of further ones, beyond those there are, and counts all pairs.";
+  const further = " The verdict gives the additional examples needed, and accounts for all pairs.";
   return [
-    "Paired on the same examples; each interval is for its pair alone, p is adjusted for all pairs (Holm).",
-    "Detectable: the smallest true difference that so many examples show in four of five cases.",
-    "Needed in all: examples that would show the observed difference as often, were it true and the pair the only one." +
-      (known(VERDICT.more_examples) ? further : ""),
-    list.some(torn) ? "Where an interval and a finding seem to disagree: the interval is of that pair alone, " +
-      "the finding goes by p, which comes of another test and counts all pairs." : "",
+    "Paired on the same examples. Each interval is for its pair alone; p is adjusted for all pairs (Holm).",
+    "Detectable: the smallest true difference that n examples detect with 80% power.",
+    "Needed in total: examples that detect the observed difference with 80% power, if it is the true difference and " +
+      "the only pair tested." +
+      (isKnown(VERDICT.more_examples) ? further : ""),
+    list.some(intervalDisagrees) ? "Where an interval and a finding seem to disagree: " +
+      "the interval is for that pair alone, while the finding rests on p, which comes from a different test and " +
+      "accounts for all pairs." : "",
   ].filter(Boolean);
 }
 
-/** The interval alone would say something else than the finding. */
-function torn(one) {
-  return known(one.low) && known(one.high) && isReal(one) !== (one.low > 0 || one.high < 0);
+/** Whether the interval alone would suggest a different finding. */
+function intervalDisagrees(pair) {
+  return isKnown(pair.low) && isKnown(pair.high) && isMeasurable(pair) !== (pair.low > 0 || pair.high < 0);
 }
 
-function isReal(one) {
-  return one.p_adjusted < 0.05;
+function isMeasurable(pair) {
+  return pair.p_adjusted < 0.05;
 }
 
 function pairTable(caption, list, axis) {
   const right = (label) => ({ label, number: true });
-  const name = `difference in ${plain(PRIMARY)}`;
+  const name = `difference in ${readable(PRIMARY)}`;
   const head = ["pair", "finding", { label: name, node: scale(axis, name, "+") }, right("p"), right("n"),
-    right("detectable"), right("needed in all")];
-  return table(caption, head, list.map((one) => {
-    const real = isReal(one);
+    right("detectable"), right("needed in total")];
+  return table(caption, head, list.map((pair) => {
+    const real = isMeasurable(pair);
     return [
-      h("span", { class: "pair" }, said(one.a), h("span", { class: "against" }, " over "), said(one.b)),
-      real ? h("strong", { class: "finding" }, "better") : h("span", { class: "soft finding" }, "cannot tell"),
-      h("span", { class: "measure" }, bar(axis, { ...one, mean: one.difference }, real ? "leader" : ""),
-        h("span", { class: "figures" }, spread({ ...one, mean: one.difference }, signed))),
-      chance(one.p_adjusted),
-      whole(one.n),
-      figure(one.detectable),
-      whole(one.needed),
+      h("span", { class: "pair" }, userText(pair.a), h("span", { class: "against" }, " over "), userText(pair.b)),
+      real ? h("strong", { class: "finding" }, "better") : h("span", { class: "soft finding" }, "inconclusive"),
+      h("span", { class: "measure" }, bar(axis, { ...pair, mean: pair.difference }, real ? "leader" : ""),
+        h("span", { class: "figures" }, meanWithInterval({ ...pair, mean: pair.difference }, signed))),
+      pValue(pair.p_adjusted),
+      integer(pair.n),
+      figure(pair.detectable),
+      integer(pair.needed),
     ];
   }));
 }

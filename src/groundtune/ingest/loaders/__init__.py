@@ -1,6 +1,6 @@
-"""A file becomes one or more `Parsed`; every way in which it cannot is a ParseError. Never guesses a title from a name.
+"""Load a file as one or more `Parsed`; every failure is a ParseError. Never derives a title from a file name.
 
-Each family is a module with `parse(path, data) -> list[Parsed]`, imported when the first file of its kind comes.
+Each format is a module with `parse(path, data) -> list[Parsed]`, imported with the first file of its kind.
 """
 
 from importlib import import_module
@@ -11,9 +11,9 @@ from groundtune.ingest.loaders import kinds
 from groundtune.ingest.parsed import Parsed
 
 PARSER_VERSION = "1"
-"""Part of the digest of every document: raise it when the same file would give another text."""
+"""Part of the index manifest: raise it when the same file would give a different text."""
 
-_WORD = "application/vnd.openxmlformats-officedocument"
+_OPENXML = "application/vnd.openxmlformats-officedocument"
 MEDIA_TYPES: dict[str, str] = {
     ".md": "text/markdown",
     ".markdown": "text/markdown",
@@ -25,9 +25,9 @@ MEDIA_TYPES: dict[str, str] = {
     ".htm": "text/html",
     ".xhtml": "application/xhtml+xml",
     ".pdf": "application/pdf",
-    ".docx": f"{_WORD}.wordprocessingml.document",
-    ".pptx": f"{_WORD}.presentationml.presentation",
-    ".xlsx": f"{_WORD}.spreadsheetml.sheet",
+    ".docx": f"{_OPENXML}.wordprocessingml.document",
+    ".pptx": f"{_OPENXML}.presentationml.presentation",
+    ".xlsx": f"{_OPENXML}.spreadsheetml.sheet",
     ".xlsm": "application/vnd.ms-excel.sheet.macroEnabled.12",
     ".csv": "text/csv",
     ".tsv": "text/tab-separated-values",
@@ -46,9 +46,9 @@ _MODULES = {
     "text/html": "html",
     "application/xhtml+xml": "html",
     "application/pdf": "pdf",
-    f"{_WORD}.wordprocessingml.document": "docx",
-    f"{_WORD}.presentationml.presentation": "pptx",
-    f"{_WORD}.spreadsheetml.sheet": "xlsx",
+    f"{_OPENXML}.wordprocessingml.document": "docx",
+    f"{_OPENXML}.presentationml.presentation": "pptx",
+    f"{_OPENXML}.spreadsheetml.sheet": "xlsx",
     "application/vnd.ms-excel.sheet.macroEnabled.12": "xlsx",
     "text/csv": "delimited",
     "text/tab-separated-values": "delimited",
@@ -61,13 +61,13 @@ _MODULES = {
 
 
 def load(path: Path) -> list[Parsed]:
-    """One Parsed for a document, one a row for table files. Raises ParseError, and MemoryError when it does not fit."""
+    """Return one Parsed, or one per row for tables. Raises ParseError, and MemoryError when the file does not fit."""
     media_type = MEDIA_TYPES.get(path.suffix.lower())
     if media_type is None:
         raise ParseError(kinds.unsupported(path.suffix.lower()), skip=True)
     data = _read(path)
     if not data:
-        raise ParseError("zero bytes", skip=True)
+        raise ParseError("empty file", skip=True)
     kinds.check(path.suffix.lower(), data)
     module = import_module(f"{__name__}.{_MODULES[media_type]}")
     try:
@@ -75,11 +75,11 @@ def load(path: Path) -> list[Parsed]:
     except (ParseError, MemoryError):
         raise
     except RecursionError as error:
-        raise ParseError("is nested too deeply to be read") from error
-    except Exception as error:  # the parsers of five libraries raise anything on a broken file; none may stop ingest
-        raise ParseError(f"cannot be read ({_first_line(error)}); save it again") from error
-    if not any(one.blocks for one in parsed):
-        raise ParseError("no text in it", skip=True)
+        raise ParseError("is nested too deeply to parse") from error
+    except Exception as error:  # third-party parsers raise anything on a damaged file; none may stop ingest
+        raise ParseError(f"cannot be parsed ({_first_line(error)}); save it again") from error
+    if not any(document.blocks for document in parsed):
+        raise ParseError("contains no text", skip=True)
     return parsed
 
 
@@ -87,9 +87,9 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise ParseError("vanished before it could be read") from error
+        raise ParseError("disappeared before it could be read") from error
     except PermissionError as error:
-        raise ParseError("permission denied; let this user read it") from error
+        raise ParseError("permission denied; grant read access") from error
     except IsADirectoryError as error:
         raise ParseError("is a folder", skip=True) from error
     except OSError as error:

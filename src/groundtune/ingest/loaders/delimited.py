@@ -1,4 +1,4 @@
-"""CSV and TSV to one document a row. Finds delimiter, encoding and header; keeps cells that have no column."""
+"""Parse CSV and TSV into one document per row. Detects delimiter, encoding and header; keeps cells without a column."""
 
 import csv
 import io
@@ -18,19 +18,19 @@ _SAMPLE = 65_536
 def parse(path: Path, data: bytes) -> list[Parsed]:
     text = decode(data).replace("\x00", "")
     del data
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the default of 128 KiB refuses long texts
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the default of 128 KiB rejects long texts
     delimiter = _delimiter(text, "\t" if path.suffix.lower() == ".tsv" else ",")
     try:
         parsed = documents(_rows(csv.reader(io.StringIO(text), delimiter=delimiter)))
     except csv.Error as error:
-        raise ParseError(f"is not a table: {error}") from error
+        raise ParseError(f"cannot be parsed as a table: {error}") from error
     if not parsed:
-        raise ParseError("no rows in it", skip=True)
+        raise ParseError("contains no rows", skip=True)
     return parsed
 
 
 def _delimiter(text: str, default: str) -> str:
-    """The one that cuts the first rows into the same number of cells, more than one; else the default."""
+    """Return the delimiter that splits the first rows into equally many cells, at least two; else the default."""
     sample = text[:_SAMPLE]
     if len(text) > _SAMPLE:
         sample = sample[: sample.rfind("\n") + 1] or sample
@@ -42,9 +42,9 @@ def _delimiter(text: str, default: str) -> str:
         widths = [width for width in widths if width]
         if not widths or widths[0] < 2:
             continue
-        same = sum(width == widths[0] for width in widths) / len(widths)
-        if same > score:
-            best, score = delimiter, same
+        share = sum(width == widths[0] for width in widths) / len(widths)
+        if share > score:
+            best, score = delimiter, share
     return best
 
 
@@ -68,7 +68,7 @@ def _is_header(cells: list[str]) -> bool:
 
 
 def _names(cells: list[str]) -> list[str]:
-    """Column names, distinct, so that no cell hides another."""
+    """Return distinct column names, so that no cell hides another."""
     names: list[str] = []
     for index, cell in enumerate(cells):
         name = " ".join(cell.split()) or f"column {index + 1}"

@@ -1,4 +1,4 @@
-"""Word documents to headings, paragraphs and rows in document order. Leaves out comments and deleted text."""
+"""Parse Word documents into headings, paragraphs and rows in document order. Leaves out comments and deleted text."""
 
 import io
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _SKIPPED = {qn("w:del"), qn("w:moveFrom"), qn("w:instrText"), qn("w:pPr"), qn("w
 _SKIPPED.add("{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback")
 _MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 _SIGNS = {qn("w:noBreakHyphen"): "-", f"{_MATH}den": "/", f"{_MATH}sup": "^", f"{_MATH}sub": "_"}
-"""What stands for a sign in the text: a fraction, a power and an index are written out."""
+"""Elements that become a character: fractions, superscripts and subscripts of formulas are written out."""
 _TEXT = {qn("w:t"), f"{_MATH}t"}
 _BREAKS = {qn("w:br"), qn("w:cr")}
 _WRAPPERS = {qn("w:sdt"), qn("w:sdtContent"), qn("w:customXml"), qn("w:ins"), qn("w:moveTo"), qn("w:smartTag")}
@@ -32,7 +32,7 @@ def parse(path: Path, data: bytes) -> list[Parsed]:
 
 
 class _Walk:
-    """One pass over the body; `title` is the Title style, else the first top heading."""
+    """One pass over the body; `title` is the text in Title style, otherwise the first top-level heading."""
 
     def __init__(self, document: Any) -> None:
         self.builder = TextBuilder()
@@ -50,7 +50,7 @@ class _Walk:
                 self.body(element)
 
     def notes(self, part: Any) -> None:
-        """Footnotes and endnotes, after the text they belong to."""
+        """Add footnotes and endnotes, after the text they belong to."""
         from lxml import etree
 
         for relation in part.rels.values():
@@ -102,8 +102,8 @@ class _Walk:
 
 
 def _heading_levels(styles: Any) -> dict[str, int]:
-    """Style id -> level: 0 for Title, 1 to 9 for headings; a style inherits from the one it is based on."""
-    found: dict[str, int] = {}
+    """Map style ids to levels: 0 for Title, 1 to 9 for headings. A style inherits from the one it is based on."""
+    levels: dict[str, int] = {}
     elements = {style.get(qn("w:styleId")): style for style in styles.element.iterchildren(qn("w:style"))}
     for style_id in elements:
         current, seen = style_id, set[str]()
@@ -111,11 +111,11 @@ def _heading_levels(styles: Any) -> dict[str, int]:
             seen.add(current)
             level = _stated_level(elements[current])
             if level is not None:
-                found[style_id] = level
+                levels[style_id] = level
                 break
             based_on = elements[current].find(qn("w:basedOn"))
             current = based_on.get(qn("w:val")) if based_on is not None else None
-    return found
+    return levels
 
 
 def _stated_level(style: Any) -> int | None:
@@ -132,7 +132,7 @@ def _stated_level(style: Any) -> int | None:
 
 
 def _pieces(element: Any) -> Iterator[str]:
-    """Visible text in order; text boxes are read on their own, after the paragraph they hang on."""
+    """Yield visible text in order; text boxes are read separately, after the paragraph that anchors them."""
     stack = [element]
     while stack:
         node = stack.pop()
@@ -168,7 +168,7 @@ def _children(element: Any, tag: str) -> Iterator[Any]:
 
 
 def _row(row: Any) -> list[str]:
-    """Cells by column: a cell that spans columns leaves the others empty."""
+    """Return the cells by column; a cell that spans columns leaves the others empty."""
     cells: list[str] = []
     for cell in _children(row, qn("w:tc")):
         text = one_line("\n".join("".join(_pieces(part)) for part in cell.iter(qn("w:p"))))

@@ -1,4 +1,4 @@
-"""A mail to its subject, text and the names of what is attached. Never opens an attachment."""
+"""Parse an email into its subject, text and attachment names. Never opens an attachment."""
 
 import email
 from email.message import EmailMessage
@@ -15,7 +15,7 @@ _HEADERS = ("From", "To", "Cc", "Date")
 def parse(path: Path, data: bytes) -> list[Parsed]:
     message = email.message_from_bytes(data, policy=default)
     if not any(message[name] for name in (*_HEADERS, "Subject", "Received", "Message-ID")):
-        raise ParseError("is not a mail: it has no From, To, Date or Subject")
+        raise ParseError("is not an email: it has no From, To, Date or Subject")
     builder = TextBuilder()
     subject = str(message["Subject"] or "").strip() or None
     if subject:

@@ -1,4 +1,4 @@
-"""An EPUB's chapters, in the order of its spine, to headings and paragraphs. Never follows a link or an entity."""
+"""Parse the chapters of an EPUB, in spine order, into headings and paragraphs. Never follows a link or an entity."""
 
 import io
 import posixpath
@@ -21,7 +21,7 @@ def parse(path: Path, data: bytes) -> list[Parsed]:
     with zipfile.ZipFile(io.BytesIO(data)) as book:
         names = {*book.namelist()}
         if "META-INF/encryption.xml" in names and _is_locked(book):
-            raise ParseError("is protected (DRM); use a copy without it")
+            raise ParseError("is protected by DRM; use a copy without DRM")
         package_name = _package_name(book)
         package = _xml(book.read(package_name))
         folder = posixpath.dirname(package_name)
@@ -29,7 +29,7 @@ def parse(path: Path, data: bytes) -> list[Parsed]:
         for chapter in _spine(package):
             name = posixpath.normpath(posixpath.join(folder, unquote(chapter)))
             if name not in names:
-                raise ParseError(f"is broken: chapter {name} is missing")
+                raise ParseError(f"is damaged: chapter {name} is missing")
             html.add(builder, decode(book.read(name)))
     titles = package.xpath("//*[local-name()='metadata']/*[local-name()='title']/text()")
     return [builder.build(title=titles[0] if titles else None)]
@@ -47,12 +47,12 @@ def _is_locked(book: zipfile.ZipFile) -> bool:
 def _package_name(book: zipfile.ZipFile) -> str:
     paths = _xml(book.read("META-INF/container.xml")).xpath("//*[local-name()='rootfile']/@full-path")
     if not paths:
-        raise ParseError("is broken: it names no package file")
+        raise ParseError("is damaged: its container names no package file")
     return str(paths[0])
 
 
 def _spine(package: Any) -> list[str]:
-    """Files of the chapters in reading order, the table of contents left out."""
+    """Return the chapter files in reading order, without the table of contents."""
     items = {
         item.get("id"): item.get("href")
         for item in package.xpath("//*[local-name()='manifest']/*[local-name()='item']")

@@ -1,6 +1,6 @@
-"""HTML to headings, paragraphs, rows and code. Leaves out what frames a page (menus, scripts); never runs or fetches.
+"""Parse HTML into headings, paragraphs, rows and code. Leaves out menus and scripts; never runs or fetches anything.
 
-One pass with an explicit stack, so that a page nested 100,000 deep is as safe as any other.
+Uses one pass with an explicit stack, so that a page nested 100,000 levels deep is as safe as any other.
 """
 
 import re
@@ -26,8 +26,8 @@ _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGN
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?\s*([\w.:-]+)|<\?xml[^>]*encoding=[\"']([\w.:-]+)", re.IGNORECASE)
 _MAIN = "main, article, [role=main]"
 _PROSE = "p, h1, h2, h3, article, main, table"
-"""A form without any of these is a search box or a login, not a page that stands in a form."""
-_MOST = 0.5
+"""A form without any of these is a search box or a login, not a page wrapped in a form."""
+_MAIN_SHARE = 0.5
 _MAX_SPAN = 100
 
 
@@ -40,7 +40,7 @@ def parse(path: Path, data: bytes) -> list[Parsed]:
 
 
 def add(builder: TextBuilder, text: str) -> str | None:
-    """Blocks of an HTML page or fragment into `builder`. Its title: <title>, else the first h1."""
+    """Add the blocks of an HTML page or fragment. Return its title: <title>, otherwise the first h1."""
     tree = LexborHTMLParser(text)
     root = tree.body or tree.root
     if root is None:
@@ -52,26 +52,26 @@ def add(builder: TextBuilder, text: str) -> str | None:
 
 
 def _content(tree: LexborHTMLParser, root: LexborNode) -> LexborNode:
-    """The one element that holds most of what the page says, else the page."""
+    """Return the element that holds most of the page's text, otherwise the page."""
     candidates = tree.css(_MAIN)
     if not candidates or len(candidates) > 50:
         return root
     best = max(candidates, key=_length)
-    return best if _length(best) > _MOST * _length(root) else root
+    return best if _length(best) > _MAIN_SHARE * _length(root) else root
 
 
 def _length(node: LexborNode) -> int:
-    return sum(len(one.text_content or "") for one, entering in _events(node) if entering and one.is_text_node)
+    return sum(len(child.text_content or "") for child, entering in _events(node) if entering and child.is_text_node)
 
 
 def _never(node: LexborNode) -> bool:
     return False
 
 
-def _events(root: LexborNode, *, whole: Callable[[LexborNode], bool] = _never) -> Iterator[tuple[LexborNode, bool]]:
-    """Each visible node on entering (True) and each element on leaving (False), in reading order.
+def _events(root: LexborNode, *, atomic: Callable[[LexborNode], bool] = _never) -> Iterator[tuple[LexborNode, bool]]:
+    """Yield each visible node on entry (True) and each element on exit (False), in reading order.
 
-    An element for which `whole` is true is entered, but what is in it is not.
+    An element for which `atomic` is true is entered, but its children are not.
     """
     stack: list[tuple[LexborNode, bool]] = [(root, True)]
     while stack:
@@ -80,13 +80,13 @@ def _events(root: LexborNode, *, whole: Callable[[LexborNode], bool] = _never) -
         if not entering or node.is_text_node:
             continue
         stack.append((node, False))
-        if whole(node):
+        if atomic(node):
             continue
-        children = [(child, True) for child in node.iter(include_text=True) if not _unseen(child)]
+        children = [(child, True) for child in node.iter(include_text=True) if not _is_hidden(child)]
         stack.extend(reversed(children))
 
 
-def _unseen(node: LexborNode) -> bool:
+def _is_hidden(node: LexborNode) -> bool:
     if node.is_text_node:
         return False
     tag = node.tag
@@ -115,7 +115,7 @@ class _Walk:
         self._term = ""
 
     def read(self, root: LexborNode) -> None:
-        for node, entering in _events(root, whole=_is_whole):
+        for node, entering in _events(root, atomic=_is_atomic):
             if node.is_text_node:
                 self._inline.append(_SPACES.sub(" ", node.text_content or ""))
                 continue
@@ -135,7 +135,7 @@ class _Walk:
     def _enter(self, node: LexborNode, tag: str) -> None:
         if tag == "pre":
             self.builder.code(_verbatim(node))
-        elif tag == "table" and _is_whole(node):
+        elif tag == "table" and _is_atomic(node):
             _table(self.builder, node)
         elif tag == "ol":
             start = node.attributes.get("start") or "1"
@@ -157,7 +157,7 @@ class _Walk:
             self._term = ""
 
     def _flush(self, closing: str) -> None:
-        """What has been collected becomes a block; `closing` is the tag that ends here."""
+        """Turn the collected text into a block; `closing` is the tag that ends here."""
         text = "".join(self._inline).strip()
         self._inline.clear()
         if not text:
@@ -175,8 +175,8 @@ class _Walk:
             self._mark = ""
 
 
-def _is_whole(node: LexborNode) -> bool:
-    """Read in one go: preformatted text, and tables that hold data rather than the layout of a page."""
+def _is_atomic(node: LexborNode) -> bool:
+    """Return whether an element is read in one go: preformatted text, and tables of data rather than page layout."""
     if node.tag == "pre":
         return True
     if node.tag != "table" or node.attributes.get("role") in ("presentation", "none"):
@@ -188,16 +188,16 @@ def _is_whole(node: LexborNode) -> bool:
 
 def _verbatim(node: LexborNode) -> str:
     pieces = []
-    for one, entering in _events(node):
-        if one.is_text_node:
-            pieces.append(one.text_content or "")
-        elif one.tag == "br" and entering:
+    for child, entering in _events(node):
+        if child.is_text_node:
+            pieces.append(child.text_content or "")
+        elif child.tag == "br" and entering:
             pieces.append("\n")
     return "".join(pieces)
 
 
 def _table(builder: TextBuilder, table: LexborNode) -> None:
-    """Rows of a data table; header cells are repeated over their columns, spanning cells over their rows."""
+    """Add the rows of a data table; header cells repeat over their columns, spanning cells over their rows."""
     header: list[str] = []
     rows = 0
     spans: dict[int, tuple[int, str]] = {}
@@ -213,7 +213,9 @@ def _table(builder: TextBuilder, table: LexborNode) -> None:
         if heads and len(cells) == 1 and not header:
             builder.paragraph(values[0])
         elif heads and not rows:
-            header = [f"{upper} {lower}".strip() for upper, lower in _zip(header, values)] if header else values
+            header = (
+                [f"{upper} {lower}".strip() for upper, lower in _header_pairs(header, values)] if header else values
+            )
         else:
             rows += 1
             _row(builder, cells, values, header)
@@ -230,7 +232,7 @@ def _row(builder: TextBuilder, cells: list[LexborNode], values: list[str], heade
         builder.row(values)
 
 
-def _zip(upper: list[str], lower: list[str]) -> Iterator[tuple[str, str]]:
+def _header_pairs(upper: list[str], lower: list[str]) -> Iterator[tuple[str, str]]:
     for index, name in enumerate(lower):
         above = upper[index] if index < len(upper) else ""
         yield ("" if above == name else above), name
@@ -241,11 +243,11 @@ def _rows(table: LexborNode) -> Iterator[LexborNode]:
         if part.tag in ("tr", "caption"):
             yield part
         elif part.tag in ("thead", "tbody", "tfoot"):
-            yield from (row for row in part.iter() if row.tag == "tr" and not _unseen(row))
+            yield from (row for row in part.iter() if row.tag == "tr" and not _is_hidden(row))
 
 
 def _spread(cells: list[LexborNode], spans: dict[int, tuple[int, str]]) -> list[str]:
-    """Values by column. `spans` carries cells that reach into the rows below: column -> (rows left, text)."""
+    """Return values by column. `spans` carries cells that reach into the rows below: column -> (rows left, text)."""
     values: list[str] = []
     for cell in cells:
         _fill(values, spans)

@@ -1,4 +1,4 @@
-"""A notebook's Markdown cells as Markdown and its code cells as code. Leaves out what the cells printed."""
+"""Parse a notebook: Markdown cells as Markdown, code cells as code. Leaves out cell outputs."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ def parse(path: Path, data: bytes) -> list[Parsed]:
 
 
 def _cells(notebook: Any) -> list[dict[str, Any]] | None:
-    """Cells of format 4, or of the sheets of format 3."""
+    """Return the cells of format 4, or those in the worksheets of format 3."""
     if not isinstance(notebook, dict):
         return None
     if isinstance(notebook.get("worksheets"), list):

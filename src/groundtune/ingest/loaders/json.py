@@ -1,4 +1,4 @@
-"""JSON to documents (an array of objects: one each) or to readable rows `path.to.key: value`. Never evaluates."""
+"""Parse JSON: one document per object of an array, otherwise readable rows `path.to.key: value`. Never evaluates."""
 
 import json
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ def parse(path: Path, data: bytes) -> list[Parsed]:
     try:
         value = json.loads(decode(data))
     except json.JSONDecodeError as error:
-        raise ParseError(f"is not JSON: {error.msg}, line {error.lineno}") from error
+        raise ParseError(f"is not valid JSON: {error.msg}, line {error.lineno}") from error
     del data
-    if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
-        return documents((number, fields(one)) for number, one in enumerate(value, start=1))
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        return documents((number, fields(item)) for number, item in enumerate(value, start=1))
     builder = TextBuilder()
     for names, cells in _groups(value):
         builder.row(cells, names)
@@ -28,16 +28,16 @@ def parse(path: Path, data: bytes) -> list[Parsed]:
 
 
 def _groups(value: Any) -> Iterator[tuple[list[str], list[str]]]:
-    """The plain values of each object or array together, named by their path; outer before inner."""
+    """Yield the plain values of each object or array together, named by their path; outer before inner."""
     stack: list[tuple[str, Any]] = [("", value)]
     while stack:
-        path, one = stack.pop()
-        if not isinstance(one, dict | list):
-            yield [path], [shown(one)]
+        path, node = stack.pop()
+        if not isinstance(node, dict | list):
+            yield [path], [shown(node)]
             continue
-        members = _members(path, one)
+        members = _members(path, node)
         plain = [(name, shown(member)) for name, member in members if _is_plain(member)]
-        if plain and isinstance(one, dict):
+        if plain and isinstance(node, dict):
             yield [name for name, _ in plain], [text for _, text in plain]
         elif plain:
             for _, text in plain:
@@ -47,11 +47,11 @@ def _groups(value: Any) -> Iterator[tuple[list[str], list[str]]]:
 
 def _members(path: str, value: dict[str, Any] | list[Any]) -> list[tuple[str, Any]]:
     if isinstance(value, dict):
-        return [(f"{path}.{key}" if path else key, one) for key, one in value.items() if one is not None]
-    return [(f"{path}[{index}]", one) for index, one in enumerate(value, start=1) if one is not None]
+        return [(f"{path}.{key}" if path else key, member) for key, member in value.items() if member is not None]
+    return [(f"{path}[{index}]", member) for index, member in enumerate(value, start=1) if member is not None]
 
 
 def _is_plain(value: Any) -> bool:
     if isinstance(value, list):
-        return bool(value) and all(isinstance(one, str | int | float) for one in value) and len(value) <= 20
+        return bool(value) and all(isinstance(item, str | int | float) for item in value) and len(value) <= 20
     return not isinstance(value, dict)

@@ -1,4 +1,4 @@
-"""JSON Lines to one document a line. A line that is no object fails the file: nothing is lost silently."""
+"""Parse JSON Lines into one document per line. A line that is not an object fails the file, so that none is lost."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from groundtune.ingest.loaders.text import decode
 from groundtune.ingest.parsed import Parsed
 
 _NAMED = 3
-"""Bad lines that the error names."""
+"""Bad lines quoted in the error."""
 
 
 def parse(path: Path, data: bytes) -> list[Parsed]:
@@ -35,7 +35,7 @@ def parse(path: Path, data: bytes) -> list[Parsed]:
 
 
 def _lines(text: str) -> Iterator[str]:
-    """Lines at `\\n` alone: JSON strings may hold the other characters that end a line elsewhere."""
+    """Split at `\\n` only: JSON strings may contain the other characters that end a line elsewhere."""
     start = 0
     while (end := text.find("\n", start)) >= 0:
         yield text[start:end]
@@ -44,23 +44,23 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def _read(content: str) -> Mapping[str, Any] | str:
-    """The object, or what is wrong with the line."""
+    """Return the object, or what is wrong with the line."""
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:
-        return f"no JSON ({error})" if isinstance(error, ValueError) else "nested too deeply"
+        return f"invalid JSON ({error})" if isinstance(error, ValueError) else "nested too deeply"
     return value if isinstance(value, dict) else "not an object"
 
 
 def fields(value: Mapping[str, Any]) -> dict[str, str]:
-    """Values as text: strings as they are, the rest as JSON; null is absent."""
-    return {key: shown(one) for key, one in value.items() if one is not None}
+    """Return values as text: strings as they are, the rest as JSON; nulls are dropped."""
+    return {key: shown(member) for key, member in value.items() if member is not None}
 
 
 def shown(value: Any) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, list) and value and all(isinstance(one, str | int | float) for one in value):
+    if isinstance(value, list) and value and all(isinstance(item, str | int | float) for item in value):
         return ", ".join(map(shown, value))
     return json.dumps(value, ensure_ascii=False)
 
@@ -68,4 +68,4 @@ def shown(value: Any) -> str:
 def _complaint(bad: list[tuple[int, str]], *, every: bool) -> str:
     named = "; ".join(f"line {line}: {reason}" for line, reason in bad[:_NAMED])
     more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
-    return f"{'no line' if every else 'not every line'} is a JSON object ({named}{more}); fix or remove them"
+    return f"{'no line' if every else 'not every line'} is a JSON object ({named}{more}); fix or remove these lines"

@@ -1,4 +1,4 @@
-"""The first bytes of a file to the kind it really is, and what to do when its name says another. Never parses."""
+"""Recognize the format of a file by its first bytes, and say what to do if its extension differs. Never parses."""
 
 import io
 import re
@@ -24,7 +24,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
     (b"SQLite format 3\x00", "an SQLite database"),
     (b"PAR1", "a Parquet file"),
-    (b"\x7fELF", "a program"),
+    (b"\x7fELF", "an executable"),
 )
 _BY_SUFFIX = {
     ".pdf": "a PDF",
@@ -38,29 +38,29 @@ _BY_SUFFIX = {
     ".xhtml": "HTML",
 }
 _SAVE_AS = {
-    ".doc": "save it as .docx",
-    ".dot": "save it as .docx",
-    ".odt": "save it as .docx",
-    ".rtf": "save it as .docx",
-    ".pages": "export it as .docx",
-    ".ppt": "save it as .pptx",
-    ".odp": "save it as .pptx",
-    ".key": "export it as .pptx",
-    ".xls": "save it as .xlsx",
-    ".xlsb": "save it as .xlsx",
-    ".ods": "save it as .xlsx",
-    ".numbers": "export it as .xlsx",
-    ".msg": "save it as .eml",
+    ".doc": "save as .docx",
+    ".dot": "save as .docx",
+    ".odt": "save as .docx",
+    ".rtf": "save as .docx",
+    ".pages": "export as .docx",
+    ".ppt": "save as .pptx",
+    ".odp": "save as .pptx",
+    ".key": "export as .pptx",
+    ".xls": "save as .xlsx",
+    ".xlsb": "save as .xlsx",
+    ".ods": "save as .xlsx",
+    ".numbers": "export as .xlsx",
+    ".msg": "save as .eml",
     ".mbox": "save each message as .eml",
-    ".mobi": "convert it to .epub",
-    ".azw3": "convert it to .epub",
-    ".djvu": "convert it to a PDF with a text layer",
-    ".xps": "convert it to .pdf",
-    ".tex": "save it as .pdf or .txt",
-    ".xml": "save it as .html or .txt",
-    ".yaml": "save it as .json or .txt",
-    ".yml": "save it as .json or .txt",
-    ".parquet": "save it as .jsonl or .csv",
+    ".mobi": "convert to .epub",
+    ".azw3": "convert to .epub",
+    ".djvu": "convert to a PDF with a text layer",
+    ".xps": "convert to .pdf",
+    ".tex": "save as .pdf or .txt",
+    ".xml": "save as .html or .txt",
+    ".yaml": "save as .json or .txt",
+    ".yml": "save as .json or .txt",
+    ".parquet": "save as .jsonl or .csv",
 }
 _ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst"}
 _IMAGES = {".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".bmp", ".webp", ".heic", ".svg"}
@@ -72,17 +72,17 @@ _RATIO_FROM = 64 << 20
 
 
 def unsupported(suffix: str) -> str:
-    """Why files with this ending are not read, and what to save them as."""
+    """Return why files with this extension are not supported, and what to save them as."""
     if suffix in _ARCHIVES:
-        return f"{suffix} archives are not read; unpack it"
+        return f"{suffix} archives are not supported; unpack it"
     if suffix in _IMAGES:
-        return f"{suffix} images are not read; run OCR and save a PDF with a text layer"
-    name = f"{suffix} files" if suffix else "files without an ending"
-    return f"{name} are not read; {_SAVE_AS.get(suffix, 'save it as .pdf, .docx, .html, .md or .txt')}"
+        return f"{suffix} images are not supported; run OCR and save as a PDF with a text layer"
+    name = f"{suffix} files" if suffix else "files without an extension"
+    return f"{name} are not supported; {_SAVE_AS.get(suffix, 'save as .pdf, .docx, .html, .md or .txt')}"
 
 
 def recognise(data: bytes) -> str | None:
-    """What the bytes are, with its article, when they say so; None for anything that may be text."""
+    """Return the format of the bytes, with its article; None for anything that may be text."""
     for magic, kind in _MAGIC:
         if data.startswith(magic):
             return _zip_kind(data) if kind == "ZIP" else _ole_kind(data) if kind == "OLE" else kind
@@ -95,31 +95,31 @@ def recognise(data: bytes) -> str | None:
 
 
 def check(suffix: str, data: bytes) -> None:
-    """Raises ParseError when the content is another kind than the name says, encrypted, or a decompression bomb."""
+    """Raise ParseError if the content does not match the extension, is encrypted or is a decompression bomb."""
     expected = _BY_SUFFIX.get(suffix)
-    found = recognise(data)
-    if found == "encrypted":
+    actual = recognise(data)
+    if actual == "encrypted":
         raise ParseError("is encrypted; save it without a password")
-    if found == expected or (expected == "HTML" and found is None):
+    if actual == expected or (expected == "HTML" and actual is None):
         if data.startswith(b"PK"):
             _check_bomb(data)
         return
-    if found is not None:
-        raise ParseError(f"is {found}, but its name ends in {suffix}; {_hint(found)}")
+    if actual is not None:
+        raise ParseError(f"is {actual}, but its extension is {suffix}; {_hint(actual)}")
     if expected == "a PDF" and b"%PDF-" in data[:1024]:
         return
     if expected is not None:
-        raise ParseError(f"is not {expected}, though its name ends in {suffix}; save it again")
+        raise ParseError(f"is not {expected}, although its extension is {suffix}; save it again")
 
 
-def _hint(found: str) -> str:
-    if found in {*_BY_SUFFIX.values()}:
+def _hint(actual: str) -> str:
+    if actual in {*_BY_SUFFIX.values()}:
         return "rename it"
-    if "image" in found:
-        return "run OCR and save a PDF with a text layer"
-    if "archive" in found:
+    if "image" in actual:
+        return "run OCR and save as a PDF with a text layer"
+    if "archive" in actual:
         return "unpack it"
-    return "save it as .docx" if found == "RTF" else "save it in the format of its name"
+    return "save as .docx" if actual == "RTF" else "save it in the format of its extension"
 
 
 def _zip_kind(data: bytes) -> str:
@@ -127,9 +127,9 @@ def _zip_kind(data: bytes) -> str:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = set(archive.namelist())
     except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError):
-        raise ParseError("is a broken ZIP (cut off or damaged); save it again") from None
-    for name, kind in (("word/", "a DOCX"), ("ppt/", "a PPTX"), ("xl/", "an XLSX")):
-        if "[Content_Types].xml" in names and any(one.startswith(name) for one in names):
+        raise ParseError("is a damaged ZIP (truncated or corrupt); save it again") from None
+    for prefix, kind in (("word/", "a DOCX"), ("ppt/", "a PPTX"), ("xl/", "an XLSX")):
+        if "[Content_Types].xml" in names and any(name.startswith(prefix) for name in names):
             return kind
     if "META-INF/container.xml" in names:
         return "an EPUB"
@@ -139,13 +139,13 @@ def _zip_kind(data: bytes) -> str:
 
 
 def _ole_kind(data: bytes) -> str:
-    return "encrypted" if _ENCRYPTED_OLE in data else "an Office file of before 2007"
+    return "encrypted" if _ENCRYPTED_OLE in data else "a pre-2007 Office file"
 
 
 def _check_bomb(data: bytes) -> None:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         unpacked = sum(entry.file_size for entry in archive.infolist())
     if unpacked > _MAX_UNPACKED:
-        raise ParseError(f"unpacks to {unpacked >> 20:,} MiB (limit {_MAX_UNPACKED >> 20:,}); split it")
+        raise ParseError(f"unpacks to {unpacked >> 20:,} MiB (limit {_MAX_UNPACKED >> 20:,} MiB); split it")
     if unpacked > _RATIO_FROM and unpacked > _MAX_RATIO * len(data):
-        raise ParseError(f"unpacks to {unpacked // len(data):,} times its size: a decompression bomb")
+        raise ParseError(f"unpacks to {unpacked // len(data):,} times its size, which suggests a decompression bomb")

@@ -1,4 +1,4 @@
-"""Markdown to headings, paragraphs, rows and code. Keeps the words a reader sees, drops the marks; never runs HTML."""
+"""Parse Markdown into headings, paragraphs, rows and code. Keeps visible words, drops the markup. Never runs HTML."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ _MARKED = re.compile(r"[\\`*_~\[\]<&!]|\n")
 _FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]:?")
 _WIKI_LINK = re.compile(r"\[\[(?:[^\]|]*\|)?([^\]|]+)\]\]")
 _MAX_NESTING = 10_000
-"""The parser drops what is nested deeper, in silence; Python's own limit comes first, and says so."""
+"""The parser silently drops deeper nesting; at this value Python's recursion limit comes first and raises."""
 _MAX_INLINE_NESTING = 20
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 
@@ -30,7 +30,7 @@ def parse(path: Path, data: bytes) -> list[Parsed]:
 
 
 def add(builder: TextBuilder, text: str) -> tuple[str | None, dict[str, str]]:
-    """Blocks of a Markdown text into `builder`. Title (front matter, else first level-1 heading) and metadata."""
+    """Add the blocks of a Markdown text. Return the title (front matter, else first level-1 heading) and metadata."""
     walk = _Walk(builder)
     walk.read(text)
     return walk.front.pop("title", None) or walk.title, walk.front
@@ -39,7 +39,7 @@ def add(builder: TextBuilder, text: str) -> tuple[str | None, dict[str, str]]:
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).use(front_matter_plugin)
     parser.options["maxNesting"] = _MAX_NESTING
-    parser.core.ruler.disable(["inline", "text_join"])  # `_Walk.visible` does it, only where there are marks
+    parser.core.ruler.disable(["inline", "text_join"])  # `_Walk.visible` does this, only where there is markup
     return parser
 
 
@@ -124,7 +124,7 @@ class _Walk:
             self._mark = ""
 
     def visible(self, content: str) -> str:
-        """What a reader sees of inline Markdown."""
+        """Return the visible text of inline Markdown."""
         if not _MARKED.search(content):
             return content
         if "[^" in content:
@@ -148,7 +148,7 @@ class _Walk:
         except (yaml.YAMLError, ValueError):
             values = None
         if not isinstance(values, Mapping):
-            self.builder.paragraph(content)  # not front matter after all: it stays in the text
+            self.builder.paragraph(content)  # not front matter after all: keep it in the text
             return
         for key, value in values.items():
             text = _scalar(value)
@@ -173,7 +173,7 @@ def _pieces(tokens: list[Token]) -> Iterator[str]:
 
 def _scalar(value: object) -> str | None:
     if isinstance(value, list):
-        parts = [_scalar(one) for one in value if not isinstance(one, list)]
+        parts = [_scalar(item) for item in value if not isinstance(item, list)]
         return ", ".join(part for part in parts if part) or None
     if isinstance(value, bool):
         return "true" if value else "false"

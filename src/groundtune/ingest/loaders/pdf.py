@@ -1,6 +1,6 @@
-"""A PDF with a text layer to headings, paragraphs and rows with page numbers. Never does OCR, never runs its scripts.
+"""Parse a PDF with a text layer into headings, paragraphs and rows with page numbers. Never runs OCR or scripts.
 
-Glyphs to lines happens here; `pdf_frame.py` takes off running headers and footers, `pdf_layout.py` makes the blocks.
+This module turns glyphs into lines; `pdf_frame.py` removes headers and footers, `pdf_layout.py` builds the blocks.
 """
 
 import ctypes
@@ -20,11 +20,11 @@ from groundtune.ingest.parsed import Parsed, TextBuilder, one_line
 
 _HYPHENS = {0x02: "-", 0xAD: "-", 0xFFFE: "-"}
 _CELL_GAP = 1.1
-"""Gap between words, in font sizes, from which they are cells of a row; justified prose stays below."""
+"""Gap between words, in font sizes, above which they are cells of a row; justified prose stays below it."""
 _WORD_GAP = 0.55
-"""Gap from which words are cells if the rows around them have columns there."""
+"""Gap, in font sizes, above which words are cells if the rows around them have columns there."""
 _Glyph = tuple[int, int, float, float, float, float]
-"""Index, code, left, right, bottom, top, as the page is shown; white space has code 32 and no place."""
+"""Index, code, left, right, bottom, top on the displayed page; white space has code 32 and no position."""
 _SURROGATES = range(0xD800, 0xE000)
 _JUNK_TITLE = re.compile(r"^(untitled|microsoft word|powerpoint|document|slide)\b|\.\w{2,5}$", re.IGNORECASE)
 
@@ -36,10 +36,10 @@ def parse(path: Path, data: bytes) -> list[Parsed]:
         code = getattr(error, "err_code", None)
         if code in (pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY) or "assword" in str(error):
             raise ParseError("is encrypted; save it without a password") from error
-        raise ParseError("is broken: no PDF reader can open it; export it again") from error
+        raise ParseError("is damaged: it cannot be opened as a PDF; export it again") from error
     try:
         if len(document) == 0:
-            raise ParseError("no pages in it", skip=True)
+            raise ParseError("contains no pages", skip=True)
         pages = [_page(document, index) for index in range(len(document))]
         stated = one_line(document.get_metadata_value("Title"))
     finally:
@@ -58,7 +58,7 @@ def _page(document: pypdfium2.PdfDocument, index: int) -> Page:
     try:
         page = document[index]
     except pypdfium2.PdfiumError as error:
-        raise ParseError(f"is broken: page {index + 1} cannot be read; export it again") from error
+        raise ParseError(f"is damaged: page {index + 1} cannot be read; export it again") from error
     text = page.get_textpage()
     width, height = page.get_size()
     lines = list(_lines(text.raw, page.get_rotation(), width, height))
@@ -70,7 +70,7 @@ def _page(document: pypdfium2.PdfDocument, index: int) -> Page:
 def _glyphs(
     text: Any, rotation: int, width: float, height: float
 ) -> Iterator[tuple[int, int, float, float, float, float]]:
-    """Index, code, left, right, bottom, top of each glyph as the page is shown; white space has code 32."""
+    """Yield index, code, left, right, bottom, top of each glyph on the displayed page; white space has code 32."""
     rect = pdfium.FS_RECTF()
     reference = ctypes.byref(rect)
     code_of, box_of = pdfium.FPDFText_GetUnicode, pdfium.FPDFText_GetLooseCharBox
@@ -93,14 +93,14 @@ def _glyphs(
 
 
 def _lines(text: Any, rotation: int, width: float, height: float) -> Iterator[Line]:
-    """Lines in the order of the page's content; a new one where the glyphs leave the line, jump back or change size."""
-    line: _Open | None = None
+    """Yield lines in content order; a new one starts where glyphs leave the line, jump back or change size."""
+    line: _OpenLine | None = None
     space = False
     for index, code, left, right, bottom, top in _glyphs(text, rotation, width, height):
         if code == 32:
             space = True
             continue
-        if line is not None and not line.takes(left, bottom, top):
+        if line is not None and not line.accepts(left, bottom, top):
             yield from line.close(text)
             line = None
         size = _size(text, index) if line is None or line.gap(left) > _WORD_GAP else line.size
@@ -108,7 +108,7 @@ def _lines(text: Any, rotation: int, width: float, height: float) -> Iterator[Li
             yield from line.close(text)
             line = None
         if line is None:
-            line = _Open(index, size, left, bottom, top)
+            line = _OpenLine(index, size, left, bottom, top)
             space = False
         line.add(index, code, left, right, space=space)
         space = False
@@ -117,7 +117,7 @@ def _lines(text: Any, rotation: int, width: float, height: float) -> Iterator[Li
 
 
 def _size(text: Any, index: int) -> float:
-    """Font size as shown: the stated one, scaled by the text's matrix."""
+    """Return the displayed font size: the stated one, scaled by the text matrix."""
     matrix = pdfium.FS_MATRIX()
     size = float(pdfium.FPDFText_GetFontSize(text, index))
     if pdfium.FPDFText_GetMatrix(text, index, ctypes.byref(matrix)):
@@ -126,7 +126,7 @@ def _size(text: Any, index: int) -> float:
 
 
 def _is_bold(text: Any, index: int) -> bool:
-    """By the weight that the font states, else by its name."""
+    """Return whether a glyph is bold, by the weight that its font states, otherwise by the font's name."""
     if pdfium.FPDFText_GetFontWeight(text, index) >= 600:
         return True
     name = ctypes.create_string_buffer(128)
@@ -135,8 +135,8 @@ def _is_bold(text: Any, index: int) -> bool:
     return bool(size) and b"bold" in name.value.lower()
 
 
-class _Open:
-    """A line that is being collected."""
+class _OpenLine:
+    """A line under construction."""
 
     def __init__(self, index: int, size: float, left: float, bottom: float, top: float) -> None:
         self.size = size
@@ -147,13 +147,13 @@ class _Open:
         self._pieces: list[Segment] = []
         self._cells: list[list[Segment]] = [[]]
 
-    def takes(self, left: float, bottom: float, top: float) -> bool:
+    def accepts(self, left: float, bottom: float, top: float) -> bool:
         shared = min(top, self._top) - max(bottom, self._bottom)
         least = min(top - bottom, self._top - self._bottom)
         return shared > 0.5 * least and left > self._right - max(self.size, 4.0)
 
     def gap(self, left: float) -> float:
-        """White space before a glyph at `left`, in font sizes."""
+        """Return the white space before a glyph at `left`, in font sizes."""
         return (left - self._right) / self.size
 
     def add(self, index: int, code: int, left: float, right: float, *, space: bool) -> None:
@@ -173,7 +173,7 @@ class _Open:
         self._end_piece()
         cells = [cell for cell in self._cells if cell]
         if cells:
-            segments = [Segment(" ".join(one.text for one in cell), cell[0].left, cell[-1].right) for cell in cells]
+            segments = [Segment(" ".join(piece.text for piece in cell), cell[0].left, cell[-1].right) for cell in cells]
             pieces = [piece for cell in cells for piece in cell]
             bold = _is_bold(text, self._first) and _is_bold(text, self._last)
             yield Line(segments, self._bottom, self._top, self.size, pieces, bold)

@@ -1,4 +1,4 @@
-"""Lines of PDF pages to headings, paragraphs and table rows, by their places and sizes alone. Never reads a file."""
+"""Turn lines of PDF pages into headings, paragraphs and table rows, by position and size alone. Never reads a file."""
 
 import re
 from collections import Counter
@@ -12,31 +12,31 @@ from groundtune.ingest.loaders.pdf_table import group
 from groundtune.ingest.parsed import TextBuilder
 
 _HEADING = 1.12
-"""Font size, in sizes of the body, from which a short line is a heading."""
+"""Font size, relative to the body text, from which a short line is a heading."""
 _MAX_HEADING = 160
 _MAX_LEVELS = 4
 _LOOSE = 1.35
-"""Distance between lines, in the usual ones, from which a paragraph ends."""
+"""Distance between lines, relative to the usual one, above which a paragraph ends."""
 _LIST_ITEM = re.compile(r"([-*•‣▪◦●○■–—·]|\(?\d{1,2}[.)]|\(?[a-zA-Z][.)])(\s|$)")
 _SENTENCE_END = re.compile(r"[.!?:;…][\"'”’)\]]?$")
 
 
 @dataclass(frozen=True, slots=True)
 class _Measures:
-    """What is usual in a document and on a page."""
+    """Typical sizes and distances of a document and a page."""
 
     levels: dict[float, int]
     """Font size -> heading level."""
     leading: dict[float, float]
-    """Font size -> distance between lines, from bottom to bottom."""
+    """Font size -> usual distance between lines, from bottom to bottom."""
     bold: int | None
-    """Level of a line in bold that stands alone; None when bold type is too common to mean anything."""
+    """Level of a bold line that stands alone; None when bold type is too common to mean anything."""
     margin: float | None
-    """Where lines of prose end; None on a page with columns."""
+    """Right edge of the prose; None on a page with columns."""
 
 
 def write(builder: TextBuilder, pages: Sequence[Page]) -> str | None:
-    """Blocks of all pages into `builder`. The title: the first top heading, when it is on the first page."""
+    """Add the blocks of all pages. Return the title: the first top heading, when it is on the first page."""
     words = Words(pages)
     levels = _levels(pages)
     bold = _bold_level(pages, levels)
@@ -59,7 +59,7 @@ def write(builder: TextBuilder, pages: Sequence[Page]) -> str | None:
 
 
 def _write_run(builder: TextBuilder, lines: Sequence[Line], words: Words, measures: _Measures) -> str | None:
-    """The lines between two tables; the first top heading among them."""
+    """Add the lines between two tables. Return the first top heading among them."""
     title: str | None = None
     for block in _paragraphs(lines, measures):
         text = _join(block, words, measures.margin)
@@ -76,13 +76,13 @@ def _write_run(builder: TextBuilder, lines: Sequence[Line], words: Words, measur
 
 
 def _is_wordy(text: str) -> bool:
-    """Mostly letters: no sum, bar code or number in large type."""
+    """Return whether the text is mostly letters: not a sum, a bar code or a number in large type."""
     seen = [character for character in text if not character.isspace()]
     return 2 * sum(map(str.isalpha, seen)) > len(seen)
 
 
 def _levels(pages: Sequence[Page]) -> dict[float, int]:
-    """Font size -> heading level. Empty when large type is too common to mean anything."""
+    """Return font size -> heading level; empty when large type is too common to mean anything."""
     weight: Counter[float] = Counter()
     headings: Counter[float] = Counter()
     for page in pages:
@@ -112,14 +112,14 @@ def _is_bold_heading(block: Sequence[Line]) -> bool:
 
 
 def _leading(lines: Sequence[Line]) -> dict[float, float]:
-    """The smallest distance that is common between lines of a size."""
-    found: dict[float, Counter[float]] = {}
+    """Return the smallest common distance between lines, by font size."""
+    steps_by_size: dict[float, Counter[float]] = {}
     for before, line in pairwise(lines):
         step = before.bottom - line.bottom
         if before.size == line.size and 0.8 * line.size < step < 2.2 * line.size:
-            found.setdefault(line.size, Counter())[round(step * 2) / 2] += 1
+            steps_by_size.setdefault(line.size, Counter())[round(step * 2) / 2] += 1
     usual = {}
-    for size, steps in found.items():
+    for size, steps in steps_by_size.items():
         common = 0.3 * max(steps.values())
         usual[size] = min(step for step, times in steps.items() if times >= common)
     return usual
@@ -128,7 +128,7 @@ def _leading(lines: Sequence[Line]) -> dict[float, float]:
 def _paragraphs(lines: Sequence[Line], measures: _Measures) -> Iterator[list[Line]]:
     block: list[Line] = []
     for line in lines:
-        if block and _ends(block, line, measures):
+        if block and _starts_paragraph(block, line, measures):
             yield block
             block = []
         block.append(line)
@@ -136,8 +136,8 @@ def _paragraphs(lines: Sequence[Line], measures: _Measures) -> Iterator[list[Lin
         yield block
 
 
-def _ends(block: list[Line], line: Line, measures: _Measures) -> bool:
-    """Whether `line` begins a new paragraph."""
+def _starts_paragraph(block: list[Line], line: Line, measures: _Measures) -> bool:
+    """Return whether `line` starts a new paragraph."""
     before = block[-1]
     step = before.bottom - line.bottom
     if measures.levels.get(before.size) != measures.levels.get(line.size):
@@ -149,21 +149,21 @@ def _ends(block: list[Line], line: Line, measures: _Measures) -> bool:
     if (
         _LIST_ITEM.match(block[0].text)
         and line.left < block[0].left + 0.3 * line.size
-        and _was_ended(block, line, measures)
+        and _was_broken(block, line, measures)
     ):
         return True
-    if step < 0:  # on to the next column: the sentence decides
+    if step < 0:  # the next column: the sentence decides
         return bool(_SENTENCE_END.search(before.text)) or not line.text[0].islower()
     if step > _LOOSE * measures.leading.get(line.size, 1.25 * line.size):
         return True
     if len(block) > 1 and line.left > before.left + line.size and before.left <= block[0].left + 1:
         return True  # indented first line
-    right = max(one.right for one in block)
+    right = max(other.right for other in block)
     return bool(_SENTENCE_END.search(before.text)) and before.right < right - 0.12 * (right - before.left)
 
 
 def _join(block: list[Line], words: Words, margin: float | None) -> str:
-    """Lines of a paragraph as running text; a line that had room for the next word was ended on purpose."""
+    """Join the lines of a paragraph as running text; a line with room for the next word keeps its break."""
     right = _right(block, margin)
     text = block[0].text
     for before, line in pairwise(block):
@@ -171,12 +171,12 @@ def _join(block: list[Line], words: Words, margin: float | None) -> str:
     return text
 
 
-def _was_ended(block: list[Line], line: Line, measures: _Measures) -> bool:
+def _was_broken(block: list[Line], line: Line, measures: _Measures) -> bool:
     return _has_room(block[-1], line, _right([*block, line], measures.margin))
 
 
 def _right(block: list[Line], margin: float | None) -> float:
-    """Where the lines of a paragraph end when they are full: its own edge for prose, the page's for a few lines."""
+    """Return where full lines of a paragraph end: at its own edge for prose, at the page's margin for a few lines."""
     left, right = min(line.left for line in block), max(line.right for line in block)
     full = sum(line.right > right - 0.15 * (right - left) for line in block[:-1])
     prose = len(block) >= 4 and full >= 0.6 * (len(block) - 1)
@@ -184,7 +184,7 @@ def _right(block: list[Line], margin: float | None) -> float:
 
 
 def _has_room(before: Line, line: Line, right: float) -> bool:
-    """Whether the first word of `line` would have fitted on the line before; a centred line has room on both sides."""
+    """Return whether the first word of `line` would fit on the line before; a centred line has room on both sides."""
     if before.bottom <= line.bottom or (before.text[-1] == "-" and line.text[0].islower()):
         return False
     letter = (before.right - before.left) / max(1, len(before.text))

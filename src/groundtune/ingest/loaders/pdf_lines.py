@@ -1,4 +1,4 @@
-"""The nouns of the PDF loader: segments, lines, pages, and the words that fix hyphens. Never reads a file."""
+"""Define the types of the PDF loader: segments, lines, pages, and the words that resolve hyphens. Reads no file."""
 
 import re
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ _HYPHENATED = re.compile(r"([^\W\d_]+)-$")
 
 @dataclass(slots=True)
 class Segment:
-    """Text without a wide gap in it: a line of prose, or a cell."""
+    """Text without a wide gap: a line of prose, or a cell."""
 
     text: str
     left: float
@@ -21,16 +21,16 @@ class Segment:
 
 @dataclass(slots=True)
 class Line:
-    """One line of a page, in points from the bottom left."""
+    """One line of a page; coordinates in points from the bottom left."""
 
     segments: list[Segment]
     bottom: float
     top: float
     size: float
     pieces: list[Segment] = field(default_factory=list)
-    """The same, cut at narrower gaps: cells if the rows around have columns there."""
+    """The same text split at narrower gaps: cells if the rows around it have columns there."""
     bold: bool = False
-    """At its first and its last glyph."""
+    """Whether its first and its last glyph are bold."""
 
     @property
     def left(self) -> float:
@@ -42,7 +42,7 @@ class Line:
 
     @property
     def text(self) -> str:
-        return " ".join(one.text for one in self.segments)
+        return " ".join(segment.text for segment in self.segments)
 
 
 @dataclass(slots=True)
@@ -53,20 +53,20 @@ class Page:
 
 
 class Words:
-    """The words of a document: they tell whether a hyphen at the end of a line belongs to the word."""
+    """The words of a document, which decide whether a hyphen at the end of a line belongs to the word."""
 
     def __init__(self, pages: Iterable[Page]) -> None:
         self._known: set[str] = set()
         for page in pages:
             divided = False
             for line in page.lines:
-                found = [word.lower() for word in _WORD.findall(line.text)]
+                line_words = [word.lower() for word in _WORD.findall(line.text)]
                 ends = bool(_HYPHENATED.search(line.text))
-                self._known.update(found[1 if divided else 0 : -1 if ends else None])  # halves are no words
+                self._known.update(line_words[1 if divided else 0 : -1 if ends else None])  # halves are not words
                 divided = ends
 
     def join(self, before: str, after: str) -> str:
-        """Two lines as one; a word divided between them is made whole."""
+        """Join two lines into one, and a word divided between them into a whole."""
         half = _HYPHENATED.search(before)
         rest = _WORD.match(after)
         if not half or not rest or not after[0].islower():
@@ -80,10 +80,10 @@ class Words:
 
 
 def is_marker(text: str) -> bool:
-    """A bullet or a number that belongs to the text after it."""
+    """Return whether the text is a bullet or a number that belongs to the text after it."""
     return bool(_MARKER.fullmatch(text))
 
 
 def without_bullet(text: str) -> str:
-    """The text of a list item; numbers stay, for other sentences may name them."""
+    """Return the text of a list item without its bullet; numbers stay, since other sentences may refer to them."""
     return _BULLET.sub("", text, count=1) if _BULLET.match(text) else text

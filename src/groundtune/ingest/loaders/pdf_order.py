@@ -1,8 +1,8 @@
-"""Lines of a PDF page from the order of its content to the order of reading. Never changes a line's words.
+"""Bring the lines of a PDF page from content order into reading order. Never changes a line's words.
 
 Many programs write a page out of order (titles last, cells column by column), few write columns of prose row by row.
-So: cells that were written one after the other become one line, prose in columns stays as it is written, and on any
-other page what stands higher comes first.
+So cells written one after the other become one line, prose in columns keeps its written order, and any other page is
+sorted from top to bottom.
 """
 
 import re
@@ -12,42 +12,42 @@ from itertools import pairwise
 from groundtune.ingest.loaders.pdf_lines import Line, Page, Segment, Words
 
 _BAND = 6
-"""Lines that a table cell may have; more side by side are the columns of a page."""
+"""Maximum number of lines in a table cell; more lines side by side are columns of the page."""
 _RULE = re.compile(r"[-–—=_*·.•\s]{3,}")
 
 
 def arranged(page: Page, words: Words) -> list[Line]:
-    """Lines in reading order; cells of one row are one line; drawn rules are left out."""
+    """Return the lines in reading order; the cells of a row become one line, drawn rules are left out."""
     written = [line for line in _upright(page.lines) if not _RULE.fullmatch(line.text)]
-    lines = _side_by_side(written, words)
+    lines = _merge_cells(written, words)
     if _in_columns(lines):
         return lines
     lines.sort(key=lambda line: -line.top)
-    return _one_line_each(lines)
+    return _merge_level(lines)
 
 
 def margin(page: Page) -> float | None:
-    """Where lines of prose end on a page with one column of it; None when there are more."""
+    """Return where lines of prose end on a single-column page; None if there are more columns."""
     if not page.lines or _in_columns(page.lines):
         return None
     return max(line.right for line in page.lines)
 
 
 def _upright(lines: Sequence[Line]) -> Iterable[Line]:
-    """Text that runs up the page comes as lines of one character each: these become one line again."""
+    """Merge text that runs up the page, one character per line, into single lines."""
     run: list[Line] = []
     for line in lines:
         single = len(line.text) == 1 and not (run and abs(run[-1].left - line.left) > line.size)
         if single:
             run.append(line)
             continue
-        yield from _turned(run)
+        yield from _merge_upright(run)
         run = []
         yield line
-    yield from _turned(run)
+    yield from _merge_upright(run)
 
 
-def _turned(run: list[Line]) -> list[Line]:
+def _merge_upright(run: list[Line]) -> list[Line]:
     if len(run) < 6:
         return run
     text = "".join(line.text for line in run)
@@ -56,21 +56,21 @@ def _turned(run: list[Line]) -> list[Line]:
 
 
 def _in_columns(lines: Sequence[Line]) -> bool:
-    """Whether the text goes up again by many lines to go on to the right of where it was."""
+    """Return whether the text jumps up by many lines and continues to the right of where it was."""
     start = 0
     for at in range(1, len(lines)):
         line, before = lines[at], lines[at - 1]
         if line.top <= before.top + 1:
             continue
-        beside = [one for one in lines[start:at] if one.bottom < line.top + line.size]
-        if len(beside) > _BAND and all(one.right < line.left + line.size for one in beside[-_BAND:]):
+        beside = [earlier for earlier in lines[start:at] if earlier.bottom < line.top + line.size]
+        if len(beside) > _BAND and all(earlier.right < line.left + line.size for earlier in beside[-_BAND:]):
             return True
         start = at
     return False
 
 
-def _side_by_side(lines: Sequence[Line], words: Words) -> list[Line]:
-    """Cells that were written one below the other, then back up to the next cell, become one line of cells."""
+def _merge_cells(lines: Sequence[Line], words: Words) -> list[Line]:
+    """Merge cells written one below the other, then back up for the next cell, into one line of cells."""
     out: list[Line] = []
     for line in lines:
         if out and _goes_back(out[-1], line):
@@ -96,7 +96,7 @@ def _side_by_side(lines: Sequence[Line], words: Words) -> list[Line]:
 
 
 def _goes_back(before: Line, line: Line) -> bool:
-    """Whether the line may be the next cell of a row: higher than where the last one ended, or beside it."""
+    """Return whether the line may be the next cell of a row: higher than the end of the last one, or beside it."""
     if abs(before.size - line.size) > 0.12 * line.size:
         return False
     beside = line.left > before.right and min(before.top, line.top) - max(before.bottom, line.bottom) > 0.5 * line.size
@@ -104,7 +104,7 @@ def _goes_back(before: Line, line: Line) -> bool:
 
 
 def _band(out: list[Line], line: Line) -> list[Line]:
-    """The last lines that stand left of `line` and not above it: the cells before it in its row."""
+    """Return the last lines left of `line` and not above it: the cells before it in its row."""
     if len(out[-1].segments) > 1:  # the row has begun
         band = [out[-1]]
     else:
@@ -114,61 +114,61 @@ def _band(out: list[Line], line: Line) -> list[Line]:
                 break
             band.insert(0, before)
         band = _whole_cell(out, band, line)
-    if not band or len(band) > _BAND or any(one.right > line.left for one in band):
+    if not band or len(band) > _BAND or any(cell.right > line.left for cell in band):
         return []
     touches = line.bottom <= band[0].top + 0.1 * line.size and line.top >= band[-1].bottom
     return band if touches else []
 
 
 def _whole_cell(out: list[Line], band: list[Line], line: Line) -> list[Line]:
-    """`band` with the lines above it when `line` stands at half the height of all of them: a centred cell."""
-    whole = list(band)
+    """Extend `band` by the lines above it if `line` is centred vertically against all of them."""
+    extended = list(band)
     for before in reversed(out[: len(out) - len(band)]):
-        if not whole or len(before.segments) > 1 or abs(before.left - whole[0].left) > 0.5 * line.size:
+        if not extended or len(before.segments) > 1 or abs(before.left - extended[0].left) > 0.5 * line.size:
             break
-        if before.bottom - whole[0].top > 0.35 * line.size or len(whole) >= _BAND:
+        if before.bottom - extended[0].top > 0.35 * line.size or len(extended) >= _BAND:
             break
-        whole.insert(0, before)
-    centred = whole and abs(whole[0].top + whole[-1].bottom - line.top - line.bottom) < 1.2 * line.size
-    return whole if centred else band
+        extended.insert(0, before)
+    centred = extended and abs(extended[0].top + extended[-1].bottom - line.top - line.bottom) < 1.2 * line.size
+    return extended if centred else band
 
 
 def _merged(band: list[Line], line: Line, words: Words) -> Line:
     segments = list(band[0].segments)
-    for one in band[1:]:
+    for cell in band[1:]:
         last = segments[-1]
-        joined = words.join(last.text, one.text)
-        segments[-1] = Segment(joined, min(last.left, one.left), max(last.right, one.right))
+        joined = words.join(last.text, cell.text)
+        segments[-1] = Segment(joined, min(last.left, cell.left), max(last.right, cell.right))
     bottom, top = min(band[-1].bottom, line.bottom), max(band[0].top, line.top)
     return Line([*segments, *line.segments], bottom, top, band[0].size, bold=band[0].bold and line.bold)
 
 
 def _continues_cell(before: Line, line: Line) -> bool:
-    """The next line of the last cell of a row: right of all the cells before it, close below."""
+    """Return whether the line continues the last cell of a row: right of all cells before it, close below."""
     if len(before.segments) < 2 or len(line.segments) > 1 or line.top > before.top:
         return False
     close = before.bottom - line.top < 0.5 * line.size
     return close and line.left > before.segments[-2].right and abs(line.left - before.segments[-1].left) < line.size
 
 
-def _one_line_each(lines: Sequence[Line]) -> list[Line]:
-    """Lines at the same height that do not overlap are one line."""
+def _merge_level(lines: Sequence[Line]) -> list[Line]:
+    """Merge lines at the same height that do not overlap."""
     out: list[Line] = []
     for line in lines:
         before = out[-1] if out else None
-        if before is None or abs(before.size - line.size) > 0.12 * line.size or not _level(before, line):
+        if before is None or abs(before.size - line.size) > 0.12 * line.size or not _same_height(before, line):
             out.append(line)
             continue
-        cells = sorted([*before.segments, *line.segments], key=lambda one: one.left)
-        if any(one.right > other.left + 1 for one, other in pairwise(cells)):
+        cells = sorted([*before.segments, *line.segments], key=lambda segment: segment.left)
+        if any(left.right > right.left + 1 for left, right in pairwise(cells)):
             out.append(line)
             continue
-        pieces = sorted([*before.pieces, *line.pieces], key=lambda one: one.left)
+        pieces = sorted([*before.pieces, *line.pieces], key=lambda segment: segment.left)
         bottom, top = min(before.bottom, line.bottom), max(before.top, line.top)
         out[-1] = Line(cells, bottom, top, before.size, pieces, before.bold and line.bold)
     return out
 
 
-def _level(before: Line, line: Line) -> bool:
+def _same_height(before: Line, line: Line) -> bool:
     shared = min(before.top, line.top) - max(before.bottom, line.bottom)
     return shared > 0.6 * min(before.top - before.bottom, line.top - line.bottom)

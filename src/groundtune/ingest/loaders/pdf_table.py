@@ -1,4 +1,4 @@
-"""Lines of a PDF page to lines of prose and rows of tables, by how their cells line up. Never guesses a cell's text."""
+"""Group the lines of a PDF page into prose and table rows, by how their cells line up. Never guesses a cell's text."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class Row:
 
 
 def group(lines: Sequence[Line]) -> Iterator[Line | Row]:
-    """Lines of prose as they are; rows for runs of lines whose cells stand in columns."""
+    """Yield lines of prose as they are, and rows for runs of lines whose cells form columns."""
     lines = [_without_marker_gap(line) for line in lines]
     at = 0
     last: _Table | None = None
@@ -25,7 +25,7 @@ def group(lines: Sequence[Line]) -> Iterator[Line | Row]:
             at = end
             continue
         if at + 1 < len(lines) and _is_head_of(lines, at):
-            at += 1  # a header whose cells stand close: the table that follows takes it
+            at += 1  # a header with narrow gaps: it goes into the table that follows
             continue
         if last is not None and last.has(lines[at]):
             yield last.row(lines[at])
@@ -35,7 +35,7 @@ def group(lines: Sequence[Line]) -> Iterator[Line | Row]:
 
 
 def _without_marker_gap(line: Line) -> Line:
-    """`1.    Scope` is one text, not two cells."""
+    """Make `1.    Scope` one text instead of two cells."""
     first = line.segments[0]
     if len(line.segments) == 2 and is_marker(first.text):
         second = line.segments[1]
@@ -49,7 +49,7 @@ def _head(lines: Sequence[Line], at: int) -> list[Line]:
 
 
 def _is_head_of(lines: Sequence[Line], at: int) -> bool:
-    """Whether the words of a line stand over the columns of the table that begins with the next line."""
+    """Return whether the words of a line stand above the columns of a table that starts on the next line."""
     line = lines[at]
     if len(line.pieces) < 2 or len(line.pieces) == len(line.segments) or _table_end(lines, at + 1) - at < 3:
         return False
@@ -64,7 +64,7 @@ def _cut_finely(line: Line) -> Line:
 
 
 def _table_end(lines: Sequence[Line], at: int) -> int:
-    """Where the run of lines ends that share columns with the lines before them."""
+    """Return the end of the run of lines that share columns with the lines before them."""
     if len(lines[at].segments) < 2:
         return at
     end = at + 1
@@ -81,23 +81,23 @@ def _table_end(lines: Sequence[Line], at: int) -> int:
     return end
 
 
-def _aligned(one: Segment, other: Segment, size: float) -> bool:
-    if one.left < other.right and other.left < one.right:
+def _aligned(cell: Segment, other: Segment, size: float) -> bool:
+    if cell.left < other.right and other.left < cell.right:
         return True
-    return abs(one.left - other.left) < 0.5 * size or abs(one.right - other.right) < 0.5 * size
+    return abs(cell.left - other.left) < 0.5 * size or abs(cell.right - other.right) < 0.5 * size
 
 
 def _widened(columns: list[Segment], line: Line) -> list[Segment]:
-    """The columns with the line's cells in them; cells between columns become columns."""
-    found = list(columns)
+    """Return the columns with those cells of the line that match none of them as new columns."""
+    widened = list(columns)
     for cell in line.segments:
-        if not any(_aligned(cell, column, line.size) for column in found):
-            found.append(cell)
-    return sorted(found, key=lambda one: one.left)
+        if not any(_aligned(cell, column, line.size) for column in widened):
+            widened.append(cell)
+    return sorted(widened, key=lambda column: column.left)
 
 
 class _Table:
-    """Lines that share columns: those of the line with the most cells."""
+    """Lines that share columns; the columns are those of the line with the most cells."""
 
     def __init__(self, lines: Sequence[Line]) -> None:
         self._lines = lines
@@ -114,7 +114,7 @@ class _Table:
             yield self._row(cells)
 
     def has(self, line: Line) -> bool:
-        """Whether a line further down is one more row, as after a remark between the rows."""
+        """Return whether a line further down is another row, for example after a remark between the rows."""
         cells = line.segments
         if len(cells) < 3 or len(cells) < 0.8 * len(self._columns):
             return False
@@ -127,7 +127,7 @@ class _Table:
         return Row(cells, self._header) if self._header else _labelled(cells)
 
     def _place(self, line: Line) -> list[str]:
-        """Each cell under the column that it overlaps most, in order."""
+        """Put each cell under the column that it overlaps most, in order."""
         cells = [""] * len(self._columns)
         for cell in line.segments:
             best = max(range(len(cells)), key=lambda index: _nearness(cell, self._columns[index]))
@@ -136,7 +136,7 @@ class _Table:
 
 
 def _labelled(cells: list[str]) -> Row:
-    """`Name:` before a cell is the name of that cell."""
+    """Use `Name:` before a cell as the name of that cell."""
     values, names = [], []
     label = ""
     for cell in filter(None, cells):
@@ -159,7 +159,10 @@ def _nearness(cell: Segment, column: Segment) -> float:
 
 
 def _is_header(rows: Sequence[Sequence[str]], *, bold: bool) -> bool:
-    """Distinct names over all columns but perhaps the first, in bold or over at least one column of numbers."""
+    """Return whether the first row is a header.
+
+    Its cells are distinct names over all columns but perhaps the first, in bold or over at least one column of numbers.
+    """
     names, body = rows[0], rows[1:]
     stated = [name for name in names if name]
     if not body or len(stated) < 2 or not all(names[1:]) or len({*stated}) < len(stated):
@@ -172,6 +175,6 @@ def _is_header(rows: Sequence[Sequence[str]], *, bold: bool) -> bool:
 
 
 def _is_numeric(text: str) -> bool:
-    """Amounts, dates, codes: digits, and as many of them as letters."""
+    """Return whether the text is an amount, a date or a code: at least as many digits as letters."""
     digits = sum(map(str.isdigit, text))
     return digits > 0 and digits >= sum(map(str.isalpha, text))

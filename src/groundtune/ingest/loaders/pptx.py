@@ -1,4 +1,4 @@
-"""Slides to pages: the title as a heading, then text, tables and notes. Never reads what only an image shows."""
+"""Parse slides as pages: the title as a heading, then text, tables, charts, notes. Never reads text inside images."""
 
 import io
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from groundtune.ingest.parsed import Parsed, TextBuilder, one_line
 _FRAME = {PP_PLACEHOLDER.SLIDE_NUMBER, PP_PLACEHOLDER.FOOTER, PP_PLACEHOLDER.DATE, PP_PLACEHOLDER.HEADER}
 
 _GENERATED = "automatically generated"
-"""What PowerPoint adds to a description that no person wrote."""
+"""Marks an image description that PowerPoint wrote itself."""
 
 
 def parse(path: Path, data: bytes) -> list[Parsed]:
@@ -56,17 +56,20 @@ def _shape(builder: TextBuilder, shape: Any) -> None:
     elif shape.has_chart:
         _chart(builder, shape.chart)
     elif shape.shape_type == MSO_SHAPE_TYPE.PICTURE:
-        described = shape._element.nvPicPr.cNvPr.get("descr") or ""
-        builder.paragraph("" if _GENERATED in described.lower() else described)
+        description = shape._element.nvPicPr.cNvPr.get("descr") or ""
+        builder.paragraph("" if _GENERATED in description.lower() else description)
 
 
 def _chart(builder: TextBuilder, chart: Any) -> None:
-    """A chart's own numbers, one row a category."""
+    """Add the numbers of a chart, one row per category."""
     if chart.has_title and chart.chart_title.has_text_frame:
         builder.paragraph(chart.chart_title.text_frame.text)
     for plot in chart.plots:
         names = ["", *(series.name for series in plot.series)]
-        values = [list(series.values) for series in plot.series]
+        columns = [list(series.values) for series in plot.series]
         for index, category in enumerate(plot.categories):
-            row = [f"{one[index]:.15g}" if index < len(one) and one[index] is not None else "" for one in values]
+            row = [
+                f"{column[index]:.15g}" if index < len(column) and column[index] is not None else ""
+                for column in columns
+            ]
             builder.row([str(category), *row], names)

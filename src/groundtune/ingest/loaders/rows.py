@@ -1,40 +1,43 @@
-"""Fields of one row to one document of a table file. Never drops a row: a repeated id gets a suffix."""
+"""Turn the fields of a table row into a document. Never drops a row: a repeated id gets a suffix."""
 
 from collections.abc import Iterable, Mapping
 
 from groundtune.ingest.parsed import Parsed, TextBuilder, one_line
 
 Row = tuple[int, Mapping[str, str]]
-"""1-based number of the row, and its fields by column in order."""
-_OWN = ("id", "title", "text")
+"""1-based row number, and the fields by column, in order."""
+_SPECIAL = ("id", "title", "text")
 
 
 def documents(rows: Iterable[Row]) -> list[Parsed]:
-    """Columns id, title and text (in any case) are special, the others are metadata; no text: the whole row is it."""
+    """Return one document per row.
+
+    Columns id, title and text (any case) are special, others become metadata; without text, the whole row is the text.
+    """
     parsed: list[Parsed] = []
     taken: set[str] = set()
     names: dict[tuple[str, ...], dict[str, str]] = {}
     for number, fields in rows:
         columns = tuple(fields)
         if columns not in names:
-            names[columns] = _own_columns(columns)
-        one = _document(number, fields, names[columns], taken)
-        if one is not None:
-            parsed.append(one)
+            names[columns] = _special_columns(columns)
+        document = _document(number, fields, names[columns], taken)
+        if document is not None:
+            parsed.append(document)
     return parsed
 
 
-def _own_columns(columns: Iterable[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _special_columns(columns: Iterable[str]) -> dict[str, str]:
+    columns_by_name: dict[str, str] = {}
     for column in columns:
         name = column.strip().lower()
-        if name in _OWN:
-            found.setdefault(name, column)
-    return found
+        if name in _SPECIAL:
+            columns_by_name.setdefault(name, column)
+    return columns_by_name
 
 
-def _document(number: int, fields: Mapping[str, str], own: Mapping[str, str], taken: set[str]) -> Parsed | None:
-    values = {name: fields[column] for name, column in own.items()}
+def _document(number: int, fields: Mapping[str, str], columns: Mapping[str, str], taken: set[str]) -> Parsed | None:
+    values = {name: fields[column] for name, column in columns.items()}
     builder = TextBuilder()
     for part in values.get("text", "").replace("\r\n", "\n").split("\n\n"):
         builder.paragraph(part)
@@ -43,7 +46,7 @@ def _document(number: int, fields: Mapping[str, str], own: Mapping[str, str], ta
     if builder.empty:
         return None
     row = _unique(one_line(values.get("id", "")) or str(number), taken)
-    special = {*own.values()}
+    special = {*columns.values()}
     metadata = {key: value for key, value in fields.items() if key and key not in special and value}
     return builder.build(title=values.get("title"), row=row, metadata=metadata)
 

@@ -1,4 +1,4 @@
-"""Bytes to text in whatever encoding they are, and plain text to paragraphs. Never invents a character it can read."""
+"""Decode bytes in any encoding, and split plain text into paragraphs. Never replaces a character it can decode."""
 
 import codecs
 import re
@@ -20,13 +20,13 @@ _PARAGRAPH_END = re.compile(r"\n[ \t\f\v\r]*\n\s*|\f\s*")
 _UNDERLINE = re.compile(r"([=\-~^\"*+#`'.:_])\1{2,}")
 _LIST_ITEM = re.compile(r"\s*([-*+•‣·–—]|\(?\w{1,3}[.)])\s+\S")
 _MAX_WRAPPED = 200
-"""Lines that one paragraph of prose may have."""
+"""Maximum number of lines in a paragraph of prose."""
 _MAX_RUN = 2_000
-"""Characters after which lines that are no prose (logs, listings) begin a new paragraph."""
+"""Characters after which lines that are not prose (logs, listings) start a new paragraph."""
 
 
 def decode(data: bytes, *, declared: str | None = None) -> str:
-    """Text of a file with line ends as `\\n`. Raises ParseError for binary content."""
+    """Return the text of a file with `\\n` as line ends. Raises ParseError for binary content."""
     text = _decode(data, declared)
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
@@ -67,7 +67,7 @@ def _broken_utf8(sample: bytes) -> list[str]:
 
 
 def _detected(sample: bytes) -> str | None:
-    """The likeliest encoding; Windows' Western one when it is as likely, for it is far more common."""
+    """Return the likeliest encoding; cp1252 when it is about as likely, because it is far more common."""
     from charset_normalizer import from_bytes
 
     matches = from_bytes(sample, steps=5, chunk_size=1024, preemptive_behaviour=False)
@@ -82,7 +82,7 @@ def _detected(sample: bytes) -> str | None:
 
 
 def _utf16_without_bom(data: bytes) -> str | None:
-    """UTF-16 shows as NULs on one side of each pair and hardly any on the other."""
+    """Detect UTF-16 without a BOM: NULs on one side of each byte pair and hardly any on the other."""
     head = data[:4096]
     if len(head) < 4 or len(data) % 2:
         return None
@@ -96,7 +96,7 @@ def _utf16_without_bom(data: bytes) -> str | None:
 
 
 def _is_binary(data: bytes) -> bool:
-    """A stray NUL is damage, many are not text; so is a head full of control characters."""
+    """Return whether the head is full of control characters; a few stray NULs are only damage."""
     head = data[:8192]
     controls = sum(byte < 9 or 13 < byte < 27 for byte in head)
     return controls > max(8, 0.02 * len(head))
@@ -112,7 +112,7 @@ def parse(path: Path, data: bytes) -> list[Parsed]:
 
 
 def add(builder: TextBuilder, text: str, *, headings: str = "") -> str | None:
-    """Paragraphs of plain text; a line underlined with one of `headings` is a heading. The first top heading."""
+    """Add paragraphs of plain text. Lines underlined with one of `headings` are headings; return the first top one."""
     levels: dict[str, int] = {}
     title: str | None = None
     for part in _paragraphs(text):
@@ -141,14 +141,14 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 def _underline(lines: list[str], marks: str) -> str | None:
     name, line = lines[0].strip(), lines[1].strip()
-    found = _UNDERLINE.fullmatch(line)
-    if not found or line[0] not in marks or not name or len(name) > 120 or _UNDERLINE.fullmatch(name):
+    match = _UNDERLINE.fullmatch(line)
+    if not match or line[0] not in marks or not name or len(name) > 120 or _UNDERLINE.fullmatch(name):
         return None
     return line[0] if len(line) >= 0.6 * len(name) else None
 
 
 def _runs(lines: list[str]) -> Iterator[str]:
-    """One run for wrapped prose, one for each list item, else the lines as they stand in bounded runs."""
+    """Yield one run for wrapped prose, one per list item, otherwise the lines as they are in bounded runs."""
     if len(lines) == 1:
         yield lines[0]
         return
@@ -172,7 +172,10 @@ def _joined(lines: list[str]) -> str:
 
 
 def is_wrapped(lines: list[str]) -> bool:
-    """Prose broken at a margin: lines but the last are about as long as the longest, and many go on in lower case."""
+    """Return whether lines are prose wrapped at a margin.
+
+    All but the last are about as long as the longest, and many start in lower case.
+    """
     body = [len(line.rstrip()) for line in lines[:-1]]
     widest = max(body, default=0)
     if not 40 <= widest <= 120 or len(lines[-1].rstrip()) > widest + 8:
@@ -180,6 +183,6 @@ def is_wrapped(lines: list[str]) -> bool:
     if any(_LIST_ITEM.match(line) for line in lines[1:]):
         return False
     if sum(line.lstrip()[:1].islower() for line in lines[1:]) < 0.25 * (len(lines) - 1):
-        return False  # records that are as long as one another, such as a log
+        return False  # records of equal length, such as a log
     words = sum(line.count(" ") for line in lines)
     return min(body) >= 0.7 * widest - 6 and words * 12 > sum(map(len, lines))

@@ -1,4 +1,4 @@
-"""Sheets to rows that name their columns. Reads the values a reader sees; never computes a formula or runs a macro."""
+"""Parse sheets into rows that name their columns. Reads displayed values; never computes a formula or runs a macro."""
 
 import io
 import warnings
@@ -12,26 +12,26 @@ import openpyxl
 
 from groundtune.ingest.parsed import Parsed, TextBuilder
 
-_LOOK = 10
-"""Rows at the top of a sheet among which the header is sought."""
+_HEADER_ROWS = 10
+"""Rows at the top of a sheet that are searched for the header."""
 
 
 def parse(path: Path, data: bytes) -> list[Parsed]:
     builder = TextBuilder()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # extensions that openpyxl does not keep, none of which is text
+        warnings.simplefilter("ignore")  # about extensions that openpyxl drops, none of which is text
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
         for sheet in book.worksheets:
-            sheet.reset_dimensions()  # the stated ones are wrong in files of many exporters
+            sheet.reset_dimensions()  # many exporters state wrong ones
             builder.heading(1, sheet.title)
             _sheet(builder, _rows(sheet))
     return [builder.build()]
 
 
 def _rows(sheet: Any) -> Iterator[list[str]]:
-    """Rows with something in them; cells as text, empty ones at the end cut off."""
+    """Yield rows that are not empty, as text, without empty cells at the end."""
     for row in sheet.iter_rows():
-        cells = [_shown(cell.value, cell.number_format if cell.value is not None else "") for cell in row]
+        cells = [_cell_text(cell.value, cell.number_format if cell.value is not None else "") for cell in row]
         while cells and not cells[-1]:
             cells.pop()
         if cells:
@@ -39,25 +39,25 @@ def _rows(sheet: Any) -> Iterator[list[str]]:
 
 
 def _sheet(builder: TextBuilder, rows: Iterator[list[str]]) -> None:
-    """Lines above the header are paragraphs; without a header rows stand as they are."""
-    head = list(islice(rows, _LOOK))
-    found = _header(head)
+    """Add a sheet: lines above the header as paragraphs, the rest as rows; without a header, rows as they are."""
+    head = list(islice(rows, _HEADER_ROWS))
+    header_index = _header_index(head)
     header: list[str] = []
     for index, row in enumerate(head):
-        if index == found:
+        if index == header_index:
             header = row
-        elif found is not None and index < found:
+        elif header_index is not None and index < header_index:
             builder.paragraph("; ".join(filter(None, row)))
         else:
             builder.row(row, header)
-    if found == len(head) - 1:
+    if header_index == len(head) - 1:
         builder.row(header)
     for row in rows:
         builder.row(row, header)
 
 
-def _header(rows: list[list[str]]) -> int | None:
-    """The first row that is as wide as what follows, full, of distinct names and without numbers."""
+def _header_index(rows: list[list[str]]) -> int | None:
+    """Return the first row about as wide as the widest, if its cells are distinct names and not numbers."""
     width = max((sum(map(bool, row)) for row in rows), default=0)
     for index, row in enumerate(rows):
         names = [cell for cell in row if cell]
@@ -73,8 +73,8 @@ def _is_number(text: str) -> bool:
     return text.lstrip("-").replace(".", "", 1).replace(",", "").rstrip("%").isdecimal() and len(text) != 4
 
 
-def _shown(value: Any, number_format: str) -> str:
-    """A value as a reader sees it: dates ISO, whole numbers without `.0`, percentages as such."""
+def _cell_text(value: Any, number_format: str) -> str:
+    """Return a value as displayed: ISO dates, whole numbers without `.0`, percentages."""
     match value:
         case None:
             return ""

@@ -1,4 +1,4 @@
-"""Passages in a LanceDB table: vectors, BM25 and filters in one place. Knows nothing of files or embedders."""
+"""Store passages in a LanceDB table with vectors, BM25 and filters. Knows nothing of files or embedders."""
 
 import asyncio
 import datetime
@@ -18,39 +18,41 @@ from groundtune.types import Candidate, IndexEntry, Passage, Scope, Vectors
 TABLE = "passages"
 PASSAGE_COLUMNS = ["id", "document_id", "source", "ordinal", "start", "end", "text", "heading", "page"]
 CANDIDATE_COLUMNS = ["id", "vector", "_rowid"]
-"""Of a hundred passages that a stage finds few are shown: fetching all of each took most of a search."""
+"""Columns of a candidate. A stage finds a hundred and few are shown; fetching every column took most of a search."""
 APPROXIMATE_FROM = 10_000
-"""Passages from which the vector index pays; below, an exact scan takes a few milliseconds."""
+"""Number of passages from which a vector index pays off; below, an exact scan takes a few milliseconds."""
 PARTITION_PASSAGES = 4_096
-"""What Lance wants a partition to hold: at every `optimize` it joins those under a quarter of it and splits those over
-four times as much. With √n partitions, as is usual, 310 became 8 at the first change, slowly, and a search read all."""
+"""Lance's target size of a partition: each `optimize` joins partitions under a quarter of it and splits those over four
+times as much. With the usual √n partitions, 310 became 8 at the first change, slowly, and a search read all of them.
+"""
 PROBED = 0.25
-"""Share of the partitions that a search over everything looks into; a narrower scope looks into more, up to all.
+"""Share of the partitions that an unrestricted search probes; a narrower scope probes more, up to all.
 
-With a fixed number of 20 (of 316), a scope of 2 % had a recall of 0.28. Figures: benchmarks/scale.py."""
+With a fixed 20 (of 316), a scope of 2% had a recall of 0.28. Figures: benchmarks/scale.py.
+"""
 LEAST_PROBED = 4
 VECTOR_INDEX = "vector_ivf_"
-"""Name of the vector index, followed by the number of partitions it was trained with."""
+"""Prefix of the vector index's name; the number of partitions it was trained with follows."""
 MOST_PIECES = 8
-"""Every `optimize` adds a piece to the vector index, and a search looks into each; beyond these it is trained anew."""
+"""Every `optimize` adds a piece to the vector index, and a search probes each; with more pieces it is retrained."""
 SMALL_WRITES = 24
-"""Fragments after which they are folded together."""
+"""Number of small fragments above which they are compacted."""
 UNINDEXED_ROWS = 300
-"""Rows outside the indexes are read one by one at every search; beyond so many they are taken in."""
+"""Rows outside the indexes are scanned at every search; above this number they are indexed."""
 KEEP_OLD_VERSIONS = datetime.timedelta(minutes=10)
-"""Readers in other processes may still be in an older version of the table for this long."""
+"""Readers in other processes may use an older version of the table for this long."""
 IN_CHUNK = 1_000
 SCOPES_KEPT = 100
 ROWS_AT_ONCE = 8_192
 
 
 class LanceStore:
-    """`Store` on a local folder (or any URI that LanceDB opens). Use `LanceStore.open`."""
+    """`Store` in a local folder (or any URI that LanceDB opens). Create it with `LanceStore.open`."""
 
     def __init__(self, table: Any) -> None:
         self._table = table
         self._visible: dict[tuple[int, str], int] = {}
-        """Passages in scope, by size of the table and scope; only the number of partitions looked into rests on it."""
+        """Passages in scope, by table size and scope; used only to choose the number of partitions to probe."""
 
     @classmethod
     async def open(cls, uri: str | Path, *, dimension: int, language: str = "english") -> "LanceStore":
@@ -60,9 +62,9 @@ class LanceStore:
             table = await connection.open_table(TABLE)
         except (ValueError, FileNotFoundError):
             table = await connection.create_table(TABLE, schema=_schema(dimension), exist_ok=True)
-        there = {column for index in await table.list_indices() for column in index.columns}
+        indexed = {column for index in await table.list_indices() for column in index.columns}
         for column, config in _indexes(language).items():
-            if column not in there:  # all of them in a new table; some when its maker was killed
+            if column not in indexed:  # a new table has none; an interrupted creation, some
                 await table.create_index(column, config=config)
         return cls(table)
 
@@ -85,44 +87,45 @@ class LanceStore:
         where = _where(scope)
         query = self._table.query().nearest_to(vector).distance_type("cosine").where(where).limit(k)
         query = query.nprobes(await self._probes(where))
-        found = await query.with_row_id().select([*CANDIDATE_COLUMNS, "_distance"]).to_arrow()
-        return _candidates(found, [1.0 - distance for distance in found["_distance"].to_pylist()])
+        rows = await query.with_row_id().select([*CANDIDATE_COLUMNS, "_distance"]).to_arrow()
+        return _candidates(rows, [1.0 - distance for distance in rows["_distance"].to_pylist()])
 
     async def lexical(self, text: str, *, k: int, scope: Scope) -> list[Candidate]:
         query = self._table.query().nearest_to_text(_match(text)).where(_where(scope)).limit(k)
-        found = await query.with_row_id().select([*CANDIDATE_COLUMNS, "_score"]).to_arrow()
-        return _candidates(found, found["_score"].to_pylist())
+        rows = await query.with_row_id().select([*CANDIDATE_COLUMNS, "_score"]).to_arrow()
+        return _candidates(rows, rows["_score"].to_pylist())
 
     async def read(self, candidates: Sequence[Candidate]) -> dict[str, Passage]:
-        rows = await self._table.take_row_ids([one.place for one in candidates]).select(PASSAGE_COLUMNS).to_arrow()
-        wanted = {one.id for one in candidates}
-        return {row["id"]: Passage(**row) for row in rows.to_pylist() if row["id"] in wanted}
+        row_ids = [candidate.place for candidate in candidates]
+        rows = await self._table.take_row_ids(row_ids).select(PASSAGE_COLUMNS).to_arrow()
+        ids = {candidate.id for candidate in candidates}
+        return {row["id"]: Passage(**row) for row in rows.to_pylist() if row["id"] in ids}
 
     async def vectors(self, keys: Iterable[str]) -> dict[str, Vectors]:
-        found: dict[str, Vectors] = {}
+        vectors_by_key: dict[str, Vectors] = {}
         if await self.count() == 0:
-            return found
+            return vectors_by_key
         for chunk in _chunks(list(keys)):
             rows = await self._table.query().where(_one_of("key", chunk)).select(["key", "vector"]).to_arrow()
-            found.update(zip(rows["key"].to_pylist(), _matrix(rows), strict=True))
-        return found
+            vectors_by_key.update(zip(rows["key"].to_pylist(), _matrix(rows), strict=True))
+        return vectors_by_key
 
     async def passages(self, document_id: str) -> list[Passage]:
         query = self._table.query().where(_one_of("document_id", [document_id])).select(PASSAGE_COLUMNS)
-        found = [Passage(**row) for row in (await query.to_arrow()).to_pylist()]
-        return sorted(found, key=lambda passage: passage.ordinal)
+        passages = [Passage(**row) for row in (await query.to_arrow()).to_pylist()]
+        return sorted(passages, key=lambda passage: passage.ordinal)
 
     async def embedded(self, ids: Iterable[str]) -> dict[str, str]:
-        found: dict[str, str] = {}
+        texts_by_id: dict[str, str] = {}
         for chunk in _chunks(list(ids)):
             rows = await self._table.query().where(_one_of("id", chunk)).select(["id", "search"]).to_arrow()
-            texts = [text.removeprefix("\n") for text in rows["search"].to_pylist()]  # where nothing stands before
-            found.update(zip(rows["id"].to_pylist(), texts, strict=True))
-        return found
+            texts = [text.removeprefix("\n") for text in rows["search"].to_pylist()]  # the context may be empty
+            texts_by_id.update(zip(rows["id"].to_pylist(), texts, strict=True))
+        return texts_by_id
 
     async def scan(self, scope: Scope) -> list[Passage]:
-        found = await self._table.query().where(_where(scope)).select(PASSAGE_COLUMNS).to_arrow()
-        passages = [Passage(**row) for row in found.to_pylist()]
+        rows = await self._table.query().where(_where(scope)).select(PASSAGE_COLUMNS).to_arrow()
+        passages = [Passage(**row) for row in rows.to_pylist()]
         return sorted(passages, key=lambda passage: (passage.source, passage.ordinal))
 
     async def count(self) -> int:
@@ -137,7 +140,9 @@ class LanceStore:
         await self._index_vectors([name for name in indexes if name.startswith(VECTOR_INDEX)])
 
     async def _probes(self, where: str) -> int:
-        """Partitions to look into: the fewer passages are in scope, the more of them lie outside the nearest ones."""
+        """Return the partitions to probe: the narrower the scope, the more of its passages lie outside the nearest
+        ones.
+        """
         total = await self.count()
         if total < APPROXIMATE_FROM:
             return 1  # there is no vector index
@@ -149,22 +154,24 @@ class LanceStore:
         return max(LEAST_PROBED, math.ceil(share * total / PARTITION_PASSAGES))
 
     async def _index_vectors(self, existing: Sequence[str]) -> None:
-        """Approximate index once the size calls for it; trained anew when grown fourfold or in too many pieces."""
+        """Build the vector index for a large table; retrain it after fourfold growth, or when it has too many
+        pieces.
+        """
         total = await self.count()
         if total < APPROXIMATE_FROM:
             return
-        wanted = math.ceil(total / PARTITION_PASSAGES)
+        partitions = math.ceil(total / PARTITION_PASSAGES)
         trained = max((int(name.removeprefix(VECTOR_INDEX)) for name in existing), default=0)
-        if wanted < 4 * trained and not await self._in_pieces(existing):
+        if partitions < 4 * trained and not await self._in_pieces(existing):
             return
-        config = IvfFlat(distance_type="cosine", num_partitions=wanted)
+        config = IvfFlat(distance_type="cosine", num_partitions=partitions)
         for name in existing:
             await self._table.drop_index(name)
-        await self._table.create_index("vector", config=config, name=f"{VECTOR_INDEX}{wanted}")
+        await self._table.create_index("vector", config=config, name=f"{VECTOR_INDEX}{partitions}")
 
     async def _in_pieces(self, existing: Sequence[str]) -> bool:
-        found = [await self._table.index_stats(name) for name in existing]
-        return any(stats and (stats.num_indices or 0) > MOST_PIECES for stats in found)
+        statistics = [await self._table.index_stats(name) for name in existing]
+        return any(stats and (stats.num_indices or 0) > MOST_PIECES for stats in statistics)
 
     async def _holds(self, document_ids: Sequence[str]) -> bool:
         for chunk in _chunks(document_ids):
@@ -206,7 +213,7 @@ def _full_text(language: str) -> FTS:
 
 
 def _indexes(language: str) -> dict[str, Any]:
-    """Column to its index, beside that of the vectors."""
+    """Return the index of each column, except the vectors."""
     return {
         "search": _full_text(language),
         "document_id": BTree(),
@@ -217,7 +224,7 @@ def _indexes(language: str) -> dict[str, Any]:
 
 
 def _stream(entries: Sequence[IndexEntry], dimension: int) -> Any:
-    """The rows at once when they are few, else as a reader that makes them while they are written; one commit both."""
+    """Return few rows as a table, many as a reader that builds them during the write; one commit either way."""
     if len(entries) <= ROWS_AT_ONCE:
         return _rows(entries, dimension)
     parts = (entries[start : start + ROWS_AT_ONCE] for start in range(0, len(entries), ROWS_AT_ONCE))
@@ -237,15 +244,15 @@ def _rows(entries: Sequence[IndexEntry], dimension: int) -> pa.Table:
     return pa.table(columns, schema=_schema(dimension))
 
 
-def _candidates(found: pa.Table, scores: Sequence[float]) -> list[Candidate]:
-    ids, places = found["id"].to_pylist(), found["_rowid"].to_pylist()
-    return [Candidate(*one) for one in zip(ids, map(float, scores), _matrix(found), places, strict=True)]
+def _candidates(rows: pa.Table, scores: Sequence[float]) -> list[Candidate]:
+    ids, places = rows["id"].to_pylist(), rows["_rowid"].to_pylist()
+    return [Candidate(*values) for values in zip(ids, map(float, scores), _matrix(rows), places, strict=True)]
 
 
-def _matrix(found: pa.Table) -> Vectors:
-    column = found["vector"].combine_chunks()
+def _matrix(rows: pa.Table) -> Vectors:
+    column = rows["vector"].combine_chunks()
     flat: Vectors = column.flatten().to_numpy(zero_copy_only=False)
-    return flat.reshape(found.num_rows, column.type.list_size)
+    return flat.reshape(rows.num_rows, column.type.list_size)
 
 
 def _match(text: str) -> Any:
@@ -274,7 +281,7 @@ def _quoted(value: str) -> str:
 
 
 def _encodable(text: str) -> str:
-    """Lone surrogates (arguments that were no UTF-8) cannot be sent to the store."""
+    """Escape lone surrogates (arguments that were not UTF-8), which cannot be sent to the store."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 

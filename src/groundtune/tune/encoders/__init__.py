@@ -1,1 +1,1 @@
-"""Encoders trained further: the classifier and the extractor, and what both share."""
+"""Fine-tune encoders: the classifier, the extractor, and the code they share."""

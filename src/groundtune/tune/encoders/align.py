@@ -1,7 +1,7 @@
-"""Objects to the places in the text where their values stand. Trains nothing, never changes a value.
+"""Locate the values of objects in their texts. Trains nothing, never changes a value.
 
-A value that stands in the text several times is put where the words around it are most like those around the field's
-other values. A field whose values do not stand in the text, but are few, is chosen from those values instead.
+A value that occurs several times is placed where the surrounding words are most like those around the field's other
+values. A field whose values are not in the text, but are few, is classified among them instead.
 """
 
 import json
@@ -16,38 +16,38 @@ from groundtune.spans import EACH, NUMBER, WORDS, Choice, Field, Kind, Layout, P
 from groundtune.tune.job import TuneError
 
 FOUND = 0.5
-"""Share of a field's values that must stand in the text for it to be taken out of the text."""
+"""Share of a field's values that must occur in their texts for the field to be marked in the text."""
 FOUND_LISTED = 0.9
-"""The same for a field whose values are listed in the schema, or few: choosing is the other way."""
+"""The same for a field whose values are listed in the schema: those could be classified instead."""
 MOST_CHOICES = 100
-"""Values that one field is chosen from."""
+"""Maximum number of values that a field is classified among."""
 FEWEST_EACH = 2.0
-"""Rows that a value to be chosen has on average."""
+"""Minimum number of rows per value, on average, for a field to be classified."""
 _SPACES = re.compile(r"\s\s|[^\S ]")
 DEEPEST = 8
-"""References that are followed in a schema."""
+"""Maximum number of schema references that are followed."""
 
 Mapped = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Aligned:
-    """Rows as places in their texts."""
+    """Rows with their values as positions in the texts."""
 
     layout: Layout
     spans: tuple[tuple[Span, ...], ...]
-    """Of each row."""
+    """The spans of each row."""
     chosen: tuple[tuple[int, ...], ...]
-    """Of each row, the place of its value in each choice; -1 for a value that the train split does not have."""
+    """For each row, the index of its value in each choice; -1 for a value that the train split does not have."""
     values: int
-    """Values that the rows have."""
+    """Number of values in all rows."""
     unaligned: Mapping[str, int]
-    """Field to the number of its values that stand nowhere in their text."""
+    """Number of values by field that do not occur in their text."""
 
 
 @dataclass(slots=True)
 class Words:
-    """How often a word stands beside a field's values, of those that can stand in one place only."""
+    """How often each word occurs beside a field's values, counted where a value has only one possible position."""
 
     counts: dict[int, Counter[tuple[int, str]]] = field(default_factory=lambda: defaultdict(Counter))
 
@@ -55,27 +55,29 @@ class Words:
         self.counts[span.field].update(_around(text, span.start, span.end))
 
     def score(self, text: str, place: int, start: int, end: int) -> float:
-        return sum(math.log1p(self.counts[place][one]) for one in _around(text, start, end))
+        return sum(math.log1p(self.counts[place][word]) for word in _around(text, start, end))
 
 
 def align(rows: Sequence[tuple[str, Any]], schema: Mapped | None) -> Aligned:
-    """rows: input and output of the train split. Raises TuneError when most values cannot be learnt."""
+    """Align the train split. rows: pairs of input and output. Raises TuneError when most values cannot be learned."""
     layout = _layout(rows, schema)
-    found = put(rows, layout, usual(rows, layout))
-    lost = sum(found.unaligned.values())
-    if not found.values:
-        raise TuneError("no example has a value to extract", hint="output is an object, or null")
-    if 2 * lost > found.values:
-        worst = ", ".join(f"{name} {count:,}" for name, count in Counter(found.unaligned).most_common(3))
+    aligned = put(rows, layout, usual(rows, layout))
+    lost = sum(aligned.unaligned.values())
+    if not aligned.values:
         raise TuneError(
-            f"{lost:,} of {found.values:,} values do not stand in their input as they are written ({worst})",
-            hint="an extractor marks values in the text: write them as they stand there, or tune a causal model",
+            "no example has a value to extract", hint="add examples whose output is an object with at least one value"
         )
-    return found
+    if 2 * lost > aligned.values:
+        worst = ", ".join(f"{name} {count:,}" for name, count in Counter(aligned.unaligned).most_common(3))
+        raise TuneError(
+            f"{lost:,} of {aligned.values:,} values do not appear in their input as written ({worst})",
+            hint="write the values as they appear in the input, or tune a causal model: an extractor only marks text",
+        )
+    return aligned
 
 
 def usual(rows: Sequence[tuple[str, Any]], layout: Layout) -> Words:
-    """What tells values that can stand in several places where to look."""
+    """Count the words beside the values, to choose a position for values that occur several times."""
     places = _places(layout)
     words = Words()
     for text, output in rows:
@@ -85,60 +87,62 @@ def usual(rows: Sequence[tuple[str, Any]], layout: Layout) -> Words:
 
 
 def put(rows: Sequence[tuple[str, Any]], layout: Layout, words: Words) -> Aligned:
-    """Rows in a layout that is known: those that it was made of, or held-out ones."""
+    """Align rows to a given layout: the rows it was derived from, or held-out ones."""
     places = _places(layout)
-    choices = [{_key(value): at for at, value in enumerate(one.values)} for one in layout.choices]
-    spans, lost, total, chosen = [], Counter[str](), 0, []
+    choices = [{_key(value): at for at, value in enumerate(choice.values)} for choice in layout.choices]
+    spans, unaligned, total, chosen = [], Counter[str](), 0, []
     for text, output in rows:
-        found, missing = _row(text, output, layout, places, words)
-        spans.append(tuple(found))
-        lost.update(missing)
-        own = [_key(_at(output, one.path)) for one in layout.choices]
-        chosen.append(tuple(known.get(key, -1) for known, key in zip(choices, own, strict=True)))
+        row_spans, missing = _row(text, output, layout, places, words)
+        spans.append(tuple(row_spans))
+        unaligned.update(missing)
+        keys = [_key(_at(output, choice.path)) for choice in layout.choices]
+        chosen.append(tuple(index.get(key, -1) for index, key in zip(choices, keys, strict=True)))
         total += sum(1 for _ in leaves(output))
-    return Aligned(layout, tuple(spans), tuple(chosen), total, dict(lost))
+    return Aligned(layout, tuple(spans), tuple(chosen), total, dict(unaligned))
 
 
 def _places(layout: Layout) -> dict[Path, int]:
-    """Path to field; also that of an item that stands without its list."""
-    places = {one.path: place for place, one in enumerate(layout.fields)}
-    return places | {one.path[:-1]: place for place, one in enumerate(layout.fields) if one.single}
+    """Map each path to the index of its field, including the path of a single item written without its list."""
+    places = {field_.path: place for place, field_ in enumerate(layout.fields)}
+    return places | {field_.path[:-1]: place for place, field_ in enumerate(layout.fields) if field_.single}
 
 
 def _row(
     text: str, output: Any, layout: Layout, places: Mapping[Path, int], words: Words | None
 ) -> tuple[list[Span], list[str]]:
-    """The spans of a row, and the fields of values that have none. Without `words`, only those without a doubt."""
+    """Return the spans of a row, and the fields of values without one. Without `words`, ambiguous values get no
+    span.
+    """
     taken: list[Span] = []
     missing: list[str] = []
-    wanted = [(path, value, places.get(path)) for path, value in leaves(output)]
-    order = sorted(range(len(wanted)), key=lambda at: -len(str(wanted[at][1])))  # of equal length in their own order
-    for path, value, place in (wanted[at] for at in order):
+    values = [(path, value, places.get(path)) for path, value in leaves(output)]
+    order = sorted(range(len(values)), key=lambda at: -len(str(values[at][1])))  # longest first; ties keep their order
+    for path, value, place in (values[at] for at in order):
         if place is None:
-            if not any(path[: len(one.path)] == one.path for one in layout.choices):
+            if not any(path[: len(choice.path)] == choice.path for choice in layout.choices):
                 missing.append(name(path))
             continue
         free = [
-            one
-            for one in candidates(text, value, layout.fields[place].kind, comma=layout.comma)
-            if not any(one[0] < other.end and one[1] > other.start for other in taken)
+            span
+            for span in candidates(text, value, layout.fields[place].kind, comma=layout.comma)
+            if not any(span[0] < other.end and span[1] > other.start for other in taken)
         ]
         if not free:
             missing.append(name(path))
         elif len(free) == 1:
             taken.append(Span(place, *free[0]))
         elif words is not None:
-            best = max(free, key=lambda one: (words.score(text, place, *one), -one[0]))
+            best = max(free, key=lambda span: (words.score(text, place, *span), -span[0]))
             taken.append(Span(place, *best))
-    return sorted(taken, key=lambda one: one.start), missing
+    return sorted(taken, key=lambda span: span.start), missing
 
 
 def candidates(text: str, value: Any, kind: Kind, *, comma: bool = False) -> list[tuple[int, int]]:
-    """Places where a value stands: whatever its case and its spaces; numbers however they are written."""
+    """Return where a value occurs, ignoring case and spacing; numbers match in any notation."""
     if isinstance(value, bool):
         return []
     if kind == "string" or isinstance(value, str):
-        return [one for one in _texts(text, str(value).split()) if _whole(text, *one)]
+        return [span for span in _texts(text, str(value).split()) if _whole(text, *span)]
     places = [match.span() for match in NUMBER.finditer(text) if number(match.group(), comma=comma) == value]
     for match in re.finditer(r"[^\W\d_]+", text):
         if WORDS.get(match.group().casefold()) == value:
@@ -147,22 +151,22 @@ def candidates(text: str, value: Any, kind: Kind, *, comma: bool = False) -> lis
 
 
 def _texts(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
-    """Also places that overlap."""
+    """Return every occurrence, overlapping ones included."""
     if not words:
         return []
-    low, wanted = text.lower(), " ".join(words).lower()
-    if len(low) == len(text) and not _SPACES.search(text):  # as nearly always; much faster
-        found, at = [], low.find(wanted)
+    lowered, needle = text.lower(), " ".join(words).lower()
+    if len(lowered) == len(text) and not _SPACES.search(text):  # the usual case, and much faster
+        spans, at = [], lowered.find(needle)
         while at >= 0:
-            found.append((at, at + len(wanted)))
-            at = low.find(wanted, at + 1)
-        return found
+            spans.append((at, at + len(needle)))
+            at = lowered.find(needle, at + 1)
+        return spans
     pattern = r"\s+".join(map(re.escape, words))
     return [match.span(1) for match in re.finditer(f"(?=({pattern}))", text, re.IGNORECASE)]
 
 
 def _whole(text: str, start: int, end: int) -> bool:
-    """Whether it is not cut out of a longer word or number."""
+    """Whether the span is not part of a longer word or number."""
     return not (_joined(text, start) or _joined(text, end))
 
 
@@ -174,55 +178,57 @@ def _joined(text: str, at: int) -> bool:
 
 
 def _around(text: str, start: int, end: int) -> tuple[tuple[int, str], ...]:
-    """The two words before and the one after, and on which side."""
+    """Return the two words before and the one after, each with its side."""
     before = re.findall(r"\w+|[^\w\s]", text[max(0, start - 60) : start].casefold())
     after = re.findall(r"\w+|[^\w\s]", text[end : end + 60].casefold())
     return ((0, before[-1] if before else ""), (1, " ".join(before[-2:])), (2, after[0] if after else ""))
 
 
 def _layout(rows: Sequence[tuple[str, Any]], schema: Mapped | None) -> Layout:
-    found: dict[Path, list[tuple[str, Any]]] = {}
+    values_by_path: dict[Path, list[tuple[str, Any]]] = {}
     for text, output in rows:
         for path, value in leaves(output):
-            found.setdefault(path, []).append((text, value))
-    mixed = {path for path in found if (*path, EACH) in found}
+            values_by_path.setdefault(path, []).append((text, value))
+    mixed = {path for path in values_by_path if (*path, EACH) in values_by_path}
     for path in mixed:
-        found[(*path, EACH)] += found.pop(path)
-    comma = _decimal_comma(found)
+        values_by_path[(*path, EACH)] += values_by_path.pop(path)
+    comma = _decimal_comma(values_by_path)
     fields: list[Field] = []
-    others: dict[Path, None] = {}
-    for path, pairs in found.items():
-        made = _field(path, [value for _, value in pairs], schema)
-        if made is not None and _stands(pairs, made, comma=comma):
-            fields.append(replace(made, single=path[:-1] in mixed and path[-1] == EACH))
+    not_in_text: dict[Path, None] = {}
+    for path, pairs in values_by_path.items():
+        field_ = _field(path, [value for _, value in pairs], schema)
+        if field_ is not None and _stands(pairs, field_, comma=comma):
+            fields.append(replace(field_, single=path[:-1] in mixed and path[-1] == EACH))
         else:
-            others[_outside(path)] = None
-    inside = {_outside(one.path) for one in fields if EACH in one.path}
-    choices = [one for path in others if path not in inside and (one := _choice(path, rows))]
+            not_in_text[_outside(path)] = None
+    inside = {_outside(field_.path) for field_ in fields if EACH in field_.path}
+    choices = [choice for path in not_in_text if path not in inside and (choice := _choice(path, rows))]
     return Layout(tuple(fields), tuple(choices), frame(schema), comma=comma)
 
 
 def _field(path: Path, values: Sequence[Any], schema: Mapped | None) -> Field | None:
-    """None for what cannot be put back: lists in lists, objects in the objects of a list."""
-    if (EACH in path and len(path) - path.index(EACH) > 2) or any(isinstance(one, bool) for one in values):
+    """Return the field; None for values that cannot be assembled: nested lists, or objects nested in a list's
+    objects.
+    """
+    if (EACH in path and len(path) - path.index(EACH) > 2) or any(isinstance(value, bool) for value in values):
         return None
-    told = _schema_at(schema, path)
-    allowed = tuple(one for one in told.get("enum", ()) if isinstance(one, str))
-    kinds = _kinds(told)
-    if all(isinstance(one, int | float) for one in values):
-        whole = "number" not in kinds and all(isinstance(one, int) for one in values)
-        return Field(path, "integer" if whole else "number")
-    return None if any(not isinstance(one, str) for one in values) else Field(path, "string", allowed)
+    subschema = _schema_at(schema, path)
+    allowed = tuple(value for value in subschema.get("enum", ()) if isinstance(value, str))
+    kinds = _kinds(subschema)
+    if all(isinstance(value, int | float) for value in values):
+        integral = "number" not in kinds and all(isinstance(value, int) for value in values)
+        return Field(path, "integer" if integral else "number")
+    return None if any(not isinstance(value, str) for value in values) else Field(path, "string", allowed)
 
 
-def _stands(pairs: Sequence[tuple[str, Any]], made: Field, *, comma: bool) -> bool:
-    """Whether enough of a field's values are in their texts."""
-    there = sum(bool(candidates(text, value, made.kind, comma=comma)) for text, value in pairs)
-    return there >= (FOUND_LISTED if made.allowed else FOUND) * len(pairs)
+def _stands(pairs: Sequence[tuple[str, Any]], field_: Field, *, comma: bool) -> bool:
+    """Whether enough of a field's values occur in their texts."""
+    located = sum(bool(candidates(text, value, field_.kind, comma=comma)) for text, value in pairs)
+    return located >= (FOUND_LISTED if field_.allowed else FOUND) * len(pairs)
 
 
 def _choice(path: Path, rows: Sequence[tuple[str, Any]]) -> Choice | None:
-    """None when there are too many values to choose from."""
+    """Return the choice; None when there are too many values, or too few rows per value."""
     counts: Counter[str] = Counter(_key(_at(output, path)) for _, output in rows)
     known = {key: count for key, count in counts.items() if key != _key(None)}
     if len(known) > MOST_CHOICES or sum(known.values()) < FEWEST_EACH * len(known):
@@ -231,7 +237,7 @@ def _choice(path: Path, rows: Sequence[tuple[str, Any]]) -> Choice | None:
 
 
 def _outside(path: Path) -> Path:
-    """Up to the list that it is in."""
+    """Return the path up to the list that contains it, or the path itself outside lists."""
     return path[: path.index(EACH)] if EACH in path else path
 
 
@@ -245,33 +251,37 @@ def _key(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
-def _decimal_comma(found: Mapping[Path, Sequence[tuple[str, Any]]]) -> bool:
-    """Whether more of the numbers are found when decimals stand after a comma."""
-    numbers = [(text, one) for pairs in found.values() for text, one in pairs if isinstance(one, int | float)]
-    counts = [sum(bool(candidates(text, one, "number", comma=way)) for text, one in numbers) for way in (False, True)]
+def _decimal_comma(values_by_path: Mapping[Path, Sequence[tuple[str, Any]]]) -> bool:
+    """Whether more numbers are located when decimals are written with a comma."""
+    numbers = [
+        (text, value) for pairs in values_by_path.values() for text, value in pairs if isinstance(value, int | float)
+    ]
+    counts = [
+        sum(bool(candidates(text, value, "number", comma=comma)) for text, value in numbers) for comma in (False, True)
+    ]
     return counts[1] > counts[0]
 
 
 def frame(schema: Mapped | None) -> dict[str, Any]:
-    """What the schema requires of an object in which nothing was found."""
-    made: dict[str, Any] = {}
-    told = _plain(schema or {}, schema or {})
-    for key, inner in told.get("properties", {}).items():
-        one = _plain(inner, schema or {})
-        kinds = _kinds(one)
-        if key not in told.get("required", ()):
+    """Return what the schema requires of an object in which nothing was extracted."""
+    required_values: dict[str, Any] = {}
+    resolved = _plain(schema or {}, schema or {})
+    for key, inner in resolved.get("properties", {}).items():
+        subschema = _plain(inner, schema or {})
+        kinds = _kinds(subschema)
+        if key not in resolved.get("required", ()):
             continue
-        if "null" in kinds or None in one.get("enum", ()) or one.get("nullable"):
-            made[key] = None
+        if "null" in kinds or None in subschema.get("enum", ()) or subschema.get("nullable"):
+            required_values[key] = None
         elif "array" in kinds:
-            made[key] = []
+            required_values[key] = []
         elif "object" in kinds:
-            made[key] = frame({**one, "$defs": (schema or {}).get("$defs", {})})
-    return made
+            required_values[key] = frame({**subschema, "$defs": (schema or {}).get("$defs", {})})
+    return required_values
 
 
 def _schema_at(schema: Mapped | None, path: Path) -> Mapped:
-    """{} where the schema says nothing."""
+    """Return the schema at a path; {} when the schema does not describe it."""
     here = _plain(schema or {}, schema or {})
     for key in path:
         inner = here.get("items", {}) if key == EACH else here.get("properties", {}).get(key, {})
@@ -280,15 +290,18 @@ def _schema_at(schema: Mapped | None, path: Path) -> Mapped:
 
 
 def _plain(schema: Mapped, root: Mapped) -> Mapped:
-    """References inside the file resolved; of alternatives with null the other one, and that it may be null."""
+    """Resolve references within the file; of alternatives with null, keep the other one and mark it nullable."""
     for _ in range(DEEPEST):
         if isinstance(target := schema.get("$ref"), str) and target.startswith("#/"):
-            here: Any = root
+            referenced: Any = root
             for key in target[2:].split("/"):
-                here = here.get(key, {}) if isinstance(here, Mapping) else {}
-            schema = {**(here if isinstance(here, Mapping) else {}), **{k: v for k, v in schema.items() if k != "$ref"}}
+                referenced = referenced.get(key, {}) if isinstance(referenced, Mapping) else {}
+            schema = {
+                **(referenced if isinstance(referenced, Mapping) else {}),
+                **{k: v for k, v in schema.items() if k != "$ref"},
+            }
         elif options := schema.get("anyOf") or schema.get("oneOf"):
-            others = [one for one in options if _kinds(one) != ["null"]]
+            others = [option for option in options if _kinds(option) != ["null"]]
             null = {"nullable": True} if len(others) < len(options) else {}
             schema = {**(others[0] if len(others) == 1 else {}), **null}
         else:

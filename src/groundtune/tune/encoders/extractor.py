@@ -1,12 +1,12 @@
-"""Texts with objects to an extractor: an encoder that marks where values stand, and chooses what stands nowhere.
+"""Fine-tune an extractor: an encoder that marks values in the text, and classifies fields that are not in the text.
 
     [tune.fields]
     kind = "extractor"
     mode = "full"              # lora: small matrices beside the frozen weights
 
-Each word gets a tag by a linear layer, read as the likeliest row of tags that makes sense (groundtune/spans.py); a
-field whose values do not stand in the text is chosen by a linear layer on the mean of all tokens. What is asked
-afterwards is the folder `model`: `encoder/` as transformers saves it, `heads.safetensors`, and `extractor.json`.
+A linear layer tags each word, decoded as the most likely valid tag sequence (groundtune/spans.py); a field whose values
+do not appear in the text is classified by a linear layer on the mean of all tokens. Inference uses the folder `model`:
+`encoder/` as transformers saves it, `heads.safetensors`, and `extractor.json`.
 """
 
 import shutil
@@ -31,20 +31,20 @@ MODEL = "model"
 HEADS = "heads.safetensors"
 ABOUT = "extractor.json"
 RATES = {"full": (2e-4, 2e-3), "lora": (1e-3, 2e-3)}
-"""Mode to the learning rates of encoder and heads: those of the classifier, not tuned for this task."""
+"""Learning rates of encoder and heads by mode: the classifier's, not tuned for this task."""
 CUT = 0.02
-"""Share of the spans that words may blur; above it, word pieces are tagged."""
+"""Largest share of spans whose ends may not fall on word boundaries; above it, word pieces are tagged."""
 NO_TAG = -100
-"""Of tokens that carry none; torch leaves them out of the loss."""
+"""Tag of the tokens that carry none; torch ignores them in the loss."""
 ALLOWED = 1e-3
-"""Largest difference between the scores of the trainer and of the files that it wrote."""
+"""Largest difference allowed between the scores of the trainer and those of the saved files."""
 COMPARED = 16
-"""Rows on which that is looked at."""
+"""Rows on which that difference is measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """The rows with the places of their values."""
+    """The rows with the positions of their values."""
 
     texts: tuple[str, ...]
     aligned: Aligned
@@ -55,14 +55,17 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Texts as tokens, and which of them speak for words."""
+    """Tokenized texts, and the tokens that represent their words."""
 
     rows: list[list[int]]
     units: list[list[Unit]]
 
 
 def estimate(job: Job) -> Bounds:
-    """Time and memory at most, measured on this machine in a moment. Raises MissingError and TuneError as `train`."""
+    """Return upper bounds on time and memory, from a short measurement on this machine.
+
+    Raises MissingError and TuneError as `train`.
+    """
     data = read(job)
     return encoder_cost.bounds(
         job.base,
@@ -73,53 +76,53 @@ def estimate(job: Job) -> Bounds:
 
 
 def train(job: Job, watch: Watch) -> Trained:
-    """Trains, or goes on from `job.checkpoint`, and writes `model/`.
+    """Train, or resume from `job.checkpoint`, and write `model/`.
 
     Raises MissingError without base, extra or device; TuneError for rows that cannot be trained on, a checkpoint of
-    another training, or a loss that is not finite before anything was kept.
+    another training, or a loss that is not finite before any state was saved.
     """
     data = read(job)
-    watch(Step(0.0, 0, 0, note=_said(data)))
+    watch(Step(0.0, 0, 0, note=_summary(data)))
     encoder = load(job.base, settings=job.settings)
     if not encoder.tokenizer.is_fast:
         raise TuneError(
-            f"the tokenizer of {job.base} does not say where in the text its tokens stand",
-            hint="take a base with a tokenizer.json",
+            f"the tokenizer of {job.base} does not report token offsets",
+            hint="use a base with a tokenizer.json",
         )
     refuse_cut(encoder, [whole(text) for text in data.texts], allowed=job.settings.get("allow_truncation") or 0)
     data = with_unit(encoder, data)
     if job.settings["mode"] == "lora":
         encoder = adapted(encoder, rank=job.settings["rank"])
     heads, about = tune(job, encoder, data, watch)
-    watch(Step(0.0, 0, 0, note="calibrates and saves"))
+    watch(Step(0.0, 0, 0, note="calibrating and saving"))
     return finish(job, encoder, heads, data, about)
 
 
 def read(job: Job) -> Data:
-    """Raises TuneError for rows that no extractor can be made of."""
+    """Read the rows. Raises TuneError when they cannot train an extractor."""
     rows, validation = job.rows("train"), job.rows("validation")
-    _objects((*rows, *validation))
+    _require_objects((*rows, *validation))
     pairs = [(row.input, row.output) for row in rows]
-    held = [(row.input, row.output) for row in validation]
+    validation_pairs = [(row.input, row.output) for row in validation]
     aligned = align(pairs, job.details.get("schema"))
     return Data(
         texts=tuple(row.input for row in rows),
         aligned=aligned,
         held=tuple(row.input for row in validation),
         held_gold=tuple(row.output for row in validation),
-        held_aligned=put(held, aligned.layout, usual(pairs, aligned.layout)),
+        held_aligned=put(validation_pairs, aligned.layout, usual(pairs, aligned.layout)),
     )
 
 
 def with_unit(encoder: Encoder, data: Data) -> Data:
-    """Words carry the tags where values begin and end with them; else pieces do."""
-    found = tokens(encoder, data.texts, data.aligned.layout)
-    wanted = blurred = 0
-    for spans, where in zip(data.aligned.spans, found.units, strict=True):
-        given = {one[:3] for one in spans_of(tags_of(spans, where), where)}
-        wanted += len(spans)
-        blurred += sum(one[:3] not in given for one in spans)
-    layout = replace(data.aligned.layout, unit="piece" if blurred > CUT * wanted else "word")
+    """Tag words when values begin and end at word boundaries, and pieces otherwise."""
+    tokenized = tokens(encoder, data.texts, data.aligned.layout)
+    total = blurred = 0
+    for spans, where in zip(data.aligned.spans, tokenized.units, strict=True):
+        recovered = {span[:3] for span in spans_of(tags_of(spans, where), where)}
+        total += len(spans)
+        blurred += sum(span[:3] not in recovered for span in spans)
+    layout = replace(data.aligned.layout, unit="piece" if blurred > CUT * total else "word")
     return replace(
         data,
         aligned=replace(data.aligned, layout=layout),
@@ -128,50 +131,53 @@ def with_unit(encoder: Encoder, data: Data) -> Data:
 
 
 def tokens(encoder: Encoder, texts: Sequence[str], layout: Layout) -> Read:
-    """Cut at the encoder's limit."""
+    """Tokenize the texts, truncated at the encoder's limit."""
     if not texts:
         return Read([], [])
-    given = encoder.tokenizer(
+    encoded = encoder.tokenizer(
         [whole(text) for text in texts], truncation=True, max_length=encoder.limit, return_offsets_mapping=True
     )
     where = [
-        units(given["offset_mapping"][row], given.word_ids(row), text=text, by=layout.unit)
+        units(encoded["offset_mapping"][row], encoded.word_ids(row), text=text, by=layout.unit)
         for row, text in enumerate(texts)
     ]
-    return Read(given["input_ids"], where)
+    return Read(encoded["input_ids"], where)
 
 
 def new_heads(encoder: Encoder, layout: Layout, *, seed: int = 0) -> Any:
-    """Linear layers: `tags`, and `choice0`, `choice1`, …"""
+    """Return untrained linear layers: `tags`, and `choice0`, `choice1`, …"""
     torch = need("torch", extra="local")
     torch.manual_seed(seed)
-    sizes = {"tags": layout.tags, **{f"choice{at}": len(one.values) for at, one in enumerate(layout.choices)}}
+    sizes = {
+        "tags": layout.tags,
+        **{f"choice{number}": len(choice.values) for number, choice in enumerate(layout.choices)},
+    }
     return torch.nn.ModuleDict({key: torch.nn.Linear(encoder.dimension, size) for key, size in sizes.items()})
 
 
 def tune(job: Job, encoder: Encoder, data: Data, watch: Watch) -> tuple[Any, dict[str, Any]]:
-    """The heads, beside the encoder whose weights are then the best ones; and what is to be known of the training."""
+    """Train encoder and heads. Return the heads and a record of the training; the encoder then has the best weights."""
     torch = need("torch", extra="local")
     settings, layout = job.settings, data.aligned.layout
-    given, held = tokens(encoder, data.texts, layout), tokens(encoder, data.held, layout)
-    each = zip(data.aligned.spans, given.units, given.rows, strict=True)
-    gold = [_by_token(spans, where, len(row)) for spans, where, row in each]
+    train_tokens, validation_tokens = tokens(encoder, data.texts, layout), tokens(encoder, data.held, layout)
+    rows = zip(data.aligned.spans, train_tokens.units, train_tokens.rows, strict=True)
+    gold = [_by_token(spans, where, len(row)) for spans, where, row in rows]
     heads = new_heads(encoder, layout, seed=settings["seed"]).to(encoder.device)
 
     def loss(places: Sequence[int]) -> Any:
-        states, mask = hidden(encoder, [given.rows[place] for place in places])
+        states, mask = hidden(encoder, [train_tokens.rows[place] for place in places])
         with torch.autocast(encoder.device.partition(":")[0], enabled=False):
             longest = states.shape[1]
-            wanted = [[*gold[place], *[NO_TAG] * (longest - len(gold[place]))] for place in places]
-            return _loss(heads, states, mask, wanted, [data.aligned.chosen[place] for place in places])
+            padded_tags = [[*gold[place], *[NO_TAG] * (longest - len(gold[place]))] for place in places]
+            return _loss(heads, states, mask, padded_tags, [data.aligned.chosen[place] for place in places])
 
     def measure() -> Mapping[str, float]:
-        return measured(said_of(encoder, heads, layout, data.held, held), data)
+        return measured(said_of(encoder, heads, layout, data.held, validation_tokens), data)
 
     pace = pace_of(
         settings, RATES[settings["mode"]], batch_tokens=settings["batch_tokens"], patience=settings["patience"]
     )
-    lengths = list(map(len, given.rows))
+    lengths = list(map(len, train_tokens.rows))
     course = Course(encoder, heads, lengths, loss, measure, _goal)
     progress = fit(course, pace, watch, folder=job.checkpoint, fingerprint=fingerprint_of(job.settings, encoder, data))
     return heads, outcome(progress, pace, tokens=step_tokens(lengths, batch_tokens=pace.batch_tokens))
@@ -180,16 +186,16 @@ def tune(job: Job, encoder: Encoder, data: Data, watch: Watch) -> tuple[Any, dic
 def _loss(heads: Any, states: Any, mask: Any, tags: list[list[int]], chosen: Sequence[Sequence[int]]) -> Any:
     torch = need("torch", extra="local")
     functional = torch.nn.functional
-    wanted = torch.tensor(tags, device=states.device)
-    marked = wanted != NO_TAG
-    total = functional.cross_entropy(heads["tags"](states[marked]), wanted[marked], reduction="sum")
-    total = total / marked.sum().clamp(min=1)
+    targets = torch.tensor(tags, device=states.device)
+    tagged = targets != NO_TAG
+    total = functional.cross_entropy(heads["tags"](states[tagged]), targets[tagged], reduction="sum")
+    total = total / tagged.sum().clamp(min=1)
     if len(heads) == 1:
         return total
     vectors = _mean(states, mask)
     values = torch.tensor(chosen, device=states.device)
-    for at in range(values.shape[1]):
-        total = total + functional.cross_entropy(heads[f"choice{at}"](vectors), values[:, at])
+    for number in range(values.shape[1]):
+        total = total + functional.cross_entropy(heads[f"choice{number}"](vectors), values[:, number])
     return total
 
 
@@ -200,118 +206,123 @@ def _mean(states: Any, mask: Any) -> Any:
     return (states * weights).sum(dim=1) / weights.sum(dim=1)
 
 
-def scores_of(encoder: Encoder, heads: Any, given: Read, *, exact: bool = False) -> list[tuple[Floats, list[Floats]]]:
-    """Of each row: (units, tags), and (values,) of each choice; before any softmax. exact: in float32."""
+def scores_of(
+    encoder: Encoder, heads: Any, tokenized: Read, *, exact: bool = False
+) -> list[tuple[Floats, list[Floats]]]:
+    """Return the logits of each row: tags, (units, tags), and one array per choice, (values,). exact: in float32."""
     torch = need("torch", extra="local")
-    found: list[tuple[Floats, list[Floats]]] = [(np.zeros((0, 0)), [])] * len(given.rows)
-    for places, (states, mask) in evaluated(encoder, given.rows, exact=exact, by=hidden):
+    scores: list[tuple[Floats, list[Floats]]] = [(np.zeros((0, 0)), [])] * len(tokenized.rows)
+    for places, (states, mask) in evaluated(encoder, tokenized.rows, exact=exact, by=hidden):
         with torch.inference_mode():
             tags = heads["tags"](states).double().cpu().numpy()
             vectors = _mean(states, mask)
-            choices = [heads[f"choice{at}"](vectors).double().cpu().numpy() for at in range(len(heads) - 1)]
+            choices = [heads[f"choice{number}"](vectors).double().cpu().numpy() for number in range(len(heads) - 1)]
         for row, place in enumerate(places):
-            own = [unit.token for unit in given.units[place]]
-            found[place] = (tags[row][own], [one[row] for one in choices])
-    return found
+            unit_tokens = [unit.token for unit in tokenized.units[place]]
+            scores[place] = (tags[row][unit_tokens], [logits[row] for logits in choices])
+    return scores
 
 
 def said_of(
-    encoder: Encoder, heads: Any, layout: Layout, texts: Sequence[str], given: Read, *, exact: bool = False
+    encoder: Encoder, heads: Any, layout: Layout, texts: Sequence[str], tokenized: Read, *, exact: bool = False
 ) -> list[Said]:
-    scores = scores_of(encoder, heads, given, exact=exact)
+    scores = scores_of(encoder, heads, tokenized, exact=exact)
     return [
         say(layout, text, where, tags, choices)
-        for text, where, (tags, choices) in zip(texts, given.units, scores, strict=True)
+        for text, where, (tags, choices) in zip(texts, tokenized.units, scores, strict=True)
     ]
 
 
-def measured(said: Sequence[Said], data: Data) -> dict[str, float]:
-    """Of the validation rows; empty when there are none."""
-    return metrics(said, data.held_gold, data.held_aligned.spans) if data.held else {}
+def measured(predictions: Sequence[Said], data: Data) -> dict[str, float]:
+    """Score the predictions for the validation rows; empty when there are none."""
+    return metrics(predictions, data.held_gold, data.held_aligned.spans) if data.held else {}
 
 
-def _goal(found: Mapping[str, float]) -> float:
-    return found["exact"] + found.get("span_f1", 0.0)
+def _goal(scores: Mapping[str, float]) -> float:
+    return scores["exact"] + scores.get("span_f1", 0.0)
 
 
 def finish(job: Job, encoder: Encoder, heads: Any, data: Data, about: Mapping[str, Any]) -> Trained:
-    """Calibrates on the validation rows, writes `model/`, and holds what it wrote against what it trained."""
+    """Calibrate on the validation rows, write `model/`, and compare the saved files with the trained model."""
     layout = data.aligned.layout
-    held = tokens(encoder, data.held, layout)
-    said = said_of(encoder, heads, layout, data.held, held, exact=True)
-    found = measured(said, data)
-    right = np.asarray(right_of(said, data.held_gold), dtype=bool)
-    score = np.asarray([one.score for one in said])
+    validation_tokens = tokens(encoder, data.held, layout)
+    predictions = said_of(encoder, heads, layout, data.held, validation_tokens, exact=True)
+    scores = measured(predictions, data)
+    right = np.asarray(right_of(predictions, data.held_gold), dtype=bool)
+    score = np.asarray([prediction.score for prediction in predictions])
     curve = confidence_of(score, right)
-    if curve and (sure := crossed_ece(score, right)) is not None:
-        found["ece"] = sure
-    told = {
+    if curve and (error := crossed_ece(score, right)) is not None:
+        scores["ece"] = error
+    config = {
         "layout": as_json(layout),
         "slope": curve.slope if curve else None,
         "intercept": curve.intercept if curve else None,
         "max_tokens": encoder.limit,
     }
     texts = data.held[:COMPARED] or data.texts[:COMPARED]
-    given = tokens(encoder, texts, layout)
-    wanted = scores_of(encoder, heads, given, exact=True)
-    write_model(job.folder / MODEL, encoder, heads, weights=HEADS, about=ABOUT, told=told)
-    parity, unusable = _parity(job, layout, texts, wanted)
+    compared = tokens(encoder, texts, layout)
+    expected = scores_of(encoder, heads, compared, exact=True)
+    write_model(job.folder / MODEL, encoder, heads, weights=HEADS, about=ABOUT, told=config)
+    parity, unusable = _parity(job, layout, texts, expected)
     shutil.rmtree(job.checkpoint, ignore_errors=True)
     details = {
         "name": job.name,
         "mode": job.settings["mode"],
         "unit": layout.unit,
-        "spans": [name(one.path) for one in layout.fields],
-        "chosen": {name(one.path): len(one.values) for one in layout.choices},
+        "spans": [name(field.path) for field in layout.fields],
+        "chosen": {name(choice.path): len(choice.values) for choice in layout.choices},
         "values": data.aligned.values,
         "unaligned": dict(data.aligned.unaligned),
         "held_unaligned": dict(data.held_aligned.unaligned),
         "parity": parity,
         **about,
     }
-    return Trained((MODEL,), found, encoder.digest, details, unusable=unusable)
+    return Trained((MODEL,), scores, encoder.digest, details, unusable=unusable)
 
 
 def _parity(
-    job: Job, layout: Layout, texts: Sequence[str], wanted: Sequence[tuple[Floats, list[Floats]]]
+    job: Job, layout: Layout, texts: Sequence[str], expected: Sequence[tuple[Floats, list[Floats]]]
 ) -> tuple[dict[str, Any], str | None]:
-    """How far the files are from what was trained, and why that is too much."""
+    """Return how far the saved files differ from the trained model, and why that is too much, or None."""
     folder = job.folder / MODEL
-    again = load(str(folder / ENCODER), settings=job.settings)
-    heads = new_heads(again, layout)
+    saved = load(str(folder / ENCODER), settings=job.settings)
+    heads = new_heads(saved, layout)
     heads.load_state_dict(need("safetensors.torch", extra="local").load_file(folder / HEADS))
-    found = scores_of(again, heads.to(again.device), tokens(again, texts, layout), exact=True)
+    actual = scores_of(saved, heads.to(saved.device), tokens(saved, texts, layout), exact=True)
     pairs = [
-        pair for a, b in zip(found, wanted, strict=True) for pair in zip((a[0], *a[1]), (b[0], *b[1]), strict=True)
+        pair for a, b in zip(actual, expected, strict=True) for pair in zip((a[0], *a[1]), (b[0], *b[1]), strict=True)
     ]
-    away = max((float(np.abs(a - b).max()) for a, b in pairs if a.size), default=0.0)
-    told = {"difference": away, "allowed": ALLOWED, "inputs": len(texts)}
-    if away <= ALLOWED:
-        return told, None
-    return told, f"the saved model gives other scores than the trainer's: {away:.2g} apart, {ALLOWED:.2g} is allowed"
+    difference = max((float(np.abs(a - b).max()) for a, b in pairs if a.size), default=0.0)
+    result = {"difference": difference, "allowed": ALLOWED, "inputs": len(texts)}
+    if difference <= ALLOWED:
+        return result, None
+    return result, f"the saved model's scores differ from the trainer's by {difference:.2g}; {ALLOWED:.2g} is allowed"
 
 
 def _by_token(spans: Sequence[Span], where: Sequence[Unit], size: int) -> list[int]:
-    made = [NO_TAG] * size
+    tags = [NO_TAG] * size
     for unit, tag in zip(where, tags_of(spans, where), strict=True):
-        made[unit.token] = tag
-    return made
+        tags[unit.token] = tag
+    return tags
 
 
-def _objects(rows: Sequence[Row]) -> None:
+def _require_objects(rows: Sequence[Row]) -> None:
     if bad := [row for row in rows if not isinstance(row.output, Mapping | None)]:
         raise TuneError(
-            f"row {bad[0].id} has no object, but {type(bad[0].output).__name__}", hint="output is an object, or null"
+            f"the output of row {bad[0].id} is not an object: {type(bad[0].output).__name__}",
+            hint="write an object or null as its output",
         )
 
 
-def _said(data: Data) -> str:
-    """Rows, fields, and what cannot be learnt."""
-    layout, lost = data.aligned.layout, data.aligned.unaligned
+def _summary(data: Data) -> str:
+    """Describe the rows, the fields, and the values that cannot be learned."""
+    layout, unaligned = data.aligned.layout, data.aligned.unaligned
     parts = [f"{len(data.texts):,} rows, {len(layout.fields)} fields marked in the text"]
     if layout.choices:
-        parts.append(f"{len(layout.choices)} chosen: {', '.join(name(one.path) for one in layout.choices)}")
-    if lost:
-        each = ", ".join(f"{field} {count:,}" for field, count in Counter(lost).most_common(5))
-        parts.append(f"{sum(lost.values()):,} of {data.aligned.values:,} values not found in their input ({each})")
+        parts.append(f"{len(layout.choices)} chosen: {', '.join(name(choice.path) for choice in layout.choices)}")
+    if unaligned:
+        by_field = ", ".join(f"{field} {count:,}" for field, count in Counter(unaligned).most_common(5))
+        parts.append(
+            f"{sum(unaligned.values()):,} of {data.aligned.values:,} values not found in their input ({by_field})"
+        )
     return "; ".join(parts)

@@ -1,7 +1,7 @@
-"""The steps of training an encoder with a head: rates, early stopping, checkpoints to go on from. Knows no task.
+"""Train an encoder with a head: learning rates, early stopping, resumable checkpoints. Knows no task.
 
-Word embeddings stay as they are: it is half the memory, the accuracy is the same, and words that no row has keep their
-meaning. The loss is a function of places of rows; what is good is a function of the metrics that `measure` finds.
+Word embeddings stay frozen: that halves the memory at the same accuracy, and words that no row contains keep their
+meaning. The loss is a function of row indices; the goal is a function of the metrics that `measure` returns.
 """
 
 import contextlib
@@ -25,102 +25,106 @@ from groundtune.workspace import digest_text
 
 STATE = "state.pt"
 SAVE_SECONDS = 60.0
-"""Between two checkpoints."""
+"""Seconds between two checkpoints."""
 REPORT_SECONDS = 0.5
-"""Between two reports inside an epoch."""
+"""Seconds between two reports within an epoch."""
 WARM_UP = 0.1
-"""Share of the steps in which the rates rise; afterwards they fall to 0 in a straight line."""
+"""Share of the steps in which the learning rates rise; afterwards they fall linearly to 0."""
 LARGEST_NORM = 1.0
-"""Of the gradients of a step, which are shortened to it."""
+"""Norm to which the gradients of a step are clipped."""
 DECAY = 0.01
 """Weight decay of the encoder's matrices."""
 LEAST_STEPS = 20
-"""Of an epoch: with few rows, a step takes fewer tokens than it may."""
+"""Minimum steps per epoch: with few rows, a step takes fewer tokens than allowed."""
 LEAST_TOKENS = 64
-"""Of a step, whatever the number of rows."""
+"""Minimum tokens per step, whatever the number of rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What is trained, on what, and how it is told that it got better."""
+    """The model to train, its rows, and the functions that measure progress."""
 
     encoder: Encoder
     head: Any
     """A torch module on the encoder's device."""
     lengths: Sequence[int]
-    """Tokens of each row of the train split."""
+    """Tokens of each training row."""
     loss: Callable[[Sequence[int]], Any]
-    """Mean loss of the rows at these places, as a tensor with gradients."""
+    """Mean loss of the rows at these indices, as a tensor with gradients."""
     measure: Callable[[], Mapping[str, float]]
-    """On the validation rows; empty when there are none."""
+    """Metrics on the validation rows; empty when there are none."""
     goal: Callable[[Mapping[str, float]], Any]
-    """Of the metrics; larger is better."""
+    """Sort key computed from the metrics; larger is better."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How it is trained."""
+    """The hyperparameters of a training."""
 
     epochs: int
     rate: float
     """Highest learning rate of the encoder."""
     head_rate: float
     batch_tokens: int
-    """Tokens of a step at most."""
+    """Maximum tokens per step."""
     patience: int
-    """Epochs without a better goal after which it stops."""
+    """Epochs without a better goal after which training stops."""
     seed: int
     max_minutes: float | None = None
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far a training is: what a checkpoint carries besides tensors."""
+    """The progress of a training: the part of a checkpoint that is not tensors."""
 
     epoch: int = 0
-    """Whole epochs that are done."""
+    """Completed epochs."""
     place: int = 0
-    """Batches of the epoch that are done."""
+    """Completed batches of the current epoch."""
     step: int = 0
     loss: float | None = None
-    """Of the last step."""
+    """Loss of the last step."""
     best_step: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
-    """Of the best state."""
+    """Metrics of the best state."""
     waits: int = 0
-    """Epochs since it."""
+    """Epochs since the best state."""
     stopped: str = ""
-    """Why it ended before its last epoch: patience, max_minutes, loss."""
+    """Why it stopped before its last epoch: patience, max_minutes, loss."""
     seconds: float = 0.0
     resumed: list[int] = field(default_factory=list)
-    """Steps after which it was continued."""
+    """Steps after which it was resumed."""
     history: list[dict[str, float]] = field(default_factory=list)
 
 
 def fit(course: Course, pace: Pace, watch: Watch, *, folder: Path, fingerprint: str) -> Progress:
-    """Trains to the end, or goes on from the checkpoint in the folder, and leaves the best weights in the modules.
+    """Train to the end, resuming from a checkpoint in the folder, and leave the best weights in the modules.
 
-    fingerprint: of all that makes the training what it is. Raises TuneError for the checkpoint of another training and
-    for a loss that is not finite before anything was kept; SystemExit after SIGTERM, with a checkpoint.
+    fingerprint: identifies everything that defines the training. Raises TuneError for a checkpoint of another training
+    and for a loss that is not finite before any state was saved; SystemExit after SIGTERM, with a checkpoint.
     """
     claim(folder, fingerprint)
     need("torch", extra="local").manual_seed(pace.seed)
     run = _Run(course, pace, watch, folder)
     run.resume()
-    with run.told_to_stop():
+    with run.checkpoint_on_sigterm():
         while run.progress.epoch < pace.epochs and not run.progress.stopped:
             run.one_epoch()
     if run.best is None:
         raise TuneError(
-            f"the loss was not finite at step {run.progress.step}, before any state was worth keeping",
-            hint="a lower learning_rate, or a base that is not damaged",
+            f"the loss was not finite at step {run.progress.step}, before any state could be saved",
+            hint="lower learning_rate, or use a base that is not damaged",
         )
     run.put(run.best)
     return run.progress
 
 
 def pace_of(settings: Mapping[str, Any], rates: tuple[float, float], *, batch_tokens: int, patience: int) -> Pace:
-    """rates: of encoder and head; a `learning_rate` of the table is the former's, and the latter follows it."""
+    """Read the hyperparameters from the settings.
+
+    rates: defaults for encoder and head. A `learning_rate` in the settings replaces the encoder's; the head's is scaled
+    with it.
+    """
     rate, head_rate = rates
     if settings.get("learning_rate"):
         head_rate, rate = head_rate * settings["learning_rate"] / rate, settings["learning_rate"]
@@ -136,7 +140,7 @@ def pace_of(settings: Mapping[str, Any], rates: tuple[float, float], *, batch_to
 
 
 def outcome(progress: Progress, pace: Pace, *, tokens: int) -> dict[str, Any]:
-    """What an artifact says of its training. tokens: of a step."""
+    """Return what an artifact records about its training. tokens: per step."""
     return {
         "learning_rate": pace.rate,
         "step_tokens": tokens,
@@ -150,17 +154,17 @@ def outcome(progress: Progress, pace: Pace, *, tokens: int) -> dict[str, Any]:
 
 
 def fingerprint_of(settings: Mapping[str, Any], encoder: Encoder, data: object) -> str:
-    """Of a training: another table, base or other rows give another one. data: what prints all that is trained on."""
+    """Return a digest that changes with the settings, the base or the rows. data: its repr must show every row."""
     return digest_text(repr((sorted((key, repr(value)) for key, value in settings.items()), encoder.digest, data)))
 
 
 def step_tokens(lengths: Sequence[int], *, batch_tokens: int) -> int:
-    """Tokens of a step: what is allowed, or less, so that an epoch has a few steps."""
+    """Return the tokens per step: what is allowed, or fewer so that an epoch has at least a few steps."""
     return min(batch_tokens, max(LEAST_TOKENS, sum(lengths) // LEAST_STEPS))
 
 
 class _Run:
-    """A training while it runs."""
+    """A training in progress."""
 
     def __init__(self, course: Course, pace: Pace, watch: Watch, folder: Path) -> None:
         self.course, self.pace, self.watch, self.folder = course, pace, watch, folder
@@ -176,11 +180,11 @@ class _Run:
         self.steps = pace.epochs * len(self._plan(0))
         self.progress = Progress()
         self.best: dict[str, Any] | None = None
-        self.told = ""
+        self.stop_signal = ""
         self.began = self.saved = self.reported = time.monotonic()
 
     def _groups(self) -> list[dict[str, Any]]:
-        """Weights by learning rate and decay."""
+        """Group the weights by learning rate and decay."""
         matrices: list[Any] = []
         others: list[Any] = []
         head: list[Any] = []
@@ -193,21 +197,21 @@ class _Run:
         ]
 
     def _plan(self, epoch: int) -> list[list[int]]:
-        """The batches of an epoch: the same ones whenever they are made."""
+        """Return the batches of an epoch, the same ones every time."""
         budget = step_tokens(self.course.lengths, batch_tokens=self.pace.batch_tokens)
         return batches(self.course.lengths, budget=budget, rng=random.Random(f"{self.pace.seed}-{epoch}"))
 
     def one_epoch(self) -> None:
-        """What is left of the epoch, and what the validation rows say after it."""
+        """Finish the epoch, then measure on the validation rows."""
         progress = self.progress
         self.course.encoder.model.train()
         self.course.head.train()
         for places in self._plan(progress.epoch)[progress.place :]:
             if not self.one_step(places):
                 progress.stopped = "loss"
-                self.report("the loss is not finite: stopped")
+                self.report("stopped: the loss became NaN or infinite")
                 return
-            if self.told:
+            if self.stop_signal:
                 self.checkpoint()
                 raise SystemExit(128 + signal.SIGTERM)
             if self.pace.max_minutes is not None and self.seconds > 60 * self.pace.max_minutes:
@@ -222,7 +226,7 @@ class _Run:
         self.measured()
 
     def one_step(self, places: Sequence[int]) -> bool:
-        """False when loss or gradients are not finite; the weights are then as before."""
+        """Train on one batch; False, with the weights unchanged, when the loss or the gradients are not finite."""
         progress = self.progress
         for group in self.optimizer.param_groups:
             group["lr"] = group["highest"] * self._share(progress.step)
@@ -231,38 +235,38 @@ class _Run:
         self.optimizer.zero_grad()
         loss.backward()
         norm = self.torch.nn.utils.clip_grad_norm_(list(self.weights.values()), LARGEST_NORM)
-        if not (math.isfinite(found := loss.item()) and math.isfinite(norm.item())):
+        if not (math.isfinite(value := loss.item()) and math.isfinite(norm.item())):
             return False
         self.optimizer.step()
-        progress.step, progress.place, progress.loss = progress.step + 1, progress.place + 1, found
+        progress.step, progress.place, progress.loss = progress.step + 1, progress.place + 1, value
         return True
 
     def _share(self, step: int) -> float:
-        """Of the highest learning rate."""
+        """Return the learning rate of a step as a share of the highest."""
         warm = max(1, round(WARM_UP * self.steps))
         return min((step + 1) / warm, (self.steps - step) / max(1, self.steps - warm))
 
     def measured(self) -> None:
-        """The state is kept when it is the best so far; without validation rows, the last one is."""
+        """Measure, and keep the state when it is the best so far; without validation rows, always keep it."""
         progress = self.progress
-        found = {name: float(value) for name, value in self.course.measure().items()}
-        if not (all(map(math.isfinite, found.values())) and self._sound()):
+        metrics = {name: float(value) for name, value in self.course.measure().items()}
+        if not (all(map(math.isfinite, metrics.values())) and self._sound()):
             progress.stopped = "loss"
-            self.report("the loss is not finite: stopped")
+            self.report("stopped: the loss became NaN or infinite")
             return
-        progress.history.append({"step": progress.step, **found})
+        progress.history.append({"step": progress.step, **metrics})
         goal = self.course.goal
-        if progress.best_step is None or not found or goal(found) > goal(progress.metrics):
-            progress.best_step, progress.metrics, progress.waits = progress.step, found, 0
+        if progress.best_step is None or not metrics or goal(metrics) > goal(progress.metrics):
+            progress.best_step, progress.metrics, progress.waits = progress.step, metrics, 0
             self.best = {name: weight.detach().cpu().clone() for name, weight in self.weights.items()}
         else:
             progress.waits += 1
             if progress.waits >= self.pace.patience:
                 progress.stopped = progress.stopped or "patience"
-        self.report(metrics=found)
+        self.report(metrics=metrics)
 
     def _sound(self) -> bool:
-        """Whether every weight is a number: the last step may have been one too far, and its loss is that before it."""
+        """Whether every weight is finite: the last step may have diverged, and its loss was computed before it."""
         return all(bool(self.torch.isfinite(weight).all()) for weight in self.weights.values())
 
     @property
@@ -277,15 +281,15 @@ class _Run:
         )
 
     def put(self, weights: Mapping[str, Any]) -> None:
-        """Into the modules. Raises TuneError when they are not those of this model."""
+        """Copy weights into the modules. Raises TuneError when they belong to another model."""
         if weights.keys() != self.weights.keys():
-            raise TuneError(f"the checkpoint in {self.folder} is of another model", hint=anew(self.folder))
+            raise TuneError(f"the checkpoint in {self.folder} belongs to another model", hint=anew(self.folder))
         with self.torch.no_grad():
             for name, weight in self.weights.items():
                 weight.copy_(weights[name])
 
     def checkpoint(self) -> None:
-        """All that it takes to go on as if nothing had happened; whole or not there. Raises OSError."""
+        """Write everything needed to resume exactly; all or nothing. Raises OSError."""
         self.progress.seconds, self.began = self.seconds, time.monotonic()
         cuda = self.torch.cuda
         state = {
@@ -296,21 +300,21 @@ class _Run:
             "random_cuda": cuda.get_rng_state_all() if cuda.is_available() else [],
             "best": self.best,
         }
-        beside = self.folder / f"{STATE}.writing"
+        partial = self.folder / f"{STATE}.writing"
         try:
-            with named_if_full(self.folder), beside.open("wb") as file:
+            with named_if_full(self.folder), partial.open("wb") as file:
                 self.torch.save(state, file)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
             with contextlib.suppress(OSError):
-                beside.unlink()  # what is half takes room from the reason why
+                partial.unlink()  # free the disk space that the partial file takes
             raise
-        beside.replace(self.folder / STATE)
+        partial.replace(self.folder / STATE)
         self.saved = time.monotonic()
 
     def resume(self) -> None:
-        """Where a checkpoint is. Raises TuneError when it cannot be read."""
+        """Restore the checkpoint, if there is one. Raises TuneError when it cannot be read."""
         path = self.folder / STATE
         if not path.exists():
             return
@@ -322,24 +326,26 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.torch.set_rng_state(state["random"].cpu())
         if state["random_cuda"] and self.torch.cuda.is_available():
-            self.torch.cuda.set_rng_state_all([one.cpu() for one in state["random_cuda"]])
+            self.torch.cuda.set_rng_state_all([device_state.cpu() for device_state in state["random_cuda"]])
         self.progress, self.best = Progress(**state["progress"]), state["best"]
         self.progress.resumed.append(self.progress.step)
-        self.report(f"goes on after step {self.progress.step}: weights, optimiser, rates and dropout as they were")
+        self.report(
+            f"resumed after step {self.progress.step} with weights, optimiser, learning rates and random state restored"
+        )
 
     @contextlib.contextmanager
-    def told_to_stop(self) -> Iterator[None]:
-        """SIGTERM lets the step end and a checkpoint be written. Only where this is the main thread."""
+    def checkpoint_on_sigterm(self) -> Iterator[None]:
+        """On SIGTERM, finish the current step and write a checkpoint. Has an effect in the main thread only."""
 
-        def told(*_: object) -> None:
-            self.told = "SIGTERM"
+        def on_signal(*_: object) -> None:
+            self.stop_signal = "SIGTERM"
 
         try:
-            before = signal.signal(signal.SIGTERM, told)
+            previous_handler = signal.signal(signal.SIGTERM, on_signal)
         except ValueError:
             yield
             return
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, before)
+            signal.signal(signal.SIGTERM, previous_handler)

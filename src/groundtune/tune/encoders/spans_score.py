@@ -1,4 +1,4 @@
-"""Objects that were extracted, held against those that were wanted. Pure; knows no model."""
+"""Score extracted objects against gold objects. Pure; knows no model."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,33 +11,43 @@ from groundtune.tune.encoders import calibrate
 from groundtune.tune.encoders.calibrate import Floats
 
 
-def metrics(said: Sequence[Said], gold: Sequence[Any], spans: Sequence[Sequence[Span]]) -> dict[str, float]:
-    """span_precision, span_recall, span_f1 over spans with both ends and the field right; exact: share of objects."""
-    both = found = wanted = 0
-    for one, places in zip(said, spans, strict=True):
-        have, want = Counter(span[:3] for span in one.spans), Counter(span[:3] for span in places)
-        both, found, wanted = both + (have & want).total(), found + have.total(), wanted + want.total()
-    measured = {"exact": float(np.mean(right_of(said, gold)))}
-    if wanted:
-        measured["span_precision"] = both / found if found else 0.0
-        measured["span_recall"] = both / wanted
-        measured["span_f1"] = 2 * both / (found + wanted)
-    return measured
+def metrics(predictions: Sequence[Said], gold: Sequence[Any], spans: Sequence[Sequence[Span]]) -> dict[str, float]:
+    """Return span_precision, span_recall and span_f1, and exact: the share of right objects.
+
+    A span is right when its field and both ends are.
+    """
+    matched = predicted = expected = 0
+    for prediction, gold_spans in zip(predictions, spans, strict=True):
+        predicted_spans = Counter(span[:3] for span in prediction.spans)
+        expected_spans = Counter(span[:3] for span in gold_spans)
+        matched += (predicted_spans & expected_spans).total()
+        predicted += predicted_spans.total()
+        expected += expected_spans.total()
+    result = {"exact": float(np.mean(right_of(predictions, gold)))}
+    if expected:
+        result["span_precision"] = matched / predicted if predicted else 0.0
+        result["span_recall"] = matched / expected
+        result["span_f1"] = 2 * matched / (predicted + expected)
+    return result
 
 
-def right_of(said: Sequence[Said], gold: Sequence[Any]) -> list[bool]:
-    """Whether each object is the gold one; lists without order, texts whatever their case and spaces."""
-    return [_folded(one.output) == _folded(wanted) for one, wanted in zip(said, gold, strict=True)]
+def right_of(predictions: Sequence[Said], gold: Sequence[Any]) -> list[bool]:
+    """Whether each object equals the gold one, ignoring the order of lists and the case and spacing of texts."""
+    return [
+        _folded(prediction.output) == _folded(expected) for prediction, expected in zip(predictions, gold, strict=True)
+    ]
 
 
 def _folded(value: Any) -> Any:
-    """Equal for values that say the same; None for what says nothing."""
+    """Return an equal result for equivalent values; None for values that say nothing."""
     if isinstance(value, Mapping):
-        inner = {key: folded for key, one in value.items() if (folded := _folded(one)) is not None}
-        return repr(sorted(inner.items())) if inner else None
+        folded_items = {
+            key: folded for key, inner_value in value.items() if (folded := _folded(inner_value)) is not None
+        }
+        return repr(sorted(folded_items.items())) if folded_items else None
     if isinstance(value, list | tuple):
-        items = [_folded(one) for one in value]
-        ordered = items if any(isinstance(one, Mapping) for one in value) else sorted(map(repr, items))
+        items = [_folded(item) for item in value]
+        ordered = items if any(isinstance(item, Mapping) for item in value) else sorted(map(repr, items))
         return repr(ordered) if items else None
     if isinstance(value, str):
         return " ".join(value.casefold().split())
@@ -45,19 +55,21 @@ def _folded(value: Any) -> Any:
 
 
 def confidence_of(score: Floats, right: Any) -> calibrate.Scope | None:
-    """The curve from score to the probability that the object is right; None where too few were wrong to tell."""
+    """Fit the curve from score to the probability of a right object; None when too few are right, or too few are
+    wrong.
+    """
     if right.sum() < calibrate.FEWEST or (~right).sum() < calibrate.FEWEST:
         return None
     return calibrate.scope(score[right], np.ones(int(right.sum()), dtype=bool), score[~right])
 
 
 def crossed_ece(score: Floats, right: Any) -> float | None:
-    """`calibrate.ece` of rows whose curve the other half was asked for."""
-    sure = np.empty(len(score))
+    """Return `calibrate.ece`, with each half of the rows judged by the curve fitted on the other half."""
+    confidence = np.empty(len(score))
     for half in (0, 1):
-        here = np.arange(len(score)) % 2 == half
-        chance = calibrate.in_scope(score[here], confidence_of(score[~here], right[~here]))
+        in_half = np.arange(len(score)) % 2 == half
+        chance = calibrate.in_scope(score[in_half], confidence_of(score[~in_half], right[~in_half]))
         if chance is None:
             return None
-        sure[here] = chance
-    return calibrate.ece(sure, right)
+        confidence[in_half] = chance
+    return calibrate.ece(confidence, right)

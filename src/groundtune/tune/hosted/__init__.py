@@ -1,1 +1,1 @@
-"""Fine-tuning at a provider: its rows, its rules, its jobs."""
+"""Fine-tune at a provider: its rules, the files it takes, its jobs."""

@@ -1,4 +1,4 @@
-"""What a job at a provider costs at most, or why none can be started. Asks nobody."""
+"""Bound what a job at a provider costs, or say why none can be started. Sends nothing."""
 
 from datetime import date
 
@@ -7,7 +7,7 @@ from groundtune.tune.hosted.rows import count_tokens
 from groundtune.tune.job import Bounds, Job, TuneError
 
 EPOCHS = 3
-"""Without `epochs`: said to the provider, so that the price is known before."""
+"""Default of `epochs`: sent to the provider, so that the price is known in advance."""
 
 
 def epochs_of(job: Job) -> int:
@@ -15,26 +15,28 @@ def epochs_of(job: Job) -> int:
 
 
 def bounds(job: Job, *, today: date) -> Bounds:
-    """The price at most: a token for each byte, all epochs.
+    """Return the highest price: one token per byte, all epochs.
 
-    Raises TuneError when it may be above `max_usd`, or when the base or the provider takes no job any more.
+    Raises TuneError when it may be above `max_usd`, or when base or provider no longer take jobs.
     """
     provider, limit = provider_of(job), job.settings.get("max_usd")
     if reason := closed(provider, job.base, today=today):
-        hint = f"another base or provider; where that is not so any more, correct it under [providers.{provider.name}]"
+        hint = f"use another base or provider; if this is out of date, correct it under [providers.{provider.name}]"
         raise TuneError(reason, hint=hint)
     name, base = base_of(provider, job.base)
-    about, most = count_tokens(job.rows("train"), method=job.settings["method"])
+    likely_tokens, most_tokens = count_tokens(job.rows("train"), method=job.settings["method"])
     epochs, rate = epochs_of(job), base.usd_per_million
-    note = f"about {about * epochs:,} training tokens ({epochs} epochs), at most {most * epochs:,}"
+    note = f"about {likely_tokens * epochs:,} training tokens ({epochs} epochs), at most {most_tokens * epochs:,}"
     if rate is None:
         if limit is not None:
-            what = f"the price of training {name} at {provider.name} is not known, so it may cost more than ${limit:g}"
-            raise TuneError(what, hint=f"take max_usd out of [tune.{job.name}]; {note}")
+            message = f"the price of training {name} at {provider.name} is unknown, so it may cost more than ${limit:g}"
+            raise TuneError(message, hint=f"remove max_usd from [tune.{job.name}]; {note}")
         return Bounds(None, None, None, note)
-    likely, usd = (tokens * epochs * rate / 1e6 for tokens in (about, most))
-    note += f"; about ${likely:.2f} at ${rate:g} a million"
+    likely, usd = (tokens * epochs * rate / 1e6 for tokens in (likely_tokens, most_tokens))
+    note += f"; about ${likely:.2f} at ${rate:g} per million"
     if limit is not None and usd > limit:
-        what = f"training {name} may cost ${usd:.2f}, which is above max_usd = {limit:g}"
-        raise TuneError(what, hint=f"raise max_usd under [tune.{job.name}], or train on fewer rows or epochs; {note}")
+        message = f"training {name} may cost ${usd:.2f}, which is above max_usd = {limit:g}"
+        raise TuneError(
+            message, hint=f"raise max_usd under [tune.{job.name}], or train on fewer rows or epochs; {note}"
+        )
     return Bounds(None, None, usd, note)

@@ -1,6 +1,6 @@
-"""What is known of fine-tuning at providers, with source and date. Data; asks nobody. Unknown is None.
+"""Facts about fine-tuning at providers, with source and date. Data only; sends nothing. Unknown is None.
 
-Where a date or price here has gone stale, the table [providers.NAME] corrects it: `provider` in `Job.details`.
+When a date or price here is out of date, the table [providers.NAME] corrects it: `provider` in `Job.details`.
 """
 
 from collections.abc import Mapping
@@ -15,41 +15,41 @@ from groundtune.tune.job import Job
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A model that can be tuned."""
+    """A model that can be fine-tuned."""
 
     usd_per_million: float | None = None
-    """Training tokens, in US dollars."""
+    """Price of a million training tokens, in US dollars."""
     ends: str | None = None
-    """ISO date of its shutdown, and of all that was tuned from it."""
+    """ISO date of its shutdown, and of all models tuned from it."""
     max_example_tokens: int | None = None
-    """Of one row, where it is another number than the provider's."""
+    """Longest row in tokens, where it differs from the provider's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A service that tunes models. The defaults are what OpenAI's API asks for; of the rest nothing is known."""
+    """A service that fine-tunes models. The defaults are those of OpenAI's API."""
 
     name: str
     base_url: str | None = None
-    """None: differs by account, and has to be configured."""
+    """None when it differs by account and has to be configured."""
     api_key_env: str | None = None
     own_api: str | None = None
-    """Path of its fine-tuning API, where that is not OpenAI's."""
+    """Path of its fine-tuning API, when that is not OpenAI's."""
     min_examples: int = 10
     max_example_tokens: int | None = None
-    """Of one row; what is longer the provider refuses or cuts."""
+    """Longest row in tokens; the provider rejects or truncates longer ones."""
     max_file_mb: float | None = None
     no_new_jobs: str | None = None
-    """ISO date from which no job can be created."""
+    """ISO date from which no jobs can be created."""
     notice: str | None = None
-    """What to know before money is spent."""
+    """Caveat to read before money is spent."""
     bases: Mapping[str, Base] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
     read: str | None = None
     """ISO date on which the sources were read."""
 
 
-# Prices: the table "Fine-tuning" of the page pricing, in stored copies. Shutdowns: the page deprecations, notices of
+# Prices: the table "Fine-tuning" of the pricing page, in stored copies. Shutdowns: the deprecations page, notices of
 # 2026-05-07 (self-serve fine-tuning), 2026-04-22 (gpt-4.1-nano) and 2026-10-14 (the others).
 OPENAI = Provider(
     name="openai",
@@ -58,7 +58,7 @@ OPENAI = Provider(
     max_example_tokens=65_536,
     max_file_mb=512,
     no_new_jobs="2027-01-06",
-    notice="since 2026-07-02 only organisations that asked a tuned model within 60 days can create jobs there",
+    notice="since 2026-07-02 only organisations that used a tuned model within 60 days can create jobs there",
     bases={
         "gpt-4.1-2025-04-14": Base(25.0, ends="2027-01-14"),
         "gpt-4.1-mini-2025-04-14": Base(5.0, ends="2027-01-14"),
@@ -76,7 +76,7 @@ OPENAI = Provider(
 AZURE = Provider(
     name="azure",
     api_key_env="AZURE_OPENAI_API_KEY",
-    notice="a tuned model is asked through a deployment of its own, which costs by the hour; make it in the portal",
+    notice="a tuned model needs a deployment of its own, billed by the hour; create it in the portal",
     sources=(
         "https://learn.microsoft.com/azure/foundry/reference/rest/fine-tuning-list-fine-tuning-events",
         "https://learn.microsoft.com/azure/foundry/fine-tuning/cost-management",
@@ -88,7 +88,7 @@ TOGETHER = Provider(
     base_url="https://api.together.ai/v1",
     api_key_env="TOGETHER_API_KEY",
     own_api="/fine-tunes",
-    notice="a tuned model needs a dedicated endpoint, billed by the minute, whether it is asked or not",
+    notice="a tuned model needs a dedicated endpoint, billed by the minute, whether it is used or not",
     sources=("https://docs.together.ai/docs/fine-tuning/pricing", "https://docs.together.ai/reference/post-fine-tunes"),
     read="2026-11-21",
 )
@@ -98,83 +98,91 @@ FIREWORKS = Provider(
     api_key_env="FIREWORKS_API_KEY",
     own_api="/v1/accounts/ACCOUNT/supervisedFineTuningJobs",
     min_examples=3,
-    notice="a tuned model needs a dedicated deployment, billed by GPU second, whether it is asked or not",
+    notice="a tuned model needs a dedicated deployment, billed by GPU second, whether it is used or not",
     sources=(
         "https://docs.fireworks.ai/faq/billing-pricing-usage/pricing/cost-structure",
         "https://docs.fireworks.ai/api-reference/get-supervised-fine-tuning-job",
     ),
     read="2026-11-21",
 )
-PROVIDERS = {one.name: one for one in (OPENAI, AZURE, TOGETHER, FIREWORKS)}
+PROVIDERS = {profile.name: profile for profile in (OPENAI, AZURE, TOGETHER, FIREWORKS)}
 
 
 def provider_of(job: Job) -> Provider:
-    """The provider, with the address and key that the job is configured with.
+    """Return the provider, with the address and key that the job is configured with.
 
-    A profile holds for its own address: behind another one, nothing is known but what the API asks for and what
+    A profile holds for its own address only: at another address, nothing is assumed but OpenAI's API and what
     `Job.details` says, and no key of the profile is sent there. Raises UsageError.
     """
     name = str(job.settings.get("provider") or OPENAI.name)
-    own: Mapping[str, Any] = job.details.get("provider") or {}
-    base_url = job.settings.get("base_url") or own.get("base_url")
+    configured: Mapping[str, Any] = job.details.get("provider") or {}
+    base_url = job.settings.get("base_url") or configured.get("base_url")
     if name not in PROVIDERS and not base_url:
-        hint = f"one of {', '.join(PROVIDERS)}, or a table [providers.{name}] with base_url"
-        raise UsageError(f"tune.{job.name}: no provider {name!r}", hint=hint)
+        hint = f"use one of {', '.join(PROVIDERS)}, or add a table [providers.{name}] with base_url"
+        raise UsageError(f"tune.{job.name}: unknown provider {name!r}", hint=hint)
     known = PROVIDERS.get(name, Provider(name))
     if base_url and known.base_url and _host(base_url) != _host(known.base_url):
         known = Provider(_host(base_url))
-    bases = {model: replace(known.bases.get(model, Base()), **facts) for model, facts in own.get("bases", {}).items()}
-    known = replace(known, **{**own, "bases": {**known.bases, **bases}})
-    place = base_url or known.base_url
-    if place is None:
+    bases = {
+        model: replace(known.bases.get(model, Base()), **facts) for model, facts in configured.get("bases", {}).items()
+    }
+    known = replace(known, **{**configured, "bases": {**known.bases, **bases}})
+    address = base_url or known.base_url
+    if address is None:
         raise UsageError(f"the address of {name} differs by account", hint=f"set base_url under [tune.{job.name}]")
     if known.own_api:
-        what = f"{name} has a fine-tuning API of its own ({known.own_api}), which is not OpenAI's"
-        raise UsageError(what, hint="tune there by its own tools and ask the model under [models]; or kind = lora")
-    return replace(known, base_url=place, api_key_env=job.settings.get("api_key_env") or known.api_key_env)
+        message = f"{name} has a fine-tuning API of its own ({known.own_api}), which is not OpenAI's"
+        raise UsageError(
+            message, hint="tune there with its own tools and use the model under [models]; or set kind = lora"
+        )
+    return replace(known, base_url=address, api_key_env=job.settings.get("api_key_env") or known.api_key_env)
 
 
 def base_of(provider: Provider, model: str) -> tuple[str, Base]:
-    """Full name and facts of a base: `gpt-4o-mini` is its dated version, `ft:BASE:…` goes by its base."""
+    """Return the full name and facts of a base: `gpt-4o-mini` is its dated version, `ft:BASE:…` counts as its base."""
     name = model.split(":")[1] if model.startswith("ft:") and ":" in model[3:] else model
-    found = next((one for one in provider.bases if one == name or one.startswith(f"{name}-20")), None)
-    return (found, provider.bases[found]) if found else (name, Base())
+    known = next((base for base in provider.bases if base == name or base.startswith(f"{name}-20")), None)
+    return (known, provider.bases[known]) if known else (name, Base())
 
 
 def longest_example(provider: Provider, model: str) -> int | None:
-    """Tokens that one row may have."""
+    """Return the most tokens that one row may have."""
     return base_of(provider, model)[1].max_example_tokens or provider.max_example_tokens
 
 
 def closed(provider: Provider, model: str, *, today: date) -> str | None:
-    """Why no job can be started any more; None where nothing is known against it."""
+    """Why no job can be started any more; None when nothing known forbids it."""
     name, base = base_of(provider, model)
     read = f" (read {provider.read})" if provider.read else ""
     if base.ends and date.fromisoformat(base.ends) <= today:
-        return f"{name} is shut down since {base.ends}, and what is tuned from it with it{read}"
+        return f"{name} was shut down on {base.ends}, and with it everything tuned from it{read}"
     if provider.no_new_jobs and date.fromisoformat(provider.no_new_jobs) <= today:
-        return f"{provider.name} takes no new fine-tuning jobs since {provider.no_new_jobs}{read}"
+        return f"{provider.name} has taken no new fine-tuning jobs since {provider.no_new_jobs}{read}"
     return None
 
 
 def notices(provider: Provider, model: str, *, today: date) -> list[str]:
-    """What to know before a job is started, one sentence each; what forbids it is `closed`."""
+    """Return caveats to know before a job is started, one sentence each; `closed` tells what forbids it."""
     name, base = base_of(provider, model)
     read = f" (read {provider.read})" if provider.read else ""
-    found = []
+    caveats = []
     if base.ends and date.fromisoformat(base.ends) > today:
-        found.append(f"{name} is shut down {_when(base.ends, today)}, and what is tuned from it with it{read}")
+        caveats.append(
+            f"{name} will be shut down on {_when(base.ends, today)}, and with it everything tuned from it{read}"
+        )
     if provider.no_new_jobs and date.fromisoformat(provider.no_new_jobs) > today:
-        found.append(f"{provider.name} takes no new fine-tuning jobs {_when(provider.no_new_jobs, today)}{read}")
+        caveats.append(
+            f"{provider.name} will take no new fine-tuning jobs from {_when(provider.no_new_jobs, today)}{read}"
+        )
     if provider.notice:
-        found.append(f"{provider.name}: {provider.notice}{read}")
+        caveats.append(f"{provider.name}: {provider.notice}{read}")
     if base.usd_per_million is None:
-        found.append(f"the price of training {name} at {provider.name} is not known")
-    return found
+        caveats.append(f"the price of training {name} at {provider.name} is unknown")
+    return caveats
 
 
 def _when(day: str, today: date) -> str:
-    return f"on {day}, in {(date.fromisoformat(day) - today).days} days"
+    return f"{day}, in {(date.fromisoformat(day) - today).days} days"
 
 
 def _host(base_url: str) -> str:

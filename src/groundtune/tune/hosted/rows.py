@@ -1,4 +1,4 @@
-"""Rows to the files that a fine-tuning API takes, and their size. Sends nothing."""
+"""Turn rows into the files that a fine-tuning API takes, and estimate their size. Sends nothing."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,18 +10,18 @@ from groundtune.tune.job import Job, Row, TuneError
 from groundtune.workspace import write_atomic
 
 BYTES_PER_TOKEN = 4
-"""About, of English."""
+"""Estimate for English."""
 MESSAGE_TOKENS = 16
-"""At most, for the role of a message and the marks around it."""
+"""At most, for a message's role and the tokens around it."""
 SHOWN_ROWS = 5
 
 
 def write_files(job: Job, provider: Provider) -> dict[str, Path]:
-    """`upload-train.jsonl` and, with rows, `upload-validation.jsonl`, by split. Raises TuneError."""
+    """Write `upload-train.jsonl` and, with rows, `upload-validation.jsonl`; paths by split. Raises TuneError."""
     train, validation = job.rows("train"), job.rows("validation")
     if len(train) < provider.min_examples:
-        what = f"{len(train)} training rows; {provider.name} takes no job with fewer than {provider.min_examples}"
-        raise TuneError(what, hint="add examples to the train split")
+        message = f"{len(train)} training rows; {provider.name} takes no job with fewer than {provider.min_examples}"
+        raise TuneError(message, hint="add examples to the train split")
     check(train + validation, method=job.settings["method"])
     return {
         split: _written(job, provider, split, rows)
@@ -31,17 +31,17 @@ def write_files(job: Job, provider: Provider) -> dict[str, Path]:
 
 
 def check(rows: Sequence[Row], *, method: str) -> None:
-    """Raises TuneError that names the rows which cannot be sent."""
-    if bad := [row.id for row in rows if not _ends_in_reply(row)]:
-        what = f"{len(bad)} rows do not end in a reply of the assistant: {_some(bad)}"
-        raise TuneError(what, hint="give them an output, or take them out of the split")
-    if method == "dpo" and (bad := [row.id for row in rows if not (row.rejected or "").strip()]):
-        what = f"{len(bad)} rows have no rejected reply, which method dpo learns from: {_some(bad)}"
-        raise TuneError(what, hint='method = "supervised", or take them out of the split')
+    """Raise TuneError naming the rows that cannot be sent."""
+    if ids := [row.id for row in rows if not _ends_in_reply(row)]:
+        message = f"{len(ids)} rows do not end with a reply of the assistant: {_some(ids)}"
+        raise TuneError(message, hint="give them an output, or remove them from the split")
+    if method == "dpo" and (ids := [row.id for row in rows if not (row.rejected or "").strip()]):
+        message = f"{len(ids)} rows have no rejected reply, which method dpo learns from: {_some(ids)}"
+        raise TuneError(message, hint='set method = "supervised", or remove them from the split')
 
 
 def as_sent(row: Row, *, method: str) -> dict[str, Any]:
-    """One line of the file: the chat, or for dpo the chat up to the reply with both replies."""
+    """Return one line of the file: the chat, or for dpo the chat up to the reply with both replies."""
     messages = [{"role": message["role"], "content": message["content"]} for message in row.messages]
     if method != "dpo":
         return {"messages": messages}
@@ -53,12 +53,12 @@ def as_sent(row: Row, *, method: str) -> dict[str, Any]:
 
 
 def count_tokens(rows: Sequence[Row], *, method: str) -> tuple[int, int]:
-    """Training tokens of one epoch: about, and at most (a token for each byte). A preference counts as two chats."""
+    """Estimate the training tokens of an epoch: likely, and at most (one per byte). A preference counts as two."""
     return _count([chat for row in rows for chat in _chats(row, method)])
 
 
 def example_tokens(row: Row, *, method: str) -> int:
-    """Tokens of one row, about; of a preference those of its longer chat."""
+    """Estimate the tokens of one row; of a preference, those of the longer chat."""
     return max(_count([chat])[0] for chat in _chats(row, method))
 
 
@@ -79,8 +79,8 @@ def _written(job: Job, provider: Provider, split: str, rows: Sequence[Row]) -> P
     write_atomic(path, "".join(lines).encode("utf-8", "replace"))
     size, limit = path.stat().st_size / 1e6, provider.max_file_mb
     if limit is not None and size > limit:
-        what = f"the {split} file has {size:.0f} MB; {provider.name} takes at most {limit:g}"
-        raise TuneError(what, hint="take rows out of the split")
+        message = f"the {split} file has {size:.0f} MB; {provider.name} takes at most {limit:g}"
+        raise TuneError(message, hint="remove rows from the split")
     return path
 
 

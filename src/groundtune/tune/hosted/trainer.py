@@ -1,7 +1,7 @@
-"""Rows to a model tuned by a provider's OpenAI-style fine-tuning API. Never starts a second job for the same rows.
+"""Fine-tune a model through a provider's OpenAI-style API. Never starts a second job for the same rows.
 
-`state.json` in the job's folder holds the ids of files and job before anything is waited for: killed at any time, the
-next run goes on. Ending this process does not end the job at the provider; `steer` pauses, resumes and cancels it.
+`state.json` in the job's folder records the ids of files and job before any wait, so that a killed run can be resumed.
+Ending this process does not end the job at the provider; `steer` pauses, resumes and cancels it.
 """
 
 import json
@@ -34,41 +34,41 @@ T = TypeVar("T")
 
 STATE = "state.json"
 MARK = "groundtune_job"
-"""Key of the metadata by which a job is found again."""
+"""Metadata key by which a job is found again."""
 TRIES = 8
-"""In a row that may fail for reasons that pass."""
+"""Attempts in a row at a request that fails for a temporary reason."""
 TIMEOUT_SECONDS = 60.0
 UPLOAD_SECONDS = 1800.0
 POLL_SECONDS = 5.0
-"""First pause between two looks; each is half as long again as the one before, up to twelve times the first."""
+"""First pause between polls; each is 1.5 times the one before, up to twelve times the first."""
 POLL_VARIABLE = "GROUNDTUNE_POLL_SECONDS"
 LONGEST_WAIT = 600.0
-"""What a server may ask to wait before the next try."""
+"""Longest wait before the next attempt that a server may ask for."""
 BEGIN = Step(0, 0, 0)
 CREATED_WITH = ("method", "epochs", "suffix", "seed")
-"""Settings that make another job; the others say how to wait for it, and what it may cost."""
+"""Settings that define a job; the others say how long to wait for it, and what it may cost."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How far a job is, on disk before anything is waited for."""
+    """Progress of a job, saved before any wait."""
 
     digest: str
-    """Of rows and settings: another one is another job."""
+    """Digest of rows and settings; another digest means another job."""
     mark: str
-    """In the metadata of the job, unique."""
+    """Unique mark in the job's metadata."""
     files: Mapping[str, str]
-    """Split to the id of its uploaded file."""
+    """Id of the uploaded file by split."""
     asked: bool = False
-    """The job may have been created, whether its id came back or not."""
+    """Whether the job may have been created, even if its id was never received."""
     job: str | None = None
     event: str | None = None
-    """The last one that was told."""
+    """Id of the last event that was reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Service:
-    """The provider's API, asked again where that can help."""
+    """The provider's API, with retries where they can help."""
 
     client: "OpenAI"
     place: str
@@ -77,36 +77,36 @@ class _Service:
     pause: float
 
     def ask(self, call: Callable[[], T]) -> T:
-        """Raises ProviderError: at once for what no second try fixes, else after `TRIES` failures in a row."""
+        """Call the API. Raises ProviderError: at once when retries cannot help, else after `TRIES` failures."""
         from openai import APIError
 
         for attempt in range(TRIES):
             try:
                 return call()
             except (APIError, ValueError) as error:
-                failed = failure(error, place=self.place, api_key=self.api_key, key_hint=self.key_hint)
-                asked = retry_after(error) or 0.0
-                if not failed.retryable or attempt + 1 == TRIES or asked > LONGEST_WAIT:
-                    raise failed from error
-                time.sleep(max(asked, min(self.pause * 2**attempt / 5, self.pause * 12)))
+                problem = failure(error, place=self.place, api_key=self.api_key, key_hint=self.key_hint)
+                server_wait = retry_after(error) or 0.0
+                if not problem.retryable or attempt + 1 == TRIES or server_wait > LONGEST_WAIT:
+                    raise problem from error
+                time.sleep(max(server_wait, min(self.pause * 2**attempt / 5, self.pause * 12)))
         raise AssertionError
 
 
 def estimate(job: Job) -> Bounds:
-    """The price at most. Raises TuneError when it may be above `max_usd`, or no job is taken any more."""
+    """Return the highest price. Raises TuneError when it may be above `max_usd`, or when no job is taken any more."""
     return bounds(job, today=date.today())
 
 
 def warnings(job: Job, *, today: date | None = None) -> list[str]:
-    """What to know before money is spent: shutdown dates, hosting, unknown prices. Raises UsageError."""
+    """Return caveats before money is spent: shutdown dates, hosting, unknown prices. Raises UsageError."""
     return notices(provider_of(job), job.base, today=today or date.today())
 
 
 def train(job: Job, watch: Watch) -> Trained:
-    """Starts the job, or goes on waiting for it.
+    """Start the job, or resume waiting for it.
 
     Raises TuneError when it failed, was cancelled, or has not ended after `max_minutes` (it is left running),
-    MissingError without a key, ProviderError when the provider cannot be asked.
+    MissingError without a key, ProviderError when the provider cannot be reached.
     """
     provider = provider_of(job)
     with _service(job, provider) as service:
@@ -115,14 +115,14 @@ def train(job: Job, watch: Watch) -> Trained:
             state = _start(job, provider, service, state)
             watch(_note(f"job {state.job} at {service.place}; ending this process does not end it"))
         else:
-            watch(_note(f"goes on waiting for job {state.job} at {service.place}"))
+            watch(_note(f"resumed waiting for job {state.job} at {service.place}"))
         done = _wait(job, service, state, watch)
         checkpoints = _checkpoints(service, done.id)
     return _trained(job, provider, done, checkpoints)
 
 
-def steer(job: Job, act: Literal["pause", "resume", "cancel"]) -> tuple[str, str]:
-    """Pauses, resumes or cancels the job at the provider, and returns its id and status.
+def steer(job: Job, action: Literal["pause", "resume", "cancel"]) -> tuple[str, str]:
+    """Pause, resume or cancel the job at the provider, and return its id and status.
 
     Raises MissingError where no job was started, ProviderError where the provider refuses.
     """
@@ -132,17 +132,17 @@ def steer(job: Job, act: Literal["pause", "resume", "cancel"]) -> tuple[str, str
         raise MissingError(f"no job was started in {job.folder}", hint=f"groundtune tune {job.name}")
     with _service(job, provider) as service:
         jobs = service.client.fine_tuning.jobs
-        call = {"pause": jobs.pause, "resume": jobs.resume, "cancel": jobs.cancel}[act]
-        found = _sound(service.ask(partial(call, state.job)), "status")
-        if found.status == "cancelled":
-            ended = _ended(job, service, found)
-            said = {"message": ended.message, "hint": ended.hint, "exit_code": ended.exit_code}
-            write_json(job.folder / FAILURE, said)  # what the last wait said is not so any more
-    return found.id, found.status
+        call = {"pause": jobs.pause, "resume": jobs.resume, "cancel": jobs.cancel}[action]
+        remote = _sound(service.ask(partial(call, state.job)), "status")
+        if remote.status == "cancelled":
+            error = _ended(job, service, remote)
+            failed = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
+            write_json(job.folder / FAILURE, failed)  # replaces what the last wait reported
+    return remote.id, remote.status
 
 
 def under_way(folder: Path) -> str | None:
-    """Id of the job that was started in a folder and has not come to an end, as far as is known here."""
+    """Return the id of the job that was started in a folder and has not ended, as far as is known here."""
     try:
         return State(**read_json(folder / STATE)).job
     except MissingError:
@@ -153,13 +153,13 @@ def under_way(folder: Path) -> str | None:
 
 
 def _start(job: Job, provider: Provider, service: _Service, state: State) -> State:
-    """Uploads and creates what is not there yet; each id is on disk before the next step."""
-    found = service.ask(lambda: _find(service.client, state)) if state.asked else None
-    if found is None:
+    """Upload and create what is missing; each id is on disk before the next step."""
+    remote = service.ask(lambda: _find(service.client, state)) if state.asked else None
+    if remote is None:
         estimate(job)
         state = replace(_upload(job, provider, service, state), asked=False)
-        found = _create(job, service, state)
-    state = replace(state, asked=True, job=found.id)
+        remote = _create(job, service, state)
+    state = replace(state, asked=True, job=remote.id)
     _save(job, state)
     return state
 
@@ -180,100 +180,106 @@ def _send(client: "OpenAI", path: Path, name: str) -> str:
 
 
 def _create(job: Job, service: _Service, state: State) -> "FineTuningJob":
-    """Before a second try it looks whether the first one came through, though its answer did not."""
+    """Create the job. A retry first looks whether an earlier attempt came through without an answer."""
     method, suffix = job.settings["method"], job.settings.get("suffix")
     how: Any = {"type": method, method: {"hyperparameters": {"n_epochs": epochs_of(job)}}}
-    more = {"suffix": suffix} if suffix else {}
+    options = {"suffix": suffix} if suffix else {}
     if "validation" in state.files:
-        more["validation_file"] = state.files["validation"]
+        options["validation_file"] = state.files["validation"]
 
     def create() -> "FineTuningJob":
         nonlocal state
-        if state.asked and (found := _find(service.client, state)):
-            return found
+        if state.asked and (existing := _find(service.client, state)):
+            return existing
         state = replace(state, asked=True)
         _save(job, state)
-        made = service.client.fine_tuning.jobs.create(
+        created = service.client.fine_tuning.jobs.create(
             model=job.base,
             training_file=state.files["train"],
             method=how,
             seed=job.settings["seed"],
             metadata={MARK: state.mark},
-            **more,
+            **options,
         )
-        return _sound(made)
+        return _sound(created)
 
     return service.ask(create)
 
 
 def _find(client: "OpenAI", state: State) -> "FineTuningJob | None":
-    """The job with our mark, or on our file where the provider keeps no metadata. None: there is none."""
-    for found in client.fine_tuning.jobs.list(limit=100, metadata={MARK: state.mark}):
-        if (found.metadata or {}).get(MARK) == state.mark or found.training_file == state.files.get("train"):
-            return found
+    """Return the job with our mark, or with our file where the provider keeps no metadata; None when there is none."""
+    for candidate in client.fine_tuning.jobs.list(limit=100, metadata={MARK: state.mark}):
+        if (candidate.metadata or {}).get(MARK) == state.mark or candidate.training_file == state.files.get("train"):
+            return candidate
     return None
 
 
 def _wait(job: Job, service: _Service, state: State, watch: Watch) -> "FineTuningJob":
-    """Tells the events until the job has succeeded."""
+    """Report events until the job has succeeded."""
     minutes, began = job.settings.get("max_minutes"), time.monotonic()
     pause, last, status = service.pause, BEGIN, ""
-    look = partial(service.client.fine_tuning.jobs.retrieve, str(state.job))
+    poll = partial(service.client.fine_tuning.jobs.retrieve, str(state.job))
     while True:
-        found = _sound(service.ask(look), "status")
+        remote = _sound(service.ask(poll), "status")
         for event in _events(service, state):
             last = _step(event, last, epochs=epochs_of(job))
             watch(last)
             state = replace(state, event=event.id)
             _save(job, state)
-        if found.status != status:
-            status = found.status
+        if remote.status != status:
+            status = remote.status
             watch(_note(f"status {status}", last))
         if status == "succeeded":
-            return found
+            return remote
         if status in ("failed", "cancelled"):
-            raise _ended(job, service, found)
-        left = float("inf") if minutes is None else minutes * 60 - (time.monotonic() - began)
-        if left <= 0:
-            what = f"job {found.id} at {service.place} is {status} after {minutes:g} minutes; it was left running there"
-            raise TuneError(what, hint=f"groundtune tune {job.name} goes on waiting for it")
-        time.sleep(min(pause, left))
+            raise _ended(job, service, remote)
+        remaining = float("inf") if minutes is None else minutes * 60 - (time.monotonic() - began)
+        if remaining <= 0:
+            message = (
+                f"job {remote.id} at {service.place} is {status} after {minutes:g} minutes; it was left running there"
+            )
+            raise TuneError(message, hint=f"groundtune tune {job.name} resumes waiting for it")
+        time.sleep(min(pause, remaining))
         pause = min(pause * 1.5, service.pause * 12)
 
 
-def _ended(job: Job, service: _Service, found: "FineTuningJob") -> TuneError:
-    """Why there is no model. The state goes, so that the next run is a new job."""
+def _ended(job: Job, service: _Service, remote: "FineTuningJob") -> TuneError:
+    """Return why there is no model. Deletes the state, so that the next run starts a new job."""
     (job.folder / STATE).unlink(missing_ok=True)
-    where = f"job {found.id} at {service.place}"
-    if found.status == "cancelled":
-        return TuneError(f"{where} was cancelled", hint=f"groundtune tune {job.name} starts another one")
-    error = found.error
+    where = f"job {remote.id} at {service.place}"
+    if remote.status == "cancelled":
+        return TuneError(f"{where} was cancelled", hint=f"groundtune tune {job.name} starts a new one")
+    error = remote.error
     reason = (error and error.message) or "the provider gives no reason"
     about = f" ({', '.join(filter(None, (error.code, error.param)))})" if error and error.code else ""
     return TuneError(f"{where} failed: {reason}{about}", hint="fix what it names, then start again")
 
 
 def _events(service: _Service, state: State) -> list["FineTuningJobEvent"]:
-    """Those after the last one that was told, oldest first. None where the provider does not list them."""
+    """Return the events since the last reported one, oldest first; none where the provider does not list them."""
 
     def new() -> list["FineTuningJobEvent"]:
-        found = []
+        events = []
         for event in service.client.fine_tuning.jobs.list_events(str(state.job), limit=100):  # newest first
             if event.id == state.event:
                 break
-            found.append(event)
-        return found[::-1]
+            events.append(event)
+        return events[::-1]
 
     return _optional(service, new)
 
 
 def _checkpoints(service: _Service, number: str) -> list[dict[str, Any]]:
-    """Name, step and metrics of each, by step."""
+    """Return name, step and metrics of each checkpoint, by step."""
     jobs = service.client.fine_tuning.jobs
-    found = _optional(service, lambda: list(jobs.checkpoints.list(number)))
+    checkpoints = _optional(service, lambda: list(jobs.checkpoints.list(number)))
     rows = [
-        {"model": one.fine_tuned_model_checkpoint, "step": one.step_number, "metrics": _figures(one.metrics)}
-        for one in found
+        {
+            "model": checkpoint.fine_tuned_model_checkpoint,
+            "step": checkpoint.step_number,
+            "metrics": _figures(checkpoint.metrics),
+        }
+        for checkpoint in checkpoints
     ]
     return sorted(rows, key=lambda row: int(row["step"]))
 
@@ -298,9 +304,9 @@ def _step(event: "FineTuningJobEvent", last: Step, *, epochs: int) -> Step:
 
 
 def _figures(metrics: Any) -> dict[str, float]:
-    """The losses and accuracies among them."""
-    given = metrics if isinstance(metrics, dict) else metrics.model_dump()
-    figures = {name: value for name, value in given.items() if name.endswith(("loss", "accuracy"))}
+    """Return the losses and accuracies among the metrics."""
+    values = metrics if isinstance(metrics, dict) else metrics.model_dump()
+    figures = {name: value for name, value in values.items() if name.endswith(("loss", "accuracy"))}
     return {name: float(value) for name, value in figures.items() if isinstance(value, int | float) and isfinite(value)}
 
 
@@ -310,7 +316,7 @@ def _validation(figures: Mapping[str, float]) -> dict[str, float]:
 
 def _trained(job: Job, provider: Provider, done: "FineTuningJob", checkpoints: list[dict[str, Any]]) -> Trained:
     if not done.fine_tuned_model:
-        raise TuneError(f"job {done.id} succeeded, but names no model", hint="look for it at the provider")
+        raise TuneError(f"job {done.id} succeeded, but the provider names no model", hint="look for it at the provider")
     name, base = base_of(provider, done.model)
     rate, tokens = base.usd_per_million, done.trained_tokens
     details = {
@@ -333,12 +339,12 @@ def _trained(job: Job, provider: Provider, done: "FineTuningJob", checkpoints: l
     )
 
 
-# -- what it stands on ------------------------------------------------------------------------------------------------
+# -- access to the API and its state ----------------------------------------------------------------------------------
 
 
 @contextmanager
 def _service(job: Job, provider: Provider) -> Iterator[_Service]:
-    """Raises MissingError without the key."""
+    """Open the API. Raises MissingError without the key."""
     base_url, variable = str(provider.base_url), provider.api_key_env
     place = without_user(base_url)
     key = os.environ.get(variable, "").strip() if variable else ""
@@ -351,7 +357,7 @@ def _service(job: Job, provider: Provider) -> Iterator[_Service]:
 
 
 def _state(job: Job, provider: Provider) -> State:
-    """The one on disk, or a new one. Raises TuneError for that of other rows or settings."""
+    """Return the state on disk, or a new one. Raises TuneError when it belongs to other rows or settings."""
     settings = {name: job.settings.get(name) for name in CREATED_WITH}
     about = [dataset_digest(job.folder), job.base, provider.base_url, settings]
     digest = digest_text(json.dumps(about, sort_keys=True))
@@ -361,8 +367,8 @@ def _state(job: Job, provider: Provider) -> State:
     state = State(**read_json(path))
     if state.digest != digest:
         running = f" (job {state.job})" if state.job else ""
-        what = f"{path} is of a job with other rows or settings{running}"
-        raise TuneError(what, hint="groundtune tune starts a new training in a folder of its own")
+        message = f"{path} belongs to a job with other rows or settings{running}"
+        raise TuneError(message, hint="groundtune tune starts a new training in a folder of its own")
     return state
 
 
@@ -370,12 +376,12 @@ def _save(job: Job, state: State) -> None:
     write_json(job.folder / STATE, asdict(state))
 
 
-def _sound(found: T, *names: str) -> T:
-    """A file or a job has an id; what answers with something else is no fine-tuning API. Raises ProviderError."""
-    if all(isinstance(getattr(found, name, None), str) for name in ("id", *names)):
-        return found
+def _sound(answer: T, *names: str) -> T:
+    """Return a file or job that has an id; anything else is no fine-tuning API. Raises ProviderError."""
+    if all(isinstance(getattr(answer, name, None), str) for name in ("id", *names)):
+        return answer
     hint = "check that base_url is an OpenAI-compatible endpoint with fine-tuning; it usually ends in /v1"
-    raise ProviderError(f"no fine-tuning API: it answers {str(found)[:200]!r}", kind="bad_response", hint=hint)
+    raise ProviderError(f"not a fine-tuning API: it answered {str(answer)[:200]!r}", kind="bad_response", hint=hint)
 
 
 def _note(text: str, at: Step = BEGIN) -> Step:

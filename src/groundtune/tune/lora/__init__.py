@@ -1,1 +1,1 @@
-"""Causal models trained further: LoRA, QLoRA, full and DPO."""
+"""Fine-tune causal models: LoRA, QLoRA, full and DPO."""

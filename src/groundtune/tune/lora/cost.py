@@ -1,4 +1,4 @@
-"""What a causal training takes on this machine, before it begins: memory, seconds. Loads no weights."""
+"""Estimate what a causal training takes on this machine before it begins: memory, seconds. Loads no weights."""
 
 import math
 import time
@@ -14,15 +14,15 @@ from groundtune.tune.lora.score import BATCH, checked
 
 MEASURED_SECONDS = 0.2
 EFFICIENCY = 0.25
-"""Share of the speed of a plain product of matrices that a training reaches at least, once batches are full."""
+"""Share of a plain matrix product's speed that a training reaches at least, once batches are full."""
 STEP_SECONDS = 0.02
-"""Of one batch, however small."""
+"""Overhead of one batch, however small."""
 START_SECONDS = 20.0
-"""Libraries, weights, merging, the parity gate."""
+"""Time for libraries, weights, merging and the parity gate."""
 
 
 def parameters(plan: Plan) -> int:
-    """Weights of the base."""
+    """Return the number of weights of the base."""
     torch, library = need("torch", extra="local"), need("transformers", extra="local")
     with torch.device("meta"):
         model = library.AutoModelForCausalLM.from_config(plan.base.config)
@@ -30,30 +30,30 @@ def parameters(plan: Plan) -> int:
 
 
 def bounds(plan: Plan) -> Bounds:
-    """At most; measured on a product of matrices, not on the model."""
+    """Return upper bounds, measured on a matrix product and not on the model."""
     weights, tokens = parameters(plan), _tokens(plan)
-    twice = needs_checkpointing(plan, weights)
-    passes = (4 if plan.recipe.adapter else 6) + (2 if twice else 0)
+    recompute = needs_checkpointing(plan, weights)
+    passes = (4 if plan.recipe.adapter else 6) + (2 if recompute else 0)
     flops = passes * weights * tokens * plan.recipe.epochs * (1.5 if plan.recipe.mode == "dpo" else 1.0)
     speed = _speed(plan) * plan.recipe.gpus * EFFICIENCY
     batches = math.ceil(len(plan.train) / plan.recipe.batch_size) * plan.recipe.epochs
     rows = checked(plan)
-    said = max((len(chat.ids) - chat.start for chat, _ in rows), default=0)
-    turns = math.ceil(len(rows) / BATCH) * said * 1.25 * (plan.recipe.epochs + 1)
-    asked = sum(chat.start for chat, _ in rows) * (plan.recipe.epochs + 1)
-    general = sum(len(probe.ids) + probes.ROOM for probe in probes.asked(plan))
-    turns, asked = turns + 2 * probes.ROOM, asked + 4 * general
-    answering = turns * STEP_SECONDS + (2 * weights * (asked + turns * BATCH)) / speed
+    longest_reply = max((len(chat.ids) - chat.start for chat, _ in rows), default=0)
+    decode_steps = math.ceil(len(rows) / BATCH) * longest_reply * 1.25 * (plan.recipe.epochs + 1)
+    prompt_tokens = sum(chat.start for chat, _ in rows) * (plan.recipe.epochs + 1)
+    probe_tokens = sum(len(probe.ids) + probes.ROOM for probe in probes.asked(plan))
+    decode_steps, prompt_tokens = decode_steps + 2 * probes.ROOM, prompt_tokens + 4 * probe_tokens
+    answering = decode_steps * STEP_SECONDS + (2 * weights * (prompt_tokens + decode_steps * BATCH)) / speed
     seconds = START_SECONDS + flops / speed + batches * STEP_SECONDS + answering
     if plan.recipe.max_minutes is not None:
         seconds = min(seconds, START_SECONDS + 60 * plan.recipe.max_minutes + answering)
-    note = f"{weights:,} weights, {tokens:,} tokens an epoch, on {plan.device}"
-    memory = _state_bytes(plan, weights) + _activation_bytes(plan, kept=not twice)
+    note = f"{weights:,} weights, {tokens:,} tokens per epoch, on {plan.device}"
+    memory = _state_bytes(plan, weights) + _activation_bytes(plan, kept=not recompute)
     return Bounds(seconds=seconds, memory_mb=memory / 1e6, usd=0.0, note=note)
 
 
 def needs_checkpointing(plan: Plan, weights: int | None = None) -> bool:
-    """Whether activations are computed twice, since there is no memory to keep them: a quarter slower."""
+    """Whether activations are recomputed because memory cannot hold them: a quarter slower."""
     room = 0.8 * _memory(plan.device) - _state_bytes(plan, parameters(plan) if weights is None else weights)
     return _activation_bytes(plan, kept=True) > room
 
@@ -63,18 +63,18 @@ def _tokens(plan: Plan) -> int:
 
 
 def _state_bytes(plan: Plan, weights: int) -> float:
-    """Weights, gradients, moments."""
+    """Bytes of weights, gradients and optimiser moments."""
     if not plan.recipe.adapter:
         return 16.0 * weights
     each = 0.6 if plan.recipe.mode == "qlora" else 2 if plan.dtype == "bfloat16" else 4
     text = plan.base.config.get_text_config()
-    # Each of about seven matrices a layer gets two thin ones of the rank's width.
+    # Each of about seven matrices per layer gets two thin ones, as wide as the rank.
     trained = 7 * text.num_hidden_layers * plan.recipe.rank * 2 * _inner(text)
     return float(each * weights + 16 * trained)
 
 
 def _activation_bytes(plan: Plan, *, kept: bool) -> float:
-    """Of the largest batch; `kept`: not computed twice."""
+    """Bytes of activations of the largest batch. kept: not recomputed."""
     text = plan.base.config.get_text_config()
     longest = max(chat.longest for chat in plan.train) * plan.recipe.batch_size
     longest *= 2 if plan.recipe.mode == "dpo" else 1
@@ -88,22 +88,22 @@ def _inner(text: Any) -> int:
 
 
 def _memory(device: str) -> float:
-    """Bytes that are free."""
+    """Return the free memory in bytes."""
     if device == "cuda":
         return float(need("torch", extra="local").cuda.mem_get_info()[0])
     return float(psutil.virtual_memory().available)
 
 
 def _speed(plan: Plan) -> float:
-    """Operations a second of a product of matrices, as this model's would be."""
+    """Return the operations per second of a matrix product like those of this model."""
     torch = need("torch", extra="local")
     size = 4096 if plan.device == "cuda" else 512
-    one = torch.ones((size, size), device=plan.device, dtype=torch.bfloat16 if plan.bfloat16 else torch.float32)
+    matrix = torch.ones((size, size), device=plan.device, dtype=torch.bfloat16 if plan.bfloat16 else torch.float32)
     times, began = 0, 0.0
     while times < 3 or time.perf_counter() - began < MEASURED_SECONDS:
         if times == 2:  # warm by now
             began = time.perf_counter()
-        one @ one
+        matrix @ matrix
         times += 1
         if plan.device == "cuda":
             torch.cuda.synchronize()

@@ -1,6 +1,6 @@
-"""The best state of a training to what is asked and handed on: adapter, merged model, the verdict of the parity gate.
+"""Turn the best state of a training into its outputs: adapter, merged model, the verdict of the parity gate.
 
-A merged model is made in the precision in which the base is stored, never in 4 bits.
+The merged model has the precision in which the base is stored, never 4 bits.
 """
 
 import gc
@@ -22,11 +22,11 @@ ADAPTER = "adapter"
 MERGED = "merged"
 PEFT_FILES = ("adapter_config.json", "adapter_model.safetensors")
 ROOM = 1.5
-"""Answers may be this much longer than the longest that was trained."""
+"""How much longer an answer may be than the longest reply that was trained on."""
 
 
 def finish(plan: Plan, state: State) -> Trained:
-    """Writes `merged/`, `parity/` (and `adapter/`) into the job's folder; can be called again after a crash."""
+    """Write `merged/`, `parity/` (and `adapter/`) into the job's folder; may be called again after a crash."""
     folder = plan.job.folder
     best = plan.job.checkpoint / str(state.best)
     tokenizer = load_tokenizer(plan.base.source, revision=plan.base.revision)
@@ -34,51 +34,51 @@ def finish(plan: Plan, state: State) -> Trained:
         _put(folder / ADAPTER, lambda to: _copy(best, to, PEFT_FILES))
     _put(folder / MERGED, lambda to: merge(plan, best, to))
     legs, forgotten, unusable = _compare(plan, best, tokenizer)
-    said, worse = no_gain(state.before, state.metrics, mode=plan.recipe.mode)
-    warnings = [*([said] if said and not worse else []), *probes.warnings(forgotten)]
-    about = {"parity": legs, "probes": forgotten, "no_gain": said, "notes": warnings}
+    shortfall, worse = no_gain(state.before, state.metrics, mode=plan.recipe.mode)
+    warnings = [*([shortfall] if shortfall and not worse else []), *probes.warnings(forgotten)]
+    about = {"parity": legs, "probes": forgotten, "no_gain": shortfall, "notes": warnings}
     shutil.rmtree(plan.job.checkpoint / STEPS, ignore_errors=True)
     return Trained(
         files=(MERGED, serving.FOLDER),
         metrics={**state.metrics, **({} if state.loss is None else {"train_loss": state.loss})},
         base_digest=plan.base.digest,
         details={**_details(plan, state, tokenizer), **about},
-        unusable=unusable or (said if worse else None),
+        unusable=unusable or (shortfall if worse else None),
     )
 
 
 def _compare(plan: Plan, best: Path, tokenizer: Any) -> tuple[dict[str, Any], dict[str, Any], str | None]:
-    """The parity gate: figures of each leg; what was forgotten; the first reason not to use the model.
+    """Run the parity gate: figures per leg, what was forgotten, the first reason not to use the model.
 
-    Base and merged model are loaded once each, and asked all that there is to ask them.
+    Base and merged model are loaded once each and answer everything there is to ask.
     """
-    prompts, wanted, _ = parity.recorded(best / parity.LOGITS)
-    asked = probes.asked(plan)
+    prompts, expected, _ = parity.recorded(best / parity.LOGITS)
+    general = probes.asked(plan)
     legs: dict[str, Any] = {"inputs": len(prompts)}
     four_bit = plan.recipe.mode == "qlora"
-    found, untrained, before = _reloaded(plan, prompts, asked, whole=False)
+    adapted, untrained, before = _reloaded(plan, prompts, general, full=False)
     reasons = []
-    if found is not None:
+    if adapted is not None:
         leg = "reloaded adapter"
         reasons.append(parity.same_prompts(plan, tokenizer, prompts, leg=leg))
-        legs[leg], reason = parity.judge(found, wanted, untrained, leg=leg, dtype=plan.dtype)
+        legs[leg], reason = parity.judge(adapted, expected, untrained, leg=leg, dtype=plan.dtype)
         reasons.append(reason)
     if four_bit:
-        # Trained beside 4 bits, asked beside full precision: how far these two are apart is told, not judged.
-        whole, untrained, before = _reloaded(plan, prompts, asked, whole=True)
-        beside, wanted = wanted, whole or wanted
-        legs["quantisation"] = {"difference": float((wanted.logits - beside.logits).abs().max())}
+        # Trained on 4 bits, served in full precision: the difference between the two is reported, not judged.
+        full, untrained, before = _reloaded(plan, prompts, general, full=True)
+        quantised, expected = expected, full or expected
+        legs["quantisation"] = {"difference": float((expected.logits - quantised.logits).abs().max())}
     leg = "merged model"
     reasons.append(parity.same_prompts(plan, load_tokenizer(str(plan.job.folder / MERGED)), prompts, leg=leg))
-    merged, after = _merged(plan, prompts, asked, before)
-    legs[leg], reason = parity.judge(merged, wanted, untrained, leg=leg, dtype=_coarser(plan.dtype, plan.base.dtype))
+    merged, after = _merged(plan, prompts, general, before)
+    legs[leg], reason = parity.judge(merged, expected, untrained, leg=leg, dtype=_coarser(plan.dtype, plan.base.dtype))
     reasons.append(reason)
-    _put(plan.job.folder / serving.FOLDER, lambda to: serving.keep(plan, to, prompts, wanted, untrained))
-    return legs, probes.compare(asked, before, after), next((reason for reason in reasons if reason), None)
+    _put(plan.job.folder / serving.FOLDER, lambda to: serving.keep(plan, to, prompts, expected, untrained))
+    return legs, probes.compare(general, before, after), next((reason for reason in reasons if reason), None)
 
 
 def merge(plan: Plan, best: Path, to: Path) -> None:
-    """Weights, tokenizer and template into one folder that any causal model is loaded from."""
+    """Merge weights, tokenizer and template into one folder that loads like any causal model."""
     peft = need("peft", extra="local")
     if plan.recipe.adapter:
         base = load_model(plan.base.source, dtype=plan.base.dtype, device="cpu", revision=plan.base.revision)
@@ -96,47 +96,47 @@ def merge(plan: Plan, best: Path, to: Path) -> None:
 
 
 def _reloaded(
-    plan: Plan, prompts: list[list[int]], asked: list[probes.Probe], *, whole: bool
+    plan: Plan, prompts: list[list[int]], general: list[probes.Probe], *, full: bool
 ) -> tuple[parity.Trace | None, Any, probes.Said | None]:
-    """What the adapter gives as it lies on disk, on a base that is loaded afresh; logits of that base; its probes.
+    """Trace the adapter as it is on disk, on a freshly loaded base; with the base's logits and probe answers.
 
-    The first is None where there is no adapter; `whole` does not quantise the base.
+    The trace is None without an adapter. full: do not quantise the base.
     """
-    four_bit = plan.recipe.mode == "qlora" and not whole
-    dtype = plan.base.dtype if whole else plan.dtype
+    four_bit = plan.recipe.mode == "qlora" and not full
+    dtype = plan.base.dtype if full else plan.dtype
     model = load_model(
         plan.base.source, dtype=dtype, device=plan.device, four_bit=four_bit, revision=plan.base.revision
     )
-    untrained, found = parity.trace(model, prompts, plan.form.ends).logits, None
-    said = None if four_bit else probes.ask(model, plan, asked)
+    untrained, adapted = parity.trace(model, prompts, plan.form.ends).logits, None
+    answers = None if four_bit else probes.ask(model, plan, general)
     if plan.recipe.adapter:
         model = need("peft", extra="local").PeftModel.from_pretrained(model, plan.job.folder / ADAPTER)
-        found = parity.trace(model, prompts, plan.form.ends)
+        adapted = parity.trace(model, prompts, plan.form.ends)
     del model
     _clear()
-    return found, untrained, said
+    return adapted, untrained, answers
 
 
 def _merged(
-    plan: Plan, prompts: list[list[int]], asked: list[probes.Probe], before: probes.Said | None
+    plan: Plan, prompts: list[list[int]], general: list[probes.Probe], before: probes.Said | None
 ) -> tuple[parity.Trace, probes.Said]:
     dtype = plan.base.dtype if plan.recipe.mode == "qlora" else plan.dtype
     model = load_model(str(plan.job.folder / MERGED), dtype=dtype, device=plan.device)
-    found = parity.trace(model, prompts, plan.form.ends)
-    said = probes.ask(model, plan, asked, before=before)
+    merged = parity.trace(model, prompts, plan.form.ends)
+    answers = probes.ask(model, plan, general, before=before)
     del model
     _clear()
-    return found, said
+    return merged, answers
 
 
 def _details(plan: Plan, state: State, tokenizer: Any) -> dict[str, Any]:
     longest = max(len(chat.ids) - chat.start for chat in plan.train)
-    own = digests_of(tokenizer)
+    tokenizer_digests = digests_of(tokenizer)
     details: dict[str, Any] = {
         "serve": {"with": "local", "path": MERGED, "max_output_tokens": int(ROOM * longest) + 8},
         "mode": plan.recipe.mode,
-        "tokenizer_digest": own["tokenizer"],
-        "template_digest": own["template"],
+        "tokenizer_digest": tokenizer_digests["tokenizer"],
+        "template_digest": tokenizer_digests["template"],
         "base_dtype": plan.base.dtype,
         "trained_in": "bfloat16" if plan.bfloat16 else plan.dtype,
         "device": plan.device,
@@ -157,12 +157,12 @@ def _details(plan: Plan, state: State, tokenizer: Any) -> dict[str, Any]:
 
 
 def _put(target: Path, make: Callable[[Path], None]) -> None:
-    """The folder is whole or not there."""
-    beside = target.with_name(f"{target.name}.writing")
-    shutil.rmtree(beside, ignore_errors=True)
-    make(beside)
+    """Write a temporary folder and rename it, so that the target is complete or absent."""
+    temporary = target.with_name(f"{target.name}.writing")
+    shutil.rmtree(temporary, ignore_errors=True)
+    make(temporary)
     shutil.rmtree(target, ignore_errors=True)
-    beside.rename(target)
+    temporary.rename(target)
 
 
 def _copy(folder: Path, to: Path, names: tuple[str, ...]) -> None:
@@ -172,11 +172,11 @@ def _copy(folder: Path, to: Path, names: tuple[str, ...]) -> None:
 
 
 def _coarser(*dtypes: str) -> str:
-    return next((one for one in ("bfloat16", "float16") if one in dtypes), "float32")
+    return next((dtype for dtype in ("bfloat16", "float16") if dtype in dtypes), "float32")
 
 
 def _clear() -> None:
-    """What was a model gives its memory back before the next one comes."""
+    """Free the memory of the last model before the next one is loaded."""
     gc.collect()
     torch = need("torch", extra="local")
     if torch.cuda.is_available():

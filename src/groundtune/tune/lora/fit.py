@@ -1,6 +1,6 @@
-"""A plan to weights: TRL's trainer run step by step, watched, checked after each epoch, continued where it stopped.
+"""Train the weights of a plan: run TRL's trainer, watch it, evaluate after each epoch, resume where it stopped.
 
-TRL is given tokens and labels, never text: it cuts nothing, and trains on the reply alone.
+TRL is given tokens and labels, never text: it truncates nothing, and trains on the reply alone.
 """
 
 import contextlib
@@ -32,58 +32,58 @@ from groundtune.tune.lora.plan import Plan
 from groundtune.tune.lora.score import rank, score
 
 PARENT = "GROUNDTUNE_PARENT"
-"""Number of the process that started several, to each of these."""
+"""Environment variable with the id of the process that started several; set in each of these."""
 SAVE_SECONDS = 300.0
-"""An epoch that takes longer is saved inside too."""
+"""An epoch that takes longer is saved midway too."""
 WARM_UP = 0.03
-"""Share of the steps in which the learning rate rises."""
+"""Share of the steps in which the learning rate warms up."""
 PACK_TOKENS = 2048
-"""Longest pack, where rows are shorter. Attention over a pack takes memory by the square of its length."""
+"""Longest pack, unless a row is longer. Attention over a pack takes memory by the square of its length."""
 
 
 def fit(plan: Plan, watch: Watch) -> None:
-    """Trains to the end and leaves the best state and fit.json in the job's checkpoint folder.
+    """Train to the end; leave the best state and fit.json in the job's checkpoint folder.
 
-    Raises TuneError when the optimiser's state did not come back, or the loss is not finite before anything was kept;
-    SystemExit after SIGTERM, with a checkpoint.
+    Raises TuneError when the optimiser's state could not be restored, or the loss became NaN or infinite before any
+    state was kept; SystemExit after SIGTERM, with a checkpoint.
     """
     quiet()
     folder = plan.job.checkpoint
-    found = latest(folder)
-    path, state = found or (None, State())
+    checkpoint = latest(folder)
+    path, state = checkpoint or (None, State())
     if not state.stopped:
         trainer = make_trainer(plan, fresh=path is None)
         watching = Watching(plan, watch, state, resumed=path is not None)
         base = need("transformers", extra="local").TrainerCallback
         trainer.add_callback(type("Callback", (Callback, base), {})(watching))
-        with _told_to_stop(watching):
+        with _stop_on_sigterm(watching):
             trainer.train(resume_from_checkpoint=None if path is None else str(path))
         state = watching.state
         if state.stopped == "signal":
             raise SystemExit(128 + signal.SIGTERM)
     if state.best is None:
         raise TuneError(
-            f"the loss was not finite at step {state.step}, before any state was worth keeping",
-            hint="a lower learning_rate, or a base that is not damaged",
+            f"the loss became NaN or infinite at step {state.step}, before any state was worth keeping",
+            hint="lower learning_rate, or use a base that is not damaged",
         )
     if is_first():
         write_fit(folder, state)
 
 
 def quiet() -> None:
-    """TRL reports every training to its maker unless it is told not to."""
+    """Turn telemetry off: TRL reports every training to its maker otherwise."""
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     vars(need("huggingface_hub.constants", extra="local"))["HF_HUB_DISABLE_TELEMETRY"] = True
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes, of several."""
+    """Whether this is the first of several processes, the one that writes."""
     return os.environ.get("RANK", "0") == "0"
 
 
 @contextlib.contextmanager
-def _told_to_stop(watching: "Watching") -> Iterator[None]:
-    """SIGTERM lets the step end and a checkpoint be written. Only where this is the main thread."""
+def _stop_on_sigterm(watching: "Watching") -> Iterator[None]:
+    """On SIGTERM, let the step end and a checkpoint be written. Works in the main thread only."""
     try:
         before = signal.signal(signal.SIGTERM, lambda *_: watching.stop("signal"))
     except ValueError:
@@ -96,7 +96,7 @@ def _told_to_stop(watching: "Watching") -> Iterator[None]:
 
 
 def make_trainer(plan: Plan, *, fresh: bool) -> Any:
-    """TRL's trainer on our tokens. Raises TuneError when it holds others than it was given."""
+    """Return TRL's trainer on our tokens. Raises TuneError when it holds other tokens than it was given."""
     trl, datasets = need("trl", extra="local"), need("datasets", extra="local")
     recipe, preferences = plan.recipe, plan.recipe.mode == "dpo"
     four_bit = recipe.mode == "qlora"
@@ -109,14 +109,14 @@ def make_trainer(plan: Plan, *, fresh: bool) -> Any:
     tokenizer.pad_token_id = plan.form.pad
     shape = _pairs if preferences else _labelled
     rows = datasets.Dataset.from_list(shape(plan.train))
-    held = datasets.Dataset.from_list(shape(plan.validation)) if plan.validation else None
+    validation = datasets.Dataset.from_list(shape(plan.validation)) if plan.validation else None
     kind = _prepared(trl.DPOTrainer) if preferences else trl.SFTTrainer
     config = trl.DPOConfig if preferences else trl.SFTConfig
     trainer = kind(
         model=model,
         args=config(**_arguments(plan, fresh=fresh)),
         train_dataset=rows,
-        eval_dataset=held,
+        eval_dataset=validation,
         processing_class=tokenizer,
         peft_config=_adapter(plan) if recipe.adapter else None,
     )
@@ -126,25 +126,27 @@ def make_trainer(plan: Plan, *, fresh: bool) -> Any:
 
 
 def _check_rows(trainer: Any, rows: Any, name: str) -> None:
-    """Raises TuneError when the trainer holds, or trains on, other tokens than it was given."""
+    """Raise TuneError when the trainer holds, or trains on, other tokens than it was given."""
     columns = ("chosen_ids", "rejected_ids") if name == "completion_mask" else ("input_ids",)
-    given, kept = (sum(len(ids) for key in columns for ids in one[key]) for one in (rows, trainer.train_dataset))
+    given, stored = (
+        sum(len(ids) for key in columns for ids in dataset[key]) for dataset in (rows, trainer.train_dataset)
+    )
     few = [trainer.train_dataset[n] for n in range(min(8, len(trainer.train_dataset)))]
     if name == "labels":
-        wanted = sum(label != -100 for row in few for label in row["labels"])
-        found = int((trainer.data_collator(few)["labels"] != -100).sum())
+        expected = sum(label != -100 for row in few for label in row["labels"])
+        trained = int((trainer.data_collator(few)["labels"] != -100).sum())
     else:
-        wanted = sum(len(row[key]) for row in few for key in columns)
-        found = int(trainer.data_collator(few)["completion_mask"].sum())
-    if given != kept or wanted != found:
+        expected = sum(len(row[key]) for row in few for key in columns)
+        trained = int(trainer.data_collator(few)["completion_mask"].sum())
+    if given != stored or expected != trained:
         raise TuneError(
-            f"trl holds {kept} of {given} tokens, and of its first rows trains on {found} instead of {wanted}",
+            f"trl holds {stored} of {given} tokens, and of its first rows trains on {trained} instead of {expected}",
             hint="pip install --upgrade 'groundtune[local]'",
         )
 
 
 def _prepared(trainer: type) -> type:
-    """DPOTrainer tokenizes what it is given; ours is tokenized already."""
+    """Skip the tokenization of DPOTrainer: our rows are tokenized already."""
     return type(trainer.__name__, (trainer,), {"_prepare_dataset": lambda _, rows, *__, **___: rows})
 
 
@@ -166,7 +168,7 @@ def _pairs(chats: list[Chat]) -> list[dict[str, list[int]]]:
 
 
 def _adapter(plan: Plan) -> Any:
-    """LoRA on every linear layer; nothing that vLLM could not serve beside other adapters."""
+    """Return a LoRA on every linear layer, with nothing that vLLM could not serve beside other adapters."""
     return need("peft", extra="local").LoraConfig(
         r=plan.recipe.rank,
         lora_alpha=plan.recipe.alpha,
@@ -179,8 +181,8 @@ def _adapter(plan: Plan) -> Any:
 def _arguments(plan: Plan, *, fresh: bool) -> dict[str, Any]:
     recipe, packing = plan.recipe, plan.recipe.packing and plan.recipe.mode != "dpo"
     pack, batch, accumulate = _packs(plan) if packing else (None, recipe.batch_size, recipe.accumulate)
-    # Within one step rows of like length share a batch, which changes no gradient. trl draws another order after a
-    # resumption on several GPUs, and dpo has no such lengths.
+    # Within one step, rows of similar length share a batch, which changes no gradient. TRL draws another order when
+    # resumed on several GPUs, and dpo has no such lengths.
     rebalance = recipe.accumulate > 1 and recipe.gpus == 1 and recipe.mode != "dpo" and not packing
     more: dict[str, Any] = {} if recipe.mode == "dpo" else {"packing": packing, "eval_packing": False}
     if rebalance and hasattr(need("transformers.trainer_pt_utils", extra="local"), "BatchRebalanceSampler"):
@@ -213,20 +215,20 @@ def _arguments(plan: Plan, *, fresh: bool) -> dict[str, Any]:
 
 
 def _packs(plan: Plan) -> tuple[int, int, int]:
-    """Tokens of a pack, packs of a batch, batches of a step: a step takes about as many rows as without packing.
+    """Return tokens per pack, packs per batch, batches per step: a step takes about as many rows as without packing.
 
-    A pack is at most a batch laid end to end, and trl lays the packs of a batch end to end as well: so one at a time.
+    A pack is at most a batch laid end to end, and TRL lays the packs of a batch end to end too: so one at a time.
     """
     mean = sum(len(chat.ids) for chat in plan.train) / len(plan.train)
-    wanted = mean * plan.recipe.batch_size
+    target = mean * plan.recipe.batch_size
     pack = max(
-        max(len(chat.ids) for chat in plan.train), min(math.ceil(wanted), plan.limit or PACK_TOKENS, PACK_TOKENS)
+        max(len(chat.ids) for chat in plan.train), min(math.ceil(target), plan.limit or PACK_TOKENS, PACK_TOKENS)
     )
-    return pack, 1, max(1, round(wanted * plan.recipe.accumulate / pack))
+    return pack, 1, max(1, round(target * plan.recipe.accumulate / pack))
 
 
 class Watching:
-    """What goes on while the trainer trains: reports, the best state, reasons to stop."""
+    """Report progress, keep the best state, and decide when to stop while the trainer runs."""
 
     def __init__(self, plan: Plan, watch: Watch, state: State, *, resumed: bool) -> None:
         self.plan = plan
@@ -255,46 +257,46 @@ class Watching:
         if not self.resumed:
             return
         if trainer.global_step != self.state.step:
-            raise TuneError(f"the trainer goes on at step {trainer.global_step}, not at {self.state.step}")
+            raise TuneError(f"the trainer resumed at step {trainer.global_step}, not at {self.state.step}")
         folder = self.plan.job.checkpoint
         check_moments(moments(optimizer), self.state.optimizer, step=self.state.step, folder=folder)
         self.state.resumed.append(self.state.step)
-        self.report(trainer, note=f"goes on after step {self.state.step}; the optimiser's state came back whole")
+        self.report(trainer, note=f"resumed after step {self.state.step}; the optimiser's state was restored")
 
     def logged(self, trainer: Any, logs: dict[str, float]) -> None:
         if "loss" not in logs:
             return
-        self.state.step_seconds += time.monotonic() - self.step_began  # here the device is done with the step
+        self.state.step_seconds += time.monotonic() - self.step_began  # the device has finished the step here
         loss = float(logs["loss"])
         finite = math.isfinite(loss) and math.isfinite(float(logs.get("grad_norm", 0.0)))
         self.state.step, self.state.loss = trainer.global_step, loss if finite else self.state.loss
         self.state.tokens = int(self.tokens * float(trainer.epoch or 0.0))
         if not finite:
             self.state.stopped = "loss"
-        self.report(trainer, note="" if finite else "the loss is not finite: stopped")
+        self.report(trainer, note="" if finite else "the loss became NaN or infinite: stopped")
 
     def measured(self, trainer: Any, model: Any, metrics: dict[str, float]) -> None:
-        """After an epoch, and once before the first."""
-        found = {"loss": float(metrics["eval_loss"])}
+        """Evaluate after an epoch, and once before the first."""
+        scores = {"loss": float(metrics["eval_loss"])}
         if "eval_rewards/accuracies" in metrics:
-            found["preferred"] = float(metrics["eval_rewards/accuracies"])
-        found |= score(model, self.plan)
-        found = {name: value for name, value in found.items() if math.isfinite(value)}
-        self.report(trainer, note="" if trainer.global_step else "before training", **found)
+            scores["preferred"] = float(metrics["eval_rewards/accuracies"])
+        scores |= score(model, self.plan)
+        scores = {name: value for name, value in scores.items() if math.isfinite(value)}
+        self.report(trainer, note="" if trainer.global_step else "before training", **scores)
         if not trainer.global_step:
-            self.state.before = found
+            self.state.before = scores
             return
-        self.state.history.append({"step": trainer.global_step, **found})
+        self.state.history.append({"step": trainer.global_step, **scores})
         mode = self.plan.recipe.mode
-        if self.state.best is None or rank(found, mode=mode) > rank(self.state.metrics, mode=mode):
-            self.keep(trainer, model, found)
+        if self.state.best is None or rank(scores, mode=mode) > rank(self.state.metrics, mode=mode):
+            self.keep(trainer, model, scores)
         else:
             self.state.waits += 1
             if self.state.waits >= self.plan.recipe.patience:
                 self.stop("patience")
 
     def keep(self, trainer: Any, model: Any, metrics: dict[str, float]) -> None:
-        """This state is the best so far."""
+        """Keep this state as the best so far."""
         self.state.best = f"best-{trainer.global_step}"
         self.state.best_step, self.state.metrics, self.state.waits = trainer.global_step, metrics, 0
         if is_first():
@@ -309,23 +311,24 @@ class Watching:
         self.saved = time.monotonic()
         self.state.seconds, self.state.optimizer = self.seconds, moments(optimizer)
         if is_first():
-            kept, self.state.stopped = self.state.stopped, "" if self.state.stopped == "signal" else self.state.stopped
+            stopped = self.state.stopped
+            self.state.stopped = "" if stopped == "signal" else stopped
             write_state(self.plan.job.checkpoint / STEPS / f"checkpoint-{trainer.global_step}", self.state)
-            self.state.stopped = kept
+            self.state.stopped = stopped
 
     def step_ended(self, trainer: Any) -> bool:
-        """Whether a checkpoint is due now; the end of an epoch has its own."""
+        """Whether a checkpoint is due now; the end of an epoch saves by itself."""
         if PARENT in os.environ and not psutil.pid_exists(int(os.environ[PARENT])):
-            self.stop("signal")  # it was killed, and could not hand it on
+            self.stop("signal")  # the parent was killed and could not pass the signal on
         minutes = self.plan.recipe.max_minutes
         if minutes is not None and self.seconds > 60 * minutes:
             self.stop("max_minutes")
         due = self.state.stopped == "signal" or time.monotonic() - self.saved > SAVE_SECONDS
-        return due and not _whole(trainer.epoch)
+        return due and not _is_whole(trainer.epoch)
 
 
 class Callback:
-    """The events of the trainer, handed on; what several processes decide is what the first one decides."""
+    """Pass the trainer's events on; among several processes, the first decides for all."""
 
     def __init__(self, watching: Watching) -> None:
         self.watching = watching
@@ -338,7 +341,7 @@ class Callback:
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         self.watching.logged(state, logs or {})
-        if self.watching.state.stopped == "loss":  # a signal waits for the end of a step, which saves
+        if self.watching.state.stopped == "loss":  # a signal waits for the end of the step, which saves
             self._end(control)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -349,8 +352,8 @@ class Callback:
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._end(control)
-        if self.watching.state.stopped == "signal" and not _whole(state.epoch):
-            control.should_evaluate = control.should_save = False  # saved after its last step
+        if self.watching.state.stopped == "signal" and not _is_whole(state.epoch):
+            control.should_evaluate = control.should_save = False  # already saved after its last step
 
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: Any = None, model: Any = None, **_: Any
@@ -369,12 +372,12 @@ class Callback:
             control.should_evaluate = control.should_save = False
 
 
-def _whole(epoch: float | None) -> bool:
+def _is_whole(epoch: float | None) -> bool:
     return abs((epoch or 0.0) - round(epoch or 0.0)) < 1e-9
 
 
 def _agreed(value: Any, plan: Plan) -> Any:
-    """The first process's value, in all."""
+    """Return the first process's value in all processes."""
     if plan.recipe.gpus == 1:
         return value
     values = [value]

@@ -1,8 +1,8 @@
-"""The parity gate: the same inputs through every form of a model. Says how they differ.
+"""Run the parity gate: give every form of a model the same inputs, and say how the outputs differ.
 
-While a model is trained, prompts, the logits of the token that follows each, and what it would go on to say are kept
-beside every best state. Afterwards the reloaded adapter, the merged model and what serves it must see the same prompt
-tokens, give the same logits, and go on in the same words. What serves it is asked by `workflows/checking.py`.
+During training, every best state is saved with a few prompts, the logits of the token after each, and the greedy
+continuation. Afterwards the reloaded adapter, the merged model and the generator that serves it must see the same
+prompt tokens, give the same logits, and continue in the same words. `workflows/checking.py` queries the generator.
 """
 
 from collections.abc import Sequence
@@ -20,34 +20,34 @@ INPUTS = 4
 STEPS = 16
 """Tokens of an answer that are compared."""
 NEAR = 8
-"""Likeliest tokens of each of them that are kept, to tell a near tie from another answer."""
+"""Likeliest tokens that are kept for each of these, to tell a near tie from another answer."""
 FLOAT32 = 1e-3
-"""Difference of two logits that is allowed where all is in float32."""
+"""Allowed difference of two logits when everything is in float32."""
 SHARE = {"bfloat16": 0.1, "float16": 0.0125}
-"""Allowed where weights are kept in 16 bits, as a share of the spread of the trainer's logits (their largest distance
-from their mean). A weight in bfloat16 is rounded by up to 2⁻⁹ of itself, and an adapter that is merged moves every
-weight to another rounding. Measured on random Llamas of 2 to 32 layers: 0.01 computed in float32, 0.02 to 0.05 computed
-in bfloat16; twice that is allowed. float16 rounds 8 times finer."""
+"""Allowed difference when weights are in 16 bits, as a share of the spread of the trainer's logits (their largest
+distance from their mean). bfloat16 rounds a weight by up to 2⁻⁹ of itself, and a merged adapter moves every weight to
+another rounding. Measured on random Llamas of 2 to 32 layers: 0.01 computed in float32, 0.02 to 0.05 computed in
+bfloat16; twice that is allowed. float16 rounds 8 times finer."""
 EFFECT = 1e-4
-"""A training that moved the logits by more than this, and by more than half of what is rounded, must be seen: in
-quadratic mean they have to be nearer to the trainer's than to the base's. An adapter that is not there at all, or more
-than half lost in the rounding, is not."""
+"""A training that moved the logits by more than this, and by more than half of the rounding, must be visible: in
+quadratic mean, the logits must be nearer to the trainer's than to the base's. They are not when the adapter is missing,
+or when more than half of it is lost in the rounding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What a model gives behind each prompt."""
+    """Output of a model for each prompt."""
 
     logits: Any
-    """Of the token that follows: float32, (n, vocabulary), on the processor."""
+    """Logits of the next token: float32, (n, vocabulary), on the CPU."""
     words: tuple[tuple[int, ...], ...]
-    """What it goes on to say, greedily: up to STEPS tokens, the one that ends the answer included."""
+    """Greedy continuation: up to STEPS tokens, including the one that ends the answer."""
     near: tuple[tuple[dict[int, float], ...], ...] = ()
-    """For each of these tokens the likeliest ones with their logits; empty where nobody kept them."""
+    """For each of these tokens the likeliest ones with their logits; empty when they were not recorded."""
 
 
 def inputs(plan: Plan) -> list[int]:
-    """Places of a few rows, from the shortest prompt to the longest: of the validation split, or else of train."""
+    """Return indices of a few rows, from the shortest prompt to the longest; of validation, or else of train."""
     chats = plan.validation or plan.train
     order = sorted(range(len(chats)), key=lambda place: (chats[place].start, place))
     few = min(INPUTS, len(order))
@@ -55,65 +55,65 @@ def inputs(plan: Plan) -> list[int]:
 
 
 def record(model: Any, plan: Plan, folder: Path) -> None:
-    """What the model under training gives, beside the state that is kept."""
+    """Save the trace of the model under training beside the kept state."""
     chats = plan.validation or plan.train
     prompts = [list(chats[place].ids[: chats[place].start]) for place in inputs(plan)]
     write_trace(folder / LOGITS, prompts, trace(model, prompts, plan.form.ends))
 
 
-def write_trace(path: Path, prompts: Sequence[Sequence[int]], made: Trace, **more: Any) -> None:
-    """more: further tensors."""
+def write_trace(path: Path, prompts: Sequence[Sequence[int]], output: Trace, **more: Any) -> None:
+    """Write prompts and trace to a safetensors file. more: further tensors."""
     torch = need("torch", extra="local")
-    kept = {"logits": made.logits, **more}
-    for n, (prompt, words, near) in enumerate(zip(prompts, made.words, made.near, strict=True)):
-        kept[f"prompt.{n}"], kept[f"words.{n}"] = torch.tensor(prompt), torch.tensor(words)
-        kept[f"near.{n}"] = torch.tensor([list(step) for step in near])
-        kept[f"odds.{n}"] = torch.tensor([list(step.values()) for step in near], dtype=torch.float32)
-    need("safetensors.torch", extra="local").save_file(kept, path)
+    tensors = {"logits": output.logits, **more}
+    for n, (prompt, words, near) in enumerate(zip(prompts, output.words, output.near, strict=True)):
+        tensors[f"prompt.{n}"], tensors[f"words.{n}"] = torch.tensor(prompt), torch.tensor(words)
+        tensors[f"near.{n}"] = torch.tensor([list(step) for step in near])
+        tensors[f"odds.{n}"] = torch.tensor([list(step.values()) for step in near], dtype=torch.float32)
+    need("safetensors.torch", extra="local").save_file(tensors, path)
 
 
 def recorded(path: Path) -> tuple[list[list[int]], Trace, dict[str, Any]]:
-    """Prompts, what the trainer's own model gives, and the further tensors."""
-    kept = need("safetensors.torch", extra="local").load_file(path)
-    count = len(kept["logits"])
-    prompts = [kept.pop(f"prompt.{n}").tolist() for n in range(count)]
-    words = tuple(tuple(kept.pop(f"words.{n}").tolist()) for n in range(count))
-    pairs = [(kept.pop(f"near.{n}").tolist(), kept.pop(f"odds.{n}").tolist()) for n in range(count)]
+    """Read prompts, the trace of the trainer's own model, and the further tensors."""
+    tensors = need("safetensors.torch", extra="local").load_file(path)
+    count = len(tensors["logits"])
+    prompts = [tensors.pop(f"prompt.{n}").tolist() for n in range(count)]
+    words = tuple(tuple(tensors.pop(f"words.{n}").tolist()) for n in range(count))
+    pairs = [(tensors.pop(f"near.{n}").tolist(), tensors.pop(f"odds.{n}").tolist()) for n in range(count)]
     near = tuple(tuple(dict(zip(ids, odds, strict=True)) for ids, odds in zip(*pair, strict=True)) for pair in pairs)
-    return prompts, Trace(kept.pop("logits"), words, near), kept
+    return prompts, Trace(tensors.pop("logits"), words, near), tensors
 
 
 def trace(model: Any, prompts: Sequence[Sequence[int]], ends: Sequence[int]) -> Trace:
-    """Computed in the precision of the weights: the trainer wraps the model's own forward into mixed precision."""
+    """Trace a model in the precision of its weights: the trainer wraps its own forward pass in mixed precision."""
     torch = need("torch", extra="local")
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            made = [_said(inner, list(prompt), ends) for prompt in prompts]
+            answers = [_answer_logits(inner, list(prompt), ends) for prompt in prompts]
     finally:
         model.train(training)
-    words = tuple(tuple(int(row.argmax()) for row in rows) for rows in made)
-    near = tuple(tuple(_likeliest(row) for row in rows) for rows in made)
-    return Trace(torch.stack([rows[0] for rows in made]).clone(), words, near)
+    words = tuple(tuple(int(row.argmax()) for row in rows) for rows in answers)
+    near = tuple(tuple(_likeliest(row) for row in rows) for rows in answers)
+    return Trace(torch.stack([rows[0] for rows in answers]).clone(), words, near)
 
 
-def _said(model: Any, prompt: list[int], ends: Sequence[int]) -> list[Any]:
-    """Logits of each token of the answer."""
+def _answer_logits(model: Any, prompt: list[int], ends: Sequence[int]) -> list[Any]:
+    """Return the logits of each token of the greedy answer."""
     torch, forward = need("torch", extra="local"), type(model).forward
-    read, given, kept = list(prompt), list(prompt), None
+    context, step_ids, cache = list(prompt), list(prompt), None
     rows: list[Any] = []
     while len(rows) < STEPS:
-        ids = torch.tensor([given], device=model.device)
-        made = forward(model, input_ids=ids, past_key_values=kept, use_cache=True)
-        kept = getattr(made, "past_key_values", None)
-        rows.append(made.logits[0, -1].float().cpu())
+        ids = torch.tensor([step_ids], device=model.device)
+        output = forward(model, input_ids=ids, past_key_values=cache, use_cache=True)
+        cache = getattr(output, "past_key_values", None)
+        rows.append(output.logits[0, -1].float().cpu())
         token = int(rows[-1].argmax())
         if token in ends:
             break
-        read.append(token)
-        given = [token] if kept is not None else list(read)
+        context.append(token)
+        step_ids = [token] if cache is not None else list(context)
     return rows
 
 
@@ -123,71 +123,73 @@ def _likeliest(row: Any) -> dict[int, float]:
 
 
 def same_prompts(plan: Plan, tokenizer: Any, prompts: Sequence[Sequence[int]], *, leg: str) -> str | None:
-    """Why this tokenizer does not ask what the trainer was asked."""
+    """Why this tokenizer does not render the trainer's prompts, or None."""
     for row, prompt in zip(rows(plan), prompts, strict=True):
         try:
             _, text = prompted(tokenizer, row.messages[:-1])
         except TemplateError as error:
-            return f"the {leg} refuses row {row.id}: {error}"
-        found = tokenizer(text, add_special_tokens=False)["input_ids"]
-        if found[: plan.limit] != list(prompt):
-            return f"the {leg} is asked row {row.id} in other tokens than the trainer"
+            return f"the {leg} rejects row {row.id}: {error}"
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        if ids[: plan.limit] != list(prompt):
+            return f"the {leg} tokenizes the prompt of row {row.id} differently from the trainer"
     return None
 
 
 def rows(plan: Plan) -> list[Any]:
-    """Those behind `inputs`."""
-    every = plan.rows if plan.validation else plan.job.rows("train")
-    return [every[place] for place in inputs(plan)]
+    """Return the rows that `inputs` chooses."""
+    candidates = plan.rows if plan.validation else plan.job.rows("train")
+    return [candidates[place] for place in inputs(plan)]
 
 
-def judge(found: Trace, wanted: Trace, untrained: Any, *, leg: str, dtype: str) -> tuple[dict[str, float], str | None]:
-    """How far apart they are and may be, and why it is too much. dtype: the coarsest on the way."""
-    if found.logits.shape != wanted.logits.shape:
-        return {}, f"the {leg} has another vocabulary than the trainer's model"
-    if not bool(found.logits.isfinite().all()):
-        return {}, f"the {leg} gives logits that are not finite"
-    allowed, away = _most(wanted.logits, dtype), float((found.logits - wanted.logits).abs().max())
-    effect = float((untrained - wanted.logits).abs().max())
-    told = {"difference": away, "allowed": allowed, "effect": effect}
-    rounded, moved = _mean(found.logits - wanted.logits), _mean(untrained - wanted.logits)
-    lost = moved > max(EFFECT, rounded / 2) and rounded >= _mean(found.logits - untrained)
-    if away > allowed or lost:
-        lost_too = ", and they are no nearer to them than to the base's" if lost else ""
-        return told, (
-            f"the {leg} gives other logits than the trainer's model: {away:.2g} apart, {allowed:.2g} is allowed"
-            f"{lost_too}; the training itself moved them by {effect:.2g}"
+def judge(
+    actual: Trace, expected: Trace, untrained: Any, *, leg: str, dtype: str
+) -> tuple[dict[str, float], str | None]:
+    """Return how far two traces differ, and why that is too much, or None. dtype: the coarsest one involved."""
+    if actual.logits.shape != expected.logits.shape:
+        return {}, f"the {leg} has a different vocabulary from the trainer's model"
+    if not bool(actual.logits.isfinite().all()):
+        return {}, f"the {leg} gives NaN or infinite logits"
+    allowed, difference = _tolerance(expected.logits, dtype), float((actual.logits - expected.logits).abs().max())
+    effect = float((untrained - expected.logits).abs().max())
+    figures = {"difference": difference, "allowed": allowed, "effect": effect}
+    rounded, moved = _rms(actual.logits - expected.logits), _rms(untrained - expected.logits)
+    lost = moved > max(EFFECT, rounded / 2) and rounded >= _rms(actual.logits - untrained)
+    if difference > allowed or lost:
+        lost_too = ", and they are no nearer to the trainer's than to the base's" if lost else ""
+        return figures, (
+            f"the {leg} gives other logits than the trainer's model: they differ by {difference:.2g}, {allowed:.2g} is "
+            f"allowed{lost_too}; the training itself moved them by {effect:.2g}"
         )
-    return told, _other_words(found, wanted, allowed, leg=leg)
+    return figures, _other_words(actual, expected, allowed, leg=leg)
 
 
-def _other_words(found: Trace, wanted: Trace, allowed: float, *, leg: str) -> str | None:
-    """Where it goes on otherwise, and not because two tokens are as good as equally likely."""
-    for number, (mine, theirs) in enumerate(zip(found.words, wanted.words, strict=True)):
+def _other_words(actual: Trace, expected: Trace, allowed: float, *, leg: str) -> str | None:
+    """Why the answers differ by more than a near tie, or None."""
+    for number, (mine, theirs) in enumerate(zip(actual.words, expected.words, strict=True)):
         pairs = enumerate(zip(mine, theirs, strict=False))
         step = next((step for step, (a, b) in pairs if a != b), None)
         if step is None:
             if len(mine) > len(theirs):
                 return f"the {leg} does not end its answer where the trainer's model does"
             continue
-        odds = wanted.near[number][step]
+        odds = expected.near[number][step]
         if odds[theirs[step]] - odds.get(mine[step], float("-inf")) > 2 * allowed:
-            return f"the {leg} goes on in other words than the trainer's model, from token {step + 1} of its answer on"
+            return f"the {leg} continues differently from the trainer's model, from token {step + 1} of its answer"
     return None
 
 
-def _mean(away: Any) -> float:
-    return float(away.double().square().mean().sqrt())
+def _rms(difference: Any) -> float:
+    return float(difference.double().square().mean().sqrt())
 
 
-def _most(wanted: Any, dtype: str) -> float:
+def _tolerance(logits: Any, dtype: str) -> float:
     if dtype == "float32":
         return FLOAT32
-    return SHARE[dtype] * float((wanted - wanted.mean(dim=-1, keepdim=True)).abs().max())
+    return SHARE[dtype] * float((logits - logits.mean(dim=-1, keepdim=True)).abs().max())
 
 
 def check_packing(model: Any, plan: Plan) -> None:
-    """Raises TuneError when a row sees the one before it in its pack. Not every attention keeps them apart."""
+    """Raise TuneError when a row sees the one before it in its pack. Not every attention keeps them separate."""
     torch = need("torch", extra="local")
     short = sorted(plan.train, key=lambda chat: len(chat.ids))
     first, second = (list(chat.ids) for chat in (short[0], short[-1]))
@@ -196,8 +198,8 @@ def check_packing(model: Any, plan: Plan) -> None:
     with torch.inference_mode():
         packed = model(input_ids=ids, position_ids=places, use_cache=False).logits[:, -1].float().cpu()
     alone = trace(model, [second], plan.form.ends).logits
-    if float((packed - alone).abs().max()) > _most(alone, plan.dtype):
+    if float((packed - alone).abs().max()) > _tolerance(alone, plan.dtype):
         raise TuneError(
-            f"{plan.job.base} does not keep the rows of a pack apart: each would be trained to follow the one before",
-            hint="packing = false",
+            f"{plan.job.base} does not separate the rows of a pack: each would be trained to continue the last",
+            hint="set packing = false",
         )

@@ -1,4 +1,4 @@
-"""A job of kind `lora` to everything that its training needs, checked. Loads no weights, writes nothing."""
+"""Turn a job of kind `lora` into everything its training needs, checked. Loads no weights, writes nothing."""
 
 import importlib.util
 import json
@@ -22,9 +22,9 @@ from groundtune.workspace import digest_text
 RATES = {"lora": 2e-4, "qlora": 2e-4, "full": 2e-5, "dpo": 1e-5}
 """Learning rates; adapters take about ten times those of full training."""
 WIDE = 512
-"""Hidden size from which bfloat16 pays on a processor."""
+"""Hidden size from which bfloat16 pays on a CPU."""
 NOT_COMPARED = {"max_minutes", "device"}
-"""Settings that may change before a training is continued."""
+"""Settings that may change before a training is resumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +49,13 @@ class Recipe:
 
     @property
     def adapter(self) -> bool:
-        """Whether an adapter is trained, and the base left as it is."""
+        """Whether an adapter is trained while the base stays frozen."""
         return self.mode != "full"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is trained on what, and how."""
+    """A training that is ready to run: rows as tokens, base, recipe."""
 
     job: Job
     recipe: Recipe
@@ -64,42 +64,45 @@ class Plan:
     train: list[Chat]
     validation: list[Chat]
     rows: list[Row]
-    """Of the validation split: what the model is asked to say there."""
+    """Validation rows; the last message is the expected reply."""
     limit: int | None
     device: str
     bfloat16: bool
-    """Computed in bfloat16, whatever the weights are kept in."""
+    """Whether to compute in bfloat16, whatever the weights are stored in."""
     dtype: str
-    """In which the weights are kept while they are trained."""
+    """Precision of the weights during training."""
     fingerprint: str
-    """Of rows, settings and base: a checkpoint of another one is not gone on with."""
+    """Digest of rows, settings and base; a checkpoint with another one is not resumed."""
 
 
 def read_recipe(job: Job) -> Recipe:
-    given = {key: value for key, value in job.settings.items() if value is not None}
-    mode = str(given.get("mode", "lora"))
-    rank = int(given.get("rank", 16))
+    settings = {key: value for key, value in job.settings.items() if value is not None}
+    mode = str(settings.get("mode", "lora"))
+    rank = int(settings.get("rank", 16))
     return Recipe(
         mode=mode,
-        epochs=int(given.get("epochs", 3)),
-        learning_rate=float(given.get("learning_rate", RATES[mode])),
-        batch_size=int(given.get("batch_size", 4)),
-        accumulate=int(given.get("accumulate", 4)),
-        packing=bool(given.get("packing", False)),
-        patience=int(given.get("patience", 2)),
+        epochs=int(settings.get("epochs", 3)),
+        learning_rate=float(settings.get("learning_rate", RATES[mode])),
+        batch_size=int(settings.get("batch_size", 4)),
+        accumulate=int(settings.get("accumulate", 4)),
+        packing=bool(settings.get("packing", False)),
+        patience=int(settings.get("patience", 2)),
         rank=rank,
-        alpha=int(given.get("alpha", 2 * rank)),
-        seed=int(given.get("seed", 0)),
-        max_tokens=given.get("max_tokens"),
-        allow_truncation=int(given.get("allow_truncation", 0)),
-        max_minutes=given.get("max_minutes"),
-        gpus=int(given.get("gpus", 1)),
-        device=given.get("device"),
+        alpha=int(settings.get("alpha", 2 * rank)),
+        seed=int(settings.get("seed", 0)),
+        max_tokens=settings.get("max_tokens"),
+        allow_truncation=int(settings.get("allow_truncation", 0)),
+        max_minutes=settings.get("max_minutes"),
+        gpus=int(settings.get("gpus", 1)),
+        device=settings.get("device"),
     )
 
 
 def prepare(job: Job) -> Plan:
-    """Raises MissingError without the base, the extra or the device; TuneError for rows that cannot be trained on."""
+    """Check a job and return its plan.
+
+    Raises MissingError without the base, the extra or the device; TuneError for rows that cannot be trained on.
+    """
     recipe = read_recipe(job)
     for module in ("torch", "transformers", "peft", "trl", "datasets", "accelerate"):
         need(module, extra="local")
@@ -114,12 +117,12 @@ def prepare(job: Job) -> Plan:
     if not rows:
         raise TuneError("there are no rows to train on", hint="groundtune examples import")
     preferences = recipe.mode == "dpo"
-    checked = [row for row in job.rows("validation") if row.rejected or not preferences]
-    cut = recipe.allow_truncation
-    train = encode(rows, form, limit=limit, allow_truncation=cut, pairs=preferences)
-    validation = encode(checked, form, limit=limit, allow_truncation=cut, pairs=preferences)
+    validation_rows = [row for row in job.rows("validation") if row.rejected or not preferences]
+    allowed = recipe.allow_truncation
+    train = encode(rows, form, limit=limit, allow_truncation=allowed, pairs=preferences)
+    validation = encode(validation_rows, form, limit=limit, allow_truncation=allowed, pairs=preferences)
     fast = has_fast_bfloat16(device) and (device == "cuda" or base.config.get_text_config().hidden_size >= WIDE)
-    kept = "bfloat16" if recipe.adapter and fast and base.dtype == "bfloat16" else "float32"
+    weights = "bfloat16" if recipe.adapter and fast and base.dtype == "bfloat16" else "float32"
     return Plan(
         job=job,
         recipe=recipe,
@@ -127,17 +130,17 @@ def prepare(job: Job) -> Plan:
         form=form,
         train=train,
         validation=validation,
-        rows=checked,
+        rows=validation_rows,
         limit=limit,
         device=device,
         bfloat16=fast,
-        dtype="bfloat16" if recipe.mode == "qlora" else kept,
+        dtype="bfloat16" if recipe.mode == "qlora" else weights,
         fingerprint=_fingerprint(job, base),
     )
 
 
 def digests_of(tokenizer: Any) -> dict[str, str]:
-    """Of vocabulary and chat template; both change what a model is asked."""
+    """Digests of vocabulary and chat template; both change the prompt that a model sees."""
     vocabulary = json.dumps(tokenizer.get_vocab(), sort_keys=True)
     return {"tokenizer": digest_text(vocabulary), "template": digest_text(str(tokenizer.chat_template))}
 
@@ -145,8 +148,8 @@ def digests_of(tokenizer: Any) -> dict[str, str]:
 def _check_four_bit(device: str) -> None:
     if device != "cuda":
         raise MissingError(
-            'mode = "qlora" holds the base in 4 bits, which works on a CUDA device only, and torch finds none',
-            hint='mode = "lora", or train on a machine with a GPU',
+            'mode = "qlora" keeps the base in 4 bits, which needs a CUDA device, and torch finds none',
+            hint='set mode = "lora", or train on a machine with a GPU',
         )
     if importlib.util.find_spec("bitsandbytes") is None:
         raise MissingError('bitsandbytes is not installed; mode = "qlora" needs it', hint="pip install bitsandbytes")
@@ -155,8 +158,8 @@ def _check_four_bit(device: str) -> None:
 def _limit(recipe: Recipe, base: Base) -> int | None:
     if recipe.max_tokens and base.window and recipe.max_tokens > base.window:
         raise TuneError(
-            f"max_tokens = {recipe.max_tokens}, and the base takes {base.window}",
-            hint=f"max_tokens = {base.window}, or a base with a larger window",
+            f"max_tokens = {recipe.max_tokens}, but the base reads at most {base.window}",
+            hint=f"set max_tokens = {base.window}, or use a base with a larger window",
         )
     return recipe.max_tokens or base.window
 

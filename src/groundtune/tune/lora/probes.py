@@ -1,7 +1,7 @@
-"""A few general prompts before and after a training: what it took away from the base. Trains nothing.
+"""Ask general prompts before and after a training to see what it took away from the base. Trains nothing.
 
 Measured on the base's own greedy answers: how much less likely each of their tokens has become. That needs no judge,
-and sees a change before the words change. The answers of both are kept, for people to read.
+and shows a change before the words change. The answers of both models are kept for people to read.
 """
 
 import json
@@ -19,17 +19,17 @@ from groundtune.tune.lora.plan import Plan
 from groundtune.tune.lora.score import answers, text_of
 
 ROOM = 32
-"""Tokens of an answer."""
+"""Longest answer in tokens."""
 MUCH = 0.5
-"""Below it a warning: a token of the base's own answers is on average less than half as likely as it was, so that about
-every second one would now be another. A choice, not a measurement: how much may be lost depends on what else the model
-is asked."""
+"""Warning threshold: a token of the base's own answers is on average less than half as likely as before, so that about
+every second one would now differ. A choice, not a measurement: how much may be lost depends on what else the model is
+used for."""
 RESAMPLES = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One prompt, as the base is asked."""
+    """One general prompt, rendered for the base."""
 
     id: str
     about: str
@@ -39,7 +39,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a model makes of all probes."""
+    """A model's answers to all probes."""
 
     answers: tuple[tuple[int, ...], ...]
     texts: tuple[str, ...]
@@ -48,41 +48,41 @@ class Said:
 
 
 def asked(plan: Plan) -> list[Probe]:
-    """Those that the template takes and that leave room for an answer."""
-    found = []
-    for one in json.loads(files("groundtune.tune.lora").joinpath("probes.json").read_text(encoding="utf-8")):
+    """Return the probes that the template accepts and that leave room for an answer."""
+    usable = []
+    for entry in json.loads(files("groundtune.tune.lora").joinpath("probes.json").read_text(encoding="utf-8")):
         try:
-            _, text = prompted(plan.form.tokenizer, [{"role": "user", "content": one["prompt"]}])
+            _, text = prompted(plan.form.tokenizer, [{"role": "user", "content": entry["prompt"]}])
         except TemplateError:
             continue
         ids = tuple(plan.form.tokenizer(text, add_special_tokens=False)["input_ids"])
         if plan.base.window is None or len(ids) + ROOM <= plan.base.window:
-            found.append(Probe(one["id"], one["about"], one["prompt"], ids))
-    return found
+            usable.append(Probe(entry["id"], entry["about"], entry["prompt"], ids))
+    return usable
 
 
 def ask(model: Any, plan: Plan, probes: Sequence[Probe], *, before: Said | None = None) -> Said:
-    """before: what the base said; without it the model is the base."""
-    said = answers(model, plan, [probe.ids for probe in probes], room=ROOM) if probes else []
-    own = tuple(tuple(tokens) for tokens in said)
-    judged = before.answers if before else own
-    odds = tuple(_odds(model, probe.ids, tokens) for probe, tokens in zip(probes, judged, strict=True))
-    return Said(own, tuple(text_of(tokens, plan) for tokens in own), odds)
+    """Answer the probes. before: answers of the base; without it the model is the base."""
+    generated = answers(model, plan, [probe.ids for probe in probes], room=ROOM) if probes else []
+    replies = tuple(tuple(tokens) for tokens in generated)
+    reference = before.answers if before else replies
+    odds = tuple(_odds(model, probe.ids, tokens) for probe, tokens in zip(probes, reference, strict=True))
+    return Said(replies, tuple(text_of(tokens, plan) for tokens in replies), odds)
 
 
-def _odds(model: Any, prompt: Sequence[int], said: Sequence[int]) -> tuple[float, ...]:
+def _odds(model: Any, prompt: Sequence[int], reply: Sequence[int]) -> tuple[float, ...]:
     torch = need("torch", extra="local")
-    ids = torch.tensor([[*prompt, *said]], device=model.device)
+    ids = torch.tensor([[*prompt, *reply]], device=model.device)
     with torch.inference_mode():
         rows = model(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1].float().log_softmax(-1)
     return tuple(rows.gather(1, ids[0, len(prompt) :, None])[:, 0].tolist())
 
 
 def compare(probes: Sequence[Probe], before: Said | None, after: Said) -> dict[str, Any]:
-    """For the artifact: `line`, `kept`, `interval`, `same`, the answers of both. Empty when no prompt could be asked.
+    """Return `line`, `kept`, `interval`, `same` and the answers of both for the artifact; empty without probes.
 
     kept: how likely a token of the base's own answers is now, as a share of what it was (geometric mean over all
-    tokens; 1: nothing was lost), with its 95 % interval by resampling the prompts. same: answers with the same text.
+    tokens; 1: nothing was lost), with its 95% interval by resampling the prompts. same: answers with the same text.
     """
     if before is None or not probes:
         return {}  # nothing was measured
@@ -92,30 +92,30 @@ def compare(probes: Sequence[Probe], before: Said | None, after: Said) -> dict[s
     draws = np.random.default_rng(0).integers(0, len(pairs), size=(RESAMPLES, len(pairs)))
     spread = np.quantile(gained[draws].sum(axis=1) / tokens[draws].sum(axis=1), (0.025, 0.975))
     texts = zip(probes, before.texts, after.texts, gained / tokens, strict=True)
-    found = {
+    summary = {
         "n": len(pairs),
         "tokens": int(tokens.sum()),
         "kept": math.exp(gained.sum() / tokens.sum()),
         "interval": [math.exp(bound) for bound in spread],
         "same": sum(a == b for a, b in zip(before.texts, after.texts, strict=True)),
         "answers": [
-            {"about": one.about, "prompt": one.prompt, "before": was, "after": now, "kept": math.exp(own)}
-            for one, was, now, own in texts
+            {"about": probe.about, "prompt": probe.prompt, "before": was, "after": now, "kept": math.exp(change)}
+            for probe, was, now, change in texts
         ],
     }
-    return {"line": _line(found), **found}
+    return {"line": _line(summary), **summary}
 
 
-def warnings(found: Mapping[str, Any]) -> list[str]:
-    """To be said at once, where much was lost."""
-    return [found["line"]] if found and found["kept"] < MUCH else []
+def warnings(summary: Mapping[str, Any]) -> list[str]:
+    """Return the line as a warning where much was lost."""
+    return [summary["line"]] if summary and summary["kept"] < MUCH else []
 
 
-def _line(found: Mapping[str, Any]) -> str:
-    low, high = found["interval"]
-    much = "much was lost: " if found["kept"] < MUCH else ""
+def _line(summary: Mapping[str, Any]) -> str:
+    low, high = summary["interval"]
+    much = "much was lost: " if summary["kept"] < MUCH else ""
     return (
-        f"forgetting: {much}on {found['n']} general prompts a token of the base's own answers is {found['kept']:.2g} "
-        f"times as likely as before the training [{low:.2g}, {high:.2g}]; {found['same']} of {found['n']} answers are "
-        "the same"
+        f"forgetting: {much}on {summary['n']} general prompts, a token of the base's own answers is "
+        f"{summary['kept']:.2g} times as likely as before the training [{low:.2g}, {high:.2g}]; "
+        f"{summary['same']} of {summary['n']} answers are the same"
     )

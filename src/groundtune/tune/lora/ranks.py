@@ -1,6 +1,6 @@
-"""One of the processes that train on several GPUs: `accelerate launch -m groundtune.tune.lora.ranks FOLDER`.
+"""Train as one of several processes, one per GPU: `accelerate launch -m groundtune.tune.lora.ranks FOLDER`.
 
-It trains; trainer.py, which started it, merges and writes the artifact.
+It only trains; trainer.py, which started it, merges and writes the artifact.
 """
 
 import contextlib
@@ -28,26 +28,26 @@ def main() -> int:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         with FileLock(lock_of(job)) if is_first() else contextlib.nullcontext():
             fit(prepare(job), watcher(folder))
-        _part()
+        _end_together()
     except GroundtuneError as error:
-        _tell(job, error.message, error.hint, error.exit_code)
+        _record_failure(job, error.message, error.hint, error.exit_code)
         return 1
     except Exception as error:
-        said = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
-        _tell(job, said, f"{folder / LOG} has the traceback", 1)
+        message = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+        _record_failure(job, message, f"{folder / LOG} has the traceback", 1)
         raise
     return 0
 
 
-def _part() -> None:
-    """All end together: the first one still writes when the others are done, and a connection cut off ends badly."""
+def _end_together() -> None:
+    """End together: the first process still writes when the others are done, and a dropped connection fails."""
     distributed = need("torch.distributed", extra="local")
     distributed.barrier()
     distributed.destroy_process_group()
 
 
-def _tell(job: Job, message: str, hint: str | None, exit_code: int) -> None:
-    """The others fail because this one did: theirs is not the reason."""
+def _record_failure(job: Job, message: str, hint: str | None, exit_code: int) -> None:
+    """Record the failure of the first process that fails; the others only fail because of it."""
     failed = job.checkpoint / FAILED
     if not failed.exists():
         write_json(failed, {"message": message, "hint": hint, "exit_code": exit_code})

@@ -1,4 +1,4 @@
-"""A model under training to what it says to the validation rows, and how good that is. Trains nothing."""
+"""Generate replies to validation rows with a model under training, and score them. Trains nothing."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,46 +19,47 @@ BATCH = 16
 
 
 def checked(plan: Plan) -> list[tuple[Chat, Row]]:
-    """The rows that are answered."""
+    """Return the rows that are answered."""
     pairs = list(zip(plan.validation, plan.rows, strict=True))
     return pairs if len(pairs) <= CHECKED else [pairs[n * len(pairs) // CHECKED] for n in range(CHECKED)]
 
 
 def score(model: Any, plan: Plan) -> dict[str, float]:
-    """By generation. With a schema: `valid_json` (share of replies that keep to it) and `exact` (the very object).
+    """Score generated replies. With a schema: `valid_json` (share of replies that match it) and `exact` (same object).
 
-    With labels: `exact`. Else `exact` and `chrf` (mean, 0 to 1) of the reply against what was to be said. Empty without
-    rows.
+    With labels: `exact`. Else `exact` and `chrf` (mean, 0 to 1) against the expected reply. Empty without rows.
     """
     pairs = checked(plan)
     if not pairs:
         return {}
     chats = [chat for chat, _ in pairs]
-    # A reply may be a quarter longer than the longest that was to be said.
+    # A reply may be a quarter longer than the longest expected one.
     room = int(1.25 * max(len(chat.ids) - chat.start for chat in chats)) + 8
-    said = [text_of(ids, plan) for ids in answers(model, plan, [chat.ids[: chat.start] for chat in chats], room=room)]
+    replies = [
+        text_of(ids, plan) for ids in answers(model, plan, [chat.ids[: chat.start] for chat in chats], room=room)
+    ]
     gold = [row.messages[-1]["content"] for _, row in pairs]
     schema = plan.job.details.get("schema")
     if schema:
-        return _objects(said, gold, schema)
-    return _texts(said, gold, alike=not plan.job.details.get("labels"))
+        return _objects(replies, gold, schema)
+    return _texts(replies, gold, with_chrf=not plan.job.details.get("labels"))
 
 
 def rank(metrics: Mapping[str, float], *, mode: str) -> tuple[float, ...]:
-    """Sorts states of a training, better ones higher: what is generated or preferred first, then the loss."""
+    """Sort key for states of a training, better ones higher: what is generated or preferred first, then the loss."""
     return (*_chosen_by(metrics, mode=mode), -metrics.get("loss", float("inf")))
 
 
 def no_gain(before: Mapping[str, float], after: Mapping[str, float], *, mode: str) -> tuple[str | None, bool]:
-    """What to say where a state answers the validation rows no better than the untrained base; whether its loss is
-    above the base's as well, so that nothing speaks for it. (None, False) without such rows.
+    """Say that a state answers the validation rows no better than the untrained base, and whether its loss is higher
+    too, so that nothing speaks for it. (None, False) when it is better, or without such rows.
     """
     if not before or not after or _chosen_by(after, mode=mode) > _chosen_by(before, mode=mode):
         return None, False
     names = [name for name in (*_names(after, mode=mode), "loss") if name in before or name in after]
-    shown = ", ".join(f"{name} {_figure(before.get(name))} -> {_figure(after.get(name))}" for name in names)
+    figures = ", ".join(f"{name} {_figure(before.get(name))} -> {_figure(after.get(name))}" for name in names)
     worse = "loss" in before and after.get("loss", float("inf")) > before["loss"]
-    return f"no better than untrained on the validation split: {shown}", worse
+    return f"no better than untrained on the validation split: {figures}", worse
 
 
 def _names(metrics: Mapping[str, float], *, mode: str) -> tuple[str, ...]:
@@ -70,23 +71,23 @@ def _chosen_by(metrics: Mapping[str, float], *, mode: str) -> tuple[float, ...]:
 
 
 def _figure(value: float | None) -> str:
-    return "no number" if value is None else f"{value:.3f}"
+    return "unknown" if value is None else f"{value:.3f}"
 
 
-def _objects(said: Sequence[str], gold: Sequence[str], schema: Mapping[str, Any]) -> dict[str, float]:
+def _objects(replies: Sequence[str], gold: Sequence[str], schema: Mapping[str, Any]) -> dict[str, float]:
     check = Draft202012Validator(schema).is_valid
     valid = exact = 0
-    for text, wanted in zip(said, gold, strict=True):
-        if text.strip() == wanted.strip():
+    for text, expected in zip(replies, gold, strict=True):
+        if text.strip() == expected.strip():
             valid, exact = valid + 1, exact + 1
             continue
         try:
-            made = json.loads(text)
+            parsed = json.loads(text)
         except ValueError:
             continue
-        valid += bool(check(made))
-        exact += made == _parsed(wanted)
-    return {"valid_json": valid / len(said), "exact": exact / len(said)}
+        valid += bool(check(parsed))
+        exact += parsed == _parsed(expected)
+    return {"valid_json": valid / len(replies), "exact": exact / len(replies)}
 
 
 def _parsed(text: str) -> Any:
@@ -96,18 +97,18 @@ def _parsed(text: str) -> Any:
         return text
 
 
-def _texts(said: Sequence[str], gold: Sequence[str], *, alike: bool) -> dict[str, float]:
+def _texts(replies: Sequence[str], gold: Sequence[str], *, with_chrf: bool) -> dict[str, float]:
     chrf = CHRF()
-    likeness = [chrf.sentence_score(text, [wanted]).score / 100 for text, wanted in zip(said, gold, strict=True)]
-    exact = [text.strip() == wanted.strip() for text, wanted in zip(said, gold, strict=True)]
-    found = {"exact": sum(exact) / len(said)}
-    return {**found, "chrf": sum(likeness) / len(said)} if alike else found
+    likeness = [chrf.sentence_score(text, [expected]).score / 100 for text, expected in zip(replies, gold, strict=True)]
+    exact = [text.strip() == expected.strip() for text, expected in zip(replies, gold, strict=True)]
+    scores = {"exact": sum(exact) / len(replies)}
+    return {**scores, "chrf": sum(likeness) / len(replies)} if with_chrf else scores
 
 
 def answers(model: Any, plan: Plan, prompts: Sequence[Sequence[int]], *, room: int) -> list[list[int]]:
-    """Greedy, in batches of like length: at most `room` tokens each, the one that ends the answer included."""
+    """Generate greedily, in batches of similar length: at most `room` tokens each, including the one that ends it."""
     torch, library = need("torch", extra="local"), need("transformers", extra="local")
-    found: list[list[int]] = [[] for _ in prompts]
+    replies: list[list[int]] = [[] for _ in prompts]
     places = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
     config = library.GenerationConfig(
         max_new_tokens=room,
@@ -119,9 +120,9 @@ def answers(model: Any, plan: Plan, prompts: Sequence[Sequence[int]], *, room: i
     )
     training = model.training
     model.eval()
-    low = torch.autocast(plan.device, dtype=torch.bfloat16) if plan.bfloat16 else nullcontext()
+    precision = torch.autocast(plan.device, dtype=torch.bfloat16) if plan.bfloat16 else nullcontext()
     try:
-        with torch.inference_mode(), low:
+        with torch.inference_mode(), precision:
             for at in range(0, len(places), BATCH):
                 batch = places[at : at + BATCH]
                 width = max(len(prompts[place]) for place in batch)
@@ -130,19 +131,19 @@ def answers(model: Any, plan: Plan, prompts: Sequence[Sequence[int]], *, room: i
                 for row, place in enumerate(batch):
                     ids[row, width - len(prompts[place]) :] = torch.tensor(prompts[place])
                     mask[row, width - len(prompts[place]) :] = 1
-                made = model.generate(
+                generated = model.generate(
                     input_ids=ids.to(model.device), attention_mask=mask.to(model.device), generation_config=config
                 )
-                for place, tokens in zip(batch, made[:, width:].tolist(), strict=True):
+                for place, tokens in zip(batch, generated[:, width:].tolist(), strict=True):
                     end = next((n for n, token in enumerate(tokens) if token in plan.form.ends), len(tokens))
-                    found[place] = tokens[: end + 1]
+                    replies[place] = tokens[: end + 1]
     finally:
         model.train(training)
-    return found
+    return replies
 
 
 def text_of(tokens: Sequence[int], plan: Plan) -> str:
-    """Without the token that ends it."""
-    said = list(tokens[:-1] if tokens and tokens[-1] in plan.form.ends else tokens)
-    text: str = plan.form.tokenizer.decode(said, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    """Decode an answer without the token that ends it."""
+    content = list(tokens[:-1] if tokens and tokens[-1] in plan.form.ends else tokens)
+    text: str = plan.form.tokenizer.decode(content, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     return text

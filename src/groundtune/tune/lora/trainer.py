@@ -1,12 +1,12 @@
-"""Chats to a causal model that replies as they do: LoRA, QLoRA, full, or DPO. Never cuts a row without leave.
+"""Train a causal model to reply as the chats do: LoRA, QLoRA, full, or DPO. Never truncates a row unasked.
 
     [tune.replies]
     kind = "lora"
     base = "OWNER/NAME"        # or the path of a folder
-    mode = "lora"              # qlora: 4 bits, CUDA only; full: every weight; dpo: the reply over the rejected one
+    mode = "lora"              # qlora: 4 bits, CUDA only; full: every weight; dpo: prefer the reply to the rejected one
 
-After each epoch it answers validation rows and keeps the state that answers best. What is asked afterwards is the
-folder `merged`; `adapter` is for servers that hold one base and many adapters.
+After each epoch it answers validation rows, and the state that answers best is kept. Inference uses the folder
+`merged`; `adapter` is for servers that hold one base and many adapters.
 """
 
 import json
@@ -31,17 +31,17 @@ from groundtune.tune.lora.fit import PARENT, fit, quiet
 from groundtune.tune.lora.plan import Plan, prepare, read_recipe
 
 FAILED = "ranks.json"
-"""Why the first of several processes that failed did."""
+"""File with the reason of the first of several processes that failed."""
 ONE_MACHINE = {"PET_STANDALONE": "1", "PET_LOCAL_ADDR": "localhost"}
-"""For torch's launcher below accelerate's: it opens a port of its own, where accelerate would name one that was free a
-moment ago; and no name of this machine is looked up."""
+"""For torch's launcher, which accelerate starts: it opens a port itself, where accelerate would name one that was free
+a moment ago; and no host name of this machine is looked up."""
 FORMER_SECONDS = 120.0
 LOG_LINES = 400
 ERROR_LINE = re.compile(r"(\[rank\d+\]: ?)?[\w.]+(Error|Exception|Interrupt): .")
 
 
 def estimate(job: Job) -> Bounds:
-    """Time and memory at most, measured on this machine in a moment; also finds rows that cannot be trained on.
+    """Return upper bounds of time and memory, measured on this machine in a moment; also find untrainable rows.
 
     Raises MissingError and TuneError as `train` does.
     """
@@ -49,10 +49,10 @@ def estimate(job: Job) -> Bounds:
 
 
 def train(job: Job, watch: Watch) -> Trained:
-    """Trains, or goes on from `job.checkpoint`, and writes `merged/` (and `adapter/`).
+    """Train, or resume from `job.checkpoint`, and write `merged/` (and `adapter/`).
 
     Raises MissingError without base, extra or device; TuneError for rows that cannot be trained on, a checkpoint of
-    another training, an optimiser that did not come back, or a loss that is not finite before anything was kept;
+    another training, an optimiser that could not be restored, or a loss that is not finite before anything was kept;
     OSError when the disk is full.
     """
     quiet()
@@ -66,7 +66,7 @@ def _train(job: Job, watch: Watch) -> Trained:
         hide_other_gpus(recipe.device)
     plan = prepare(job)
     if recipe.gpus > 1:
-        _wait_for_former(job)
+        _wait_for_previous(job)
     claim(job.checkpoint, plan.fingerprint)
     if read_fit(job.checkpoint) is None:
         if recipe.gpus == 1:
@@ -75,20 +75,20 @@ def _train(job: Job, watch: Watch) -> Trained:
             _launch(plan)
     state = read_fit(job.checkpoint)
     if state is None:
-        raise TuneError("the training left no result", hint=f"{job.folder / LOG} says more")
+        raise TuneError("the training left no result", hint=f"see {job.folder / LOG}")
     return finish(plan, state)
 
 
 def command(plan: Plan) -> list[str]:
-    """What starts one process for each GPU."""
+    """Return the command that starts one process per GPU."""
     single = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
     count = ["--num_processes", str(plan.recipe.gpus)]
     return [*launcher, *count, *single, "-m", "groundtune.tune.lora.ranks", str(plan.job.folder)]
 
 
-def _wait_for_former(job: Job) -> None:
-    """Processes whose starter was killed end after their step, and write a checkpoint until then."""
+def _wait_for_previous(job: Job) -> None:
+    """Wait for processes whose starter was killed: they stop after their step and write a checkpoint."""
     try:
         with FileLock(lock_of(job), timeout=FORMER_SECONDS):
             pass
@@ -99,17 +99,17 @@ def _wait_for_former(job: Job) -> None:
 
 
 def lock_of(job: Job) -> Path:
-    """Held by the first of several processes while they train."""
+    """Return the lock that the first of several processes holds while they train."""
     job.checkpoint.mkdir(parents=True, exist_ok=True)
     return job.checkpoint / "ranks.lock"
 
 
 def _launch(plan: Plan) -> None:
-    """Raises what the processes say, SystemExit when this one is told to stop. With fit.json the training is over,
-    however its processes ended.
+    """Run the processes. Raises their failure, or SystemExit when this one is told to stop. With fit.json the training
+    is over, however its processes ended.
     """
-    if plan.device == "cuda" and (found := need("torch", extra="local").cuda.device_count()) < plan.recipe.gpus:
-        raise MissingError(f"gpus = {plan.recipe.gpus}, and torch finds {found}", hint=f"gpus = {found}")
+    if plan.device == "cuda" and (available := need("torch", extra="local").cuda.device_count()) < plan.recipe.gpus:
+        raise MissingError(f"gpus = {plan.recipe.gpus}, but torch finds {available}", hint=f"set gpus = {available}")
     failed = plan.job.checkpoint / FAILED
     failed.unlink(missing_ok=True)
     code = _run(command(plan))
@@ -118,13 +118,13 @@ def _launch(plan: Plan) -> None:
 
 
 def _run(words: Sequence[str]) -> int:
-    """SIGTERM is handed on, so that the processes write their checkpoint."""
+    """Run a command; pass SIGTERM on, so that its processes write their checkpoint."""
     environment = {**os.environ, **ONE_MACHINE, "TOKENIZERS_PARALLELISM": "false", PARENT: str(os.getpid())}
     process = subprocess.Popen(words, env=environment)
-    told = []
+    stopped = []
 
     def stop(*_: object) -> None:
-        told.append(True)
+        stopped.append(True)
         process.send_signal(signal.SIGTERM)
 
     try:
@@ -135,24 +135,24 @@ def _run(words: Sequence[str]) -> int:
         code = process.wait()
     finally:
         signal.signal(signal.SIGTERM, before)
-    if told:
+    if stopped:
         raise SystemExit(128 + signal.SIGTERM)
     return code
 
 
 def _raise(failed: Path, code: int) -> None:
     try:
-        said = json.loads(failed.read_bytes())
+        failure = json.loads(failed.read_bytes())
     except (OSError, ValueError):
         reason = _last_error(failed.parents[1] / LOG)
-        what = f"the processes of the training ended with code {code}" + (f": {reason}" if reason else "")
-        raise TuneError(what, hint=f"{LOG} says more") from None
-    kind = MissingError if said["exit_code"] == 3 else TuneError
-    raise kind(said["message"], hint=said["hint"])
+        message = f"the processes of the training ended with code {code}" + (f": {reason}" if reason else "")
+        raise TuneError(message, hint=f"see {LOG}") from None
+    kind = MissingError if failure["exit_code"] == 3 else TuneError
+    raise kind(failure["message"], hint=failure["hint"])
 
 
 def _last_error(log: Path) -> str:
-    """The last line that ends a traceback, of what the processes and their launcher printed; "" where there is none."""
+    """Return the last line of the log that ends a traceback; "" where there is none."""
     try:
         lines = log.read_text("utf-8", "replace").splitlines()[-LOG_LINES:]
     except OSError:

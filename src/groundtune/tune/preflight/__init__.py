@@ -1,1 +1,1 @@
-"""What can be found out about a training in seconds, before it begins: a file a check, `check` the report."""
+"""Check a training in seconds, before it begins: one check per file, `check` for the report."""

@@ -1,4 +1,4 @@
-"""Rows whose evidence not everyone may read, before it goes into weights that everyone may ask. Pure."""
+"""Find rows whose evidence not everyone may read, before it goes into weights that everyone may query. Pure."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ def check(
     access: Mapping[str, Sequence[str]],
     allowed: Sequence[str] = (),
 ) -> list[Finding]:
-    """documents: id of a row to the sources of its evidence. access: source to the groups that may read it.
+    """Check the rows. documents: row id to the sources of its evidence. access: source to the groups that may read it.
 
-    A document is let through when everyone may read it, or when each of its groups is among `allowed`.
+    A document passes when everyone may read it, or when all its groups are among `allowed`.
     """
     barred: dict[tuple[str, ...], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    known: dict[str, list[str]] = defaultdict(list)
+    permitted: dict[str, list[str]] = defaultdict(list)
     unknown: list[str] = []
     for row in rows:
         for source in dict.fromkeys(documents.get(row.id, ())):
@@ -29,19 +29,19 @@ def check(
                 unknown.append(row.id)
             elif EVERYONE not in groups:
                 lacking = tuple(sorted(set(groups) - set(allowed)))
-                (barred[lacking][source] if lacking else known[source]).append(row.id)
+                (barred[lacking][source] if lacking else permitted[source]).append(row.id)
     findings = []
     for groups, sources in sorted(barred.items()):
-        ids = list(dict.fromkeys(name for own in sources.values() for name in own))
-        whom = ", ".join(groups) or "nobody"
-        message = f"{counted(len(ids))} with evidence that only {whom} may read ({named(sorted(sources))})"
-        quoted = ", ".join(f'"{one}"' for one in sorted({*allowed, *groups}))
-        hint = f"take them out of train, or allow_groups = [{quoted}]"
+        ids = list(dict.fromkeys(name for row_ids in sources.values() for name in row_ids))
+        readers = ", ".join(groups) or "nobody"
+        message = f"{counted(len(ids))} with evidence that only {readers} may read ({named(sorted(sources))})"
+        quoted = ", ".join(f'"{group}"' for group in sorted({*allowed, *groups}))
+        hint = f"remove them from train, or set allow_groups = [{quoted}]"
         findings.append(finding("error", "access", f"train: {message}", hint=hint, rows=ids))
-    if known:
-        ids = list(dict.fromkeys(name for own in known.values() for name in own))
+    if permitted:
+        ids = list(dict.fromkeys(name for row_ids in permitted.values() for name in row_ids))
         message = (
-            f"train: {counted(len(ids))} with restricted evidence, as allow_groups permits; the model tells everyone"
+            f"train: {counted(len(ids))} with restricted evidence, as allow_groups permits; the model answers everyone"
         )
         findings.append(finding("warning", "access", message, rows=ids))
     if unknown:

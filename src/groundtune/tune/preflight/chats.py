@@ -1,6 +1,6 @@
-"""Chat rows as they will be trained on: what is learnt, whether the end is, what the template refuses. Trains nothing.
+"""Check chat rows as they will be trained on: what is learnt, whether replies end, what fails. Trains nothing.
 
-Rendering and tokens are those of `chat.py`; here every row that cannot be trained on is found, not only the first few.
+Rendering and tokens are those of `chat.py`; here all rows that cannot be trained on are found, not only the first few.
 """
 
 from collections import defaultdict
@@ -15,9 +15,9 @@ from groundtune.tune.preflight.lengths import longer
 from groundtune.tune.preflight.secrets import masked
 
 FIRST = 3
-"""Rows that are shown as they are trained on."""
+"""Number of rows that are shown as they are trained on."""
 CHUNK = 1024
-"""Rows that are tokenized at a time."""
+"""Number of rows that are tokenized at a time."""
 HINT = "fix or remove these rows"
 LEFT, RIGHT = "⟦", "⟧"
 
@@ -28,30 +28,30 @@ class Shown:
 
     id: str
     prompt: str
-    """What is read and not trained."""
+    """Text that is read but not trained on."""
     trained: str
     cut: str
-    """What the limit takes away; empty when the row fits."""
+    """Text beyond the limit; empty when the row fits."""
     tokens: int
     trained_tokens: int
     rejected: str = ""
-    """The reply that it learns to prefer the other one to; of preferences only."""
+    """Rejected reply; for preferences only."""
 
     @property
     def marked(self) -> str:
-        """Prompt, what is trained between ⟦ and ⟧, and what is cut off between ✂ and the end; then what is rejected."""
-        learnt = f"{self.prompt}{LEFT}{self.trained}{RIGHT}" + (f"✂{self.cut}" if self.cut else "")
-        return learnt + (f"\nrather than {LEFT}{self.rejected}{RIGHT}" if self.rejected else "")
+        """Return prompt, trained part between ⟦ and ⟧, and truncated part after ✂; then the rejected reply."""
+        text = f"{self.prompt}{LEFT}{self.trained}{RIGHT}" + (f"✂{self.cut}" if self.cut else "")
+        return text + (f"\nrather than {LEFT}{self.rejected}{RIGHT}" if self.rejected else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Chats:
-    """What the rows of one split come to."""
+    """Result for the rows of one split."""
 
     tokens: Mapping[str, int] = field(default_factory=dict)
-    """Of each row that can be rendered, by id, reply and its end included."""
+    """Tokens of each row that can be rendered, by id, including the reply and its end."""
     starts: Mapping[str, int] = field(default_factory=dict)
-    """Tokens before the reply."""
+    """Tokens before the reply, by id."""
     ended: frozenset[str] = frozenset()
     """Rows whose reply ends with a token that ends an answer."""
     shown: tuple[Shown, ...] = ()
@@ -59,27 +59,33 @@ class Chats:
 
 
 def structure(rows: Sequence[Row], *, split: str, pairs: bool = False) -> list[Finding]:
-    """Rows that are no chat with a reply at its end; needs no tokenizer. pairs: a rejected reply is needed too."""
-    wrong: dict[str, list[str]] = defaultdict(list)
+    """Find rows that are not a chat with a reply at the end; needs no tokenizer. pairs: require a rejected reply."""
+    ids_by_problem: dict[str, list[str]] = defaultdict(list)
     for row in rows:
-        if said := _wrong(row, pairs=pairs):
-            wrong[said].append(row.id)
+        if problem := _problem(row, pairs=pairs):
+            ids_by_problem[problem].append(row.id)
     hints = {"has an empty assistant turn": "fill it in, or remove these rows"}
     return [
-        finding("error", "chat", f"{split}: {counted(len(ids))}: the chat {said}", hint=hints.get(said, HINT), rows=ids)
-        for said, ids in wrong.items()
+        finding(
+            "error",
+            "chat",
+            f"{split}: {counted(len(ids))}: the chat {problem}",
+            hint=hints.get(problem, HINT),
+            rows=ids,
+        )
+        for problem, ids in ids_by_problem.items()
     ]
 
 
 def is_chat(row: Row, *, pairs: bool = False) -> bool:
-    """Whether `structure` finds nothing wrong with it."""
-    return _wrong(row, pairs=pairs) is None
+    """Whether `structure` finds no problem with the row."""
+    return _problem(row, pairs=pairs) is None
 
 
 def look_at_format(tokenizer: Any, ends: Sequence[int], *, name: str) -> tuple[Format | None, list[Finding]]:
-    """How the model is asked and ends its answers; None when nothing can be trained on.
+    """Find how the model is prompted and ends its answers; None when nothing can be trained on.
 
-    ends: tokens with which the model ends an answer by its own files. name: of the base.
+    ends: tokens that end an answer according to the model's own files. name: name of the base.
     """
     try:
         form = find_format(tokenizer, ends, name=name)
@@ -87,11 +93,11 @@ def look_at_format(tokenizer: Any, ends: Sequence[int], *, name: str) -> tuple[F
         return None, [finding("error", "template", error.message, hint=error.hint)]
     findings = []
     if tokenizer.pad_token_id in form.ends:
-        own, other = _token(tokenizer, tokenizer.pad_token_id), _token(tokenizer, form.pad)
-        message = f"the tokenizer pads with {own}, which ends an answer; {other} pads here instead"
+        current, other = _token(tokenizer, tokenizer.pad_token_id), _token(tokenizer, form.pad)
+        message = f"the tokenizer pads with {current}, which ends an answer; {other} is used for padding instead"
         findings.append(finding("note", "template", message))
     if "{% generation" not in _template(tokenizer) and "{%- generation" not in _template(tokenizer):
-        message = "the template marks no assistant turns; what stands behind the rendered prompt is trained"
+        message = "the template marks no assistant turns; whatever follows the rendered prompt is trained on"
         findings.append(finding("note", "template", message))
     return form, findings
 
@@ -106,8 +112,9 @@ def look(
     pairs: bool = False,
     first: int = FIRST,
 ) -> Chats:
-    """rows: those that are chats. limit: tokens that are taken of a row. capped: the base reads no more than these.
-    pairs: the rejected reply is shown too.
+    """Render and tokenize the rows, which must be chats, and find what cannot be trained on.
+
+    limit: most tokens of a row. capped: the base reads no more than the limit. pairs: show the rejected reply too.
     """
     texts, findings = _texts(rows, form, split)
     tokens: dict[str, int] = {}
@@ -115,36 +122,36 @@ def look(
     ended: list[str] = []
     empty: list[str] = []
     shown: list[Shown] = []
-    for name, asked, reply in _pieces(texts, form):
-        tokens[name], starts[name] = len(asked) + len(reply), len(asked)
+    for name, prompt, reply in _pieces(texts, form):
+        tokens[name], starts[name] = len(prompt) + len(reply), len(prompt)
         if not reply:
             empty.append(name)
         elif reply[-1] in form.ends:
             ended.append(name)
         if len(shown) < first:
-            shown.append(_shown(name, form, asked, reply, limit))
+            shown.append(_shown(name, form, prompt, reply, limit))
     if empty:
-        message = f"{split}: {counted(len(empty))} of which no token is trained"
+        message = f"{split}: {counted(len(empty))} with no token to train on"
         findings.append(finding("error", "template", message, hint=HINT, rows=empty))
     findings += _ends(tokens, ended, limit, split, longer(capped=capped))
     if pairs:
         rejected = {row.id: row.rejected or "" for row in rows}
-        shown = [replace(one, rejected=masked(rejected[one.id])[0]) for one in shown]
+        shown = [replace(row, rejected=masked(rejected[row.id])[0]) for row in shown]
     return Chats(tokens, starts, frozenset(ended), tuple(shown), tuple(findings))
 
 
 def _pieces(texts: Mapping[str, tuple[str, str]], form: Format) -> Iterator[tuple[str, list[int], list[int]]]:
-    """Id, tokens of the prompt and of the reply; a chunk at a time, which bounds memory."""
+    """Yield id, prompt tokens and reply tokens of each row, in chunks to bound memory."""
     names = list(texts)
     for start in range(0, len(names), CHUNK):
         chunk = names[start : start + CHUNK]
-        asked = _tokens(form, [texts[name][0] for name in chunk])
-        whole = _tokens(form, ["".join(texts[name]) for name in chunk])
-        for name, ids, full in zip(chunk, asked, whole, strict=True):
+        prompts = _tokens(form, [texts[name][0] for name in chunk])
+        chats = _tokens(form, ["".join(texts[name]) for name in chunk])
+        for name, ids, full in zip(chunk, prompts, chats, strict=True):
             yield name, ids, _reply(form, ids, full, texts[name][1])
 
 
-def _wrong(row: Row, *, pairs: bool) -> str | None:
+def _problem(row: Row, *, pairs: bool) -> str | None:
     turns = row.messages
     if not turns:
         return "has no messages"
@@ -162,54 +169,54 @@ def _wrong(row: Row, *, pairs: bool) -> str | None:
 
 
 def _texts(rows: Sequence[Row], form: Format, split: str) -> tuple[dict[str, tuple[str, str]], list[Finding]]:
-    """Prompt and what follows it, by id; rows that the template makes something else of are left out, and said."""
-    found: dict[str, tuple[str, str]] = {}
-    wrong: dict[str, list[str]] = defaultdict(list)
+    """Render prompt and continuation of each row, by id; rows that the template alters are left out and reported."""
+    rendered_rows: dict[str, tuple[str, str]] = {}
+    ids_by_problem: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         try:
-            found[row.id] = rendered(form.tokenizer, row.messages[:-1], reply=row.messages[-1]["content"])
+            rendered_rows[row.id] = rendered(form.tokenizer, row.messages[:-1], reply=row.messages[-1]["content"])
         except TuneError as error:
-            wrong[error.message].append(row.id)
-    hint = "take a base with another chat template, or fix these rows"
+            ids_by_problem[error.message].append(row.id)
+    hint = "use a base with another chat template, or fix these rows"
     findings = [
-        finding("error", "template", f"{split}: {counted(len(ids))}: {said}", hint=hint, rows=ids)
-        for said, ids in wrong.items()
+        finding("error", "template", f"{split}: {counted(len(ids))}: {problem}", hint=hint, rows=ids)
+        for problem, ids in ids_by_problem.items()
     ]
-    return found, findings
+    return rendered_rows, findings
 
 
-def _reply(form: Format, asked: Sequence[int], whole: Sequence[int], text: str) -> list[int]:
-    """Tokens of the reply up to the one that ends it; alone where a token would reach over its beginning."""
-    reply = list(whole[len(asked) :])
-    if list(whole[: len(asked)]) != list(asked):
+def _reply(form: Format, prompt: Sequence[int], chat: Sequence[int], text: str) -> list[int]:
+    """Return the tokens of the reply up to its end token; tokenized alone where a token would span its beginning."""
+    reply = list(chat[len(prompt) :])
+    if list(chat[: len(prompt)]) != list(prompt):
         reply = form.tokenizer(text, add_special_tokens=False)["input_ids"]
     last = max((place for place, token in enumerate(reply) if token in form.ends), default=len(reply) - 1)
     return reply[: last + 1]
 
 
 def _ends(tokens: Mapping[str, int], ended: Sequence[str], limit: int | None, split: str, room: str) -> list[Finding]:
-    """Whether the model can learn to stop. room: what makes room for more tokens."""
+    """Check that the model can learn to stop. room: how to make room for more tokens."""
     if not tokens:
         return []
     if not ended:
-        message = f"{split}: the template sets no token that ends a turn behind any reply: it would never learn to stop"
-        hint = "take a template that ends the assistant's turn with the model's end token"
+        message = f"{split}: the template adds no end-of-turn token after any reply: it would never learn to stop"
+        hint = "use a template that ends the assistant's turn with the model's end token"
         return [finding("error", "template", message, hint=hint)]
-    kept = [name for name in ended if limit is None or tokens[name] <= limit]
-    if not kept:
-        message = f"{split}: the end of the turn is cut off in every row: it would never learn to stop"
+    complete = [name for name in ended if limit is None or tokens[name] <= limit]
+    if not complete:
+        message = f"{split}: the end of the turn is truncated in every row: it would never learn to stop"
         return [finding("error", "template", message, hint=f"{room}, or shorten the rows")]
     without = sorted(tokens.keys() - set(ended))
     if without:
         message = f"{split}: {counted(len(without))} whose reply does not end with a token that ends a turn"
-        return [finding("warning", "template", message, hint="look at how the template renders them", rows=without)]
+        return [finding("warning", "template", message, hint="check how the template renders them", rows=without)]
     return []
 
 
-def _shown(name: str, form: Format, asked: Sequence[int], reply: Sequence[int], limit: int | None) -> Shown:
-    ids = [*asked, *reply]
+def _shown(name: str, form: Format, prompt: Sequence[int], reply: Sequence[int], limit: int | None) -> Shown:
+    ids = [*prompt, *reply]
     end = len(ids) if limit is None else min(limit, len(ids))
-    start = min(len(asked), end)
+    start = min(len(prompt), end)
     before, trained, cut = masked(*(_decoded(form, part) for part in (ids[:start], ids[start:end], ids[end:])))
     return Shown(name, before, trained, cut, tokens=len(ids), trained_tokens=end - start)
 
@@ -228,6 +235,6 @@ def _token(tokenizer: Any, token: int) -> str:
 
 
 def _template(tokenizer: Any) -> str:
-    """Of several by name the default one."""
+    """Return the chat template; the default one of several."""
     template = tokenizer.chat_template
     return str(template.get("default", "")) if isinstance(template, dict) else str(template or "")

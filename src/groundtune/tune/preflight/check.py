@@ -1,6 +1,7 @@
-"""Everything about a training that can be found out in seconds, before time or money is spent. Changes nothing.
+"""Check everything about a training that can be known in seconds, before time or money is spent. Changes nothing.
 
-What is wrong with the rows, what is learnt from them, what must not be, and what it takes. Errors refuse the training.
+The report says what is wrong with the rows, what is learnt from them, what must not be learnt, and what the training
+takes. Errors refuse the training.
 """
 
 import time
@@ -21,12 +22,12 @@ from groundtune.tune.preflight.secrets import Found
 CHATS = ("lora", "hosted")
 """Kinds that are trained on chats."""
 TIGHT = 0.8
-"""Share of the free memory from which a training is said to be tight."""
+"""Share of the free memory above which a training is reported as tight."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a training would be given, and what is known around it."""
+    """Rows and settings of a training, and everything else the checks look at."""
 
     kind: str
     settings: Mapping[str, Any]
@@ -34,44 +35,44 @@ class Inputs:
     train: Sequence[Row]
     validation: Sequence[Row] = ()
     test: Sequence[Row] = ()
-    """Looked at for leakage only."""
+    """Test rows; checked for leakage only."""
     left_out: Mapping[str, str] = field(default_factory=dict)
-    """Id of an example of train or validation that is not among the rows, to the test row with the same input."""
+    """Examples left out of train and validation: their id to the test row with the same input."""
     given_away: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Source of passages that were found for the rows, and left out, to the test rows that stand in it."""
+    """Sources of passages left out of the rows, to the test rows whose text they contain."""
     unlearnt: Sequence[str] = ()
-    """Ids of examples of train that no row could be made of."""
+    """Ids of train examples from which no row could be made."""
     base: str = ""
     labels: Sequence[str] = ()
-    """Those of the project, for classifiers."""
+    """The project's labels; for classifiers."""
     schema: Mapping[str, Any] | None = None
-    """Of the objects, for extractors."""
+    """JSON Schema of the objects; for extractors."""
     documents: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Id of a row, of any split, to the sources of its evidence."""
+    """Row id, of any split, to the sources of its evidence."""
     access: Mapping[str, Sequence[str]] | None = None
     """Source to the groups that may read it; None where no document has access rules."""
     groups: Mapping[str, str] = field(default_factory=dict)
-    """Id of a row, of any split, to the group of rows that it is not independent of."""
+    """Row id, of any split, to its group of rows that depend on each other."""
     count_tokens: Callable[[Sequence[str]], list[int]] | None = None
-    """Tokens of texts, special tokens included; for kinds that read a text at a time."""
+    """Counts the tokens of texts, special tokens included; for kinds that read one text at a time."""
     row_tokens: Callable[[Row], int] | None = None
-    """About the tokens of a row; for chats whose tokenizer is not at hand."""
+    """Estimates the tokens of a row; for chats whose tokenizer is not available."""
     least_rows: int = 1
-    """Of the train split, below which nothing is trained."""
+    """Smallest train split that is trained on."""
     tokenizer: Any = None
-    """With a chat template, as `transformers` has them; for kinds that are trained on chats."""
+    """A `transformers` tokenizer with a chat template; for kinds that are trained on chats."""
     model_ends: Sequence[int] = ()
-    """Tokens with which the base ends an answer, by its own files."""
+    """Tokens that end an answer according to the base's own files."""
     window: int | None = None
-    """Tokens that the base takes; `max_tokens` of the settings goes before it where it is shorter."""
+    """Tokens that the base reads; `max_tokens` of the settings applies where it is smaller."""
     bounds: Bounds | None = None
-    """What the trainer's `estimate` says."""
+    """Result of the trainer's `estimate`."""
     refusal: TuneError | None = None
-    """What it raises, in place of bounds."""
+    """Error that `estimate` raised instead of returning bounds."""
     free_memory_mb: float | None = None
-    """Of the device that trains."""
+    """Free memory of the device that trains."""
     notices: Sequence[str] = ()
-    """What to know before money is spent, a shutdown date of the base for one; one sentence each."""
+    """Caveats before money is spent, such as a shutdown date of the base; one sentence each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +81,13 @@ class Preflight:
 
     findings: tuple[Finding, ...]
     rows: Mapping[str, int]
-    """By split."""
+    """Number of rows by split."""
     lengths: Lengths | None = None
-    """None where no tokenizer is at hand."""
+    """None where no tokenizer is available."""
     shown: tuple[Shown, ...] = ()
-    """The first rows as they are trained on; of chats only."""
+    """The first rows as they are trained on; for chats only."""
     labels: Mapping[str, int] = field(default_factory=dict)
-    """Of the train split, most frequent first; of classifiers only."""
+    """Train rows by label, most frequent first; for classifiers only."""
     leaks: tuple[Leak, ...] = ()
     found: tuple[Found, ...] = ()
     """Secrets and personal data, by detector."""
@@ -106,167 +107,174 @@ class Preflight:
         return self.of("note")
 
     def of(self, level: Level) -> tuple[Finding, ...]:
-        return tuple(one for one in self.findings if one.level == level)
+        return tuple(problem for problem in self.findings if problem.level == level)
 
 
-def preflight(given: Inputs) -> Preflight:
-    """Looks at everything; a check that has nothing to look at is left out."""
+def preflight(inputs: Inputs) -> Preflight:
+    """Run all checks; skip those that have nothing to look at."""
     began = time.perf_counter()
-    splits = {"train": given.train, "validation": given.validation, "test": given.test}
-    findings = _rows(given)
-    chats, about_chats = _chats(given) if given.kind in CHATS else ({}, [])
-    measured, about_lengths = _lengths(given, chats)
-    about_leaks, leaks = leakage.overlap(splits, documents=given.documents, groups=given.groups)
-    found = secrets.search((row.id, text) for row in (*given.train, *given.validation) for text in _texts(row))
-    findings += [*about_chats, *about_lengths, *leakage.duplicates(given.train), *about_leaks, *_labels(given)]
-    findings += leakage.given_away(given.given_away)
-    findings += [*secrets.check(found), *_access(given), *_bounds(given)]
-    findings += [finding("warning", "base", notice) for notice in given.notices]
-    if given.refusal and not any(one.level == "error" for one in findings):  # else it is most likely one of these
-        findings.append(finding("error", "trainer", given.refusal.message, hint=given.refusal.hint))
+    splits = {"train": inputs.train, "validation": inputs.validation, "test": inputs.test}
+    findings = _rows(inputs)
+    chats, about_chats = _chats(inputs) if inputs.kind in CHATS else ({}, [])
+    measured, about_lengths = _lengths(inputs, chats)
+    about_leaks, leaks = leakage.overlap(splits, documents=inputs.documents, groups=inputs.groups)
+    sensitive = secrets.search((row.id, text) for row in (*inputs.train, *inputs.validation) for text in _texts(row))
+    findings += [*about_chats, *about_lengths, *leakage.duplicates(inputs.train), *about_leaks, *_labels(inputs)]
+    findings += leakage.given_away(inputs.given_away)
+    findings += [*secrets.check(sensitive), *_access(inputs), *_bounds(inputs)]
+    findings += [finding("warning", "base", notice) for notice in inputs.notices]
+    failed = any(problem.level == "error" for problem in findings)
+    if inputs.refusal and not failed:  # otherwise the refusal most likely repeats one of these
+        findings.append(finding("error", "trainer", inputs.refusal.message, hint=inputs.refusal.hint))
     return Preflight(
-        findings=tuple(sorted(findings, key=lambda one: LEVELS.index(one.level))),
+        findings=tuple(sorted(findings, key=lambda problem: LEVELS.index(problem.level))),
         rows={split: len(rows) for split, rows in splits.items()},
         lengths=measured,
         shown=chats["train"].shown if "train" in chats else (),
-        labels=labels.counts(given.train) if given.kind == "classifier" else {},
+        labels=labels.counts(inputs.train) if inputs.kind == "classifier" else {},
         leaks=tuple(leaks),
-        found=tuple(found),
-        bounds=given.bounds,
+        found=tuple(sensitive),
+        bounds=inputs.bounds,
         seconds=time.perf_counter() - began,
     )
 
 
 def insist(report: Preflight) -> None:
-    """Raises TuneError with every error of the report."""
+    """Raise TuneError listing every error of the report."""
     if not report.errors:
         return
-    listed = "".join(f"\n  {one.message}" + (f" ({one.hint})" if one.hint else "") for one in report.errors)
+    listed = "".join(f"\n  {error.message}" + (f" ({error.hint})" if error.hint else "") for error in report.errors)
     raise TuneError(
         f"{counted(len(report.errors), 'problem')} before training:{listed}", hint="groundtune check --tune NAME"
     )
 
 
-def _rows(given: Inputs) -> list[Finding]:
-    """Whether there is anything to train on."""
+def _rows(inputs: Inputs) -> list[Finding]:
+    """Check that there is anything to train on."""
     findings = []
-    if not given.train:
+    if not inputs.train:
         findings.append(finding("error", "rows", "the train split is empty", hint="groundtune examples stats"))
-    elif not given.validation:
-        message = "the validation split is empty: nothing says when to stop, and nothing can be calibrated"
+    elif not inputs.validation:
+        message = "the validation split is empty: early stopping and calibration are not possible"
         findings.append(finding("warning", "rows", message, hint="groundtune examples stats"))
-    for split, rows in (("train", given.train), ("validation", given.validation)):
+    for split, rows in (("train", inputs.train), ("validation", inputs.validation)):
         if blank := [row.id for row in rows if not row.input.strip()]:
             message = f"{split}: {counted(len(blank))} with an empty input"
-            findings.append(finding("error", "rows", message, hint="fill it in, or remove them", rows=blank))
-    if given.train and len(given.train) < given.least_rows:
-        message = f"train: {counted(len(given.train))}; {given.least_rows} are the least that is taken"
+            findings.append(finding("error", "rows", message, hint="fill them in, or remove these rows", rows=blank))
+    if inputs.train and len(inputs.train) < inputs.least_rows:
+        message = f"train: {counted(len(inputs.train))}; at least {inputs.least_rows} are needed"
         findings.append(finding("error", "rows", message, hint="add examples to the train split"))
-    if given.left_out:
-        pairs = ", ".join(f"{one} = {other}" for one, other in list(given.left_out.items())[:NAMED])
-        message = f"{counted(len(given.left_out))} left out of train and validation: the test split has the input too"
-        hint = f"nothing, or remove one of each ({pairs}): the test split is never trained on"
-        findings.append(finding("warning", "leakage", message, hint=hint, rows=list(given.left_out)))
-    if given.unlearnt and _prefers(given):
-        message = f"train: {counted(len(given.unlearnt), 'example')} left out: no rejected output to learn from"
-        hint = 'nothing, or give them "rejected" with what a model wrote'
-        findings.append(finding("note", "rows", message, hint=hint, rows=given.unlearnt))
-    elif given.unlearnt:
-        message = f"train: {counted(len(given.unlearnt), 'example')} left out: nothing in the index shows their answer"
-        message += " but what gives a test row away" if given.given_away else ""
-        hint = 'give them "evidence" with a quote that stands in an indexed document'
-        findings.append(finding("warning", "rows", message, hint=hint, rows=given.unlearnt))
-    if given.kind == "retriever" and given.train:
-        bare = [row.id for row in given.train if not row.positives]
+    if inputs.left_out:
+        pairs = ", ".join(f"{example} = {other}" for example, other in list(inputs.left_out.items())[:NAMED])
+        message = f"{counted(len(inputs.left_out))} left out of train and validation: the test split has the same input"
+        hint = f"nothing to do, or remove one of each ({pairs}): the test split is never trained on"
+        findings.append(finding("warning", "leakage", message, hint=hint, rows=list(inputs.left_out)))
+    if inputs.unlearnt and _prefers(inputs):
+        message = f"train: {counted(len(inputs.unlearnt), 'example')} left out: no rejected output to learn from"
+        hint = 'nothing to do, or give them "rejected" with what a model wrote'
+        findings.append(finding("note", "rows", message, hint=hint, rows=inputs.unlearnt))
+    elif inputs.unlearnt:
+        message = (
+            f"train: {counted(len(inputs.unlearnt), 'example')} left out: nothing in the index contains their answer"
+        )
+        message += " except passages that contain a test row" if inputs.given_away else ""
+        hint = 'give them "evidence" with a quote from an indexed document'
+        findings.append(finding("warning", "rows", message, hint=hint, rows=inputs.unlearnt))
+    if inputs.kind == "retriever" and inputs.train:
+        bare = [row.id for row in inputs.train if not row.positives]
         if bare:
-            level: Level = "error" if len(bare) == len(given.train) else "warning"
-            message = f"train: {counted(len(bare))} without a passage that answers: nothing is learnt of them"
+            level: Level = "error" if len(bare) == len(inputs.train) else "warning"
+            message = f"train: {counted(len(bare))} without a passage that answers: nothing is learnt from them"
             findings.append(finding(level, "rows", message, hint='give the examples "evidence"', rows=bare))
     return findings
 
 
-def _prefers(given: Inputs) -> bool:
-    """Whether it learns from two replies to one input."""
-    return "dpo" in (given.settings.get("mode"), given.settings.get("method"))
+def _prefers(inputs: Inputs) -> bool:
+    """Whether the training learns from two replies to one input."""
+    return "dpo" in (inputs.settings.get("mode"), inputs.settings.get("method"))
 
 
-def _chats(given: Inputs) -> tuple[dict[str, Chats], list[Finding]]:
-    """By split; empty where they cannot be rendered."""
-    pairs = _prefers(given)
-    splits = {"train": given.train, "validation": given.validation}
-    findings = [one for split, rows in splits.items() for one in chat_check.structure(rows, split=split, pairs=pairs)]
+def _chats(inputs: Inputs) -> tuple[dict[str, Chats], list[Finding]]:
+    """Check the chats of each split; empty where they cannot be rendered."""
+    pairs = _prefers(inputs)
+    splits = {"train": inputs.train, "validation": inputs.validation}
+    findings = [
+        problem for split, rows in splits.items() for problem in chat_check.structure(rows, split=split, pairs=pairs)
+    ]
     form: Format | None = None
-    if given.tokenizer is None:
-        said = "lengths are estimated at four bytes a token" if given.row_tokens else "lengths were not looked at"
-        message = f"no tokenizer of the base is at hand: {said}, and its template was not looked at"
+    if inputs.tokenizer is None:
+        consequence = (
+            "lengths are estimated at four bytes per token" if inputs.row_tokens else "lengths were not checked"
+        )
+        message = f"the base's tokenizer is not available: {consequence}, and its chat template was not checked"
         findings.append(finding("note", "template", message))
     else:
-        form, more = chat_check.look_at_format(given.tokenizer, given.model_ends, name=given.base or "the base")
+        form, more = chat_check.look_at_format(inputs.tokenizer, inputs.model_ends, name=inputs.base or "the base")
         findings += more
     if form is None:
         return {}, findings
-    found: dict[str, Chats] = {}
+    chats: dict[str, Chats] = {}
     for split, rows in splits.items():
         sound = [row for row in rows if chat_check.is_chat(row, pairs=pairs)]
-        found[split] = chat_check.look(
-            sound, form, split=split, limit=_limit(given), capped=_capped(given), pairs=pairs
+        chats[split] = chat_check.look(
+            sound, form, split=split, limit=_limit(inputs), capped=_capped(inputs), pairs=pairs
         )
-        findings += found[split].findings
-    return found, findings
+        findings += chats[split].findings
+    return chats, findings
 
 
-def _lengths(given: Inputs, chats: Mapping[str, Chats]) -> tuple[Lengths | None, list[Finding]]:
-    """Of the train split; findings of both."""
-    allowed = int(given.settings.get("allow_truncation") or 0)
+def _lengths(inputs: Inputs, chats: Mapping[str, Chats]) -> tuple[Lengths | None, list[Finding]]:
+    """Return the lengths of the train split, and the findings of both splits."""
+    allowed = int(inputs.settings.get("allow_truncation") or 0)
     measured: dict[str, Lengths] = {}
-    for split, rows in (("train", given.train), ("validation", given.validation)):
+    for split, rows in (("train", inputs.train), ("validation", inputs.validation)):
         if split in chats:
-            one = lengths.measure(chats[split].tokens, limit=_limit(given), starts=chats[split].starts)
-        elif given.row_tokens is not None:
-            one = lengths.measure({row.id: given.row_tokens(row) for row in rows}, limit=_limit(given))
-        elif given.kind not in CHATS and given.count_tokens is not None:
-            one = lengths.measure(_longest(rows, given.count_tokens), limit=_limit(given))
+            split_lengths = lengths.measure(chats[split].tokens, limit=_limit(inputs), starts=chats[split].starts)
+        elif inputs.row_tokens is not None:
+            split_lengths = lengths.measure({row.id: inputs.row_tokens(row) for row in rows}, limit=_limit(inputs))
+        elif inputs.kind not in CHATS and inputs.count_tokens is not None:
+            split_lengths = lengths.measure(_longest(rows, inputs.count_tokens), limit=_limit(inputs))
         else:
-            one = None
-        if one is not None:
-            measured[split] = one
-    about = "about " if given.row_tokens is not None else ""
-    capped = _capped(given)
+            split_lengths = None
+        if split_lengths is not None:
+            measured[split] = split_lengths
+    about = "about " if inputs.row_tokens is not None else ""
+    capped = _capped(inputs)
     findings = [
-        one
-        for split, found in measured.items()
-        for one in lengths.check(found, allowed=allowed, split=split, about=about, capped=capped)
+        problem
+        for split, split_lengths in measured.items()
+        for problem in lengths.check(split_lengths, allowed=allowed, split=split, about=about, capped=capped)
     ]
-    wanted = given.settings.get("max_tokens")
-    if wanted is not None and given.window is not None and wanted > given.window:
-        message = f"max_tokens = {wanted:,}, and the base reads {given.window:,}: the limit is {given.window:,}"
-        level: Level = "warning" if given.kind == "hosted" else "error"  # the trainers here refuse it
-        hint = f"max_tokens = {given.window}, or a base that reads more"
+    requested = inputs.settings.get("max_tokens")
+    if requested is not None and inputs.window is not None and requested > inputs.window:
+        message = f"max_tokens = {requested:,}, but the base reads at most {inputs.window:,}"
+        level: Level = "warning" if inputs.kind == "hosted" else "error"  # the trainers here refuse it
+        hint = f"set max_tokens = {inputs.window}, or use a base that reads more"
         findings.append(finding(level, "length", message, hint=hint))
     return measured.get("train"), findings
 
 
 def _longest(rows: Sequence[Row], count: Callable[[Sequence[str]], list[int]]) -> dict[str, int]:
-    """Tokens of the longest text of each row."""
+    """Return the tokens of the longest text of each row."""
     texts = [(row.id, text) for row in rows for text in (row.input, *row.positives, *row.negatives)]
-    found: dict[str, int] = {}
+    longest: dict[str, int] = {}
     for (name, _), number in zip(texts, count([text for _, text in texts]), strict=True):
-        found[name] = max(found.get(name, 0), number)
-    return found
+        longest[name] = max(longest.get(name, 0), number)
+    return longest
 
 
-def _limit(given: Inputs) -> int | None:
-    known = [one for one in (given.settings.get("max_tokens"), given.window) if one is not None]
-    return min(known) if known else None
+def _limit(inputs: Inputs) -> int | None:
+    limits = [limit for limit in (inputs.settings.get("max_tokens"), inputs.window) if limit is not None]
+    return min(limits) if limits else None
 
 
-def _capped(given: Inputs) -> bool:
-    """Whether the base, and not `max_tokens`, sets the limit."""
-    return given.window is not None and _limit(given) == given.window
+def _capped(inputs: Inputs) -> bool:
+    """Whether the base sets the limit, not `max_tokens`."""
+    return inputs.window is not None and _limit(inputs) == inputs.window
 
 
 def _texts(row: Row) -> Iterator[str]:
-    """All of a row that goes into weights."""
+    """Yield all text of a row that goes into weights."""
     if row.messages:
         yield from (turn.get("content", "") for turn in row.messages)
     else:
@@ -278,51 +286,55 @@ def _texts(row: Row) -> Iterator[str]:
 
 def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
-        for one in value.values():
-            yield from _strings(one)
+        for item in value.values():
+            yield from _strings(item)
     elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _strings(one)
+        for item in value:
+            yield from _strings(item)
     elif value is not None:
         yield str(value)
 
 
-def _labels(given: Inputs) -> list[Finding]:
-    if given.kind == "retriever":
+def _labels(inputs: Inputs) -> list[Finding]:
+    if inputs.kind == "retriever":
         return []
-    findings = labels.conflicts(given.train, labelled=given.kind in ("classifier", "extractor"))
-    if given.kind == "classifier" and given.train:
-        splits = {"train": given.train, "validation": given.validation}
-        findings += labels.check(splits, labels=given.labels, weighted=given.settings.get("class_weights"))
-    if given.kind == "extractor":
-        findings += extraction.check(given.train, given.validation, schema=given.schema)
+    findings = labels.conflicts(inputs.train, labelled=inputs.kind in ("classifier", "extractor"))
+    if inputs.kind == "classifier" and inputs.train:
+        splits = {"train": inputs.train, "validation": inputs.validation}
+        findings += labels.check(splits, labels=inputs.labels, weighted=inputs.settings.get("class_weights"))
+    if inputs.kind == "extractor":
+        findings += extraction.check(inputs.train, inputs.validation, schema=inputs.schema)
     return findings
 
 
-def _access(given: Inputs) -> list[Finding]:
-    if given.access is None:
+def _access(inputs: Inputs) -> list[Finding]:
+    if inputs.access is None:
         return []
-    allowed = given.settings.get("allow_groups") or ()
-    return access.check(given.train, documents=given.documents, access=given.access, allowed=allowed)
+    allowed = inputs.settings.get("allow_groups") or ()
+    return access.check(inputs.train, documents=inputs.documents, access=inputs.access, allowed=allowed)
 
 
-def _bounds(given: Inputs) -> list[Finding]:
-    """Whether what it takes is there."""
-    bounds, free = given.bounds, given.free_memory_mb
+def _bounds(inputs: Inputs) -> list[Finding]:
+    """Check that what the training takes is available."""
+    bounds, free = inputs.bounds, inputs.free_memory_mb
     if bounds is None:
         return []
     findings = []
-    limit = given.settings.get("max_usd")
+    limit = inputs.settings.get("max_usd")
     if limit is not None and (bounds.usd is None or bounds.usd > limit):
-        what = "what it costs is not known" if bounds.usd is None else f"it may cost ${bounds.usd:,.2f}"
-        message = f"{what}, and max_usd is {limit:g}"
+        cost = "its cost is unknown" if bounds.usd is None else f"it may cost ${bounds.usd:,.2f}"
+        message = f"{cost}, and max_usd = {limit:g}"
         findings.append(finding("error", "bounds", message, hint="raise max_usd, or train on fewer rows or epochs"))
     if bounds.memory_mb is not None and free is not None and bounds.memory_mb > TIGHT * free:
-        message = f"it may take {_memory(bounds.memory_mb)} of memory; {_memory(free)} are free"
-        findings.append(finding("warning", "bounds", message, hint="a smaller base, shorter rows, or a smaller batch"))
-    minutes = given.settings.get("max_minutes")
+        message = f"it may take {_memory(bounds.memory_mb)} of memory; {_memory(free)} is free"
+        findings.append(
+            finding("warning", "bounds", message, hint="use a smaller base, shorter rows, or a smaller batch")
+        )
+    minutes = inputs.settings.get("max_minutes")
     if minutes is not None and bounds.seconds is not None and bounds.seconds > minutes * 60:
-        message = f"it may take {_time(bounds.seconds)}; after max_minutes = {minutes:g} it stops and keeps the best"
+        message = (
+            f"it may take {_time(bounds.seconds)}; it stops after max_minutes = {minutes:g} and keeps the best state"
+        )
         findings.append(finding("warning", "bounds", message))
     return findings
 

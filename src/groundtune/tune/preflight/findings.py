@@ -1,33 +1,33 @@
-"""What a look at the rows found: one thing each, with its level, its rows and how to fix it. Finds nothing itself."""
+"""Describe what a check found: one problem each, with its level, its rows and how to fix it. Checks nothing itself."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 Level = Literal["error", "warning", "note"]
-"""error: training is refused; warning: a person should look; note: good to know."""
+"""error: training is refused; warning: look at it; note: good to know."""
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 NAMED = 10
-"""Rows that a finding names."""
+"""Number of rows that a finding names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to look at. Never holds text of a row."""
+    """One problem. Never holds text of a row."""
 
     level: Level
     check: str
-    """Which check found it, one word: length, template, duplicates, leakage, labels, secrets, access, …"""
+    """Name of the check, one word: length, template, duplicates, leakage, labels, secrets, access, …"""
     message: str
     hint: str | None = None
     rows: tuple[str, ...] = ()
-    """Ids of the first rows that it is about."""
+    """Ids of the first rows it applies to."""
     count: int | None = None
-    """Of all rows that it is about; None where it is about no row in particular."""
+    """Number of all rows it applies to; None when it concerns no row in particular."""
 
 
 def finding(level: Level, check: str, message: str, *, hint: str | None = None, rows: Sequence[str] = ()) -> Finding:
-    """rows: ids of all that it is about."""
+    """Create a finding. rows: ids of all rows it applies to."""
     return Finding(level, check, message, hint, tuple(rows[:NAMED]), len(rows) if rows else None)
 
 
@@ -43,5 +43,5 @@ def named(ids: Sequence[str], *, most: int = 3) -> str:
 
 
 def folded(text: str) -> str:
-    """The text as it counts when two inputs are held to be the same: case and white space do not."""
+    """Normalise an input for comparison: ignore case and white space."""
     return " ".join(text.casefold().split())

@@ -1,4 +1,4 @@
-"""Token counts to a histogram, and how many rows a limit would cut or empty. Pure; counts no tokens itself."""
+"""Turn token counts into a histogram, and count the rows that a limit would truncate or empty. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,81 +19,86 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """How long the rows of the train split are, in tokens."""
+    """Lengths of the rows of the train split, in tokens."""
 
     bins: tuple[Bin, ...]
     median: int
     p95: int
     longest: int
     limit: int | None
-    """Tokens that are taken of a row; None when nobody knows."""
+    """Most tokens of a row; None when unknown."""
     truncated: tuple[str, ...] = ()
-    """Ids of rows that would lose their end."""
+    """Ids of rows that would be truncated."""
     dropped: tuple[str, ...] = ()
-    """Ids of rows of which nothing would be left to train; not among `truncated`."""
+    """Ids of rows with nothing left to train on; not among `truncated`."""
 
 
 def measure(tokens: Mapping[str, int], *, limit: int | None, starts: Mapping[str, int] | None = None) -> Lengths | None:
-    """tokens: of each row, by id. starts: tokens before what is trained, of each row. None without rows."""
+    """Summarise row lengths; None without rows. tokens, and starts (tokens before the trained part): by row id."""
     if not tokens:
         return None
-    found = sorted(tokens.values())
-    long = [name for name, number in tokens.items() if limit is not None and number > limit]
-    dropped = [name for name in long if starts is not None and limit is not None and starts[name] >= limit]
+    counts = sorted(tokens.values())
+    too_long = [name for name, number in tokens.items() if limit is not None and number > limit]
+    dropped = [name for name in too_long if starts is not None and limit is not None and starts[name] >= limit]
     return Lengths(
-        bins=_bins(found),
-        median=found[(len(found) - 1) // 2],
-        p95=found[min(len(found) - 1, int(0.95 * len(found)))],
-        longest=found[-1],
+        bins=_bins(counts),
+        median=counts[(len(counts) - 1) // 2],
+        p95=counts[min(len(counts) - 1, int(0.95 * len(counts)))],
+        longest=counts[-1],
         limit=limit,
-        truncated=tuple(name for name in long if name not in set(dropped)),
+        truncated=tuple(name for name in too_long if name not in set(dropped)),
         dropped=tuple(dropped),
     )
 
 
 def longer(*, capped: bool) -> str:
-    """What makes room for more tokens. capped: the base reads no more than the limit."""
-    return "take a base that reads more" if capped else "raise max_tokens as far as the base goes"
+    """Hint that makes room for more tokens. capped: the base reads no more than the limit."""
+    return "use a base that reads more" if capped else "raise max_tokens up to what the base reads"
 
 
 def check(
-    found: Lengths, *, allowed: int, split: str = "train", about: str = "", capped: bool = False
+    lengths: Lengths, *, allowed: int, split: str = "train", about: str = "", capped: bool = False
 ) -> list[Finding]:
-    """allowed: rows that may be cut. about: a word before a number of tokens that is estimated. capped: the base reads
-    no more than the limit.
+    """Report rows that exceed the limit.
+
+    allowed: rows that may be truncated. about: a word before a number of tokens that is estimated. capped: the base
+    reads no more than the limit.
     """
     findings = []
-    cut, lost, limit = found.truncated, found.dropped, found.limit
-    if lost:
-        message = f"{split}: {counted(len(lost))} would train nothing: the prompt alone has {limit:,} tokens or more"
+    truncated, emptied, limit = lengths.truncated, lengths.dropped, lengths.limit
+    if emptied:
+        message = (
+            f"{split}: {counted(len(emptied))} with nothing to train on: the prompt alone has {limit:,} tokens or more"
+        )
         hint = f"{longer(capped=capped)}, shorten the inputs, or remove these rows"
-        findings.append(finding("error", "length", message, hint=hint, rows=lost))
-    if cut:
-        message = f"{split}: {counted(len(cut))} longer than {limit:,} tokens; the longest has {about}{found.longest:,}"
-        if len(cut) > allowed:
-            let = f"allow_truncation = {len(cut)} (--allow-truncation {len(cut)})"
-            hint = f"{longer(capped=capped)}, shorten them, or {let}"
-            findings.append(finding("error", "length", message, hint=hint, rows=cut))
+        findings.append(finding("error", "length", message, hint=hint, rows=emptied))
+    if truncated:
+        longest = f"{about}{lengths.longest:,}"
+        message = f"{split}: {counted(len(truncated))} longer than {limit:,} tokens; the longest has {longest}"
+        if len(truncated) > allowed:
+            permit = f"set allow_truncation = {len(truncated)} (--allow-truncation {len(truncated)})"
+            hint = f"{longer(capped=capped)}, shorten them, or {permit}"
+            findings.append(finding("error", "length", message, hint=hint, rows=truncated))
         else:
-            message += "; they lose their end, as allow_truncation permits"
-            findings.append(finding("warning", "length", message, rows=cut))
+            message += "; they are truncated, as allow_truncation permits"
+            findings.append(finding("warning", "length", message, rows=truncated))
     return findings
 
 
 def _bins(counts: Sequence[int]) -> tuple[Bin, ...]:
-    """Of equal, round width, from the shortest to the longest; counts are in order."""
+    """Return bins of equal, round width, from the shortest to the longest; counts are sorted."""
     low, high = counts[0], counts[-1]
     width = _round_up(max(1, (high - low + 1) / BINS))
     first = low // width * width
-    made = [Bin(start, start + width - 1, 0) for start in range(first, high + 1, width)]
-    rows = [0] * len(made)
+    bins = [Bin(start, start + width - 1, 0) for start in range(first, high + 1, width)]
+    rows = [0] * len(bins)
     for number in counts:
         rows[(number - first) // width] += 1
-    return tuple(Bin(one.low, one.high, number) for one, number in zip(made, rows, strict=True))
+    return tuple(Bin(empty.low, empty.high, number) for empty, number in zip(bins, rows, strict=True))
 
 
 def _round_up(width: float) -> int:
-    """To 1, 2 or 5 times a power of ten."""
+    """Round up to 1, 2 or 5 times a power of ten."""
     power = 1
     while True:
         for step in (1, 2, 5):

@@ -1,7 +1,7 @@
-"""Secrets and personal data in texts: which detector, which rows, how many; masks them. Never hands out what it found.
+"""Find secrets and personal data in texts (detector, rows, count), and mask them. Never returns what it found.
 
-Detectors prefer silence to noise: numbers count only where their check digits, their country code or their form says
-what they are. Nothing found does not mean that nothing is there.
+Detectors prefer silence to noise: a number counts only where its check digits, country code or form identify it.
+Finding nothing does not mean that nothing is there.
 """
 
 import ipaddress
@@ -24,27 +24,27 @@ IBAN_LENGTHS = {
 }  # fmt: skip
 """Characters of an IBAN by country. Source: SWIFT IBAN registry."""
 MOST = 1000
-"""Places of one text that one detector looks at."""
+"""Matches that one detector checks in one text."""
 KEPT = 2
-"""Characters that are left of what is masked."""
+"""Characters of a match that stay visible when it is masked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """One kind of thing that should not go into weights."""
+    """A detector for one kind of text that should not go into weights."""
 
     name: str
     kind: Literal["secret", "personal"]
     pattern: re.Pattern[str]
     hints: tuple[str, ...] = ()
-    """Of these one stands in every text that can match, in lower case; looked for first, since that is quick."""
+    """Lower-case substrings, one of which every matching text contains; checked first because that is fast."""
     holds: Callable[[re.Match[str]], bool] = field(default=bool)
-    """Whether what matched is really one."""
+    """Whether a match really is what it looks like."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one detector found: how often, and in which rows."""
+    """Result of one detector: how often it matched, and in which rows."""
 
     detector: str
     kind: Literal["secret", "personal"]
@@ -53,7 +53,7 @@ class Found:
 
 
 def search(texts: Iterable[tuple[str, str]]) -> list[Found]:
-    """texts: id of a row and one of its texts; a row may have several. Detectors that found nothing are left out."""
+    """Search texts, given as (row id, text); a row may have several. Detectors without a match are left out."""
     times: dict[str, int] = defaultdict(int)
     rows: dict[str, dict[str, None]] = defaultdict(dict)
     known: dict[str, dict[str, int]] = {}
@@ -63,26 +63,30 @@ def search(texts: Iterable[tuple[str, str]]) -> list[Found]:
         for name, number in known[text].items():
             times[name] += number
             rows[name][row] = None
-    return [Found(one.name, one.kind, times[one.name], tuple(rows[one.name])) for one in DETECTORS if one.name in times]
+    return [
+        Found(detector.name, detector.kind, times[detector.name], tuple(rows[detector.name]))
+        for detector in DETECTORS
+        if detector.name in times
+    ]
 
 
 def detect(text: str) -> dict[str, int]:
-    """Detector to how often it found something; each place of the text counts for the first detector alone."""
-    found: dict[str, int] = {}
+    """Count matches by detector; each place in the text counts for the first detector only."""
+    counts: dict[str, int] = {}
     taken: list[tuple[int, int]] = []
-    for one, match in _matches(text, most=MOST):
+    for detector, match in _matches(text, most=MOST):
         start, end = match.span()
         if not any(start < last and first < end for first, last in taken):
             taken.append((start, end))
-            found[one.name] = found.get(one.name, 0) + 1
-    return found
+            counts[detector.name] = counts.get(detector.name, 0) + 1
+    return counts
 
 
 def masked(*pieces: str) -> tuple[str, ...]:
-    """The pieces of one text, of whatever a detector finds in it the first `KEPT` characters alone: `sk…`."""
+    """Mask whatever a detector finds in the pieces of one text; only the first `KEPT` characters stay: `sk…`."""
     starts = [0, *accumulate(map(len, pieces))]
     texts = [("".join(pieces), 0), *zip(pieces, starts, strict=False)]
-    places = [(at + first, at + last) for text, at in texts for first, last in map(_place, _matches(text))]
+    places = [(at + first, at + last) for text, at in texts for first, last in map(_span, _matches(text))]
     merged: list[tuple[int, int]] = []
     for first, last in sorted(places):
         if merged and first < merged[-1][1]:
@@ -90,64 +94,66 @@ def masked(*pieces: str) -> tuple[str, ...]:
         else:
             merged.append((first, last))
     return tuple(
-        _without(piece, [(first - at, last - at) for first, last in merged])
+        _mask(piece, [(first - at, last - at) for first, last in merged])
         for piece, at in zip(pieces, starts, strict=False)
     )
 
 
-def _without(piece: str, places: Iterable[tuple[int, int]]) -> str:
-    """places: in order, apart; they may begin before the piece and end behind it."""
-    said, done = [], 0
+def _mask(piece: str, places: Iterable[tuple[int, int]]) -> str:
+    """Mask places in a piece. places: sorted, disjoint; they may begin before the piece and end after it."""
+    parts, done = [], 0
     for first, last in places:
         if last > done and first < len(piece):
-            said += [piece[done : max(first, 0)], piece[first : min(first + KEPT, last)] if first >= 0 else "", "…"]
+            parts += [piece[done : max(first, 0)], piece[first : min(first + KEPT, last)] if first >= 0 else "", "…"]
             done = last
-    return "".join([*said, piece[done:]])
+    return "".join([*parts, piece[done:]])
 
 
-def _place(found: tuple[Detector, re.Match[str]]) -> tuple[int, int]:
-    """What must not be seen: of a password the value alone; of a private key, which is known by its head, the body."""
-    match = found[1]
+def _span(detected: tuple[Detector, re.Match[str]]) -> tuple[int, int]:
+    """Return the span to mask: only the value of a password; header and body of a private key."""
+    match = detected[1]
     if "value" in match.re.groupindex:
         return match.span("value")
-    if found[0].name != PRIVATE_KEY:
+    if detected[0].name != PRIVATE_KEY:
         return match.span()
     body = _KEY_BODY.match(match.string, match.end())
     return match.start(), body.end() if body else match.end()
 
 
 def _matches(text: str, *, most: int | None = None) -> Iterator[tuple[Detector, re.Match[str]]]:
-    """By detector, in their order. most: places that one detector looks at; None for all."""
+    """Yield matches by detector, in detector order. most: matches per detector; None for all."""
     lowered = text.lower()
-    digits = any(one.isdigit() for one in text)
-    for one in DETECTORS:
-        if any(hint in lowered for hint in one.hints) if one.hints else digits:
-            yield from ((one, match) for match in islice(one.pattern.finditer(text), most) if one.holds(match))
+    digits = any(character.isdigit() for character in text)
+    for detector in DETECTORS:
+        if any(hint in lowered for hint in detector.hints) if detector.hints else digits:
+            yield from (
+                (detector, match) for match in islice(detector.pattern.finditer(text), most) if detector.holds(match)
+            )
 
 
-def check(found: Iterable[Found]) -> list[Finding]:
-    """Keys and passwords are errors where their form leaves no doubt, all else is a warning."""
+def check(results: Iterable[Found]) -> list[Finding]:
+    """Report secrets and personal data. Keys and passwords of unmistakable form are errors, all else is a warning."""
     findings = []
-    for one in found:
-        certain = one.detector in CERTAIN
-        message = f"{one.detector}: {counted(one.times, 'place')} in {counted(len(one.rows))}"
-        if one.kind == "secret":
-            hint = "take them out, and revoke them: what is learnt can be said again by anyone who asks"
+    for result in results:
+        certain = result.detector in CERTAIN
+        message = f"{result.detector}: {counted(result.times, 'place')} in {counted(len(result.rows))}"
+        if result.kind == "secret":
+            hint = "remove them and revoke them: anyone who queries the model may get them back"
         else:
-            hint = "replace them by invented ones, unless the people agreed: what is learnt cannot be deleted again"
-        findings.append(finding("error" if certain else "warning", "secrets", message, hint=hint, rows=one.rows))
+            hint = "replace them with invented data, unless the people agreed: a model cannot unlearn them"
+        findings.append(finding("error" if certain else "warning", "secrets", message, hint=hint, rows=result.rows))
     return findings
 
 
 PRIVATE_KEY = "private key"
 _KEY_BODY = re.compile(r"(?s:.{0,8000}?)-----END [A-Z0-9 ]{0,60}-----|[A-Za-z0-9+/=\\\s]*")
-"""Up to its end; where that is missing, as long as it looks like one."""
+"""Up to the end marker; without one, as long as it looks like a key."""
 _NOBODY = (".example", ".test", ".invalid", "example.com", "example.org", "example.net")
 _VERSION = re.compile(r"(?:\bv|version|release|firmware|software|build|update)[\s.:]*$", re.IGNORECASE)
 
 
 def _luhn(match: re.Match[str]) -> bool:
-    """Check digit of ISO/IEC 7812, first digits and lengths of the large issuers."""
+    """Check digit of ISO/IEC 7812, and first digits and lengths of the large issuers."""
     digits = re.sub(r"\D", "", match[0])
     lengths = {"3": (14, 15, 16), "4": (13, 16, 19), "5": (16,), "6": (16, 19), "2": (16,)}
     if len(digits) not in lengths.get(digits[0], ()) or len(set(digits)) < 2:
@@ -156,22 +162,22 @@ def _luhn(match: re.Match[str]) -> bool:
         return False
     if digits[0] == "5" and digits[1] not in "12345":
         return False
-    doubled = [int(one) * (1 + place % 2) for place, one in enumerate(reversed(digits))]
-    return sum(one - 9 if one > 9 else one for one in doubled) % 10 == 0
+    doubled = [int(digit) * (1 + place % 2) for place, digit in enumerate(reversed(digits))]
+    return sum(digit - 9 if digit > 9 else digit for digit in doubled) % 10 == 0
 
 
 def _iban(match: re.Match[str]) -> bool:
-    """Country, length and check digits of ISO 13616; what follows the last character does not count."""
+    """Check country, length and check digits of ISO 13616; ignore what follows the last character."""
     text = re.sub(r"[ -]", "", match[0]).upper()
     length = IBAN_LENGTHS.get(text[:2])
     if length is None or len(text) < length:
         return False
     turned = text[4:length] + text[:4]
-    return int("".join(str(int(one, 36)) for one in turned)) % 97 == 1
+    return int("".join(str(int(character, 36)) for character in turned)) % 97 == 1
 
 
 def _public_address(match: re.Match[str]) -> bool:
-    """Addresses of private networks, of this machine and of documentation point at nobody; versions are none."""
+    """Exclude addresses of private networks, this machine and documentation, and version numbers."""
     if _VERSION.search(match.string[max(0, match.start() - 16) : match.start()]):
         return False
     try:
@@ -186,13 +192,13 @@ def _phone(match: re.Match[str]) -> bool:
 
 
 def _mail(match: re.Match[str]) -> bool:
-    """Those of domains that are kept for examples belong to nobody (RFC 2606); `icon@2x.png` is a file."""
+    """Exclude domains reserved for examples (RFC 2606), and file names such as `icon@2x.png`."""
     domain = match[0].rpartition("@")[2].lower()
     return not domain.endswith((*_NOBODY, ".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp"))
 
 
 def _password(match: re.Match[str]) -> bool:
-    """A value with digits or signs in it, not a word of the sentence."""
+    """Require a value with digits or symbols, not a word of a sentence."""
     value = match["value"]
     return bool(re.search(r"\d", value) or re.search(r"[^\w.,;:!?'\"…()-]", value)) and len(set(value)) > 3
 
@@ -247,6 +253,6 @@ DETECTORS = (
         holds=_phone,
     ),
 )  # fmt: skip
-"""In the order in which they are asked; the first that finds a place has it."""
-CERTAIN = frozenset(one.name for one in DETECTORS if one.kind == "secret") - {"password", "password in an address"}
-"""Of a form that nothing else has."""
+"""In order of precedence; a place counts for the first detector that finds it."""
+CERTAIN = frozenset(each.name for each in DETECTORS if each.kind == "secret") - {"password", "password in an address"}
+"""Names of detectors whose matches are unmistakable."""

@@ -1,4 +1,4 @@
-"""Texts that say nearly the same in the same words: found by MinHash (`datasketch`), then counted exactly. Pure.
+"""Find texts that say nearly the same in the same words: candidates by MinHash (`datasketch`), then exact. Pure.
 
 Source: Broder 1997; the bands as in Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, chapter 3.
 """
@@ -14,30 +14,31 @@ from numpy.typing import NDArray
 from groundtune.errors import need
 
 NEAR = 0.8
-"""Jaccard similarity of the runs of characters from which two texts are near-duplicates."""
+"""Jaccard similarity of character runs from which two texts are near-duplicates."""
 RUN = 5
-"""Bytes of one run."""
+"""Length of a run in bytes."""
 BANDS, ROWS = 20, 6
 """A pair of similarity 0.8 is found with probability 0.998, one of 0.6 with 0.62."""
 LOOSE = 0.6
-"""Similarity to the first of a group from which the others of the group are looked at as well."""
+"""Similarity to the first text of a group from which its other texts are compared too."""
 LEAST = 0.5
-"""Similarity by the sketches, which are off by 0.04 (standard deviation), below which nothing is counted exactly."""
+"""Estimated similarity below which nothing is compared exactly; estimates are off by 0.04 (standard deviation)."""
 TRIED = 20
-"""Texts that are counted exactly for one lookup, best estimate first: bounds the time where all resemble all."""
+"""Texts compared exactly per lookup, best estimate first: bounds the time where all texts resemble each other."""
 DENSE = 100
-"""Texts that resemble one somewhat, above which it is not indexed: enough of its kind are. Bounds the time too."""
+"""Candidates above which a text is not indexed: enough similar ones are. Bounds the time too."""
 FRAME, FRAMED = 40, 20
-"""Characters with which more than so many texts begin or end alike: an instruction around each; does not count."""
+"""A frame is this many characters with which more than so many texts begin or end, such as an instruction around each
+input; frames are ignored."""
 PASSES = 3
-"""Frames inside of frames."""
+"""Nested frames that are removed."""
 
 Runs = NDArray[np.uint64]
 _WORD = re.compile(r"\w+")
 
 
 class Similar:
-    """Texts that were put in, to be looked up by resemblance. Only the first of a group of near-duplicates is indexed.
+    """Index of texts that finds near-duplicates. Only the first of a group of near-duplicates is indexed.
 
     Raises MissingError without the extra `local`.
     """
@@ -51,11 +52,11 @@ class Similar:
         self._groups: dict[int, list[int]] = {}
 
     def add(self, text: str) -> tuple[int, float] | None:
-        """Puts a text in; see `find` for what comes back."""
+        """Add a text; returns what `find` returns for it."""
         runs = _runs(text)
         sketch = self._sketch(runs)
         candidates = self._index.query(sketch)
-        found, first = self._find(runs, sketch, candidates)
+        duplicate, first = self._find(runs, sketch, candidates)
         number = len(self._runs)
         self._runs.append(runs)
         if first is not None:
@@ -64,10 +65,10 @@ class Similar:
             self._index.insert(number, sketch, check_duplication=False)
             self._sketches[number] = sketch.hashvalues
             self._groups[number] = [number]
-        return found
+        return duplicate
 
     def find(self, text: str) -> tuple[int, float] | None:
-        """Number of a near-duplicate in the order of `add`, and the similarity; None when there is none."""
+        """Return the number of a near-duplicate, in the order of `add`, and its similarity; None when there is none."""
         runs = _runs(text)
         sketch = self._sketch(runs)
         return self._find(runs, sketch, self._index.query(sketch))[0]
@@ -78,10 +79,12 @@ class Similar:
         return sketch
 
     def _find(self, runs: Runs, sketch: Any, candidates: Sequence[int]) -> tuple[tuple[int, float] | None, int | None]:
-        """The near-duplicate, and the first of its group."""
+        """Return the near-duplicate, and the first text of its group."""
         if not candidates:
             return None, None
-        equal = np.count_nonzero(np.stack([self._sketches[one] for one in candidates]) == sketch.hashvalues, axis=1)
+        equal = np.count_nonzero(
+            np.stack([self._sketches[number] for number in candidates]) == sketch.hashvalues, axis=1
+        )
         order = sorted(zip(equal.tolist(), candidates, strict=True), key=lambda pair: (-pair[0], pair[1]))
         best = [pair for pair in order[:TRIED] if pair[0] >= LEAST * BANDS * ROWS]
         loose = []
@@ -99,40 +102,42 @@ class Similar:
 
 
 def comparable(texts: Sequence[str]) -> list[str]:
-    """Each as words in lower case, without the frame that many of them share. All that are compared, in one call."""
-    made = [" ".join(_WORD.findall(text.casefold())) for text in texts]
+    """Reduce each text to lower-case words without the frames that many share. Pass all compared texts in one call."""
+    reduced = [" ".join(_WORD.findall(text.casefold())) for text in texts]
     for _ in range(PASSES):
-        made = _without_head(made)
-        made = [text[::-1] for text in _without_head([text[::-1] for text in made])]
-    return made
+        reduced = _without_head(reduced)
+        reduced = [text[::-1] for text in _without_head([text[::-1] for text in reduced])]
+    return reduced
 
 
 def _without_head(texts: Sequence[str]) -> list[str]:
-    """What begins alike in more than `FRAMED` different texts is taken off, where that leaves something."""
+    """Remove the beginning that more than `FRAMED` different texts share, where that leaves something."""
     alike: dict[str, set[str]] = defaultdict(set)
     for text in texts:
         if len(text) > FRAME:
             alike[text[:FRAME]].add(text)
-    heads = {head: _common(min(own), max(own)) for head, own in alike.items() if len(own) > FRAMED}
+    heads = {head: _common(min(members), max(members)) for head, members in alike.items() if len(members) > FRAMED}
     return [text[heads.get(text[:FRAME], 0) :].strip() or text for text in texts]
 
 
-def _common(one: str, other: str) -> int:
-    """Characters with which both begin."""
-    return next((place for place, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), len(one))
+def _common(first: str, second: str) -> int:
+    """Count the characters with which both begin."""
+    return next(
+        (place for place, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]), len(first)
+    )
 
 
 def _runs(text: str) -> Runs:
-    """The different runs of `RUN` bytes, each as one number, sorted."""
+    """Return the distinct runs of `RUN` bytes, each as one number, sorted."""
     data = np.frombuffer(f" {text} ".encode("utf-8", "surrogatepass"), np.uint8).astype(np.uint64)
     data = np.pad(data, (0, max(0, RUN - len(data))))
     width = len(data) - RUN + 1
-    made = data[:width].copy()
+    runs = data[:width].copy()
     for place in range(1, RUN):
-        made = made << np.uint64(8) | data[place : place + width]
-    return np.unique(made)
+        runs = runs << np.uint64(8) | data[place : place + width]
+    return np.unique(runs)
 
 
-def _similarity(one: Runs, other: Runs) -> float:
-    common = len(np.intersect1d(one, other, assume_unique=True))
-    return common / (len(one) + len(other) - common)
+def _similarity(first: Runs, second: Runs) -> float:
+    common = len(np.intersect1d(first, second, assume_unique=True))
+    return common / (len(first) + len(second) - common)

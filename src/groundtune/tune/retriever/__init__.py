@@ -1,1 +1,1 @@
-"""The embedder or a reranker trained on the project's questions, and the gate that lets it in."""
+"""Fine-tune the embedder or a reranker on the project's questions, and decide whether to adopt it."""

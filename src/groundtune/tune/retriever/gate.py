@@ -1,6 +1,6 @@
-"""Rankings to nDCG, and whether one ranking is measurably better than another on the same questions. Pure.
+"""Compute nDCG of rankings, and whether one ranking is measurably better than another on the same questions. Pure.
 
-The ranking that counts is the one that is served: cosine and BM25 together, as `retrieve/fuse.py` does it.
+The ranking that counts is the deployed one: cosine and BM25 fused as in `retrieve/fuse.py`.
 """
 
 import math
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 K = 10
-"""Of nDCG@10."""
+"""Cutoff of nDCG@10."""
 RESAMPLES = 10_000
 FEWEST = 10
-"""Groups of questions below which no gain is believed: an interval from so few is worth nothing."""
+"""Groups of questions below which no gain is accepted: an interval from so few is meaningless."""
 WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Of the cosine in the fused score, among which one is fitted."""
+"""Candidate weights of the cosine in the fused score."""
 FEWEST_FITTED = 40
 """Groups of questions below which no weight is fitted."""
 Z = NormalDist().inv_cdf(0.975)
@@ -27,15 +27,15 @@ Z = NormalDist().inv_cdf(0.975)
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """Mean of the differences of pairs with its 95 % interval."""
+    """Mean of paired differences with its 95% interval."""
 
     mean: float
     low: float
     high: float
     n: int
-    """Questions."""
+    """Number of questions."""
     groups: int
-    """Of questions that share a passage; only these are independent."""
+    """Number of groups of questions that share a passage; only groups are independent."""
 
     def __str__(self) -> str:
         groups = f" in {self.groups} groups" if self.groups != self.n else ""
@@ -44,14 +44,14 @@ class Gain:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One embedder on the validation questions, in the ranking that is served and on its own."""
+    """An embedder's scores on the validation questions, in the deployed ranking and on its own."""
 
     fused: tuple[float, ...]
-    """nDCG@10 of each question. Where the weight is fitted, by one that never saw the question."""
+    """nDCG@10 of each question. When the weight is fitted, each question is scored with a weight fitted on others."""
     dense: tuple[float, ...] | None
-    """None where it is not known."""
+    """nDCG@10 by cosine alone; None when unknown."""
     weight: float
-    """Fitted on all of the questions, or the one that was given."""
+    """Weight of the cosine: fitted on all questions, or the given one."""
     fitted: bool
 
     @property
@@ -68,54 +68,59 @@ def served(
     weight: float,
     fixed: bool,
 ) -> Served:
-    """cosines, lexical (0 to 1), visible: (questions, pool); what is not visible cannot be found.
+    """Score an embedder in the deployed ranking.
 
-    weight: the project's present one; fixed: it stays, else it is fitted anew, where there are enough questions.
+    cosines, lexical (0 to 1), visible: (questions, pool); a passage that is not visible cannot be found.
+
+    weight: the project's current one. fixed: keep it; otherwise it is fitted when there are enough questions.
     """
 
-    def by(weight: float) -> list[float]:
+    def ndcg_by_question(weight: float) -> list[float]:
         scores = np.where(visible, weight * cosines + (1 - weight) * lexical, -np.inf)
-        return [ndcg(*one) for one in zip(scores, gold, strict=True)]
+        return [ndcg(*pair) for pair in zip(scores, gold, strict=True)]
 
-    dense, group = tuple(by(1.0)), _groups(gold)
+    dense, group = tuple(ndcg_by_question(1.0)), _groups(gold)
     if fixed or group.max(initial=-1) + 1 < FEWEST_FITTED:
-        return Served(tuple(by(weight)), dense, weight, fitted=False)
-    tried = np.array([by(one) for one in WEIGHTS])
+        return Served(tuple(ndcg_by_question(weight)), dense, weight, fitted=False)
+    scores_by_weight = np.array([ndcg_by_question(candidate) for candidate in WEIGHTS])
     half = np.random.default_rng(0).permutation(group.max() + 1)[group] % 2
     fused = np.empty(len(group))
-    for own in (0, 1):
-        fused[half == own] = tried[_best(tried[:, half != own], weight), half == own]
-    return Served(tuple(map(float, fused)), dense, WEIGHTS[_best(tried, weight)], fitted=True)
+    for fold in (0, 1):
+        fused[half == fold] = scores_by_weight[_best(scores_by_weight[:, half != fold], weight), half == fold]
+    return Served(tuple(map(float, fused)), dense, WEIGHTS[_best(scores_by_weight, weight)], fitted=True)
 
 
 def _best(tried: NDArray[np.float64], present: float) -> int:
-    """Place of the weight with the best mean; of equal ones the nearest to the present one. tried: (weights, n)."""
+    """Return the index of the weight with the best mean; of equal ones, the nearest to `present`.
+
+    tried: (weights, n).
+    """
     means = tried.mean(axis=1)
     return max(range(len(WEIGHTS)), key=lambda at: (round(float(means[at]), 9), -abs(WEIGHTS[at] - present)))
 
 
 def ndcg(scores: Sequence[float] | NDArray[np.float32], gold: Collection[int]) -> float:
-    """nDCG@10 of one question, binary; of equal scores the right passage is taken to come last."""
-    found = np.asarray(scores, dtype=np.float32)
-    right = np.zeros(len(found), dtype=bool)
+    """Return nDCG@10 of one question, with binary relevance; among equal scores, the right passage counts as last."""
+    values = np.asarray(scores, dtype=np.float32)
+    right = np.zeros(len(values), dtype=bool)
     right[list(gold)] = True
-    wrong = np.sort(found[~right])
+    wrong = np.sort(values[~right])
     ranks = [
         order + len(wrong) - int(np.searchsorted(wrong, score, side="left"))
-        for order, score in enumerate(sorted(found[right], reverse=True))
+        for order, score in enumerate(sorted(values[right], reverse=True))
     ]
     return sum(1 / math.log2(rank + 2) for rank in ranks if rank < K) / _ideal(len(gold))
 
 
 def ndcg_of_list(ranked: Sequence[int], gold: Collection[int]) -> float:
-    """The same of places, best first."""
+    """Return nDCG@10 of passage indices, best first."""
     return sum(1 / math.log2(rank + 2) for rank, place in enumerate(ranked[:K]) if place in gold) / _ideal(len(gold))
 
 
 def gain(tuned: Sequence[float], base: Sequence[float], gold: Sequence[Collection[int]], *, seed: int = 0) -> Gain:
-    """Bootstrap over groups of questions that share a passage (percentiles, widened for few groups: Hesterberg 2015).
+    """Return the mean gain with a bootstrap interval over groups of questions that share a passage.
 
-    Raises ValueError for no questions.
+    Percentile interval, widened for few groups (Hesterberg 2015). Raises ValueError when there are no questions.
     """
     differences = np.asarray(tuned, dtype=float) - np.asarray(base, dtype=float)
     group = _groups(gold)
@@ -133,25 +138,25 @@ def gain(tuned: Sequence[float], base: Sequence[float], gold: Sequence[Collectio
     return Gain(mean, float(low), float(high), len(differences), n)
 
 
-def refusal(found: Gain | None) -> str | None:
-    """Why the tuned model is not adopted; None when it is."""
-    if found is None:
-        return "no validation question has evidence, so nobody knows whether it is better"
-    if found.groups < FEWEST:
-        return f"no measurable gain on the validation split: {found}; at least {FEWEST} independent ones are needed"
-    if found.low <= 0:
-        return f"no measurable gain on the validation split: {found}"
+def refusal(gain: Gain | None) -> str | None:
+    """Why the tuned model is not adopted, or None."""
+    if gain is None:
+        return "no validation question has evidence, so a gain cannot be measured"
+    if gain.groups < FEWEST:
+        return f"no measurable gain on the validation split: {gain}; at least {FEWEST} independent groups are needed"
+    if gain.low <= 0:
+        return f"no measurable gain on the validation split: {gain}"
     return None
 
 
 def _groups(gold: Sequence[Collection[int]]) -> NDArray[np.int64]:
-    """A number for each question, the same for those that share a passage, directly or through others."""
+    """Return a group number for each question, equal for questions that share a passage, directly or indirectly."""
     parent: dict[int, int] = {}
 
-    def root(one: int) -> int:
-        while parent.setdefault(one, one) != one:
-            parent[one] = one = parent[parent[one]]
-        return one
+    def root(place: int) -> int:
+        while parent.setdefault(place, place) != place:
+            parent[place] = place = parent[parent[place]]
+        return place
 
     for places in gold:
         first = root(min(places))
@@ -162,7 +167,9 @@ def _groups(gold: Sequence[Collection[int]]) -> NDArray[np.int64]:
 
 
 def _student(degrees: int) -> float:
-    """97.5 % quantile of Student's t, by the expansion of Cornish and Fisher; exact to 1 % from 4 degrees on."""
+    """Return the 97.5% quantile of Student's t, by the Cornish-Fisher expansion; within 1% from 4 degrees of freedom
+    on.
+    """
     first = (Z**3 + Z) / (4 * degrees)
     second = (5 * Z**5 + 16 * Z**3 + 3 * Z) / (96 * degrees**2)
     return Z + first + second

@@ -1,4 +1,4 @@
-"""What a step of training a retriever makes smaller: how far the right passage is from standing before the others."""
+"""Losses for training a retriever: they push the right passage ahead of the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ TEMPERATURE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """How long everything is, special tokens included."""
+    """Token counts, special tokens included."""
 
     train: Sequence[int]
     held: Sequence[int]
@@ -24,57 +24,63 @@ class Tokens:
 def in_batch(
     ranker: Ranker, data: Data, tokens: Tokens, places: Sequence[int], *, negatives: int, weight: float
 ) -> Any:
-    """Each question's passage against all others of the batch; each passage once, other right ones left out.
+    """Contrast each question's passage with all others in the batch, encoding each once and skipping other right ones.
 
-    negatives: hard ones for each passage, drawn from those of its questions.
+    negatives: number of hard negatives per passage, sampled from those of its questions.
 
-    The score is the fused one, so that what is learnt is what BM25 does not know already (Gao 2021, arXiv 2004.13969).
+    The score is the fused one, so that the model learns what BM25 does not already cover (Gao 2021, arXiv 2004.13969).
     """
     torch = need("torch", extra="local")
     items = [data.items[place] for place in places]
     hard: dict[int, list[int]] = {}
     for question, place in items:
         hard.setdefault(place, []).extend(data.train.negatives[question])
-    pool = list(dict.fromkeys([*hard, *(one for wrong in hard.values() for one in _drawn(wrong, negatives))]))
+    pool = list(dict.fromkeys([*hard, *(negative for wrong in hard.values() for negative in _drawn(wrong, negatives))]))
     column = {place: number for number, place in enumerate(pool)}
-    asked = list(dict.fromkeys(question for question, _ in items))
-    row = {question: number for number, question in enumerate(asked)}
-    texts = [data.train.questions[question] for question in asked]
-    left = models.vectors(ranker, texts, lengths=[tokens.train[one] for one in asked], names=QUERY)
+    questions = list(dict.fromkeys(question for question, _ in items))
+    row = {question: number for number, question in enumerate(questions)}
+    texts = [data.train.questions[question] for question in questions]
+    question_vectors = models.vectors(
+        ranker, texts, lengths=[tokens.train[question] for question in questions], names=QUERY
+    )
     passages = [data.passages[place] for place in pool]
-    right = models.vectors(ranker, passages, lengths=[tokens.passages[one] for one in pool], names=DOCUMENT)
-    also = [[place in data.train.gold[question] and place != own for place in pool] for question, own in items]
-    target = torch.tensor([column[place] for _, place in items], device=right.device)
+    passage_vectors = models.vectors(
+        ranker, passages, lengths=[tokens.passages[place] for place in pool], names=DOCUMENT
+    )
+    masked = [[place in data.train.gold[question] and place != answer for place in pool] for question, answer in items]
+    target = torch.tensor([column[place] for _, place in items], device=passage_vectors.device)
     with torch.autocast(ranker.encoder.device.partition(":")[0], enabled=False):
-        found = torch.from_numpy(lexical(data.train.some(asked), pool)).to(right.device)
-        scores = (weight * (left @ right.T) + (1 - weight) * found) / TEMPERATURE
+        bm25 = torch.from_numpy(lexical(data.train.some(questions), pool)).to(passage_vectors.device)
+        scores = (weight * (question_vectors @ passage_vectors.T) + (1 - weight) * bm25) / TEMPERATURE
         scores = scores[[row[question] for question, _ in items]].masked_fill(
-            torch.tensor(also, device=scores.device), float("-inf")
+            torch.tensor(masked, device=scores.device), float("-inf")
         )
         return torch.nn.functional.cross_entropy(scores, target)
 
 
 def of_its_own(ranker: Ranker, data: Data, tokens: Tokens, places: Sequence[int], *, negatives: int) -> Any:
-    """Each question's passage against its hard negatives, and against that of another question of the batch."""
+    """Contrast each question's passage with its hard negatives and with one of another question in the batch."""
     torch = need("torch", extra="local")
     items = [data.items[place] for place in places]
     rows: list[list[int]] = []
-    for number, (question, own) in enumerate(items):
+    for number, (question, answer) in enumerate(items):
         other = items[number - 1][1]
-        strange = [] if other in data.train.gold[question] else [other]
-        rows.append([own, *_drawn(data.train.negatives[question], negatives), *strange])
+        extra = [] if other in data.train.gold[question] else [other]
+        rows.append([answer, *_drawn(data.train.negatives[question], negatives), *extra])
     pairs = [(question, place) for (question, _), row in zip(items, rows, strict=True) for place in row]
-    found = models.scores(
+    scores = models.scores(
         ranker,
         [(data.train.questions[question], data.passages[place]) for question, place in pairs],
-        lengths=[min(ranker.encoder.limit, tokens.train[one] + tokens.passages[two]) for one, two in pairs],
+        lengths=[
+            min(ranker.encoder.limit, tokens.train[question] + tokens.passages[place]) for question, place in pairs
+        ],
     )
-    losses = [-part.log_softmax(0)[0] for part in found.split([len(row) for row in rows])]
+    losses = [-part.log_softmax(0)[0] for part in scores.split([len(row) for row in rows])]
     return torch.stack(losses).mean()
 
 
 def _drawn(negatives: Sequence[int], number: int) -> list[int]:
-    """So many at random, by torch's generator, whose state is in the checkpoint."""
+    """Sample `number` negatives with torch's generator, whose state is in the checkpoint."""
     if len(negatives) <= number:
         return list(negatives)
     order = need("torch", extra="local").randperm(len(negatives))[:number]

@@ -1,4 +1,4 @@
-"""A sentence encoder or a cross-encoder as `sentence-transformers` knows it: loaded, fed, saved. Knows no loss."""
+"""Load, feed and save a sentence encoder or cross-encoder of `sentence-transformers`. Knows no loss."""
 
 import logging
 import shutil
@@ -14,109 +14,112 @@ from groundtune.tune.encoders.encoder import HINT, Encoder, batches, fast, find,
 from groundtune.tune.job import TuneError
 
 FORWARD_TOKENS = 4096
-"""Of one forward pass, padding included."""
+"""Tokens per forward pass, padding included."""
 KEPT_TOKENS = 8192
-"""Of a step, whose activations are kept for the way back; those of more are computed a second time."""
+"""Tokens per step whose activations are kept for the backward pass; beyond them, activations are recomputed."""
 QUERY, DOCUMENT = ("query",), ("document", "passage", "corpus")
-"""Names of prompts, as `encode_query` and `encode_document` look for them."""
+"""Prompt names, in the order in which `encode_query` and `encode_document` look for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ranker:
-    """A model of either part."""
+    """An embedder or a reranker."""
 
     model: Any
     """SentenceTransformer or CrossEncoder, float32."""
     encoder: Encoder
-    """What of it is trained at the lower rate: the transformer."""
+    """The transformer, trained at the lower rate."""
     head: Any
-    """Its other modules."""
+    """The other modules."""
     base: Base
     scored: bool
-    """Whether the base could score pairs before; of a cross-encoder."""
+    """Whether the base is a cross-encoder that already scores pairs."""
 
 
 def embedder(base: str, *, settings: Mapping[str, Any]) -> Ranker:
-    """Raises MissingError when the base or the device is not there, TuneError when it cannot read max_tokens."""
-    found = find(base)
-    model = _loaded("SentenceTransformer", found, base, settings=settings)
+    """Load a sentence encoder.
+
+    Raises MissingError when the base or the device is not available, TuneError when the base cannot read max_tokens.
+    """
+    located = find(base)
+    model = _loaded("SentenceTransformer", located, base, settings=settings)
     if model.transformers_model is None:
-        raise MissingError(f"{base} has no transformer that could be trained", hint=HINT)
-    known = None if settings.get("max_tokens") else model.max_seq_length
-    encoder = _encoder(model, model.transformers_model, found, settings=settings, limit=known)
+        raise MissingError(f"{base} has no transformer to train", hint=HINT)
+    limit = None if settings.get("max_tokens") else model.max_seq_length
+    encoder = _encoder(model, model.transformers_model, located, settings=settings, limit=limit)
     trained = set(map(id, model.transformers_model.parameters()))
-    others = [one for one in model.children() if not any(id(weight) in trained for weight in one.parameters())]
-    return Ranker(model, encoder, need("torch", extra="local").nn.ModuleList(others), found, scored=False)
+    others = [module for module in model.children() if not any(id(weight) in trained for weight in module.parameters())]
+    return Ranker(model, encoder, need("torch", extra="local").nn.ModuleList(others), located, scored=False)
 
 
 def reranker(base: str, *, settings: Mapping[str, Any]) -> Ranker:
-    """A cross-encoder of one score; its last layer is new when the base has none. Raises as `embedder`."""
+    """Load a cross-encoder with one score; its last layer is new when the base has none. Raises as `embedder`."""
     torch = need("torch", extra="local")
-    found = find(base)
-    scored = any(name.endswith("ForSequenceClassification") for name in found.config.architectures or ())
-    if scored and found.config.num_labels != 1:
+    located = find(base)
+    scored = any(name.endswith("ForSequenceClassification") for name in located.config.architectures or ())
+    if scored and located.config.num_labels != 1:
         raise TuneError(
-            f"{base} gives {found.config.num_labels} scores a pair, a reranker gives one",
+            f"{base} gives {located.config.num_labels} scores per pair, but a reranker needs one",
             hint="name an encoder, or a cross-encoder with one score",
         )
     torch.manual_seed(settings["seed"])
-    more = {} if scored else {"num_labels": 1}
-    model = _loaded("CrossEncoder", found, base, settings=settings, activation_fn=torch.nn.Identity(), **more)
+    options = {} if scored else {"num_labels": 1}
+    model = _loaded("CrossEncoder", located, base, settings=settings, activation_fn=torch.nn.Identity(), **options)
     inner = model.transformers_model
-    encoder = _encoder(model, inner.base_model, found, settings=settings, limit=None)
-    others = [one for one in inner.children() if one is not inner.base_model]
-    return Ranker(model, encoder, torch.nn.ModuleList(others), found, scored=scored)
+    encoder = _encoder(model, inner.base_model, located, settings=settings, limit=None)
+    others = [module for module in inner.children() if module is not inner.base_model]
+    return Ranker(model, encoder, torch.nn.ModuleList(others), located, scored=scored)
 
 
-def _loaded(kind: str, found: Base, base: str, *, settings: Mapping[str, Any], **more: Any) -> Any:
+def _loaded(kind: str, located: Base, base: str, *, settings: Mapping[str, Any], **options: Any) -> Any:
     torch, library = need("torch", extra="local"), need("sentence_transformers", extra="local")
     damaged = need("safetensors", extra="local").SafetensorError
-    need("transformers", extra="local").utils.logging.set_verbosity_error()  # a head that is new is no news
+    need("transformers", extra="local").utils.logging.set_verbosity_error()  # warnings about a new head are noise
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
     try:
         return getattr(library, kind)(
-            found.source,
-            revision=found.revision,
+            located.source,
+            revision=located.revision,
             device=choose_device(settings.get("device")),
             model_kwargs={"dtype": torch.float32},
-            **more,
+            **options,
         )
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, damaged) as error:
-        said = " ".join(str(error).split())[:300]
-        raise MissingError(f"the model {base!r} cannot be loaded: {said}", hint=HINT) from error
+        reason = " ".join(str(error).split())[:300]
+        raise MissingError(f"the model {base!r} cannot be loaded: {reason}", hint=HINT) from error
 
 
-def _encoder(model: Any, inner: Any, found: Base, *, settings: Mapping[str, Any], limit: int | None) -> Encoder:
+def _encoder(model: Any, inner: Any, located: Base, *, settings: Mapping[str, Any], limit: int | None) -> Encoder:
     device = choose_device(settings.get("device"))
-    tokenizer = load_tokenizer(found.source, revision=found.revision)
-    taken = limit or limit_of(found, tokenizer, wanted=settings.get("max_tokens"))
-    model.max_seq_length = taken
+    tokenizer = load_tokenizer(located.source, revision=located.revision)
+    max_tokens = limit or limit_of(located, tokenizer, wanted=settings.get("max_tokens"))
+    model.max_seq_length = max_tokens
     torch = need("torch", extra="local")
     autocast = torch.bfloat16 if has_fast_bfloat16(device) else None
-    return Encoder(inner, tokenizer, device, autocast, taken, found.digest, int(inner.config.hidden_size))
+    return Encoder(inner, tokenizer, device, autocast, max_tokens, located.digest, int(inner.config.hidden_size))
 
 
 def prompt(ranker: Ranker, names: Sequence[str]) -> str | None:
-    """What the base wants to stand before a text of this kind."""
-    found: dict[str, str] = ranker.model.prompts
-    default = found.get(ranker.model.default_prompt_name or "")
-    return next((found[name] for name in names if found.get(name)), default) or None
+    """Return the prompt that the base puts before a text of this kind, or None."""
+    prompts: dict[str, str] = ranker.model.prompts
+    default = prompts.get(ranker.model.default_prompt_name or "")
+    return next((prompts[name] for name in names if prompts.get(name)), default) or None
 
 
 def vectors(ranker: Ranker, texts: Sequence[str], *, lengths: Sequence[int], names: Sequence[str]) -> Any:
-    """float32, (n, dimension), unit length, in the order of the texts. names: QUERY or DOCUMENT."""
+    """Return vectors, float32, (n, dimension), unit length, in the order of the texts. names: QUERY or DOCUMENT."""
     functional = need("torch", extra="local").nn.functional
-    before = prompt(ranker, names)
+    prefix = prompt(ranker, names)
 
     def run(chosen: list[Any]) -> Any:
-        features = _on_device(ranker, ranker.model.preprocess(chosen, prompt=before))
+        features = _on_device(ranker, ranker.model.preprocess(chosen, prompt=prefix))
         return functional.normalize(ranker.model(features)["sentence_embedding"].float(), dim=1)
 
     return _in_chunks(run, texts, lengths)
 
 
 def scores(ranker: Ranker, pairs: Sequence[tuple[str, str]], *, lengths: Sequence[int]) -> Any:
-    """float32, (n,): of question and passage."""
+    """Return the score of each pair of question and passage, float32, (n,)."""
 
     def run(chosen: list[Any]) -> Any:
         features = _on_device(ranker, ranker.model.preprocess(chosen))
@@ -126,21 +129,21 @@ def scores(ranker: Ranker, pairs: Sequence[tuple[str, str]], *, lengths: Sequenc
 
 
 def _in_chunks(run: Callable[[list[Any]], Any], inputs: Sequence[Any], lengths: Sequence[int]) -> Any:
-    """Inputs of like length together; with gradients, only the activations of the first few are kept."""
+    """Run inputs of similar length together; with gradients, only the first KEPT_TOKENS keep their activations."""
     torch = need("torch", extra="local")
-    made, order, kept = [], [], 0
+    chunks, order, tokens_so_far = [], [], 0
     for places in batches(lengths, budget=FORWARD_TOKENS)[::-1]:
         chosen = [inputs[place] for place in places]
-        kept += len(places) * max(lengths[place] for place in places)
-        if torch.is_grad_enabled() and kept > KEPT_TOKENS:
-            made.append(torch.utils.checkpoint.checkpoint(run, chosen, use_reentrant=False))
+        tokens_so_far += len(places) * max(lengths[place] for place in places)
+        if torch.is_grad_enabled() and tokens_so_far > KEPT_TOKENS:
+            chunks.append(torch.utils.checkpoint.checkpoint(run, chosen, use_reentrant=False))
         else:
-            made.append(run(chosen))
+            chunks.append(run(chosen))
         order += places
-    back = torch.empty(len(order), dtype=torch.long)
-    back[torch.tensor(order)] = torch.arange(len(order))
-    joined = torch.cat(made)
-    return joined[back.to(joined.device)]
+    inverse = torch.empty(len(order), dtype=torch.long)
+    inverse[torch.tensor(order)] = torch.arange(len(order))
+    joined = torch.cat(chunks)
+    return joined[inverse.to(joined.device)]
 
 
 def _on_device(ranker: Ranker, features: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,7 +153,7 @@ def _on_device(ranker: Ranker, features: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def evaluated(ranker: Ranker, run: Callable[[], Any]) -> Any:
-    """What `run` gives without dropout and gradients, as a numpy array."""
+    """Return the result of `run`, without dropout and gradients, as a numpy array."""
     torch = need("torch", extra="local")
     training = ranker.model.training
     ranker.model.eval()
@@ -162,10 +165,10 @@ def evaluated(ranker: Ranker, run: Callable[[], Any]) -> Any:
 
 
 def save(ranker: Ranker, folder: Path) -> None:
-    """As `sentence-transformers` loads it; the folder is whole or not there. Raises OSError."""
-    beside = folder.with_name(f"{folder.name}.writing")
-    shutil.rmtree(beside, ignore_errors=True)
+    """Save in the `sentence-transformers` format; all or nothing. Raises OSError."""
+    partial = folder.with_name(f"{folder.name}.writing")
+    shutil.rmtree(partial, ignore_errors=True)
     with named_if_full(folder):
-        ranker.model.save_pretrained(str(beside), create_model_card=False)
+        ranker.model.save_pretrained(str(partial), create_model_card=False)
     shutil.rmtree(folder, ignore_errors=True)
-    beside.rename(folder)
+    partial.rename(folder)

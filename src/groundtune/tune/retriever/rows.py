@@ -1,4 +1,4 @@
-"""Questions with passages to what a retriever is trained and measured on, as numbers. Loads no model."""
+"""Turn questions with passages into training and evaluation data for a retriever, as numbers. Loads no model."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from groundtune.tune.job import Job, Row, TuneError
 Floats = NDArray[np.float32]
 
 ALIKE = 0.95
-"""Share of the score of its own passage above which a hard negative may well be right too; it is left out.
+"""A hard negative that scores more than this share of the right passage's score may be right too, and is left out.
 
 Source: Moreira 2024, NV-Retriever, arXiv 2407.15831 (TopK-PercPos).
 """
@@ -20,150 +20,163 @@ Source: Moreira 2024, NV-Retriever, arXiv 2407.15831 (TopK-PercPos).
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Questions with the places of their passages in the pool."""
+    """Questions with the indices of their passages in the pool."""
 
     questions: tuple[str, ...]
     gold: tuple[frozenset[int], ...]
-    """All that answer the question, from every row that asks it."""
+    """All passages that answer the question, from every row that asks it."""
     negatives: tuple[tuple[int, ...], ...]
     found: tuple[tuple[int, ...], ...]
-    """What our own retriever finds, best first; empty where it was not asked."""
+    """Passages that the project's retriever returns, best first; empty when it was not run."""
     lexical: tuple[Mapping[int, float], ...]
-    """What BM25 says of passages, 0 to 1, by place; `floor` of all others."""
+    """BM25 scores, 0 to 1, by passage index; `floor` for all others."""
     floor: tuple[float, ...]
     groups: tuple[tuple[str, ...], ...]
-    """Of the asker."""
+    """Groups of the asker."""
 
     def __len__(self) -> int:
         return len(self.questions)
 
     def some(self, chosen: Sequence[int]) -> "Asked":
-        """Of these questions alone."""
-        return Asked(*(tuple(getattr(self, column.name)[one] for one in chosen) for column in fields(self)))
+        """Return these questions only."""
+        return Asked(*(tuple(getattr(self, column.name)[number] for number in chosen) for column in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What the rows of both splits come to."""
+    """The rows of both splits."""
 
     passages: tuple[str, ...]
-    """The pool: every passage of every row, each text once."""
+    """The pool: every passage of every row, without duplicate texts."""
     train: Asked
     held: Asked
-    """Of the validation split, those that our own retriever was asked."""
+    """Validation questions for which the project's retriever was run."""
     items: tuple[tuple[int, int], ...]
-    """Question of the train split and one of its passages: what a step takes a batch of."""
+    """Pairs of a training question and one of its passages; batches are drawn from these."""
 
     def by_passage(self, most: int) -> list[list[int]]:
-        """Items of one passage together, so many at most: a passage costs far more than the questions about it."""
-        own: dict[int, list[int]] = defaultdict(list)
+        """Group the items by passage, at most `most` each: a passage costs far more than the questions about it."""
+        by_place: dict[int, list[int]] = defaultdict(list)
         for number, (_, place) in enumerate(self.items):
-            own[place].append(number)
-        return [items[start : start + most] for items in own.values() for start in range(0, len(items), most)]
+            by_place[place].append(number)
+        return [items[start : start + most] for items in by_place.values() for start in range(0, len(items), most)]
 
     @property
     def trained(self) -> list[int]:
-        """Places of the passages that are trained on."""
-        own = (one for row in (*self.train.gold, *self.train.negatives) for one in row)
-        return sorted(set(own))
+        """Indices of the passages that are trained on."""
+        used = (place for row in (*self.train.gold, *self.train.negatives) for place in row)
+        return sorted(set(used))
 
 
 @dataclass(slots=True)
 class _Question:
-    """Rows of one question and asker, put together."""
+    """The merged rows of one question and asker."""
 
     gold: dict[int, None] = field(default_factory=dict)
     negatives: dict[int, None] = field(default_factory=dict)
-    found: dict[int, None] = field(default_factory=dict)
+    retrieved: dict[int, None] = field(default_factory=dict)
     lexical: dict[str, float] = field(default_factory=dict)
-    """By id: a passage may get its text from a later row."""
+    """Scores by passage id: a later row may supply the passage's text."""
     floor: float = 0.0
 
 
 def read(job: Job) -> Data:
-    """Raises TuneError when no row has a passage that answers."""
+    """Read the rows. Raises TuneError when no row has a passage that answers."""
     places: dict[str, int] = {}
     ids: dict[str, int] = {}
     train = _collected(job.rows("train"), places, ids)
-    held = _collected(job.rows("validation"), places, ids)
-    asked = _asked(train, ids)
-    items = tuple((number, place) for number, gold in enumerate(asked.gold) for place in sorted(gold))
+    validation = _collected(job.rows("validation"), places, ids)
+    train_questions = _asked(train, ids)
+    items = tuple((number, place) for number, gold in enumerate(train_questions.gold) for place in sorted(gold))
     if len(places) < 2 or not items:
         raise TuneError(
-            f"nothing to rank: {len(asked)} questions with evidence, {len(places)} passages",
-            hint="give examples evidence that stands in the index; groundtune evaluate says which is found",
+            f"nothing to rank: {len(train_questions)} questions with evidence, {len(places)} passages",
+            hint="give the examples evidence that is in the index; groundtune evaluate shows which evidence is found",
         )
-    return Data(tuple(places), asked, _asked({key: one for key, one in held.items() if one.found}, ids), items)
+    return Data(
+        tuple(places),
+        train_questions,
+        _asked({key: question for key, question in validation.items() if question.retrieved}, ids),
+        items,
+    )
 
 
 Collected = dict[tuple[str, tuple[str, ...]], _Question]
 
 
 def _collected(rows: Sequence[Row], places: dict[str, int], ids: dict[str, int]) -> Collected:
-    """By question and asker; `places` and `ids` grow by the passages that are new."""
-    made: Collected = defaultdict(_Question)
+    """Merge rows by question and asker; adds new passages to `places` and `ids`."""
+    merged: Collected = defaultdict(_Question)
     for row in rows:
         if not row.positives:
             continue
-        given = row.ranking
-        one = made[row.input, given.groups if given else ()]
-        one.gold.update((places.setdefault(text, len(places)), None) for text in row.positives)
-        one.negatives.update((places.setdefault(text, len(places)), None) for text in row.negatives)
-        if given is None:
+        ranking = row.ranking
+        question = merged[row.input, ranking.groups if ranking else ()]
+        question.gold.update((places.setdefault(text, len(places)), None) for text in row.positives)
+        question.negatives.update((places.setdefault(text, len(places)), None) for text in row.negatives)
+        if ranking is None:
             continue
-        ids.update((key, places.setdefault(text, len(places))) for key, text in given.texts.items())
-        one.found.update((ids[key], None) for key in given.found)
-        one.lexical.update(given.lexical)
-        one.floor = given.floor
-    return made
+        ids.update((key, places.setdefault(text, len(places))) for key, text in ranking.texts.items())
+        question.retrieved.update((ids[key], None) for key in ranking.found)
+        question.lexical.update(ranking.lexical)
+        question.floor = ranking.floor
+    return merged
 
 
-def _asked(made: Collected, ids: Mapping[str, int]) -> Asked:
+def _asked(merged: Collected, ids: Mapping[str, int]) -> Asked:
     lexical = []
-    for one in made.values():
+    for question in merged.values():
         shares: dict[int, float] = {}
-        for key, share in one.lexical.items():
-            if key in ids:  # of several passages with one text the best
+        for key, share in question.lexical.items():
+            if key in ids:  # of several passages with the same text, the best score counts
                 shares[ids[key]] = max(share, shares.get(ids[key], 0.0))
         lexical.append(shares)
-    own = made.values()
+    questions = merged.values()
     return Asked(
-        questions=tuple(text for text, _ in made),
-        gold=tuple(frozenset(one.gold) for one in own),
-        negatives=tuple(tuple(place for place in one.negatives if place not in one.gold) for one in own),
-        found=tuple(tuple(one.found) for one in own),
+        questions=tuple(text for text, _ in merged),
+        gold=tuple(frozenset(question.gold) for question in questions),
+        negatives=tuple(
+            tuple(place for place in question.negatives if place not in question.gold) for question in questions
+        ),
+        found=tuple(tuple(question.retrieved) for question in questions),
         lexical=tuple(lexical),
-        floor=tuple(one.floor for one in own),
-        groups=tuple(groups for _, groups in made),
+        floor=tuple(question.floor for question in questions),
+        groups=tuple(groups for _, groups in merged),
     )
 
 
-def without_alike(asked: Asked, scores: Floats) -> Asked:
-    """Without the hard negatives that the base finds nearly as good as the right passage. scores: (questions, pool)."""
-    kept = []
-    for number, negatives in enumerate(asked.negatives):
-        own = scores[number]
-        limit = ALIKE * max(float(own[place]) for place in asked.gold[number])
-        kept.append(tuple(place for place in negatives if float(own[place]) <= limit))
-    return replace(asked, negatives=tuple(kept))
+def without_alike(questions: Asked, scores: Floats) -> Asked:
+    """Drop hard negatives that score nearly as high as the right passage. scores: (questions, pool)."""
+    remaining = []
+    for number, negatives in enumerate(questions.negatives):
+        question_scores = scores[number]
+        limit = ALIKE * max(float(question_scores[place]) for place in questions.gold[number])
+        remaining.append(tuple(place for place in negatives if float(question_scores[place]) <= limit))
+    return replace(questions, negatives=tuple(remaining))
 
 
-def lexical(asked: Asked, places: Sequence[int]) -> Floats:
-    """What BM25 says, (questions, places)."""
+def lexical(questions: Asked, places: Sequence[int]) -> Floats:
+    """Return the BM25 scores, 0 to 1, (questions, places)."""
     column = {place: number for number, place in enumerate(places)}
-    found = np.tile(np.asarray(asked.floor, dtype=np.float32)[:, None], (1, len(places)))
-    for number, shares in enumerate(asked.lexical):
+    matrix = np.tile(np.asarray(questions.floor, dtype=np.float32)[:, None], (1, len(places)))
+    for number, shares in enumerate(questions.lexical):
         for place, share in shares.items():
             if place in column:
-                found[number, column[place]] = share
-    return found
+                matrix[number, column[place]] = share
+    return matrix
 
 
-def visible(asked: Asked, size: int) -> NDArray[np.bool_]:
-    """Whether a passage of the pool may be found by the asker, (questions, size): those that one with the same groups
-    found, and its own right ones."""
-    open_to: dict[tuple[str, ...], NDArray[np.bool_]] = {}
-    for groups, found, gold in zip(asked.groups, asked.found, asked.gold, strict=True):
-        own = open_to.setdefault(groups, np.zeros(size, dtype=bool))
-        own[[*found, *gold]] = True
-    return np.stack([open_to[groups] for groups in asked.groups]) if len(asked) else np.zeros((0, size), dtype=bool)
+def visible(questions: Asked, size: int) -> NDArray[np.bool_]:
+    """Return which passages of the pool each asker may find, (questions, size).
+
+    These are the passages that any asker with the same groups found, and the right ones.
+    """
+    allowed_by_groups: dict[tuple[str, ...], NDArray[np.bool_]] = {}
+    for groups, retrieved, gold in zip(questions.groups, questions.found, questions.gold, strict=True):
+        allowed = allowed_by_groups.setdefault(groups, np.zeros(size, dtype=bool))
+        allowed[[*retrieved, *gold]] = True
+    return (
+        np.stack([allowed_by_groups[groups] for groups in questions.groups])
+        if len(questions)
+        else np.zeros((0, size), dtype=bool)
+    )
