@@ -48,7 +48,7 @@ def under_way(models: Path, name: str) -> Iterator[Job]:
 
 
 def others(models: Path, job: Job, resumed: Path | None) -> list[str]:
-    """Describe unfinished trainings of other rows or settings, one sentence each. own: the folder that is resumed."""
+    """Describe unfinished trainings of other rows or settings, one sentence each. resumed: folder to resume."""
     cancel = f"to end it: groundtune tune {job.name} --job cancel"
     running = [earlier for earlier in under_way(models, job.name) if earlier.folder != resumed]
     notices = [

@@ -52,8 +52,8 @@ def train(job: Job, watch: Watch) -> Trained:
     """Train, or resume from `job.checkpoint`, and write `merged/` (and `adapter/`).
 
     Raises MissingError without base, extra or device; TuneError for rows that cannot be trained on, a checkpoint of
-    another training, an optimiser that could not be restored, or a loss that is not finite before anything was kept;
-    OSError when the disk is full.
+    another training, an optimiser that could not be restored, or a loss that became NaN or infinite before any state
+    was kept; OSError when the disk is full.
     """
     quiet()
     with named_if_full(job.folder):
