@@ -28,7 +28,7 @@ def project_folder(*, include: str = "docs/**/*") -> Iterator[Path]:
 
 async def open_index(project: Project) -> OpenIndex:
     """Open the index of a project with its parts, to measure single stages."""
-    embedder = project.session.the_embedder()
+    embedder = project.session.get_embedder()
     index = IndexFolder(project.workspace.index)
     return await OpenIndex.open(index, config=project.config, embedder=embedder, fitted=project.fitted)
 

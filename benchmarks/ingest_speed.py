@@ -26,7 +26,7 @@ import corpora
 from common import machine, open_index, project_folder, settle, spread, table, verdict
 from groundtune.ingest.catalog import Catalog
 from groundtune.ingest.sandbox import Sandbox
-from groundtune.ingest.split import Splitter
+from groundtune.ingest.split import Chunker
 from groundtune.models.embed import BundledEmbedder
 from groundtune.project import Project
 from groundtune.retrieve.stores.lance import LanceStore
@@ -34,7 +34,7 @@ from groundtune.types import Scope
 
 STEPS = {
     "parse (waiting for it)": (Sandbox, "load_many"),
-    "split": (Splitter, "split"),
+    "split": (Chunker, "split"),
     "embed": (BundledEmbedder, "_embed"),
     "store: write": (LanceStore, "replace"),
     "store: look up vectors": (LanceStore, "vectors"),

@@ -23,14 +23,14 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 from common import machine, open_index, table
-from groundtune.approaches.evidence import Retrieved
+from groundtune.approaches.evidence import RetrievedContext
 from groundtune.ingest.parsed import TextBuilder
-from groundtune.ingest.split import Splitter, embedded_text
-from groundtune.measure.metrics import contains, covers, holds
+from groundtune.ingest.split import Chunker, embedded_text
+from groundtune.measure.metrics import contains, contains_most_of_quote, contains_quote
 from groundtune.measure.statistics import auroc, bootstrap_mean, risk_coverage
 from groundtune.models.embed import BundledEmbedder
-from groundtune.models.quote import CONFIDENCE_WEIGHTS, RANK_WEIGHTS, Look, QuoteGenerator
-from groundtune.models.quote_signals import SIGNALS, Floats, Unit
+from groundtune.models.quote import CONFIDENCE_WEIGHTS, RANK_WEIGHTS, QuoteCandidates, QuoteGenerator
+from groundtune.models.quote_signals import SIGNALS, Floats, QuotableUnit
 from groundtune.project import Project
 from groundtune.retrieve.retriever import HybridRetriever
 from groundtune.retrieve.stores.lance import LanceStore
@@ -55,13 +55,13 @@ class Case:
     """Stricter rule: the quote must also come from the gold passage. The ranking is fitted on it."""
     fitted: bool = False
     hits: Sequence[Hit] = ()
-    look: Look = field(default_factory=lambda: Look((), np.zeros((0, len(SIGNALS))), np.zeros(0)))
+    look: QuoteCandidates = field(default_factory=lambda: QuoteCandidates((), np.zeros((0, len(SIGNALS))), np.zeros(0)))
     confidence: float = 0.0
     quoted: int = 0
     """Number of sentences in the answer: the first ones of the look, without repetitions."""
     any_right: bool = False
 
-    def label(self, unit: Unit, rule: Right) -> bool:
+    def label(self, unit: QuotableUnit, rule: Right) -> bool:
         return self.answerable and rule(unit.text, self.hits[unit.passage].passage.source)
 
 
@@ -79,7 +79,8 @@ def in_text(golds: Sequence[str]) -> Right:
 
 def in_evidence(evidence: Sequence[Evidence]) -> Right:
     return lambda text, source: any(
-        source == item.source and (holds(text, item.quote) or covers(text, item.quote)) for item in evidence
+        source == item.source and (contains_quote(text, item.quote) or contains_most_of_quote(text, item.quote))
+        for item in evidence
     )
 
 
@@ -123,7 +124,7 @@ def read_clapnq(folder: Path) -> tuple[list[Source], list[Case]]:
 
 async def index(documents: Sequence[Source], folder: Path, embedder: BundledEmbedder) -> LanceStore:
     store = await LanceStore.open(folder, dimension=embedder.dimension)
-    splitter = Splitter(count_tokens=embedder.count_tokens, limit=embedder.max_tokens)
+    splitter = Chunker(count_tokens=embedder.count_tokens, limit=embedder.max_tokens)
     splits = []
     for source, title, text in documents:
         builder = TextBuilder()
@@ -148,7 +149,7 @@ async def ask(documents: Sequence[Source], cases: Sequence[Case], embedder: Bund
         async def nothing(_: str) -> None:  # each document has only one or two passages: joining them changes little
             return None
 
-        evidence = Retrieved(retriever, nothing, passages=PASSAGES)
+        evidence = RetrievedContext(retriever, nothing, passages=PASSAGES)
         for case in cases:
             case.hits = await evidence.gather(Question(case.question))
     await quote(cases, embedder)
@@ -163,7 +164,7 @@ async def ask_project(folder: Path, embedder: BundledEmbedder) -> list[Case]:
         with Project.open(root) as project:
             await project.aingest()
             opened = await open_index(project)
-            evidence = Retrieved(opened.retriever, opened.document, passages=PASSAGES)
+            evidence = RetrievedContext(opened.retriever, opened.document, passages=PASSAGES)
             for example in project.examples():
                 golds = () if example.output is None else (str(example.output),)
                 gold = in_evidence(example.evidence)
@@ -181,7 +182,7 @@ async def quote(cases: Sequence[Case], embedder: BundledEmbedder) -> None:
         prompt = Prompt(case.question, hits=tuple(case.hits))
         generation = await generator.generate(prompt)
         seconds.append(generation.usage.seconds or 0.0)
-        case.look = await generator.look(prompt)
+        case.look = await generator.candidates(prompt)
         case.confidence = generation.confidence or 0.0
         lines = [line.rpartition(" [") for line in generation.text.splitlines()]
         case.quoted = len(lines)
@@ -225,7 +226,7 @@ def ranked(cases: Sequence[Case], columns: Sequence[int], weights: Floats | Sequ
     for case in cases:
         scores = case.look.signals[:, columns] @ np.asarray(weights)
         order = np.argsort(-scores, kind="stable")
-        look = Look(tuple(case.look.units[i] for i in order), case.look.signals[order], scores[order])
+        look = QuoteCandidates(tuple(case.look.units[i] for i in order), case.look.signals[order], scores[order])
         reordered.append(replace(case, look=look))
     return reordered
 

@@ -25,14 +25,14 @@ from typing import Any
 
 from common import machine, spread, table, verdict
 from groundtune import build
-from groundtune.approaches.composed import Composed
-from groundtune.approaches.forms import LabelForm
-from groundtune.measure.runner import run
+from groundtune.approaches.composed import Pipeline
+from groundtune.approaches.forms import LabelFormat
+from groundtune.measure.runner import fill_matrix
 from groundtune.measure.scoring import label_scorer
 from groundtune.models.hosted import HostedGenerator
 from groundtune.models.prices import TokenPrices
 from groundtune.models.scripted import ScriptedServer
-from groundtune.models.scripted_models import ScriptedModel, play
+from groundtune.models.scripted_models import ScriptedModel, script_of
 from groundtune.project import Project
 from groundtune.types import Example
 from groundtune.workflows.deciding import Report
@@ -93,16 +93,18 @@ def _calls(url: str, count: int, *, cached: bool) -> tuple[float, float]:
     """Return processor seconds per call and total wall-clock seconds."""
     prices = TokenPrices(base_url=url, overrides=PRICES)
     examples = [Example(f"e{number}", text, label) for number, (text, label) in enumerate(_tickets(count))]
-    form = LabelForm(dict.fromkeys(LABELS, ""))
+    form = LabelFormat(dict.fromkeys(LABELS, ""))
 
     async def work(folder: Path) -> tuple[float, float]:
         hosted = HostedGenerator("m", base_url=url, concurrency=AT_ONCE, prices=prices, max_output_tokens=32)
-        generator: Any = build.keeping(folder, build.purse())(hosted) if cached else hosted
-        approach = Composed("prompt", generator, form=form)
-        await run([approach], examples[:AT_ONCE], folder=folder / "warm", concurrency=AT_ONCE, score=form_scores)
+        generator: Any = build.caching_wrapper(folder, build.budget())(hosted) if cached else hosted
+        approach = Pipeline("prompt", generator, form=form)
+        await fill_matrix(
+            [approach], examples[:AT_ONCE], folder=folder / "warm", concurrency=AT_ONCE, score=form_scores
+        )
         rest = [Example(f"n{example.id}", f"{example.input} Please.", example.output) for example in examples]
         cpu, wall = time.process_time(), time.perf_counter()
-        results = await run([approach], rest, folder=folder / "run", concurrency=AT_ONCE, score=form_scores)
+        results = await fill_matrix([approach], rest, folder=folder / "run", concurrency=AT_ONCE, score=form_scores)
         spent = (time.process_time() - cpu) / count, time.perf_counter() - wall
         await hosted.aclose()
         if len(results) != count or any(result.error for result in results):
@@ -185,7 +187,7 @@ def _served(examples: int, seconds: float) -> Iterator[str]:
 def _serve(pipe: Any, examples: int, seconds: float) -> None:
     gold = {ending: label for text, label in _tickets(examples + 16) for ending in (text, f"{text} Please.")}
     model = ScriptedModel("m", gold, task="classify", right=0.9, seconds=(seconds, seconds))
-    with ScriptedServer(play(model)) as server:
+    with ScriptedServer(script_of(model)) as server:
         pipe.send(server.base_url)
         pipe.recv()
 

@@ -38,8 +38,8 @@ from groundtune.models.embed import BundledEmbedder
 from groundtune.models.nearest import SHARPNESS
 from groundtune.tune.artifacts import read_artifact
 from groundtune.tune.encoders import calibrate
-from groundtune.tune.job import Job, Row, write_job
-from groundtune.tune.preflight.findings import folded
+from groundtune.tune.job import Job, TrainingRow, write_job
+from groundtune.tune.preflight.findings import normalise_input
 
 ACCURACY, AUROC, TIMES = 0.96, 0.965, 1.5
 SHOTS = 8
@@ -98,20 +98,21 @@ class Cost(NamedTuple):
 class Bench:
     def __init__(self, data: dict[str, list[list[str]]], folder: Path, *, epochs: int | None) -> None:
         self.test, self.gold = [text for text, _ in data["test"]], [label for _, label in data["test"]]
-        tested = {folded(text) for text in self.test}
-        rows = [Row(f"train-{n}", text, label) for n, (text, label) in enumerate(data["train"])]
-        self.train = [row for row in rows if folded(row.input) not in tested]
-        self.validation = [Row(f"val-{n}", text, label) for n, (text, label) in enumerate(data["val"])]
-        self.validation_oos = [Row(f"oos-{n}", text, None) for n, (text, _) in enumerate(data["oos_val"])]
+        tested = {normalise_input(text) for text in self.test}
+        rows = [TrainingRow(f"train-{n}", text, label) for n, (text, label) in enumerate(data["train"])]
+        self.train = [row for row in rows if normalise_input(row.input) not in tested]
+        self.validation = [TrainingRow(f"val-{n}", text, label) for n, (text, label) in enumerate(data["val"])]
+        self.validation_oos = [TrainingRow(f"oos-{n}", text, None) for n, (text, _) in enumerate(data["oos_val"])]
         self.test_oos = [text for text, _ in data["oos_test"]]
         self.labels = sorted(set(self.gold))
         self.folder = folder
         self.epochs = epochs
         self.best: dict[str, tuple[float, float]] = {}
-        trained = {folded(row.input) for row in self.train}
+        trained = {normalise_input(row.input) for row in self.train}
         print(
             f"{len(self.train):,} train rows, {len(rows) - len(self.train)} left out whose text is in the test split; "
-            f"{sum(folded(row.input) in trained for row in self.validation)} of {len(self.validation):,} validation "
+            f"{sum(normalise_input(row.input) in trained for row in self.validation)} of {len(self.validation):,} "
+            "validation "
             f"rows have the text of a train row; {len(self.test):,} test rows in scope, {len(self.test_oos):,} out of "
             "scope\n"
         )
@@ -143,7 +144,7 @@ class Bench:
             print(f"\naccuracy at least {ACCURACY}: {verdict(accuracy, ACCURACY, at_least=True)}")
             print(f"OOS AUROC at least {AUROC}: {verdict(area, AUROC, at_least=True)}")
 
-    def trained(self, mode: str, train: Sequence[Row], validation: Sequence[Row]) -> tuple[Any, ...]:
+    def trained(self, mode: str, train: Sequence[TrainingRow], validation: Sequence[TrainingRow]) -> tuple[Any, ...]:
         folder, cost = self.run(mode, train, validation)
         artifact = read_artifact(folder)
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in artifact.metrics.items())
@@ -159,7 +160,7 @@ class Bench:
         ece = calibrate.ece(np.array(chances), hits)
         return (right, calibrate.energy(logits), calibrate.energy(oos_logits), hits.mean(), ece, cost, epochs)
 
-    def run(self, mode: str, train: Sequence[Row], validation: Sequence[Row]) -> tuple[Path, Cost]:
+    def run(self, mode: str, train: Sequence[TrainingRow], validation: Sequence[TrainingRow]) -> tuple[Path, Cost]:
         """Train in a separate process."""
         settings = ClassifierConfig.model_validate({"kind": "classifier", "mode": mode, "seed": SEED}).model_dump(
             mode="json"
@@ -174,7 +175,7 @@ class Bench:
             sys.exit(f"the training failed: {(folder / 'failure.json').read_text()}")
         return folder, cost
 
-    def nearest(self, train: Sequence[Row]) -> tuple[Any, ...]:
+    def nearest(self, train: Sequence[TrainingRow]) -> tuple[Any, ...]:
         """Let the nearest examples vote, like the approach `fewshot` without a model; score: best cosine."""
         began, worked, embedder = time.perf_counter(), time.process_time(), BundledEmbedder()
         known = embedder._embed([row.input for row in train])
@@ -252,7 +253,7 @@ class Bench:
             )
 
 
-def _few(rows: Sequence[Row], size: int | None) -> list[Row]:
+def _few(rows: Sequence[TrainingRow], size: int | None) -> list[TrainingRow]:
     """Return the first `size` rows of each label, in file order."""
     seen: dict[str, int] = defaultdict(int)
     chosen = []

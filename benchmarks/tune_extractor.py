@@ -30,10 +30,10 @@ from typing import Any
 import numpy as np
 
 from common import machine, table, verdict
-from groundtune.models.extractor import Extracted, ExtractorGenerator
-from groundtune.spans import leaves
+from groundtune.models.extractor import Extraction, ExtractorGenerator
+from groundtune.spans import iter_leaves
 from groundtune.tune.encoders.extractor import train
-from groundtune.tune.job import Job, Row, Step, write_job
+from groundtune.tune.job import Job, TrainingRow, TrainingStep, write_job
 
 Place = tuple[str, int, int]
 PUBLISHED = {"snips": ("Joint BERT, Chen 2019", 0.970), "restaurant8k": ("Span-ConveRT, Coope 2020", 0.96)}
@@ -85,7 +85,7 @@ def main() -> None:
     _report(name, tested, extractions, seconds, extract_seconds, peak)
 
 
-def _bare(extracted: Extracted) -> Extracted:
+def _bare(extracted: Extraction) -> Extraction:
     """Use the field names of the data set."""
     return replace(extracted, places=tuple((field.removesuffix("[]"), *rest) for field, *rest in extracted.places))
 
@@ -102,14 +102,14 @@ def _job(folder: Path, trained: Sequence[Text], validation: Sequence[Text], opti
     }
     job = Job(folder / "model", "fields", "extractor", "bundled", settings)
     splits = [
-        [Row(str(at), utterance.text, utterance.output) for at, utterance in enumerate(part)]
+        [TrainingRow(str(at), utterance.text, utterance.output) for at, utterance in enumerate(part)]
         for part in (trained, validation)
     ]
     write_job(job, *splits)
     return job
 
 
-def _watch(step: Step) -> None:
+def _watch(step: TrainingStep) -> None:
     if step.metrics or step.note:
         metrics = ", ".join(f"{key} {value:.4f}" for key, value in step.metrics.items())
         print(f"  epoch {step.epoch:4.1f} {metrics} {step.note}", flush=True)
@@ -173,16 +173,16 @@ def _interval(measure: Any, n: int) -> tuple[float, float, float]:
 
 
 def _folded(output: Any) -> Counter[Any]:
-    return Counter((path, str(value).casefold()) for path, value in leaves(output))
+    return Counter((path, str(value).casefold()) for path, value in iter_leaves(output))
 
 
 def _agreement(trained: Sequence[Text], job: Job) -> float:
     """Return the share of the gold places that the trainer's own alignment found."""
-    from groundtune.spans import name
+    from groundtune.spans import path_name
     from groundtune.tune.encoders.align import align
 
     alignment = align([(utterance.text, utterance.output) for utterance in trained], None)
-    fields = [name(field.path).removesuffix("[]") for field in alignment.layout.fields]
+    fields = [path_name(field.path).removesuffix("[]") for field in alignment.layout.fields]
     pairs = [
         ({(fields[span.field], span.start, span.end) for span in spans}, set(utterance.places))
         for spans, utterance in zip(alignment.spans, trained, strict=True)

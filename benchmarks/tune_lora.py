@@ -32,11 +32,11 @@ from jsonschema import Draft202012Validator
 from common import machine, spread, table, verdict
 from groundtune.models.local import LocalGenerator
 from groundtune.tune.base import choose_device
-from groundtune.tune.checkpoints import State
-from groundtune.tune.job import Job, Row, read_progress, write_job
-from groundtune.tune.launch import launch
+from groundtune.tune.checkpoints import TrainingState
+from groundtune.tune.job import Job, TrainingRow, read_progress, write_job
+from groundtune.tune.launch import launch_training
 from groundtune.tune.lora import fit
-from groundtune.tune.lora.plan import Plan, prepare
+from groundtune.tune.lora.plan import LoraPlan, prepare
 from groundtune.types import Prompt
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -86,7 +86,7 @@ def _end_to_end(folder: Path, repeats: int) -> None:
     for number in range(repeats):
         job = extraction_job(folder / f"whole{number}", base, validation=validation)
         began = time.perf_counter()
-        artifact = asyncio.run(launch(job.folder, module=PROCESS))
+        artifact = asyncio.run(launch_training(job.folder, module=PROCESS))
         seconds.append(time.perf_counter() - began)
         assert artifact.unusable is None, artifact.unusable
         valid, same = asyncio.run(_replies(job.folder / "merged", tested))
@@ -95,7 +95,7 @@ def _end_to_end(folder: Path, repeats: int) -> None:
     whole = artifact
     job = extraction_job(folder / "killed", base, validation=validation)
     at = _killed(job)
-    resumed = asyncio.run(launch(job.folder, module=PROCESS))
+    resumed = asyncio.run(launch_training(job.folder, module=PROCESS))
     ours, theirs = (_losses(folder / name) for name in ("killed", f"whole{repeats - 1}"))
     largest = max(abs(ours[step] - theirs[step]) for step in theirs if step > at)
     final = abs(resumed.metrics["train_loss"] - whole.metrics["train_loss"])
@@ -112,7 +112,7 @@ def _end_to_end(folder: Path, repeats: int) -> None:
     table(rows)
 
 
-async def _replies(model: Path, rows: Sequence[Row]) -> tuple[float, float]:
+async def _replies(model: Path, rows: Sequence[TrainingRow]) -> tuple[float, float]:
     """Return the share of replies that satisfy the schema, and the share that are the exact object."""
     generator = LocalGenerator(str(model), max_output_tokens=64)
     replies = await asyncio.gather(*(generator.generate(Prompt(row.input)) for row in rows), return_exceptions=True)
@@ -160,9 +160,9 @@ def _peer(folder: Path, options: argparse.Namespace) -> None:
     job = Job(folder / "job", "peer", "lora", base, settings)
     job.folder.mkdir()
     write_job(job, rows, [])
-    fit.quiet()
+    fit.disable_telemetry()
     plan = prepare(job)
-    tokens = sum(len(example.ids) for example in plan.train)
+    tokens = sum(len(example.token_ids) for example in plan.train)
     print(f"{len(rows)} rows, {tokens:,} tokens, on {device}, weights in {plan.dtype}, compute in "
           f"{'bfloat16' if plan.bfloat16 else 'float32'}", flush=True)  # fmt: skip
     measured: dict[str, list[float]] = {"groundtune": [], "plain trl": []}
@@ -174,7 +174,7 @@ def _peer(folder: Path, options: argparse.Namespace) -> None:
     print(f"ratio {spread(ratios)}; {_met(sorted(ratios)[len(ratios) // 2], FASTER, True)}")
 
 
-def _rows(count: int) -> list[Row]:
+def _rows(count: int) -> list[TrainingRow]:
     """Generate chats of very different lengths, like real ones."""
     draw = random.Random(0)
     words = " ".join(SENTENCES).split()
@@ -185,7 +185,7 @@ def _rows(count: int) -> list[Row]:
     return [chat(str(number), text(3.0), text(2.3)) for number in range(count)]
 
 
-def _base(folder: Path, rows: Sequence[Row], hidden: int, layers: int) -> Path:
+def _base(folder: Path, rows: Sequence[TrainingRow], hidden: int, layers: int) -> Path:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -207,17 +207,17 @@ def _base(folder: Path, rows: Sequence[Row], hidden: int, layers: int) -> Path:
     return folder
 
 
-def _ours(plan: Plan, folder: Path) -> Any:
+def _ours(plan: LoraPlan, folder: Path) -> Any:
     import transformers
 
     trainer = fit.make_trainer(plan, fresh=True)
     trainer.args.save_strategy = transformers.trainer_utils.SaveStrategy.NO
-    watching = fit.Watching(plan, lambda _: None, State(), resumed=False)
-    trainer.add_callback(type("Callback", (fit.Callback, transformers.TrainerCallback), {})(watching))
+    watching = fit.TrainingMonitor(plan, lambda _: None, TrainingState(), resumed=False)
+    trainer.add_callback(type("Callback", (fit.MonitorCallback, transformers.TrainerCallback), {})(watching))
     return trainer
 
 
-def _plain(plan: Plan, folder: Path) -> Any:
+def _plain(plan: LoraPlan, folder: Path) -> Any:
     """Build a trainer as in TRL's own examples, with groundtune's settings where TRL's defaults differ."""
     import peft
     import torch
@@ -236,7 +236,7 @@ def _plain(plan: Plan, folder: Path) -> Any:
         learning_rate=recipe.learning_rate,
         per_device_train_batch_size=recipe.batch_size,
         gradient_accumulation_steps=recipe.accumulate,
-        gradient_checkpointing=fit.needs_checkpointing(plan),
+        gradient_checkpointing=fit.needs_gradient_checkpointing(plan),
         max_length=None,
         bf16=plan.bfloat16,
         use_cpu=plan.device == "cpu",
@@ -255,7 +255,7 @@ def _plain(plan: Plan, folder: Path) -> Any:
     return trainer
 
 
-def _speed(trainer: Any, plan: Plan) -> float:
+def _speed(trainer: Any, plan: LoraPlan) -> float:
     """Return tokens/s from the end of step WARM to the end of the last one, counting what the trainer actually read."""
     import torch
     from transformers import TrainerCallback
@@ -278,7 +278,7 @@ def _speed(trainer: Any, plan: Plan) -> float:
     trainer.add_callback(Clock())
     trainer.train()
     steps = len(times)
-    assert sum(read) >= sum(len(example.ids) for example in plan.train)
+    assert sum(read) >= sum(len(example.token_ids) for example in plan.train)
     per_step = sum(read) / steps
     return per_step * (steps - WARM) / (times[-1] - times[WARM - 1])
 

@@ -34,11 +34,11 @@ from groundtune.project import Project
 from groundtune.retrieve.fuse import DEFAULT_DENSE_WEIGHT, fuse
 from groundtune.retrieve.retriever import DEFAULT_CANDIDATES
 from groundtune.text import sentences
-from groundtune.tune.job import Job, Row, Step, write_job
-from groundtune.tune.launch import launch
+from groundtune.tune.job import Job, TrainingRow, TrainingStep, write_job
+from groundtune.tune.launch import launch_training
 from groundtune.tune.retriever.gate import WEIGHTS
 from groundtune.types import Artifact, Evidence, Example, Question, Scope
-from groundtune.workflows.grounding import retrieval_rows, served
+from groundtune.workflows.grounding import ranking_settings, retrieval_rows
 from retrieval import ROWS_PER_FILE, _documents, _metrics, _write
 
 SEED = 7
@@ -86,7 +86,7 @@ def main() -> None:
             test = parts.split["test"][: options.test]
             base = asyncio.run(_ndcgs(project, test))
             for number in options.train:
-                details = served(project.config, Material(asyncio.run(_open(project))))  # type: ignore[arg-type]
+                details = ranking_settings(project.config, Material(asyncio.run(_open(project))))  # type: ignore[arg-type]
                 details["rerank_candidates"] = RERANKED
                 artifact, seconds = asyncio.run(_trained(Path(name), rows, number, options, details))
                 _report(artifact, seconds, number)
@@ -127,7 +127,7 @@ def _quotes(path: Path) -> dict[str, str]:
     return quotes
 
 
-async def _rows(project: Project, parts: Parts, options: argparse.Namespace) -> dict[str, list[Row]]:
+async def _rows(project: Project, parts: Parts, options: argparse.Namespace) -> dict[str, list[TrainingRow]]:
     opened = await _open(project)
     places = {document: number for number, document in enumerate(parts.corpus.documents)}
     rows = {}
@@ -153,7 +153,7 @@ async def _rows(project: Project, parts: Parts, options: argparse.Namespace) -> 
 
 async def _trained(
     models: Path,
-    rows: Mapping[str, list[Row]],
+    rows: Mapping[str, list[TrainingRow]],
     number: int,
     options: argparse.Namespace,
     details: Mapping[str, Any],
@@ -171,11 +171,11 @@ async def _trained(
     write_job(job, rows["train"][:number], rows["validation"])
     started = time.perf_counter()
 
-    def show_step(step: Step) -> None:
+    def show_step(step: TrainingStep) -> None:
         if step.metrics:
             print(f"  {time.perf_counter() - started:.0f} s, step {step.step}: {dict(step.metrics)} {step.note}")
 
-    artifact = await launch(job.folder, progress=show_step)
+    artifact = await launch_training(job.folder, progress=show_step)
     return artifact, time.perf_counter() - started
 
 
@@ -231,7 +231,7 @@ def _reranker(folder: Path, model: Path, test: Sequence[Query], base: Mapping[st
 
 
 async def _open(project: Project) -> OpenIndex:
-    embedder = project.session.the_embedder()
+    embedder = project.session.get_embedder()
     index = IndexFolder(project.workspace.index)
     return await OpenIndex.open(index, config=project.config, embedder=embedder, fitted=project.fitted)
 

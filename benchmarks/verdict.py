@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from common import machine, table
 from groundtune.decide.verdict import Requirements, decide
-from groundtune.measure.statistics import Paired, bootstrap_mean, holm, paired_difference
-from groundtune.types import Difference, Interval, Standing, Verdict
+from groundtune.measure.statistics import PairedDifference, bootstrap_mean, holm, paired_difference
+from groundtune.types import ApproachSummary, Difference, Interval, Verdict
 
 SEED = 11
 SIZES = (100, 300, 1000)
@@ -228,7 +228,7 @@ def _verdict(scores: Scores, prices: Sequence[float | None]) -> Verdict:
     for number, row in enumerate(scores):
         mean = _mean_of_counts(int(row.sum()), n)
         figures = {"usd_per_1k": prices[number], "p50_seconds": 1.0, "p95_seconds": 2.0, "cited": 1.0}
-        standings.append(Standing(str(number), n, mean.mean, mean.low, mean.high, n, 0, 0, **figures))
+        standings.append(ApproachSummary(str(number), n, mean.mean, mean.low, mean.high, n, 0, 0, **figures))
     pairs = []
     for first, second in itertools.combinations(range(len(scores)), 2):
         apart = scores[first] - scores[second]
@@ -247,7 +247,7 @@ def _mean_of_counts(right: int, n: int) -> Interval:
 
 
 @cache
-def _pair_of_counts(wins: int, losses: int, n: int) -> Paired:
+def _pair_of_counts(wins: int, losses: int, n: int) -> PairedDifference:
     same = [0.0] * (n - wins - losses)
     return paired_difference([1.0] * wins + [0.0] * losses + same, [0.0] * wins + [1.0] * losses + same)
 
@@ -272,7 +272,7 @@ def _in_clusters(rng: np.random.Generator, rate: float, groups: int) -> NDArray[
     return (rng.random(groups * PER_CLUSTER) < of_group).astype(np.float64)
 
 
-def _covers(interval: Interval | Paired, truth: float) -> bool:
+def _covers(interval: Interval | PairedDifference, truth: float) -> bool:
     return interval.low - 1e-12 <= truth <= interval.high + 1e-12
 
 

@@ -124,11 +124,6 @@ def test_the_layer_test_sees_imports_inside_functions() -> None:
     assert allowed("project", "workflows")
 
 
-@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(SRC)) for path in FILES])
-def test_no_file_is_longer_than_400_lines(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
-
-
 def test_all_lists_exactly_the_exported_names() -> None:
     for name in groundtune.__all__:
         assert getattr(groundtune, name).__module__.startswith("groundtune.")

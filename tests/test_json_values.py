@@ -8,18 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groundtune.errors import UsageError
-from groundtune.json_values import read_json, read_reply, schema_fault
+from groundtune.json_values import parse_json, parse_reply, schema_checker
 
 
 @pytest.mark.parametrize("text", ["", "{", "NaN", '{"a": Infinity}', '{"a": 1, "a": 2}', "{} {}", "{'a': 1}", "[1,]"])
 def test_what_is_not_json_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not JSON"):
-        read_json(text)
+        parse_json(text)
 
 
 def test_json_that_is_nested_too_deep_is_refused() -> None:
     with pytest.raises(ValueError, match="too deep"):
-        read_json("[" * 200_000)
+        parse_json("[" * 200_000)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_json_that_is_nested_too_deep_is_refused() -> None:
     ],
 )
 def test_a_reply_is_json_or_one_fenced_block_of_it(reply: str) -> None:
-    assert read_reply(reply) == {"a": 1}
+    assert parse_reply(reply) == {"a": 1}
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_reply_is_json_or_one_fenced_block_of_it(reply: str) -> None:
 )
 def test_nothing_is_picked_out_of_prose(reply: str) -> None:
     with pytest.raises(ValueError, match="not JSON"):
-        read_reply(reply)
+        parse_reply(reply)
 
 
 SCHEMA = {
@@ -66,24 +66,24 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_a_value_has_a_fault_when_jsonschema_finds_one(value: Any) -> None:
-    fault = schema_fault(SCHEMA)
+    fault = schema_checker(SCHEMA)
     assert (fault(value) is None) == jsonschema.Draft202012Validator(SCHEMA).is_valid(value)
 
 
 def test_the_fault_says_what_and_where() -> None:
-    assert schema_fault(SCHEMA)({"total": -1}) == "-1 is less than the minimum of 0 at $.total"
+    assert schema_checker(SCHEMA)({"total": -1}) == "-1 is less than the minimum of 0 at $.total"
 
 
 def test_the_draft_that_a_schema_names_counts() -> None:
     """In draft 4 `exclusiveMinimum` is a boolean; in 2020-12 it is a number."""
     old = {"$schema": "http://json-schema.org/draft-04/schema#", "minimum": 0, "exclusiveMinimum": True}
-    assert schema_fault(old)(0) is not None
+    assert schema_checker(old)(0) is not None
     with pytest.raises(UsageError, match="not a JSON Schema"):
-        schema_fault({"minimum": 0, "exclusiveMinimum": True})
+        schema_checker({"minimum": 0, "exclusiveMinimum": True})
 
 
 def test_a_schema_elsewhere_is_never_fetched() -> None:
     """The socket guard of conftest would complain of a look-up; what is raised is that the place is unknown."""
-    fault = schema_fault({"$ref": "http://127.0.0.1:9/other.json"})
+    fault = schema_checker({"$ref": "http://127.0.0.1:9/other.json"})
     with pytest.raises(Exception, match="Unresolvable"):
         fault({})

@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 
 from groundtune import Project, lineup
-from groundtune.approaches.forms import AnswerForm, LabelForm, ObjectForm, TextForm
+from groundtune.approaches.forms import AnswerFormat, LabelFormat, ObjectFormat, TextFormat
 from groundtune.checkup import check_project
 from groundtune.config import Config
 from groundtune.errors import MissingError, UsageError
 from groundtune.fitted import Fitted
 from groundtune.ingest.index import IndexFolder
-from groundtune.lineup import NEEDS_MODEL, NEEDS_SHOTS, Lineup, Material, default_approach, line_up
+from groundtune.lineup import NEEDS_MODEL, NEEDS_SHOTS, ApproachRegistry, Resources, build_registry, default_approach
 from groundtune.models.embed import BundledEmbedder
 from groundtune.models.scripted import Reply, ScriptedServer
 from groundtune.opened import OpenIndex
 from groundtune.protocols import Approach, Generator
-from groundtune.task import form_of, labels_of
+from groundtune.task import task_form, task_labels
 from groundtune.types import Answer, Example, Question
 from tests.conftest import MakeProject
 
@@ -74,7 +74,7 @@ class Bench:
         self._embedder = embedder
         self._root = root
 
-    async def material(self, chosen: Config, *, index: bool = True, shots: bool = True, **more: Any) -> Material:
+    async def material(self, chosen: Config, *, index: bool = True, shots: bool = True, **more: Any) -> Resources:
         opened = None
         if index:
             opened = await OpenIndex.open(
@@ -82,13 +82,13 @@ class Bench:
             )
         examples = train(chosen.task) if shots else []
         every = train(chosen.task)  # a schema needs examples
-        form = form_of(chosen, self._root, every, every)
-        return Material(self._root, lambda: self._embedder, form, examples, opened, **more)
+        form = task_form(chosen, self._root, every, every)
+        return Resources(self._root, lambda: self._embedder, form, examples, opened, **more)
 
-    async def __call__(self, task: str, toml: str = "", **parts: Any) -> Lineup:
+    async def __call__(self, task: str, toml: str = "", **parts: Any) -> ApproachRegistry:
         chosen = config(task, toml)
         material = await self.material(chosen, **parts)
-        return await line_up(chosen, material)
+        return await build_registry(chosen, material)
 
 
 @pytest.fixture
@@ -104,16 +104,16 @@ async def test_with_a_model_an_index_and_examples_everything_runs(bench: Bench, 
     built = await bench(task, model())
     besides = {"answer": QUOTING, "classify": ("nearest",)}.get(task, ())
     assert set(built.ready) == {*WRITING, *besides}
-    assert (built.missing, built.barred) == ({}, {})
+    assert (built.missing, built.forbidden) == ({}, {})
     assert all(isinstance(approach, Approach) and approach.name == name for name, approach in built.ready.items())
-    assert built.model == dict.fromkeys(WRITING, "default"), "the others use no model"
+    assert built.model_tables == dict.fromkeys(WRITING, "default"), "the others use no model"
     assert default_approach(config(task)) in built.ready
 
 
 async def test_without_a_model_answers_are_quoted(bench: Bench) -> None:
     built = await bench("answer")
     assert (set(built.ready), built.missing) == (set(QUOTING), dict.fromkeys(WRITING, NEEDS_MODEL))
-    assert built.model == {}
+    assert built.model_tables == {}
 
 
 async def test_without_a_model_labels_come_from_the_embedder(bench: Bench) -> None:
@@ -132,7 +132,7 @@ async def test_without_a_model_nothing_is_extracted_or_written(bench: Bench, tas
 
 @pytest.mark.parametrize("task", TASKS)
 async def test_without_an_index_nothing_is_read(bench: Bench, task: str) -> None:
-    built = await bench(task, model(), index=False, no_index="needs an index: groundtune ingest")
+    built = await bench(task, model(), index=False, no_index_reason="needs an index: groundtune ingest")
     reading = {"context", "rag", *(QUOTING if task == "answer" else ())}
     assert built.missing == dict.fromkeys(reading, "needs an index: groundtune ingest")
     assert set(built.ready) == {*WRITING, *({"nearest"} if task == "classify" else ())} - reading
@@ -157,12 +157,12 @@ async def test_every_name_is_ready_or_missing_or_barred_and_never_two_of_them(
     bench: Bench, task: str, index: bool, shots: bool, toml: str
 ) -> None:
     built = await bench(task, toml, index=index, shots=shots)
-    named = [*built.ready, *built.missing, *built.barred]
+    named = [*built.ready, *built.missing, *built.forbidden]
     assert len(named) == len(set(named))
     assert set(WRITING) <= set(named)
     assert set(QUOTING) <= set(named) or task != "answer"
     assert ({f"{name}:big" for name in WRITING} <= set(named)) == ("[models.big]" in toml)
-    assert set(built.model) >= {name for name in built.ready if name.endswith(":big")}
+    assert set(built.model_tables) >= {name for name in built.ready if name.endswith(":big")}
 
 
 # -- several models ----------------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ async def test_each_further_model_adds_its_own_five_approaches(bench: Bench) -> 
     named = {f"{name}{ending}" for name in WRITING for ending in ("", ":big", ":small")}
     assert set(built.ready) == (named | set(QUOTING)) - {"context:small"}
     assert "set `window` next to its `model`" in built.missing["context:small"]
-    assert (built.model["rag:big"], built.model["rag"]) == ("big", "default")
+    assert (built.model_tables["rag:big"], built.model_tables["rag"]) == ("big", "default")
     assert (built.concurrency["prompt:small"], built.concurrency["prompt"]) == (3, 8)
     assert "quote-bm25" not in built.concurrency, "local approaches run one by one, so that their times are valid"
 
@@ -185,7 +185,7 @@ async def test_each_generator_is_wrapped_in_the_cache_once(bench: Bench) -> None
         kept.append(generator.name)
         return generator
 
-    await bench("answer", model() + model("big"), keep=keep)
+    await bench("answer", model() + model("big"), wrap_generator=keep)
     assert sorted(kept) == ["m-big", "m-default"]
 
 
@@ -215,14 +215,14 @@ async def test_an_unset_key_is_the_reason(bench: Bench, task: str) -> None:
     built = await bench(task, KEYLESS)
     reason = "cannot be used: the environment variable GROUNDTUNE_TEST_NO_SUCH_KEY is not set"
     assert built.missing == dict.fromkeys(WRITING, reason)
-    assert not built.model
+    assert not built.model_tables
 
 
 async def test_residency_bars_only_the_model_on_another_host(bench: Bench) -> None:
     rule = '[requirements]\nresidency = "local"\n'
     built = await bench("answer", model() + model("far", url="https://llm.invalid/v1") + rule)
     reason = "requirements.residency does not allow sending text to llm.invalid"
-    assert built.barred == {f"{name}:far": reason for name in WRITING}
+    assert built.forbidden == {f"{name}:far": reason for name in WRITING}
     assert set(built.ready) == {*WRITING, *QUOTING}
     allowed = rule.replace('"local"', '["llm.invalid"]')
     assert "prompt:far" in (await bench("answer", model() + model("far", url="https://llm.invalid/v1") + allowed)).ready
@@ -235,12 +235,12 @@ EMBEDDER = '[embedder]\nkind = "openai"\nmodel = "e"\nbase_url = "https://vector
 async def test_residency_bars_approaches_that_need_an_embedder_on_another_host(bench: Bench) -> None:
     built = await bench("answer", model() + EMBEDDER + '[requirements]\nresidency = "local"\n')
     assert set(built.ready) == {"prompt", "fewshot-fixed", "context"}
-    assert set(built.barred) == {"fewshot", "rag", *QUOTING}
+    assert set(built.forbidden) == {"fewshot", "rag", *QUOTING}
     reason = "requirements.residency does not allow sending text to vectors.invalid"
-    assert built.barred["fewshot"].startswith(f"its shots need the embedder: {reason}")
-    assert built.barred["rag"].startswith(f"its passages need the embedder: {reason}")
+    assert built.forbidden["fewshot"].startswith(f"its shots need the embedder: {reason}")
+    assert built.forbidden["rag"].startswith(f"its passages need the embedder: {reason}")
     sorts = await bench("classify", model() + EMBEDDER + '[requirements]\nresidency = "local"\n')
-    assert set(sorts.barred) == {"fewshot", "rag", "nearest"}
+    assert set(sorts.forbidden) == {"fewshot", "rag", "nearest"}
 
 
 async def test_a_forbidden_embedder_is_never_created(bench: Bench, tmp_path: Path) -> None:
@@ -250,7 +250,9 @@ async def test_a_forbidden_embedder_is_never_created(bench: Bench, tmp_path: Pat
         raise AssertionError("made")
 
     examples = train("classify")
-    built = await line_up(chosen, Material(tmp_path, refuses, form_of(chosen, tmp_path, examples, examples), examples))
+    built = await build_registry(
+        chosen, Resources(tmp_path, refuses, task_form(chosen, tmp_path, examples, examples), examples)
+    )
     assert set(built.ready) == {"prompt", "fewshot-fixed"}
 
 
@@ -282,7 +284,9 @@ async def test_an_embedder_that_cannot_be_created_is_missing_and_the_rest_runs(
 
     chosen = config(task, model())
     examples = train(task)
-    built = await line_up(chosen, Material(tmp_path, absent, form_of(chosen, tmp_path, examples, examples), examples))
+    built = await build_registry(
+        chosen, Resources(tmp_path, absent, task_form(chosen, tmp_path, examples, examples), examples)
+    )
     assert set(built.ready) == {"prompt", "fewshot-fixed"}
     assert {name for name, reason in built.missing.items() if "is not installed" in reason} == needing
 
@@ -313,19 +317,19 @@ class Silent:
         raise NotImplementedError
 
 
-FOUND = Lineup(
+FOUND = ApproachRegistry(
     {name: Silent(name) for name in ("prompt", "rag")},
     missing={"context": "does not fit: 30 passages"},
-    barred={"rag:far": "requirements.residency does not allow sending text to llm.invalid"},
+    forbidden={"rag:far": "requirements.residency does not allow sending text to llm.invalid"},
     concurrency={"prompt": 8, "rag": 8},
-    model={"prompt": "default", "rag": "default"},
+    model_tables={"prompt": "default", "rag": "default"},
 )
 
 
 def test_pick_returns_the_named_approaches_in_order() -> None:
     picked = FOUND.pick(["rag", "prompt", "rag"])
     assert list(picked.ready) == ["rag", "prompt"]
-    assert (picked.concurrency["rag"], picked.model["rag"]) == (8, "default")
+    assert (picked.concurrency["rag"], picked.model_tables["rag"]) == (8, "default")
     assert list(FOUND.pick(["rag"]).ready) == ["rag"]
 
 
@@ -343,13 +347,13 @@ def test_pick_says_why_it_refuses() -> None:
 
 
 def form(task: str, examples: Sequence[Example] = (), toml: str = "", root: Path = Path()) -> Any:
-    return form_of(config(task, toml), root, examples, examples)
+    return task_form(config(task, toml), root, examples, examples)
 
 
 def test_each_task_has_its_form_with_the_instructions() -> None:
     toml = 'instructions = "Customers ask."\n'
     kinds = {task: form(task, train(task), toml) for task in TASKS}
-    assert [type(form_) for form_ in kinds.values()] == [AnswerForm, LabelForm, ObjectForm, TextForm]
+    assert [type(form_) for form_ in kinds.values()] == [AnswerFormat, LabelFormat, ObjectFormat, TextFormat]
     assert {form_.instructions for form_ in kinds.values()} == {"Customers ask."}
 
 
@@ -357,7 +361,7 @@ def test_labels_come_from_the_project_file_or_else_from_the_examples() -> None:
     assert form("classify", train("classify")).labels == {"refund": "money back", "travel": "trains and flights"}
     several = [*train("classify"), Example("m", "x", ["travel", "app"])]
     bare = Config.model_validate({"name": "test", "task": "classify"})
-    assert labels_of(bare, several) == {"app": "", "refund": "", "travel": ""}
+    assert task_labels(bare, several) == {"app": "", "refund": "", "travel": ""}
 
 
 def test_an_unknown_label_is_named_with_its_example() -> None:
@@ -372,7 +376,7 @@ def test_no_labels_is_an_error() -> None:
     bare = Config.model_validate({"name": "test", "task": "classify"})
     for examples in ([], [Example("e", "x", None)]):
         with pytest.raises(UsageError, match="no labels") as caught:
-            labels_of(bare, examples)
+            task_labels(bare, examples)
         assert caught.value.hint is not None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from groundtune import Project
-from groundtune.loop import Loop, twins
+from groundtune.loop import Loop, sync_and_async
 
 
 class Owner:
@@ -24,13 +24,13 @@ class Owner:
         await asyncio.sleep(0)
         return first + second, threading.current_thread().name
 
-    add, aadd = twins(_add)
+    add, aadd = sync_and_async(_add)
 
     async def _fail(self) -> None:
         """Fail."""
         raise LookupError("nothing there")
 
-    fail, afail = twins(_fail)
+    fail, afail = sync_and_async(_fail)
 
     async def _wait(self) -> None:
         """Wait until cancelled."""
@@ -41,19 +41,19 @@ class Owner:
             self.cancelled.set()
             raise
 
-    wait, await_ = twins(_wait)
+    wait, await_ = sync_and_async(_wait)
 
     async def _nested(self) -> tuple[int, str]:
         """Await the async form on the owner's own loop."""
         return await self.aadd(1)
 
-    nested, anested = twins(_nested)
+    nested, anested = sync_and_async(_nested)
 
     async def _stuck(self) -> None:
         """Call the sync form on the owner's own loop."""
         self.add(1)
 
-    stuck, astuck = twins(_stuck)
+    stuck, astuck = sync_and_async(_stuck)
 
 
 @pytest.fixture

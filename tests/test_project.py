@@ -276,7 +276,7 @@ def test_running_questions_survive_an_index_swap(project: Project) -> None:
         while project.session.folder.current() == opened.manifest:  # noqa: ASYNC110 (a file, nothing signals it)
             await asyncio.sleep(0.01)
         await project.session.index()
-        document = await opened.lookup("docs/refunds.md")
+        document = await opened.document_by_source("docs/refunds.md")
         assert document is not None
         return document.text
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from groundtune.config import load_config
-from groundtune.ingest.select import select
+from groundtune.ingest.select import select_files
 from groundtune.scaffold import ModelChoice, choose_model, project_file, recognise_task, survey
 from groundtune.types import Task
 
@@ -59,7 +59,7 @@ def test_survey(tmp_path: Path) -> None:
     assert contents.examples == ("gold.jsonl",)
     assert contents.include == ("*.md", "code/**/*.txt", "docs/**/*", "odd[[]1]/**/*")
     assert "node_modules" in contents.exclude
-    chosen = select(tmp_path, include=contents.include, exclude=contents.exclude, leave_out=contents.examples)
+    chosen = select_files(tmp_path, include=contents.include, exclude=contents.exclude, leave_out=contents.examples)
     assert len(list(chosen)) == 6
 
 

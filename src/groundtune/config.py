@@ -13,24 +13,24 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from groundtune.config_problems import explain, override, syntax
+from groundtune.config_problems import apply_environment, problems_from, syntax_problem
 from groundtune.config_tune import ProviderConfig, TuneConfig
 from groundtune.config_values import (
-    Change,
+    AsTuple,
+    ChangeFrequency,
+    EnvironmentVariable,
+    Fraction,
     Language,
-    Listed,
     Name,
     Pattern,
     Patterns,
     Seconds,
-    Share,
     Text,
     Texts,
     Url,
     Usd,
-    Variable,
-    where_text_goes,
-    wrong,
+    parse_residency,
+    value_error,
 )
 from groundtune.errors import ConfigError, MissingError, Problem
 from groundtune.toml_lines import key_lines
@@ -64,7 +64,7 @@ class DocumentsConfig(Section):
     parser_memory_mb: Annotated[int, Field(ge=128, le=1_000_000)] = 2048
     """Memory limit for reading one file, in MiB."""
     follow_links: bool = False
-    access: Annotated[tuple[AccessRule, ...], Listed] = ()
+    access: Annotated[tuple[AccessRule, ...], AsTuple] = ()
 
 
 class ExamplesConfig(Section):
@@ -83,12 +83,12 @@ def _endpoint(value: Any) -> Any:
 
 def _check_kind(kind: str, model: str | None, base_url: str | None, api_key_env: str | None) -> None:
     if kind in ("openai", "local") and model is None:
-        raise wrong(f'is missing; kind "{kind}" needs it', hint='add model = "…"', key="model")
+        raise value_error(f'is missing; kind "{kind}" needs it', hint='add model = "…"', key="model")
     if kind in ("quote", "bundled") and model is not None:
-        raise wrong(f'is not used by kind "{kind}"', hint='leave it out, or write kind = "openai"', key="model")
+        raise value_error(f'is not used by kind "{kind}"', hint='leave it out, or write kind = "openai"', key="model")
     for key, value in (("base_url", base_url), ("api_key_env", api_key_env)):
         if kind != "openai" and value is not None:
-            raise wrong(f'is not used by kind "{kind}"', hint='leave it out, or write kind = "openai"', key=key)
+            raise value_error(f'is not used by kind "{kind}"', hint='leave it out, or write kind = "openai"', key=key)
 
 
 class ModelConfig(Section):
@@ -99,7 +99,7 @@ class ModelConfig(Section):
     model: Text | None = None
     base_url: Url | None = None
     """Kind openai: address of the endpoint; None: OpenAI's own."""
-    api_key_env: Variable | None = None
+    api_key_env: EnvironmentVariable | None = None
     """Name of the variable that holds the key; without it no key is sent, except to OpenAI (OPENAI_API_KEY)."""
     timeout_seconds: Seconds = 60
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
@@ -119,7 +119,7 @@ class ModelConfig(Section):
         _check_kind(self.kind, self.model, self.base_url, self.api_key_env)
         if self.kind != "local" and self.device is not None:
             message = f'is not used by kind "{self.kind}"'
-            raise wrong(message, hint='leave it out, or write kind = "local"', key="device")
+            raise value_error(message, hint='leave it out, or write kind = "local"', key="device")
         return self
 
 
@@ -129,7 +129,7 @@ class EmbedderConfig(Section):
     kind: Literal["bundled", "local", "openai"] = "bundled"
     model: Text | None = None
     base_url: Url | None = None
-    api_key_env: Variable | None = None
+    api_key_env: EnvironmentVariable | None = None
     dimension: Annotated[int, Field(ge=8, le=65_536)] | None = None
     batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
 
@@ -139,7 +139,7 @@ class EmbedderConfig(Section):
     def _complete(self) -> Self:
         _check_kind(self.kind, self.model, self.base_url, self.api_key_env)
         if self.kind == "openai" and self.dimension is None:
-            raise wrong(
+            raise value_error(
                 'is missing; kind "openai" needs it',
                 hint="add dimension = …, the length of its vectors",
                 key="dimension",
@@ -157,7 +157,7 @@ class PassagesConfig(Section):
     def _order(self) -> Self:
         if self.min_tokens > self.max_tokens:
             message = f"must be at most max_tokens ({self.max_tokens}), not {self.min_tokens}"
-            raise wrong(message, hint=f"write min_tokens = {self.max_tokens // 4}", key="min_tokens")
+            raise value_error(message, hint=f"write min_tokens = {self.max_tokens // 4}", key="min_tokens")
         return self
 
 
@@ -166,7 +166,7 @@ class RetrievalConfig(Section):
 
     k: Annotated[int, Field(ge=1, le=1000)] = 8
     candidates: Annotated[int, Field(ge=1, le=10_000)] = 100
-    dense_weight: Share | None = None
+    dense_weight: Fraction | None = None
     """None: the fitted weight if there is one, else the default."""
     reranker: Text | None = None
     rerank_candidates: Annotated[int, Field(ge=1, le=1000)] = 30
@@ -175,7 +175,7 @@ class RetrievalConfig(Section):
     def _order(self) -> Self:
         if self.candidates < self.k:
             message = f"must be at least k ({self.k}), not {self.candidates}"
-            raise wrong(message, hint=f"write candidates = {max(100, self.k)}", key="candidates")
+            raise value_error(message, hint=f"write candidates = {max(100, self.k)}", key="candidates")
         return self
 
 
@@ -185,11 +185,11 @@ class AnswersConfig(Section):
     max_passages: Annotated[int, Field(ge=1, le=1000)] = 6
     strict: bool = False
     """Drop sentences that their citations do not support; abstain when none is left."""
-    threshold: Share | None = None
+    threshold: Fraction | None = None
     """Abstain below this confidence; None: the calibrated threshold."""
-    max_risk: Share | None = None
+    max_risk: Fraction | None = None
     """Largest share of given answers that may be wrong; calibration sets the threshold accordingly."""
-    min_coverage: Share | None = None
+    min_coverage: Fraction | None = None
     """Smallest share of questions to answer; calibration sets the threshold accordingly."""
 
 
@@ -215,7 +215,7 @@ class JudgeConfig(Section):
 
     model: Text
     """Name of a table under [models]."""
-    metrics: Annotated[tuple[Metric, ...], Listed] = ("judge",)
+    metrics: Annotated[tuple[Metric, ...], AsTuple] = ("judge",)
     instructions: Text | None = None
     """Criteria for a right answer, in the project's own words."""
 
@@ -237,7 +237,7 @@ class CheckConfig(Section):
     def _exactly_one_test(self) -> Self:
         tests = (self.pattern, self.absent, self.schema_file, self.function)
         if sum(test is not None for test in tests) != 1:
-            raise wrong(
+            raise value_error(
                 "must have exactly one of pattern, absent, schema_file and function", hint="write one check for each"
             )
         for key, value in (("pattern", self.pattern), ("absent", self.absent)):
@@ -245,9 +245,9 @@ class CheckConfig(Section):
                 try:
                     re.compile(value)
                 except re.error as error:
-                    raise wrong(f"is not a valid regular expression: {error}", key=key) from None
+                    raise value_error(f"is not a valid regular expression: {error}", key=key) from None
         if self.function is not None and not re.fullmatch(r"[\w.]+:\w+", self.function):
-            raise wrong('is not "module:name"', hint='write it like "checks:polite"', key="function")
+            raise value_error('is not "module:name"', hint='write it like "checks:polite"', key="function")
         return self
 
 
@@ -277,7 +277,7 @@ class RequirementsConfig(Section):
     """US dollars per thousand questions."""
     max_usd_per_month: Usd | None = None
     """US dollars per month at `costs.requests_per_month`."""
-    residency: Annotated[Literal["local"] | tuple[str, ...] | None, BeforeValidator(where_text_goes)] = None
+    residency: Annotated[Literal["local"] | tuple[str, ...] | None, BeforeValidator(parse_residency)] = None
     """Where text may be sent: "local" (nothing leaves this machine), or a list of hosts."""
 
 
@@ -285,7 +285,7 @@ class CostsConfig(Section):
     """Assumptions of the cost model; None: unknown."""
 
     requests_per_month: Annotated[int, Field(ge=1, le=10_000_000_000)] | None = None
-    documents_change: Change | None = None
+    documents_change: ChangeFrequency | None = None
     months: Annotated[int, Field(ge=1, le=120)] = 12
     """Months over which one-off costs are spread."""
 
@@ -313,7 +313,7 @@ class Config(Section):
     answers: AnswersConfig = AnswersConfig()
     shots: ShotsConfig = ShotsConfig()
     context: ContextConfig = ContextConfig()
-    checks: Annotated[tuple[CheckConfig, ...], Listed] = ()
+    checks: Annotated[tuple[CheckConfig, ...], AsTuple] = ()
     judge: JudgeConfig | None = None
     compare: CompareConfig = CompareConfig()
     tune: dict[Name, TuneConfig] = Field(default_factory=dict)
@@ -336,7 +336,7 @@ class Config(Section):
     def _linked(self) -> Self:
         if self.judge and (self.judge.model not in self.models or self.models[self.judge.model].kind == "quote"):
             message = f'"{self.judge.model}" is not a model that can judge'
-            raise wrong(message, hint=f"add a table [models.{self.judge.model}]", key="judge")
+            raise value_error(message, hint=f"add a table [models.{self.judge.model}]", key="judge")
         return self
 
 
@@ -357,13 +357,13 @@ def load_config(path: Path, *, environ: Mapping[str, str] | None = None, text: s
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError([syntax(path, text, error)]) from None
-    values, places, problems = override(Config, values, os.environ if environ is None else environ)
+        raise ConfigError([syntax_problem(path, text, error)]) from None
+    values, places, problems = apply_environment(Config, values, os.environ if environ is None else environ)
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
         lines = key_lines(text)
-        problems += explain(Config, error, path=path, lines=lines, places=places)
+        problems += problems_from(Config, error, path=path, lines=lines, variables=places)
     if problems:
         raise ConfigError(problems)
     return _located(config, path.parent)

@@ -34,7 +34,7 @@ _SYNTAX = {
 }
 
 
-def syntax(path: Path, text: str, error: tomllib.TOMLDecodeError) -> Problem:
+def syntax_problem(path: Path, text: str, error: tomllib.TOMLDecodeError) -> Problem:
     """Return the problem that stops the TOML from being parsed."""
     message = str(error)
     position = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
@@ -45,17 +45,17 @@ def syntax(path: Path, text: str, error: tomllib.TOMLDecodeError) -> Problem:
     return Problem(path, f"not TOML: {_SYNTAX.get(reason, reason)}", line)
 
 
-def explain(
+def problems_from(
     model: Model,
     error: ValidationError,
     *,
     path: Path,
     lines: Mapping[Place, int],
-    places: Mapping[Place, str],
+    variables: Mapping[Place, str],
 ) -> list[Problem]:
     """Return one problem per pydantic error, sorted by line.
 
-    lines: line of each key in the file; places: environment variable by the key that it set.
+    lines: line of each key in the file; variables: environment variable by the key that it set.
     """
     problems = []
     for detail in error.errors(include_url=False):
@@ -64,7 +64,7 @@ def explain(
             place = (*place, key)
         message, hint = _describe(model, detail, place)
         place = _untagged(model, place)
-        variable = _variable(place, lines, places)
+        variable = _variable(place, lines, variables)
         if variable:
             problems.append(Problem(Path(variable), message, hint=hint))
         else:
@@ -81,7 +81,7 @@ def _variable(place: Place, lines: Mapping[Place, int], places: Mapping[Place, s
     return inside[0] if inside and place not in lines else None
 
 
-def override(
+def apply_environment(
     model: Model, values: dict[str, Any], environ: Mapping[str, str]
 ) -> tuple[dict[str, Any], dict[Place, str], list[Problem]]:
     """Return a copy of `values` with GROUNDTUNE_ variables applied, the variable by the key it set, and problems."""

@@ -4,15 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from groundtune.config_values import Day, Text, Texts, Url, Usd, Variable
+from groundtune.config_values import Day, EnvironmentVariable, Text, Texts, Url, Usd
 
-Base = Annotated[Text | None, Field(description="model by name or path")]
+BaseModelName = Annotated[Text | None, Field(description="model by name or path")]
 Epochs = Annotated[int, Field(ge=1, le=1000)]
-Rate = Annotated[float, Field(gt=0, le=1)]
+LearningRate = Annotated[float, Field(gt=0, le=1)]
 Rank = Annotated[int, Field(ge=1, le=1024)]
 
 
-class Table(BaseModel):
+class TrainingConfig(BaseModel):
     """Settings shared by all kinds of training."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -30,16 +30,16 @@ class Table(BaseModel):
     """One of "cpu", "cuda", "cuda:1"; None: CUDA if available."""
 
 
-class ClassifierConfig(Table):
+class ClassifierConfig(TrainingConfig):
     """An encoder with a head: maps an input to one label."""
 
     kind: Literal["classifier"]
-    base: Base = None
+    base: BaseModelName = None
     """Base model; None: the bundled encoder."""
     mode: Literal["full", "lora", "probe"] = "full"
     """Weights to train; probe: a head on frozen embeddings, in seconds."""
     epochs: Epochs = 8
-    learning_rate: Rate | None = None
+    learning_rate: LearningRate | None = None
     batch_tokens: Annotated[int, Field(ge=64)] = 1024
     """Tokens per step."""
     class_weights: bool = True
@@ -49,20 +49,20 @@ class ClassifierConfig(Table):
     """Rank of the adapter, mode lora."""
 
 
-class ExtractorConfig(Table):
+class ExtractorConfig(TrainingConfig):
     """An encoder that marks spans: maps an input to a JSON object."""
 
     kind: Literal["extractor"]
-    base: Base = None
+    base: BaseModelName = None
     mode: Literal["full", "lora"] = "full"
     epochs: Epochs = 10
-    learning_rate: Rate | None = None
+    learning_rate: LearningRate | None = None
     batch_tokens: Annotated[int, Field(ge=64)] = 1024
     patience: Annotated[int, Field(ge=1)] = 2
     rank: Rank = 16
 
 
-class LoraConfig(Table):
+class LoraConfig(TrainingConfig):
     """A causal model, tuned on replies."""
 
     kind: Literal["lora"]
@@ -71,7 +71,7 @@ class LoraConfig(Table):
     context: Literal["none", "retrieved"] = "none"
     """retrieved: train on passages from the project's own retriever, for the approach `hybrid`."""
     epochs: Epochs = 3
-    learning_rate: Rate | None = None
+    learning_rate: LearningRate | None = None
     batch_size: Annotated[int, Field(ge=1)] = 4
     accumulate: Annotated[int, Field(ge=1)] = 4
     """Batches whose gradients make one step."""
@@ -83,19 +83,19 @@ class LoraConfig(Table):
     gpus: Annotated[int, Field(ge=1, le=64)] = 1
 
 
-class RetrieverConfig(Table):
+class RetrieverConfig(TrainingConfig):
     """The embedder, or a reranker, adapted to the project's questions."""
 
     kind: Literal["retriever"]
-    base: Base = None
+    base: BaseModelName = None
     part: Literal["embedder", "reranker"] = "embedder"
     epochs: Epochs = 2
-    learning_rate: Rate | None = None
+    learning_rate: LearningRate | None = None
     batch_size: Annotated[int, Field(ge=2)] = 32
     hard_negatives: Annotated[int, Field(ge=0, le=50)] = 3
 
 
-class HostedTuneConfig(Table):
+class HostedTuneConfig(TrainingConfig):
     """A job at a provider's fine-tuning API."""
 
     kind: Literal["hosted"]
@@ -103,7 +103,7 @@ class HostedTuneConfig(Table):
     provider: Text = "openai"
     """A built-in profile, or a table [providers.NAME]."""
     base_url: Url | None = None
-    api_key_env: Variable | None = None
+    api_key_env: EnvironmentVariable | None = None
     method: Literal["supervised", "dpo"] = "supervised"
     epochs: Epochs | None = None
     suffix: Text | None = None
@@ -111,7 +111,7 @@ class HostedTuneConfig(Table):
     """A job that may cost more is not started."""
 
 
-class ProviderBase(BaseModel):
+class ProviderModelConfig(BaseModel):
     """Facts about a model that can be tuned at a provider."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -129,7 +129,7 @@ class ProviderConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     base_url: Url | None = None
-    api_key_env: Variable | None = None
+    api_key_env: EnvironmentVariable | None = None
     min_examples: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """Fewest rows of the train split that the service accepts."""
     max_example_tokens: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
@@ -139,7 +139,7 @@ class ProviderConfig(BaseModel):
     """Date from which no job can be created."""
     notice: Text | None = None
     """One sentence to show before money is spent."""
-    bases: dict[Text, ProviderBase] = Field(default_factory=dict)
+    bases: dict[Text, ProviderModelConfig] = Field(default_factory=dict)
     """Base models by name."""
 
 

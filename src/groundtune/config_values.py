@@ -12,7 +12,7 @@ Language = Literal[
     "arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hungarian", "italian",
     "norwegian", "portuguese", "romanian", "russian", "spanish", "swedish", "tamil", "turkish",
 ]  # fmt: skip
-Change = Literal["daily", "weekly", "monthly", "yearly", "never"]
+ChangeFrequency = Literal["daily", "weekly", "monthly", "yearly", "never"]
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SECRET = re.compile(r"(sk|pk|rk|gsk|hf|ghp|xai|api|key|nvapi|r8|AKIA|AIza)[-_]?(?=\w*\d)[\w-]{16,}\Z|eyJ")
@@ -22,16 +22,16 @@ def as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def wrong(message: str, *, hint: str = "", key: str = "") -> PydanticCustomError:
+def value_error(message: str, *, hint: str = "", key: str = "") -> PydanticCustomError:
     """Return an error that config_problems prints verbatim; `key`: the key of the table that is to blame."""
     return PydanticCustomError("plain", "{message}", {"message": message, "hint": hint, "key": key})
 
 
 def _pattern(value: str) -> str:
     if "\\" in value:
-        raise wrong(f'"{value}" has a backslash', hint="write folders with forward slashes")
+        raise value_error(f'"{value}" has a backslash', hint="write folders with forward slashes")
     if value == "~" or value.startswith(("/", "~/")) or ".." in value.split("/"):
-        raise wrong(
+        raise value_error(
             f'"{value}" leaves the project folder', hint="patterns are relative to the folder of groundtune.toml"
         )
     return value
@@ -39,7 +39,7 @@ def _pattern(value: str) -> str:
 
 def _variable(value: str) -> str:
     if not _VARIABLE.match(value) or _SECRET.match(value) or _random(value):
-        raise wrong(
+        raise value_error(
             "is not the name of an environment variable (its value is not shown: it may be the key itself)",
             hint='write api_key_env = "OPENAI_API_KEY" and set that variable; revoke the key if it may have leaked',
         )
@@ -58,27 +58,31 @@ def _url(value: str) -> str:
     except ValueError:
         valid = False
     if not valid:
-        raise wrong("is not a web address", hint='write it like "http://localhost:11434/v1"')
+        raise value_error("is not a web address", hint='write it like "http://localhost:11434/v1"')
     if "@" in parts.netloc:
-        raise wrong("contains a password", hint="remove user and password; api_key_env names the variable of a key")
+        raise value_error(
+            "contains a password", hint="remove user and password; api_key_env names the variable of a key"
+        )
     return value.rstrip("/")
 
 
-def where_text_goes(value: Any) -> Any:
+def parse_residency(value: Any) -> Any:
     value = as_tuple(value)
     if value is None or value == "local":
         return value
     if isinstance(value, tuple) and value and all(isinstance(host, str) and host.strip() for host in value):
         for host in value:
             if "/" in host:
-                raise wrong(f'"{host}" is an address, not a host', hint='write only the host, like "api.example.com"')
+                raise value_error(
+                    f'"{host}" is an address, not a host', hint='write only the host, like "api.example.com"'
+                )
         return value
-    raise wrong('must be "local" or a list of hosts', hint='write "local" or ["api.example.com"]')
+    raise value_error('must be "local" or a list of hosts', hint='write "local" or ["api.example.com"]')
 
 
 def _name(value: str) -> str:
     if not re.fullmatch(r"[\w-]+", value):
-        raise wrong("is not a valid name: it becomes part of a folder name", hint="use letters, digits, - and _")
+        raise value_error("is not a valid name: it becomes part of a folder name", hint="use letters, digits, - and _")
     return value
 
 
@@ -88,7 +92,7 @@ def _day(value: Any) -> Any:
         try:
             return date.fromisoformat(value)
         except ValueError:
-            raise wrong(f'"{value}" is not a date', hint="write it like 2027-01-14") from None
+            raise value_error(f'"{value}" is not a date', hint="write it like 2027-01-14") from None
     return value
 
 
@@ -96,14 +100,14 @@ Text = Annotated[str, Field(min_length=1)]
 Day = Annotated[date, BeforeValidator(_day)]
 Name = Annotated[str, Field(min_length=1), AfterValidator(_name)]
 Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
-Variable = Annotated[str, Field(min_length=1), AfterValidator(_variable)]
+EnvironmentVariable = Annotated[str, Field(min_length=1), AfterValidator(_variable)]
 Url = Annotated[str, Field(min_length=1), AfterValidator(_url)]
 Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(as_tuple)]
 Texts = Annotated[tuple[Text, ...], BeforeValidator(as_tuple)]
-Share = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Usd = Annotated[float, Field(ge=0, le=1_000_000)]
 
 
-Listed = BeforeValidator(as_tuple)
+AsTuple = BeforeValidator(as_tuple)
 """Turns a list of the file into a tuple."""

@@ -8,13 +8,13 @@ from typing import Any, NoReturn
 
 from groundtune.errors import UsageError
 
-Fault = Callable[[Any], str | None]
+Checker = Callable[[Any], str | None]
 """Returns the first thing wrong with a value; None when nothing is."""
 
 _FENCED = re.compile(r"^[ \t]*```[ \t]*[\w-]*[ \t]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
 
 
-def read_json(text: str) -> Any:
+def parse_json(text: str) -> Any:
     """Parse a text that is JSON and nothing else.
 
     Raises ValueError for anything else, including NaN, infinity and an object with a duplicate key.
@@ -27,13 +27,13 @@ def read_json(text: str) -> Any:
         raise ValueError("not JSON that can be read: nested too deep") from None
 
 
-def read_reply(text: str) -> Any:
+def parse_reply(text: str) -> Any:
     """Parse a model's reply: JSON, or a single fenced block of it. Raises ValueError for anything else."""
     blocks = _FENCED.findall(text)
-    return read_json(blocks[0] if len(blocks) == 1 else text.strip())
+    return parse_json(blocks[0] if len(blocks) == 1 else text.strip())
 
 
-def schema_fault(schema: Mapping[str, Any]) -> Fault:
+def schema_checker(schema: Mapping[str, Any]) -> Checker:
     """Return a function that checks values against `schema`, under the draft it names (2020-12 by default).
 
     A `$ref` to another file or address is never followed: checking a value against it raises. Raises UsageError when
@@ -56,7 +56,7 @@ def schema_fault(schema: Mapping[str, Any]) -> Fault:
     return fault
 
 
-def strict(schema: Mapping[str, Any]) -> dict[str, Any] | None:
+def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the schema in the strict form that endpoints can enforce: every key required, no others allowed.
 
     An optional key must be nullable, because null then stands for absent. None when the schema cannot be brought into
@@ -68,13 +68,13 @@ def strict(schema: Mapping[str, Any]) -> dict[str, Any] | None:
         properties = schema.get("properties", {})
         if schema.get("additionalProperties", True) is not False:
             return None
-        strict_properties = {key: strict(subschema) for key, subschema in properties.items()}
+        strict_properties = {key: strict_schema(subschema) for key, subschema in properties.items()}
         optional = properties.keys() - set(schema.get("required", ()))
         if None in strict_properties.values() or not all("null" in _kinds(properties[key]) for key in optional):
             return None
         result |= {"properties": strict_properties, "required": list(properties)}
     if isinstance(items := schema.get("items"), Mapping):
-        if (strict_items := strict(items)) is None:
+        if (strict_items := strict_schema(items)) is None:
             return None
         result["items"] = strict_items
     return result

@@ -62,17 +62,17 @@ class Loop:
             return asyncio.run_coroutine_threadsafe(work, self._loop)
 
 
-class Looped(Protocol):
+class HasLoop(Protocol):
     """An object that owns a Loop."""
 
     @property
     def loop(self) -> Loop: ...
 
 
-Owner = TypeVar("Owner", bound=Looped)
+Owner = TypeVar("Owner", bound=HasLoop)
 
 
-def twins(
+def sync_and_async(
     work: Callable[Concatenate[Owner, P], Coroutine[Any, Any, T]],
 ) -> tuple[Callable[Concatenate[Owner, P], T], Callable[Concatenate[Owner, P], Coroutine[Any, Any, T]]]:
     """Return the sync and the async form of a method that runs on the owner's loop."""
@@ -102,7 +102,7 @@ async def _cancel_all() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def side_by_side(work: Callable[[], Awaitable[None]], workers: int) -> None:
+async def run_workers(work: Callable[[], Awaitable[None]], workers: int) -> None:
     """Run `workers` copies of `work` concurrently until all end. A failure or cancellation cancels the others."""
     tasks = [asyncio.ensure_future(work()) for _ in range(workers)]
     try:

@@ -81,7 +81,7 @@ def _forget_environment(client: "OpenAI | AsyncOpenAI") -> None:
         client._custom_headers = {}  # OPENAI_CUSTOM_HEADERS
 
 
-def failure(error: Exception, *, place: str, api_key: str, key_hint: str) -> ProviderError:
+def provider_error(error: Exception, *, place: str, api_key: str, key_hint: str) -> ProviderError:
     """Turn an SDK exception into a ProviderError that names the endpoint and hides the key."""
     kind, what, hint, retryable = _read(error, key_hint=key_hint)
     message = f"{place} {what}"
@@ -97,11 +97,11 @@ def _read(error: Exception, *, key_hint: str) -> tuple[ProviderFailure, str, str
     if isinstance(error, APITimeoutError):
         return "timeout", "did not answer in time", later, True
     if isinstance(error, APIConnectionError):
-        return "no_server", f"cannot be reached: {short(str(error.__cause__ or error))}", later, True
+        return "no_server", f"cannot be reached: {one_line(str(error.__cause__ or error))}", later, True
     if not isinstance(error, APIStatusError):
         hint = "check that base_url is an OpenAI-compatible endpoint; it usually ends in /v1"
-        return "bad_response", f"gave a bad response: {short(str(error))}", hint, False
-    status, text = error.status_code, said(error)
+        return "bad_response", f"gave a bad response: {one_line(str(error))}", hint, False
+    status, text = error.status_code, server_message(error)
     what = f"answered {status}: {text}" if text else f"answered {status}"
     if status in (401, 403):
         return "bad_key", what, key_hint, False
@@ -117,18 +117,18 @@ def _read(error: Exception, *, key_hint: str) -> tuple[ProviderFailure, str, str
     return "bad_request", what, "the endpoint rejects this request; see its message", False
 
 
-def said(error: "APIError") -> str:
+def server_message(error: "APIError") -> str:
     """Return the server's message: `error.message` (OpenAI), `error` (Ollama) or `detail` (FastAPI)."""
     match error.body:  # the SDK unwraps `error`
         case {"message": str(text)} | {"detail": str(text)} | str(text):
-            return short(text)
+            return one_line(text)
         case None:
             return ""
         case other:
-            return short(json.dumps(other, default=str))
+            return one_line(json.dumps(other, default=str))
 
 
-def retry_after(error: BaseException) -> float | None:
+def retry_after_seconds(error: BaseException) -> float | None:
     """Return the seconds that the server asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date."""
     headers = getattr(getattr(error, "response", None), "headers", {})
     try:
@@ -143,7 +143,7 @@ def retry_after(error: BaseException) -> float | None:
         return None
 
 
-def short(text: str) -> str:
+def one_line(text: str) -> str:
     """Return the text on one line, truncated to SAID_CHARACTERS characters."""
     line = " ".join(text.split())
     return line if len(line) <= SAID_CHARACTERS else f"{line[:SAID_CHARACTERS]}…"

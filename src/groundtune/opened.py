@@ -6,7 +6,7 @@ from groundtune import build
 from groundtune.config import Config
 from groundtune.fitted import Fitted
 from groundtune.ingest.catalog import Catalog
-from groundtune.ingest.index import IndexFolder, Manifest
+from groundtune.ingest.index import IndexFolder, IndexManifest
 from groundtune.protocols import Approach, Embedder, Store
 from groundtune.retrieve.retriever import HybridRetriever
 from groundtune.types import Document, Passage
@@ -16,7 +16,14 @@ class OpenIndex:
     """One generation of the index, with the parts that search it."""
 
     def __init__(
-        self, manifest: Manifest, *, config: Config, store: Store, catalog: Catalog, embedder: Embedder, fitted: Fitted
+        self,
+        manifest: IndexManifest,
+        *,
+        config: Config,
+        store: Store,
+        catalog: Catalog,
+        embedder: Embedder,
+        fitted: Fitted,
     ) -> None:
         self.manifest = manifest
         self.store = store
@@ -32,13 +39,13 @@ class OpenIndex:
 
         Raises MissingError without an index, IndexMismatchError when it was built with other parts than configured.
         """
-        manifest = index.readable(build.index_parts(config, embedder))
-        folder = index.path(manifest)
+        manifest = index.require(build.index_parts(config, embedder))
+        folder = index.generation_path(manifest)
         store = await build.store(folder, dimension=embedder.dimension, language=config.language)
         catalog = Catalog(folder / "catalog.sqlite", read_only=True)
         return cls(manifest, config=config, store=store, catalog=catalog, embedder=embedder, fitted=fitted)
 
-    def asked_by(self, embedder: Embedder) -> "OpenIndex":
+    def with_embedder(self, embedder: Embedder) -> "OpenIndex":
         """Return the same generation with another embedder for questions."""
         return OpenIndex(
             self.manifest,
@@ -55,11 +62,11 @@ class OpenIndex:
     async def document(self, document_id: str) -> Document | None:
         return self.catalog.document_by_id(document_id)
 
-    async def lookup(self, source: str) -> Document | None:
+    async def document_by_source(self, source: str) -> Document | None:
         """Return the document of a source, or None. Rows of table files have the source `path#ID`."""
         return self.catalog.document(source)
 
-    async def passages_of(self, document_id: str) -> list[Passage]:
+    async def passages(self, document_id: str) -> list[Passage]:
         return await self.store.passages(document_id)
 
     @cached_property

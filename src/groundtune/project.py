@@ -16,17 +16,17 @@ from groundtune import build
 from groundtune.config import PROJECT_FILE, Config, find_project, load_config
 from groundtune.errors import MissingError, UsageError
 from groundtune.fitted import Fitted, write_fitted
-from groundtune.ingest.sync import Progress, SyncReport
-from groundtune.lineup import default_approach, line_up
-from groundtune.loop import Loop, twins
-from groundtune.measure.examples import of_split
+from groundtune.ingest.sync import SyncProgress, SyncReport
+from groundtune.lineup import build_registry, default_approach
+from groundtune.loop import Loop, sync_and_async
+from groundtune.measure.examples import select_split
 from groundtune.measure.retrieval import RetrievalReport
 from groundtune.session import Session
-from groundtune.task import scores_of
-from groundtune.tune.artifacts import artifacts
-from groundtune.tune.job import Step
-from groundtune.tune.lora.serving import Check
-from groundtune.tune.preflight.check import Preflight, insist
+from groundtune.task import score_names
+from groundtune.tune.artifacts import list_artifacts
+from groundtune.tune.job import TrainingStep
+from groundtune.tune.lora.serving import ServingCheck
+from groundtune.tune.preflight.check import PreflightReport, raise_errors
 from groundtune.types import Answer, Artifact, Document, Example, Hit, Question, Scope
 from groundtune.workflows import (
     adopting,
@@ -88,7 +88,7 @@ class Project:
         *,
         rebuild: bool = False,
         wait_seconds: float = 0.0,
-        progress: Callable[[Progress], None] = lambda _: None,
+        progress: Callable[[SyncProgress], None] = lambda _: None,
     ) -> SyncReport:
         """Bring the index up to date with the documents: changed files are processed, deleted ones removed.
 
@@ -98,13 +98,13 @@ class Project:
         return await ingest(
             self.workspace,
             self.config,
-            self.session.the_embedder(),
+            self.session.get_embedder(),
             rebuild=rebuild,
             wait_seconds=wait_seconds,
             progress=progress,
         )
 
-    ingest, aingest = twins(_ingest)
+    ingest, aingest = sync_and_async(_ingest)
 
     # -- search and ask ------------------------------------------------------------------------------------------
 
@@ -118,7 +118,7 @@ class Project:
         opened = await self.session.index()
         return await opened.retriever.search(_question(text, groups, filters), k=limit)
 
-    search, asearch = twins(_search)
+    search, asearch = sync_and_async(_search)
 
     async def _ask(
         self, text: str, *, approach: str | None = None, groups: Sequence[str] = (), filters: Filters | None = None
@@ -133,13 +133,13 @@ class Project:
         name = approach or default_approach(self.config)
         return await (await self.session.lineup()).pick([name]).ready[name].answer(question)
 
-    ask, aask = twins(_ask)
+    ask, aask = sync_and_async(_ask)
 
     async def _document(self, source: str) -> Document | None:
         """Return the indexed document of a source, with its text, or None when it is not indexed."""
-        return await (await self.session.index()).lookup(source)
+        return await (await self.session.index()).document_by_source(source)
 
-    document, adocument = twins(_document)
+    document, adocument = sync_and_async(_document)
 
     # -- evaluate ------------------------------------------------------------------------------------------------
 
@@ -154,39 +154,44 @@ class Project:
 
     async def _evaluate(self, *, k: int = 10, split: str | None = None, worst: int = 10) -> RetrievalReport:
         """Measure every stage of retrieval on the examples that have evidence (of one split, or all)."""
-        examples = self.examples() if split is None else of_split(self.examples(), split)
+        examples = self.examples() if split is None else select_split(self.examples(), split)
         return await evaluating.evaluate(await self.session.index(), examples, k=k, worst=worst)
 
-    evaluate, aevaluate = twins(_evaluate)
+    evaluate, aevaluate = sync_and_async(_evaluate)
 
-    async def _sweep(self, *, say: Callable[[str], None] = lambda _: None) -> list[evaluating.SweepRow]:
+    async def _sweep(self, *, progress: Callable[[str], None] = lambda _: None) -> list[evaluating.SweepRow]:
         """Try passage sizes and fusion weights on the train and validation examples. Does not change the index."""
         examples = [example for example in self.examples() if example.split != "test"]
         with tempfile.TemporaryDirectory(prefix="groundtune-sweep-") as scratch:
             return await evaluating.sweep(
-                self.workspace, self.config, self.session.the_embedder(), examples, scratch=Path(scratch), say=say
+                self.workspace,
+                self.config,
+                self.session.get_embedder(),
+                examples,
+                scratch=Path(scratch),
+                progress=progress,
             )
 
-    sweep, asweep = twins(_sweep)
+    sweep, asweep = sync_and_async(_sweep)
 
-    async def _fit(self) -> evaluating.Fit:
+    async def _fit(self) -> evaluating.WeightFit:
         """Fit the fusion weight on the train split, save it for this project, and report it on the test split."""
         fit = await evaluating.fit_weight(await self.session.index(), self.config, self.examples())
         self._save_fitted(dense_weight=fit.dense_weight, dense_weight_n=fit.train_n)
         return fit
 
-    fit, afit = twins(_fit)
+    fit, afit = sync_and_async(_fit)
 
     async def _calibrate(self, *, progress: Callable[[int], None] = lambda _: None) -> calibrating.Calibration | None:
         """Choose the abstention threshold on the train and validation examples, and save it.
 
         Returns None when there are too few answerable or unanswerable examples, or the model reports no confidence.
         """
-        examples = calibrating.suitable(self.examples())
+        examples = calibrating.calibration_examples(self.examples())
         if not examples:
             return None
         opened = await self.session.index()
-        approach = build.unhesitating(self.config, opened.retriever, opened.embedder, opened.document)
+        approach = build.rag_without_threshold(self.config, opened.retriever, opened.embedder, opened.document)
         calibration = await calibrating.calibrate(approach, examples, self.config, progress=progress)
         if calibration:
             self._save_fitted(
@@ -198,7 +203,7 @@ class Project:
             )
         return calibration
 
-    calibrate, acalibrate = twins(_calibrate)
+    calibrate, acalibrate = sync_and_async(_calibrate)
 
     # -- compare -------------------------------------------------------------------------------------------------
 
@@ -210,19 +215,19 @@ class Project:
         primary: str | None = None,
         budget_usd: float | None = None,
         fresh: bool = False,
-        progress: Callable[[comparing.Step], None] = lambda _: None,
+        progress: Callable[[comparing.CompareProgress], None] = lambda _: None,
     ) -> deciding.Report:
         """Run every approach (or the named ones) on the same examples, and return the verdict; results are on disk.
 
         primary: the score that decides. budget_usd: stop before spending more. fresh: start a new run instead of
         resuming a matching one; the cache is still used. Raises BudgetError; the run so far stays readable.
         """
-        examples = of_split(self.examples(), split)
+        examples = select_split(self.examples(), split)
         with self.workspace.writer_lock():
             folder = await comparing.compare(
                 self.workspace,
                 self.config,
-                await self.session.material(),
+                await self.session.resources(),
                 examples,
                 split=split,
                 names=approaches or self.config.compare.approaches,
@@ -232,33 +237,33 @@ class Project:
                 fresh=fresh,
                 progress=progress,
             )
-            report = deciding.judge_run(deciding.read_run(folder), primary=primary)
+            report = deciding.evaluate_run(deciding.read_run(folder), primary=primary)
             return deciding.write_report(report, folder)
 
-    compare, acompare = twins(_compare)
+    compare, acompare = sync_and_async(_compare)
 
     async def _estimate(self, *, approaches: Sequence[str] | None = None, split: str = "test") -> list[Estimate]:
         """Estimate calls, tokens, cost and time of `compare` without asking any model."""
         return await estimate(
             self.workspace,
             self.config,
-            await self.session.material(),
-            of_split(self.examples(), split),
+            await self.session.resources(),
+            select_split(self.examples(), split),
             split=split,
             names=approaches or self.config.compare.approaches,
         )
 
-    estimate, aestimate = twins(_estimate)
+    estimate, aestimate = sync_and_async(_estimate)
 
     @property
     def scores(self) -> list[str]:
         """Names of the scores that a row of a comparison can have."""
-        return scores_of(self.config)
+        return score_names(self.config)
 
     def report(self, run: str | None = None, *, primary: str | None = None) -> deciding.Report:
         """Return the verdict of the named run, or of the latest one, complete or not. Raises MissingError."""
         folder = comparing.run_folder(self.workspace, run)
-        return deciding.write_report(deciding.judge_run(deciding.read_run(folder), primary=primary), folder)
+        return deciding.write_report(deciding.evaluate_run(deciding.read_run(folder), primary=primary), folder)
 
     async def areport(self, run: str | None = None, *, primary: str | None = None) -> deciding.Report:
         """Async form of `report`."""
@@ -268,23 +273,23 @@ class Project:
         self, labels: str | Path, *, progress: Callable[[int], None] = lambda _: None
     ) -> judging.JudgeAgreement:
         """Measure how far the configured judge agrees with human labels. Raises MissingError without a judge."""
-        judge = build.judge(self.config, self.session.the_embedder)
+        judge = build.judge(self.config, self.session.get_embedder)
         if judge is None:
             raise MissingError(
                 "this project has no judge", hint='set [judge] model = "…" to the name of a table under [models]'
             )
-        return await judging.agree(judge, Path(labels), progress=progress)
+        return await judging.measure_agreement(judge, Path(labels), progress=progress)
 
-    judge, ajudge = twins(_judge)
+    judge, ajudge = sync_and_async(_judge)
 
     # -- tune ----------------------------------------------------------------------------------------------------
 
-    async def _look(self, name: str, *, allow_truncation: int | None = None) -> Preflight:
+    async def _preflight(self, name: str, *, allow_truncation: int | None = None) -> PreflightReport:
         """Check the training [tune.NAME] in seconds. allow_truncation: overrides the value in the table."""
-        parts = self.workspace, self.config, await self.session.material(), self.examples()
-        return await tuning.look(*parts, name, allow_truncation=allow_truncation)
+        parts = self.workspace, self.config, await self.session.resources(), self.examples()
+        return await tuning.preflight(*parts, name, allow_truncation=allow_truncation)
 
-    look, alook = twins(_look)
+    preflight, apreflight = sync_and_async(_preflight)
 
     async def _tune(
         self,
@@ -292,31 +297,32 @@ class Project:
         *,
         allow_truncation: int | None = None,
         fresh: bool = False,
-        looked: Callable[[Preflight], None] = lambda _: None,
-        progress: Callable[[Step], None] = lambda _: None,
+        on_preflight: Callable[[PreflightReport], None] = lambda _: None,
+        progress: Callable[[TrainingStep], None] = lambda _: None,
     ) -> Artifact:
         """Train [tune.NAME] on the train split.
 
-        Resumes an interrupted training and returns a matching finished one. looked: receives the result of `look`.
-        Raises TuneError when `look` finds errors or the training fails, MissingError, UsageError, ProviderError.
+        Resumes an interrupted training and returns a matching finished one. on_preflight: called with the report of
+        `preflight`.
+        Raises TuneError when `preflight` finds errors or the training fails, MissingError, UsageError, ProviderError.
         """
-        preflight = await self._look(name, allow_truncation=allow_truncation)
-        looked(preflight)
-        insist(preflight)
+        preflight = await self._preflight(name, allow_truncation=allow_truncation)
+        on_preflight(preflight)
+        raise_errors(preflight)
         with self.workspace.writer_lock():
-            parts = self.workspace, self.config, await self.session.material(), self.examples()
-            folder = await tuning.begin(*parts, name, allow_truncation=allow_truncation, fresh=fresh)
+            parts = self.workspace, self.config, await self.session.resources(), self.examples()
+            folder = await tuning.prepare_folder(*parts, name, allow_truncation=allow_truncation, fresh=fresh)
         artifact = await tuning.train(folder, progress=progress)
-        self.session.forget()
+        self.session.invalidate()
         return artifact
 
-    tune, atune = twins(_tune)
+    tune, atune = sync_and_async(_tune)
 
-    async def _steer(self, name: str, act: tuning.Act) -> tuple[str, str]:
+    async def _control_job(self, name: str, act: tuning.JobAction) -> tuple[str, str]:
         """Pause, resume or cancel the job of a running hosted training [tune.NAME]; return its id and status."""
-        return await asyncio.to_thread(tuning.steer, self.workspace, self.config, name, act)
+        return await asyncio.to_thread(tuning.control_job, self.workspace, self.config, name, act)
 
-    steer, asteer = twins(_steer)
+    control_job, acontrol_job = sync_and_async(_control_job)
 
     async def _distil(
         self,
@@ -327,28 +333,30 @@ class Project:
         min_confidence: float = 0.9,
         budget_usd: float | None = None,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
-    ) -> distilling.Distilled:
+    ) -> distilling.DistillationReport:
         """Label inputs with an approach, and write exactly cited or confident answers as train examples.
 
         Raises BudgetError when the next call might exceed the budget; generations so far stay in the cache.
         """
-        budget = build.purse(budget_usd)
-        material = replace(await self.session.material(), keep=build.keeping(self.workspace.cache, budget))
-        lineup = (await line_up(self.config, material)).pick([approach])
+        budget = build.budget(budget_usd)
+        material = replace(
+            await self.session.resources(), wrap_generator=build.caching_wrapper(self.workspace.cache, budget)
+        )
+        lineup = (await build_registry(self.config, material)).pick([approach])
         return await distilling.distil(
             lineup.ready[approach],
             Path(inputs),
             Path(target),
-            known=self.session.examples(),
+            existing=self.session.examples(),
             min_confidence=min_confidence,
             concurrency=lineup.concurrency.get(approach, 1),
-            spent=lambda: budget.spent,
+            spent=lambda: budget.known_spent_usd,
             progress=progress,
         )
 
-    distil, adistil = twins(_distil)
+    distil, adistil = sync_and_async(_distil)
 
-    async def _check_model(self, artifact: Artifact, server: checking.Server | None = None) -> Check | Artifact:
+    async def _check_model(self, artifact: Artifact, server: checking.Server | None = None) -> ServingCheck | Artifact:
         """Check that the local generator, or a server, reproduces a tuned causal model.
 
         Without a server, the artifact is checked again, updated on disk and returned. Raises GroundtuneError.
@@ -359,10 +367,10 @@ class Project:
         with self.workspace.writer_lock():
             return await checking.check_again(folder, artifact)
 
-    check_model, acheck_model = twins(_check_model)
+    check_model, acheck_model = sync_and_async(_check_model)
 
     async def _adopt(
-        self, name: str | None, *, wait_seconds: float = 0.0, progress: Callable[[Progress], None] = lambda _: None
+        self, name: str | None, *, wait_seconds: float = 0.0, progress: Callable[[SyncProgress], None] = lambda _: None
     ) -> adopting.Adoption:
         """Make a tuned retriever the project's own, by id or the newest of a name; None undoes the last adoption.
 
@@ -375,11 +383,11 @@ class Project:
         self.session = Session(self.workspace, self.config)
         return adoption
 
-    adopt, aadopt = twins(_adopt)
+    adopt, aadopt = sync_and_async(_adopt)
 
     def artifacts(self) -> list[Artifact]:
         """Return all trained artifacts, oldest first."""
-        return artifacts(self.workspace.models)
+        return list_artifacts(self.workspace.models)
 
     # -- internal ------------------------------------------------------------------------------------------------
 
@@ -390,7 +398,7 @@ class Project:
 
     def _save_fitted(self, **values: Any) -> None:
         write_fitted(self.session.fitted_file, replace(self.fitted, **values))
-        self.session.forget()
+        self.session.invalidate()
 
 
 def _question(text: str, groups: Sequence[str], filters: Filters | None) -> Question:

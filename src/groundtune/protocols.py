@@ -84,7 +84,7 @@ class Store(Protocol):
         """Return all passages of a document in reading order."""
         ...
 
-    async def embedded(self, ids: Iterable[str]) -> dict[str, str]:
+    async def embedded_texts(self, ids: Iterable[str]) -> dict[str, str]:
         """Return the text embedded for these passages, headed by title and heading path; absent ids are left out."""
         ...
 
@@ -123,7 +123,7 @@ class Retriever(Protocol):
 
 
 @runtime_checkable
-class Gatherer(Protocol):
+class ContextProvider(Protocol):
     """Gathers the evidence that an approach may cite."""
 
     async def gather(self, question: Question) -> list[Hit]:

@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from groundtune.ingest.loaders import MEDIA_TYPES
-from groundtune.ingest.select import select
+from groundtune.ingest.select import select_files
 from groundtune.types import Task
 
 EXCLUDED = (
@@ -59,7 +59,7 @@ def survey(root: Path) -> Survey:
     folders: dict[str, Counter[str]] = {}
     examples: list[str] = []
     rows: list[Mapping[str, Any]] = []
-    for path in select(root, include=["**/*"], exclude=EXCLUDED):
+    for path in select_files(root, include=["**/*"], exclude=EXCLUDED):
         source, suffix = path.relative_to(root).as_posix(), path.suffix.lower()
         if suffix == ".jsonl" and (head := _examples(path)):
             examples.append(source)

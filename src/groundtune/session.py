@@ -8,12 +8,12 @@ from groundtune.config import Config
 from groundtune.errors import IndexMismatchError, MissingError, UsageError
 from groundtune.fitted import Fitted, read_fitted
 from groundtune.ingest.index import IndexFolder
-from groundtune.lineup import Lineup, Material, line_up
-from groundtune.measure.examples import find_examples, of_split, read_examples
+from groundtune.lineup import ApproachRegistry, Resources, build_registry
+from groundtune.measure.examples import find_examples, read_examples, select_split
 from groundtune.opened import OpenIndex
 from groundtune.protocols import Embedder
-from groundtune.task import form_of
-from groundtune.tune.artifacts import artifacts
+from groundtune.task import task_form
+from groundtune.tune.artifacts import list_artifacts
 from groundtune.types import Example
 from groundtune.workspace import Workspace
 
@@ -29,16 +29,16 @@ class Session:
         self.opened: OpenIndex | None = None
         self._retired: list[OpenIndex] = []
         """Indexes opened earlier; running answers may still read from them."""
-        self._lineup: tuple[object, Lineup] | None = None
+        self._lineup: tuple[object, ApproachRegistry] | None = None
         """The last lineup, with the inputs it was built from."""
 
     def close(self) -> None:
-        self.forget()
+        self.invalidate()
         for opened in self._retired:
             opened.close()
         self._retired.clear()
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """Drop the open index and lineup after something was fitted or trained; the next question opens them again."""
         self._lineup = None
         if self.opened:
@@ -58,12 +58,12 @@ class Session:
     def fitted(self) -> Fitted:
         return read_fitted(self.fitted_file)
 
-    def the_embedder(self) -> Embedder:
+    def get_embedder(self) -> Embedder:
         if self.embedder is None:
             self.embedder = build.embedder(self._config)
         return self.embedder
 
-    async def material(self) -> Material:
+    async def resources(self) -> Resources:
         """Return what approaches are built from; the index is None only when it does not exist or cannot be used."""
         with contextlib.suppress(MissingError):  # a reader may have no write permission
             self._workspace.create()
@@ -75,25 +75,25 @@ class Session:
         except (MissingError, UsageError) as error:  # the embedder is missing, and not every approach needs it
             reason = f"needs the index, which cannot be used: {error.message}"
         examples = self.examples()
-        train = of_split(examples, "train")
-        return Material(
+        train = select_split(examples, "train")
+        return Resources(
             self._workspace.root,
-            self.the_embedder,
-            form_of(self._config, self._workspace.root, train, examples),
+            self.get_embedder,
+            task_form(self._config, self._workspace.root, train, examples),
             train,
             index,
             reason,
-            models=self._workspace.models,
-            vectors=self._workspace.cache / "vectors",
+            model_folder=self._workspace.models,
+            vector_folder=self._workspace.cache / "vectors",
         )
 
-    async def lineup(self) -> Lineup:
+    async def lineup(self) -> ApproachRegistry:
         """Return all approaches by name; rebuilt only when the index, examples or trained models change."""
-        material = await self.material()
-        trained = [artifact.id for artifact in artifacts(self._workspace.models)] if self._config.tune else []
+        material = await self.resources()
+        trained = [artifact.id for artifact in list_artifacts(self._workspace.models)] if self._config.tune else []
         basis = (material.index, material.train, material.form, trained)
         if self._lineup is None or self._lineup[0] != basis:
-            self._lineup = (basis, await line_up(self._config, material))
+            self._lineup = (basis, await build_registry(self._config, material))
         return self._lineup[1]
 
     async def index(self) -> OpenIndex:
@@ -101,7 +101,7 @@ class Session:
         current = self.folder.current()
         if self.opened is None or current != self.opened.manifest:
             fitted = self.fitted
-            opened = await OpenIndex.open(self.folder, config=self._config, embedder=self.the_embedder(), fitted=fitted)
-            self.forget()
+            opened = await OpenIndex.open(self.folder, config=self._config, embedder=self.get_embedder(), fitted=fitted)
+            self.invalidate()
             self.opened = opened
         return self.opened

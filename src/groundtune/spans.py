@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Path = tuple[str, ...]
 """Keys from the outermost in; EACH stands for every item of a list."""
-EACH = "[]"
+ANY_ITEM = "[]"
 Kind = Literal["string", "integer", "number"]
 NUMBER = re.compile(r"(?:(?<!\w)[-+])?(?:\d{1,3}(?:[' \u00a0\u202f]\d{3})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,]\d+)*)")
 _HALVES = re.compile("[\ud800-\udfff]")
-WORDS = {
+NUMBER_WORDS = {
     word: value
     for value, word in enumerate(
         "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
@@ -28,7 +28,7 @@ WORDS = {
     )
 } | {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100}
 """English number words with their values."""
-ALIKE = 0.6
+MIN_SIMILARITY = 0.6
 """Minimum similarity (0 to 1) between a text and an allowed value for the text to count as that value."""
 
 
@@ -88,7 +88,7 @@ class Span(NamedTuple):
     """Mean log-probability of its tags."""
 
 
-def layout_of(values: Mapping[str, Any]) -> Layout:
+def layout_from_json(values: Mapping[str, Any]) -> Layout:
     """Rebuild a layout from the JSON that `as_json` produced."""
     fields = [
         Field(tuple(field["path"]), field["kind"], tuple(field["allowed"]), field["single"])
@@ -98,16 +98,16 @@ def layout_of(values: Mapping[str, Any]) -> Layout:
     return Layout(tuple(fields), tuple(choices), values["frame"], values["unit"], values["comma"])
 
 
-def as_json(layout: Layout) -> dict[str, Any]:
+def layout_to_json(layout: Layout) -> dict[str, Any]:
     return asdict(layout)
 
 
-def whole(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     """Replace lone surrogates, which no tokenizer accepts. The length stays the same."""
     return _HALVES.sub("\ufffd", text)
 
 
-def units(
+def group_tokens(
     offsets: Sequence[tuple[int, int]], words: Sequence[int | None], *, text: str, by: Literal["word", "piece"]
 ) -> list[Unit]:
     """Group tokens into words or pieces.
@@ -129,7 +129,7 @@ def units(
     return grouped
 
 
-def tags_of(spans: Sequence[Span], where: Sequence[Unit]) -> list[int]:
+def encode_tags(spans: Sequence[Span], where: Sequence[Unit]) -> list[int]:
     """Return a tag for each unit; a unit belongs to a span when they share a character."""
     tags = [0] * len(where)
     for span in spans:
@@ -145,7 +145,7 @@ def log_softmax(scores: Floats) -> Floats:
     return result
 
 
-def best_tags(scores: Floats) -> list[int]:
+def viterbi(scores: Floats) -> list[int]:
     """Return the most likely tag sequence in which no value continues that did not begin (Viterbi 1967).
 
     scores: log-probabilities, (units, tags). The transitions are so regular that a step takes time linear in the number
@@ -169,7 +169,7 @@ def best_tags(scores: Floats) -> list[int]:
     return path[::-1]
 
 
-def spans_of(tags: Sequence[int], where: Sequence[Unit], scores: Floats | None = None) -> list[Span]:
+def decode_spans(tags: Sequence[int], where: Sequence[Unit], scores: Floats | None = None) -> list[Span]:
     """Return the spans that the tags mark. scores: log-probabilities of the tags, to give each span a score."""
     runs: list[tuple[int, int, int]] = []
     for place, tag in enumerate(tags):
@@ -186,7 +186,7 @@ def spans_of(tags: Sequence[int], where: Sequence[Unit], scores: Floats | None =
     return spans
 
 
-class Said(NamedTuple):
+class DecodedObject(NamedTuple):
     """A model's output for one text."""
 
     output: dict[str, Any] | None
@@ -196,14 +196,16 @@ class Said(NamedTuple):
     """Log-probability that the whole output is right, tags and choices taken as independent."""
 
 
-def say(layout: Layout, text: str, where: Sequence[Unit], scores: Floats, choices: Sequence[Floats]) -> Said:
+def decode(
+    layout: Layout, text: str, where: Sequence[Unit], scores: Floats, choices: Sequence[Floats]
+) -> DecodedObject:
     """Decode a model's scores into an object. Both inputs are logits.
 
     scores: (units, tags). choices: one array per choice, (values,).
     """
     log_probabilities = log_softmax(scores) if len(scores) else scores
-    tags = best_tags(log_probabilities)
-    spans = spans_of(tags, where, log_probabilities)
+    tags = viterbi(log_probabilities)
+    spans = decode_spans(tags, where, log_probabilities)
     score = float(sum(log_probabilities[place, tag] for place, tag in enumerate(tags)))
     values = []
     for choice, logits in zip(layout.choices, choices, strict=True):
@@ -211,15 +213,15 @@ def say(layout: Layout, text: str, where: Sequence[Unit], scores: Floats, choice
         best = int(choice_log_probabilities.argmax())
         values.append(choice.values[best])
         score += float(choice_log_probabilities[best])
-    return Said(assemble(layout, text, spans, values), spans, score)
+    return DecodedObject(build_object(layout, text, spans, values), spans, score)
 
 
-def assemble(layout: Layout, text: str, spans: Sequence[Span], choices: Sequence[Any]) -> dict[str, Any] | None:
+def build_object(layout: Layout, text: str, spans: Sequence[Span], choices: Sequence[Any]) -> dict[str, Any] | None:
     """Build the object; None when nothing was extracted. Of several values for one place, the most confident wins."""
     values: list[tuple[Path, Any, Span]] = []
     for span in sorted(spans, key=lambda item: item.start):
         field = layout.fields[span.field]
-        value = read(text[span.start : span.end], field, comma=layout.comma)
+        value = parse_value(text[span.start : span.end], field, comma=layout.comma)
         if value is not None:
             values.append((field.path, value, span))
     chosen = [(choice.path, value) for choice, value in zip(layout.choices, choices, strict=True) if value is not None]
@@ -228,7 +230,7 @@ def assemble(layout: Layout, text: str, spans: Sequence[Span], choices: Sequence
     result: dict[str, Any] = _copy(layout.frame)
     best_score: dict[Path, float] = {}
     for path, value, span in values:
-        if EACH not in path:
+        if ANY_ITEM not in path:
             if span.score <= best_score.get(path, -np.inf):
                 continue
             best_score[path] = span.score
@@ -240,12 +242,12 @@ def assemble(layout: Layout, text: str, spans: Sequence[Span], choices: Sequence
     return result
 
 
-def read(text: str, field: Field, *, comma: bool = False) -> Any:
+def parse_value(text: str, field: Field, *, comma: bool = False) -> Any:
     """Parse a piece of text as a value of the field; None when it is not of the field's kind."""
     if field.kind == "string":
-        return nearest(text, field.allowed) if field.allowed else text
+        return closest_allowed(text, field.allowed) if field.allowed else text
     match = NUMBER.search(text)
-    value = number(match.group(), comma=comma) if match else WORDS.get(text.strip().casefold())
+    value = parse_number(match.group(), comma=comma) if match else NUMBER_WORDS.get(text.strip().casefold())
     if value is None:
         return None
     if field.kind == "integer":
@@ -253,7 +255,7 @@ def read(text: str, field: Field, *, comma: bool = False) -> Any:
     return value
 
 
-def number(text: str, *, comma: bool = False) -> float | int | None:
+def parse_number(text: str, *, comma: bool = False) -> float | int | None:
     """Parse `1,234.5`, or with comma `1.234,5`; None when the text is not a number in that notation."""
     point, thousands = (",", ".") if comma else (".", ",")
     plain = re.sub(r"[' \u00a0\u202f]", "", text)
@@ -271,46 +273,46 @@ def number(text: str, *, comma: bool = False) -> float | int | None:
     return sign * (float(f"{joined}.{rest}") if rest else int(joined))
 
 
-def nearest(text: str, allowed: Sequence[str]) -> str | None:
+def closest_allowed(text: str, allowed: Sequence[str]) -> str | None:
     """Return the allowed value most similar to the text; None when none is similar enough."""
     needle = text.casefold().strip()
     ratios = [(difflib.SequenceMatcher(None, needle, value.casefold()).ratio(), value) for value in allowed]
     best = max(ratios, key=lambda pair: pair[0], default=(0.0, ""))
-    return best[1] if best[0] >= ALIKE else None
+    return best[1] if best[0] >= MIN_SIMILARITY else None
 
 
-def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+def iter_leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Yield every string, number and boolean of a value with its path, in order; null counts as absent."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from leaves(inner, (*path, str(key)))
+            yield from iter_leaves(inner, (*path, str(key)))
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from leaves(inner, (*path, EACH))
+            yield from iter_leaves(inner, (*path, ANY_ITEM))
     elif value is not None:
         yield path, value
 
 
-def name(path: Path) -> str:
+def path_name(path: Path) -> str:
     """Return the path as text, such as `items[].price`."""
-    return ".".join(path).replace(f".{EACH}", EACH)
+    return ".".join(path).replace(f".{ANY_ITEM}", ANY_ITEM)
 
 
 def _put(target: dict[str, Any], path: Path, value: Any) -> None:
     """Set a value in place; a list gets a new item when its last one already has the key."""
     node: Any = target
     for number, key in enumerate(path[:-1]):
-        if key == EACH:
+        if key == ANY_ITEM:
             inner = path[number + 1]
             if not node or not isinstance(node[-1], dict) or inner in node[-1]:
                 node.append({})
             node = node[-1]
             continue
-        container = list if path[number + 1] == EACH else dict
+        container = list if path[number + 1] == ANY_ITEM else dict
         if not isinstance(node.get(key), container):
             node[key] = container()
         node = node[key]
-    if path[-1] == EACH:
+    if path[-1] == ANY_ITEM:
         node.append(value)
     else:
         node[path[-1]] = value

@@ -4,15 +4,15 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from groundtune.approaches.forms import AnswerForm, Form, LabelForm, ObjectForm, TextForm
+from groundtune.approaches.forms import AnswerFormat, LabelFormat, ObjectFormat, OutputFormat, TextFormat
 from groundtune.approaches.prompts import NO_LABEL
 from groundtune.approaches.schema import derive_schema
 from groundtune.config import Config
 from groundtune.errors import MissingError, UsageError
-from groundtune.json_values import schema_fault
+from groundtune.json_values import schema_checker
 from groundtune.measure.checks import make_checks
 from groundtune.measure.metrics import score_answer
-from groundtune.measure.scoring import Score, label_scorer, object_scorer, text_scorer
+from groundtune.measure.scoring import Scorer, label_scorer, object_scorer, text_scorer
 from groundtune.types import Example
 
 SCORES = {
@@ -33,7 +33,7 @@ SCORES = {
 """Scores that the rows of each task can have, without those of the judge and the checks."""
 
 
-def form_of(config: Config, root: Path, train: Sequence[Example], every: Sequence[Example]) -> Form:
+def task_form(config: Config, root: Path, train: Sequence[Example], examples: Sequence[Example]) -> OutputFormat:
     """Return the form of the task, with its labels (from all examples) or its schema (from the train split).
 
     Raises UsageError or MissingError when labels or schema cannot be determined.
@@ -41,16 +41,16 @@ def form_of(config: Config, root: Path, train: Sequence[Example], every: Sequenc
     instructions = config.instructions or ""
     match config.task:
         case "answer":
-            return AnswerForm(instructions)
+            return AnswerFormat(instructions)
         case "classify":
-            return LabelForm(labels_of(config, every), instructions)
+            return LabelFormat(task_labels(config, examples), instructions)
         case "extract":
-            return ObjectForm(schema_of(config, root, train), instructions)
+            return ObjectFormat(task_schema(config, root, train), instructions)
         case "write":
-            return TextForm(instructions)
+            return TextFormat(instructions)
 
 
-def labels_of(config: Config, examples: Sequence[Example]) -> dict[str, str]:
+def task_labels(config: Config, examples: Sequence[Example]) -> dict[str, str]:
     """Map each label to its description: from the project file, else from the outputs of the examples.
 
     Raises UsageError for a label of an example that the project file lacks, and when there are no labels.
@@ -81,7 +81,7 @@ def labels_of(config: Config, examples: Sequence[Example]) -> dict[str, str]:
     return labels
 
 
-def schema_of(config: Config, root: Path, train: Sequence[Example]) -> Mapping[str, object]:
+def task_schema(config: Config, root: Path, train: Sequence[Example]) -> Mapping[str, object]:
     """Return the JSON Schema of the project's objects. Raises MissingError, UsageError."""
     if config.schema_file is None:
         objects = [example.output for example in train if isinstance(example.output, dict)]
@@ -98,26 +98,26 @@ def schema_of(config: Config, root: Path, train: Sequence[Example]) -> Mapping[s
     if not isinstance(schema, dict):
         raise UsageError(f"schema_file {path} is not a JSON Schema", hint='write {"type": "object", …}')
     try:
-        schema_fault(schema)
+        schema_checker(schema)
     except UsageError as error:
         raise UsageError(f"schema_file {path}: {error.message}") from None
     return schema
 
 
-def scorer(config: Config, form: Form, root: Path) -> Score:
+def scorer(config: Config, form: OutputFormat, root: Path) -> Scorer:
     """Return the scorer of the task. Raises ConfigError when a check of the project cannot be used."""
     match form:
-        case LabelForm():
+        case LabelFormat():
             return label_scorer(form.labels)
-        case ObjectForm():
+        case ObjectFormat():
             return object_scorer(form.schema)
-        case TextForm():
+        case TextFormat():
             return text_scorer(make_checks(config.checks, root))
         case _:
             return score_answer
 
 
-def primary_of(config: Config) -> str:
+def primary_score(config: Config) -> str:
     """Return the score that decides a comparison."""
     if config.compare.primary:
         return config.compare.primary
@@ -126,7 +126,7 @@ def primary_of(config: Config) -> str:
     return "judge" if config.judge and "judge" in config.judge.metrics else "chrf"
 
 
-def scores_of(config: Config) -> list[str]:
+def score_names(config: Config) -> list[str]:
     """Return the scores that rows of this project can have."""
     known = [*SCORES[config.task], *(config.judge.metrics if config.judge else ())]
     if config.task == "write":

@@ -9,7 +9,7 @@ from typing import Any
 import snowballstemmer
 from sentencex import get_sentence_boundaries
 
-WINDOW = 20_000
+SEGMENT_CHARS = 20_000
 """Characters searched for sentences at a time; bounds time and memory on text without full stops."""
 
 LANGUAGES = {
@@ -34,7 +34,7 @@ def sentences(text: str, *, language: str = "english") -> Iterator[tuple[int, in
     code = LANGUAGES.get(language, "en")
     start = 0
     while start < len(text):
-        end = min(len(text), start + WINDOW)
+        end = min(len(text), start + SEGMENT_CHARS)
         for sentence in get_sentence_boundaries(code, text[start:end]):
             yield from _lines(text, start + sentence["start_index"], start + sentence["end_index"])
         start = end
@@ -51,7 +51,7 @@ def content_words(text: str, *, language: str = "english") -> list[str]:
     return [word if word[0].isdigit() else stem(word) for word in words(text) if word not in _STOP]
 
 
-def stripped(text: str, start: int, end: int) -> tuple[int, int] | None:
+def strip_span(text: str, start: int, end: int) -> tuple[int, int] | None:
     """Return the span without white space at its ends; None when nothing is left."""
     while start < end and text[start].isspace():
         start += 1
@@ -63,7 +63,7 @@ def stripped(text: str, start: int, end: int) -> tuple[int, int] | None:
 def _lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     position = start
     for part in text[start:end].split("\n\n"):
-        if span := stripped(text, position, position + len(part)):
+        if span := strip_span(text, position, position + len(part)):
             yield span
         position += len(part) + 2
 

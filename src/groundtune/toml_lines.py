@@ -26,7 +26,7 @@ def line_of(lines: Mapping[Path, int], path: Path) -> int | None:
     return None
 
 
-def put(text: str, table: str, values: Mapping[str, str | int | None]) -> str:
+def set_keys(text: str, table: str, values: Mapping[str, str | int | None]) -> str:
     """Return the text with these keys of a `[table]` set, or removed where the value is None; all else is unchanged.
 
     Raises ValueError when the table is written in a way that cannot be edited line by line.

@@ -82,7 +82,7 @@ class Candidate:
     id: str
     score: float
     vector: Vectors
-    place: int
+    position: int
     """Position in the store, valid until the passage is rewritten."""
 
 
@@ -301,7 +301,7 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ApproachSummary:
     """Aggregate results of one approach. Every row is an answer, an abstention or an error; none is dropped."""
 
     name: str

@@ -37,7 +37,7 @@ def digest_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def unused(folder: Path) -> Path:
+def unused_folder(folder: Path) -> Path:
     """Return the folder, or the first of `FOLDER-2`, `FOLDER-3`, … that does not exist.
 
     Needed because two runs can start in the same second.

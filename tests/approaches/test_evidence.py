@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from groundtune.approaches import evidence
-from groundtune.approaches.evidence import Retrieved, WholeCorpus, join_neighbours
+from groundtune.approaches.evidence import CorpusContext, RetrievedContext, join_neighbours
 from groundtune.errors import UsageError
 from groundtune.types import Document, Hit, Passage, Question, Stage
 
@@ -52,7 +52,7 @@ class Finds:
 
 
 async def test_retrieved_gathers_at_most_the_requested_passages() -> None:
-    hits = await Retrieved(Finds(), document, passages=2).gather(Question("?"))
+    hits = await RetrievedContext(Finds(), document, passages=2).gather(Question("?"))
     assert [gathered.passage.text for gathered in hits] == ["First part.\n\nSecond part."]
 
 
@@ -60,7 +60,7 @@ async def test_the_whole_corpus_is_refused_when_it_is_too_large(monkeypatch: pyt
     async def everything(question: Question) -> list[Passage]:
         return [hit(ordinal, 0).passage for ordinal in range(4)]
 
-    assert len(await WholeCorpus(everything).gather(Question("?"))) == 4
+    assert len(await CorpusContext(everything).gather(Question("?"))) == 4
     monkeypatch.setattr(evidence, "MAX_CORPUS_PASSAGES", 3)
     with pytest.raises(UsageError, match="4 passages"):
-        await WholeCorpus(everything).gather(Question("?"))
+        await CorpusContext(everything).gather(Question("?"))

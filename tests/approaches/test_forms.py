@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from groundtune.approaches import prompts
-from groundtune.approaches.forms import AnswerForm, Form, LabelForm, ObjectForm, Reading, TextForm
+from groundtune.approaches.forms import AnswerFormat, LabelFormat, ObjectFormat, OutputFormat, ParsedReply, TextFormat
 from groundtune.approaches.schema import derive_schema
 
 LABELS = {
@@ -15,52 +15,52 @@ LABELS = {
     "delivery_status": "where an order is",
     "Billing": "",
 }
-QUEUES = LabelForm(LABELS)
+QUEUES = LabelFormat(LABELS)
 INVOICE: dict[str, Any] = {"number": "R-7", "lines": [{"what": "saddle “Grande”", "price": 40.5}], "paid": None}
-INVOICES = ObjectForm(derive_schema([INVOICE]))
-FORMS: list[tuple[Form, Any]] = [
-    (AnswerForm(), "It takes 30 days."),
+INVOICES = ObjectFormat(derive_schema([INVOICE]))
+FORMS: list[tuple[OutputFormat, Any]] = [
+    (AnswerFormat(), "It takes 30 days."),
     (QUEUES, "refund delayed"),
     (INVOICES, INVOICE),
-    (TextForm(), "Dear Ms Ardern,\n\nit is on its way."),
+    (TextFormat(), "Dear Ms Ardern,\n\nit is on its way."),
 ]
 
 
-def label(reply: str, *names: str) -> Reading:
-    return LabelForm(dict.fromkeys(names, "")).read(reply)
+def label(reply: str, *names: str) -> ParsedReply:
+    return LabelFormat(dict.fromkeys(names, "")).parse(reply)
 
 
 # -- all tasks ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("form", "gold"), FORMS)
-def test_the_reply_to_a_right_output_is_read_as_that_output(form: Form, gold: Any) -> None:
-    read = form.read(form.reply(gold))
+def test_the_reply_to_a_right_output_is_read_as_that_output(form: OutputFormat, gold: Any) -> None:
+    read = form.parse(form.gold_reply(gold))
     assert not read.abstained
     assert (read.text if read.output is None else read.output) == gold
 
 
 @pytest.mark.parametrize(("form", "gold"), FORMS)
-def test_the_reply_to_no_output_is_read_as_an_abstention(form: Form, gold: Any) -> None:
-    read = form.read(form.reply(None))
+def test_the_reply_to_no_output_is_read_as_an_abstention(form: OutputFormat, gold: Any) -> None:
+    read = form.parse(form.gold_reply(None))
     assert (read.abstained, read.output) == (True, None)
     assert form.abstention
 
 
-@pytest.mark.parametrize("form", [AnswerForm(), QUEUES, TextForm()])
-def test_of_several_right_outputs_the_first_is_the_reply(form: Form) -> None:
+@pytest.mark.parametrize("form", [AnswerFormat(), QUEUES, TextFormat()])
+def test_of_several_right_outputs_the_first_is_the_reply(form: OutputFormat) -> None:
     for several in (["refund", "Billing"], ("refund", "Billing")):
-        read = form.read(form.reply(several))
+        read = form.parse(form.gold_reply(several))
         assert (read.text, read.abstained) == ("refund", False)
 
 
 @pytest.mark.parametrize("grounded", [False, True])
 def test_the_instructions_of_the_project_stand_before_the_task(grounded: bool) -> None:
-    forms: list[Form] = [
-        AnswerForm("  Customers of Ternhill ask.\n"),
-        LabelForm(LABELS, "  Customers of Ternhill ask.\n"),
-        ObjectForm({"type": "object"}, "  Customers of Ternhill ask.\n"),
-        TextForm("  Customers of Ternhill ask.\n"),
+    forms: list[OutputFormat] = [
+        AnswerFormat("  Customers of Ternhill ask.\n"),
+        LabelFormat(LABELS, "  Customers of Ternhill ask.\n"),
+        ObjectFormat({"type": "object"}, "  Customers of Ternhill ask.\n"),
+        TextFormat("  Customers of Ternhill ask.\n"),
     ]
     for form in forms:
         rules = form.rules(grounded=grounded)
@@ -68,17 +68,17 @@ def test_the_instructions_of_the_project_stand_before_the_task(grounded: bool) -
         assert rules == rules.strip()
 
 
-@pytest.mark.parametrize(("form", "word"), [(AnswerForm(), prompts.NOT_FOUND), (QUEUES, prompts.NO_LABEL)])
-def test_the_rules_name_the_word_that_is_read_as_an_abstention(form: Form, word: str) -> None:
+@pytest.mark.parametrize(("form", "word"), [(AnswerFormat(), prompts.NOT_FOUND), (QUEUES, prompts.NO_LABEL)])
+def test_the_rules_name_the_word_that_is_read_as_an_abstention(form: OutputFormat, word: str) -> None:
     for grounded in (False, True):
         assert f"reply with exactly {word}" in form.rules(grounded=grounded)
-    assert form.read(word).abstained
+    assert form.parse(word).abstained
 
 
 def test_passages_are_evidence_for_answers_and_background_for_the_rest() -> None:
-    assert AnswerForm().rules(grounded=True) == prompts.GROUNDED
-    assert AnswerForm().rules(grounded=False) == prompts.CLOSED
-    for form in (QUEUES, INVOICES, TextForm()):
+    assert AnswerFormat().rules(grounded=True) == prompts.GROUNDED
+    assert AnswerFormat().rules(grounded=False) == prompts.CLOSED
+    for form in (QUEUES, INVOICES, TextFormat()):
         assert form.rules(grounded=True) == f"{form.rules(grounded=False)}\n\n{prompts.BACKGROUND}"
         assert not form.cites
 
@@ -113,7 +113,7 @@ def test_every_label_is_listed_with_what_belongs_under_it() -> None:
     ],
 )
 def test_a_label_is_read_in_any_formatting(reply: str, parsed: str) -> None:
-    assert QUEUES.read(reply) == Reading(parsed, parsed)
+    assert QUEUES.parse(reply) == ParsedReply(parsed, parsed)
 
 
 @pytest.mark.parametrize(
@@ -128,12 +128,12 @@ def test_a_label_is_read_in_any_formatting(reply: str, parsed: str) -> None:
     ],
 )
 def test_what_names_no_label_or_several_is_its_own_output(reply: str) -> None:
-    assert QUEUES.read(reply) == Reading(reply, reply)
+    assert QUEUES.parse(reply) == ParsedReply(reply, reply)
 
 
 @pytest.mark.parametrize("reply", ["NONE", "none", "None.", '"NONE"', "**NONE**", "", "  \n"])
 def test_no_label_is_an_abstention(reply: str) -> None:
-    read = QUEUES.read(reply)
+    read = QUEUES.parse(reply)
     assert (read.abstained, read.output) == (True, None)
 
 
@@ -170,9 +170,9 @@ def test_a_sentence_that_names_two_overlapping_labels_names_two(reply: str, name
 
 
 def test_a_label_that_is_called_none_is_not_the_word_for_no_label() -> None:
-    form = LabelForm({"none": "no allergy", "nuts": "allergic to nuts"})
-    assert form.read(form.reply("none")).output == "none"
-    assert form.read(form.reply(None)).abstained
+    form = LabelFormat({"none": "no allergy", "nuts": "allergic to nuts"})
+    assert form.parse(form.gold_reply("none")).output == "none"
+    assert form.parse(form.gold_reply(None)).abstained
 
 
 # -- objects -----------------------------------------------------------------------------------------------------
@@ -193,14 +193,14 @@ READ = {"number": "R-7", "total": 40.5}
     ],
 )
 def test_an_object_is_read_also_out_of_a_fence(reply: str) -> None:
-    read = INVOICES.read(reply)
+    read = INVOICES.parse(reply)
     assert (read.output, read.abstained) == (READ, False)
     assert read.text == reply.strip()
 
 
 @pytest.mark.parametrize("reply", ["null", " null\n", "```json\nnull\n```", "", "  "])
 def test_null_is_an_abstention(reply: str) -> None:
-    read = INVOICES.read(reply)
+    read = INVOICES.parse(reply)
     assert (read.abstained, read.text) == (True, reply.strip())
 
 
@@ -222,35 +222,35 @@ def test_null_is_an_abstention(reply: str) -> None:
     ],
 )
 def test_what_is_no_json_object_is_its_own_output(reply: str) -> None:
-    read = INVOICES.read(reply)
+    read = INVOICES.parse(reply)
     assert (read.output, read.abstained) == (reply, False)
 
 
 def test_the_schema_is_in_the_rules_and_asked_of_the_endpoint() -> None:
-    form = ObjectForm({"type": "object", "properties": {"straße": {"type": "string"}}})
+    form = ObjectFormat({"type": "object", "properties": {"straße": {"type": "string"}}})
     assert '{"type": "object", "properties": {"straße": {"type": "string"}}}' in form.rules(grounded=False)
     assert form.schema["properties"] == {"straße": {"type": "string"}}
-    assert QUEUES.schema is AnswerForm().schema is TextForm().schema is None
+    assert QUEUES.schema is AnswerFormat().schema is TextFormat().schema is None
 
 
 def test_a_shot_shows_the_object_as_the_model_should_write_it() -> None:
-    assert INVOICES.reply(INVOICE) == json.dumps(INVOICE, ensure_ascii=False)
-    assert INVOICES.reply(None) == prompts.NO_OBJECT
+    assert INVOICES.gold_reply(INVOICE) == json.dumps(INVOICE, ensure_ascii=False)
+    assert INVOICES.gold_reply(None) == prompts.NO_OBJECT
 
 
 def test_a_number_that_is_too_large_is_no_number() -> None:
-    json.dumps(INVOICES.read('{"total": 1e999}').output, allow_nan=False)
+    json.dumps(INVOICES.parse('{"total": 1e999}').output, allow_nan=False)
 
 
 @pytest.mark.parametrize("reply", ['{"number": null, "lines": [], "paid": null}', "{}"])
 def test_an_object_without_a_value_is_an_abstention(reply: str) -> None:
     """A strict `response_format` leaves no other way to report that there is nothing to extract."""
-    assert INVOICES.read(reply).abstained
+    assert INVOICES.parse(reply).abstained
 
 
 @pytest.mark.parametrize("fence", ["```JSON\n", "```json5\n", "``` json\n"])
 def test_a_fence_of_any_name_is_a_fence(fence: str) -> None:
-    assert INVOICES.read(f"{fence}{OBJECT}\n```").output == READ
+    assert INVOICES.parse(f"{fence}{OBJECT}\n```").output == READ
 
 
 # -- answers and texts -------------------------------------------------------------------------------------------
@@ -258,27 +258,27 @@ def test_a_fence_of_any_name_is_a_fence(fence: str) -> None:
 
 @pytest.mark.parametrize("reply", [prompts.NOT_FOUND, f"{prompts.NOT_FOUND}.", f" `{prompts.NOT_FOUND.lower()}`\n", ""])
 def test_an_answer_that_is_not_found_is_an_abstention(reply: str) -> None:
-    assert AnswerForm().read(reply).abstained
+    assert AnswerFormat().parse(reply).abstained
 
 
 @pytest.mark.parametrize(
     ("form", "reply"),
     [
-        (AnswerForm(), f"{prompts.NOT_FOUND}. The passages speak of bikes only."),
-        (AnswerForm(), f"{prompts.NOT_FOUND} [1]"),
+        (AnswerFormat(), f"{prompts.NOT_FOUND}. The passages speak of bikes only."),
+        (AnswerFormat(), f"{prompts.NOT_FOUND} [1]"),
         (QUEUES, f"{prompts.NO_LABEL} (this is advertising)"),
     ],
 )
-def test_holding_back_with_a_reason_is_an_abstention(form: Form, reply: str) -> None:
-    assert form.read(reply).abstained
+def test_holding_back_with_a_reason_is_an_abstention(form: OutputFormat, reply: str) -> None:
+    assert form.parse(reply).abstained
 
 
 @pytest.mark.parametrize("reply", ["It is not in the documents.", "30 days [1].", "NONE", "null"])
 def test_every_other_reply_is_an_answer(reply: str) -> None:
-    assert AnswerForm().read(f"{reply}\n") == Reading(reply)
+    assert AnswerFormat().parse(f"{reply}\n") == ParsedReply(reply)
 
 
 def test_a_text_is_taken_as_it_stands() -> None:
     text = "Dear all,\n\n  - indented\n\nNONE"
-    assert TextForm().read(f"\n{text}\n\n") == Reading(text)
-    assert TextForm().read(" \n").abstained
+    assert TextFormat().parse(f"\n{text}\n\n") == ParsedReply(text)
+    assert TextFormat().parse(" \n").abstained

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from groundtune.approaches import prompts
-from groundtune.approaches.composed import Composed
-from groundtune.approaches.forms import LabelForm
+from groundtune.approaches.composed import Pipeline
+from groundtune.approaches.forms import LabelFormat
 from groundtune.approaches.prompts import QuestionAt, messages
 from groundtune.approaches.shots import FixedShots
 from groundtune.types import Example, Generation, Hit, Message, Passage, Prompt, Question
@@ -95,7 +95,7 @@ async def test_fixed_shots_are_the_same_prefix_for_every_question() -> None:
             return Generation("billing")
 
     shots = FixedShots([Example("1", "Where is it?", None), Example("2", "Two invoices!", ["billing", "refund"])])
-    approach = Composed("few", Recorder(), form=LabelForm({"billing": "", "refund": ""}), shots=shots)
+    approach = Pipeline("few", Recorder(), form=LabelFormat({"billing": "", "refund": ""}), shots=shots)
     for text in ("Taxed twice", "Money back"):
         assert (await approach.answer(Question(text))).output == "billing"
     first, second = (prompt.messages for prompt in prompts_seen)
@@ -110,8 +110,8 @@ async def test_fixed_shots_are_the_same_prefix_for_every_question() -> None:
 
 
 def test_braces_in_labels_and_schemas_are_left_alone() -> None:
-    assert "- {nothing}: {labels} {0}" in prompts.labelled({"{nothing}": "{labels} {0}"})
+    assert "- {nothing}: {labels} {0}" in prompts.label_rules({"{nothing}": "{labels} {0}"})
     schema = {"type": "object", "properties": {"{schema}": {"type": "string", "description": "größe {x}"}}}
-    text = prompts.extracted(schema)
+    text = prompts.extraction_rules(schema)
     assert json.dumps(schema, ensure_ascii=False) in text
     assert f"reply with exactly {prompts.NO_OBJECT}." in text

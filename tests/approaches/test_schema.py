@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundtune.approaches.schema import derive_schema
-from groundtune.json_values import schema_fault
+from groundtune.json_values import schema_checker
 
 INVOICES: list[dict[str, Any]] = [
     {
@@ -141,5 +141,5 @@ SPARSE = [{"number": "R-7", "total": 1}, {"number": "R-8", "total": 2, "discount
 
 
 def test_an_example_that_lacks_a_key_is_valid_too() -> None:
-    fault = schema_fault(derive_schema(SPARSE))
+    fault = schema_checker(derive_schema(SPARSE))
     assert [fault(item) for item in SPARSE] == [None, None]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from groundtune.approaches import shots as module
-from groundtune.approaches.shots import FixedShots, NearestShots, fixed
+from groundtune.approaches.shots import FixedShots, NearestShots, choose_fixed
 from groundtune.errors import ProviderError
 from groundtune.models.embed import BundledEmbedder
 from groundtune.models.scripted import bag_of_words
@@ -107,23 +107,23 @@ def many(labels: int, each: int) -> list[Example]:
 @pytest.mark.parametrize("each_label", [False, True])
 def test_the_choice_does_not_depend_on_the_order_of_the_file(each_label: bool) -> None:
     examples = many(5, 7)
-    chosen = fixed(examples, count=8, each_label=each_label)
+    chosen = choose_fixed(examples, count=8, each_label=each_label)
     for seed in range(5):
         shuffled = random.Random(seed).sample(examples, len(examples))
-        assert fixed(shuffled, count=8, each_label=each_label) == chosen
+        assert choose_fixed(shuffled, count=8, each_label=each_label) == chosen
     assert len(chosen) == len({example.id for example in chosen}) == 8
 
 
 def test_examples_that_come_and_go_leave_the_others_chosen() -> None:
     examples = many(1, 40)
-    before = fixed(examples, count=8)
-    after = fixed(examples[:-1], count=8)
+    before = choose_fixed(examples, count=8)
+    after = choose_fixed(examples[:-1], count=8)
     assert len({example.id for example in before} & {example.id for example in after}) >= 7
 
 
 @pytest.mark.parametrize(("count", "shown"), [(1, 5), (5, 5), (8, 8), (100, 35)])
 def test_there_is_at_least_one_example_a_label_and_they_come_in_turn(count: int, shown: int) -> None:
-    chosen = fixed(many(5, 7), count=count, each_label=True)
+    chosen = choose_fixed(many(5, 7), count=count, each_label=True)
     number = Counter(example.output for example in chosen)
     assert (len(chosen), len(number)) == (shown, 5)
     assert max(number.values()) - min(number.values()) <= 1
@@ -132,23 +132,23 @@ def test_there_is_at_least_one_example_a_label_and_they_come_in_turn(count: int,
 
 def test_a_rare_label_and_an_abstention_are_shown_too() -> None:
     examples = [*many(2, 20), Example("rare", "rare", "rare"), Example("none", "none", None)]
-    outputs = [example.output for example in fixed(examples, count=4, each_label=True)]
+    outputs = [example.output for example in choose_fixed(examples, count=4, each_label=True)]
     assert sorted(map(str, outputs)) == ["None", "label 0", "label 1", "rare"]
-    assert len(fixed(examples, count=12, each_label=True)) == 12
+    assert len(choose_fixed(examples, count=12, each_label=True)) == 12
 
 
 def test_fewer_examples_than_wanted_are_all_shown() -> None:
-    assert len(fixed(TICKETS, count=50)) == len(TICKETS)
-    assert fixed([], count=8) == fixed([], count=8, each_label=True) == []
+    assert len(choose_fixed(TICKETS, count=50)) == len(TICKETS)
+    assert choose_fixed([], count=8) == choose_fixed([], count=8, each_label=True) == []
 
 
 def test_ids_that_utf8_cannot_encode_are_ordered_too() -> None:
-    assert len(fixed([Example("\ud800", "a", "x"), Example("b", "b", "y")], count=2)) == 2
+    assert len(choose_fixed([Example("\ud800", "a", "x"), Example("b", "b", "y")], count=2)) == 2
 
 
 def test_several_right_labels_are_no_label_of_their_own() -> None:
     several = [Example(f"s{a}{b}", f"{a}{b}", [f"label {a}", f"label {b}"]) for a in range(4) for b in range(4)]
-    assert len(fixed([*many(4, 2), *several], count=4, each_label=True)) == 4
+    assert len(choose_fixed([*many(4, 2), *several], count=4, each_label=True)) == 4
 
 
 # -- nearest -----------------------------------------------------------------------------------------------------

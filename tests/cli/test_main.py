@@ -168,16 +168,16 @@ class Thing:
 
 def test_emit_json(capsys: pytest.CaptureFixture[str]) -> None:
     thing = Thing(Path("a/b"), MappingProxyType({"x": np.float32(0.5), "y": (np.int64(1), None), "z": {"b", "a"}}))
-    output.emit_json({"thing": thing, "odd": "\udcff"})
+    output.print_json({"thing": thing, "odd": "\udcff"})
     assert json.loads(capsys.readouterr().out) == {
         "thing": {"path": "a/b", "mapping": {"x": 0.5, "y": [1, None], "z": ["a", "b"]}},
         "odd": "\udcff",
     }
     for wrong in (float("nan"), np.float64("inf")):
         with pytest.raises(ValueError):
-            output.emit_json(wrong)
+            output.print_json(wrong)
     with pytest.raises(TypeError):
-        output.emit_json(object())
+        output.print_json(object())
 
 
 def test_tables_names_and_progress_without_a_terminal(
@@ -187,7 +187,7 @@ def test_tables_names_and_progress_without_a_terminal(
     shown = capsys.readouterr().out
     assert "0.893 [0.871, 0.914] n=120" in shown
     assert len(shown.splitlines()) == 2
-    assert output.named("a\nb\x1b[1m\udcff") == "a\\nb\\x1b[1m\\xff"
+    assert output.printable("a\nb\x1b[1m\udcff") == "a\\nb\\x1b[1m\\xff"
     monkeypatch.setattr(output, "SPARSE_SECONDS", 0.0)
     with output.progress("ingest", total=1000) as bar:
         bar.update(10, now="x")

@@ -11,9 +11,9 @@ import pytest
 from filelock import FileLock
 
 from groundtune.cli import main
-from groundtune.tune.artifacts import digests, write_artifact
+from groundtune.tune.artifacts import file_digests, write_artifact
 from groundtune.tune.job import FAILURE, LOCK, Job, write_job
-from groundtune.tune.leftovers import untrained
+from groundtune.tune.leftovers import why_untrained
 from groundtune.types import Artifact
 from groundtune.workspace import write_json
 
@@ -237,7 +237,7 @@ def test_a_damaged_model_is_not_called_usable(models: Path, run: Run, damage: Da
     folder = models / "sick-5"
     (folder / "model").mkdir(parents=True)
     (folder / "model/head").write_bytes(b"weights of a head")
-    write_artifact(folder, artifact("sick", 5, files=digests(folder, ["model"])))
+    write_artifact(folder, artifact("sick", 5, files=file_digests(folder, ["model"])))
     assert "  usable" in next(line for line in run("list")[1].splitlines() if "sick-5" in line)
     assert json.loads(run("show", "sick", "--json")[1])["damaged"] is None
     damage(folder / "model/head")
@@ -253,7 +253,7 @@ def test_show_detects_damage_that_keeps_the_modification_time(models: Path, run:
     folder = models / "sick-5"
     (folder / "model").mkdir(parents=True)
     (folder / "model/head").write_bytes(b"weights of a head")
-    write_artifact(folder, artifact("sick", 5, files=digests(folder, ["model"])))
+    write_artifact(folder, artifact("sick", 5, files=file_digests(folder, ["model"])))
     flip(folder / "model/head")
     os.utime(folder / "model/head", (0, 0))
     assert json.loads(run("show", "sick", "--json")[1])["damaged"] == "model/head has changed since the training"
@@ -385,10 +385,10 @@ def test_a_job_that_may_still_run_at_a_provider_is_not_removed(models: Path, run
 
 def test_a_table_with_an_interrupted_training_says_so(models: Path) -> None:
     broken(models)
-    assert untrained(models, "cut").startswith(
+    assert why_untrained(models, "cut").startswith(
         "is not trained yet: cut-20261121-101010 is interrupted (groundtune tune"
     )
-    assert untrained(models, "other") == "is not trained yet: groundtune tune other"
+    assert why_untrained(models, "other") == "is not trained yet: groundtune tune other"
 
 
 def test_a_damaged_training_can_be_listed_beside_the_others(models: Path, run: Run) -> None:

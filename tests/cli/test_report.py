@@ -90,7 +90,7 @@ def test_columns_are_dropped_in_the_given_order(
 ) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "15")
-    assert output.show_table(["a", "b", "c"], [["x" * 6, "y" * 6, "z" * 6]], spare=["b", "c"]) == ["b"]
+    assert output.show_table(["a", "b", "c"], [["x" * 6, "y" * 6, "z" * 6]], droppable=["b", "c"]) == ["b"]
     assert [line.split() for line in capsys.readouterr().out.splitlines()[1:]] == [["xxxxxx", "zzzzzz"]]
     assert output.show_table(["long head"], [["x" * 40]]) == []
     assert capsys.readouterr().out.count("x") == 40, "a table that spares nothing is folded"

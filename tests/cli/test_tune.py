@@ -10,9 +10,9 @@ import pytest
 from groundtune.cli import main
 from groundtune.cli.check import show_preflight
 from groundtune.tune.job import Bounds
-from groundtune.tune.preflight.chats import Shown
-from groundtune.tune.preflight.check import Preflight
-from groundtune.tune.preflight.findings import finding
+from groundtune.tune.preflight.chats import RenderedRow
+from groundtune.tune.preflight.check import PreflightReport
+from groundtune.tune.preflight.findings import make_finding
 from groundtune.tune.preflight.lengths import measure
 from tests.tune.encoders import labelled, tiny_encoder
 
@@ -117,16 +117,16 @@ def test_trained_text_of_a_chat_is_marked_and_control_characters_are_escaped(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    preflight = Preflight(
+    preflight = PreflightReport(
         findings=(
-            finding(
+            make_finding(
                 "error", "chat", "train: 1 row: the chat has an empty assistant turn", hint="fill it in", rows=["b"]
             ),
-            finding("warning", "leakage", "test: 9 rows (t1 ~ a)", rows=["t1", *(f"t{n}" for n in range(2, 10))]),
+            make_finding("warning", "leakage", "test: 9 rows (t1 ~ a)", rows=["t1", *(f"t{n}" for n in range(2, 10))]),
         ),
         rows={"train": 2, "validation": 0, "test": 9},
         lengths=measure({"a": 12, "c": 30}, limit=20, starts={"a": 4, "c": 20}),
-        shown=(Shown("a", "x" * 500 + "\x1b[31mWhere?\n", "Here.<|end|>", "rest", tokens=12, trained_tokens=3),),
+        shown=(RenderedRow("a", "x" * 500 + "\x1b[31mWhere?\n", "Here.<|end|>", "rest", tokens=12, trained_tokens=3),),
         bounds=Bounds(90, 900, None, "3 epochs"),
     )
     show_preflight(preflight)

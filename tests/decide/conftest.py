@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from groundtune.decide.report import render
+from groundtune.decide.report import render_page
 from tests.decide.pages import answer_page, crowded_page, hard_page, labelled_page
 
 Visit = Callable[..., Page]
@@ -38,7 +38,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("reports")
     pages = {"answer": answer_page(), "labels": labelled_page(), "hard": hard_page(), "crowded": crowded_page()}
     for name, page in pages.items():
-        (folder / f"{name}.html").write_text(render(page), encoding="utf-8")
+        (folder / f"{name}.html").write_text(render_page(page), encoding="utf-8")
     return {name: folder / f"{name}.html" for name in pages}
 
 
@@ -51,7 +51,7 @@ def visit(browser: Browser, files: dict[str, Path], tmp_path: Path) -> Iterator[
     def visit(report: str | dict[str, Any], at: str = "", *, width: int = 1280, **settings: Any) -> Page:
         path = files[report] if isinstance(report, str) else tmp_path / "report.html"
         if not isinstance(report, str):
-            path.write_text(render(report), encoding="utf-8")
+            path.write_text(render_page(report), encoding="utf-8")
         contexts.append(browser.new_context(viewport={"width": width, "height": 900}, **settings))
         page = contexts[-1].new_page()
         page.set_default_timeout(PATIENCE_MS)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from groundtune.decide.report import render
+from groundtune.decide.report import render_page
 from tests.decide.conftest import Visit
 from tests.decide.pages import APPROACHES, answer_page, hard_page, labelled_page
 
@@ -29,7 +29,7 @@ def embedded(text: str, name: str) -> Any:
 
 def test_the_file_is_self_contained() -> None:
     page = answer_page()
-    text = render(page)
+    text = render_page(page)
     code = re.sub(r'<script type="application/json".*?</script>', "", text, flags=re.DOTALL)
     assert not re.search(r'(?:src|href)="(?!#|data:,)|@import|url\(|\bfetch\(|https?://(?!www\.w3\.org/2000/svg)', code)
     for part in ("examples", "cells", "passages"):
@@ -39,7 +39,7 @@ def test_the_file_is_self_contained() -> None:
 
 def test_hard_texts_stay_inside_their_elements() -> None:
     page = hard_page()
-    text = render(page)
+    text = render_page(page)
     assert text.count("</script") == text.count("<script") == 5
     assert "\u2028" not in text
     assert "</title><script>" not in text
@@ -57,7 +57,7 @@ def test_five_thousand_examples_are_rendered_and_usable_in_seconds(browser: Brow
             if isinstance(cell["output"], str):
                 cell["output"] = cell["output"].ljust(300, "x")
     began = time.process_time()
-    text = render(page)
+    text = render_page(page)
     assert time.process_time() - began < 3
     path = tmp_path / "report.html"
     path.write_text(text, encoding="utf-8")

@@ -4,18 +4,20 @@ from typing import Any
 import pytest
 
 from groundtune.decide.verdict import Requirements, decide
-from groundtune.types import Difference, Standing, Verdict
+from groundtune.types import ApproachSummary, Difference, Verdict
 
 FREE = Requirements()
 
 
-def standing(name: str, mean: float | None = 0.8, *, n: int = 300, **facts: Any) -> Standing:
+def standing(name: str, mean: float | None = 0.8, *, n: int = 300, **facts: Any) -> ApproachSummary:
     fine: dict[str, Any] = {
         "answered": n, "abstained": 0, "errors": 0, "usd_per_1k": None, "p50_seconds": 0.5, "p95_seconds": 1.0,
         "cited": 1.0,
     }  # fmt: skip
     low, high = (None, None) if mean is None else (max(0.0, mean - 0.04), min(1.0, mean + 0.04))
-    return Standing(name=name, n=n if mean is not None else 0, mean=mean, low=low, high=high, **{**fine, **facts})
+    return ApproachSummary(
+        name=name, n=n if mean is not None else 0, mean=mean, low=low, high=high, **{**fine, **facts}
+    )
 
 
 def pair(a: str, b: str, difference: float, p: float, *, half: float = 0.05, n: int = 300, **facts: Any) -> Difference:
@@ -26,7 +28,7 @@ def pair(a: str, b: str, difference: float, p: float, *, half: float = 0.05, n: 
 
 
 def verdict(
-    standings: list[Standing], differences: list[Difference], required: Requirements = FREE, **facts: Any
+    standings: list[ApproachSummary], differences: list[Difference], required: Requirements = FREE, **facts: Any
 ) -> Verdict:
     return decide(standings, differences, required, **{"primary": "correct", "examples": 300, **facts})
 
@@ -38,7 +40,7 @@ def two(
     large: float | None = 9.0,
     small: float | None = 1.0,
     **pair_facts: Any,
-) -> tuple[list[Standing], list[Difference]]:
+) -> tuple[list[ApproachSummary], list[Difference]]:
     standings = [standing("large", 0.8 + difference, usd_per_1k=large), standing("small", 0.8, usd_per_1k=small)]
     return standings, [pair("large", "small", difference, p, **pair_facts)]
 

@@ -7,7 +7,7 @@ import pytest
 
 from groundtune.decide.verdict import Requirements, decide
 from groundtune.measure.statistics import bootstrap_mean, holm, paired_difference
-from groundtune.types import Difference, Standing, Verdict
+from groundtune.types import ApproachSummary, Difference, Verdict
 
 
 @pytest.mark.parametrize("approaches", [2, 5])
@@ -37,7 +37,7 @@ def test_a_large_difference_is_found() -> None:
 def _verdict_on(scores: dict[str, list[float]]) -> Verdict:
     means = {name: bootstrap_mean(values) for name, values in scores.items()}
     standings = [
-        Standing(name, mean.n, mean.mean, mean.low, mean.high, mean.n, 0, 0, None, 1.0, 2.0, None)
+        ApproachSummary(name, mean.n, mean.mean, mean.low, mean.high, mean.n, 0, 0, None, 1.0, 2.0, None)
         for name, mean in means.items()
     ]
     pairs = [(a, b, paired_difference(scores[a], scores[b])) for a, b in itertools.combinations(scores, 2)]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundtune.ingest.loaders import MEDIA_TYPES, PARSER_VERSION, load
-from groundtune.ingest.parsed import Parsed, TextBuilder, clean, render_row
+from groundtune.ingest.parsed import ParsedDocument, TextBuilder, clean_text, render_row
 
 PROSE = (
     "The stem bolts are tightened to fourteen newton metres after the first fifty kilometres, because new bolts settle "
@@ -24,20 +24,20 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def load_one(path: Path) -> Parsed:
+def load_one(path: Path) -> ParsedDocument:
     (parsed,) = load(path)
     return parsed
 
 
-def blocks(parsed: Parsed) -> list[tuple[str, str]]:
+def blocks(parsed: ParsedDocument) -> list[tuple[str, str]]:
     return [(block.kind, parsed.text[block.start : block.end]) for block in parsed.blocks]
 
 
-def texts(parsed: Parsed) -> list[str]:
+def texts(parsed: ParsedDocument) -> list[str]:
     return [text for _, text in blocks(parsed)]
 
 
-def heading_of(parsed: Parsed, text: str) -> tuple[str, ...]:
+def heading_of(parsed: ParsedDocument, text: str) -> tuple[str, ...]:
     return next(block.heading for block in parsed.blocks if text in parsed.text[block.start : block.end])
 
 
@@ -74,7 +74,7 @@ def test_blocks_are_exact_ordered_and_disjoint(calls: list[tuple[object, ...]]) 
         text = parsed.text[block.start : block.end]
         assert block.start >= end
         assert text.strip()
-        assert text == (clean(text) if block.kind != "code" else text)
+        assert text == (clean_text(text) if block.kind != "code" else text)
         end = block.end
     assert end <= len(parsed.text)
     assert all(0 <= start <= len(parsed.text) for start in parsed.pages)
@@ -89,18 +89,18 @@ def test_a_paragraph_is_its_cleaned_text(paragraphs: list[str]) -> None:
     for paragraph in paragraphs:
         builder.paragraph(paragraph)
     parsed = builder.build()
-    assert texts(parsed) == [clean(paragraph) for paragraph in paragraphs if clean(paragraph)]
+    assert texts(parsed) == [clean_text(paragraph) for paragraph in paragraphs if clean_text(paragraph)]
 
 
 @given(st.text())
 def test_clean_twice_is_clean_once(text: str) -> None:
-    assert clean(clean(text)) == clean(text)
+    assert clean_text(clean_text(text)) == clean_text(text)
 
 
 def test_clean_drops_invisible_characters() -> None:
-    assert clean(" a\t\u00a0b \r\n\r\n c\x00\u00ad\u200bd ") == "a b\ncd"
-    assert clean("Cafe\u0301") == "Café"
-    assert clean("می\u200cخواهم") == "می\u200cخواهم"
+    assert clean_text(" a\t\u00a0b \r\n\r\n c\x00\u00ad\u200bd ") == "a b\ncd"
+    assert clean_text("Cafe\u0301") == "Café"
+    assert clean_text("می\u200cخواهم") == "می\u200cخواهم"
 
 
 def test_a_table_with_one_row_is_not_lost() -> None:
@@ -246,7 +246,7 @@ def test_csv_rows_are_documents(tmp_path: Path) -> None:
         writer.writerows([["ID", "Title", "Text", "topic"], ["7", "Refunds", "One.\n\nTwo, too.", "billing"]])
         writer.writerows([["", "", "Three", ""], [], ["7", "x", "Again", "y"]])
     rows = load(path)
-    assert [(row.row, row.title, texts(row), dict(row.metadata)) for row in rows] == [
+    assert [(row.row_id, row.title, texts(row), dict(row.metadata)) for row in rows] == [
         ("7", "Refunds", ["One.", "Two, too."], {"topic": "billing"}),
         ("2", None, ["Three"], {}),
         ("7~2", "x", ["Again"], {"topic": "y"}),
@@ -255,7 +255,7 @@ def test_csv_rows_are_documents(tmp_path: Path) -> None:
 
 def test_csv_without_text_column_is_rendered(tmp_path: Path) -> None:
     (row,) = load(write(tmp_path / "a.tsv", "model\tprice\nWren\t3,690\n"))
-    assert (row.row, row.text, dict(row.metadata)) == (
+    assert (row.row_id, row.text, dict(row.metadata)) == (
         "1",
         "model: Wren; price: 3,690",
         {"model": "Wren", "price": "3,690"},
@@ -272,8 +272,8 @@ def test_json_lines_and_arrays_of_objects(tmp_path: Path) -> None:
     lines = write(tmp_path / "a.jsonl", "\n\n".join(json.dumps(item, ensure_ascii=False) for item in objects) + "\n")
     for path in (lines, write(tmp_path / "a.json", json.dumps(objects))):
         first, second = load(path)
-        assert (first.row, first.text, dict(first.metadata)) == ("a", "One\nline", {"n": "3", "tags": "x, y"})
-        assert (second.row, second.text) == ("2", "q: Two")
+        assert (first.row_id, first.text, dict(first.metadata)) == ("a", "One\nline", {"n": "3", "tags": "x, y"})
+        assert (second.row_id, second.text) == ("2", "q: Two")
 
 
 def test_json_of_other_shapes_becomes_rows(tmp_path: Path) -> None:

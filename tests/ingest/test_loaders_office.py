@@ -10,7 +10,7 @@ import pptx
 from fpdf import FPDF
 
 from groundtune.ingest.loaders import load
-from groundtune.ingest.parsed import Parsed
+from groundtune.ingest.parsed import ParsedDocument
 
 PROSE = (
     "The stem bolts are tightened to fourteen newton metres after the first fifty kilometres, because new bolts settle "
@@ -18,24 +18,24 @@ PROSE = (
 )
 
 
-def load_one(path: Path) -> Parsed:
+def load_one(path: Path) -> ParsedDocument:
     (parsed,) = load(path)
     return parsed
 
 
-def blocks(parsed: Parsed) -> list[tuple[str, str]]:
+def blocks(parsed: ParsedDocument) -> list[tuple[str, str]]:
     return [(block.kind, parsed.text[block.start : block.end]) for block in parsed.blocks]
 
 
-def texts(parsed: Parsed) -> list[str]:
+def texts(parsed: ParsedDocument) -> list[str]:
     return [text for _, text in blocks(parsed)]
 
 
-def heading_of(parsed: Parsed, text: str) -> tuple[str, ...]:
+def heading_of(parsed: ParsedDocument, text: str) -> tuple[str, ...]:
     return next(block.heading for block in parsed.blocks if text in parsed.text[block.start : block.end])
 
 
-def page_of(parsed: Parsed, text: str) -> int | None:
+def page_of(parsed: ParsedDocument, text: str) -> int | None:
     return next(block.page for block in parsed.blocks if text in parsed.text[block.start : block.end])
 
 

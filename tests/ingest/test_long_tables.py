@@ -27,5 +27,5 @@ def test_every_row_of_a_csv_arrives(tmp_path: Path, rows: int) -> None:
     lines = ["id,text", *(f"r{number},remark number {number}" for number in range(rows))]
     (tmp_path / "a.csv").write_text("\n".join(lines), encoding="utf-8")
     parsed = load(tmp_path / "a.csv")
-    assert [part.row for part in parsed] == [f"r{number}" for number in range(rows)]
+    assert [part.row_id for part in parsed] == [f"r{number}" for number in range(rows)]
     assert [part.text for part in parsed] == [f"remark number {number}" for number in range(rows)]

@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from groundtune.errors import ParseError
 from groundtune.ingest.loaders import load
-from groundtune.ingest.parsed import Parsed
+from groundtune.ingest.parsed import ParsedDocument
 from groundtune.ingest.sandbox import Sandbox
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs to make a worker hang")
@@ -147,7 +147,7 @@ async def test_large_results_come_through(sandbox: Sandbox, tmp_path: Path) -> N
     path = tmp_path / "large.txt"
     path.write_text("\n\n".join(f"Paragraph {number} with some words in it." for number in range(200_000)))
     (parsed,) = await sandbox.load(path)
-    assert isinstance(parsed, Parsed)
+    assert isinstance(parsed, ParsedDocument)
     assert len(parsed.blocks) == 200_000
 
 

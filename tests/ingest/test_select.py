@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from groundtune.ingest.select import groups_for, matches, select
+from groundtune.ingest.select import groups_for, matches_pattern, select_files
 
 
 def make(root: Path, *names: str) -> None:
@@ -14,7 +14,7 @@ def make(root: Path, *names: str) -> None:
 
 
 def chosen(root: Path, include: list[str], **options: object) -> list[str]:
-    return [path.relative_to(root).as_posix() for path in select(root, include=include, **options)]  # type: ignore[arg-type]
+    return [path.relative_to(root).as_posix() for path in select_files(root, include=include, **options)]  # type: ignore[arg-type]
 
 
 FILES = ("a.md", "b.txt", "docs/a.md", "docs/b.pdf", "docs/x/c.md", "docs/x/y/d.md", "groundtune.toml", "z/docs/e.md")
@@ -134,4 +134,4 @@ def test_groups_for() -> None:
     assert groups_for("docs/hr/a.pdf", rules) == ("board", "hr")
     assert groups_for("docs/hr/pay/a.md", rules) == ("board", "hr")
     assert groups_for("docs/hrx/a.md", rules) == ("*",)
-    assert matches("a/b/c", "**/c")
+    assert matches_pattern("a/b/c", "**/c")

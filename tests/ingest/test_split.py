@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from groundtune.ingest.parsed import Parsed, TextBuilder
-from groundtune.ingest.split import Split, Splitter, embedded_text
+from groundtune.ingest.parsed import ParsedDocument, TextBuilder
+from groundtune.ingest.split import Chunker, ContextualPassage, embedded_text
 from groundtune.models.embed import BundledEmbedder
 from groundtune.types import Document
 
@@ -52,7 +52,7 @@ part = st.one_of(
 title = st.one_of(st.none(), st.lists(word, min_size=1, max_size=60).map(" ".join))
 
 
-def build(parts: Sequence[tuple[str, int, str]], name: str | None = None) -> tuple[Document, Parsed]:
+def build(parts: Sequence[tuple[str, int, str]], name: str | None = None) -> tuple[Document, ParsedDocument]:
     builder = TextBuilder()
     for kind, level, text in parts:
         match kind:
@@ -70,7 +70,9 @@ def build(parts: Sequence[tuple[str, int, str]], name: str | None = None) -> tup
     return Document("d", "d.md", parsed.text, title=parsed.title, pages=parsed.pages), parsed
 
 
-def check(splits: Sequence[Split], document: Document, parsed: Parsed, count: Count, limit: int) -> None:
+def check(
+    splits: Sequence[ContextualPassage], document: Document, parsed: ParsedDocument, count: Count, limit: int
+) -> None:
     passages = [split.passage for split in splits]
     assert [p.ordinal for p in passages] == list(range(len(passages)))
     assert len({p.id for p in passages}) == len(passages)
@@ -104,7 +106,7 @@ def test_any_document(
 ) -> None:
     document, parsed = build(parts, name)
     count = COUNTS[tokenizer]
-    splitter = Splitter(count_tokens=count, limit=limit, max_tokens=most, min_tokens=least)
+    splitter = Chunker(count_tokens=count, limit=limit, max_tokens=most, min_tokens=least)
     check(splitter.split(document, parsed), document, parsed, count, limit)
 
 
@@ -113,14 +115,14 @@ def test_one_paragraph_of_long_sentences_and_words(tokenizer: str) -> None:
     count = COUNTS[tokenizer]
     text = "word " * 9_000 + "x" * 9_000 + " 👩‍🔧" * 900 + ". Then. " + "a, b; " * 3_000
     document, parsed = build([("heading", 1, "h" * 5_000), ("paragraph", 0, text)], "t " * 20_000)
-    splits = Splitter(count_tokens=count, limit=256).split(document, parsed)
+    splits = Chunker(count_tokens=count, limit=256).split(document, parsed)
     check(splits, document, parsed, count, 256)
     assert len(splits) > 50
 
 
 def passages(parts: Sequence[tuple[str, int, str]], **options: int) -> list[str]:
     document, parsed = build(parts)
-    splitter = Splitter(count_tokens=WORDPIECE, limit=256, **options)
+    splitter = Chunker(count_tokens=WORDPIECE, limit=256, **options)
     return [split.passage.text for split in splitter.split(document, parsed)]
 
 
@@ -151,7 +153,7 @@ def test_nothing_is_joined_across_a_repeated_heading() -> None:
 def test_nothing_is_joined_across_pages() -> None:
     parts = [("page", 0, ""), ("paragraph", 0, "One."), ("page", 0, ""), ("paragraph", 0, "Two.")]
     document, parsed = build(parts)
-    splits = Splitter(count_tokens=WORDPIECE, limit=256).split(document, parsed)
+    splits = Chunker(count_tokens=WORDPIECE, limit=256).split(document, parsed)
     assert [(s.passage.text, s.passage.page) for s in splits] == [("One.", 1), ("Two.", 2)]
 
 
@@ -170,7 +172,7 @@ def test_no_text_no_passages() -> None:
 
 def test_title_and_headings_are_the_context() -> None:
     document, parsed = build([("heading", 1, "Prices"), ("heading", 2, "Wrenches"), ("paragraph", 0, "30 €")], "Shop")
-    (split,) = Splitter(count_tokens=WORDPIECE, limit=256).split(document, parsed)
+    (split,) = Chunker(count_tokens=WORDPIECE, limit=256).split(document, parsed)
     assert split.context == "Shop > Prices > Wrenches"
     assert split.passage.heading == "Prices > Wrenches"
     assert embedded_text(split) == "Shop > Prices > Wrenches\n30 €"

@@ -30,7 +30,7 @@ from groundtune.ingest import scan, sync
 from groundtune.ingest.catalog import Catalog, FileRow
 from groundtune.ingest.index import IndexFolder
 from groundtune.ingest.loaders import load
-from groundtune.ingest.parsed import Parsed
+from groundtune.ingest.parsed import ParsedDocument
 from groundtune.ingest.sync import SyncReport
 from groundtune.opened import OpenIndex
 from groundtune.retrieve.stores.lance import LanceStore
@@ -79,10 +79,10 @@ class Here:
 
     before: Callable[[Path], None] = staticmethod(lambda path: None)
 
-    async def load_many(self, paths: Sequence[Path]) -> list[list[Parsed] | ParseError]:
+    async def load_many(self, paths: Sequence[Path]) -> list[list[ParsedDocument] | ParseError]:
         return [self._load(path) for path in paths]
 
-    def _load(self, path: Path) -> list[Parsed] | ParseError:
+    def _load(self, path: Path) -> list[ParsedDocument] | ParseError:
         try:
             type(self).before(path)
             return load(path)
@@ -500,9 +500,9 @@ KILLS = [
     ("LanceStore.replace", "after", 1),
     ("LanceStore.replace", "after", 5),
     ("LanceStore.delete", "after", 1),
-    ("Catalog.intend", "after", 3),
-    ("Catalog.record", "after", 2),
-    ("Catalog.forget", "before", 1),
+    ("Catalog.mark_unfinished", "after", 3),
+    ("Catalog.save", "after", 2),
+    ("Catalog.remove", "before", 1),
     ("LanceStore.optimize", "before", 1),
     ("LanceStore.open", "after", 1),
 ]
@@ -511,7 +511,7 @@ KILLS = [
 def child(folder: str, method: str, when: str, nth: int, after_seconds: float = 0.0, rebuild: bool = False) -> None:
     """Run an ingest in small batches that kills its own process at the nth call of a method, or after some time."""
     sync.BATCH_FILES = 2
-    sync.FOLD_EVERY = 3
+    sync.COMPACT_EVERY = 3
     build.sandbox = here  # type: ignore[assignment]
     owner = {"LanceStore": LanceStore, "Catalog": Catalog, "": None}[method.partition(".")[0]]
     if owner:
@@ -594,7 +594,7 @@ async def test_a_run_killed_anywhere_resumes_to_the_same_state(
 ) -> None:
     folder = make_project()
     write(folder, 0, seed=1)
-    if "delete" in method or "forget" in method:
+    if "delete" in method or "remove" in method:
         await run(folder)
         write(folder, 1, seed=1)
         kill(folder, method, when, nth)
@@ -771,7 +771,7 @@ async def test_a_killed_rebuild_resumes(make_project: MakeProject, expected: lis
     write(folder, 0, seed=1)
     await run(folder)
     (old,) = generations(folder)
-    kill(folder, "Catalog.record", "after", 6, rebuild=True)
+    kill(folder, "Catalog.save", "after", 6, rebuild=True)
     present = IndexFolder(Workspace(folder).index).current()
     assert present is not None
     assert present.generation == old
@@ -840,14 +840,14 @@ async def test_readers_never_see_a_partial_first_index(
 def test_the_catalog_returns_what_it_stores(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path / "c.sqlite")
     row = FileRow("a\n'🦦.md", "failed", "why", 0, 0, None, "s", ("a", "b"))
-    catalog.touch([row])
-    catalog.intend([("d1", row.source), ("d2", "other")])
+    catalog.save_rows([row])
+    catalog.mark_unfinished([("d1", row.source), ("d2", "other")])
     catalog.close()
     again = Catalog(tmp_path / "c.sqlite")
     assert again.files() == {row.source: row}
     assert again.unfinished() == {row.source: {"d1"}, "other": {"d2"}}
-    again.record([(row, [])])
-    again.forget(["other"])
+    again.save([(row, [])])
+    again.remove(["other"])
     assert again.unfinished() == {}
     again.close()
     with pytest.raises(MissingError):

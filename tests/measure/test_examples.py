@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundtune.errors import ConfigError, MissingError
-from groundtune.measure.examples import place, read_examples
+from groundtune.measure.examples import assign_split, read_examples
 from groundtune.types import Evidence, Example
 
 
@@ -34,7 +34,7 @@ def test_a_full_row_and_a_short_row(tmp_path: Path) -> None:
     assert first == Example(
         "q1", "How long?", "30 days", (Evidence("a.md", "30 days"),), "train", ("billing",), ("hr",), "review"
     )
-    assert second == Example("q2", "Why?", None, split=place("q2"))
+    assert second == Example("q2", "Why?", None, split=assign_split("q2"))
     assert third.output is None
     assert third.input == "!\u2028"
 
@@ -104,11 +104,11 @@ def test_a_byte_order_mark_and_windows_line_ends_are_accepted(tmp_path: Path) ->
 
 
 def test_splits_are_60_15_25_and_never_move() -> None:
-    counts = Counter(place(f"q{at}") for at in range(20_000))
+    counts = Counter(assign_split(f"q{at}") for at in range(20_000))
     assert counts["train"] / 20_000 == pytest.approx(0.60, abs=0.015)
     assert counts["validation"] / 20_000 == pytest.approx(0.15, abs=0.015)
     assert counts["test"] / 20_000 == pytest.approx(0.25, abs=0.015)
-    assert [place(f"q{at}") for at in range(6)] == PINNED
+    assert [assign_split(f"q{at}") for at in range(6)] == PINNED
 
 
 PINNED = ["train", "test", "validation", "train", "train", "train"]
@@ -118,4 +118,4 @@ PINNED = ["train", "test", "validation", "train", "train", "train"]
 @settings(max_examples=30)
 @given(st.text(max_size=20))
 def test_every_id_has_a_split(example_id: str) -> None:
-    assert place(example_id) in ("train", "validation", "test")
+    assert assign_split(example_id) in ("train", "validation", "test")

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundtune.errors import ConfigError, MissingError, UsageError
-from groundtune.measure.example_files import freeze, merge
-from groundtune.measure.example_stats import stats
-from groundtune.measure.examples import place, read_examples
-from groundtune.measure.exports import export
-from groundtune.measure.format_join import Choices
-from groundtune.measure.formats import conversion, convert, detect, write_examples
+from groundtune.measure.example_files import freeze_splits, merge_examples
+from groundtune.measure.example_stats import summarise
+from groundtune.measure.examples import assign_split, read_examples
+from groundtune.measure.exports import export_examples
+from groundtune.measure.format_join import ImportOptions
+from groundtune.measure.formats import convert, detect_format, import_file, write_examples
 from groundtune.types import Evidence, Example
 
 NATIVE = {"id": "q1", "input": "How long?", "output": "30 days", "split": "train"}
@@ -40,14 +40,14 @@ def chat(*turns: str, system: str | None = None) -> dict[str, Any]:
     return {"messages": [*first, *({"role": roles[n % 2], "content": content} for n, content in enumerate(turns))]}
 
 
-def problems(path: Path, format: Any = None, choices: Choices = Choices()) -> list[tuple[int | None, str]]:  # noqa: A002, B008
+def problems(path: Path, format: Any = None, choices: ImportOptions = ImportOptions()) -> list[tuple[int | None, str]]:  # noqa: A002, B008
     with pytest.raises(ConfigError) as caught:
         convert(path, format, choices=choices)
     assert all(problem.path == path and problem.hint for problem in caught.value.problems)
     return [(problem.line, problem.message) for problem in caught.value.problems]
 
 
-def pairs(path: Path, choices: Choices = Choices()) -> list[tuple[str, Any]]:  # noqa: B008
+def pairs(path: Path, choices: ImportOptions = ImportOptions()) -> list[tuple[str, Any]]:  # noqa: B008
     return [(example.input, example.output) for example in convert(path, choices=choices)]
 
 
@@ -73,7 +73,7 @@ def test_each_format_is_recognised_and_read(
     tmp_path: Path, row: Any, name: str, kind: str, question: str, reply: str
 ) -> None:
     path = lines(tmp_path, row, name=f"{name}.jsonl")
-    assert detect(path) == kind
+    assert detect_format(path) == kind
     assert pairs(path) == [(question, reply)]
     listed = text(tmp_path, json.dumps([row, row], indent=1), f"{name}.json")
     if kind != "examples":
@@ -98,7 +98,7 @@ def test_columns_are_named_and_kept(tmp_path: Path) -> None:
         "id,split,tags,group,origin,source,quote,notes,a,b\n"
         'x1,dev,"short, odd",c9,crm,docs/a.md,thirty days,mine,"Line\n1",queue\n'
     )
-    imported = conversion(text(tmp_path, content, "a.csv"), choices=Choices(input="a", output="b"))
+    imported = import_file(text(tmp_path, content, "a.csv"), choices=ImportOptions(input="a", output="b"))
     evidence = (Evidence("docs/a.md", "thirty days"),)
     assert imported.examples == (
         Example("x1", "Line\n1", "queue", evidence, "validation", ("short", "odd"), (), "crm", "c9"),
@@ -123,7 +123,7 @@ def test_ids_depend_on_the_input_and_are_reproducible(tmp_path: Path) -> None:
     assert first[2].id == f"{first[0].id}-2"
     assert first[2].split == first[0].split
     assert {example.origin for example in first} == {"rows.jsonl"}
-    assert {example.split for example in convert(path, choices=Choices(split="train"))} == {"train"}
+    assert {example.split for example in convert(path, choices=ImportOptions(split="train"))} == {"train"}
 
 
 def test_equal_inputs_share_their_split_in_every_format(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_two_turns_of_one_role_are_refused(tmp_path: Path) -> None:
 
 def test_a_shared_system_message_is_returned_separately(tmp_path: Path) -> None:
     path = lines(tmp_path, chat("a", "b", system="Be brief."), chat("c", "d", system="Be brief."))
-    imported = conversion(path)
+    imported = import_file(path)
     assert imported.instructions == "Be brief."
     assert [example.input for example in imported.examples] == ["a", "c"]
     assert "instructions" in imported.notes[0]
@@ -187,8 +187,8 @@ def test_a_shared_system_message_is_returned_separately(tmp_path: Path) -> None:
 def test_system_messages_that_differ_are_refused_joined_or_dropped(tmp_path: Path) -> None:
     path = lines(tmp_path, chat("a", "b", system="Be brief."), chat("c", "d"))
     assert problems(path) == [(1, "a system message that not all rows share")]
-    assert pairs(path, Choices(system="join")) == [("Be brief.\n\na", "b"), ("c", "d")]
-    assert pairs(path, Choices(system="drop")) == [("a", "b"), ("c", "d")]
+    assert pairs(path, ImportOptions(system="join")) == [("Be brief.\n\na", "b"), ("c", "d")]
+    assert pairs(path, ImportOptions(system="drop")) == [("a", "b"), ("c", "d")]
 
 
 def test_instructions_that_differ_become_part_of_the_input(tmp_path: Path) -> None:
@@ -198,20 +198,20 @@ def test_instructions_that_differ_become_part_of_the_input(tmp_path: Path) -> No
 
 def test_several_turns_are_kept_only_on_request(tmp_path: Path) -> None:
     path = lines(tmp_path, chat("Do you ship?", "Yes.", "To Iceland?", "No."))
-    assert pairs(path, Choices(turns="last")) == [("To Iceland?", "No.")]
+    assert pairs(path, ImportOptions(turns="last")) == [("To Iceland?", "No.")]
     joined = "User: Do you ship?\n\nAssistant: Yes.\n\nUser: To Iceland?"
-    assert pairs(path, Choices(turns="join")) == [(joined, "No.")]
+    assert pairs(path, ImportOptions(turns="join")) == [(joined, "No.")]
 
 
 def test_outputs_that_mean_abstain_become_null(tmp_path: Path) -> None:
     path = text(tmp_path, "text,label\na,oos\nb,\nc,x\n", "a.csv")
     assert problems(path) == [(3, "an empty output")]
-    assert pairs(path, Choices(abstain=("oos", ""))) == [("a", None), ("b", None), ("c", "x")]
+    assert pairs(path, ImportOptions(abstain=("oos", ""))) == [("a", None), ("b", None), ("c", "x")]
 
 
 def test_replies_that_are_all_objects_become_objects(tmp_path: Path) -> None:
     path = lines(tmp_path, chat("a", '{"total": 3}'), chat("b", '{"total": 4}'))
-    imported = conversion(path)
+    imported = import_file(path)
     assert [example.output for example in imported.examples] == [{"total": 3}, {"total": 4}]
     assert imported.notes == ("every output is a JSON object and is kept as an object",)
     lines(tmp_path, chat("a", '{"total": 3}'), chat("b", "none"))
@@ -236,27 +236,29 @@ def turn(role: str, content: str) -> dict[str, str]:
 )  # fmt: skip
 def test_preferences_become_an_output_and_a_rejected_one(tmp_path: Path, row: Any) -> None:
     path = lines(tmp_path, row)
-    imported = conversion(path)
+    imported = import_file(path)
     assert imported.format == "preference"
     (example,) = imported.examples
     assert (example.input, example.output, example.rejected) == ("how long?", "30 days", "a year")
-    again = conversion(text(tmp_path, export([example], "examples").text, "own.jsonl"))
+    again = import_file(text(tmp_path, export_examples([example], "examples").text, "own.jsonl"))
     assert again.examples == (example,)
-    sent = export([example, replace(example, rejected=None)], "preference")
+    sent = export_examples([example, replace(example, rejected=None)], "preference")
     assert (sent.rows, sent.notes) == (1, ("1 example without a rejected output: skipped",))
-    assert conversion(text(tmp_path, sent.text, "sent.jsonl")).examples[0].rejected == "a year"
-    assert export([example], "chat").notes == ("1 example with a rejected output: the rejected output is omitted",)
+    assert import_file(text(tmp_path, sent.text, "sent.jsonl")).examples[0].rejected == "a year"
+    assert export_examples([example], "chat").notes == (
+        "1 example with a rejected output: the rejected output is omitted",
+    )
 
 
 def test_edits_of_an_existing_example_are_not_lost(tmp_path: Path) -> None:
     path = lines(tmp_path, {"id": "1", "input": "how long?", "output": "30 days", "tags": ["refund"]}, name="own.jsonl")
     edited = Example("1", "how long?", "30 days", rejected="a year")
-    assert merge(path, [edited]).differing == ("1",)
-    merge(path, [edited], overwrite=True)
+    assert merge_examples(path, [edited]).differing == ("1",)
+    merge_examples(path, [edited], overwrite=True)
     (example,) = read_examples(path)
     assert (example.output, example.rejected, example.tags) == ("30 days", "a year", ("refund",))
-    assert merge(path, [edited]).same == ("1",)
-    assert merge(path, [replace(edited, rejected=None)]).same == ("1",)
+    assert merge_examples(path, [edited]).same == ("1",)
+    assert merge_examples(path, [replace(edited, rejected=None)]).same == ("1",)
 
 
 def test_a_rejected_object_is_parsed_if_the_model_wrote_one(tmp_path: Path) -> None:
@@ -264,7 +266,7 @@ def test_a_rejected_object_is_parsed_if_the_model_wrote_one(tmp_path: Path) -> N
         {"prompt": "a", "chosen": '{"n": 1}', "rejected": '{"n": 2}'},
         {"prompt": "b", "chosen": '{"n": 3}', "rejected": "3"},
     ]
-    assert [example.rejected for example in conversion(lines(tmp_path, *rows)).examples] == [{"n": 2}, "3"]
+    assert [example.rejected for example in import_file(lines(tmp_path, *rows)).examples] == [{"n": 2}, "3"]
 
 
 @pytest.mark.parametrize(
@@ -311,14 +313,14 @@ def test_bad_files_say_what_is_wrong(tmp_path: Path) -> None:
     assert problems(wide) == [(3, "3 cells but 2 columns"), (4, "an empty output")]
     assert problems(text(tmp_path, "text,label\n", "g.csv")) == [(None, "contains no rows")]
     assert problems(text(tmp_path, "id,text,label\n1,a,b\n1,c,d\n", "h.csv")) == [(3, 'id "1" is already on line 2')]
-    named = Choices(input="q", output="a")
+    named = ImportOptions(input="q", output="a")
     assert problems(text(tmp_path, "text,label\na,b\n", "i.csv"), choices=named) == [(2, 'no column "q"')]
     with pytest.raises(MissingError):
-        detect(tmp_path / "none.csv")
+        detect_format(tmp_path / "none.csv")
     with pytest.raises(UsageError):
         convert(wide, "excel")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="name their split"):
-        convert(lines(tmp_path, NATIVE), choices=Choices(split="train"))
+        convert(lines(tmp_path, NATIVE), choices=ImportOptions(split="train"))
 
 
 def test_a_wrong_format_is_a_list_of_problems(tmp_path: Path) -> None:
@@ -348,9 +350,9 @@ def test_exports_can_be_imported(tmp_path: Path) -> None:
         Example("q2", "Who?", None, split="test"),
     ]
     for kind in ("chat", "prompt", "alpaca", "sharegpt", "csv", "tsv"):
-        exported = export(examples, kind, instructions="Be brief." if kind == "chat" else None, abstain="NONE")
+        exported = export_examples(examples, kind, instructions="Be brief." if kind == "chat" else None, abstain="NONE")
         path = text(tmp_path, exported.text, f"{kind}.{kind if kind in ('csv', 'tsv') else 'jsonl'}")
-        again = conversion(path, choices=Choices(abstain=("NONE",)))
+        again = import_file(path, choices=ImportOptions(abstain=("NONE",)))
         assert [(example.input, example.output) for example in again.examples] == [
             ("Why, then?", "So\nit is"),
             ("Who?", None),
@@ -359,24 +361,26 @@ def test_exports_can_be_imported(tmp_path: Path) -> None:
         assert any("abstain" in note for note in exported.notes)
         if kind in ("csv", "tsv"):
             assert list(again.examples) == examples
-    assert conversion(text(tmp_path, export(examples, "examples").text, "own.jsonl")).examples == tuple(examples)
+    assert import_file(text(tmp_path, export_examples(examples, "examples").text, "own.jsonl")).examples == tuple(
+        examples
+    )
     with pytest.raises(UsageError):
-        export(examples, "rows")  # type: ignore[arg-type]
+        export_examples(examples, "rows")  # type: ignore[arg-type]
 
 
 def test_merging_keeps_existing_examples(tmp_path: Path) -> None:
     path = text(tmp_path, '{"id":"a", "input":"x",  "output":"1"}\n\n{"id": "b", "input": "y"}', "e.jsonl")
     new = [Example("a", "x", "2", split="train"), Example("b", "y", None), Example("c", "z", "3", split="train")]
-    merged = merge(path, new)
+    merged = merge_examples(path, new)
     assert (merged.new, merged.same, merged.differing) == (("c",), ("b",), ("a",))
     assert path.read_text().startswith(
         '{"id":"a", "input":"x",  "output":"1"}\n\n{"id": "b", "input": "y"}\n{"id": "c"'
     )
-    assert merge(path, new).new == ()
-    assert merge(path, new, overwrite=True).differing == ("a",)
+    assert merge_examples(path, new).new == ()
+    assert merge_examples(path, new, overwrite=True).differing == ("a",)
     assert [example.output for example in read_examples(path)] == ["2", None, "3"]
     fresh = tmp_path / "sub" / "new.jsonl"
-    assert merge(fresh, new).new == ("a", "b", "c")
+    assert merge_examples(fresh, new).new == ("a", "b", "c")
     assert read_examples(fresh) == new
 
 
@@ -391,25 +395,25 @@ def test_a_known_input_takes_its_split(tmp_path: Path) -> None:
     rows = "where is  my ORDER?,delivery,train\ntwice,y,train\nelsewhere,y,train\nnew,y,train\n"
     imported = convert(text(tmp_path, f"text,label,split\n{rows}", "new.csv"))
     assert [example.split for example in imported] == ["train"] * 4
-    merged = merge(path, imported, beside=[Example("o", "Elsewhere", "y", split="validation")])
+    merged = merge_examples(path, imported, other_examples=[Example("o", "Elsewhere", "y", split="validation")])
     assert [example.split for example in read_examples(path)][4:] == ["test", "test", "validation", "train"]
     assert merged.known == merged.new[:3]
-    again = merge(path, imported)
+    again = merge_examples(path, imported)
     assert (again.new, again.known, len(again.same)) == ((), (), 4)
 
 
 def test_freezing_writes_splits_and_moves_nothing(tmp_path: Path) -> None:
     rows = [{"id": f"q{n}", "input": "x", "output": "y"} for n in range(20)]
-    rows[3]["split"] = "test" if place("q3") != "test" else "train"
+    rows[3]["split"] = "test" if assign_split("q3") != "test" else "train"
     path = lines(tmp_path, *rows)
     before = read_examples(path)
-    assert (freeze(path).frozen, freeze(path).frozen) == (19, 0)
+    assert (freeze_splits(path).frozen, freeze_splits(path).frozen) == (19, 0)
     assert read_examples(path) == before
     assert all("split" in json.loads(line) for line in path.read_text().splitlines())
     assert path.read_text().splitlines()[3] == json.dumps(rows[3])
     lines(tmp_path, {"id": "q"})
     with pytest.raises(ConfigError):
-        freeze(path)
+        freeze_splits(path)
 
 
 def test_stats_count_everything() -> None:
@@ -421,7 +425,7 @@ def test_stats_count_everything() -> None:
         for n in range(12)
     ]
     examples += [Example("r", "Input  3", "billing", split="test"), Example("s", "?", None, split="validation")]
-    summary = stats(examples)
+    summary = summarise(examples)
     assert summary.splits == {"train": 10, "validation": 1, "test": 3}
     assert summary.kinds == {"text": 13, "none": 1}
     assert summary.labels["billing"] == {"train": 5, "validation": 0, "test": 2}
@@ -430,5 +434,5 @@ def test_stats_count_everything() -> None:
     assert summary.twice.ids == (("q3", "r"),)
     assert summary.inputs is not None
     assert (summary.inputs.median, summary.inputs.longest) == (7, 8)
-    assert stats([]).inputs is None
-    assert stats([Example("q", "a", {"x": 1})]).labels == {}
+    assert summarise([]).inputs is None
+    assert summarise([Example("q", "a", {"x": 1})]).labels == {}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from groundtune.errors import JudgeError, ProviderError, UsageError
-from groundtune.measure.judges import METRICS, Judge, Judgement, total
+from groundtune.measure.judges import METRICS, Judge, Judgement, total_usage
 from groundtune.models.hosted import HostedGenerator
 from groundtune.models.prices import TokenPrices
 from groundtune.models.scripted import Reply, Script, ScriptedServer, bag_of_words
@@ -99,7 +99,7 @@ def by_shape(**replies: Any) -> Callable[[dict[str, Any]], Reply]:
 async def test_a_correct_answer_with_reason_and_usage() -> None:
     judgement, sent = await judged(Reply(RIGHT, usage={"prompt_tokens": 100, "completion_tokens": 7}))
     assert (judgement.scores, judgement.reasons) == ({"judge": 1.0}, {"judge": "A month is 30 days."})
-    assert judgement.asked
+    assert judgement.used_model
     usage = judgement.usage
     assert (usage.input_tokens, usage.output_tokens, usage.cached_tokens) == (100, 7, None)
     assert usage.usd == pytest.approx((100 + 70) / 1e6)
@@ -195,7 +195,7 @@ async def test_abstentions_need_no_model(answer: Answer, gold: str | None, score
     assert judgement.scores == {"judge": score}
     assert judgement.reasons["judge"]
     assert judgement.usage == Usage(0, 0, 0, 0, 0)
-    assert (judgement.asked, sent) == (False, [])
+    assert (judgement.used_model, sent) == (False, [])
 
 
 async def test_the_judge_sees_labels_and_objects_but_no_markers() -> None:
@@ -377,8 +377,8 @@ async def test_usage_is_the_total_of_all_calls() -> None:
 
 
 def test_sums_of_usage() -> None:
-    assert total([]) == Usage(0, 0, 0, 0, 0)
-    assert total([Usage(1, None, 2, 0.5, 0.1), Usage(1, 3, 2, 0.5, None)]) == Usage(2, None, 4, 1.0, None)
+    assert total_usage([]) == Usage(0, 0, 0, 0, 0)
+    assert total_usage([Usage(1, None, 2, 0.5, 0.1), Usage(1, 3, 2, 0.5, None)]) == Usage(2, None, 4, 1.0, None)
 
 
 def test_unusable_metrics_are_refused() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from groundtune.errors import ConfigError
-from groundtune.measure.results import MOST_PROBLEMS, cut_torn_line, decode_result, encode_result, read_results
+from groundtune.measure.results import MAX_PROBLEMS, decode_result, encode_result, read_results, repair_last_line
 from groundtune.types import Citation, Failure, Result, Usage
 
 CITATION = {"marker": 1, "sentence": "30 days.", "support": "exact"}
@@ -61,7 +61,7 @@ def test_repairing_the_file_loses_no_complete_row(tmp_path: Path, complete: bool
     file = tmp_path / "results.jsonl"
     first, last = (encode_result(decode_result(json.dumps(row(example=example)))) for example in ("e1", "e2"))
     file.write_bytes(first + (last[:-1] if complete else last[:-2]))
-    cut_torn_line(file)
+    repair_last_line(file)
     assert file.read_bytes() == (first + last if complete else first)
 
 
@@ -158,5 +158,5 @@ def test_faults_are_reported_at_once_up_to_a_limit(tmp_path: Path) -> None:
     file.write_text("hello\n" * 1000)
     with pytest.raises(ConfigError) as caught:
         read_results(file)
-    assert len(caught.value.problems) == MOST_PROBLEMS
+    assert len(caught.value.problems) == MAX_PROBLEMS
     assert "there may be more" in (caught.value.hint or "")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from groundtune.errors import UsageError
 from groundtune.measure.retrieval import (
-    Found,
+    RankedPassage,
     RetrievalReport,
     evaluate_stages,
     locate,
@@ -184,7 +184,7 @@ async def test_the_worst_questions_report_what_was_retrieved_instead_and_why() -
     missing, late = bm25.worst
     assert (missing.example, missing.rank, missing.cause) == ("q2", None, "not ingested")
     words = "One two three four five six seven eight nine ten eleven twelve …"
-    assert missing.instead == late.instead == (Found("returns.md", "A > B", words),)
+    assert missing.instead == late.instead == (RankedPassage("returns.md", "A > B", words),)
     assert (late.question, late.source, late.quote) == ("first", "returns.md", QUOTE)
     assert (late.rank, late.cause) == (2, None)
     assert [miss.example for miss in dense.worst] == ["q2"]

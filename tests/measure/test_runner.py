@@ -12,7 +12,7 @@ import pytest
 
 from groundtune.errors import ConfigError, MissingError, ProviderError, UsageError
 from groundtune.measure.results import RESULTS, decode_result, encode_result, read_results, write_result
-from groundtune.measure.runner import Filled, run
+from groundtune.measure.runner import FilledCell, fill_matrix
 from groundtune.types import Answer, Citation, Example, Failure, Question, Result, Usage
 
 EXAMPLES = [Example(f"q{at}", f"question {at}", f"answer {at}", groups=("hr",)) for at in range(6)]
@@ -44,9 +44,9 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 
 async def test_the_matrix_is_filled_and_each_line_has_the_documented_shape(tmp_path: Path) -> None:
-    seen: list[Filled] = []
+    seen: list[FilledCell] = []
     approaches = [Echo("a"), Echo("b")]
-    results = await run(approaches, EXAMPLES, folder=tmp_path / "run", progress=seen.append)
+    results = await fill_matrix(approaches, EXAMPLES, folder=tmp_path / "run", progress=seen.append)
     assert [(row.example, row.approach) for row in results] == [(f"q{n}", name) for n in range(6) for name in "ab"]
     assert len(seen) == 12
     assert approaches[0].asked[0].scope.groups == ("hr",)
@@ -77,7 +77,7 @@ async def test_failures_become_rows(tmp_path: Path) -> None:
         "question 2": ZeroDivisionError("by zero"),
         "question 3": asyncio.CancelledError(),  # of its own making: the run was not cancelled
     }
-    results = await run([Echo(errors=errors)], EXAMPLES, folder=tmp_path)
+    results = await fill_matrix([Echo(errors=errors)], EXAMPLES, folder=tmp_path)
     assert [row.error for row in results] == [
         Failure("rate_limit", "too fast"),
         Failure("missing_error", "no index"),
@@ -95,7 +95,7 @@ async def test_a_failing_scorer_keeps_the_output_and_an_invalid_score_is_an_erro
     def score(answer: Answer, example: Example) -> dict[str, float]:
         return {"x": 1 / 0} if example.id == "q0" else {"x": float("nan")}
 
-    broken, unknown = await run([Echo()], EXAMPLES[:2], folder=tmp_path, score=score)
+    broken, unknown = await fill_matrix([Echo()], EXAMPLES[:2], folder=tmp_path, score=score)
     assert (broken.status, broken.output) == ("error", "answer 0")
     assert broken.error == Failure("scoring", "ZeroDivisionError: division by zero")
     assert unknown.error is not None
@@ -103,9 +103,9 @@ async def test_a_failing_scorer_keeps_the_output_and_an_invalid_score_is_an_erro
 
 
 async def test_finished_cells_are_not_run_again(tmp_path: Path) -> None:
-    first = await run([Echo("a")], EXAMPLES[:3], folder=tmp_path)
+    first = await fill_matrix([Echo("a")], EXAMPLES[:3], folder=tmp_path)
     again, other = Echo("a"), Echo("b")
-    second = await run([again, other], EXAMPLES[:4], folder=tmp_path)
+    second = await fill_matrix([again, other], EXAMPLES[:4], folder=tmp_path)
     assert [question.text for question in again.asked] == ["question 3"]
     assert len(other.asked) == 4
     assert [row for row in second if row.approach == "a"][:3] == first
@@ -113,11 +113,11 @@ async def test_finished_cells_are_not_run_again(tmp_path: Path) -> None:
 
 
 async def test_errors_are_retried_only_on_request(tmp_path: Path) -> None:
-    await run([Echo(errors={"question 1": RuntimeError("once")})], EXAMPLES[:3], folder=tmp_path)
+    await fill_matrix([Echo(errors={"question 1": RuntimeError("once")})], EXAMPLES[:3], folder=tmp_path)
     calm = Echo()
-    assert (await run([calm], EXAMPLES[:3], folder=tmp_path))[1].status == "error"
+    assert (await fill_matrix([calm], EXAMPLES[:3], folder=tmp_path))[1].status == "error"
     assert calm.asked == []
-    assert (await run([calm], EXAMPLES[:3], folder=tmp_path, retry_errors=True))[1].status == "answered"
+    assert (await fill_matrix([calm], EXAMPLES[:3], folder=tmp_path, retry_errors=True))[1].status == "answered"
     assert len(calm.asked) == 1
     assert len(lines(tmp_path)) == 4
     assert [row.status for row in read_results(tmp_path / RESULTS)] == ["answered"] * 3  # the last row counts
@@ -125,14 +125,14 @@ async def test_errors_are_retried_only_on_request(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("torn", [b'{"example": "q', b"x" * 200_000, b'{"example": "q1"'])
 async def test_a_truncated_last_line_is_removed(tmp_path: Path, torn: bytes) -> None:
-    await run([Echo()], EXAMPLES[:1], folder=tmp_path)
+    await fill_matrix([Echo()], EXAMPLES[:1], folder=tmp_path)
     whole = (tmp_path / RESULTS).read_bytes()
     (tmp_path / RESULTS).write_bytes(whole + torn)
     assert len(read_results(tmp_path / RESULTS)) == 1
-    await run([Echo()], EXAMPLES[:1], folder=tmp_path)
+    await fill_matrix([Echo()], EXAMPLES[:1], folder=tmp_path)
     assert (tmp_path / RESULTS).read_bytes() == whole
     (tmp_path / RESULTS).write_bytes(torn)
-    assert len(await run([Echo()], EXAMPLES[:1], folder=tmp_path)) == 1
+    assert len(await fill_matrix([Echo()], EXAMPLES[:1], folder=tmp_path)) == 1
     assert len(lines(tmp_path)) == 1
 
 
@@ -140,25 +140,25 @@ async def test_a_truncated_last_line_is_removed(tmp_path: Path, torn: bytes) -> 
 async def test_an_invalid_line_further_up_is_reported(tmp_path: Path, line: str) -> None:
     (tmp_path / RESULTS).write_text(f"{line}\n")
     with pytest.raises(ConfigError, match=r"results\.jsonl:1: "):
-        await run([Echo()], EXAMPLES, folder=tmp_path)
+        await fill_matrix([Echo()], EXAMPLES, folder=tmp_path)
 
 
 async def test_duplicate_names_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
-        await run([Echo(), Echo()], EXAMPLES, folder=tmp_path)
+        await fill_matrix([Echo(), Echo()], EXAMPLES, folder=tmp_path)
     with pytest.raises(UsageError):
-        await run([Echo()], [EXAMPLES[0], EXAMPLES[0]], folder=tmp_path)
+        await fill_matrix([Echo()], [EXAMPLES[0], EXAMPLES[0]], folder=tmp_path)
 
 
 async def test_concurrency_is_limited(tmp_path: Path) -> None:
     echo = Echo(wait=0.01)
-    await run([echo], EXAMPLES, folder=tmp_path, concurrency=3)
+    await fill_matrix([echo], EXAMPLES, folder=tmp_path, concurrency=3)
     assert echo.most_at_once == 3
 
 
 async def test_a_cancelled_run_leaves_complete_lines_and_resumes(tmp_path: Path) -> None:
     slow, one_done = Echo(wait=0.05), asyncio.Event()
-    work = run([slow], EXAMPLES, folder=tmp_path, concurrency=2, progress=lambda _: one_done.set())
+    work = fill_matrix([slow], EXAMPLES, folder=tmp_path, concurrency=2, progress=lambda _: one_done.set())
     task = asyncio.create_task(work)
     await one_done.wait()
     task.cancel()
@@ -168,7 +168,7 @@ async def test_a_cancelled_run_leaves_complete_lines_and_resumes(tmp_path: Path)
     assert 0 < done < 6
     await asyncio.sleep(0.06)
     assert len(lines(tmp_path)) == done  # nothing goes on behind our back
-    assert all(row.error is None for row in await run([Echo()], EXAMPLES, folder=tmp_path))
+    assert all(row.error is None for row in await fill_matrix([Echo()], EXAMPLES, folder=tmp_path))
 
 
 async def test_an_exception_of_progress_ends_the_run(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ async def test_an_exception_of_progress_ends_the_run(tmp_path: Path) -> None:
         raise KeyError("stop")
 
     with pytest.raises(KeyError):
-        await run([Echo()], EXAMPLES, folder=tmp_path, progress=stop)
+        await fill_matrix([Echo()], EXAMPLES, folder=tmp_path, progress=stop)
 
 
 def test_a_full_disk_leaves_no_partial_line(tmp_path: Path) -> None:
@@ -209,14 +209,14 @@ import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from measure.test_runner import Echo
-from groundtune.measure.runner import run
+from groundtune.measure.runner import fill_matrix
 from groundtune.types import Example
 class Halting(Echo):
     async def answer(self, question):
         self.wait = 0.002 if len(self.asked) < 50 else 3600
         return await super().answer(question)
 examples = [Example(f"q{at}", f"question {at}", "x" * 5000) for at in range(500)]
-asyncio.run(run([Halting("a"), Halting("b")], examples, folder=Path(sys.argv[1]), concurrency=4))
+asyncio.run(fill_matrix([Halting("a"), Halting("b")], examples, folder=Path(sys.argv[1]), concurrency=4))
 """
 """Script of a run that stalls after about a hundred of its thousand cells."""
 
@@ -241,7 +241,7 @@ async def test_a_killed_run_resumes_where_it_stopped(tmp_path: Path, how: signal
     assert 40 <= len(done) <= 100
     examples = [Example(f"q{at}", f"question {at}", "x") for at in range(500)]
     approaches = [Echo("a"), Echo("b")]
-    results = await run(approaches, examples, folder=tmp_path, concurrency=32)
+    results = await fill_matrix(approaches, examples, folder=tmp_path, concurrency=32)
     assert path.read_bytes().startswith(kept)
     assert sum(len(approach.asked) for approach in approaches) == 1000 - len(done)
     cells = [(row["example"], row["approach"]) for row in lines(tmp_path)]

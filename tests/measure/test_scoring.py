@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from groundtune.errors import UsageError
 from groundtune.measure.checks import Check
-from groundtune.measure.scoring import label_scorer, leaves, object_scorer, text_scorer
+from groundtune.measure.scoring import label_scorer, object_leaves, object_scorer, text_scorer
 from groundtune.types import Answer, Citation, Example
 
 ABSTAINED = Answer("None of them.", "abstained")
@@ -105,7 +105,7 @@ def test_an_invalid_schema_is_refused_at_once() -> None:
 
 
 def test_leaves_have_a_path_and_a_folded_value() -> None:
-    assert list(leaves(GOLD)) == [
+    assert list(object_leaves(GOLD)) == [
         (".name", "acme"),
         (".total", "30.0"),
         (".tags[]", "a"),

@@ -11,11 +11,19 @@ import numpy as np
 import pytest
 
 from groundtune.measure.results import RESULTS
-from groundtune.measure.runner import run
-from groundtune.measure.standings import by_approach, clusters_of, differences, score_of, standings, tag_table
+from groundtune.measure.runner import fill_matrix
+from groundtune.measure.standings import (
+    approach_summaries,
+    cluster_examples,
+    differences,
+    group_by_approach,
+    row_score,
+    tag_table,
+)
 from groundtune.measure.statistics import bootstrap_mean, holm, paired_difference
 from groundtune.types import (
     Answer,
+    ApproachSummary,
     Citation,
     Difference,
     Evidence,
@@ -23,7 +31,6 @@ from groundtune.types import (
     Failure,
     Question,
     Result,
-    Standing,
     Status,
     Usage,
 )
@@ -42,8 +49,8 @@ def rows(approach: str, *values: float | None, start: int = 0) -> list[Result]:
     return [row(f"e{at}", approach, value) for at, value in enumerate(values, start=start)]
 
 
-def only(results: Sequence[Result], primary: str = "correct", **more: Any) -> Standing:
-    (standing,) = standings(results, primary=primary, **more)
+def only(results: Sequence[Result], primary: str = "correct", **more: Any) -> ApproachSummary:
+    (standing,) = approach_summaries(results, primary=primary, **more)
     return standing
 
 
@@ -60,10 +67,10 @@ def cited(*support: Any) -> tuple[Citation, ...]:
 
 def test_approaches_come_in_the_order_of_their_first_row_and_the_last_row_of_a_cell_counts() -> None:
     results = [*rows("b", 0, 1), *rows("a", 1, 1), row("e0", "b", 1.0)]
-    assert list(by_approach(results)) == ["b", "a"]
-    assert by_approach(results)["b"]["e0"].scores == {"correct": 1.0}
-    assert [standing.name for standing in standings(results, primary="correct")] == ["b", "a"]
-    assert standings([], primary="correct") == differences([], primary="correct") == []
+    assert list(group_by_approach(results)) == ["b", "a"]
+    assert group_by_approach(results)["b"]["e0"].scores == {"correct": 1.0}
+    assert [standing.name for standing in approach_summaries(results, primary="correct")] == ["b", "a"]
+    assert approach_summaries([], primary="correct") == differences([], primary="correct") == []
 
 
 def test_an_error_is_in_no_mean_and_never_a_zero() -> None:
@@ -83,7 +90,7 @@ def test_an_error_is_in_no_mean_and_never_a_zero() -> None:
 @pytest.mark.parametrize("kind", ["scoring", "crash", "server", "missing_error"])
 def test_scores_of_other_error_rows_are_ignored(kind: str) -> None:
     failed = error("e1", kind=kind, scores={"correct": 0.0}, output="x")
-    assert score_of(failed, "correct") is None
+    assert row_score(failed, "correct") is None
     assert (only([row("e0"), failed]).mean, only([row("e0"), failed]).n) == (1.0, 1)
 
 
@@ -91,7 +98,7 @@ def test_a_row_whose_judge_failed_keeps_its_other_scores() -> None:
     failed = error("e1", kind="judge", scores={"correct": 0.0}, output="x", usage=Usage(seconds=3.0, usd=0.002))
     good = row("e0", scores={"correct": 1.0, "judge": 1.0}, usage=Usage(seconds=1.0, usd=0.001))
     standing = only([good, failed])
-    assert (score_of(failed, "correct"), score_of(failed, "judge")) == (0.0, None)
+    assert (row_score(failed, "correct"), row_score(failed, "judge")) == (0.0, None)
     assert (standing.n, standing.mean, standing.metrics["judge"].n) == (2, 0.5, 1)
     assert (standing.errors, standing.failures) == (1, {"judge": 1})
     assert (standing.p50_seconds, standing.usd_per_1k) == (2.0, pytest.approx(1.5))
@@ -196,13 +203,17 @@ def test_examples_cluster_by_group_else_by_the_document_of_their_first_evidence(
         example("f"),
         example("g", group="x.md"),
     ]
-    clusters = clusters_of(examples)
+    clusters = cluster_examples(examples)
     members = {frozenset(name for name in clusters if clusters[name] == label) for label in clusters.values()}
     assert members == {frozenset(names) for names in ("ab", "cd", "e", "f", "g")}
 
 
 def test_there_are_no_clusters_if_all_examples_are_independent() -> None:
-    assert clusters_of([]) == clusters_of([example("a", source="x.md"), example("b", group="g"), example("c")]) == {}
+    assert (
+        cluster_examples([])
+        == cluster_examples([example("a", source="x.md"), example("b", group="g"), example("c")])
+        == {}
+    )
 
 
 def alternating(approach: str, groups: int, each: int) -> list[Result]:
@@ -293,7 +304,7 @@ def test_the_same_rows_give_the_same_figures() -> None:
     values = [*np.random.default_rng(3).random(40)]
     results = [*rows("a", *values), *rows("b", *values[::-1])]
     assert differences(results, primary="correct") == differences(results, primary="correct")
-    assert standings(results, primary="correct") == standings(results, primary="correct")
+    assert approach_summaries(results, primary="correct") == approach_summaries(results, primary="correct")
 
 
 # -- tags --------------------------------------------------------------------------------------------------------
@@ -343,7 +354,7 @@ def test_intervals_of_tags_respect_clusters() -> None:
     results = alternating("a", groups=10, each=20)
     examples = [example(result.example, group=result.example.split("-")[0], tags=["t"]) for result in results]
     ((_, _, means),) = tag_table(results, examples, primary="correct")
-    assert means["a"] == only(results, clusters=clusters_of(examples)).metrics["correct"]
+    assert means["a"] == only(results, clusters=cluster_examples(examples)).metrics["correct"]
 
 
 # -- with the runner ---------------------------------------------------------------------------------------------
@@ -363,7 +374,7 @@ class Answers:
 
 async def test_standings_of_a_run_match_its_answers(tmp_path: Path) -> None:
     examples = [Example(f"e{at}", f"question {at}", "gold") for at in range(4)]
-    results = await run([Answers()], examples, folder=tmp_path)
+    results = await fill_matrix([Answers()], examples, folder=tmp_path)
     standing = only(results)
     assert (standing.mean, standing.n, standing.usd_per_1k, standing.p95_seconds) == (1.0, 4, pytest.approx(2.0), 0.5)
     assert len((tmp_path / RESULTS).read_bytes().splitlines()) == 4

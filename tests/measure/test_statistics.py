@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundtune.measure.statistics import (
-    Point,
+    OperatingPoint,
     auroc,
     bootstrap_mean,
     choose_threshold,
@@ -328,7 +328,11 @@ def test_auroc_refuses_unequal_lengths_and_nan() -> None:
 
 def test_a_hand_computed_risk_coverage_curve() -> None:
     points = risk_coverage([0.9, 0.5, 0.9, 0.2], [1, 0, 1, 1])
-    assert points == [Point(0.9, 0.5, 0.0, 2), Point(0.5, 0.75, pytest.approx(1 / 3), 3), Point(0.2, 1.0, 0.25, 4)]
+    assert points == [
+        OperatingPoint(0.9, 0.5, 0.0, 2),
+        OperatingPoint(0.5, 0.75, pytest.approx(1 / 3), 3),
+        OperatingPoint(0.2, 1.0, 0.25, 4),
+    ]
     assert risk_coverage([], []) == []
 
 

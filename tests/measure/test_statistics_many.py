@@ -8,8 +8,8 @@ import pytest
 from groundtune.measure import intervals
 from groundtune.measure.intervals import Floats
 from groundtune.measure.statistics import (
-    Pair,
-    Values,
+    PairedSample,
+    Sample,
     _random_subset_sums,
     bootstrap_mean,
     bootstrap_means,
@@ -28,8 +28,8 @@ def some_columns() -> list[list[float]]:
 def test_joint_means_equal_separate_ones() -> None:
     columns = some_columns()
     labels = [[place // 3 for place in range(len(column))] for column in columns]
-    lists = [Values(column) for column in columns] + [
-        Values(*fields) for fields in zip(columns, [(0.0, 1.0)] * len(columns), labels, strict=True)
+    lists = [Sample(column) for column in columns] + [
+        Sample(*fields) for fields in zip(columns, [(0.0, 1.0)] * len(columns), labels, strict=True)
     ]
     for values, together in zip(lists, bootstrap_means(lists), strict=True):
         alone = bootstrap_mean(values.values, clusters=values.clusters)
@@ -40,7 +40,7 @@ def test_joint_means_equal_separate_ones() -> None:
 
 def test_joint_differences_equal_separate_ones() -> None:
     columns = [column for column in some_columns() if len(column) == 400]
-    pairs = [Pair(first, second) for first in columns for second in columns]
+    pairs = [PairedSample(first, second) for first in columns for second in columns]
     for pair, together in zip(pairs, paired_differences(pairs), strict=True):
         alone = paired_difference(pair.a, pair.b)
         assert (together.low, together.high) == (pytest.approx(alone.low), pytest.approx(alone.high))
@@ -58,7 +58,7 @@ def test_columns_of_equal_length_share_their_draws(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(intervals, "_means_by_unit", recorded)
     rng = np.random.default_rng(10)
-    bootstrap_means([Values(rng.random(n).tolist()) for n in (90, 80) * 6], resamples=200)
+    bootstrap_means([Sample(rng.random(n).tolist()) for n in (90, 80) * 6], resamples=200)
     assert sorted(shapes) == [(80, 6), (90, 6)]
 
 

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
 from groundtune.measure.scoring import label_scorer, object_scorer
-from groundtune.measure.tables import ABSTAINED, OTHER, ClassScore, classification, fields
+from groundtune.measure.tables import ABSTAINED, OTHER, ClassScore, class_table, field_table
 from groundtune.types import Answer, Example, Failure, Result
 
 LABELS = ("billing", "card", "delivery", "fraud", "Refund")
@@ -33,7 +33,7 @@ def test_the_table_agrees_with_scikit_learn(seed: int) -> None:
     n = rng.choice([5, 40, 300])
     golds = rng.choices(LABELS[: rng.randint(2, 5)], k=n)
     outputs = [gold if rng.random() < 0.6 else rng.choice(LABELS) for gold in golds]
-    table = classification(*rows(golds, outputs))
+    table = class_table(*rows(golds, outputs))
     names = list(table.labels[:-2])
     assert sorted(names, key=str.casefold) == names
     assert set(names) == {*golds, *outputs}
@@ -55,7 +55,7 @@ def test_abstentions_and_other_replies_lower_recall_and_are_not_classes(seed: in
     rng = random.Random(seed)
     golds = rng.choices([*LABELS[:3], None], k=60)
     outputs = rng.choices([*LABELS[:4], NOISE, None], k=60)
-    table = classification(*rows(golds, outputs))
+    table = class_table(*rows(golds, outputs))
     want = [ABSTAINED if gold is None else gold for gold in golds]
     have = [ABSTAINED if output is None else OTHER if output == NOISE else output for output in outputs]
     everything = list(table.labels)
@@ -70,7 +70,7 @@ def test_abstentions_and_other_replies_lower_recall_and_are_not_classes(seed: in
 
 
 def test_a_hand_computed_table() -> None:
-    table = classification(*rows(["card", "card", "fraud", "fraud"], ["Card", None, "card", NOISE]))
+    table = class_table(*rows(["card", "card", "fraud", "fraud"], ["Card", None, "card", NOISE]))
     assert table.labels == ("card", "fraud", ABSTAINED, OTHER)
     assert table.confusion == ((1, 0, 1, 0), (1, 0, 0, 1), (0, 0, 0, 0), (0, 0, 0, 0))
     assert table.per_class == (ClassScore("card", 0.5, 0.5, 0.5, 2), ClassScore("fraud", 0.0, 0.0, 0.0, 2))
@@ -78,18 +78,18 @@ def test_a_hand_computed_table() -> None:
 
 
 def test_with_several_gold_labels_the_predicted_one_counts() -> None:
-    table = classification(*rows([["card", "fraud"], ["card", "fraud"]], ["fraud", "billing"]))
+    table = class_table(*rows([["card", "fraud"], ["card", "fraud"]], ["fraud", "billing"]))
     assert table.labels == ("billing", "card", "fraud", ABSTAINED, OTHER)
     assert (table.confusion[2][2], table.confusion[1][0]) == (1, 1)
 
 
 def test_rows_without_a_validity_score_use_the_gold_labels() -> None:
     results, examples = rows(["card", "fraud"], ["fraud", "billing"], score=label_scorer([]))
-    assert classification(results, examples).confusion == ((0, 1, 0, 0), (0, 0, 0, 1), (0, 0, 0, 0), (0, 0, 0, 0))
+    assert class_table(results, examples).confusion == ((0, 1, 0, 0), (0, 0, 0, 1), (0, 0, 0, 0), (0, 0, 0, 0))
 
 
 def test_a_label_may_share_the_name_of_a_special_column() -> None:
-    table = classification(*rows([OTHER, ABSTAINED], [OTHER, None], score=label_scorer([OTHER, ABSTAINED])))
+    table = class_table(*rows([OTHER, ABSTAINED], [OTHER, None], score=label_scorer([OTHER, ABSTAINED])))
     assert table.labels == (OTHER, ABSTAINED, ABSTAINED, OTHER)
     assert table.confusion == ((1, 0, 0, 0), (0, 0, 1, 0), (0, 0, 0, 0), (0, 0, 0, 0))
 
@@ -98,19 +98,19 @@ def test_errors_are_only_counted_and_a_failed_judge_is_not_an_error() -> None:
     results, examples = rows(["card", "card", "card", None], ["card", "fraud", None, None])
     crashed = replace(results[0], status="error", output=None, scores={}, error=Failure("timeout", "slow"))
     unjudged = [replace(result, status="error", error=Failure("judge", "no JSON")) for result in results]
-    table = classification([crashed, *unjudged[1:]], examples)
+    table = class_table([crashed, *unjudged[1:]], examples)
     assert (table.n, table.errors, table.accuracy) == (3, 1, pytest.approx(1 / 3))
-    assert classification(unjudged, examples) == classification(results, examples)
-    assert classification([crashed], examples).accuracy is None
-    assert classification([], examples).macro_f1 is None
+    assert class_table(unjudged, examples) == class_table(results, examples)
+    assert class_table([crashed], examples).accuracy is None
+    assert class_table([], examples).macro_f1 is None
 
 
 def test_foreign_rows_are_refused() -> None:
     results, examples = rows(["card", "card"], ["card", "card"])
     with pytest.raises(ValueError, match="one approach at a time, not a, b"):
-        classification([results[0], replace(results[1], approach="b")], examples)
+        class_table([results[0], replace(results[1], approach="b")], examples)
     with pytest.raises(ValueError, match='no example "q1"'):
-        fields(results, examples[:1])
+        field_table(results, examples[:1])
 
 
 GOLD = {"name": "ACME", "lines": [{"price": 1}, {"price": 2}], "tags": ["x"]}
@@ -119,7 +119,9 @@ GOLD = {"name": "ACME", "lines": [{"price": 1}, {"price": 2}], "tags": ["x"]}
 def test_a_hand_computed_field_table() -> None:
     """Seven gold leaves: a correct name, a wrong price, a missing tag; then an object where abstaining is correct."""
     outputs = [{"name": "acme", "lines": [{"price": 1}, {"price": 3}], "vat": 5}, "no JSON", {"name": "B"}, None]
-    table = fields(*rows([GOLD, {"name": "A", "tags": ["y", "z"]}, None, None], outputs, score=object_scorer(None)))
+    table = field_table(
+        *rows([GOLD, {"name": "A", "tags": ["y", "z"]}, None, None], outputs, score=object_scorer(None))
+    )
     scores = {score.field: (score.precision, score.recall, score.f1, score.n) for score in table.per_field}
     assert scores == {
         "lines[].price": (0.5, 0.5, 0.5, 2),
@@ -143,7 +145,7 @@ def test_flat_fields_agree_with_micro_scores_of_scikit_learn(seed: int) -> None:
         return {name: rng.choice("uvw") for name in names if rng.random() < 0.8}
 
     golds, outputs = [draw() for _ in range(50)], [draw() for _ in range(50)]
-    table = fields(*rows(golds, outputs, score=object_scorer(None)))
+    table = field_table(*rows(golds, outputs, score=object_scorer(None)))
     for score in table.per_field:
         want = [gold.get(score.field, "-") for gold in golds]
         have = [output.get(score.field, "-") for output in outputs]
@@ -162,6 +164,6 @@ def test_flat_fields_agree_with_micro_scores_of_scikit_learn(seed: int) -> None:
 def test_validity_that_was_not_scored_is_unknown() -> None:
     results, examples = rows([GOLD], [GOLD], score=object_scorer(None))
     bare = [replace(result, scores={}) for result in results]
-    assert (fields(results, examples).valid, fields(bare, examples).valid) == (1.0, None)
-    abstained = fields(*rows([GOLD], [None], score=object_scorer(None)))
+    assert (field_table(results, examples).valid, field_table(bare, examples).valid) == (1.0, None)
+    abstained = field_table(*rows([GOLD], [None], score=object_scorer(None)))
     assert (abstained.valid, abstained.answered, abstained.exact, abstained.recall) == (None, 0, 0.0, 0.0)

@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from groundtune.models import discover as module
-from groundtune.models.discover import Candidate, Endpoint
+from groundtune.models.discover import CandidateEndpoint, Endpoint
 from groundtune.models.scripted import ScriptedServer
 
 discover = partial(module.discover, timeout_seconds=30.0, keyed_timeout_seconds=30.0)
@@ -41,14 +41,16 @@ async def answering(response: bytes) -> AsyncIterator[str]:
 
 async def test_only_servers_that_answer_are_found() -> None:
     with ScriptedServer(models=["b", "a"]) as server:
-        endpoints = await discover({}, candidates=[Candidate("Ollama", server.base_url), Candidate("vLLM", DEAD)])
+        endpoints = await discover(
+            {}, candidates=[CandidateEndpoint("Ollama", server.base_url), CandidateEndpoint("vLLM", DEAD)]
+        )
     assert endpoints == [Endpoint("Ollama", server.base_url, None, ("a", "b"))]
 
 
 async def test_the_key_goes_to_its_own_host_only() -> None:
     with ScriptedServer(api_key="sk-1", models=["big"]) as keyed, ScriptedServer(models=["small"]) as other:
         environ = {"OPENAI_API_KEY": "sk-1", "OPENAI_BASE_URL": keyed.base_url + "/"}
-        endpoints = await discover(environ, candidates=[Candidate("vLLM", other.base_url)])
+        endpoints = await discover(environ, candidates=[CandidateEndpoint("vLLM", other.base_url)])
         assert [request.headers.get("authorization") for request in keyed.requests] == ["Bearer sk-1"]
         assert [request.headers.get("authorization") for request in other.requests] == [None]
     assert endpoints == [
@@ -75,28 +77,30 @@ async def test_a_redirect_is_not_followed() -> None:
 async def test_another_kind_of_server_is_not_an_endpoint(body: bytes) -> None:
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     async with answering(head + body) as base_url:
-        assert await discover({}, candidates=[Candidate("vLLM", base_url)]) == []
+        assert await discover({}, candidates=[CandidateEndpoint("vLLM", base_url)]) == []
 
 
 async def test_the_owner_of_the_models_decides_the_kind() -> None:
     body = b'{"data": [{"id": "m.gguf", "owned_by": "llamacpp"}, {"id": 3}, "x"]}'
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     async with answering(head + body) as base_url:
-        endpoints = await discover({}, candidates=[Candidate("vLLM", base_url)])
+        endpoints = await discover({}, candidates=[CandidateEndpoint("vLLM", base_url)])
     assert endpoints == [Endpoint("llama.cpp", base_url, None, ("m.gguf",))]
 
 
 async def test_a_server_named_twice_is_listed_once() -> None:
     with ScriptedServer(models=["a"]) as server:
         named = server.base_url.replace("127.0.0.1", "localhost")
-        endpoints = await discover({"OPENAI_BASE_URL": named}, candidates=[Candidate("Ollama", server.base_url)])
+        endpoints = await discover(
+            {"OPENAI_BASE_URL": named}, candidates=[CandidateEndpoint("Ollama", server.base_url)]
+        )
     assert endpoints == [Endpoint("Ollama", named, None, ("a",))]
 
 
 async def test_slow_servers_are_not_waited_for() -> None:
     async with answering(b"") as base_url:
         begin = time.perf_counter()
-        assert await discover({}, candidates=[Candidate("vLLM", base_url)], timeout_seconds=0.2) == []
+        assert await discover({}, candidates=[CandidateEndpoint("vLLM", base_url)], timeout_seconds=0.2) == []
         assert 0.2 <= time.perf_counter() - begin < 30
 
 

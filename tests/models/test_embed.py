@@ -7,7 +7,7 @@ import pytest
 
 from groundtune.errors import GroundtuneError, MissingError
 from groundtune.models import embed
-from groundtune.models.embed import BundledEmbedder, SentenceTransformerEmbedder, embed_sorted, verify
+from groundtune.models.embed import BundledEmbedder, SentenceTransformerEmbedder, embed_sorted, verify_sha256
 from groundtune.models.minilm import NumpyEncoder, TorchEncoder
 
 TEXTS = [
@@ -92,12 +92,12 @@ async def test_a_question_over_the_limit_is_truncated_not_refused(bundled: Bundl
 def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"not the published weights")
     with pytest.raises(GroundtuneError, match="damaged") as caught:
-        verify(tmp_path / "model.safetensors", embed.BUNDLED_SHA256)
+        verify_sha256(tmp_path / "model.safetensors", embed.BUNDLED_SHA256)
     assert "reinstall" in (caught.value.hint or "")
 
 
 def test_the_bundled_weights_are_the_published_ones(folder: Path) -> None:
-    verify(folder / "model.safetensors", embed.BUNDLED_SHA256)
+    verify_sha256(folder / "model.safetensors", embed.BUNDLED_SHA256)
 
 
 def test_batches_keep_order_and_token_budget() -> None:

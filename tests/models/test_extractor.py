@@ -11,14 +11,14 @@ from groundtune.errors import MissingError
 from groundtune.models.extractor import ExtractorGenerator
 from groundtune.protocols import Generator
 from groundtune.tune.encoders import extractor
-from groundtune.tune.job import Trained
+from groundtune.tune.job import TrainingResult
 from groundtune.types import Prompt
 from tests.tune.encoders import tiny_encoder
 from tests.tune.test_extractor import extractor_job, objects
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
 
-Extractor = tuple[Path, Trained]
+Extractor = tuple[Path, TrainingResult]
 
 
 @pytest.fixture(scope="module")

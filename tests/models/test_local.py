@@ -14,7 +14,7 @@ from groundtune.errors import GroundtuneError, MissingError, ProviderError, Usag
 from groundtune.models import local
 from groundtune.models.cache import CachedGenerator, GenerationCache
 from groundtune.models.local import LocalGenerator
-from groundtune.models.purse import Purse
+from groundtune.models.purse import Budget
 from groundtune.protocols import Generator, RepeatableGenerator
 from groundtune.types import Message, Prompt
 from tests.models.tiny import NO_SYSTEM, TEMPLATE, WINDOW, tiny_model
@@ -344,7 +344,7 @@ def test_the_request_depends_on_weights_and_messages(trained: Path, tmp_path: Pa
 async def test_a_cache_hit_does_not_load_the_model(trained: Path, tmp_path: Path) -> None:
     for hit in (False, True):
         model = LocalGenerator(str(trained), max_output_tokens=40)
-        cached = CachedGenerator(model, GenerationCache(tmp_path / "c.sqlite"), purse=Purse(0.0))
+        cached = CachedGenerator(model, GenerationCache(tmp_path / "c.sqlite"), purse=Budget(0.0))
         generation = await cached.generate(Prompt("the sky?"))
         assert (generation.text, generation.cached, cached.window) == ("blue", hit, WINDOW)
         assert (model._loaded is None) is hit
@@ -360,13 +360,13 @@ async def test_a_trace_shows_how_prompts_are_read_and_answered(trained: Path, ex
     tokenizer, reference = AutoTokenizer.from_pretrained(trained), AutoModelForCausalLM.from_pretrained(trained)
     for prompt, trace in zip(prompts, traces, strict=True):
         text = f"<|user|>{prompt.question}<|end|><|assistant|>"
-        assert trace.prompt == tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert trace.prompt_tokens == tokenizer(text, add_special_tokens=False)["input_ids"]
         with torch.inference_mode():
-            expected = reference(input_ids=torch.tensor([trace.prompt])).logits[0, -1]
+            expected = reference(input_ids=torch.tensor([trace.prompt_tokens])).logits[0, -1]
         assert float((trace.logits - expected).abs().max()) < 1e-4
-        assert trace.made[0] == int(expected.argmax())
-        assert (trace.dtype, len(trace.made) <= 3) == ("float32", True)
-    narrow = LocalGenerator(str(trained), max_output_tokens=40, window=len(traces[0].prompt) + 2)
-    assert [len(trace.made) <= 2 for trace in await narrow.trace(prompts[:1], tokens=3)] == [True]
+        assert trace.output_tokens[0] == int(expected.argmax())
+        assert (trace.dtype, len(trace.output_tokens) <= 3) == ("float32", True)
+    narrow = LocalGenerator(str(trained), max_output_tokens=40, window=len(traces[0].prompt_tokens) + 2)
+    assert [len(trace.output_tokens) <= 2 for trace in await narrow.trace(prompts[:1], tokens=3)] == [True]
     with pytest.raises(ProviderError, match="the window"):
         await model.trace([Prompt("the sky? " * WINDOW)], tokens=3)

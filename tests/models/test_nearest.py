@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from groundtune.approaches import prompts
-from groundtune.approaches.composed import Composed
-from groundtune.approaches.forms import LabelForm
+from groundtune.approaches.composed import Pipeline
+from groundtune.approaches.forms import LabelFormat
 from groundtune.approaches.shots import FixedShots, NearestShots
 from groundtune.models.embed import BundledEmbedder
 from groundtune.models.hosted_embed import HostedEmbedder
@@ -41,8 +41,8 @@ def shot(label: object, score: float | None, text: str = "x") -> Shot:
     return Shot(Example(f"{label} {score}", text, label), score)
 
 
-def approach(embedder: Embedder, shots: ShotChooser | None = None) -> Composed:
-    return Composed("nearest", nearest(embedder), form=LabelForm(LABELS), shots=shots)
+def approach(embedder: Embedder, shots: ShotChooser | None = None) -> Pipeline:
+    return Pipeline("nearest", nearest(embedder), form=LabelFormat(LABELS), shots=shots)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ async def test_shots_vote_in_an_approach_and_may_vote_for_no_label(embedder: Bun
     assert answer.confidence is not None
     assert 0.3 < answer.confidence <= 1
     spam = await sorts.answer(Question("Get more website traffic and followers with our SEO offer"))
-    assert (spam.status, spam.output, spam.text) == ("abstained", None, LabelForm.abstention)
+    assert (spam.status, spam.output, spam.text) == ("abstained", None, LabelFormat.abstention)
 
 
 async def test_without_access_to_shots_the_description_decides(embedder: BundledEmbedder) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from groundtune.errors import ProviderError
 from groundtune.models.hosted import HostedGenerator
-from groundtune.models.pace import MAX_BACKOFF_SECONDS, Pace, backoff
+from groundtune.models.pace import MAX_BACKOFF_SECONDS, RateLimiter, max_backoff_seconds
 from groundtune.models.scripted import Reply, ScriptedServer
 from groundtune.types import Prompt
 
@@ -164,32 +164,32 @@ async def test_a_cancelled_call_returns_its_slot() -> None:
 
 
 async def test_the_limit_is_halved_once_for_a_burst_and_rises_with_successes() -> None:
-    pace = Pace(8, backoff_seconds=0.001)
+    pace = RateLimiter(8, backoff_seconds=0.001)
     began = asyncio.get_running_loop().time()
     for _ in range(8):
-        pace.refused(began, 0.0, pause_given=False)
+        pace.record_refusal(began, 0.0, pause_given=False)
     assert pace.limit == 4
-    pace.succeeded(began)
+    pace.record_success(began)
     limits = []
     for _ in range(4 + 5 + 6 + 7 + 20):
         async with pace.slot() as slot:
-            slot.begin()
-            slot.succeeded()
+            slot.record_start()
+            slot.record_success()
         limits.append(pace.limit)
     assert [limits.index(n) + 1 for n in (5, 6, 7, 8)] == [4, 9, 15, 22]
     assert max(limits) == 8
 
 
 async def test_calls_go_in_order_of_arrival_and_a_refused_one_goes_first() -> None:
-    pace = Pace(1, backoff_seconds=0.001)
+    pace = RateLimiter(1, backoff_seconds=0.001)
     order: list[str] = []
 
     async def call(name: str, *, refused: bool = False) -> None:
         async with pace.slot() as slot:
-            slot.begin()
+            slot.record_start()
             await asyncio.sleep(0.01)
             if refused:
-                assert await slot.wait_out(0.02, patience_seconds=5)
+                assert await slot.wait_after_refusal(0.02, patience_seconds=5)
                 assert slot.waited_seconds >= 0.02
             order.append(name)
 
@@ -198,7 +198,7 @@ async def test_calls_go_in_order_of_arrival_and_a_refused_one_goes_first() -> No
 
 
 async def test_cancelled_waiters_lose_no_slot() -> None:
-    pace = Pace(2, backoff_seconds=0.001)
+    pace = RateLimiter(2, backoff_seconds=0.001)
 
     async def hold() -> None:
         async with pace.slot():
@@ -217,4 +217,10 @@ async def test_cancelled_waiters_lose_no_slot() -> None:
 
 
 def test_pauses_grow_to_a_limit() -> None:
-    assert [backoff(0.5, n) for n in (0, 1, 5, 6, 10_000)] == [0.5, 1.0, 16.0, MAX_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS]
+    assert [max_backoff_seconds(0.5, n) for n in (0, 1, 5, 6, 10_000)] == [
+        0.5,
+        1.0,
+        16.0,
+        MAX_BACKOFF_SECONDS,
+        MAX_BACKOFF_SECONDS,
+    ]

@@ -7,7 +7,7 @@ import pytest
 from groundtune.approaches.cite import check
 from groundtune.models.embed import BundledEmbedder
 from groundtune.models.quote import CACHE, SHORTLIST, QuoteGenerator
-from groundtune.models.quote_signals import fit, lexical, question_type, quotable, standing
+from groundtune.models.quote_signals import lexical_overlap, question_type, quotable, relative_scores, type_match
 from groundtune.protocols import Generator
 from groundtune.text import words
 from groundtune.types import Hit, Passage, Prompt, Vectors
@@ -155,20 +155,20 @@ def test_rows_stay_whole_and_fragments_go_with_what_follows() -> None:
 
 
 def test_standing_is_comparable_between_kinds_of_retrieval() -> None:
-    assert standing([hit("a", fused=0.8), hit("b", fused=0.6)]) == [1.0, pytest.approx(0.75)]
-    assert standing([hit("a"), hit("b")]) == [1.0, 1.0]
-    bm25 = standing([Hit(hit("a").passage, 30.0, {"bm25": 30.0}), Hit(hit("b").passage, 2.0, {"bm25": 2.0})])
+    assert relative_scores([hit("a", fused=0.8), hit("b", fused=0.6)]) == [1.0, pytest.approx(0.75)]
+    assert relative_scores([hit("a"), hit("b")]) == [1.0, 1.0]
+    bm25 = relative_scores([Hit(hit("a").passage, 30.0, {"bm25": 30.0}), Hit(hit("b").passage, 2.0, {"bm25": 2.0})])
     assert bm25[0] == 1.0
     assert 0.8 < bm25[1] < 1.0
     reranked = [
         Hit(hit("a").passage, -1.0, {"fused": 0.2, "reranked": -1.0}),
         Hit(hit("b").passage, -5.0, {"fused": 0.9}),
     ]
-    assert standing(reranked)[0] == 1.0
+    assert relative_scores(reranked)[0] == 1.0
 
 
 def test_lexical_weighs_rare_words_more() -> None:
-    shares = lexical(["fee", "south"], [frozenset({"fee"}), frozenset({"fee", "south"}), frozenset({"fee"})])
+    shares = lexical_overlap(["fee", "south"], [frozenset({"fee"}), frozenset({"fee", "south"}), frozenset({"fee"})])
     assert shares[1] == 1.0
     assert shares[0] == shares[2] < 0.5
 
@@ -189,9 +189,9 @@ def test_lexical_weighs_rare_words_more() -> None:
 def test_answer_types(question: str, kind: str, has: str, has_not: str) -> None:
     assert question_type(question) == kind
     question_words = frozenset(words(question))
-    assert fit(kind, question_words, has) > fit(kind, question_words, has_not)
+    assert type_match(kind, question_words, has) > type_match(kind, question_words, has_not)
 
 
 def test_without_a_type_the_fit_is_neutral() -> None:
     assert question_type("What is a Drover?") == ""
-    assert fit("", frozenset(), "A cargo bike.") == 0.0
+    assert type_match("", frozenset(), "A cargo bike.") == 0.0

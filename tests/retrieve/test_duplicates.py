@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from groundtune.retrieve.duplicates import Read, repeats
-from groundtune.retrieve.fuse import Fused
+from groundtune.retrieve.duplicates import FetchedCandidate, is_duplicate
+from groundtune.retrieve.fuse import FusedCandidate
 from groundtune.types import Candidate, Passage
 
 LONG = (
@@ -11,16 +11,16 @@ LONG = (
 )
 
 
-def read(name: str, text: str, *, angle: float = 0.0) -> Read:
+def read(name: str, text: str, *, angle: float = 0.0) -> FetchedCandidate:
     vector = np.array([np.cos(angle), np.sin(angle)], dtype=np.float32)
     passage = Passage(name, name, f"{name}.md", 0, 0, len(text), text)
-    return Read(Fused(Candidate(name, 1.0, vector, 0), 1.0, 1.0, None), passage)
+    return FetchedCandidate(FusedCandidate(Candidate(name, 1.0, vector, 0), 1.0, 1.0, None), passage)
 
 
-def kept(*items: Read) -> list[str]:
-    candidate: list[Read] = []
+def kept(*items: FetchedCandidate) -> list[str]:
+    candidate: list[FetchedCandidate] = []
     for item in items:
-        if not repeats(item, candidate):
+        if not is_duplicate(item, candidate):
             candidate.append(item)
     return [item.passage.id for item in candidate]
 

@@ -402,9 +402,9 @@ async def test_vectors_by_key(store: Store) -> None:
 
 
 async def test_what_was_embedded_is_the_context_and_the_text(store: Store) -> None:
-    assert await store.embedded(["a:0"]) == {}
+    assert await store.embedded_texts(["a:0"]) == {}
     await fill(store, entry("a", "by card", context="Refunds > How"), entry("b", "open at nine"))
-    embedded_texts = await store.embedded(["a:0", "b:0", "c:0"])
+    embedded_texts = await store.embedded_texts(["a:0", "b:0", "c:0"])
     assert embedded_texts == {"a:0": "Refunds > How\nby card", "b:0": "open at nine"}
 
 

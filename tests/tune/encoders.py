@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from groundtune.tune.job import Job, Row, write_job
+from groundtune.tune.job import Job, TrainingRow, write_job
 
 WORDS = {
     "refund": "money back return refund reimburse paid",
@@ -69,7 +69,7 @@ def tiny_encoder(folder: Path, *, kind: str = "bert", window: int = 64) -> Path:
     return folder
 
 
-def labelled(each: int, *, seed: int, labels: Sequence[str] = tuple(WORDS), strange: int = 0) -> list[Row]:
+def labelled(each: int, *, seed: int, labels: Sequence[str] = tuple(WORDS), strange: int = 0) -> list[TrainingRow]:
     """Return `each` rows of every label, then `strange` ones without a label."""
     rng = random.Random(seed)
 
@@ -78,16 +78,16 @@ def labelled(each: int, *, seed: int, labels: Sequence[str] = tuple(WORDS), stra
         rng.shuffle(chosen)
         return " ".join(chosen)
 
-    rows = [Row(f"{label}-{seed}-{n}", text(WORDS[label]), label) for label in labels for n in range(each)]
-    return [*rows, *(Row(f"none-{seed}-{n}", text(" ".join(STRANGE)), None) for n in range(strange))]
+    rows = [TrainingRow(f"{label}-{seed}-{n}", text(WORDS[label]), label) for label in labels for n in range(each)]
+    return [*rows, *(TrainingRow(f"none-{seed}-{n}", text(" ".join(STRANGE)), None) for n in range(strange))]
 
 
 def classifier_job(
     folder: Path,
     base: Path,
     *,
-    train: Sequence[Row] | None = None,
-    validation: Sequence[Row] | None = None,
+    train: Sequence[TrainingRow] | None = None,
+    validation: Sequence[TrainingRow] | None = None,
     **settings: Any,
 ) -> Job:
     """Write a job to disk; by default with 12 rows for each of 6 labels."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from groundtune.tune.job import Job, Row, write_job
+from groundtune.tune.job import Job, TrainingRow, write_job
 from tests.models.tiny import TEMPLATE, tiny_model
 
 COLOURS = (
@@ -39,12 +39,12 @@ SETTINGS = {
 }
 
 
-def chat(name: str, question: str, reply: str, *, output: Any = None, rejected: str | None = None) -> Row:
+def chat(name: str, question: str, reply: str, *, output: Any = None, rejected: str | None = None) -> TrainingRow:
     turns = ({"role": "user", "content": question}, {"role": "assistant", "content": reply})
-    return Row(name, question, output, messages=turns, rejected=rejected)
+    return TrainingRow(name, question, output, messages=turns, rejected=rejected)
 
 
-def extraction_rows() -> tuple[list[Row], list[Row]]:
+def extraction_rows() -> tuple[list[TrainingRow], list[TrainingRow]]:
     """Return training and held-out rows; every colour and number is in the former, no pair is in both."""
     rows = []
     for colour in COLOURS:
@@ -80,8 +80,8 @@ def extraction_job(
     folder: Path,
     base: Path,
     *,
-    train: Sequence[Row] | None = None,
-    validation: Sequence[Row] | None = None,
+    train: Sequence[TrainingRow] | None = None,
+    validation: Sequence[TrainingRow] | None = None,
     schema: bool = True,
     **settings: Any,
 ) -> Job:

@@ -8,13 +8,13 @@ import pytest
 from groundtune.errors import GroundtuneError, MissingError
 from groundtune.tune.artifacts import (
     ARTIFACT,
-    artifacts,
     dataset_digest,
-    digests,
-    latest,
+    file_digests,
+    latest_artifact,
+    list_artifacts,
     read_artifact,
-    seen,
-    verify,
+    seen_in_training,
+    verify_artifact,
     write_artifact,
 )
 from groundtune.types import Artifact
@@ -36,7 +36,7 @@ def write_model(models: Path, name: str = "fast-1", **values: Any) -> Artifact:
         "dataset_digest": "d",
         "recipe": {"seed": 0},
         "metrics": {"accuracy": 0.5},
-        "files": digests(folder, ["model"]),
+        "files": file_digests(folder, ["model"]),
         "versions": {"numpy": "2"},
         "made": "2026-01-01T00:00:00+00:00",
         "seconds": 1.0,
@@ -58,10 +58,10 @@ def test_a_folder_stands_for_all_that_is_in_it(tmp_path: Path) -> None:
     folder = tmp_path / "fast-1"
     write_model(tmp_path)
     (folder / "log.txt").write_text("not part of the model")
-    hashes = digests(folder, ["model", "log.txt"])
+    hashes = file_digests(folder, ["model", "log.txt"])
     assert list(hashes) == ["model/encoder/weights", "model/head", "log.txt"]
     assert hashes["model/head"] == digest_bytes(b"fast-1")
-    assert list(digests(folder, ["model/head"])) == ["model/head"]
+    assert list(file_digests(folder, ["model/head"])) == ["model/head"]
 
 
 def test_the_digest_of_the_rows_is_that_of_both_splits(tmp_path: Path) -> None:
@@ -75,14 +75,14 @@ def test_the_digest_of_the_rows_is_that_of_both_splits(tmp_path: Path) -> None:
 
 
 def test_an_untouched_model_passes(tmp_path: Path) -> None:
-    verify(tmp_path / "fast-1", write_model(tmp_path))
+    verify_artifact(tmp_path / "fast-1", write_model(tmp_path))
 
 
 def test_a_changed_file_is_refused_by_name(tmp_path: Path) -> None:
     artifact = write_model(tmp_path)
     (tmp_path / "fast-1/model/head").write_bytes(b"fast-2")
     with pytest.raises(GroundtuneError, match="fast-1: model/head has changed since the training") as caught:
-        verify(tmp_path / "fast-1", artifact)
+        verify_artifact(tmp_path / "fast-1", artifact)
     assert caught.value.hint == "groundtune tune fast"
 
 
@@ -90,30 +90,30 @@ def test_a_missing_file_is_reported_by_name(tmp_path: Path) -> None:
     artifact = write_model(tmp_path)
     (tmp_path / "fast-1/model/encoder/weights").unlink()
     with pytest.raises(MissingError, match="fast-1: model/encoder/weights is missing"):
-        verify(tmp_path / "fast-1", artifact)
+        verify_artifact(tmp_path / "fast-1", artifact)
 
 
 def test_an_unusable_artifact_is_refused_even_with_intact_files(tmp_path: Path) -> None:
     artifact = write_model(tmp_path, unusable="merged and adapter differ by 0.3")
     with pytest.raises(GroundtuneError, match=r"fast-1 must not be used: merged and adapter differ by 0\.3"):
-        verify(tmp_path / "fast-1", artifact)
+        verify_artifact(tmp_path / "fast-1", artifact)
 
 
 def test_the_newest_of_a_name_is_the_latest(tmp_path: Path) -> None:
     write_model(tmp_path, "fast-2", made="2026-01-01T00:00:00+00:00")
     newest = write_model(tmp_path, "fast-1", made="2026-03-01T00:00:00+00:00")
     write_model(tmp_path, "fast-slow-9", made="2026-09-01T00:00:00+00:00")
-    assert latest(tmp_path, "fast") == newest
-    assert latest(tmp_path, "slow") is None
-    assert [trained.id for trained in artifacts(tmp_path)] == ["fast-2", "fast-1", "fast-slow-9"]
+    assert latest_artifact(tmp_path, "fast") == newest
+    assert latest_artifact(tmp_path, "slow") is None
+    assert [trained.id for trained in list_artifacts(tmp_path)] == ["fast-2", "fast-1", "fast-slow-9"]
 
 
 def test_an_incomplete_training_is_not_listed(tmp_path: Path) -> None:
     write_model(tmp_path)
     (tmp_path / "fast-1" / ARTIFACT).unlink()
-    assert artifacts(tmp_path) == []
-    assert artifacts(tmp_path / "nowhere") == []
-    assert latest(tmp_path, "fast") is None
+    assert list_artifacts(tmp_path) == []
+    assert list_artifacts(tmp_path / "nowhere") == []
+    assert latest_artifact(tmp_path, "fast") is None
 
 
 @pytest.mark.parametrize(
@@ -137,13 +137,13 @@ def test_training_sources_are_found_by_file_row_folder_and_example(
 ) -> None:
     write_model(tmp_path, "one-1", seen_documents=("docs/a.md",), seen_examples=("q1", "q2"))
     write_model(tmp_path, "two-1", seen_documents=("docs/table.csv#7", "docs/ab.md"))
-    assert [trained.id for trained in seen(tmp_path, source)] == expected
+    assert [trained.id for trained in seen_in_training(tmp_path, source)] == expected
 
 
 def test_a_path_may_be_written_in_another_way(tmp_path: Path) -> None:
     write_model(tmp_path, seen_documents=("docs/a.md",))
-    assert [trained.id for trained in seen(tmp_path, "./docs/a.md")] == ["fast-1"]
-    assert [trained.id for trained in seen(tmp_path, "docs//a.md")] == ["fast-1"]
+    assert [trained.id for trained in seen_in_training(tmp_path, "./docs/a.md")] == ["fast-1"]
+    assert [trained.id for trained in seen_in_training(tmp_path, "docs//a.md")] == ["fast-1"]
 
 
 @pytest.mark.parametrize("content", ["", '{"id": "bad', "{}", "[]", '{"id": "x", "from_a_later_version": 1}'])
@@ -151,5 +151,5 @@ def test_a_damaged_artifact_does_not_hide_the_others(tmp_path: Path, content: st
     whole = write_model(tmp_path, "whole-1")
     write_model(tmp_path, "bad-1")
     (tmp_path / "bad-1" / ARTIFACT).write_text(content)
-    assert latest(tmp_path, "whole") == whole
-    assert [trained.id for trained in artifacts(tmp_path) if trained.id == "whole-1"] == ["whole-1"]
+    assert latest_artifact(tmp_path, "whole") == whole
+    assert [trained.id for trained in list_artifacts(tmp_path) if trained.id == "whole-1"] == ["whole-1"]

@@ -18,12 +18,12 @@ def draw_logits(n: int = 4000, *, heat: float = 1.0, seed: int = 0) -> tuple[np.
 @pytest.mark.parametrize("heat", [0.3, 1.0, 4.0])
 def test_the_temperature_undoes_the_scaling(heat: float) -> None:
     logits, gold = draw_logits(heat=heat)
-    assert calibrate.temperature(logits, gold) == pytest.approx(heat, rel=0.1)
-    assert calibrate.crossed_ece(logits, gold) < 0.04
+    assert calibrate.fit_temperature(logits, gold) == pytest.approx(heat, rel=0.1)
+    assert calibrate.cross_validated_ece(logits, gold) < 0.04
 
 
 def test_without_rows_the_temperature_is_1() -> None:
-    assert calibrate.temperature(np.zeros((0, 3)), np.zeros(0, dtype=np.int64)) == 1.0
+    assert calibrate.fit_temperature(np.zeros((0, 3)), np.zeros(0, dtype=np.int64)) == 1.0
 
 
 def test_calibration_error_by_hand() -> None:
@@ -48,10 +48,10 @@ def test_macro_f1_is_that_of_scikit_learn() -> None:
 def test_the_threshold_gets_most_rows_right() -> None:
     inside, outside = np.array([5.0, 6.0, 7.0, 8.0, 1.0] * 6), np.array([0.0, 1.5, 2.0, 3.0, 5.5] * 6)
     right = np.array([True, True, True, True, False] * 6)
-    fitted = calibrate.scope(inside, right, outside)
+    fitted = calibrate.fit_rejection(inside, right, outside)
     assert fitted is not None
     assert 3 < fitted.threshold < 5
-    chance = calibrate.in_scope(np.array([0.0, 4.0, 9.0]), fitted)
+    chance = calibrate.in_scope_probability(np.array([0.0, 4.0, 9.0]), fitted)
     assert chance is not None
     assert chance[0] < 0.3 < chance[1] < chance[2]
 
@@ -59,8 +59,8 @@ def test_the_threshold_gets_most_rows_right() -> None:
 def test_the_probability_of_being_in_scope_comes_true() -> None:
     rng = np.random.default_rng(0)
     inside, outside = rng.normal(4, 1, 3000), rng.normal(2, 1, 1000)
-    fitted = calibrate.scope(inside, np.ones(3000, dtype=bool), outside)
-    chance = calibrate.in_scope(np.r_[inside, outside], fitted)
+    fitted = calibrate.fit_rejection(inside, np.ones(3000, dtype=bool), outside)
+    chance = calibrate.in_scope_probability(np.r_[inside, outside], fitted)
     assert chance is not None
     assert calibrate.ece(chance, np.r_[np.ones(3000, dtype=bool), np.zeros(1000, dtype=bool)]) < 0.02
     assert fitted is not None
@@ -69,35 +69,35 @@ def test_the_probability_of_being_in_scope_comes_true() -> None:
 
 def test_without_rows_outside_few_right_ones_are_refused() -> None:
     inside = np.arange(1000.0)
-    fitted = calibrate.scope(inside, inside >= 100, np.zeros(0))
+    fitted = calibrate.fit_rejection(inside, inside >= 100, np.zeros(0))
     assert fitted is not None
     assert (fitted.slope, fitted.intercept) == (None, None)
     assert fitted.threshold == pytest.approx(109, abs=1)
-    assert calibrate.in_scope(inside, fitted) is None
-    assert calibrate.scope(np.zeros(0), np.zeros(0, dtype=bool), np.zeros(0)) is None
-    assert calibrate.scope(np.ones(3), np.zeros(3, dtype=bool), np.zeros(2)) is None
-    assert "is a guess" in calibrate.scope_notes(inside, inside >= 100, np.zeros(0))[0]
+    assert calibrate.in_scope_probability(inside, fitted) is None
+    assert calibrate.fit_rejection(np.zeros(0), np.zeros(0, dtype=bool), np.zeros(0)) is None
+    assert calibrate.fit_rejection(np.ones(3), np.zeros(3, dtype=bool), np.zeros(2)) is None
+    assert "is a guess" in calibrate.rejection_notes(inside, inside >= 100, np.zeros(0))[0]
 
 
 @pytest.mark.parametrize(("inside", "outside"), [(29, 100), (99, 4), (0, 10), (0, 0)])
 def test_too_few_rows_give_no_threshold(inside: int, outside: int) -> None:
     energies, strange = np.linspace(4, 6, inside), np.linspace(1, 3, outside)
-    assert calibrate.scope(energies, np.ones(inside, dtype=bool), strange) is None
-    notes = calibrate.scope_notes(energies, np.ones(inside, dtype=bool), strange)
+    assert calibrate.fit_rejection(energies, np.ones(inside, dtype=bool), strange) is None
+    notes = calibrate.rejection_notes(energies, np.ones(inside, dtype=bool), strange)
     assert len(notes) == 1
     assert f"{inside} validation rows with a label and {outside} without one" in notes[0]
 
 
 def test_a_threshold_that_refuses_nothing_is_noted() -> None:
     energies, strange = np.linspace(0, 10, 100), np.linspace(1, 11, 6)
-    assert [note.partition(":")[0] for note in calibrate.scope_notes(energies, energies >= 0, strange)] == [
+    assert [note.partition(":")[0] for note in calibrate.rejection_notes(energies, energies >= 0, strange)] == [
         "the threshold refuses 0% of the 6 validation rows without a label"
     ]
 
 
 def test_a_threshold_that_refuses_many_rows_is_noted() -> None:
     energies, strange = np.linspace(0, 10, 100), np.linspace(0, 1.5, 50)
-    assert calibrate.scope_notes(energies, energies > 1.5, strange) == [
+    assert calibrate.rejection_notes(energies, energies > 1.5, strange) == [
         "the threshold refuses 15% of the 100 validation rows with a label"
     ]
-    assert calibrate.scope_notes(energies, energies > 1.5, strange - 100) == []
+    assert calibrate.rejection_notes(energies, energies > 1.5, strange - 100) == []

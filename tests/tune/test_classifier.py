@@ -17,11 +17,11 @@ import pytest
 from groundtune.errors import MissingError
 from groundtune.models.classifier import ClassifierGenerator
 from groundtune.protocols import Trainer
-from groundtune.tune.artifacts import read_artifact, verify
+from groundtune.tune.artifacts import read_artifact, verify_artifact
 from groundtune.tune.encoders import classifier, encoder
 from groundtune.tune.encoders import fit as encoder_fit
-from groundtune.tune.job import Job, Row, Step, Trained, TuneError, read_progress
-from groundtune.tune.worker import trainer, work
+from groundtune.tune.job import Job, TrainingResult, TrainingRow, TrainingStep, TuneError, read_progress
+from groundtune.tune.worker import load_trainer, run_training
 from tests.tune.encoders import WORDS, classifier_job, labelled, tiny_encoder
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
@@ -32,14 +32,14 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_encoder(tmp_path_factory.mktemp("base"))
 
 
-def run(job: Job) -> tuple[Trained, list[Step]]:
-    steps: list[Step] = []
+def run(job: Job) -> tuple[TrainingResult, list[TrainingStep]]:
+    steps: list[TrainingStep] = []
     return classifier.train(job, steps.append), steps
 
 
 def test_it_is_a_trainer() -> None:
-    assert isinstance(trainer("classifier").train, type(classifier.train))
-    loaded_trainer: Trainer = trainer("classifier")
+    assert isinstance(load_trainer("classifier").train, type(classifier.train))
+    loaded_trainer: Trainer = load_trainer("classifier")
     assert loaded_trainer.estimate is classifier.estimate
 
 
@@ -93,21 +93,21 @@ def test_the_worker_writes_an_artifact_last(base: Path, tmp_path: Path, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(classifier, "write_model", fails)
-    assert work(job.folder) == 1
+    assert run_training(job.folder) == 1
     assert not (job.folder / "artifact.json").exists()
     assert "no space left" in json.loads((job.folder / "failure.json").read_text())["message"]
     monkeypatch.setattr(classifier, "write_model", real)
-    assert work(job.folder) == 0
+    assert run_training(job.folder) == 0
     assert not (job.folder / "failure.json").exists()
     artifact = read_artifact(job.folder)
-    verify(job.folder, artifact)
+    verify_artifact(job.folder, artifact)
     assert {"model/classifier.json", "model/head.safetensors", "model/encoder/model.safetensors"} <= set(artifact.files)
-    assert artifact.base_digest == encoder.find(str(base)).digest
+    assert artifact.base_digest == encoder.find_encoder(str(base)).digest
     assert artifact.details["labels"] == list(WORDS)
 
 
 def test_rows_without_a_label_set_the_threshold_and_nothing_else(base: Path, tmp_path: Path) -> None:
-    strange = [Row(f"x{n}", "planet river novel", None) for n in range(5)]
+    strange = [TrainingRow(f"x{n}", "planet river novel", None) for n in range(5)]
     first, _ = run(classifier_job(tmp_path / "a", base, epochs=1, train=labelled(6, seed=1)))
     second, _ = run(classifier_job(tmp_path / "b", base, epochs=1, train=[*labelled(6, seed=1), *strange]))
     assert first.details["final_loss"] == pytest.approx(second.details["final_loss"], rel=1e-6)
@@ -141,10 +141,10 @@ def test_two_labels_one_of_them_rare(base: Path, tmp_path: Path) -> None:
 
 
 def test_class_weights_balance_the_labels() -> None:
-    data = classifier.Data(("a", "b"), ("",) * 10, (0,) * 8 + (1,) * 2, (), (), (), 0)
-    assert classifier.row_weights(data) == [10 / 16, 10 / 4]
-    rare = classifier.Data(("a", "b"), ("",) * 1000, (0,) * 999 + (1,), (), (), (), 0)
-    assert classifier.row_weights(rare)[1] == classifier.HEAVIEST
+    data = classifier.ClassifierData(("a", "b"), ("",) * 10, (0,) * 8 + (1,) * 2, (), (), (), 0)
+    assert classifier.label_weights(data) == [10 / 16, 10 / 4]
+    rare = classifier.ClassifierData(("a", "b"), ("",) * 1000, (0,) * 999 + (1,), (), (), (), 0)
+    assert classifier.label_weights(rare)[1] == classifier.MAX_LABEL_WEIGHT
 
 
 def test_early_stopping_keeps_the_best_state(base: Path, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_state(
 
 @pytest.mark.parametrize("validation", [None, []], ids=["validated", "not validated"])
 def test_weights_that_are_not_finite_after_the_last_step_are_not_kept(
-    validation: list[Row] | None, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    validation: list[TrainingRow] | None, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
 
@@ -255,19 +255,19 @@ def test_a_missing_base(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([Row("a", "x", "refund"), Row("b", "y", "refund")], "1 label"),
-        ([Row("a", "x", None)], "0 labels"),
-        ([Row("a", "x", {"k": 1}), Row("b", "y", "refund")], "row a has no label"),
-        ([Row("a", "x", "refund"), Row("b", "y", "strange")], "not defined in the project"),
+        ([TrainingRow("a", "x", "refund"), TrainingRow("b", "y", "refund")], "1 label"),
+        ([TrainingRow("a", "x", None)], "0 labels"),
+        ([TrainingRow("a", "x", {"k": 1}), TrainingRow("b", "y", "refund")], "row a has no label"),
+        ([TrainingRow("a", "x", "refund"), TrainingRow("b", "y", "strange")], "not defined in the project"),
     ],
 )
-def test_rows_that_cannot_train_a_classifier(rows: list[Row], message: str, base: Path, tmp_path: Path) -> None:
+def test_rows_that_cannot_train_a_classifier(rows: list[TrainingRow], message: str, base: Path, tmp_path: Path) -> None:
     with pytest.raises(TuneError, match=message):
         run(classifier_job(tmp_path / "job", base, train=rows))
 
 
 def test_longer_rows_are_refused_unless_allowed(base: Path, tmp_path: Path) -> None:
-    long = [Row("long", "refund " * 100, "refund"), *labelled(4, seed=1)]
+    long = [TrainingRow("long", "refund " * 100, "refund"), *labelled(4, seed=1)]
     with pytest.raises(TuneError, match="1 of 25 rows are longer than 64 tokens"):
         run(classifier_job(tmp_path / "a", base, train=long))
     trained, _ = run(classifier_job(tmp_path / "b", base, train=long, allow_truncation=1, epochs=1))
@@ -294,7 +294,7 @@ WAITS = """
 import sys, time
 from pathlib import Path
 from groundtune.tune.encoders import fit as encoder_fit
-from groundtune.tune.worker import work
+from groundtune.tune.worker import run_training
 encoder_fit.SAVE_SECONDS = encoder_fit.REPORT_SECONDS = 0.0
 real = encoder_fit._Run.one_step
 def waits(self, places):
@@ -302,7 +302,7 @@ def waits(self, places):
         time.sleep(0.02)
     return real(self, places)
 encoder_fit._Run.one_step = waits
-sys.exit(work(Path(sys.argv[1])))
+sys.exit(run_training(Path(sys.argv[1])))
 """
 
 
@@ -322,14 +322,14 @@ def halted(folder: Path, step: int) -> subprocess.Popen[bytes]:
 )
 def test_an_interrupted_and_resumed_training_ends_the_same(mode: str, how: int, base: Path, tmp_path: Path) -> None:
     whole = classifier_job(tmp_path / "whole", base, mode=mode, epochs=3)
-    assert work(whole.folder) == 0
+    assert run_training(whole.folder) == 0
     cut = classifier_job(tmp_path / "cut", base, mode=mode, epochs=3)
     process = halted(cut.folder, 13)  # in the middle of the second epoch
     os.kill(process.pid, how)
     assert process.wait(600) == (-how if how == signal.SIGKILL else 128 + how)
     assert not (cut.folder / "artifact.json").exists()
     assert (cut.checkpoint / encoder_fit.STATE).exists()
-    assert work(cut.folder) == 0
+    assert run_training(cut.folder) == 0
     uninterrupted, resumed = read_artifact(whole.folder), read_artifact(cut.folder)
     assert resumed.details["resumed"] == [13 if how == signal.SIGKILL else 14], "on SIGTERM it finished its step"
     assert any("resumed after step" in step.note for step in read_progress(cut.folder))
@@ -369,12 +369,12 @@ def test_a_full_disk_is_reported_and_recovered_from(
 ) -> None:
     job = classifier_job(small_disk / "job", base, epochs=2)
     monkeypatch.setattr(encoder_fit, "SAVE_SECONDS", 0.0)
-    assert work(job.folder) == 1
+    assert run_training(job.folder) == 1
     failure = json.loads((job.folder / "failure.json").read_text())
     assert "cannot write" in failure["message"]
     assert not (job.folder / "artifact.json").exists()
     subprocess.run(["mount", "-o", "remount,size=60M", str(small_disk)], check=True)
-    assert work(job.folder) == 0
+    assert run_training(job.folder) == 0
 
 
 def test_batches_waste_no_tokens() -> None:

@@ -17,7 +17,7 @@ from groundtune.tune import export as exporting
 from groundtune.tune.artifacts import read_artifact, write_artifact
 from groundtune.tune.export import Form, export, modelfile
 from groundtune.tune.job import TuneError
-from groundtune.tune.worker import work
+from groundtune.tune.worker import run_training
 from tests.models.tiny import NO_SYSTEM, TEMPLATE
 from tests.tune.extraction import extraction_job, tiny_base
 
@@ -49,7 +49,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a finished training."""
     root = tmp_path_factory.mktemp("export")
     job = extraction_job(root / "job", tiny_base(root / "base"), epochs=2)
-    assert work(job.folder) == 0
+    assert run_training(job.folder) == 0
     return job.folder
 
 
@@ -211,6 +211,6 @@ def test_the_adapter_is_not_exported_for_a_changed_base(model_folder: Path, tmp_
 
 def test_full_training_has_no_adapter(tmp_path: Path) -> None:
     job = extraction_job(tmp_path / "job", tiny_base(tmp_path / "base"), epochs=1, mode="full")
-    assert work(job.folder) == 0
+    assert run_training(job.folder) == 0
     with pytest.raises(TuneError, match="has no adapter: every weight was trained"):
         export(job.folder, "adapter", tmp_path / "out")

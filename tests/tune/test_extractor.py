@@ -19,23 +19,23 @@ import pytest
 from groundtune.errors import MissingError
 from groundtune.models.extractor import ExtractorGenerator
 from groundtune.spans import (
-    EACH,
+    ANY_ITEM,
     Field,
     Layout,
     Span,
-    as_json,
-    assemble,
-    best_tags,
-    layout_of,
-    spans_of,
-    tags_of,
-    units,
+    build_object,
+    decode_spans,
+    encode_tags,
+    group_tokens,
+    layout_from_json,
+    layout_to_json,
+    viterbi,
 )
-from groundtune.tune.artifacts import read_artifact, verify
+from groundtune.tune.artifacts import read_artifact, verify_artifact
 from groundtune.tune.encoders import extractor
-from groundtune.tune.encoders.align import align, candidates, frame
-from groundtune.tune.job import Job, Row, Step, Trained, TuneError, read_progress, write_job
-from groundtune.tune.worker import work
+from groundtune.tune.encoders.align import align, candidates, empty_object
+from groundtune.tune.job import Job, TrainingResult, TrainingRow, TrainingStep, TuneError, read_progress, write_job
+from groundtune.tune.worker import run_training
 from tests.tune.encoders import FILLERS, SETTINGS, STRANGE, WORDS, tiny_encoder
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
@@ -53,7 +53,7 @@ SCHEMA = {
 }
 
 
-def objects(n: int, *, seed: int, empty: int = 0) -> list[Row]:
+def objects(n: int, *, seed: int, empty: int = 0) -> list[TrainingRow]:
     """Return rows such as `12 Volcano shipped …`: an intent that is not in the text, a place, sometimes a count, a list
     of words.
     """
@@ -72,16 +72,18 @@ def objects(n: int, *, seed: int, empty: int = 0) -> list[Row]:
         ]
         text_words += [str(count)] if count else []
         output = {"intent": {"pay": "pay_now", "move": "move_it"}[intent], "place": place, "words": words}
-        rows.append(Row(f"{seed}-{number}", " ".join(text_words), {**output, **({"count": count} if count else {})}))
-    return [*rows, *(Row(f"none-{seed}-{n}", " ".join(rng.sample(FILLERS, 4)), None) for n in range(empty))]
+        rows.append(
+            TrainingRow(f"{seed}-{number}", " ".join(text_words), {**output, **({"count": count} if count else {})})
+        )
+    return [*rows, *(TrainingRow(f"none-{seed}-{n}", " ".join(rng.sample(FILLERS, 4)), None) for n in range(empty))]
 
 
 def extractor_job(
     folder: Path,
     base: Path,
     *,
-    train: Sequence[Row] | None = None,
-    validation: Sequence[Row] | None = None,
+    train: Sequence[TrainingRow] | None = None,
+    validation: Sequence[TrainingRow] | None = None,
     schema: Any = SCHEMA,
     **settings: Any,
 ) -> Job:
@@ -100,8 +102,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_encoder(tmp_path_factory.mktemp("base"))
 
 
-def run(job: Job) -> tuple[Trained, list[Step]]:
-    steps: list[Step] = []
+def run(job: Job) -> tuple[TrainingResult, list[TrainingStep]]:
+    steps: list[TrainingStep] = []
     return extractor.train(job, steps.append), steps
 
 
@@ -126,10 +128,10 @@ def test_the_saved_model_matches_the_trained_one(base: Path, tmp_path: Path, mon
     texts = [row.input for row in objects(8, seed=9, empty=2)]
 
     def spied(folder: Path, encoder: Any, heads: Any, **about: Any) -> None:
-        layout = layout_of(about["told"]["layout"])
-        given = extractor.tokens(encoder, texts, layout)
-        kept["scores"] = extractor.scores_of(encoder, heads, given, exact=True)
-        kept["said"] = extractor.said_of(encoder, heads, layout, texts, given, exact=True)
+        layout = layout_from_json(about["told"]["layout"])
+        given = extractor.tokenize(encoder, texts, layout)
+        kept["scores"] = extractor.predict_scores(encoder, heads, given, exact=True)
+        kept["said"] = extractor.predictions_of(encoder, heads, layout, texts, given, exact=True)
         real(folder, encoder, heads, **about)
 
     monkeypatch.setattr(extractor, "write_model", spied)
@@ -153,12 +155,12 @@ def test_the_worker_writes_an_artifact_last(base: Path, tmp_path: Path, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(extractor, "write_model", fails)
-    assert work(job.folder) == 1
+    assert run_training(job.folder) == 1
     assert not (job.folder / "artifact.json").exists()
     monkeypatch.setattr(extractor, "write_model", real)
-    assert work(job.folder) == 0
+    assert run_training(job.folder) == 0
     artifact = read_artifact(job.folder)
-    verify(job.folder, artifact)
+    verify_artifact(job.folder, artifact)
     assert {"model/extractor.json", "model/heads.safetensors"} <= set(artifact.files)
 
 
@@ -166,7 +168,7 @@ WAITS = """
 import sys, time
 from pathlib import Path
 from groundtune.tune.encoders import fit as encoder_fit
-from groundtune.tune.worker import work
+from groundtune.tune.worker import run_training
 encoder_fit.SAVE_SECONDS = encoder_fit.REPORT_SECONDS = 0.0
 real = encoder_fit._Run.one_step
 def waits(self, places):
@@ -174,14 +176,14 @@ def waits(self, places):
         time.sleep(0.02)
     return real(self, places)
 encoder_fit._Run.one_step = waits
-sys.exit(work(Path(sys.argv[1])))
+sys.exit(run_training(Path(sys.argv[1])))
 """
 
 
 @pytest.mark.parametrize("mode", ["full", "lora"])
 def test_a_killed_and_resumed_training_ends_the_same(mode: str, base: Path, tmp_path: Path) -> None:
     whole, cut = (extractor_job(tmp_path / name, base, mode=mode, epochs=2) for name in ("whole", "cut"))
-    assert work(whole.folder) == 0
+    assert run_training(whole.folder) == 0
     process = subprocess.Popen([sys.executable, "-c", WAITS, str(cut.folder)], stderr=subprocess.DEVNULL)
     until = time.monotonic() + 600
     while max((step_seen.step for step_seen in read_progress(cut.folder)), default=0) < 10:
@@ -195,7 +197,7 @@ def test_a_killed_and_resumed_training_ends_the_same(mode: str, base: Path, tmp_
     with pytest.raises(TuneError, match="of other rows, other settings or another base"):
         run(other)
     extractor_job(tmp_path / "cut", base, mode=mode, epochs=2)
-    assert work(cut.folder) == 0
+    assert run_training(cut.folder) == 0
     uninterrupted, resumed = read_artifact(whole.folder), read_artifact(cut.folder)
     assert resumed.details["resumed"] == [10]
     assert any("resumed after step" in step.note for step in read_progress(cut.folder))
@@ -228,9 +230,9 @@ def test_a_missing_base_and_outputs_that_are_no_objects(base: Path, tmp_path: Pa
         with pytest.raises(MissingError, match="no model at"):
             train(extractor_job(tmp_path / "a", tmp_path / "nowhere"))  # type: ignore[operator]
     with pytest.raises(TuneError, match="the output of row x is not an object: str"):
-        run(extractor_job(tmp_path / "b", base, train=[Row("x", "text", "label")]))
+        run(extractor_job(tmp_path / "b", base, train=[TrainingRow("x", "text", "label")]))
     with pytest.raises(TuneError, match="no example has a value"):
-        run(extractor_job(tmp_path / "c", base, train=[Row("x", "text", None)]))
+        run(extractor_job(tmp_path / "c", base, train=[TrainingRow("x", "text", None)]))
     bounds = extractor.estimate(extractor_job(tmp_path / "d", base))
     assert bounds.usd == 0.0
     assert bounds.seconds
@@ -240,7 +242,7 @@ def test_without_validation_rows_and_with_a_time_limit(base: Path, tmp_path: Pat
     trained, _ = run(extractor_job(tmp_path / "job", base, validation=[], epochs=100, max_minutes=1e-6))
     assert trained.metrics == {}
     assert trained.details["stopped"] == "max_minutes"
-    long = [Row("long", "volcano " * 100, {"place": "volcano"})]
+    long = [TrainingRow("long", "volcano " * 100, {"place": "volcano"})]
     with pytest.raises(TuneError, match="1 of 1 rows are longer than 64 tokens"):
         run(extractor_job(tmp_path / "long", base, train=long))
 
@@ -285,9 +287,9 @@ def test_objects_in_lists_and_what_the_schema_requires() -> None:
     output = {"items": [{"n": 2, "what": "tea"}, {"n": 3, "what": "rum"}], "from": {"name": "Ann"}, "note": None}
     text = "Ann wants 2 tea and 3 rum"
     aligned = align([(text, output)], schema)
-    assert frame(schema) == {"items": [], "note": None, "from": {}}
-    assert assemble(aligned.layout, text, aligned.spans[0], []) == output
-    assert assemble(aligned.layout, text, [], []) is None
+    assert empty_object(schema) == {"items": [], "note": None, "from": {}}
+    assert build_object(aligned.layout, text, aligned.spans[0], []) == output
+    assert build_object(aligned.layout, text, [], []) is None
     assert aligned.unaligned == {}
 
 
@@ -295,15 +297,15 @@ def test_a_list_that_is_left_out_around_a_single_value() -> None:
     rows: list[tuple[str, Any]] = [("tea and rum", {"what": ["tea", "rum"]}), ("no tea", {"what": "tea"})]
     aligned = align(rows, None)
     for (text, output), spans in zip(rows, aligned.spans, strict=True):
-        assert assemble(aligned.layout, text, spans, []) == output
-    assert layout_of(json.loads(json.dumps(as_json(aligned.layout)))) == aligned.layout
+        assert build_object(aligned.layout, text, spans, []) == output
+    assert layout_from_json(json.loads(json.dumps(layout_to_json(aligned.layout)))) == aligned.layout
 
 
 def test_of_two_values_for_one_field_the_more_confident_wins() -> None:
-    layout = Layout((Field(("size",), allowed=("small", "large")), Field(("n", EACH), "integer")), (), {})
+    layout = Layout((Field(("size",), allowed=("small", "large")), Field(("n", ANY_ITEM), "integer")), (), {})
     spans = [Span(0, 0, 5, -2.0), Span(0, 6, 12, -0.1), Span(1, 13, 15), Span(1, 16, 19)]
-    assert assemble(layout, "Small larger 12 two", spans, []) == {"size": "large", "n": [12, 2]}
-    assert json.dumps(assemble(layout, "green", [Span(0, 0, 5)], [])) == "null"
+    assert build_object(layout, "Small larger 12 two", spans, []) == {"size": "large", "n": [12, 2]}
+    assert json.dumps(build_object(layout, "green", [Span(0, 0, 5)], [])) == "null"
 
 
 def test_the_most_likely_tag_sequence_is_decoded() -> None:
@@ -313,16 +315,16 @@ def test_the_most_likely_tag_sequence_is_decoded() -> None:
         scores = draw.normal(size=(4, 5)) * 3
         rows = [row for row in product(range(5), repeat=4) if row[0] not in (2, 4) and set(pairwise(row)) <= {*allowed}]
         best = max(rows, key=lambda row: sum(scores[place, tag] for place, tag in enumerate(row)))
-        assert best_tags(scores) == list(best)
-    assert best_tags(np.zeros((0, 5))) == []
+        assert viterbi(scores) == list(best)
+    assert viterbi(np.zeros((0, 5))) == []
 
 
 def test_words_or_pieces_carry_tags() -> None:
     text = "at  3pm Rome"
     offsets, words = [(0, 0), (0, 2), (4, 5), (5, 7), (7, 12), (0, 0)], [None, 0, 1, 1, 2, None]
-    by_word, by_piece = (units(offsets, words, text=text, by=by) for by in ("word", "piece"))  # type: ignore[arg-type]
+    by_word, by_piece = (group_tokens(offsets, words, text=text, by=by) for by in ("word", "piece"))  # type: ignore[arg-type]
     assert [text[unit.start : unit.end] for unit in by_word] == ["at", "3pm", "Rome"]
     assert [text[unit.start : unit.end] for unit in by_piece] == ["at", "3", "pm", "Rome"]
     gold = [Span(0, 4, 5), Span(1, 8, 12)]
-    assert spans_of(tags_of(gold, by_piece), by_piece) == gold
-    assert spans_of(tags_of(gold, by_word), by_word) == [Span(0, 4, 7), Span(1, 8, 12)]
+    assert decode_spans(encode_tags(gold, by_piece), by_piece) == gold
+    assert decode_spans(encode_tags(gold, by_word), by_word) == [Span(0, 4, 7), Span(1, 8, 12)]

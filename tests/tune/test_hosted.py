@@ -21,12 +21,12 @@ from groundtune.config_tune import HostedTuneConfig
 from groundtune.errors import MissingError, ProviderError, UsageError
 from groundtune.models.scripted import Reply, ScriptedServer
 from groundtune.models.scripted_models import ScriptedModel
-from groundtune.models.scripted_tuning import Course, ScriptedTuning, Trouble
+from groundtune.models.scripted_tuning import FailingRequest, JobScript, ScriptedTuning
 from groundtune.tune.artifacts import read_artifact
 from groundtune.tune.hosted.cost import bounds
-from groundtune.tune.hosted.trainer import estimate, steer, train, warnings
-from groundtune.tune.job import FAILURE, Job, Row, Step, TuneError, write_job
-from groundtune.tune.launch import launch
+from groundtune.tune.hosted.trainer import control_job, estimate, train, warnings
+from groundtune.tune.job import FAILURE, Job, TrainingRow, TrainingStep, TuneError, write_job
+from groundtune.tune.launch import launch_training
 
 BASE = "gpt-4o-mini-2024-07-18"
 PROFILE = {"bases": {BASE: {"usd_per_million": 3.0, "ends": "2999-01-14"}}, "no_new_jobs": "2999-01-06"}
@@ -46,9 +46,9 @@ def served(tuning: ScriptedTuning) -> Iterator[ScriptedServer]:
         yield server
 
 
-def rows(n: int, *, start: int = 0) -> list[Row]:
+def rows(n: int, *, start: int = 0) -> list[TrainingRow]:
     return [
-        Row(
+        TrainingRow(
             id=f"e{number}",
             input=f"Où est le colis {number} ?",
             output=f"parcel {number}",
@@ -89,7 +89,7 @@ def sent(server: ScriptedServer, start: str) -> int:
     return sum(f"{request.method} {request.path}".split("?")[0] == start for request in server.requests)
 
 
-def notes(steps: Sequence[Step]) -> list[str]:
+def notes(steps: Sequence[TrainingStep]) -> list[str]:
     return [step.note for step in steps if step.note]
 
 
@@ -97,7 +97,7 @@ def notes(steps: Sequence[Step]) -> list[str]:
 
 
 def test_rows_become_a_model_that_answers_under_its_name(tmp_path: Path) -> None:
-    tuning, steps = ScriptedTuning(), list[Step]()
+    tuning, steps = ScriptedTuning(), list[TrainingStep]()
     with served(tuning) as server:
         job = make_job(tmp_path, server, epochs=2, suffix="desk")
         trained = train(job, steps.append)
@@ -133,8 +133,8 @@ def test_rows_become_a_model_that_answers_under_its_name(tmp_path: Path) -> None
 
 async def test_the_worker_writes_an_artifact(tmp_path: Path) -> None:
     with served(ScriptedTuning()) as server:
-        job, steps = make_job(tmp_path, server, validation=0), list[Step]()
-        artifact = await launch(job.folder, progress=steps.append)
+        job, steps = make_job(tmp_path, server, validation=0), list[TrainingStep]()
+        artifact = await launch_training(job.folder, progress=steps.append)
     assert artifact.details["model"] == f"ft:{BASE}:scripted::ftjob-1"
     assert artifact.base_digest == BASE
     assert artifact.details["base_url"] == server.base_url
@@ -145,7 +145,7 @@ async def test_the_worker_writes_an_artifact(tmp_path: Path) -> None:
 
 def test_what_comes_out_can_be_scripted(tmp_path: Path) -> None:
     gold = {row.input: row.output for row in rows(12)}
-    tuning = ScriptedTuning(tuned=lambda name, _: ScriptedModel(name, gold))
+    tuning = ScriptedTuning(make_model=lambda name, _: ScriptedModel(name, gold))
     with served(tuning) as server:
         trained = train(make_job(tmp_path, server), lambda _: None)
     messages = [{"role": "user", "content": "Question: Où est le colis 3 ?"}]
@@ -170,10 +170,10 @@ def test_more_events_than_a_page_are_reported_once_and_in_order(
 ) -> None:
     monkeypatch.setenv("GROUNDTUNE_POLL_SECONDS", "0.0005")
     losses = [float(number) for number in range(130, 0, -1)]
-    course = Course(["validating_files", *["running"] * 130, "succeeded"], losses=losses)
-    trouble = Trouble("GET .*/events", Reply(broken_stream_after=3), times=2)
-    with served(ScriptedTuning([course], troubles=[trouble])) as server:
-        steps = list[Step]()
+    course = JobScript(["validating_files", *["running"] * 130, "succeeded"], losses=losses)
+    trouble = FailingRequest("GET .*/events", Reply(broken_stream_after=3), times=2)
+    with served(ScriptedTuning([course], failing_requests=[trouble])) as server:
+        steps = list[TrainingStep]()
         train(make_job(tmp_path, server), steps.append)
     assert [step.loss for step in steps if step.loss is not None] == losses
 
@@ -182,7 +182,7 @@ def test_more_events_than_a_page_are_reported_once_and_in_order(
 
 
 def test_failed_validation_says_why_and_the_next_run_is_a_new_job(tmp_path: Path) -> None:
-    tuning = ScriptedTuning([Course(error="line 3 has a role that is unknown"), Course()])
+    tuning = ScriptedTuning([JobScript(error="line 3 has a role that is unknown"), JobScript()])
     with served(tuning) as server:
         job = make_job(tmp_path, server)
         with pytest.raises(TuneError, match=r"ftjob-1 .* failed: line 3 has a role .* \(invalid_training_file, train"):
@@ -191,39 +191,39 @@ def test_failed_validation_says_why_and_the_next_run_is_a_new_job(tmp_path: Path
 
 
 def test_cancelled_from_outside(tmp_path: Path) -> None:
-    tuning = ScriptedTuning([Course(["queued", "running"])])
+    tuning = ScriptedTuning([JobScript(["queued", "running"])])
     with served(tuning) as server:
         job = make_job(tmp_path, server)
 
-        def cancel(step: Step) -> None:
+        def cancel(step: TrainingStep) -> None:
             if step.note == "status running":
-                assert steer(job, "cancel") == ("ftjob-1", "cancelled")
+                assert control_job(job, "cancel") == ("ftjob-1", "cancelled")
 
         with pytest.raises(TuneError, match=r"ftjob-1 .* was cancelled"):
             train(job, cancel)
 
 
 def test_a_paused_job_is_waited_for_until_it_resumes(tmp_path: Path) -> None:
-    tuning, steps = ScriptedTuning(), list[Step]()
+    tuning, steps = ScriptedTuning(), list[TrainingStep]()
     with served(tuning) as server:
         job = make_job(tmp_path, server)
 
-        def watch(step: Step) -> None:
+        def watch(step: TrainingStep) -> None:
             steps.append(step)
             if step.note == "status running" and notes(steps).count(step.note) == 1:
-                assert steer(job, "pause") == ("ftjob-1", "pausing")
+                assert control_job(job, "pause") == ("ftjob-1", "pausing")
             if step.note == "status paused":
-                assert steer(job, "resume") == ("ftjob-1", "running")
+                assert control_job(job, "resume") == ("ftjob-1", "running")
 
         train(job, watch)
         with pytest.raises(ProviderError, match="cannot pause"):
-            steer(job, "pause")
+            control_job(job, "pause")
     statuses = [note for note in notes(steps) if note.startswith("status")]
     assert statuses == ["status queued", "status running", "status paused", "status running", "status succeeded"]
 
 
 def test_a_job_that_never_ends_is_left_running_and_found_again(tmp_path: Path) -> None:
-    tuning = ScriptedTuning([Course(["queued", "running"])])
+    tuning = ScriptedTuning([JobScript(["queued", "running"])])
     with served(tuning) as server:
         job = make_job(tmp_path, server, max_minutes=0.003)
         with pytest.raises(
@@ -239,7 +239,7 @@ def test_a_job_that_never_ends_is_left_running_and_found_again(tmp_path: Path) -
 
 def test_steering_needs_a_job(tmp_path: Path) -> None:
     with served(ScriptedTuning()) as server, pytest.raises(MissingError, match="no job was started"):
-        steer(make_job(tmp_path, server), "cancel")
+        control_job(make_job(tmp_path, server), "cancel")
 
 
 # -- kill -9 --------------------------------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ def test_steering_needs_a_job(tmp_path: Path) -> None:
 
 def killed_in_trouble(job: Job, tuning: ScriptedTuning) -> None:
     """Run the worker until it has sent the request that is never answered, then kill it."""
-    (trouble,) = tuning.troubles
+    (trouble,) = tuning.failing_requests
     worker = subprocess.Popen([sys.executable, "-m", "groundtune.tune.worker", str(job.folder)])
     deadline = time.monotonic() + 300
     while trouble.times:
@@ -274,7 +274,9 @@ def killed_in_trouble(job: Job, tuning: ScriptedTuning) -> None:
 def test_a_killed_run_that_restarts_has_one_job(
     tmp_path: Path, request_: str, done: bool, metadata: bool, reached: str
 ) -> None:
-    tuning = ScriptedTuning(troubles=[Trouble(request_, Reply(stall=True), done=done)], metadata=metadata)
+    tuning = ScriptedTuning(
+        failing_requests=[FailingRequest(request_, Reply(stall=True), takes_effect=done)], metadata=metadata
+    )
     with served(tuning) as server:
         job = make_job(tmp_path, server)
         killed_in_trouble(job, tuning)
@@ -282,7 +284,7 @@ def test_a_killed_run_that_restarts_has_one_job(
         if reached != "POST /v1/files":
             assert before["files"] == {"train": "file-1", "validation": "file-2"}
         assert before["job"] == (None if "POST" in reached else "ftjob-1")
-        artifact = asyncio.run(launch(job.folder))
+        artifact = asyncio.run(launch_training(job.folder))
     assert list(tuning.jobs) == ["ftjob-1"]
     assert len(tuning.files) == 2
     assert artifact.details["job"] == "ftjob-1"
@@ -290,7 +292,7 @@ def test_a_killed_run_that_restarts_has_one_job(
 
 
 def test_the_state_of_other_rows_is_refused(tmp_path: Path) -> None:
-    with served(ScriptedTuning([Course(["running"])])) as server:
+    with served(ScriptedTuning([JobScript(["running"])])) as server:
         job = make_job(tmp_path, server, max_minutes=0.001)
         with pytest.raises(TuneError, match="left running"):
             train(job, lambda _: None)
@@ -386,12 +388,12 @@ def test_unknown_providers(tmp_path: Path) -> None:
 
 
 def test_names_of_bases_without_a_date_and_of_tuned_models(tmp_path: Path) -> None:
-    from groundtune.tune.hosted.providers import OPENAI, base_of
+    from groundtune.tune.hosted.providers import OPENAI, find_hosted_base
 
-    assert base_of(OPENAI, "gpt-4o-mini")[0] == BASE
-    assert base_of(OPENAI, "gpt-4o")[0] == "gpt-4o-2024-08-06"
-    assert base_of(OPENAI, f"ft:{BASE}:acme:desk:abc")[0] == BASE
-    assert base_of(OPENAI, "gpt-9")[1].ends is None
+    assert find_hosted_base(OPENAI, "gpt-4o-mini")[0] == BASE
+    assert find_hosted_base(OPENAI, "gpt-4o")[0] == "gpt-4o-2024-08-06"
+    assert find_hosted_base(OPENAI, f"ft:{BASE}:acme:desk:abc")[0] == BASE
+    assert find_hosted_base(OPENAI, "gpt-9")[1].ends is None
 
 
 def test_too_few_rows_and_rows_without_a_reply(tmp_path: Path) -> None:
@@ -405,7 +407,7 @@ def test_too_few_rows_and_rows_without_a_reply(tmp_path: Path) -> None:
             ("alone", {"messages": rows(1)[0].messages}, "dpo", "1 rows have no rejected reply.*: odd"),
         ):
             job = make_job(tmp_path / name, server, method=method)
-            write_job(job, [*rows(12), Row("odd", "x", "y", **bad)], [])
+            write_job(job, [*rows(12), TrainingRow("odd", "x", "y", **bad)], [])
             with pytest.raises(TuneError, match=message):
                 train(job, lambda _: None)
     assert sent(server, "POST /v1/files") == 0
@@ -419,7 +421,7 @@ def test_without_the_key_it_is_exit_code_3(tmp_path: Path, monkeypatch: pytest.M
     with served(ScriptedTuning()) as server:
         job = make_job(tmp_path, server)
         with pytest.raises(MissingError, match="TUNE_KEY is not set") as caught:
-            asyncio.run(launch(job.folder))
+            asyncio.run(launch_training(job.folder))
     assert caught.value.exit_code == 3
     assert server.requests == []
 
@@ -463,17 +465,17 @@ def test_a_wrong_key_is_not_tried_again_and_not_shown(tmp_path: Path, monkeypatc
 def test_temporary_failures_are_retried_without_a_second_job(
     tmp_path: Path, request_: str, reply: Reply, done: bool
 ) -> None:
-    tuning = ScriptedTuning(troubles=[Trouble(request_, reply, times=3, done=done)])
+    tuning = ScriptedTuning(failing_requests=[FailingRequest(request_, reply, times=3, takes_effect=done)])
     with served(tuning) as server:
         trained = train(make_job(tmp_path, server), lambda _: None)
     assert trained.details["job"] == "ftjob-1"
     assert list(tuning.jobs) == ["ftjob-1"]
-    assert tuning.troubles[0].times <= (2 if done and request_ == CREATE else 0)
+    assert tuning.failing_requests[0].times <= (2 if done and request_ == CREATE else 0)
 
 
 def test_an_outage_ends_the_wait_but_not_the_job(tmp_path: Path) -> None:
-    trouble = Trouble(LOOK, Reply("out of order", status=500), times=8)
-    tuning = ScriptedTuning(troubles=[trouble])
+    trouble = FailingRequest(LOOK, Reply("out of order", status=500), times=8)
+    tuning = ScriptedTuning(failing_requests=[trouble])
     with served(tuning) as server:
         job = make_job(tmp_path, server)
         with pytest.raises(ProviderError, match="answered 500: out of order"):
@@ -496,20 +498,20 @@ def test_an_outage_ends_the_wait_but_not_the_job(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("request_", ["POST /v1/files", CREATE])
 def test_permanent_failures_are_reported_at_once(tmp_path: Path, request_: str, reply: Reply, message: str) -> None:
-    tuning = ScriptedTuning(troubles=[Trouble(request_, reply, times=9)])
+    tuning = ScriptedTuning(failing_requests=[FailingRequest(request_, reply, times=9)])
     with served(tuning) as server:
         job = make_job(tmp_path, server)
         with pytest.raises(ProviderError, match=message):
             train(job, lambda _: None)
         assert sent(server, request_) == 1
-        tuning.troubles[0].times = 0
+        tuning.failing_requests[0].times = 0
         assert train(job, lambda _: None).details["job"] == "ftjob-1"
     assert list(tuning.jobs) == ["ftjob-1"]
 
 
 def test_a_model_that_is_not_offered(tmp_path: Path) -> None:
     with (
-        served(ScriptedTuning(bases=["other"])) as server,
+        served(ScriptedTuning(base_models=["other"])) as server,
         pytest.raises(ProviderError, match="not available for fine"),
     ):
         train(make_job(tmp_path, server), lambda _: None)
@@ -523,9 +525,9 @@ def test_an_unreachable_server(tmp_path: Path) -> None:
 
 
 def test_the_reason_of_a_failure_is_left_for_the_command(tmp_path: Path) -> None:
-    with served(ScriptedTuning([Course(error="too short")])) as server:
+    with served(ScriptedTuning([JobScript(error="too short")])) as server:
         job = make_job(tmp_path, server)
         with pytest.raises(TuneError, match=r"ftjob-1 .* failed: too short"):
-            asyncio.run(launch(job.folder))
+            asyncio.run(launch_training(job.folder))
     assert json.loads((job.folder / FAILURE).read_bytes())["exit_code"] == 1
     assert os.environ["TUNE_KEY"] not in (job.folder / "log.txt").read_text()

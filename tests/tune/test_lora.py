@@ -18,14 +18,14 @@ from filelock import FileLock
 
 from groundtune.errors import GroundtuneError, MissingError
 from groundtune.models.local import LocalGenerator
-from groundtune.tune.artifacts import read_artifact, verify
-from groundtune.tune.checkpoints import STEPS, latest
-from groundtune.tune.job import LOG, Job, Row, Step, Trained, TuneError, read_progress
-from groundtune.tune.launch import launch
+from groundtune.tune.artifacts import read_artifact, verify_artifact
+from groundtune.tune.checkpoints import STEPS, latest_checkpoint
+from groundtune.tune.job import LOG, Job, TrainingResult, TrainingRow, TrainingStep, TuneError, read_progress
+from groundtune.tune.launch import launch_training
 from groundtune.tune.lora import cost, finish, fit, parity
 from groundtune.tune.lora import trainer as lora
 from groundtune.tune.lora.plan import prepare
-from groundtune.tune.lora.score import no_gain
+from groundtune.tune.lora.score import describe_no_gain
 from groundtune.types import Prompt
 from tests.tune.extraction import chat, extraction_job, extraction_rows, tiny_base
 
@@ -49,12 +49,12 @@ def _one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def trained(job: Job) -> tuple[Trained, list[Step]]:
-    steps: list[Step] = []
+def trained(job: Job) -> tuple[TrainingResult, list[TrainingStep]]:
+    steps: list[TrainingStep] = []
     return lora.train(job, steps.append), steps
 
 
-def losses(steps: list[Step]) -> dict[int, float]:
+def losses(steps: list[TrainingStep]) -> dict[int, float]:
     return {step.step: step.loss for step in steps if step.loss is not None and not step.metrics and not step.note}
 
 
@@ -66,12 +66,12 @@ def refusal(job: Job) -> GroundtuneError:
 
 async def test_it_learns_json_and_is_served(base: Path, tmp_path: Path) -> None:
     job = extraction_job(tmp_path / "job", base)
-    artifact = await launch(job.folder)
+    artifact = await launch_training(job.folder)
     assert artifact.unusable is None
     assert artifact.details["before"]["valid_json"] < 0.05
     assert artifact.metrics["valid_json"] > 0.95
     assert artifact.metrics["exact"] > 0.9
-    verify(job.folder, artifact)
+    verify_artifact(job.folder, artifact)
     model = LocalGenerator(str(job.folder / artifact.details["serve"]["path"]), max_output_tokens=32)
     _, validation = extraction_rows()
     replies = await asyncio.gather(*(model.generate(Prompt(row.input)) for row in validation))
@@ -95,7 +95,7 @@ def test_every_mode_learns(base: Path, tmp_path: Path) -> None:
 def test_dpo_prefers_what_the_person_wrote(base: Path, tmp_path: Path) -> None:
     learned, validation = extraction_rows()
 
-    def pair(row: Row) -> Row:
+    def pair(row: TrainingRow) -> TrainingRow:
         """Use the next row's number as the model's reply."""
         wrong = {**row.output, "n": (row.output["n"] + 1) % 10}
         return replace(row, rejected=json.dumps(wrong, separators=(",", ":")))
@@ -114,14 +114,14 @@ def test_dpo_prefers_what_the_person_wrote(base: Path, tmp_path: Path) -> None:
     assert sum(gain > 0 for gain in after) / len(after) > 0.95
 
 
-def margin(model: Path, rows: list[Row]) -> list[float]:
+def margin(model: Path, rows: list[TrainingRow]) -> list[float]:
     """Return how much likelier the chosen reply is than the rejected one."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer, causal_model = AutoTokenizer.from_pretrained(model), AutoModelForCausalLM.from_pretrained(model)
 
-    def likelihood(row: Row, reply: str) -> float:
+    def likelihood(row: TrainingRow, reply: str) -> float:
         prompt = f"<|user|>{row.input}<|end|><|assistant|>"
         start = len(tokenizer(prompt, add_special_tokens=False)["input_ids"])
         ids = torch.tensor([tokenizer(f"{prompt}{reply}<|end|>", add_special_tokens=False)["input_ids"]])
@@ -133,7 +133,7 @@ def margin(model: Path, rows: list[Row]) -> list[float]:
 
 
 @pytest.fixture(scope="module")
-def whole(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, list[Step]]:
+def whole(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingResult, list[TrainingStep]]:
     """Uninterrupted: rows of like length share a batch, so that their order within an epoch is checked too."""
     import torch
 
@@ -146,12 +146,12 @@ ENDS = """
 import signal, sys
 from groundtune.tune import worker
 from groundtune.tune.lora import fit
-real = fit.Watching.step_ended
+real = fit.TrainingMonitor.checkpoint_due
 def ends(self, trainer):
     if trainer.global_step == 41:
         signal.raise_signal(int(sys.argv[2]))
     return real(self, trainer)
-fit.Watching.step_ended = ends
+fit.TrainingMonitor.checkpoint_due = ends
 sys.exit(worker.main())
 """
 """A training that receives a signal in the fourth epoch of 12 steps."""
@@ -159,17 +159,17 @@ sys.exit(worker.main())
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
 def test_it_resumes_where_it_stopped(
-    base: Path, tmp_path: Path, whole: tuple[Trained, list[Step]], kill: signal.Signals
+    base: Path, tmp_path: Path, whole: tuple[TrainingResult, list[TrainingStep]], kill: signal.Signals
 ) -> None:
     job = extraction_job(tmp_path / "job", base, epochs=6, batch_size=4, accumulate=4)
     command = [sys.executable, "-c", ENDS, str(job.folder), str(int(kill))]
     ended = subprocess.run(command, env={**os.environ, "TOKENIZERS_PARALLELISM": "false"}, check=False)
     assert ended.returncode == (-kill if kill == signal.SIGKILL else 128 + kill)
-    kept = latest(job.checkpoint)
+    kept = latest_checkpoint(job.checkpoint)
     assert kept is not None
     at = kept[1].step
     assert at == (36 if kill == signal.SIGKILL else 41), "told to end, it saved in the middle of an epoch"
-    asyncio.run(launch(job.folder))
+    asyncio.run(launch_training(job.folder))
     artifact = read_artifact(job.folder)
     expected, steps = whole
     assert artifact.details["resumed"] == [at]
@@ -191,14 +191,14 @@ def halfway(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     """A job with a checkpoint after its second epoch, where something went wrong."""
     job = extraction_job(tmp_path / "job", base, **{**QUICK, "epochs": 4})
     with monkeypatch.context() as patch:
-        real = fit.Watching.checkpointed
+        real = fit.TrainingMonitor.write_checkpoint
 
         def fails(self: Any, trainer: Any, *rest: Any) -> None:
             real(self, trainer, *rest)
             if trainer.global_step == 24:
                 raise OSError(28, "No space left on device")
 
-        patch.setattr(fit.Watching, "checkpointed", fails)
+        patch.setattr(fit.TrainingMonitor, "checkpointed", fails)
         with pytest.raises(OSError, match="No space left"):
             lora.train(job, lambda _: None)
     return job
@@ -243,7 +243,7 @@ def test_a_base_that_changed_is_refused(halfway: Job, base: Path, tmp_path: Path
 def test_an_optimiser_that_was_not_restored_is_refused(halfway: Job) -> None:
     import torch
 
-    result = latest(halfway.checkpoint)
+    result = latest_checkpoint(halfway.checkpoint)
     assert result is not None
     path = result[0] / "optimizer.pt"
     state = torch.load(path, weights_only=True)
@@ -262,7 +262,7 @@ def test_an_optimiser_that_was_not_restored_is_refused(halfway: Job) -> None:
 
 @pytest.mark.parametrize("name", ["adapter_model.safetensors", "scheduler.pt"])
 def test_a_truncated_checkpoint_is_refused_by_its_file(halfway: Job, name: str) -> None:
-    result = latest(halfway.checkpoint)
+    result = latest_checkpoint(halfway.checkpoint)
     assert result is not None
     path = result[0] / name
     path.write_bytes(path.read_bytes()[:-20])
@@ -270,7 +270,7 @@ def test_a_truncated_checkpoint_is_refused_by_its_file(halfway: Job, name: str) 
 
 
 def test_an_incomplete_checkpoint_is_not_resumed(halfway: Job) -> None:
-    result = latest(halfway.checkpoint)
+    result = latest_checkpoint(halfway.checkpoint)
     assert result is not None
     shutil.copytree(result[0], result[0].with_name("checkpoint-36"))
     (result[0].with_name("checkpoint-36") / "state.json").unlink()
@@ -377,7 +377,7 @@ NONE = {"exact": 0.0, "valid_json": 0.0, "loss": 12.0}
 def test_no_gain_over_the_base_is_reported(
     before: dict[str, float], after: dict[str, float], mode: str, message: str | None, worse: bool
 ) -> None:
-    result = no_gain(before, after, mode=mode)
+    result = describe_no_gain(before, after, mode=mode)
     assert (result[0] is None, result[1]) == (message is None, worse)
     assert (message or "") in (result[0] or "")
 
@@ -490,7 +490,7 @@ def test_mixed_precision_passes_the_gate(
 
 def test_packed_rows_do_not_see_each_other(base: Path, tmp_path: Path) -> None:
     plan = prepare(extraction_job(tmp_path / "job", base, **QUICK, packing=True))
-    fit.quiet()
+    fit.disable_telemetry()
     fit.make_trainer(plan, fresh=True)  # the check is made here
     model = fit.load_model(plan.base.source, dtype="float32", device="cpu")
     real = type(model).forward
@@ -565,9 +565,9 @@ def test_activations_are_recomputed_only_when_memory_is_short(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = prepare(extraction_job(tmp_path / "job", base, **QUICK))
-    assert not cost.needs_checkpointing(plan)
+    assert not cost.needs_gradient_checkpointing(plan)
     monkeypatch.setattr(cost, "_memory", lambda _: 1e6)
-    assert cost.needs_checkpointing(plan)
+    assert cost.needs_gradient_checkpointing(plan)
 
 
 def test_previous_processes_that_still_write_are_waited_for(
@@ -575,7 +575,7 @@ def test_previous_processes_that_still_write_are_waited_for(
 ) -> None:
     monkeypatch.setattr(lora, "FORMER_SECONDS", 0.1)
     job = extraction_job(tmp_path / "job", base, **QUICK, gpus=2)
-    with FileLock(lora.lock_of(job)):
+    with FileLock(lora.training_lock_path(job)):
         assert "another training still writes into" in refusal(job).message
 
 
@@ -583,10 +583,10 @@ def test_several_processes_train_as_one(base: Path, tmp_path: Path) -> None:
     """On the CPU, since there is no second GPU here: the same launcher, the same ranks."""
     job = extraction_job(tmp_path / "job", base, **{**QUICK, "epochs": 2}, gpus=2)
     plan = prepare(job)
-    words = lora.command(replace(plan, device="cuda"))
+    words = lora.launch_command(replace(plan, device="cuda"))
     assert words[1:5] == ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes"]
     assert words[-2:] == ["groundtune.tune.lora.ranks", str(job.folder)]
-    artifact = asyncio.run(launch(job.folder))
+    artifact = asyncio.run(launch_training(job.folder))
     assert artifact.unusable is None
     assert artifact.details["steps"] == 12  # of 2 times 16 rows, two epochs
     assert artifact.metrics["loss"] < artifact.details["before"]["loss"]
@@ -595,7 +595,7 @@ def test_several_processes_train_as_one(base: Path, tmp_path: Path) -> None:
 
 def test_the_failure_of_one_of_several_processes_is_reported(base: Path, tmp_path: Path) -> None:
     job = extraction_job(tmp_path / "job", base, **QUICK, gpus=2)
-    lora.lock_of(job)
+    lora.training_lock_path(job)
     (job.checkpoint / STEPS).write_text("a file where a folder belongs")
     failure = refusal(job)
     assert "FileExistsError" in failure.message or "NotADirectoryError" in failure.message
@@ -619,5 +619,5 @@ def test_a_launcher_that_failed_is_quoted(
     job = extraction_job(tmp_path / "job", base, **QUICK, gpus=2)
     if log:
         (job.folder / LOG).write_text(log)
-    monkeypatch.setattr(lora, "command", lambda _: [sys.executable, "-c", "raise SystemExit(1)"])
+    monkeypatch.setattr(lora, "launch_command", lambda _: [sys.executable, "-c", "raise SystemExit(1)"])
     assert refusal(job).message == says

@@ -15,11 +15,11 @@ from groundtune.errors import MissingError
 from groundtune.measure.examples import read_examples
 from groundtune.tune import chat
 from groundtune.tune.hosted.rows import example_tokens
-from groundtune.tune.job import Bounds, Row, TuneError
+from groundtune.tune.job import Bounds, TrainingRow, TuneError
 from groundtune.tune.preflight import access, extraction, labels, leakage, lengths, secrets, similar
 from groundtune.tune.preflight import chats as chat_check
-from groundtune.tune.preflight.check import Inputs, bounds_text, insist, preflight
-from groundtune.tune.preflight.findings import Finding
+from groundtune.tune.preflight.check import PreflightInputs, bounds_text, raise_errors, run_preflight
+from groundtune.tune.preflight.findings import PreflightFinding
 from tests.models.tiny import NO_SYSTEM, TEMPLATE, tiny_tokenizer
 
 ROOT = Path(__file__).parents[2]
@@ -28,17 +28,19 @@ DROPS = TEMPLATE.replace("{{ m.content }}", "{{ m.content.split('think')[-1] }}"
 OTHERWISE = "{{ messages | length }}" + TEMPLATE
 
 
-def row(name: str, text: str, output: Any = "x", **more: Any) -> Row:
-    return Row(name, text, output, **more)
+def row(name: str, text: str, output: Any = "x", **more: Any) -> TrainingRow:
+    return TrainingRow(name, text, output, **more)
 
 
-def talk(name: str, question: str, reply: str, *, system: str | None = None, rejected: str | None = None) -> Row:
+def talk(
+    name: str, question: str, reply: str, *, system: str | None = None, rejected: str | None = None
+) -> TrainingRow:
     first = () if system is None else ({"role": "system", "content": system},)
     turns = (*first, {"role": "user", "content": question}, {"role": "assistant", "content": reply})
-    return Row(name, question, reply, turns, rejected=rejected)
+    return TrainingRow(name, question, reply, turns, rejected=rejected)
 
 
-def said(findings: Sequence[Finding], level: str | None = None) -> list[str]:
+def said(findings: Sequence[PreflightFinding], level: str | None = None) -> list[str]:
     return [problem.message for problem in findings if level in (None, problem.level)]
 
 
@@ -47,11 +49,11 @@ def tokenizer() -> Any:
     return tiny_tokenizer(["the capital of France is Paris", "what is the colour of the sky?"])
 
 
-def form(tokenizer: Any, template: str = TEMPLATE) -> chat.Format:
+def form(tokenizer: Any, template: str = TEMPLATE) -> chat.ChatFormat:
     template_tokenizer = (
         tiny_tokenizer(["what is the colour of the sky?"], template=template) if template != TEMPLATE else tokenizer
     )
-    return chat.find_format(template_tokenizer, [], name="tiny")
+    return chat.find_chat_format(template_tokenizer, [], name="tiny")
 
 
 # -- lengths ---------------------------------------------------------------------------------------------------------
@@ -91,7 +93,7 @@ def test_longer_rows_are_refused_unless_truncation_is_allowed() -> None:
 
 def test_a_row_is_shown_with_what_is_trained(tokenizer: Any) -> None:
     rows = [talk("a", "what is the colour of the sky?", "blue", system="Be brief.")]
-    result = chat_check.look(rows, form(tokenizer), split="train", limit=None)
+    result = chat_check.check_rendering(rows, form(tokenizer), split="train", limit=None)
     (shown,) = result.shown
     assert shown.marked == (
         "<|system|>Be brief.<|end|><|user|>what is the colour of the sky?<|end|><|assistant|>⟦blue<|end|>⟧"
@@ -99,7 +101,7 @@ def test_a_row_is_shown_with_what_is_trained(tokenizer: Any) -> None:
     assert (shown.tokens, shown.trained_tokens) == (result.tokens["a"], result.tokens["a"] - result.starts["a"])
     assert result.ended == {"a"}
     assert result.findings == ()
-    cut = chat_check.look(rows, form(tokenizer), split="train", limit=result.starts["a"] + 1).shown[0]
+    cut = chat_check.check_rendering(rows, form(tokenizer), split="train", limit=result.starts["a"] + 1).shown[0]
     assert cut.trained_tokens == 1
     assert cut.marked.endswith("<|end|>")
     assert "⟧✂" in cut.marked
@@ -109,23 +111,23 @@ def test_tokens_are_those_of_the_trainer(tokenizer: Any) -> None:
     rows = [talk(f"r{n}", f"what is {n} of the sky?", "Paris " * n, system="s" if n % 2 else None) for n in range(1, 9)]
     given = form(tokenizer)
     trained = {encoded.id: encoded for encoded in chat.encode(rows, given, limit=None)}
-    checked = chat_check.look(rows, given, split="train", limit=None, first=8)
-    assert checked.tokens == {name: len(encoded.ids) for name, encoded in trained.items()}
-    assert checked.starts == {name: encoded.start for name, encoded in trained.items()}
+    checked = chat_check.check_rendering(rows, given, split="train", limit=None, first=8)
+    assert checked.tokens == {name: len(encoded.token_ids) for name, encoded in trained.items()}
+    assert checked.starts == {name: encoded.reply_start for name, encoded in trained.items()}
     assert [encoded.marked for encoded in checked.shown] == [
-        chat.marked(encoded, given) for encoded in trained.values()
+        chat.mark_reply(encoded, given) for encoded in trained.values()
     ]
 
 
 def test_rows_that_are_not_chats_are_found() -> None:
     bad = [
         talk("empty", "a", " "),
-        Row("none", "a", "b"),
-        Row("open", "a", "b", ({"role": "user", "content": "a"},)),
-        Row("alone", "a", "b", ({"role": "assistant", "content": "b"},)),
+        TrainingRow("none", "a", "b"),
+        TrainingRow("open", "a", "b", ({"role": "user", "content": "a"},)),
+        TrainingRow("alone", "a", "b", ({"role": "assistant", "content": "b"},)),
         talk("fine", "a", "b"),
     ]
-    result = chat_check.structure(bad, split="train")
+    result = chat_check.check_structure(bad, split="train")
     assert {problem.rows[0]: problem.message for problem in result} == {
         "empty": "train: 1 row: the chat has an empty assistant turn",
         "none": "train: 1 row: the chat has no messages",
@@ -135,9 +137,12 @@ def test_rows_that_are_not_chats_are_found() -> None:
     assert {problem.level for problem in result} == {"error"}
     earlier = talk("early", "a", "b")
     turns = ({"role": "user", "content": "q"}, {"role": "assistant", "content": ""}, *earlier.messages)
-    assert len(chat_check.structure([replace(earlier, messages=turns)], split="train")) == 1
+    assert len(chat_check.check_structure([replace(earlier, messages=turns)], split="train")) == 1
     pairs = [talk("a", "a", "b"), talk("b", "a", "b", rejected="b"), talk("c", "a", "b", rejected="d")]
-    assert [problem.rows for problem in chat_check.structure(pairs, split="train", pairs=True)] == [("a",), ("b",)]
+    assert [problem.rows for problem in chat_check.check_structure(pairs, split="train", pairs=True)] == [
+        ("a",),
+        ("b",),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -152,20 +157,20 @@ def test_rows_that_are_not_chats_are_found() -> None:
 )
 def test_templates_that_teach_the_wrong_thing(template: str, level: str, says: str) -> None:
     given = form(None, template)
-    result = chat_check.look([talk("a", "why?", "think so")], given, split="train", limit=None)
+    result = chat_check.check_rendering([talk("a", "why?", "think so")], given, split="train", limit=None)
     assert any(says in message for message in said(result.findings, level))
 
 
 def test_a_system_message_is_folded_where_the_template_has_none() -> None:
     given = form(None, NO_SYSTEM)
-    result = chat_check.look([talk("a", "why?", "so", system="Be brief.")], given, split="train", limit=None)
+    result = chat_check.check_rendering([talk("a", "why?", "so", system="Be brief.")], given, split="train", limit=None)
     assert result.findings == ()
     assert result.shown[0].prompt == "<|user|>Be brief.\n\nwhy?<|end|><|assistant|>"
 
 
 def test_an_end_of_turn_that_is_always_truncated_is_an_error(tokenizer: Any) -> None:
     rows = [talk("a", "what is the colour of the sky?", "Paris " * 20)]
-    result = chat_check.look(rows, form(tokenizer), split="train", limit=30)
+    result = chat_check.check_rendering(rows, form(tokenizer), split="train", limit=30)
     assert said(result.findings, "error") == [
         "train: the end of the turn is truncated in every row: it would never learn to stop"
     ]
@@ -174,9 +179,9 @@ def test_an_end_of_turn_that_is_always_truncated_is_an_error(tokenizer: Any) -> 
 def test_pad_and_end() -> None:
     shared = tiny_tokenizer(["why"])
     shared.pad_token = "<|end|>"
-    given, findings = chat_check.look_at_format(shared, [], name="tiny")
+    given, findings = chat_check.check_format(shared, [], name="tiny")
     assert given is not None
-    assert given.pad not in given.ends
+    assert given.pad_id not in given.end_ids
     assert (
         said(findings, "note")[0]
         == "the tokenizer pads with <|end|>, which ends an answer; <pad> is used for padding instead"
@@ -184,20 +189,20 @@ def test_pad_and_end() -> None:
     alone = tiny_tokenizer(["why"])
     alone.pad_token = "<|end|>"
     ends = [alone.convert_tokens_to_ids(problem) for problem in ("<pad>", "<|end|>")]
-    given, findings = chat_check.look_at_format(alone, ends, name="tiny")
+    given, findings = chat_check.check_format(alone, ends, name="tiny")
     assert given is None
     assert "pads with the token that ends an answer" in findings[0].message
     assert (findings[0].level, bool(findings[0].hint)) == ("error", True)
 
 
 def test_a_template_that_is_missing_or_has_no_mask() -> None:
-    given, findings = chat_check.look_at_format(tiny_tokenizer(["why"], template=None), [], name="tiny")
+    given, findings = chat_check.check_format(tiny_tokenizer(["why"], template=None), [], name="tiny")
     assert given is None
     assert "has no chat template" in said(findings, "error")[0]
-    _, findings = chat_check.look_at_format(tiny_tokenizer(["why"]), [], name="tiny")
+    _, findings = chat_check.check_format(tiny_tokenizer(["why"]), [], name="tiny")
     assert "marks no assistant turns" in said(findings, "note")[0]
     masked = TEMPLATE.replace("{{ m.content }}", "{% generation %}{{ m.content }}{% endgeneration %}")
-    assert chat_check.look_at_format(tiny_tokenizer(["why"], template=masked), [], name="tiny")[1] == []
+    assert chat_check.check_format(tiny_tokenizer(["why"], template=masked), [], name="tiny")[1] == []
 
 
 # -- duplicates and leakage ------------------------------------------------------------------------------------------
@@ -219,8 +224,8 @@ def test_duplicates_near_duplicates_and_leaks() -> None:
     validation = [row("v1", "SOMETHING else  entirely"), row("v2", "Is the shop open?")]
     splits = {"train": train, "validation": validation, "test": test}
     about = {"documents": {"t4": ["a.md"], "e4": ["b.md", "a.md"]}, "groups": {"t1": "g", "v2": "g"}}
-    assert said(leakage.duplicates(train)) == ["train: 1 row with the same input and output as another row"]
-    findings, leaks = leakage.overlap(splits, **about)  # type: ignore[arg-type]
+    assert said(leakage.find_duplicates(train)) == ["train: 1 row with the same input and output as another row"]
+    findings, leaks = leakage.find_leaks(splits, **about)  # type: ignore[arg-type]
     assert [(item.split, item.row, item.train, item.how) for item in leaks] == [
         ("validation", "v2", "t1", "group"),
         ("test", "e1", "t4", "exact"),
@@ -241,10 +246,10 @@ def test_a_shared_instruction_is_not_similarity() -> None:
     words = "bike order refund brake battery lease tyre charger invoice theft key manual app phone store".split()
     frame = "Read the following message of a customer with care and say which of our sixteen teams must act first: "
     inputs = [" ".join(chance.choices(words, k=6)) for _ in range(200)]
-    plain, framed = similar.Similar(), similar.Similar()
-    alone = [plain.add(text) for text in similar.comparable(inputs)]
+    plain, framed = similar.NearDuplicateIndex(), similar.NearDuplicateIndex()
+    alone = [plain.add(text) for text in similar.strip_frames(inputs)]
     around = [
-        framed.add(text) for text in similar.comparable([f"{frame}{text}. Answer with its name." for text in inputs])
+        framed.add(text) for text in similar.strip_frames([f"{frame}{text}. Answer with its name." for text in inputs])
     ]
     assert alone == around
 
@@ -254,7 +259,7 @@ def test_near_duplicates_are_found_as_often_as_promised() -> None:
     words = [f"w{n}" for n in range(500)]
     texts = [chance.choices(words, k=40) for _ in range(300)]
     changed = [[chance.choice(words) if chance.random() < 0.05 else edited for edited in text] for text in texts]
-    index = similar.Similar()
+    index = similar.NearDuplicateIndex()
     for text in texts:
         index.add(" ".join(text))
     pairs = [
@@ -279,7 +284,7 @@ def test_a_missing_library_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
         raise MissingError("datasketch is not installed", hint="pip install 'groundtune[local]'")
 
     monkeypatch.setattr(similar, "need", missing)
-    findings, leaks = leakage.overlap({"train": [row("t", "a")], "test": [row("e", "A ")]})
+    findings, leaks = leakage.find_leaks({"train": [row("t", "a")], "test": [row("e", "A ")]})
     assert "near-duplicates were not looked for" in said(findings, "warning")[0]
     assert [problem.how for problem in leaks] == ["exact"]
 
@@ -368,7 +373,7 @@ def test_detectors_ignore_lookalikes(text: str) -> None:
 
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in REAL.items() for text in texts])
 def test_shown_text_is_masked(name: str, text: str) -> None:
-    (shown,) = secrets.masked(f"Hello, {text} and so on")
+    (shown,) = secrets.mask(f"Hello, {text} and so on")
     assert secrets.detect(shown) == {}
     assert text not in shown
     assert shown.startswith("Hello, ")
@@ -380,19 +385,19 @@ def test_shown_text_is_masked(name: str, text: str) -> None:
 def test_no_piece_of_a_masked_text_reveals_the_rest(text: str) -> None:
     """A limit may truncate the text anywhere."""
     for at in range(1, len(text)):
-        before, after = secrets.masked(f"Hello, {text[:at]}", f"{text[at:]} and so on")
+        before, after = secrets.mask(f"Hello, {text[:at]}", f"{text[at:]} and so on")
         assert text[len(text) // 2 :] not in before + after
         assert secrets.detect(before) == secrets.detect(after) == {}
 
 
 def test_masks_leave_two_characters_and_harmless_text() -> None:
-    assert secrets.masked("sk-" + "a1" * 12 + ", ann@b.de; DE89370400440532013000.") == ("sk…, an…; DE….",)
-    assert secrets.masked("my password is Heron!2024 now") == ("my password is He… now",)
+    assert secrets.mask("sk-" + "a1" * 12 + ", ann@b.de; DE89370400440532013000.") == ("sk…, an…; DE….",)
+    assert secrets.mask("my password is Heron!2024 now") == ("my password is He… now",)
     key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\nabc=\n-----END RSA PRIVATE KEY-----"
-    assert secrets.masked(f"{key} is mine") == ("--… is mine",)
-    assert secrets.masked(f"{key[:45]}<|end|>") == ("--…<|end|>",)
-    assert [secrets.masked(text) for text in INNOCENT] == [(text,) for text in INNOCENT]
-    assert secrets.masked() == ()
+    assert secrets.mask(f"{key} is mine") == ("--… is mine",)
+    assert secrets.mask(f"{key[:45]}<|end|>") == ("--…<|end|>",)
+    assert [secrets.mask(text) for text in INNOCENT] == [(text,) for text in INNOCENT]
+    assert secrets.mask() == ()
 
 
 def test_no_secret_of_a_shown_row_is_printed() -> None:
@@ -400,11 +405,14 @@ def test_no_secret_of_a_shown_row_is_printed() -> None:
     question, replied, worse = (f"{part}: " + " ; ".join(examples) + " ." for part in ("Asked", "Replied", "Worse"))
     chat_format = form(tiny_tokenizer([question]))
     pair = talk("a", question, replied, rejected=worse)
-    (shown,) = chat_check.look([pair], chat_format, split="train", limit=None, pairs=True).shown
+    (shown,) = chat_check.check_rendering([pair], chat_format, split="train", limit=None, pairs=True).shown
     assert (shown.trained[:12], shown.rejected[:10]) == ("Replied: --…", "Worse: --…")
     assert "…" in shown.prompt
     assert "…" in shown.rejected
-    for part in (shown, *chat_check.look([talk("a", "x", replied)], chat_format, split="train", limit=40).shown):
+    for part in (
+        shown,
+        *chat_check.check_rendering([talk("a", "x", replied)], chat_format, split="train", limit=40).shown,
+    ):
         assert not [text for text in examples if text in part.marked]
 
 
@@ -442,7 +450,7 @@ def test_no_text_takes_long(text: str) -> None:
 # -- values of extractors --------------------------------------------------------------------------------------------
 
 
-def orders(count: int) -> list[Row]:
+def orders(count: int) -> list[TrainingRow]:
     """`n` does not occur in every third row; `mood` occurs in none and differs each time."""
     rows = []
     for number in range(count):
@@ -454,7 +462,7 @@ def orders(count: int) -> list[Row]:
 
 def test_values_missing_from_the_text_are_reported() -> None:
     train = [row("none", "hello", None), *orders(30)]
-    report = preflight(Inputs("extractor", {}, train, orders(3)))
+    report = run_preflight(PreflightInputs("extractor", {}, train, orders(3)))
     values = [problem for problem in report.findings if problem.check == "values"]
     assert [problem.level for problem in values] == ["warning", "warning", "note"]
     assert values[0].message == (
@@ -512,7 +520,7 @@ def test_restricted_documents_are_refused_unless_named() -> None:
 # -- all of it -------------------------------------------------------------------------------------------------------
 
 
-def tickets(count: int, prefix: str, seed: int) -> list[Row]:
+def tickets(count: int, prefix: str, seed: int) -> list[TrainingRow]:
     chance = random.Random(seed)
     words = [f"word{n}" for n in range(2000)]
     return [row(f"{prefix}{n}", " ".join(chance.choices(words, k=9)), f"label{n % 50}") for n in range(count)]
@@ -524,42 +532,45 @@ def counter(texts: Sequence[str]) -> list[int]:
 
 def test_a_sound_job_has_no_errors(tokenizer: Any) -> None:
     train, validation = tickets(300, "t", 1), tickets(60, "v", 2)
-    given = Inputs("classifier", {"class_weights": True}, train, validation, tickets(60, "e", 3), count_tokens=counter,
+    given = PreflightInputs("classifier", {"class_weights": True}, train, validation, tickets(60, "e", 3),
+                   count_tokens=counter,
                    window=256, bounds=Bounds(30, 900, 0.0), free_memory_mb=8000)  # fmt: skip
-    report = preflight(given)
+    report = run_preflight(given)
     assert (report.errors, report.warnings) == ((), ())
     assert report.rows == {"train": 300, "validation": 60, "test": 60}
     assert report.lengths is not None
     assert report.lengths.longest == 11
     assert len(report.labels) == 50
     assert bounds_text(given.bounds or Bounds(None, None, None)) == "30 s, 900 MB of memory, $0.00"
-    insist(report)
+    raise_errors(report)
 
 
 def test_the_window_of_the_base_limits_max_tokens(tokenizer: Any) -> None:
     rows = [row("a", "one two three"), row("b", "four " * 20, "y")]
-    given = Inputs("classifier", {"max_tokens": 1024}, rows, count_tokens=counter, window=16)
-    result = [problem for problem in preflight(given).errors if problem.check == "length"]
+    given = PreflightInputs("classifier", {"max_tokens": 1024}, rows, count_tokens=counter, window=16)
+    result = [problem for problem in run_preflight(given).errors if problem.check == "length"]
     assert [problem.message for problem in result] == [
         "train: 1 row longer than 16 tokens; the longest has 22",
         "max_tokens = 1,024, but the base reads at most 16",
     ]
     assert str(result[0].hint).startswith("use a base that reads more, shorten them")
     assert result[1].hint == "set max_tokens = 16, or use a base that reads more"
-    shorter = preflight(replace(given, settings={"max_tokens": 8})).errors
+    shorter = run_preflight(replace(given, settings={"max_tokens": 8})).errors
     assert "raise max_tokens up to what the base reads" in str(
         next(problem for problem in shorter if problem.check == "length").hint
     )
     assert not [
-        problem for problem in preflight(replace(given, settings={})).findings if "max_tokens =" in problem.message
+        problem for problem in run_preflight(replace(given, settings={})).findings if "max_tokens =" in problem.message
     ]
-    cut = chat_check.look([talk("a", "why?", "so")], form(tokenizer), split="train", limit=2, capped=True).findings
+    cut = chat_check.check_rendering(
+        [talk("a", "why?", "so")], form(tokenizer), split="train", limit=2, capped=True
+    ).findings
     assert cut[0].hint == "use a base that reads more, or shorten the rows"
 
 
 def test_every_part_reaches_the_report(tokenizer: Any) -> None:
     train = [talk("a", "what is the colour of the sky?", "blue", system="Ask ann@shop.de"), talk("b", "Why?", " ")]
-    given = Inputs(
+    given = PreflightInputs(
         kind="lora",
         settings={"max_tokens": 20, "allow_truncation": 0, "max_minutes": 1, "max_usd": 1.0},
         train=train,
@@ -570,9 +581,9 @@ def test_every_part_reaches_the_report(tokenizer: Any) -> None:
         access={"hr.md": ("hr",)},
         bounds=Bounds(7200, 20_000, 12.5, "3 epochs"),
         free_memory_mb=4000,
-        notices=("gpt-9 will be shut down on 2027-01-14",),
+        caveats=("gpt-9 will be shut down on 2027-01-14",),
     )
-    report = preflight(given)
+    report = run_preflight(given)
     assert {problem.check for problem in report.errors} == {"chat", "leakage", "length", "access", "bounds", "template"}
     assert {problem.check for problem in report.warnings} == {"rows", "secrets", "base", "bounds"}
     assert [problem.level for problem in report.findings] == sorted(
@@ -583,31 +594,32 @@ def test_every_part_reaches_the_report(tokenizer: Any) -> None:
     assert report.leaks[0].row == "e"
     assert bounds_text(Bounds(None, None, None)) == "an unknown time, an unknown price"
     with pytest.raises(TuneError) as caught:
-        insist(report)
+        raise_errors(report)
     assert caught.value.message.startswith(f"{len(report.errors)} problems before training:\n  ")
 
 
 def test_empty_rows() -> None:
-    assert "the train split is empty" in said(preflight(Inputs("classifier", {}, [])).errors)
-    blank = preflight(Inputs("classifier", {}, [row("a", " ", "x"), row("b", "c", "y")])).errors
+    assert "the train split is empty" in said(run_preflight(PreflightInputs("classifier", {}, [])).errors)
+    blank = run_preflight(PreflightInputs("classifier", {}, [row("a", " ", "x"), row("b", "c", "y")])).errors
     assert said(blank) == ["train: 1 row with an empty input"]
-    bare = Inputs("retriever", {}, [row("a", "b", None, positives=("p",)), row("c", "d", None)])
+    bare = PreflightInputs("retriever", {}, [row("a", "b", None, positives=("p",)), row("c", "d", None)])
     assert (
-        said(preflight(bare).warnings)[-1] == "train: 1 row without a passage that answers: nothing is learnt from them"
+        said(run_preflight(bare).warnings)[-1]
+        == "train: 1 row without a passage that answers: nothing is learnt from them"
     )
-    assert preflight(replace(bare, train=bare.train[1:])).errors
+    assert run_preflight(replace(bare, train=bare.train[1:])).errors
 
 
 def test_documents_that_contain_test_rows_are_named() -> None:
     documents = {"b.csv#e1": ("e1",), "b.csv#e2": ("e2", "e1"), "a.md": ("e1",)}
-    given = Inputs("lora", {}, [talk("a", "why?", "so")], given_away=documents, unlearnt=["u"])
-    warnings = {problem.check: problem for problem in preflight(given).warnings}
+    given = PreflightInputs("lora", {}, [talk("a", "why?", "so")], leaking_sources=documents, skipped_examples=["u"])
+    warnings = {problem.check: problem for problem in run_preflight(given).warnings}
     assert warnings["leakage"].message.startswith(
         "test: 2 rows with question and answer in indexed documents (a.md, b.csv)"
     )
     assert warnings["leakage"].rows == ("e1", "e2")
     assert "exclude" in str(warnings["leakage"].hint)
-    texts = said(preflight(given).warnings)
+    texts = said(run_preflight(given).warnings)
     assert [
         problem
         for problem in texts
@@ -616,13 +628,15 @@ def test_documents_that_contain_test_rows_are_named() -> None:
 
 
 def test_a_retriever_counts_its_passages() -> None:
-    given = Inputs("retriever", {"max_tokens": 8}, [row("a", "b", None, positives=("p " * 20,))], count_tokens=counter)
-    assert "train: 1 row longer than 8 tokens; the longest has 22" in said(preflight(given).errors)
+    given = PreflightInputs(
+        "retriever", {"max_tokens": 8}, [row("a", "b", None, positives=("p " * 20,))], count_tokens=counter
+    )
+    assert "train: 1 row longer than 8 tokens; the longest has 22" in said(run_preflight(given).errors)
 
 
 def test_hosted_rows_are_checked_without_a_tokenizer() -> None:
     rows = [talk("a", "b", "c"), talk("d", "e", "f", rejected="g")]
-    report = preflight(Inputs("hosted", {"method": "dpo"}, rows))
+    report = run_preflight(PreflightInputs("hosted", {"method": "dpo"}, rows))
     assert said(report.errors) == ["train: 1 row: the chat has no rejected reply"]
     assert any("tokenizer is not available" in message for message in said(report.notes))
     assert report.lengths is None
@@ -630,9 +644,9 @@ def test_hosted_rows_are_checked_without_a_tokenizer() -> None:
 
 def test_hosted_rows_are_estimated_and_compared_with_provider_limits() -> None:
     rows = [talk("a", "b", "c " * 400), talk("d", "e", "f")]
-    given = Inputs("hosted", {"method": "supervised"}, rows, window=100, least_rows=10,
+    given = PreflightInputs("hosted", {"method": "supervised"}, rows, window=100, least_rows=10,
                    row_tokens=partial(example_tokens, method="supervised"))  # fmt: skip
-    report = preflight(given)
+    report = run_preflight(given)
     assert report.lengths is not None
     assert said(report.errors) == [
         "train: 2 rows; at least 10 are needed",
@@ -640,23 +654,25 @@ def test_hosted_rows_are_estimated_and_compared_with_provider_limits() -> None:
     ]
     assert any("lengths are estimated at four bytes per token" in message for message in said(report.notes))
     allowed = replace(given, settings={"method": "supervised", "allow_truncation": 1}, least_rows=1)
-    assert preflight(allowed).errors == ()
+    assert run_preflight(allowed).errors == ()
 
 
 def test_a_refusal_of_the_trainer_is_an_error_of_the_report() -> None:
-    given = Inputs("classifier", {}, [row("a", "b", "x"), row("c", "d", "y")], refusal=TuneError("too dear", hint="x"))
-    assert [(problem.check, problem.message, problem.hint) for problem in preflight(given).errors] == [
+    given = PreflightInputs(
+        "classifier", {}, [row("a", "b", "x"), row("c", "d", "y")], trainer_error=TuneError("too dear", hint="x")
+    )
+    assert [(problem.check, problem.message, problem.hint) for problem in run_preflight(given).errors] == [
         ("trainer", "too dear", "x")
     ]
-    twice = preflight(replace(given, train=[row("a", " ", "x"), row("c", "d", "y")]))
+    twice = run_preflight(replace(given, train=[row("a", " ", "x"), row("c", "d", "y")]))
     assert said(twice.errors) == ["train: 1 row with an empty input"], "the trainer most likely says the same again"
 
 
 def test_every_error_is_listed() -> None:
-    report = preflight(Inputs("classifier", {}, [row("a", " ", "x")], least_rows=3))
+    report = run_preflight(PreflightInputs("classifier", {}, [row("a", " ", "x")], least_rows=3))
     assert len(report.errors) == 3
     with pytest.raises(TuneError) as caught:
-        insist(report)
+        raise_errors(report)
     assert all(problem.message in caught.value.message for problem in report.errors)
     assert all((problem.hint or "") in caught.value.message for problem in report.errors)
 
@@ -664,7 +680,9 @@ def test_every_error_is_listed() -> None:
 def test_15000_rows_take_seconds(tokenizer: Any) -> None:
     train, test = tickets(15_000, "t", 1), tickets(3_000, "e", 2)
     began = time.process_time()
-    report = preflight(Inputs("classifier", {}, train, tickets(1_000, "v", 3), test, count_tokens=counter, window=256))
+    report = run_preflight(
+        PreflightInputs("classifier", {}, train, tickets(1_000, "v", 3), test, count_tokens=counter, window=256)
+    )
     assert report.errors == ()
     assert time.process_time() - began < 60  # 4 s
     assert report.seconds > 0
@@ -673,13 +691,13 @@ def test_15000_rows_take_seconds(tokenizer: Any) -> None:
         for n, ticket in enumerate(train)
     ]
     began = time.process_time()
-    leakage.overlap({"train": alike, "test": alike[:1000]})
+    leakage.find_leaks({"train": alike, "test": alike[:1000]})
     assert time.process_time() - began < 90  # 6 s: everything resembles everything
 
 
 def test_chats_of_15000_rows_take_seconds(tokenizer: Any) -> None:
     rows = [talk(ticket.id, ticket.input, str(ticket.output), system="Sort it.") for ticket in tickets(15_000, "t", 1)]
     began = time.process_time()
-    result = chat_check.look(rows, form(tokenizer), split="train", limit=256)
+    result = chat_check.check_rendering(rows, form(tokenizer), split="train", limit=256)
     assert len(result.tokens) == 15_000
     assert time.process_time() - began < 75  # 5 s

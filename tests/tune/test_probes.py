@@ -40,20 +40,20 @@ def test_a_training_that_forgets_much_is_reported(base: Path, tmp_path: Path) ->
 def test_prompts_that_leave_no_room_are_left_out(tmp_path: Path) -> None:
     short = tiny_base(tmp_path / "base", window=90)
     plan = prepare(extraction_job(tmp_path / "job", short))
-    usable = probes.asked(plan)
+    usable = probes.load_probes(plan)
     assert 0 < len(usable) < 12
     assert all(len(probe.ids) + probes.ROOM <= 90 for probe in usable)
-    assert probes.compare([], None, probes.Said((), (), ())) == {}
+    assert probes.measure_forgetting([], None, probes.ProbeAnswers((), (), ())) == {}
 
 
 def test_the_figure_is_a_mean_over_tokens() -> None:
     questions = [probes.Probe(name, "facts", name, (1, 2)) for name in ("a", "b")]
-    before = probes.Said(((1,), (1, 2, 3)), ("x", "y"), ((-0.1,), (-0.2, -0.2, -0.2)))
-    after = probes.Said(((1,), (4, 5)), ("x", "z"), ((-0.1,), (-1.2, -1.2, -1.2)))
-    summary = probes.compare(questions, before, after)
+    before = probes.ProbeAnswers(((1,), (1, 2, 3)), ("x", "y"), ((-0.1,), (-0.2, -0.2, -0.2)))
+    after = probes.ProbeAnswers(((1,), (4, 5)), ("x", "z"), ((-0.1,), (-1.2, -1.2, -1.2)))
+    summary = probes.measure_forgetting(questions, before, after)
     assert summary["kept"] == pytest.approx(math.exp(-3 / 4))
     assert summary["interval"] == pytest.approx([math.exp(-1), 1.0])
     assert (summary["same"], summary["tokens"]) == (1, 4)
     assert [entry["kept"] for entry in summary["answers"]] == pytest.approx([1.0, math.exp(-1)])
-    assert probes.warnings(summary) == [summary["line"]]
-    assert probes.warnings({**summary, "kept": 0.6}) == []
+    assert probes.forgetting_warnings(summary) == [summary["line"]]
+    assert probes.forgetting_warnings({**summary, "kept": 0.6}) == []

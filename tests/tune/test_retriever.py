@@ -18,13 +18,22 @@ import torch
 from groundtune.errors import MissingError
 from groundtune.models.embed import SentenceTransformerEmbedder
 from groundtune.retrieve.rerank import CrossEncoderReranker
-from groundtune.tune.artifacts import read_artifact, verify
+from groundtune.tune.artifacts import read_artifact, verify_artifact
 from groundtune.tune.encoders import fit as encoder_fit
-from groundtune.tune.job import Job, Ranking, Row, Step, TuneError, read_job, read_progress, write_job
+from groundtune.tune.job import (
+    BaselineRanking,
+    Job,
+    TrainingRow,
+    TrainingStep,
+    TuneError,
+    read_job,
+    read_progress,
+    write_job,
+)
 from groundtune.tune.retriever import trainer as retriever
-from groundtune.tune.retriever.gate import Gain, gain, ndcg, ndcg_of_list, refusal, served
-from groundtune.tune.retriever.rows import lexical, read, visible, without_alike
-from groundtune.tune.worker import work
+from groundtune.tune.retriever.gate import Gain, bootstrap_gain, ndcg, ndcg_of_list, score_ranking, why_refused
+from groundtune.tune.retriever.rows import drop_false_negatives, lexical, read_rows, visible_passages
+from groundtune.tune.worker import run_training
 from groundtune.types import Passage
 from tests.tune.encoders import FILLERS, STRANGE, WORDS, tiny_encoder
 
@@ -49,7 +58,7 @@ def passage(word: str) -> str:
     return " ".join([word, *random.Random(word).sample(FILLERS, 3), word])
 
 
-def question_rows(each: int, *, seed: int, noise: bool = False) -> list[Row]:
+def question_rows(each: int, *, seed: int, noise: bool = False) -> list[TrainingRow]:
     """Return `each` questions about every strange word; noise: right passages are drawn at random."""
     rng = random.Random(seed)
     pool = list(MEANINGS.values())  # each is right as often as wrong: a general preference gains nothing
@@ -63,7 +72,7 @@ def question_rows(each: int, *, seed: int, noise: bool = False) -> list[Row]:
             positives, negatives = (passage(right),), tuple(map(passage, wrong))
             name = f"{word}-{seed}-{number}"
             rows.append(
-                Row(
+                TrainingRow(
                     name,
                     " ".join(question_words),
                     None,
@@ -75,10 +84,10 @@ def question_rows(each: int, *, seed: int, noise: bool = False) -> list[Row]:
     return rows
 
 
-def full_ranking(*, lexical: Mapping[str, float] | None = None, groups: Sequence[str] = ()) -> Ranking:
+def full_ranking(*, lexical: Mapping[str, float] | None = None, groups: Sequence[str] = ()) -> BaselineRanking:
     """Return all passages in the order of a retriever that knows nothing."""
     texts = {word: passage(word) for word in MEANINGS.values()}
-    return Ranking(tuple(sorted(texts)), texts, lexical or {}, 0.0, tuple(groups))
+    return BaselineRanking(tuple(sorted(texts)), texts, lexical or {}, 0.0, tuple(groups))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -99,8 +108,8 @@ def make(
     folder: Path,
     base: Path | str,
     *,
-    train: Sequence[Row] | None = None,
-    validation: Sequence[Row] | None = None,
+    train: Sequence[TrainingRow] | None = None,
+    validation: Sequence[TrainingRow] | None = None,
     **settings: Any,
 ) -> Job:
     folder.mkdir(parents=True)
@@ -110,22 +119,22 @@ def make(
     return job
 
 
-def silent(_: Step) -> None:
+def silent(_: TrainingStep) -> None:
     pass
 
 
 async def test_an_embedder_learns_words_that_its_base_cannot_know(tmp_path: Path, base: Path) -> None:
     job = make(tmp_path / "search-1", base)
-    assert work(job.folder) == 0
+    assert run_training(job.folder) == 0
     artifact = read_artifact(job.folder)
-    verify(job.folder, artifact)
+    verify_artifact(job.folder, artifact)
     metrics = artifact.metrics
     assert metrics["ndcg@10"] > metrics["ndcg@10_base"] + 0.2
     assert metrics["gain_low"] > 0.1
     assert artifact.details["adopted"] is True
     assert artifact.unusable is None
     assert 'model = ".groundtune/models/search-1/model"' in artifact.details["use"]
-    assert artifact.details["parity"]["difference"] <= retriever.ALLOWED
+    assert artifact.details["parity"]["difference"] <= retriever.MAX_DIFFERENCE
     steps = read_progress(job.folder)
     assert any("the base" in step.note for step in steps)
 
@@ -207,7 +216,7 @@ class StoppedError(Exception):
 
 
 def stop_at(number: int) -> Any:
-    def watch(step: Step) -> None:
+    def watch(step: TrainingStep) -> None:
         if step.step >= number:
             raise StoppedError
 
@@ -241,12 +250,12 @@ def test_a_checkpoint_of_other_rows_is_refused(tmp_path: Path, base: Path, monke
 
 @pytest.mark.parametrize("good", [0, 12])
 def test_a_loss_that_is_not_finite(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, good: int) -> None:
-    real, calls = retriever.in_batch, iter(range(1000))
+    real, calls = retriever.in_batch_loss, iter(range(1000))
 
     def loss(*parts: Any, **named: Any) -> Any:
         return real(*parts, **named) * (1.0 if next(calls) < good else float("nan"))
 
-    monkeypatch.setattr(retriever, "in_batch", loss)
+    monkeypatch.setattr(retriever, "in_batch_loss", loss)
     job = make(tmp_path / "job", base, epochs=3)
     if not good:
         with pytest.raises(TuneError, match="not finite"):
@@ -262,15 +271,15 @@ def test_trainings_that_cannot_run_are_refused(tmp_path: Path, base: Path) -> No
     with pytest.raises(MissingError, match="no model at"):
         retriever.train(make(tmp_path / "a", tmp_path / "nowhere"), silent)
     with pytest.raises(TuneError, match="nothing to rank"):
-        retriever.train(make(tmp_path / "b", base, train=[Row("1", "a question", None)]), silent)
-    long = [Row("1", "my", None, positives=("the refund " * 10,), negatives=("a bill",))]
+        retriever.train(make(tmp_path / "b", base, train=[TrainingRow("1", "a question", None)]), silent)
+    long = [TrainingRow("1", "my", None, positives=("the refund " * 10,), negatives=("a bill",))]
     with pytest.raises(TuneError, match="longer than 8 tokens"):
         retriever.train(make(tmp_path / "c", base, train=long, max_tokens=8), silent)
-    pair = [Row("1", "my refund please today", None, positives=("the refund",), negatives=("a bill",))]
+    pair = [TrainingRow("1", "my refund please today", None, positives=("the refund",), negatives=("a bill",))]
     with pytest.raises(TuneError, match="1 of 1 pairs of question and passage are longer than 8"):
         retriever.train(make(tmp_path / "e", base, train=pair, validation=[], max_tokens=8, part="reranker"), silent)
     job = make(tmp_path / "d", tmp_path / "nowhere")
-    assert work(job.folder) == 3
+    assert run_training(job.folder) == 3
     assert "no model at" in json.loads((job.folder / "failure.json").read_bytes())["message"]
 
 
@@ -307,30 +316,32 @@ def test_the_training_time_is_estimated(tmp_path: Path, base: Path) -> None:
 def test_a_batch_never_counts_a_right_passage_as_wrong(tmp_path: Path, base: Path) -> None:
     """With two questions of one passage and one question of two, right passages are excluded from each other's loss."""
     rows = [
-        Row("1", "my refund", None, positives=("money back", "paid back")),
-        Row("2", "a refund", None, positives=("money back",)),
-        Row("3", "my refund", None, positives=("return it",)),
-        Row("4", "the parcel", None, positives=("the courier",), negatives=("the bill", "money back")),
+        TrainingRow("1", "my refund", None, positives=("money back", "paid back")),
+        TrainingRow("2", "a refund", None, positives=("money back",)),
+        TrainingRow("3", "my refund", None, positives=("return it",)),
+        TrainingRow("4", "the parcel", None, positives=("the courier",), negatives=("the bill", "money back")),
     ]
     job = make(tmp_path / "job", base, train=rows, validation=rows[:1])
-    data = read(job)
+    data = read_rows(job)
     assert data.train.questions == ("my refund", "a refund", "the parcel")
     assert [len(gold) for gold in data.train.gold] == [3, 1, 1]
     assert len(data.passages) == 5
-    ranker = retriever.models.embedder(str(base), settings=SETTINGS)
+    ranker = retriever.models.load_embedder(str(base), settings=SETTINGS)
     ranker.model.eval()
-    tokens = retriever.counted(ranker, data, job)
+    tokens = retriever.count_tokens(ranker, data, job)
     items = [place for place, (question, _) in enumerate(data.items) if question == 0]
-    assert retriever.in_batch(ranker, data, tokens, items, negatives=0, weight=0.6).item() == pytest.approx(0, abs=1e-5)
+    assert retriever.in_batch_loss(ranker, data, tokens, items, negatives=0, weight=0.6).item() == pytest.approx(
+        0, abs=1e-5
+    )
 
 
 def test_hard_negatives_that_may_be_right_are_left_out(tmp_path: Path, base: Path) -> None:
-    data = read(make(tmp_path / "job", base, train=question_rows(2, seed=1), validation=question_rows(1, seed=2)))
+    data = read_rows(make(tmp_path / "job", base, train=question_rows(2, seed=1), validation=question_rows(1, seed=2)))
     scores = np.zeros((len(data.train), len(data.passages)), dtype=np.float32)
     for number, gold in enumerate(data.train.gold):
         scores[number, list(gold)] = 0.5
     scores[0, data.train.negatives[0][0]] = 0.49
-    left = without_alike(data.train, scores)
+    left = drop_false_negatives(data.train, scores)
     assert len(left.negatives[0]) == len(data.train.negatives[0]) - 1
     assert left.negatives[1] == data.train.negatives[1]
 
@@ -341,13 +352,13 @@ def test_only_the_deployed_ranking_counts() -> None:
     gold = [{place} for place in range(n)]
     shares, nothing, right = np.eye(n, dtype=np.float32), np.zeros((n, n), np.float32), np.eye(n, dtype=np.float32)
     everyone = np.ones((n, n), dtype=bool)
-    before = served(nothing, shares, everyone, gold, weight=0.6, fixed=True)
-    after = served(right, shares, everyone, gold, weight=0.6, fixed=True)
+    before = score_ranking(nothing, shares, everyone, gold, weight=0.6, fixed=True)
+    after = score_ranking(right, shares, everyone, gold, weight=0.6, fixed=True)
     assert before.dense is not None
     assert after.dense is not None
-    assert gain(after.dense, before.dense, gold).low > 0.5
-    assert "no measurable gain" in str(refusal(gain(after.fused, before.fused, gold)))
-    hidden = served(right, shares, np.zeros((n, n), dtype=bool), gold, weight=0.6, fixed=True)
+    assert bootstrap_gain(after.dense, before.dense, gold).low > 0.5
+    assert "no measurable gain" in str(why_refused(bootstrap_gain(after.fused, before.fused, gold)))
+    hidden = score_ranking(right, shares, np.zeros((n, n), dtype=bool), gold, weight=0.6, fixed=True)
     assert hidden.mean < 0.1, "what the asker may not see is not found"
 
 
@@ -358,28 +369,32 @@ def test_the_weight_is_fitted_on_other_questions() -> None:
     noise = rng.random((n, n)).astype(np.float32)
     sure = np.where(np.eye(n, dtype=bool), 0.9, 0.0).astype(np.float32)
     everyone = np.ones((n, n), dtype=bool)
-    fitted = served(sure, noise, everyone, gold, weight=0.3, fixed=False)
+    fitted = score_ranking(sure, noise, everyone, gold, weight=0.3, fixed=False)
     assert fitted.fitted
     assert fitted.weight >= 0.6, "word search is noise here"
-    assert fitted.mean > served(sure, noise, everyone, gold, weight=0.3, fixed=True).mean
-    few = served(sure[:20], noise[:20], everyone[:20], gold[:20], weight=0.3, fixed=False)
+    assert fitted.mean > score_ranking(sure, noise, everyone, gold, weight=0.3, fixed=True).mean
+    few = score_ranking(sure[:20], noise[:20], everyone[:20], gold[:20], weight=0.3, fixed=False)
     assert (few.fitted, few.weight) == (False, 0.3)
 
 
 def test_rows_with_a_ranking_are_read(tmp_path: Path, base: Path) -> None:
-    train = [Row("1", "my refund", None, positives=("money back",), ranking=Ranking((), {"a": "money back"}))]
-    first = Ranking(("b", "a"), {"b": "a bill", "c": "paid back"}, {"a": 0.5, "c": 0.25, "unknown": 1.0}, 0.1, ("hr",))
-    second = Ranking(("c",), {}, {}, 0.0, ())
-    validation = [
-        Row("2", "a refund", None, positives=("money back",), ranking=first),
-        Row("3", "a refund", None, positives=("paid back",), ranking=second),
-        Row("4", "not asked", None, positives=("paid back",), ranking=Ranking()),
+    train = [
+        TrainingRow("1", "my refund", None, positives=("money back",), ranking=BaselineRanking((), {"a": "money back"}))
     ]
-    data = read(make(tmp_path / "job", base, train=train, validation=validation))
+    first = BaselineRanking(
+        ("b", "a"), {"b": "a bill", "c": "paid back"}, {"a": 0.5, "c": 0.25, "unknown": 1.0}, 0.1, ("hr",)
+    )
+    second = BaselineRanking(("c",), {}, {}, 0.0, ())
+    validation = [
+        TrainingRow("2", "a refund", None, positives=("money back",), ranking=first),
+        TrainingRow("3", "a refund", None, positives=("paid back",), ranking=second),
+        TrainingRow("4", "not asked", None, positives=("paid back",), ranking=BaselineRanking()),
+    ]
+    data = read_rows(make(tmp_path / "job", base, train=train, validation=validation))
     assert data.passages == ("money back", "a bill", "paid back")
-    assert data.held.found == ((1, 0), (2,))
-    assert lexical(data.held, [2, 0, 1]) == pytest.approx(np.array([[0.25, 0.5, 0.1], [0, 0, 0]]))
-    assert visible(data.held, 3).tolist() == [[True, True, False], [False, False, True]]
+    assert data.validation.retrieved == ((1, 0), (2,))
+    assert lexical(data.validation, [2, 0, 1]) == pytest.approx(np.array([[0.25, 0.5, 0.1], [0, 0, 0]]))
+    assert visible_passages(data.validation, 3).tolist() == [[True, True, False], [False, False, True]]
 
 
 def test_the_result_is_compared_with_the_embedder_in_use(tmp_path: Path, base: Path) -> None:
@@ -399,14 +414,14 @@ def test_ndcg_and_its_gain() -> None:
     rng = np.random.default_rng(0)
     alone = [{place} for place in range(60)]
     before = rng.uniform(0.2, 0.8, 60)
-    clear = gain(before + rng.normal(0.1, 0.1, 60), before, alone)
+    clear = bootstrap_gain(before + rng.normal(0.1, 0.1, 60), before, alone)
     assert 0 < clear.low < clear.mean < clear.high
-    assert refusal(clear) is None
-    none = gain(before + rng.normal(0.0, 0.2, 60), before, alone)
-    assert "no measurable gain" in str(refusal(none))
-    shared = gain(before + 0.1, before, [{place // 12} for place in range(60)])
+    assert why_refused(clear) is None
+    none = bootstrap_gain(before + rng.normal(0.0, 0.2, 60), before, alone)
+    assert "no measurable gain" in str(why_refused(none))
+    shared = bootstrap_gain(before + 0.1, before, [{place // 12} for place in range(60)])
     assert shared.groups == 5
-    assert "at least 10" in str(refusal(shared))
+    assert "at least 10" in str(why_refused(shared))
     assert str(Gain(0.004, -0.01, 0.018, 42, 42)) == "+0.004 [−0.010, +0.018], n = 42"
 
 
@@ -418,5 +433,5 @@ def test_the_gate_is_right_in_19_of_20_cases() -> None:
     for seed in range(400):
         changed = rng.random(25) < 0.3
         differences = np.where(changed, rng.choice([-0.37, 0.37], 25), 0.0)
-        wrong += gain(differences, np.zeros(25), alone, seed=seed).low > 0
+        wrong += bootstrap_gain(differences, np.zeros(25), alone, seed=seed).low > 0
     assert wrong / 400 < 0.05

@@ -16,10 +16,10 @@ from filelock import FileLock
 
 from groundtune.errors import GroundtuneError, MissingError, ProviderError, UsageError
 from groundtune.tune import worker
-from groundtune.tune.job import FAILURE, LOCK, Job, Row, TuneError, write_job
-from groundtune.tune.launch import launch
+from groundtune.tune.job import FAILURE, LOCK, Job, TrainingRow, TuneError, write_job
+from groundtune.tune.launch import launch_training
 
-ROWS = [Row("a", "b", "c"), Row("d", "e", "f")]
+ROWS = [TrainingRow("a", "b", "c"), TrainingRow("d", "e", "f")]
 HOLD = """
 import sys
 from pathlib import Path
@@ -45,7 +45,7 @@ def trains(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], None]:
         def train(*_: Any) -> NoReturn:
             raise error
 
-        monkeypatch.setattr(worker, "trainer", lambda _: SimpleNamespace(train=train))
+        monkeypatch.setattr(worker, "load_trainer", lambda _: SimpleNamespace(train=train))
 
     return set_
 
@@ -58,7 +58,7 @@ def test_two_processes_do_not_train_in_one_folder(job: Job, monkeypatch: pytest.
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"
-        assert worker.work(job.folder, tell=heard.append) == 1
+        assert worker.run_training(job.folder, tell=heard.append) == 1
         assert (job.folder / FAILURE).read_text() == "of the one that trains"
         other.kill()
         other.wait()
@@ -98,7 +98,7 @@ def test_a_failure_on_a_full_disk_still_reaches_the_parent(
     monkeypatch.setattr(worker, "write_atomic", full)
     monkeypatch.setattr(traceback, "print_exc", full)
     heard: list[bytes] = []
-    assert worker.work(job.folder, tell=heard.append) == 1
+    assert worker.run_training(job.folder, tell=heard.append) == 1
     reported = json.loads(heard[0])
     assert reported["message"] == f"cannot write: no space left on the disk of {job.folder}"
     assert reported["hint"] == "free some space; groundtune tune resumes from the last checkpoint"
@@ -107,7 +107,7 @@ def test_a_failure_on_a_full_disk_still_reaches_the_parent(
 
 def test_a_read_error_is_not_called_a_full_disk(job: Job, trains: Callable[[Exception], None]) -> None:
     trains(OSError(19, "No such device", "best-24/logits"))
-    assert worker.work(job.folder) == 1
+    assert worker.run_training(job.folder) == 1
     reported = json.loads((job.folder / FAILURE).read_text())
     assert "No such device" in reported["message"]
     assert reported["hint"] == f"{job.folder / 'log.txt'} has the traceback"
@@ -130,7 +130,7 @@ def test_a_failure_comes_back_as_the_original_error(
 
     trains(error)
     heard: list[bytes] = []
-    assert worker.work(job.folder, tell=heard.append) == error.exit_code
+    assert worker.run_training(job.folder, tell=heard.append) == error.exit_code
     for reported in (heard[0], b""):  # told, or left in failure.json
         reason = _reason(job.folder, error.exit_code, reported)
         assert (type(reason), reason.message, reason.hint) == (type(error), error.message, error.hint)
@@ -146,6 +146,6 @@ def test_a_killed_training_may_have_run_out_of_memory(job: Job) -> None:
 def test_a_missing_base_is_exit_code_3(job: Job) -> None:
     write_job(Job(job.folder, "desk", "classifier", str(job.folder / "none"), {"device": "cpu"}), ROWS, [])
     with pytest.raises(MissingError):
-        asyncio.run(launch(job.folder))
+        asyncio.run(launch_training(job.folder))
     assert json.loads((job.folder / FAILURE).read_text())["exit_code"] == 3
     assert not (job.folder / "log.txt").stat().st_mode & 0o111

@@ -13,7 +13,7 @@ import numpy as np
 
 from groundtune.cli import main
 from groundtune.models.scripted import ScriptedServer
-from groundtune.models.scripted_models import Playable, ScriptedModel
+from groundtune.models.scripted_models import ModelScript, ScriptedModel
 
 SYLLABLES = ("mar", "tel", "os", "win", "dra", "fen", "col", "by", "ru", "sta")
 LABELS = {
@@ -72,7 +72,7 @@ def documents(count: int, files: int = 5) -> dict[str, str]:
     return pages
 
 
-def project_file(url: str, models: Sequence[Playable], *, toml: str, model: str) -> str:
+def project_file(url: str, models: Sequence[ModelScript], *, toml: str, model: str) -> str:
     """Write a project file; the first model is the default, the others have their own tables. model: extra keys."""
     task = next(model.task for model in models if isinstance(model, ScriptedModel))
     parts = [f'name = "scripted"\ntask = "{task}"\n{toml}\n[examples]\nfiles = ["examples.jsonl"]']

@@ -11,9 +11,9 @@ import pytest
 from groundtune.cli import main
 from groundtune.errors import BusyError, GroundtuneError, MissingError, UsageError
 from groundtune.fitted import Fitted, read_fitted, write_fitted
-from groundtune.ingest.sync import Progress
+from groundtune.ingest.sync import SyncProgress
 from groundtune.project import Project
-from groundtune.tune.artifacts import digests, write_artifact
+from groundtune.tune.artifacts import file_digests, write_artifact
 from groundtune.types import Artifact
 from tests.tune.encoders import tiny_encoder
 
@@ -61,7 +61,7 @@ def put(models: Path, name: str, **values: Any) -> None:
         "dataset_digest": "d",
         "recipe": {},
         "metrics": {"ndcg@10": 0.9},
-        "files": digests(folder, ["model"]),
+        "files": file_digests(folder, ["model"]),
         "versions": {},
         "made": "2026-01-01T00:00:00+00:00",
         "seconds": 3.0,
@@ -95,7 +95,7 @@ def test_the_old_index_serves_until_the_new_one_is_complete(
     write_fitted(fitted, Fitted(threshold=0.4, threshold_n=12))
     questions: list[str] = []
 
-    def meanwhile(_: Progress) -> None:
+    def meanwhile(_: SyncProgress) -> None:
         with Project.open(shop.root) as another:
             questions.append(another.search("courier", k=1)[0].passage.source)
         assert (toml(shop), manifest(shop)) == (TOML, before)
@@ -133,7 +133,7 @@ class StoppedError(Exception):
 def test_an_interrupted_adoption_changes_nothing_and_can_be_repeated(shop: Project) -> None:
     before = manifest(shop)
 
-    def stop(_: Progress) -> None:
+    def stop(_: SyncProgress) -> None:
         raise StoppedError
 
     with pytest.raises(StoppedError):

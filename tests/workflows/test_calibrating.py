@@ -6,7 +6,7 @@ import pytest
 
 from groundtune.config import Config
 from groundtune.types import Answer, Example, Question
-from groundtune.workflows.calibrating import calibrate, suitable
+from groundtune.workflows.calibrating import calibrate, calibration_examples
 
 
 class Knows:
@@ -57,7 +57,7 @@ async def test_an_approach_without_confidence_has_no_threshold() -> None:
 
 
 def test_the_test_split_is_never_read() -> None:
-    assert suitable([replace(example, split="test") for example in EXAMPLES]) == []
+    assert calibration_examples([replace(example, split="test") for example in EXAMPLES]) == []
     mixed = [*EXAMPLES, replace(EXAMPLES[0], id="t", split="test")]
-    assert [example.id for example in suitable(mixed)] == [example.id for example in EXAMPLES]
-    assert suitable(EXAMPLES[:10]) == [], "too few, and none unanswerable"
+    assert [example.id for example in calibration_examples(mixed)] == [example.id for example in EXAMPLES]
+    assert calibration_examples(EXAMPLES[:10]) == [], "too few, and none unanswerable"

@@ -16,7 +16,7 @@ from groundtune.models import local
 from groundtune.models.scripted import Reply, ScriptedServer
 from groundtune.tune.artifacts import read_artifact, write_artifact
 from groundtune.tune.lora import serving
-from groundtune.tune.worker import work
+from groundtune.tune.worker import run_training
 from groundtune.workflows import checking, training
 from tests.tune.extraction import extraction_job, tiny_base
 from tests.tune.serving import serve
@@ -30,7 +30,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("checked")
     (root / "groundtune.toml").write_text('name = "colours"\ntask = "extract"\n[requirements]\nresidency = "local"\n')
     job = extraction_job(root / ".groundtune/models/colours-1", tiny_base(root / "base"), epochs=6, learning_rate=5e-3)
-    assert work(job.folder, check=training.check) == 0
+    assert run_training(job.folder, check=training.check_causal_model) == 0
     return job.folder
 
 
@@ -69,7 +69,7 @@ def test_the_local_generator_is_checked_after_training(trained: Path) -> None:
     assert artifact.unusable is None
     assert leg["difference"] <= leg["allowed"] < leg["effect"]
     assert {"parity/inputs.json", "parity/logits.safetensors"} <= set(artifact.files)
-    inputs = serving.read(trained, artifact)
+    inputs = serving.read_references(trained, artifact)
     assert [recorded.messages[-1]["role"] for recorded in inputs] == ["user"] * 4
     assert all(recorded.text.startswith("{") for recorded in inputs)
 
@@ -79,7 +79,7 @@ def test_a_generator_with_a_different_prompt_makes_the_artifact_unusable(
 ) -> None:
     real = local._rendered
     monkeypatch.setattr(local, "_rendered", lambda *rest, **more: real(*rest, **more).removesuffix("<|assistant|>"))
-    assert work(folder, check=training.check) == 0
+    assert run_training(folder, check=training.check_causal_model) == 0
     assert "prompt tokens that differ from the" in (read_artifact(folder).unusable or "")
 
 
@@ -213,11 +213,11 @@ def test_only_artifacts_with_recorded_inputs_can_be_checked(folder: Path, traine
     write_artifact(trained, artifact)
     shutil.rmtree(folder / "parity")
     with pytest.raises(checking.MissingError, match="to compare with"):
-        serving.read(folder, artifact)
+        serving.read_references(folder, artifact)
 
 
 def test_rounding_differences_are_tolerated() -> None:
-    recorded = serving.Asked(
+    recorded = serving.ReferenceOutput(
         id="1",
         messages=[],
         prompt_tokens=5,
@@ -227,9 +227,9 @@ def test_rounding_differences_are_tolerated() -> None:
         text=" yes.",
         ended=True,
     )
-    close = serving.Served(5, "no.", True, [{"no": -0.8, "yes": -0.75}, {".": -0.1}])
-    assert serving.judge_server("here", [(recorded, close)], tolerance=0.75).reasons == ()
-    (reason,) = serving.judge_server("here", [(recorded, close)], tolerance=0.3).reasons[:1]
+    close = serving.ServerOutput(5, "no.", True, [{"no": -0.8, "yes": -0.75}, {".": -0.1}])
+    assert serving.compare_server("here", [(recorded, close)], tolerance=0.75).reasons == ()
+    (reason,) = serving.compare_server("here", [(recorded, close)], tolerance=0.3).reasons[:1]
     assert reason.startswith("row 1: the first token ' no' has log-probability -0.80 on the server, -1.50 as trained")
-    (other,) = serving.judge_server("here", [(recorded, replace(close, prompt_tokens=6, tokens=None))]).reasons[:1]
+    (other,) = serving.compare_server("here", [(recorded, replace(close, prompt_tokens=6, tokens=None))]).reasons[:1]
     assert "a second beginning-of-text token" in other

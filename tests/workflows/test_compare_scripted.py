@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from groundtune.models.scripted import ScriptedServer
-from groundtune.models.scripted_models import Faults, Playable, ScriptedJudge, ScriptedModel, play
+from groundtune.models.scripted_models import Faults, ModelScript, ScriptedJudge, ScriptedModel, script_of
 from tests.workflows.scripted_bench import (
     FIVE,
     NINTH,
@@ -45,9 +45,9 @@ def bench(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     with ExitStack() as stack:
 
         def make(
-            rows: Rows, *models: Playable, toml: str = "", model: str = "", docs: dict[str, str] | None = None
+            rows: Rows, *models: ModelScript, toml: str = "", model: str = "", docs: dict[str, str] | None = None
         ) -> Bench:
-            server = stack.enter_context(ScriptedServer(play(*models)))
+            server = stack.enter_context(ScriptedServer(script_of(*models)))
             folder = tmp_path / f"project-{len(list(tmp_path.iterdir()))}"
             files = {"groundtune.toml": project_file(server.base_url, models, toml=toml, model=model), **(docs or {})}
             for path, text in files.items():

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from groundtune.errors import MissingError, ProviderError, UsageError
-from groundtune.lineup import Lineup
+from groundtune.lineup import ApproachRegistry
 from groundtune.measure.metrics import score_answer
 from groundtune.measure.results import read_results
-from groundtune.measure.runner import Filled
+from groundtune.measure.runner import FilledCell
 from groundtune.types import Answer, Example, Question
-from groundtune.workflows.comparing import fill, require, run_folder
+from groundtune.workflows.comparing import complete_matrix, require_examples, run_folder
 from groundtune.workspace import Workspace
 
 ABOUT: dict[str, Any] = {"about": {"index": "one"}, "score": score_answer}
@@ -36,18 +36,18 @@ class Says:
         return Answer(self._text, "answered", approach=self.name)
 
 
-def lineup(*approaches: Says) -> Lineup:
-    return Lineup({approach.name: approach for approach in approaches})
+def lineup(*approaches: Says) -> ApproachRegistry:
+    return ApproachRegistry({approach.name: approach for approach in approaches})
 
 
 class CutShortError(Exception):
     """Interrupt a run in the middle."""
 
 
-def cut_after(rows: int) -> Callable[[Filled], None]:
-    seen: list[Filled] = []
+def cut_after(rows: int) -> Callable[[FilledCell], None]:
+    seen: list[FilledCell] = []
 
-    def progress(filled: Filled) -> None:
+    def progress(filled: FilledCell) -> None:
         seen.append(filled)
         if len(seen) == rows:
             raise CutShortError
@@ -56,7 +56,7 @@ def cut_after(rows: int) -> Callable[[Filled], None]:
 
 
 async def test_there_is_one_row_per_cell(tmp_path: Path) -> None:
-    folder = await fill(Workspace(tmp_path), lineup(Says("a", "yes"), Says("b", "no")), EXAMPLES, **ABOUT)
+    folder = await complete_matrix(Workspace(tmp_path), lineup(Says("a", "yes"), Says("b", "no")), EXAMPLES, **ABOUT)
     results = read_results(folder / "results.jsonl")
     assert {(row.approach, row.scores["correct"]) for row in results} == {("a", 1.0), ("b", 0.0)}
     assert len(results) == 12
@@ -69,33 +69,33 @@ async def test_a_matching_run_is_resumed_and_runs_only_missing_cells(tmp_path: P
     workspace = Workspace(tmp_path)
     cut = Says("a", "yes")
     with pytest.raises(CutShortError):
-        await fill(workspace, lineup(cut), EXAMPLES, **ABOUT, progress=cut_after(4))
+        await complete_matrix(workspace, lineup(cut), EXAMPLES, **ABOUT, progress=cut_after(4))
     again = Says("a", "yes")
-    first = await fill(workspace, lineup(again), EXAMPLES, **ABOUT)
+    first = await complete_matrix(workspace, lineup(again), EXAMPLES, **ABOUT)
     assert cut.asked + again.asked == [example.input for example in EXAMPLES]
     third = Says("a", "yes")
-    assert await fill(workspace, lineup(third), EXAMPLES, **ABOUT) == first
+    assert await complete_matrix(workspace, lineup(third), EXAMPLES, **ABOUT) == first
     assert third.asked == []
     fresh = Says("a", "yes")
-    assert await fill(workspace, lineup(fresh), EXAMPLES, **ABOUT, fresh=True) != first
+    assert await complete_matrix(workspace, lineup(fresh), EXAMPLES, **ABOUT, fresh=True) != first
     assert len(fresh.asked) == 6
 
 
 async def test_errors_of_a_matching_run_are_retried(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     failing = Says("a", "yes", failing={"question 2"})
-    await fill(workspace, lineup(failing), EXAMPLES, **ABOUT)
+    await complete_matrix(workspace, lineup(failing), EXAMPLES, **ABOUT)
     corrected = Says("a", "yes")
-    folder = await fill(workspace, lineup(corrected), EXAMPLES, **ABOUT)
+    folder = await complete_matrix(workspace, lineup(corrected), EXAMPLES, **ABOUT)
     assert corrected.asked == ["question 2"]
     assert all(row.error is None for row in read_results(folder / "results.jsonl"))
 
 
 async def test_other_conditions_are_another_run(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    first = await fill(workspace, lineup(Says("a", "yes")), EXAMPLES, **ABOUT)
+    first = await complete_matrix(workspace, lineup(Says("a", "yes")), EXAMPLES, **ABOUT)
     other = Says("a", "yes")
-    second = await fill(workspace, lineup(other), EXAMPLES, **{**ABOUT, "about": {"index": "two"}})
+    second = await complete_matrix(workspace, lineup(other), EXAMPLES, **{**ABOUT, "about": {"index": "two"}})
     assert (len(other.asked), second != first) == (6, True)
     assert run_folder(workspace) in (first, second)
     assert run_folder(workspace, first.name) == first
@@ -105,16 +105,16 @@ async def test_other_conditions_are_another_run(tmp_path: Path) -> None:
 
 async def test_settings_of_the_verdict_alone_need_no_new_calls(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    first = await fill(workspace, lineup(Says("a", "yes")), EXAMPLES, **ABOUT, told={"primary": "f1"})
+    first = await complete_matrix(workspace, lineup(Says("a", "yes")), EXAMPLES, **ABOUT, context={"primary": "f1"})
     again = Says("a", "yes")
-    assert await fill(workspace, lineup(again), EXAMPLES, **ABOUT, told={"primary": "correct"}) == first
+    assert await complete_matrix(workspace, lineup(again), EXAMPLES, **ABOUT, context={"primary": "correct"}) == first
     assert again.asked == []
     assert json.loads((first / "run.json").read_text())["about"] == {"index": "one", "primary": "correct"}
 
 
 async def test_a_run_without_rows_does_not_hide_the_previous_one(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    first = await fill(workspace, lineup(Says("a", "yes")), EXAMPLES, **ABOUT)
+    first = await complete_matrix(workspace, lineup(Says("a", "yes")), EXAMPLES, **ABOUT)
 
     stopped = shutil.copytree(first, first.with_name("later"))
     (stopped / "results.jsonl").unlink()
@@ -126,7 +126,7 @@ async def test_a_run_without_rows_does_not_hide_the_previous_one(tmp_path: Path)
 
 def test_missing_examples_are_reported() -> None:
     with pytest.raises(UsageError, match="the validation split has no examples"):
-        require([], "validation")
+        require_examples([], "validation")
 
 
 def test_a_missing_run_is_reported(tmp_path: Path) -> None:

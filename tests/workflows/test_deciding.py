@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from groundtune.errors import ConfigError, JudgeError, MissingError, ProviderError, UsageError
-from groundtune.lineup import Lineup
+from groundtune.lineup import ApproachRegistry
 from groundtune.measure.metrics import score_answer
 from groundtune.measure.results import RESULTS, encode_result, write_result
-from groundtune.measure.runner import Filled
+from groundtune.measure.runner import FilledCell
 from groundtune.measure.scoring import label_scorer
 from groundtune.types import (
     Answer,
+    ApproachSummary,
     Citation,
     Difference,
     Evidence,
@@ -27,17 +28,16 @@ from groundtune.types import (
     Passage,
     Question,
     Result,
-    Standing,
     Usage,
     Verdict,
 )
-from groundtune.workflows.comparing import EXAMPLES, RUN, fill
+from groundtune.workflows.comparing import EXAMPLES, RUN, complete_matrix
 from groundtune.workflows.deciding import (
     FIGURES,
     Demand,
     Report,
     Run,
-    judge_run,
+    evaluate_run,
     read_run,
     write_page,
     write_report,
@@ -92,22 +92,22 @@ class CutShortError(Exception):
 
 
 async def make_run(folder: Path, *approaches: Any, rows: int | None = None, **parts: Any) -> Path:
-    seen: list[Filled] = []
+    seen: list[FilledCell] = []
 
-    def progress(filled: Filled) -> None:
+    def progress(filled: FilledCell) -> None:
         seen.append(filled)
         if len(seen) == rows:
             raise CutShortError
 
     about = {"name": "shop", "task": "answer", "primary": "correct", "requirements": NEEDS, **parts.pop("about", {})}
-    lineup = Lineup(
+    lineup = ApproachRegistry(
         {approach.name: approach for approach in approaches},
         missing={"context": "does not fit: 30 passages"},
-        barred={"prompt:far": "requirements.residency does not allow sending text to llm.invalid"},
+        forbidden={"prompt:far": "requirements.residency does not allow sending text to llm.invalid"},
     )
     workspace = Workspace(folder)
     with contextlib.suppress(CutShortError):
-        await fill(
+        await complete_matrix(
             workspace,
             lineup,
             parts.pop("examples", QUESTIONS),
@@ -148,7 +148,7 @@ def test_a_results_file_alone_is_enough(tmp_path: Path) -> None:
         assert (run.results, run.file) == (tuple(results), file)
         assert (run.name, run.started, run.examples, run.about, run.missing, run.barred) == (None, None, (), {}, {}, {})
         assert run.complete
-        report = judge_run(run)
+        report = evaluate_run(run)
         assert (report.primary, report.n, report.classes, report.tags) == ("correct", 2, {}, ())
         assert [standing.name for standing in report.standings] == ["a", "b"]
 
@@ -182,7 +182,7 @@ async def test_an_interrupted_run_can_be_read(tmp_path: Path) -> None:
         file.write(encode_result(row("q19", "rag"))[:-20])
     run = read_run(folder)
     assert (run.complete, len(run.results), len(run.examples)) == (False, 25, 20)
-    report = judge_run(run)
+    report = evaluate_run(run)
     assert report.n == 13
     assert sum(standing.n for standing in report.standings) == 25
     assert report.summary()["complete"] is False
@@ -220,7 +220,7 @@ def test_an_invalid_row_is_reported_with_its_number(tmp_path: Path, wrong: dict[
     good = json.loads(encode_result(row("e1")))
     (tmp_path / RESULTS).write_text(json.dumps({**good, **wrong}) + "\n")
     with pytest.raises(ConfigError, match=f"{RESULTS}:1: "):
-        write_report(judge_run(read_run(tmp_path)), tmp_path)
+        write_report(evaluate_run(read_run(tmp_path)), tmp_path)
 
 
 def test_missing_results_are_reported(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_missing_results_are_reported(tmp_path: Path) -> None:
 async def test_files_beside_the_matrix_are_optional(tmp_path: Path) -> None:
     folder = await make_run(tmp_path, Scripted("a"), about={"task": "classify"}, score=label_scorer(["30 days"]))
     (folder / EXAMPLES).unlink()
-    assert judge_run(read_run(folder)).n == 20
+    assert evaluate_run(read_run(folder)).n == 20
 
 
 # -- judging -----------------------------------------------------------------------------------------------------
@@ -245,27 +245,27 @@ async def test_files_beside_the_matrix_are_optional(tmp_path: Path) -> None:
 async def test_the_requirements_are_those_of_the_run(tmp_path: Path) -> None:
     needs = {**NEEDS, "max_usd_per_1k": 0.5}
     folder = await make_run(tmp_path, Scripted("dear"), Scripted("cheap", 5, usd=0.0001), about={"requirements": needs})
-    report = judge_run(read_run(folder))
+    report = evaluate_run(read_run(folder))
     assert report.verdict.choice == "cheap"
     assert set(report.verdict.ruled_out) == {"dear", "prompt:far"}
     assert "max_usd_per_1k = 0.5" in report.verdict.ruled_out["dear"][0]
     alone = tmp_path / "alone.jsonl"
     alone.write_bytes((folder / RESULTS).read_bytes())
-    assert judge_run(read_run(alone)).verdict.ruled_out == {}
+    assert evaluate_run(read_run(alone)).verdict.ruled_out == {}
 
 
 async def test_another_score_can_decide(tmp_path: Path) -> None:
     folder = await make_run(tmp_path, Scripted("rag"), about={"primary": "abstention"})
-    assert judge_run(read_run(folder)).primary == "abstention"
-    assert judge_run(read_run(folder), primary="f1").primary == "f1"
+    assert evaluate_run(read_run(folder)).primary == "abstention"
+    assert evaluate_run(read_run(folder), primary="f1").primary == "f1"
     with pytest.raises(UsageError, match="no row has the score 'corect'") as caught:
-        judge_run(read_run(folder), primary="corect")
+        evaluate_run(read_run(folder), primary="corect")
     assert "correct" in (caught.value.hint or "")
 
 
 async def test_a_run_with_only_errors_has_a_report(tmp_path: Path) -> None:
     folder = await make_run(tmp_path, Scripted("a", failing=range(20)))
-    report = write_report(judge_run(read_run(folder)), folder)
+    report = write_report(evaluate_run(read_run(folder)), folder)
     assert (report.verdict.choice, report.n) == (None, 20)
     assert report.standings[0].failures == {"server": 20}
     assert report.unmet_by([Demand("p95_seconds", at_least=False, value=9.0)]) == ["p95_seconds<=9"]
@@ -273,12 +273,12 @@ async def test_a_run_with_only_errors_has_a_report(tmp_path: Path) -> None:
 
 async def test_tags_and_clusters_come_from_the_examples(tmp_path: Path) -> None:
     folder = await make_run(tmp_path, Scripted("a", 15))
-    report = judge_run(read_run(folder))
+    report = evaluate_run(read_run(folder))
     assert [(tag, n) for tag, n, _ in report.tags] == [("money", 20), ("odd 0", 10), ("odd 1", 10)]
     assert any("The examples fall into 5 groups" in caveat for caveat in report.verdict.caveats)
     apart = [replace(question, group=question.id) for question in QUESTIONS]
     other = await make_run(tmp_path / "apart", Scripted("a", 15), examples=apart)
-    assert not any("groups" in caveat for caveat in judge_run(read_run(other)).verdict.caveats)
+    assert not any("groups" in caveat for caveat in evaluate_run(read_run(other)).verdict.caveats)
 
 
 async def test_labels_have_a_table_by_class(tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ async def test_labels_have_a_table_by_class(tmp_path: Path) -> None:
     folder = await make_run(
         tmp_path, Sorts("a"), examples=examples, about={"task": "classify"}, score=label_scorer(["x", "y", "z"])
     )
-    report = judge_run(read_run(folder))
+    report = evaluate_run(read_run(folder))
     assert report.classes["a"].macro_f1 == pytest.approx(2 / 3)
     shown = report.summary()["classes"]["a"]
     assert set(shown) >= {"labels", "confusion", "per_class", "macro_f1"}
@@ -341,7 +341,7 @@ def test_a_number_may_use_any_common_notation(text: str, value: float) -> None:
 
 
 def report_of(choice: str | None, leaders: Sequence[str], *results: Result) -> Report:
-    report = judge_run(Run(results, Path()))
+    report = evaluate_run(Run(results, Path()))
     return replace(report, verdict=replace(report.verdict, choice=choice, leaders=tuple(leaders)))
 
 
@@ -403,12 +403,12 @@ KEYS = {
 
 async def test_the_summary_has_the_documented_keys(tmp_path: Path) -> None:
     folder = await make_run(tmp_path, Scripted("rag"), Scripted("prompt", 10))
-    summary = judge_run(read_run(folder)).summary()
+    summary = evaluate_run(read_run(folder)).summary()
     assert set(summary) == KEYS
     assert (summary["primary"], summary["n"], summary["complete"], summary["run"]) == ("correct", 20, True, folder.name)
     assert summary["unavailable"] == {"context": "does not fit: 30 passages"}
     for approach in summary["approaches"]:
-        assert set(approach) == {field.name for field in fields(Standing)}
+        assert set(approach) == {field.name for field in fields(ApproachSummary)}
     for comparison in summary["comparisons"]:
         assert set(comparison) == {field.name for field in fields(Difference)}
     assert set(summary["verdict"]) == {field.name for field in fields(Verdict)} - {"choice", "sentence"}
@@ -419,23 +419,23 @@ async def test_the_summary_has_the_documented_keys(tmp_path: Path) -> None:
 
 def test_the_summary_names_the_file_that_was_read(tmp_path: Path) -> None:
     file = bare(tmp_path / "mine.jsonl", row("e0"))
-    assert judge_run(read_run(file)).summary()["results"] == str(file)
+    assert evaluate_run(read_run(file)).summary()["results"] == str(file)
 
 
 async def test_the_report_is_written_as_json_and_as_a_page(tmp_path: Path) -> None:
     folder = await make_run(tmp_path, Scripted("rag"), Scripted("prompt", 10))
-    report = write_report(judge_run(read_run(folder)), folder)
+    report = write_report(evaluate_run(read_run(folder)), folder)
     assert report.file == folder / "report.html"
     assert read_json(folder / "report.json") == json.loads(json.dumps(report.summary()))
     assert read_json(folder / "report.json")["html"] == str(folder / "report.html")
     assert report.file.read_text(encoding="utf-8").startswith("<!doctype html>")
-    again = write_report(judge_run(read_run(folder)), folder)
+    again = write_report(evaluate_run(read_run(folder)), folder)
     assert again == report
 
 
 async def test_a_page_can_be_written_anywhere(tmp_path: Path) -> None:
     folder = await make_run(tmp_path, Scripted("rag"))
-    report = write_page(judge_run(read_run(folder)), tmp_path / "pages" / "mine.html")
+    report = write_page(evaluate_run(read_run(folder)), tmp_path / "pages" / "mine.html")
     assert report.file == tmp_path / "pages" / "mine.html"
     assert report.file.is_file()
     assert not (folder / "report.json").exists()
@@ -443,7 +443,7 @@ async def test_a_page_can_be_written_anywhere(tmp_path: Path) -> None:
 
 async def test_the_page_holds_every_example_cell_and_cited_passage(tmp_path: Path) -> None:
     folder = await make_run(tmp_path, Scripted("rag", failing=[3]), Scripted("prompt", 10))
-    report = write_report(judge_run(read_run(folder)), folder)
+    report = write_report(evaluate_run(read_run(folder)), folder)
     assert report.file is not None
     content = embedded(report.file, "page")
     assert content.keys() == KEYS | {"title", "made", "task"}
@@ -487,7 +487,7 @@ async def test_the_page_shows_the_reasons_of_the_judge(tmp_path: Path) -> None:
         return Judgement({"judge": 1.0, "faithfulness": 0.5}, {"judge": "As the gold.", "faithfulness": "1 of 2."})
 
     folder = await make_run(tmp_path, Scripted("rag"), judge=judge)
-    report = write_report(judge_run(read_run(folder)), folder)
+    report = write_report(evaluate_run(read_run(folder)), folder)
     assert report.file is not None
     cells = embedded(report.file, "cells")
     assert cells["q1"]["rag"]["judge"] == {"score": 1.0, "reason": "judge: As the gold.; faithfulness: 1 of 2."}
@@ -500,7 +500,7 @@ async def test_the_page_shows_the_reasons_of_the_judge(tmp_path: Path) -> None:
 
 def test_the_page_of_a_bare_file_has_its_cells(tmp_path: Path) -> None:
     file = bare(tmp_path / RESULTS, row("e0"), row("e0", "b", 0.0), row("e1"))
-    report = write_page(judge_run(read_run(file)), tmp_path / "page.html")
+    report = write_page(evaluate_run(read_run(file)), tmp_path / "page.html")
     assert report.file is not None
     assert embedded(report.file, "examples") == []
     assert set(embedded(report.file, "cells")["e0"]) == {"a", "b"}
@@ -510,7 +510,7 @@ def test_the_page_of_a_bare_file_has_its_cells(tmp_path: Path) -> None:
 def test_lone_surrogates_do_not_break_the_page(tmp_path: Path) -> None:
     broken = Result("e0", "a", "answered", "half a \ud83d sign", scores={"correct": 1.0})
     failed = Result("e1", "a", "error", error=Failure("crash", "\udcff"))
-    report = write_page(judge_run(read_run(bare(tmp_path / RESULTS, broken, failed))), tmp_path / "page.html")
+    report = write_page(evaluate_run(read_run(bare(tmp_path / RESULTS, broken, failed))), tmp_path / "page.html")
     assert report.file is not None
     assert embedded(report.file, "cells")["e0"]["a"]["output"] == "half a \ud83d sign"
 
@@ -519,7 +519,7 @@ async def test_lone_surrogates_do_not_break_the_report(tmp_path: Path) -> None:
     """compare has paid by then; report.html is written, report.json is not."""
     examples = [replace(question, tags=("half \ud83d",)) for question in QUESTIONS]
     folder = await make_run(tmp_path, Scripted("a"), examples=examples)
-    write_report(judge_run(read_run(folder)), folder)
+    write_report(evaluate_run(read_run(folder)), folder)
     assert read_json(folder / "report.json")["tags"][0]["tag"] == "half \ud83d"
 
 
@@ -527,7 +527,7 @@ async def test_a_later_row_of_a_cell_replaces_the_earlier_one(tmp_path: Path) ->
     folder = await make_run(tmp_path, Scripted("a", failing=[1]))
     with (folder / RESULTS).open("ab", buffering=0) as file:
         write_result(file, row("q1", "a"))
-    report = judge_run(read_run(folder))
+    report = evaluate_run(read_run(folder))
     assert (report.standings[0].errors, report.n, len(report.run.results)) == (0, 20, 20)
 
 
@@ -535,5 +535,5 @@ def test_forgetting_is_reported_once_per_training(tmp_path: Path) -> None:
     line = "forgetting: on 12 general prompts, a token of the base's own answers is 0.71 times as likely"
     rows = [Result("q1", name, "answered", "30 days", scores={"correct": 1.0}) for name in ("tuned", "hybrid", "rag")]
     about = {"forgetting": {"tuned": line, "hybrid": line}}
-    assert f"{line} (tuned, hybrid)" in judge_run(Run(tuple(rows), tmp_path / RESULTS, about=about)).verdict.caveats
-    assert line not in "".join(judge_run(Run(tuple(rows), tmp_path / RESULTS)).verdict.caveats)
+    assert f"{line} (tuned, hybrid)" in evaluate_run(Run(tuple(rows), tmp_path / RESULTS, about=about)).verdict.caveats
+    assert line not in "".join(evaluate_run(Run(tuple(rows), tmp_path / RESULTS)).verdict.caveats)

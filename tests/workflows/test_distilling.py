@@ -14,7 +14,7 @@ from groundtune.measure.examples import read_examples
 from groundtune.models.scripted import Reply, ScriptedServer
 from groundtune.project import Project
 from groundtune.types import Answer, Citation, Evidence
-from groundtune.workflows.distilling import Distilled, judge, read_inputs
+from groundtune.workflows.distilling import DistillationReport, accept_answer, read_inputs
 
 TOWNS = ("Marwin", "Teldra", "Osfen", "Winby", "Drasta", "Fencol", "Colru", "Byfen")
 PASSAGE = re.compile(r"\[(\d+)\] [^\n]*\n(.*?)(?=\n\n\[\d+\] |\n\nQuestion: )", re.DOTALL)
@@ -89,7 +89,7 @@ class Desk:
         path.write_text("\n".join(texts))
         return path
 
-    def distil(self, *texts: str, **more: Any) -> Distilled:
+    def distil(self, *texts: str, **more: Any) -> DistillationReport:
         given = {"approach": "rag", "target": self.target, **more}
         return self.project.distil(self.inputs(*texts), **given)
 
@@ -263,21 +263,21 @@ LOST = Citation(9, "It was.", "missing")
     ],
 )
 def test_an_answer_is_kept_if_exactly_cited_or_confident(answer: Answer, reason: str) -> None:
-    kept, reason = judge(answer, min_confidence=0.9)
+    kept, reason = accept_answer(answer, min_confidence=0.9)
     assert (reason, kept is None) == (reason, bool(reason))
 
 
 def test_a_quote_is_exact_whether_it_answers_or_not() -> None:
     cited = Answer("It is so.", "answered", citations=(EXACT,), confidence=0.5)
-    assert judge(cited, min_confidence=0.9)[0]
-    assert judge(cited, min_confidence=0.9, verbatim=True) == (None, "a quote, and not sure")
-    assert judge(cited, min_confidence=0.5, verbatim=True)[0]
+    assert accept_answer(cited, min_confidence=0.9)[0]
+    assert accept_answer(cited, min_confidence=0.9, verbatim=True) == (None, "a quote, and not sure")
+    assert accept_answer(cited, min_confidence=0.5, verbatim=True)[0]
 
 
 def test_the_output_is_the_label_or_object_if_present() -> None:
     labelled = Answer("It is a refund", "answered", "refund", confidence=0.95)
-    assert judge(labelled, min_confidence=0.9)[0] == ("refund", ())
+    assert accept_answer(labelled, min_confidence=0.9)[0] == ("refund", ())
     written = Answer("It is so [1].", "answered", citations=(EXACT, EXACT))
-    kept, _ = judge(written, min_confidence=0.9)
+    kept, _ = accept_answer(written, min_confidence=0.9)
     assert kept is not None
     assert kept[1] == (Evidence("docs/a.md", "It is so"),)

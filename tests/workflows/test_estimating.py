@@ -12,8 +12,8 @@ from groundtune import Project
 from groundtune.errors import MissingError, UsageError
 from groundtune.models.embed import BundledEmbedder
 from groundtune.models.scripted import Reply, ScriptedServer
-from groundtune.workflows.comparing import Step
-from groundtune.workflows.estimating import CHARACTERS_PER_TOKEN, SAMPLE, Estimate, total
+from groundtune.workflows.comparing import CompareProgress
+from groundtune.workflows.estimating import CHARACTERS_PER_TOKEN, SAMPLE, Estimate, total_estimate
 from tests.conftest import MakeProject
 
 DOCUMENTS = {
@@ -200,7 +200,7 @@ def test_seconds_are_measured_where_answers_are_cached(bench: MakeBench) -> None
 def test_after_an_interrupted_run_the_rest_is_still_to_be_paid(bench: MakeBench) -> None:
     here = bench(PRICE, model="max_output_tokens = 20\nconcurrency = 1", rows=examples(test=60))
 
-    def stop(now: Step) -> None:
+    def stop(now: CompareProgress) -> None:
         if now.done == SAMPLE + 5:
             raise CutShortError
 
@@ -232,7 +232,7 @@ def test_the_maximum_cost_is_what_a_budget_has_to_cover(bench: MakeBench) -> Non
 
     here = bench(PRICE, model="max_output_tokens = 50", rows=examples(test=SAMPLE + 10), reply=reply)
     estimates = list(here("prompt", "fewshot").values())
-    most, expected = total(estimates).usd_at_most, total(estimates).usd
+    most, expected = total_estimate(estimates).usd_at_most, total_estimate(estimates).usd
     assert most is not None
     assert expected is not None
     report = here.project.compare(approaches=["prompt", "fewshot"], budget_usd=most)
@@ -244,8 +244,8 @@ def test_the_maximum_cost_is_what_a_budget_has_to_cover(bench: MakeBench) -> Non
 def test_the_total_is_unknown_if_any_estimate_is(bench: MakeBench) -> None:
     here = bench(f'{PRICE}[models.big]\nkind = "openai"\nmodel = "b"\nbase_url = "SERVER"\n')
     known, unknown = here("prompt", "fewshot"), here("prompt", "prompt:big")
-    assert total(list(known.values())).usd == sum(estimate.usd or 0 for estimate in known.values())
-    both = total(list(unknown.values()))
+    assert total_estimate(list(known.values())).usd == sum(estimate.usd or 0 for estimate in known.values())
+    both = total_estimate(list(unknown.values()))
     assert (both.approach, both.calls, both.usd, both.usd_at_most) == ("(total)", 12, None, None)
 
 

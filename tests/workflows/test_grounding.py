@@ -9,15 +9,15 @@ import pytest
 
 from groundtune import build
 from groundtune.approaches import cite, prompts
-from groundtune.approaches.evidence import Retrieved
+from groundtune.approaches.evidence import RetrievedContext
 from groundtune.errors import MissingError
-from groundtune.lineup import Material
+from groundtune.lineup import Resources
 from groundtune.project import Project
-from groundtune.tune.job import Row
+from groundtune.tune.job import TrainingRow
 from groundtune.types import Evidence, Example, Prompt, Question
 from groundtune.workflows import tuning
 from groundtune.workflows.grounding import grounded_rows, retrieval_rows
-from groundtune.workflows.withheld import Withheld
+from groundtune.workflows.withheld import Decontaminator
 
 HEAD = """name = "shop"
 [documents]
@@ -51,18 +51,20 @@ class Opened:
         return self.project.loop.run(work)
 
     @property
-    def material(self) -> Material:
-        material: Material = self.run(self.project.session.material())
+    def material(self) -> Resources:
+        material: Resources = self.run(self.project.session.resources())
         return material
 
-    def grounded(self, *examples: Example, seed: int = 0, form: Any = None, **more: Any) -> list[Row]:
+    def grounded(self, *examples: Example, seed: int = 0, form: Any = None, **more: Any) -> list[TrainingRow]:
         material = self.material
         form = form or material.form
-        rows: list[Row] = self.run(grounded_rows(self.project.config, material, form, examples, seed=seed, **more))
+        rows: list[TrainingRow] = self.run(
+            grounded_rows(self.project.config, material, form, examples, seed=seed, **more)
+        )
         return rows
 
-    def retrieval(self, *examples: Example, negatives: int = 3, **more: Any) -> list[Row]:
-        rows: list[Row] = self.run(retrieval_rows(self.material, examples, negatives=negatives, **more))
+    def retrieval(self, *examples: Example, negatives: int = 3, **more: Any) -> list[TrainingRow]:
+        rows: list[TrainingRow] = self.run(retrieval_rows(self.material, examples, negatives=negatives, **more))
         return rows
 
 
@@ -101,11 +103,11 @@ def many(count: int) -> list[Example]:
     return [example(f"How long may I keep bike number {n} before I send it back?", number=n) for n in range(count)]
 
 
-def shown(row: Row) -> str:
+def shown(row: TrainingRow) -> str:
     return row.messages[-2]["content"]
 
 
-def reply(row: Row) -> str:
+def reply(row: TrainingRow) -> str:
     return row.messages[-1]["content"]
 
 
@@ -129,7 +131,7 @@ def test_a_row_shows_gold_and_distractors_and_cites_the_gold(shop: Opened) -> No
 def test_every_citation_passes_the_check_applied_to_answers(shop: Opened) -> None:
     material = shop.material
     assert material.index is not None
-    gather = Retrieved(material.index.retriever, material.index.document, passages=6)
+    gather = RetrievedContext(material.index.retriever, material.index.document, passages=6)
     for source_example, row in zip(many(8), shop.grounded(*many(8)), strict=True):
         if reply(row) == prompts.NOT_FOUND:
             continue
@@ -165,8 +167,8 @@ def test_training_prompts_match_those_of_hybrid(shop: Opened) -> None:
 
     material, config = shop.material, shop.project.config
     assert material.index is not None
-    gather = Retrieved(material.index.retriever, material.index.document, passages=config.answers.max_passages)
-    hybrid = build.composed(config, "hybrid", Spy(), form=material.form, evidence=gather)
+    gather = RetrievedContext(material.index.retriever, material.index.document, passages=config.answers.max_passages)
+    hybrid = build.compose_approach(config, "hybrid", Spy(), form=material.form, evidence=gather)
     answerable = example()
     row = next(
         row for seed in range(20) for row in shop.grounded(answerable, seed=seed) if reply(row) != prompts.NOT_FOUND
@@ -241,15 +243,15 @@ def test_a_test_example_that_is_a_document_is_not_trained_on(make: Shop) -> None
     shop = make("[answers]\nmax_passages = 2\n", docs={**DOCS, "docs/exported.csv": EXPORTED})
     with_it = shop.grounded(*many(4))
     assert all("please, before I send it BACK" in shown(row) for row in with_it), "it is the best hit"
-    withheld = Withheld(TEST)
+    withheld = Decontaminator(TEST)
     without = shop.grounded(*many(4), withheld=withheld)
     assert [row.id for row in without] == ["q0", "q1", "q2", "q3"]
     for row in without:
         assert "send it BACK" not in shown(row)
         assert len(re.findall(r"^\[\d\] ", shown(row), re.MULTILINE)) == 2 or reply(row) == prompts.NOT_FOUND
         assert "docs/exported.csv#e1" not in row.sources
-    assert withheld.found == {"docs/exported.csv#e1": ("e1",)}, "other answers and short questions are no proof"
-    negatives = shop.retrieval(*many(1), negatives=20, withheld=Withheld(TEST[:1]))[0].negatives
+    assert withheld.leaks == {"docs/exported.csv#e1": ("e1",)}, "other answers and short questions are no proof"
+    negatives = shop.retrieval(*many(1), negatives=20, withheld=Decontaminator(TEST[:1]))[0].negatives
     assert negatives
     assert "send it BACK" not in " ".join(negatives)
 
@@ -260,14 +262,14 @@ def test_gold_only_beside_a_test_example_does_not_count_as_missing(make: Shop) -
     train_example = example(evidence=[Evidence("docs/faq.md", "within 30 days of delivery")])
     assert [row.id for row in shop.grounded(train_example)] == ["q0"]
     test_example = Example("e", "May a bike come back after a month?", "yes", split="test")
-    assert shop.grounded(train_example, withheld=Withheld([test_example])) == []
+    assert shop.grounded(train_example, withheld=Decontaminator([test_example])) == []
 
 
 def test_the_preflight_names_documents_that_hold_test_examples(make: Shop) -> None:
     lines = LINE % ("q", QUESTION, "train") + LINE % ("v", f"{QUESTION} by post", "validation")
     lines += LINE % ("e1", TEST[0].input, "test")
     shop = make(FINDER, docs={**DOCS, "q.jsonl": lines, "docs/exported.csv": EXPORTED})
-    warnings = shop.project.look("x").warnings
+    warnings = shop.project.preflight("x").warnings
     (leak_warning,) = [warning for warning in warnings if "question and answer" in warning.message]
     assert leak_warning.message.startswith(
         "test: 1 row with question and answer in indexed documents (docs/exported.csv);"
@@ -289,7 +291,7 @@ QUESTION = "How long may I keep a bike before I send it back"
 def prepared(shop: Opened) -> Any:
     validation = [example for example in shop.project.session.examples() if example.split == "validation"]
     project = shop.project
-    return shop.run(tuning.prepare(project.workspace, project.config, shop.material, "x", validation=validation))
+    return shop.run(tuning.build_job(project.workspace, project.config, shop.material, "x", validation=validation))
 
 
 def test_the_documents_of_distractors_are_known_to_be_seen(make: Shop) -> None:
@@ -305,7 +307,7 @@ def test_restricted_passages_are_refused_as_distractors_too(make: Shop) -> None:
     shop = make(FINDER, docs={**DOCS, "q.jsonl": lines})
     _, train, _ = prepared(shop)
     assert any("31,000 pounds" in text for row in train for text in row.negatives)
-    assert "access" in [error.check for error in shop.project.look("x").errors]
+    assert "access" in [error.check for error in shop.project.preflight("x").errors]
 
 
 def test_an_empty_validation_split_is_not_reported_as_missing_evidence(make: Shop) -> None:

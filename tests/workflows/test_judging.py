@@ -14,7 +14,7 @@ from groundtune.measure.judges import Judge
 from groundtune.models.hosted import HostedGenerator
 from groundtune.models.scripted import Reply, Script, ScriptedServer
 from groundtune.types import Generation, Prompt, Usage
-from groundtune.workflows.judging import JudgeAgreement, Labelled, agree, read_labels
+from groundtune.workflows.judging import JudgeAgreement, LabelledAnswer, measure_agreement, read_labels
 
 Write = Callable[..., Path]
 
@@ -49,7 +49,7 @@ async def against(path: Path, script: Script, **options: Any) -> JudgeAgreement:
     with ScriptedServer(script) as server:
         model = HostedGenerator("m", base_url=server.base_url, retries=0, timeout_seconds=5)
         try:
-            return await agree(Judge(model, metrics=("judge",)), path, **options)
+            return await measure_agreement(Judge(model, metrics=("judge",)), path, **options)
         finally:
             await model.aclose()
 
@@ -57,9 +57,9 @@ async def against(path: Path, script: Script, **options: Any) -> JudgeAgreement:
 def test_rows_are_read_unchanged(write: Write) -> None:
     path = write(row(True), "", row(0, answer={"a": 1}, gold={"a": 2}), {"input": "q", "answer": None, "label": 1})
     assert read_labels(path) == [
-        Labelled(1, "q", "a", "g", True),
-        Labelled(3, "q", {"a": 1}, {"a": 2}, False),
-        Labelled(4, "q", None, None, True),
+        LabelledAnswer(1, "q", "a", "g", True),
+        LabelledAnswer(3, "q", {"a": 1}, {"a": 2}, False),
+        LabelledAnswer(4, "q", None, None, True),
     ]
 
 
@@ -152,7 +152,7 @@ async def test_a_written_text_is_right_when_all_criteria_hold(write: Write) -> N
             return Generation(json.dumps({"reason": "r", "facts": True, "form": "good" in prompt.messages[1].content}))
 
     path = write(row(True, answer="good"), row(True, answer="bad"))
-    result = await agree(Judge(Model(), metrics=("judge",), task="write"), path)
+    result = await measure_agreement(Judge(Model(), metrics=("judge",), task="write"), path)
     assert [disagreement.line for disagreement in result.disagreements] == [2]
     assert result.usage == Usage()
 
@@ -170,7 +170,7 @@ async def test_at_most_eight_calls_run_and_only_the_judge_metric_is_used(write: 
             return Generation(verdict(True))
 
     model = Model()
-    result = await agree(Judge(model, metrics=("faithfulness", "context_recall")), write(*[row(True)] * 30))
+    result = await measure_agreement(Judge(model, metrics=("faithfulness", "context_recall")), write(*[row(True)] * 30))
     assert (model.most, result.judged) == (8, 30)
 
 
@@ -182,4 +182,4 @@ async def test_errors_other_than_judge_failures_stop_the_run(write: Write) -> No
             raise MissingError("no key", hint="set it")
 
     with pytest.raises(MissingError):
-        await agree(Judge(Model(), metrics=("judge",)), write(row(True)))
+        await measure_agreement(Judge(Model(), metrics=("judge",)), write(row(True)))

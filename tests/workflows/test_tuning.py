@@ -18,12 +18,12 @@ import psutil
 import pytest
 
 from groundtune.errors import GroundtuneError, MissingError, UsageError
-from groundtune.lineup import Lineup
+from groundtune.lineup import ApproachRegistry
 from groundtune.project import Project
-from groundtune.tune.artifacts import ARTIFACT, read_artifact, seen, write_artifact
+from groundtune.tune.artifacts import ARTIFACT, read_artifact, seen_in_training, write_artifact
 from groundtune.tune.encoders import encoder
-from groundtune.tune.job import PROGRESS, Job, Row, Step, TuneError, write_job
-from groundtune.tune.preflight.check import Preflight
+from groundtune.tune.job import PROGRESS, Job, TrainingRow, TrainingStep, TuneError, write_job
+from groundtune.tune.preflight.check import PreflightReport
 from groundtune.types import Artifact
 from groundtune.workflows import tuning
 from tests.tune.encoders import labelled, tiny_encoder
@@ -58,7 +58,7 @@ def desk_of(folder: Path, *, toml: str = TABLE, given: Rows | None = None) -> Pa
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project where [tune.fast] was trained once, for all tests in this file."""
     folder = desk_of(tmp_path_factory.mktemp("trained") / "desk")
-    steps: list[Step] = []
+    steps: list[TrainingStep] = []
     with Project.open(folder) as project:
         artifact = project.tune("fast", progress=steps.append)
         assert project.artifacts() == [artifact]
@@ -89,7 +89,7 @@ def opened() -> Iterator[Callable[[Path], Project]]:
 Opened = Callable[[Path], Project]
 
 
-def line_up(project: Project) -> Lineup:
+def line_up(project: Project) -> ApproachRegistry:
     return project.loop.run(project.session.lineup())
 
 
@@ -103,10 +103,12 @@ def written(folder: Path, split: str) -> Rows:
     return [json.loads(line) for line in (folder / f"{split}.jsonl").read_text().splitlines()]
 
 
-async def job_of(project: Project, name: str, validation: str = "validation") -> tuple[Job, list[Row], list[Row]]:
+async def job_of(
+    project: Project, name: str, validation: str = "validation"
+) -> tuple[Job, list[TrainingRow], list[TrainingRow]]:
     held_out = [example for example in project.session.examples() if example.split == validation]
-    return await tuning.prepare(
-        project.workspace, project.config, await project.session.material(), name, validation=held_out
+    return await tuning.build_job(
+        project.workspace, project.config, await project.session.resources(), name, validation=held_out
     )
 
 
@@ -141,7 +143,7 @@ def gone(folder: Path, *, seconds: float = 30) -> bool:
 
 def test_a_preflight_reports_everything_and_writes_nothing(tmp_path: Path, opened: Opened) -> None:
     folder = desk_of(tmp_path / "desk")
-    preflight = opened(folder).look("fast")
+    preflight = opened(folder).preflight("fast")
     assert preflight.errors == ()
     assert preflight.rows == {"train": 24, "validation": 12, "test": 9}
     assert [preflight.labels[label] for label in LABELS] == [8, 8, 8]
@@ -159,7 +161,7 @@ def test_test_rows_are_left_out_of_training_with_a_warning(tmp_path: Path, opene
     again += [{**leak, "id": "held", "input": f"  {leak['input']}", "split": "validation"}]
     folder = desk_of(tmp_path / "desk", given=[*given, *again])
     project = opened(folder)
-    preflight = project.look("fast")
+    preflight = project.preflight("fast")
     assert (preflight.errors, preflight.leaks) == ((), ())
     assert preflight.rows == {"train": 24, "validation": 12, "test": 9}
     (warning,) = [warning for warning in preflight.warnings if warning.check == "leakage"]
@@ -186,9 +188,9 @@ def test_every_error_is_reported_and_nothing_is_written(tmp_path: Path, opened: 
     given[1]["input"] += " money" * 40
     table = f'[tune.fast]\nkind = "classifier"\nbase = "{tiny_encoder(tmp_path / "base")}"\nmax_tokens = 20\n'
     folder = desk_of(tmp_path / "desk", toml=table, given=given)
-    seen_by: list[Preflight] = []
+    seen_by: list[PreflightReport] = []
     with pytest.raises(TuneError, match="2 problems before training") as caught:
-        opened(folder).tune("fast", looked=seen_by.append)
+        opened(folder).tune("fast", on_preflight=seen_by.append)
     assert [finding.check for finding in seen_by[0].errors] == ["length", "secrets"]
     assert all(finding.message in caught.value.message for finding in seen_by[0].errors)
     assert not (folder / ".groundtune/models").exists()
@@ -201,10 +203,10 @@ def test_truncated_rows_are_allowed_by_number(tmp_path: Path, opened: Opened) ->
         f'[tune.fast]\nkind = "classifier"\nbase = "{tiny_encoder(tmp_path / "base")}"\nmax_tokens = 20\nepochs = 1\n'
     )
     project = opened(desk_of(tmp_path / "desk", toml=table, given=given))
-    (error,) = project.look("fast").errors
+    (error,) = project.preflight("fast").errors
     assert error.message == "train: 1 row longer than 20 tokens; the longest has 48"
     assert "--allow-truncation 1" in (error.hint or "")
-    assert project.look("fast", allow_truncation=1).errors == ()
+    assert project.preflight("fast", allow_truncation=1).errors == ()
     assert project.tune("fast", allow_truncation=1).recipe["allow_truncation"] == 1
 
 
@@ -216,7 +218,7 @@ def test_a_full_disk_is_reported_before_any_training(
 
     folder = desk_of(tmp_path / "desk")
     project = opened(folder)
-    project.look("fast")
+    project.preflight("fast")
     monkeypatch.setattr(tuning, "_estimate_bounds", lambda *_: (None, None))
     monkeypatch.setattr(tuning, "write_job", full)
     with pytest.raises(TuneError, match=r"cannot write .*: no space left on device"):
@@ -235,7 +237,7 @@ def test_restricted_documents_are_not_trained_on(ingested: bool, tmp_path: Path,
     project = opened(folder)
     if ingested:
         project.ingest()
-    assert [finding.check for finding in project.look("fast").errors] == ["access"]
+    assert [finding.check for finding in project.preflight("fast").errors] == ["access"]
 
 
 @pytest.mark.parametrize(
@@ -252,7 +254,7 @@ def test_restricted_documents_are_not_trained_on(ingested: bool, tmp_path: Path,
 )
 def test_an_impossible_training_is_refused(table: str, name: str, message: str, tmp_path: Path, opened: Opened) -> None:
     project = opened(desk_of(tmp_path / "desk", toml=table))
-    for verb in (project.look, project.tune):
+    for verb in (project.preflight, project.tune):
         with pytest.raises(UsageError, match=message) as caught:
             verb(name)
     if "no table" in message:
@@ -303,13 +305,13 @@ def test_no_row_of_the_test_split_reaches_the_trainer(trained: Path) -> None:
 
 def test_the_training_file_is_recorded(trained: Path) -> None:
     models = trained / ".groundtune/models"
-    assert len(seen(models, "rows/train.jsonl")) == len(seen(models, "rows")) == 1
-    assert len(seen(models, next(row["id"] for row in rows() if row["split"] == "train"))) == 1
-    assert seen(models, "rows/other.jsonl") == []
+    assert len(seen_in_training(models, "rows/train.jsonl")) == len(seen_in_training(models, "rows")) == 1
+    assert len(seen_in_training(models, next(row["id"] for row in rows() if row["split"] == "train"))) == 1
+    assert seen_in_training(models, "rows/other.jsonl") == []
 
 
 def test_the_test_file_is_recorded_as_unseen(trained: Path) -> None:
-    assert seen(trained / ".groundtune/models", "rows/test.jsonl") == []
+    assert seen_in_training(trained / ".groundtune/models", "rows/test.jsonl") == []
 
 
 # -- asked and compared --------------------------------------------------------------------------------------------
@@ -444,7 +446,7 @@ def test_a_killed_training_names_its_log_and_can_be_resumed(
     folder = desk_of(tmp_path / "desk")
     project = opened(folder)
 
-    def kill(_: Step) -> None:
+    def kill(_: TrainingStep) -> None:
         for process in workers(folder):
             os.kill(process.pid, signal.SIGKILL)
 
@@ -515,7 +517,7 @@ def test_an_unfinished_training_of_the_same_rows_is_resumed(tmp_path: Path, open
     assert tuning._matching_training(project.workspace, replace(job, settings={}), train, validation) is None
     assert tuning._matching_training(project.workspace, replace(job, base="other"), train, validation) is None
     write_artifact(folder, Artifact(folder.name, "fast", "classifier", "b", "", "", {}, {}, {}, {}, "", 0.0, 0.0))
-    base = encoder.find(job.base).digest
+    base = encoder.find_encoder(job.base).digest
     whole = Artifact(folder.name, "fast", "classifier", "b", base, "", {}, {}, {}, {}, "", 0.0, 0.0)
     write_artifact(folder, whole)
     assert tuning._matching_training(project.workspace, job, train, validation) == folder, "it is complete"
@@ -534,7 +536,9 @@ def test_a_new_training_says_why_it_is_not_resumed(tmp_path: Path, opened: Opene
         desk = desk_of(tmp_path / name, **changed)
         shutil.copytree(tmp_path / "desk/.groundtune", desk / ".groundtune")
         return [
-            warning.message for warning in opened(desk).look("fast").warnings if "was interrupted" in warning.message
+            warning.message
+            for warning in opened(desk).preflight("fast").warnings
+            if "was interrupted" in warning.message
         ]
 
     assert interruptions("same") == [], "it is resumed"
@@ -564,4 +568,4 @@ def test_a_damaged_job_is_skipped(tmp_path: Path, opened: Opened) -> None:
 def test_a_training_stays_inside_the_models_folder(tmp_path: Path, opened: Opened) -> None:
     folder = desk_of(tmp_path / "desk", toml=TABLE.replace("tune.fast", 'tune."../../../out"'))
     with pytest.raises(GroundtuneError):
-        opened(folder).look("../../../out")
+        opened(folder).preflight("../../../out")

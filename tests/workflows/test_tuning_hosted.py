@@ -11,11 +11,11 @@ from groundtune.cli import main
 from groundtune.errors import MissingError, UsageError
 from groundtune.models.scripted import ScriptedServer
 from groundtune.models.scripted_models import ScriptedModel
-from groundtune.models.scripted_tuning import Course, ScriptedTuning
+from groundtune.models.scripted_tuning import JobScript, ScriptedTuning
 from groundtune.project import Project
 from groundtune.tune.job import TuneError
 
-NEVER = Course(["queued", "running"])
+NEVER = JobScript(["queued", "running"])
 ROWS = [
     {"id": f"{split}-{n}", "input": f"where is parcel {split} {n}", "output": label, "split": split}
     for split, count in (("train", 10), ("validation", 2), ("test", 2))
@@ -52,7 +52,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def tuning() -> ScriptedTuning:
     gold = {row["input"]: row["output"] for row in ROWS}
-    return ScriptedTuning([NEVER], tuned=lambda name, _: ScriptedModel(name, gold))
+    return ScriptedTuning([NEVER], make_model=lambda name, _: ScriptedModel(name, gold))
 
 
 @pytest.fixture
@@ -79,11 +79,11 @@ def trained(folder: Path, **more: Any) -> Any:
 
 def looked(folder: Path) -> Any:
     with Project.open(folder) as project:
-        return project.look("voice")
+        return project.preflight("voice")
 
 
 def test_a_provider_from_the_project_file_trains_answers_and_costs(desk: Make, tuning: ScriptedTuning) -> None:
-    tuning.courses = [Course()]
+    tuning.job_scripts = [JobScript()]
     folder = desk()
     preflight = looked(folder)
     assert preflight.errors == ()
@@ -180,7 +180,7 @@ def test_a_job_is_controlled_by_table_name(
     assert json.loads(run("--job", "cancel", "--json")[1]) == {"job": "ftjob-1", "status": "cancelled"}
     assert tuning.jobs["ftjob-1"]["status"] == "cancelled"
     with Project.open(folder) as project, pytest.raises(MissingError, match="no job in progress"):
-        project.steer("voice", "cancel")
+        project.control_job("voice", "cancel")
     capsys.readouterr()
     main(["models", "list", "--project", str(folder), "--json"])
     (left,) = json.loads(capsys.readouterr().out)["incomplete"]
@@ -193,7 +193,7 @@ def test_a_job_is_controlled_by_table_name(
 def test_a_finished_training_is_not_paid_for_twice(
     desk: Make, tuning: ScriptedTuning, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tuning.courses = [Course(), Course(), Course()]
+    tuning.job_scripts = [JobScript(), JobScript(), JobScript()]
     folder = desk()
     first = trained(folder)
     assert trained(folder) == first
@@ -237,15 +237,18 @@ def test_a_retired_base_is_refused(desk: Make, server: ScriptedServer) -> None:
 @pytest.mark.parametrize(
     ("course", "message"),
     [
-        (Course(error="line 3: the assistant message is empty"), "ftjob-1 .* failed: line 3: the assistant message is"),
-        (Course(["queued", "running", "cancelled"]), "ftjob-1 .* was cancelled"),
+        (
+            JobScript(error="line 3: the assistant message is empty"),
+            "ftjob-1 .* failed: line 3: the assistant message is",
+        ),
+        (JobScript(["queued", "running", "cancelled"]), "ftjob-1 .* was cancelled"),
     ],
     ids=["failed", "cancelled"],
 )
 def test_a_failed_job_says_why_and_the_next_run_starts_another(
-    course: Course, message: str, desk: Make, tuning: ScriptedTuning
+    course: JobScript, message: str, desk: Make, tuning: ScriptedTuning
 ) -> None:
-    tuning.courses = [course, Course()]
+    tuning.job_scripts = [course, JobScript()]
     folder = desk()
     with pytest.raises(TuneError, match=message):
         trained(folder)

@@ -6,19 +6,19 @@ import time
 from dataclasses import replace
 
 from groundtune.approaches import cite, prompts
-from groundtune.approaches.forms import AnswerForm, Form
-from groundtune.protocols import Gatherer, Generator, ShotChooser
+from groundtune.approaches.forms import AnswerFormat, OutputFormat
+from groundtune.protocols import ContextProvider, Generator, ShotChooser
 from groundtune.types import Answer, Generation, Hit, Prompt, Question, Shot, Usage
 
 NOT_IN_DOCUMENTS = "Not in your documents."
-NEAREST = 3
+ABSTENTION_PASSAGES = 3
 """Passages shown with an abstention."""
 
 
-NOTHING_ASKED = Generation("", Usage(0, 0, 0, 0.0, 0.0), confidence=0.0)
+NO_GENERATION = Generation("", Usage(0, 0, 0, 0.0, 0.0), confidence=0.0)
 
 
-class Composed:
+class Pipeline:
     """`Approach`: gather evidence, choose shots, generate, parse the reply, check citations, abstain when unsupported.
 
     Two instances that differ in one part are an ablation of that part.
@@ -34,8 +34,8 @@ class Composed:
         name: str,
         generator: Generator,
         *,
-        form: Form | None = None,
-        evidence: Gatherer | None = None,
+        form: OutputFormat | None = None,
+        evidence: ContextProvider | None = None,
         shots: ShotChooser | None = None,
         question_at: prompts.QuestionAt = "last",
         threshold: float = 0.0,
@@ -44,7 +44,7 @@ class Composed:
     ) -> None:
         self.name = name
         self._generator = generator
-        self._form: Form = form or AnswerForm()
+        self._form: OutputFormat = form or AnswerFormat()
         self._evidence = evidence
         self._shots = shots
         self._question_at = question_at
@@ -70,7 +70,7 @@ class Composed:
             shots = await self._shots.choose(question) if self._shots else []
             gathered = time.perf_counter()
         if self._evidence and not hits and self._form.cites:
-            generation = NOTHING_ASKED
+            generation = NO_GENERATION
         else:
             generation = await self._generator.generate(self._prompt(question, hits, shots))
         generated = time.perf_counter()
@@ -91,18 +91,18 @@ class Composed:
     def _prompt(self, question: Question, hits: list[Hit], shots: list[Shot]) -> Prompt:
         messages = prompts.messages(
             rules=self._form.rules(grounded=bool(hits)),
-            kind=self._form.kind,
+            kind=self._form.input_name,
             text=question.text,
             history=question.history,
             hits=hits,
-            shots=[(shot.example.input, self._form.reply(shot.example.output)) for shot in shots],
+            shots=[(shot.example.input, self._form.gold_reply(shot.example.output)) for shot in shots],
             question_at=self._question_at,
         )
         return Prompt(question.text, messages, tuple(hits), tuple(shots), self._form.schema)
 
     def _read(self, generation: Generation, hits: list[Hit]) -> Answer:
         confidence = generation.confidence
-        reading = self._form.read(generation.text)
+        reading = self._form.parse(generation.text)
         if reading.abstained or (confidence is not None and confidence < self._threshold):
             return self._abstention(hits, confidence)
         answer = Answer(reading.text, "answered", reading.output, hits=tuple(hits), confidence=confidence)
@@ -113,4 +113,4 @@ class Composed:
 
     def _abstention(self, hits: list[Hit], confidence: float | None) -> Answer:
         text = NOT_IN_DOCUMENTS if self._evidence and self._form.cites else self._form.abstention
-        return Answer(text, "abstained", hits=tuple(hits[:NEAREST]), confidence=confidence)
+        return Answer(text, "abstained", hits=tuple(hits[:ABSTENTION_PASSAGES]), confidence=confidence)

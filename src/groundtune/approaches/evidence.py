@@ -11,7 +11,7 @@ DocumentById = Callable[[str], Awaitable[Document | None]]
 MAX_CORPUS_PASSAGES = 20_000
 
 
-class Retrieved:
+class RetrievedContext:
     """The best passages; adjacent ones are joined. `Gatherer`."""
 
     def __init__(
@@ -27,7 +27,7 @@ class Retrieved:
         return await join_neighbours(hits, self._document)
 
 
-class WholeCorpus:
+class CorpusContext:
     """Every passage that the asker may see, in reading order. `Gatherer` for corpora that fit."""
 
     def __init__(self, passages: Callable[[Question], Awaitable[Sequence[Passage]]]) -> None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from groundtune.approaches import prompts
-from groundtune.json_values import read_reply
+from groundtune.json_values import parse_reply
 from groundtune.workspace import digest_text
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ParsedReply:
     """A parsed reply."""
 
     text: str
@@ -21,11 +21,11 @@ class Reading:
     abstained: bool = False
 
 
-class Form(Protocol):
+class OutputFormat(Protocol):
     """The rules and replies of a task."""
 
     @property
-    def kind(self) -> str:
+    def input_name(self) -> str:
         """Name of the user's text."""
         ...
 
@@ -48,19 +48,19 @@ class Form(Protocol):
         """Return the rules for the model. grounded: passages are shown."""
         ...
 
-    def reply(self, gold: Any) -> str:
+    def gold_reply(self, gold: Any) -> str:
         """Return the reply the model should give when `gold` is the right output."""
         ...
 
-    def read(self, reply: str) -> Reading: ...
+    def parse(self, reply: str) -> ParsedReply: ...
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerForm:
+class AnswerFormat:
     """A question, answered in sentences, with citations when passages are shown."""
 
     instructions: str = ""
-    kind = "Question"
+    input_name = "Question"
     cites = True
     abstention = "The model does not know."
     schema = None
@@ -68,40 +68,40 @@ class AnswerForm:
     def rules(self, *, grounded: bool) -> str:
         return _join(self.instructions, prompts.GROUNDED if grounded else prompts.CLOSED)
 
-    def reply(self, gold: Any) -> str:
+    def gold_reply(self, gold: Any) -> str:
         return prompts.NOT_FOUND if gold is None else _first(gold)
 
-    def read(self, reply: str) -> Reading:
+    def parse(self, reply: str) -> ParsedReply:
         text = reply.strip()
-        return Reading(text, abstained=not text or _says(text, prompts.NOT_FOUND))
+        return ParsedReply(text, abstained=not text or _says(text, prompts.NOT_FOUND))
 
 
 @dataclass(frozen=True, slots=True)
-class LabelForm:
+class LabelFormat:
     """An input, classified under one label. labels: name to description."""
 
     labels: Mapping[str, str]
     instructions: str = ""
-    kind = "Input"
+    input_name = "Input"
     cites = False
     abstention = "No label fits."
     schema = None
 
     def rules(self, *, grounded: bool) -> str:
-        return _join(self.instructions, prompts.labelled(self.labels), prompts.BACKGROUND if grounded else "")
+        return _join(self.instructions, prompts.label_rules(self.labels), prompts.BACKGROUND if grounded else "")
 
-    def reply(self, gold: Any) -> str:
+    def gold_reply(self, gold: Any) -> str:
         return prompts.NO_LABEL if gold is None else _first(gold)
 
-    def read(self, reply: str) -> Reading:
+    def parse(self, reply: str) -> ParsedReply:
         """Accept a label in another case, in quotes, or in a sentence that names no other label."""
         text = reply.strip()
         if text in self.labels:
-            return Reading(text, text)
+            return ParsedReply(text, text)
         if not text or _says(text, prompts.NO_LABEL):
-            return Reading(text, abstained=True)
+            return ParsedReply(text, abstained=True)
         output = self._alike(text, str.casefold) or self._alike(text, _plain) or self._named(text) or text
-        return Reading(output, output)
+        return ParsedReply(output, output)
 
     def _alike(self, text: str, fold: Callable[[str], str]) -> str | None:
         """Return the only label that is equal after folding."""
@@ -121,42 +121,42 @@ class LabelForm:
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectForm:
+class ObjectFormat:
     """An input from which one JSON object is extracted."""
 
     schema: Mapping[str, Any]
     instructions: str = ""
-    kind = "Input"
+    input_name = "Input"
     cites = False
     abstention = "There is nothing to extract."
 
     def rules(self, *, grounded: bool) -> str:
-        return _join(self.instructions, prompts.extracted(self.schema), prompts.BACKGROUND if grounded else "")
+        return _join(self.instructions, prompts.extraction_rules(self.schema), prompts.BACKGROUND if grounded else "")
 
-    def reply(self, gold: Any) -> str:
+    def gold_reply(self, gold: Any) -> str:
         return prompts.NO_OBJECT if gold is None else json.dumps(gold, ensure_ascii=False)
 
-    def read(self, reply: str) -> Reading:
+    def parse(self, reply: str) -> ParsedReply:
         """Parse the object, also from a code fence; a reply that is not a JSON object is its own output.
 
         An object without any value is an abstention: a model constrained to a schema cannot abstain otherwise.
         """
         text = reply.strip()
         try:
-            output = read_reply(text)
+            output = parse_reply(text)
         except ValueError:
-            return Reading(text, text, abstained=not text)
+            return ParsedReply(text, text, abstained=not text)
         if not isinstance(output, dict | None):
-            return Reading(text, text)
-        return Reading(text, abstained=True) if _empty(output) else Reading(text, output)
+            return ParsedReply(text, text)
+        return ParsedReply(text, abstained=True) if _empty(output) else ParsedReply(text, output)
 
 
 @dataclass(frozen=True, slots=True)
-class TextForm:
+class TextFormat:
     """An input for which a text is written."""
 
     instructions: str = ""
-    kind = "Input"
+    input_name = "Input"
     cites = False
     abstention = "The model wrote nothing."
     schema = None
@@ -164,15 +164,15 @@ class TextForm:
     def rules(self, *, grounded: bool) -> str:
         return _join(self.instructions, prompts.WRITTEN, prompts.BACKGROUND if grounded else "")
 
-    def reply(self, gold: Any) -> str:
+    def gold_reply(self, gold: Any) -> str:
         return "" if gold is None else _first(gold)
 
-    def read(self, reply: str) -> Reading:
+    def parse(self, reply: str) -> ParsedReply:
         text = reply.strip()
-        return Reading(text, abstained=not text)
+        return ParsedReply(text, abstained=not text)
 
 
-def rules_digest(form: Form, *, grounded: bool) -> str:
+def rules_digest(form: OutputFormat, *, grounded: bool) -> str:
     """Return a digest of the rules: a model trained with other rules is a different model."""
     return digest_text(form.rules(grounded=grounded))
 

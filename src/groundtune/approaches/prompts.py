@@ -55,13 +55,13 @@ Reply with the text alone."""
 BACKGROUND = "The numbered passages are background. Use what helps, and do not mention them."
 
 
-def labelled(labels: Mapping[str, str]) -> str:
+def label_rules(labels: Mapping[str, str]) -> str:
     """Return the rules for labelling. labels: name to description; an empty description leaves the name alone."""
     lines = [f"- {name}: {about}" if about else f"- {name}" for name, about in labels.items()]
     return _LABELLED.format(labels="\n".join(lines), nothing=NO_LABEL)
 
 
-def extracted(schema: Mapping[str, Any]) -> str:
+def extraction_rules(schema: Mapping[str, Any]) -> str:
     return _EXTRACTED.format(schema=json.dumps(schema, ensure_ascii=False), nothing=NO_OBJECT)
 
 

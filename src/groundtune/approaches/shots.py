@@ -102,7 +102,7 @@ class NearestShots:
         return self._folder / f"{digest_text(inputs)[:32]}.npy"
 
 
-def fixed(examples: Sequence[Example], *, count: int, each_label: bool = False) -> list[Example]:
+def choose_fixed(examples: Sequence[Example], *, count: int, each_label: bool = False) -> list[Example]:
     """Choose `count` examples by a hash of their ids, independent of the order of the file.
 
     each_label: take them from every output in turn, at least one of each.

@@ -9,15 +9,15 @@ from groundtune.config import Config
 from groundtune.fitted import Fitted
 from groundtune.protocols import (
     Approach,
+    ContextProvider,
     Embedder,
-    Gatherer,
     Generator,
     ShotChooser,
 )
 
 if TYPE_CHECKING:
     from groundtune.approaches.evidence import DocumentById
-    from groundtune.approaches.forms import Form
+    from groundtune.approaches.forms import OutputFormat
     from groundtune.measure.judges import Judge
     from groundtune.retrieve.retriever import HybridRetriever
 
@@ -30,48 +30,50 @@ def rag(
     config: Config, retriever: "HybridRetriever", embedder: Embedder, document: "DocumentById", fitted: Fitted
 ) -> Approach:
     """Build the approach that `ask` uses: the default model over retrieved passages."""
-    from groundtune.approaches.evidence import Retrieved
+    from groundtune.approaches.evidence import RetrievedContext
 
-    evidence = Retrieved(retriever, document, passages=config.answers.max_passages)
-    return composed(config, "rag", generator(config, "default", lambda: embedder), evidence=evidence, fitted=fitted)
+    evidence = RetrievedContext(retriever, document, passages=config.answers.max_passages)
+    return compose_approach(
+        config, "rag", generator(config, "default", lambda: embedder), evidence=evidence, fitted=fitted
+    )
 
 
-def composed(
+def compose_approach(
     config: Config,
     name: str,
     generator: Generator,
     *,
-    form: "Form | None" = None,
-    evidence: Gatherer | None = None,
+    form: "OutputFormat | None" = None,
+    evidence: ContextProvider | None = None,
     shots: ShotChooser | None = None,
     fitted: Fitted | None = None,
-    turn: asyncio.Semaphore | None = None,
+    local_slots: asyncio.Semaphore | None = None,
 ) -> Approach:
     """Build an approach from its parts; with `fitted`, it abstains below the project's confidence threshold.
 
-    turn: held during local work before the model call, when many questions run concurrently.
+    local_slots: held during local work before the model call, when many questions run concurrently.
     """
-    from groundtune.approaches.composed import Composed
-    from groundtune.approaches.forms import AnswerForm
+    from groundtune.approaches.composed import Pipeline
+    from groundtune.approaches.forms import AnswerFormat
 
     threshold = 0.0
     if fitted is not None:
         thresholds = (config.answers.threshold, fitted.threshold, DEFAULT_THRESHOLD)
         threshold = next(threshold for threshold in thresholds if threshold is not None)
-    return Composed(
+    return Pipeline(
         name,
         generator,
-        form=form or AnswerForm(config.instructions or ""),
+        form=form or AnswerFormat(config.instructions or ""),
         evidence=evidence,
         shots=shots,
         question_at=config.context.question,
         threshold=threshold,
         strict=config.answers.strict,
-        turn=turn,
+        turn=local_slots,
     )
 
 
-def unhesitating(
+def rag_without_threshold(
     config: Config, retriever: "HybridRetriever", embedder: Embedder, document: "DocumentById"
 ) -> Approach:
     """Build `rag` without a confidence threshold, for calibrating one."""
@@ -82,18 +84,18 @@ def unhesitating(
 def judge(
     config: Config,
     embedder: Callable[[], Embedder],
-    keep: Callable[[Generator], Generator] = lambda generator: generator,
+    wrap_generator: Callable[[Generator], Generator] = lambda generator: generator,
     *,
     patience_seconds: float = 0.0,
 ) -> "Judge | None":
-    """Build the judge of the project file, or None. Parameters as for `generator`; keep: see `keeping`."""
+    """Build the judge of the project file, or None. Parameters as for `generator`; wrap_generator: see `keeping`."""
     from groundtune.measure.judges import Judge
 
     chosen = config.judge
     if chosen is None:
         return None
     return Judge(
-        keep(generator(config, chosen.model, embedder, patience_seconds=patience_seconds)),
+        wrap_generator(generator(config, chosen.model, embedder, patience_seconds=patience_seconds)),
         metrics=chosen.metrics,
         instructions=chosen.instructions,
         embedder=embedder() if "answer_relevancy" in chosen.metrics else None,

@@ -11,34 +11,36 @@ from groundtune.protocols import (
 from groundtune.types import Generation, Prompt
 
 if TYPE_CHECKING:
-    from groundtune.models.purse import Purse
+    from groundtune.models.purse import Budget
 
 
 GENERATIONS = "generations.sqlite"
 
 
-def purse(limit_usd: float | None = None) -> "Purse":
+def budget(limit_usd: float | None = None) -> "Budget":
     """Build the budget of a run; None = no limit."""
-    from groundtune.models.purse import Purse
+    from groundtune.models.purse import Budget
 
-    return Purse(limit_usd)
+    return Budget(limit_usd)
 
 
-def kept(cache: Path) -> Callable[[Generator, Prompt], Generation | None]:
+def cache_lookup(cache: Path) -> Callable[[Generator, Prompt], Generation | None]:
     """Return a function that looks up cached generations; it returns None for a miss or an uncacheable generator."""
-    from groundtune.models.cache import GenerationCache, key_of
+    from groundtune.models.cache import GenerationCache, cache_key
 
     generations = GenerationCache(cache / GENERATIONS)
 
     def look(generator: Generator, prompt: Prompt) -> Generation | None:
         return (
-            generations.get(key_of(generator.request(prompt))) if isinstance(generator, RepeatableGenerator) else None
+            generations.get(cache_key(generator.request(prompt)))
+            if isinstance(generator, RepeatableGenerator)
+            else None
         )
 
     return look
 
 
-def keeping(cache: Path, purse: "Purse") -> Callable[[Generator], Generator]:
+def caching_wrapper(cache: Path, purse: "Budget") -> Callable[[Generator], Generator]:
     """Return a function that adds cache and budget to a generator; generators that cannot be cached stay unchanged."""
     from groundtune.models.cache import CachedGenerator, GenerationCache
 

@@ -14,19 +14,19 @@ from groundtune.protocols import (
 
 if TYPE_CHECKING:
     from groundtune.ingest.sandbox import Sandbox
-    from groundtune.ingest.split import Splitter
+    from groundtune.ingest.split import Chunker
     from groundtune.retrieve.retriever import HybridRetriever
 
 
 def index_parts(config: Config, embedder: Embedder) -> dict[str, str | int]:
     """Return the settings that cannot change without rebuilding the index."""
     from groundtune.ingest.loaders import PARSER_VERSION
-    from groundtune.ingest.split import SPLITTER_VERSION
+    from groundtune.ingest.split import CHUNKER_VERSION
 
     sizes = config.passages
     return {
         "parser": PARSER_VERSION,
-        "splitter": f"{SPLITTER_VERSION}/{sizes.max_tokens}/{sizes.min_tokens}",
+        "splitter": f"{CHUNKER_VERSION}/{sizes.max_tokens}/{sizes.min_tokens}",
         "embedder": embedder.name,
         "embedder_digest": embedder.digest,
         "dimension": embedder.dimension,
@@ -41,10 +41,10 @@ async def store(folder: Path, *, dimension: int, language: str) -> Store:
     return await LanceStore.open(folder, dimension=dimension, language=language)
 
 
-def splitter(config: Config, embedder: Embedder) -> "Splitter":
-    from groundtune.ingest.split import Splitter
+def chunker(config: Config, embedder: Embedder) -> "Chunker":
+    from groundtune.ingest.split import Chunker
 
-    return Splitter(
+    return Chunker(
         count_tokens=embedder.count_tokens,
         limit=embedder.max_tokens,
         max_tokens=config.passages.max_tokens,

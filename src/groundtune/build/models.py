@@ -45,23 +45,23 @@ def embedder(config: Config) -> Embedder:
             return HostedEmbedder(
                 model=chosen.model or "",
                 base_url=chosen.base_url or "",
-                api_key=key(chosen.api_key_env),
+                api_key=secret_from_env(chosen.api_key_env),
                 api_key_env=chosen.api_key_env,
                 dimension=chosen.dimension or 0,
                 batch_size=chosen.batch_size or 64,
             )
 
 
-def for_many(embedder: Embedder) -> Embedder:
+def prepare_for_many(embedder: Embedder) -> Embedder:
     """Prepare an embedder for many texts, so that it runs at full speed from the first one; returns it."""
     from groundtune.models.embed import BundledEmbedder
 
     if isinstance(embedder, BundledEmbedder):
-        embedder.for_many()
+        embedder.use_torch()
     return embedder
 
 
-def forbidden(config: Config, model: ModelConfig | EmbedderConfig) -> str | None:
+def residency_violation(config: Config, model: ModelConfig | EmbedderConfig) -> str | None:
     """Why the requirements forbid sending text to this model, or None."""
     from groundtune.openai_client import is_local
 
@@ -73,7 +73,7 @@ def forbidden(config: Config, model: ModelConfig | EmbedderConfig) -> str | None
 
 
 def _admit(config: Config, place: str, model: ModelConfig | EmbedderConfig) -> None:
-    if reason := forbidden(config, model):
+    if reason := residency_violation(config, model):
         raise UsageError(f"{place}: {reason}", hint="choose another endpoint, or allow the host under [requirements]")
 
 
@@ -92,7 +92,7 @@ def generator(
     _admit(config, f"models.{name}", chosen)
     match chosen.kind:
         case "quote":
-            return quotes(config, embedder())
+            return quote_generator(config, embedder())
         case "openai":
             return _hosted(config, chosen, patience_seconds)
         case "local":
@@ -108,7 +108,7 @@ def generator(
             )
 
 
-def tuned(config: Config, artifact: Artifact, folder: Path, *, patience_seconds: float = 0.0) -> Generator:
+def tuned_generator(config: Config, artifact: Artifact, folder: Path, *, patience_seconds: float = 0.0) -> Generator:
     """Build a generator for a tuned model. Raises MissingError without its extra, key or files."""
     from groundtune.approaches.prompts import NO_LABEL
 
@@ -122,16 +122,16 @@ def tuned(config: Config, artifact: Artifact, folder: Path, *, patience_seconds:
 
             return ExtractorGenerator(folder, artifact.details)
         case "lora":
-            return tuned_here(artifact, folder)
+            return local_tuned_generator(artifact, folder)
         case "hosted":
-            chosen = tuned_there(artifact)
+            chosen = hosted_model_config(artifact)
             _admit(config, f"tune.{artifact.name}", chosen)
             return _hosted(config, chosen, patience_seconds)
         case kind:
             raise UsageError(f"{artifact.id}: an artifact of kind {kind!r} cannot answer questions")
 
 
-def tuned_there(artifact: Artifact) -> ModelConfig:
+def hosted_model_config(artifact: Artifact) -> ModelConfig:
     """Return the model settings for calling a model that was tuned at a provider."""
     return ModelConfig(
         kind="openai",
@@ -141,7 +141,7 @@ def tuned_there(artifact: Artifact) -> ModelConfig:
     )
 
 
-def tuned_here(artifact: Artifact, folder: Path, *, device: str | None = None) -> "LocalGenerator":
+def local_tuned_generator(artifact: Artifact, folder: Path, *, device: str | None = None) -> "LocalGenerator":
     """Build a generator for a tuned causal model on this machine; `device` overrides that of its training."""
     from groundtune.models.local import LocalGenerator
 
@@ -153,7 +153,7 @@ def tuned_here(artifact: Artifact, folder: Path, *, device: str | None = None) -
     )
 
 
-def window(generator: Generator, model: ModelConfig) -> int | None:
+def context_window(generator: Generator, model: ModelConfig) -> int | None:
     """Return the context window of a model in tokens, prompt and answer together; None if unknown."""
     from groundtune.models.prices import context_window
 
@@ -161,14 +161,14 @@ def window(generator: Generator, model: ModelConfig) -> int | None:
     return known or (context_window(model.model or "", model.base_url or "") if model.kind == "openai" else None)
 
 
-def quotes(config: Config, embedder: Embedder) -> Generator:
+def quote_generator(config: Config, embedder: Embedder) -> Generator:
     """Build the generator that quotes sentences of the documents verbatim and needs no language model."""
     from groundtune.models.quote import QuoteGenerator
 
     return QuoteGenerator(embedder, language=config.language, usd=_usd_of_vectors(config))
 
 
-def nearest(config: Config, embedder: Embedder, labels: Mapping[str, str]) -> Generator:
+def nearest_generator(config: Config, embedder: Embedder, labels: Mapping[str, str]) -> Generator:
     """Build the nearest-neighbour label generator, which needs no language model."""
     from groundtune.approaches.prompts import NO_LABEL
     from groundtune.models.nearest import NearestGenerator
@@ -181,7 +181,7 @@ def _usd_of_vectors(config: Config) -> float | None:
     return None if config.embedder.kind == "openai" else 0.0
 
 
-def key(variable: str | None) -> str | None:
+def secret_from_env(variable: str | None) -> str | None:
     """Read a secret from an environment variable; None if none is named. Raises MissingError when it is not set."""
     if variable is None:
         return None
@@ -191,7 +191,7 @@ def key(variable: str | None) -> str | None:
     return value
 
 
-def prices(config: Config, model: ModelConfig) -> Prices:
+def token_prices(config: Config, model: ModelConfig) -> Prices:
     """Return the token prices of a model; a local model counts as http://localhost."""
     from groundtune.models.prices import TokenPrices
 
@@ -205,13 +205,13 @@ def _hosted(config: Config, chosen: ModelConfig, patience_seconds: float) -> Gen
     return HostedGenerator(
         model=chosen.model or "",
         base_url=chosen.base_url or "",
-        api_key=key(chosen.api_key_env),
+        api_key=secret_from_env(chosen.api_key_env),
         api_key_env=chosen.api_key_env,
         timeout_seconds=chosen.timeout_seconds,
         temperature=chosen.temperature,
         max_output_tokens=chosen.max_output_tokens,
         concurrency=chosen.concurrency,
-        prices=prices(config, chosen),
+        prices=token_prices(config, chosen),
         patience_seconds=patience_seconds,
         window=chosen.window,
     )

@@ -171,7 +171,7 @@ def _report(error: BaseException, *, as_json: bool) -> int:
     problems = getattr(error, "problems", ())
     if len(problems) > 1:
         message = "\n  ".join((f"{len(problems):,} problems", *message.splitlines()))
-    output.err().print(Text.assemble(("error: ", "bold red"), message))
+    output.stderr_console().print(Text.assemble(("error: ", "bold red"), message))
     if hint:
         output.hint(hint)
     return code

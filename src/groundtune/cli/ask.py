@@ -7,7 +7,7 @@ import typer
 
 from groundtune.cli import output
 from groundtune.cli.options import FilterTexts, Groups, Json, Project, filters
-from groundtune.cli.search import place
+from groundtune.cli.search import location_text
 
 if TYPE_CHECKING:
     from groundtune.types import Answer, Citation
@@ -51,7 +51,7 @@ def run(
     with Opened.open(project, strict=True if strict else None) as opened:
         answer = opened.ask(question, approach=approach, groups=group or (), filters=filters(filter))
     if json:
-        output.emit_json({"question": question, **output.jsonable(answer)})
+        output.print_json({"question": question, **output.jsonable(answer)})
     elif answer.status == "abstained":
         show_abstention(answer)
     else:
@@ -61,36 +61,36 @@ def run(
 
 def show_answer(answer: "Answer") -> None:
     """Print the text, then one line per citation with its level of support and its source."""
-    output.show(answer.text)
+    output.print_line(answer.text)
     if answer.citations:
-        output.show()
+        output.print_line()
     for citation in answer.citations:
         word, style = SUPPORT[citation.support]
-        output.show(f"[{citation.marker}] {word}: {_where(citation)}", style=style)
+        output.print_line(f"[{citation.marker}] {word}: {_where(citation)}", style=style)
         if citation.support == "close":
-            output.show(f'    source text: "{output.excerpt(citation.quote, 200)}"')
+            output.print_line(f'    source text: "{output.excerpt(citation.quote, 200)}"')
     details = [f"{answer.usage.seconds:.2f} s" if answer.usage.seconds is not None else ""]
     if answer.confidence is not None:
         details.append(f"confidence {answer.confidence:.2f}")
     if answer.usage.usd:
         details.append(f"{answer.usage.usd:.5f} USD")
-    output.note(", ".join(part for part in details if part), style="dim")
+    output.print_note(", ".join(part for part in details if part), style="dim")
 
 
 def show_abstention(answer: "Answer") -> None:
     """Print the abstention and the nearest passages."""
-    output.show(answer.text, style="bold")
+    output.print_line(answer.text, style="bold")
     if answer.hits:
-        output.show("Nearest passages:")
+        output.print_line("Nearest passages:")
     for hit in answer.hits:
-        output.show(f"  {place(hit)}")
-        output.show(f"    {output.excerpt(hit.passage.text, 160)}", style="dim")
+        output.print_line(f"  {location_text(hit)}")
+        output.print_line(f"    {output.excerpt(hit.passage.text, 160)}", style="dim")
     if answer.confidence is not None:
-        output.note(f"confidence {answer.confidence:.2f}", style="dim")
+        output.print_note(f"confidence {answer.confidence:.2f}", style="dim")
 
 
 def _where(citation: "Citation") -> str:
     if citation.source is None:
         return "no passage has this number"
-    parts = [output.named(citation.source), *([citation.heading] if citation.heading else [])]
+    parts = [output.printable(citation.source), *([citation.heading] if citation.heading else [])]
     return " > ".join(parts) + (f", page {citation.page}" if citation.page else "")

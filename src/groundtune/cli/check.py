@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from groundtune.checkup import Checkup, Finding, check_project
+from groundtune.checkup import CheckFinding, Checkup, check_project
 from groundtune.cli import output
 from groundtune.cli.options import AllowTruncation
 from groundtune.errors import UsageError
 
 if TYPE_CHECKING:
-    from groundtune.tune.preflight.check import Preflight
-    from groundtune.tune.preflight.findings import Finding as TrainingFinding
-    from groundtune.tune.preflight.lengths import Lengths
+    from groundtune.tune.preflight.check import PreflightReport
+    from groundtune.tune.preflight.findings import PreflightFinding as TrainingFinding
+    from groundtune.tune.preflight.lengths import LengthReport
 
 MOST = 20
 """Findings printed per level; --json has all."""
@@ -47,7 +47,7 @@ def run(
         raise UsageError("--allow-truncation applies to a training only", hint="groundtune check --tune NAME")
     report = check_project(folder)
     if as_json:
-        output.emit_json({"ok": report.exit_code == 0, **output.jsonable(report)})
+        output.print_json({"ok": report.exit_code == 0, **output.jsonable(report)})
     else:
         _print(report)
     raise typer.Exit(report.exit_code)
@@ -57,9 +57,9 @@ def _check_training(folder: Path, name: str, allow_truncation: int | None, *, as
     from groundtune.project import Project
 
     with Project.open(folder) as project:
-        preflight = project.look(name, allow_truncation=allow_truncation)
+        preflight = project.preflight(name, allow_truncation=allow_truncation)
     if as_json:
-        output.emit_json({"ok": not preflight.errors, **output.jsonable(preflight)})
+        output.print_json({"ok": not preflight.errors, **output.jsonable(preflight)})
         return 1 if preflight.errors else 0
     show_preflight(preflight)
     if preflight.errors:
@@ -69,65 +69,65 @@ def _check_training(folder: Path, name: str, allow_truncation: int | None, *, as
     return 1 if preflight.errors else 0
 
 
-def show_preflight(preflight: "Preflight") -> None:
+def show_preflight(preflight: "PreflightReport") -> None:
     """Print row counts and lengths, the trained part of the first rows, the findings, and the upper bounds."""
     from groundtune.tune.preflight.check import bounds_text
 
-    output.show(f"rows    {', '.join(f'{split} {n:,}' for split, n in preflight.rows.items())}")
+    output.print_line(f"rows    {', '.join(f'{split} {n:,}' for split, n in preflight.rows.items())}")
     if labels := preflight.labels:
-        first = ", ".join(f"{output.named(label)} {n:,}" for label, n in list(labels.items())[:MOST])
+        first = ", ".join(f"{output.printable(label)} {n:,}" for label, n in list(labels.items())[:MOST])
         more = f" and {len(labels) - MOST:,} more" if len(labels) > MOST else ""
-        output.show(f"labels  {first}{more}")
+        output.print_line(f"labels  {first}{more}")
     if preflight.lengths:
         _print_lengths(preflight.lengths)
     if preflight.shown:
-        output.show("trained text is between ⟦ and ⟧:")
+        output.print_line("trained text is between ⟦ and ⟧:")
     for row in preflight.shown:
-        before = output.named(row.prompt)
+        before = output.printable(row.prompt)
         reply = output.excerpt(row.trained, REPLY)
         cut = f"✂{output.excerpt(row.cut, REPLY)}" if row.cut else ""
         tail = before if len(before) <= PROMPT else "…" + before[-PROMPT:]
         rejected = f" preferred over ⟦{output.excerpt(row.rejected, REPLY)}⟧" if row.rejected else ""
-        output.show(f"  {output.named(row.id)}: {tail}⟦{reply}⟧{cut}{rejected}")
+        output.print_line(f"  {output.printable(row.id)}: {tail}⟦{reply}⟧{cut}{rejected}")
     for finding in preflight.findings:
         _print_training_finding(finding)
     if preflight.bounds:
-        output.show(f"at most {bounds_text(preflight.bounds)}")
+        output.print_line(f"at most {bounds_text(preflight.bounds)}")
 
 
-def _print_lengths(lengths: "Lengths") -> None:
+def _print_lengths(lengths: "LengthReport") -> None:
     limit = "no known limit" if lengths.limit is None else f"limit {lengths.limit:,}"
     longer = f"; {output.count(len(lengths.truncated), 'row')} longer" if lengths.truncated else ""
     dropped = f"; {output.count(len(lengths.dropped), 'row')} with nothing left to learn" if lengths.dropped else ""
     figures = f"median {lengths.median:,}, 95% up to {lengths.p95:,}, longest {lengths.longest:,}"
-    output.show(f"tokens  {figures}; {limit}{longer}{dropped}")
+    output.print_line(f"tokens  {figures}; {limit}{longer}{dropped}")
     most = max(bucket.rows for bucket in lengths.bins)
     width = len(f"{lengths.bins[-1].high:,}")
     for bucket in lengths.bins:
         bar = "█" * -(-bucket.rows * BAR // most)
-        output.show(f"  {bucket.low:>{width},} to {bucket.high:>{width},}  {bucket.rows:>7,} {bar}".rstrip())
+        output.print_line(f"  {bucket.low:>{width},} to {bucket.high:>{width},}  {bucket.rows:>7,} {bar}".rstrip())
 
 
 def _print_training_finding(finding: "TrainingFinding") -> None:
     style = {"error": "red", "warning": "yellow"}.get(finding.level, "")
     mentioned = set(re.findall(r"[^\s(),;]+", finding.message))
-    rows = [output.named(name) for name in finding.rows[:NAMED] if name not in mentioned]
+    rows = [output.printable(name) for name in finding.rows[:NAMED] if name not in mentioned]
     more = (finding.count or 0) - NAMED
     listed = ", ".join(rows) + (f" and {more:,} more" if more > 0 else "")
-    output.show(f"{finding.level}: {finding.message}" + (f" ({listed})" if rows else ""), style=style)
+    output.print_line(f"{finding.level}: {finding.message}" + (f" ({listed})" if rows else ""), style=style)
     if finding.hint:
-        output.show(f"    hint: {finding.hint}")
+        output.print_line(f"    hint: {finding.hint}")
 
 
 def _print(report: Checkup) -> None:
     if report.name is None:
-        output.show(f"project    {output.named(report.path)} is invalid; fix it to have the rest checked")
+        output.print_line(f"project    {output.printable(report.path)} is invalid; fix it to have the rest checked")
     else:
-        output.show(f"project    {report.name} ({report.task})  {output.named(report.path)}")
+        output.print_line(f"project    {report.name} ({report.task})  {output.printable(report.path)}")
         _print_documents(report)
         _print_examples(report)
         for name, text in (report.models or {}).items():
-            output.show(f"{'embedder' if name == 'embedder' else f'model {name}':<10} {text}")
+            output.print_line(f"{'embedder' if name == 'embedder' else f'model {name}':<10} {text}")
     for level, title, style in (
         ("problem", "problem", "bold red"),
         ("missing", "missing thing", "bold red"),
@@ -135,10 +135,10 @@ def _print(report: Checkup) -> None:
     ):
         _print_findings([finding for finding in report.findings if finding.level == level], title, style)
     if report.exit_code == 0:
-        output.show("\nready", style="green")
+        output.print_line("\nready", style="green")
         root = report.path.parent
         verb = "groundtune ingest" if report.kinds or not report.examples else "groundtune compare"
-        output.next_step(verb if root == Path.cwd() else f"{verb} {shlex.quote(output.named(root))}")
+        output.next_step(verb if root == Path.cwd() else f"{verb} {shlex.quote(output.printable(root))}")
     else:
         output.next_step("groundtune check", "after fixing these")
 
@@ -149,30 +149,30 @@ def _print_documents(report: Checkup) -> None:
     size = sum(kind.bytes for kind in read)
     size_text = f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{-(-size // 1000):,} kB"
     total = output.count(sum(kind.files for kind in read), "file")
-    output.show(f"documents  {f'{total} ({kinds}), {size_text}' if read else 'none'}")
+    output.print_line(f"documents  {f'{total} ({kinds}), {size_text}' if read else 'none'}")
     for kind in report.kinds:
         if kind.unread is not None:
-            output.show(f"           {output.count(kind.files, 'file')} skipped: {output.named(kind.unread)}")
+            output.print_line(f"           {output.count(kind.files, 'file')} skipped: {output.printable(kind.unread)}")
 
 
 def _print_examples(report: Checkup) -> None:
     for file in report.examples:
         splits = ", ".join(f"{split} {number:,}" for split, number in file.splits.items())
-        output.show(
-            f"examples   {output.count(file.examples, 'example')} in {output.named(file.source)}: {splits}; "
+        output.print_line(
+            f"examples   {output.count(file.examples, 'example')} in {output.printable(file.source)}: {splits}; "
             f"{file.unanswerable:,} unanswerable, {file.with_evidence:,} with evidence"
         )
     if not report.examples:
-        output.show("examples   none; ask works without, evaluate and compare need some")
+        output.print_line("examples   none; ask works without, evaluate and compare need some")
 
 
-def _print_findings(findings: list[Finding], title: str, style: str) -> None:
+def _print_findings(findings: list[CheckFinding], title: str, style: str) -> None:
     if not findings:
         return
-    output.show(f"\n{output.count(len(findings), title)}", style=style)
+    output.print_line(f"\n{output.count(len(findings), title)}", style=style)
     for finding in findings[:MOST]:
-        output.show(f"  {output.named(finding.place)}: {finding.message}")
+        output.print_line(f"  {output.printable(finding.place)}: {finding.message}")
         if finding.hint:
-            output.show(f"    hint: {finding.hint}")
+            output.print_line(f"    hint: {finding.hint}")
     if len(findings) > MOST:
-        output.show(f"  and {len(findings) - MOST:,} more; --json has all")
+        output.print_line(f"  and {len(findings) - MOST:,} more; --json has all")

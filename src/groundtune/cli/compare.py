@@ -12,7 +12,7 @@ from groundtune.errors import BudgetError, UsageError
 
 if TYPE_CHECKING:
     from groundtune.project import Project
-    from groundtune.workflows.comparing import Step
+    from groundtune.workflows.comparing import CompareProgress
     from groundtune.workflows.deciding import Report
     from groundtune.workflows.estimating import Estimate
 
@@ -53,7 +53,7 @@ def run(
         report = compare(project, approaches=approach, split=split, primary=primary, budget_usd=budget_usd, fresh=fresh)
     unmet = report.unmet_by(demands)
     if json:
-        output.emit_json({**report.summary(), "unmet": unmet})
+        output.print_json({**report.summary(), "unmet": unmet})
     else:
         show_report(report, unmet=unmet)
     return exit_code(report, unmet)
@@ -73,7 +73,7 @@ def compare(
     try:
         with output.progress("answers") as bar:
 
-            def step(now: "Step") -> None:
+            def step(now: "CompareProgress") -> None:
                 nonlocal saved
                 saved = f"{now.done:,} of {now.total:,} answers saved"
                 spent = f"${now.spent_usd:.4f}  " if now.spent_usd else ""
@@ -89,17 +89,17 @@ def compare(
             )
     except (KeyboardInterrupt, BudgetError) as error:
         if saved:
-            output.note(saved if isinstance(error, BudgetError) else f"stopped; {saved}")
+            output.print_note(saved if isinstance(error, BudgetError) else f"stopped; {saved}")
             output.next_step("groundtune report", "shows the run so far; groundtune compare resumes it")
         raise
 
 
 def _show_estimate(estimates: "list[Estimate]", *, json: bool) -> None:
-    from groundtune.workflows.estimating import total
+    from groundtune.workflows.estimating import total_estimate
 
-    overall = total(estimates)
+    overall = total_estimate(estimates)
     if json:
-        output.emit_json({"estimates": estimates, "total": overall})
+        output.print_json({"estimates": estimates, "total": overall})
         return
     output.show_table(
         ["approach", "model", "calls", "cached", "input tokens", "output tokens", "usd", "usd at most", "seconds"],
@@ -118,8 +118,10 @@ def _show_estimate(estimates: "list[Estimate]", *, json: bool) -> None:
             for row in (*estimates, *([overall] if len(estimates) > 1 else []))
         ],
     )
-    output.note(
+    output.print_note(
         "tokens and usd: assumes four characters per token and outputs as long as the gold ones; – means unknown"
     )
-    output.note("usd at most: one token per byte and full-length outputs; attempts that time out may be billed on top")
+    output.print_note(
+        "usd at most: one token per byte and full-length outputs; attempts that time out may be billed on top"
+    )
     output.next_step("groundtune compare --budget-usd N", "stops before spending more than N US dollars")

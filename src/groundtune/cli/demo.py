@@ -48,7 +48,7 @@ def run(
     with contextlib.redirect_stdout(sys.stderr if json else sys.stdout):
         summary = {"folder": str(folder), **_handbook(folder), "tickets": _tickets(tickets)}
     if json:
-        output.emit_json(summary)
+        output.print_json(summary)
     output.next_step(f'cd {folder} && groundtune ask "…"', "or groundtune init in a folder with your own documents")
 
 
@@ -80,7 +80,7 @@ def _tickets(folder: Path) -> dict[str, Any]:
         for number, (name, title) in enumerate(TRAININGS.items(), 5):
             _title(f"{number}. Route tickets to queues. {title}: groundtune tune {name} --project {folder}")
             if name in trained:
-                output.show("already trained")
+                output.print_line("already trained")
             else:
                 tune.show_artifact(tune.train(project, name))
         _title(f"7. Compare trained and untrained approaches: groundtune compare {folder}")
@@ -116,11 +116,11 @@ def _example(name: str) -> Path:
 
 
 def _ask(project: "Project", question: str) -> Any:
-    output.show(f"\n> {question}", style="bold")
+    output.print_line(f"\n> {question}", style="bold")
     answer = project.ask(question)
     (show_abstention if answer.status == "abstained" else show_answer)(answer)
     return {"question": question, **output.jsonable(answer)}
 
 
 def _title(text: str) -> None:
-    output.show(f"\n== {text}", style="bold cyan")
+    output.print_line(f"\n== {text}", style="bold cyan")

@@ -53,12 +53,12 @@ def run(
             progress=lambda at, total: bar.update(at, total=total),
         )
     if json:
-        output.emit_json(done)
+        output.print_json(done)
     else:
-        where = f"kept in {output.named(done.file)}" if done.kept else "kept; no file written"
-        output.show(f"{done.kept:,} of {output.count(done.inputs, 'input')} {where}", style="bold")
+        where = f"kept in {output.printable(done.file)}" if done.kept else "kept; no file written"
+        output.print_line(f"{done.kept:,} of {output.count(done.inputs, 'input')} {where}", style="bold")
         for reason, number in done.left_out.items():
-            output.show(f"  {number:,} dropped: {reason}")
+            output.print_line(f"  {number:,} dropped: {reason}")
         if done.kept:
             output.next_step(f'add "{to}" to [examples] files', "then: groundtune tune NAME")
     return 0 if done.kept else 1

@@ -13,7 +13,7 @@ from groundtune.errors import UsageError
 if TYPE_CHECKING:
     from groundtune.measure.retrieval import RetrievalReport, StageReport
     from groundtune.workflows.calibrating import Calibration
-    from groundtune.workflows.evaluating import Fit, SweepRow
+    from groundtune.workflows.evaluating import SweepRow, WeightFit
 
 SWEEP_SHOWN = 12
 """Settings of a sweep that are printed."""
@@ -49,9 +49,9 @@ def run(
         raise UsageError("--sweep and --fit cannot be combined", hint="run one after the other")
     with Project.open(folder) as project:
         if sweep:
-            rows = project.sweep(say=output.note)
+            rows = project.sweep(progress=output.print_note)
             if json:
-                output.emit_json({"sweep": rows})
+                output.print_json({"sweep": rows})
             else:
                 _show_sweep(rows)
         elif fit:
@@ -59,13 +59,13 @@ def run(
             with output.progress("calibrating") as bar:
                 calibration = project.calibrate(progress=lambda done: bar.update(done))
             if json:
-                output.emit_json({"fit": fitted, "calibration": calibration})
+                output.print_json({"fit": fitted, "calibration": calibration})
             else:
                 _show_fit(fitted, calibration)
         else:
             report = project.evaluate(k=k, split=split, worst=worst)
             if json:
-                output.emit_json(report)
+                output.print_json(report)
             else:
                 show_report(report)
 
@@ -76,7 +76,7 @@ def show_report(report: "RetrievalReport") -> None:
     rows = [[stage.stage, *(stage.metrics[name] for name in names)] for stage in report.stages]
     output.show_table(["stage", *names], rows)
     if report.skipped:
-        output.note(f"{output.count(report.skipped, 'example')} without evidence skipped")
+        output.print_note(f"{output.count(report.skipped, 'example')} without evidence skipped")
     _show_failures(report.stages[-1], report.k)
     output.next_step("groundtune evaluate --fit", "fits the fusion weight; --sweep tries passage sizes too")
 
@@ -84,15 +84,17 @@ def show_report(report: "RetrievalReport") -> None:
 def _show_failures(stage: "StageReport", k: int) -> None:
     if stage.failures:
         causes = ", ".join(f"{cause} {share:.0%}" for cause, share in stage.causes.items() if share)
-        output.show(
+        output.print_line(
             f"\nNot in the first {k} passages: {stage.failures} of {stage.pieces} pieces of evidence ({causes})"
         )
     for miss in stage.worst:
         where = f"rank {miss.rank}" if miss.rank else miss.cause
-        output.show(f"\n{miss.example}: {miss.question}", style="bold")
-        output.show(f'  expected ({where}): {output.named(miss.source)}: "{output.excerpt(miss.quote, 120)}"')
+        output.print_line(f"\n{miss.example}: {miss.question}", style="bold")
+        output.print_line(f'  expected ({where}): {output.printable(miss.source)}: "{output.excerpt(miss.quote, 120)}"')
         for hit in miss.instead[:2]:
-            output.show(f"  found instead: {output.named(hit.source)} > {hit.heading}: {hit.words}", style="dim")
+            output.print_line(
+                f"  found instead: {output.printable(hit.source)} > {hit.heading}: {hit.words}", style="dim"
+            )
 
 
 def _show_sweep(rows: "Sequence[SweepRow]") -> None:
@@ -105,23 +107,25 @@ def _show_sweep(rows: "Sequence[SweepRow]") -> None:
         ],
     )
     best = rows[0]
-    output.note(f"{len(rows) - SWEEP_SHOWN} weaker settings not shown; --json has all")
+    output.print_note(f"{len(rows) - SWEEP_SHOWN} weaker settings not shown; --json has all")
     output.next_step(
         "groundtune ingest --rebuild",
         f"after setting [passages] max_tokens = {best.max_tokens}, [retrieval] dense_weight = {best.dense_weight}",
     )
 
 
-def _show_fit(fit: "Fit", calibration: "Calibration | None") -> None:
-    output.show(f"Fusion weight {fit.dense_weight:g} fitted on {fit.train_n} train questions.")
-    output.show(f"  nDCG@10 on the test split: {output.interval(fit.test)}")
-    output.show(f"  with the default weight:   {output.interval(fit.test_default)}")
+def _show_fit(fit: "WeightFit", calibration: "Calibration | None") -> None:
+    output.print_line(f"Fusion weight {fit.dense_weight:g} fitted on {fit.train_n} train questions.")
+    output.print_line(f"  nDCG@10 on the test split: {output.interval(fit.test)}")
+    output.print_line(f"  with the default weight:   {output.interval(fit.test_default)}")
     if calibration is None:
-        output.show("No threshold fitted: it takes 20 train and validation examples, both answerable and unanswerable.")
+        output.print_line(
+            "No threshold fitted: it takes 20 train and validation examples, both answerable and unanswerable."
+        )
         return
     point = calibration.point
-    output.show(f"Abstention threshold {point.threshold:.2f} from {calibration.n} examples ({calibration.rule}):")
-    output.show(f"  answers {point.coverage:.0%} of them, {point.risk:.0%} of those wrong")
+    output.print_line(f"Abstention threshold {point.threshold:.2f} from {calibration.n} examples ({calibration.rule}):")
+    output.print_line(f"  answers {point.coverage:.0%} of them, {point.risk:.0%} of those wrong")
     curve = calibration.curve
     chosen = [curve[round(share * (len(curve) - 1))] for share in (0.1, 0.25, 0.5, 0.75, 1.0)]
     output.show_table(

@@ -12,8 +12,8 @@ from groundtune.errors import MissingError, UsageError
 
 if TYPE_CHECKING:
     from groundtune.config import Config
-    from groundtune.measure.example_stats import Stats
-    from groundtune.measure.format_join import Choices
+    from groundtune.measure.example_stats import ExampleStats
+    from groundtune.measure.format_join import ImportOptions
 
 FILE = "examples.jsonl"
 FORMATS = "examples, chat, prompt, preference, alpaca, sharegpt, csv, tsv, rows"
@@ -88,12 +88,12 @@ def run(
 
     export: write the examples in another format.
     """
-    from groundtune.measure.format_join import Choices
+    from groundtune.measure.format_join import ImportOptions
 
     if split not in (None, "train", "validation", "test"):
         raise UsageError(f"unknown split {split!r}", hint="use train, validation or test")
     if action == "import":
-        choices = Choices(column_in, column_out, cast(Any, split), tuple(abstain or ()), system, turns)
+        choices = ImportOptions(column_in, column_out, cast(Any, split), tuple(abstain or ()), system, turns)
         _import(file, to or _target(project), kind, choices, overwrite=overwrite, json=json)
     elif action == "stats":
         _stats(_files(file, project), split, json=json)
@@ -105,77 +105,81 @@ def run(
         _write(exported, to, json=json)
 
 
-def _import(file: Path | None, to: Path, kind: str | None, choices: "Choices", *, overwrite: bool, json: bool) -> None:
-    from groundtune.measure.example_files import merge
+def _import(
+    file: Path | None, to: Path, kind: str | None, choices: "ImportOptions", *, overwrite: bool, json: bool
+) -> None:
+    from groundtune.measure.example_files import merge_examples
     from groundtune.measure.examples import read_examples
-    from groundtune.measure.formats import conversion
+    from groundtune.measure.formats import import_file
 
     if file is None:
         raise UsageError("no file to import", hint="groundtune examples import FILE")
-    imported = conversion(file, cast(Any, kind), choices=choices)
+    imported = import_file(file, cast(Any, kind), choices=choices)
     named = _named_beside(to)
     others = [path for path in named or () if path != to.resolve() and path.stat().st_size]
     beside = [example for path in others for example in read_examples(path)]
     try:
-        done = merge(to, imported.examples, overwrite=overwrite, beside=beside)
+        done = merge_examples(to, imported.examples, overwrite=overwrite, other_examples=beside)
     except OSError as error:
-        raise MissingError(f"cannot write {output.named(to)}: {(error.strerror or str(error)).lower()}") from error
+        raise MissingError(f"cannot write {output.printable(to)}: {(error.strerror or str(error)).lower()}") from error
     if json:
         about = {"format": imported.format, "to": to, "notes": imported.notes, "instructions": imported.instructions}
-        output.emit_json({**about, "examples": len(imported.examples), **output.jsonable(done)})
+        output.print_json({**about, "examples": len(imported.examples), **output.jsonable(done)})
         return
-    output.show(f"{output.count(len(imported.examples), 'example')} in {output.named(file)}, read as {imported.format}")
+    output.print_line(
+        f"{output.count(len(imported.examples), 'example')} in {output.printable(file)}, read as {imported.format}"
+    )
     for note in imported.notes:
-        output.show(f"  {output.excerpt(note, 200)}")
+        output.print_line(f"  {output.excerpt(note, 200)}")
     if imported.instructions:
-        output.show(f"  instructions: {output.excerpt(imported.instructions, 200)}")
-    output.show(f"{len(done.new):,} added to {output.named(to)}, {len(done.same):,} already there")
+        output.print_line(f"  instructions: {output.excerpt(imported.instructions, 200)}")
+    output.print_line(f"{len(done.new):,} added to {output.printable(to)}, {len(done.same):,} already there")
     if done.known:
         why = "an input that exists under another id; they join its split"
-        output.show(f"{output.count(len(done.known), 'new example')} with {why}")
+        output.print_line(f"{output.count(len(done.known), 'new example')} with {why}")
     if done.differing:
         effect = "replaced by the output in the file" if overwrite else "kept their output; --overwrite replaces it"
         output.warn(f"{output.count(len(done.differing), 'example')} {effect}: {', '.join(done.differing[:5])}")
     if named is not None and to.resolve() not in (_named_beside(to) or ()):
-        output.hint(f'add it to groundtune.toml: [examples] files = ["{output.named(to.name)}"]')
+        output.hint(f'add it to groundtune.toml: [examples] files = ["{output.printable(to.name)}"]')
     output.next_step("groundtune examples stats", "counts what is there now")
 
 
 def _stats(files: list[Path], split: str | None, *, json: bool) -> None:
-    from groundtune.measure.example_stats import stats
-    from groundtune.measure.examples import of_split, read_examples
+    from groundtune.measure.example_stats import summarise
+    from groundtune.measure.examples import read_examples, select_split
 
     examples = [example for path in files for example in read_examples(path)]
-    counts = stats(of_split(examples, split) if split else examples)
+    counts = summarise(select_split(examples, split) if split else examples)
     if json:
-        output.emit_json({"files": files, **output.jsonable(counts)})
+        output.print_json({"files": files, **output.jsonable(counts)})
     else:
         _show_stats(counts, files)
 
 
-def _show_stats(counts: "Stats", files: list[Path]) -> None:
-    output.show(f"{output.count(counts.examples, 'example')} in {', '.join(map(output.named, files))}")
-    output.show(f"  splits   {_listed(counts.splits)}")
-    output.show(f"  outputs  {_listed(counts.kinds)}; {counts.with_evidence:,} with evidence")
+def _show_stats(counts: "ExampleStats", files: list[Path]) -> None:
+    output.print_line(f"{output.count(counts.examples, 'example')} in {', '.join(map(output.printable, files))}")
+    output.print_line(f"  splits   {_listed(counts.splits)}")
+    output.print_line(f"  outputs  {_listed(counts.kinds)}; {counts.with_evidence:,} with evidence")
     for name, counted in (("tags", counts.tags), ("origins", counts.origins)):
         if counted:
-            output.show(f"  {name:<8} {output.named(_listed(counted))}")
+            output.print_line(f"  {name:<8} {output.printable(_listed(counted))}")
     if counts.groups:
-        output.show(f"  groups   {counts.groups:,}")
+        output.print_line(f"  groups   {counts.groups:,}")
     for name, lengths in (("inputs", counts.inputs), ("texts", counts.outputs)):
         if lengths:
             numbers = f"median {lengths.median:,}, 95% up to {lengths.p95:,}, longest {lengths.longest:,}"
-            output.show(f"  {name:<8} {numbers} characters")
+            output.print_line(f"  {name:<8} {numbers} characters")
     if counts.labels:
-        rows = [[output.named(label), *by.values(), sum(by.values())] for label, by in counts.labels.items()]
-        output.show()
+        rows = [[output.printable(label), *by.values(), sum(by.values())] for label, by in counts.labels.items()]
+        output.print_line()
         output.show_table(["label", *counts.splits, "all"], rows[:SHOWN])
         if len(rows) > SHOWN:
-            output.show(f"and {len(rows) - SHOWN:,} more labels; --json has all")
+            output.print_line(f"and {len(rows) - SHOWN:,} more labels; --json has all")
     duplicates = counts.twice
     if duplicates.rows:
         ids = "; ".join(" = ".join(group[:3]) for group in duplicates.ids)
-        output.warn(f"{output.count(duplicates.rows, 'example')} with a duplicate input: {output.named(ids)}")
+        output.warn(f"{output.count(duplicates.rows, 'example')} with a duplicate input: {output.printable(ids)}")
     if duplicates.across_splits:
         hint = "remove one of each; training skips inputs that are in the test split"
         output.warn(f"{output.count(duplicates.across_splits, 'input')} in more than one split: {hint}")
@@ -184,24 +188,24 @@ def _show_stats(counts: "Stats", files: list[Path]) -> None:
 
 
 def _freeze(files: list[Path], *, json: bool) -> None:
-    from groundtune.measure.example_files import freeze
+    from groundtune.measure.example_files import freeze_splits
 
-    done = {str(path): freeze(path) for path in files}
+    done = {str(path): freeze_splits(path) for path in files}
     if json:
-        output.emit_json(done)
+        output.print_json(done)
         return
     for path, counts in done.items():
         written = output.count(counts.frozen, "example")
-        output.show(f"{output.named(path)}: split written for {written}; {counts.explicit:,} already had one")
+        output.print_line(f"{output.printable(path)}: split written for {written}; {counts.explicit:,} already had one")
 
 
 def _export(files: list[Path], kind: str, split: str | None, instructions: str | None, abstain: str) -> dict[str, Any]:
-    from groundtune.measure.examples import of_split, read_examples
-    from groundtune.measure.exports import export
+    from groundtune.measure.examples import read_examples, select_split
+    from groundtune.measure.exports import export_examples
 
     examples = [example for path in files for example in read_examples(path)]
-    chosen = of_split(examples, split) if split else examples
-    exported = export(chosen, cast(Any, kind), instructions=instructions, abstain=abstain)
+    chosen = select_split(examples, split) if split else examples
+    exported = export_examples(chosen, cast(Any, kind), instructions=instructions, abstain=abstain)
     splits = {name: sum(example.split == name for example in chosen) for name in ("train", "validation", "test")}
     return {"format": kind, "splits": splits, "rows": exported.rows, "notes": exported.notes, "text": exported.text}
 
@@ -214,17 +218,19 @@ def _write(exported: dict[str, Any], to: Path | None, *, json: bool) -> None:
         try:
             write_atomic(to, exported["text"].encode("utf-8", "backslashreplace"))
         except OSError as error:
-            raise MissingError(f"cannot write {output.named(to)}: {(error.strerror or str(error)).lower()}") from error
+            raise MissingError(
+                f"cannot write {output.printable(to)}: {(error.strerror or str(error)).lower()}"
+            ) from error
     if json:
-        output.emit_json({**exported, "to": to, "text": None if to else exported["text"]})
+        output.print_json({**exported, "to": to, "text": None if to else exported["text"]})
         return
     if to is None:
         sys.stdout.write(exported["text"])
     rows, format_name, splits = exported["rows"], exported["format"], exported["splits"]
-    where = f" in {output.named(to)}" if to else ""
-    output.note(f"{output.count(rows, 'example')}{where} as {format_name}: {_listed(splits)}")
+    where = f" in {output.printable(to)}" if to else ""
+    output.print_note(f"{output.count(rows, 'example')}{where} as {format_name}: {_listed(splits)}")
     for note in exported["notes"]:
-        output.note(f"  {note}")
+        output.print_note(f"  {note}")
     if splits["test"]:
         output.warn(f"{output.count(splits['test'], 'example')} of the test split: never train on them")
 

@@ -9,7 +9,7 @@ from groundtune.cli import output
 from groundtune.cli.options import Folder, Json
 
 if TYPE_CHECKING:
-    from groundtune.ingest.sync import Progress, SyncReport
+    from groundtune.ingest.sync import SyncProgress, SyncReport
     from groundtune.project import Project
 
 SHOWN = 20
@@ -39,7 +39,7 @@ def run(
     with Project.open(folder) as project:
         summary = ingest(project, rebuild=rebuild, wait=wait, calibrate=calibrate, show=not json)
     if json:
-        output.emit_json(summary)
+        output.print_json(summary)
     else:
         output.next_step('groundtune ask "…"', "or groundtune search, or groundtune evaluate")
 
@@ -50,16 +50,16 @@ def ingest(
     """Ingest with a progress bar; return what --json prints."""
     with output.progress("files") as bar:
 
-        def step(progress: "Progress") -> None:
-            passages = output.count(progress.passages, "passage")
-            bar.update(progress.files_done, total=progress.files_total, now=progress.current or passages)
+        def step(progress: "SyncProgress") -> None:
+            passages = output.count(progress.passages_embedded, "passage")
+            bar.update(progress.files_done, total=progress.files_total, now=progress.current_source or passages)
 
         report = project.ingest(rebuild=rebuild, wait_seconds=wait, progress=step)
     if show:
         _show(report)
     calibrated = _calibrated(project) if calibrate and report.passages else None
     if calibrated:
-        output.note(calibrated)
+        output.print_note(calibrated)
     return _object(report, calibrated)
 
 
@@ -87,16 +87,16 @@ def _show(report: "SyncReport") -> None:
         for change in ("added", "changed", "renamed", "removed", "unchanged")
         if change in changes
     )
-    output.show(f"{output.count(len(report.files), 'file')}: {counts or 'none'}")
-    output.show(
+    output.print_line(f"{output.count(len(report.files), 'file')}: {counts or 'none'}")
+    output.print_line(
         f"{output.count(report.documents, 'document')}, {output.count(report.passages, 'passage')} in the index; "
         f"{report.embedded:,} embedded now, in {report.seconds:.1f} s"
     )
     not_indexed = [file.row for file in report.files if file.change != "removed" and file.row.status != "indexed"]
     for row in not_indexed[:SHOWN]:
-        output.show(f"  {row.status}: {output.named(row.source)}: {row.reason}")
+        output.print_line(f"  {row.status}: {output.printable(row.source)}: {row.reason}")
     if len(not_indexed) > SHOWN:
-        output.show(f"  and {len(not_indexed) - SHOWN:,} more; --json lists all")
+        output.print_line(f"  and {len(not_indexed) - SHOWN:,} more; --json lists all")
 
 
 def _object(report: "SyncReport", calibrated: str | None) -> dict[str, object]:

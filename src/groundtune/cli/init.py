@@ -37,11 +37,13 @@ def run(
     only if you agree (or pass --yes), because questions and passages are sent to it.
     """
     if not folder.is_dir():
-        raise MissingError(f"no folder {output.named(folder)}", hint=f"mkdir -p {output.named(folder)}")
+        raise MissingError(f"no folder {output.printable(folder)}", hint=f"mkdir -p {output.printable(folder)}")
     root = folder.resolve()
     path = root / PROJECT_FILE
     if path.exists() and not force:
-        raise UsageError(f"{output.named(path)} already exists", hint="groundtune check, or groundtune init --force")
+        raise UsageError(
+            f"{output.printable(path)} already exists", hint="groundtune check, or groundtune init --force"
+        )
     if name is not None and not name.strip():
         raise UsageError("the name is empty", hint='groundtune init --name "…"')
     contents = survey(root)
@@ -58,15 +60,17 @@ def run(
     try:
         write_atomic(path, text)
     except OSError as error:
-        raise MissingError(f"cannot write {output.named(path)}: {(error.strerror or str(error)).lower()}") from error
+        raise MissingError(
+            f"cannot write {output.printable(path)}: {(error.strerror or str(error)).lower()}"
+        ) from error
     if as_json:
-        output.emit_json(
+        output.print_json(
             {"path": path, "name": title, "documents": contents, "model": model, "next": "groundtune check"}
         )
         return
     _print(path, contents, model)
-    command = "groundtune check" if root == Path.cwd() else f"groundtune check {shlex.quote(output.named(folder))}"
-    output.next_step(command, "" if contents.kinds else f"after adding documents to {output.named(root)}")
+    command = "groundtune check" if root == Path.cwd() else f"groundtune check {shlex.quote(output.printable(folder))}"
+    output.next_step(command, "" if contents.kinds else f"after adding documents to {output.printable(root)}")
 
 
 def _model(*, may_ask: bool, agreed: bool) -> ModelChoice | None:
@@ -80,7 +84,7 @@ def _model(*, may_ask: bool, agreed: bool) -> ModelChoice | None:
         model = choose_model(endpoint.kind, endpoint.models)
         if model is None:
             host = urlsplit(endpoint.base_url).hostname
-            output.note(f"{host} lists no text model; name one under [models.default]")
+            output.print_note(f"{host} lists no text model; name one under [models.default]")
             continue
         choice = ModelChoice(model, endpoint.base_url, endpoint.api_key_env)
         if is_local(endpoint.base_url):
@@ -96,7 +100,7 @@ def _model(*, may_ask: bool, agreed: bool) -> ModelChoice | None:
             f"{hosted[0].api_key_env} is set. Use {hosted[0].model} at {host} (questions and passages are sent there)?"
         )
         return hosted[0] if typer.confirm(question, default=False, err=True) else None
-    output.note(
+    output.print_note(
         f"{hosted[0].api_key_env} is set, but nothing is sent to {host} without your consent; "
         "groundtune init --force --yes uses it."
     )
@@ -105,17 +109,17 @@ def _model(*, may_ask: bool, agreed: bool) -> ModelChoice | None:
 
 def _print(path: Path, contents: Survey, model: ModelChoice | None) -> None:
     kinds = ", ".join(f"{number:,} {suffix[1:]}" for suffix, number in contents.kinds.items())
-    output.show(f"wrote      {output.named(path)}")
-    output.show(
+    output.print_line(f"wrote      {output.printable(path)}")
+    output.print_line(
         f"documents  {kinds or 'none that groundtune reads'}" + (f" in {', '.join(contents.include)}" if kinds else "")
     )
     if contents.others:
         number = sum(contents.others.values())
         suffixes = ", ".join(suffix or "no extension" for suffix in list(contents.others)[:5])
-        output.show(f"           {output.count(number, 'other file')} ({suffixes}) will be skipped")
-    output.show(f"examples   {', '.join(map(output.named, contents.examples)) or 'none yet'}")
-    output.show(f"task       {contents.task}")
+        output.print_line(f"           {output.count(number, 'other file')} ({suffixes}) will be skipped")
+    output.print_line(f"examples   {', '.join(map(output.printable, contents.examples)) or 'none yet'}")
+    output.print_line(f"task       {contents.task}")
     writer = (
         f"{model.model} at {model.base_url}" if model else "verbatim quotes (needs no model, sends nothing anywhere)"
     )
-    output.show(f"answers    {writer}")
+    output.print_line(f"answers    {writer}")

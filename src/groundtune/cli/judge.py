@@ -42,7 +42,7 @@ def run(
     with Project.open(folder) as project:
         report = judge(project, against)
     if json:
-        output.emit_json({**output.jsonable(report), "errors": dict(report.errors)})
+        output.print_json({**output.jsonable(report), "errors": dict(report.errors)})
     else:
         show_agreement(report)
     if len(report.failures) == report.rows - report.by_rule:
@@ -57,8 +57,8 @@ def judge(project: "Project", against: Path) -> "JudgeAgreement":
 
 def show_agreement(report: "JudgeAgreement") -> None:
     """Print the figures with their denominators, the confusion matrix and the first disagreements."""
-    output.show(f"Judge {output.named(report.judge)} against {output.named(report.file)}:")
-    output.show(
+    output.print_line(f"Judge {output.printable(report.judge)} against {output.printable(report.file)}:")
+    output.print_line(
         f"  {output.count(report.rows, 'row')}: {report.judged:,} judged, {report.by_rule:,} decided by abstention, "
         f"{output.count(len(report.failures), 'error')}"
     )
@@ -66,12 +66,14 @@ def show_agreement(report: "JudgeAgreement") -> None:
         _show_figures(report.agreement)
     if report.disagreements:
         first_few = report.disagreements[:SHOWN]
-        output.show(f"\nThe first {len(first_few)} of {output.count(len(report.disagreements), 'disagreement')}:")
+        output.print_line(f"\nThe first {len(first_few)} of {output.count(len(report.disagreements), 'disagreement')}:")
         for row in first_few:
-            output.show(f"\nline {row.line}: {output.excerpt(row.input, 120)}", style="bold")
-            output.show(f"  answer: {_text(row.answer)}")
-            output.show(f"  gold:   {_text(row.gold)}")
-            output.show(f"  person: {row.person}; judge: {row.judge}: {output.excerpt(row.reason, 240)}", style="dim")
+            output.print_line(f"\nline {row.line}: {output.excerpt(row.input, 120)}", style="bold")
+            output.print_line(f"  answer: {_text(row.answer)}")
+            output.print_line(f"  gold:   {_text(row.gold)}")
+            output.print_line(
+                f"  person: {row.person}; judge: {row.judge}: {output.excerpt(row.reason, 240)}", style="dim"
+            )
     if report.failures:
         first = report.failures[0]
         kinds = ", ".join(f"{kind} {number:,}" for kind, number in sorted(report.errors.items()))
@@ -89,8 +91,8 @@ def show_agreement(report: "JudgeAgreement") -> None:
 
 def _show_figures(agreement: Any) -> None:
     kappa = output.interval(agreement.kappa) if agreement.kappa is not None else "–"
-    output.show(f"  kappa {kappa}" + (f" ({agreement.note})" if agreement.note else ""))
-    output.show(f"  equal {output.interval(agreement.agreement)}")
+    output.print_line(f"  kappa {kappa}" + (f" ({agreement.note})" if agreement.note else ""))
+    output.print_line(f"  equal {output.interval(agreement.agreement)}")
     names = [f"judge: {label}" for label in agreement.labels]
     rows = [[f"person: {label}", *row] for label, row in zip(agreement.labels, agreement.confusion, strict=True)]
     output.show_table(["", *names], rows)

@@ -13,10 +13,10 @@ from groundtune.errors import UsageError
 from groundtune.types import Artifact
 
 if TYPE_CHECKING:
-    from groundtune.ingest.sync import Progress
+    from groundtune.ingest.sync import SyncProgress
     from groundtune.project import Project as Opened
-    from groundtune.tune.leftovers import Leftover
-    from groundtune.tune.lora.serving import Check
+    from groundtune.tune.leftovers import IncompleteTraining
+    from groundtune.tune.lora.serving import ServingCheck
 
 SHOWN = 5
 """Documents that `models show` prints."""
@@ -96,8 +96,8 @@ def run(
     seen SOURCE: print the models that were trained on a file, folder, row or example.
     """
     from groundtune.project import Project as Opened
-    from groundtune.tune.artifacts import pick
-    from groundtune.tune.leftovers import leftovers
+    from groundtune.tune.artifacts import choose_artifact
+    from groundtune.tune.leftovers import incomplete_trainings
     from groundtune.workflows import checking, lineage
 
     if action not in ACTIONS:
@@ -113,18 +113,18 @@ def run(
         if action == "seen":
             trained = lineage.trained_on(opened.workspace, opened.config, subject or "", here=Path.cwd())
             if not trained and not json:
-                output.show(f"no model was trained on {subject}")
+                output.print_line(f"no model was trained on {subject}")
                 return 0
             _list(trained, (), models, json=json)
             return 0
         if action == "list":
-            _list(all_models, leftovers(models), models, json=json)
+            _list(all_models, incomplete_trainings(models), models, json=json)
             return 0
         if action == "adopt":
             return _adopt(opened, subject, wait=wait, json=json)
         if action == "remove":
             return _remove(opened, subject or "", json=json)
-        artifact = pick(all_models, subject or "")
+        artifact = choose_artifact(all_models, subject or "")
         if action == "show":
             _show(artifact, models / artifact.id, json=json)
         elif action == "check":
@@ -135,78 +135,84 @@ def run(
     return 0
 
 
-def _check(outcome: "Check | Artifact", *, json: bool) -> int:
+def _check(outcome: "ServingCheck | Artifact", *, json: bool) -> int:
     """Print the outcome of a check; return 1 when what is served differs from what was trained."""
     if isinstance(outcome, Artifact):
         parity = outcome.details["parity"]
         if json:
-            output.emit_json({"model": outcome.id, "unusable": outcome.unusable, "parity": parity})
+            output.print_json({"model": outcome.id, "unusable": outcome.unusable, "parity": parity})
         elif outcome.unusable:
             output.warn(f"not usable: {outcome.unusable}")
         else:
-            output.show(f"{outcome.id}: the local generator matches the trained model", style="bold")
+            output.print_line(f"{outcome.id}: the local generator matches the trained model", style="bold")
             output.next_step(
                 f"groundtune models check {outcome.id} --url http://localhost:8000/v1", "checks another server"
             )
         return 1 if outcome.unusable else 0
     if json:
-        output.emit_json({"agrees": not outcome.reasons, "check": outcome})
+        output.print_json({"agrees": not outcome.reasons, "check": outcome})
         return 1 if outcome.reasons else 0
     output.show_table(
         ["row", "prompt tokens", "server", "first token", "server", "nats apart", "answer", "server"],
         [[row.id, *row.prompt_tokens, *row.first, row.difference, *row.text] for row in outcome.rows],
     )
     for note in outcome.notes:
-        output.note(note)
+        output.print_note(note)
     for reason in outcome.reasons:
         output.warn(reason)
     verdict = "differs from the trained model" if outcome.reasons else "matches the trained model"
     tested = f"{output.count(len(outcome.rows), 'input')}, {outcome.tolerance:g} nats allowed"
-    output.show(f"{outcome.place} {verdict} ({tested})", style="bold")
+    output.print_line(f"{outcome.place} {verdict} ({tested})", style="bold")
     return 1 if outcome.reasons else 0
 
 
 def _adopt(opened: "Opened", name: str | None, *, wait: float, json: bool) -> int:
     with output.progress("files") as bar:
 
-        def step(now: "Progress") -> None:
-            passages = output.count(now.passages, "passage")
-            bar.update(now.files_done, total=now.files_total, now=now.current or passages)
+        def step(now: "SyncProgress") -> None:
+            passages = output.count(now.passages_embedded, "passage")
+            bar.update(now.files_done, total=now.files_total, now=now.current_source or passages)
 
         done = opened.adopt(name, wait_seconds=wait, progress=step)
     if json:
         report = done.report and {"passages": done.report.passages, "embedded": done.report.embedded}
-        output.emit_json({"table": done.table, "values": done.values, "index": report, "forgotten": done.forgotten})
+        output.print_json({"table": done.table, "values": done.values, "index": report, "forgotten": done.forgotten})
         return 0
     settings = ", ".join(f"{key} = {value!r}" for key, value in done.values.items() if value is not None)
-    output.show(f"{PROJECT_FILE}: [{done.table}] {settings or 'back to the default'}", style="bold")
+    output.print_line(f"{PROJECT_FILE}: [{done.table}] {settings or 'back to the default'}", style="bold")
     if done.report:
         passages = output.count(done.report.passages, "passage")
-        output.show(f"{passages} in the new index, {done.report.embedded:,} embedded, in {done.report.seconds:.1f} s")
+        output.print_line(
+            f"{passages} in the new index, {done.report.embedded:,} embedded, in {done.report.seconds:.1f} s"
+        )
     if done.forgotten:
-        output.note("The abstention threshold was fitted for the previous embedder; groundtune ingest fits it again.")
+        output.print_note(
+            "The abstention threshold was fitted for the previous embedder; groundtune ingest fits it again."
+        )
     output.next_step("groundtune evaluate", "measures retrieval with it; groundtune models adopt --back undoes it")
     return 0
 
 
-def _list(artifacts: Sequence[Artifact], incomplete: "Sequence[Leftover]", models: Path, *, json: bool) -> None:
+def _list(
+    artifacts: Sequence[Artifact], incomplete: "Sequence[IncompleteTraining]", models: Path, *, json: bool
+) -> None:
     states = [_state(models / artifact.id, artifact, quick=True) for artifact in artifacts]
     if json:
         damaged = {artifact.id: damage for artifact, (_, damage) in zip(artifacts, states, strict=True) if damage}
-        output.emit_json({"models": artifacts, "incomplete": incomplete, "damaged": damaged})
+        output.print_json({"models": artifacts, "incomplete": incomplete, "damaged": damaged})
         return
     if not artifacts and not incomplete:
-        output.note("no trained models")
+        output.print_note("no trained models")
         output.next_step("groundtune tune NAME", "trains the model described by [tune.NAME] in the project file")
         return
     rows: list[list[object]] = []
     for artifact, (state, _) in zip(artifacts, states, strict=True):
         figures = ", ".join(f"{key} {value:.3f}" for key, value in _validation_metrics(artifact)[:3])
         seen = len(artifact.seen_examples)
-        rows.append([artifact.id, artifact.kind, artifact.base, figures, seen, output.named(state)])
+        rows.append([artifact.id, artifact.kind, artifact.base, figures, seen, output.printable(state)])
     for leftover in incomplete:
-        state = output.named(leftover.state)
-        rows.append([output.named(leftover.id), leftover.kind, leftover.base, None, None, state])
+        state = output.printable(leftover.state)
+        rows.append([output.printable(leftover.id), leftover.kind, leftover.base, None, None, state])
     output.show_table(["id", "kind", "base", "validation", "examples seen", "state"], rows)
 
 
@@ -216,9 +222,9 @@ def _validation_metrics(artifact: Artifact) -> list[tuple[str, float]]:
 
 def _state(folder: Path, artifact: Artifact, *, quick: bool) -> tuple[str, str | None]:
     """Return the state in words, and the damage if any. quick: check only files that changed since the training."""
-    from groundtune.tune.artifacts import damaged
+    from groundtune.tune.artifacts import find_damage
 
-    if damage := " ".join(damaged(folder, artifact, quick=quick) or ()):
+    if damage := " ".join(find_damage(folder, artifact, quick=quick) or ()):
         return f"damaged: {damage} (groundtune tune {artifact.name})", damage
     if artifact.unusable:
         return f"not usable: {artifact.unusable}", None
@@ -229,7 +235,7 @@ def _state(folder: Path, artifact: Artifact, *, quick: bool) -> tuple[str, str |
 def _show(artifact: Artifact, folder: Path, *, json: bool) -> None:
     state, damage = _state(folder, artifact, quick=False)
     if json:
-        output.emit_json({**output.jsonable(artifact), "damaged": damage})
+        output.print_json({**output.jsonable(artifact), "damaged": damage})
         return
     details, settings = artifact.details, artifact.recipe.items()
     cost = "unknown cost" if artifact.usd is None else f"${artifact.usd:,.2f}"
@@ -250,15 +256,15 @@ def _show(artifact: Artifact, folder: Path, *, json: bool) -> None:
         "notes": "; ".join(details.get("notes") or ()),
         "state": state,
     }
-    output.show(artifact.id, style="bold")
+    output.print_line(artifact.id, style="bold")
     for key, text in lines.items():
         if text:
-            output.show(f"  {key:<11} {output.named(text)}")
+            output.print_line(f"  {key:<11} {output.printable(text)}")
     if probes := artifact.details.get("probes"):
-        output.show(f"  {probes['line']}")
+        output.print_line(f"  {probes['line']}")
         answers = [[row["about"], row["prompt"], row["before"], row["after"], row["kept"]] for row in probes["answers"]]
         output.show_table(["general prompts", "", "before", "after", "kept"], answers)
-    output.note("--json has all details")
+    output.print_note("--json has all details")
 
 
 def _parity(artifact: Artifact) -> list[str]:
@@ -277,17 +283,17 @@ def _some(sources: Sequence[str]) -> str:
 
 
 def _remove(opened: "Opened", name: str, *, json: bool) -> int:
-    from groundtune.tune.leftovers import find, remove
+    from groundtune.tune.leftovers import find_training, remove_training
     from groundtune.workflows import adopting
 
     models = opened.workspace.models
-    folder = models / find(models, name)
-    if key := adopting.in_use(opened.config, folder):
+    folder = models / find_training(models, name)
+    if key := adopting.key_naming_model(opened.config, folder):
         hint = "groundtune models adopt --back, or adopt another one"
         raise UsageError(f"{folder.name} is in use by {key} in the project file", hint=hint)
     with opened.workspace.writer_lock():
-        removed = remove(models, folder.name)
-    output.emit_json({"removed": removed}) if json else output.show(f"removed {removed}")
+        removed = remove_training(models, folder.name)
+    output.print_json({"removed": removed}) if json else output.print_line(f"removed {removed}")
     return 0
 
 
@@ -302,6 +308,6 @@ def _export(folder: Path, artifact: Artifact, *, to: str, target: Path) -> None:
     if to not in forms:
         raise UsageError(f"unknown export format {to!r}", hint=f"use --to with one of {', '.join(forms)}")
     export(folder, to, target)  # type: ignore[arg-type]
-    output.show(f"wrote {target}")
+    output.print_line(f"wrote {target}")
     if to in NEXT:
         output.next_step(NEXT[to].format(target=target, name=artifact.name, base=artifact.base))

@@ -23,42 +23,42 @@ SPARSE_SECONDS = 10.0
 """Interval between progress lines when stderr is not a terminal."""
 
 
-def out() -> Console:
+def stdout_console() -> Console:
     """Return the console for results. It never wraps lines when stdout is not a terminal."""
     return Console(file=sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
 
 
-def err() -> Console:
+def stderr_console() -> Console:
     """Return the console for progress, warnings and hints."""
     return Console(file=sys.stderr, highlight=False, markup=False, emoji=False, soft_wrap=not sys.stderr.isatty())
 
 
-def show(text: str = "", *, style: str = "") -> None:
+def print_line(text: str = "", *, style: str = "") -> None:
     """Print a line of the result to stdout."""
-    out().print(text, style=style or None)
+    stdout_console().print(text, style=style or None)
 
 
-def note(text: str, *, style: str = "") -> None:
+def print_note(text: str, *, style: str = "") -> None:
     """Print a line to stderr that is not part of the result."""
-    err().print(text, style=style or None)
+    stderr_console().print(text, style=style or None)
 
 
 def warn(text: str) -> None:
     """Print a warning; the command continues."""
-    err().print(Text.assemble(("warning: ", "yellow"), text))
+    stderr_console().print(Text.assemble(("warning: ", "yellow"), text))
 
 
 def hint(text: str) -> None:
     """Print how to fix an error."""
-    err().print(Text.assemble(("hint: ", "cyan"), text))
+    stderr_console().print(Text.assemble(("hint: ", "cyan"), text))
 
 
 def next_step(command: str, why: str = "") -> None:
     """Print the command to run next, as the last line of a verb."""
-    err().print(Text.assemble(("next: ", "cyan"), (command, "bold"), f"  ({why})" if why else ""))
+    stderr_console().print(Text.assemble(("next: ", "cyan"), (command, "bold"), f"  ({why})" if why else ""))
 
 
-def named(path: Path | str) -> str:
+def printable(path: Path | str) -> str:
     """Return a path or text that is safe to print: control characters and undecodable bytes are escaped."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
@@ -66,7 +66,7 @@ def named(path: Path | str) -> str:
 
 def excerpt(text: str, length: int) -> str:
     """Return the beginning of a text on one line, safe to print."""
-    line = named(" ".join(text.split()))
+    line = printable(" ".join(text.split()))
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
 
 
@@ -81,27 +81,27 @@ def interval(value: Interval, *, digits: int = 3) -> str:
 
 
 def show_table(
-    columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = "", spare: Sequence[str] = ()
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = "", droppable: Sequence[str] = ()
 ) -> list[str]:
     """Print a table. Numbers are right-aligned, an Interval is written out, None is a dash.
 
-    spare: columns that may be dropped, first one first, when the terminal is too narrow; the remaining columns are then
+    droppable: columns to drop, in this order, when the terminal is too narrow; the remaining columns are then
     never wrapped. Returns the dropped columns in table order.
     """
-    console = out()
+    console = stdout_console()
     if not sys.stdout.isatty():
         console.width = 10_000  # nothing is cut or folded in a file or a pipe
     texts = [[_cell(value) for value in row] for row in rows]
     widest = [max((row[at].cell_len for row in texts), default=0) for at in range(len(columns))]
     by_word = [max(width, *map(cell_len, head.split()), 0) for head, width in zip(columns, widest, strict=True)]
     kept = list(range(len(columns)))
-    for name in spare:
+    for name in droppable:
         if _total(by_word, kept) <= console.width:
             break
         kept.remove(columns.index(name))
     in_line = [max(width, cell_len(head)) for head, width in zip(columns, widest, strict=True)]
     widths = in_line if _total(in_line, kept) <= console.width else by_word
-    if spare:
+    if droppable:
         console.width = max(console.width, _total(widths, kept))
     fits = _total(widths, kept) <= console.width
 
@@ -134,7 +134,7 @@ def _cell(value: Any) -> Text:
     return Text(f"{value:.3f}" if isinstance(value, float) else str(value))
 
 
-def emit_json(value: Any) -> None:
+def print_json(value: Any) -> None:
     """Print one JSON object to stdout. Raises ValueError for NaN and infinity, TypeError for other types."""
     text = json.dumps(jsonable(value), ensure_ascii=False, indent=2, allow_nan=False)
     sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
@@ -163,7 +163,7 @@ def jsonable(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
-class Bar(Protocol):
+class ProgressBar(Protocol):
     """Progress of a long piece of work."""
 
     def update(self, done: int, *, total: int | None = None, now: str = "") -> None:
@@ -172,9 +172,9 @@ class Bar(Protocol):
 
 
 @contextlib.contextmanager
-def progress(title: str, *, total: int | None = None) -> Iterator[Bar]:
+def progress(title: str, *, total: int | None = None) -> Iterator[ProgressBar]:
     """Show a progress bar on stderr if it is a terminal, else print a line every SPARSE_SECONDS."""
-    if not err().is_terminal:
+    if not stderr_console().is_terminal:
         yield _Lines(title, total)
         return
     columns = (
@@ -185,7 +185,7 @@ def progress(title: str, *, total: int | None = None) -> Iterator[Bar]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[now]}", markup=False),
     )
-    with Progress(*columns, console=err(), transient=True) as display:
+    with Progress(*columns, console=stderr_console(), transient=True) as display:
         yield _TerminalBar(display, display.add_task(title, total=total, now=""))
 
 
@@ -195,7 +195,7 @@ class _TerminalBar:
         self._task = task
 
     def update(self, done: int, *, total: int | None = None, now: str = "") -> None:
-        name = named(now)
+        name = printable(now)
         self._display.update(self._task, completed=done, total=total, now=name if len(name) <= 40 else "…" + name[-39:])
 
 
@@ -209,4 +209,4 @@ class _Lines:
         self._total = total if total is not None else self._total
         if time.monotonic() - self._printed >= SPARSE_SECONDS:
             self._printed = time.monotonic()
-            note(f"{self._title}: {done:,}" + (f" of {self._total:,}" if self._total is not None else ""))
+            print_note(f"{self._title}: {done:,}" + (f" of {self._total:,}" if self._total is not None else ""))

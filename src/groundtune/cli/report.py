@@ -9,7 +9,7 @@ import typer
 from groundtune.cli import output
 from groundtune.cli.options import Json, Primary, Project, Require
 from groundtune.errors import UsageError
-from groundtune.types import Interval, Standing
+from groundtune.types import ApproachSummary, Interval
 
 if TYPE_CHECKING:
     from groundtune.workflows.deciding import Report
@@ -50,7 +50,7 @@ def run(
     if results is not None:
         if name is not None:
             raise UsageError("name a run or a results file, not both")
-        report = deciding.judge_run(deciding.read_run(results), primary=primary)
+        report = deciding.evaluate_run(deciding.read_run(results), primary=primary)
     else:
         from groundtune import project
 
@@ -60,7 +60,7 @@ def run(
         report = deciding.write_page(report, html)
     unmet = report.unmet_by(demands)
     if json:
-        output.emit_json({**report.summary(), "unmet": unmet})
+        output.print_json({**report.summary(), "unmet": unmet})
     else:
         show_report(report, unmet=unmet)
     return exit_code(report, unmet)
@@ -74,28 +74,28 @@ def exit_code(report: "Report", unmet: Sequence[str]) -> int:
 def show_report(report: "Report", *, unmet: Sequence[str] = ()) -> None:
     """Print the verdict, its reasons and caveats, then the table."""
     verdict = report.verdict
-    output.show(verdict.sentence, style="bold")
+    output.print_line(verdict.sentence, style="bold")
     for reason in verdict.reasons:
-        output.show(f"  {reason}")
+        output.print_line(f"  {reason}")
     for name, reasons in verdict.ruled_out.items():
-        output.show(f"  ruled out: {name}: {'; '.join(reasons)}")
+        output.print_line(f"  ruled out: {name}: {'; '.join(reasons)}")
     for flip in verdict.flips:
-        output.show(f"  would change the verdict: {flip}")
+        output.print_line(f"  would change the verdict: {flip}")
     for caveat in verdict.caveats:
-        output.show(f"  caveat: {caveat}")
-    output.show()
+        output.print_line(f"  caveat: {caveat}")
+    output.print_line()
     _show_standings(report)
     for standing in report.standings:
         if standing.errors:
             first = next(row.error for row in report.run.results if row.approach == standing.name and row.error)
             output.warn(f"{standing.name}: {output.count(standing.errors, 'error')}, the first: {first.message}")
     for name, reason in report.run.missing.items():
-        output.note(f"{name} was not run: {reason}")
+        output.print_note(f"{name} was not run: {reason}")
     if not report.run.complete:
         output.warn("this run is incomplete; groundtune compare resumes it")
     for demand in unmet:
         output.warn(f"not met: {demand}")
-    output.note(f"{output.count(report.n, 'example')}; matrix: {report.run.file}")
+    output.print_note(f"{output.count(report.n, 'example')}; matrix: {report.run.file}")
     if report.file:
         output.next_step(f"open {report.file}", "shows every example side by side")
 
@@ -121,14 +121,14 @@ def _show_standings(report: "Report") -> None:
         )
     scores = [name.replace("_", " ") for name in columns] + (["macro f1"] if report.classes else [])
     dropped = output.show_table(
-        ["approach", report.primary, *scores, *FIGURES], rows, spare=[*reversed(scores), *FIGURES]
+        ["approach", report.primary, *scores, *FIGURES], rows, droppable=[*reversed(scores), *FIGURES]
     )
     if dropped:
         where = "see the page or --json" if report.file else "see --json"
-        output.note(f"not shown for lack of room: {', '.join(dropped)}; {where}")
+        output.print_note(f"not shown for lack of room: {', '.join(dropped)}; {where}")
 
 
-def _mean(standing: Standing) -> Interval | None:
+def _mean(standing: ApproachSummary) -> Interval | None:
     if standing.mean is None or standing.low is None or standing.high is None:
         return None
     return Interval(standing.mean, standing.low, standing.high, standing.n)

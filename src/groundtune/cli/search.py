@@ -31,10 +31,10 @@ def run(
     with Opened.open(project) as opened:
         hits = opened.search(question, k=k, groups=group or (), filters=filters(filter))
     if json:
-        output.emit_json({"question": question, "hits": hits})
+        output.print_json({"question": question, "hits": hits})
         return
     if not hits:
-        output.show("Nothing found.")
+        output.print_line("Nothing found.")
         return
     _show(hits)
     output.next_step(f'groundtune ask "{question}"')
@@ -43,13 +43,13 @@ def run(
 def _show(hits: "Sequence[Hit]") -> None:
     for number, hit in enumerate(hits, start=1):
         scores = "  ".join(f"{stage} {score:.3f}" for stage, score in sorted(hit.stages.items()))
-        output.show(f"{number}. {place(hit)}", style="bold")
-        output.note(f"   {scores}", style="dim")
-        output.show("   " + output.excerpt(hit.passage.text, 300))
+        output.print_line(f"{number}. {location_text(hit)}", style="bold")
+        output.print_note(f"   {scores}", style="dim")
+        output.print_line("   " + output.excerpt(hit.passage.text, 300))
 
 
-def place(hit: "Hit") -> str:
+def location_text(hit: "Hit") -> str:
     """Format where a hit is: `policies/returns.md > Returns > Refunds, page 2`."""
     passage = hit.passage
-    parts = [output.named(passage.source), *([passage.heading] if passage.heading else [])]
+    parts = [output.printable(passage.source), *([passage.heading] if passage.heading else [])]
     return " > ".join(parts) + (f", page {passage.page}" if passage.page else "")

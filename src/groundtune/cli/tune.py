@@ -14,8 +14,8 @@ from groundtune.errors import UsageError
 
 if TYPE_CHECKING:
     from groundtune.project import Project as Opened
-    from groundtune.tune.job import Step
-    from groundtune.tune.preflight.check import Preflight
+    from groundtune.tune.job import TrainingStep
+    from groundtune.tune.preflight.check import PreflightReport
     from groundtune.types import Artifact
 
 STOP_REASONS = {
@@ -55,8 +55,8 @@ def run(
         if steer is not None:
             return _steer(opened, name, steer, json=json)
         if look:
-            preflight = opened.look(name, allow_truncation=allow_truncation)
-            output.emit_json({"preflight": preflight}) if json else show_preflight(preflight)
+            preflight = opened.preflight(name, allow_truncation=allow_truncation)
+            output.print_json({"preflight": preflight}) if json else show_preflight(preflight)
             return 1 if preflight.errors else 0
         return _train(opened, name, allow_truncation, fresh=fresh, json=json)
 
@@ -67,58 +67,58 @@ def train(
     *,
     allow_truncation: int | None = None,
     fresh: bool = False,
-    looked: Callable[["Preflight"], None] = lambda _: None,
+    on_preflight: Callable[["PreflightReport"], None] = lambda _: None,
 ) -> "Artifact":
     """Train with a progress bar that shows the loss and the validation metrics."""
-    bars: list[output.Bar] = []
+    bars: list[output.ProgressBar] = []
     with ExitStack() as stack:
 
-        def begin(preflight: "Preflight") -> None:
-            looked(preflight)
+        def begin(preflight: "PreflightReport") -> None:
+            on_preflight(preflight)
             if not preflight.errors:
                 bars.append(stack.enter_context(output.progress(f"training {name}")))
 
-        def step(now: "Step") -> None:
+        def step(now: "TrainingStep") -> None:
             loss = "" if now.loss is None else f"loss {now.loss:.4f}  "
             figures = "  ".join(f"{key} {value:.3f}" for key, value in now.metrics.items())
             bars[0].update(now.step, total=now.steps or None, now=now.note or loss + figures)
 
-        return project.tune(name, allow_truncation=allow_truncation, fresh=fresh, looked=begin, progress=step)
+        return project.tune(name, allow_truncation=allow_truncation, fresh=fresh, on_preflight=begin, progress=step)
 
 
 def _train(project: "Opened", name: str, allow_truncation: int | None, *, fresh: bool, json: bool) -> int:
     from groundtune.tune.job import TuneError
 
-    reports: list[Preflight] = []
+    reports: list[PreflightReport] = []
     before = [artifact.id for artifact in project.artifacts() if artifact.name == name]
 
-    def looked(preflight: "Preflight") -> None:
+    def show_first(preflight: "PreflightReport") -> None:
         reports.append(preflight)
         if not json:
             show_preflight(preflight)
 
     try:
-        artifact = train(project, name, allow_truncation=allow_truncation, fresh=fresh, looked=looked)
+        artifact = train(project, name, allow_truncation=allow_truncation, fresh=fresh, on_preflight=show_first)
     except TuneError:
         if not reports or not reports[0].errors:
             raise
         if json:
-            output.emit_json({"preflight": reports[0]})
+            output.print_json({"preflight": reports[0]})
         return 1
     except KeyboardInterrupt:
-        output.note(f"stopped; groundtune tune {name} resumes it")
+        output.print_note(f"stopped; groundtune tune {name} resumes it")
         if project.config.tune[name].kind == "hosted":
-            output.note(f"the job is still running at the provider; groundtune tune {name} --job cancel stops it")
+            output.print_note(f"the job is still running at the provider; groundtune tune {name} --job cancel stops it")
         raise
     reused = artifact.id in before
     if json:
-        output.emit_json({"artifact": artifact, "preflight": reports[0], "trained": not reused})
+        output.print_json({"artifact": artifact, "preflight": reports[0], "trained": not reused})
     else:
         show_artifact(artifact)
         if reused:
             reason = f"nothing was trained: {artifact.id} has the same rows and settings; --fresh trains it again"
             newer = f"; the newer {before[-1]} is the one in use: groundtune models remove {before[-1]}"
-            output.note(reason + (newer if before[-1] != artifact.id else ""))
+            output.print_note(reason + (newer if before[-1] != artifact.id else ""))
         if artifact.unusable:
             output.next_step(f"groundtune models show {artifact.id}", "shows why it is not usable")
         elif artifact.kind == "retriever":
@@ -131,13 +131,15 @@ def _train(project: "Opened", name: str, allow_truncation: int | None, *, fresh:
 def show_artifact(artifact: "Artifact") -> None:
     """Print the result of a training in a few lines."""
     cost = "unknown cost" if artifact.usd is None else f"${artifact.usd:,.2f}"
-    output.show(f"{artifact.id}: {artifact.kind} on {artifact.base}, {artifact.seconds:.0f} s, {cost}", style="bold")
+    output.print_line(
+        f"{artifact.id}: {artifact.kind} on {artifact.base}, {artifact.seconds:.0f} s, {cost}", style="bold"
+    )
     metrics = [f"{key} {value:.3f}" for key, value in artifact.metrics.items() if not key.startswith("train")]
     if metrics:
-        output.show(f"  on the validation split: {', '.join(metrics)}")
+        output.print_line(f"  on the validation split: {', '.join(metrics)}")
     if stopped := artifact.details.get("stopped"):
         reason = f"stopped before its last epoch: {STOP_REASONS.get(stopped, stopped)}"
-        output.warn(reason) if stopped == "loss" else output.show(f"  {reason}")
+        output.warn(reason) if stopped == "loss" else output.print_line(f"  {reason}")
     for note in artifact.details.get("notes", ()):
         output.warn(note)
     if artifact.unusable:
@@ -149,6 +151,6 @@ def _steer(opened: "Opened", name: str, act: str, *, json: bool) -> int:
         raise UsageError(
             f"unknown --job action {act!r}: use pause, resume or cancel", hint=f"groundtune tune {name} --job cancel"
         )
-    job, status = opened.steer(name, act)  # type: ignore[arg-type]
-    output.emit_json({"job": job, "status": status}) if json else output.show(f"job {job} is {status}")
+    job, status = opened.control_job(name, act)  # type: ignore[arg-type]
+    output.print_json({"job": job, "status": status}) if json else output.print_line(f"job {job} is {status}")
     return 0

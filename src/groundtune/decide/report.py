@@ -24,7 +24,7 @@ _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 _UNSAFE = re.compile("[<\u2028\u2029\ud800-\udfff]")
 
 
-def render(page: Mapping[str, Any]) -> str:
+def render_page(page: Mapping[str, Any]) -> str:
     """Return the text of `report.html`. It opens from disk, loads nothing and runs only its own script.
 
     page, as plain JSON values (NaN and infinity become null):

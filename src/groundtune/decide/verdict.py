@@ -8,17 +8,17 @@ from typing import Any, Literal
 from groundtune.decide.wording import (
     PRICE_HINT,
     Scale,
-    about,
-    cheaper,
-    count,
-    listed,
-    named,
-    often,
+    counted,
+    join_names,
+    most_common_failure,
     p_value,
+    relative_cost,
+    round_up_estimate,
     scale_of,
+    shorten_names,
     usd,
 )
-from groundtune.types import Difference, Standing, Verdict
+from groundtune.types import ApproachSummary, Difference, Verdict
 
 ALPHA = 0.05
 """Significance level: an adjusted p below it is a measurable difference."""
@@ -68,17 +68,17 @@ class Requirements:
 class _Outcome:
     """The result of the rules, before it is put into words."""
 
-    choice: Standing | None
+    choice: ApproachSummary | None
     why: Literal["nothing", "alone", "best", "price", "open"]
-    leaders: tuple[Standing, ...] = ()
-    eligible: tuple[Standing, ...] = ()
+    leaders: tuple[ApproachSummary, ...] = ()
+    eligible: tuple[ApproachSummary, ...] = ()
     """Best first."""
     misses: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     """Approach to (requirement, reason) pairs; the requirement is empty if no setting would help."""
 
 
 def decide(
-    standings: Sequence[Standing],
+    standings: Sequence[ApproachSummary],
     differences: Sequence[Difference],
     requirements: Requirements,
     *,
@@ -124,7 +124,7 @@ def _both_orders(differences: Sequence[Difference]) -> Pairs:
 
 
 def _apply_rules(
-    standings: Sequence[Standing], pairs: Pairs, requirements: Requirements, examples: int, scale: Scale
+    standings: Sequence[ApproachSummary], pairs: Pairs, requirements: Requirements, examples: int, scale: Scale
 ) -> _Outcome:
     candidates = [standing for standing in standings if standing.name not in requirements.barred]
     misses = {
@@ -136,8 +136,8 @@ def _apply_rules(
     eligible.sort(
         key=lambda standing: (-(standing.mean or 0.0), standing.usd_per_1k is None, standing.usd_per_1k or 0.0)
     )
-    if eligible and scale.share and not eligible[0].mean:
-        misses |= {standing.name: (("", scale.never(standing)),) for standing in eligible}
+    if eligible and scale.is_share and not eligible[0].mean:
+        misses |= {standing.name: (("", scale.zero_score(standing)),) for standing in eligible}
         eligible = []
     if not eligible:
         return _Outcome(None, "nothing", misses=misses)
@@ -150,16 +150,18 @@ def _apply_rules(
     return _Outcome(cheapest, "price" if cheapest else "open", leaders, tuple(eligible), misses)
 
 
-def _misses(standing: Standing, required: Requirements, examples: int, primary: str) -> Iterator[tuple[str, str]]:
+def _misses(
+    standing: ApproachSummary, required: Requirements, examples: int, primary: str
+) -> Iterator[tuple[str, str]]:
     rows = standing.answered + standing.abstained + standing.errors
     rows = min(rows, examples) if examples else rows
     if standing.mean is None or standing.n == 0:
-        yield "", f"none of its {count(rows, 'row')} has the score {primary}{often(standing.failures)}"
+        yield "", f"none of its {counted(rows, 'row')} has the score {primary}{most_common_failure(standing.failures)}"
         return
-    if (
-        lost := min(standing.errors, rows - standing.n)
-    ) > MAX_ERRORS * rows:  # rows a judge failed on keep other scores
-        yield "", f"{lost:,} of {count(rows, 'row')} are errors{often(standing.failures)}; at most 20% are allowed"
+    lost = min(standing.errors, rows - standing.n)  # rows a judge failed on keep their other scores
+    if lost > MAX_ERRORS * rows:
+        common = most_common_failure(standing.failures)
+        yield "", f"{lost:,} of {counted(rows, 'row')} are errors{common}; at most {MAX_ERRORS:.0%} are allowed"
     if required.citations and (standing.cited is None or standing.cited < MIN_CITED):
         cited = (
             "it answered nothing, so it cited nothing"
@@ -197,13 +199,13 @@ def _misses(standing: Standing, required: Requirements, examples: int, primary: 
             yield "max_usd_per_month", f"{cost}; max_usd_per_month = {limit:g}"
 
 
-def _beats(standing: Standing, other: Standing, pairs: Pairs) -> bool:
+def _beats(standing: ApproachSummary, other: ApproachSummary, pairs: Pairs) -> bool:
     """Whether the first is measurably better; approaches without common examples cannot be compared."""
     pair = pairs.get((standing.name, other.name))
     return pair is not None and pair.p_adjusted < ALPHA and pair.difference > 0
 
 
-def _cheapest(leaders: Sequence[Standing], pairs: Pairs, scale: Scale) -> Standing | None:
+def _cheapest(leaders: Sequence[ApproachSummary], pairs: Pairs, scale: Scale) -> ApproachSummary | None:
     """Return the leader to choose on price.
 
     None if a price is unknown or too close to the lowest, if the cheapest might be too far behind, or if its mean is 0.
@@ -215,7 +217,7 @@ def _cheapest(leaders: Sequence[Standing], pairs: Pairs, scale: Scale) -> Standi
     price = prices.pop(cheapest.name)
     if not all(price < other and price <= CLEARLY_CHEAPER * other for other in prices.values()):
         return None
-    if scale.share and not cheapest.mean:
+    if scale.is_share and not cheapest.mean:
         return None
     for other in leaders:
         if other is cheapest:
@@ -238,12 +240,10 @@ def _sentence(outcome: _Outcome, pairs: Pairs, scale: Scale, compared: int) -> t
     if outcome.why == "best":
         others = outcome.eligible[1:]
         any_other = "any other approach" if compared == len(outcome.eligible) else "any other eligible approach"
-        return (
-            f"Use {name}: {figures}, measurably {scale.more(others[0].name if len(others) == 1 else any_other)}.",
-            None,
-        )
+        comparison = scale.comparative(others[0].name if len(others) == 1 else any_other)
+        return f"Use {name}: {figures}, measurably {comparison}.", None
     other = leaders[0] if leaders[0] is not choice else leaders[1]
-    price = cheaper(choice.usd_per_1k or 0.0, other.usd_per_1k or 0.0)
+    price = relative_cost(choice.usd_per_1k or 0.0, other.usd_per_1k or 0.0)
     pair = pairs[name, other.name]
     if leaders[0] is choice and pair.difference > 0:
         return (
@@ -260,22 +260,22 @@ def _none_eligible(compared: int) -> tuple[str, None]:
     return f"No approach can be recommended: {which} ruled out.", None
 
 
-def _no_clear_winner(leaders: Sequence[Standing], pairs: Pairs, scale: Scale) -> tuple[str, int | None]:
+def _no_clear_winner(leaders: Sequence[ApproachSummary], pairs: Pairs, scale: Scale) -> tuple[str, int | None]:
     first, second = leaders[:2]
     pair = pairs.get((first.name, second.name))
-    names = named([leader.name for leader in leaders], most=MAX_NAMED)
+    names = shorten_names([leader.name for leader in leaders], most=MAX_NAMED)
     if pair is None:
         return f"No clear winner: {first.name} and {second.name} have no examples in common.", None
     among, subject = ("", names) if len(leaders) == 2 else (f" among {names}", "the top two")
-    differ = f"{subject} differ by {scale.gap(pair.difference)} on {count(pair.n, 'example')}"
+    differ = f"{subject} differ by {scale.unsigned(pair.difference)} on {counted(pair.n, 'example')}"
     if abs(pair.difference) >= NEGLIGIBLE * scale.unit and pair.needed is not None:
-        more = about(max(pair.needed * _multiplicity(pairs) - pair.n, pair.n / 10))
+        more = round_up_estimate(max(pair.needed * _multiplicity(pairs) - pair.n, pair.n / 10))
         return f"No clear winner yet{among}: {differ}; about {more:,} more should decide between them.", more
     if (largest := max(-pair.low, pair.high)) <= RELEVANT * scale.unit:
-        limit = f"by at most {scale.gap(largest)} according to the 95% interval; let price and speed decide"
+        limit = f"by at most {scale.unsigned(largest)} according to the 95% interval; let price and speed decide"
         return f"No clear winner{among}: {differ}, and {limit}.", None
-    more = about(max(_needed_to_detect(pair, scale) * _multiplicity(pairs) - pair.n, pair.n / 10))
-    detect = f"about {more:,} more would be enough to detect a difference of {scale.gap(RELEVANT * scale.unit)}"
+    more = round_up_estimate(max(_needed_to_detect(pair, scale) * _multiplicity(pairs) - pair.n, pair.n / 10))
+    detect = f"about {more:,} more would be enough to detect a difference of {scale.unsigned(RELEVANT * scale.unit)}"
     return f"No clear winner yet{among}: {differ}, which is too few to tell them apart; {detect}.", more
 
 
@@ -291,7 +291,7 @@ def _needed_to_detect(pair: Difference, scale: Scale) -> float:
     if pair.detectable is None:
         return QUARTER_DIFFERS
     needed = pair.n * (pair.detectable / (RELEVANT * scale.unit)) ** 2
-    return min(needed, QUARTER_DIFFERS) if scale.share else needed
+    return min(needed, QUARTER_DIFFERS) if scale.is_share else needed
 
 
 def _reasons(outcome: _Outcome, pairs: Pairs, scale: Scale) -> Iterator[str]:
@@ -310,7 +310,7 @@ def _reasons(outcome: _Outcome, pairs: Pairs, scale: Scale) -> Iterator[str]:
             yield f"{reference.name} vs {other.name}: {figures}: {_finding(pair, len(pairs) // 2)}."
     if rest := others[MAX_COMPARED:]:
         worse = sum(_beats(reference, other, pairs) for other in rest)
-        yield f"Not listed: {count(len(rest), 'other')} ({worse:,} measurably worse)."
+        yield f"Not listed: {counted(len(rest), 'other')} ({worse:,} measurably worse)."
 
 
 def _finding(pair: Difference, compared_pairs: int) -> str:
@@ -324,14 +324,14 @@ def _finding(pair: Difference, compared_pairs: int) -> str:
 
 
 def _flips(
-    standings: Sequence[Standing],
+    standings: Sequence[ApproachSummary],
     pairs: Pairs,
     requirements: Requirements,
     examples: int,
     scale: Scale,
     outcome: _Outcome,
 ) -> Iterator[str]:
-    def redecide(changed_standings: Sequence[Standing] = standings, **changed: Any) -> _Outcome:
+    def redecide(changed_standings: Sequence[ApproachSummary] = standings, **changed: Any) -> _Outcome:
         return _apply_rules(changed_standings, pairs, replace(requirements, **changed), examples, scale)
 
     unmet = list(dict.fromkeys(key for misses in outcome.misses.values() for key, _ in misses if key))
@@ -343,8 +343,8 @@ def _flips(
             value = getattr(requirements, key)
             yield f"Without {key} = {'true' if value is True else f'{value:g}'}, {change}."
     if len(unmet) > 1 and not any_flips and (change := _change(outcome, redecide(**dropped))):
-        yield f"Without {listed(unmet)}, {change}."
-    if scale.share:
+        yield f"Without {join_names(unmet)}, {change}."
+    if scale.is_share:
         yield from _errors_as_wrong(outcome, scale)
 
     for leader in outcome.leaders:
@@ -362,7 +362,7 @@ def _flips(
             )
 
 
-def _repriced(standings: Sequence[Standing], target: Standing, price: float) -> list[Standing]:
+def _repriced(standings: Sequence[ApproachSummary], target: ApproachSummary, price: float) -> list[ApproachSummary]:
     return [replace(standing, usd_per_1k=price) if standing is target else standing for standing in standings]
 
 
@@ -402,31 +402,30 @@ def _caveats(
 ) -> Iterator[str]:
     eligible = outcome.eligible
     if examples < FEW_EXAMPLES:
-        yield (
-            f"Only {count(examples, 'example')}: with fewer than {FEW_EXAMPLES}, only large differences are detectable."
-        )
+        n = counted(examples, "example")
+        yield f"Only {n}: with fewer than {FEW_EXAMPLES}, only large differences are detectable."
     if clusters is not None and clusters < examples:
         few = f"; with fewer than {FEW_CLUSTERS} groups they are rough" if clusters < FEW_CLUSTERS else ""
         yield (
-            f"The examples fall into {count(clusters, 'group')}, and the intervals treat each group as one unit{few}."
+            f"The examples fall into {counted(clusters, 'group')}, and the intervals treat each group as one unit{few}."
         )
     for standing in eligible:
         if standing.errors:
             judge = (
                 "; rows that only the judge failed on keep their other scores" if standing.failures.get("judge") else ""
             )
-            errors = f"{count(standing.errors, 'error')}{often(standing.failures)}"
+            errors = f"{counted(standing.errors, 'error')}{most_common_failure(standing.failures)}"
             yield f"{standing.name}: {errors}, excluded from its figures{judge}."
     if len({standing.n for standing in eligible}) > 1:
-        sizes = listed([f"{standing.name}: {standing.n:,}" for standing in eligible])
+        sizes = join_names([f"{standing.name}: {standing.n:,}" for standing in eligible])
         yield (
             f"The approaches were not all scored on the same examples ({sizes}); "
             "each difference uses the examples both have in common."
         )
     if unpriced := [leader.name for leader in outcome.leaders if leader.usd_per_1k is None]:
-        yield f"The price of {named(unpriced, most=MAX_NAMED)} is unknown: {PRICE_HINT}."
+        yield f"The price of {shorten_names(unpriced, most=MAX_NAMED)} is unknown: {PRICE_HINT}."
     if requirements.max_usd_per_month is not None and requirements.requests_per_month is None:
         yield "max_usd_per_month was not checked: requests_per_month is not set."
     names = [leader.name for leader in outcome.leaders]
     if disjoint := [other for other in names[1:] if (names[0], other) not in pairs]:
-        yield f"{names[0]} has no examples in common with {listed(disjoint)}, so no comparison was possible."
+        yield f"{names[0]} has no examples in common with {join_names(disjoint)}, so no comparison was possible."

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from groundtune.types import Difference, Standing
+from groundtune.types import ApproachSummary, Difference
 
 PRICE_HINT = "set it under [prices.MODEL]"
 
@@ -18,49 +18,49 @@ class Scale:
     """How the primary score is written: percentages and points if it lies between 0 and 1, otherwise as it is."""
 
     primary: str
-    share: bool
+    is_share: bool
     unit: float
     """The size of 100 points: 1 for scores between 0 and 1, otherwise the best mean."""
 
     def value(self, mean: float) -> str:
-        return f"{100 * mean:.0f}%" if self.share else f"{mean:.2f}"
+        return f"{100 * mean:.0f}%" if self.is_share else f"{mean:.2f}"
 
-    def gap(self, difference: float) -> str:
+    def unsigned(self, difference: float) -> str:
         size = abs(difference)
-        return f"{100 * size:.1f} points" if self.share else f"{size:.2f}"
+        return f"{100 * size:.1f} points" if self.is_share else f"{size:.2f}"
 
     def signed(self, difference: float) -> str:
-        text = f"{100 * difference:+.1f}" if self.share else f"{difference:+.2f}"
+        text = f"{100 * difference:+.1f}" if self.is_share else f"{difference:+.2f}"
         return ("±" + text[1:] if float(text) == 0 else text).replace("-", "−")
 
     def interval(self, pair: Difference) -> str:
         """`−1.2 points, 95% interval −4.0 to +1.5`."""
-        points = " points" if self.share else ""
+        points = " points" if self.is_share else ""
         low, high = self.signed(pair.low), self.signed(pair.high)
         return f"{self.signed(pair.difference)}{points}, 95% interval {low} to {high}"
 
-    def standing(self, standing: Standing) -> str:
+    def standing(self, standing: ApproachSummary) -> str:
         """`it answers 84% of 300 examples correctly`."""
-        mean, n = self.value(standing.mean or 0.0), count(standing.n, "example")
+        mean, n = self.value(standing.mean or 0.0), counted(standing.n, "example")
         return (
             f"it answers {mean} of {n} correctly" if self._is_accuracy else f"its mean {self.primary} is {mean} on {n}"
         )
 
-    def never(self, standing: Standing) -> str:
+    def zero_score(self, standing: ApproachSummary) -> str:
         """`it answers none of 300 examples correctly`."""
-        n = count(standing.n, "example")
+        n = counted(standing.n, "example")
         return f"it answers none of {n} correctly" if self._is_accuracy else f"its mean {self.primary} is 0 on {n}"
 
-    def more(self, other: str) -> str:
+    def comparative(self, other: str) -> str:
         """`more than rag`, or `higher than that of rag`."""
         return f"more than {other}" if self._is_accuracy else f"higher than that of {other}"
 
     @property
     def _is_accuracy(self) -> bool:
-        return self.share and self.primary == "correct"
+        return self.is_share and self.primary == "correct"
 
 
-def scale_of(standings: Sequence[Standing], primary: str) -> Scale:
+def scale_of(standings: Sequence[ApproachSummary], primary: str) -> Scale:
     values = [
         value
         for standing in standings
@@ -72,19 +72,19 @@ def scale_of(standings: Sequence[Standing], primary: str) -> Scale:
     return Scale(primary, share, 1.0 if share else best or 1.0)
 
 
-def listed(names: Sequence[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1]))) if names else ""
 
 
-def named(names: Sequence[str], *, most: int) -> str:
+def shorten_names(names: Sequence[str], *, most: int) -> str:
     """Join names as `listed` does, but shorten a long list: `a, b, c and 4 others`."""
     if len(names) <= most:
-        return listed(names)
-    return f"{', '.join(names[: most - 1])} and {count(len(names) - most + 1, 'other')}"
+        return join_names(names)
+    return f"{', '.join(names[: most - 1])} and {counted(len(names) - most + 1, 'other')}"
 
 
-def count(n: int, noun: str) -> str:
+def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
@@ -97,7 +97,7 @@ def usd(price: float) -> str:
     return f"${price:.{1 - math.floor(math.log10(price))}f}"
 
 
-def cheaper(price: float, other: float) -> str:
+def relative_cost(price: float, other: float) -> str:
     """`costs a ninth as much`, or both prices where the ratio is too large to picture; `other` is the higher price."""
     if price == 0:
         return "costs nothing"
@@ -114,7 +114,7 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
-def often(failures: Mapping[str, int]) -> str:
+def most_common_failure(failures: Mapping[str, int]) -> str:
     """` (most common: timeout, 40)`; empty when no kind is known."""
     if not failures:
         return ""
@@ -122,7 +122,7 @@ def often(failures: Mapping[str, int]) -> str:
     return f" (most common: {kind}, {failures[kind]:,})"
 
 
-def about(n: float) -> int:
+def round_up_estimate(n: float) -> int:
     """Round up to two digits, because an estimated number of examples is no more precise; at least 10."""
     step = int(10 ** max(1, math.floor(math.log10(max(n, 1))) - 1))
     return max(10, math.ceil(n / step) * step)

@@ -48,7 +48,7 @@ class FileRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class DocumentState:
     """The digest and passage count of a document in the index; another digest means that it must be indexed again."""
 
     digest: str
@@ -87,10 +87,10 @@ class Catalog:
     def document_by_id(self, document_id: str) -> Document | None:
         return next(self._documents("id = ?", document_id), None)
 
-    def known_of(self, file: str) -> dict[str, Known]:
+    def document_states(self, file: str) -> dict[str, DocumentState]:
         """Return the digests and passage counts of a file's documents, by document id, without loading their texts."""
         rows = self._db.execute("SELECT id, digest, passages FROM documents WHERE file = ?", (file,))
-        return {document: Known(digest, passages) for document, digest, passages in rows}
+        return {document: DocumentState(digest, passages) for document, digest, passages in rows}
 
     def unfinished(self) -> dict[str, set[str]]:
         """Return the ids of documents that an interrupted run may have changed in the store, by file."""
@@ -99,7 +99,7 @@ class Catalog:
             ids_by_file.setdefault(file, set()).add(document)
         return ids_by_file
 
-    def intend(self, documents: Iterable[tuple[str, str]]) -> None:
+    def mark_unfinished(self, documents: Iterable[tuple[str, str]]) -> None:
         """Record (document id, file) before the store is written; `record` or `forget` of the file clears the entry."""
         with self._db:
             self._db.executemany("INSERT OR REPLACE INTO unfinished VALUES (?,?)", documents)
@@ -120,7 +120,7 @@ class Catalog:
         """Return the number of documents."""
         return int(self._db.execute("SELECT count(*) FROM documents").fetchone()[0])
 
-    def record(self, rows: Iterable[tuple[FileRow, Sequence[tuple[Document, int]]]]) -> None:
+    def save(self, rows: Iterable[tuple[FileRow, Sequence[tuple[Document, int]]]]) -> None:
         """Replace the rows of files and of their documents (with passage counts), in one transaction."""
         with self._db:
             for row, documents in rows:
@@ -132,13 +132,13 @@ class Catalog:
                 self._save_row(row)
                 self._db.execute("DELETE FROM unfinished WHERE file = ?", (row.source,))
 
-    def touch(self, rows: Iterable[FileRow]) -> None:
+    def save_rows(self, rows: Iterable[FileRow]) -> None:
         """Update the rows of files whose documents are unchanged."""
         with self._db:
             for row in rows:
                 self._save_row(row)
 
-    def forget(self, sources: Iterable[str]) -> None:
+    def remove(self, sources: Iterable[str]) -> None:
         """Remove files and their documents."""
         with self._db:
             for source in sources:

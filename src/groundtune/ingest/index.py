@@ -15,11 +15,11 @@ from groundtune.errors import IndexMismatchError, MissingError
 from groundtune.workspace import read_json, write_json
 
 REBUILD = "groundtune ingest --rebuild"
-Parts = Mapping[str, str | int]
+IndexParts = Mapping[str, str | int]
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class IndexManifest:
     """A generation of the index and the parts that built it: parser, splitter, embedder, dimension, language."""
 
     generation: str
@@ -34,11 +34,11 @@ class IndexFolder:
         self._current = folder / "manifest.json"
         self._next = folder / "next.json"
 
-    def current(self) -> Manifest | None:
+    def current(self) -> IndexManifest | None:
         """The generation that readers use; None before the first ingest."""
         return _read(self._current)
 
-    def readable(self, parts: Parts) -> Manifest:
+    def require(self, parts: IndexParts) -> IndexManifest:
         """Return the current generation. Raises MissingError without one, IndexMismatchError if its parts differ."""
         manifest = self.current()
         if manifest is None:
@@ -47,7 +47,7 @@ class IndexFolder:
             raise IndexMismatchError(f"the index does not match the project's settings: {differing}", hint=REBUILD)
         return manifest
 
-    def begin(self, parts: Parts, *, rebuild: bool) -> Manifest:
+    def begin_generation(self, parts: IndexParts, *, rebuild: bool) -> IndexManifest:
         """Return the generation to write into: the current one, or a new one beside it, current only after `finish`.
 
         A rebuild goes beside it, and so does a first index, since readers must not see it half built. An unfinished
@@ -56,7 +56,7 @@ class IndexFolder:
         current = self.current()
         if current and not rebuild:
             self._drop_old()
-            return self.readable(parts)
+            return self.require(parts)
         manifest = _read(self._next)
         if manifest is None or manifest == current or manifest.parts != dict(parts):
             manifest = _new(parts)
@@ -64,13 +64,13 @@ class IndexFolder:
         self._drop_old()
         return manifest
 
-    def finish(self, manifest: Manifest) -> None:
+    def finish_generation(self, manifest: IndexManifest) -> None:
         """Switch readers to this generation. The old one stays until the next run, for readers that still use it."""
         if manifest != self.current():
             write_json(self._current, asdict(manifest))
             self._next.unlink(missing_ok=True)
 
-    def path(self, manifest: Manifest) -> Path:
+    def generation_path(self, manifest: IndexManifest) -> Path:
         """Return the folder of a generation."""
         return self.folder / manifest.generation
 
@@ -81,18 +81,18 @@ class IndexFolder:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _read(path: Path) -> Manifest | None:
+def _read(path: Path) -> IndexManifest | None:
     if not path.exists():
         return None
     content = read_json(path)
-    return Manifest(content["generation"], content["parts"])
+    return IndexManifest(content["generation"], content["parts"])
 
 
-def _new(parts: Parts) -> Manifest:
-    return Manifest(f"g-{uuid.uuid4().hex[:12]}", dict(parts))
+def _new(parts: IndexParts) -> IndexManifest:
+    return IndexManifest(f"g-{uuid.uuid4().hex[:12]}", dict(parts))
 
 
-def _differences(built: Parts, configured: Parts) -> str:
+def _differences(built: IndexParts, configured: IndexParts) -> str:
     return ", ".join(
         f"{name} was {built.get(name)}, is {configured.get(name)}"
         for name in dict.fromkeys((*built, *configured))

@@ -27,13 +27,13 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
+class ParsedDocument:
     """One document as its loader read it. `text[block.start:block.end]` is the text of a block."""
 
     text: str
     blocks: tuple[Block, ...]
     title: str | None = None
-    row: str | None = None
+    row_id: str | None = None
     """Row id in files whose rows are documents; None otherwise."""
     pages: tuple[int, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class TextBuilder:
 
     def heading(self, level: int, text: str) -> None:
         """Add a heading; level 1 is the outermost. An empty heading is dropped."""
-        text = one_line(text)
+        text = to_one_line(text)
         if not text:
             return
         while self._open_headings and self._open_headings[-1][0] >= level:
@@ -70,7 +70,7 @@ class TextBuilder:
 
     def paragraph(self, text: str) -> None:
         """Add running text or a list item, with white space collapsed."""
-        self._block("paragraph", clean(text))
+        self._block("paragraph", clean_text(text))
 
     def code(self, text: str) -> None:
         """Add text whose line breaks and indentation matter."""
@@ -100,12 +100,12 @@ class TextBuilder:
 
     def build(
         self, *, title: str | None = None, row: str | None = None, metadata: Mapping[str, str] | None = None
-    ) -> Parsed:
-        return Parsed(
+    ) -> ParsedDocument:
+        return ParsedDocument(
             text=SEPARATOR.join(self._parts),
             blocks=tuple(self._blocks),
-            title=one_line(title or "") or None,
-            row=row,
+            title=to_one_line(title or "") or None,
+            row_id=row,
             pages=tuple(min(start, self._length) for start in self._pages),
             metadata=dict(metadata or {}),
         )
@@ -126,7 +126,7 @@ class TextBuilder:
         self._blocks.append(Block(kind, start, end, self._heading_path, len(self._pages) or None))
 
 
-def clean(text: str) -> str:
+def clean_text(text: str) -> str:
     """Collapse white space but keep line breaks, drop invisible characters, normalize to NFC."""
     if text.isprintable():
         if not text.isascii():
@@ -140,9 +140,9 @@ def clean(text: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def one_line(text: str) -> str:
+def to_one_line(text: str) -> str:
     """Clean the text and remove its line breaks: for headings, titles and table cells."""
-    text = clean(text)
+    text = clean_text(text)
     return text.replace("\n", " ") if "\n" in text else text
 
 
@@ -150,9 +150,9 @@ def render_row(cells: Sequence[str], header: Sequence[str] = ()) -> str:
     """Render a table row as one line; empty cells are dropped."""
     parts = []
     for index, cell in enumerate(cells):
-        value = one_line(cell)
+        value = to_one_line(cell)
         if not value:
             continue
-        name = one_line(header[index]).rstrip(":") if index < len(header) else ""
+        name = to_one_line(header[index]).rstrip(":") if index < len(header) else ""
         parts.append(f"{name}: {value}" if name and name != value else value)
     return "; ".join(parts)

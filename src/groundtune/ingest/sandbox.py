@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from groundtune.errors import ParseError
-from groundtune.ingest.parsed import Parsed
+from groundtune.ingest.parsed import ParsedDocument
 from groundtune.ingest.worker import LENGTH, unpack
 
 _LARGE = 1 << 18
@@ -46,23 +46,23 @@ class Sandbox:
     ) -> None:
         await asyncio.gather(*(worker.stop() for worker in self._all))
 
-    async def load(self, path: Path) -> list[Parsed]:
+    async def load(self, path: Path) -> list[ParsedDocument]:
         """Load one file. Raises ParseError: unreadable, damaged, too slow, too large, or its worker died."""
         (outcome,) = await self._batch([path])
         if isinstance(outcome, ParseError):
             raise outcome
         return outcome
 
-    async def load_many(self, paths: Sequence[Path]) -> list[list[Parsed] | ParseError]:
+    async def load_many(self, paths: Sequence[Path]) -> list[list[ParsedDocument] | ParseError]:
         """Return one outcome per path, in order. Faster than a call for each when the files are small."""
         size = max(1, min(_BATCH, -(-len(paths) // len(self._all))))
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._batch(paths[at : at + size])) for at in range(0, len(paths), size)]
         return [outcome for task in tasks for outcome in task.result()]
 
-    async def _batch(self, paths: Sequence[Path]) -> list[list[Parsed] | ParseError]:
+    async def _batch(self, paths: Sequence[Path]) -> list[list[ParsedDocument] | ParseError]:
         worker = await self._idle.get()
-        outcomes: list[list[Parsed] | ParseError] = []
+        outcomes: list[list[ParsedDocument] | ParseError] = []
         try:
             while len(outcomes) < len(paths):
                 await worker.send(paths[len(outcomes) :])
@@ -78,7 +78,7 @@ class Sandbox:
         finally:
             self._idle.put_nowait(worker)
 
-    async def _next(self, worker: "_Worker") -> tuple[list[Parsed] | ParseError, bool]:
+    async def _next(self, worker: "_Worker") -> tuple[list[ParsedDocument] | ParseError, bool]:
         """Return the outcome of the worker's current file, and whether the worker is still running."""
         try:
             async with asyncio.timeout(self._timeout):

@@ -15,7 +15,7 @@ RACY_SECONDS = 2.0
 """A file modified this recently may change again under the same timestamp."""
 
 
-class Files(Protocol):
+class FileWalk(Protocol):
     """A walk over the files of a project; the two lists are complete once it has ended."""
 
     @property
@@ -28,7 +28,7 @@ class Files(Protocol):
 
 
 @dataclass(slots=True)
-class Found:
+class ScannedFile:
     """A file as the scan saw it."""
 
     path: Path
@@ -36,7 +36,7 @@ class Found:
     size: int
     signature: str
     groups: tuple[str, ...]
-    seen: str = ""
+    scan_signature: str = ""
     """Size, times and inode at the time of the scan."""
     digest: str | None = None
     reason: str | None = None
@@ -46,26 +46,26 @@ class Found:
 
 
 @dataclass(slots=True)
-class Plan:
+class SyncPlan:
     """The work of a run, in this order: rows to touch, renamed files, removals, everything else."""
 
     touched: list[FileRow] = field(default_factory=list)
-    renamed: list[Found] = field(default_factory=list)
-    pending: list[Found] = field(default_factory=list)
+    renamed: list[ScannedFile] = field(default_factory=list)
+    pending: list[ScannedFile] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
+class Scanner:
     """Compare files with the ledger; built from plain values."""
 
     root: Path
     groups_for: Callable[[str], tuple[str, ...]]
     max_bytes: int
 
-    def plan(self, files: Files, known: Mapping[str, FileRow], unfinished: Mapping[str, object]) -> Plan:
+    def plan(self, files: FileWalk, known: Mapping[str, FileRow], unfinished: Mapping[str, object]) -> SyncPlan:
         """Return the plan. unfinished: files that must be read again whatever the ledger says."""
-        plan = Plan()
+        plan = SyncPlan()
         seen: set[str] = set()
         for path in files:
             file = self._inspect(path)
@@ -75,7 +75,9 @@ class Scan:
             self._assign(file, None if file.source in unfinished else known.get(file.source), plan)
         for reasons, status in ((files.unreadable, "failed"), (files.skipped, "skipped")):
             for path, reason in reasons:
-                file = Found(path, source_of(path, self.root), 0, "", (), reason=reason, failed=status == "failed")
+                file = ScannedFile(
+                    path, source_name(path, self.root), 0, "", (), reason=reason, failed=status == "failed"
+                )
                 seen.add(file.source)
                 plan.pending.append(file)
         seen.update(self._inside_unreadable(files, known))
@@ -87,9 +89,9 @@ class Scan:
         plan.pending = [file for file in plan.pending if file.source not in moved]
         return plan
 
-    def _inside_unreadable(self, files: Files, known: Mapping[str, FileRow]) -> list[str]:
+    def _inside_unreadable(self, files: FileWalk, known: Mapping[str, FileRow]) -> list[str]:
         """Return known files in folders that cannot be read now: they stay, unless their groups have changed."""
-        folders = [source_of(path, self.root) for path, _ in files.unreadable]
+        folders = [source_name(path, self.root) for path, _ in files.unreadable]
         hidden = tuple("" if folder == "." else f"{folder}/" for folder in folders)
         return [
             source
@@ -97,7 +99,7 @@ class Scan:
             if source.startswith(hidden) and row.groups == self.groups_for(source)
         ]
 
-    def _assign(self, file: Found, row: FileRow | None, plan: Plan) -> None:
+    def _assign(self, file: ScannedFile, row: FileRow | None, plan: SyncPlan) -> None:
         same_place = row is not None and row.groups == file.groups and row.status != "failed"
         if row and same_place and not file.reason and row.signature == file.signature:
             return
@@ -111,16 +113,18 @@ class Scan:
             return
         plan.pending.append(file)
 
-    def _inspect(self, path: Path) -> Found:
-        source = source_of(path, self.root)
+    def _inspect(self, path: Path) -> ScannedFile:
+        source = source_name(path, self.root)
         groups = self.groups_for(source)
         try:
             info = path.stat()
         except OSError as error:
-            return Found(path, source, 0, "", groups, reason=_os_reason(error), failed=True)
+            return ScannedFile(path, source, 0, "", groups, reason=_os_reason(error), failed=True)
         seen = _signature(info)
         racy = time.time() - info.st_mtime < RACY_SECONDS
-        file = Found(path, source, info.st_size, f"racy-{time.time_ns()}" if racy else seen, groups, seen=seen)
+        file = ScannedFile(
+            path, source, info.st_size, f"racy-{time.time_ns()}" if racy else seen, groups, scan_signature=seen
+        )
         if not stat.S_ISREG(info.st_mode):
             file.reason = "not a regular file"
         elif info.st_size > self.max_bytes:
@@ -131,7 +135,7 @@ class Scan:
         return file
 
 
-def source_of(path: Path, root: Path) -> str:
+def source_name(path: Path, root: Path) -> str:
     """Return the path relative to the project with forward slashes; bytes that are not UTF-8 appear as `\\xNN`."""
     return os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
 
@@ -140,7 +144,7 @@ def _signature(info: os.stat_result) -> str:
     return f"{info.st_size}-{info.st_mtime_ns}-{info.st_ctime_ns}-{info.st_ino}"
 
 
-def signature_now(path: Path) -> str:
+def current_signature(path: Path) -> str:
     """Return the size, times and inode; empty if the file is gone."""
     try:
         return _signature(path.stat())

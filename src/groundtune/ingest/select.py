@@ -15,9 +15,9 @@ from pathlib import Path
 
 from groundtune.types import EVERYONE
 
-Rule = tuple[Sequence[str], Sequence[str]]
+AccessRule = tuple[Sequence[str], Sequence[str]]
 """Patterns of sources, and the groups that may see the matching files."""
-Report = Callable[[Path, str], None]
+PathCallback = Callable[[Path, str], None]
 """Receives a path and the reason why it is left out."""
 
 _INTERNAL = frozenset({".groundtune", ".git"})
@@ -33,21 +33,21 @@ class _Name:
     """Whether it matches hidden names."""
 
 
-Parts = tuple[_Name | None, ...]
+PatternParts = tuple[_Name | None, ...]
 """None stands for `**`; it is never last."""
-State = tuple[Parts, int]
+MatchState = tuple[PatternParts, int]
 """A pattern, and how many of its parts a path has matched."""
 
 
-def select(
+def select_files(
     root: Path,
     *,
     include: Sequence[str],
     exclude: Sequence[str] = (),
     leave_out: Sequence[str] = (),
     follow_links: bool = False,
-    unreadable: Report = lambda path, reason: None,
-    skipped: Report = lambda path, reason: None,
+    unreadable: PathCallback = lambda path, reason: None,
+    skipped: PathCallback = lambda path, reason: None,
 ) -> Iterator[Path]:
     """Yield the matching files, sorted by path: regular and visible, each once.
 
@@ -56,7 +56,7 @@ def select(
     follow_links: whether symbolic links are followed; a file also found under its own path is not listed twice.
     unreadable: called for folders that cannot be read. skipped: called for links and special files that match.
     """
-    walk = _Walk(os.fspath(root), follow_links, unreadable, skipped)
+    walk = _FolderWalk(os.fspath(root), follow_links, unreadable, skipped)
     walk.excluded = [state for pattern in exclude for state in _excluding(pattern)]
     walk.excluded += [state for pattern in (_PROJECT_FILE, *leave_out) for state in _starts(pattern)]
     walk.walk_folder("", [state for pattern in include for state in _starts(pattern)], walk.excluded)
@@ -65,15 +65,18 @@ def select(
         yield root / path
 
 
-def groups_for(source: str, rules: Sequence[Rule]) -> tuple[str, ...]:
+def groups_for(source: str, rules: Sequence[AccessRule]) -> tuple[str, ...]:
     """Return the groups that may see the file `source`, sorted: those of all matching rules, else everyone."""
     groups = {
-        group for patterns, names in rules if any(matches(source, pattern) for pattern in patterns) for group in names
+        group
+        for patterns, names in rules
+        if any(matches_pattern(source, pattern) for pattern in patterns)
+        for group in names
     }
     return tuple(sorted(groups)) or (EVERYONE,)
 
 
-def matches(source: str, pattern: str) -> bool:
+def matches_pattern(source: str, pattern: str) -> bool:
     """Return whether a path relative to the project matches. `*` matches hidden names too, so no rule can be evaded."""
     states = list(_starts(pattern))
     for name in source.split("/"):
@@ -82,20 +85,20 @@ def matches(source: str, pattern: str) -> bool:
 
 
 @dataclass(slots=True)
-class _Walk:
+class _FolderWalk:
     """One walk over a tree: real folders first, then the links that lead elsewhere."""
 
     root: str
     follow: bool
-    unreadable: Report
-    skipped: Report
-    excluded: list[State] = field(default_factory=list)
+    unreadable: PathCallback
+    skipped: PathCallback
+    excluded: list[MatchState] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
     """Real paths of folders and linked files already visited; filled only when links are followed."""
-    _links: list[tuple[str, list[State], list[State]]] = field(default_factory=list)
+    _links: list[tuple[str, list[MatchState], list[MatchState]]] = field(default_factory=list)
 
-    def walk_folder(self, path: str, include: list[State], exclude: list[State]) -> None:
+    def walk_folder(self, path: str, include: list[MatchState], exclude: list[MatchState]) -> None:
         """Walk the real folders below `path`, which is relative to the root: empty or ending in a slash."""
         stack = [(path, include, exclude)]
         while stack:
@@ -123,9 +126,9 @@ class _Walk:
         self,
         folder: str,
         entry: os.DirEntry[str],
-        include: list[State],
-        exclude: list[State],
-        stack: list[tuple[str, list[State], list[State]]],
+        include: list[MatchState],
+        exclude: list[MatchState],
+        stack: list[tuple[str, list[MatchState], list[MatchState]]],
     ) -> None:
         name = entry.name
         if name in _INTERNAL:
@@ -178,10 +181,10 @@ class _Walk:
             self.files.append(path)
 
 
-def _step(states: Iterable[State], name: str, *, hidden: bool = False) -> list[State]:
+def _step(states: Iterable[MatchState], name: str, *, hidden: bool = False) -> list[MatchState]:
     """Return the states after one more component of a path."""
     dotted = name.startswith(".") and not hidden
-    after: dict[State, None] = {}
+    after: dict[MatchState, None] = {}
     for parts, at in states:
         if at == len(parts):
             continue
@@ -196,16 +199,16 @@ def _step(states: Iterable[State], name: str, *, hidden: bool = False) -> list[S
     return list(after)
 
 
-def _complete(states: list[State]) -> bool:
+def _complete(states: list[MatchState]) -> bool:
     return any(at == len(parts) for parts, at in states)
 
 
-def _open(states: list[State]) -> list[State]:
+def _open(states: list[MatchState]) -> list[MatchState]:
     return [(parts, at) for parts, at in states if at < len(parts)]
 
 
 @cache
-def _starts(pattern: str) -> tuple[State, ...]:
+def _starts(pattern: str) -> tuple[MatchState, ...]:
     """Return the states of a pattern at the root of the project."""
     starts = []
     for choice in _choices(pattern):
@@ -221,14 +224,14 @@ def _starts(pattern: str) -> tuple[State, ...]:
 
 
 @cache
-def _excluding(pattern: str) -> tuple[State, ...]:
+def _excluding(pattern: str) -> tuple[MatchState, ...]:
     """Return the states of an exclude pattern; a folder is matched rather than its content, so it need not be read."""
     anywhere = "/" not in pattern.rstrip("/")
     bare = re.sub(r"(/\*\*)+(/\*)?/?$|/$", "", pattern)
     return _starts(f"**/{bare}" if anywhere and bare != "**" else bare)
 
 
-def _parts(names: Sequence[str]) -> Parts:
+def _parts(names: Sequence[str]) -> PatternParts:
     parts: list[_Name | None] = []
     for name in names:
         if name != "**":

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from groundtune.errors import GroundtuneError
-from groundtune.ingest.parsed import Block, Parsed
-from groundtune.text import sentences, stripped
+from groundtune.ingest.parsed import Block, ParsedDocument
+from groundtune.text import sentences, strip_span
 from groundtune.types import Document, Passage
 
-SPLITTER_VERSION = "2"
+CHUNKER_VERSION = "2"
 CONTEXT_SHARE = 3
 """Title and heading path may take at most one third of the embedder's limit."""
 CONTEXT_CHARACTERS = 16
@@ -28,7 +28,7 @@ CountTokens = Callable[[Sequence[str]], list[int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextSpan:
     """A span of the document that fits into a passage."""
 
     start: int
@@ -41,14 +41,14 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class ContextualPassage:
     """A passage, and the context that is embedded and indexed in front of it."""
 
     passage: Passage
     context: str
 
 
-class Splitter:
+class Chunker:
     """Split documents for one embedder, whose `count_tokens` and `limit` it takes."""
 
     def __init__(
@@ -71,15 +71,15 @@ class Splitter:
         self._break = max(0, broken - self._special - words)
         """Tokens that a space and a blank line add between two texts; none in WordPiece, some in byte-level BPE."""
 
-    def split(self, document: Document, parsed: Parsed) -> list[Split]:
+    def split(self, document: Document, parsed: ParsedDocument) -> list[ContextualPassage]:
         """Return passages in reading order; `document.text[p.start:p.end] == p.text` for each."""
         contexts = self._contexts(document.title, {block.heading for block in parsed.blocks})
         pieces = self._join(document.text, self._pieces(document.text, parsed, contexts), contexts)
         return self._passages(document, list(self._within_limit(document.text, pieces, contexts)), contexts)
 
     def _passages(
-        self, document: Document, pieces: Sequence[Piece], contexts: dict[tuple[str, ...], tuple[str, int]]
-    ) -> list[Split]:
+        self, document: Document, pieces: Sequence[TextSpan], contexts: dict[tuple[str, ...], tuple[str, int]]
+    ) -> list[ContextualPassage]:
         splits = []
         headings = {piece.heading: " > ".join(piece.heading) for piece in pieces}
         for ordinal, piece in enumerate(pieces):
@@ -94,12 +94,12 @@ class Splitter:
                 heading=headings[piece.heading],
                 page=piece.page,
             )
-            splits.append(Split(passage, contexts[piece.heading][0]))
+            splits.append(ContextualPassage(passage, contexts[piece.heading][0]))
         return splits
 
     def _within_limit(
-        self, text: str, pieces: Iterable[Piece], contexts: dict[tuple[str, ...], tuple[str, int]]
-    ) -> Iterator[Piece]:
+        self, text: str, pieces: Iterable[TextSpan], contexts: dict[tuple[str, ...], tuple[str, int]]
+    ) -> Iterator[TextSpan]:
         """Yield the pieces; count those near the limit with their context, and split those over it again."""
         for piece in pieces:
             context, before = contexts[piece.heading]
@@ -137,7 +137,9 @@ class Splitter:
     def _budget(self, context_tokens: int) -> int:
         return max(1, min(self._max_tokens, self._limit - context_tokens - self._break))
 
-    def _pieces(self, text: str, parsed: Parsed, contexts: dict[tuple[str, ...], tuple[str, int]]) -> Iterator[Piece]:
+    def _pieces(
+        self, text: str, parsed: ParsedDocument, contexts: dict[tuple[str, ...], tuple[str, int]]
+    ) -> Iterator[TextSpan]:
         for start in range(0, len(parsed.blocks), COUNTED_AT_ONCE):
             blocks = parsed.blocks[start : start + COUNTED_AT_ONCE]
             budgets = [self._budget(contexts[block.heading][1]) for block in blocks]
@@ -151,7 +153,7 @@ class Splitter:
                     atoms = [(*span, tokens) for span, tokens in zip(spans, counted, strict=True)]
                 for piece in self._packed(text, atoms, budget):
                     page = block.page if piece[0] == block.start else _page_at(parsed.pages, piece[0]) or block.page
-                    yield Piece(*piece, block.heading, page)
+                    yield TextSpan(*piece, block.heading, page)
 
     def _parts(self, text: str, block: Block, budget: int) -> list[tuple[int, int]]:
         """Return the block, or its sentences when it is sure to be split, so that no text is counted twice."""
@@ -193,13 +195,13 @@ class Splitter:
         space = text.rfind(" ", start + (end - start) // 4, middle)
         middle = space if space > start else middle
         for left, right in ((start, middle), (middle, end)):
-            if span := stripped(text, left, right):
+            if span := strip_span(text, left, right):
                 yield from self._halve(text, *span, budget)
 
     def _join(
-        self, text: str, pieces: Iterator[Piece], contexts: dict[tuple[str, ...], tuple[str, int]]
-    ) -> Iterator[Piece]:
-        current: Piece | None = None
+        self, text: str, pieces: Iterator[TextSpan], contexts: dict[tuple[str, ...], tuple[str, int]]
+    ) -> Iterator[TextSpan]:
+        current: TextSpan | None = None
         for piece in pieces:
             if current and self._can_join(text, current, piece, contexts):
                 current = replace(
@@ -215,7 +217,9 @@ class Splitter:
         if current:
             yield current
 
-    def _can_join(self, text: str, left: Piece, right: Piece, contexts: dict[tuple[str, ...], tuple[str, int]]) -> bool:
+    def _can_join(
+        self, text: str, left: TextSpan, right: TextSpan, contexts: dict[tuple[str, ...], tuple[str, int]]
+    ) -> bool:
         short = min(left.tokens, right.tokens) < self._min_tokens
         same_place = left.heading == right.heading and left.page == right.page
         fits = left.tokens + right.tokens + self._break <= self._budget(contexts[left.heading][1])
@@ -226,7 +230,7 @@ class Splitter:
         return [count - self._special for count in self._count([text[start:end] for start, end in spans])]
 
 
-def embedded_text(split: Split) -> str:
+def embedded_text(split: ContextualPassage) -> str:
     """Return the text that is embedded for a passage: its context and its own text."""
     return _embedded(split.context, split.passage.text)
 

@@ -13,29 +13,29 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from groundtune.errors import ParseError
-from groundtune.ingest.catalog import Catalog, FileRow, Known
+from groundtune.ingest.catalog import Catalog, DocumentState, FileRow
 from groundtune.ingest.loaders import MEDIA_TYPES
-from groundtune.ingest.parsed import Parsed
-from groundtune.ingest.scan import Files, Found, Plan, Scan, signature_now
-from groundtune.ingest.split import Split, Splitter, embedded_text
+from groundtune.ingest.parsed import ParsedDocument
+from groundtune.ingest.scan import FileWalk, ScannedFile, Scanner, SyncPlan, current_signature
+from groundtune.ingest.split import Chunker, ContextualPassage, embedded_text
 from groundtune.protocols import Embedder, Store
 from groundtune.types import Document, IndexEntry, Vectors
 from groundtune.workspace import digest_text
 
 BATCH_FILES = 128
 BATCH_BYTES = 16_000_000
-EMBED_CHUNK = 2_048
+EMBED_CHUNK_SIZE = 2_048
 """Texts embedded between two progress reports."""
-FOLD_EVERY = 32
+COMPACT_EVERY = 32
 """Batches after which the store compacts its small writes."""
 
 Change = Literal["added", "changed", "renamed", "unchanged", "removed"]
 
 
-class Loads(Protocol):
+class Loader(Protocol):
     """Read files: the sandbox does, and a plain class in tests."""
 
-    async def load_many(self, paths: Sequence[Path]) -> list[list[Parsed] | ParseError]: ...
+    async def load_many(self, paths: Sequence[Path]) -> list[list[ParsedDocument] | ParseError]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,13 @@ class FileReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class SyncProgress:
     """Progress of a run; `passages` counts those embedded so far."""
 
     files_done: int
     files_total: int
-    passages: int
-    current: str
+    passages_embedded: int
+    current_source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +73,14 @@ class _Changes:
     """The changes that one batch makes to the store."""
 
     documents: dict[str, Document] = field(default_factory=dict)
-    splits: list[Split] = field(default_factory=list)
+    splits: list[ContextualPassage] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     """Document id to its file."""
     deleted: dict[str, str] = field(default_factory=dict)
     """The same for documents to delete."""
 
 
-class Sync:
+class IndexSync:
     """Update one index; `run` does the work."""
 
     def __init__(
@@ -90,18 +90,18 @@ class Sync:
         catalog: Catalog,
         store: Store,
         embedder: Embedder,
-        splitter: Splitter,
-        loads: Loads,
+        splitter: Chunker,
+        loads: Loader,
         groups_for: Callable[[str], tuple[str, ...]],
         max_bytes: int,
-        progress: Callable[[Progress], None] = lambda _: None,
+        progress: Callable[[SyncProgress], None] = lambda _: None,
     ) -> None:
         self._catalog = catalog
         self._store = store
         self._embedder = embedder
         self._splitter = splitter
         self._loads = loads
-        self._scan = Scan(root, groups_for, max_bytes)
+        self._scan = Scanner(root, groups_for, max_bytes)
         self._report_progress = progress
         self._unfinished: dict[str, set[str]] = {}
         """File to the documents that an interrupted run may have left in the store."""
@@ -110,13 +110,13 @@ class Sync:
         self._done = 0
         self._total = 0
 
-    async def run(self, files: Files) -> SyncReport:
+    async def run(self, files: FileWalk) -> SyncReport:
         """Index `files` and remove every other file that the catalog knows."""
         started = time.perf_counter()
         known = self._catalog.files()
         self._unfinished = self._catalog.unfinished()
         plan = await asyncio.to_thread(self._scan.plan, files, known, self._unfinished)
-        self._catalog.touch(plan.touched)
+        self._catalog.save_rows(plan.touched)
         self._total = len(plan.renamed) + len(plan.pending)
         await self._process(plan.renamed)
         await self._remove(plan.removed)
@@ -130,7 +130,7 @@ class Sync:
             seconds=time.perf_counter() - started,
         )
 
-    def _ledger(self, known: dict[str, FileRow], plan: Plan) -> tuple[FileReport, ...]:
+    def _ledger(self, known: dict[str, FileRow], plan: SyncPlan) -> tuple[FileReport, ...]:
         changes: dict[str, Change] = {file.source: "renamed" for file in plan.renamed}
         rows = self._catalog.files()
         for file in plan.pending:
@@ -143,28 +143,28 @@ class Sync:
 
     # -- work ----------------------------------------------------------------------------------------------------
 
-    async def _process(self, files: Sequence[Found]) -> None:
+    async def _process(self, files: Sequence[ScannedFile]) -> None:
         """Read the next batch while the current one is embedded."""
         batches = list(_batches(files))
-        ahead: asyncio.Task[list[list[Parsed] | ParseError]] | None = None
+        ahead: asyncio.Task[list[list[ParsedDocument] | ParseError]] | None = None
         try:
             for index, batch in enumerate(batches):
                 loaded = await (ahead or self._load(batch))
                 ahead = asyncio.create_task(self._load(batches[index + 1])) if index + 1 < len(batches) else None
                 await self._index(batch, loaded)
-                if index % FOLD_EVERY == FOLD_EVERY - 1:
+                if index % COMPACT_EVERY == COMPACT_EVERY - 1:
                     await self._store.optimize()
         finally:
             if ahead:
                 ahead.cancel()
                 await asyncio.gather(ahead, return_exceptions=True)
 
-    async def _load(self, batch: Sequence[Found]) -> list[list[Parsed] | ParseError]:
+    async def _load(self, batch: Sequence[ScannedFile]) -> list[list[ParsedDocument] | ParseError]:
         readable = [file for file in batch if file.reason is None]
         loaded = iter(await self._loads.load_many([file.path for file in readable]))
         return [ParseError(file.reason, skip=not file.failed) if file.reason else next(loaded) for file in batch]
 
-    async def _index(self, batch: Sequence[Found], loaded: Sequence[list[Parsed] | ParseError]) -> None:
+    async def _index(self, batch: Sequence[ScannedFile], loaded: Sequence[list[ParsedDocument] | ParseError]) -> None:
         records: list[tuple[FileRow, list[tuple[Document, int]]]] = []
         changes = _Changes()
         for file, parsed in zip(batch, loaded, strict=True):
@@ -175,24 +175,24 @@ class Sync:
                 records.append((row, []))
                 changes.deleted |= dict.fromkeys(before, file.source)
                 continue
-            if signature_now(file.path) != file.seen:  # changed since the scan: the digest is unknown
+            if current_signature(file.path) != file.scan_signature:  # changed since the scan: the digest is unknown
                 file.digest, file.signature = None, ""
             documents = await asyncio.to_thread(self._split, file, parsed, before, changes)
             ids = {document.id for document, _ in documents}
             changes.deleted |= {stale_id: file.source for stale_id in before if stale_id not in ids}
             records.append((_indexed(file, documents), documents))
         await self._write(changes)
-        self._catalog.record(records)
+        self._catalog.save(records)
         self._done += len(batch)
         self._notify(batch[-1].source)
 
-    def _known_documents(self, source: str) -> dict[str, Known]:
+    def _known_documents(self, source: str) -> dict[str, DocumentState]:
         """Return the documents that store or catalog may hold for a file; only the ids of unfinished ones are known."""
-        unknown = dict.fromkeys(self._unfinished.get(source, ()), Known("", 0))
-        return {**self._catalog.known_of(source), **unknown}
+        unknown = dict.fromkeys(self._unfinished.get(source, ()), DocumentState("", 0))
+        return {**self._catalog.document_states(source), **unknown}
 
     def _split(
-        self, file: Found, parsed: Sequence[Parsed], before: dict[str, Known], changes: _Changes
+        self, file: ScannedFile, parsed: Sequence[ParsedDocument], before: dict[str, DocumentState], changes: _Changes
     ) -> list[tuple[Document, int]]:
         """Return a file's documents with their passage counts; split those that changed, into `changes`."""
         counted = []
@@ -219,11 +219,11 @@ class Sync:
             entries.append(
                 IndexEntry(split.passage, split.context, key, vectors[key], document.groups, document.metadata)
             )
-        self._catalog.intend(touched.items())
+        self._catalog.mark_unfinished(touched.items())
         await self._store.replace(list(touched), entries)
         self._passages += len(entries)
 
-    async def _vectors(self, splits: Sequence[Split]) -> tuple[list[str], dict[str, Vectors]]:
+    async def _vectors(self, splits: Sequence[ContextualPassage]) -> tuple[list[str], dict[str, Vectors]]:
         """Return the key of each passage and the vector of each key; embed those that the store lacks."""
         keys = [digest_text(f"{self._embedder.digest}\n{embedded_text(split)}") for split in splits]
         vectors = await self._store.vectors(set(keys))
@@ -231,10 +231,10 @@ class Sync:
         await self._embed(missing, vectors)
         return keys, vectors
 
-    async def _embed(self, missing: dict[str, Split], vectors: dict[str, Vectors]) -> None:
+    async def _embed(self, missing: dict[str, ContextualPassage], vectors: dict[str, Vectors]) -> None:
         keys = list(missing)
-        for start in range(0, len(keys), EMBED_CHUNK):
-            chunk = keys[start : start + EMBED_CHUNK]
+        for start in range(0, len(keys), EMBED_CHUNK_SIZE):
+            chunk = keys[start : start + EMBED_CHUNK_SIZE]
             chunk_vectors = await self._embedder.embed([embedded_text(missing[key]) for key in chunk])
             vectors.update(zip(chunk, chunk_vectors, strict=True))
             self._embedded += len(chunk)
@@ -243,12 +243,12 @@ class Sync:
     async def _remove(self, sources: Sequence[str]) -> None:
         ids = {document: source for source in sources for document in self._known_documents(source)}
         if ids:
-            self._catalog.intend(ids.items())
+            self._catalog.mark_unfinished(ids.items())
             await self._store.delete(list(ids))
-        self._catalog.forget(sources)
+        self._catalog.remove(sources)
 
     def _notify(self, current: str) -> None:
-        self._report_progress(Progress(self._done, self._total, self._embedded, current))
+        self._report_progress(SyncProgress(self._done, self._total, self._embedded, current))
 
 
 def document_id(source: str) -> str:
@@ -256,16 +256,16 @@ def document_id(source: str) -> str:
     return digest_text(source)[:16]
 
 
-def _documents(file: Found, parsed: Sequence[Parsed]) -> list[Document]:
+def _documents(file: ScannedFile, parsed: Sequence[ParsedDocument]) -> list[Document]:
     documents = []
     taken: dict[str, int] = {}
     for part in parsed:
-        name = source = file.source if part.row is None else f"{file.source}#{part.row}"
+        name = source = file.source if part.row_id is None else f"{file.source}#{part.row_id}"
         while source in taken:  # a repeated row id must not hide a row
             taken[name] += 1
             source = f"{name}~{taken[name]}"
         taken[source] = 1
-        content = file.digest if part.row is None else None
+        content = file.digest if part.row_id is None else None
         content = content or repr((part.text, part.title, sorted(part.metadata.items())))
         documents.append(
             Document(
@@ -283,7 +283,7 @@ def _documents(file: Found, parsed: Sequence[Parsed]) -> list[Document]:
     return documents
 
 
-def _indexed(file: Found, documents: Sequence[tuple[Document, int]]) -> FileRow:
+def _indexed(file: ScannedFile, documents: Sequence[tuple[Document, int]]) -> FileRow:
     passages = sum(count for _, count in documents)
     return FileRow(file.source, "indexed", None, len(documents), passages, file.digest, file.signature, file.groups)
 
@@ -293,8 +293,8 @@ def _outcome(row: FileRow) -> FileRow:
     return replace(row, signature=None)
 
 
-def _batches(files: Sequence[Found]) -> Iterator[list[Found]]:
-    batch: list[Found] = []
+def _batches(files: Sequence[ScannedFile]) -> Iterator[list[ScannedFile]]:
+    batch: list[ScannedFile] = []
     size = 0
     for file in files:
         if batch and (len(batch) >= BATCH_FILES or size + file.size > BATCH_BYTES):

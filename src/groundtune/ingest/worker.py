@@ -15,22 +15,22 @@ from typing import Any, BinaryIO
 
 from groundtune.errors import ParseError
 from groundtune.ingest.loaders import load
-from groundtune.ingest.parsed import Block, Parsed
+from groundtune.ingest.parsed import Block, ParsedDocument
 
 LENGTH = struct.Struct("<Q")
 Reply = tuple[Any, ...]
 """`("parsed", [packed, …])`, `("error", reason, skip)` or `("memory",)`."""
 
 
-def pack(parsed: Parsed) -> tuple[Any, ...]:
+def pack(parsed: ParsedDocument) -> tuple[Any, ...]:
     """Pack a document as plain tuples: they pickle several times faster than a million blocks."""
     blocks = [(block.kind, block.start, block.end, block.heading, block.page) for block in parsed.blocks]
-    return parsed.text, blocks, parsed.title, parsed.row, parsed.pages, dict(parsed.metadata)
+    return parsed.text, blocks, parsed.title, parsed.row_id, parsed.pages, dict(parsed.metadata)
 
 
-def unpack(packed: Sequence[Any]) -> Parsed:
+def unpack(packed: Sequence[Any]) -> ParsedDocument:
     text, blocks, *rest = packed
-    return Parsed(text, tuple(Block(*fields) for fields in blocks), *rest)
+    return ParsedDocument(text, tuple(Block(*fields) for fields in blocks), *rest)
 
 
 def write_frame(stream: BinaryIO, value: object) -> None:
@@ -50,7 +50,7 @@ def read_frame(stream: BinaryIO) -> Any:
     return pickle.loads(frame) if len(frame) == length else None
 
 
-def reply(path: str) -> Reply:
+def load_reply(path: str) -> Reply:
     try:
         return "parsed", [pack(parsed) for parsed in load(Path(path))]
     except ParseError as error:
@@ -63,7 +63,7 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
     """Send one reply per path of each request. Stop after running out of memory: the process is then unreliable."""
     while (paths := read_frame(requests)) is not None:
         for path in paths:
-            answer = reply(path)
+            answer = load_reply(path)
             try:
                 write_frame(replies, answer)
             except MemoryError:

@@ -12,10 +12,10 @@ from typing import Any
 
 from groundtune.config import PROJECT_FILE, CheckConfig
 from groundtune.errors import ConfigError, Problem, UsageError
-from groundtune.json_values import Fault, read_json, schema_fault
+from groundtune.json_values import Checker, parse_json, schema_checker
 from groundtune.types import Example
 
-Test = Callable[[str, Example], float]
+CheckFunction = Callable[[str, Example], float]
 """Maps a text and its example to how well the text passes, 0 to 1."""
 
 
@@ -24,7 +24,7 @@ class Check:
     """One named test of a written text."""
 
     name: str
-    test: Test
+    test: CheckFunction
 
 
 class _CheckError(Exception):
@@ -63,7 +63,7 @@ def make_checks(configs: Sequence[CheckConfig], root: Path) -> list[Check]:
     return checks
 
 
-def _make(config: CheckConfig, root: Path) -> Test:
+def _make(config: CheckConfig, root: Path) -> CheckFunction:
     if config.pattern is not None:
         pattern = re.compile(config.pattern)
         return lambda text, _: float(pattern.search(text) is not None)
@@ -75,9 +75,9 @@ def _make(config: CheckConfig, root: Path) -> Test:
     return _function(config.function or "", root, config.name)
 
 
-def _schema(path: Path) -> Test:
+def _schema(path: Path) -> CheckFunction:
     try:
-        schema = read_json(path.read_text(encoding="utf-8-sig"))
+        schema = parse_json(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise _CheckError(
             f"cannot read the schema file: {(error.strerror or str(error)).lower()}", "fix schema_file", path
@@ -87,21 +87,21 @@ def _schema(path: Path) -> Test:
     if not isinstance(schema, Mapping):
         raise _CheckError("not a JSON Schema: not an object", 'write {"type": "object", …}', path)
     try:
-        fault = schema_fault(schema)
+        fault = schema_checker(schema)
     except UsageError as error:
         raise _CheckError(error.message, "see https://json-schema.org/learn", path) from None
     return lambda text, _: _satisfies(text, fault)
 
 
-def _satisfies(text: str, fault: Fault) -> float:
+def _satisfies(text: str, fault: Checker) -> float:
     try:
-        value = read_json(text)
+        value = parse_json(text)
     except ValueError:
         return 0.0
     return float(fault(value) is None)
 
 
-def _function(place: str, root: Path, check: str) -> Test:
+def _function(place: str, root: Path, check: str) -> CheckFunction:
     module_name, _, name = place.partition(":")
     try:
         with _importable(root, module_name):

@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from groundtune.measure.examples import read_examples
-from groundtune.measure.format_join import folded
-from groundtune.measure.formats import as_line, encoded
+from groundtune.measure.format_join import normalise_input
+from groundtune.measure.formats import encode_example, encode_lines
 from groundtune.types import Example, Split
 from groundtune.workspace import write_atomic
 
-FIRST: tuple[Split, ...] = ("test", "validation", "train")
+SPLIT_PRECEDENCE: tuple[Split, ...] = ("test", "validation", "train")
 """Precedence of splits: a new row whose input occurs in several splits goes into the first, to keep data held out."""
 
 
 @dataclass(frozen=True, slots=True)
-class Merge:
+class MergeReport:
     """Outcome of adding examples to a file, as example ids."""
 
     new: tuple[str, ...]
@@ -31,7 +31,7 @@ class Merge:
 
 
 @dataclass(frozen=True, slots=True)
-class Freeze:
+class FreezeReport:
     """Outcome of writing splits into a file."""
 
     frozen: int
@@ -40,18 +40,20 @@ class Freeze:
     """Examples that already named their split; never moved."""
 
 
-def merge(path: Path, examples: Sequence[Example], *, overwrite: bool = False, beside: Iterable[Example] = ()) -> Merge:
+def merge_examples(
+    path: Path, examples: Sequence[Example], *, overwrite: bool = False, other_examples: Iterable[Example] = ()
+) -> MergeReport:
     """Append new examples to the file, creating it if missing.
 
     An existing id keeps its split, tags and other fields; with `overwrite` it takes the new output, and the new
-    rejected output if there is one. A new id whose input already occurs, in this file or among the examples `beside`
+    rejected output if there is one. A new id whose input already occurs, in this file or among `other_examples`
     it, goes into the split of that input, whatever split it names. Raises ConfigError if the file is not an examples
     file, OSError.
     """
     old = {example.id: example for example in read_examples(path)} if path.is_file() and path.stat().st_size else {}
-    splits = _splits([*old.values(), *beside])
+    splits = _splits([*old.values(), *other_examples])
     new = [
-        replace(example, split=splits.get(folded(example.input), example.split))
+        replace(example, split=splits.get(normalise_input(example.input), example.split))
         for example in examples
         if example.id not in old
     ]
@@ -62,17 +64,17 @@ def merge(path: Path, examples: Sequence[Example], *, overwrite: bool = False, b
     if overwrite and differing:
         lines = [_with_output(line, differing) for line in lines]
     if new or (overwrite and differing):
-        write_atomic(path, encoded([*lines, *map(as_line, new)]))
-    return Merge(
+        write_atomic(path, encode_lines([*lines, *map(encode_example, new)]))
+    return MergeReport(
         new=tuple(example.id for example in new),
         same=tuple(example.id for example in examples if example.id in old and example.id not in differing),
         differing=tuple(differing),
         replaced=overwrite,
-        known=tuple(example.id for example in new if folded(example.input) in splits),
+        known=tuple(example.id for example in new if normalise_input(example.input) in splits),
     )
 
 
-def freeze(path: Path) -> Freeze:
+def freeze_splits(path: Path) -> FreezeReport:
     """Write the current split into every example that names none. Raises MissingError, ConfigError, OSError."""
     examples = {example.id: example for example in read_examples(path)}
     lines = _lines(path)
@@ -85,14 +87,14 @@ def freeze(path: Path) -> Freeze:
             frozen_lines.append(json.dumps({**row, "split": examples[row["id"]].split}, ensure_ascii=False))
     frozen = sum(before != after for before, after in zip(lines, frozen_lines, strict=True))
     if frozen:
-        write_atomic(path, encoded(frozen_lines))
-    return Freeze(frozen, len(examples) - frozen)
+        write_atomic(path, encode_lines(frozen_lines))
+    return FreezeReport(frozen, len(examples) - frozen)
 
 
 def _splits(examples: Sequence[Example]) -> dict[str, Split]:
     """Map each normalised input to its split, by the precedence of FIRST."""
-    last_wins = sorted(examples, key=lambda example: -FIRST.index(example.split))
-    return {folded(example.input): example.split for example in last_wins}
+    last_wins = sorted(examples, key=lambda example: -SPLIT_PRECEDENCE.index(example.split))
+    return {normalise_input(example.input): example.split for example in last_wins}
 
 
 def _lines(path: Path) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from groundtune.measure.format_join import folded
+from groundtune.measure.format_join import normalise_input
 from groundtune.types import Example, Split
 
 LABEL_LENGTH = 80
@@ -13,7 +13,7 @@ LABEL_LENGTH = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Lengths:
+class TextLengths:
     """Text lengths in characters."""
 
     median: int
@@ -22,7 +22,7 @@ class Lengths:
 
 
 @dataclass(frozen=True, slots=True)
-class Twice:
+class Duplicates:
     """Duplicate inputs, ignoring case and white space. `rows` counts all but the first of each."""
 
     rows: int
@@ -35,7 +35,7 @@ class Twice:
 
 
 @dataclass(frozen=True, slots=True)
-class Stats:
+class ExampleStats:
     """Summary of a set of examples."""
 
     examples: int
@@ -49,18 +49,18 @@ class Stats:
     with_evidence: int
     groups: int
     """Number of clusters of dependent examples."""
-    inputs: Lengths | None
+    inputs: TextLengths | None
     """None when there are no examples."""
-    outputs: Lengths | None
+    outputs: TextLengths | None
     """None when no output is text."""
-    twice: Twice
+    twice: Duplicates
 
 
-def stats(examples: Sequence[Example], *, shown: int = 5) -> Stats:
+def summarise(examples: Sequence[Example], *, shown: int = 5) -> ExampleStats:
     """Summarise the examples. shown: number of duplicate inputs whose ids are listed."""
     texts = [example.output for example in examples if isinstance(example.output, str)]
     splits = Counter(example.split for example in examples)
-    return Stats(
+    return ExampleStats(
         examples=len(examples),
         splits={split: splits[split] for split in get_args(Split)},
         kinds=_ordered(Counter(_kind(example.output) for example in examples)),
@@ -99,21 +99,21 @@ def _ordered(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _lengths(texts: Sequence[str]) -> Lengths | None:
+def _lengths(texts: Sequence[str]) -> TextLengths | None:
     if not texts:
         return None
     lengths = sorted(map(len, texts))
-    return Lengths(
+    return TextLengths(
         lengths[(len(lengths) - 1) // 2], lengths[min(len(lengths) - 1, int(0.95 * len(lengths)))], lengths[-1]
     )
 
 
-def _twice(examples: Sequence[Example], shown: int) -> Twice:
+def _twice(examples: Sequence[Example], shown: int) -> Duplicates:
     by_input: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
-        by_input[folded(example.input)].append(example)
+        by_input[normalise_input(example.input)].append(example)
     duplicates = [group for group in by_input.values() if len(group) > 1]
-    return Twice(
+    return Duplicates(
         rows=sum(len(group) - 1 for group in duplicates),
         across_splits=sum(len({example.split for example in group}) > 1 for group in duplicates),
         conflicting=sum(any(example.output != group[0].output for example in group) for group in duplicates),

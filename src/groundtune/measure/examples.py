@@ -12,7 +12,7 @@ from groundtune.types import Evidence, Example, Split
 _KEYS = ("id", "input", "output", "rejected", "evidence", "split", "tags", "groups", "group", "origin")
 _SPLITS = get_args(Split)
 
-Complain = Callable[[str, str], None]
+ReportProblem = Callable[[str, str], None]
 """Takes a problem message and a hint."""
 
 
@@ -62,14 +62,14 @@ def find_examples(root: Path, patterns: Sequence[str]) -> list[Path]:
     return list(dict.fromkeys(path for pattern in patterns for path in sorted(root.glob(pattern))))
 
 
-def of_split(examples: Sequence[Example], split: str) -> list[Example]:
+def select_split(examples: Sequence[Example], split: str) -> list[Example]:
     """Return the examples of a split. Raises UsageError when the split is unknown."""
     if split not in _SPLITS:
         raise UsageError(f"unknown split {split!r}", hint="use train, validation or test")
     return [example for example in examples if example.split == split]
 
 
-def place(example_id: str) -> Split:
+def assign_split(example_id: str) -> Split:
     """Assign a split to an example that names none: train 60%, validation 15%, test 25%, by SHA-256 of its id.
 
     The split depends on the id alone, so a row never moves when others are added or removed.
@@ -78,7 +78,7 @@ def place(example_id: str) -> Split:
     return "train" if share < 0.60 else "validation" if share < 0.75 else "test"
 
 
-def _object(line: str, complain: Complain) -> dict[str, Any] | None:
+def _object(line: str, complain: ReportProblem) -> dict[str, Any] | None:
     try:
         row = json.loads(line, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -95,7 +95,7 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _example(row: dict[str, Any], complain: Complain) -> Example:
+def _example(row: dict[str, Any], complain: ReportProblem) -> Example:
     """Build the example of a row; report each invalid value and replace it with a placeholder."""
     for key in sorted(row.keys() - set(_KEYS)):
         complain(f'unknown key "{key}"', f"known keys: {', '.join(_KEYS)}")
@@ -108,7 +108,7 @@ def _example(row: dict[str, Any], complain: Complain) -> Example:
         input=_text(row, "input", complain),
         output=_output(row.get("output"), complain),
         evidence=_evidence(row.get("evidence"), complain),
-        split=cast(Split, split) if split in _SPLITS else place(example_id),
+        split=cast(Split, split) if split in _SPLITS else assign_split(example_id),
         tags=_texts(row, "tags", complain),
         groups=_texts(row, "groups", complain),
         group=_text(row, "group", complain) if row.get("group") is not None else None,
@@ -117,7 +117,7 @@ def _example(row: dict[str, Any], complain: Complain) -> Example:
     )
 
 
-def _text(row: dict[str, Any], key: str, complain: Complain) -> str:
+def _text(row: dict[str, Any], key: str, complain: ReportProblem) -> str:
     value = row.get(key)
     if isinstance(value, str) and value.strip():
         return value
@@ -130,7 +130,7 @@ def _text(row: dict[str, Any], key: str, complain: Complain) -> str:
     return ""
 
 
-def _texts(row: dict[str, Any], key: str, complain: Complain) -> tuple[str, ...]:
+def _texts(row: dict[str, Any], key: str, complain: ReportProblem) -> tuple[str, ...]:
     value = row.get(key)
     if value is None:
         return ()
@@ -140,7 +140,7 @@ def _texts(row: dict[str, Any], key: str, complain: Complain) -> tuple[str, ...]
     return ()
 
 
-def _output(value: Any, complain: Complain) -> Any:
+def _output(value: Any, complain: ReportProblem) -> Any:
     if value is None or (isinstance(value, str) and value.strip()) or (isinstance(value, dict) and value):
         return value
     if isinstance(value, list) and value and all(isinstance(text, str) and text.strip() for text in value):
@@ -154,7 +154,7 @@ def _output(value: Any, complain: Complain) -> Any:
     return None
 
 
-def _rejected(row: dict[str, Any], complain: Complain) -> Any:
+def _rejected(row: dict[str, Any], complain: ReportProblem) -> Any:
     value, output = row.get("rejected"), row.get("output")
     if value is None:
         return None
@@ -168,7 +168,7 @@ def _rejected(row: dict[str, Any], complain: Complain) -> Any:
     return value
 
 
-def _evidence(value: Any, complain: Complain) -> tuple[Evidence, ...]:
+def _evidence(value: Any, complain: ReportProblem) -> tuple[Evidence, ...]:
     hint = 'write "evidence": [{"source": "…", "quote": "…"}]'
     if value is None:
         return ()

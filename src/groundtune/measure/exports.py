@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from groundtune.errors import UsageError
-from groundtune.measure.formats import as_line
+from groundtune.measure.formats import encode_example
 from groundtune.types import Example
 
 ExportFormat = Literal["examples", "chat", "prompt", "preference", "alpaca", "sharegpt", "csv", "tsv"]
@@ -24,7 +24,7 @@ class Export:
     notes: tuple[str, ...] = ()
 
 
-def export(
+def export_examples(
     examples: Sequence[Example],
     format: ExportFormat,  # noqa: A002
     *,
@@ -39,7 +39,7 @@ def export(
     if format not in get_args(ExportFormat):
         raise UsageError(f"unknown format {format!r}", hint=f"use one of {', '.join(get_args(ExportFormat))}")
     if format == "examples":
-        return Export("".join(f"{as_line(example)}\n" for example in examples), len(examples))
+        return Export("".join(f"{encode_example(example)}\n" for example in examples), len(examples))
     notes = tuple(_notes(examples, format, instructions, abstain))
     if format in ("csv", "tsv"):
         return Export(_table(examples, "\t" if format == "tsv" else ",", abstain), len(examples), notes)

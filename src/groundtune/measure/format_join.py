@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast, get_args
 
-from groundtune.json_values import read_json
-from groundtune.measure.examples import place
-from groundtune.measure.format_rows import Say
-from groundtune.measure.format_turns import Draft, show
+from groundtune.json_values import parse_json
+from groundtune.measure.examples import assign_split
+from groundtune.measure.format_rows import ReportLineProblem
+from groundtune.measure.format_turns import Draft, json_excerpt
 from groundtune.types import Evidence, Example, Message, Split
 from groundtune.workspace import digest_text
 
@@ -17,7 +17,7 @@ _SPLITS = {"val": "validation", "valid": "validation", "dev": "validation", "eva
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class ImportOptions:
     """Caller's decisions on what a file leaves open."""
 
     input: str | None = None
@@ -34,20 +34,22 @@ class Choices:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ImportRow:
     """A draft with its line number and a digest of its system message, turns and question."""
 
     line: int
     draft: Draft
-    digest: str
+    input_digest: str
 
 
-def row(line: int, draft: Draft) -> Row:
-    turns = [[turn.role, turn.content] for turn in draft.earlier]
-    return Row(line, draft, digest_text(json.dumps([draft.system, turns, draft.asked], ensure_ascii=False)))
+def make_row(line: int, draft: Draft) -> ImportRow:
+    turns = [[turn.role, turn.content] for turn in draft.earlier_turns]
+    return ImportRow(line, draft, digest_text(json.dumps([draft.system, turns, draft.question], ensure_ascii=False)))
 
 
-def shared_system(rows: Sequence[Row], choices: Choices, say: Say) -> tuple[list[Row], str | None, list[str]]:
+def resolve_system_messages(
+    rows: Sequence[ImportRow], choices: ImportOptions, say: ReportLineProblem
+) -> tuple[list[ImportRow], str | None, list[str]]:
     """Return a system message that all rows share; join, drop or refuse messages that differ."""
     systems = {item.draft.system for item in rows}
     if len(systems) <= 1:
@@ -55,18 +57,18 @@ def shared_system(rows: Sequence[Row], choices: Choices, say: Say) -> tuple[list
         note = 'the shared system message or instruction is omitted: put it under "instructions" in groundtune.toml'
         plain = [replace(item, draft=replace(item.draft, system=None)) for item in rows]
         return plain, shared, [note] if shared else []
-    resolved: list[Row] = []
+    resolved: list[ImportRow] = []
     counts: Counter[str] = Counter()
     for item in rows:
         system, draft = item.draft.system, replace(item.draft, system=None)
-        action = "join" if draft.joins and choices.system == "refuse" else choices.system
+        action = "join" if draft.joins_system and choices.system == "refuse" else choices.system
         if system is not None:
             counts[action] += 1
             if action == "refuse":
                 hint = "--system join puts it before the input, --system drop omits it"
                 say(item.line, "a system message that not all rows share", hint)
             elif action == "join":
-                draft = replace(draft, asked=f"{system}\n\n{draft.asked}")
+                draft = replace(draft, question=f"{system}\n\n{draft.question}")
         resolved.append(replace(item, draft=draft))
     words = {"join": "put before the input", "drop": "omitted"}
     notes = [
@@ -77,19 +79,23 @@ def shared_system(rows: Sequence[Row], choices: Choices, say: Say) -> tuple[list
     return resolved, None, notes
 
 
-def single_turns(rows: Sequence[Row], choices: Choices, say: Say) -> tuple[list[Row], list[str]]:
+def reduce_turns(
+    rows: Sequence[ImportRow], choices: ImportOptions, say: ReportLineProblem
+) -> tuple[list[ImportRow], list[str]]:
     """Reduce multi-turn chats to a single input, or refuse them."""
-    reduced: list[Row] = []
+    reduced: list[ImportRow] = []
     multi_turn = 0
     for item in rows:
-        draft = replace(item.draft, earlier=())
-        if item.draft.earlier:
+        draft = replace(item.draft, earlier_turns=())
+        if item.draft.earlier_turns:
             multi_turn += 1
             if choices.turns == "refuse":
                 hint = "--turns last keeps only the last question, --turns join writes all turns into the input"
                 say(item.line, "a chat with several questions; an example has one", hint)
             elif choices.turns == "join":
-                draft = replace(draft, asked=_transcript((*item.draft.earlier, Message("user", draft.asked))))
+                draft = replace(
+                    draft, question=_transcript((*item.draft.earlier_turns, Message("user", draft.question)))
+                )
         reduced.append(replace(item, draft=draft))
     words = {"join": "all turns written into the input", "last": "turns before the last question omitted"}
     return reduced, [
@@ -97,7 +103,9 @@ def single_turns(rows: Sequence[Row], choices: Choices, say: Say) -> tuple[list[
     ] if multi_turn and choices.turns in words else []
 
 
-def outputs(rows: Sequence[Row], choices: Choices, say: Say) -> tuple[list[Any], list[str]]:
+def parse_outputs(
+    rows: Sequence[ImportRow], choices: ImportOptions, say: ReportLineProblem
+) -> tuple[list[Any], list[str]]:
     """Return the gold output of each row; None where the row abstains."""
     values = [_output(item, choices, say) for item in rows]
     texts = [value for value in values if isinstance(value, str)]
@@ -108,14 +116,16 @@ def outputs(rows: Sequence[Row], choices: Choices, say: Say) -> tuple[list[Any],
     return values, []
 
 
-def examples(rows: Sequence[Row], outputs: Sequence[Any], *, choices: Choices, origin: str, say: Say) -> list[Example]:
+def build_examples(
+    rows: Sequence[ImportRow], outputs: Sequence[Any], *, choices: ImportOptions, origin: str, say: ReportLineProblem
+) -> list[Example]:
     """Build the examples. Importing the file again gives the same ids; equal inputs share their split."""
     used: dict[str, int] = {}
     copies: Counter[str] = Counter()
     result: list[Example] = []
     for item, output in zip(rows, outputs, strict=True):
-        cells = item.draft.kept
-        example_id = item.digest[:16]
+        cells = item.draft.copied
+        example_id = item.input_digest[:16]
         copies[example_id] += 1
         copy = copies[example_id]
         example_id = cells.get("id") or (example_id if copy == 1 else f"{example_id}-{copy}")
@@ -124,7 +134,7 @@ def examples(rows: Sequence[Row], outputs: Sequence[Any], *, choices: Choices, o
         result.append(
             Example(
                 id=example_id,
-                input=item.draft.asked,
+                input=item.draft.question,
                 output=output,
                 evidence=(Evidence(cells["source"], cells["quote"]),) if {"source", "quote"} <= set(cells) else (),
                 split=_split(item, choices, say),
@@ -137,7 +147,7 @@ def examples(rows: Sequence[Row], outputs: Sequence[Any], *, choices: Choices, o
     return result
 
 
-def folded(text: str) -> str:
+def normalise_input(text: str) -> str:
     """Normalise case and white space, for comparing texts."""
     return " ".join(text.casefold().split())
 
@@ -146,18 +156,18 @@ def row_count(number: int) -> str:
     return f"{number:,} row" if number == 1 else f"{number:,} rows"
 
 
-def _split(item: Row, choices: Choices, say: Say) -> Split:
-    named = item.draft.kept.get("split", "").casefold()
+def _split(item: ImportRow, choices: ImportOptions, say: ReportLineProblem) -> Split:
+    named = item.draft.copied.get("split", "").casefold()
     named = _SPLITS.get(named, named)
     if named and named not in get_args(Split):
         say(item.line, f'unknown split "{named}"', f"use one of {', '.join(get_args(Split))}")
     if named in get_args(Split):
         return cast(Split, named)
-    return choices.split or place(digest_text(folded(item.draft.asked)))
+    return choices.split or assign_split(digest_text(normalise_input(item.draft.question)))
 
 
-def _output(item: Row, choices: Choices, say: Say) -> Any:
-    value = item.draft.replied
+def _output(item: ImportRow, choices: ImportOptions, say: ReportLineProblem) -> Any:
+    value = item.draft.reply
     value = json.dumps(value) if isinstance(value, int | float) else value
     if isinstance(value, str):
         value = value.strip()
@@ -175,13 +185,17 @@ def _output(item: Row, choices: Choices, say: Say) -> Any:
             return None
         say(item.line, "an empty output", hint)
     else:
-        say(item.line, f"the output is not text, a list of texts or an object: {show(value)}", "write it as text")
+        say(
+            item.line,
+            f"the output is not text, a list of texts or an object: {json_excerpt(value)}",
+            "write it as text",
+        )
     return None
 
 
 def _as_object(text: str) -> Any:
     try:
-        return read_json(text) if text.startswith("{") else None
+        return parse_json(text) if text.startswith("{") else None
     except ValueError:
         return None
 

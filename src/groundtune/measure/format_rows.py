@@ -16,7 +16,7 @@ DELIMITERS = ",;\t|"
 _BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _SPACE = re.compile(r"[ \t\r\n]*")
 
-Say = Callable[[int, str, str], None]
+ReportLineProblem = Callable[[int, str, str], None]
 """Takes a line number, a problem message and a hint."""
 
 
@@ -47,7 +47,7 @@ def is_table(path: Path, text: str) -> bool:
     return path.suffix.lower() not in (".json", ".jsonl", ".ndjson") and text.lstrip()[:1] not in ("{", "[")
 
 
-def json_records(text: str, say: Say) -> Iterator[Record]:
+def json_records(text: str, say: ReportLineProblem) -> Iterator[Record]:
     """Yield the objects of JSON lines or of one JSON list; report and skip anything else."""
     if text.lstrip()[:1] == "[" and not _is_line(text.lstrip().partition("\n")[0]):
         yield from _of_list(text, say)
@@ -63,7 +63,7 @@ def json_records(text: str, say: Say) -> Iterator[Record]:
         yield from _object(value, number, say)
 
 
-def table_records(text: str, say: Say, *, delimiter: str | None = None) -> Iterator[Record]:
+def table_records(text: str, say: ReportLineProblem, *, delimiter: str | None = None) -> Iterator[Record]:
     """Yield the rows under the header, cells as stripped text. delimiter: None detects it."""
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the default of 128 KiB rejects long texts
     reader = csv.reader(io.StringIO(text.replace("\x00", ""), newline=""), delimiter=delimiter or _delimiter(text))
@@ -86,14 +86,14 @@ def table_records(text: str, say: Say, *, delimiter: str | None = None) -> Itera
         say(next_line, f"not a valid table: {error}", "fix the quotes")
 
 
-def _header(cells: list[str], line: int, say: Say) -> list[str]:
+def _header(cells: list[str], line: int, say: ReportLineProblem) -> list[str]:
     names = [" ".join(cell.split()) for cell in cells]
     for name in sorted({name for name in names if name and names.count(name) > 1}):
         say(line, f'duplicate column "{name}"', "give each column its own name")
     return [name or f"column {position}" for position, name in enumerate(names, start=1)]
 
 
-def _of_list(text: str, say: Say) -> Iterator[Record]:
+def _of_list(text: str, say: ReportLineProblem) -> Iterator[Record]:
     """Yield the elements of a JSON list, decoded one at a time so that each has its line number."""
     decoder, place, line, counted_to = _decoder(), text.index("[") + 1, 1, 0
     while True:
@@ -116,7 +116,7 @@ def _of_list(text: str, say: Say) -> Iterator[Record]:
         say(line, "the list is cut off after this row", "end it with ]")
 
 
-def _object(value: Any, line: int, say: Say) -> Iterator[Record]:
+def _object(value: Any, line: int, say: ReportLineProblem) -> Iterator[Record]:
     if isinstance(value, dict):
         yield Record(line, value)
     else:

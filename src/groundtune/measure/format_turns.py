@@ -10,22 +10,24 @@ from groundtune.types import Message
 
 Format = Literal["examples", "chat", "prompt", "preference", "alpaca", "sharegpt", "csv", "tsv", "rows"]
 """examples: groundtune's own; rows: JSON objects with one column for the input and one for the output."""
-Complain = Callable[[str, str], None]
+ReportProblem = Callable[[str, str], None]
 """Takes a problem message and a hint."""
 
-INPUTS = (
+INPUT_NAMES = (
     "input", "text", "question", "query", "prompt", "utterance", "sentence", "message", "ticket", "instruction",
     "content", "document", "body",
 )  # fmt: skip
-OUTPUTS = (
+OUTPUT_NAMES = (
     "output", "label", "answer", "intent", "category", "class", "target", "completion", "response", "reply", "queue",
     "gold", "expected",
 )  # fmt: skip
 """Column names to guess from, in order of preference."""
-KEPT = ("id", "split", "tags", "group", "origin", "source", "quote")
+COPIED_COLUMNS = ("id", "split", "tags", "group", "origin", "source", "quote")
 """Table columns copied unchanged. `source` and `quote` form the evidence and are copied only together."""
-OWN = frozenset(("id", "input", "output", "rejected", "evidence", "split", "tags", "groups", "group", "origin"))
-TURNS = "alternate user and assistant, with an optional system message first and the assistant last"
+EXAMPLE_KEYS = frozenset(
+    ("id", "input", "output", "rejected", "evidence", "split", "tags", "groups", "group", "origin")
+)
+TURN_ORDER_HINT = "alternate user and assistant, with an optional system message first and the assistant last"
 
 _ROLES: dict[str, Literal["system", "user", "assistant"]] = {
     "system": "system", "developer": "system", "user": "user", "human": "user", "assistant": "assistant",
@@ -39,32 +41,32 @@ _CALLS = ("tool_calls", "function_call", "audio")
 class Draft:
     """A parsed row; becomes an example once the rows of the whole file are known."""
 
-    asked: str
-    replied: Any
+    question: str
+    reply: Any
     system: str | None = None
     """System message, or the instruction of a row that also has an input."""
-    joins: bool = False
+    joins_system: bool = False
     """Whether `system` belongs in front of the input, as an instruction does."""
-    earlier: tuple[Message, ...] = ()
+    earlier_turns: tuple[Message, ...] = ()
     """Turns before the last question."""
     rejected: Any = None
     """Rejected reply of a preference pair."""
-    kept: Mapping[str, str] = field(default_factory=dict)
-    left_out: tuple[str, ...] = ()
+    copied: Mapping[str, str] = field(default_factory=dict)
+    omitted_keys: tuple[str, ...] = ()
     """Keys of the row that an example cannot represent."""
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class ColumnMapping:
     """Assignment of columns to the keys of an example."""
 
     input: str
     output: str | None
-    kept: Mapping[str, str] = field(default_factory=dict)
+    copied: Mapping[str, str] = field(default_factory=dict)
     """Column that holds each key of an example."""
 
 
-def recognised(values: Mapping[str, Any]) -> Format | None:
+def detect_row_format(values: Mapping[str, Any]) -> Format | None:
     """Return the format that the keys of a row indicate, or None."""
     keys = set(values)
     if "messages" in keys:
@@ -77,26 +79,30 @@ def recognised(values: Mapping[str, Any]) -> Format | None:
         return "preference"
     if "prompt" in keys and keys & {"completion", "chosen"}:
         return "prompt"
-    if {"id", "input"} <= keys <= OWN:
+    if {"id", "input"} <= keys <= EXAMPLE_KEYS:
         return "examples"
-    return "rows" if columns(list(values)) else None
+    return "rows" if guess_columns(list(values)) else None
 
 
-def columns(names: Sequence[str], *, input: str | None = None, output: str | None = None) -> Columns | None:  # noqa: A002
+def guess_columns(names: Sequence[str], *, input: str | None = None, output: str | None = None) -> ColumnMapping | None:  # noqa: A002
     """Return the named columns, guessing unnamed ones by their name; None when a named or input column is missing."""
     folded = {name.casefold().strip(): name for name in reversed(names)}
-    input_column = input or next((folded[name] for name in INPUTS if name in folded and folded[name] != output), None)
+    input_column = input or next(
+        (folded[name] for name in INPUT_NAMES if name in folded and folded[name] != output), None
+    )
     if input_column is None or input_column not in names or (output is not None and output not in names):
         return None
-    guesses = (folded[name] for name in OUTPUTS if name in folded and folded[name] != input_column)
+    guesses = (folded[name] for name in OUTPUT_NAMES if name in folded and folded[name] != input_column)
     output_column = output or next(guesses, None)
-    copied = {key: folded[key] for key in KEPT if key in folded and folded[key] not in (input_column, output_column)}
+    copied = {
+        key: folded[key] for key in COPIED_COLUMNS if key in folded and folded[key] not in (input_column, output_column)
+    }
     if not {"source", "quote"} <= set(copied):
         copied = {key: column for key, column in copied.items() if key not in ("source", "quote")}
-    return Columns(input_column, output_column, copied)
+    return ColumnMapping(input_column, output_column, copied)
 
 
-def of_chat(values: Mapping[str, Any], complain: Complain) -> Draft | None:
+def parse_chat(values: Mapping[str, Any], complain: ReportProblem) -> Draft | None:
     """A chat in OpenAI's format: {"messages": [{"role", "content"}, …]}."""
     turns = _messages(values["messages"], complain, role="role", content="content") if "messages" in values else None
     if "messages" not in values:
@@ -107,7 +113,7 @@ def of_chat(values: Mapping[str, Any], complain: Complain) -> Draft | None:
     return _chat(turns, _others(values, "messages", "tools", "functions"), complain)
 
 
-def of_sharegpt(values: Mapping[str, Any], complain: Complain) -> Draft | None:
+def parse_sharegpt(values: Mapping[str, Any], complain: ReportProblem) -> Draft | None:
     """A ShareGPT chat: {"conversations": [{"from", "value"}, …], "system": …}."""
     key = "conversations" if "conversations" in values else "conversation"
     if key not in values:
@@ -123,7 +129,7 @@ def of_sharegpt(values: Mapping[str, Any], complain: Complain) -> Draft | None:
     return _chat(turns, _others(values, key, "system", "id"), complain)
 
 
-def of_prompt(values: Mapping[str, Any], complain: Complain) -> Draft | None:
+def parse_prompt(values: Mapping[str, Any], complain: ReportProblem) -> Draft | None:
     """A pair {"prompt": text or messages, "completion": text or messages}."""
     if "chosen" in values or "rejected" in values:
         complain("an incomplete preference pair", 'give all of "prompt", "chosen" and "rejected"')
@@ -132,11 +138,11 @@ def of_prompt(values: Mapping[str, Any], complain: Complain) -> Draft | None:
     if isinstance(prompt, list) and isinstance(completion, list):
         turns = _messages([*prompt, *completion], complain, role="role", content="content")
         return _chat(turns, _others(values, "prompt", "completion"), complain)
-    question = text_of(prompt, "prompt", complain)
-    return Draft(question, completion, left_out=_others(values, "prompt", "completion")) if question else None
+    question = required_text(prompt, "prompt", complain)
+    return Draft(question, completion, omitted_keys=_others(values, "prompt", "completion")) if question else None
 
 
-def of_preference(values: Mapping[str, Any], complain: Complain) -> Draft | None:
+def parse_preference(values: Mapping[str, Any], complain: ReportProblem) -> Draft | None:
     """Two replies to one chat, in OpenAI's format or as {"prompt", "chosen", "rejected"}, each text or messages.
 
     OpenAI's: {"input": {"messages": […]}, "preferred_output": [reply], "non_preferred_output": [reply]}. `chosen` and
@@ -164,26 +170,30 @@ def of_preference(values: Mapping[str, Any], complain: Complain) -> Draft | None
     if len(drafts) < 2:
         return None
     chosen, rejected = drafts
-    if (chosen.system, chosen.earlier, chosen.asked) != (rejected.system, rejected.earlier, rejected.asked):
+    if (chosen.system, chosen.earlier_turns, chosen.question) != (
+        rejected.system,
+        rejected.earlier_turns,
+        rejected.question,
+    ):
         complain(
             "the two replies answer different questions", f'make "{keys[1]}" and "{keys[2]}" differ only in the reply'
         )
         return None
-    if chosen.replied == rejected.replied:
+    if chosen.reply == rejected.reply:
         complain("both replies are the same", "remove the row: a pair needs two different replies")
         return None
-    return replace(chosen, rejected=rejected.replied)
+    return replace(chosen, rejected=rejected.reply)
 
 
 def _as_turns(value: Any, role: str) -> Any:
     return [{"role": role, "content": value}] if isinstance(value, str) else value
 
 
-def of_alpaca(values: Mapping[str, Any], complain: Complain) -> Draft | None:
+def parse_alpaca(values: Mapping[str, Any], complain: ReportProblem) -> Draft | None:
     """{"instruction", "input", "output"}, or Dolly's {"instruction", "context", "response"}."""
     output_key = "output" if "output" in values else "response"
     input_key = "input" if "input" in values else "context"
-    instruction = text_of(values.get("instruction"), "instruction", complain)
+    instruction = required_text(values.get("instruction"), "instruction", complain)
     input_text = values.get(input_key) or ""
     if not isinstance(input_text, str):
         complain(f'"{input_key}" is not text', f'write "{input_key}": "…"')
@@ -198,64 +208,68 @@ def of_alpaca(values: Mapping[str, Any], complain: Complain) -> Draft | None:
     if not instruction:
         return None
     if input_text.strip():
-        return Draft(input_text.strip(), values.get(output_key), system=instruction, joins=True, left_out=omitted)
-    return Draft(instruction, values.get(output_key), left_out=omitted)
+        return Draft(
+            input_text.strip(), values.get(output_key), system=instruction, joins_system=True, omitted_keys=omitted
+        )
+    return Draft(instruction, values.get(output_key), omitted_keys=omitted)
 
 
-def of_table(values: Mapping[str, Any], layout: Columns, complain: Complain) -> Draft | None:
+def parse_table(values: Mapping[str, Any], layout: ColumnMapping, complain: ReportProblem) -> Draft | None:
     """A row with known columns."""
-    question = text_of(values.get(layout.input), layout.input, complain)
+    question = required_text(values.get(layout.input), layout.input, complain)
     copied: dict[str, str] = {}
-    for key, column in layout.kept.items():
+    for key, column in layout.copied.items():
         value = values.get(column)
         value = ",".join(map(str, value)) if isinstance(value, list) else value
         if value is not None and str(value).strip():
             copied[key] = str(value).strip()
-    omitted = _others(values, layout.input, layout.output or "", *layout.kept.values())
+    omitted = _others(values, layout.input, layout.output or "", *layout.copied.values())
     reply = values.get(layout.output) if layout.output else None
-    return Draft(question, reply, kept=copied, left_out=omitted) if question else None
+    return Draft(question, reply, copied=copied, omitted_keys=omitted) if question else None
 
 
-def text_of(value: Any, key: str, complain: Complain) -> str:
+def required_text(value: Any, key: str, complain: ReportProblem) -> str:
     """Return the text stripped; empty after reporting a problem."""
     if isinstance(value, str) and value.strip():
         return value.strip()
     if value is None or value == "" or isinstance(value, str):
         complain(f'no "{key}"', f'fill in "{key}"')
     else:
-        complain(f'"{key}" is not text: {show(value)}', f'write "{key}": "…"')
+        complain(f'"{key}" is not text: {json_excerpt(value)}', f'write "{key}": "…"')
     return ""
 
 
-def show(value: Any) -> str:
+def json_excerpt(value: Any) -> str:
     """Return the value as JSON, truncated to 60 characters."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else text[:59] + "…"
 
 
-def _chat(turns: list[Message] | None, left_out: tuple[str, ...], complain: Complain) -> Draft | None:
+def _chat(turns: list[Message] | None, left_out: tuple[str, ...], complain: ReportProblem) -> Draft | None:
     """Build a draft whose output is the last reply and whose input is the question before it."""
     if turns is None:
         return None
     system = turns[0].content if turns and turns[0].role == "system" else None
     rest = turns[1:] if system is not None else turns
     if any(turn.role == "system" for turn in rest):
-        complain("a system message between the turns", TURNS)
+        complain("a system message between the turns", TURN_ORDER_HINT)
         return None
     if not rest or rest[-1].role != "assistant":
         complain("the chat does not end with the assistant", "end it with the reply to learn")
         return None
     doubled = next((turn.role for turn, following in pairwise(rest) if turn.role == following.role), None)
     if doubled:
-        complain(f"two {doubled} turns in a row", f"merge them; {TURNS}")
+        complain(f"two {doubled} turns in a row", f"merge them; {TURN_ORDER_HINT}")
         return None
     if len(rest) < 2:
-        complain("no user turn before the reply", TURNS)
+        complain("no user turn before the reply", TURN_ORDER_HINT)
         return None
-    return Draft(rest[-2].content, rest[-1].content, system or None, earlier=tuple(rest[:-2]), left_out=left_out)
+    return Draft(
+        rest[-2].content, rest[-1].content, system or None, earlier_turns=tuple(rest[:-2]), omitted_keys=left_out
+    )
 
 
-def _messages(value: Any, complain: Complain, *, role: str, content: str) -> list[Message] | None:
+def _messages(value: Any, complain: ReportProblem, *, role: str, content: str) -> list[Message] | None:
     """Return the turns; None after reporting every invalid turn. role, content: keys of a turn."""
     if not isinstance(value, list) or not value:
         complain("no list of turns", f'write [{{"{role}": "…", "{content}": "…"}}, …]')
@@ -276,12 +290,12 @@ def _turn_problem(turn: Any, role: str, content: str, *, last: bool) -> tuple[st
     if turn[role].casefold() in _TOOLS or any(turn.get(key) for key in _CALLS):
         return "a tool call", "remove the row: examples cannot hold tool calls"
     if turn[role].casefold() not in _ROLES:
-        return f"unknown role {show(turn[role])}", f"use one of {', '.join(_ROLES)}"
+        return f"unknown role {json_excerpt(turn[role])}", f"use one of {', '.join(_ROLES)}"
     value = turn.get(content)
     if isinstance(value, list) and any(not isinstance(part, dict) or "text" not in part for part in value):
         return "content other than text", "remove the row: examples hold text only"
     if value is not None and not isinstance(value, str | list):
-        return f'"{content}" is not text: {show(value)}', f'write "{content}": "…"'
+        return f'"{content}" is not text: {json_excerpt(value)}', f'write "{content}": "…"'
     if not _content_text(value).strip() and _ROLES[turn[role].casefold()] != "system":
         return f"an empty {_ROLES[turn[role].casefold()]} turn", "fill it in, or remove the row"
     if last and turn.get("weight") == 0:

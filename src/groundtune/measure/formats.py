@@ -13,39 +13,39 @@ from typing import Any, get_args
 from groundtune.errors import ConfigError, Problem, UsageError
 from groundtune.measure import format_join
 from groundtune.measure.examples import read_examples
-from groundtune.measure.format_join import Choices, Row
-from groundtune.measure.format_rows import Record, Say, is_table, json_records, read_text, table_records
+from groundtune.measure.format_join import ImportOptions, ImportRow
+from groundtune.measure.format_rows import Record, ReportLineProblem, is_table, json_records, read_text, table_records
 from groundtune.measure.format_turns import (
-    Columns,
-    Complain,
+    ColumnMapping,
     Draft,
     Format,
-    columns,
-    of_alpaca,
-    of_chat,
-    of_preference,
-    of_prompt,
-    of_sharegpt,
-    of_table,
-    recognised,
+    ReportProblem,
+    detect_row_format,
+    guess_columns,
+    parse_alpaca,
+    parse_chat,
+    parse_preference,
+    parse_prompt,
+    parse_sharegpt,
+    parse_table,
 )
 from groundtune.types import Example
 from groundtune.workspace import write_atomic
 
-SEEN = 50
+DETECTION_ROWS = 50
 """Number of rows that decide the format of a file."""
-_OPEN = Choices()
-_READERS: Mapping[str, Callable[[Mapping[str, Any], Complain], Draft | None]] = {
-    "chat": of_chat,
-    "sharegpt": of_sharegpt,
-    "prompt": of_prompt,
-    "preference": of_preference,
-    "alpaca": of_alpaca,
+_OPEN = ImportOptions()
+_READERS: Mapping[str, Callable[[Mapping[str, Any], ReportProblem], Draft | None]] = {
+    "chat": parse_chat,
+    "sharegpt": parse_sharegpt,
+    "prompt": parse_prompt,
+    "preference": parse_preference,
+    "alpaca": parse_alpaca,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Conversion:
+class ImportResult:
     """Result of importing a file."""
 
     examples: tuple[Example, ...]
@@ -56,7 +56,7 @@ class Conversion:
     """System message that all inputs share; belongs into `instructions` of the project file."""
 
 
-def detect(path: Path) -> Format:
+def detect_format(path: Path) -> Format:
     """Detect the format from the suffix and the keys of the first rows.
 
     Raises MissingError when there is no such file, ConfigError when no format fits.
@@ -64,8 +64,8 @@ def detect(path: Path) -> Format:
     text = read_text(path)
     if is_table(path, text):
         return "tsv" if path.suffix.lower() in (".tsv", ".tab") else "csv"
-    records = [record for record, _ in zip(json_records(text, lambda *_: None), range(SEEN), strict=False)]
-    counts = Counter(kind for kind in (recognised(record.values) for record in records) if kind)
+    records = [record for record, _ in zip(json_records(text, lambda *_: None), range(DETECTION_ROWS), strict=False)]
+    counts = Counter(kind for kind in (detect_row_format(record.values) for record in records) if kind)
     if counts:
         return counts.most_common(1)[0][0]
     if records:
@@ -79,18 +79,18 @@ def convert(
     path: Path,
     format: Format | None = None,  # noqa: A002
     *,
-    choices: Choices = _OPEN,
+    choices: ImportOptions = _OPEN,
 ) -> list[Example]:
     """Return the examples in file order. Raises as `conversion` does."""
-    return list(conversion(path, format, choices=choices).examples)
+    return list(import_file(path, format, choices=choices).examples)
 
 
-def conversion(
+def import_file(
     path: Path,
     format: Format | None = None,  # noqa: A002
     *,
-    choices: Choices = _OPEN,
-) -> Conversion:
+    choices: ImportOptions = _OPEN,
+) -> ImportResult:
     """Return the examples and notes on what was decided.
 
     Ids are digests of the input, so importing a file again gives the same ids, even after an output was fixed; an
@@ -100,34 +100,34 @@ def conversion(
     """
     if format is not None and format not in get_args(Format):
         raise UsageError(f"unknown format {format!r}", hint=f"use one of {', '.join(get_args(Format))}")
-    kind = format or ("rows" if choices.input and not is_table(path, read_text(path)) else detect(path))
+    kind = format or ("rows" if choices.input and not is_table(path, read_text(path)) else detect_format(path))
     if kind == "examples" and choices.split:
         raise UsageError(f"{path} is an examples file, whose rows name their split", hint="remove --split")
     if kind == "examples":
-        return Conversion(tuple(read_examples(path)), kind)
+        return ImportResult(tuple(read_examples(path)), kind)
     problems: list[Problem] = []
 
     def say(line: int, message: str, hint: str) -> None:
         problems.append(Problem(path, message, line or None, hint))
 
     rows, notes = _rows(read_text(path), kind, choices, say)
-    rows, instructions, on_system = format_join.shared_system(rows, choices, say)
-    rows, on_turns = format_join.single_turns(rows, choices, say)
-    outputs, on_outputs = format_join.outputs(rows, choices, say)
-    examples = format_join.examples(rows, outputs, choices=choices, origin=path.name, say=say)
+    rows, instructions, on_system = format_join.resolve_system_messages(rows, choices, say)
+    rows, on_turns = format_join.reduce_turns(rows, choices, say)
+    outputs, on_outputs = format_join.parse_outputs(rows, choices, say)
+    examples = format_join.build_examples(rows, outputs, choices=choices, origin=path.name, say=say)
     if not examples and not problems:
         say(0, "contains no rows", "name a file with at least one row")
     if problems:
         raise ConfigError(sorted(problems, key=lambda problem: problem.line or 0))
-    return Conversion(tuple(examples), kind, (*notes, *on_system, *on_turns, *on_outputs), instructions)
+    return ImportResult(tuple(examples), kind, (*notes, *on_system, *on_turns, *on_outputs), instructions)
 
 
 def write_examples(path: Path, examples: Sequence[Example]) -> None:
     """Write an examples file atomically, with explicit splits. Raises OSError."""
-    write_atomic(path, encoded(as_line(example) for example in examples))
+    write_atomic(path, encode_lines(encode_example(example) for example in examples))
 
 
-def as_line(example: Example) -> str:
+def encode_example(example: Example) -> str:
     """Return an example as a line of an examples file, without empty keys except `output`."""
     row: dict[str, Any] = {
         "id": example.id,
@@ -144,12 +144,12 @@ def as_line(example: Example) -> str:
     return json.dumps({key: value for key, value in row.items() if value or key == "output"}, ensure_ascii=False)
 
 
-def encoded(lines: Iterable[str]) -> bytes:
+def encode_lines(lines: Iterable[str]) -> bytes:
     """Encode the lines as UTF-8; lone surrogates become JSON escapes."""
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
 
 
-def _rows(text: str, kind: Format, choices: Choices, say: Say) -> tuple[list[Row], list[str]]:
+def _rows(text: str, kind: Format, choices: ImportOptions, say: ReportLineProblem) -> tuple[list[ImportRow], list[str]]:
     """Return the readable rows and notes on the columns used and the keys omitted."""
     table = kind in ("csv", "tsv")
     delimiter = "\t" if kind == "tsv" else None
@@ -157,7 +157,7 @@ def _rows(text: str, kind: Format, choices: Choices, say: Say) -> tuple[list[Row
     table_columns = _columns(records, choices, say) if table or kind == "rows" else None
     if table_columns is None and kind not in _READERS:
         return [], []
-    rows: list[Row] = []
+    rows: list[ImportRow] = []
     omitted: Counter[str] = Counter()
     for record in records:
 
@@ -165,13 +165,13 @@ def _rows(text: str, kind: Format, choices: Choices, say: Say) -> tuple[list[Row
             say(line, message, hint)
 
         draft = (
-            of_table(record.values, table_columns, complain)
+            parse_table(record.values, table_columns, complain)
             if table_columns
             else _READERS[kind](record.values, complain)
         )
         if draft:
-            rows.append(format_join.row(record.line, draft))
-            omitted.update(draft.left_out)
+            rows.append(format_join.make_row(record.line, draft))
+            omitted.update(draft.omitted_keys)
     notes = [f'input from "{table_columns.input}", output from "{table_columns.output}"'] if table_columns else []
     return rows, [
         *notes,
@@ -179,12 +179,12 @@ def _rows(text: str, kind: Format, choices: Choices, say: Say) -> tuple[list[Row
     ]
 
 
-def _columns(records: Sequence[Record], choices: Choices, say: Say) -> Columns | None:
+def _columns(records: Sequence[Record], choices: ImportOptions, say: ReportLineProblem) -> ColumnMapping | None:
     """Return the input and output columns; None after reporting a problem."""
     if not records:
         return None
     names = list(dict.fromkeys(name for record in records for name in record.values))
-    guess = columns(names, input=choices.input, output=choices.output)
+    guess = guess_columns(names, input=choices.input, output=choices.output)
     if guess is not None and guess.output is not None:
         return guess
     hint = f"use --input NAME --output NAME; the columns are {', '.join(names[:12])}"

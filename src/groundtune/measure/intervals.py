@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-CELLS = 1_000_000
+MAX_CELLS = 1_000_000
 """Maximum number of draws in memory at once: 8 MB."""
-FEW_COLUMNS = 8
-TAIL = 0.025
+MAX_INDEXED_COLUMNS = 8
+TAIL_PROBABILITY = 0.025
 NORMAL = NormalDist()
-Z = NORMAL.inv_cdf(1 - TAIL)
-FEW = 10
+Z_975 = NORMAL.inv_cdf(1 - TAIL_PROBABILITY)
+MIN_BOOTSTRAP_UNITS = 10
 """Below this many units the estimated spread is unreliable, so the bootstrap is not used."""
-ROUGH = 30
+MIN_PURE_BOOTSTRAP_UNITS = 30
 """Below this many units the bootstrap is rough, so the interval is at least as wide as Student's t interval."""
-FEW_KINDS = 16
+MAX_DISTINCT_UNITS = 16
 """Up to this many distinct units, or 1% of all units if more, the counts of each are resampled: faster."""
 
 
-def by_cluster(data: Floats, clusters: Sequence[Hashable] | None) -> tuple[Floats, Floats]:
+def unit_sums(data: Floats, clusters: Sequence[Hashable] | None) -> tuple[Floats, Floats]:
     """Return the sum and the number of values of each unit: each cluster, or each value when `clusters` is None.
 
     A label of None makes its value a unit. Raises ValueError when there is not one label per value.
@@ -44,7 +44,7 @@ def by_cluster(data: Floats, clusters: Sequence[Hashable] | None) -> tuple[Float
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class UnitSums:
     """A list of values reduced to the sum and size of each independent unit."""
 
     sums: Floats
@@ -57,13 +57,13 @@ class Column:
         return float(self.sums.sum() / self.sizes.sum())
 
     @property
-    def is_level(self) -> bool:
+    def is_constant(self) -> bool:
         """Whether all units have the same mean, so that a bootstrap interval would have zero width."""
         residuals = np.abs(self.sums - self.mean * self.sizes)
         return float(residuals.max()) <= 1e-12 * max(1.0, float(np.abs(self.sums).max()))
 
 
-def mean_limits(columns: Sequence[Column], *, resamples: int, seed: int) -> list[tuple[float, float]]:
+def mean_intervals(columns: Sequence[UnitSums], *, resamples: int, seed: int) -> list[tuple[float, float]]:
     """Return the 95% interval of the mean of each column, by the methods of `bootstrap_mean` except Wilson's.
 
     Columns with the same number of units share their draws; the interval of a column does not depend on the others.
@@ -72,45 +72,45 @@ def mean_limits(columns: Sequence[Column], *, resamples: int, seed: int) -> list
     return [limits[index] for index in range(len(columns))]
 
 
-def _limits(column: Column, means: Floats | None) -> tuple[float, float]:
+def _limits(column: UnitSums, means: Floats | None) -> tuple[float, float]:
     units, mean, bounds = column.sums.size, column.mean, column.bounds
-    if means is not None and units >= ROUGH:
+    if means is not None and units >= MIN_PURE_BOOTSTRAP_UNITS:
         return _bca(column, means)
-    unseen = 1 - TAIL ** (1 / units)
+    unseen = 1 - TAIL_PROBABILITY ** (1 / units)
     low, high = mean - unseen * (mean - bounds[0]), mean + unseen * (bounds[1] - mean)
-    if column.is_level:
+    if column.is_constant:
         return low, high
     if means is not None:
         low, high = _bca(column, means)
-    reach = _student_quantile(units - 1) * spread_of_mean(column.sums, column.sizes)
+    reach = _student_quantile(units - 1) * standard_error(column.sums, column.sizes)
     return max(bounds[0], min(low, mean - reach)), min(bounds[1], max(high, mean + reach))
 
 
-def wilson(sums: Floats, sizes: Floats) -> tuple[float, float]:
+def wilson_interval(sums: Floats, sizes: Floats) -> tuple[float, float]:
     """Wilson score interval (Wilson 1927) with Student's t quantile; values are 0 or 1, not all equal.
 
     For clusters, n is divided by the design effect (Dean and Pagano 2015).
     """
     n, share, t = float(sizes.sum()), float(sums.sum() / sizes.sum()), _student_quantile(sums.size - 1)
-    n /= max(1.0, spread_of_mean(sums, sizes) ** 2 * (n - 1) / (share * (1 - share)))
+    n /= max(1.0, standard_error(sums, sizes) ** 2 * (n - 1) / (share * (1 - share)))
     middle = (share + t * t / (2 * n)) / (1 + t * t / n)
     reach = t * math.sqrt(share * (1 - share) / n + t * t / (4 * n * n)) / (1 + t * t / n)
     return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
-def tango(apart: Floats, sums: Floats, sizes: Floats) -> tuple[float, float]:
+def tango_interval(apart: Floats, sums: Floats, sizes: Floats) -> tuple[float, float]:
     """Tango's score interval for a paired difference of proportions (Tango 1998); apart: -1, 0 or 1 per pair.
 
     For clusters, counts are divided by the design effect and Student's t quantile replaces the normal one.
     """
-    n, mean, unseen = apart.size, float(apart.mean()), 1 - TAIL ** (1 / sums.size)
+    n, mean, unseen = apart.size, float(apart.mean()), 1 - TAIL_PROBABILITY ** (1 / sums.size)
     low, high = mean - unseen * (1 + mean), mean + unseen * (1 - mean)
     if apart.min() == apart.max() or sums.size == 1:
         return low, high
-    wins, losses, pairs, reach = float((apart > 0).sum()), float((apart < 0).sum()), float(n), Z
+    wins, losses, pairs, reach = float((apart > 0).sum()), float((apart < 0).sum()), float(n), Z_975
     if sums.size < n:
         independent_variance = float(apart.var()) / (n - 1)
-        design_effect = max(1.0, spread_of_mean(sums, sizes) ** 2 / independent_variance)
+        design_effect = max(1.0, standard_error(sums, sizes) ** 2 / independent_variance)
         wins, losses, pairs = wins / design_effect, losses / design_effect, n / design_effect
         reach = _student_quantile(sums.size - 1)
     limits = []
@@ -121,7 +121,7 @@ def tango(apart: Floats, sums: Floats, sizes: Floats) -> tuple[float, float]:
             rejected = sign * _tango_score(wins, losses, pairs, middle) > reach
             outside, inside = (middle, inside) if rejected else (outside, middle)
         limits.append(inside)
-    return (min(low, limits[0]), max(high, limits[1])) if sums.size < FEW else (limits[0], limits[1])
+    return (min(low, limits[0]), max(high, limits[1])) if sums.size < MIN_BOOTSTRAP_UNITS else (limits[0], limits[1])
 
 
 def _tango_score(wins: float, losses: float, n: float, difference: float) -> float:
@@ -132,7 +132,7 @@ def _tango_score(wins: float, losses: float, n: float, difference: float) -> flo
     return (wins - losses - n * difference) / math.sqrt(max(variance, 1e-12))
 
 
-def spread_of_mean(sums: Floats, sizes: Floats) -> float:
+def standard_error(sums: Floats, sizes: Floats) -> float:
     """Standard error of the ratio estimate sum / size over two or more units (Cochran 1977)."""
     residuals = sums - sums.sum() / sizes.sum() * sizes
     return float(np.sqrt(sums.size / (sums.size - 1) * (residuals**2).sum()) / sizes.sum())
@@ -142,7 +142,7 @@ def _student_quantile(degrees: int) -> float:
     """97.5% quantile of Student's t, accurate to 0.2%. Source: Abramowitz and Stegun 1964, 26.7.5."""
     if degrees <= 2:
         return 12.7062 if degrees < 2 else 4.3027
-    z = Z
+    z = Z_975
     terms = (
         (z**3 + z) / 4,
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,
@@ -152,7 +152,7 @@ def _student_quantile(degrees: int) -> float:
     return z + math.fsum(term / degrees**power for power, term in enumerate(terms, start=1))
 
 
-def _bca(column: Column, means: Floats) -> tuple[float, float]:
+def _bca(column: UnitSums, means: Floats) -> tuple[float, float]:
     """Bias-corrected and accelerated (BCa) interval from the resampled means."""
     sums, sizes, mean = column.sums, column.sizes, column.mean
     reach = math.sqrt(sums.size / (sums.size - 1)) * _student_quantile(sums.size - 1)
@@ -172,7 +172,7 @@ def _bca_level(bias: float, acceleration: float, z: float) -> float:
     return NORMAL.cdf(bias + (bias + z) / denominator) if denominator > 0 else float(z > 0)
 
 
-def _resampled_means(columns: Sequence[Column], resamples: int, seed: int) -> Iterator[tuple[int, Floats | None]]:
+def _resampled_means(columns: Sequence[UnitSums], resamples: int, seed: int) -> Iterator[tuple[int, Floats | None]]:
     """Yield the index of each column with its `resamples` bootstrap means, in bounded memory.
 
     The means are None when a bootstrap says nothing: few units, or all with the same mean. With few distinct units, the
@@ -181,23 +181,23 @@ def _resampled_means(columns: Sequence[Column], resamples: int, seed: int) -> It
     by_units: dict[int, list[int]] = {}
     for index, column in enumerate(columns):
         units = column.sums.size
-        if units < FEW or column.is_level:
+        if units < MIN_BOOTSTRAP_UNITS or column.is_constant:
             yield index, None
             continue
         kinds, counts = _kinds(column)
-        if len(kinds) * 4 <= units and len(kinds) <= max(FEW_KINDS, units // 100):
+        if len(kinds) * 4 <= units and len(kinds) <= max(MAX_DISTINCT_UNITS, units // 100):
             yield index, _means_by_kind(kinds, counts, resamples, np.random.default_rng(seed))
         else:
             by_units.setdefault(units, []).append(index)
     for units, indices in by_units.items():
-        batch_size = max(1, 4 * CELLS // max(units, resamples))
+        batch_size = max(1, 4 * MAX_CELLS // max(units, resamples))
         for batch in (indices[start : start + batch_size] for start in range(0, len(indices), batch_size)):
             sums = np.stack([columns[index].sums for index in batch], axis=1)
             sizes = np.stack([columns[index].sizes for index in batch], axis=1)
             yield from zip(batch, _means_by_unit(sums, sizes, resamples, np.random.default_rng(seed)).T, strict=True)
 
 
-def _kinds(column: Column) -> tuple[Floats, NDArray[np.intp]]:
+def _kinds(column: UnitSums) -> tuple[Floats, NDArray[np.intp]]:
     """Return the distinct pairs of sum and size, shape (kinds, 2), and the number of units of each."""
     if float(column.sizes.min()) == float(column.sizes.max()) == 1:  # much faster than finding distinct pairs
         values, counts = np.unique(column.sums, return_counts=True)
@@ -206,8 +206,8 @@ def _kinds(column: Column) -> tuple[Floats, NDArray[np.intp]]:
 
 
 def _means_by_kind(kinds: Floats, counts: NDArray[np.intp], resamples: int, rng: np.random.Generator) -> Floats:
-    units, chunk = int(counts.sum()), max(1, CELLS // len(kinds))
-    draws = (rng.multinomial(units, counts / units, size=size) for size in chunks(resamples, chunk))
+    units, chunk = int(counts.sum()), max(1, MAX_CELLS // len(kinds))
+    draws = (rng.multinomial(units, counts / units, size=size) for size in chunk_sizes(resamples, chunk))
     return np.concatenate([(draw @ kinds[:, 0]) / (draw @ kinds[:, 1]) for draw in draws])
 
 
@@ -222,20 +222,20 @@ def _means_by_unit(sums: Floats, sizes: Floats, resamples: int, rng: np.random.G
 def _resampled_sums(columns: Floats, resamples: int, rng: np.random.Generator) -> Floats:
     """Sum resampled units: by index for a few columns, by a matrix product of counts for many."""
     units, totals = len(columns), []
-    if columns.shape[1] <= FEW_COLUMNS:
+    if columns.shape[1] <= MAX_INDEXED_COLUMNS:
         transposed = np.ascontiguousarray(columns.T)
-        for size in chunks(resamples, max(1, CELLS // 10 // units)):  # small enough for the CPU cache
+        for size in chunk_sizes(resamples, max(1, MAX_CELLS // 10 // units)):  # small enough for the CPU cache
             indices = rng.integers(0, units, size=(size, units))
             totals.append(np.stack([column[indices].sum(axis=1) for column in transposed], axis=1))
         return np.concatenate(totals)
-    chunk = max(1, CELLS // units)
+    chunk = max(1, MAX_CELLS // units)
     counts = np.empty((min(chunk, resamples), units))
-    for size in chunks(resamples, chunk):
+    for size in chunk_sizes(resamples, chunk):
         for row in range(size):
             counts[row] = np.bincount(rng.integers(0, units, size=units), minlength=units)
         totals.append(counts[:size] @ columns)
     return np.concatenate(totals)
 
 
-def chunks(total: int, chunk: int) -> list[int]:
+def chunk_sizes(total: int, chunk: int) -> list[int]:
     return [min(chunk, total - start) for start in range(0, total, chunk)]

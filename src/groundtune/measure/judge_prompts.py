@@ -11,7 +11,7 @@ from typing import Any
 
 from groundtune.types import Hit, Message, Prompt
 
-QUESTIONS = ("question_1", "question_2", "question_3")
+QUESTION_KEYS = ("question_1", "question_2", "question_3")
 CRITERIA = {
     "facts": "it says what the reference says: the same facts, promises, amounts and dates, none left out, none added",
     "form": "it has the voice, the structure and about the length of the reference",
@@ -106,7 +106,7 @@ Valid: {{"1": {{"reason": "It gives the window.", "useful": true}},
 Invalid: {{"1": {{"reason": "It gives the window.", "useful": true}}}} (passage 2 is missing)"""
 
 
-def right(question: str, answer: str, gold: Any, instructions: str | None) -> Prompt:
+def correctness(question: str, answer: str, gold: Any, instructions: str | None) -> Prompt:
     """Ask whether the answer is correct. Reply: {"reason", "right"}."""
     system = _RIGHT + (f"\n\nWhat counts as right in this project:\n{instructions}" if instructions else "")
     material = {"question": question, "reference": gold, "answer": answer}
@@ -135,7 +135,7 @@ def claims(question: str, answer: str) -> Prompt:
     return _prompt(question, _CLAIMS, {"question": question, "answer": answer}, shape)
 
 
-def supported(question: str, claims: Sequence[str], hits: Sequence[Hit]) -> Prompt:
+def claim_support(question: str, claims: Sequence[str], hits: Sequence[Hit]) -> Prompt:
     """Ask which claims the passages support. Reply: {"1": {"reason", "supported"}, …}."""
     numbered = _numbered(claims)
     shape = _object({key: _object({"reason": _TEXT, "supported": _BOOLEAN}) for key in numbered})
@@ -145,18 +145,18 @@ def supported(question: str, claims: Sequence[str], hits: Sequence[Hit]) -> Prom
 
 def questions(answer: str) -> Prompt:
     """Ask for questions that the answer fits. Reply: {"noncommittal", "question_1", "question_2", "question_3"}."""
-    shape = _object({"noncommittal": _BOOLEAN, **dict.fromkeys(QUESTIONS, _TEXT)})
+    shape = _object({"noncommittal": _BOOLEAN, **dict.fromkeys(QUESTION_KEYS, _TEXT)})
     return _prompt(answer, _QUESTIONS, {"answer": answer}, shape)
 
 
-def useful(question: str, gold: Any, hits: Sequence[Hit]) -> Prompt:
+def passage_usefulness(question: str, gold: Any, hits: Sequence[Hit]) -> Prompt:
     """Ask which passages are useful. Reply: {"1": {"reason", "useful"}, …}."""
     numbered = _numbered([hit.passage.text for hit in hits])
     shape = _object({key: _object({"reason": _TEXT, "useful": _BOOLEAN}) for key in numbered})
     return _prompt(question, _USEFUL, {"question": question, "reference": gold, "passages": numbered}, shape)
 
 
-def again(prompt: Prompt, reply: str, fault: str) -> Prompt:
+def retry(prompt: Prompt, reply: str, fault: str) -> Prompt:
     """Repeat the prompt after an unusable reply, with the reason."""
     complaint = (
         f"This reply cannot be used: {fault}. Reply again, with one JSON object of this JSON Schema and nothing else:\n"

@@ -10,20 +10,20 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from groundtune.errors import JudgeError, ProviderError, UsageError
-from groundtune.json_values import read_reply, schema_fault
+from groundtune.json_values import parse_reply, schema_checker
 from groundtune.measure import judge_prompts as prompts
 from groundtune.measure.metrics import gold_texts, without_markers
 from groundtune.protocols import Embedder, Generator
 from groundtune.types import Answer, Example, Generation, Hit, Prompt, Task, Usage
 
 METRICS = ("judge", "faithfulness", "answer_relevancy", "context_precision", "context_recall")
-TRIES = 2
+MAX_ATTEMPTS = 2
 """Attempts per question to the judge; a retry tells it why the reply was unusable."""
-PASSAGES_AT_A_TIME = 10
+PASSAGES_PER_CALL = 10
 """Passages per question to the judge for `context_precision`."""
 _SHOWN = 200
 
-Rated = tuple[float, str]
+Rating = tuple[float, str]
 """Score and reason."""
 
 
@@ -40,7 +40,7 @@ class Judgement:
 
     Excludes embedding calls.
     """
-    asked: bool
+    used_model: bool
     """Whether the model was called; False when the scores follow from abstention alone."""
 
 
@@ -76,15 +76,15 @@ class Judge:
         Raises JudgeError when the endpoint fails or returns two unusable replies in a row; then no metric has a score.
         """
         case = _Case(self._generator, question, answer, example)
-        rated: dict[str, Rated] = {}
+        rated: dict[str, Rating] = {}
         for metric in self._metrics if metrics is None else self._known(metrics):
             if (rating := await self._rate(metric, case)) is not None:
                 rated[metric] = rating
         return Judgement(
             scores={metric: score for metric, (score, _) in rated.items()},
             reasons={metric: reason for metric, (_, reason) in rated.items()},
-            usage=total(case.usages),
-            asked=bool(case.usages),
+            usage=total_usage(case.usages),
+            used_model=bool(case.usages),
         )
 
     def _known(self, metrics: Sequence[str]) -> tuple[str, ...]:
@@ -94,7 +94,7 @@ class Judge:
             raise UsageError("answer_relevancy needs an embedder")
         return tuple(dict.fromkeys(metrics))
 
-    async def _rate(self, metric: str, case: "_Case") -> Rated | None:
+    async def _rate(self, metric: str, case: "_Case") -> Rating | None:
         if metric == "judge":
             return await _judge(case, self._instructions, self._task)
         if metric == "answer_relevancy" and self._embedder is not None:
@@ -124,13 +124,13 @@ class _Case:
 
     async def ask(self, metric: str, prompt: Prompt) -> Any:
         """Return the reply as a value of the prompt's schema. Raises JudgeError."""
-        fault_of = schema_fault(prompt.schema or {})
+        fault_of = schema_checker(prompt.schema or {})
         fault = reply = ""
-        for attempt in range(TRIES):
-            attempt_prompt = prompts.again(prompt, reply, fault) if attempt else prompt
+        for attempt in range(MAX_ATTEMPTS):
+            attempt_prompt = prompts.retry(prompt, reply, fault) if attempt else prompt
             reply = (await self._generate(metric, attempt_prompt)).text
             try:
-                value = read_reply(reply)
+                value = parse_reply(reply)
             except ValueError as error:
                 fault = str(error)
                 continue
@@ -155,7 +155,7 @@ class _Case:
         return generation
 
 
-async def _judge(case: _Case, instructions: str | None, task: Task) -> Rated:
+async def _judge(case: _Case, instructions: str | None, task: Task) -> Rating:
     """Rate correctness against the gold answer: 0 or 1. Abstentions are judged without a model.
 
     For task write: the share of the criteria met (facts, form, and instructions if there are any).
@@ -167,7 +167,7 @@ async def _judge(case: _Case, instructions: str | None, task: Task) -> Rated:
             return 0.0, "Answered although abstaining is correct."
         return 1.0, "Abstained, which is correct."
     if task != "write":
-        reply = await case.ask("judge", prompts.right(case.question, case.text, case.gold, instructions))
+        reply = await case.ask("judge", prompts.correctness(case.question, case.text, case.gold, instructions))
         return float(reply["right"]), reply["reason"]
     reply = await case.ask("judge", prompts.quality(case.question, case.text, case.gold, instructions))
     criteria = [name for name in prompts.CRITERIA if name in reply]
@@ -176,7 +176,7 @@ async def _judge(case: _Case, instructions: str | None, task: Task) -> Rated:
     return 1 - len(missed) / len(criteria), reason
 
 
-async def _faithfulness(case: _Case) -> Rated | None:
+async def _faithfulness(case: _Case) -> Rating | None:
     """Share of the answer's claims that the hits support (RAGAS faithfulness).
 
     Absent without hits, when abstained, and when the answer makes no claim.
@@ -186,7 +186,7 @@ async def _faithfulness(case: _Case) -> Rated | None:
     return await _supported(case, "faithfulness", case.text)
 
 
-async def _context_recall(case: _Case) -> Rated | None:
+async def _context_recall(case: _Case) -> Rating | None:
     """Share of the gold answer's claims that the hits support (RAGAS context recall).
 
     Measures retrieval alone, so it applies to abstentions too; absent without hits, without a gold answer, and when
@@ -198,13 +198,13 @@ async def _context_recall(case: _Case) -> Rated | None:
     return await _supported(case, "context_recall", gold)
 
 
-async def _supported(case: _Case, metric: str, text: str) -> Rated | None:
+async def _supported(case: _Case, metric: str, text: str) -> Rating | None:
     """Share of the text's claims that the hits support."""
     reply = await case.ask(metric, prompts.claims(case.question, text))
     claims = [claim for claim in reply["claims"] if claim.strip()]
     if not claims:
         return None
-    verdicts = await case.ask(metric, prompts.supported(case.question, claims, case.answer.hits))
+    verdicts = await case.ask(metric, prompts.claim_support(case.question, claims, case.answer.hits))
     supported = [verdicts[str(number)]["supported"] for number in range(1, len(claims) + 1)]
     unsupported = [f'"{claim}"' for claim, is_supported in zip(claims, supported, strict=True) if not is_supported]
     reason = f"{sum(supported)} of {len(supported)} claims are supported by the passages"
@@ -212,7 +212,7 @@ async def _supported(case: _Case, metric: str, text: str) -> Rated | None:
     return score, f"{reason}; unsupported: {', '.join(unsupported)}." if unsupported else f"{reason}."
 
 
-async def _answer_relevancy(case: _Case, embedder: Embedder) -> Rated | None:
+async def _answer_relevancy(case: _Case, embedder: Embedder) -> Rating | None:
     """Mean cosine similarity of the question and three questions generated from the answer (RAGAS answer relevancy).
 
     From 0 to 1: 0 when the answer is noncommittal; a negative mean counts as 0. Says nothing about correctness. Absent
@@ -223,7 +223,7 @@ async def _answer_relevancy(case: _Case, embedder: Embedder) -> Rated | None:
     reply = await case.ask("answer_relevancy", prompts.questions(case.text))
     if reply["noncommittal"]:
         return 0.0, "The answer is noncommittal."
-    questions = [reply[name].strip() for name in prompts.QUESTIONS]
+    questions = [reply[name].strip() for name in prompts.QUESTION_KEYS]
     if not all(questions):
         raise case.failed("answer_relevancy", f"an empty question: {_excerpt(_text(reply))}")
     try:
@@ -235,7 +235,7 @@ async def _answer_relevancy(case: _Case, embedder: Embedder) -> Rated | None:
     return min(max(mean, 0.0), 1.0), f"The answer would fit: {' / '.join(questions)}"
 
 
-async def _context_precision(case: _Case) -> Rated | None:
+async def _context_precision(case: _Case) -> Rating | None:
     """Mean of precision@k over the ranks k of the useful hits (RAGAS context precision); 0 when none is useful.
 
     A hit is useful when it helps to arrive at the gold answer. Measures retrieval alone, so it applies to abstentions
@@ -244,7 +244,7 @@ async def _context_precision(case: _Case) -> Rated | None:
     hits = case.answer.hits
     if case.gold is None or not hits:
         return None
-    batches = [hits[start : start + PASSAGES_AT_A_TIME] for start in range(0, len(hits), PASSAGES_AT_A_TIME)]
+    batches = [hits[start : start + PASSAGES_PER_CALL] for start in range(0, len(hits), PASSAGES_PER_CALL)]
     useful = [verdict for batch in batches for verdict in await _useful(case, batch)]
     ranks = [rank for rank, is_useful in enumerate(useful, start=1) if is_useful]
     reason = f"{len(ranks)} of {len(hits)} passages are useful"
@@ -255,11 +255,11 @@ async def _context_precision(case: _Case) -> Rated | None:
 
 
 async def _useful(case: _Case, hits: Sequence[Hit]) -> list[bool]:
-    reply = await case.ask("context_precision", prompts.useful(case.question, case.gold, hits))
+    reply = await case.ask("context_precision", prompts.passage_usefulness(case.question, case.gold, hits))
     return [reply[str(number)]["useful"] for number in range(1, len(hits) + 1)]
 
 
-def total(usages: Sequence[Usage]) -> Usage:
+def total_usage(usages: Sequence[Usage]) -> Usage:
     """Return the sum; a field unknown in any usage is None. An empty list gives all 0."""
 
     def add(name: str) -> Any:
@@ -278,7 +278,7 @@ def _excerpt(text: str) -> str:
     return line if len(line) <= _SHOWN else line[: _SHOWN - 1] + "…"
 
 
-_ABOUT_HITS: Mapping[str, Callable[[_Case], Awaitable[Rated | None]]] = {
+_ABOUT_HITS: Mapping[str, Callable[[_Case], Awaitable[Rating | None]]] = {
     "faithfulness": _faithfulness,
     "context_precision": _context_precision,
     "context_recall": _context_recall,

@@ -27,10 +27,10 @@ _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _INITIAL = re.compile(r"(?<=\b[^\W\d])\.")
 
-Golds = str | Sequence[str]
+GoldAnswers = str | Sequence[str]
 
 
-def normalise(text: str) -> str:
+def squad_normalise(text: str) -> str:
     """Normalise a text as SQuAD does: lower case, no ASCII punctuation, no articles, single spaces.
 
     Identical to evaluate-v2.0.py of Rajpurkar et al. 2018; non-ASCII punctuation stays.
@@ -38,22 +38,23 @@ def normalise(text: str) -> str:
     return " ".join(_ARTICLE.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
-def exact_match(answer: str, gold: Golds) -> float:
+def exact_match(answer: str, gold: GoldAnswers) -> float:
     """Return 1.0 if the answer equals a gold answer after `normalise`, else 0.0."""
-    return float(any(normalise(answer) == normalise(gold_text) for gold_text in gold_texts(gold)))
+    return float(any(squad_normalise(answer) == squad_normalise(gold_text) for gold_text in gold_texts(gold)))
 
 
-def token_f1(answer: str, gold: Golds) -> float:
+def token_f1(answer: str, gold: GoldAnswers) -> float:
     """Return the token F1 after `normalise`, the best over several gold answers.
 
     If a side has no tokens, 1.0 when both have none, else 0.0. Source: SQuAD 2.0.
     """
     return max(
-        (_f1(normalise(answer).split(), normalise(gold_text).split()) for gold_text in gold_texts(gold)), default=0.0
+        (_f1(squad_normalise(answer).split(), squad_normalise(gold_text).split()) for gold_text in gold_texts(gold)),
+        default=0.0,
     )
 
 
-def contains(answer: str, gold: Golds) -> float:
+def contains(answer: str, gold: GoldAnswers) -> float:
     """Return 1.0 if the words of a gold answer occur in the answer, adjacent and in order, else 0.0.
 
     Whole words only: `3` is not in `30`. Stricter than SQuAD where its rule conflates different answers: `1.5` is not
@@ -71,12 +72,12 @@ def fold(text: str) -> str:
     return " ".join(plain.casefold().split())
 
 
-def words(text: str) -> list[str]:
+def tokenize(text: str) -> list[str]:
     """Return the words of the folded text without punctuation; decimals, times, initials stay whole (`1.5`, `us`)."""
     return _WORD.findall(_INITIAL.sub("", _THOUSANDS.sub("", fold(text)).replace("'", "")))
 
 
-def holds(text: str, quote: str) -> bool:
+def contains_quote(text: str, quote: str) -> bool:
     """Whether the text contains the whole quote after `fold`; a number never matches within a longer number."""
     inner = fold(quote)
     before = r"(?<!\d)(?<!\d[.,])" if inner[:1].isdigit() else ""
@@ -84,11 +85,11 @@ def holds(text: str, quote: str) -> bool:
     return bool(inner) and re.search(before + re.escape(inner) + after, fold(text)) is not None
 
 
-def covers(text: str, quote: str) -> bool:
+def contains_most_of_quote(text: str, quote: str) -> bool:
     """Whether the text contains a run of at least half of the quote's words, and at least three if it has them."""
-    inner = words(quote)
+    inner = tokenize(quote)
     need = max(math.ceil(len(inner) / 2), min(len(inner), 3))
-    return need > 0 and _share_run(words(text), inner, need)
+    return need > 0 and _share_run(tokenize(text), inner, need)
 
 
 def score_answer(answer: Answer, example: Example) -> dict[str, float]:
@@ -156,13 +157,16 @@ def _points_at(citation: Citation, evidence: Evidence, passages: Mapping[str, Pa
     return (
         _overlap(citation.quote, evidence.quote)
         or _overlap(citation.sentence, evidence.quote)
-        or (passage is not None and (holds(passage.text, evidence.quote) or covers(passage.text, evidence.quote)))
+        or (
+            passage is not None
+            and (contains_quote(passage.text, evidence.quote) or contains_most_of_quote(passage.text, evidence.quote))
+        )
     )
 
 
 def _overlap(text: str, quote: str) -> bool:
     """Whether the two share a run of half the words of the shorter one, and at least three if the quote has them."""
-    first, second = words(text), words(quote)
+    first, second = tokenize(text), tokenize(quote)
     need = max(math.ceil(min(len(first), len(second)) / 2), min(len(second), 3))
     return need > 0 and _share_run(first, second, need)
 
@@ -173,7 +177,7 @@ def _share_run(first: Sequence[str], second: Sequence[str], length: int) -> bool
 
 
 def _contains(answer: str, gold: str) -> bool:
-    gold_words, answer_words = words(gold), words(answer)
+    gold_words, answer_words = tokenize(gold), tokenize(answer)
     if not gold_words:
         return bool(gold.strip()) and fold(gold) in fold(answer)
     if gold_words[-1] in _ARTICLES:
@@ -183,8 +187,8 @@ def _contains(answer: str, gold: str) -> bool:
     # SQuAD's rule joins `e-mail` to `email`, as intended, and `1.5` to `15`, which is wrong.
     numbers = _NUMBER.findall(fold(gold))
     numbers_match = not numbers or _in_order(numbers, _NUMBER.findall(fold(answer)))
-    gold_tokens = normalise(gold).split()
-    return bool(gold_tokens) and numbers_match and _in_order(gold_tokens, normalise(answer).split())
+    gold_tokens = squad_normalise(gold).split()
+    return bool(gold_tokens) and numbers_match and _in_order(gold_tokens, squad_normalise(answer).split())
 
 
 def _no_articles(tokens: Sequence[str]) -> list[str]:

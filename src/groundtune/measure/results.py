@@ -31,9 +31,9 @@ log = logging.getLogger(__name__)
 RESULTS = "results.jsonl"
 STATUSES = ("answered", "abstained", "error")
 SUPPORTS = ("exact", "close", "missing")
-MOST_PROBLEMS = 10
+MAX_PROBLEMS = 10
 """Reading stops after this many unreadable lines."""
-FORMAT = 'docs/compare.md, "The matrix", describes every field'
+FORMAT_HINT = 'docs/compare.md, "The matrix", describes every field'
 
 Cell = tuple[str, str]
 """Example id and approach name."""
@@ -44,7 +44,7 @@ def read_results(path: Path) -> list[Result]:
 
     A missing file has no results. Raises ConfigError with the line numbers of unreadable lines.
     """
-    return list({cell_of(result): result for result in rows_of(path)}.values())
+    return list({cell_key(result): result for result in iter_results(path)}.values())
 
 
 def write_result(file: BinaryIO, result: Result) -> Result:
@@ -215,11 +215,11 @@ def _known(value: dict[str, Any], shape: Shape) -> dict[str, Any]:
     return {name: value[name] for name in shape if name in value}
 
 
-def cell_of(result: Result) -> Cell:
+def cell_key(result: Result) -> Cell:
     return result.example, result.approach
 
 
-def rows_of(path: Path) -> Iterator[Result]:
+def iter_results(path: Path) -> Iterator[Result]:
     """Yield every row, oldest first; a truncated last line is skipped and logged.
 
     Raises ConfigError with the line numbers of unreadable lines after the last row.
@@ -238,14 +238,14 @@ def rows_of(path: Path) -> Iterator[Result]:
                     log.warning("%s:%d: ignored the truncated last line", path, number)
                     continue
                 problems.append(Problem(path, str(error), line=number))
-                if len(problems) == MOST_PROBLEMS:
+                if len(problems) == MAX_PROBLEMS:
                     break
     if problems:
-        more = " (there may be more)" if len(problems) == MOST_PROBLEMS else ""
-        raise ConfigError(problems, hint=f"fix or delete these lines{more}; {FORMAT}")
+        more = " (there may be more)" if len(problems) == MAX_PROBLEMS else ""
+        raise ConfigError(problems, hint=f"fix or delete these lines{more}; {FORMAT_HINT}")
 
 
-def cut_torn_line(path: Path) -> None:
+def repair_last_line(path: Path) -> None:
     """Repair the end of the file: remove a truncated last line, or add the line feed to a complete JSON object."""
     if not path.exists():
         return

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Literal, TypeVar, get_args
 
 from groundtune.errors import UsageError
-from groundtune.measure.metrics import covers, holds
+from groundtune.measure.metrics import contains_most_of_quote, contains_quote
 from groundtune.measure.statistics import bootstrap_mean
 from groundtune.protocols import Retriever
 from groundtune.types import EVERYONE, Document, Evidence, Example, Hit, Interval, Passage, Question, Scope, Stage
@@ -17,9 +17,9 @@ from groundtune.types import EVERYONE, Document, Evidence, Example, Hit, Interva
 Cause = Literal["not ingested", "no access", "split across passages", "ranked too low"]
 CAUSES: tuple[Cause, ...] = get_args(Cause)
 
-Lookup = Callable[[str], Awaitable[Document | None]]
+FindDocument = Callable[[str], Awaitable[Document | None]]
 """Maps a source to its document; None when no document has that source."""
-PassagesOf = Callable[[str], Awaitable[Sequence[Passage]]]
+FindPassages = Callable[[str], Awaitable[Sequence[Passage]]]
 """Maps a document id to its passages."""
 
 _WORDS_SHOWN = 12
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Gold:
+class LocatedEvidence:
     """Location of one piece of evidence in the index."""
 
     evidence: Evidence
@@ -39,7 +39,7 @@ class Gold:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RankedPassage:
     """A passage ranked ahead of the evidence, or retrieved instead of it."""
 
     source: str
@@ -59,7 +59,7 @@ class Miss:
     """Rank, counted from 1; None when it was not among the k hits."""
     cause: Cause | None
     """Cause of the miss; None when the evidence was among the k hits."""
-    instead: tuple[Found, ...]
+    instead: tuple[RankedPassage, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,23 +158,25 @@ def _discounted_sum(gains: Iterable[int]) -> float:
 
 def locate(
     evidence: Evidence, document: Document | None, passages: Sequence[Passage], *, groups: Sequence[str] = ()
-) -> Gold:
+) -> LocatedEvidence:
     """Find the passages of a document that match a piece of evidence, and the cause if they are not retrieved.
 
     A passage matches when it contains the whole quote; if no passage of the document does, those match that contain
     at least half of its words in one run. `groups`: access groups of the asker.
     """
     if document is None:
-        return Gold(evidence, frozenset(), "not ingested")
-    complete = frozenset(passage.id for passage in passages if holds(passage.text, evidence.quote))
-    relevant = complete or frozenset(passage.id for passage in passages if covers(passage.text, evidence.quote))
-    if not complete and not holds(document.text, evidence.quote):
+        return LocatedEvidence(evidence, frozenset(), "not ingested")
+    complete = frozenset(passage.id for passage in passages if contains_quote(passage.text, evidence.quote))
+    relevant = complete or frozenset(
+        passage.id for passage in passages if contains_most_of_quote(passage.text, evidence.quote)
+    )
+    if not complete and not contains_quote(document.text, evidence.quote):
         cause: Cause = "not ingested"
     elif set(document.groups).isdisjoint({*groups, EVERYONE}):
         cause = "no access"
     else:
         cause = "ranked too low" if complete else "split across passages"
-    return Gold(evidence, relevant, cause)
+    return LocatedEvidence(evidence, relevant, cause)
 
 
 async def evaluate_stages(
@@ -182,8 +184,8 @@ async def evaluate_stages(
     examples: Sequence[Example],
     *,
     stages: Sequence[Stage],
-    lookup: Lookup,
-    passages_of: PassagesOf,
+    lookup: FindDocument,
+    passages_of: FindPassages,
     k: int = 10,
     worst: int = 10,
     concurrency: int = 8,
@@ -210,15 +212,15 @@ async def evaluate_stages(
 
 
 async def _locate_all(
-    examples: Sequence[Example], lookup: Lookup, passages_of: PassagesOf, concurrency: int
-) -> list[list[Gold]]:
+    examples: Sequence[Example], lookup: FindDocument, passages_of: FindPassages, concurrency: int
+) -> list[list[LocatedEvidence]]:
     """Locate the evidence of each example; every document and its passages are read once."""
     sources = list(dict.fromkeys(evidence.source for example in examples for evidence in example.evidence))
     documents = dict(zip(sources, await _map(lookup, sources, concurrency), strict=True))
     ids = list(dict.fromkeys(document.id for document in documents.values() if document))
     by_id = dict(zip(ids, await _map(passages_of, ids, concurrency), strict=True))
 
-    def gold(evidence: Evidence, groups: Sequence[str]) -> Gold:
+    def gold(evidence: Evidence, groups: Sequence[str]) -> LocatedEvidence:
         document = documents[evidence.source]
         return locate(evidence, document, by_id[document.id] if document else (), groups=groups)
 
@@ -228,7 +230,7 @@ async def _locate_all(
 def _stage_report(
     stage: Stage,
     examples: Sequence[Example],
-    golds: Sequence[Sequence[Gold]],
+    golds: Sequence[Sequence[LocatedEvidence]],
     hits: Sequence[Sequence[Hit]],
     k: int,
     worst: int,
@@ -261,11 +263,11 @@ def _stage_report(
     )
 
 
-def _rank(ranked: Sequence[str], gold: Gold) -> int | None:
+def _rank(ranked: Sequence[str], gold: LocatedEvidence) -> int | None:
     return next((rank for rank, passage_id in enumerate(ranked, start=1) if passage_id in gold.relevant), None)
 
 
-def _miss(example: Example, gold: Gold, rank: int | None, hits: Sequence[Hit]) -> Miss:
+def _miss(example: Example, gold: LocatedEvidence, rank: int | None, hits: Sequence[Hit]) -> Miss:
     before = hits if rank is None else hits[: rank - 1]
     return Miss(
         example=example.id,
@@ -275,7 +277,7 @@ def _miss(example: Example, gold: Gold, rank: int | None, hits: Sequence[Hit]) -
         rank=rank,
         cause=gold.cause if rank is None else None,
         instead=tuple(
-            Found(hit.passage.source, hit.passage.heading, _first_words(hit.passage.text)) for hit in before[:3]
+            RankedPassage(hit.passage.source, hit.passage.heading, _first_words(hit.passage.text)) for hit in before[:3]
         ),
     )
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from groundtune.errors import BudgetError, GroundtuneError, ProviderError, UsageError
-from groundtune.loop import side_by_side
+from groundtune.loop import run_workers
 from groundtune.measure.metrics import score_answer
-from groundtune.measure.results import RESULTS, Cell, cell_of, cut_torn_line, rows_of, write_result
-from groundtune.measure.scoring import Score
+from groundtune.measure.results import RESULTS, Cell, cell_key, iter_results, repair_last_line, write_result
+from groundtune.measure.scoring import Scorer
 from groundtune.protocols import Approach
 from groundtune.types import Answer, Example, Failure, Question, Result, Scope, Usage
 
@@ -27,13 +27,13 @@ JUDGEMENTS = "judgements.jsonl"
 
 
 @runtime_checkable
-class Preparing(Protocol):
+class SupportsPrepare(Protocol):
     """An approach with one-time work before its first answer."""
 
     async def prepare(self, question: Question) -> None: ...
 
 
-class Judged(Protocol):
+class JudgeScores(Protocol):
     """Scores and reasons of a judge."""
 
     @property
@@ -43,27 +43,27 @@ class Judged(Protocol):
     def reasons(self) -> Mapping[str, str]: ...
 
 
-JudgeCall = Callable[[str, Answer, Example], Awaitable[Judged]]
+JudgeCall = Callable[[str, Answer, Example], Awaitable[JudgeScores]]
 """Judges an answer, given question, answer and example; raises instead of inventing a score."""
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
+class FilledCell:
     """A newly filled cell."""
 
     result: Result
-    paid: bool
+    caused_cost: bool
     """Whether the answer caused costs; False when it came from the cache."""
 
 
-async def run(
+async def fill_matrix(
     approaches: Sequence[Approach],
     examples: Sequence[Example],
     *,
     folder: Path,
     concurrency: int = 8,
-    progress: Callable[[Filled], None] = lambda _: None,
-    score: Score = score_answer,
+    progress: Callable[[FilledCell], None] = lambda _: None,
+    score: Scorer = score_answer,
     judge: JudgeCall | None = None,
     retry_errors: bool = False,
 ) -> list[Result]:
@@ -81,8 +81,8 @@ async def run(
     cells = _cells(approaches, examples)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / RESULTS
-    cut_torn_line(path)
-    done = {cell_of(result): result for result in rows_of(path)}
+    repair_last_line(path)
+    done = {cell_key(result): result for result in iter_results(path)}
     if retry_errors:
         done = {cell: result for cell, result in done.items() if result.error is None}
     open_cells = [cell for cell in cells if cell not in done]
@@ -103,13 +103,13 @@ async def run(
                     notes.passages(answer)
                 result = write_result(file, result)
                 done[cell] = result
-                progress(Filled(result, answer is None or answer.paid))
+                progress(FilledCell(result, answer is None or answer.paid))
                 if stopped:
                     return
 
         for approach, example in {name: cells[example, name] for example, name in reversed(open_cells)}.values():
             await _prepare(approach, example)
-        await side_by_side(work, max(1, concurrency))
+        await run_workers(work, max(1, concurrency))
     if stopped:
         raise stopped[0]
     return [done[cell] for cell in cells]
@@ -129,13 +129,13 @@ def _cells(approaches: Sequence[Approach], examples: Sequence[Example]) -> dict[
 
 async def _prepare(approach: Approach, example: Example) -> None:
     """Prepare an approach that supports it. Errors are ignored: they recur in the cells and become rows there."""
-    if isinstance(approach, Preparing):
+    if isinstance(approach, SupportsPrepare):
         with contextlib.suppress(Exception):
             await approach.prepare(Question(example.input, scope=Scope(groups=example.groups)))
 
 
 async def _fill(
-    approach: Approach, example: Example, score: Score, judge: JudgeCall | None, notes: "_Notes"
+    approach: Approach, example: Example, score: Scorer, judge: JudgeCall | None, notes: "_Notes"
 ) -> tuple[Result, Answer | None]:
     """Return the result of one cell; any failure becomes part of the result."""
     question = Question(example.input, scope=Scope(groups=example.groups))
@@ -191,9 +191,9 @@ class _Notes:
     """Writer of the cited passages and the judge's reasons; stores each passage once."""
 
     def __init__(self, folder: Path) -> None:
-        cut_torn_line(folder / PASSAGES)
-        cut_torn_line(folder / JUDGEMENTS)
-        self._known = {note["id"] for note in read_notes(folder / PASSAGES)}
+        repair_last_line(folder / PASSAGES)
+        repair_last_line(folder / JUDGEMENTS)
+        self._known = {note["id"] for note in read_json_lines(folder / PASSAGES)}
         self._passages = (folder / PASSAGES).open("ab", buffering=0)
         self._judgements = (folder / JUDGEMENTS).open("ab", buffering=0)
 
@@ -220,7 +220,7 @@ class _Notes:
             self._judgements.write(_line(note))
 
 
-def read_notes(path: Path) -> list[dict[str, Any]]:
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """Read the complete lines of either file; empty when it does not exist."""
     if not path.exists():
         return []

@@ -7,18 +7,18 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from groundtune.json_values import schema_fault
+from groundtune.json_values import schema_checker
 from groundtune.measure.checks import Check
 from groundtune.measure.metrics import fold, gold_texts, without_markers
 from groundtune.types import Answer, Example
 
-Score = Callable[[Answer, Example], dict[str, float]]
+Scorer = Callable[[Answer, Example], dict[str, float]]
 
-CHECK = "check:"
+CHECK_PREFIX = "check:"
 """Prefix of the score name of a check."""
 
 
-def label_scorer(labels: Collection[str]) -> Score:
+def label_scorer(labels: Collection[str]) -> Scorer:
     """Return the scorer of task classify. labels: the known labels; empty when unknown.
 
     - `correct`: the output equals the gold label, or one of several, after `fold`; abstained if the gold output is
@@ -40,7 +40,7 @@ def label_scorer(labels: Collection[str]) -> Score:
     return score
 
 
-def object_scorer(schema: Mapping[str, Any] | None) -> Score:
+def object_scorer(schema: Mapping[str, Any] | None) -> Scorer:
     """Return the scorer of task extract. schema: JSON Schema of the output; None accepts any object.
 
     - `correct` and `exact` (identical): the `leaves` equal those of the gold object; abstained if the gold output is
@@ -53,7 +53,7 @@ def object_scorer(schema: Mapping[str, Any] | None) -> Score:
 
     Raises UsageError when `schema` is not a JSON Schema.
     """
-    fault = schema_fault(schema) if schema is not None else None
+    fault = schema_checker(schema) if schema is not None else None
 
     def score(answer: Answer, example: Example) -> dict[str, float]:
         abstained, output = answer.status == "abstained", answer.output
@@ -68,7 +68,7 @@ def object_scorer(schema: Mapping[str, Any] | None) -> Score:
     return score
 
 
-def text_scorer(checks: Sequence[Check]) -> Score:
+def text_scorer(checks: Sequence[Check]) -> Scorer:
     """Return the scorer of task write: similarity to the gold text, and the project's checks.
 
     - `chrf`: sentence chrF2 of sacrebleu divided by 100 (Popović 2015), against the best gold text.
@@ -94,22 +94,22 @@ def text_scorer(checks: Sequence[Check]) -> Score:
         results = {check.name: 0.0 if abstained else check.test(text, example) for check in checks}
         if results:
             scores["checks"] = sum(results.values()) / len(results)
-        return scores | {CHECK + name: value for name, value in results.items()}
+        return scores | {CHECK_PREFIX + name: value for name, value in results.items()}
 
     return score
 
 
-def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+def object_leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """Yield the leaves of an object as (path, folded value). Null counts as absent; lists of scalars are unordered.
 
     Paths look like `.total`, `.tags[]` or `.lines[0].price`.
     """
     if isinstance(value, Mapping):
         for key, item in value.items():
-            yield from leaves(item, f"{path}.{key}")
+            yield from object_leaves(item, f"{path}.{key}")
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            yield from leaves(item, f"{path}[{index if isinstance(item, Mapping | list) else ''}]")
+            yield from object_leaves(item, f"{path}[{index if isinstance(item, Mapping | list) else ''}]")
     elif isinstance(value, bool):
         yield path, str(value).lower()
     elif isinstance(value, int | float):
@@ -120,8 +120,8 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 def _score_object(output: Any, gold: Any) -> dict[str, float]:
     is_object = isinstance(output, Mapping)
-    gold_leaves = Counter(leaves(gold))
-    output_leaves = Counter(leaves(output)) if is_object else Counter[tuple[str, str]]()
+    gold_leaves = Counter(object_leaves(gold))
+    output_leaves = Counter(object_leaves(output)) if is_object else Counter[tuple[str, str]]()
     common = (gold_leaves & output_leaves).total()
     exact = float(is_object and gold_leaves == output_leaves)
     scores = {"exact": exact, "correct": exact}

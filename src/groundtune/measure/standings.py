@@ -7,18 +7,18 @@ from itertools import combinations
 
 import numpy as np
 
-from groundtune.measure.statistics import Pair, Values, bootstrap_means, holm, paired_differences
-from groundtune.types import Difference, Example, Interval, Result, Standing
+from groundtune.measure.statistics import PairedSample, Sample, bootstrap_means, holm, paired_differences
+from groundtune.types import ApproachSummary, Difference, Example, Interval, Result
 
 Clusters = Mapping[str, str]
 """Cluster label by example id; examples in the same cluster are not independent."""
 Rows = Mapping[str, Mapping[str, Result]]
 """Result by approach and example id."""
-Columns = dict[tuple[str, str], dict[str, float]]
+ScoreColumns = dict[tuple[str, str], dict[str, float]]
 """Scores by example id, for pairs of names such as approach and metric."""
 
 
-def by_approach(results: Sequence[Result]) -> dict[str, dict[str, Result]]:
+def group_by_approach(results: Sequence[Result]) -> dict[str, dict[str, Result]]:
     """Group the results by approach, in order of first occurrence, and example id."""
     rows: dict[str, dict[str, Result]] = {}
     for result in results:
@@ -26,7 +26,7 @@ def by_approach(results: Sequence[Result]) -> dict[str, dict[str, Result]]:
     return rows
 
 
-def clusters_of(examples: Sequence[Example]) -> Clusters:
+def cluster_examples(examples: Sequence[Example]) -> Clusters:
     """Cluster examples by `group`, else by the document of their first evidence; empty when no cluster has two."""
     clusters: dict[str, str] = {}
     for example in examples:
@@ -39,10 +39,12 @@ def clusters_of(examples: Sequence[Example]) -> Clusters:
     return clusters if len(set(clusters.values())) < len(clusters) else {}
 
 
-def standings(results: Sequence[Result], *, primary: str, clusters: Clusters | None = None) -> list[Standing]:
+def approach_summaries(
+    results: Sequence[Result], *, primary: str, clusters: Clusters | None = None
+) -> list[ApproachSummary]:
     """Return one standing per approach, in order of first occurrence."""
-    rows = by_approach(results)
-    columns: Columns = {}
+    rows = group_by_approach(results)
+    columns: ScoreColumns = {}
     for name, by_example in rows.items():
         for row in filter(_is_answer, by_example.values()):
             for metric, value in row.scores.items():
@@ -56,8 +58,8 @@ def standings(results: Sequence[Result], *, primary: str, clusters: Clusters | N
 def differences(results: Sequence[Result], *, primary: str, clusters: Clusters | None = None) -> list[Difference]:
     """Compare every pair of approaches with common examples, the better one as `a`; p adjusted by Holm-Bonferroni."""
     scores = {
-        name: {example: value for example, row in rows.items() if (value := score_of(row, primary)) is not None}
-        for name, rows in by_approach(results).items()
+        name: {example: value for example, row in rows.items() if (value := row_score(row, primary)) is not None}
+        for name, rows in group_by_approach(results).items()
     }
     names, pairs = [], []
     for first, second in combinations(scores, 2):
@@ -68,7 +70,7 @@ def differences(results: Sequence[Result], *, primary: str, clusters: Clusters |
         if sum(first_scores) < sum(second_scores):
             first_scores, second_scores, first, second = second_scores, first_scores, second, first
         names.append((first, second))
-        pairs.append(Pair(first_scores, second_scores, _labels(common, clusters or {})))
+        pairs.append(PairedSample(first_scores, second_scores, _labels(common, clusters or {})))
     comparisons = paired_differences(pairs)
     adjusted = holm([comparison.p for comparison in comparisons])
     return [
@@ -95,23 +97,23 @@ def tag_table(
     for example in examples:
         for tag in example.tags:
             tags.setdefault(tag, {})[example.id] = None
-    rows = by_approach(results)
-    columns: Columns = {}
+    rows = group_by_approach(results)
+    columns: ScoreColumns = {}
     for tag, ids in tags.items():
         for name, by_example in rows.items():
             values = {
                 example_id: value
                 for example_id in ids
-                if example_id in by_example and (value := score_of(by_example[example_id], primary)) is not None
+                if example_id in by_example and (value := row_score(by_example[example_id], primary)) is not None
             }
             if values:
                 columns[tag, name] = values
-    means = _means(columns, clusters_of(examples))
+    means = _means(columns, cluster_examples(examples))
     ordered = sorted(tags.items(), key=lambda item: (-len(item[1]), item[0]))
     return [(tag, len(ids), means.get(tag, {})) for tag, ids in ordered]
 
 
-def score_of(row: Result, metric: str) -> float | None:
+def row_score(row: Result, metric: str) -> float | None:
     """Return the score of a row, or None. Error rows have none, except that a failed judge keeps the other scores."""
     return row.scores.get(metric) if _is_answer(row) else None
 
@@ -120,13 +122,13 @@ def _is_answer(row: Result) -> bool:
     return row.error is None or row.error.kind == "judge"
 
 
-def _standing(name: str, rows: Sequence[Result], primary: str, metrics: Mapping[str, Interval]) -> Standing:
+def _standing(name: str, rows: Sequence[Result], primary: str, metrics: Mapping[str, Interval]) -> ApproachSummary:
     answers = list(filter(_is_answer, rows))
     main = metrics.get(primary)
     seconds = [row.usage.seconds for row in answers if row.usage.seconds is not None]
     usd = [row.usage.usd for row in answers if row.usage.usd is not None]
     written = [row for row in rows if row.status == "answered"]
-    return Standing(
+    return ApproachSummary(
         name=name,
         n=main.n if main else 0,
         mean=main.mean if main else None,
@@ -153,10 +155,10 @@ def _labels(examples: Sequence[str], clusters: Clusters) -> list[str] | None:
     return [clusters.get(example, f"example {example}") for example in examples] if clusters else None
 
 
-def _means(columns: Columns, clusters: Clusters) -> dict[str, dict[str, Interval]]:
+def _means(columns: ScoreColumns, clusters: Clusters) -> dict[str, dict[str, Interval]]:
     """Return the mean of each column. Bounds are 0 to 1, widened for custom scores outside that range."""
     values = [
-        Values(scores, (min(0.0, *scores), max(1.0, *scores)), _labels(list(column), clusters))
+        Sample(scores, (min(0.0, *scores), max(1.0, *scores)), _labels(list(column), clusters))
         for column in columns.values()
         for scores in [list(column.values())]
     ]

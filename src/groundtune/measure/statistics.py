@@ -8,17 +8,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from groundtune.measure import intervals
-from groundtune.measure.intervals import Floats, by_cluster
+from groundtune.measure.intervals import Floats, unit_sums
 from groundtune.types import Interval
 
 _FEWEST = 6
 """With fewer independent observations no two-sided sign test reaches p < 0.05."""
-_Z = intervals.Z
+_Z = intervals.Z_975
 _POWER = intervals.NORMAL.inv_cdf(0.8)
 
 
 @dataclass(frozen=True, slots=True)
-class Values:
+class Sample:
     """One list for `bootstrap_means`; the fields are the arguments of `bootstrap_mean`."""
 
     values: Sequence[float]
@@ -27,7 +27,7 @@ class Values:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class PairedSample:
     """Two paired lists for `paired_differences`; the fields are the arguments of `paired_difference`."""
 
     a: Sequence[float]
@@ -36,7 +36,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class OperatingPoint:
     """Coverage and risk of answering at or above one confidence threshold."""
 
     threshold: float
@@ -49,7 +49,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Paired:
+class PairedDifference:
     """Paired comparison of two lists of scores on the same examples."""
 
     difference: float
@@ -94,17 +94,17 @@ def bootstrap_mean(
 
     Raises ValueError for an empty list, a NaN or infinite value, a value outside `bounds`, or unequal lengths.
     """
-    return bootstrap_means([Values(values, bounds, clusters)], resamples=resamples, seed=seed)[0]
+    return bootstrap_means([Sample(values, bounds, clusters)], resamples=resamples, seed=seed)[0]
 
 
-def bootstrap_means(columns: Sequence[Values], *, resamples: int = 10_000, seed: int = 0) -> list[Interval]:
+def bootstrap_means(columns: Sequence[Sample], *, resamples: int = 10_000, seed: int = 0) -> list[Interval]:
     """Return `bootstrap_mean` of each list; they share their draws, so many take little longer than one.
 
     Raises ValueError as `bootstrap_mean` does.
     """
     prepared = [_column(values) for values in columns]
     to_bootstrap = [column for column, at_bounds in prepared if not at_bounds]
-    limits = iter(intervals.mean_limits(to_bootstrap, resamples=resamples, seed=seed))
+    limits = iter(intervals.mean_intervals(to_bootstrap, resamples=resamples, seed=seed))
     return [
         Interval(column.mean, *(_wilson(column) if at_bounds else next(limits)), n=int(column.sizes.sum()))
         for column, at_bounds in prepared
@@ -118,7 +118,7 @@ def paired_difference(
     clusters: Sequence[Hashable] | None = None,
     resamples: int = 10_000,
     seed: int = 0,
-) -> Paired:
+) -> PairedDifference:
     """Compare two lists of scores of the same examples: mean of a - b, 95% interval, p-value and power.
 
     - Interval: Tango's score interval (Tango 1998) for scores of 0 and 1, with counts divided by the design effect for
@@ -131,17 +131,19 @@ def paired_difference(
 
     Raises ValueError for empty lists, a NaN or infinite score, or unequal lengths.
     """
-    return paired_differences([Pair(a, b, clusters)], resamples=resamples, seed=seed)[0]
+    return paired_differences([PairedSample(a, b, clusters)], resamples=resamples, seed=seed)[0]
 
 
-def paired_differences(pairs: Sequence[Pair], *, resamples: int = 10_000, seed: int = 0) -> list[Paired]:
+def paired_differences(
+    pairs: Sequence[PairedSample], *, resamples: int = 10_000, seed: int = 0
+) -> list[PairedDifference]:
     """Return `paired_difference` of each pair; they share their draws, so many take little longer than one.
 
     Raises ValueError as `paired_difference` does.
     """
     prepared = [_differences(pair) for pair in pairs]
     to_bootstrap = [differences.column for differences in prepared if not differences.binary]
-    limits = iter(intervals.mean_limits(to_bootstrap, resamples=resamples, seed=seed))
+    limits = iter(intervals.mean_intervals(to_bootstrap, resamples=resamples, seed=seed))
     return [
         _paired(differences, None if differences.binary else next(limits), resamples, seed) for differences in prepared
     ]
@@ -179,7 +181,7 @@ def auroc(scores: Sequence[float], positives: Sequence[bool]) -> float | None:
     return wins / (n_positive * n_negative)
 
 
-def risk_coverage(confidences: Sequence[float], correct: Sequence[float]) -> list[Point]:
+def risk_coverage(confidences: Sequence[float], correct: Sequence[float]) -> list[OperatingPoint]:
     """Return the risk-coverage curve (El-Yaniv and Wiener 2010): one point per distinct confidence, strictest first.
 
     A question is answered when its confidence >= threshold. correct: 1 or True for a correct answer; fractions count
@@ -192,12 +194,14 @@ def risk_coverage(confidences: Sequence[float], correct: Sequence[float]) -> lis
     order = np.argsort(-data, kind="stable")
     data, wrong = data[order], np.cumsum(1 - correctness[order])
     last = np.append(np.flatnonzero(np.diff(data)), data.size - 1)
-    return [Point(float(data[i]), float((i + 1) / data.size), float(wrong[i] / (i + 1)), int(i) + 1) for i in last]
+    return [
+        OperatingPoint(float(data[i]), float((i + 1) / data.size), float(wrong[i] / (i + 1)), int(i) + 1) for i in last
+    ]
 
 
 def choose_threshold(
-    points: Sequence[Point], *, max_risk: float | None = None, min_coverage: float | None = None
-) -> Point | None:
+    points: Sequence[OperatingPoint], *, max_risk: float | None = None, min_coverage: float | None = None
+) -> OperatingPoint | None:
     """Choose an operating point; None when no point meets the constraint.
 
     `max_risk` picks the highest coverage within that risk; `min_coverage` picks the lowest risk at that coverage or
@@ -215,21 +219,21 @@ def choose_threshold(
     return min(eligible, key=lambda point: (point.risk, -point.coverage), default=None)
 
 
-def _column(values: Values) -> tuple[intervals.Column, bool]:
+def _column(values: Sample) -> tuple[intervals.UnitSums, bool]:
     """Return the column, and whether every value is at a bound and both bounds occur."""
     data, (low, high) = _floats(values.values), values.bounds
     if data.size == 0:
         raise ValueError("cannot compute the mean of no values")
     if data.min() < low or data.max() > high:
         raise ValueError(f"a value is outside {low} to {high}: set bounds")
-    sums, sizes = by_cluster(data, values.clusters)
+    sums, sizes = unit_sums(data, values.clusters)
     at_bounds = sums.size > 1 and data.min() < data.max() and bool(np.isin(data, values.bounds).all())
-    return intervals.Column(sums, sizes, values.bounds), at_bounds
+    return intervals.UnitSums(sums, sizes, values.bounds), at_bounds
 
 
-def _wilson(column: intervals.Column) -> tuple[float, float]:
+def _wilson(column: intervals.UnitSums) -> tuple[float, float]:
     low, high = column.bounds
-    below, above = intervals.wilson((column.sums - low * column.sizes) / (high - low), column.sizes)
+    below, above = intervals.wilson_interval((column.sums - low * column.sizes) / (high - low), column.sizes)
     return low + (high - low) * below, low + (high - low) * above
 
 
@@ -238,14 +242,14 @@ class _Differences:
     """Paired differences of two lists."""
 
     values: Floats
-    column: intervals.Column
+    column: intervals.UnitSums
     mean: float
     """Mean difference; exactly 0 when it is only rounding error."""
     binary: bool
     """Whether all scores are 0 or 1."""
 
 
-def _differences(pair: Pair) -> _Differences:
+def _differences(pair: PairedSample) -> _Differences:
     first, second = _floats(pair.a), _floats(pair.b)
     _same_length(first, second)
     if first.size == 0:
@@ -254,15 +258,17 @@ def _differences(pair: Pair) -> _Differences:
     scale = max(1.0, float(both.max())) - min(0.0, float(both.min()))
     values = first - second
     mean = float(values.mean()) if abs(values.mean()) > 1e-12 * scale else 0.0
-    column = intervals.Column(*by_cluster(values, pair.clusters), bounds=(-scale, scale))
+    column = intervals.UnitSums(*unit_sums(values, pair.clusters), bounds=(-scale, scale))
     return _Differences(values, column, mean, bool(np.isin(both, (0, 1)).all()))
 
 
-def _paired(differences: _Differences, limits: tuple[float, float] | None, resamples: int, seed: int) -> Paired:
+def _paired(
+    differences: _Differences, limits: tuple[float, float] | None, resamples: int, seed: int
+) -> PairedDifference:
     """limits: bootstrap interval; None for scores of 0 and 1, which use Tango's score interval."""
     values, column, mean = differences.values, differences.column, differences.mean
     sums, sizes, n = column.sums, column.sizes, int(values.size)
-    low, high = limits or intervals.tango(values, sums, sizes)
+    low, high = limits or intervals.tango_interval(values, sums, sizes)
     if differences.binary and sums.size == n:
         wins, losses = int((values > 0).sum()), int((values < 0).sum())
         p, share = _mcnemar(wins, losses), (wins + losses) / n
@@ -272,7 +278,7 @@ def _paired(differences: _Differences, limits: tuple[float, float] | None, resam
         p = _sign_flips(sums, resamples, np.random.default_rng((seed, 1)))
         needed, detectable = _power(sums, sizes, mean, column.bounds[1])
     total = None if needed is None else math.ceil(max(needed, _FEWEST * n / sums.size))
-    return Paired(mean, low, high, p, n, detectable, total)
+    return PairedDifference(mean, low, high, p, n, detectable, total)
 
 
 def _mcnemar(wins: int, losses: int) -> float:
@@ -292,8 +298,8 @@ def _sign_flips(sums: Floats, resamples: int, rng: np.random.Generator) -> float
         return 1.0
     sizes, counts = np.unique(np.round(parts, 12), return_counts=True)
     if sizes.size * 32 <= parts.size:  # drawing how many of each size flip is faster
-        chunk = max(1, intervals.CELLS // sizes.size)
-        draws = (rng.binomial(counts, 0.5, (size, sizes.size)) for size in intervals.chunks(resamples, chunk))
+        chunk = max(1, intervals.MAX_CELLS // sizes.size)
+        draws = (rng.binomial(counts, 0.5, (size, sizes.size)) for size in intervals.chunk_sizes(resamples, chunk))
         positive_sums = np.concatenate([draw @ sizes for draw in draws])
     else:
         positive_sums = _random_subset_sums(parts, resamples, rng)
@@ -313,7 +319,7 @@ def _random_subset_sums(parts: Floats, resamples: int, rng: np.random.Generator)
     bits = np.unpackbits(np.arange(256, dtype=np.uint8).reshape(256, 1), axis=1)
     table = (padded.reshape(byte_count, 8) @ bits.T).ravel()
     starts, subset_sums = 256 * np.arange(byte_count), []
-    for size in intervals.chunks(resamples, max(1, intervals.CELLS // byte_count)):
+    for size in intervals.chunk_sizes(resamples, max(1, intervals.MAX_CELLS // byte_count)):
         random_bytes = np.frombuffer(rng.bytes(size * byte_count), dtype=np.uint8).reshape(size, byte_count)
         subset_sums.append(table[starts + random_bytes].sum(axis=1))
     return np.concatenate(subset_sums)
@@ -346,7 +352,7 @@ def _discordant_detectable(n: int, share: float) -> float | None:
 def _power(sums: Floats, sizes: Floats, mean: float, scale: float) -> tuple[float | None, float | None]:
     """Return the required sample size for `mean` and the minimum detectable effect, from the spread between units."""
     units = sums.size
-    spread = intervals.spread_of_mean(sums, sizes) * math.sqrt(units) if units > 1 else 0.0
+    spread = intervals.standard_error(sums, sizes) * math.sqrt(units) if units > 1 else 0.0
     if spread == 0.0:  # no variation: only the detectable share of differing units is known
         share = _discordant_detectable(units, 0.0)
         return (0.0 if mean and units > 1 else None), (None if share is None else share * scale)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from groundtune.measure.metrics import fold, gold_texts
-from groundtune.measure.scoring import leaves
+from groundtune.measure.scoring import object_leaves
 from groundtune.types import Example, Result
 
 ABSTAINED = "–"
@@ -87,7 +87,7 @@ class FieldTable:
     """Rows left out of all other figures."""
 
 
-def classification(results: Sequence[Result], examples: Sequence[Example]) -> ClassTable:
+def class_table(results: Sequence[Result], examples: Sequence[Example]) -> ClassTable:
     """Return the table of one approach on task classify.
 
     A reply is a label if its score `valid` is 1 or it is a gold label of any example. Labels are compared after `fold`.
@@ -124,7 +124,7 @@ def classification(results: Sequence[Result], examples: Sequence[Example]) -> Cl
     )
 
 
-def fields(results: Sequence[Result], examples: Sequence[Example]) -> FieldTable:
+def field_table(results: Sequence[Result], examples: Sequence[Example]) -> FieldTable:
     """Return the table of one approach on task extract, comparing the leaves of `scoring.leaves`.
 
     An abstained row has no leaves; if abstaining is correct, every leaf of an output is wrong. Raises ValueError as
@@ -139,7 +139,7 @@ def fields(results: Sequence[Result], examples: Sequence[Example]) -> FieldTable
         abstained = _abstained(result, example)
         answered += not abstained
         output = result.output if not abstained and isinstance(result.output, Mapping) else None
-        gold_leaves, output_leaves = Counter(leaves(example.output)), Counter(leaves(output))
+        gold_leaves, output_leaves = Counter(object_leaves(example.output)), Counter(object_leaves(output))
         common_leaves = gold_leaves & output_leaves
         for counter, part in (
             (gold_counts, gold_leaves),

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from groundtune.models.purse import Purse
+from groundtune.models.purse import Budget
 from groundtune.protocols import RepeatableGenerator
 from groundtune.types import Generation, Prompt, Usage
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
+class _CacheConnection:
     database: sqlite3.Connection
     inode: int
 
@@ -82,13 +82,13 @@ class GenerationCache:
 
     def close(self) -> None:
         """Close this thread's connection; the next call opens another."""
-        opened: _Opened | None = getattr(self._local, "opened", None)
+        opened: _CacheConnection | None = getattr(self._local, "opened", None)
         self._local.opened = None
         if opened:
             opened.database.close()
 
-    def _open(self) -> _Opened:
-        opened: _Opened | None = getattr(self._local, "opened", None)
+    def _open(self) -> _CacheConnection:
+        opened: _CacheConnection | None = getattr(self._local, "opened", None)
         if opened is None:
             with self._lock:
                 self._local.opened = opened = self._connect()
@@ -96,7 +96,7 @@ class GenerationCache:
 
     def _follow(self) -> bool:
         """Close the connection if the file was renamed or deleted. Return whether it was."""
-        opened: _Opened | None = getattr(self._local, "opened", None)
+        opened: _CacheConnection | None = getattr(self._local, "opened", None)
         try:
             replaced = opened is not None and opened.inode != self.path.stat().st_ino
         except OSError:
@@ -105,7 +105,7 @@ class GenerationCache:
             self.close()
         return replaced
 
-    def _connect(self) -> _Opened:
+    def _connect(self) -> _CacheConnection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         database = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
@@ -113,14 +113,14 @@ class GenerationCache:
             database.execute("PRAGMA synchronous = NORMAL")
             database.execute(_TABLE)
             database.execute(_FIND, (b"",)).fetchone()  # fails if the table has other columns
-            return _Opened(database, self.path.stat().st_ino)
+            return _CacheConnection(database, self.path.stat().st_ino)
         except BaseException:
             database.close()
             raise
 
     def _repaired(self, error: sqlite3.Error) -> bool:
         """Return whether to retry: a damaged file was renamed, by this thread or by another one."""
-        opened: _Opened | None = getattr(self._local, "opened", None)
+        opened: _CacheConnection | None = getattr(self._local, "opened", None)
         self.close()
         if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGE:
             self._warn(f"cannot be used: {error}")
@@ -143,7 +143,7 @@ class GenerationCache:
         log.warning("%s is damaged (%s): renamed it to %s and started a new cache", self.path, error, damaged.name)
         return True
 
-    def _was_repaired(self, opened: _Opened | None) -> bool:
+    def _was_repaired(self, opened: _CacheConnection | None) -> bool:
         """Return whether the damaged file has already been replaced."""
         if opened:
             return opened.inode != self.path.stat().st_ino
@@ -166,7 +166,7 @@ class CachedGenerator:
     Identical concurrent requests share one call. Use it from one event loop.
     """
 
-    def __init__(self, generator: RepeatableGenerator, cache: GenerationCache, *, purse: Purse) -> None:
+    def __init__(self, generator: RepeatableGenerator, cache: GenerationCache, *, purse: Budget) -> None:
         self._generator = generator
         self._cache = cache
         self._purse = purse
@@ -217,14 +217,14 @@ class CachedGenerator:
         return generation if paid_here else replace(generation, cached=True)
 
     def _find(self, prompt: Prompt) -> tuple[bytes, Generation | None]:
-        key = key_of(self._generator.request(prompt))
+        key = cache_key(self._generator.request(prompt))
         return key, self._cache.get(key)
 
     async def _fetch(self, key: bytes, prompt: Prompt) -> Generation:
         ceiling = await asyncio.to_thread(self._generator.ceiling_usd, prompt)  # the first call reads the price table
         async with self._purse.reserve(ceiling, model=self.name) as slip:
             generation = await self._generator.generate(prompt)
-            slip.paid(generation.usage.usd)
+            slip.record_cost(generation.usage.usd)
         try:
             await asyncio.to_thread(self._cache.put, key, generation)
         except asyncio.CancelledError:  # no caller is left, but the answer is paid for: keep it for the next run
@@ -247,7 +247,7 @@ class _Flight:
     """Whether one caller has already been charged; the others get the generation as cached."""
 
 
-def key_of(request: Mapping[str, Any]) -> bytes:
+def cache_key(request: Mapping[str, Any]) -> bytes:
     """Return the SHA-256 of the request as canonical JSON: sorted keys, no spaces, ASCII."""
     text = json.dumps([VERSION, request], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).digest()

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from groundtune.errors import GroundtuneError, MissingError, need
 from groundtune.models.embed import FEW_TOKENS, embed_sorted
 from groundtune.models.minilm import NumpyEncoder, TorchEncoder
-from groundtune.models.together import Together
+from groundtune.models.together import MicroBatcher
 from groundtune.types import Generation, Prompt, Usage, Vectors
 from groundtune.workspace import read_json
 
@@ -43,7 +43,7 @@ class _Encoder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded:
+class _LoadedClassifier:
     encoder: _Encoder
     labels: list[str]
     weight: Vectors
@@ -71,12 +71,12 @@ class ClassifierGenerator:
         self._folder = folder / MODEL
         self._nothing = nothing
         self._lock = threading.Lock()
-        self._loaded: _Loaded | None = None
-        self._together = Together(self._generations)
+        self._loaded: _LoadedClassifier | None = None
+        self._together = MicroBatcher(self._generations)
 
     async def generate(self, prompt: Prompt) -> Generation:
         """Return the label; `usage.seconds` is the time of its batch. Raises MissingError when files are missing."""
-        return await self._together.ask(prompt.question)
+        return await self._together.generate(prompt.question)
 
     def classify(self, texts: Sequence[str]) -> tuple[list[str], list[float]]:
         """Return the label (or `nothing`) and the confidence of each text. Raises MissingError."""
@@ -132,14 +132,14 @@ class ClassifierGenerator:
             vectors = loaded.encoder.vectors(rows)
         return (vectors @ loaded.weight.T + loaded.bias).astype(np.float64), [len(row) for row in rows]
 
-    def _load(self) -> _Loaded:
+    def _load(self) -> _LoadedClassifier:
         with self._lock:
             if self._loaded is None:
                 self._loaded = _load(self._folder)
             return self._loaded
 
 
-def _in_scope_probability(loaded: _Loaded, energy: Floats) -> Floats | None:
+def _in_scope_probability(loaded: _LoadedClassifier, energy: Floats) -> Floats | None:
     """Return the probability that each input is in scope; None without out-of-scope rows to calibrate on."""
     if loaded.slope is None or loaded.intercept is None:
         return None
@@ -147,7 +147,7 @@ def _in_scope_probability(loaded: _Loaded, energy: Floats) -> Floats | None:
     return probability
 
 
-def _load(folder: Path) -> _Loaded:
+def _load(folder: Path) -> _LoadedClassifier:
     settings = read_json(folder / "classifier.json")
     damaged = need("safetensors", extra="local").SafetensorError
     try:
@@ -160,7 +160,7 @@ def _load(folder: Path) -> _Loaded:
     except (OSError, ValueError, KeyError, RuntimeError, damaged) as error:
         reason = " ".join(str(error).split())[:300]
         raise MissingError(f"the classifier in {folder} cannot be loaded: {reason}", hint="train it again") from error
-    return _Loaded(
+    return _LoadedClassifier(
         encoder=encoder,
         labels=list(settings["labels"]),
         weight=weights["weight"],

@@ -15,7 +15,7 @@ OWNERS = {"vllm": "vLLM", "llamacpp": "llama.cpp", "library": "Ollama"}
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class CandidateEndpoint:
     """An address where a model server may be listening."""
 
     kind: str
@@ -36,16 +36,16 @@ class Endpoint:
 
 
 LOCAL = (
-    Candidate("Ollama", "http://localhost:11434/v1"),
-    Candidate("vLLM", "http://localhost:8000/v1"),
-    Candidate("llama.cpp", "http://localhost:8080/v1"),
+    CandidateEndpoint("Ollama", "http://localhost:11434/v1"),
+    CandidateEndpoint("vLLM", "http://localhost:8000/v1"),
+    CandidateEndpoint("llama.cpp", "http://localhost:8080/v1"),
 )
 
 
 async def discover(
     environ: Mapping[str, str],
     *,
-    candidates: Sequence[Candidate] = LOCAL,
+    candidates: Sequence[CandidateEndpoint] = LOCAL,
     timeout_seconds: float = 0.4,
     keyed_timeout_seconds: float = 3.0,
 ) -> list[Endpoint]:
@@ -58,9 +58,12 @@ async def discover(
     if url:
         kind = next((place.kind for place in candidates if _place(place.base_url) == _place(url)), "OpenAI-compatible")
         kind = "OpenAI" if urlsplit(url).hostname == "api.openai.com" else kind
-        places = [Candidate(kind, url), *(place for place in candidates if _place(place.base_url) != _place(url))]
+        places = [
+            CandidateEndpoint(kind, url),
+            *(place for place in candidates if _place(place.base_url) != _place(url)),
+        ]
     elif key:
-        places = [Candidate("OpenAI", OPENAI_URL), *places]
+        places = [CandidateEndpoint("OpenAI", OPENAI_URL), *places]
     keys = [key if place.base_url == (url or OPENAI_URL) else "" for place in places]
     listings = await asyncio.gather(
         *(

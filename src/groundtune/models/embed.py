@@ -41,7 +41,7 @@ class BundledEmbedder:
         self._encoder: NumpyEncoder | TorchEncoder | None = None
         self._tokens_seen = 0
 
-    def for_many(self) -> None:
+    def use_torch(self) -> None:
         """Use torch from now on, so that the vector of a text does not depend on how many came before it."""
         self._tokens_seen = FEW_TOKENS + 1
 
@@ -66,7 +66,7 @@ class BundledEmbedder:
         if isinstance(self._encoder, TorchEncoder):
             return self._encoder
         if self._encoder is None:
-            verify(self._folder / "model.safetensors", BUNDLED_SHA256)
+            verify_sha256(self._folder / "model.safetensors", BUNDLED_SHA256)
         if self._tokens_seen > FEW_TOKENS:
             self._encoder = TorchEncoder(self._folder, bfloat16=has_fast_bfloat16())
         elif self._encoder is None:
@@ -141,7 +141,7 @@ def has_fast_bfloat16() -> bool:
     return any(bool(getattr(torch.cpu, check, bool)()) for check in checks)
 
 
-def verify(path: Path, sha256: str) -> None:
+def verify_sha256(path: Path, sha256: str) -> None:
     """Raise GroundtuneError if the file is not the published one."""
     with path.open("rb") as file:
         actual = hashlib.file_digest(file, "sha256").hexdigest()

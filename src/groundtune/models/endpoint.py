@@ -15,9 +15,17 @@ from typing import TYPE_CHECKING, Any, Required, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
 from groundtune.errors import ProviderError, ProviderFailure, UsageError
-from groundtune.models.pace import MAX_WAIT_SECONDS, Pace, Slot, backoff
-from groundtune.models.purse import before_another_try
-from groundtune.openai_client import NO_CREDIT, is_local, open_async_client, retry_after, said, short, without_user
+from groundtune.models.pace import MAX_WAIT_SECONDS, RateLimiter, Slot, max_backoff_seconds
+from groundtune.models.purse import charge_failed_attempt
+from groundtune.openai_client import (
+    NO_CREDIT,
+    is_local,
+    one_line,
+    open_async_client,
+    retry_after_seconds,
+    server_message,
+    without_user,
+)
 
 if TYPE_CHECKING:
     from openai import APIError, APIStatusError, AsyncOpenAI, AsyncStream
@@ -39,13 +47,13 @@ _NO_MODEL = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
+class _OpenClient:
     client: "AsyncOpenAI"
     loop: asyncio.AbstractEventLoop
-    pace: Pace
+    pace: RateLimiter
 
 
-class Asked(TypedDict, total=False):
+class ConnectionOptions(TypedDict, total=False):
     """Options of `Connection`, which documents them; `concurrency` is separate."""
 
     base_url: Required[str]
@@ -92,12 +100,12 @@ class Connection:
         self.concurrency = concurrency
         self.backoff_seconds = backoff_seconds
         self.patience_seconds = patience_seconds
-        self._opened: _Opened | None = None
-        self.refused: frozenset[str] = frozenset()
+        self._opened: _OpenClient | None = None
+        self.refused_parameters: frozenset[str] = frozenset()
         """Optional parameters that the server has refused; later requests omit or rename them."""
 
     @property
-    def place(self) -> str:
+    def public_url(self) -> str:
         """`base_url` without user and password."""
         return without_user(self.base_url)
 
@@ -123,7 +131,7 @@ class Connection:
         try:
             return json.loads(response.content), seconds
         except ValueError as error:
-            raise self.malformed(f"it is not JSON: {short(response.text)!r}") from error
+            raise self.bad_response(f"it is not JSON: {one_line(response.text)!r}") from error
 
     async def stream(
         self, path: str, body: Body, *, optional: Mapping[str, str | None]
@@ -154,8 +162,8 @@ class Connection:
             except APITimeoutError as error:
                 raise self._timeout("sent no more data") from error
             except (APIError, ValueError) as error:
-                cause = short(str(error.__cause__ or error))
-                raise self.malformed(f"the stream broke: {cause}", retryable=True) from error
+                cause = one_line(str(error.__cause__ or error))
+                raise self.bad_response(f"the stream broke: {cause}", retryable=True) from error
             finally:
                 await events.close()
 
@@ -181,30 +189,32 @@ class Connection:
         if opened and opened.loop is asyncio.get_running_loop():
             await opened.client.close()
 
-    def error(
+    def provider_error(
         self, kind: ProviderFailure, what: str, *, hint: str | None = None, retryable: bool = False
     ) -> ProviderError:
         """Return a ProviderError that names model and endpoint and hides the key."""
-        message = f"{self.model} at {self.place} {what}"
+        message = f"{self.model} at {self.public_url} {what}"
         if self.api_key:
             message = message.replace(self.api_key, "***")
         return ProviderError(message, kind=kind, hint=hint, retryable=retryable)
 
-    def malformed(self, what: str, *, hint: str | None = None, retryable: bool = False) -> ProviderError:
+    def bad_response(self, what: str, *, hint: str | None = None, retryable: bool = False) -> ProviderError:
         """Return the error for a response that cannot be used."""
         hint = hint or "check that base_url is an OpenAI-compatible endpoint; it usually ends in /v1"
-        return self.error("bad_response", f"gave a bad response: {what}", hint=hint, retryable=retryable)
+        return self.provider_error("bad_response", f"gave a bad response: {what}", hint=hint, retryable=retryable)
 
-    def _open(self) -> _Opened:
+    def _open(self) -> _OpenClient:
         loop = asyncio.get_running_loop()
         if self._opened and self._opened.loop is loop:
             return self._opened
         if self._opened and not self._opened.loop.is_closed():
             raise UsageError(f"{self.model}: a client works in one event loop only", hint="create one client per loop")
         if not (self.api_key.isascii() and self.api_key.isprintable()):
-            raise self.error("bad_key", "was not called: the key contains invalid characters", hint=self._key_hint())
+            raise self.provider_error(
+                "bad_key", "was not called: the key contains invalid characters", hint=self._key_hint()
+            )
         client = open_async_client(self.base_url, api_key=self.api_key, timeout_seconds=self.timeout_seconds)
-        self._opened = _Opened(client, loop, Pace(self.concurrency, backoff_seconds=self.backoff_seconds))
+        self._opened = _OpenClient(client, loop, RateLimiter(self.concurrency, backoff_seconds=self.backoff_seconds))
         return self._opened
 
     @staticmethod
@@ -217,7 +227,7 @@ class Connection:
         """Send, and send again without the optional parameters that the server refuses by name."""
         from openai import APIStatusError
 
-        refused = self.refused
+        refused = self.refused_parameters
         while True:
             try:
                 result = await self._tried(_renamed(body, optional, refused), send, slot)
@@ -230,7 +240,7 @@ class Connection:
                     raise
                 refused |= {parameter}
             else:
-                self.refused |= refused
+                self.refused_parameters |= refused
                 return result
 
     async def _tried(self, body: Body, send: Callable[[Body], Awaitable[T]], slot: Slot) -> T:
@@ -238,29 +248,31 @@ class Connection:
 
         tries = 0
         while True:
-            slot.begin()
+            slot.record_start()
             try:
                 async with asyncio.timeout(self.timeout_seconds):
                     result = await send(body)
             except (APIError, TimeoutError) as error:
                 failure = await self._explain(error)
-                limited, retry_seconds = failure.kind == "rate_limit", retry_after(error)
+                limited, retry_seconds = failure.kind == "rate_limit", retry_after_seconds(error)
                 if not failure.retryable:
                     raise failure from error
                 if limited and self.patience_seconds:
-                    if not await slot.wait_out(retry_seconds, patience_seconds=self.patience_seconds):
+                    if not await slot.wait_after_refusal(retry_seconds, patience_seconds=self.patience_seconds):
                         raise self._impatient(failure, slot) from error
                     continue
                 if tries >= self.retries or (retry_seconds or 0) > MAX_WAIT_SECONDS:
                     raise failure from error
-                before_another_try(failure)
+                charge_failed_attempt(failure)
             else:
-                slot.succeeded()
+                slot.record_success()
                 return result
             if limited:
-                await slot.wait_out(retry_seconds, patience_seconds=float("inf"))
+                await slot.wait_after_refusal(retry_seconds, patience_seconds=float("inf"))
             else:
-                await asyncio.sleep((retry_seconds or 0.0) + random.uniform(0, backoff(self.backoff_seconds, tries)))
+                await asyncio.sleep(
+                    (retry_seconds or 0.0) + random.uniform(0, max_backoff_seconds(self.backoff_seconds, tries))
+                )
             tries += 1
 
     def _impatient(self, failure: ProviderError, slot: Slot) -> ProviderError:
@@ -276,44 +288,46 @@ class Connection:
             return await self._explain_status(error)
         if isinstance(error, APIConnectionError):
             return self._unconnected(error.__cause__)
-        return self.malformed(short(str(error)))
+        return self.bad_response(one_line(str(error)))
 
     def _timeout(self, what: str) -> ProviderError:
         hint = "raise timeout_seconds, or use a smaller model or a shorter prompt"
-        return self.error("timeout", f"{what} within {self.timeout_seconds:g} s", hint=hint, retryable=True)
+        return self.provider_error("timeout", f"{what} within {self.timeout_seconds:g} s", hint=hint, retryable=True)
 
     def _unconnected(self, cause: BaseException | None) -> ProviderError:
         from httpx2 import ConnectError
 
         if not isinstance(cause, ConnectError):
-            return self.malformed(f"the connection broke: {short(str(cause))}", retryable=True)
+            return self.bad_response(f"the connection broke: {one_line(str(cause))}", retryable=True)
         place = urlsplit(self.base_url)
         if is_local(self.base_url):
             hint = SERVERS.get(place.port or 80, f"is a model server running on {place.netloc}?")
         else:
             hint = f"check base_url, and that this machine can reach {place.hostname} (proxy, VPN, firewall)"
-        return self.error("no_server", f"cannot be reached: {short(str(cause))}", hint=hint, retryable=True)
+        return self.provider_error("no_server", f"cannot be reached: {one_line(str(cause))}", hint=hint, retryable=True)
 
     async def _explain_status(self, error: "APIStatusError") -> ProviderError:
-        status, words = error.status_code, said(error)
+        status, words = error.status_code, server_message(error)
         what = f"answered {status}: {words}" if words else f"answered {status}"
         if status in (401, 403):
             what = what if self.api_key else f"{what} (no key was given)"
-            return self.error("bad_key", what, hint=self._key_hint())
+            return self.provider_error("bad_key", what, hint=self._key_hint())
         if status == 402 or error.code in NO_CREDIT:
-            return self.error(
+            return self.provider_error(
                 "rate_limit", what, hint="the account has no credit left: add credit, or use another model"
             )
         if status == 429:
             hint = f"lower concurrency (now {self.concurrency}), or ask the provider for a higher limit"
-            return self.error("rate_limit", what, hint=hint, retryable=True)
+            return self.provider_error("rate_limit", what, hint=hint, retryable=True)
         if status == 408:
-            return self.error("timeout", what, hint="try again later", retryable=True)
+            return self.provider_error("timeout", what, hint="try again later", retryable=True)
         if status >= 500:
-            return self.error("server", what, hint="try again later, or check the server's log", retryable=True)
+            return self.provider_error(
+                "server", what, hint="try again later, or check the server's log", retryable=True
+            )
         if status < 400:
             target = error.response.headers.get("location", "another address")
-            return self.error(
+            return self.provider_error(
                 "bad_request", f"answered {status}", hint=f"set base_url to the address it redirects to: {target}"
             )
         about_model = error.code == "model_not_found" or bool(_NO_MODEL.search(words.lower()))
@@ -321,22 +335,24 @@ class Connection:
             return await self._not_found(what, about_model=about_model)
         if "context" in words.lower() or "too long" in words.lower() or status == 413:
             hint = "the prompt does not fit: use fewer or shorter passages, or a model with a larger window"
-            return self.error("bad_request", what, hint=hint)
-        return self.error("bad_request", what, hint="the endpoint rejects this request; see its message")
+            return self.provider_error("bad_request", what, hint=hint)
+        return self.provider_error("bad_request", what, hint="the endpoint rejects this request; see its message")
 
     async def _not_found(self, what: str, *, about_model: bool) -> ProviderError:
         """Explain a 404: an unknown model or an unknown path, decided by the endpoint's list of models."""
         offered = await self.models()
         if not about_model and (offered is None or self.model in offered):
-            return self.error("bad_request", what, hint="the endpoint has no such path; base_url usually ends in /v1")
+            return self.provider_error(
+                "bad_request", what, hint="the endpoint has no such path; base_url usually ends in /v1"
+            )
         if not offered:
-            return self.error("unknown_model", what, hint="check `model`; the endpoint lists no models")
+            return self.provider_error("unknown_model", what, hint="check `model`; the endpoint lists no models")
         nearest = sorted(offered, key=lambda name: -SequenceMatcher(None, self.model, name).ratio())
         more = f" and {len(offered) - SHOWN_MODELS} more" if len(offered) > SHOWN_MODELS else ""
         hint = f"it offers {', '.join(nearest[:SHOWN_MODELS])}{more}"
         if urlsplit(self.base_url).port == 11434:
             hint += f"; or: ollama pull {self.model}"
-        return self.error("unknown_model", what, hint=hint)
+        return self.provider_error("unknown_model", what, hint=hint)
 
     def _key_hint(self) -> str:
         host = urlsplit(self.base_url).hostname
@@ -352,6 +368,6 @@ def _renamed(body: Body, optional: Mapping[str, str | None], refused: frozenset[
 
 def _named(error: "APIStatusError", names: Set[str]) -> str | None:
     """Return the parameter among `names` that the error names, or None."""
-    message = said(error)
+    message = server_message(error)
     patterns = {name: rf"\b{name.replace('_', '[_ ]')}\b" for name in names}  # Groq: "does not support response format"
     return next((name for name in sorted(names) if error.param == name or re.search(patterns[name], message)), None)

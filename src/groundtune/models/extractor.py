@@ -18,8 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundtune.errors import GroundtuneError, MissingError, need
-from groundtune.models.together import Together
-from groundtune.spans import Layout, Said, Unit, layout_of, name, say, units, whole
+from groundtune.models.together import MicroBatcher
+from groundtune.spans import (
+    DecodedObject,
+    Layout,
+    Unit,
+    decode,
+    group_tokens,
+    layout_from_json,
+    path_name,
+    replace_surrogates,
+)
 from groundtune.types import Generation, Prompt, Usage
 from groundtune.workspace import read_json
 
@@ -32,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Extracted:
+class Extraction:
     """The object extracted from a text."""
 
     output: dict[str, Any] | None
@@ -45,7 +54,7 @@ class Extracted:
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded:
+class _LoadedExtractor:
     tokenizer: Any
     model: Any
     heads: Mapping[str, tuple[Any, Any]]
@@ -69,14 +78,14 @@ class ExtractorGenerator:
         self.name = str(details.get("name") or folder.name)
         self._folder = folder / MODEL
         self._lock = threading.Lock()
-        self._loaded: _Loaded | None = None
-        self._together = Together(self._generations)
+        self._loaded: _LoadedExtractor | None = None
+        self._together = MicroBatcher(self._generations)
 
     async def generate(self, prompt: Prompt) -> Generation:
         """Return the object or `null`; `usage.seconds` is the time of its batch. Raises MissingError."""
-        return await self._together.ask(prompt.question)
+        return await self._together.generate(prompt.question)
 
-    def extract(self, texts: Sequence[str]) -> list[Extracted]:
+    def extract(self, texts: Sequence[str]) -> list[Extraction]:
         """Extract an object from each text, in order. Raises MissingError."""
         with self._lock:
             loaded = self._load()
@@ -84,11 +93,11 @@ class ExtractorGenerator:
             scores = _scores(loaded, rows, units_of_rows)
         results = []
         for text, row, row_units, (tags, choices) in zip(texts, rows, units_of_rows, scores, strict=True):
-            decoded = say(loaded.layout, text, row_units, tags, choices)
+            decoded = decode(loaded.layout, text, row_units, tags, choices)
             places = tuple(
-                (name(loaded.layout.fields[span.field].path), span.start, span.end) for span in decoded.spans
+                (path_name(loaded.layout.fields[span.field].path), span.start, span.end) for span in decoded.spans
             )
-            results.append(Extracted(decoded.output, places, _confidence(loaded, decoded), len(row)))
+            results.append(Extraction(decoded.output, places, _confidence(loaded, decoded), len(row)))
         return results
 
     def scores(self, texts: Sequence[str]) -> list[tuple[Floats, list[Floats]]]:
@@ -110,22 +119,24 @@ class ExtractorGenerator:
             for result in results
         ]
 
-    def _read(self, loaded: _Loaded, texts: Sequence[str]) -> tuple[list[list[int]], list[list[Unit]]]:
+    def _read(self, loaded: _LoadedExtractor, texts: Sequence[str]) -> tuple[list[list[int]], list[list[Unit]]]:
         rows, units_of_rows = [], []
-        for text, encoding in zip(texts, loaded.tokenizer.encode_batch([whole(text) for text in texts]), strict=True):
+        for text, encoding in zip(
+            texts, loaded.tokenizer.encode_batch([replace_surrogates(text) for text in texts]), strict=True
+        ):
             if encoding.overflowing:
                 log.warning("%s: a text was truncated to %d tokens", self.name, loaded.limit)
             rows.append(encoding.ids)
-            units_of_rows.append(units(encoding.offsets, encoding.word_ids, text=text, by=loaded.layout.unit))
+            units_of_rows.append(group_tokens(encoding.offsets, encoding.word_ids, text=text, by=loaded.layout.unit))
         return rows, units_of_rows
 
-    def _load(self) -> _Loaded:
+    def _load(self) -> _LoadedExtractor:
         if self._loaded is None:
             self._loaded = _load(self._folder)
         return self._loaded
 
 
-def _confidence(loaded: _Loaded, decoded: Said) -> float:
+def _confidence(loaded: _LoadedExtractor, decoded: DecodedObject) -> float:
     if loaded.slope is None or loaded.intercept is None:
         return math.exp(decoded.score)
     logit = loaded.slope * decoded.score + loaded.intercept
@@ -133,7 +144,7 @@ def _confidence(loaded: _Loaded, decoded: Said) -> float:
 
 
 def _scores(
-    loaded: _Loaded, rows: Sequence[Sequence[int]], units_of_rows: Sequence[Sequence[Unit]]
+    loaded: _LoadedExtractor, rows: Sequence[Sequence[int]], units_of_rows: Sequence[Sequence[Unit]]
 ) -> list[tuple[Floats, list[Floats]]]:
     """Score all rows, in batches of similar length."""
     scores: list[tuple[Floats, list[Floats]]] = [(np.zeros((0, 0)), [])] * len(rows)
@@ -150,7 +161,7 @@ def _scores(
     return scores
 
 
-def _forward(loaded: _Loaded, rows: Sequence[Sequence[int]]) -> tuple[Floats, list[Floats]]:
+def _forward(loaded: _LoadedExtractor, rows: Sequence[Sequence[int]]) -> tuple[Floats, list[Floats]]:
     torch, longest = need("torch", extra="local"), max(map(len, rows))
     ids = torch.tensor([[*row, *[loaded.pad] * (longest - len(row))] for row in rows], device=loaded.device)
     mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=loaded.device)
@@ -166,7 +177,7 @@ def _forward(loaded: _Loaded, rows: Sequence[Sequence[int]]) -> tuple[Floats, li
     return tags, choices
 
 
-def _load(folder: Path) -> _Loaded:
+def _load(folder: Path) -> _LoadedExtractor:
     torch, library = need("torch", extra="local"), need("transformers", extra="local")
     settings = read_json(folder / "extractor.json")
     damaged = need("safetensors", extra="local").SafetensorError
@@ -182,7 +193,7 @@ def _load(folder: Path) -> _Loaded:
         }
         tokenizer = need("tokenizers", extra="local").Tokenizer.from_file(str(folder / "encoder" / "tokenizer.json"))
         model = library.AutoModel.from_pretrained(folder / "encoder", dtype=torch.float32)
-        layout = layout_of(settings["layout"])
+        layout = layout_from_json(settings["layout"])
     except GroundtuneError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError, damaged) as error:
@@ -194,7 +205,7 @@ def _load(folder: Path) -> _Loaded:
         model.pooler = None
     tokenizer.no_padding()
     tokenizer.enable_truncation(int(settings["max_tokens"]))
-    return _Loaded(
+    return _LoadedExtractor(
         tokenizer=tokenizer,
         model=model.to(device).eval(),
         heads=heads,

@@ -9,8 +9,8 @@ from contextlib import aclosing
 from typing import Any, Unpack
 
 from groundtune.errors import ProviderError
-from groundtune.json_values import strict
-from groundtune.models.endpoint import Asked, Connection
+from groundtune.json_values import strict_schema
+from groundtune.models.endpoint import Connection, ConnectionOptions
 from groundtune.protocols import Prices
 from groundtune.types import Generation, Message, Prompt, Usage
 
@@ -48,7 +48,7 @@ class HostedGenerator:
         concurrency: int = 8,
         prices: Prices | None = None,
         window: int | None = None,
-        **options: Unpack[Asked],
+        **options: Unpack[ConnectionOptions],
     ) -> None:
         self.name = model
         self.window = window
@@ -71,7 +71,7 @@ class HostedGenerator:
                 text, reason = _text(message.get("content")), choice.get("finish_reason")
                 refusal = message.get("refusal")
             case _:
-                raise self._connection.malformed("it has no choices")
+                raise self._connection.bad_response("it has no choices")
         if not text.strip():
             raise self._empty(reason, refusal)
         self._warn_if_cut(reason)
@@ -103,7 +103,7 @@ class HostedGenerator:
                             yield text
         self._warn_if_free()
         if reason is None:
-            raise self._connection.malformed("the stream ended before the model finished", retryable=True)
+            raise self._connection.bad_response("the stream ended before the model finished", retryable=True)
         if not written:
             raise self._empty(reason, refusal)
         self._warn_if_cut(reason)
@@ -112,7 +112,7 @@ class HostedGenerator:
 
     def request(self, prompt: Prompt) -> Mapping[str, Any]:
         """Return the body that is sent, with `base_url`, without user and password."""
-        return {"base_url": self._connection.place, **self._body(prompt)}
+        return {"base_url": self._connection.public_url, **self._body(prompt)}
 
     def ceiling_usd(self, prompt: Prompt) -> float | None:
         """Return the most that one attempt of `generate` can cost: one token per byte, all output tokens.
@@ -147,11 +147,11 @@ class HostedGenerator:
         if self._max_output_tokens is not None:
             body["max_tokens"] = self._max_output_tokens
         if prompt.schema is not None:
-            strict_schema = strict(prompt.schema)
+            strict = strict_schema(prompt.schema)
             json_schema = {
                 "name": "output",
-                "schema": strict_schema or dict(prompt.schema),
-                "strict": strict_schema is not None,
+                "schema": strict or dict(prompt.schema),
+                "strict": strict is not None,
             }
             body["response_format"] = {"type": "json_schema", "json_schema": json_schema}
         return body
@@ -167,14 +167,14 @@ class HostedGenerator:
             hint = "raise max_output_tokens; a reasoning model spends them on thinking first"
         else:
             what, hint = "the text is empty", "try again, or use another model"
-        return self._connection.malformed(what, hint=hint)
+        return self._connection.bad_response(what, hint=hint)
 
     def _warn_if_cut(self, reason: object) -> None:
         if reason == "length":
             log.warning("%s: the answer was truncated at the output token limit", self.name)
 
     def _warn_if_free(self) -> None:
-        if not self._free and "response_format" in self._connection.refused:
+        if not self._free and "response_format" in self._connection.refused_parameters:
             self._free = True
             log.warning("%s refuses response_format: only the prompt asks for the schema now", self.name)
 

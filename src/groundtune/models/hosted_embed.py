@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundtune.errors import UsageError
-from groundtune.models.endpoint import Asked, Connection
+from groundtune.models.endpoint import Connection, ConnectionOptions
 from groundtune.types import Vectors
 
 PATH = "/embeddings"
@@ -42,7 +42,7 @@ class HostedEmbedder:
         batch_bytes: int = 60_000,
         passage_prefix: str = "",
         query_prefix: str = "",
-        **options: Unpack[Asked],
+        **options: Unpack[ConnectionOptions],
     ) -> None:
         if dimension < 1:
             raise UsageError(
@@ -101,7 +101,7 @@ class HostedEmbedder:
     async def _embed_batch(self, texts: Sequence[str]) -> Vectors:
         vectors = await _request(self._connection, texts)
         if vectors.shape[1] != self.dimension:
-            raise self._connection.error(
+            raise self._connection.provider_error(
                 "bad_response",
                 f"returned vectors of {vectors.shape[1]} dimensions; {self.dimension} are configured",
                 hint=f"set dimension = {vectors.shape[1]}; an index with vectors of another dimension must be rebuilt",
@@ -109,7 +109,7 @@ class HostedEmbedder:
         return vectors
 
 
-async def find_dimension(model: str, **options: Unpack[Asked]) -> int:
+async def find_dimension(model: str, **options: Unpack[ConnectionOptions]) -> int:
     """Return the dimension of the model's vectors, found by embedding one word. Raises ProviderError."""
     connection = Connection(model, **options)
     try:
@@ -127,12 +127,12 @@ async def _request(connection: Connection, texts: Sequence[str]) -> Vectors:
         case {"data": list(rows)} if len(rows) == len(texts):
             vectors = _read(rows)
         case _:
-            raise connection.malformed(f"it does not have one vector for each of the {len(texts)} texts")
+            raise connection.bad_response(f"it does not have one vector for each of the {len(texts)} texts")
     if vectors is None:
-        raise connection.malformed("its embeddings are not vectors of one length")
+        raise connection.bad_response("its embeddings are not vectors of one length")
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not np.isfinite(lengths).all() or not lengths.all():
-        raise connection.malformed("it contains a zero, infinite or NaN vector")
+        raise connection.bad_response("it contains a zero, infinite or NaN vector")
     unit: Vectors = (vectors / lengths).astype(np.float32)
     return unit
 

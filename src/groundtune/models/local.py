@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from groundtune.chat_template import TemplateError, ends_of, prompted
+from groundtune.chat_template import TemplateError, find_end_ids, render_prompt
 from groundtune.errors import GroundtuneError, MissingError, ProviderError, UsageError, need
 from groundtune.models.checkpoint import HINT, Checkpoint, find_checkpoint
 from groundtune.models.embed import has_fast_bfloat16
@@ -37,21 +37,21 @@ class _Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class GenerationTrace:
     """Token-level record of how a prompt is read and answered."""
 
-    prompt: list[int]
+    prompt_tokens: list[int]
     """Tokens of the prompt."""
     logits: Any
     """Logits of the first answer token: float32, (vocabulary,), on the CPU."""
-    made: list[int]
+    output_tokens: list[int]
     """Tokens of the answer, the end token included."""
     dtype: str
     """Data type of the computation."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded:
+class _LoadedModel:
     torch: Any
     transformers: Any
     model: Any
@@ -94,7 +94,7 @@ class LocalGenerator:
         self._window = window
         self._lock = threading.Lock()
         self._located: Checkpoint | None = None
-        self._loaded: _Loaded | None = None
+        self._loaded: _LoadedModel | None = None
         self._failed: GroundtuneError | None = None
         self._jobs: list[_Job] = []
         self._worker: asyncio.Task[None] | None = None
@@ -135,7 +135,7 @@ class LocalGenerator:
         self._jobs.append(job)
         return await job.done
 
-    async def trace(self, prompts: Sequence[Prompt], *, tokens: int) -> list[Trace]:
+    async def trace(self, prompts: Sequence[Prompt], *, tokens: int) -> list[GenerationTrace]:
         """Trace how `generate` reads and answers the prompts: in one batch, up to `tokens` tokens each.
 
         Raises as `generate` does, except that a prompt may leave as little as one token of the window.
@@ -145,7 +145,7 @@ class LocalGenerator:
         jobs = [_Job(_turns(prompt), loop.create_future()) for prompt in prompts]
         return await asyncio.to_thread(self._traced, loaded, jobs, tokens)
 
-    def _traced(self, loaded: _Loaded, jobs: Sequence[_Job], tokens: int) -> list[Trace]:
+    def _traced(self, loaded: _LoadedModel, jobs: Sequence[_Job], tokens: int) -> list[GenerationTrace]:
         self._encode(loaded, jobs)
         for job in jobs:
             if job.error and job.room < 1:
@@ -155,7 +155,7 @@ class LocalGenerator:
         width, dtype = max(len(job.ids) for job in jobs), str(loaded.model.dtype).removeprefix("torch.")
         first = generated.logits[0].float().cpu()
         rows = [_until_end(row, loaded.ends) for row in generated.sequences[:, width:].tolist()]
-        return [Trace(job.ids, first[n], rows[n], dtype) for n, job in enumerate(jobs)]
+        return [GenerationTrace(job.ids, first[n], rows[n], dtype) for n, job in enumerate(jobs)]
 
     async def _work(self) -> None:
         """Generate batches until no prompt is left. An error reaches every waiting caller."""
@@ -187,7 +187,7 @@ class LocalGenerator:
         ready = [job for job in self._jobs if job.ids and not job.error and not job.done.done()]
         return sorted(ready, key=lambda job: abs(len(job.ids) - len(ready[0].ids)))[: self._batch_size]
 
-    def _encode(self, loaded: _Loaded, jobs: Sequence[_Job]) -> None:
+    def _encode(self, loaded: _LoadedModel, jobs: Sequence[_Job]) -> None:
         window = self.window
         min_room = min(LEAST_ROOM, self._max_output_tokens)
         for job in jobs:
@@ -213,7 +213,7 @@ class LocalGenerator:
                 )
             job.room = min(job.room, self._max_output_tokens)
 
-    def _write(self, loaded: _Loaded, jobs: Sequence[_Job]) -> None:
+    def _write(self, loaded: _LoadedModel, jobs: Sequence[_Job]) -> None:
         """Generate the tokens of each job. A batch that fails is split in half until only the prompt at fault fails."""
         jobs = [job for job in jobs if not job.done.done()]
         if not jobs:
@@ -239,7 +239,7 @@ class LocalGenerator:
         # The batch ends at the smallest limit; continue the answers that have room left.
         self._write(loaded, [job for job in jobs if job.tokens[-1] not in ends and len(job.tokens) < job.room])
 
-    def _generated(self, loaded: _Loaded, jobs: Sequence[_Job], *, limit: int, logits: bool = False) -> Any:
+    def _generated(self, loaded: _LoadedModel, jobs: Sequence[_Job], *, limit: int, logits: bool = False) -> Any:
         """Generate up to `limit` tokens for each prompt; rows are padded after their end. `logits` adds the logits."""
         torch, device = loaded.torch, loaded.model.device
         width = max(len(job.ids) for job in jobs)
@@ -275,7 +275,7 @@ class LocalGenerator:
                 stopping_criteria=loaded.transformers.StoppingCriteriaList([is_dropped]),
             )
 
-    def _hand_out(self, job: _Job, loaded: _Loaded, seconds: float) -> None:
+    def _hand_out(self, job: _Job, loaded: _LoadedModel, seconds: float) -> None:
         ended = bool(job.tokens) and job.tokens[-1] in loaded.ends
         tokens = job.tokens[:-1] if ended else job.tokens
         text = loaded.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
@@ -296,7 +296,7 @@ class LocalGenerator:
                 self._located = find_checkpoint(self.name)
             return self._located
 
-    def _load(self) -> _Loaded:
+    def _load(self) -> _LoadedModel:
         """Load the model once. A failure is raised again, since another try would fail the same way."""
         if self._failed:
             raise self._failed
@@ -309,7 +309,7 @@ class LocalGenerator:
         return self._loaded
 
 
-def _load(checkpoint: Checkpoint, name: str, device: str | None) -> _Loaded:
+def _load(checkpoint: Checkpoint, name: str, device: str | None) -> _LoadedModel:
     torch, library = need("torch", extra="local"), need("transformers", extra="local")
     damaged = need("safetensors", extra="local").SafetensorError
     library.utils.logging.disable_progress_bar()  # stderr is reserved for groundtune's own progress
@@ -336,11 +336,11 @@ def _load(checkpoint: Checkpoint, name: str, device: str | None) -> _Loaded:
         raise MissingError(f"the model {name!r} cannot be loaded: {reason}", hint=HINT) from error
     if missing := sorted(report["missing_keys"]):
         raise MissingError(f"{name} is incomplete: missing {missing[0]} ({len(missing)} weights)", hint=HINT)
-    ends = ends_of(tokenizer, model.generation_config.eos_token_id)
+    ends = find_end_ids(tokenizer, model.generation_config.eos_token_id)
     if not ends:
         log.warning("%s has no end-of-turn token: it generates until max_output_tokens", name)
     pad = next((token for token in (tokenizer.pad_token_id, *ends) if token is not None), 0)
-    return _Loaded(torch, library, model, tokenizer, ends, pad)
+    return _LoadedModel(torch, library, model, tokenizer, ends, pad)
 
 
 def _until_end(row: list[int], ends: Sequence[int]) -> list[int]:
@@ -351,7 +351,7 @@ def _until_end(row: list[int], ends: Sequence[int]) -> list[int]:
 def _rendered(tokenizer: Any, turns: Sequence[dict[str, str]], *, name: str) -> str:
     """Return the prompt in the model's format. Raises ProviderError when the template refuses or drops a message."""
     try:
-        return prompted(tokenizer, turns)[1]
+        return render_prompt(tokenizer, turns)[1]
     except TemplateError as error:
         raise ProviderError(
             f"the chat template of {name} refuses these messages: {error}",

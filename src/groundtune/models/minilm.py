@@ -23,7 +23,7 @@ Rows = Sequence[Sequence[int]]
 """Token ids of each text, special tokens included."""
 
 
-class Config:
+class EncoderConfig:
     """The values of `config.json` that the forward pass needs."""
 
     def __init__(self, folder: Path) -> None:
@@ -40,7 +40,7 @@ class NumpyEncoder:
     """Encode in float32 with numpy. Ready in 0.1 s; for questions and the sentences of a few passages."""
 
     def __init__(self, folder: Path) -> None:
-        self._config = Config(folder)
+        self._config = EncoderConfig(folder)
         load_file = need("safetensors.numpy", extra="local").load_file
         weights: dict[str, Floats] = load_file(folder / "model.safetensors")
         self._words = weights["embeddings.word_embeddings.weight"]
@@ -88,7 +88,7 @@ class TorchEncoder:
     """Encode many texts with torch, in float32, or in bfloat16 for CPUs that multiply it in hardware."""
 
     def __init__(self, folder: Path, *, bfloat16: bool) -> None:
-        self._config = Config(folder)
+        self._config = EncoderConfig(folder)
         self._torch = torch = need("torch", extra="local")
         load_file = need("safetensors.torch", extra="local").load_file
         dtype = torch.bfloat16 if bfloat16 else torch.float32

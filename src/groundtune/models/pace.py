@@ -14,7 +14,7 @@ MIN_BACKOFF_SECONDS = 0.001
 """Shortest pause after a refusal; prevents a busy loop of retries."""
 
 
-class Pace:
+class RateLimiter:
     """Adaptive limit: at most `slots` calls at a time, fewer after a rate limit. First come, first served.
 
     A refusal (429) holds every call that has not started, for as long as the server asks plus a random time of up to
@@ -43,17 +43,17 @@ class Pace:
     async def slot(self) -> AsyncIterator["Slot"]:
         """Wait for a free slot, and return it at the end."""
         slot = Slot(self, next(self._tickets))
-        await slot.enter()
+        await slot.acquire()
         try:
             yield slot
         finally:
-            slot.leave()
+            slot.release()
 
     def pause_for(self, retry_after: float | None) -> float:
         """Return the pause in seconds after a refusal with this Retry-After; random on each call."""
-        return (retry_after or 0.0) + random.uniform(0, backoff(self._backoff_seconds, self._refusals))
+        return (retry_after or 0.0) + random.uniform(0, max_backoff_seconds(self._backoff_seconds, self._refusals))
 
-    def succeeded(self, began: float) -> None:
+    def record_success(self, began: float) -> None:
         """Record that a call sent at `began` was answered."""
         self.stalled_seconds = 0.0
         if began <= self._lowered_at:
@@ -65,7 +65,7 @@ class Pace:
             self._successes = 0
             self._wake()
 
-    def refused(self, began: float, pause: float, *, pause_given: bool) -> None:
+    def record_refusal(self, began: float, pause: float, *, pause_given: bool) -> None:
         """Record that a call sent at `began` was rate-limited. pause_given: whether the server named the pause."""
         now = asyncio.get_running_loop().time()
         if began > self._lowered_at:
@@ -79,7 +79,7 @@ class Pace:
         self.stalled_seconds += end - max(self._resume_at, now)
         self._resume_at = end
 
-    async def take(self, ticket: int) -> None:
+    async def acquire(self, ticket: int) -> None:
         """Wait for a free slot. The lowest ticket goes first."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (ticket, turn))
@@ -88,10 +88,10 @@ class Pace:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():  # admitted at the same moment
-                self.give_back()
+                self.release()
             raise
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         self._under_way -= 1
         self._wake()
 
@@ -114,7 +114,7 @@ class Pace:
 class Slot:
     """The slot of one call. After a refusal it is returned, and taken again ahead of all calls that came later."""
 
-    def __init__(self, pace: Pace, ticket: int) -> None:
+    def __init__(self, pace: RateLimiter, ticket: int) -> None:
         self.waited_seconds = 0.0
         """Total time waited after refusals."""
         self._pace = pace
@@ -122,24 +122,24 @@ class Slot:
         self._taken = False
         self._began = 0.0
 
-    async def enter(self) -> None:
-        await self._pace.take(self._ticket)
+    async def acquire(self) -> None:
+        await self._pace.acquire(self._ticket)
         self._taken = True
 
-    def leave(self) -> None:
+    def release(self) -> None:
         if self._taken:
             self._taken = False
-            self._pace.give_back()
+            self._pace.release()
 
-    def begin(self) -> None:
+    def record_start(self) -> None:
         """Record that a request is being sent."""
         self._began = asyncio.get_running_loop().time()
 
-    def succeeded(self) -> None:
+    def record_success(self) -> None:
         """Record that the last request was answered."""
-        self._pace.succeeded(self._began)
+        self._pace.record_success(self._began)
 
-    async def wait_out(self, retry_after: float | None, *, patience_seconds: float) -> bool:
+    async def wait_after_refusal(self, retry_after: float | None, *, patience_seconds: float) -> bool:
         """Slow down after a refusal, and wait until this call may be sent again.
 
         Returns False, without waiting and without holding up other calls, if that would exceed `patience_seconds`. The
@@ -151,13 +151,13 @@ class Slot:
         pause = min(left, self._pace.pause_for(retry_after))
         loop = asyncio.get_running_loop()
         start = loop.time()
-        self._pace.refused(self._began, pause, pause_given=retry_after is not None)
-        self.leave()
-        await self.enter()
+        self._pace.record_refusal(self._began, pause, pause_given=retry_after is not None)
+        self.release()
+        await self.acquire()
         self.waited_seconds += loop.time() - start
         return True
 
 
-def backoff(first: float, tries: int) -> float:
+def max_backoff_seconds(first: float, tries: int) -> float:
     """Return the longest pause in seconds after `tries` earlier failures in a row."""
     return float(min(MAX_BACKOFF_SECONDS, first * 2.0 ** min(tries, 64)))

@@ -15,7 +15,7 @@ ROUNDING = 1e-9
 """Tolerance for floating-point sums, in US dollars."""
 
 
-class Purse:
+class Budget:
     """Budget of paid calls: `async with purse.reserve(ceiling) as slip: … slip.paid(usd)`. For one event loop.
 
     Without a limit, it only counts. With one, the money spent plus the ceilings of the calls in progress never exceeds
@@ -25,9 +25,9 @@ class Purse:
 
     def __init__(self, limit_usd: float | None = None) -> None:
         self.limit_usd = limit_usd
-        self.spent = 0.0
+        self.known_spent_usd = 0.0
         """Total of the known prices, plus the ceilings of failed attempts that may be billed."""
-        self.unknown = 0
+        self.unpriced_calls = 0
         """Number of calls whose price is unknown; they are not in `spent`."""
         self._reserved = 0.0
         self._open = 0
@@ -37,10 +37,10 @@ class Purse:
     @property
     def spent_usd(self) -> float | None:
         """Total spent; None when the price of any call is unknown."""
-        return None if self.unknown else self.spent
+        return None if self.unpriced_calls else self.known_spent_usd
 
     @asynccontextmanager
-    async def reserve(self, ceiling_usd: float | None, *, model: str = "MODEL") -> AsyncIterator["Slip"]:
+    async def reserve(self, ceiling_usd: float | None, *, model: str = "MODEL") -> AsyncIterator["Reservation"]:
         """Reserve the maximum cost of one attempt during a call, waiting for other calls to finish if necessary.
 
         A call that ends in a timeout or a bad response, or is cancelled, counts at its ceiling, since it may be billed.
@@ -49,8 +49,8 @@ class Purse:
         """
         if self.limit_usd is not None:
             await self._wait_for_room(ceiling_usd, self.limit_usd, model)
-        slip = Slip(self, ceiling_usd, model)
-        self._reserved += slip.held
+        slip = Reservation(self, ceiling_usd, model)
+        self._reserved += slip.reserved_usd
         self._open += 1
         may_be_billed = True
         before = _PRESENT.set(slip)
@@ -65,26 +65,26 @@ class Purse:
             may_be_billed = False
             raise
         else:
-            slip.settled = True
+            slip.answered = True
         finally:
             _PRESENT.reset(before)
             self._settle(slip, may_be_billed=may_be_billed)
 
-    def again(self, slip: "Slip") -> None:
+    def reserve_retry(self, slip: "Reservation") -> None:
         """Count the failed attempt as spent, since it may be billed, and reserve another ceiling for the next one.
 
         Raises BudgetError if there is no room at once. Waiting could deadlock: other calls may be waiting for this
         call's slot at the endpoint.
         """
-        if slip.ceiling is None:
-            self.unknown += 1
-        self.spent += slip.held
+        if slip.ceiling_usd is None:
+            self.unpriced_calls += 1
+        self.known_spent_usd += slip.reserved_usd
         self._let_go(slip)
         most = math.inf if self.limit_usd is None else self.limit_usd + ROUNDING
-        if slip.ceiling is not None and self.spent + self._reserved + slip.ceiling > most:
-            raise self._used_up(slip.ceiling, most, slip.model)
-        slip.held = slip.ceiling or 0.0
-        self._reserved += slip.held
+        if slip.ceiling_usd is not None and self.known_spent_usd + self._reserved + slip.ceiling_usd > most:
+            raise self._used_up(slip.ceiling_usd, most, slip.model)
+        slip.reserved_usd = slip.ceiling_usd or 0.0
+        self._reserved += slip.reserved_usd
 
     async def _wait_for_room(self, ceiling: float | None, limit: float, model: str) -> None:
         if ceiling is None:
@@ -95,8 +95,8 @@ class Purse:
             )
         async with self._turn:  # in order of arrival, so that cheap calls cannot starve an expensive one
             most = limit + ROUNDING
-            while self.spent + self._reserved + ceiling > most:
-                if not self._open or self.spent + ceiling > most:
+            while self.known_spent_usd + self._reserved + ceiling > most:
+                if not self._open or self.known_spent_usd + ceiling > most:
                     raise self._used_up(ceiling, limit, model)
                 self._closed.clear()
                 await self._closed.wait()
@@ -105,59 +105,59 @@ class Purse:
         reserved = f", {_usd(self._reserved)} is reserved" if self._reserved > ROUNDING else ""
         return BudgetError(
             f"the budget of {_usd(limit)} does not cover the next call to {model}: "
-            f"{_usd(self.spent)} is spent{reserved}, and the call may cost up to "
+            f"{_usd(self.known_spent_usd)} is spent{reserved}, and the call may cost up to "
             f"{_usd(ceiling)} (one token per byte, all output tokens)",
             hint="raise --budget-usd, or lower max_output_tokens",
         )
 
-    def _settle(self, slip: "Slip", *, may_be_billed: bool) -> None:
+    def _settle(self, slip: "Reservation", *, may_be_billed: bool) -> None:
         self._open -= 1
         self._closed.set()
         if slip.usd is not None:
-            self.spent += slip.usd
-        elif slip.settled or (may_be_billed and slip.ceiling is None):
-            self.unknown += 1
+            self.known_spent_usd += slip.usd
+        elif slip.answered or (may_be_billed and slip.ceiling_usd is None):
+            self.unpriced_calls += 1
             return  # its ceiling stays reserved
         elif may_be_billed:
-            self.spent += slip.held
+            self.known_spent_usd += slip.reserved_usd
         self._let_go(slip)
 
-    def _let_go(self, slip: "Slip") -> None:
-        self._reserved = max(0.0, self._reserved - slip.held)
-        slip.held = 0.0
+    def _let_go(self, slip: "Reservation") -> None:
+        self._reserved = max(0.0, self._reserved - slip.reserved_usd)
+        slip.reserved_usd = 0.0
 
 
-class Slip:
+class Reservation:
     """Reservation and cost of one call."""
 
-    def __init__(self, purse: Purse, ceiling: float | None, model: str) -> None:
-        self.purse = purse
-        self.ceiling = ceiling
+    def __init__(self, purse: Budget, ceiling: float | None, model: str) -> None:
+        self.budget = purse
+        self.ceiling_usd = ceiling
         """Maximum cost of one attempt; None when unknown."""
         self.model = model
-        self.held = ceiling or 0.0
+        self.reserved_usd = ceiling or 0.0
         """Amount reserved for the call now."""
         self.usd: float | None = None
-        self.settled = False
+        self.answered = False
         """Whether the call was answered."""
 
-    def paid(self, usd: float | None) -> None:
+    def record_cost(self, usd: float | None) -> None:
         """Record the price of the call; None when unknown."""
         self.usd = usd
 
 
-_PRESENT: ContextVar[Slip | None] = ContextVar("slip", default=None)
+_PRESENT: ContextVar[Reservation | None] = ContextVar("slip", default=None)
 """Reservation of the current call."""
 
 
-def before_another_try(failure: ProviderError) -> None:
+def charge_failed_attempt(failure: ProviderError) -> None:
     """Charge a failed attempt to the current call's budget. Call it before each retry; a no-op without a budget.
 
     Raises BudgetError when the failed attempt may be billed and another one could cost more than is left.
     """
     slip = _PRESENT.get()
     if slip and failure.kind in BILLED_FAILURES:
-        slip.purse.again(slip)
+        slip.budget.reserve_retry(slip)
 
 
 def _usd(amount: float) -> str:

@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from groundtune.models.quote_signals import Floats, Unit, bag, lexical, quotable, signals, standing
+from groundtune.models.quote_signals import (
+    Floats,
+    QuotableUnit,
+    distinct_content_words,
+    lexical_overlap,
+    quotable,
+    relative_scores,
+    signals,
+)
 from groundtune.protocols import Embedder
 from groundtune.text import content_words
 from groundtune.types import Generation, Hit, Prompt, Usage, Vectors
@@ -33,10 +41,10 @@ ALIKE = 0.6
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class QuoteCandidates:
     """Candidate sentences for one question, best first."""
 
-    units: tuple[Unit, ...]
+    units: tuple[QuotableUnit, ...]
     signals: Floats
     """Signals of each candidate: (n, len(SIGNALS))."""
     scores: Floats
@@ -74,7 +82,7 @@ class QuoteGenerator:
     async def generate(self, prompt: Prompt) -> Generation:
         """Return the quotes, one per line; the text is "" and the confidence 0 when there is no sentence to quote."""
         started = time.perf_counter()
-        look = await self.look(prompt)
+        look = await self.candidates(prompt)
         if not look.units:
             return Generation("", Usage(seconds=time.perf_counter() - started, usd=self._usd), 0.0)
         lines = [f"{unit.text} [{unit.passage + 1}]" for unit in self._chosen(look)]
@@ -82,19 +90,21 @@ class QuoteGenerator:
             "\n".join(lines), Usage(seconds=time.perf_counter() - started, usd=self._usd), confidence(look)
         )
 
-    async def look(self, prompt: Prompt) -> Look:
+    async def candidates(self, prompt: Prompt) -> QuoteCandidates:
         """Return the candidate sentences with signals and scores, best first."""
         units, shares = self._promising(prompt.question, prompt.hits)
         if not units:
-            return Look((), np.zeros((0, len(RANK_WEIGHTS))), np.zeros(0))
+            return QuoteCandidates((), np.zeros((0, len(RANK_WEIGHTS))), np.zeros(0))
         vectors = await self._embed([unit.embedded for unit in units])
         question = (await self._embedder.embed_queries([prompt.question]))[0]
         cosines = np.array([float(vectors[unit.embedded] @ question) for unit in units])
-        standings = np.array([standing(prompt.hits)[unit.passage] for unit in units])
+        standings = np.array([relative_scores(prompt.hits)[unit.passage] for unit in units])
         rough = np.column_stack([cosines, standings, shares]) @ np.array(SHORTLIST_WEIGHTS)
         short = np.sort(np.argsort(-rough, kind="stable")[:SHORTLIST])
         units = [units[i] for i in short]
-        tokens = {word for unit in units for word in bag(f"{unit.text} {unit.around}")} | set(bag(prompt.question))
+        tokens = {word for unit in units for word in distinct_content_words(f"{unit.text} {unit.around}")} | set(
+            distinct_content_words(prompt.question)
+        )
         table = signals(
             prompt.question,
             units,
@@ -104,24 +114,24 @@ class QuoteGenerator:
         )
         scores = table @ np.array(RANK_WEIGHTS)
         order = np.argsort(-scores, kind="stable")
-        return Look(tuple(units[i] for i in order), table[order], scores[order])
+        return QuoteCandidates(tuple(units[i] for i in order), table[order], scores[order])
 
-    def _promising(self, question: str, hits: Sequence[Hit]) -> tuple[list[Unit], Floats]:
+    def _promising(self, question: str, hits: Sequence[Hit]) -> tuple[list[QuotableUnit], Floats]:
         """Return sentences in order, with the share of the question's words in each sentence and its heading.
 
         Sentences that are questions are left out unless there is nothing else.
         """
-        units: list[Unit] = []
+        units: list[QuotableUnit] = []
         stems: list[frozenset[str]] = []
         for passage, hit in enumerate(hits):
             heading = hit.passage.heading
             previous = ""
             for text, sentence_stems in self._sentences(hit.passage.text, heading):
-                units.append(Unit(passage, text, heading, previous))
+                units.append(QuotableUnit(passage, text, heading, previous))
                 stems.append(sentence_stems)
                 previous = text
         kept = [i for i, unit in enumerate(units) if not unit.text.endswith("?")] or list(range(len(units)))
-        shares = lexical(content_words(question, language=self._language), stems)
+        shares = lexical_overlap(content_words(question, language=self._language), stems)
         if len(kept) > PROMISING:
             kept = sorted(sorted(kept, key=lambda i: -shares[i])[:PROMISING])
         return [units[i] for i in kept], shares[kept]
@@ -152,8 +162,8 @@ class QuoteGenerator:
             _bound(self._vectors)
         return vectors
 
-    def _chosen(self, look: Look) -> list[Unit]:
-        chosen: list[Unit] = []
+    def _chosen(self, look: QuoteCandidates) -> list[QuotableUnit]:
+        chosen: list[QuotableUnit] = []
         for unit, score in zip(look.units, look.scores, strict=True):
             if len(chosen) == self._max_sentences or look.scores[0] - score > NEARLY:
                 break
@@ -162,7 +172,7 @@ class QuoteGenerator:
         return chosen
 
 
-def confidence(look: Look) -> float:
+def confidence(look: QuoteCandidates) -> float:
     """Return the probability that the first sentence answers the question, from a logistic model."""
     constant, *weights = CONFIDENCE_WEIGHTS
     return float(1 / (1 + np.exp(-(constant + np.dot(weights, look.certainty)))))
@@ -170,7 +180,7 @@ def confidence(look: Look) -> float:
 
 def _alike(first: str, second: str) -> bool:
     """Return whether two sentences share most of their words, so that the second adds nothing."""
-    first_words, second_words = set(bag(first)), set(bag(second))
+    first_words, second_words = set(distinct_content_words(first)), set(distinct_content_words(second))
     return len(first_words & second_words) >= ALIKE * max(1, min(len(first_words), len(second_words)))
 
 

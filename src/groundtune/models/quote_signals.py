@@ -26,20 +26,20 @@ _ROW = re.compile(rf"{_LABEL}[^;\n]*(?:; {_LABEL}|$)")
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class QuotableUnit:
     """A sentence or table row of a passage."""
 
     passage: int
     """Index into the hits."""
     text: str
     heading: str = ""
-    before: str = ""
+    previous: str = ""
     """The previous sentence of the passage."""
 
     @property
     def around(self) -> str:
         """Heading and previous sentence: they may say what "it" refers to."""
-        return f"{self.heading} {self.before}"
+        return f"{self.heading} {self.previous}"
 
     @property
     def embedded(self) -> str:
@@ -65,7 +65,7 @@ def quotable(text: str, *, language: str) -> list[str]:
     return [unit for unit in units if words(unit)]
 
 
-def standing(hits: Sequence[Hit]) -> list[float]:
+def relative_scores(hits: Sequence[Hit]) -> list[float]:
     """Return the score of each passage relative to the best one, 0 to 1; 1 for all if they are not ranked.
 
     Fused scores are comparable and are used directly. For other scores only the rank is used, with the decline that
@@ -80,7 +80,7 @@ def standing(hits: Sequence[Hit]) -> list[float]:
     return [1.0 - 0.16 * float(np.log1p(rank)) for rank in range(len(hits))]
 
 
-def lexical(question: Sequence[str], bags: Sequence[frozenset[str]]) -> Floats:
+def lexical_overlap(question: Sequence[str], bags: Sequence[frozenset[str]]) -> Floats:
     """Return the share of the question's stems in each bag of stems; rare stems weigh more."""
     stems = set(question)
     matches = [stems & stem_bag for stem_bag in bags]
@@ -90,29 +90,29 @@ def lexical(question: Sequence[str], bags: Sequence[frozenset[str]]) -> Floats:
     return np.array([sum(weights[stem] for stem in matched) / total for matched in matches])
 
 
-def bag(text: str) -> list[str]:
+def distinct_content_words(text: str) -> list[str]:
     """Return the distinct content words in order, not stemmed."""
     return [word for word in dict.fromkeys(words(text)) if _carries(word)]
 
 
 def signals(
     question: str,
-    units: Sequence[Unit],
+    units: Sequence[QuotableUnit],
     *,
     cosines: Floats,
     standings: Floats,
     vectors: Mapping[str, Vectors],
 ) -> Floats:
     """Return one row per unit, one column per signal. vectors: of the words (without digits) of question and units."""
-    near, around = _aligned(bag(question), units, vectors)
+    near, around = _aligned(distinct_content_words(question), units, vectors)
     kind = question_type(question)
     question_words = frozenset(words(question))
-    fits = [fit(kind, question_words, unit.text) for unit in units]
+    fits = [type_match(kind, question_words, unit.text) for unit in units]
     return np.column_stack([cosines, standings, near, around, fits])
 
 
 def _aligned(
-    question_words: Sequence[str], units: Sequence[Unit], vectors: Mapping[str, Vectors]
+    question_words: Sequence[str], units: Sequence[QuotableUnit], vectors: Mapping[str, Vectors]
 ) -> tuple[Floats, Floats]:
     """Return the share of the question's words with a related word in the unit, and in the unit or its surroundings.
 
@@ -120,7 +120,10 @@ def _aligned(
     words that occur in most units count little.
     """
     n = len(units)
-    bags, arounds = [bag(unit.text) for unit in units], [bag(unit.around) for unit in units]
+    bags, arounds = (
+        [distinct_content_words(unit.text) for unit in units],
+        [distinct_content_words(unit.around) for unit in units],
+    )
     vocabulary = {
         word: index
         for index, word in enumerate(dict.fromkeys(word for unit_bag in (*bags, *arounds) for word in unit_bag))
@@ -204,7 +207,7 @@ def question_type(question: str) -> str:
     return next((name for name, pattern in _ASKS if pattern.search(question)), "")
 
 
-def fit(kind: str, question_words: frozenset[str], text: str) -> float:
+def type_match(kind: str, question_words: frozenset[str], text: str) -> float:
     """Return 1 if the text has something of the expected type that the question lacks, -1 if not, 0 without a type."""
     if not kind:
         return 0.0

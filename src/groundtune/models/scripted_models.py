@@ -24,9 +24,9 @@ from typing import Any, Literal, Protocol
 from groundtune.models.scripted import Reply
 from groundtune.types import Task
 
-Way = Literal["alone", "shots", "passages"]
+PromptContext = Literal["alone", "shots", "passages"]
 """Context that a prompt adds to the question; `passages` if it has both shots and passages."""
-Known = float | AbstractSet[str]
+Accuracy = float | AbstractSet[str]
 """Share of the inputs that are answered correctly, or the set of these inputs."""
 FaultKind = Literal["server_error", "stall", "half_body", "malformed"]
 FAULTS: tuple[FaultKind, ...] = ("server_error", "stall", "half_body", "malformed")
@@ -67,7 +67,7 @@ class Exchange:
     """A request and its outcome."""
 
     input: str
-    way: Way
+    way: PromptContext
     status: int
     """HTTP status of the reply; 0 when there was none."""
     right: bool | None = None
@@ -77,7 +77,7 @@ class Exchange:
     completion_tokens: int = 0
 
 
-class Playable(Protocol):
+class ModelScript(Protocol):
     """A model that answers requests for its name."""
 
     @property
@@ -88,7 +88,7 @@ class Playable(Protocol):
         ...
 
 
-def play(*models: Playable) -> Callable[[dict[str, Any]], Reply]:
+def script_of(*models: ModelScript) -> Callable[[dict[str, Any]], Reply]:
     """Return a `ScriptedServer` script with these models. Other names get 404; embeddings work as usual."""
     by_name = {model.name: model for model in models}
 
@@ -115,11 +115,11 @@ class ScriptedModel:
     gold: Mapping[str, Any]
     """Input to gold output; None where the gold answer is to abstain."""
     task: Task = "answer"
-    right: Known = 1.0
+    right: Accuracy = 1.0
     """Accuracy. Models with the same seed are right on the same inputs, as far as their shares allow."""
-    with_shots: Known | None = None
+    with_shots: Accuracy | None = None
     """Accuracy when the prompt has shots; None: same as `right`."""
-    with_passages: Known | None = None
+    with_passages: Accuracy | None = None
     """Accuracy when the prompt has passages; None: same as `right`."""
     seed: int = 0
     seconds: tuple[float, float] = (0.0, 0.0)
@@ -146,7 +146,7 @@ class ScriptedModel:
 
     # -- ground truth --------------------------------------------------------------------------------------------
 
-    def knows(self, text: str, way: Way = "alone") -> bool:
+    def knows(self, text: str, way: PromptContext = "alone") -> bool:
         """Return whether this input is answered correctly."""
         accuracy = {"alone": None, "shots": self.with_shots, "passages": self.with_passages}[way]
         accuracy = self.right if accuracy is None else accuracy
@@ -187,7 +187,7 @@ class ScriptedModel:
         content = str(messages[-1]["content"])
         passages = _passages(content)
         shots = any(message["role"] == "assistant" for message in messages)
-        way: Way = "passages" if passages else "shots" if shots else "alone"
+        way: PromptContext = "passages" if passages else "shots" if shots else "alone"
         for name in self.faults.refuses:
             if name in body:
                 return Reply(f"this model does not support {name}", status=400, code="unsupported_parameter")

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from groundtune.models.scripted import CREATED, Received, Reply
-from groundtune.models.scripted_models import Playable, count_tokens
+from groundtune.models.scripted_models import ModelScript, count_tokens
 
 MIN_EXAMPLES = 10
 """Rows below which a training file is rejected."""
@@ -26,7 +26,7 @@ ENDED = ("succeeded", "failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class JobScript:
     """Script of one job."""
 
     statuses: Sequence[str] = ("validating_files", "queued", "running", "running", "running", "succeeded")
@@ -38,7 +38,7 @@ class Course:
 
 
 @dataclass(slots=True, eq=False)
-class Trouble:
+class FailingRequest:
     """A request that fails the first `times` times."""
 
     request: str
@@ -46,12 +46,12 @@ class Trouble:
     reply: Reply
     """Reply to send, such as status 429; `broken_stream_after=0` cuts the connection, `stall` never answers."""
     times: int = 1
-    done: bool = False
+    takes_effect: bool = False
     """Whether the request still takes effect, without the client learning of it."""
 
 
 @dataclass(slots=True, eq=False)
-class Rote:
+class MemorizedModel:
     """A model that repeats the answers of its training file and does not know any others."""
 
     name: str
@@ -69,16 +69,16 @@ class Rote:
 class ScriptedTuning:
     """A fine-tuning API whose jobs follow `courses` in order (the last one repeats). Safe to use from many threads."""
 
-    courses: Sequence[Course] = (Course(),)
-    troubles: Sequence[Trouble] = ()
+    job_scripts: Sequence[JobScript] = (JobScript(),)
+    failing_requests: Sequence[FailingRequest] = ()
     """Requests that fail; the first match applies."""
-    bases: Sequence[str] | None = None
+    base_models: Sequence[str] | None = None
     """Models that can be tuned; None allows any."""
     metadata: bool = True
     """Whether jobs keep their metadata, and lists of jobs can be filtered by it."""
-    tuned: Callable[[str, Sequence[Mapping[str, Any]]], Playable] = Rote
+    make_model: Callable[[str, Sequence[Mapping[str, Any]]], ModelScript] = MemorizedModel
     """Function that makes the tuned model from its name and training rows."""
-    others: Callable[[dict[str, Any]], Reply] = lambda _: Reply("no such model", status=404, code="model_not_found")
+    fallback: Callable[[dict[str, Any]], Reply] = lambda _: Reply("no such model", status=404, code="model_not_found")
     """Script for all models that were not tuned here."""
     files: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Rows of each uploaded file, by id."""
@@ -86,7 +86,7 @@ class ScriptedTuning:
     """Jobs in the API's format, by id."""
     events: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Events of each job, oldest first."""
-    _models: dict[str, Playable] = field(init=False, default_factory=dict)
+    _models: dict[str, ModelScript] = field(init=False, default_factory=dict)
     _ahead: dict[str, list[str]] = field(init=False, default_factory=dict)
     """Remaining statuses of each job, the current one first."""
     _losses: dict[str, list[float]] = field(init=False, default_factory=dict)
@@ -95,7 +95,7 @@ class ScriptedTuning:
     def reply(self, body: dict[str, Any]) -> Reply:
         """Answer a chat completion with a tuned model, or with `others`. Use it as the `reply` of the server."""
         model = self._models.get(str(body.get("model")))
-        return model.reply(body) if model else self.others(body)
+        return model.reply(body) if model else self.fallback(body)
 
     def answer(self, request: Received) -> Reply | None:
         """Answer a request for files or fine-tuning; None for all others. Use it as the `extra` of the server."""
@@ -105,13 +105,17 @@ class ScriptedTuning:
         line = f"{request.method} {url.path}"
         with self._lock:
             trouble = next(
-                (candidate for candidate in self.troubles if candidate.times and re.fullmatch(candidate.request, line)),
+                (
+                    candidate
+                    for candidate in self.failing_requests
+                    if candidate.times and re.fullmatch(candidate.request, line)
+                ),
                 None,
             )
             if trouble is None:
                 return self._do(line, parse_qs(url.query), request)
             trouble.times -= 1
-            if trouble.done:
+            if trouble.takes_effect:
                 self._do(line, parse_qs(url.query), request)
             return trouble.reply
 
@@ -147,10 +151,10 @@ class ScriptedTuning:
         model, file, method = body["model"], body["training_file"], body["method"]
         if file not in self.files:
             return Reply(f"no such File object: {file}", status=400, code="invalid_file")
-        if self.bases is not None and model not in self.bases:
+        if self.base_models is not None and model not in self.base_models:
             return Reply(f"Model {model} is not available for fine-tuning.", status=400, code="model_not_available")
         job_id = f"ftjob-{len(self.jobs) + 1}"
-        course = self.courses[min(len(self.jobs), len(self.courses) - 1)]
+        course = self.job_scripts[min(len(self.jobs), len(self.job_scripts) - 1)]
         error = course.error or _wrong(self.files[file], method["type"])
         self._ahead[job_id] = ["validating_files", "failed"] if error else list(course.statuses)
         self._losses[job_id] = list(course.losses)
@@ -204,7 +208,7 @@ class ScriptedTuning:
         name = f"ft:{job['model']}:scripted:{job['suffix'] or ''}:{job_id}"
         tokens = sum(count_tokens(answer) + count_tokens(json.dumps(messages)) for messages, answer in map(_chat, rows))
         job |= {"fine_tuned_model": name, "trained_tokens": tokens * int(job["hyperparameters"].get("n_epochs", 3))}
-        self._models[name] = self.tuned(name, rows)
+        self._models[name] = self.make_model(name, rows)
 
     def _checkpoints(self, job_id: str) -> list[dict[str, Any]]:
         name = self.jobs[job_id]["fine_tuned_model"]

@@ -9,7 +9,7 @@ BATCH = 64
 """Maximum questions per batch."""
 
 
-class Together:
+class MicroBatcher:
     """Batcher for `work`, which maps texts to generations, in order, in a thread. For one event loop at a time."""
 
     def __init__(self, work: Callable[[Sequence[str]], Sequence[Generation]]) -> None:
@@ -17,7 +17,7 @@ class Together:
         self._waiting: list[tuple[str, asyncio.Future[Generation]]] = []
         self._worker: asyncio.Task[None] | None = None
 
-    async def ask(self, text: str) -> Generation:
+    async def generate(self, text: str) -> Generation:
         """Return the generation for a text. Raises the errors of `work`."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Generation] = loop.create_future()

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from groundtune.retrieve.fuse import Fused
+from groundtune.retrieve.fuse import FusedCandidate
 from groundtune.types import Passage
 
 SAME_DIRECTION = 0.97
@@ -15,14 +15,14 @@ _NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class FetchedCandidate:
     """A fused candidate whose passage was fetched."""
 
-    fused: Fused
+    fused: FusedCandidate
     passage: Passage
 
 
-def repeats(candidate: Read, earlier: Iterable[Read]) -> bool:
+def is_duplicate(candidate: FetchedCandidate, earlier: Iterable[FetchedCandidate]) -> bool:
     """Whether a candidate repeats one that was kept before it.
 
     Passages that differ in a number (two versions of a price list) never count as duplicates.
@@ -30,7 +30,7 @@ def repeats(candidate: Read, earlier: Iterable[Read]) -> bool:
     return any(_same(candidate, other) for other in earlier)
 
 
-def _same(first: Read, second: Read) -> bool:
+def _same(first: FetchedCandidate, second: FetchedCandidate) -> bool:
     first_text, second_text = first.passage.text, second.passage.text
     if first_text == second_text:
         return True

@@ -18,7 +18,7 @@ RARE_WORDS = 3.5
 
 
 @dataclass(frozen=True, slots=True)
-class Fused:
+class FusedCandidate:
     """A candidate with its score at each stage."""
 
     candidate: Candidate
@@ -28,16 +28,16 @@ class Fused:
 
 
 @dataclass(frozen=True, slots=True)
-class Shares:
+class LexicalShares:
     """BM25 scores of passages, scaled to 0 to 1."""
 
-    found: Mapping[str, float]
+    by_id: Mapping[str, float]
     """Scores by passage id."""
     floor: float
     """Score of all other passages."""
 
     def of(self, passage_id: str) -> float:
-        return self.found.get(passage_id, self.floor)
+        return self.by_id.get(passage_id, self.floor)
 
 
 def fuse(
@@ -48,7 +48,7 @@ def fuse(
     dense_weight: float,
     collection: int,
     complete: bool,
-) -> list[Fused]:
+) -> list[FusedCandidate]:
     """Return the candidates, best first. question: the query vector. collection: number of passages in the index.
 
     Every candidate has its exact cosine. A candidate that is not in the lexical list scores 0 there when that list is
@@ -61,13 +61,13 @@ def fuse(
     for passage_id, candidate in candidates.items():
         cosine = float(candidate.vector @ question)
         score = dense_weight * cosine + (1 - dense_weight) * shares.of(passage_id)
-        fused.append(Fused(candidate, score, cosine, bm25_scores.get(passage_id)))
+        fused.append(FusedCandidate(candidate, score, cosine, bm25_scores.get(passage_id)))
     return sorted(fused, key=lambda item: (-item.score, item.candidate.id))
 
 
-def lexical_shares(lexical: Sequence[Candidate], *, collection: int, complete: bool) -> Shares:
+def lexical_shares(lexical: Sequence[Candidate], *, collection: int, complete: bool) -> LexicalShares:
     """Scale the BM25 scores of a question's passages to those of the cosine; parameters as for `fuse`."""
     ceiling = RARE_WORDS * math.log(1 + max(1, collection))
     floor = 0.0 if complete or not lexical else lexical[-1].score
     scaled = {candidate.id: min(1.0, candidate.score / ceiling) for candidate in lexical}
-    return Shares(scaled, min(1.0, floor / ceiling))
+    return LexicalShares(scaled, min(1.0, floor / ceiling))

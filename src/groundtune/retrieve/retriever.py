@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from groundtune.errors import BusyError
 from groundtune.protocols import Embedder, Reranker, Store
-from groundtune.retrieve.duplicates import Read, repeats
-from groundtune.retrieve.fuse import DEFAULT_DENSE_WEIGHT, Fused, Shares, fuse, lexical_shares
+from groundtune.retrieve.duplicates import FetchedCandidate, is_duplicate
+from groundtune.retrieve.fuse import DEFAULT_DENSE_WEIGHT, FusedCandidate, LexicalShares, fuse, lexical_shares
 from groundtune.types import Candidate, Hit, Passage, Question, Stage, Vectors
 
 DEFAULT_CANDIDATES = 100
-TRIES = 10
+MAX_TRIES = 10
 
 
 class _GoneError(Exception):
@@ -44,7 +44,7 @@ class HybridRetriever:
         """The stages that can be requested alone, in the order in which they run."""
         return ("bm25", "dense", "fused", "reranked") if self._reranker else ("bm25", "dense", "fused")
 
-    async def shares(self, question: Question) -> Shares:
+    async def lexical_shares(self, question: Question) -> LexicalShares:
         """Return what BM25 contributes to the fused score of each passage, before weighting."""
         candidates, collection = await asyncio.gather(
             self._store.lexical(question.text, k=self._candidates, scope=question.scope), self._store.count()
@@ -56,7 +56,7 @@ class HybridRetriever:
 
         The search is retried when the index changes between finding and reading; BusyError when it keeps changing.
         """
-        for _ in range(TRIES):
+        for _ in range(MAX_TRIES):
             with contextlib.suppress(_GoneError):
                 return await self._search(question, k, stage)
         raise BusyError("the index keeps changing during the search", hint="wait for the ingest to finish")
@@ -82,20 +82,20 @@ class HybridRetriever:
         passages = await self._passages(candidates)
         return [Hit(passages[candidate.id], candidate.score, {stage: candidate.score}) for candidate in candidates]
 
-    async def _distinct(self, ranked: Sequence[Fused], count: int) -> list[Read]:
+    async def _distinct(self, ranked: Sequence[FusedCandidate], count: int) -> list[FetchedCandidate]:
         """Return the first `count` candidates that repeat no earlier one, reading only as many as needed."""
-        kept: list[Read] = []
+        kept: list[FetchedCandidate] = []
         for start in range(0, len(ranked), 2 * count):
             for item in await self._read(ranked[start : start + 2 * count]):
-                if len(kept) < count and not repeats(item, kept):
+                if len(kept) < count and not is_duplicate(item, kept):
                     kept.append(item)
             if len(kept) == count:
                 break
         return kept
 
-    async def _read(self, ranked: Sequence[Fused]) -> list[Read]:
+    async def _read(self, ranked: Sequence[FusedCandidate]) -> list[FetchedCandidate]:
         passages = await self._passages([item.candidate for item in ranked])
-        return [Read(item, passages[item.candidate.id]) for item in ranked]
+        return [FetchedCandidate(item, passages[item.candidate.id]) for item in ranked]
 
     async def _passages(self, candidates: Sequence[Candidate]) -> dict[str, Passage]:
         passages = await self._store.read(candidates)
@@ -103,7 +103,7 @@ class HybridRetriever:
             raise _GoneError
         return passages
 
-    async def _fused(self, question: Question, width: int) -> list[Fused]:
+    async def _fused(self, question: Question, width: int) -> list[FusedCandidate]:
         vector = await self._vector(question)
         lexical, dense, collection = await asyncio.gather(
             self._store.lexical(question.text, k=width, scope=question.scope),
@@ -126,7 +126,7 @@ class HybridRetriever:
         vector: Vectors = (await self._embedder.embed_queries([question.text]))[0]
         return vector
 
-    async def _rerank(self, question: Question, read: Sequence[Read]) -> list[Hit]:
+    async def _rerank(self, question: Question, read: Sequence[FetchedCandidate]) -> list[Hit]:
         """Return the best candidates in the reranker's order, then the others in their own."""
         if self._reranker is None:
             return [_hit(item) for item in read]
@@ -136,7 +136,7 @@ class HybridRetriever:
         return [_hit(item, reranked=score) for item, score in ranked] + [_hit(item) for item in tail]
 
 
-def _hit(item: Read, *, reranked: float | None = None) -> Hit:
+def _hit(item: FetchedCandidate, *, reranked: float | None = None) -> Hit:
     fused = item.fused
     stages = {"dense": fused.dense, "fused": fused.score}
     if fused.bm25 is not None:

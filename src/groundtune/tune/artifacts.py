@@ -37,7 +37,7 @@ def read_artifact(folder: Path) -> Artifact:
     return artifact
 
 
-def artifacts(models: Path) -> list[Artifact]:
+def list_artifacts(models: Path) -> list[Artifact]:
     """Return all complete, readable artifacts, oldest first."""
     complete = []
     for path in models.glob(f"*/{ARTIFACT}"):
@@ -46,7 +46,7 @@ def artifacts(models: Path) -> list[Artifact]:
     return sorted(complete, key=lambda artifact: (artifact.made, artifact.id))
 
 
-def pick(candidates: Sequence[Artifact], name: str) -> Artifact:
+def choose_artifact(candidates: Sequence[Artifact], name: str) -> Artifact:
     """Return the artifact with this id, or the newest of this name. Raises MissingError listing the known ids."""
     matches = [artifact for artifact in candidates if name in (artifact.id, artifact.name)]
     if not matches:
@@ -55,9 +55,9 @@ def pick(candidates: Sequence[Artifact], name: str) -> Artifact:
     return matches[-1]
 
 
-def latest(models: Path, name: str) -> Artifact | None:
+def latest_artifact(models: Path, name: str) -> Artifact | None:
     """Return the newest artifact of a name; log a warning for each of its folders that cannot be read."""
-    matches = [artifact for artifact in artifacts(models) if artifact.name == name]
+    matches = [artifact for artifact in list_artifacts(models) if artifact.name == name]
     for path in models.glob(f"{name}-*/{ARTIFACT}") if matches else ():
         try:
             read_artifact(path.parent)
@@ -68,17 +68,17 @@ def latest(models: Path, name: str) -> Artifact | None:
     return matches[-1] if matches else None
 
 
-def verify(folder: Path, artifact: Artifact) -> None:
+def verify_artifact(folder: Path, artifact: Artifact) -> None:
     """Raise GroundtuneError when a file changed or is missing, or the artifact must not be used."""
     hint = f"groundtune tune {artifact.name}"
     if artifact.unusable:
         raise GroundtuneError(f"{artifact.id} must not be used: {artifact.unusable}", hint=hint)
-    if damage := damaged(folder, artifact):
+    if damage := find_damage(folder, artifact):
         kind = GroundtuneError if (folder / damage[0]).is_file() else MissingError
         raise kind(f"{artifact.id}: {' '.join(damage)}", hint=hint)
 
 
-def damaged(folder: Path, artifact: Artifact, *, quick: bool = False) -> tuple[str, str] | None:
+def find_damage(folder: Path, artifact: Artifact, *, quick: bool = False) -> tuple[str, str] | None:
     """Return the first file that is missing or changed, and what is wrong with it; None when all are intact.
 
     quick: check only files written after the artifact, as damaged ones are. Raises OSError.
@@ -93,7 +93,7 @@ def damaged(folder: Path, artifact: Artifact, *, quick: bool = False) -> tuple[s
     return None
 
 
-def seen(models: Path, source: str) -> list[Artifact]:
+def seen_in_training(models: Path, source: str) -> list[Artifact]:
     """Return the artifacts trained on a document, on a row of an examples file, or on anything below a folder."""
 
     source = posixpath.normpath(source)
@@ -103,12 +103,12 @@ def seen(models: Path, source: str) -> list[Artifact]:
 
     return [
         artifact
-        for artifact in artifacts(models)
+        for artifact in list_artifacts(models)
         if any(map(below, artifact.seen_documents)) or source in artifact.seen_examples
     ]
 
 
-def digests(folder: Path, files: Sequence[str]) -> dict[str, str]:
+def file_digests(folder: Path, files: Sequence[str]) -> dict[str, str]:
     """Return the SHA-256 of an artifact's files by relative path; a folder stands for every file in it."""
     hashes: dict[str, str] = {}
     for name in files:

@@ -84,7 +84,7 @@ def load_tokenizer(source: str, *, revision: str | None = None) -> Any:
         raise MissingError(f"the tokenizer of {source!r} cannot be loaded: {_one_line(error)}", hint=HINT) from error
 
 
-def model_ends(base: Base) -> list[int]:
+def model_end_ids(base: Base) -> list[int]:
     """Return the tokens that end an answer, according to the model's own files."""
     library = need("transformers", extra="local")
     try:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from groundtune.chat_template import TemplateError, Turn, ends_of, replied
-from groundtune.tune.job import Row, TuneError
+from groundtune.chat_template import TemplateError, Turn, find_end_ids, render_chat
+from groundtune.tune.job import TrainingRow, TuneError
 
 SHOWN = 5
 """Rows named in an error."""
@@ -18,33 +18,33 @@ PADS = ("<pad>", "<|pad|>", "[PAD]", "<|finetune_right_pad_id|>", "<|vision_pad|
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class ChatFormat:
     """A model's prompt format, and how its answers end."""
 
     tokenizer: Any
-    ends: tuple[int, ...]
+    end_ids: tuple[int, ...]
     """Tokens that end an answer: the model's, the tokenizer's, the template's."""
-    pad: int
+    pad_id: int
     """Padding token; never one of `ends`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Chat:
+class EncodedChat:
     """One row as tokens."""
 
     id: str
-    ids: tuple[int, ...]
-    start: int
+    token_ids: tuple[int, ...]
+    reply_start: int
     """Index of the reply's first token; tokens before it are read but not trained on."""
-    rejected: tuple[int, ...] | None = None
+    rejected_ids: tuple[int, ...] | None = None
     """Tokens of the reply that a person replaced."""
 
     @property
     def longest(self) -> int:
-        return max(len(self.ids), self.start + len(self.rejected or ()))
+        return max(len(self.token_ids), self.reply_start + len(self.rejected_ids or ()))
 
 
-def find_format(tokenizer: Any, configured: int | Sequence[int] | None, *, name: str) -> Format:
+def find_chat_format(tokenizer: Any, configured: int | Sequence[int] | None, *, name: str) -> ChatFormat:
     """Find how the model is prompted and ends its answers. configured: `eos_token_id` of the model's configuration.
 
     Raises TuneError without a chat template, an end token, or a token to pad with.
@@ -54,10 +54,10 @@ def find_format(tokenizer: Any, configured: int | Sequence[int] | None, *, name:
             f"{name} has no chat template, so its prompt format is unknown",
             hint="use its instruct or chat variant, or save a chat template beside it",
         )
-    ends = tuple(ends_of(tokenizer, configured))
+    ends = tuple(find_end_ids(tokenizer, configured))
     if not ends:
         raise TuneError(f"{name} has no token that ends an answer", hint="set eos_token in its tokenizer")
-    return Format(tokenizer, ends, _pad(tokenizer, ends, name=name))
+    return ChatFormat(tokenizer, ends, _pad(tokenizer, ends, name=name))
 
 
 def _pad(tokenizer: Any, ends: Sequence[int], *, name: str) -> int:
@@ -77,8 +77,8 @@ def _pad(tokenizer: Any, ends: Sequence[int], *, name: str) -> int:
 
 
 def encode(
-    rows: Sequence[Row], form: Format, *, limit: int | None, allow_truncation: int = 0, pairs: bool = False
-) -> list[Chat]:
+    rows: Sequence[TrainingRow], form: ChatFormat, *, limit: int | None, allow_truncation: int = 0, pairs: bool = False
+) -> list[EncodedChat]:
     """Encode the rows as tokens, in order; with `pairs` the rejected reply too.
 
     limit: most tokens of a row; longer rows are truncated at the end if there are at most `allow_truncation` of them.
@@ -91,18 +91,20 @@ def encode(
     prompts, chosen = _rendered_all(rows, form, [_reply(row) for row in rows])
     prompt_ids = _tokens(form, prompts)
     replies = _replies(rows, form, prompts, prompt_ids, chosen)
-    chats = [Chat(row.id, (*ids, *reply), len(ids)) for row, ids, reply in zip(rows, prompt_ids, replies, strict=True)]
+    chats = [
+        EncodedChat(row.id, (*ids, *reply), len(ids)) for row, ids, reply in zip(rows, prompt_ids, replies, strict=True)
+    ]
     if pairs:
         _, texts = _rendered_all(rows, form, [row.rejected or "" for row in rows])
         rejected_replies = _replies(rows, form, prompts, prompt_ids, texts)
-        chats = [replace(chat, rejected=tuple(other)) for chat, other in zip(chats, rejected_replies, strict=True)]
-    if chats and not any(chat.ids[-1] in form.ends for chat in chats):
+        chats = [replace(chat, rejected_ids=tuple(other)) for chat, other in zip(chats, rejected_replies, strict=True)]
+    if chats and not any(chat.token_ids[-1] in form.end_ids for chat in chats):
         raise TuneError(
             "the chat template adds no end-of-turn token after the reply: the model would never learn to stop",
             hint="use a template that ends the assistant's turn with the model's end token",
         )
     fitted = _fitted(chats, limit, allow_truncation)
-    if fitted and not any(chat.ids[-1] in form.ends for chat in fitted):
+    if fitted and not any(chat.token_ids[-1] in form.end_ids for chat in fitted):
         raise TuneError(
             f"truncated at {limit} tokens, every row loses its end of turn: the model would never learn to stop",
             hint="raise max_tokens, or shorten the rows",
@@ -110,13 +112,16 @@ def encode(
     return fitted
 
 
-def marked(chat: Chat, form: Format) -> str:
+def mark_reply(chat: EncodedChat, form: ChatFormat) -> str:
     """Return the rendered chat with the trained part between ⟦ and ⟧."""
-    before, after = (form.tokenizer.decode(list(ids)) for ids in (chat.ids[: chat.start], chat.ids[chat.start :]))
+    before, after = (
+        form.tokenizer.decode(list(ids))
+        for ids in (chat.token_ids[: chat.reply_start], chat.token_ids[chat.reply_start :])
+    )
     return f"{before}⟦{after}⟧"
 
 
-def _problem(row: Row, *, pairs: bool) -> str | None:
+def _problem(row: TrainingRow, *, pairs: bool) -> str | None:
     turns = row.messages
     if not turns:
         return "it has no messages"
@@ -134,7 +139,7 @@ def _problem(row: Row, *, pairs: bool) -> str | None:
     return None
 
 
-def _reply(row: Row) -> str:
+def _reply(row: TrainingRow) -> str:
     return row.messages[-1]["content"]
 
 
@@ -143,12 +148,12 @@ def _listed(wrong: Sequence[str], total: int) -> str:
     return f"{len(wrong)} of {total} rows cannot be trained on: {'; '.join(wrong[:SHOWN])}{more}"
 
 
-def _rendered_all(rows: Sequence[Row], form: Format, replies: Sequence[str]) -> tuple[list[str], list[str]]:
+def _rendered_all(rows: Sequence[TrainingRow], form: ChatFormat, replies: Sequence[str]) -> tuple[list[str], list[str]]:
     """Render each prompt, and the text that the template adds after it for the reply."""
     prompts, continuations, problems = [], [], []
     for row, reply in zip(rows, replies, strict=True):
         try:
-            prompt, text = rendered(form.tokenizer, row.messages[:-1], reply=reply)
+            prompt, text = render_reply(form.tokenizer, row.messages[:-1], reply=reply)
         except TuneError as error:
             problems.append(f"row {row.id}: {error.message}")
             continue
@@ -159,13 +164,13 @@ def _rendered_all(rows: Sequence[Row], form: Format, replies: Sequence[str]) -> 
     return prompts, continuations
 
 
-def rendered(tokenizer: Any, turns: Sequence[Turn], *, reply: str) -> tuple[str, str]:
+def render_reply(tokenizer: Any, turns: Sequence[Turn], *, reply: str) -> tuple[str, str]:
     """Render the prompt in the model's own format, and the text that its template adds after it for the reply.
 
     Raises TuneError when the template rejects the messages, or alters prompt or reply.
     """
     try:
-        prompt, full = replied(tokenizer, turns, reply=reply)
+        prompt, full = render_chat(tokenizer, turns, reply=reply)
     except TemplateError as error:
         raise TuneError(f"the chat template rejects it: {error}") from error
     if not full.startswith(prompt):
@@ -175,7 +180,7 @@ def rendered(tokenizer: Any, turns: Sequence[Turn], *, reply: str) -> tuple[str,
     return prompt, full[len(prompt) :]
 
 
-def _tokens(form: Format, texts: Sequence[str]) -> list[list[int]]:
+def _tokens(form: ChatFormat, texts: Sequence[str]) -> list[list[int]]:
     if not texts:
         return []
     ids: list[list[int]] = form.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
@@ -183,8 +188,8 @@ def _tokens(form: Format, texts: Sequence[str]) -> list[list[int]]:
 
 
 def _replies(
-    rows: Sequence[Row],
-    form: Format,
+    rows: Sequence[TrainingRow],
+    form: ChatFormat,
     prompts: Sequence[str],
     prompt_ids: Sequence[Sequence[int]],
     texts: Sequence[str],
@@ -202,7 +207,7 @@ def _replies(
             reply = form.tokenizer(text, add_special_tokens=False)["input_ids"]
             if _decoded(form, [*ids, *reply]) != _decoded(form, full):
                 problems.append(f"row {row.id}: its chat does not begin with the tokens of its prompt")
-        last = max((place for place, token in enumerate(reply) if token in form.ends), default=len(reply) - 1)
+        last = max((place for place, token in enumerate(reply) if token in form.end_ids), default=len(reply) - 1)
         if not reply:
             problems.append(f"row {row.id}: none of its tokens would be trained")
         replies.append(list(reply[: last + 1]))
@@ -211,12 +216,12 @@ def _replies(
     return replies
 
 
-def _decoded(form: Format, ids: Sequence[int]) -> str:
+def _decoded(form: ChatFormat, ids: Sequence[int]) -> str:
     text: str = form.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
     return text
 
 
-def _fitted(chats: list[Chat], limit: int | None, allowed: int) -> list[Chat]:
+def _fitted(chats: list[EncodedChat], limit: int | None, allowed: int) -> list[EncodedChat]:
     if limit is None:
         return chats
     long = [chat for chat in chats if chat.longest > limit]
@@ -227,7 +232,9 @@ def _fitted(chats: list[Chat], limit: int | None, allowed: int) -> list[Chat]:
             f"{longest.longest}" + (f"; {allowed} may be truncated" if allowed else ""),
             hint=f"raise max_tokens up to what the base reads, shorten the rows, or set allow_truncation = {len(long)}",
         )
-    emptied = [f"row {chat.id}: its prompt alone has {chat.start} tokens" for chat in long if chat.start >= limit]
+    emptied = [
+        f"row {chat.id}: its prompt alone has {chat.reply_start} tokens" for chat in long if chat.reply_start >= limit
+    ]
     if emptied:
         raise TuneError(
             f"truncated at {limit} tokens, nothing is left to train on: {_listed(emptied, len(chats))}",
@@ -236,6 +243,6 @@ def _fitted(chats: list[Chat], limit: int | None, allowed: int) -> list[Chat]:
     return [_cut(chat, limit) if chat.longest > limit else chat for chat in chats]
 
 
-def _cut(chat: Chat, limit: int) -> Chat:
-    rejected = None if chat.rejected is None else chat.rejected[: limit - chat.start]
-    return replace(chat, ids=chat.ids[:limit], rejected=rejected)
+def _cut(chat: EncodedChat, limit: int) -> EncodedChat:
+    rejected = None if chat.rejected_ids is None else chat.rejected_ids[: limit - chat.reply_start]
+    return replace(chat, token_ids=chat.token_ids[:limit], rejected_ids=rejected)

@@ -26,7 +26,7 @@ FIT = "fit.json"
 
 
 @dataclass(slots=True)
-class State:
+class TrainingState:
     """State that a checkpoint holds besides the trainer's own files."""
 
     step: int = 0
@@ -54,12 +54,13 @@ class State:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def claim(folder: Path, fingerprint: str) -> None:
+def claim_checkpoint(folder: Path, fingerprint: str) -> None:
     """Claim the folder for one training; delete incomplete checkpoints. Raises TuneError for another training's."""
     about = folder / ABOUT
     if about.exists() and read_json(about).get("fingerprint") != fingerprint:
         raise TuneError(
-            f"the checkpoint in {folder} belongs to other rows, other settings or another base", hint=anew(folder)
+            f"the checkpoint in {folder} belongs to other rows, other settings or another base",
+            hint=fresh_start_hint(folder),
         )
     write_json(about, {"fingerprint": fingerprint})
     for path in (folder / STEPS).glob("checkpoint-*"):
@@ -67,7 +68,7 @@ def claim(folder: Path, fingerprint: str) -> None:
             shutil.rmtree(path)
 
 
-def latest(folder: Path) -> tuple[Path, State] | None:
+def latest_checkpoint(folder: Path) -> tuple[Path, TrainingState] | None:
     """Return the last complete checkpoint, or None. Raises TuneError when one of its files is damaged."""
     complete = [path for path in (folder / STEPS).glob("checkpoint-*") if (path / STATE).exists()]
     if not complete:
@@ -75,11 +76,11 @@ def latest(folder: Path) -> tuple[Path, State] | None:
     path = max(complete, key=lambda candidate: int(candidate.name.rpartition("-")[2]))
     for file in sorted(path.iterdir()):
         if not _sound(file):
-            raise TuneError(f"{file} is damaged: the training cannot resume from it", hint=anew(folder))
-    return path, State(**read_json(path / STATE))
+            raise TuneError(f"{file} is damaged: the training cannot resume from it", hint=fresh_start_hint(folder))
+    return path, TrainingState(**read_json(path / STATE))
 
 
-def anew(folder: Path) -> str:
+def fresh_start_hint(folder: Path) -> str:
     """Hint for starting over when there is nothing to resume from. folder: `checkpoint` of a training."""
     name = "NAME"
     with contextlib.suppress(MissingError, TypeError):
@@ -101,7 +102,7 @@ def _sound(file: Path) -> bool:
     return True
 
 
-def write_state(path: Path, state: State) -> None:
+def write_state(path: Path, state: TrainingState) -> None:
     """Write state.json, the last file of a checkpoint; delete best states that no checkpoint names any more."""
     write_json(path / STATE, asdict(state))
     folder = path.parent.parent
@@ -111,17 +112,17 @@ def write_state(path: Path, state: State) -> None:
             shutil.rmtree(best)
 
 
-def write_fit(folder: Path, state: State) -> None:
+def write_result(folder: Path, state: TrainingState) -> None:
     write_json(folder / FIT, asdict(state))
 
 
-def read_fit(folder: Path) -> State | None:
+def read_result(folder: Path) -> TrainingState | None:
     """Return the result; None while the training goes on."""
     path = folder / FIT
-    return State(**read_json(path)) if path.exists() else None
+    return TrainingState(**read_json(path)) if path.exists() else None
 
 
-def moments(optimizer: Any) -> list[float]:
+def summarise_optimizer(optimizer: Any) -> list[float]:
     """Summarise the optimiser's state in a few sums that differ for another state."""
     entries = list(optimizer.state_dict()["state"].values())
     names = sorted({name for entry in entries for name, value in entry.items() if hasattr(value, "float")})
@@ -129,7 +130,7 @@ def moments(optimizer: Any) -> list[float]:
     return [float(len(entries)), *sums]
 
 
-def check_moments(loaded: Sequence[float], saved: Sequence[float], *, step: int, folder: Path) -> None:
+def check_optimizer(loaded: Sequence[float], saved: Sequence[float], *, step: int, folder: Path) -> None:
     """Raise TuneError when the loaded optimiser is not the one that was saved."""
     same = len(loaded) == len(saved) and all(
         math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-12) for a, b in zip(loaded, saved, strict=True)
@@ -137,5 +138,5 @@ def check_moments(loaded: Sequence[float], saved: Sequence[float], *, step: int,
     if not same or not saved:
         raise TuneError(
             f"the optimiser's state at step {step} could not be restored: resumed, it would be another training",
-            hint=anew(folder),
+            hint=fresh_start_hint(folder),
         )

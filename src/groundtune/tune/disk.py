@@ -17,7 +17,7 @@ SIGNS = (
 """Messages of torch and safetensors for a full disk, where they hide the system's own."""
 
 
-def is_full(error: BaseException | None) -> bool:
+def is_disk_full(error: BaseException | None) -> bool:
     while error is not None:
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(sign in str(error) for sign in SIGNS):
             return True
@@ -26,11 +26,11 @@ def is_full(error: BaseException | None) -> bool:
 
 
 @contextlib.contextmanager
-def named_if_full(folder: Path) -> Iterator[None]:
+def name_full_disk(folder: Path) -> Iterator[None]:
     """Raise OSError naming the folder in place of any error that means its disk is full."""
     try:
         yield
     except Exception as error:
-        if is_full(error):
+        if is_disk_full(error):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
         raise

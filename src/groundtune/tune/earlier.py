@@ -8,15 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from groundtune.errors import MissingError
-from groundtune.tune.artifacts import ARTIFACT, damaged, read_artifact
+from groundtune.tune.artifacts import ARTIFACT, find_damage, read_artifact
 from groundtune.tune.hosted import trainer as hosted
 from groundtune.tune.hosted.providers import provider_of
-from groundtune.tune.job import JOB, Job, Row, read_job
+from groundtune.tune.job import JOB, Job, TrainingRow, read_job
 from groundtune.workspace import digest_text
 
 
-def same(
-    models: Path, job: Job, train: Sequence[Row], validation: Sequence[Row], *, base_digest: Callable[[], str | None]
+def find_same_training(
+    models: Path,
+    job: Job,
+    train: Sequence[TrainingRow],
+    validation: Sequence[TrainingRow],
+    *,
+    base_digest: Callable[[], str | None],
 ) -> Path | None:
     """Return the newest training of the same rows and settings: one to resume, or a complete one that may be used.
 
@@ -33,26 +38,26 @@ def same(
             artifact = read_artifact(folder)
             if (
                 not artifact.unusable
-                and not damaged(folder, artifact, quick=True)
+                and not find_damage(folder, artifact, quick=True)
                 and base_digest() in (artifact.base_digest, None)
             ):
                 return folder
     return None
 
 
-def under_way(models: Path, name: str) -> Iterator[Job]:
+def running_jobs(models: Path, name: str) -> Iterator[Job]:
     """Yield jobs that were started at a provider and have not ended, as far as is known here; newest first."""
     for job in _trainings(models, name):
-        if not (job.folder / ARTIFACT).exists() and hosted.under_way(job.folder):
+        if not (job.folder / ARTIFACT).exists() and hosted.running_job(job.folder):
             yield job
 
 
-def others(models: Path, job: Job, resumed: Path | None) -> list[str]:
+def describe_unfinished(models: Path, job: Job, resumed: Path | None) -> list[str]:
     """Describe unfinished trainings of other rows or settings, one sentence each. resumed: folder to resume."""
     cancel = f"to end it: groundtune tune {job.name} --job cancel"
-    running = [earlier for earlier in under_way(models, job.name) if earlier.folder != resumed]
+    running = [earlier for earlier in running_jobs(models, job.name) if earlier.folder != resumed]
     notices = [
-        f"job {hosted.under_way(earlier.folder)} of other rows or settings may still be running; {cancel}"
+        f"job {hosted.running_job(earlier.folder)} of other rows or settings may still be running; {cancel}"
         for earlier in running
     ]
     last = next(_trainings(models, job.name), None)
@@ -78,7 +83,7 @@ def _trainings(models: Path, name: str) -> Iterator[Job]:
                 yield job
 
 
-def _identity(job: Job, train: Sequence[Row], validation: Sequence[Row]) -> str:
+def _identity(job: Job, train: Sequence[TrainingRow], validation: Sequence[TrainingRow]) -> str:
     """Digest of what defines a training. For a hosted job, how long to wait and what to pay does not count."""
     settings: Mapping[str, Any] = job.settings
     details: Mapping[str, Any] = job.details

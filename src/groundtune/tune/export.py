@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from groundtune.chat_template import TemplateError, prompted, replied
+from groundtune.chat_template import TemplateError, render_chat, render_prompt
 from groundtune.errors import MissingError
-from groundtune.tune.artifacts import digests, read_artifact, verify
+from groundtune.tune.artifacts import file_digests, read_artifact, verify_artifact
 from groundtune.tune.base import check_base, load_tokenizer
-from groundtune.tune.chat import find_format
-from groundtune.tune.disk import named_if_full
+from groundtune.tune.chat import find_chat_format
+from groundtune.tune.disk import name_full_disk
 from groundtune.tune.job import TuneError
 from groundtune.types import Artifact
 from groundtune.workspace import read_json, write_atomic
@@ -42,7 +42,7 @@ def export(folder: Path, to: Form, target: Path) -> Path:
     artifact = read_artifact(folder)
     if artifact.kind != "lora":
         raise TuneError(f"{artifact.id} is of kind {artifact.kind}: only causal models (kind lora) can be exported")
-    verify(folder, artifact)
+    verify_artifact(folder, artifact)
     if target.exists():
         raise TuneError(f"{target} already exists", hint="choose a target that does not exist yet")
     merged = folder / str(artifact.details["serve"]["path"])
@@ -65,7 +65,7 @@ def _beside(target: Path) -> Iterator[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove(temporary)
-        with named_if_full(target.parent):
+        with name_full_disk(target.parent):
             yield temporary
         temporary.rename(target)
     except OSError as error:
@@ -86,7 +86,7 @@ def _adapter(folder: Path, artifact: Artifact, target: Path) -> None:
     about = artifact.details.get("adapter")
     if about is None:
         raise TuneError(f"{artifact.id} has no adapter: every weight was trained", hint="export it as merged")
-    if digests(folder, [about["path"]]) != about["files"]:
+    if file_digests(folder, [about["path"]]) != about["files"]:
         raise TuneError(f"{artifact.id}: its adapter has changed since the training", hint="train again")
     config = read_json(folder / about["path"] / "adapter_config.json")
     for key in ("use_dora", "modules_to_save"):
@@ -131,8 +131,8 @@ def modelfile(merged: Path) -> str:
     """
     tokenizer = load_tokenizer(str(merged))
     config = read_json(merged / "generation_config.json") if (merged / "generation_config.json").exists() else {}
-    form = find_format(tokenizer, config.get("eos_token_id"), name=merged.name)
-    stops = dict.fromkeys(tokenizer.convert_ids_to_tokens(list(form.ends)))
+    form = find_chat_format(tokenizer, config.get("eos_token_id"), name=merged.name)
+    stops = dict.fromkeys(tokenizer.convert_ids_to_tokens(list(form.end_ids)))
     lines = [f"FROM ./{GGUF}", f'TEMPLATE """{_template(tokenizer)}"""']
     lines += [f'PARAMETER stop "{stop}"' for stop in stops]
     return "\n".join([*lines, "PARAMETER temperature 0", ""])
@@ -172,7 +172,7 @@ def _around(tokenizer: Any, start: str) -> tuple[dict[str, tuple[str, str]], str
     """Return the text around each role's message and the text that opens the answer, without the start of the chat."""
     reply, question = MARK.format("said"), MARK.format("asked")
     user = {"role": "user", "content": question}
-    prompt, full = (text.removeprefix(start) for text in replied(tokenizer, [user], reply=reply))
+    prompt, full = (text.removeprefix(start) for text in render_chat(tokenizer, [user], reply=reply))
     plain = tokenizer.apply_chat_template([user], tokenize=False).removeprefix(start)
     if (
         prompt.count(question) != 1
@@ -183,7 +183,7 @@ def _around(tokenizer: Any, start: str) -> tuple[dict[str, tuple[str, str]], str
     before, _, after = plain.partition(question)
     answer, _, end = full[len(plain) :].partition(reply)
     around = {"user": (before, after), "assistant": (answer, end)}
-    _, text = prompted(tokenizer, [{"role": "system", "content": reply}, user])
+    _, text = render_prompt(tokenizer, [{"role": "system", "content": reply}, user])
     if f"{reply}\n\n{question}" not in text:
         head, _, tail = text.removeprefix(start).partition(reply)
         around["system"] = (head, tail.partition(before + question)[0])

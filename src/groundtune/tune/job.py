@@ -33,7 +33,7 @@ class TuneError(GroundtuneError):
 
 
 @dataclass(frozen=True, slots=True)
-class Ranking:
+class BaselineRanking:
     """Passages that the project's own retriever finds for a question: the baseline of a tuned one."""
 
     found: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class Ranking:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TrainingRow:
     """One example in the form a trainer takes."""
 
     id: str
@@ -62,7 +62,7 @@ class Row:
     positives: tuple[str, ...] = ()
     """Passages that answer the input; for retrievers."""
     negatives: tuple[str, ...] = ()
-    ranking: Ranking | None = None
+    ranking: BaselineRanking | None = None
     """Ranking of the question by the project's own retriever; for retrievers."""
     sources: tuple[str, ...] = ()
     """Documents whose text is in the row."""
@@ -82,7 +82,7 @@ class Job:
     details: Mapping[str, Any] = field(default_factory=dict)
     """Labels with descriptions, JSON Schema: whatever the kind needs to know of the project."""
 
-    def rows(self, split: str) -> list[Row]:
+    def rows(self, split: str) -> list[TrainingRow]:
         """Return the rows of train or validation. Raises MissingError when they are missing."""
         path = self.folder / f"{split}.jsonl"
         try:
@@ -97,7 +97,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TrainingStep:
     """Progress of a training."""
 
     epoch: float
@@ -111,7 +111,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainingResult:
     """Result of a trainer; its files are in the job's folder."""
 
     files: Sequence[str]
@@ -133,18 +133,18 @@ class Bounds:
     note: str = ""
 
 
-Watch = Callable[[Step], None]
+ProgressCallback = Callable[[TrainingStep], None]
 
 
-def write_job(job: Job, train: Sequence[Row], validation: Sequence[Row]) -> None:
+def write_job(job: Job, train: Sequence[TrainingRow], validation: Sequence[TrainingRow]) -> None:
     """Write the rows, then job.json: where that exists, the rows are complete."""
     for split, rows in (("train", train), ("validation", validation)):
         lines = [json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows]
         write_atomic(job.folder / f"{split}.jsonl", "".join(lines).encode("utf-8", "backslashreplace"))
-    write_about(job)
+    write_job_file(job)
 
 
-def write_about(job: Job) -> None:
+def write_job_file(job: Job) -> None:
     """Write job.json alone."""
     write_json(job.folder / JOB, {key: value for key, value in asdict(job).items() if key != "folder"})
 
@@ -154,10 +154,10 @@ def read_job(folder: Path) -> Job:
     return Job(folder=folder, **read_json(folder / JOB))
 
 
-def watcher(folder: Path) -> Watch:
+def progress_writer(folder: Path) -> ProgressCallback:
     """Return a function that appends every step to progress.jsonl."""
 
-    def watch(step: Step) -> None:
+    def watch(step: TrainingStep) -> None:
         line = json.dumps({**asdict(step), "at": time.time()}, allow_nan=True) + "\n"
         with (folder / PROGRESS).open("a", encoding="utf-8") as file:
             file.write(line)
@@ -165,7 +165,7 @@ def watcher(folder: Path) -> Watch:
     return watch
 
 
-def read_progress(folder: Path) -> list[Step]:
+def read_progress(folder: Path) -> list[TrainingStep]:
     """Return the steps of all complete lines; empty when nothing was reported yet."""
     path = folder / PROGRESS
     if not path.exists():
@@ -174,15 +174,15 @@ def read_progress(folder: Path) -> list[Step]:
     for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
         with contextlib.suppress(ValueError):  # half a line of a killed process, with the next one's appended
             rows.append(json.loads(line))
-    return [Step(**{key: value for key, value in row.items() if key != "at"}) for row in rows]
+    return [TrainingStep(**{key: value for key, value in row.items() if key != "at"}) for row in rows]
 
 
-def _row(values: dict[str, Any]) -> Row:
-    row = Row(**values)
+def _row(values: dict[str, Any]) -> TrainingRow:
+    row = TrainingRow(**values)
     ranking = values.get("ranking")
     return replace(
         row,
-        ranking=Ranking(**{**ranking, "found": tuple(ranking["found"]), "groups": tuple(ranking["groups"])})
+        ranking=BaselineRanking(**{**ranking, "found": tuple(ranking["found"]), "groups": tuple(ranking["groups"])})
         if ranking
         else None,
         messages=tuple(row.messages),

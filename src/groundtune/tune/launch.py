@@ -10,7 +10,7 @@ from pathlib import Path
 
 from groundtune.errors import GroundtuneError, MissingError, ProviderError, UsageError
 from groundtune.tune.artifacts import read_artifact
-from groundtune.tune.job import FAILURE, LOG, Step, TuneError, read_progress
+from groundtune.tune.job import FAILURE, LOG, TrainingStep, TuneError, read_progress
 from groundtune.types import Artifact
 
 POLL_SECONDS = 0.25
@@ -21,8 +21,8 @@ STOP_SECONDS = 10.0
 """Seconds that a stopped training may take to write its checkpoint."""
 
 
-async def launch(
-    folder: Path, *, module: str = "groundtune.tune.worker", progress: Callable[[Step], None] = lambda _: None
+async def launch_training(
+    folder: Path, *, module: str = "groundtune.tune.worker", progress: Callable[[TrainingStep], None] = lambda _: None
 ) -> Artifact:
     """Run the training that job.json in the folder describes, or resume it. Stops the process when cancelled.
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from groundtune.errors import BusyError, MissingError, UsageError
-from groundtune.tune.artifacts import ARTIFACT, artifacts, pick, read_artifact
-from groundtune.tune.hosted.trainer import under_way
+from groundtune.tune.artifacts import ARTIFACT, choose_artifact, list_artifacts, read_artifact
+from groundtune.tune.hosted.trainer import running_job
 from groundtune.tune.job import FAILURE, LOCK, read_job
 from groundtune.workspace import read_json
 
 
 @dataclass(frozen=True, slots=True)
-class Leftover:
+class IncompleteTraining:
     """A training's folder without a readable artifact."""
 
     id: str
@@ -27,18 +27,18 @@ class Leftover:
     """State in words, with the command that fixes it."""
 
 
-def leftovers(models: Path) -> list[Leftover]:
+def incomplete_trainings(models: Path) -> list[IncompleteTraining]:
     """Return the leftovers, ordered by folder name."""
-    complete = {artifact.id for artifact in artifacts(models)}
+    complete = {artifact.id for artifact in list_artifacts(models)}
     folders = sorted(path for path in models.glob("*") if path.is_dir()) if models.is_dir() else []
     return [_leftover(path) for path in folders if path.name not in complete]
 
 
-def untrained(models: Path, name: str) -> str:
+def why_untrained(models: Path, name: str) -> str:
     """Why a table has no model, worded to follow `tuned`."""
     matches = [
         leftover
-        for leftover in leftovers(models)
+        for leftover in incomplete_trainings(models)
         if name in (leftover.name, leftover.id.rpartition("-")[0].rpartition("-")[0])
     ]
     return (
@@ -48,34 +48,34 @@ def untrained(models: Path, name: str) -> str:
     )
 
 
-def remove(models: Path, name: str) -> str:
+def remove_training(models: Path, name: str) -> str:
     """Delete the folder that `find` returns, and return its name.
 
     Raises what `find` raises, BusyError while it is trained, UsageError while its job may run at a provider.
     """
-    chosen = find(models, name)
+    chosen = find_training(models, name)
     folder = models / chosen
     if _busy(folder):
         raise BusyError(f"{chosen} is being trained", hint="stop it, or wait until it is done")
-    if not (folder / ARTIFACT).exists() and (job := under_way(folder)):
+    if not (folder / ARTIFACT).exists() and (job := running_job(folder)):
         hint = f"groundtune tune {chosen.rpartition('-')[0].rpartition('-')[0] or 'NAME'} --job cancel"
         raise UsageError(f"job {job} of {chosen} may still be running at the provider", hint=hint)
     shutil.rmtree(folder)
     return chosen
 
 
-def find(models: Path, name: str) -> str:
+def find_training(models: Path, name: str) -> str:
     """Return the folder of this name, or the newest complete training of a table, or its only incomplete one.
 
     Raises MissingError when there is none, UsageError when the name is ambiguous.
     """
-    folders, complete = [path.name for path in models.glob("*") if path.is_dir()], artifacts(models)
+    folders, complete = [path.name for path in models.glob("*") if path.is_dir()], list_artifacts(models)
     if name in folders:
         return name
-    incomplete = [leftover.id for leftover in leftovers(models) if leftover.name == name]
+    incomplete = [leftover.id for leftover in incomplete_trainings(models) if leftover.name == name]
     newest = [artifact.id for artifact in complete if artifact.name == name][-1:]
     if not incomplete:
-        return pick(complete, name).id
+        return choose_artifact(complete, name).id
     if len(incomplete) + len(newest) > 1:
         ids = ", ".join((*newest, *incomplete))
         raise UsageError(
@@ -84,12 +84,12 @@ def find(models: Path, name: str) -> str:
     return incomplete[0]
 
 
-def _leftover(folder: Path) -> Leftover:
+def _leftover(folder: Path) -> IncompleteTraining:
     try:
         job = read_job(folder)
     except (MissingError, TypeError):
-        return Leftover(folder.name, None, None, None, _state(folder, None))
-    return Leftover(folder.name, job.name, job.kind, job.base, _state(folder, job.name))
+        return IncompleteTraining(folder.name, None, None, None, _state(folder, None))
+    return IncompleteTraining(folder.name, job.name, job.kind, job.base, _state(folder, job.name))
 
 
 def _state(folder: Path, name: str | None) -> str:
@@ -103,7 +103,7 @@ def _state(folder: Path, name: str | None) -> str:
             return f"damaged: {error.message.removeprefix(f'{folder}/')} ({delete})"
     if name is None:
         return f"unreadable: its job.json is missing or damaged ({delete})"
-    if job := under_way(folder):
+    if job := running_job(folder):
         return f"possibly still running at the provider, as job {job} ({retry} waits for it)"
     try:
         failed = read_json(folder / FAILURE)

@@ -23,9 +23,9 @@ from filelock import FileLock, Timeout
 
 from groundtune.errors import BusyError, GroundtuneError, ProviderError
 from groundtune.protocols import Trainer
-from groundtune.tune.artifacts import dataset_digest, digests, write_artifact
-from groundtune.tune.disk import is_full
-from groundtune.tune.job import FAILURE, LOCK, LOG, Job, Trained, TuneError, read_job, watcher
+from groundtune.tune.artifacts import dataset_digest, file_digests, write_artifact
+from groundtune.tune.disk import is_disk_full
+from groundtune.tune.job import FAILURE, LOCK, LOG, Job, TrainingResult, TuneError, progress_writer, read_job
 from groundtune.types import Artifact
 from groundtune.workspace import write_atomic
 
@@ -43,21 +43,23 @@ TRAINERS = {
 }
 
 
-Check = Callable[[Path, Artifact], Artifact]
+ArtifactCheck = Callable[[Path, Artifact], Artifact]
 """Takes the folder and the artifact about to be written there; returns the artifact with the results of the check."""
 
 
-def unchecked(_: Path, artifact: Artifact) -> Artifact:
+def no_check(_: Path, artifact: Artifact) -> Artifact:
     return artifact
 
 
-def trainer(kind: str) -> Trainer:
+def load_trainer(kind: str) -> Trainer:
     """Return the module that trains a kind of [tune.NAME]."""
     module: Trainer = import_module(TRAINERS[kind])
     return module
 
 
-def work(folder: Path, *, check: Check = unchecked, tell: Callable[[bytes], object] = lambda _: None) -> int:
+def run_training(
+    folder: Path, *, check: ArtifactCheck = no_check, tell: Callable[[bytes], object] = lambda _: None
+) -> int:
     """Train; return 0 with an artifact, else the exit code of the error in failure.json.
 
     tell: also receives the content of failure.json, for which a full disk has no room.
@@ -70,7 +72,7 @@ def work(folder: Path, *, check: Check = unchecked, tell: Callable[[bytes], obje
         return error.exit_code
 
 
-def _work(folder: Path, check: Check, tell: Callable[[bytes], object]) -> int:
+def _work(folder: Path, check: ArtifactCheck, tell: Callable[[bytes], object]) -> int:
     def failed(error: GroundtuneError) -> int:
         report = _as_json(error)
         with contextlib.suppress(OSError):
@@ -82,14 +84,14 @@ def _work(folder: Path, check: Check, tell: Callable[[bytes], object]) -> int:
     try:
         job = read_job(folder)
         began = time.time()
-        trained = trainer(job.kind).train(job, watcher(folder))
+        trained = load_trainer(job.kind).train(job, progress_writer(folder))
         write_artifact(folder, check(folder, _artifact(job, trained, time.time() - began)))
     except GroundtuneError as error:
         return failed(error)
     except Exception as error:  # noqa: BLE001  the process ends here; the reason must not be lost
         with contextlib.suppress(OSError):
             traceback.print_exc()
-        if is_full(error):
+        if is_disk_full(error):
             hint = "free some space; groundtune tune resumes from the last checkpoint"
             return failed(TuneError(f"cannot write: no space left on the disk of {folder}", hint=hint))
         message = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
@@ -112,7 +114,7 @@ def _alone(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _artifact(job: Job, trained: Trained, seconds: float) -> Artifact:
+def _artifact(job: Job, trained: TrainingResult, seconds: float) -> Artifact:
     return Artifact(
         id=job.folder.name,
         name=job.name,
@@ -122,7 +124,7 @@ def _artifact(job: Job, trained: Trained, seconds: float) -> Artifact:
         dataset_digest=dataset_digest(job.folder),
         recipe=dict(job.settings),
         metrics=dict(trained.metrics),
-        files=digests(job.folder, trained.files),
+        files=file_digests(job.folder, trained.files),
         versions={name: installed for name in LIBRARIES if (installed := _version(name))},
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=seconds,
@@ -154,14 +156,14 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def main(*, check: Check = unchecked) -> int:
+def main(*, check: ArtifactCheck = no_check) -> int:
     _end_with_parent()
     folder = Path(sys.argv[1])
     starter = os.dup(1)
     log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    return work(folder, check=check, tell=partial(os.write, starter))
+    return run_training(folder, check=check, tell=partial(os.write, starter))
 
 
 if __name__ == "__main__":

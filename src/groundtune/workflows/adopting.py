@@ -11,14 +11,14 @@ from groundtune.config import PROJECT_FILE, Config, load_config
 from groundtune.errors import MissingError, UsageError
 from groundtune.fitted import Fitted, read_fitted, write_fitted
 from groundtune.ingest.index import IndexFolder
-from groundtune.ingest.sync import Progress, SyncReport
-from groundtune.toml_lines import put
-from groundtune.tune.artifacts import artifacts, pick, verify
+from groundtune.ingest.sync import SyncProgress, SyncReport
+from groundtune.toml_lines import set_keys
+from groundtune.tune.artifacts import choose_artifact, list_artifacts, verify_artifact
 from groundtune.types import Artifact
 from groundtune.workflows.ingesting import ingest
 from groundtune.workspace import Workspace, read_json, write_atomic, write_json
 
-Values = Mapping[str, str | int | None]
+TableValues = Mapping[str, str | int | None]
 
 KEYS = {"embedder": ("kind", "model", "base_url", "api_key_env", "dimension"), "retrieval": ("reranker",)}
 """Table of the project file to the keys that adoption changes."""
@@ -30,7 +30,7 @@ class Adoption:
 
     table: str
     """Table of the project file: embedder or retrieval."""
-    values: Values
+    values: TableValues
     """New values in that table; None = key removed."""
     report: SyncReport | None
     """Report on building the new index; None if the current index is still used."""
@@ -43,7 +43,7 @@ class _Plan:
     """The changes to make."""
 
     table: str
-    values: Values
+    values: TableValues
     fitted: Fitted | None
     """New fitted values; None leaves them unchanged."""
 
@@ -54,7 +54,7 @@ async def adopt(
     name: str | None,
     *,
     wait_seconds: float = 0.0,
-    progress: Callable[[Progress], None] = lambda _: None,
+    progress: Callable[[SyncProgress], None] = lambda _: None,
 ) -> Adoption:
     """Switch the project to a tuned embedder or reranker; a name of None undoes the last adoption.
 
@@ -62,7 +62,11 @@ async def adopt(
     MissingError when there is no artifact of that name, UsageError for an artifact that is not a retriever or a project
     file that cannot be changed, GroundtuneError for an unusable artifact, BusyError.
     """
-    plan = _plan_undo(workspace) if name is None else _plan_adoption(workspace, pick(artifacts(workspace.models), name))
+    plan = (
+        _plan_undo(workspace)
+        if name is None
+        else _plan_adoption(workspace, choose_artifact(list_artifacts(workspace.models), name))
+    )
     done = await _apply(workspace, plan, fitted=fitted, wait_seconds=wait_seconds, progress=progress)
     if name is None:
         _record_file(workspace).unlink()
@@ -73,7 +77,7 @@ def _plan_adoption(workspace: Workspace, artifact: Artifact) -> _Plan:
     if artifact.kind != "retriever":
         hint = "use it with groundtune ask -a tuned, or compare it with groundtune compare"
         raise UsageError(f"{artifact.id} is a {artifact.kind}: only retrievers can be adopted", hint=hint)
-    verify(workspace.models / artifact.id, artifact)
+    verify_artifact(workspace.models / artifact.id, artifact)
     model = f"{(workspace.models / artifact.id).relative_to(workspace.root).as_posix()}/model"
     if artifact.details.get("part") == "reranker":
         return _Plan("retrieval", {"reranker": model}, None)
@@ -89,7 +93,7 @@ def _plan_undo(workspace: Workspace) -> _Plan:
     return _Plan(adopted["table"], adopted["values"], Fitted(**adopted["fitted"]))
 
 
-def in_use(config: Config, folder: Path) -> str | None:
+def key_naming_model(config: Config, folder: Path) -> str | None:
     """Return the key of the project file that names a model in this folder, or None."""
     named = {"[embedder] model": config.embedder.model, "[retrieval] reranker": config.retrieval.reranker}
     for key, model in named.items():
@@ -111,7 +115,7 @@ async def _apply(
     *,
     fitted: Path,
     wait_seconds: float,
-    progress: Callable[[Progress], None],
+    progress: Callable[[SyncProgress], None],
 ) -> Adoption:
     """Build the new index beside the current one, then switch project file, fitted values and index together."""
     file = workspace.root / PROJECT_FILE
@@ -131,7 +135,7 @@ async def _apply(
         write_atomic(file, text)
 
     if plan.table == "embedder":
-        embedder = build.for_many(build.embedder(config))
+        embedder = build.prepare_for_many(build.embedder(config))
         current = IndexFolder(workspace.index).current()
         rebuild = current is not None and current.parts != build.index_parts(config, embedder)
         report = await ingest(
@@ -153,7 +157,7 @@ async def _apply(
 def _edited(file: Path, plan: _Plan) -> str:
     """Return the changed project file. Raises UsageError with the lines to write by hand if it cannot be edited."""
     try:
-        return put(file.read_bytes().decode("utf-8"), plan.table, plan.values)
+        return set_keys(file.read_bytes().decode("utf-8"), plan.table, plan.values)
     except ValueError as error:
         lines = [f"{key} = {json.dumps(value)}" for key, value in plan.values.items() if value is not None]
         raise UsageError(

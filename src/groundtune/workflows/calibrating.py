@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from groundtune.config import Config
 from groundtune.measure.metrics import score_answer
-from groundtune.measure.statistics import Point, choose_threshold, risk_coverage
+from groundtune.measure.statistics import OperatingPoint, choose_threshold, risk_coverage
 from groundtune.protocols import Approach
 from groundtune.types import Example, Question, Scope
 
@@ -17,13 +17,13 @@ TOO_FEW = 20
 class Calibration:
     """The risk-coverage curve of one approach and the point chosen on it."""
 
-    point: Point
+    point: OperatingPoint
     rule: str
     n: int
-    curve: tuple[Point, ...]
+    curve: tuple[OperatingPoint, ...]
 
 
-def suitable(examples: Sequence[Example]) -> list[Example]:
+def calibration_examples(examples: Sequence[Example]) -> list[Example]:
     """Return the train and validation examples, or none if either kind is too rare. Never reads the test split.
 
     The kinds are answerable and unanswerable.
@@ -54,19 +54,19 @@ async def calibrate(
 
 
 def _choose(
-    curve: Sequence[Point],
+    curve: Sequence[OperatingPoint],
     answerable: Sequence[bool],
     confidences: Sequence[float],
     right: Sequence[float],
     config: Config,
-) -> tuple[Point, str]:
+) -> tuple[OperatingPoint, str]:
     answers = config.answers
     if answers.max_risk is not None and (point := choose_threshold(curve, max_risk=answers.max_risk)):
         return point, f"at most {answers.max_risk:.0%} of answers wrong"
     if answers.min_coverage is not None and (point := choose_threshold(curve, min_coverage=answers.min_coverage)):
         return point, f"at least {answers.min_coverage:.0%} of questions answered"
 
-    def outcomes(point: Point) -> float:
+    def outcomes(point: OperatingPoint) -> float:
         """Correct answers given, plus abstentions on questions that the documents do not answer."""
         return sum(
             correct if confidence >= point.threshold else not has_answer

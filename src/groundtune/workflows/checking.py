@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from groundtune import build
 from groundtune.config import Config, ModelConfig
 from groundtune.errors import GroundtuneError, MissingError, UsageError, need
-from groundtune.openai_client import failure, open_client, without_user
-from groundtune.tune.artifacts import verify, write_artifact
+from groundtune.openai_client import open_client, provider_error, without_user
+from groundtune.tune.artifacts import verify_artifact, write_artifact
 from groundtune.tune.lora import parity, serving
 from groundtune.types import Artifact, Message, Prompt
 
@@ -29,9 +29,9 @@ async def check_here(folder: Path, artifact: Artifact, *, device: str | None = N
     The artifact is marked unusable if the output differs from that of the trained model. Raises MissingError without
     its recorded inputs.
     """
-    inputs = serving.read(folder, artifact)
+    inputs = serving.read_references(folder, artifact)
     prompts = [Prompt(recorded.messages[-1]["content"], _messages(recorded.messages)) for recorded in inputs]
-    generator = build.tuned_here(artifact, folder, device=device)
+    generator = build.local_tuned_generator(artifact, folder, device=device)
     try:
         traces = await generator.trace(prompts, tokens=parity.STEPS)
     except (GroundtuneError, RuntimeError, IndexError, ValueError) as error:  # RuntimeError includes out of memory
@@ -39,8 +39,10 @@ async def check_here(folder: Path, artifact: Artifact, *, device: str | None = N
         reason: str | None = f"the {serving.LEG} cannot ask it: {' '.join(str(error).split())[:300]}"
     else:
         logits = need("torch", extra="local").stack([traced.logits for traced in traces])
-        trace = parity.Trace(logits, tuple(tuple(traced.made) for traced in traces))
-        figures, reason = serving.judge_ours(folder, [traced.prompt for traced in traces], trace, dtype=traces[0].dtype)
+        trace = parity.ModelTrace(logits, tuple(tuple(traced.output_tokens) for traced in traces))
+        figures, reason = serving.compare_generator(
+            folder, [traced.prompt_tokens for traced in traces], trace, dtype=traces[0].dtype
+        )
     legs = {**artifact.details["parity"], serving.LEG: figures}
     return replace(artifact, unusable=reason, details={**artifact.details, "parity": legs})
 
@@ -54,7 +56,7 @@ async def check_again(folder: Path, artifact: Artifact) -> Artifact:
     _only_causal(artifact)
     if artifact.unusable and not artifact.unusable.startswith(f"the {serving.LEG}"):
         return artifact
-    verify(folder, replace(artifact, unusable=None))
+    verify_artifact(folder, replace(artifact, unusable=None))
     checked = await check_here(folder, artifact)
     write_artifact(folder, checked)
     return checked
@@ -78,20 +80,20 @@ class Server:
     """Tolerance for log-probabilities, in nats."""
 
 
-async def check_server(config: Config, folder: Path, artifact: Artifact, server: Server) -> serving.Check:
+async def check_server(config: Config, folder: Path, artifact: Artifact, server: Server) -> serving.ServingCheck:
     """Send the inputs recorded with the artifact to a server, one by one, at temperature 0.
 
     Raises UsageError when the texts may not be sent there, MissingError without inputs, key or model, ProviderError.
     """
     _only_causal(artifact)
     chosen = ModelConfig.model_construct(kind="openai", base_url=server.url)
-    if reason := build.forbidden(config, chosen):
+    if reason := build.residency_violation(config, chosen):
         raise UsageError(reason, hint="check it on a local server, or allow the host under [requirements]")
-    inputs = serving.read(folder, artifact)
-    key = build.key(server.key_env) or ""
+    inputs = serving.read_references(folder, artifact)
+    key = build.secret_from_env(server.key_env) or ""
     place = without_user(server.url)
 
-    def talk() -> serving.Check:
+    def talk() -> serving.ServingCheck:
         from openai import OpenAIError
 
         client = open_client(server.url, api_key=key, timeout_seconds=TIMEOUT_SECONDS)
@@ -100,10 +102,10 @@ async def check_server(config: Config, folder: Path, artifact: Artifact, server:
             pairs = [(recorded, _ask(client, name, recorded)) for recorded in inputs]
         except OpenAIError as error:
             hint = f"the variable {server.key_env} holds the wrong key" if server.key_env else "--key-env NAME"
-            raise failure(error, place=place, api_key=key, key_hint=hint) from error
+            raise provider_error(error, place=place, api_key=key, key_hint=hint) from error
         finally:
             client.close()
-        return serving.judge_server(f"{name} at {place}", pairs, tolerance=server.tolerance)
+        return serving.compare_server(f"{name} at {place}", pairs, tolerance=server.tolerance)
 
     return await asyncio.to_thread(talk)
 
@@ -117,7 +119,7 @@ def _only_model(client: "OpenAI", artifact: Artifact, place: str) -> str:
     raise MissingError(f"{place} has {len(names)} models; name one", hint=f"--served-as NAME; available: {known}")
 
 
-def _ask(client: "OpenAI", model: str, recorded: serving.Asked) -> serving.Served:
+def _ask(client: "OpenAI", model: str, recorded: serving.ReferenceOutput) -> serving.ServerOutput:
     """Request a completion; without log-probabilities if the server rejects them."""
     from openai import APIStatusError
 
@@ -135,7 +137,7 @@ def _ask(client: "OpenAI", model: str, recorded: serving.Asked) -> serving.Serve
         completion = client.chat.completions.create(**request)
     choice, usage = completion.choices[0], completion.usage
     logprobs = choice.logprobs.content if choice.logprobs else None
-    return serving.Served(
+    return serving.ServerOutput(
         prompt_tokens=usage.prompt_tokens if usage else None,
         text=choice.message.content or "",
         ended=choice.finish_reason == "stop",

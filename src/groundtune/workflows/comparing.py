@@ -19,15 +19,15 @@ from groundtune import build
 from groundtune.config import Config
 from groundtune.errors import MissingError, UsageError
 from groundtune.fitted import Fitted
-from groundtune.lineup import Lineup, Material, line_up
+from groundtune.lineup import ApproachRegistry, Resources, build_registry
 from groundtune.measure.results import RESULTS, read_results
-from groundtune.measure.runner import Filled, JudgeCall, run
-from groundtune.measure.scoring import Score
-from groundtune.task import primary_of, scorer, scores_of
+from groundtune.measure.runner import FilledCell, JudgeCall, fill_matrix
+from groundtune.measure.scoring import Scorer
+from groundtune.task import primary_score, score_names, scorer
 from groundtune.tune.job import read_job
-from groundtune.tune.preflight.findings import folded
+from groundtune.tune.preflight.findings import normalise_input
 from groundtune.types import Example
-from groundtune.workspace import Workspace, digest_file, digest_text, read_json, unused, write_atomic, write_json
+from groundtune.workspace import Workspace, digest_file, digest_text, read_json, unused_folder, write_atomic, write_json
 
 RUN = "run.json"
 EXAMPLES = "examples.jsonl"
@@ -41,7 +41,7 @@ _SETTINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class CompareProgress:
     """Progress of a comparison after a cell."""
 
     done: int
@@ -54,7 +54,7 @@ class Step:
 async def compare(
     workspace: Workspace,
     config: Config,
-    material: Material,
+    material: Resources,
     examples: Sequence[Example],
     *,
     fitted: Fitted,
@@ -63,28 +63,28 @@ async def compare(
     primary: str | None = None,
     budget_usd: float | None = None,
     fresh: bool = False,
-    progress: Callable[[Step], None] = lambda _: None,
+    progress: Callable[[CompareProgress], None] = lambda _: None,
 ) -> Path:
     """Run every available approach, or the named ones, through the cache; return the folder of the run.
 
     Raises MissingError when none can run, BudgetError when the next call might exceed the budget.
     """
-    require(examples, split)
-    if (metric := primary or primary_of(config)) not in (available := scores_of(config)):
+    require_examples(examples, split)
+    if (metric := primary or primary_score(config)) not in (available := score_names(config)):
         raise UsageError(f"no row will have the score {metric!r}", hint=f"choose one of {', '.join(available)}")
-    budget = build.purse(budget_usd)
+    budget = build.budget(budget_usd)
     material = replace(
         material,
-        embedder=material.for_many,
-        keep=build.keeping(workspace.cache, budget),
-        patience_seconds=PATIENCE_SECONDS,
-        turn=asyncio.Semaphore(1) if config.embedder.kind != "openai" else None,
+        embedder=material.batch_embedder,
+        wrap_generator=build.caching_wrapper(workspace.cache, budget),
+        rate_limit_wait_seconds=PATIENCE_SECONDS,
+        local_slots=asyncio.Semaphore(1) if config.embedder.kind != "openai" else None,
     )
-    lineup = await line_up(config, material)
-    lineup = lineup.chosen(names)
-    examples, trained_on = _without_training_examples(examples, lineup, material.models)
-    judge = build.judge(config, material.embedder, material.keep, patience_seconds=PATIENCE_SECONDS)
-    return await fill(
+    lineup = await build_registry(config, material)
+    lineup = lineup.select(names)
+    examples, trained_on = _without_training_examples(examples, lineup, material.model_folder)
+    judge = build.judge(config, material.embedder, material.wrap_generator, patience_seconds=PATIENCE_SECONDS)
+    return await complete_matrix(
         workspace,
         lineup,
         examples,
@@ -92,26 +92,26 @@ async def compare(
             **_conditions(config, material, fitted),
             "form": repr(material.form),
             "checks": [digest_file(path) for path in _check_files(config, material.root)],
-            "requests": {name: lineup.requests.get(name) for name in sorted(set(lineup.model.values()))},
+            "requests": {name: lineup.requests.get(name) for name in sorted(set(lineup.model_tables.values()))},
             "artifacts": {name: artifact.id for name, artifact in lineup.artifacts.items() if name in lineup.ready},
         },
-        told={**_context(config, lineup), "primary": metric, "trained_on": trained_on},
+        context={**_context(config, lineup), "primary": metric, "trained_on": trained_on},
         score=scorer(config, material.form, material.root),
         judge=judge.judge if judge else None,
         fresh=fresh,
-        spent=lambda: budget.spent,
+        spent=lambda: budget.known_spent_usd,
         progress=progress,
     )
 
 
-def require(examples: Sequence[Example], split: str) -> None:
+def require_examples(examples: Sequence[Example], split: str) -> None:
     """Raise UsageError when the split has no examples."""
     if not examples:
         raise UsageError(f"the {split} split has no examples", hint=f'add examples, or set "split": "{split}" on some')
 
 
 def _without_training_examples(
-    examples: Sequence[Example], lineup: Lineup, models: Path | None
+    examples: Sequence[Example], lineup: ApproachRegistry, models: Path | None
 ) -> tuple[Sequence[Example], dict[str, int]]:
     """Return the examples that no approach was trained on, and how many each trained approach has seen.
 
@@ -123,9 +123,11 @@ def _without_training_examples(
         if name in lineup.ready and models:
             job = read_job(models / artifact.id)
             rows = [*job.rows("train"), *job.rows("validation")]
-            inputs = {folded(row.input) for row in rows}
+            inputs = {normalise_input(row.input) for row in rows}
             ids = {row.id for row in rows}
-            if overlap := {example.id for example in examples if example.id in ids or folded(example.input) in inputs}:
+            if overlap := {
+                example.id for example in examples if example.id in ids or normalise_input(example.input) in inputs
+            }:
                 seen[name] = overlap
     all_seen = set().union(*seen.values())
     unseen = [example for example in examples if example.id not in all_seen]
@@ -135,43 +137,43 @@ def _without_training_examples(
     return unseen, {name: len(overlap) for name, overlap in seen.items()}
 
 
-async def fill(
+async def complete_matrix(
     workspace: Workspace,
-    lineup: Lineup,
+    lineup: ApproachRegistry,
     examples: Sequence[Example],
     *,
     about: Mapping[str, Any],
-    score: Score,
-    told: Mapping[str, Any] | None = None,
+    score: Scorer,
+    context: Mapping[str, Any] | None = None,
     judge: JudgeCall | None = None,
     fresh: bool = False,
     spent: Callable[[], float] = lambda: 0.0,
-    progress: Callable[[Step], None] = lambda _: None,
+    progress: Callable[[CompareProgress], None] = lambda _: None,
 ) -> Path:
     """Complete the matrix of a run and return its folder.
 
     A run under the same conditions is resumed: only its missing cells and errors are run. about: conditions that affect
-    the results, besides the examples and the names of the approaches; plain JSON values. told: values that affect only
+    the results, besides the examples and the names of the approaches; plain JSON values. context: values that affect
     the verdict. fresh: always start a new run. Raises what `measure.runner.run` raises; the partial run stays readable.
     """
     identity = digest_text(json.dumps([sorted(lineup.ready), [repr(e) for e in examples], about], sort_keys=True))
     folder = None if fresh else _matching_run(workspace, identity)
     folder = folder or _new_run(workspace, identity, lineup, examples)
-    now = {"about": {**about, **(told or {})}, "used": datetime.now(UTC).isoformat()}
+    now = {"about": {**about, **(context or {})}, "used": datetime.now(UTC).isoformat()}
     write_json(folder / RUN, {**read_json(folder / RUN), **now})
     total = len(lineup.ready) * len(examples)
     done = sum(row.error is None for row in read_results(folder / RESULTS))
 
-    def step(filled: Filled) -> None:
+    def step(filled: FilledCell) -> None:
         nonlocal done
         done += 1
-        progress(Step(done, total, filled.result.approach, spent()))
+        progress(CompareProgress(done, total, filled.result.approach, spent()))
 
     by_concurrency = sorted(lineup.ready.values(), key=lambda approach: lineup.concurrency.get(approach.name, 1))
     for concurrency, approaches in groupby(
         by_concurrency, key=lambda approach: lineup.concurrency.get(approach.name, 1)
     ):
-        await run(
+        await fill_matrix(
             list(approaches),
             examples,
             folder=folder,
@@ -207,7 +209,7 @@ def _check_files(config: Config, root: Path) -> list[Path]:
     return [path for path in (*named, *(root / f"{module}.py" for module in modules)) if path.is_file()]
 
 
-def _conditions(config: Config, material: Material, fitted: Fitted) -> dict[str, Any]:
+def _conditions(config: Config, material: Resources, fitted: Fitted) -> dict[str, Any]:
     """Return the conditions that affect the results."""
     manifest = material.index.manifest if material.index else None
     return {
@@ -221,7 +223,7 @@ def _conditions(config: Config, material: Material, fitted: Fitted) -> dict[str,
     }
 
 
-def _context(config: Config, lineup: Lineup) -> dict[str, Any]:
+def _context(config: Config, lineup: ApproachRegistry) -> dict[str, Any]:
     """Return what only the verdict depends on: changing it needs a new verdict but no new answers."""
     required = config.requirements
     trained = {name: artifact for name, artifact in lineup.artifacts.items() if name in lineup.ready}
@@ -251,9 +253,9 @@ def _matching_run(workspace: Workspace, identity: str) -> Path | None:
     return None
 
 
-def _new_run(workspace: Workspace, identity: str, lineup: Lineup, examples: Sequence[Example]) -> Path:
+def _new_run(workspace: Workspace, identity: str, lineup: ApproachRegistry, examples: Sequence[Example]) -> Path:
     started = datetime.now(UTC)
-    folder = unused(workspace.runs / started.strftime("%Y%m%d-%H%M%S"))
+    folder = unused_folder(workspace.runs / started.strftime("%Y%m%d-%H%M%S"))
     rows = [json.dumps(asdict(example), ensure_ascii=False) for example in examples]
     write_atomic(folder / EXAMPLES, "".join(f"{row}\n" for row in rows).encode("utf-8", "backslashreplace"))
     write_json(
@@ -263,7 +265,7 @@ def _new_run(workspace: Workspace, identity: str, lineup: Lineup, examples: Sequ
             "started": started.isoformat(timespec="seconds"),
             "approaches": list(lineup.ready),
             "missing": lineup.missing,
-            "barred": lineup.barred,
+            "barred": lineup.forbidden,
             "examples": len(examples),
             "complete": False,
         },

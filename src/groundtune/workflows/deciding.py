@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 
 from groundtune.decide import report as page
 from groundtune.decide.verdict import Requirements, decide
-from groundtune.decide.wording import count
+from groundtune.decide.wording import counted
 from groundtune.errors import MissingError, UsageError
 from groundtune.measure.results import RESULTS, read_results
-from groundtune.measure.runner import JUDGEMENTS, PASSAGES, read_notes
-from groundtune.measure.standings import by_approach, clusters_of, differences, standings, tag_table
-from groundtune.measure.tables import ClassTable, FieldTable, classification, fields
-from groundtune.types import Difference, Evidence, Example, Interval, Result, Standing, Verdict
+from groundtune.measure.runner import JUDGEMENTS, PASSAGES, read_json_lines
+from groundtune.measure.standings import approach_summaries, cluster_examples, differences, group_by_approach, tag_table
+from groundtune.measure.tables import ClassTable, FieldTable, class_table, field_table
+from groundtune.types import ApproachSummary, Difference, Evidence, Example, Interval, Result, Verdict
 from groundtune.workflows.comparing import EXAMPLES, RUN
 from groundtune.workspace import read_json, write_atomic, write_json
 
@@ -68,7 +68,7 @@ class Demand:
         if self.metric not in known:
             raise UsageError(f"no approach has {self.metric!r}", hint=f"choose one of {', '.join(known)}")
 
-    def met_by(self, standing: Standing) -> bool:
+    def met_by(self, standing: ApproachSummary) -> bool:
         """Whether a standing meets the demand; an unknown value never does."""
         values: dict[str, float | None] = {name: interval.mean for name, interval in standing.metrics.items()}
         values |= {name: getattr(standing, name) for name in FIGURES}
@@ -86,7 +86,7 @@ class Report:
     primary: str
     n: int
     """Examples in the matrix."""
-    standings: tuple[Standing, ...]
+    standings: tuple[ApproachSummary, ...]
     differences: tuple[Difference, ...]
     verdict: Verdict
     tags: tuple[tuple[str, int, Mapping[str, Interval]], ...] = ()
@@ -162,7 +162,7 @@ def read_run(path: Path) -> Run:
     if file.name != RESULTS or not (folder / RUN).is_file():
         return Run(results, file)
     metadata = read_json(folder / RUN)
-    examples = tuple(_example(row) for row in read_notes(folder / EXAMPLES))
+    examples = tuple(_example(row) for row in read_json_lines(folder / EXAMPLES))
     return Run(
         _sorted_results(results, [example.id for example in examples], metadata.get("approaches", ())),
         file,
@@ -185,7 +185,7 @@ def _sorted_results(
     return tuple(sorted(results, key=lambda result: (row.get(result.example, last), column.get(result.approach, last))))
 
 
-def judge_run(run: Run, *, primary: str | None = None) -> Report:
+def evaluate_run(run: Run, *, primary: str | None = None) -> Report:
     """Return the verdict under the requirements of the run.
 
     primary: the deciding score, instead of the run's own. Raises UsageError when no row has it.
@@ -195,8 +195,10 @@ def judge_run(run: Run, *, primary: str | None = None) -> Report:
     metric = primary or str(run.about.get("primary") or usual)
     if scores and metric not in scores:
         raise UsageError(f"no row has the score {metric!r}", hint=f"set --primary to one of {', '.join(scores)}")
-    clusters = clusters_of(run.examples)
-    run_standings, notes = _add_training_cost(standings(run.results, primary=metric, clusters=clusters), run.about)
+    clusters = cluster_examples(run.examples)
+    run_standings, notes = _add_training_cost(
+        approach_summaries(run.results, primary=metric, clusters=clusters), run.about
+    )
     pairs = differences(run.results, primary=metric, clusters=clusters)
     n = len({result.example for result in run.results})
     requirements = Requirements(**run.about.get("requirements", {}), barred=run.barred)
@@ -216,14 +218,14 @@ def judge_run(run: Run, *, primary: str | None = None) -> Report:
         tuple(pairs),
         verdict,
         tags=tuple(tag_table(run.results, run.examples, primary=metric)),
-        classes=_tables_by_approach(run, classification)
-        if run.examples and run.about.get("task") == "classify"
-        else {},
-        fields=_tables_by_approach(run, fields) if run.examples and run.about.get("task") == "extract" else {},
+        classes=_tables_by_approach(run, class_table) if run.examples and run.about.get("task") == "classify" else {},
+        fields=_tables_by_approach(run, field_table) if run.examples and run.about.get("task") == "extract" else {},
     )
 
 
-def _add_training_cost(measured: list[Standing], about: Mapping[str, Any]) -> tuple[list[Standing], list[str]]:
+def _add_training_cost(
+    measured: list[ApproachSummary], about: Mapping[str, Any]
+) -> tuple[list[ApproachSummary], list[str]]:
     """Spread training costs over the months of [costs] and add them to the prices; return notes on those as well."""
     requests, months = about.get("requirements", {}).get("requests_per_month"), about.get("months") or 12
     priced, notes = [], []
@@ -245,7 +247,7 @@ def _add_training_cost(measured: list[Standing], about: Mapping[str, Any]) -> tu
 
 def _training_caveats(about: Mapping[str, Any]) -> list[str]:
     return [
-        f"{count(n, 'example')} with an id or input that {name} was trained on: excluded for every approach."
+        f"{counted(n, 'example')} with an id or input that {name} was trained on: excluded for every approach."
         for name, n in about.get("trained_on", {}).items()
     ]
 
@@ -270,7 +272,7 @@ def write_page(report: Report, file: Path) -> Report:
     report = replace(report, file=file)
     run = report.run
     reasons = {
-        (note["example"], note["approach"]): note["reasons"] for note in read_notes(run.file.parent / JUDGEMENTS)
+        (note["example"], note["approach"]): note["reasons"] for note in read_json_lines(run.file.parent / JUDGEMENTS)
     }
     cells: dict[str, dict[str, Any]] = {}
     for result in run.results:
@@ -279,7 +281,7 @@ def write_page(report: Report, file: Path) -> Report:
             reason = "; ".join(f"{metric}: {text}" for metric, text in judged.items())
             cell["judge"] = {"score": result.scores.get("judge"), "reason": reason}
         cells.setdefault(result.example, {})[result.approach] = cell
-    notes = {note["id"]: note for note in read_notes(run.file.parent / PASSAGES)}
+    notes = {note["id"]: note for note in read_json_lines(run.file.parent / PASSAGES)}
     content = {
         **report.summary(),
         "title": run.about.get("name") or "groundtune",
@@ -298,7 +300,7 @@ def write_page(report: Report, file: Path) -> Report:
         "cells": cells,
         "passages": notes,
     }
-    write_atomic(file, page.render(content).encode("utf-8", "backslashreplace"))
+    write_atomic(file, page.render_page(content).encode("utf-8", "backslashreplace"))
     return report
 
 
@@ -314,7 +316,7 @@ def _cell(result: Result) -> dict[str, Any]:
 
 
 def _tables_by_approach(run: Run, table: Callable[[Sequence[Result], Sequence[Example]], Table]) -> dict[str, Table]:
-    return {name: table(list(rows.values()), run.examples) for name, rows in by_approach(run.results).items()}
+    return {name: table(list(rows.values()), run.examples) for name, rows in group_by_approach(run.results).items()}
 
 
 def _example(row: Mapping[str, Any]) -> Example:

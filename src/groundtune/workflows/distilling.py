@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from groundtune.errors import BudgetError, ConfigError, GroundtuneError, MissingError, Problem, UsageError
-from groundtune.loop import side_by_side
+from groundtune.loop import run_workers
 from groundtune.measure.formats import write_examples
 from groundtune.measure.metrics import without_markers
 from groundtune.protocols import Approach
-from groundtune.tune.preflight.findings import folded
+from groundtune.tune.preflight.findings import normalise_input
 from groundtune.types import Answer, Evidence, Example, Question
 from groundtune.workspace import digest_text
 
@@ -21,7 +21,7 @@ QUOTE_PREFIX = "quote-"
 
 
 @dataclass(frozen=True, slots=True)
-class Distilled:
+class DistillationReport:
     """The outcome of distillation; every input is either kept or counted in `left_out`."""
 
     file: Path
@@ -37,24 +37,24 @@ async def distil(
     inputs: Path,
     target: Path,
     *,
-    known: Sequence[Example],
+    existing: Sequence[Example],
     min_confidence: float,
     concurrency: int,
     spent: Callable[[], float] = lambda: 0.0,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
-) -> Distilled:
+) -> DistillationReport:
     """Label every input and write the well-supported answers as train examples.
 
     An answer is kept if all its citations are exact, or if its confidence is at least `min_confidence`. inputs: one
-    text per line, or one JSON object with "input" per line. known: existing examples; inputs among them are left out,
-    so that nothing from the test split is trained on. The origin of each row names the approach that labelled it.
+    text per line, or one JSON object with "input" per line. existing: examples of the project; inputs among them
+    are left out, so that nothing from the test split is trained on. The origin of each row names its approach.
     Raises MissingError, ConfigError, and BudgetError when the next call might exceed the budget, after waiting for the
     calls in progress so that they reach the cache.
     """
     if target.exists():
         raise UsageError(f"{target} already exists", hint="name another file, or remove it")
     texts = read_inputs(inputs)
-    seen = {folded(example.input) for example in known}
+    seen = {normalise_input(example.input) for example in existing}
     labelled: dict[int, Example] = {}
     left_out: Counter[str] = Counter()
     waiting = iter(enumerate(texts))
@@ -67,12 +67,12 @@ async def distil(
         for at, text in waiting:
             if budget_errors:
                 return
-            if folded(text) in seen:
+            if normalise_input(text) in seen:
                 left_out["is an example already"] += 1
             else:
                 try:
                     answer = await approach.answer(Question(text))
-                    accepted, reason = judge(answer, min_confidence=min_confidence, verbatim=verbatim)
+                    accepted, reason = accept_answer(answer, min_confidence=min_confidence, verbatim=verbatim)
                 except BudgetError as error:
                     budget_errors.append(error)
                     return
@@ -90,15 +90,15 @@ async def distil(
             done += 1
             progress(done, len(texts))
 
-    await side_by_side(work, max(1, concurrency))
+    await run_workers(work, max(1, concurrency))
     if budget_errors:
         raise budget_errors[0]
     if labelled:
         write_examples(target, [labelled[at] for at in sorted(labelled)])
-    return Distilled(target, len(texts), len(labelled), dict(left_out), spent())
+    return DistillationReport(target, len(texts), len(labelled), dict(left_out), spent())
 
 
-def judge(
+def accept_answer(
     answer: Answer, *, min_confidence: float, verbatim: bool = False
 ) -> tuple[tuple[object, tuple[Evidence, ...]] | None, str]:
     """Return the output and evidence of an answer that is safe to train on; else None and the reason.

@@ -13,11 +13,11 @@ import numpy as np
 from groundtune import build
 from groundtune.config import Config, ModelConfig
 from groundtune.errors import GroundtuneError
-from groundtune.lineup import Lineup, Material, line_up
+from groundtune.lineup import ApproachRegistry, Resources, build_registry
 from groundtune.measure.judges import Judge
 from groundtune.protocols import Generator, RepeatableGenerator
 from groundtune.types import Answer, Example, Generation, Prompt, Question, Scope, Vectors
-from groundtune.workflows.comparing import require
+from groundtune.workflows.comparing import require_examples
 from groundtune.workspace import Workspace
 
 SAMPLE = 20
@@ -57,7 +57,7 @@ class Estimate:
     """Whether the seconds were measured rather than assumed."""
 
 
-def total(estimates: Sequence[Estimate]) -> Estimate:
+def total_estimate(estimates: Sequence[Estimate]) -> Estimate:
     """Sum of the estimates; None where any of them is unknown."""
     return Estimate(
         approach="(total)",
@@ -103,7 +103,7 @@ class _Rehearsal:
 async def estimate(
     workspace: Workspace,
     config: Config,
-    material: Material,
+    material: Resources,
     examples: Sequence[Example],
     *,
     split: str = "test",
@@ -113,7 +113,7 @@ async def estimate(
 
     Raises what `compare` would raise before its first call.
     """
-    require(examples, split)
+    require_examples(examples, split)
     rehearsals: list[_Rehearsal] = []
 
     def rehearse(generator: Generator) -> Generator:
@@ -121,19 +121,19 @@ async def estimate(
         rehearsals.append(rehearsal)
         return rehearsal
 
-    material = replace(material, keep=rehearse, embedder=material.for_many)
+    material = replace(material, wrap_generator=rehearse, embedder=material.batch_embedder)
     if config.embedder.kind == "openai":
         material = _without_hosted_embedder(config, material)
-    lineup = await line_up(config, material)
-    lineup = lineup.chosen(names)
+    lineup = await build_registry(config, material)
+    lineup = lineup.select(names)
     trained = dict.fromkeys(artifact.id for artifact in lineup.artifacts.values())
-    rehearsal_of = dict(zip([*dict.fromkeys(lineup.model.values()), *trained], rehearsals, strict=True))
-    cached = build.kept(workspace.cache)
+    rehearsal_of = dict(zip([*dict.fromkeys(lineup.model_tables.values()), *trained], rehearsals, strict=True))
+    cached = build.cache_lookup(workspace.cache)
     estimates = []
     for name in lineup.ready:
-        model, artifact = lineup.model.get(name), lineup.artifacts.get(name)
+        model, artifact = lineup.model_tables.get(name), lineup.artifacts.get(name)
         if artifact and artifact.kind == "hosted":
-            chosen = build.tuned_there(artifact)
+            chosen = build.hosted_model_config(artifact)
             estimates.append(
                 await _estimate_model(config, lineup, name, chosen, rehearsal_of[artifact.id], cached, examples)
             )
@@ -154,7 +154,7 @@ async def _estimate_judge(
     config: Config, judge: Judge, rehearsal: _Rehearsal, approaches: int, examples: Sequence[Example]
 ) -> Estimate:
     """Estimate the judge on every answer of every approach, as if each answer equalled the gold answer."""
-    chosen, sample = config.models[config.judge.model if config.judge else ""], spread(examples)
+    chosen, sample = config.models[config.judge.model if config.judge else ""], evenly_spaced(examples)
     rehearsal.silent = True
     for example in sample:
         for metric in config.judge.metrics if config.judge else ():
@@ -164,7 +164,7 @@ async def _estimate_judge(
     prompts = rehearsal.prompts
     calls = round(len(examples) * approaches * len(prompts) / len(sample)) if sample else 0
     input_tokens = fmean(map(_tokens, prompts)) if prompts else 0.0
-    prices = build.prices(config, chosen)
+    prices = build.token_prices(config, chosen)
     usd_per_call = prices.usd(
         chosen.model or "", {"input_tokens": round(input_tokens), "output_tokens": round(VERDICT_TOKENS)}
     )
@@ -182,7 +182,7 @@ async def _estimate_judge(
     )
 
 
-async def _estimate_local(lineup: Lineup, name: str, examples: Sequence[Example]) -> Estimate:
+async def _estimate_local(lineup: ApproachRegistry, name: str, examples: Sequence[Example]) -> Estimate:
     """Estimate an approach that runs locally and costs nothing, by timing a few examples."""
     seconds = []
     for example in examples[:3]:
@@ -195,14 +195,14 @@ async def _estimate_local(lineup: Lineup, name: str, examples: Sequence[Example]
 
 async def _estimate_model(
     config: Config,
-    lineup: Lineup,
+    lineup: ApproachRegistry,
     name: str,
     chosen: ModelConfig,
     rehearsal: _Rehearsal,
     cached: Callable[[Generator, Prompt], Generation | None],
     examples: Sequence[Example],
 ) -> Estimate:
-    sample = spread(examples)
+    sample = evenly_spaced(examples)
     rehearsal.prompts.clear()
     for example in sample:
         await lineup.ready[name].answer(_question(example))
@@ -215,7 +215,7 @@ async def _estimate_model(
     output_tokens = (
         fmean(len(str(example.output or "")) / CHARACTERS_PER_TOKEN + 5 for example in sample) if sample else 0.0
     )
-    prices = build.prices(config, chosen)
+    prices = build.token_prices(config, chosen)
     usd_per_call = prices.usd(
         chosen.model or "", {"input_tokens": round(input_tokens), "output_tokens": round(output_tokens)}
     )
@@ -278,14 +278,14 @@ class _RandomEmbedder:
         return await self.embed(texts)
 
 
-def _without_hosted_embedder(config: Config, material: Material) -> Material:
+def _without_hosted_embedder(config: Config, material: Resources) -> Resources:
     """Return the material with the hosted embedder replaced by a local stand-in."""
     embedder = _RandomEmbedder(config.embedder.model or "", config.embedder.dimension or 1)
-    index = material.index.asked_by(embedder) if material.index else None
-    return replace(material, embedder=lambda: embedder, index=index, vectors=None)
+    index = material.index.with_embedder(embedder) if material.index else None
+    return replace(material, embedder=lambda: embedder, index=index, vector_folder=None)
 
 
-def spread(examples: Sequence[Example]) -> list[Example]:
+def evenly_spaced(examples: Sequence[Example]) -> list[Example]:
     """Return at most SAMPLE examples, evenly spaced, because the first ones may be cached already."""
     step = max(1.0, len(examples) / SAMPLE)
     return [examples[int(at * step)] for at in range(min(SAMPLE, len(examples)))]

@@ -36,7 +36,7 @@ class SweepRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class WeightFit:
     """The fitted weight, with its results on held-out questions."""
 
     dense_weight: float
@@ -60,12 +60,12 @@ async def sweep(
     examples: Sequence[Example],
     *,
     scratch: Path,
-    say: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> list[SweepRow]:
     """Evaluate passage sizes x fusion weights, building one index per size in `scratch`; best nDCG@10 first."""
     rows = []
     for size in PASSAGE_SIZES:
-        say(f"passages of at most {size} tokens")
+        progress(f"passages of at most {size} tokens")
         passages = config.passages.model_copy(
             update={"max_tokens": size, "min_tokens": min(config.passages.min_tokens, size)}
         )
@@ -81,7 +81,7 @@ async def sweep(
     return sorted(rows, key=lambda row: -row.ndcg.mean)
 
 
-async def fit_weight(opened: OpenIndex, config: Config, examples: Sequence[Example]) -> Fit:
+async def fit_weight(opened: OpenIndex, config: Config, examples: Sequence[Example]) -> WeightFit:
     """Return the weight with the best nDCG@10 on the train split. Raises UsageError if there are too few questions."""
     with_evidence = [example for example in examples if example.evidence]
     train = [example for example in with_evidence if example.split == "train"]
@@ -93,7 +93,7 @@ async def fit_weight(opened: OpenIndex, config: Config, examples: Sequence[Examp
         )
     scores = {weight: (await _fused(opened, config, train, weight)).mean for weight in WEIGHTS}
     best = max(WEIGHTS, key=lambda weight: (scores[weight], -abs(weight - DEFAULT_DENSE_WEIGHT)))
-    return Fit(
+    return WeightFit(
         dense_weight=best,
         train_n=len(train),
         train_ndcg=scores[best],
@@ -115,8 +115,8 @@ async def _measure(
         retriever or opened.retriever,
         examples,
         stages=stages,
-        lookup=opened.lookup,
-        passages_of=opened.passages_of,
+        lookup=opened.document_by_source,
+        passages_of=opened.passages,
         k=k,
         worst=worst,
     )

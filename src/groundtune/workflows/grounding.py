@@ -12,16 +12,16 @@ from typing import Any, Literal
 from groundtune import build
 from groundtune.approaches import cite, prompts
 from groundtune.approaches.evidence import join_neighbours
-from groundtune.approaches.forms import Form
+from groundtune.approaches.forms import OutputFormat
 from groundtune.config import Config
 from groundtune.errors import MissingError
-from groundtune.lineup import Material
-from groundtune.measure.metrics import covers, holds
+from groundtune.lineup import Resources
+from groundtune.measure.metrics import contains_most_of_quote, contains_quote
 from groundtune.opened import OpenIndex
 from groundtune.text import sentences
-from groundtune.tune.job import Ranking, Row
+from groundtune.tune.job import BaselineRanking, TrainingRow
 from groundtune.types import Evidence, Example, Hit, Passage, Question, Scope
-from groundtune.workflows.withheld import Withheld
+from groundtune.workflows.withheld import Decontaminator
 
 WITHOUT_GOLD = 0.2
 """Share of answerable rows whose gold passages are removed. RAFT found 0 to 40% best, depending on the data set."""
@@ -37,13 +37,13 @@ BM25_DIGITS = 6
 
 async def grounded_rows(
     config: Config,
-    material: Material,
-    form: Form,
+    material: Resources,
+    form: OutputFormat,
     examples: Sequence[Example],
     *,
     seed: int,
-    withheld: Withheld | None = None,
-) -> list[Row]:
+    decontaminator: Decontaminator | None = None,
+) -> list[TrainingRow]:
     """Build chats over retrieved passages with verified citations in the reply; one row per example.
 
     An example whose gold passage is not retrieved becomes a row without gold. Examples that have an answer but no
@@ -51,11 +51,11 @@ async def grounded_rows(
     example are skipped in favour of the next ones; examples whose gold is in no other passage are left out.
     """
     index = _index(material)
-    withheld = withheld or Withheld()
+    decontaminator = decontaminator or Decontaminator()
     rng = random.Random(seed)
     rows = []
     for example in examples:
-        hits, skipped = await _gather_clean(index, example, withheld, most=config.answers.max_passages)
+        hits, skipped = await _gather_clean(index, example, decontaminator, most=config.answers.max_passages)
         gold = [hit for hit in hits if any(_holds(hit, proof) for proof in example.evidence)]
         reply = _cited_reply(example, hits) if gold else None
         gold_was_skipped = not gold and any(_holds(hit, proof) for hit in skipped for proof in example.evidence)
@@ -65,27 +65,27 @@ async def grounded_rows(
             reply, hits = None, [hit for hit in hits if hit not in gold]
         messages = prompts.messages(
             rules=form.rules(grounded=bool(hits)),
-            kind=form.kind,
+            kind=form.input_name,
             text=example.input,
             hits=hits,
             question_at=config.context.question,
         )
-        target = form.reply(None) if reply is None else reply
+        target = form.gold_reply(None) if reply is None else reply
         turns = [asdict(message) for message in messages] + [{"role": "assistant", "content": target}]
         sources = tuple(dict.fromkeys(hit.passage.source for hit in hits))
-        rows.append(Row(example.id, example.input, target, tuple(turns), sources=sources))
+        rows.append(TrainingRow(example.id, example.input, target, tuple(turns), sources=sources))
     return rows
 
 
 async def retrieval_rows(
-    material: Material,
+    material: Resources,
     examples: Sequence[Example],
     *,
     negatives: int,
     part: Literal["embedder", "reranker"] = "embedder",
     measured: bool = False,
-    withheld: Withheld | None = None,
-) -> list[Row]:
+    decontaminator: Decontaminator | None = None,
+) -> list[TrainingRow]:
     """Pair questions with the passages that contain their evidence and with the best-ranked passages that do not.
 
     Negatives never give away a test example. Texts are what the part reads: the embedded text for an embedder, heading
@@ -94,7 +94,7 @@ async def retrieval_rows(
     """
     index = _index(material)
     texts_written: set[str] = set()
-    rows: list[Row] = []
+    rows: list[TrainingRow] = []
     for example in examples:
         gold = {passage.id: passage for proof in example.evidence for passage in await _passages_with(index, proof)}
         if not gold:
@@ -102,24 +102,24 @@ async def retrieval_rows(
         question = Question(example.input, scope=Scope(groups=example.groups))
         hits = await index.retriever.search(question, k=NEGATIVES_DEPTH)
         without_evidence = [hit.passage for hit in hits if not any(_holds(hit, proof) for proof in example.evidence)]
-        distractors = [passage for passage in without_evidence if withheld is None or not withheld.gives_away(passage)][
-            :negatives
-        ]
+        distractors = [
+            passage for passage in without_evidence if decontaminator is None or not decontaminator.gives_away(passage)
+        ][:negatives]
         ranked: list[Passage] = []
         if measured and len(rows) < MAX_MEASURED:
             ranked = [hit.passage for hit in await index.retriever.search(question, k=CANDIDATES, stage="fused")]
         texts = await _texts(index, [*gold.values(), *distractors, *ranked], part)
-        shares = await index.retriever.shares(question)
-        ranking = Ranking(
+        shares = await index.retriever.lexical_shares(question)
+        ranking = BaselineRanking(
             found=tuple(passage.id for passage in ranked),
             texts={key: text for key, text in texts.items() if key not in texts_written},
-            lexical={key: round(share, BM25_DIGITS) for key, share in shares.found.items()},
+            lexical={key: round(share, BM25_DIGITS) for key, share in shares.by_id.items()},
             floor=round(shares.floor, BM25_DIGITS),
             groups=tuple(sorted(example.groups)),
         )
         texts_written.update(texts)
         rows.append(
-            Row(
+            TrainingRow(
                 example.id,
                 example.input,
                 None,
@@ -136,7 +136,7 @@ async def retrieval_rows(
     return rows
 
 
-def served(config: Config, material: Material) -> dict[str, Any]:
+def ranking_settings(config: Config, material: Resources) -> dict[str, Any]:
     """Return the current ranking settings, the baseline for a tuned retriever."""
     local_models = {"bundled": build.BUNDLED, "local": config.embedder.model}
     return {
@@ -148,7 +148,7 @@ def served(config: Config, material: Material) -> dict[str, Any]:
 
 
 async def _gather_clean(
-    index: OpenIndex, example: Example, withheld: Withheld, *, most: int
+    index: OpenIndex, example: Example, withheld: Decontaminator, *, most: int
 ) -> tuple[list[Hit], list[Hit]]:
     """Return the hits that `Retrieved` would gather, and those skipped because they give away a test example."""
     question = Question(example.input, scope=Scope(groups=example.groups))
@@ -170,26 +170,32 @@ async def _texts(index: OpenIndex, passages: Sequence[Passage], part: str) -> di
     headed = {passage.id: passage.headed for passage in passages}
     if part == "reranker":
         return headed
-    embedded = await index.store.embedded(headed)
+    embedded = await index.store.embedded_texts(headed)
     return {key: embedded.get(key, text) for key, text in headed.items()}
 
 
 async def _passages_with(index: OpenIndex, proof: Evidence) -> list[Passage]:
-    document = await index.lookup(proof.source)
+    document = await index.document_by_source(proof.source)
     if document is None:
         return []
-    passages = await index.passages_of(document.id)
-    return [passage for passage in passages if holds(passage.text, proof.quote) or covers(passage.text, proof.quote)]
+    passages = await index.passages(document.id)
+    return [
+        passage
+        for passage in passages
+        if contains_quote(passage.text, proof.quote) or contains_most_of_quote(passage.text, proof.quote)
+    ]
 
 
 def _holds(hit: Hit, proof: Evidence) -> bool:
     """Whether the passage contains the quote, from any document: a copy of the gold passage is not a distractor."""
-    return holds(hit.passage.text, proof.quote) or _proves(hit, proof)
+    return contains_quote(hit.passage.text, proof.quote) or _proves(hit, proof)
 
 
 def _proves(hit: Hit, proof: Evidence) -> bool:
     text = hit.passage.text
-    return hit.passage.source == proof.source and (holds(text, proof.quote) or covers(text, proof.quote))
+    return hit.passage.source == proof.source and (
+        contains_quote(text, proof.quote) or contains_most_of_quote(text, proof.quote)
+    )
 
 
 def _cited_reply(example: Example, hits: Sequence[Hit]) -> str | None:
@@ -199,7 +205,7 @@ def _cited_reply(example: Example, hits: Sequence[Hit]) -> str | None:
             if not _proves(hit, proof):
                 continue
             spans = [hit.passage.text[start:end] for start, end in sentences(hit.passage.text)]
-            matching = [span for span in spans if holds(span, proof.quote)] or [proof.quote]
+            matching = [span for span in spans if contains_quote(span, proof.quote)] or [proof.quote]
             reply = f"{matching[0].strip().rstrip('.')} [{number}]."
             _, citations = cite.check(reply, list(hits))
             if citations and all(citation.support == "exact" for citation in citations):
@@ -207,7 +213,7 @@ def _cited_reply(example: Example, hits: Sequence[Hit]) -> str | None:
     return None
 
 
-def _index(material: Material) -> OpenIndex:
+def _index(material: Resources) -> OpenIndex:
     if material.index is None:
         raise MissingError("this project has no index yet", hint="groundtune ingest")
     return material.index

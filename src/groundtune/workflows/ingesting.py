@@ -12,8 +12,8 @@ from groundtune.config import PROJECT_FILE, Config
 from groundtune.errors import BusyError, GroundtuneError
 from groundtune.ingest.catalog import Catalog
 from groundtune.ingest.index import IndexFolder
-from groundtune.ingest.select import groups_for, select
-from groundtune.ingest.sync import Progress, Sync, SyncReport
+from groundtune.ingest.select import groups_for, select_files
+from groundtune.ingest.sync import IndexSync, SyncProgress, SyncReport
 from groundtune.protocols import Embedder
 from groundtune.workspace import Workspace
 
@@ -32,7 +32,7 @@ async def ingest(
     index: IndexFolder | None = None,
     rebuild: bool = False,
     wait_seconds: float = 0.0,
-    progress: Callable[[Progress], None] = lambda _: None,
+    progress: Callable[[SyncProgress], None] = lambda _: None,
     complete: Callable[[], None] = lambda: None,
 ) -> SyncReport:
     """Bring an index up to date: the project's own, or another one, as in a sweep.
@@ -42,20 +42,20 @@ async def ingest(
     """
     index = index or IndexFolder(workspace.index)
     async with _writer_lock(workspace, wait_seconds):
-        manifest = index.begin(build.index_parts(config, embedder), rebuild=rebuild)
-        folder = index.path(manifest)
+        manifest = index.begin_generation(build.index_parts(config, embedder), rebuild=rebuild)
+        folder = index.generation_path(manifest)
         catalog = Catalog(folder / "catalog.sqlite")
         try:
             store = await build.store(folder, dimension=embedder.dimension, language=config.language)
             if index.current() is None:
-                index.finish(manifest)  # the first index can be searched while it is built
+                index.finish_generation(manifest)  # the first index can be searched while it is built
             async with build.sandbox(config) as sandbox:
-                run = Sync(
+                run = IndexSync(
                     root=workspace.root,
                     catalog=catalog,
                     store=store,
                     embedder=embedder,
-                    splitter=build.splitter(config, embedder),
+                    splitter=build.chunker(config, embedder),
                     loads=sandbox,
                     groups_for=_groups(config),
                     max_bytes=config.documents.max_mb * MEGABYTE,
@@ -72,7 +72,7 @@ async def ingest(
         finally:
             catalog.close()
         complete()
-        index.finish(manifest)
+        index.finish_generation(manifest)
     return report
 
 
@@ -98,9 +98,9 @@ class _Selection:
     def __init__(self, workspace: Workspace, config: Config) -> None:
         self.unreadable: list[tuple[Path, str]] = []
         self.skipped: list[tuple[Path, str]] = []
-        examples = select(workspace.root, include=config.examples.files) if config.examples.files else ()
+        examples = select_files(workspace.root, include=config.examples.files) if config.examples.files else ()
         example_files = [path.relative_to(workspace.root).as_posix() for path in examples]
-        self._walk = select(
+        self._walk = select_files(
             workspace.root,
             include=config.documents.include,
             exclude=config.documents.exclude,

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from groundtune.errors import ConfigError, JudgeError, MissingError, Problem, UsageError
-from groundtune.json_values import read_json
-from groundtune.loop import side_by_side
+from groundtune.json_values import parse_json
+from groundtune.loop import run_workers
 from groundtune.measure.agreement import Agreement, cohen_kappa
-from groundtune.measure.judges import Judge, Judgement, total
+from groundtune.measure.judges import Judge, Judgement, total_usage
 from groundtune.types import Answer, Example, Usage
 
 CONCURRENCY = 8
@@ -18,12 +18,12 @@ RIGHT, WRONG = "right", "wrong"
 _KEYS = ("input", "answer", "gold", "label")
 _ROW_FORMAT = '{"input": "…", "answer": "…", "gold": "…", "label": true}'
 
-Complain = Callable[[str, str], None]
+ReportProblem = Callable[[str, str], None]
 """Callback that takes a problem and how to fix it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class LabelledAnswer:
     """An answer with a human label."""
 
     line: int
@@ -53,7 +53,7 @@ class Disagreement:
 
 
 @dataclass(frozen=True, slots=True)
-class Unjudged:
+class JudgeFailure:
     """A row without a verdict."""
 
     line: int
@@ -77,7 +77,7 @@ class JudgeAgreement:
     """Human labels (a) against judge (b), over the judged rows; None when there are none."""
     disagreements: tuple[Disagreement, ...]
     """In file order."""
-    failures: tuple[Unjudged, ...]
+    failures: tuple[JudgeFailure, ...]
     usage: Usage
     """Usage over the judged rows."""
 
@@ -87,7 +87,7 @@ class JudgeAgreement:
         return Counter(failure.kind for failure in self.failures)
 
 
-async def agree(
+async def measure_agreement(
     judge: Judge,
     path: Path,
     *,
@@ -108,7 +108,7 @@ async def agree(
     judgements = [
         (row, judgement) for row, judgement in zip(rows, outcomes, strict=True) if isinstance(judgement, Judgement)
     ]
-    judged = [(row, judgement) for row, judgement in judgements if judgement.asked]
+    judged = [(row, judgement) for row, judgement in judgements if judgement.used_model]
     labels = [_word(row.label) for row, _ in judged]
     verdicts = [_verdict(judgement) for _, judgement in judged]
     return JudgeAgreement(
@@ -131,12 +131,12 @@ async def agree(
             for row, judgement in judged
             if _word(row.label) != _verdict(judgement)
         ),
-        failures=tuple(outcome for outcome in outcomes if isinstance(outcome, Unjudged)),
-        usage=total([judgement.usage for _, judgement in judged]),
+        failures=tuple(outcome for outcome in outcomes if isinstance(outcome, JudgeFailure)),
+        usage=total_usage([judgement.usage for _, judgement in judged]),
     )
 
 
-def read_labels(path: Path) -> list[Labelled]:
+def read_labels(path: Path) -> list[LabelledAnswer]:
     """Read a label file with one JSON object per line (UTF-8; empty lines are skipped).
 
     Keys: `input` (text), `answer` (text or object; null for an abstention), `gold` (like `output` of an example; null
@@ -158,7 +158,7 @@ def read_labels(path: Path) -> list[Labelled]:
     return rows
 
 
-def _parse_rows(path: Path, lines: Sequence[str], problems: list[Problem]) -> Iterator[Labelled]:
+def _parse_rows(path: Path, lines: Sequence[str], problems: list[Problem]) -> Iterator[LabelledAnswer]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -167,7 +167,7 @@ def _parse_rows(path: Path, lines: Sequence[str], problems: list[Problem]) -> It
             problems.append(Problem(path, message, line, hint))
 
         try:
-            row = read_json(line)
+            row = parse_json(line)
         except ValueError as error:
             complain(str(error), "write one JSON object per line")
             continue
@@ -177,7 +177,7 @@ def _parse_rows(path: Path, lines: Sequence[str], problems: list[Problem]) -> It
             complain("not a JSON object", f"write {_ROW_FORMAT}")
 
 
-def _parse_row(row: Mapping[str, Any], number: int, complain: Complain) -> Labelled:
+def _parse_row(row: Mapping[str, Any], number: int, complain: ReportProblem) -> LabelledAnswer:
     for key in sorted(row.keys() - set(_KEYS)):
         complain(f'unknown key "{key}"', f"use {', '.join(_KEYS)}")
     if not _is_text(row.get("input")):
@@ -193,7 +193,7 @@ def _parse_row(row: Mapping[str, Any], number: int, complain: Complain) -> Label
         )
     if row.get("label") not in (True, False):  # 1 and 0 are equal to them
         complain('"label" is neither true nor false', 'write "label": true if a person finds the answer right')
-    return Labelled(number, str(row.get("input")), row.get("answer"), row.get("gold"), row.get("label") == 1)
+    return LabelledAnswer(number, str(row.get("input")), row.get("answer"), row.get("gold"), row.get("label") == 1)
 
 
 def _is_text(value: Any) -> bool:
@@ -206,10 +206,10 @@ def _is_gold(value: Any) -> bool:
 
 
 async def _judge_all(
-    judge: Judge, rows: Sequence[Labelled], concurrency: int, progress: Callable[[int], None]
-) -> list[Judgement | Unjudged]:
+    judge: Judge, rows: Sequence[LabelledAnswer], concurrency: int, progress: Callable[[int], None]
+) -> list[Judgement | JudgeFailure]:
     """Return one outcome per row, in order; at most `concurrency` run at a time."""
-    outcomes: dict[int, Judgement | Unjudged] = {}
+    outcomes: dict[int, Judgement | JudgeFailure] = {}
     waiting = iter(enumerate(rows))
 
     async def work() -> None:
@@ -217,11 +217,11 @@ async def _judge_all(
             outcomes[at] = await _judge_row(judge, row)
             progress(len(outcomes))
 
-    await side_by_side(work, min(concurrency, len(rows)))
+    await run_workers(work, min(concurrency, len(rows)))
     return [outcomes[at] for at in range(len(rows))]
 
 
-async def _judge_row(judge: Judge, row: Labelled) -> Judgement | Unjudged:
+async def _judge_row(judge: Judge, row: LabelledAnswer) -> Judgement | JudgeFailure:
     text = row.answer if isinstance(row.answer, str) else ""
     output = row.answer if isinstance(row.answer, dict) else None
     answer = Answer(text, "abstained" if row.answer is None else "answered", output)
@@ -230,7 +230,7 @@ async def _judge_row(judge: Judge, row: Labelled) -> Judgement | Unjudged:
             row.input, answer, Example(f"line {row.line}", row.input, row.gold), metrics=("judge",)
         )
     except JudgeError as error:
-        return Unjudged(row.line, error.failure or error.kind, error.message)
+        return JudgeFailure(row.line, error.failure or error.kind, error.message)
 
 
 def _word(right: bool) -> str:

@@ -12,7 +12,7 @@ from groundtune.types import Artifact
 from groundtune.workflows import checking
 
 
-def check(folder: Path, artifact: Artifact) -> Artifact:
+def check_causal_model(folder: Path, artifact: Artifact) -> Artifact:
     """Mark the artifact unusable if the local generator does not reproduce the trained model."""
     if artifact.kind != "lora" or artifact.unusable:
         return artifact
@@ -22,4 +22,4 @@ def check(folder: Path, artifact: Artifact) -> Artifact:
 
 
 if __name__ == "__main__":
-    sys.exit(worker.main(check=check))
+    sys.exit(worker.main(check=check_causal_model))

@@ -16,38 +16,38 @@ import psutil
 
 from groundtune import build
 from groundtune.approaches import prompts
-from groundtune.approaches.forms import Form, LabelForm, ObjectForm, rules_digest
+from groundtune.approaches.forms import LabelFormat, ObjectFormat, OutputFormat, rules_digest
 from groundtune.config import Config, ModelConfig
 from groundtune.config_tune import HostedTuneConfig, LoraConfig, ProviderConfig, RetrieverConfig, TuneConfig
 from groundtune.errors import MissingError, UsageError
 from groundtune.ingest.select import groups_for
-from groundtune.lineup import Material
-from groundtune.measure.examples import find_examples, of_split, read_examples
+from groundtune.lineup import Resources
+from groundtune.measure.examples import find_examples, read_examples, select_split
 from groundtune.tune import earlier, worker
 from groundtune.tune.artifacts import ARTIFACT, read_artifact
-from groundtune.tune.base import find_base, load_tokenizer, model_ends
+from groundtune.tune.base import find_base, load_tokenizer, model_end_ids
 from groundtune.tune.encoders import encoder
 from groundtune.tune.hosted import trainer as hosted
 from groundtune.tune.hosted.providers import longest_example, provider_of
 from groundtune.tune.hosted.rows import example_tokens
-from groundtune.tune.job import Bounds, Job, Row, Step, TuneError, write_about, write_job
-from groundtune.tune.launch import launch
+from groundtune.tune.job import Bounds, Job, TrainingRow, TrainingStep, TuneError, write_job, write_job_file
+from groundtune.tune.launch import launch_training
 from groundtune.tune.preflight import leakage
-from groundtune.tune.preflight.check import Inputs, Preflight, preflight
+from groundtune.tune.preflight.check import PreflightInputs, PreflightReport, run_preflight
 from groundtune.types import Artifact, Example
 from groundtune.workflows import grounding
-from groundtune.workflows.withheld import Withheld
-from groundtune.workspace import Workspace, unused
+from groundtune.workflows.withheld import Decontaminator
+from groundtune.workspace import Workspace, unused_folder
 
-Act = Literal["pause", "resume", "cancel"]
+JobAction = Literal["pause", "resume", "cancel"]
 TASKS = {"classifier": ("classify",), "extractor": ("extract",)}
 """Kinds that are limited to certain tasks."""
 
 
-async def begin(
+async def prepare_folder(
     workspace: Workspace,
     config: Config,
-    material: Material,
+    material: Resources,
     examples: Sequence[Example],
     name: str,
     *,
@@ -62,12 +62,12 @@ async def begin(
     MissingError, TuneError.
     """
     material, validation, _ = _without_test_examples(material, examples)
-    test = Withheld(of_split(examples, "test"))
-    job, train, validation_rows = await prepare(
-        workspace, config, material, name, validation=validation, test=test, allow_truncation=allow_truncation
+    test = Decontaminator(select_split(examples, "test"))
+    job, train, validation_rows = await build_job(
+        workspace, config, material, name, validation=validation, decontaminator=test, allow_truncation=allow_truncation
     )
-    if fresh and (running := next(earlier.under_way(workspace.models, name), None)):
-        job_id = hosted.under_way(running.folder)
+    if fresh and (running := next(earlier.running_jobs(workspace.models, name), None)):
+        job_id = hosted.running_job(running.folder)
         message = f"job {job_id} of tune.{name} may still be running; --fresh would pay for a second one"
         raise UsageError(message, hint=f"run groundtune tune {name} --job cancel first")
     previous = None if fresh else _matching_training(workspace, job, train, validation_rows)
@@ -77,7 +77,7 @@ async def begin(
         if previous is None:
             write_job(job, train, validation_rows)
         elif job.kind == "hosted":  # same job, but its limits may have changed
-            write_about(replace(job, folder=previous))
+            write_job_file(replace(job, folder=previous))
     except OSError as error:
         if previous is None:
             shutil.rmtree(job.folder, ignore_errors=True)
@@ -86,28 +86,28 @@ async def begin(
     return previous or job.folder
 
 
-async def train(folder: Path, *, progress: Callable[[Step], None] = lambda _: None) -> Artifact:
+async def train(folder: Path, *, progress: Callable[[TrainingStep], None] = lambda _: None) -> Artifact:
     """Train the folder in another process, or return its finished artifact. Raises what `launch` raises."""
     if (folder / ARTIFACT).exists():
         return await asyncio.to_thread(read_artifact, folder)
-    return await launch(folder, module="groundtune.workflows.training", progress=progress)
+    return await launch_training(folder, module="groundtune.workflows.training", progress=progress)
 
 
-async def prepare(
+async def build_job(
     workspace: Workspace,
     config: Config,
-    material: Material,
+    material: Resources,
     name: str,
     *,
     validation: Sequence[Example],
-    test: Withheld | None = None,
+    decontaminator: Decontaminator | None = None,
     allow_truncation: int | None = None,
-) -> tuple[Job, list[Row], list[Row]]:
+) -> tuple[Job, list[TrainingRow], list[TrainingRow]]:
     """Return the job with its train and validation rows; writes nothing. Raises UsageError without training data.
 
-    test: examples that no passage of a row may give away. allow_truncation: overrides the setting of the table.
+    decontaminator: keeps out passages that give a test example away. allow_truncation: overrides the table.
     """
-    chosen = table(config, name)
+    chosen = tune_table(config, name)
     if allow_truncation is not None:
         chosen = chosen.model_copy(update={"allow_truncation": allow_truncation})
     allowed = TASKS.get(chosen.kind, (config.task,))
@@ -124,7 +124,7 @@ async def prepare(
         raise UsageError(f'tune.{name}: context = "retrieved" cannot be combined with dpo', hint="remove it")
     if getattr(chosen, "context", "none") == "retrieved" and config.task != "answer":
         raise UsageError(f'tune.{name}: context = "retrieved" needs task answer', hint="remove it")
-    train = await _rows(config, material, chosen, form, material.train, test)
+    train = await _rows(config, material, chosen, form, material.train, decontaminator)
     if not train and _uses_preferences(chosen):
         message = f"tune.{name}: dpo needs a rejected reply beside each output, and no train example has one"
         raise UsageError(
@@ -132,9 +132,9 @@ async def prepare(
         )
     if not train:
         raise UsageError(f"tune.{name}: no example of the train split is usable", hint="groundtune evaluate")
-    validation_rows = await _rows(config, material, chosen, form, validation, test, measured=True)
+    validation_rows = await _rows(config, material, chosen, form, validation, decontaminator, measured=True)
     job = Job(
-        folder=unused(workspace.models / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"),
+        folder=unused_folder(workspace.models / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"),
         name=name,
         kind=chosen.kind,
         base=chosen.base or build.BUNDLED,
@@ -142,7 +142,7 @@ async def prepare(
         details=_details(config, chosen, material, train),
     )
     if isinstance(chosen, RetrieverConfig):
-        ranking = grounding.served(config, material)
+        ranking = grounding.ranking_settings(config, material)
         base = chosen.base or (chosen.part == "embedder" and ranking["embedder"]) or build.BUNDLED
         job = replace(job, base=base, details={**job.details, **ranking})
     if isinstance(chosen, HostedTuneConfig):
@@ -159,47 +159,48 @@ def _provider_settings(provider: ProviderConfig | None) -> dict[str, Any]:
 def _admit(config: Config, job: Job) -> None:
     """Raise UsageError if the rows may not be sent to the provider."""
     place = ModelConfig(kind="openai", model=job.base, base_url=provider_of(job).base_url)
-    if reason := build.forbidden(config, place):
+    if reason := build.residency_violation(config, place):
         hint = "tune a local model (kind = lora), or allow the host under [requirements]"
         raise UsageError(f"tune.{job.name}: {reason}", hint=hint)
 
 
-async def look(
+async def preflight(
     workspace: Workspace,
     config: Config,
-    material: Material,
+    material: Resources,
     examples: Sequence[Example],
     name: str,
     *,
     allow_truncation: int | None = None,
-) -> Preflight:
+) -> PreflightReport:
     """Check a training before it starts, in seconds. examples: all splits."""
     material, validation, left_out = _without_test_examples(material, examples)
-    test = Withheld(of_split(examples, "test"))
-    job, train, validation_rows = await prepare(
-        workspace, config, material, name, validation=validation, test=test, allow_truncation=allow_truncation
+    test = Decontaminator(select_split(examples, "test"))
+    job, train, validation_rows = await build_job(
+        workspace, config, material, name, validation=validation, decontaminator=test, allow_truncation=allow_truncation
     )
     documents = _documents(examples, [*train, *validation_rows])
     with _quiet():
         kit, notices = await asyncio.to_thread(_token_counters, job)
     notices = [
         *notices,
-        *earlier.others(workspace.models, job, _matching_training(workspace, job, train, validation_rows)),
+        *earlier.describe_unfinished(workspace.models, job, _matching_training(workspace, job, train, validation_rows)),
     ]
     bounds, refusal = await asyncio.to_thread(_estimate_bounds, job, train, validation_rows)
     trained_ids = {row.id for row in train}
-    return preflight(
-        Inputs(
+    return run_preflight(
+        PreflightInputs(
             kind=job.kind,
             settings=job.settings,
             train=train,
             validation=validation_rows,
             test=[
-                Row(example.id, example.input, _first_output(example.output)) for example in of_split(examples, "test")
+                TrainingRow(example.id, example.input, _first_output(example.output))
+                for example in select_split(examples, "test")
             ],
-            left_out=left_out,
-            given_away=test.found,
-            unlearnt=[example.id for example in material.train if example.id not in trained_ids],
+            removed_examples=left_out,
+            leaking_sources=test.leaks,
+            skipped_examples=[example.id for example in material.train if example.id not in trained_ids],
             base=job.base,
             labels=job.details.get("labels", ()),
             schema=job.details.get("schema"),
@@ -207,8 +208,8 @@ async def look(
             access=_access(config, documents),
             groups={example.id: example.group for example in examples if example.group is not None},
             bounds=bounds,
-            refusal=refusal,
-            notices=notices,
+            trainer_error=refusal,
+            caveats=notices,
             free_memory_mb=psutil.virtual_memory().available / 1e6,
             **kit,
         )
@@ -216,39 +217,43 @@ async def look(
 
 
 def _without_test_examples(
-    material: Material, examples: Sequence[Example]
-) -> tuple[Material, list[Example], dict[str, str]]:
+    material: Resources, examples: Sequence[Example]
+) -> tuple[Resources, list[Example], dict[str, str]]:
     """Remove examples of the test split from train and validation; also return removed ids with the test id."""
-    test = of_split(examples, "test")
-    train, train_duplicates = leakage.apart(material.train, test)
-    validation, validation_duplicates = leakage.apart(of_split(examples, "validation"), test)
+    test = select_split(examples, "test")
+    train, train_duplicates = leakage.remove_test_examples(material.train, test)
+    validation, validation_duplicates = leakage.remove_test_examples(select_split(examples, "validation"), test)
     if material.train and not train:
         message = "every example of the train split is also in the test split, so nothing is left to train on"
         raise UsageError(message, hint="add examples; groundtune examples stats")
     return replace(material, train=train), validation, train_duplicates | validation_duplicates
 
 
-def steer(workspace: Workspace, config: Config, name: str, act: Act) -> tuple[str, str]:
+def control_job(workspace: Workspace, config: Config, name: str, action: JobAction) -> tuple[str, str]:
     """Pause, resume or cancel the newest job in progress of a hosted table; return its id and status.
 
     Raises UsageError for another kind, MissingError when no job is in progress, ProviderError.
     """
-    if (kind := table(config, name).kind) != "hosted":
+    if (kind := tune_table(config, name).kind) != "hosted":
         raise UsageError(f"tune.{name} is a {kind} and has no job at a provider", hint="stop its command with Ctrl-C")
-    for job in earlier.under_way(workspace.models, name):
-        return hosted.steer(job, act)
+    for job in earlier.running_jobs(workspace.models, name):
+        return hosted.control_job(job, action)
     raise MissingError(f"tune.{name} has no job in progress", hint=f"groundtune tune {name}")
 
 
 def _matching_training(
-    workspace: Workspace, job: Job, train: Sequence[Row], validation_rows: Sequence[Row]
+    workspace: Workspace, job: Job, train: Sequence[TrainingRow], validation_rows: Sequence[TrainingRow]
 ) -> Path | None:
     """Return the folder of a training under the same conditions, including its base model, or None."""
 
     def digest() -> str | None:
-        return None if job.kind == "hosted" else (find_base if job.kind == "lora" else encoder.find)(job.base).digest
+        return (
+            None
+            if job.kind == "hosted"
+            else (find_base if job.kind == "lora" else encoder.find_encoder)(job.base).digest
+        )
 
-    return earlier.same(workspace.models, job, train, validation_rows, base_digest=digest)
+    return earlier.find_same_training(workspace.models, job, train, validation_rows, base_digest=digest)
 
 
 @contextlib.contextmanager
@@ -272,30 +277,30 @@ def _token_counters(job: Job) -> tuple[dict[str, Any], list[str]]:
     if job.kind == "lora":
         base = find_base(job.base)
         tokenizer = load_tokenizer(base.source, revision=base.revision)
-        return {"tokenizer": tokenizer, "model_ends": model_ends(base), "window": base.window}, []
-    base = encoder.find(job.base)
+        return {"tokenizer": tokenizer, "model_ends": model_end_ids(base), "window": base.window}, []
+    base = encoder.find_encoder(job.base)
     tokenizer = load_tokenizer(base.source, revision=base.revision)
 
     def count(texts: Sequence[str]) -> list[int]:
         return [len(ids) for ids in tokenizer(list(texts), truncation=False)["input_ids"]] if texts else []
 
-    return {"count_tokens": count, "window": encoder.limit_of(base, tokenizer, wanted=None)}, []
+    return {"count_tokens": count, "window": encoder.token_limit(base, tokenizer, wanted=None)}, []
 
 
 def _estimate_bounds(
-    job: Job, train: Sequence[Row], validation_rows: Sequence[Row]
+    job: Job, train: Sequence[TrainingRow], validation_rows: Sequence[TrainingRow]
 ) -> tuple[Bounds | None, TuneError | None]:
     """Return the trainer's cost estimate, or the error why it refuses; uses a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="groundtune-look-") as scratch:
         scratch_job = replace(job, folder=Path(scratch))
         write_job(scratch_job, train, validation_rows)
         try:
-            return worker.trainer(job.kind).estimate(scratch_job), None
+            return worker.load_trainer(job.kind).estimate(scratch_job), None
         except TuneError as error:
             return None, error
 
 
-def _documents(examples: Sequence[Example], rows: Sequence[Row]) -> dict[str, list[str]]:
+def _documents(examples: Sequence[Example], rows: Sequence[TrainingRow]) -> dict[str, list[str]]:
     """Map each row id to the documents that its text or evidence comes from."""
     documents = {example.id: [proof.source for proof in example.evidence] for example in examples}
     for row in rows:
@@ -313,7 +318,7 @@ def _access(config: Config, documents: Mapping[str, Sequence[str]]) -> dict[str,
     return {source: groups_for(source.partition("#")[0], pairs) for source in sources}
 
 
-def table(config: Config, name: str) -> TuneConfig:
+def tune_table(config: Config, name: str) -> TuneConfig:
     """Return the table [tune.NAME]. Raises UsageError when there is none."""
     if name not in config.tune:
         known = ", ".join(config.tune)
@@ -323,37 +328,44 @@ def table(config: Config, name: str) -> TuneConfig:
 
 async def _rows(
     config: Config,
-    material: Material,
+    material: Resources,
     chosen: TuneConfig,
-    form: Form,
+    form: OutputFormat,
     examples: Sequence[Example],
-    test: Withheld | None,
+    test: Decontaminator | None,
     *,
     measured: bool = False,
-) -> list[Row]:
+) -> list[TrainingRow]:
     match chosen.kind:
         case "classifier" | "extractor":
-            return [Row(example.id, example.input, _first_output(example.output)) for example in examples]
+            return [TrainingRow(example.id, example.input, _first_output(example.output)) for example in examples]
         case "retriever":
             return await grounding.retrieval_rows(
-                material, examples, negatives=chosen.hard_negatives, part=chosen.part, measured=measured, withheld=test
+                material,
+                examples,
+                negatives=chosen.hard_negatives,
+                part=chosen.part,
+                measured=measured,
+                decontaminator=test,
             )
         case _:
             if _uses_preferences(chosen):
                 return [_chat_row(form, example) for example in examples if example.rejected is not None]
             if isinstance(chosen, LoraConfig) and chosen.context == "retrieved":
-                return await grounding.grounded_rows(config, material, form, examples, seed=chosen.seed, withheld=test)
+                return await grounding.grounded_rows(
+                    config, material, form, examples, seed=chosen.seed, decontaminator=test
+                )
             return [_chat_row(form, example) for example in examples]
 
 
-def _chat_row(form: Form, example: Example) -> Row:
+def _chat_row(form: OutputFormat, example: Example) -> TrainingRow:
     """Build the messages of the approach `prompt`, with the gold reply."""
-    messages = prompts.messages(rules=form.rules(grounded=False), kind=form.kind, text=example.input)
-    reply = form.reply(example.output)
+    messages = prompts.messages(rules=form.rules(grounded=False), kind=form.input_name, text=example.input)
+    reply = form.gold_reply(example.output)
     turns = [asdict(message) for message in messages] + [{"role": "assistant", "content": reply}]
     worse = example.rejected  # text is kept as the model wrote it
-    rejected = worse if worse is None or isinstance(worse, str) else form.reply(worse)
-    return Row(example.id, example.input, reply, tuple(turns), rejected=rejected)
+    rejected = worse if worse is None or isinstance(worse, str) else form.gold_reply(worse)
+    return TrainingRow(example.id, example.input, reply, tuple(turns), rejected=rejected)
 
 
 def _uses_preferences(chosen: TuneConfig) -> bool:
@@ -361,15 +373,15 @@ def _uses_preferences(chosen: TuneConfig) -> bool:
     return "dpo" in (getattr(chosen, "mode", None), getattr(chosen, "method", None))
 
 
-def _details(config: Config, chosen: TuneConfig, material: Material, train: Sequence[Row]) -> dict[str, Any]:
+def _details(config: Config, chosen: TuneConfig, material: Resources, train: Sequence[TrainingRow]) -> dict[str, Any]:
     """Return what the trainer and the resulting model need to know about the project."""
     details, form = dict[str, Any](task=config.task), material.form
     if isinstance(chosen, LoraConfig | HostedTuneConfig):
         grounded = getattr(chosen, "context", "none") == "retrieved"
         details["rules"] = rules_digest(form, grounded=grounded)
-    if isinstance(form, LabelForm):
+    if isinstance(form, LabelFormat):
         details["labels"] = list(form.labels)
-    if isinstance(form, ObjectForm):
+    if isinstance(form, ObjectFormat):
         details["schema"] = form.schema
     trained_ids = {row.id for row in train}
     files = [

@@ -6,27 +6,27 @@ Pure: covers only the passages it is shown, not the rest of the index.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from groundtune.measure.metrics import contains, gold_texts, words
+from groundtune.measure.metrics import contains, gold_texts, tokenize
 from groundtune.types import Example, Passage
 
 MIN_QUESTION_WORDS = 5
 """Minimum words of a question; shorter ones could appear in a passage by chance."""
 
 
-class Withheld:
+class Decontaminator:
     """The test split, and the passages seen so far that contain its examples."""
 
     def __init__(self, test: Sequence[Example] = ()) -> None:
         self._starts: dict[tuple[str, ...], list[tuple[Example, list[str]]]] = defaultdict(list)
         for example in test:
-            question = words(example.input)
+            question = tokenize(example.input)
             if example.output is not None and len(question) >= MIN_QUESTION_WORDS:
                 self._starts[tuple(question[:MIN_QUESTION_WORDS])].append((example, question))
         self._known: dict[str, list[str]] = {}
         self._found: dict[str, dict[str, None]] = defaultdict(dict)
 
     @property
-    def found(self) -> Mapping[str, Sequence[str]]:
+    def leaks(self) -> Mapping[str, Sequence[str]]:
         """Map each source to the ids of the test examples found in it."""
         return {source: tuple(ids) for source, ids in self._found.items()}
 
@@ -40,7 +40,7 @@ class Withheld:
         return bool(self._known[text])
 
     def _examples(self, text: str) -> list[str]:
-        text_words = words(text)
+        text_words = tokenize(text)
         return [
             example.id
             for at in range(len(text_words) - MIN_QUESTION_WORDS + 1)

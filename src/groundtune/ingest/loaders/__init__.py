@@ -8,7 +8,7 @@ from pathlib import Path
 
 from groundtune.errors import ParseError
 from groundtune.ingest.loaders import kinds
-from groundtune.ingest.parsed import Parsed
+from groundtune.ingest.parsed import ParsedDocument
 
 PARSER_VERSION = "1"
 """Part of the index manifest: raise it when the same file would give a different text."""
@@ -60,18 +60,18 @@ _MODULES = {
 }
 
 
-def load(path: Path) -> list[Parsed]:
+def load(path: Path) -> list[ParsedDocument]:
     """Return one Parsed, or one per row for tables. Raises ParseError, and MemoryError when the file does not fit."""
     media_type = MEDIA_TYPES.get(path.suffix.lower())
     if media_type is None:
-        raise ParseError(kinds.unsupported(path.suffix.lower()), skip=True)
+        raise ParseError(kinds.unsupported_reason(path.suffix.lower()), skip=True)
     data = _read(path)
     if not data:
         raise ParseError("empty file", skip=True)
-    kinds.check(path.suffix.lower(), data)
+    kinds.check_format(path.suffix.lower(), data)
     module = import_module(f"{__name__}.{_MODULES[media_type]}")
     try:
-        parsed: list[Parsed] = module.parse(path, data)
+        parsed: list[ParsedDocument] = module.parse(path, data)
     except (ParseError, MemoryError):
         raise
     except RecursionError as error:

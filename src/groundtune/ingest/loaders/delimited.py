@@ -7,21 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from groundtune.errors import ParseError
-from groundtune.ingest.loaders.rows import Row, documents
+from groundtune.ingest.loaders.rows import NumberedRow, rows_to_documents
 from groundtune.ingest.loaders.text import decode
-from groundtune.ingest.parsed import Parsed
+from groundtune.ingest.parsed import ParsedDocument
 
 _DELIMITERS = ",;\t|"
 _SAMPLE = 65_536
 
 
-def parse(path: Path, data: bytes) -> list[Parsed]:
+def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     text = decode(data).replace("\x00", "")
     del data
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the default of 128 KiB rejects long texts
     delimiter = _delimiter(text, "\t" if path.suffix.lower() == ".tsv" else ",")
     try:
-        parsed = documents(_rows(csv.reader(io.StringIO(text), delimiter=delimiter)))
+        parsed = rows_to_documents(_rows(csv.reader(io.StringIO(text), delimiter=delimiter)))
     except csv.Error as error:
         raise ParseError(f"cannot be parsed as a table: {error}") from error
     if not parsed:
@@ -48,7 +48,7 @@ def _delimiter(text: str, default: str) -> str:
     return best
 
 
-def _rows(reader: Iterator[list[str]]) -> Iterator[Row]:
+def _rows(reader: Iterator[list[str]]) -> Iterator[NumberedRow]:
     first = next(reader, [])
     while first and not any(cell.strip() for cell in first):
         first = next(reader, [])

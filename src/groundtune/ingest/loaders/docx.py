@@ -8,7 +8,7 @@ from typing import Any
 import docx
 from docx.oxml.ns import qn
 
-from groundtune.ingest.parsed import Parsed, TextBuilder, one_line
+from groundtune.ingest.parsed import ParsedDocument, TextBuilder, to_one_line
 
 _SKIPPED = {qn("w:del"), qn("w:moveFrom"), qn("w:instrText"), qn("w:pPr"), qn("w:rPr")}
 _SKIPPED.add("{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback")
@@ -23,15 +23,15 @@ _FOOTNOTES = ("footnotes", "endnotes")
 _MAX_LEVEL = 9
 
 
-def parse(path: Path, data: bytes) -> list[Parsed]:
+def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     document = docx.Document(io.BytesIO(data))
-    walk = _Walk(document)
+    walk = _DocxWalk(document)
     walk.body(document.element.body)
     walk.notes(document.part)
     return [walk.builder.build(title=walk.title)]
 
 
-class _Walk:
+class _DocxWalk:
     """One pass over the body; `title` is the text in Title style, otherwise the first top-level heading."""
 
     def __init__(self, document: Any) -> None:
@@ -69,7 +69,7 @@ class _Walk:
             self.builder.paragraph(text)
         elif text.strip():
             if self.title is None or (level == 0 and not self._titled):
-                self.title = one_line(text) if level <= 1 else None
+                self.title = to_one_line(text) if level <= 1 else None
                 self._titled = level == 0
             self.builder.heading(max(level, 1) if not self._titled or level == 0 else level + 1, text)
         for box in _boxes(element):
@@ -171,7 +171,7 @@ def _row(row: Any) -> list[str]:
     """Return the cells by column; a cell that spans columns leaves the others empty."""
     cells: list[str] = []
     for cell in _children(row, qn("w:tc")):
-        text = one_line("\n".join("".join(_pieces(part)) for part in cell.iter(qn("w:p"))))
+        text = to_one_line("\n".join("".join(_pieces(part)) for part in cell.iter(qn("w:p"))))
         span = cell.find(f"{qn('w:tcPr')}/{qn('w:gridSpan')}")
         width = int(span.get(qn("w:val")) or 1) if span is not None else 1
         cells.extend([text, *[""] * (min(width, 100) - 1)])

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from groundtune.errors import ParseError
 from groundtune.ingest.loaders import text
-from groundtune.ingest.parsed import Parsed, TextBuilder
+from groundtune.ingest.parsed import ParsedDocument, TextBuilder
 
 _HEADERS = ("From", "To", "Cc", "Date")
 
 
-def parse(path: Path, data: bytes) -> list[Parsed]:
+def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     message = email.message_from_bytes(data, policy=default)
     if not any(message[name] for name in (*_HEADERS, "Subject", "Received", "Message-ID")):
         raise ParseError("is not an email: it has no From, To, Date or Subject")
@@ -36,6 +36,6 @@ def _body(builder: TextBuilder, body: EmailMessage) -> None:
     if body.get_content_subtype() == "html":
         from groundtune.ingest.loaders import html
 
-        html.add(builder, content)
+        html.add_blocks(builder, content)
     else:
-        text.add(builder, content)
+        text.add_blocks(builder, content)

@@ -12,12 +12,12 @@ from lxml import etree
 from groundtune.errors import ParseError
 from groundtune.ingest.loaders import html
 from groundtune.ingest.loaders.text import decode
-from groundtune.ingest.parsed import Parsed, TextBuilder
+from groundtune.ingest.parsed import ParsedDocument, TextBuilder
 
 _FONT_SCRAMBLING = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
 
 
-def parse(path: Path, data: bytes) -> list[Parsed]:
+def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     with zipfile.ZipFile(io.BytesIO(data)) as book:
         names = {*book.namelist()}
         if "META-INF/encryption.xml" in names and _is_locked(book):
@@ -30,7 +30,7 @@ def parse(path: Path, data: bytes) -> list[Parsed]:
             name = posixpath.normpath(posixpath.join(folder, unquote(chapter)))
             if name not in names:
                 raise ParseError(f"is damaged: chapter {name} is missing")
-            html.add(builder, decode(book.read(name)))
+            html.add_blocks(builder, decode(book.read(name)))
     titles = package.xpath("//*[local-name()='metadata']/*[local-name()='title']/text()")
     return [builder.build(title=titles[0] if titles else None)]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from groundtune.ingest.loaders.text import decode
-from groundtune.ingest.parsed import Parsed, TextBuilder, one_line
+from groundtune.ingest.parsed import ParsedDocument, TextBuilder, to_one_line
 
 _DROPPED = frozenset(
     """script style nav footer aside noscript template svg iframe object embed canvas audio video head title button
@@ -31,24 +31,24 @@ _MAIN_SHARE = 0.5
 _MAX_SPAN = 100
 
 
-def parse(path: Path, data: bytes) -> list[Parsed]:
+def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     declared = _CHARSET.search(data[:2048])
     encoding = (declared[1] or declared[2]).decode("ascii") if declared else None
     builder = TextBuilder()
-    title = add(builder, decode(data, declared=encoding))
+    title = add_blocks(builder, decode(data, declared=encoding))
     return [builder.build(title=title)]
 
 
-def add(builder: TextBuilder, text: str) -> str | None:
+def add_blocks(builder: TextBuilder, text: str) -> str | None:
     """Add the blocks of an HTML page or fragment. Return its title: <title>, otherwise the first h1."""
     tree = LexborHTMLParser(text)
     root = tree.body or tree.root
     if root is None:
         return None
-    walk = _Walk(builder)
+    walk = _HtmlWalk(builder)
     walk.read(_content(tree, root))
     stated = tree.css_first("head > title")
-    return (one_line(stated.text()) if stated else "") or walk.title
+    return (to_one_line(stated.text()) if stated else "") or walk.title
 
 
 def _content(tree: LexborHTMLParser, root: LexborNode) -> LexborNode:
@@ -103,7 +103,7 @@ def _is_hidden(node: LexborNode) -> bool:
     return bool(style and _HIDDEN_STYLE.search(style))
 
 
-class _Walk:
+class _HtmlWalk:
     """Collects inline text until a block begins or ends."""
 
     def __init__(self, builder: TextBuilder) -> None:
@@ -164,10 +164,10 @@ class _Walk:
             return
         if len(closing) == 2 and closing[0] == "h" and closing[1].isdecimal():
             if closing == "h1" and self.title is None:
-                self.title = one_line(text)
+                self.title = to_one_line(text)
             self.builder.heading(int(closing[1]), text)
         elif closing == "dt":
-            self._term = one_line(text)
+            self._term = to_one_line(text)
         else:
             if closing == "dd" and self._term:
                 text = f"{self._term.rstrip(':')}: {text}"
@@ -283,4 +283,4 @@ def _cell_text(cell: LexborNode) -> str:
             pieces.append(" ")
         elif node.tag == "img" and entering:
             pieces.append(node.attributes.get("alt") or "")
-    return one_line("".join(pieces))
+    return to_one_line("".join(pieces))

@@ -7,10 +7,10 @@ from typing import Any
 from groundtune.errors import ParseError
 from groundtune.ingest.loaders import markdown
 from groundtune.ingest.loaders.text import decode
-from groundtune.ingest.parsed import Parsed, TextBuilder
+from groundtune.ingest.parsed import ParsedDocument, TextBuilder
 
 
-def parse(path: Path, data: bytes) -> list[Parsed]:
+def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     try:
         notebook = json.loads(decode(data))
     except json.JSONDecodeError as error:
@@ -23,7 +23,7 @@ def parse(path: Path, data: bytes) -> list[Parsed]:
     for cell in cells:
         source = _source(cell)
         if cell.get("cell_type") == "markdown":
-            first, _ = markdown.add(builder, source)
+            first, _ = markdown.add_blocks(builder, source)
             title = title or first
         elif cell.get("cell_type") == "code":
             builder.code(source)

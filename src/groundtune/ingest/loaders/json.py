@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from groundtune.errors import ParseError
-from groundtune.ingest.loaders.jsonlines import fields, shown
-from groundtune.ingest.loaders.rows import documents
+from groundtune.ingest.loaders.jsonlines import as_text, text_fields
+from groundtune.ingest.loaders.rows import rows_to_documents
 from groundtune.ingest.loaders.text import decode
-from groundtune.ingest.parsed import Parsed, TextBuilder
+from groundtune.ingest.parsed import ParsedDocument, TextBuilder
 
 
-def parse(path: Path, data: bytes) -> list[Parsed]:
+def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     try:
         value = json.loads(decode(data))
     except json.JSONDecodeError as error:
         raise ParseError(f"is not valid JSON: {error.msg}, line {error.lineno}") from error
     del data
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        return documents((number, fields(item)) for number, item in enumerate(value, start=1))
+        return rows_to_documents((number, text_fields(item)) for number, item in enumerate(value, start=1))
     builder = TextBuilder()
     for names, cells in _groups(value):
         builder.row(cells, names)
@@ -33,10 +33,10 @@ def _groups(value: Any) -> Iterator[tuple[list[str], list[str]]]:
     while stack:
         path, node = stack.pop()
         if not isinstance(node, dict | list):
-            yield [path], [shown(node)]
+            yield [path], [as_text(node)]
             continue
         members = _members(path, node)
-        plain = [(name, shown(member)) for name, member in members if _is_plain(member)]
+        plain = [(name, as_text(member)) for name, member in members if _is_plain(member)]
         if plain and isinstance(node, dict):
             yield [name for name, _ in plain], [text for _, text in plain]
         elif plain:

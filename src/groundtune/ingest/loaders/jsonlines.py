@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from groundtune.errors import ParseError
-from groundtune.ingest.loaders.rows import Row, documents
+from groundtune.ingest.loaders.rows import NumberedRow, rows_to_documents
 from groundtune.ingest.loaders.text import decode
-from groundtune.ingest.parsed import Parsed
+from groundtune.ingest.parsed import ParsedDocument
 
 _NAMED = 3
 """Bad lines quoted in the error."""
 
 
-def parse(path: Path, data: bytes) -> list[Parsed]:
+def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     text = decode(data)
     del data
     bad: list[tuple[int, str]] = []
-    good: list[Row] = []
+    good: list[NumberedRow] = []
     number = 0
     for line, content in enumerate(_lines(text), start=1):
         if not content.strip():
@@ -28,10 +28,10 @@ def parse(path: Path, data: bytes) -> list[Parsed]:
             bad.append((line, value))
         else:
             number += 1
-            good.append((number, fields(value)))
+            good.append((number, text_fields(value)))
     if bad:
         raise ParseError(_complaint(bad, every=not good))
-    return documents(good)
+    return rows_to_documents(good)
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -52,16 +52,16 @@ def _read(content: str) -> Mapping[str, Any] | str:
     return value if isinstance(value, dict) else "not an object"
 
 
-def fields(value: Mapping[str, Any]) -> dict[str, str]:
+def text_fields(value: Mapping[str, Any]) -> dict[str, str]:
     """Return values as text: strings as they are, the rest as JSON; nulls are dropped."""
-    return {key: shown(member) for key, member in value.items() if member is not None}
+    return {key: as_text(member) for key, member in value.items() if member is not None}
 
 
-def shown(value: Any) -> str:
+def as_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, list) and value and all(isinstance(item, str | int | float) for item in value):
-        return ", ".join(map(shown, value))
+        return ", ".join(map(as_text, value))
     return json.dumps(value, ensure_ascii=False)
 
 

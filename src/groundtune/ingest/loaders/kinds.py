@@ -71,7 +71,7 @@ _MAX_RATIO = 200
 _RATIO_FROM = 64 << 20
 
 
-def unsupported(suffix: str) -> str:
+def unsupported_reason(suffix: str) -> str:
     """Return why files with this extension are not supported, and what to save them as."""
     if suffix in _ARCHIVES:
         return f"{suffix} archives are not supported; unpack it"
@@ -81,7 +81,7 @@ def unsupported(suffix: str) -> str:
     return f"{name} are not supported; {_SAVE_AS.get(suffix, 'save as .pdf, .docx, .html, .md or .txt')}"
 
 
-def recognise(data: bytes) -> str | None:
+def detect_format(data: bytes) -> str | None:
     """Return the format of the bytes, with its article; None for anything that may be text."""
     for magic, kind in _MAGIC:
         if data.startswith(magic):
@@ -94,10 +94,10 @@ def recognise(data: bytes) -> str | None:
     return "HTML" if _HTML.match(head) else None
 
 
-def check(suffix: str, data: bytes) -> None:
+def check_format(suffix: str, data: bytes) -> None:
     """Raise ParseError if the content does not match the extension, is encrypted or is a decompression bomb."""
     expected = _BY_SUFFIX.get(suffix)
-    actual = recognise(data)
+    actual = detect_format(data)
     if actual == "encrypted":
         raise ParseError("is encrypted; save it without a password")
     if actual == expected or (expected == "HTML" and actual is None):

@@ -12,7 +12,7 @@ from markdown_it.token import Token
 from mdit_py_plugins.front_matter import front_matter_plugin
 
 from groundtune.ingest.loaders.text import decode
-from groundtune.ingest.parsed import Parsed, TextBuilder
+from groundtune.ingest.parsed import ParsedDocument, TextBuilder
 
 _MARKED = re.compile(r"[\\`*_~\[\]<&!]|\n")
 _FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]:?")
@@ -23,15 +23,15 @@ _MAX_INLINE_NESTING = 20
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 
 
-def parse(path: Path, data: bytes) -> list[Parsed]:
+def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     builder = TextBuilder()
-    title, metadata = add(builder, decode(data))
+    title, metadata = add_blocks(builder, decode(data))
     return [builder.build(title=title, metadata=metadata)]
 
 
-def add(builder: TextBuilder, text: str) -> tuple[str | None, dict[str, str]]:
+def add_blocks(builder: TextBuilder, text: str) -> tuple[str | None, dict[str, str]]:
     """Add the blocks of a Markdown text. Return the title (front matter, else first level-1 heading) and metadata."""
-    walk = _Walk(builder)
+    walk = _MarkdownWalk(builder)
     walk.read(text)
     return walk.front.pop("title", None) or walk.title, walk.front
 
@@ -43,7 +43,7 @@ def _parser() -> MarkdownIt:
     return parser
 
 
-class _Walk:
+class _MarkdownWalk:
     """One pass over the block tokens of one text."""
 
     def __init__(self, builder: TextBuilder) -> None:
@@ -140,7 +140,7 @@ class _Walk:
             return
         from groundtune.ingest.loaders import html
 
-        html.add(self.builder, content)
+        html.add_blocks(self.builder, content)
 
     def _front_matter(self, content: str) -> None:
         try:

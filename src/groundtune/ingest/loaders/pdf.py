@@ -13,10 +13,10 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from groundtune.errors import ParseError
-from groundtune.ingest.loaders.pdf_frame import without_frame
-from groundtune.ingest.loaders.pdf_layout import write
+from groundtune.ingest.loaders.pdf_frame import without_headers_and_footers
+from groundtune.ingest.loaders.pdf_layout import add_pages
 from groundtune.ingest.loaders.pdf_lines import Line, Page, Segment
-from groundtune.ingest.parsed import Parsed, TextBuilder, one_line
+from groundtune.ingest.parsed import ParsedDocument, TextBuilder, to_one_line
 
 _HYPHENS = {0x02: "-", 0xAD: "-", 0xFFFE: "-"}
 _CELL_GAP = 1.1
@@ -29,7 +29,7 @@ _SURROGATES = range(0xD800, 0xE000)
 _JUNK_TITLE = re.compile(r"^(untitled|microsoft word|powerpoint|document|slide)\b|\.\w{2,5}$", re.IGNORECASE)
 
 
-def parse(path: Path, data: bytes) -> list[Parsed]:
+def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     try:
         document = pypdfium2.PdfDocument(data)
     except pypdfium2.PdfiumError as error:
@@ -41,15 +41,15 @@ def parse(path: Path, data: bytes) -> list[Parsed]:
         if len(document) == 0:
             raise ParseError("contains no pages", skip=True)
         pages = [_page(document, index) for index in range(len(document))]
-        stated = one_line(document.get_metadata_value("Title"))
+        stated = to_one_line(document.get_metadata_value("Title"))
     finally:
         document.close()
     if not any(page.lines for page in pages):
         raise ParseError("no text layer (scanned PDF; run OCR first)", skip=True)
     builder = TextBuilder()
-    title = write(builder, without_frame(pages))
+    title = add_pages(builder, without_headers_and_footers(pages))
     parsed = builder.build(title=title)
-    if stated and not _JUNK_TITLE.search(stated) and stated.lower() in one_line(parsed.text[:2000]).lower():
+    if stated and not _JUNK_TITLE.search(stated) and stated.lower() in to_one_line(parsed.text[:2000]).lower():
         parsed = builder.build(title=stated)
     return [parsed]
 
@@ -182,7 +182,7 @@ class _OpenLine:
         text = "".join(map(chr, self._codes))
         if any(code in _SURROGATES for code in self._codes):
             text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        text = one_line(text)
+        text = to_one_line(text)
         if text:
             self._cells[-1].append(Segment(text, self._left, self._right))
         self._codes = []

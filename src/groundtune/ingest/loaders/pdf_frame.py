@@ -18,7 +18,7 @@ _LABELLED_NUMBER = re.compile(
 _MAX_LINE = 100
 
 
-def without_frame(pages: Sequence[Page]) -> list[Page]:
+def without_headers_and_footers(pages: Sequence[Page]) -> list[Page]:
     """Return the pages without running headers, footers and page numbers.
 
     From each edge inwards, drop lines that most pages share, numbers aside, or that state the page number; stop at the

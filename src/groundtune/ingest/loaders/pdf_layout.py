@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from groundtune.ingest.loaders.pdf_lines import Line, Page, Words, without_bullet
-from groundtune.ingest.loaders.pdf_order import arranged, margin
-from groundtune.ingest.loaders.pdf_table import group
+from groundtune.ingest.loaders.pdf_lines import Line, Page, Vocabulary, without_bullet
+from groundtune.ingest.loaders.pdf_order import in_reading_order, right_margin
+from groundtune.ingest.loaders.pdf_table import group_lines
 from groundtune.ingest.parsed import TextBuilder
 
 _HEADING = 1.12
@@ -35,18 +35,18 @@ class _Measures:
     """Right edge of the prose; None on a page with columns."""
 
 
-def write(builder: TextBuilder, pages: Sequence[Page]) -> str | None:
+def add_pages(builder: TextBuilder, pages: Sequence[Page]) -> str | None:
     """Add the blocks of all pages. Return the title: the first top heading, when it is on the first page."""
-    words = Words(pages)
+    words = Vocabulary(pages)
     levels = _levels(pages)
     bold = _bold_level(pages, levels)
     title: str | None = None
     for number, page in enumerate(pages):
         builder.page()
-        lines = arranged(page, words)
-        measures = _Measures(levels, _leading(lines), bold, margin(page))
+        lines = in_reading_order(page, words)
+        measures = _Measures(levels, _leading(lines), bold, right_margin(page))
         run: list[Line] = []
-        for part in [*group(lines), None]:
+        for part in [*group_lines(lines), None]:
             if isinstance(part, Line):
                 run.append(part)
                 continue
@@ -58,7 +58,7 @@ def write(builder: TextBuilder, pages: Sequence[Page]) -> str | None:
     return title
 
 
-def _write_run(builder: TextBuilder, lines: Sequence[Line], words: Words, measures: _Measures) -> str | None:
+def _write_run(builder: TextBuilder, lines: Sequence[Line], words: Vocabulary, measures: _Measures) -> str | None:
     """Add the lines between two tables. Return the first top heading among them."""
     title: str | None = None
     for block in _paragraphs(lines, measures):
@@ -162,12 +162,12 @@ def _starts_paragraph(block: list[Line], line: Line, measures: _Measures) -> boo
     return bool(_SENTENCE_END.search(before.text)) and before.right < right - 0.12 * (right - before.left)
 
 
-def _join(block: list[Line], words: Words, margin: float | None) -> str:
+def _join(block: list[Line], words: Vocabulary, margin: float | None) -> str:
     """Join the lines of a paragraph as running text; a line with room for the next word keeps its break."""
     right = _right(block, margin)
     text = block[0].text
     for before, line in pairwise(block):
-        text = f"{text}\n{line.text}" if _has_room(before, line, right) else words.join(text, line.text)
+        text = f"{text}\n{line.text}" if _has_room(before, line, right) else words.join_lines(text, line.text)
     return text
 
 

@@ -52,7 +52,7 @@ class Page:
     height: float
 
 
-class Words:
+class Vocabulary:
     """The words of a document, which decide whether a hyphen at the end of a line belongs to the word."""
 
     def __init__(self, pages: Iterable[Page]) -> None:
@@ -65,7 +65,7 @@ class Words:
                 self._known.update(line_words[1 if divided else 0 : -1 if ends else None])  # halves are not words
                 divided = ends
 
-    def join(self, before: str, after: str) -> str:
+    def join_lines(self, before: str, after: str) -> str:
         """Join two lines into one, and a word divided between them into a whole."""
         half = _HYPHENATED.search(before)
         rest = _WORD.match(after)

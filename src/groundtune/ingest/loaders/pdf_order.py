@@ -9,14 +9,14 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from groundtune.ingest.loaders.pdf_lines import Line, Page, Segment, Words
+from groundtune.ingest.loaders.pdf_lines import Line, Page, Segment, Vocabulary
 
 _BAND = 6
 """Maximum number of lines in a table cell; more lines side by side are columns of the page."""
 _RULE = re.compile(r"[-–—=_*·.•\s]{3,}")
 
 
-def arranged(page: Page, words: Words) -> list[Line]:
+def in_reading_order(page: Page, words: Vocabulary) -> list[Line]:
     """Return the lines in reading order; the cells of a row become one line, drawn rules are left out."""
     written = [line for line in _upright(page.lines) if not _RULE.fullmatch(line.text)]
     lines = _merge_cells(written, words)
@@ -26,7 +26,7 @@ def arranged(page: Page, words: Words) -> list[Line]:
     return _merge_level(lines)
 
 
-def margin(page: Page) -> float | None:
+def right_margin(page: Page) -> float | None:
     """Return where lines of prose end on a single-column page; None if there are more columns."""
     if not page.lines or _in_columns(page.lines):
         return None
@@ -69,7 +69,7 @@ def _in_columns(lines: Sequence[Line]) -> bool:
     return False
 
 
-def _merge_cells(lines: Sequence[Line], words: Words) -> list[Line]:
+def _merge_cells(lines: Sequence[Line], words: Vocabulary) -> list[Line]:
     """Merge cells written one below the other, then back up for the next cell, into one line of cells."""
     out: list[Line] = []
     for line in lines:
@@ -82,7 +82,7 @@ def _merge_cells(lines: Sequence[Line], words: Words) -> list[Line]:
         elif out and _continues_cell(out[-1], line):
             before = out[-1]
             last = before.segments[-1]
-            joined = Segment(words.join(last.text, line.text), last.left, max(last.right, line.right))
+            joined = Segment(words.join_lines(last.text, line.text), last.left, max(last.right, line.right))
             out[-1] = Line(
                 [*before.segments[:-1], joined],
                 min(before.bottom, line.bottom),
@@ -133,11 +133,11 @@ def _whole_cell(out: list[Line], band: list[Line], line: Line) -> list[Line]:
     return extended if centred else band
 
 
-def _merged(band: list[Line], line: Line, words: Words) -> Line:
+def _merged(band: list[Line], line: Line, words: Vocabulary) -> Line:
     segments = list(band[0].segments)
     for cell in band[1:]:
         last = segments[-1]
-        joined = words.join(last.text, cell.text)
+        joined = words.join_lines(last.text, cell.text)
         segments[-1] = Segment(joined, min(last.left, cell.left), max(last.right, cell.right))
     bottom, top = min(band[-1].bottom, line.bottom), max(band[0].top, line.top)
     return Line([*segments, *line.segments], bottom, top, band[0].size, bold=band[0].bold and line.bold)

@@ -7,12 +7,12 @@ from groundtune.ingest.loaders.pdf_lines import Line, Segment, is_marker
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     cells: list[str]
     header: list[str]
 
 
-def group(lines: Sequence[Line]) -> Iterator[Line | Row]:
+def group_lines(lines: Sequence[Line]) -> Iterator[Line | TableRow]:
     """Yield lines of prose as they are, and rows for runs of lines whose cells form columns."""
     lines = [_without_marker_gap(line) for line in lines]
     at = 0
@@ -104,7 +104,7 @@ class _Table:
         self._columns = max((line.segments for line in lines), key=len)
         self._header: list[str] = []
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[TableRow]:
         placed = [self._place(line) for line in self._lines]
         body = placed
         bold = self._lines[0].bold and not all(line.bold for line in self._lines[1:])
@@ -120,11 +120,11 @@ class _Table:
             return False
         return all(any(_aligned(cell, column, line.size) for column in self._columns) for cell in cells)
 
-    def row(self, line: Line) -> Row:
+    def row(self, line: Line) -> TableRow:
         return self._row(self._place(line))
 
-    def _row(self, cells: list[str]) -> Row:
-        return Row(cells, self._header) if self._header else _labelled(cells)
+    def _row(self, cells: list[str]) -> TableRow:
+        return TableRow(cells, self._header) if self._header else _labelled(cells)
 
     def _place(self, line: Line) -> list[str]:
         """Put each cell under the column that it overlaps most, in order."""
@@ -135,7 +135,7 @@ class _Table:
         return cells
 
 
-def _labelled(cells: list[str]) -> Row:
+def _labelled(cells: list[str]) -> TableRow:
     """Use `Name:` before a cell as the name of that cell."""
     values, names = [], []
     label = ""
@@ -149,7 +149,7 @@ def _labelled(cells: list[str]) -> Row:
     if label:
         values.append(f"{label}:")
         names.append("")
-    return Row(values, names)
+    return TableRow(values, names)
 
 
 def _nearness(cell: Segment, column: Segment) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 from pptx import Presentation
 from pptx.enum.shapes import MSO_SHAPE_TYPE, PP_PLACEHOLDER
 
-from groundtune.ingest.parsed import Parsed, TextBuilder, one_line
+from groundtune.ingest.parsed import ParsedDocument, TextBuilder, to_one_line
 
 _FRAME = {PP_PLACEHOLDER.SLIDE_NUMBER, PP_PLACEHOLDER.FOOTER, PP_PLACEHOLDER.DATE, PP_PLACEHOLDER.HEADER}
 
@@ -16,14 +16,14 @@ _GENERATED = "automatically generated"
 """Marks an image description that PowerPoint wrote itself."""
 
 
-def parse(path: Path, data: bytes) -> list[Parsed]:
+def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     builder = TextBuilder()
     title: str | None = None
     for slide in Presentation(io.BytesIO(data)).slides:
         builder.page()
         heading = slide.shapes.title
         heading_id = heading.shape_id if heading is not None else None
-        text = one_line(heading.text_frame.text) if heading is not None else ""
+        text = to_one_line(heading.text_frame.text) if heading is not None else ""
         title = title or text or None
         builder.heading(1, text)
         for shape in _shapes(slide.shapes):

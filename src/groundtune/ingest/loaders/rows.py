@@ -2,19 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 
-from groundtune.ingest.parsed import Parsed, TextBuilder, one_line
+from groundtune.ingest.parsed import ParsedDocument, TextBuilder, to_one_line
 
-Row = tuple[int, Mapping[str, str]]
+NumberedRow = tuple[int, Mapping[str, str]]
 """1-based row number, and the fields by column, in order."""
 _SPECIAL = ("id", "title", "text")
 
 
-def documents(rows: Iterable[Row]) -> list[Parsed]:
+def rows_to_documents(rows: Iterable[NumberedRow]) -> list[ParsedDocument]:
     """Return one document per row.
 
     Columns id, title and text (any case) are special, others become metadata; without text, the whole row is the text.
     """
-    parsed: list[Parsed] = []
+    parsed: list[ParsedDocument] = []
     taken: set[str] = set()
     names: dict[tuple[str, ...], dict[str, str]] = {}
     for number, fields in rows:
@@ -36,7 +36,9 @@ def _special_columns(columns: Iterable[str]) -> dict[str, str]:
     return columns_by_name
 
 
-def _document(number: int, fields: Mapping[str, str], columns: Mapping[str, str], taken: set[str]) -> Parsed | None:
+def _document(
+    number: int, fields: Mapping[str, str], columns: Mapping[str, str], taken: set[str]
+) -> ParsedDocument | None:
     values = {name: fields[column] for name, column in columns.items()}
     builder = TextBuilder()
     for part in values.get("text", "").replace("\r\n", "\n").split("\n\n"):
@@ -45,7 +47,7 @@ def _document(number: int, fields: Mapping[str, str], columns: Mapping[str, str]
         builder.row(list(fields.values()), list(fields))
     if builder.empty:
         return None
-    row = _unique(one_line(values.get("id", "")) or str(number), taken)
+    row = _unique(to_one_line(values.get("id", "")) or str(number), taken)
     special = {*columns.values()}
     metadata = {key: value for key, value in fields.items() if key and key not in special and value}
     return builder.build(title=values.get("title"), row=row, metadata=metadata)

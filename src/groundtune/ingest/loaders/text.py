@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from groundtune.errors import ParseError
-from groundtune.ingest.parsed import Parsed, TextBuilder
+from groundtune.ingest.parsed import ParsedDocument, TextBuilder
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -102,16 +102,16 @@ def _is_binary(data: bytes) -> bool:
     return controls > max(8, 0.02 * len(head))
 
 
-def parse(path: Path, data: bytes) -> list[Parsed]:
+def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     text = decode(data)
     del data
     builder = TextBuilder()
-    title = add(builder, text, headings="=-~^\"*+#`'.:_" if path.suffix.lower() == ".rst" else "=-")
+    title = add_blocks(builder, text, headings="=-~^\"*+#`'.:_" if path.suffix.lower() == ".rst" else "=-")
     del text
     return [builder.build(title=title)]
 
 
-def add(builder: TextBuilder, text: str, *, headings: str = "") -> str | None:
+def add_blocks(builder: TextBuilder, text: str, *, headings: str = "") -> str | None:
     """Add paragraphs of plain text. Lines underlined with one of `headings` are headings; return the first top one."""
     levels: dict[str, int] = {}
     title: str | None = None

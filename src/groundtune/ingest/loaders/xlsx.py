@@ -10,13 +10,13 @@ from typing import Any
 
 import openpyxl
 
-from groundtune.ingest.parsed import Parsed, TextBuilder
+from groundtune.ingest.parsed import ParsedDocument, TextBuilder
 
 _HEADER_ROWS = 10
 """Rows at the top of a sheet that are searched for the header."""
 
 
-def parse(path: Path, data: bytes) -> list[Parsed]:
+def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     builder = TextBuilder()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about extensions that openpyxl drops, none of which is text

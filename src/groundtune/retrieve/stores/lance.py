@@ -25,15 +25,15 @@ PARTITION_PASSAGES = 4_096
 """Lance's target size of a partition: each `optimize` joins partitions under a quarter of it and splits those over four
 times as much. With the usual √n partitions, 310 became 8 at the first change, slowly, and a search read all of them.
 """
-PROBED = 0.25
+PROBED_SHARE = 0.25
 """Share of the partitions that an unrestricted search probes; a narrower scope probes more, up to all.
 
 With a fixed 20 (of 316), a scope of 2% had a recall of 0.28. Figures: benchmarks/scale.py.
 """
-LEAST_PROBED = 4
+MIN_PROBED = 4
 VECTOR_INDEX = "vector_ivf_"
 """Prefix of the vector index's name; the number of partitions it was trained with follows."""
-MOST_PIECES = 8
+MAX_INDEX_PIECES = 8
 """Every `optimize` adds a piece to the vector index, and a search probes each; with more pieces it is retrained."""
 SMALL_WRITES = 24
 """Number of small fragments above which they are compacted."""
@@ -96,7 +96,7 @@ class LanceStore:
         return _candidates(rows, rows["_score"].to_pylist())
 
     async def read(self, candidates: Sequence[Candidate]) -> dict[str, Passage]:
-        row_ids = [candidate.place for candidate in candidates]
+        row_ids = [candidate.position for candidate in candidates]
         rows = await self._table.take_row_ids(row_ids).select(PASSAGE_COLUMNS).to_arrow()
         ids = {candidate.id for candidate in candidates}
         return {row["id"]: Passage(**row) for row in rows.to_pylist() if row["id"] in ids}
@@ -115,7 +115,7 @@ class LanceStore:
         passages = [Passage(**row) for row in (await query.to_arrow()).to_pylist()]
         return sorted(passages, key=lambda passage: passage.ordinal)
 
-    async def embedded(self, ids: Iterable[str]) -> dict[str, str]:
+    async def embedded_texts(self, ids: Iterable[str]) -> dict[str, str]:
         texts_by_id: dict[str, str] = {}
         for chunk in _chunks(list(ids)):
             rows = await self._table.query().where(_one_of("id", chunk)).select(["id", "search"]).to_arrow()
@@ -150,8 +150,8 @@ class LanceStore:
             recent = dict(list(self._visible.items())[-SCOPES_KEPT:])
             self._visible = {**recent, (total, where): int(await self._table.count_rows(where))}
         visible = self._visible[total, where]
-        share = PROBED * total / max(1, visible)
-        return max(LEAST_PROBED, math.ceil(share * total / PARTITION_PASSAGES))
+        share = PROBED_SHARE * total / max(1, visible)
+        return max(MIN_PROBED, math.ceil(share * total / PARTITION_PASSAGES))
 
     async def _index_vectors(self, existing: Sequence[str]) -> None:
         """Build the vector index for a large table; retrain it after fourfold growth, or when it has too many
@@ -171,7 +171,7 @@ class LanceStore:
 
     async def _in_pieces(self, existing: Sequence[str]) -> bool:
         statistics = [await self._table.index_stats(name) for name in existing]
-        return any(stats and (stats.num_indices or 0) > MOST_PIECES for stats in statistics)
+        return any(stats and (stats.num_indices or 0) > MAX_INDEX_PIECES for stats in statistics)
 
     async def _holds(self, document_ids: Sequence[str]) -> bool:
         for chunk in _chunks(document_ids):

@@ -12,19 +12,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from groundtune.spans import EACH, NUMBER, WORDS, Choice, Field, Kind, Layout, Path, Span, leaves, name, number
+from groundtune.spans import (
+    ANY_ITEM,
+    NUMBER,
+    NUMBER_WORDS,
+    Choice,
+    Field,
+    Kind,
+    Layout,
+    Path,
+    Span,
+    iter_leaves,
+    parse_number,
+    path_name,
+)
 from groundtune.tune.job import TuneError
 
-FOUND = 0.5
+MIN_LOCATED = 0.5
 """Share of a field's values that must occur in their texts for the field to be marked in the text."""
-FOUND_LISTED = 0.9
+MIN_LOCATED_LISTED = 0.9
 """The same for a field whose values are listed in the schema: those could be classified instead."""
-MOST_CHOICES = 100
+MAX_CHOICES = 100
 """Maximum number of values that a field is classified among."""
-FEWEST_EACH = 2.0
+MIN_ROWS_PER_VALUE = 2.0
 """Minimum number of rows per value, on average, for a field to be classified."""
 _SPACES = re.compile(r"\s\s|[^\S ]")
-DEEPEST = 8
+MAX_REFERENCES = 8
 """Maximum number of schema references that are followed."""
 
 Mapped = Mapping[str, Any]
@@ -46,7 +59,7 @@ class Aligned:
 
 
 @dataclass(slots=True)
-class Words:
+class ContextWords:
     """How often each word occurs beside a field's values, counted where a value has only one possible position."""
 
     counts: dict[int, Counter[tuple[int, str]]] = field(default_factory=lambda: defaultdict(Counter))
@@ -61,7 +74,7 @@ class Words:
 def align(rows: Sequence[tuple[str, Any]], schema: Mapped | None) -> Aligned:
     """Align the train split. rows: pairs of input and output. Raises TuneError when most values cannot be learned."""
     layout = _layout(rows, schema)
-    aligned = put(rows, layout, usual(rows, layout))
+    aligned = align_rows(rows, layout, count_context_words(rows, layout))
     lost = sum(aligned.unaligned.values())
     if not aligned.values:
         raise TuneError(
@@ -76,17 +89,17 @@ def align(rows: Sequence[tuple[str, Any]], schema: Mapped | None) -> Aligned:
     return aligned
 
 
-def usual(rows: Sequence[tuple[str, Any]], layout: Layout) -> Words:
+def count_context_words(rows: Sequence[tuple[str, Any]], layout: Layout) -> ContextWords:
     """Count the words beside the values, to choose a position for values that occur several times."""
     places = _places(layout)
-    words = Words()
+    words = ContextWords()
     for text, output in rows:
         for span in _row(text, output, layout, places, None)[0]:
             words.add(text, span)
     return words
 
 
-def put(rows: Sequence[tuple[str, Any]], layout: Layout, words: Words) -> Aligned:
+def align_rows(rows: Sequence[tuple[str, Any]], layout: Layout, words: ContextWords) -> Aligned:
     """Align rows to a given layout: the rows it was derived from, or held-out ones."""
     places = _places(layout)
     choices = [{_key(value): at for at, value in enumerate(choice.values)} for choice in layout.choices]
@@ -97,7 +110,7 @@ def put(rows: Sequence[tuple[str, Any]], layout: Layout, words: Words) -> Aligne
         unaligned.update(missing)
         keys = [_key(_at(output, choice.path)) for choice in layout.choices]
         chosen.append(tuple(index.get(key, -1) for index, key in zip(choices, keys, strict=True)))
-        total += sum(1 for _ in leaves(output))
+        total += sum(1 for _ in iter_leaves(output))
     return Aligned(layout, tuple(spans), tuple(chosen), total, dict(unaligned))
 
 
@@ -108,19 +121,19 @@ def _places(layout: Layout) -> dict[Path, int]:
 
 
 def _row(
-    text: str, output: Any, layout: Layout, places: Mapping[Path, int], words: Words | None
+    text: str, output: Any, layout: Layout, places: Mapping[Path, int], words: ContextWords | None
 ) -> tuple[list[Span], list[str]]:
     """Return the spans of a row, and the fields of values without one. Without `words`, ambiguous values get no
     span.
     """
     taken: list[Span] = []
     missing: list[str] = []
-    values = [(path, value, places.get(path)) for path, value in leaves(output)]
+    values = [(path, value, places.get(path)) for path, value in iter_leaves(output)]
     order = sorted(range(len(values)), key=lambda at: -len(str(values[at][1])))  # longest first; ties keep their order
     for path, value, place in (values[at] for at in order):
         if place is None:
             if not any(path[: len(choice.path)] == choice.path for choice in layout.choices):
-                missing.append(name(path))
+                missing.append(path_name(path))
             continue
         free = [
             span
@@ -128,7 +141,7 @@ def _row(
             if not any(span[0] < other.end and span[1] > other.start for other in taken)
         ]
         if not free:
-            missing.append(name(path))
+            missing.append(path_name(path))
         elif len(free) == 1:
             taken.append(Span(place, *free[0]))
         elif words is not None:
@@ -143,9 +156,9 @@ def candidates(text: str, value: Any, kind: Kind, *, comma: bool = False) -> lis
         return []
     if kind == "string" or isinstance(value, str):
         return [span for span in _texts(text, str(value).split()) if _whole(text, *span)]
-    places = [match.span() for match in NUMBER.finditer(text) if number(match.group(), comma=comma) == value]
+    places = [match.span() for match in NUMBER.finditer(text) if parse_number(match.group(), comma=comma) == value]
     for match in re.finditer(r"[^\W\d_]+", text):
-        if WORDS.get(match.group().casefold()) == value:
+        if NUMBER_WORDS.get(match.group().casefold()) == value:
             places.append(match.span())
     return sorted(places)
 
@@ -187,30 +200,30 @@ def _around(text: str, start: int, end: int) -> tuple[tuple[int, str], ...]:
 def _layout(rows: Sequence[tuple[str, Any]], schema: Mapped | None) -> Layout:
     values_by_path: dict[Path, list[tuple[str, Any]]] = {}
     for text, output in rows:
-        for path, value in leaves(output):
+        for path, value in iter_leaves(output):
             values_by_path.setdefault(path, []).append((text, value))
-    mixed = {path for path in values_by_path if (*path, EACH) in values_by_path}
+    mixed = {path for path in values_by_path if (*path, ANY_ITEM) in values_by_path}
     for path in mixed:
-        values_by_path[(*path, EACH)] += values_by_path.pop(path)
+        values_by_path[(*path, ANY_ITEM)] += values_by_path.pop(path)
     comma = _decimal_comma(values_by_path)
     fields: list[Field] = []
     not_in_text: dict[Path, None] = {}
     for path, pairs in values_by_path.items():
         field_ = _field(path, [value for _, value in pairs], schema)
         if field_ is not None and _stands(pairs, field_, comma=comma):
-            fields.append(replace(field_, single=path[:-1] in mixed and path[-1] == EACH))
+            fields.append(replace(field_, single=path[:-1] in mixed and path[-1] == ANY_ITEM))
         else:
             not_in_text[_outside(path)] = None
-    inside = {_outside(field_.path) for field_ in fields if EACH in field_.path}
+    inside = {_outside(field_.path) for field_ in fields if ANY_ITEM in field_.path}
     choices = [choice for path in not_in_text if path not in inside and (choice := _choice(path, rows))]
-    return Layout(tuple(fields), tuple(choices), frame(schema), comma=comma)
+    return Layout(tuple(fields), tuple(choices), empty_object(schema), comma=comma)
 
 
 def _field(path: Path, values: Sequence[Any], schema: Mapped | None) -> Field | None:
     """Return the field; None for values that cannot be assembled: nested lists, or objects nested in a list's
     objects.
     """
-    if (EACH in path and len(path) - path.index(EACH) > 2) or any(isinstance(value, bool) for value in values):
+    if (ANY_ITEM in path and len(path) - path.index(ANY_ITEM) > 2) or any(isinstance(value, bool) for value in values):
         return None
     subschema = _schema_at(schema, path)
     allowed = tuple(value for value in subschema.get("enum", ()) if isinstance(value, str))
@@ -224,21 +237,21 @@ def _field(path: Path, values: Sequence[Any], schema: Mapped | None) -> Field | 
 def _stands(pairs: Sequence[tuple[str, Any]], field_: Field, *, comma: bool) -> bool:
     """Whether enough of a field's values occur in their texts."""
     located = sum(bool(candidates(text, value, field_.kind, comma=comma)) for text, value in pairs)
-    return located >= (FOUND_LISTED if field_.allowed else FOUND) * len(pairs)
+    return located >= (MIN_LOCATED_LISTED if field_.allowed else MIN_LOCATED) * len(pairs)
 
 
 def _choice(path: Path, rows: Sequence[tuple[str, Any]]) -> Choice | None:
     """Return the choice; None when there are too many values, or too few rows per value."""
     counts: Counter[str] = Counter(_key(_at(output, path)) for _, output in rows)
     known = {key: count for key, count in counts.items() if key != _key(None)}
-    if len(known) > MOST_CHOICES or sum(known.values()) < FEWEST_EACH * len(known):
+    if len(known) > MAX_CHOICES or sum(known.values()) < MIN_ROWS_PER_VALUE * len(known):
         return None
     return Choice(path, tuple(json.loads(key) for key in sorted(counts)))
 
 
 def _outside(path: Path) -> Path:
     """Return the path up to the list that contains it, or the path itself outside lists."""
-    return path[: path.index(EACH)] if EACH in path else path
+    return path[: path.index(ANY_ITEM)] if ANY_ITEM in path else path
 
 
 def _at(output: Any, path: Path) -> Any:
@@ -262,7 +275,7 @@ def _decimal_comma(values_by_path: Mapping[Path, Sequence[tuple[str, Any]]]) -> 
     return counts[1] > counts[0]
 
 
-def frame(schema: Mapped | None) -> dict[str, Any]:
+def empty_object(schema: Mapped | None) -> dict[str, Any]:
     """Return what the schema requires of an object in which nothing was extracted."""
     required_values: dict[str, Any] = {}
     resolved = _plain(schema or {}, schema or {})
@@ -276,7 +289,7 @@ def frame(schema: Mapped | None) -> dict[str, Any]:
         elif "array" in kinds:
             required_values[key] = []
         elif "object" in kinds:
-            required_values[key] = frame({**subschema, "$defs": (schema or {}).get("$defs", {})})
+            required_values[key] = empty_object({**subschema, "$defs": (schema or {}).get("$defs", {})})
     return required_values
 
 
@@ -284,14 +297,14 @@ def _schema_at(schema: Mapped | None, path: Path) -> Mapped:
     """Return the schema at a path; {} when the schema does not describe it."""
     here = _plain(schema or {}, schema or {})
     for key in path:
-        inner = here.get("items", {}) if key == EACH else here.get("properties", {}).get(key, {})
+        inner = here.get("items", {}) if key == ANY_ITEM else here.get("properties", {}).get(key, {})
         here = _plain(inner if isinstance(inner, Mapping) else {}, schema or {})
     return here
 
 
 def _plain(schema: Mapped, root: Mapped) -> Mapped:
     """Resolve references within the file; of alternatives with null, keep the other one and mark it nullable."""
-    for _ in range(DEEPEST):
+    for _ in range(MAX_REFERENCES):
         if isinstance(target := schema.get("$ref"), str) and target.startswith("#/"):
             referenced: Any = root
             for key in target[2:].split("/"):

@@ -33,7 +33,7 @@ COOLEST, HOTTEST = 0.05, 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class Rejection:
     """The rule for out-of-scope inputs: those whose energy is below the threshold."""
 
     threshold: float
@@ -56,7 +56,7 @@ def energy(logits: Floats) -> Floats:
     return result
 
 
-def temperature(logits: Floats, gold: NDArray[np.int64]) -> float:
+def fit_temperature(logits: Floats, gold: NDArray[np.int64]) -> float:
     """Return the temperature that minimises the loss of the scaled logits, by golden-section search on its logarithm.
 
     1 when there are no rows.
@@ -66,14 +66,14 @@ def temperature(logits: Floats, gold: NDArray[np.int64]) -> float:
     low, high, ratio = float(np.log(COOLEST)), float(np.log(HOTTEST)), (5**0.5 - 1) / 2
     for _ in range(60):
         left, right = high - ratio * (high - low), low + ratio * (high - low)
-        if loss(logits / np.exp(left), gold) < loss(logits / np.exp(right), gold):
+        if negative_log_likelihood(logits / np.exp(left), gold) < negative_log_likelihood(logits / np.exp(right), gold):
             high = right
         else:
             low = left
     return float(np.exp((low + high) / 2))
 
 
-def loss(logits: Floats, gold: NDArray[np.int64]) -> float:
+def negative_log_likelihood(logits: Floats, gold: NDArray[np.int64]) -> float:
     """Return the mean negative log-likelihood of the right label."""
     return float((energy(logits) - logits[np.arange(len(gold)), gold]).mean())
 
@@ -89,12 +89,12 @@ def ece(probabilities: Floats, right: NDArray[np.bool_]) -> float:
     return float(sum(gaps) / max(1, len(right)))
 
 
-def crossed_ece(logits: Floats, gold: NDArray[np.int64]) -> float:
+def cross_validated_ece(logits: Floats, gold: NDArray[np.int64]) -> float:
     """Return `ece`, with each half of the rows scaled by the temperature fitted on the other half."""
     confidence = np.empty(len(gold))
     for half in (0, 1):
         in_half = np.arange(len(gold)) % 2 == half
-        confidence[in_half] = softmax(logits[in_half] / temperature(logits[~in_half], gold[~in_half])).max(axis=1)
+        confidence[in_half] = softmax(logits[in_half] / fit_temperature(logits[~in_half], gold[~in_half])).max(axis=1)
     return ece(confidence, logits.argmax(axis=1) == gold)
 
 
@@ -117,7 +117,7 @@ def auroc(inside: Floats, outside: Floats) -> float:
     return float(below.mean() / (2 * len(outside)))
 
 
-def scope(inside: Floats, right: NDArray[np.bool_], outside: Floats) -> Scope | None:
+def fit_rejection(inside: Floats, right: NDArray[np.bool_], outside: Floats) -> Rejection | None:
     """Fit the rejection threshold.
 
     inside, outside: energies of validation rows with and without a label. right: whether each label was predicted
@@ -129,17 +129,17 @@ def scope(inside: Floats, right: NDArray[np.bool_], outside: Floats) -> Scope | 
     """
     if len(outside) < FEWEST:
         correct = inside[right]
-        return Scope(float(np.quantile(correct, REFUSED))) if len(correct) >= FEWEST_ALONE else None
+        return Rejection(float(np.quantile(correct, REFUSED))) if len(correct) >= FEWEST_ALONE else None
     if len(inside) < FEWEST_INSIDE:
         return None
     slope, intercept = _platt(inside, outside)
-    return Scope(_best_threshold(inside, right, outside), slope, intercept)
+    return Rejection(_best_threshold(inside, right, outside), slope, intercept)
 
 
-def scope_notes(inside: Floats, right: NDArray[np.bool_], outside: Floats) -> list[str]:
+def rejection_notes(inside: Floats, right: NDArray[np.bool_], outside: Floats) -> list[str]:
     """Return caveats about the threshold that `scope` fits to the same rows."""
     rows = f"{len(inside):,} validation rows with a label and {len(outside):,} without one"
-    if (fitted := scope(inside, right, outside)) is None:
+    if (fitted := fit_rejection(inside, right, outside)) is None:
         enough = f"{FEWEST_INSIDE} and {FEWEST} are enough, or {FEWEST_ALONE} with a label that are classified right"
         return [f"no input is refused as out of scope: {rows} are too few for a threshold ({enough})"]
     notes = []
@@ -158,7 +158,7 @@ def scope_notes(inside: Floats, right: NDArray[np.bool_], outside: Floats) -> li
     return notes
 
 
-def in_scope(energies: Floats, fitted: Scope | None) -> Floats | None:
+def in_scope_probability(energies: Floats, fitted: Rejection | None) -> Floats | None:
     """Return the probability that each row is in scope; None when no out-of-scope row was available to fit it."""
     if fitted is None or fitted.slope is None or fitted.intercept is None:
         return None

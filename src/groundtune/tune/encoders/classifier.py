@@ -23,48 +23,55 @@ from groundtune.tune.encoders.calibrate import Floats
 from groundtune.tune.encoders.encoder import (
     ENCODER,
     Encoder,
-    adapted,
+    add_lora,
     embed,
     encode,
-    load,
-    pooled,
-    refuse_cut,
+    load_encoder,
+    mean_pool,
+    refuse_truncation,
     write_model,
 )
-from groundtune.tune.encoders.fit import Course, fingerprint_of, fit, outcome, pace_of, step_tokens
-from groundtune.tune.job import Bounds, Job, Row, Step, Trained, TuneError, Watch
+from groundtune.tune.encoders.fit import (
+    TrainingSetup,
+    hyperparameters_of,
+    step_tokens,
+    train_encoder,
+    training_fingerprint,
+    training_record,
+)
+from groundtune.tune.job import Bounds, Job, ProgressCallback, TrainingResult, TrainingRow, TrainingStep, TuneError
 
 MODEL = "model"
 HEAD = "head.safetensors"
-ABOUT = "classifier.json"
+CONFIG = "classifier.json"
 RATES = {"full": (2e-4, 2e-3), "lora": (1e-3, 2e-3)}
 """Learning rates of encoder and head by mode; measured, see benchmarks/tune_classifier.py."""
-SHARPNESS = 16.0
+INITIAL_NORM = 16.0
 """Norm of a label's vector in the head before training."""
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)
 """Values of scikit-learn's C for the probe: the best on the validation rows is used, or the middle one without them."""
 TOLERANCE = 1e-5
 """Gradient tolerance at which the probe stops. At 1e-3 it stopped after 8 steps on CLINC150: 0.94 instead of 0.96."""
-HEAVIEST = 10.0
+MAX_LABEL_WEIGHT = 10.0
 """Maximum weight of a row with a rare label, as a multiple of the mean weight."""
-ALLOWED = 1e-3
+MAX_DIFFERENCE = 1e-3
 """Largest difference allowed between the logits of the trainer and those of the saved files."""
-COMPARED = 16
+PARITY_ROWS = 16
 """Rows on which that difference is measured."""
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
+class ClassifierData:
     """The rows, with labels as numbers."""
 
     labels: tuple[str, ...]
     """Labels that the train split has, in the project's order."""
     texts: tuple[str, ...]
     gold: tuple[int, ...]
-    held: tuple[str, ...]
+    validation: tuple[str, ...]
     """Validation rows with one of these labels."""
-    held_gold: tuple[int, ...]
-    outside: tuple[str, ...]
+    validation_gold: tuple[int, ...]
+    out_of_scope: tuple[str, ...]
     """Validation rows without a label."""
     unknown: int
     """Validation rows whose label is not in the train split; ignored."""
@@ -75,39 +82,39 @@ def estimate(job: Job) -> Bounds:
 
     Raises MissingError and TuneError as `train`.
     """
-    data = read(job)
-    return encoder_cost.bounds(
+    data = read_rows(job)
+    return encoder_cost.estimate_bounds(
         job.base,
         texts=data.texts,
-        held=(*data.held, *data.outside),
+        validation=(*data.validation, *data.out_of_scope),
         settings=job.settings,
         frozen=job.settings["mode"] == "probe",
     )
 
 
-def train(job: Job, watch: Watch) -> Trained:
+def train(job: Job, watch: ProgressCallback) -> TrainingResult:
     """Train, or resume from `job.checkpoint`, and write `model/`.
 
     Raises MissingError without base, extra or device; TuneError for rows that cannot be trained on, a checkpoint of
     another training, or a loss that is not finite before any state was saved.
     """
-    data = read(job)
-    watch(Step(0.0, 0, 0, note=f"{len(data.texts):,} rows, {len(data.labels)} labels"))
-    encoder = load(job.base, settings=job.settings)
-    refuse_cut(encoder, data.texts, allowed=job.settings.get("allow_truncation") or 0)
-    rows, held_rows = encode(encoder, data.texts), encode(encoder, data.held)
+    data = read_rows(job)
+    watch(TrainingStep(0.0, 0, 0, note=f"{len(data.texts):,} rows, {len(data.labels)} labels"))
+    encoder = load_encoder(job.base, settings=job.settings)
+    refuse_truncation(encoder, data.texts, allowed=job.settings.get("allow_truncation") or 0)
+    rows, held_rows = encode(encoder, data.texts), encode(encoder, data.validation)
     if job.settings["mode"] == "probe":
         head, about = probe(encoder, data, rows, held_rows, weighted=job.settings["class_weights"])
     else:
         if job.settings["mode"] == "lora":
-            encoder = adapted(encoder, rank=job.settings["rank"])
+            encoder = add_lora(encoder, rank=job.settings["rank"])
         head, about = tune(job, encoder, data, rows, held_rows, watch)
     steps = about.get("steps", 0)
-    watch(Step(float(len(about.get("history", ()))), steps, steps, note="calibrating and saving"))
+    watch(TrainingStep(float(len(about.get("history", ()))), steps, steps, note="calibrating and saving"))
     return finish(job, encoder, head, data, about)
 
 
-def read(job: Job) -> Data:
+def read_rows(job: Job) -> ClassifierData:
     """Read the rows. Raises TuneError when they cannot train a classifier."""
     listed: Sequence[str] = job.details.get("labels") or ()
     rows, validation = job.rows("train"), job.rows("validation")
@@ -126,29 +133,34 @@ def read(job: Job) -> Data:
     number_of = {label: number for number, label in enumerate(labels)}
     inside = [row for row in validation if row.output in number_of]
     outside = [row for row in validation if row.output is None]
-    return Data(
+    return ClassifierData(
         labels=labels,
         texts=_texts(labelled),
         gold=tuple(number_of[str(row.output)] for row in labelled),
-        held=_texts(inside),
-        held_gold=tuple(number_of[str(row.output)] for row in inside),
-        outside=_texts(outside),
+        validation=_texts(inside),
+        validation_gold=tuple(number_of[str(row.output)] for row in inside),
+        out_of_scope=_texts(outside),
         unknown=len(validation) - len(inside) - len(outside),
     )
 
 
 def tune(
-    job: Job, encoder: Encoder, data: Data, rows: Sequence[list[int]], held_rows: Sequence[list[int]], watch: Watch
+    job: Job,
+    encoder: Encoder,
+    data: ClassifierData,
+    rows: Sequence[list[int]],
+    held_rows: Sequence[list[int]],
+    watch: ProgressCallback,
 ) -> tuple[Any, dict[str, Any]]:
     """Train encoder and head. Return the head and a record of the training; the encoder then holds the best weights."""
     torch = need("torch", extra="local")
     functional, settings = torch.nn.functional, job.settings
-    gold, held_gold = torch.tensor(data.gold, device=encoder.device), np.asarray(data.held_gold)
-    head = first_head(embed(encoder, rows), data).to(encoder.device)
-    weights = torch.tensor(row_weights(data), device=encoder.device) if settings["class_weights"] else None
+    gold, held_gold = torch.tensor(data.gold, device=encoder.device), np.asarray(data.validation_gold)
+    head = initial_head(embed(encoder, rows), data).to(encoder.device)
+    weights = torch.tensor(label_weights(data), device=encoder.device) if settings["class_weights"] else None
 
     def loss(places: Sequence[int]) -> Any:
-        vectors = pooled(encoder, [rows[place] for place in places])
+        vectors = mean_pool(encoder, [rows[place] for place in places])
         with torch.autocast(encoder.device.partition(":")[0], enabled=False):
             return functional.cross_entropy(head(vectors), gold[list(places)], weight=weights)
 
@@ -156,16 +168,18 @@ def tune(
         return metrics(logits(head, embed(encoder, held_rows)), held_gold) if held_rows else {}
 
     score = "macro_f1" if settings["class_weights"] else "accuracy"
-    pace = pace_of(
+    pace = hyperparameters_of(
         settings, RATES[settings["mode"]], batch_tokens=settings["batch_tokens"], patience=settings["patience"]
     )
     lengths = list(map(len, rows))
-    course = Course(encoder, head, lengths, loss, measure, lambda values: (values[score], -values["loss"]))
-    progress = fit(course, pace, watch, folder=job.checkpoint, fingerprint=fingerprint_of(job.settings, encoder, data))
-    return head, outcome(progress, pace, tokens=step_tokens(lengths, batch_tokens=pace.batch_tokens))
+    course = TrainingSetup(encoder, head, lengths, loss, measure, lambda values: (values[score], -values["loss"]))
+    progress = train_encoder(
+        course, pace, watch, folder=job.checkpoint, fingerprint=training_fingerprint(job.settings, encoder, data)
+    )
+    return head, training_record(progress, pace, tokens=step_tokens(lengths, batch_tokens=pace.batch_tokens))
 
 
-def first_head(vectors: Any, data: Data) -> Any:
+def initial_head(vectors: Any, data: ClassifierData) -> Any:
     """Return a linear layer of the labels' mean vectors. Raises TuneError for vectors that are not finite."""
     torch = need("torch", extra="local")
     if not bool(vectors.isfinite().all()):
@@ -174,33 +188,33 @@ def first_head(vectors: Any, data: Data) -> Any:
     means = torch.zeros(len(data.labels), vectors.shape[1]).index_add_(0, gold, vectors)
     head = torch.nn.Linear(vectors.shape[1], len(data.labels))
     with torch.no_grad():
-        head.weight.copy_(SHARPNESS * torch.nn.functional.normalize(means, dim=1))
+        head.weight.copy_(INITIAL_NORM * torch.nn.functional.normalize(means, dim=1))
         head.bias.zero_()
     return head
 
 
-def row_weights(data: Data) -> list[float]:
+def label_weights(data: ClassifierData) -> list[float]:
     """Return a weight per label so that all labels count equally; none exceeds HEAVIEST (the mean is 1)."""
     counts = np.bincount(data.gold, minlength=len(data.labels))
-    return [float(min(HEAVIEST, len(data.gold) / (len(data.labels) * count))) for count in counts]
+    return [float(min(MAX_LABEL_WEIGHT, len(data.gold) / (len(data.labels) * count))) for count in counts]
 
 
 def probe(
-    encoder: Encoder, data: Data, rows: Sequence[list[int]], held_rows: Sequence[list[int]], *, weighted: bool
+    encoder: Encoder, data: ClassifierData, rows: Sequence[list[int]], held_rows: Sequence[list[int]], *, weighted: bool
 ) -> tuple[Any, dict[str, Any]]:
     """Fit a logistic regression on the base's own vectors; its regularisation is chosen on the validation rows."""
     torch = need("torch", extra="local")
     linear = need("sklearn.linear_model", extra="local")
     vectors, held_vectors = embed(encoder, rows, exact=True), embed(encoder, held_rows, exact=True)
-    head = first_head(vectors, data)
+    head = initial_head(vectors, data)
     best: tuple[float, float] | None = None
     scores_by_strength = {}
-    weights = dict(enumerate(row_weights(data))) if weighted else None
+    weights = dict(enumerate(label_weights(data))) if weighted else None
     model = linear.LogisticRegression(class_weight=weights, max_iter=1000, tol=TOLERANCE, warm_start=True)
     for strength in STRENGTHS if held_rows else STRENGTHS[len(STRENGTHS) // 2 :][:1]:
         model.set_params(C=strength).fit(vectors.numpy(), data.gold)
         candidate = _as_head(model, torch)
-        scores = metrics(logits(candidate, held_vectors), np.asarray(data.held_gold)) if held_rows else {}
+        scores = metrics(logits(candidate, held_vectors), np.asarray(data.validation_gold)) if held_rows else {}
         scores_by_strength[str(strength)] = scores
         goal = (scores["macro_f1" if weighted else "accuracy"], -scores["loss"]) if scores else (0.0, 0.0)
         if best is None or goal > best:
@@ -233,35 +247,35 @@ def metrics(logits: Floats, gold: Any) -> dict[str, float]:
     return {
         "accuracy": float((predicted == gold).mean()),
         "macro_f1": calibrate.macro_f1(predicted, gold),
-        "loss": calibrate.loss(logits, gold),
+        "loss": calibrate.negative_log_likelihood(logits, gold),
     }
 
 
-def finish(job: Job, encoder: Encoder, head: Any, data: Data, about: Mapping[str, Any]) -> Trained:
+def finish(job: Job, encoder: Encoder, head: Any, data: ClassifierData, about: Mapping[str, Any]) -> TrainingResult:
     """Calibrate on the validation rows, write `model/`, and compare the saved files with the trained model."""
-    gold = np.asarray(data.held_gold, dtype=np.int64)
-    inside = logits(head, embed(encoder, encode(encoder, data.held), exact=True))
-    outside = logits(head, embed(encoder, encode(encoder, data.outside), exact=True))
+    gold = np.asarray(data.validation_gold, dtype=np.int64)
+    inside = logits(head, embed(encoder, encode(encoder, data.validation), exact=True))
+    outside = logits(head, embed(encoder, encode(encoder, data.out_of_scope), exact=True))
     inside_energies, outside_energies = calibrate.energy(inside), calibrate.energy(outside)
     right = inside.argmax(axis=1) == gold
-    scope = calibrate.scope(inside_energies, right, outside_energies)
-    notes = calibrate.scope_notes(inside_energies, right, outside_energies)
+    scope = calibrate.fit_rejection(inside_energies, right, outside_energies)
+    notes = calibrate.rejection_notes(inside_energies, right, outside_energies)
     scores = {}
     if len(gold):
-        scores = {**metrics(inside, gold), "ece": calibrate.crossed_ece(inside, gold)}
+        scores = {**metrics(inside, gold), "ece": calibrate.cross_validated_ece(inside, gold)}
     if len(gold) and len(outside_energies):
         scores["oos_auroc"] = calibrate.auroc(inside_energies, outside_energies)
     config = {
         "labels": list(data.labels),
-        "temperature": calibrate.temperature(inside, gold),
+        "temperature": calibrate.fit_temperature(inside, gold),
         "threshold": scope.threshold if scope else None,
         "slope": scope.slope if scope else None,
         "intercept": scope.intercept if scope else None,
         "max_tokens": encoder.limit,
     }
-    compared = data.held[:COMPARED] or data.texts[:COMPARED]
+    compared = data.validation[:PARITY_ROWS] or data.texts[:PARITY_ROWS]
     expected = logits(head, embed(encoder, encode(encoder, compared), exact=True))
-    write_model(job.folder / MODEL, encoder, head, weights=HEAD, about=ABOUT, told=config)
+    write_model(job.folder / MODEL, encoder, head, weights_name=HEAD, config_name=CONFIG, config=config)
     parity, unusable = _parity(job, expected, compared)
     shutil.rmtree(job.checkpoint, ignore_errors=True)
     details = {
@@ -275,25 +289,28 @@ def finish(job: Job, encoder: Encoder, head: Any, data: Data, about: Mapping[str
         "parity": parity,
         **about,
     }
-    return Trained((MODEL,), scores, encoder.digest, details, unusable=unusable)
+    return TrainingResult((MODEL,), scores, encoder.digest, details, unusable=unusable)
 
 
 def _parity(job: Job, expected: Floats, texts: Sequence[str]) -> tuple[dict[str, Any], str | None]:
     """Return how far the saved files differ from the trained model, and why that is too much, or None."""
     torch = need("torch", extra="local")
     folder = job.folder / MODEL
-    saved = load(str(folder / ENCODER), settings=job.settings)
+    saved = load_encoder(str(folder / ENCODER), settings=job.settings)
     weights = need("safetensors.torch", extra="local").load_file(folder / HEAD)
     head = torch.nn.Linear(saved.dimension, len(weights["bias"]))
     head.load_state_dict(weights)
     difference = float(np.abs(logits(head, embed(saved, encode(saved, texts), exact=True)) - expected).max())
-    result = {"difference": difference, "allowed": ALLOWED, "inputs": len(texts)}
-    if difference <= ALLOWED:
+    result = {"difference": difference, "allowed": MAX_DIFFERENCE, "inputs": len(texts)}
+    if difference <= MAX_DIFFERENCE:
         return result, None
-    return result, f"the saved model's logits differ from the trainer's by {difference:.2g}; {ALLOWED:.2g} is allowed"
+    return (
+        result,
+        f"the saved model's logits differ from the trainer's by {difference:.2g}; {MAX_DIFFERENCE:.2g} is allowed",
+    )
 
 
-def _refused(inside: Floats, outside: Floats, scope: calibrate.Scope | None) -> dict[str, float | None]:
+def _refused(inside: Floats, outside: Floats, scope: calibrate.Rejection | None) -> dict[str, float | None]:
     """Return the shares of validation rows with and without a label that the threshold refuses."""
     if scope is None:
         return {"in_scope": None, "out_of_scope": None}
@@ -303,5 +320,5 @@ def _refused(inside: Floats, outside: Floats, scope: calibrate.Scope | None) -> 
     }
 
 
-def _texts(rows: Sequence[Row]) -> tuple[str, ...]:
+def _texts(rows: Sequence[TrainingRow]) -> tuple[str, ...]:
     return tuple(row.input for row in rows)

@@ -6,7 +6,7 @@ from typing import Any
 
 from groundtune.errors import need
 from groundtune.tune.base import choose_device, has_fast_bfloat16, load_tokenizer
-from groundtune.tune.encoders.encoder import find
+from groundtune.tune.encoders.encoder import find_encoder
 from groundtune.tune.encoders.fit import step_tokens
 from groundtune.tune.job import Bounds
 
@@ -24,18 +24,20 @@ EXTRA_TOKENS = 2
 """Special tokens that most tokenizers put around a text."""
 
 
-def bounds(
-    base: str, *, texts: Sequence[str], held: Sequence[str], settings: Mapping[str, Any], frozen: bool = False
+def estimate_bounds(
+    base: str, *, texts: Sequence[str], validation: Sequence[str], settings: Mapping[str, Any], frozen: bool = False
 ) -> Bounds:
-    """Return upper bounds. texts: rows to train on. held: rows to evaluate after each epoch.
+    """Return upper bounds. texts: rows to train on. validation: rows to evaluate after each epoch.
 
     frozen: every text goes through the encoder once and only the head is trained; fitting it several times takes as
     long again. Raises MissingError.
     """
-    encoder_base = find(base)
+    encoder_base = find_encoder(base)
     device = choose_device(settings.get("device"))
     tokenizer = load_tokenizer(encoder_base.source, revision=encoder_base.revision)
-    token_counts = [len(ids) for ids in tokenizer([*texts, *held], truncation=False)["input_ids"]] if texts else []
+    token_counts = (
+        [len(ids) for ids in tokenizer([*texts, *validation], truncation=False)["input_ids"]] if texts else []
+    )
     trained, evaluated = token_counts[: len(texts)], sum(token_counts[len(texts) :])
     weights, embedding_weights = _weights(encoder_base.config)
     speed = measured_speed(device) * EFFICIENCY

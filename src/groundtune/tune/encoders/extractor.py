@@ -18,43 +18,71 @@ from typing import Any
 import numpy as np
 
 from groundtune.errors import need
-from groundtune.spans import Layout, Said, Span, Unit, as_json, name, say, spans_of, tags_of, units, whole
+from groundtune.spans import (
+    DecodedObject,
+    Layout,
+    Span,
+    Unit,
+    decode,
+    decode_spans,
+    encode_tags,
+    group_tokens,
+    layout_to_json,
+    path_name,
+    replace_surrogates,
+)
 from groundtune.tune.encoders import cost as encoder_cost
-from groundtune.tune.encoders.align import Aligned, align, put, usual
+from groundtune.tune.encoders.align import Aligned, align, align_rows, count_context_words
 from groundtune.tune.encoders.calibrate import Floats
-from groundtune.tune.encoders.encoder import ENCODER, Encoder, adapted, evaluated, hidden, load, refuse_cut, write_model
-from groundtune.tune.encoders.fit import Course, fingerprint_of, fit, outcome, pace_of, step_tokens
-from groundtune.tune.encoders.spans_score import confidence_of, crossed_ece, metrics, right_of
-from groundtune.tune.job import Bounds, Job, Row, Step, Trained, TuneError, Watch
+from groundtune.tune.encoders.encoder import (
+    ENCODER,
+    Encoder,
+    add_lora,
+    hidden_states,
+    iter_evaluated,
+    load_encoder,
+    refuse_truncation,
+    write_model,
+)
+from groundtune.tune.encoders.fit import (
+    TrainingSetup,
+    hyperparameters_of,
+    step_tokens,
+    train_encoder,
+    training_fingerprint,
+    training_record,
+)
+from groundtune.tune.encoders.spans_score import cross_validated_ece, exact_matches, fit_confidence, metrics
+from groundtune.tune.job import Bounds, Job, ProgressCallback, TrainingResult, TrainingRow, TrainingStep, TuneError
 
 MODEL = "model"
 HEADS = "heads.safetensors"
-ABOUT = "extractor.json"
+CONFIG = "extractor.json"
 RATES = {"full": (2e-4, 2e-3), "lora": (1e-3, 2e-3)}
 """Learning rates of encoder and heads by mode: the classifier's, not tuned for this task."""
-CUT = 0.02
+MAX_BLURRED_SHARE = 0.02
 """Largest share of spans whose ends may not fall on word boundaries; above it, word pieces are tagged."""
 NO_TAG = -100
 """Tag of the tokens that carry none; torch ignores them in the loss."""
-ALLOWED = 1e-3
+MAX_DIFFERENCE = 1e-3
 """Largest difference allowed between the scores of the trainer and those of the saved files."""
-COMPARED = 16
+PARITY_ROWS = 16
 """Rows on which that difference is measured."""
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
+class ExtractorData:
     """The rows with the positions of their values."""
 
     texts: tuple[str, ...]
     aligned: Aligned
-    held: tuple[str, ...]
-    held_gold: tuple[Any, ...]
-    held_aligned: Aligned
+    validation: tuple[str, ...]
+    validation_gold: tuple[Any, ...]
+    validation_aligned: Aligned
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class Tokenized:
     """Tokenized texts, and the tokens that represent their words."""
 
     rows: list[list[int]]
@@ -66,82 +94,87 @@ def estimate(job: Job) -> Bounds:
 
     Raises MissingError and TuneError as `train`.
     """
-    data = read(job)
-    return encoder_cost.bounds(
+    data = read_rows(job)
+    return encoder_cost.estimate_bounds(
         job.base,
-        texts=[whole(text) for text in data.texts],
-        held=[whole(text) for text in data.held],
+        texts=[replace_surrogates(text) for text in data.texts],
+        validation=[replace_surrogates(text) for text in data.validation],
         settings=job.settings,
     )
 
 
-def train(job: Job, watch: Watch) -> Trained:
+def train(job: Job, watch: ProgressCallback) -> TrainingResult:
     """Train, or resume from `job.checkpoint`, and write `model/`.
 
     Raises MissingError without base, extra or device; TuneError for rows that cannot be trained on, a checkpoint of
     another training, or a loss that is not finite before any state was saved.
     """
-    data = read(job)
-    watch(Step(0.0, 0, 0, note=_summary(data)))
-    encoder = load(job.base, settings=job.settings)
+    data = read_rows(job)
+    watch(TrainingStep(0.0, 0, 0, note=_summary(data)))
+    encoder = load_encoder(job.base, settings=job.settings)
     if not encoder.tokenizer.is_fast:
         raise TuneError(
             f"the tokenizer of {job.base} does not report token offsets",
             hint="use a base with a tokenizer.json",
         )
-    refuse_cut(encoder, [whole(text) for text in data.texts], allowed=job.settings.get("allow_truncation") or 0)
-    data = with_unit(encoder, data)
+    refuse_truncation(
+        encoder, [replace_surrogates(text) for text in data.texts], allowed=job.settings.get("allow_truncation") or 0
+    )
+    data = choose_unit(encoder, data)
     if job.settings["mode"] == "lora":
-        encoder = adapted(encoder, rank=job.settings["rank"])
+        encoder = add_lora(encoder, rank=job.settings["rank"])
     heads, about = tune(job, encoder, data, watch)
-    watch(Step(0.0, 0, 0, note="calibrating and saving"))
+    watch(TrainingStep(0.0, 0, 0, note="calibrating and saving"))
     return finish(job, encoder, heads, data, about)
 
 
-def read(job: Job) -> Data:
+def read_rows(job: Job) -> ExtractorData:
     """Read the rows. Raises TuneError when they cannot train an extractor."""
     rows, validation = job.rows("train"), job.rows("validation")
     _require_objects((*rows, *validation))
     pairs = [(row.input, row.output) for row in rows]
     validation_pairs = [(row.input, row.output) for row in validation]
     aligned = align(pairs, job.details.get("schema"))
-    return Data(
+    return ExtractorData(
         texts=tuple(row.input for row in rows),
         aligned=aligned,
-        held=tuple(row.input for row in validation),
-        held_gold=tuple(row.output for row in validation),
-        held_aligned=put(validation_pairs, aligned.layout, usual(pairs, aligned.layout)),
+        validation=tuple(row.input for row in validation),
+        validation_gold=tuple(row.output for row in validation),
+        validation_aligned=align_rows(validation_pairs, aligned.layout, count_context_words(pairs, aligned.layout)),
     )
 
 
-def with_unit(encoder: Encoder, data: Data) -> Data:
+def choose_unit(encoder: Encoder, data: ExtractorData) -> ExtractorData:
     """Tag words when values begin and end at word boundaries, and pieces otherwise."""
-    tokenized = tokens(encoder, data.texts, data.aligned.layout)
+    tokenized = tokenize(encoder, data.texts, data.aligned.layout)
     total = blurred = 0
     for spans, where in zip(data.aligned.spans, tokenized.units, strict=True):
-        recovered = {span[:3] for span in spans_of(tags_of(spans, where), where)}
+        recovered = {span[:3] for span in decode_spans(encode_tags(spans, where), where)}
         total += len(spans)
         blurred += sum(span[:3] not in recovered for span in spans)
-    layout = replace(data.aligned.layout, unit="piece" if blurred > CUT * total else "word")
+    layout = replace(data.aligned.layout, unit="piece" if blurred > MAX_BLURRED_SHARE * total else "word")
     return replace(
         data,
         aligned=replace(data.aligned, layout=layout),
-        held_aligned=replace(data.held_aligned, layout=layout),
+        validation_aligned=replace(data.validation_aligned, layout=layout),
     )
 
 
-def tokens(encoder: Encoder, texts: Sequence[str], layout: Layout) -> Read:
+def tokenize(encoder: Encoder, texts: Sequence[str], layout: Layout) -> Tokenized:
     """Tokenize the texts, truncated at the encoder's limit."""
     if not texts:
-        return Read([], [])
+        return Tokenized([], [])
     encoded = encoder.tokenizer(
-        [whole(text) for text in texts], truncation=True, max_length=encoder.limit, return_offsets_mapping=True
+        [replace_surrogates(text) for text in texts],
+        truncation=True,
+        max_length=encoder.limit,
+        return_offsets_mapping=True,
     )
     where = [
-        units(encoded["offset_mapping"][row], encoded.word_ids(row), text=text, by=layout.unit)
+        group_tokens(encoded["offset_mapping"][row], encoded.word_ids(row), text=text, by=layout.unit)
         for row, text in enumerate(texts)
     ]
-    return Read(encoded["input_ids"], where)
+    return Tokenized(encoded["input_ids"], where)
 
 
 def new_heads(encoder: Encoder, layout: Layout, *, seed: int = 0) -> Any:
@@ -155,32 +188,34 @@ def new_heads(encoder: Encoder, layout: Layout, *, seed: int = 0) -> Any:
     return torch.nn.ModuleDict({key: torch.nn.Linear(encoder.dimension, size) for key, size in sizes.items()})
 
 
-def tune(job: Job, encoder: Encoder, data: Data, watch: Watch) -> tuple[Any, dict[str, Any]]:
+def tune(job: Job, encoder: Encoder, data: ExtractorData, watch: ProgressCallback) -> tuple[Any, dict[str, Any]]:
     """Train encoder and heads. Return the heads and a record of the training; the encoder then has the best weights."""
     torch = need("torch", extra="local")
     settings, layout = job.settings, data.aligned.layout
-    train_tokens, validation_tokens = tokens(encoder, data.texts, layout), tokens(encoder, data.held, layout)
+    train_tokens, validation_tokens = tokenize(encoder, data.texts, layout), tokenize(encoder, data.validation, layout)
     rows = zip(data.aligned.spans, train_tokens.units, train_tokens.rows, strict=True)
     gold = [_by_token(spans, where, len(row)) for spans, where, row in rows]
     heads = new_heads(encoder, layout, seed=settings["seed"]).to(encoder.device)
 
     def loss(places: Sequence[int]) -> Any:
-        states, mask = hidden(encoder, [train_tokens.rows[place] for place in places])
+        states, mask = hidden_states(encoder, [train_tokens.rows[place] for place in places])
         with torch.autocast(encoder.device.partition(":")[0], enabled=False):
             longest = states.shape[1]
             padded_tags = [[*gold[place], *[NO_TAG] * (longest - len(gold[place]))] for place in places]
             return _loss(heads, states, mask, padded_tags, [data.aligned.chosen[place] for place in places])
 
     def measure() -> Mapping[str, float]:
-        return measured(said_of(encoder, heads, layout, data.held, validation_tokens), data)
+        return score_predictions(predictions_of(encoder, heads, layout, data.validation, validation_tokens), data)
 
-    pace = pace_of(
+    pace = hyperparameters_of(
         settings, RATES[settings["mode"]], batch_tokens=settings["batch_tokens"], patience=settings["patience"]
     )
     lengths = list(map(len, train_tokens.rows))
-    course = Course(encoder, heads, lengths, loss, measure, _goal)
-    progress = fit(course, pace, watch, folder=job.checkpoint, fingerprint=fingerprint_of(job.settings, encoder, data))
-    return heads, outcome(progress, pace, tokens=step_tokens(lengths, batch_tokens=pace.batch_tokens))
+    course = TrainingSetup(encoder, heads, lengths, loss, measure, _goal)
+    progress = train_encoder(
+        course, pace, watch, folder=job.checkpoint, fingerprint=training_fingerprint(job.settings, encoder, data)
+    )
+    return heads, training_record(progress, pace, tokens=step_tokens(lengths, batch_tokens=pace.batch_tokens))
 
 
 def _loss(heads: Any, states: Any, mask: Any, tags: list[list[int]], chosen: Sequence[Sequence[int]]) -> Any:
@@ -206,13 +241,13 @@ def _mean(states: Any, mask: Any) -> Any:
     return (states * weights).sum(dim=1) / weights.sum(dim=1)
 
 
-def scores_of(
-    encoder: Encoder, heads: Any, tokenized: Read, *, exact: bool = False
+def predict_scores(
+    encoder: Encoder, heads: Any, tokenized: Tokenized, *, exact: bool = False
 ) -> list[tuple[Floats, list[Floats]]]:
     """Return the logits of each row: tags, (units, tags), and one array per choice, (values,). exact: in float32."""
     torch = need("torch", extra="local")
     scores: list[tuple[Floats, list[Floats]]] = [(np.zeros((0, 0)), [])] * len(tokenized.rows)
-    for places, (states, mask) in evaluated(encoder, tokenized.rows, exact=exact, by=hidden):
+    for places, (states, mask) in iter_evaluated(encoder, tokenized.rows, exact=exact, by=hidden_states):
         with torch.inference_mode():
             tags = heads["tags"](states).double().cpu().numpy()
             vectors = _mean(states, mask)
@@ -223,61 +258,61 @@ def scores_of(
     return scores
 
 
-def said_of(
-    encoder: Encoder, heads: Any, layout: Layout, texts: Sequence[str], tokenized: Read, *, exact: bool = False
-) -> list[Said]:
-    scores = scores_of(encoder, heads, tokenized, exact=exact)
+def predictions_of(
+    encoder: Encoder, heads: Any, layout: Layout, texts: Sequence[str], tokenized: Tokenized, *, exact: bool = False
+) -> list[DecodedObject]:
+    scores = predict_scores(encoder, heads, tokenized, exact=exact)
     return [
-        say(layout, text, where, tags, choices)
+        decode(layout, text, where, tags, choices)
         for text, where, (tags, choices) in zip(texts, tokenized.units, scores, strict=True)
     ]
 
 
-def measured(predictions: Sequence[Said], data: Data) -> dict[str, float]:
+def score_predictions(predictions: Sequence[DecodedObject], data: ExtractorData) -> dict[str, float]:
     """Score the predictions for the validation rows; empty when there are none."""
-    return metrics(predictions, data.held_gold, data.held_aligned.spans) if data.held else {}
+    return metrics(predictions, data.validation_gold, data.validation_aligned.spans) if data.validation else {}
 
 
 def _goal(scores: Mapping[str, float]) -> float:
     return scores["exact"] + scores.get("span_f1", 0.0)
 
 
-def finish(job: Job, encoder: Encoder, heads: Any, data: Data, about: Mapping[str, Any]) -> Trained:
+def finish(job: Job, encoder: Encoder, heads: Any, data: ExtractorData, about: Mapping[str, Any]) -> TrainingResult:
     """Calibrate on the validation rows, write `model/`, and compare the saved files with the trained model."""
     layout = data.aligned.layout
-    validation_tokens = tokens(encoder, data.held, layout)
-    predictions = said_of(encoder, heads, layout, data.held, validation_tokens, exact=True)
-    scores = measured(predictions, data)
-    right = np.asarray(right_of(predictions, data.held_gold), dtype=bool)
+    validation_tokens = tokenize(encoder, data.validation, layout)
+    predictions = predictions_of(encoder, heads, layout, data.validation, validation_tokens, exact=True)
+    scores = score_predictions(predictions, data)
+    right = np.asarray(exact_matches(predictions, data.validation_gold), dtype=bool)
     score = np.asarray([prediction.score for prediction in predictions])
-    curve = confidence_of(score, right)
-    if curve and (error := crossed_ece(score, right)) is not None:
+    curve = fit_confidence(score, right)
+    if curve and (error := cross_validated_ece(score, right)) is not None:
         scores["ece"] = error
     config = {
-        "layout": as_json(layout),
+        "layout": layout_to_json(layout),
         "slope": curve.slope if curve else None,
         "intercept": curve.intercept if curve else None,
         "max_tokens": encoder.limit,
     }
-    texts = data.held[:COMPARED] or data.texts[:COMPARED]
-    compared = tokens(encoder, texts, layout)
-    expected = scores_of(encoder, heads, compared, exact=True)
-    write_model(job.folder / MODEL, encoder, heads, weights=HEADS, about=ABOUT, told=config)
+    texts = data.validation[:PARITY_ROWS] or data.texts[:PARITY_ROWS]
+    compared = tokenize(encoder, texts, layout)
+    expected = predict_scores(encoder, heads, compared, exact=True)
+    write_model(job.folder / MODEL, encoder, heads, weights_name=HEADS, config_name=CONFIG, config=config)
     parity, unusable = _parity(job, layout, texts, expected)
     shutil.rmtree(job.checkpoint, ignore_errors=True)
     details = {
         "name": job.name,
         "mode": job.settings["mode"],
         "unit": layout.unit,
-        "spans": [name(field.path) for field in layout.fields],
-        "chosen": {name(choice.path): len(choice.values) for choice in layout.choices},
+        "spans": [path_name(field.path) for field in layout.fields],
+        "chosen": {path_name(choice.path): len(choice.values) for choice in layout.choices},
         "values": data.aligned.values,
         "unaligned": dict(data.aligned.unaligned),
-        "held_unaligned": dict(data.held_aligned.unaligned),
+        "held_unaligned": dict(data.validation_aligned.unaligned),
         "parity": parity,
         **about,
     }
-    return Trained((MODEL,), scores, encoder.digest, details, unusable=unusable)
+    return TrainingResult((MODEL,), scores, encoder.digest, details, unusable=unusable)
 
 
 def _parity(
@@ -285,28 +320,31 @@ def _parity(
 ) -> tuple[dict[str, Any], str | None]:
     """Return how far the saved files differ from the trained model, and why that is too much, or None."""
     folder = job.folder / MODEL
-    saved = load(str(folder / ENCODER), settings=job.settings)
+    saved = load_encoder(str(folder / ENCODER), settings=job.settings)
     heads = new_heads(saved, layout)
     heads.load_state_dict(need("safetensors.torch", extra="local").load_file(folder / HEADS))
-    actual = scores_of(saved, heads.to(saved.device), tokens(saved, texts, layout), exact=True)
+    actual = predict_scores(saved, heads.to(saved.device), tokenize(saved, texts, layout), exact=True)
     pairs = [
         pair for a, b in zip(actual, expected, strict=True) for pair in zip((a[0], *a[1]), (b[0], *b[1]), strict=True)
     ]
     difference = max((float(np.abs(a - b).max()) for a, b in pairs if a.size), default=0.0)
-    result = {"difference": difference, "allowed": ALLOWED, "inputs": len(texts)}
-    if difference <= ALLOWED:
+    result = {"difference": difference, "allowed": MAX_DIFFERENCE, "inputs": len(texts)}
+    if difference <= MAX_DIFFERENCE:
         return result, None
-    return result, f"the saved model's scores differ from the trainer's by {difference:.2g}; {ALLOWED:.2g} is allowed"
+    return (
+        result,
+        f"the saved model's scores differ from the trainer's by {difference:.2g}; {MAX_DIFFERENCE:.2g} is allowed",
+    )
 
 
 def _by_token(spans: Sequence[Span], where: Sequence[Unit], size: int) -> list[int]:
     tags = [NO_TAG] * size
-    for unit, tag in zip(where, tags_of(spans, where), strict=True):
+    for unit, tag in zip(where, encode_tags(spans, where), strict=True):
         tags[unit.token] = tag
     return tags
 
 
-def _require_objects(rows: Sequence[Row]) -> None:
+def _require_objects(rows: Sequence[TrainingRow]) -> None:
     if bad := [row for row in rows if not isinstance(row.output, Mapping | None)]:
         raise TuneError(
             f"the output of row {bad[0].id} is not an object: {type(bad[0].output).__name__}",
@@ -314,12 +352,12 @@ def _require_objects(rows: Sequence[Row]) -> None:
         )
 
 
-def _summary(data: Data) -> str:
+def _summary(data: ExtractorData) -> str:
     """Describe the rows, the fields, and the values that cannot be learned."""
     layout, unaligned = data.aligned.layout, data.aligned.unaligned
     parts = [f"{len(data.texts):,} rows, {len(layout.fields)} fields marked in the text"]
     if layout.choices:
-        parts.append(f"{len(layout.choices)} chosen: {', '.join(name(choice.path) for choice in layout.choices)}")
+        parts.append(f"{len(layout.choices)} chosen: {', '.join(path_name(choice.path) for choice in layout.choices)}")
     if unaligned:
         by_field = ", ".join(f"{field} {count:,}" for field, count in Counter(unaligned).most_common(5))
         parts.append(

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from groundtune.errors import need
-from groundtune.tune.checkpoints import anew, claim
-from groundtune.tune.disk import named_if_full
-from groundtune.tune.encoders.encoder import Encoder, batches, fast
-from groundtune.tune.job import Step, TuneError, Watch
+from groundtune.tune.checkpoints import claim_checkpoint, fresh_start_hint
+from groundtune.tune.disk import name_full_disk
+from groundtune.tune.encoders.encoder import Encoder, autocast, batches
+from groundtune.tune.job import ProgressCallback, TrainingStep, TuneError
 from groundtune.workspace import digest_text
 
 STATE = "state.pt"
@@ -30,18 +30,18 @@ REPORT_SECONDS = 0.5
 """Seconds between two reports within an epoch."""
 WARM_UP = 0.1
 """Share of the steps in which the learning rates rise; afterwards they fall linearly to 0."""
-LARGEST_NORM = 1.0
+MAX_GRADIENT_NORM = 1.0
 """Norm to which the gradients of a step are clipped."""
-DECAY = 0.01
+WEIGHT_DECAY = 0.01
 """Weight decay of the encoder's matrices."""
-LEAST_STEPS = 20
+MIN_STEPS_PER_EPOCH = 20
 """Minimum steps per epoch: with few rows, a step takes fewer tokens than allowed."""
-LEAST_TOKENS = 64
+MIN_TOKENS_PER_STEP = 64
 """Minimum tokens per step, whatever the number of rows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class TrainingSetup:
     """The model to train, its rows, and the functions that measure progress."""
 
     encoder: Encoder
@@ -58,7 +58,7 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Hyperparameters:
     """The hyperparameters of a training."""
 
     epochs: int
@@ -97,13 +97,15 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def fit(course: Course, pace: Pace, watch: Watch, *, folder: Path, fingerprint: str) -> Progress:
+def train_encoder(
+    course: TrainingSetup, pace: Hyperparameters, watch: ProgressCallback, *, folder: Path, fingerprint: str
+) -> Progress:
     """Train to the end, resuming from a checkpoint in the folder, and leave the best weights in the modules.
 
     fingerprint: identifies everything that defines the training. Raises TuneError for a checkpoint of another training
     and for a loss that is not finite before any state was saved; SystemExit after SIGTERM, with a checkpoint.
     """
-    claim(folder, fingerprint)
+    claim_checkpoint(folder, fingerprint)
     need("torch", extra="local").manual_seed(pace.seed)
     run = _Run(course, pace, watch, folder)
     run.resume()
@@ -119,7 +121,9 @@ def fit(course: Course, pace: Pace, watch: Watch, *, folder: Path, fingerprint: 
     return run.progress
 
 
-def pace_of(settings: Mapping[str, Any], rates: tuple[float, float], *, batch_tokens: int, patience: int) -> Pace:
+def hyperparameters_of(
+    settings: Mapping[str, Any], rates: tuple[float, float], *, batch_tokens: int, patience: int
+) -> Hyperparameters:
     """Read the hyperparameters from the settings.
 
     rates: defaults for encoder and head. A `learning_rate` in the settings replaces the encoder's; the head's is scaled
@@ -128,7 +132,7 @@ def pace_of(settings: Mapping[str, Any], rates: tuple[float, float], *, batch_to
     rate, head_rate = rates
     if settings.get("learning_rate"):
         head_rate, rate = head_rate * settings["learning_rate"] / rate, settings["learning_rate"]
-    return Pace(
+    return Hyperparameters(
         epochs=settings["epochs"],
         rate=rate,
         head_rate=head_rate,
@@ -139,7 +143,7 @@ def pace_of(settings: Mapping[str, Any], rates: tuple[float, float], *, batch_to
     )
 
 
-def outcome(progress: Progress, pace: Pace, *, tokens: int) -> dict[str, Any]:
+def training_record(progress: Progress, pace: Hyperparameters, *, tokens: int) -> dict[str, Any]:
     """Return what an artifact records about its training. tokens: per step."""
     return {
         "learning_rate": pace.rate,
@@ -153,20 +157,20 @@ def outcome(progress: Progress, pace: Pace, *, tokens: int) -> dict[str, Any]:
     }
 
 
-def fingerprint_of(settings: Mapping[str, Any], encoder: Encoder, data: object) -> str:
+def training_fingerprint(settings: Mapping[str, Any], encoder: Encoder, data: object) -> str:
     """Return a digest that changes with the settings, the base or the rows. data: its repr must show every row."""
     return digest_text(repr((sorted((key, repr(value)) for key, value in settings.items()), encoder.digest, data)))
 
 
 def step_tokens(lengths: Sequence[int], *, batch_tokens: int) -> int:
     """Return the tokens per step: what is allowed, or fewer so that an epoch has at least a few steps."""
-    return min(batch_tokens, max(LEAST_TOKENS, sum(lengths) // LEAST_STEPS))
+    return min(batch_tokens, max(MIN_TOKENS_PER_STEP, sum(lengths) // MIN_STEPS_PER_EPOCH))
 
 
 class _Run:
     """A training in progress."""
 
-    def __init__(self, course: Course, pace: Pace, watch: Watch, folder: Path) -> None:
+    def __init__(self, course: TrainingSetup, pace: Hyperparameters, watch: ProgressCallback, folder: Path) -> None:
         self.course, self.pace, self.watch, self.folder = course, pace, watch, folder
         self.torch = need("torch", extra="local")
         course.encoder.model.get_input_embeddings().requires_grad_(False)
@@ -191,7 +195,7 @@ class _Run:
         for name, weight in self.weights.items():
             (head if name.startswith("head.") else matrices if weight.ndim > 1 else others).append(weight)
         return [
-            {"params": matrices, "weight_decay": DECAY, "highest": self.pace.rate},
+            {"params": matrices, "weight_decay": WEIGHT_DECAY, "highest": self.pace.rate},
             {"params": others, "weight_decay": 0.0, "highest": self.pace.rate},
             {"params": head, "weight_decay": 0.0, "highest": self.pace.head_rate},
         ]
@@ -230,11 +234,11 @@ class _Run:
         progress = self.progress
         for group in self.optimizer.param_groups:
             group["lr"] = group["highest"] * self._share(progress.step)
-        with fast(self.course.encoder):
+        with autocast(self.course.encoder):
             loss = self.course.loss(places)
         self.optimizer.zero_grad()
         loss.backward()
-        norm = self.torch.nn.utils.clip_grad_norm_(list(self.weights.values()), LARGEST_NORM)
+        norm = self.torch.nn.utils.clip_grad_norm_(list(self.weights.values()), MAX_GRADIENT_NORM)
         if not (math.isfinite(value := loss.item()) and math.isfinite(norm.item())):
             return False
         self.optimizer.step()
@@ -277,13 +281,17 @@ class _Run:
         self.reported = time.monotonic()
         epoch = self.progress.step / self.steps * self.pace.epochs
         self.watch(
-            Step(epoch, self.progress.step, self.steps, loss=self.progress.loss, metrics=dict(metrics), note=note)
+            TrainingStep(
+                epoch, self.progress.step, self.steps, loss=self.progress.loss, metrics=dict(metrics), note=note
+            )
         )
 
     def put(self, weights: Mapping[str, Any]) -> None:
         """Copy weights into the modules. Raises TuneError when they belong to another model."""
         if weights.keys() != self.weights.keys():
-            raise TuneError(f"the checkpoint in {self.folder} belongs to another model", hint=anew(self.folder))
+            raise TuneError(
+                f"the checkpoint in {self.folder} belongs to another model", hint=fresh_start_hint(self.folder)
+            )
         with self.torch.no_grad():
             for name, weight in self.weights.items():
                 weight.copy_(weights[name])
@@ -302,7 +310,7 @@ class _Run:
         }
         partial = self.folder / f"{STATE}.writing"
         try:
-            with named_if_full(self.folder), partial.open("wb") as file:
+            with name_full_disk(self.folder), partial.open("wb") as file:
                 self.torch.save(state, file)
                 file.flush()
                 os.fsync(file.fileno())
@@ -321,7 +329,9 @@ class _Run:
         try:
             state = self.torch.load(path, map_location=self.course.encoder.device, weights_only=True)
         except (RuntimeError, ValueError, EOFError, KeyError, OSError, pickle.UnpicklingError) as error:
-            raise TuneError(f"the checkpoint {path} cannot be read: {error}", hint=anew(self.folder)) from error
+            raise TuneError(
+                f"the checkpoint {path} cannot be read: {error}", hint=fresh_start_hint(self.folder)
+            ) from error
         self.put(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.torch.set_rng_state(state["random"].cpu())

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from groundtune.spans import Said, Span
+from groundtune.spans import DecodedObject, Span
 from groundtune.tune.encoders import calibrate
 from groundtune.tune.encoders.calibrate import Floats
 
 
-def metrics(predictions: Sequence[Said], gold: Sequence[Any], spans: Sequence[Sequence[Span]]) -> dict[str, float]:
+def metrics(
+    predictions: Sequence[DecodedObject], gold: Sequence[Any], spans: Sequence[Sequence[Span]]
+) -> dict[str, float]:
     """Return span_precision, span_recall and span_f1, and exact: the share of right objects.
 
     A span is right when its field and both ends are.
@@ -23,7 +25,7 @@ def metrics(predictions: Sequence[Said], gold: Sequence[Any], spans: Sequence[Se
         matched += (predicted_spans & expected_spans).total()
         predicted += predicted_spans.total()
         expected += expected_spans.total()
-    result = {"exact": float(np.mean(right_of(predictions, gold)))}
+    result = {"exact": float(np.mean(exact_matches(predictions, gold)))}
     if expected:
         result["span_precision"] = matched / predicted if predicted else 0.0
         result["span_recall"] = matched / expected
@@ -31,7 +33,7 @@ def metrics(predictions: Sequence[Said], gold: Sequence[Any], spans: Sequence[Se
     return result
 
 
-def right_of(predictions: Sequence[Said], gold: Sequence[Any]) -> list[bool]:
+def exact_matches(predictions: Sequence[DecodedObject], gold: Sequence[Any]) -> list[bool]:
     """Whether each object equals the gold one, ignoring the order of lists and the case and spacing of texts."""
     return [
         _folded(prediction.output) == _folded(expected) for prediction, expected in zip(predictions, gold, strict=True)
@@ -54,21 +56,21 @@ def _folded(value: Any) -> Any:
     return value if isinstance(value, bool | None) else float(value)
 
 
-def confidence_of(score: Floats, right: Any) -> calibrate.Scope | None:
+def fit_confidence(score: Floats, right: Any) -> calibrate.Rejection | None:
     """Fit the curve from score to the probability of a right object; None when too few are right, or too few are
     wrong.
     """
     if right.sum() < calibrate.FEWEST or (~right).sum() < calibrate.FEWEST:
         return None
-    return calibrate.scope(score[right], np.ones(int(right.sum()), dtype=bool), score[~right])
+    return calibrate.fit_rejection(score[right], np.ones(int(right.sum()), dtype=bool), score[~right])
 
 
-def crossed_ece(score: Floats, right: Any) -> float | None:
+def cross_validated_ece(score: Floats, right: Any) -> float | None:
     """Return `calibrate.ece`, with each half of the rows judged by the curve fitted on the other half."""
     confidence = np.empty(len(score))
     for half in (0, 1):
         in_half = np.arange(len(score)) % 2 == half
-        chance = calibrate.in_scope(score[in_half], confidence_of(score[~in_half], right[~in_half]))
+        chance = calibrate.in_scope_probability(score[in_half], fit_confidence(score[~in_half], right[~in_half]))
         if chance is None:
             return None
         confidence[in_half] = chance

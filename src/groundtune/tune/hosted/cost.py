@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from groundtune.tune.hosted.providers import base_of, closed, provider_of
+from groundtune.tune.hosted.providers import find_hosted_base, provider_of, why_closed
 from groundtune.tune.hosted.rows import count_tokens
 from groundtune.tune.job import Bounds, Job, TuneError
 
@@ -20,10 +20,10 @@ def bounds(job: Job, *, today: date) -> Bounds:
     Raises TuneError when it may be above `max_usd`, or when base or provider no longer take jobs.
     """
     provider, limit = provider_of(job), job.settings.get("max_usd")
-    if reason := closed(provider, job.base, today=today):
+    if reason := why_closed(provider, job.base, today=today):
         hint = f"use another base or provider; if this is out of date, correct it under [providers.{provider.name}]"
         raise TuneError(reason, hint=hint)
-    name, base = base_of(provider, job.base)
+    name, base = find_hosted_base(provider, job.base)
     likely_tokens, most_tokens = count_tokens(job.rows("train"), method=job.settings["method"])
     epochs, rate = epochs_of(job), base.usd_per_million
     note = f"about {likely_tokens * epochs:,} training tokens ({epochs} epochs), at most {most_tokens * epochs:,}"

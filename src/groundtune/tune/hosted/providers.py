@@ -14,7 +14,7 @@ from groundtune.tune.job import Job
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class HostedBase:
     """A model that can be fine-tuned."""
 
     usd_per_million: float | None = None
@@ -43,7 +43,7 @@ class Provider:
     """ISO date from which no jobs can be created."""
     notice: str | None = None
     """Caveat to read before money is spent."""
-    bases: Mapping[str, Base] = field(default_factory=dict)
+    bases: Mapping[str, HostedBase] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
     read: str | None = None
     """ISO date on which the sources were read."""
@@ -60,11 +60,11 @@ OPENAI = Provider(
     no_new_jobs="2027-01-06",
     notice="since 2026-07-02 only organisations that used a tuned model within 60 days can create jobs there",
     bases={
-        "gpt-4.1-2025-04-14": Base(25.0, ends="2027-01-14"),
-        "gpt-4.1-mini-2025-04-14": Base(5.0, ends="2027-01-14"),
-        "gpt-4.1-nano-2025-04-14": Base(1.5, ends="2026-10-23"),
-        "gpt-4o-2024-08-06": Base(25.0, ends="2027-01-14"),
-        "gpt-4o-mini-2024-07-18": Base(3.0, ends="2027-01-14"),
+        "gpt-4.1-2025-04-14": HostedBase(25.0, ends="2027-01-14"),
+        "gpt-4.1-mini-2025-04-14": HostedBase(5.0, ends="2027-01-14"),
+        "gpt-4.1-nano-2025-04-14": HostedBase(1.5, ends="2026-10-23"),
+        "gpt-4o-2024-08-06": HostedBase(25.0, ends="2027-01-14"),
+        "gpt-4o-mini-2024-07-18": HostedBase(3.0, ends="2027-01-14"),
     },
     sources=(
         "https://developers.openai.com/api/docs/deprecations",
@@ -124,7 +124,8 @@ def provider_of(job: Job) -> Provider:
     if base_url and known.base_url and _host(base_url) != _host(known.base_url):
         known = Provider(_host(base_url))
     bases = {
-        model: replace(known.bases.get(model, Base()), **facts) for model, facts in configured.get("bases", {}).items()
+        model: replace(known.bases.get(model, HostedBase()), **facts)
+        for model, facts in configured.get("bases", {}).items()
     }
     known = replace(known, **{**configured, "bases": {**known.bases, **bases}})
     address = base_url or known.base_url
@@ -138,21 +139,21 @@ def provider_of(job: Job) -> Provider:
     return replace(known, base_url=address, api_key_env=job.settings.get("api_key_env") or known.api_key_env)
 
 
-def base_of(provider: Provider, model: str) -> tuple[str, Base]:
+def find_hosted_base(provider: Provider, model: str) -> tuple[str, HostedBase]:
     """Return the full name and facts of a base: `gpt-4o-mini` is its dated version, `ft:BASE:…` counts as its base."""
     name = model.split(":")[1] if model.startswith("ft:") and ":" in model[3:] else model
     known = next((base for base in provider.bases if base == name or base.startswith(f"{name}-20")), None)
-    return (known, provider.bases[known]) if known else (name, Base())
+    return (known, provider.bases[known]) if known else (name, HostedBase())
 
 
 def longest_example(provider: Provider, model: str) -> int | None:
     """Return the most tokens that one row may have."""
-    return base_of(provider, model)[1].max_example_tokens or provider.max_example_tokens
+    return find_hosted_base(provider, model)[1].max_example_tokens or provider.max_example_tokens
 
 
-def closed(provider: Provider, model: str, *, today: date) -> str | None:
+def why_closed(provider: Provider, model: str, *, today: date) -> str | None:
     """Why no job can be started any more; None when nothing known forbids it."""
-    name, base = base_of(provider, model)
+    name, base = find_hosted_base(provider, model)
     read = f" (read {provider.read})" if provider.read else ""
     if base.ends and date.fromisoformat(base.ends) <= today:
         return f"{name} was shut down on {base.ends}, and with it everything tuned from it{read}"
@@ -161,9 +162,9 @@ def closed(provider: Provider, model: str, *, today: date) -> str | None:
     return None
 
 
-def notices(provider: Provider, model: str, *, today: date) -> list[str]:
+def provider_caveats(provider: Provider, model: str, *, today: date) -> list[str]:
     """Return caveats to know before a job is started, one sentence each; `closed` tells what forbids it."""
-    name, base = base_of(provider, model)
+    name, base = find_hosted_base(provider, model)
     read = f" (read {provider.read})" if provider.read else ""
     caveats = []
     if base.ends and date.fromisoformat(base.ends) > today:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from groundtune.tune.hosted.providers import Provider
-from groundtune.tune.job import Job, Row, TuneError
+from groundtune.tune.job import Job, TrainingRow, TuneError
 from groundtune.workspace import write_atomic
 
 BYTES_PER_TOKEN = 4
@@ -22,7 +22,7 @@ def write_files(job: Job, provider: Provider) -> dict[str, Path]:
     if len(train) < provider.min_examples:
         message = f"{len(train)} training rows; {provider.name} takes no job with fewer than {provider.min_examples}"
         raise TuneError(message, hint="add examples to the train split")
-    check(train + validation, method=job.settings["method"])
+    check_rows(train + validation, method=job.settings["method"])
     return {
         split: _written(job, provider, split, rows)
         for split, rows in (("train", train), ("validation", validation))
@@ -30,7 +30,7 @@ def write_files(job: Job, provider: Provider) -> dict[str, Path]:
     }
 
 
-def check(rows: Sequence[Row], *, method: str) -> None:
+def check_rows(rows: Sequence[TrainingRow], *, method: str) -> None:
     """Raise TuneError naming the rows that cannot be sent."""
     if ids := [row.id for row in rows if not _ends_in_reply(row)]:
         message = f"{len(ids)} rows do not end with a reply of the assistant: {_some(ids)}"
@@ -40,7 +40,7 @@ def check(rows: Sequence[Row], *, method: str) -> None:
         raise TuneError(message, hint='set method = "supervised", or remove them from the split')
 
 
-def as_sent(row: Row, *, method: str) -> dict[str, Any]:
+def request_line(row: TrainingRow, *, method: str) -> dict[str, Any]:
     """Return one line of the file: the chat, or for dpo the chat up to the reply with both replies."""
     messages = [{"role": message["role"], "content": message["content"]} for message in row.messages]
     if method != "dpo":
@@ -52,12 +52,12 @@ def as_sent(row: Row, *, method: str) -> dict[str, Any]:
     }
 
 
-def count_tokens(rows: Sequence[Row], *, method: str) -> tuple[int, int]:
+def count_tokens(rows: Sequence[TrainingRow], *, method: str) -> tuple[int, int]:
     """Estimate the training tokens of an epoch: likely, and at most (one per byte). A preference counts as two."""
     return _count([chat for row in rows for chat in _chats(row, method)])
 
 
-def example_tokens(row: Row, *, method: str) -> int:
+def example_tokens(row: TrainingRow, *, method: str) -> int:
     """Estimate the tokens of one row; of a preference, those of the longer chat."""
     return max(_count([chat])[0] for chat in _chats(row, method))
 
@@ -68,14 +68,14 @@ def _count(texts: Sequence[Sequence[Mapping[str, str]]]) -> tuple[int, int]:
     return size // BYTES_PER_TOKEN + frame // BYTES_PER_TOKEN, size + frame
 
 
-def _chats(row: Row, method: str) -> list[list[Mapping[str, str]]]:
+def _chats(row: TrainingRow, method: str) -> list[list[Mapping[str, str]]]:
     chosen = list(row.messages)
     return [chosen, [*chosen[:-1], {"content": row.rejected or ""}]] if method == "dpo" else [chosen]
 
 
-def _written(job: Job, provider: Provider, split: str, rows: Sequence[Row]) -> Path:
+def _written(job: Job, provider: Provider, split: str, rows: Sequence[TrainingRow]) -> Path:
     path = job.folder / f"upload-{split}.jsonl"
-    lines = [json.dumps(as_sent(row, method=job.settings["method"]), ensure_ascii=False) + "\n" for row in rows]
+    lines = [json.dumps(request_line(row, method=job.settings["method"]), ensure_ascii=False) + "\n" for row in rows]
     write_atomic(path, "".join(lines).encode("utf-8", "replace"))
     size, limit = path.stat().st_size / 1e6, provider.max_file_mb
     if limit is not None and size > limit:
@@ -84,7 +84,7 @@ def _written(job: Job, provider: Provider, split: str, rows: Sequence[Row]) -> P
     return path
 
 
-def _ends_in_reply(row: Row) -> bool:
+def _ends_in_reply(row: TrainingRow) -> bool:
     last = row.messages[-1] if row.messages else {}
     return last.get("role") == "assistant" and bool(last.get("content", "").strip())
 

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from uuid import uuid4
 
 from groundtune.errors import MissingError, ProviderError
-from groundtune.openai_client import failure, open_client, retry_after, without_user
+from groundtune.openai_client import open_client, provider_error, retry_after_seconds, without_user
 from groundtune.tune.artifacts import dataset_digest
 from groundtune.tune.hosted.cost import bounds, epochs_of
-from groundtune.tune.hosted.providers import Provider, base_of, notices, provider_of
+from groundtune.tune.hosted.providers import Provider, find_hosted_base, provider_caveats, provider_of
 from groundtune.tune.hosted.rows import write_files
-from groundtune.tune.job import FAILURE, Bounds, Job, Step, Trained, TuneError, Watch
+from groundtune.tune.job import FAILURE, Bounds, Job, ProgressCallback, TrainingResult, TrainingStep, TuneError
 from groundtune.workspace import digest_text, read_json, write_json
 
 if TYPE_CHECKING:
@@ -44,13 +44,13 @@ POLL_SECONDS = 5.0
 POLL_VARIABLE = "GROUNDTUNE_POLL_SECONDS"
 LONGEST_WAIT = 600.0
 """Longest wait before the next attempt that a server may ask for."""
-BEGIN = Step(0, 0, 0)
+BEGIN = TrainingStep(0, 0, 0)
 CREATED_WITH = ("method", "epochs", "suffix", "seed")
 """Settings that define a job; the others say how long to wait for it, and what it may cost."""
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class HostedJobState:
     """Progress of a job, saved before any wait."""
 
     digest: str
@@ -84,8 +84,8 @@ class _Service:
             try:
                 return call()
             except (APIError, ValueError) as error:
-                problem = failure(error, place=self.place, api_key=self.api_key, key_hint=self.key_hint)
-                server_wait = retry_after(error) or 0.0
+                problem = provider_error(error, place=self.place, api_key=self.api_key, key_hint=self.key_hint)
+                server_wait = retry_after_seconds(error) or 0.0
                 if not problem.retryable or attempt + 1 == TRIES or server_wait > LONGEST_WAIT:
                     raise problem from error
                 time.sleep(max(server_wait, min(self.pause * 2**attempt / 5, self.pause * 12)))
@@ -99,10 +99,10 @@ def estimate(job: Job) -> Bounds:
 
 def warnings(job: Job, *, today: date | None = None) -> list[str]:
     """Return caveats before money is spent: shutdown dates, hosting, unknown prices. Raises UsageError."""
-    return notices(provider_of(job), job.base, today=today or date.today())
+    return provider_caveats(provider_of(job), job.base, today=today or date.today())
 
 
-def train(job: Job, watch: Watch) -> Trained:
+def train(job: Job, watch: ProgressCallback) -> TrainingResult:
     """Start the job, or resume waiting for it.
 
     Raises TuneError when it failed, was cancelled, or has not ended after `max_minutes` (it is left running),
@@ -121,7 +121,7 @@ def train(job: Job, watch: Watch) -> Trained:
     return _trained(job, provider, done, checkpoints)
 
 
-def steer(job: Job, action: Literal["pause", "resume", "cancel"]) -> tuple[str, str]:
+def control_job(job: Job, action: Literal["pause", "resume", "cancel"]) -> tuple[str, str]:
     """Pause, resume or cancel the job at the provider, and return its id and status.
 
     Raises MissingError where no job was started, ProviderError where the provider refuses.
@@ -141,10 +141,10 @@ def steer(job: Job, action: Literal["pause", "resume", "cancel"]) -> tuple[str, 
     return remote.id, remote.status
 
 
-def under_way(folder: Path) -> str | None:
+def running_job(folder: Path) -> str | None:
     """Return the id of the job that was started in a folder and has not ended, as far as is known here."""
     try:
-        return State(**read_json(folder / STATE)).job
+        return HostedJobState(**read_json(folder / STATE)).job
     except MissingError:
         return None
 
@@ -152,7 +152,7 @@ def under_way(folder: Path) -> str | None:
 # -- the job ----------------------------------------------------------------------------------------------------------
 
 
-def _start(job: Job, provider: Provider, service: _Service, state: State) -> State:
+def _start(job: Job, provider: Provider, service: _Service, state: HostedJobState) -> HostedJobState:
     """Upload and create what is missing; each id is on disk before the next step."""
     remote = service.ask(lambda: _find(service.client, state)) if state.asked else None
     if remote is None:
@@ -164,7 +164,7 @@ def _start(job: Job, provider: Provider, service: _Service, state: State) -> Sta
     return state
 
 
-def _upload(job: Job, provider: Provider, service: _Service, state: State) -> State:
+def _upload(job: Job, provider: Provider, service: _Service, state: HostedJobState) -> HostedJobState:
     _save(job, state)
     for split, path in write_files(job, provider).items():
         if split not in state.files:
@@ -179,7 +179,7 @@ def _send(client: "OpenAI", path: Path, name: str) -> str:
         return _sound(client.files.create(file=(name, file), purpose="fine-tune", timeout=UPLOAD_SECONDS)).id
 
 
-def _create(job: Job, service: _Service, state: State) -> "FineTuningJob":
+def _create(job: Job, service: _Service, state: HostedJobState) -> "FineTuningJob":
     """Create the job. A retry first looks whether an earlier attempt came through without an answer."""
     method, suffix = job.settings["method"], job.settings.get("suffix")
     how: Any = {"type": method, method: {"hyperparameters": {"n_epochs": epochs_of(job)}}}
@@ -206,7 +206,7 @@ def _create(job: Job, service: _Service, state: State) -> "FineTuningJob":
     return service.ask(create)
 
 
-def _find(client: "OpenAI", state: State) -> "FineTuningJob | None":
+def _find(client: "OpenAI", state: HostedJobState) -> "FineTuningJob | None":
     """Return the job with our mark, or with our file where the provider keeps no metadata; None when there is none."""
     for candidate in client.fine_tuning.jobs.list(limit=100, metadata={MARK: state.mark}):
         if (candidate.metadata or {}).get(MARK) == state.mark or candidate.training_file == state.files.get("train"):
@@ -214,7 +214,7 @@ def _find(client: "OpenAI", state: State) -> "FineTuningJob | None":
     return None
 
 
-def _wait(job: Job, service: _Service, state: State, watch: Watch) -> "FineTuningJob":
+def _wait(job: Job, service: _Service, state: HostedJobState, watch: ProgressCallback) -> "FineTuningJob":
     """Report events until the job has succeeded."""
     minutes, began = job.settings.get("max_minutes"), time.monotonic()
     pause, last, status = service.pause, BEGIN, ""
@@ -255,7 +255,7 @@ def _ended(job: Job, service: _Service, remote: "FineTuningJob") -> TuneError:
     return TuneError(f"{where} failed: {reason}{about}", hint="fix what it names, then start again")
 
 
-def _events(service: _Service, state: State) -> list["FineTuningJobEvent"]:
+def _events(service: _Service, state: HostedJobState) -> list["FineTuningJobEvent"]:
     """Return the events since the last reported one, oldest first; none where the provider does not list them."""
 
     def new() -> list["FineTuningJobEvent"]:
@@ -293,14 +293,14 @@ def _optional(service: _Service, call: Callable[[], list[T]]) -> list[T]:
         raise
 
 
-def _step(event: "FineTuningJobEvent", last: Step, *, epochs: int) -> Step:
+def _step(event: "FineTuningJobEvent", last: TrainingStep, *, epochs: int) -> TrainingStep:
     data = event.data if isinstance(event.data, dict) else {}
     if not isinstance(data.get("step"), int):
         return _note(event.message, last)
     step, steps = data["step"], data.get("total_steps") or last.steps
     figures = _figures(data)
     epoch = epochs * step / steps if steps else last.epoch
-    return Step(epoch, step, steps, loss=figures.get("train_loss"), metrics=_validation(figures))
+    return TrainingStep(epoch, step, steps, loss=figures.get("train_loss"), metrics=_validation(figures))
 
 
 def _figures(metrics: Any) -> dict[str, float]:
@@ -314,10 +314,10 @@ def _validation(figures: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in figures.items() if "valid" in name}
 
 
-def _trained(job: Job, provider: Provider, done: "FineTuningJob", checkpoints: list[dict[str, Any]]) -> Trained:
+def _trained(job: Job, provider: Provider, done: "FineTuningJob", checkpoints: list[dict[str, Any]]) -> TrainingResult:
     if not done.fine_tuned_model:
         raise TuneError(f"job {done.id} succeeded, but the provider names no model", hint="look for it at the provider")
-    name, base = base_of(provider, done.model)
+    name, base = find_hosted_base(provider, done.model)
     rate, tokens = base.usd_per_million, done.trained_tokens
     details = {
         "model": done.fine_tuned_model,
@@ -330,7 +330,7 @@ def _trained(job: Job, provider: Provider, done: "FineTuningJob", checkpoints: l
         "trained_tokens": tokens,
         "checkpoints": checkpoints,
     }
-    return Trained(
+    return TrainingResult(
         files=(),
         metrics=_validation(checkpoints[-1]["metrics"]) if checkpoints else {},
         base_digest=name,
@@ -356,15 +356,15 @@ def _service(job: Job, provider: Provider) -> Iterator[_Service]:
         yield _Service(client, place, key, hint, pause)
 
 
-def _state(job: Job, provider: Provider) -> State:
+def _state(job: Job, provider: Provider) -> HostedJobState:
     """Return the state on disk, or a new one. Raises TuneError when it belongs to other rows or settings."""
     settings = {name: job.settings.get(name) for name in CREATED_WITH}
     about = [dataset_digest(job.folder), job.base, provider.base_url, settings]
     digest = digest_text(json.dumps(about, sort_keys=True))
     path = job.folder / STATE
     if not path.exists():
-        return State(digest, mark=uuid4().hex, files={})
-    state = State(**read_json(path))
+        return HostedJobState(digest, mark=uuid4().hex, files={})
+    state = HostedJobState(**read_json(path))
     if state.digest != digest:
         running = f" (job {state.job})" if state.job else ""
         message = f"{path} belongs to a job with other rows or settings{running}"
@@ -372,7 +372,7 @@ def _state(job: Job, provider: Provider) -> State:
     return state
 
 
-def _save(job: Job, state: State) -> None:
+def _save(job: Job, state: HostedJobState) -> None:
     write_json(job.folder / STATE, asdict(state))
 
 
@@ -384,5 +384,5 @@ def _sound(answer: T, *names: str) -> T:
     raise ProviderError(f"not a fine-tuning API: it answered {str(answer)[:200]!r}", kind="bad_response", hint=hint)
 
 
-def _note(text: str, at: Step = BEGIN) -> Step:
+def _note(text: str, at: TrainingStep = BEGIN) -> TrainingStep:
     return replace(at, loss=None, metrics={}, note=text)

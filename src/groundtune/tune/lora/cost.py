@@ -9,8 +9,8 @@ import psutil
 from groundtune.errors import need
 from groundtune.tune.job import Bounds
 from groundtune.tune.lora import probes
-from groundtune.tune.lora.plan import Plan
-from groundtune.tune.lora.score import BATCH, checked
+from groundtune.tune.lora.plan import LoraPlan
+from groundtune.tune.lora.score import BATCH, validation_sample
 
 MEASURED_SECONDS = 0.2
 EFFICIENCY = 0.25
@@ -21,7 +21,7 @@ START_SECONDS = 20.0
 """Time for libraries, weights, merging and the parity gate."""
 
 
-def parameters(plan: Plan) -> int:
+def count_parameters(plan: LoraPlan) -> int:
     """Return the number of weights of the base."""
     torch, library = need("torch", extra="local"), need("transformers", extra="local")
     with torch.device("meta"):
@@ -29,19 +29,19 @@ def parameters(plan: Plan) -> int:
     return sum(weight.numel() for weight in model.parameters())
 
 
-def bounds(plan: Plan) -> Bounds:
+def estimate_bounds(plan: LoraPlan) -> Bounds:
     """Return upper bounds, measured on a matrix product and not on the model."""
-    weights, tokens = parameters(plan), _tokens(plan)
-    recompute = needs_checkpointing(plan, weights)
+    weights, tokens = count_parameters(plan), _tokens(plan)
+    recompute = needs_gradient_checkpointing(plan, weights)
     passes = (4 if plan.recipe.adapter else 6) + (2 if recompute else 0)
     flops = passes * weights * tokens * plan.recipe.epochs * (1.5 if plan.recipe.mode == "dpo" else 1.0)
     speed = _speed(plan) * plan.recipe.gpus * EFFICIENCY
     batches = math.ceil(len(plan.train) / plan.recipe.batch_size) * plan.recipe.epochs
-    rows = checked(plan)
-    longest_reply = max((len(chat.ids) - chat.start for chat, _ in rows), default=0)
+    rows = validation_sample(plan)
+    longest_reply = max((len(chat.token_ids) - chat.reply_start for chat, _ in rows), default=0)
     decode_steps = math.ceil(len(rows) / BATCH) * longest_reply * 1.25 * (plan.recipe.epochs + 1)
-    prompt_tokens = sum(chat.start for chat, _ in rows) * (plan.recipe.epochs + 1)
-    probe_tokens = sum(len(probe.ids) + probes.ROOM for probe in probes.asked(plan))
+    prompt_tokens = sum(chat.reply_start for chat, _ in rows) * (plan.recipe.epochs + 1)
+    probe_tokens = sum(len(probe.ids) + probes.ROOM for probe in probes.load_probes(plan))
     decode_steps, prompt_tokens = decode_steps + 2 * probes.ROOM, prompt_tokens + 4 * probe_tokens
     answering = decode_steps * STEP_SECONDS + (2 * weights * (prompt_tokens + decode_steps * BATCH)) / speed
     seconds = START_SECONDS + flops / speed + batches * STEP_SECONDS + answering
@@ -52,17 +52,20 @@ def bounds(plan: Plan) -> Bounds:
     return Bounds(seconds=seconds, memory_mb=memory / 1e6, usd=0.0, note=note)
 
 
-def needs_checkpointing(plan: Plan, weights: int | None = None) -> bool:
+def needs_gradient_checkpointing(plan: LoraPlan, weights: int | None = None) -> bool:
     """Whether activations are recomputed because memory cannot hold them: a quarter slower."""
-    room = 0.8 * _memory(plan.device) - _state_bytes(plan, parameters(plan) if weights is None else weights)
+    room = 0.8 * _memory(plan.device) - _state_bytes(plan, count_parameters(plan) if weights is None else weights)
     return _activation_bytes(plan, kept=True) > room
 
 
-def _tokens(plan: Plan) -> int:
-    return sum(len(chat.ids) + (chat.start + len(chat.rejected) if chat.rejected else 0) for chat in plan.train)
+def _tokens(plan: LoraPlan) -> int:
+    return sum(
+        len(chat.token_ids) + (chat.reply_start + len(chat.rejected_ids) if chat.rejected_ids else 0)
+        for chat in plan.train
+    )
 
 
-def _state_bytes(plan: Plan, weights: int) -> float:
+def _state_bytes(plan: LoraPlan, weights: int) -> float:
     """Bytes of weights, gradients and optimiser moments."""
     if not plan.recipe.adapter:
         return 16.0 * weights
@@ -73,7 +76,7 @@ def _state_bytes(plan: Plan, weights: int) -> float:
     return float(each * weights + 16 * trained)
 
 
-def _activation_bytes(plan: Plan, *, kept: bool) -> float:
+def _activation_bytes(plan: LoraPlan, *, kept: bool) -> float:
     """Bytes of activations of the largest batch. kept: not recomputed."""
     text = plan.base.config.get_text_config()
     longest = max(chat.longest for chat in plan.train) * plan.recipe.batch_size
@@ -94,7 +97,7 @@ def _memory(device: str) -> float:
     return float(psutil.virtual_memory().available)
 
 
-def _speed(plan: Plan) -> float:
+def _speed(plan: LoraPlan) -> float:
     """Return the operations per second of a matrix product like those of this model."""
     torch = need("torch", extra="local")
     size = 4096 if plan.device == "cuda" else 512

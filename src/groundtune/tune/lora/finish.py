@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from groundtune.errors import need
-from groundtune.tune.artifacts import digests
+from groundtune.tune.artifacts import file_digests
 from groundtune.tune.base import load_model, load_tokenizer
-from groundtune.tune.checkpoints import STEPS, State
-from groundtune.tune.job import Trained
+from groundtune.tune.checkpoints import STEPS, TrainingState
+from groundtune.tune.job import TrainingResult
 from groundtune.tune.lora import parity, probes, serving
-from groundtune.tune.lora.plan import Plan, digests_of
-from groundtune.tune.lora.score import no_gain
+from groundtune.tune.lora.plan import LoraPlan, tokenizer_digests
+from groundtune.tune.lora.score import describe_no_gain
 
 ADAPTER = "adapter"
 MERGED = "merged"
@@ -25,7 +25,7 @@ ROOM = 1.5
 """How much longer an answer may be than the longest reply that was trained on."""
 
 
-def finish(plan: Plan, state: State) -> Trained:
+def finish(plan: LoraPlan, state: TrainingState) -> TrainingResult:
     """Write `merged/`, `parity/` (and `adapter/`) into the job's folder; may be called again after a crash."""
     folder = plan.job.folder
     best = plan.job.checkpoint / str(state.best)
@@ -34,11 +34,11 @@ def finish(plan: Plan, state: State) -> Trained:
         _put(folder / ADAPTER, lambda to: _copy(best, to, PEFT_FILES))
     _put(folder / MERGED, lambda to: merge(plan, best, to))
     legs, forgotten, unusable = _compare(plan, best, tokenizer)
-    shortfall, worse = no_gain(state.before, state.metrics, mode=plan.recipe.mode)
-    warnings = [*([shortfall] if shortfall and not worse else []), *probes.warnings(forgotten)]
+    shortfall, worse = describe_no_gain(state.before, state.metrics, mode=plan.recipe.mode)
+    warnings = [*([shortfall] if shortfall and not worse else []), *probes.forgetting_warnings(forgotten)]
     about = {"parity": legs, "probes": forgotten, "no_gain": shortfall, "notes": warnings}
     shutil.rmtree(plan.job.checkpoint / STEPS, ignore_errors=True)
-    return Trained(
+    return TrainingResult(
         files=(MERGED, serving.FOLDER),
         metrics={**state.metrics, **({} if state.loss is None else {"train_loss": state.loss})},
         base_digest=plan.base.digest,
@@ -47,21 +47,21 @@ def finish(plan: Plan, state: State) -> Trained:
     )
 
 
-def _compare(plan: Plan, best: Path, tokenizer: Any) -> tuple[dict[str, Any], dict[str, Any], str | None]:
+def _compare(plan: LoraPlan, best: Path, tokenizer: Any) -> tuple[dict[str, Any], dict[str, Any], str | None]:
     """Run the parity gate: figures per leg, what was forgotten, the first reason not to use the model.
 
     Base and merged model are loaded once each and answer everything there is to ask.
     """
-    prompts, expected, _ = parity.recorded(best / parity.LOGITS)
-    general = probes.asked(plan)
+    prompts, expected, _ = parity.read_trace(best / parity.LOGITS)
+    general = probes.load_probes(plan)
     legs: dict[str, Any] = {"inputs": len(prompts)}
     four_bit = plan.recipe.mode == "qlora"
     adapted, untrained, before = _reloaded(plan, prompts, general, full=False)
     reasons = []
     if adapted is not None:
         leg = "reloaded adapter"
-        reasons.append(parity.same_prompts(plan, tokenizer, prompts, leg=leg))
-        legs[leg], reason = parity.judge(adapted, expected, untrained, leg=leg, dtype=plan.dtype)
+        reasons.append(parity.prompt_mismatch(plan, tokenizer, prompts, leg=leg))
+        legs[leg], reason = parity.compare_traces(adapted, expected, untrained, leg=leg, dtype=plan.dtype)
         reasons.append(reason)
     if four_bit:
         # Trained on 4 bits, served in full precision: the difference between the two is reported, not judged.
@@ -69,15 +69,17 @@ def _compare(plan: Plan, best: Path, tokenizer: Any) -> tuple[dict[str, Any], di
         quantised, expected = expected, full or expected
         legs["quantisation"] = {"difference": float((expected.logits - quantised.logits).abs().max())}
     leg = "merged model"
-    reasons.append(parity.same_prompts(plan, load_tokenizer(str(plan.job.folder / MERGED)), prompts, leg=leg))
+    reasons.append(parity.prompt_mismatch(plan, load_tokenizer(str(plan.job.folder / MERGED)), prompts, leg=leg))
     merged, after = _merged(plan, prompts, general, before)
-    legs[leg], reason = parity.judge(merged, expected, untrained, leg=leg, dtype=_coarser(plan.dtype, plan.base.dtype))
+    legs[leg], reason = parity.compare_traces(
+        merged, expected, untrained, leg=leg, dtype=_coarser(plan.dtype, plan.base.dtype)
+    )
     reasons.append(reason)
-    _put(plan.job.folder / serving.FOLDER, lambda to: serving.keep(plan, to, prompts, expected, untrained))
-    return legs, probes.compare(general, before, after), next((reason for reason in reasons if reason), None)
+    _put(plan.job.folder / serving.FOLDER, lambda to: serving.write_references(plan, to, prompts, expected, untrained))
+    return legs, probes.measure_forgetting(general, before, after), next((reason for reason in reasons if reason), None)
 
 
-def merge(plan: Plan, best: Path, to: Path) -> None:
+def merge(plan: LoraPlan, best: Path, to: Path) -> None:
     """Merge weights, tokenizer and template into one folder that loads like any causal model."""
     peft = need("peft", extra="local")
     if plan.recipe.adapter:
@@ -87,17 +89,17 @@ def merge(plan: Plan, best: Path, to: Path) -> None:
         model = load_model(str(best), dtype=plan.base.dtype, device="cpu")
     model.config.use_cache = True
     tokenizer = load_tokenizer(plan.base.source, revision=plan.base.revision)
-    if tokenizer.pad_token_id != plan.form.pad:
+    if tokenizer.pad_token_id != plan.format.pad_id:
         for place in (tokenizer, model.config.get_text_config(), model.generation_config):
-            place.pad_token_id = plan.form.pad
+            place.pad_token_id = plan.format.pad_id
     model.save_pretrained(to)
     tokenizer.save_pretrained(to)
     _clear()
 
 
 def _reloaded(
-    plan: Plan, prompts: list[list[int]], general: list[probes.Probe], *, full: bool
-) -> tuple[parity.Trace | None, Any, probes.Said | None]:
+    plan: LoraPlan, prompts: list[list[int]], general: list[probes.Probe], *, full: bool
+) -> tuple[parity.ModelTrace | None, Any, probes.ProbeAnswers | None]:
     """Trace the adapter as it is on disk, on a freshly loaded base; with the base's logits and probe answers.
 
     The trace is None without an adapter. full: do not quantise the base.
@@ -107,36 +109,36 @@ def _reloaded(
     model = load_model(
         plan.base.source, dtype=dtype, device=plan.device, four_bit=four_bit, revision=plan.base.revision
     )
-    untrained, adapted = parity.trace(model, prompts, plan.form.ends).logits, None
-    answers = None if four_bit else probes.ask(model, plan, general)
+    untrained, adapted = parity.trace_model(model, prompts, plan.format.end_ids).logits, None
+    answers = None if four_bit else probes.answer_probes(model, plan, general)
     if plan.recipe.adapter:
         model = need("peft", extra="local").PeftModel.from_pretrained(model, plan.job.folder / ADAPTER)
-        adapted = parity.trace(model, prompts, plan.form.ends)
+        adapted = parity.trace_model(model, prompts, plan.format.end_ids)
     del model
     _clear()
     return adapted, untrained, answers
 
 
 def _merged(
-    plan: Plan, prompts: list[list[int]], general: list[probes.Probe], before: probes.Said | None
-) -> tuple[parity.Trace, probes.Said]:
+    plan: LoraPlan, prompts: list[list[int]], general: list[probes.Probe], before: probes.ProbeAnswers | None
+) -> tuple[parity.ModelTrace, probes.ProbeAnswers]:
     dtype = plan.base.dtype if plan.recipe.mode == "qlora" else plan.dtype
     model = load_model(str(plan.job.folder / MERGED), dtype=dtype, device=plan.device)
-    merged = parity.trace(model, prompts, plan.form.ends)
-    answers = probes.ask(model, plan, general, before=before)
+    merged = parity.trace_model(model, prompts, plan.format.end_ids)
+    answers = probes.answer_probes(model, plan, general, before=before)
     del model
     _clear()
     return merged, answers
 
 
-def _details(plan: Plan, state: State, tokenizer: Any) -> dict[str, Any]:
-    longest = max(len(chat.ids) - chat.start for chat in plan.train)
-    tokenizer_digests = digests_of(tokenizer)
+def _details(plan: LoraPlan, state: TrainingState, tokenizer: Any) -> dict[str, Any]:
+    longest = max(len(chat.token_ids) - chat.reply_start for chat in plan.train)
+    digests = tokenizer_digests(tokenizer)
     details: dict[str, Any] = {
         "serve": {"with": "local", "path": MERGED, "max_output_tokens": int(ROOM * longest) + 8},
         "mode": plan.recipe.mode,
-        "tokenizer_digest": tokenizer_digests["tokenizer"],
-        "template_digest": tokenizer_digests["template"],
+        "tokenizer_digest": digests["tokenizer"],
+        "template_digest": digests["template"],
         "base_dtype": plan.base.dtype,
         "trained_in": "bfloat16" if plan.bfloat16 else plan.dtype,
         "device": plan.device,
@@ -149,10 +151,10 @@ def _details(plan: Plan, state: State, tokenizer: Any) -> dict[str, Any]:
         "resumed": state.resumed,
         "tokens": state.tokens,
         "tokens_per_second": state.tokens / state.step_seconds if state.step_seconds else None,
-        "cut_rows": sum(chat.ids[-1] not in plan.form.ends for chat in plan.train),
+        "cut_rows": sum(chat.token_ids[-1] not in plan.format.end_ids for chat in plan.train),
     }
     if plan.recipe.adapter:
-        details["adapter"] = {"path": ADAPTER, "files": digests(plan.job.folder, [ADAPTER])}
+        details["adapter"] = {"path": ADAPTER, "files": file_digests(plan.job.folder, [ADAPTER])}
     return details
 
 

@@ -15,21 +15,21 @@ import psutil
 
 from groundtune.errors import need
 from groundtune.tune.base import load_model
-from groundtune.tune.chat import Chat
+from groundtune.tune.chat import EncodedChat
 from groundtune.tune.checkpoints import (
     STEPS,
-    State,
-    check_moments,
-    latest,
-    moments,
-    write_fit,
+    TrainingState,
+    check_optimizer,
+    latest_checkpoint,
+    summarise_optimizer,
+    write_result,
     write_state,
 )
-from groundtune.tune.job import Step, TuneError, Watch
+from groundtune.tune.job import ProgressCallback, TrainingStep, TuneError
 from groundtune.tune.lora import parity
-from groundtune.tune.lora.cost import needs_checkpointing
-from groundtune.tune.lora.plan import Plan
-from groundtune.tune.lora.score import rank, score
+from groundtune.tune.lora.cost import needs_gradient_checkpointing
+from groundtune.tune.lora.plan import LoraPlan
+from groundtune.tune.lora.score import score, state_sort_key
 
 PARENT = "GROUNDTUNE_PARENT"
 """Environment variable with the id of the process that started several; set in each of these."""
@@ -41,21 +41,21 @@ PACK_TOKENS = 2048
 """Longest pack, unless a row is longer. Attention over a pack takes memory by the square of its length."""
 
 
-def fit(plan: Plan, watch: Watch) -> None:
+def fit(plan: LoraPlan, watch: ProgressCallback) -> None:
     """Train to the end; leave the best state and fit.json in the job's checkpoint folder.
 
     Raises TuneError when the optimiser's state could not be restored, or the loss became NaN or infinite before any
     state was kept; SystemExit after SIGTERM, with a checkpoint.
     """
-    quiet()
+    disable_telemetry()
     folder = plan.job.checkpoint
-    checkpoint = latest(folder)
-    path, state = checkpoint or (None, State())
+    checkpoint = latest_checkpoint(folder)
+    path, state = checkpoint or (None, TrainingState())
     if not state.stopped:
         trainer = make_trainer(plan, fresh=path is None)
-        watching = Watching(plan, watch, state, resumed=path is not None)
+        watching = TrainingMonitor(plan, watch, state, resumed=path is not None)
         base = need("transformers", extra="local").TrainerCallback
-        trainer.add_callback(type("Callback", (Callback, base), {})(watching))
+        trainer.add_callback(type("Callback", (MonitorCallback, base), {})(watching))
         with _stop_on_sigterm(watching):
             trainer.train(resume_from_checkpoint=None if path is None else str(path))
         state = watching.state
@@ -66,23 +66,23 @@ def fit(plan: Plan, watch: Watch) -> None:
             f"the loss became NaN or infinite at step {state.step}, before any state was worth keeping",
             hint="lower learning_rate, or use a base that is not damaged",
         )
-    if is_first():
-        write_fit(folder, state)
+    if is_main_process():
+        write_result(folder, state)
 
 
-def quiet() -> None:
+def disable_telemetry() -> None:
     """Turn telemetry off: TRL reports every training to its maker otherwise."""
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     vars(need("huggingface_hub.constants", extra="local"))["HF_HUB_DISABLE_TELEMETRY"] = True
 
 
-def is_first() -> bool:
+def is_main_process() -> bool:
     """Whether this is the first of several processes, the one that writes."""
     return os.environ.get("RANK", "0") == "0"
 
 
 @contextlib.contextmanager
-def _stop_on_sigterm(watching: "Watching") -> Iterator[None]:
+def _stop_on_sigterm(watching: "TrainingMonitor") -> Iterator[None]:
     """On SIGTERM, let the step end and a checkpoint be written. Works in the main thread only."""
     try:
         before = signal.signal(signal.SIGTERM, lambda *_: watching.stop("signal"))
@@ -95,7 +95,7 @@ def _stop_on_sigterm(watching: "Watching") -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def make_trainer(plan: Plan, *, fresh: bool) -> Any:
+def make_trainer(plan: LoraPlan, *, fresh: bool) -> Any:
     """Return TRL's trainer on our tokens. Raises TuneError when it holds other tokens than it was given."""
     trl, datasets = need("trl", extra="local"), need("datasets", extra="local")
     recipe, preferences = plan.recipe, plan.recipe.mode == "dpo"
@@ -105,8 +105,8 @@ def make_trainer(plan: Plan, *, fresh: bool) -> Any:
     )
     if recipe.packing and not preferences:
         parity.check_packing(model, plan)
-    tokenizer = plan.form.tokenizer
-    tokenizer.pad_token_id = plan.form.pad
+    tokenizer = plan.format.tokenizer
+    tokenizer.pad_token_id = plan.format.pad_id
     shape = _pairs if preferences else _labelled
     rows = datasets.Dataset.from_list(shape(plan.train))
     validation = datasets.Dataset.from_list(shape(plan.validation)) if plan.validation else None
@@ -150,24 +150,28 @@ def _prepared(trainer: type) -> type:
     return type(trainer.__name__, (trainer,), {"_prepare_dataset": lambda _, rows, *__, **___: rows})
 
 
-def _labelled(chats: list[Chat]) -> list[dict[str, list[int]]]:
-    return [
-        {"input_ids": list(chat.ids), "labels": [-100] * chat.start + list(chat.ids[chat.start :])} for chat in chats
-    ]
-
-
-def _pairs(chats: list[Chat]) -> list[dict[str, list[int]]]:
+def _labelled(chats: list[EncodedChat]) -> list[dict[str, list[int]]]:
     return [
         {
-            "prompt_ids": list(chat.ids[: chat.start]),
-            "chosen_ids": list(chat.ids[chat.start :]),
-            "rejected_ids": list(chat.rejected or ()),
+            "input_ids": list(chat.token_ids),
+            "labels": [-100] * chat.reply_start + list(chat.token_ids[chat.reply_start :]),
         }
         for chat in chats
     ]
 
 
-def _adapter(plan: Plan) -> Any:
+def _pairs(chats: list[EncodedChat]) -> list[dict[str, list[int]]]:
+    return [
+        {
+            "prompt_ids": list(chat.token_ids[: chat.reply_start]),
+            "chosen_ids": list(chat.token_ids[chat.reply_start :]),
+            "rejected_ids": list(chat.rejected_ids or ()),
+        }
+        for chat in chats
+    ]
+
+
+def _adapter(plan: LoraPlan) -> Any:
     """Return a LoRA on every linear layer, with nothing that vLLM could not serve beside other adapters."""
     return need("peft", extra="local").LoraConfig(
         r=plan.recipe.rank,
@@ -178,7 +182,7 @@ def _adapter(plan: Plan) -> Any:
     )
 
 
-def _arguments(plan: Plan, *, fresh: bool) -> dict[str, Any]:
+def _arguments(plan: LoraPlan, *, fresh: bool) -> dict[str, Any]:
     recipe, packing = plan.recipe, plan.recipe.packing and plan.recipe.mode != "dpo"
     pack, batch, accumulate = _packs(plan) if packing else (None, recipe.batch_size, recipe.accumulate)
     # Within one step, rows of similar length share a batch, which changes no gradient. TRL draws another order when
@@ -197,7 +201,7 @@ def _arguments(plan: Plan, *, fresh: bool) -> dict[str, Any]:
         "per_device_eval_batch_size": recipe.batch_size,
         "gradient_accumulation_steps": accumulate,
         "max_length": pack,
-        "gradient_checkpointing": needs_checkpointing(plan),
+        "gradient_checkpointing": needs_gradient_checkpointing(plan),
         "bf16": plan.bfloat16,
         "use_cpu": plan.device == "cpu",
         "dataloader_pin_memory": plan.device == "cuda",
@@ -214,28 +218,28 @@ def _arguments(plan: Plan, *, fresh: bool) -> dict[str, Any]:
     }
 
 
-def _packs(plan: Plan) -> tuple[int, int, int]:
+def _packs(plan: LoraPlan) -> tuple[int, int, int]:
     """Return tokens per pack, packs per batch, batches per step: a step takes about as many rows as without packing.
 
     A pack is at most a batch laid end to end, and TRL lays the packs of a batch end to end too: so one at a time.
     """
-    mean = sum(len(chat.ids) for chat in plan.train) / len(plan.train)
+    mean = sum(len(chat.token_ids) for chat in plan.train) / len(plan.train)
     target = mean * plan.recipe.batch_size
     pack = max(
-        max(len(chat.ids) for chat in plan.train), min(math.ceil(target), plan.limit or PACK_TOKENS, PACK_TOKENS)
+        max(len(chat.token_ids) for chat in plan.train), min(math.ceil(target), plan.limit or PACK_TOKENS, PACK_TOKENS)
     )
     return pack, 1, max(1, round(target * plan.recipe.accumulate / pack))
 
 
-class Watching:
+class TrainingMonitor:
     """Report progress, keep the best state, and decide when to stop while the trainer runs."""
 
-    def __init__(self, plan: Plan, watch: Watch, state: State, *, resumed: bool) -> None:
+    def __init__(self, plan: LoraPlan, watch: ProgressCallback, state: TrainingState, *, resumed: bool) -> None:
         self.plan = plan
-        self.watch: Watch = watch if is_first() else lambda _: None
+        self.watch: ProgressCallback = watch if is_main_process() else lambda _: None
         self.state = state
         self.resumed = resumed
-        self.tokens = sum(len(chat.ids) for chat in plan.train)
+        self.tokens = sum(len(chat.token_ids) for chat in plan.train)
         self.began = self.saved = time.monotonic() - state.seconds
         self.step_began = 0.0
 
@@ -249,7 +253,9 @@ class Watching:
     def report(self, trainer: Any, *, note: str = "", **metrics: float) -> None:
         epoch = float(trainer.epoch or 0.0)
         self.watch(
-            Step(epoch, trainer.global_step, trainer.max_steps, loss=self.state.loss, metrics=metrics, note=note)
+            TrainingStep(
+                epoch, trainer.global_step, trainer.max_steps, loss=self.state.loss, metrics=metrics, note=note
+            )
         )
 
     def begin(self, trainer: Any, optimizer: Any) -> None:
@@ -259,11 +265,11 @@ class Watching:
         if trainer.global_step != self.state.step:
             raise TuneError(f"the trainer resumed at step {trainer.global_step}, not at {self.state.step}")
         folder = self.plan.job.checkpoint
-        check_moments(moments(optimizer), self.state.optimizer, step=self.state.step, folder=folder)
+        check_optimizer(summarise_optimizer(optimizer), self.state.optimizer, step=self.state.step, folder=folder)
         self.state.resumed.append(self.state.step)
         self.report(trainer, note=f"resumed after step {self.state.step}; the optimiser's state was restored")
 
-    def logged(self, trainer: Any, logs: dict[str, float]) -> None:
+    def record_loss(self, trainer: Any, logs: dict[str, float]) -> None:
         if "loss" not in logs:
             return
         self.state.step_seconds += time.monotonic() - self.step_began  # the device has finished the step here
@@ -275,7 +281,7 @@ class Watching:
             self.state.stopped = "loss"
         self.report(trainer, note="" if finite else "the loss became NaN or infinite: stopped")
 
-    def measured(self, trainer: Any, model: Any, metrics: dict[str, float]) -> None:
+    def evaluate(self, trainer: Any, model: Any, metrics: dict[str, float]) -> None:
         """Evaluate after an epoch, and once before the first."""
         scores = {"loss": float(metrics["eval_loss"])}
         if "eval_rewards/accuracies" in metrics:
@@ -288,35 +294,35 @@ class Watching:
             return
         self.state.history.append({"step": trainer.global_step, **scores})
         mode = self.plan.recipe.mode
-        if self.state.best is None or rank(scores, mode=mode) > rank(self.state.metrics, mode=mode):
-            self.keep(trainer, model, scores)
+        if self.state.best is None or state_sort_key(scores, mode=mode) > state_sort_key(self.state.metrics, mode=mode):
+            self.save_best(trainer, model, scores)
         else:
             self.state.waits += 1
             if self.state.waits >= self.plan.recipe.patience:
                 self.stop("patience")
 
-    def keep(self, trainer: Any, model: Any, metrics: dict[str, float]) -> None:
+    def save_best(self, trainer: Any, model: Any, metrics: dict[str, float]) -> None:
         """Keep this state as the best so far."""
         self.state.best = f"best-{trainer.global_step}"
         self.state.best_step, self.state.metrics, self.state.waits = trainer.global_step, metrics, 0
-        if is_first():
+        if is_main_process():
             folder = self.plan.job.checkpoint / self.state.best
             more = {"save_embedding_layers": False} if self.plan.recipe.adapter else {}
             model.save_pretrained(folder, **more)
-            parity.record(model, self.plan, folder)
+            parity.write_reference(model, self.plan, folder)
 
-    def checkpointed(self, trainer: Any, model: Any, optimizer: Any) -> None:
+    def write_checkpoint(self, trainer: Any, model: Any, optimizer: Any) -> None:
         if not self.plan.validation:
-            self.keep(trainer, model, {})
+            self.save_best(trainer, model, {})
         self.saved = time.monotonic()
-        self.state.seconds, self.state.optimizer = self.seconds, moments(optimizer)
-        if is_first():
+        self.state.seconds, self.state.optimizer = self.seconds, summarise_optimizer(optimizer)
+        if is_main_process():
             stopped = self.state.stopped
             self.state.stopped = "" if stopped == "signal" else stopped
             write_state(self.plan.job.checkpoint / STEPS / f"checkpoint-{trainer.global_step}", self.state)
             self.state.stopped = stopped
 
-    def step_ended(self, trainer: Any) -> bool:
+    def checkpoint_due(self, trainer: Any) -> bool:
         """Whether a checkpoint is due now; the end of an epoch saves by itself."""
         if PARENT in os.environ and not psutil.pid_exists(int(os.environ[PARENT])):
             self.stop("signal")  # the parent was killed and could not pass the signal on
@@ -327,10 +333,10 @@ class Watching:
         return due and not _is_whole(trainer.epoch)
 
 
-class Callback:
+class MonitorCallback:
     """Pass the trainer's events on; among several processes, the first decides for all."""
 
-    def __init__(self, watching: Watching) -> None:
+    def __init__(self, watching: TrainingMonitor) -> None:
         self.watching = watching
 
     def on_train_begin(self, args: Any, state: Any, control: Any, optimizer: Any = None, **_: Any) -> None:
@@ -340,12 +346,12 @@ class Callback:
         self.watching.step_began = time.monotonic()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        self.watching.logged(state, logs or {})
+        self.watching.record_loss(state, logs or {})
         if self.watching.state.stopped == "loss":  # a signal waits for the end of the step, which saves
             self._end(control)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        due = self.watching.step_ended(state)
+        due = self.watching.checkpoint_due(state)
         due, self.watching.state.stopped = _agreed((due, self.watching.state.stopped), self.watching.plan)
         control.should_save = control.should_save or due
         control.should_training_stop = control.should_training_stop or bool(self.watching.state.stopped)
@@ -358,12 +364,12 @@ class Callback:
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: Any = None, model: Any = None, **_: Any
     ) -> None:
-        self.watching.measured(state, model, metrics)
+        self.watching.evaluate(state, model, metrics)
         self.watching.state.stopped = _agreed(self.watching.state.stopped, self.watching.plan)
         self._end(control)
 
     def on_save(self, args: Any, state: Any, control: Any, model: Any = None, optimizer: Any = None, **_: Any) -> None:
-        self.watching.checkpointed(state, model, optimizer)
+        self.watching.write_checkpoint(state, model, optimizer)
 
     def _end(self, control: Any) -> None:
         stopped = self.watching.state.stopped
@@ -376,7 +382,7 @@ def _is_whole(epoch: float | None) -> bool:
     return abs((epoch or 0.0) - round(epoch or 0.0)) < 1e-9
 
 
-def _agreed(value: Any, plan: Plan) -> Any:
+def _agreed(value: Any, plan: LoraPlan) -> Any:
     """Return the first process's value in all processes."""
     if plan.recipe.gpus == 1:
         return value

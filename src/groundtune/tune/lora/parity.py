@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from groundtune.chat_template import TemplateError, prompted
+from groundtune.chat_template import TemplateError, render_prompt
 from groundtune.errors import need
 from groundtune.tune.job import TuneError
-from groundtune.tune.lora.plan import Plan
+from groundtune.tune.lora.plan import LoraPlan
 
 LOGITS = "parity.safetensors"
 INPUTS = 4
@@ -35,44 +35,44 @@ or when more than half of it is lost in the rounding."""
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class ModelTrace:
     """Output of a model for each prompt."""
 
     logits: Any
     """Logits of the next token: float32, (n, vocabulary), on the CPU."""
-    words: tuple[tuple[int, ...], ...]
+    token_ids: tuple[tuple[int, ...], ...]
     """Greedy continuation: up to STEPS tokens, including the one that ends the answer."""
-    near: tuple[tuple[dict[int, float], ...], ...] = ()
+    likeliest: tuple[tuple[dict[int, float], ...], ...] = ()
     """For each of these tokens the likeliest ones with their logits; empty when they were not recorded."""
 
 
-def inputs(plan: Plan) -> list[int]:
+def input_indices(plan: LoraPlan) -> list[int]:
     """Return indices of a few rows, from the shortest prompt to the longest; of validation, or else of train."""
     chats = plan.validation or plan.train
-    order = sorted(range(len(chats)), key=lambda place: (chats[place].start, place))
+    order = sorted(range(len(chats)), key=lambda place: (chats[place].reply_start, place))
     few = min(INPUTS, len(order))
     return [order[n * (len(order) - 1) // max(1, few - 1)] for n in range(few)]
 
 
-def record(model: Any, plan: Plan, folder: Path) -> None:
+def write_reference(model: Any, plan: LoraPlan, folder: Path) -> None:
     """Save the trace of the model under training beside the kept state."""
     chats = plan.validation or plan.train
-    prompts = [list(chats[place].ids[: chats[place].start]) for place in inputs(plan)]
-    write_trace(folder / LOGITS, prompts, trace(model, prompts, plan.form.ends))
+    prompts = [list(chats[place].token_ids[: chats[place].reply_start]) for place in input_indices(plan)]
+    write_trace(folder / LOGITS, prompts, trace_model(model, prompts, plan.format.end_ids))
 
 
-def write_trace(path: Path, prompts: Sequence[Sequence[int]], output: Trace, **more: Any) -> None:
+def write_trace(path: Path, prompts: Sequence[Sequence[int]], output: ModelTrace, **more: Any) -> None:
     """Write prompts and trace to a safetensors file. more: further tensors."""
     torch = need("torch", extra="local")
     tensors = {"logits": output.logits, **more}
-    for n, (prompt, words, near) in enumerate(zip(prompts, output.words, output.near, strict=True)):
+    for n, (prompt, words, near) in enumerate(zip(prompts, output.token_ids, output.likeliest, strict=True)):
         tensors[f"prompt.{n}"], tensors[f"words.{n}"] = torch.tensor(prompt), torch.tensor(words)
         tensors[f"near.{n}"] = torch.tensor([list(step) for step in near])
         tensors[f"odds.{n}"] = torch.tensor([list(step.values()) for step in near], dtype=torch.float32)
     need("safetensors.torch", extra="local").save_file(tensors, path)
 
 
-def recorded(path: Path) -> tuple[list[list[int]], Trace, dict[str, Any]]:
+def read_trace(path: Path) -> tuple[list[list[int]], ModelTrace, dict[str, Any]]:
     """Read prompts, the trace of the trainer's own model, and the further tensors."""
     tensors = need("safetensors.torch", extra="local").load_file(path)
     count = len(tensors["logits"])
@@ -80,10 +80,10 @@ def recorded(path: Path) -> tuple[list[list[int]], Trace, dict[str, Any]]:
     words = tuple(tuple(tensors.pop(f"words.{n}").tolist()) for n in range(count))
     pairs = [(tensors.pop(f"near.{n}").tolist(), tensors.pop(f"odds.{n}").tolist()) for n in range(count)]
     near = tuple(tuple(dict(zip(ids, odds, strict=True)) for ids, odds in zip(*pair, strict=True)) for pair in pairs)
-    return prompts, Trace(tensors.pop("logits"), words, near), tensors
+    return prompts, ModelTrace(tensors.pop("logits"), words, near), tensors
 
 
-def trace(model: Any, prompts: Sequence[Sequence[int]], ends: Sequence[int]) -> Trace:
+def trace_model(model: Any, prompts: Sequence[Sequence[int]], ends: Sequence[int]) -> ModelTrace:
     """Trace a model in the precision of its weights: the trainer wraps its own forward pass in mixed precision."""
     torch = need("torch", extra="local")
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
@@ -96,7 +96,7 @@ def trace(model: Any, prompts: Sequence[Sequence[int]], ends: Sequence[int]) -> 
         model.train(training)
     words = tuple(tuple(int(row.argmax()) for row in rows) for rows in answers)
     near = tuple(tuple(_likeliest(row) for row in rows) for rows in answers)
-    return Trace(torch.stack([rows[0] for rows in answers]).clone(), words, near)
+    return ModelTrace(torch.stack([rows[0] for rows in answers]).clone(), words, near)
 
 
 def _answer_logits(model: Any, prompt: list[int], ends: Sequence[int]) -> list[Any]:
@@ -122,11 +122,11 @@ def _likeliest(row: Any) -> dict[int, float]:
     return dict(zip(ids.tolist(), odds.tolist(), strict=True))
 
 
-def same_prompts(plan: Plan, tokenizer: Any, prompts: Sequence[Sequence[int]], *, leg: str) -> str | None:
+def prompt_mismatch(plan: LoraPlan, tokenizer: Any, prompts: Sequence[Sequence[int]], *, leg: str) -> str | None:
     """Why this tokenizer does not render the trainer's prompts, or None."""
-    for row, prompt in zip(rows(plan), prompts, strict=True):
+    for row, prompt in zip(input_rows(plan), prompts, strict=True):
         try:
-            _, text = prompted(tokenizer, row.messages[:-1])
+            _, text = render_prompt(tokenizer, row.messages[:-1])
         except TemplateError as error:
             return f"the {leg} rejects row {row.id}: {error}"
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -135,14 +135,14 @@ def same_prompts(plan: Plan, tokenizer: Any, prompts: Sequence[Sequence[int]], *
     return None
 
 
-def rows(plan: Plan) -> list[Any]:
+def input_rows(plan: LoraPlan) -> list[Any]:
     """Return the rows that `inputs` chooses."""
-    candidates = plan.rows if plan.validation else plan.job.rows("train")
-    return [candidates[place] for place in inputs(plan)]
+    candidates = plan.validation_rows if plan.validation else plan.job.rows("train")
+    return [candidates[place] for place in input_indices(plan)]
 
 
-def judge(
-    actual: Trace, expected: Trace, untrained: Any, *, leg: str, dtype: str
+def compare_traces(
+    actual: ModelTrace, expected: ModelTrace, untrained: Any, *, leg: str, dtype: str
 ) -> tuple[dict[str, float], str | None]:
     """Return how far two traces differ, and why that is too much, or None. dtype: the coarsest one involved."""
     if actual.logits.shape != expected.logits.shape:
@@ -163,16 +163,16 @@ def judge(
     return figures, _other_words(actual, expected, allowed, leg=leg)
 
 
-def _other_words(actual: Trace, expected: Trace, allowed: float, *, leg: str) -> str | None:
+def _other_words(actual: ModelTrace, expected: ModelTrace, allowed: float, *, leg: str) -> str | None:
     """Why the answers differ by more than a near tie, or None."""
-    for number, (mine, theirs) in enumerate(zip(actual.words, expected.words, strict=True)):
+    for number, (mine, theirs) in enumerate(zip(actual.token_ids, expected.token_ids, strict=True)):
         pairs = enumerate(zip(mine, theirs, strict=False))
         step = next((step for step, (a, b) in pairs if a != b), None)
         if step is None:
             if len(mine) > len(theirs):
                 return f"the {leg} does not end its answer where the trainer's model does"
             continue
-        odds = expected.near[number][step]
+        odds = expected.likeliest[number][step]
         if odds[theirs[step]] - odds.get(mine[step], float("-inf")) > 2 * allowed:
             return f"the {leg} continues differently from the trainer's model, from token {step + 1} of its answer"
     return None
@@ -188,16 +188,16 @@ def _tolerance(logits: Any, dtype: str) -> float:
     return SHARE[dtype] * float((logits - logits.mean(dim=-1, keepdim=True)).abs().max())
 
 
-def check_packing(model: Any, plan: Plan) -> None:
+def check_packing(model: Any, plan: LoraPlan) -> None:
     """Raise TuneError when a row sees the one before it in its pack. Not every attention keeps them separate."""
     torch = need("torch", extra="local")
-    short = sorted(plan.train, key=lambda chat: len(chat.ids))
-    first, second = (list(chat.ids) for chat in (short[0], short[-1]))
+    short = sorted(plan.train, key=lambda chat: len(chat.token_ids))
+    first, second = (list(chat.token_ids) for chat in (short[0], short[-1]))
     places = torch.tensor([[*range(len(first)), *range(len(second))]], device=model.device)
     ids = torch.tensor([[*first, *second]], device=model.device)
     with torch.inference_mode():
         packed = model(input_ids=ids, position_ids=places, use_cache=False).logits[:, -1].float().cpu()
-    alone = trace(model, [second], plan.form.ends).logits
+    alone = trace_model(model, [second], plan.format.end_ids).logits
     if float((packed - alone).abs().max()) > _tolerance(alone, plan.dtype):
         raise TuneError(
             f"{plan.job.base} does not separate the rows of a pack: each would be trained to continue the last",

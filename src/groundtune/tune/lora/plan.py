@@ -13,10 +13,10 @@ from groundtune.tune.base import (
     find_base,
     has_fast_bfloat16,
     load_tokenizer,
-    model_ends,
+    model_end_ids,
 )
-from groundtune.tune.chat import Chat, Format, encode, find_format
-from groundtune.tune.job import Job, Row, TuneError
+from groundtune.tune.chat import ChatFormat, EncodedChat, encode, find_chat_format
+from groundtune.tune.job import Job, TrainingRow, TuneError
 from groundtune.workspace import digest_text
 
 RATES = {"lora": 2e-4, "qlora": 2e-4, "full": 2e-5, "dpo": 1e-5}
@@ -54,16 +54,16 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LoraPlan:
     """A training that is ready to run: rows as tokens, base, recipe."""
 
     job: Job
     recipe: Recipe
     base: Base
-    form: Format
-    train: list[Chat]
-    validation: list[Chat]
-    rows: list[Row]
+    format: ChatFormat
+    train: list[EncodedChat]
+    validation: list[EncodedChat]
+    validation_rows: list[TrainingRow]
     """Validation rows; the last message is the expected reply."""
     limit: int | None
     device: str
@@ -98,7 +98,7 @@ def read_recipe(job: Job) -> Recipe:
     )
 
 
-def prepare(job: Job) -> Plan:
+def prepare(job: Job) -> LoraPlan:
     """Check a job and return its plan.
 
     Raises MissingError without the base, the extra or the device; TuneError for rows that cannot be trained on.
@@ -111,7 +111,7 @@ def prepare(job: Job) -> Plan:
         _check_four_bit(device)
     base = find_base(job.base)
     tokenizer = load_tokenizer(base.source, revision=base.revision)
-    form = find_format(tokenizer, model_ends(base), name=job.base)
+    form = find_chat_format(tokenizer, model_end_ids(base), name=job.base)
     limit = _limit(recipe, base)
     rows = job.rows("train")
     if not rows:
@@ -123,14 +123,14 @@ def prepare(job: Job) -> Plan:
     validation = encode(validation_rows, form, limit=limit, allow_truncation=allowed, pairs=preferences)
     fast = has_fast_bfloat16(device) and (device == "cuda" or base.config.get_text_config().hidden_size >= WIDE)
     weights = "bfloat16" if recipe.adapter and fast and base.dtype == "bfloat16" else "float32"
-    return Plan(
+    return LoraPlan(
         job=job,
         recipe=recipe,
         base=base,
-        form=form,
+        format=form,
         train=train,
         validation=validation,
-        rows=validation_rows,
+        validation_rows=validation_rows,
         limit=limit,
         device=device,
         bfloat16=fast,
@@ -139,7 +139,7 @@ def prepare(job: Job) -> Plan:
     )
 
 
-def digests_of(tokenizer: Any) -> dict[str, str]:
+def tokenizer_digests(tokenizer: Any) -> dict[str, str]:
     """Digests of vocabulary and chat template; both change the prompt that a model sees."""
     vocabulary = json.dumps(tokenizer.get_vocab(), sort_keys=True)
     return {"tokenizer": digest_text(vocabulary), "template": digest_text(str(tokenizer.chat_template))}

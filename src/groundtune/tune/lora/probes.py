@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from groundtune.chat_template import TemplateError, prompted
+from groundtune.chat_template import TemplateError, render_prompt
 from groundtune.errors import need
-from groundtune.tune.lora.plan import Plan
-from groundtune.tune.lora.score import answers, text_of
+from groundtune.tune.lora.plan import LoraPlan
+from groundtune.tune.lora.score import decode, generate
 
 ROOM = 32
 """Longest answer in tokens."""
@@ -38,7 +38,7 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ProbeAnswers:
     """A model's answers to all probes."""
 
     answers: tuple[tuple[int, ...], ...]
@@ -47,27 +47,29 @@ class Said:
     """Log-probability of each token of the base's answers."""
 
 
-def asked(plan: Plan) -> list[Probe]:
+def load_probes(plan: LoraPlan) -> list[Probe]:
     """Return the probes that the template accepts and that leave room for an answer."""
     usable = []
     for entry in json.loads(files("groundtune.tune.lora").joinpath("probes.json").read_text(encoding="utf-8")):
         try:
-            _, text = prompted(plan.form.tokenizer, [{"role": "user", "content": entry["prompt"]}])
+            _, text = render_prompt(plan.format.tokenizer, [{"role": "user", "content": entry["prompt"]}])
         except TemplateError:
             continue
-        ids = tuple(plan.form.tokenizer(text, add_special_tokens=False)["input_ids"])
+        ids = tuple(plan.format.tokenizer(text, add_special_tokens=False)["input_ids"])
         if plan.base.window is None or len(ids) + ROOM <= plan.base.window:
             usable.append(Probe(entry["id"], entry["about"], entry["prompt"], ids))
     return usable
 
 
-def ask(model: Any, plan: Plan, probes: Sequence[Probe], *, before: Said | None = None) -> Said:
+def answer_probes(
+    model: Any, plan: LoraPlan, probes: Sequence[Probe], *, before: ProbeAnswers | None = None
+) -> ProbeAnswers:
     """Answer the probes. before: answers of the base; without it the model is the base."""
-    generated = answers(model, plan, [probe.ids for probe in probes], room=ROOM) if probes else []
+    generated = generate(model, plan, [probe.ids for probe in probes], room=ROOM) if probes else []
     replies = tuple(tuple(tokens) for tokens in generated)
     reference = before.answers if before else replies
     odds = tuple(_odds(model, probe.ids, tokens) for probe, tokens in zip(probes, reference, strict=True))
-    return Said(replies, tuple(text_of(tokens, plan) for tokens in replies), odds)
+    return ProbeAnswers(replies, tuple(decode(tokens, plan) for tokens in replies), odds)
 
 
 def _odds(model: Any, prompt: Sequence[int], reply: Sequence[int]) -> tuple[float, ...]:
@@ -78,7 +80,7 @@ def _odds(model: Any, prompt: Sequence[int], reply: Sequence[int]) -> tuple[floa
     return tuple(rows.gather(1, ids[0, len(prompt) :, None])[:, 0].tolist())
 
 
-def compare(probes: Sequence[Probe], before: Said | None, after: Said) -> dict[str, Any]:
+def measure_forgetting(probes: Sequence[Probe], before: ProbeAnswers | None, after: ProbeAnswers) -> dict[str, Any]:
     """Return `line`, `kept`, `interval`, `same` and the answers of both for the artifact; empty without probes.
 
     kept: how likely a token of the base's own answers is now, as a share of what it was (geometric mean over all
@@ -106,7 +108,7 @@ def compare(probes: Sequence[Probe], before: Said | None, after: Said) -> dict[s
     return {"line": _line(summary), **summary}
 
 
-def warnings(summary: Mapping[str, Any]) -> list[str]:
+def forgetting_warnings(summary: Mapping[str, Any]) -> list[str]:
     """Return the line as a warning where much was lost."""
     return [summary["line"]] if summary and summary["kept"] < MUCH else []
 

@@ -11,23 +11,23 @@ from pathlib import Path
 from filelock import FileLock
 
 from groundtune.errors import GroundtuneError, need
-from groundtune.tune.job import LOG, Job, read_job, watcher
-from groundtune.tune.lora.fit import fit, is_first, quiet
+from groundtune.tune.job import LOG, Job, progress_writer, read_job
+from groundtune.tune.lora.fit import disable_telemetry, fit, is_main_process
 from groundtune.tune.lora.plan import prepare
-from groundtune.tune.lora.trainer import FAILED, lock_of
+from groundtune.tune.lora.trainer import FAILED, training_lock_path
 from groundtune.workspace import write_json
 
 
 def main() -> int:
-    quiet()
+    disable_telemetry()
     folder = Path(sys.argv[1])
     job = read_job(folder)
     try:
         torch = need("torch", extra="local")
         if torch.cuda.is_available() and job.settings.get("device") != "cpu":
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        with FileLock(lock_of(job)) if is_first() else contextlib.nullcontext():
-            fit(prepare(job), watcher(folder))
+        with FileLock(training_lock_path(job)) if is_main_process() else contextlib.nullcontext():
+            fit(prepare(job), progress_writer(folder))
         _end_together()
     except GroundtuneError as error:
         _record_failure(job, error.message, error.hint, error.exit_code)

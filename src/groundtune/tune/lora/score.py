@@ -9,34 +9,35 @@ from jsonschema import Draft202012Validator
 from sacrebleu.metrics.chrf import CHRF
 
 from groundtune.errors import need
-from groundtune.tune.chat import Chat
-from groundtune.tune.job import Row
-from groundtune.tune.lora.plan import Plan
+from groundtune.tune.chat import EncodedChat
+from groundtune.tune.job import TrainingRow
+from groundtune.tune.lora.plan import LoraPlan
 
 CHECKED = 200
 """Validation rows that are answered after each epoch, evenly spread."""
 BATCH = 16
 
 
-def checked(plan: Plan) -> list[tuple[Chat, Row]]:
+def validation_sample(plan: LoraPlan) -> list[tuple[EncodedChat, TrainingRow]]:
     """Return the rows that are answered."""
-    pairs = list(zip(plan.validation, plan.rows, strict=True))
+    pairs = list(zip(plan.validation, plan.validation_rows, strict=True))
     return pairs if len(pairs) <= CHECKED else [pairs[n * len(pairs) // CHECKED] for n in range(CHECKED)]
 
 
-def score(model: Any, plan: Plan) -> dict[str, float]:
+def score(model: Any, plan: LoraPlan) -> dict[str, float]:
     """Score generated replies. With a schema: `valid_json` (share of replies that match it) and `exact` (same object).
 
     With labels: `exact`. Else `exact` and `chrf` (mean, 0 to 1) against the expected reply. Empty without rows.
     """
-    pairs = checked(plan)
+    pairs = validation_sample(plan)
     if not pairs:
         return {}
     chats = [chat for chat, _ in pairs]
     # A reply may be a quarter longer than the longest expected one.
-    room = int(1.25 * max(len(chat.ids) - chat.start for chat in chats)) + 8
+    room = int(1.25 * max(len(chat.token_ids) - chat.reply_start for chat in chats)) + 8
     replies = [
-        text_of(ids, plan) for ids in answers(model, plan, [chat.ids[: chat.start] for chat in chats], room=room)
+        decode(ids, plan)
+        for ids in generate(model, plan, [chat.token_ids[: chat.reply_start] for chat in chats], room=room)
     ]
     gold = [row.messages[-1]["content"] for _, row in pairs]
     schema = plan.job.details.get("schema")
@@ -45,12 +46,12 @@ def score(model: Any, plan: Plan) -> dict[str, float]:
     return _texts(replies, gold, with_chrf=not plan.job.details.get("labels"))
 
 
-def rank(metrics: Mapping[str, float], *, mode: str) -> tuple[float, ...]:
+def state_sort_key(metrics: Mapping[str, float], *, mode: str) -> tuple[float, ...]:
     """Sort key for states of a training, better ones higher: what is generated or preferred first, then the loss."""
     return (*_chosen_by(metrics, mode=mode), -metrics.get("loss", float("inf")))
 
 
-def no_gain(before: Mapping[str, float], after: Mapping[str, float], *, mode: str) -> tuple[str | None, bool]:
+def describe_no_gain(before: Mapping[str, float], after: Mapping[str, float], *, mode: str) -> tuple[str | None, bool]:
     """Say that a state answers the validation rows no better than the untrained base, and whether its loss is higher
     too, so that nothing speaks for it. (None, False) when it is better, or without such rows.
     """
@@ -105,7 +106,7 @@ def _texts(replies: Sequence[str], gold: Sequence[str], *, with_chrf: bool) -> d
     return {**scores, "chrf": sum(likeness) / len(replies)} if with_chrf else scores
 
 
-def answers(model: Any, plan: Plan, prompts: Sequence[Sequence[int]], *, room: int) -> list[list[int]]:
+def generate(model: Any, plan: LoraPlan, prompts: Sequence[Sequence[int]], *, room: int) -> list[list[int]]:
     """Generate greedily, in batches of similar length: at most `room` tokens each, including the one that ends it."""
     torch, library = need("torch", extra="local"), need("transformers", extra="local")
     replies: list[list[int]] = [[] for _ in prompts]
@@ -115,8 +116,8 @@ def answers(model: Any, plan: Plan, prompts: Sequence[Sequence[int]], *, room: i
         do_sample=False,
         num_beams=1,
         repetition_penalty=1.0,
-        eos_token_id=list(plan.form.ends),
-        pad_token_id=plan.form.pad,
+        eos_token_id=list(plan.format.end_ids),
+        pad_token_id=plan.format.pad_id,
     )
     training = model.training
     model.eval()
@@ -126,7 +127,7 @@ def answers(model: Any, plan: Plan, prompts: Sequence[Sequence[int]], *, room: i
             for at in range(0, len(places), BATCH):
                 batch = places[at : at + BATCH]
                 width = max(len(prompts[place]) for place in batch)
-                ids = torch.full((len(batch), width), plan.form.pad)
+                ids = torch.full((len(batch), width), plan.format.pad_id)
                 mask = torch.zeros((len(batch), width), dtype=torch.long)
                 for row, place in enumerate(batch):
                     ids[row, width - len(prompts[place]) :] = torch.tensor(prompts[place])
@@ -135,15 +136,15 @@ def answers(model: Any, plan: Plan, prompts: Sequence[Sequence[int]], *, room: i
                     input_ids=ids.to(model.device), attention_mask=mask.to(model.device), generation_config=config
                 )
                 for place, tokens in zip(batch, generated[:, width:].tolist(), strict=True):
-                    end = next((n for n, token in enumerate(tokens) if token in plan.form.ends), len(tokens))
+                    end = next((n for n, token in enumerate(tokens) if token in plan.format.end_ids), len(tokens))
                     replies[place] = tokens[: end + 1]
     finally:
         model.train(training)
     return replies
 
 
-def text_of(tokens: Sequence[int], plan: Plan) -> str:
+def decode(tokens: Sequence[int], plan: LoraPlan) -> str:
     """Decode an answer without the token that ends it."""
-    content = list(tokens[:-1] if tokens and tokens[-1] in plan.form.ends else tokens)
-    text: str = plan.form.tokenizer.decode(content, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    content = list(tokens[:-1] if tokens and tokens[-1] in plan.format.end_ids else tokens)
+    text: str = plan.format.tokenizer.decode(content, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     return text

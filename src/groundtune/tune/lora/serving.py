@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from groundtune.chat_template import prompted
+from groundtune.chat_template import render_prompt
 from groundtune.errors import MissingError
 from groundtune.tune.lora import parity
-from groundtune.tune.lora.plan import Plan
+from groundtune.tune.lora.plan import LoraPlan
 from groundtune.types import Artifact
 from groundtune.workspace import read_json, write_json
 
@@ -30,7 +30,7 @@ LIKELY = math.log(0.05)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReferenceOutput:
     """One input, and the trained model's output for it."""
 
     id: str
@@ -48,7 +48,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServerOutput:
     """A server's output for one input; None where it did not report a value."""
 
     prompt_tokens: int | None
@@ -59,7 +59,7 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class OutputComparison:
     """One input on a server, compared with the trained model."""
 
     id: str
@@ -75,12 +75,12 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class ServingCheck:
     """Whether a server gives the output of the trained model."""
 
     place: str
     tolerance: float
-    rows: tuple[Comparison, ...]
+    rows: tuple[OutputComparison, ...]
     notes: tuple[str, ...] = ()
     """Remarks on what could not be compared."""
     reasons: tuple[str, ...] = field(init=False)
@@ -90,20 +90,22 @@ class Check:
         object.__setattr__(self, "reasons", tuple(reasons))
 
 
-def keep(plan: Plan, folder: Path, prompts: Sequence[Sequence[int]], wanted: parity.Trace, untrained: Any) -> None:
+def write_references(
+    plan: LoraPlan, folder: Path, prompts: Sequence[Sequence[int]], wanted: parity.ModelTrace, untrained: Any
+) -> None:
     """Write both files. wanted: trace of the model in the precision in which it is served."""
     folder.mkdir()
     parity.write_trace(folder / LOGITS, prompts, wanted, untrained=untrained)
-    text = plan.form.tokenizer.decode
+    text = plan.format.tokenizer.decode
     entries = []
-    for n, (row, prompt) in enumerate(zip(parity.rows(plan), prompts, strict=True)):
-        messages, _ = prompted(plan.form.tokenizer, row.messages[:-1])
+    for n, (row, prompt) in enumerate(zip(parity.input_rows(plan), prompts, strict=True)):
+        messages, _ = render_prompt(plan.format.tokenizer, row.messages[:-1])
         odds, before = (logits[n].double().log_softmax(-1) for logits in (wanted.logits, untrained))
-        ids = list(reversed(wanted.near[n][0]))
-        ended = wanted.words[n][-1] in plan.form.ends
-        words = wanted.words[n][:-1] if ended else wanted.words[n]
+        ids = list(reversed(wanted.likeliest[n][0]))
+        ended = wanted.token_ids[n][-1] in plan.format.end_ids
+        words = wanted.token_ids[n][:-1] if ended else wanted.token_ids[n]
         entries.append(
-            Asked(
+            ReferenceOutput(
                 id=row.id,
                 messages=messages,
                 prompt_tokens=len(prompt),
@@ -111,7 +113,7 @@ def keep(plan: Plan, folder: Path, prompts: Sequence[Sequence[int]], wanted: par
                 untrained={
                     text([token]): float(before[token]) for token in (*ids, *before.topk(len(ids)).indices.tolist())
                 },
-                steps=[_steps(step, text) for step in wanted.near[n][: len(words)]],
+                steps=[_steps(step, text) for step in wanted.likeliest[n][: len(words)]],
                 text=text(list(words), skip_special_tokens=True, clean_up_tokenization_spaces=False),
                 ended=ended,
             )
@@ -126,45 +128,49 @@ def _steps(step: Mapping[int, float], text: Any) -> dict[str, float]:
     return relative
 
 
-def read(folder: Path, artifact: Artifact) -> list[Asked]:
+def read_references(folder: Path, artifact: Artifact) -> list[ReferenceOutput]:
     """Read the recorded inputs. folder: of the artifact. Raises MissingError for an artifact without them."""
     path = folder / FOLDER / INPUTS
     if not path.exists():
         raise MissingError(
             f"{artifact.id} has no {FOLDER}/{INPUTS} to compare with", hint=f"groundtune tune {artifact.name} --fresh"
         )
-    return [Asked(**entry) for entry in read_json(path)["inputs"]]
+    return [ReferenceOutput(**entry) for entry in read_json(path)["inputs"]]
 
 
-def judge_ours(
-    folder: Path, prompts: Sequence[Sequence[int]], actual: parity.Trace, *, dtype: str
+def compare_generator(
+    folder: Path, prompts: Sequence[Sequence[int]], actual: parity.ModelTrace, *, dtype: str
 ) -> tuple[dict[str, Any], str | None]:
     """Compare our own generator's output for the inputs, in order: figures, and why they differ too much, or None.
 
     folder: of the artifact. dtype: precision in which the generator computed.
     """
-    recorded_prompts, expected, more = parity.recorded(folder / FOLDER / LOGITS)
+    recorded_prompts, expected, more = parity.read_trace(folder / FOLDER / LOGITS)
     for ids, mine in zip(recorded_prompts, prompts, strict=True):
         if ids != list(mine):
             return {}, f"the {LEG} reads {len(mine)} prompt tokens that differ from the trainer's {len(ids)}"
     about = read_json(folder / FOLDER / INPUTS)
     coarsest = next((name for name in ("bfloat16", "float16") if name in (dtype, about["dtype"])), "float32")
-    words = tuple(mine[: parity.STEPS] for mine in actual.words)
-    figures, reason = parity.judge(replace(actual, words=words), expected, more["untrained"], leg=LEG, dtype=coarsest)
+    words = tuple(mine[: parity.STEPS] for mine in actual.token_ids)
+    figures, reason = parity.compare_traces(
+        replace(actual, token_ids=words), expected, more["untrained"], leg=LEG, dtype=coarsest
+    )
     return {**figures, "dtype": dtype}, reason
 
 
-def judge_server(place: str, pairs: Sequence[tuple[Asked, Served]], *, tolerance: float = NATS) -> Check:
+def compare_server(
+    place: str, pairs: Sequence[tuple[ReferenceOutput, ServerOutput]], *, tolerance: float = NATS
+) -> ServingCheck:
     """Compare a server's output with the trained model's. tolerance: of log-probabilities, in nats."""
     notes = []
     if any(served.prompt_tokens is None for _, served in pairs):
         notes.append("the server reports no usage.prompt_tokens: its chat template was not compared")
     if any(not served.tokens for _, served in pairs):
         notes.append("the server reports no logprobs: only the words were compared")
-    return Check(place, tolerance, tuple(_compare(*pair, tolerance) for pair in pairs), tuple(notes))
+    return ServingCheck(place, tolerance, tuple(_compare(*pair, tolerance) for pair in pairs), tuple(notes))
 
 
-def _compare(expected: Asked, served: Served, tolerance: float) -> Comparison:
+def _compare(expected: ReferenceOutput, served: ServerOutput, tolerance: float) -> OutputComparison:
     reasons = []
     if served.prompt_tokens not in (None, expected.prompt_tokens):
         reasons.append(
@@ -189,7 +195,7 @@ def _compare(expected: Asked, served: Served, tolerance: float) -> Comparison:
     if difference := _words(expected, served, tolerance):
         reasons.append(difference)
     likeliest = max(theirs, key=lambda text: theirs[text]) if theirs else None
-    return Comparison(
+    return OutputComparison(
         id=expected.id,
         prompt_tokens=(expected.prompt_tokens, served.prompt_tokens),
         first=(max(expected.first, key=lambda text: expected.first[text]), likeliest),
@@ -205,7 +211,7 @@ def _template(more: int) -> str:
     return ": another chat template, or none" + (", or a context that is too short" if more < 0 else "")
 
 
-def _base(expected: Asked, theirs: Mapping[str, float], tolerance: float) -> str:
+def _base(expected: ReferenceOutput, theirs: Mapping[str, float], tolerance: float) -> str:
     """Say whether the base seems to answer instead, given the right tokens; empty when it does not."""
     likeliest = max(theirs, key=lambda text: theirs[text])
     odds = _lookup(likeliest, expected.untrained)
@@ -226,7 +232,7 @@ def _lookup(text: str, theirs: Mapping[str, float]) -> float | None:
     return next((odds for other, odds in theirs.items() if other.strip() == text.strip() != ""), None)
 
 
-def _words(expected: Asked, served: Served, tolerance: float) -> str | None:
+def _words(expected: ReferenceOutput, served: ServerOutput, tolerance: float) -> str | None:
     """Why the answer differs by more than a near tie, or None."""
     ours, theirs = expected.text.rstrip("\ufffd").strip(), served.text.strip()
     begins = theirs.startswith(ours) or (ours.startswith(theirs) and not served.ended)

@@ -22,13 +22,13 @@ from filelock import FileLock, Timeout
 
 from groundtune.errors import MissingError, need
 from groundtune.tune.base import hide_other_gpus
-from groundtune.tune.checkpoints import claim, read_fit
-from groundtune.tune.disk import named_if_full
-from groundtune.tune.job import LOG, Bounds, Job, Trained, TuneError, Watch
-from groundtune.tune.lora.cost import bounds
+from groundtune.tune.checkpoints import claim_checkpoint, read_result
+from groundtune.tune.disk import name_full_disk
+from groundtune.tune.job import LOG, Bounds, Job, ProgressCallback, TrainingResult, TuneError
+from groundtune.tune.lora.cost import estimate_bounds
 from groundtune.tune.lora.finish import finish
-from groundtune.tune.lora.fit import PARENT, fit, quiet
-from groundtune.tune.lora.plan import Plan, prepare, read_recipe
+from groundtune.tune.lora.fit import PARENT, disable_telemetry, fit
+from groundtune.tune.lora.plan import LoraPlan, prepare, read_recipe
 
 FAILED = "ranks.json"
 """File with the reason of the first of several processes that failed."""
@@ -45,41 +45,41 @@ def estimate(job: Job) -> Bounds:
 
     Raises MissingError and TuneError as `train` does.
     """
-    return bounds(prepare(job))
+    return estimate_bounds(prepare(job))
 
 
-def train(job: Job, watch: Watch) -> Trained:
+def train(job: Job, watch: ProgressCallback) -> TrainingResult:
     """Train, or resume from `job.checkpoint`, and write `merged/` (and `adapter/`).
 
     Raises MissingError without base, extra or device; TuneError for rows that cannot be trained on, a checkpoint of
     another training, an optimiser that could not be restored, or a loss that became NaN or infinite before any state
     was kept; OSError when the disk is full.
     """
-    quiet()
-    with named_if_full(job.folder):
+    disable_telemetry()
+    with name_full_disk(job.folder):
         return _train(job, watch)
 
 
-def _train(job: Job, watch: Watch) -> Trained:
+def _train(job: Job, watch: ProgressCallback) -> TrainingResult:
     recipe = read_recipe(job)
     if recipe.gpus == 1:
         hide_other_gpus(recipe.device)
     plan = prepare(job)
     if recipe.gpus > 1:
         _wait_for_previous(job)
-    claim(job.checkpoint, plan.fingerprint)
-    if read_fit(job.checkpoint) is None:
+    claim_checkpoint(job.checkpoint, plan.fingerprint)
+    if read_result(job.checkpoint) is None:
         if recipe.gpus == 1:
             fit(plan, watch)
         else:
             _launch(plan)
-    state = read_fit(job.checkpoint)
+    state = read_result(job.checkpoint)
     if state is None:
         raise TuneError("the training left no result", hint=f"see {job.folder / LOG}")
     return finish(plan, state)
 
 
-def command(plan: Plan) -> list[str]:
+def launch_command(plan: LoraPlan) -> list[str]:
     """Return the command that starts one process per GPU."""
     single = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
@@ -90,7 +90,7 @@ def command(plan: Plan) -> list[str]:
 def _wait_for_previous(job: Job) -> None:
     """Wait for processes whose starter was killed: they stop after their step and write a checkpoint."""
     try:
-        with FileLock(lock_of(job), timeout=FORMER_SECONDS):
+        with FileLock(training_lock_path(job), timeout=FORMER_SECONDS):
             pass
     except Timeout:
         raise TuneError(
@@ -98,13 +98,13 @@ def _wait_for_previous(job: Job) -> None:
         ) from None
 
 
-def lock_of(job: Job) -> Path:
+def training_lock_path(job: Job) -> Path:
     """Return the lock that the first of several processes holds while they train."""
     job.checkpoint.mkdir(parents=True, exist_ok=True)
     return job.checkpoint / "ranks.lock"
 
 
-def _launch(plan: Plan) -> None:
+def _launch(plan: LoraPlan) -> None:
     """Run the processes. Raises their failure, or SystemExit when this one is told to stop. With fit.json the training
     is over, however its processes ended.
     """
@@ -112,8 +112,8 @@ def _launch(plan: Plan) -> None:
         raise MissingError(f"gpus = {plan.recipe.gpus}, but torch finds {available}", hint=f"set gpus = {available}")
     failed = plan.job.checkpoint / FAILED
     failed.unlink(missing_ok=True)
-    code = _run(command(plan))
-    if code and read_fit(plan.job.checkpoint) is None:
+    code = _run(launch_command(plan))
+    if code and read_result(plan.job.checkpoint) is None:
         _raise(failed, code)
 
 

@@ -3,18 +3,18 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from groundtune.tune.job import Row
-from groundtune.tune.preflight.findings import Finding, counted, finding, named
+from groundtune.tune.job import TrainingRow
+from groundtune.tune.preflight.findings import PreflightFinding, format_count, format_ids, make_finding
 from groundtune.types import EVERYONE
 
 
 def check(
-    rows: Sequence[Row],
+    rows: Sequence[TrainingRow],
     *,
     documents: Mapping[str, Sequence[str]],
     access: Mapping[str, Sequence[str]],
     allowed: Sequence[str] = (),
-) -> list[Finding]:
+) -> list[PreflightFinding]:
     """Check the rows. documents: row id to the sources of its evidence. access: source to the groups that may read it.
 
     A document passes when everyone may read it, or when all its groups are among `allowed`.
@@ -34,18 +34,17 @@ def check(
     for groups, sources in sorted(barred.items()):
         ids = list(dict.fromkeys(name for row_ids in sources.values() for name in row_ids))
         readers = ", ".join(groups) or "nobody"
-        message = f"{counted(len(ids))} with evidence that only {readers} may read ({named(sorted(sources))})"
+        message = f"{format_count(len(ids))} with evidence that only {readers} may read ({format_ids(sorted(sources))})"
         quoted = ", ".join(f'"{group}"' for group in sorted({*allowed, *groups}))
         hint = f"remove them from train, or set allow_groups = [{quoted}]"
-        findings.append(finding("error", "access", f"train: {message}", hint=hint, rows=ids))
+        findings.append(make_finding("error", "access", f"train: {message}", hint=hint, rows=ids))
     if permitted:
         ids = list(dict.fromkeys(name for row_ids in permitted.values() for name in row_ids))
-        message = (
-            f"train: {counted(len(ids))} with restricted evidence, as allow_groups permits; the model answers everyone"
-        )
-        findings.append(finding("warning", "access", message, rows=ids))
+        count = format_count(len(ids))
+        message = f"train: {count} with restricted evidence, as allow_groups permits; the model answers everyone"
+        findings.append(make_finding("warning", "access", message, rows=ids))
     if unknown:
         ids = list(dict.fromkeys(unknown))
-        message = f"train: {counted(len(ids))} with evidence in documents that are not in the index"
-        findings.append(finding("warning", "access", message, hint="groundtune ingest", rows=ids))
+        message = f"train: {format_count(len(ids))} with evidence in documents that are not in the index"
+        findings.append(make_finding("warning", "access", message, hint="groundtune ingest", rows=ids))
     return findings

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from groundtune.tune.chat import Format, find_format, rendered
-from groundtune.tune.job import Row, TuneError
-from groundtune.tune.preflight.findings import Finding, counted, finding
-from groundtune.tune.preflight.lengths import longer
-from groundtune.tune.preflight.secrets import masked
+from groundtune.tune.chat import ChatFormat, find_chat_format, render_reply
+from groundtune.tune.job import TrainingRow, TuneError
+from groundtune.tune.preflight.findings import PreflightFinding, format_count, make_finding
+from groundtune.tune.preflight.lengths import more_tokens_hint
+from groundtune.tune.preflight.secrets import mask
 
 FIRST = 3
 """Number of rows that are shown as they are trained on."""
@@ -23,7 +23,7 @@ LEFT, RIGHT = "⟦", "⟧"
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class RenderedRow:
     """One row as it is trained on; what looks like a secret or personal data is masked (`secrets.masked`)."""
 
     id: str
@@ -45,7 +45,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Chats:
+class ChatReport:
     """Result for the rows of one split."""
 
     tokens: Mapping[str, int] = field(default_factory=dict)
@@ -54,11 +54,11 @@ class Chats:
     """Tokens before the reply, by id."""
     ended: frozenset[str] = frozenset()
     """Rows whose reply ends with a token that ends an answer."""
-    shown: tuple[Shown, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    shown: tuple[RenderedRow, ...] = ()
+    findings: tuple[PreflightFinding, ...] = ()
 
 
-def structure(rows: Sequence[Row], *, split: str, pairs: bool = False) -> list[Finding]:
+def check_structure(rows: Sequence[TrainingRow], *, split: str, pairs: bool = False) -> list[PreflightFinding]:
     """Find rows that are not a chat with a reply at the end; needs no tokenizer. pairs: require a rejected reply."""
     ids_by_problem: dict[str, list[str]] = defaultdict(list)
     for row in rows:
@@ -66,10 +66,10 @@ def structure(rows: Sequence[Row], *, split: str, pairs: bool = False) -> list[F
             ids_by_problem[problem].append(row.id)
     hints = {"has an empty assistant turn": "fill it in, or remove these rows"}
     return [
-        finding(
+        make_finding(
             "error",
             "chat",
-            f"{split}: {counted(len(ids))}: the chat {problem}",
+            f"{split}: {format_count(len(ids))}: the chat {problem}",
             hint=hints.get(problem, HINT),
             rows=ids,
         )
@@ -77,41 +77,41 @@ def structure(rows: Sequence[Row], *, split: str, pairs: bool = False) -> list[F
     ]
 
 
-def is_chat(row: Row, *, pairs: bool = False) -> bool:
+def is_chat(row: TrainingRow, *, pairs: bool = False) -> bool:
     """Whether `structure` finds no problem with the row."""
     return _problem(row, pairs=pairs) is None
 
 
-def look_at_format(tokenizer: Any, ends: Sequence[int], *, name: str) -> tuple[Format | None, list[Finding]]:
+def check_format(tokenizer: Any, ends: Sequence[int], *, name: str) -> tuple[ChatFormat | None, list[PreflightFinding]]:
     """Find how the model is prompted and ends its answers; None when nothing can be trained on.
 
     ends: tokens that end an answer according to the model's own files. name: name of the base.
     """
     try:
-        form = find_format(tokenizer, ends, name=name)
+        form = find_chat_format(tokenizer, ends, name=name)
     except TuneError as error:
-        return None, [finding("error", "template", error.message, hint=error.hint)]
+        return None, [make_finding("error", "template", error.message, hint=error.hint)]
     findings = []
-    if tokenizer.pad_token_id in form.ends:
-        current, other = _token(tokenizer, tokenizer.pad_token_id), _token(tokenizer, form.pad)
+    if tokenizer.pad_token_id in form.end_ids:
+        current, other = _token(tokenizer, tokenizer.pad_token_id), _token(tokenizer, form.pad_id)
         message = f"the tokenizer pads with {current}, which ends an answer; {other} is used for padding instead"
-        findings.append(finding("note", "template", message))
+        findings.append(make_finding("note", "template", message))
     if "{% generation" not in _template(tokenizer) and "{%- generation" not in _template(tokenizer):
         message = "the template marks no assistant turns; whatever follows the rendered prompt is trained on"
-        findings.append(finding("note", "template", message))
+        findings.append(make_finding("note", "template", message))
     return form, findings
 
 
-def look(
-    rows: Sequence[Row],
-    form: Format,
+def check_rendering(
+    rows: Sequence[TrainingRow],
+    form: ChatFormat,
     *,
     split: str,
     limit: int | None,
     capped: bool = False,
     pairs: bool = False,
     first: int = FIRST,
-) -> Chats:
+) -> ChatReport:
     """Render and tokenize the rows, which must be chats, and find what cannot be trained on.
 
     limit: most tokens of a row. capped: the base reads no more than the limit. pairs: show the rejected reply too.
@@ -121,26 +121,26 @@ def look(
     starts: dict[str, int] = {}
     ended: list[str] = []
     empty: list[str] = []
-    shown: list[Shown] = []
+    shown: list[RenderedRow] = []
     for name, prompt, reply in _pieces(texts, form):
         tokens[name], starts[name] = len(prompt) + len(reply), len(prompt)
         if not reply:
             empty.append(name)
-        elif reply[-1] in form.ends:
+        elif reply[-1] in form.end_ids:
             ended.append(name)
         if len(shown) < first:
             shown.append(_shown(name, form, prompt, reply, limit))
     if empty:
-        message = f"{split}: {counted(len(empty))} with no token to train on"
-        findings.append(finding("error", "template", message, hint=HINT, rows=empty))
-    findings += _ends(tokens, ended, limit, split, longer(capped=capped))
+        message = f"{split}: {format_count(len(empty))} with no token to train on"
+        findings.append(make_finding("error", "template", message, hint=HINT, rows=empty))
+    findings += _ends(tokens, ended, limit, split, more_tokens_hint(capped=capped))
     if pairs:
         rejected = {row.id: row.rejected or "" for row in rows}
-        shown = [replace(row, rejected=masked(rejected[row.id])[0]) for row in shown]
-    return Chats(tokens, starts, frozenset(ended), tuple(shown), tuple(findings))
+        shown = [replace(row, rejected=mask(rejected[row.id])[0]) for row in shown]
+    return ChatReport(tokens, starts, frozenset(ended), tuple(shown), tuple(findings))
 
 
-def _pieces(texts: Mapping[str, tuple[str, str]], form: Format) -> Iterator[tuple[str, list[int], list[int]]]:
+def _pieces(texts: Mapping[str, tuple[str, str]], form: ChatFormat) -> Iterator[tuple[str, list[int], list[int]]]:
     """Yield id, prompt tokens and reply tokens of each row, in chunks to bound memory."""
     names = list(texts)
     for start in range(0, len(names), CHUNK):
@@ -151,7 +151,7 @@ def _pieces(texts: Mapping[str, tuple[str, str]], form: Format) -> Iterator[tupl
             yield name, ids, _reply(form, ids, full, texts[name][1])
 
 
-def _problem(row: Row, *, pairs: bool) -> str | None:
+def _problem(row: TrainingRow, *, pairs: bool) -> str | None:
     turns = row.messages
     if not turns:
         return "has no messages"
@@ -168,64 +168,68 @@ def _problem(row: Row, *, pairs: bool) -> str | None:
     return None
 
 
-def _texts(rows: Sequence[Row], form: Format, split: str) -> tuple[dict[str, tuple[str, str]], list[Finding]]:
+def _texts(
+    rows: Sequence[TrainingRow], form: ChatFormat, split: str
+) -> tuple[dict[str, tuple[str, str]], list[PreflightFinding]]:
     """Render prompt and continuation of each row, by id; rows that the template alters are left out and reported."""
     rendered_rows: dict[str, tuple[str, str]] = {}
     ids_by_problem: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         try:
-            rendered_rows[row.id] = rendered(form.tokenizer, row.messages[:-1], reply=row.messages[-1]["content"])
+            rendered_rows[row.id] = render_reply(form.tokenizer, row.messages[:-1], reply=row.messages[-1]["content"])
         except TuneError as error:
             ids_by_problem[error.message].append(row.id)
     hint = "use a base with another chat template, or fix these rows"
     findings = [
-        finding("error", "template", f"{split}: {counted(len(ids))}: {problem}", hint=hint, rows=ids)
+        make_finding("error", "template", f"{split}: {format_count(len(ids))}: {problem}", hint=hint, rows=ids)
         for problem, ids in ids_by_problem.items()
     ]
     return rendered_rows, findings
 
 
-def _reply(form: Format, prompt: Sequence[int], chat: Sequence[int], text: str) -> list[int]:
+def _reply(form: ChatFormat, prompt: Sequence[int], chat: Sequence[int], text: str) -> list[int]:
     """Return the tokens of the reply up to its end token; tokenized alone where a token would span its beginning."""
     reply = list(chat[len(prompt) :])
     if list(chat[: len(prompt)]) != list(prompt):
         reply = form.tokenizer(text, add_special_tokens=False)["input_ids"]
-    last = max((place for place, token in enumerate(reply) if token in form.ends), default=len(reply) - 1)
+    last = max((place for place, token in enumerate(reply) if token in form.end_ids), default=len(reply) - 1)
     return reply[: last + 1]
 
 
-def _ends(tokens: Mapping[str, int], ended: Sequence[str], limit: int | None, split: str, room: str) -> list[Finding]:
+def _ends(
+    tokens: Mapping[str, int], ended: Sequence[str], limit: int | None, split: str, room: str
+) -> list[PreflightFinding]:
     """Check that the model can learn to stop. room: how to make room for more tokens."""
     if not tokens:
         return []
     if not ended:
         message = f"{split}: the template adds no end-of-turn token after any reply: it would never learn to stop"
         hint = "use a template that ends the assistant's turn with the model's end token"
-        return [finding("error", "template", message, hint=hint)]
+        return [make_finding("error", "template", message, hint=hint)]
     complete = [name for name in ended if limit is None or tokens[name] <= limit]
     if not complete:
         message = f"{split}: the end of the turn is truncated in every row: it would never learn to stop"
-        return [finding("error", "template", message, hint=f"{room}, or shorten the rows")]
+        return [make_finding("error", "template", message, hint=f"{room}, or shorten the rows")]
     without = sorted(tokens.keys() - set(ended))
     if without:
-        message = f"{split}: {counted(len(without))} whose reply does not end with a token that ends a turn"
-        return [finding("warning", "template", message, hint="check how the template renders them", rows=without)]
+        message = f"{split}: {format_count(len(without))} whose reply does not end with a token that ends a turn"
+        return [make_finding("warning", "template", message, hint="check how the template renders them", rows=without)]
     return []
 
 
-def _shown(name: str, form: Format, prompt: Sequence[int], reply: Sequence[int], limit: int | None) -> Shown:
+def _shown(name: str, form: ChatFormat, prompt: Sequence[int], reply: Sequence[int], limit: int | None) -> RenderedRow:
     ids = [*prompt, *reply]
     end = len(ids) if limit is None else min(limit, len(ids))
     start = min(len(prompt), end)
-    before, trained, cut = masked(*(_decoded(form, part) for part in (ids[:start], ids[start:end], ids[end:])))
-    return Shown(name, before, trained, cut, tokens=len(ids), trained_tokens=end - start)
+    before, trained, cut = mask(*(_decoded(form, part) for part in (ids[:start], ids[start:end], ids[end:])))
+    return RenderedRow(name, before, trained, cut, tokens=len(ids), trained_tokens=end - start)
 
 
-def _decoded(form: Format, ids: Sequence[int]) -> str:
+def _decoded(form: ChatFormat, ids: Sequence[int]) -> str:
     return str(form.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
 
-def _tokens(form: Format, texts: Sequence[str]) -> list[list[int]]:
+def _tokens(form: ChatFormat, texts: Sequence[str]) -> list[list[int]]:
     ids: list[list[int]] = form.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
     return ids
 

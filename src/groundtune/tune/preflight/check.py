@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from groundtune.tune.chat import Format
-from groundtune.tune.job import Bounds, Row, TuneError
+from groundtune.tune.chat import ChatFormat
+from groundtune.tune.job import Bounds, TrainingRow, TuneError
 from groundtune.tune.preflight import access, extraction, labels, leakage, lengths, secrets
 from groundtune.tune.preflight import chats as chat_check
-from groundtune.tune.preflight.chats import Chats, Shown
-from groundtune.tune.preflight.findings import LEVELS, NAMED, Finding, Level, counted, finding
+from groundtune.tune.preflight.chats import ChatReport, RenderedRow
+from groundtune.tune.preflight.findings import LEVELS, NAMED, Level, PreflightFinding, format_count, make_finding
 from groundtune.tune.preflight.leakage import Leak
-from groundtune.tune.preflight.lengths import Lengths
-from groundtune.tune.preflight.secrets import Found
+from groundtune.tune.preflight.lengths import LengthReport
+from groundtune.tune.preflight.secrets import DetectorResult
 
 CHATS = ("lora", "hosted")
 """Kinds that are trained on chats."""
@@ -26,21 +26,21 @@ TIGHT = 0.8
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
+class PreflightInputs:
     """Rows and settings of a training, and everything else the checks look at."""
 
     kind: str
     settings: Mapping[str, Any]
     """The table [tune.NAME], defaults filled in."""
-    train: Sequence[Row]
-    validation: Sequence[Row] = ()
-    test: Sequence[Row] = ()
+    train: Sequence[TrainingRow]
+    validation: Sequence[TrainingRow] = ()
+    test: Sequence[TrainingRow] = ()
     """Test rows; checked for leakage only."""
-    left_out: Mapping[str, str] = field(default_factory=dict)
+    removed_examples: Mapping[str, str] = field(default_factory=dict)
     """Examples left out of train and validation: their id to the test row with the same input."""
-    given_away: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    leaking_sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Sources of passages left out of the rows, to the test rows whose text they contain."""
-    unlearnt: Sequence[str] = ()
+    skipped_examples: Sequence[str] = ()
     """Ids of train examples from which no row could be made."""
     base: str = ""
     labels: Sequence[str] = ()
@@ -55,7 +55,7 @@ class Inputs:
     """Row id, of any split, to its group of rows that depend on each other."""
     count_tokens: Callable[[Sequence[str]], list[int]] | None = None
     """Counts the tokens of texts, special tokens included; for kinds that read one text at a time."""
-    row_tokens: Callable[[Row], int] | None = None
+    row_tokens: Callable[[TrainingRow], int] | None = None
     """Estimates the tokens of a row; for chats whose tokenizer is not available."""
     least_rows: int = 1
     """Smallest train split that is trained on."""
@@ -67,66 +67,66 @@ class Inputs:
     """Tokens that the base reads; `max_tokens` of the settings applies where it is smaller."""
     bounds: Bounds | None = None
     """Result of the trainer's `estimate`."""
-    refusal: TuneError | None = None
+    trainer_error: TuneError | None = None
     """Error that `estimate` raised instead of returning bounds."""
     free_memory_mb: float | None = None
     """Free memory of the device that trains."""
-    notices: Sequence[str] = ()
+    caveats: Sequence[str] = ()
     """Caveats before money is spent, such as a shutdown date of the base; one sentence each."""
 
 
 @dataclass(frozen=True, slots=True)
-class Preflight:
+class PreflightReport:
     """The report, errors first."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[PreflightFinding, ...]
     rows: Mapping[str, int]
     """Number of rows by split."""
-    lengths: Lengths | None = None
+    lengths: LengthReport | None = None
     """None where no tokenizer is available."""
-    shown: tuple[Shown, ...] = ()
+    shown: tuple[RenderedRow, ...] = ()
     """The first rows as they are trained on; for chats only."""
     labels: Mapping[str, int] = field(default_factory=dict)
     """Train rows by label, most frequent first; for classifiers only."""
     leaks: tuple[Leak, ...] = ()
-    found: tuple[Found, ...] = ()
+    found: tuple[DetectorResult, ...] = ()
     """Secrets and personal data, by detector."""
     bounds: Bounds | None = None
     seconds: float = 0.0
 
     @property
-    def errors(self) -> tuple[Finding, ...]:
-        return self.of("error")
+    def errors(self) -> tuple[PreflightFinding, ...]:
+        return self.at_level("error")
 
     @property
-    def warnings(self) -> tuple[Finding, ...]:
-        return self.of("warning")
+    def warnings(self) -> tuple[PreflightFinding, ...]:
+        return self.at_level("warning")
 
     @property
-    def notes(self) -> tuple[Finding, ...]:
-        return self.of("note")
+    def notes(self) -> tuple[PreflightFinding, ...]:
+        return self.at_level("note")
 
-    def of(self, level: Level) -> tuple[Finding, ...]:
+    def at_level(self, level: Level) -> tuple[PreflightFinding, ...]:
         return tuple(problem for problem in self.findings if problem.level == level)
 
 
-def preflight(inputs: Inputs) -> Preflight:
+def run_preflight(inputs: PreflightInputs) -> PreflightReport:
     """Run all checks; skip those that have nothing to look at."""
     began = time.perf_counter()
     splits = {"train": inputs.train, "validation": inputs.validation, "test": inputs.test}
     findings = _rows(inputs)
     chats, about_chats = _chats(inputs) if inputs.kind in CHATS else ({}, [])
     measured, about_lengths = _lengths(inputs, chats)
-    about_leaks, leaks = leakage.overlap(splits, documents=inputs.documents, groups=inputs.groups)
+    about_leaks, leaks = leakage.find_leaks(splits, documents=inputs.documents, groups=inputs.groups)
     sensitive = secrets.search((row.id, text) for row in (*inputs.train, *inputs.validation) for text in _texts(row))
-    findings += [*about_chats, *about_lengths, *leakage.duplicates(inputs.train), *about_leaks, *_labels(inputs)]
-    findings += leakage.given_away(inputs.given_away)
+    findings += [*about_chats, *about_lengths, *leakage.find_duplicates(inputs.train), *about_leaks, *_labels(inputs)]
+    findings += leakage.report_indexed_test_examples(inputs.leaking_sources)
     findings += [*secrets.check(sensitive), *_access(inputs), *_bounds(inputs)]
-    findings += [finding("warning", "base", notice) for notice in inputs.notices]
+    findings += [make_finding("warning", "base", notice) for notice in inputs.caveats]
     failed = any(problem.level == "error" for problem in findings)
-    if inputs.refusal and not failed:  # otherwise the refusal most likely repeats one of these
-        findings.append(finding("error", "trainer", inputs.refusal.message, hint=inputs.refusal.hint))
-    return Preflight(
+    if inputs.trainer_error and not failed:  # otherwise the refusal most likely repeats one of these
+        findings.append(make_finding("error", "trainer", inputs.trainer_error.message, hint=inputs.trainer_error.hint))
+    return PreflightReport(
         findings=tuple(sorted(findings, key=lambda problem: LEVELS.index(problem.level))),
         rows={split: len(rows) for split, rows in splits.items()},
         lengths=measured,
@@ -139,94 +139,102 @@ def preflight(inputs: Inputs) -> Preflight:
     )
 
 
-def insist(report: Preflight) -> None:
+def raise_errors(report: PreflightReport) -> None:
     """Raise TuneError listing every error of the report."""
     if not report.errors:
         return
     listed = "".join(f"\n  {error.message}" + (f" ({error.hint})" if error.hint else "") for error in report.errors)
     raise TuneError(
-        f"{counted(len(report.errors), 'problem')} before training:{listed}", hint="groundtune check --tune NAME"
+        f"{format_count(len(report.errors), 'problem')} before training:{listed}", hint="groundtune check --tune NAME"
     )
 
 
-def _rows(inputs: Inputs) -> list[Finding]:
+def _rows(inputs: PreflightInputs) -> list[PreflightFinding]:
     """Check that there is anything to train on."""
     findings = []
     if not inputs.train:
-        findings.append(finding("error", "rows", "the train split is empty", hint="groundtune examples stats"))
+        findings.append(make_finding("error", "rows", "the train split is empty", hint="groundtune examples stats"))
     elif not inputs.validation:
         message = "the validation split is empty: early stopping and calibration are not possible"
-        findings.append(finding("warning", "rows", message, hint="groundtune examples stats"))
+        findings.append(make_finding("warning", "rows", message, hint="groundtune examples stats"))
     for split, rows in (("train", inputs.train), ("validation", inputs.validation)):
         if blank := [row.id for row in rows if not row.input.strip()]:
-            message = f"{split}: {counted(len(blank))} with an empty input"
-            findings.append(finding("error", "rows", message, hint="fill them in, or remove these rows", rows=blank))
+            message = f"{split}: {format_count(len(blank))} with an empty input"
+            findings.append(
+                make_finding("error", "rows", message, hint="fill them in, or remove these rows", rows=blank)
+            )
     if inputs.train and len(inputs.train) < inputs.least_rows:
-        message = f"train: {counted(len(inputs.train))}; at least {inputs.least_rows} are needed"
-        findings.append(finding("error", "rows", message, hint="add examples to the train split"))
-    if inputs.left_out:
-        pairs = ", ".join(f"{example} = {other}" for example, other in list(inputs.left_out.items())[:NAMED])
-        message = f"{counted(len(inputs.left_out))} left out of train and validation: the test split has the same input"
+        message = f"train: {format_count(len(inputs.train))}; at least {inputs.least_rows} are needed"
+        findings.append(make_finding("error", "rows", message, hint="add examples to the train split"))
+    if inputs.removed_examples:
+        pairs = ", ".join(f"{example} = {other}" for example, other in list(inputs.removed_examples.items())[:NAMED])
+        count = format_count(len(inputs.removed_examples))
+        message = f"{count} left out of train and validation: the test split has the same input"
         hint = f"nothing to do, or remove one of each ({pairs}): the test split is never trained on"
-        findings.append(finding("warning", "leakage", message, hint=hint, rows=list(inputs.left_out)))
-    if inputs.unlearnt and _prefers(inputs):
-        message = f"train: {counted(len(inputs.unlearnt), 'example')} left out: no rejected output to learn from"
-        hint = 'nothing to do, or give them "rejected" with what a model wrote'
-        findings.append(finding("note", "rows", message, hint=hint, rows=inputs.unlearnt))
-    elif inputs.unlearnt:
+        findings.append(make_finding("warning", "leakage", message, hint=hint, rows=list(inputs.removed_examples)))
+    if inputs.skipped_examples and _prefers(inputs):
         message = (
-            f"train: {counted(len(inputs.unlearnt), 'example')} left out: nothing in the index contains their answer"
+            f"train: {format_count(len(inputs.skipped_examples), 'example')} left out: no rejected output to learn from"
         )
-        message += " except passages that contain a test row" if inputs.given_away else ""
+        hint = 'nothing to do, or give them "rejected" with what a model wrote'
+        findings.append(make_finding("note", "rows", message, hint=hint, rows=inputs.skipped_examples))
+    elif inputs.skipped_examples:
+        skipped = format_count(len(inputs.skipped_examples), "example")
+        message = f"train: {skipped} left out: nothing in the index contains their answer"
+        message += " except passages that contain a test row" if inputs.leaking_sources else ""
         hint = 'give them "evidence" with a quote from an indexed document'
-        findings.append(finding("warning", "rows", message, hint=hint, rows=inputs.unlearnt))
+        findings.append(make_finding("warning", "rows", message, hint=hint, rows=inputs.skipped_examples))
     if inputs.kind == "retriever" and inputs.train:
         bare = [row.id for row in inputs.train if not row.positives]
         if bare:
             level: Level = "error" if len(bare) == len(inputs.train) else "warning"
-            message = f"train: {counted(len(bare))} without a passage that answers: nothing is learnt from them"
-            findings.append(finding(level, "rows", message, hint='give the examples "evidence"', rows=bare))
+            message = f"train: {format_count(len(bare))} without a passage that answers: nothing is learnt from them"
+            findings.append(make_finding(level, "rows", message, hint='give the examples "evidence"', rows=bare))
     return findings
 
 
-def _prefers(inputs: Inputs) -> bool:
+def _prefers(inputs: PreflightInputs) -> bool:
     """Whether the training learns from two replies to one input."""
     return "dpo" in (inputs.settings.get("mode"), inputs.settings.get("method"))
 
 
-def _chats(inputs: Inputs) -> tuple[dict[str, Chats], list[Finding]]:
+def _chats(inputs: PreflightInputs) -> tuple[dict[str, ChatReport], list[PreflightFinding]]:
     """Check the chats of each split; empty where they cannot be rendered."""
     pairs = _prefers(inputs)
     splits = {"train": inputs.train, "validation": inputs.validation}
     findings = [
-        problem for split, rows in splits.items() for problem in chat_check.structure(rows, split=split, pairs=pairs)
+        problem
+        for split, rows in splits.items()
+        for problem in chat_check.check_structure(rows, split=split, pairs=pairs)
     ]
-    form: Format | None = None
+    form: ChatFormat | None = None
     if inputs.tokenizer is None:
         consequence = (
             "lengths are estimated at four bytes per token" if inputs.row_tokens else "lengths were not checked"
         )
         message = f"the base's tokenizer is not available: {consequence}, and its chat template was not checked"
-        findings.append(finding("note", "template", message))
+        findings.append(make_finding("note", "template", message))
     else:
-        form, more = chat_check.look_at_format(inputs.tokenizer, inputs.model_ends, name=inputs.base or "the base")
+        form, more = chat_check.check_format(inputs.tokenizer, inputs.model_ends, name=inputs.base or "the base")
         findings += more
     if form is None:
         return {}, findings
-    chats: dict[str, Chats] = {}
+    chats: dict[str, ChatReport] = {}
     for split, rows in splits.items():
         sound = [row for row in rows if chat_check.is_chat(row, pairs=pairs)]
-        chats[split] = chat_check.look(
+        chats[split] = chat_check.check_rendering(
             sound, form, split=split, limit=_limit(inputs), capped=_capped(inputs), pairs=pairs
         )
         findings += chats[split].findings
     return chats, findings
 
 
-def _lengths(inputs: Inputs, chats: Mapping[str, Chats]) -> tuple[Lengths | None, list[Finding]]:
+def _lengths(
+    inputs: PreflightInputs, chats: Mapping[str, ChatReport]
+) -> tuple[LengthReport | None, list[PreflightFinding]]:
     """Return the lengths of the train split, and the findings of both splits."""
     allowed = int(inputs.settings.get("allow_truncation") or 0)
-    measured: dict[str, Lengths] = {}
+    measured: dict[str, LengthReport] = {}
     for split, rows in (("train", inputs.train), ("validation", inputs.validation)):
         if split in chats:
             split_lengths = lengths.measure(chats[split].tokens, limit=_limit(inputs), starts=chats[split].starts)
@@ -250,11 +258,11 @@ def _lengths(inputs: Inputs, chats: Mapping[str, Chats]) -> tuple[Lengths | None
         message = f"max_tokens = {requested:,}, but the base reads at most {inputs.window:,}"
         level: Level = "warning" if inputs.kind == "hosted" else "error"  # the trainers here refuse it
         hint = f"set max_tokens = {inputs.window}, or use a base that reads more"
-        findings.append(finding(level, "length", message, hint=hint))
+        findings.append(make_finding(level, "length", message, hint=hint))
     return measured.get("train"), findings
 
 
-def _longest(rows: Sequence[Row], count: Callable[[Sequence[str]], list[int]]) -> dict[str, int]:
+def _longest(rows: Sequence[TrainingRow], count: Callable[[Sequence[str]], list[int]]) -> dict[str, int]:
     """Return the tokens of the longest text of each row."""
     texts = [(row.id, text) for row in rows for text in (row.input, *row.positives, *row.negatives)]
     longest: dict[str, int] = {}
@@ -263,17 +271,17 @@ def _longest(rows: Sequence[Row], count: Callable[[Sequence[str]], list[int]]) -
     return longest
 
 
-def _limit(inputs: Inputs) -> int | None:
+def _limit(inputs: PreflightInputs) -> int | None:
     limits = [limit for limit in (inputs.settings.get("max_tokens"), inputs.window) if limit is not None]
     return min(limits) if limits else None
 
 
-def _capped(inputs: Inputs) -> bool:
+def _capped(inputs: PreflightInputs) -> bool:
     """Whether the base sets the limit, not `max_tokens`."""
     return inputs.window is not None and _limit(inputs) == inputs.window
 
 
-def _texts(row: Row) -> Iterator[str]:
+def _texts(row: TrainingRow) -> Iterator[str]:
     """Yield all text of a row that goes into weights."""
     if row.messages:
         yield from (turn.get("content", "") for turn in row.messages)
@@ -295,7 +303,7 @@ def _strings(value: Any) -> Iterator[str]:
         yield str(value)
 
 
-def _labels(inputs: Inputs) -> list[Finding]:
+def _labels(inputs: PreflightInputs) -> list[PreflightFinding]:
     if inputs.kind == "retriever":
         return []
     findings = labels.conflicts(inputs.train, labelled=inputs.kind in ("classifier", "extractor"))
@@ -307,14 +315,14 @@ def _labels(inputs: Inputs) -> list[Finding]:
     return findings
 
 
-def _access(inputs: Inputs) -> list[Finding]:
+def _access(inputs: PreflightInputs) -> list[PreflightFinding]:
     if inputs.access is None:
         return []
     allowed = inputs.settings.get("allow_groups") or ()
     return access.check(inputs.train, documents=inputs.documents, access=inputs.access, allowed=allowed)
 
 
-def _bounds(inputs: Inputs) -> list[Finding]:
+def _bounds(inputs: PreflightInputs) -> list[PreflightFinding]:
     """Check that what the training takes is available."""
     bounds, free = inputs.bounds, inputs.free_memory_mb
     if bounds is None:
@@ -324,18 +332,20 @@ def _bounds(inputs: Inputs) -> list[Finding]:
     if limit is not None and (bounds.usd is None or bounds.usd > limit):
         cost = "its cost is unknown" if bounds.usd is None else f"it may cost ${bounds.usd:,.2f}"
         message = f"{cost}, and max_usd = {limit:g}"
-        findings.append(finding("error", "bounds", message, hint="raise max_usd, or train on fewer rows or epochs"))
+        findings.append(
+            make_finding("error", "bounds", message, hint="raise max_usd, or train on fewer rows or epochs")
+        )
     if bounds.memory_mb is not None and free is not None and bounds.memory_mb > TIGHT * free:
         message = f"it may take {_memory(bounds.memory_mb)} of memory; {_memory(free)} is free"
         findings.append(
-            finding("warning", "bounds", message, hint="use a smaller base, shorter rows, or a smaller batch")
+            make_finding("warning", "bounds", message, hint="use a smaller base, shorter rows, or a smaller batch")
         )
     minutes = inputs.settings.get("max_minutes")
     if minutes is not None and bounds.seconds is not None and bounds.seconds > minutes * 60:
         message = (
             f"it may take {_time(bounds.seconds)}; it stops after max_minutes = {minutes:g} and keeps the best state"
         )
-        findings.append(finding("warning", "bounds", message))
+        findings.append(make_finding("warning", "bounds", message))
     return findings
 
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from groundtune.spans import Layout, leaves, name
-from groundtune.tune.encoders.align import Words, align, put, usual
-from groundtune.tune.job import Row, TuneError
-from groundtune.tune.preflight.findings import Finding, Level, counted, finding, named
+from groundtune.spans import Layout, iter_leaves, path_name
+from groundtune.tune.encoders.align import ContextWords, align, align_rows, count_context_words
+from groundtune.tune.job import TrainingRow, TuneError
+from groundtune.tune.preflight.findings import Level, PreflightFinding, format_count, format_ids, make_finding
 
 FIELDS = 5
 """Number of fields that a message names."""
@@ -26,7 +26,9 @@ class _Lost:
     rows: tuple[str, ...]
 
 
-def check(train: Sequence[Row], validation: Sequence[Row], *, schema: Mapping[str, Any] | None) -> list[Finding]:
+def check(
+    train: Sequence[TrainingRow], validation: Sequence[TrainingRow], *, schema: Mapping[str, Any] | None
+) -> list[PreflightFinding]:
     """Check the rows. schema: of the objects. Reports nothing when an output is no object: the trainer names it."""
     if not train or not all(isinstance(row.output, Mapping | None) for row in (*train, *validation)):
         return []
@@ -34,8 +36,8 @@ def check(train: Sequence[Row], validation: Sequence[Row], *, schema: Mapping[st
     try:
         layout = align(pairs, schema).layout
     except TuneError as error:
-        return [finding("error", "values", error.message, hint=error.hint)]
-    words = usual(pairs, layout)
+        return [make_finding("error", "values", error.message, hint=error.hint)]
+    words = count_context_words(pairs, layout)
     levels: dict[str, Level] = {"train": "warning", "validation": "note"}
     return [
         problem
@@ -44,31 +46,31 @@ def check(train: Sequence[Row], validation: Sequence[Row], *, schema: Mapping[st
     ]
 
 
-def _lost(rows: Sequence[Row], layout: Layout, words: Words) -> _Lost:
+def _lost(rows: Sequence[TrainingRow], layout: Layout, words: ContextWords) -> _Lost:
     plain = replace(layout, choices=tuple(replace(choice, values=()) for choice in layout.choices))
-    totals = Counter(name(path) for row in rows for path, _ in leaves(row.output))
+    totals = Counter(path_name(path) for row in rows for path, _ in iter_leaves(row.output))
     lost, ids = Counter[str](), []
     for row in rows:
-        if missing := put([(row.input, row.output)], plain, words).unaligned:
+        if missing := align_rows([(row.input, row.output)], plain, words).unaligned:
             lost.update(missing)
             ids.append(row.id)
     never = tuple(field for field, number in lost.items() if number == totals[field])
     return _Lost(totals.total(), lost, never, tuple(ids))
 
 
-def _report(lost: _Lost, *, split: str, level: Level) -> list[Finding]:
+def _report(lost: _Lost, *, split: str, level: Level) -> list[PreflightFinding]:
     if not lost.rows:
         return []
     each = ", ".join(f"{field} {number:,}" for field, number in lost.by_field.most_common(FIELDS))
     more = f" and {len(lost.by_field) - FIELDS:,} more fields" if len(lost.by_field) > FIELDS else ""
     message = (
-        f"{split}: {lost.by_field.total():,} of {counted(lost.values, 'value')} cannot be marked: "
+        f"{split}: {lost.by_field.total():,} of {format_count(lost.values, 'value')} cannot be marked: "
         f"they do not occur in their input as written ({each}{more})"
     )
     hint = "write them as they occur in the input, or tune a causal model (lora): an extractor only marks text"
-    findings = [finding(level, "values", message, hint=hint, rows=lost.rows)]
+    findings = [make_finding(level, "values", message, hint=hint, rows=lost.rows)]
     if lost.never and split == "train":
-        message = f"train: no value of {named(lost.never)} can be marked, nor are they few enough to choose from"
+        message = f"train: no value of {format_ids(lost.never)} can be marked, nor are they few enough to choose from"
         hint = "remove the field from the objects, or tune a causal model (lora): an extractor never fills it in"
-        findings.append(finding(level, "values", message, hint=hint))
+        findings.append(make_finding(level, "values", message, hint=hint))
     return findings

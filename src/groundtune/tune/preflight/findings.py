@@ -12,7 +12,7 @@ NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class PreflightFinding:
     """One problem. Never holds text of a row."""
 
     level: Level
@@ -26,22 +26,24 @@ class Finding:
     """Number of all rows it applies to; None when it concerns no row in particular."""
 
 
-def finding(level: Level, check: str, message: str, *, hint: str | None = None, rows: Sequence[str] = ()) -> Finding:
+def make_finding(
+    level: Level, check: str, message: str, *, hint: str | None = None, rows: Sequence[str] = ()
+) -> PreflightFinding:
     """Create a finding. rows: ids of all rows it applies to."""
-    return Finding(level, check, message, hint, tuple(rows[:NAMED]), len(rows) if rows else None)
+    return PreflightFinding(level, check, message, hint, tuple(rows[:NAMED]), len(rows) if rows else None)
 
 
-def counted(number: int, noun: str = "row", plural: str = "") -> str:
+def format_count(number: int, noun: str = "row", plural: str = "") -> str:
     """`1 row`, `2,000 rows`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def named(ids: Sequence[str], *, most: int = 3) -> str:
+def format_ids(ids: Sequence[str], *, most: int = 3) -> str:
     """`a, b, c and 4 more`."""
     more = f" and {len(ids) - most:,} more" if len(ids) > most else ""
     return ", ".join(ids[:most]) + more
 
 
-def folded(text: str) -> str:
+def normalise_input(text: str) -> str:
     """Normalise an input for comparison: ignore case and white space."""
     return " ".join(text.casefold().split())

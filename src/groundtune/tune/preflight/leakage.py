@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from groundtune.errors import MissingError
-from groundtune.tune.job import Row
-from groundtune.tune.preflight.findings import Finding, counted, finding, folded, named
-from groundtune.tune.preflight.similar import Similar, comparable
+from groundtune.tune.job import TrainingRow
+from groundtune.tune.preflight.findings import PreflightFinding, format_count, format_ids, make_finding, normalise_input
+from groundtune.tune.preflight.similar import NearDuplicateIndex, strip_frames
 from groundtune.types import Example
 
-How = Literal["exact", "near", "document", "group"]
+LeakKind = Literal["exact", "near", "document", "group"]
 SHOWN = 3
 """Number of pairs that a message names."""
 SPLITS = ("validation", "test")
@@ -23,49 +23,55 @@ class Leak:
     split: str
     row: str
     train: str
-    how: How
+    how: LeakKind
     similarity: float = 1.0
     """Share of the character runs that both have."""
 
 
-def apart(examples: Sequence[Example], test: Sequence[Example]) -> tuple[list[Example], dict[str, str]]:
+def remove_test_examples(examples: Sequence[Example], test: Sequence[Example]) -> tuple[list[Example], dict[str, str]]:
     """Remove examples whose input is in the test split. Returns the rest, and the removed ids with their test ids."""
-    test_ids = {folded(example.input): example.id for example in reversed(test)}
-    removed = {example.id: test_ids[folded(example.input)] for example in examples if folded(example.input) in test_ids}
+    test_ids = {normalise_input(example.input): example.id for example in reversed(test)}
+    removed = {
+        example.id: test_ids[normalise_input(example.input)]
+        for example in examples
+        if normalise_input(example.input) in test_ids
+    }
     return [example for example in examples if example.id not in removed], removed
 
 
-def duplicates(train: Sequence[Row]) -> list[Finding]:
+def find_duplicates(train: Sequence[TrainingRow]) -> list[PreflightFinding]:
     """Find rows with the same input and output; with another output it is a conflict, which `labels.py` reports."""
     first: dict[tuple[str, str], str] = {}
-    again = [row.id for row in train if first.setdefault((folded(row.input), repr(row.output)), row.id) != row.id]
+    again = [
+        row.id for row in train if first.setdefault((normalise_input(row.input), repr(row.output)), row.id) != row.id
+    ]
     if not again:
         return []
-    message = f"train: {counted(len(again))} with the same input and output as another row"
+    message = f"train: {format_count(len(again))} with the same input and output as another row"
     hint = "remove them, unless they should weigh more"
-    return [finding("warning", "duplicates", message, hint=hint, rows=again)]
+    return [make_finding("warning", "duplicates", message, hint=hint, rows=again)]
 
 
-def given_away(test_ids_by_source: Mapping[str, Sequence[str]]) -> list[Finding]:
+def report_indexed_test_examples(test_ids_by_source: Mapping[str, Sequence[str]]) -> list[PreflightFinding]:
     """Report test examples whose question and answer occur in indexed documents, given by source of the passages."""
     if not test_ids_by_source:
         return []
     ids = list(dict.fromkeys(name for test_ids in test_ids_by_source.values() for name in test_ids))
     files = sorted({source.partition("#")[0] for source in test_ids_by_source})
     message = (
-        f"test: {counted(len(ids))} with question and answer in indexed documents ({named(files)}); "
+        f"test: {format_count(len(ids))} with question and answer in indexed documents ({format_ids(files)}); "
         "these passages are not trained on"
     )
     hint = "if these are exported examples, add them to [documents] exclude: retrieval finds the answers there"
-    return [finding("warning", "leakage", message, hint=hint, rows=ids)]
+    return [make_finding("warning", "leakage", message, hint=hint, rows=ids)]
 
 
-def overlap(
-    splits: Mapping[str, Sequence[Row]],
+def find_leaks(
+    splits: Mapping[str, Sequence[TrainingRow]],
     *,
     documents: Mapping[str, Sequence[str]] | None = None,
     groups: Mapping[str, str] | None = None,
-) -> tuple[list[Finding], list[Leak]]:
+) -> tuple[list[PreflightFinding], list[Leak]]:
     """Near-duplicates within train, and leakage from train.
 
     splits: rows of train, validation and test. documents: row id to the sources of its evidence. groups: row id to its
@@ -75,14 +81,14 @@ def overlap(
     train = splits.get("train", ())
     near, findings = _near(splits)
     leaks: list[Leak] = []
-    train_ids = {folded(row.input): row.id for row in reversed(train)}
+    train_ids = {normalise_input(row.input): row.id for row in reversed(train)}
     by_group = _first(train, {name: (group,) for name, group in (groups or {}).items()})
     by_document = _first(train, documents or {})
     for split in SPLITS:
         for row in splits.get(split, ()):
             group, sources = (groups or {}).get(row.id), (documents or {}).get(row.id, ())
             shared = next((by_document[source] for source in sources if source in by_document), None)
-            if (train_id := train_ids.get(folded(row.input))) is not None:
+            if (train_id := train_ids.get(normalise_input(row.input))) is not None:
                 leaks.append(Leak(split, row.id, train_id, "exact"))
             elif (split, row.id) in near:
                 leaks.append(Leak(split, row.id, *near[split, row.id]))
@@ -98,32 +104,36 @@ def overlap(
     return findings + _test_in_validation(splits), leaks
 
 
-def _near(splits: Mapping[str, Sequence[Row]]) -> tuple[dict[tuple[str, str], tuple[str, How, float]], list[Finding]]:
+def _near(
+    splits: Mapping[str, Sequence[TrainingRow]],
+) -> tuple[dict[tuple[str, str], tuple[str, LeakKind, float]], list[PreflightFinding]]:
     """Return near-duplicates of train rows in the other splits by (split, id), and findings about train itself."""
-    train = {folded(row.input): row for row in reversed(splits.get("train", ()))}
-    evaluated = [(split, row) for split in SPLITS for row in splits.get(split, ()) if folded(row.input) not in train]
+    train = {normalise_input(row.input): row for row in reversed(splits.get("train", ()))}
+    evaluated = [
+        (split, row) for split in SPLITS for row in splits.get(split, ()) if normalise_input(row.input) not in train
+    ]
     rows = list(reversed(train.values()))
     try:
-        index = Similar()
+        index = NearDuplicateIndex()
     except MissingError as error:
         message = f"near-duplicates were not looked for: {error.message}"
-        return {}, [finding("warning", "duplicates", message, hint=error.hint)]
-    texts = comparable([row.input for row in rows] + [row.input for _, row in evaluated])
+        return {}, [make_finding("warning", "duplicates", message, hint=error.hint)]
+    texts = strip_frames([row.input for row in rows] + [row.input for _, row in evaluated])
     pairs = [(row.id, index.add(text)) for row, text in zip(rows, texts, strict=False)]
     twins = [(name, rows[match[0]].id) for name, match in pairs if match]
-    near: dict[tuple[str, str], tuple[str, How, float]] = {}
+    near: dict[tuple[str, str], tuple[str, LeakKind, float]] = {}
     for (split, row), text in zip(evaluated, texts[len(rows) :], strict=True):
         if match := index.find(text):
             near[split, row.id] = (rows[match[0]].id, "near", match[1])
     if not twins:
         return near, []
     shown = ", ".join(f"{duplicate} ~ {other}" for duplicate, other in twins[:SHOWN])
-    message = f"train: {counted(len(twins))} nearly the same as another ({shown})"
+    message = f"train: {format_count(len(twins))} nearly the same as another ({shown})"
     hint = "keep them if they are real; generated near-duplicates teach little"
-    return near, [finding("note", "duplicates", message, hint=hint, rows=[name for name, _ in twins])]
+    return near, [make_finding("note", "duplicates", message, hint=hint, rows=[name for name, _ in twins])]
 
 
-def _first(train: Sequence[Row], sources: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def _first(train: Sequence[TrainingRow], sources: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Map each source or group to the first train row that has it."""
     first: dict[str, str] = {}
     for row in train:
@@ -132,7 +142,7 @@ def _first(train: Sequence[Row], sources: Mapping[str, Sequence[str]]) -> dict[s
     return first
 
 
-def _leak_finding(leaks: Sequence[Leak], total: int) -> Finding:
+def _leak_finding(leaks: Sequence[Leak], total: int) -> PreflightFinding:
     first = leaks[0]
     sign = "=" if first.how == "exact" else "~"
     pairs = ", ".join(f"{leak.row} {sign} {leak.train}" for leak in leaks[:SHOWN])
@@ -142,7 +152,7 @@ def _leak_finding(leaks: Sequence[Leak], total: int) -> Finding:
         "group": "in the same group as a train row",
         "document": "with evidence in the same document as train rows",
     }[first.how]
-    message = f"{first.split}: {len(leaks):,} of {counted(total)} {what} ({pairs})"
+    message = f"{first.split}: {len(leaks):,} of {format_count(total)} {what} ({pairs})"
     hint = {
         "exact": "remove them from one of the two splits: a memorised row measures nothing",
         "near": "check them; remove those from train that give the answer away",
@@ -153,14 +163,14 @@ def _leak_finding(leaks: Sequence[Leak], total: int) -> Finding:
     level: Literal["error", "warning", "note"] = "error" if serious and first.how == "exact" else "warning"
     if first.how == "document" and not serious:
         level = "note"
-    return finding(level, "leakage", message, hint=hint, rows=[leak.row for leak in leaks])
+    return make_finding(level, "leakage", message, hint=hint, rows=[leak.row for leak in leaks])
 
 
-def _test_in_validation(splits: Mapping[str, Sequence[Row]]) -> list[Finding]:
+def _test_in_validation(splits: Mapping[str, Sequence[TrainingRow]]) -> list[PreflightFinding]:
     """Find test rows that are also in validation, on which a training is stopped and calibrated."""
-    validation_inputs = {folded(row.input) for row in splits.get("validation", ())}
-    both = [row.id for row in splits.get("test", ()) if folded(row.input) in validation_inputs]
+    validation_inputs = {normalise_input(row.input) for row in splits.get("validation", ())}
+    both = [row.id for row in splits.get("test", ()) if normalise_input(row.input) in validation_inputs]
     if not both:
         return []
-    message = f"test: {counted(len(both))} also in validation ({named(both)})"
-    return [finding("warning", "leakage", message, hint="remove them from one of the two splits", rows=both)]
+    message = f"test: {format_count(len(both))} also in validation ({format_ids(both)})"
+    return [make_finding("warning", "leakage", message, hint="remove them from one of the two splits", rows=both)]

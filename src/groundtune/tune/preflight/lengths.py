@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from groundtune.tune.preflight.findings import Finding, counted, finding
+from groundtune.tune.preflight.findings import PreflightFinding, format_count, make_finding
 
 BINS = 12
 
@@ -18,7 +18,7 @@ class Bin:
 
 
 @dataclass(frozen=True, slots=True)
-class Lengths:
+class LengthReport:
     """Lengths of the rows of the train split, in tokens."""
 
     bins: tuple[Bin, ...]
@@ -33,14 +33,16 @@ class Lengths:
     """Ids of rows with nothing left to train on; not among `truncated`."""
 
 
-def measure(tokens: Mapping[str, int], *, limit: int | None, starts: Mapping[str, int] | None = None) -> Lengths | None:
+def measure(
+    tokens: Mapping[str, int], *, limit: int | None, starts: Mapping[str, int] | None = None
+) -> LengthReport | None:
     """Summarise row lengths; None without rows. tokens, and starts (tokens before the trained part): by row id."""
     if not tokens:
         return None
     counts = sorted(tokens.values())
     too_long = [name for name, number in tokens.items() if limit is not None and number > limit]
     dropped = [name for name in too_long if starts is not None and limit is not None and starts[name] >= limit]
-    return Lengths(
+    return LengthReport(
         bins=_bins(counts),
         median=counts[(len(counts) - 1) // 2],
         p95=counts[min(len(counts) - 1, int(0.95 * len(counts)))],
@@ -51,14 +53,14 @@ def measure(tokens: Mapping[str, int], *, limit: int | None, starts: Mapping[str
     )
 
 
-def longer(*, capped: bool) -> str:
+def more_tokens_hint(*, capped: bool) -> str:
     """Hint that makes room for more tokens. capped: the base reads no more than the limit."""
     return "use a base that reads more" if capped else "raise max_tokens up to what the base reads"
 
 
 def check(
-    lengths: Lengths, *, allowed: int, split: str = "train", about: str = "", capped: bool = False
-) -> list[Finding]:
+    lengths: LengthReport, *, allowed: int, split: str = "train", about: str = "", capped: bool = False
+) -> list[PreflightFinding]:
     """Report rows that exceed the limit.
 
     allowed: rows that may be truncated. about: a word before a number of tokens that is estimated. capped: the base
@@ -67,21 +69,20 @@ def check(
     findings = []
     truncated, emptied, limit = lengths.truncated, lengths.dropped, lengths.limit
     if emptied:
-        message = (
-            f"{split}: {counted(len(emptied))} with nothing to train on: the prompt alone has {limit:,} tokens or more"
-        )
-        hint = f"{longer(capped=capped)}, shorten the inputs, or remove these rows"
-        findings.append(finding("error", "length", message, hint=hint, rows=emptied))
+        rows = format_count(len(emptied))
+        message = f"{split}: {rows} with nothing to train on: the prompt alone has {limit:,} tokens or more"
+        hint = f"{more_tokens_hint(capped=capped)}, shorten the inputs, or remove these rows"
+        findings.append(make_finding("error", "length", message, hint=hint, rows=emptied))
     if truncated:
         longest = f"{about}{lengths.longest:,}"
-        message = f"{split}: {counted(len(truncated))} longer than {limit:,} tokens; the longest has {longest}"
+        message = f"{split}: {format_count(len(truncated))} longer than {limit:,} tokens; the longest has {longest}"
         if len(truncated) > allowed:
             permit = f"set allow_truncation = {len(truncated)} (--allow-truncation {len(truncated)})"
-            hint = f"{longer(capped=capped)}, shorten them, or {permit}"
-            findings.append(finding("error", "length", message, hint=hint, rows=truncated))
+            hint = f"{more_tokens_hint(capped=capped)}, shorten them, or {permit}"
+            findings.append(make_finding("error", "length", message, hint=hint, rows=truncated))
         else:
             message += "; they are truncated, as allow_truncation permits"
-            findings.append(finding("warning", "length", message, rows=truncated))
+            findings.append(make_finding("warning", "length", message, rows=truncated))
     return findings
 
 

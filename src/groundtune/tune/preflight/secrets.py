@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, islice
 from typing import Literal
 
-from groundtune.tune.preflight.findings import Finding, counted, finding
+from groundtune.tune.preflight.findings import PreflightFinding, format_count, make_finding
 
 IBAN_LENGTHS = {
     "AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22, "BR": 29, "CH": 21,
@@ -36,14 +36,14 @@ class Detector:
     name: str
     kind: Literal["secret", "personal"]
     pattern: re.Pattern[str]
-    hints: tuple[str, ...] = ()
+    substrings: tuple[str, ...] = ()
     """Lower-case substrings, one of which every matching text contains; checked first because that is fast."""
-    holds: Callable[[re.Match[str]], bool] = field(default=bool)
+    confirm: Callable[[re.Match[str]], bool] = field(default=bool)
     """Whether a match really is what it looks like."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DetectorResult:
     """Result of one detector: how often it matched, and in which rows."""
 
     detector: str
@@ -52,7 +52,7 @@ class Found:
     rows: tuple[str, ...]
 
 
-def search(texts: Iterable[tuple[str, str]]) -> list[Found]:
+def search(texts: Iterable[tuple[str, str]]) -> list[DetectorResult]:
     """Search texts, given as (row id, text); a row may have several. Detectors without a match are left out."""
     times: dict[str, int] = defaultdict(int)
     rows: dict[str, dict[str, None]] = defaultdict(dict)
@@ -64,7 +64,7 @@ def search(texts: Iterable[tuple[str, str]]) -> list[Found]:
             times[name] += number
             rows[name][row] = None
     return [
-        Found(detector.name, detector.kind, times[detector.name], tuple(rows[detector.name]))
+        DetectorResult(detector.name, detector.kind, times[detector.name], tuple(rows[detector.name]))
         for detector in DETECTORS
         if detector.name in times
     ]
@@ -82,7 +82,7 @@ def detect(text: str) -> dict[str, int]:
     return counts
 
 
-def masked(*pieces: str) -> tuple[str, ...]:
+def mask(*pieces: str) -> tuple[str, ...]:
     """Mask whatever a detector finds in the pieces of one text; only the first `KEPT` characters stay: `sk…`."""
     starts = [0, *accumulate(map(len, pieces))]
     texts = [("".join(pieces), 0), *zip(pieces, starts, strict=False)]
@@ -125,23 +125,25 @@ def _matches(text: str, *, most: int | None = None) -> Iterator[tuple[Detector, 
     lowered = text.lower()
     digits = any(character.isdigit() for character in text)
     for detector in DETECTORS:
-        if any(hint in lowered for hint in detector.hints) if detector.hints else digits:
+        if any(hint in lowered for hint in detector.substrings) if detector.substrings else digits:
             yield from (
-                (detector, match) for match in islice(detector.pattern.finditer(text), most) if detector.holds(match)
+                (detector, match) for match in islice(detector.pattern.finditer(text), most) if detector.confirm(match)
             )
 
 
-def check(results: Iterable[Found]) -> list[Finding]:
+def check(results: Iterable[DetectorResult]) -> list[PreflightFinding]:
     """Report secrets and personal data. Keys and passwords of unmistakable form are errors, all else is a warning."""
     findings = []
     for result in results:
         certain = result.detector in CERTAIN
-        message = f"{result.detector}: {counted(result.times, 'place')} in {counted(len(result.rows))}"
+        message = f"{result.detector}: {format_count(result.times, 'place')} in {format_count(len(result.rows))}"
         if result.kind == "secret":
             hint = "remove them and revoke them: anyone who queries the model may get them back"
         else:
             hint = "replace them with invented data, unless the people agreed: a model cannot unlearn them"
-        findings.append(finding("error" if certain else "warning", "secrets", message, hint=hint, rows=result.rows))
+        findings.append(
+            make_finding("error" if certain else "warning", "secrets", message, hint=hint, rows=result.rows)
+        )
     return findings
 
 

@@ -37,7 +37,7 @@ Runs = NDArray[np.uint64]
 _WORD = re.compile(r"\w+")
 
 
-class Similar:
+class NearDuplicateIndex:
     """Index of texts that finds near-duplicates. Only the first of a group of near-duplicates is indexed.
 
     Raises MissingError without the extra `local`.
@@ -101,7 +101,7 @@ class Similar:
         return None, None
 
 
-def comparable(texts: Sequence[str]) -> list[str]:
+def strip_frames(texts: Sequence[str]) -> list[str]:
     """Reduce each text to lower-case words without the frames that many share. Pass all compared texts in one call."""
     reduced = [" ".join(_WORD.findall(text.casefold())) for text in texts]
     for _ in range(PASSES):

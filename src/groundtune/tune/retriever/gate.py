@@ -16,11 +16,11 @@ Floats = NDArray[np.float32]
 K = 10
 """Cutoff of nDCG@10."""
 RESAMPLES = 10_000
-FEWEST = 10
+MIN_GROUPS = 10
 """Groups of questions below which no gain is accepted: an interval from so few is meaningless."""
 WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Candidate weights of the cosine in the fused score."""
-FEWEST_FITTED = 40
+MIN_GROUPS_FITTED = 40
 """Groups of questions below which no weight is fitted."""
 Z = NormalDist().inv_cdf(0.975)
 
@@ -43,7 +43,7 @@ class Gain:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class RankingScores:
     """An embedder's scores on the validation questions, in the deployed ranking and on its own."""
 
     fused: tuple[float, ...]
@@ -59,7 +59,7 @@ class Served:
         return float(np.mean(self.fused))
 
 
-def served(
+def score_ranking(
     cosines: Floats,
     lexical: Floats,
     visible: NDArray[np.bool_],
@@ -67,7 +67,7 @@ def served(
     *,
     weight: float,
     fixed: bool,
-) -> Served:
+) -> RankingScores:
     """Score an embedder in the deployed ranking.
 
     cosines, lexical (0 to 1), visible: (questions, pool); a passage that is not visible cannot be found.
@@ -80,14 +80,14 @@ def served(
         return [ndcg(*pair) for pair in zip(scores, gold, strict=True)]
 
     dense, group = tuple(ndcg_by_question(1.0)), _groups(gold)
-    if fixed or group.max(initial=-1) + 1 < FEWEST_FITTED:
-        return Served(tuple(ndcg_by_question(weight)), dense, weight, fitted=False)
+    if fixed or group.max(initial=-1) + 1 < MIN_GROUPS_FITTED:
+        return RankingScores(tuple(ndcg_by_question(weight)), dense, weight, fitted=False)
     scores_by_weight = np.array([ndcg_by_question(candidate) for candidate in WEIGHTS])
     half = np.random.default_rng(0).permutation(group.max() + 1)[group] % 2
     fused = np.empty(len(group))
     for fold in (0, 1):
         fused[half == fold] = scores_by_weight[_best(scores_by_weight[:, half != fold], weight), half == fold]
-    return Served(tuple(map(float, fused)), dense, WEIGHTS[_best(scores_by_weight, weight)], fitted=True)
+    return RankingScores(tuple(map(float, fused)), dense, WEIGHTS[_best(scores_by_weight, weight)], fitted=True)
 
 
 def _best(tried: NDArray[np.float64], present: float) -> int:
@@ -117,7 +117,9 @@ def ndcg_of_list(ranked: Sequence[int], gold: Collection[int]) -> float:
     return sum(1 / math.log2(rank + 2) for rank, place in enumerate(ranked[:K]) if place in gold) / _ideal(len(gold))
 
 
-def gain(tuned: Sequence[float], base: Sequence[float], gold: Sequence[Collection[int]], *, seed: int = 0) -> Gain:
+def bootstrap_gain(
+    tuned: Sequence[float], base: Sequence[float], gold: Sequence[Collection[int]], *, seed: int = 0
+) -> Gain:
     """Return the mean gain with a bootstrap interval over groups of questions that share a passage.
 
     Percentile interval, widened for few groups (Hesterberg 2015). Raises ValueError when there are no questions.
@@ -138,12 +140,14 @@ def gain(tuned: Sequence[float], base: Sequence[float], gold: Sequence[Collectio
     return Gain(mean, float(low), float(high), len(differences), n)
 
 
-def refusal(gain: Gain | None) -> str | None:
+def why_refused(gain: Gain | None) -> str | None:
     """Why the tuned model is not adopted, or None."""
     if gain is None:
         return "no validation question has evidence, so a gain cannot be measured"
-    if gain.groups < FEWEST:
-        return f"no measurable gain on the validation split: {gain}; at least {FEWEST} independent groups are needed"
+    if gain.groups < MIN_GROUPS:
+        return (
+            f"no measurable gain on the validation split: {gain}; at least {MIN_GROUPS} independent groups are needed"
+        )
     if gain.low <= 0:
         return f"no measurable gain on the validation split: {gain}"
     return None

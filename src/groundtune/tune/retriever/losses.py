@@ -7,22 +7,22 @@ from typing import Any
 from groundtune.errors import need
 from groundtune.tune.retriever import models
 from groundtune.tune.retriever.models import DOCUMENT, QUERY, Ranker
-from groundtune.tune.retriever.rows import Data, lexical
+from groundtune.tune.retriever.rows import RetrieverData, lexical
 
 TEMPERATURE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class TokenCounts:
     """Token counts, special tokens included."""
 
     train: Sequence[int]
-    held: Sequence[int]
+    validation: Sequence[int]
     passages: Sequence[int]
 
 
-def in_batch(
-    ranker: Ranker, data: Data, tokens: Tokens, places: Sequence[int], *, negatives: int, weight: float
+def in_batch_loss(
+    ranker: Ranker, data: RetrieverData, tokens: TokenCounts, places: Sequence[int], *, negatives: int, weight: float
 ) -> Any:
     """Contrast each question's passage with all others in the batch, encoding each once and skipping other right ones.
 
@@ -50,7 +50,7 @@ def in_batch(
     masked = [[place in data.train.gold[question] and place != answer for place in pool] for question, answer in items]
     target = torch.tensor([column[place] for _, place in items], device=passage_vectors.device)
     with torch.autocast(ranker.encoder.device.partition(":")[0], enabled=False):
-        bm25 = torch.from_numpy(lexical(data.train.some(questions), pool)).to(passage_vectors.device)
+        bm25 = torch.from_numpy(lexical(data.train.subset(questions), pool)).to(passage_vectors.device)
         scores = (weight * (question_vectors @ passage_vectors.T) + (1 - weight) * bm25) / TEMPERATURE
         scores = scores[[row[question] for question, _ in items]].masked_fill(
             torch.tensor(masked, device=scores.device), float("-inf")
@@ -58,7 +58,9 @@ def in_batch(
         return torch.nn.functional.cross_entropy(scores, target)
 
 
-def of_its_own(ranker: Ranker, data: Data, tokens: Tokens, places: Sequence[int], *, negatives: int) -> Any:
+def listwise_loss(
+    ranker: Ranker, data: RetrieverData, tokens: TokenCounts, places: Sequence[int], *, negatives: int
+) -> Any:
     """Contrast each question's passage with its hard negatives and with one of another question in the batch."""
     torch = need("torch", extra="local")
     items = [data.items[place] for place in places]

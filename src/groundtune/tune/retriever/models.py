@@ -9,8 +9,8 @@ from typing import Any
 
 from groundtune.errors import MissingError, need
 from groundtune.tune.base import Base, choose_device, has_fast_bfloat16, load_tokenizer
-from groundtune.tune.disk import named_if_full
-from groundtune.tune.encoders.encoder import HINT, Encoder, batches, fast, find, limit_of
+from groundtune.tune.disk import name_full_disk
+from groundtune.tune.encoders.encoder import HINT, Encoder, autocast, batches, find_encoder, token_limit
 from groundtune.tune.job import TuneError
 
 FORWARD_TOKENS = 4096
@@ -36,12 +36,12 @@ class Ranker:
     """Whether the base is a cross-encoder that already scores pairs."""
 
 
-def embedder(base: str, *, settings: Mapping[str, Any]) -> Ranker:
+def load_embedder(base: str, *, settings: Mapping[str, Any]) -> Ranker:
     """Load a sentence encoder.
 
     Raises MissingError when the base or the device is not available, TuneError when the base cannot read max_tokens.
     """
-    located = find(base)
+    located = find_encoder(base)
     model = _loaded("SentenceTransformer", located, base, settings=settings)
     if model.transformers_model is None:
         raise MissingError(f"{base} has no transformer to train", hint=HINT)
@@ -52,10 +52,10 @@ def embedder(base: str, *, settings: Mapping[str, Any]) -> Ranker:
     return Ranker(model, encoder, need("torch", extra="local").nn.ModuleList(others), located, scored=False)
 
 
-def reranker(base: str, *, settings: Mapping[str, Any]) -> Ranker:
+def load_reranker(base: str, *, settings: Mapping[str, Any]) -> Ranker:
     """Load a cross-encoder with one score; its last layer is new when the base has none. Raises as `embedder`."""
     torch = need("torch", extra="local")
-    located = find(base)
+    located = find_encoder(base)
     scored = any(name.endswith("ForSequenceClassification") for name in located.config.architectures or ())
     if scored and located.config.num_labels != 1:
         raise TuneError(
@@ -92,7 +92,7 @@ def _loaded(kind: str, located: Base, base: str, *, settings: Mapping[str, Any],
 def _encoder(model: Any, inner: Any, located: Base, *, settings: Mapping[str, Any], limit: int | None) -> Encoder:
     device = choose_device(settings.get("device"))
     tokenizer = load_tokenizer(located.source, revision=located.revision)
-    max_tokens = limit or limit_of(located, tokenizer, wanted=settings.get("max_tokens"))
+    max_tokens = limit or token_limit(located, tokenizer, wanted=settings.get("max_tokens"))
     model.max_seq_length = max_tokens
     torch = need("torch", extra="local")
     autocast = torch.bfloat16 if has_fast_bfloat16(device) else None
@@ -152,13 +152,13 @@ def _on_device(ranker: Ranker, features: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def evaluated(ranker: Ranker, run: Callable[[], Any]) -> Any:
+def run_evaluation(ranker: Ranker, run: Callable[[], Any]) -> Any:
     """Return the result of `run`, without dropout and gradients, as a numpy array."""
     torch = need("torch", extra="local")
     training = ranker.model.training
     ranker.model.eval()
     try:
-        with torch.inference_mode(), fast(ranker.encoder):
+        with torch.inference_mode(), autocast(ranker.encoder):
             return run().cpu().numpy()
     finally:
         ranker.model.train(training)
@@ -168,7 +168,7 @@ def save(ranker: Ranker, folder: Path) -> None:
     """Save in the `sentence-transformers` format; all or nothing. Raises OSError."""
     partial = folder.with_name(f"{folder.name}.writing")
     shutil.rmtree(partial, ignore_errors=True)
-    with named_if_full(folder):
+    with name_full_disk(folder):
         ranker.model.save_pretrained(str(partial), create_model_card=False)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from groundtune.tune.job import Job, Row, TuneError
+from groundtune.tune.job import Job, TrainingRow, TuneError
 
 Floats = NDArray[np.float32]
 
-ALIKE = 0.95
+MAX_NEGATIVE_SHARE = 0.95
 """A hard negative that scores more than this share of the right passage's score may be right too, and is left out.
 
 Source: Moreira 2024, NV-Retriever, arXiv 2407.15831 (TopK-PercPos).
@@ -19,14 +19,14 @@ Source: Moreira 2024, NV-Retriever, arXiv 2407.15831 (TopK-PercPos).
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Questions:
     """Questions with the indices of their passages in the pool."""
 
     questions: tuple[str, ...]
     gold: tuple[frozenset[int], ...]
     """All passages that answer the question, from every row that asks it."""
     negatives: tuple[tuple[int, ...], ...]
-    found: tuple[tuple[int, ...], ...]
+    retrieved: tuple[tuple[int, ...], ...]
     """Passages that the project's retriever returns, best first; empty when it was not run."""
     lexical: tuple[Mapping[int, float], ...]
     """BM25 scores, 0 to 1, by passage index; `floor` for all others."""
@@ -37,19 +37,19 @@ class Asked:
     def __len__(self) -> int:
         return len(self.questions)
 
-    def some(self, chosen: Sequence[int]) -> "Asked":
+    def subset(self, chosen: Sequence[int]) -> "Questions":
         """Return these questions only."""
-        return Asked(*(tuple(getattr(self, column.name)[number] for number in chosen) for column in fields(self)))
+        return Questions(*(tuple(getattr(self, column.name)[number] for number in chosen) for column in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
+class RetrieverData:
     """The rows of both splits."""
 
     passages: tuple[str, ...]
     """The pool: every passage of every row, without duplicate texts."""
-    train: Asked
-    held: Asked
+    train: Questions
+    validation: Questions
     """Validation questions for which the project's retriever was run."""
     items: tuple[tuple[int, int], ...]
     """Pairs of a training question and one of its passages; batches are drawn from these."""
@@ -80,7 +80,7 @@ class _Question:
     floor: float = 0.0
 
 
-def read(job: Job) -> Data:
+def read_rows(job: Job) -> RetrieverData:
     """Read the rows. Raises TuneError when no row has a passage that answers."""
     places: dict[str, int] = {}
     ids: dict[str, int] = {}
@@ -93,7 +93,7 @@ def read(job: Job) -> Data:
             f"nothing to rank: {len(train_questions)} questions with evidence, {len(places)} passages",
             hint="give the examples evidence that is in the index; groundtune evaluate shows which evidence is found",
         )
-    return Data(
+    return RetrieverData(
         tuple(places),
         train_questions,
         _asked({key: question for key, question in validation.items() if question.retrieved}, ids),
@@ -104,7 +104,7 @@ def read(job: Job) -> Data:
 Collected = dict[tuple[str, tuple[str, ...]], _Question]
 
 
-def _collected(rows: Sequence[Row], places: dict[str, int], ids: dict[str, int]) -> Collected:
+def _collected(rows: Sequence[TrainingRow], places: dict[str, int], ids: dict[str, int]) -> Collected:
     """Merge rows by question and asker; adds new passages to `places` and `ids`."""
     merged: Collected = defaultdict(_Question)
     for row in rows:
@@ -123,7 +123,7 @@ def _collected(rows: Sequence[Row], places: dict[str, int], ids: dict[str, int])
     return merged
 
 
-def _asked(merged: Collected, ids: Mapping[str, int]) -> Asked:
+def _asked(merged: Collected, ids: Mapping[str, int]) -> Questions:
     lexical = []
     for question in merged.values():
         shares: dict[int, float] = {}
@@ -132,30 +132,30 @@ def _asked(merged: Collected, ids: Mapping[str, int]) -> Asked:
                 shares[ids[key]] = max(share, shares.get(ids[key], 0.0))
         lexical.append(shares)
     questions = merged.values()
-    return Asked(
+    return Questions(
         questions=tuple(text for text, _ in merged),
         gold=tuple(frozenset(question.gold) for question in questions),
         negatives=tuple(
             tuple(place for place in question.negatives if place not in question.gold) for question in questions
         ),
-        found=tuple(tuple(question.retrieved) for question in questions),
+        retrieved=tuple(tuple(question.retrieved) for question in questions),
         lexical=tuple(lexical),
         floor=tuple(question.floor for question in questions),
         groups=tuple(groups for _, groups in merged),
     )
 
 
-def without_alike(questions: Asked, scores: Floats) -> Asked:
+def drop_false_negatives(questions: Questions, scores: Floats) -> Questions:
     """Drop hard negatives that score nearly as high as the right passage. scores: (questions, pool)."""
     remaining = []
     for number, negatives in enumerate(questions.negatives):
         question_scores = scores[number]
-        limit = ALIKE * max(float(question_scores[place]) for place in questions.gold[number])
+        limit = MAX_NEGATIVE_SHARE * max(float(question_scores[place]) for place in questions.gold[number])
         remaining.append(tuple(place for place in negatives if float(question_scores[place]) <= limit))
     return replace(questions, negatives=tuple(remaining))
 
 
-def lexical(questions: Asked, places: Sequence[int]) -> Floats:
+def lexical(questions: Questions, places: Sequence[int]) -> Floats:
     """Return the BM25 scores, 0 to 1, (questions, places)."""
     column = {place: number for number, place in enumerate(places)}
     matrix = np.tile(np.asarray(questions.floor, dtype=np.float32)[:, None], (1, len(places)))
@@ -166,13 +166,13 @@ def lexical(questions: Asked, places: Sequence[int]) -> Floats:
     return matrix
 
 
-def visible(questions: Asked, size: int) -> NDArray[np.bool_]:
+def visible_passages(questions: Questions, size: int) -> NDArray[np.bool_]:
     """Return which passages of the pool each asker may find, (questions, size).
 
     These are the passages that any asker with the same groups found, and the right ones.
     """
     allowed_by_groups: dict[tuple[str, ...], NDArray[np.bool_]] = {}
-    for groups, retrieved, gold in zip(questions.groups, questions.found, questions.gold, strict=True):
+    for groups, retrieved, gold in zip(questions.groups, questions.retrieved, questions.gold, strict=True):
         allowed = allowed_by_groups.setdefault(groups, np.zeros(size, dtype=bool))
         allowed[[*retrieved, *gold]] = True
     return (

@@ -19,14 +19,22 @@ from typing import Any
 import numpy as np
 
 from groundtune.tune.encoders import cost as encoder_cost
-from groundtune.tune.encoders.encoder import lengths, refuse_cut
-from groundtune.tune.encoders.fit import Course, Pace, Progress, fit, pace_of
-from groundtune.tune.job import Bounds, Job, Step, Trained, TuneError, Watch
+from groundtune.tune.encoders.encoder import refuse_truncation, token_counts
+from groundtune.tune.encoders.fit import Hyperparameters, Progress, TrainingSetup, hyperparameters_of, train_encoder
+from groundtune.tune.job import Bounds, Job, ProgressCallback, TrainingResult, TrainingStep, TuneError
 from groundtune.tune.retriever import models
-from groundtune.tune.retriever.gate import Gain, Served, gain, ndcg_of_list, refusal, served
-from groundtune.tune.retriever.losses import Tokens, in_batch, of_its_own
+from groundtune.tune.retriever.gate import Gain, RankingScores, bootstrap_gain, ndcg_of_list, score_ranking, why_refused
+from groundtune.tune.retriever.losses import TokenCounts, in_batch_loss, listwise_loss
 from groundtune.tune.retriever.models import DOCUMENT, QUERY, Ranker
-from groundtune.tune.retriever.rows import Asked, Data, Floats, lexical, read, visible, without_alike
+from groundtune.tune.retriever.rows import (
+    Floats,
+    Questions,
+    RetrieverData,
+    drop_false_negatives,
+    lexical,
+    read_rows,
+    visible_passages,
+)
 from groundtune.workspace import digest_text
 
 MODEL = "model"
@@ -35,19 +43,19 @@ RATES = {"embedder": (5e-5, 5e-5), "reranker": (5e-5, 2e-4)}
 """Learning rates of the transformer and of the rest, by part. The embedder's were measured, at no other rate
 (benchmarks/tune_retriever.py); the reranker's are customary values.
 """
-QUESTIONS = 8
+MAX_QUESTIONS_PER_PASSAGE = 8
 """Maximum questions per passage in a step."""
 PATIENCE = 3
 """Epochs without a better nDCG after which training stops."""
-RERANKED = 30
+RERANK_CANDIDATES = 30
 """Candidates per validation question for measuring a reranker, unless the project sets it."""
 DENSE_WEIGHT = 0.6
 """Weight of the cosine in the fused score, unless the project sets it."""
-MOST_RERANKED = 200
+MAX_RERANKED_QUESTIONS = 200
 """Maximum validation questions for measuring a reranker: each costs RERANKED forward passes."""
-ALLOWED = 2e-3
+MAX_DIFFERENCE = 2e-3
 """Largest difference allowed between the outputs of the trainer and those of the saved files."""
-COMPARED = 16
+PARITY_ROWS = 16
 
 
 def estimate(job: Job) -> Bounds:
@@ -55,79 +63,81 @@ def estimate(job: Job) -> Bounds:
 
     Raises MissingError and TuneError as `train`.
     """
-    data, settings = read(job), job.settings
+    data, settings = read_rows(job), job.settings
     trained = [data.train.questions[question] for question, _ in data.items]
     if settings["part"] == "embedder":  # one passage and one hard negative per group of questions
-        trained += [data.passages[data.items[group[0]][1]] for group in data.by_passage(QUESTIONS)] * 2
+        trained += [data.passages[data.items[group[0]][1]] for group in data.by_passage(MAX_QUESTIONS_PER_PASSAGE)] * 2
     else:
         trained += [data.passages[place] for _, place in data.items] * (1 + settings["hard_negatives"])
-    evaluated = [*data.held.questions, *data.passages]
+    evaluated = [*data.validation.questions, *data.passages]
     if settings["part"] == "reranker":
-        evaluated = [*data.held.questions[:MOST_RERANKED], *data.passages] * 2
+        evaluated = [*data.validation.questions[:MAX_RERANKED_QUESTIONS], *data.passages] * 2
     cost_settings = {**settings, "batch_tokens": models.KEPT_TOKENS + models.FORWARD_TOKENS}
-    return encoder_cost.bounds(job.base, texts=trained, held=evaluated, settings=cost_settings)
+    return encoder_cost.estimate_bounds(job.base, texts=trained, validation=evaluated, settings=cost_settings)
 
 
-def train(job: Job, watch: Watch) -> Trained:
+def train(job: Job, watch: ProgressCallback) -> TrainingResult:
     """Train, or resume from `job.checkpoint`, and write `model/`.
 
     Raises MissingError without base, extra or device; TuneError for rows that cannot be trained on, a checkpoint of
     another training, or a loss that is not finite before any state was saved.
     """
-    data = read(job)
-    rows = f"{len(data.train):,} questions, {len(data.passages):,} passages, {len(data.held):,} validation questions"
-    watch(Step(0.0, 0, 0, note=rows))
+    data = read_rows(job)
+    rows = (
+        f"{len(data.train):,} questions, {len(data.passages):,} passages, {len(data.validation):,} validation questions"
+    )
+    watch(TrainingStep(0.0, 0, 0, note=rows))
     if job.settings["part"] == "reranker":
         return train_reranker(job, data, watch)
     return train_embedder(job, data, watch)
 
 
-def train_embedder(job: Job, data: Data, watch: Watch) -> Trained:
-    ranker = models.embedder(job.base, settings=job.settings)
-    tokens = counted(ranker, data, job)
+def train_embedder(job: Job, data: RetrieverData, watch: ProgressCallback) -> TrainingResult:
+    ranker = models.load_embedder(job.base, settings=job.settings)
+    tokens = count_tokens(ranker, data, job)
     fingerprint = _fingerprint(job, ranker, data)
-    validation, pool_places = data.held, range(len(data.passages))
-    shares, allowed = lexical(validation, pool_places), visible(validation, len(pool_places))
+    validation, pool_places = data.validation, range(len(data.passages))
+    shares, allowed = lexical(validation, pool_places), visible_passages(validation, len(pool_places))
     weight = job.details.get("dense_weight") or DENSE_WEIGHT
 
-    def measured(pool: Floats | None = None) -> Served | None:
+    def measured(pool: Floats | None = None) -> RankingScores | None:
         if not len(validation):
             return None
-        pool = embedded(ranker, data.passages, tokens.passages, names=DOCUMENT) if pool is None else pool
-        cosines = embedded(ranker, validation.questions, tokens.held, names=QUERY) @ pool.T
+        pool = embed_texts(ranker, data.passages, tokens.passages, names=DOCUMENT) if pool is None else pool
+        cosines = embed_texts(ranker, validation.questions, tokens.validation, names=QUERY) @ pool.T
         fixed = bool(job.details.get("dense_weight_fixed"))
-        return served(cosines, shares, allowed, validation.gold, weight=weight, fixed=fixed)
+        return score_ranking(cosines, shares, allowed, validation.gold, weight=weight, fixed=fixed)
 
-    vectors = embedded(ranker, data.passages, tokens.passages, names=DOCUMENT)
+    vectors = embed_texts(ranker, data.passages, tokens.passages, names=DOCUMENT)
     _finite(vectors)
     before, against = measured(vectors), job.base
     if before and (present := job.details.get("embedder", job.base)) != job.base:
         before, against = _retriever_baseline(validation, weight), present or "the project's embedder"
-    dense = embedded(ranker, data.train.questions, tokens.train, names=QUERY) @ vectors.T
+    dense = embed_texts(ranker, data.train.questions, tokens.train, names=QUERY) @ vectors.T
     fused = weight * dense + (1 - weight) * lexical(data.train, pool_places)
-    data = replace(data, train=without_alike(data.train, fused))
+    data = replace(data, train=drop_false_negatives(data.train, fused))
     del vectors, dense, fused
-    watch(Step(0.0, 0, 0, metrics=_means(before), note="the base"))
-    seen: dict[float, Served] = {}
+    watch(TrainingStep(0.0, 0, 0, metrics=_means(before), note="the base"))
+    seen: dict[float, RankingScores] = {}
 
     def noted() -> dict[str, float]:
         if scores := measured():
             seen.setdefault(scores.mean, scores)  # of equal means the first, which is also the best state
         return _means(scores)
 
-    items = data.by_passage(QUESTIONS)
+    items = data.by_passage(MAX_QUESTIONS_PER_PASSAGE)
 
     def loss(chosen: Sequence[int]) -> Any:
         negatives = 1 if job.settings["hard_negatives"] else 0
         places = [place for group in chosen for place in items[group]]
-        return in_batch(ranker, data, tokens, places, negatives=negatives, weight=weight)
+        return in_batch_loss(ranker, data, tokens, places, negatives=negatives, weight=weight)
 
     progress, pace = _fit(job, ranker, len(items), loss, noted, watch, fingerprint)
     after = measured() if progress.resumed else seen.get(progress.metrics.get(SCORE, -1.0))
-    texts = list(data.passages[:COMPARED])
+    texts = list(data.passages[:PARITY_ROWS])
 
     def output_of(model: Ranker) -> Any:
-        return models.evaluated(
+        return models.run_evaluation(
             model, lambda: models.vectors(model, texts, lengths=tokens.passages[: len(texts)], names=DOCUMENT)
         )
 
@@ -135,7 +145,7 @@ def train_embedder(job: Job, data: Data, watch: Watch) -> Trained:
     if before and after:
         dense_scores = {"dense": float(np.mean(after.dense))} if after.dense else {}
         if after.dense and before.dense:
-            dense_gain = gain(after.dense, before.dense, validation.gold, seed=job.settings["seed"])
+            dense_gain = bootstrap_gain(after.dense, before.dense, validation.gold, seed=job.settings["seed"])
             dense_scores |= {"dense_base": float(np.mean(before.dense)), "dense_gain": dense_gain.mean}
             dense_scores |= {"dense_gain_low": dense_gain.low, "dense_gain_high": dense_gain.high}
         about = {"dense_weight": after.weight, "dense_weight_base": before.weight, "dense_weight_fitted": after.fitted}
@@ -143,19 +153,21 @@ def train_embedder(job: Job, data: Data, watch: Watch) -> Trained:
     return _finish(job, ranker, output_of, compared, progress, pace)
 
 
-def train_reranker(job: Job, data: Data, watch: Watch) -> Trained:
+def train_reranker(job: Job, data: RetrieverData, watch: ProgressCallback) -> TrainingResult:
     """Train a reranker against the better of two baselines: the project's retriever and the untrained base."""
-    data = replace(data, held=_some(data.held))
-    validation = data.held
-    candidates = [places[: job.details.get("rerank_candidates") or RERANKED] for places in validation.found]
-    ranker = models.reranker(job.base, settings=job.settings)
-    tokens = counted(ranker, data, job)
+    data = replace(data, validation=_some(data.validation))
+    validation = data.validation
+    candidates = [
+        places[: job.details.get("rerank_candidates") or RERANK_CANDIDATES] for places in validation.retrieved
+    ]
+    ranker = models.load_reranker(job.base, settings=job.settings)
+    tokens = count_tokens(ranker, data, job)
     _refuse_cut_pairs(ranker, data, tokens, allowed=job.settings.get("allow_truncation") or 0)
     fingerprint = _fingerprint(job, ranker, data)
     seen: dict[float, list[float]] = {}
 
     def measured() -> list[float]:
-        values = reranked(ranker, data, validation, candidates, tokens)
+        values = score_reranking(ranker, data, validation, candidates, tokens)
         for mean in _mean(values).values():
             seen.setdefault(mean, values)
         return values
@@ -164,35 +176,35 @@ def train_reranker(job: Job, data: Data, watch: Watch) -> Trained:
     against = "the fused ranking"
     if ranker.scored and len(validation) and np.mean(base_scores := measured()) > np.mean(before):
         before, against = base_scores, job.base
-    watch(Step(0.0, 0, 0, metrics=_mean(before), note=f"baseline to beat: {against}"))
+    watch(TrainingStep(0.0, 0, 0, metrics=_mean(before), note=f"baseline to beat: {against}"))
 
     def loss(places: Sequence[int]) -> Any:
-        return of_its_own(ranker, data, tokens, places, negatives=job.settings["hard_negatives"])
+        return listwise_loss(ranker, data, tokens, places, negatives=job.settings["hard_negatives"])
 
     progress, pace = _fit(job, ranker, len(data.items), loss, lambda: _mean(measured()), watch, fingerprint)
     after = measured() if progress.resumed else seen.get(progress.metrics.get(SCORE, -1.0), [])
-    pairs = [(data.train.questions[question], data.passages[place]) for question, place in data.items[:COMPARED]]
+    pairs = [(data.train.questions[question], data.passages[place]) for question, place in data.items[:PARITY_ROWS]]
 
     def output_of(model: Ranker) -> Any:
-        return models.evaluated(model, lambda: models.scores(model, pairs, lengths=[1] * len(pairs)))
+        return models.run_evaluation(model, lambda: models.scores(model, pairs, lengths=[1] * len(pairs)))
 
     compared = _Compared(after, before, validation, against) if len(validation) else None
     return _finish(job, ranker, output_of, compared, progress, pace)
 
 
-def counted(ranker: Ranker, data: Data, job: Job) -> Tokens:
+def count_tokens(ranker: Ranker, data: RetrieverData, job: Job) -> TokenCounts:
     """Count the tokens. Raises TuneError when more passages than allowed would be truncated."""
     allowed = job.settings.get("allow_truncation") or 0
-    refuse_cut(ranker.encoder, [data.passages[place] for place in data.trained], allowed=allowed)
+    refuse_truncation(ranker.encoder, [data.passages[place] for place in data.trained], allowed=allowed)
     limit = ranker.encoder.limit
     train, validation, passages = (
-        [min(limit, length) for length in lengths(ranker.encoder, texts)]
-        for texts in (data.train.questions, data.held.questions, data.passages)
+        [min(limit, length) for length in token_counts(ranker.encoder, texts)]
+        for texts in (data.train.questions, data.validation.questions, data.passages)
     )
-    return Tokens(train, validation, passages)
+    return TokenCounts(train, validation, passages)
 
 
-def _refuse_cut_pairs(ranker: Ranker, data: Data, tokens: Tokens, *, allowed: int) -> None:
+def _refuse_cut_pairs(ranker: Ranker, data: RetrieverData, tokens: TokenCounts, *, allowed: int) -> None:
     limit = ranker.encoder.limit
     truncated = sum(tokens.train[question] + tokens.passages[place] - 1 > limit for question, place in data.items)
     if truncated > allowed:
@@ -202,24 +214,28 @@ def _refuse_cut_pairs(ranker: Ranker, data: Data, tokens: Tokens, *, allowed: in
         )
 
 
-def embedded(ranker: Ranker, texts: Sequence[str], token_counts: Sequence[int], *, names: Sequence[str]) -> Floats:
+def embed_texts(ranker: Ranker, texts: Sequence[str], token_counts: Sequence[int], *, names: Sequence[str]) -> Floats:
     """Return vectors without gradients, (n, dimension), unit length. token_counts: tokens of each text."""
     if not len(texts):
         return np.zeros((0, ranker.model.get_embedding_dimension()), dtype=np.float32)
-    vectors: Floats = models.evaluated(ranker, lambda: models.vectors(ranker, texts, lengths=token_counts, names=names))
+    vectors: Floats = models.run_evaluation(
+        ranker, lambda: models.vectors(ranker, texts, lengths=token_counts, names=names)
+    )
     return vectors
 
 
-def reranked(
-    ranker: Ranker, data: Data, questions: Asked, candidates: Sequence[Sequence[int]], tokens: Tokens
+def score_reranking(
+    ranker: Ranker, data: RetrieverData, questions: Questions, candidates: Sequence[Sequence[int]], tokens: TokenCounts
 ) -> list[float]:
     """Return nDCG@10 of each question, with its candidates in the ranker's order."""
     if not len(questions):
         return []
     pairs = [(number, place) for number, places in enumerate(candidates) for place in places]
-    token_counts = [min(ranker.encoder.limit, tokens.held[number] + tokens.passages[place]) for number, place in pairs]
+    token_counts = [
+        min(ranker.encoder.limit, tokens.validation[number] + tokens.passages[place]) for number, place in pairs
+    ]
     texts = [(questions.questions[number], data.passages[place]) for number, place in pairs]
-    scores = iter(models.evaluated(ranker, lambda: models.scores(ranker, texts, lengths=token_counts)).tolist())
+    scores = iter(models.run_evaluation(ranker, lambda: models.scores(ranker, texts, lengths=token_counts)).tolist())
     ordered = [sorted(((-next(scores), at, place) for at, place in enumerate(places))) for places in candidates]
     return [
         ndcg_of_list([place for _, _, place in ranked], gold)
@@ -231,41 +247,46 @@ def reranked(
 class _Compared:
     after: Sequence[float]
     before: Sequence[float]
-    questions: Asked
+    questions: Questions
     against: str
     metrics: Mapping[str, float] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _fit(
-    job: Job, ranker: Ranker, items: int, loss: Any, measure: Any, watch: Watch, fingerprint: str
-) -> tuple[Progress, Pace]:
+    job: Job, ranker: Ranker, items: int, loss: Any, measure: Any, watch: ProgressCallback, fingerprint: str
+) -> tuple[Progress, Hyperparameters]:
     settings = job.settings
-    pace = pace_of(settings, RATES[settings["part"]], batch_tokens=settings["batch_size"], patience=PATIENCE)
+    pace = hyperparameters_of(settings, RATES[settings["part"]], batch_tokens=settings["batch_size"], patience=PATIENCE)
     unit_lengths = [1] * items  # `batch_tokens` counts items here; the loss groups texts by length
-    course = Course(ranker.encoder, ranker.head, unit_lengths, loss, measure, lambda metrics: metrics[SCORE])
-    return fit(course, pace, watch, folder=job.checkpoint, fingerprint=fingerprint), pace
+    course = TrainingSetup(ranker.encoder, ranker.head, unit_lengths, loss, measure, lambda metrics: metrics[SCORE])
+    return train_encoder(course, pace, watch, folder=job.checkpoint, fingerprint=fingerprint), pace
 
 
 def _finish(
-    job: Job, ranker: Ranker, output_of: Any, compared: _Compared | None, progress: Progress, pace: Pace
-) -> Trained:
+    job: Job, ranker: Ranker, output_of: Any, compared: _Compared | None, progress: Progress, pace: Hyperparameters
+) -> TrainingResult:
     """Save the model, compare the saved files with the trained model, and decide whether it may be used."""
     measured_gain: Gain | None = None
     metrics: dict[str, float] = {}
     if compared:
-        measured_gain = gain(compared.after, compared.before, compared.questions.gold, seed=job.settings["seed"])
+        measured_gain = bootstrap_gain(
+            compared.after, compared.before, compared.questions.gold, seed=job.settings["seed"]
+        )
         after, before = float(np.mean(compared.after)), float(np.mean(compared.before))
         metrics = {SCORE: after, f"{SCORE}_base": before, "gain": measured_gain.mean}
         metrics |= {"gain_low": measured_gain.low, "gain_high": measured_gain.high, **compared.metrics}
     ranker.model.eval()
     expected = output_of(ranker)
     models.save(ranker, job.folder / MODEL)
-    saved = getattr(models, job.settings["part"])(str(job.folder / MODEL), settings=job.settings)
+    load = models.load_embedder if job.settings["part"] == "embedder" else models.load_reranker
+    saved = load(str(job.folder / MODEL), settings=job.settings)
     difference = float(np.abs(output_of(saved) - expected).max())
-    unusable = refusal(measured_gain)
-    if not difference <= ALLOWED:
-        unusable = f"the saved model's outputs differ from the trainer's by {difference:.2g}; {ALLOWED:.2g} is allowed"
+    unusable = why_refused(measured_gain)
+    if not difference <= MAX_DIFFERENCE:
+        unusable = (
+            f"the saved model's outputs differ from the trainer's by {difference:.2g}; {MAX_DIFFERENCE:.2g} is allowed"
+        )
     shutil.rmtree(job.checkpoint, ignore_errors=True)
     details = {
         "name": job.name,
@@ -276,7 +297,7 @@ def _finish(
         "questions": measured_gain.n if measured_gain else 0,
         "groups": measured_gain.groups if measured_gain else 0,
         **(compared.about if compared else {}),
-        "parity": {"difference": difference, "allowed": ALLOWED, "inputs": len(expected)},
+        "parity": {"difference": difference, "allowed": MAX_DIFFERENCE, "inputs": len(expected)},
         "max_tokens": ranker.encoder.limit,
         "learning_rate": pace.rate,
         "history": progress.history,
@@ -286,7 +307,7 @@ def _finish(
         "resumed": progress.resumed,
         "final_loss": progress.loss,
     }
-    return Trained((MODEL,), metrics, ranker.encoder.digest, details, unusable=unusable)
+    return TrainingResult((MODEL,), metrics, ranker.encoder.digest, details, unusable=unusable)
 
 
 def _use(job: Job) -> str:
@@ -297,20 +318,20 @@ def _use(job: Job) -> str:
     return f'[embedder]\nkind = "local"\nmodel = "{path}"\n'
 
 
-def _retriever_baseline(questions: Asked, weight: float) -> Served:
+def _retriever_baseline(questions: Questions, weight: float) -> RankingScores:
     """Score the ranking of the project's retriever, for when its embedder is not the base."""
-    fused = tuple(ndcg_of_list(*pair) for pair in zip(questions.found, questions.gold, strict=True))
-    return Served(fused, None, weight, fitted=False)
+    fused = tuple(ndcg_of_list(*pair) for pair in zip(questions.retrieved, questions.gold, strict=True))
+    return RankingScores(fused, None, weight, fitted=False)
 
 
-def _some(questions: Asked) -> Asked:
+def _some(questions: Questions) -> Questions:
     """Select at most MOST_RERANKED questions, spread evenly over the rows."""
-    if len(questions) <= MOST_RERANKED:
+    if len(questions) <= MAX_RERANKED_QUESTIONS:
         return questions
-    return questions.some([int(number) for number in np.linspace(0, len(questions) - 1, MOST_RERANKED)])
+    return questions.subset([int(number) for number in np.linspace(0, len(questions) - 1, MAX_RERANKED_QUESTIONS)])
 
 
-def _means(scores: Served | None) -> dict[str, float]:
+def _means(scores: RankingScores | None) -> dict[str, float]:
     """Return the mean scores; empty when there is nothing to measure."""
     if scores is None:
         return {}
@@ -327,8 +348,8 @@ def _finite(scores: Floats) -> None:
         raise TuneError("the base gives vectors that are not finite", hint="use another base: this one is damaged")
 
 
-def _fingerprint(job: Job, ranker: Ranker, data: Data) -> str:
+def _fingerprint(job: Job, ranker: Ranker, data: RetrieverData) -> str:
     settings = sorted((key, repr(value)) for key, value in job.settings.items())
-    rows = (data.passages, data.items, data.train.negatives, data.held.questions, data.train.questions)
-    gold = [sorted(places) for places in data.held.gold]
+    rows = (data.passages, data.items, data.train.negatives, data.validation.questions, data.train.questions)
+    gold = [sorted(places) for places in data.validation.gold]
     return digest_text(repr((settings, ranker.encoder.digest, rows, gold)))
