@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common import table
-from groundtune.approaches.cite import check
-from groundtune.measure.statistics import bootstrap_mean
-from groundtune.text import sentences
+from groundtune.approaches.citations import check_citations
+from groundtune.common.text import sentences
+from groundtune.stats.intervals import bootstrap_mean
 from groundtune.types import Hit, Passage
 
 LEFT_OUT = 0.12
@@ -65,7 +65,7 @@ def main() -> None:
             others = long_sentences(texts[number - 1]) if len(texts) > 1 else []
             hit = Hit(Passage("p", "p", article["title"], 0, 0, len(text), text), 1.0)
             for kind, claim in variants(rng.choice(candidates), rng.choice(others) if others else None, names, rng):
-                citations = check(f"{claim} [1]", (hit,))[1]
+                citations = check_citations(f"{claim} [1]", (hit,))[1]
                 supported.setdefault(kind, []).append(
                     float(any(citation.support != "missing" for citation in citations))
                 )

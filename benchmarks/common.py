@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from groundtune.ingest.index import IndexFolder
-from groundtune.opened import OpenIndex
+from groundtune.build.open_index import OpenIndex
+from groundtune.ingest.generations import IndexFolder
 from groundtune.project import Project
 
 

@@ -25,9 +25,9 @@ from sentence_transformers import SentenceTransformer
 import corpora
 from common import machine, open_index, project_folder, settle, spread, table, verdict
 from groundtune.ingest.catalog import Catalog
+from groundtune.ingest.chunker import Chunker
 from groundtune.ingest.sandbox import Sandbox
-from groundtune.ingest.split import Chunker
-from groundtune.models.embed import BundledEmbedder
+from groundtune.models.local_embedder import BundledEmbedder
 from groundtune.project import Project
 from groundtune.retrieve.stores.lance import LanceStore
 from groundtune.types import Scope

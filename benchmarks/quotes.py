@@ -1,4 +1,4 @@
-"""Measure how often the first verbatim quote answers and how good its confidence is. Fits models/quote.py's weights.
+"""Measure how often the first verbatim quote answers, and its confidence; fit the weights of models/quote_generator.py.
 
     python benchmarks/quotes.py dev-v2.0.json [--fit] [--questions 5000] [--clapnq FOLDER] [--project examples/handbook]
 
@@ -23,17 +23,19 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 from common import machine, open_index, table
-from groundtune.approaches.evidence import RetrievedContext
+from groundtune.approaches.context import RetrievedContext
+from groundtune.ingest.chunker import Chunker, embedded_text
 from groundtune.ingest.parsed import TextBuilder
-from groundtune.ingest.split import Chunker, embedded_text
 from groundtune.measure.metrics import contains, contains_most_of_quote, contains_quote
-from groundtune.measure.statistics import auroc, bootstrap_mean, risk_coverage
-from groundtune.models.embed import BundledEmbedder
-from groundtune.models.quote import CONFIDENCE_WEIGHTS, RANK_WEIGHTS, QuoteCandidates, QuoteGenerator
+from groundtune.models.local_embedder import BundledEmbedder
+from groundtune.models.quote_generator import CONFIDENCE_WEIGHTS, RANK_WEIGHTS, QuoteCandidates, QuoteGenerator
 from groundtune.models.quote_signals import SIGNALS, Floats, QuotableUnit
 from groundtune.project import Project
 from groundtune.retrieve.retriever import HybridRetriever
 from groundtune.retrieve.stores.lance import LanceStore
+from groundtune.stats.intervals import bootstrap_mean
+from groundtune.stats.ranking import auroc
+from groundtune.stats.thresholds import risk_coverage
 from groundtune.types import Document, Evidence, Hit, IndexEntry, Prompt, Question, Scope
 
 PASSAGES = 6

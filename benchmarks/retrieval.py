@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 import corpora
 from common import machine, open_index, project_folder, table, verdict
 from corpora import Corpus, Query
-from groundtune.measure.statistics import bootstrap_mean
-from groundtune.opened import OpenIndex
+from groundtune.build.open_index import OpenIndex
 from groundtune.project import Project
-from groundtune.retrieve.fuse import DEFAULT_DENSE_WEIGHT, fuse
+from groundtune.retrieve.fusion import DEFAULT_DENSE_WEIGHT, fuse
+from groundtune.stats.intervals import bootstrap_mean
 from groundtune.types import Candidate, Interval, Scope, Vectors
 from groundtune.workflows.evaluating import WEIGHTS
 

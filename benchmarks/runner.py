@@ -25,17 +25,17 @@ from typing import Any
 
 from common import machine, spread, table, verdict
 from groundtune import build
-from groundtune.approaches.composed import Pipeline
-from groundtune.approaches.forms import LabelFormat
+from groundtune.approaches.output_formats import LabelFormat
+from groundtune.approaches.pipeline import Pipeline
 from groundtune.measure.runner import fill_matrix
 from groundtune.measure.scoring import label_scorer
-from groundtune.models.hosted import HostedGenerator
+from groundtune.models.hosted_generator import HostedGenerator
 from groundtune.models.prices import TokenPrices
-from groundtune.models.scripted import ScriptedServer
-from groundtune.models.scripted_models import ScriptedModel, script_of
 from groundtune.project import Project
+from groundtune.testing.scripted_models import ScriptedModel, script_of
+from groundtune.testing.scripted_server import ScriptedServer
 from groundtune.types import Example
-from groundtune.workflows.deciding import Report
+from groundtune.workflows.reporting import Report
 
 LABELS = ("delivery", "refund", "billing", "defect", "advice", "theft", "app", "battery")
 PRICES = {"m": {"input_per_million": 1.0, "output_per_million": 4.0}}

@@ -27,9 +27,9 @@ import numpy as np
 
 import corpora
 from common import machine, open_index, percentile, project_folder, settle, spread, table, verdict
+from groundtune.build.open_index import OpenIndex
 from groundtune.ingest.sync import SyncReport
-from groundtune.models.embed import BundledEmbedder
-from groundtune.opened import OpenIndex
+from groundtune.models.local_embedder import BundledEmbedder
 from groundtune.project import Project
 from groundtune.types import Question, Scope, Vectors
 

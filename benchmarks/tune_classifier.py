@@ -31,13 +31,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from common import machine, table, verdict
-from groundtune.config_tune import ClassifierConfig
-from groundtune.measure.statistics import bootstrap_mean, paired_difference
-from groundtune.models.classifier import ClassifierGenerator
-from groundtune.models.embed import BundledEmbedder
-from groundtune.models.nearest import SHARPNESS
+from groundtune.config.tune_tables import ClassifierConfig
+from groundtune.models.classifier_generator import ClassifierGenerator
+from groundtune.models.local_embedder import BundledEmbedder
+from groundtune.models.nearest_generator import SHARPNESS
+from groundtune.stats.intervals import bootstrap_mean
+from groundtune.stats.significance import paired_difference
 from groundtune.tune.artifacts import read_artifact
-from groundtune.tune.encoders import calibrate
+from groundtune.tune.encoders import calibration
 from groundtune.tune.job import Job, TrainingRow, write_job
 from groundtune.tune.preflight.findings import normalise_input
 
@@ -157,8 +158,8 @@ class Bench:
         predicted, chances = model.classify([*self.test, *self.test_oos])
         hits = np.array(predicted) == np.array([*self.gold, *[NOTHING] * len(self.test_oos)])
         epochs = str(len(artifact.details["history"])) if "history" in artifact.details else ""
-        ece = calibrate.ece(np.array(chances), hits)
-        return (right, calibrate.energy(logits), calibrate.energy(oos_logits), hits.mean(), ece, cost, epochs)
+        ece = calibration.ece(np.array(chances), hits)
+        return (right, calibration.energy(logits), calibration.energy(oos_logits), hits.mean(), ece, cost, epochs)
 
     def run(self, mode: str, train: Sequence[TrainingRow], validation: Sequence[TrainingRow]) -> tuple[Path, Cost]:
         """Train in a separate process."""
@@ -267,9 +268,9 @@ def _few(rows: Sequence[TrainingRow], size: int | None) -> list[TrainingRow]:
 def _auroc(inside: Any, outside: Any) -> tuple[float, float, float]:
     """Return the AUROC with its 95% bootstrap interval over both kinds of rows."""
     rng = np.random.default_rng(SEED)
-    again = [calibrate.auroc(rng.choice(inside, len(inside)), rng.choice(outside, len(outside))) for _ in range(1000)]
+    again = [calibration.auroc(rng.choice(inside, len(inside)), rng.choice(outside, len(outside))) for _ in range(1000)]
     low, high = np.quantile(again, [0.025, 0.975])
-    return calibrate.auroc(inside, outside), float(low), float(high)
+    return calibration.auroc(inside, outside), float(low), float(high)
 
 
 def _process(words: Sequence[str]) -> tuple[int, Cost]:

@@ -30,8 +30,8 @@ from typing import Any
 import numpy as np
 
 from common import machine, table, verdict
-from groundtune.models.extractor import Extraction, ExtractorGenerator
-from groundtune.spans import iter_leaves
+from groundtune.models.extractor_generator import Extraction, ExtractorGenerator
+from groundtune.models.span_decoding import iter_leaves
 from groundtune.tune.encoders.extractor import train
 from groundtune.tune.job import Job, TrainingRow, TrainingStep, write_job
 
@@ -178,7 +178,7 @@ def _folded(output: Any) -> Counter[Any]:
 
 def _agreement(trained: Sequence[Text], job: Job) -> float:
     """Return the share of the gold places that the trainer's own alignment found."""
-    from groundtune.spans import path_name
+    from groundtune.models.span_decoding import path_name
     from groundtune.tune.encoders.align import align
 
     alignment = align([(utterance.text, utterance.output) for utterance in trained], None)

@@ -30,12 +30,12 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from common import machine, spread, table, verdict
-from groundtune.models.local import LocalGenerator
-from groundtune.tune.base import choose_device
+from groundtune.models.local_generator import LocalGenerator
+from groundtune.tune.base_model import choose_device
 from groundtune.tune.checkpoints import TrainingState
 from groundtune.tune.job import Job, TrainingRow, read_progress, write_job
-from groundtune.tune.launch import launch_training
-from groundtune.tune.lora import fit
+from groundtune.tune.launcher import launch_training
+from groundtune.tune.lora import training_loop
 from groundtune.tune.lora.plan import LoraPlan, prepare
 from groundtune.types import Prompt
 
@@ -43,7 +43,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.models.tiny import SENTENCES, WINDOW, tiny_tokenizer
 from tests.tune.extraction import SCHEMA, chat, extraction_job, extraction_rows, tiny_base
 
-PROCESS = "groundtune.workflows.training"
+PROCESS = "groundtune.workflows.training_process"
 """Module that `groundtune tune` starts."""
 SECONDS, VALID, SAME, FASTER = 120.0, 0.95, 1e-3, 1.0
 KILLED_AT = 100
@@ -160,7 +160,7 @@ def _peer(folder: Path, options: argparse.Namespace) -> None:
     job = Job(folder / "job", "peer", "lora", base, settings)
     job.folder.mkdir()
     write_job(job, rows, [])
-    fit.disable_telemetry()
+    training_loop.disable_telemetry()
     plan = prepare(job)
     tokens = sum(len(example.token_ids) for example in plan.train)
     print(f"{len(rows)} rows, {tokens:,} tokens, on {device}, weights in {plan.dtype}, compute in "
@@ -210,10 +210,10 @@ def _base(folder: Path, rows: Sequence[TrainingRow], hidden: int, layers: int) -
 def _ours(plan: LoraPlan, folder: Path) -> Any:
     import transformers
 
-    trainer = fit.make_trainer(plan, fresh=True)
+    trainer = training_loop.make_trainer(plan, fresh=True)
     trainer.args.save_strategy = transformers.trainer_utils.SaveStrategy.NO
-    watching = fit.TrainingMonitor(plan, lambda _: None, TrainingState(), resumed=False)
-    trainer.add_callback(type("Callback", (fit.MonitorCallback, transformers.TrainerCallback), {})(watching))
+    watching = training_loop.TrainingMonitor(plan, lambda _: None, TrainingState(), resumed=False)
+    trainer.add_callback(type("Callback", (training_loop.MonitorCallback, transformers.TrainerCallback), {})(watching))
     return trainer
 
 
@@ -236,7 +236,7 @@ def _plain(plan: LoraPlan, folder: Path) -> Any:
         learning_rate=recipe.learning_rate,
         per_device_train_batch_size=recipe.batch_size,
         gradient_accumulation_steps=recipe.accumulate,
-        gradient_checkpointing=fit.needs_gradient_checkpointing(plan),
+        gradient_checkpointing=training_loop.needs_gradient_checkpointing(plan),
         max_length=None,
         bf16=plan.bfloat16,
         use_cpu=plan.device == "cpu",

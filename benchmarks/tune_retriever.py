@@ -27,18 +27,18 @@ from typing import Any
 import corpora
 from common import machine, project_folder, table
 from corpora import Corpus, Query
-from groundtune.ingest.index import IndexFolder
-from groundtune.measure.statistics import bootstrap_mean
-from groundtune.opened import OpenIndex
+from groundtune.build.open_index import OpenIndex
+from groundtune.common.text import sentences
+from groundtune.ingest.generations import IndexFolder
 from groundtune.project import Project
-from groundtune.retrieve.fuse import DEFAULT_DENSE_WEIGHT, fuse
+from groundtune.retrieve.fusion import DEFAULT_DENSE_WEIGHT, fuse
 from groundtune.retrieve.retriever import DEFAULT_CANDIDATES
-from groundtune.text import sentences
+from groundtune.stats.intervals import bootstrap_mean
 from groundtune.tune.job import Job, TrainingRow, TrainingStep, write_job
-from groundtune.tune.launch import launch_training
-from groundtune.tune.retriever.gate import WEIGHTS
+from groundtune.tune.launcher import launch_training
+from groundtune.tune.retriever.adoption_gate import WEIGHTS
 from groundtune.types import Artifact, Evidence, Example, Question, Scope
-from groundtune.workflows.grounding import ranking_settings, retrieval_rows
+from groundtune.workflows.retrieved_rows import ranking_settings, retrieval_rows
 from retrieval import ROWS_PER_FILE, _documents, _metrics, _write
 
 SEED = 7

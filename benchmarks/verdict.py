@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from common import machine, table
 from groundtune.decide.verdict import Requirements, decide
-from groundtune.measure.statistics import PairedDifference, bootstrap_mean, holm, paired_difference
+from groundtune.stats.intervals import bootstrap_mean
+from groundtune.stats.significance import PairedDifference, holm, paired_difference
 from groundtune.types import ApproachSummary, Difference, Interval, Verdict
 
 SEED = 11

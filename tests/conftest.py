@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from groundtune.models.embed import BundledEmbedder
+from groundtune.models.local_embedder import BundledEmbedder
 
 MakeProject = Callable[..., Path]
 

@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from groundtune.cli import VERBS
 from groundtune.cli.demo import _copy
 from groundtune.config import Config, load_config
-from groundtune.config_tune import TrainingConfig as TuneTable
+from groundtune.config.tune_tables import TrainingConfig as TuneTable
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from groundtune.checkup import check_project
+from groundtune.build.task import task_form
 from groundtune.cli.demo import _copy
 from groundtune.config import load_config
-from groundtune.measure.examples import read_examples
-from groundtune.task import task_form
+from groundtune.dataset.examples import read_examples
+from groundtune.project.validation import check_project
 from groundtune.types import Example
 
 TRIAGE = Path(__file__).parent.parent / "examples/triage"

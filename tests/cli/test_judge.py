@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from groundtune.cli import main
-from groundtune.models.scripted import Reply, ScriptedServer
+from groundtune.testing.scripted_server import Reply, ScriptedServer
 
 LABELS = [("good", True)] * 8 + [("bad", False)] * 6 + [("good", False), ("!500", True)]
 

@@ -11,11 +11,11 @@ import pytest
 from filelock import FileLock
 
 from groundtune.cli import main
+from groundtune.common.files import write_json
 from groundtune.tune.artifacts import file_digests, write_artifact
+from groundtune.tune.incomplete import why_untrained
 from groundtune.tune.job import FAILURE, LOCK, Job, write_job
-from groundtune.tune.leftovers import why_untrained
 from groundtune.types import Artifact
-from groundtune.workspace import write_json
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -11,9 +11,9 @@ from groundtune.cli import main
 from groundtune.cli.check import show_preflight
 from groundtune.tune.job import Bounds
 from groundtune.tune.preflight.chats import RenderedRow
-from groundtune.tune.preflight.check import PreflightReport
 from groundtune.tune.preflight.findings import make_finding
 from groundtune.tune.preflight.lengths import measure
+from groundtune.tune.preflight.report import PreflightReport
 from tests.tune.encoders import labelled, tiny_encoder
 
 LABELS = ("refund", "delivery", "password")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from groundtune.decide.verdict import Requirements, decide
-from groundtune.measure.statistics import bootstrap_mean, holm, paired_difference
+from groundtune.stats.intervals import bootstrap_mean
+from groundtune.stats.significance import holm, paired_difference
 from groundtune.types import ApproachSummary, Difference, Verdict
 
 

@@ -39,7 +39,9 @@ def hanging(folder: Path, name: str = "hangs.md") -> Path:
 
 
 def children() -> list[psutil.Process]:
-    return [process for process in psutil.Process().children() if "groundtune.ingest.worker" in process.cmdline()]
+    return [
+        process for process in psutil.Process().children() if "groundtune.ingest.sandbox_worker" in process.cmdline()
+    ]
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -187,6 +189,6 @@ def test_a_worker_dies_with_its_parent(tmp_path: Path) -> None:
 
 def test_the_worker_is_lean() -> None:
     heavy = {"torch", "lancedb", "openai", "numpy", "pyarrow", "pydantic"}
-    script = f"import sys, groundtune.ingest.worker; print(sorted({heavy} & set(sys.modules)))"
+    script = f"import sys, groundtune.ingest.sandbox_worker; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

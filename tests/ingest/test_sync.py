@@ -23,16 +23,16 @@ import pytest
 from fpdf import FPDF
 
 from groundtune import build
+from groundtune.build.open_index import OpenIndex
 from groundtune.config import load_config
+from groundtune.config.fitted import Fitted
 from groundtune.errors import BusyError, IndexMismatchError, MissingError, ParseError
-from groundtune.fitted import Fitted
 from groundtune.ingest import scan, sync
 from groundtune.ingest.catalog import Catalog, FileRow
-from groundtune.ingest.index import IndexFolder
+from groundtune.ingest.generations import IndexFolder
 from groundtune.ingest.loaders import load
 from groundtune.ingest.parsed import ParsedDocument
 from groundtune.ingest.sync import SyncReport
-from groundtune.opened import OpenIndex
 from groundtune.retrieve.stores.lance import LanceStore
 from groundtune.types import Question, Scope, Stage, Vectors
 from groundtune.workflows.ingesting import ingest

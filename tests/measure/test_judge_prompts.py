@@ -6,7 +6,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from groundtune.json_values import parse_json
+from groundtune.common.json_schema import parse_json
 from groundtune.measure import judge_prompts as prompts
 from groundtune.types import Hit, Passage, Prompt
 

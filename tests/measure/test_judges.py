@@ -9,9 +9,9 @@ import pytest
 
 from groundtune.errors import JudgeError, ProviderError, UsageError
 from groundtune.measure.judges import METRICS, Judge, Judgement, total_usage
-from groundtune.models.hosted import HostedGenerator
+from groundtune.models.hosted_generator import HostedGenerator
 from groundtune.models.prices import TokenPrices
-from groundtune.models.scripted import Reply, Script, ScriptedServer, bag_of_words
+from groundtune.testing.scripted_server import Reply, Script, ScriptedServer, bag_of_words
 from groundtune.types import Answer, Citation, Example, Hit, Passage, Task, Usage, Vectors
 
 QUESTION = "How long is the refund window?"

@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 
 from groundtune.errors import BudgetError, ProviderError
+from groundtune.models.budget import Budget
 from groundtune.models.cache import CachedGenerator, GenerationCache, cache_key
-from groundtune.models.hosted import HostedGenerator
+from groundtune.models.hosted_generator import HostedGenerator
 from groundtune.models.prices import TokenPrices
-from groundtune.models.purse import Budget
-from groundtune.models.scripted import Reply, Script, ScriptedServer
 from groundtune.protocols import RepeatableGenerator
+from groundtune.testing.scripted_server import Reply, Script, ScriptedServer
 from groundtune.types import Generation, Message, Prompt, Usage
 
 PRICE = {"m": {"input_per_million": 1.0, "output_per_million": 10.0}}

@@ -12,7 +12,7 @@ import pytest
 
 from groundtune.models import discover as module
 from groundtune.models.discover import CandidateEndpoint, Endpoint
-from groundtune.models.scripted import ScriptedServer
+from groundtune.testing.scripted_server import ScriptedServer
 
 discover = partial(module.discover, timeout_seconds=30.0, keyed_timeout_seconds=30.0)
 """`discover` with timeouts that local servers meet even on a busy machine."""
@@ -111,7 +111,7 @@ async def test_nonsense_in_the_environment_finds_nothing() -> None:
 
 def test_the_import_is_light() -> None:
     code = (
-        "import sys, groundtune.models.hosted, groundtune.models.hosted_embed, groundtune.models.prices, "
+        "import sys, groundtune.models.hosted_generator, groundtune.models.hosted_embedder, groundtune.models.prices, "
         "groundtune.models.discover; "
         "print(*{'openai', 'httpx2', 'genai_prices', 'torch', 'pydantic'} & set(sys.modules))"
     )

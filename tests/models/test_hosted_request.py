@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from groundtune.models.hosted import HostedGenerator
+from groundtune.models.hosted_generator import HostedGenerator
 from groundtune.models.prices import TokenPrices
-from groundtune.models.scripted import Reply, ScriptedServer
 from groundtune.protocols import RepeatableGenerator
+from groundtune.testing.scripted_server import Reply, ScriptedServer
 from groundtune.types import Message, Prompt
 
 OPENAI = "https://api.openai.com/v1"

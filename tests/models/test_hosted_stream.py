@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from groundtune.errors import ProviderError
-from groundtune.models.hosted import HostedGenerator
-from groundtune.models.scripted import Reply, ScriptedServer
+from groundtune.models.hosted_generator import HostedGenerator
+from groundtune.testing.scripted_server import Reply, ScriptedServer
 from groundtune.types import Prompt, Usage
 
 PROMPT = Prompt("two words")

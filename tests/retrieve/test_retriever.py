@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from groundtune.errors import BusyError, MissingError
-from groundtune.models.embed import BundledEmbedder
+from groundtune.models.local_embedder import BundledEmbedder
 from groundtune.protocols import Reranker, Retriever
-from groundtune.retrieve.rerank import CrossEncoderReranker
+from groundtune.retrieve.reranker import CrossEncoderReranker
 from groundtune.retrieve.retriever import HybridRetriever
 from groundtune.retrieve.stores.lance import LanceStore
 from groundtune.types import Candidate, Hit, IndexEntry, Passage, Question, Scope, Stage

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from groundtune.models.scripted import Reply
+from groundtune.testing.scripted_server import Reply
 
 
 def serve(folder: Path, *, template: bool = True, tells: bool = True) -> Callable[[dict[str, Any]], Reply]:

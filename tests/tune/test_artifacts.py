@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from groundtune.common.files import digest_bytes
 from groundtune.errors import GroundtuneError, MissingError
 from groundtune.tune.artifacts import (
     ARTIFACT,
@@ -18,7 +19,6 @@ from groundtune.tune.artifacts import (
     write_artifact,
 )
 from groundtune.types import Artifact
-from groundtune.workspace import digest_bytes
 
 
 def write_model(models: Path, name: str = "fast-1", **values: Any) -> Artifact:

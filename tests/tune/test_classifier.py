@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from groundtune.errors import MissingError
-from groundtune.models.classifier import ClassifierGenerator
+from groundtune.models.classifier_generator import ClassifierGenerator
 from groundtune.protocols import Trainer
 from groundtune.tune.artifacts import read_artifact, verify_artifact
 from groundtune.tune.encoders import classifier, encoder
-from groundtune.tune.encoders import fit as encoder_fit
+from groundtune.tune.encoders import training_loop as encoder_fit
 from groundtune.tune.job import Job, TrainingResult, TrainingRow, TrainingStep, TuneError, read_progress
 from groundtune.tune.worker import load_trainer, run_training
 from tests.tune.encoders import WORDS, classifier_job, labelled, tiny_encoder
@@ -293,7 +293,7 @@ def test_an_estimate_is_quick_and_not_exceeded(base: Path, tmp_path: Path) -> No
 WAITS = """
 import sys, time
 from pathlib import Path
-from groundtune.tune.encoders import fit as encoder_fit
+from groundtune.tune.encoders import training_loop as encoder_fit
 from groundtune.tune.worker import run_training
 encoder_fit.SAVE_SECONDS = encoder_fit.REPORT_SECONDS = 0.0
 real = encoder_fit._Run.one_step

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from groundtune.errors import MissingError
-from groundtune.models.extractor import ExtractorGenerator
-from groundtune.spans import (
+from groundtune.models.extractor_generator import ExtractorGenerator
+from groundtune.models.span_decoding import (
     ANY_ITEM,
     Field,
     Layout,
@@ -167,7 +167,7 @@ def test_the_worker_writes_an_artifact_last(base: Path, tmp_path: Path, monkeypa
 WAITS = """
 import sys, time
 from pathlib import Path
-from groundtune.tune.encoders import fit as encoder_fit
+from groundtune.tune.encoders import training_loop as encoder_fit
 from groundtune.tune.worker import run_training
 encoder_fit.SAVE_SECONDS = encoder_fit.REPORT_SECONDS = 0.0
 real = encoder_fit._Run.one_step

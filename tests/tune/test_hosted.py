@@ -17,16 +17,16 @@ from typing import Any
 import openai
 import pytest
 
-from groundtune.config_tune import HostedTuneConfig
+from groundtune.config.tune_tables import HostedTuneConfig
 from groundtune.errors import MissingError, ProviderError, UsageError
-from groundtune.models.scripted import Reply, ScriptedServer
-from groundtune.models.scripted_models import ScriptedModel
-from groundtune.models.scripted_tuning import FailingRequest, JobScript, ScriptedTuning
+from groundtune.testing.scripted_models import ScriptedModel
+from groundtune.testing.scripted_server import Reply, ScriptedServer
+from groundtune.testing.scripted_tuning import FailingRequest, JobScript, ScriptedTuning
 from groundtune.tune.artifacts import read_artifact
-from groundtune.tune.hosted.cost import bounds
 from groundtune.tune.hosted.trainer import control_job, estimate, train, warnings
+from groundtune.tune.hosted.training_cost import bounds
 from groundtune.tune.job import FAILURE, Job, TrainingRow, TrainingStep, TuneError, write_job
-from groundtune.tune.launch import launch_training
+from groundtune.tune.launcher import launch_training
 
 BASE = "gpt-4o-mini-2024-07-18"
 PROFILE = {"bases": {BASE: {"usd_per_million": 3.0, "ends": "2999-01-14"}}, "no_new_jobs": "2999-01-06"}

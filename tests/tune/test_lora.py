@@ -17,12 +17,12 @@ import pytest
 from filelock import FileLock
 
 from groundtune.errors import GroundtuneError, MissingError
-from groundtune.models.local import LocalGenerator
+from groundtune.models.local_generator import LocalGenerator
 from groundtune.tune.artifacts import read_artifact, verify_artifact
 from groundtune.tune.checkpoints import STEPS, latest_checkpoint
 from groundtune.tune.job import LOG, Job, TrainingResult, TrainingRow, TrainingStep, TuneError, read_progress
-from groundtune.tune.launch import launch_training
-from groundtune.tune.lora import cost, finish, fit, parity
+from groundtune.tune.launcher import launch_training
+from groundtune.tune.lora import finish, parity_gate, training_cost, training_loop
 from groundtune.tune.lora import trainer as lora
 from groundtune.tune.lora.plan import prepare
 from groundtune.tune.lora.score import describe_no_gain
@@ -145,13 +145,13 @@ def whole(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Trainin
 ENDS = """
 import signal, sys
 from groundtune.tune import worker
-from groundtune.tune.lora import fit
-real = fit.TrainingMonitor.checkpoint_due
+from groundtune.tune.lora import training_loop
+real = training_loop.TrainingMonitor.checkpoint_due
 def ends(self, trainer):
     if trainer.global_step == 41:
         signal.raise_signal(int(sys.argv[2]))
     return real(self, trainer)
-fit.TrainingMonitor.checkpoint_due = ends
+training_loop.TrainingMonitor.checkpoint_due = ends
 sys.exit(worker.main())
 """
 """A training that receives a signal in the fourth epoch of 12 steps."""
@@ -191,14 +191,14 @@ def halfway(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     """A job with a checkpoint after its second epoch, where something went wrong."""
     job = extraction_job(tmp_path / "job", base, **{**QUICK, "epochs": 4})
     with monkeypatch.context() as patch:
-        real = fit.TrainingMonitor.write_checkpoint
+        real = training_loop.TrainingMonitor.write_checkpoint
 
         def fails(self: Any, trainer: Any, *rest: Any) -> None:
             real(self, trainer, *rest)
             if trainer.global_step == 24:
                 raise OSError(28, "No space left on device")
 
-        patch.setattr(fit.TrainingMonitor, "checkpointed", fails)
+        patch.setattr(training_loop.TrainingMonitor, "checkpointed", fails)
         with pytest.raises(OSError, match="No space left"):
             lora.train(job, lambda _: None)
     return job
@@ -490,9 +490,9 @@ def test_mixed_precision_passes_the_gate(
 
 def test_packed_rows_do_not_see_each_other(base: Path, tmp_path: Path) -> None:
     plan = prepare(extraction_job(tmp_path / "job", base, **QUICK, packing=True))
-    fit.disable_telemetry()
-    fit.make_trainer(plan, fresh=True)  # the check is made here
-    model = fit.load_model(plan.base.source, dtype="float32", device="cpu")
+    training_loop.disable_telemetry()
+    training_loop.make_trainer(plan, fresh=True)  # the check is made here
+    model = training_loop.load_model(plan.base.source, dtype="float32", device="cpu")
     real = type(model).forward
 
     class Leaky(type(model)):  # type: ignore[misc]
@@ -501,7 +501,7 @@ def test_packed_rows_do_not_see_each_other(base: Path, tmp_path: Path) -> None:
 
     model.__class__ = Leaky
     with pytest.raises(TuneError, match="does not separate the rows of a pack"):
-        parity.check_packing(model, plan)
+        parity_gate.check_packing(model, plan)
 
 
 def test_qlora_needs_a_gpu(base: Path, tmp_path: Path) -> None:
@@ -565,9 +565,9 @@ def test_activations_are_recomputed_only_when_memory_is_short(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = prepare(extraction_job(tmp_path / "job", base, **QUICK))
-    assert not cost.needs_gradient_checkpointing(plan)
-    monkeypatch.setattr(cost, "_memory", lambda _: 1e6)
-    assert cost.needs_gradient_checkpointing(plan)
+    assert not training_cost.needs_gradient_checkpointing(plan)
+    monkeypatch.setattr(training_cost, "_memory", lambda _: 1e6)
+    assert training_cost.needs_gradient_checkpointing(plan)
 
 
 def test_previous_processes_that_still_write_are_waited_for(
@@ -585,7 +585,7 @@ def test_several_processes_train_as_one(base: Path, tmp_path: Path) -> None:
     plan = prepare(job)
     words = lora.launch_command(replace(plan, device="cuda"))
     assert words[1:5] == ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes"]
-    assert words[-2:] == ["groundtune.tune.lora.ranks", str(job.folder)]
+    assert words[-2:] == ["groundtune.tune.lora.distributed", str(job.folder)]
     artifact = asyncio.run(launch_training(job.folder))
     assert artifact.unusable is None
     assert artifact.details["steps"] == 12  # of 2 times 16 rows, two epochs

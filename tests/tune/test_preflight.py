@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
+from groundtune.dataset.examples import read_examples
 from groundtune.errors import MissingError
-from groundtune.measure.examples import read_examples
-from groundtune.tune import chat
 from groundtune.tune.hosted.rows import example_tokens
 from groundtune.tune.job import Bounds, TrainingRow, TuneError
-from groundtune.tune.preflight import access, extraction, labels, leakage, lengths, secrets, similar
+from groundtune.tune.lora import loss_mask
+from groundtune.tune.preflight import access, extraction, labels, leakage, lengths, near_duplicates, secrets
 from groundtune.tune.preflight import chats as chat_check
-from groundtune.tune.preflight.check import PreflightInputs, bounds_text, raise_errors, run_preflight
 from groundtune.tune.preflight.findings import PreflightFinding
+from groundtune.tune.preflight.report import PreflightInputs, bounds_text, raise_errors, run_preflight
 from tests.models.tiny import NO_SYSTEM, TEMPLATE, tiny_tokenizer
 
 ROOT = Path(__file__).parents[2]
@@ -49,11 +49,11 @@ def tokenizer() -> Any:
     return tiny_tokenizer(["the capital of France is Paris", "what is the colour of the sky?"])
 
 
-def form(tokenizer: Any, template: str = TEMPLATE) -> chat.ChatFormat:
+def form(tokenizer: Any, template: str = TEMPLATE) -> loss_mask.ChatFormat:
     template_tokenizer = (
         tiny_tokenizer(["what is the colour of the sky?"], template=template) if template != TEMPLATE else tokenizer
     )
-    return chat.find_chat_format(template_tokenizer, [], name="tiny")
+    return loss_mask.find_chat_format(template_tokenizer, [], name="tiny")
 
 
 # -- lengths ---------------------------------------------------------------------------------------------------------
@@ -110,12 +110,12 @@ def test_a_row_is_shown_with_what_is_trained(tokenizer: Any) -> None:
 def test_tokens_are_those_of_the_trainer(tokenizer: Any) -> None:
     rows = [talk(f"r{n}", f"what is {n} of the sky?", "Paris " * n, system="s" if n % 2 else None) for n in range(1, 9)]
     given = form(tokenizer)
-    trained = {encoded.id: encoded for encoded in chat.encode(rows, given, limit=None)}
+    trained = {encoded.id: encoded for encoded in loss_mask.encode(rows, given, limit=None)}
     checked = chat_check.check_rendering(rows, given, split="train", limit=None, first=8)
     assert checked.tokens == {name: len(encoded.token_ids) for name, encoded in trained.items()}
     assert checked.starts == {name: encoded.reply_start for name, encoded in trained.items()}
     assert [encoded.marked for encoded in checked.shown] == [
-        chat.mark_reply(encoded, given) for encoded in trained.values()
+        loss_mask.mark_reply(encoded, given) for encoded in trained.values()
     ]
 
 
@@ -246,10 +246,11 @@ def test_a_shared_instruction_is_not_similarity() -> None:
     words = "bike order refund brake battery lease tyre charger invoice theft key manual app phone store".split()
     frame = "Read the following message of a customer with care and say which of our sixteen teams must act first: "
     inputs = [" ".join(chance.choices(words, k=6)) for _ in range(200)]
-    plain, framed = similar.NearDuplicateIndex(), similar.NearDuplicateIndex()
-    alone = [plain.add(text) for text in similar.strip_frames(inputs)]
+    plain, framed = near_duplicates.NearDuplicateIndex(), near_duplicates.NearDuplicateIndex()
+    alone = [plain.add(text) for text in near_duplicates.strip_frames(inputs)]
     around = [
-        framed.add(text) for text in similar.strip_frames([f"{frame}{text}. Answer with its name." for text in inputs])
+        framed.add(text)
+        for text in near_duplicates.strip_frames([f"{frame}{text}. Answer with its name." for text in inputs])
     ]
     assert alone == around
 
@@ -259,7 +260,7 @@ def test_near_duplicates_are_found_as_often_as_promised() -> None:
     words = [f"w{n}" for n in range(500)]
     texts = [chance.choices(words, k=40) for _ in range(300)]
     changed = [[chance.choice(words) if chance.random() < 0.05 else edited for edited in text] for text in texts]
-    index = similar.NearDuplicateIndex()
+    index = near_duplicates.NearDuplicateIndex()
     for text in texts:
         index.add(" ".join(text))
     pairs = [
@@ -267,7 +268,9 @@ def test_near_duplicates_are_found_as_often_as_promised() -> None:
         for edited, original in zip(changed, texts, strict=True)
     ]
     true = [
-        (match, n) for n, (match, edited, original) in enumerate(pairs) if _jaccard(edited, original) >= similar.NEAR
+        (match, n)
+        for n, (match, edited, original) in enumerate(pairs)
+        if _jaccard(edited, original) >= near_duplicates.NEAR
     ]
     assert len(true) > 100
     assert sum(match is not None and match[0] == n for match, n in true) >= 0.99 * len(true)
@@ -276,14 +279,14 @@ def test_near_duplicates_are_found_as_often_as_promised() -> None:
 
 
 def _jaccard(first: str, second: str) -> float:
-    return similar._similarity(similar._runs(first), similar._runs(second))
+    return near_duplicates._similarity(near_duplicates._runs(first), near_duplicates._runs(second))
 
 
 def test_a_missing_library_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: Any, **__: Any) -> Any:
         raise MissingError("datasketch is not installed", hint="pip install 'groundtune[local]'")
 
-    monkeypatch.setattr(similar, "need", missing)
+    monkeypatch.setattr(near_duplicates, "need", missing)
     findings, leaks = leakage.find_leaks({"train": [row("t", "a")], "test": [row("e", "A ")]})
     assert "near-duplicates were not looked for" in said(findings, "warning")[0]
     assert [problem.how for problem in leaks] == ["exact"]

@@ -16,10 +16,10 @@ import pytest
 import torch
 
 from groundtune.errors import MissingError
-from groundtune.models.embed import SentenceTransformerEmbedder
-from groundtune.retrieve.rerank import CrossEncoderReranker
+from groundtune.models.local_embedder import SentenceTransformerEmbedder
+from groundtune.retrieve.reranker import CrossEncoderReranker
 from groundtune.tune.artifacts import read_artifact, verify_artifact
-from groundtune.tune.encoders import fit as encoder_fit
+from groundtune.tune.encoders import training_loop as encoder_fit
 from groundtune.tune.job import (
     BaselineRanking,
     Job,
@@ -31,7 +31,7 @@ from groundtune.tune.job import (
     write_job,
 )
 from groundtune.tune.retriever import trainer as retriever
-from groundtune.tune.retriever.gate import Gain, bootstrap_gain, ndcg, ndcg_of_list, score_ranking, why_refused
+from groundtune.tune.retriever.adoption_gate import Gain, bootstrap_gain, ndcg, ndcg_of_list, score_ranking, why_refused
 from groundtune.tune.retriever.rows import drop_false_negatives, lexical, read_rows, visible_passages
 from groundtune.tune.worker import run_training
 from groundtune.types import Passage
@@ -182,7 +182,7 @@ def test_a_killed_and_resumed_training_ends_the_same(tmp_path: Path, base: Path)
     job = make(tmp_path / "killed", base, epochs=3)
     code = (
         "import sys, time; from pathlib import Path; from groundtune.tune import worker\n"
-        "from groundtune.tune.encoders import fit as encoder_fit\n"
+        "from groundtune.tune.encoders import training_loop as encoder_fit\n"
         "encoder_fit.SAVE_SECONDS = encoder_fit.REPORT_SECONDS = 0.0\n"
         "real = encoder_fit._Run.one_step\n"
         "def waits(self, places):\n"

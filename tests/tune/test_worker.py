@@ -17,7 +17,7 @@ from filelock import FileLock
 from groundtune.errors import GroundtuneError, MissingError, ProviderError, UsageError
 from groundtune.tune import worker
 from groundtune.tune.job import FAILURE, LOCK, Job, TrainingRow, TuneError, write_job
-from groundtune.tune.launch import launch_training
+from groundtune.tune.launcher import launch_training
 
 ROWS = [TrainingRow("a", "b", "c"), TrainingRow("d", "e", "f")]
 HOLD = """
@@ -126,7 +126,7 @@ def test_a_read_error_is_not_called_a_full_disk(job: Job, trains: Callable[[Exce
 def test_a_failure_comes_back_as_the_original_error(
     error: GroundtuneError, job: Job, trains: Callable[[Exception], None]
 ) -> None:
-    from groundtune.tune.launch import _reason
+    from groundtune.tune.launcher import _reason
 
     trains(error)
     heard: list[bytes] = []
@@ -137,7 +137,7 @@ def test_a_failure_comes_back_as_the_original_error(
 
 
 def test_a_killed_training_may_have_run_out_of_memory(job: Job) -> None:
-    from groundtune.tune.launch import _reason
+    from groundtune.tune.launcher import _reason
 
     assert _reason(job.folder, -9, b"").message.startswith("the training was killed by signal 9 (the system does that")
     assert _reason(job.folder, -15, b"").message == "the training was killed by signal 15"

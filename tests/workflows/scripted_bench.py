@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from groundtune.cli import main
-from groundtune.models.scripted import ScriptedServer
-from groundtune.models.scripted_models import ModelScript, ScriptedModel
+from groundtune.testing.scripted_models import ModelScript, ScriptedModel
+from groundtune.testing.scripted_server import ScriptedServer
 
 SYLLABLES = ("mar", "tel", "os", "win", "dra", "fen", "col", "by", "ru", "sta")
 LABELS = {

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from groundtune.cli import main
+from groundtune.config.fitted import Fitted, read_fitted, write_fitted
 from groundtune.errors import BusyError, GroundtuneError, MissingError, UsageError
-from groundtune.fitted import Fitted, read_fitted, write_fitted
 from groundtune.ingest.sync import SyncProgress
 from groundtune.project import Project
 from groundtune.tune.artifacts import file_digests, write_artifact

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from groundtune.models.scripted import ScriptedServer
-from groundtune.models.scripted_models import Faults, ModelScript, ScriptedJudge, ScriptedModel, script_of
+from groundtune.testing.scripted_models import Faults, ModelScript, ScriptedJudge, ScriptedModel, script_of
+from groundtune.testing.scripted_server import ScriptedServer
 from tests.workflows.scripted_bench import (
     FIVE,
     NINTH,

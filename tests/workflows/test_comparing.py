@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from groundtune.build.registry import ApproachRegistry
 from groundtune.errors import MissingError, ProviderError, UsageError
-from groundtune.lineup import ApproachRegistry
 from groundtune.measure.metrics import score_answer
 from groundtune.measure.results import read_results
 from groundtune.measure.runner import FilledCell

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from groundtune.cli import main
+from groundtune.dataset.examples import read_examples
 from groundtune.errors import BudgetError, ConfigError, MissingError
-from groundtune.measure.examples import read_examples
-from groundtune.models.scripted import Reply, ScriptedServer
 from groundtune.project import Project
+from groundtune.testing.scripted_server import Reply, ScriptedServer
 from groundtune.types import Answer, Citation, Evidence
 from groundtune.workflows.distilling import DistillationReport, accept_answer, read_inputs
 

@@ -10,8 +10,8 @@ import pytest
 
 from groundtune import Project
 from groundtune.errors import MissingError, UsageError
-from groundtune.models.embed import BundledEmbedder
-from groundtune.models.scripted import Reply, ScriptedServer
+from groundtune.models.local_embedder import BundledEmbedder
+from groundtune.testing.scripted_server import Reply, ScriptedServer
 from groundtune.workflows.comparing import CompareProgress
 from groundtune.workflows.estimating import CHARACTERS_PER_TOKEN, SAMPLE, Estimate, total_estimate
 from tests.conftest import MakeProject

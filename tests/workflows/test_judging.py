@@ -11,8 +11,8 @@ from sklearn.metrics import cohen_kappa_score
 
 from groundtune.errors import ConfigError, MissingError, UsageError
 from groundtune.measure.judges import Judge
-from groundtune.models.hosted import HostedGenerator
-from groundtune.models.scripted import Reply, Script, ScriptedServer
+from groundtune.models.hosted_generator import HostedGenerator
+from groundtune.testing.scripted_server import Reply, Script, ScriptedServer
 from groundtune.types import Generation, Prompt, Usage
 from groundtune.workflows.judging import JudgeAgreement, LabelledAnswer, measure_agreement, read_labels
 

@@ -17,13 +17,13 @@ from typing import Any
 import psutil
 import pytest
 
+from groundtune.build.registry import ApproachRegistry
 from groundtune.errors import GroundtuneError, MissingError, UsageError
-from groundtune.lineup import ApproachRegistry
 from groundtune.project import Project
 from groundtune.tune.artifacts import ARTIFACT, read_artifact, seen_in_training, write_artifact
 from groundtune.tune.encoders import encoder
 from groundtune.tune.job import PROGRESS, Job, TrainingRow, TrainingStep, TuneError, write_job
-from groundtune.tune.preflight.check import PreflightReport
+from groundtune.tune.preflight.report import PreflightReport
 from groundtune.types import Artifact
 from groundtune.workflows import tuning
 from tests.tune.encoders import labelled, tiny_encoder
@@ -117,7 +117,7 @@ def workers(folder: Path) -> list[psutil.Process]:
     processes = []
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
-        if "groundtune.workflows.training" in words and str(folder) in words[-1] and is_alive(process):
+        if "groundtune.workflows.training_process" in words and str(folder) in words[-1] and is_alive(process):
             processes.append(process)
     return processes
 
@@ -442,7 +442,7 @@ def test_an_open_project_sees_trainings_of_other_processes(desk: Path, opened: O
 def test_a_killed_training_names_its_log_and_can_be_resumed(
     tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("groundtune.tune.launch.POLL_SECONDS", 0.02)  # it is seen to begin long before it ends
+    monkeypatch.setattr("groundtune.tune.launcher.POLL_SECONDS", 0.02)  # it is seen to begin long before it ends
     folder = desk_of(tmp_path / "desk")
     project = opened(folder)
 

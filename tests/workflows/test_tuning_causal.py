@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from groundtune.cli import main
-from groundtune.models.local import LocalGenerator
+from groundtune.models.local_generator import LocalGenerator
 from groundtune.project import Project
 from groundtune.tune.artifacts import read_artifact
-from groundtune.tune.lora import serving
+from groundtune.tune.lora import serving_check
 from groundtune.types import Generation, Prompt
 from tests.tune.extraction import tiny_base
 
@@ -82,13 +82,13 @@ def test_dpo_from_edits_to_a_served_model(base: Path, tmp_path: Path, call: Call
     artifact = read_artifact(folder)
     assert artifact.unusable is None
     assert len(artifact.seen_examples) == 24, "the row without a rejected reply teaches no preference"
-    assert {"reloaded adapter", "merged model", serving.LEG} <= set(artifact.details["parity"])
+    assert {"reloaded adapter", "merged model", serving_check.LEG} <= set(artifact.details["parity"])
     learnt = [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
     assert {(row["output"], row["rejected"]) for row in learnt} == {(f"no {n}", f"yes {n}") for n in range(24)}
     assert_asked_as_trained(tmp_path, learnt[0])
     shown = call("models", "show", "edits")[1]
     assert "forgetting: " in shown
-    assert f"{serving.LEG} 0." in shown
+    assert f"{serving_check.LEG} 0." in shown
     code, out, _ = call("compare", "--json")
     caveats = json.loads(out)["verdict"]["caveats"]
     assert [caveat for caveat in caveats if caveat.startswith("forgetting: ")] == [

@@ -9,10 +9,10 @@ import pytest
 
 from groundtune.cli import main
 from groundtune.errors import MissingError, UsageError
-from groundtune.models.scripted import ScriptedServer
-from groundtune.models.scripted_models import ScriptedModel
-from groundtune.models.scripted_tuning import JobScript, ScriptedTuning
 from groundtune.project import Project
+from groundtune.testing.scripted_models import ScriptedModel
+from groundtune.testing.scripted_server import ScriptedServer
+from groundtune.testing.scripted_tuning import JobScript, ScriptedTuning
 from groundtune.tune.job import TuneError
 
 NEVER = JobScript(["queued", "running"])

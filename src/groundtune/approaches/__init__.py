@@ -1,0 +1,1 @@
+"""Answer a question: the parts of an approach, prompts, output formats and checked citations."""

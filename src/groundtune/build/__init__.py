@@ -3,7 +3,7 @@
 No other module chooses classes from the configuration; the classes take plain values.
 """
 
-from groundtune.build.answering import (
+from groundtune.build.approaches import (
     DEFAULT_THRESHOLD,
     compose_approach,
     judge,

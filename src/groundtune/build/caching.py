@@ -11,7 +11,7 @@ from groundtune.protocols import (
 from groundtune.types import Generation, Prompt
 
 if TYPE_CHECKING:
-    from groundtune.models.purse import Budget
+    from groundtune.models.budget import Budget
 
 
 GENERATIONS = "generations.sqlite"
@@ -19,7 +19,7 @@ GENERATIONS = "generations.sqlite"
 
 def budget(limit_usd: float | None = None) -> "Budget":
     """Build the budget of a run; None = no limit."""
-    from groundtune.models.purse import Budget
+    from groundtune.models.budget import Budget
 
     return Budget(limit_usd)
 

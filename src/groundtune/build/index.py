@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from groundtune.config import Config
-from groundtune.fitted import Fitted
+from groundtune.config.fitted import Fitted
 from groundtune.protocols import (
     Embedder,
     Reranker,
@@ -13,15 +13,15 @@ from groundtune.protocols import (
 )
 
 if TYPE_CHECKING:
+    from groundtune.ingest.chunker import Chunker
     from groundtune.ingest.sandbox import Sandbox
-    from groundtune.ingest.split import Chunker
     from groundtune.retrieve.retriever import HybridRetriever
 
 
 def index_parts(config: Config, embedder: Embedder) -> dict[str, str | int]:
     """Return the settings that cannot change without rebuilding the index."""
+    from groundtune.ingest.chunker import CHUNKER_VERSION
     from groundtune.ingest.loaders import PARSER_VERSION
-    from groundtune.ingest.split import CHUNKER_VERSION
 
     sizes = config.passages
     return {
@@ -42,7 +42,7 @@ async def store(folder: Path, *, dimension: int, language: str) -> Store:
 
 
 def chunker(config: Config, embedder: Embedder) -> "Chunker":
-    from groundtune.ingest.split import Chunker
+    from groundtune.ingest.chunker import Chunker
 
     return Chunker(
         count_tokens=embedder.count_tokens,
@@ -64,7 +64,7 @@ def sandbox(config: Config) -> "Sandbox":
 
 
 def retriever(config: Config, store: Store, embedder: Embedder, fitted: Fitted) -> "HybridRetriever":
-    from groundtune.retrieve.fuse import DEFAULT_DENSE_WEIGHT
+    from groundtune.retrieve.fusion import DEFAULT_DENSE_WEIGHT
     from groundtune.retrieve.retriever import HybridRetriever
 
     chosen = config.retrieval
@@ -82,6 +82,6 @@ def retriever(config: Config, store: Store, embedder: Embedder, fitted: Fitted) 
 def _reranker(config: Config) -> Reranker | None:
     if config.retrieval.reranker is None:
         return None
-    from groundtune.retrieve.rerank import CrossEncoderReranker
+    from groundtune.retrieve.reranker import CrossEncoderReranker
 
     return CrossEncoderReranker(config.retrieval.reranker)

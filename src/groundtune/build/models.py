@@ -16,7 +16,7 @@ from groundtune.protocols import (
 from groundtune.types import Artifact
 
 if TYPE_CHECKING:
-    from groundtune.models.local import LocalGenerator
+    from groundtune.models.local_generator import LocalGenerator
 
 
 BUNDLED = "bundled"
@@ -32,15 +32,15 @@ def embedder(config: Config) -> Embedder:
     _admit(config, "embedder", chosen)
     match chosen.kind:
         case "bundled":
-            from groundtune.models.embed import BundledEmbedder
+            from groundtune.models.local_embedder import BundledEmbedder
 
             return BundledEmbedder()
         case "local":
-            from groundtune.models.embed import SentenceTransformerEmbedder
+            from groundtune.models.local_embedder import SentenceTransformerEmbedder
 
             return SentenceTransformerEmbedder(chosen.model or "", batch_size=chosen.batch_size or 16)
         case "openai":
-            from groundtune.models.hosted_embed import HostedEmbedder
+            from groundtune.models.hosted_embedder import HostedEmbedder
 
             return HostedEmbedder(
                 model=chosen.model or "",
@@ -54,7 +54,7 @@ def embedder(config: Config) -> Embedder:
 
 def prepare_for_many(embedder: Embedder) -> Embedder:
     """Prepare an embedder for many texts, so that it runs at full speed from the first one; returns it."""
-    from groundtune.models.embed import BundledEmbedder
+    from groundtune.models.local_embedder import BundledEmbedder
 
     if isinstance(embedder, BundledEmbedder):
         embedder.use_torch()
@@ -63,7 +63,7 @@ def prepare_for_many(embedder: Embedder) -> Embedder:
 
 def residency_violation(config: Config, model: ModelConfig | EmbedderConfig) -> str | None:
     """Why the requirements forbid sending text to this model, or None."""
-    from groundtune.openai_client import is_local
+    from groundtune.models.openai_client import is_local
 
     allowed, url = config.requirements.residency, model.base_url or ""
     host = urlsplit(url).hostname or ""
@@ -96,7 +96,7 @@ def generator(
         case "openai":
             return _hosted(config, chosen, patience_seconds)
         case "local":
-            from groundtune.models.local import LocalGenerator
+            from groundtune.models.local_generator import LocalGenerator
 
             return LocalGenerator(
                 chosen.model or "",
@@ -114,11 +114,11 @@ def tuned_generator(config: Config, artifact: Artifact, folder: Path, *, patienc
 
     match artifact.kind:
         case "classifier":
-            from groundtune.models.classifier import ClassifierGenerator
+            from groundtune.models.classifier_generator import ClassifierGenerator
 
             return ClassifierGenerator(folder, artifact.details, nothing=NO_LABEL)
         case "extractor":
-            from groundtune.models.extractor import ExtractorGenerator
+            from groundtune.models.extractor_generator import ExtractorGenerator
 
             return ExtractorGenerator(folder, artifact.details)
         case "lora":
@@ -143,7 +143,7 @@ def hosted_model_config(artifact: Artifact) -> ModelConfig:
 
 def local_tuned_generator(artifact: Artifact, folder: Path, *, device: str | None = None) -> "LocalGenerator":
     """Build a generator for a tuned causal model on this machine; `device` overrides that of its training."""
-    from groundtune.models.local import LocalGenerator
+    from groundtune.models.local_generator import LocalGenerator
 
     serve = artifact.details["serve"]
     return LocalGenerator(
@@ -163,7 +163,7 @@ def context_window(generator: Generator, model: ModelConfig) -> int | None:
 
 def quote_generator(config: Config, embedder: Embedder) -> Generator:
     """Build the generator that quotes sentences of the documents verbatim and needs no language model."""
-    from groundtune.models.quote import QuoteGenerator
+    from groundtune.models.quote_generator import QuoteGenerator
 
     return QuoteGenerator(embedder, language=config.language, usd=_usd_of_vectors(config))
 
@@ -171,7 +171,7 @@ def quote_generator(config: Config, embedder: Embedder) -> Generator:
 def nearest_generator(config: Config, embedder: Embedder, labels: Mapping[str, str]) -> Generator:
     """Build the nearest-neighbour label generator, which needs no language model."""
     from groundtune.approaches.prompts import NO_LABEL
-    from groundtune.models.nearest import NearestGenerator
+    from groundtune.models.nearest_generator import NearestGenerator
 
     return NearestGenerator(embedder, labels, nothing=NO_LABEL, usd=_usd_of_vectors(config))
 
@@ -200,7 +200,7 @@ def token_prices(config: Config, model: ModelConfig) -> Prices:
 
 
 def _hosted(config: Config, chosen: ModelConfig, patience_seconds: float) -> Generator:
-    from groundtune.models.hosted import HostedGenerator
+    from groundtune.models.hosted_generator import HostedGenerator
 
     return HostedGenerator(
         model=chosen.model or "",

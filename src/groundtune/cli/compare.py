@@ -13,8 +13,8 @@ from groundtune.errors import BudgetError, UsageError
 if TYPE_CHECKING:
     from groundtune.project import Project
     from groundtune.workflows.comparing import CompareProgress
-    from groundtune.workflows.deciding import Report
     from groundtune.workflows.estimating import Estimate
+    from groundtune.workflows.reporting import Report
 
 
 def run(
@@ -41,7 +41,7 @@ def run(
     recommended or a --require condition is not met.
     """
     from groundtune.project import Project
-    from groundtune.workflows.deciding import Demand
+    from groundtune.workflows.reporting import Demand
 
     demands = [Demand.parse(text) for text in require or ()]
     if budget_usd is not None and not budget_usd >= 0:

@@ -12,7 +12,7 @@ from groundtune.errors import UsageError
 
 if TYPE_CHECKING:
     from groundtune.measure.retrieval import RetrievalReport, StageReport
-    from groundtune.workflows.calibrating import Calibration
+    from groundtune.workflows.abstention_threshold import Calibration
     from groundtune.workflows.evaluating import SweepRow, WeightFit
 
 SWEEP_SHOWN = 12

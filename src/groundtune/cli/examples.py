@@ -12,8 +12,8 @@ from groundtune.errors import MissingError, UsageError
 
 if TYPE_CHECKING:
     from groundtune.config import Config
-    from groundtune.measure.example_stats import ExampleStats
-    from groundtune.measure.format_join import ImportOptions
+    from groundtune.dataset.import_assembly import ImportOptions
+    from groundtune.dataset.summary import ExampleStats
 
 FILE = "examples.jsonl"
 FORMATS = "examples, chat, prompt, preference, alpaca, sharegpt, csv, tsv, rows"
@@ -88,7 +88,7 @@ def run(
 
     export: write the examples in another format.
     """
-    from groundtune.measure.format_join import ImportOptions
+    from groundtune.dataset.import_assembly import ImportOptions
 
     if split not in (None, "train", "validation", "test"):
         raise UsageError(f"unknown split {split!r}", hint="use train, validation or test")
@@ -108,9 +108,9 @@ def run(
 def _import(
     file: Path | None, to: Path, kind: str | None, choices: "ImportOptions", *, overwrite: bool, json: bool
 ) -> None:
-    from groundtune.measure.example_files import merge_examples
-    from groundtune.measure.examples import read_examples
-    from groundtune.measure.formats import import_file
+    from groundtune.dataset.editing import merge_examples
+    from groundtune.dataset.examples import read_examples
+    from groundtune.dataset.imports import import_file
 
     if file is None:
         raise UsageError("no file to import", hint="groundtune examples import FILE")
@@ -146,8 +146,8 @@ def _import(
 
 
 def _stats(files: list[Path], split: str | None, *, json: bool) -> None:
-    from groundtune.measure.example_stats import summarise
-    from groundtune.measure.examples import read_examples, select_split
+    from groundtune.dataset.examples import read_examples, select_split
+    from groundtune.dataset.summary import summarise
 
     examples = [example for path in files for example in read_examples(path)]
     counts = summarise(select_split(examples, split) if split else examples)
@@ -188,7 +188,7 @@ def _show_stats(counts: "ExampleStats", files: list[Path]) -> None:
 
 
 def _freeze(files: list[Path], *, json: bool) -> None:
-    from groundtune.measure.example_files import freeze_splits
+    from groundtune.dataset.editing import freeze_splits
 
     done = {str(path): freeze_splits(path) for path in files}
     if json:
@@ -200,8 +200,8 @@ def _freeze(files: list[Path], *, json: bool) -> None:
 
 
 def _export(files: list[Path], kind: str, split: str | None, instructions: str | None, abstain: str) -> dict[str, Any]:
-    from groundtune.measure.examples import read_examples, select_split
-    from groundtune.measure.exports import export_examples
+    from groundtune.dataset.examples import read_examples, select_split
+    from groundtune.dataset.exports import export_examples
 
     examples = [example for path in files for example in read_examples(path)]
     chosen = select_split(examples, split) if split else examples
@@ -212,7 +212,7 @@ def _export(files: list[Path], kind: str, split: str | None, instructions: str |
 
 def _write(exported: dict[str, Any], to: Path | None, *, json: bool) -> None:
     """Write the text to a file or stdout, and its summary to stderr, so that stdout can be piped."""
-    from groundtune.workspace import write_atomic
+    from groundtune.common.files import write_atomic
 
     if to is not None:
         try:
@@ -250,7 +250,7 @@ def _config(project: Path) -> "Config":
 def _files(file: Path | None, project: Path) -> list[Path]:
     """Return the given file, or else the example files of the project. Raises MissingError."""
     from groundtune.config import find_project
-    from groundtune.measure.examples import find_examples
+    from groundtune.dataset.examples import find_examples
 
     if file is not None:
         return [file]
@@ -264,7 +264,7 @@ def _files(file: Path | None, project: Path) -> list[Path]:
 def _named_beside(path: Path) -> list[Path] | None:
     """Return the example files of the project around a file, or None when there is no project."""
     from groundtune.config import find_project
-    from groundtune.measure.examples import find_examples
+    from groundtune.dataset.examples import find_examples
 
     try:
         root = find_project(path.parent).parent

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import typer
 
 from groundtune.cli import output
+from groundtune.common.files import write_atomic
 from groundtune.config import PROJECT_FILE
 from groundtune.errors import MissingError, UsageError
-from groundtune.scaffold import ModelChoice, Survey, choose_model, project_file, survey
-from groundtune.workspace import write_atomic
+from groundtune.project.init import ModelChoice, Survey, choose_model, project_file, survey
 
 
 def run(
@@ -76,7 +76,7 @@ def run(
 def _model(*, may_ask: bool, agreed: bool) -> ModelChoice | None:
     """Return a model on this machine, else a hosted one that the user agrees to, else None."""
     from groundtune.models.discover import discover
-    from groundtune.openai_client import is_local
+    from groundtune.models.openai_client import is_local
 
     endpoints = asyncio.run(discover(os.environ))
     hosted = []

@@ -15,8 +15,8 @@ from groundtune.types import Artifact
 if TYPE_CHECKING:
     from groundtune.ingest.sync import SyncProgress
     from groundtune.project import Project as Opened
-    from groundtune.tune.leftovers import IncompleteTraining
-    from groundtune.tune.lora.serving import ServingCheck
+    from groundtune.tune.incomplete import IncompleteTraining
+    from groundtune.tune.lora.serving_check import ServingCheck
 
 SHOWN = 5
 """Documents that `models show` prints."""
@@ -97,8 +97,8 @@ def run(
     """
     from groundtune.project import Project as Opened
     from groundtune.tune.artifacts import choose_artifact
-    from groundtune.tune.leftovers import incomplete_trainings
-    from groundtune.workflows import checking, lineage
+    from groundtune.tune.incomplete import incomplete_trainings
+    from groundtune.workflows import checking_servers, lineage
 
     if action not in ACTIONS:
         raise UsageError(f"unknown action {action!r}", hint=f"use one of {', '.join(ACTIONS)}")
@@ -128,7 +128,7 @@ def run(
         if action == "show":
             _show(artifact, models / artifact.id, json=json)
         elif action == "check":
-            server = checking.Server(url, served_as, key_env, tolerance) if url else None
+            server = checking_servers.Server(url, served_as, key_env, tolerance) if url else None
             return _check(opened.check_model(artifact, server), json=json)
         else:
             _export(models / artifact.id, artifact, to=to, target=target or Path(f"{artifact.id}-{to}"))
@@ -283,7 +283,7 @@ def _some(sources: Sequence[str]) -> str:
 
 
 def _remove(opened: "Opened", name: str, *, json: bool) -> int:
-    from groundtune.tune.leftovers import find_training, remove_training
+    from groundtune.tune.incomplete import find_training, remove_training
     from groundtune.workflows import adopting
 
     models = opened.workspace.models

@@ -12,7 +12,7 @@ from groundtune.errors import UsageError
 from groundtune.types import ApproachSummary, Interval
 
 if TYPE_CHECKING:
-    from groundtune.workflows.deciding import Report
+    from groundtune.workflows.reporting import Report
 
 COLUMNS = (
     "f1", "chrf", "checks", "judge", "faithfulness", "abstention", "valid", "citation_precision",
@@ -44,20 +44,20 @@ def run(
 
     Exit code 1 if no approach can be recommended or a --require condition is not met.
     """
-    from groundtune.workflows import deciding
+    from groundtune.workflows import reporting
 
-    demands = [deciding.Demand.parse(text) for text in require or ()]
+    demands = [reporting.Demand.parse(text) for text in require or ()]
     if results is not None:
         if name is not None:
             raise UsageError("name a run or a results file, not both")
-        report = deciding.evaluate_run(deciding.read_run(results), primary=primary)
+        report = reporting.evaluate_run(reporting.read_run(results), primary=primary)
     else:
         from groundtune import project
 
         with project.Project.open(folder) as opened:
             report = opened.report(name, primary=primary)
     if html is not None:
-        report = deciding.write_page(report, html)
+        report = reporting.write_page(report, html)
     unmet = report.unmet_by(demands)
     if json:
         output.print_json({**report.summary(), "unmet": unmet})

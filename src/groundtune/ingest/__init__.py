@@ -1,0 +1,1 @@
+"""Turn files into documents, passages and an index that follows them."""

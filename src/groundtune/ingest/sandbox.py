@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from groundtune.errors import ParseError
 from groundtune.ingest.parsed import ParsedDocument
-from groundtune.ingest.worker import LENGTH, unpack
+from groundtune.ingest.sandbox_worker import LENGTH, unpack
 
 _LARGE = 1 << 18
 """Bytes above which a reply is unpickled in a thread, to keep the event loop free."""
@@ -156,7 +156,7 @@ class _Worker:
     async def _started(self) -> asyncio.subprocess.Process:
         if self._process is None:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "groundtune.ingest.worker", str(self._memory)),
+                *(sys.executable, "-P", "-m", "groundtune.ingest.sandbox_worker", str(self._memory)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from groundtune.common.files import digest_file
 from groundtune.ingest.catalog import FileRow
-from groundtune.workspace import digest_file
 
 RACY_SECONDS = 2.0
 """A file modified this recently may change again under the same timestamp."""

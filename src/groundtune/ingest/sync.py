@@ -12,15 +12,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
+from groundtune.common.files import digest_text
 from groundtune.errors import ParseError
 from groundtune.ingest.catalog import Catalog, DocumentState, FileRow
+from groundtune.ingest.chunker import Chunker, ContextualPassage, embedded_text
 from groundtune.ingest.loaders import MEDIA_TYPES
 from groundtune.ingest.parsed import ParsedDocument
 from groundtune.ingest.scan import FileWalk, ScannedFile, Scanner, SyncPlan, current_signature
-from groundtune.ingest.split import Chunker, ContextualPassage, embedded_text
 from groundtune.protocols import Embedder, Store
 from groundtune.types import Document, IndexEntry, Vectors
-from groundtune.workspace import digest_text
 
 BATCH_FILES = 128
 BATCH_BYTES = 16_000_000

@@ -1,0 +1,1 @@
+"""Fill the matrix of approaches and examples, and score it."""

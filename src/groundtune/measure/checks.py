@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from groundtune.common.json_schema import Checker, parse_json, schema_checker
 from groundtune.config import PROJECT_FILE, CheckConfig
 from groundtune.errors import ConfigError, Problem, UsageError
-from groundtune.json_values import Checker, parse_json, schema_checker
 from groundtune.types import Example
 
 CheckFunction = Callable[[str, Example], float]

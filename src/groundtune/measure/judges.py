@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from groundtune.common.json_schema import parse_reply, schema_checker
 from groundtune.errors import JudgeError, ProviderError, UsageError
-from groundtune.json_values import parse_reply, schema_checker
 from groundtune.measure import judge_prompts as prompts
 from groundtune.measure.metrics import gold_texts, without_markers
 from groundtune.protocols import Embedder, Generator

@@ -3,15 +3,16 @@
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, TypeVar, get_args
 
 from groundtune.errors import UsageError
 from groundtune.measure.metrics import contains_most_of_quote, contains_quote
-from groundtune.measure.statistics import bootstrap_mean
 from groundtune.protocols import Retriever
+from groundtune.stats.intervals import bootstrap_mean
+from groundtune.stats.ranking import ndcg_at, recall_at, reciprocal_rank
 from groundtune.types import EVERYONE, Document, Evidence, Example, Hit, Interval, Passage, Question, Scope, Stage
 
 Cause = Literal["not ingested", "no access", "split across passages", "ranked too low"]
@@ -88,72 +89,6 @@ class RetrievalReport:
     skipped: int
     """Number of examples without evidence, on which retrieval cannot be measured."""
     stages: tuple[StageReport, ...]
-
-
-def recall_at(ranked: Sequence[str], relevant: Sequence[Collection[str]], k: int) -> float:
-    """Return recall@k: the share of the evidence with a matching passage in the first k.
-
-    relevant[i]: ids of the passages that match evidence i. Raises ValueError when there is no evidence.
-    """
-    _require_evidence(relevant)
-    return sum(not set(ranked[:k]).isdisjoint(ids) for ids in relevant) / len(relevant)
-
-
-def reciprocal_rank(ranked: Sequence[str], relevant: Sequence[Collection[str]]) -> float:
-    """Return 1 / rank of the first passage that matches any evidence, 0 when none does; `mrr` is its mean.
-
-    Raises ValueError when there is no evidence.
-    """
-    _require_evidence(relevant)
-    relevant_ids = set[str]().union(*relevant)
-    return next((1 / rank for rank, passage_id in enumerate(ranked, start=1) if passage_id in relevant_ids), 0.0)
-
-
-def ndcg_at(ranked: Sequence[str], relevant: Sequence[Collection[str]], k: int = 10) -> float:
-    """Return the normalised discounted cumulative gain over the first k; the gain of a rank is its new evidence.
-
-    Each piece of evidence counts once, at the first rank that matches it. Overlapping passages, or the two halves of
-    a split quote, match the same evidence; if each counted as a separate relevant passage, the ideal would require
-    both, and evidence at rank 1 would not score 1. If each evidence has exactly one passage, this is the usual binary
-    nDCG. Evidence that no passage matches stays in the ideal, so evidence that was never ingested lowers the score.
-    Source: Järvelin and Kekäläinen 2002.
-
-    Raises ValueError when there is no evidence.
-    """
-    _require_evidence(relevant)
-    dcg = _discounted_sum(_gains(ranked[:k], relevant))
-    return min(1.0, dcg / _discounted_sum(_ideal_gains(relevant)[:k]))
-
-
-def _require_evidence(relevant: Sequence[Collection[str]]) -> None:
-    if not relevant:
-        raise ValueError("retrieval metrics need at least one piece of evidence")
-
-
-def _gains(ranked: Iterable[str], relevant: Sequence[Collection[str]]) -> list[int]:
-    remaining = set(range(len(relevant)))
-    gains = []
-    for passage_id in ranked:
-        new = {index for index in remaining if passage_id in relevant[index]}
-        gains.append(len(new))
-        remaining -= new
-    return gains
-
-
-def _ideal_gains(relevant: Sequence[Collection[str]]) -> list[int]:
-    """Return the gains of the best order: greedily the passage with most new evidence, then unmatched evidence."""
-    remaining = [set(ids) for ids in relevant if ids]
-    gains = []
-    while remaining:
-        counts = Counter(passage_id for ids in remaining for passage_id in sorted(ids))
-        best, gain = counts.most_common(1)[0]
-        gains.append(gain)
-        remaining = [ids for ids in remaining if best not in ids]
-    return gains + [1] * (len(relevant) - sum(gains))
-
-
-def _discounted_sum(gains: Iterable[int]) -> float:
-    return sum(gain / math.log2(rank + 1) for rank, gain in enumerate(gains, start=1))
 
 
 def locate(

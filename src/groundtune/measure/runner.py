@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from groundtune.common.event_loop import run_workers
 from groundtune.errors import BudgetError, GroundtuneError, ProviderError, UsageError
-from groundtune.loop import run_workers
 from groundtune.measure.metrics import score_answer
 from groundtune.measure.results import RESULTS, Cell, cell_key, iter_results, repair_last_line, write_result
 from groundtune.measure.scoring import Scorer

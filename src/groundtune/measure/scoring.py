@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from groundtune.json_values import schema_checker
+from groundtune.common.json_schema import schema_checker
 from groundtune.measure.checks import Check
 from groundtune.measure.metrics import fold, gold_texts, without_markers
 from groundtune.types import Answer, Example

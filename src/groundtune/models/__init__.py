@@ -1,0 +1,1 @@
+"""Turn prompts into text and texts into vectors, locally or at an endpoint."""

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from groundtune.models.purse import Budget
+from groundtune.models.budget import Budget
 from groundtune.protocols import RepeatableGenerator
 from groundtune.types import Generation, Prompt, Usage
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import isfinite
 
 from groundtune.errors import UsageError
-from groundtune.openai_client import is_local
+from groundtune.models.openai_client import is_local
 
 PRICE_KEYS = ("input_per_million", "cached_per_million", "output_per_million")
 

@@ -1,0 +1,1 @@
+"""Turn a question into passages: BM25, dense search, fusion, reranking."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from groundtune.errors import BusyError
 from groundtune.protocols import Embedder, Reranker, Store
-from groundtune.retrieve.duplicates import FetchedCandidate, is_duplicate
-from groundtune.retrieve.fuse import DEFAULT_DENSE_WEIGHT, FusedCandidate, LexicalShares, fuse, lexical_shares
+from groundtune.retrieve.fusion import DEFAULT_DENSE_WEIGHT, FusedCandidate, LexicalShares, fuse, lexical_shares
+from groundtune.retrieve.near_duplicates import FetchedCandidate, is_duplicate
 from groundtune.types import Candidate, Hit, Passage, Question, Stage, Vectors
 
 DEFAULT_CANDIDATES = 100

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from groundtune.common.files import digest_file, read_json, write_json
 from groundtune.errors import GroundtuneError, MissingError
 from groundtune.types import Artifact
-from groundtune.workspace import digest_file, read_json, write_json
 
 ARTIFACT = "artifact.json"
 

@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from groundtune.common.files import read_json, write_json
 from groundtune.errors import MissingError, need
 from groundtune.tune.job import TuneError, read_job
-from groundtune.workspace import read_json, write_json
 
 ABOUT = "about.json"
 STEPS = "steps"

@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from groundtune.common.files import read_json, write_atomic, write_json
 from groundtune.errors import GroundtuneError, MissingError
-from groundtune.workspace import read_json, write_atomic, write_json
 
 JOB = "job.json"
 PROGRESS = "progress.jsonl"

@@ -1,0 +1,1 @@
+"""One file per verb: a project in, the outcome of the verb out."""

@@ -7,16 +7,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from groundtune import build
+from groundtune.common.files import read_json, write_atomic, write_json
 from groundtune.config import PROJECT_FILE, Config, load_config
+from groundtune.config.fitted import Fitted, read_fitted, write_fitted
+from groundtune.config.toml_edit import set_keys
 from groundtune.errors import MissingError, UsageError
-from groundtune.fitted import Fitted, read_fitted, write_fitted
-from groundtune.ingest.index import IndexFolder
+from groundtune.ingest.generations import IndexFolder
 from groundtune.ingest.sync import SyncProgress, SyncReport
-from groundtune.toml_lines import set_keys
 from groundtune.tune.artifacts import choose_artifact, list_artifacts, verify_artifact
 from groundtune.types import Artifact
 from groundtune.workflows.ingesting import ingest
-from groundtune.workspace import Workspace, read_json, write_atomic, write_json
+from groundtune.workspace import Workspace
 
 TableValues = Mapping[str, str | int | None]
 

@@ -16,18 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from groundtune import build
+from groundtune.build.registry import ApproachRegistry, Resources, build_registry
+from groundtune.build.task import primary_score, score_names, scorer
+from groundtune.common.files import digest_file, digest_text, read_json, unused_folder, write_atomic, write_json
 from groundtune.config import Config
+from groundtune.config.fitted import Fitted
 from groundtune.errors import MissingError, UsageError
-from groundtune.fitted import Fitted
-from groundtune.lineup import ApproachRegistry, Resources, build_registry
 from groundtune.measure.results import RESULTS, read_results
 from groundtune.measure.runner import FilledCell, JudgeCall, fill_matrix
 from groundtune.measure.scoring import Scorer
-from groundtune.task import primary_score, score_names, scorer
 from groundtune.tune.job import read_job
 from groundtune.tune.preflight.findings import normalise_input
 from groundtune.types import Example
-from groundtune.workspace import Workspace, digest_file, digest_text, read_json, unused_folder, write_atomic, write_json
+from groundtune.workspace import Workspace
 
 RUN = "run.json"
 EXAMPLES = "examples.jsonl"

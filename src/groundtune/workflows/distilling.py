@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from groundtune.common.event_loop import run_workers
+from groundtune.common.files import digest_text
+from groundtune.dataset.imports import write_examples
 from groundtune.errors import BudgetError, ConfigError, GroundtuneError, MissingError, Problem, UsageError
-from groundtune.loop import run_workers
-from groundtune.measure.formats import write_examples
 from groundtune.measure.metrics import without_markers
 from groundtune.protocols import Approach
 from groundtune.tune.preflight.findings import normalise_input
 from groundtune.types import Answer, Evidence, Example, Question
-from groundtune.workspace import digest_text
 
 QUOTE_PREFIX = "quote-"
 """Name prefix of the approaches that only quote."""

@@ -11,9 +11,9 @@ from statistics import fmean, median
 import numpy as np
 
 from groundtune import build
+from groundtune.build.registry import ApproachRegistry, Resources, build_registry
 from groundtune.config import Config, ModelConfig
 from groundtune.errors import GroundtuneError
-from groundtune.lineup import ApproachRegistry, Resources, build_registry
 from groundtune.measure.judges import Judge
 from groundtune.protocols import Generator, RepeatableGenerator
 from groundtune.types import Answer, Example, Generation, Prompt, Question, Scope, Vectors

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from groundtune import build
+from groundtune.build.open_index import OpenIndex
 from groundtune.config import Config
+from groundtune.config.fitted import Fitted
 from groundtune.errors import UsageError
-from groundtune.fitted import Fitted
-from groundtune.ingest.index import IndexFolder
+from groundtune.ingest.generations import IndexFolder
 from groundtune.measure.retrieval import RetrievalReport, evaluate_stages
-from groundtune.opened import OpenIndex
 from groundtune.protocols import Embedder, Retriever
-from groundtune.retrieve.fuse import DEFAULT_DENSE_WEIGHT
+from groundtune.retrieve.fusion import DEFAULT_DENSE_WEIGHT
 from groundtune.types import Example, Interval, Stage
 from groundtune.workflows.ingesting import ingest
 from groundtune.workspace import Workspace

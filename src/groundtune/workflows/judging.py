@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from groundtune.common.event_loop import run_workers
+from groundtune.common.json_schema import parse_json
 from groundtune.errors import ConfigError, JudgeError, MissingError, Problem, UsageError
-from groundtune.json_values import parse_json
-from groundtune.loop import run_workers
-from groundtune.measure.agreement import Agreement, cohen_kappa
 from groundtune.measure.judges import Judge, Judgement, total_usage
+from groundtune.stats.agreement import Agreement, cohen_kappa
 from groundtune.types import Answer, Example, Usage
 
 CONCURRENCY = 8

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from groundtune.config import Config
+from groundtune.dataset.examples import find_examples, read_examples
 from groundtune.errors import UsageError
-from groundtune.measure.examples import find_examples, read_examples
 from groundtune.tune.artifacts import list_artifacts, seen_in_training
 from groundtune.types import Artifact
 from groundtune.workspace import Workspace

@@ -16,28 +16,29 @@ import psutil
 
 from groundtune import build
 from groundtune.approaches import prompts
-from groundtune.approaches.forms import LabelFormat, ObjectFormat, OutputFormat, rules_digest
+from groundtune.approaches.output_formats import LabelFormat, ObjectFormat, OutputFormat, rules_digest
+from groundtune.build.registry import Resources
+from groundtune.common.files import unused_folder
 from groundtune.config import Config, ModelConfig
-from groundtune.config_tune import HostedTuneConfig, LoraConfig, ProviderConfig, RetrieverConfig, TuneConfig
+from groundtune.config.tune_tables import HostedTuneConfig, LoraConfig, ProviderConfig, RetrieverConfig, TuneConfig
+from groundtune.dataset.examples import find_examples, read_examples, select_split
 from groundtune.errors import MissingError, UsageError
-from groundtune.ingest.select import groups_for
-from groundtune.lineup import Resources
-from groundtune.measure.examples import find_examples, read_examples, select_split
-from groundtune.tune import earlier, worker
+from groundtune.ingest.access import groups_for
+from groundtune.tune import resume, worker
 from groundtune.tune.artifacts import ARTIFACT, read_artifact
-from groundtune.tune.base import find_base, load_tokenizer, model_end_ids
+from groundtune.tune.base_model import find_base, load_tokenizer, model_end_ids
 from groundtune.tune.encoders import encoder
 from groundtune.tune.hosted import trainer as hosted
 from groundtune.tune.hosted.providers import longest_example, provider_of
 from groundtune.tune.hosted.rows import example_tokens
 from groundtune.tune.job import Bounds, Job, TrainingRow, TrainingStep, TuneError, write_job, write_job_file
-from groundtune.tune.launch import launch_training
+from groundtune.tune.launcher import launch_training
 from groundtune.tune.preflight import leakage
-from groundtune.tune.preflight.check import PreflightInputs, PreflightReport, run_preflight
+from groundtune.tune.preflight.report import PreflightInputs, PreflightReport, run_preflight
 from groundtune.types import Artifact, Example
-from groundtune.workflows import grounding
-from groundtune.workflows.withheld import Decontaminator
-from groundtune.workspace import Workspace, unused_folder
+from groundtune.workflows import retrieved_rows
+from groundtune.workflows.decontamination import Decontaminator
+from groundtune.workspace import Workspace
 
 JobAction = Literal["pause", "resume", "cancel"]
 TASKS = {"classifier": ("classify",), "extractor": ("extract",)}
@@ -66,7 +67,7 @@ async def prepare_folder(
     job, train, validation_rows = await build_job(
         workspace, config, material, name, validation=validation, decontaminator=test, allow_truncation=allow_truncation
     )
-    if fresh and (running := next(earlier.running_jobs(workspace.models, name), None)):
+    if fresh and (running := next(resume.running_jobs(workspace.models, name), None)):
         job_id = hosted.running_job(running.folder)
         message = f"job {job_id} of tune.{name} may still be running; --fresh would pay for a second one"
         raise UsageError(message, hint=f"run groundtune tune {name} --job cancel first")
@@ -90,7 +91,7 @@ async def train(folder: Path, *, progress: Callable[[TrainingStep], None] = lamb
     """Train the folder in another process, or return its finished artifact. Raises what `launch` raises."""
     if (folder / ARTIFACT).exists():
         return await asyncio.to_thread(read_artifact, folder)
-    return await launch_training(folder, module="groundtune.workflows.training", progress=progress)
+    return await launch_training(folder, module="groundtune.workflows.training_process", progress=progress)
 
 
 async def build_job(
@@ -142,7 +143,7 @@ async def build_job(
         details=_details(config, chosen, material, train),
     )
     if isinstance(chosen, RetrieverConfig):
-        ranking = grounding.ranking_settings(config, material)
+        ranking = retrieved_rows.ranking_settings(config, material)
         base = chosen.base or (chosen.part == "embedder" and ranking["embedder"]) or build.BUNDLED
         job = replace(job, base=base, details={**job.details, **ranking})
     if isinstance(chosen, HostedTuneConfig):
@@ -184,7 +185,7 @@ async def preflight(
         kit, notices = await asyncio.to_thread(_token_counters, job)
     notices = [
         *notices,
-        *earlier.describe_unfinished(workspace.models, job, _matching_training(workspace, job, train, validation_rows)),
+        *resume.describe_unfinished(workspace.models, job, _matching_training(workspace, job, train, validation_rows)),
     ]
     bounds, refusal = await asyncio.to_thread(_estimate_bounds, job, train, validation_rows)
     trained_ids = {row.id for row in train}
@@ -236,7 +237,7 @@ def control_job(workspace: Workspace, config: Config, name: str, action: JobActi
     """
     if (kind := tune_table(config, name).kind) != "hosted":
         raise UsageError(f"tune.{name} is a {kind} and has no job at a provider", hint="stop its command with Ctrl-C")
-    for job in earlier.running_jobs(workspace.models, name):
+    for job in resume.running_jobs(workspace.models, name):
         return hosted.control_job(job, action)
     raise MissingError(f"tune.{name} has no job in progress", hint=f"groundtune tune {name}")
 
@@ -253,7 +254,7 @@ def _matching_training(
             else (find_base if job.kind == "lora" else encoder.find_encoder)(job.base).digest
         )
 
-    return earlier.find_same_training(workspace.models, job, train, validation_rows, base_digest=digest)
+    return resume.find_same_training(workspace.models, job, train, validation_rows, base_digest=digest)
 
 
 @contextlib.contextmanager
@@ -340,7 +341,7 @@ async def _rows(
         case "classifier" | "extractor":
             return [TrainingRow(example.id, example.input, _first_output(example.output)) for example in examples]
         case "retriever":
-            return await grounding.retrieval_rows(
+            return await retrieved_rows.retrieval_rows(
                 material,
                 examples,
                 negatives=chosen.hard_negatives,
@@ -352,7 +353,7 @@ async def _rows(
             if _uses_preferences(chosen):
                 return [_chat_row(form, example) for example in examples if example.rejected is not None]
             if isinstance(chosen, LoraConfig) and chosen.context == "retrieved":
-                return await grounding.grounded_rows(
+                return await retrieved_rows.grounded_rows(
                     config, material, form, examples, seed=chosen.seed, decontaminator=test
                 )
             return [_chat_row(form, example) for example in examples]

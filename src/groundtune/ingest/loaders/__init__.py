@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from groundtune.errors import ParseError
-from groundtune.ingest.loaders import kinds
+from groundtune.ingest.loaders import file_formats
 from groundtune.ingest.parsed import ParsedDocument
 
 PARSER_VERSION = "1"
@@ -64,11 +64,11 @@ def load(path: Path) -> list[ParsedDocument]:
     """Return one Parsed, or one per row for tables. Raises ParseError, and MemoryError when the file does not fit."""
     media_type = MEDIA_TYPES.get(path.suffix.lower())
     if media_type is None:
-        raise ParseError(kinds.unsupported_reason(path.suffix.lower()), skip=True)
+        raise ParseError(file_formats.unsupported_reason(path.suffix.lower()), skip=True)
     data = _read(path)
     if not data:
         raise ParseError("empty file", skip=True)
-    kinds.check_format(path.suffix.lower(), data)
+    file_formats.check_format(path.suffix.lower(), data)
     module = import_module(f"{__name__}.{_MODULES[media_type]}")
     try:
         parsed: list[ParsedDocument] = module.parse(path, data)

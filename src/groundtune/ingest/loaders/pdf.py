@@ -13,9 +13,9 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from groundtune.errors import ParseError
-from groundtune.ingest.loaders.pdf_frame import without_headers_and_footers
+from groundtune.ingest.loaders.pdf_headers import without_headers_and_footers
 from groundtune.ingest.loaders.pdf_layout import add_pages
-from groundtune.ingest.loaders.pdf_lines import Line, Page, Segment
+from groundtune.ingest.loaders.pdf_types import Line, Page, Segment
 from groundtune.ingest.parsed import ParsedDocument, TextBuilder, to_one_line
 
 _HYPHENS = {0x02: "-", 0xAD: "-", 0xFFFE: "-"}

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from groundtune.ingest.loaders.pdf_lines import Line, Page, Vocabulary, without_bullet
-from groundtune.ingest.loaders.pdf_order import in_reading_order, right_margin
-from groundtune.ingest.loaders.pdf_table import group_lines
+from groundtune.ingest.loaders.pdf_reading_order import in_reading_order, right_margin
+from groundtune.ingest.loaders.pdf_tables import group_lines
+from groundtune.ingest.loaders.pdf_types import Line, Page, Vocabulary, without_bullet
 from groundtune.ingest.parsed import TextBuilder
 
 _HEADING = 1.12

@@ -1,0 +1,1 @@
+"""Stores of passages; each satisfies `protocols.Store`."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from groundtune.spans import (
+from groundtune.models.span_decoding import (
     ANY_ITEM,
     NUMBER,
     NUMBER_WORDS,

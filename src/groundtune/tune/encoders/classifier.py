@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from groundtune.errors import need
-from groundtune.tune.encoders import calibrate
-from groundtune.tune.encoders import cost as encoder_cost
-from groundtune.tune.encoders.calibrate import Floats
+from groundtune.stats.ranking import auroc
+from groundtune.tune.encoders import calibration
+from groundtune.tune.encoders import training_cost as encoder_cost
+from groundtune.tune.encoders.calibration import Floats
 from groundtune.tune.encoders.encoder import (
     ENCODER,
     Encoder,
@@ -31,7 +32,7 @@ from groundtune.tune.encoders.encoder import (
     refuse_truncation,
     write_model,
 )
-from groundtune.tune.encoders.fit import (
+from groundtune.tune.encoders.training_loop import (
     TrainingSetup,
     hyperparameters_of,
     step_tokens,
@@ -246,8 +247,8 @@ def metrics(logits: Floats, gold: Any) -> dict[str, float]:
     predicted = logits.argmax(axis=1)
     return {
         "accuracy": float((predicted == gold).mean()),
-        "macro_f1": calibrate.macro_f1(predicted, gold),
-        "loss": calibrate.negative_log_likelihood(logits, gold),
+        "macro_f1": calibration.macro_f1(predicted, gold),
+        "loss": calibration.negative_log_likelihood(logits, gold),
     }
 
 
@@ -256,18 +257,20 @@ def finish(job: Job, encoder: Encoder, head: Any, data: ClassifierData, about: M
     gold = np.asarray(data.validation_gold, dtype=np.int64)
     inside = logits(head, embed(encoder, encode(encoder, data.validation), exact=True))
     outside = logits(head, embed(encoder, encode(encoder, data.out_of_scope), exact=True))
-    inside_energies, outside_energies = calibrate.energy(inside), calibrate.energy(outside)
+    inside_energies, outside_energies = calibration.energy(inside), calibration.energy(outside)
     right = inside.argmax(axis=1) == gold
-    scope = calibrate.fit_rejection(inside_energies, right, outside_energies)
-    notes = calibrate.rejection_notes(inside_energies, right, outside_energies)
+    scope = calibration.fit_rejection(inside_energies, right, outside_energies)
+    notes = calibration.rejection_notes(inside_energies, right, outside_energies)
     scores = {}
     if len(gold):
-        scores = {**metrics(inside, gold), "ece": calibrate.cross_validated_ece(inside, gold)}
-    if len(gold) and len(outside_energies):
-        scores["oos_auroc"] = calibrate.auroc(inside_energies, outside_energies)
+        scores = {**metrics(inside, gold), "ece": calibration.cross_validated_ece(inside, gold)}
+    in_scope = [True] * len(inside_energies) + [False] * len(outside_energies)
+    area = auroc(np.concatenate([inside_energies, outside_energies]).tolist(), in_scope)
+    if area is not None:
+        scores["oos_auroc"] = area
     config = {
         "labels": list(data.labels),
-        "temperature": calibrate.fit_temperature(inside, gold),
+        "temperature": calibration.fit_temperature(inside, gold),
         "threshold": scope.threshold if scope else None,
         "slope": scope.slope if scope else None,
         "intercept": scope.intercept if scope else None,
@@ -310,7 +313,7 @@ def _parity(job: Job, expected: Floats, texts: Sequence[str]) -> tuple[dict[str,
     )
 
 
-def _refused(inside: Floats, outside: Floats, scope: calibrate.Rejection | None) -> dict[str, float | None]:
+def _refused(inside: Floats, outside: Floats, scope: calibration.Rejection | None) -> dict[str, float | None]:
     """Return the shares of validation rows with and without a label that the threshold refuses."""
     if scope is None:
         return {"in_scope": None, "out_of_scope": None}

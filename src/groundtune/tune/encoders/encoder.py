@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from groundtune.common.files import write_json
 from groundtune.errors import MissingError, need
-from groundtune.tune.base import Base, choose_device, find_base, has_fast_bfloat16, hide_other_gpus
+from groundtune.tune.base_model import Base, choose_device, find_base, has_fast_bfloat16, hide_other_gpus
 from groundtune.tune.job import TuneError
-from groundtune.workspace import write_json
 
 ENCODER = "encoder"
 """Folder of the encoder inside a model's folder."""

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from groundtune.errors import need
-from groundtune.spans import (
+from groundtune.models.span_decoding import (
     DecodedObject,
     Layout,
     Span,
@@ -31,9 +31,9 @@ from groundtune.spans import (
     path_name,
     replace_surrogates,
 )
-from groundtune.tune.encoders import cost as encoder_cost
+from groundtune.tune.encoders import training_cost as encoder_cost
 from groundtune.tune.encoders.align import Aligned, align, align_rows, count_context_words
-from groundtune.tune.encoders.calibrate import Floats
+from groundtune.tune.encoders.calibration import Floats
 from groundtune.tune.encoders.encoder import (
     ENCODER,
     Encoder,
@@ -44,7 +44,8 @@ from groundtune.tune.encoders.encoder import (
     refuse_truncation,
     write_model,
 )
-from groundtune.tune.encoders.fit import (
+from groundtune.tune.encoders.extraction_metrics import cross_validated_ece, exact_matches, fit_confidence, metrics
+from groundtune.tune.encoders.training_loop import (
     TrainingSetup,
     hyperparameters_of,
     step_tokens,
@@ -52,7 +53,6 @@ from groundtune.tune.encoders.fit import (
     training_fingerprint,
     training_record,
 )
-from groundtune.tune.encoders.spans_score import cross_validated_ece, exact_matches, fit_confidence, metrics
 from groundtune.tune.job import Bounds, Job, ProgressCallback, TrainingResult, TrainingRow, TrainingStep, TuneError
 
 MODEL = "model"

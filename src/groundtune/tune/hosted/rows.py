@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from groundtune.common.files import write_atomic
 from groundtune.tune.hosted.providers import Provider
 from groundtune.tune.job import Job, TrainingRow, TuneError
-from groundtune.workspace import write_atomic
 
 BYTES_PER_TOKEN = 4
 """Estimate for English."""

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from uuid import uuid4
 
+from groundtune.common.files import digest_text, read_json, write_json
 from groundtune.errors import MissingError, ProviderError
-from groundtune.openai_client import open_client, provider_error, retry_after_seconds, without_user
+from groundtune.models.openai_client import open_client, provider_error, retry_after_seconds, without_user
 from groundtune.tune.artifacts import dataset_digest
-from groundtune.tune.hosted.cost import bounds, epochs_of
 from groundtune.tune.hosted.providers import Provider, find_hosted_base, provider_caveats, provider_of
 from groundtune.tune.hosted.rows import write_files
+from groundtune.tune.hosted.training_cost import bounds, epochs_of
 from groundtune.tune.job import FAILURE, Bounds, Job, ProgressCallback, TrainingResult, TrainingStep, TuneError
-from groundtune.workspace import digest_text, read_json, write_json
 
 if TYPE_CHECKING:
     from openai import OpenAI

@@ -11,10 +11,10 @@ from typing import Any
 
 from groundtune.errors import need
 from groundtune.tune.artifacts import file_digests
-from groundtune.tune.base import load_model, load_tokenizer
+from groundtune.tune.base_model import load_model, load_tokenizer
 from groundtune.tune.checkpoints import STEPS, TrainingState
 from groundtune.tune.job import TrainingResult
-from groundtune.tune.lora import parity, probes, serving
+from groundtune.tune.lora import forgetting, parity_gate, serving_check
 from groundtune.tune.lora.plan import LoraPlan, tokenizer_digests
 from groundtune.tune.lora.score import describe_no_gain
 
@@ -35,11 +35,11 @@ def finish(plan: LoraPlan, state: TrainingState) -> TrainingResult:
     _put(folder / MERGED, lambda to: merge(plan, best, to))
     legs, forgotten, unusable = _compare(plan, best, tokenizer)
     shortfall, worse = describe_no_gain(state.before, state.metrics, mode=plan.recipe.mode)
-    warnings = [*([shortfall] if shortfall and not worse else []), *probes.forgetting_warnings(forgotten)]
+    warnings = [*([shortfall] if shortfall and not worse else []), *forgetting.forgetting_warnings(forgotten)]
     about = {"parity": legs, "probes": forgotten, "no_gain": shortfall, "notes": warnings}
     shutil.rmtree(plan.job.checkpoint / STEPS, ignore_errors=True)
     return TrainingResult(
-        files=(MERGED, serving.FOLDER),
+        files=(MERGED, serving_check.FOLDER),
         metrics={**state.metrics, **({} if state.loss is None else {"train_loss": state.loss})},
         base_digest=plan.base.digest,
         details={**_details(plan, state, tokenizer), **about},
@@ -52,16 +52,16 @@ def _compare(plan: LoraPlan, best: Path, tokenizer: Any) -> tuple[dict[str, Any]
 
     Base and merged model are loaded once each and answer everything there is to ask.
     """
-    prompts, expected, _ = parity.read_trace(best / parity.LOGITS)
-    general = probes.load_probes(plan)
+    prompts, expected, _ = parity_gate.read_trace(best / parity_gate.LOGITS)
+    general = forgetting.load_probes(plan)
     legs: dict[str, Any] = {"inputs": len(prompts)}
     four_bit = plan.recipe.mode == "qlora"
     adapted, untrained, before = _reloaded(plan, prompts, general, full=False)
     reasons = []
     if adapted is not None:
         leg = "reloaded adapter"
-        reasons.append(parity.prompt_mismatch(plan, tokenizer, prompts, leg=leg))
-        legs[leg], reason = parity.compare_traces(adapted, expected, untrained, leg=leg, dtype=plan.dtype)
+        reasons.append(parity_gate.prompt_mismatch(plan, tokenizer, prompts, leg=leg))
+        legs[leg], reason = parity_gate.compare_traces(adapted, expected, untrained, leg=leg, dtype=plan.dtype)
         reasons.append(reason)
     if four_bit:
         # Trained on 4 bits, served in full precision: the difference between the two is reported, not judged.
@@ -69,14 +69,21 @@ def _compare(plan: LoraPlan, best: Path, tokenizer: Any) -> tuple[dict[str, Any]
         quantised, expected = expected, full or expected
         legs["quantisation"] = {"difference": float((expected.logits - quantised.logits).abs().max())}
     leg = "merged model"
-    reasons.append(parity.prompt_mismatch(plan, load_tokenizer(str(plan.job.folder / MERGED)), prompts, leg=leg))
+    reasons.append(parity_gate.prompt_mismatch(plan, load_tokenizer(str(plan.job.folder / MERGED)), prompts, leg=leg))
     merged, after = _merged(plan, prompts, general, before)
-    legs[leg], reason = parity.compare_traces(
+    legs[leg], reason = parity_gate.compare_traces(
         merged, expected, untrained, leg=leg, dtype=_coarser(plan.dtype, plan.base.dtype)
     )
     reasons.append(reason)
-    _put(plan.job.folder / serving.FOLDER, lambda to: serving.write_references(plan, to, prompts, expected, untrained))
-    return legs, probes.measure_forgetting(general, before, after), next((reason for reason in reasons if reason), None)
+    _put(
+        plan.job.folder / serving_check.FOLDER,
+        lambda to: serving_check.write_references(plan, to, prompts, expected, untrained),
+    )
+    return (
+        legs,
+        forgetting.measure_forgetting(general, before, after),
+        next((reason for reason in reasons if reason), None),
+    )
 
 
 def merge(plan: LoraPlan, best: Path, to: Path) -> None:
@@ -98,8 +105,8 @@ def merge(plan: LoraPlan, best: Path, to: Path) -> None:
 
 
 def _reloaded(
-    plan: LoraPlan, prompts: list[list[int]], general: list[probes.Probe], *, full: bool
-) -> tuple[parity.ModelTrace | None, Any, probes.ProbeAnswers | None]:
+    plan: LoraPlan, prompts: list[list[int]], general: list[forgetting.Probe], *, full: bool
+) -> tuple[parity_gate.ModelTrace | None, Any, forgetting.ProbeAnswers | None]:
     """Trace the adapter as it is on disk, on a freshly loaded base; with the base's logits and probe answers.
 
     The trace is None without an adapter. full: do not quantise the base.
@@ -109,23 +116,23 @@ def _reloaded(
     model = load_model(
         plan.base.source, dtype=dtype, device=plan.device, four_bit=four_bit, revision=plan.base.revision
     )
-    untrained, adapted = parity.trace_model(model, prompts, plan.format.end_ids).logits, None
-    answers = None if four_bit else probes.answer_probes(model, plan, general)
+    untrained, adapted = parity_gate.trace_model(model, prompts, plan.format.end_ids).logits, None
+    answers = None if four_bit else forgetting.answer_probes(model, plan, general)
     if plan.recipe.adapter:
         model = need("peft", extra="local").PeftModel.from_pretrained(model, plan.job.folder / ADAPTER)
-        adapted = parity.trace_model(model, prompts, plan.format.end_ids)
+        adapted = parity_gate.trace_model(model, prompts, plan.format.end_ids)
     del model
     _clear()
     return adapted, untrained, answers
 
 
 def _merged(
-    plan: LoraPlan, prompts: list[list[int]], general: list[probes.Probe], before: probes.ProbeAnswers | None
-) -> tuple[parity.ModelTrace, probes.ProbeAnswers]:
+    plan: LoraPlan, prompts: list[list[int]], general: list[forgetting.Probe], before: forgetting.ProbeAnswers | None
+) -> tuple[parity_gate.ModelTrace, forgetting.ProbeAnswers]:
     dtype = plan.base.dtype if plan.recipe.mode == "qlora" else plan.dtype
     model = load_model(str(plan.job.folder / MERGED), dtype=dtype, device=plan.device)
-    merged = parity.trace_model(model, prompts, plan.format.end_ids)
-    answers = probes.answer_probes(model, plan, general, before=before)
+    merged = parity_gate.trace_model(model, prompts, plan.format.end_ids)
+    answers = forgetting.answer_probes(model, plan, general, before=before)
     del model
     _clear()
     return merged, answers

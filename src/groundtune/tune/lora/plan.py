@@ -5,9 +5,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from groundtune.common.files import digest_text
 from groundtune.errors import MissingError, need
 from groundtune.tune.artifacts import dataset_digest
-from groundtune.tune.base import (
+from groundtune.tune.base_model import (
     Base,
     choose_device,
     find_base,
@@ -15,9 +16,8 @@ from groundtune.tune.base import (
     load_tokenizer,
     model_end_ids,
 )
-from groundtune.tune.chat import ChatFormat, EncodedChat, encode, find_chat_format
 from groundtune.tune.job import Job, TrainingRow, TuneError
-from groundtune.workspace import digest_text
+from groundtune.tune.lora.loss_mask import ChatFormat, EncodedChat, encode, find_chat_format
 
 RATES = {"lora": 2e-4, "qlora": 2e-4, "full": 2e-5, "dpo": 1e-5}
 """Learning rates; adapters take about ten times those of full training."""

@@ -9,8 +9,8 @@ from jsonschema import Draft202012Validator
 from sacrebleu.metrics.chrf import CHRF
 
 from groundtune.errors import need
-from groundtune.tune.chat import EncodedChat
 from groundtune.tune.job import TrainingRow
+from groundtune.tune.lora.loss_mask import EncodedChat
 from groundtune.tune.lora.plan import LoraPlan
 
 CHECKED = 200

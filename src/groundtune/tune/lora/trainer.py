@@ -21,14 +21,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from groundtune.errors import MissingError, need
-from groundtune.tune.base import hide_other_gpus
+from groundtune.tune.base_model import hide_other_gpus
 from groundtune.tune.checkpoints import claim_checkpoint, read_result
 from groundtune.tune.disk import name_full_disk
 from groundtune.tune.job import LOG, Bounds, Job, ProgressCallback, TrainingResult, TuneError
-from groundtune.tune.lora.cost import estimate_bounds
 from groundtune.tune.lora.finish import finish
-from groundtune.tune.lora.fit import PARENT, disable_telemetry, fit
 from groundtune.tune.lora.plan import LoraPlan, prepare, read_recipe
+from groundtune.tune.lora.training_cost import estimate_bounds
+from groundtune.tune.lora.training_loop import PARENT, disable_telemetry, fit
 
 FAILED = "ranks.json"
 """File with the reason of the first of several processes that failed."""
@@ -84,7 +84,7 @@ def launch_command(plan: LoraPlan) -> list[str]:
     single = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
     count = ["--num_processes", str(plan.recipe.gpus)]
-    return [*launcher, *count, *single, "-m", "groundtune.tune.lora.ranks", str(plan.job.folder)]
+    return [*launcher, *count, *single, "-m", "groundtune.tune.lora.distributed", str(plan.job.folder)]
 
 
 def _wait_for_previous(job: Job) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from groundtune.tune.chat import ChatFormat, find_chat_format, render_reply
 from groundtune.tune.job import TrainingRow, TuneError
+from groundtune.tune.lora.loss_mask import ChatFormat, find_chat_format, render_reply
 from groundtune.tune.preflight.findings import PreflightFinding, format_count, make_finding
 from groundtune.tune.preflight.lengths import more_tokens_hint
 from groundtune.tune.preflight.secrets import mask

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from groundtune.spans import Layout, iter_leaves, path_name
+from groundtune.models.span_decoding import Layout, iter_leaves, path_name
 from groundtune.tune.encoders.align import ContextWords, align, align_rows, count_context_words
 from groundtune.tune.job import TrainingRow, TuneError
 from groundtune.tune.preflight.findings import Level, PreflightFinding, format_count, format_ids, make_finding

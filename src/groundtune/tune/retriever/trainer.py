@@ -18,12 +18,21 @@ from typing import Any
 
 import numpy as np
 
-from groundtune.tune.encoders import cost as encoder_cost
+from groundtune.common.files import digest_text
+from groundtune.retrieve.fusion import fused_score
+from groundtune.stats.ranking import binary_ndcg
+from groundtune.tune.encoders import training_cost as encoder_cost
 from groundtune.tune.encoders.encoder import refuse_truncation, token_counts
-from groundtune.tune.encoders.fit import Hyperparameters, Progress, TrainingSetup, hyperparameters_of, train_encoder
+from groundtune.tune.encoders.training_loop import (
+    Hyperparameters,
+    Progress,
+    TrainingSetup,
+    hyperparameters_of,
+    train_encoder,
+)
 from groundtune.tune.job import Bounds, Job, ProgressCallback, TrainingResult, TrainingStep, TuneError
 from groundtune.tune.retriever import models
-from groundtune.tune.retriever.gate import Gain, RankingScores, bootstrap_gain, ndcg_of_list, score_ranking, why_refused
+from groundtune.tune.retriever.adoption_gate import Gain, RankingScores, bootstrap_gain, score_ranking, why_refused
 from groundtune.tune.retriever.losses import TokenCounts, in_batch_loss, listwise_loss
 from groundtune.tune.retriever.models import DOCUMENT, QUERY, Ranker
 from groundtune.tune.retriever.rows import (
@@ -35,7 +44,6 @@ from groundtune.tune.retriever.rows import (
     read_rows,
     visible_passages,
 )
-from groundtune.workspace import digest_text
 
 MODEL = "model"
 SCORE = "ndcg@10"
@@ -114,7 +122,7 @@ def train_embedder(job: Job, data: RetrieverData, watch: ProgressCallback) -> Tr
     if before and (present := job.details.get("embedder", job.base)) != job.base:
         before, against = _retriever_baseline(validation, weight), present or "the project's embedder"
     dense = embed_texts(ranker, data.train.questions, tokens.train, names=QUERY) @ vectors.T
-    fused = weight * dense + (1 - weight) * lexical(data.train, pool_places)
+    fused = fused_score(dense, lexical(data.train, pool_places), dense_weight=weight)
     data = replace(data, train=drop_false_negatives(data.train, fused))
     del vectors, dense, fused
     watch(TrainingStep(0.0, 0, 0, metrics=_means(before), note="the base"))
@@ -172,7 +180,7 @@ def train_reranker(job: Job, data: RetrieverData, watch: ProgressCallback) -> Tr
             seen.setdefault(mean, values)
         return values
 
-    before = [ndcg_of_list(*pair) for pair in zip(candidates, validation.gold, strict=True)]
+    before = [binary_ndcg(*pair) for pair in zip(candidates, validation.gold, strict=True)]
     against = "the fused ranking"
     if ranker.scored and len(validation) and np.mean(base_scores := measured()) > np.mean(before):
         before, against = base_scores, job.base
@@ -238,7 +246,7 @@ def score_reranking(
     scores = iter(models.run_evaluation(ranker, lambda: models.scores(ranker, texts, lengths=token_counts)).tolist())
     ordered = [sorted(((-next(scores), at, place) for at, place in enumerate(places))) for places in candidates]
     return [
-        ndcg_of_list([place for _, _, place in ranked], gold)
+        binary_ndcg([place for _, _, place in ranked], gold)
         for ranked, gold in zip(ordered, questions.gold, strict=True)
     ]
 
@@ -320,7 +328,7 @@ def _use(job: Job) -> str:
 
 def _retriever_baseline(questions: Questions, weight: float) -> RankingScores:
     """Score the ranking of the project's retriever, for when its embedder is not the base."""
-    fused = tuple(ndcg_of_list(*pair) for pair in zip(questions.retrieved, questions.gold, strict=True))
+    fused = tuple(binary_ndcg(*pair) for pair in zip(questions.retrieved, questions.gold, strict=True))
     return RankingScores(fused, None, weight, fitted=False)
 
 

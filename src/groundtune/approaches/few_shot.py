@@ -1,0 +1,128 @@
+"""Choose the examples a model is shown: a fixed set, or those nearest to the question. Never a test example."""
+
+import asyncio
+import hashlib
+import io
+import json
+import logging
+from collections.abc import Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from groundtune.common.files import digest_text, write_atomic
+from groundtune.protocols import Embedder
+from groundtune.types import Example, Question, Shot, Vectors
+
+EMBED_CHUNK = 2_048
+
+log = logging.getLogger(__name__)
+
+
+class FixedShots:
+    """The same examples for every question. `ShotChooser`."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self._examples = tuple(examples)
+
+    async def choose(self, question: Question) -> list[Shot]:
+        return [Shot(example) for example in self._examples if _may_be_shown(example, question)]
+
+
+class NearestShots:
+    """The examples whose inputs are nearest to the question by cosine, the nearest last. `ShotChooser`.
+
+    Embeds all examples on first use, and caches their vectors in `folder` when one is given.
+    """
+
+    def __init__(
+        self, embedder: Embedder, examples: Sequence[Example], *, count: int, folder: Path | None = None
+    ) -> None:
+        self._embedder = embedder
+        self._examples = tuple(examples)
+        self._count = count
+        self._folder = folder
+        self._vectors: Vectors | None = None
+        self._lock = asyncio.Lock()
+
+    async def choose(self, question: Question) -> list[Shot]:
+        vectors = await self._embedded()
+        (question_vector,) = await self._embedder.embed_queries([question.text])
+        scores = vectors @ question_vector
+        shots: list[Shot] = []
+        for index in np.argsort(-scores, kind="stable"):
+            example = self._examples[index]
+            if _may_be_shown(example, question):
+                shots.append(Shot(example, float(scores[index])))
+            if len(shots) == self._count:
+                break
+        return shots[::-1]
+
+    async def _embedded(self) -> Vectors:
+        async with self._lock:
+            if self._vectors is None:
+                self._vectors = self._cached() if self._file else None
+            if self._vectors is None:
+                self._vectors = await self._embed()
+        return self._vectors
+
+    async def _embed(self) -> Vectors:
+        inputs = [example.input for example in self._examples]
+        chunks = [
+            await self._embedder.embed(inputs[start : start + EMBED_CHUNK])
+            for start in range(0, len(inputs), EMBED_CHUNK)
+        ]
+        vectors = np.concatenate(chunks)
+        if self._file:
+            data = io.BytesIO()
+            np.save(data, vectors)
+            try:
+                write_atomic(self._file, data.getvalue())
+            except OSError as error:
+                log.warning("vectors of examples could not be cached: %s", error)
+        return vectors
+
+    def _cached(self) -> Vectors | None:
+        """Return the cached vectors; None when there are none or the file is truncated."""
+        try:
+            vectors = np.load(self._file) if self._file else None
+        except (OSError, ValueError, EOFError):
+            return None
+        complete = vectors is not None and vectors.shape == (len(self._examples), self._embedder.dimension)
+        return vectors if complete else None
+
+    @property
+    def _file(self) -> Path | None:
+        """Cache file, named after a digest of everything the vectors depend on."""
+        if self._folder is None:
+            return None
+        inputs = json.dumps([self._embedder.digest, *(example.input for example in self._examples)])
+        return self._folder / f"{digest_text(inputs)[:32]}.npy"
+
+
+def choose_fixed(examples: Sequence[Example], *, count: int, each_label: bool = False) -> list[Example]:
+    """Choose `count` examples by a hash of their ids, independent of the order of the file.
+
+    each_label: take them from every output in turn, at least one of each.
+    """
+    ordered = sorted(examples, key=lambda example: hashlib.sha256(example.id.encode(errors="surrogatepass")).digest())
+    if not each_label:
+        return ordered[:count]
+    by_label: dict[str, list[Example]] = {}
+    for example in ordered:
+        by_label.setdefault(repr(_first(example.output)), []).append(example)
+    in_turn = [example for turn in zip_longest(*by_label.values()) for example in turn if example is not None]
+    return in_turn[: max(count, len(by_label))]
+
+
+def _first(output: Any) -> Any:
+    """Return the first of several right outputs."""
+    return output[0] if isinstance(output, list | tuple) and output else output
+
+
+def _may_be_shown(example: Example, question: Question) -> bool:
+    """Whether an example is neither the question itself nor restricted to groups that the asker lacks."""
+    same_text = example.input.strip() == question.text.strip()
+    return not same_text and set(example.groups) <= set(question.scope.groups)

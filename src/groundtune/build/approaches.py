@@ -1,0 +1,103 @@
+"""Build approaches from their parts, and the judge of their answers."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from groundtune.build.models import generator
+from groundtune.config import Config
+from groundtune.config.fitted import Fitted
+from groundtune.protocols import (
+    Approach,
+    ContextProvider,
+    Embedder,
+    Generator,
+    ShotChooser,
+)
+
+if TYPE_CHECKING:
+    from groundtune.approaches.context import DocumentById
+    from groundtune.approaches.output_formats import OutputFormat
+    from groundtune.measure.judges import Judge
+    from groundtune.retrieve.retriever import HybridRetriever
+
+
+DEFAULT_THRESHOLD = 0.3
+"""Confidence below which a verbatim quote is withheld, until the project's own examples calibrate it."""
+
+
+def rag(
+    config: Config, retriever: "HybridRetriever", embedder: Embedder, document: "DocumentById", fitted: Fitted
+) -> Approach:
+    """Build the approach that `ask` uses: the default model over retrieved passages."""
+    from groundtune.approaches.context import RetrievedContext
+
+    evidence = RetrievedContext(retriever, document, passages=config.answers.max_passages)
+    return compose_approach(
+        config, "rag", generator(config, "default", lambda: embedder), evidence=evidence, fitted=fitted
+    )
+
+
+def compose_approach(
+    config: Config,
+    name: str,
+    generator: Generator,
+    *,
+    form: "OutputFormat | None" = None,
+    evidence: ContextProvider | None = None,
+    shots: ShotChooser | None = None,
+    fitted: Fitted | None = None,
+    local_slots: asyncio.Semaphore | None = None,
+) -> Approach:
+    """Build an approach from its parts; with `fitted`, it abstains below the project's confidence threshold.
+
+    local_slots: held during local work before the model call, when many questions run concurrently.
+    """
+    from groundtune.approaches.output_formats import AnswerFormat
+    from groundtune.approaches.pipeline import Pipeline
+
+    threshold = 0.0
+    if fitted is not None:
+        thresholds = (config.answers.threshold, fitted.threshold, DEFAULT_THRESHOLD)
+        threshold = next(threshold for threshold in thresholds if threshold is not None)
+    return Pipeline(
+        name,
+        generator,
+        form=form or AnswerFormat(config.instructions or ""),
+        evidence=evidence,
+        shots=shots,
+        question_at=config.context.question,
+        threshold=threshold,
+        strict=config.answers.strict,
+        turn=local_slots,
+    )
+
+
+def rag_without_threshold(
+    config: Config, retriever: "HybridRetriever", embedder: Embedder, document: "DocumentById"
+) -> Approach:
+    """Build `rag` without a confidence threshold, for calibrating one."""
+    answers = config.answers.model_copy(update={"threshold": 0.0})
+    return rag(config.model_copy(update={"answers": answers}), retriever, embedder, document, Fitted())
+
+
+def judge(
+    config: Config,
+    embedder: Callable[[], Embedder],
+    wrap_generator: Callable[[Generator], Generator] = lambda generator: generator,
+    *,
+    patience_seconds: float = 0.0,
+) -> "Judge | None":
+    """Build the judge of the project file, or None. Parameters as for `generator`; wrap_generator: see `keeping`."""
+    from groundtune.measure.judges import Judge
+
+    chosen = config.judge
+    if chosen is None:
+        return None
+    return Judge(
+        wrap_generator(generator(config, chosen.model, embedder, patience_seconds=patience_seconds)),
+        metrics=chosen.metrics,
+        instructions=chosen.instructions,
+        embedder=embedder() if "answer_relevancy" in chosen.metrics else None,
+        task=config.task,
+    )

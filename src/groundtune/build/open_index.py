@@ -1,0 +1,75 @@
+"""Open an index for searching: store, catalog, retriever. Never writes."""
+
+from functools import cached_property
+
+from groundtune import build
+from groundtune.config import Config
+from groundtune.config.fitted import Fitted
+from groundtune.ingest.catalog import Catalog
+from groundtune.ingest.generations import IndexFolder, IndexManifest
+from groundtune.protocols import Approach, Embedder, Store
+from groundtune.retrieve.retriever import HybridRetriever
+from groundtune.types import Document, Passage
+
+
+class OpenIndex:
+    """One generation of the index, with the parts that search it."""
+
+    def __init__(
+        self,
+        manifest: IndexManifest,
+        *,
+        config: Config,
+        store: Store,
+        catalog: Catalog,
+        embedder: Embedder,
+        fitted: Fitted,
+    ) -> None:
+        self.manifest = manifest
+        self.store = store
+        self.catalog = catalog
+        self.embedder = embedder
+        self.fitted = fitted
+        self._config = config
+        self.retriever: HybridRetriever = build.retriever(config, store, embedder, fitted)
+
+    @classmethod
+    async def open(cls, index: IndexFolder, *, config: Config, embedder: Embedder, fitted: Fitted) -> "OpenIndex":
+        """Open the current generation.
+
+        Raises MissingError without an index, IndexMismatchError when it was built with other parts than configured.
+        """
+        manifest = index.require(build.index_parts(config, embedder))
+        folder = index.generation_path(manifest)
+        store = await build.store(folder, dimension=embedder.dimension, language=config.language)
+        catalog = Catalog(folder / "catalog.sqlite", read_only=True)
+        return cls(manifest, config=config, store=store, catalog=catalog, embedder=embedder, fitted=fitted)
+
+    def with_embedder(self, embedder: Embedder) -> "OpenIndex":
+        """Return the same generation with another embedder for questions."""
+        return OpenIndex(
+            self.manifest,
+            config=self._config,
+            store=self.store,
+            catalog=self.catalog,
+            embedder=embedder,
+            fitted=self.fitted,
+        )
+
+    def close(self) -> None:
+        self.catalog.close()
+
+    async def document(self, document_id: str) -> Document | None:
+        return self.catalog.document_by_id(document_id)
+
+    async def document_by_source(self, source: str) -> Document | None:
+        """Return the document of a source, or None. Rows of table files have the source `path#ID`."""
+        return self.catalog.document(source)
+
+    async def passages(self, document_id: str) -> list[Passage]:
+        return await self.store.passages(document_id)
+
+    @cached_property
+    def rag(self) -> Approach:
+        """The default model over retrieved passages. One object, so that its vectors and connections are reused."""
+        return build.rag(self._config, self.retriever, self.embedder, self.document, self.fitted)

@@ -1,0 +1,393 @@
+"""Load groundtune.toml into a frozen `Config`, or report all of its problems at once. Never reads a secret.
+
+Every key can be set from the environment, which overrides the file: `GROUNDTUNE_<SECTION>__<KEY>`, for example
+`GROUNDTUNE_RETRIEVAL__K=12`, `GROUNDTUNE_MODELS__DEFAULT__MODEL=qwen3`, `GROUNDTUNE_DOCUMENTS__INCLUDE="a/**,*.pdf"`.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from groundtune.config.problems import apply_environment, problems_from, syntax_problem
+from groundtune.config.toml_edit import key_lines
+from groundtune.config.tune_tables import ProviderConfig, TuneConfig
+from groundtune.config.values import (
+    AsTuple,
+    ChangeFrequency,
+    EnvironmentVariable,
+    Fraction,
+    Language,
+    Name,
+    Pattern,
+    Patterns,
+    Seconds,
+    Text,
+    Texts,
+    Url,
+    Usd,
+    parse_residency,
+    value_error,
+)
+from groundtune.errors import ConfigError, MissingError, Problem
+from groundtune.types import Task
+
+PROJECT_FILE = "groundtune.toml"
+OPENAI_URL = "https://api.openai.com/v1"
+OPENAI_KEY = "OPENAI_API_KEY"
+
+
+class Section(BaseModel):
+    """Base of all tables: frozen, no unknown keys, no silent type conversion."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class AccessRule(Section):
+    """Restricts matching documents to groups."""
+
+    include: Annotated[Patterns, Field(min_length=1)]
+    groups: Annotated[Texts, Field(min_length=1)]
+
+
+class DocumentsConfig(Section):
+    """Selects the documents and limits what reading one may take."""
+
+    include: Annotated[Patterns, Field(min_length=1)] = ("**/*",)
+    exclude: Patterns = ()
+    max_mb: Annotated[int, Field(ge=1, le=10_000)] = 100
+    parser_seconds: Seconds = 60
+    parser_memory_mb: Annotated[int, Field(ge=128, le=1_000_000)] = 2048
+    """Memory limit for reading one file, in MiB."""
+    follow_links: bool = False
+    access: Annotated[tuple[AccessRule, ...], AsTuple] = ()
+
+
+class ExamplesConfig(Section):
+    """Files with questions or inputs and their agreed outputs."""
+
+    files: Patterns = ()
+
+
+def _endpoint(value: Any) -> Any:
+    """Fill in the address for kind openai and, at OpenAI's own address, the variable of the key."""
+    if not isinstance(value, dict) or value.get("kind") != "openai":
+        return value
+    value = {"base_url": OPENAI_URL, **value}
+    return {"api_key_env": OPENAI_KEY, **value} if value["base_url"] == OPENAI_URL else value
+
+
+def _check_kind(kind: str, model: str | None, base_url: str | None, api_key_env: str | None) -> None:
+    if kind in ("openai", "local") and model is None:
+        raise value_error(f'is missing; kind "{kind}" needs it', hint='add model = "…"', key="model")
+    if kind in ("quote", "bundled") and model is not None:
+        raise value_error(f'is not used by kind "{kind}"', hint='leave it out, or write kind = "openai"', key="model")
+    for key, value in (("base_url", base_url), ("api_key_env", api_key_env)):
+        if kind != "openai" and value is not None:
+            raise value_error(f'is not used by kind "{kind}"', hint='leave it out, or write kind = "openai"', key=key)
+
+
+class ModelConfig(Section):
+    """A model that generates text."""
+
+    kind: Literal["openai", "local", "quote"]
+    """openai: an OpenAI-compatible endpoint; local: weights on this machine; quote: verbatim sentences."""
+    model: Text | None = None
+    base_url: Url | None = None
+    """Kind openai: address of the endpoint; None: OpenAI's own."""
+    api_key_env: EnvironmentVariable | None = None
+    """Name of the variable that holds the key; without it no key is sent, except to OpenAI (OPENAI_API_KEY)."""
+    timeout_seconds: Seconds = 60
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    """Sampling temperature; None: the endpoint's default."""
+    max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
+    window: Annotated[int, Field(ge=256, le=100_000_000)] | None = None
+    """Tokens of prompt and answer together; None: the known window of the model."""
+    concurrency: Annotated[int, Field(ge=1, le=1024)] = 8
+    """Calls at a time; for kind local the batch size."""
+    device: Text | None = None
+    """Kind local: "cpu", "cuda", "cuda:1"; None: CUDA if available."""
+
+    _defaults = model_validator(mode="before")(_endpoint)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        _check_kind(self.kind, self.model, self.base_url, self.api_key_env)
+        if self.kind != "local" and self.device is not None:
+            message = f'is not used by kind "{self.kind}"'
+            raise value_error(message, hint='leave it out, or write kind = "local"', key="device")
+        return self
+
+
+class EmbedderConfig(Section):
+    """The model that turns text into vectors."""
+
+    kind: Literal["bundled", "local", "openai"] = "bundled"
+    model: Text | None = None
+    base_url: Url | None = None
+    api_key_env: EnvironmentVariable | None = None
+    dimension: Annotated[int, Field(ge=8, le=65_536)] | None = None
+    batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
+
+    _defaults = model_validator(mode="before")(_endpoint)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        _check_kind(self.kind, self.model, self.base_url, self.api_key_env)
+        if self.kind == "openai" and self.dimension is None:
+            raise value_error(
+                'is missing; kind "openai" needs it',
+                hint="add dimension = …, the length of its vectors",
+                key="dimension",
+            )
+        return self
+
+
+class PassagesConfig(Section):
+    """How documents are split into passages, in tokens of the embedder."""
+
+    max_tokens: Annotated[int, Field(ge=16, le=32_768)] = 220
+    min_tokens: Annotated[int, Field(ge=0, le=32_768)] = 60
+
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        if self.min_tokens > self.max_tokens:
+            message = f"must be at most max_tokens ({self.max_tokens}), not {self.min_tokens}"
+            raise value_error(message, hint=f"write min_tokens = {self.max_tokens // 4}", key="min_tokens")
+        return self
+
+
+class RetrievalConfig(Section):
+    """How passages are retrieved."""
+
+    k: Annotated[int, Field(ge=1, le=1000)] = 8
+    candidates: Annotated[int, Field(ge=1, le=10_000)] = 100
+    dense_weight: Fraction | None = None
+    """None: the fitted weight if there is one, else the default."""
+    reranker: Text | None = None
+    rerank_candidates: Annotated[int, Field(ge=1, le=1000)] = 30
+
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        if self.candidates < self.k:
+            message = f"must be at least k ({self.k}), not {self.candidates}"
+            raise value_error(message, hint=f"write candidates = {max(100, self.k)}", key="candidates")
+        return self
+
+
+class AnswersConfig(Section):
+    """When to answer, and from how many passages."""
+
+    max_passages: Annotated[int, Field(ge=1, le=1000)] = 6
+    strict: bool = False
+    """Drop sentences that their citations do not support; abstain when none is left."""
+    threshold: Fraction | None = None
+    """Abstain below this confidence; None: the calibrated threshold."""
+    max_risk: Fraction | None = None
+    """Largest share of given answers that may be wrong; calibration sets the threshold accordingly."""
+    min_coverage: Fraction | None = None
+    """Smallest share of questions to answer; calibration sets the threshold accordingly."""
+
+
+class ShotsConfig(Section):
+    """Examples of the train split in a prompt."""
+
+    count: Annotated[int, Field(ge=1, le=1000)] = 8
+    """Number of examples; for classify, fixed shots include at least one per label."""
+
+
+class ContextConfig(Section):
+    """The whole corpus in the prompt."""
+
+    question: Literal["last", "first", "both"] = "last"
+    """Position of the question. Only "last" leaves a prefix that an endpoint can cache."""
+
+
+Metric = Literal["judge", "faithfulness", "answer_relevancy", "context_precision", "context_recall"]
+
+
+class JudgeConfig(Section):
+    """The model that scores what no rule can."""
+
+    model: Text
+    """Name of a table under [models]."""
+    metrics: Annotated[tuple[Metric, ...], AsTuple] = ("judge",)
+    instructions: Text | None = None
+    """Criteria for a right answer, in the project's own words."""
+
+
+class CheckConfig(Section):
+    """A test of a written text: exactly one of pattern, absent, schema_file and function."""
+
+    name: Text
+    pattern: Text | None = None
+    """Regular expression that the text must match somewhere."""
+    absent: Text | None = None
+    """Regular expression that the text must not match anywhere."""
+    schema_file: Pattern | None = None
+    """JSON Schema that the text must satisfy."""
+    function: Text | None = None
+    """`module:name` of a function (text, example) -> bool or 0 to 1; modules beside the project file are importable."""
+
+    @model_validator(mode="after")
+    def _exactly_one_test(self) -> Self:
+        tests = (self.pattern, self.absent, self.schema_file, self.function)
+        if sum(test is not None for test in tests) != 1:
+            raise value_error(
+                "must have exactly one of pattern, absent, schema_file and function", hint="write one check for each"
+            )
+        for key, value in (("pattern", self.pattern), ("absent", self.absent)):
+            if value is not None:
+                try:
+                    re.compile(value)
+                except re.error as error:
+                    raise value_error(f"is not a valid regular expression: {error}", key=key) from None
+        if self.function is not None and not re.fullmatch(r"[\w.]+:\w+", self.function):
+            raise value_error('is not "module:name"', hint='write it like "checks:polite"', key="function")
+        return self
+
+
+class CompareConfig(Section):
+    """The approaches of a comparison and the score that decides it."""
+
+    approaches: Texts = ()
+    """Empty: every approach that the task and the configuration allow."""
+    primary: Text | None = None
+    """The score that decides; None: `correct`, for task write `judge` if there is one, else `chrf`."""
+
+
+class PriceConfig(Section):
+    """Prices in US dollars per million tokens."""
+
+    input_per_million: Usd
+    output_per_million: Usd
+    cached_per_million: Usd | None = None
+
+
+class RequirementsConfig(Section):
+    """Requirements that a chosen approach must meet; None: no requirement."""
+
+    citations: bool = False
+    max_p95_seconds: Seconds | None = None
+    max_usd_per_1k: Usd | None = None
+    """US dollars per thousand questions."""
+    max_usd_per_month: Usd | None = None
+    """US dollars per month at `costs.requests_per_month`."""
+    residency: Annotated[Literal["local"] | tuple[str, ...] | None, BeforeValidator(parse_residency)] = None
+    """Where text may be sent: "local" (nothing leaves this machine), or a list of hosts."""
+
+
+class CostsConfig(Section):
+    """Assumptions of the cost model; None: unknown."""
+
+    requests_per_month: Annotated[int, Field(ge=1, le=10_000_000_000)] | None = None
+    documents_change: ChangeFrequency | None = None
+    months: Annotated[int, Field(ge=1, le=120)] = 12
+    """Months over which one-off costs are spread."""
+
+
+class Config(Section):
+    """The whole project file."""
+
+    name: Text
+    task: Task = "answer"
+    language: Language = "english"
+    """Language for stemming, stop words and sentence splitting."""
+    instructions: Text | None = None
+    """Text given to every model before its task: who asks, what counts, what terms mean."""
+    labels: dict[Text, Text] = Field(default_factory=dict)
+    """Task classify: label to description; empty: the labels of the train split."""
+    schema_file: Pattern | None = None
+    """Task extract: JSON Schema of the output; None: derived from the train split."""
+    documents: DocumentsConfig = DocumentsConfig()
+    examples: ExamplesConfig = ExamplesConfig()
+    models: dict[Text, ModelConfig] = Field(default_factory=dict, validate_default=True)
+    """Models by name; there is always a "default" (verbatim quotes if the file has none)."""
+    embedder: EmbedderConfig = EmbedderConfig()
+    passages: PassagesConfig = PassagesConfig()
+    retrieval: RetrievalConfig = RetrievalConfig()
+    answers: AnswersConfig = AnswersConfig()
+    shots: ShotsConfig = ShotsConfig()
+    context: ContextConfig = ContextConfig()
+    checks: Annotated[tuple[CheckConfig, ...], AsTuple] = ()
+    judge: JudgeConfig | None = None
+    compare: CompareConfig = CompareConfig()
+    tune: dict[Name, TuneConfig] = Field(default_factory=dict)
+    """Trainings by name."""
+    providers: dict[Name, ProviderConfig] = Field(default_factory=dict)
+    """Facts about fine-tuning services, by name."""
+    prices: dict[Text, PriceConfig] = Field(default_factory=dict)
+    """Prices by model name; they override the built-in table."""
+    requirements: RequirementsConfig = RequirementsConfig()
+    costs: CostsConfig = CostsConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_model(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(models := value.get("models", {}), dict):
+            return {**value, "models": {"default": {"kind": "quote"}, **models}}
+        return value
+
+    @model_validator(mode="after")
+    def _linked(self) -> Self:
+        if self.judge and (self.judge.model not in self.models or self.models[self.judge.model].kind == "quote"):
+            message = f'"{self.judge.model}" is not a model that can judge'
+            raise value_error(message, hint=f"add a table [models.{self.judge.model}]", key="judge")
+        return self
+
+
+def load_config(path: Path, *, environ: Mapping[str, str] | None = None, text: str | None = None) -> Config:
+    """Load the project file, with overrides from `environ` (None: the environment of this process).
+
+    text: content to use instead of the file's.
+    Raises MissingError when there is no such file, ConfigError with every problem of file and environment.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig") if text is None else text.removeprefix("\ufeff")
+    except FileNotFoundError:
+        raise MissingError(f"no project file {path}", hint="groundtune init") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError([Problem(path, f"not UTF-8 (byte {error.start})", hint="save it as UTF-8")]) from None
+    except OSError as error:
+        raise MissingError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([syntax_problem(path, text, error)]) from None
+    values, places, problems = apply_environment(Config, values, os.environ if environ is None else environ)
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        lines = key_lines(text)
+        problems += problems_from(Config, error, path=path, lines=lines, variables=places)
+    if problems:
+        raise ConfigError(problems)
+    return _located(config, path.parent)
+
+
+def _located(config: Config, folder: Path) -> Config:
+    """Resolve models that are folders beside the project file to absolute paths, so a command can run anywhere."""
+    updates: dict[str, Any] = {}
+    embedder, retrieval = config.embedder, config.retrieval
+    if embedder.kind == "local" and (folder / (embedder.model or "")).is_dir():
+        updates["embedder"] = embedder.model_copy(update={"model": str(folder.resolve() / (embedder.model or ""))})
+    if retrieval.reranker and (folder / retrieval.reranker).is_dir():
+        updates["retrieval"] = retrieval.model_copy(update={"reranker": str(folder.resolve() / retrieval.reranker)})
+    return config.model_copy(update=updates) if updates else config
+
+
+def find_project(start: Path) -> Path:
+    """Return the nearest groundtune.toml at or above `start` (a folder, or the file itself). Raises MissingError."""
+    if start.name == PROJECT_FILE and start.is_file():
+        return start.resolve()
+    if not start.exists():
+        raise MissingError(f"no folder {start}")
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        if (folder / PROJECT_FILE).is_file():
+            return folder / PROJECT_FILE
+    raise MissingError(f"no {PROJECT_FILE} in {start} or above it", hint="groundtune init")

@@ -1,0 +1,148 @@
+"""Define the tables `[tune.NAME]`, one model per kind of training, and `[providers.NAME]`."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from groundtune.config.values import Day, EnvironmentVariable, Text, Texts, Url, Usd
+
+BaseModelName = Annotated[Text | None, Field(description="model by name or path")]
+Epochs = Annotated[int, Field(ge=1, le=1000)]
+LearningRate = Annotated[float, Field(gt=0, le=1)]
+Rank = Annotated[int, Field(ge=1, le=1024)]
+
+
+class TrainingConfig(BaseModel):
+    """Settings shared by all kinds of training."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    seed: int = 0
+    max_tokens: Annotated[int, Field(ge=8, le=1_000_000)] | None = None
+    """Longest row, in tokens; None: the base model's limit. Longer rows are refused, see `allow_truncation`."""
+    allow_truncation: Annotated[int, Field(ge=0)] = 0
+    """Number of rows that may be truncated at max_tokens."""
+    allow_groups: Texts = ()
+    """Groups whose restricted documents may be trained on."""
+    max_minutes: Annotated[float, Field(gt=0)] | None = None
+    """Time limit, in minutes; the best state so far is kept."""
+    device: Text | None = None
+    """One of "cpu", "cuda", "cuda:1"; None: CUDA if available."""
+
+
+class ClassifierConfig(TrainingConfig):
+    """An encoder with a head: maps an input to one label."""
+
+    kind: Literal["classifier"]
+    base: BaseModelName = None
+    """Base model; None: the bundled encoder."""
+    mode: Literal["full", "lora", "probe"] = "full"
+    """Weights to train; probe: a head on frozen embeddings, in seconds."""
+    epochs: Epochs = 8
+    learning_rate: LearningRate | None = None
+    batch_tokens: Annotated[int, Field(ge=64)] = 1024
+    """Tokens per step."""
+    class_weights: bool = True
+    patience: Annotated[int, Field(ge=1)] = 2
+    """Stop after this many epochs without a better validation metric."""
+    rank: Rank = 16
+    """Rank of the adapter, mode lora."""
+
+
+class ExtractorConfig(TrainingConfig):
+    """An encoder that marks spans: maps an input to a JSON object."""
+
+    kind: Literal["extractor"]
+    base: BaseModelName = None
+    mode: Literal["full", "lora"] = "full"
+    epochs: Epochs = 10
+    learning_rate: LearningRate | None = None
+    batch_tokens: Annotated[int, Field(ge=64)] = 1024
+    patience: Annotated[int, Field(ge=1)] = 2
+    rank: Rank = 16
+
+
+class LoraConfig(TrainingConfig):
+    """A causal model, tuned on replies."""
+
+    kind: Literal["lora"]
+    base: Text
+    mode: Literal["lora", "qlora", "full", "dpo"] = "lora"
+    context: Literal["none", "retrieved"] = "none"
+    """retrieved: train on passages from the project's own retriever, for the approach `hybrid`."""
+    epochs: Epochs = 3
+    learning_rate: LearningRate | None = None
+    batch_size: Annotated[int, Field(ge=1)] = 4
+    accumulate: Annotated[int, Field(ge=1)] = 4
+    """Batches whose gradients make one step."""
+    packing: bool = False
+    patience: Annotated[int, Field(ge=1)] = 2
+    rank: Rank = 16
+    alpha: Annotated[int, Field(ge=1)] | None = None
+    """Scale of the adapter; None: twice the rank."""
+    gpus: Annotated[int, Field(ge=1, le=64)] = 1
+
+
+class RetrieverConfig(TrainingConfig):
+    """The embedder, or a reranker, adapted to the project's questions."""
+
+    kind: Literal["retriever"]
+    base: BaseModelName = None
+    part: Literal["embedder", "reranker"] = "embedder"
+    epochs: Epochs = 2
+    learning_rate: LearningRate | None = None
+    batch_size: Annotated[int, Field(ge=2)] = 32
+    hard_negatives: Annotated[int, Field(ge=0, le=50)] = 3
+
+
+class HostedTuneConfig(TrainingConfig):
+    """A job at a provider's fine-tuning API."""
+
+    kind: Literal["hosted"]
+    base: Text
+    provider: Text = "openai"
+    """A built-in profile, or a table [providers.NAME]."""
+    base_url: Url | None = None
+    api_key_env: EnvironmentVariable | None = None
+    method: Literal["supervised", "dpo"] = "supervised"
+    epochs: Epochs | None = None
+    suffix: Text | None = None
+    max_usd: Usd | None = None
+    """A job that may cost more is not started."""
+
+
+class ProviderModelConfig(BaseModel):
+    """Facts about a model that can be tuned at a provider."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    usd_per_million: Usd | None = None
+    """Price of a million training tokens, in US dollars."""
+    ends: Day | None = None
+    """Shutdown date of the model and of everything tuned from it."""
+    max_example_tokens: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
+
+
+class ProviderConfig(BaseModel):
+    """Facts about a service that tunes models; they override the built-in profile of that name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    base_url: Url | None = None
+    api_key_env: EnvironmentVariable | None = None
+    min_examples: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Fewest rows of the train split that the service accepts."""
+    max_example_tokens: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
+    """Longest row; longer ones are refused, see `allow_truncation`."""
+    max_file_mb: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    no_new_jobs: Day | None = None
+    """Date from which no job can be created."""
+    notice: Text | None = None
+    """One sentence to show before money is spent."""
+    bases: dict[Text, ProviderModelConfig] = Field(default_factory=dict)
+    """Base models by name."""
+
+
+TuneConfig = Annotated[
+    ClassifierConfig | ExtractorConfig | LoraConfig | RetrieverConfig | HostedTuneConfig, Field(discriminator="kind")
+]

@@ -1,0 +1,1 @@
+"""Read, write, import, export, split and summarise examples."""

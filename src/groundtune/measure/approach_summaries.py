@@ -1,0 +1,169 @@
+"""Summarise each approach and compare each pair from the rows of the matrix. Decides nothing."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from groundtune.stats.intervals import Sample, bootstrap_means
+from groundtune.stats.significance import PairedSample, holm, paired_differences
+from groundtune.types import ApproachSummary, Difference, Example, Interval, Result
+
+Clusters = Mapping[str, str]
+"""Cluster label by example id; examples in the same cluster are not independent."""
+Rows = Mapping[str, Mapping[str, Result]]
+"""Result by approach and example id."""
+ScoreColumns = dict[tuple[str, str], dict[str, float]]
+"""Scores by example id, for pairs of names such as approach and metric."""
+
+
+def group_by_approach(results: Sequence[Result]) -> dict[str, dict[str, Result]]:
+    """Group the results by approach, in order of first occurrence, and example id."""
+    rows: dict[str, dict[str, Result]] = {}
+    for result in results:
+        rows.setdefault(result.approach, {})[result.example] = result
+    return rows
+
+
+def cluster_examples(examples: Sequence[Example]) -> Clusters:
+    """Cluster examples by `group`, else by the document of their first evidence; empty when no cluster has two."""
+    clusters: dict[str, str] = {}
+    for example in examples:
+        if example.group is not None:
+            clusters[example.id] = f"group {example.group}"
+        elif example.evidence:
+            clusters[example.id] = f"document {example.evidence[0].source}"
+        else:
+            clusters[example.id] = f"example {example.id}"
+    return clusters if len(set(clusters.values())) < len(clusters) else {}
+
+
+def approach_summaries(
+    results: Sequence[Result], *, primary: str, clusters: Clusters | None = None
+) -> list[ApproachSummary]:
+    """Return one standing per approach, in order of first occurrence."""
+    rows = group_by_approach(results)
+    columns: ScoreColumns = {}
+    for name, by_example in rows.items():
+        for row in filter(_is_answer, by_example.values()):
+            for metric, value in row.scores.items():
+                columns.setdefault((name, metric), {})[row.example] = value
+    means = _means(columns, clusters or {})
+    return [
+        _standing(name, list(by_example.values()), primary, means.get(name, {})) for name, by_example in rows.items()
+    ]
+
+
+def differences(results: Sequence[Result], *, primary: str, clusters: Clusters | None = None) -> list[Difference]:
+    """Compare every pair of approaches with common examples, the better one as `a`; p adjusted by Holm-Bonferroni."""
+    scores = {
+        name: {example: value for example, row in rows.items() if (value := row_score(row, primary)) is not None}
+        for name, rows in group_by_approach(results).items()
+    }
+    names, pairs = [], []
+    for first, second in combinations(scores, 2):
+        common = [example for example in scores[first] if example in scores[second]]
+        if not common:
+            continue
+        first_scores, second_scores = ([scores[name][example] for example in common] for name in (first, second))
+        if sum(first_scores) < sum(second_scores):
+            first_scores, second_scores, first, second = second_scores, first_scores, second, first
+        names.append((first, second))
+        pairs.append(PairedSample(first_scores, second_scores, _labels(common, clusters or {})))
+    comparisons = paired_differences(pairs)
+    adjusted = holm([comparison.p for comparison in comparisons])
+    return [
+        Difference(
+            *pair_names,
+            difference=comparison.difference,
+            low=comparison.low,
+            high=comparison.high,
+            p=comparison.p,
+            p_adjusted=p,
+            n=comparison.n,
+            detectable=comparison.detectable,
+            needed=comparison.needed,
+        )
+        for pair_names, comparison, p in zip(names, comparisons, adjusted, strict=True)
+    ]
+
+
+def tag_table(
+    results: Sequence[Result], examples: Sequence[Example], *, primary: str
+) -> list[tuple[str, int, dict[str, Interval]]]:
+    """Return each tag with its number of examples and the mean of each approach on them; most frequent tags first."""
+    tags: dict[str, dict[str, None]] = {}
+    for example in examples:
+        for tag in example.tags:
+            tags.setdefault(tag, {})[example.id] = None
+    rows = group_by_approach(results)
+    columns: ScoreColumns = {}
+    for tag, ids in tags.items():
+        for name, by_example in rows.items():
+            values = {
+                example_id: value
+                for example_id in ids
+                if example_id in by_example and (value := row_score(by_example[example_id], primary)) is not None
+            }
+            if values:
+                columns[tag, name] = values
+    means = _means(columns, cluster_examples(examples))
+    ordered = sorted(tags.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [(tag, len(ids), means.get(tag, {})) for tag, ids in ordered]
+
+
+def row_score(row: Result, metric: str) -> float | None:
+    """Return the score of a row, or None. Error rows have none, except that a failed judge keeps the other scores."""
+    return row.scores.get(metric) if _is_answer(row) else None
+
+
+def _is_answer(row: Result) -> bool:
+    return row.error is None or row.error.kind == "judge"
+
+
+def _standing(name: str, rows: Sequence[Result], primary: str, metrics: Mapping[str, Interval]) -> ApproachSummary:
+    answers = list(filter(_is_answer, rows))
+    main = metrics.get(primary)
+    seconds = [row.usage.seconds for row in answers if row.usage.seconds is not None]
+    usd = [row.usage.usd for row in answers if row.usage.usd is not None]
+    written = [row for row in rows if row.status == "answered"]
+    return ApproachSummary(
+        name=name,
+        n=main.n if main else 0,
+        mean=main.mean if main else None,
+        low=main.low if main else None,
+        high=main.high if main else None,
+        answered=len(written),
+        abstained=sum(row.status == "abstained" for row in rows),
+        errors=sum(row.error is not None for row in rows),
+        usd_per_1k=1000 * math.fsum(usd) / len(usd) if usd and len(usd) == len(answers) else None,
+        p50_seconds=float(np.percentile(seconds, 50)) if seconds else None,
+        p95_seconds=float(np.percentile(seconds, 95)) if seconds else None,
+        cited=sum(map(_cites, written)) / len(written) if written else None,
+        metrics=metrics,
+        failures=dict(Counter(row.error.kind for row in rows if row.error).most_common()),
+    )
+
+
+def _cites(row: Result) -> bool:
+    return any(citation.support != "missing" for citation in row.citations)
+
+
+def _labels(examples: Sequence[str], clusters: Clusters) -> list[str] | None:
+    """Return the cluster label of each example; an example without one forms its own cluster."""
+    return [clusters.get(example, f"example {example}") for example in examples] if clusters else None
+
+
+def _means(columns: ScoreColumns, clusters: Clusters) -> dict[str, dict[str, Interval]]:
+    """Return the mean of each column. Bounds are 0 to 1, widened for custom scores outside that range."""
+    values = [
+        Sample(scores, (min(0.0, *scores), max(1.0, *scores)), _labels(list(column), clusters))
+        for column in columns.values()
+        for scores in [list(column.values())]
+    ]
+    means: dict[str, dict[str, Interval]] = {}
+    for (first, second), interval in zip(columns, bootstrap_means(values), strict=True):
+        means.setdefault(first, {})[second] = interval
+    return means

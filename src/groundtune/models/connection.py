@@ -1,0 +1,373 @@
+"""Call one model of an OpenAI-compatible endpoint: JSON in, JSON out, with retries where they can help.
+
+Sends keys and texts only to the host of `base_url`: follows no redirects, takes no keys from the environment.
+"""
+
+import asyncio
+import json
+import random
+import re
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Set
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING, Any, Required, TypedDict, TypeVar
+from urllib.parse import urlsplit
+
+from groundtune.errors import ProviderError, ProviderFailure, UsageError
+from groundtune.models.budget import charge_failed_attempt
+from groundtune.models.openai_client import (
+    NO_CREDIT,
+    is_local,
+    one_line,
+    open_async_client,
+    retry_after_seconds,
+    server_message,
+    without_user,
+)
+from groundtune.models.rate_limiter import MAX_WAIT_SECONDS, RateLimiter, Slot, max_backoff_seconds
+
+if TYPE_CHECKING:
+    from openai import APIError, APIStatusError, AsyncOpenAI, AsyncStream
+
+T = TypeVar("T")
+Body = Mapping[str, Any]
+
+SHOWN_MODELS = 8
+LIST_SECONDS = 5.0
+SERVERS = {
+    1234: "is LM Studio's server running? lms server start",
+    8000: "is vLLM running? vllm serve MODEL",
+    8080: "is llama.cpp running? llama-server -m MODEL.gguf",
+    11434: "is Ollama running? ollama serve",
+}
+_NO_MODEL = re.compile(
+    r"model.*(not found|not exist|unknown|not a valid|not available)|(unknown|invalid|no such) model"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenClient:
+    client: "AsyncOpenAI"
+    loop: asyncio.AbstractEventLoop
+    pace: RateLimiter
+
+
+class ConnectionOptions(TypedDict, total=False):
+    """Options of `Connection`, which documents them; `concurrency` is separate."""
+
+    base_url: Required[str]
+    api_key: str | None
+    api_key_env: str | None
+    timeout_seconds: float
+    retries: int
+    backoff_seconds: float
+    patience_seconds: float
+
+
+class Connection:
+    """One model at one endpoint. At most `concurrency` requests at a time, from one event loop.
+
+    An attempt times out after `timeout_seconds`; a stream, after as long without data. 429, 5xx, timeouts and broken
+    connections are retried up to `retries` times, after a random pause of up to `backoff_seconds`, doubled each time
+    (full jitter), on top of what Retry-After asks for. A 429 slows down all calls (see `pace.Pace`). With
+    `patience_seconds`, a request is retried after every 429 until it has waited that long in total, regardless of
+    `retries`. Raises UsageError when `base_url` is not a URL.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        base_url: str,
+        api_key: str | None = None,
+        api_key_env: str | None = None,
+        timeout_seconds: float = 60.0,
+        retries: int = 3,
+        concurrency: int = 8,
+        backoff_seconds: float = 0.5,
+        patience_seconds: float = 0.0,
+    ) -> None:
+        base_url = base_url.strip()
+        if urlsplit(base_url).scheme not in ("http", "https") or not urlsplit(base_url).hostname:
+            raise UsageError(f"base_url {base_url!r} is not a URL", hint="for example http://localhost:11434/v1")
+        self.model = model
+        self.base_url = base_url.rstrip("/")
+        self.api_key = (api_key or "").strip()
+        self.api_key_env = api_key_env
+        self.timeout_seconds = timeout_seconds
+        self.retries = retries
+        self.concurrency = concurrency
+        self.backoff_seconds = backoff_seconds
+        self.patience_seconds = patience_seconds
+        self._opened: _OpenClient | None = None
+        self.refused_parameters: frozenset[str] = frozenset()
+        """Optional parameters that the server has refused; later requests omit or rename them."""
+
+    @property
+    def public_url(self) -> str:
+        """`base_url` without user and password."""
+        return without_user(self.base_url)
+
+    async def post(self, path: str, body: Body, *, optional: Mapping[str, str | None]) -> tuple[object, float]:
+        """Return the JSON of the response, and the seconds since a slot was free, pauses between attempts included.
+
+        Time waited under `patience_seconds` is not counted: like the wait for a slot, it depends on the load and not on
+        the model. `optional` maps the parameters that a server may refuse to the name used instead, or None. If a 400
+        names one of them, the request is sent again with it renamed or omitted, and so are later requests.
+        Raises ProviderError.
+        """
+        from httpx2 import Response
+
+        opened = self._open()
+        async with opened.pace.slot() as slot:
+            begin = time.perf_counter()
+
+            async def send(body: Body) -> Response:
+                return await opened.client.post(path, body=body, cast_to=Response, options=self._options())
+
+            response = await self._adapted(body, optional, send, slot)
+            seconds = time.perf_counter() - begin - (slot.waited_seconds if self.patience_seconds else 0.0)
+        try:
+            return json.loads(response.content), seconds
+        except ValueError as error:
+            raise self.bad_response(f"it is not JSON: {one_line(response.text)!r}") from error
+
+    async def stream(
+        self, path: str, body: Body, *, optional: Mapping[str, str | None]
+    ) -> AsyncGenerator[object, None]:
+        """Yield the JSON of each event as it arrives. Only the opening is retried. `optional` as in `post`.
+
+        Raises ProviderError: `timeout` when the server falls silent, `bad_response` when the stream breaks.
+        """
+        from openai import APIError, APITimeoutError, AsyncStream
+
+        opened = self._open()
+        async with opened.pace.slot() as slot:
+
+            async def send(body: Body) -> "AsyncStream[object]":
+                return await opened.client.post(
+                    path,
+                    body=body,
+                    cast_to=object,
+                    options=self._options(),
+                    stream=True,
+                    stream_cls=AsyncStream[object],
+                )
+
+            events = await self._adapted({**body, "stream": True}, optional, send, slot)
+            try:
+                async for event in events:
+                    yield event
+            except APITimeoutError as error:
+                raise self._timeout("sent no more data") from error
+            except (APIError, ValueError) as error:
+                cause = one_line(str(error.__cause__ or error))
+                raise self.bad_response(f"the stream broke: {cause}", retryable=True) from error
+            finally:
+                await events.close()
+
+    async def models(self) -> list[str] | None:
+        """Return the names of the endpoint's models; None when it does not list them."""
+        from httpx2 import Response
+        from openai import OpenAIError
+
+        client = self._open().client
+        try:
+            async with asyncio.timeout(LIST_SECONDS):
+                response = await client.get("/models", cast_to=Response, options=self._options())
+            match json.loads(response.content):
+                case {"data": list(rows)}:
+                    return [row["id"] for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)]
+        except (OpenAIError, TimeoutError, ValueError):
+            pass
+        return None
+
+    async def aclose(self) -> None:
+        """Close the connections. The next call opens new ones."""
+        opened, self._opened = self._opened, None
+        if opened and opened.loop is asyncio.get_running_loop():
+            await opened.client.close()
+
+    def provider_error(
+        self, kind: ProviderFailure, what: str, *, hint: str | None = None, retryable: bool = False
+    ) -> ProviderError:
+        """Return a ProviderError that names model and endpoint and hides the key."""
+        message = f"{self.model} at {self.public_url} {what}"
+        if self.api_key:
+            message = message.replace(self.api_key, "***")
+        return ProviderError(message, kind=kind, hint=hint, retryable=retryable)
+
+    def bad_response(self, what: str, *, hint: str | None = None, retryable: bool = False) -> ProviderError:
+        """Return the error for a response that cannot be used."""
+        hint = hint or "check that base_url is an OpenAI-compatible endpoint; it usually ends in /v1"
+        return self.provider_error("bad_response", f"gave a bad response: {what}", hint=hint, retryable=retryable)
+
+    def _open(self) -> _OpenClient:
+        loop = asyncio.get_running_loop()
+        if self._opened and self._opened.loop is loop:
+            return self._opened
+        if self._opened and not self._opened.loop.is_closed():
+            raise UsageError(f"{self.model}: a client works in one event loop only", hint="create one client per loop")
+        if not (self.api_key.isascii() and self.api_key.isprintable()):
+            raise self.provider_error(
+                "bad_key", "was not called: the key contains invalid characters", hint=self._key_hint()
+            )
+        client = open_async_client(self.base_url, api_key=self.api_key, timeout_seconds=self.timeout_seconds)
+        self._opened = _OpenClient(client, loop, RateLimiter(self.concurrency, backoff_seconds=self.backoff_seconds))
+        return self._opened
+
+    @staticmethod
+    def _options() -> Any:
+        return {"security": {"bearer_auth": True}}
+
+    async def _adapted(
+        self, body: Body, optional: Mapping[str, str | None], send: Callable[[Body], Awaitable[T]], slot: Slot
+    ) -> T:
+        """Send, and send again without the optional parameters that the server refuses by name."""
+        from openai import APIStatusError
+
+        refused = self.refused_parameters
+        while True:
+            try:
+                result = await self._tried(_renamed(body, optional, refused), send, slot)
+            except ProviderError as error:
+                cause = error.__cause__
+                if error.kind != "bad_request" or not isinstance(cause, APIStatusError):
+                    raise
+                parameter = _named(cause, (body.keys() & optional.keys()) - refused)
+                if parameter is None:
+                    raise
+                refused |= {parameter}
+            else:
+                self.refused_parameters |= refused
+                return result
+
+    async def _tried(self, body: Body, send: Callable[[Body], Awaitable[T]], slot: Slot) -> T:
+        from openai import APIError
+
+        tries = 0
+        while True:
+            slot.record_start()
+            try:
+                async with asyncio.timeout(self.timeout_seconds):
+                    result = await send(body)
+            except (APIError, TimeoutError) as error:
+                failure = await self._explain(error)
+                limited, retry_seconds = failure.kind == "rate_limit", retry_after_seconds(error)
+                if not failure.retryable:
+                    raise failure from error
+                if limited and self.patience_seconds:
+                    if not await slot.wait_after_refusal(retry_seconds, patience_seconds=self.patience_seconds):
+                        raise self._impatient(failure, slot) from error
+                    continue
+                if tries >= self.retries or (retry_seconds or 0) > MAX_WAIT_SECONDS:
+                    raise failure from error
+                charge_failed_attempt(failure)
+            else:
+                slot.record_success()
+                return result
+            if limited:
+                await slot.wait_after_refusal(retry_seconds, patience_seconds=float("inf"))
+            else:
+                await asyncio.sleep(
+                    (retry_seconds or 0.0) + random.uniform(0, max_backoff_seconds(self.backoff_seconds, tries))
+                )
+            tries += 1
+
+    def _impatient(self, failure: ProviderError, slot: Slot) -> ProviderError:
+        waited = f"{failure.message} (after waiting {slot.waited_seconds:.0f} s for the rate limit)"
+        return ProviderError(waited, kind=failure.kind, hint=failure.hint, retryable=True)
+
+    async def _explain(self, error: "APIError | TimeoutError") -> ProviderError:
+        from openai import APIConnectionError, APIStatusError, APITimeoutError
+
+        if isinstance(error, APITimeoutError | TimeoutError):
+            return self._timeout("did not answer")
+        if isinstance(error, APIStatusError):
+            return await self._explain_status(error)
+        if isinstance(error, APIConnectionError):
+            return self._unconnected(error.__cause__)
+        return self.bad_response(one_line(str(error)))
+
+    def _timeout(self, what: str) -> ProviderError:
+        hint = "raise timeout_seconds, or use a smaller model or a shorter prompt"
+        return self.provider_error("timeout", f"{what} within {self.timeout_seconds:g} s", hint=hint, retryable=True)
+
+    def _unconnected(self, cause: BaseException | None) -> ProviderError:
+        from httpx2 import ConnectError
+
+        if not isinstance(cause, ConnectError):
+            return self.bad_response(f"the connection broke: {one_line(str(cause))}", retryable=True)
+        place = urlsplit(self.base_url)
+        if is_local(self.base_url):
+            hint = SERVERS.get(place.port or 80, f"is a model server running on {place.netloc}?")
+        else:
+            hint = f"check base_url, and that this machine can reach {place.hostname} (proxy, VPN, firewall)"
+        return self.provider_error("no_server", f"cannot be reached: {one_line(str(cause))}", hint=hint, retryable=True)
+
+    async def _explain_status(self, error: "APIStatusError") -> ProviderError:
+        status, words = error.status_code, server_message(error)
+        what = f"answered {status}: {words}" if words else f"answered {status}"
+        if status in (401, 403):
+            what = what if self.api_key else f"{what} (no key was given)"
+            return self.provider_error("bad_key", what, hint=self._key_hint())
+        if status == 402 or error.code in NO_CREDIT:
+            return self.provider_error(
+                "rate_limit", what, hint="the account has no credit left: add credit, or use another model"
+            )
+        if status == 429:
+            hint = f"lower concurrency (now {self.concurrency}), or ask the provider for a higher limit"
+            return self.provider_error("rate_limit", what, hint=hint, retryable=True)
+        if status == 408:
+            return self.provider_error("timeout", what, hint="try again later", retryable=True)
+        if status >= 500:
+            return self.provider_error(
+                "server", what, hint="try again later, or check the server's log", retryable=True
+            )
+        if status < 400:
+            target = error.response.headers.get("location", "another address")
+            return self.provider_error(
+                "bad_request", f"answered {status}", hint=f"set base_url to the address it redirects to: {target}"
+            )
+        about_model = error.code == "model_not_found" or bool(_NO_MODEL.search(words.lower()))
+        if status == 404 or about_model:
+            return await self._not_found(what, about_model=about_model)
+        if "context" in words.lower() or "too long" in words.lower() or status == 413:
+            hint = "the prompt does not fit: use fewer or shorter passages, or a model with a larger window"
+            return self.provider_error("bad_request", what, hint=hint)
+        return self.provider_error("bad_request", what, hint="the endpoint rejects this request; see its message")
+
+    async def _not_found(self, what: str, *, about_model: bool) -> ProviderError:
+        """Explain a 404: an unknown model or an unknown path, decided by the endpoint's list of models."""
+        offered = await self.models()
+        if not about_model and (offered is None or self.model in offered):
+            return self.provider_error(
+                "bad_request", what, hint="the endpoint has no such path; base_url usually ends in /v1"
+            )
+        if not offered:
+            return self.provider_error("unknown_model", what, hint="check `model`; the endpoint lists no models")
+        nearest = sorted(offered, key=lambda name: -SequenceMatcher(None, self.model, name).ratio())
+        more = f" and {len(offered) - SHOWN_MODELS} more" if len(offered) > SHOWN_MODELS else ""
+        hint = f"it offers {', '.join(nearest[:SHOWN_MODELS])}{more}"
+        if urlsplit(self.base_url).port == 11434:
+            hint += f"; or: ollama pull {self.model}"
+        return self.provider_error("unknown_model", what, hint=hint)
+
+    def _key_hint(self) -> str:
+        host = urlsplit(self.base_url).hostname
+        if self.api_key_env:
+            return f"set the environment variable {self.api_key_env} to a valid key for {host}"
+        return f"set api_key_env to the environment variable that holds the key for {host}"
+
+
+def _renamed(body: Body, optional: Mapping[str, str | None], refused: frozenset[str]) -> Body:
+    names = {name: (optional[name] if name in optional and name in refused else name) for name in body}
+    return {new: body[name] for name, new in names.items() if new is not None}
+
+
+def _named(error: "APIStatusError", names: Set[str]) -> str | None:
+    """Return the parameter among `names` that the error names, or None."""
+    message = server_message(error)
+    patterns = {name: rf"\b{name.replace('_', '[_ ]')}\b" for name in names}  # Groq: "does not support response format"
+    return next((name for name in sorted(names) if error.param == name or re.search(patterns[name], message)), None)

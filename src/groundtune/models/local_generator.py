@@ -1,0 +1,365 @@
+"""Generate text with a `transformers` model on this machine. Never truncates a prompt or loads before the first one."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from groundtune.errors import GroundtuneError, MissingError, ProviderError, UsageError, need
+from groundtune.models.chat_template import TemplateError, find_end_ids, render_prompt
+from groundtune.models.hub import HINT, Checkpoint, find_checkpoint
+from groundtune.models.local_embedder import has_fast_bfloat16
+from groundtune.types import Generation, Message, Prompt, Usage
+
+GATHER_SECONDS = 0.003
+"""Time that an incomplete batch waits for more prompts."""
+LEAST_ROOM = 64
+"""Tokens of the window that a prompt must leave for the answer; `max_output_tokens` if that is less."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    """A prompt that is waiting for its answer."""
+
+    messages: list[dict[str, str]]
+    done: "asyncio.Future[Generation]"
+    ids: list[int] = field(default_factory=list)
+    room: int = 0
+    """Maximum tokens of the answer."""
+    tokens: list[int] = field(default_factory=list)
+    """Tokens of the answer so far."""
+    error: GroundtuneError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationTrace:
+    """Token-level record of how a prompt is read and answered."""
+
+    prompt_tokens: list[int]
+    """Tokens of the prompt."""
+    logits: Any
+    """Logits of the first answer token: float32, (vocabulary,), on the CPU."""
+    output_tokens: list[int]
+    """Tokens of the answer, the end token included."""
+    dtype: str
+    """Data type of the computation."""
+
+
+@dataclass(frozen=True, slots=True)
+class _LoadedModel:
+    torch: Any
+    transformers: Any
+    model: Any
+    tokenizer: Any
+    ends: list[int]
+    """Ids of the tokens that end an answer."""
+    pad: int
+
+
+class LocalGenerator:
+    """A causal language model by hub name or path, in its own chat format. For one event loop at a time.
+
+    Generation stops at every end-of-turn token: the model's, the tokenizer's and the template's. Decoding is greedy
+    unless `temperature` is above 0; then it samples from all tokens. Concurrent prompts of similar length are generated
+    in batches of up to `batch_size`. In bfloat16 (on CUDA, and on CPUs with hardware support), a near tie between two
+    tokens may resolve differently in another batch. `Prompt.schema` is ignored. A system message that the template
+    refuses or drops is prepended to the first user message.
+
+    window: context window in tokens, prompt and answer together; None takes it from the model's configuration. A prompt
+    that leaves too little room for an answer is refused; one that leaves less than `max_output_tokens` shortens it.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        device: str | None = None,
+        batch_size: int = 8,
+        max_output_tokens: int = 1024,
+        temperature: float | None = None,
+        window: int | None = None,
+    ) -> None:
+        if batch_size < 1 or max_output_tokens < 1:
+            raise UsageError("batch_size and max_output_tokens must be 1 or more")
+        self.name = model
+        self._device = device
+        self._batch_size = batch_size
+        self._max_output_tokens = max_output_tokens
+        self._temperature = temperature
+        self._window = window
+        self._lock = threading.Lock()
+        self._located: Checkpoint | None = None
+        self._loaded: _LoadedModel | None = None
+        self._failed: GroundtuneError | None = None
+        self._jobs: list[_Job] = []
+        self._worker: asyncio.Task[None] | None = None
+
+    @property
+    def window(self) -> int | None:
+        """Context window in tokens, prompt and answer together; None when unknown. Raises MissingError."""
+        return self._window if self._window is not None else self._checkpoint().window
+
+    def request(self, prompt: Prompt) -> Mapping[str, Any]:
+        """Return the digest of the weights, the messages and the parameters; device and precision are left out.
+
+        The first call locates the model: milliseconds, or a download for a new name on the hub. Raises MissingError.
+        """
+        return {
+            "weights": self._checkpoint().digest,
+            "messages": _turns(prompt),
+            "max_output_tokens": self._max_output_tokens,
+            "temperature": self._temperature,
+            "window": self._window,
+        }
+
+    def ceiling_usd(self, prompt: Prompt) -> float:
+        """Return 0: computing on this machine is not billed."""
+        return 0.0
+
+    async def generate(self, prompt: Prompt) -> Generation:
+        """Return the text with token counts; `usage.seconds` is the time of its batch, without the wait for it.
+
+        Raises MissingError when the model cannot be found or has no chat template, and ProviderError: `bad_request` for
+        a prompt that does not fit the window, `bad_response` for an empty answer, `server` when generation fails.
+        """
+        loop = asyncio.get_running_loop()
+        job = _Job(_turns(prompt), loop.create_future())
+        if self._worker is None or self._worker.done() or self._worker.get_loop() is not loop:
+            self._jobs = []
+            self._worker = loop.create_task(self._work())
+        self._jobs.append(job)
+        return await job.done
+
+    async def trace(self, prompts: Sequence[Prompt], *, tokens: int) -> list[GenerationTrace]:
+        """Trace how `generate` reads and answers the prompts: in one batch, up to `tokens` tokens each.
+
+        Raises as `generate` does, except that a prompt may leave as little as one token of the window.
+        """
+        loaded = await asyncio.to_thread(self._load)
+        loop = asyncio.get_running_loop()
+        jobs = [_Job(_turns(prompt), loop.create_future()) for prompt in prompts]
+        return await asyncio.to_thread(self._traced, loaded, jobs, tokens)
+
+    def _traced(self, loaded: _LoadedModel, jobs: Sequence[_Job], tokens: int) -> list[GenerationTrace]:
+        self._encode(loaded, jobs)
+        for job in jobs:
+            if job.error and job.room < 1:
+                raise job.error
+        limit = min(tokens, *(job.room for job in jobs))
+        generated = self._generated(loaded, jobs, limit=limit, logits=True)
+        width, dtype = max(len(job.ids) for job in jobs), str(loaded.model.dtype).removeprefix("torch.")
+        first = generated.logits[0].float().cpu()
+        rows = [_until_end(row, loaded.ends) for row in generated.sequences[:, width:].tolist()]
+        return [GenerationTrace(job.ids, first[n], rows[n], dtype) for n, job in enumerate(jobs)]
+
+    async def _work(self) -> None:
+        """Generate batches until no prompt is left. An error reaches every waiting caller."""
+        try:
+            while self._jobs:
+                if len(self._jobs) < self._batch_size:
+                    await asyncio.sleep(GATHER_SECONDS)
+                loaded = await asyncio.to_thread(self._load)
+                await asyncio.to_thread(self._encode, loaded, [job for job in self._jobs if not job.ids])
+                batch = self._next()
+                start = time.perf_counter()
+                await asyncio.to_thread(self._write, loaded, batch)
+                seconds = time.perf_counter() - start
+                for job in self._jobs:
+                    if not job.done.done() and (job.error or job in batch):
+                        self._hand_out(job, loaded, seconds)
+                self._jobs = [job for job in self._jobs if not job.done.done()]
+        except asyncio.CancelledError:
+            for job in self._jobs:
+                job.done.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001  passed on to every waiting caller
+            for job in self._jobs:
+                if not job.done.done():
+                    job.done.set_exception(error)
+
+    def _next(self) -> list[_Job]:
+        """Return the prompt that has waited longest, with those closest to it in length."""
+        ready = [job for job in self._jobs if job.ids and not job.error and not job.done.done()]
+        return sorted(ready, key=lambda job: abs(len(job.ids) - len(ready[0].ids)))[: self._batch_size]
+
+    def _encode(self, loaded: _LoadedModel, jobs: Sequence[_Job]) -> None:
+        window = self.window
+        min_room = min(LEAST_ROOM, self._max_output_tokens)
+        for job in jobs:
+            try:
+                text = _rendered(loaded.tokenizer, job.messages, name=self.name)
+                job.ids = loaded.tokenizer(text, add_special_tokens=False)["input_ids"]
+            except GroundtuneError as error:
+                job.error = error
+                continue
+            except (ValueError, TypeError) as error:  # lone surrogates
+                job.error = ProviderError(f"{self.name} cannot read the prompt: {error}", kind="bad_request")
+                continue
+            if not job.ids:
+                job.error = ProviderError(f"{self.name}: the prompt is empty", kind="bad_request")
+                continue
+            job.room = self._max_output_tokens if window is None else window - len(job.ids)
+            if job.room < min_room:
+                job.error = ProviderError(
+                    f"{self.name}: the prompt has {len(job.ids)} tokens and the window {window}: "
+                    f"fewer than {min_room} are left for the answer",
+                    kind="bad_request",
+                    hint="use fewer or shorter passages, or a model with a larger window",
+                )
+            job.room = min(job.room, self._max_output_tokens)
+
+    def _write(self, loaded: _LoadedModel, jobs: Sequence[_Job]) -> None:
+        """Generate the tokens of each job. A batch that fails is split in half until only the prompt at fault fails."""
+        jobs = [job for job in jobs if not job.done.done()]
+        if not jobs:
+            return
+        failure = None
+        try:
+            generated = self._generated(loaded, jobs, limit=min(job.room for job in jobs))
+            rows = generated.sequences[:, max(len(job.ids) for job in jobs) :].tolist()
+        except (RuntimeError, IndexError, ValueError) as error:  # RuntimeError includes out of memory
+            failure = " ".join(str(error).split())[:300] or type(error).__name__
+        if failure is not None:  # outside of `except`: the exception would keep the tensors alive
+            if len(jobs) > 1:
+                half = len(jobs) // 2
+                self._write(loaded, jobs[:half])
+                self._write(loaded, jobs[half:])
+            else:
+                hint = "to use less memory, choose a smaller model, a shorter prompt or a lower max_output_tokens"
+                jobs[0].error = ProviderError(f"{self.name} failed: {failure}", kind="server", hint=hint)
+            return
+        ends = set(loaded.ends)
+        for job, row in zip(jobs, rows, strict=True):
+            job.tokens = _until_end(row, loaded.ends)
+        # The batch ends at the smallest limit; continue the answers that have room left.
+        self._write(loaded, [job for job in jobs if job.tokens[-1] not in ends and len(job.tokens) < job.room])
+
+    def _generated(self, loaded: _LoadedModel, jobs: Sequence[_Job], *, limit: int, logits: bool = False) -> Any:
+        """Generate up to `limit` tokens for each prompt; rows are padded after their end. `logits` adds the logits."""
+        torch, device = loaded.torch, loaded.model.device
+        width = max(len(job.ids) for job in jobs)
+        ids = torch.full((len(jobs), width), loaded.pad)
+        mask = torch.zeros((len(jobs), width), dtype=torch.long)
+        for row, job in enumerate(jobs):
+            ids[row, width - len(job.ids) :] = torch.tensor(job.ids)
+            mask[row, width - len(job.ids) :] = 1
+        sampling = bool(self._temperature)
+        # Set every option: the model's generation_config.json supplies those left out.
+        config = loaded.transformers.GenerationConfig(
+            max_new_tokens=limit,
+            do_sample=sampling,
+            temperature=self._temperature if sampling else 1.0,
+            top_k=0 if sampling else 50,
+            top_p=1.0,
+            num_beams=1,
+            repetition_penalty=1.0,
+            eos_token_id=loaded.ends or None,
+            pad_token_id=loaded.pad,
+            return_dict_in_generate=True,
+            output_logits=logits,
+        )
+
+        def is_dropped(input_ids: Any, scores: Any, **_: Any) -> Any:
+            return torch.tensor([job.done.done() for job in jobs], device=input_ids.device)
+
+        with torch.inference_mode():
+            return loaded.model.generate(
+                input_ids=ids.to(device),
+                attention_mask=mask.to(device),
+                generation_config=config,
+                stopping_criteria=loaded.transformers.StoppingCriteriaList([is_dropped]),
+            )
+
+    def _hand_out(self, job: _Job, loaded: _LoadedModel, seconds: float) -> None:
+        ended = bool(job.tokens) and job.tokens[-1] in loaded.ends
+        tokens = job.tokens[:-1] if ended else job.tokens
+        text = loaded.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        if job.error is None and not text.strip():
+            hint = "rephrase the question, or use another model"
+            job.error = ProviderError(f"{self.name} returned an empty answer", kind="bad_response", hint=hint)
+        if job.error:
+            job.done.set_exception(job.error)
+            return
+        if not ended:
+            log.warning("%s: the answer was truncated after %d tokens", self.name, len(job.tokens))
+        usage = Usage(input_tokens=len(job.ids), output_tokens=len(job.tokens), seconds=seconds)
+        job.done.set_result(Generation(text=text, usage=usage))
+
+    def _checkpoint(self) -> Checkpoint:
+        with self._lock:
+            if self._located is None:
+                self._located = find_checkpoint(self.name)
+            return self._located
+
+    def _load(self) -> _LoadedModel:
+        """Load the model once. A failure is raised again, since another try would fail the same way."""
+        if self._failed:
+            raise self._failed
+        if self._loaded is None:
+            try:
+                self._loaded = _load(self._checkpoint(), self.name, self._device)
+            except GroundtuneError as error:
+                self._failed = error
+                raise
+        return self._loaded
+
+
+def _load(checkpoint: Checkpoint, name: str, device: str | None) -> _LoadedModel:
+    torch, library = need("torch", extra="local"), need("transformers", extra="local")
+    damaged = need("safetensors", extra="local").SafetensorError
+    library.utils.logging.disable_progress_bar()  # stderr is reserved for groundtune's own progress
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise MissingError(
+            f"{name}: torch finds no CUDA device", hint='set device = "cpu", or install a CUDA build of torch'
+        )
+    bfloat16 = torch.cuda.is_bf16_supported() if device.startswith("cuda") else device == "cpu" and has_fast_bfloat16()
+    options = {"revision": checkpoint.revision} if checkpoint.revision else {}
+    try:
+        tokenizer = library.AutoTokenizer.from_pretrained(checkpoint.source, **options)
+        if not tokenizer.chat_template:
+            raise MissingError(
+                f"{name} has no chat template, so its prompt format is unknown",
+                hint="use its instruct or chat variant, or save the template it was trained with in its folder",
+            )
+        model, report = library.AutoModelForCausalLM.from_pretrained(
+            checkpoint.source, dtype=torch.bfloat16 if bfloat16 else torch.float32, output_loading_info=True, **options
+        )
+        model = model.to(device).eval()
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError, damaged) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise MissingError(f"the model {name!r} cannot be loaded: {reason}", hint=HINT) from error
+    if missing := sorted(report["missing_keys"]):
+        raise MissingError(f"{name} is incomplete: missing {missing[0]} ({len(missing)} weights)", hint=HINT)
+    ends = find_end_ids(tokenizer, model.generation_config.eos_token_id)
+    if not ends:
+        log.warning("%s has no end-of-turn token: it generates until max_output_tokens", name)
+    pad = next((token for token in (tokenizer.pad_token_id, *ends) if token is not None), 0)
+    return _LoadedModel(torch, library, model, tokenizer, ends, pad)
+
+
+def _until_end(row: list[int], ends: Sequence[int]) -> list[int]:
+    end = next((place for place, token in enumerate(row) if token in ends), None)
+    return row if end is None else row[: end + 1]
+
+
+def _rendered(tokenizer: Any, turns: Sequence[dict[str, str]], *, name: str) -> str:
+    """Return the prompt in the model's format. Raises ProviderError when the template refuses or drops a message."""
+    try:
+        return render_prompt(tokenizer, turns)[1]
+    except TemplateError as error:
+        raise ProviderError(
+            f"the chat template of {name} refuses these messages: {error}",
+            kind="bad_request",
+            hint="put the system message first, then alternate user and assistant",
+        ) from error
+
+
+def _turns(prompt: Prompt) -> list[dict[str, str]]:
+    messages = prompt.messages or (Message("user", prompt.question),)
+    return [{"role": message.role, "content": message.content} for message in messages]

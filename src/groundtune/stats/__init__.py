@@ -1,0 +1,1 @@
+"""Intervals, significance tests, power, ranking quality and thresholds. Pure; reads no files."""

@@ -1,0 +1,89 @@
+"""Measure chance-corrected agreement between two lists of labels. Leaves kappa undefined for a single class."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundtune.stats.intervals import bootstrap_mean
+from groundtune.types import Interval
+
+_CELLS = 1_000_000
+"""Maximum number of table cells resampled at once: 8 MB."""
+_TAIL = 0.025
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Agreement of `a` and `b` on n items."""
+
+    kappa: Interval | None
+    """Cohen's kappa, -1 to 1: 0 is chance level, 1 is perfect. None when undefined; `note` says why."""
+    agreement: Interval
+    """Share of items with equal labels."""
+    labels: tuple[str, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    """Rows are labels of a, columns of b, both in the order of `labels`."""
+    n: int
+    note: str = ""
+    """Caveat about kappa; empty when there is none."""
+
+
+def cohen_kappa(a: Sequence[Hashable], b: Sequence[Hashable], *, resamples: int = 10_000, seed: int = 0) -> Agreement:
+    """Cohen's kappa (Cohen 1960) with a 95% percentile bootstrap interval over the pairs.
+
+    Resamples in which both sides have the same single label have no kappa and are dropped. When all n pairs agree,
+    every resample gives 1; the lower limit is then kappa at the lowest agreement compatible with n equal pairs,
+    0.025^(1/n) (Clopper and Pearson 1934), as in `statistics.bootstrap_mean`.
+
+    Raises ValueError when the lists are empty or differ in length.
+    """
+    if len(a) != len(b) or not a:
+        raise ValueError(f"{len(a)} and {len(b)} labels: kappa needs two non-empty lists of equal length")
+    labels = sorted({*a, *b}, key=lambda label: (str(type(label)), str(label)))
+    position = {label: index for index, label in enumerate(labels)}
+    size, n = len(labels), len(a)
+    pairs = [position[first] * size + position[second] for first, second in zip(a, b, strict=True)]
+    counts = np.bincount(pairs, minlength=size * size).reshape(size, size)
+    agreement = bootstrap_mean([float(first == second) for first, second in zip(a, b, strict=True)], seed=seed)
+    kappa, note = None, "both sides gave the same single label throughout: kappa is undefined"
+    if size > 1:
+        kappa = _interval(counts, agreement, resamples, seed)
+        constant_sides = [side for side, other in (("a", 1), ("b", 0)) if np.count_nonzero(counts.sum(axis=other)) == 1]
+        note = f"side {constant_sides[0]} gave a single label throughout: kappa is always 0" if constant_sides else ""
+    return Agreement(
+        kappa=kappa,
+        agreement=agreement,
+        labels=tuple(str(label) for label in labels),
+        confusion=tuple(tuple(int(count) for count in row) for row in counts),
+        n=n,
+        note=note,
+    )
+
+
+def _interval(counts: NDArray[np.int64], agreement: Interval, resamples: int, seed: int) -> Interval:
+    n, size = int(counts.sum()), len(counts)
+    mean = float(_kappas(counts[None])[0])
+    if agreement.mean == 1:
+        chance = float((counts.sum(axis=0) * counts.sum(axis=1)).sum()) / n**2
+        return Interval(mean, max(-1.0, (_TAIL ** (1 / n) - chance) / (1 - chance)), mean, n)
+    rng = np.random.default_rng(seed)
+    chunk = max(1, _CELLS // size**2)
+    drawn = [
+        _kappas(rng.multinomial(n, counts.ravel() / n, size=min(chunk, resamples - start)).reshape(-1, size, size))
+        for start in range(0, resamples, chunk)
+    ]
+    kappas = np.concatenate(drawn)
+    low, high = np.quantile(kappas[~np.isnan(kappas)], (_TAIL, 1 - _TAIL))
+    return Interval(mean, float(low), float(high), n)
+
+
+def _kappas(tables: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Kappa of each table, (m, k, k) to (m,); NaN where undefined."""
+    n = tables[0].sum()
+    same = np.trace(tables, axis1=1, axis2=2) / n
+    chance = (tables.sum(axis=1) * tables.sum(axis=2)).sum(axis=1) / n**2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        kappas: NDArray[np.float64] = np.where(chance < 1, (same - chance) / (1 - chance), np.nan)
+    return kappas

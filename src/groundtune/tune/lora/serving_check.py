@@ -1,0 +1,251 @@
+"""Record what a tuned model must output wherever it is served, and compare a server's output with it. Sends nothing.
+
+models/<id>/parity/inputs.json         a few rows: messages, prompt tokens, likeliest first tokens, continuation
+                   logits.safetensors  all logits of the first token, tuned and untrained, for our own generator
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from groundtune.common.files import read_json, write_json
+from groundtune.errors import MissingError
+from groundtune.models.chat_template import render_prompt
+from groundtune.tune.lora import parity_gate
+from groundtune.tune.lora.plan import LoraPlan
+from groundtune.types import Artifact
+
+FOLDER = "parity"
+INPUTS = "inputs.json"
+LOGITS = "logits.safetensors"
+LEG = "generator that asks it"
+NATS = 0.5
+"""Allowed difference of two log-probabilities on a server: a factor of 1.6. On small models, 16 bits moved likely
+tokens by at most 0.02, a missing training or chat template by 6. The range between leaves room for weights in 8 and 4
+bits; their effect was not measured."""
+LIKELY = math.log(0.05)
+"""Only tokens that are at least this likely are compared: rounding moves the odds of the others by more."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceOutput:
+    """One input, and the trained model's output for it."""
+
+    id: str
+    messages: Sequence[Mapping[str, str]]
+    prompt_tokens: int
+    first: Mapping[str, float]
+    """Log-probabilities of the likeliest first tokens, by text."""
+    untrained: Mapping[str, float]
+    """Log-probabilities by the base: of the same tokens, and of its own likeliest ones."""
+    steps: Sequence[Mapping[str, float]]
+    """For each token of the answer, the likeliest ones by text, with their log-odds to the best."""
+    text: str
+    ended: bool
+    """Whether the answer ends within these tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOutput:
+    """A server's output for one input; None where it did not report a value."""
+
+    prompt_tokens: int | None
+    text: str
+    ended: bool
+    tokens: Sequence[Mapping[str, float]] | None = None
+    """For each token of its answer, log-probabilities by text: of the token it wrote, then of the likeliest others."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputComparison:
+    """One input on a server, compared with the trained model."""
+
+    id: str
+    prompt_tokens: tuple[int, int | None]
+    """Number here and on the server."""
+    first: tuple[str, str | None]
+    """The likeliest first token here and on the server."""
+    difference: float | None
+    """Largest difference in log-probability of likely first tokens, in nats."""
+    text: tuple[str, str]
+    reasons: tuple[str, ...] = ()
+    """Why it is not the same model with the same prompts."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServingCheck:
+    """Whether a server gives the output of the trained model."""
+
+    place: str
+    tolerance: float
+    rows: tuple[OutputComparison, ...]
+    notes: tuple[str, ...] = ()
+    """Remarks on what could not be compared."""
+    reasons: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        reasons = [f"row {row.id}: {reason}" for row in self.rows for reason in row.reasons]
+        object.__setattr__(self, "reasons", tuple(reasons))
+
+
+def write_references(
+    plan: LoraPlan, folder: Path, prompts: Sequence[Sequence[int]], wanted: parity_gate.ModelTrace, untrained: Any
+) -> None:
+    """Write both files. wanted: trace of the model in the precision in which it is served."""
+    folder.mkdir()
+    parity_gate.write_trace(folder / LOGITS, prompts, wanted, untrained=untrained)
+    text = plan.format.tokenizer.decode
+    entries = []
+    for n, (row, prompt) in enumerate(zip(parity_gate.input_rows(plan), prompts, strict=True)):
+        messages, _ = render_prompt(plan.format.tokenizer, row.messages[:-1])
+        odds, before = (logits[n].double().log_softmax(-1) for logits in (wanted.logits, untrained))
+        ids = list(reversed(wanted.likeliest[n][0]))
+        ended = wanted.token_ids[n][-1] in plan.format.end_ids
+        words = wanted.token_ids[n][:-1] if ended else wanted.token_ids[n]
+        entries.append(
+            ReferenceOutput(
+                id=row.id,
+                messages=messages,
+                prompt_tokens=len(prompt),
+                first={text([token]): float(odds[token]) for token in ids},
+                untrained={
+                    text([token]): float(before[token]) for token in (*ids, *before.topk(len(ids)).indices.tolist())
+                },
+                steps=[_steps(step, text) for step in wanted.likeliest[n][: len(words)]],
+                text=text(list(words), skip_special_tokens=True, clean_up_tokenization_spaces=False),
+                ended=ended,
+            )
+        )
+    write_json(folder / INPUTS, {"dtype": plan.dtype, "inputs": [asdict(entry) for entry in entries]})
+
+
+def _steps(step: Mapping[int, float], text: Any) -> dict[str, float]:
+    best, relative = max(step.values()), dict[str, float]()
+    for token, odds in step.items():
+        relative.setdefault(text([token]), odds - best)  # of two tokens with the same text, the likelier stays
+    return relative
+
+
+def read_references(folder: Path, artifact: Artifact) -> list[ReferenceOutput]:
+    """Read the recorded inputs. folder: of the artifact. Raises MissingError for an artifact without them."""
+    path = folder / FOLDER / INPUTS
+    if not path.exists():
+        raise MissingError(
+            f"{artifact.id} has no {FOLDER}/{INPUTS} to compare with", hint=f"groundtune tune {artifact.name} --fresh"
+        )
+    return [ReferenceOutput(**entry) for entry in read_json(path)["inputs"]]
+
+
+def compare_generator(
+    folder: Path, prompts: Sequence[Sequence[int]], actual: parity_gate.ModelTrace, *, dtype: str
+) -> tuple[dict[str, Any], str | None]:
+    """Compare our own generator's output for the inputs, in order: figures, and why they differ too much, or None.
+
+    folder: of the artifact. dtype: precision in which the generator computed.
+    """
+    recorded_prompts, expected, more = parity_gate.read_trace(folder / FOLDER / LOGITS)
+    for ids, mine in zip(recorded_prompts, prompts, strict=True):
+        if ids != list(mine):
+            return {}, f"the {LEG} reads {len(mine)} prompt tokens that differ from the trainer's {len(ids)}"
+    about = read_json(folder / FOLDER / INPUTS)
+    coarsest = next((name for name in ("bfloat16", "float16") if name in (dtype, about["dtype"])), "float32")
+    words = tuple(mine[: parity_gate.STEPS] for mine in actual.token_ids)
+    figures, reason = parity_gate.compare_traces(
+        replace(actual, token_ids=words), expected, more["untrained"], leg=LEG, dtype=coarsest
+    )
+    return {**figures, "dtype": dtype}, reason
+
+
+def compare_server(
+    place: str, pairs: Sequence[tuple[ReferenceOutput, ServerOutput]], *, tolerance: float = NATS
+) -> ServingCheck:
+    """Compare a server's output with the trained model's. tolerance: of log-probabilities, in nats."""
+    notes = []
+    if any(served.prompt_tokens is None for _, served in pairs):
+        notes.append("the server reports no usage.prompt_tokens: its chat template was not compared")
+    if any(not served.tokens for _, served in pairs):
+        notes.append("the server reports no logprobs: only the words were compared")
+    return ServingCheck(place, tolerance, tuple(_compare(*pair, tolerance) for pair in pairs), tuple(notes))
+
+
+def _compare(expected: ReferenceOutput, served: ServerOutput, tolerance: float) -> OutputComparison:
+    reasons = []
+    if served.prompt_tokens not in (None, expected.prompt_tokens):
+        reasons.append(
+            f"the server reads {served.prompt_tokens} prompt tokens, the model was trained on {expected.prompt_tokens}"
+            f"{_template(served.prompt_tokens - expected.prompt_tokens)}"
+        )
+    theirs = dict(served.tokens[0]) if served.tokens else {}
+    least = min(LIKELY, max(expected.first.values()))
+    gaps = {text: _gap(text, odds, theirs) for text, odds in expected.first.items() if theirs and odds >= least}
+    worst = max(gaps, key=lambda text: gaps[text], default=None)
+    if worst is not None and gaps[worst] > tolerance:
+        served_odds = _lookup(worst, theirs)
+        finding = (
+            "is not among the likeliest on the server"
+            if served_odds is None
+            else f"has log-probability {served_odds:.2f} on the server"
+        )
+        reasons.append(
+            f"the first token {worst!r} {finding}, {expected.first[worst]:.2f} as trained: they differ by "
+            f"{gaps[worst]:.2f}, {tolerance:g} is allowed" + ("" if reasons else _base(expected, theirs, tolerance))
+        )
+    if difference := _words(expected, served, tolerance):
+        reasons.append(difference)
+    likeliest = max(theirs, key=lambda text: theirs[text]) if theirs else None
+    return OutputComparison(
+        id=expected.id,
+        prompt_tokens=(expected.prompt_tokens, served.prompt_tokens),
+        first=(max(expected.first, key=lambda text: expected.first[text]), likeliest),
+        difference=None if worst is None else gaps[worst],
+        text=(expected.text, served.text),
+        reasons=tuple(reasons),
+    )
+
+
+def _template(more: int) -> str:
+    if more == 1:
+        return ": it may add a second beginning-of-text token"
+    return ": another chat template, or none" + (", or a context that is too short" if more < 0 else "")
+
+
+def _base(expected: ReferenceOutput, theirs: Mapping[str, float], tolerance: float) -> str:
+    """Say whether the base seems to answer instead, given the right tokens; empty when it does not."""
+    likeliest = max(theirs, key=lambda text: theirs[text])
+    odds = _lookup(likeliest, expected.untrained)
+    alike = odds is not None and abs(odds - theirs[likeliest]) <= tolerance
+    return "; the base without the training answers like this" if alike else ""
+
+
+def _gap(text: str, odds: float, theirs: Mapping[str, float]) -> float:
+    """Return the least possible difference; a token that is not reported is less likely than all that are."""
+    served_odds = _lookup(text, theirs)
+    return abs(odds - served_odds) if served_odds is not None else max(0.0, odds - min(theirs.values()))
+
+
+def _lookup(text: str, theirs: Mapping[str, float]) -> float | None:
+    """Look up a token; servers write it with or without the space before it."""
+    if text in theirs:
+        return theirs[text]
+    return next((odds for other, odds in theirs.items() if other.strip() == text.strip() != ""), None)
+
+
+def _words(expected: ReferenceOutput, served: ServerOutput, tolerance: float) -> str | None:
+    """Why the answer differs by more than a near tie, or None."""
+    ours, theirs = expected.text.rstrip("\ufffd").strip(), served.text.strip()
+    begins = theirs.startswith(ours) or (ours.startswith(theirs) and not served.ended)
+    if (ours == theirs and served.ended) if expected.ended else begins:
+        return None
+    for step, token in zip(expected.steps, served.tokens or (), strict=False):
+        wrote = next(iter(token))
+        if wrote.strip() == max(step, key=lambda text: step[text]).strip():
+            continue
+        odds = _lookup(wrote, step)
+        if odds is not None and -odds <= 2 * tolerance:
+            return None
+        break
+    if expected.ended and theirs.startswith(ours) and not served.ended:
+        return f"it does not end its answer after {ours[-40:]!r}, as the model was trained to"
+    return f"it answers {theirs[:80]!r}, the trained model {ours[:80]!r}"

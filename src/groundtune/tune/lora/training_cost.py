@@ -1,0 +1,113 @@
+"""Estimate what a causal training takes on this machine before it begins: memory, seconds. Loads no weights."""
+
+import math
+import time
+from typing import Any
+
+import psutil
+
+from groundtune.errors import need
+from groundtune.tune.job import Bounds
+from groundtune.tune.lora import forgetting
+from groundtune.tune.lora.plan import LoraPlan
+from groundtune.tune.lora.score import BATCH, validation_sample
+
+MEASURED_SECONDS = 0.2
+EFFICIENCY = 0.25
+"""Share of a plain matrix product's speed that a training reaches at least, once batches are full."""
+STEP_SECONDS = 0.02
+"""Overhead of one batch, however small."""
+START_SECONDS = 20.0
+"""Time for libraries, weights, merging and the parity gate."""
+
+
+def count_parameters(plan: LoraPlan) -> int:
+    """Return the number of weights of the base."""
+    torch, library = need("torch", extra="local"), need("transformers", extra="local")
+    with torch.device("meta"):
+        model = library.AutoModelForCausalLM.from_config(plan.base.config)
+    return sum(weight.numel() for weight in model.parameters())
+
+
+def estimate_bounds(plan: LoraPlan) -> Bounds:
+    """Return upper bounds, measured on a matrix product and not on the model."""
+    weights, tokens = count_parameters(plan), _tokens(plan)
+    recompute = needs_gradient_checkpointing(plan, weights)
+    passes = (4 if plan.recipe.adapter else 6) + (2 if recompute else 0)
+    flops = passes * weights * tokens * plan.recipe.epochs * (1.5 if plan.recipe.mode == "dpo" else 1.0)
+    speed = _speed(plan) * plan.recipe.gpus * EFFICIENCY
+    batches = math.ceil(len(plan.train) / plan.recipe.batch_size) * plan.recipe.epochs
+    rows = validation_sample(plan)
+    longest_reply = max((len(chat.token_ids) - chat.reply_start for chat, _ in rows), default=0)
+    decode_steps = math.ceil(len(rows) / BATCH) * longest_reply * 1.25 * (plan.recipe.epochs + 1)
+    prompt_tokens = sum(chat.reply_start for chat, _ in rows) * (plan.recipe.epochs + 1)
+    probe_tokens = sum(len(probe.ids) + forgetting.ROOM for probe in forgetting.load_probes(plan))
+    decode_steps, prompt_tokens = decode_steps + 2 * forgetting.ROOM, prompt_tokens + 4 * probe_tokens
+    answering = decode_steps * STEP_SECONDS + (2 * weights * (prompt_tokens + decode_steps * BATCH)) / speed
+    seconds = START_SECONDS + flops / speed + batches * STEP_SECONDS + answering
+    if plan.recipe.max_minutes is not None:
+        seconds = min(seconds, START_SECONDS + 60 * plan.recipe.max_minutes + answering)
+    note = f"{weights:,} weights, {tokens:,} tokens per epoch, on {plan.device}"
+    memory = _state_bytes(plan, weights) + _activation_bytes(plan, kept=not recompute)
+    return Bounds(seconds=seconds, memory_mb=memory / 1e6, usd=0.0, note=note)
+
+
+def needs_gradient_checkpointing(plan: LoraPlan, weights: int | None = None) -> bool:
+    """Whether activations are recomputed because memory cannot hold them: a quarter slower."""
+    room = 0.8 * _memory(plan.device) - _state_bytes(plan, count_parameters(plan) if weights is None else weights)
+    return _activation_bytes(plan, kept=True) > room
+
+
+def _tokens(plan: LoraPlan) -> int:
+    return sum(
+        len(chat.token_ids) + (chat.reply_start + len(chat.rejected_ids) if chat.rejected_ids else 0)
+        for chat in plan.train
+    )
+
+
+def _state_bytes(plan: LoraPlan, weights: int) -> float:
+    """Bytes of weights, gradients and optimiser moments."""
+    if not plan.recipe.adapter:
+        return 16.0 * weights
+    each = 0.6 if plan.recipe.mode == "qlora" else 2 if plan.dtype == "bfloat16" else 4
+    text = plan.base.config.get_text_config()
+    # Each of about seven matrices per layer gets two thin ones, as wide as the rank.
+    trained = 7 * text.num_hidden_layers * plan.recipe.rank * 2 * _inner(text)
+    return float(each * weights + 16 * trained)
+
+
+def _activation_bytes(plan: LoraPlan, *, kept: bool) -> float:
+    """Bytes of activations of the largest batch. kept: not recomputed."""
+    text = plan.base.config.get_text_config()
+    longest = max(chat.longest for chat in plan.train) * plan.recipe.batch_size
+    longest *= 2 if plan.recipe.mode == "dpo" else 1
+    layer = (16 * text.hidden_size + 4 * _inner(text)) * (2 if plan.bfloat16 else 4)
+    layers = text.num_hidden_layers
+    return float(longest * (layers * layer if kept else layer + layers * text.hidden_size * 4)) * 1.5
+
+
+def _inner(text: Any) -> int:
+    return int(getattr(text, "intermediate_size", None) or 4 * text.hidden_size)
+
+
+def _memory(device: str) -> float:
+    """Return the free memory in bytes."""
+    if device == "cuda":
+        return float(need("torch", extra="local").cuda.mem_get_info()[0])
+    return float(psutil.virtual_memory().available)
+
+
+def _speed(plan: LoraPlan) -> float:
+    """Return the operations per second of a matrix product like those of this model."""
+    torch = need("torch", extra="local")
+    size = 4096 if plan.device == "cuda" else 512
+    matrix = torch.ones((size, size), device=plan.device, dtype=torch.bfloat16 if plan.bfloat16 else torch.float32)
+    times, began = 0, 0.0
+    while times < 3 or time.perf_counter() - began < MEASURED_SECONDS:
+        if times == 2:  # warm by now
+            began = time.perf_counter()
+        matrix @ matrix
+        times += 1
+        if plan.device == "cuda":
+            torch.cuda.synchronize()
+    return float(2 * size**3 * (times - 2) / (time.perf_counter() - began))

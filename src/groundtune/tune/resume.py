@@ -1,0 +1,95 @@
+"""Find earlier trainings, on disk or at a provider, that a new one may resume or reuse. Starts and changes nothing."""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from groundtune.common.files import digest_text
+from groundtune.errors import MissingError
+from groundtune.tune.artifacts import ARTIFACT, find_damage, read_artifact
+from groundtune.tune.hosted import trainer as hosted
+from groundtune.tune.hosted.providers import provider_of
+from groundtune.tune.job import JOB, Job, TrainingRow, read_job
+
+
+def find_same_training(
+    models: Path,
+    job: Job,
+    train: Sequence[TrainingRow],
+    validation: Sequence[TrainingRow],
+    *,
+    base_digest: Callable[[], str | None],
+) -> Path | None:
+    """Return the newest training of the same rows and settings: one to resume, or a complete one that may be used.
+
+    base_digest: digest of the base as it is now, None when unknown; a training from another base does not count.
+    """
+    identity = _identity(job, train, validation)
+    for before in _trainings(models, job.name):
+        folder = before.folder
+        with contextlib.suppress(MissingError, TypeError):  # damaged: nothing to resume
+            if _identity(before, before.rows("train"), before.rows("validation")) != identity:
+                continue
+            if not (folder / ARTIFACT).exists():
+                return folder
+            artifact = read_artifact(folder)
+            if (
+                not artifact.unusable
+                and not find_damage(folder, artifact, quick=True)
+                and base_digest() in (artifact.base_digest, None)
+            ):
+                return folder
+    return None
+
+
+def running_jobs(models: Path, name: str) -> Iterator[Job]:
+    """Yield jobs that were started at a provider and have not ended, as far as is known here; newest first."""
+    for job in _trainings(models, name):
+        if not (job.folder / ARTIFACT).exists() and hosted.running_job(job.folder):
+            yield job
+
+
+def describe_unfinished(models: Path, job: Job, resumed: Path | None) -> list[str]:
+    """Describe unfinished trainings of other rows or settings, one sentence each. resumed: folder to resume."""
+    cancel = f"to end it: groundtune tune {job.name} --job cancel"
+    running = [earlier for earlier in running_jobs(models, job.name) if earlier.folder != resumed]
+    notices = [
+        f"job {hosted.running_job(earlier.folder)} of other rows or settings may still be running; {cancel}"
+        for earlier in running
+    ]
+    last = next(_trainings(models, job.name), None)
+    if resumed is None and last and last.checkpoint.exists() and not (last.folder / ARTIFACT).exists():
+        delete = f"to delete it: groundtune models remove {last.folder.name}"
+        notices.append(f"{last.folder.name} was interrupted and had {_other(last, job)}: a new one starts; {delete}")
+    return notices
+
+
+def _other(before: Job, now: Job) -> str:
+    """Describe how the two jobs differ."""
+    if before.base != now.base:
+        return "another base"
+    keys = sorted(key for key in {*before.settings, *now.settings} if before.settings.get(key) != now.settings.get(key))
+    return f"other settings ({', '.join(keys)})" if keys else "other rows"
+
+
+def _trainings(models: Path, name: str) -> Iterator[Job]:
+    """Yield the trainings of a table, newest first, with or without an artifact; skip damaged ones."""
+    for path in sorted(models.glob(f"{name}-*/{JOB}"), reverse=True):
+        with contextlib.suppress(MissingError, TypeError):
+            if (job := read_job(path.parent)).name == name:
+                yield job
+
+
+def _identity(job: Job, train: Sequence[TrainingRow], validation: Sequence[TrainingRow]) -> str:
+    """Digest of what defines a training. For a hosted job, how long to wait and what to pay does not count."""
+    settings: Mapping[str, Any] = job.settings
+    details: Mapping[str, Any] = job.details
+    if job.kind == "hosted":
+        settings = {key: settings.get(key) for key in hosted.CREATED_WITH} | {"at": provider_of(job).base_url}
+        details = {key: value for key, value in details.items() if key != "provider"}
+    about: list[Any] = [job.name, job.kind, job.base, settings, details]
+    rows = [[asdict(row) for row in split] for split in (train, validation)]
+    return digest_text(json.dumps([about, rows], sort_keys=True))

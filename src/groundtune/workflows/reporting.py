@@ -1,0 +1,330 @@
+"""Turn a matrix into a verdict and a report, from a run folder or a bare results file. Calls no model."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from groundtune.common.files import read_json, write_atomic, write_json
+from groundtune.decide.verdict import Requirements, decide
+from groundtune.decide.wording import counted
+from groundtune.errors import MissingError, UsageError
+from groundtune.measure.approach_summaries import (
+    approach_summaries,
+    cluster_examples,
+    differences,
+    group_by_approach,
+    tag_table,
+)
+from groundtune.measure.results import RESULTS, read_results
+from groundtune.measure.runner import JUDGEMENTS, PASSAGES, read_json_lines
+from groundtune.measure.tables import ClassTable, FieldTable, class_table, field_table
+from groundtune.report import html as page
+from groundtune.types import ApproachSummary, Difference, Evidence, Example, Interval, Result, Verdict
+from groundtune.workflows.comparing import EXAMPLES, RUN
+
+USUAL_PRIMARY = ("correct", "judge", "chrf", "f1")
+"""Primary scores for a bare results file, in order of preference."""
+FIGURES = ("usd_per_1k", "p50_seconds", "p95_seconds", "cited")
+"""Fields of a standing that a demand may name besides the scores."""
+Table = TypeVar("Table")
+_DEMAND_PATTERN = re.compile(r"\s*(\S.*?)\s*(>=|<=)\s*(\d*\.?\d+(?:[eE][+-]?\d+)?)\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A matrix with its metadata; a bare results file has none."""
+
+    results: tuple[Result, ...]
+    file: Path
+    """The matrix."""
+    name: str | None = None
+    started: str | None = None
+    complete: bool = True
+    about: Mapping[str, Any] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+    barred: Mapping[str, str] = field(default_factory=dict)
+    examples: tuple[Example, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A minimum or maximum that the chosen approach must meet, such as `correct>=0.8`."""
+
+    metric: str
+    at_least: bool
+    value: float
+
+    def __str__(self) -> str:
+        return f"{self.metric}{'>=' if self.at_least else '<='}{self.value:g}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Demand":
+        """Parse a demand. Raises UsageError."""
+        match = _DEMAND_PATTERN.fullmatch(text)
+        if match is None:
+            raise UsageError(
+                f"cannot read the demand {text!r}", hint='write it like "correct>=0.8" or "p95_seconds<=2"'
+            )
+        return cls(match[1], match[2] == ">=", float(match[3]))
+
+    def check(self, known: Sequence[str]) -> None:
+        """Raise UsageError when no approach has the score or figure."""
+        if self.metric not in known:
+            raise UsageError(f"no approach has {self.metric!r}", hint=f"choose one of {', '.join(known)}")
+
+    def met_by(self, standing: ApproachSummary) -> bool:
+        """Whether a standing meets the demand; an unknown value never does."""
+        values: dict[str, float | None] = {name: interval.mean for name, interval in standing.metrics.items()}
+        values |= {name: getattr(standing, name) for name in FIGURES}
+        actual = values.get(self.metric)
+        if actual is None:
+            return False
+        return actual >= self.value if self.at_least else actual <= self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The verdict on a run with the figures behind it."""
+
+    run: Run
+    primary: str
+    n: int
+    """Examples in the matrix."""
+    standings: tuple[ApproachSummary, ...]
+    differences: tuple[Difference, ...]
+    verdict: Verdict
+    tags: tuple[tuple[str, int, Mapping[str, Interval]], ...] = ()
+    classes: Mapping[str, ClassTable] = field(default_factory=dict)
+    """Tables of the classify task, by approach."""
+    fields: Mapping[str, FieldTable] = field(default_factory=dict)
+    """Tables of the extract task, by approach."""
+    file: Path | None = None
+    """Path of report.html, if written."""
+
+    def unmet_by(self, demands: Sequence[Demand]) -> list[str]:
+        """Return the demands that the choice misses or, without a choice, that any leader misses.
+
+        Raises UsageError for a score or figure that no approach has.
+        """
+        names = [self.verdict.choice] if self.verdict.choice else self.verdict.leaders
+        chosen_standings = [entry for entry in self.standings if entry.name in names]
+        scores = sorted({name for entry in self.standings for name in entry.metrics})
+        for demand in demands:
+            if demand.metric not in (*scores, *FIGURES):
+                raise UsageError(
+                    f"no approach has {demand.metric!r}", hint=f"choose one of {', '.join((*scores, *FIGURES))}"
+                )
+        return [
+            str(demand)
+            for demand in demands
+            if not chosen_standings or not all(demand.met_by(standing) for standing in chosen_standings)
+        ]
+
+    def summary(self) -> dict[str, Any]:
+        """Return the content of report.json, which `--json` also prints."""
+        return {
+            "choice": self.verdict.choice,
+            "sentence": self.verdict.sentence,
+            "primary": self.primary,
+            "n": self.n,
+            "approaches": [asdict(standing) for standing in self.standings],
+            "comparisons": [asdict(difference) for difference in self.differences],
+            "verdict": {
+                "reasons": self.verdict.reasons,
+                "leaders": self.verdict.leaders,
+                "ruled_out": self.verdict.ruled_out,
+                "flips": self.verdict.flips,
+                "caveats": self.verdict.caveats,
+                "more_examples": self.verdict.more_examples,
+            },
+            "unavailable": dict(self.run.missing),
+            "tags": [
+                {"tag": tag, "n": n, "approaches": {name: asdict(mean) for name, mean in means.items()}}
+                for tag, n, means in self.tags
+            ],
+            "classes": {name: asdict(table) for name, table in self.classes.items()},
+            "fields": {name: asdict(table) for name, table in self.fields.items()},
+            "run": self.run.name,
+            "complete": self.run.complete,
+            "results": str(self.run.file),
+            "html": str(self.file) if self.file else None,
+        }
+
+
+def read_run(path: Path) -> Run:
+    """Read a run from its folder or its results file, with the metadata beside it if present.
+
+    Raises MissingError when there are no results, ConfigError for invalid lines.
+    """
+    file = path / RESULTS if path.is_dir() else path
+    if not file.is_file():
+        raise MissingError(f"no results file {file}", hint="groundtune compare writes one")
+    results = tuple(read_results(file))
+    if not results:
+        raise MissingError(f"{file} has no results yet", hint="resume it with groundtune compare")
+    folder = file.parent
+    if file.name != RESULTS or not (folder / RUN).is_file():
+        return Run(results, file)
+    metadata = read_json(folder / RUN)
+    examples = tuple(_example(row) for row in read_json_lines(folder / EXAMPLES))
+    return Run(
+        _sorted_results(results, [example.id for example in examples], metadata.get("approaches", ())),
+        file,
+        name=folder.name,
+        started=metadata.get("started"),
+        complete=bool(metadata.get("complete")),
+        about=metadata.get("about", {}),
+        missing=metadata.get("missing", {}),
+        barred=metadata.get("barred", {}),
+        examples=examples,
+    )
+
+
+def _sorted_results(
+    results: Sequence[Result], examples: Sequence[str], approaches: Sequence[str]
+) -> tuple[Result, ...]:
+    """Sort rows by example and approach; the order in the file is the order of completion, which varies."""
+    row, column = ({name: place for place, name in enumerate(names)} for names in (examples, approaches))
+    last = len(results)
+    return tuple(sorted(results, key=lambda result: (row.get(result.example, last), column.get(result.approach, last))))
+
+
+def evaluate_run(run: Run, *, primary: str | None = None) -> Report:
+    """Return the verdict under the requirements of the run.
+
+    primary: the deciding score, instead of the run's own. Raises UsageError when no row has it.
+    """
+    scores = sorted({name for result in run.results for name in result.scores})
+    usual = next((name for name in USUAL_PRIMARY if name in scores), "correct")
+    metric = primary or str(run.about.get("primary") or usual)
+    if scores and metric not in scores:
+        raise UsageError(f"no row has the score {metric!r}", hint=f"set --primary to one of {', '.join(scores)}")
+    clusters = cluster_examples(run.examples)
+    run_standings, notes = _add_training_cost(
+        approach_summaries(run.results, primary=metric, clusters=clusters), run.about
+    )
+    pairs = differences(run.results, primary=metric, clusters=clusters)
+    n = len({result.example for result in run.results})
+    requirements = Requirements(**run.about.get("requirements", {}), barred=run.barred)
+    groups = (
+        len({clusters.get(example, example) for example in {result.example for result in run.results}})
+        if clusters
+        else None
+    )
+    verdict = decide(run_standings, pairs, requirements, primary=metric, examples=n, clusters=groups)
+    caveats = (*verdict.caveats, *notes, *_training_caveats(run.about), *_forgetting_caveats(run.about))
+    verdict = replace(verdict, caveats=caveats)
+    return Report(
+        run,
+        metric,
+        n,
+        tuple(run_standings),
+        tuple(pairs),
+        verdict,
+        tags=tuple(tag_table(run.results, run.examples, primary=metric)),
+        classes=_tables_by_approach(run, class_table) if run.examples and run.about.get("task") == "classify" else {},
+        fields=_tables_by_approach(run, field_table) if run.examples and run.about.get("task") == "extract" else {},
+    )
+
+
+def _add_training_cost(
+    measured: list[ApproachSummary], about: Mapping[str, Any]
+) -> tuple[list[ApproachSummary], list[str]]:
+    """Spread training costs over the months of [costs] and add them to the prices; return notes on those as well."""
+    requests, months = about.get("requirements", {}).get("requests_per_month"), about.get("months") or 12
+    priced, notes = [], []
+    for standing in measured:
+        cost = about.get("training_usd", {}).get(standing.name, 0.0)
+        if cost is None:
+            notes.append(f"The training cost of {standing.name} is unknown and not included in its price.")
+        elif cost and not requests:
+            notes.append(
+                f"The training of {standing.name} cost ${cost:,.2f}, which is not included in its price: "
+                "set costs.requests_per_month."
+            )
+        elif cost and standing.usd_per_1k is not None:
+            standing = replace(standing, usd_per_1k=standing.usd_per_1k + 1000 * cost / (months * requests))
+            notes.append(f"The price of {standing.name} includes its training cost, spread over {months} months.")
+        priced.append(standing)
+    return priced, notes
+
+
+def _training_caveats(about: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{counted(n, 'example')} with an id or input that {name} was trained on: excluded for every approach."
+        for name, n in about.get("trained_on", {}).items()
+    ]
+
+
+def _forgetting_caveats(about: Mapping[str, Any]) -> list[str]:
+    """Describe what each training made its base model forget, once per artifact."""
+    names: dict[str, list[str]] = {}
+    for name, line in about.get("forgetting", {}).items():
+        names.setdefault(line, []).append(name)
+    return [f"{line} ({', '.join(trained)})" for line, trained in names.items()]
+
+
+def write_report(report: Report, folder: Path) -> Report:
+    """Write report.json and report.html to a folder; return the report with the path of its page."""
+    report = write_page(report, folder / "report.html")
+    write_json(folder / "report.json", report.summary())
+    return report
+
+
+def write_page(report: Report, file: Path) -> Report:
+    """Write the self-contained report.html; return the report with its path."""
+    report = replace(report, file=file)
+    run = report.run
+    reasons = {
+        (note["example"], note["approach"]): note["reasons"] for note in read_json_lines(run.file.parent / JUDGEMENTS)
+    }
+    cells: dict[str, dict[str, Any]] = {}
+    for result in run.results:
+        cell = _cell(result)
+        if judged := reasons.get((result.example, result.approach)):
+            reason = "; ".join(f"{metric}: {text}" for metric, text in judged.items())
+            cell["judge"] = {"score": result.scores.get("judge"), "reason": reason}
+        cells.setdefault(result.example, {})[result.approach] = cell
+    notes = {note["id"]: note for note in read_json_lines(run.file.parent / PASSAGES)}
+    content = {
+        **report.summary(),
+        "title": run.about.get("name") or "groundtune",
+        "made": run.started,
+        "task": run.about.get("task", "answer"),
+        "examples": [
+            {
+                "id": example.id,
+                "input": example.input,
+                "output": example.output,
+                "tags": list(example.tags),
+                "evidence": [asdict(proof) for proof in example.evidence],
+            }
+            for example in run.examples
+        ],
+        "cells": cells,
+        "passages": notes,
+    }
+    write_atomic(file, page.render_page(content).encode("utf-8", "backslashreplace"))
+    return report
+
+
+def _cell(result: Result) -> dict[str, Any]:
+    return {
+        "status": result.status,
+        "output": result.output,
+        "citations": [asdict(citation) for citation in result.citations],
+        "scores": dict(result.scores),
+        "usage": asdict(result.usage),
+        "error": asdict(result.error) if result.error else None,
+    }
+
+
+def _tables_by_approach(run: Run, table: Callable[[Sequence[Result], Sequence[Example]], Table]) -> dict[str, Table]:
+    return {name: table(list(rows.values()), run.examples) for name, rows in group_by_approach(run.results).items()}
+
+
+def _example(row: Mapping[str, Any]) -> Example:
+    lists = {key: tuple(row[key]) for key in ("tags", "groups")}
+    return Example(**{**row, **lists, "evidence": tuple(Evidence(**item) for item in row["evidence"])})

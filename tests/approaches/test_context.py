@@ -1,0 +1,66 @@
+"""Evidence: neighbours are joined on the document's own text; the whole corpus has a limit."""
+
+from dataclasses import replace
+
+import pytest
+
+from groundtune.approaches import context
+from groundtune.approaches.context import CorpusContext, RetrievedContext, join_neighbours
+from groundtune.errors import UsageError
+from groundtune.types import Document, Hit, Passage, Question, Stage
+
+DOCUMENT = Document("d", "a.md", "First part.\n\nSecond part.\n\nThird part.\n\nElsewhere.")
+PARTS = ["First part.", "Second part.", "Third part.", "Elsewhere."]
+
+
+def hit(ordinal: int, score: float, heading: str = "H") -> Hit:
+    text = PARTS[ordinal]
+    start = DOCUMENT.text.index(text)
+    return Hit(Passage(f"d:{ordinal}", "d", "a.md", ordinal, start, start + len(text), text, heading), score)
+
+
+async def document(document_id: str) -> Document | None:
+    return DOCUMENT if document_id == "d" else None
+
+
+async def test_neighbours_become_one_passage_at_the_better_rank() -> None:
+    joined = await join_neighbours([hit(1, 0.9), hit(3, 0.8, "Other"), hit(0, 0.7), hit(2, 0.6)], document)
+    assert [joined_hit.passage.text for joined_hit in joined] == [
+        "First part.\n\nSecond part.\n\nThird part.",
+        "Elsewhere.",
+    ]
+    first = joined[0]
+    assert DOCUMENT.text[first.passage.start : first.passage.end] == first.passage.text
+    assert (first.score, first.passage.id) == (0.9, "d:0-2")
+
+
+async def test_passages_under_other_headings_or_not_adjacent_stay_separate() -> None:
+    assert len(await join_neighbours([hit(0, 0.9), hit(1, 0.8, "Other"), hit(2, 0.7)], document)) == 3
+
+
+async def test_a_document_that_changed_meanwhile_is_not_quoted_wrongly() -> None:
+    async def changed(document_id: str) -> Document | None:
+        return replace(DOCUMENT, text="Quite another text, of another length altogether.")
+
+    joined = await join_neighbours([hit(0, 0.9), hit(1, 0.8)], changed)
+    assert [joined_hit.passage.text for joined_hit in joined] == ["First part."]
+
+
+class Finds:
+    async def search(self, question: Question, *, k: int, stage: Stage | None = None) -> list[Hit]:
+        return [hit(0, 0.9), hit(1, 0.8), hit(3, 0.7, "Other")][:k]
+
+
+async def test_retrieved_gathers_at_most_the_requested_passages() -> None:
+    hits = await RetrievedContext(Finds(), document, passages=2).gather(Question("?"))
+    assert [gathered.passage.text for gathered in hits] == ["First part.\n\nSecond part."]
+
+
+async def test_the_whole_corpus_is_refused_when_it_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def everything(question: Question) -> list[Passage]:
+        return [hit(ordinal, 0).passage for ordinal in range(4)]
+
+    assert len(await CorpusContext(everything).gather(Question("?"))) == 4
+    monkeypatch.setattr(context, "MAX_CORPUS_PASSAGES", 3)
+    with pytest.raises(UsageError, match="4 passages"):
+        await CorpusContext(everything).gather(Question("?"))

@@ -1,0 +1,89 @@
+"""Strict JSON, replies of models, and JSON Schema held against the library's own validators."""
+
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from groundtune.common.json_schema import parse_json, parse_reply, schema_checker
+from groundtune.errors import UsageError
+
+
+@pytest.mark.parametrize("text", ["", "{", "NaN", '{"a": Infinity}', '{"a": 1, "a": 2}', "{} {}", "{'a': 1}", "[1,]"])
+def test_what_is_not_json_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not JSON"):
+        parse_json(text)
+
+
+def test_json_that_is_nested_too_deep_is_refused() -> None:
+    with pytest.raises(ValueError, match="too deep"):
+        parse_json("[" * 200_000)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '{"a": 1}',
+        ' \n{"a": 1}\n ',
+        '```json\n{"a": 1}\n```',
+        '```\n{"a":\n1}\n```\n',
+        'Here it is:\n```json\n{"a": 1}\n```\nThat is all.',
+    ],
+)
+def test_a_reply_is_json_or_one_fenced_block_of_it(reply: str) -> None:
+    assert parse_reply(reply) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        'The verdict is {"a": 1}',
+        '{"a": 1} as asked',
+        '```\n{"a": 1}\n```\n```\n{"a": 2}\n```',  # which of the two?
+        '```json\n{"a": 1}',
+        "```json\nright\n```",
+    ],
+)
+def test_nothing_is_picked_out_of_prose(reply: str) -> None:
+    with pytest.raises(ValueError, match="not JSON"):
+        parse_reply(reply)
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"total": {"type": "number", "minimum": 0}, "kind": {"enum": ["a", "b"]}},
+    "required": ["total"],
+    "additionalProperties": False,
+}
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from(["a", "b", "c"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["total", "kind", "x"]), inner),
+    max_leaves=4,
+)
+
+
+@given(VALUES)
+def test_a_value_has_a_fault_when_jsonschema_finds_one(value: Any) -> None:
+    fault = schema_checker(SCHEMA)
+    assert (fault(value) is None) == jsonschema.Draft202012Validator(SCHEMA).is_valid(value)
+
+
+def test_the_fault_says_what_and_where() -> None:
+    assert schema_checker(SCHEMA)({"total": -1}) == "-1 is less than the minimum of 0 at $.total"
+
+
+def test_the_draft_that_a_schema_names_counts() -> None:
+    """In draft 4 `exclusiveMinimum` is a boolean; in 2020-12 it is a number."""
+    old = {"$schema": "http://json-schema.org/draft-04/schema#", "minimum": 0, "exclusiveMinimum": True}
+    assert schema_checker(old)(0) is not None
+    with pytest.raises(UsageError, match="not a JSON Schema"):
+        schema_checker({"minimum": 0, "exclusiveMinimum": True})
+
+
+def test_a_schema_elsewhere_is_never_fetched() -> None:
+    """The socket guard of conftest would complain of a look-up; what is raised is that the place is unknown."""
+    fault = schema_checker({"$ref": "http://127.0.0.1:9/other.json"})
+    with pytest.raises(Exception, match="Unresolvable"):
+        fault({})

@@ -1,0 +1,121 @@
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from groundtune.dataset.examples import assign_split, read_examples
+from groundtune.errors import ConfigError, MissingError
+from groundtune.types import Evidence, Example
+
+
+def write(folder: Path, *rows: Any) -> Path:
+    path = folder / "examples.jsonl"
+    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows), encoding="utf-8")
+    return path
+
+
+def problems(path: Path) -> list[tuple[int | None, str]]:
+    with pytest.raises(ConfigError) as caught:
+        read_examples(path)
+    assert all(problem.path == path and problem.hint for problem in caught.value.problems)
+    return [(problem.line, problem.message) for problem in caught.value.problems]
+
+
+def test_a_full_row_and_a_short_row(tmp_path: Path) -> None:
+    evidence = [{"source": "a.md", "quote": "30 days"}]
+    full = {"id": "q1", "input": "How long?", "output": "30 days", "evidence": evidence, "split": "train"}
+    full |= {"tags": ["billing"], "groups": ["hr"], "origin": "review"}
+    path = write(tmp_path, full, "", {"id": "q2", "input": "Why?"}, {"id": "q3", "input": "!\u2028", "output": None})
+    first, second, third = read_examples(path)
+    assert first == Example(
+        "q1", "How long?", "30 days", (Evidence("a.md", "30 days"),), "train", ("billing",), ("hr",), "review"
+    )
+    assert second == Example("q2", "Why?", None, split=assign_split("q2"))
+    assert third.output is None
+    assert third.input == "!\u2028"
+
+
+@pytest.mark.parametrize("output", ["text", {"total": 30}, ["30 days", "a month"]])
+def test_accepted_outputs(tmp_path: Path, output: Any) -> None:
+    assert read_examples(write(tmp_path, {"id": "q", "input": "?", "output": output}))[0].output == output
+
+
+def test_all_problems_of_a_file_come_at_once(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        '{"id": "q1", "input": ',
+        "[1]",
+        {"input": "?", "output": 30},
+        {"id": "q1", "output": ""},
+        {"id": "q1", "input": "?", "splt": "test", "split": "tset"},
+        {"id": "q2", "input": "?", "evidence": [{"source": "a.md"}, "b", {"source": "a", "quote": "b", "page": 1}]},
+        {"id": 7, "input": "?", "output": [], "tags": "billing", "evidence": {}},
+        '{"id": "q9", "input": "?", "output": NaN}',
+    )
+    reported = problems(path)
+    assert [line for line, _ in reported] == [1, 2, 3, 3, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 7, 8]
+    text = "\n".join(message for _, message in reported)
+    for part in (
+        "not JSON: Expecting value at column",
+        "not a JSON object",
+        'no "id"',
+        '"output" is not text: 30',
+        'no "input"',
+        '"output" is empty',
+        'unknown key "splt"',
+        'unknown split "tset"',
+        'id "q1" is already on line 4',
+        'evidence without "quote"',
+        'evidence is not an object: "b"',
+        'unknown key "page" in evidence',
+        '"id" is not text: 7',
+        '"tags" is not a list of texts',
+        '"evidence" is not a list',
+        "NaN is not JSON",
+    ):
+        assert part in text
+
+
+@pytest.mark.parametrize("output", ["", "   ", "\n", [], {}])
+def test_an_empty_output_is_reported_as_empty(tmp_path: Path, output: Any) -> None:
+    path = write(tmp_path, {"id": "a", "input": "x", "output": output})
+    ((_, message),) = problems(path)
+    assert message.startswith('"output" is empty')
+    assert problems(write(tmp_path, {"id": "a", "input": "  "})) == [(1, 'no "input"')]
+
+
+def test_files_that_hold_no_examples(tmp_path: Path) -> None:
+    with pytest.raises(MissingError):
+        read_examples(tmp_path / "none.jsonl")
+    assert problems(write(tmp_path, "")) == [(None, "contains no examples")]
+    path = tmp_path / "latin.jsonl"
+    path.write_bytes('{"id": "q", "input": "é"}'.encode("latin-1"))
+    assert problems(path)[0][1].startswith("not UTF-8")
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_accepted(tmp_path: Path) -> None:
+    path = tmp_path / "examples.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"id": "q1", "input": "?"}\r\n\r\n{"id": "q2", "input": "?"}\r\n')
+    assert [example.id for example in read_examples(path)] == ["q1", "q2"]
+
+
+def test_splits_are_60_15_25_and_never_move() -> None:
+    counts = Counter(assign_split(f"q{at}") for at in range(20_000))
+    assert counts["train"] / 20_000 == pytest.approx(0.60, abs=0.015)
+    assert counts["validation"] / 20_000 == pytest.approx(0.15, abs=0.015)
+    assert counts["test"] / 20_000 == pytest.approx(0.25, abs=0.015)
+    assert [assign_split(f"q{at}") for at in range(6)] == PINNED
+
+
+PINNED = ["train", "test", "validation", "train", "train", "train"]
+"""Changing the rule would move examples people have trained on into their test split."""
+
+
+@settings(max_examples=30)
+@given(st.text(max_size=20))
+def test_every_id_has_a_split(example_id: str) -> None:
+    assert assign_split(example_id) in ("train", "validation", "test")

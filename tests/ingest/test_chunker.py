@@ -1,0 +1,178 @@
+"""Passages of random documents: exact offsets, nothing lost, never over the embedder's limit or across headings."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from groundtune.ingest.chunker import Chunker, ContextualPassage, embedded_text
+from groundtune.ingest.parsed import ParsedDocument, TextBuilder
+from groundtune.models.local_embedder import BundledEmbedder
+from groundtune.types import Document
+
+Count = Callable[[Sequence[str]], list[int]]
+QUICK = settings(max_examples=35, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+
+
+def byte_level() -> Count:
+    """Train a small byte-level BPE: unlike in WordPiece, line breaks and odd characters cost tokens of their own."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=600, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    tokenizer.train_from_iterator(["the refund is paid within thirty days of the delivery of the goods"] * 20, trainer)
+    return lambda texts: [len(encoding) + 2 for encoding in tokenizer.encode_batch_fast(list(texts))]
+
+
+BYTE_LEVEL = byte_level()
+WORDPIECE = BundledEmbedder().count_tokens
+COUNTS = {"wordpiece": WORDPIECE, "byte-level": BYTE_LEVEL}
+LIMITS = [(256, 220, 60), (64, 220, 20), (32, 16, 8), (128, 128, 0)]
+
+word = st.one_of(
+    st.sampled_from(["the", "refund", "policy", "z.B.", "3,200", "Dr.", "e.g."]),
+    st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12),
+    st.sampled_from(["x" * 400, "日本語のとても長い文" * 12, "👩‍🔧" * 40, "ß" * 90, "a-b_c/d" * 60]),
+)
+sentence = st.lists(word, min_size=1, max_size=25).map(lambda words: " ".join(words) + ".")
+paragraph = st.lists(sentence, min_size=1, max_size=8).map(" ".join)
+part = st.one_of(
+    st.tuples(st.just("heading"), st.integers(1, 4), st.lists(word, min_size=1, max_size=6).map(" ".join)),
+    st.tuples(st.just("heading"), st.integers(1, 2), st.sampled_from(["Same", "Same again", "t " * 300])),
+    st.tuples(st.just("paragraph"), st.just(0), paragraph),
+    st.tuples(st.just("code"), st.just(0), st.lists(sentence, max_size=6).map("\n\n  ".join)),
+    st.tuples(st.just("row"), st.just(0), st.lists(word, min_size=1, max_size=5).map("|".join)),
+    st.tuples(st.just("page"), st.just(0), st.just("")),
+)
+title = st.one_of(st.none(), st.lists(word, min_size=1, max_size=60).map(" ".join))
+
+
+def build(parts: Sequence[tuple[str, int, str]], name: str | None = None) -> tuple[Document, ParsedDocument]:
+    builder = TextBuilder()
+    for kind, level, text in parts:
+        match kind:
+            case "heading":
+                builder.heading(level, text)
+            case "paragraph":
+                builder.paragraph(text)
+            case "code":
+                builder.code(text)
+            case "row":
+                builder.row(text.split("|"), ["Name", "Value"])
+            case "page":
+                builder.page()
+    parsed = builder.build(title=name)
+    return Document("d", "d.md", parsed.text, title=parsed.title, pages=parsed.pages), parsed
+
+
+def check(
+    splits: Sequence[ContextualPassage], document: Document, parsed: ParsedDocument, count: Count, limit: int
+) -> None:
+    passages = [split.passage for split in splits]
+    assert [p.ordinal for p in passages] == list(range(len(passages)))
+    assert len({p.id for p in passages}) == len(passages)
+    for passage in passages:
+        assert document.text[passage.start : passage.end] == passage.text
+        assert passage.text.strip()
+    assert all(left.end <= right.start for left, right in pairwise(passages))
+    assert all(tokens <= limit for tokens in count([embedded_text(split) for split in splits]))
+    covered = bytearray(len(document.text))
+    for passage in passages:
+        covered[passage.start : passage.end] = b"\1" * (passage.end - passage.start)
+    for block in parsed.blocks:
+        lost = [i for i in range(block.start, block.end) if not covered[i] and not document.text[i].isspace()]
+        assert lost == []
+    for passage in passages:
+        inside = [block for block in parsed.blocks if block.start < passage.end and passage.start < block.end]
+        assert {" > ".join(block.heading) for block in inside} == {passage.heading}
+        between = set(range(passage.start, passage.end))
+        for block in inside:
+            between -= set(range(block.start, block.end))
+        assert all(document.text[i].isspace() for i in between), "a heading stands inside a passage"
+        assert inside[0].page is None or inside[0].page <= (passage.page or 0)
+
+
+@pytest.mark.parametrize(("limit", "most", "least"), LIMITS)
+@pytest.mark.parametrize("tokenizer", COUNTS)
+@QUICK
+@given(parts=st.lists(part, max_size=14), name=title)
+def test_any_document(
+    tokenizer: str, limit: int, most: int, least: int, parts: list[tuple[str, int, str]], name: str | None
+) -> None:
+    document, parsed = build(parts, name)
+    count = COUNTS[tokenizer]
+    splitter = Chunker(count_tokens=count, limit=limit, max_tokens=most, min_tokens=least)
+    check(splitter.split(document, parsed), document, parsed, count, limit)
+
+
+@pytest.mark.parametrize("tokenizer", COUNTS)
+def test_one_paragraph_of_long_sentences_and_words(tokenizer: str) -> None:
+    count = COUNTS[tokenizer]
+    text = "word " * 9_000 + "x" * 9_000 + " 👩‍🔧" * 900 + ". Then. " + "a, b; " * 3_000
+    document, parsed = build([("heading", 1, "h" * 5_000), ("paragraph", 0, text)], "t " * 20_000)
+    splits = Chunker(count_tokens=count, limit=256).split(document, parsed)
+    check(splits, document, parsed, count, 256)
+    assert len(splits) > 50
+
+
+def passages(parts: Sequence[tuple[str, int, str]], **options: int) -> list[str]:
+    document, parsed = build(parts)
+    splitter = Chunker(count_tokens=WORDPIECE, limit=256, **options)
+    return [split.passage.text for split in splitter.split(document, parsed)]
+
+
+def test_short_neighbours_under_one_heading_are_joined() -> None:
+    assert passages([("heading", 1, "A"), ("paragraph", 0, "One."), ("paragraph", 0, "Two."), ("row", 0, "x|y")]) == [
+        "One.\n\nTwo.\n\nName: x; Value: y"
+    ]
+
+
+def test_long_neighbours_are_not_joined() -> None:
+    long = "A sentence of about ten tokens stands right here. " * 8
+    assert len(passages([("paragraph", 0, long), ("paragraph", 0, long)])) == 2
+    assert len(passages([("paragraph", 0, long), ("paragraph", 0, "Short.")])) == 1
+
+
+def test_nothing_is_joined_across_headings() -> None:
+    parts = [("heading", 1, "A"), ("paragraph", 0, "One."), ("heading", 1, "B"), ("paragraph", 0, "Two.")]
+    assert passages(parts) == ["One.", "Two."]
+
+
+def test_nothing_is_joined_across_a_repeated_heading() -> None:
+    parts = [("heading", 1, "A"), ("paragraph", 0, "One."), ("heading", 1, "A"), ("paragraph", 0, "Two.")]
+    assert passages(parts) == ["One.", "Two."]
+    hidden = [("heading", 1, "A"), ("paragraph", 0, "One."), ("heading", 2, "t " * 900), *parts[2:]]
+    assert passages(hidden) == ["One.", "Two."]
+
+
+def test_nothing_is_joined_across_pages() -> None:
+    parts = [("page", 0, ""), ("paragraph", 0, "One."), ("page", 0, ""), ("paragraph", 0, "Two.")]
+    document, parsed = build(parts)
+    splits = Chunker(count_tokens=WORDPIECE, limit=256).split(document, parsed)
+    assert [(s.passage.text, s.passage.page) for s in splits] == [("One.", 1), ("Two.", 2)]
+
+
+def test_paragraphs_are_split_between_sentences() -> None:
+    sentences = [f"This is the sentence that bears the number {n}." for n in range(60)]
+    texts = passages([("paragraph", 0, " ".join(sentences))], max_tokens=100)
+    assert len(texts) > 5
+    assert all(text.startswith("This is") and text.endswith(".") for text in texts)
+    assert " ".join(texts).split() == " ".join(sentences).split()
+
+
+def test_no_text_no_passages() -> None:
+    assert passages([]) == []
+    assert passages([("heading", 1, "Only a heading")]) == []
+
+
+def test_title_and_headings_are_the_context() -> None:
+    document, parsed = build([("heading", 1, "Prices"), ("heading", 2, "Wrenches"), ("paragraph", 0, "30 €")], "Shop")
+    (split,) = Chunker(count_tokens=WORDPIECE, limit=256).split(document, parsed)
+    assert split.context == "Shop > Prices > Wrenches"
+    assert split.passage.heading == "Prices > Wrenches"
+    assert embedded_text(split) == "Shop > Prices > Wrenches\n30 €"

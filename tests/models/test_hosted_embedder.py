@@ -1,0 +1,169 @@
+"""Test the hosted embedder over real HTTP: batches, order, unit length, and clear errors."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+
+from groundtune.errors import ProviderError, UsageError
+from groundtune.models.hosted_embedder import HostedEmbedder, find_dimension
+from groundtune.protocols import Embedder
+from groundtune.testing.scripted_server import Reply, Script, ScriptedServer, bag_of_words
+
+TEXTS = [f"passage number {n} about topic {n % 7}" for n in range(25)]
+
+
+@asynccontextmanager
+async def embedder(base_url: str, **options: Any) -> AsyncIterator[HostedEmbedder]:
+    model = HostedEmbedder("e", base_url=base_url, **{"dimension": 32, "backoff_seconds": 0.001, **options})
+    try:
+        yield model
+    finally:
+        await model.aclose()
+
+
+async def failure(script: Script, **options: Any) -> tuple[ProviderError, int]:
+    with ScriptedServer(script, dimension=32) as server:
+        async with embedder(server.base_url, **options) as model:
+            with pytest.raises(ProviderError) as caught:
+                await model.embed(["a", "b"])
+        return caught.value, len(server.posts())
+
+
+async def test_vectors_are_of_unit_length_and_in_order() -> None:
+    with ScriptedServer(dimension=32) as server:
+        async with embedder(server.base_url, batch_size=4) as model:
+            assert isinstance(model, Embedder)
+            vectors = await model.embed(TEXTS)
+            assert np.array_equal(vectors, await model.embed_queries(TEXTS))
+            assert (await model.embed([])).shape == (0, 32)
+        assert sorted(len(body["input"]) for body in server.posts()[:7]) == [1, 4, 4, 4, 4, 4, 4]
+    assert vectors.dtype == np.float32
+    expected = np.stack([bag_of_words(text, 32) for text in TEXTS])
+    assert np.allclose(vectors, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-6)
+
+
+async def test_batches_are_bounded_by_bytes_too() -> None:
+    with ScriptedServer(dimension=32) as server:
+        async with embedder(server.base_url, batch_bytes=100, concurrency=1) as model:
+            await model.embed(["a" * 40, "b" * 40, "\u00e4" * 40, "d" * 500, "e", ""])
+        assert [[text[:1] for text in body["input"]] for body in server.posts()] == [
+            ["a", "b"],
+            ["\u00e4"],
+            ["d"],
+            ["e", " "],
+        ]
+
+
+async def test_prefixes_are_sent() -> None:
+    with ScriptedServer(dimension=32) as server:
+        async with embedder(server.base_url, passage_prefix="doc: ", query_prefix="query: ") as model:
+            await model.embed(["x"])
+            await model.embed_queries(["x"])
+        assert [body["input"] for body in server.posts()] == [["doc: x"], ["query: x"]]
+
+
+async def test_a_server_without_base64_and_out_of_order_is_read() -> None:
+    def reply(body: dict[str, Any]) -> Reply:
+        if "encoding_format" in body:
+            return Reply("unknown field encoding_format", status=400)
+        rows = [{"index": n, "embedding": bag_of_words(text, 32).tolist()} for n, text in enumerate(body["input"])]
+        return Reply(raw_body=json.dumps({"data": rows[::-1]}))
+
+    with ScriptedServer(dimension=32) as plain, ScriptedServer(reply) as server:
+        async with embedder(plain.base_url) as model:
+            expected = await model.embed(TEXTS)
+        async with embedder(server.base_url) as model:
+            assert np.array_equal(await model.embed(TEXTS), expected)
+
+
+async def test_retries_are_shared_with_the_generator() -> None:
+    with ScriptedServer([Reply(status=503), Reply()], dimension=32) as server:
+        async with embedder(server.base_url) as model:
+            assert (await model.embed(["a"])).shape == (1, 32)
+        assert len(server.posts()) == 2
+    error, sent = await failure(Reply("too long", status=400))
+    assert (error.kind, sent) == ("bad_request", 1)
+    error, sent = await failure(Reply(status=429), retries=2, batch_size=9)
+    assert (error.kind, sent) == ("rate_limit", 3)
+
+
+async def test_another_dimension_is_a_clear_error() -> None:
+    with ScriptedServer(dimension=16) as server:
+        async with embedder(server.base_url) as model:
+            with pytest.raises(ProviderError, match="16 dimensions; 32 are configured") as caught:
+                await model.embed(["a"])
+    assert caught.value.hint is not None
+    assert "dimension = 16" in caught.value.hint
+
+
+async def test_the_dimension_is_found() -> None:
+    with ScriptedServer(dimension=48, api_key="k") as server:
+        assert await find_dimension("e", base_url=server.base_url, api_key="k") == 48
+    with pytest.raises(ProviderError) as caught:
+        await find_dimension("e", base_url="http://127.0.0.1:9/v1", retries=0)
+    assert caught.value.kind == "no_server"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "[]",
+        '[{"index": 0, "embedding": [1, 2]}]',
+        '[{"index": 0, "embedding": [1, 2]}, {"index": 0, "embedding": [1, 2]}]',
+        '[{"index": 0, "embedding": [1, 2]}, {"index": 1, "embedding": [1]}]',
+        '[{"index": 0, "embedding": [1, 2]}, {"index": 1, "embedding": ["x", 1]}]',
+        '[{"index": 0, "embedding": [1, 2]}, {"index": 1, "embedding": [[1], [2]]}]',
+        '[{"index": 0, "embedding": "AAA"}, {"index": 1, "embedding": "????"}]',
+        '[{"index": 0, "embedding": [1, 2]}, {"index": 1, "embedding": [0, 0]}]',
+        '[{"index": 0, "embedding": [1, 2]}, {"index": 1, "embedding": [NaN, 0]}]',
+        '[{"index": 0, "embedding": [1, 2]}, {"index": 1, "embedding": []}]',
+        '[{"index": [0], "embedding": [1, 2]}, {"index": {}, "embedding": [1, 2]}]',
+        "[3, 4]",
+        '"rows"',
+    ],
+)
+async def test_responses_without_valid_vectors_are_bad_responses(rows: str) -> None:
+    error, sent = await failure(Reply(raw_body=f'{{"data": {rows}}}'), dimension=2)
+    assert (error.kind, sent) == ("bad_response", 1)
+    assert "e at http://127.0.0.1:" in error.message
+
+
+async def test_one_failed_batch_fails_the_call_with_its_own_error() -> None:
+    def reply(body: dict[str, Any]) -> Reply:
+        return Reply("no such word", status=400) if "bad" in body["input"] else Reply()
+
+    with ScriptedServer(reply, dimension=32) as server:
+        async with embedder(server.base_url, batch_size=1) as model:
+            with pytest.raises(ProviderError, match="no such word") as caught:
+                await model.embed(["a", "bad", "c", "bad"])
+    assert caught.value.kind == "bad_request"
+
+
+def test_the_digest_changes_with_what_changes_the_vectors() -> None:
+    base: dict[str, Any] = {"base_url": "http://h:1/v1", "dimension": 8}
+    same = HostedEmbedder(
+        "e", **{**base, "base_url": "http://user:key@H:1/v1/", "timeout_seconds": 1.0, "api_key": "k"}
+    )
+    assert HostedEmbedder("e", **base).digest == same.digest
+    others = [
+        HostedEmbedder("f", **base),
+        HostedEmbedder("e", **{**base, "dimension": 9}),
+        HostedEmbedder("e", **{**base, "base_url": "http://g:1/v1"}),
+        HostedEmbedder("e", **base, query_prefix="q: "),
+        HostedEmbedder("e", **base, passage_prefix="q: "),
+    ]
+    assert len({same.digest, *(other.digest for other in others)}) == 6
+
+
+def test_an_unknown_dimension_is_an_error() -> None:
+    with pytest.raises(UsageError, match="dimension 0 of e"):
+        HostedEmbedder("e", base_url="http://h/v1", dimension=0)
+
+
+def test_tokens_are_estimated_from_bytes() -> None:
+    model = HostedEmbedder("e", base_url="http://h/v1", dimension=8)
+    assert model.count_tokens(["", "a", "abcd", "\u4e2d\u6587"]) == [2, 3, 4, 4]
