@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from groundtune.build.open_index import OpenIndex
-from groundtune.ingest.generations import IndexFolder
+from groundtune.ingest.index_generations import IndexFolder
 from groundtune.project import Project
 
 

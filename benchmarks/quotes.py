@@ -34,8 +34,8 @@ from groundtune.project import Project
 from groundtune.retrieve.retriever import HybridRetriever
 from groundtune.retrieve.stores.lance import LanceStore
 from groundtune.stats.intervals import bootstrap_mean
-from groundtune.stats.ranking import auroc
-from groundtune.stats.thresholds import risk_coverage
+from groundtune.stats.ranking_metrics import auroc
+from groundtune.stats.risk_coverage import risk_coverage
 from groundtune.types import Document, Evidence, Hit, IndexEntry, Prompt, Question, Scope
 
 PASSAGES = 6

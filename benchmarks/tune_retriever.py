@@ -29,7 +29,7 @@ from common import machine, project_folder, table
 from corpora import Corpus, Query
 from groundtune.build.open_index import OpenIndex
 from groundtune.common.text import sentences
-from groundtune.ingest.generations import IndexFolder
+from groundtune.ingest.index_generations import IndexFolder
 from groundtune.project import Project
 from groundtune.retrieve.fusion import DEFAULT_DENSE_WEIGHT, fuse
 from groundtune.retrieve.retriever import DEFAULT_CANDIDATES

@@ -11,7 +11,7 @@ import pytest
 from groundtune import Project
 from groundtune.cli.demo import QUESTIONS, _copy
 from groundtune.errors import UsageError
-from groundtune.measure.retrieval import locate
+from groundtune.measure.retrieval_quality import locate
 
 HANDBOOK = Path(__file__).parent.parent / "examples/handbook"
 

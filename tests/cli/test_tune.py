@@ -13,7 +13,7 @@ from groundtune.tune.job import Bounds
 from groundtune.tune.preflight.chats import RenderedRow
 from groundtune.tune.preflight.findings import make_finding
 from groundtune.tune.preflight.lengths import measure
-from groundtune.tune.preflight.report import PreflightReport
+from groundtune.tune.preflight.run import PreflightReport
 from tests.tune.encoders import labelled, tiny_encoder
 
 LABELS = ("refund", "delivery", "password")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from groundtune.ingest.access import groups_for
+from groundtune.ingest.access_rules import groups_for
 from groundtune.ingest.patterns import matches_pattern
 from groundtune.ingest.select_files import select_files
 

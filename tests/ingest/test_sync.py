@@ -25,11 +25,11 @@ from fpdf import FPDF
 from groundtune import build
 from groundtune.build.open_index import OpenIndex
 from groundtune.config import load_config
-from groundtune.config.fitted import Fitted
+from groundtune.config.fitted_values import Fitted
 from groundtune.errors import BusyError, IndexMismatchError, MissingError, ParseError
 from groundtune.ingest import scan, sync
 from groundtune.ingest.catalog import Catalog, FileRow
-from groundtune.ingest.generations import IndexFolder
+from groundtune.ingest.index_generations import IndexFolder
 from groundtune.ingest.loaders import load
 from groundtune.ingest.parsed import ParsedDocument
 from groundtune.ingest.sync import SyncReport

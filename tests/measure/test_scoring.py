@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groundtune.errors import UsageError
-from groundtune.measure.checks import Check
+from groundtune.measure.output_checks import Check
 from groundtune.measure.scoring import label_scorer, object_leaves, object_scorer, text_scorer
 from groundtune.types import Answer, Citation, Example
 

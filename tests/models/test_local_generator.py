@@ -13,7 +13,7 @@ import pytest
 from groundtune.errors import GroundtuneError, MissingError, ProviderError, UsageError
 from groundtune.models import local_generator
 from groundtune.models.budget import Budget
-from groundtune.models.cache import CachedGenerator, GenerationCache
+from groundtune.models.generation_cache import CachedGenerator, GenerationCache
 from groundtune.models.local_generator import LocalGenerator
 from groundtune.protocols import Generator, RepeatableGenerator
 from groundtune.types import Message, Prompt

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundtune.stats.intervals import bootstrap_mean
-from groundtune.stats.ranking import auroc
+from groundtune.stats.ranking_metrics import auroc
+from groundtune.stats.risk_coverage import OperatingPoint, choose_threshold, risk_coverage
 from groundtune.stats.significance import holm, paired_difference
-from groundtune.stats.thresholds import OperatingPoint, choose_threshold, risk_coverage
 from groundtune.types import Interval
 
 unit = st.floats(0, 1, allow_nan=False)

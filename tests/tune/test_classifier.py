@@ -18,7 +18,7 @@ from groundtune.errors import MissingError
 from groundtune.models.classifier_generator import ClassifierGenerator
 from groundtune.protocols import Trainer
 from groundtune.tune.artifacts import read_artifact, verify_artifact
-from groundtune.tune.encoders import classifier, encoder
+from groundtune.tune.encoders import base_encoder, classifier
 from groundtune.tune.encoders import training_loop as encoder_fit
 from groundtune.tune.job import Job, TrainingResult, TrainingRow, TrainingStep, TuneError, read_progress
 from groundtune.tune.worker import load_trainer, run_training
@@ -72,9 +72,9 @@ def test_the_saved_model_matches_the_trained_one(
     kept: dict[str, Any] = {}
     real = classifier.write_model
 
-    def spied(folder: Path, used: encoder.Encoder, head: Any, **about: Any) -> None:
-        rows = encoder.encode(used, texts)
-        kept["logits"] = classifier.logits(head, encoder.embed(used, rows, exact=True))
+    def spied(folder: Path, used: base_encoder.Encoder, head: Any, **about: Any) -> None:
+        rows = base_encoder.encode(used, texts)
+        kept["logits"] = classifier.logits(head, base_encoder.embed(used, rows, exact=True))
         real(folder, used, head, **about)
 
     monkeypatch.setattr(classifier, "write_model", spied)
@@ -102,7 +102,7 @@ def test_the_worker_writes_an_artifact_last(base: Path, tmp_path: Path, monkeypa
     artifact = read_artifact(job.folder)
     verify_artifact(job.folder, artifact)
     assert {"model/classifier.json", "model/head.safetensors", "model/encoder/model.safetensors"} <= set(artifact.files)
-    assert artifact.base_digest == encoder.find_encoder(str(base)).digest
+    assert artifact.base_digest == base_encoder.find_encoder(str(base)).digest
     assert artifact.details["labels"] == list(WORDS)
 
 
@@ -185,7 +185,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_state(
     base: Path, tmp_path: Path, broken_loss: Callable[[int], None]
 ) -> None:
     job = classifier_job(tmp_path / "job", base, epochs=4)
-    per_epoch = len(encoder.batches(lengths(job), budget=64))
+    per_epoch = len(base_encoder.batches(lengths(job), budget=64))
     broken_loss(per_epoch * 2 + 1)
     trained, steps = run(job)
     assert trained.details["stopped"] == "loss"
@@ -203,7 +203,7 @@ def test_weights_that_are_not_finite_after_the_last_step_are_not_kept(
     import torch
 
     job = classifier_job(tmp_path / "job", base, epochs=3, validation=validation)
-    per_epoch = len(encoder.batches(lengths(job), budget=64))
+    per_epoch = len(base_encoder.batches(lengths(job), budget=64))
     real, calls = torch.optim.AdamW.step, [0]
 
     def step(self: Any, *args: Any, **more: Any) -> None:
@@ -381,12 +381,12 @@ def test_batches_waste_no_tokens() -> None:
     import random
 
     sizes = [random.Random(0).randint(3, 40) for _ in range(500)]
-    batches = encoder.batches(sizes, budget=256, rng=random.Random(1))
+    batches = base_encoder.batches(sizes, budget=256, rng=random.Random(1))
     assert sorted(place for batch in batches for place in batch) == list(range(500))
-    assert batches == encoder.batches(sizes, budget=256, rng=random.Random(1))
-    assert batches != encoder.batches(sizes, budget=256, rng=random.Random(2))
+    assert batches == base_encoder.batches(sizes, budget=256, rng=random.Random(1))
+    assert batches != base_encoder.batches(sizes, budget=256, rng=random.Random(2))
     padded = [max(sizes[place] for place in batch) * len(batch) for batch in batches]
     assert max(padded) <= 256
     assert sum(padded) <= 1.1 * sum(sizes)
-    assert encoder.batches([500, 3, 3], budget=256) == [[1, 2], [0]]
-    assert encoder.batches([], budget=256) == []
+    assert base_encoder.batches([500, 3, 3], budget=256) == [[1, 2], [0]]
+    assert base_encoder.batches([], budget=256) == []

@@ -22,7 +22,7 @@ from groundtune.tune.artifacts import read_artifact, verify_artifact
 from groundtune.tune.checkpoints import STEPS, latest_checkpoint
 from groundtune.tune.job import LOG, Job, TrainingResult, TrainingRow, TrainingStep, TuneError, read_progress
 from groundtune.tune.launcher import launch_training
-from groundtune.tune.lora import finish, parity_gate, training_cost, training_loop
+from groundtune.tune.lora import merge_and_save, parity_gate, training_cost, training_loop
 from groundtune.tune.lora import trainer as lora
 from groundtune.tune.lora.plan import prepare
 from groundtune.tune.lora.score import describe_no_gain
@@ -282,7 +282,7 @@ def test_an_incomplete_checkpoint_is_not_resumed(halfway: Job) -> None:
 def test_a_crash_after_the_last_step_loses_nothing(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = extraction_job(tmp_path / "job", base, **QUICK)
     with monkeypatch.context() as patch:
-        patch.setattr(finish, "merge", _fails)
+        patch.setattr(merge_and_save, "merge", _fails)
         with pytest.raises(OSError):
             lora.train(job, lambda _: None)
     result, steps = trained(job)
@@ -416,7 +416,7 @@ def test_the_parity_gate_sees_a_merge_that_went_wrong(
 ) -> None:
     from safetensors.torch import load_file, save_file
 
-    real = finish.merge
+    real = merge_and_save.merge
     job = extraction_job(tmp_path / "job", base, **QUICK)
 
     def corrupted(plan: Any, best: Path, to: Path) -> None:
@@ -438,7 +438,7 @@ def test_the_parity_gate_sees_a_merge_that_went_wrong(
         (base_alone, "the merged model gives other logits than the trainer's model"),
         (other_template, "the merged model tokenizes the prompt of row"),
     ):
-        monkeypatch.setattr(finish, "merge", broken)
+        monkeypatch.setattr(merge_and_save, "merge", broken)
         result, _ = trained(job)
         assert result.unusable is not None
         assert message in result.unusable
@@ -453,7 +453,7 @@ def test_in_bfloat16_the_gate_still_tells_an_adapter_from_none(tmp_path: Path, m
     assert result.details["parity"]["merged model"]["difference"] > 1e-3  # rounded
     config = json.loads((job.folder / "merged" / "config.json").read_text())
     assert config["dtype"] == "bfloat16"
-    monkeypatch.setattr(finish, "merge", lambda plan, best, to: shutil.copytree(plan.base.source, to))
+    monkeypatch.setattr(merge_and_save, "merge", lambda plan, best, to: shutil.copytree(plan.base.source, to))
     result, _ = trained(job)
     assert "the training itself moved them by" in (result.unusable or "")
 

@@ -13,13 +13,21 @@ import pytest
 
 from groundtune.dataset.examples import read_examples
 from groundtune.errors import MissingError
-from groundtune.tune.hosted.rows import example_tokens
+from groundtune.tune.hosted.upload_files import example_tokens
 from groundtune.tune.job import Bounds, TrainingRow, TuneError
 from groundtune.tune.lora import loss_mask
-from groundtune.tune.preflight import access, extraction, labels, leakage, lengths, near_duplicates, secrets
 from groundtune.tune.preflight import chats as chat_check
+from groundtune.tune.preflight import (
+    extraction,
+    labels,
+    leakage,
+    lengths,
+    near_duplicate_rows,
+    restricted_rows,
+    secrets,
+)
 from groundtune.tune.preflight.findings import PreflightFinding
-from groundtune.tune.preflight.report import PreflightInputs, bounds_text, raise_errors, run_preflight
+from groundtune.tune.preflight.run import PreflightInputs, bounds_text, raise_errors, run_preflight
 from tests.models.tiny import NO_SYSTEM, TEMPLATE, tiny_tokenizer
 
 ROOT = Path(__file__).parents[2]
@@ -246,11 +254,11 @@ def test_a_shared_instruction_is_not_similarity() -> None:
     words = "bike order refund brake battery lease tyre charger invoice theft key manual app phone store".split()
     frame = "Read the following message of a customer with care and say which of our sixteen teams must act first: "
     inputs = [" ".join(chance.choices(words, k=6)) for _ in range(200)]
-    plain, framed = near_duplicates.NearDuplicateIndex(), near_duplicates.NearDuplicateIndex()
-    alone = [plain.add(text) for text in near_duplicates.strip_frames(inputs)]
+    plain, framed = near_duplicate_rows.NearDuplicateIndex(), near_duplicate_rows.NearDuplicateIndex()
+    alone = [plain.add(text) for text in near_duplicate_rows.strip_frames(inputs)]
     around = [
         framed.add(text)
-        for text in near_duplicates.strip_frames([f"{frame}{text}. Answer with its name." for text in inputs])
+        for text in near_duplicate_rows.strip_frames([f"{frame}{text}. Answer with its name." for text in inputs])
     ]
     assert alone == around
 
@@ -260,7 +268,7 @@ def test_near_duplicates_are_found_as_often_as_promised() -> None:
     words = [f"w{n}" for n in range(500)]
     texts = [chance.choices(words, k=40) for _ in range(300)]
     changed = [[chance.choice(words) if chance.random() < 0.05 else edited for edited in text] for text in texts]
-    index = near_duplicates.NearDuplicateIndex()
+    index = near_duplicate_rows.NearDuplicateIndex()
     for text in texts:
         index.add(" ".join(text))
     pairs = [
@@ -270,7 +278,7 @@ def test_near_duplicates_are_found_as_often_as_promised() -> None:
     true = [
         (match, n)
         for n, (match, edited, original) in enumerate(pairs)
-        if _jaccard(edited, original) >= near_duplicates.NEAR
+        if _jaccard(edited, original) >= near_duplicate_rows.NEAR
     ]
     assert len(true) > 100
     assert sum(match is not None and match[0] == n for match, n in true) >= 0.99 * len(true)
@@ -279,14 +287,14 @@ def test_near_duplicates_are_found_as_often_as_promised() -> None:
 
 
 def _jaccard(first: str, second: str) -> float:
-    return near_duplicates._similarity(near_duplicates._runs(first), near_duplicates._runs(second))
+    return near_duplicate_rows._similarity(near_duplicate_rows._runs(first), near_duplicate_rows._runs(second))
 
 
 def test_a_missing_library_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: Any, **__: Any) -> Any:
         raise MissingError("datasketch is not installed", hint="pip install 'groundtune[local]'")
 
-    monkeypatch.setattr(near_duplicates, "need", missing)
+    monkeypatch.setattr(near_duplicate_rows, "need", missing)
     findings, leaks = leakage.find_leaks({"train": [row("t", "a")], "test": [row("e", "A ")]})
     assert "near-duplicates were not looked for" in said(findings, "warning")[0]
     assert [problem.how for problem in leaks] == ["exact"]
@@ -505,7 +513,7 @@ def test_restricted_documents_are_refused_unless_named() -> None:
     rows = [row("a", "1"), row("b", "2"), row("c", "3"), row("d", "4"), row("e", "5")]
     documents = {"a": ["open.md"], "b": ["hr.md"], "c": ["both.csv#7"], "d": ["gone.md"], "e": []}
     groups = {"open.md": ("*",), "hr.md": ("hr",), "both.csv": ("hr", "board")}
-    result = access.check(rows, documents=documents, access=groups)
+    result = restricted_rows.check(rows, documents=documents, access=groups)
     assert [(problem.level, problem.rows) for problem in result] == [
         ("error", ("c",)),
         ("error", ("b",)),
@@ -513,10 +521,10 @@ def test_restricted_documents_are_refused_unless_named() -> None:
     ]
     assert result[1].message == "train: 1 row with evidence that only hr may read (hr.md)"
     assert result[1].hint == 'remove them from train, or set allow_groups = ["hr"]'
-    allowed = access.check(rows, documents=documents, access=groups, allowed=("hr",))
+    allowed = restricted_rows.check(rows, documents=documents, access=groups, allowed=("hr",))
     assert [(problem.level, problem.rows) for problem in allowed][:2] == [("error", ("c",)), ("warning", ("b",))]
     assert 'allow_groups = ["board", "hr"]' in str(allowed[0].hint)
-    both = access.check(rows, documents=documents, access=groups, allowed=("hr", "board"))
+    both = restricted_rows.check(rows, documents=documents, access=groups, allowed=("hr", "board"))
     assert [problem.level for problem in both] == ["warning", "warning"]
 
 

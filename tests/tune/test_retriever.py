@@ -32,7 +32,7 @@ from groundtune.tune.job import (
 )
 from groundtune.tune.retriever import trainer as retriever
 from groundtune.tune.retriever.adoption_gate import Gain, bootstrap_gain, ndcg, ndcg_of_list, score_ranking, why_refused
-from groundtune.tune.retriever.rows import drop_false_negatives, lexical, read_rows, visible_passages
+from groundtune.tune.retriever.training_data import drop_false_negatives, lexical, read_rows, visible_passages
 from groundtune.tune.worker import run_training
 from groundtune.types import Passage
 from tests.tune.encoders import FILLERS, STRANGE, WORDS, tiny_encoder

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from groundtune.cli import main
-from groundtune.config.fitted import Fitted, read_fitted, write_fitted
+from groundtune.config.fitted_values import Fitted, read_fitted, write_fitted
 from groundtune.errors import BusyError, GroundtuneError, MissingError, UsageError
 from groundtune.ingest.sync import SyncProgress
 from groundtune.project import Project

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from groundtune.build.registry import ApproachRegistry
+from groundtune.build.approach_registry import ApproachRegistry
 from groundtune.errors import MissingError, ProviderError, UsageError
 from groundtune.measure.metrics import score_answer
 from groundtune.measure.results import read_results

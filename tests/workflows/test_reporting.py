@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from groundtune.build.registry import ApproachRegistry
+from groundtune.build.approach_registry import ApproachRegistry
 from groundtune.common.files import read_json
 from groundtune.errors import ConfigError, JudgeError, MissingError, ProviderError, UsageError
 from groundtune.measure.metrics import score_answer

@@ -17,13 +17,13 @@ from typing import Any
 import psutil
 import pytest
 
-from groundtune.build.registry import ApproachRegistry
+from groundtune.build.approach_registry import ApproachRegistry
 from groundtune.errors import GroundtuneError, MissingError, UsageError
 from groundtune.project import Project
 from groundtune.tune.artifacts import ARTIFACT, read_artifact, seen_in_training, write_artifact
-from groundtune.tune.encoders import encoder
+from groundtune.tune.encoders import base_encoder
 from groundtune.tune.job import PROGRESS, Job, TrainingRow, TrainingStep, TuneError, write_job
-from groundtune.tune.preflight.report import PreflightReport
+from groundtune.tune.preflight.run import PreflightReport
 from groundtune.types import Artifact
 from groundtune.workflows import tuning
 from tests.tune.encoders import labelled, tiny_encoder
@@ -517,7 +517,7 @@ def test_an_unfinished_training_of_the_same_rows_is_resumed(tmp_path: Path, open
     assert tuning._matching_training(project.workspace, replace(job, settings={}), train, validation) is None
     assert tuning._matching_training(project.workspace, replace(job, base="other"), train, validation) is None
     write_artifact(folder, Artifact(folder.name, "fast", "classifier", "b", "", "", {}, {}, {}, {}, "", 0.0, 0.0))
-    base = encoder.find_encoder(job.base).digest
+    base = base_encoder.find_encoder(job.base).digest
     whole = Artifact(folder.name, "fast", "classifier", "b", base, "", {}, {}, {}, {}, "", 0.0, 0.0)
     write_artifact(folder, whole)
     assert tuning._matching_training(project.workspace, job, train, validation) == folder, "it is complete"

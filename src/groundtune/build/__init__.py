@@ -10,13 +10,13 @@ from groundtune.build.approaches import (
     rag,
     rag_without_threshold,
 )
-from groundtune.build.caching import (
+from groundtune.build.cache_and_budget import (
     GENERATIONS,
     budget,
     cache_lookup,
     caching_wrapper,
 )
-from groundtune.build.index import (
+from groundtune.build.index_parts import (
     chunker,
     index_parts,
     retriever,

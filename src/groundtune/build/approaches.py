@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from groundtune.build.models import generator
 from groundtune.config import Config
-from groundtune.config.fitted import Fitted
+from groundtune.config.fitted_values import Fitted
 from groundtune.protocols import (
     Approach,
     ContextProvider,

@@ -4,9 +4,9 @@ from functools import cached_property
 
 from groundtune import build
 from groundtune.config import Config
-from groundtune.config.fitted import Fitted
+from groundtune.config.fitted_values import Fitted
 from groundtune.ingest.catalog import Catalog
-from groundtune.ingest.generations import IndexFolder, IndexManifest
+from groundtune.ingest.index_generations import IndexFolder, IndexManifest
 from groundtune.protocols import Approach, Embedder, Store
 from groundtune.retrieve.retriever import HybridRetriever
 from groundtune.types import Document, Passage

@@ -10,8 +10,8 @@ from groundtune.approaches.schema_from_examples import derive_schema
 from groundtune.common.json_schema import schema_checker
 from groundtune.config import Config
 from groundtune.errors import MissingError, UsageError
-from groundtune.measure.checks import make_checks
 from groundtune.measure.metrics import score_answer
+from groundtune.measure.output_checks import make_checks
 from groundtune.measure.scoring import Scorer, label_scorer, object_scorer, text_scorer
 from groundtune.types import Example
 

@@ -15,7 +15,7 @@ from groundtune.project.validation import CheckFinding, Checkup, check_project
 if TYPE_CHECKING:
     from groundtune.tune.preflight.findings import PreflightFinding as TrainingFinding
     from groundtune.tune.preflight.lengths import LengthReport
-    from groundtune.tune.preflight.report import PreflightReport
+    from groundtune.tune.preflight.run import PreflightReport
 
 MOST = 20
 """Findings printed per level; --json has all."""
@@ -71,7 +71,7 @@ def _check_training(folder: Path, name: str, allow_truncation: int | None, *, as
 
 def show_preflight(preflight: "PreflightReport") -> None:
     """Print row counts and lengths, the trained part of the first rows, the findings, and the upper bounds."""
-    from groundtune.tune.preflight.report import bounds_text
+    from groundtune.tune.preflight.run import bounds_text
 
     output.print_line(f"rows    {', '.join(f'{split} {n:,}' for split, n in preflight.rows.items())}")
     if labels := preflight.labels:

@@ -11,7 +11,7 @@ from groundtune.cli.options import Folder, Json
 from groundtune.errors import UsageError
 
 if TYPE_CHECKING:
-    from groundtune.measure.retrieval import RetrievalReport, StageReport
+    from groundtune.measure.retrieval_quality import RetrievalReport, StageReport
     from groundtune.workflows.abstention_threshold import Calibration
     from groundtune.workflows.evaluating import SweepRow, WeightFit
 

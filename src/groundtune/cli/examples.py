@@ -12,7 +12,7 @@ from groundtune.errors import MissingError, UsageError
 
 if TYPE_CHECKING:
     from groundtune.config import Config
-    from groundtune.dataset.import_assembly import ImportOptions
+    from groundtune.dataset.importing.assembly import ImportOptions
     from groundtune.dataset.summary import ExampleStats
 
 FILE = "examples.jsonl"
@@ -88,7 +88,7 @@ def run(
 
     export: write the examples in another format.
     """
-    from groundtune.dataset.import_assembly import ImportOptions
+    from groundtune.dataset.importing.assembly import ImportOptions
 
     if split not in (None, "train", "validation", "test"):
         raise UsageError(f"unknown split {split!r}", hint="use train, validation or test")
@@ -110,7 +110,7 @@ def _import(
 ) -> None:
     from groundtune.dataset.editing import merge_examples
     from groundtune.dataset.examples import read_examples
-    from groundtune.dataset.imports import import_file
+    from groundtune.dataset.importing.convert import import_file
 
     if file is None:
         raise UsageError("no file to import", hint="groundtune examples import FILE")
@@ -201,7 +201,7 @@ def _freeze(files: list[Path], *, json: bool) -> None:
 
 def _export(files: list[Path], kind: str, split: str | None, instructions: str | None, abstain: str) -> dict[str, Any]:
     from groundtune.dataset.examples import read_examples, select_split
-    from groundtune.dataset.exports import export_examples
+    from groundtune.dataset.exporting import export_examples
 
     examples = [example for path in files for example in read_examples(path)]
     chosen = select_split(examples, split) if split else examples

@@ -15,7 +15,7 @@ from groundtune.errors import UsageError
 if TYPE_CHECKING:
     from groundtune.project import Project as Opened
     from groundtune.tune.job import TrainingStep
-    from groundtune.tune.preflight.report import PreflightReport
+    from groundtune.tune.preflight.run import PreflightReport
     from groundtune.types import Artifact
 
 STOP_REASONS = {

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from groundtune.common.files import write_atomic
 from groundtune.dataset.examples import read_examples
-from groundtune.dataset.import_assembly import normalise_input
-from groundtune.dataset.imports import encode_example, encode_lines
+from groundtune.dataset.importing.assembly import normalise_input
+from groundtune.dataset.importing.convert import encode_example, encode_lines
 from groundtune.types import Example, Split
 
 SPLIT_PRECEDENCE: tuple[Split, ...] = ("test", "validation", "train")

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from groundtune.dataset.import_assembly import normalise_input
+from groundtune.dataset.importing.assembly import normalise_input
 from groundtune.types import Example, Split
 
 LABEL_LENGTH = 80

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from groundtune.common.json_schema import schema_checker
-from groundtune.measure.checks import Check
 from groundtune.measure.metrics import fold, gold_texts, without_markers
+from groundtune.measure.output_checks import Check
 from groundtune.types import Answer, Example
 
 Scorer = Callable[[Answer, Example], dict[str, float]]

@@ -13,20 +13,20 @@ from types import TracebackType
 from typing import Any, Self
 
 from groundtune import build
-from groundtune.build.registry import build_registry, default_approach
+from groundtune.build.approach_registry import build_registry, default_approach
 from groundtune.build.task import score_names
 from groundtune.common.event_loop import Loop, sync_and_async
 from groundtune.config import PROJECT_FILE, Config, find_project, load_config
-from groundtune.config.fitted import Fitted, write_fitted
+from groundtune.config.fitted_values import Fitted, write_fitted
 from groundtune.dataset.examples import select_split
 from groundtune.errors import MissingError, UsageError
 from groundtune.ingest.sync import SyncProgress, SyncReport
-from groundtune.measure.retrieval import RetrievalReport
+from groundtune.measure.retrieval_quality import RetrievalReport
 from groundtune.project.session import Session
 from groundtune.tune.artifacts import list_artifacts
 from groundtune.tune.job import TrainingStep
 from groundtune.tune.lora.serving_check import ServingCheck
-from groundtune.tune.preflight.report import PreflightReport, raise_errors
+from groundtune.tune.preflight.run import PreflightReport, raise_errors
 from groundtune.types import Answer, Artifact, Document, Example, Hit, Question, Scope
 from groundtune.workflows import (
     abstention_threshold,

@@ -4,14 +4,14 @@ import contextlib
 from pathlib import Path
 
 from groundtune import build
+from groundtune.build.approach_registry import ApproachRegistry, Resources, build_registry
 from groundtune.build.open_index import OpenIndex
-from groundtune.build.registry import ApproachRegistry, Resources, build_registry
 from groundtune.build.task import task_form
 from groundtune.config import Config
-from groundtune.config.fitted import Fitted, read_fitted
+from groundtune.config.fitted_values import Fitted, read_fitted
 from groundtune.dataset.examples import find_examples, read_examples, select_split
 from groundtune.errors import IndexMismatchError, MissingError, UsageError
-from groundtune.ingest.generations import IndexFolder
+from groundtune.ingest.index_generations import IndexFolder
 from groundtune.protocols import Embedder
 from groundtune.tune.artifacts import list_artifacts
 from groundtune.types import Example

@@ -255,7 +255,7 @@ def _outputs(source: str, config: Config, examples: Sequence[Example]) -> Iterat
 
 def _task(root: Path, config: Config, examples: Sequence[Example]) -> Iterator[CheckFinding]:
     """Yield findings for unusable labels, schema or checks, and for a task that lacks the model it needs."""
-    from groundtune.measure.checks import make_checks
+    from groundtune.measure.output_checks import make_checks
 
     if config.task in ("extract", "write") and all(model.kind == "quote" for model in config.models.values()):
         message = f'task = "{config.task}" needs a model that generates text'

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from groundtune.config import Config
 from groundtune.measure.metrics import score_answer
 from groundtune.protocols import Approach
-from groundtune.stats.thresholds import OperatingPoint, choose_threshold, risk_coverage
+from groundtune.stats.risk_coverage import OperatingPoint, choose_threshold, risk_coverage
 from groundtune.types import Example, Question, Scope
 
 TOO_FEW = 20

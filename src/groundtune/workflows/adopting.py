@@ -9,10 +9,10 @@ from pathlib import Path
 from groundtune import build
 from groundtune.common.files import read_json, write_atomic, write_json
 from groundtune.config import PROJECT_FILE, Config, load_config
-from groundtune.config.fitted import Fitted, read_fitted, write_fitted
+from groundtune.config.fitted_values import Fitted, read_fitted, write_fitted
 from groundtune.config.toml_edit import set_keys
 from groundtune.errors import MissingError, UsageError
-from groundtune.ingest.generations import IndexFolder
+from groundtune.ingest.index_generations import IndexFolder
 from groundtune.ingest.sync import SyncProgress, SyncReport
 from groundtune.tune.artifacts import choose_artifact, list_artifacts, verify_artifact
 from groundtune.types import Artifact

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from groundtune import build
-from groundtune.build.registry import ApproachRegistry, Resources, build_registry
+from groundtune.build.approach_registry import ApproachRegistry, Resources, build_registry
 from groundtune.build.task import primary_score, score_names, scorer
 from groundtune.common.files import digest_file, digest_text, read_json, unused_folder, write_atomic, write_json
 from groundtune.config import Config
-from groundtune.config.fitted import Fitted
+from groundtune.config.fitted_values import Fitted
 from groundtune.errors import MissingError, UsageError
 from groundtune.measure.results import RESULTS, read_results
 from groundtune.measure.runner import FilledCell, JudgeCall, fill_matrix

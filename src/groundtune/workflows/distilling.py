@@ -9,7 +9,7 @@ from pathlib import Path
 
 from groundtune.common.event_loop import run_workers
 from groundtune.common.files import digest_text
-from groundtune.dataset.imports import write_examples
+from groundtune.dataset.importing.convert import write_examples
 from groundtune.errors import BudgetError, ConfigError, GroundtuneError, MissingError, Problem, UsageError
 from groundtune.measure.metrics import without_markers
 from groundtune.protocols import Approach

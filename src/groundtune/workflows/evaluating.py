@@ -7,10 +7,10 @@ from pathlib import Path
 from groundtune import build
 from groundtune.build.open_index import OpenIndex
 from groundtune.config import Config
-from groundtune.config.fitted import Fitted
+from groundtune.config.fitted_values import Fitted
 from groundtune.errors import UsageError
-from groundtune.ingest.generations import IndexFolder
-from groundtune.measure.retrieval import RetrievalReport, evaluate_stages
+from groundtune.ingest.index_generations import IndexFolder
+from groundtune.measure.retrieval_quality import RetrievalReport, evaluate_stages
 from groundtune.protocols import Embedder, Retriever
 from groundtune.retrieve.fusion import DEFAULT_DENSE_WEIGHT
 from groundtune.types import Example, Interval, Stage

@@ -10,9 +10,9 @@ from pathlib import Path
 from groundtune import build
 from groundtune.config import PROJECT_FILE, Config
 from groundtune.errors import BusyError, GroundtuneError
-from groundtune.ingest.access import groups_for
+from groundtune.ingest.access_rules import groups_for
 from groundtune.ingest.catalog import Catalog
-from groundtune.ingest.generations import IndexFolder
+from groundtune.ingest.index_generations import IndexFolder
 from groundtune.ingest.select_files import select_files
 from groundtune.ingest.sync import IndexSync, SyncProgress, SyncReport
 from groundtune.protocols import Embedder

@@ -19,7 +19,7 @@ from groundtune.measure.approach_summaries import (
 )
 from groundtune.measure.results import RESULTS, read_results
 from groundtune.measure.runner import JUDGEMENTS, PASSAGES, read_json_lines
-from groundtune.measure.tables import ClassTable, FieldTable, class_table, field_table
+from groundtune.measure.score_tables import ClassTable, FieldTable, class_table, field_table
 from groundtune.report import html as page
 from groundtune.types import ApproachSummary, Difference, Evidence, Example, Interval, Result, Verdict
 from groundtune.workflows.comparing import EXAMPLES, RUN

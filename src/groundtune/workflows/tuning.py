@@ -17,24 +17,24 @@ import psutil
 from groundtune import build
 from groundtune.approaches import prompts
 from groundtune.approaches.output_formats import LabelFormat, ObjectFormat, OutputFormat, rules_digest
-from groundtune.build.registry import Resources
+from groundtune.build.approach_registry import Resources
 from groundtune.common.files import unused_folder
 from groundtune.config import Config, ModelConfig
 from groundtune.config.tune_tables import HostedTuneConfig, LoraConfig, ProviderConfig, RetrieverConfig, TuneConfig
 from groundtune.dataset.examples import find_examples, read_examples, select_split
 from groundtune.errors import MissingError, UsageError
-from groundtune.ingest.access import groups_for
+from groundtune.ingest.access_rules import groups_for
 from groundtune.tune import resume, worker
 from groundtune.tune.artifacts import ARTIFACT, read_artifact
 from groundtune.tune.base_model import find_base, load_tokenizer, model_end_ids
-from groundtune.tune.encoders import encoder
+from groundtune.tune.encoders import base_encoder
 from groundtune.tune.hosted import trainer as hosted
 from groundtune.tune.hosted.providers import longest_example, provider_of
-from groundtune.tune.hosted.rows import example_tokens
+from groundtune.tune.hosted.upload_files import example_tokens
 from groundtune.tune.job import Bounds, Job, TrainingRow, TrainingStep, TuneError, write_job, write_job_file
 from groundtune.tune.launcher import launch_training
 from groundtune.tune.preflight import leakage
-from groundtune.tune.preflight.report import PreflightInputs, PreflightReport, run_preflight
+from groundtune.tune.preflight.run import PreflightInputs, PreflightReport, run_preflight
 from groundtune.types import Artifact, Example
 from groundtune.workflows import retrieved_rows
 from groundtune.workflows.decontamination import Decontaminator
@@ -251,7 +251,7 @@ def _matching_training(
         return (
             None
             if job.kind == "hosted"
-            else (find_base if job.kind == "lora" else encoder.find_encoder)(job.base).digest
+            else (find_base if job.kind == "lora" else base_encoder.find_encoder)(job.base).digest
         )
 
     return resume.find_same_training(workspace.models, job, train, validation_rows, base_digest=digest)
@@ -279,13 +279,13 @@ def _token_counters(job: Job) -> tuple[dict[str, Any], list[str]]:
         base = find_base(job.base)
         tokenizer = load_tokenizer(base.source, revision=base.revision)
         return {"tokenizer": tokenizer, "model_ends": model_end_ids(base), "window": base.window}, []
-    base = encoder.find_encoder(job.base)
+    base = base_encoder.find_encoder(job.base)
     tokenizer = load_tokenizer(base.source, revision=base.revision)
 
     def count(texts: Sequence[str]) -> list[int]:
         return [len(ids) for ids in tokenizer(list(texts), truncation=False)["input_ids"]] if texts else []
 
-    return {"count_tokens": count, "window": encoder.token_limit(base, tokenizer, wanted=None)}, []
+    return {"count_tokens": count, "window": base_encoder.token_limit(base, tokenizer, wanted=None)}, []
 
 
 def _estimate_bounds(

@@ -7,7 +7,7 @@ from typing import Any
 
 from groundtune.errors import ParseError
 from groundtune.ingest.loaders.jsonlines import as_text, text_fields
-from groundtune.ingest.loaders.rows import rows_to_documents
+from groundtune.ingest.loaders.table_rows import rows_to_documents
 from groundtune.ingest.loaders.text import decode
 from groundtune.ingest.parsed import ParsedDocument, TextBuilder
 

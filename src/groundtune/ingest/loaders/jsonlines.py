@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from groundtune.errors import ParseError
-from groundtune.ingest.loaders.rows import NumberedRow, rows_to_documents
+from groundtune.ingest.loaders.table_rows import NumberedRow, rows_to_documents
 from groundtune.ingest.loaders.text import decode
 from groundtune.ingest.parsed import ParsedDocument
 

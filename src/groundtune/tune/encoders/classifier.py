@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 
 from groundtune.errors import need
-from groundtune.stats.ranking import auroc
+from groundtune.stats.ranking_metrics import auroc
 from groundtune.tune.encoders import calibration
 from groundtune.tune.encoders import training_cost as encoder_cost
-from groundtune.tune.encoders.calibration import Floats
-from groundtune.tune.encoders.encoder import (
+from groundtune.tune.encoders.base_encoder import (
     ENCODER,
     Encoder,
     add_lora,
@@ -32,6 +31,7 @@ from groundtune.tune.encoders.encoder import (
     refuse_truncation,
     write_model,
 )
+from groundtune.tune.encoders.calibration import Floats
 from groundtune.tune.encoders.training_loop import (
     TrainingSetup,
     hyperparameters_of,

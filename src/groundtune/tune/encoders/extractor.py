@@ -33,8 +33,7 @@ from groundtune.models.span_decoding import (
 )
 from groundtune.tune.encoders import training_cost as encoder_cost
 from groundtune.tune.encoders.align import Aligned, align, align_rows, count_context_words
-from groundtune.tune.encoders.calibration import Floats
-from groundtune.tune.encoders.encoder import (
+from groundtune.tune.encoders.base_encoder import (
     ENCODER,
     Encoder,
     add_lora,
@@ -44,6 +43,7 @@ from groundtune.tune.encoders.encoder import (
     refuse_truncation,
     write_model,
 )
+from groundtune.tune.encoders.calibration import Floats
 from groundtune.tune.encoders.extraction_metrics import cross_validated_ece, exact_matches, fit_confidence, metrics
 from groundtune.tune.encoders.training_loop import (
     TrainingSetup,

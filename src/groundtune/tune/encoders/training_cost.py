@@ -6,7 +6,7 @@ from typing import Any
 
 from groundtune.errors import need
 from groundtune.tune.base_model import choose_device, has_fast_bfloat16, load_tokenizer
-from groundtune.tune.encoders.encoder import find_encoder
+from groundtune.tune.encoders.base_encoder import find_encoder
 from groundtune.tune.encoders.training_loop import step_tokens
 from groundtune.tune.job import Bounds
 

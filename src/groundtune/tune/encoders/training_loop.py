@@ -20,7 +20,7 @@ from groundtune.common.files import digest_text
 from groundtune.errors import need
 from groundtune.tune.checkpoints import claim_checkpoint, fresh_start_hint
 from groundtune.tune.disk import name_full_disk
-from groundtune.tune.encoders.encoder import Encoder, autocast, batches
+from groundtune.tune.encoders.base_encoder import Encoder, autocast, batches
 from groundtune.tune.job import ProgressCallback, TrainingStep, TuneError
 
 STATE = "state.pt"

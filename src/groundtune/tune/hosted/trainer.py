@@ -22,8 +22,8 @@ from groundtune.errors import MissingError, ProviderError
 from groundtune.models.openai_client import open_client, provider_error, retry_after_seconds, without_user
 from groundtune.tune.artifacts import dataset_digest
 from groundtune.tune.hosted.providers import Provider, find_hosted_base, provider_caveats, provider_of
-from groundtune.tune.hosted.rows import write_files
 from groundtune.tune.hosted.training_cost import bounds, epochs_of
+from groundtune.tune.hosted.upload_files import write_files
 from groundtune.tune.job import FAILURE, Bounds, Job, ProgressCallback, TrainingResult, TrainingStep, TuneError
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from datetime import date
 
 from groundtune.tune.hosted.providers import find_hosted_base, provider_of, why_closed
-from groundtune.tune.hosted.rows import count_tokens
+from groundtune.tune.hosted.upload_files import count_tokens
 from groundtune.tune.job import Bounds, Job, TuneError
 
 EPOCHS = 3

@@ -25,7 +25,7 @@ from groundtune.tune.base_model import hide_other_gpus
 from groundtune.tune.checkpoints import claim_checkpoint, read_result
 from groundtune.tune.disk import name_full_disk
 from groundtune.tune.job import LOG, Bounds, Job, ProgressCallback, TrainingResult, TuneError
-from groundtune.tune.lora.finish import finish
+from groundtune.tune.lora.merge_and_save import finish
 from groundtune.tune.lora.plan import LoraPlan, prepare, read_recipe
 from groundtune.tune.lora.training_cost import estimate_bounds
 from groundtune.tune.lora.training_loop import PARENT, disable_telemetry, fit

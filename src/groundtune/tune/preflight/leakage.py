@@ -7,7 +7,7 @@ from typing import Literal
 from groundtune.errors import MissingError
 from groundtune.tune.job import TrainingRow
 from groundtune.tune.preflight.findings import PreflightFinding, format_count, format_ids, make_finding, normalise_input
-from groundtune.tune.preflight.near_duplicates import NearDuplicateIndex, strip_frames
+from groundtune.tune.preflight.near_duplicate_rows import NearDuplicateIndex, strip_frames
 from groundtune.types import Example
 
 LeakKind = Literal["exact", "near", "document", "group"]

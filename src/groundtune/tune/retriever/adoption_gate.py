@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from groundtune.retrieve.fusion import fused_score
 from groundtune.stats.intervals import bootstrap_mean
-from groundtune.stats.ranking import binary_ndcg_of_scores
+from groundtune.stats.ranking_metrics import binary_ndcg_of_scores
 
 Floats = NDArray[np.float32]
 

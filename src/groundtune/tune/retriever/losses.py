@@ -7,7 +7,7 @@ from typing import Any
 from groundtune.errors import need
 from groundtune.tune.retriever import models
 from groundtune.tune.retriever.models import DOCUMENT, QUERY, Ranker
-from groundtune.tune.retriever.rows import RetrieverData, lexical
+from groundtune.tune.retriever.training_data import RetrieverData, lexical
 
 TEMPERATURE = 0.05
 

@@ -10,7 +10,7 @@ from typing import Any
 from groundtune.errors import MissingError, need
 from groundtune.tune.base_model import Base, choose_device, has_fast_bfloat16, load_tokenizer
 from groundtune.tune.disk import name_full_disk
-from groundtune.tune.encoders.encoder import HINT, Encoder, autocast, batches, find_encoder, token_limit
+from groundtune.tune.encoders.base_encoder import HINT, Encoder, autocast, batches, find_encoder, token_limit
 from groundtune.tune.job import TuneError
 
 FORWARD_TOKENS = 4096

@@ -20,9 +20,9 @@ import numpy as np
 
 from groundtune.common.files import digest_text
 from groundtune.retrieve.fusion import fused_score
-from groundtune.stats.ranking import binary_ndcg
+from groundtune.stats.ranking_metrics import binary_ndcg
 from groundtune.tune.encoders import training_cost as encoder_cost
-from groundtune.tune.encoders.encoder import refuse_truncation, token_counts
+from groundtune.tune.encoders.base_encoder import refuse_truncation, token_counts
 from groundtune.tune.encoders.training_loop import (
     Hyperparameters,
     Progress,
@@ -35,7 +35,7 @@ from groundtune.tune.retriever import models
 from groundtune.tune.retriever.adoption_gate import Gain, RankingScores, bootstrap_gain, score_ranking, why_refused
 from groundtune.tune.retriever.losses import TokenCounts, in_batch_loss, listwise_loss
 from groundtune.tune.retriever.models import DOCUMENT, QUERY, Ranker
-from groundtune.tune.retriever.rows import (
+from groundtune.tune.retriever.training_data import (
     Floats,
     Questions,
     RetrieverData,

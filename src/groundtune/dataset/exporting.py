@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from groundtune.dataset.imports import encode_example
+from groundtune.dataset.importing.convert import encode_example
 from groundtune.errors import UsageError
 from groundtune.types import Example
 

@@ -11,9 +11,8 @@ import pytest
 
 from groundtune import Project
 from groundtune.approaches.output_formats import AnswerFormat, LabelFormat, ObjectFormat, TextFormat
-from groundtune.build import registry
-from groundtune.build.open_index import OpenIndex
-from groundtune.build.registry import (
+from groundtune.build import approach_registry
+from groundtune.build.approach_registry import (
     NEEDS_MODEL,
     NEEDS_SHOTS,
     ApproachRegistry,
@@ -21,11 +20,12 @@ from groundtune.build.registry import (
     build_registry,
     default_approach,
 )
+from groundtune.build.open_index import OpenIndex
 from groundtune.build.task import task_form, task_labels
 from groundtune.config import Config
-from groundtune.config.fitted import Fitted
+from groundtune.config.fitted_values import Fitted
 from groundtune.errors import MissingError, UsageError
-from groundtune.ingest.generations import IndexFolder
+from groundtune.ingest.index_generations import IndexFolder
 from groundtune.models.local_embedder import BundledEmbedder
 from groundtune.project.validation import check_project
 from groundtune.protocols import Approach, Generator
@@ -303,7 +303,7 @@ async def test_a_corpus_that_does_not_fit_reports_its_size(bench: Bench, monkeyp
     built = await bench("answer", model(more="window = 256\nmax_output_tokens = 240"))
     assert built.missing["context"] == "does not fit: about 42 tokens, room for 16"
     assert "rag" in built.ready
-    monkeypatch.setattr(registry, "MAX_CORPUS_PASSAGES", 1)
+    monkeypatch.setattr(approach_registry, "MAX_CORPUS_PASSAGES", 1)
     assert (await bench("answer", model())).missing["context"] == "does not fit: 2 passages"
 
 

@@ -26,7 +26,7 @@ def budget(limit_usd: float | None = None) -> "Budget":
 
 def cache_lookup(cache: Path) -> Callable[[Generator, Prompt], Generation | None]:
     """Return a function that looks up cached generations; it returns None for a miss or an uncacheable generator."""
-    from groundtune.models.cache import GenerationCache, cache_key
+    from groundtune.models.generation_cache import GenerationCache, cache_key
 
     generations = GenerationCache(cache / GENERATIONS)
 
@@ -42,7 +42,7 @@ def cache_lookup(cache: Path) -> Callable[[Generator, Prompt], Generation | None
 
 def caching_wrapper(cache: Path, purse: "Budget") -> Callable[[Generator], Generator]:
     """Return a function that adds cache and budget to a generator; generators that cannot be cached stay unchanged."""
-    from groundtune.models.cache import CachedGenerator, GenerationCache
+    from groundtune.models.generation_cache import CachedGenerator, GenerationCache
 
     generations = GenerationCache(cache / GENERATIONS)
 

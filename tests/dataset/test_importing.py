@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from groundtune.dataset.editing import freeze_splits, merge_examples
 from groundtune.dataset.examples import assign_split, read_examples
-from groundtune.dataset.exports import export_examples
-from groundtune.dataset.import_assembly import ImportOptions
-from groundtune.dataset.imports import convert, detect_format, import_file, write_examples
+from groundtune.dataset.exporting import export_examples
+from groundtune.dataset.importing.assembly import ImportOptions
+from groundtune.dataset.importing.convert import convert, detect_format, import_file, write_examples
 from groundtune.dataset.summary import summarise
 from groundtune.errors import ConfigError, MissingError, UsageError
 from groundtune.types import Evidence, Example

@@ -9,7 +9,7 @@ import pytest
 
 from groundtune.config import CheckConfig
 from groundtune.errors import ConfigError
-from groundtune.measure.checks import make_checks
+from groundtune.measure.output_checks import make_checks
 from groundtune.types import Example
 
 EXAMPLE = Example("q", "Write to Ms Fox", "Dear Ms Fox, …", tags=("letter",))

@@ -11,8 +11,8 @@ from typing import Any
 
 from groundtune.tune.job import Bounds, TrainingRow, TuneError
 from groundtune.tune.lora.loss_mask import ChatFormat
-from groundtune.tune.preflight import access, extraction, labels, leakage, lengths, secrets
 from groundtune.tune.preflight import chats as chat_check
+from groundtune.tune.preflight import extraction, labels, leakage, lengths, restricted_rows, secrets
 from groundtune.tune.preflight.chats import ChatReport, RenderedRow
 from groundtune.tune.preflight.findings import LEVELS, NAMED, Level, PreflightFinding, format_count, make_finding
 from groundtune.tune.preflight.leakage import Leak
@@ -319,7 +319,7 @@ def _access(inputs: PreflightInputs) -> list[PreflightFinding]:
     if inputs.access is None:
         return []
     allowed = inputs.settings.get("allow_groups") or ()
-    return access.check(inputs.train, documents=inputs.documents, access=inputs.access, allowed=allowed)
+    return restricted_rows.check(inputs.train, documents=inputs.documents, access=inputs.access, allowed=allowed)
 
 
 def _bounds(inputs: PreflightInputs) -> list[PreflightFinding]:

@@ -9,8 +9,8 @@ from typing import Any, Literal, cast, get_args
 from groundtune.common.files import digest_text
 from groundtune.common.json_schema import parse_json
 from groundtune.dataset.examples import assign_split
-from groundtune.dataset.import_parsers import Draft, json_excerpt
-from groundtune.dataset.import_records import ReportLineProblem
+from groundtune.dataset.importing.parsers import Draft, json_excerpt
+from groundtune.dataset.importing.records import ReportLineProblem
 from groundtune.types import Evidence, Example, Message, Split
 
 _SPLITS = {"val": "validation", "valid": "validation", "dev": "validation", "eval": "validation"}

@@ -19,7 +19,7 @@ import pytest
 
 from groundtune.errors import BudgetError, ProviderError
 from groundtune.models.budget import Budget
-from groundtune.models.cache import CachedGenerator, GenerationCache, cache_key
+from groundtune.models.generation_cache import CachedGenerator, GenerationCache, cache_key
 from groundtune.models.hosted_generator import HostedGenerator
 from groundtune.models.prices import TokenPrices
 from groundtune.protocols import RepeatableGenerator
@@ -280,7 +280,7 @@ def test_a_row_of_another_version_is_a_miss(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from groundtune.models.cache import GenerationCache
+from groundtune.models.generation_cache import GenerationCache
 from groundtune.types import Generation
 cache = GenerationCache(Path(sys.argv[1]))
 for number in range(200):

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groundtune.errors import UsageError
-from groundtune.measure.retrieval import RankedPassage, RetrievalReport, evaluate_stages, locate
-from groundtune.stats.ranking import ndcg_at, recall_at, reciprocal_rank
+from groundtune.measure.retrieval_quality import RankedPassage, RetrievalReport, evaluate_stages, locate
+from groundtune.stats.ranking_metrics import ndcg_at, recall_at, reciprocal_rank
 from groundtune.types import Document, Evidence, Example, Hit, Passage, Question, Stage
 
 IDS = [f"p{at}" for at in range(12)]

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from groundtune.common.files import write_atomic
-from groundtune.dataset import import_assembly
 from groundtune.dataset.examples import read_examples
-from groundtune.dataset.import_assembly import ImportOptions, ImportRow
-from groundtune.dataset.import_parsers import (
+from groundtune.dataset.importing import assembly
+from groundtune.dataset.importing.assembly import ImportOptions, ImportRow
+from groundtune.dataset.importing.parsers import (
     ColumnMapping,
     Draft,
     Format,
@@ -28,7 +28,7 @@ from groundtune.dataset.import_parsers import (
     parse_sharegpt,
     parse_table,
 )
-from groundtune.dataset.import_records import (
+from groundtune.dataset.importing.records import (
     Record,
     ReportLineProblem,
     is_table,
@@ -118,10 +118,10 @@ def import_file(
         problems.append(Problem(path, message, line or None, hint))
 
     rows, notes = _rows(read_text(path), kind, choices, say)
-    rows, instructions, on_system = import_assembly.resolve_system_messages(rows, choices, say)
-    rows, on_turns = import_assembly.reduce_turns(rows, choices, say)
-    outputs, on_outputs = import_assembly.parse_outputs(rows, choices, say)
-    examples = import_assembly.build_examples(rows, outputs, choices=choices, origin=path.name, say=say)
+    rows, instructions, on_system = assembly.resolve_system_messages(rows, choices, say)
+    rows, on_turns = assembly.reduce_turns(rows, choices, say)
+    outputs, on_outputs = assembly.parse_outputs(rows, choices, say)
+    examples = assembly.build_examples(rows, outputs, choices=choices, origin=path.name, say=say)
     if not examples and not problems:
         say(0, "contains no rows", "name a file with at least one row")
     if problems:
@@ -177,12 +177,12 @@ def _rows(text: str, kind: Format, choices: ImportOptions, say: ReportLineProble
             else _READERS[kind](record.values, complain)
         )
         if draft:
-            rows.append(import_assembly.make_row(record.line, draft))
+            rows.append(assembly.make_row(record.line, draft))
             omitted.update(draft.omitted_keys)
     notes = [f'input from "{table_columns.input}", output from "{table_columns.output}"'] if table_columns else []
     return rows, [
         *notes,
-        *(f'"{key}" is omitted: {import_assembly.row_count(number)}' for key, number in sorted(omitted.items())),
+        *(f'"{key}" is omitted: {assembly.row_count(number)}' for key, number in sorted(omitted.items())),
     ]
 
 

@@ -12,7 +12,7 @@ from groundtune.errors import UsageError
 from groundtune.measure.metrics import contains_most_of_quote, contains_quote
 from groundtune.protocols import Retriever
 from groundtune.stats.intervals import bootstrap_mean
-from groundtune.stats.ranking import ndcg_at, recall_at, reciprocal_rank
+from groundtune.stats.ranking_metrics import ndcg_at, recall_at, reciprocal_rank
 from groundtune.types import EVERYONE, Document, Evidence, Example, Hit, Interval, Passage, Question, Scope, Stage
 
 Cause = Literal["not ingested", "no access", "split across passages", "ranked too low"]
