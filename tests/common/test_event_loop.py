@@ -73,7 +73,7 @@ def test_both_forms_keep_signature_name_and_docstring_of_the_method(verb: str) -
     assert (waits.__name__, awaits.__name__) == (verb, f"a{verb}")
     assert waits.__doc__ == awaits.__doc__ == work.__doc__
     assert waits.__doc__
-    assert waits.__module__ == awaits.__module__ == "groundtune.project"
+    assert waits.__module__ == awaits.__module__ == "groundtune.project.api"
     assert inspect.get_annotations(waits) == inspect.get_annotations(work)
 
 
