@@ -3,13 +3,19 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check clean
+# A worker per core runs whole files, in the order of tests/conftest.py.
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+.PHONY: demo test quick check clean
 
 demo: $(VENV)/demo.stamp  ## install, then run the example projects, offline
 	$(BIN)/groundtune demo demo-handbook
 
 test: $(VENV)/dev.stamp  ## install, then run the whole test suite
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+quick: $(VENV)/dev.stamp  ## install, then run the tests that take seconds
+	$(PYTEST) -m 'not slow'
 
 check: $(VENV)/dev.stamp  ## format, lint, types
 	$(BIN)/ruff format --check .

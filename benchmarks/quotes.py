@@ -57,7 +57,9 @@ class Case:
     """Stricter rule: the quote must also come from the gold passage. The ranking is fitted on it."""
     fitted: bool = False
     hits: Sequence[Hit] = ()
-    look: QuoteCandidates = field(default_factory=lambda: QuoteCandidates((), np.zeros((0, len(SIGNALS))), np.zeros(0)))
+    candidates: QuoteCandidates = field(
+        default_factory=lambda: QuoteCandidates((), np.zeros((0, len(SIGNALS))), np.zeros(0))
+    )
     confidence: float = 0.0
     quoted: int = 0
     """Number of sentences in the answer: the first ones of the look, without repetitions."""
@@ -126,16 +128,16 @@ def read_clapnq(folder: Path) -> tuple[list[Source], list[Case]]:
 
 async def index(documents: Sequence[Source], folder: Path, embedder: BundledEmbedder) -> LanceStore:
     store = await LanceStore.open(folder, dimension=embedder.dimension)
-    splitter = Chunker(count_tokens=embedder.count_tokens, limit=embedder.max_tokens)
-    splits = []
+    chunker = Chunker(count_tokens=embedder.count_tokens, limit=embedder.max_tokens)
+    passages = []
     for source, title, text in documents:
         builder = TextBuilder()
         builder.paragraph(text)
         parsed = builder.build(title=title)
-        splits.extend(splitter.split(Document(source, source, parsed.text, title), parsed))
-    vectors = await embedder.embed([embedded_text(split) for split in splits])
+        passages.extend(chunker.split(Document(source, source, parsed.text, title), parsed))
+    vectors = await embedder.embed([embedded_text(passage) for passage in passages])
     entries = [
-        IndexEntry(s.passage, s.context, str(i), v) for i, (s, v) in enumerate(zip(splits, vectors, strict=True))
+        IndexEntry(s.passage, s.context, str(i), v) for i, (s, v) in enumerate(zip(passages, vectors, strict=True))
     ]
     await store.replace([source for source, _, _ in documents], entries)
     await store.optimize()
@@ -151,9 +153,9 @@ async def ask(documents: Sequence[Source], cases: Sequence[Case], embedder: Bund
         async def nothing(_: str) -> None:  # each document has only one or two passages: joining them changes little
             return None
 
-        evidence = RetrievedContext(retriever, nothing, passages=PASSAGES)
+        context = RetrievedContext(retriever, nothing, passages=PASSAGES)
         for case in cases:
-            case.hits = await evidence.gather(Question(case.question))
+            case.hits = await context.gather(Question(case.question))
     await quote(cases, embedder)
     return list(cases)
 
@@ -166,12 +168,12 @@ async def ask_project(folder: Path, embedder: BundledEmbedder) -> list[Case]:
         with Project.open(root) as project:
             await project.aingest()
             opened = await open_index(project)
-            evidence = RetrievedContext(opened.retriever, opened.document, passages=PASSAGES)
+            context = RetrievedContext(opened.retriever, opened.document, passages=PASSAGES)
             for example in project.examples():
                 golds = () if example.output is None else (str(example.output),)
                 gold = in_evidence(example.evidence)
                 case = Case(example.input, bool(golds), answers=in_text(golds), gold=gold)
-                case.hits = await evidence.gather(Question(example.input, scope=Scope(groups=example.groups)))
+                case.hits = await context.gather(Question(example.input, scope=Scope(groups=example.groups)))
                 cases.append(case)
     await quote(cases, embedder)
     return cases
@@ -184,7 +186,7 @@ async def quote(cases: Sequence[Case], embedder: BundledEmbedder) -> None:
         prompt = Prompt(case.question, hits=tuple(case.hits))
         generation = await generator.generate(prompt)
         seconds.append(generation.usage.seconds or 0.0)
-        case.look = await generator.candidates(prompt)
+        case.candidates = await generator.candidates(prompt)
         case.confidence = generation.confidence or 0.0
         lines = [line.rpartition(" [") for line in generation.text.splitlines()]
         case.quoted = len(lines)
@@ -201,9 +203,9 @@ def fit_ranking(cases: Sequence[Case], columns: Sequence[int]) -> Floats:
     """Fit weights that maximise the likelihood of right sentences: softmax over each question's sentences."""
     tables, labels = [], []
     for case in cases:
-        right = np.array([case.label(unit, case.gold) for unit in case.look.units], dtype=bool)
+        right = np.array([case.label(unit, case.gold) for unit in case.candidates.units], dtype=bool)
         if right.any() and not right.all():
-            tables.append(case.look.signals[:, columns])
+            tables.append(case.candidates.signals[:, columns])
             labels.append(right)
     rows, right = np.concatenate(tables), np.concatenate(labels)
     scale = rows.std(axis=0) + 1e-9
@@ -226,23 +228,25 @@ def ranked(cases: Sequence[Case], columns: Sequence[int], weights: Floats | Sequ
     """Return the same cases with their sentences ordered by other weights."""
     reordered = []
     for case in cases:
-        scores = case.look.signals[:, columns] @ np.asarray(weights)
+        scores = case.candidates.signals[:, columns] @ np.asarray(weights)
         order = np.argsort(-scores, kind="stable")
-        look = QuoteCandidates(tuple(case.look.units[i] for i in order), case.look.signals[order], scores[order])
-        reordered.append(replace(case, look=look))
+        candidates = QuoteCandidates(
+            tuple(case.candidates.units[i] for i in order), case.candidates.signals[order], scores[order]
+        )
+        reordered.append(replace(case, candidates=candidates))
     return reordered
 
 
 def fit_confidence(cases: Sequence[Case]) -> list[float]:
     """Fit constant and weights of the probability that the first sentence answers, unanswerable questions included."""
-    known = [case for case in cases if case.look.units]
-    rows, right = np.array([case.look.certainty for case in known]), [first_right(case) for case in known]
+    known = [case for case in cases if case.candidates.units]
+    rows, right = np.array([case.candidates.certainty for case in known]), [first_right(case) for case in known]
     model = LogisticRegression(C=10.0, max_iter=5_000).fit(rows, right)
     return [float(model.intercept_[0]), *(float(weight) for weight in model.coef_[0])]
 
 
 def first_right(case: Case) -> bool:
-    return bool(case.look.units) and case.label(case.look.units[0], case.answers)
+    return bool(case.candidates.units) and case.label(case.candidates.units[0], case.answers)
 
 
 def show_fit(cases: Sequence[Case], others: dict[str, Sequence[Case]]) -> None:
@@ -288,7 +292,7 @@ def area(scores: Sequence[float], positives: Sequence[bool]) -> str:
 
 def figures(cases: Sequence[Case]) -> dict[str, str]:
     answerable = [case for case in cases if case.answerable]
-    retrieved = [case for case in answerable if any(case.label(unit, case.gold) for unit in case.look.units)]
+    retrieved = [case for case in answerable if any(case.label(unit, case.gold) for unit in case.candidates.units)]
     right = [first_right(case) for case in cases]
     confidences = [case.confidence for case in cases]
     cosine = ranked(answerable, [0], [1.0])

@@ -93,25 +93,25 @@ def _calls(url: str, count: int, *, cached: bool) -> tuple[float, float]:
     """Return processor seconds per call and total wall-clock seconds."""
     prices = TokenPrices(base_url=url, overrides=PRICES)
     examples = [Example(f"e{number}", text, label) for number, (text, label) in enumerate(_tickets(count))]
-    form = LabelFormat(dict.fromkeys(LABELS, ""))
+    output_format = LabelFormat(dict.fromkeys(LABELS, ""))
 
     async def work(folder: Path) -> tuple[float, float]:
         hosted = HostedGenerator("m", base_url=url, concurrency=AT_ONCE, prices=prices, max_output_tokens=32)
         generator: Any = build.caching_wrapper(folder, build.budget())(hosted) if cached else hosted
-        approach = Pipeline("prompt", generator, form=form)
+        approach = Pipeline("prompt", generator, output_format=output_format)
         await fill_matrix(
-            [approach], examples[:AT_ONCE], folder=folder / "warm", concurrency=AT_ONCE, score=form_scores
+            [approach], examples[:AT_ONCE], folder=folder / "warm", concurrency=AT_ONCE, score=label_scores
         )
         rest = [Example(f"n{example.id}", f"{example.input} Please.", example.output) for example in examples]
         cpu, wall = time.process_time(), time.perf_counter()
-        results = await fill_matrix([approach], rest, folder=folder / "run", concurrency=AT_ONCE, score=form_scores)
+        results = await fill_matrix([approach], rest, folder=folder / "run", concurrency=AT_ONCE, score=label_scores)
         spent = (time.process_time() - cpu) / count, time.perf_counter() - wall
         await hosted.aclose()
         if len(results) != count or any(result.error for result in results):
             raise SystemExit(f"{sum(result.error is not None for result in results)} of {len(results)} calls failed")
         return spent
 
-    form_scores = label_scorer(LABELS)
+    label_scores = label_scorer(LABELS)
     with tempfile.TemporaryDirectory(prefix="groundtune-benchmark-") as name:
         return asyncio.run(work(Path(name)))
 
@@ -138,8 +138,8 @@ def _compare(folder: Path, *, fresh: bool, expected: int, profile: cProfile.Prof
         started = time.perf_counter()
         report = project.loop.run(work(project))
         seconds = time.perf_counter() - started
-    if bool(paid) != bool(expected) or any(standing.errors for standing in report.standings):
-        raise SystemExit(f"expected {expected} paid calls; ${paid} were paid, {report.standings}")
+    if bool(paid) != bool(expected) or any(summary.errors for summary in report.approaches):
+        raise SystemExit(f"expected {expected} paid calls; ${paid} were paid, {report.approaches}")
     return seconds
 
 

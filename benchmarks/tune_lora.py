@@ -31,7 +31,7 @@ from jsonschema import Draft202012Validator
 
 from common import machine, spread, table, verdict
 from groundtune.models.local_generator import LocalGenerator
-from groundtune.tune.base_model import choose_device
+from groundtune.models.torch_device import choose_device
 from groundtune.tune.checkpoints import TrainingState
 from groundtune.tune.job import Job, TrainingRow, read_progress, write_job
 from groundtune.tune.launcher import launch_training
@@ -212,8 +212,8 @@ def _ours(plan: LoraPlan, folder: Path) -> Any:
 
     trainer = training_loop.make_trainer(plan, fresh=True)
     trainer.args.save_strategy = transformers.trainer_utils.SaveStrategy.NO
-    watching = training_loop.TrainingMonitor(plan, lambda _: None, TrainingState(), resumed=False)
-    trainer.add_callback(type("Callback", (training_loop.MonitorCallback, transformers.TrainerCallback), {})(watching))
+    monitor = training_loop.TrainingMonitor(plan, lambda _: None, TrainingState(), resumed=False)
+    trainer.add_callback(type("Callback", (training_loop.MonitorCallback, transformers.TrainerCallback), {})(monitor))
     return trainer
 
 
@@ -248,8 +248,8 @@ def _plain(plan: LoraPlan, folder: Path) -> Any:
     adapter = peft.LoraConfig(
         r=recipe.rank, lora_alpha=recipe.alpha, target_modules="all-linear", task_type="CAUSAL_LM"
     )
-    model = AutoModelForCausalLM.from_pretrained(plan.base.source, dtype=getattr(torch, plan.dtype))
-    tokenizer = AutoTokenizer.from_pretrained(plan.base.source)
+    model = AutoModelForCausalLM.from_pretrained(plan.base.located.source, dtype=getattr(torch, plan.dtype))
+    tokenizer = AutoTokenizer.from_pretrained(plan.base.located.source)
     trainer = SFTTrainer(model=model, args=config, train_dataset=rows, processing_class=tokenizer, peft_config=adapter)
     trainer.remove_callback(PrinterCallback)
     return trainer

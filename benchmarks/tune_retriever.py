@@ -48,8 +48,8 @@ SETTINGS = {"seed": 0, "max_tokens": None, "allow_truncation": 0, "max_minutes":
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
-    """The part of the material that `retrieval_rows` uses."""
+class Resources:
+    """The part of the resources that `retrieval_rows` uses."""
 
     index: OpenIndex
 
@@ -86,7 +86,7 @@ def main() -> None:
             test = parts.split["test"][: options.test]
             base = asyncio.run(_ndcgs(project, test))
             for number in options.train:
-                details = ranking_settings(project.config, Material(asyncio.run(_open(project))))  # type: ignore[arg-type]
+                details = ranking_settings(project.config, Resources(asyncio.run(_open(project))))  # type: ignore[arg-type]
                 details["rerank_candidates"] = RERANKED
                 artifact, seconds = asyncio.run(_trained(Path(name), rows, number, options, details))
                 _report(artifact, seconds, number)
@@ -138,9 +138,9 @@ async def _rows(project: Project, parts: Parts, options: argparse.Namespace) -> 
             file = places[document] // ROWS_PER_FILE * ROWS_PER_FILE
             proof = Evidence(f"docs/{file:08}.jsonl#{document}", parts.quotes[query.id])
             examples.append(Example(query.id, query.text, evidence=(proof,)))
-        material: Any = Material(opened)
+        resources: Any = Resources(opened)
         rows[split] = await retrieval_rows(
-            material,
+            resources,
             examples,
             negatives=options.hard_negatives,
             part=options.part,

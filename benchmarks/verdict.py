@@ -225,11 +225,11 @@ def _covered(what: str, n: int, share: float, matrices: int, start: float, claim
 
 def _verdict(scores: Scores, prices: Sequence[float | None]) -> Verdict:
     n = scores.shape[1]
-    standings = []
+    summaries = []
     for number, row in enumerate(scores):
         mean = _mean_of_counts(int(row.sum()), n)
         figures = {"usd_per_1k": prices[number], "p50_seconds": 1.0, "p95_seconds": 2.0, "cited": 1.0}
-        standings.append(ApproachSummary(str(number), n, mean.mean, mean.low, mean.high, n, 0, 0, **figures))
+        summaries.append(ApproachSummary(str(number), n, mean.mean, mean.low, mean.high, n, 0, 0, **figures))
     pairs = []
     for first, second in itertools.combinations(range(len(scores)), 2):
         apart = scores[first] - scores[second]
@@ -239,7 +239,7 @@ def _verdict(scores: Scores, prices: Sequence[float | None]) -> Verdict:
         Difference(a, b, pair.difference, pair.low, pair.high, pair.p, p, pair.n, pair.detectable, pair.needed)
         for (a, b, pair), p in zip(pairs, adjusted, strict=True)
     ]
-    return decide(standings, differences, Requirements(), primary="correct", examples=n)
+    return decide(summaries, differences, Requirements(), primary="correct", examples=n)
 
 
 @cache

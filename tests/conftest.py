@@ -28,6 +28,11 @@ for name in list(os.environ):  # what the terminal, the keys and the settings of
         del os.environ[name]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run slow tests first: several processes then end at about the same time."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session")
 def embedder() -> BundledEmbedder:
     return BundledEmbedder()

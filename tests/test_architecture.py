@@ -32,10 +32,11 @@ LAYERS = (
 NEIGHBOURS = {("errors", "types"), ("workspace", "common")}
 BACKENDS = ("groundtune.models.", "groundtune.retrieve.stores.", "groundtune.retrieve.reranker")
 SHARED = {
-    f"groundtune.models.{name}" for name in ("chat_template", "discover", "hub", "openai_client", "span_decoding")
+    f"groundtune.models.{name}"
+    for name in ("chat_template", "discover", "hub", "openai_client", "span_decoding", "torch_device")
 }
 """Parts of `models` that are no backend: training and serving must agree on them."""
-HEAVY = {"torch", "transformers", "sentence_transformers", "lancedb", "openai", "pyarrow"}
+HEAVY = {"torch", "transformers", "sentence_transformers", "lancedb", "openai", "pyarrow", "scipy", "tomlkit"}
 
 
 def unit(module: str) -> str:
@@ -140,8 +141,14 @@ except SystemExit:
 
 @pytest.mark.parametrize(
     "code",
-    ["import groundtune", "import groundtune.project", "from groundtune import Project, Answer", HELP],
-    ids=["package", "project", "names", "help"],
+    [
+        "import groundtune",
+        "import groundtune.project",
+        "from groundtune import Project, Answer",
+        "import groundtune.models.hub",
+        HELP,
+    ],
+    ids=["package", "project", "names", "hub", "help"],
 )
 def test_nothing_heavy_is_loaded_without_need(code: str) -> None:
     probe = f"{code}\nimport sys, json; print(json.dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"

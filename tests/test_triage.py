@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from groundtune.build.task import task_form
+from groundtune.build.task import task_format
 from groundtune.cli.demo import _copy
 from groundtune.config import load_config
 from groundtune.dataset.examples import read_examples
@@ -123,9 +123,9 @@ def test_check_finds_no_problem(tmp_path: Path) -> None:
 
 def test_the_labels_can_be_told_apart_by_a_reply(tickets: list[Example]) -> None:
     config = load_config(TRIAGE / "groundtune.toml", environ={})
-    form = task_form(config, TRIAGE, tickets, tickets)
+    output_format = task_format(config, TRIAGE, tickets, tickets)
     for ticket in tickets:
-        assert form.parse(form.gold_reply(ticket.output)).output == ticket.output
+        assert output_format.parse(output_format.gold_reply(ticket.output)).output == ticket.output
 
 
 def test_the_demo_copies_all_of_it(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name on first use, so that `groundtune --help` loads next to nothing."""
+    """Import a public name on first use, so that `groundtune --help` starts fast."""
     if name not in _HOME:
         raise AttributeError(f"module 'groundtune' has no attribute {name!r}")
     return getattr(import_module(f"groundtune.{_HOME[name]}"), name)

@@ -1,10 +1,10 @@
-"""All errors that groundtune raises on purpose, with a hint that fixes them and the exit code of the command.
+"""All errors that groundtune raises on purpose, each with a hint on how to fix it and the exit code of the command.
 
 GroundtuneError            1  the command ran, and its outcome is negative
 ├── UsageError             2  an invalid call or flag
 ├── ConfigError            2  groundtune.toml or an examples file is wrong; carries every problem at once
 ├── MissingError           3  something is missing: index, extra, key, file
-│   └── IndexMismatchError 3  the index was built with other parts than the configured ones
+│   └── IndexMismatchError 3  the index was built with a different configuration
 ├── BusyError              1  another process is writing to this project
 ├── BudgetError            1  the next call might cost more than the budget has left
 ├── ParseError             1  a file cannot be read; ingest records it and continues

@@ -1,4 +1,4 @@
-"""Define the interfaces of backends. Implementations match them structurally; nothing inherits from them."""
+"""Define the interfaces between components. Implementations match them structurally; nothing inherits from them."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -124,7 +124,7 @@ class Retriever(Protocol):
 
 @runtime_checkable
 class ContextProvider(Protocol):
-    """Gathers the evidence that an approach may cite."""
+    """Gathers the passages that an approach may cite."""
 
     async def gather(self, question: Question) -> list[Hit]:
         """Return hits in the order in which they are numbered `[1]`, `[2]`, …"""
@@ -201,8 +201,8 @@ class Trainer(Protocol):
         """Return `Bounds` for a `Job`: the most it can take. Runs in seconds and loads no weights."""
         ...
 
-    def train(self, job: Any, watch: Any) -> Any:
-        """Train a `Job`, reporting to a `Watch`, and return `Trained`.
+    def train(self, job: Any, report_step: Any) -> Any:
+        """Train a `Job`, report progress to a `ProgressCallback`, and return a `TrainingResult`.
 
         Resumes from `job.checkpoint` if it exists. Raises GroundtuneError.
         """

@@ -148,7 +148,7 @@ class Example:
     id: str
     input: str
     output: Any = None
-    """Text, label or object; None means that the right answer is to abstain."""
+    """Text, label or object; None means that the correct answer is to abstain."""
     evidence: tuple[Evidence, ...] = ()
     split: Split = "test"
     tags: tuple[str, ...] = ()
@@ -156,9 +156,9 @@ class Example:
     """Access groups of the user."""
     origin: str = "person"
     group: str | None = None
-    """Examples with the same group are not independent (one customer, one conversation); resampled together."""
+    """Examples with the same group are not independent (such as one conversation) and are resampled together."""
     rejected: Any = None
-    """Model output that a person replaced with `output`, or None. Used only by preference training."""
+    """The rejected reply of a preference pair, or None. Used only by preference training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +269,7 @@ class Artifact:
     base_digest: str
     dataset_digest: str
     recipe: Mapping[str, Any]
-    """Settings of the training, seed included."""
+    """Settings of the training run, seed included."""
     metrics: Mapping[str, float]
     """Metrics on the validation split."""
     files: Mapping[str, str]
@@ -280,7 +280,7 @@ class Artifact:
     """Creation time, ISO 8601."""
     seconds: float
     usd: float | None
-    """Cost of the training; None when unknown."""
+    """Cost of the training run; None when unknown."""
     seen_examples: tuple[str, ...] = ()
     seen_documents: tuple[str, ...] = ()
     """Sources whose text was trained on."""
@@ -340,9 +340,9 @@ class Difference:
     """Lower end of the 95% interval of the difference, for this pair alone."""
     high: float
     p: float
-    """Two-sided p-value of the hypothesis that a and b are equal."""
+    """Two-sided p-value for the null hypothesis that a and b are equal."""
     p_adjusted: float
-    """p adjusted by Holm over all pairs; below 0.05 = measurably different."""
+    """p adjusted by Holm over all pairs; below 0.05: measurably different."""
     n: int
     """Examples in common."""
     detectable: float | None

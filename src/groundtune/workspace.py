@@ -19,7 +19,7 @@ FOLDER = ".groundtune"
 
 
 class Workspace:
-    """Paths under the project's `.groundtune/`. root: the folder of groundtune.toml."""
+    """Paths under the project's `.groundtune/`. root: the folder that contains groundtune.toml."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
@@ -68,10 +68,10 @@ class Workspace:
 
 
 def _holder(path: Path) -> str:
-    """Format the holder: `: process 123, since 2025-01-01 10:00:00 UTC`; empty while it is unknown."""
+    """Format the holder: ` (process 123, since 2025-01-01 10:00:00 UTC)`; empty while it is unknown."""
     try:
         holder = json.loads(path.read_bytes())
         since = datetime.fromisoformat(holder["since"]).astimezone(UTC)
-        return f": process {int(holder['pid'])}, since {since:%Y-%m-%d %H:%M:%S} UTC"
+        return f" (process {int(holder['pid'])}, since {since:%Y-%m-%d %H:%M:%S} UTC)"
     except (OSError, ValueError, KeyError, TypeError):
         return ""

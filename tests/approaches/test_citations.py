@@ -1,6 +1,6 @@
 import pytest
 
-from groundtune.approaches.citations import check_citations, uncited
+from groundtune.approaches.citations import check_citations
 from groundtune.types import Citation, Hit, Passage
 
 OFFSET = 100
@@ -189,14 +189,6 @@ def test_strict_keeps_what_is_supported_in_its_lines() -> None:
     )
     assert [citation.support for citation in citations] == ["exact", "exact"]
     assert len(check_citations(text, HITS)[1]) == 4
-
-
-def test_uncited() -> None:
-    text = "The rules are:\nThe warranty lasts 24 months. Refunds go to the card that was used. [1]\nBye then."
-    assert uncited(text) == ["The warranty lasts 24 months.", "Bye then."]
-    assert uncited(text, HITS) == ["Bye then."]
-    assert uncited("Sources: [1], [2]") == []
-    assert uncited("") == []
 
 
 def test_a_sentence_before_a_cited_one_is_not_covered_by_its_marker() -> None:

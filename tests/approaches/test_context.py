@@ -1,4 +1,4 @@
-"""Evidence: neighbours are joined on the document's own text; the whole corpus has a limit."""
+"""Context: neighbours are joined on the document's own text; the whole corpus has a limit."""
 
 from dataclasses import replace
 

@@ -40,54 +40,54 @@ def label(reply: str, *names: str) -> ParsedReply:
 # -- all tasks ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("form", "gold"), FORMS)
-def test_the_reply_to_a_right_output_is_read_as_that_output(form: OutputFormat, gold: Any) -> None:
-    read = form.parse(form.gold_reply(gold))
+@pytest.mark.parametrize(("output_format", "gold"), FORMS)
+def test_the_reply_to_a_right_output_is_read_as_that_output(output_format: OutputFormat, gold: Any) -> None:
+    read = output_format.parse(output_format.gold_reply(gold))
     assert not read.abstained
     assert (read.text if read.output is None else read.output) == gold
 
 
-@pytest.mark.parametrize(("form", "gold"), FORMS)
-def test_the_reply_to_no_output_is_read_as_an_abstention(form: OutputFormat, gold: Any) -> None:
-    read = form.parse(form.gold_reply(None))
+@pytest.mark.parametrize(("output_format", "gold"), FORMS)
+def test_the_reply_to_no_output_is_read_as_an_abstention(output_format: OutputFormat, gold: Any) -> None:
+    read = output_format.parse(output_format.gold_reply(None))
     assert (read.abstained, read.output) == (True, None)
-    assert form.abstention
+    assert output_format.abstention
 
 
-@pytest.mark.parametrize("form", [AnswerFormat(), QUEUES, TextFormat()])
-def test_of_several_right_outputs_the_first_is_the_reply(form: OutputFormat) -> None:
+@pytest.mark.parametrize("output_format", [AnswerFormat(), QUEUES, TextFormat()])
+def test_of_several_right_outputs_the_first_is_the_reply(output_format: OutputFormat) -> None:
     for several in (["refund", "Billing"], ("refund", "Billing")):
-        read = form.parse(form.gold_reply(several))
+        read = output_format.parse(output_format.gold_reply(several))
         assert (read.text, read.abstained) == ("refund", False)
 
 
 @pytest.mark.parametrize("grounded", [False, True])
 def test_the_instructions_of_the_project_stand_before_the_task(grounded: bool) -> None:
-    forms: list[OutputFormat] = [
+    output_formats: list[OutputFormat] = [
         AnswerFormat("  Customers of Ternhill ask.\n"),
         LabelFormat(LABELS, "  Customers of Ternhill ask.\n"),
         ObjectFormat({"type": "object"}, "  Customers of Ternhill ask.\n"),
         TextFormat("  Customers of Ternhill ask.\n"),
     ]
-    for form in forms:
-        rules = form.rules(grounded=grounded)
+    for output_format in output_formats:
+        rules = output_format.rules(grounded=grounded)
         assert rules.startswith("Customers of Ternhill ask.\n\n")
         assert rules == rules.strip()
 
 
-@pytest.mark.parametrize(("form", "word"), [(AnswerFormat(), prompts.NOT_FOUND), (QUEUES, prompts.NO_LABEL)])
-def test_the_rules_name_the_word_that_is_read_as_an_abstention(form: OutputFormat, word: str) -> None:
+@pytest.mark.parametrize(("output_format", "word"), [(AnswerFormat(), prompts.NOT_FOUND), (QUEUES, prompts.NO_LABEL)])
+def test_the_rules_name_the_word_that_is_read_as_an_abstention(output_format: OutputFormat, word: str) -> None:
     for grounded in (False, True):
-        assert f"reply with exactly {word}" in form.rules(grounded=grounded)
-    assert form.parse(word).abstained
+        assert f"reply with exactly {word}" in output_format.rules(grounded=grounded)
+    assert output_format.parse(word).abstained
 
 
 def test_passages_are_evidence_for_answers_and_background_for_the_rest() -> None:
     assert AnswerFormat().rules(grounded=True) == prompts.GROUNDED
     assert AnswerFormat().rules(grounded=False) == prompts.CLOSED
-    for form in (QUEUES, INVOICES, TextFormat()):
-        assert form.rules(grounded=True) == f"{form.rules(grounded=False)}\n\n{prompts.BACKGROUND}"
-        assert not form.cites
+    for output_format in (QUEUES, INVOICES, TextFormat()):
+        assert output_format.rules(grounded=True) == f"{output_format.rules(grounded=False)}\n\n{prompts.BACKGROUND}"
+        assert not output_format.cites
 
 
 # -- labels ------------------------------------------------------------------------------------------------------
@@ -177,9 +177,9 @@ def test_a_sentence_that_names_two_overlapping_labels_names_two(reply: str, name
 
 
 def test_a_label_that_is_called_none_is_not_the_word_for_no_label() -> None:
-    form = LabelFormat({"none": "no allergy", "nuts": "allergic to nuts"})
-    assert form.parse(form.gold_reply("none")).output == "none"
-    assert form.parse(form.gold_reply(None)).abstained
+    output_format = LabelFormat({"none": "no allergy", "nuts": "allergic to nuts"})
+    assert output_format.parse(output_format.gold_reply("none")).output == "none"
+    assert output_format.parse(output_format.gold_reply(None)).abstained
 
 
 # -- objects -----------------------------------------------------------------------------------------------------
@@ -234,9 +234,9 @@ def test_what_is_no_json_object_is_its_own_output(reply: str) -> None:
 
 
 def test_the_schema_is_in_the_rules_and_asked_of_the_endpoint() -> None:
-    form = ObjectFormat({"type": "object", "properties": {"straße": {"type": "string"}}})
-    assert '{"type": "object", "properties": {"straße": {"type": "string"}}}' in form.rules(grounded=False)
-    assert form.schema["properties"] == {"straße": {"type": "string"}}
+    output_format = ObjectFormat({"type": "object", "properties": {"straße": {"type": "string"}}})
+    assert '{"type": "object", "properties": {"straße": {"type": "string"}}}' in output_format.rules(grounded=False)
+    assert output_format.schema["properties"] == {"straße": {"type": "string"}}
     assert QUEUES.schema is AnswerFormat().schema is TextFormat().schema is None
 
 
@@ -269,15 +269,15 @@ def test_an_answer_that_is_not_found_is_an_abstention(reply: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "reply"),
+    ("output_format", "reply"),
     [
         (AnswerFormat(), f"{prompts.NOT_FOUND}. The passages speak of bikes only."),
         (AnswerFormat(), f"{prompts.NOT_FOUND} [1]"),
         (QUEUES, f"{prompts.NO_LABEL} (this is advertising)"),
     ],
 )
-def test_holding_back_with_a_reason_is_an_abstention(form: OutputFormat, reply: str) -> None:
-    assert form.parse(reply).abstained
+def test_holding_back_with_a_reason_is_an_abstention(output_format: OutputFormat, reply: str) -> None:
+    assert output_format.parse(reply).abstained
 
 
 @pytest.mark.parametrize("reply", ["It is not in the documents.", "30 days [1].", "NONE", "null"])

@@ -1,4 +1,4 @@
-"""Composed: one class, different parts; abstention is an answer of its own kind."""
+"""Pipeline: one class, different parts; abstention is an answer of its own kind."""
 
 import pytest
 
@@ -41,7 +41,7 @@ class Says:
 
 async def test_a_supported_sentence_is_cited_with_offsets_into_the_document() -> None:
     answer = await Pipeline(
-        "rag", Says("A bike can be returned within 30 days of delivery. [1]"), evidence=Given(HIT)
+        "rag", Says("A bike can be returned within 30 days of delivery. [1]"), context=Given(HIT)
     ).answer(QUESTION)
     assert (answer.status, answer.approach, answer.route) == ("answered", "rag", ("rag",))
     (citation,) = answer.citations
@@ -55,15 +55,15 @@ async def test_a_supported_sentence_is_cited_with_offsets_into_the_document() ->
 
 async def test_an_invented_number_is_flagged_and_with_strict_dropped() -> None:
     text = "A bike can be returned within 90 days of delivery. [1] The customer pays the carriage. [1]"
-    flagged = await Pipeline("rag", Says(text), evidence=Given(HIT)).answer(QUESTION)
+    flagged = await Pipeline("rag", Says(text), context=Given(HIT)).answer(QUESTION)
     assert [citation.support for citation in flagged.citations] == ["missing", "exact"]
-    strict = await Pipeline("rag", Says(text), evidence=Given(HIT), strict=True).answer(QUESTION)
+    strict = await Pipeline("rag", Says(text), context=Given(HIT), strict=True).answer(QUESTION)
     assert "90 days" not in strict.text
     assert "carriage" in strict.text
 
 
 async def test_strict_abstains_when_nothing_is_left() -> None:
-    answer = await Pipeline("rag", Says("It takes 90 days [1]."), evidence=Given(HIT), strict=True).answer(QUESTION)
+    answer = await Pipeline("rag", Says("It takes 90 days [1]."), context=Given(HIT), strict=True).answer(QUESTION)
     assert (answer.status, answer.text) == ("abstained", NOT_IN_DOCUMENTS)
 
 
@@ -71,13 +71,13 @@ async def test_strict_abstains_when_nothing_is_left() -> None:
     "reply", [prompts.NOT_FOUND, f"{prompts.NOT_FOUND}.", f'"{prompts.NOT_FOUND.lower()}"', "", "  "]
 )
 async def test_the_agreed_refusal_is_an_abstention_with_the_nearest_passages(reply: str) -> None:
-    answer = await Pipeline("rag", Says(reply), evidence=Given(HIT)).answer(QUESTION)
+    answer = await Pipeline("rag", Says(reply), context=Given(HIT)).answer(QUESTION)
     assert (answer.status, answer.text, answer.hits, answer.citations) == ("abstained", NOT_IN_DOCUMENTS, (HIT,), ())
 
 
 async def test_without_passages_no_model_is_called() -> None:
     model = Says("anything")
-    answer = await Pipeline("rag", model, evidence=Given()).answer(QUESTION)
+    answer = await Pipeline("rag", model, context=Given()).answer(QUESTION)
     assert answer.status == "abstained"
     assert model.prompts == []
 
@@ -85,7 +85,7 @@ async def test_without_passages_no_model_is_called() -> None:
 @pytest.mark.parametrize(("confidence", "status"), [(0.49, "abstained"), (0.5, "answered"), (None, "answered")])
 async def test_the_threshold_applies_only_to_a_reported_confidence(confidence: float | None, status: str) -> None:
     model = Says("The customer pays the carriage. [1]", confidence)
-    answer = await Pipeline("rag", model, evidence=Given(HIT), threshold=0.5).answer(QUESTION)
+    answer = await Pipeline("rag", model, context=Given(HIT), threshold=0.5).answer(QUESTION)
     assert (answer.status, answer.confidence) == (status, confidence)
 
 
@@ -99,7 +99,7 @@ async def test_without_evidence_there_is_nothing_to_cite() -> None:
 async def test_over_real_http_the_model_sees_numbered_passages_and_the_question_last() -> None:
     with ScriptedServer(Reply("The customer pays the carriage [1].")) as server:
         model = HostedGenerator("m", base_url=server.base_url)
-        answer = await Pipeline("rag", model, evidence=Given(HIT)).answer(QUESTION)
+        answer = await Pipeline("rag", model, context=Given(HIT)).answer(QUESTION)
         await model.aclose()
         body = server.posts()[0]
     assert answer.citations[0].support == "exact"
@@ -113,6 +113,6 @@ async def test_a_failing_endpoint_is_raised_not_answered() -> None:
     with ScriptedServer(Reply(status=401)) as server:
         model = HostedGenerator("m", base_url=server.base_url, api_key="wrong", retries=0)
         with pytest.raises(ProviderError) as caught:
-            await Pipeline("rag", model, evidence=Given(HIT)).answer(QUESTION)
+            await Pipeline("rag", model, context=Given(HIT)).answer(QUESTION)
         await model.aclose()
     assert (caught.value.kind, caught.value.exit_code) == ("bad_key", 4)

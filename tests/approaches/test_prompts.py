@@ -95,7 +95,7 @@ async def test_fixed_shots_are_the_same_prefix_for_every_question() -> None:
             return Generation("billing")
 
     shots = FixedShots([Example("1", "Where is it?", None), Example("2", "Two invoices!", ["billing", "refund"])])
-    approach = Pipeline("few", Recorder(), form=LabelFormat({"billing": "", "refund": ""}), shots=shots)
+    approach = Pipeline("few", Recorder(), output_format=LabelFormat({"billing": "", "refund": ""}), shots=shots)
     for text in ("Taxed twice", "Money back"):
         assert (await approach.answer(Question(text))).output == "billing"
     first, second = (prompt.messages for prompt in prompts_seen)

@@ -141,5 +141,5 @@ SPARSE = [{"number": "R-7", "total": 1}, {"number": "R-8", "total": 2, "discount
 
 
 def test_an_example_that_lacks_a_key_is_valid_too() -> None:
-    fault = schema_checker(derive_schema(SPARSE))
-    assert [fault(item) for item in SPARSE] == [None, None]
+    checker = schema_checker(derive_schema(SPARSE))
+    assert [checker(item) for item in SPARSE] == [None, None]

@@ -1,4 +1,4 @@
-"""The lineup of a project: which approaches can run, which cannot and why, and which are forbidden."""
+"""The approaches of a project: which approaches can run, which cannot and why, and which are forbidden."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from groundtune.build.approach_registry import (
     default_approach,
 )
 from groundtune.build.open_index import OpenIndex
-from groundtune.build.task import task_form, task_labels
+from groundtune.build.task import task_format, task_labels
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
 from groundtune.errors import MissingError, UsageError
@@ -75,14 +75,14 @@ def ingested(tmp_path_factory: pytest.TempPathFactory, embedder: BundledEmbedder
 
 
 class Bench:
-    """Build lineups over one small index."""
+    """Build registries over one small index."""
 
     def __init__(self, index: Path, embedder: BundledEmbedder, root: Path) -> None:
         self._index = index
         self._embedder = embedder
         self._root = root
 
-    async def material(self, chosen: Config, *, index: bool = True, shots: bool = True, **more: Any) -> Resources:
+    async def resources(self, chosen: Config, *, index: bool = True, shots: bool = True, **more: Any) -> Resources:
         opened = None
         if index:
             opened = await OpenIndex.open(
@@ -90,13 +90,13 @@ class Bench:
             )
         examples = train(chosen.task) if shots else []
         every = train(chosen.task)  # a schema needs examples
-        form = task_form(chosen, self._root, every, every)
-        return Resources(self._root, lambda: self._embedder, form, examples, opened, **more)
+        output_format = task_format(chosen, self._root, every, every)
+        return Resources(self._root, lambda: self._embedder, output_format, examples, opened, **more)
 
     async def __call__(self, task: str, toml: str = "", **parts: Any) -> ApproachRegistry:
         chosen = config(task, toml)
-        material = await self.material(chosen, **parts)
-        return await build_registry(chosen, material)
+        resources = await self.resources(chosen, **parts)
+        return await build_registry(chosen, resources)
 
 
 @pytest.fixture
@@ -140,9 +140,9 @@ async def test_without_a_model_nothing_is_extracted_or_written(bench: Bench, tas
 
 @pytest.mark.parametrize("task", TASKS)
 async def test_without_an_index_nothing_is_read(bench: Bench, task: str) -> None:
-    built = await bench(task, model(), index=False, no_index_reason="needs an index: groundtune ingest")
+    built = await bench(task, model(), index=False, no_index_reason="needs an index; run groundtune ingest")
     reading = {"context", "rag", *(QUOTING if task == "answer" else ())}
-    assert built.missing == dict.fromkeys(reading, "needs an index: groundtune ingest")
+    assert built.missing == dict.fromkeys(reading, "needs an index; run groundtune ingest")
     assert set(built.ready) == {*WRITING, *({"nearest"} if task == "classify" else ())} - reading
 
 
@@ -259,7 +259,7 @@ async def test_a_forbidden_embedder_is_never_created(bench: Bench, tmp_path: Pat
 
     examples = train("classify")
     built = await build_registry(
-        chosen, Resources(tmp_path, refuses, task_form(chosen, tmp_path, examples, examples), examples)
+        chosen, Resources(tmp_path, refuses, task_format(chosen, tmp_path, examples, examples), examples)
     )
     assert set(built.ready) == {"prompt", "fewshot-fixed"}
 
@@ -293,7 +293,7 @@ async def test_an_embedder_that_cannot_be_created_is_missing_and_the_rest_runs(
     chosen = config(task, model())
     examples = train(task)
     built = await build_registry(
-        chosen, Resources(tmp_path, absent, task_form(chosen, tmp_path, examples, examples), examples)
+        chosen, Resources(tmp_path, absent, task_format(chosen, tmp_path, examples, examples), examples)
     )
     assert set(built.ready) == {"prompt", "fewshot-fixed"}
     assert {name for name, reason in built.missing.items() if "is not installed" in reason} == needing
@@ -301,10 +301,14 @@ async def test_an_embedder_that_cannot_be_created_is_missing_and_the_rest_runs(
 
 async def test_a_corpus_that_does_not_fit_reports_its_size(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     built = await bench("answer", model(more="window = 256\nmax_output_tokens = 240"))
-    assert built.missing["context"] == "does not fit: about 42 tokens, room for 16"
+    assert (
+        built.missing["context"] == "cannot hold the corpus in its prompt: about 42 tokens, but only 16 are available"
+    )
     assert "rag" in built.ready
     monkeypatch.setattr(approach_registry, "MAX_CORPUS_PASSAGES", 1)
-    assert (await bench("answer", model())).missing["context"] == "does not fit: 2 passages"
+    assert (await bench("answer", model())).missing["context"] == (
+        "cannot hold the corpus in its prompt: 2 passages, but at most 1 are supported"
+    )
 
 
 async def test_an_absent_local_model_is_missing_and_the_rest_runs(bench: Bench) -> None:
@@ -351,22 +355,30 @@ def test_pick_says_why_it_refuses() -> None:
     assert caught.value.hint == "available: prompt, rag"
 
 
-# -- the form of the task ----------------------------------------------------------------------------------------
+# -- the format of the task ----------------------------------------------------------------------------------------
 
 
-def form(task: str, examples: Sequence[Example] = (), toml: str = "", root: Path = Path()) -> Any:
-    return task_form(config(task, toml), root, examples, examples)
+def task_format_of(task: str, examples: Sequence[Example] = (), toml: str = "", root: Path = Path()) -> Any:
+    return task_format(config(task, toml), root, examples, examples)
 
 
-def test_each_task_has_its_form_with_the_instructions() -> None:
+def test_each_task_has_its_format_with_the_instructions() -> None:
     toml = 'instructions = "Customers ask."\n'
-    kinds = {task: form(task, train(task), toml) for task in TASKS}
-    assert [type(form_) for form_ in kinds.values()] == [AnswerFormat, LabelFormat, ObjectFormat, TextFormat]
-    assert {form_.instructions for form_ in kinds.values()} == {"Customers ask."}
+    formats = {task: task_format_of(task, train(task), toml) for task in TASKS}
+    assert [type(output_format) for output_format in formats.values()] == [
+        AnswerFormat,
+        LabelFormat,
+        ObjectFormat,
+        TextFormat,
+    ]
+    assert {output_format.instructions for output_format in formats.values()} == {"Customers ask."}
 
 
 def test_labels_come_from_the_project_file_or_else_from_the_examples() -> None:
-    assert form("classify", train("classify")).labels == {"refund": "money back", "travel": "trains and flights"}
+    assert task_format_of("classify", train("classify")).labels == {
+        "refund": "money back",
+        "travel": "trains and flights",
+    }
     several = [*train("classify"), Example("m", "x", ["travel", "app"])]
     bare = Config.model_validate({"name": "test", "task": "classify"})
     assert task_labels(bare, several) == {"app": "", "refund": "", "travel": ""}
@@ -374,10 +386,10 @@ def test_labels_come_from_the_project_file_or_else_from_the_examples() -> None:
 
 def test_an_unknown_label_is_named_with_its_example() -> None:
     with pytest.raises(UsageError, match='label "trvel" of example "odd" is not under') as caught:
-        form("classify", [*train("classify"), Example("odd", "x", ["refund", "trvel"])])
+        task_format_of("classify", [*train("classify"), Example("odd", "x", ["refund", "trvel"])])
     assert caught.value.exit_code == 2
     with pytest.raises(UsageError, match='the output of example "odd" is not a label'):
-        form("classify", [Example("odd", "x", {"label": "refund"})])
+        task_format_of("classify", [Example("odd", "x", {"label": "refund"})])
 
 
 def test_no_labels_is_an_error() -> None:
@@ -390,15 +402,15 @@ def test_no_labels_is_an_error() -> None:
 
 def test_a_schema_is_read_from_its_file(tmp_path: Path) -> None:
     (tmp_path / "invoice.json").write_text('\ufeff{"type": "object", "required": ["größe"]}', encoding="utf-8")
-    schema_form = form("extract", toml='schema_file = "invoice.json"\n', root=tmp_path)
-    assert schema_form.schema == {"type": "object", "required": ["größe"]}
+    schema_format = task_format_of("extract", toml='schema_file = "invoice.json"\n', root=tmp_path)
+    assert schema_format.schema == {"type": "object", "required": ["größe"]}
 
 
 def test_without_a_file_the_schema_comes_from_the_examples() -> None:
-    schema_form = form("extract", train("extract"))
-    assert schema_form.schema["properties"] == {"total": {"type": "number"}, "town": {"type": ["null", "string"]}}
+    schema_format = task_format_of("extract", train("extract"))
+    assert schema_format.schema["properties"] == {"total": {"type": "number"}, "town": {"type": ["null", "string"]}}
     with pytest.raises(UsageError, match="no schema") as caught:
-        form("extract", [Example("e", "x", None)])
+        task_format_of("extract", [Example("e", "x", None)])
     assert caught.value.hint is not None
 
 
@@ -422,7 +434,7 @@ def test_an_unusable_schema_is_an_error(
     if content is not None:
         (tmp_path / "invoice.json").write_bytes(os.fsencode(content))
     with pytest.raises(error, match=message):
-        form("extract", toml='schema_file = "invoice.json"\n', root=tmp_path)
+        task_format_of("extract", toml='schema_file = "invoice.json"\n', root=tmp_path)
 
 
 # -- check and compare agree -------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The tickets demo on fewer rows: both trainings, and a comparison with the untrained approaches."""
+"""The tickets demo on fewer rows: both training runs, and a comparison with approaches that need no training."""
 
 import json
 import shutil

@@ -133,7 +133,7 @@ def test_export_says_which_split(folder: Path, capsys: pytest.CaptureFixture[str
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "30 examples in out.csv as csv: train" in printed.err
-    assert "of the test split: never train on them" in printed.err
+    assert "from the test split: do not train on them" in printed.err
     assert (folder / "out.csv").read_text().startswith("id,input,output,split")
 
 

@@ -39,13 +39,13 @@ def judge(folder: Path, rows: list[Any], *flags: str) -> int:
 def test_figures_come_with_their_denominators(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert judge(project, [*LABELS, (None, False)]) == 0
     printed = capsys.readouterr()
-    assert "17 rows: 15 judged, 1 decided by abstention, 1 error" in printed.out
+    assert "17 rows: 15 judged, 1 decided without the judge (abstentions), 1 error" in printed.out
     assert "kappa 0.865 [" in printed.out
     assert "n=15" in printed.out
     assert "person: wrong" in printed.out
     assert "The first 1 of 1 disagreement:" in printed.out
     assert "person: wrong; judge: right: So it is." in printed.out
-    assert "1 of 17 rows without a verdict (bad_key 1); the first, line 16" in printed.err
+    assert "no verdict for 1 of 17 rows (bad_key 1); first on line 16" in printed.err
     assert "next: groundtune compare" in printed.err
 
 
@@ -66,7 +66,7 @@ def test_when_every_call_fails_the_exit_code_is_that_of_a_provider(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert judge(project, [("!500", True), ("!500", False), (None, True)]) == 4
-    assert "2 of 3 rows without a verdict" in capsys.readouterr().err
+    assert "no verdict for 2 of 3 rows" in capsys.readouterr().err
 
 
 def test_problems_of_the_labels_and_a_missing_judge(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

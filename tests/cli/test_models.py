@@ -148,7 +148,7 @@ def test_seen_says_when_no_model_was_trained_on_a_file(models: Path, run: Run, t
     (tmp_path / "other.md").write_text("Nobody has read this.")
     code, out, err = run("seen", "other.md")
     assert (code, out) == (0, "no model was trained on other.md\n")
-    assert "nothing was trained" not in err
+    assert "nothing left to train" not in err
     assert ids(run("seen", "other.md", "--json")[1]) == []
 
 
@@ -228,8 +228,8 @@ def flip(path: Path) -> None:
     ("damage", "reason"),
     [
         (lambda path: path.unlink(), "model/head is missing"),
-        (lambda path: path.write_bytes(path.read_bytes()[:3]), "model/head has changed since the training"),
-        (flip, "model/head has changed since the training"),
+        (lambda path: path.write_bytes(path.read_bytes()[:3]), "model/head has changed since training"),
+        (flip, "model/head has changed since training"),
     ],
     ids=["deleted", "cut off", "one bit"],
 )
@@ -256,11 +256,11 @@ def test_show_detects_damage_that_keeps_the_modification_time(models: Path, run:
     write_artifact(folder, artifact("sick", 5, files=file_digests(folder, ["model"])))
     flip(folder / "model/head")
     os.utime(folder / "model/head", (0, 0))
-    assert json.loads(run("show", "sick", "--json")[1])["damaged"] == "model/head has changed since the training"
+    assert json.loads(run("show", "sick", "--json")[1])["damaged"] == "model/head has changed since training"
 
 
 def test_a_training_without_gain_says_so(models: Path, run: Run) -> None:
-    no_gain = "no better than untrained on the validation split: exact 0.000 -> 0.000, loss 12.136 -> 5.000"
+    no_gain = "no better than the base model on the validation split: exact 0.000 -> 0.000, loss 12.136 -> 5.000"
     write_artifact(models / "even-6", artifact("even", 6, details={"no_gain": no_gain, "notes": [no_gain]}))
     assert f"usable, but {no_gain}" in " ".join(run("show", "even")[1].split())
     assert f"usable, but {no_gain}" in " ".join(run("list")[1].split())
@@ -270,7 +270,7 @@ def test_an_interrupted_training_is_removed_by_the_name_of_its_table(models: Pat
     broken(models)
     write_job(Job(models / "cut-20261121-111111", "cut", "lora", "tiny", {}), [], [])
     code, _, err = run("remove", "cut")
-    assert (code, "cut is ambiguous: it has 2 trainings" in err) == (2, True)
+    assert (code, "cut is ambiguous: it has 2 training runs" in err) == (2, True)
     assert "cut-20261121-101010, cut-20261121-111111" in err
     assert run("remove", "cut-20261121-101010")[0] == 0
     write_artifact(models / "cut-7", artifact("cut", 7))
@@ -307,7 +307,7 @@ def test_an_unknown_export_format_is_refused_with_the_known_ones(models: Path, r
     code, _, err = run("export", "chat", "--to", "zip", "--target", str(tmp_path / "out"))
     assert code == 2
     assert "unknown export format 'zip'" in err
-    assert all(form in err for form in ("adapter", "merged", "ollama", "gguf"))
+    assert all(export_format in err for export_format in ("adapter", "merged", "ollama", "gguf"))
     assert not (tmp_path / "out").exists()
 
 
@@ -388,7 +388,7 @@ def test_a_table_with_an_interrupted_training_says_so(models: Path) -> None:
     assert why_untrained(models, "cut").startswith(
         "is not trained yet: cut-20261121-101010 is interrupted (groundtune tune"
     )
-    assert why_untrained(models, "other") == "is not trained yet: groundtune tune other"
+    assert why_untrained(models, "other") == "is not trained yet; run groundtune tune other"
 
 
 def test_a_damaged_training_can_be_listed_beside_the_others(models: Path, run: Run) -> None:

@@ -72,7 +72,7 @@ def test_the_table_keeps_names_and_main_figures_whole(results: Path, columns: in
     assert [len(line.split()) for line in below] == [5 + len(shown)] * 2
     head = " ".join(lines[heads - 1 : heads + 1]).split()
     assert {word for name in shown for word in name.split()} <= set(head), "no word of a head is cut"
-    notice = f"not shown for lack of room: {', '.join(left_out)}; see --json"
+    notice = f"columns that did not fit: {', '.join(left_out)}; see --json"
     assert (notice in " ".join(" ".join(lines).split())) == bool(left_out)
 
 
@@ -82,7 +82,7 @@ def test_a_pipe_and_a_page_have_every_column(results: Path, tmp_path: Path) -> N
     heads = next(line for line in piped.stdout.splitlines() if line.startswith("approach"))
     assert re.split(r" {2,}", heads.strip()) == ["approach", "correct", *SCORES, *FIGURES]
     lines = on_terminal(80, "report", "--results", results, "--html", tmp_path / "page.html")
-    assert "see the page or --json" in " ".join(" ".join(lines).split())
+    assert "see the HTML page or --json" in " ".join(" ".join(lines).split())
 
 
 def test_columns_are_dropped_in_the_given_order(

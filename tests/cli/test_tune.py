@@ -66,7 +66,7 @@ def test_check_shows_lengths_labels_and_the_next_step(desk: Callable[..., Path],
     assert code == 0
     assert "rows    train 19, validation 9, test 6" in out
     assert "labels  delivery 6, password 6, refund 6, cancel 1" in out
-    assert "longest 10; limit 64" in out
+    assert "maximum 10; limit 64" in out
     assert "warning: train: 1 label with one example (cancel) (solo)" in out
     assert out.count("at most") == 1
     assert err == "next: groundtune tune fast\n"
@@ -80,7 +80,7 @@ def test_longer_rows_are_refused_unless_truncation_is_allowed(desk: Callable[...
     words = ["tune", "fast", "--project", str(folder)]
     code, out, _ = run(*words)
     assert code == 1
-    assert "1 row longer" in out
+    assert "1 row exceed it" in out
     assert "error: train: 1 row longer than 20 tokens" in out
     assert out.count("allow_truncation = 1 (--allow-truncation 1)") == 1
     code, out, _ = run(*words, "--json")
@@ -110,7 +110,7 @@ def test_invalid_calls_are_refused(desk: Callable[..., Path], run: Run) -> None:
     assert run("check", folder, "--allow-truncation", "3")[0] == 2
     assert run("tune", "slow", "--project", folder)[0] == 2
     code, _, err = run("tune", "fast", "--job", "cancel", "--project", folder)
-    assert (code, "tune.fast is a classifier and has no job at a provider" in err) == (2, True)
+    assert (code, 'tune.fast has kind = "classifier", so it has no hosted job' in err) == (2, True)
 
 
 def test_trained_text_of_a_chat_is_marked_and_control_characters_are_escaped(
@@ -134,7 +134,7 @@ def test_trained_text_of_a_chat_is_marked_and_control_characters_are_escaped(
     assert "\\x1b[31mWhere?\\n⟦Here.<|end|>⟧✂rest" in out
     assert "\x1b" not in out
     assert max(map(len, out.splitlines())) < 400
-    assert "limit 20; 1 row with nothing left to learn" in out
+    assert "limit 20; 1 row with nothing left to train on" in out
     assert "error: train: 1 row: the chat has an empty assistant turn (b)\n    hint: fill it in" in out
     assert "warning: test: 9 rows (t1 ~ a) (t2, t3, t4, t5 and 4 more)" in out
     assert "at most 2 min, 900 MB of memory, an unknown price; 3 epochs" in out

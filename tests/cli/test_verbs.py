@@ -185,7 +185,7 @@ def test_changed_parts_are_refused_until_rebuilt(shop: Path) -> None:
         for verb in (("ask", "How long?"), ("ingest",)):
             done = run(shop, *verb)
             assert done.returncode == 3
-            assert re.search(r"splitter was \d+/220/60, is \d+/100/60", done.stderr)
+            assert re.search(r"splitter: built with \d+/220/60, now configured as \d+/100/60", done.stderr)
             assert "groundtune ingest --rebuild" in done.stderr
     finally:
         (shop / "groundtune.toml").write_text(before)

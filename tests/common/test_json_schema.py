@@ -66,8 +66,8 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_a_value_has_a_fault_when_jsonschema_finds_one(value: Any) -> None:
-    fault = schema_checker(SCHEMA)
-    assert (fault(value) is None) == jsonschema.Draft202012Validator(SCHEMA).is_valid(value)
+    checker = schema_checker(SCHEMA)
+    assert (checker(value) is None) == jsonschema.Draft202012Validator(SCHEMA).is_valid(value)
 
 
 def test_the_fault_says_what_and_where() -> None:
@@ -84,6 +84,6 @@ def test_the_draft_that_a_schema_names_counts() -> None:
 
 def test_a_schema_elsewhere_is_never_fetched() -> None:
     """The socket guard of conftest would complain of a look-up; what is raised is that the place is unknown."""
-    fault = schema_checker({"$ref": "http://127.0.0.1:9/other.json"})
+    checker = schema_checker({"$ref": "http://127.0.0.1:9/other.json"})
     with pytest.raises(Exception, match="Unresolvable"):
-        fault({})
+        checker({})

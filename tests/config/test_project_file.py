@@ -77,7 +77,7 @@ residency = 3
         (3, 'unknown key "k"', "it belongs under [retrieval]"),
         (
             8,
-            'documents.include "../secrets" leaves the project folder',
+            'documents.include "../secrets" is outside the project folder',
             "patterns are relative to the folder of groundtune.toml",
         ),
         (10, 'documents.max_mb must be a whole number, not "12"', "write 12 without quotes"),
@@ -95,7 +95,7 @@ residency = 3
         ('[passages]\nmax_tokens = 20\nname = "x"', 3, 'unknown key "name" in [passages]'),
         ("[passages]\nmax_tokens = 20", 1, "passages.min_tokens must be at most max_tokens (20), not 60"),
         ("[retrieval]\nk = 500", 1, "retrieval.candidates must be at least k (500), not 100"),
-        ('[models.a]\nkind = "local"', 1, 'models.a.model is missing; kind "local" needs it'),
+        ('[models.a]\nkind = "local"', 1, 'models.a.model is required for kind = "local"'),
         ('[models.a]\nkind = "quote"\nbase_url = "http://x"', 3, 'models.a.base_url is not used by kind "quote"'),
         ("[retrieval]\ndense_weight = nan", 2, "retrieval.dense_weight must be a finite number, not nan"),
         ("[answers]\nstrict = 1", 2, "answers.strict must be true or false, not 1"),
@@ -103,7 +103,7 @@ residency = 3
         (
             '[requirements]\nresidency = ["https://x"]',
             2,
-            'requirements.residency "https://x" is an address, not a host',
+            'requirements.residency "https://x" is a URL, not a host name',
         ),
     ],
 )
@@ -162,7 +162,7 @@ def test_problems_of_the_environment_name_the_variable(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, 'name = "a"', GROUNDTUNE_RETRIEVAL__K="many", GROUNDTUNE_RETRIVAL__K="1", GROUNDTUNE_NAME__X="1")
     assert [str(problem).split(" (")[0] for problem in caught.value.problems] == [
-        "GROUNDTUNE_NAME__X: names a key inside something that is not a table",
+        "GROUNDTUNE_NAME__X: refers to a key inside a value that is not a table",
         'GROUNDTUNE_RETRIEVAL__K: retrieval.k must be a whole number, not "many"',
         'GROUNDTUNE_RETRIVAL__K: unknown key "retrival"',
     ]

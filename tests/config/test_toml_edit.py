@@ -55,15 +55,37 @@ def test_line_endings_and_byte_order_mark_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "edited"),
     [
-        'embedder = { kind = "bundled" }\n',
-        'embedder.kind = "bundled"\n',
-        "embedder.batch_size = 8\n",
-        '[embedder]\nkind = """\nbundled"""\n',
-        '[embedder]\n"kind" = "bundled"\n',
+        (
+            'embedder = { kind = "bundled", batch_size = 8 } # mine\n[x]\n',
+            'embedder = { kind = "local", batch_size = 8, model = "m"} # mine\n[x]\n',
+        ),
+        ('embedder.kind = "bundled" # mine\n[x]\n', 'embedder.kind = "local" # mine\nembedder.model = "m"\n[x]\n'),
+        (
+            'embedder.batch_size = 8\nembedder.kind = "bundled"\n',
+            'embedder.batch_size = 8\nembedder.model = "m"\nembedder.kind = "local"\n',
+        ),
+        ('[embedder]\nkind = """\nbundled"""\n', '[embedder]\nmodel = "m"\nkind = "local"\n'),
+        ('[ "embedder" ]\n"kind"="bundled"\n', '[ "embedder" ]\nmodel = "m"\n"kind"="local"\n'),
     ],
 )
-def test_tables_that_cannot_be_edited_line_by_line_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"line \d is|not written"):
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_other_ways_to_write_a_table(text: str, edited: str, end: str) -> None:
+    text, edited = text.replace("\n", end), edited.replace("\n", end)
+    assert set_keys(text, "embedder", {"kind": "local", "model": "m", "dimension": None}) == edited
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('embedder = "bundled"\n', "not a table"),
+        ('[[embedder]]\nkind = "bundled"\n', "not a table"),
+        ('[[checks]]\nkind = "x"\n[embedder]\n[[checks]]\nkind = "y"\n', "between two"),
+        ("[embedder]\nkind = bundled\n", "line 2"),
+        ("x = 1\nx = 2\n", "overwrite"),
+    ],
+)
+def test_texts_that_cannot_be_edited_are_refused(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
         set_keys(text, "embedder", {"kind": "local", "model": "m"})

@@ -13,7 +13,7 @@ from groundtune.dataset.editing import freeze_splits, merge_examples
 from groundtune.dataset.examples import assign_split, read_examples
 from groundtune.dataset.exporting import export_examples
 from groundtune.dataset.importing.assembly import ImportOptions
-from groundtune.dataset.importing.convert import convert, detect_format, import_file, write_examples
+from groundtune.dataset.importing.convert import detect_format, import_file, write_examples
 from groundtune.dataset.summary import summarise
 from groundtune.errors import ConfigError, MissingError, UsageError
 from groundtune.types import Evidence, Example
@@ -40,15 +40,15 @@ def chat(*turns: str, system: str | None = None) -> dict[str, Any]:
     return {"messages": [*first, *({"role": roles[n % 2], "content": content} for n, content in enumerate(turns))]}
 
 
-def problems(path: Path, format: Any = None, choices: ImportOptions = ImportOptions()) -> list[tuple[int | None, str]]:  # noqa: A002, B008
+def problems(path: Path, format: Any = None, options: ImportOptions = ImportOptions()) -> list[tuple[int | None, str]]:  # noqa: A002, B008
     with pytest.raises(ConfigError) as caught:
-        convert(path, format, choices=choices)
+        import_file(path, format, options=options)
     assert all(problem.path == path and problem.hint for problem in caught.value.problems)
     return [(problem.line, problem.message) for problem in caught.value.problems]
 
 
-def pairs(path: Path, choices: ImportOptions = ImportOptions()) -> list[tuple[str, Any]]:  # noqa: B008
-    return [(example.input, example.output) for example in convert(path, choices=choices)]
+def pairs(path: Path, options: ImportOptions = ImportOptions()) -> list[tuple[str, Any]]:  # noqa: B008
+    return [(example.input, example.output) for example in import_file(path, options=options).examples]
 
 
 ALPACA = {"instruction": "Sum up.", "input": "Long text", "output": "Short"}
@@ -98,7 +98,7 @@ def test_columns_are_named_and_kept(tmp_path: Path) -> None:
         "id,split,tags,group,origin,source,quote,notes,a,b\n"
         'x1,dev,"short, odd",c9,crm,docs/a.md,thirty days,mine,"Line\n1",queue\n'
     )
-    imported = import_file(text(tmp_path, content, "a.csv"), choices=ImportOptions(input="a", output="b"))
+    imported = import_file(text(tmp_path, content, "a.csv"), options=ImportOptions(input="a", output="b"))
     evidence = (Evidence("docs/a.md", "thirty days"),)
     assert imported.examples == (
         Example("x1", "Line\n1", "queue", evidence, "validation", ("short", "odd"), (), "crm", "c9"),
@@ -116,20 +116,22 @@ def test_utf16_from_spreadsheets_is_read(tmp_path: Path) -> None:
 
 def test_ids_depend_on_the_input_and_are_reproducible(tmp_path: Path) -> None:
     path = lines(tmp_path, chat("Why?", "So."), chat("Who?", "Me."), chat("Why?", "Thus."))
-    first = convert(path)
+    first = import_file(path).examples
     lines(tmp_path, chat("New?", "Yes."), chat("Who?", "Mended."), chat("Why?", "So."), chat("Why?", "Thus."))
-    again = {example.input: example.id for example in convert(path)}
+    again = {example.input: example.id for example in import_file(path).examples}
     assert again["Who?"] == first[1].id
     assert first[2].id == f"{first[0].id}-2"
     assert first[2].split == first[0].split
     assert {example.origin for example in first} == {"rows.jsonl"}
-    assert {example.split for example in convert(path, choices=ImportOptions(split="train"))} == {"train"}
+    assert {example.split for example in import_file(path, options=ImportOptions(split="train")).examples} == {"train"}
 
 
 def test_equal_inputs_share_their_split_in_every_format(tmp_path: Path) -> None:
     questions = [f"Question number {n}?" for n in range(60)]
-    chats = convert(lines(tmp_path, *(chat(q, "a", system="s") for q in questions)))
-    cells = convert(text(tmp_path, "text,label\n" + "".join(f"{q.upper()} ,b\n" for q in questions), "a.csv"))
+    chats = import_file(lines(tmp_path, *(chat(q, "a", system="s") for q in questions))).examples
+    cells = import_file(
+        text(tmp_path, "text,label\n" + "".join(f"{q.upper()} ,b\n" for q in questions), "a.csv")
+    ).examples
     assert [example.split for example in chats] == [example.split for example in cells]
     assert len({example.split for example in chats}) == 3
 
@@ -160,14 +162,14 @@ def test_all_problems_of_a_chat_file_come_at_once(tmp_path: Path) -> None:
     reported = problems(path)
     assert [line for line, _ in reported] == [2, 3, 4, 5, 6, 7, 8, 9, 10, 10, 11, 12, 13, 14, 15]
     messages = dict(reported)
-    assert messages[4] == "the chat does not end with the assistant"
+    assert messages[4] == "the chat does not end with an assistant turn"
     assert messages[5] == "turn 2: an empty assistant turn"
     assert messages[8] == "turn 2: a tool call"
-    assert messages[9] == "turn 1: content other than text"
+    assert messages[9] == "turn 1: contains something that is not text"
     assert messages[11] == "turn 3: the reply has weight 0, so it is excluded from training"
     assert messages[12] == "no user turn before the reply"
-    assert messages[13] == "a system message between the turns"
-    assert messages[15] == "a chat with several questions; an example has one"
+    assert messages[13] == "a system message appears after the first turn"
+    assert messages[15] == "the chat has several user turns, but an example holds one question"
 
 
 def test_two_turns_of_one_role_are_refused(tmp_path: Path) -> None:
@@ -186,7 +188,7 @@ def test_a_shared_system_message_is_returned_separately(tmp_path: Path) -> None:
 
 def test_system_messages_that_differ_are_refused_joined_or_dropped(tmp_path: Path) -> None:
     path = lines(tmp_path, chat("a", "b", system="Be brief."), chat("c", "d"))
-    assert problems(path) == [(1, "a system message that not all rows share")]
+    assert problems(path) == [(1, "the system message differs between rows")]
     assert pairs(path, ImportOptions(system="join")) == [("Be brief.\n\na", "b"), ("c", "d")]
     assert pairs(path, ImportOptions(system="drop")) == [("a", "b"), ("c", "d")]
 
@@ -205,7 +207,7 @@ def test_several_turns_are_kept_only_on_request(tmp_path: Path) -> None:
 
 def test_outputs_that_mean_abstain_become_null(tmp_path: Path) -> None:
     path = text(tmp_path, "text,label\na,oos\nb,\nc,x\n", "a.csv")
-    assert problems(path) == [(3, "an empty output")]
+    assert problems(path) == [(3, "the output is empty")]
     assert pairs(path, ImportOptions(abstain=("oos", ""))) == [("a", None), ("b", None), ("c", "x")]
 
 
@@ -270,7 +272,7 @@ def test_a_rejected_object_is_parsed_if_the_model_wrote_one(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("rejected", "says"), [(3, '"rejected" is neither text nor an object: 3'), ("b", '"rejected" equals "output"')]
+    ("rejected", "says"), [(3, '"rejected" must be a string or an object: 3'), ("b", '"rejected" equals "output"')]
 )
 def test_a_rejected_output_must_differ_from_the_output(tmp_path: Path, rejected: Any, says: str) -> None:
     row = {"id": "1", "input": "a", "output": "b", "rejected": rejected}
@@ -280,18 +282,19 @@ def test_a_rejected_output_must_differ_from_the_output(tmp_path: Path, rejected:
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ({"prompt": "a", "completion": "b", "rejected": "c"}, "an incomplete preference pair"),
+        ({"prompt": "a", "completion": "b", "rejected": "c"}, "the preference pair is incomplete"),
         ({"prompt": "a", "chosen": "b", "rejected": "b"}, "both replies are the same"),
         ({"prompt": "a", "chosen": "b", "rejected": ""}, "turn 2: an empty assistant turn"),
         ({"input": {"messages": [turn("user", "a")]}, "preferred_output": [],
           "non_preferred_output": [turn("assistant", "b")]}, 'no "preferred_output"'),
         ({"chosen": [turn("user", "a"), turn("assistant", "b")],
           "rejected": [turn("user", "c"), turn("assistant", "d")]}, "the two replies answer different questions"),
-        ({"instruction": "a", "input": "b", "output": "c", "history": [["d", "e"]]}, "a history of earlier turns"),
-        ({"instruction": "a", "input": 3, "output": "c"}, '"input" is not text'),
+        ({"instruction": "a", "input": "b", "output": "c", "history": [["d", "e"]]},
+         'the row has earlier turns ("history")'),
+        ({"instruction": "a", "input": 3, "output": "c"}, '"input" is not a string'),
         ({"conversations": [{"from": "human", "value": "a"}, {"from": "observation", "value": "b"}]},
          "turn 2: a tool call"),
-        ({"text": ["a"], "label": "b"}, '"text" is not text: ["a"]'),
+        ({"text": ["a"], "label": "b"}, '"text" is not a string: ["a"]'),
         ({"text": "a", "label": {"x": [1.5, {}]}, "split": "prod"}, 'unknown split "prod"'),
     ],
 )  # fmt: skip
@@ -310,17 +313,19 @@ def test_bad_files_say_what_is_wrong(tmp_path: Path) -> None:
     assert problems(text(tmp_path, "x,y\n1,2\n", "d.csv")) == [(2, "no column that looks like an input")]
     assert problems(text(tmp_path, "text,y\n1,2\n", "e.csv")) == [(2, "no column that looks like an output")]
     wide = text(tmp_path, "text,label\na,b\nc,d,e\nf\n", "f.csv")
-    assert problems(wide) == [(3, "3 cells but 2 columns"), (4, "an empty output")]
+    assert problems(wide) == [(3, "3 cells but 2 columns"), (4, "the output is empty")]
     assert problems(text(tmp_path, "text,label\n", "g.csv")) == [(None, "contains no rows")]
-    assert problems(text(tmp_path, "id,text,label\n1,a,b\n1,c,d\n", "h.csv")) == [(3, 'id "1" is already on line 2')]
+    assert problems(text(tmp_path, "id,text,label\n1,a,b\n1,c,d\n", "h.csv")) == [
+        (3, 'duplicate id "1", first used on line 2')
+    ]
     named = ImportOptions(input="q", output="a")
-    assert problems(text(tmp_path, "text,label\na,b\n", "i.csv"), choices=named) == [(2, 'no column "q"')]
+    assert problems(text(tmp_path, "text,label\na,b\n", "i.csv"), options=named) == [(2, 'no column "q"')]
     with pytest.raises(MissingError):
         detect_format(tmp_path / "none.csv")
     with pytest.raises(UsageError):
-        convert(wide, "excel")  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="name their split"):
-        convert(lines(tmp_path, NATIVE), choices=ImportOptions(split="train"))
+        import_file(wide, "excel")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="rows set their own split"):
+        import_file(lines(tmp_path, NATIVE), options=ImportOptions(split="train"))
 
 
 def test_a_wrong_format_is_a_list_of_problems(tmp_path: Path) -> None:
@@ -352,7 +357,7 @@ def test_exports_can_be_imported(tmp_path: Path) -> None:
     for kind in ("chat", "prompt", "alpaca", "sharegpt", "csv", "tsv"):
         exported = export_examples(examples, kind, instructions="Be brief." if kind == "chat" else None, abstain="NONE")
         path = text(tmp_path, exported.text, f"{kind}.{kind if kind in ('csv', 'tsv') else 'jsonl'}")
-        again = import_file(path, choices=ImportOptions(abstain=("NONE",)))
+        again = import_file(path, options=ImportOptions(abstain=("NONE",)))
         assert [(example.input, example.output) for example in again.examples] == [
             ("Why, then?", "So\nit is"),
             ("Who?", None),
@@ -393,7 +398,7 @@ def test_a_known_input_takes_its_split(tmp_path: Path) -> None:
     ]
     path = text(tmp_path, "".join(json.dumps(line) + "\n" for line in lines), "e.jsonl")
     rows = "where is  my ORDER?,delivery,train\ntwice,y,train\nelsewhere,y,train\nnew,y,train\n"
-    imported = convert(text(tmp_path, f"text,label,split\n{rows}", "new.csv"))
+    imported = import_file(text(tmp_path, f"text,label,split\n{rows}", "new.csv")).examples
     assert [example.split for example in imported] == ["train"] * 4
     merged = merge_examples(path, imported, other_examples=[Example("o", "Elsewhere", "y", split="validation")])
     assert [example.split for example in read_examples(path)][4:] == ["test", "test", "validation", "train"]

@@ -9,7 +9,7 @@ from groundtune.types import ApproachSummary, Difference, Verdict
 FREE = Requirements()
 
 
-def standing(name: str, mean: float | None = 0.8, *, n: int = 300, **facts: Any) -> ApproachSummary:
+def summary(name: str, mean: float | None = 0.8, *, n: int = 300, **facts: Any) -> ApproachSummary:
     fine: dict[str, Any] = {
         "answered": n, "abstained": 0, "errors": 0, "usd_per_1k": None, "p50_seconds": 0.5, "p95_seconds": 1.0,
         "cited": 1.0,
@@ -28,9 +28,9 @@ def pair(a: str, b: str, difference: float, p: float, *, half: float = 0.05, n: 
 
 
 def verdict(
-    standings: list[ApproachSummary], differences: list[Difference], required: Requirements = FREE, **facts: Any
+    summaries: list[ApproachSummary], differences: list[Difference], required: Requirements = FREE, **facts: Any
 ) -> Verdict:
-    return decide(standings, differences, required, **{"primary": "correct", "examples": 300, **facts})
+    return decide(summaries, differences, required, **{"primary": "correct", "examples": 300, **facts})
 
 
 def two(
@@ -41,8 +41,8 @@ def two(
     small: float | None = 1.0,
     **pair_facts: Any,
 ) -> tuple[list[ApproachSummary], list[Difference]]:
-    standings = [standing("large", 0.8 + difference, usd_per_1k=large), standing("small", 0.8, usd_per_1k=small)]
-    return standings, [pair("large", "small", difference, p, **pair_facts)]
+    summaries = [summary("large", 0.8 + difference, usd_per_1k=large), summary("small", 0.8, usd_per_1k=small)]
+    return summaries, [pair("large", "small", difference, p, **pair_facts)]
 
 
 # One leader
@@ -50,7 +50,7 @@ def two(
 
 def test_the_measurably_best_is_the_choice() -> None:
     result = verdict(
-        [standing("prompt", 0.6), standing("rag", 0.84), standing("fewshot", 0.7)],
+        [summary("prompt", 0.6), summary("rag", 0.84), summary("fewshot", 0.7)],
         [pair("rag", "prompt", 0.24, 0.001), pair("rag", "fewshot", 0.14, 0.01), pair("fewshot", "prompt", 0.1, 0.04)],
     )
     assert result.choice == "rag"
@@ -63,16 +63,16 @@ def test_the_measurably_best_is_the_choice() -> None:
 
 
 def test_the_order_of_a_pair_does_not_matter() -> None:
-    standings = [standing("a", 0.6), standing("b", 0.8)]
+    summaries = [summary("a", 0.6), summary("b", 0.8)]
     for difference in (pair("b", "a", 0.2, 0.001), pair("a", "b", -0.2, 0.001)):
-        result = verdict(standings, [difference])
+        result = verdict(summaries, [difference])
         assert result.choice == "b"
         assert result.sentence.endswith("measurably more than a.")
 
 
 def test_the_choice_is_not_called_better_than_a_ruled_out_approach() -> None:
     result = verdict(
-        [standing("a", 0.9, p95_seconds=9.0), standing("b", 0.8), standing("c", 0.6), standing("d", 0.5)],
+        [summary("a", 0.9, p95_seconds=9.0), summary("b", 0.8), summary("c", 0.6), summary("d", 0.5)],
         [pair("b", "c", 0.2, 0.001), pair("b", "d", 0.3, 0.001), pair("a", "b", 0.1, 0.01)],
         Requirements(max_p95_seconds=2),
     )
@@ -81,16 +81,16 @@ def test_the_choice_is_not_called_better_than_a_ruled_out_approach() -> None:
 
 
 def test_a_single_approach_is_compared_with_nothing() -> None:
-    result = verdict([standing("rag", 0.84)], [])
+    result = verdict([summary("rag", 0.84)], [])
     assert result.choice == "rag"
     assert result.sentence == "Use rag: it answers 84% of 300 examples correctly; there was nothing to compare it with."
 
 
 def test_a_single_approach_must_be_eligible_too() -> None:
-    result = verdict([standing("rag", 0.84, cited=0.5)], [], Requirements(citations=True))
+    result = verdict([summary("rag", 0.84, cited=0.5)], [], Requirements(citations=True))
     assert result.choice is None
     assert result.sentence == "No approach can be recommended: the only one is ruled out."
-    assert result.flips == ("Without citations = true, rag would be the choice.",)
+    assert result.flips == ("Without citations = true, rag would be recommended.",)
 
 
 # Several leaders
@@ -105,7 +105,7 @@ def test_among_equals_the_clearly_cheaper_is_the_choice() -> None:
         "and costs a ninth as much."
     )
     assert result.flips == (
-        "If large cost $0.90 or less per 1,000 questions (now $9.00), it would be the choice.",
+        "If large cost $0.90 or less per 1,000 questions (now $9.00), it would be recommended.",
         "If small cost more than $8.10 per 1,000 questions (now $1.00), there would be no clear winner.",
     )
 
@@ -153,35 +153,35 @@ def test_a_measurably_worse_approach_is_not_a_leader_however_cheap() -> None:
 
 
 def test_two_equally_cheap_leaders_are_not_told_apart() -> None:
-    standings = [
-        standing("a", 0.82, usd_per_1k=9.0),
-        standing("b", 0.81, usd_per_1k=1.0),
-        standing("c", usd_per_1k=1.0),
+    summaries = [
+        summary("a", 0.82, usd_per_1k=9.0),
+        summary("b", 0.81, usd_per_1k=1.0),
+        summary("c", usd_per_1k=1.0),
     ]
     pairs = [pair("a", "b", 0.01, 0.9), pair("a", "c", 0.02, 0.9), pair("b", "c", 0.01, 0.9)]
-    result = verdict(standings, pairs)
+    result = verdict(summaries, pairs)
     assert result.choice is None
     assert result.sentence.startswith("No clear winner yet among a, b and c: the top two differ by 1.0 points")
 
 
 def test_the_cheapest_leader_must_not_be_measurably_worse_than_any_leader() -> None:
     """b beats c measurably, a does not: a was scored with more noise."""
-    standings = [
-        standing("a", 0.85, usd_per_1k=9.0),
-        standing("b", 0.84, usd_per_1k=8.0),
-        standing("c", usd_per_1k=1.0),
+    summaries = [
+        summary("a", 0.85, usd_per_1k=9.0),
+        summary("b", 0.84, usd_per_1k=8.0),
+        summary("c", usd_per_1k=1.0),
     ]
     pairs = [pair("a", "b", 0.01, 0.9), pair("a", "c", 0.05, 0.2), pair("b", "c", 0.04, 0.03)]
-    assert verdict(standings, pairs).choice is None
+    assert verdict(summaries, pairs).choice is None
 
 
 def test_more_approaches_need_more_examples() -> None:
     pair_alone = verdict(*two(large=None)).more_examples
-    standings, pairs = two(large=None)
-    standings.append(standing("third", 0.79))
+    summaries, pairs = two(large=None)
+    summaries.append(summary("third", 0.79))
     pairs += [pair("large", "third", 0.02, 0.5), pair("small", "third", 0.01, 0.5)]
-    more = verdict(standings, pairs).more_examples
-    assert set(verdict(standings, pairs).leaders) == {"large", "small", "third"}
+    more = verdict(summaries, pairs).more_examples
+    assert set(verdict(summaries, pairs).leaders) == {"large", "small", "third"}
     assert pair_alone == 900
     assert more is not None
     assert 1200 <= more <= 1600  # 1,200 times 1.34 for three pairs, less 300
@@ -201,7 +201,7 @@ def test_a_small_observed_difference_that_may_be_large_asks_for_what_shows_five_
     result = verdict(*two(0.004, large=None, half=0.2, n=50, detectable=0.2, needed=90_000))
     assert result.more_examples == 740  # as if a quarter differed, less 50
     assert (
-        "too few to tell them apart; about 740 more would be enough to detect a difference of 5.0 points"
+        "too few to tell them apart; about 740 more examples would be enough to detect a difference of 5.0 points"
         in result.sentence
     )
     unknown = verdict(*two(0.0, large=None, half=0.9, n=3, detectable=None, needed=None))
@@ -216,7 +216,7 @@ def test_a_tie_on_few_examples_never_asks_for_more_than_the_prior_guess(n: int) 
 
 
 def test_an_approach_that_is_never_right_is_not_chosen() -> None:
-    free, paid = standing("free", 0.0, usd_per_1k=0.0), standing("paid", 0.0, usd_per_1k=9.0)
+    free, paid = summary("free", 0.0, usd_per_1k=0.0), summary("paid", 0.0, usd_per_1k=9.0)
     result = verdict([free, paid], [pair("free", "paid", 0.0, 1.0, half=0.01)])
     assert (result.choice, result.leaders) == (None, ())
     assert result.sentence == "No approach can be recommended: both are ruled out."
@@ -225,16 +225,16 @@ def test_an_approach_that_is_never_right_is_not_chosen() -> None:
 
 
 def test_price_does_not_decide_for_an_approach_that_is_never_right() -> None:
-    some = standing("some", 0.01, usd_per_1k=9.0)
-    result = verdict([some, standing("free", 0.0, usd_per_1k=0.0)], [pair("some", "free", 0.01, 0.3, half=0.02)])
+    some = summary("some", 0.01, usd_per_1k=9.0)
+    result = verdict([some, summary("free", 0.0, usd_per_1k=0.0)], [pair("some", "free", 0.01, 0.3, half=0.02)])
     assert (result.choice, result.leaders) == (None, ("some", "free"))
 
 
 def test_judge_errors_rule_out_no_approach_that_has_the_primary_score() -> None:
-    judged = standing("judged", 0.8, errors=90, failures={"judge": 90})
+    judged = summary("judged", 0.8, errors=90, failures={"judge": 90})
     assert verdict([judged], []).choice == "judged"
-    lost = standing("lost", 0.8, n=210, answered=300, errors=90, failures={"judge": 90})
-    assert verdict([lost], [], primary="judge").ruled_out["lost"][0].startswith("90 of 300 rows are errors")
+    lost = summary("lost", 0.8, n=210, answered=300, errors=90, failures={"judge": 90})
+    assert verdict([lost], [], primary="judge").ruled_out["lost"][0].startswith("90 of 300 rows failed")
 
 
 def test_an_interval_that_excludes_zero_without_a_measurable_difference_is_explained() -> None:
@@ -247,7 +247,7 @@ def test_a_pair_that_just_fails_asks_for_a_tenth_more() -> None:
 
 
 def test_without_common_examples_there_is_no_winner() -> None:
-    result = verdict([standing("a", 0.9, usd_per_1k=1.0), standing("b", 0.5, usd_per_1k=9.0)], [])
+    result = verdict([summary("a", 0.9, usd_per_1k=1.0), summary("b", 0.5, usd_per_1k=9.0)], [])
     assert result.choice is None
     assert result.sentence == "No clear winner: a and b have no examples in common."
     assert result.caveats[-1] == "a has no examples in common with b, so no comparison was possible."
@@ -255,7 +255,7 @@ def test_without_common_examples_there_is_no_winner() -> None:
 
 def test_the_best_is_not_beaten_on_common_examples() -> None:
     """a has the higher mean, on other examples; where both were scored b is measurably better."""
-    result = verdict([standing("a", 0.9, n=40), standing("b", 0.85)], [pair("b", "a", 0.1, 0.01)])
+    result = verdict([summary("a", 0.9, n=40), summary("b", 0.85)], [pair("b", "a", 0.1, 0.01)])
     assert result.choice == "b"
 
 
@@ -308,16 +308,16 @@ def test_equal_means_are_ordered_by_price() -> None:
 def test_a_requirement_rules_out_and_gives_the_figure(
     required: dict[str, Any], facts: dict[str, Any], why: str
 ) -> None:
-    fine = standing("fine", 0.6, usd_per_1k=1.0)
+    fine = summary("fine", 0.6, usd_per_1k=1.0)
     result = verdict(
-        [standing("best", 0.9, **{"usd_per_1k": 1.0, **facts}), fine],
+        [summary("best", 0.9, **{"usd_per_1k": 1.0, **facts}), fine],
         [pair("best", "fine", 0.3, 0.001)],
         Requirements(**required),
     )
     assert result.ruled_out == {"best": (why,)}
     assert result.choice == "fine"
     assert result.sentence.endswith("it is the only eligible approach.")
-    assert result.flips[0].endswith("best would be the choice.")
+    assert result.flips[0].endswith("best would be recommended.")
 
 
 @pytest.mark.parametrize(
@@ -332,13 +332,13 @@ def test_a_requirement_rules_out_and_gives_the_figure(
     ],
 )
 def test_a_requirement_that_is_just_met_rules_out_nothing(required: dict[str, Any], facts: dict[str, Any]) -> None:
-    assert verdict([standing("a", **facts)], [], Requirements(**required)).ruled_out == {}
+    assert verdict([summary("a", **facts)], [], Requirements(**required)).ruled_out == {}
 
 
 def test_every_unmet_requirement_is_reported() -> None:
     required = Requirements(citations=True, max_p95_seconds=2, max_usd_per_1k=1)
     result = verdict(
-        [standing("a", cited=0.1, p95_seconds=9.0, usd_per_1k=5.0), standing("b", 0.5, cited=0.2)], [], required
+        [summary("a", cited=0.1, p95_seconds=9.0, usd_per_1k=5.0), summary("b", 0.5, cited=0.2)], [], required
     )
     assert len(result.ruled_out["a"]) == 3
     assert result.choice is None
@@ -348,7 +348,7 @@ def test_every_unmet_requirement_is_reported() -> None:
 
 def test_a_requirement_that_changes_nothing_is_not_a_flip() -> None:
     result = verdict(
-        [standing("a", 0.9), standing("b", 0.5, cited=0.1)],
+        [summary("a", 0.9), summary("b", 0.5, cited=0.1)],
         [pair("a", "b", 0.4, 0.001)],
         Requirements(citations=True),
     )
@@ -357,16 +357,16 @@ def test_a_requirement_that_changes_nothing_is_not_a_flip() -> None:
 
 
 def test_without_a_requirement_the_winner_may_be_unclear() -> None:
-    standings, pairs = two(large=None, small=None)
-    standings[0] = replace(standings[0], p95_seconds=9.0)
-    result = verdict(standings, pairs, Requirements(max_p95_seconds=2))
+    summaries, pairs = two(large=None, small=None)
+    summaries[0] = replace(summaries[0], p95_seconds=9.0)
+    result = verdict(summaries, pairs, Requirements(max_p95_seconds=2))
     assert result.choice == "small"
     assert result.flips == ("Without max_p95_seconds = 2, there would be no clear winner.",)
 
 
 def test_a_barred_approach_is_named_with_its_reason() -> None:
     required = Requirements(barred={"cloud": "sends text to api.example.com"})
-    result = verdict([standing("rag", 0.84)], [], required)
+    result = verdict([summary("rag", 0.84)], [], required)
     assert result.ruled_out == {"cloud": ("sends text to api.example.com",)}
     assert result.choice == "rag"
     assert result.sentence.endswith("it is the only eligible approach.")
@@ -383,31 +383,31 @@ def test_nothing_to_choose_from_does_not_crash(barred: dict[str, str]) -> None:
 
 
 def test_too_many_errors_rule_out() -> None:
-    broken = standing("a", 0.9, n=40, answered=40, errors=20, failures={"server": 5, "timeout": 15})
-    result = verdict([broken, standing("b", 0.5)], [pair("a", "b", 0.4, 0.001)], Requirements(), examples=60)
-    assert result.ruled_out == {"a": ("20 of 60 rows are errors (most common: timeout, 15); at most 20% are allowed",)}
+    broken = summary("a", 0.9, n=40, answered=40, errors=20, failures={"server": 5, "timeout": 15})
+    result = verdict([broken, summary("b", 0.5)], [pair("a", "b", 0.4, 0.001)], Requirements(), examples=60)
+    assert result.ruled_out == {"a": ("20 of 60 rows failed (most common: timeout, 15); at most 20% may fail",)}
     assert result.choice == "b"
 
 
 def test_rows_that_a_judge_failed_on_are_not_counted_twice() -> None:
     """Such a row counts as an answer and as an error."""
-    judged = standing("a", n=239, answered=300, errors=61, failures={"judge": 61})
+    judged = summary("a", n=239, answered=300, errors=61, failures={"judge": 61})
     assert "61 of 300 rows" in verdict([judged], []).ruled_out["a"][0]
 
 
 def test_no_score_at_all_rules_out() -> None:
-    broken = standing("a", None, answered=0, errors=40, failures={"bad_key": 40})
+    broken = summary("a", None, answered=0, errors=40, failures={"bad_key": 40})
     result = verdict([broken], [], examples=40)
     assert result.ruled_out == {"a": ("none of its 40 rows has the score correct (most common: bad_key, 40)",)}
 
 
 def test_errors_that_would_reverse_the_order_are_reported() -> None:
-    standings = [standing("a", 0.85, n=260, answered=260, errors=40), standing("b", 0.8)]
-    result = verdict(standings, [pair("a", "b", 0.05, 0.01, n=260)])
+    summaries = [summary("a", 0.85, n=260, answered=260, errors=40), summary("b", 0.8)]
+    result = verdict(summaries, [pair("a", "b", 0.05, 0.01, n=260)])
     assert result.choice == "a"
     assert result.flips == ("If every error counted as wrong, b (80%) would be ahead of a (74%).",)
     assert "a: 40 errors, excluded from its figures." in result.caveats
-    few = [standing("a", 0.85, n=295, answered=295, errors=5), standing("b", 0.8)]
+    few = [summary("a", 0.85, n=295, answered=295, errors=5), summary("b", 0.8)]
     assert verdict(few, [pair("a", "b", 0.05, 0.01, n=295)]).flips == ()
 
 
@@ -417,7 +417,7 @@ def test_errors_that_would_reverse_the_order_are_reported() -> None:
 def test_a_price_flips_an_open_verdict() -> None:
     result = verdict(*two(large=None, small=2.0))
     assert result.choice is None
-    assert result.flips == ("If large cost $1.80 or less per 1,000 questions (now unknown), it would be the choice.",)
+    assert result.flips == ("If large cost $1.80 or less per 1,000 questions (now unknown), it would be recommended.",)
 
 
 def test_no_price_helps_where_too_much_might_be_lost() -> None:
@@ -425,9 +425,9 @@ def test_no_price_helps_where_too_much_might_be_lost() -> None:
 
 
 def test_caveats_name_what_weakens_the_verdict() -> None:
-    standings = [standing("a", n=60), standing("b", n=50, answered=50, errors=10, failures={"timeout": 10})]
+    summaries = [summary("a", n=60), summary("b", n=50, answered=50, errors=10, failures={"timeout": 10})]
     result = verdict(
-        standings, [pair("a", "b", 0.02, 0.9, n=50)], Requirements(max_usd_per_month=5), examples=60, clusters=12
+        summaries, [pair("a", "b", 0.02, 0.9, n=50)], Requirements(max_usd_per_month=5), examples=60, clusters=12
     )
     assert result.caveats == (
         "Only 60 examples: with fewer than 100, only large differences are detectable.",
@@ -446,8 +446,8 @@ def test_a_clean_comparison_has_no_caveats() -> None:
 
 
 def test_other_scores_are_shown_as_they_are() -> None:
-    grades = [replace(standing("a"), mean=4.2, low=4.1, high=4.3), replace(standing("b"), mean=3.1, low=3.0, high=3.2)]
+    grades = [replace(summary("a"), mean=4.2, low=4.1, high=4.3), replace(summary("b"), mean=3.1, low=3.0, high=3.2)]
     result = verdict(grades, [pair("a", "b", 1.1, 0.001)], primary="grade")
     assert result.sentence == "Use a: its mean grade is 4.20 on 300 examples, measurably higher than that of b."
-    share = verdict([standing("a", 0.9), standing("b", 0.5)], [pair("a", "b", 0.4, 0.001)], primary="f1")
+    share = verdict([summary("a", 0.9), summary("b", 0.5)], [pair("a", "b", 0.4, 0.001)], primary="f1")
     assert share.sentence == "Use a: its mean f1 is 90% on 300 examples, measurably higher than that of b."

@@ -37,7 +37,7 @@ def test_a_large_difference_is_found() -> None:
 
 def _verdict_on(scores: dict[str, list[float]]) -> Verdict:
     means = {name: bootstrap_mean(values) for name, values in scores.items()}
-    standings = [
+    summaries = [
         ApproachSummary(name, mean.n, mean.mean, mean.low, mean.high, mean.n, 0, 0, None, 1.0, 2.0, None)
         for name, mean in means.items()
     ]
@@ -49,4 +49,4 @@ def _verdict_on(scores: dict[str, list[float]]) -> Verdict:
         )
         for (a, b, paired), p in zip(pairs, adjusted, strict=True)
     ]
-    return decide(standings, differences, Requirements(), primary="correct", examples=len(next(iter(scores.values()))))
+    return decide(summaries, differences, Requirements(), primary="correct", examples=len(next(iter(scores.values()))))

@@ -71,16 +71,20 @@ def build(parts: Sequence[tuple[str, int, str]], name: str | None = None) -> tup
 
 
 def check(
-    splits: Sequence[ContextualPassage], document: Document, parsed: ParsedDocument, count: Count, limit: int
+    contextual_passages: Sequence[ContextualPassage],
+    document: Document,
+    parsed: ParsedDocument,
+    count: Count,
+    limit: int,
 ) -> None:
-    passages = [split.passage for split in splits]
+    passages = [contextual.passage for contextual in contextual_passages]
     assert [p.ordinal for p in passages] == list(range(len(passages)))
     assert len({p.id for p in passages}) == len(passages)
     for passage in passages:
         assert document.text[passage.start : passage.end] == passage.text
         assert passage.text.strip()
     assert all(left.end <= right.start for left, right in pairwise(passages))
-    assert all(tokens <= limit for tokens in count([embedded_text(split) for split in splits]))
+    assert all(tokens <= limit for tokens in count([embedded_text(contextual) for contextual in contextual_passages]))
     covered = bytearray(len(document.text))
     for passage in passages:
         covered[passage.start : passage.end] = b"\1" * (passage.end - passage.start)
@@ -106,8 +110,8 @@ def test_any_document(
 ) -> None:
     document, parsed = build(parts, name)
     count = COUNTS[tokenizer]
-    splitter = Chunker(count_tokens=count, limit=limit, max_tokens=most, min_tokens=least)
-    check(splitter.split(document, parsed), document, parsed, count, limit)
+    chunker = Chunker(count_tokens=count, limit=limit, max_tokens=most, min_tokens=least)
+    check(chunker.split(document, parsed), document, parsed, count, limit)
 
 
 @pytest.mark.parametrize("tokenizer", COUNTS)
@@ -115,15 +119,15 @@ def test_one_paragraph_of_long_sentences_and_words(tokenizer: str) -> None:
     count = COUNTS[tokenizer]
     text = "word " * 9_000 + "x" * 9_000 + " 👩‍🔧" * 900 + ". Then. " + "a, b; " * 3_000
     document, parsed = build([("heading", 1, "h" * 5_000), ("paragraph", 0, text)], "t " * 20_000)
-    splits = Chunker(count_tokens=count, limit=256).split(document, parsed)
-    check(splits, document, parsed, count, 256)
-    assert len(splits) > 50
+    contextual_passages = Chunker(count_tokens=count, limit=256).split(document, parsed)
+    check(contextual_passages, document, parsed, count, 256)
+    assert len(contextual_passages) > 50
 
 
 def passages(parts: Sequence[tuple[str, int, str]], **options: int) -> list[str]:
     document, parsed = build(parts)
-    splitter = Chunker(count_tokens=WORDPIECE, limit=256, **options)
-    return [split.passage.text for split in splitter.split(document, parsed)]
+    chunker = Chunker(count_tokens=WORDPIECE, limit=256, **options)
+    return [contextual.passage.text for contextual in chunker.split(document, parsed)]
 
 
 def test_short_neighbours_under_one_heading_are_joined() -> None:
@@ -153,8 +157,8 @@ def test_nothing_is_joined_across_a_repeated_heading() -> None:
 def test_nothing_is_joined_across_pages() -> None:
     parts = [("page", 0, ""), ("paragraph", 0, "One."), ("page", 0, ""), ("paragraph", 0, "Two.")]
     document, parsed = build(parts)
-    splits = Chunker(count_tokens=WORDPIECE, limit=256).split(document, parsed)
-    assert [(s.passage.text, s.passage.page) for s in splits] == [("One.", 1), ("Two.", 2)]
+    contextual_passages = Chunker(count_tokens=WORDPIECE, limit=256).split(document, parsed)
+    assert [(s.passage.text, s.passage.page) for s in contextual_passages] == [("One.", 1), ("Two.", 2)]
 
 
 def test_paragraphs_are_split_between_sentences() -> None:
@@ -172,7 +176,7 @@ def test_no_text_no_passages() -> None:
 
 def test_title_and_headings_are_the_context() -> None:
     document, parsed = build([("heading", 1, "Prices"), ("heading", 2, "Wrenches"), ("paragraph", 0, "30 €")], "Shop")
-    (split,) = Chunker(count_tokens=WORDPIECE, limit=256).split(document, parsed)
-    assert split.context == "Shop > Prices > Wrenches"
-    assert split.passage.heading == "Prices > Wrenches"
-    assert embedded_text(split) == "Shop > Prices > Wrenches\n30 €"
+    (contextual,) = Chunker(count_tokens=WORDPIECE, limit=256).split(document, parsed)
+    assert contextual.context == "Shop > Prices > Wrenches"
+    assert contextual.passage.heading == "Prices > Wrenches"
+    assert embedded_text(contextual) == "Shop > Prices > Wrenches\n30 €"

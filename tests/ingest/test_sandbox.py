@@ -62,15 +62,22 @@ async def reader_of(path: Path) -> int:
             await asyncio.sleep(0.01)
 
 
+async def load_one(sandbox: Sandbox, path: Path) -> list[ParsedDocument]:
+    (outcome,) = await sandbox.load_many([path])
+    if isinstance(outcome, ParseError):
+        raise outcome
+    return outcome
+
+
 async def failure(sandbox: Sandbox, path: Path) -> ParseError:
     with pytest.raises(ParseError) as caught:
-        await sandbox.load(path)
+        await load_one(sandbox, path)
     return caught.value
 
 
 async def test_the_result_is_that_of_the_loader(sandbox: Sandbox, tmp_path: Path) -> None:
     path = good(tmp_path)
-    assert await sandbox.load(path) == load(path)
+    assert await load_one(sandbox, path) == load(path)
     assert len(children()) == 1
 
 
@@ -99,7 +106,7 @@ async def test_a_file_that_hangs_is_abandoned(tmp_path: Path) -> None:
 async def test_a_crash_is_reported_and_survived(
     sandbox: Sandbox, tmp_path: Path, number: signal.Signals, words: str
 ) -> None:
-    await sandbox.load(good(tmp_path))
+    await load_one(sandbox, good(tmp_path))
     (worker,) = children()
     path = hanging(tmp_path)
     task = asyncio.create_task(failure(sandbox, path))
@@ -107,7 +114,7 @@ async def test_a_crash_is_reported_and_survived(
     os.kill(worker.pid, number)
     assert words in (await task).message
     os.close(writer)
-    assert (await sandbox.load(good(tmp_path)))[0].title == "Title of good.md"
+    assert (await load_one(sandbox, good(tmp_path)))[0].title == "Title of good.md"
     assert [process.pid for process in children()] != [worker.pid]
 
 
@@ -118,12 +125,12 @@ async def test_a_file_that_needs_too_much_memory(tmp_path: Path) -> None:
         error = await failure(sandbox, tmp_path / "endless.txt")
         assert error.message == "parsing needs more than 200 MB of memory; split the file"
         assert not error.skip
-        assert await sandbox.load(good(tmp_path))
+        assert await load_one(sandbox, good(tmp_path))
 
 
 async def test_a_cancelled_load_leaves_no_process_reading(sandbox: Sandbox, tmp_path: Path) -> None:
     path = hanging(tmp_path)
-    task = asyncio.create_task(sandbox.load(path))
+    task = asyncio.create_task(load_one(sandbox, path))
     writer = await reader_of(path)
     assert len(children()) == 1
     task.cancel()
@@ -131,7 +138,7 @@ async def test_a_cancelled_load_leaves_no_process_reading(sandbox: Sandbox, tmp_
         await task
     await until(lambda: children() == [])
     os.close(writer)
-    assert await sandbox.load(good(tmp_path))
+    assert await load_one(sandbox, good(tmp_path))
 
 
 async def test_many_files_keep_their_order(tmp_path: Path) -> None:
@@ -148,7 +155,7 @@ async def test_many_files_keep_their_order(tmp_path: Path) -> None:
 async def test_large_results_come_through(sandbox: Sandbox, tmp_path: Path) -> None:
     path = tmp_path / "large.txt"
     path.write_text("\n\n".join(f"Paragraph {number} with some words in it." for number in range(200_000)))
-    (parsed,) = await sandbox.load(path)
+    (parsed,) = await load_one(sandbox, path)
     assert isinstance(parsed, ParsedDocument)
     assert len(parsed.blocks) == 200_000
 
@@ -159,7 +166,7 @@ async def test_odd_file_names(sandbox: Sandbox, tmp_path: Path) -> None:
         path.write_text("Text")
     except OSError:
         pytest.skip("this file system does not allow such names")
-    assert (await sandbox.load(path))[0].text == "Text"
+    assert (await load_one(sandbox, path))[0].text == "Text"
 
 
 async def test_a_folder_with_modules_of_the_same_names_is_harmless(
@@ -168,14 +175,14 @@ async def test_a_folder_with_modules_of_the_same_names_is_harmless(
     (tmp_path / "pickle.py").write_text("raise SystemExit('shadowed')")
     monkeypatch.chdir(tmp_path)
     async with Sandbox(workers=1) as sandbox:
-        assert await sandbox.load(good(tmp_path))
+        assert await load_one(sandbox, good(tmp_path))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
 def test_a_worker_dies_with_its_parent(tmp_path: Path) -> None:
     script = (
         "import asyncio, sys; from pathlib import Path; from groundtune.ingest.sandbox import Sandbox\n"
-        "asyncio.run(Sandbox(workers=1).load(Path(sys.argv[1])))"
+        "asyncio.run(Sandbox(workers=1).load_many([Path(sys.argv[1])]))"
     )
     path = hanging(tmp_path)
     with subprocess.Popen([sys.executable, "-c", script, str(path)]) as parent:

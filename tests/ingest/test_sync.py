@@ -131,7 +131,11 @@ async def sources_with(folder: Path, text: str, *, groups: Sequence[str] = ()) -
                     sources.add(hit.passage.source)
         sources |= {p.source for p in await index.store.scan(question.scope) if text in p.text}
         allowed = {"*", *groups}
-        sources |= {d.source for d in index.catalog.documents() if text in d.text and allowed & set(d.groups)}
+        sources |= {
+            d.source
+            for d in index.catalog._documents("1 ORDER BY source")
+            if text in d.text and allowed & set(d.groups)
+        }
         return sources
     finally:
         index.close()
@@ -147,7 +151,7 @@ async def state(folder: Path) -> dict[str, Any]:
             "files": {
                 s: (r.status, r.reason, r.documents, r.passages, r.digest) for s, r in index.catalog.files().items()
             },
-            "documents": list(index.catalog.documents()),
+            "documents": list(index.catalog._documents("1 ORDER BY source")),
             "rows": sorted(rows, key=lambda row: str(row["id"])),
             "unfinished": index.catalog.unfinished(),
             "hits": [

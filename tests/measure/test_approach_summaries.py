@@ -1,4 +1,4 @@
-"""Standings and differences: which rows count, and which examples are compared."""
+"""Summaries and differences: which rows count, and which examples are compared."""
 
 import json
 import subprocess
@@ -51,8 +51,8 @@ def rows(approach: str, *values: float | None, start: int = 0) -> list[Result]:
 
 
 def only(results: Sequence[Result], primary: str = "correct", **more: Any) -> ApproachSummary:
-    (standing,) = approach_summaries(results, primary=primary, **more)
-    return standing
+    (summary,) = approach_summaries(results, primary=primary, **more)
+    return summary
 
 
 def pairs(results: Sequence[Result], **more: Any) -> dict[tuple[str, str], Difference]:
@@ -70,22 +70,22 @@ def test_approaches_come_in_the_order_of_their_first_row_and_the_last_row_of_a_c
     results = [*rows("b", 0, 1), *rows("a", 1, 1), row("e0", "b", 1.0)]
     assert list(group_by_approach(results)) == ["b", "a"]
     assert group_by_approach(results)["b"]["e0"].scores == {"correct": 1.0}
-    assert [standing.name for standing in approach_summaries(results, primary="correct")] == ["b", "a"]
+    assert [summary.name for summary in approach_summaries(results, primary="correct")] == ["b", "a"]
     assert approach_summaries([], primary="correct") == differences([], primary="correct") == []
 
 
 def test_an_error_is_in_no_mean_and_never_a_zero() -> None:
     usage = Usage(seconds=60.0, usd=9.0)
-    standing = only([*rows("a", 1, 1, 0, 1), error("e4", usage=usage), error("e5", kind="timeout"), error("e6")])
-    assert (standing.n, standing.mean) == (4, 0.75)
-    assert (standing.answered, standing.abstained, standing.errors) == (4, 0, 3)
-    assert standing.failures == {"server": 2, "timeout": 1}
-    assert list(standing.failures) == ["server", "timeout"]
-    assert standing.metrics["correct"].n == 4
-    assert (standing.p95_seconds, standing.usd_per_1k) == (None, None), "an error's own time and price are in no figure"
-    assert standing.low is not None
-    assert standing.high is not None
-    assert standing.low < 0.75 < standing.high
+    summary = only([*rows("a", 1, 1, 0, 1), error("e4", usage=usage), error("e5", kind="timeout"), error("e6")])
+    assert (summary.n, summary.mean) == (4, 0.75)
+    assert (summary.answered, summary.abstained, summary.errors) == (4, 0, 3)
+    assert summary.failures == {"server": 2, "timeout": 1}
+    assert list(summary.failures) == ["server", "timeout"]
+    assert summary.metrics["correct"].n == 4
+    assert (summary.p95_seconds, summary.usd_per_1k) == (None, None), "an error's own time and price are in no figure"
+    assert summary.low is not None
+    assert summary.high is not None
+    assert summary.low < 0.75 < summary.high
 
 
 @pytest.mark.parametrize("kind", ["scoring", "crash", "server", "missing_error"])
@@ -98,27 +98,27 @@ def test_scores_of_other_error_rows_are_ignored(kind: str) -> None:
 def test_a_row_whose_judge_failed_keeps_its_other_scores() -> None:
     failed = error("e1", kind="judge", scores={"correct": 0.0}, output="x", usage=Usage(seconds=3.0, usd=0.002))
     good = row("e0", scores={"correct": 1.0, "judge": 1.0}, usage=Usage(seconds=1.0, usd=0.001))
-    standing = only([good, failed])
+    summary = only([good, failed])
     assert (row_score(failed, "correct"), row_score(failed, "judge")) == (0.0, None)
-    assert (standing.n, standing.mean, standing.metrics["judge"].n) == (2, 0.5, 1)
-    assert (standing.errors, standing.failures) == (1, {"judge": 1})
-    assert (standing.p50_seconds, standing.usd_per_1k) == (2.0, pytest.approx(1.5))
+    assert (summary.n, summary.mean, summary.metrics["judge"].n) == (2, 0.5, 1)
+    assert (summary.errors, summary.failures) == (1, {"judge": 1})
+    assert (summary.p50_seconds, summary.usd_per_1k) == (2.0, pytest.approx(1.5))
     (pair,) = differences([good, failed, *rows("b", 1, 1)], primary="correct")
     assert pair.n == 2
 
 
 def test_an_abstention_whose_judge_failed_is_an_abstention() -> None:
-    """`context_recall` is asked of abstentions too; tables.py reads the score `abstention` for this."""
+    """`context_recall` is asked of abstentions too; score_tables.py reads the score `abstention` for this."""
     failed = error("e1", kind="judge", scores={"correct": 1.0, "abstention": 1.0})
-    standing = only([row("e0", citations=cited("exact")), row("e2", status="abstained"), failed])
-    assert standing.cited == 1.0
-    assert standing.answered + standing.abstained + standing.errors == 3
+    summary = only([row("e0", citations=cited("exact")), row("e2", status="abstained"), failed])
+    assert summary.cited == 1.0
+    assert summary.answered + summary.abstained + summary.errors == 3
 
 
 def test_an_approach_with_errors_only_has_no_mean() -> None:
-    standing = only([error("e0"), error("e1")])
-    assert (standing.n, standing.mean, standing.low, standing.high, standing.cited) == (0, None, None, None, None)
-    assert (standing.p50_seconds, standing.p95_seconds, standing.usd_per_1k, standing.metrics) == (None, None, None, {})
+    summary = only([error("e0"), error("e1")])
+    assert (summary.n, summary.mean, summary.low, summary.high, summary.cited) == (0, None, None, None, None)
+    assert (summary.p50_seconds, summary.p95_seconds, summary.usd_per_1k, summary.metrics) == (None, None, None, {})
 
 
 def test_every_metric_is_over_the_rows_that_have_it() -> None:
@@ -127,20 +127,20 @@ def test_every_metric_is_over_the_rows_that_have_it() -> None:
         row("e1", scores={"correct": 0.0}, status="abstained"),
         row("e2", scores={"f1": 0.25}),
     ]
-    standing = only(results)
-    assert {name: (value.mean, value.n) for name, value in standing.metrics.items()} == {
+    summary = only(results)
+    assert {name: (value.mean, value.n) for name, value in summary.metrics.items()} == {
         "correct": (0.5, 2),
         "valid": (1.0, 1),
         "f1": (0.25, 1),
     }
-    assert (standing.answered, standing.abstained, standing.n) == (2, 1, 2)
+    assert (summary.answered, summary.abstained, summary.n) == (2, 1, 2)
     assert only(results, primary="f1").mean == 0.25
     assert only(results, primary="nothing").mean is None
 
 
 def test_custom_check_scores_may_exceed_0_to_1() -> None:
-    standing = only([row("e0", scores={"check:words": 250.0}), row("e1", scores={"check:words": -3.0})], "check:words")
-    assert standing.mean == pytest.approx(123.5)
+    summary = only([row("e0", scores={"check:words": 250.0}), row("e1", scores={"check:words": -3.0})], "check:words")
+    assert summary.mean == pytest.approx(123.5)
 
 
 # -- price, speed, citations -------------------------------------------------------------------------------------
@@ -160,16 +160,16 @@ def test_abstentions_cost_and_take_time_too() -> None:
         row("e0", usage=Usage(seconds=1.0, usd=0.001)),
         row("e1", status="abstained", usage=Usage(None, None, None, 3.0, 0.003)),
     ]
-    standing = only(results)
-    assert (standing.usd_per_1k, standing.p50_seconds) == (pytest.approx(2.0), 2.0)
+    summary = only(results)
+    assert (summary.usd_per_1k, summary.p50_seconds) == (pytest.approx(2.0), 2.0)
 
 
 def test_latency_percentiles_ignore_unknown_seconds() -> None:
     seconds = [float(number) for number in range(1, 101)]
     results = [row(f"e{at}", usage=Usage(seconds=value)) for at, value in enumerate(seconds)]
-    standing = only([*results, row("unknown"), error("late", kind="timeout", usage=Usage(seconds=600.0))])
-    assert standing.p50_seconds == pytest.approx(50.5)
-    assert standing.p95_seconds == pytest.approx(float(np.percentile(seconds, 95)))
+    summary = only([*results, row("unknown"), error("late", kind="timeout", usage=Usage(seconds=600.0))])
+    assert summary.p50_seconds == pytest.approx(50.5)
+    assert summary.p95_seconds == pytest.approx(float(np.percentile(seconds, 95)))
     assert only([row("e0", usage=Usage(seconds=2.0))]).p95_seconds == 2.0
 
 
@@ -373,9 +373,9 @@ class Answers:
         return Answer("gold", self.status, usage=Usage(seconds=0.5, usd=0.002))
 
 
-async def test_standings_of_a_run_match_its_answers(tmp_path: Path) -> None:
+async def test_summaries_of_a_run_match_its_answers(tmp_path: Path) -> None:
     examples = [Example(f"e{at}", f"question {at}", "gold") for at in range(4)]
     results = await fill_matrix([Answers()], examples, folder=tmp_path)
-    standing = only(results)
-    assert (standing.mean, standing.n, standing.usd_per_1k, standing.p95_seconds) == (1.0, 4, pytest.approx(2.0), 0.5)
+    summary = only(results)
+    assert (summary.mean, summary.n, summary.usd_per_1k, summary.p95_seconds) == (1.0, 4, pytest.approx(2.0), 0.5)
     assert len((tmp_path / RESULTS).read_bytes().splitlines()) == 4

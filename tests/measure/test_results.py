@@ -102,8 +102,8 @@ FAULTS: list[tuple[Any, str]] = [
     ([1, 2], "not a JSON object"),
     *((without(name), f'missing "{name}"') for name in row()),
     ({"example": "e"}, 'missing "approach", "status", "output", "citations", "scores", "usage", "error"'),
-    (row(example=1), '"example" must be non-empty text'),
-    (row(approach=""), '"approach" must be non-empty text'),
+    (row(example=1), '"example" must be a non-empty string'),
+    (row(approach=""), '"approach" must be a non-empty string'),
     (row(status="fine"), '"status" must be one of answered, abstained, error'),
     (row(scores=None), '"scores" must be an object of numbers'),
     (row(scores={"f1": "0.5"}), "scores.f1 must be a number"),
@@ -145,7 +145,7 @@ def test_a_fault_names_the_key_in_the_file(tmp_path: Path, wrong: Any, message: 
 @pytest.mark.parametrize("line", [b"[" * 100_000 + b"]" * 100_000, b'{"a":' * 100_000 + b"1" + b"}" * 100_000])
 def test_deep_nesting_is_reported(tmp_path: Path, line: bytes) -> None:
     (tmp_path / "results.jsonl").write_bytes(line + b"\n")
-    with pytest.raises(ConfigError, match="nested too deep"):
+    with pytest.raises(ConfigError, match="nested too deeply"):
         read_results(tmp_path / "results.jsonl")
 
 

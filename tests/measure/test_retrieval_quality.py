@@ -145,7 +145,7 @@ LISTS: dict[tuple[str, Stage], Sequence[Passage]] = {
 async def report(ranker: Ranker, examples: Sequence[Example] = EXAMPLES) -> RetrievalReport:
     looked_up: list[str] = []
 
-    async def lookup(source: str) -> Document | None:
+    async def find_document(source: str) -> Document | None:
         looked_up.append(source)
         return DOCUMENT if source == DOCUMENT.source else None
 
@@ -154,7 +154,7 @@ async def report(ranker: Ranker, examples: Sequence[Example] = EXAMPLES) -> Retr
         return [WHOLE, OTHER]
 
     done = await evaluate_stages(
-        ranker, examples, stages=["bm25", "dense"], lookup=lookup, passages_of=passages_of, k=5
+        ranker, examples, stages=["bm25", "dense"], find_document=find_document, passages_of=passages_of, k=5
     )
     assert len(looked_up) == len(set(looked_up))
     return done

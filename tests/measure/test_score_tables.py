@@ -107,7 +107,7 @@ def test_errors_are_only_counted_and_a_failed_judge_is_not_an_error() -> None:
 
 def test_foreign_rows_are_refused() -> None:
     results, examples = rows(["card", "card"], ["card", "card"])
-    with pytest.raises(ValueError, match="one approach at a time, not a, b"):
+    with pytest.raises(ValueError, match="expected rows of a single approach, got a, b"):
         class_table([results[0], replace(results[1], approach="b")], examples)
     with pytest.raises(ValueError, match='no example "q1"'):
         field_table(results, examples[:1])

@@ -14,68 +14,68 @@ from groundtune.testing.scripted_server import Reply, ScriptedServer
 from groundtune.types import Prompt
 
 
-async def spend(purse: Budget, ceiling: float | None, usd: float | None, *, seconds: float = 0.0) -> None:
-    async with purse.reserve(ceiling, model="m") as slip:
+async def spend(budget: Budget, ceiling: float | None, usd: float | None, *, seconds: float = 0.0) -> None:
+    async with budget.reserve(ceiling, model="m") as reservation:
         await asyncio.sleep(seconds)
-        slip.record_cost(usd)
+        reservation.record_cost(usd)
 
 
 async def test_without_a_limit_it_counts() -> None:
-    purse = Budget()
-    await asyncio.gather(spend(purse, 1.0, 0.25), spend(purse, None, 0.5), spend(purse, 0.0, 0.0))
-    assert (purse.known_spent_usd, purse.unpriced_calls, purse.spent_usd) == (0.75, 0, 0.75)
-    await spend(purse, 1.0, None)
-    assert (purse.known_spent_usd, purse.unpriced_calls, purse.spent_usd) == (0.75, 1, None)
+    budget = Budget()
+    await asyncio.gather(spend(budget, 1.0, 0.25), spend(budget, None, 0.5), spend(budget, 0.0, 0.0))
+    assert (budget.known_spent_usd, budget.unpriced_calls, budget.spent_usd) == (0.75, 0, 0.75)
+    await spend(budget, 1.0, None)
+    assert (budget.known_spent_usd, budget.unpriced_calls, budget.spent_usd) == (0.75, 1, None)
 
 
 async def test_the_limit_is_reached_and_never_passed() -> None:
-    purse, most = Budget(0.30), 0.0
+    budget, most = Budget(0.30), 0.0
 
     async def call() -> None:
         nonlocal most
-        async with purse.reserve(0.10) as slip:
-            most = max(most, purse.known_spent_usd + purse._reserved)
+        async with budget.reserve(0.10) as reservation:
+            most = max(most, budget.known_spent_usd + budget._reserved)
             await asyncio.sleep(0.001)
-            slip.record_cost(0.10)
+            reservation.record_cost(0.10)
 
     results = await asyncio.gather(*(call() for _ in range(10)), return_exceptions=True)
     assert [type(result).__name__ for result in results] == ["NoneType"] * 3 + ["BudgetError"] * 7
     assert most == pytest.approx(0.30)
-    assert purse.known_spent_usd == pytest.approx(0.30)
+    assert budget.known_spent_usd == pytest.approx(0.30)
 
 
 async def test_calls_wait_for_others_that_may_turn_out_cheap() -> None:
-    purse = Budget(1.0)
-    await asyncio.gather(*(spend(purse, 0.9, 0.001, seconds=0.001) for _ in range(20)))
-    assert purse.known_spent_usd == pytest.approx(0.02)
+    budget = Budget(1.0)
+    await asyncio.gather(*(spend(budget, 0.9, 0.001, seconds=0.001) for _ in range(20)))
+    assert budget.known_spent_usd == pytest.approx(0.02)
 
 
 async def test_an_expensive_call_is_not_overtaken_forever() -> None:
-    purse, order = Budget(1.0), []
+    budget, order = Budget(1.0), []
 
     async def call(name: str, ceiling: float) -> None:
-        async with purse.reserve(ceiling) as slip:
+        async with budget.reserve(ceiling) as reservation:
             order.append(name)
             await asyncio.sleep(0.002)
-            slip.record_cost(0.0)
+            reservation.record_cost(0.0)
 
     await asyncio.gather(call("a", 0.5), call("expensive", 1.0), call("b", 0.1), call("c", 0.1))
     assert order == ["a", "expensive", "b", "c"]
 
 
 async def test_the_error_says_what_is_spent_and_how_to_fix_it() -> None:
-    purse = Budget(0.5)
-    await spend(purse, 0.4, 0.4)
+    budget = Budget(0.5)
+    await spend(budget, 0.4, 0.4)
     with pytest.raises(BudgetError) as caught:
-        await spend(purse, 0.2, 0.1)
+        await spend(budget, 0.2, 0.1)
     error = caught.value
     assert error.exit_code == 1
     assert error.message == (
-        "the budget of $0.5000 does not cover the next call to m: $0.4000 is spent, and the call may cost up to $0.2000"
-        " (one token per byte, all output tokens)"
+        "the budget of $0.5000 does not cover the next call to m: $0.4000 has been spent, and the call could cost up "
+        "to $0.2000 (worst case: one token per byte and the maximum output)"
     )
     assert "--budget-usd" in (error.hint or "")
-    await spend(purse, 0.1, 0.1)  # a cheaper call still fits
+    await spend(budget, 0.1, 0.1)  # a cheaper call still fits
 
 
 async def test_an_unknown_price_is_refused_under_a_limit() -> None:
@@ -86,12 +86,12 @@ async def test_an_unknown_price_is_refused_under_a_limit() -> None:
 
 
 async def test_a_call_of_unknown_price_keeps_its_ceiling_reserved() -> None:
-    purse = Budget(1.0)
-    await spend(purse, 0.6, None)
-    assert (purse.known_spent_usd, purse.unpriced_calls, purse.spent_usd) == (0.0, 1, None)
+    budget = Budget(1.0)
+    await spend(budget, 0.6, None)
+    assert (budget.known_spent_usd, budget.unpriced_calls, budget.spent_usd) == (0.0, 1, None)
     with pytest.raises(BudgetError, match=r"\$0\.6000 is reserved"):
-        await spend(purse, 0.6, 0.1)
-    await spend(purse, 0.4, 0.1)
+        await spend(budget, 0.6, 0.1)
+    await spend(budget, 0.4, 0.1)
 
 
 @pytest.mark.parametrize(
@@ -99,31 +99,31 @@ async def test_a_call_of_unknown_price_keeps_its_ceiling_reserved() -> None:
     [("timeout", 0.25), ("bad_response", 0.25), ("rate_limit", 0), ("bad_key", 0), ("server", 0), ("no_server", 0)],
 )
 async def test_a_failure_that_may_be_billed_counts_with_its_ceiling(kind: ProviderFailure, spent: float) -> None:
-    purse = Budget(1.0)
+    budget = Budget(1.0)
     with pytest.raises(ProviderError):
-        async with purse.reserve(0.25):
+        async with budget.reserve(0.25):
             raise ProviderError("no", kind=kind)
-    assert (purse.known_spent_usd, purse.unpriced_calls, purse._reserved) == (spent, 0, 0)
+    assert (budget.known_spent_usd, budget.unpriced_calls, budget._reserved) == (spent, 0, 0)
 
 
 async def test_a_cancelled_call_may_be_billed_and_a_missing_model_not() -> None:
-    purse = Budget(1.0)
-    call = asyncio.create_task(spend(purse, 0.25, 0.1, seconds=5))
+    budget = Budget(1.0)
+    call = asyncio.create_task(spend(budget, 0.25, 0.1, seconds=5))
     await asyncio.sleep(0)
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
     with pytest.raises(MissingError):
-        async with purse.reserve(0.25):
+        async with budget.reserve(0.25):
             raise MissingError("no weights")
-    assert (purse.known_spent_usd, purse.unpriced_calls, purse._reserved) == (0.25, 0, 0)
+    assert (budget.known_spent_usd, budget.unpriced_calls, budget._reserved) == (0.25, 0, 0)
 
 
-async def tried(purse: Budget, *failures: ProviderFailure, ceiling: float = 0.25, usd: float = 0.1) -> None:
-    async with purse.reserve(ceiling, model="m") as slip:
+async def tried(budget: Budget, *failures: ProviderFailure, ceiling: float = 0.25, usd: float = 0.1) -> None:
+    async with budget.reserve(ceiling, model="m") as reservation:
         for kind in failures:
             await asyncio.sleep(0.001)
             charge_failed_attempt(ProviderError("no", kind=kind))
-        slip.record_cost(usd)
+        reservation.record_cost(usd)
 
 
 @pytest.mark.parametrize(
@@ -133,30 +133,30 @@ async def tried(purse: Budget, *failures: ProviderFailure, ceiling: float = 0.25
 async def test_a_failed_attempt_that_may_be_billed_counts_as_spent(
     failures: list[ProviderFailure], spent: float
 ) -> None:
-    purse = Budget(1.0)
-    await tried(purse, *failures)
-    assert (purse.known_spent_usd, purse.unpriced_calls, purse._reserved) == (pytest.approx(spent), 0, 0)
+    budget = Budget(1.0)
+    await tried(budget, *failures)
+    assert (budget.known_spent_usd, budget.unpriced_calls, budget._reserved) == (pytest.approx(spent), 0, 0)
 
 
 async def test_no_retry_that_the_remaining_budget_does_not_cover() -> None:
-    purse = Budget(0.6)
-    with pytest.raises(BudgetError, match=r"\$0\.5000 is spent, and the call may cost up to \$0\.2500"):
-        await tried(purse, "timeout", "timeout")
-    assert (purse.known_spent_usd, purse._reserved) == (0.5, 0)
+    budget = Budget(0.6)
+    with pytest.raises(BudgetError, match=r"\$0\.5000 has been spent, and the call could cost up to \$0\.2500"):
+        await tried(budget, "timeout", "timeout")
+    assert (budget.known_spent_usd, budget._reserved) == (0.5, 0)
 
 
 async def test_retries_never_wait_for_each_other() -> None:
     """Together, the calls hold the whole budget when each of them needs a retry."""
-    purse = Budget(1.0)
+    budget = Budget(1.0)
     async with asyncio.timeout(5):
-        results = await asyncio.gather(*(tried(purse, "timeout", usd=0.0) for _ in range(9)), return_exceptions=True)
+        results = await asyncio.gather(*(tried(budget, "timeout", usd=0.0) for _ in range(9)), return_exceptions=True)
     assert {type(result) for result in results} <= {type(None), BudgetError}
-    assert purse.known_spent_usd <= 1.0
-    assert purse._reserved == 0
-    purse = Budget(10.0)
+    assert budget.known_spent_usd <= 1.0
+    assert budget._reserved == 0
+    budget = Budget(10.0)
     async with asyncio.timeout(5):
-        await asyncio.gather(*(tried(purse, "timeout", usd=0.0) for _ in range(20)))
-    assert purse.known_spent_usd == pytest.approx(5.0)
+        await asyncio.gather(*(tried(budget, "timeout", usd=0.0) for _ in range(20)))
+    assert budget.known_spent_usd == pytest.approx(5.0)
 
 
 @pytest.mark.parametrize(("limit", "requests"), [(1.0, 2), (0.003, 1)])
@@ -166,17 +166,17 @@ async def test_an_attempt_that_timed_out_counts_even_if_the_next_one_succeeds(li
     with ScriptedServer(lambda _: replies.pop(0)) as server:
         prices = TokenPrices(base_url=server.base_url, overrides=price)
         options: Any = {"prices": prices, "max_output_tokens": 200, "timeout_seconds": 0.3, "backoff_seconds": 0.001}
-        model, purse = HostedGenerator("m", base_url=server.base_url, **options), Budget(limit)
+        model, budget = HostedGenerator("m", base_url=server.base_url, **options), Budget(limit)
         ceiling = model.ceiling_usd(Prompt("x"))
         assert ceiling is not None
         assert ceiling < 0.003 < 2 * ceiling
         with nullcontext() if requests == 2 else pytest.raises(BudgetError):
-            async with purse.reserve(ceiling) as slip:
-                slip.record_cost((await model.generate(Prompt("x"))).usage.usd)
+            async with budget.reserve(ceiling) as reservation:
+                reservation.record_cost((await model.generate(Prompt("x"))).usage.usd)
         await model.aclose()
         assert len(server.posts()) == requests
-    assert purse.known_spent_usd == pytest.approx(ceiling + (29e-6 if requests == 2 else 0))
-    assert purse._reserved == 0
+    assert budget.known_spent_usd == pytest.approx(ceiling + (29e-6 if requests == 2 else 0))
+    assert budget._reserved == 0
 
 
 async def test_nothing_is_charged_outside_of_a_call() -> None:
@@ -184,27 +184,27 @@ async def test_nothing_is_charged_outside_of_a_call() -> None:
 
 
 async def test_a_failure_without_a_ceiling_is_unknown() -> None:
-    purse = Budget()
+    budget = Budget()
     with pytest.raises(ProviderError):
-        async with purse.reserve(None):
+        async with budget.reserve(None):
             raise ProviderError("no", kind="timeout")
-    assert (purse.known_spent_usd, purse.unpriced_calls) == (0.0, 1)
+    assert (budget.known_spent_usd, budget.unpriced_calls) == (0.0, 1)
 
 
 async def test_a_cancelled_waiting_call_reserves_nothing() -> None:
-    purse = Budget(1.0)
-    first = asyncio.create_task(spend(purse, 1.0, 0.0, seconds=0.02))
+    budget = Budget(1.0)
+    first = asyncio.create_task(spend(budget, 1.0, 0.0, seconds=0.02))
     await asyncio.sleep(0)
-    waiting = asyncio.create_task(spend(purse, 1.0, 0.0))
+    waiting = asyncio.create_task(spend(budget, 1.0, 0.0))
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    await asyncio.gather(first, spend(purse, 1.0, 0.5))
-    assert (purse.known_spent_usd, purse._reserved) == (0.5, 0)
+    await asyncio.gather(first, spend(budget, 1.0, 0.5))
+    assert (budget.known_spent_usd, budget._reserved) == (0.5, 0)
 
 
 async def test_a_limit_of_zero_admits_free_calls() -> None:
-    purse = Budget(0.0)
-    await spend(purse, 0.0, 0.0)
+    budget = Budget(0.0)
+    await spend(budget, 0.0, 0.0)
     with pytest.raises(BudgetError):
-        await spend(purse, 0.01, 0.0)
+        await spend(budget, 0.01, 0.0)

@@ -33,13 +33,13 @@ CACHED = Generation("some text\n…", Usage(10, 2, 5, 0.25, 0.001), confidence=0
 
 @asynccontextmanager
 async def cached(
-    path: Path, script: Script = ANSWER, *, purse: Budget | None = None, **options: Any
+    path: Path, script: Script = ANSWER, *, budget: Budget | None = None, **options: Any
 ) -> AsyncIterator[tuple[CachedGenerator, ScriptedServer]]:
     with ScriptedServer(script) as server:
         prices = TokenPrices(base_url=server.base_url, overrides=PRICE)
         options = {"prices": prices, "max_output_tokens": 50, "retries": 0, "backoff_seconds": 0.001, **options}
         model = HostedGenerator("m", base_url=server.base_url, **options)
-        yield CachedGenerator(model, GenerationCache(path), purse=purse or Budget()), server
+        yield CachedGenerator(model, GenerationCache(path), budget=budget or Budget()), server
         await model.aclose()
 
 
@@ -63,12 +63,12 @@ async def waiting(model: CachedGenerator, server: ScriptedServer, count: int) ->
 
 
 async def test_a_repeated_request_costs_nothing(tmp_path: Path) -> None:
-    purse = Budget(1.0)
-    async with cached(tmp_path / "deep" / "c.sqlite", purse=purse) as (model, server):
+    budget = Budget(1.0)
+    async with cached(tmp_path / "deep" / "c.sqlite", budget=budget) as (model, server):
         assert not (tmp_path / "deep").exists()
         assert isinstance(model, RepeatableGenerator)
         first = await model.generate(Prompt("two words"))
-        spent = purse.known_spent_usd
+        spent = budget.known_spent_usd
         again = await model.generate(Prompt("two words"))
         other = await model.generate(Prompt("two other words"))
         assert len(server.posts()) == 2
@@ -97,15 +97,15 @@ async def test_every_part_of_the_request_is_in_the_key(tmp_path: Path) -> None:
 
 
 async def test_identical_concurrent_requests_share_one_call(tmp_path: Path) -> None:
-    purse, gate = Budget(1.0), Gate(Reply("slow"))
-    async with cached(tmp_path / "c.sqlite", gate, purse=purse) as (model, server):
+    budget, gate = Budget(1.0), Gate(Reply("slow"))
+    async with cached(tmp_path / "c.sqlite", gate, budget=budget) as (model, server):
         calls = asyncio.gather(*(model.generate(Prompt("x")) for _ in range(20)))
         await waiting(model, server, 20)
         gate.open.set()
         results = await calls
         assert len(server.posts()) == 1
     assert sorted(result.cached for result in results) == [False] + [True] * 19
-    assert purse.known_spent_usd == results[0].usage.usd
+    assert budget.known_spent_usd == results[0].usage.usd
 
 
 async def test_a_failure_is_not_cached_and_reaches_every_waiting_caller(tmp_path: Path) -> None:
@@ -134,8 +134,8 @@ async def test_the_call_continues_while_a_caller_waits(tmp_path: Path) -> None:
 
 
 async def test_the_call_is_cancelled_with_its_last_caller_and_the_next_one_is_new(tmp_path: Path) -> None:
-    purse, gate = Budget(), Gate(Reply("slow"), Reply("slow"))
-    async with cached(tmp_path / "c.sqlite", gate, purse=purse) as (model, server):
+    budget, gate = Budget(), Gate(Reply("slow"), Reply("slow"))
+    async with cached(tmp_path / "c.sqlite", gate, budget=budget) as (model, server):
         tasks = [asyncio.create_task(model.generate(Prompt("x"))) for _ in range(2)]
         await waiting(model, server, 2)
         for task in tasks:
@@ -148,7 +148,7 @@ async def test_the_call_is_cancelled_with_its_last_caller_and_the_next_one_is_ne
     ceiling = model.ceiling_usd(Prompt("x"))
     assert ceiling is not None
     assert generation.usage.usd is not None
-    assert purse.known_spent_usd == pytest.approx(ceiling + generation.usage.usd)  # the cancelled call may be billed
+    assert budget.known_spent_usd == pytest.approx(ceiling + generation.usage.usd)  # the cancelled call may be billed
 
 
 async def test_a_paid_answer_is_cached_even_without_a_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +165,7 @@ async def test_a_paid_answer_is_cached_even_without_a_caller(tmp_path: Path, mon
 
         monkeypatch.setattr(model._generator, "generate", generate)
         task = asyncio.create_task(model.generate(Prompt("two words")))
-        while not model._purse.known_spent_usd:  # noqa: ASYNC110  nothing to await
+        while not model._budget.known_spent_usd:  # noqa: ASYNC110  nothing to await
             await asyncio.sleep(0.001)
         (flight,) = model._flights.values()
         task.cancel()
@@ -180,7 +180,7 @@ async def test_hits_need_no_budget_and_misses_are_refused(tmp_path: Path) -> Non
     async with cached(tmp_path / "c.sqlite") as (model, _):
         await model.generate(Prompt("x"))
         cache = model._cache
-        poor = CachedGenerator(model._generator, cache, purse=Budget(0.0))
+        poor = CachedGenerator(model._generator, cache, budget=Budget(0.0))
         assert (await poor.generate(Prompt("x"))).cached
         with pytest.raises(BudgetError):
             await poor.generate(Prompt("y"))
@@ -320,7 +320,7 @@ class Counting:
 
 
 async def test_a_hit_takes_well_under_a_fifth_of_a_millisecond(tmp_path: Path) -> None:
-    model = CachedGenerator(Counting(), GenerationCache(tmp_path / "c.sqlite"), purse=Budget())
+    model = CachedGenerator(Counting(), GenerationCache(tmp_path / "c.sqlite"), budget=Budget())
     prompts = [Prompt("x", messages=(Message("user", f"{n} " + "six thousand letters " * 300),)) for n in range(100)]
     await asyncio.gather(*(model.generate(prompt) for prompt in prompts))
     seconds = []

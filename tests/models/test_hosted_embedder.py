@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from groundtune.errors import ProviderError, UsageError
-from groundtune.models.hosted_embedder import HostedEmbedder, find_dimension
+from groundtune.models.hosted_embedder import HostedEmbedder
 from groundtune.protocols import Embedder
 from groundtune.testing.scripted_server import Reply, Script, ScriptedServer, bag_of_words
 
@@ -98,14 +98,6 @@ async def test_another_dimension_is_a_clear_error() -> None:
                 await model.embed(["a"])
     assert caught.value.hint is not None
     assert "dimension = 16" in caught.value.hint
-
-
-async def test_the_dimension_is_found() -> None:
-    with ScriptedServer(dimension=48, api_key="k") as server:
-        assert await find_dimension("e", base_url=server.base_url, api_key="k") == 48
-    with pytest.raises(ProviderError) as caught:
-        await find_dimension("e", base_url="http://127.0.0.1:9/v1", retries=0)
-    assert caught.value.kind == "no_server"
 
 
 @pytest.mark.parametrize(

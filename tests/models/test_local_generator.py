@@ -149,7 +149,7 @@ async def test_a_system_message_is_never_lost(
     model = LocalGenerator(str(folder), max_output_tokens=4)
     await model.generate(Prompt("q", messages=(Message("system", "be brief"), Message("user", "a"))))
     assert seen == ["<|user|>be brief\n\na<|end|><|assistant|>"]
-    with pytest.raises(ProviderError, match=r"the chat template of .* refuses") as caught:
+    with pytest.raises(ProviderError, match=r"the chat template of .* rejects") as caught:
         await model.generate(Prompt("q", messages=(Message("system", "only this"),)))
     assert caught.value.kind == "bad_request"
 
@@ -168,7 +168,7 @@ async def test_a_prompt_that_does_not_fit_fails_alone(trained: Path) -> None:
     error = results[1]
     assert isinstance(error, ProviderError)
     assert error.kind == "bad_request"
-    assert f"the prompt has 305 tokens and the window {WINDOW}: fewer than 40 are left" in error.message
+    assert f"the prompt has 305 tokens, which leaves fewer than 40 of the {WINDOW} tokens" in error.message
     assert "fewer or shorter passages" in (error.hint or "")
     assert isinstance(results[2], ProviderError)
 
@@ -189,7 +189,7 @@ async def test_the_window_is_the_configured_one_or_the_models(trained: Path, tmp
     assert LocalGenerator(str(trained)).window == WINDOW
     narrow = LocalGenerator(str(trained), window=20, max_output_tokens=8)
     assert narrow.window == 20
-    with pytest.raises(ProviderError, match="window 20"):
+    with pytest.raises(ProviderError, match="of the 20 tokens in the context window"):
         await ask(narrow, "is it open on Sunday, or on any other day of the week?")
 
 
@@ -348,7 +348,7 @@ def test_the_request_depends_on_weights_and_messages(trained: Path, tmp_path: Pa
 async def test_a_cache_hit_does_not_load_the_model(trained: Path, tmp_path: Path) -> None:
     for hit in (False, True):
         model = LocalGenerator(str(trained), max_output_tokens=40)
-        cached = CachedGenerator(model, GenerationCache(tmp_path / "c.sqlite"), purse=Budget(0.0))
+        cached = CachedGenerator(model, GenerationCache(tmp_path / "c.sqlite"), budget=Budget(0.0))
         generation = await cached.generate(Prompt("the sky?"))
         assert (generation.text, generation.cached, cached.window) == ("blue", hit, WINDOW)
         assert (model._loaded is None) is hit
@@ -372,5 +372,5 @@ async def test_a_trace_shows_how_prompts_are_read_and_answered(trained: Path, ex
         assert (trace.dtype, len(trace.output_tokens) <= 3) == ("float32", True)
     narrow = LocalGenerator(str(trained), max_output_tokens=40, window=len(traces[0].prompt_tokens) + 2)
     assert [len(trace.output_tokens) <= 2 for trace in await narrow.trace(prompts[:1], tokens=3)] == [True]
-    with pytest.raises(ProviderError, match="the window"):
+    with pytest.raises(ProviderError, match="in the context window"):
         await model.trace([Prompt("the sky? " * WINDOW)], tokens=3)

@@ -42,7 +42,7 @@ def shot(label: object, score: float | None, text: str = "x") -> Shot:
 
 
 def approach(embedder: Embedder, shots: ShotChooser | None = None) -> Pipeline:
-    return Pipeline("nearest", nearest(embedder), form=LabelFormat(LABELS), shots=shots)
+    return Pipeline("nearest", nearest(embedder), output_format=LabelFormat(LABELS), shots=shots)
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ def test_rows_stay_whole_and_fragments_go_with_what_follows() -> None:
     ]
 
 
-def test_standing_is_comparable_between_kinds_of_retrieval() -> None:
+def test_a_relative_score_is_comparable_between_kinds_of_retrieval() -> None:
     assert relative_scores([hit("a", fused=0.8), hit("b", fused=0.6)]) == [1.0, pytest.approx(0.75)]
     assert relative_scores([hit("a"), hit("b")]) == [1.0, 1.0]
     bm25 = relative_scores([Hit(hit("a").passage, 30.0, {"bm25": 30.0}), Hit(hit("b").passage, 2.0, {"bm25": 2.0})])

@@ -1,4 +1,4 @@
-"""Test that rate limits slow calls down and lose none: against a server over real HTTP, and on `Pace` itself."""
+"""Test that rate limits slow calls down and lose none: against a server over real HTTP, and on `RateLimiter` itself."""
 
 import asyncio
 import threading
@@ -68,7 +68,7 @@ async def ask(script: Script, calls: int, **options: Any) -> tuple[list[Any], fl
 async def refused_once(model: HostedGenerator) -> None:
     """Wait until a refusal has arrived and holds the calls."""
     async with asyncio.timeout(60):
-        while not ((opened := model._connection._opened) and opened.pace.stalled_seconds):  # noqa: ASYNC110
+        while not ((opened := model._connection._opened) and opened.rate_limiter.stalled_seconds):  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
 
@@ -164,28 +164,28 @@ async def test_a_cancelled_call_returns_its_slot() -> None:
 
 
 async def test_the_limit_is_halved_once_for_a_burst_and_rises_with_successes() -> None:
-    pace = RateLimiter(8, backoff_seconds=0.001)
+    limiter = RateLimiter(8, backoff_seconds=0.001)
     began = asyncio.get_running_loop().time()
     for _ in range(8):
-        pace.record_refusal(began, 0.0, pause_given=False)
-    assert pace.limit == 4
-    pace.record_success(began)
+        limiter.record_refusal(began, 0.0, pause_given=False)
+    assert limiter.limit == 4
+    limiter.record_success(began)
     limits = []
     for _ in range(4 + 5 + 6 + 7 + 20):
-        async with pace.slot() as slot:
+        async with limiter.slot() as slot:
             slot.record_start()
             slot.record_success()
-        limits.append(pace.limit)
+        limits.append(limiter.limit)
     assert [limits.index(n) + 1 for n in (5, 6, 7, 8)] == [4, 9, 15, 22]
     assert max(limits) == 8
 
 
 async def test_calls_go_in_order_of_arrival_and_a_refused_one_goes_first() -> None:
-    pace = RateLimiter(1, backoff_seconds=0.001)
+    limiter = RateLimiter(1, backoff_seconds=0.001)
     order: list[str] = []
 
     async def call(name: str, *, refused: bool = False) -> None:
-        async with pace.slot() as slot:
+        async with limiter.slot() as slot:
             slot.record_start()
             await asyncio.sleep(0.01)
             if refused:
@@ -198,10 +198,10 @@ async def test_calls_go_in_order_of_arrival_and_a_refused_one_goes_first() -> No
 
 
 async def test_cancelled_waiters_lose_no_slot() -> None:
-    pace = RateLimiter(2, backoff_seconds=0.001)
+    limiter = RateLimiter(2, backoff_seconds=0.001)
 
     async def hold() -> None:
-        async with pace.slot():
+        async with limiter.slot():
             await asyncio.sleep(0.005)
 
     tasks = [asyncio.create_task(hold()) for _ in range(60)]
@@ -211,9 +211,9 @@ async def test_cancelled_waiters_lose_no_slot() -> None:
             task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     async with asyncio.timeout(30):
-        async with pace.slot(), pace.slot():
-            assert pace._under_way == 2
-    assert pace._under_way == 0
+        async with limiter.slot(), limiter.slot():
+            assert limiter._under_way == 2
+    assert limiter._under_way == 0
 
 
 def test_pauses_grow_to_a_limit() -> None:

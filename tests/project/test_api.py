@@ -160,8 +160,8 @@ def test_an_index_built_with_other_parts_is_refused(project: Project) -> None:
 
 async def test_the_async_forms_do_the_same(project: Project) -> None:
     """Called from within a running event loop, as are the sync verbs."""
-    twin = await project.asearch("refund", k=2)
-    assert twin == project.search("refund", k=2)
+    hits = await project.asearch("refund", k=2)
+    assert hits == project.search("refund", k=2)
     assert await project.adocument("docs/refunds.md") == project.document("docs/refunds.md")
     report = await project.aingest()
     assert {file.change for file in report.files} == {"unchanged"}
@@ -240,7 +240,7 @@ async def test_cancelling_an_awaited_verb_cancels_the_work(project: Project) -> 
 
 def test_a_sync_verb_on_the_projects_own_thread_is_an_error_not_a_deadlock(project: Project) -> None:
     (project.root / "docs" / "new.md").write_text("# New\n\nText.")
-    with pytest.raises(RuntimeError, match="await its async form"):
+    with pytest.raises(RuntimeError, match="await its async version"):
         project.ingest(progress=lambda _: project.search("refund") and None)
 
 
@@ -336,4 +336,4 @@ def test_a_comparison_of_other_documents_is_another_run(make_project: MakeProjec
         project.ingest()
         second = project.compare(approaches=["quote-bm25"])
         assert second.run.name != first.run.name
-        assert [report.standings[0].mean for report in (first, second)] == [1.0, 0.0]
+        assert [report.approaches[0].mean for report in (first, second)] == [1.0, 0.0]

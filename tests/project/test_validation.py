@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from groundtune.project.validation import Checkup, check_project
+from groundtune.project.validation import CheckReport, check_project
 
 
 def project(root: Path, text: str = "", rows: list[dict[str, object]] | None = None) -> Path:
@@ -20,7 +20,7 @@ def row(number: int, **more: object) -> dict[str, object]:
     return {"id": f"q{number}", "input": "x", "output": "y", "split": "test", **more}
 
 
-def told(report: Checkup) -> set[tuple[str, str, str]]:
+def findings_of(report: CheckReport) -> set[tuple[str, str, str]]:
     return {(finding.level, finding.place, finding.message) for finding in report.findings}
 
 
@@ -73,7 +73,7 @@ residency = "local"
 """
     report = check_project(project(tmp_path, text, rows), environ={})
     assert report.exit_code == 2
-    assert told(report) == {
+    assert findings_of(report) == {
         ("problem", "documents.include", '"Docs/*.md" matches no file'),
         ("problem", "documents.include", '"policies/*.pdf" matches no file'),
         ("problem", "documents.access", '"docs/hr/**" matches no file'),

@@ -55,10 +55,10 @@ def answer_page(examples: int | None = None, *, seed: int = 7) -> dict[str, Any]
 def page_of(
     rows: list[dict[str, Any]], cells: dict[str, dict[str, Any]], known: dict[str, Any], **more: Any
 ) -> dict[str, Any]:
-    """Standings, pairs and tags computed from the cells; the intervals are rough, which is enough for drawing."""
+    """Summaries, pairs and tags computed from the cells; the intervals are rough, which is enough for drawing."""
     names = list(next(iter(cells.values()))) if cells else list(APPROACHES)
-    standings = [_standing(name, [row[name] for row in cells.values() if name in row]) for name in names]
-    standings.sort(key=lambda standing: -(standing["mean"] or 0))
+    summaries = [_summary(name, [row[name] for row in cells.values() if name in row]) for name in names]
+    summaries.sort(key=lambda summary: -(summary["mean"] or 0))
     tags = Counter(tag for row in rows for tag in row.get("tags", ()))
     page: dict[str, Any] = {
         "title": "ternhill-handbook",
@@ -70,7 +70,7 @@ def page_of(
         "choice": names[1] if len(names) > 1 else names[0],
         "sentence": SENTENCE,
         "n": len(rows),
-        "approaches": standings,
+        "approaches": summaries,
         "comparisons": [_difference(a, b, cells) for at, a in enumerate(names) for b in names[at + 1 :]],
         "verdict": {
             "reasons": [
@@ -245,7 +245,7 @@ def _interval(values: list[float]) -> dict[str, Any]:
     return {"mean": mean, "low": max(0.0, mean - half), "high": min(1.0, mean + half), "n": len(values)}
 
 
-def _standing(name: str, cells: list[dict[str, Any]]) -> dict[str, Any]:
+def _summary(name: str, cells: list[dict[str, Any]]) -> dict[str, Any]:
     without_error = [cell for cell in cells if cell["status"] != "error"]
     answered = [cell for cell in without_error if cell["status"] == "answered"]
     times = sorted(cell["usage"]["seconds"] for cell in without_error)

@@ -64,7 +64,7 @@ def test_any_size_of_collection_will_do(collection: int) -> None:
 
 
 def test_each_passage_comes_once_and_equals_are_in_a_fixed_order() -> None:
-    twins = [candidate(name, 2.0, 0.5) for name in ("z", "m", "a")]
-    assert ids(0.5, twins, twins[::-1]) == ["a", "m", "z"]
+    equals = [candidate(name, 2.0, 0.5) for name in ("z", "m", "a")]
+    assert ids(0.5, equals, equals[::-1]) == ["a", "m", "z"]
     assert ids(0.5, [], []) == []
     assert ids(0.5, LEXICAL, [], complete=False) == ids(0.5, LEXICAL, [])

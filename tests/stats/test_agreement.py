@@ -56,7 +56,7 @@ def test_a_constant_side_is_noted() -> None:
     result = cohen_kappa(a, b)
     assert result.kappa is not None
     assert result.kappa.mean == cohen_kappa_score(a, b) == 0
-    assert result.note == "side a gave a single label throughout: kappa is always 0"
+    assert result.note == "all labels on side a are the same, so kappa is always 0"
     assert "side b" in cohen_kappa(b, a).note
 
 

@@ -56,6 +56,12 @@ def extraction_rows() -> tuple[list[TrainingRow], list[TrainingRow]]:
     return rows[:TRAINED], rows[TRAINED:]
 
 
+def few_rows() -> dict[str, list[TrainingRow]]:
+    """Return `train` and `validation` for tests that are not about what is learned: an epoch of four steps."""
+    learned, held_out = extraction_rows()
+    return {"train": learned[:64], "validation": held_out[:8]}
+
+
 def tiny_base(folder: Path, *, template: str | None = TEMPLATE, dtype: str = "float32", window: int = 256) -> Path:
     """Write a base with random weights for training an adapter; always the same ones."""
     import torch

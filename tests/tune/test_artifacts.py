@@ -81,7 +81,7 @@ def test_an_untouched_model_passes(tmp_path: Path) -> None:
 def test_a_changed_file_is_refused_by_name(tmp_path: Path) -> None:
     artifact = write_model(tmp_path)
     (tmp_path / "fast-1/model/head").write_bytes(b"fast-2")
-    with pytest.raises(GroundtuneError, match="fast-1: model/head has changed since the training") as caught:
+    with pytest.raises(GroundtuneError, match="fast-1: model/head has changed since training") as caught:
         verify_artifact(tmp_path / "fast-1", artifact)
     assert caught.value.hint == "groundtune tune fast"
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
+from groundtune.stats.logits import softmax
+from groundtune.stats.ranking_metrics import auroc
 from groundtune.tune.encoders import calibration
 
 
@@ -11,7 +13,7 @@ def draw_logits(n: int = 4000, *, heat: float = 1.0, seed: int = 0) -> tuple[np.
     """Logits, `heat` times too large, with labels drawn from the true probabilities."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(size=(n, 5)) * 2
-    gold = np.array([rng.choice(5, p=row) for row in calibration.softmax(logits)])
+    gold = np.array([rng.choice(5, p=row) for row in softmax(logits)])
     return logits * heat, gold
 
 
@@ -35,7 +37,7 @@ def test_auroc_is_that_of_scikit_learn() -> None:
     rng = np.random.default_rng(0)
     inside, outside = rng.integers(0, 10, 300).astype(float), rng.integers(-3, 7, 50).astype(float)
     gold = np.r_[np.ones(300), np.zeros(50)]
-    assert calibration.auroc(inside, outside) == pytest.approx(roc_auc_score(gold, np.r_[inside, outside]))
+    assert auroc([*inside, *outside], gold == 1) == pytest.approx(roc_auc_score(gold, np.r_[inside, outside]))
 
 
 def test_macro_f1_is_that_of_scikit_learn() -> None:
@@ -76,7 +78,8 @@ def test_without_rows_outside_few_right_ones_are_refused() -> None:
     assert calibration.in_scope_probability(inside, fitted) is None
     assert calibration.fit_rejection(np.zeros(0), np.zeros(0, dtype=bool), np.zeros(0)) is None
     assert calibration.fit_rejection(np.ones(3), np.zeros(3, dtype=bool), np.zeros(2)) is None
-    assert "is a guess" in calibration.rejection_notes(inside, inside >= 100, np.zeros(0))[0]
+    notes = calibration.rejection_notes(inside, inside >= 100, np.zeros(0))
+    assert "was set to reject 1% of in-scope inputs" in notes[0]
 
 
 @pytest.mark.parametrize(("inside", "outside"), [(29, 100), (99, 4), (0, 10), (0, 0)])
@@ -90,14 +93,14 @@ def test_too_few_rows_give_no_threshold(inside: int, outside: int) -> None:
 
 def test_a_threshold_that_refuses_nothing_is_noted() -> None:
     energies, strange = np.linspace(0, 10, 100), np.linspace(1, 11, 6)
-    assert [note.partition(":")[0] for note in calibration.rejection_notes(energies, energies >= 0, strange)] == [
-        "the threshold refuses 0% of the 6 validation rows without a label"
+    assert [note.partition(";")[0] for note in calibration.rejection_notes(energies, energies >= 0, strange)] == [
+        "the threshold catches only 0% of the 6 out-of-scope validation rows"
     ]
 
 
 def test_a_threshold_that_refuses_many_rows_is_noted() -> None:
     energies, strange = np.linspace(0, 10, 100), np.linspace(0, 1.5, 50)
     assert calibration.rejection_notes(energies, energies > 1.5, strange) == [
-        "the threshold refuses 15% of the 100 validation rows with a label"
+        "the threshold rejects 15% of the 100 validation rows with a label"
     ]
     assert calibration.rejection_notes(energies, energies > 1.5, strange - 100) == []

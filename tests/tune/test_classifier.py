@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from groundtune.common.batches import batches_by_length
 from groundtune.errors import MissingError
 from groundtune.models.classifier_generator import ClassifierGenerator
 from groundtune.protocols import Trainer
@@ -22,9 +24,13 @@ from groundtune.tune.encoders import base_encoder, classifier
 from groundtune.tune.encoders import training_loop as encoder_fit
 from groundtune.tune.job import Job, TrainingResult, TrainingRow, TrainingStep, TuneError, read_progress
 from groundtune.tune.worker import load_trainer, run_training
+from groundtune.types import Artifact
 from tests.tune.encoders import WORDS, classifier_job, labelled, tiny_encoder
 
-pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +41,10 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(job: Job) -> tuple[TrainingResult, list[TrainingStep]]:
     steps: list[TrainingStep] = []
     return classifier.train(job, steps.append), steps
+
+
+def labels_of(model: ClassifierGenerator, texts: Sequence[str]) -> list[str]:
+    return [generation.text for generation in model._generations(texts)]
 
 
 def test_it_is_a_trainer() -> None:
@@ -102,7 +112,7 @@ def test_the_worker_writes_an_artifact_last(base: Path, tmp_path: Path, monkeypa
     artifact = read_artifact(job.folder)
     verify_artifact(job.folder, artifact)
     assert {"model/classifier.json", "model/head.safetensors", "model/encoder/model.safetensors"} <= set(artifact.files)
-    assert artifact.base_digest == base_encoder.find_encoder(str(base)).digest
+    assert artifact.base_digest == base_encoder.find_encoder(str(base)).located.digest
     assert artifact.details["labels"] == list(WORDS)
 
 
@@ -116,9 +126,9 @@ def test_rows_without_a_label_set_the_threshold_and_nothing_else(base: Path, tmp
     bare, _ = run(classifier_job(tmp_path / "c", base, epochs=1, validation=labelled(4, seed=2)))
     assert "oos_auroc" not in bare.metrics
     assert (bare.details["threshold"], bare.details["slope"]) == (None, None)
-    assert "no input is refused" in bare.details["notes"][0]
+    assert "out-of-scope inputs are not detected" in bare.details["notes"][0]
     model = ClassifierGenerator(tmp_path / "c", bare.details, nothing="none")
-    assert "none" not in model.classify([row.input for row in [*labelled(3, seed=3), *strange]])[0]
+    assert "none" not in labels_of(model, [row.input for row in [*labelled(3, seed=3), *strange]])
 
 
 def test_without_validation_rows_the_last_state_is_kept(base: Path, tmp_path: Path) -> None:
@@ -126,7 +136,7 @@ def test_without_validation_rows_the_last_state_is_kept(base: Path, tmp_path: Pa
     assert trained.metrics == {}
     assert (trained.details["temperature"], trained.details["threshold"]) == (1.0, None)
     assert trained.details["best_step"] == trained.details["steps"]
-    assert ClassifierGenerator(tmp_path / "job", trained.details, nothing="none").classify(["refund money back"])[0]
+    assert labels_of(ClassifierGenerator(tmp_path / "job", trained.details, nothing="none"), ["refund money back"])
 
 
 def test_two_labels_one_of_them_rare(base: Path, tmp_path: Path) -> None:
@@ -185,7 +195,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_state(
     base: Path, tmp_path: Path, broken_loss: Callable[[int], None]
 ) -> None:
     job = classifier_job(tmp_path / "job", base, epochs=4)
-    per_epoch = len(base_encoder.batches(lengths(job), budget=64))
+    per_epoch = len(batches_by_length(lengths(job), budget=64))
     broken_loss(per_epoch * 2 + 1)
     trained, steps = run(job)
     assert trained.details["stopped"] == "loss"
@@ -203,7 +213,7 @@ def test_weights_that_are_not_finite_after_the_last_step_are_not_kept(
     import torch
 
     job = classifier_job(tmp_path / "job", base, epochs=3, validation=validation)
-    per_epoch = len(base_encoder.batches(lengths(job), budget=64))
+    per_epoch = len(batches_by_length(lengths(job), budget=64))
     real, calls = torch.optim.AdamW.step, [0]
 
     def step(self: Any, *args: Any, **more: Any) -> None:
@@ -224,7 +234,7 @@ def test_a_loss_that_was_never_finite_is_an_error(
     base: Path, tmp_path: Path, broken_loss: Callable[[int], None]
 ) -> None:
     broken_loss(0)
-    with pytest.raises(TuneError, match="not finite at step 0"):
+    with pytest.raises(TuneError, match="NaN or infinite at step 0"):
         run(classifier_job(tmp_path / "job", base))
 
 
@@ -242,7 +252,7 @@ def test_a_base_with_vectors_that_are_not_finite_is_refused(mode: str, tmp_path:
     with torch.no_grad():
         model.embeddings.LayerNorm.weight.fill_(math.inf)
     model.save_pretrained(folder)
-    with pytest.raises(TuneError, match="vectors that are not finite"):
+    with pytest.raises(TuneError, match="produces NaN or infinite embeddings"):
         run(classifier_job(tmp_path / "job", folder, mode=mode))
 
 
@@ -296,12 +306,12 @@ from pathlib import Path
 from groundtune.tune.encoders import training_loop as encoder_fit
 from groundtune.tune.worker import run_training
 encoder_fit.SAVE_SECONDS = encoder_fit.REPORT_SECONDS = 0.0
-real = encoder_fit._Run.one_step
+real = encoder_fit._EncoderTraining.one_step
 def waits(self, places):
     while self.progress.step == int(sys.argv[2]) and not self.stop_signal:
         time.sleep(0.02)
     return real(self, places)
-encoder_fit._Run.one_step = waits
+encoder_fit._EncoderTraining.one_step = waits
 sys.exit(run_training(Path(sys.argv[1])))
 """
 
@@ -317,12 +327,25 @@ def halted(folder: Path, step: int) -> subprocess.Popen[bytes]:
     return process
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Artifact]:
+    """Return the artifact of a whole training in the given mode."""
+
+    @cache
+    def train(mode: str) -> Artifact:
+        whole = classifier_job(tmp_path_factory.mktemp(mode) / "whole", base, mode=mode, epochs=3)
+        assert run_training(whole.folder) == 0
+        return read_artifact(whole.folder)
+
+    return train
+
+
 @pytest.mark.parametrize(
     ("mode", "how"), [("full", signal.SIGKILL), ("lora", signal.SIGKILL), ("full", signal.SIGTERM)]
 )
-def test_an_interrupted_and_resumed_training_ends_the_same(mode: str, how: int, base: Path, tmp_path: Path) -> None:
-    whole = classifier_job(tmp_path / "whole", base, mode=mode, epochs=3)
-    assert run_training(whole.folder) == 0
+def test_an_interrupted_and_resumed_training_ends_the_same(
+    mode: str, how: int, base: Path, tmp_path: Path, uninterrupted: Callable[[str], Artifact]
+) -> None:
     cut = classifier_job(tmp_path / "cut", base, mode=mode, epochs=3)
     process = halted(cut.folder, 13)  # in the middle of the second epoch
     os.kill(process.pid, how)
@@ -330,22 +353,31 @@ def test_an_interrupted_and_resumed_training_ends_the_same(mode: str, how: int, 
     assert not (cut.folder / "artifact.json").exists()
     assert (cut.checkpoint / encoder_fit.STATE).exists()
     assert run_training(cut.folder) == 0
-    uninterrupted, resumed = read_artifact(whole.folder), read_artifact(cut.folder)
+    whole, resumed = uninterrupted(mode), read_artifact(cut.folder)
     assert resumed.details["resumed"] == [13 if how == signal.SIGKILL else 14], "on SIGTERM it finished its step"
     assert any("resumed after step" in step.note for step in read_progress(cut.folder))
-    assert resumed.details["steps"] == uninterrupted.details["steps"]
-    assert resumed.details["final_loss"] == pytest.approx(uninterrupted.details["final_loss"], abs=1e-3)
-    assert resumed.metrics == pytest.approx(dict(uninterrupted.metrics), abs=1e-3)
-    assert resumed.details["temperature"] == pytest.approx(uninterrupted.details["temperature"], abs=1e-3)
+    assert resumed.details["steps"] == whole.details["steps"]
+    assert resumed.details["final_loss"] == pytest.approx(whole.details["final_loss"], abs=1e-3)
+    assert resumed.metrics == pytest.approx(dict(whole.metrics), abs=1e-3)
+    assert resumed.details["temperature"] == pytest.approx(whole.details["temperature"], abs=1e-3)
 
 
-def test_a_checkpoint_of_another_training_is_refused(base: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_training_is_refused(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stops(step: TrainingStep) -> None:
+        if step.step == 3:
+            raise KeyboardInterrupt
+
     job = classifier_job(tmp_path / "job", base, epochs=3)
-    process = halted(job.folder, 3)
-    process.kill()
-    process.wait()
+    with monkeypatch.context() as patch:
+        patch.setattr(encoder_fit, "SAVE_SECONDS", 0.0)
+        patch.setattr(encoder_fit, "REPORT_SECONDS", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            classifier.train(job, stops)
+    assert (job.checkpoint / encoder_fit.STATE).exists()
     for other in ({"epochs": 4}, {"train": labelled(11, seed=1)}):
-        with pytest.raises(TuneError, match="of other rows, other settings or another base"):
+        with pytest.raises(TuneError, match="made with different data, settings or base model"):
             run(classifier_job(tmp_path / "job", base, **{"epochs": 3, **other}))
     (job.checkpoint / encoder_fit.STATE).write_bytes(b"half")
     with pytest.raises(TuneError, match="cannot be read"):
@@ -381,12 +413,12 @@ def test_batches_waste_no_tokens() -> None:
     import random
 
     sizes = [random.Random(0).randint(3, 40) for _ in range(500)]
-    batches = base_encoder.batches(sizes, budget=256, rng=random.Random(1))
+    batches = batches_by_length(sizes, budget=256, rng=random.Random(1))
     assert sorted(place for batch in batches for place in batch) == list(range(500))
-    assert batches == base_encoder.batches(sizes, budget=256, rng=random.Random(1))
-    assert batches != base_encoder.batches(sizes, budget=256, rng=random.Random(2))
+    assert batches == batches_by_length(sizes, budget=256, rng=random.Random(1))
+    assert batches != batches_by_length(sizes, budget=256, rng=random.Random(2))
     padded = [max(sizes[place] for place in batch) * len(batch) for batch in batches]
     assert max(padded) <= 256
     assert sum(padded) <= 1.1 * sum(sizes)
-    assert base_encoder.batches([500, 3, 3], budget=256) == [[1, 2], [0]]
-    assert base_encoder.batches([], budget=256) == []
+    assert batches_by_length([500, 3, 3], budget=256) == [[1, 2], [0]]
+    assert batches_by_length([], budget=256) == []

@@ -6,8 +6,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,13 @@ import pytest
 from groundtune.errors import GroundtuneError, MissingError
 from groundtune.tune import export as exporting
 from groundtune.tune.artifacts import read_artifact, write_artifact
-from groundtune.tune.export import Form, export, modelfile
+from groundtune.tune.export import ExportFormat, export, modelfile
 from groundtune.tune.job import TuneError
 from groundtune.tune.worker import run_training
 from tests.models.tiny import NO_SYSTEM, TEMPLATE
-from tests.tune.extraction import extraction_job, tiny_base
+from tests.tune.extraction import extraction_job, few_rows, tiny_base
+
+pytestmark = pytest.mark.slow
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|end|>\n{% endfor %}"
@@ -45,10 +48,10 @@ out.write_bytes(b"GGUF" + (folder / "model.safetensors").read_bytes())
 
 
 @pytest.fixture(scope="module")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model_folder(training_libraries: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a finished training."""
     root = tmp_path_factory.mktemp("export")
-    job = extraction_job(root / "job", tiny_base(root / "base"), epochs=2)
+    job = extraction_job(root / "job", tiny_base(root / "base"), **few_rows(), epochs=2)
     assert run_training(job.folder) == 0
     return job.folder
 
@@ -97,12 +100,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("form", ["merged", "gguf", "ollama"])
+@pytest.mark.parametrize("export_format", ["merged", "gguf", "ollama"])
 def test_a_full_disk_is_reported_and_leaves_no_partial_output(
-    model_folder: Path, small_disk: Path, converter: Path, form: Form
+    model_folder: Path, small_disk: Path, converter: Path, export_format: ExportFormat
 ) -> None:
     with pytest.raises(TuneError) as caught:
-        export(model_folder, form, small_disk / "out")
+        export(model_folder, export_format, small_disk / "out")
     assert caught.value.message == f"cannot write {small_disk / 'out'}: no space left on device"
     assert "free some space" in (caught.value.hint or "")
     assert list(small_disk.iterdir()) == []
@@ -139,12 +142,20 @@ def test_without_llama_cpp_it_says_how_to_get_it(
     assert "git clone https://github.com/ggml-org/llama.cpp" in (caught.value.hint or "")
 
 
+@pytest.fixture(scope="module")
+def merged_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return the folder of a model with the given chat template."""
+    return cache(lambda template: tiny_base(tmp_path_factory.mktemp("merged"), template=template))
+
+
 @pytest.mark.parametrize("template", [TEMPLATE, NO_SYSTEM, CHATML, BEGINNING, INST], ids=range(5))
 @pytest.mark.parametrize("roles", ["u", "su", "uau", "suauau"])
-def test_ollama_prompts_as_the_model_was_trained(tmp_path: Path, template: str, roles: str) -> None:
+def test_ollama_prompts_as_the_model_was_trained(
+    merged_model: Callable[[str], Path], template: str, roles: str
+) -> None:
     from transformers import AutoTokenizer
 
-    merged = tiny_base(tmp_path / "merged", template=template)
+    merged = merged_model(template)
     names = {"s": "system", "u": "user", "a": "assistant"}
     turns = [{"role": names[role], "content": f"it says {n}"} for n, role in enumerate(roles)]
     folded = template in (NO_SYSTEM, INST) and roles[0] == "s"
@@ -182,18 +193,18 @@ def test_a_template_that_ollama_cannot_express_is_refused(tmp_path: Path) -> Non
 def test_an_unusable_model_is_not_exported(model_folder: Path, tmp_path: Path) -> None:
     artifact = read_artifact(model_folder)
     copy = shutil.copytree(model_folder, tmp_path / "copy" / model_folder.name)
-    write_artifact(copy, replace(artifact, unusable="the merged model gives other logits"))
-    with pytest.raises(GroundtuneError, match="must not be used: the merged model gives other logits"):
+    write_artifact(copy, replace(artifact, unusable="the merged model's logits differ"))
+    with pytest.raises(GroundtuneError, match="must not be used: the merged model's logits differ"):
         export(copy, "merged", tmp_path / "out")
     write_artifact(copy, replace(artifact, kind="classifier"))
     with pytest.raises(TuneError, match="is of kind classifier: only causal models"):
         export(copy, "merged", tmp_path / "out")
     write_artifact(copy, artifact)
     (copy / "adapter" / "adapter_model.safetensors").write_bytes(b"other")
-    with pytest.raises(TuneError, match="its adapter has changed since the training"):
+    with pytest.raises(TuneError, match="its adapter has changed since training"):
         export(copy, "adapter", tmp_path / "out")
     (copy / "merged" / "model.safetensors").write_bytes(b"other")
-    with pytest.raises(GroundtuneError, match="has changed since the training"):
+    with pytest.raises(GroundtuneError, match="has changed since training"):
         export(copy, "merged", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -203,14 +214,14 @@ def test_the_adapter_is_not_exported_for_a_changed_base(model_folder: Path, tmp_
     config = (base / "config.json").read_text()
     try:
         (base / "config.json").write_text(config.replace('"silu"', '"gelu"'))
-        with pytest.raises(TuneError, match="has changed since the training"):
+        with pytest.raises(TuneError, match="has changed since training"):
             export(model_folder, "adapter", tmp_path / "out")
     finally:
         (base / "config.json").write_text(config)
 
 
 def test_full_training_has_no_adapter(tmp_path: Path) -> None:
-    job = extraction_job(tmp_path / "job", tiny_base(tmp_path / "base"), epochs=1, mode="full")
+    job = extraction_job(tmp_path / "job", tiny_base(tmp_path / "base"), **few_rows(), epochs=1, mode="full")
     assert run_training(job.folder) == 0
     with pytest.raises(TuneError, match="has no adapter: every weight was trained"):
         export(job.folder, "adapter", tmp_path / "out")

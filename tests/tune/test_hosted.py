@@ -24,7 +24,7 @@ from groundtune.testing.scripted_server import Reply, ScriptedServer
 from groundtune.testing.scripted_tuning import FailingRequest, JobScript, ScriptedTuning
 from groundtune.tune.artifacts import read_artifact
 from groundtune.tune.hosted.trainer import control_job, estimate, train, warnings
-from groundtune.tune.hosted.training_cost import bounds
+from groundtune.tune.hosted.training_cost import estimate_bounds
 from groundtune.tune.job import FAILURE, Job, TrainingRow, TrainingStep, TuneError, write_job
 from groundtune.tune.launcher import launch_training
 
@@ -170,9 +170,9 @@ def test_more_events_than_a_page_are_reported_once_and_in_order(
 ) -> None:
     monkeypatch.setenv("GROUNDTUNE_POLL_SECONDS", "0.0005")
     losses = [float(number) for number in range(130, 0, -1)]
-    course = JobScript(["validating_files", *["running"] * 130, "succeeded"], losses=losses)
-    trouble = FailingRequest("GET .*/events", Reply(broken_stream_after=3), times=2)
-    with served(ScriptedTuning([course], failing_requests=[trouble])) as server:
+    script = JobScript(["validating_files", *["running"] * 130, "succeeded"], losses=losses)
+    failing_request = FailingRequest("GET .*/events", Reply(broken_stream_after=3), times=2)
+    with served(ScriptedTuning([script], failing_requests=[failing_request])) as server:
         steps = list[TrainingStep]()
         train(make_job(tmp_path, server), steps.append)
     assert [step.loss for step in steps if step.loss is not None] == losses
@@ -208,14 +208,14 @@ def test_a_paused_job_is_waited_for_until_it_resumes(tmp_path: Path) -> None:
     with served(tuning) as server:
         job = make_job(tmp_path, server)
 
-        def watch(step: TrainingStep) -> None:
+        def report_step(step: TrainingStep) -> None:
             steps.append(step)
             if step.note == "status running" and notes(steps).count(step.note) == 1:
                 assert control_job(job, "pause") == ("ftjob-1", "pausing")
             if step.note == "status paused":
                 assert control_job(job, "resume") == ("ftjob-1", "running")
 
-        train(job, watch)
+        train(job, report_step)
         with pytest.raises(ProviderError, match="cannot pause"):
             control_job(job, "pause")
     statuses = [note for note in notes(steps) if note.startswith("status")]
@@ -226,9 +226,7 @@ def test_a_job_that_never_ends_is_left_running_and_found_again(tmp_path: Path) -
     tuning = ScriptedTuning([JobScript(["queued", "running"])])
     with served(tuning) as server:
         job = make_job(tmp_path, server, max_minutes=0.003)
-        with pytest.raises(
-            TuneError, match=r"ftjob-1 at .* is running after 0.003 minutes; it was left running"
-        ) as caught:
+        with pytest.raises(TuneError, match=r"ftjob-1 at .* is running after 0.003 min; it was left running") as caught:
             train(job, lambda _: None)
         assert "resumes waiting" in str(caught.value.hint)
         tuning._ahead["ftjob-1"].append("succeeded")
@@ -247,10 +245,10 @@ def test_steering_needs_a_job(tmp_path: Path) -> None:
 
 def killed_in_trouble(job: Job, tuning: ScriptedTuning) -> None:
     """Run the worker until it has sent the request that is never answered, then kill it."""
-    (trouble,) = tuning.failing_requests
+    (failing_request,) = tuning.failing_requests
     worker = subprocess.Popen([sys.executable, "-m", "groundtune.tune.worker", str(job.folder)])
     deadline = time.monotonic() + 300
-    while trouble.times:
+    while failing_request.times:
         assert worker.poll() is None, (job.folder / "log.txt").read_text()
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -297,9 +295,9 @@ def test_the_state_of_other_rows_is_refused(tmp_path: Path) -> None:
         with pytest.raises(TuneError, match="left running"):
             train(job, lambda _: None)
         other = make_job(tmp_path, server, n=13)
-        with pytest.raises(TuneError, match=r"other rows or settings \(job ftjob-1\)"):
+        with pytest.raises(TuneError, match=r"different data or settings \(job ftjob-1\)"):
             train(other, lambda _: None)
-        with pytest.raises(TuneError, match="other rows or settings"):
+        with pytest.raises(TuneError, match="different data or settings"):
             train(make_job(tmp_path, server, epochs=9), lambda _: None)
 
 
@@ -337,7 +335,7 @@ def test_an_unknown_price_is_not_zero(tmp_path: Path) -> None:
 
 def test_a_preference_counts_as_two_chats(tmp_path: Path) -> None:
     ways = [make_job(tmp_path / way, None, method=way, details={}) for way in ("supervised", "dpo")]
-    single, double = (bounds(job, today=date(2026, 11, 21)).usd for job in ways)
+    single, double = (estimate_bounds(job, today=date(2026, 11, 21)).usd for job in ways)
     assert single is not None
     assert double is not None
     assert 1.8 * single < double < 2.2 * single
@@ -350,7 +348,7 @@ def test_shutdowns_are_named_with_their_dates(tmp_path: Path) -> None:
     assert "no new fine-tuning jobs from 2027-01-06, in 46 days" in caveats[1]
     assert "60 days" in caveats[2]
     assert len(caveats) == 3
-    assert bounds(job, today=date(2026, 11, 21)).usd is not None
+    assert estimate_bounds(job, today=date(2026, 11, 21)).usd is not None
 
 
 @pytest.mark.parametrize(
@@ -364,11 +362,13 @@ def test_shutdowns_are_named_with_their_dates(tmp_path: Path) -> None:
 def test_no_job_starts_on_a_closed_base_or_provider(tmp_path: Path, base: str, today: date, message: str) -> None:
     job = replace(make_job(tmp_path, None, details={}), base=base)
     with pytest.raises(TuneError, match=message) as caught:
-        bounds(job, today=today)
+        estimate_bounds(job, today=today)
     assert "[providers.openai]" in (caught.value.hint or "")
     assert not any("since" in caveat for caveat in warnings(job, today=today) if "60 days" not in caveat), "said once"
     overrides = {"provider": {"no_new_jobs": "2999-01-01", "bases": {base: {"ends": "2999-01-01"}}}}
-    assert bounds(replace(job, details=overrides), today=today).usd is not None, "what is known here can be corrected"
+    assert estimate_bounds(replace(job, details=overrides), today=today).usd is not None, (
+        "what is known here can be corrected"
+    )
 
 
 @pytest.mark.parametrize("name", ["together", "fireworks"])
@@ -381,7 +381,7 @@ def test_unknown_providers(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown provider 'opnai'") as caught:
         warnings(make_job(tmp_path, None, provider="opnai", details={}))
     assert "openai, azure" in str(caught.value.hint)
-    with pytest.raises(UsageError, match="address of azure differs"):
+    with pytest.raises(UsageError, match="base URL of azure depends"):
         warnings(make_job(tmp_path, None, provider="azure", details={}))
     azure = make_job(tmp_path, None, provider="azure", details={}, base_url="https://x.openai.azure.com/openai/v1")
     assert "deployment" in warnings(azure)[0]
@@ -399,12 +399,12 @@ def test_names_of_bases_without_a_date_and_of_tuned_models(tmp_path: Path) -> No
 def test_too_few_rows_and_rows_without_a_reply(tmp_path: Path) -> None:
     tuning = ScriptedTuning()
     with served(tuning) as server:
-        with pytest.raises(TuneError, match=r"9 training rows; .* no job with fewer than 10"):
+        with pytest.raises(TuneError, match=r"9 training examples; .* requires at least 10"):
             train(make_job(tmp_path / "few", server, n=9), lambda _: None)
         for name, bad, method, message in (
-            ("mute", {"messages": rows(1)[0].messages[:-1]}, "supervised", "1 rows do not end with a reply .*: odd"),
-            ("empty", {"messages": ()}, "supervised", "1 rows do not end with a reply"),
-            ("alone", {"messages": rows(1)[0].messages}, "dpo", "1 rows have no rejected reply.*: odd"),
+            ("mute", {"messages": rows(1)[0].messages[:-1]}, "supervised", "1 row without an assistant reply .*: odd"),
+            ("empty", {"messages": ()}, "supervised", "1 row without an assistant reply"),
+            ("alone", {"messages": rows(1)[0].messages}, "dpo", "1 row without a rejected reply.*: odd"),
         ):
             job = make_job(tmp_path / name, server, method=method)
             write_job(job, [*rows(12), TrainingRow("odd", "x", "y", **bad)], [])
@@ -474,8 +474,8 @@ def test_temporary_failures_are_retried_without_a_second_job(
 
 
 def test_an_outage_ends_the_wait_but_not_the_job(tmp_path: Path) -> None:
-    trouble = FailingRequest(LOOK, Reply("out of order", status=500), times=8)
-    tuning = ScriptedTuning(failing_requests=[trouble])
+    failing_request = FailingRequest(LOOK, Reply("out of order", status=500), times=8)
+    tuning = ScriptedTuning(failing_requests=[failing_request])
     with served(tuning) as server:
         job = make_job(tmp_path, server)
         with pytest.raises(ProviderError, match="answered 500: out of order"):

@@ -8,7 +8,7 @@ import pytest
 
 from groundtune.models.local_generator import _rendered
 from groundtune.tune.job import TrainingRow, TuneError
-from groundtune.tune.lora.loss_mask import ChatFormat, encode, find_chat_format, mark_reply, render_reply
+from groundtune.tune.lora.loss_mask import ChatFormat, encode, find_chat_format, render_reply
 from tests.models.tiny import NO_SYSTEM, SENTENCES, TEMPLATE, tiny_tokenizer
 from tests.tune.extraction import chat
 
@@ -29,7 +29,7 @@ SPACED = (
 )
 
 
-def form(template: str | None = TEMPLATE, *, texts: Sequence[str] = SENTENCES, **changes: Any) -> ChatFormat:
+def format_of(template: str | None = TEMPLATE, *, texts: Sequence[str] = SENTENCES, **changes: Any) -> ChatFormat:
     tokenizer = tiny_tokenizer(list(texts), template=template)
     for name, value in changes.items():
         setattr(tokenizer, name, value)
@@ -46,12 +46,11 @@ def refused(rows: Sequence[TrainingRow], chat_format: ChatFormat, **options: Any
     "template", [TEMPLATE, GENERATION, LINES, NO_SYSTEM], ids=["plain", "mask", "lines", "no system"]
 )
 def test_only_the_reply_and_its_end_are_trained(template: str) -> None:
-    chat_format = form(template)
+    chat_format = format_of(template)
     row = chat("a", "what is the colour of the sky?", "the refund")
     (encoded,) = encode([row], chat_format, limit=256)
     text = chat_format.tokenizer.decode(list(encoded.token_ids[encoded.reply_start :]))
     assert text == "the refund<|end|>"
-    assert mark_reply(encoded, chat_format).endswith("⟦the refund<|end|>⟧")
     prompt = chat_format.tokenizer.apply_chat_template([row.messages[0]], tokenize=False, add_generation_prompt=True)
     assert (
         list(encoded.token_ids[: encoded.reply_start])
@@ -62,7 +61,7 @@ def test_only_the_reply_and_its_end_are_trained(template: str) -> None:
 def test_earlier_replies_are_read_not_trained() -> None:
     turns = [("system", "be brief"), ("user", "yes"), ("assistant", "no"), ("user", "why"), ("assistant", "the sky")]
     row = TrainingRow("a", "why", None, messages=tuple({"role": role, "content": text} for role, text in turns))
-    chat_format = form()
+    chat_format = format_of()
     (encoded,) = encode([row], chat_format, limit=256)
     assert chat_format.tokenizer.decode(list(encoded.token_ids[encoded.reply_start :])) == "the sky<|end|>"
 
@@ -80,7 +79,7 @@ def test_training_and_inference_render_the_same_prompt(template: str, roles: tup
 
 
 def test_tokens_across_the_boundary_do_not_change_the_prompt() -> None:
-    chat_format = form(SPACED, texts=["assistant: yes assistant: yes user: no", " yes"] * 4)
+    chat_format = format_of(SPACED, texts=["assistant: yes assistant: yes user: no", " yes"] * 4)
     (encoded,) = encode([chat("a", "no", "yes")], chat_format, limit=None)
     prompt = chat_format.tokenizer("user: no<|end|>assistant: ", add_special_tokens=False)["input_ids"]
     whole = chat_format.tokenizer("user: no<|end|>assistant: yes<|end|>", add_special_tokens=False)["input_ids"]
@@ -94,7 +93,7 @@ def test_rows_without_a_reply_are_named() -> None:
     empty, blank = chat("empty", "yes", "", output=""), chat("blank", "yes", " \n")
     inner = TrainingRow("inner", "b", "c", messages=(*empty.messages, *good.messages))
     unanswered = TrainingRow("asked", "b", None, messages=good.messages[:1])
-    message = refused([good, empty, blank, inner, unanswered, TrainingRow("bare", "b", "c")], form())
+    message = refused([good, empty, blank, inner, unanswered, TrainingRow("bare", "b", "c")], format_of())
     assert message.startswith("5 of 6 rows cannot be trained on: ")
     for part in (
         "row empty: message 2, from the assistant, is empty",
@@ -107,50 +106,50 @@ def test_rows_without_a_reply_are_named() -> None:
 
 
 def test_many_bad_rows_are_counted_not_listed() -> None:
-    assert refused([chat(str(n), "yes", "") for n in range(30)], form()).endswith("; and 25 more")
+    assert refused([chat(str(n), "yes", "") for n in range(30)], format_of()).endswith("; and 25 more")
 
 
 def test_templates_unfit_for_training_are_refused() -> None:
     rows = [chat("one", "yes", "no")]
     assert "tiny has no chat template" in _no_format(None)
-    assert "never learn to stop" in refused(rows, form(NO_END))
-    assert "row one: the chat template renders the prompt differently" in refused(rows, form(CHANGING))
-    assert "row one: the chat template drops part of the reply" in refused(rows, form(SILENT))
+    assert "never learn to stop" in refused(rows, format_of(NO_END))
+    assert "row one: the chat template renders the prompt differently" in refused(rows, format_of(CHANGING))
+    assert "row one: the chat template drops part of the reply" in refused(rows, format_of(SILENT))
 
 
 def _no_format(template: str | None, **changes: Any) -> str:
     with pytest.raises(TuneError) as caught:
-        form(template, **changes)
+        format_of(template, **changes)
     return caught.value.message
 
 
 def test_padding_is_never_an_end() -> None:
-    plain = form()
+    plain = format_of()
     assert plain.tokenizer.convert_ids_to_tokens(plain.pad_id) == "<pad>"
-    shared = form(pad_token="</s>")
+    shared = format_of(pad_token="</s>")
     assert shared.tokenizer.convert_ids_to_tokens(shared.pad_id) == "<pad>"
-    turn = form(pad_token="<|end|>")
+    turn = format_of(pad_token="<|end|>")
     assert turn.tokenizer.convert_ids_to_tokens(turn.pad_id) == "<pad>"
     assert set(plain.end_ids) == set(plain.tokenizer.convert_tokens_to_ids(["</s>", "<|end|>"]))
 
 
 def test_a_missing_padding_token_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("groundtune.tune.lora.loss_mask.PADS", ())
-    assert "pads with the token that ends an answer" in _no_format(TEMPLATE, pad_token="</s>")
+    assert "pads with its end-of-turn token" in _no_format(TEMPLATE, pad_token="</s>")
 
 
 def test_long_rows_are_refused_with_counts() -> None:
-    chat_format = form()
+    chat_format = format_of()
     rows = [chat(str(n), "what is the colour of the sky? " * n, "yes no") for n in range(1, 11)]
     lengths = [len(encoded.token_ids) for encoded in encode(rows, chat_format, limit=None)]
     limit = lengths[6]
     message = refused(rows, chat_format, limit=limit)
-    assert message == f"3 of 10 rows are longer than {limit} tokens; the longest, row 10, has {lengths[9]}"
+    assert message == f"3 of 10 rows longer than {limit} tokens; the longest, row 10, has {lengths[9]}"
     assert "2 may be truncated" in refused(rows, chat_format, limit=limit, allow_truncation=2)
 
 
 def test_a_row_is_truncated_at_its_end_when_allowed() -> None:
-    chat_format = form()
+    chat_format = format_of()
     rows = [chat("short", "yes", "no"), chat("long", "yes", "the colour of the sky " * 9)]
     whole = encode(rows, chat_format, limit=None)[1]
     encoded = encode(rows, chat_format, limit=20, allow_truncation=1)
@@ -164,11 +163,11 @@ def test_a_row_is_truncated_at_its_end_when_allowed() -> None:
 
 def test_truncating_every_end_of_turn_is_refused() -> None:
     rows = [chat(str(n), "yes", "the colour of the sky " * 9) for n in range(3)]
-    assert "every row loses its end of turn" in refused(rows, form(), limit=20, allow_truncation=3)
+    assert "removes the end-of-turn token from every row" in refused(rows, format_of(), limit=20, allow_truncation=3)
 
 
 def test_pairs_hold_both_replies() -> None:
-    chat_format = form()
+    chat_format = format_of()
     (encoded,) = encode([chat("a", "yes", "thirty days", rejected="no refund")], chat_format, limit=None, pairs=True)
     assert encoded.rejected_ids is not None
     assert chat_format.tokenizer.decode(list(encoded.rejected_ids)) == "no refund<|end|>"

@@ -57,7 +57,13 @@ def tokenizer() -> Any:
     return tiny_tokenizer(["the capital of France is Paris", "what is the colour of the sky?"])
 
 
-def form(tokenizer: Any, template: str = TEMPLATE) -> loss_mask.ChatFormat:
+def marked(shown: chat_check.RenderedRow) -> str:
+    """Return prompt, trained part between ⟦ and ⟧, and truncated part after ✂; then the rejected reply."""
+    text = f"{shown.prompt}⟦{shown.trained}⟧" + (f"✂{shown.cut}" if shown.cut else "")
+    return text + (f"\nrather than ⟦{shown.rejected}⟧" if shown.rejected else "")
+
+
+def format_of(tokenizer: Any, template: str = TEMPLATE) -> loss_mask.ChatFormat:
     template_tokenizer = (
         tiny_tokenizer(["what is the colour of the sky?"], template=template) if template != TEMPLATE else tokenizer
     )
@@ -87,13 +93,14 @@ def test_longer_rows_are_refused_unless_truncation_is_allowed() -> None:
     cut = [problem for problem in lengths.check(measured, allowed=0) if "longer than" in problem.message]
     assert (cut[0].level, cut[0].rows, cut[0].hint) == (
         "error", ("b",),
-        "raise max_tokens up to what the base reads, shorten them, or set allow_truncation = 1 (--allow-truncation 1)",
+        "raise max_tokens up to the context window, shorten them, or set allow_truncation = 1 (--allow-truncation 1)",
     )  # fmt: skip
     capped = [problem.hint for problem in lengths.check(measured, allowed=0, capped=True)]
-    assert [str(problem).partition(",")[0] for problem in capped] == ["use a base that reads more"] * 2
+    larger = "use a base model with a larger context window"
+    assert [str(problem).partition(",")[0] for problem in capped] == [larger] * 2
     allowed = lengths.check(measured, allowed=1)
     assert [problem.level for problem in allowed] == ["error", "warning"]
-    assert "with nothing to train on" in allowed[0].message
+    assert "with nothing left to train on" in allowed[0].message
 
 
 # -- chats -----------------------------------------------------------------------------------------------------------
@@ -101,29 +108,30 @@ def test_longer_rows_are_refused_unless_truncation_is_allowed() -> None:
 
 def test_a_row_is_shown_with_what_is_trained(tokenizer: Any) -> None:
     rows = [talk("a", "what is the colour of the sky?", "blue", system="Be brief.")]
-    result = chat_check.check_rendering(rows, form(tokenizer), split="train", limit=None)
+    result = chat_check.check_rendering(rows, format_of(tokenizer), split="train", limit=None)
     (shown,) = result.shown
-    assert shown.marked == (
+    assert marked(shown) == (
         "<|system|>Be brief.<|end|><|user|>what is the colour of the sky?<|end|><|assistant|>⟦blue<|end|>⟧"
     )
     assert (shown.tokens, shown.trained_tokens) == (result.tokens["a"], result.tokens["a"] - result.starts["a"])
-    assert result.ended == {"a"}
     assert result.findings == ()
-    cut = chat_check.check_rendering(rows, form(tokenizer), split="train", limit=result.starts["a"] + 1).shown[0]
+    cut = chat_check.check_rendering(rows, format_of(tokenizer), split="train", limit=result.starts["a"] + 1).shown[0]
     assert cut.trained_tokens == 1
-    assert cut.marked.endswith("<|end|>")
-    assert "⟧✂" in cut.marked
+    assert marked(cut).endswith("<|end|>")
+    assert "⟧✂" in marked(cut)
 
 
 def test_tokens_are_those_of_the_trainer(tokenizer: Any) -> None:
     rows = [talk(f"r{n}", f"what is {n} of the sky?", "Paris " * n, system="s" if n % 2 else None) for n in range(1, 9)]
-    given = form(tokenizer)
+    given = format_of(tokenizer)
     trained = {encoded.id: encoded for encoded in loss_mask.encode(rows, given, limit=None)}
     checked = chat_check.check_rendering(rows, given, split="train", limit=None, first=8)
     assert checked.tokens == {name: len(encoded.token_ids) for name, encoded in trained.items()}
     assert checked.starts == {name: encoded.reply_start for name, encoded in trained.items()}
-    assert [encoded.marked for encoded in checked.shown] == [
-        loss_mask.mark_reply(encoded, given) for encoded in trained.values()
+    assert [(shown.prompt, shown.trained, shown.cut) for shown in checked.shown] == [
+        (*map(given.tokenizer.decode, (ids[: encoded.reply_start], ids[encoded.reply_start :])), "")
+        for encoded in trained.values()
+        for ids in [list(encoded.token_ids)]
     ]
 
 
@@ -139,8 +147,8 @@ def test_rows_that_are_not_chats_are_found() -> None:
     assert {problem.rows[0]: problem.message for problem in result} == {
         "empty": "train: 1 row: the chat has an empty assistant turn",
         "none": "train: 1 row: the chat has no messages",
-        "open": "train: 1 row: the chat does not end with the assistant",
-        "alone": "train: 1 row: the chat asks nothing",
+        "open": "train: 1 row: the chat does not end with an assistant turn",
+        "alone": "train: 1 row: the chat has no user turn",
     }
     assert {problem.level for problem in result} == {"error"}
     earlier = talk("early", "a", "b")
@@ -164,13 +172,13 @@ def test_rows_that_are_not_chats_are_found() -> None:
     ],
 )
 def test_templates_that_teach_the_wrong_thing(template: str, level: str, says: str) -> None:
-    given = form(None, template)
+    given = format_of(None, template)
     result = chat_check.check_rendering([talk("a", "why?", "think so")], given, split="train", limit=None)
     assert any(says in message for message in said(result.findings, level))
 
 
 def test_a_system_message_is_folded_where_the_template_has_none() -> None:
-    given = form(None, NO_SYSTEM)
+    given = format_of(None, NO_SYSTEM)
     result = chat_check.check_rendering([talk("a", "why?", "so", system="Be brief.")], given, split="train", limit=None)
     assert result.findings == ()
     assert result.shown[0].prompt == "<|user|>Be brief.\n\nwhy?<|end|><|assistant|>"
@@ -178,9 +186,9 @@ def test_a_system_message_is_folded_where_the_template_has_none() -> None:
 
 def test_an_end_of_turn_that_is_always_truncated_is_an_error(tokenizer: Any) -> None:
     rows = [talk("a", "what is the colour of the sky?", "Paris " * 20)]
-    result = chat_check.check_rendering(rows, form(tokenizer), split="train", limit=30)
+    result = chat_check.check_rendering(rows, format_of(tokenizer), split="train", limit=30)
     assert said(result.findings, "error") == [
-        "train: the end of the turn is truncated in every row: it would never learn to stop"
+        "train: the end of the turn is truncated in every row, so the model would never learn to stop"
     ]
 
 
@@ -192,14 +200,14 @@ def test_pad_and_end() -> None:
     assert given.pad_id not in given.end_ids
     assert (
         said(findings, "note")[0]
-        == "the tokenizer pads with <|end|>, which ends an answer; <pad> is used for padding instead"
+        == "the tokenizer pads with <|end|>, an end-of-turn token; <pad> is used for padding instead"
     )
     alone = tiny_tokenizer(["why"])
     alone.pad_token = "<|end|>"
     ends = [alone.convert_tokens_to_ids(problem) for problem in ("<pad>", "<|end|>")]
     given, findings = chat_check.check_format(alone, ends, name="tiny")
     assert given is None
-    assert "pads with the token that ends an answer" in findings[0].message
+    assert "pads with its end-of-turn token" in findings[0].message
     assert (findings[0].level, bool(findings[0].hint)) == ("error", True)
 
 
@@ -296,7 +304,7 @@ def test_a_missing_library_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(near_duplicate_rows, "need", missing)
     findings, leaks = leakage.find_leaks({"train": [row("t", "a")], "test": [row("e", "A ")]})
-    assert "near-duplicates were not looked for" in said(findings, "warning")[0]
+    assert "near-duplicates were not checked" in said(findings, "warning")[0]
     assert [problem.how for problem in leaks] == ["exact"]
 
 
@@ -322,9 +330,9 @@ def test_labels_with_few_examples_and_imbalance() -> None:
     assert said(findings) == [
         "train: 1 label with one example (single)",
         "train: 1 label with fewer than 5 examples (few)",
-        "train: 1 label of the project without an example (never)",
+        "train: 1 of the project's labels without examples (never)",
         "validation: 1 label missing from train (unseen)",
-        "validation: no row without a label: the threshold for abstaining cannot be calibrated",
+        "validation: every row has a label, so the abstention threshold cannot be calibrated",
         "train: often has 60 examples, single has 1: 60 times as many",
     ]
     assert [problem.level for problem in findings] == ["warning", "note", "warning", "warning", "note", "warning"]
@@ -414,7 +422,7 @@ def test_masks_leave_two_characters_and_harmless_text() -> None:
 def test_no_secret_of_a_shown_row_is_printed() -> None:
     examples = [text for texts in REAL.values() for text in texts]
     question, replied, worse = (f"{part}: " + " ; ".join(examples) + " ." for part in ("Asked", "Replied", "Worse"))
-    chat_format = form(tiny_tokenizer([question]))
+    chat_format = format_of(tiny_tokenizer([question]))
     pair = talk("a", question, replied, rejected=worse)
     (shown,) = chat_check.check_rendering([pair], chat_format, split="train", limit=None, pairs=True).shown
     assert (shown.trained[:12], shown.rejected[:10]) == ("Replied: --…", "Worse: --…")
@@ -424,7 +432,7 @@ def test_no_secret_of_a_shown_row_is_printed() -> None:
         shown,
         *chat_check.check_rendering([talk("a", "x", replied)], chat_format, split="train", limit=40).shown,
     ):
-        assert not [text for text in examples if text in part.marked]
+        assert not [text for text in examples if text in marked(part)]
 
 
 def test_findings_never_hold_what_was_found() -> None:
@@ -480,7 +488,7 @@ def test_values_missing_from_the_text_are_reported() -> None:
         "train: 40 of 120 values cannot be marked: they do not occur in their input as written (mood 30, n 10)"
     )
     assert (values[0].count, values[0].rows[:2]) == (30, ("r0", "r1"))
-    assert values[1].message.startswith("train: no value of mood can be marked")
+    assert values[1].message.startswith("train: no value of mood occurs in its input")
     assert values[2].message.startswith("validation: 4 of 12 values")
     assert "causal model" in str(values[0].hint)
 
@@ -496,7 +504,7 @@ def test_an_extractor_that_could_mark_next_to_nothing_is_refused() -> None:
     rows = [row(f"r{n}", "Send some bikes", {"n": n, "city": f"city {n}"}) for n in range(9)]
     (result,) = extraction.check(rows, [], schema=None)
     assert (result.level, result.check) == ("error", "values")
-    assert result.message.startswith("18 of 18 values do not appear in their input")
+    assert result.message.startswith("18 of 18 values not found in their input")
 
 
 def test_15000_objects_take_seconds() -> None:
@@ -513,7 +521,7 @@ def test_restricted_documents_are_refused_unless_named() -> None:
     rows = [row("a", "1"), row("b", "2"), row("c", "3"), row("d", "4"), row("e", "5")]
     documents = {"a": ["open.md"], "b": ["hr.md"], "c": ["both.csv#7"], "d": ["gone.md"], "e": []}
     groups = {"open.md": ("*",), "hr.md": ("hr",), "both.csv": ("hr", "board")}
-    result = restricted_rows.check(rows, documents=documents, access=groups)
+    result = restricted_rows.check_access(rows, documents=documents, access=groups)
     assert [(problem.level, problem.rows) for problem in result] == [
         ("error", ("c",)),
         ("error", ("b",)),
@@ -521,10 +529,10 @@ def test_restricted_documents_are_refused_unless_named() -> None:
     ]
     assert result[1].message == "train: 1 row with evidence that only hr may read (hr.md)"
     assert result[1].hint == 'remove them from train, or set allow_groups = ["hr"]'
-    allowed = restricted_rows.check(rows, documents=documents, access=groups, allowed=("hr",))
+    allowed = restricted_rows.check_access(rows, documents=documents, access=groups, allowed=("hr",))
     assert [(problem.level, problem.rows) for problem in allowed][:2] == [("error", ("c",)), ("warning", ("b",))]
     assert 'allow_groups = ["board", "hr"]' in str(allowed[0].hint)
-    both = restricted_rows.check(rows, documents=documents, access=groups, allowed=("hr", "board"))
+    both = restricted_rows.check_access(rows, documents=documents, access=groups, allowed=("hr", "board"))
     assert [problem.level for problem in both] == ["warning", "warning"]
 
 
@@ -562,7 +570,7 @@ def test_the_window_of_the_base_limits_max_tokens(tokenizer: Any) -> None:
     result = [problem for problem in run_preflight(given).errors if problem.check == "length"]
     assert [problem.message for problem in result] == [
         "train: 1 row longer than 16 tokens; the longest has 22",
-        "max_tokens = 1,024, but the base reads at most 16",
+        "max_tokens = 1,024, but the base model's limit is 16",
     ]
     assert str(result[0].hint).startswith("use a base that reads more, shorten them")
     assert result[1].hint == "set max_tokens = 16, or use a base that reads more"
@@ -574,7 +582,7 @@ def test_the_window_of_the_base_limits_max_tokens(tokenizer: Any) -> None:
         problem for problem in run_preflight(replace(given, settings={})).findings if "max_tokens =" in problem.message
     ]
     cut = chat_check.check_rendering(
-        [talk("a", "why?", "so")], form(tokenizer), split="train", limit=2, capped=True
+        [talk("a", "why?", "so")], format_of(tokenizer), split="train", limit=2, capped=True
     ).findings
     assert cut[0].hint == "use a base that reads more, or shorten the rows"
 
@@ -606,7 +614,9 @@ def test_every_part_reaches_the_report(tokenizer: Any) -> None:
     assert bounds_text(Bounds(None, None, None)) == "an unknown time, an unknown price"
     with pytest.raises(TuneError) as caught:
         raise_errors(report)
-    assert caught.value.message.startswith(f"{len(report.errors)} problems before training:\n  ")
+    assert caught.value.message.startswith(
+        f"training was not started because of {len(report.errors)} problems:\n  "
+    )
 
 
 def test_empty_rows() -> None:
@@ -616,7 +626,7 @@ def test_empty_rows() -> None:
     bare = PreflightInputs("retriever", {}, [row("a", "b", None, positives=("p",)), row("c", "d", None)])
     assert (
         said(run_preflight(bare).warnings)[-1]
-        == "train: 1 row without a passage that answers: nothing is learnt from them"
+        == "train: 1 row without a passage that answers the question; not trained on"
     )
     assert run_preflight(replace(bare, train=bare.train[1:])).errors
 
@@ -709,6 +719,6 @@ def test_15000_rows_take_seconds(tokenizer: Any) -> None:
 def test_chats_of_15000_rows_take_seconds(tokenizer: Any) -> None:
     rows = [talk(ticket.id, ticket.input, str(ticket.output), system="Sort it.") for ticket in tickets(15_000, "t", 1)]
     began = time.process_time()
-    result = chat_check.check_rendering(rows, form(tokenizer), split="train", limit=256)
+    result = chat_check.check_rendering(rows, format_of(tokenizer), split="train", limit=256)
     assert len(result.tokens) == 15_000
     assert time.process_time() - began < 75  # 5 s

@@ -139,8 +139,9 @@ def test_a_failure_comes_back_as_the_original_error(
 def test_a_killed_training_may_have_run_out_of_memory(job: Job) -> None:
     from groundtune.tune.launcher import _reason
 
-    assert _reason(job.folder, -9, b"").message.startswith("the training was killed by signal 9 (the system does that")
-    assert _reason(job.folder, -15, b"").message == "the training was killed by signal 15"
+    killed = "the training process was killed by signal 9 (usually because memory ran out)"
+    assert _reason(job.folder, -9, b"").message == killed
+    assert _reason(job.folder, -15, b"").message == "the training process was killed by signal 15"
 
 
 def test_a_missing_base_is_exit_code_3(job: Job) -> None:

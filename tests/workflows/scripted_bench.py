@@ -76,13 +76,13 @@ def project_file(url: str, models: Sequence[ModelScript], *, toml: str, model: s
     """Write a project file; the first model is the default, the others have their own tables. model: extra keys."""
     task = next(model.task for model in models if isinstance(model, ScriptedModel))
     parts = [f'name = "scripted"\ntask = "{task}"\n{toml}\n[examples]\nfiles = ["examples.jsonl"]']
-    for place, playable in enumerate(models):
-        keys = f'kind = "openai"\nmodel = "{playable.name}"\nbase_url = "{url}"\nwindow = 30000\nmax_output_tokens = 64'
-        parts.append(f"[models.{playable.name if place else 'default'}]\n{keys}\n{model}")
-        if isinstance(playable, ScriptedModel):
+    for place, script in enumerate(models):
+        keys = f'kind = "openai"\nmodel = "{script.name}"\nbase_url = "{url}"\nwindow = 30000\nmax_output_tokens = 64'
+        parts.append(f"[models.{script.name if place else 'default'}]\n{keys}\n{model}")
+        if isinstance(script, ScriptedModel):
             kinds = ("input_per_million", "cached_per_million", "output_per_million")
-            prices = [f"{kind} = {getattr(playable, kind)}" for kind in kinds]
-            parts.append("\n".join([f'[prices."{playable.name}"]', *prices]))
+            prices = [f"{kind} = {getattr(script, kind)}" for kind in kinds]
+            parts.append("\n".join([f'[prices."{script.name}"]', *prices]))
     return "\n".join(parts)
 
 
@@ -132,12 +132,12 @@ def lines(report: dict[str, Any]) -> Rows:
     return [json.loads(line) for line in Path(report["results"]).read_text().splitlines()]
 
 
-def standing(report: dict[str, Any], name: str) -> dict[str, Any]:
+def summary_of(report: dict[str, Any], name: str) -> dict[str, Any]:
     return next(approach for approach in report["approaches"] if approach["name"] == name)
 
 
-def share(model: ScriptedModel, rows: Rows, way: Any = "alone") -> float:
-    return float(np.mean([model.knows(text, way) for text in asked(rows)]))
+def share(model: ScriptedModel, rows: Rows, context: Any = "alone") -> float:
+    return float(np.mean([model.knows(text, context) for text in asked(rows)]))
 
 
 def cells(report: dict[str, Any]) -> Counter[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Adopt a tuned retriever, with a real rebuild of the index beside the current one, and undo it."""
+"""Adopt a tuned retriever, with a real rebuild of the index alongside the current one, and undo it."""
 
 import json
 import shutil
@@ -161,8 +161,9 @@ def test_an_invalid_adoption_is_refused(shop: Project, monkeypatch: pytest.Monke
     with shop.workspace.writer_lock(), pytest.raises(BusyError):
         shop.adopt("order")
     file = shop.root / "groundtune.toml"
-    file.write_text(TOML + '[retrieval]\nk = 8\nreranker = """\nanother"""\n')
-    with pytest.raises(UsageError, match=r"line 7 is more than a key and its value") as refused:
+    check = '[[checks]]\nname = "{}"\npattern = "x"\n'.format
+    file.write_text(TOML + check("first") + '[retrieval]\nreranker = "another"\n' + check("second"))
+    with pytest.raises(UsageError, match=r"another table stands between two \[\[tables\]\] of one list") as refused:
         shop.adopt("order")
     assert 'reranker = ".groundtune/models/order-1/model"' in str(refused.value.hint)
     file.write_text(TOML)

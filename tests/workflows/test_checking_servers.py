@@ -91,13 +91,13 @@ def other_weights(merged: Path) -> str:
     weights = load_file(merged / "model.safetensors")
     weights["model.layers.1.mlp.down_proj.weight"] += 0.5
     save_file(weights, merged / "model.safetensors", metadata={"format": "pt"})
-    return f"the {serving_check.LEG} gives other logits than the trainer's model"
+    return f"the {serving_check.GENERATOR}'s logits differ from the trained model's"
 
 
 def the_base(merged: Path) -> str:
     base = read_artifact(merged.parent).base
     shutil.copy(Path(base) / "model.safetensors", merged / "model.safetensors")
-    return "no nearer to the trainer's than to the base's"
+    return "no closer to the trained model's than to the base model's"
 
 
 def no_end(merged: Path) -> str:
@@ -109,7 +109,7 @@ def no_end(merged: Path) -> str:
 
 def no_template(merged: Path) -> str:
     (merged / "chat_template.jinja").unlink()
-    return "cannot ask it"
+    return f"the {serving_check.GENERATOR} failed"
 
 
 @pytest.mark.parametrize("spoil", [other_weights, the_base, no_end, no_template])
@@ -137,7 +137,7 @@ def test_a_server_of_the_tuned_model_agrees(trained: Path, call: Call) -> None:
     with server(serve(trained / "merged")) as url:
         code, out, err = call("--url", url)
         assert (code, err) == (0, "")
-        assert f"scripted at {url} matches the trained model (4 inputs, 0.5 nats allowed)" in out
+        assert f"scripted at {url} matches the trained model (4 inputs, tolerance 0.5 nats)" in out
         result = json.loads(call("--url", url, "--json")[1])
     assert result["agrees"]
     assert max(row["difference"] for row in result["check"]["rows"]) < 1e-4
@@ -148,8 +148,8 @@ def test_a_server_without_the_chat_template_is_detected(trained: Path, call: Cal
     with server(serve(trained / "merged", template=False)) as url:
         code, out, err = call("--url", url)
     assert code == 1
-    assert "another chat template, or none" in err
-    assert "without the training" not in err
+    assert "a different chat template, or none" in err
+    assert "untrained base model" not in err
     assert "differs from the trained model" in out
 
 
@@ -158,7 +158,7 @@ def test_a_server_of_the_base_model_is_detected(trained: Path, call: Call) -> No
         code, _, err = call("--url", url)
     assert code == 1
     assert "prompt tokens" not in err
-    assert "the base without the training answers like this" in err
+    assert "the untrained base model answers like this" in err
 
 
 def test_a_server_without_logprobs_is_compared_by_its_text(trained: Path, call: Call) -> None:
@@ -232,7 +232,8 @@ def test_rounding_differences_are_tolerated() -> None:
     close = serving_check.ServerOutput(5, "no.", True, [{"no": -0.8, "yes": -0.75}, {".": -0.1}])
     assert serving_check.compare_server("here", [(recorded, close)], tolerance=0.75).reasons == ()
     (reason,) = serving_check.compare_server("here", [(recorded, close)], tolerance=0.3).reasons[:1]
-    assert reason.startswith("row 1: the first token ' no' has log-probability -0.80 on the server, -1.50 as trained")
+    first = "the first token ' no' has log-probability -0.80 on the server but -1.50 in the trained model"
+    assert reason.startswith(f"row 1: {first}")
     (other,) = serving_check.compare_server("here", [(recorded, replace(close, prompt_tokens=6, tokens=None))]).reasons[
         :1
     ]

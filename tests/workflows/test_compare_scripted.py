@@ -31,7 +31,7 @@ from tests.workflows.scripted_bench import (
     pair,
     project_file,
     share,
-    standing,
+    summary_of,
     ticket,
 )
 
@@ -40,8 +40,8 @@ MakeBench = Callable[..., Bench]
 
 @pytest.fixture
 def bench(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeBench]:
-    for module in ("endpoint", "pace"):
-        monkeypatch.setattr(f"groundtune.models.{module}.backoff", lambda first, tries: 0.02)
+    for module in ("connection", "rate_limiter"):
+        monkeypatch.setattr(f"groundtune.models.{module}.max_backoff_seconds", lambda first, tries: 0.02)
     with ExitStack() as stack:
 
         def make(
@@ -80,18 +80,18 @@ def test_every_approach_is_as_good_as_its_script(bench: MakeBench, task: Any) ->
         for approach in report["approaches"]
     )
     assert len(lines(report)) == 30 * len(names)
-    for name, way in FIVE.items():
+    for name, context in FIVE.items():
         scores = [row["scores"] for row in lines(report) if row["approach"] == name]
         if task == "write":
             assert np.mean([row_scores["chrf"] > 0.999 for row_scores in scores]) == pytest.approx(
-                share(model, rows, way)
+                share(model, rows, context)
             ), name
         elif (task, name) != ("answer", "rag"):
-            assert standing(report, name)["mean"] == pytest.approx(share(model, rows, way)), name
+            assert summary_of(report, name)["mean"] == pytest.approx(share(model, rows, context)), name
     if task == "answer":  # right where retrieval found it, an abstention where it did not
-        rag = standing(report, "rag")
+        rag = summary_of(report, "rag")
         assert 0.8 * share(model, rows, "passages") <= rag["mean"] <= share(model, rows, "passages")
-        assert (standing(report, "prompt")["cited"], rag["cited"] > 0.6) == (0.0, True)
+        assert (summary_of(report, "prompt")["cited"], rag["cited"] > 0.6) == (0.0, True)
     assert Path(report["html"]).stat().st_size > 10_000
     assert report["primary"] == ("chrf" if task == "write" else "correct")
 
@@ -107,7 +107,7 @@ def test_the_better_model_is_chosen_although_it_costs_more(bench: MakeBench) -> 
     assert report["sentence"].startswith("Use prompt: ")
     assert "measurably more than prompt:cheap" in report["sentence"]
     for name, model in (("prompt", good), ("prompt:cheap", cheap)):
-        result = standing(report, name)
+        result = summary_of(report, name)
         assert result["mean"] == pytest.approx(share(model, rows))
         assert result["low"] < share(model, rows) < result["high"]
     (difference,) = report["comparisons"]
@@ -168,12 +168,12 @@ def test_an_approach_without_citations_is_not_chosen_if_they_are_required(bench:
     model = ScriptedModel("m", gold(rows), with_passages=0.9)
     here = bench(rows, model, toml="[requirements]\ncitations = true", docs=documents(52))
     report = here("compare", "--approach", "prompt", "--approach", "context")
-    assert standing(report, "prompt")["mean"] == 1.0
+    assert summary_of(report, "prompt")["mean"] == 1.0
     assert report["choice"] == "context"
     assert report["verdict"]["ruled_out"]["prompt"] == [
         "0% of its answers cite a supporting passage; citations = true requires 90%"
     ]
-    assert any("Without citations = true, prompt would be the choice" in flip for flip in report["verdict"]["flips"])
+    assert any("Without citations = true, prompt would be recommended" in flip for flip in report["verdict"]["flips"])
 
 
 # -- faults ------------------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def test_failures_are_rows_with_their_kind_and_never_zeros(bench: MakeBench) -> 
     kinds = {"server_error": "server", "stall": "timeout", "half_body": "bad_response", "malformed": "bad_response"}
     faults = {text: kinds[fault] for text in asked(rows) if (fault := good.fault(text))}
     assert set(faults.values()) == set(kinds.values())
-    result = standing(report, "prompt")
+    result = summary_of(report, "prompt")
     assert result["failures"] == Counter(faults.values())
     assert (result["errors"], result["n"], result["answered"]) == (len(faults), 80 - len(faults), 80 - len(faults))
     healthy = [good.knows(text) for text in asked(rows) if text not in faults]
@@ -200,7 +200,7 @@ def test_failures_are_rows_with_their_kind_and_never_zeros(bench: MakeBench) -> 
     again = len([exchange for exchange in good.exchanges if exchange.input in faults])
     good.faults = Faults()
     corrected = here("compare", *TWO)  # an equal run asks again what failed, and nothing else
-    assert (standing(corrected, "prompt")["errors"], standing(corrected, "prompt")["n"]) == (0, 80)
+    assert (summary_of(corrected, "prompt")["errors"], summary_of(corrected, "prompt")["n"]) == (0, 80)
     assert len([exchange for exchange in good.exchanges if exchange.input in faults]) == again + len(faults)
     assert len(good.exchanges) - again - len(faults) == 80 - len(faults)
 
@@ -210,7 +210,7 @@ def test_transient_faults_are_retried_and_leave_no_trace(bench: MakeBench) -> No
     model, _ = pair(rows)
     model.faults = Faults(server_error=0.2, half_body=0.1, times=2)
     report = bench(rows, model)("compare", "--approach", "prompt")
-    assert (standing(report, "prompt")["errors"], standing(report, "prompt")["n"]) == (0, 40)
+    assert (summary_of(report, "prompt")["errors"], summary_of(report, "prompt")["n"]) == (0, 40)
     assert len(model.exchanges) == 40 + 2 * sum(model.fault(text) is not None for text in asked(rows))
 
 
@@ -219,7 +219,7 @@ def test_rate_limits_only_slow_it_down(bench: MakeBench) -> None:
     model, _ = pair(rows)
     model.faults, model.seconds = Faults(at_once=3, retry_after_seconds=0.05), (0.1, 0.2)
     report = bench(rows, model, model="concurrency = 16")("compare", "--approach", "prompt")
-    result = standing(report, "prompt")
+    result = summary_of(report, "prompt")
     assert (result["errors"], result["n"], result["mean"]) == (0, 60, pytest.approx(share(model, rows)))
     statuses = Counter(exchange.status for exchange in model.exchanges)
     assert statuses[200] == 60
@@ -235,7 +235,7 @@ def test_seconds_money_and_tokens_are_the_scripted_ones(bench: MakeBench) -> Non
     model, _ = pair(rows, seconds=(0.0, 0.0))
     model.seconds, model.cached, model.cached_per_million, model.output_per_million = (0.05, 0.3), 0.5, 2.0, 50.0
     report = bench(rows, model, model="concurrency = 8")("compare", "--approach", "prompt")
-    result = standing(report, "prompt")
+    result = summary_of(report, "prompt")
     seconds = [row["usage"]["seconds"] for row in lines(report)]
     for name, percent in (("p50_seconds", 50), ("p95_seconds", 95)):
         assert result[name] == pytest.approx(np.percentile(seconds, percent)), name
@@ -314,8 +314,8 @@ def test_only_new_cells_are_run(bench: MakeBench) -> None:
     assert (here.asked, fresh["run"] != first["run"]) == (80, True)
     for name in ("prompt", "prompt:cheap"):
         kept = ("mean", "low", "high", "usd_per_1k")
-        assert [standing(fresh, name)[key] for key in kept] == [standing(first, name)[key] for key in kept]
-        assert standing(fresh, name)["p95_seconds"] >= 0.1, "an answer from the cache keeps the time it once took"
+        assert [summary_of(fresh, name)[key] for key in kept] == [summary_of(first, name)[key] for key in kept]
+        assert summary_of(fresh, name)["p95_seconds"] >= 0.1, "an answer from the cache keeps the time it once took"
     text, output = ticket(60)
     here.write([*rows, {"id": "new", "input": text, "output": output, "split": "test"}])
     more = here("compare", *TWO)
@@ -346,7 +346,7 @@ def test_an_interrupted_run_is_resumed(bench: MakeBench, how: signal.Signals) ->
     assert (whole["run"], whole["complete"]) == (partial["run"], True)
     assert (len(cells(whole)), set(cells(whole).values())) == (120, {1})
     assert 120 <= here.asked <= 120 + 4, "only what was under way is asked twice"
-    assert standing(whole, "prompt")["mean"] == pytest.approx(share(good, rows))
+    assert summary_of(whole, "prompt")["mean"] == pytest.approx(share(good, rows))
 
 
 # -- judges, demands, forms --------------------------------------------------------------------------------------
@@ -358,7 +358,7 @@ def test_a_judge_scores_or_fails_but_never_invents_a_score(bench: MakeBench) -> 
     known = [text for text in asked(rows) if model.knows(text)]
     judge = ScriptedJudge("judge", failing=set(known[:2]))
     report = bench(rows, model, judge, toml='[judge]\nmodel = "judge"')("compare", "--approach", "prompt")
-    result = standing(report, "prompt")
+    result = summary_of(report, "prompt")
     assert result["failures"] == {"judge": 2}
     assert (result["n"], result["mean"]) == (40, pytest.approx(share(model, rows)))
     judged = result["metrics"]["judge"]
@@ -391,7 +391,7 @@ def test_demands_set_the_exit_code_and_a_results_file_is_enough(bench: MakeBench
     assert read.keys() == report.keys()
     assert (read["choice"], read["n"], read["run"], read["html"]) == ("prompt", 60, None, None)
     (result,) = read["approaches"]
-    assert result == standing(report, "prompt")
+    assert result == summary_of(report, "prompt")
     assert sorted(path.name for path in alone.iterdir()) == ["results.jsonl"]
 
 
@@ -406,8 +406,8 @@ def test_a_schema_is_sent_unless_the_server_refuses_it(bench: MakeBench) -> None
     assert all(list(schema["properties"]) == ["number", "total", "paid", "town"] for schema in schemas)
     assert ["response_format" in body for body in sent["cheap"]] == [True, *[False] * 40]
     for name, model in (("prompt", good), ("prompt:cheap", cheap)):
-        result = standing(report, name)
+        result = summary_of(report, name)
         assert (result["errors"], result["mean"]) == (0, pytest.approx(share(model, rows))), name
-    assert standing(report, "prompt")["metrics"]["valid"]["mean"] == 1.0
-    assert standing(report, "prompt:cheap")["metrics"]["valid"]["mean"] < 1.0
-    assert 0.9 < standing(report, "prompt")["metrics"]["f1"]["mean"] < 1.0
+    assert summary_of(report, "prompt")["metrics"]["valid"]["mean"] == 1.0
+    assert summary_of(report, "prompt:cheap")["metrics"]["valid"]["mean"] < 1.0
+    assert 0.9 < summary_of(report, "prompt")["metrics"]["f1"]["mean"] < 1.0

@@ -36,7 +36,7 @@ class Says:
         return Answer(self._text, "answered", approach=self.name)
 
 
-def lineup(*approaches: Says) -> ApproachRegistry:
+def registry(*approaches: Says) -> ApproachRegistry:
     return ApproachRegistry({approach.name: approach for approach in approaches})
 
 
@@ -47,8 +47,8 @@ class CutShortError(Exception):
 def cut_after(rows: int) -> Callable[[FilledCell], None]:
     seen: list[FilledCell] = []
 
-    def progress(filled: FilledCell) -> None:
-        seen.append(filled)
+    def progress(cell: FilledCell) -> None:
+        seen.append(cell)
         if len(seen) == rows:
             raise CutShortError
 
@@ -56,7 +56,7 @@ def cut_after(rows: int) -> Callable[[FilledCell], None]:
 
 
 async def test_there_is_one_row_per_cell(tmp_path: Path) -> None:
-    folder = await complete_matrix(Workspace(tmp_path), lineup(Says("a", "yes"), Says("b", "no")), EXAMPLES, **ABOUT)
+    folder = await complete_matrix(Workspace(tmp_path), registry(Says("a", "yes"), Says("b", "no")), EXAMPLES, **ABOUT)
     results = read_results(folder / "results.jsonl")
     assert {(row.approach, row.scores["correct"]) for row in results} == {("a", 1.0), ("b", 0.0)}
     assert len(results) == 12
@@ -69,33 +69,33 @@ async def test_a_matching_run_is_resumed_and_runs_only_missing_cells(tmp_path: P
     workspace = Workspace(tmp_path)
     cut = Says("a", "yes")
     with pytest.raises(CutShortError):
-        await complete_matrix(workspace, lineup(cut), EXAMPLES, **ABOUT, progress=cut_after(4))
+        await complete_matrix(workspace, registry(cut), EXAMPLES, **ABOUT, progress=cut_after(4))
     again = Says("a", "yes")
-    first = await complete_matrix(workspace, lineup(again), EXAMPLES, **ABOUT)
+    first = await complete_matrix(workspace, registry(again), EXAMPLES, **ABOUT)
     assert cut.asked + again.asked == [example.input for example in EXAMPLES]
     third = Says("a", "yes")
-    assert await complete_matrix(workspace, lineup(third), EXAMPLES, **ABOUT) == first
+    assert await complete_matrix(workspace, registry(third), EXAMPLES, **ABOUT) == first
     assert third.asked == []
     fresh = Says("a", "yes")
-    assert await complete_matrix(workspace, lineup(fresh), EXAMPLES, **ABOUT, fresh=True) != first
+    assert await complete_matrix(workspace, registry(fresh), EXAMPLES, **ABOUT, fresh=True) != first
     assert len(fresh.asked) == 6
 
 
 async def test_errors_of_a_matching_run_are_retried(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     failing = Says("a", "yes", failing={"question 2"})
-    await complete_matrix(workspace, lineup(failing), EXAMPLES, **ABOUT)
+    await complete_matrix(workspace, registry(failing), EXAMPLES, **ABOUT)
     corrected = Says("a", "yes")
-    folder = await complete_matrix(workspace, lineup(corrected), EXAMPLES, **ABOUT)
+    folder = await complete_matrix(workspace, registry(corrected), EXAMPLES, **ABOUT)
     assert corrected.asked == ["question 2"]
     assert all(row.error is None for row in read_results(folder / "results.jsonl"))
 
 
 async def test_other_conditions_are_another_run(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    first = await complete_matrix(workspace, lineup(Says("a", "yes")), EXAMPLES, **ABOUT)
+    first = await complete_matrix(workspace, registry(Says("a", "yes")), EXAMPLES, **ABOUT)
     other = Says("a", "yes")
-    second = await complete_matrix(workspace, lineup(other), EXAMPLES, **{**ABOUT, "about": {"index": "two"}})
+    second = await complete_matrix(workspace, registry(other), EXAMPLES, **{**ABOUT, "about": {"index": "two"}})
     assert (len(other.asked), second != first) == (6, True)
     assert run_folder(workspace) in (first, second)
     assert run_folder(workspace, first.name) == first
@@ -105,16 +105,16 @@ async def test_other_conditions_are_another_run(tmp_path: Path) -> None:
 
 async def test_settings_of_the_verdict_alone_need_no_new_calls(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    first = await complete_matrix(workspace, lineup(Says("a", "yes")), EXAMPLES, **ABOUT, context={"primary": "f1"})
+    first = await complete_matrix(workspace, registry(Says("a", "yes")), EXAMPLES, **ABOUT, context={"primary": "f1"})
     again = Says("a", "yes")
-    assert await complete_matrix(workspace, lineup(again), EXAMPLES, **ABOUT, context={"primary": "correct"}) == first
+    assert await complete_matrix(workspace, registry(again), EXAMPLES, **ABOUT, context={"primary": "correct"}) == first
     assert again.asked == []
     assert json.loads((first / "run.json").read_text())["about"] == {"index": "one", "primary": "correct"}
 
 
 async def test_a_run_without_rows_does_not_hide_the_previous_one(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    first = await complete_matrix(workspace, lineup(Says("a", "yes")), EXAMPLES, **ABOUT)
+    first = await complete_matrix(workspace, registry(Says("a", "yes")), EXAMPLES, **ABOUT)
 
     stopped = shutil.copytree(first, first.with_name("later"))
     (stopped / "results.jsonl").unlink()

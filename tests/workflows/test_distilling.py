@@ -101,8 +101,8 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    for module in ("endpoint", "pace"):
-        monkeypatch.setattr(f"groundtune.models.{module}.backoff", lambda first, tries: 0.02)
+    for module in ("connection", "rate_limiter"):
+        monkeypatch.setattr(f"groundtune.models.{module}.max_backoff_seconds", lambda first, tries: 0.02)
     teacher = Teacher()
     with ScriptedServer(teacher) as server:
         new_desk = Desk(tmp_path, server, teacher)

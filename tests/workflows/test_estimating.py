@@ -145,9 +145,9 @@ def test_no_call_without_passages(bench: MakeBench) -> None:
 
 
 def test_an_approach_that_makes_no_call_costs_nothing(bench: MakeBench) -> None:
-    (standing,) = seen_by_half(bench).project.compare(approaches=["rag"]).standings
-    assert (standing.answered + standing.abstained, standing.errors) == (4, 0)
-    assert standing.usd_per_1k is not None
+    (summary,) = seen_by_half(bench).project.compare(approaches=["rag"]).approaches
+    assert (summary.answered + summary.abstained, summary.errors) == (4, 0)
+    assert summary.usd_per_1k is not None
 
 
 def test_the_estimate_matches_the_calls_made(bench: MakeBench) -> None:
@@ -166,7 +166,7 @@ def test_the_calls_of_a_judge_are_in_the_estimate(bench: MakeBench) -> None:
     here = bench(judge, reply=reply)
     calls = sum(estimate.calls for estimate in here("prompt").values())
     report = here.project.compare(approaches=["prompt"])
-    assert report.standings[0].metrics["judge"].n == 6, "each was judged"
+    assert report.approaches[0].metrics["judge"].n == 6, "each was judged"
     assert calls == here.asked
 
 
@@ -236,9 +236,9 @@ def test_the_maximum_cost_is_what_a_budget_has_to_cover(bench: MakeBench) -> Non
     assert most is not None
     assert expected is not None
     report = here.project.compare(approaches=["prompt", "fewshot"], budget_usd=most)
-    spent = sum((standing.usd_per_1k or 0) * standing.n / 1000 for standing in report.standings)
+    spent = sum((summary.usd_per_1k or 0) * summary.n / 1000 for summary in report.approaches)
     assert expected < spent < most
-    assert [standing.errors for standing in report.standings] == [0, 0]
+    assert [summary.errors for summary in report.approaches] == [0, 0]
 
 
 def test_the_total_is_unknown_if_any_estimate_is(bench: MakeBench) -> None:
@@ -351,9 +351,9 @@ def test_another_schema_is_another_run(make_project: MakeProject, tmp_path: Path
         )
         files = {"e.jsonl": "".join(f"{json.dumps(row)}\n" for row in rows), "schema.json": json.dumps(SCHEMA)}
         with Project.open(make_project(files, toml=toml)) as project:
-            assert project.compare().standings[0].metrics["valid"].mean == 1.0
+            assert project.compare().approaches[0].metrics["valid"].mean == 1.0
             (project.root / "schema.json").write_text(json.dumps({**SCHEMA, "required": ["days", "town"]}))
-            assert project.compare().standings[0].metrics["valid"].mean == 0.0
+            assert project.compare().approaches[0].metrics["valid"].mean == 0.0
 
 
 def test_report_is_about_the_run_that_compare_used_last(bench: MakeBench) -> None:

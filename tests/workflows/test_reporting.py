@@ -1,4 +1,4 @@
-"""Verdicts, demands and report files from a run folder, an interrupted run and a bare results file."""
+"""Verdicts, conditions and report files from a run folder, an interrupted run and a bare results file."""
 
 import contextlib
 import json
@@ -35,7 +35,7 @@ from groundtune.types import (
 from groundtune.workflows.comparing import EXAMPLES, RUN, complete_matrix
 from groundtune.workflows.reporting import (
     FIGURES,
-    Demand,
+    Condition,
     Report,
     Run,
     evaluate_run,
@@ -95,13 +95,13 @@ class CutShortError(Exception):
 async def make_run(folder: Path, *approaches: Any, rows: int | None = None, **parts: Any) -> Path:
     seen: list[FilledCell] = []
 
-    def progress(filled: FilledCell) -> None:
-        seen.append(filled)
+    def progress(cell: FilledCell) -> None:
+        seen.append(cell)
         if len(seen) == rows:
             raise CutShortError
 
     about = {"name": "shop", "task": "answer", "primary": "correct", "requirements": NEEDS, **parts.pop("about", {})}
-    lineup = ApproachRegistry(
+    registry = ApproachRegistry(
         {approach.name: approach for approach in approaches},
         missing={"context": "does not fit: 30 passages"},
         forbidden={"prompt:far": "requirements.residency does not allow sending text to llm.invalid"},
@@ -110,7 +110,7 @@ async def make_run(folder: Path, *approaches: Any, rows: int | None = None, **pa
     with contextlib.suppress(CutShortError):
         await complete_matrix(
             workspace,
-            lineup,
+            registry,
             parts.pop("examples", QUESTIONS),
             about=about,
             score=parts.pop("score", score_answer),
@@ -151,7 +151,7 @@ def test_a_results_file_alone_is_enough(tmp_path: Path) -> None:
         assert run.complete
         report = evaluate_run(run)
         assert (report.primary, report.n, report.classes, report.tags) == ("correct", 2, {}, ())
-        assert [standing.name for standing in report.standings] == ["a", "b"]
+        assert [summary.name for summary in report.approaches] == ["a", "b"]
 
 
 def test_a_folder_with_a_results_file_can_be_read(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ async def test_an_interrupted_run_can_be_read(tmp_path: Path) -> None:
     assert (run.complete, len(run.results), len(run.examples)) == (False, 25, 20)
     report = evaluate_run(run)
     assert report.n == 13
-    assert sum(standing.n for standing in report.standings) == 25
+    assert sum(summary.n for summary in report.approaches) == 25
     assert report.summary()["complete"] is False
     assert write_report(report, folder).file == folder / "report.html"
 
@@ -268,8 +268,8 @@ async def test_a_run_with_only_errors_has_a_report(tmp_path: Path) -> None:
     folder = await make_run(tmp_path, Scripted("a", failing=range(20)))
     report = write_report(evaluate_run(read_run(folder)), folder)
     assert (report.verdict.choice, report.n) == (None, 20)
-    assert report.standings[0].failures == {"server": 20}
-    assert report.unmet_by([Demand("p95_seconds", at_least=False, value=9.0)]) == ["p95_seconds<=9"]
+    assert report.approaches[0].failures == {"server": 20}
+    assert report.unmet_by([Condition("p95_seconds", at_least=False, value=9.0)]) == ["p95_seconds<=9"]
 
 
 async def test_tags_and_clusters_come_from_the_examples(tmp_path: Path) -> None:
@@ -303,42 +303,42 @@ async def test_labels_have_a_table_by_class(tmp_path: Path) -> None:
     ]
 
 
-# -- demands -----------------------------------------------------------------------------------------------------
+# -- conditions -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("text", "demand"),
+    ("text", "condition"),
     [
-        ("correct>=0.8", Demand("correct", at_least=True, value=0.8)),
-        (" p95_seconds <= 2 ", Demand("p95_seconds", at_least=False, value=2.0)),
-        ("check:no-dash>=1", Demand("check:no-dash", at_least=True, value=1.0)),
-        ("usd_per_1k<=0.05", Demand("usd_per_1k", at_least=False, value=0.05)),
+        ("correct>=0.8", Condition("correct", at_least=True, value=0.8)),
+        (" p95_seconds <= 2 ", Condition("p95_seconds", at_least=False, value=2.0)),
+        ("check:no-dash>=1", Condition("check:no-dash", at_least=True, value=1.0)),
+        ("usd_per_1k<=0.05", Condition("usd_per_1k", at_least=False, value=0.05)),
     ],
 )
-def test_a_demand_is_parsed(text: str, demand: Demand) -> None:
-    assert Demand.parse(text) == demand
-    assert Demand.parse(str(demand)) == demand
-    assert str(demand) == text.replace(" ", "")
+def test_a_condition_is_parsed(text: str, condition: Condition) -> None:
+    assert Condition.parse(text) == condition
+    assert Condition.parse(str(condition)) == condition
+    assert str(condition) == text.replace(" ", "")
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "correct", "correct=0.8", "correct>0.8", ">=0.8", "correct>=", "correct>=high", "correct>=-1"],
 )
-def test_an_invalid_demand_is_reported(text: str) -> None:
-    with pytest.raises(UsageError, match="cannot read the demand") as caught:
-        Demand.parse(text)
+def test_an_invalid_condition_is_reported(text: str) -> None:
+    with pytest.raises(UsageError, match="invalid condition") as caught:
+        Condition.parse(text)
     assert "correct>=0.8" in (caught.value.hint or "")
     assert caught.value.exit_code == 2
 
 
-def test_a_check_with_a_space_in_its_name_can_be_demanded() -> None:
-    assert Demand.parse("check:no dash>=1").metric == "check:no dash"
+def test_a_check_with_a_space_in_its_name_can_be_conditioned() -> None:
+    assert Condition.parse("check:no dash>=1").metric == "check:no dash"
 
 
 @pytest.mark.parametrize(("text", "value"), [("correct>=.8", 0.8), ("usd_per_1k<=5e-3", 0.005)])
 def test_a_number_may_use_any_common_notation(text: str, value: float) -> None:
-    assert Demand.parse(text).value == value
+    assert Condition.parse(text).value == value
 
 
 def report_of(choice: str | None, leaders: Sequence[str], *results: Result) -> Report:
@@ -346,10 +346,10 @@ def report_of(choice: str | None, leaders: Sequence[str], *results: Result) -> R
     return replace(report, verdict=replace(report.verdict, choice=choice, leaders=tuple(leaders)))
 
 
-def test_a_demand_is_checked_against_scores_and_figures() -> None:
+def test_a_condition_is_checked_against_scores_and_figures() -> None:
     usage = Usage(seconds=2.0, usd=0.001)
     report = report_of("a", ["a"], row("e0", usage=usage), row("e1", correct=0.0, usage=usage))
-    (only,) = report.standings
+    (only,) = report.approaches
     for text, met in (
         ("correct>=0.5", True),
         ("correct>=0.51", False),
@@ -360,37 +360,37 @@ def test_a_demand_is_checked_against_scores_and_figures() -> None:
         ("cited>=0.1", False),
         ("f1>=0", False),
     ):
-        assert Demand.parse(text).met_by(only) is met, text
+        assert Condition.parse(text).met_by(only) is met, text
 
 
 def test_an_unknown_figure_meets_nothing() -> None:
-    (only,) = report_of("a", ["a"], row("e0")).standings
+    (only,) = report_of("a", ["a"], row("e0")).approaches
     for text in ("usd_per_1k<=1000", "usd_per_1k>=0", "p95_seconds<=1000", "p50_seconds>=0"):
-        assert not Demand.parse(text).met_by(only), text
+        assert not Condition.parse(text).met_by(only), text
 
 
 def results_of(**means: float) -> list[Result]:
     return [row(f"e{at}", name, float(at < 10 * mean)) for name, mean in means.items() for at in range(10)]
 
 
-def test_demands_apply_to_the_choice() -> None:
+def test_conditions_apply_to_the_choice() -> None:
     report = report_of("b", ["a", "b"], *results_of(a=0.9, b=0.8, c=0.1))
-    assert report.unmet_by([Demand.parse("correct>=0.8")]) == []
-    assert report.unmet_by([Demand.parse("correct<=0.85")]) == []
-    assert report.unmet_by([Demand.parse("correct>=0.85"), Demand.parse("correct>=0.1")]) == ["correct>=0.85"]
+    assert report.unmet_by([Condition.parse("correct>=0.8")]) == []
+    assert report.unmet_by([Condition.parse("correct<=0.85")]) == []
+    assert report.unmet_by([Condition.parse("correct>=0.85"), Condition.parse("correct>=0.1")]) == ["correct>=0.85"]
 
 
-def test_without_a_choice_every_leader_must_meet_the_demands() -> None:
+def test_without_a_choice_every_leader_must_meet_the_conditions() -> None:
     report = report_of(None, ["a", "b"], *results_of(a=0.9, b=0.8, c=0.1))
-    assert report.unmet_by([Demand.parse("correct>=0.8"), Demand.parse("correct>=0.85")]) == ["correct>=0.85"]
+    assert report.unmet_by([Condition.parse("correct>=0.8"), Condition.parse("correct>=0.85")]) == ["correct>=0.85"]
     nobody = report_of(None, [], *results_of(a=0.9))
-    assert nobody.unmet_by([Demand.parse("correct>=0.1")]) == ["correct>=0.1"]
+    assert nobody.unmet_by([Condition.parse("correct>=0.1")]) == ["correct>=0.1"]
 
 
-def test_a_demand_on_an_unknown_score_is_an_error() -> None:
+def test_a_condition_on_an_unknown_score_is_an_error() -> None:
     report = report_of("a", ["a"], row("e0"))
     with pytest.raises(UsageError, match="no approach has 'corect'") as caught:
-        report.unmet_by([Demand.parse("corect>=0.8")])
+        report.unmet_by([Condition.parse("corect>=0.8")])
     assert caught.value.hint == f"choose one of {', '.join(('correct', *FIGURES))}"
 
 
@@ -495,7 +495,7 @@ async def test_the_page_shows_the_reasons_of_the_judge(tmp_path: Path) -> None:
     assert "judge" not in cells["q2"]["rag"]
     assert cells["q2"]["rag"]["error"]["kind"] == "judge"
     assert cells["q2"]["rag"]["output"] == "30 days [1]."
-    (only,) = report.standings
+    (only,) = report.approaches
     assert (only.n, only.metrics["judge"].n) == (20, 19)
 
 
@@ -529,11 +529,11 @@ async def test_a_later_row_of_a_cell_replaces_the_earlier_one(tmp_path: Path) ->
     with (folder / RESULTS).open("ab", buffering=0) as file:
         write_result(file, row("q1", "a"))
     report = evaluate_run(read_run(folder))
-    assert (report.standings[0].errors, report.n, len(report.run.results)) == (0, 20, 20)
+    assert (report.approaches[0].errors, report.n, len(report.run.results)) == (0, 20, 20)
 
 
 def test_forgetting_is_reported_once_per_training(tmp_path: Path) -> None:
-    line = "forgetting: on 12 general prompts, a token of the base's own answers is 0.71 times as likely"
+    line = "forgetting: on 12 general prompts, tokens of the base model's answers are 0.71 times as likely"
     rows = [Result("q1", name, "answered", "30 days", scores={"correct": 1.0}) for name in ("tuned", "hybrid", "rag")]
     about = {"forgetting": {"tuned": line, "hybrid": line}}
     assert f"{line} (tuned, hybrid)" in evaluate_run(Run(tuple(rows), tmp_path / RESULTS, about=about)).verdict.caveats

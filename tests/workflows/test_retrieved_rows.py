@@ -52,20 +52,20 @@ class Opened:
         return self.project.loop.run(work)
 
     @property
-    def material(self) -> Resources:
-        material: Resources = self.run(self.project.session.resources())
-        return material
+    def resources(self) -> Resources:
+        resources: Resources = self.run(self.project.session.resources())
+        return resources
 
-    def grounded(self, *examples: Example, seed: int = 0, form: Any = None, **more: Any) -> list[TrainingRow]:
-        material = self.material
-        form = form or material.form
+    def grounded(self, *examples: Example, seed: int = 0, output_format: Any = None, **more: Any) -> list[TrainingRow]:
+        resources = self.resources
+        output_format = output_format or resources.output_format
         rows: list[TrainingRow] = self.run(
-            grounded_rows(self.project.config, material, form, examples, seed=seed, **more)
+            grounded_rows(self.project.config, resources, output_format, examples, seed=seed, **more)
         )
         return rows
 
     def retrieval(self, *examples: Example, negatives: int = 3, **more: Any) -> list[TrainingRow]:
-        rows: list[TrainingRow] = self.run(retrieval_rows(self.material, examples, negatives=negatives, **more))
+        rows: list[TrainingRow] = self.run(retrieval_rows(self.resources, examples, negatives=negatives, **more))
         return rows
 
 
@@ -130,9 +130,9 @@ def test_a_row_shows_gold_and_distractors_and_cites_the_gold(shop: Opened) -> No
 
 
 def test_every_citation_passes_the_check_applied_to_answers(shop: Opened) -> None:
-    material = shop.material
-    assert material.index is not None
-    gather = RetrievedContext(material.index.retriever, material.index.document, passages=6)
+    resources = shop.resources
+    assert resources.index is not None
+    gather = RetrievedContext(resources.index.retriever, resources.index.document, passages=6)
     for source_example, row in zip(many(8), shop.grounded(*many(8)), strict=True):
         if reply(row) == prompts.NOT_FOUND:
             continue
@@ -166,10 +166,10 @@ def test_training_prompts_match_those_of_hybrid(shop: Opened) -> None:
             sent.append(prompt)
             raise MissingError("enough")
 
-    material, config = shop.material, shop.project.config
-    assert material.index is not None
-    gather = RetrievedContext(material.index.retriever, material.index.document, passages=config.answers.max_passages)
-    hybrid = build.compose_approach(config, "hybrid", Spy(), form=material.form, evidence=gather)
+    resources, config = shop.resources, shop.project.config
+    assert resources.index is not None
+    gather = RetrievedContext(resources.index.retriever, resources.index.document, passages=config.answers.max_passages)
+    hybrid = build.compose_approach(config, "hybrid", Spy(), output_format=resources.output_format, context=gather)
     answerable = example()
     row = next(
         row for seed in range(20) for row in shop.grounded(answerable, seed=seed) if reply(row) != prompts.NOT_FOUND
@@ -244,15 +244,15 @@ def test_a_test_example_that_is_a_document_is_not_trained_on(make: Shop) -> None
     shop = make("[answers]\nmax_passages = 2\n", docs={**DOCS, "docs/exported.csv": EXPORTED})
     with_it = shop.grounded(*many(4))
     assert all("please, before I send it BACK" in shown(row) for row in with_it), "it is the best hit"
-    withheld = Decontaminator(TEST)
-    without = shop.grounded(*many(4), withheld=withheld)
+    decontaminator = Decontaminator(TEST)
+    without = shop.grounded(*many(4), decontaminator=decontaminator)
     assert [row.id for row in without] == ["q0", "q1", "q2", "q3"]
     for row in without:
         assert "send it BACK" not in shown(row)
         assert len(re.findall(r"^\[\d\] ", shown(row), re.MULTILINE)) == 2 or reply(row) == prompts.NOT_FOUND
         assert "docs/exported.csv#e1" not in row.sources
-    assert withheld.leaks == {"docs/exported.csv#e1": ("e1",)}, "other answers and short questions are no proof"
-    negatives = shop.retrieval(*many(1), negatives=20, withheld=Decontaminator(TEST[:1]))[0].negatives
+    assert decontaminator.leaks == {"docs/exported.csv#e1": ("e1",)}, "other answers and short questions are no proof"
+    negatives = shop.retrieval(*many(1), negatives=20, decontaminator=Decontaminator(TEST[:1]))[0].negatives
     assert negatives
     assert "send it BACK" not in " ".join(negatives)
 
@@ -263,7 +263,7 @@ def test_gold_only_beside_a_test_example_does_not_count_as_missing(make: Shop) -
     train_example = example(evidence=[Evidence("docs/faq.md", "within 30 days of delivery")])
     assert [row.id for row in shop.grounded(train_example)] == ["q0"]
     test_example = Example("e", "May a bike come back after a month?", "yes", split="test")
-    assert shop.grounded(train_example, withheld=Decontaminator([test_example])) == []
+    assert shop.grounded(train_example, decontaminator=Decontaminator([test_example])) == []
 
 
 def test_the_preflight_names_documents_that_hold_test_examples(make: Shop) -> None:
@@ -292,7 +292,7 @@ QUESTION = "How long may I keep a bike before I send it back"
 def prepared(shop: Opened) -> Any:
     validation = [example for example in shop.project.session.examples() if example.split == "validation"]
     project = shop.project
-    return shop.run(tuning.build_job(project.workspace, project.config, shop.material, "x", validation=validation))
+    return shop.run(tuning.build_job(project.workspace, project.config, shop.resources, "x", validation=validation))
 
 
 def test_the_documents_of_distractors_are_known_to_be_seen(make: Shop) -> None:
@@ -350,25 +350,25 @@ def test_a_passage_with_the_answer_is_never_a_negative(make: Shop) -> None:
 def test_passages_are_read_as_the_index_embeds_them(shop: Opened) -> None:
     (row,) = shop.retrieval(example())
     assert row.positives[0].startswith("Returns > How long\nA bike can be returned")
-    (row,) = shop.run(retrieval_rows(shop.material, [example()], negatives=3, part="reranker"))
+    (row,) = shop.run(retrieval_rows(shop.resources, [example()], negatives=3, part="reranker"))
     assert row.positives[0].startswith("Returns > How long\nA bike can be returned"), "heading path and text"
 
 
 def test_the_served_ranking_can_be_rebuilt_from_the_rows(shop: Opened) -> None:
     """The cosines of the row texts and the BM25 scores in the rows give the same order as the retriever."""
-    material = shop.material
-    assert material.index is not None
+    resources = shop.resources
+    assert resources.index is not None
     examples = [example(), example("When is the Marrowby store open?", "9 to 17", [RETURNED], number=1, groups=["hr"])]
-    rows = shop.run(retrieval_rows(material, examples, negatives=3, measured=True))
+    rows = shop.run(retrieval_rows(resources, examples, negatives=3, measured=True))
     texts: dict[str, str] = {}
     for row in rows:
         assert not texts.keys() & row.ranking.texts.keys(), "each text is given once"
         texts.update(row.ranking.texts)
     assert [len(row.ranking.found) for row in rows] == [3, 4], "pay is for hr alone"
-    weight = material.index.retriever.dense_weight
+    weight = resources.index.retriever.dense_weight
     for source_example, row in zip(examples, rows, strict=True):
-        vectors = shop.run(material.index.embedder.embed([texts[key] for key in row.ranking.found]))
-        cosines = vectors @ shop.run(material.index.embedder.embed_queries([source_example.input]))[0]
+        vectors = shop.run(resources.index.embedder.embed([texts[key] for key in row.ranking.found]))
+        cosines = vectors @ shop.run(resources.index.embedder.embed_queries([source_example.input]))[0]
         lexical = [row.ranking.lexical.get(key, row.ranking.floor) for key in row.ranking.found]
         scores = [weight * float(a) + (1 - weight) * b for a, b in zip(cosines, lexical, strict=True)]
         assert scores == sorted(scores, reverse=True)

@@ -89,8 +89,8 @@ def opened() -> Iterator[Callable[[Path], Project]]:
 Opened = Callable[[Path], Project]
 
 
-def line_up(project: Project) -> ApproachRegistry:
-    return project.loop.run(project.session.lineup())
+def registry_of(project: Project) -> ApproachRegistry:
+    return project.loop.run(project.session.registry())
 
 
 def model_of(folder: Path) -> Path:
@@ -189,7 +189,7 @@ def test_every_error_is_reported_and_nothing_is_written(tmp_path: Path, opened: 
     table = f'[tune.fast]\nkind = "classifier"\nbase = "{tiny_encoder(tmp_path / "base")}"\nmax_tokens = 20\n'
     folder = desk_of(tmp_path / "desk", toml=table, given=given)
     seen_by: list[PreflightReport] = []
-    with pytest.raises(TuneError, match="2 problems before training") as caught:
+    with pytest.raises(TuneError, match="not started because of 2 problems") as caught:
         opened(folder).tune("fast", on_preflight=seen_by.append)
     assert [finding.check for finding in seen_by[0].errors] == ["length", "secrets"]
     assert all(finding.message in caught.value.message for finding in seen_by[0].errors)
@@ -330,10 +330,10 @@ def test_a_tuned_model_answers(desk: Path, opened: Opened) -> None:
 
 def test_a_tuned_model_is_compared_by_default(desk: Path, opened: Opened) -> None:
     project = opened(desk)
-    assert "tuned" in line_up(project).ready
-    assert list(line_up(project).artifacts) == ["tuned"]
+    assert "tuned" in registry_of(project).ready
+    assert list(registry_of(project).artifacts) == ["tuned"]
     report = project.compare()
-    by_name = {standing.name: standing for standing in report.standings}
+    by_name = {summary.name: summary for summary in report.approaches}
     assert {"tuned", "fewshot"} <= set(by_name)
     assert (by_name["tuned"].n, by_name["tuned"].errors, by_name["tuned"].usd_per_1k) == (9, 0, 0.0)
     (run,) = (desk / ".groundtune/runs").iterdir()
@@ -348,15 +348,15 @@ def test_no_approach_is_measured_on_what_it_was_trained_on(desk: Path, opened: O
     with (desk / "rows/test.jsonl").open("a") as file:  # and written once more, under another id
         file.write(json.dumps({**train[1], "id": "again", "input": train[1]["input"].upper(), "split": "test"}) + "\n")
     report = opened(desk).compare()
-    names = [standing.name for standing in report.standings]
-    assert {standing.name: standing.n for standing in report.standings} == dict.fromkeys(names, 9)
+    names = [summary.name for summary in report.approaches]
+    assert {summary.name: summary.n for summary in report.approaches} == dict.fromkeys(names, 9)
     line = "2 examples with an id or input that tuned was trained on: excluded for every approach."
     assert line in report.verdict.caveats
     (desk / "rows/test.jsonl").unlink()
     with pytest.raises(UsageError, match="tuned: trained on every example") as caught:
         opened(desk).compare()
     assert caught.value.hint == "train again without them: groundtune tune fast"
-    assert "tuned" not in [standing.name for standing in opened(desk).compare(approaches=["fewshot"]).standings]
+    assert "tuned" not in [summary.name for summary in opened(desk).compare(approaches=["fewshot"]).approaches]
 
 
 def test_an_estimate_times_a_local_tuned_model(desk: Path, opened: Opened) -> None:
@@ -372,31 +372,31 @@ def test_a_model_tuned_for_other_labels_is_not_used(desk: Path, opened: Opened) 
     with (desk / "rows/train.jsonl").open("a") as file:
         file.write('{"id": "new", "input": "the lift is stuck", "output": "building"}\n')
     reason = "was trained for other labels than the project's (building): groundtune tune fast"
-    assert line_up(opened(desk)).missing["tuned"] == reason
+    assert registry_of(opened(desk)).missing["tuned"] == reason
 
 
 def test_two_tables_have_distinct_names(desk: Path, opened: Opened) -> None:
     with (desk / "groundtune.toml").open("a") as file:
         file.write('[tune.slow]\nkind = "classifier"\n[tune.finder]\nkind = "retriever"\n')
     project = opened(desk)
-    lineup = line_up(project)
-    assert "tuned:fast" in lineup.ready
-    assert {name for name in (*lineup.ready, *lineup.missing) if "tuned" in name} == {"tuned:fast", "tuned:slow"}
-    assert lineup.missing["tuned:slow"] == "is not trained yet: groundtune tune slow"
+    registry = registry_of(project)
+    assert "tuned:fast" in registry.ready
+    assert {name for name in (*registry.ready, *registry.missing) if "tuned" in name} == {"tuned:fast", "tuned:slow"}
+    assert registry.missing["tuned:slow"] == "is not trained yet; run groundtune tune slow"
     assert project.ask("money back please", approach="tuned:fast").approach == "tuned:fast"
 
 
 def test_an_untrained_table_is_missing_with_the_command(tmp_path: Path, opened: Opened) -> None:
     project = opened(desk_of(tmp_path / "desk"))
-    assert line_up(project).missing["tuned"] == "is not trained yet: groundtune tune fast"
+    assert registry_of(project).missing["tuned"] == "is not trained yet: groundtune tune fast"
     with pytest.raises(MissingError, match="tuned is not trained yet: groundtune tune fast"):
         project.ask("money back", approach="tuned")
-    assert "tuned" not in [standing.name for standing in project.compare(approaches=["fewshot"]).standings]
+    assert "tuned" not in [summary.name for summary in project.compare(approaches=["fewshot"]).approaches]
 
 
 def damage(folder: Path) -> str:
     (folder / "model/head.safetensors").write_bytes(b"another head")
-    return r"model/head\.safetensors has changed since the training"
+    return r"model/head\.safetensors has changed since training"
 
 
 def lose(folder: Path) -> str:
@@ -413,7 +413,7 @@ def forbid(folder: Path) -> str:
 def test_a_changed_model_is_refused_with_the_reason(spoil: Callable[[Path], str], desk: Path, opened: Opened) -> None:
     reason = spoil(model_of(desk))
     project = opened(desk)
-    assert "tuned" not in line_up(project).ready
+    assert "tuned" not in registry_of(project).ready
     with pytest.raises(GroundtuneError, match=reason):
         project.ask("money back", approach="tuned")
     assert project.ask("money back please", approach="fewshot").output == "refund", "the others are asked as before"
@@ -424,16 +424,16 @@ def test_a_damaged_training_of_another_table_does_no_harm(content: str, desk: Pa
     other = desk / ".groundtune/models/other-1"
     other.mkdir()
     (other / ARTIFACT).write_text(content)
-    assert "tuned" in line_up(opened(desk)).ready
+    assert "tuned" in registry_of(opened(desk)).ready
 
 
 def test_an_open_project_sees_trainings_of_other_processes(desk: Path, opened: Opened) -> None:
     models = desk / ".groundtune/models"
     models.rename(desk / "aside")
     project = opened(desk)
-    assert "tuned" in line_up(project).missing
+    assert "tuned" in registry_of(project).missing
     (desk / "aside").rename(models)
-    assert "tuned" in line_up(project).ready
+    assert "tuned" in registry_of(project).ready
 
 
 # -- cut short -----------------------------------------------------------------------------------------------------
@@ -454,10 +454,10 @@ def test_a_killed_training_names_its_log_and_can_be_resumed(
         project.tune("fast", progress=kill)
     assert str(model_of(folder) / "log.txt") in (caught.value.hint or "")
     assert project.artifacts() == []
-    assert "tuned" in line_up(project).missing
+    assert "tuned" in registry_of(project).missing
     artifact = project.tune("fast")
     assert model_of(folder).name == artifact.id, "the one that was cut short went on"
-    assert "tuned" in line_up(project).ready
+    assert "tuned" in registry_of(project).ready
 
 
 async def test_a_cancelled_training_leaves_no_process(tmp_path: Path) -> None:
@@ -517,7 +517,7 @@ def test_an_unfinished_training_of_the_same_rows_is_resumed(tmp_path: Path, open
     assert tuning._matching_training(project.workspace, replace(job, settings={}), train, validation) is None
     assert tuning._matching_training(project.workspace, replace(job, base="other"), train, validation) is None
     write_artifact(folder, Artifact(folder.name, "fast", "classifier", "b", "", "", {}, {}, {}, {}, "", 0.0, 0.0))
-    base = base_encoder.find_encoder(job.base).digest
+    base = base_encoder.find_encoder(job.base).located.digest
     whole = Artifact(folder.name, "fast", "classifier", "b", base, "", {}, {}, {}, {}, "", 0.0, 0.0)
     write_artifact(folder, whole)
     assert tuning._matching_training(project.workspace, job, train, validation) == folder, "it is complete"
@@ -543,11 +543,13 @@ def test_a_new_training_says_why_it_is_not_resumed(tmp_path: Path, opened: Opene
 
     assert interruptions("same") == [], "it is resumed"
     toml = TABLE.replace("[tune.fast]", "[tune.fast]\nseed = 7")
-    again = f"a new one starts; to delete it: groundtune models remove {folder.name}"
+    again = f"so a new run starts; to delete the old one: groundtune models remove {folder.name}"
     assert interruptions("settings", toml=toml) == [
-        f"{folder.name} was interrupted and had other settings (seed): {again}"
+        f"{folder.name} was interrupted and used different settings (seed), {again}"
     ]
-    assert interruptions("rows", given=rows()[1:]) == [f"{folder.name} was interrupted and had other rows: {again}"]
+    assert interruptions("rows", given=rows()[1:]) == [
+        f"{folder.name} was interrupted and used different data, {again}"
+    ]
 
 
 def test_half_a_line_of_progress_does_not_stop_the_next_training(tmp_path: Path, opened: Opened) -> None:

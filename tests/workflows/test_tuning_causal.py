@@ -88,7 +88,7 @@ def test_dpo_from_edits_to_a_served_model(base: Path, tmp_path: Path, call: Call
     assert_asked_as_trained(tmp_path, learnt[0])
     shown = call("models", "show", "edits")[1]
     assert "forgetting: " in shown
-    assert f"{serving_check.LEG} 0." in shown
+    assert f"{serving_check.GENERATOR}: difference 0." in shown
     code, out, _ = call("compare", "--json")
     caveats = json.loads(out)["verdict"]["caveats"]
     assert [caveat for caveat in caveats if caveat.startswith("forgetting: ")] == [

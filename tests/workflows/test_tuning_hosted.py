@@ -107,7 +107,7 @@ def test_rows_that_the_provider_would_truncate_or_reject_are_refused_before_uplo
     few, long = [error.message for error in looked(folder).errors]
     assert few == "train: 9 rows; at least 10 are needed"
     assert long.startswith("train: 1 row longer than 2,000 tokens; the longest has about 2,3")
-    with pytest.raises(TuneError, match="2 problems before training"):
+    with pytest.raises(TuneError, match="not started because of 2 problems"):
         trained(folder)
     assert server.requests == []
     assert looked(desk("allow_truncation = 1", more="min_examples = 9", rows=rows)).errors == ()
@@ -156,7 +156,7 @@ def test_a_running_job_of_other_rows_is_named(desk: Make, tuning: ScriptedTuning
     messages = [warning.message for warning in looked(desk("max_minutes = 0.001")).warnings]
     assert not [message for message in messages if "ftjob-1" in message], "it is this one"
     messages = [warning.message for warning in looked(desk("epochs = 9")).warnings]
-    assert any("job ftjob-1 of other rows or settings may still be running" in message for message in messages)
+    assert any("job ftjob-1 with different data or settings may still be running" in message for message in messages)
 
 
 def test_a_job_is_controlled_by_table_name(
@@ -205,7 +205,7 @@ def test_a_finished_training_is_not_paid_for_twice(
     assert main(["tune", "voice", "--project", str(folder), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["trained"], result["artifact"]["id"]) == (False, first.id)
-    assert trained(desk("epochs = 2")).details["job"] == "ftjob-2", "other settings are another training"
+    assert trained(desk("epochs = 2")).details["job"] == "ftjob-2", "different settings are a different training run"
     assert main(["tune", "voice", "--project", str(desk())]) == 0
     assert " is the one in use: groundtune models remove voice-" in " ".join("".join(capsys.readouterr()).split())
     assert trained(folder, fresh=True).details["job"] == "ftjob-3"
@@ -235,7 +235,7 @@ def test_a_retired_base_is_refused(desk: Make, server: ScriptedServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("course", "message"),
+    ("script", "message"),
     [
         (
             JobScript(error="line 3: the assistant message is empty"),
@@ -246,9 +246,9 @@ def test_a_retired_base_is_refused(desk: Make, server: ScriptedServer) -> None:
     ids=["failed", "cancelled"],
 )
 def test_a_failed_job_says_why_and_the_next_run_starts_another(
-    course: JobScript, message: str, desk: Make, tuning: ScriptedTuning
+    script: JobScript, message: str, desk: Make, tuning: ScriptedTuning
 ) -> None:
-    tuning.job_scripts = [course, JobScript()]
+    tuning.job_scripts = [script, JobScript()]
     folder = desk()
     with pytest.raises(TuneError, match=message):
         trained(folder)

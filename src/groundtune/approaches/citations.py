@@ -1,9 +1,9 @@
-"""Check each cited sentence of an answer against the passage that it names. Never searches, never rewrites a sentence.
+"""Check each cited sentence of an answer against the passage that it names. Does not search or rewrite sentences.
 
 exact: the sentence appears in the passage word for word. close: its numbers, names and most of its words appear
-together there, and it does not contradict what the passage says. missing: neither, or the marker names no passage. The
-check compares words: it catches a changed figure, a swapped name or an added "not", but not a different claim in the
-same words.
+together there, and it does not contradict what the passage says. missing: neither applies, or the marker refers to no
+passage. The check compares words: it catches a changed figure, a swapped name or an added "not", but not a different
+claim in the same words.
 """
 
 import re
@@ -61,16 +61,6 @@ def check_citations(text: str, hits: Sequence[Hit], *, strict: bool = False) -> 
     if not strict or (kept and len(kept) == len(answer_sentences)):
         return text.strip(), tuple(citations)
     return _pasted(text, _with_lead_ins(answer_sentences, kept)), tuple(citations)
-
-
-def uncited(text: str, hits: Sequence[Hit] = ()) -> list[str]:
-    """Return the sentences without a marker.
-
-    With `hits`, a quote of several sentences before one marker counts as cited. A line that only introduces a list
-    ("The rules are:") makes no claim and is left out.
-    """
-    answer_sentences = _with_runs(text, _split(text, len(hits)), hits)
-    return [sentence.text for sentence in answer_sentences if not sentence.markers and not _leads_in(sentence.text)]
 
 
 def _check(sentence: Sentence, hits: Sequence[Hit]) -> tuple[list[Citation], bool]:
@@ -234,7 +224,7 @@ def _without(text: str, start: int, end: int, spans: Sequence[tuple[int, int]]) 
 
 
 def _with_runs(text: str, answer_sentences: Sequence[Sentence], hits: Sequence[Hit]) -> list[Sentence]:
-    """Join the sentences before a marker when together they appear word for word in the passage it names.
+    """Join the sentences before a marker if together they appear word for word in the cited passage.
 
     A quote of two sentences is then one citation, and a `[3]` within the quoted words is not a marker.
     """
@@ -274,7 +264,7 @@ def _leads_in(sentence: str) -> bool:
 
 
 def _with_lead_ins(answer_sentences: Sequence[Sentence], kept: Sequence[Sentence]) -> list[Sentence]:
-    """Add to the kept sentences the line that introduces a list from which an item is kept."""
+    """Keep the introductory line of a list if any of its items is kept."""
     chosen = set(kept)
     lead: Sentence | None = None
     for sentence in answer_sentences:

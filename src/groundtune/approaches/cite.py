@@ -1,4 +1,4 @@
-"""The former home of `groundtune.approaches.citations`, kept importable."""
+"""Import the check of citations under a shorter path: an alias of `groundtune.approaches.citations`."""
 
 from groundtune.approaches.citations import check_citations as check
 

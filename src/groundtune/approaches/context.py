@@ -12,7 +12,7 @@ MAX_CORPUS_PASSAGES = 20_000
 
 
 class RetrievedContext:
-    """The best passages; adjacent ones are joined. `Gatherer`."""
+    """The best passages; adjacent ones are joined. `ContextProvider`."""
 
     def __init__(
         self, retriever: Retriever, document: DocumentById, *, passages: int = 6, stage: Stage | None = None
@@ -28,7 +28,7 @@ class RetrievedContext:
 
 
 class CorpusContext:
-    """Every passage that the asker may see, in reading order. `Gatherer` for corpora that fit."""
+    """Every passage that the user may see, in reading order. `ContextProvider` for corpora that fit in the prompt."""
 
     def __init__(self, passages: Callable[[Question], Awaitable[Sequence[Passage]]]) -> None:
         self._passages = passages
@@ -37,8 +37,9 @@ class CorpusContext:
         passages = await self._passages(question)
         if len(passages) > MAX_CORPUS_PASSAGES:
             raise UsageError(
-                f"the corpus has {len(passages):,} passages; it can be read as a whole up to {MAX_CORPUS_PASSAGES:,}",
-                hint="use an approach that retrieves",
+                f"the corpus has {len(passages):,} passages; approaches that read the whole corpus support at most "
+                f"{MAX_CORPUS_PASSAGES:,}",
+                hint="use an approach with retrieval, such as rag",
             )
         return [Hit(passage, 0.0) for passage in passages]
 

@@ -118,11 +118,11 @@ def choose_fixed(examples: Sequence[Example], *, count: int, each_label: bool = 
 
 
 def _first(output: Any) -> Any:
-    """Return the first of several right outputs."""
+    """Return the first of several correct outputs."""
     return output[0] if isinstance(output, list | tuple) and output else output
 
 
 def _may_be_shown(example: Example, question: Question) -> bool:
-    """Whether an example is neither the question itself nor restricted to groups that the asker lacks."""
+    """Whether an example is neither the question itself nor restricted to groups that the user lacks."""
     same_text = example.input.strip() == question.text.strip()
     return not same_text and set(example.groups) <= set(question.scope.groups)

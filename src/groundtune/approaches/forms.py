@@ -1,4 +1,4 @@
-"""The former home of `groundtune.approaches.output_formats`, kept importable under the former class names."""
+"""Import the output formats under shorter names: aliases of `groundtune.approaches.output_formats`."""
 
 from groundtune.approaches.output_formats import AnswerFormat as AnswerForm
 from groundtune.approaches.output_formats import LabelFormat as LabelForm

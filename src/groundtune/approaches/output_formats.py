@@ -13,7 +13,7 @@ from groundtune.common.json_schema import parse_reply
 
 @dataclass(frozen=True, slots=True)
 class ParsedReply:
-    """A parsed reply."""
+    """A model's reply after parsing: its status and output."""
 
     text: str
     output: Any = None
@@ -49,7 +49,7 @@ class OutputFormat(Protocol):
         ...
 
     def gold_reply(self, gold: Any) -> str:
-        """Return the reply the model should give when `gold` is the right output."""
+        """Return the reply the model should give when `gold` is the correct output."""
         ...
 
     def parse(self, reply: str) -> ParsedReply: ...
@@ -172,9 +172,9 @@ class TextFormat:
         return ParsedReply(text, abstained=not text)
 
 
-def rules_digest(form: OutputFormat, *, grounded: bool) -> str:
+def rules_digest(output_format: OutputFormat, *, grounded: bool) -> str:
     """Return a digest of the rules: a model trained with other rules is a different model."""
-    return digest_text(form.rules(grounded=grounded))
+    return digest_text(output_format.rules(grounded=grounded))
 
 
 def _join(*parts: str) -> str:
@@ -182,12 +182,12 @@ def _join(*parts: str) -> str:
 
 
 def _first(gold: Any) -> str:
-    """Return the first of several right outputs."""
+    """Return the first of several correct outputs."""
     return str(gold[0]) if isinstance(gold, list | tuple) else str(gold)
 
 
 def _says(text: str, word: str) -> bool:
-    """Whether the reply is the agreed word in any case, or begins with it exactly and adds a reason."""
+    """Whether the reply is the given word (ignoring case), or starts with exactly that word followed by a reason."""
     alone = re.fullmatch(rf"\W*{word}\W*", text, re.IGNORECASE)
     return bool(alone or re.match(rf"\W*{word}\b", text))
 
@@ -199,5 +199,5 @@ def _empty(value: Any) -> bool:
 
 
 def _plain(text: str) -> str:
-    """Lowercase, with one space for everything between words."""
+    """Lowercase the text and replace everything between words by one space."""
     return re.sub(r"[\W_]+", " ", text.casefold()).strip()

@@ -1,4 +1,4 @@
-"""Answer a question with the configured parts: a generator, with or without evidence and shots."""
+"""Answer a question with the configured parts: a generator, with or without context and shots."""
 
 import asyncio
 import contextlib
@@ -20,14 +20,14 @@ NO_GENERATION = Generation("", Usage(0, 0, 0, 0.0, 0.0), confidence=0.0)
 
 
 class Pipeline:
-    """`Approach`: gather evidence, choose shots, generate, parse the reply, check citations, abstain when unsupported.
+    """`Approach`: gather context, choose shots, generate, parse the reply, check citations, abstain when unsupported.
 
     Two instances that differ in one part are an ablation of that part.
 
-    form: the task. question_at: position of the question relative to the passages. threshold: confidence below which it
-    abstains, when the generator reports one. strict: sentences without support are dropped, and an answer with nothing
-    left is an abstention. turn: held while evidence and shots are gathered, so that concurrent questions do not slow
-    each other's measured time.
+    output_format: the rules and replies of the task. question_at: position of the question relative to the passages.
+    threshold: confidence below which it abstains, when the generator reports one. strict: sentences without support are
+    dropped, and an answer with nothing left is an abstention. local_slots: a semaphore held while context and shots are
+    gathered, so that concurrent questions do not inflate each other's measured latency.
     """
 
     def __init__(
@@ -35,28 +35,28 @@ class Pipeline:
         name: str,
         generator: Generator,
         *,
-        form: OutputFormat | None = None,
-        evidence: ContextProvider | None = None,
+        output_format: OutputFormat | None = None,
+        context: ContextProvider | None = None,
         shots: ShotChooser | None = None,
         question_at: prompts.QuestionAt = "last",
         threshold: float = 0.0,
         strict: bool = False,
-        turn: asyncio.Semaphore | None = None,
+        local_slots: asyncio.Semaphore | None = None,
     ) -> None:
         self.name = name
         self._generator = generator
-        self._form: OutputFormat = form or AnswerFormat()
-        self._evidence = evidence
+        self._output_format: OutputFormat = output_format or AnswerFormat()
+        self._context = context
         self._shots = shots
         self._question_at = question_at
         self._threshold = threshold
         self._strict = strict
-        self._turn = turn or contextlib.nullcontext()
+        self._local_slots = local_slots or contextlib.nullcontext()
 
     async def prepare(self, question: Question) -> None:
-        """Do the one-time work that the first question would wait for, before anything is timed; calls no model."""
-        if self._evidence:
-            await self._evidence.gather(question)
+        """Do one-time setup before timing starts, so that the first question is not slowed by it; calls no model."""
+        if self._context:
+            await self._context.gather(question)
         if self._shots:
             await self._shots.choose(question)
 
@@ -65,12 +65,12 @@ class Pipeline:
 
         Raises ProviderError when a remote model fails.
         """
-        async with self._turn:
+        async with self._local_slots:
             started = time.perf_counter()
-            hits = await self._evidence.gather(question) if self._evidence else []
+            hits = await self._context.gather(question) if self._context else []
             shots = await self._shots.choose(question) if self._shots else []
             gathered = time.perf_counter()
-        if self._evidence and not hits and self._form.cites:
+        if self._context and not hits and self._output_format.cites:
             generation = NO_GENERATION
         else:
             generation = await self._generator.generate(self._prompt(question, hits, shots))
@@ -91,27 +91,27 @@ class Pipeline:
 
     def _prompt(self, question: Question, hits: list[Hit], shots: list[Shot]) -> Prompt:
         messages = prompts.messages(
-            rules=self._form.rules(grounded=bool(hits)),
-            kind=self._form.input_name,
+            rules=self._output_format.rules(grounded=bool(hits)),
+            kind=self._output_format.input_name,
             text=question.text,
             history=question.history,
             hits=hits,
-            shots=[(shot.example.input, self._form.gold_reply(shot.example.output)) for shot in shots],
+            shots=[(shot.example.input, self._output_format.gold_reply(shot.example.output)) for shot in shots],
             question_at=self._question_at,
         )
-        return Prompt(question.text, messages, tuple(hits), tuple(shots), self._form.schema)
+        return Prompt(question.text, messages, tuple(hits), tuple(shots), self._output_format.schema)
 
     def _read(self, generation: Generation, hits: list[Hit]) -> Answer:
         confidence = generation.confidence
-        reading = self._form.parse(generation.text)
+        reading = self._output_format.parse(generation.text)
         if reading.abstained or (confidence is not None and confidence < self._threshold):
             return self._abstention(hits, confidence)
         answer = Answer(reading.text, "answered", reading.output, hits=tuple(hits), confidence=confidence)
-        if not (hits and self._form.cites):
+        if not (hits and self._output_format.cites):
             return answer
         text, citations = check_citations(reading.text, hits, strict=self._strict)
         return replace(answer, text=text, citations=citations) if text else self._abstention(hits, confidence)
 
     def _abstention(self, hits: list[Hit], confidence: float | None) -> Answer:
-        text = NOT_IN_DOCUMENTS if self._evidence and self._form.cites else self._form.abstention
+        text = NOT_IN_DOCUMENTS if self._context and self._output_format.cites else self._output_format.abstention
         return Answer(text, "abstained", hits=tuple(hits[:ABSTENTION_PASSAGES]), confidence=confidence)

@@ -77,8 +77,8 @@ def messages(
 ) -> tuple[Message, ...]:
     """Render the messages: rules and fixed shots first, the question last, so that a shared prefix can be cached.
 
-    kind: the name of the text, `Question` or `Input`. shots: pairs of an input and the right reply. question_at: before
-    the passages, after them, or both; only `last` keeps the passages in the shared prefix.
+    kind: the name of the text, `Question` or `Input`. shots: pairs of an input and the correct reply. question_at:
+    before the passages, after them, or both; only `last` keeps the passages in the shared prefix.
     """
     turns = [(Message("user", f"{kind}: {shot_input}"), Message("assistant", reply)) for shot_input, reply in shots]
     shot_messages = [message for turn in turns for message in turn]

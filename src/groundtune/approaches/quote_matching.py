@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _CLAUSE = re.compile(r"[,;:()—–]\s|\s(?:and|but|while|whereas)\s")
 _CUT = re.compile(r"[.!?,;:)\"”\]]+(?=\s|\[|$)|\n|\s(?:and|but|while|whereas)\s")
-"""Where a clause begins: the part of it that precedes a quote must not negate the quote."""
+"""Clause boundaries; the part of a clause before a quote must not negate it."""
 _NAME = re.compile(r"[^\W\d_][\w'’-]*|\d+")
 _LABEL = r"(?:[^:;()\n]|\([^()\n]*\)){1,60}: "
 _ROW = re.compile(rf"{_LABEL}[^;\n]*; {_LABEL}")
@@ -37,7 +37,7 @@ _UNITS = {
     "euro": "euro", "euros": "euro", "eur": "euro", "dollar": "dollar", "dollars": "dollar", "usd": "dollar",
     "pound": "pound", "pounds": "pound", "gbp": "pound", "yen": "yen", "jpy": "yen", "percent": "percent",
 }  # fmt: skip
-"""Names of units: an amount in another currency is another amount."""
+"""Names of units, so that amounts in different currencies do not match."""
 _NEGATIONS = frozenset("not no never none nobody nothing nowhere neither nor without cannot cant dont".split())
 _OPPOSITES = [
     ("before", "after"), ("more", "less"), ("more", "fewer"), ("most", "least"), ("above", "below"), ("over", "under"),
@@ -149,7 +149,7 @@ def _agree(claim: str, window: str, heading: str, content: set[str], numbers: se
 
 
 def _bound(number: str, claim: str, window: str, heading: str, content: set[str]) -> bool:
-    """Whether a sentence of the passage has the number together with most of the words around it in the claim."""
+    """Whether a sentence of the passage contains the number and most of the words that surround it in the claim."""
     clauses = [c for c in _CLAUSE.split(claim) if number in _numbers(c)]
     for clause in clauses or [claim]:
         near = _content(clause)
@@ -220,7 +220,7 @@ def _names(text: str) -> set[str]:
 
 
 def _spans(text: str) -> tuple[list[Span], set[Span]]:
-    """Return sentences and whole table rows in order, and which are rows: figures of two rows must not be mixed."""
+    """Return sentences and whole table rows in order, and which are rows, so that numbers of two rows are not mixed."""
     spans: list[Span] = []
     rows: set[Span] = set()
     start = 0

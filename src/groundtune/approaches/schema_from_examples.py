@@ -5,7 +5,7 @@ from typing import Any
 
 
 def derive_schema(objects: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Allow the keys and types that occur, and no others. A key that some object lacks may be null."""
+    """Allow the keys and types that occur, and no others. A key that is missing from some objects may be null."""
     keys = dict.fromkeys(key for example in objects for key in example)
     properties = {key: _schema_of([example.get(key) for example in objects]) for key in keys}
     required = [key for key in keys if all(key in example for example in objects)]

@@ -24,7 +24,6 @@ from groundtune.build.index_parts import (
     store,
 )
 from groundtune.build.models import (
-    BUNDLED,
     context_window,
     embedder,
     generator,
@@ -40,7 +39,6 @@ from groundtune.build.models import (
 )
 
 __all__ = [
-    "BUNDLED",
     "DEFAULT_THRESHOLD",
     "GENERATIONS",
     "budget",

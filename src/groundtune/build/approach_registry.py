@@ -1,4 +1,4 @@
-"""Collect the approaches a project can run, by name, and the reason for each one it cannot. Calls no model."""
+"""Collect the approaches a project can run, by name, and the reason why each of the others cannot run."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,7 +22,7 @@ CHARACTERS_PER_TOKEN = 3
 """Estimate used to decide whether a corpus fits a window. Conservative: English text has about four."""
 WITH_MODEL = ("prompt", "fewshot-fixed", "fewshot", "context", "rag")
 """Approaches that are set up for every model that generates text."""
-NEEDS_MODEL = "needs a model that generates text: [models.default]"
+NEEDS_MODEL = "needs a text-generation model: add [models.default]"
 NEEDS_SHOTS = 'needs examples in the train split: [examples] files = ["examples.jsonl"]'
 
 
@@ -33,12 +33,12 @@ class Resources:
     root: Path
     embedder: Callable[[], Embedder]
     """Called when an embedder is needed."""
-    form: OutputFormat
-    """Form of the task, with its labels or schema."""
+    output_format: OutputFormat
+    """Output format of the task, with its labels or schema."""
     train: Sequence[Example] = ()
     index: OpenIndex | None = None
-    no_index_reason: str = "needs an index: groundtune ingest"
-    """Why there is no index, as it follows the name of an approach."""
+    no_index_reason: str = "needs an index; run groundtune ingest"
+    """Why there is no index, worded to follow the name of an approach."""
     model_folder: Path | None = None
     """Folder of trained artifacts."""
     vector_folder: Path | None = None
@@ -57,7 +57,7 @@ class Resources:
     @property
     def shot_candidates(self) -> list[Example]:
         """Train examples that can serve as shots. Examples without a gold output are left out for text tasks."""
-        return [row for row in self.train if row.output is not None or not isinstance(self.form, TextFormat)]
+        return [row for row in self.train if row.output is not None or not isinstance(self.output_format, TextFormat)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,22 +102,22 @@ class ApproachRegistry:
         return replace(self, ready=ready, missing={}, forbidden={})
 
 
-async def build_registry(config: Config, material: Resources) -> ApproachRegistry:
+async def build_registry(config: Config, resources: Resources) -> ApproachRegistry:
     """Build every approach that the task and the configuration allow; give a reason for the others."""
-    lineup = ApproachRegistry()
+    registry = ApproachRegistry()
     has_model = config.models["default"].kind != "quote"
     for name, model in config.models.items():
         if model.kind != "quote" and not _only_judges(config, name):
-            await _add_model(config, material, name, lineup)
+            await _add_model(config, resources, name, registry)
     if config.task == "answer":
-        _add_quotes(config, material, lineup)
+        _add_quotes(config, resources, registry)
     if config.task == "classify":
-        _add_nearest(config, material, lineup, alone=not has_model)
-    _add_tuned(config, material, lineup)
+        _add_nearest(config, resources, registry, alone=not has_model)
+    _add_tuned(config, resources, registry)
     if not has_model:
-        for name in set(WITH_MODEL) - {*lineup.ready, *lineup.forbidden}:
-            lineup.missing.setdefault(name, NEEDS_MODEL)
-    return lineup
+        for name in set(WITH_MODEL) - {*registry.ready, *registry.forbidden}:
+            registry.missing.setdefault(name, NEEDS_MODEL)
+    return registry
 
 
 def default_approach(config: Config) -> str:
@@ -125,168 +125,174 @@ def default_approach(config: Config) -> str:
     return "rag" if config.task == "answer" else "fewshot"
 
 
-async def _add_model(config: Config, material: Resources, model: str, lineup: ApproachRegistry) -> None:
+async def _add_model(config: Config, resources: Resources, model: str, registry: ApproachRegistry) -> None:
     """Add the five ways to use a generator: alone, with fixed or nearest shots, with the corpus, with passages."""
     ending = "" if model == "default" else f":{model}"
     names = [f"{name}{ending}" for name in WITH_MODEL]
-    prompt, few, near, context, rag = names
+    prompt, fewshot_fixed, fewshot, whole_corpus, rag = names
     chosen = config.models[model]
     if reason := build.residency_violation(config, chosen):
-        lineup.forbidden.update(dict.fromkeys(names, reason))
+        registry.forbidden.update(dict.fromkeys(names, reason))
         return
     try:
-        plain = build.generator(config, model, material.embedder, patience_seconds=material.rate_limit_wait_seconds)
-        misfit = await _misfit(config, material, plain, chosen)
+        plain = build.generator(config, model, resources.embedder, patience_seconds=resources.rate_limit_wait_seconds)
+        misfit = await _misfit(config, resources, plain, chosen)
         if isinstance(plain, RepeatableGenerator):
-            lineup.requests[model] = plain.request(Prompt(""))
+            registry.requests[model] = plain.request(Prompt(""))
     except MissingError as error:
-        lineup.missing.update(dict.fromkeys(names, f"cannot be used: {error.message}"))
+        registry.missing.update(dict.fromkeys(names, f"cannot be used: {error.message}"))
         return
-    generator = material.wrap_generator(plain)
+    generator = resources.wrap_generator(plain)
     embedder_barred = build.residency_violation(config, config.embedder)
-    lineup.concurrency.update(dict.fromkeys(names, chosen.concurrency))
-    lineup.model_tables.update(dict.fromkeys(names, model))
+    registry.concurrency.update(dict.fromkeys(names, chosen.concurrency))
+    registry.model_tables.update(dict.fromkeys(names, model))
 
-    def add(name: str, *, evidence: ContextProvider | None = None, shots: ShotChooser | None = None) -> None:
-        lineup.ready[name] = build.compose_approach(
+    def add(name: str, *, context: ContextProvider | None = None, shots: ShotChooser | None = None) -> None:
+        registry.ready[name] = build.compose_approach(
             config,
             name,
             generator,
-            form=material.form,
-            evidence=evidence,
+            output_format=resources.output_format,
+            context=context,
             shots=shots,
-            local_slots=material.local_slots,
+            local_slots=resources.local_slots,
         )
 
     add(prompt)
-    if material.shot_candidates:
-        add(few, shots=_fixed(config, material))
+    if resources.shot_candidates:
+        add(fewshot_fixed, shots=_fixed(config, resources))
     else:
-        lineup.missing.update({few: NEEDS_SHOTS, near: NEEDS_SHOTS})
+        registry.missing.update({fewshot_fixed: NEEDS_SHOTS, fewshot: NEEDS_SHOTS})
     if misfit:
-        lineup.missing[context] = misfit
-    elif material.index:
-        add(context, evidence=CorpusContext(_everything(material.index)))
+        registry.missing[whole_corpus] = misfit
+    elif resources.index:
+        add(whole_corpus, context=CorpusContext(_everything(resources.index)))
     if embedder_barred:
-        lineup.missing.pop(near, None)
-        lineup.forbidden.update(
+        registry.missing.pop(fewshot, None)
+        registry.forbidden.update(
             {
-                near: f"its shots need the embedder: {embedder_barred}",
+                fewshot: f"its few-shot examples need the embedder: {embedder_barred}",
                 rag: f"its passages need the embedder: {embedder_barred}",
             }
         )
         return
-    if material.index:
-        add(rag, evidence=_retrieved(config, material.index))
+    if resources.index:
+        add(rag, context=_retrieved(config, resources.index))
     else:
-        lineup.missing[rag] = material.no_index_reason
-    if material.shot_candidates:
+        registry.missing[rag] = resources.no_index_reason
+    if resources.shot_candidates:
         try:
-            add(near, shots=_near(config, material))
+            add(fewshot, shots=_near(config, resources))
         except MissingError as error:
-            lineup.missing[near] = f"needs the embedder: {error.message}"
+            registry.missing[fewshot] = f"needs the embedder: {error.message}"
 
 
-def _add_tuned(config: Config, material: Resources, lineup: ApproachRegistry) -> None:
+def _add_tuned(config: Config, resources: Resources, registry: ApproachRegistry) -> None:
     """Add trained models, alone and, if they generate text, over retrieved passages."""
-    form = material.form
+    output_format = resources.output_format
     tables = {name: table for name, table in config.tune.items() if table.kind != "retriever"}
     for name, table in tables.items():
         ending = "" if len(tables) == 1 else f":{name}"
         grounded = getattr(table, "context", "none") == "retrieved"
         plain, hybrid = f"tuned{ending}", f"hybrid{ending}"
-        names = [plain] * (not grounded) + [hybrid] * (form.cites and table.kind in ("lora", "hosted"))
+        names = [plain] * (not grounded) + [hybrid] * (output_format.cites and table.kind in ("lora", "hosted"))
         try:
-            artifact = latest_artifact(material.model_folder, name) if material.model_folder else None
-            if artifact is None or material.model_folder is None:
+            artifact = latest_artifact(resources.model_folder, name) if resources.model_folder else None
+            if artifact is None or resources.model_folder is None:
                 raise MissingError(
-                    why_untrained(material.model_folder, name) if material.model_folder else f"groundtune tune {name}"
+                    why_untrained(resources.model_folder, name) if resources.model_folder else f"groundtune tune {name}"
                 )
-            if reason := _outdated(artifact, form, grounded=grounded):
-                raise MissingError(f"{reason}: groundtune tune {name}")
-            folder = material.model_folder / artifact.id
+            if reason := _outdated(artifact, output_format, grounded=grounded):
+                raise MissingError(f"{reason}; run groundtune tune {name}")
+            folder = resources.model_folder / artifact.id
             verify_artifact(folder, artifact)
-            generator = material.wrap_generator(
-                build.tuned_generator(config, artifact, folder, patience_seconds=material.rate_limit_wait_seconds)
+            generator = resources.wrap_generator(
+                build.tuned_generator(config, artifact, folder, patience_seconds=resources.rate_limit_wait_seconds)
             )
         except GroundtuneError as error:
-            lineup.missing.update(dict.fromkeys(names, error.message))
+            registry.missing.update(dict.fromkeys(names, error.message))
             continue
-        lineup.artifacts.update(dict.fromkeys(names, artifact))
+        registry.artifacts.update(dict.fromkeys(names, artifact))
         if plain in names:
-            lineup.ready[plain] = build.compose_approach(config, plain, generator, form=form)
-        if hybrid in names and material.index is None:
-            lineup.missing[hybrid] = material.no_index_reason
-        elif hybrid in names and material.index:
-            evidence = _retrieved(config, material.index)
-            lineup.ready[hybrid] = build.compose_approach(config, hybrid, generator, form=form, evidence=evidence)
+            registry.ready[plain] = build.compose_approach(config, plain, generator, output_format=output_format)
+        if hybrid in names and resources.index is None:
+            registry.missing[hybrid] = resources.no_index_reason
+        elif hybrid in names and resources.index:
+            context = _retrieved(config, resources.index)
+            registry.ready[hybrid] = build.compose_approach(
+                config, hybrid, generator, output_format=output_format, context=context
+            )
 
 
-def _outdated(artifact: Artifact, form: OutputFormat, *, grounded: bool) -> str | None:
+def _outdated(artifact: Artifact, output_format: OutputFormat, *, grounded: bool) -> str | None:
     """Return why the artifact no longer matches the task, or None."""
     trained = artifact.details
-    if trained.get("rules", rules_digest(form, grounded=grounded)) != rules_digest(form, grounded=grounded):
-        return "was trained with other instructions, labels or schema than the project's"
-    if isinstance(form, LabelFormat) and (changed := set(trained.get("labels", form.labels)) ^ set(form.labels)):
-        return f"was trained for other labels than the project's ({', '.join(sorted(changed))})"
-    if isinstance(form, ObjectFormat) and trained.get("schema", form.schema) != form.schema:
-        return "was trained for another schema than the project's"
+    if trained.get("rules", rules_digest(output_format, grounded=grounded)) != rules_digest(
+        output_format, grounded=grounded
+    ):
+        return "was trained with instructions, labels or a schema that differ from the project's"
+    if isinstance(output_format, LabelFormat) and (
+        changed := set(trained.get("labels", output_format.labels)) ^ set(output_format.labels)
+    ):
+        return f"was trained with different labels than the project now has ({', '.join(sorted(changed))})"
+    if isinstance(output_format, ObjectFormat) and trained.get("schema", output_format.schema) != output_format.schema:
+        return "was trained with a different schema than the project now has"
     return None
 
 
-def _add_quotes(config: Config, material: Resources, lineup: ApproachRegistry) -> None:
+def _add_quotes(config: Config, resources: Resources, registry: ApproachRegistry) -> None:
     """Add approaches that quote sentences verbatim: from each retrieval stage, and from the whole corpus."""
     stages: dict[str, Stage | None] = {"quote-bm25": "bm25", "quote-dense": "dense", "quote-hybrid": None}
-    if material.index is None:
-        lineup.missing.update(dict.fromkeys((*stages, "quote-corpus"), material.no_index_reason))
+    if resources.index is None:
+        registry.missing.update(dict.fromkeys((*stages, "quote-corpus"), resources.no_index_reason))
         return
     if reason := build.residency_violation(config, config.embedder):
-        lineup.forbidden.update(dict.fromkeys((*stages, "quote-corpus"), reason))
+        registry.forbidden.update(dict.fromkeys((*stages, "quote-corpus"), reason))
         return
-    gatherers: dict[str, ContextProvider] = {
-        name: _retrieved(config, material.index, stage=stage) for name, stage in stages.items()
+    contexts: dict[str, ContextProvider] = {
+        name: _retrieved(config, resources.index, stage=stage) for name, stage in stages.items()
     }
-    gatherers["quote-corpus"] = CorpusContext(_everything(material.index))
-    for (
-        name,
-        gatherer,
-    ) in gatherers.items():  # separate generators, since each caches vectors that would speed up another
-        generator = build.quote_generator(config, material.index.embedder)
-        lineup.ready[name] = build.compose_approach(
-            config, name, generator, evidence=gatherer, fitted=material.index.fitted
+    contexts["quote-corpus"] = CorpusContext(_everything(resources.index))
+    for name, context in contexts.items():
+        # separate generators, since each caches vectors that would speed up another
+        generator = build.quote_generator(config, resources.index.embedder)
+        registry.ready[name] = build.compose_approach(
+            config, name, generator, context=context, fitted=resources.index.fitted
         )
 
 
-def _add_nearest(config: Config, material: Resources, lineup: ApproachRegistry, *, alone: bool) -> None:
-    """Add classification by the embedder. Next to a generator only the best of the three, as the cheap alternative."""
+def _add_nearest(config: Config, resources: Resources, registry: ApproachRegistry, *, alone: bool) -> None:
+    """Add classification by the embedder. If there is a generator, add only the best of the three, as the cheap one."""
     names = ("prompt", "fewshot-fixed", "fewshot") if alone else ("nearest",)
     if reason := build.residency_violation(config, config.embedder):
-        lineup.forbidden.update(dict.fromkeys(names, reason))
+        registry.forbidden.update(dict.fromkeys(names, reason))
         return
-    if not isinstance(material.form, LabelFormat):
+    if not isinstance(resources.output_format, LabelFormat):
         return
     try:
-        generator = build.nearest_generator(config, material.embedder(), material.form.labels)
+        generator = build.nearest_generator(config, resources.embedder(), resources.output_format.labels)
     except MissingError as error:
-        lineup.missing.update(dict.fromkeys(names, f"needs the embedder: {error.message}"))
+        registry.missing.update(dict.fromkeys(names, f"needs the embedder: {error.message}"))
         return
     shots: dict[str, ShotChooser | None] = {"prompt": None} if alone else {}
-    if material.shot_candidates:
-        shots |= {"fewshot-fixed": _fixed(config, material)} if alone else {}
-        shots[names[-1]] = _near(config, material)
+    if resources.shot_candidates:
+        shots |= {"fewshot-fixed": _fixed(config, resources)} if alone else {}
+        shots[names[-1]] = _near(config, resources)
     for name, chooser in shots.items():
-        lineup.ready[name] = build.compose_approach(config, name, generator, form=material.form, shots=chooser)
-    lineup.missing.update({name: NEEDS_SHOTS for name in names if name not in shots})
+        registry.ready[name] = build.compose_approach(
+            config, name, generator, output_format=resources.output_format, shots=chooser
+        )
+    registry.missing.update({name: NEEDS_SHOTS for name in names if name not in shots})
 
 
-def _fixed(config: Config, material: Resources) -> ShotChooser:
+def _fixed(config: Config, resources: Resources) -> ShotChooser:
     count = config.shots.count
-    return FixedShots(choose_fixed(material.shot_candidates, count=count, each_label=config.task == "classify"))
+    return FixedShots(choose_fixed(resources.shot_candidates, count=count, each_label=config.task == "classify"))
 
 
-def _near(config: Config, material: Resources) -> ShotChooser:
+def _near(config: Config, resources: Resources) -> ShotChooser:
     return NearestShots(
-        material.embedder(), material.shot_candidates, count=config.shots.count, folder=material.vector_folder
+        resources.embedder(), resources.shot_candidates, count=config.shots.count, folder=resources.vector_folder
     )
 
 
@@ -301,20 +307,23 @@ def _everything(index: OpenIndex) -> Callable[[Question], Awaitable[list[Passage
     return passages
 
 
-async def _misfit(config: Config, material: Resources, generator: Generator, model: ModelConfig) -> str | None:
-    """Return why the corpus does not fit into the prompt of a model, or None."""
-    if (index := material.index) is None:
-        return material.no_index_reason
+async def _misfit(config: Config, resources: Resources, generator: Generator, model: ModelConfig) -> str | None:
+    """Why the corpus does not fit in a model's prompt, worded to follow the name of an approach; None if it does."""
+    if (index := resources.index) is None:
+        return resources.no_index_reason
     window = build.context_window(generator, model)
     if window is None:
-        return f"needs the context window of {generator.name}: set `window` next to its `model`"
+        return f"needs to know the context window of {generator.name}: set `window` in its [models] table"
     count = await index.store.count()
     if count > MAX_CORPUS_PASSAGES:
-        return f"does not fit: {count:,} passages"
+        most = f"at most {MAX_CORPUS_PASSAGES:,} are supported"
+        return f"cannot hold the corpus in its prompt: {count:,} passages, but {most}"
     passages = await index.store.scan(Scope())
     tokens = sum(len(passage.text) + len(passage.heading) for passage in passages) // CHARACTERS_PER_TOKEN
     room = window - model.max_output_tokens
-    return f"does not fit: about {tokens:,} tokens, room for {room:,}" if tokens > room else None
+    if tokens <= room:
+        return None
+    return f"cannot hold the corpus in its prompt: about {tokens:,} tokens, but only {room:,} are available"
 
 
 def _only_judges(config: Config, name: str) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 DEFAULT_THRESHOLD = 0.3
-"""Confidence below which a verbatim quote is withheld, until the project's own examples calibrate it."""
+"""Confidence below which a verbatim quote is not given as an answer, until the project's own examples calibrate it."""
 
 
 def rag(
@@ -32,9 +32,9 @@ def rag(
     """Build the approach that `ask` uses: the default model over retrieved passages."""
     from groundtune.approaches.context import RetrievedContext
 
-    evidence = RetrievedContext(retriever, document, passages=config.answers.max_passages)
+    context = RetrievedContext(retriever, document, passages=config.answers.max_passages)
     return compose_approach(
-        config, "rag", generator(config, "default", lambda: embedder), evidence=evidence, fitted=fitted
+        config, "rag", generator(config, "default", lambda: embedder), context=context, fitted=fitted
     )
 
 
@@ -43,13 +43,13 @@ def compose_approach(
     name: str,
     generator: Generator,
     *,
-    form: "OutputFormat | None" = None,
-    evidence: ContextProvider | None = None,
+    output_format: "OutputFormat | None" = None,
+    context: ContextProvider | None = None,
     shots: ShotChooser | None = None,
     fitted: Fitted | None = None,
     local_slots: asyncio.Semaphore | None = None,
 ) -> Approach:
-    """Build an approach from its parts; with `fitted`, it abstains below the project's confidence threshold.
+    """Build an approach; with `fitted`, the approach abstains below the project's confidence threshold.
 
     local_slots: held during local work before the model call, when many questions run concurrently.
     """
@@ -63,13 +63,13 @@ def compose_approach(
     return Pipeline(
         name,
         generator,
-        form=form or AnswerFormat(config.instructions or ""),
-        evidence=evidence,
+        output_format=output_format or AnswerFormat(config.instructions or ""),
+        context=context,
         shots=shots,
         question_at=config.context.question,
         threshold=threshold,
         strict=config.answers.strict,
-        turn=local_slots,
+        local_slots=local_slots,
     )
 
 
@@ -88,7 +88,10 @@ def judge(
     *,
     patience_seconds: float = 0.0,
 ) -> "Judge | None":
-    """Build the judge of the project file, or None. Parameters as for `generator`; wrap_generator: see `keeping`."""
+    """Build the judge of the project file, or None.
+
+    wrap_generator: such as the result of `caching_wrapper`. Other parameters as for `generator`.
+    """
     from groundtune.measure.judges import Judge
 
     chosen = config.judge

@@ -40,7 +40,7 @@ def cache_lookup(cache: Path) -> Callable[[Generator, Prompt], Generation | None
     return look
 
 
-def caching_wrapper(cache: Path, purse: "Budget") -> Callable[[Generator], Generator]:
+def caching_wrapper(cache: Path, budget: "Budget") -> Callable[[Generator], Generator]:
     """Return a function that adds cache and budget to a generator; generators that cannot be cached stay unchanged."""
     from groundtune.models.generation_cache import CachedGenerator, GenerationCache
 
@@ -49,6 +49,6 @@ def caching_wrapper(cache: Path, purse: "Budget") -> Callable[[Generator], Gener
     def around(generator: Generator) -> Generator:
         if not isinstance(generator, RepeatableGenerator):
             return generator
-        return CachedGenerator(generator, generations, purse=purse)
+        return CachedGenerator(generator, generations, budget=budget)
 
     return around

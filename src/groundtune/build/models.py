@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from groundtune.models.local_generator import LocalGenerator
 
 
-BUNDLED = "bundled"
-"""Name of the bundled encoder as a base model."""
-
-
 def embedder(config: Config) -> Embedder:
     """Build the embedder of the project file.
 
@@ -53,7 +49,7 @@ def embedder(config: Config) -> Embedder:
 
 
 def prepare_for_many(embedder: Embedder) -> Embedder:
-    """Prepare an embedder for many texts, so that it runs at full speed from the first one; returns it."""
+    """Return the embedder, set up to run at full speed from the first of many texts."""
     from groundtune.models.local_embedder import BundledEmbedder
 
     if isinstance(embedder, BundledEmbedder):
@@ -128,7 +124,7 @@ def tuned_generator(config: Config, artifact: Artifact, folder: Path, *, patienc
             _admit(config, f"tune.{artifact.name}", chosen)
             return _hosted(config, chosen, patience_seconds)
         case kind:
-            raise UsageError(f"{artifact.id}: an artifact of kind {kind!r} cannot answer questions")
+            raise UsageError(f"{artifact.id} is a {kind}, which cannot answer questions")
 
 
 def hosted_model_config(artifact: Artifact) -> ModelConfig:
@@ -142,7 +138,7 @@ def hosted_model_config(artifact: Artifact) -> ModelConfig:
 
 
 def local_tuned_generator(artifact: Artifact, folder: Path, *, device: str | None = None) -> "LocalGenerator":
-    """Build a generator for a tuned causal model on this machine; `device` overrides that of its training."""
+    """Build a generator for a tuned causal model on this machine; `device` overrides the one it was trained on."""
     from groundtune.models.local_generator import LocalGenerator
 
     serve = artifact.details["serve"]
@@ -177,7 +173,7 @@ def nearest_generator(config: Config, embedder: Embedder, labels: Mapping[str, s
 
 
 def _usd_of_vectors(config: Config) -> float | None:
-    """Return the price of an answer by vectors: 0 if they are computed locally, otherwise unknown."""
+    """Return the cost of an answer computed from embeddings: 0 if they are computed locally, otherwise unknown."""
     return None if config.embedder.kind == "openai" else 0.0
 
 
@@ -192,7 +188,7 @@ def secret_from_env(variable: str | None) -> str | None:
 
 
 def token_prices(config: Config, model: ModelConfig) -> Prices:
-    """Return the token prices of a model; a local model counts as http://localhost."""
+    """Return the token prices of a model; a local model is looked up as http://localhost."""
     from groundtune.models.prices import TokenPrices
 
     overrides = {name: price.model_dump(exclude_none=True) for name, price in config.prices.items()}

@@ -37,7 +37,7 @@ class OpenIndex:
     async def open(cls, index: IndexFolder, *, config: Config, embedder: Embedder, fitted: Fitted) -> "OpenIndex":
         """Open the current generation.
 
-        Raises MissingError without an index, IndexMismatchError when it was built with other parts than configured.
+        Raises MissingError if there is no index, IndexMismatchError if it was built with a different configuration.
         """
         manifest = index.require(build.index_parts(config, embedder))
         folder = index.generation_path(manifest)

@@ -1,4 +1,4 @@
-"""Define the task of a project: its form with labels or schema, and how its answers are scored."""
+"""Define the task of a project: its output format with labels or schema, and how its answers are scored."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -33,8 +33,8 @@ SCORES = {
 """Scores that the rows of each task can have, without those of the judge and the checks."""
 
 
-def task_form(config: Config, root: Path, train: Sequence[Example], examples: Sequence[Example]) -> OutputFormat:
-    """Return the form of the task, with its labels (from all examples) or its schema (from the train split).
+def task_format(config: Config, root: Path, train: Sequence[Example], examples: Sequence[Example]) -> OutputFormat:
+    """Return the output format of the task, with its labels (from all examples) or its schema (from the train split).
 
     Raises UsageError or MissingError when labels or schema cannot be determined.
     """
@@ -53,7 +53,7 @@ def task_form(config: Config, root: Path, train: Sequence[Example], examples: Se
 def task_labels(config: Config, examples: Sequence[Example]) -> dict[str, str]:
     """Map each label to its description: from the project file, else from the outputs of the examples.
 
-    Raises UsageError for a label of an example that the project file lacks, and when there are no labels.
+    Raises UsageError if an example has a label that the project file does not list, or if there are no labels.
     """
     seen: dict[str, str] = {}
     for example in examples:
@@ -72,12 +72,12 @@ def task_labels(config: Config, examples: Sequence[Example]) -> dict[str, str]:
         )
     if unknown := sorted(seen.keys() - config.labels.keys()) if config.labels else []:
         raise UsageError(
-            f'label "{unknown[0]}" of example "{seen[unknown[0]]}" is not under [labels]',
+            f'example "{seen[unknown[0]]}" has the label "{unknown[0]}", which is not listed under [labels]',
             hint="add it there, or fix the example",
         )
     labels = config.labels or dict.fromkeys(sorted(seen), "")
     if not labels:
-        raise UsageError("task classify has no labels", hint="list them under [labels], or add examples")
+        raise UsageError('task = "classify" needs labels', hint="list them under [labels], or add examples")
     return labels
 
 
@@ -86,7 +86,7 @@ def task_schema(config: Config, root: Path, train: Sequence[Example]) -> Mapping
     if config.schema_file is None:
         objects = [example.output for example in train if isinstance(example.output, dict)]
         if not objects:
-            raise UsageError("task extract has no schema", hint='set schema_file = "….json", or add examples')
+            raise UsageError('task = "extract" needs a schema', hint='set schema_file = "….json", or add examples')
         return derive_schema(objects)
     path = root / config.schema_file
     try:
@@ -104,13 +104,13 @@ def task_schema(config: Config, root: Path, train: Sequence[Example]) -> Mapping
     return schema
 
 
-def scorer(config: Config, form: OutputFormat, root: Path) -> Scorer:
+def scorer(config: Config, output_format: OutputFormat, root: Path) -> Scorer:
     """Return the scorer of the task. Raises ConfigError when a check of the project cannot be used."""
-    match form:
+    match output_format:
         case LabelFormat():
-            return label_scorer(form.labels)
+            return label_scorer(output_format.labels)
         case ObjectFormat():
-            return object_scorer(form.schema)
+            return object_scorer(output_format.schema)
         case TextFormat():
             return text_scorer(make_checks(config.checks, root))
         case _:

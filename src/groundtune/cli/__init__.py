@@ -17,18 +17,18 @@ from typer.main import get_command
 from groundtune.errors import ConfigError, GroundtuneError, ProviderError
 
 VERBS = {
-    "init": "Write a project file for this folder.",
-    "check": "Validate the project before time or money is spent.",
+    "init": "Create the project file (groundtune.toml) for this folder.",
+    "check": "Check the project for problems before you spend time or money.",
     "ingest": "Bring the index up to date with the documents.",
     "search": "Show what retrieval finds, with scores.",
     "ask": "Answer a question from the documents, with verified citations.",
-    "evaluate": "Measure retrieval on its own and show what fails, and why.",
+    "evaluate": "Measure retrieval on its own, and show what it misses and why.",
     "compare": "Run every approach on the same examples and recommend one.",
-    "report": "Show the verdict of a run: terminal, JSON or one HTML page.",
-    "judge": "Measure how well the LLM judge agrees with people.",
+    "report": "Show the verdict of a run in the terminal, as JSON or as an HTML page.",
+    "judge": "Measure how well the LLM judge agrees with human labels.",
     "examples": "Import, count, split and export examples.",
     "tune": "Train the model described by [tune.NAME] in the project file.",
-    "distil": "Label inputs with a strong approach to get training examples.",
+    "distil": "Create training examples by labelling inputs with a strong approach.",
     "models": "List, show, check, adopt, remove or export trained models.",
     "demo": "Run the whole workflow offline on two example projects.",
 }
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _reader_left() -> int:
-    """Return 0 after the reader of stdout has gone (`| head`), and discard the rest of the output."""
+    """Return 0 after the reader of stdout has closed the pipe (as `head` does), and discard the rest of the output."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 

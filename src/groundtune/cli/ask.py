@@ -30,7 +30,7 @@ def run(
             "--approach",
             "-a",
             metavar="NAME",
-            help="Approach to use, by its name in compare.",
+            help="Name of the approach to use, as shown by compare.",
             show_default="rag; fewshot for tasks other than answer",
         ),
     ] = None,

@@ -9,8 +9,9 @@ import typer
 
 from groundtune.cli import output
 from groundtune.cli.options import AllowTruncation
+from groundtune.common.text import format_count
 from groundtune.errors import UsageError
-from groundtune.project.validation import CheckFinding, Checkup, check_project
+from groundtune.project.validation import CheckFinding, CheckReport, check_project
 
 if TYPE_CHECKING:
     from groundtune.tune.preflight.findings import PreflightFinding as TrainingFinding
@@ -28,23 +29,25 @@ BAR = 30
 
 def run(
     folder: Annotated[
-        Path, typer.Argument(help="Project folder or a folder inside it.", metavar="FOLDER", show_default="this folder")
+        Path,
+        typer.Argument(help="Project folder, or any folder inside it.", metavar="FOLDER", show_default="this folder"),
     ] = Path(),
     tune: Annotated[
         str | None,
-        typer.Option("--tune", metavar="NAME", help="Check the training [tune.NAME] instead of the project."),
+        typer.Option("--tune", metavar="NAME", help="Check the training run [tune.NAME] instead of the project."),
     ] = None,
     allow_truncation: AllowTruncation = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Validate the project file, documents, examples and models before time or money is spent.
+    """Check the project file, documents, examples and models for problems before you spend time or money.
 
-    Exit code: 0 if everything is fine, 1 if a training is refused, 2 if something is wrong, 3 if something is missing.
+    Exit code: 0 if there are no problems, 1 if training would be refused, 2 if the configuration or data is invalid,
+    3 if something is missing (such as a file, a key or a model).
     """
     if tune is not None:
         raise typer.Exit(_check_training(folder, tune, allow_truncation, as_json=as_json))
     if allow_truncation is not None:
-        raise UsageError("--allow-truncation applies to a training only", hint="groundtune check --tune NAME")
+        raise UsageError("--allow-truncation requires --tune NAME", hint="groundtune check --tune NAME")
     report = check_project(folder)
     if as_json:
         output.print_json({"ok": report.exit_code == 0, **output.jsonable(report)})
@@ -81,7 +84,7 @@ def show_preflight(preflight: "PreflightReport") -> None:
     if preflight.lengths:
         _print_lengths(preflight.lengths)
     if preflight.shown:
-        output.print_line("trained text is between ⟦ and ⟧:")
+        output.print_line("text that the model is trained on is between ⟦ and ⟧:")
     for row in preflight.shown:
         before = output.printable(row.prompt)
         reply = output.excerpt(row.trained, REPLY)
@@ -97,9 +100,9 @@ def show_preflight(preflight: "PreflightReport") -> None:
 
 def _print_lengths(lengths: "LengthReport") -> None:
     limit = "no known limit" if lengths.limit is None else f"limit {lengths.limit:,}"
-    longer = f"; {output.count(len(lengths.truncated), 'row')} longer" if lengths.truncated else ""
-    dropped = f"; {output.count(len(lengths.dropped), 'row')} with nothing left to learn" if lengths.dropped else ""
-    figures = f"median {lengths.median:,}, 95% up to {lengths.p95:,}, longest {lengths.longest:,}"
+    longer = f"; {format_count(len(lengths.truncated), 'row')} exceed it" if lengths.truncated else ""
+    dropped = f"; {format_count(len(lengths.dropped), 'row')} with nothing left to train on" if lengths.dropped else ""
+    figures = f"median {lengths.median:,}, 95th percentile {lengths.p95:,}, maximum {lengths.longest:,}"
     output.print_line(f"tokens  {figures}; {limit}{longer}{dropped}")
     most = max(bucket.rows for bucket in lengths.bins)
     width = len(f"{lengths.bins[-1].high:,}")
@@ -119,9 +122,10 @@ def _print_training_finding(finding: "TrainingFinding") -> None:
         output.print_line(f"    hint: {finding.hint}")
 
 
-def _print(report: Checkup) -> None:
+def _print(report: CheckReport) -> None:
     if report.name is None:
-        output.print_line(f"project    {output.printable(report.path)} is invalid; fix it to have the rest checked")
+        path = output.printable(report.path)
+        output.print_line(f"project    {path} is invalid; fix it, then check again to see the rest")
     else:
         output.print_line(f"project    {report.name} ({report.task})  {output.printable(report.path)}")
         _print_documents(report)
@@ -143,33 +147,33 @@ def _print(report: Checkup) -> None:
         output.next_step("groundtune check", "after fixing these")
 
 
-def _print_documents(report: Checkup) -> None:
+def _print_documents(report: CheckReport) -> None:
     read = [kind for kind in report.kinds if kind.unread is None]
     kinds = ", ".join(f"{kind.files:,} {kind.suffix[1:]}" for kind in read)
     size = sum(kind.bytes for kind in read)
     size_text = f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{-(-size // 1000):,} kB"
-    total = output.count(sum(kind.files for kind in read), "file")
+    total = format_count(sum(kind.files for kind in read), "file")
     output.print_line(f"documents  {f'{total} ({kinds}), {size_text}' if read else 'none'}")
     for kind in report.kinds:
         if kind.unread is not None:
-            output.print_line(f"           {output.count(kind.files, 'file')} skipped: {output.printable(kind.unread)}")
+            output.print_line(f"           {format_count(kind.files, 'file')} skipped: {output.printable(kind.unread)}")
 
 
-def _print_examples(report: Checkup) -> None:
+def _print_examples(report: CheckReport) -> None:
     for file in report.examples:
         splits = ", ".join(f"{split} {number:,}" for split, number in file.splits.items())
         output.print_line(
-            f"examples   {output.count(file.examples, 'example')} in {output.printable(file.source)}: {splits}; "
+            f"examples   {format_count(file.examples, 'example')} in {output.printable(file.source)}: {splits}; "
             f"{file.unanswerable:,} unanswerable, {file.with_evidence:,} with evidence"
         )
     if not report.examples:
-        output.print_line("examples   none; ask works without, evaluate and compare need some")
+        output.print_line("examples   none; ask works without examples, but evaluate and compare need them")
 
 
 def _print_findings(findings: list[CheckFinding], title: str, style: str) -> None:
     if not findings:
         return
-    output.print_line(f"\n{output.count(len(findings), title)}", style=style)
+    output.print_line(f"\n{format_count(len(findings), title)}", style=style)
     for finding in findings[:MOST]:
         output.print_line(f"  {output.printable(finding.place)}: {finding.message}")
         if finding.hint:

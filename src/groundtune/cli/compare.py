@@ -7,7 +7,7 @@ import typer
 
 from groundtune.cli import output
 from groundtune.cli.options import Folder, Json, Primary, Require
-from groundtune.cli.report import exit_code, show_report
+from groundtune.cli.report import print_report
 from groundtune.errors import BudgetError, UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def run(
     *,
     approach: Annotated[
         list[str] | None,
-        typer.Option("--approach", "-a", metavar="NAME", help="Run only this approach; repeat for several."),
+        typer.Option("--approach", "-a", metavar="NAME", help="Run only this approach (repeatable)."),
     ] = None,
     split: Annotated[str, typer.Option(metavar="NAME", help="Examples to use: train, validation or test.")] = "test",
     primary: Primary = None,
@@ -37,13 +37,13 @@ def run(
 ) -> int:
     """Run every approach on the same examples and recommend one.
 
-    Says so when the examples cannot decide. An interrupted run is resumed. Exit code 1 if no approach can be
+    Says so if the examples are too few to decide. An interrupted run is resumed. Exit code 1 if no approach can be
     recommended or a --require condition is not met.
     """
     from groundtune.project import Project
-    from groundtune.workflows.reporting import Demand
+    from groundtune.workflows.reporting import Condition
 
-    demands = [Demand.parse(text) for text in require or ()]
+    conditions = [Condition.parse(text) for text in require or ()]
     if budget_usd is not None and not budget_usd >= 0:
         raise UsageError(f"--budget-usd must be 0 or more, not {budget_usd:g}")
     with Project.open(folder) as project:
@@ -51,12 +51,7 @@ def run(
             _show_estimate(project.estimate(approaches=approach, split=split), json=json)
             return 0
         report = compare(project, approaches=approach, split=split, primary=primary, budget_usd=budget_usd, fresh=fresh)
-    unmet = report.unmet_by(demands)
-    if json:
-        output.print_json({**report.summary(), "unmet": unmet})
-    else:
-        show_report(report, unmet=unmet)
-    return exit_code(report, unmet)
+    return print_report(report, conditions, json=json)
 
 
 def compare(
@@ -119,9 +114,11 @@ def _show_estimate(estimates: "list[Estimate]", *, json: bool) -> None:
         ],
     )
     output.print_note(
-        "tokens and usd: assumes four characters per token and outputs as long as the gold ones; – means unknown"
+        "tokens, usd: estimates that assume four characters per token and outputs as long as the gold outputs; "
+        "– means unknown"
     )
     output.print_note(
-        "usd at most: one token per byte and full-length outputs; attempts that time out may be billed on top"
+        "usd at most: assumes one token per byte and outputs of maximum length; "
+        "requests that time out may be billed in addition"
     )
     output.next_step("groundtune compare --budget-usd N", "stops before spending more than N US dollars")

@@ -24,7 +24,7 @@ QUESTIONS = (
     "Does Ternhill offer a discount for students?",
 )
 """Questions to the handbook. The documents do not answer the last one."""
-TRAININGS = {"probe": "Train a head on frozen vectors", "intents": "Fine-tune the whole encoder"}
+TRAININGS = {"probe": "Train a classification head on frozen embeddings", "intents": "Fine-tune the whole encoder"}
 """Names of the [tune.NAME] tables in the tickets project, with the title of each."""
 
 
@@ -41,7 +41,7 @@ def run(
     """Run the whole workflow offline on two example projects.
 
     Handbook: ingest the documents, ask four questions, evaluate retrieval and compare approaches. Tickets: train two
-    classifiers and compare them with the untrained approaches.
+    classifiers and compare them with approaches that need no training.
     """
     _copy("handbook", folder)
     _copy("triage", tickets)
@@ -72,7 +72,7 @@ def _handbook(folder: Path) -> dict[str, Any]:
 
 
 def _tickets(folder: Path) -> dict[str, Any]:
-    """Train on the examples and compare the results with the untrained approaches; return the summary."""
+    """Train two classifiers and compare them with approaches that need no training; return the summary."""
     from groundtune.project import Project
 
     with Project.open(folder) as project:
@@ -83,7 +83,7 @@ def _tickets(folder: Path) -> dict[str, Any]:
                 output.print_line("already trained")
             else:
                 tune.show_artifact(tune.train(project, name))
-        _title(f"7. Compare trained and untrained approaches: groundtune compare {folder}")
+        _title(f"7. Compare them with approaches that need no training: groundtune compare {folder}")
         comparison = compare.compare(project)
         report.show_report(comparison)
         return comparison.summary()

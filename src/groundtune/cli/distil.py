@@ -1,4 +1,4 @@
-"""Implement `groundtune distil`: turn unlabelled inputs into train examples with a strong approach."""
+"""Implement `groundtune distil`: turn unlabelled inputs into training examples with a strong approach."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,7 @@ import typer
 
 from groundtune.cli import output
 from groundtune.cli.options import Json, Project
+from groundtune.common.text import format_count
 from groundtune.errors import UsageError
 
 
@@ -16,15 +17,18 @@ def run(
     ],
     *,
     with_: Annotated[
-        str, typer.Option("--with", metavar="NAME", help="Approach that labels, by its name in compare.")
+        str,
+        typer.Option(
+            "--with", metavar="NAME", help="Name of the approach that labels the inputs, as shown by compare."
+        ),
     ] = "rag",
-    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="File of examples to write.")] = Path(
-        "distilled.jsonl"
-    ),
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="Examples file to write.")] = Path("distilled.jsonl"),
     min_confidence: Annotated[
         float,
         typer.Option(
-            "--min-confidence", metavar="0..1", help="Keep answers at or above this confidence, cited or not."
+            "--min-confidence",
+            metavar="0..1",
+            help="Keep answers with at least this confidence, even if they are not cited exactly.",
         ),
     ] = 0.9,
     budget_usd: Annotated[
@@ -34,10 +38,10 @@ def run(
     project: Project = Path(),
     json: Json = False,
 ) -> int:
-    """Label inputs with a strong approach to get training examples.
+    """Create training examples by labelling inputs with a strong approach.
 
-    Keeps answers that are exactly cited or confident enough, and writes them as train examples that record their
-    origin. Exit code 1 if nothing was kept.
+    Keeps answers whose citations are all exact or whose confidence is high enough, and writes them as training examples
+    with their origin. Exit code 1 if nothing was kept.
     """
     from groundtune.project import Project as Opened
 
@@ -56,7 +60,7 @@ def run(
         output.print_json(done)
     else:
         where = f"kept in {output.printable(done.file)}" if done.kept else "kept; no file written"
-        output.print_line(f"{done.kept:,} of {output.count(done.inputs, 'input')} {where}", style="bold")
+        output.print_line(f"{done.kept:,} of {format_count(done.inputs, 'input')} {where}", style="bold")
         for reason, number in done.left_out.items():
             output.print_line(f"  {number:,} dropped: {reason}")
         if done.kept:

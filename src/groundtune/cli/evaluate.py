@@ -8,6 +8,7 @@ import typer
 
 from groundtune.cli import output
 from groundtune.cli.options import Folder, Json
+from groundtune.common.text import format_count
 from groundtune.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,15 +24,22 @@ def run(
     folder: Folder = Path(),
     *,
     k: Annotated[
-        int, typer.Option("-k", "--k", metavar="N", help="Evidence counts as found in the first N passages.", min=1)
+        int,
+        typer.Option(
+            "-k", "--k", metavar="N", help="Count evidence as found if it is among the top N passages.", min=1
+        ),
     ] = 10,
     split: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Examples to use: train, validation or test.", show_default="all"),
     ] = None,
-    worst: Annotated[int, typer.Option(metavar="N", help="Number of worst questions to show.", min=0)] = 5,
+    worst: Annotated[int, typer.Option(metavar="N", help="Number of worst-ranked questions to show.", min=0)] = 5,
     sweep: Annotated[
-        bool, typer.Option("--sweep", help="Try passage sizes, k and fusion weights on train and validation examples.")
+        bool,
+        typer.Option(
+            "--sweep",
+            help="Try different passage sizes, values of k and fusion weights on the train and validation splits.",
+        ),
     ] = False,
     fit: Annotated[
         bool,
@@ -39,9 +47,10 @@ def run(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Measure retrieval on its own and show what fails, and why.
+    """Measure retrieval on its own, and show what it misses and why.
 
-    Reports recall, nDCG and MRR by stage with 95% intervals, on the examples that have evidence.
+    Reports recall, nDCG and MRR by stage with 95% intervals, on the examples that have evidence (quotes with their
+    source).
     """
     from groundtune.project import Project
 
@@ -76,7 +85,7 @@ def show_report(report: "RetrievalReport") -> None:
     rows = [[stage.stage, *(stage.metrics[name] for name in names)] for stage in report.stages]
     output.show_table(["stage", *names], rows)
     if report.skipped:
-        output.print_note(f"{output.count(report.skipped, 'example')} without evidence skipped")
+        output.print_note(f"{format_count(report.skipped, 'example')} without evidence skipped")
     _show_failures(report.stages[-1], report.k)
     output.next_step("groundtune evaluate --fit", "fits the fusion weight; --sweep tries passage sizes too")
 
@@ -85,7 +94,7 @@ def _show_failures(stage: "StageReport", k: int) -> None:
     if stage.failures:
         causes = ", ".join(f"{cause} {share:.0%}" for cause, share in stage.causes.items() if share)
         output.print_line(
-            f"\nNot in the first {k} passages: {stage.failures} of {stage.pieces} pieces of evidence ({causes})"
+            f"\nMissing from the top {k} passages: {stage.failures} of {stage.pieces} pieces of evidence ({causes})"
         )
     for miss in stage.worst:
         where = f"rank {miss.rank}" if miss.rank else miss.cause
@@ -107,7 +116,7 @@ def _show_sweep(rows: "Sequence[SweepRow]") -> None:
         ],
     )
     best = rows[0]
-    output.print_note(f"{len(rows) - SWEEP_SHOWN} weaker settings not shown; --json has all")
+    output.print_note(f"{len(rows) - SWEEP_SHOWN} lower-scoring settings not shown; --json has all")
     output.next_step(
         "groundtune ingest --rebuild",
         f"after setting [passages] max_tokens = {best.max_tokens}, [retrieval] dense_weight = {best.dense_weight}",
@@ -120,12 +129,13 @@ def _show_fit(fit: "WeightFit", calibration: "Calibration | None") -> None:
     output.print_line(f"  with the default weight:   {output.interval(fit.test_default)}")
     if calibration is None:
         output.print_line(
-            "No threshold fitted: it takes 20 train and validation examples, both answerable and unanswerable."
+            "No threshold fitted: this needs at least 20 train and validation examples, "
+            "including both answerable and unanswerable ones."
         )
         return
     point = calibration.point
     output.print_line(f"Abstention threshold {point.threshold:.2f} from {calibration.n} examples ({calibration.rule}):")
-    output.print_line(f"  answers {point.coverage:.0%} of them, {point.risk:.0%} of those wrong")
+    output.print_line(f"  answers {point.coverage:.0%} of them; {point.risk:.0%} of these answers are wrong")
     curve = calibration.curve
     chosen = [curve[round(share * (len(curve) - 1))] for share in (0.1, 0.25, 0.5, 0.75, 1.0)]
     output.show_table(

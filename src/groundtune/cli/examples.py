@@ -8,6 +8,7 @@ import typer
 
 from groundtune.cli import output
 from groundtune.cli.options import Json, Project
+from groundtune.common.text import format_count
 from groundtune.errors import MissingError, UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ SHOWN = 30
 def run(
     action: Annotated[
         Literal["import", "stats", "split", "export"],
-        typer.Argument(help="What to do; see above.", metavar="ACTION", show_default=False),
+        typer.Argument(help="Action to perform, as described above.", metavar="ACTION", show_default=False),
     ],
     file: Annotated[
         Path | None,
@@ -47,7 +48,8 @@ def run(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="train, validation or test. import: for rows that name none. stats, export: use only this one.",
+            help="Split: train, validation or test. import: assigned to rows without one. stats, export: use only this "
+            "split.",
         ),
     ] = None,
     column_in: Annotated[
@@ -60,15 +62,23 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="TEXT",
-            help="import: output that means abstain; repeat for several. export: text to write for it.",
+            help="import: output value that stands for an abstention (repeatable). export: text to write for an "
+            "abstention.",
         ),
     ] = None,
     system: Annotated[
         Literal["refuse", "join", "drop"],
-        typer.Option(help="import: handling of system messages that differ between rows."),
+        typer.Option(
+            help="import: what to do if system messages differ between rows: refuse the file, join them to the inputs, "
+            "or drop them."
+        ),
     ] = "refuse",
     turns: Annotated[
-        Literal["refuse", "join", "last"], typer.Option(help="import: handling of chats with several user turns.")
+        Literal["refuse", "join", "last"],
+        typer.Option(
+            help="import: what to do with chats that have several user turns: refuse the file, join all turns, or keep "
+            "the last."
+        ),
     ] = "refuse",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="import: replace the outputs of examples that already exist.")
@@ -93,8 +103,8 @@ def run(
     if split not in (None, "train", "validation", "test"):
         raise UsageError(f"unknown split {split!r}", hint="use train, validation or test")
     if action == "import":
-        choices = ImportOptions(column_in, column_out, cast(Any, split), tuple(abstain or ()), system, turns)
-        _import(file, to or _target(project), kind, choices, overwrite=overwrite, json=json)
+        options = ImportOptions(column_in, column_out, cast(Any, split), tuple(abstain or ()), system, turns)
+        _import(file, to or _target(project), kind, options, overwrite=overwrite, json=json)
     elif action == "stats":
         _stats(_files(file, project), split, json=json)
     elif action == "split":
@@ -106,7 +116,7 @@ def run(
 
 
 def _import(
-    file: Path | None, to: Path, kind: str | None, choices: "ImportOptions", *, overwrite: bool, json: bool
+    file: Path | None, to: Path, kind: str | None, options: "ImportOptions", *, overwrite: bool, json: bool
 ) -> None:
     from groundtune.dataset.editing import merge_examples
     from groundtune.dataset.examples import read_examples
@@ -114,7 +124,7 @@ def _import(
 
     if file is None:
         raise UsageError("no file to import", hint="groundtune examples import FILE")
-    imported = import_file(file, cast(Any, kind), choices=choices)
+    imported = import_file(file, cast(Any, kind), options=options)
     named = _named_beside(to)
     others = [path for path in named or () if path != to.resolve() and path.stat().st_size]
     beside = [example for path in others for example in read_examples(path)]
@@ -127,7 +137,7 @@ def _import(
         output.print_json({**about, "examples": len(imported.examples), **output.jsonable(done)})
         return
     output.print_line(
-        f"{output.count(len(imported.examples), 'example')} in {output.printable(file)}, read as {imported.format}"
+        f"{format_count(len(imported.examples), 'example')} in {output.printable(file)}, read as {imported.format}"
     )
     for note in imported.notes:
         output.print_line(f"  {output.excerpt(note, 200)}")
@@ -135,14 +145,22 @@ def _import(
         output.print_line(f"  instructions: {output.excerpt(imported.instructions, 200)}")
     output.print_line(f"{len(done.new):,} added to {output.printable(to)}, {len(done.same):,} already there")
     if done.known:
-        why = "an input that exists under another id; they join its split"
-        output.print_line(f"{output.count(len(done.known), 'new example')} with {why}")
+        one = len(done.known) == 1
+        effect = "repeats" if one else "repeat"
+        placed = f"{'it was' if one else 'they were'} put in the same split as the original"
+        output.print_line(
+            f"{format_count(len(done.known), 'new example')} {effect} an existing input under a new id; {placed}"
+        )
     if done.differing:
-        effect = "replaced by the output in the file" if overwrite else "kept their output; --overwrite replaces it"
-        output.warn(f"{output.count(len(done.differing), 'example')} {effect}: {', '.join(done.differing[:5])}")
+        effect = (
+            "had their output replaced by the one in the file"
+            if overwrite
+            else "kept their output; --overwrite replaces it"
+        )
+        output.warn(f"{format_count(len(done.differing), 'example')} {effect}: {', '.join(done.differing[:5])}")
     if named is not None and to.resolve() not in (_named_beside(to) or ()):
         output.hint(f'add it to groundtune.toml: [examples] files = ["{output.printable(to.name)}"]')
-    output.next_step("groundtune examples stats", "counts what is there now")
+    output.next_step("groundtune examples stats", "shows the new counts")
 
 
 def _stats(files: list[Path], split: str | None, *, json: bool) -> None:
@@ -158,7 +176,7 @@ def _stats(files: list[Path], split: str | None, *, json: bool) -> None:
 
 
 def _show_stats(counts: "ExampleStats", files: list[Path]) -> None:
-    output.print_line(f"{output.count(counts.examples, 'example')} in {', '.join(map(output.printable, files))}")
+    output.print_line(f"{format_count(counts.examples, 'example')} in {', '.join(map(output.printable, files))}")
     output.print_line(f"  splits   {_listed(counts.splits)}")
     output.print_line(f"  outputs  {_listed(counts.kinds)}; {counts.with_evidence:,} with evidence")
     for name, counted in (("tags", counts.tags), ("origins", counts.origins)):
@@ -168,7 +186,7 @@ def _show_stats(counts: "ExampleStats", files: list[Path]) -> None:
         output.print_line(f"  groups   {counts.groups:,}")
     for name, lengths in (("inputs", counts.inputs), ("texts", counts.outputs)):
         if lengths:
-            numbers = f"median {lengths.median:,}, 95% up to {lengths.p95:,}, longest {lengths.longest:,}"
+            numbers = f"median {lengths.median:,}, 95th percentile {lengths.p95:,}, maximum {lengths.longest:,}"
             output.print_line(f"  {name:<8} {numbers} characters")
     if counts.labels:
         rows = [[output.printable(label), *by.values(), sum(by.values())] for label, by in counts.labels.items()]
@@ -179,12 +197,12 @@ def _show_stats(counts: "ExampleStats", files: list[Path]) -> None:
     duplicates = counts.twice
     if duplicates.rows:
         ids = "; ".join(" = ".join(group[:3]) for group in duplicates.ids)
-        output.warn(f"{output.count(duplicates.rows, 'example')} with a duplicate input: {output.printable(ids)}")
+        output.warn(f"{format_count(duplicates.rows, 'example')} with a duplicate input: {output.printable(ids)}")
     if duplicates.across_splits:
         hint = "remove one of each; training skips inputs that are in the test split"
-        output.warn(f"{output.count(duplicates.across_splits, 'input')} in more than one split: {hint}")
+        output.warn(f"{format_count(duplicates.across_splits, 'input')} in more than one split: {hint}")
     if duplicates.conflicting:
-        output.warn(f"{output.count(duplicates.conflicting, 'input')} with conflicting outputs")
+        output.warn(f"{format_count(duplicates.conflicting, 'input')} with conflicting outputs")
 
 
 def _freeze(files: list[Path], *, json: bool) -> None:
@@ -195,7 +213,7 @@ def _freeze(files: list[Path], *, json: bool) -> None:
         output.print_json(done)
         return
     for path, counts in done.items():
-        written = output.count(counts.frozen, "example")
+        written = format_count(counts.frozen, "example")
         output.print_line(f"{output.printable(path)}: split written for {written}; {counts.explicit:,} already had one")
 
 
@@ -228,11 +246,11 @@ def _write(exported: dict[str, Any], to: Path | None, *, json: bool) -> None:
         sys.stdout.write(exported["text"])
     rows, format_name, splits = exported["rows"], exported["format"], exported["splits"]
     where = f" in {output.printable(to)}" if to else ""
-    output.print_note(f"{output.count(rows, 'example')}{where} as {format_name}: {_listed(splits)}")
+    output.print_note(f"{format_count(rows, 'example')}{where} as {format_name}: {_listed(splits)}")
     for note in exported["notes"]:
         output.print_note(f"  {note}")
     if splits["test"]:
-        output.warn(f"{output.count(splits['test'], 'example')} of the test split: never train on them")
+        output.warn(f"{format_count(splits['test'], 'example')} from the test split: do not train on them")
 
 
 def _listed(counted: Any) -> str:

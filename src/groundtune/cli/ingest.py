@@ -7,6 +7,7 @@ import typer
 
 from groundtune.cli import output
 from groundtune.cli.options import Folder, Json
+from groundtune.common.text import format_count
 
 if TYPE_CHECKING:
     from groundtune.ingest.sync import SyncProgress, SyncReport
@@ -20,13 +21,18 @@ def run(
     folder: Folder = Path(),
     *,
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Build a new index next to the current one, and switch at the end.")
+        bool,
+        typer.Option(
+            "--rebuild",
+            help="Build a new index alongside the current one, and switch to it when it is complete.",
+        ),
     ] = False,
     wait: Annotated[
-        float, typer.Option(metavar="SECONDS", help="How long to wait for another process that is writing.", min=0)
+        float,
+        typer.Option(metavar="SECONDS", help="How long to wait if another process is writing to the project.", min=0),
     ] = 0.0,
     calibrate: Annotated[
-        bool, typer.Option(help="Fit the abstention threshold on the examples if it is not fitted yet.")
+        bool, typer.Option(help="Fit the abstention threshold on the examples, unless it has already been fitted.")
     ] = True,
     json: Json = False,
 ) -> None:
@@ -41,7 +47,7 @@ def run(
     if json:
         output.print_json(summary)
     else:
-        output.next_step('groundtune ask "…"', "or groundtune search, or groundtune evaluate")
+        output.next_step('groundtune ask "…"', "or try groundtune search or groundtune evaluate")
 
 
 def ingest(
@@ -51,7 +57,7 @@ def ingest(
     with output.progress("files") as bar:
 
         def step(progress: "SyncProgress") -> None:
-            passages = output.count(progress.passages_embedded, "passage")
+            passages = format_count(progress.passages_embedded, "passage")
             bar.update(progress.files_done, total=progress.files_total, now=progress.current_source or passages)
 
         report = project.ingest(rebuild=rebuild, wait_seconds=wait, progress=step)
@@ -76,7 +82,7 @@ def _calibrated(project: "Project") -> str | None:
     point = calibration.point
     return (
         f"Abstention threshold {point.threshold:.2f}, fitted on {calibration.n} train and validation examples "
-        f"({calibration.rule}): answers {point.coverage:.0%} of them, {point.risk:.0%} of those wrong."
+        f"({calibration.rule}): answers {point.coverage:.0%} of them; {point.risk:.0%} of these answers are wrong."
     )
 
 
@@ -87,9 +93,9 @@ def _show(report: "SyncReport") -> None:
         for change in ("added", "changed", "renamed", "removed", "unchanged")
         if change in changes
     )
-    output.print_line(f"{output.count(len(report.files), 'file')}: {counts or 'none'}")
+    output.print_line(f"{format_count(len(report.files), 'file')}: {counts or 'none'}")
     output.print_line(
-        f"{output.count(report.documents, 'document')}, {output.count(report.passages, 'passage')} in the index; "
+        f"{format_count(report.documents, 'document')}, {format_count(report.passages, 'passage')} in the index; "
         f"{report.embedded:,} embedded now, in {report.seconds:.1f} s"
     )
     not_indexed = [file.row for file in report.files if file.change != "removed" and file.row.status != "indexed"]

@@ -12,6 +12,7 @@ import typer
 
 from groundtune.cli import output
 from groundtune.common.files import write_atomic
+from groundtune.common.text import format_count
 from groundtune.config import PROJECT_FILE
 from groundtune.errors import MissingError, UsageError
 from groundtune.project.init import ModelChoice, Survey, choose_model, project_file, survey
@@ -25,13 +26,15 @@ def run(
         str | None, typer.Option(metavar="NAME", help="Name of the project.", show_default="name of the folder")
     ] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Use a hosted model without asking, if a key for one is set.")
+        bool, typer.Option("--yes", "-y", help="Use a hosted model without asking, if its API key is set.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the project file.")] = False,
-    no_network: Annotated[bool, typer.Option("--no-network", help="Do not look for model endpoints.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing project file.")] = False,
+    no_network: Annotated[
+        bool, typer.Option("--no-network", help="Do not look for model servers or hosted models.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Write a project file for this folder.
+    """Create the project file (groundtune.toml) for this folder.
 
     Finds documents, examples and a model. Uses a model server on this machine if one is running. Uses a hosted model
     only if you agree (or pass --yes), because questions and passages are sent to it.
@@ -84,7 +87,7 @@ def _model(*, may_ask: bool, agreed: bool) -> ModelChoice | None:
         model = choose_model(endpoint.kind, endpoint.models)
         if model is None:
             host = urlsplit(endpoint.base_url).hostname
-            output.print_note(f"{host} lists no text model; name one under [models.default]")
+            output.print_note(f"{host} lists no text-generation model; set one under [models.default]")
             continue
         choice = ModelChoice(model, endpoint.base_url, endpoint.api_key_env)
         if is_local(endpoint.base_url):
@@ -116,10 +119,12 @@ def _print(path: Path, contents: Survey, model: ModelChoice | None) -> None:
     if contents.others:
         number = sum(contents.others.values())
         suffixes = ", ".join(suffix or "no extension" for suffix in list(contents.others)[:5])
-        output.print_line(f"           {output.count(number, 'other file')} ({suffixes}) will be skipped")
+        output.print_line(f"           {format_count(number, 'other file')} ({suffixes}) will be skipped")
     output.print_line(f"examples   {', '.join(map(output.printable, contents.examples)) or 'none yet'}")
     output.print_line(f"task       {contents.task}")
     writer = (
-        f"{model.model} at {model.base_url}" if model else "verbatim quotes (needs no model, sends nothing anywhere)"
+        f"{model.model} at {model.base_url}"
+        if model
+        else "verbatim quotes (no model needed, nothing leaves this machine)"
     )
     output.print_line(f"answers    {writer}")

@@ -1,4 +1,4 @@
-"""Implement `groundtune judge`: measure how far the LLM judge agrees with people before its scores are used."""
+"""Implement `groundtune judge`: measure how well the LLM judge agrees with human labels before its scores are used."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,6 +7,7 @@ import typer
 
 from groundtune.cli import output
 from groundtune.cli.options import Folder, Json
+from groundtune.common.text import format_count
 from groundtune.errors import JudgeError
 
 if TYPE_CHECKING:
@@ -26,16 +27,16 @@ def run(
         Path,
         typer.Option(
             metavar="FILE",
-            help='JSON Lines with {"input", "answer", "gold", "label"} per line; label is true if a person found the '
-            "answer right.",
+            help='JSON Lines with {"input", "answer", "gold", "label"} per line; label is true if a person judged the '
+            "answer correct.",
         ),
     ],
     json: Json = False,
 ) -> None:
-    """Measure how well the LLM judge agrees with people.
+    """Measure how well the LLM judge agrees with human labels.
 
-    Asks the judge of the project file about answers that people have labelled, and reports Cohen's kappa with a 95%
-    interval. Exit code 4 if no question to the judge succeeded.
+    Runs the judge configured in the project file on answers labelled by people, and reports Cohen's kappa with a 95%
+    interval. Exit code 4 if every call to the judge failed.
     """
     from groundtune.project import Project
 
@@ -50,7 +51,7 @@ def run(
 
 
 def judge(project: "Project", against: Path) -> "JudgeAgreement":
-    """Ask the judge with a progress bar."""
+    """Run the judge with a progress bar."""
     with output.progress("verdicts") as bar:
         return project.judge(against, progress=lambda done: bar.update(done))
 
@@ -59,14 +60,14 @@ def show_agreement(report: "JudgeAgreement") -> None:
     """Print the figures with their denominators, the confusion matrix and the first disagreements."""
     output.print_line(f"Judge {output.printable(report.judge)} against {output.printable(report.file)}:")
     output.print_line(
-        f"  {output.count(report.rows, 'row')}: {report.judged:,} judged, {report.by_rule:,} decided by abstention, "
-        f"{output.count(len(report.failures), 'error')}"
+        f"  {format_count(report.rows, 'row')}: {report.judged:,} judged, "
+        f"{report.by_rule:,} decided without the judge (abstentions), {format_count(len(report.failures), 'error')}"
     )
     if report.agreement is not None:
         _show_figures(report.agreement)
     if report.disagreements:
         first_few = report.disagreements[:SHOWN]
-        output.print_line(f"\nThe first {len(first_few)} of {output.count(len(report.disagreements), 'disagreement')}:")
+        output.print_line(f"\nThe first {len(first_few)} of {format_count(len(report.disagreements), 'disagreement')}:")
         for row in first_few:
             output.print_line(f"\nline {row.line}: {output.excerpt(row.input, 120)}", style="bold")
             output.print_line(f"  answer: {_text(row.answer)}")
@@ -78,8 +79,8 @@ def show_agreement(report: "JudgeAgreement") -> None:
         first = report.failures[0]
         kinds = ", ".join(f"{kind} {number:,}" for kind, number in sorted(report.errors.items()))
         output.warn(
-            f"{len(report.failures):,} of {output.count(report.rows, 'row')} without a verdict ({kinds}); the first, "
-            f"line {first.line}: {output.excerpt(first.message, 240)}"
+            f"no verdict for {len(report.failures):,} of {format_count(report.rows, 'row')} ({kinds}); first on line "
+            f"{first.line}: {output.excerpt(first.message, 240)}"
         )
     kappa = report.agreement.kappa if report.agreement else None
     if kappa is not None and kappa.mean < FAIR:
@@ -92,7 +93,7 @@ def show_agreement(report: "JudgeAgreement") -> None:
 def _show_figures(agreement: Any) -> None:
     kappa = output.interval(agreement.kappa) if agreement.kappa is not None else "–"
     output.print_line(f"  kappa {kappa}" + (f" ({agreement.note})" if agreement.note else ""))
-    output.print_line(f"  equal {output.interval(agreement.agreement)}")
+    output.print_line(f"  agreement {output.interval(agreement.agreement)}")
     names = [f"judge: {label}" for label in agreement.labels]
     rows = [[f"person: {label}", *row] for label, row in zip(agreement.labels, agreement.confusion, strict=True)]
     output.show_table(["", *names], rows)

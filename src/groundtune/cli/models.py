@@ -8,6 +8,7 @@ import typer
 
 from groundtune.cli import output
 from groundtune.cli.options import Json, Project
+from groundtune.common.text import format_count
 from groundtune.config import PROJECT_FILE
 from groundtune.errors import UsageError
 from groundtune.types import Artifact
@@ -33,7 +34,7 @@ ACTIONS = ("list", "show", "check", "adopt", "remove", "export", "seen")
 def run(
     action: Annotated[
         str,
-        typer.Argument(help="What to do; see above.", metavar="ACTION"),
+        typer.Argument(help="Action to perform, as described above.", metavar="ACTION"),
     ] = "list",
     subject: Annotated[
         str | None,
@@ -44,7 +45,8 @@ def run(
         str, typer.Option("--to", metavar="FORMAT", help="export: adapter, merged, ollama or gguf.")
     ] = "merged",
     target: Annotated[
-        Path | None, typer.Option("--target", metavar="PATH", help="export: where to write.", show_default="ID-FORMAT")
+        Path | None,
+        typer.Option("--target", metavar="PATH", help="export: file or folder to write.", show_default="ID-FORMAT"),
     ] = None,
     url: Annotated[
         str | None,
@@ -55,7 +57,10 @@ def run(
     served_as: Annotated[
         str | None,
         typer.Option(
-            "--served-as", metavar="NAME", help="check: name of the model on that server.", show_default="the only one"
+            "--served-as",
+            metavar="NAME",
+            help="check: name of the model on that server.",
+            show_default="the server's only model",
         ),
     ] = None,
     key_env: Annotated[
@@ -72,7 +77,10 @@ def run(
     wait: Annotated[
         float,
         typer.Option(
-            "--wait", metavar="SECONDS", help="adopt: how long to wait for another process that is writing.", min=0
+            "--wait",
+            metavar="SECONDS",
+            help="adopt: how long to wait if another process is writing to the project.",
+            min=0,
         ),
     ] = 0.0,
     project: Project = Path(),
@@ -84,14 +92,14 @@ def run(
 
     show ID: print the settings, metrics and training data of a model.
 
-    check ID: compare what is served with what was trained.
+    check ID: verify that the served model reproduces the trained one.
 
-    adopt ID: make a tuned retriever the project's own. Builds a new index, which replaces the current one when it is
-    complete, and edits the project file.
+    adopt ID: switch the project to a tuned retriever: build a new index, edit the project file, then replace the
+    current index.
 
     remove ID: delete a model.
 
-    export ID: write a model in a format that other servers load.
+    export ID: write a model in a format that other inference servers can load.
 
     seen SOURCE: print the models that were trained on a file, folder, row or example.
     """
@@ -136,7 +144,7 @@ def run(
 
 
 def _check(outcome: "ServingCheck | Artifact", *, json: bool) -> int:
-    """Print the outcome of a check; return 1 when what is served differs from what was trained."""
+    """Print the outcome of a check; return 1 if the served model differs from the trained one."""
     if isinstance(outcome, Artifact):
         parity = outcome.details["parity"]
         if json:
@@ -161,7 +169,7 @@ def _check(outcome: "ServingCheck | Artifact", *, json: bool) -> int:
     for reason in outcome.reasons:
         output.warn(reason)
     verdict = "differs from the trained model" if outcome.reasons else "matches the trained model"
-    tested = f"{output.count(len(outcome.rows), 'input')}, {outcome.tolerance:g} nats allowed"
+    tested = f"{format_count(len(outcome.rows), 'input')}, tolerance {outcome.tolerance:g} nats"
     output.print_line(f"{outcome.place} {verdict} ({tested})", style="bold")
     return 1 if outcome.reasons else 0
 
@@ -170,7 +178,7 @@ def _adopt(opened: "Opened", name: str | None, *, wait: float, json: bool) -> in
     with output.progress("files") as bar:
 
         def step(now: "SyncProgress") -> None:
-            passages = output.count(now.passages_embedded, "passage")
+            passages = format_count(now.passages_embedded, "passage")
             bar.update(now.files_done, total=now.files_total, now=now.current_source or passages)
 
         done = opened.adopt(name, wait_seconds=wait, progress=step)
@@ -181,7 +189,7 @@ def _adopt(opened: "Opened", name: str | None, *, wait: float, json: bool) -> in
     settings = ", ".join(f"{key} = {value!r}" for key, value in done.values.items() if value is not None)
     output.print_line(f"{PROJECT_FILE}: [{done.table}] {settings or 'back to the default'}", style="bold")
     if done.report:
-        passages = output.count(done.report.passages, "passage")
+        passages = format_count(done.report.passages, "passage")
         output.print_line(
             f"{passages} in the new index, {done.report.embedded:,} embedded, in {done.report.seconds:.1f} s"
         )
@@ -189,7 +197,10 @@ def _adopt(opened: "Opened", name: str | None, *, wait: float, json: bool) -> in
         output.print_note(
             "The abstention threshold was fitted for the previous embedder; groundtune ingest fits it again."
         )
-    output.next_step("groundtune evaluate", "measures retrieval with it; groundtune models adopt --back undoes it")
+    output.next_step(
+        "groundtune evaluate",
+        "measures retrieval with the new model; groundtune models adopt --back undoes the adoption",
+    )
     return 0
 
 
@@ -210,9 +221,9 @@ def _list(
         figures = ", ".join(f"{key} {value:.3f}" for key, value in _validation_metrics(artifact)[:3])
         seen = len(artifact.seen_examples)
         rows.append([artifact.id, artifact.kind, artifact.base, figures, seen, output.printable(state)])
-    for leftover in incomplete:
-        state = output.printable(leftover.state)
-        rows.append([output.printable(leftover.id), leftover.kind, leftover.base, None, None, state])
+    for training in incomplete:
+        state = output.printable(training.state)
+        rows.append([output.printable(training.id), training.kind, training.base, None, None, state])
     output.show_table(["id", "kind", "base", "validation", "examples seen", "state"], rows)
 
 
@@ -221,11 +232,11 @@ def _validation_metrics(artifact: Artifact) -> list[tuple[str, float]]:
 
 
 def _state(folder: Path, artifact: Artifact, *, quick: bool) -> tuple[str, str | None]:
-    """Return the state in words, and the damage if any. quick: check only files that changed since the training."""
+    """Describe the state, including any damage. quick: check only files that changed since training."""
     from groundtune.tune.artifacts import find_damage
 
     if damage := " ".join(find_damage(folder, artifact, quick=quick) or ()):
-        return f"damaged: {damage} (groundtune tune {artifact.name})", damage
+        return f"damaged: {damage}; run groundtune tune {artifact.name}", damage
     if artifact.unusable:
         return f"not usable: {artifact.unusable}", None
     no_gain = artifact.details.get("no_gain")
@@ -245,7 +256,7 @@ def _show(artifact: Artifact, folder: Path, *, json: bool) -> None:
         "trained": f"{artifact.made}, in {artifact.seconds:,.0f} s, {cost}",
         "validation": ", ".join(f"{key} {value:.3f}" for key, value in _validation_metrics(artifact)) or "not measured",
         "before": ", ".join(f"{key} {value:.3f}" for key, value in (details.get("before") or {}).items()),
-        "seen": f"{output.count(len(artifact.seen_examples), 'example')}; {_some(artifact.seen_documents)}",
+        "seen": f"{format_count(len(artifact.seen_examples), 'example')}; {_some(artifact.seen_documents)}",
         "settings": ", ".join(f"{key} = {value}" for key, value in settings if value not in (None, [], ())),
         "ends": details.get("ends") or "",
         "model name": details.get("model") or "",
@@ -269,9 +280,11 @@ def _show(artifact: Artifact, folder: Path, *, json: bool) -> None:
 
 def _parity(artifact: Artifact) -> list[str]:
     """Describe how far the logits of each export format of a causal model are from the trainer's."""
+    from groundtune.tune.lora.serving_check import GENERATOR, LEG
+
     formats = artifact.details.get("parity") or {}
     return [
-        f"{name} {check['difference']:.2g} apart, {check['allowed']:.2g} allowed"
+        f"{GENERATOR if name == LEG else name}: difference {check['difference']:.2g}, tolerance {check['allowed']:.2g}"
         for name, check in formats.items()
         if isinstance(check, dict) and "allowed" in check
     ]
@@ -298,15 +311,15 @@ def _remove(opened: "Opened", name: str, *, json: bool) -> int:
 
 
 def _export(folder: Path, artifact: Artifact, *, to: str, target: Path) -> None:
-    from groundtune.tune.export import Form, export
+    from groundtune.tune.export import ExportFormat, export
 
     if artifact.kind != "lora":
         raise UsageError(
             f"{artifact.id} is a {artifact.kind}, and only lora models are exported", hint=f"copy its folder {folder}"
         )
-    forms = get_args(Form)
-    if to not in forms:
-        raise UsageError(f"unknown export format {to!r}", hint=f"use --to with one of {', '.join(forms)}")
+    formats = get_args(ExportFormat)
+    if to not in formats:
+        raise UsageError(f"unknown export format {to!r}", hint=f"use --to with one of {', '.join(formats)}")
     export(folder, to, target)  # type: ignore[arg-type]
     output.print_line(f"wrote {target}")
     if to in NEXT:

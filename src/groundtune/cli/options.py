@@ -9,7 +9,8 @@ import typer
 from groundtune.errors import UsageError
 
 Folder = Annotated[
-    Path, typer.Argument(help="Project folder or a folder inside it.", metavar="FOLDER", show_default="this folder")
+    Path,
+    typer.Argument(help="Project folder, or any folder inside it.", metavar="FOLDER", show_default="this folder"),
 ]
 Project = Annotated[
     Path,
@@ -17,7 +18,7 @@ Project = Annotated[
         "--project",
         "-C",
         metavar="FOLDER",
-        help="Project folder or a folder inside it.",
+        help="Project folder, or any folder inside it.",
         show_default="this folder",
     ),
 ]
@@ -28,12 +29,15 @@ AllowTruncation = Annotated[
 ]
 Groups = Annotated[
     list[str] | None,
-    typer.Option("--group", "-g", metavar="NAME", help="Access group of the user; repeat for several."),
+    typer.Option("--group", "-g", metavar="NAME", help="Access group of the user (repeatable)."),
 ]
 FilterTexts = Annotated[
     list[str] | None,
     typer.Option(
-        "--filter", "-f", metavar="KEY=VALUE", help="Match document metadata; repeat a KEY to accept any of its values."
+        "--filter",
+        "-f",
+        metavar="KEY=VALUE",
+        help="Only search documents whose metadata match; repeat a KEY to accept any of several values.",
     ),
 ]
 
@@ -58,6 +62,6 @@ Require = Annotated[
     typer.Option(
         "--require",
         metavar="CONDITION",
-        help='Exit with 1 unless the recommended approach meets this, such as "correct>=0.8"; repeat for several.',
+        help='Exit with 1 unless the recommended approach meets this, such as "correct>=0.8" (repeatable).',
     ),
 ]

@@ -70,19 +70,12 @@ def excerpt(text: str, length: int) -> str:
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
 
 
-def count(number: int, noun: str, plural: str = "") -> str:
-    """Format a number with its noun: `1 file`, `2,000 files`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
 def interval(value: Interval, *, digits: int = 3) -> str:
     """Format an interval: `0.893 [0.871, 0.914] n=120`."""
     return f"{value.mean:.{digits}f} [{value.low:.{digits}f}, {value.high:.{digits}f}] n={value.n}"
 
 
-def show_table(
-    columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = "", droppable: Sequence[str] = ()
-) -> list[str]:
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, droppable: Sequence[str] = ()) -> list[str]:
     """Print a table. Numbers are right-aligned, an Interval is written out, None is a dash.
 
     droppable: columns to drop, in this order, when the terminal is too narrow; the remaining columns are then
@@ -105,7 +98,7 @@ def show_table(
         console.width = max(console.width, _total(widths, kept))
     fits = _total(widths, kept) <= console.width
 
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for at in kept:
         cells = [row[at] for row in rows if row[at] is not None]
         number = bool(cells) and all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in cells)

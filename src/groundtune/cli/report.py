@@ -8,11 +8,12 @@ import typer
 
 from groundtune.cli import output
 from groundtune.cli.options import Json, Primary, Project, Require
+from groundtune.common.text import format_count
 from groundtune.errors import UsageError
 from groundtune.types import ApproachSummary, Interval
 
 if TYPE_CHECKING:
-    from groundtune.workflows.reporting import Report
+    from groundtune.workflows.reporting import Condition, Report
 
 COLUMNS = (
     "f1", "chrf", "checks", "judge", "faithfulness", "abstention", "valid", "citation_precision",
@@ -20,7 +21,7 @@ COLUMNS = (
 )  # fmt: skip
 """Scores shown next to the primary one, if the run has them."""
 FIGURES = ("abstained", "errors", "p95 s", "usd/1k")
-"""Other figures shown of each approach; on a narrow terminal the first is dropped first."""
+"""Other figures shown for each approach; on a narrow terminal they are dropped from left to right."""
 
 
 def run(
@@ -40,13 +41,13 @@ def run(
     require: Require = None,
     json: Json = False,
 ) -> int:
-    """Show the verdict of a run, complete or not, or of a results file.
+    """Show the verdict of a run (even an incomplete one) or of a results file.
 
     Exit code 1 if no approach can be recommended or a --require condition is not met.
     """
     from groundtune.workflows import reporting
 
-    demands = [reporting.Demand.parse(text) for text in require or ()]
+    conditions = [reporting.Condition.parse(text) for text in require or ()]
     if results is not None:
         if name is not None:
             raise UsageError("name a run or a results file, not both")
@@ -58,16 +59,16 @@ def run(
             report = opened.report(name, primary=primary)
     if html is not None:
         report = reporting.write_page(report, html)
-    unmet = report.unmet_by(demands)
+    return print_report(report, conditions, json=json)
+
+
+def print_report(report: "Report", conditions: Sequence["Condition"], *, json: bool) -> int:
+    """Print the report; return exit code 1 if a condition is not met or no approach can be recommended, else 0."""
+    unmet = report.unmet_by(conditions)
     if json:
         output.print_json({**report.summary(), "unmet": unmet})
     else:
         show_report(report, unmet=unmet)
-    return exit_code(report, unmet)
-
-
-def exit_code(report: "Report", unmet: Sequence[str]) -> int:
-    """Return 1 when a demand is not met or no approach can be recommended, else 0."""
     return 1 if unmet or not report.verdict.leaders else 0
 
 
@@ -84,39 +85,39 @@ def show_report(report: "Report", *, unmet: Sequence[str] = ()) -> None:
     for caveat in verdict.caveats:
         output.print_line(f"  caveat: {caveat}")
     output.print_line()
-    _show_standings(report)
-    for standing in report.standings:
-        if standing.errors:
-            first = next(row.error for row in report.run.results if row.approach == standing.name and row.error)
-            output.warn(f"{standing.name}: {output.count(standing.errors, 'error')}, the first: {first.message}")
+    _show_summaries(report)
+    for summary in report.approaches:
+        if summary.errors:
+            first = next(row.error for row in report.run.results if row.approach == summary.name and row.error)
+            output.warn(f"{summary.name}: {format_count(summary.errors, 'error')}, the first: {first.message}")
     for name, reason in report.run.missing.items():
         output.print_note(f"{name} was not run: {reason}")
     if not report.run.complete:
         output.warn("this run is incomplete; groundtune compare resumes it")
-    for demand in unmet:
-        output.warn(f"not met: {demand}")
-    output.print_note(f"{output.count(report.n, 'example')}; matrix: {report.run.file}")
+    for condition in unmet:
+        output.warn(f"not met: {condition}")
+    output.print_note(f"{format_count(report.n, 'example')}; results: {report.run.file}")
     if report.file:
         output.next_step(f"open {report.file}", "shows every example side by side")
 
 
-def _show_standings(report: "Report") -> None:
-    columns = [name for name in COLUMNS if any(name in standing.metrics for standing in report.standings)]
+def _show_summaries(report: "Report") -> None:
+    columns = [name for name in COLUMNS if any(name in summary.metrics for summary in report.approaches)]
     columns = [name for name in columns if name != report.primary]
     rows = []
-    for standing in sorted(report.standings, key=lambda row: -1.0 if row.mean is None else -row.mean):
-        means = [standing.metrics[name].mean if name in standing.metrics else None for name in columns]
+    for summary in sorted(report.approaches, key=lambda row: -1.0 if row.mean is None else -row.mean):
+        means = [summary.metrics[name].mean if name in summary.metrics else None for name in columns]
         if report.classes:
-            means.append(report.classes[standing.name].macro_f1)
+            means.append(report.classes[summary.name].macro_f1)
         rows.append(
             [
-                standing.name,
-                _mean(standing),
+                summary.name,
+                _mean(summary),
                 *means,
-                standing.abstained,
-                standing.errors,
-                standing.p95_seconds,
-                standing.usd_per_1k,
+                summary.abstained,
+                summary.errors,
+                summary.p95_seconds,
+                summary.usd_per_1k,
             ]
         )
     scores = [name.replace("_", " ") for name in columns] + (["macro f1"] if report.classes else [])
@@ -124,11 +125,11 @@ def _show_standings(report: "Report") -> None:
         ["approach", report.primary, *scores, *FIGURES], rows, droppable=[*reversed(scores), *FIGURES]
     )
     if dropped:
-        where = "see the page or --json" if report.file else "see --json"
-        output.print_note(f"not shown for lack of room: {', '.join(dropped)}; {where}")
+        where = "see the HTML page or --json" if report.file else "see --json"
+        output.print_note(f"columns that did not fit: {', '.join(dropped)}; {where}")
 
 
-def _mean(standing: ApproachSummary) -> Interval | None:
-    if standing.mean is None or standing.low is None or standing.high is None:
+def _mean(summary: ApproachSummary) -> Interval | None:
+    if summary.mean is None or summary.low is None or summary.high is None:
         return None
-    return Interval(standing.mean, standing.low, standing.high, standing.n)
+    return Interval(summary.mean, summary.low, summary.high, summary.n)

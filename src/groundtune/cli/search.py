@@ -18,7 +18,9 @@ def run(
     *,
     k: Annotated[
         int | None,
-        typer.Option("-k", "--k", metavar="N", help="Number of passages.", min=1, show_default="retrieval.k, or 8"),
+        typer.Option(
+            "-k", "--k", metavar="N", help="Number of passages to show.", min=1, show_default="retrieval.k, or 8"
+        ),
     ] = None,
     group: Groups = None,
     filter: FilterTexts = None,  # noqa: A002 (the name of the flag)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from groundtune.types import Artifact
 
 STOP_REASONS = {
-    "loss": "the loss became NaN or infinite; the last good state is kept",
+    "loss": "the loss became NaN or infinite; the last good checkpoint was kept",
     "patience": "no further improvement",
-    "max_minutes": "max_minutes reached; the best state is kept",
+    "max_minutes": "max_minutes reached; the best checkpoint was kept",
 }
 
 
@@ -30,24 +30,25 @@ def run(
     *,
     project: Project = Path(),
     look: Annotated[
-        bool, typer.Option("--look", help="Show problems and the cost of the training; train nothing.")
+        bool, typer.Option("--look", help="Show problems and the estimated cost without training.")
     ] = False,
     allow_truncation: AllowTruncation = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Train again instead of resuming or reusing a matching training.")
+        bool,
+        typer.Option("--fresh", help="Start a new training run instead of resuming or reusing a matching one."),
     ] = False,
     steer: Annotated[
         str | None,
-        typer.Option("--job", metavar="ACTION", help="pause, resume or cancel the job of a hosted training."),
+        typer.Option("--job", metavar="ACTION", help="Pause, resume or cancel the hosted fine-tuning job."),
     ] = None,
     json: Json = False,
 ) -> int:
     """Train the model described by [tune.NAME] in the project file.
 
-    Checks the rows first, then trains on the train split in a separate process. An interrupted training is resumed. A
-    finished training with the same rows, settings and base model is reused.
+    Checks the training data first, then trains on the train split in a separate process. Resumes an interrupted run.
+    Reuses a finished run with the same data, settings and base model.
 
-    Exit code 1 if the rows are refused or the trained model is not usable.
+    Exit code 1 if the training data is rejected or the trained model fails its checks.
     """
     from groundtune.project import Project as Opened
 
@@ -116,9 +117,10 @@ def _train(project: "Opened", name: str, allow_truncation: int | None, *, fresh:
     else:
         show_artifact(artifact)
         if reused:
-            reason = f"nothing was trained: {artifact.id} has the same rows and settings; --fresh trains it again"
-            newer = f"; the newer {before[-1]} is the one in use: groundtune models remove {before[-1]}"
-            output.print_note(reason + (newer if before[-1] != artifact.id else ""))
+            newest = before[-1]
+            same = f"nothing to train: {artifact.id} was trained on the same data with the same settings"
+            newer = f"; the newer {newest} is still the one in use; groundtune models remove {newest} deletes it"
+            output.print_note(f"{same}; use --fresh to train again" + (newer if newest != artifact.id else ""))
         if artifact.unusable:
             output.next_step(f"groundtune models show {artifact.id}", "shows why it is not usable")
         elif artifact.kind == "retriever":
@@ -129,7 +131,7 @@ def _train(project: "Opened", name: str, allow_truncation: int | None, *, fresh:
 
 
 def show_artifact(artifact: "Artifact") -> None:
-    """Print the result of a training in a few lines."""
+    """Print the result of a training run in a few lines."""
     cost = "unknown cost" if artifact.usd is None else f"${artifact.usd:,.2f}"
     output.print_line(
         f"{artifact.id}: {artifact.kind} on {artifact.base}, {artifact.seconds:.0f} s, {cost}", style="bold"
@@ -138,7 +140,7 @@ def show_artifact(artifact: "Artifact") -> None:
     if metrics:
         output.print_line(f"  on the validation split: {', '.join(metrics)}")
     if stopped := artifact.details.get("stopped"):
-        reason = f"stopped before its last epoch: {STOP_REASONS.get(stopped, stopped)}"
+        reason = f"stopped early: {STOP_REASONS.get(stopped, stopped)}"
         output.warn(reason) if stopped == "loss" else output.print_line(f"  {reason}")
     for note in artifact.details.get("notes", ()):
         output.warn(note)

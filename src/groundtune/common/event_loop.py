@@ -26,7 +26,9 @@ class Loop:
         """Run the work and wait for its result. Ctrl-C cancels the work and is raised here."""
         if threading.current_thread() is self._thread:
             work.close()
-            raise RuntimeError("a sync verb called on the project's own thread would deadlock; await its async form")
+            raise RuntimeError(
+                "this sync method would deadlock on the project's event loop; await its async version instead"
+            )
         future = self._submit(work)
         try:
             return future.result()
@@ -75,7 +77,7 @@ Owner = TypeVar("Owner", bound=HasLoop)
 def sync_and_async(
     work: Callable[Concatenate[Owner, P], Coroutine[Any, Any, T]],
 ) -> tuple[Callable[Concatenate[Owner, P], T], Callable[Concatenate[Owner, P], Coroutine[Any, Any, T]]]:
-    """Return the sync and the async form of a method that runs on the owner's loop."""
+    """Return the sync and the async version of a method that runs on the owner's loop."""
 
     def blocking(self: Owner, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self.loop.run(work(self, *args, **kwargs))

@@ -1,4 +1,4 @@
-"""Digests, and writes that are complete or absent. Knows nothing of projects."""
+"""Compute digests and write files atomically."""
 
 import contextlib
 import hashlib
@@ -67,7 +67,8 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise MissingError(f"no file {path}") from None
     except ValueError as error:
-        raise MissingError(f"{path} is damaged: {error}", hint="delete it and run the command that writes it") from None
+        hint = "delete it, then rerun the command that creates it"
+        raise MissingError(f"{path} is damaged: {error}", hint=hint) from None
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -83,7 +84,7 @@ def _umask() -> int:
 
 
 def _sync_folder(path: Path) -> None:
-    """Make a rename survive a power cut, where the system supports it (not on Windows)."""
+    """Make a rename survive a power failure, where the system supports it (not on Windows)."""
     with contextlib.suppress(OSError):
         handle = os.open(path, os.O_RDONLY)
         try:

@@ -49,11 +49,11 @@ def schema_checker(schema: Mapping[str, Any]) -> Checker:
         raise UsageError(f"not a JSON Schema: {error.message} at {error.json_path}") from None
     validator = kind(dict(schema), registry=Registry())
 
-    def fault(value: Any) -> str | None:
+    def check(value: Any) -> str | None:
         error = jsonschema.exceptions.best_match(validator.iter_errors(value))
         return f"{error.message} at {error.json_path}" if error else None
 
-    return fault
+    return check
 
 
 def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any] | None:

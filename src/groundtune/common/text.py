@@ -51,6 +51,17 @@ def content_words(text: str, *, language: str = "english") -> list[str]:
     return [word if word[0].isdigit() else stem(word) for word in words(text) if word not in _STOP]
 
 
+def one_line(text: str, *, most: int = 300) -> str:
+    """Return the text on one line, at most `most` characters; an ellipsis ends one that was longer."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def format_count(number: int, noun: str = "row", plural: str = "") -> str:
+    """Return a number with its noun: `1 row`, `2,000 rows`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def strip_span(text: str, start: int, end: int) -> tuple[int, int] | None:
     """Return the span without white space at its ends; None when nothing is left."""
     while start < end and text[start].isspace():

@@ -25,12 +25,12 @@ _SYNTAX = {
     "Cannot overwrite a value": "this key is already set above",
     "Cannot mutate immutable namespace": "this table is already defined above",
     "Expected '=' after a key in a key/value pair": "missing = after the key",
-    "Invalid value": "this is not a value; text goes in quotes",
+    "Invalid value": "invalid value; strings need quotes",
     "Invalid statement": "this is neither key = value nor a [table]",
-    "Expected newline or end of document after a statement": "unexpected text after the value; text goes in quotes",
+    "Expected newline or end of document after a statement": "unexpected text after the value; strings need quotes",
     "Unclosed array": "a list is missing its closing ]",
-    "Unterminated string": "a text is missing its closing quote",
-    "Illegal character '\\n'": "a text is missing its closing quote",
+    "Unterminated string": "a string is missing its closing quote",
+    "Illegal character '\\n'": "a string is missing its closing quote",
 }
 
 
@@ -103,7 +103,7 @@ def apply_environment(
 
 
 def _place(segments: Sequence[str], values: Any) -> tuple[str, ...]:
-    """Spell keys as the file does if it has them: FAST_ONE means "fast-one" when there is such a key."""
+    """Map a variable's spelling to the file's: FAST_ONE means "fast-one" if the file has such a key."""
     place: list[str] = []
     for segment in segments:
         keys = list(values) if isinstance(values, dict) else []
@@ -115,7 +115,7 @@ def _place(segments: Sequence[str], values: Any) -> tuple[str, ...]:
 
 def _put(values: Any, place: Sequence[str], value: Any) -> dict[str, Any]:
     if not isinstance(values, dict):
-        raise TypeError("names a key inside something that is not a table")
+        raise TypeError("refers to a key inside a value that is not a table")
     if len(place) == 1:
         return {**values, place[0]: value}
     return {**values, place[0]: _put(values.get(place[0], {}), place[1:], value)}
@@ -185,7 +185,7 @@ def _untagged(model: Model, place: Place) -> Place:
 
 
 def _known_keys(model: Model, place: Place) -> list[str]:
-    """Return the keys that the table at `place` may have; none for a free table or no table."""
+    """Return the keys that the table at `place` may have; empty for a free-form table or anything else."""
     annotation = _annotation(model, place)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return list(annotation.model_fields)
@@ -227,8 +227,8 @@ def _describe(model: Model, detail: ErrorDetails, place: Place) -> tuple[str, st
 
 
 _EXPECTED: dict[str, tuple[str, str | None]] = {
-    "string_type": ("text", "put it in quotes"),
-    "string_too_short": ("text", None),
+    "string_type": ("a string", "put it in quotes"),
+    "string_too_short": ("a string", None),
     "too_short": ("a list", None),
     "int_type": ("a whole number", None),
     "int_from_float": ("a whole number", None),
@@ -257,7 +257,7 @@ def _unknown(model: Model, place: Place) -> tuple[str, str]:
     known = _known_keys(model, parent)
     close = difflib.get_close_matches(key.lower().replace("-", "_"), known, n=1)
     if key.lower() in ("api_key", "apikey", "key", "token") and "api_key_env" in known:
-        hint = "keys do not belong in a file: set an environment variable and write its name as api_key_env"
+        hint = "do not put API keys in the project file: set an environment variable and give its name in api_key_env"
     elif close:
         hint = f'did you mean "{close[0]}"?'
     elif sections := [name for name in model.model_fields if key in _known_keys(model, (name,))]:
@@ -281,7 +281,7 @@ def _show(place: Place, value: Any) -> str:
     if isinstance(value, int | float):
         return f"{value:,}" if not _PRIVATE.search(str(place[-1])) or abs(value) < 1e12 else "a number"
     if isinstance(value, str):
-        return f'"{value}"' if len(value) <= 40 and not _PRIVATE.search(str(place[-1])) else "text"
+        return f'"{value}"' if len(value) <= 40 and not _PRIVATE.search(str(place[-1])) else "a string"
     if isinstance(value, list | tuple):
         return "a list"
     return "a table" if isinstance(value, dict) else "a date"

@@ -55,7 +55,7 @@ class AccessRule(Section):
 
 
 class DocumentsConfig(Section):
-    """Selects the documents and limits what reading one may take."""
+    """Selects the documents, and limits the time and memory for reading one."""
 
     include: Annotated[Patterns, Field(min_length=1)] = ("**/*",)
     exclude: Patterns = ()
@@ -68,7 +68,7 @@ class DocumentsConfig(Section):
 
 
 class ExamplesConfig(Section):
-    """Files with questions or inputs and their agreed outputs."""
+    """Files with questions or inputs and their gold outputs."""
 
     files: Patterns = ()
 
@@ -83,7 +83,7 @@ def _endpoint(value: Any) -> Any:
 
 def _check_kind(kind: str, model: str | None, base_url: str | None, api_key_env: str | None) -> None:
     if kind in ("openai", "local") and model is None:
-        raise value_error(f'is missing; kind "{kind}" needs it', hint='add model = "…"', key="model")
+        raise value_error(f'is required for kind = "{kind}"', hint='add model = "…"', key="model")
     if kind in ("quote", "bundled") and model is not None:
         raise value_error(f'is not used by kind "{kind}"', hint='leave it out, or write kind = "openai"', key="model")
     for key, value in (("base_url", base_url), ("api_key_env", api_key_env)):
@@ -108,7 +108,7 @@ class ModelConfig(Section):
     window: Annotated[int, Field(ge=256, le=100_000_000)] | None = None
     """Tokens of prompt and answer together; None: the known window of the model."""
     concurrency: Annotated[int, Field(ge=1, le=1024)] = 8
-    """Calls at a time; for kind local the batch size."""
+    """Maximum concurrent calls; the batch size for kind local."""
     device: Text | None = None
     """Kind local: "cpu", "cuda", "cuda:1"; None: CUDA if available."""
 
@@ -140,7 +140,7 @@ class EmbedderConfig(Section):
         _check_kind(self.kind, self.model, self.base_url, self.api_key_env)
         if self.kind == "openai" and self.dimension is None:
             raise value_error(
-                'is missing; kind "openai" needs it',
+                'is required for kind = "openai"',
                 hint="add dimension = …, the length of its vectors",
                 key="dimension",
             )
@@ -211,13 +211,13 @@ Metric = Literal["judge", "faithfulness", "answer_relevancy", "context_precision
 
 
 class JudgeConfig(Section):
-    """The model that scores what no rule can."""
+    """The LLM judge for metrics that cannot be computed by rule."""
 
     model: Text
     """Name of a table under [models]."""
     metrics: Annotated[tuple[Metric, ...], AsTuple] = ("judge",)
     instructions: Text | None = None
-    """Criteria for a right answer, in the project's own words."""
+    """Criteria for a correct answer, in the project's own words."""
 
 
 class CheckConfig(Section):
@@ -238,7 +238,8 @@ class CheckConfig(Section):
         tests = (self.pattern, self.absent, self.schema_file, self.function)
         if sum(test is not None for test in tests) != 1:
             raise value_error(
-                "must have exactly one of pattern, absent, schema_file and function", hint="write one check for each"
+                "must have exactly one of pattern, absent, schema_file and function",
+                hint="write a separate [[checks]] table for each",
             )
         for key, value in (("pattern", self.pattern), ("absent", self.absent)):
             if value is not None:
@@ -269,7 +270,7 @@ class PriceConfig(Section):
 
 
 class RequirementsConfig(Section):
-    """Requirements that a chosen approach must meet; None: no requirement."""
+    """Requirements that a recommended approach must meet; None: no requirement."""
 
     citations: bool = False
     max_p95_seconds: Seconds | None = None
@@ -278,7 +279,7 @@ class RequirementsConfig(Section):
     max_usd_per_month: Usd | None = None
     """US dollars per month at `costs.requests_per_month`."""
     residency: Annotated[Literal["local"] | tuple[str, ...] | None, BeforeValidator(parse_residency)] = None
-    """Where text may be sent: "local" (nothing leaves this machine), or a list of hosts."""
+    """Hosts that text may be sent to, or "local": nothing leaves this machine."""
 
 
 class CostsConfig(Section):
@@ -298,7 +299,7 @@ class Config(Section):
     language: Language = "english"
     """Language for stemming, stop words and sentence splitting."""
     instructions: Text | None = None
-    """Text given to every model before its task: who asks, what counts, what terms mean."""
+    """Instructions given to every model before the task: who the users are, what matters, what terms mean."""
     labels: dict[Text, Text] = Field(default_factory=dict)
     """Task classify: label to description; empty: the labels of the train split."""
     schema_file: Pattern | None = None
@@ -317,7 +318,7 @@ class Config(Section):
     judge: JudgeConfig | None = None
     compare: CompareConfig = CompareConfig()
     tune: dict[Name, TuneConfig] = Field(default_factory=dict)
-    """Trainings by name."""
+    """Training runs by name."""
     providers: dict[Name, ProviderConfig] = Field(default_factory=dict)
     """Facts about fine-tuning services, by name."""
     prices: dict[Text, PriceConfig] = Field(default_factory=dict)
@@ -335,7 +336,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _linked(self) -> Self:
         if self.judge and (self.judge.model not in self.models or self.models[self.judge.model].kind == "quote"):
-            message = f'"{self.judge.model}" is not a model that can judge'
+            message = f'model "{self.judge.model}" cannot be used as the judge'
             raise value_error(message, hint=f"add a table [models.{self.judge.model}]", key="judge")
         return self
 

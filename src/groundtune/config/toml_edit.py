@@ -3,11 +3,9 @@
 Expects text that tomllib has accepted.
 """
 
-import json
-import re
 import tomllib
 from collections.abc import Mapping
-from typing import NoReturn
+from typing import Any, NoReturn
 
 Key = str | int
 Path = tuple[Key, ...]
@@ -15,7 +13,7 @@ Path = tuple[Key, ...]
 
 def key_lines(text: str) -> dict[Path, int]:
     """Return the line (from 1) of each key, table and list item by path: `("documents", "access", 0, "groups")`."""
-    return _Scanner(text.replace("\r\n", "\n")).scan()
+    return _TomlScanner(text.replace("\r\n", "\n")).scan()
 
 
 def line_of(lines: Mapping[Path, int], path: Path) -> int | None:
@@ -27,45 +25,44 @@ def line_of(lines: Mapping[Path, int], path: Path) -> int | None:
 
 
 def set_keys(text: str, table: str, values: Mapping[str, str | int | None]) -> str:
-    """Return the text with these keys of a `[table]` set, or removed where the value is None; all else is unchanged.
+    """Return the text with these keys of a table set, or removed where the value is None; all else is unchanged.
 
-    Raises ValueError when the table is written in a way that cannot be edited line by line.
+    Raises ValueError when the text is not TOML, or cannot be edited without changing anything else.
     """
-    end = "\r\n" if "\r\n" in text else "\n"
-    lines, places = text.split("\n"), key_lines(text)
-    new = {
-        key: f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items() if value is not None
-    }
-    for key in [key for key in values if (table, key) in places]:
-        number = places[table, key] - 1
-        pair = _PAIR.fullmatch(lines[number])
-        if pair is None:
-            raise ValueError(f"line {number + 1} is more than a key and its value")
-        lines[number] = f"{pair['indent']}{new.pop(key)}{pair['rest']}" if key in new else _REMOVED
-    if new and (table,) in places:
-        number = places[(table,)] - 1
-        if not re.fullmatch(rf"\s*\[\s*{re.escape(table)}\s*\]\s*(#.*)?", lines[number]):
-            raise ValueError(f"line {number + 1} is not the header [{table}]")
-        lines[number] = (end[:-1] + "\n").join([lines[number].rstrip("\r"), *new.values()]) + end[:-1]
-    edited = "\n".join(line for line in lines if line != _REMOVED)
-    if new and (table,) not in places:
-        edited = edited.rstrip() + end * (2 if edited.strip() else 0) + end.join([f"[{table}]", *new.values()]) + end
-    expected = tomllib.loads(text.removeprefix("\ufeff"))
-    settings = expected.setdefault(table, {})
-    settings.update(values)
-    expected[table] = {key: value for key, value in settings.items() if value is not None}
-    if {table: {}, **tomllib.loads(edited.removeprefix("\ufeff"))} != expected:
-        raise ValueError(f"the table [{table}] is not written with one key per line")
-    return edited
+    import tomlkit  # slow to import, and few commands change the file
+    from tomlkit.items import InlineTable, Table
+
+    body, end = text.removeprefix("\ufeff"), "\r\n" if "\r\n" in text else "\n"
+    expected, document = tomllib.loads(body), tomlkit.parse(body)
+    if not isinstance(current := expected.setdefault(table, {}), dict):
+        raise ValueError(f"{table} is not a table")
+    if document.as_string() != body:
+        raise ValueError("another table stands between two [[tables]] of one list")
+    new = {key: tomlkit.item(value) for key, value in values.items() if value is not None}
+    expected[table] = {key: value for key, value in current.items() if key not in values} | new
+    if new and table not in document:
+        document = tomlkit.parse(body.rstrip() + end * (2 if body.strip() else 0) + f"[{table}]{end}")
+    below_header = ""
+    for key in [key for key in values if key in new or key in current]:
+        section: Any = document[table]  # read again, because the view of a scattered table becomes outdated
+        if key not in new:
+            del section[key]
+        elif key not in current and isinstance(section, Table) and not section.is_super_table():
+            below_header += f"{key} = {new[key].as_string()}{end}"
+        else:
+            section[key] = new[key]
+            new[key].trivia.trail = "" if isinstance(section, InlineTable) else end
+    if below_header:
+        trivia = section.trivia
+        trivia.trail = (trivia.trail or end) + below_header
+    edited = document.as_string()
+    if {table: {}, **tomllib.loads(edited)} != expected:
+        raise ValueError(f"the edit would change more than [{table}]")
+    return text[: len(text) - len(body)] + edited
 
 
-_PAIR = re.compile(r"""(?P<indent>\s*)[\w-]+\s*=\s*("[^"\\]*"|'[^']*'|[^\s"'\[{#]+)(?P<rest>\s*(#.*)?)""")
-_REMOVED = "\0"
-"""Marks a removed line; it cannot occur in TOML."""
-
-
-class _Scanner:
-    """Walk the text once; only the ends of strings, lists and tables matter."""
+class _TomlScanner:
+    """Scan the text once, tracking only where strings, lists and tables end."""
 
     def __init__(self, text: str) -> None:
         self._text = text

@@ -19,13 +19,13 @@ class TrainingConfig(BaseModel):
 
     seed: int = 0
     max_tokens: Annotated[int, Field(ge=8, le=1_000_000)] | None = None
-    """Longest row, in tokens; None: the base model's limit. Longer rows are refused, see `allow_truncation`."""
+    """Maximum tokens of a row; None: the base model's limit. Longer rows are rejected, see `allow_truncation`."""
     allow_truncation: Annotated[int, Field(ge=0)] = 0
     """Number of rows that may be truncated at max_tokens."""
     allow_groups: Texts = ()
     """Groups whose restricted documents may be trained on."""
     max_minutes: Annotated[float, Field(gt=0)] | None = None
-    """Time limit, in minutes; the best state so far is kept."""
+    """Time limit, in minutes; the best checkpoint so far is kept."""
     device: Text | None = None
     """One of "cpu", "cuda", "cuda:1"; None: CUDA if available."""
 
@@ -63,7 +63,7 @@ class ExtractorConfig(TrainingConfig):
 
 
 class LoraConfig(TrainingConfig):
-    """A causal model, tuned on replies."""
+    """A causal language model, fine-tuned on replies."""
 
     kind: Literal["lora"]
     base: Text
@@ -74,12 +74,12 @@ class LoraConfig(TrainingConfig):
     learning_rate: LearningRate | None = None
     batch_size: Annotated[int, Field(ge=1)] = 4
     accumulate: Annotated[int, Field(ge=1)] = 4
-    """Batches whose gradients make one step."""
+    """Gradient accumulation: batches per optimiser step."""
     packing: bool = False
     patience: Annotated[int, Field(ge=1)] = 2
     rank: Rank = 16
     alpha: Annotated[int, Field(ge=1)] | None = None
-    """Scale of the adapter; None: twice the rank."""
+    """LoRA alpha; None: twice the rank."""
     gpus: Annotated[int, Field(ge=1, le=64)] = 1
 
 
@@ -112,7 +112,7 @@ class HostedTuneConfig(TrainingConfig):
 
 
 class ProviderModelConfig(BaseModel):
-    """Facts about a model that can be tuned at a provider."""
+    """Limits and prices of a model that can be fine-tuned at a provider."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -133,7 +133,7 @@ class ProviderConfig(BaseModel):
     min_examples: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """Fewest rows of the train split that the service accepts."""
     max_example_tokens: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
-    """Longest row; longer ones are refused, see `allow_truncation`."""
+    """Maximum tokens of a row; longer ones are rejected, see `allow_truncation`."""
     max_file_mb: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     no_new_jobs: Day | None = None
     """Date from which no job can be created."""

@@ -23,16 +23,16 @@ def as_tuple(value: Any) -> Any:
 
 
 def value_error(message: str, *, hint: str = "", key: str = "") -> PydanticCustomError:
-    """Return an error that config_problems prints verbatim; `key`: the key of the table that is to blame."""
+    """Return an error that `config.problems` prints verbatim; `key`: the key of the table that is to blame."""
     return PydanticCustomError("plain", "{message}", {"message": message, "hint": hint, "key": key})
 
 
 def _pattern(value: str) -> str:
     if "\\" in value:
-        raise value_error(f'"{value}" has a backslash', hint="write folders with forward slashes")
+        raise value_error(f'"{value}" has a backslash', hint="use forward slashes")
     if value == "~" or value.startswith(("/", "~/")) or ".." in value.split("/"):
         raise value_error(
-            f'"{value}" leaves the project folder', hint="patterns are relative to the folder of groundtune.toml"
+            f'"{value}" is outside the project folder', hint="patterns are relative to the folder of groundtune.toml"
         )
     return value
 
@@ -40,14 +40,14 @@ def _pattern(value: str) -> str:
 def _variable(value: str) -> str:
     if not _VARIABLE.match(value) or _SECRET.match(value) or _random(value):
         raise value_error(
-            "is not the name of an environment variable (its value is not shown: it may be the key itself)",
+            "is not the name of an environment variable (value hidden, because it may be an API key)",
             hint='write api_key_env = "OPENAI_API_KEY" and set that variable; revoke the key if it may have leaked',
         )
     return value
 
 
 def _random(value: str) -> bool:
-    """Whether a value looks like a key, not a name: long, without underscores, with digits and lowercase letters."""
+    """Whether a value looks like an API key: long, without underscores, with digits and lowercase letters."""
     return len(value) >= 20 and "_" not in value and any(c.isdigit() for c in value) and any(c.islower() for c in value)
 
 
@@ -61,7 +61,9 @@ def _url(value: str) -> str:
         raise value_error("is not a web address", hint='write it like "http://localhost:11434/v1"')
     if "@" in parts.netloc:
         raise value_error(
-            "contains a password", hint="remove user and password; api_key_env names the variable of a key"
+            "contains a password",
+            hint="remove the user name and password; to send a key, set api_key_env to the environment variable that "
+            "holds it",
         )
     return value.rstrip("/")
 
@@ -74,7 +76,7 @@ def parse_residency(value: Any) -> Any:
         for host in value:
             if "/" in host:
                 raise value_error(
-                    f'"{host}" is an address, not a host', hint='write only the host, like "api.example.com"'
+                    f'"{host}" is a URL, not a host name', hint='write only the host, like "api.example.com"'
                 )
         return value
     raise value_error('must be "local" or a list of hosts', hint='write "local" or ["api.example.com"]')

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from groundtune.common.files import write_atomic
-from groundtune.dataset.examples import read_examples
-from groundtune.dataset.importing.assembly import normalise_input
+from groundtune.dataset.examples import normalise_input, read_examples
 from groundtune.dataset.importing.convert import encode_example, encode_lines
 from groundtune.types import Example, Split
 
@@ -27,7 +26,7 @@ class MergeReport:
     replaced: bool
     """Whether the differing examples were overwritten."""
     known: tuple[str, ...] = ()
-    """New examples whose input exists under another id; each goes into the split of that example."""
+    """New examples whose input already exists under a different id; each is put in the split of the existing one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +45,9 @@ def merge_examples(
     """Append new examples to the file, creating it if missing.
 
     An existing id keeps its split, tags and other fields; with `overwrite` it takes the new output, and the new
-    rejected output if there is one. A new id whose input already occurs, in this file or among `other_examples`
-    it, goes into the split of that input, whatever split it names. Raises ConfigError if the file is not an examples
-    file, OSError.
+    rejected output if there is one. A new id whose input already occurs in this file or in `other_examples` goes
+    into the split of that input, whatever split it names. Raises ConfigError if the file is not an examples file,
+    OSError.
     """
     old = {example.id: example for example in read_examples(path)} if path.is_file() and path.stat().st_size else {}
     splits = _splits([*old.values(), *other_examples])
@@ -92,7 +91,7 @@ def freeze_splits(path: Path) -> FreezeReport:
 
 
 def _splits(examples: Sequence[Example]) -> dict[str, Split]:
-    """Map each normalised input to its split, by the precedence of FIRST."""
+    """Map each normalised input to its split, by SPLIT_PRECEDENCE."""
     last_wins = sorted(examples, key=lambda example: -SPLIT_PRECEDENCE.index(example.split))
     return {normalise_input(example.input): example.split for example in last_wins}
 

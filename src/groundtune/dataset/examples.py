@@ -19,11 +19,11 @@ ReportProblem = Callable[[str, str], None]
 def read_examples(path: Path) -> list[Example]:
     """Return the examples in file order: one JSON object per line, UTF-8, empty lines skipped.
 
-    Keys: `id` and `input` (text), `output` (text; a list of equally correct texts; an object; null or absent when
-    the correct answer is to abstain), `rejected` (text or object that a model wrote instead of `output`, for
-    preference training), `evidence` (list of {"source", "quote"}), `split` (train, validation, test; absent:
-    `place`), `tags` (list of texts), `groups` (list of texts: access groups of the asker), `group` (text; examples
-    that share it form a cluster and are not independent), `origin` (text).
+    Keys: `id` and `input` (string), `output` (string; a list of equally correct strings; an object; null or absent
+    when the correct answer is to abstain), `rejected` (string or object that a model wrote instead of `output`, for
+    preference training), `evidence` (list of {"source", "quote"}), `split` (train, validation or test; if absent, see
+    `assign_split`), `tags` (list of strings), `groups` (list of strings: access groups of the user), `group` (string,
+    unrelated to `groups`; examples with the same value are not independent), `origin` (string).
 
     Raises MissingError when the file does not exist, ConfigError with every problem of the file.
     """
@@ -40,15 +40,15 @@ def read_examples(path: Path) -> list[Example]:
         if not line.strip():
             continue
 
-        def complain(message: str, hint: str, line: int = number) -> None:
+        def report(message: str, hint: str, line: int = number) -> None:
             problems.append(Problem(path, message, line, hint))
 
-        row = _object(line, complain)
+        row = _object(line, report)
         if row is None:
             continue
-        example = _example(row, complain)
+        example = _example(row, report)
         if example.id and (seen := first_line.setdefault(example.id, number)) != number:
-            complain(f'id "{example.id}" is already on line {seen}', "give each example its own id")
+            report(f'duplicate id "{example.id}", first used on line {seen}', "give each example a unique id")
         examples.append(example)
     if not examples and not problems:
         problems.append(Problem(path, "contains no examples", hint='add rows like {"id": …, "input": …, "output": …}'))
@@ -69,6 +69,11 @@ def select_split(examples: Sequence[Example], split: str) -> list[Example]:
     return [example for example in examples if example.split == split]
 
 
+def normalise_input(text: str) -> str:
+    """Normalise case and white space, for comparing inputs."""
+    return " ".join(text.casefold().split())
+
+
 def assign_split(example_id: str) -> Split:
     """Assign a split to an example that names none: train 60%, validation 15%, test 25%, by SHA-256 of its id.
 
@@ -78,112 +83,115 @@ def assign_split(example_id: str) -> Split:
     return "train" if share < 0.60 else "validation" if share < 0.75 else "test"
 
 
-def _object(line: str, complain: ReportProblem) -> dict[str, Any] | None:
+def _object(line: str, report: ReportProblem) -> dict[str, Any] | None:
     try:
-        row = json.loads(line, parse_constant=_no_constant)
+        row = json.loads(line, parse_constant=refuse_constant)
     except (ValueError, RecursionError) as error:
-        where = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-        complain(f"not JSON: {where}", "write one JSON object per line")
+        report(f"not JSON: {json_fault(error)}", "write one JSON object per line")
         return None
     if not isinstance(row, dict):
-        complain("not a JSON object", 'write {"id": …, "input": …, "output": …}')
+        report("not a JSON object", 'write {"id": …, "input": …, "output": …}')
         return None
     return row
 
 
-def _no_constant(name: str) -> NoReturn:
+def json_fault(error: Exception) -> str:
+    """Return what is wrong with a line of JSON, with the column where it is known."""
+    return f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+
+
+def refuse_constant(name: str) -> NoReturn:
+    """Raise ValueError: NaN and infinity, which `json` would accept, are not JSON."""
     raise ValueError(f"{name} is not JSON")
 
 
-def _example(row: dict[str, Any], complain: ReportProblem) -> Example:
+def _example(row: dict[str, Any], report: ReportProblem) -> Example:
     """Build the example of a row; report each invalid value and replace it with a placeholder."""
     for key in sorted(row.keys() - set(_KEYS)):
-        complain(f'unknown key "{key}"', f"known keys: {', '.join(_KEYS)}")
-    example_id = _text(row, "id", complain)
+        report(f'unknown key "{key}"', f"known keys: {', '.join(_KEYS)}")
+    example_id = _text(row, "id", report)
     split = row.get("split")
     if split is not None and split not in _SPLITS:
-        complain(f"unknown split {_show(split)}", f"use one of {', '.join(_SPLITS)}, or omit it")
+        report(f"unknown split {_show(split)}", f"use one of {', '.join(_SPLITS)}, or omit it")
     return Example(
         id=example_id,
-        input=_text(row, "input", complain),
-        output=_output(row.get("output"), complain),
-        evidence=_evidence(row.get("evidence"), complain),
+        input=_text(row, "input", report),
+        output=_output(row.get("output"), report),
+        evidence=_evidence(row.get("evidence"), report),
         split=cast(Split, split) if split in _SPLITS else assign_split(example_id),
-        tags=_texts(row, "tags", complain),
-        groups=_texts(row, "groups", complain),
-        group=_text(row, "group", complain) if row.get("group") is not None else None,
-        origin=_text(row, "origin", complain) if row.get("origin") is not None else "person",
-        rejected=_rejected(row, complain),
+        tags=_texts(row, "tags", report),
+        groups=_texts(row, "groups", report),
+        group=_text(row, "group", report) if row.get("group") is not None else None,
+        origin=_text(row, "origin", report) if row.get("origin") is not None else "person",
+        rejected=_rejected(row, report),
     )
 
 
-def _text(row: dict[str, Any], key: str, complain: ReportProblem) -> str:
+def _text(row: dict[str, Any], key: str, report: ReportProblem) -> str:
     value = row.get(key)
     if isinstance(value, str) and value.strip():
         return value
     if value is None or isinstance(value, str):
-        complain(f'no "{key}"', f'add "{key}": "…"')
+        report(f'no "{key}"', f'add "{key}": "…"')
     elif isinstance(value, int | float):
-        complain(f'"{key}" is not text: {_show(value)}', f'write "{key}": "{_show(value)}"')
+        report(f'"{key}" is not a string: {_show(value)}', f'write "{key}": "{_show(value)}"')
     else:
-        complain(f'"{key}" is not text: {_show(value)}', f'write "{key}": "…"')
+        report(f'"{key}" is not a string: {_show(value)}', f'write "{key}": "…"')
     return ""
 
 
-def _texts(row: dict[str, Any], key: str, complain: ReportProblem) -> tuple[str, ...]:
+def _texts(row: dict[str, Any], key: str, report: ReportProblem) -> tuple[str, ...]:
     value = row.get(key)
     if value is None:
         return ()
     if isinstance(value, list) and all(isinstance(text, str) and text.strip() for text in value):
         return tuple(value)
-    complain(f'"{key}" is not a list of texts: {_show(value)}', f'write "{key}": ["…"]')
+    report(f'"{key}" is not a list of strings: {_show(value)}', f'write "{key}": ["…"]')
     return ()
 
 
-def _output(value: Any, complain: ReportProblem) -> Any:
+def _output(value: Any, report: ReportProblem) -> Any:
     if value is None or (isinstance(value, str) and value.strip()) or (isinstance(value, dict) and value):
         return value
     if isinstance(value, list) and value and all(isinstance(text, str) and text.strip() for text in value):
         return value
     if isinstance(value, int | float):
-        complain(f'"output" is not text: {_show(value)}', f'write "output": "{_show(value)}"')
+        report(f'"output" is not a string: {_show(value)}', f'write "output": "{_show(value)}"')
     elif not value or isinstance(value, str):
-        complain(f'"output" is empty: {_show(value)}', "write null if the correct answer is to abstain")
+        report(f'"output" is empty: {_show(value)}', "write null if the correct answer is to abstain")
     else:
-        complain(f'"output" is a list with non-text items: {_show(value)}', 'write "output": ["…"]')
+        report(f'"output" is a list with items that are not strings: {_show(value)}', 'write "output": ["…"]')
     return None
 
 
-def _rejected(row: dict[str, Any], complain: ReportProblem) -> Any:
+def _rejected(row: dict[str, Any], report: ReportProblem) -> Any:
     value, output = row.get("rejected"), row.get("output")
     if value is None:
         return None
     if not (isinstance(value, str) and value.strip()) and not (isinstance(value, dict) and value):
-        complain(
-            f'"rejected" is neither text nor an object: {_show(value)}', "write the reply of the model, or omit it"
-        )
+        report(f'"rejected" must be a string or an object: {_show(value)}', "write the model's reply, or omit the key")
         return None
     if value in (output if isinstance(output, list) else [output]):
-        complain('"rejected" equals "output"', "omit it: a pair needs two different replies")
+        report('"rejected" equals "output"', "omit it: a pair needs two different replies")
     return value
 
 
-def _evidence(value: Any, complain: ReportProblem) -> tuple[Evidence, ...]:
+def _evidence(value: Any, report: ReportProblem) -> tuple[Evidence, ...]:
     hint = 'write "evidence": [{"source": "…", "quote": "…"}]'
     if value is None:
         return ()
     if not isinstance(value, list):
-        complain(f'"evidence" is not a list: {_show(value)}', hint)
+        report(f'"evidence" is not a list: {_show(value)}', hint)
         return ()
     for item in value:
         if not isinstance(item, dict):
-            complain(f"evidence is not an object: {_show(item)}", hint)
+            report(f"evidence is not an object: {_show(item)}", hint)
             continue
         for key in ("source", "quote"):
             if not (isinstance(item.get(key), str) and item[key].strip()):
-                complain(f'evidence without "{key}": {_show(item)}', hint)
+                report(f'evidence is missing "{key}": {_show(item)}', hint)
         for key in sorted(item.keys() - {"source", "quote"}):
-            complain(f'unknown key "{key}" in evidence', "known keys: source, quote")
+            report(f'unknown key "{key}" in evidence', "known keys: source, quote")
     return tuple(
         Evidence(str(item.get("source", "")), str(item.get("quote", ""))) for item in value if isinstance(item, dict)
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from groundtune.common.text import format_count
 from groundtune.dataset.importing.convert import encode_example
 from groundtune.errors import UsageError
 from groundtune.types import Example
@@ -128,7 +129,5 @@ def _notes(examples: Sequence[Example], format: str, instructions: str | None, a
             example.rejected is not None for example in examples
         )
     if format in ("csv", "tsv") and instructions:
-        counts["without the instructions: tables cannot hold them"] = len(examples)
-    return [
-        f"{number:,} {'example' if number == 1 else 'examples'} {note}" for note, number in counts.items() if number
-    ]
+        counts["written without the instructions, which a table cannot hold"] = len(examples)
+    return [f"{format_count(number, 'example')} {note}" for note, number in counts.items() if number]

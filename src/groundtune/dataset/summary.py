@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from groundtune.dataset.importing.assembly import normalise_input
+from groundtune.dataset.examples import normalise_input
 from groundtune.types import Example, Split
 
 LABEL_LENGTH = 80
@@ -71,12 +71,12 @@ def summarise(examples: Sequence[Example], *, shown: int = 5) -> ExampleStats:
         groups=len({example.group for example in examples if example.group}),
         inputs=_lengths([example.input for example in examples]),
         outputs=_lengths(texts),
-        twice=_twice(examples, shown),
+        twice=_duplicates(examples, shown),
     )
 
 
 def _are_labels(texts: Sequence[str]) -> bool:
-    """Whether the texts are short and repeat five times each on average."""
+    """Whether the texts are short and each occurs five times on average."""
     return len(texts) >= 10 and len(set(texts)) <= max(2, len(texts) // 5) and max(map(len, texts)) <= LABEL_LENGTH
 
 
@@ -108,7 +108,7 @@ def _lengths(texts: Sequence[str]) -> TextLengths | None:
     )
 
 
-def _twice(examples: Sequence[Example], shown: int) -> Duplicates:
+def _duplicates(examples: Sequence[Example], shown: int) -> Duplicates:
     by_input: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
         by_input[normalise_input(example.input)].append(example)

@@ -1,1 +1,1 @@
-"""Turn measured numbers and requirements into a verdict and a report page. Measures nothing, calls no model."""
+"""Turn measured numbers and requirements into a verdict. Measures nothing, calls no model."""

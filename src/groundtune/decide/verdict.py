@@ -1,14 +1,14 @@
-"""Turn standings, paired differences and requirements into a verdict. Measures nothing; unknowns decide nothing."""
+"""Turn approach summaries, paired differences and requirements into a verdict. Unknown figures decide nothing."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Any, Literal
 
+from groundtune.common.text import format_count
 from groundtune.decide.wording import (
     PRICE_HINT,
     Scale,
-    counted,
     join_names,
     most_common_failure,
     p_value,
@@ -23,14 +23,14 @@ from groundtune.types import ApproachSummary, Difference, Verdict
 ALPHA = 0.05
 """Significance level: an adjusted p below it is a measurable difference."""
 TOLERANCE = 0.10
-"""How far behind any other leader a cheaper approach may be at worst: points / 100, by the 95% interval."""
+"""Largest deficit (as a fraction, by the 95% interval) at which a cheaper approach is chosen over another leader."""
 CLEARLY_CHEAPER = 0.9
 """A price is clearly lower if it is at most this share of every other leader's price."""
 MAX_ERRORS = 0.2
-"""Share of rows with errors above which the remaining rows say too little."""
+"""Largest share of failed rows; above it, the remaining rows are not representative."""
 MIN_CITED = 0.9
 NEGLIGIBLE = 0.01
-"""Points / 100 below which an observed difference is too small to base a choice on."""
+"""Smallest observed difference (as a fraction) to base a choice on."""
 RELEVANT = 0.05
 """Smallest difference worth detecting when none is observed."""
 QUARTER_DIFFERS = 785.0
@@ -66,7 +66,7 @@ class Requirements:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """The result of the rules, before it is put into words."""
+    """Result of the decision rules, before it is worded."""
 
     choice: ApproachSummary | None
     why: Literal["nothing", "alone", "best", "price", "open"]
@@ -78,7 +78,7 @@ class _Outcome:
 
 
 def decide(
-    standings: Sequence[ApproachSummary],
+    summaries: Sequence[ApproachSummary],
     differences: Sequence[Difference],
     requirements: Requirements,
     *,
@@ -97,9 +97,9 @@ def decide(
     clusters: independent groups among the examples, when the intervals are by group.
     """
     pairs = _both_orders(differences)
-    scale = scale_of(standings, primary)
-    outcome = _apply_rules(standings, pairs, requirements, examples, scale)
-    sentence, more = _sentence(outcome, pairs, scale, len(standings) + len(requirements.barred))
+    scale = scale_of(summaries, primary)
+    outcome = _apply_rules(summaries, pairs, requirements, examples, scale)
+    sentence, more = _sentence(outcome, pairs, scale, len(summaries) + len(requirements.barred))
     ruled_out = {name: tuple(reason for _, reason in misses) for name, misses in outcome.misses.items()}
     return Verdict(
         choice=outcome.choice.name if outcome.choice else None,
@@ -107,7 +107,7 @@ def decide(
         reasons=tuple(_reasons(outcome, pairs, scale)),
         leaders=tuple(leader.name for leader in outcome.leaders),
         ruled_out={**{name: (reason,) for name, reason in requirements.barred.items()}, **ruled_out},
-        flips=tuple(_flips(standings, pairs, requirements, examples, scale, outcome)),
+        flips=tuple(_flips(summaries, pairs, requirements, examples, scale, outcome)),
         caveats=tuple(_caveats(outcome, pairs, requirements, examples, clusters)),
         more_examples=more,
     )
@@ -124,24 +124,22 @@ def _both_orders(differences: Sequence[Difference]) -> Pairs:
 
 
 def _apply_rules(
-    standings: Sequence[ApproachSummary], pairs: Pairs, requirements: Requirements, examples: int, scale: Scale
+    summaries: Sequence[ApproachSummary], pairs: Pairs, requirements: Requirements, examples: int, scale: Scale
 ) -> _Outcome:
-    candidates = [standing for standing in standings if standing.name not in requirements.barred]
+    candidates = [summary for summary in summaries if summary.name not in requirements.barred]
     misses = {
         candidate.name: unmet
         for candidate in candidates
         if (unmet := tuple(_misses(candidate, requirements, examples, scale.primary)))
     }
     eligible = [candidate for candidate in candidates if candidate.name not in misses]
-    eligible.sort(
-        key=lambda standing: (-(standing.mean or 0.0), standing.usd_per_1k is None, standing.usd_per_1k or 0.0)
-    )
+    eligible.sort(key=lambda summary: (-(summary.mean or 0.0), summary.usd_per_1k is None, summary.usd_per_1k or 0.0))
     if eligible and scale.is_share and not eligible[0].mean:
-        misses |= {standing.name: (("", scale.zero_score(standing)),) for standing in eligible}
+        misses |= {summary.name: (("", scale.zero_score(summary)),) for summary in eligible}
         eligible = []
     if not eligible:
         return _Outcome(None, "nothing", misses=misses)
-    unbeaten = [standing for standing in eligible if not any(_beats(other, standing, pairs) for other in eligible)]
+    unbeaten = [summary for summary in eligible if not any(_beats(other, summary, pairs) for other in eligible)]
     best = (unbeaten or eligible)[0]
     leaders = (best, *(other for other in eligible if other is not best and not _beats(best, other, pairs)))
     if len(leaders) == 1:
@@ -150,58 +148,59 @@ def _apply_rules(
     return _Outcome(cheapest, "price" if cheapest else "open", leaders, tuple(eligible), misses)
 
 
-def _misses(
-    standing: ApproachSummary, required: Requirements, examples: int, primary: str
-) -> Iterator[tuple[str, str]]:
-    rows = standing.answered + standing.abstained + standing.errors
+def _misses(summary: ApproachSummary, required: Requirements, examples: int, primary: str) -> Iterator[tuple[str, str]]:
+    rows = summary.answered + summary.abstained + summary.errors
     rows = min(rows, examples) if examples else rows
-    if standing.mean is None or standing.n == 0:
-        yield "", f"none of its {counted(rows, 'row')} has the score {primary}{most_common_failure(standing.failures)}"
+    if summary.mean is None or summary.n == 0:
+        yield (
+            "",
+            f"none of its {format_count(rows, 'row')} has the score {primary}{most_common_failure(summary.failures)}",
+        )
         return
-    lost = min(standing.errors, rows - standing.n)  # rows a judge failed on keep their other scores
+    lost = min(summary.errors, rows - summary.n)  # rows a judge failed on keep their other scores
     if lost > MAX_ERRORS * rows:
-        common = most_common_failure(standing.failures)
-        yield "", f"{lost:,} of {counted(rows, 'row')} are errors{common}; at most {MAX_ERRORS:.0%} are allowed"
-    if required.citations and (standing.cited is None or standing.cited < MIN_CITED):
+        common = most_common_failure(summary.failures)
+        yield "", f"{lost:,} of {format_count(rows, 'row')} failed{common}; at most {MAX_ERRORS:.0%} may fail"
+    if required.citations and (summary.cited is None or summary.cited < MIN_CITED):
         cited = (
             "it answered nothing, so it cited nothing"
-            if standing.cited is None
-            else f"{standing.cited:.0%} of its answers cite a supporting passage"
+            if summary.cited is None
+            else f"{summary.cited:.0%} of its answers cite a supporting passage"
         )
         yield "citations", f"{cited}; citations = true requires 90%"
     if (limit := required.max_p95_seconds) is not None:
-        if standing.p95_seconds is None:
+        if summary.p95_seconds is None:
             yield "max_p95_seconds", f"its latency is unknown, so max_p95_seconds = {limit:g} cannot be checked"
-        elif standing.p95_seconds > limit:
+        elif summary.p95_seconds > limit:
             yield (
                 "max_p95_seconds",
-                f"its 95th-percentile latency is {standing.p95_seconds:.3g} s; max_p95_seconds = {limit:g}",
+                f"its 95th-percentile latency is {summary.p95_seconds:.3g} s; max_p95_seconds = {limit:g}",
             )
     if (limit := required.max_usd_per_1k) is not None:
-        if standing.usd_per_1k is None:
+        if summary.usd_per_1k is None:
             yield (
                 "max_usd_per_1k",
                 f"its price is unknown, so max_usd_per_1k = {limit:g} cannot be checked: {PRICE_HINT}",
             )
-        elif standing.usd_per_1k > limit:
+        elif summary.usd_per_1k > limit:
             yield (
                 "max_usd_per_1k",
-                f"it costs {usd(standing.usd_per_1k)} per 1,000 questions; max_usd_per_1k = {limit:g}",
+                f"it costs {usd(summary.usd_per_1k)} per 1,000 questions; max_usd_per_1k = {limit:g}",
             )
     if (limit := required.max_usd_per_month) is not None and required.requests_per_month is not None:
-        if standing.usd_per_1k is None:
+        if summary.usd_per_1k is None:
             yield (
                 "max_usd_per_month",
                 f"its price is unknown, so max_usd_per_month = {limit:g} cannot be checked: {PRICE_HINT}",
             )
-        elif (monthly := standing.usd_per_1k / 1000 * required.requests_per_month) > limit:
+        elif (monthly := summary.usd_per_1k / 1000 * required.requests_per_month) > limit:
             cost = f"it costs {usd(monthly)} a month at {required.requests_per_month:,} questions a month"
             yield "max_usd_per_month", f"{cost}; max_usd_per_month = {limit:g}"
 
 
-def _beats(standing: ApproachSummary, other: ApproachSummary, pairs: Pairs) -> bool:
+def _beats(summary: ApproachSummary, other: ApproachSummary, pairs: Pairs) -> bool:
     """Whether the first is measurably better; approaches without common examples cannot be compared."""
-    pair = pairs.get((standing.name, other.name))
+    pair = pairs.get((summary.name, other.name))
     return pair is not None and pair.p_adjusted < ALPHA and pair.difference > 0
 
 
@@ -233,7 +232,7 @@ def _sentence(outcome: _Outcome, pairs: Pairs, scale: Scale, compared: int) -> t
     choice, leaders = outcome.choice, outcome.leaders
     if choice is None:
         return _none_eligible(compared) if outcome.why == "nothing" else _no_clear_winner(leaders, pairs, scale)
-    name, figures = choice.name, scale.standing(choice)
+    name, figures = choice.name, scale.describe_score(choice)
     if outcome.why == "alone":
         rest = "it is the only eligible approach" if compared > 1 else "there was nothing to compare it with"
         return f"Use {name}: {figures}; {rest}.", None
@@ -267,7 +266,7 @@ def _no_clear_winner(leaders: Sequence[ApproachSummary], pairs: Pairs, scale: Sc
     if pair is None:
         return f"No clear winner: {first.name} and {second.name} have no examples in common.", None
     among, subject = ("", names) if len(leaders) == 2 else (f" among {names}", "the top two")
-    differ = f"{subject} differ by {scale.unsigned(pair.difference)} on {counted(pair.n, 'example')}"
+    differ = f"{subject} differ by {scale.unsigned(pair.difference)} on {format_count(pair.n, 'example')}"
     if abs(pair.difference) >= NEGLIGIBLE * scale.unit and pair.needed is not None:
         more = round_up_estimate(max(pair.needed * _multiplicity(pairs) - pair.n, pair.n / 10))
         return f"No clear winner yet{among}: {differ}; about {more:,} more should decide between them.", more
@@ -275,12 +274,13 @@ def _no_clear_winner(leaders: Sequence[ApproachSummary], pairs: Pairs, scale: Sc
         limit = f"by at most {scale.unsigned(largest)} according to the 95% interval; let price and speed decide"
         return f"No clear winner{among}: {differ}, and {limit}.", None
     more = round_up_estimate(max(_needed_to_detect(pair, scale) * _multiplicity(pairs) - pair.n, pair.n / 10))
-    detect = f"about {more:,} more would be enough to detect a difference of {scale.unsigned(RELEVANT * scale.unit)}"
+    size = scale.unsigned(RELEVANT * scale.unit)
+    detect = f"about {more:,} more examples would be enough to detect a difference of {size}"
     return f"No clear winner yet{among}: {differ}, which is too few to tell them apart; {detect}.", more
 
 
 def _multiplicity(pairs: Pairs) -> float:
-    """Factor by which testing all undecided pairs raises the number of examples that a single pair would need."""
+    """Factor by which correcting for all undecided pairs increases the examples needed for one pair."""
     undecided = max(1, sum(pair.p_adjusted >= ALPHA for pair in pairs.values()) // 2)
     normal, power = NormalDist(), NormalDist().inv_cdf(0.8)
     return ((normal.inv_cdf(1 - ALPHA / 2 / undecided) + power) / (normal.inv_cdf(1 - ALPHA / 2) + power)) ** 2
@@ -310,7 +310,7 @@ def _reasons(outcome: _Outcome, pairs: Pairs, scale: Scale) -> Iterator[str]:
             yield f"{reference.name} vs {other.name}: {figures}: {_finding(pair, len(pairs) // 2)}."
     if rest := others[MAX_COMPARED:]:
         worse = sum(_beats(reference, other, pairs) for other in rest)
-        yield f"Not listed: {counted(len(rest), 'other')} ({worse:,} measurably worse)."
+        yield f"Not listed: {format_count(len(rest), 'other')} ({worse:,} measurably worse)."
 
 
 def _finding(pair: Difference, compared_pairs: int) -> str:
@@ -324,15 +324,15 @@ def _finding(pair: Difference, compared_pairs: int) -> str:
 
 
 def _flips(
-    standings: Sequence[ApproachSummary],
+    summaries: Sequence[ApproachSummary],
     pairs: Pairs,
     requirements: Requirements,
     examples: int,
     scale: Scale,
     outcome: _Outcome,
 ) -> Iterator[str]:
-    def redecide(changed_standings: Sequence[ApproachSummary] = standings, **changed: Any) -> _Outcome:
-        return _apply_rules(changed_standings, pairs, replace(requirements, **changed), examples, scale)
+    def redecide(changed_summaries: Sequence[ApproachSummary] = summaries, **changed: Any) -> _Outcome:
+        return _apply_rules(changed_summaries, pairs, replace(requirements, **changed), examples, scale)
 
     unmet = list(dict.fromkeys(key for misses in outcome.misses.values() for key, _ in misses if key))
     dropped: dict[str, Any] = {key: False if key == "citations" else None for key in unmet}
@@ -353,17 +353,16 @@ def _flips(
         if limit == 0 or len(outcome.leaders) == 1:
             continue
         now = "unknown" if leader.usd_per_1k is None else usd(leader.usd_per_1k)
-        below, above = (_repriced(standings, leader, limit * factor) for factor in (1 - 1e-9, 1 + 1e-9))
+        below, above = (_repriced(summaries, leader, limit * factor) for factor in (1 - 1e-9, 1 + 1e-9))
         if leader is outcome.choice and (change := _change(outcome, redecide(above))):
             yield f"If {leader.name} cost more than {usd(limit)} per 1,000 questions (now {now}), {change}."
         elif leader is not outcome.choice and (choice := redecide(below).choice) and choice.name == leader.name:
-            yield (
-                f"If {leader.name} cost {usd(limit)} or less per 1,000 questions (now {now}), it would be the choice."
-            )
+            price = f"{usd(limit)} or less per 1,000 questions (now {now})"
+            yield f"If {leader.name} cost {price}, it would be recommended."
 
 
-def _repriced(standings: Sequence[ApproachSummary], target: ApproachSummary, price: float) -> list[ApproachSummary]:
-    return [replace(standing, usd_per_1k=price) if standing is target else standing for standing in standings]
+def _repriced(summaries: Sequence[ApproachSummary], target: ApproachSummary, price: float) -> list[ApproachSummary]:
+    return [replace(summary, usd_per_1k=price) if summary is target else summary for summary in summaries]
 
 
 def _change(before: _Outcome, after: _Outcome) -> str:
@@ -371,7 +370,7 @@ def _change(before: _Outcome, after: _Outcome) -> str:
     old, new = (outcome.choice.name if outcome.choice else None for outcome in (before, after))
     if old == new and (old is not None or bool(before.eligible) == bool(after.eligible)):
         return ""
-    return f"{new} would be the choice" if new else "there would be no clear winner"
+    return f"{new} would be recommended" if new else "there would be no clear winner"
 
 
 def _errors_as_wrong(outcome: _Outcome, scale: Scale) -> Iterator[str]:
@@ -380,19 +379,17 @@ def _errors_as_wrong(outcome: _Outcome, scale: Scale) -> Iterator[str]:
     if choice is None or choice.mean is None:
         return
     means = {
-        standing.name: (standing.mean or 0.0)
-        * standing.n
-        / max(1, standing.answered + standing.abstained + standing.errors)
-        for standing in outcome.eligible
+        summary.name: (summary.mean or 0.0) * summary.n / max(1, summary.answered + summary.abstained + summary.errors)
+        for summary in outcome.eligible
     }
     choice_mean = means[choice.name]
     overtaking = [
-        standing
-        for standing in outcome.eligible
-        if (standing.mean or 0.0) <= choice.mean and means[standing.name] > choice_mean
+        summary
+        for summary in outcome.eligible
+        if (summary.mean or 0.0) <= choice.mean and means[summary.name] > choice_mean
     ]
     if overtaking:
-        name = max(overtaking, key=lambda standing: means[standing.name]).name
+        name = max(overtaking, key=lambda summary: means[summary.name]).name
         ahead = f"{name} ({scale.value(means[name])}) would be ahead of {choice.name} ({scale.value(choice_mean)})"
         yield f"If every error counted as wrong, {ahead}."
 
@@ -402,22 +399,23 @@ def _caveats(
 ) -> Iterator[str]:
     eligible = outcome.eligible
     if examples < FEW_EXAMPLES:
-        n = counted(examples, "example")
+        n = format_count(examples, "example")
         yield f"Only {n}: with fewer than {FEW_EXAMPLES}, only large differences are detectable."
     if clusters is not None and clusters < examples:
         few = f"; with fewer than {FEW_CLUSTERS} groups they are rough" if clusters < FEW_CLUSTERS else ""
         yield (
-            f"The examples fall into {counted(clusters, 'group')}, and the intervals treat each group as one unit{few}."
+            f"The examples fall into {format_count(clusters, 'group')}, "
+            f"and the intervals treat each group as one unit{few}."
         )
-    for standing in eligible:
-        if standing.errors:
+    for summary in eligible:
+        if summary.errors:
             judge = (
-                "; rows that only the judge failed on keep their other scores" if standing.failures.get("judge") else ""
+                "; rows where only the judge failed keep their other scores" if summary.failures.get("judge") else ""
             )
-            errors = f"{counted(standing.errors, 'error')}{most_common_failure(standing.failures)}"
-            yield f"{standing.name}: {errors}, excluded from its figures{judge}."
-    if len({standing.n for standing in eligible}) > 1:
-        sizes = join_names([f"{standing.name}: {standing.n:,}" for standing in eligible])
+            errors = f"{format_count(summary.errors, 'error')}{most_common_failure(summary.failures)}"
+            yield f"{summary.name}: {errors}, excluded from its figures{judge}."
+    if len({summary.n for summary in eligible}) > 1:
+        sizes = join_names([f"{summary.name}: {summary.n:,}" for summary in eligible])
         yield (
             f"The approaches were not all scored on the same examples ({sizes}); "
             "each difference uses the examples both have in common."

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from groundtune.common.text import format_count
 from groundtune.types import ApproachSummary, Difference
 
 PRICE_HINT = "set it under [prices.MODEL]"
@@ -15,7 +16,10 @@ _FRACTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How the primary score is written: percentages and points if it lies between 0 and 1, otherwise as it is."""
+    """How the primary score is written.
+
+    Percentages and percentage points if the score is between 0 and 1, otherwise the plain number.
+    """
 
     primary: str
     is_share: bool
@@ -39,16 +43,16 @@ class Scale:
         low, high = self.signed(pair.low), self.signed(pair.high)
         return f"{self.signed(pair.difference)}{points}, 95% interval {low} to {high}"
 
-    def standing(self, standing: ApproachSummary) -> str:
+    def describe_score(self, summary: ApproachSummary) -> str:
         """`it answers 84% of 300 examples correctly`."""
-        mean, n = self.value(standing.mean or 0.0), counted(standing.n, "example")
+        mean, n = self.value(summary.mean or 0.0), format_count(summary.n, "example")
         return (
             f"it answers {mean} of {n} correctly" if self._is_accuracy else f"its mean {self.primary} is {mean} on {n}"
         )
 
-    def zero_score(self, standing: ApproachSummary) -> str:
+    def zero_score(self, summary: ApproachSummary) -> str:
         """`it answers none of 300 examples correctly`."""
-        n = counted(standing.n, "example")
+        n = format_count(summary.n, "example")
         return f"it answers none of {n} correctly" if self._is_accuracy else f"its mean {self.primary} is 0 on {n}"
 
     def comparative(self, other: str) -> str:
@@ -60,15 +64,15 @@ class Scale:
         return self.is_share and self.primary == "correct"
 
 
-def scale_of(standings: Sequence[ApproachSummary], primary: str) -> Scale:
+def scale_of(summaries: Sequence[ApproachSummary], primary: str) -> Scale:
     values = [
         value
-        for standing in standings
-        for value in (standing.mean, standing.low, standing.high)
+        for summary in summaries
+        for value in (summary.mean, summary.low, summary.high)
         if value is not None
     ]  # fmt: skip
     share = all(-1e-9 <= value <= 1 + 1e-9 for value in values)
-    best = max((abs(standing.mean) for standing in standings if standing.mean is not None), default=1.0)
+    best = max((abs(summary.mean) for summary in summaries if summary.mean is not None), default=1.0)
     return Scale(primary, share, 1.0 if share else best or 1.0)
 
 
@@ -78,14 +82,10 @@ def join_names(names: Sequence[str]) -> str:
 
 
 def shorten_names(names: Sequence[str], *, most: int) -> str:
-    """Join names as `listed` does, but shorten a long list: `a, b, c and 4 others`."""
+    """Join names as `join_names` does, but shorten a long list: `a, b, c and 4 others`."""
     if len(names) <= most:
         return join_names(names)
-    return f"{', '.join(names[: most - 1])} and {counted(len(names) - most + 1, 'other')}"
-
-
-def counted(n: int, noun: str) -> str:
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+    return f"{', '.join(names[: most - 1])} and {format_count(len(names) - most + 1, 'other')}"
 
 
 def usd(price: float) -> str:

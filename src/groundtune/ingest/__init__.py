@@ -1,1 +1,1 @@
-"""Turn files into documents, passages and an index that follows them."""
+"""Turn files into documents and passages, and keep an index of them up to date."""

@@ -1,4 +1,4 @@
-"""Keep the ledger of an index in one SQLite file: the outcome of every file and the text of every document."""
+"""Keep the catalog of an index in one SQLite file: the outcome of every file and the text of every document."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ _DOCUMENT = "id, source, text, title, media_type, pages, digest, groups, metadat
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """One row of the ledger."""
+    """Outcome of one file."""
 
     source: str
     status: FileStatus
@@ -100,13 +100,9 @@ class Catalog:
         return ids_by_file
 
     def mark_unfinished(self, documents: Iterable[tuple[str, str]]) -> None:
-        """Record (document id, file) before the store is written; `record` or `forget` of the file clears the entry."""
+        """Record (document id, file) before the store is written; `save` or `remove` of the file clears the entry."""
         with self._db:
             self._db.executemany("INSERT OR REPLACE INTO unfinished VALUES (?,?)", documents)
-
-    def documents(self) -> Iterator[Document]:
-        """Iterate over all documents, sorted by source."""
-        return self._documents("1 ORDER BY source")
 
     def digest(self) -> str:
         """Return a digest that changes when a document is added, removed or edited, or when its groups change."""

@@ -1,7 +1,7 @@
 """Split documents into passages with exact offsets. Never reads files, never exceeds the embedder's limit.
 
-The paragraph is the unit: long ones are split at sentence ends, short neighbours under the same heading are joined. A
-sentence is split only when it is too long by itself.
+Passages follow paragraphs: long ones are split at sentence ends, and short adjacent ones under the same heading are
+joined. A sentence is split only when it is too long by itself.
 """
 
 from bisect import bisect_right
@@ -21,9 +21,9 @@ CONTEXT_CHARACTERS = 16
 COUNTED_AT_ONCE = 4_096
 """Blocks whose tokens are counted at a time: enough to use all cores, few enough to bound memory."""
 SURELY_LONG = 6
-"""Characters per token of the budget above which a block is split into sentences without counting it first."""
+"""Blocks with more than this many characters per budgeted token are split into sentences before counting tokens."""
 SEAM = 2
-"""Tokens that joining may add at each seam; a text closer to the limit than that is counted as a whole."""
+"""Tokens that joining two texts may add; a text within this distance of the limit is counted again as a whole."""
 CountTokens = Callable[[Sequence[str]], list[int]]
 
 
@@ -49,7 +49,7 @@ class ContextualPassage:
 
 
 class Chunker:
-    """Split documents for one embedder, whose `count_tokens` and `limit` it takes."""
+    """Split documents into passages for one embedder, given its `count_tokens` and token limit."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Chunker:
     def _passages(
         self, document: Document, pieces: Sequence[TextSpan], contexts: dict[tuple[str, ...], tuple[str, int]]
     ) -> list[ContextualPassage]:
-        splits = []
+        passages = []
         headings = {piece.heading: " > ".join(piece.heading) for piece in pieces}
         for ordinal, piece in enumerate(pieces):
             passage = Passage(
@@ -94,8 +94,8 @@ class Chunker:
                 heading=headings[piece.heading],
                 page=piece.page,
             )
-            splits.append(ContextualPassage(passage, contexts[piece.heading][0]))
-        return splits
+            passages.append(ContextualPassage(passage, contexts[piece.heading][0]))
+        return passages
 
     def _within_limit(
         self, text: str, pieces: Iterable[TextSpan], contexts: dict[tuple[str, ...], tuple[str, int]]
@@ -109,7 +109,7 @@ class Chunker:
             elif piece.end - piece.start < 2:
                 raise GroundtuneError(
                     f"the embedder's limit of {self._limit} tokens is too small for a single character",
-                    hint="use an embedder with a higher limit",
+                    hint="use an embedder with a higher token limit",
                 )
             else:
                 halves = self._halve(text, piece.start, piece.end, max(1, piece.tokens - 1), force=True)
@@ -156,7 +156,7 @@ class Chunker:
                     yield TextSpan(*piece, block.heading, page)
 
     def _parts(self, text: str, block: Block, budget: int) -> list[tuple[int, int]]:
-        """Return the block, or its sentences when it is sure to be split, so that no text is counted twice."""
+        """Return the block, or its sentences if it will certainly be split, so that no text is counted twice."""
         if block.end - block.start <= SURELY_LONG * budget:
             return [(block.start, block.end)]
         return self._sentences(text, block.start, block.end)
@@ -230,9 +230,9 @@ class Chunker:
         return [count - self._special for count in self._count([text[start:end] for start, end in spans])]
 
 
-def embedded_text(split: ContextualPassage) -> str:
+def embedded_text(contextual: ContextualPassage) -> str:
     """Return the text that is embedded for a passage: its context and its own text."""
-    return _embedded(split.context, split.passage.text)
+    return _embedded(contextual.context, contextual.passage.text)
 
 
 def _embedded(context: str, text: str) -> str:

@@ -20,14 +20,14 @@ IndexParts = Mapping[str, str | int]
 
 @dataclass(frozen=True, slots=True)
 class IndexManifest:
-    """A generation of the index and the parts that built it: parser, splitter, embedder, dimension, language."""
+    """A generation of the index and the parts that built it: parser, chunker, embedder, dimension, language."""
 
     generation: str
     parts: dict[str, str | int]
 
 
 class IndexFolder:
-    """The folder `.groundtune/index`. Only the single writer calls `begin` and `finish`."""
+    """The folder `.groundtune/index`. Only the single writer calls `begin_generation` and `finish_generation`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -39,7 +39,7 @@ class IndexFolder:
         return _read(self._current)
 
     def require(self, parts: IndexParts) -> IndexManifest:
-        """Return the current generation. Raises MissingError without one, IndexMismatchError if its parts differ."""
+        """Return the current generation. Raises MissingError if there is none, IndexMismatchError if parts differ."""
         manifest = self.current()
         if manifest is None:
             raise MissingError("this project has no index yet", hint="groundtune ingest")
@@ -48,10 +48,10 @@ class IndexFolder:
         return manifest
 
     def begin_generation(self, parts: IndexParts, *, rebuild: bool) -> IndexManifest:
-        """Return the generation to write into: the current one, or a new one beside it, current only after `finish`.
+        """Return the generation to write into: the current one, or a new one alongside it.
 
-        A rebuild goes beside it, and so does a first index, since readers must not see it half built. An unfinished
-        generation with the same parts is resumed.
+        A rebuild and a first index get a new generation, current after `finish_generation`, so that readers never see
+        it half built. An unfinished generation with the same parts is resumed.
         """
         current = self.current()
         if current and not rebuild:
@@ -94,7 +94,7 @@ def _new(parts: IndexParts) -> IndexManifest:
 
 def _differences(built: IndexParts, configured: IndexParts) -> str:
     return ", ".join(
-        f"{name} was {built.get(name)}, is {configured.get(name)}"
+        f"{name}: built with {built.get(name)}, now configured as {configured.get(name)}"
         for name in dict.fromkeys((*built, *configured))
         if built.get(name) != configured.get(name)
     )

@@ -59,7 +59,7 @@ class TextBuilder:
 
     def heading(self, level: int, text: str) -> None:
         """Add a heading; level 1 is the outermost. An empty heading is dropped."""
-        text = to_one_line(text)
+        text = clean_line(text)
         if not text:
             return
         while self._open_headings and self._open_headings[-1][0] >= level:
@@ -104,7 +104,7 @@ class TextBuilder:
         return ParsedDocument(
             text=SEPARATOR.join(self._parts),
             blocks=tuple(self._blocks),
-            title=to_one_line(title or "") or None,
+            title=clean_line(title or "") or None,
             row_id=row,
             pages=tuple(min(start, self._length) for start in self._pages),
             metadata=dict(metadata or {}),
@@ -127,7 +127,7 @@ class TextBuilder:
 
 
 def clean_text(text: str) -> str:
-    """Collapse white space but keep line breaks, drop invisible characters, normalize to NFC."""
+    """Collapse white space but keep line breaks, drop invisible characters, normalise to NFC."""
     if text.isprintable():
         if not text.isascii():
             text = unicodedata.normalize("NFC", text)
@@ -140,7 +140,7 @@ def clean_text(text: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def to_one_line(text: str) -> str:
+def clean_line(text: str) -> str:
     """Clean the text and remove its line breaks: for headings, titles and table cells."""
     text = clean_text(text)
     return text.replace("\n", " ") if "\n" in text else text
@@ -150,9 +150,9 @@ def render_row(cells: Sequence[str], header: Sequence[str] = ()) -> str:
     """Render a table row as one line; empty cells are dropped."""
     parts = []
     for index, cell in enumerate(cells):
-        value = to_one_line(cell)
+        value = clean_line(cell)
         if not value:
             continue
-        name = to_one_line(header[index]).rstrip(":") if index < len(header) else ""
+        name = clean_line(header[index]).rstrip(":") if index < len(header) else ""
         parts.append(f"{name}: {value}" if name and name != value else value)
     return "; ".join(parts)

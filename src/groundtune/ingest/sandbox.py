@@ -1,4 +1,4 @@
-"""Load files in worker processes, so that no file can take ingest down. Never parses in this process."""
+"""Load files in worker processes, so that no file can crash ingest. Never parses in this process."""
 
 import asyncio
 import os
@@ -46,15 +46,11 @@ class Sandbox:
     ) -> None:
         await asyncio.gather(*(worker.stop() for worker in self._all))
 
-    async def load(self, path: Path) -> list[ParsedDocument]:
-        """Load one file. Raises ParseError: unreadable, damaged, too slow, too large, or its worker died."""
-        (outcome,) = await self._batch([path])
-        if isinstance(outcome, ParseError):
-            raise outcome
-        return outcome
-
     async def load_many(self, paths: Sequence[Path]) -> list[list[ParsedDocument] | ParseError]:
-        """Return one outcome per path, in order. Faster than a call for each when the files are small."""
+        """Return one outcome per path, in order. Faster than a call for each when the files are small.
+
+        The outcome of a file that is unreadable, damaged, too slow or too large, or whose worker died, is a ParseError.
+        """
         size = max(1, min(_BATCH, -(-len(paths) // len(self._all))))
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._batch(paths[at : at + size])) for at in range(0, len(paths), size)]

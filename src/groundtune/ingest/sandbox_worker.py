@@ -1,4 +1,4 @@
-"""Run loaders in a child process of the sandbox: paths in, documents or reasons out. Does nothing else.
+"""Run loaders in a child process of the sandbox: paths in, documents or reasons out.
 
 Started by `sandbox.py` as `python -P -m groundtune.ingest.sandbox_worker MEMORY_MB`. A frame on stdin or stdout is an
 8-byte little-endian length and a pickle of plain tuples. What loaders print is discarded, so it cannot corrupt a frame.

@@ -1,4 +1,4 @@
-"""Compare the files of a project with the ledger: plan what to read, remove or leave alone. Writes nothing."""
+"""Compare the files of a project with the catalog: plan what to read, remove or leave alone. Writes nothing."""
 
 import os
 import stat
@@ -47,7 +47,7 @@ class ScannedFile:
 
 @dataclass(slots=True)
 class SyncPlan:
-    """The work of a run, in this order: rows to touch, renamed files, removals, everything else."""
+    """The work of a run, in order: rows to refresh, renamed files, removed files, everything else."""
 
     touched: list[FileRow] = field(default_factory=list)
     renamed: list[ScannedFile] = field(default_factory=list)
@@ -57,14 +57,14 @@ class SyncPlan:
 
 @dataclass(frozen=True, slots=True)
 class Scanner:
-    """Compare files with the ledger; built from plain values."""
+    """Compare files with the catalog; built from plain values."""
 
     root: Path
     groups_for: Callable[[str], tuple[str, ...]]
     max_bytes: int
 
     def plan(self, files: FileWalk, known: Mapping[str, FileRow], unfinished: Mapping[str, object]) -> SyncPlan:
-        """Return the plan. unfinished: files that must be read again whatever the ledger says."""
+        """Return the plan. unfinished: files that must be read again whatever the catalog says."""
         plan = SyncPlan()
         seen: set[str] = set()
         for path in files:

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from groundtune.config import PROJECT_FILE
 from groundtune.ingest.patterns import MatchState, advance, exclude_states, initial_states, is_match, open_states
 
 PathCallback = Callable[[Path, str], None]
 """Receives a path and the reason why it is left out."""
 
 _INTERNAL = frozenset({".groundtune", ".git"})
-_PROJECT_FILE = "groundtune.toml"
 
 
 def select_files(
@@ -33,7 +33,7 @@ def select_files(
     """
     walk = _FolderWalk(os.fspath(root), follow_links, unreadable, skipped)
     walk.excluded = [state for pattern in exclude for state in exclude_states(pattern)]
-    walk.excluded += [state for pattern in (_PROJECT_FILE, *leave_out) for state in initial_states(pattern)]
+    walk.excluded += [state for pattern in (PROJECT_FILE, *leave_out) for state in initial_states(pattern)]
     walk.walk_folder("", [state for pattern in include for state in initial_states(pattern)], walk.excluded)
     walk.walk_links()
     for path in sorted(walk.files):
@@ -42,7 +42,7 @@ def select_files(
 
 @dataclass(slots=True)
 class _FolderWalk:
-    """One walk over a tree: real folders first, then the links that lead elsewhere."""
+    """One walk over a tree: real folders first, then symbolic links."""
 
     root: str
     follow: bool

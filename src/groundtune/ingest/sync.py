@@ -25,7 +25,7 @@ from groundtune.types import Document, IndexEntry, Vectors
 BATCH_FILES = 128
 BATCH_BYTES = 16_000_000
 EMBED_CHUNK_SIZE = 2_048
-"""Texts embedded between two progress reports."""
+"""Number of texts embedded between progress reports."""
 COMPACT_EVERY = 32
 """Batches after which the store compacts its small writes."""
 
@@ -58,7 +58,7 @@ class SyncProgress:
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """The ledger of one run: one row per file, sorted by source."""
+    """The outcome of one run: one entry per file, sorted by source."""
 
     files: tuple[FileReport, ...]
     documents: int
@@ -73,7 +73,7 @@ class _Changes:
     """The changes that one batch makes to the store."""
 
     documents: dict[str, Document] = field(default_factory=dict)
-    splits: list[ContextualPassage] = field(default_factory=list)
+    passages: list[ContextualPassage] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     """Document id to its file."""
     deleted: dict[str, str] = field(default_factory=dict)
@@ -90,8 +90,8 @@ class IndexSync:
         catalog: Catalog,
         store: Store,
         embedder: Embedder,
-        splitter: Chunker,
-        loads: Loader,
+        chunker: Chunker,
+        loader: Loader,
         groups_for: Callable[[str], tuple[str, ...]],
         max_bytes: int,
         progress: Callable[[SyncProgress], None] = lambda _: None,
@@ -99,14 +99,13 @@ class IndexSync:
         self._catalog = catalog
         self._store = store
         self._embedder = embedder
-        self._splitter = splitter
-        self._loads = loads
+        self._chunker = chunker
+        self._loader = loader
         self._scan = Scanner(root, groups_for, max_bytes)
         self._report_progress = progress
         self._unfinished: dict[str, set[str]] = {}
         """File to the documents that an interrupted run may have left in the store."""
         self._embedded = 0
-        self._passages = 0
         self._done = 0
         self._total = 0
 
@@ -161,7 +160,7 @@ class IndexSync:
 
     async def _load(self, batch: Sequence[ScannedFile]) -> list[list[ParsedDocument] | ParseError]:
         readable = [file for file in batch if file.reason is None]
-        loaded = iter(await self._loads.load_many([file.path for file in readable]))
+        loaded = iter(await self._loader.load_many([file.path for file in readable]))
         return [ParseError(file.reason, skip=not file.failed) if file.reason else next(loaded) for file in batch]
 
     async def _index(self, batch: Sequence[ScannedFile], loaded: Sequence[list[ParsedDocument] | ParseError]) -> None:
@@ -201,33 +200,34 @@ class IndexSync:
             if known and known.digest == document.digest:
                 counted.append((document, known.passages))
                 continue
-            splits = self._splitter.split(document, part)
+            passages = self._chunker.split(document, part)
             changes.documents[document.id] = document
             changes.files[document.id] = file.source
-            changes.splits.extend(splits)
-            counted.append((document, len(splits)))
+            changes.passages.extend(passages)
+            counted.append((document, len(passages)))
         return counted
 
     async def _write(self, changes: _Changes) -> None:
         touched = {**changes.files, **changes.deleted}
         if not touched:
             return
-        keys, vectors = await self._vectors(changes.splits)
+        keys, vectors = await self._vectors(changes.passages)
         entries = []
-        for split, key in zip(changes.splits, keys, strict=True):
-            document = changes.documents[split.passage.document_id]
+        for contextual, key in zip(changes.passages, keys, strict=True):
+            document = changes.documents[contextual.passage.document_id]
             entries.append(
-                IndexEntry(split.passage, split.context, key, vectors[key], document.groups, document.metadata)
+                IndexEntry(
+                    contextual.passage, contextual.context, key, vectors[key], document.groups, document.metadata
+                )
             )
         self._catalog.mark_unfinished(touched.items())
         await self._store.replace(list(touched), entries)
-        self._passages += len(entries)
 
-    async def _vectors(self, splits: Sequence[ContextualPassage]) -> tuple[list[str], dict[str, Vectors]]:
+    async def _vectors(self, passages: Sequence[ContextualPassage]) -> tuple[list[str], dict[str, Vectors]]:
         """Return the key of each passage and the vector of each key; embed those that the store lacks."""
-        keys = [digest_text(f"{self._embedder.digest}\n{embedded_text(split)}") for split in splits]
+        keys = [digest_text(f"{self._embedder.digest}\n{embedded_text(contextual)}") for contextual in passages]
         vectors = await self._store.vectors(set(keys))
-        missing = {key: split for key, split in zip(keys, splits, strict=True) if key not in vectors}
+        missing = {key: contextual for key, contextual in zip(keys, passages, strict=True) if key not in vectors}
         await self._embed(missing, vectors)
         return keys, vectors
 

@@ -13,7 +13,6 @@ from groundtune.types import ApproachSummary, Difference, Example, Interval, Res
 
 Clusters = Mapping[str, str]
 """Cluster label by example id; examples in the same cluster are not independent."""
-Rows = Mapping[str, Mapping[str, Result]]
 """Result by approach and example id."""
 ScoreColumns = dict[tuple[str, str], dict[str, float]]
 """Scores by example id, for pairs of names such as approach and metric."""
@@ -28,7 +27,7 @@ def group_by_approach(results: Sequence[Result]) -> dict[str, dict[str, Result]]
 
 
 def cluster_examples(examples: Sequence[Example]) -> Clusters:
-    """Cluster examples by `group`, else by the document of their first evidence; empty when no cluster has two."""
+    """Cluster examples by `group`, else by the document of their first evidence; empty if every cluster has one."""
     clusters: dict[str, str] = {}
     for example in examples:
         if example.group is not None:
@@ -43,7 +42,7 @@ def cluster_examples(examples: Sequence[Example]) -> Clusters:
 def approach_summaries(
     results: Sequence[Result], *, primary: str, clusters: Clusters | None = None
 ) -> list[ApproachSummary]:
-    """Return one standing per approach, in order of first occurrence."""
+    """Return one summary per approach, in order of first occurrence."""
     rows = group_by_approach(results)
     columns: ScoreColumns = {}
     for name, by_example in rows.items():
@@ -52,7 +51,7 @@ def approach_summaries(
                 columns.setdefault((name, metric), {})[row.example] = value
     means = _means(columns, clusters or {})
     return [
-        _standing(name, list(by_example.values()), primary, means.get(name, {})) for name, by_example in rows.items()
+        _summary(name, list(by_example.values()), primary, means.get(name, {})) for name, by_example in rows.items()
     ]
 
 
@@ -123,7 +122,7 @@ def _is_answer(row: Result) -> bool:
     return row.error is None or row.error.kind == "judge"
 
 
-def _standing(name: str, rows: Sequence[Result], primary: str, metrics: Mapping[str, Interval]) -> ApproachSummary:
+def _summary(name: str, rows: Sequence[Result], primary: str, metrics: Mapping[str, Interval]) -> ApproachSummary:
     answers = list(filter(_is_answer, rows))
     main = metrics.get(primary)
     seconds = [row.usage.seconds for row in answers if row.usage.seconds is not None]

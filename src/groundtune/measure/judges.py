@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from groundtune.common.json_schema import parse_reply, schema_checker
+from groundtune.common.text import one_line
 from groundtune.errors import JudgeError, ProviderError, UsageError
 from groundtune.measure import judge_prompts as prompts
 from groundtune.measure.metrics import gold_texts, without_markers
@@ -18,9 +19,9 @@ from groundtune.types import Answer, Example, Generation, Hit, Prompt, Task, Usa
 
 METRICS = ("judge", "faithfulness", "answer_relevancy", "context_precision", "context_recall")
 MAX_ATTEMPTS = 2
-"""Attempts per question to the judge; a retry tells it why the reply was unusable."""
+"""Attempts per judge call; a retry includes why the previous reply was unusable."""
 PASSAGES_PER_CALL = 10
-"""Passages per question to the judge for `context_precision`."""
+"""Passages per judge call for `context_precision`."""
 _SHOWN = 200
 
 Rating = tuple[float, str]
@@ -41,11 +42,11 @@ class Judgement:
     Excludes embedding calls.
     """
     used_model: bool
-    """Whether the model was called; False when the scores follow from abstention alone."""
+    """Whether the model was called; False if the scores follow from the abstention alone."""
 
 
 class Judge:
-    """An LLM that scores what no rule can. Safe for concurrent use.
+    """An LLM judge for metrics that cannot be computed by rule. Safe for concurrent use.
 
     metrics: any of `judge`, `faithfulness`, `answer_relevancy` (needs `embedder`), `context_precision` and
     `context_recall`. instructions: the project's definition of a correct answer, used by `judge`.
@@ -76,13 +77,13 @@ class Judge:
         Raises JudgeError when the endpoint fails or returns two unusable replies in a row; then no metric has a score.
         """
         case = _Case(self._generator, question, answer, example)
-        rated: dict[str, Rating] = {}
+        ratings: dict[str, Rating] = {}
         for metric in self._metrics if metrics is None else self._known(metrics):
             if (rating := await self._rate(metric, case)) is not None:
-                rated[metric] = rating
+                ratings[metric] = rating
         return Judgement(
-            scores={metric: score for metric, (score, _) in rated.items()},
-            reasons={metric: reason for metric, (_, reason) in rated.items()},
+            scores={metric: score for metric, (score, _) in ratings.items()},
+            reasons={metric: reason for metric, (_, reason) in ratings.items()},
             usage=total_usage(case.usages),
             used_model=bool(case.usages),
         )
@@ -137,7 +138,7 @@ class _Case:
             if (violation := fault_of(value)) is None:
                 return value
             fault = violation
-        raise self.failed(metric, f"{fault}; the reply was: {_excerpt(reply)}")
+        raise self.failed(metric, f"{fault}; the reply was: {one_line(reply, most=_SHOWN)}")
 
     def failed(self, metric: str, why: str) -> JudgeError:
         return JudgeError(
@@ -225,14 +226,14 @@ async def _answer_relevancy(case: _Case, embedder: Embedder) -> Rating | None:
         return 0.0, "The answer is noncommittal."
     questions = [reply[name].strip() for name in prompts.QUESTION_KEYS]
     if not all(questions):
-        raise case.failed("answer_relevancy", f"an empty question: {_excerpt(_text(reply))}")
+        raise case.failed("answer_relevancy", f"an empty question: {one_line(_text(reply), most=_SHOWN)}")
     try:
         vectors = await embedder.embed_queries([case.question, *questions])
     except ProviderError as error:
         message = f"embedding failed for answer_relevancy: {error.message}"
         raise JudgeError(message, failure=error.kind, hint=error.hint) from error
     mean = float((vectors[1:] @ vectors[0]).mean())
-    return min(max(mean, 0.0), 1.0), f"The answer would fit: {' / '.join(questions)}"
+    return min(max(mean, 0.0), 1.0), f"The answer would fit these questions: {' / '.join(questions)}"
 
 
 async def _context_precision(case: _Case) -> Rating | None:
@@ -271,11 +272,6 @@ def total_usage(usages: Sequence[Usage]) -> Usage:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _excerpt(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _SHOWN else line[: _SHOWN - 1] + "…"
 
 
 _ABOUT_HITS: Mapping[str, Callable[[_Case], Awaitable[Rating | None]]] = {

@@ -39,12 +39,12 @@ def squad_normalise(text: str) -> str:
 
 
 def exact_match(answer: str, gold: GoldAnswers) -> float:
-    """Return 1.0 if the answer equals a gold answer after `normalise`, else 0.0."""
+    """Return 1.0 if the answer equals a gold answer after `squad_normalise`, else 0.0."""
     return float(any(squad_normalise(answer) == squad_normalise(gold_text) for gold_text in gold_texts(gold)))
 
 
 def token_f1(answer: str, gold: GoldAnswers) -> float:
-    """Return the token F1 after `normalise`, the best over several gold answers.
+    """Return the token F1 after `squad_normalise`, the best over several gold answers.
 
     If a side has no tokens, 1.0 when both have none, else 0.0. Source: SQuAD 2.0.
     """
@@ -58,8 +58,8 @@ def contains(answer: str, gold: GoldAnswers) -> float:
     """Return 1.0 if the words of a gold answer occur in the answer, adjacent and in order, else 0.0.
 
     Whole words only: `3` is not in `30`. Stricter than SQuAD where its rule conflates different answers: `1.5` is not
-    `15`, `3-0` is not `30`, and a trailing article of the gold answer is kept (`vitamin A`). Looser where its rule
-    separates equal answers: `1,000` equals `1000`, and typographic quotes and dashes equal plain ones.
+    `15`, `3-0` is not `30`, and a trailing article of the gold answer is kept (`vitamin A`). More lenient where its
+    rule separates equal answers: `1,000` equals `1000`, and typographic quotes and dashes equal plain ones.
     """
     return float(any(_contains(answer, gold_text) for gold_text in gold_texts(gold)))
 

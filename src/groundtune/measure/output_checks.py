@@ -50,7 +50,7 @@ def make_checks(configs: Sequence[CheckConfig], root: Path) -> list[Check]:
         place = f'check {number} "{config.name}"'
         if any(config.name == earlier.name for earlier in configs[: number - 1]):
             problems.append(
-                Problem(root / PROJECT_FILE, f"{place}: duplicate name", hint="give each check its own name")
+                Problem(root / PROJECT_FILE, f"{place}: duplicate name", hint="give each check a unique name")
             )
         try:
             checks.append(Check(config.name, _make(config, root)))
@@ -87,18 +87,18 @@ def _schema(path: Path) -> CheckFunction:
     if not isinstance(schema, Mapping):
         raise _CheckError("not a JSON Schema: not an object", 'write {"type": "object", …}', path)
     try:
-        fault = schema_checker(schema)
+        checker = schema_checker(schema)
     except UsageError as error:
         raise _CheckError(error.message, "see https://json-schema.org/learn", path) from None
-    return lambda text, _: _satisfies(text, fault)
+    return lambda text, _: _satisfies(text, checker)
 
 
-def _satisfies(text: str, fault: Checker) -> float:
+def _satisfies(text: str, checker: Checker) -> float:
     try:
         value = parse_json(text)
     except ValueError:
         return 0.0
-    return float(fault(value) is None)
+    return float(checker(value) is None)
 
 
 def _function(place: str, root: Path, check: str) -> CheckFunction:

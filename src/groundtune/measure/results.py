@@ -3,7 +3,7 @@
 One JSON object per line (ASCII with \\u escapes), each written in a single call:
 
     {"example": id, "approach": name, "status": "answered" | "abstained" | "error",
-     "output": text, label or object (null if the approach failed),
+     "output": string, label or object (null if the approach failed),
      "citations": [{"marker", "sentence", "support", "passage_id", "document_id", "source", "heading",
                     "page", "quote", "start", "end"}],
      "scores": {metric: number, only those that apply},
@@ -122,7 +122,7 @@ def _json(line: bytes | str) -> Any:
     except UnicodeDecodeError:
         raise _NotJSONError("not JSON: the line is not UTF-8") from None
     except RecursionError:
-        raise ValueError("unreadable JSON: nested too deep") from None
+        raise ValueError("cannot parse the JSON: nested too deeply") from None
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -147,12 +147,12 @@ def _or_null(holds: Callable[[object], bool]) -> Callable[[object], bool]:
 
 Shape = Mapping[str, tuple[str, Callable[[object], bool]]]
 """Expected value of each field, in words and as a predicate."""
-_TEXT, _TEXT_OR_NULL = ("text", _is_text), ("text or null", _or_null(_is_text))
+_TEXT, _TEXT_OR_NULL = ("a string", _is_text), ("a string or null", _or_null(_is_text))
 _WHOLE_OR_NULL = ("an integer or null", _or_null(_is_whole))
 _OBJECT = ("an object", lambda value: isinstance(value, dict))
 ROW: Shape = {
-    "example": ("non-empty text", lambda value: _is_text(value) and value != ""),
-    "approach": ("non-empty text", lambda value: _is_text(value) and value != ""),
+    "example": ("a non-empty string", lambda value: _is_text(value) and value != ""),
+    "approach": ("a non-empty string", lambda value: _is_text(value) and value != ""),
     "status": (f"one of {', '.join(STATUSES)}", lambda value: value in STATUSES),
     "output": ("any JSON value", lambda _: True),
     "citations": ("a list", lambda value: isinstance(value, list)),

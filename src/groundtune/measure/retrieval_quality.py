@@ -97,7 +97,7 @@ def locate(
     """Find the passages of a document that match a piece of evidence, and the cause if they are not retrieved.
 
     A passage matches when it contains the whole quote; if no passage of the document does, those match that contain
-    at least half of its words in one run. `groups`: access groups of the asker.
+    at least half of its words in one run. `groups`: access groups of the user.
     """
     if document is None:
         return LocatedEvidence(evidence, frozenset(), "not ingested")
@@ -119,13 +119,13 @@ async def evaluate_stages(
     examples: Sequence[Example],
     *,
     stages: Sequence[Stage],
-    lookup: FindDocument,
+    find_document: FindDocument,
     passages_of: FindPassages,
     k: int = 10,
     worst: int = 10,
     concurrency: int = 8,
 ) -> RetrievalReport:
-    """Search every question with evidence at every stage, with the groups of its asker, and rank the evidence.
+    """Search every question with evidence at every stage, with the access groups of its user, and rank the evidence.
 
     Questions whose evidence is not in the index count as misses. Exceptions of the retriever propagate. Raises
     UsageError when no example has evidence.
@@ -133,7 +133,7 @@ async def evaluate_stages(
     with_evidence = [example for example in examples if example.evidence]
     if not with_evidence:
         raise UsageError("no example has evidence", hint='add "evidence": [{"source": …, "quote": …}]')
-    golds = await _locate_all(with_evidence, lookup, passages_of, concurrency)
+    golds = await _locate_all(with_evidence, find_document, passages_of, concurrency)
 
     async def search(stage: Stage, example: Example) -> list[Hit]:
         question = Question(example.input, scope=Scope(groups=example.groups))
@@ -147,11 +147,11 @@ async def evaluate_stages(
 
 
 async def _locate_all(
-    examples: Sequence[Example], lookup: FindDocument, passages_of: FindPassages, concurrency: int
+    examples: Sequence[Example], find_document: FindDocument, passages_of: FindPassages, concurrency: int
 ) -> list[list[LocatedEvidence]]:
     """Locate the evidence of each example; every document and its passages are read once."""
     sources = list(dict.fromkeys(evidence.source for example in examples for evidence in example.evidence))
-    documents = dict(zip(sources, await _map(lookup, sources, concurrency), strict=True))
+    documents = dict(zip(sources, await _map(find_document, sources, concurrency), strict=True))
     ids = list(dict.fromkeys(document.id for document in documents.values() if document))
     by_id = dict(zip(ids, await _map(passages_of, ids, concurrency), strict=True))
 

@@ -72,7 +72,7 @@ async def fill_matrix(
     Returns one result per cell, example by example, as stored in the file; `progress` is called for new cells only.
     An exception of an approach becomes an error row, whose kind is `ProviderError.kind`, the class name of the error
     in snake case, or `crash`; an exception of the scorer one of kind `scoring`; an exception of the judge one of kind
-    `judge` that keeps the other scores. A cancelled run leaves complete lines and resumes where it stopped.
+    `judge` that keeps the other scores. A cancelled run leaves only complete lines and can be resumed.
 
     Raises BudgetError when the next call might exceed the budget, after calls in progress have finished. Raises
     UsageError when two approaches share a name or two examples an id, ConfigError when a line of the file, other than
@@ -116,13 +116,13 @@ async def fill_matrix(
 
 
 def _cells(approaches: Sequence[Approach], examples: Sequence[Example]) -> dict[Cell, tuple[Approach, Example]]:
-    """Return all cells, example by example, so that an interrupted run has comparable rows."""
+    """Return all cells, example by example, so that an interrupted run has all approaches on the same examples."""
     cells: dict[Cell, tuple[Approach, Example]] = {}
     for example in examples:
         for approach in approaches:
             cell = (example.id, approach.name)
             if cell in cells:
-                raise UsageError(f'duplicate cell: example "{cell[0]}" with approach "{cell[1]}"')
+                raise UsageError(f'example "{cell[0]}" occurs more than once for approach "{cell[1]}"')
             cells[cell] = (approach, example)
     return cells
 
@@ -188,7 +188,7 @@ def _failed(approach: Approach, example: Example, error: BaseException, seconds:
 
 
 class _Notes:
-    """Writer of the cited passages and the judge's reasons; stores each passage once."""
+    """Writes the cited passages and the judge's reasons; stores each passage once."""
 
     def __init__(self, folder: Path) -> None:
         repair_last_line(folder / PASSAGES)

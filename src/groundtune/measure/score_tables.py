@@ -125,10 +125,10 @@ def class_table(results: Sequence[Result], examples: Sequence[Example]) -> Class
 
 
 def field_table(results: Sequence[Result], examples: Sequence[Example]) -> FieldTable:
-    """Return the table of one approach on task extract, comparing the leaves of `scoring.leaves`.
+    """Return the table of one approach on task extract, comparing the leaves of `scoring.object_leaves`.
 
     An abstained row has no leaves; if abstaining is correct, every leaf of an output is wrong. Raises ValueError as
-    `classification` does.
+    `class_table` does.
     """
     rows, errors = _rows(results, examples)
     gold_counts: Counter[str] = Counter()
@@ -173,10 +173,10 @@ def field_table(results: Sequence[Result], examples: Sequence[Example]) -> Field
 def _rows(results: Sequence[Result], examples: Sequence[Example]) -> tuple[list[tuple[Result, Example]], int]:
     """Return the rows with an answer or abstention, paired with their examples, and the number of errors."""
     if len(approaches := {result.approach for result in results}) > 1:
-        raise ValueError(f"one approach at a time, not {', '.join(sorted(approaches))}")
+        raise ValueError(f"expected rows of a single approach, got {', '.join(sorted(approaches))}")
     by_id = {example.id: example for example in examples}
     if unknown := [result.example for result in results if result.example not in by_id]:
-        raise ValueError(f'no example "{unknown[0]}" among the examples')
+        raise ValueError(f'unknown example "{unknown[0]}"')
     rows = [(result, by_id[result.example]) for result in results if result.error is None or _only_unjudged(result)]
     return rows, len(results) - len(rows)
 

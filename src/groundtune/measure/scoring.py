@@ -43,8 +43,8 @@ def label_scorer(labels: Collection[str]) -> Scorer:
 def object_scorer(schema: Mapping[str, Any] | None) -> Scorer:
     """Return the scorer of task extract. schema: JSON Schema of the output; None accepts any object.
 
-    - `correct` and `exact` (identical): the `leaves` equal those of the gold object; abstained if the gold output is
-      None.
+    - `correct` and `exact` (identical): the `object_leaves` equal those of the gold object; abstained if the gold
+      output is None.
     - `abstention`: the decision to answer or abstain was correct.
     - `precision`, `recall`, `f1`: over the leaves of this object. Precision is absent when the output has none,
       recall when the gold object has none; when abstained, recall and `f1` are 0.
@@ -53,14 +53,14 @@ def object_scorer(schema: Mapping[str, Any] | None) -> Scorer:
 
     Raises UsageError when `schema` is not a JSON Schema.
     """
-    fault = schema_checker(schema) if schema is not None else None
+    checker = schema_checker(schema) if schema is not None else None
 
     def score(answer: Answer, example: Example) -> dict[str, float]:
         abstained, output = answer.status == "abstained", answer.output
         scores = {"abstention": float(abstained == (example.output is None))}
         if not abstained:
             is_object = isinstance(output, Mapping)
-            scores["valid"] = float(is_object and (fault is None or fault(output) is None))
+            scores["valid"] = float(is_object and (checker is None or checker(output) is None))
         if example.output is None:
             return {**scores, "correct": float(abstained)}
         return scores | _score_object(None if abstained else output, example.output)
@@ -76,7 +76,7 @@ def text_scorer(checks: Sequence[Check]) -> Scorer:
     - `abstention`: the decision to write or abstain was correct.
 
     If a text is expected and none was written, all are 0; if abstaining was correct, only `abstention` is present.
-    There is no `correct`: no rule decides which letter is correct. Exceptions of a check propagate.
+    There is no `correct`, because no rule can decide whether a free text is correct. Exceptions of a check propagate.
     """
     from sacrebleu.metrics.chrf import CHRF
 

@@ -16,11 +16,11 @@ ROUNDING = 1e-9
 
 
 class Budget:
-    """Budget of paid calls: `async with purse.reserve(ceiling) as slip: … slip.paid(usd)`. For one event loop.
+    """Budget of paid calls: `async with budget.reserve(ceiling) as call: call.record_cost(usd)`. For one event loop.
 
-    Without a limit, it only counts. With one, the money spent plus the ceilings of the calls in progress never exceeds
-    it. A ceiling covers one attempt: a failed attempt that may be billed counts as spent, and another ceiling is
-    reserved before the next attempt (`before_another_try`). A call of unknown price keeps its ceiling reserved.
+    Without a limit, it only tracks spending. With one, the money spent plus the ceilings of the calls in progress never
+    exceeds it. A ceiling covers one attempt: a failed attempt that may be billed counts as spent, and another ceiling
+    is reserved before the next attempt (`charge_failed_attempt`). A call of unknown price keeps its ceiling reserved.
     """
 
     def __init__(self, limit_usd: float | None = None) -> None:
@@ -28,11 +28,11 @@ class Budget:
         self.known_spent_usd = 0.0
         """Total of the known prices, plus the ceilings of failed attempts that may be billed."""
         self.unpriced_calls = 0
-        """Number of calls whose price is unknown; they are not in `spent`."""
+        """Number of calls whose price is unknown; they are not in `known_spent_usd`."""
         self._reserved = 0.0
-        self._open = 0
-        self._turn = asyncio.Lock()
-        self._closed = asyncio.Event()
+        self._calls_in_progress = 0
+        self._queue = asyncio.Lock()
+        self._call_ended = asyncio.Event()
 
     @property
     def spent_usd(self) -> float | None:
@@ -49,13 +49,13 @@ class Budget:
         """
         if self.limit_usd is not None:
             await self._wait_for_room(ceiling_usd, self.limit_usd, model)
-        slip = Reservation(self, ceiling_usd, model)
-        self._reserved += slip.reserved_usd
-        self._open += 1
+        reservation = Reservation(self, ceiling_usd, model)
+        self._reserved += reservation.reserved_usd
+        self._calls_in_progress += 1
         may_be_billed = True
-        before = _PRESENT.set(slip)
+        token = _CURRENT.set(reservation)
         try:
-            yield slip
+            yield reservation
         except ProviderError as error:
             may_be_billed = error.kind in BILLED_FAILURES
             raise
@@ -65,26 +65,29 @@ class Budget:
             may_be_billed = False
             raise
         else:
-            slip.answered = True
+            reservation.answered = True
         finally:
-            _PRESENT.reset(before)
-            self._settle(slip, may_be_billed=may_be_billed)
+            _CURRENT.reset(token)
+            self._settle(reservation, may_be_billed=may_be_billed)
 
-    def reserve_retry(self, slip: "Reservation") -> None:
+    def reserve_retry(self, reservation: "Reservation") -> None:
         """Count the failed attempt as spent, since it may be billed, and reserve another ceiling for the next one.
 
-        Raises BudgetError if there is no room at once. Waiting could deadlock: other calls may be waiting for this
-        call's slot at the endpoint.
+        Raises BudgetError if the remaining budget does not cover it immediately. Waiting could deadlock: other calls
+        may be waiting for this call's slot at the endpoint.
         """
-        if slip.ceiling_usd is None:
+        if reservation.ceiling_usd is None:
             self.unpriced_calls += 1
-        self.known_spent_usd += slip.reserved_usd
-        self._let_go(slip)
+        self.known_spent_usd += reservation.reserved_usd
+        self._release(reservation)
         most = math.inf if self.limit_usd is None else self.limit_usd + ROUNDING
-        if slip.ceiling_usd is not None and self.known_spent_usd + self._reserved + slip.ceiling_usd > most:
-            raise self._used_up(slip.ceiling_usd, most, slip.model)
-        slip.reserved_usd = slip.ceiling_usd or 0.0
-        self._reserved += slip.reserved_usd
+        if (
+            reservation.ceiling_usd is not None
+            and self.known_spent_usd + self._reserved + reservation.ceiling_usd > most
+        ):
+            raise self._used_up(reservation.ceiling_usd, most, reservation.model)
+        reservation.reserved_usd = reservation.ceiling_usd or 0.0
+        self._reserved += reservation.reserved_usd
 
     async def _wait_for_room(self, ceiling: float | None, limit: float, model: str) -> None:
         if ceiling is None:
@@ -93,45 +96,45 @@ class Budget:
                 hint=f'set input_per_million and output_per_million (0 if it is free) under [prices."{model}"], and '
                 "max_output_tokens for the model; or omit --budget-usd",
             )
-        async with self._turn:  # in order of arrival, so that cheap calls cannot starve an expensive one
+        async with self._queue:  # in order of arrival, so that cheap calls cannot starve an expensive one
             most = limit + ROUNDING
             while self.known_spent_usd + self._reserved + ceiling > most:
-                if not self._open or self.known_spent_usd + ceiling > most:
+                if not self._calls_in_progress or self.known_spent_usd + ceiling > most:
                     raise self._used_up(ceiling, limit, model)
-                self._closed.clear()
-                await self._closed.wait()
+                self._call_ended.clear()
+                await self._call_ended.wait()
 
     def _used_up(self, ceiling: float, limit: float, model: str) -> BudgetError:
         reserved = f", {_usd(self._reserved)} is reserved" if self._reserved > ROUNDING else ""
         return BudgetError(
             f"the budget of {_usd(limit)} does not cover the next call to {model}: "
-            f"{_usd(self.known_spent_usd)} is spent{reserved}, and the call may cost up to "
-            f"{_usd(ceiling)} (one token per byte, all output tokens)",
+            f"{_usd(self.known_spent_usd)} has been spent{reserved}, and the call could cost up to "
+            f"{_usd(ceiling)} (worst case: one token per byte and the maximum output)",
             hint="raise --budget-usd, or lower max_output_tokens",
         )
 
-    def _settle(self, slip: "Reservation", *, may_be_billed: bool) -> None:
-        self._open -= 1
-        self._closed.set()
-        if slip.usd is not None:
-            self.known_spent_usd += slip.usd
-        elif slip.answered or (may_be_billed and slip.ceiling_usd is None):
+    def _settle(self, reservation: "Reservation", *, may_be_billed: bool) -> None:
+        self._calls_in_progress -= 1
+        self._call_ended.set()
+        if reservation.usd is not None:
+            self.known_spent_usd += reservation.usd
+        elif reservation.answered or (may_be_billed and reservation.ceiling_usd is None):
             self.unpriced_calls += 1
             return  # its ceiling stays reserved
         elif may_be_billed:
-            self.known_spent_usd += slip.reserved_usd
-        self._let_go(slip)
+            self.known_spent_usd += reservation.reserved_usd
+        self._release(reservation)
 
-    def _let_go(self, slip: "Reservation") -> None:
-        self._reserved = max(0.0, self._reserved - slip.reserved_usd)
-        slip.reserved_usd = 0.0
+    def _release(self, reservation: "Reservation") -> None:
+        self._reserved = max(0.0, self._reserved - reservation.reserved_usd)
+        reservation.reserved_usd = 0.0
 
 
 class Reservation:
     """Reservation and cost of one call."""
 
-    def __init__(self, purse: Budget, ceiling: float | None, model: str) -> None:
-        self.budget = purse
+    def __init__(self, budget: Budget, ceiling: float | None, model: str) -> None:
+        self.budget = budget
         self.ceiling_usd = ceiling
         """Maximum cost of one attempt; None when unknown."""
         self.model = model
@@ -146,7 +149,7 @@ class Reservation:
         self.usd = usd
 
 
-_PRESENT: ContextVar[Reservation | None] = ContextVar("slip", default=None)
+_CURRENT: ContextVar[Reservation | None] = ContextVar("reservation", default=None)
 """Reservation of the current call."""
 
 
@@ -155,9 +158,9 @@ def charge_failed_attempt(failure: ProviderError) -> None:
 
     Raises BudgetError when the failed attempt may be billed and another one could cost more than is left.
     """
-    slip = _PRESENT.get()
-    if slip and failure.kind in BILLED_FAILURES:
-        slip.budget.reserve_retry(slip)
+    reservation = _CURRENT.get()
+    if reservation and failure.kind in BILLED_FAILURES:
+        reservation.budget.reserve_retry(reservation)
 
 
 def _usd(amount: float) -> str:

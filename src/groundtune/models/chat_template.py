@@ -1,5 +1,5 @@
-"""Render messages with a model's own chat template, and find the tokens that end a turn. Training and inference both
-use it, so that they see the same prompts.
+"""Render messages with a model's own chat template, and find its end-of-turn tokens. Training and inference both use
+it, so that they see the same prompts.
 """
 
 import functools
@@ -23,29 +23,29 @@ def render_prompt(tokenizer: Any, turns: Sequence[Turn]) -> tuple[list[dict[str,
     A system message that the template rejects or drops is prepended to the first user message.
     """
     reason = "it drops a message"
-    for form in ([dict(turn) for turn in turns], _folded(turns)):
+    for variant in ([dict(turn) for turn in turns], _folded(turns)):
         try:
-            text: str = tokenizer.apply_chat_template(form, tokenize=False, add_generation_prompt=True)
+            text: str = tokenizer.apply_chat_template(variant, tokenize=False, add_generation_prompt=True)
         except _refusals() as error:
             reason = str(error)
             continue
         if all(turn["content"].strip() in text for turn in turns if turn["role"] != "assistant"):
-            return form, text
+            return variant, text
     raise TemplateError(reason)
 
 
 def render_chat(tokenizer: Any, turns: Sequence[Turn], *, reply: str) -> tuple[str, str]:
     """Render the prompt, and the whole chat with this reply. Raises TemplateError."""
-    form, prompt = render_prompt(tokenizer, turns)
+    variant, prompt = render_prompt(tokenizer, turns)
     try:
-        full: str = tokenizer.apply_chat_template([*form, {"role": "assistant", "content": reply}], tokenize=False)
+        full: str = tokenizer.apply_chat_template([*variant, {"role": "assistant", "content": reply}], tokenize=False)
     except _refusals() as error:
         raise TemplateError(str(error)) from error
     return prompt, full
 
 
 def find_end_ids(tokenizer: Any, configured: int | Sequence[int] | None) -> list[int]:
-    """Return the tokens that end an answer. Sources: the model's configuration, the tokenizer, the template.
+    """Return the end-of-turn tokens. Sources: the model's configuration, the tokenizer, the template.
 
     configured: `eos_token_id` of the model's configuration.
     """

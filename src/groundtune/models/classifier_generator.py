@@ -1,6 +1,6 @@
 """Classify inputs with a classifier trained by `groundtune tune`, or abstain where no label fits. Never trains.
 
-Computes in float32 to match the trainer's output, and loads torch only once enough text has come in.
+Computes in float32 to match the trainer's output, and loads torch only after enough text has been processed.
 """
 
 import json
@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundtune.common.files import read_json
-from groundtune.errors import GroundtuneError, MissingError, need
+from groundtune.errors import need
+from groundtune.models.hub import loading
 from groundtune.models.local_embedder import FEW_TOKENS, embed_sorted
 from groundtune.models.micro_batching import MicroBatcher
 from groundtune.models.minilm import NumpyEncoder, TorchEncoder
+from groundtune.stats.logits import energy, logistic, softmax
 from groundtune.types import Generation, Prompt, Usage, Vectors
 
 MODEL = "model"
@@ -28,7 +30,7 @@ Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 
-class _Encoder(Protocol):
+class _ClassifierEncoder(Protocol):
     """Turn texts into token ids, and token ids into unit vectors."""
 
     def rows(self, texts: Sequence[str]) -> list[list[int]]:
@@ -44,7 +46,7 @@ class _Encoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _LoadedClassifier:
-    encoder: _Encoder
+    encoder: _ClassifierEncoder
     labels: list[str]
     weight: Vectors
     bias: Vectors
@@ -61,9 +63,9 @@ class ClassifierGenerator:
     """`Generator` that labels inputs with the artifact in `folder`. For one event loop at a time.
 
     details: the artifact's details. nothing: the reply to an input that fits no label. The confidence is the
-    probability that the reply is right, calibrated on the validation rows, out-of-scope rows included where there
-    were any. The model is loaded on the first call. Concurrent questions are answered in one batch. A text longer than
-    the model's limit is truncated, with a warning.
+    probability that the reply is correct, calibrated on the validation rows (including any out-of-scope rows). The
+    model is loaded on the first call. Concurrent questions are answered in one batch. A text longer than the model's
+    limit is truncated, with a warning.
     """
 
     def __init__(self, folder: Path, details: Mapping[str, Any], *, nothing: str) -> None:
@@ -77,11 +79,6 @@ class ClassifierGenerator:
     async def generate(self, prompt: Prompt) -> Generation:
         """Return the label; `usage.seconds` is the time of its batch. Raises MissingError when files are missing."""
         return await self._together.generate(prompt.question)
-
-    def classify(self, texts: Sequence[str]) -> tuple[list[str], list[float]]:
-        """Return the label (or `nothing`) and the confidence of each text. Raises MissingError."""
-        labels, probabilities, _ = self._classified(texts)
-        return labels, probabilities
 
     def logits(self, texts: Sequence[str]) -> Floats:
         """Return logits before temperature scaling: (n, labels), in the order of `labels`. Raises MissingError."""
@@ -104,14 +101,12 @@ class ClassifierGenerator:
     def _classified(self, texts: Sequence[str]) -> tuple[list[str], list[float], list[int]]:
         loaded = self._load()
         logits, tokens = self._logits(texts)
-        exponentials = np.exp((logits - logits.max(axis=1, keepdims=True)) / loaded.temperature)
-        highest = exponentials.max(axis=1) / exponentials.sum(axis=1)
-        peak = logits.max(axis=1)
-        energy = peak + np.log(np.exp(logits - peak[:, None]).sum(axis=1))
-        in_scope = _in_scope_probability(loaded, energy)
+        highest = softmax(logits / loaded.temperature).max(axis=1)
+        energies = energy(logits)
+        in_scope = _in_scope_probability(loaded, energies)
         labels, probabilities = [], []
         for row in range(len(texts)):
-            abstains = loaded.threshold is not None and energy[row] < loaded.threshold
+            abstains = loaded.threshold is not None and energies[row] < loaded.threshold
             labels.append(self._nothing if abstains else loaded.labels[int(logits[row].argmax())])
             if in_scope is None:
                 probabilities.append(float(1 - highest[row] if abstains else highest[row]))
@@ -139,27 +134,20 @@ class ClassifierGenerator:
             return self._loaded
 
 
-def _in_scope_probability(loaded: _LoadedClassifier, energy: Floats) -> Floats | None:
+def _in_scope_probability(loaded: _LoadedClassifier, energies: Floats) -> Floats | None:
     """Return the probability that each input is in scope; None without out-of-scope rows to calibrate on."""
     if loaded.slope is None or loaded.intercept is None:
         return None
-    probability: Floats = 1 / (1 + np.exp(-np.clip(loaded.slope * energy + loaded.intercept, -50, 50)))
-    return probability
+    return logistic(loaded.slope * energies + loaded.intercept)
 
 
 def _load(folder: Path) -> _LoadedClassifier:
     settings = read_json(folder / "classifier.json")
-    damaged = need("safetensors", extra="local").SafetensorError
-    try:
+    with loading(f"the classifier in {folder}", hint="train it again"):
         weights = need("safetensors.numpy", extra="local").load_file(folder / "head.safetensors")
         config = json.loads((folder / "encoder" / "config.json").read_bytes())
         fast = config.get("model_type") == "bert" and config.get("hidden_act") == "gelu"
         encoder = _BertEncoder(folder / "encoder") if fast else _TransformersEncoder(folder / "encoder")
-    except GroundtuneError:
-        raise
-    except (OSError, ValueError, KeyError, RuntimeError, damaged) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise MissingError(f"the classifier in {folder} cannot be loaded: {reason}", hint="train it again") from error
     return _LoadedClassifier(
         encoder=encoder,
         labels=list(settings["labels"]),

@@ -1,4 +1,4 @@
-"""Call one model of an OpenAI-compatible endpoint: JSON in, JSON out, with retries where they can help.
+"""Call one model of an OpenAI-compatible endpoint: JSON in, JSON out, with retries for temporary failures.
 
 Sends keys and texts only to the host of `base_url`: follows no redirects, takes no keys from the environment.
 """
@@ -14,12 +14,12 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any, Required, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
+from groundtune.common.text import one_line
 from groundtune.errors import ProviderError, ProviderFailure, UsageError
 from groundtune.models.budget import charge_failed_attempt
 from groundtune.models.openai_client import (
     NO_CREDIT,
     is_local,
-    one_line,
     open_async_client,
     retry_after_seconds,
     server_message,
@@ -50,7 +50,7 @@ _NO_MODEL = re.compile(
 class _OpenClient:
     client: "AsyncOpenAI"
     loop: asyncio.AbstractEventLoop
-    pace: RateLimiter
+    rate_limiter: RateLimiter
 
 
 class ConnectionOptions(TypedDict, total=False):
@@ -70,7 +70,7 @@ class Connection:
 
     An attempt times out after `timeout_seconds`; a stream, after as long without data. 429, 5xx, timeouts and broken
     connections are retried up to `retries` times, after a random pause of up to `backoff_seconds`, doubled each time
-    (full jitter), on top of what Retry-After asks for. A 429 slows down all calls (see `pace.Pace`). With
+    (full jitter), on top of what Retry-After asks for. A 429 slows down all calls (see `RateLimiter`). With
     `patience_seconds`, a request is retried after every 429 until it has waited that long in total, regardless of
     `retries`. Raises UsageError when `base_url` is not a URL.
     """
@@ -102,7 +102,7 @@ class Connection:
         self.patience_seconds = patience_seconds
         self._opened: _OpenClient | None = None
         self.refused_parameters: frozenset[str] = frozenset()
-        """Optional parameters that the server has refused; later requests omit or rename them."""
+        """Optional parameters that the server has rejected; later requests omit or rename them."""
 
     @property
     def public_url(self) -> str:
@@ -110,17 +110,17 @@ class Connection:
         return without_user(self.base_url)
 
     async def post(self, path: str, body: Body, *, optional: Mapping[str, str | None]) -> tuple[object, float]:
-        """Return the JSON of the response, and the seconds since a slot was free, pauses between attempts included.
+        """Return the response's JSON, and the elapsed seconds since a slot was free, including pauses between attempts.
 
         Time waited under `patience_seconds` is not counted: like the wait for a slot, it depends on the load and not on
-        the model. `optional` maps the parameters that a server may refuse to the name used instead, or None. If a 400
-        names one of them, the request is sent again with it renamed or omitted, and so are later requests.
-        Raises ProviderError.
+        the model. `optional` maps the parameters that a server may reject to the name used instead, or None. If a 400
+        names one of them, the request is sent again with it renamed or omitted, and so are later requests. Raises
+        ProviderError.
         """
         from httpx2 import Response
 
         opened = self._open()
-        async with opened.pace.slot() as slot:
+        async with opened.rate_limiter.slot() as slot:
             begin = time.perf_counter()
 
             async def send(body: Body) -> Response:
@@ -138,12 +138,12 @@ class Connection:
     ) -> AsyncGenerator[object, None]:
         """Yield the JSON of each event as it arrives. Only the opening is retried. `optional` as in `post`.
 
-        Raises ProviderError: `timeout` when the server falls silent, `bad_response` when the stream breaks.
+        Raises ProviderError: `timeout` if the server stops sending data, `bad_response` when the stream breaks.
         """
         from openai import APIError, APITimeoutError, AsyncStream
 
         opened = self._open()
-        async with opened.pace.slot() as slot:
+        async with opened.rate_limiter.slot() as slot:
 
             async def send(body: Body) -> "AsyncStream[object]":
                 return await opened.client.post(
@@ -208,7 +208,8 @@ class Connection:
         if self._opened and self._opened.loop is loop:
             return self._opened
         if self._opened and not self._opened.loop.is_closed():
-            raise UsageError(f"{self.model}: a client works in one event loop only", hint="create one client per loop")
+            message = f"{self.model}: a client can be used from one event loop only"
+            raise UsageError(message, hint="create one client per loop")
         if not (self.api_key.isascii() and self.api_key.isprintable()):
             raise self.provider_error(
                 "bad_key", "was not called: the key contains invalid characters", hint=self._key_hint()
@@ -224,7 +225,7 @@ class Connection:
     async def _adapted(
         self, body: Body, optional: Mapping[str, str | None], send: Callable[[Body], Awaitable[T]], slot: Slot
     ) -> T:
-        """Send, and send again without the optional parameters that the server refuses by name."""
+        """Send, and send again without the optional parameters that the server rejects by name."""
         from openai import APIStatusError
 
         refused = self.refused_parameters
@@ -334,7 +335,7 @@ class Connection:
         if status == 404 or about_model:
             return await self._not_found(what, about_model=about_model)
         if "context" in words.lower() or "too long" in words.lower() or status == 413:
-            hint = "the prompt does not fit: use fewer or shorter passages, or a model with a larger window"
+            hint = "the prompt does not fit: use fewer or shorter passages, or a model with a larger context window"
             return self.provider_error("bad_request", what, hint=hint)
         return self.provider_error("bad_request", what, hint="the endpoint rejects this request; see its message")
 

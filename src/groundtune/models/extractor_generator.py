@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from groundtune.common.batches import batches_by_length
 from groundtune.common.files import read_json
-from groundtune.errors import GroundtuneError, MissingError, need
+from groundtune.errors import need
+from groundtune.models.hub import loading
 from groundtune.models.micro_batching import MicroBatcher
 from groundtune.models.span_decoding import (
     DecodedObject,
@@ -30,6 +32,7 @@ from groundtune.models.span_decoding import (
     path_name,
     replace_surrogates,
 )
+from groundtune.stats.logits import logistic
 from groundtune.types import Generation, Prompt, Usage
 
 MODEL = "model"
@@ -49,7 +52,7 @@ class Extraction:
     places: tuple[tuple[str, int, int], ...]
     """Field name, start and end offset of each value copied from the text."""
     confidence: float
-    """Probability that the object is right, calibrated on the validation rows where enough of them were wrong."""
+    """Probability that the object is correct, calibrated on the validation rows where enough of them were wrong."""
     tokens: int
 
 
@@ -100,12 +103,6 @@ class ExtractorGenerator:
             results.append(Extraction(decoded.output, places, _confidence(loaded, decoded), len(row)))
         return results
 
-    def scores(self, texts: Sequence[str]) -> list[tuple[Floats, list[Floats]]]:
-        """Return the logits of each text: of its words (words, tags), of each choice (values,). Raises MissingError."""
-        with self._lock:
-            loaded = self._load()
-            return _scores(loaded, *self._read(loaded, texts))
-
     def _generations(self, texts: Sequence[str]) -> list[Generation]:
         start = time.perf_counter()
         results = self.extract(texts)
@@ -139,25 +136,19 @@ class ExtractorGenerator:
 def _confidence(loaded: _LoadedExtractor, decoded: DecodedObject) -> float:
     if loaded.slope is None or loaded.intercept is None:
         return math.exp(decoded.score)
-    logit = loaded.slope * decoded.score + loaded.intercept
-    return 1 / (1 + math.exp(-min(50.0, max(-50.0, logit))))
+    return float(logistic(loaded.slope * decoded.score + loaded.intercept))
 
 
 def _scores(
     loaded: _LoadedExtractor, rows: Sequence[Sequence[int]], units_of_rows: Sequence[Sequence[Unit]]
 ) -> list[tuple[Floats, list[Floats]]]:
-    """Score all rows, in batches of similar length."""
+    """Return the logits of each row, in batches of similar length: of its words (words, tags), of each choice."""
     scores: list[tuple[Floats, list[Floats]]] = [(np.zeros((0, 0)), [])] * len(rows)
-    batch: list[int] = []
-    for index in [*sorted(range(len(rows)), key=lambda row: len(rows[row])), None]:
-        if batch and (index is None or (len(batch) + 1) * len(rows[index]) > BATCH_TOKENS):
-            tags, choices = _forward(loaded, [rows[row] for row in batch])
-            for position, row in enumerate(batch):
-                word_tokens = [unit.token for unit in units_of_rows[row]]
-                scores[row] = (tags[position][word_tokens], [choice[position] for choice in choices])
-            batch = []
-        if index is not None:
-            batch.append(index)
+    for batch in batches_by_length(list(map(len, rows)), budget=BATCH_TOKENS):
+        tags, choices = _forward(loaded, [rows[row] for row in batch])
+        for position, row in enumerate(batch):
+            word_tokens = [unit.token for unit in units_of_rows[row]]
+            scores[row] = (tags[position][word_tokens], [choice[position] for choice in choices])
     return scores
 
 
@@ -180,25 +171,22 @@ def _forward(loaded: _LoadedExtractor, rows: Sequence[Sequence[int]]) -> tuple[F
 def _load(folder: Path) -> _LoadedExtractor:
     torch, library = need("torch", extra="local"), need("transformers", extra="local")
     settings = read_json(folder / "extractor.json")
-    damaged = need("safetensors", extra="local").SafetensorError
     device = "cuda" if torch.cuda.is_available() else "cpu"
     library.utils.logging.disable_progress_bar()
     verbosity = library.utils.logging.get_verbosity()
     library.utils.logging.set_verbosity_error()  # a missing pooler is expected, and would be reported
     try:
-        weights = need("safetensors.torch", extra="local").load_file(folder / "heads.safetensors", device=device)
-        heads = {
-            key: (weights[f"{key}.weight"], weights[f"{key}.bias"])
-            for key in {weight.split(".")[0] for weight in weights}
-        }
-        tokenizer = need("tokenizers", extra="local").Tokenizer.from_file(str(folder / "encoder" / "tokenizer.json"))
-        model = library.AutoModel.from_pretrained(folder / "encoder", dtype=torch.float32)
-        layout = layout_from_json(settings["layout"])
-    except GroundtuneError:
-        raise
-    except (OSError, ValueError, KeyError, RuntimeError, damaged) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise MissingError(f"the extractor in {folder} cannot be loaded: {reason}", hint="train it again") from error
+        with loading(f"the extractor in {folder}", hint="train it again"):
+            weights = need("safetensors.torch", extra="local").load_file(folder / "heads.safetensors", device=device)
+            heads = {
+                key: (weights[f"{key}.weight"], weights[f"{key}.bias"])
+                for key in {weight.split(".")[0] for weight in weights}
+            }
+            tokenizer = need("tokenizers", extra="local").Tokenizer.from_file(
+                str(folder / "encoder" / "tokenizer.json")
+            )
+            model = library.AutoModel.from_pretrained(folder / "encoder", dtype=torch.float32)
+            layout = layout_from_json(settings["layout"])
     finally:
         library.utils.logging.set_verbosity(verbosity)
     if getattr(model, "pooler", None) is not None:

@@ -39,9 +39,9 @@ class _CacheConnection:
 class GenerationCache:
     """An SQLite file shared by processes and threads, created on first use.
 
-    It only grows; deleting it loses nothing but money. The state of the file never raises an error: a damaged file is
-    renamed to `….damaged-…` and replaced by a new one, and a file that cannot be opened, read or written is ignored.
-    Both are logged as warnings.
+    It only grows; deleting it only means paying for the calls again. Problems with the file never raise an error: a
+    damaged file is renamed to `….damaged-…` and replaced by a new one, and a file that cannot be opened, read or
+    written is ignored. Both are logged as warnings.
     """
 
     def __init__(self, path: Path) -> None:
@@ -166,10 +166,10 @@ class CachedGenerator:
     Identical concurrent requests share one call. Use it from one event loop.
     """
 
-    def __init__(self, generator: RepeatableGenerator, cache: GenerationCache, *, purse: Budget) -> None:
+    def __init__(self, generator: RepeatableGenerator, cache: GenerationCache, *, budget: Budget) -> None:
         self._generator = generator
         self._cache = cache
-        self._purse = purse
+        self._budget = budget
         self._flights: dict[bytes, _Flight] = {}
         self._warm = False
 
@@ -222,9 +222,9 @@ class CachedGenerator:
 
     async def _fetch(self, key: bytes, prompt: Prompt) -> Generation:
         ceiling = await asyncio.to_thread(self._generator.ceiling_usd, prompt)  # the first call reads the price table
-        async with self._purse.reserve(ceiling, model=self.name) as slip:
+        async with self._budget.reserve(ceiling, model=self.name) as reservation:
             generation = await self._generator.generate(prompt)
-            slip.record_cost(generation.usage.usd)
+            reservation.record_cost(generation.usage.usd)
         try:
             await asyncio.to_thread(self._cache.put, key, generation)
         except asyncio.CancelledError:  # no caller is left, but the answer is paid for: keep it for the next run

@@ -22,7 +22,7 @@ SPECIAL_TOKENS = 2
 
 
 class HostedEmbedder:
-    """One embedding model. Use it from one event loop. If the dimension is not known, ask `find_dimension`.
+    """One embedding model. Use it from one event loop.
 
     A request carries at most `batch_size` texts and `batch_bytes` bytes of UTF-8 (a longer text goes alone). At most
     `concurrency` requests run at a time. `max_tokens` is the model's limit; the server truncates or rejects longer
@@ -46,7 +46,7 @@ class HostedEmbedder:
     ) -> None:
         if dimension < 1:
             raise UsageError(
-                f"dimension {dimension} of {model} is below 1", hint="set dimension, or get it from find_dimension"
+                f"dimension {dimension} of {model} is below 1", hint="set dimension to the size of its vectors"
             )
         self.name = model
         self.dimension = dimension
@@ -107,15 +107,6 @@ class HostedEmbedder:
                 hint=f"set dimension = {vectors.shape[1]}; an index with vectors of another dimension must be rebuilt",
             )
         return vectors
-
-
-async def find_dimension(model: str, **options: Unpack[ConnectionOptions]) -> int:
-    """Return the dimension of the model's vectors, found by embedding one word. Raises ProviderError."""
-    connection = Connection(model, **options)
-    try:
-        return int((await _request(connection, ["dimension"])).shape[1])
-    finally:
-        await connection.aclose()
 
 
 async def _request(connection: Connection, texts: Sequence[str]) -> Vectors:

@@ -21,7 +21,7 @@ OPTIONAL = {
     "response_format": None,
     "max_tokens": "max_completion_tokens",
 }
-"""Parameters that some models refuse, with the name to use instead; None omits the parameter."""
+"""Parameters that some models reject, with the name to use instead; None omits the parameter."""
 MESSAGE_TOKENS = 16
 """Upper bound on the tokens that the role and delimiters of a message take."""
 REQUEST_TOKENS = 128
@@ -33,10 +33,10 @@ log = logging.getLogger(__name__)
 class HostedGenerator:
     """One chat model: OpenAI, vLLM, Ollama, llama.cpp, … For one event loop; the client is created on first use.
 
-    With `temperature` None, the server decides; a model that refuses the parameter is called without it. With `prices`
+    With `temperature` None, the server decides; a model that rejects the parameter is called without it. With `prices`
     None, `usd` is unknown. `window` is the context window in tokens, prompt and answer together, if known; it is not
-    enforced here. A `Prompt.schema` is sent as `response_format`, which is omitted if the server refuses it.
-    See `endpoint.Connection` for timeouts, retries, concurrency and patience.
+    enforced here. A `Prompt.schema` is sent as `response_format`, which is omitted if the server rejects it. See
+    `connection.Connection` for timeouts, retries, concurrency and patience.
     """
 
     def __init__(
@@ -117,8 +117,8 @@ class HostedGenerator:
     def ceiling_usd(self, prompt: Prompt) -> float | None:
         """Return the most that one attempt of `generate` can cost: one token per byte, all output tokens.
 
-        An attempt that times out or breaks off may still be billed; `purse.Purse` accounts for that. None when a price
-        is unknown or `max_output_tokens` is not set. That includes servers on this machine, which may be a gateway to a
+        An attempt that times out or breaks off may still be billed; `Budget` accounts for that. None when a price is
+        unknown or `max_output_tokens` is not set. That includes servers on this machine, which may be a gateway to a
         paid service: set prices of 0 if it is free. The first call imports the price table (about 0.8 s).
         """
         if self._prices is None or self._max_output_tokens is None:
@@ -163,8 +163,8 @@ class HostedGenerator:
                 "rephrase the question, or use another model",
             )
         elif reason == "length":
-            what = "no text: all output tokens were spent before the first word"
-            hint = "raise max_output_tokens; a reasoning model spends them on thinking first"
+            what = "the reply is empty: the output token limit was reached before any text"
+            hint = "raise max_output_tokens; a reasoning model uses them for thinking first"
         else:
             what, hint = "the text is empty", "try again, or use another model"
         return self._connection.bad_response(what, hint=hint)
@@ -176,7 +176,7 @@ class HostedGenerator:
     def _warn_if_free(self) -> None:
         if not self._free and "response_format" in self._connection.refused_parameters:
             self._free = True
-            log.warning("%s refuses response_format: only the prompt asks for the schema now", self.name)
+            log.warning("%s does not support response_format; the schema is now in the prompt only", self.name)
 
     async def _usage(self, answer: object, seconds: float) -> Usage:
         counts = answer.get("usage") if isinstance(answer, dict) else None

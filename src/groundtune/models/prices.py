@@ -25,7 +25,7 @@ class TokenPrices:
             if unknown := price.keys() - set(PRICE_KEYS):
                 raise UsageError(f"price of {model}: unknown {', '.join(sorted(unknown))}", hint=", ".join(PRICE_KEYS))
             if bad := [key for key, value in price.items() if not isfinite(value) or value < 0]:
-                raise UsageError(f"price of {model}: {bad[0]} is not 0 or more", hint="US dollars per million tokens")
+                raise UsageError(f"price of {model}: {bad[0]} must be 0 or more", hint="US dollars per million tokens")
 
     def usd(self, model: str, tokens: Mapping[str, int]) -> float | None:
         """Return the price of `input_tokens` (which include `cached_tokens`) and `output_tokens`; None when unknown.

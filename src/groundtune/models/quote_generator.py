@@ -28,12 +28,12 @@ PROMISING = 60
 SHORTLIST = 12
 """Sentences that go on to the word-level comparison, for which each word is embedded."""
 SHORTLIST_WEIGHTS = (7.0, 8.0, 6.0)
-"""Weights of cosine, standing and share of the question's words when choosing the shortlist."""
+"""Weights of cosine, relative score and share of the question's words when choosing the shortlist."""
 
 RANK_WEIGHTS = (8.24, 7.33, 4.67, 5.64, 0.90)
 """Weight of each signal, in the order of `SIGNALS`."""
 CONFIDENCE_WEIGHTS = (-4.92, 2.81, 2.05, 1.45)
-"""Intercept, then the weights of `Look.certainty`."""
+"""Intercept, then the weights of `QuoteCandidates.certainty`."""
 NEARLY = 0.7
 """Log-odds gap up to which a further sentence is quoted: the first is at most twice as likely (ln 2)."""
 ALIKE = 0.6
@@ -82,12 +82,12 @@ class QuoteGenerator:
     async def generate(self, prompt: Prompt) -> Generation:
         """Return the quotes, one per line; the text is "" and the confidence 0 when there is no sentence to quote."""
         started = time.perf_counter()
-        look = await self.candidates(prompt)
-        if not look.units:
+        candidates = await self.candidates(prompt)
+        if not candidates.units:
             return Generation("", Usage(seconds=time.perf_counter() - started, usd=self._usd), 0.0)
-        lines = [f"{unit.text} [{unit.passage + 1}]" for unit in self._chosen(look)]
+        lines = [f"{unit.text} [{unit.passage + 1}]" for unit in self._chosen(candidates)]
         return Generation(
-            "\n".join(lines), Usage(seconds=time.perf_counter() - started, usd=self._usd), confidence(look)
+            "\n".join(lines), Usage(seconds=time.perf_counter() - started, usd=self._usd), confidence(candidates)
         )
 
     async def candidates(self, prompt: Prompt) -> QuoteCandidates:
@@ -98,8 +98,8 @@ class QuoteGenerator:
         vectors = await self._embed([unit.embedded for unit in units])
         question = (await self._embedder.embed_queries([prompt.question]))[0]
         cosines = np.array([float(vectors[unit.embedded] @ question) for unit in units])
-        standings = np.array([relative_scores(prompt.hits)[unit.passage] for unit in units])
-        rough = np.column_stack([cosines, standings, shares]) @ np.array(SHORTLIST_WEIGHTS)
+        relative = np.array([relative_scores(prompt.hits)[unit.passage] for unit in units])
+        rough = np.column_stack([cosines, relative, shares]) @ np.array(SHORTLIST_WEIGHTS)
         short = np.sort(np.argsort(-rough, kind="stable")[:SHORTLIST])
         units = [units[i] for i in short]
         tokens = {word for unit in units for word in distinct_content_words(f"{unit.text} {unit.around}")} | set(
@@ -109,7 +109,7 @@ class QuoteGenerator:
             prompt.question,
             units,
             cosines=cosines[short],
-            standings=standings[short],
+            relative=relative[short],
             vectors=await self._embed(sorted(word for word in tokens if not word[0].isdigit())),
         )
         scores = table @ np.array(RANK_WEIGHTS)
@@ -162,20 +162,20 @@ class QuoteGenerator:
             _bound(self._vectors)
         return vectors
 
-    def _chosen(self, look: QuoteCandidates) -> list[QuotableUnit]:
+    def _chosen(self, candidates: QuoteCandidates) -> list[QuotableUnit]:
         chosen: list[QuotableUnit] = []
-        for unit, score in zip(look.units, look.scores, strict=True):
-            if len(chosen) == self._max_sentences or look.scores[0] - score > NEARLY:
+        for unit, score in zip(candidates.units, candidates.scores, strict=True):
+            if len(chosen) == self._max_sentences or candidates.scores[0] - score > NEARLY:
                 break
             if not any(_alike(unit.text, other.text) for other in chosen):
                 chosen.append(unit)
         return chosen
 
 
-def confidence(look: QuoteCandidates) -> float:
+def confidence(candidates: QuoteCandidates) -> float:
     """Return the probability that the first sentence answers the question, from a logistic model."""
     constant, *weights = CONFIDENCE_WEIGHTS
-    return float(1 / (1 + np.exp(-(constant + np.dot(weights, look.certainty)))))
+    return float(1 / (1 + np.exp(-(constant + np.dot(weights, candidates.certainty)))))
 
 
 def _alike(first: str, second: str) -> bool:

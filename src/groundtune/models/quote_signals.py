@@ -1,4 +1,4 @@
-"""Score how well a sentence answers a question, as numeric signals. Pure: never embeds, never chooses."""
+"""Score how well a sentence answers a question, as numeric signals. Pure: computes signals only."""
 
 import re
 from collections import Counter
@@ -14,7 +14,7 @@ from groundtune.types import Hit, Vectors
 
 Floats = NDArray[np.float64]
 
-SIGNALS = ("cosine", "standing", "words", "words_around", "type")
+SIGNALS = ("cosine", "relative score", "words", "words_around", "type")
 """Columns of `signals`, each roughly from 0 to 1 (type: -1 to 1)."""
 
 UNRELATED = 0.9
@@ -100,7 +100,7 @@ def signals(
     units: Sequence[QuotableUnit],
     *,
     cosines: Floats,
-    standings: Floats,
+    relative: Floats,
     vectors: Mapping[str, Vectors],
 ) -> Floats:
     """Return one row per unit, one column per signal. vectors: of the words (without digits) of question and units."""
@@ -108,13 +108,14 @@ def signals(
     kind = question_type(question)
     question_words = frozenset(words(question))
     fits = [type_match(kind, question_words, unit.text) for unit in units]
-    return np.column_stack([cosines, standings, near, around, fits])
+    return np.column_stack([cosines, relative, near, around, fits])
 
 
 def _aligned(
     question_words: Sequence[str], units: Sequence[QuotableUnit], vectors: Mapping[str, Vectors]
 ) -> tuple[Floats, Floats]:
-    """Return the share of the question's words with a related word in the unit, and in the unit or its surroundings.
+    """Return the share of question words that have a related word in the unit, and the share with one in unit or
+    context.
 
     Words are compared by their vectors, so "send back" matches "return"; numbers only match themselves. As in BM25,
     words that occur in most units count little.

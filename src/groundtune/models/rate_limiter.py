@@ -11,16 +11,16 @@ MAX_WAIT_SECONDS = 60.0
 """Longest Retry-After that is waited for; `patience_seconds` may allow more."""
 MAX_BACKOFF_SECONDS = 20.0
 MIN_BACKOFF_SECONDS = 0.001
-"""Shortest pause after a refusal; prevents a busy loop of retries."""
+"""Shortest pause after a 429; prevents a busy loop of retries."""
 
 
 class RateLimiter:
     """Adaptive limit: at most `slots` calls at a time, fewer after a rate limit. First come, first served.
 
-    A refusal (429) holds every call that has not started, for as long as the server asks plus a random time of up to
-    `backoff_seconds`, doubled with each consecutive refusal. It also halves the limit of concurrent calls. After as
-    many successes as the limit, the limit rises by one, up to `slots`. Refusals of calls that had started before the
-    limit was lowered do not lower it again. For one event loop.
+    A 429 delays every call that has not started, for as long as the server asks plus random jitter of up to
+    `backoff_seconds`, doubled with each consecutive 429. It also halves the limit of concurrent calls. After as many
+    successes as the limit, the limit rises by one, up to `slots`. 429s of calls that had started before the limit was
+    lowered do not lower it again. For one event loop.
     """
 
     def __init__(self, slots: int, *, backoff_seconds: float) -> None:
@@ -50,7 +50,7 @@ class RateLimiter:
             slot.release()
 
     def pause_for(self, retry_after: float | None) -> float:
-        """Return the pause in seconds after a refusal with this Retry-After; random on each call."""
+        """Return the pause in seconds after a 429 with this Retry-After; random on each call."""
         return (retry_after or 0.0) + random.uniform(0, max_backoff_seconds(self._backoff_seconds, self._refusals))
 
     def record_success(self, began: float) -> None:
@@ -66,7 +66,7 @@ class RateLimiter:
             self._wake()
 
     def record_refusal(self, began: float, pause: float, *, pause_given: bool) -> None:
-        """Record that a call sent at `began` was rate-limited. pause_given: whether the server named the pause."""
+        """Record that a call sent at `began` was rate-limited. pause_given: whether the server sent Retry-After."""
         now = asyncio.get_running_loop().time()
         if began > self._lowered_at:
             self._lowered_at = now
@@ -112,24 +112,24 @@ class RateLimiter:
 
 
 class Slot:
-    """The slot of one call. After a refusal it is returned, and taken again ahead of all calls that came later."""
+    """The slot of one call. After a 429 it is released, and reacquired before all later calls."""
 
-    def __init__(self, pace: RateLimiter, ticket: int) -> None:
+    def __init__(self, limiter: RateLimiter, ticket: int) -> None:
         self.waited_seconds = 0.0
-        """Total time waited after refusals."""
-        self._pace = pace
+        """Total time waited after 429s."""
+        self._limiter = limiter
         self._ticket = ticket
         self._taken = False
         self._began = 0.0
 
     async def acquire(self) -> None:
-        await self._pace.acquire(self._ticket)
+        await self._limiter.acquire(self._ticket)
         self._taken = True
 
     def release(self) -> None:
         if self._taken:
             self._taken = False
-            self._pace.release()
+            self._limiter.release()
 
     def record_start(self) -> None:
         """Record that a request is being sent."""
@@ -137,21 +137,21 @@ class Slot:
 
     def record_success(self) -> None:
         """Record that the last request was answered."""
-        self._pace.record_success(self._began)
+        self._limiter.record_success(self._began)
 
     async def wait_after_refusal(self, retry_after: float | None, *, patience_seconds: float) -> bool:
-        """Slow down after a refusal, and wait until this call may be sent again.
+        """Slow down after a 429, and wait until this call may be sent again.
 
         Returns False, without waiting and without holding up other calls, if that would exceed `patience_seconds`. The
         limit applies to the time this call has waited, and to the endpoint's pauses since its last successful answer.
         """
-        left = patience_seconds - max(self.waited_seconds, self._pace.stalled_seconds)
+        left = patience_seconds - max(self.waited_seconds, self._limiter.stalled_seconds)
         if left < max(retry_after or 0.0, MIN_BACKOFF_SECONDS):
             return False
-        pause = min(left, self._pace.pause_for(retry_after))
+        pause = min(left, self._limiter.pause_for(retry_after))
         loop = asyncio.get_running_loop()
         start = loop.time()
-        self._pace.record_refusal(self._began, pause, pause_given=retry_after is not None)
+        self._limiter.record_refusal(self._began, pause, pause_given=retry_after is not None)
         self.release()
         await self.acquire()
         self.waited_seconds += loop.time() - start

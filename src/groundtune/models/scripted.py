@@ -1,3 +1,3 @@
-"""The former home of `groundtune.testing.scripted_server`, kept importable."""
+"""Import the scripted server under a shorter path: an alias of `groundtune.testing.scripted_server`."""
 
 from groundtune.testing.scripted_server import *  # noqa: F403

@@ -1,4 +1,4 @@
-"""Decode per-word tag scores into spans, and spans into a JSON object. Pure numpy; trains nothing, guesses no value.
+"""Decode per-word tag scores into spans, and spans into a JSON object. Pure numpy; guesses no value.
 
 Field i is tagged 2i + 1 where a value begins and 2i + 2 where it continues; 0 is outside. A value is the text between
 two characters, parsed as the schema requires.
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Path = tuple[str, ...]
-"""Keys from the outermost in; EACH stands for every item of a list."""
+"""Keys from the outermost in; ANY_ITEM stands for every item of a list."""
 ANY_ITEM = "[]"
 Kind = Literal["string", "integer", "number"]
 NUMBER = re.compile(r"(?:(?<!\w)[-+])?(?:\d{1,3}(?:[' \u00a0\u202f]\d{3})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,]\d+)*)")
@@ -89,7 +89,7 @@ class Span(NamedTuple):
 
 
 def layout_from_json(values: Mapping[str, Any]) -> Layout:
-    """Rebuild a layout from the JSON that `as_json` produced."""
+    """Rebuild a layout from the JSON that `layout_to_json` produced."""
     fields = [
         Field(tuple(field["path"]), field["kind"], tuple(field["allowed"]), field["single"])
         for field in values["fields"]
@@ -193,7 +193,7 @@ class DecodedObject(NamedTuple):
     """None when there is nothing to extract."""
     spans: list[Span]
     score: float
-    """Log-probability that the whole output is right, tags and choices taken as independent."""
+    """Log-probability that the whole output is correct, tags and choices taken as independent."""
 
 
 def decode(

@@ -1,4 +1,4 @@
-"""The library's front door: `Project`, what it keeps open, and what `init` and `check` do."""
+"""The library's entry point: `Project`, its session, and the implementations of `init` and `check`."""
 
 from groundtune.project.api import Project
 

@@ -92,8 +92,8 @@ class Project:
     ) -> SyncReport:
         """Bring the index up to date with the documents: changed files are processed, deleted ones removed.
 
-        rebuild: build a new index next to the current one, and switch at the end. wait_seconds: how long to wait for
-        another process that is writing. Raises BusyError, IndexMismatchError.
+        rebuild: build a new index alongside the current one, and switch to it when it is complete. wait_seconds: how
+        long to wait if another process is writing to the project. Raises BusyError, IndexMismatchError.
         """
         return await ingest(
             self.workspace,
@@ -131,7 +131,7 @@ class Project:
         if approach is None and self.config.task == "answer":
             return await (await self.session.index()).rag.answer(question)
         name = approach or default_approach(self.config)
-        return await (await self.session.lineup()).pick([name]).ready[name].answer(question)
+        return await (await self.session.registry()).pick([name]).ready[name].answer(question)
 
     ask, aask = sync_and_async(_ask)
 
@@ -274,7 +274,7 @@ class Project:
     async def _judge(
         self, labels: str | Path, *, progress: Callable[[int], None] = lambda _: None
     ) -> judging.JudgeAgreement:
-        """Measure how far the configured judge agrees with human labels. Raises MissingError without a judge."""
+        """Measure how well the configured judge agrees with human labels. Raises MissingError if there is no judge."""
         judge = build.judge(self.config, self.session.get_embedder)
         if judge is None:
             raise MissingError(
@@ -287,7 +287,7 @@ class Project:
     # -- tune ----------------------------------------------------------------------------------------------------
 
     async def _preflight(self, name: str, *, allow_truncation: int | None = None) -> PreflightReport:
-        """Check the training [tune.NAME] in seconds. allow_truncation: overrides the value in the table."""
+        """Check the training run [tune.NAME] in seconds. allow_truncation: overrides the value in the table."""
         parts = self.workspace, self.config, await self.session.resources(), self.examples()
         return await tuning.preflight(*parts, name, allow_truncation=allow_truncation)
 
@@ -304,9 +304,9 @@ class Project:
     ) -> Artifact:
         """Train [tune.NAME] on the train split.
 
-        Resumes an interrupted training and returns a matching finished one. on_preflight: called with the report of
-        `preflight`.
-        Raises TuneError when `preflight` finds errors or the training fails, MissingError, UsageError, ProviderError.
+        Resumes an interrupted training run and returns the model of a matching finished one. on_preflight: called with
+        the report of `preflight`. Raises TuneError when `preflight` finds errors or training fails, MissingError,
+        UsageError, ProviderError.
         """
         preflight = await self._preflight(name, allow_truncation=allow_truncation)
         on_preflight(preflight)
@@ -321,7 +321,7 @@ class Project:
     tune, atune = sync_and_async(_tune)
 
     async def _control_job(self, name: str, act: tuning.JobAction) -> tuple[str, str]:
-        """Pause, resume or cancel the job of a running hosted training [tune.NAME]; return its id and status."""
+        """Pause, resume or cancel the running hosted job of [tune.NAME]; return its id and status."""
         return await asyncio.to_thread(tuning.control_job, self.workspace, self.config, name, act)
 
     control_job, acontrol_job = sync_and_async(_control_job)
@@ -336,22 +336,22 @@ class Project:
         budget_usd: float | None = None,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> distilling.DistillationReport:
-        """Label inputs with an approach, and write exactly cited or confident answers as train examples.
+        """Label inputs with an approach, and write exactly cited or confident answers as training examples.
 
         Raises BudgetError when the next call might exceed the budget; generations so far stay in the cache.
         """
         budget = build.budget(budget_usd)
-        material = replace(
+        resources = replace(
             await self.session.resources(), wrap_generator=build.caching_wrapper(self.workspace.cache, budget)
         )
-        lineup = (await build_registry(self.config, material)).pick([approach])
+        registry = (await build_registry(self.config, resources)).pick([approach])
         return await distilling.distil(
-            lineup.ready[approach],
+            registry.ready[approach],
             Path(inputs),
             Path(target),
             existing=self.session.examples(),
             min_confidence=min_confidence,
-            concurrency=lineup.concurrency.get(approach, 1),
+            concurrency=registry.concurrency.get(approach, 1),
             spent=lambda: budget.known_spent_usd,
             progress=progress,
         )
@@ -376,9 +376,10 @@ class Project:
     async def _adopt(
         self, name: str | None, *, wait_seconds: float = 0.0, progress: Callable[[SyncProgress], None] = lambda _: None
     ) -> adopting.Adoption:
-        """Make a tuned retriever the project's own, by id or the newest of a name; None undoes the last adoption.
+        """Switch the project to a tuned retriever, given its id or a name (the newest of that name).
 
-        The current index is used until the new one is complete. Raises what `adopting.adopt` raises.
+        None undoes the last adoption. The current index is used until the new one is complete. Raises what
+        `adopting.adopt` raises.
         """
         parts = self.workspace, self.session.fitted_file, name
         adoption = await adopting.adopt(*parts, wait_seconds=wait_seconds, progress=progress)

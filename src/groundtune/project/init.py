@@ -21,7 +21,7 @@ EXCLUDED = (
 )  # fmt: skip
 """Names that are never documents. Hidden names (.git, .venv) are skipped anyway."""
 HEAD_ROWS = 2_000
-"""Rows read from a file of examples to recognise the task."""
+"""Rows read from an examples file to recognise the task."""
 _MOST_PATTERNS = 8
 _NO_CHAT = re.compile(
     r"embed|whisper|tts|dall|image|audio|realtime|moderation|rerank|transcribe|sora|babbage|davinci|codex|search|bge|minilm"
@@ -116,7 +116,7 @@ def project_file(
     """Return the commented text of groundtune.toml. Without a model, the project answers with verbatim quotes."""
     return "\n".join(
         (
-            "# Project file of groundtune. Every key has a default; `groundtune check` validates the file.",
+            "# groundtune project file. Every key has a default; `groundtune check` validates the file.",
             "",
             "# Shown in reports and answers.",
             f"name = {_quoted(name)}",
@@ -144,7 +144,7 @@ def project_file(
             "# max_p95_seconds = 2.0",
             '# residency = "local"            # or the hosts that text may be sent to: ["api.example.com"]',
             "",
-            "# Inputs of the cost estimate.",
+            "# Used to estimate costs.",
             "# [costs]",
             "# requests_per_month = 10_000",
             '# documents_change = "weekly"    # daily, weekly, monthly, yearly, never',
@@ -238,7 +238,7 @@ def _present(root: Path) -> tuple[str, ...]:
 
 
 def _examples(path: Path) -> list[Mapping[str, Any]]:
-    """Return the first rows of a file of examples; empty when it is something else."""
+    """Return the first rows of an examples file; empty if it is not one."""
     rows: list[Mapping[str, Any]] = []
     try:
         with path.open(encoding="utf-8-sig") as file:

@@ -1,4 +1,4 @@
-"""Hold the open parts of a project: embedder, index, examples, lineup. Trains and ingests nothing."""
+"""Hold the open parts of a project: embedder, index, examples, approach registry. Trains and ingests nothing."""
 
 import contextlib
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from groundtune import build
 from groundtune.build.approach_registry import ApproachRegistry, Resources, build_registry
 from groundtune.build.open_index import OpenIndex
-from groundtune.build.task import task_form
+from groundtune.build.task import task_format
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted, read_fitted
 from groundtune.dataset.examples import find_examples, read_examples, select_split
@@ -19,7 +19,7 @@ from groundtune.workspace import Workspace
 
 
 class Session:
-    """Parts of a project, created on first use and again when their inputs change. For use on one event loop."""
+    """Parts of a project, created on first use and recreated when their inputs change. Use it from one event loop."""
 
     def __init__(self, workspace: Workspace, config: Config) -> None:
         self._workspace = workspace
@@ -29,8 +29,8 @@ class Session:
         self.opened: OpenIndex | None = None
         self._retired: list[OpenIndex] = []
         """Indexes opened earlier; running answers may still read from them."""
-        self._lineup: tuple[object, ApproachRegistry] | None = None
-        """The last lineup, with the inputs it was built from."""
+        self._registry: tuple[object, ApproachRegistry] | None = None
+        """The last registry, with the inputs it was built from."""
 
     def close(self) -> None:
         self.invalidate()
@@ -39,8 +39,8 @@ class Session:
         self._retired.clear()
 
     def invalidate(self) -> None:
-        """Drop the open index and lineup after something was fitted or trained; the next question opens them again."""
-        self._lineup = None
+        """Drop the open index and the registry after fitting or training; the next question opens them again."""
+        self._registry = None
         if self.opened:
             self._retired.append(self.opened)
             self.opened = None
@@ -67,7 +67,7 @@ class Session:
         """Return what approaches are built from; the index is None only when it does not exist or cannot be used."""
         with contextlib.suppress(MissingError):  # a reader may have no write permission
             self._workspace.create()
-        index, reason = None, "needs an index: groundtune ingest"
+        index, reason = None, "needs an index; run groundtune ingest"
         try:
             index = await self.index() if self.folder.current() else None
         except IndexMismatchError:
@@ -79,7 +79,7 @@ class Session:
         return Resources(
             self._workspace.root,
             self.get_embedder,
-            task_form(self._config, self._workspace.root, train, examples),
+            task_format(self._config, self._workspace.root, train, examples),
             train,
             index,
             reason,
@@ -87,14 +87,14 @@ class Session:
             vector_folder=self._workspace.cache / "vectors",
         )
 
-    async def lineup(self) -> ApproachRegistry:
+    async def registry(self) -> ApproachRegistry:
         """Return all approaches by name; rebuilt only when the index, examples or trained models change."""
-        material = await self.resources()
+        resources = await self.resources()
         trained = [artifact.id for artifact in list_artifacts(self._workspace.models)] if self._config.tune else []
-        basis = (material.index, material.train, material.form, trained)
-        if self._lineup is None or self._lineup[0] != basis:
-            self._lineup = (basis, await build_registry(self._config, material))
-        return self._lineup[1]
+        basis = (resources.index, resources.train, resources.output_format, trained)
+        if self._registry is None or self._registry[0] != basis:
+            self._registry = (basis, await build_registry(self._config, resources))
+        return self._registry[1]
 
     async def index(self) -> OpenIndex:
         """Return the current generation of the index, reopened when a newer one has replaced it."""

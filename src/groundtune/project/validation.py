@@ -1,4 +1,4 @@
-"""Check a project for everything wrong or missing before time or money is spent. Changes nothing."""
+"""Check a project for everything wrong or missing before you spend time or money. Changes nothing."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from groundtune import build
-from groundtune.build.task import task_form
+from groundtune.build.task import task_format
 from groundtune.config import PROJECT_FILE, Config, EmbedderConfig, ModelConfig, find_project, load_config
 from groundtune.errors import ConfigError, GroundtuneError, MissingError
 from groundtune.ingest.loaders import MEDIA_TYPES
@@ -51,18 +51,18 @@ class FileKind:
 
 @dataclass(frozen=True, slots=True)
 class ExamplesFile:
-    """Counts of a file of examples."""
+    """Counts of an examples file."""
 
     source: str
     examples: int
     splits: Mapping[str, int]
     unanswerable: int
-    """Examples whose right answer is to abstain."""
+    """Examples whose correct answer is to abstain."""
     with_evidence: int
 
 
 @dataclass(frozen=True, slots=True)
-class Checkup:
+class CheckReport:
     """Result of a check."""
 
     path: Path
@@ -82,14 +82,14 @@ class Checkup:
         return 2 if "problem" in levels else 3 if "missing" in levels else 0
 
 
-def check_project(start: Path, *, environ: Mapping[str, str] | None = None) -> Checkup:
+def check_project(start: Path, *, environ: Mapping[str, str] | None = None) -> CheckReport:
     """Check the project at or above `start`. Raises MissingError when there is none."""
     path = find_project(start)
     environ = os.environ if environ is None else environ
     try:
         config = load_config(path, environ=environ)
     except ConfigError as error:
-        return Checkup(path, None, None, findings=tuple(_problems(error, path.parent)))
+        return CheckReport(path, None, None, findings=tuple(_problems(error, path.parent)))
     root = path.parent
     findings: list[CheckFinding] = []
     files = _examples_files(root, config.examples.files, findings)
@@ -98,7 +98,7 @@ def check_project(start: Path, *, environ: Mapping[str, str] | None = None) -> C
     findings += _models(config, environ)
     findings += _space(root, sum(kind.bytes for kind in kinds))
     models = {name: _model_text(model) for name, model in config.models.items()}
-    return Checkup(
+    return CheckReport(
         path,
         config.name,
         config.task,
@@ -178,7 +178,7 @@ def _near(root: Path, pattern: str, sources: set[str]) -> str:
     if not sources and folder == "**":
         return f"add documents to {root}"
     if any(source.lower().startswith(folder.lower() + "/") for source in sources):
-        return "check upper and lower case, and the extension"
+        return "check the extension and the case of the letters"
     if "/" in pattern and not any(sign in folder for sign in "*?[{") and not (root / folder).is_dir():
         return f"there is no folder {folder}"
     return "fix the pattern, or remove it"
@@ -258,12 +258,12 @@ def _task(root: Path, config: Config, examples: Sequence[Example]) -> Iterator[C
     from groundtune.measure.output_checks import make_checks
 
     if config.task in ("extract", "write") and all(model.kind == "quote" for model in config.models.values()):
-        message = f'task = "{config.task}" needs a model that generates text'
+        message = f'task = "{config.task}" needs a text-generation model'
         yield CheckFinding(
             "missing", "models.default", message, "add a table [models.default]; groundtune init can write one"
         )
     try:
-        task_form(config, root, [example for example in examples if example.split == "train"], examples)
+        task_format(config, root, [example for example in examples if example.split == "train"], examples)
         make_checks(config.checks, root)
     except ConfigError as error:
         yield from _problems(error, root)
@@ -307,7 +307,7 @@ def _models(config: Config, environ: Mapping[str, str]) -> Iterator[CheckFinding
             continue
         if model.api_key_env and not environ.get(model.api_key_env, "").strip():
             hint = f"export {model.api_key_env}=…"
-            yield CheckFinding("missing", model.api_key_env, f"API key of {place} is not set", hint)
+            yield CheckFinding("missing", model.api_key_env, f"the API key for {place} is not set", hint)
         if message := build.residency_violation(config, model):
             yield CheckFinding("problem", f"{place}.base_url", message, "choose another endpoint, or allow the host")
     if config.retrieval.reranker:

@@ -31,7 +31,7 @@ def render_page(page: Mapping[str, Any]) -> str:
 
         {"title", "made": ISO time, "run", "complete": bool, "task", "primary": metric, "n",
          "choice": name or null, "sentence",
-         "approaches": [{fields of types.Standing}], "comparisons": [{fields of types.Difference}],
+         "approaches": [{fields of types.ApproachSummary}], "comparisons": [{fields of types.Difference}],
          "verdict": {fields of types.Verdict, without choice and sentence},
          "unavailable": {name: reason},
          "tags": [{"tag", "n", "approaches": {name: {"mean", "low", "high", "n"}}}],

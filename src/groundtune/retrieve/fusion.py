@@ -1,9 +1,9 @@
 """Fuse two ranked lists by a convex combination of their scores. Pure; knows no store.
 
 score = w · cosine + (1 - w) · BM25 / ceiling. Both scales are absolute: the cosine needs no normalisation, and BM25 is
-divided by what a few rare words are worth in a collection of this size, not by the best score of the query. Otherwise a
-query for which BM25 finds little would have that little stretched to 1. Theory of this fusion: Bruch 2022,
-arXiv 2210.11934. Figures by collection and weight: benchmarks/retrieval.py.
+divided by the score that a few rare words would get in a collection of this size, not by the best score of the query.
+Otherwise the weak matches of a query for which BM25 finds little would be stretched to 1. Theory of this fusion: Bruch
+2022, arXiv 2210.11934. Figures by collection and weight: benchmarks/retrieval.py.
 """
 
 import math

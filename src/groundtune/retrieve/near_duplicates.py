@@ -8,7 +8,7 @@ from groundtune.retrieve.fusion import FusedCandidate
 from groundtune.types import Passage
 
 SAME_DIRECTION = 0.97
-"""Cosine below which two passages are not compared word by word."""
+"""Minimum cosine for comparing two passages word by word."""
 SAME_WORDS = 0.9
 """Jaccard similarity of the sets of three-word runs."""
 _NUMBER = re.compile(r"\d+")

@@ -19,7 +19,7 @@ class CrossEncoderReranker:
         except (OSError, ValueError) as error:
             raise MissingError(
                 f"the reranker {model!r} cannot be loaded: {error}",
-                hint="set [retrieval] reranker to a cross-encoder on the hub, or to the path of its folder",
+                hint="set [retrieval] reranker to a cross-encoder on the Hugging Face Hub, or to its folder",
             ) from error
 
     async def score(self, question: str, passages: Sequence[Passage]) -> list[float]:

@@ -83,7 +83,7 @@ class HybridRetriever:
         return [Hit(passages[candidate.id], candidate.score, {stage: candidate.score}) for candidate in candidates]
 
     async def _distinct(self, ranked: Sequence[FusedCandidate], count: int) -> list[FetchedCandidate]:
-        """Return the first `count` candidates that repeat no earlier one, reading only as many as needed."""
+        """Return the first `count` candidates without near-duplicates, reading only as many passages as needed."""
         kept: list[FetchedCandidate] = []
         for start in range(0, len(ranked), 2 * count):
             for item in await self._read(ranked[start : start + 2 * count]):
@@ -126,11 +126,11 @@ class HybridRetriever:
         vector: Vectors = (await self._embedder.embed_queries([question.text]))[0]
         return vector
 
-    async def _rerank(self, question: Question, read: Sequence[FetchedCandidate]) -> list[Hit]:
+    async def _rerank(self, question: Question, fetched: Sequence[FetchedCandidate]) -> list[Hit]:
         """Return the best candidates in the reranker's order, then the others in their own."""
         if self._reranker is None:
-            return [_hit(item) for item in read]
-        head, tail = read[: self._rerank_candidates], read[self._rerank_candidates :]
+            return [_hit(item) for item in fetched]
+        head, tail = fetched[: self._rerank_candidates], fetched[self._rerank_candidates :]
         scores = await self._reranker.score(question.text, [item.passage for item in head])
         ranked = sorted(zip(head, scores, strict=True), key=lambda pair: -pair[1])
         return [_hit(item, reranked=score) for item, score in ranked] + [_hit(item) for item in tail]

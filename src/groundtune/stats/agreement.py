@@ -35,7 +35,7 @@ def cohen_kappa(a: Sequence[Hashable], b: Sequence[Hashable], *, resamples: int 
 
     Resamples in which both sides have the same single label have no kappa and are dropped. When all n pairs agree,
     every resample gives 1; the lower limit is then kappa at the lowest agreement compatible with n equal pairs,
-    0.025^(1/n) (Clopper and Pearson 1934), as in `statistics.bootstrap_mean`.
+    0.025^(1/n) (Clopper and Pearson 1934), as in `stats.intervals.bootstrap_mean`.
 
     Raises ValueError when the lists are empty or differ in length.
     """
@@ -47,11 +47,11 @@ def cohen_kappa(a: Sequence[Hashable], b: Sequence[Hashable], *, resamples: int 
     pairs = [position[first] * size + position[second] for first, second in zip(a, b, strict=True)]
     counts = np.bincount(pairs, minlength=size * size).reshape(size, size)
     agreement = bootstrap_mean([float(first == second) for first, second in zip(a, b, strict=True)], seed=seed)
-    kappa, note = None, "both sides gave the same single label throughout: kappa is undefined"
+    kappa, note = None, "all labels on both sides are the same, so kappa is undefined"
     if size > 1:
         kappa = _interval(counts, agreement, resamples, seed)
         constant_sides = [side for side, other in (("a", 1), ("b", 0)) if np.count_nonzero(counts.sum(axis=other)) == 1]
-        note = f"side {constant_sides[0]} gave a single label throughout: kappa is always 0" if constant_sides else ""
+        note = f"all labels on side {constant_sides[0]} are the same, so kappa is always 0" if constant_sides else ""
     return Agreement(
         kappa=kappa,
         agreement=agreement,

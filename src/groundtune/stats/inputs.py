@@ -1,4 +1,4 @@
-"""Check lists of numbers before they are computed with."""
+"""Validate lists of numbers before computing with them."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

@@ -11,7 +11,6 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from groundtune.stats.inputs import Floats, as_floats
 from groundtune.types import Interval
@@ -27,7 +26,10 @@ MIN_BOOTSTRAP_UNITS = 10
 MIN_PURE_BOOTSTRAP_UNITS = 30
 """Below this many units the bootstrap is rough, so the interval is at least as wide as Student's t interval."""
 MAX_DISTINCT_UNITS = 16
-"""Up to this many distinct units, or 1% of all units if more, the counts of each are resampled: faster."""
+"""With at most this many distinct units (or 1% of all units, if that is more), counts are resampled instead of units.
+
+This is faster.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def bootstrap_mean(
     - otherwise the bias-corrected and accelerated bootstrap (BCa; Efron 1987), its quantiles widened for small n as
       Hesterberg (2015) does for the percentile bootstrap; with fewer than 30 values or clusters at least as wide as
       Student's t interval;
-    - fewer than 10 values or clusters: Student's t interval, at least as wide as the next;
+    - fewer than 10 values or clusters: Student's t interval, but at least as wide as the interval of the next case;
     - all values or cluster means equal, a single value included: a bootstrap interval would have zero width, so the
       limits are those compatible with n equal observations. With 97.5% confidence on each side, at most
       1 - 0.025^(1/n) of the population differs, at worst by lying at the bound. For scores of 0 and 1 this is the
@@ -173,9 +175,10 @@ def wilson_interval(sums: Floats, sizes: Floats) -> tuple[float, float]:
 
 
 def tango_interval(apart: Floats, sums: Floats, sizes: Floats) -> tuple[float, float]:
-    """Tango's score interval for a paired difference of proportions (Tango 1998); apart: -1, 0 or 1 per pair.
+    """Tango's score interval for a paired difference of proportions (Tango 1998).
 
-    For clusters, counts are divided by the design effect and Student's t quantile replaces the normal one.
+    apart: the difference of each pair, -1, 0 or 1. For clusters, counts are divided by the design effect and Student's
+    t quantile replaces the normal one.
     """
     n, mean, unseen = apart.size, float(apart.mean()), 1 - TAIL_PROBABILITY ** (1 / sums.size)
     low, high = mean - unseen * (1 + mean), mean + unseen * (1 - mean)
@@ -214,6 +217,8 @@ def standard_error(sums: Floats, sizes: Floats) -> float:
 
 def _student_quantile(degrees: int) -> float:
     """Return the 97.5% quantile of Student's t distribution."""
+    from scipy.special import stdtrit  # importing it takes 0.2 s, and asking computes no interval
+
     return float(stdtrit(degrees, 1 - TAIL_PROBABILITY))
 
 

@@ -30,12 +30,13 @@ def reciprocal_rank(ranked: Sequence[Hashable], relevant: Sequence[Collection[Ha
 
 
 def ndcg_at(ranked: Sequence[Hashable], relevant: Sequence[Collection[Hashable]], k: int = 10) -> float:
-    """Return the normalised discounted cumulative gain over the first k; the gain of a rank is its new evidence.
+    """Return the normalised discounted cumulative gain over the first k.
 
-    Each piece of evidence counts once, at the first rank that matches it. Overlapping passages, or the two halves of
-    a split quote, match the same evidence; if each counted as a separate relevant passage, the ideal would require
-    both, and evidence at rank 1 would not score 1. If each evidence has exactly one passage, this is the usual binary
-    nDCG. Evidence that no passage matches stays in the ideal, so evidence that was never ingested lowers the score.
+    The gain at a rank is the number of pieces of evidence found there for the first time. Overlapping passages, or the
+    two halves of a split quote, match the same evidence; if each counted as a separate relevant passage, the ideal
+    would require both, and evidence at rank 1 would not score 1. If each piece of evidence has exactly one passage,
+    this is the usual binary nDCG. Evidence that no passage matches stays in the ideal, so evidence that was never
+    ingested lowers the score.
     Source: Järvelin and Kekäläinen 2002.
 
     Raises ValueError when there is no evidence.

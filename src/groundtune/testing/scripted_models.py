@@ -1,8 +1,8 @@
-"""Serve models of known quality, price, speed and faults, so that the result of a comparison can be checked.
+"""Serve models with known accuracy, price, latency and faults, so that the result of a comparison can be checked.
 
     gold = {"What is 6 x 7?": "42", "Who founded it?": None}  # input to gold output; None: abstain
     good, cheap = ScriptedModel("good", gold, right=0.95), ScriptedModel("cheap", gold, right=0.7)
-    with ScriptedServer(play(good, cheap)) as server:
+    with ScriptedServer(script_of(good, cheap)) as server:
         ...  # call the models "good" and "cheap" at server.base_url
     print(good.billed_usd, good.exchanges)
 
@@ -67,7 +67,7 @@ class Exchange:
     """A request and its outcome."""
 
     input: str
-    way: PromptContext
+    context: PromptContext
     status: int
     """HTTP status of the reply; 0 when there was none."""
     right: bool | None = None
@@ -103,7 +103,7 @@ def script_of(*models: ModelScript) -> Callable[[dict[str, Any]], Reply]:
 
 @dataclass(slots=True, eq=False)
 class ScriptedModel:
-    """A model that is right as often as configured, and plausibly wrong otherwise. Safe to use from many threads.
+    """A model that is correct as often as configured, and plausibly wrong otherwise. Safe to use from many threads.
 
     A wrong answer has another number, label or text, one changed field, an unknown label, incomplete JSON, or is an
     abstention. For task `answer` with passages, the model quotes the sentence that contains the gold text, with its
@@ -116,7 +116,7 @@ class ScriptedModel:
     """Input to gold output; None where the gold answer is to abstain."""
     task: Task = "answer"
     right: Accuracy = 1.0
-    """Accuracy. Models with the same seed are right on the same inputs, as far as their shares allow."""
+    """Accuracy. Models with the same seed are correct on the same inputs, as far as their shares allow."""
     with_shots: Accuracy | None = None
     """Accuracy when the prompt has shots; None: same as `right`."""
     with_passages: Accuracy | None = None
@@ -146,9 +146,9 @@ class ScriptedModel:
 
     # -- ground truth --------------------------------------------------------------------------------------------
 
-    def knows(self, text: str, way: PromptContext = "alone") -> bool:
+    def knows(self, text: str, context: PromptContext = "alone") -> bool:
         """Return whether this input is answered correctly."""
-        accuracy = {"alone": None, "shots": self.with_shots, "passages": self.with_passages}[way]
+        accuracy = {"alone": None, "shots": self.with_shots, "passages": self.with_passages}[context]
         accuracy = self.right if accuracy is None else accuracy
         return text in accuracy if isinstance(accuracy, AbstractSet) else self._draw("right", text) < accuracy
 
@@ -187,7 +187,7 @@ class ScriptedModel:
         content = str(messages[-1]["content"])
         passages = _passages(content)
         shots = any(message["role"] == "assistant" for message in messages)
-        way: PromptContext = "passages" if passages else "shots" if shots else "alone"
+        context: PromptContext = "passages" if passages else "shots" if shots else "alone"
         for name in self.faults.refuses:
             if name in body:
                 return Reply(f"this model does not support {name}", status=400, code="unsupported_parameter")
@@ -195,17 +195,17 @@ class ScriptedModel:
         if text is None:
             return Reply(f"no gold output for this input: {content[-200:]}", status=400)
         if not self._admitted(self.delay(text)):
-            self.exchanges.append(Exchange(text, way, 429))
+            self.exchanges.append(Exchange(text, context, 429))
             return Reply("slow down", status=429, headers={"Retry-After": f"{self.faults.retry_after_seconds:g}"})
         fault = self._strike(text, messages)
         if fault in ("server_error", "stall"):
-            self.exchanges.append(Exchange(text, way, 500 if fault == "server_error" else 0))
+            self.exchanges.append(Exchange(text, context, 500 if fault == "server_error" else 0))
             return Reply("out of order", status=500) if fault == "server_error" else Reply(stall=True)
-        right = self.knows(text, way)
+        right = self.knows(text, context)
         answer = self._text(text, right, passages, _abstention(messages), json_mode="response_format" in body)
         usage = usage_of(body, answer, cached=self.cached)
         counts = (usage["prompt_tokens"], usage["prompt_tokens_details"]["cached_tokens"], usage["completion_tokens"])
-        self.exchanges.append(Exchange(text, way, 200, right if fault is None else None, *counts))
+        self.exchanges.append(Exchange(text, context, 200, right if fault is None else None, *counts))
         if fault == "malformed":
             return Reply(raw_body='{"choices": [{"message": ')
         cut = 40 if fault == "half_body" else None

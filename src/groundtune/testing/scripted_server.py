@@ -4,8 +4,8 @@
         ...  # point base_url at server.base_url: the first request gets a 429, all later ones get "42"
     assert server.posts()[0]["messages"] == [{"role": "user", "content": "What is 6 x 7?"}]
 
-It serves /v1/chat/completions (streaming too), /v1/embeddings and /v1/models. `scripted_models` adds models of known
-quality, price and faults; `scripted_tuning` adds a fine-tuning API.
+It serves /v1/chat/completions (streaming too), /v1/embeddings and /v1/models. `scripted_models` adds models with known
+accuracy, price and faults; `scripted_tuning` adds a fine-tuning API.
 """
 
 import base64
@@ -99,7 +99,7 @@ class ScriptedServer:
         self._turn = 0
         self._lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"script": self})
-        self._http = _Server(("127.0.0.1", 0), handler)
+        self._http = _HttpServer(("127.0.0.1", 0), handler)
         self.base_url = f"http://127.0.0.1:{self._http.server_address[1]}/v1"
 
     def __enter__(self) -> Self:
@@ -136,7 +136,7 @@ def bag_of_words(text: str, dimension: int) -> Vectors:
     return vector
 
 
-class _Server(ThreadingHTTPServer):
+class _HttpServer(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -173,8 +173,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _read(self) -> Any:
         data = self.rfile.read(int(self.headers.get("content-length", 0)))
-        form = self.headers.get("content-type", "").startswith("multipart/")
-        return data if form else json.loads(data or b"null")
+        is_multipart = self.headers.get("content-type", "").startswith("multipart/")
+        return data if is_multipart else json.loads(data or b"null")
 
     def _admitted(self, body: Any) -> bool:
         """Record the request. Return whether it still has to be answered, or answer it here."""

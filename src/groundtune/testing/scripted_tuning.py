@@ -1,6 +1,6 @@
 """Serve a fine-tuning API for tests on a `ScriptedServer`: files, jobs, events, checkpoints. Never trains anything.
 
-    tuning = ScriptedTuning([Course(), Course(error="the data violates the policy")])
+    tuning = ScriptedTuning([JobScript(), JobScript(error="the data violates the policy")])
     with ScriptedServer(tuning.reply, extra=tuning.answer) as server:
         ...  # upload files and create jobs at server.base_url: the first job succeeds, all later ones fail
 
@@ -21,7 +21,7 @@ from groundtune.testing.scripted_models import ModelScript, count_tokens
 from groundtune.testing.scripted_server import CREATED, Received, Reply
 
 MIN_EXAMPLES = 10
-"""Rows below which a training file is rejected."""
+"""Minimum rows of a training file."""
 ENDED = ("succeeded", "failed", "cancelled")
 
 
@@ -44,7 +44,7 @@ class FailingRequest:
     request: str
     """Regular expression for the full method and path, such as `POST /v1/fine_tuning/jobs`."""
     reply: Reply
-    """Reply to send, such as status 429; `broken_stream_after=0` cuts the connection, `stall` never answers."""
+    """Reply to send, such as status 429; `broken_stream_after=0` cuts the connection, `stall=True` sends no reply."""
     times: int = 1
     takes_effect: bool = False
     """Whether the request still takes effect, without the client learning of it."""
@@ -67,7 +67,7 @@ class MemorizedModel:
 
 @dataclass(slots=True, eq=False)
 class ScriptedTuning:
-    """A fine-tuning API whose jobs follow `courses` in order (the last one repeats). Safe to use from many threads."""
+    """A fine-tuning API whose jobs follow `job_scripts` in order; the last one repeats. Thread-safe."""
 
     job_scripts: Sequence[JobScript] = (JobScript(),)
     failing_requests: Sequence[FailingRequest] = ()
@@ -93,7 +93,7 @@ class ScriptedTuning:
     _lock: threading.RLock = field(init=False, default_factory=threading.RLock)
 
     def reply(self, body: dict[str, Any]) -> Reply:
-        """Answer a chat completion with a tuned model, or with `others`. Use it as the `reply` of the server."""
+        """Answer a chat completion with a tuned model, or with `fallback`. Use it as the `reply` of the server."""
         model = self._models.get(str(body.get("model")))
         return model.reply(body) if model else self.fallback(body)
 
@@ -104,7 +104,7 @@ class ScriptedTuning:
             return None
         line = f"{request.method} {url.path}"
         with self._lock:
-            trouble = next(
+            failing_request = next(
                 (
                     candidate
                     for candidate in self.failing_requests
@@ -112,12 +112,12 @@ class ScriptedTuning:
                 ),
                 None,
             )
-            if trouble is None:
+            if failing_request is None:
                 return self._do(line, parse_qs(url.query), request)
-            trouble.times -= 1
-            if trouble.takes_effect:
+            failing_request.times -= 1
+            if failing_request.takes_effect:
                 self._do(line, parse_qs(url.query), request)
-            return trouble.reply
+            return failing_request.reply
 
     def _do(self, line: str, query: Mapping[str, list[str]], request: Received) -> Reply:
         method, _, path = line.partition(" ")
@@ -154,10 +154,10 @@ class ScriptedTuning:
         if self.base_models is not None and model not in self.base_models:
             return Reply(f"Model {model} is not available for fine-tuning.", status=400, code="model_not_available")
         job_id = f"ftjob-{len(self.jobs) + 1}"
-        course = self.job_scripts[min(len(self.jobs), len(self.job_scripts) - 1)]
-        error = course.error or _wrong(self.files[file], method["type"])
-        self._ahead[job_id] = ["validating_files", "failed"] if error else list(course.statuses)
-        self._losses[job_id] = list(course.losses)
+        script = self.job_scripts[min(len(self.jobs), len(self.job_scripts) - 1)]
+        error = script.error or _wrong(self.files[file], method["type"])
+        self._ahead[job_id] = ["validating_files", "failed"] if error else list(script.statuses)
+        self._losses[job_id] = list(script.losses)
         self.events[job_id] = []
         self.jobs[job_id] = {
             **{key: body.get(key) for key in ("model", "training_file", "validation_file", "method", "seed", "suffix")},

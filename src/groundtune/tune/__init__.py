@@ -1,1 +1,1 @@
-"""Turn examples into models that can be queried. Trains in a process of its own; knows nothing of approaches."""
+"""Turn examples into models that can be queried. Trains in a separate process."""

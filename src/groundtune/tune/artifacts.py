@@ -1,7 +1,6 @@
 """Write, find and verify artifacts on disk. An artifact exists only once its artifact.json is written."""
 
 import contextlib
-import json
 import logging
 import posixpath
 from collections.abc import Sequence
@@ -18,12 +17,12 @@ log = logging.getLogger(__name__)
 
 
 def write_artifact(folder: Path, artifact: Artifact) -> None:
-    """Write artifact.json, the last file of a training."""
+    """Write artifact.json, the last file of a training run."""
     write_json(folder / ARTIFACT, asdict(artifact))
 
 
 def read_artifact(folder: Path) -> Artifact:
-    """Read artifact.json. Raises MissingError when the training is incomplete or the file is damaged."""
+    """Read artifact.json. Raises MissingError when training is incomplete or the file is damaged."""
     values = read_json(folder / ARTIFACT)
     try:
         lists = {key: tuple(values[key]) for key in ("seen_examples", "seen_documents")}
@@ -41,7 +40,7 @@ def list_artifacts(models: Path) -> list[Artifact]:
     """Return all complete, readable artifacts, oldest first."""
     complete = []
     for path in models.glob(f"*/{ARTIFACT}"):
-        with contextlib.suppress(MissingError):  # leftovers.py reports these
+        with contextlib.suppress(MissingError):  # incomplete.py reports these
             complete.append(read_artifact(path.parent))
     return sorted(complete, key=lambda artifact: (artifact.made, artifact.id))
 
@@ -89,7 +88,7 @@ def find_damage(folder: Path, artifact: Artifact, *, quick: bool = False) -> tup
         if not path.is_file():
             return name, "is missing"
         if path.stat().st_mtime_ns >= since and digest_file(path) != digest:
-            return name, "has changed since the training"
+            return name, "has changed since training"
     return None
 
 
@@ -121,7 +120,3 @@ def file_digests(folder: Path, files: Sequence[str]) -> dict[str, str]:
 def dataset_digest(folder: Path) -> str:
     """Digest of both splits, as they were written."""
     return digest_file(folder / "train.jsonl")[:32] + digest_file(folder / "validation.jsonl")[:32]
-
-
-def as_text(artifact: Artifact) -> str:
-    return json.dumps(asdict(artifact), ensure_ascii=False, indent=2, sort_keys=True)

@@ -1,16 +1,17 @@
-"""Save and read how far a causal training is: complete checkpoints, the best state, the result. Trains nothing.
+"""Save and read the progress of a training run: checkpoints, the best weights, the result. Trains nothing.
 
-checkpoint/about.json            the rows, settings and base that it belongs to
+checkpoint/about.json            the rows, settings and base model that it belongs to
            steps/checkpoint-N/   the trainer's own files; complete once state.json, written last, is there
            best-N/               adapter or weights after step N, with the logits of the parity gate
-           fit.json              result; written when the training is over
+           fit.json              result; written when training is over
 """
 
 import contextlib
 import math
 import shutil
+import signal
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,18 +34,18 @@ class TrainingState:
     loss: float | None = None
     """Loss of the last step."""
     optimizer: Sequence[float] = ()
-    """Steps and moments of the optimiser; if they differ after loading, its state was not restored."""
+    """Summary of the optimiser state (steps and moments), to verify that it was restored."""
     before: Mapping[str, float] = field(default_factory=dict)
     """Validation metrics of the untrained model."""
     best: str | None = None
-    """Folder of the best state."""
+    """Folder of the best weights."""
     best_step: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """Metrics of the best state."""
+    """Metrics of the best weights."""
     waits: int = 0
-    """Evaluations since the best state."""
+    """Evaluations since the best weights."""
     stopped: str = ""
-    """Why the training ended before its last epoch."""
+    """Why training ended before its last epoch."""
     seconds: float = 0.0
     step_seconds: float = 0.0
     """Seconds spent in training steps alone."""
@@ -54,12 +55,28 @@ class TrainingState:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
+@contextlib.contextmanager
+def on_sigterm(act: Callable[[], None]) -> Iterator[None]:
+    """Call `act` on SIGTERM instead of ending the process. Has an effect in the main thread only."""
+    try:
+        before = signal.signal(signal.SIGTERM, lambda *_: act())
+    except ValueError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def claim_checkpoint(folder: Path, fingerprint: str) -> None:
-    """Claim the folder for one training; delete incomplete checkpoints. Raises TuneError for another training's."""
+    """Claim the folder for one training run; delete incomplete checkpoints. Raises TuneError if it belongs to another
+    run.
+    """
     about = folder / ABOUT
     if about.exists() and read_json(about).get("fingerprint") != fingerprint:
         raise TuneError(
-            f"the checkpoint in {folder} belongs to other rows, other settings or another base",
+            f"the checkpoint in {folder} was made with different data, settings or base model",
             hint=fresh_start_hint(folder),
         )
     write_json(about, {"fingerprint": fingerprint})
@@ -76,12 +93,12 @@ def latest_checkpoint(folder: Path) -> tuple[Path, TrainingState] | None:
     path = max(complete, key=lambda candidate: int(candidate.name.rpartition("-")[2]))
     for file in sorted(path.iterdir()):
         if not _sound(file):
-            raise TuneError(f"{file} is damaged: the training cannot resume from it", hint=fresh_start_hint(folder))
+            raise TuneError(f"{file} is damaged, so training cannot resume from it", hint=fresh_start_hint(folder))
     return path, TrainingState(**read_json(path / STATE))
 
 
 def fresh_start_hint(folder: Path) -> str:
-    """Hint for starting over when there is nothing to resume from. folder: `checkpoint` of a training."""
+    """Hint for starting over when there is nothing to resume from. folder: `checkpoint` of a training run."""
     name = "NAME"
     with contextlib.suppress(MissingError, TypeError):
         name = read_job(folder.parent).name
@@ -89,7 +106,7 @@ def fresh_start_hint(folder: Path) -> str:
 
 
 def _sound(file: Path) -> bool:
-    """Whether a file of the trainer is intact, as far as its format tells; a truncated one is not."""
+    """Whether a file of the trainer appears intact, judging by its format."""
     if file.suffix in (".pt", ".pth"):
         return zipfile.is_zipfile(file)
     if file.suffix == ".safetensors":
@@ -103,7 +120,7 @@ def _sound(file: Path) -> bool:
 
 
 def write_state(path: Path, state: TrainingState) -> None:
-    """Write state.json, the last file of a checkpoint; delete best states that no checkpoint names any more."""
+    """Write state.json, the last file of a checkpoint; delete saved best weights that no checkpoint refers to."""
     write_json(path / STATE, asdict(state))
     folder = path.parent.parent
     named = {read_json(file)["best"] for file in (folder / STEPS).glob(f"checkpoint-*/{STATE}")}
@@ -117,13 +134,13 @@ def write_result(folder: Path, state: TrainingState) -> None:
 
 
 def read_result(folder: Path) -> TrainingState | None:
-    """Return the result; None while the training goes on."""
+    """Return the result; None while training is in progress."""
     path = folder / FIT
     return TrainingState(**read_json(path)) if path.exists() else None
 
 
 def summarise_optimizer(optimizer: Any) -> list[float]:
-    """Summarise the optimiser's state in a few sums that differ for another state."""
+    """Summarise the optimiser's state in a few sums, which change if the state does."""
     entries = list(optimizer.state_dict()["state"].values())
     names = sorted({name for entry in entries for name, value in entry.items() if hasattr(value, "float")})
     sums = [sum(float(entry[name].float().abs().sum()) for entry in entries if name in entry) for name in names]
@@ -137,6 +154,6 @@ def check_optimizer(loaded: Sequence[float], saved: Sequence[float], *, step: in
     )
     if not same or not saved:
         raise TuneError(
-            f"the optimiser's state at step {step} could not be restored: resumed, it would be another training",
+            f"the optimiser state at step {step} could not be restored, so resuming would not continue the same run",
             hint=fresh_start_hint(folder),
         )

@@ -29,15 +29,16 @@ CLONE = "git clone https://github.com/ggml-org/llama.cpp ~/llama.cpp && pip inst
 GGUF = "model.gguf"
 MARK = "groundtune-{}"
 
-Form = Literal["adapter", "merged", "ollama", "gguf"]
+ExportFormat = Literal["adapter", "merged", "ollama", "gguf"]
 
 
-def export(folder: Path, to: Form, target: Path) -> Path:
+def export(folder: Path, to: ExportFormat, target: Path) -> Path:
     """Write a folder (`gguf`: a file) at `target`, which must not exist yet, and return it.
 
-    adapter: PEFT's files, for vLLM with `--enable-lora`. merged: safetensors in the base's precision. ollama: GGUF with
-    a Modelfile, for `ollama create`. Raises TuneError for a model that must not be used or has no such form, and when
-    the target cannot be written; MissingError without llama.cpp's converter. Partial output is deleted.
+    adapter: PEFT's files, for vLLM with `--enable-lora`. merged: safetensors in the base model's precision. ollama:
+    GGUF with a Modelfile, for `ollama create`. Raises TuneError for a model that must not be used or cannot be
+    exported, and when the target cannot be written; MissingError if llama.cpp's converter is not found. Partial output
+    is deleted.
     """
     artifact = read_artifact(folder)
     if artifact.kind != "lora":
@@ -60,7 +61,7 @@ def export(folder: Path, to: Form, target: Path) -> Path:
 
 @contextlib.contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    """Yield a temporary path that becomes `target` when complete. Raises TuneError without room or permission."""
+    """Yield a temporary path that becomes `target` when complete. Raises TuneError if it cannot be written."""
     temporary = target.with_name(f".{target.name}.writing")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -82,12 +83,12 @@ def _remove(path: Path) -> None:
 
 
 def _adapter(folder: Path, artifact: Artifact, target: Path) -> None:
-    """Copy the adapter, if the base is still the one it was trained on."""
+    """Copy the adapter, if the base model is still the one it was trained on."""
     about = artifact.details.get("adapter")
     if about is None:
         raise TuneError(f"{artifact.id} has no adapter: every weight was trained", hint="export it as merged")
     if file_digests(folder, [about["path"]]) != about["files"]:
-        raise TuneError(f"{artifact.id}: its adapter has changed since the training", hint="train again")
+        raise TuneError(f"{artifact.id}: its adapter has changed since training", hint="train again")
     config = read_json(folder / about["path"] / "adapter_config.json")
     for key in ("use_dora", "modules_to_save"):
         if config.get(key):
@@ -125,14 +126,14 @@ def _ollama(merged: Path, target: Path) -> None:
 
 
 def modelfile(merged: Path) -> str:
-    """Return a Modelfile with the chat template in Ollama's language and every token that ends an answer.
+    """Return a Modelfile with the chat template in Ollama's language and every end-of-turn token.
 
     Raises TuneError when that language cannot express the template: Ollama would prompt the model differently.
     """
     tokenizer = load_tokenizer(str(merged))
     config = read_json(merged / "generation_config.json") if (merged / "generation_config.json").exists() else {}
-    form = find_chat_format(tokenizer, config.get("eos_token_id"), name=merged.name)
-    stops = dict.fromkeys(tokenizer.convert_ids_to_tokens(list(form.end_ids)))
+    chat_format = find_chat_format(tokenizer, config.get("eos_token_id"), name=merged.name)
+    stops = dict.fromkeys(tokenizer.convert_ids_to_tokens(list(chat_format.end_ids)))
     lines = [f"FROM ./{GGUF}", f'TEMPLATE """{_template(tokenizer)}"""']
     lines += [f'PARAMETER stop "{stop}"' for stop in stops]
     return "\n".join([*lines, "PARAMETER temperature 0", ""])
@@ -179,7 +180,7 @@ def _around(tokenizer: Any, start: str) -> tuple[dict[str, tuple[str, str]], str
         or full.count(reply) != 1
         or not (prompt.startswith(plain) and full.startswith(plain))
     ):
-        raise _untranslatable("a message does not appear in it exactly once")
+        raise _untranslatable("it does not render every message exactly once")
     before, _, after = plain.partition(question)
     answer, _, end = full[len(plain) :].partition(reply)
     around = {"user": (before, after), "assistant": (answer, end)}

@@ -1,4 +1,4 @@
-"""List and remove folders of trainings that failed or are unfinished. Trains nothing."""
+"""List and remove folders of training runs that failed or are unfinished. Trains nothing."""
 
 import shutil
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from groundtune.tune.job import FAILURE, LOCK, read_job
 
 @dataclass(frozen=True, slots=True)
 class IncompleteTraining:
-    """A training's folder without a readable artifact."""
+    """The folder of a training run without a readable artifact."""
 
     id: str
     """Name of the folder."""
@@ -28,30 +28,31 @@ class IncompleteTraining:
 
 
 def incomplete_trainings(models: Path) -> list[IncompleteTraining]:
-    """Return the leftovers, ordered by folder name."""
+    """Return the incomplete training runs, ordered by folder name."""
     complete = {artifact.id for artifact in list_artifacts(models)}
     folders = sorted(path for path in models.glob("*") if path.is_dir()) if models.is_dir() else []
-    return [_leftover(path) for path in folders if path.name not in complete]
+    return [_incomplete_training(path) for path in folders if path.name not in complete]
 
 
 def why_untrained(models: Path, name: str) -> str:
-    """Why a table has no model, worded to follow `tuned`."""
+    """Why a table has no model, worded to follow its name."""
     matches = [
-        leftover
-        for leftover in incomplete_trainings(models)
-        if name in (leftover.name, leftover.id.rpartition("-")[0].rpartition("-")[0])
+        training
+        for training in incomplete_trainings(models)
+        if name in (training.name, training.id.rpartition("-")[0].rpartition("-")[0])
     ]
     return (
         f"is not trained yet: {matches[-1].id} is {matches[-1].state}"
         if matches
-        else f"is not trained yet: groundtune tune {name}"
+        else f"is not trained yet; run groundtune tune {name}"
     )
 
 
 def remove_training(models: Path, name: str) -> str:
-    """Delete the folder that `find` returns, and return its name.
+    """Delete the folder that `find_training` returns, and return its name.
 
-    Raises what `find` raises, BusyError while it is trained, UsageError while its job may run at a provider.
+    Raises what `find_training` raises, BusyError while it is being trained, UsageError while its job may run at a
+    provider.
     """
     chosen = find_training(models, name)
     folder = models / chosen
@@ -65,26 +66,26 @@ def remove_training(models: Path, name: str) -> str:
 
 
 def find_training(models: Path, name: str) -> str:
-    """Return the folder of this name, or the newest complete training of a table, or its only incomplete one.
+    """Return the folder of this name, or the newest complete training run of a table, or its only incomplete one.
 
     Raises MissingError when there is none, UsageError when the name is ambiguous.
     """
     folders, complete = [path.name for path in models.glob("*") if path.is_dir()], list_artifacts(models)
     if name in folders:
         return name
-    incomplete = [leftover.id for leftover in incomplete_trainings(models) if leftover.name == name]
+    incomplete = [training.id for training in incomplete_trainings(models) if training.name == name]
     newest = [artifact.id for artifact in complete if artifact.name == name][-1:]
     if not incomplete:
         return choose_artifact(complete, name).id
     if len(incomplete) + len(newest) > 1:
         ids = ", ".join((*newest, *incomplete))
         raise UsageError(
-            f"{name} is ambiguous: it has {len(incomplete) + len(newest)} trainings", hint=f"name one of {ids}"
+            f"{name} is ambiguous: it has {len(incomplete) + len(newest)} training runs", hint=f"name one of {ids}"
         )
     return incomplete[0]
 
 
-def _leftover(folder: Path) -> IncompleteTraining:
+def _incomplete_training(folder: Path) -> IncompleteTraining:
     try:
         job = read_job(folder)
     except (MissingError, TypeError):

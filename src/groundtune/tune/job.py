@@ -1,4 +1,4 @@
-"""Read and write the folder of one training: its rows, its progress, its outcome. Trains nothing.
+"""Read and write the folder of one training run: its rows, its progress, its outcome. Trains nothing.
 
 models/<id>/job.json          the request; written first
             train.jsonl       rows {"id", "input", "output", …}; validation.jsonl the same
@@ -29,7 +29,7 @@ LOG = "log.txt"
 
 
 class TuneError(GroundtuneError):
-    """A training failed, or cannot be started."""
+    """A training run failed, or cannot be started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class BaselineRanking:
     """BM25 scores of passages by id, 0 to 1; all others have `floor`."""
     floor: float = 0.0
     groups: tuple[str, ...] = ()
-    """Access groups of whoever asks; passages that others find may be closed to them."""
+    """Access groups of the user, who may not see passages that other users find."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class TrainingRow:
     messages: tuple[Mapping[str, str], ...] = ()
     """The whole chat, `role` and `content`, the reply last; for causal models."""
     rejected: str | None = None
-    """The reply that a person replaced; for preferences."""
+    """The rejected reply of a preference pair."""
     positives: tuple[str, ...] = ()
     """Passages that answer the input; for retrievers."""
     negatives: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ class Job:
     name: str
     kind: str
     base: str
-    """Folder, hub name or provider's name of the model to start from."""
+    """Folder, name on the Hugging Face Hub or provider's name of the base model."""
     settings: Mapping[str, Any]
     """The table [tune.NAME], defaults filled in."""
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class Job:
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
-            raise MissingError(f"no file {path}", hint="start a training: groundtune tune NAME") from None
+            raise MissingError(f"no file {path}", hint="start a training run: groundtune tune NAME") from None
         return [_row(json.loads(line)) for line in lines]
 
     @property
@@ -98,7 +98,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class TrainingStep:
-    """Progress of a training."""
+    """Progress of a training run."""
 
     epoch: float
     step: int
@@ -125,7 +125,7 @@ class TrainingResult:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Upper bounds of what a training takes, known before it begins; None when unknown."""
+    """Upper bounds on the cost of a training run, known before it begins; None when unknown."""
 
     seconds: float | None
     memory_mb: float | None
@@ -137,7 +137,7 @@ ProgressCallback = Callable[[TrainingStep], None]
 
 
 def write_job(job: Job, train: Sequence[TrainingRow], validation: Sequence[TrainingRow]) -> None:
-    """Write the rows, then job.json: where that exists, the rows are complete."""
+    """Write the rows, then job.json, so that the rows are complete if job.json exists."""
     for split, rows in (("train", train), ("validation", validation)):
         lines = [json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows]
         write_atomic(job.folder / f"{split}.jsonl", "".join(lines).encode("utf-8", "backslashreplace"))
@@ -157,12 +157,12 @@ def read_job(folder: Path) -> Job:
 def progress_writer(folder: Path) -> ProgressCallback:
     """Return a function that appends every step to progress.jsonl."""
 
-    def watch(step: TrainingStep) -> None:
+    def report_step(step: TrainingStep) -> None:
         line = json.dumps({**asdict(step), "at": time.time()}, allow_nan=True) + "\n"
         with (folder / PROGRESS).open("a", encoding="utf-8") as file:
             file.write(line)
 
-    return watch
+    return report_step
 
 
 def read_progress(folder: Path) -> list[TrainingStep]:

@@ -1,4 +1,4 @@
-"""Start a training in a process of its own, watch it, and report why it failed. Trains nothing itself."""
+"""Start a training run in a separate process, watch it, and report why it failed. Trains nothing itself."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "5000"}
 """Wait policy of OpenMP threads, unless the environment sets one. An encoder step on two cores takes 0.33 s, as with
 the default, and 1.2 s instead of 2.4 s beside three busy processes; without the second variable, 0.39 s and 1.0 s."""
 STOP_SECONDS = 10.0
-"""Seconds that a stopped training may take to write its checkpoint."""
+"""Seconds that a stopped training run may take to write its checkpoint."""
 
 
 async def launch_training(
@@ -84,7 +84,7 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 
 
 def _read(pipe: int) -> bytes:
-    """Read what the process reported before it ended; a pipe holds more than a failure is long."""
+    """Read what the process reported before it exited; a failure report always fits in the pipe buffer."""
     try:
         return os.read(pipe, 1 << 16)
     except BlockingIOError:
@@ -95,10 +95,10 @@ def _reason(folder: Path, code: int, reported: bytes) -> GroundtuneError:
     try:
         failed = json.loads(reported or (folder / FAILURE).read_bytes())
     except (OSError, ValueError):
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        memory = " (the system does that when memory runs out)" if -code == signal.SIGKILL else ""
+        how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
+        memory = " (usually because memory ran out)" if -code == signal.SIGKILL else ""
         hint = f"see {folder / LOG}; groundtune tune resumes from the last checkpoint"
-        return TuneError(f"the training {how}{memory}", hint=hint)
+        return TuneError(f"the training process {how}{memory}", hint=hint)
     if "failure" in failed:
         return ProviderError(
             failed["message"], kind=failed["failure"], retryable=failed["retryable"], hint=failed["hint"]

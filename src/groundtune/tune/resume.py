@@ -1,4 +1,4 @@
-"""Find earlier trainings, on disk or at a provider, that a new one may resume or reuse. Starts and changes nothing."""
+"""Find earlier training runs, on disk or at a provider, that a new one may resume or reuse. Starts nothing."""
 
 import contextlib
 import json
@@ -23,9 +23,10 @@ def find_same_training(
     *,
     base_digest: Callable[[], str | None],
 ) -> Path | None:
-    """Return the newest training of the same rows and settings: one to resume, or a complete one that may be used.
+    """Return the newest training run with the same data and settings, either unfinished (to resume) or complete and
+    usable.
 
-    base_digest: digest of the base as it is now, None when unknown; a training from another base does not count.
+    base_digest: digest of the base model as it is now, None when unknown; a run from a different one does not count.
     """
     identity = _identity(job, train, validation)
     for before in _trainings(models, job.name):
@@ -46,37 +47,38 @@ def find_same_training(
 
 
 def running_jobs(models: Path, name: str) -> Iterator[Job]:
-    """Yield jobs that were started at a provider and have not ended, as far as is known here; newest first."""
+    """Yield provider jobs that are not known to have ended, newest first."""
     for job in _trainings(models, name):
         if not (job.folder / ARTIFACT).exists() and hosted.running_job(job.folder):
             yield job
 
 
 def describe_unfinished(models: Path, job: Job, resumed: Path | None) -> list[str]:
-    """Describe unfinished trainings of other rows or settings, one sentence each. resumed: folder to resume."""
-    cancel = f"to end it: groundtune tune {job.name} --job cancel"
+    """Describe unfinished runs with different data or settings, one sentence each. resumed: folder to resume."""
+    cancel = f"to cancel it: groundtune tune {job.name} --job cancel"
     running = [earlier for earlier in running_jobs(models, job.name) if earlier.folder != resumed]
     notices = [
-        f"job {hosted.running_job(earlier.folder)} of other rows or settings may still be running; {cancel}"
+        f"job {hosted.running_job(earlier.folder)} with different data or settings may still be running; {cancel}"
         for earlier in running
     ]
     last = next(_trainings(models, job.name), None)
     if resumed is None and last and last.checkpoint.exists() and not (last.folder / ARTIFACT).exists():
-        delete = f"to delete it: groundtune models remove {last.folder.name}"
-        notices.append(f"{last.folder.name} was interrupted and had {_other(last, job)}: a new one starts; {delete}")
+        delete = f"to delete the old one: groundtune models remove {last.folder.name}"
+        difference = _difference(last, job)
+        notices.append(f"{last.folder.name} was interrupted and used {difference}, so a new run starts; {delete}")
     return notices
 
 
-def _other(before: Job, now: Job) -> str:
+def _difference(before: Job, now: Job) -> str:
     """Describe how the two jobs differ."""
     if before.base != now.base:
-        return "another base"
+        return "a different base model"
     keys = sorted(key for key in {*before.settings, *now.settings} if before.settings.get(key) != now.settings.get(key))
-    return f"other settings ({', '.join(keys)})" if keys else "other rows"
+    return f"different settings ({', '.join(keys)})" if keys else "different data"
 
 
 def _trainings(models: Path, name: str) -> Iterator[Job]:
-    """Yield the trainings of a table, newest first, with or without an artifact; skip damaged ones."""
+    """Yield the training runs of a table, newest first, with or without an artifact; skip damaged ones."""
     for path in sorted(models.glob(f"{name}-*/{JOB}"), reverse=True):
         with contextlib.suppress(MissingError, TypeError):
             if (job := read_job(path.parent)).name == name:
@@ -84,7 +86,7 @@ def _trainings(models: Path, name: str) -> Iterator[Job]:
 
 
 def _identity(job: Job, train: Sequence[TrainingRow], validation: Sequence[TrainingRow]) -> str:
-    """Digest of what defines a training. For a hosted job, how long to wait and what to pay does not count."""
+    """Digest of what defines a training run. For a hosted job, how long to wait and what to pay does not count."""
     settings: Mapping[str, Any] = job.settings
     details: Mapping[str, Any] = job.details
     if job.kind == "hosted":

@@ -22,6 +22,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from groundtune.common.files import write_atomic
+from groundtune.common.text import one_line
 from groundtune.errors import BusyError, GroundtuneError, ProviderError
 from groundtune.protocols import Trainer
 from groundtune.tune.artifacts import dataset_digest, file_digests, write_artifact
@@ -62,7 +63,7 @@ def run_training(
 ) -> int:
     """Train; return 0 with an artifact, else the exit code of the error in failure.json.
 
-    tell: also receives the content of failure.json, for which a full disk has no room.
+    tell: also receives the content of failure.json, which cannot be written if the disk is full.
     """
     try:
         with _alone(folder):
@@ -94,7 +95,7 @@ def _work(folder: Path, check: ArtifactCheck, tell: Callable[[bytes], object]) -
         if is_disk_full(error):
             hint = "free some space; groundtune tune resumes from the last checkpoint"
             return failed(TuneError(f"cannot write: no space left on the disk of {folder}", hint=hint))
-        message = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+        message = f"{type(error).__name__}: {one_line(str(error), most=500)}"
         return failed(TuneError(message, hint=f"{folder / LOG} has the traceback"))
     return 0
 

@@ -24,9 +24,9 @@ class Calibration:
 
 
 def calibration_examples(examples: Sequence[Example]) -> list[Example]:
-    """Return the train and validation examples, or none if either kind is too rare. Never reads the test split.
+    """Return the train and validation examples, or none if there are too few answerable or unanswerable ones.
 
-    The kinds are answerable and unanswerable.
+    Never reads the test split.
     """
     chosen = [example for example in examples if example.split != "test"]
     unanswerable = sum(example.output is None for example in chosen)

@@ -118,7 +118,7 @@ async def _apply(
     wait_seconds: float,
     progress: Callable[[SyncProgress], None],
 ) -> Adoption:
-    """Build the new index beside the current one, then switch project file, fitted values and index together."""
+    """Build the new index alongside the current one, then switch project file, fitted values and index together."""
     file = workspace.root / PROJECT_FILE
     config = load_config(file, text=_edited(file, plan))
     _check_environment(config, plan, workspace.root)
@@ -163,7 +163,7 @@ def _edited(file: Path, plan: _Plan) -> str:
         lines = [f"{key} = {json.dumps(value)}" for key, value in plan.values.items() if value is not None]
         raise UsageError(
             f"{file.name} cannot be edited automatically: {error}",
-            hint=f"write it as a table with one key per line: [{plan.table}] {', '.join(lines)}",
+            hint=f"edit it by hand: under [{plan.table}], write {', '.join(lines)}",
         ) from error
 
 

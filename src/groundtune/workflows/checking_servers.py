@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundtune import build
+from groundtune.common.text import one_line
 from groundtune.config import Config, ModelConfig
 from groundtune.errors import GroundtuneError, MissingError, UsageError, need
 from groundtune.models.openai_client import open_client, provider_error, without_user
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 300.0
 """Generous, because the first request may wait for the model to load."""
+OWN_REASONS = (f"the {serving_check.GENERATOR}", f"the {serving_check.LEG}")
+"""Beginnings of the reasons of a check with the local generator; earlier artifacts have the second one."""
 TOP_LOGPROBS = 5
 """Number of top log-probabilities to request at each position."""
 
@@ -26,8 +29,8 @@ TOP_LOGPROBS = 5
 async def check_here(folder: Path, artifact: Artifact, *, device: str | None = None) -> Artifact:
     """Run a causal model the way `ask` and `compare` do and return its artifact with the resulting figures.
 
-    The artifact is marked unusable if the output differs from that of the trained model. Raises MissingError without
-    its recorded inputs.
+    The artifact is marked unusable if the output differs from that of the trained model. Raises MissingError if its
+    recorded inputs are missing.
     """
     inputs = serving_check.read_references(folder, artifact)
     prompts = [Prompt(recorded.messages[-1]["content"], _messages(recorded.messages)) for recorded in inputs]
@@ -36,7 +39,7 @@ async def check_here(folder: Path, artifact: Artifact, *, device: str | None = N
         traces = await generator.trace(prompts, tokens=parity_gate.STEPS)
     except (GroundtuneError, RuntimeError, IndexError, ValueError) as error:  # RuntimeError includes out of memory
         figures: dict[str, Any] = {}
-        reason: str | None = f"the {serving_check.LEG} cannot ask it: {' '.join(str(error).split())[:300]}"
+        reason: str | None = f"the {serving_check.GENERATOR} failed: {one_line(str(error))}"
     else:
         logits = need("torch", extra="local").stack([traced.logits for traced in traces])
         trace = parity_gate.ModelTrace(logits, tuple(tuple(traced.output_tokens) for traced in traces))
@@ -50,11 +53,11 @@ async def check_here(folder: Path, artifact: Artifact, *, device: str | None = N
 async def check_again(folder: Path, artifact: Artifact) -> Artifact:
     """Repeat `check_here` for an existing artifact, after a change of libraries or machine, and save the result.
 
-    An artifact that an earlier leg marked unusable stays unusable. Raises GroundtuneError when its files have changed
-    since the training.
+    An artifact that failed an earlier check stays unusable. Raises GroundtuneError if its files have changed since
+    training.
     """
     _only_causal(artifact)
-    if artifact.unusable and not artifact.unusable.startswith(f"the {serving_check.LEG}"):
+    if artifact.unusable and not artifact.unusable.startswith(OWN_REASONS):
         return artifact
     verify_artifact(folder, replace(artifact, unusable=None))
     checked = await check_here(folder, artifact)
@@ -83,7 +86,8 @@ class Server:
 async def check_server(config: Config, folder: Path, artifact: Artifact, server: Server) -> serving_check.ServingCheck:
     """Send the inputs recorded with the artifact to a server, one by one, at temperature 0.
 
-    Raises UsageError when the texts may not be sent there, MissingError without inputs, key or model, ProviderError.
+    Raises UsageError if the texts may not be sent there, MissingError if inputs, key or model are missing,
+    ProviderError.
     """
     _only_causal(artifact)
     chosen = ModelConfig.model_construct(kind="openai", base_url=server.url)
@@ -101,7 +105,8 @@ async def check_server(config: Config, folder: Path, artifact: Artifact, server:
             name = server.model or _only_model(client, artifact, place)
             pairs = [(recorded, _ask(client, name, recorded)) for recorded in inputs]
         except OpenAIError as error:
-            hint = f"the variable {server.key_env} holds the wrong key" if server.key_env else "--key-env NAME"
+            wrong_key = f"the environment variable {server.key_env} does not hold a valid key"
+            hint = wrong_key if server.key_env else "--key-env NAME"
             raise provider_error(error, place=place, api_key=key, key_hint=hint) from error
         finally:
             client.close()

@@ -1,4 +1,4 @@
-"""Run every approach on the same examples and write one matrix to disk. Decides nothing; the verdict comes later.
+"""Run every approach on the same examples and write the matrix to disk; reporting.py computes the verdict.
 
 runs/<time>/run.json        what was run, the conditions, and whether it is complete
             examples.jsonl  the examples at that time
@@ -21,12 +21,12 @@ from groundtune.build.task import primary_score, score_names, scorer
 from groundtune.common.files import digest_file, digest_text, read_json, unused_folder, write_atomic, write_json
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
+from groundtune.dataset.examples import normalise_input
 from groundtune.errors import MissingError, UsageError
 from groundtune.measure.results import RESULTS, read_results
 from groundtune.measure.runner import FilledCell, JudgeCall, fill_matrix
 from groundtune.measure.scoring import Scorer
 from groundtune.tune.job import read_job
-from groundtune.tune.preflight.findings import normalise_input
 from groundtune.types import Example
 from groundtune.workspace import Workspace
 
@@ -55,7 +55,7 @@ class CompareProgress:
 async def compare(
     workspace: Workspace,
     config: Config,
-    material: Resources,
+    resources: Resources,
     examples: Sequence[Example],
     *,
     fitted: Fitted,
@@ -72,32 +72,34 @@ async def compare(
     """
     require_examples(examples, split)
     if (metric := primary or primary_score(config)) not in (available := score_names(config)):
-        raise UsageError(f"no row will have the score {metric!r}", hint=f"choose one of {', '.join(available)}")
+        raise UsageError(
+            f"this comparison does not compute the score {metric!r}", hint=f"choose one of {', '.join(available)}"
+        )
     budget = build.budget(budget_usd)
-    material = replace(
-        material,
-        embedder=material.batch_embedder,
+    resources = replace(
+        resources,
+        embedder=resources.batch_embedder,
         wrap_generator=build.caching_wrapper(workspace.cache, budget),
         rate_limit_wait_seconds=PATIENCE_SECONDS,
         local_slots=asyncio.Semaphore(1) if config.embedder.kind != "openai" else None,
     )
-    lineup = await build_registry(config, material)
-    lineup = lineup.select(names)
-    examples, trained_on = _without_training_examples(examples, lineup, material.model_folder)
-    judge = build.judge(config, material.embedder, material.wrap_generator, patience_seconds=PATIENCE_SECONDS)
+    registry = await build_registry(config, resources)
+    registry = registry.select(names)
+    examples, trained_on = _without_training_examples(examples, registry, resources.model_folder)
+    judge = build.judge(config, resources.embedder, resources.wrap_generator, patience_seconds=PATIENCE_SECONDS)
     return await complete_matrix(
         workspace,
-        lineup,
+        registry,
         examples,
         about={
-            **_conditions(config, material, fitted),
-            "form": repr(material.form),
-            "checks": [digest_file(path) for path in _check_files(config, material.root)],
-            "requests": {name: lineup.requests.get(name) for name in sorted(set(lineup.model_tables.values()))},
-            "artifacts": {name: artifact.id for name, artifact in lineup.artifacts.items() if name in lineup.ready},
+            **_conditions(config, resources, fitted),
+            "form": repr(resources.output_format),
+            "checks": [digest_file(path) for path in _check_files(config, resources.root)],
+            "requests": {name: registry.requests.get(name) for name in sorted(set(registry.model_tables.values()))},
+            "artifacts": {name: artifact.id for name, artifact in registry.artifacts.items() if name in registry.ready},
         },
-        context={**_context(config, lineup), "primary": metric, "trained_on": trained_on},
-        score=scorer(config, material.form, material.root),
+        context={**_context(config, registry), "primary": metric, "trained_on": trained_on},
+        score=scorer(config, resources.output_format, resources.root),
         judge=judge.judge if judge else None,
         fresh=fresh,
         spent=lambda: budget.known_spent_usd,
@@ -112,16 +114,16 @@ def require_examples(examples: Sequence[Example], split: str) -> None:
 
 
 def _without_training_examples(
-    examples: Sequence[Example], lineup: ApproachRegistry, models: Path | None
+    examples: Sequence[Example], registry: ApproachRegistry, models: Path | None
 ) -> tuple[Sequence[Example], dict[str, int]]:
     """Return the examples that no approach was trained on, and how many each trained approach has seen.
 
-    An example counts as seen if its id or input was in the training rows: after the training, rows can move to this
+    An example counts as seen if its id or input was in the training rows: after training, rows can move to this
     split or be duplicated. Raises UsageError when no example remains.
     """
     seen: dict[str, set[str]] = {}
-    for name, artifact in lineup.artifacts.items():
-        if name in lineup.ready and models:
+    for name, artifact in registry.artifacts.items():
+        if name in registry.ready and models:
             job = read_job(models / artifact.id)
             rows = [*job.rows("train"), *job.rows("validation")]
             inputs = {normalise_input(row.input) for row in rows}
@@ -133,14 +135,17 @@ def _without_training_examples(
     all_seen = set().union(*seen.values())
     unseen = [example for example in examples if example.id not in all_seen]
     if not unseen:
-        commands = ", ".join(f"groundtune tune {lineup.artifacts[name].name}" for name in seen)
-        raise UsageError(f"{', '.join(seen)}: trained on every example", hint=f"train again without them: {commands}")
+        commands = ", ".join(f"groundtune tune {registry.artifacts[name].name}" for name in seen)
+        raise UsageError(
+            f"{', '.join(seen)}: trained on every example of this split, so nothing is left to compare",
+            hint=f"train again without them: {commands}",
+        )
     return unseen, {name: len(overlap) for name, overlap in seen.items()}
 
 
 async def complete_matrix(
     workspace: Workspace,
-    lineup: ApproachRegistry,
+    registry: ApproachRegistry,
     examples: Sequence[Example],
     *,
     about: Mapping[str, Any],
@@ -155,24 +160,24 @@ async def complete_matrix(
 
     A run under the same conditions is resumed: only its missing cells and errors are run. about: conditions that affect
     the results, besides the examples and the names of the approaches; plain JSON values. context: values that affect
-    the verdict. fresh: always start a new run. Raises what `measure.runner.run` raises; the partial run stays readable.
+    the verdict. fresh: always start a new run. Raises what `fill_matrix` raises; the partial run stays readable.
     """
-    identity = digest_text(json.dumps([sorted(lineup.ready), [repr(e) for e in examples], about], sort_keys=True))
+    identity = digest_text(json.dumps([sorted(registry.ready), [repr(e) for e in examples], about], sort_keys=True))
     folder = None if fresh else _matching_run(workspace, identity)
-    folder = folder or _new_run(workspace, identity, lineup, examples)
+    folder = folder or _new_run(workspace, identity, registry, examples)
     now = {"about": {**about, **(context or {})}, "used": datetime.now(UTC).isoformat()}
     write_json(folder / RUN, {**read_json(folder / RUN), **now})
-    total = len(lineup.ready) * len(examples)
+    total = len(registry.ready) * len(examples)
     done = sum(row.error is None for row in read_results(folder / RESULTS))
 
-    def step(filled: FilledCell) -> None:
+    def step(cell: FilledCell) -> None:
         nonlocal done
         done += 1
-        progress(CompareProgress(done, total, filled.result.approach, spent()))
+        progress(CompareProgress(done, total, cell.result.approach, spent()))
 
-    by_concurrency = sorted(lineup.ready.values(), key=lambda approach: lineup.concurrency.get(approach.name, 1))
+    by_concurrency = sorted(registry.ready.values(), key=lambda approach: registry.concurrency.get(approach.name, 1))
     for concurrency, approaches in groupby(
-        by_concurrency, key=lambda approach: lineup.concurrency.get(approach.name, 1)
+        by_concurrency, key=lambda approach: registry.concurrency.get(approach.name, 1)
     ):
         await fill_matrix(
             list(approaches),
@@ -210,24 +215,24 @@ def _check_files(config: Config, root: Path) -> list[Path]:
     return [path for path in (*named, *(root / f"{module}.py" for module in modules)) if path.is_file()]
 
 
-def _conditions(config: Config, material: Resources, fitted: Fitted) -> dict[str, Any]:
+def _conditions(config: Config, resources: Resources, fitted: Fitted) -> dict[str, Any]:
     """Return the conditions that affect the results."""
-    manifest = material.index.manifest if material.index else None
+    manifest = resources.index.manifest if resources.index else None
     return {
         "version": version("groundtune"),
         "task": config.task,
         "settings": config.model_dump(mode="json", include=_SETTINGS),
         "index": [manifest.generation, manifest.parts] if manifest else None,
-        "documents": material.index.catalog.digest() if material.index else None,
+        "documents": resources.index.catalog.digest() if resources.index else None,
         "fitted": asdict(fitted),
-        "shown": digest_text("".join(map(repr, material.train))),
+        "shown": digest_text("".join(map(repr, resources.train))),
     }
 
 
-def _context(config: Config, lineup: ApproachRegistry) -> dict[str, Any]:
+def _context(config: Config, registry: ApproachRegistry) -> dict[str, Any]:
     """Return what only the verdict depends on: changing it needs a new verdict but no new answers."""
     required = config.requirements
-    trained = {name: artifact for name, artifact in lineup.artifacts.items() if name in lineup.ready}
+    trained = {name: artifact for name, artifact in registry.artifacts.items() if name in registry.ready}
     return {
         "name": config.name,
         "requirements": {
@@ -254,7 +259,7 @@ def _matching_run(workspace: Workspace, identity: str) -> Path | None:
     return None
 
 
-def _new_run(workspace: Workspace, identity: str, lineup: ApproachRegistry, examples: Sequence[Example]) -> Path:
+def _new_run(workspace: Workspace, identity: str, registry: ApproachRegistry, examples: Sequence[Example]) -> Path:
     started = datetime.now(UTC)
     folder = unused_folder(workspace.runs / started.strftime("%Y%m%d-%H%M%S"))
     rows = [json.dumps(asdict(example), ensure_ascii=False) for example in examples]
@@ -264,9 +269,9 @@ def _new_run(workspace: Workspace, identity: str, lineup: ApproachRegistry, exam
         {
             "identity": identity,
             "started": started.isoformat(timespec="seconds"),
-            "approaches": list(lineup.ready),
-            "missing": lineup.missing,
-            "barred": lineup.forbidden,
+            "approaches": list(registry.ready),
+            "missing": registry.missing,
+            "barred": registry.forbidden,
             "examples": len(examples),
             "complete": False,
         },

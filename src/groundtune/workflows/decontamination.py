@@ -1,4 +1,4 @@
-"""Recognise passages that give away test examples, question and answer, so that they are not trained on.
+"""Recognise passages that leak test examples, question and answer, so that they are not trained on.
 
 Pure: covers only the passages it is shown, not the rest of the index.
 """
@@ -14,36 +14,36 @@ MIN_QUESTION_WORDS = 5
 
 
 class Decontaminator:
-    """The test split, and the passages seen so far that contain its examples."""
+    """Recognise passages that contain examples of the test split, and remember their sources."""
 
     def __init__(self, test: Sequence[Example] = ()) -> None:
-        self._starts: dict[tuple[str, ...], list[tuple[Example, list[str]]]] = defaultdict(list)
+        self._questions_by_start: dict[tuple[str, ...], list[tuple[Example, list[str]]]] = defaultdict(list)
         for example in test:
             question = tokenize(example.input)
             if example.output is not None and len(question) >= MIN_QUESTION_WORDS:
-                self._starts[tuple(question[:MIN_QUESTION_WORDS])].append((example, question))
-        self._known: dict[str, list[str]] = {}
-        self._found: dict[str, dict[str, None]] = defaultdict(dict)
+                self._questions_by_start[tuple(question[:MIN_QUESTION_WORDS])].append((example, question))
+        self._ids_by_text: dict[str, list[str]] = {}
+        self._leaks: dict[str, dict[str, None]] = defaultdict(dict)
 
     @property
     def leaks(self) -> Mapping[str, Sequence[str]]:
         """Map each source to the ids of the test examples found in it."""
-        return {source: tuple(ids) for source, ids in self._found.items()}
+        return {source: tuple(ids) for source, ids in self._leaks.items()}
 
-    def gives_away(self, passage: Passage) -> bool:
-        """Whether the passage contains a whole question and a right answer to it, ignoring case and punctuation."""
+    def leaks_test_example(self, passage: Passage) -> bool:
+        """Whether the passage contains a whole question and a correct answer to it, ignoring case and punctuation."""
         text = passage.headed
-        if text not in self._known:
-            self._known[text] = self._examples(text) if self._starts else []
-        if self._known[text]:
-            self._found[passage.source].update(dict.fromkeys(self._known[text]))
-        return bool(self._known[text])
+        if text not in self._ids_by_text:
+            self._ids_by_text[text] = self._examples(text) if self._questions_by_start else []
+        if self._ids_by_text[text]:
+            self._leaks[passage.source].update(dict.fromkeys(self._ids_by_text[text]))
+        return bool(self._ids_by_text[text])
 
     def _examples(self, text: str) -> list[str]:
         text_words = tokenize(text)
         return [
             example.id
             for at in range(len(text_words) - MIN_QUESTION_WORDS + 1)
-            for example, question in self._starts.get(tuple(text_words[at : at + MIN_QUESTION_WORDS]), ())
+            for example, question in self._questions_by_start.get(tuple(text_words[at : at + MIN_QUESTION_WORDS]), ())
             if text_words[at : at + len(question)] == question and contains(text, gold_texts(example.output))
         ]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from groundtune.common.event_loop import run_workers
 from groundtune.common.files import digest_text
+from groundtune.dataset.examples import normalise_input
 from groundtune.dataset.importing.convert import write_examples
 from groundtune.errors import BudgetError, ConfigError, GroundtuneError, MissingError, Problem, UsageError
 from groundtune.measure.metrics import without_markers
 from groundtune.protocols import Approach
-from groundtune.tune.preflight.findings import normalise_input
 from groundtune.types import Answer, Evidence, Example, Question
 
 QUOTE_PREFIX = "quote-"
@@ -43,13 +43,13 @@ async def distil(
     spent: Callable[[], float] = lambda: 0.0,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> DistillationReport:
-    """Label every input and write the well-supported answers as train examples.
+    """Label every input and write the well-supported answers as training examples.
 
     An answer is kept if all its citations are exact, or if its confidence is at least `min_confidence`. inputs: one
-    text per line, or one JSON object with "input" per line. existing: examples of the project; inputs among them
-    are left out, so that nothing from the test split is trained on. The origin of each row names its approach.
-    Raises MissingError, ConfigError, and BudgetError when the next call might exceed the budget, after waiting for the
-    calls in progress so that they reach the cache.
+    text per line, or one JSON object with "input" per line. existing: examples of the project; inputs that
+    are already among them are skipped, so that nothing from the test split is trained on. The origin of each row names
+    its approach. Raises MissingError, ConfigError, and BudgetError when the next call might exceed the budget, after
+    waiting for the calls in progress so that they reach the cache.
     """
     if target.exists():
         raise UsageError(f"{target} already exists", hint="name another file, or remove it")
@@ -141,7 +141,7 @@ def read_inputs(path: Path) -> list[str]:
                 row = json.loads(line)
                 text = row["input"].strip()
             except (ValueError, KeyError, TypeError, AttributeError):
-                problems.append(Problem(path, "not an object with an input", number, 'write {"input": "…"}'))
+                problems.append(Problem(path, 'not an object with an "input" key', number, 'write {"input": "…"}'))
                 continue
         if text:
             texts[text] = None

@@ -79,7 +79,7 @@ def _sum_or_none(values: Sequence[float | None]) -> float | None:
 
 
 class _Rehearsal:
-    """A generator that records prompts and returns empty text."""
+    """A generator for dry runs, which records prompts and returns empty text."""
 
     def __init__(self, generator: Generator) -> None:
         self.name = generator.name
@@ -89,7 +89,7 @@ class _Rehearsal:
         self.silent = False
         """Whether to raise instead of answering, so that the caller does not retry."""
         self.asks = False
-        """Whether to call the generator after all: a locally trained model is free, and its speed is unknown."""
+        """Whether to call the real generator: a locally trained model costs nothing, and its speed is unknown."""
 
     async def generate(self, prompt: Prompt) -> Generation:
         if self.asks:
@@ -103,7 +103,7 @@ class _Rehearsal:
 async def estimate(
     workspace: Workspace,
     config: Config,
-    material: Resources,
+    resources: Resources,
     examples: Sequence[Example],
     *,
     split: str = "test",
@@ -121,32 +121,34 @@ async def estimate(
         rehearsals.append(rehearsal)
         return rehearsal
 
-    material = replace(material, wrap_generator=rehearse, embedder=material.batch_embedder)
+    resources = replace(resources, wrap_generator=rehearse, embedder=resources.batch_embedder)
     if config.embedder.kind == "openai":
-        material = _without_hosted_embedder(config, material)
-    lineup = await build_registry(config, material)
-    lineup = lineup.select(names)
-    trained = dict.fromkeys(artifact.id for artifact in lineup.artifacts.values())
-    rehearsal_of = dict(zip([*dict.fromkeys(lineup.model_tables.values()), *trained], rehearsals, strict=True))
+        resources = _without_hosted_embedder(config, resources)
+    registry = await build_registry(config, resources)
+    registry = registry.select(names)
+    trained = dict.fromkeys(artifact.id for artifact in registry.artifacts.values())
+    rehearsal_of = dict(zip([*dict.fromkeys(registry.model_tables.values()), *trained], rehearsals, strict=True))
     cached = build.cache_lookup(workspace.cache)
     estimates = []
-    for name in lineup.ready:
-        model, artifact = lineup.model_tables.get(name), lineup.artifacts.get(name)
+    for name in registry.ready:
+        model, artifact = registry.model_tables.get(name), registry.artifacts.get(name)
         if artifact and artifact.kind == "hosted":
             chosen = build.hosted_model_config(artifact)
             estimates.append(
-                await _estimate_model(config, lineup, name, chosen, rehearsal_of[artifact.id], cached, examples)
+                await _estimate_model(config, registry, name, chosen, rehearsal_of[artifact.id], cached, examples)
             )
         elif model:
             estimates.append(
-                await _estimate_model(config, lineup, name, config.models[model], rehearsal_of[model], cached, examples)
+                await _estimate_model(
+                    config, registry, name, config.models[model], rehearsal_of[model], cached, examples
+                )
             )
         else:
             if artifact:
                 rehearsal_of[artifact.id].asks = True
-            estimates.append(await _estimate_local(lineup, name, examples))
-    if config.judge and (judge := build.judge(config, material.embedder, rehearse)):
-        estimates.append(await _estimate_judge(config, judge, rehearsals[-1], len(lineup.ready), examples))
+            estimates.append(await _estimate_local(registry, name, examples))
+    if config.judge and (judge := build.judge(config, resources.embedder, rehearse)):
+        estimates.append(await _estimate_judge(config, judge, rehearsals[-1], len(registry.ready), examples))
     return estimates
 
 
@@ -182,12 +184,12 @@ async def _estimate_judge(
     )
 
 
-async def _estimate_local(lineup: ApproachRegistry, name: str, examples: Sequence[Example]) -> Estimate:
+async def _estimate_local(registry: ApproachRegistry, name: str, examples: Sequence[Example]) -> Estimate:
     """Estimate an approach that runs locally and costs nothing, by timing a few examples."""
     seconds = []
     for example in examples[:3]:
         began = time.perf_counter()
-        await lineup.ready[name].answer(_question(example))
+        await registry.ready[name].answer(_question(example))
         seconds.append(time.perf_counter() - began)
     n = len(examples)
     return Estimate(name, None, n, 0, 0, 0, 0.0, 0.0, median(seconds) * n if seconds else 0.0, timed=True)
@@ -195,7 +197,7 @@ async def _estimate_local(lineup: ApproachRegistry, name: str, examples: Sequenc
 
 async def _estimate_model(
     config: Config,
-    lineup: ApproachRegistry,
+    registry: ApproachRegistry,
     name: str,
     chosen: ModelConfig,
     rehearsal: _Rehearsal,
@@ -205,7 +207,7 @@ async def _estimate_model(
     sample = evenly_spaced(examples)
     rehearsal.prompts.clear()
     for example in sample:
-        await lineup.ready[name].answer(_question(example))
+        await registry.ready[name].answer(_question(example))
     generator, prompts = rehearsal.generator, list(rehearsal.prompts)
     generations = [cached(generator, prompt) for prompt in prompts]
     uncached_share = sum(generation is None for generation in generations) / len(prompts) if prompts else 0.0
@@ -256,7 +258,7 @@ def _ceiling_usd(generator: Generator, prompts: Sequence[Prompt], calls: int) ->
 
 
 class _RandomEmbedder:
-    """A stand-in for a hosted embedder: retrieves other passages, but of similar length."""
+    """A stand-in for a hosted embedder: it retrieves different passages, but of similar length."""
 
     def __init__(self, name: str, dimension: int) -> None:
         self.name = name
@@ -278,11 +280,11 @@ class _RandomEmbedder:
         return await self.embed(texts)
 
 
-def _without_hosted_embedder(config: Config, material: Resources) -> Resources:
-    """Return the material with the hosted embedder replaced by a local stand-in."""
+def _without_hosted_embedder(config: Config, resources: Resources) -> Resources:
+    """Return the resources with the hosted embedder replaced by a local stand-in."""
     embedder = _RandomEmbedder(config.embedder.model or "", config.embedder.dimension or 1)
-    index = material.index.with_embedder(embedder) if material.index else None
-    return replace(material, embedder=lambda: embedder, index=index, vector_folder=None)
+    index = resources.index.with_embedder(embedder) if resources.index else None
+    return replace(resources, embedder=lambda: embedder, index=index, vector_folder=None)
 
 
 def evenly_spaced(examples: Sequence[Example]) -> list[Example]:

@@ -88,7 +88,8 @@ async def fit_weight(opened: OpenIndex, config: Config, examples: Sequence[Examp
     test = [example for example in with_evidence if example.split == "test"]
     if len(train) < TOO_FEW or not test:
         raise UsageError(
-            f"{len(train)} train and {len(test)} test questions have evidence; fitting needs at least {TOO_FEW} and 1",
+            f"fitting needs at least {TOO_FEW} train questions and 1 test question with evidence; "
+            f"there are {len(train)} and {len(test)}",
             hint="add evidence to more examples",
         )
     scores = {weight: (await _fused(opened, config, train, weight)).mean for weight in WEIGHTS}
@@ -115,7 +116,7 @@ async def _measure(
         retriever or opened.retriever,
         examples,
         stages=stages,
-        lookup=opened.document_by_source,
+        find_document=opened.document_by_source,
         passages_of=opened.passages,
         k=k,
         worst=worst,

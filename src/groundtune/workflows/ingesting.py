@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 from groundtune import build
-from groundtune.config import PROJECT_FILE, Config
+from groundtune.config import Config
 from groundtune.errors import BusyError, GroundtuneError
 from groundtune.ingest.access_rules import groups_for
 from groundtune.ingest.catalog import Catalog
@@ -36,10 +36,11 @@ async def ingest(
     progress: Callable[[SyncProgress], None] = lambda _: None,
     complete: Callable[[], None] = lambda: None,
 ) -> SyncReport:
-    """Bring an index up to date: the project's own, or another one, as in a sweep.
+    """Bring an index up to date: the project's own, or a separate one, as in a sweep.
 
     complete: called under the lock when the index is complete, just before readers switch to it.
-    Raises BusyError while another process writes, IndexMismatchError when the parts changed and `rebuild` is not set.
+    Raises BusyError while another process writes, IndexMismatchError if the index was built with a
+    different configuration and `rebuild` is not set.
     """
     index = index or IndexFolder(workspace.index)
     async with _writer_lock(workspace, wait_seconds):
@@ -56,8 +57,8 @@ async def ingest(
                     catalog=catalog,
                     store=store,
                     embedder=embedder,
-                    splitter=build.chunker(config, embedder),
-                    loads=sandbox,
+                    chunker=build.chunker(config, embedder),
+                    loader=sandbox,
                     groups_for=_groups(config),
                     max_bytes=config.documents.max_mb * MEGABYTE,
                     progress=progress,
@@ -94,7 +95,7 @@ async def _writer_lock(workspace: Workspace, wait_seconds: float) -> AsyncIterat
 
 
 class _Selection:
-    """The files of the project from one walk, and the paths that could not be read. Implements `Files`."""
+    """The files of the project from one walk, and the paths that could not be read. Implements `FileWalk`."""
 
     def __init__(self, workspace: Workspace, config: Config) -> None:
         self.unreadable: list[tuple[Path, str]] = []
@@ -105,7 +106,7 @@ class _Selection:
             workspace.root,
             include=config.documents.include,
             exclude=config.documents.exclude,
-            leave_out=[PROJECT_FILE, *example_files],
+            leave_out=example_files,
             follow_links=config.documents.follow_links,
             unreadable=lambda path, reason: self.unreadable.append((path, reason)),
             skipped=lambda path, reason: self.skipped.append((path, reason)),

@@ -8,6 +8,7 @@ from typing import Any
 
 from groundtune.common.event_loop import run_workers
 from groundtune.common.json_schema import parse_json
+from groundtune.dataset.examples import ReportProblem
 from groundtune.errors import ConfigError, JudgeError, MissingError, Problem, UsageError
 from groundtune.measure.judges import Judge, Judgement, total_usage
 from groundtune.stats.agreement import Agreement, cohen_kappa
@@ -17,9 +18,6 @@ CONCURRENCY = 8
 RIGHT, WRONG = "right", "wrong"
 _KEYS = ("input", "answer", "gold", "label")
 _ROW_FORMAT = '{"input": "…", "answer": "…", "gold": "…", "label": true}'
-
-ReportProblem = Callable[[str, str], None]
-"""Callback that takes a problem and how to fix it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +30,9 @@ class LabelledAnswer:
     answer: Any
     """Text or object; None for an abstention."""
     gold: Any
-    """Gold answer; None when the right answer is to abstain."""
+    """Gold answer; None when the correct answer is to abstain."""
     label: bool
-    """Whether the answer is right."""
+    """Whether the answer is correct."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +137,9 @@ async def measure_agreement(
 def read_labels(path: Path) -> list[LabelledAnswer]:
     """Read a label file with one JSON object per line (UTF-8; empty lines are skipped).
 
-    Keys: `input` (text), `answer` (text or object; null for an abstention), `gold` (like `output` of an example; null
-    or absent if the right answer is to abstain), `label` (true or 1 if a person finds the answer right; false or 0 if
-    wrong). Raises MissingError when there is no such file, ConfigError with every problem in it.
+    Keys: `input` (string), `answer` (string or object; null for an abstention), `gold` (like `output` of an example;
+    null or absent if the correct answer is to abstain), `label` (true or 1 if a person judged the answer correct; false
+    or 0 if wrong). Raises MissingError when there is no such file, ConfigError with every problem in it.
     """
     if not path.is_file():
         raise MissingError(f"no label file {path}", hint=f"write one object per line, like {_ROW_FORMAT}")
@@ -163,36 +161,36 @@ def _parse_rows(path: Path, lines: Sequence[str], problems: list[Problem]) -> It
         if not line.strip():
             continue
 
-        def complain(message: str, hint: str, line: int = number) -> None:
+        def report(message: str, hint: str, line: int = number) -> None:
             problems.append(Problem(path, message, line, hint))
 
         try:
             row = parse_json(line)
         except ValueError as error:
-            complain(str(error), "write one JSON object per line")
+            report(str(error), "write one JSON object per line")
             continue
         if isinstance(row, dict):
-            yield _parse_row(row, number, complain)
+            yield _parse_row(row, number, report)
         else:
-            complain("not a JSON object", f"write {_ROW_FORMAT}")
+            report("not a JSON object", f"write {_ROW_FORMAT}")
 
 
-def _parse_row(row: Mapping[str, Any], number: int, complain: ReportProblem) -> LabelledAnswer:
+def _parse_row(row: Mapping[str, Any], number: int, report: ReportProblem) -> LabelledAnswer:
     for key in sorted(row.keys() - set(_KEYS)):
-        complain(f'unknown key "{key}"', f"use {', '.join(_KEYS)}")
+        report(f'unknown key "{key}"', f"use {', '.join(_KEYS)}")
     if not _is_text(row.get("input")):
-        complain('no "input", or it is not text', 'add "input": "…"')
+        report('"input" is missing or not a string', 'add "input": "…"')
     if "answer" not in row:
-        complain('no "answer"', 'add "answer": "…", or null for an abstention')
+        report('no "answer"', 'add "answer": "…", or null for an abstention')
     elif not (row["answer"] is None or _is_text(row["answer"]) or isinstance(row["answer"], dict)):
-        complain('"answer" is neither text nor an object', 'write "answer": "…", or null for an abstention')
+        report('"answer" must be a string or an object', 'write "answer": "…", or null for an abstention')
     if not _is_gold(row.get("gold")):
-        complain(
-            '"gold" is neither text, nor a list of texts, nor an object',
-            'write "gold": "…", or null if the right answer is to abstain',
+        report(
+            '"gold" must be a string, a list of strings or an object',
+            'write "gold": "…", or null if the correct answer is to abstain',
         )
     if row.get("label") not in (True, False):  # 1 and 0 are equal to them
-        complain('"label" is neither true nor false', 'write "label": true if a person finds the answer right')
+        report('"label" must be true or false', 'write "label": true if a person judged the answer correct')
     return LabelledAnswer(number, str(row.get("input")), row.get("answer"), row.get("gold"), row.get("label") == 1)
 
 

@@ -56,7 +56,7 @@ def _existing_name(root: Path, here: Path, text: str) -> str | None:
                 return name
             outside = path
     if outside:
-        raise UsageError(f"{outside} is outside the project {root}, so none of its models was trained on it")
+        raise UsageError(f"{outside} is outside the project {root}, so no model of the project was trained on it")
     return None
 
 

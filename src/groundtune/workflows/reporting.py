@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from groundtune.common.files import read_json, write_atomic, write_json
+from groundtune.common.text import format_count
 from groundtune.decide.verdict import Requirements, decide
-from groundtune.decide.wording import counted
 from groundtune.errors import MissingError, UsageError
 from groundtune.measure.approach_summaries import (
     approach_summaries,
@@ -27,9 +27,9 @@ from groundtune.workflows.comparing import EXAMPLES, RUN
 USUAL_PRIMARY = ("correct", "judge", "chrf", "f1")
 """Primary scores for a bare results file, in order of preference."""
 FIGURES = ("usd_per_1k", "p50_seconds", "p95_seconds", "cited")
-"""Fields of a standing that a demand may name besides the scores."""
+"""Fields of an approach summary that a condition may name besides the scores."""
 Table = TypeVar("Table")
-_DEMAND_PATTERN = re.compile(r"\s*(\S.*?)\s*(>=|<=)\s*(\d*\.?\d+(?:[eE][+-]?\d+)?)\s*")
+_CONDITION_PATTERN = re.compile(r"\s*(\S.*?)\s*(>=|<=)\s*(\d*\.?\d+(?:[eE][+-]?\d+)?)\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
-    """A minimum or maximum that the chosen approach must meet, such as `correct>=0.8`."""
+class Condition:
+    """A minimum or maximum that the recommended approach must meet, such as `correct>=0.8`."""
 
     metric: str
     at_least: bool
@@ -60,24 +60,17 @@ class Demand:
         return f"{self.metric}{'>=' if self.at_least else '<='}{self.value:g}"
 
     @classmethod
-    def parse(cls, text: str) -> "Demand":
-        """Parse a demand. Raises UsageError."""
-        match = _DEMAND_PATTERN.fullmatch(text)
+    def parse(cls, text: str) -> "Condition":
+        """Parse a condition. Raises UsageError."""
+        match = _CONDITION_PATTERN.fullmatch(text)
         if match is None:
-            raise UsageError(
-                f"cannot read the demand {text!r}", hint='write it like "correct>=0.8" or "p95_seconds<=2"'
-            )
+            raise UsageError(f"invalid condition {text!r}", hint='write it like "correct>=0.8" or "p95_seconds<=2"')
         return cls(match[1], match[2] == ">=", float(match[3]))
 
-    def check(self, known: Sequence[str]) -> None:
-        """Raise UsageError when no approach has the score or figure."""
-        if self.metric not in known:
-            raise UsageError(f"no approach has {self.metric!r}", hint=f"choose one of {', '.join(known)}")
-
-    def met_by(self, standing: ApproachSummary) -> bool:
-        """Whether a standing meets the demand; an unknown value never does."""
-        values: dict[str, float | None] = {name: interval.mean for name, interval in standing.metrics.items()}
-        values |= {name: getattr(standing, name) for name in FIGURES}
+    def met_by(self, summary: ApproachSummary) -> bool:
+        """Whether an approach meets the condition; an unknown value never does."""
+        values: dict[str, float | None] = {name: interval.mean for name, interval in summary.metrics.items()}
+        values |= {name: getattr(summary, name) for name in FIGURES}
         actual = values.get(self.metric)
         if actual is None:
             return False
@@ -92,7 +85,8 @@ class Report:
     primary: str
     n: int
     """Examples in the matrix."""
-    standings: tuple[ApproachSummary, ...]
+    approaches: tuple[ApproachSummary, ...]
+    """Figures of each approach."""
     differences: tuple[Difference, ...]
     verdict: Verdict
     tags: tuple[tuple[str, int, Mapping[str, Interval]], ...] = ()
@@ -103,23 +97,23 @@ class Report:
     file: Path | None = None
     """Path of report.html, if written."""
 
-    def unmet_by(self, demands: Sequence[Demand]) -> list[str]:
-        """Return the demands that the choice misses or, without a choice, that any leader misses.
+    def unmet_by(self, conditions: Sequence[Condition]) -> list[str]:
+        """Return the conditions that the choice misses or, without a choice, that any leader misses.
 
         Raises UsageError for a score or figure that no approach has.
         """
         names = [self.verdict.choice] if self.verdict.choice else self.verdict.leaders
-        chosen_standings = [entry for entry in self.standings if entry.name in names]
-        scores = sorted({name for entry in self.standings for name in entry.metrics})
-        for demand in demands:
-            if demand.metric not in (*scores, *FIGURES):
+        chosen = [entry for entry in self.approaches if entry.name in names]
+        scores = sorted({name for entry in self.approaches for name in entry.metrics})
+        for condition in conditions:
+            if condition.metric not in (*scores, *FIGURES):
                 raise UsageError(
-                    f"no approach has {demand.metric!r}", hint=f"choose one of {', '.join((*scores, *FIGURES))}"
+                    f"no approach has {condition.metric!r}", hint=f"choose one of {', '.join((*scores, *FIGURES))}"
                 )
         return [
-            str(demand)
-            for demand in demands
-            if not chosen_standings or not all(demand.met_by(standing) for standing in chosen_standings)
+            str(condition)
+            for condition in conditions
+            if not chosen or not all(condition.met_by(summary) for summary in chosen)
         ]
 
     def summary(self) -> dict[str, Any]:
@@ -129,7 +123,7 @@ class Report:
             "sentence": self.verdict.sentence,
             "primary": self.primary,
             "n": self.n,
-            "approaches": [asdict(standing) for standing in self.standings],
+            "approaches": [asdict(summary) for summary in self.approaches],
             "comparisons": [asdict(difference) for difference in self.differences],
             "verdict": {
                 "reasons": self.verdict.reasons,
@@ -202,9 +196,7 @@ def evaluate_run(run: Run, *, primary: str | None = None) -> Report:
     if scores and metric not in scores:
         raise UsageError(f"no row has the score {metric!r}", hint=f"set --primary to one of {', '.join(scores)}")
     clusters = cluster_examples(run.examples)
-    run_standings, notes = _add_training_cost(
-        approach_summaries(run.results, primary=metric, clusters=clusters), run.about
-    )
+    summaries, notes = _add_training_cost(approach_summaries(run.results, primary=metric, clusters=clusters), run.about)
     pairs = differences(run.results, primary=metric, clusters=clusters)
     n = len({result.example for result in run.results})
     requirements = Requirements(**run.about.get("requirements", {}), barred=run.barred)
@@ -213,14 +205,14 @@ def evaluate_run(run: Run, *, primary: str | None = None) -> Report:
         if clusters
         else None
     )
-    verdict = decide(run_standings, pairs, requirements, primary=metric, examples=n, clusters=groups)
+    verdict = decide(summaries, pairs, requirements, primary=metric, examples=n, clusters=groups)
     caveats = (*verdict.caveats, *notes, *_training_caveats(run.about), *_forgetting_caveats(run.about))
     verdict = replace(verdict, caveats=caveats)
     return Report(
         run,
         metric,
         n,
-        tuple(run_standings),
+        tuple(summaries),
         tuple(pairs),
         verdict,
         tags=tuple(tag_table(run.results, run.examples, primary=metric)),
@@ -235,31 +227,32 @@ def _add_training_cost(
     """Spread training costs over the months of [costs] and add them to the prices; return notes on those as well."""
     requests, months = about.get("requirements", {}).get("requests_per_month"), about.get("months") or 12
     priced, notes = [], []
-    for standing in measured:
-        cost = about.get("training_usd", {}).get(standing.name, 0.0)
+    for summary in measured:
+        cost = about.get("training_usd", {}).get(summary.name, 0.0)
         if cost is None:
-            notes.append(f"The training cost of {standing.name} is unknown and not included in its price.")
+            notes.append(f"The training cost of {summary.name} is unknown and not included in its price.")
         elif cost and not requests:
             notes.append(
-                f"The training of {standing.name} cost ${cost:,.2f}, which is not included in its price: "
+                f"The training of {summary.name} cost ${cost:,.2f}, which is not included in its price: "
                 "set costs.requests_per_month."
             )
-        elif cost and standing.usd_per_1k is not None:
-            standing = replace(standing, usd_per_1k=standing.usd_per_1k + 1000 * cost / (months * requests))
-            notes.append(f"The price of {standing.name} includes its training cost, spread over {months} months.")
-        priced.append(standing)
+        elif cost and summary.usd_per_1k is not None:
+            summary = replace(summary, usd_per_1k=summary.usd_per_1k + 1000 * cost / (months * requests))
+            notes.append(f"The price of {summary.name} includes its training cost, spread over {months} months.")
+        priced.append(summary)
     return priced, notes
 
 
 def _training_caveats(about: Mapping[str, Any]) -> list[str]:
     return [
-        f"{counted(n, 'example')} with an id or input that {name} was trained on: excluded for every approach."
+        f"{format_count(n, 'example')} {'was' if n == 1 else 'were'} excluded for every approach, "
+        f"because {name} was trained on {'its' if n == 1 else 'their'} id or input."
         for name, n in about.get("trained_on", {}).items()
     ]
 
 
 def _forgetting_caveats(about: Mapping[str, Any]) -> list[str]:
-    """Describe what each training made its base model forget, once per artifact."""
+    """Describe what training made each base model forget, once per artifact."""
     names: dict[str, list[str]] = {}
     for name, line in about.get("forgetting", {}).items():
         names.setdefault(line, []).append(name)

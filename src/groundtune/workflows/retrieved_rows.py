@@ -1,7 +1,8 @@
 """Build training rows from what the project's own retriever finds: gold and distractors, sometimes without gold.
 
-For `hybrid`, a model is trained as it will be used: on passages most of which do not contain the answer. The recipe
-follows RAFT (Zhang et al. 2024, arXiv 2403.10131): some rows lack the gold passage, and there the model must abstain.
+For `hybrid`, a model is trained the way it is used: on retrieved passages, most of which do not contain the answer. The
+recipe follows RAFT (Zhang et al. 2024, arXiv 2403.10131): some rows lack the gold passage, and there the model must
+abstain.
 """
 
 import random
@@ -9,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
-from groundtune import build
 from groundtune.approaches import prompts
 from groundtune.approaches.citations import check_citations
 from groundtune.approaches.context import join_neighbours
@@ -20,6 +20,7 @@ from groundtune.common.text import sentences
 from groundtune.config import Config
 from groundtune.errors import MissingError
 from groundtune.measure.metrics import contains_most_of_quote, contains_quote
+from groundtune.models.hub import BUNDLED
 from groundtune.tune.job import BaselineRanking, TrainingRow
 from groundtune.types import Evidence, Example, Hit, Passage, Question, Scope
 from groundtune.workflows.decontamination import Decontaminator
@@ -38,8 +39,8 @@ BM25_DIGITS = 6
 
 async def grounded_rows(
     config: Config,
-    material: Resources,
-    form: OutputFormat,
+    resources: Resources,
+    output_format: OutputFormat,
     examples: Sequence[Example],
     *,
     seed: int,
@@ -48,10 +49,10 @@ async def grounded_rows(
     """Build chats over retrieved passages with verified citations in the reply; one row per example.
 
     An example whose gold passage is not retrieved becomes a row without gold. Examples that have an answer but no
-    evidence, or whose answer is in no sentence of the gold passage, are left out. Passages that give away a test
-    example are skipped in favour of the next ones; examples whose gold is in no other passage are left out.
+    evidence, or whose answer is in no sentence of the gold passage, are left out. Passages that leak a test
+    example are replaced by the next-ranked ones; examples whose gold is in no other passage are left out.
     """
-    index = _index(material)
+    index = _index(resources)
     decontaminator = decontaminator or Decontaminator()
     rng = random.Random(seed)
     rows = []
@@ -65,13 +66,13 @@ async def grounded_rows(
         if reply is not None and rng.random() < WITHOUT_GOLD:
             reply, hits = None, [hit for hit in hits if hit not in gold]
         messages = prompts.messages(
-            rules=form.rules(grounded=bool(hits)),
-            kind=form.input_name,
+            rules=output_format.rules(grounded=bool(hits)),
+            kind=output_format.input_name,
             text=example.input,
             hits=hits,
             question_at=config.context.question,
         )
-        target = form.gold_reply(None) if reply is None else reply
+        target = output_format.gold_reply(None) if reply is None else reply
         turns = [asdict(message) for message in messages] + [{"role": "assistant", "content": target}]
         sources = tuple(dict.fromkeys(hit.passage.source for hit in hits))
         rows.append(TrainingRow(example.id, example.input, target, tuple(turns), sources=sources))
@@ -79,7 +80,7 @@ async def grounded_rows(
 
 
 async def retrieval_rows(
-    material: Resources,
+    resources: Resources,
     examples: Sequence[Example],
     *,
     negatives: int,
@@ -89,11 +90,11 @@ async def retrieval_rows(
 ) -> list[TrainingRow]:
     """Pair questions with the passages that contain their evidence and with the best-ranked passages that do not.
 
-    Negatives never give away a test example. Texts are what the part reads: the embedded text for an embedder, heading
+    Negatives never leak a test example. Texts are what the part reads: the embedded text for an embedder, heading
     path and text for a reranker. measured: include the candidates of the current retriever, the baseline for a tuned
     one (first MAX_MEASURED questions only).
     """
-    index = _index(material)
+    index = _index(resources)
     texts_written: set[str] = set()
     rows: list[TrainingRow] = []
     for example in examples:
@@ -104,7 +105,9 @@ async def retrieval_rows(
         hits = await index.retriever.search(question, k=NEGATIVES_DEPTH)
         without_evidence = [hit.passage for hit in hits if not any(_holds(hit, proof) for proof in example.evidence)]
         distractors = [
-            passage for passage in without_evidence if decontaminator is None or not decontaminator.gives_away(passage)
+            passage
+            for passage in without_evidence
+            if decontaminator is None or not decontaminator.leaks_test_example(passage)
         ][:negatives]
         ranked: list[Passage] = []
         if measured and len(rows) < MAX_MEASURED:
@@ -137,32 +140,32 @@ async def retrieval_rows(
     return rows
 
 
-def ranking_settings(config: Config, material: Resources) -> dict[str, Any]:
+def ranking_settings(config: Config, resources: Resources) -> dict[str, Any]:
     """Return the current ranking settings, the baseline for a tuned retriever."""
-    local_models = {"bundled": build.BUNDLED, "local": config.embedder.model}
+    local_models = {"bundled": BUNDLED, "local": config.embedder.model}
     return {
         "embedder": local_models.get(config.embedder.kind),
-        "dense_weight": _index(material).retriever.dense_weight,
+        "dense_weight": _index(resources).retriever.dense_weight,
         "dense_weight_fixed": config.retrieval.dense_weight is not None,
         "rerank_candidates": config.retrieval.rerank_candidates,
     }
 
 
 async def _gather_clean(
-    index: OpenIndex, example: Example, withheld: Decontaminator, *, most: int
+    index: OpenIndex, example: Example, decontaminator: Decontaminator, *, most: int
 ) -> tuple[list[Hit], list[Hit]]:
-    """Return the hits that `Retrieved` would gather, and those skipped because they give away a test example."""
+    """Return the hits that `RetrievedContext` would gather, and those skipped because they leak a test example."""
     question = Question(example.input, scope=Scope(groups=example.groups))
     k = most
     while True:
         hits = await index.retriever.search(question, k=k)
-        skipped = [hit for hit in hits if withheld.gives_away(hit.passage)]
+        skipped = [hit for hit in hits if decontaminator.leaks_test_example(hit.passage)]
         if len(hits) - len(skipped) >= most or len(hits) < k or k >= CANDIDATES:
             break
         k *= 2
     clean = [hit for hit in hits if hit not in skipped][:most]
     joined = await join_neighbours(clean, index.document)
-    leaking_joined = [hit for hit in joined if withheld.gives_away(hit.passage)]
+    leaking_joined = [hit for hit in joined if decontaminator.leaks_test_example(hit.passage)]
     return [hit for hit in joined if hit not in leaking_joined], skipped + leaking_joined
 
 
@@ -214,7 +217,7 @@ def _cited_reply(example: Example, hits: Sequence[Hit]) -> str | None:
     return None
 
 
-def _index(material: Resources) -> OpenIndex:
-    if material.index is None:
+def _index(resources: Resources) -> OpenIndex:
+    if resources.index is None:
         raise MissingError("this project has no index yet", hint="groundtune ingest")
-    return material.index
+    return resources.index

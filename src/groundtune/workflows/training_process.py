@@ -1,8 +1,9 @@
-"""Run a training in its own process, started by `groundtune tune`.
+"""Train a model in its own process, started by `groundtune tune`.
 
     python -m groundtune.workflows.training_process FOLDER
 
-Wraps tune/worker.py and, before the artifact of a causal model is written, runs the model as `ask` and `compare` will.
+Wraps tune/worker.py. Before the artifact of a causal model is written, checks the model with the same generator that
+`ask` and `compare` use.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ def check_causal_model(folder: Path, artifact: Artifact) -> Artifact:
     """Mark the artifact unusable if the local generator does not reproduce the trained model."""
     if artifact.kind != "lora" or artifact.unusable:
         return artifact
-    # The training left this process with a single visible GPU, whatever its number was before.
+    # Training left this process with a single visible GPU, whatever its number was before.
     device = "cuda" if str(artifact.recipe.get("device")).startswith("cuda") else None
     return asyncio.run(checking_servers.check_here(folder, artifact, device=device))
 

@@ -24,6 +24,7 @@ from groundtune.config.tune_tables import HostedTuneConfig, LoraConfig, Provider
 from groundtune.dataset.examples import find_examples, read_examples, select_split
 from groundtune.errors import MissingError, UsageError
 from groundtune.ingest.access_rules import groups_for
+from groundtune.models.hub import BUNDLED
 from groundtune.tune import resume, worker
 from groundtune.tune.artifacts import ARTIFACT, read_artifact
 from groundtune.tune.base_model import find_base, load_tokenizer, model_end_ids
@@ -48,24 +49,30 @@ TASKS = {"classifier": ("classify",), "extractor": ("extract",)}
 async def prepare_folder(
     workspace: Workspace,
     config: Config,
-    material: Resources,
+    resources: Resources,
     examples: Sequence[Example],
     name: str,
     *,
     allow_truncation: int | None = None,
     fresh: bool = False,
 ) -> Path:
-    """Prepare a training on the train split and return its folder, ready to launch.
+    """Prepare a training run on the train split and return its folder, ready to launch.
 
-    An interrupted training under the same conditions is resumed in its own folder, and a finished one is reused.
+    An interrupted training run under the same conditions is resumed in its own folder, and a finished one is reused.
     examples: all splits; validation is for early stopping and calibration, and examples in test are removed from the
-    other two. fresh: always start a new training, except while a job may still run at a provider. Raises UsageError,
-    MissingError, TuneError.
+    other two. fresh: always start a new training run, except while a job may still run at a provider. Raises
+    UsageError, MissingError, TuneError.
     """
-    material, validation, _ = _without_test_examples(material, examples)
+    resources, validation, _ = _without_test_examples(resources, examples)
     test = Decontaminator(select_split(examples, "test"))
     job, train, validation_rows = await build_job(
-        workspace, config, material, name, validation=validation, decontaminator=test, allow_truncation=allow_truncation
+        workspace,
+        config,
+        resources,
+        name,
+        validation=validation,
+        decontaminator=test,
+        allow_truncation=allow_truncation,
     )
     if fresh and (running := next(resume.running_jobs(workspace.models, name), None)):
         job_id = hosted.running_job(running.folder)
@@ -88,7 +95,7 @@ async def prepare_folder(
 
 
 async def train(folder: Path, *, progress: Callable[[TrainingStep], None] = lambda _: None) -> Artifact:
-    """Train the folder in another process, or return its finished artifact. Raises what `launch` raises."""
+    """Train the folder in another process, or return its finished artifact. Raises what `launch_training` raises."""
     if (folder / ARTIFACT).exists():
         return await asyncio.to_thread(read_artifact, folder)
     return await launch_training(folder, module="groundtune.workflows.training_process", progress=progress)
@@ -97,16 +104,16 @@ async def train(folder: Path, *, progress: Callable[[TrainingStep], None] = lamb
 async def build_job(
     workspace: Workspace,
     config: Config,
-    material: Resources,
+    resources: Resources,
     name: str,
     *,
     validation: Sequence[Example],
     decontaminator: Decontaminator | None = None,
     allow_truncation: int | None = None,
 ) -> tuple[Job, list[TrainingRow], list[TrainingRow]]:
-    """Return the job with its train and validation rows; writes nothing. Raises UsageError without training data.
+    """Return the job with its train and validation rows; writes nothing. Raises UsageError if there are none.
 
-    decontaminator: keeps out passages that give a test example away. allow_truncation: overrides the table.
+    decontaminator: keeps out passages that leak a test example. allow_truncation: overrides the table.
     """
     chosen = tune_table(config, name)
     if allow_truncation is not None:
@@ -116,35 +123,38 @@ async def build_job(
         raise UsageError(
             f"tune.{name}: kind {chosen.kind!r} needs task {allowed[0]}, but this project has task {config.task}"
         )
-    if not material.train:
+    if not resources.train:
         raise UsageError(
-            f"tune.{name}: the train split has no examples", hint="add examples; groundtune examples stats"
+            f"tune.{name}: the train split has no examples",
+            hint="add examples; groundtune examples stats shows the counts",
         )
-    form = material.form
+    output_format = resources.output_format
     if getattr(chosen, "context", "none") == "retrieved" and _uses_preferences(chosen):
         raise UsageError(f'tune.{name}: context = "retrieved" cannot be combined with dpo', hint="remove it")
     if getattr(chosen, "context", "none") == "retrieved" and config.task != "answer":
         raise UsageError(f'tune.{name}: context = "retrieved" needs task answer', hint="remove it")
-    train = await _rows(config, material, chosen, form, material.train, decontaminator)
+    train = await _rows(config, resources, chosen, output_format, resources.train, decontaminator)
     if not train and _uses_preferences(chosen):
-        message = f"tune.{name}: dpo needs a rejected reply beside each output, and no train example has one"
-        raise UsageError(
-            message, hint='add "rejected": "what the model wrote" beside "output"; groundtune examples import'
+        hint = (
+            'add "rejected": "what the model wrote" next to "output", or import preference pairs with '
+            "groundtune examples import"
         )
+        message = f"tune.{name}: dpo needs a rejected reply next to each output, and no train example has one"
+        raise UsageError(message, hint=hint)
     if not train:
         raise UsageError(f"tune.{name}: no example of the train split is usable", hint="groundtune evaluate")
-    validation_rows = await _rows(config, material, chosen, form, validation, decontaminator, measured=True)
+    validation_rows = await _rows(config, resources, chosen, output_format, validation, decontaminator, measured=True)
     job = Job(
         folder=unused_folder(workspace.models / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"),
         name=name,
         kind=chosen.kind,
-        base=chosen.base or build.BUNDLED,
+        base=chosen.base or BUNDLED,
         settings=chosen.model_dump(mode="json"),
-        details=_details(config, chosen, material, train),
+        details=_details(config, chosen, resources, train),
     )
     if isinstance(chosen, RetrieverConfig):
-        ranking = retrieved_rows.ranking_settings(config, material)
-        base = chosen.base or (chosen.part == "embedder" and ranking["embedder"]) or build.BUNDLED
+        ranking = retrieved_rows.ranking_settings(config, resources)
+        base = chosen.base or (chosen.part == "embedder" and ranking["embedder"]) or BUNDLED
         job = replace(job, base=base, details={**job.details, **ranking})
     if isinstance(chosen, HostedTuneConfig):
         provider = config.providers.get(chosen.provider)
@@ -168,17 +178,23 @@ def _admit(config: Config, job: Job) -> None:
 async def preflight(
     workspace: Workspace,
     config: Config,
-    material: Resources,
+    resources: Resources,
     examples: Sequence[Example],
     name: str,
     *,
     allow_truncation: int | None = None,
 ) -> PreflightReport:
-    """Check a training before it starts, in seconds. examples: all splits."""
-    material, validation, left_out = _without_test_examples(material, examples)
+    """Check a training run before it starts, in seconds. examples: all splits."""
+    resources, validation, left_out = _without_test_examples(resources, examples)
     test = Decontaminator(select_split(examples, "test"))
     job, train, validation_rows = await build_job(
-        workspace, config, material, name, validation=validation, decontaminator=test, allow_truncation=allow_truncation
+        workspace,
+        config,
+        resources,
+        name,
+        validation=validation,
+        decontaminator=test,
+        allow_truncation=allow_truncation,
     )
     documents = _documents(examples, [*train, *validation_rows])
     with _quiet():
@@ -201,7 +217,7 @@ async def preflight(
             ],
             removed_examples=left_out,
             leaking_sources=test.leaks,
-            skipped_examples=[example.id for example in material.train if example.id not in trained_ids],
+            skipped_examples=[example.id for example in resources.train if example.id not in trained_ids],
             base=job.base,
             labels=job.details.get("labels", ()),
             schema=job.details.get("schema"),
@@ -218,16 +234,16 @@ async def preflight(
 
 
 def _without_test_examples(
-    material: Resources, examples: Sequence[Example]
+    resources: Resources, examples: Sequence[Example]
 ) -> tuple[Resources, list[Example], dict[str, str]]:
     """Remove examples of the test split from train and validation; also return removed ids with the test id."""
     test = select_split(examples, "test")
-    train, train_duplicates = leakage.remove_test_examples(material.train, test)
+    train, train_duplicates = leakage.remove_test_examples(resources.train, test)
     validation, validation_duplicates = leakage.remove_test_examples(select_split(examples, "validation"), test)
-    if material.train and not train:
+    if resources.train and not train:
         message = "every example of the train split is also in the test split, so nothing is left to train on"
-        raise UsageError(message, hint="add examples; groundtune examples stats")
-    return replace(material, train=train), validation, train_duplicates | validation_duplicates
+        raise UsageError(message, hint="add examples; groundtune examples stats shows the counts")
+    return replace(resources, train=train), validation, train_duplicates | validation_duplicates
 
 
 def control_job(workspace: Workspace, config: Config, name: str, action: JobAction) -> tuple[str, str]:
@@ -236,7 +252,8 @@ def control_job(workspace: Workspace, config: Config, name: str, action: JobActi
     Raises UsageError for another kind, MissingError when no job is in progress, ProviderError.
     """
     if (kind := tune_table(config, name).kind) != "hosted":
-        raise UsageError(f"tune.{name} is a {kind} and has no job at a provider", hint="stop its command with Ctrl-C")
+        message = f'tune.{name} has kind = "{kind}", so it has no hosted job'
+        raise UsageError(message, hint="stop its command with Ctrl-C")
     for job in resume.running_jobs(workspace.models, name):
         return hosted.control_job(job, action)
     raise MissingError(f"tune.{name} has no job in progress", hint=f"groundtune tune {name}")
@@ -245,13 +262,13 @@ def control_job(workspace: Workspace, config: Config, name: str, action: JobActi
 def _matching_training(
     workspace: Workspace, job: Job, train: Sequence[TrainingRow], validation_rows: Sequence[TrainingRow]
 ) -> Path | None:
-    """Return the folder of a training under the same conditions, including its base model, or None."""
+    """Return the folder of a training run under the same conditions, including its base model, or None."""
 
     def digest() -> str | None:
         return (
             None
             if job.kind == "hosted"
-            else (find_base if job.kind == "lora" else base_encoder.find_encoder)(job.base).digest
+            else (find_base if job.kind == "lora" else base_encoder.find_encoder)(job.base).located.digest
         )
 
     return resume.find_same_training(workspace.models, job, train, validation_rows, base_digest=digest)
@@ -259,7 +276,7 @@ def _matching_training(
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the log line for each attempt to reach the hub; the final error is enough."""
+    """Silence the log line for each attempt to reach the Hugging Face Hub; the final error is enough."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -277,15 +294,12 @@ def _token_counters(job: Job) -> tuple[dict[str, Any], list[str]]:
         return {"row_tokens": about, **limits}, hosted.warnings(job)
     if job.kind == "lora":
         base = find_base(job.base)
-        tokenizer = load_tokenizer(base.source, revision=base.revision)
-        return {"tokenizer": tokenizer, "model_ends": model_end_ids(base), "window": base.window}, []
+        tokenizer = load_tokenizer(base.located)
+        return {"tokenizer": tokenizer, "model_ends": model_end_ids(base), "window": base.located.window}, []
     base = base_encoder.find_encoder(job.base)
-    tokenizer = load_tokenizer(base.source, revision=base.revision)
-
-    def count(texts: Sequence[str]) -> list[int]:
-        return [len(ids) for ids in tokenizer(list(texts), truncation=False)["input_ids"]] if texts else []
-
-    return {"count_tokens": count, "window": base_encoder.token_limit(base, tokenizer, wanted=None)}, []
+    tokenizer = load_tokenizer(base.located)
+    count = partial(base_encoder.text_token_counts, tokenizer)
+    return {"count_tokens": count, "window": base_encoder.token_limit(base.located, tokenizer, wanted=None)}, []
 
 
 def _estimate_bounds(
@@ -329,9 +343,9 @@ def tune_table(config: Config, name: str) -> TuneConfig:
 
 async def _rows(
     config: Config,
-    material: Resources,
+    resources: Resources,
     chosen: TuneConfig,
-    form: OutputFormat,
+    output_format: OutputFormat,
     examples: Sequence[Example],
     test: Decontaminator | None,
     *,
@@ -342,7 +356,7 @@ async def _rows(
             return [TrainingRow(example.id, example.input, _first_output(example.output)) for example in examples]
         case "retriever":
             return await retrieved_rows.retrieval_rows(
-                material,
+                resources,
                 examples,
                 negatives=chosen.hard_negatives,
                 part=chosen.part,
@@ -351,21 +365,23 @@ async def _rows(
             )
         case _:
             if _uses_preferences(chosen):
-                return [_chat_row(form, example) for example in examples if example.rejected is not None]
+                return [_chat_row(output_format, example) for example in examples if example.rejected is not None]
             if isinstance(chosen, LoraConfig) and chosen.context == "retrieved":
                 return await retrieved_rows.grounded_rows(
-                    config, material, form, examples, seed=chosen.seed, decontaminator=test
+                    config, resources, output_format, examples, seed=chosen.seed, decontaminator=test
                 )
-            return [_chat_row(form, example) for example in examples]
+            return [_chat_row(output_format, example) for example in examples]
 
 
-def _chat_row(form: OutputFormat, example: Example) -> TrainingRow:
+def _chat_row(output_format: OutputFormat, example: Example) -> TrainingRow:
     """Build the messages of the approach `prompt`, with the gold reply."""
-    messages = prompts.messages(rules=form.rules(grounded=False), kind=form.input_name, text=example.input)
-    reply = form.gold_reply(example.output)
+    messages = prompts.messages(
+        rules=output_format.rules(grounded=False), kind=output_format.input_name, text=example.input
+    )
+    reply = output_format.gold_reply(example.output)
     turns = [asdict(message) for message in messages] + [{"role": "assistant", "content": reply}]
     worse = example.rejected  # text is kept as the model wrote it
-    rejected = worse if worse is None or isinstance(worse, str) else form.gold_reply(worse)
+    rejected = worse if worse is None or isinstance(worse, str) else output_format.gold_reply(worse)
     return TrainingRow(example.id, example.input, reply, tuple(turns), rejected=rejected)
 
 
@@ -374,23 +390,23 @@ def _uses_preferences(chosen: TuneConfig) -> bool:
     return "dpo" in (getattr(chosen, "mode", None), getattr(chosen, "method", None))
 
 
-def _details(config: Config, chosen: TuneConfig, material: Resources, train: Sequence[TrainingRow]) -> dict[str, Any]:
+def _details(config: Config, chosen: TuneConfig, resources: Resources, train: Sequence[TrainingRow]) -> dict[str, Any]:
     """Return what the trainer and the resulting model need to know about the project."""
-    details, form = dict[str, Any](task=config.task), material.form
+    details, output_format = dict[str, Any](task=config.task), resources.output_format
     if isinstance(chosen, LoraConfig | HostedTuneConfig):
         grounded = getattr(chosen, "context", "none") == "retrieved"
-        details["rules"] = rules_digest(form, grounded=grounded)
-    if isinstance(form, LabelFormat):
-        details["labels"] = list(form.labels)
-    if isinstance(form, ObjectFormat):
-        details["schema"] = form.schema
+        details["rules"] = rules_digest(output_format, grounded=grounded)
+    if isinstance(output_format, LabelFormat):
+        details["labels"] = list(output_format.labels)
+    if isinstance(output_format, ObjectFormat):
+        details["schema"] = output_format.schema
     trained_ids = {row.id for row in train}
     files = [
-        path.relative_to(material.root).as_posix()
-        for path in find_examples(material.root, config.examples.files)
+        path.relative_to(resources.root).as_posix()
+        for path in find_examples(resources.root, config.examples.files)
         if any(example.id in trained_ids for example in read_examples(path))
     ]
-    evidence = {proof.source for example in material.train for proof in example.evidence}
+    evidence = {proof.source for example in resources.train for proof in example.evidence}
     details["documents"] = sorted({*files, *evidence, *(source for row in train for source in row.sources)})
     return details
 

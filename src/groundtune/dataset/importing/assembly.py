@@ -1,4 +1,7 @@
-"""Turn the drafts of a whole file into examples, resolving what the rows share. Pure; refuses, never guesses."""
+"""Turn parsed rows of a file into examples, resolving system messages and ids across rows.
+
+Pure; rejects ambiguous rows instead of guessing.
+"""
 
 import json
 from collections import Counter
@@ -8,7 +11,8 @@ from typing import Any, Literal, cast, get_args
 
 from groundtune.common.files import digest_text
 from groundtune.common.json_schema import parse_json
-from groundtune.dataset.examples import assign_split
+from groundtune.common.text import format_count
+from groundtune.dataset.examples import assign_split, normalise_input
 from groundtune.dataset.importing.parsers import Draft, json_excerpt
 from groundtune.dataset.importing.records import ReportLineProblem
 from groundtune.types import Evidence, Example, Message, Split
@@ -18,7 +22,7 @@ _SPLITS = {"val": "validation", "valid": "validation", "dev": "validation", "eva
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """Caller's decisions on what a file leaves open."""
+    """How to handle what a file leaves ambiguous."""
 
     input: str | None = None
     """Input column of a table; None guesses by name. Same for `output`."""
@@ -48,7 +52,7 @@ def make_row(line: int, draft: Draft) -> ImportRow:
 
 
 def resolve_system_messages(
-    rows: Sequence[ImportRow], choices: ImportOptions, say: ReportLineProblem
+    rows: Sequence[ImportRow], options: ImportOptions, report: ReportLineProblem
 ) -> tuple[list[ImportRow], str | None, list[str]]:
     """Return a system message that all rows share; join, drop or refuse messages that differ."""
     systems = {item.draft.system for item in rows}
@@ -61,18 +65,18 @@ def resolve_system_messages(
     counts: Counter[str] = Counter()
     for item in rows:
         system, draft = item.draft.system, replace(item.draft, system=None)
-        action = "join" if draft.joins_system and choices.system == "refuse" else choices.system
+        action = "join" if draft.joins_system and options.system == "refuse" else options.system
         if system is not None:
             counts[action] += 1
             if action == "refuse":
                 hint = "--system join puts it before the input, --system drop omits it"
-                say(item.line, "a system message that not all rows share", hint)
+                report(item.line, "the system message differs between rows", hint)
             elif action == "join":
                 draft = replace(draft, question=f"{system}\n\n{draft.question}")
         resolved.append(replace(item, draft=draft))
     words = {"join": "put before the input", "drop": "omitted"}
     notes = [
-        f"system message or instruction {words[action]}: {row_count(counts[action])}"
+        f"system message or instruction {words[action]}: {format_count(counts[action])}"
         for action in words
         if counts[action]
     ]
@@ -80,7 +84,7 @@ def resolve_system_messages(
 
 
 def reduce_turns(
-    rows: Sequence[ImportRow], choices: ImportOptions, say: ReportLineProblem
+    rows: Sequence[ImportRow], options: ImportOptions, report: ReportLineProblem
 ) -> tuple[list[ImportRow], list[str]]:
     """Reduce multi-turn chats to a single input, or refuse them."""
     reduced: list[ImportRow] = []
@@ -89,25 +93,25 @@ def reduce_turns(
         draft = replace(item.draft, earlier_turns=())
         if item.draft.earlier_turns:
             multi_turn += 1
-            if choices.turns == "refuse":
+            if options.turns == "refuse":
                 hint = "--turns last keeps only the last question, --turns join writes all turns into the input"
-                say(item.line, "a chat with several questions; an example has one", hint)
-            elif choices.turns == "join":
+                report(item.line, "the chat has several user turns, but an example holds one question", hint)
+            elif options.turns == "join":
                 draft = replace(
                     draft, question=_transcript((*item.draft.earlier_turns, Message("user", draft.question)))
                 )
         reduced.append(replace(item, draft=draft))
     words = {"join": "all turns written into the input", "last": "turns before the last question omitted"}
     return reduced, [
-        f"{words[choices.turns]}: {row_count(multi_turn)}"
-    ] if multi_turn and choices.turns in words else []
+        f"{words[options.turns]}: {format_count(multi_turn)}"
+    ] if multi_turn and options.turns in words else []
 
 
 def parse_outputs(
-    rows: Sequence[ImportRow], choices: ImportOptions, say: ReportLineProblem
+    rows: Sequence[ImportRow], options: ImportOptions, report: ReportLineProblem
 ) -> tuple[list[Any], list[str]]:
     """Return the gold output of each row; None where the row abstains."""
-    values = [_output(item, choices, say) for item in rows]
+    values = [_output(item, options, report) for item in rows]
     texts = [value for value in values if isinstance(value, str)]
     if texts and len(texts) == sum(value is not None for value in values):
         objects = [None if text is None else _as_object(text) for text in values]
@@ -117,7 +121,7 @@ def parse_outputs(
 
 
 def build_examples(
-    rows: Sequence[ImportRow], outputs: Sequence[Any], *, choices: ImportOptions, origin: str, say: ReportLineProblem
+    rows: Sequence[ImportRow], outputs: Sequence[Any], *, options: ImportOptions, origin: str, report: ReportLineProblem
 ) -> list[Example]:
     """Build the examples. Importing the file again gives the same ids; equal inputs share their split."""
     used: dict[str, int] = {}
@@ -130,14 +134,15 @@ def build_examples(
         copy = copies[example_id]
         example_id = cells.get("id") or (example_id if copy == 1 else f"{example_id}-{copy}")
         if (seen := used.setdefault(example_id, item.line)) != item.line:
-            say(item.line, f'id "{example_id}" is already on line {seen}', "give each row its own id, or no row an id")
+            message = f'duplicate id "{example_id}", first used on line {seen}'
+            report(item.line, message, "give every row a unique id, or remove all ids")
         result.append(
             Example(
                 id=example_id,
                 input=item.draft.question,
                 output=output,
                 evidence=(Evidence(cells["source"], cells["quote"]),) if {"source", "quote"} <= set(cells) else (),
-                split=_split(item, choices, say),
+                split=_split(item, options, report),
                 tags=tuple(tag.strip() for tag in cells.get("tags", "").split(",") if tag.strip()),
                 group=cells.get("group"),
                 origin=cells.get("origin", origin),
@@ -147,31 +152,22 @@ def build_examples(
     return result
 
 
-def normalise_input(text: str) -> str:
-    """Normalise case and white space, for comparing texts."""
-    return " ".join(text.casefold().split())
-
-
-def row_count(number: int) -> str:
-    return f"{number:,} row" if number == 1 else f"{number:,} rows"
-
-
-def _split(item: ImportRow, choices: ImportOptions, say: ReportLineProblem) -> Split:
+def _split(item: ImportRow, options: ImportOptions, report: ReportLineProblem) -> Split:
     named = item.draft.copied.get("split", "").casefold()
     named = _SPLITS.get(named, named)
     if named and named not in get_args(Split):
-        say(item.line, f'unknown split "{named}"', f"use one of {', '.join(get_args(Split))}")
+        report(item.line, f'unknown split "{named}"', f"use one of {', '.join(get_args(Split))}")
     if named in get_args(Split):
         return cast(Split, named)
-    return choices.split or assign_split(digest_text(normalise_input(item.draft.question)))
+    return options.split or assign_split(digest_text(normalise_input(item.draft.question)))
 
 
-def _output(item: ImportRow, choices: ImportOptions, say: ReportLineProblem) -> Any:
+def _output(item: ImportRow, options: ImportOptions, report: ReportLineProblem) -> Any:
     value = item.draft.reply
     value = json.dumps(value) if isinstance(value, int | float) else value
     if isinstance(value, str):
         value = value.strip()
-        if value in choices.abstain:
+        if value in options.abstain:
             return None
         if value:
             return value
@@ -181,14 +177,14 @@ def _output(item: ImportRow, choices: ImportOptions, say: ReportLineProblem) -> 
         return value
     if value in (None, "", [], {}):
         hint = 'fill it in, or use --abstain "" if empty means abstain'
-        if value in (None, "") and "" in choices.abstain:
+        if value in (None, "") and "" in options.abstain:
             return None
-        say(item.line, "an empty output", hint)
+        report(item.line, "the output is empty", hint)
     else:
-        say(
+        report(
             item.line,
-            f"the output is not text, a list of texts or an object: {json_excerpt(value)}",
-            "write it as text",
+            f"the output is not a string, a list of strings or an object: {json_excerpt(value)}",
+            "write it as a string",
         )
     return None
 

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 from groundtune.common.files import write_atomic
-from groundtune.dataset.examples import read_examples
+from groundtune.common.text import format_count
+from groundtune.dataset.examples import ReportProblem, read_examples
 from groundtune.dataset.importing import assembly
 from groundtune.dataset.importing.assembly import ImportOptions, ImportRow
 from groundtune.dataset.importing.parsers import (
     ColumnMapping,
     Draft,
     Format,
-    ReportProblem,
     detect_row_format,
     guess_columns,
     parse_alpaca,
@@ -60,7 +60,7 @@ class ImportResult:
     notes: tuple[str, ...] = ()
     """Decisions and omissions to show to the user."""
     instructions: str | None = None
-    """System message that all inputs share; belongs into `instructions` of the project file."""
+    """System message that all inputs share; belongs in `instructions` of the project file."""
 
 
 def detect_format(path: Path) -> Format:
@@ -82,23 +82,13 @@ def detect_format(path: Path) -> Format:
     raise ConfigError([Problem(path, "contains no readable rows", hint="use JSON lines, a JSON list or a table")])
 
 
-def convert(
-    path: Path,
-    format: Format | None = None,  # noqa: A002
-    *,
-    choices: ImportOptions = _OPEN,
-) -> list[Example]:
-    """Return the examples in file order. Raises as `conversion` does."""
-    return list(import_file(path, format, choices=choices).examples)
-
-
 def import_file(
     path: Path,
     format: Format | None = None,  # noqa: A002
     *,
-    choices: ImportOptions = _OPEN,
+    options: ImportOptions = _OPEN,
 ) -> ImportResult:
-    """Return the examples and notes on what was decided.
+    """Return the examples in file order, and notes on what was decided.
 
     Ids are digests of the input, so importing a file again gives the same ids, even after an output was fixed; an
     `id` column of a table takes precedence. Equal inputs go into the same split.
@@ -107,23 +97,24 @@ def import_file(
     """
     if format is not None and format not in get_args(Format):
         raise UsageError(f"unknown format {format!r}", hint=f"use one of {', '.join(get_args(Format))}")
-    kind = format or ("rows" if choices.input and not is_table(path, read_text(path)) else detect_format(path))
-    if kind == "examples" and choices.split:
-        raise UsageError(f"{path} is an examples file, whose rows name their split", hint="remove --split")
+    kind = format or ("rows" if options.input and not is_table(path, read_text(path)) else detect_format(path))
+    if kind == "examples" and options.split:
+        message = f"{path} is already an examples file, so --split does not apply: its rows set their own split"
+        raise UsageError(message, hint="remove --split")
     if kind == "examples":
         return ImportResult(tuple(read_examples(path)), kind)
     problems: list[Problem] = []
 
-    def say(line: int, message: str, hint: str) -> None:
+    def report(line: int, message: str, hint: str) -> None:
         problems.append(Problem(path, message, line or None, hint))
 
-    rows, notes = _rows(read_text(path), kind, choices, say)
-    rows, instructions, on_system = assembly.resolve_system_messages(rows, choices, say)
-    rows, on_turns = assembly.reduce_turns(rows, choices, say)
-    outputs, on_outputs = assembly.parse_outputs(rows, choices, say)
-    examples = assembly.build_examples(rows, outputs, choices=choices, origin=path.name, say=say)
+    rows, notes = _rows(read_text(path), kind, options, report)
+    rows, instructions, on_system = assembly.resolve_system_messages(rows, options, report)
+    rows, on_turns = assembly.reduce_turns(rows, options, report)
+    outputs, on_outputs = assembly.parse_outputs(rows, options, report)
+    examples = assembly.build_examples(rows, outputs, options=options, origin=path.name, report=report)
     if not examples and not problems:
-        say(0, "contains no rows", "name a file with at least one row")
+        report(0, "contains no rows", "choose a file with at least one row")
     if problems:
         raise ConfigError(sorted(problems, key=lambda problem: problem.line or 0))
     return ImportResult(tuple(examples), kind, (*notes, *on_system, *on_turns, *on_outputs), instructions)
@@ -156,25 +147,27 @@ def encode_lines(lines: Iterable[str]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
 
 
-def _rows(text: str, kind: Format, choices: ImportOptions, say: ReportLineProblem) -> tuple[list[ImportRow], list[str]]:
+def _rows(
+    text: str, kind: Format, options: ImportOptions, report: ReportLineProblem
+) -> tuple[list[ImportRow], list[str]]:
     """Return the readable rows and notes on the columns used and the keys omitted."""
     table = kind in ("csv", "tsv")
     delimiter = "\t" if kind == "tsv" else None
-    records = list(table_records(text, say, delimiter=delimiter) if table else json_records(text, say))
-    table_columns = _columns(records, choices, say) if table or kind == "rows" else None
+    records = list(table_records(text, report, delimiter=delimiter) if table else json_records(text, report))
+    table_columns = _columns(records, options, report) if table or kind == "rows" else None
     if table_columns is None and kind not in _READERS:
         return [], []
     rows: list[ImportRow] = []
     omitted: Counter[str] = Counter()
     for record in records:
 
-        def complain(message: str, hint: str, line: int = record.line) -> None:
-            say(line, message, hint)
+        def report_here(message: str, hint: str, line: int = record.line) -> None:
+            report(line, message, hint)
 
         draft = (
-            parse_table(record.values, table_columns, complain)
+            parse_table(record.values, table_columns, report_here)
             if table_columns
-            else _READERS[kind](record.values, complain)
+            else _READERS[kind](record.values, report_here)
         )
         if draft:
             rows.append(assembly.make_row(record.line, draft))
@@ -182,22 +175,22 @@ def _rows(text: str, kind: Format, choices: ImportOptions, say: ReportLineProble
     notes = [f'input from "{table_columns.input}", output from "{table_columns.output}"'] if table_columns else []
     return rows, [
         *notes,
-        *(f'"{key}" is omitted: {assembly.row_count(number)}' for key, number in sorted(omitted.items())),
+        *(f'"{key}" is omitted: {format_count(number)}' for key, number in sorted(omitted.items())),
     ]
 
 
-def _columns(records: Sequence[Record], choices: ImportOptions, say: ReportLineProblem) -> ColumnMapping | None:
+def _columns(records: Sequence[Record], options: ImportOptions, report: ReportLineProblem) -> ColumnMapping | None:
     """Return the input and output columns; None after reporting a problem."""
     if not records:
         return None
     names = list(dict.fromkeys(name for record in records for name in record.values))
-    guess = guess_columns(names, input=choices.input, output=choices.output)
+    guess = guess_columns(names, input=options.input, output=options.output)
     if guess is not None and guess.output is not None:
         return guess
     hint = f"use --input NAME --output NAME; the columns are {', '.join(names[:12])}"
     if guess is None:
-        missing = next((name for name in (choices.input, choices.output) if name and name not in names), None)
-        say(records[0].line, f'no column "{missing}"' if missing else "no column that looks like an input", hint)
+        missing = next((name for name in (options.input, options.output) if name and name not in names), None)
+        report(records[0].line, f'no column "{missing}"' if missing else "no column that looks like an input", hint)
     else:
-        say(records[0].line, "no column that looks like an output", hint)
+        report(records[0].line, "no column that looks like an output", hint)
     return None

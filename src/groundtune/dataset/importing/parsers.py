@@ -1,17 +1,16 @@
 """Turn one row of another format into a question and a reply. Pure; refuses rows it cannot represent fully."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Literal
 
+from groundtune.dataset.examples import ReportProblem
 from groundtune.types import Message
 
 Format = Literal["examples", "chat", "prompt", "preference", "alpaca", "sharegpt", "csv", "tsv", "rows"]
 """examples: groundtune's own; rows: JSON objects with one column for the input and one for the output."""
-ReportProblem = Callable[[str, str], None]
-"""Takes a problem message and a hint."""
 
 INPUT_NAMES = (
     "input", "text", "question", "query", "prompt", "utterance", "sentence", "message", "ticket", "instruction",
@@ -102,48 +101,48 @@ def guess_columns(names: Sequence[str], *, input: str | None = None, output: str
     return ColumnMapping(input_column, output_column, copied)
 
 
-def parse_chat(values: Mapping[str, Any], complain: ReportProblem) -> Draft | None:
-    """A chat in OpenAI's format: {"messages": [{"role", "content"}, …]}."""
-    turns = _messages(values["messages"], complain, role="role", content="content") if "messages" in values else None
+def parse_chat(values: Mapping[str, Any], report: ReportProblem) -> Draft | None:
+    """Parse a chat in OpenAI's format: {"messages": [{"role", "content"}, …]}."""
+    turns = _messages(values["messages"], report, role="role", content="content") if "messages" in values else None
     if "messages" not in values:
-        complain('no "messages"', 'add "messages": [{"role": "user", "content": "…"}, …]')
+        report('no "messages"', 'add "messages": [{"role": "user", "content": "…"}, …]')
     if values.get("tools") or values.get("functions"):
-        complain("a chat with tools", "remove the row: examples cannot hold tool calls")
+        report("the chat uses tools", "remove the row: examples cannot hold tool calls")
         return None
-    return _chat(turns, _others(values, "messages", "tools", "functions"), complain)
+    return _chat(turns, _others(values, "messages", "tools", "functions"), report)
 
 
-def parse_sharegpt(values: Mapping[str, Any], complain: ReportProblem) -> Draft | None:
-    """A ShareGPT chat: {"conversations": [{"from", "value"}, …], "system": …}."""
+def parse_sharegpt(values: Mapping[str, Any], report: ReportProblem) -> Draft | None:
+    """Parse a ShareGPT chat: {"conversations": [{"from", "value"}, …], "system": …}."""
     key = "conversations" if "conversations" in values else "conversation"
     if key not in values:
-        complain('no "conversations"', 'add "conversations": [{"from": "human", "value": "…"}, …]')
+        report('no "conversations"', 'add "conversations": [{"from": "human", "value": "…"}, …]')
         return None
     first = values[key][0] if isinstance(values[key], list) and values[key] else None
     has_roles = isinstance(first, dict) and "role" in first
     names = ("role", "content") if has_roles else ("from", "value")
-    turns = _messages(values[key], complain, role=names[0], content=names[1])
+    turns = _messages(values[key], report, role=names[0], content=names[1])
     system = values.get("system")
     if turns is not None and isinstance(system, str) and system.strip():
         turns = [Message("system", system.strip()), *turns]
-    return _chat(turns, _others(values, key, "system", "id"), complain)
+    return _chat(turns, _others(values, key, "system", "id"), report)
 
 
-def parse_prompt(values: Mapping[str, Any], complain: ReportProblem) -> Draft | None:
-    """A pair {"prompt": text or messages, "completion": text or messages}."""
+def parse_prompt(values: Mapping[str, Any], report: ReportProblem) -> Draft | None:
+    """Parse a pair {"prompt": text or messages, "completion": text or messages}."""
     if "chosen" in values or "rejected" in values:
-        complain("an incomplete preference pair", 'give all of "prompt", "chosen" and "rejected"')
+        report("the preference pair is incomplete", 'give all of "prompt", "chosen" and "rejected"')
         return None
     prompt, completion = values.get("prompt"), values.get("completion")
     if isinstance(prompt, list) and isinstance(completion, list):
-        turns = _messages([*prompt, *completion], complain, role="role", content="content")
-        return _chat(turns, _others(values, "prompt", "completion"), complain)
-    question = required_text(prompt, "prompt", complain)
+        turns = _messages([*prompt, *completion], report, role="role", content="content")
+        return _chat(turns, _others(values, "prompt", "completion"), report)
+    question = required_text(prompt, "prompt", report)
     return Draft(question, completion, omitted_keys=_others(values, "prompt", "completion")) if question else None
 
 
-def parse_preference(values: Mapping[str, Any], complain: ReportProblem) -> Draft | None:
-    """Two replies to one chat, in OpenAI's format or as {"prompt", "chosen", "rejected"}, each text or messages.
+def parse_preference(values: Mapping[str, Any], report: ReportProblem) -> Draft | None:
+    """Parse two replies to one chat, in OpenAI's format or as {"prompt", "chosen", "rejected"}, each text or messages.
 
     OpenAI's: {"input": {"messages": […]}, "preferred_output": [reply], "non_preferred_output": [reply]}. `chosen` and
     `rejected` may also be complete chats, with or without `prompt`.
@@ -152,7 +151,7 @@ def parse_preference(values: Mapping[str, Any], complain: ReportProblem) -> Draf
     is_openai = isinstance(request, dict) and "messages" in request
     keys = ("input", "preferred_output", "non_preferred_output") if is_openai else ("prompt", "chosen", "rejected")
     if isinstance(request, dict) and request.get("tools"):
-        complain("a chat with tools", "remove the row: examples cannot hold tool calls")
+        report("the chat uses tools", "remove the row: examples cannot hold tool calls")
         return None
     context = request["messages"] if isinstance(request, dict) and is_openai else values.get("prompt")
     before = _as_turns(context, "user")
@@ -161,11 +160,11 @@ def parse_preference(values: Mapping[str, Any], complain: ReportProblem) -> Draf
         reply = _as_turns(values.get(key), "assistant")
         if not isinstance(reply, list) or not reply:
             verdict = "preferred" if key == keys[1] else "rejected"
-            complain(f'no "{key}"', f'add "{key}": "…", the {verdict} reply')
+            report(f'no "{key}"', f'add "{key}": "…", the {verdict} reply')
             continue
         is_complete = isinstance(reply[0], dict) and reply[0].get("role") != "assistant"
         turns = reply if is_complete or not isinstance(before, list) else [*before, *reply]
-        draft = _chat(_messages(turns, complain, role="role", content="content"), _others(values, *keys), complain)
+        draft = _chat(_messages(turns, report, role="role", content="content"), _others(values, *keys), report)
         drafts += [draft] if draft else []
     if len(drafts) < 2:
         return None
@@ -175,12 +174,12 @@ def parse_preference(values: Mapping[str, Any], complain: ReportProblem) -> Draf
         rejected.earlier_turns,
         rejected.question,
     ):
-        complain(
+        report(
             "the two replies answer different questions", f'make "{keys[1]}" and "{keys[2]}" differ only in the reply'
         )
         return None
     if chosen.reply == rejected.reply:
-        complain("both replies are the same", "remove the row: a pair needs two different replies")
+        report("both replies are the same", "remove the row: a pair needs two different replies")
         return None
     return replace(chosen, rejected=rejected.reply)
 
@@ -189,20 +188,20 @@ def _as_turns(value: Any, role: str) -> Any:
     return [{"role": role, "content": value}] if isinstance(value, str) else value
 
 
-def parse_alpaca(values: Mapping[str, Any], complain: ReportProblem) -> Draft | None:
-    """{"instruction", "input", "output"}, or Dolly's {"instruction", "context", "response"}."""
+def parse_alpaca(values: Mapping[str, Any], report: ReportProblem) -> Draft | None:
+    """Parse {"instruction", "input", "output"}, or Dolly's {"instruction", "context", "response"}."""
     output_key = "output" if "output" in values else "response"
     input_key = "input" if "input" in values else "context"
-    instruction = required_text(values.get("instruction"), "instruction", complain)
+    instruction = required_text(values.get("instruction"), "instruction", report)
     input_text = values.get(input_key) or ""
     if not isinstance(input_text, str):
-        complain(f'"{input_key}" is not text', f'write "{input_key}": "…"')
+        report(f'"{input_key}" is not a string', f'write "{input_key}": "…"')
         return None
     if values.get("history"):
-        complain("a history of earlier turns", "convert the row to a chat")
+        report('the row has earlier turns ("history")', "convert the row to a chat")
         return None
     if values.get("system"):
-        complain("both a system prompt and an instruction", "convert the row to a chat")
+        report("the row has both a system prompt and an instruction", "convert the row to a chat")
         return None
     omitted = _others(values, "instruction", input_key, output_key, "history", "system", "text")
     if not instruction:
@@ -214,9 +213,9 @@ def parse_alpaca(values: Mapping[str, Any], complain: ReportProblem) -> Draft | 
     return Draft(instruction, values.get(output_key), omitted_keys=omitted)
 
 
-def parse_table(values: Mapping[str, Any], layout: ColumnMapping, complain: ReportProblem) -> Draft | None:
-    """A row with known columns."""
-    question = required_text(values.get(layout.input), layout.input, complain)
+def parse_table(values: Mapping[str, Any], layout: ColumnMapping, report: ReportProblem) -> Draft | None:
+    """Parse a row with known columns."""
+    question = required_text(values.get(layout.input), layout.input, report)
     copied: dict[str, str] = {}
     for key, column in layout.copied.items():
         value = values.get(column)
@@ -228,14 +227,14 @@ def parse_table(values: Mapping[str, Any], layout: ColumnMapping, complain: Repo
     return Draft(question, reply, copied=copied, omitted_keys=omitted) if question else None
 
 
-def required_text(value: Any, key: str, complain: ReportProblem) -> str:
+def required_text(value: Any, key: str, report: ReportProblem) -> str:
     """Return the text stripped; empty after reporting a problem."""
     if isinstance(value, str) and value.strip():
         return value.strip()
     if value is None or value == "" or isinstance(value, str):
-        complain(f'no "{key}"', f'fill in "{key}"')
+        report(f'no "{key}"', f'fill in "{key}"')
     else:
-        complain(f'"{key}" is not text: {json_excerpt(value)}', f'write "{key}": "…"')
+        report(f'"{key}" is not a string: {json_excerpt(value)}', f'write "{key}": "…"')
     return ""
 
 
@@ -245,40 +244,40 @@ def json_excerpt(value: Any) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
-def _chat(turns: list[Message] | None, left_out: tuple[str, ...], complain: ReportProblem) -> Draft | None:
+def _chat(turns: list[Message] | None, left_out: tuple[str, ...], report: ReportProblem) -> Draft | None:
     """Build a draft whose output is the last reply and whose input is the question before it."""
     if turns is None:
         return None
     system = turns[0].content if turns and turns[0].role == "system" else None
     rest = turns[1:] if system is not None else turns
     if any(turn.role == "system" for turn in rest):
-        complain("a system message between the turns", TURN_ORDER_HINT)
+        report("a system message appears after the first turn", TURN_ORDER_HINT)
         return None
     if not rest or rest[-1].role != "assistant":
-        complain("the chat does not end with the assistant", "end it with the reply to learn")
+        report("the chat does not end with an assistant turn", "end it with the assistant's reply to train on")
         return None
     doubled = next((turn.role for turn, following in pairwise(rest) if turn.role == following.role), None)
     if doubled:
-        complain(f"two {doubled} turns in a row", f"merge them; {TURN_ORDER_HINT}")
+        report(f"two {doubled} turns in a row", f"merge them; {TURN_ORDER_HINT}")
         return None
     if len(rest) < 2:
-        complain("no user turn before the reply", TURN_ORDER_HINT)
+        report("no user turn before the reply", TURN_ORDER_HINT)
         return None
     return Draft(
         rest[-2].content, rest[-1].content, system or None, earlier_turns=tuple(rest[:-2]), omitted_keys=left_out
     )
 
 
-def _messages(value: Any, complain: ReportProblem, *, role: str, content: str) -> list[Message] | None:
+def _messages(value: Any, report: ReportProblem, *, role: str, content: str) -> list[Message] | None:
     """Return the turns; None after reporting every invalid turn. role, content: keys of a turn."""
     if not isinstance(value, list) or not value:
-        complain("no list of turns", f'write [{{"{role}": "…", "{content}": "…"}}, …]')
+        report("no list of turns", f'write [{{"{role}": "…", "{content}": "…"}}, …]')
         return None
     turns: list[Message] = []
     for number, turn in enumerate(value, start=1):
         problem = _turn_problem(turn, role, content, last=number == len(value))
         if problem:
-            complain(f"turn {number}: {problem[0]}", problem[1])
+            report(f"turn {number}: {problem[0]}", problem[1])
         else:
             turns.append(Message(_ROLES[turn[role].casefold()], _content_text(turn[content]).strip()))
     return turns if len(turns) == len(value) else None
@@ -288,16 +287,16 @@ def _turn_problem(turn: Any, role: str, content: str, *, last: bool) -> tuple[st
     if not isinstance(turn, dict) or not isinstance(turn.get(role), str):
         return f'no "{role}"', f'write {{"{role}": "user", "{content}": "…"}}'
     if turn[role].casefold() in _TOOLS or any(turn.get(key) for key in _CALLS):
-        return "a tool call", "remove the row: examples cannot hold tool calls"
+        return "contains a tool call", "remove the row: examples cannot hold tool calls"
     if turn[role].casefold() not in _ROLES:
         return f"unknown role {json_excerpt(turn[role])}", f"use one of {', '.join(_ROLES)}"
     value = turn.get(content)
     if isinstance(value, list) and any(not isinstance(part, dict) or "text" not in part for part in value):
-        return "content other than text", "remove the row: examples hold text only"
+        return "contains something that is not text", "remove the row: examples hold text only"
     if value is not None and not isinstance(value, str | list):
-        return f'"{content}" is not text: {json_excerpt(value)}', f'write "{content}": "…"'
+        return f'"{content}" is not a string: {json_excerpt(value)}', f'write "{content}": "…"'
     if not _content_text(value).strip() and _ROLES[turn[role].casefold()] != "system":
-        return f"an empty {_ROLES[turn[role].casefold()]} turn", "fill it in, or remove the row"
+        return f"the {_ROLES[turn[role].casefold()]} turn is empty", "fill it in, or remove the row"
     if last and turn.get("weight") == 0:
         return "the reply has weight 0, so it is excluded from training", "remove the row, or end the chat earlier"
     return None

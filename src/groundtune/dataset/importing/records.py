@@ -8,11 +8,12 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from groundtune.common.delimiters import guess_delimiter
+from groundtune.dataset.examples import json_fault, refuse_constant
 from groundtune.errors import ConfigError, MissingError, Problem
 
-DELIMITERS = ",;\t|"
 _BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -31,7 +32,7 @@ class Record:
 def read_text(path: Path) -> str:
     """Read the file as UTF-8, or as UTF-16 if it has that byte order mark. Raises MissingError, ConfigError."""
     if not path.is_file():
-        raise MissingError(f"file not found: {path}", hint="name the file to import")
+        raise MissingError(f"file not found: {path}", hint="check the path")
     data = path.read_bytes()
     try:
         return data.decode(_BOMS.get(data[:2], "utf-8-sig"))
@@ -47,10 +48,10 @@ def is_table(path: Path, text: str) -> bool:
     return path.suffix.lower() not in (".json", ".jsonl", ".ndjson") and text.lstrip()[:1] not in ("{", "[")
 
 
-def json_records(text: str, say: ReportLineProblem) -> Iterator[Record]:
+def json_records(text: str, report: ReportLineProblem) -> Iterator[Record]:
     """Yield the objects of JSON lines or of one JSON list; report and skip anything else."""
     if text.lstrip()[:1] == "[" and not _is_line(text.lstrip().partition("\n")[0]):
-        yield from _of_list(text, say)
+        yield from _of_list(text, report)
         return
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
@@ -58,15 +59,15 @@ def json_records(text: str, say: ReportLineProblem) -> Iterator[Record]:
         try:
             value = _decoder().decode(line)
         except (ValueError, RecursionError) as error:
-            say(number, f"not JSON: {_where(error)}", "write one JSON object per line")
+            report(number, f"not JSON: {json_fault(error)}", "write one JSON object per line")
             continue
-        yield from _object(value, number, say)
+        yield from _object(value, number, report)
 
 
-def table_records(text: str, say: ReportLineProblem, *, delimiter: str | None = None) -> Iterator[Record]:
+def table_records(text: str, report: ReportLineProblem, *, delimiter: str | None = None) -> Iterator[Record]:
     """Yield the rows under the header, cells as stripped text. delimiter: None detects it."""
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the default of 128 KiB rejects long texts
-    reader = csv.reader(io.StringIO(text.replace("\x00", ""), newline=""), delimiter=delimiter or _delimiter(text))
+    reader = csv.reader(io.StringIO(text.replace("\x00", ""), newline=""), delimiter=delimiter or guess_delimiter(text))
     header: list[str] = []
     next_line = 1
     try:
@@ -75,25 +76,25 @@ def table_records(text: str, say: ReportLineProblem, *, delimiter: str | None = 
             if not any(cell.strip() for cell in cells):
                 continue
             if not header:
-                header = _header(cells, line, say)
+                header = _header(cells, line, report)
                 continue
             if len(cells) > len(header):
                 hint = "quote cells that contain the delimiter"
-                say(line, f"{len(cells)} cells but {len(header)} columns", hint)
+                report(line, f"{len(cells)} cells but {len(header)} columns", hint)
                 continue
             yield Record(line, dict(zip(header, (cell.strip() for cell in cells), strict=False)))
     except csv.Error as error:
-        say(next_line, f"not a valid table: {error}", "fix the quotes")
+        report(next_line, f"not a valid table: {error}", "fix the quotes")
 
 
-def _header(cells: list[str], line: int, say: ReportLineProblem) -> list[str]:
+def _header(cells: list[str], line: int, report: ReportLineProblem) -> list[str]:
     names = [" ".join(cell.split()) for cell in cells]
     for name in sorted({name for name in names if name and names.count(name) > 1}):
-        say(line, f'duplicate column "{name}"', "give each column its own name")
+        report(line, f'duplicate column "{name}"', "give each column a unique name")
     return [name or f"column {position}" for position, name in enumerate(names, start=1)]
 
 
-def _of_list(text: str, say: ReportLineProblem) -> Iterator[Record]:
+def _of_list(text: str, report: ReportLineProblem) -> Iterator[Record]:
     """Yield the elements of a JSON list, decoded one at a time so that each has its line number."""
     decoder, place, line, counted_to = _decoder(), text.index("[") + 1, 1, 0
     while True:
@@ -105,26 +106,26 @@ def _of_list(text: str, say: ReportLineProblem) -> Iterator[Record]:
             value, place = decoder.raw_decode(text, place)
         except (ValueError, RecursionError) as error:
             error_line = error.lineno if isinstance(error, json.JSONDecodeError) else line
-            say(error_line, f"not JSON: {_where(error)}", "fix the list here; the rest was not read")
+            report(error_line, f"not JSON: {json_fault(error)}", "fix the list here; the rest was not read")
             return
-        yield from _object(value, line, say)
+        yield from _object(value, line, report)
         place = _skip(text, place)
         if text[place : place + 1] not in (",", "]"):
             break
         place += text[place] == ","
     if text[place : place + 1] != "]":
-        say(line, "the list is cut off after this row", "end it with ]")
+        report(line, "the list is cut off after this row", "end it with ]")
 
 
-def _object(value: Any, line: int, say: ReportLineProblem) -> Iterator[Record]:
+def _object(value: Any, line: int, report: ReportLineProblem) -> Iterator[Record]:
     if isinstance(value, dict):
         yield Record(line, value)
     else:
-        say(line, "not a JSON object", "write one JSON object per row")
+        report(line, "not a JSON object", "write one JSON object per row")
 
 
 def _is_line(text: str) -> bool:
-    """Whether the line is complete JSON other than a list of objects, as in JSON lines with a bad first row."""
+    """Whether the line is complete JSON but not a list of objects, as in JSON lines with a bad first row."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -138,27 +139,4 @@ def _skip(text: str, place: int) -> int:
 
 
 def _decoder() -> json.JSONDecoder:
-    return json.JSONDecoder(parse_constant=_no_constant)
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _where(error: Exception) -> str:
-    return f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-
-
-def _delimiter(text: str) -> str:
-    """Return the delimiter that splits the first rows most evenly into several cells; the comma by default."""
-    sample = text[:65_536]
-    best, score = ",", 0.0
-    for delimiter in DELIMITERS:
-        rows = zip(csv.reader(io.StringIO(sample), delimiter=delimiter), range(50), strict=False)
-        widths = [len(row) for row, _ in rows if row]
-        if not widths or widths[0] < 2:
-            continue
-        share = sum(width == widths[0] for width in widths) / len(widths)
-        if share > score:
-            best, score = delimiter, share
-    return best
+    return json.JSONDecoder(parse_constant=refuse_constant)

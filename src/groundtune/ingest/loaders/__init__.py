@@ -1,6 +1,6 @@
-"""Load a file as one or more `Parsed`; every failure is a ParseError. Never derives a title from a file name.
+"""Load a file as one or more `ParsedDocument`; every failure is a ParseError. Never derives a title from a file name.
 
-Each format is a module with `parse(path, data) -> list[Parsed]`, imported with the first file of its kind.
+Each format is a module with `parse(path, data) -> list[ParsedDocument]`, imported with the first file of its kind.
 """
 
 from importlib import import_module
@@ -61,7 +61,9 @@ _MODULES = {
 
 
 def load(path: Path) -> list[ParsedDocument]:
-    """Return one Parsed, or one per row for tables. Raises ParseError, and MemoryError when the file does not fit."""
+    """Return one `ParsedDocument`, or one per row for tables. Raises ParseError, and MemoryError when the file does not
+    fit.
+    """
     media_type = MEDIA_TYPES.get(path.suffix.lower())
     if media_type is None:
         raise ParseError(file_formats.unsupported_reason(path.suffix.lower()), skip=True)

@@ -6,20 +6,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from groundtune.common.delimiters import guess_delimiter
 from groundtune.errors import ParseError
 from groundtune.ingest.loaders.table_rows import NumberedRow, rows_to_documents
 from groundtune.ingest.loaders.text import decode
 from groundtune.ingest.parsed import ParsedDocument
-
-_DELIMITERS = ",;\t|"
-_SAMPLE = 65_536
 
 
 def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     text = decode(data).replace("\x00", "")
     del data
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the default of 128 KiB rejects long texts
-    delimiter = _delimiter(text, "\t" if path.suffix.lower() == ".tsv" else ",")
+    delimiter = guess_delimiter(text, default="\t" if path.suffix.lower() == ".tsv" else ",")
     try:
         parsed = rows_to_documents(_rows(csv.reader(io.StringIO(text), delimiter=delimiter)))
     except csv.Error as error:
@@ -27,25 +25,6 @@ def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     if not parsed:
         raise ParseError("contains no rows", skip=True)
     return parsed
-
-
-def _delimiter(text: str, default: str) -> str:
-    """Return the delimiter that splits the first rows into equally many cells, at least two; else the default."""
-    sample = text[:_SAMPLE]
-    if len(text) > _SAMPLE:
-        sample = sample[: sample.rfind("\n") + 1] or sample
-    best, score = default, 0.0
-    for delimiter in dict.fromkeys(default + _DELIMITERS):
-        widths = [
-            len(row) for row, _ in zip(csv.reader(io.StringIO(sample), delimiter=delimiter), range(50), strict=False)
-        ]
-        widths = [width for width in widths if width]
-        if not widths or widths[0] < 2:
-            continue
-        share = sum(width == widths[0] for width in widths) / len(widths)
-        if share > score:
-            best, score = delimiter, share
-    return best
 
 
 def _rows(reader: Iterator[list[str]]) -> Iterator[NumberedRow]:
@@ -68,7 +47,7 @@ def _is_header(cells: list[str]) -> bool:
 
 
 def _names(cells: list[str]) -> list[str]:
-    """Return distinct column names, so that no cell hides another."""
+    """Return unique column names, so that no cell overwrites another."""
     names: list[str] = []
     for index, cell in enumerate(cells):
         name = " ".join(cell.split()) or f"column {index + 1}"

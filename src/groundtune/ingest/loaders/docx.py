@@ -8,7 +8,7 @@ from typing import Any
 import docx
 from docx.oxml.ns import qn
 
-from groundtune.ingest.parsed import ParsedDocument, TextBuilder, to_one_line
+from groundtune.ingest.parsed import ParsedDocument, TextBuilder, clean_line
 
 _SKIPPED = {qn("w:del"), qn("w:moveFrom"), qn("w:instrText"), qn("w:pPr"), qn("w:rPr")}
 _SKIPPED.add("{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback")
@@ -69,7 +69,7 @@ class _DocxWalk:
             self.builder.paragraph(text)
         elif text.strip():
             if self.title is None or (level == 0 and not self._titled):
-                self.title = to_one_line(text) if level <= 1 else None
+                self.title = clean_line(text) if level <= 1 else None
                 self._titled = level == 0
             self.builder.heading(max(level, 1) if not self._titled or level == 0 else level + 1, text)
         for box in _boxes(element):
@@ -171,7 +171,7 @@ def _row(row: Any) -> list[str]:
     """Return the cells by column; a cell that spans columns leaves the others empty."""
     cells: list[str] = []
     for cell in _children(row, qn("w:tc")):
-        text = to_one_line("\n".join("".join(_pieces(part)) for part in cell.iter(qn("w:p"))))
+        text = clean_line("\n".join("".join(_pieces(part)) for part in cell.iter(qn("w:p"))))
         span = cell.find(f"{qn('w:tcPr')}/{qn('w:gridSpan')}")
         width = int(span.get(qn("w:val")) or 1) if span is not None else 1
         cells.extend([text, *[""] * (min(width, 100) - 1)])

@@ -47,7 +47,7 @@ def _is_locked(book: zipfile.ZipFile) -> bool:
 def _package_name(book: zipfile.ZipFile) -> str:
     paths = _xml(book.read("META-INF/container.xml")).xpath("//*[local-name()='rootfile']/@full-path")
     if not paths:
-        raise ParseError("is damaged: its container names no package file")
+        raise ParseError("is damaged: its container.xml does not name a package document")
     return str(paths[0])
 
 

@@ -1,4 +1,4 @@
-"""Recognize the format of a file by its first bytes, and say what to do if its extension differs. Never parses."""
+"""Recognise the format of a file by its first bytes, and say what to do if its extension differs. Never parses."""
 
 import io
 import re
@@ -74,7 +74,7 @@ _RATIO_FROM = 64 << 20
 def unsupported_reason(suffix: str) -> str:
     """Return why files with this extension are not supported, and what to save them as."""
     if suffix in _ARCHIVES:
-        return f"{suffix} archives are not supported; unpack it"
+        return f"{suffix} archives are not supported; unpack the archive"
     if suffix in _IMAGES:
         return f"{suffix} images are not supported; run OCR and save as a PDF with a text layer"
     name = f"{suffix} files" if suffix else "files without an extension"

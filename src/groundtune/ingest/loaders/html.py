@@ -10,7 +10,7 @@ from pathlib import Path
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from groundtune.ingest.loaders.text import decode
-from groundtune.ingest.parsed import ParsedDocument, TextBuilder, to_one_line
+from groundtune.ingest.parsed import ParsedDocument, TextBuilder, clean_line
 
 _DROPPED = frozenset(
     """script style nav footer aside noscript template svg iframe object embed canvas audio video head title button
@@ -26,7 +26,7 @@ _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGN
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?\s*([\w.:-]+)|<\?xml[^>]*encoding=[\"']([\w.:-]+)", re.IGNORECASE)
 _MAIN = "main, article, [role=main]"
 _PROSE = "p, h1, h2, h3, article, main, table"
-"""A form without any of these is a search box or a login, not a page wrapped in a form."""
+"""A form that contains none of these is a search box or login form; otherwise it wraps the page content."""
 _MAIN_SHARE = 0.5
 _MAX_SPAN = 100
 
@@ -48,7 +48,7 @@ def add_blocks(builder: TextBuilder, text: str) -> str | None:
     walk = _HtmlWalk(builder)
     walk.read(_content(tree, root))
     stated = tree.css_first("head > title")
-    return (to_one_line(stated.text()) if stated else "") or walk.title
+    return (clean_line(stated.text()) if stated else "") or walk.title
 
 
 def _content(tree: LexborHTMLParser, root: LexborNode) -> LexborNode:
@@ -164,10 +164,10 @@ class _HtmlWalk:
             return
         if len(closing) == 2 and closing[0] == "h" and closing[1].isdecimal():
             if closing == "h1" and self.title is None:
-                self.title = to_one_line(text)
+                self.title = clean_line(text)
             self.builder.heading(int(closing[1]), text)
         elif closing == "dt":
-            self._term = to_one_line(text)
+            self._term = clean_line(text)
         else:
             if closing == "dd" and self._term:
                 text = f"{self._term.rstrip(':')}: {text}"
@@ -283,4 +283,4 @@ def _cell_text(cell: LexborNode) -> str:
             pieces.append(" ")
         elif node.tag == "img" and entering:
             pieces.append(node.attributes.get("alt") or "")
-    return to_one_line("".join(pieces))
+    return clean_line("".join(pieces))

@@ -1,4 +1,4 @@
-"""Parse JSON Lines into one document per line. A line that is not an object fails the file, so that none is lost."""
+"""Parse JSON Lines into one document per line. Rejects the whole file if any line is not an object."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -39,7 +39,7 @@ def add_blocks(builder: TextBuilder, text: str) -> tuple[str | None, dict[str, s
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).use(front_matter_plugin)
     parser.options["maxNesting"] = _MAX_NESTING
-    parser.core.ruler.disable(["inline", "text_join"])  # `_Walk.visible` does this, only where there is markup
+    parser.core.ruler.disable(["inline", "text_join"])  # `_MarkdownWalk.visible` does this, only where there is markup
     return parser
 
 

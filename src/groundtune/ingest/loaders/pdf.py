@@ -1,6 +1,6 @@
 """Parse a PDF with a text layer into headings, paragraphs and rows with page numbers. Never runs OCR or scripts.
 
-This module turns glyphs into lines; `pdf_frame.py` removes headers and footers, `pdf_layout.py` builds the blocks.
+This module turns glyphs into lines; `pdf_headers.py` removes headers and footers, `pdf_layout.py` builds the blocks.
 """
 
 import ctypes
@@ -16,14 +16,13 @@ from groundtune.errors import ParseError
 from groundtune.ingest.loaders.pdf_headers import without_headers_and_footers
 from groundtune.ingest.loaders.pdf_layout import add_pages
 from groundtune.ingest.loaders.pdf_types import Line, Page, Segment
-from groundtune.ingest.parsed import ParsedDocument, TextBuilder, to_one_line
+from groundtune.ingest.parsed import ParsedDocument, TextBuilder, clean_line
 
 _HYPHENS = {0x02: "-", 0xAD: "-", 0xFFFE: "-"}
 _CELL_GAP = 1.1
 """Gap between words, in font sizes, above which they are cells of a row; justified prose stays below it."""
 _WORD_GAP = 0.55
 """Gap, in font sizes, above which words are cells if the rows around them have columns there."""
-_Glyph = tuple[int, int, float, float, float, float]
 """Index, code, left, right, bottom, top on the displayed page; white space has code 32 and no position."""
 _SURROGATES = range(0xD800, 0xE000)
 _JUNK_TITLE = re.compile(r"^(untitled|microsoft word|powerpoint|document|slide)\b|\.\w{2,5}$", re.IGNORECASE)
@@ -41,7 +40,7 @@ def parse(path: Path, data: bytes) -> list[ParsedDocument]:
         if len(document) == 0:
             raise ParseError("contains no pages", skip=True)
         pages = [_page(document, index) for index in range(len(document))]
-        stated = to_one_line(document.get_metadata_value("Title"))
+        stated = clean_line(document.get_metadata_value("Title"))
     finally:
         document.close()
     if not any(page.lines for page in pages):
@@ -49,7 +48,7 @@ def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     builder = TextBuilder()
     title = add_pages(builder, without_headers_and_footers(pages))
     parsed = builder.build(title=title)
-    if stated and not _JUNK_TITLE.search(stated) and stated.lower() in to_one_line(parsed.text[:2000]).lower():
+    if stated and not _JUNK_TITLE.search(stated) and stated.lower() in clean_line(parsed.text[:2000]).lower():
         parsed = builder.build(title=stated)
     return [parsed]
 
@@ -182,7 +181,7 @@ class _OpenLine:
         text = "".join(map(chr, self._codes))
         if any(code in _SURROGATES for code in self._codes):
             text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        text = to_one_line(text)
+        text = clean_line(text)
         if text:
             self._cells[-1].append(Segment(text, self._left, self._right))
         self._codes = []

@@ -1,4 +1,6 @@
-"""Remove what repeats at the edges of pages: headers, footers, page numbers. Never looks between the edges."""
+"""Remove what repeats at the edges of pages: headers, footers, page numbers. Leaves everything between the edges
+unchanged.
+"""
 
 import re
 from collections import Counter
@@ -55,7 +57,9 @@ def _edges(page: Page) -> tuple[list[Line], list[Line]]:
 
 
 def _key(line: Line, large: float) -> str:
-    """Return the text with numbers masked. Large type keeps them: `Chapter 1`, `Chapter 2` is no running header."""
+    """Return the text with numbers masked. Numbers in large type are kept, because `Chapter 1`, `Chapter 2` is not a
+    running header.
+    """
     return line.text if line.size >= large else _NUMBER.sub("#", line.text).lower()
 
 

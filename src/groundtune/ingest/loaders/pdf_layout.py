@@ -30,27 +30,27 @@ class _Measures:
     leading: dict[float, float]
     """Font size -> usual distance between lines, from bottom to bottom."""
     bold: int | None
-    """Level of a bold line that stands alone; None when bold type is too common to mean anything."""
+    """Level of a bold line that stands alone; None if bold type is too common to indicate a heading."""
     margin: float | None
     """Right edge of the prose; None on a page with columns."""
 
 
 def add_pages(builder: TextBuilder, pages: Sequence[Page]) -> str | None:
     """Add the blocks of all pages. Return the title: the first top heading, when it is on the first page."""
-    words = Vocabulary(pages)
+    vocabulary = Vocabulary(pages)
     levels = _levels(pages)
     bold = _bold_level(pages, levels)
     title: str | None = None
     for number, page in enumerate(pages):
         builder.page()
-        lines = in_reading_order(page, words)
+        lines = in_reading_order(page, vocabulary)
         measures = _Measures(levels, _leading(lines), bold, right_margin(page))
         run: list[Line] = []
         for part in [*group_lines(lines), None]:
             if isinstance(part, Line):
                 run.append(part)
                 continue
-            first = _write_run(builder, run, words, measures)
+            first = _write_run(builder, run, vocabulary, measures)
             title = title or (first if number == 0 else None)
             run = []
             if part is not None:
@@ -58,11 +58,11 @@ def add_pages(builder: TextBuilder, pages: Sequence[Page]) -> str | None:
     return title
 
 
-def _write_run(builder: TextBuilder, lines: Sequence[Line], words: Vocabulary, measures: _Measures) -> str | None:
+def _write_run(builder: TextBuilder, lines: Sequence[Line], vocabulary: Vocabulary, measures: _Measures) -> str | None:
     """Add the lines between two tables. Return the first top heading among them."""
     title: str | None = None
     for block in _paragraphs(lines, measures):
-        text = _join(block, words, measures.margin)
+        text = _join(block, vocabulary, measures.margin)
         level = measures.levels.get(block[0].size)
         if level is None and measures.bold is not None and _is_bold_heading(block):
             level = measures.bold
@@ -82,7 +82,7 @@ def _is_wordy(text: str) -> bool:
 
 
 def _levels(pages: Sequence[Page]) -> dict[float, int]:
-    """Return font size -> heading level; empty when large type is too common to mean anything."""
+    """Return font size -> heading level; empty if large type is too common to indicate a heading."""
     weight: Counter[float] = Counter()
     headings: Counter[float] = Counter()
     for page in pages:
@@ -162,12 +162,12 @@ def _starts_paragraph(block: list[Line], line: Line, measures: _Measures) -> boo
     return bool(_SENTENCE_END.search(before.text)) and before.right < right - 0.12 * (right - before.left)
 
 
-def _join(block: list[Line], words: Vocabulary, margin: float | None) -> str:
+def _join(block: list[Line], vocabulary: Vocabulary, margin: float | None) -> str:
     """Join the lines of a paragraph as running text; a line with room for the next word keeps its break."""
     right = _right(block, margin)
     text = block[0].text
     for before, line in pairwise(block):
-        text = f"{text}\n{line.text}" if _has_room(before, line, right) else words.join_lines(text, line.text)
+        text = f"{text}\n{line.text}" if _has_room(before, line, right) else vocabulary.join_lines(text, line.text)
     return text
 
 

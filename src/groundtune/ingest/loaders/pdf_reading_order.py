@@ -16,10 +16,10 @@ _BAND = 6
 _RULE = re.compile(r"[-–—=_*·.•\s]{3,}")
 
 
-def in_reading_order(page: Page, words: Vocabulary) -> list[Line]:
+def in_reading_order(page: Page, vocabulary: Vocabulary) -> list[Line]:
     """Return the lines in reading order; the cells of a row become one line, drawn rules are left out."""
     written = [line for line in _upright(page.lines) if not _RULE.fullmatch(line.text)]
-    lines = _merge_cells(written, words)
+    lines = _merge_cells(written, vocabulary)
     if _in_columns(lines):
         return lines
     lines.sort(key=lambda line: -line.top)
@@ -69,7 +69,7 @@ def _in_columns(lines: Sequence[Line]) -> bool:
     return False
 
 
-def _merge_cells(lines: Sequence[Line], words: Vocabulary) -> list[Line]:
+def _merge_cells(lines: Sequence[Line], vocabulary: Vocabulary) -> list[Line]:
     """Merge cells written one below the other, then back up for the next cell, into one line of cells."""
     out: list[Line] = []
     for line in lines:
@@ -77,12 +77,12 @@ def _merge_cells(lines: Sequence[Line], words: Vocabulary) -> list[Line]:
             band = _band(out, line)
             if band:
                 del out[len(out) - len(band) :]
-                out.append(_merged(band, line, words))
+                out.append(_merged(band, line, vocabulary))
                 continue
         elif out and _continues_cell(out[-1], line):
             before = out[-1]
             last = before.segments[-1]
-            joined = Segment(words.join_lines(last.text, line.text), last.left, max(last.right, line.right))
+            joined = Segment(vocabulary.join_lines(last.text, line.text), last.left, max(last.right, line.right))
             out[-1] = Line(
                 [*before.segments[:-1], joined],
                 min(before.bottom, line.bottom),
@@ -133,18 +133,20 @@ def _whole_cell(out: list[Line], band: list[Line], line: Line) -> list[Line]:
     return extended if centred else band
 
 
-def _merged(band: list[Line], line: Line, words: Vocabulary) -> Line:
+def _merged(band: list[Line], line: Line, vocabulary: Vocabulary) -> Line:
     segments = list(band[0].segments)
     for cell in band[1:]:
         last = segments[-1]
-        joined = words.join_lines(last.text, cell.text)
+        joined = vocabulary.join_lines(last.text, cell.text)
         segments[-1] = Segment(joined, min(last.left, cell.left), max(last.right, cell.right))
     bottom, top = min(band[-1].bottom, line.bottom), max(band[0].top, line.top)
     return Line([*segments, *line.segments], bottom, top, band[0].size, bold=band[0].bold and line.bold)
 
 
 def _continues_cell(before: Line, line: Line) -> bool:
-    """Return whether the line continues the last cell of a row: right of all cells before it, close below."""
+    """Return whether the line continues the last cell of a row: to the right of all cells before it and close below the
+    last line.
+    """
     if len(before.segments) < 2 or len(line.segments) > 1 or line.top > before.top:
         return False
     close = before.bottom - line.top < 0.5 * line.size

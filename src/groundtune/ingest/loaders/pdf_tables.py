@@ -114,7 +114,7 @@ class _Table:
             yield self._row(cells)
 
     def has(self, line: Line) -> bool:
-        """Return whether a line further down is another row, for example after a remark between the rows."""
+        """Return whether a later line is another row of this table, for example after a note between rows."""
         cells = line.segments
         if len(cells) < 3 or len(cells) < 0.8 * len(self._columns):
             return False
@@ -161,7 +161,8 @@ def _nearness(cell: Segment, column: Segment) -> float:
 def _is_header(rows: Sequence[Sequence[str]], *, bold: bool) -> bool:
     """Return whether the first row is a header.
 
-    Its cells are distinct names over all columns but perhaps the first, in bold or over at least one column of numbers.
+    Its cells are distinct names for all columns (except possibly the first), and are bold or head at least one numeric
+    column.
     """
     names, body = rows[0], rows[1:]
     stated = [name for name in names if name]

@@ -8,7 +8,7 @@ from typing import Any
 from pptx import Presentation
 from pptx.enum.shapes import MSO_SHAPE_TYPE, PP_PLACEHOLDER
 
-from groundtune.ingest.parsed import ParsedDocument, TextBuilder, to_one_line
+from groundtune.ingest.parsed import ParsedDocument, TextBuilder, clean_line
 
 _FRAME = {PP_PLACEHOLDER.SLIDE_NUMBER, PP_PLACEHOLDER.FOOTER, PP_PLACEHOLDER.DATE, PP_PLACEHOLDER.HEADER}
 
@@ -23,7 +23,7 @@ def parse(path: Path, data: bytes) -> list[ParsedDocument]:
         builder.page()
         heading = slide.shapes.title
         heading_id = heading.shape_id if heading is not None else None
-        text = to_one_line(heading.text_frame.text) if heading is not None else ""
+        text = clean_line(heading.text_frame.text) if heading is not None else ""
         title = title or text or None
         builder.heading(1, text)
         for shape in _shapes(slide.shapes):

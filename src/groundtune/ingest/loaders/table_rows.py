@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from groundtune.ingest.parsed import ParsedDocument, TextBuilder, to_one_line
+from groundtune.ingest.parsed import ParsedDocument, TextBuilder, clean_line
 
 NumberedRow = tuple[int, Mapping[str, str]]
 """1-based row number, and the fields by column, in order."""
@@ -47,7 +47,7 @@ def _document(
         builder.row(list(fields.values()), list(fields))
     if builder.empty:
         return None
-    row = _unique(to_one_line(values.get("id", "")) or str(number), taken)
+    row = _unique(clean_line(values.get("id", "")) or str(number), taken)
     special = {*columns.values()}
     metadata = {key: value for key, value in fields.items() if key and key not in special and value}
     return builder.build(title=values.get("title"), row=row, metadata=metadata)

@@ -67,7 +67,7 @@ def _broken_utf8(sample: bytes) -> list[str]:
 
 
 def _detected(sample: bytes) -> str | None:
-    """Return the likeliest encoding; cp1252 when it is about as likely, because it is far more common."""
+    """Return the most likely encoding; prefer cp1252 when it is about as likely."""
     from charset_normalizer import from_bytes
 
     matches = from_bytes(sample, steps=5, chunk_size=1024, preemptive_behaviour=False)
@@ -96,7 +96,9 @@ def _utf16_without_bom(data: bytes) -> str | None:
 
 
 def _is_binary(data: bytes) -> bool:
-    """Return whether the head is full of control characters; a few stray NULs are only damage."""
+    """Return whether the head is full of control characters; a few stray NULs are treated as damage, not as binary
+    content.
+    """
     head = data[:8192]
     controls = sum(byte < 9 or 13 < byte < 27 for byte in head)
     return controls > max(8, 0.02 * len(head))

@@ -57,7 +57,9 @@ def _sheet(builder: TextBuilder, rows: Iterator[list[str]]) -> None:
 
 
 def _header_index(rows: list[list[str]]) -> int | None:
-    """Return the first row about as wide as the widest, if its cells are distinct names and not numbers."""
+    """Return the index of the first row that is about as wide as the widest and whose cells are distinct, non-numeric
+    names.
+    """
     width = max((sum(map(bool, row)) for row in rows), default=0)
     for index, row in enumerate(rows):
         names = [cell for cell in row if cell]

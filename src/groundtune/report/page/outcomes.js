@@ -1,7 +1,7 @@
 // The outcome of each cell as a sign, and the examples that a filter selects.
 
 const SIGNS = {
-  right: ["✓", "right"],
+  right: ["✓", "correct"],
   wrong: ["✗", "wrong"],
   abstained: ["–", "abstained"],
   refrained: ["–✓", "rightly abstained"],
@@ -37,7 +37,7 @@ function outcomeSign(key, aloud = true) {
 }
 
 function outcomeWord(key) {
-  return ownValue(SIGNS, key)?.[1] ?? "partly right";
+  return ownValue(SIGNS, key)?.[1] ?? "partly correct";
 }
 
 let cachedRows = null;

@@ -18,12 +18,14 @@ from groundtune.types import Candidate, IndexEntry, Passage, Scope, Vectors
 TABLE = "passages"
 PASSAGE_COLUMNS = ["id", "document_id", "source", "ordinal", "start", "end", "text", "heading", "page"]
 CANDIDATE_COLUMNS = ["id", "vector", "_rowid"]
-"""Columns of a candidate. A stage finds a hundred and few are shown; fetching every column took most of a search."""
+"""Columns of a candidate. A stage finds about a hundred candidates, but only a few are shown; fetching every column
+took most of the search time."""
 APPROXIMATE_FROM = 10_000
 """Number of passages from which a vector index pays off; below, an exact scan takes a few milliseconds."""
 PARTITION_PASSAGES = 4_096
 """Lance's target size of a partition: each `optimize` joins partitions under a quarter of it and splits those over four
-times as much. With the usual √n partitions, 310 became 8 at the first change, slowly, and a search read all of them.
+times as much. With the usual √n partitions, the first update slowly merged 310 partitions into 8, and every search then
+read all of them.
 """
 PROBED_SHARE = 0.25
 """Share of the partitions that an unrestricted search probes; a narrower scope probes more, up to all.
@@ -224,7 +226,7 @@ def _indexes(language: str) -> dict[str, Any]:
 
 
 def _stream(entries: Sequence[IndexEntry], dimension: int) -> Any:
-    """Return few rows as a table, many as a reader that builds them during the write; one commit either way."""
+    """Return few rows as a table, and many rows as a lazy reader; both are written in one commit."""
     if len(entries) <= ROWS_AT_ONCE:
         return _rows(entries, dimension)
     parts = (entries[start : start + ROWS_AT_ONCE] for start in range(0, len(entries), ROWS_AT_ONCE))

@@ -1,7 +1,7 @@
-"""Locate the values of objects in their texts. Trains nothing, never changes a value.
+"""Locate the values of objects in their inputs. Trains nothing, never changes a value.
 
 A value that occurs several times is placed where the surrounding words are most like those around the field's other
-values. A field whose values are not in the text, but are few, is classified among them instead.
+values. A field whose values are not in the input, but are few, is classified among them instead.
 """
 
 import json
@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from groundtune.common.text import format_count
 from groundtune.models.span_decoding import (
     ANY_ITEM,
     NUMBER,
@@ -29,7 +30,7 @@ from groundtune.models.span_decoding import (
 from groundtune.tune.job import TuneError
 
 MIN_LOCATED = 0.5
-"""Share of a field's values that must occur in their texts for the field to be marked in the text."""
+"""Share of a field's values that must occur in their inputs for the field to be marked there."""
 MIN_LOCATED_LISTED = 0.9
 """The same for a field whose values are listed in the schema: those could be classified instead."""
 MAX_CHOICES = 100
@@ -45,7 +46,7 @@ Mapped = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Aligned:
-    """Rows with their values as positions in the texts."""
+    """Rows with their values as positions in the inputs."""
 
     layout: Layout
     spans: tuple[tuple[Span, ...], ...]
@@ -55,7 +56,7 @@ class Aligned:
     values: int
     """Number of values in all rows."""
     unaligned: Mapping[str, int]
-    """Number of values by field that do not occur in their text."""
+    """Number of values by field that do not occur in their input."""
 
 
 @dataclass(slots=True)
@@ -83,8 +84,9 @@ def align(rows: Sequence[tuple[str, Any]], schema: Mapped | None) -> Aligned:
     if 2 * lost > aligned.values:
         worst = ", ".join(f"{name} {count:,}" for name, count in Counter(aligned.unaligned).most_common(3))
         raise TuneError(
-            f"{lost:,} of {aligned.values:,} values do not appear in their input as written ({worst})",
-            hint="write the values as they appear in the input, or tune a causal model: an extractor only marks text",
+            f"{lost:,} of {format_count(aligned.values, 'value')} not found in their input as written ({worst})",
+            hint="write the values as they appear in the input, or tune a causal model: "
+            "an extractor can only copy values from the input",
         )
     return aligned
 
@@ -235,7 +237,7 @@ def _field(path: Path, values: Sequence[Any], schema: Mapped | None) -> Field | 
 
 
 def _stands(pairs: Sequence[tuple[str, Any]], field_: Field, *, comma: bool) -> bool:
-    """Whether enough of a field's values occur in their texts."""
+    """Whether enough of a field's values occur in their inputs."""
     located = sum(bool(candidates(text, value, field_.kind, comma=comma)) for text, value in pairs)
     return located >= (MIN_LOCATED_LISTED if field_.allowed else MIN_LOCATED) * len(pairs)
 

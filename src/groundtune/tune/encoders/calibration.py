@@ -4,30 +4,33 @@ Temperature scaling: Guo 2017, arXiv 1706.04599. In-scope score: the energy, Liu
 probability: Platt 1999, with his softened targets.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from groundtune.common.text import format_count
+from groundtune.stats.logits import energy, logistic, softmax
+
 Floats = NDArray[np.float64]
 BINS = 15
 """Number of bins of the expected calibration error."""
 REFUSED = 0.01
-"""Share of the correctly classified rows that the threshold refuses when no out-of-scope row shows where to put it."""
+"""Share of the correctly classified rows that the threshold rejects when no out-of-scope row shows where to put it."""
 FEWEST, FEWEST_INSIDE = 5, 30
-"""Out-of-scope and in-scope rows below which no threshold is fitted to them. Measured on CLINC150, 200 draws: fitted on
-10 rows in scope and 5 outside, it refused 8% of the other in-scope rows (21% in one draw of twenty); on 30 and 5, 4%
-(8%).
+"""Minimum number of out-of-scope and of in-scope rows for fitting a threshold to them. Measured on CLINC150, 200 draws:
+fitted on 10 rows in scope and 5 outside, it rejected 8% of the other in-scope rows (21% in one draw of twenty); on 30
+and 5, 4% (8%).
 """
 FEWEST_ALONE = 100
-"""Correctly classified in-scope rows below which they alone give no threshold: a new row undercuts the lowest of n with
-probability 1 in n + 1, and REFUSED is 1 in 100.
+"""Minimum number of correctly classified in-scope rows for setting a threshold without out-of-scope rows: a new row
+falls below the lowest of n with probability 1 / (n + 1), and REFUSED is 1 / 100.
 """
 MANY_REFUSED = 0.05
-"""Share of refused in-scope rows above which a note says so."""
+"""Share of rejected in-scope rows above which a note says so."""
 FEW_REFUSED = 0.5
-"""Share of refused out-of-scope rows below which a note says so."""
+"""Minimum share of rejected out-of-scope rows; a note reports a lower one."""
 COOLEST, HOTTEST = 0.05, 20.0
 """Range of the temperature search."""
 
@@ -40,20 +43,6 @@ class Rejection:
     slope: float | None = None
     """P(in scope) = 1 / (1 + exp(-(slope · energy + intercept))); None when no out-of-scope row was available."""
     intercept: float | None = None
-
-
-def softmax(logits: Floats) -> Floats:
-    """Return probabilities, each row summing to 1."""
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities: Floats = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return probabilities
-
-
-def energy(logits: Floats) -> Floats:
-    """Return log Σ exp of each row: high when any label fits."""
-    highest = logits.max(axis=1)
-    result: Floats = highest + np.log(np.exp(logits - highest[:, None]).sum(axis=1))
-    return result
 
 
 def fit_temperature(logits: Floats, gold: NDArray[np.int64]) -> float:
@@ -74,7 +63,7 @@ def fit_temperature(logits: Floats, gold: NDArray[np.int64]) -> float:
 
 
 def negative_log_likelihood(logits: Floats, gold: NDArray[np.int64]) -> float:
-    """Return the mean negative log-likelihood of the right label."""
+    """Return the mean negative log-likelihood of the correct label."""
     return float((energy(logits) - logits[np.arange(len(gold)), gold]).mean())
 
 
@@ -92,10 +81,16 @@ def ece(probabilities: Floats, right: NDArray[np.bool_]) -> float:
 def cross_validated_ece(logits: Floats, gold: NDArray[np.int64]) -> float:
     """Return `ece`, with each half of the rows scaled by the temperature fitted on the other half."""
     confidence = np.empty(len(gold))
-    for half in (0, 1):
-        in_half = np.arange(len(gold)) % 2 == half
-        confidence[in_half] = softmax(logits[in_half] / fit_temperature(logits[~in_half], gold[~in_half])).max(axis=1)
+    for fitted, judged in two_folds(len(gold)):
+        confidence[judged] = softmax(logits[judged] / fit_temperature(logits[fitted], gold[fitted])).max(axis=1)
     return ece(confidence, logits.argmax(axis=1) == gold)
+
+
+def two_folds(rows: int) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Yield the rows to fit on and the rows to judge, as masks: each half is judged by the other one."""
+    for half in (0, 1):
+        judged = np.arange(rows) % 2 == half
+        yield ~judged, judged
 
 
 def macro_f1(predicted: Sequence[int], gold: Sequence[int]) -> float:
@@ -114,11 +109,11 @@ def fit_rejection(inside: Floats, right: NDArray[np.bool_], outside: Floats) -> 
     """Fit the rejection threshold.
 
     inside, outside: energies of validation rows with and without a label. right: whether each label was predicted
-    right.
+    correctly.
 
-    The threshold maximises the number of right replies, where refusing an out-of-scope row counts as right. With fewer
-    than FEWEST rows outside, it refuses REFUSED of the correctly classified rows; None when there are too few rows for
-    either.
+    The threshold maximises the number of correct replies, where rejecting an out-of-scope row counts as correct. With
+    fewer than FEWEST rows outside, it rejects REFUSED of the correctly classified rows; None when there are too few
+    rows for either.
     """
     if len(outside) < FEWEST:
         correct = inside[right]
@@ -130,23 +125,23 @@ def fit_rejection(inside: Floats, right: NDArray[np.bool_], outside: Floats) -> 
 
 
 def rejection_notes(inside: Floats, right: NDArray[np.bool_], outside: Floats) -> list[str]:
-    """Return caveats about the threshold that `scope` fits to the same rows."""
-    rows = f"{len(inside):,} validation rows with a label and {len(outside):,} without one"
+    """Return caveats about the threshold that `fit_rejection` fits to the same rows."""
+    rows = f"{format_count(len(inside), 'validation row')} with a label and {len(outside):,} without one"
     if (fitted := fit_rejection(inside, right, outside)) is None:
-        enough = f"{FEWEST_INSIDE} and {FEWEST} are enough, or {FEWEST_ALONE} with a label that are classified right"
-        return [f"no input is refused as out of scope: {rows} are too few for a threshold ({enough})"]
+        needed = f"needs {FEWEST_INSIDE} with a label and {FEWEST} without, or {FEWEST_ALONE} correctly classified ones"
+        return [f"out-of-scope inputs are not detected: {rows}, too few to fit a threshold ({needed})"]
     notes = []
     if fitted.slope is None:
         notes.append(
-            f"the threshold is a guess that refuses {REFUSED:.0%} of the inputs that fit a label: {rows}; "
-            f"with {FEWEST} without one it could be fitted"
+            f"the out-of-scope threshold was set to reject {REFUSED:.0%} of in-scope inputs, because there are "
+            f"{rows}; it can be fitted with at least {FEWEST} without a label"
         )
     if (refused := float((inside < fitted.threshold).mean())) > MANY_REFUSED:
-        notes.append(f"the threshold refuses {refused:.0%} of the {len(inside):,} validation rows with a label")
+        notes.append(f"the threshold rejects {refused:.0%} of the {len(inside):,} validation rows with a label")
     if len(outside) >= FEWEST and (refused := float((outside < fitted.threshold).mean())) < FEW_REFUSED:
         notes.append(
-            f"the threshold refuses {refused:.0%} of the {len(outside):,} validation rows without a label: "
-            "a higher one would lose more right labels than it catches out-of-scope rows"
+            f"the threshold catches only {refused:.0%} of the {len(outside):,} out-of-scope validation rows; "
+            "a higher one would reject more correct labels than it gains"
         )
     return notes
 
@@ -155,12 +150,11 @@ def in_scope_probability(energies: Floats, fitted: Rejection | None) -> Floats |
     """Return the probability that each row is in scope; None when no out-of-scope row was available to fit it."""
     if fitted is None or fitted.slope is None or fitted.intercept is None:
         return None
-    probability: Floats = 1 / (1 + np.exp(-np.clip(fitted.slope * energies + fitted.intercept, -50, 50)))
-    return probability
+    return logistic(fitted.slope * energies + fitted.intercept)
 
 
 def _best_threshold(inside: Floats, right: NDArray[np.bool_], outside: Floats) -> float:
-    """Return the best midpoint between two neighbouring energies; of equally good ones, the one that refuses least."""
+    """Return the best midpoint between two neighbouring energies; of equally good ones, the one that rejects least."""
     values = np.concatenate([inside, outside])
     gains = np.concatenate([-right.astype(float), np.ones(len(outside))])
     order = np.argsort(values, kind="stable")
@@ -178,7 +172,7 @@ def _platt(inside: Floats, outside: Floats) -> tuple[float, float]:
     columns = np.stack([(values - middle) / width, np.ones(len(values))], axis=1)
     coefficients = np.zeros(2)
     for _ in range(50):
-        probability = 1 / (1 + np.exp(-np.clip(columns @ coefficients, -50, 50)))
+        probability = logistic(columns @ coefficients)
         gradient = columns.T @ (targets - probability) - 1e-3 * coefficients
         hessian = (columns * (probability * (1 - probability))[:, None]).T @ columns + 1e-3 * np.eye(2)
         coefficients = coefficients + np.clip(np.linalg.solve(hessian, gradient), -2, 2)

@@ -4,7 +4,7 @@
     kind = "classifier"
     mode = "full"              # lora: small matrices beside the frozen weights; probe: only the head, in seconds
 
-The head starts as the mean vector of each label, so that a small train split is not spent on finding it. Rows without a
+The head is initialised with the mean vector of each label, so that a small train split goes further. Rows without a
 label are never trained on: those of the validation split set the rejection threshold. Inference uses the folder
 `model`: `encoder/` as transformers saves it, `head.safetensors`, and `classifier.json`, written last.
 """
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from groundtune.errors import need
+from groundtune.stats.logits import energy
 from groundtune.stats.ranking_metrics import auroc
 from groundtune.tune.encoders import calibration
 from groundtune.tune.encoders import training_cost as encoder_cost
@@ -33,8 +34,10 @@ from groundtune.tune.encoders.base_encoder import (
 )
 from groundtune.tune.encoders.calibration import Floats
 from groundtune.tune.encoders.training_loop import (
+    PARITY_ROWS,
     TrainingSetup,
     hyperparameters_of,
+    parity_record,
     step_tokens,
     train_encoder,
     training_fingerprint,
@@ -56,9 +59,7 @@ TOLERANCE = 1e-5
 MAX_LABEL_WEIGHT = 10.0
 """Maximum weight of a row with a rare label, as a multiple of the mean weight."""
 MAX_DIFFERENCE = 1e-3
-"""Largest difference allowed between the logits of the trainer and those of the saved files."""
-PARITY_ROWS = 16
-"""Rows on which that difference is measured."""
+"""Tolerance for the difference between the logits of the trained model and those of the saved files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class ClassifierData:
 def estimate(job: Job) -> Bounds:
     """Return upper bounds on time and memory, from a short measurement on this machine.
 
-    Raises MissingError and TuneError as `train`.
+    Raises MissingError and TuneError as `train` does.
     """
     data = read_rows(job)
     return encoder_cost.estimate_bounds(
@@ -93,14 +94,15 @@ def estimate(job: Job) -> Bounds:
     )
 
 
-def train(job: Job, watch: ProgressCallback) -> TrainingResult:
+def train(job: Job, report_step: ProgressCallback) -> TrainingResult:
     """Train, or resume from `job.checkpoint`, and write `model/`.
 
-    Raises MissingError without base, extra or device; TuneError for rows that cannot be trained on, a checkpoint of
-    another training, or a loss that is not finite before any state was saved.
+    Raises MissingError if the base model, the extra or the device is missing; TuneError for rows that cannot be trained
+    on, a checkpoint of a different training run, or a loss that becomes NaN or infinite before the first usable
+    checkpoint.
     """
     data = read_rows(job)
-    watch(TrainingStep(0.0, 0, 0, note=f"{len(data.texts):,} rows, {len(data.labels)} labels"))
+    report_step(TrainingStep(0.0, 0, 0, note=f"{len(data.texts):,} rows, {len(data.labels)} labels"))
     encoder = load_encoder(job.base, settings=job.settings)
     refuse_truncation(encoder, data.texts, allowed=job.settings.get("allow_truncation") or 0)
     rows, held_rows = encode(encoder, data.texts), encode(encoder, data.validation)
@@ -109,9 +111,9 @@ def train(job: Job, watch: ProgressCallback) -> TrainingResult:
     else:
         if job.settings["mode"] == "lora":
             encoder = add_lora(encoder, rank=job.settings["rank"])
-        head, about = tune(job, encoder, data, rows, held_rows, watch)
+        head, about = tune(job, encoder, data, rows, held_rows, report_step)
     steps = about.get("steps", 0)
-    watch(TrainingStep(float(len(about.get("history", ()))), steps, steps, note="calibrating and saving"))
+    report_step(TrainingStep(float(len(about.get("history", ()))), steps, steps, note="calibrating and saving"))
     return finish(job, encoder, head, data, about)
 
 
@@ -151,7 +153,7 @@ def tune(
     data: ClassifierData,
     rows: Sequence[list[int]],
     held_rows: Sequence[list[int]],
-    watch: ProgressCallback,
+    report_step: ProgressCallback,
 ) -> tuple[Any, dict[str, Any]]:
     """Train encoder and head. Return the head and a record of the training; the encoder then holds the best weights."""
     torch = need("torch", extra="local")
@@ -169,22 +171,31 @@ def tune(
         return metrics(logits(head, embed(encoder, held_rows)), held_gold) if held_rows else {}
 
     score = "macro_f1" if settings["class_weights"] else "accuracy"
-    pace = hyperparameters_of(
+    hyperparameters = hyperparameters_of(
         settings, RATES[settings["mode"]], batch_tokens=settings["batch_tokens"], patience=settings["patience"]
     )
     lengths = list(map(len, rows))
-    course = TrainingSetup(encoder, head, lengths, loss, measure, lambda values: (values[score], -values["loss"]))
+    setup = TrainingSetup(encoder, head, lengths, loss, measure, lambda values: (values[score], -values["loss"]))
     progress = train_encoder(
-        course, pace, watch, folder=job.checkpoint, fingerprint=training_fingerprint(job.settings, encoder, data)
+        setup,
+        hyperparameters,
+        report_step,
+        folder=job.checkpoint,
+        fingerprint=training_fingerprint(job.settings, encoder, data),
     )
-    return head, training_record(progress, pace, tokens=step_tokens(lengths, batch_tokens=pace.batch_tokens))
+    return head, {
+        "step_tokens": step_tokens(lengths, batch_tokens=hyperparameters.batch_tokens),
+        **training_record(progress, hyperparameters),
+    }
 
 
 def initial_head(vectors: Any, data: ClassifierData) -> Any:
-    """Return a linear layer of the labels' mean vectors. Raises TuneError for vectors that are not finite."""
+    """Return a linear layer of the labels' mean vectors. Raises TuneError for NaN or infinite vectors."""
     torch = need("torch", extra="local")
     if not bool(vectors.isfinite().all()):
-        raise TuneError("the base gives vectors that are not finite", hint="use another base: this one is damaged")
+        raise TuneError(
+            "the base model produces NaN or infinite embeddings", hint="use another base model; this one is damaged"
+        )
     gold = torch.tensor(data.gold)
     means = torch.zeros(len(data.labels), vectors.shape[1]).index_add_(0, gold, vectors)
     head = torch.nn.Linear(vectors.shape[1], len(data.labels))
@@ -195,7 +206,7 @@ def initial_head(vectors: Any, data: ClassifierData) -> Any:
 
 
 def label_weights(data: ClassifierData) -> list[float]:
-    """Return a weight per label so that all labels count equally; none exceeds HEAVIEST (the mean is 1)."""
+    """Return a weight per label so that all labels count equally; none exceeds MAX_LABEL_WEIGHT (the mean is 1)."""
     counts = np.bincount(data.gold, minlength=len(data.labels))
     return [float(min(MAX_LABEL_WEIGHT, len(data.gold) / (len(data.labels) * count))) for count in counts]
 
@@ -203,7 +214,7 @@ def label_weights(data: ClassifierData) -> list[float]:
 def probe(
     encoder: Encoder, data: ClassifierData, rows: Sequence[list[int]], held_rows: Sequence[list[int]], *, weighted: bool
 ) -> tuple[Any, dict[str, Any]]:
-    """Fit a logistic regression on the base's own vectors; its regularisation is chosen on the validation rows."""
+    """Fit a logistic regression on the base model's own vectors, with the regularisation that validates best."""
     torch = need("torch", extra="local")
     linear = need("sklearn.linear_model", extra="local")
     vectors, held_vectors = embed(encoder, rows, exact=True), embed(encoder, held_rows, exact=True)
@@ -243,7 +254,7 @@ def logits(head: Any, vectors: Any) -> Floats:
 
 
 def metrics(logits: Floats, gold: Any) -> dict[str, float]:
-    """Score the rows that have a label, with none refused."""
+    """Score the rows that have a label, with none rejected."""
     predicted = logits.argmax(axis=1)
     return {
         "accuracy": float((predicted == gold).mean()),
@@ -257,9 +268,9 @@ def finish(job: Job, encoder: Encoder, head: Any, data: ClassifierData, about: M
     gold = np.asarray(data.validation_gold, dtype=np.int64)
     inside = logits(head, embed(encoder, encode(encoder, data.validation), exact=True))
     outside = logits(head, embed(encoder, encode(encoder, data.out_of_scope), exact=True))
-    inside_energies, outside_energies = calibration.energy(inside), calibration.energy(outside)
+    inside_energies, outside_energies = energy(inside), energy(outside)
     right = inside.argmax(axis=1) == gold
-    scope = calibration.fit_rejection(inside_energies, right, outside_energies)
+    rejection = calibration.fit_rejection(inside_energies, right, outside_energies)
     notes = calibration.rejection_notes(inside_energies, right, outside_energies)
     scores = {}
     if len(gold):
@@ -271,9 +282,9 @@ def finish(job: Job, encoder: Encoder, head: Any, data: ClassifierData, about: M
     config = {
         "labels": list(data.labels),
         "temperature": calibration.fit_temperature(inside, gold),
-        "threshold": scope.threshold if scope else None,
-        "slope": scope.slope if scope else None,
-        "intercept": scope.intercept if scope else None,
+        "threshold": rejection.threshold if rejection else None,
+        "slope": rejection.slope if rejection else None,
+        "intercept": rejection.intercept if rejection else None,
         "max_tokens": encoder.limit,
     }
     compared = data.validation[:PARITY_ROWS] or data.texts[:PARITY_ROWS]
@@ -286,7 +297,7 @@ def finish(job: Job, encoder: Encoder, head: Any, data: ClassifierData, about: M
         "mode": job.settings["mode"],
         **{key: value for key, value in config.items() if key != "labels"},
         "trained_labels": len(data.labels),
-        "refused": _refused(inside_energies, outside_energies, scope),
+        "refused": _refused(inside_energies, outside_energies, rejection),
         "notes": notes,
         "left_out": data.unknown,
         "parity": parity,
@@ -304,22 +315,16 @@ def _parity(job: Job, expected: Floats, texts: Sequence[str]) -> tuple[dict[str,
     head = torch.nn.Linear(saved.dimension, len(weights["bias"]))
     head.load_state_dict(weights)
     difference = float(np.abs(logits(head, embed(saved, encode(saved, texts), exact=True)) - expected).max())
-    result = {"difference": difference, "allowed": MAX_DIFFERENCE, "inputs": len(texts)}
-    if difference <= MAX_DIFFERENCE:
-        return result, None
-    return (
-        result,
-        f"the saved model's logits differ from the trainer's by {difference:.2g}; {MAX_DIFFERENCE:.2g} is allowed",
-    )
+    return parity_record(difference, allowed=MAX_DIFFERENCE, inputs=len(texts), what="logits")
 
 
-def _refused(inside: Floats, outside: Floats, scope: calibration.Rejection | None) -> dict[str, float | None]:
-    """Return the shares of validation rows with and without a label that the threshold refuses."""
-    if scope is None:
+def _refused(inside: Floats, outside: Floats, rejection: calibration.Rejection | None) -> dict[str, float | None]:
+    """Return the shares of validation rows with and without a label that the threshold rejects."""
+    if rejection is None:
         return {"in_scope": None, "out_of_scope": None}
     return {
-        "in_scope": float((inside < scope.threshold).mean()) if len(inside) else None,
-        "out_of_scope": float((outside < scope.threshold).mean()) if len(outside) else None,
+        "in_scope": float((inside < rejection.threshold).mean()) if len(inside) else None,
+        "out_of_scope": float((outside < rejection.threshold).mean()) if len(outside) else None,
     }
 
 

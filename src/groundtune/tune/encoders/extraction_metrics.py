@@ -11,12 +11,12 @@ from groundtune.tune.encoders import calibration
 from groundtune.tune.encoders.calibration import Floats
 
 
-def metrics(
+def score_extractions(
     predictions: Sequence[DecodedObject], gold: Sequence[Any], spans: Sequence[Sequence[Span]]
 ) -> dict[str, float]:
-    """Return span_precision, span_recall and span_f1, and exact: the share of right objects.
+    """Return span_precision, span_recall and span_f1, and exact: the share of correct objects.
 
-    A span is right when its field and both ends are.
+    A span is correct when its field and both ends are.
     """
     matched = predicted = expected = 0
     for prediction, gold_spans in zip(predictions, spans, strict=True):
@@ -57,7 +57,7 @@ def _folded(value: Any) -> Any:
 
 
 def fit_confidence(score: Floats, right: Any) -> calibration.Rejection | None:
-    """Fit the curve from score to the probability of a right object; None when too few are right, or too few are
+    """Fit the curve from score to the probability of a correct object; None when too few are correct, or too few are
     wrong.
     """
     if right.sum() < calibration.FEWEST or (~right).sum() < calibration.FEWEST:
@@ -65,13 +65,12 @@ def fit_confidence(score: Floats, right: Any) -> calibration.Rejection | None:
     return calibration.fit_rejection(score[right], np.ones(int(right.sum()), dtype=bool), score[~right])
 
 
-def cross_validated_ece(score: Floats, right: Any) -> float | None:
-    """Return `calibrate.ece`, with each half of the rows judged by the curve fitted on the other half."""
+def confidence_ece(score: Floats, right: Any) -> float | None:
+    """Return `calibration.ece`, with each half of the rows judged by the curve fitted on the other half."""
     confidence = np.empty(len(score))
-    for half in (0, 1):
-        in_half = np.arange(len(score)) % 2 == half
-        chance = calibration.in_scope_probability(score[in_half], fit_confidence(score[~in_half], right[~in_half]))
+    for fitted, judged in calibration.two_folds(len(score)):
+        chance = calibration.in_scope_probability(score[judged], fit_confidence(score[fitted], right[fitted]))
         if chance is None:
             return None
-        confidence[in_half] = chance
+        confidence[judged] = chance
     return calibration.ece(confidence, right)

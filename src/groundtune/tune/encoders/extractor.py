@@ -4,9 +4,9 @@
     kind = "extractor"
     mode = "full"              # lora: small matrices beside the frozen weights
 
-A linear layer tags each word, decoded as the most likely valid tag sequence (groundtune/spans.py); a field whose values
-do not appear in the text is classified by a linear layer on the mean of all tokens. Inference uses the folder `model`:
-`encoder/` as transformers saves it, `heads.safetensors`, and `extractor.json`.
+A linear layer tags each word, decoded as the most likely valid tag sequence (models/span_decoding.py); a field whose
+values do not appear in the text is classified by a linear layer on the mean of all tokens. Inference uses the folder
+`model`: `encoder/` as transformers saves it, `heads.safetensors`, and `extractor.json`.
 """
 
 import shutil
@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from groundtune.common.text import format_count
 from groundtune.errors import need
 from groundtune.models.span_decoding import (
     DecodedObject,
@@ -44,10 +45,17 @@ from groundtune.tune.encoders.base_encoder import (
     write_model,
 )
 from groundtune.tune.encoders.calibration import Floats
-from groundtune.tune.encoders.extraction_metrics import cross_validated_ece, exact_matches, fit_confidence, metrics
+from groundtune.tune.encoders.extraction_metrics import (
+    confidence_ece,
+    exact_matches,
+    fit_confidence,
+    score_extractions,
+)
 from groundtune.tune.encoders.training_loop import (
+    PARITY_ROWS,
     TrainingSetup,
     hyperparameters_of,
+    parity_record,
     step_tokens,
     train_encoder,
     training_fingerprint,
@@ -65,9 +73,7 @@ MAX_BLURRED_SHARE = 0.02
 NO_TAG = -100
 """Tag of the tokens that carry none; torch ignores them in the loss."""
 MAX_DIFFERENCE = 1e-3
-"""Largest difference allowed between the scores of the trainer and those of the saved files."""
-PARITY_ROWS = 16
-"""Rows on which that difference is measured."""
+"""Tolerance for the difference between the scores of the trained model and those of the saved files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,7 @@ class Tokenized:
 def estimate(job: Job) -> Bounds:
     """Return upper bounds on time and memory, from a short measurement on this machine.
 
-    Raises MissingError and TuneError as `train`.
+    Raises MissingError and TuneError as `train` does.
     """
     data = read_rows(job)
     return encoder_cost.estimate_bounds(
@@ -103,19 +109,20 @@ def estimate(job: Job) -> Bounds:
     )
 
 
-def train(job: Job, watch: ProgressCallback) -> TrainingResult:
+def train(job: Job, report_step: ProgressCallback) -> TrainingResult:
     """Train, or resume from `job.checkpoint`, and write `model/`.
 
-    Raises MissingError without base, extra or device; TuneError for rows that cannot be trained on, a checkpoint of
-    another training, or a loss that is not finite before any state was saved.
+    Raises MissingError if the base model, the extra or the device is missing; TuneError for rows that cannot be trained
+    on, a checkpoint of a different training run, or a loss that becomes NaN or infinite before the first usable
+    checkpoint.
     """
     data = read_rows(job)
-    watch(TrainingStep(0.0, 0, 0, note=_summary(data)))
+    report_step(TrainingStep(0.0, 0, 0, note=_summary(data)))
     encoder = load_encoder(job.base, settings=job.settings)
     if not encoder.tokenizer.is_fast:
         raise TuneError(
             f"the tokenizer of {job.base} does not report token offsets",
-            hint="use a base with a tokenizer.json",
+            hint="use a base model with a fast tokenizer (tokenizer.json)",
         )
     refuse_truncation(
         encoder, [replace_surrogates(text) for text in data.texts], allowed=job.settings.get("allow_truncation") or 0
@@ -123,8 +130,8 @@ def train(job: Job, watch: ProgressCallback) -> TrainingResult:
     data = choose_unit(encoder, data)
     if job.settings["mode"] == "lora":
         encoder = add_lora(encoder, rank=job.settings["rank"])
-    heads, about = tune(job, encoder, data, watch)
-    watch(TrainingStep(0.0, 0, 0, note="calibrating and saving"))
+    heads, about = tune(job, encoder, data, report_step)
+    report_step(TrainingStep(0.0, 0, 0, note="calibrating and saving"))
     return finish(job, encoder, heads, data, about)
 
 
@@ -188,7 +195,7 @@ def new_heads(encoder: Encoder, layout: Layout, *, seed: int = 0) -> Any:
     return torch.nn.ModuleDict({key: torch.nn.Linear(encoder.dimension, size) for key, size in sizes.items()})
 
 
-def tune(job: Job, encoder: Encoder, data: ExtractorData, watch: ProgressCallback) -> tuple[Any, dict[str, Any]]:
+def tune(job: Job, encoder: Encoder, data: ExtractorData, report_step: ProgressCallback) -> tuple[Any, dict[str, Any]]:
     """Train encoder and heads. Return the heads and a record of the training; the encoder then has the best weights."""
     torch = need("torch", extra="local")
     settings, layout = job.settings, data.aligned.layout
@@ -207,15 +214,22 @@ def tune(job: Job, encoder: Encoder, data: ExtractorData, watch: ProgressCallbac
     def measure() -> Mapping[str, float]:
         return score_predictions(predictions_of(encoder, heads, layout, data.validation, validation_tokens), data)
 
-    pace = hyperparameters_of(
+    hyperparameters = hyperparameters_of(
         settings, RATES[settings["mode"]], batch_tokens=settings["batch_tokens"], patience=settings["patience"]
     )
     lengths = list(map(len, train_tokens.rows))
-    course = TrainingSetup(encoder, heads, lengths, loss, measure, _goal)
+    setup = TrainingSetup(encoder, heads, lengths, loss, measure, _goal)
     progress = train_encoder(
-        course, pace, watch, folder=job.checkpoint, fingerprint=training_fingerprint(job.settings, encoder, data)
+        setup,
+        hyperparameters,
+        report_step,
+        folder=job.checkpoint,
+        fingerprint=training_fingerprint(job.settings, encoder, data),
     )
-    return heads, training_record(progress, pace, tokens=step_tokens(lengths, batch_tokens=pace.batch_tokens))
+    return heads, {
+        "step_tokens": step_tokens(lengths, batch_tokens=hyperparameters.batch_tokens),
+        **training_record(progress, hyperparameters),
+    }
 
 
 def _loss(heads: Any, states: Any, mask: Any, tags: list[list[int]], chosen: Sequence[Sequence[int]]) -> Any:
@@ -270,7 +284,9 @@ def predictions_of(
 
 def score_predictions(predictions: Sequence[DecodedObject], data: ExtractorData) -> dict[str, float]:
     """Score the predictions for the validation rows; empty when there are none."""
-    return metrics(predictions, data.validation_gold, data.validation_aligned.spans) if data.validation else {}
+    return (
+        score_extractions(predictions, data.validation_gold, data.validation_aligned.spans) if data.validation else {}
+    )
 
 
 def _goal(scores: Mapping[str, float]) -> float:
@@ -286,7 +302,7 @@ def finish(job: Job, encoder: Encoder, heads: Any, data: ExtractorData, about: M
     right = np.asarray(exact_matches(predictions, data.validation_gold), dtype=bool)
     score = np.asarray([prediction.score for prediction in predictions])
     curve = fit_confidence(score, right)
-    if curve and (error := cross_validated_ece(score, right)) is not None:
+    if curve and (error := confidence_ece(score, right)) is not None:
         scores["ece"] = error
     config = {
         "layout": layout_to_json(layout),
@@ -328,13 +344,7 @@ def _parity(
         pair for a, b in zip(actual, expected, strict=True) for pair in zip((a[0], *a[1]), (b[0], *b[1]), strict=True)
     ]
     difference = max((float(np.abs(a - b).max()) for a, b in pairs if a.size), default=0.0)
-    result = {"difference": difference, "allowed": MAX_DIFFERENCE, "inputs": len(texts)}
-    if difference <= MAX_DIFFERENCE:
-        return result, None
-    return (
-        result,
-        f"the saved model's scores differ from the trainer's by {difference:.2g}; {MAX_DIFFERENCE:.2g} is allowed",
-    )
+    return parity_record(difference, allowed=MAX_DIFFERENCE, inputs=len(texts), what="scores")
 
 
 def _by_token(spans: Sequence[Span], where: Sequence[Unit], size: int) -> list[int]:
@@ -355,12 +365,12 @@ def _require_objects(rows: Sequence[TrainingRow]) -> None:
 def _summary(data: ExtractorData) -> str:
     """Describe the rows, the fields, and the values that cannot be learned."""
     layout, unaligned = data.aligned.layout, data.aligned.unaligned
-    parts = [f"{len(data.texts):,} rows, {len(layout.fields)} fields marked in the text"]
+    parts = [f"{format_count(len(data.texts))}, {format_count(len(layout.fields), 'field')} marked in the text"]
     if layout.choices:
-        parts.append(f"{len(layout.choices)} chosen: {', '.join(path_name(choice.path) for choice in layout.choices)}")
+        names = ", ".join(path_name(choice.path) for choice in layout.choices)
+        parts.append(f"{len(layout.choices)} classified: {names}")
     if unaligned:
         by_field = ", ".join(f"{field} {count:,}" for field, count in Counter(unaligned).most_common(5))
-        parts.append(
-            f"{sum(unaligned.values()):,} of {data.aligned.values:,} values not found in their input ({by_field})"
-        )
+        total = format_count(data.aligned.values, "value")
+        parts.append(f"{sum(unaligned.values()):,} of {total} not found in their input ({by_field})")
     return "; ".join(parts)

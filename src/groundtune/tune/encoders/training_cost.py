@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from groundtune.errors import need
-from groundtune.tune.base_model import choose_device, has_fast_bfloat16, load_tokenizer
-from groundtune.tune.encoders.base_encoder import find_encoder
+from groundtune.models.torch_device import choose_device, has_fast_bfloat16
+from groundtune.tune.base_model import load_tokenizer
+from groundtune.tune.encoders.base_encoder import find_encoder, text_token_counts
 from groundtune.tune.encoders.training_loop import step_tokens
 from groundtune.tune.job import Bounds
 
@@ -20,8 +21,6 @@ STEP_SECONDS = 0.05
 START_SECONDS = 30.0
 """Time for loading libraries and weights, calibrating and saving."""
 LIBRARIES_MB = 700.0
-EXTRA_TOKENS = 2
-"""Special tokens that most tokenizers put around a text."""
 
 
 def estimate_bounds(
@@ -34,11 +33,8 @@ def estimate_bounds(
     """
     encoder_base = find_encoder(base)
     device = choose_device(settings.get("device"))
-    tokenizer = load_tokenizer(encoder_base.source, revision=encoder_base.revision)
-    token_counts = (
-        [len(ids) for ids in tokenizer([*texts, *validation], truncation=False)["input_ids"]] if texts else []
-    )
-    trained, evaluated = token_counts[: len(texts)], sum(token_counts[len(texts) :])
+    counts = text_token_counts(load_tokenizer(encoder_base.located), [*texts, *validation]) if texts else []
+    trained, evaluated = counts[: len(texts)], sum(counts[len(texts) :])
     weights, embedding_weights = _weights(encoder_base.config)
     speed = measured_speed(device) * EFFICIENCY
     epochs = 1 if frozen else int(settings["epochs"])
@@ -58,7 +54,7 @@ def measured_speed(device: str) -> float:
     """Return the speed of a matrix product in the training precision, in operations per second.
 
     A CPU is measured on one thread: under other load, several threads of this process would wait for each other far
-    longer than the trainer's threads do, which do not spin.
+    longer than the trainer's threads, which do not busy-wait.
     """
     torch = need("torch", extra="local")
     size = 4096 if device.startswith("cuda") else 512

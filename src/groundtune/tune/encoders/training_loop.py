@@ -11,16 +11,17 @@ import pickle
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from groundtune.common.batches import batches_by_length
 from groundtune.common.files import digest_text
 from groundtune.errors import need
-from groundtune.tune.checkpoints import claim_checkpoint, fresh_start_hint
+from groundtune.tune.checkpoints import claim_checkpoint, fresh_start_hint, on_sigterm
 from groundtune.tune.disk import name_full_disk
-from groundtune.tune.encoders.base_encoder import Encoder, autocast, batches
+from groundtune.tune.encoders.base_encoder import Encoder, autocast
 from groundtune.tune.job import ProgressCallback, TrainingStep, TuneError
 
 STATE = "state.pt"
@@ -36,6 +37,8 @@ WEIGHT_DECAY = 0.01
 """Weight decay of the encoder's matrices."""
 MIN_STEPS_PER_EPOCH = 20
 """Minimum steps per epoch: with few rows, a step takes fewer tokens than allowed."""
+PARITY_ROWS = 16
+"""Rows on which the saved files are compared with the trained model."""
 MIN_TOKENS_PER_STEP = 64
 """Minimum tokens per step, whatever the number of rows."""
 
@@ -54,12 +57,12 @@ class TrainingSetup:
     measure: Callable[[], Mapping[str, float]]
     """Metrics on the validation rows; empty when there are none."""
     goal: Callable[[Mapping[str, float]], Any]
-    """Sort key computed from the metrics; larger is better."""
+    """Key for comparing checkpoints, computed from the metrics; larger is better."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """The hyperparameters of a training."""
+    """The hyperparameters of a training run."""
 
     epochs: int
     rate: float
@@ -75,7 +78,7 @@ class Hyperparameters:
 
 @dataclass(slots=True)
 class Progress:
-    """The progress of a training: the part of a checkpoint that is not tensors."""
+    """The progress of a training run: the part of a checkpoint that is not tensors."""
 
     epoch: int = 0
     """Completed epochs."""
@@ -86,9 +89,9 @@ class Progress:
     """Loss of the last step."""
     best_step: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
-    """Metrics of the best state."""
+    """Metrics of the best weights."""
     waits: int = 0
-    """Epochs since the best state."""
+    """Epochs since the best weights."""
     stopped: str = ""
     """Why it stopped before its last epoch: patience, max_minutes, loss."""
     seconds: float = 0.0
@@ -98,24 +101,30 @@ class Progress:
 
 
 def train_encoder(
-    course: TrainingSetup, pace: Hyperparameters, watch: ProgressCallback, *, folder: Path, fingerprint: str
+    setup: TrainingSetup,
+    hyperparameters: Hyperparameters,
+    report_step: ProgressCallback,
+    *,
+    folder: Path,
+    fingerprint: str,
 ) -> Progress:
     """Train to the end, resuming from a checkpoint in the folder, and leave the best weights in the modules.
 
-    fingerprint: identifies everything that defines the training. Raises TuneError for a checkpoint of another training
-    and for a loss that is not finite before any state was saved; SystemExit after SIGTERM, with a checkpoint.
+    fingerprint: identifies everything that defines the training run. Raises TuneError for a checkpoint of a different
+    training run and for a loss that becomes NaN or infinite before the first usable checkpoint; SystemExit after
+    SIGTERM, with a checkpoint.
     """
     claim_checkpoint(folder, fingerprint)
-    need("torch", extra="local").manual_seed(pace.seed)
-    run = _Run(course, pace, watch, folder)
+    need("torch", extra="local").manual_seed(hyperparameters.seed)
+    run = _EncoderTraining(setup, hyperparameters, report_step, folder)
     run.resume()
-    with run.checkpoint_on_sigterm():
-        while run.progress.epoch < pace.epochs and not run.progress.stopped:
+    with on_sigterm(run.stop):
+        while run.progress.epoch < hyperparameters.epochs and not run.progress.stopped:
             run.one_epoch()
     if run.best is None:
         raise TuneError(
-            f"the loss was not finite at step {run.progress.step}, before any state could be saved",
-            hint="lower learning_rate, or use a base that is not damaged",
+            f"the loss became NaN or infinite at step {run.progress.step}, before the first usable checkpoint",
+            hint="lower learning_rate, or use a base model that is not damaged",
         )
     run.put(run.best)
     return run.progress
@@ -143,11 +152,22 @@ def hyperparameters_of(
     )
 
 
-def training_record(progress: Progress, pace: Hyperparameters, *, tokens: int) -> dict[str, Any]:
-    """Return what an artifact records about its training. tokens: per step."""
+def parity_record(difference: float, *, allowed: float, inputs: int, what: str) -> tuple[dict[str, Any], str | None]:
+    """Return how far the saved files differ from the trained model, and why that is too much, or None.
+
+    difference: the largest between two of `what`, such as logits. inputs: number of rows they were computed for.
+    """
+    record = {"difference": difference, "allowed": allowed, "inputs": inputs}
+    if difference <= allowed:
+        return record, None
+    gap = f"{difference:.2g}, more than the tolerance {allowed:.2g}"
+    return record, f"the saved model's {what} differ from the trained model's by {gap}"
+
+
+def training_record(progress: Progress, hyperparameters: Hyperparameters) -> dict[str, Any]:
+    """Return what an artifact records about its training."""
     return {
-        "learning_rate": pace.rate,
-        "step_tokens": tokens,
+        "learning_rate": hyperparameters.rate,
         "history": progress.history,
         "best_step": progress.best_step,
         "steps": progress.step,
@@ -158,7 +178,7 @@ def training_record(progress: Progress, pace: Hyperparameters, *, tokens: int) -
 
 
 def training_fingerprint(settings: Mapping[str, Any], encoder: Encoder, data: object) -> str:
-    """Return a digest that changes with the settings, the base or the rows. data: its repr must show every row."""
+    """Return a digest that depends on settings, base model and rows. data: its repr must show every row."""
     return digest_text(repr((sorted((key, repr(value)) for key, value in settings.items()), encoder.digest, data)))
 
 
@@ -167,21 +187,23 @@ def step_tokens(lengths: Sequence[int], *, batch_tokens: int) -> int:
     return min(batch_tokens, max(MIN_TOKENS_PER_STEP, sum(lengths) // MIN_STEPS_PER_EPOCH))
 
 
-class _Run:
-    """A training in progress."""
+class _EncoderTraining:
+    """A training run in progress."""
 
-    def __init__(self, course: TrainingSetup, pace: Hyperparameters, watch: ProgressCallback, folder: Path) -> None:
-        self.course, self.pace, self.watch, self.folder = course, pace, watch, folder
+    def __init__(
+        self, setup: TrainingSetup, hyperparameters: Hyperparameters, report_step: ProgressCallback, folder: Path
+    ) -> None:
+        self.setup, self.hyperparameters, self.report_step, self.folder = setup, hyperparameters, report_step, folder
         self.torch = need("torch", extra="local")
-        course.encoder.model.get_input_embeddings().requires_grad_(False)
+        setup.encoder.model.get_input_embeddings().requires_grad_(False)
         self.weights = {
             f"{part}.{name}": weight
-            for part, module in (("encoder", course.encoder.model), ("head", course.head))
+            for part, module in (("encoder", setup.encoder.model), ("head", setup.head))
             for name, weight in module.named_parameters()
             if weight.requires_grad
         }
-        self.optimizer = self.torch.optim.AdamW(self._groups(), lr=pace.rate, fused=True)
-        self.steps = pace.epochs * len(self._plan(0))
+        self.optimizer = self.torch.optim.AdamW(self._groups(), lr=hyperparameters.rate, fused=True)
+        self.steps = hyperparameters.epochs * len(self._plan(0))
         self.progress = Progress()
         self.best: dict[str, Any] | None = None
         self.stop_signal = ""
@@ -195,21 +217,23 @@ class _Run:
         for name, weight in self.weights.items():
             (head if name.startswith("head.") else matrices if weight.ndim > 1 else others).append(weight)
         return [
-            {"params": matrices, "weight_decay": WEIGHT_DECAY, "highest": self.pace.rate},
-            {"params": others, "weight_decay": 0.0, "highest": self.pace.rate},
-            {"params": head, "weight_decay": 0.0, "highest": self.pace.head_rate},
+            {"params": matrices, "weight_decay": WEIGHT_DECAY, "highest": self.hyperparameters.rate},
+            {"params": others, "weight_decay": 0.0, "highest": self.hyperparameters.rate},
+            {"params": head, "weight_decay": 0.0, "highest": self.hyperparameters.head_rate},
         ]
 
     def _plan(self, epoch: int) -> list[list[int]]:
         """Return the batches of an epoch, the same ones every time."""
-        budget = step_tokens(self.course.lengths, batch_tokens=self.pace.batch_tokens)
-        return batches(self.course.lengths, budget=budget, rng=random.Random(f"{self.pace.seed}-{epoch}"))
+        budget = step_tokens(self.setup.lengths, batch_tokens=self.hyperparameters.batch_tokens)
+        return batches_by_length(
+            self.setup.lengths, budget=budget, rng=random.Random(f"{self.hyperparameters.seed}-{epoch}")
+        )
 
     def one_epoch(self) -> None:
         """Finish the epoch, then measure on the validation rows."""
         progress = self.progress
-        self.course.encoder.model.train()
-        self.course.head.train()
+        self.setup.encoder.model.train()
+        self.setup.head.train()
         for places in self._plan(progress.epoch)[progress.place :]:
             if not self.one_step(places):
                 progress.stopped = "loss"
@@ -218,7 +242,7 @@ class _Run:
             if self.stop_signal:
                 self.checkpoint()
                 raise SystemExit(128 + signal.SIGTERM)
-            if self.pace.max_minutes is not None and self.seconds > 60 * self.pace.max_minutes:
+            if self.hyperparameters.max_minutes is not None and self.seconds > 60 * self.hyperparameters.max_minutes:
                 progress.stopped = "max_minutes"
                 break
             if time.monotonic() - self.saved > SAVE_SECONDS:
@@ -234,8 +258,8 @@ class _Run:
         progress = self.progress
         for group in self.optimizer.param_groups:
             group["lr"] = group["highest"] * self._share(progress.step)
-        with autocast(self.course.encoder):
-            loss = self.course.loss(places)
+        with autocast(self.setup.encoder):
+            loss = self.setup.loss(places)
         self.optimizer.zero_grad()
         loss.backward()
         norm = self.torch.nn.utils.clip_grad_norm_(list(self.weights.values()), MAX_GRADIENT_NORM)
@@ -251,26 +275,28 @@ class _Run:
         return min((step + 1) / warm, (self.steps - step) / max(1, self.steps - warm))
 
     def measured(self) -> None:
-        """Measure, and keep the state when it is the best so far; without validation rows, always keep it."""
+        """Measure, and keep the weights if they are the best so far; without validation rows, always keep them."""
         progress = self.progress
-        metrics = {name: float(value) for name, value in self.course.measure().items()}
+        metrics = {name: float(value) for name, value in self.setup.measure().items()}
         if not (all(map(math.isfinite, metrics.values())) and self._sound()):
             progress.stopped = "loss"
             self.report("stopped: the loss became NaN or infinite")
             return
         progress.history.append({"step": progress.step, **metrics})
-        goal = self.course.goal
+        goal = self.setup.goal
         if progress.best_step is None or not metrics or goal(metrics) > goal(progress.metrics):
             progress.best_step, progress.metrics, progress.waits = progress.step, metrics, 0
             self.best = {name: weight.detach().cpu().clone() for name, weight in self.weights.items()}
         else:
             progress.waits += 1
-            if progress.waits >= self.pace.patience:
+            if progress.waits >= self.hyperparameters.patience:
                 progress.stopped = progress.stopped or "patience"
         self.report(metrics=metrics)
 
     def _sound(self) -> bool:
-        """Whether every weight is finite: the last step may have diverged, and its loss was computed before it."""
+        """Whether every weight is finite; the loss of the last step was computed before its update and would not show
+        this.
+        """
         return all(bool(self.torch.isfinite(weight).all()) for weight in self.weights.values())
 
     @property
@@ -279,8 +305,8 @@ class _Run:
 
     def report(self, note: str = "", *, metrics: Mapping[str, float] = {}) -> None:
         self.reported = time.monotonic()
-        epoch = self.progress.step / self.steps * self.pace.epochs
-        self.watch(
+        epoch = self.progress.step / self.steps * self.hyperparameters.epochs
+        self.report_step(
             TrainingStep(
                 epoch, self.progress.step, self.steps, loss=self.progress.loss, metrics=dict(metrics), note=note
             )
@@ -327,7 +353,7 @@ class _Run:
         if not path.exists():
             return
         try:
-            state = self.torch.load(path, map_location=self.course.encoder.device, weights_only=True)
+            state = self.torch.load(path, map_location=self.setup.encoder.device, weights_only=True)
         except (RuntimeError, ValueError, EOFError, KeyError, OSError, pickle.UnpicklingError) as error:
             raise TuneError(
                 f"the checkpoint {path} cannot be read: {error}", hint=fresh_start_hint(self.folder)
@@ -343,19 +369,6 @@ class _Run:
             f"resumed after step {self.progress.step} with weights, optimiser, learning rates and random state restored"
         )
 
-    @contextlib.contextmanager
-    def checkpoint_on_sigterm(self) -> Iterator[None]:
-        """On SIGTERM, finish the current step and write a checkpoint. Has an effect in the main thread only."""
-
-        def on_signal(*_: object) -> None:
-            self.stop_signal = "SIGTERM"
-
-        try:
-            previous_handler = signal.signal(signal.SIGTERM, on_signal)
-        except ValueError:
-            yield
-            return
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, previous_handler)
+    def stop(self) -> None:
+        """Finish the current step, write a checkpoint and end."""
+        self.stop_signal = "SIGTERM"

@@ -1,6 +1,7 @@
 """Facts about fine-tuning at providers, with source and date. Data only; sends nothing. Unknown is None.
 
-When a date or price here is out of date, the table [providers.NAME] corrects it: `provider` in `Job.details`.
+When a date or price here is out of date, the table [providers.NAME] corrects it (passed as `provider` in
+`Job.details`).
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from datetime import date
 from typing import Any
 from urllib.parse import urlsplit
 
+from groundtune.common.text import format_count
 from groundtune.errors import UsageError
 from groundtune.tune.job import Job
 
@@ -31,7 +33,7 @@ class Provider:
 
     name: str
     base_url: str | None = None
-    """None when it differs by account and has to be configured."""
+    """None when it depends on the account and has to be configured."""
     api_key_env: str | None = None
     own_api: str | None = None
     """Path of its fine-tuning API, when that is not OpenAI's."""
@@ -111,8 +113,8 @@ PROVIDERS = {profile.name: profile for profile in (OPENAI, AZURE, TOGETHER, FIRE
 def provider_of(job: Job) -> Provider:
     """Return the provider, with the address and key that the job is configured with.
 
-    A profile holds for its own address only: at another address, nothing is assumed but OpenAI's API and what
-    `Job.details` says, and no key of the profile is sent there. Raises UsageError.
+    A profile applies only to its own base URL. At any other URL, only OpenAI's API and the values in `Job.details` are
+    assumed, and the profile's API key is not sent. Raises UsageError.
     """
     name = str(job.settings.get("provider") or OPENAI.name)
     configured: Mapping[str, Any] = job.details.get("provider") or {}
@@ -130,7 +132,7 @@ def provider_of(job: Job) -> Provider:
     known = replace(known, **{**configured, "bases": {**known.bases, **bases}})
     address = base_url or known.base_url
     if address is None:
-        raise UsageError(f"the address of {name} differs by account", hint=f"set base_url under [tune.{job.name}]")
+        raise UsageError(f"the base URL of {name} depends on the account", hint=f"set base_url under [tune.{job.name}]")
     if known.own_api:
         message = f"{name} has a fine-tuning API of its own ({known.own_api}), which is not OpenAI's"
         raise UsageError(
@@ -140,14 +142,14 @@ def provider_of(job: Job) -> Provider:
 
 
 def find_hosted_base(provider: Provider, model: str) -> tuple[str, HostedBase]:
-    """Return the full name and facts of a base: `gpt-4o-mini` is its dated version, `ft:BASE:…` counts as its base."""
+    """Return the full name and facts of a base model: `gpt-4o-mini` is its dated version, `ft:BASE:…` is BASE."""
     name = model.split(":")[1] if model.startswith("ft:") and ":" in model[3:] else model
     known = next((base for base in provider.bases if base == name or base.startswith(f"{name}-20")), None)
     return (known, provider.bases[known]) if known else (name, HostedBase())
 
 
 def longest_example(provider: Provider, model: str) -> int | None:
-    """Return the most tokens that one row may have."""
+    """Return the maximum number of tokens of one row."""
     return find_hosted_base(provider, model)[1].max_example_tokens or provider.max_example_tokens
 
 
@@ -163,7 +165,9 @@ def why_closed(provider: Provider, model: str, *, today: date) -> str | None:
 
 
 def provider_caveats(provider: Provider, model: str, *, today: date) -> list[str]:
-    """Return caveats to know before a job is started, one sentence each; `closed` tells what forbids it."""
+    """Return caveats to know before a job is started, one sentence each; `why_closed` says whether jobs can be started
+    at all.
+    """
     name, base = find_hosted_base(provider, model)
     read = f" (read {provider.read})" if provider.read else ""
     caveats = []
@@ -183,7 +187,7 @@ def provider_caveats(provider: Provider, model: str, *, today: date) -> list[str
 
 
 def _when(day: str, today: date) -> str:
-    return f"{day}, in {(date.fromisoformat(day) - today).days} days"
+    return f"{day}, in {format_count((date.fromisoformat(day) - today).days, 'day')}"
 
 
 def _host(base_url: str) -> str:

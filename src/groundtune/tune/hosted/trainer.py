@@ -1,7 +1,7 @@
 """Fine-tune a model through a provider's OpenAI-style API. Never starts a second job for the same rows.
 
 `state.json` in the job's folder records the ids of files and job before any wait, so that a killed run can be resumed.
-Ending this process does not end the job at the provider; `steer` pauses, resumes and cancels it.
+Stopping this process does not stop the job at the provider; `control_job` pauses, resumes and cancels it.
 """
 
 import json
@@ -22,7 +22,7 @@ from groundtune.errors import MissingError, ProviderError
 from groundtune.models.openai_client import open_client, provider_error, retry_after_seconds, without_user
 from groundtune.tune.artifacts import dataset_digest
 from groundtune.tune.hosted.providers import Provider, find_hosted_base, provider_caveats, provider_of
-from groundtune.tune.hosted.training_cost import bounds, epochs_of
+from groundtune.tune.hosted.training_cost import epochs_of, estimate_bounds
 from groundtune.tune.hosted.upload_files import write_files
 from groundtune.tune.job import FAILURE, Bounds, Job, ProgressCallback, TrainingResult, TrainingStep, TuneError
 
@@ -54,13 +54,13 @@ class HostedJobState:
     """Progress of a job, saved before any wait."""
 
     digest: str
-    """Digest of rows and settings; another digest means another job."""
+    """Digest of rows and settings; a different digest means a different job."""
     mark: str
     """Unique mark in the job's metadata."""
     files: Mapping[str, str]
     """Id of the uploaded file by split."""
     asked: bool = False
-    """Whether the job may have been created, even if its id was never received."""
+    """Whether a job was requested; it may exist even if its id was never received."""
     job: str | None = None
     event: str | None = None
     """Id of the last event that was reported."""
@@ -68,7 +68,7 @@ class HostedJobState:
 
 @dataclass(frozen=True, slots=True)
 class _Service:
-    """The provider's API, with retries where they can help."""
+    """The provider's API, with retries for temporary failures."""
 
     client: "OpenAI"
     place: str
@@ -93,8 +93,8 @@ class _Service:
 
 
 def estimate(job: Job) -> Bounds:
-    """Return the highest price. Raises TuneError when it may be above `max_usd`, or when no job is taken any more."""
-    return bounds(job, today=date.today())
+    """Return the highest price. Raises TuneError if it may exceed `max_usd`, or if no more jobs are accepted."""
+    return estimate_bounds(job, today=date.today())
 
 
 def warnings(job: Job, *, today: date | None = None) -> list[str]:
@@ -102,21 +102,21 @@ def warnings(job: Job, *, today: date | None = None) -> list[str]:
     return provider_caveats(provider_of(job), job.base, today=today or date.today())
 
 
-def train(job: Job, watch: ProgressCallback) -> TrainingResult:
+def train(job: Job, report_step: ProgressCallback) -> TrainingResult:
     """Start the job, or resume waiting for it.
 
     Raises TuneError when it failed, was cancelled, or has not ended after `max_minutes` (it is left running),
-    MissingError without a key, ProviderError when the provider cannot be reached.
+    MissingError if there is no key, ProviderError when the provider cannot be reached.
     """
     provider = provider_of(job)
     with _service(job, provider) as service:
         state = _state(job, provider)
         if state.job is None:
             state = _start(job, provider, service, state)
-            watch(_note(f"job {state.job} at {service.place}; ending this process does not end it"))
+            report_step(_note(f"job {state.job} at {service.place}; stopping this process does not stop the job"))
         else:
-            watch(_note(f"resumed waiting for job {state.job} at {service.place}"))
-        done = _wait(job, service, state, watch)
+            report_step(_note(f"resumed waiting for job {state.job} at {service.place}"))
+        done = _wait(job, service, state, report_step)
         checkpoints = _checkpoints(service, done.id)
     return _trained(job, provider, done, checkpoints)
 
@@ -124,7 +124,7 @@ def train(job: Job, watch: ProgressCallback) -> TrainingResult:
 def control_job(job: Job, action: Literal["pause", "resume", "cancel"]) -> tuple[str, str]:
     """Pause, resume or cancel the job at the provider, and return its id and status.
 
-    Raises MissingError where no job was started, ProviderError where the provider refuses.
+    Raises MissingError if no job was started, ProviderError if the provider rejects the request.
     """
     provider = provider_of(job)
     state = _state(job, provider)
@@ -142,7 +142,7 @@ def control_job(job: Job, action: Literal["pause", "resume", "cancel"]) -> tuple
 
 
 def running_job(folder: Path) -> str | None:
-    """Return the id of the job that was started in a folder and has not ended, as far as is known here."""
+    """Return the id of the job that was started in a folder and is not known to have ended."""
     try:
         return HostedJobState(**read_json(folder / STATE)).job
     except MissingError:
@@ -180,7 +180,7 @@ def _send(client: "OpenAI", path: Path, name: str) -> str:
 
 
 def _create(job: Job, service: _Service, state: HostedJobState) -> "FineTuningJob":
-    """Create the job. A retry first looks whether an earlier attempt came through without an answer."""
+    """Create the job. A retry first checks whether an earlier attempt created it although no reply was received."""
     method, suffix = job.settings["method"], job.settings.get("suffix")
     how: Any = {"type": method, method: {"hyperparameters": {"n_epochs": epochs_of(job)}}}
     options = {"suffix": suffix} if suffix else {}
@@ -214,7 +214,7 @@ def _find(client: "OpenAI", state: HostedJobState) -> "FineTuningJob | None":
     return None
 
 
-def _wait(job: Job, service: _Service, state: HostedJobState, watch: ProgressCallback) -> "FineTuningJob":
+def _wait(job: Job, service: _Service, state: HostedJobState, report_step: ProgressCallback) -> "FineTuningJob":
     """Report events until the job has succeeded."""
     minutes, began = job.settings.get("max_minutes"), time.monotonic()
     pause, last, status = service.pause, BEGIN, ""
@@ -223,21 +223,19 @@ def _wait(job: Job, service: _Service, state: HostedJobState, watch: ProgressCal
         remote = _sound(service.ask(poll), "status")
         for event in _events(service, state):
             last = _step(event, last, epochs=epochs_of(job))
-            watch(last)
+            report_step(last)
             state = replace(state, event=event.id)
             _save(job, state)
         if remote.status != status:
             status = remote.status
-            watch(_note(f"status {status}", last))
+            report_step(_note(f"status {status}", last))
         if status == "succeeded":
             return remote
         if status in ("failed", "cancelled"):
             raise _ended(job, service, remote)
         remaining = float("inf") if minutes is None else minutes * 60 - (time.monotonic() - began)
         if remaining <= 0:
-            message = (
-                f"job {remote.id} at {service.place} is {status} after {minutes:g} minutes; it was left running there"
-            )
+            message = f"job {remote.id} at {service.place} is {status} after {minutes:g} min; it was left running there"
             raise TuneError(message, hint=f"groundtune tune {job.name} resumes waiting for it")
         time.sleep(min(pause, remaining))
         pause = min(pause * 1.5, service.pause * 12)
@@ -252,7 +250,7 @@ def _ended(job: Job, service: _Service, remote: "FineTuningJob") -> TuneError:
     error = remote.error
     reason = (error and error.message) or "the provider gives no reason"
     about = f" ({', '.join(filter(None, (error.code, error.param)))})" if error and error.code else ""
-    return TuneError(f"{where} failed: {reason}{about}", hint="fix what it names, then start again")
+    return TuneError(f"{where} failed: {reason}{about}", hint="fix the reported problem, then start again")
 
 
 def _events(service: _Service, state: HostedJobState) -> list["FineTuningJobEvent"]:
@@ -316,7 +314,8 @@ def _validation(figures: Mapping[str, float]) -> dict[str, float]:
 
 def _trained(job: Job, provider: Provider, done: "FineTuningJob", checkpoints: list[dict[str, Any]]) -> TrainingResult:
     if not done.fine_tuned_model:
-        raise TuneError(f"job {done.id} succeeded, but the provider names no model", hint="look for it at the provider")
+        message = f"job {done.id} succeeded, but the provider returned no model name"
+        raise TuneError(message, hint="look it up on the provider's site")
     name, base = find_hosted_base(provider, done.model)
     rate, tokens = base.usd_per_million, done.trained_tokens
     details = {
@@ -344,20 +343,20 @@ def _trained(job: Job, provider: Provider, done: "FineTuningJob", checkpoints: l
 
 @contextmanager
 def _service(job: Job, provider: Provider) -> Iterator[_Service]:
-    """Open the API. Raises MissingError without the key."""
+    """Open the API. Raises MissingError if the key is missing."""
     base_url, variable = str(provider.base_url), provider.api_key_env
     place = without_user(base_url)
     key = os.environ.get(variable, "").strip() if variable else ""
     if variable and not key:
         raise MissingError(f"no key for {place}: {variable} is not set", hint=f"export {variable}=…")
-    hint = f"set {variable} to a valid key of {place}" if variable else f"set api_key_env under [tune.{job.name}]"
+    hint = f"set {variable} to a valid key for {place}" if variable else f"set api_key_env under [tune.{job.name}]"
     pause = float(os.environ.get(POLL_VARIABLE, POLL_SECONDS))
     with open_client(base_url, api_key=key, timeout_seconds=TIMEOUT_SECONDS) as client:
         yield _Service(client, place, key, hint, pause)
 
 
 def _state(job: Job, provider: Provider) -> HostedJobState:
-    """Return the state on disk, or a new one. Raises TuneError when it belongs to other rows or settings."""
+    """Return the state on disk, or a new one. Raises TuneError when it belongs to different data or settings."""
     settings = {name: job.settings.get(name) for name in CREATED_WITH}
     about = [dataset_digest(job.folder), job.base, provider.base_url, settings]
     digest = digest_text(json.dumps(about, sort_keys=True))
@@ -367,8 +366,8 @@ def _state(job: Job, provider: Provider) -> HostedJobState:
     state = HostedJobState(**read_json(path))
     if state.digest != digest:
         running = f" (job {state.job})" if state.job else ""
-        message = f"{path} belongs to a job with other rows or settings{running}"
-        raise TuneError(message, hint="groundtune tune starts a new training in a folder of its own")
+        message = f"{path} belongs to a job with different data or settings{running}"
+        raise TuneError(message, hint="groundtune tune starts a new training run in a separate folder")
     return state
 
 

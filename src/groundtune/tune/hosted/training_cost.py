@@ -2,6 +2,7 @@
 
 from datetime import date
 
+from groundtune.common.text import format_count
 from groundtune.tune.hosted.providers import find_hosted_base, provider_of, why_closed
 from groundtune.tune.hosted.upload_files import count_tokens
 from groundtune.tune.job import Bounds, Job, TuneError
@@ -14,19 +15,21 @@ def epochs_of(job: Job) -> int:
     return int(job.settings.get("epochs") or EPOCHS)
 
 
-def bounds(job: Job, *, today: date) -> Bounds:
+def estimate_bounds(job: Job, *, today: date) -> Bounds:
     """Return the highest price: one token per byte, all epochs.
 
-    Raises TuneError when it may be above `max_usd`, or when base or provider no longer take jobs.
+    Raises TuneError if it may exceed `max_usd`, or if the provider no longer accepts jobs or no longer for this model.
     """
     provider, limit = provider_of(job), job.settings.get("max_usd")
     if reason := why_closed(provider, job.base, today=today):
-        hint = f"use another base or provider; if this is out of date, correct it under [providers.{provider.name}]"
+        correct = f"if this is out of date, correct it under [providers.{provider.name}]"
+        hint = f"use a different base model or provider; {correct}"
         raise TuneError(reason, hint=hint)
     name, base = find_hosted_base(provider, job.base)
     likely_tokens, most_tokens = count_tokens(job.rows("train"), method=job.settings["method"])
     epochs, rate = epochs_of(job), base.usd_per_million
-    note = f"about {likely_tokens * epochs:,} training tokens ({epochs} epochs), at most {most_tokens * epochs:,}"
+    passes = format_count(epochs, "epoch")
+    note = f"about {likely_tokens * epochs:,} training tokens ({passes}), at most {most_tokens * epochs:,}"
     if rate is None:
         if limit is not None:
             message = f"the price of training {name} at {provider.name} is unknown, so it may cost more than ${limit:g}"

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from groundtune.common.files import write_atomic
+from groundtune.common.text import format_count
 from groundtune.tune.hosted.providers import Provider
 from groundtune.tune.job import Job, TrainingRow, TuneError
 
 BYTES_PER_TOKEN = 4
 """Estimate for English."""
 MESSAGE_TOKENS = 16
-"""At most, for a message's role and the tokens around it."""
+"""Upper bound on the tokens for a message's role and delimiters."""
 SHOWN_ROWS = 5
 
 
@@ -20,7 +21,8 @@ def write_files(job: Job, provider: Provider) -> dict[str, Path]:
     """Write `upload-train.jsonl` and, with rows, `upload-validation.jsonl`; paths by split. Raises TuneError."""
     train, validation = job.rows("train"), job.rows("validation")
     if len(train) < provider.min_examples:
-        message = f"{len(train)} training rows; {provider.name} takes no job with fewer than {provider.min_examples}"
+        count = format_count(len(train), "training example")
+        message = f"{count}; {provider.name} requires at least {provider.min_examples}"
         raise TuneError(message, hint="add examples to the train split")
     check_rows(train + validation, method=job.settings["method"])
     return {
@@ -33,10 +35,10 @@ def write_files(job: Job, provider: Provider) -> dict[str, Path]:
 def check_rows(rows: Sequence[TrainingRow], *, method: str) -> None:
     """Raise TuneError naming the rows that cannot be sent."""
     if ids := [row.id for row in rows if not _ends_in_reply(row)]:
-        message = f"{len(ids)} rows do not end with a reply of the assistant: {_some(ids)}"
+        message = f"{format_count(len(ids))} without an assistant reply at the end: {_some(ids)}"
         raise TuneError(message, hint="give them an output, or remove them from the split")
     if method == "dpo" and (ids := [row.id for row in rows if not (row.rejected or "").strip()]):
-        message = f"{len(ids)} rows have no rejected reply, which method dpo learns from: {_some(ids)}"
+        message = f'{format_count(len(ids))} without a rejected reply, which method = "dpo" requires: {_some(ids)}'
         raise TuneError(message, hint='set method = "supervised", or remove them from the split')
 
 
@@ -79,7 +81,7 @@ def _written(job: Job, provider: Provider, split: str, rows: Sequence[TrainingRo
     write_atomic(path, "".join(lines).encode("utf-8", "replace"))
     size, limit = path.stat().st_size / 1e6, provider.max_file_mb
     if limit is not None and size > limit:
-        message = f"the {split} file has {size:.0f} MB; {provider.name} takes at most {limit:g}"
+        message = f"the {split} file is {size:.0f} MB; {provider.name} accepts at most {limit:g} MB"
         raise TuneError(message, hint="remove rows from the split")
     return path
 

@@ -1,7 +1,7 @@
-"""Ask general prompts before and after a training to see what it took away from the base. Trains nothing.
+"""Measure catastrophic forgetting: compare answers to general prompts before and after training. Trains nothing.
 
-Measured on the base's own greedy answers: how much less likely each of their tokens has become. That needs no judge,
-and shows a change before the words change. The answers of both models are kept for people to read.
+Measured on the base model's own greedy answers: how much less likely each of their tokens has become. That needs no
+judge, and shows a change before the words change. The answers of both models are kept for people to read.
 """
 
 import json
@@ -21,15 +21,15 @@ from groundtune.tune.lora.score import decode, generate
 ROOM = 32
 """Longest answer in tokens."""
 MUCH = 0.5
-"""Warning threshold: a token of the base's own answers is on average less than half as likely as before, so that about
-every second one would now differ. A choice, not a measurement: how much may be lost depends on what else the model is
-used for."""
+"""Warning threshold: a token of the base model's own answers is on average less than half as likely as before, so that
+about half of them would now differ. This is a judgement call, not a measurement: how much may be lost depends on what
+else the model is used for."""
 RESAMPLES = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
-    """One general prompt, rendered for the base."""
+class GeneralPrompt:
+    """One general prompt, rendered for the base model."""
 
     id: str
     about: str
@@ -38,17 +38,17 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeAnswers:
-    """A model's answers to all probes."""
+class GeneralAnswers:
+    """A model's answers to all general prompts."""
 
     answers: tuple[tuple[int, ...], ...]
     texts: tuple[str, ...]
     odds: tuple[tuple[float, ...], ...]
-    """Log-probability of each token of the base's answers."""
+    """Log-probability of each token of the base model's answers."""
 
 
-def load_probes(plan: LoraPlan) -> list[Probe]:
-    """Return the probes that the template accepts and that leave room for an answer."""
+def load_general_prompts(plan: LoraPlan) -> list[GeneralPrompt]:
+    """Return the general prompts that the template accepts and that leave room for an answer."""
     usable = []
     for entry in json.loads(
         files("groundtune.tune.lora").joinpath("forgetting_prompts.json").read_text(encoding="utf-8")
@@ -58,20 +58,20 @@ def load_probes(plan: LoraPlan) -> list[Probe]:
         except TemplateError:
             continue
         ids = tuple(plan.format.tokenizer(text, add_special_tokens=False)["input_ids"])
-        if plan.base.window is None or len(ids) + ROOM <= plan.base.window:
-            usable.append(Probe(entry["id"], entry["about"], entry["prompt"], ids))
+        if plan.base.located.window is None or len(ids) + ROOM <= plan.base.located.window:
+            usable.append(GeneralPrompt(entry["id"], entry["about"], entry["prompt"], ids))
     return usable
 
 
-def answer_probes(
-    model: Any, plan: LoraPlan, probes: Sequence[Probe], *, before: ProbeAnswers | None = None
-) -> ProbeAnswers:
-    """Answer the probes. before: answers of the base; without it the model is the base."""
-    generated = generate(model, plan, [probe.ids for probe in probes], room=ROOM) if probes else []
+def answer_general_prompts(
+    model: Any, plan: LoraPlan, prompts: Sequence[GeneralPrompt], *, before: GeneralAnswers | None = None
+) -> GeneralAnswers:
+    """Answer the general prompts. before: the base model's answers; None if `model` is the base model."""
+    generated = generate(model, plan, [prompt.ids for prompt in prompts], room=ROOM) if prompts else []
     replies = tuple(tuple(tokens) for tokens in generated)
     reference = before.answers if before else replies
-    odds = tuple(_odds(model, probe.ids, tokens) for probe, tokens in zip(probes, reference, strict=True))
-    return ProbeAnswers(replies, tuple(decode(tokens, plan) for tokens in replies), odds)
+    odds = tuple(_odds(model, prompt.ids, tokens) for prompt, tokens in zip(prompts, reference, strict=True))
+    return GeneralAnswers(replies, tuple(decode(tokens, plan) for tokens in replies), odds)
 
 
 def _odds(model: Any, prompt: Sequence[int], reply: Sequence[int]) -> tuple[float, ...]:
@@ -82,20 +82,22 @@ def _odds(model: Any, prompt: Sequence[int], reply: Sequence[int]) -> tuple[floa
     return tuple(rows.gather(1, ids[0, len(prompt) :, None])[:, 0].tolist())
 
 
-def measure_forgetting(probes: Sequence[Probe], before: ProbeAnswers | None, after: ProbeAnswers) -> dict[str, Any]:
-    """Return `line`, `kept`, `interval`, `same` and the answers of both for the artifact; empty without probes.
+def measure_forgetting(
+    prompts: Sequence[GeneralPrompt], before: GeneralAnswers | None, after: GeneralAnswers
+) -> dict[str, Any]:
+    """Return `line`, `kept`, `interval`, `same` and the answers of both for the artifact; empty without prompts.
 
-    kept: how likely a token of the base's own answers is now, as a share of what it was (geometric mean over all
+    kept: how likely a token of the base model's own answers is now, as a share of what it was (geometric mean over all
     tokens; 1: nothing was lost), with its 95% interval by resampling the prompts. same: answers with the same text.
     """
-    if before is None or not probes:
+    if before is None or not prompts:
         return {}  # nothing was measured
     pairs = list(zip(before.odds, after.odds, strict=True))
     gained = np.array([sum(now) - sum(was) for was, now in pairs])
     tokens = np.array([len(was) for was, _ in pairs])
     draws = np.random.default_rng(0).integers(0, len(pairs), size=(RESAMPLES, len(pairs)))
     spread = np.quantile(gained[draws].sum(axis=1) / tokens[draws].sum(axis=1), (0.025, 0.975))
-    texts = zip(probes, before.texts, after.texts, gained / tokens, strict=True)
+    texts = zip(prompts, before.texts, after.texts, gained / tokens, strict=True)
     summary = {
         "n": len(pairs),
         "tokens": int(tokens.sum()),
@@ -103,8 +105,8 @@ def measure_forgetting(probes: Sequence[Probe], before: ProbeAnswers | None, aft
         "interval": [math.exp(bound) for bound in spread],
         "same": sum(a == b for a, b in zip(before.texts, after.texts, strict=True)),
         "answers": [
-            {"about": probe.about, "prompt": probe.prompt, "before": was, "after": now, "kept": math.exp(change)}
-            for probe, was, now, change in texts
+            {"about": prompt.about, "prompt": prompt.prompt, "before": was, "after": now, "kept": math.exp(change)}
+            for prompt, was, now, change in texts
         ],
     }
     return {"line": _line(summary), **summary}
@@ -119,7 +121,7 @@ def _line(summary: Mapping[str, Any]) -> str:
     low, high = summary["interval"]
     much = "much was lost: " if summary["kept"] < MUCH else ""
     return (
-        f"forgetting: {much}on {summary['n']} general prompts, a token of the base's own answers is "
-        f"{summary['kept']:.2g} times as likely as before the training [{low:.2g}, {high:.2g}]; "
-        f"{summary['same']} of {summary['n']} answers are the same"
+        f"forgetting: {much}on {summary['n']} general prompts, tokens of the base model's answers are "
+        f"{summary['kept']:.2g} times as likely as before training [{low:.2g}, {high:.2g}]; "
+        f"{summary['same']} of {summary['n']} answers are unchanged"
     )

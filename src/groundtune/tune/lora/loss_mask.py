@@ -1,4 +1,4 @@
-"""Encode a chat as the tokens a causal model is trained on, with its last reply marked. Never truncates unasked.
+"""Encode a chat as the tokens a causal model is trained on, with its last reply marked. Truncates only if allowed.
 
 The prompt is rendered by `chat_template.py` and tokenized as `models/local_generator.py` does, so that training and
 inference see the same tokens. The template needs no assistant mask: whatever follows the rendered prompt is the reply.
@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from groundtune.common.text import format_count
 from groundtune.models.chat_template import TemplateError, Turn, find_end_ids, render_chat
 from groundtune.tune.job import TrainingRow, TuneError
 
+TEMPLATE_HINT = "use a base model with a different chat template, or fix these rows"
 SHOWN = 5
 """Rows named in an error."""
 PADS = ("<pad>", "<|pad|>", "[PAD]", "<|finetune_right_pad_id|>", "<|vision_pad|>", "<|fim_pad|>", "<unk>", "[UNK]")
-"""Padding candidates for tokenizers that would pad with an end token, best first."""
+"""Padding tokens to try, best first, if the tokenizer would pad with an end token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +25,9 @@ class ChatFormat:
 
     tokenizer: Any
     end_ids: tuple[int, ...]
-    """Tokens that end an answer: the model's, the tokenizer's, the template's."""
+    """End-of-turn tokens: the model's, the tokenizer's, the template's."""
     pad_id: int
-    """Padding token; never one of `ends`."""
+    """Padding token; never one of `end_ids`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class EncodedChat:
     reply_start: int
     """Index of the reply's first token; tokens before it are read but not trained on."""
     rejected_ids: tuple[int, ...] | None = None
-    """Tokens of the reply that a person replaced."""
+    """Tokens of the rejected reply of a preference pair."""
 
     @property
     def longest(self) -> int:
@@ -47,7 +49,7 @@ class EncodedChat:
 def find_chat_format(tokenizer: Any, configured: int | Sequence[int] | None, *, name: str) -> ChatFormat:
     """Find how the model is prompted and ends its answers. configured: `eos_token_id` of the model's configuration.
 
-    Raises TuneError without a chat template, an end token, or a token to pad with.
+    Raises TuneError if there is no chat template, no end-of-turn token, or no token to pad with.
     """
     if not tokenizer.chat_template:
         raise TuneError(
@@ -56,7 +58,7 @@ def find_chat_format(tokenizer: Any, configured: int | Sequence[int] | None, *, 
         )
     ends = tuple(find_end_ids(tokenizer, configured))
     if not ends:
-        raise TuneError(f"{name} has no token that ends an answer", hint="set eos_token in its tokenizer")
+        raise TuneError(f"{name} has no end-of-turn (EOS) token", hint="set eos_token in its tokenizer")
     return ChatFormat(tokenizer, ends, _pad(tokenizer, ends, name=name))
 
 
@@ -71,54 +73,51 @@ def _pad(tokenizer: Any, ends: Sequence[int], *, name: str) -> int:
         if token in vocabulary and vocabulary[token] not in ends:
             return int(vocabulary[token])
     raise TuneError(
-        f"the tokenizer of {name} pads with the token that ends an answer, and has no other token to pad with",
-        hint="add a pad_token of its own, with an embedding row in the model",
+        f"the tokenizer of {name} pads with its end-of-turn token and has no other pad token",
+        hint="add a separate pad_token, with an embedding row in the model",
     )
 
 
 def encode(
-    rows: Sequence[TrainingRow], form: ChatFormat, *, limit: int | None, allow_truncation: int = 0, pairs: bool = False
+    rows: Sequence[TrainingRow],
+    chat_format: ChatFormat,
+    *,
+    limit: int | None,
+    allow_truncation: int = 0,
+    pairs: bool = False,
 ) -> list[EncodedChat]:
     """Encode the rows as tokens, in order; with `pairs` the rejected reply too.
 
-    limit: most tokens of a row; longer rows are truncated at the end if there are at most `allow_truncation` of them.
-    Raises TuneError naming rows that have no reply, whose chat does not begin with their prompt, or that are too long;
-    and when nothing would teach the model to end its answer.
+    limit: maximum tokens of a row; longer rows are truncated at the end if there are at most `allow_truncation` of
+    them. Raises TuneError naming rows that have no reply, whose chat does not begin with their prompt, or that are too
+    long; and when nothing would teach the model to end its answer.
     """
     problems = [f"row {row.id}: {problem}" for row in rows if (problem := _problem(row, pairs=pairs))]
     if problems:
         raise TuneError(_listed(problems, len(rows)), hint="correct or remove these rows")
-    prompts, chosen = _rendered_all(rows, form, [_reply(row) for row in rows])
-    prompt_ids = _tokens(form, prompts)
-    replies = _replies(rows, form, prompts, prompt_ids, chosen)
+    prompts, chosen = _rendered_all(rows, chat_format, [_reply(row) for row in rows])
+    prompt_ids = _tokens(chat_format, prompts)
+    replies = _replies(rows, chat_format, prompts, prompt_ids, chosen)
     chats = [
         EncodedChat(row.id, (*ids, *reply), len(ids)) for row, ids, reply in zip(rows, prompt_ids, replies, strict=True)
     ]
     if pairs:
-        _, texts = _rendered_all(rows, form, [row.rejected or "" for row in rows])
-        rejected_replies = _replies(rows, form, prompts, prompt_ids, texts)
+        _, texts = _rendered_all(rows, chat_format, [row.rejected or "" for row in rows])
+        rejected_replies = _replies(rows, chat_format, prompts, prompt_ids, texts)
         chats = [replace(chat, rejected_ids=tuple(other)) for chat, other in zip(chats, rejected_replies, strict=True)]
-    if chats and not any(chat.token_ids[-1] in form.end_ids for chat in chats):
+    if chats and not any(chat.token_ids[-1] in chat_format.end_ids for chat in chats):
         raise TuneError(
-            "the chat template adds no end-of-turn token after the reply: the model would never learn to stop",
+            "the chat template adds no end-of-turn token after the reply, so the model would never learn to stop",
             hint="use a template that ends the assistant's turn with the model's end token",
         )
     fitted = _fitted(chats, limit, allow_truncation)
-    if fitted and not any(chat.token_ids[-1] in form.end_ids for chat in fitted):
+    if fitted and not any(chat.token_ids[-1] in chat_format.end_ids for chat in fitted):
         raise TuneError(
-            f"truncated at {limit} tokens, every row loses its end of turn: the model would never learn to stop",
+            f"truncating at {limit} tokens removes the end-of-turn token from every row, "
+            "so the model would never learn to stop",
             hint="raise max_tokens, or shorten the rows",
         )
     return fitted
-
-
-def mark_reply(chat: EncodedChat, form: ChatFormat) -> str:
-    """Return the rendered chat with the trained part between ⟦ and ⟧."""
-    before, after = (
-        form.tokenizer.decode(list(ids))
-        for ids in (chat.token_ids[: chat.reply_start], chat.token_ids[chat.reply_start :])
-    )
-    return f"{before}⟦{after}⟧"
 
 
 def _problem(row: TrainingRow, *, pairs: bool) -> str | None:
@@ -143,24 +142,26 @@ def _reply(row: TrainingRow) -> str:
     return row.messages[-1]["content"]
 
 
-def _listed(wrong: Sequence[str], total: int) -> str:
-    more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-    return f"{len(wrong)} of {total} rows cannot be trained on: {'; '.join(wrong[:SHOWN])}{more}"
+def _listed(problems: Sequence[str], total: int) -> str:
+    more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+    return f"{len(problems)} of {format_count(total)} cannot be trained on: {'; '.join(problems[:SHOWN])}{more}"
 
 
-def _rendered_all(rows: Sequence[TrainingRow], form: ChatFormat, replies: Sequence[str]) -> tuple[list[str], list[str]]:
+def _rendered_all(
+    rows: Sequence[TrainingRow], chat_format: ChatFormat, replies: Sequence[str]
+) -> tuple[list[str], list[str]]:
     """Render each prompt, and the text that the template adds after it for the reply."""
     prompts, continuations, problems = [], [], []
     for row, reply in zip(rows, replies, strict=True):
         try:
-            prompt, text = render_reply(form.tokenizer, row.messages[:-1], reply=reply)
+            prompt, text = render_reply(chat_format.tokenizer, row.messages[:-1], reply=reply)
         except TuneError as error:
             problems.append(f"row {row.id}: {error.message}")
             continue
         prompts.append(prompt)
         continuations.append(text)
     if problems:
-        raise TuneError(_listed(problems, len(rows)), hint="use a base with another chat template, or fix these rows")
+        raise TuneError(_listed(problems, len(rows)), hint=TEMPLATE_HINT)
     return prompts, continuations
 
 
@@ -180,16 +181,16 @@ def render_reply(tokenizer: Any, turns: Sequence[Turn], *, reply: str) -> tuple[
     return prompt, full[len(prompt) :]
 
 
-def _tokens(form: ChatFormat, texts: Sequence[str]) -> list[list[int]]:
+def _tokens(chat_format: ChatFormat, texts: Sequence[str]) -> list[list[int]]:
     if not texts:
         return []
-    ids: list[list[int]] = form.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    ids: list[list[int]] = chat_format.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
     return ids
 
 
 def _replies(
     rows: Sequence[TrainingRow],
-    form: ChatFormat,
+    chat_format: ChatFormat,
     prompts: Sequence[str],
     prompt_ids: Sequence[Sequence[int]],
     texts: Sequence[str],
@@ -199,25 +200,25 @@ def _replies(
     Where a token would span the boundary between prompt and reply, the reply is tokenized alone: that is what the model
     has to generate.
     """
-    chat_ids = _tokens(form, [prompt + text for prompt, text in zip(prompts, texts, strict=True)])
+    chat_ids = _tokens(chat_format, [prompt + text for prompt, text in zip(prompts, texts, strict=True)])
     replies, problems = [], []
     for row, text, ids, full in zip(rows, texts, prompt_ids, chat_ids, strict=True):
         reply = full[len(ids) :]
         if full[: len(ids)] != list(ids):
-            reply = form.tokenizer(text, add_special_tokens=False)["input_ids"]
-            if _decoded(form, [*ids, *reply]) != _decoded(form, full):
-                problems.append(f"row {row.id}: its chat does not begin with the tokens of its prompt")
-        last = max((place for place, token in enumerate(reply) if token in form.end_ids), default=len(reply) - 1)
+            reply = chat_format.tokenizer(text, add_special_tokens=False)["input_ids"]
+            if _decoded(chat_format, [*ids, *reply]) != _decoded(chat_format, full):
+                problems.append(f"row {row.id}: the tokens of the full chat do not start with the tokens of the prompt")
+        last = max((place for place, token in enumerate(reply) if token in chat_format.end_ids), default=len(reply) - 1)
         if not reply:
-            problems.append(f"row {row.id}: none of its tokens would be trained")
+            problems.append(f"row {row.id}: none of its tokens would be trained on")
         replies.append(list(reply[: last + 1]))
     if problems:
-        raise TuneError(_listed(problems, len(rows)), hint="use a base with another chat template, or fix these rows")
+        raise TuneError(_listed(problems, len(rows)), hint=TEMPLATE_HINT)
     return replies
 
 
-def _decoded(form: ChatFormat, ids: Sequence[int]) -> str:
-    text: str = form.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
+def _decoded(chat_format: ChatFormat, ids: Sequence[int]) -> str:
+    text: str = chat_format.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
     return text
 
 
@@ -228,9 +229,9 @@ def _fitted(chats: list[EncodedChat], limit: int | None, allowed: int) -> list[E
     if len(long) > allowed:
         longest = max(long, key=lambda chat: chat.longest)
         raise TuneError(
-            f"{len(long)} of {len(chats)} rows are longer than {limit} tokens; the longest, row {longest.id}, has "
+            f"{len(long)} of {format_count(len(chats))} longer than {limit} tokens; the longest, row {longest.id}, has "
             f"{longest.longest}" + (f"; {allowed} may be truncated" if allowed else ""),
-            hint=f"raise max_tokens up to what the base reads, shorten the rows, or set allow_truncation = {len(long)}",
+            hint=f"raise max_tokens up to the context window, shorten the rows, or set allow_truncation = {len(long)}",
         )
     emptied = [
         f"row {chat.id}: its prompt alone has {chat.reply_start} tokens" for chat in long if chat.reply_start >= limit

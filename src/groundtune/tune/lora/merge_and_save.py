@@ -1,6 +1,6 @@
-"""Turn the best state of a training into its outputs: adapter, merged model, the verdict of the parity gate.
+"""Turn the best checkpoint of a training run into its outputs: adapter, merged model, result of the parity gate.
 
-The merged model has the precision in which the base is stored, never 4 bits.
+The merged model has the precision in which the base model is stored, never 4 bits.
 """
 
 import gc
@@ -25,11 +25,11 @@ ROOM = 1.5
 """How much longer an answer may be than the longest reply that was trained on."""
 
 
-def finish(plan: LoraPlan, state: TrainingState) -> TrainingResult:
+def save_outputs(plan: LoraPlan, state: TrainingState) -> TrainingResult:
     """Write `merged/`, `parity/` (and `adapter/`) into the job's folder; may be called again after a crash."""
     folder = plan.job.folder
     best = plan.job.checkpoint / str(state.best)
-    tokenizer = load_tokenizer(plan.base.source, revision=plan.base.revision)
+    tokenizer = load_tokenizer(plan.base.located)
     if plan.recipe.adapter:
         _put(folder / ADAPTER, lambda to: _copy(best, to, PEFT_FILES))
     _put(folder / MERGED, lambda to: merge(plan, best, to))
@@ -41,19 +41,20 @@ def finish(plan: LoraPlan, state: TrainingState) -> TrainingResult:
     return TrainingResult(
         files=(MERGED, serving_check.FOLDER),
         metrics={**state.metrics, **({} if state.loss is None else {"train_loss": state.loss})},
-        base_digest=plan.base.digest,
+        base_digest=plan.base.located.digest,
         details={**_details(plan, state, tokenizer), **about},
         unusable=unusable or (shortfall if worse else None),
     )
 
 
 def _compare(plan: LoraPlan, best: Path, tokenizer: Any) -> tuple[dict[str, Any], dict[str, Any], str | None]:
-    """Run the parity gate: figures per leg, what was forgotten, the first reason not to use the model.
+    """Run the parity gate; return figures for each form of the model, the forgetting, and the first reason not to use
+    it.
 
-    Base and merged model are loaded once each and answer everything there is to ask.
+    The base model and the merged model are each loaded once, for all comparisons.
     """
     prompts, expected, _ = parity_gate.read_trace(best / parity_gate.LOGITS)
-    general = forgetting.load_probes(plan)
+    general = forgetting.load_general_prompts(plan)
     legs: dict[str, Any] = {"inputs": len(prompts)}
     four_bit = plan.recipe.mode == "qlora"
     adapted, untrained, before = _reloaded(plan, prompts, general, full=False)
@@ -90,12 +91,12 @@ def merge(plan: LoraPlan, best: Path, to: Path) -> None:
     """Merge weights, tokenizer and template into one folder that loads like any causal model."""
     peft = need("peft", extra="local")
     if plan.recipe.adapter:
-        base = load_model(plan.base.source, dtype=plan.base.dtype, device="cpu", revision=plan.base.revision)
+        base = load_model(plan.base.located, dtype=plan.base.dtype, device="cpu")
         model = peft.PeftModel.from_pretrained(base, best).merge_and_unload()
     else:
         model = load_model(str(best), dtype=plan.base.dtype, device="cpu")
     model.config.use_cache = True
-    tokenizer = load_tokenizer(plan.base.source, revision=plan.base.revision)
+    tokenizer = load_tokenizer(plan.base.located)
     if tokenizer.pad_token_id != plan.format.pad_id:
         for place in (tokenizer, model.config.get_text_config(), model.generation_config):
             place.pad_token_id = plan.format.pad_id
@@ -105,19 +106,18 @@ def merge(plan: LoraPlan, best: Path, to: Path) -> None:
 
 
 def _reloaded(
-    plan: LoraPlan, prompts: list[list[int]], general: list[forgetting.Probe], *, full: bool
-) -> tuple[parity_gate.ModelTrace | None, Any, forgetting.ProbeAnswers | None]:
-    """Trace the adapter as it is on disk, on a freshly loaded base; with the base's logits and probe answers.
+    plan: LoraPlan, prompts: list[list[int]], general: list[forgetting.GeneralPrompt], *, full: bool
+) -> tuple[parity_gate.ModelTrace | None, Any, forgetting.GeneralAnswers | None]:
+    """Trace the adapter as it is on disk, on a freshly loaded base model; return also the base model's logits and
+    general answers.
 
-    The trace is None without an adapter. full: do not quantise the base.
+    The trace is None without an adapter. full: do not quantise the base model.
     """
     four_bit = plan.recipe.mode == "qlora" and not full
     dtype = plan.base.dtype if full else plan.dtype
-    model = load_model(
-        plan.base.source, dtype=dtype, device=plan.device, four_bit=four_bit, revision=plan.base.revision
-    )
+    model = load_model(plan.base.located, dtype=dtype, device=plan.device, four_bit=four_bit)
     untrained, adapted = parity_gate.trace_model(model, prompts, plan.format.end_ids).logits, None
-    answers = None if four_bit else forgetting.answer_probes(model, plan, general)
+    answers = None if four_bit else forgetting.answer_general_prompts(model, plan, general)
     if plan.recipe.adapter:
         model = need("peft", extra="local").PeftModel.from_pretrained(model, plan.job.folder / ADAPTER)
         adapted = parity_gate.trace_model(model, prompts, plan.format.end_ids)
@@ -127,12 +127,15 @@ def _reloaded(
 
 
 def _merged(
-    plan: LoraPlan, prompts: list[list[int]], general: list[forgetting.Probe], before: forgetting.ProbeAnswers | None
-) -> tuple[parity_gate.ModelTrace, forgetting.ProbeAnswers]:
+    plan: LoraPlan,
+    prompts: list[list[int]],
+    general: list[forgetting.GeneralPrompt],
+    before: forgetting.GeneralAnswers | None,
+) -> tuple[parity_gate.ModelTrace, forgetting.GeneralAnswers]:
     dtype = plan.base.dtype if plan.recipe.mode == "qlora" else plan.dtype
     model = load_model(str(plan.job.folder / MERGED), dtype=dtype, device=plan.device)
     merged = parity_gate.trace_model(model, prompts, plan.format.end_ids)
-    answers = forgetting.answer_probes(model, plan, general, before=before)
+    answers = forgetting.answer_general_prompts(model, plan, general, before=before)
     del model
     _clear()
     return merged, answers

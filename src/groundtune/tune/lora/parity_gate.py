@@ -1,9 +1,8 @@
-"""Run the parity gate: give every form of a model the same inputs, and say how the outputs differ.
+"""Parity gate: run every form of a model (adapter, merged, served) on the same inputs, report how the outputs differ.
 
-During training, every best state is saved with a few prompts, the logits of the token after each, and the greedy
+During training, every best checkpoint is saved with a few prompts, the logits of the token after each, and the greedy
 continuation. Afterwards the reloaded adapter, the merged model and the generator that serves it must see the same
-prompt tokens, give the same logits, and continue in the same words. `workflows/checking_servers.py` asks the
-generator.
+prompt tokens, give the same logits, and continue in the same words. `workflows/checking_servers.py` runs the generator.
 """
 
 from collections.abc import Sequence
@@ -21,18 +20,18 @@ INPUTS = 4
 STEPS = 16
 """Tokens of an answer that are compared."""
 NEAR = 8
-"""Likeliest tokens that are kept for each of these, to tell a near tie from another answer."""
+"""Likeliest tokens that are kept for each of these, to tell a near tie from a different answer."""
 FLOAT32 = 1e-3
-"""Allowed difference of two logits when everything is in float32."""
+"""Tolerance for the difference of two logits when everything is in float32."""
 SHARE = {"bfloat16": 0.1, "float16": 0.0125}
-"""Allowed difference when weights are in 16 bits, as a share of the spread of the trainer's logits (their largest
-distance from their mean). bfloat16 rounds a weight by up to 2⁻⁹ of itself, and a merged adapter moves every weight to
-another rounding. Measured on random Llamas of 2 to 32 layers: 0.01 computed in float32, 0.02 to 0.05 computed in
-bfloat16; twice that is allowed. float16 rounds 8 times finer."""
+"""Tolerance when weights are in 16 bits, as a share of the spread of the trainer's logits (their largest distance from
+their mean). bfloat16 rounds a weight by up to 2⁻⁹ of itself, and a merged adapter moves every weight to another
+rounding. Measured on random Llamas of 2 to 32 layers: 0.01 computed in float32, 0.02 to 0.05 computed in bfloat16; the
+tolerance is twice that. float16 rounds 8 times finer."""
 EFFECT = 1e-4
-"""A training that moved the logits by more than this, and by more than half of the rounding, must be visible: in
-quadratic mean, the logits must be nearer to the trainer's than to the base's. They are not when the adapter is missing,
-or when more than half of it is lost in the rounding."""
+"""If training changed the logits by more than this, and by more than half of the rounding, it must be visible: in
+quadratic mean, the logits must be closer to the trained model's than to the base model's. They are not when the adapter
+is missing, or when more than half of it is lost in the rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class ModelTrace:
     logits: Any
     """Logits of the next token: float32, (n, vocabulary), on the CPU."""
     token_ids: tuple[tuple[int, ...], ...]
-    """Greedy continuation: up to STEPS tokens, including the one that ends the answer."""
+    """Greedy continuation: up to STEPS tokens, including the end-of-turn token."""
     likeliest: tuple[tuple[dict[int, float], ...], ...] = ()
     """For each of these tokens the likeliest ones with their logits; empty when they were not recorded."""
 
@@ -56,7 +55,7 @@ def input_indices(plan: LoraPlan) -> list[int]:
 
 
 def write_reference(model: Any, plan: LoraPlan, folder: Path) -> None:
-    """Save the trace of the model under training beside the kept state."""
+    """Save the trace of the model under training beside the saved weights."""
     chats = plan.validation or plan.train
     prompts = [list(chats[place].token_ids[: chats[place].reply_start]) for place in input_indices(plan)]
     write_trace(folder / LOGITS, prompts, trace_model(model, prompts, plan.format.end_ids))
@@ -124,7 +123,7 @@ def _likeliest(row: Any) -> dict[int, float]:
 
 
 def prompt_mismatch(plan: LoraPlan, tokenizer: Any, prompts: Sequence[Sequence[int]], *, leg: str) -> str | None:
-    """Why this tokenizer does not render the trainer's prompts, or None."""
+    """How this tokenizer's prompts differ from the trainer's, or None."""
     for row, prompt in zip(input_rows(plan), prompts, strict=True):
         try:
             _, text = render_prompt(tokenizer, row.messages[:-1])
@@ -137,7 +136,7 @@ def prompt_mismatch(plan: LoraPlan, tokenizer: Any, prompts: Sequence[Sequence[i
 
 
 def input_rows(plan: LoraPlan) -> list[Any]:
-    """Return the rows that `inputs` chooses."""
+    """Return the rows that `input_indices` chooses."""
     candidates = plan.validation_rows if plan.validation else plan.job.rows("train")
     return [candidates[place] for place in input_indices(plan)]
 
@@ -147,7 +146,7 @@ def compare_traces(
 ) -> tuple[dict[str, float], str | None]:
     """Return how far two traces differ, and why that is too much, or None. dtype: the coarsest one involved."""
     if actual.logits.shape != expected.logits.shape:
-        return {}, f"the {leg} has a different vocabulary from the trainer's model"
+        return {}, f"the {leg} has a different vocabulary than the trained model"
     if not bool(actual.logits.isfinite().all()):
         return {}, f"the {leg} gives NaN or infinite logits"
     allowed, difference = _tolerance(expected.logits, dtype), float((actual.logits - expected.logits).abs().max())
@@ -156,10 +155,10 @@ def compare_traces(
     rounded, moved = _rms(actual.logits - expected.logits), _rms(untrained - expected.logits)
     lost = moved > max(EFFECT, rounded / 2) and rounded >= _rms(actual.logits - untrained)
     if difference > allowed or lost:
-        lost_too = ", and they are no nearer to the trainer's than to the base's" if lost else ""
+        lost_too = ", and are no closer to the trained model's than to the base model's" if lost else ""
         return figures, (
-            f"the {leg} gives other logits than the trainer's model: they differ by {difference:.2g}, {allowed:.2g} is "
-            f"allowed{lost_too}; the training itself moved them by {effect:.2g}"
+            f"the {leg}'s logits differ from the trained model's by {difference:.2g} (tolerance {allowed:.2g})"
+            f"{lost_too}; training itself changed them by {effect:.2g}"
         )
     return figures, _other_words(actual, expected, allowed, leg=leg)
 
@@ -171,11 +170,11 @@ def _other_words(actual: ModelTrace, expected: ModelTrace, allowed: float, *, le
         step = next((step for step, (a, b) in pairs if a != b), None)
         if step is None:
             if len(mine) > len(theirs):
-                return f"the {leg} does not end its answer where the trainer's model does"
+                return f"the {leg} does not end its answer where the trained model does"
             continue
         odds = expected.likeliest[number][step]
         if odds[theirs[step]] - odds.get(mine[step], float("-inf")) > 2 * allowed:
-            return f"the {leg} continues differently from the trainer's model, from token {step + 1} of its answer"
+            return f"the {leg}'s answer diverges from the trained model's at token {step + 1}"
     return None
 
 
@@ -190,7 +189,7 @@ def _tolerance(logits: Any, dtype: str) -> float:
 
 
 def check_packing(model: Any, plan: LoraPlan) -> None:
-    """Raise TuneError when a row sees the one before it in its pack. Not every attention keeps them separate."""
+    """Raise TuneError if a row can attend to the previous row in its pack; not every attention prevents this."""
     torch = need("torch", extra="local")
     short = sorted(plan.train, key=lambda chat: len(chat.token_ids))
     first, second = (list(chat.token_ids) for chat in (short[0], short[-1]))
@@ -201,6 +200,7 @@ def check_packing(model: Any, plan: LoraPlan) -> None:
     alone = trace_model(model, [second], plan.format.end_ids).logits
     if float((packed - alone).abs().max()) > _tolerance(alone, plan.dtype):
         raise TuneError(
-            f"{plan.job.base} does not separate the rows of a pack: each would be trained to continue the last",
+            f"{plan.job.base} does not isolate packed rows from each other: each would be trained as a continuation of "
+            "the previous one",
             hint="set packing = false",
         )

@@ -7,24 +7,18 @@ from typing import Any
 
 from groundtune.common.files import digest_text
 from groundtune.errors import MissingError, need
+from groundtune.models.torch_device import choose_device, has_fast_bfloat16
 from groundtune.tune.artifacts import dataset_digest
-from groundtune.tune.base_model import (
-    Base,
-    choose_device,
-    find_base,
-    has_fast_bfloat16,
-    load_tokenizer,
-    model_end_ids,
-)
+from groundtune.tune.base_model import Base, find_base, load_tokenizer, model_end_ids
 from groundtune.tune.job import Job, TrainingRow, TuneError
 from groundtune.tune.lora.loss_mask import ChatFormat, EncodedChat, encode, find_chat_format
 
 RATES = {"lora": 2e-4, "qlora": 2e-4, "full": 2e-5, "dpo": 1e-5}
 """Learning rates; adapters take about ten times those of full training."""
 WIDE = 512
-"""Hidden size from which bfloat16 pays on a CPU."""
+"""Minimum hidden size at which bfloat16 is faster on a CPU."""
 NOT_COMPARED = {"max_minutes", "device"}
-"""Settings that may change before a training is resumed."""
+"""Settings that may change before a training run is resumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +43,13 @@ class Recipe:
 
     @property
     def adapter(self) -> bool:
-        """Whether an adapter is trained while the base stays frozen."""
+        """Whether an adapter is trained while the base model stays frozen."""
         return self.mode != "full"
 
 
 @dataclass(frozen=True, slots=True)
 class LoraPlan:
-    """A training that is ready to run: rows as tokens, base, recipe."""
+    """A training run that is ready to start: rows as tokens, base model, recipe."""
 
     job: Job
     recipe: Recipe
@@ -72,7 +66,7 @@ class LoraPlan:
     dtype: str
     """Precision of the weights during training."""
     fingerprint: str
-    """Digest of rows, settings and base; a checkpoint with another one is not resumed."""
+    """Digest of rows, settings and base model; a checkpoint with a different one is not resumed."""
 
 
 def read_recipe(job: Job) -> Recipe:
@@ -101,7 +95,8 @@ def read_recipe(job: Job) -> Recipe:
 def prepare(job: Job) -> LoraPlan:
     """Check a job and return its plan.
 
-    Raises MissingError without the base, the extra or the device; TuneError for rows that cannot be trained on.
+    Raises MissingError if the base model, the extra or the device is missing; TuneError for rows that cannot be trained
+    on.
     """
     recipe = read_recipe(job)
     for module in ("torch", "transformers", "peft", "trl", "datasets", "accelerate"):
@@ -110,8 +105,8 @@ def prepare(job: Job) -> LoraPlan:
     if recipe.mode == "qlora":
         _check_four_bit(device)
     base = find_base(job.base)
-    tokenizer = load_tokenizer(base.source, revision=base.revision)
-    form = find_chat_format(tokenizer, model_end_ids(base), name=job.base)
+    tokenizer = load_tokenizer(base.located)
+    chat_format = find_chat_format(tokenizer, model_end_ids(base), name=job.base)
     limit = _limit(recipe, base)
     rows = job.rows("train")
     if not rows:
@@ -119,15 +114,15 @@ def prepare(job: Job) -> LoraPlan:
     preferences = recipe.mode == "dpo"
     validation_rows = [row for row in job.rows("validation") if row.rejected or not preferences]
     allowed = recipe.allow_truncation
-    train = encode(rows, form, limit=limit, allow_truncation=allowed, pairs=preferences)
-    validation = encode(validation_rows, form, limit=limit, allow_truncation=allowed, pairs=preferences)
+    train = encode(rows, chat_format, limit=limit, allow_truncation=allowed, pairs=preferences)
+    validation = encode(validation_rows, chat_format, limit=limit, allow_truncation=allowed, pairs=preferences)
     fast = has_fast_bfloat16(device) and (device == "cuda" or base.config.get_text_config().hidden_size >= WIDE)
     weights = "bfloat16" if recipe.adapter and fast and base.dtype == "bfloat16" else "float32"
     return LoraPlan(
         job=job,
         recipe=recipe,
         base=base,
-        format=form,
+        format=chat_format,
         train=train,
         validation=validation,
         validation_rows=validation_rows,
@@ -148,7 +143,7 @@ def tokenizer_digests(tokenizer: Any) -> dict[str, str]:
 def _check_four_bit(device: str) -> None:
     if device != "cuda":
         raise MissingError(
-            'mode = "qlora" keeps the base in 4 bits, which needs a CUDA device, and torch finds none',
+            'mode = "qlora" keeps the base model in 4 bits, which needs a CUDA device, but torch cannot find one',
             hint='set mode = "lora", or train on a machine with a GPU',
         )
     if importlib.util.find_spec("bitsandbytes") is None:
@@ -156,16 +151,17 @@ def _check_four_bit(device: str) -> None:
 
 
 def _limit(recipe: Recipe, base: Base) -> int | None:
-    if recipe.max_tokens and base.window and recipe.max_tokens > base.window:
+    window = base.located.window
+    if recipe.max_tokens and window and recipe.max_tokens > window:
         raise TuneError(
-            f"max_tokens = {recipe.max_tokens}, but the base reads at most {base.window}",
-            hint=f"set max_tokens = {base.window}, or use a base with a larger window",
+            f"max_tokens = {recipe.max_tokens}, but the base model's limit is {window}",
+            hint=f"set max_tokens = {window}, or use a base model with a larger context window",
         )
-    return recipe.max_tokens or base.window
+    return recipe.max_tokens or window
 
 
 def _fingerprint(job: Job, base: Base) -> str:
     settings = {key: value for key, value in job.settings.items() if key not in NOT_COMPARED}
-    about = {"settings": settings, "base": base.digest, "rows": dataset_digest(job.folder)}
+    about = {"settings": settings, "base": base.located.digest, "rows": dataset_digest(job.folder)}
     about |= {"kind": job.kind, "details": job.details}
     return digest_text(json.dumps(about, sort_keys=True, default=str))

@@ -47,20 +47,20 @@ def score(model: Any, plan: LoraPlan) -> dict[str, float]:
 
 
 def state_sort_key(metrics: Mapping[str, float], *, mode: str) -> tuple[float, ...]:
-    """Sort key for states of a training, better ones higher: what is generated or preferred first, then the loss."""
+    """Key for comparing checkpoints, higher is better: first the generation or preference metrics, then the loss."""
     return (*_chosen_by(metrics, mode=mode), -metrics.get("loss", float("inf")))
 
 
 def describe_no_gain(before: Mapping[str, float], after: Mapping[str, float], *, mode: str) -> tuple[str | None, bool]:
-    """Say that a state answers the validation rows no better than the untrained base, and whether its loss is higher
-    too, so that nothing speaks for it. (None, False) when it is better, or without such rows.
+    """Describe a checkpoint that is no better than the base model on the validation rows; also return whether its loss
+    is higher too. (None, False) if it is better, or if there are no such rows.
     """
     if not before or not after or _chosen_by(after, mode=mode) > _chosen_by(before, mode=mode):
         return None, False
     names = [name for name in (*_names(after, mode=mode), "loss") if name in before or name in after]
     figures = ", ".join(f"{name} {_figure(before.get(name))} -> {_figure(after.get(name))}" for name in names)
     worse = "loss" in before and after.get("loss", float("inf")) > before["loss"]
-    return f"no better than untrained on the validation split: {figures}", worse
+    return f"no better than the base model on the validation split: {figures}", worse
 
 
 def _names(metrics: Mapping[str, float], *, mode: str) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ def _texts(replies: Sequence[str], gold: Sequence[str], *, with_chrf: bool) -> d
 
 
 def generate(model: Any, plan: LoraPlan, prompts: Sequence[Sequence[int]], *, room: int) -> list[list[int]]:
-    """Generate greedily, in batches of similar length: at most `room` tokens each, including the one that ends it."""
+    """Generate greedily, in batches of similar length: at most `room` tokens each, including the end-of-turn token."""
     torch, library = need("torch", extra="local"), need("transformers", extra="local")
     replies: list[list[int]] = [[] for _ in prompts]
     places = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
@@ -144,7 +144,7 @@ def generate(model: Any, plan: LoraPlan, prompts: Sequence[Sequence[int]], *, ro
 
 
 def decode(tokens: Sequence[int], plan: LoraPlan) -> str:
-    """Decode an answer without the token that ends it."""
+    """Decode an answer without its end-of-turn token."""
     content = list(tokens[:-1] if tokens and tokens[-1] in plan.format.end_ids else tokens)
     text: str = plan.format.tokenizer.decode(content, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     return text

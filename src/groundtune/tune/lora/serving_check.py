@@ -21,12 +21,15 @@ FOLDER = "parity"
 INPUTS = "inputs.json"
 LOGITS = "logits.safetensors"
 LEG = "generator that asks it"
+"""Key of the local generator's figures in an artifact's details."""
+GENERATOR = "local generator"
+"""Name of the local generator in messages."""
 NATS = 0.5
-"""Allowed difference of two log-probabilities on a server: a factor of 1.6. On small models, 16 bits moved likely
-tokens by at most 0.02, a missing training or chat template by 6. The range between leaves room for weights in 8 and 4
-bits; their effect was not measured."""
+"""Tolerance for the difference of two log-probabilities on a server: a factor of 1.6. On small models, 16-bit weights
+changed likely tokens by at most 0.02; a missing adapter or chat template changed them by 6. The margin leaves room for
+8-bit and 4-bit weights; their effect was not measured."""
 LIKELY = math.log(0.05)
-"""Only tokens that are at least this likely are compared: rounding moves the odds of the others by more."""
+"""Only tokens that are at least this likely are compared: rounding has a larger effect on less likely tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class ReferenceOutput:
     first: Mapping[str, float]
     """Log-probabilities of the likeliest first tokens, by text."""
     untrained: Mapping[str, float]
-    """Log-probabilities by the base: of the same tokens, and of its own likeliest ones."""
+    """Log-probabilities by the base model: of the same tokens, and of its own likeliest ones."""
     steps: Sequence[Mapping[str, float]]
     """For each token of the answer, the likeliest ones by text, with their log-odds to the best."""
     text: str
@@ -64,9 +67,9 @@ class OutputComparison:
 
     id: str
     prompt_tokens: tuple[int, int | None]
-    """Number here and on the server."""
+    """Number of prompt tokens locally and on the server."""
     first: tuple[str, str | None]
-    """The likeliest first token here and on the server."""
+    """The likeliest first token locally and on the server."""
     difference: float | None
     """Largest difference in log-probability of likely first tokens, in nats."""
     text: tuple[str, str]
@@ -148,12 +151,12 @@ def compare_generator(
     recorded_prompts, expected, more = parity_gate.read_trace(folder / FOLDER / LOGITS)
     for ids, mine in zip(recorded_prompts, prompts, strict=True):
         if ids != list(mine):
-            return {}, f"the {LEG} reads {len(mine)} prompt tokens that differ from the trainer's {len(ids)}"
+            return {}, f"the {GENERATOR} reads {len(mine)} prompt tokens that differ from the trainer's {len(ids)}"
     about = read_json(folder / FOLDER / INPUTS)
     coarsest = next((name for name in ("bfloat16", "float16") if name in (dtype, about["dtype"])), "float32")
     words = tuple(mine[: parity_gate.STEPS] for mine in actual.token_ids)
     figures, reason = parity_gate.compare_traces(
-        replace(actual, token_ids=words), expected, more["untrained"], leg=LEG, dtype=coarsest
+        replace(actual, token_ids=words), expected, more["untrained"], leg=GENERATOR, dtype=coarsest
     )
     return {**figures, "dtype": dtype}, reason
 
@@ -174,7 +177,8 @@ def _compare(expected: ReferenceOutput, served: ServerOutput, tolerance: float) 
     reasons = []
     if served.prompt_tokens not in (None, expected.prompt_tokens):
         reasons.append(
-            f"the server reads {served.prompt_tokens} prompt tokens, the model was trained on {expected.prompt_tokens}"
+            f"the server reports {served.prompt_tokens} prompt tokens, "
+            f"but the trained model sees {expected.prompt_tokens}"
             f"{_template(served.prompt_tokens - expected.prompt_tokens)}"
         )
     theirs = dict(served.tokens[0]) if served.tokens else {}
@@ -184,13 +188,14 @@ def _compare(expected: ReferenceOutput, served: ServerOutput, tolerance: float) 
     if worst is not None and gaps[worst] > tolerance:
         served_odds = _lookup(worst, theirs)
         finding = (
-            "is not among the likeliest on the server"
+            "is not among the top tokens that the server reports"
             if served_odds is None
             else f"has log-probability {served_odds:.2f} on the server"
         )
         reasons.append(
-            f"the first token {worst!r} {finding}, {expected.first[worst]:.2f} as trained: they differ by "
-            f"{gaps[worst]:.2f}, {tolerance:g} is allowed" + ("" if reasons else _base(expected, theirs, tolerance))
+            f"the first token {worst!r} {finding} but {expected.first[worst]:.2f} in the trained model; "
+            f"the difference of {gaps[worst]:.2f} exceeds the tolerance of {tolerance:g}"
+            + ("" if reasons else _base(expected, theirs, tolerance))
         )
     if difference := _words(expected, served, tolerance):
         reasons.append(difference)
@@ -208,19 +213,20 @@ def _compare(expected: ReferenceOutput, served: ServerOutput, tolerance: float) 
 def _template(more: int) -> str:
     if more == 1:
         return ": it may add a second beginning-of-text token"
-    return ": another chat template, or none" + (", or a context that is too short" if more < 0 else "")
+    too_short = ", or its context window is too small" if more < 0 else ""
+    return f": it probably uses a different chat template, or none{too_short}"
 
 
 def _base(expected: ReferenceOutput, theirs: Mapping[str, float], tolerance: float) -> str:
-    """Say whether the base seems to answer instead, given the right tokens; empty when it does not."""
+    """Say whether the base model seems to answer instead, given the correct tokens; empty when it does not."""
     likeliest = max(theirs, key=lambda text: theirs[text])
     odds = _lookup(likeliest, expected.untrained)
     alike = odds is not None and abs(odds - theirs[likeliest]) <= tolerance
-    return "; the base without the training answers like this" if alike else ""
+    return "; the untrained base model answers like this" if alike else ""
 
 
 def _gap(text: str, odds: float, theirs: Mapping[str, float]) -> float:
-    """Return the least possible difference; a token that is not reported is less likely than all that are."""
+    """Return the smallest possible difference, as an unreported token is less likely than every reported one."""
     served_odds = _lookup(text, theirs)
     return abs(odds - served_odds) if served_odds is not None else max(0.0, odds - min(theirs.values()))
 

@@ -1,12 +1,12 @@
-"""Train a causal model to reply as the chats do: LoRA, QLoRA, full, or DPO. Never truncates a row unasked.
+"""Train a causal language model on chats: LoRA, QLoRA, full or DPO. Truncates a row only if allowed.
 
     [tune.replies]
     kind = "lora"
     base = "OWNER/NAME"        # or the path of a folder
     mode = "lora"              # qlora: 4 bits, CUDA only; full: every weight; dpo: prefer the reply to the rejected one
 
-After each epoch it answers validation rows, and the state that answers best is kept. Inference uses the folder
-`merged`; `adapter` is for servers that hold one base and many adapters.
+After each epoch it answers validation rows, and the best checkpoint is kept. Inference uses the folder `merged`;
+`adapter` is for servers that hold one base model and many adapters.
 """
 
 import json
@@ -21,14 +21,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from groundtune.errors import MissingError, need
-from groundtune.tune.base_model import hide_other_gpus
-from groundtune.tune.checkpoints import claim_checkpoint, read_result
+from groundtune.models.torch_device import hide_other_gpus
+from groundtune.tune.checkpoints import claim_checkpoint, on_sigterm, read_result
 from groundtune.tune.disk import name_full_disk
 from groundtune.tune.job import LOG, Bounds, Job, ProgressCallback, TrainingResult, TuneError
-from groundtune.tune.lora.merge_and_save import finish
+from groundtune.tune.lora.merge_and_save import save_outputs
 from groundtune.tune.lora.plan import LoraPlan, prepare, read_recipe
 from groundtune.tune.lora.training_cost import estimate_bounds
-from groundtune.tune.lora.training_loop import PARENT, disable_telemetry, fit
+from groundtune.tune.lora.training_loop import PARENT, disable_telemetry, train_weights
 
 FAILED = "ranks.json"
 """File with the reason of the first of several processes that failed."""
@@ -48,19 +48,19 @@ def estimate(job: Job) -> Bounds:
     return estimate_bounds(prepare(job))
 
 
-def train(job: Job, watch: ProgressCallback) -> TrainingResult:
+def train(job: Job, report_step: ProgressCallback) -> TrainingResult:
     """Train, or resume from `job.checkpoint`, and write `merged/` (and `adapter/`).
 
-    Raises MissingError without base, extra or device; TuneError for rows that cannot be trained on, a checkpoint of
-    another training, an optimiser that could not be restored, or a loss that became NaN or infinite before any state
-    was kept; OSError when the disk is full.
+    Raises MissingError if the base model, the extra or the device is missing; TuneError for rows that cannot be trained
+    on, a checkpoint of a different training run, an optimiser that could not be restored, or a loss that becomes NaN or
+    infinite before the first usable checkpoint; OSError when the disk is full.
     """
     disable_telemetry()
     with name_full_disk(job.folder):
-        return _train(job, watch)
+        return _train(job, report_step)
 
 
-def _train(job: Job, watch: ProgressCallback) -> TrainingResult:
+def _train(job: Job, report_step: ProgressCallback) -> TrainingResult:
     recipe = read_recipe(job)
     if recipe.gpus == 1:
         hide_other_gpus(recipe.device)
@@ -70,13 +70,13 @@ def _train(job: Job, watch: ProgressCallback) -> TrainingResult:
     claim_checkpoint(job.checkpoint, plan.fingerprint)
     if read_result(job.checkpoint) is None:
         if recipe.gpus == 1:
-            fit(plan, watch)
+            train_weights(plan, report_step)
         else:
             _launch(plan)
     state = read_result(job.checkpoint)
     if state is None:
-        raise TuneError("the training left no result", hint=f"see {job.folder / LOG}")
-    return finish(plan, state)
+        raise TuneError("training ended without a result", hint=f"see {job.folder / LOG}")
+    return save_outputs(plan, state)
 
 
 def launch_command(plan: LoraPlan) -> list[str]:
@@ -88,13 +88,14 @@ def launch_command(plan: LoraPlan) -> list[str]:
 
 
 def _wait_for_previous(job: Job) -> None:
-    """Wait for processes whose starter was killed: they stop after their step and write a checkpoint."""
+    """Wait for processes whose parent was killed; they finish their step and write a checkpoint."""
     try:
         with FileLock(training_lock_path(job), timeout=FORMER_SECONDS):
             pass
     except Timeout:
         raise TuneError(
-            f"another training still writes into {job.checkpoint}", hint="wait for it, or end its processes"
+            f"another training run is still writing to {job.checkpoint}",
+            hint="wait for it to finish, or stop its processes",
         ) from None
 
 
@@ -105,8 +106,8 @@ def training_lock_path(job: Job) -> Path:
 
 
 def _launch(plan: LoraPlan) -> None:
-    """Run the processes. Raises their failure, or SystemExit when this one is told to stop. With fit.json the training
-    is over, however its processes ended.
+    """Run the processes. Raises their failure, or SystemExit when this one is told to stop. If fit.json exists,
+    training is complete, whatever the exit codes of the processes.
     """
     if plan.device == "cuda" and (available := need("torch", extra="local").cuda.device_count()) < plan.recipe.gpus:
         raise MissingError(f"gpus = {plan.recipe.gpus}, but torch finds {available}", hint=f"set gpus = {available}")
@@ -123,18 +124,12 @@ def _run(words: Sequence[str]) -> int:
     process = subprocess.Popen(words, env=environment)
     stopped = []
 
-    def stop(*_: object) -> None:
+    def stop() -> None:
         stopped.append(True)
         process.send_signal(signal.SIGTERM)
 
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not the main thread
-        return process.wait()
-    try:
+    with on_sigterm(stop):
         code = process.wait()
-    finally:
-        signal.signal(signal.SIGTERM, before)
     if stopped:
         raise SystemExit(128 + signal.SIGTERM)
     return code
@@ -145,7 +140,7 @@ def _raise(failed: Path, code: int) -> None:
         failure = json.loads(failed.read_bytes())
     except (OSError, ValueError):
         reason = _last_error(failed.parents[1] / LOG)
-        message = f"the processes of the training ended with code {code}" + (f": {reason}" if reason else "")
+        message = f"the training processes exited with code {code}" + (f": {reason}" if reason else "")
         raise TuneError(message, hint=f"see {LOG}") from None
     kind = MissingError if failure["exit_code"] == 3 else TuneError
     raise kind(failure["message"], hint=failure["hint"])

@@ -1,4 +1,4 @@
-"""Estimate what a causal training takes on this machine before it begins: memory, seconds. Loads no weights."""
+"""Estimate the memory and time of a training run on this machine. Loads no weights."""
 
 import math
 import time
@@ -14,7 +14,7 @@ from groundtune.tune.lora.score import BATCH, validation_sample
 
 MEASURED_SECONDS = 0.2
 EFFICIENCY = 0.25
-"""Share of a plain matrix product's speed that a training reaches at least, once batches are full."""
+"""Share of a plain matrix product's speed that training reaches at least, once batches are full."""
 STEP_SECONDS = 0.02
 """Overhead of one batch, however small."""
 START_SECONDS = 20.0
@@ -22,7 +22,7 @@ START_SECONDS = 20.0
 
 
 def count_parameters(plan: LoraPlan) -> int:
-    """Return the number of weights of the base."""
+    """Return the number of weights of the base model."""
     torch, library = need("torch", extra="local"), need("transformers", extra="local")
     with torch.device("meta"):
         model = library.AutoModelForCausalLM.from_config(plan.base.config)
@@ -41,8 +41,8 @@ def estimate_bounds(plan: LoraPlan) -> Bounds:
     longest_reply = max((len(chat.token_ids) - chat.reply_start for chat, _ in rows), default=0)
     decode_steps = math.ceil(len(rows) / BATCH) * longest_reply * 1.25 * (plan.recipe.epochs + 1)
     prompt_tokens = sum(chat.reply_start for chat, _ in rows) * (plan.recipe.epochs + 1)
-    probe_tokens = sum(len(probe.ids) + forgetting.ROOM for probe in forgetting.load_probes(plan))
-    decode_steps, prompt_tokens = decode_steps + 2 * forgetting.ROOM, prompt_tokens + 4 * probe_tokens
+    general_tokens = sum(len(prompt.ids) + forgetting.ROOM for prompt in forgetting.load_general_prompts(plan))
+    decode_steps, prompt_tokens = decode_steps + 2 * forgetting.ROOM, prompt_tokens + 4 * general_tokens
     answering = decode_steps * STEP_SECONDS + (2 * weights * (prompt_tokens + decode_steps * BATCH)) / speed
     seconds = START_SECONDS + flops / speed + batches * STEP_SECONDS + answering
     if plan.recipe.max_minutes is not None:

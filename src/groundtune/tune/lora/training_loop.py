@@ -3,12 +3,10 @@
 TRL is given tokens and labels, never text: it truncates nothing, and trains on the reply alone.
 """
 
-import contextlib
 import math
 import os
 import signal
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import psutil
@@ -20,6 +18,7 @@ from groundtune.tune.checkpoints import (
     TrainingState,
     check_optimizer,
     latest_checkpoint,
+    on_sigterm,
     summarise_optimizer,
     write_result,
     write_state,
@@ -38,14 +37,14 @@ SAVE_SECONDS = 300.0
 WARM_UP = 0.03
 """Share of the steps in which the learning rate warms up."""
 PACK_TOKENS = 2048
-"""Longest pack, unless a row is longer. Attention over a pack takes memory by the square of its length."""
+"""Longest pack, unless a row is longer. Attention memory grows with the square of the pack length."""
 
 
-def fit(plan: LoraPlan, watch: ProgressCallback) -> None:
-    """Train to the end; leave the best state and fit.json in the job's checkpoint folder.
+def train_weights(plan: LoraPlan, report_step: ProgressCallback) -> None:
+    """Train to the end; leave the best checkpoint and fit.json in the job's checkpoint folder.
 
-    Raises TuneError when the optimiser's state could not be restored, or the loss became NaN or infinite before any
-    state was kept; SystemExit after SIGTERM, with a checkpoint.
+    Raises TuneError when the optimiser's state could not be restored, or the loss became NaN or infinite before the
+    first usable checkpoint; SystemExit after SIGTERM, with a checkpoint.
     """
     disable_telemetry()
     folder = plan.job.checkpoint
@@ -53,25 +52,25 @@ def fit(plan: LoraPlan, watch: ProgressCallback) -> None:
     path, state = checkpoint or (None, TrainingState())
     if not state.stopped:
         trainer = make_trainer(plan, fresh=path is None)
-        watching = TrainingMonitor(plan, watch, state, resumed=path is not None)
+        monitor = TrainingMonitor(plan, report_step, state, resumed=path is not None)
         base = need("transformers", extra="local").TrainerCallback
-        trainer.add_callback(type("Callback", (MonitorCallback, base), {})(watching))
-        with _stop_on_sigterm(watching):
+        trainer.add_callback(type("Callback", (MonitorCallback, base), {})(monitor))
+        with on_sigterm(lambda: monitor.stop("signal")):  # the step ends, then a checkpoint is written
             trainer.train(resume_from_checkpoint=None if path is None else str(path))
-        state = watching.state
+        state = monitor.state
         if state.stopped == "signal":
             raise SystemExit(128 + signal.SIGTERM)
     if state.best is None:
         raise TuneError(
-            f"the loss became NaN or infinite at step {state.step}, before any state was worth keeping",
-            hint="lower learning_rate, or use a base that is not damaged",
+            f"the loss became NaN or infinite at step {state.step}, before the first usable checkpoint",
+            hint="lower learning_rate, or use a base model that is not damaged",
         )
     if is_main_process():
         write_result(folder, state)
 
 
 def disable_telemetry() -> None:
-    """Turn telemetry off: TRL reports every training to its maker otherwise."""
+    """Disable telemetry; otherwise TRL reports every training run to its developers."""
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     vars(need("huggingface_hub.constants", extra="local"))["HF_HUB_DISABLE_TELEMETRY"] = True
 
@@ -81,28 +80,12 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-@contextlib.contextmanager
-def _stop_on_sigterm(watching: "TrainingMonitor") -> Iterator[None]:
-    """On SIGTERM, let the step end and a checkpoint be written. Works in the main thread only."""
-    try:
-        before = signal.signal(signal.SIGTERM, lambda *_: watching.stop("signal"))
-    except ValueError:
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def make_trainer(plan: LoraPlan, *, fresh: bool) -> Any:
-    """Return TRL's trainer on our tokens. Raises TuneError when it holds other tokens than it was given."""
+    """Return TRL's trainer on our tokens. Raises TuneError if its tokens differ from those it was given."""
     trl, datasets = need("trl", extra="local"), need("datasets", extra="local")
     recipe, preferences = plan.recipe, plan.recipe.mode == "dpo"
     four_bit = recipe.mode == "qlora"
-    model = load_model(
-        plan.base.source, dtype=plan.dtype, device=plan.device, four_bit=four_bit, revision=plan.base.revision
-    )
+    model = load_model(plan.base.located, dtype=plan.dtype, device=plan.device, four_bit=four_bit)
     if recipe.packing and not preferences:
         parity_gate.check_packing(model, plan)
     tokenizer = plan.format.tokenizer
@@ -126,7 +109,7 @@ def make_trainer(plan: LoraPlan, *, fresh: bool) -> Any:
 
 
 def _check_rows(trainer: Any, rows: Any, name: str) -> None:
-    """Raise TuneError when the trainer holds, or trains on, other tokens than it was given."""
+    """Raise TuneError if the trainer holds, or trains on, tokens that differ from those it was given."""
     columns = ("chosen_ids", "rejected_ids") if name == "completion_mask" else ("input_ids",)
     given, stored = (
         sum(len(ids) for key in columns for ids in dataset[key]) for dataset in (rows, trainer.train_dataset)
@@ -140,7 +123,7 @@ def _check_rows(trainer: Any, rows: Any, name: str) -> None:
         trained = int(trainer.data_collator(few)["completion_mask"].sum())
     if given != stored or expected != trained:
         raise TuneError(
-            f"trl holds {stored} of {given} tokens, and of its first rows trains on {trained} instead of {expected}",
+            f"TRL kept {stored} of {given} tokens, and trains on {trained} instead of {expected} of the first rows",
             hint="pip install --upgrade 'groundtune[local]'",
         )
 
@@ -221,7 +204,8 @@ def _arguments(plan: LoraPlan, *, fresh: bool) -> dict[str, Any]:
 def _packs(plan: LoraPlan) -> tuple[int, int, int]:
     """Return tokens per pack, packs per batch, batches per step: a step takes about as many rows as without packing.
 
-    A pack is at most a batch laid end to end, and TRL lays the packs of a batch end to end too: so one at a time.
+    A pack holds at most one batch of concatenated rows. TRL also concatenates the packs of a batch, so use one pack per
+    batch.
     """
     mean = sum(len(chat.token_ids) for chat in plan.train) / len(plan.train)
     target = mean * plan.recipe.batch_size
@@ -232,11 +216,11 @@ def _packs(plan: LoraPlan) -> tuple[int, int, int]:
 
 
 class TrainingMonitor:
-    """Report progress, keep the best state, and decide when to stop while the trainer runs."""
+    """Report progress, keep the best checkpoint, and decide when to stop while the trainer runs."""
 
-    def __init__(self, plan: LoraPlan, watch: ProgressCallback, state: TrainingState, *, resumed: bool) -> None:
+    def __init__(self, plan: LoraPlan, report_step: ProgressCallback, state: TrainingState, *, resumed: bool) -> None:
         self.plan = plan
-        self.watch: ProgressCallback = watch if is_main_process() else lambda _: None
+        self.report_step: ProgressCallback = report_step if is_main_process() else lambda _: None
         self.state = state
         self.resumed = resumed
         self.tokens = sum(len(chat.token_ids) for chat in plan.train)
@@ -252,7 +236,7 @@ class TrainingMonitor:
 
     def report(self, trainer: Any, *, note: str = "", **metrics: float) -> None:
         epoch = float(trainer.epoch or 0.0)
-        self.watch(
+        self.report_step(
             TrainingStep(
                 epoch, trainer.global_step, trainer.max_steps, loss=self.state.loss, metrics=metrics, note=note
             )
@@ -302,7 +286,7 @@ class TrainingMonitor:
                 self.stop("patience")
 
     def save_best(self, trainer: Any, model: Any, metrics: dict[str, float]) -> None:
-        """Keep this state as the best so far."""
+        """Keep this checkpoint as the best so far."""
         self.state.best = f"best-{trainer.global_step}"
         self.state.best_step, self.state.metrics, self.state.waits = trainer.global_step, metrics, 0
         if is_main_process():
@@ -336,43 +320,43 @@ class TrainingMonitor:
 class MonitorCallback:
     """Pass the trainer's events on; among several processes, the first decides for all."""
 
-    def __init__(self, watching: TrainingMonitor) -> None:
-        self.watching = watching
+    def __init__(self, monitor: TrainingMonitor) -> None:
+        self.monitor = monitor
 
     def on_train_begin(self, args: Any, state: Any, control: Any, optimizer: Any = None, **_: Any) -> None:
-        self.watching.begin(state, optimizer)
+        self.monitor.begin(state, optimizer)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.watching.step_began = time.monotonic()
+        self.monitor.step_began = time.monotonic()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        self.watching.record_loss(state, logs or {})
-        if self.watching.state.stopped == "loss":  # a signal waits for the end of the step, which saves
+        self.monitor.record_loss(state, logs or {})
+        if self.monitor.state.stopped == "loss":  # a signal waits for the end of the step, which saves
             self._end(control)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        due = self.watching.checkpoint_due(state)
-        due, self.watching.state.stopped = _agreed((due, self.watching.state.stopped), self.watching.plan)
+        due = self.monitor.checkpoint_due(state)
+        due, self.monitor.state.stopped = _agreed((due, self.monitor.state.stopped), self.monitor.plan)
         control.should_save = control.should_save or due
-        control.should_training_stop = control.should_training_stop or bool(self.watching.state.stopped)
+        control.should_training_stop = control.should_training_stop or bool(self.monitor.state.stopped)
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._end(control)
-        if self.watching.state.stopped == "signal" and not _is_whole(state.epoch):
+        if self.monitor.state.stopped == "signal" and not _is_whole(state.epoch):
             control.should_evaluate = control.should_save = False  # already saved after its last step
 
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: Any = None, model: Any = None, **_: Any
     ) -> None:
-        self.watching.evaluate(state, model, metrics)
-        self.watching.state.stopped = _agreed(self.watching.state.stopped, self.watching.plan)
+        self.monitor.evaluate(state, model, metrics)
+        self.monitor.state.stopped = _agreed(self.monitor.state.stopped, self.monitor.plan)
         self._end(control)
 
     def on_save(self, args: Any, state: Any, control: Any, model: Any = None, optimizer: Any = None, **_: Any) -> None:
-        self.watching.write_checkpoint(state, model, optimizer)
+        self.monitor.write_checkpoint(state, model, optimizer)
 
     def _end(self, control: Any) -> None:
-        stopped = self.watching.state.stopped
+        stopped = self.monitor.state.stopped
         control.should_training_stop = control.should_training_stop or bool(stopped)
         if stopped == "loss":
             control.should_evaluate = control.should_save = False

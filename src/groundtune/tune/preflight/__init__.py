@@ -1,1 +1,1 @@
-"""Check a training in seconds, before it begins: one check per file, `check` for the report."""
+"""Check a training run in seconds, before it begins: one check per module; `run.run_preflight` builds the report."""

@@ -1,6 +1,7 @@
 """Check chat rows as they will be trained on: what is learnt, whether replies end, what fails. Trains nothing.
 
-Rendering and tokens are those of `chat.py`; here all rows that cannot be trained on are found, not only the first few.
+Rows are rendered and tokenized as in `lora/loss_mask.py`, but all rows that cannot be trained on are reported, not only
+the first few.
 """
 
 from collections import defaultdict
@@ -8,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from groundtune.common.text import format_count
 from groundtune.tune.job import TrainingRow, TuneError
 from groundtune.tune.lora.loss_mask import ChatFormat, find_chat_format, render_reply
-from groundtune.tune.preflight.findings import PreflightFinding, format_count, make_finding
+from groundtune.tune.preflight.findings import PreflightFinding, make_finding
 from groundtune.tune.preflight.lengths import more_tokens_hint
 from groundtune.tune.preflight.secrets import mask
 
@@ -19,12 +21,11 @@ FIRST = 3
 CHUNK = 1024
 """Number of rows that are tokenized at a time."""
 HINT = "fix or remove these rows"
-LEFT, RIGHT = "⟦", "⟧"
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedRow:
-    """One row as it is trained on; what looks like a secret or personal data is masked (`secrets.masked`)."""
+    """One row as it is trained on; what looks like a secret or personal data is masked (`secrets.mask`)."""
 
     id: str
     prompt: str
@@ -37,12 +38,6 @@ class RenderedRow:
     rejected: str = ""
     """Rejected reply; for preferences only."""
 
-    @property
-    def marked(self) -> str:
-        """Return prompt, trained part between ⟦ and ⟧, and truncated part after ✂; then the rejected reply."""
-        text = f"{self.prompt}{LEFT}{self.trained}{RIGHT}" + (f"✂{self.cut}" if self.cut else "")
-        return text + (f"\nrather than {LEFT}{self.rejected}{RIGHT}" if self.rejected else "")
-
 
 @dataclass(frozen=True, slots=True)
 class ChatReport:
@@ -52,8 +47,6 @@ class ChatReport:
     """Tokens of each row that can be rendered, by id, including the reply and its end."""
     starts: Mapping[str, int] = field(default_factory=dict)
     """Tokens before the reply, by id."""
-    ended: frozenset[str] = frozenset()
-    """Rows whose reply ends with a token that ends an answer."""
     shown: tuple[RenderedRow, ...] = ()
     findings: tuple[PreflightFinding, ...] = ()
 
@@ -78,33 +71,33 @@ def check_structure(rows: Sequence[TrainingRow], *, split: str, pairs: bool = Fa
 
 
 def is_chat(row: TrainingRow, *, pairs: bool = False) -> bool:
-    """Whether `structure` finds no problem with the row."""
+    """Whether `check_structure` finds no problem with the row."""
     return _problem(row, pairs=pairs) is None
 
 
 def check_format(tokenizer: Any, ends: Sequence[int], *, name: str) -> tuple[ChatFormat | None, list[PreflightFinding]]:
     """Find how the model is prompted and ends its answers; None when nothing can be trained on.
 
-    ends: tokens that end an answer according to the model's own files. name: name of the base.
+    ends: end-of-turn tokens according to the model's own files. name: name of the base model.
     """
     try:
-        form = find_chat_format(tokenizer, ends, name=name)
+        chat_format = find_chat_format(tokenizer, ends, name=name)
     except TuneError as error:
         return None, [make_finding("error", "template", error.message, hint=error.hint)]
     findings = []
-    if tokenizer.pad_token_id in form.end_ids:
-        current, other = _token(tokenizer, tokenizer.pad_token_id), _token(tokenizer, form.pad_id)
-        message = f"the tokenizer pads with {current}, which ends an answer; {other} is used for padding instead"
+    if tokenizer.pad_token_id in chat_format.end_ids:
+        current, other = _token(tokenizer, tokenizer.pad_token_id), _token(tokenizer, chat_format.pad_id)
+        message = f"the tokenizer pads with {current}, an end-of-turn token; {other} is used for padding instead"
         findings.append(make_finding("note", "template", message))
     if "{% generation" not in _template(tokenizer) and "{%- generation" not in _template(tokenizer):
         message = "the template marks no assistant turns; whatever follows the rendered prompt is trained on"
         findings.append(make_finding("note", "template", message))
-    return form, findings
+    return chat_format, findings
 
 
 def check_rendering(
     rows: Sequence[TrainingRow],
-    form: ChatFormat,
+    chat_format: ChatFormat,
     *,
     split: str,
     limit: int | None,
@@ -114,41 +107,43 @@ def check_rendering(
 ) -> ChatReport:
     """Render and tokenize the rows, which must be chats, and find what cannot be trained on.
 
-    limit: most tokens of a row. capped: the base reads no more than the limit. pairs: show the rejected reply too.
+    limit: maximum tokens of a row. capped: the limit is the base model's. pairs: show the rejected reply too.
     """
-    texts, findings = _texts(rows, form, split)
+    texts, findings = _texts(rows, chat_format, split)
     tokens: dict[str, int] = {}
     starts: dict[str, int] = {}
     ended: list[str] = []
     empty: list[str] = []
     shown: list[RenderedRow] = []
-    for name, prompt, reply in _pieces(texts, form):
+    for name, prompt, reply in _pieces(texts, chat_format):
         tokens[name], starts[name] = len(prompt) + len(reply), len(prompt)
         if not reply:
             empty.append(name)
-        elif reply[-1] in form.end_ids:
+        elif reply[-1] in chat_format.end_ids:
             ended.append(name)
         if len(shown) < first:
-            shown.append(_shown(name, form, prompt, reply, limit))
+            shown.append(_shown(name, chat_format, prompt, reply, limit))
     if empty:
-        message = f"{split}: {format_count(len(empty))} with no token to train on"
+        message = f"{split}: {format_count(len(empty))} with nothing left to train on"
         findings.append(make_finding("error", "template", message, hint=HINT, rows=empty))
     findings += _ends(tokens, ended, limit, split, more_tokens_hint(capped=capped))
     if pairs:
         rejected = {row.id: row.rejected or "" for row in rows}
         shown = [replace(row, rejected=mask(rejected[row.id])[0]) for row in shown]
-    return ChatReport(tokens, starts, frozenset(ended), tuple(shown), tuple(findings))
+    return ChatReport(tokens, starts, tuple(shown), tuple(findings))
 
 
-def _pieces(texts: Mapping[str, tuple[str, str]], form: ChatFormat) -> Iterator[tuple[str, list[int], list[int]]]:
+def _pieces(
+    texts: Mapping[str, tuple[str, str]], chat_format: ChatFormat
+) -> Iterator[tuple[str, list[int], list[int]]]:
     """Yield id, prompt tokens and reply tokens of each row, in chunks to bound memory."""
     names = list(texts)
     for start in range(0, len(names), CHUNK):
         chunk = names[start : start + CHUNK]
-        prompts = _tokens(form, [texts[name][0] for name in chunk])
-        chats = _tokens(form, ["".join(texts[name]) for name in chunk])
+        prompts = _tokens(chat_format, [texts[name][0] for name in chunk])
+        chats = _tokens(chat_format, ["".join(texts[name]) for name in chunk])
         for name, ids, full in zip(chunk, prompts, chats, strict=True):
-            yield name, ids, _reply(form, ids, full, texts[name][1])
+            yield name, ids, _reply(chat_format, ids, full, texts[name][1])
 
 
 def _problem(row: TrainingRow, *, pairs: bool) -> str | None:
@@ -156,30 +151,32 @@ def _problem(row: TrainingRow, *, pairs: bool) -> str | None:
     if not turns:
         return "has no messages"
     if turns[-1].get("role") != "assistant":
-        return "does not end with the assistant"
+        return "does not end with an assistant turn"
     if len(turns) == 1:
-        return "asks nothing"
+        return "has no user turn"
     if any(not turn.get("content", "").strip() for turn in turns if turn.get("role") == "assistant"):
         return "has an empty assistant turn"
     if pairs and not (row.rejected or "").strip():
         return "has no rejected reply"
     if pairs and (row.rejected or "").strip() == turns[-1]["content"].strip():
-        return "rejects the reply that it prefers"
+        return "has the same chosen and rejected reply"
     return None
 
 
 def _texts(
-    rows: Sequence[TrainingRow], form: ChatFormat, split: str
+    rows: Sequence[TrainingRow], chat_format: ChatFormat, split: str
 ) -> tuple[dict[str, tuple[str, str]], list[PreflightFinding]]:
     """Render prompt and continuation of each row, by id; rows that the template alters are left out and reported."""
     rendered_rows: dict[str, tuple[str, str]] = {}
     ids_by_problem: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         try:
-            rendered_rows[row.id] = render_reply(form.tokenizer, row.messages[:-1], reply=row.messages[-1]["content"])
+            rendered_rows[row.id] = render_reply(
+                chat_format.tokenizer, row.messages[:-1], reply=row.messages[-1]["content"]
+            )
         except TuneError as error:
             ids_by_problem[error.message].append(row.id)
-    hint = "use a base with another chat template, or fix these rows"
+    hint = "use a base model with a different chat template, or fix these rows"
     findings = [
         make_finding("error", "template", f"{split}: {format_count(len(ids))}: {problem}", hint=hint, rows=ids)
         for problem, ids in ids_by_problem.items()
@@ -187,12 +184,12 @@ def _texts(
     return rendered_rows, findings
 
 
-def _reply(form: ChatFormat, prompt: Sequence[int], chat: Sequence[int], text: str) -> list[int]:
+def _reply(chat_format: ChatFormat, prompt: Sequence[int], chat: Sequence[int], text: str) -> list[int]:
     """Return the tokens of the reply up to its end token; tokenized alone where a token would span its beginning."""
     reply = list(chat[len(prompt) :])
     if list(chat[: len(prompt)]) != list(prompt):
-        reply = form.tokenizer(text, add_special_tokens=False)["input_ids"]
-    last = max((place for place, token in enumerate(reply) if token in form.end_ids), default=len(reply) - 1)
+        reply = chat_format.tokenizer(text, add_special_tokens=False)["input_ids"]
+    last = max((place for place, token in enumerate(reply) if token in chat_format.end_ids), default=len(reply) - 1)
     return reply[: last + 1]
 
 
@@ -203,34 +200,38 @@ def _ends(
     if not tokens:
         return []
     if not ended:
-        message = f"{split}: the template adds no end-of-turn token after any reply: it would never learn to stop"
+        message = (
+            f"{split}: the template adds no end-of-turn token after any reply, so the model would never learn to stop"
+        )
         hint = "use a template that ends the assistant's turn with the model's end token"
         return [make_finding("error", "template", message, hint=hint)]
     complete = [name for name in ended if limit is None or tokens[name] <= limit]
     if not complete:
-        message = f"{split}: the end of the turn is truncated in every row: it would never learn to stop"
+        message = f"{split}: the end of the turn is truncated in every row, so the model would never learn to stop"
         return [make_finding("error", "template", message, hint=f"{room}, or shorten the rows")]
     without = sorted(tokens.keys() - set(ended))
     if without:
-        message = f"{split}: {format_count(len(without))} whose reply does not end with a token that ends a turn"
+        message = f"{split}: {format_count(len(without))} whose reply does not end with an end-of-turn token"
         return [make_finding("warning", "template", message, hint="check how the template renders them", rows=without)]
     return []
 
 
-def _shown(name: str, form: ChatFormat, prompt: Sequence[int], reply: Sequence[int], limit: int | None) -> RenderedRow:
+def _shown(
+    name: str, chat_format: ChatFormat, prompt: Sequence[int], reply: Sequence[int], limit: int | None
+) -> RenderedRow:
     ids = [*prompt, *reply]
     end = len(ids) if limit is None else min(limit, len(ids))
     start = min(len(prompt), end)
-    before, trained, cut = mask(*(_decoded(form, part) for part in (ids[:start], ids[start:end], ids[end:])))
+    before, trained, cut = mask(*(_decoded(chat_format, part) for part in (ids[:start], ids[start:end], ids[end:])))
     return RenderedRow(name, before, trained, cut, tokens=len(ids), trained_tokens=end - start)
 
 
-def _decoded(form: ChatFormat, ids: Sequence[int]) -> str:
-    return str(form.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+def _decoded(chat_format: ChatFormat, ids: Sequence[int]) -> str:
+    return str(chat_format.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
 
-def _tokens(form: ChatFormat, texts: Sequence[str]) -> list[list[int]]:
-    ids: list[list[int]] = form.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+def _tokens(chat_format: ChatFormat, texts: Sequence[str]) -> list[list[int]]:
+    ids: list[list[int]] = chat_format.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
     return ids
 
 

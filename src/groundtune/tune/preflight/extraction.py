@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from groundtune.common.text import format_count
 from groundtune.models.span_decoding import Layout, iter_leaves, path_name
 from groundtune.tune.encoders.align import ContextWords, align, align_rows, count_context_words
 from groundtune.tune.job import TrainingRow, TuneError
-from groundtune.tune.preflight.findings import Level, PreflightFinding, format_count, format_ids, make_finding
+from groundtune.tune.preflight.findings import Level, PreflightFinding, format_ids, make_finding
 
 FIELDS = 5
 """Number of fields that a message names."""
@@ -62,15 +63,21 @@ def _report(lost: _Lost, *, split: str, level: Level) -> list[PreflightFinding]:
     if not lost.rows:
         return []
     each = ", ".join(f"{field} {number:,}" for field, number in lost.by_field.most_common(FIELDS))
-    more = f" and {len(lost.by_field) - FIELDS:,} more fields" if len(lost.by_field) > FIELDS else ""
+    more = f" and {format_count(len(lost.by_field) - FIELDS, 'more field')}" if len(lost.by_field) > FIELDS else ""
     message = (
         f"{split}: {lost.by_field.total():,} of {format_count(lost.values, 'value')} cannot be marked: "
         f"they do not occur in their input as written ({each}{more})"
     )
-    hint = "write them as they occur in the input, or tune a causal model (lora): an extractor only marks text"
+    hint = (
+        "write them as they occur in the input, or tune a causal model (lora): "
+        "an extractor can only copy values from the input"
+    )
     findings = [make_finding(level, "values", message, hint=hint, rows=lost.rows)]
     if lost.never and split == "train":
-        message = f"train: no value of {format_ids(lost.never)} can be marked, nor are they few enough to choose from"
+        message = (
+            f"train: no value of {format_ids(lost.never)} occurs in its input, "
+            "and there are too many different values to classify"
+        )
         hint = "remove the field from the objects, or tune a causal model (lora): an extractor never fills it in"
         findings.append(make_finding(level, "values", message, hint=hint))
     return findings

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Level = Literal["error", "warning", "note"]
-"""error: training is refused; warning: look at it; note: good to know."""
+"""error: training does not start; warning: look at it; note: good to know."""
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 NAMED = 10
 """Number of rows that a finding names."""
@@ -33,17 +33,7 @@ def make_finding(
     return PreflightFinding(level, check, message, hint, tuple(rows[:NAMED]), len(rows) if rows else None)
 
 
-def format_count(number: int, noun: str = "row", plural: str = "") -> str:
-    """`1 row`, `2,000 rows`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
 def format_ids(ids: Sequence[str], *, most: int = 3) -> str:
     """`a, b, c and 4 more`."""
     more = f" and {len(ids) - most:,} more" if len(ids) > most else ""
     return ", ".join(ids[:most]) + more
-
-
-def normalise_input(text: str) -> str:
-    """Normalise an input for comparison: ignore case and white space."""
-    return " ".join(text.casefold().split())

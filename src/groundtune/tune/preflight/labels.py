@@ -5,11 +5,13 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from groundtune.common.text import format_count
+from groundtune.dataset.examples import normalise_input
 from groundtune.tune.job import TrainingRow
-from groundtune.tune.preflight.findings import PreflightFinding, format_count, format_ids, make_finding, normalise_input
+from groundtune.tune.preflight.findings import PreflightFinding, format_ids, make_finding
 
 FEW = 5
-"""Number of examples of a label below which little can be learnt."""
+"""Minimum number of examples of a label for a model to learn it well."""
 IMBALANCE = 10
 """Ratio of the most frequent to the rarest label from which a warning is given."""
 
@@ -21,19 +23,19 @@ def counts(rows: Sequence[TrainingRow]) -> dict[str, int]:
 
 
 def conflicts(rows: Sequence[TrainingRow], *, labelled: bool) -> list[PreflightFinding]:
-    """Find inputs with different outputs. labelled: outputs are labels or objects, of which only one can be right."""
+    """Find inputs with different outputs. labelled: outputs are labels or objects, of which only one can be correct."""
     outputs: dict[str, set[str]] = defaultdict(set)
     ids: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         outputs[normalise_input(row.input)].add(_canonical(row.output))
         ids[normalise_input(row.input)].append(row.id)
-    wrong = [text for text, different in outputs.items() if len(different) > 1]
-    if not wrong:
+    conflicting = [text for text, different in outputs.items() if len(different) > 1]
+    if not conflicting:
         return []
-    inputs = format_count(len(wrong), "input") + (" has" if len(wrong) == 1 else " have")
-    message = f"train: {inputs} different outputs ({'; '.join(' ≠ '.join(ids[text][:3]) for text in wrong[:3])})"
-    rows_of = [name for text in wrong for name in ids[text]]
-    hint = "decide which one is right" if labelled else "keep them only if each is right"
+    inputs = format_count(len(conflicting), "input") + (" has" if len(conflicting) == 1 else " have")
+    message = f"train: {inputs} different outputs ({'; '.join(' ≠ '.join(ids[text][:3]) for text in conflicting[:3])})"
+    rows_of = [name for text in conflicting for name in ids[text]]
+    hint = "decide which one is correct" if labelled else "keep them only if each is correct"
     return [make_finding("warning" if labelled else "note", "conflicts", message, hint=hint, rows=rows_of)]
 
 
@@ -54,15 +56,13 @@ def check(
     rare = [label for label, number in numbers.items() if 1 < number < FEW]
     if single:
         message = f"train: {format_count(len(single), 'label')} with one example ({format_ids(single)})"
-        hint = "add examples; until then such a label is hardly ever predicted"
+        hint = "add examples; a label with a single example is hardly ever predicted"
         findings.append(make_finding("warning", "labels", message, hint=hint, rows=_with_labels(train, single)))
     if rare:
         message = f"train: {format_count(len(rare), 'label')} with fewer than {FEW} examples ({format_ids(rare)})"
         findings.append(make_finding("note", "labels", message, hint="add examples", rows=_with_labels(train, rare)))
     if missing := [label for label in labels if label not in numbers]:
-        message = (
-            f"train: {format_count(len(missing), 'label')} of the project without an example ({format_ids(missing)})"
-        )
+        message = f"train: {len(missing):,} of the project's labels without examples ({format_ids(missing)})"
         findings.append(
             make_finding("warning", "labels", message, hint="add examples: without them it is never predicted")
         )
@@ -71,7 +71,7 @@ def check(
         hint = "add examples of it to train"
         findings.append(make_finding("warning", "labels", message, hint=hint, rows=_with_labels(validation, unseen)))
     if validation and all(row.output is not None for row in validation):
-        message = "validation: no row without a label: the threshold for abstaining cannot be calibrated"
+        message = "validation: every row has a label, so the abstention threshold cannot be calibrated"
         hint = 'add inputs that no label fits, with "output": null'
         findings.append(make_finding("note", "labels", message, hint=hint))
     return findings + _imbalance(numbers, weighted)

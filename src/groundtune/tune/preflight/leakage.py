@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from groundtune.common.text import format_count
+from groundtune.dataset.examples import normalise_input
 from groundtune.errors import MissingError
 from groundtune.tune.job import TrainingRow
-from groundtune.tune.preflight.findings import PreflightFinding, format_count, format_ids, make_finding, normalise_input
+from groundtune.tune.preflight.findings import PreflightFinding, format_ids, make_finding
 from groundtune.tune.preflight.near_duplicate_rows import NearDuplicateIndex, strip_frames
 from groundtune.types import Example
 
@@ -18,7 +20,7 @@ SPLITS = ("validation", "test")
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """An evaluated row, and the train row that gives it away."""
+    """An evaluated row, and the train row that leaks it."""
 
     split: str
     row: str
@@ -40,7 +42,7 @@ def remove_test_examples(examples: Sequence[Example], test: Sequence[Example]) -
 
 
 def find_duplicates(train: Sequence[TrainingRow]) -> list[PreflightFinding]:
-    """Find rows with the same input and output; with another output it is a conflict, which `labels.py` reports."""
+    """Find rows with the same input and output; different outputs are a conflict, which `labels.py` reports."""
     first: dict[tuple[str, str], str] = {}
     again = [
         row.id for row in train if first.setdefault((normalise_input(row.input), repr(row.output)), row.id) != row.id
@@ -48,12 +50,12 @@ def find_duplicates(train: Sequence[TrainingRow]) -> list[PreflightFinding]:
     if not again:
         return []
     message = f"train: {format_count(len(again))} with the same input and output as another row"
-    hint = "remove them, unless they should weigh more"
+    hint = "remove them, unless they are meant to count more than once"
     return [make_finding("warning", "duplicates", message, hint=hint, rows=again)]
 
 
 def report_indexed_test_examples(test_ids_by_source: Mapping[str, Sequence[str]]) -> list[PreflightFinding]:
-    """Report test examples whose question and answer occur in indexed documents, given by source of the passages."""
+    """Report test examples whose question and answer both occur in an indexed document."""
     if not test_ids_by_source:
         return []
     ids = list(dict.fromkeys(name for test_ids in test_ids_by_source.values() for name in test_ids))
@@ -72,11 +74,10 @@ def find_leaks(
     documents: Mapping[str, Sequence[str]] | None = None,
     groups: Mapping[str, str] | None = None,
 ) -> tuple[list[PreflightFinding], list[Leak]]:
-    """Near-duplicates within train, and leakage from train.
+    """Find near-duplicates within train, and leakage from train.
 
-    splits: rows of train, validation and test. documents: row id to the sources of its evidence. groups: row id to its
-    group of rows that depend on each other. Each row is reported for the first that applies: exact, near, group,
-    document.
+    splits: rows of train, validation and test. documents: row id to the sources of its evidence. groups: row id to the
+    group of dependent rows it belongs to. Each row is reported only once, in this order: exact, near, group, document.
     """
     train = splits.get("train", ())
     near, findings = _near(splits)
@@ -116,21 +117,21 @@ def _near(
     try:
         index = NearDuplicateIndex()
     except MissingError as error:
-        message = f"near-duplicates were not looked for: {error.message}"
+        message = f"near-duplicates were not checked: {error.message}"
         return {}, [make_finding("warning", "duplicates", message, hint=error.hint)]
     texts = strip_frames([row.input for row in rows] + [row.input for _, row in evaluated])
     pairs = [(row.id, index.add(text)) for row, text in zip(rows, texts, strict=False)]
-    twins = [(name, rows[match[0]].id) for name, match in pairs if match]
+    near_duplicates = [(name, rows[match[0]].id) for name, match in pairs if match]
     near: dict[tuple[str, str], tuple[str, LeakKind, float]] = {}
     for (split, row), text in zip(evaluated, texts[len(rows) :], strict=True):
         if match := index.find(text):
             near[split, row.id] = (rows[match[0]].id, "near", match[1])
-    if not twins:
+    if not near_duplicates:
         return near, []
-    shown = ", ".join(f"{duplicate} ~ {other}" for duplicate, other in twins[:SHOWN])
-    message = f"train: {format_count(len(twins))} nearly the same as another ({shown})"
+    shown = ", ".join(f"{duplicate} ~ {other}" for duplicate, other in near_duplicates[:SHOWN])
+    message = f"train: {format_count(len(near_duplicates), 'near-duplicate row')} ({shown})"
     hint = "keep them if they are real; generated near-duplicates teach little"
-    return near, [make_finding("note", "duplicates", message, hint=hint, rows=[name for name, _ in twins])]
+    return near, [make_finding("note", "duplicates", message, hint=hint, rows=[name for name, _ in near_duplicates])]
 
 
 def _first(train: Sequence[TrainingRow], sources: Mapping[str, Sequence[str]]) -> dict[str, str]:
@@ -154,10 +155,11 @@ def _leak_finding(leaks: Sequence[Leak], total: int) -> PreflightFinding:
     }[first.how]
     message = f"{first.split}: {len(leaks):,} of {format_count(total)} {what} ({pairs})"
     hint = {
-        "exact": "remove them from one of the two splits: a memorised row measures nothing",
-        "near": "check them; remove those from train that give the answer away",
+        "exact": "remove them from one of the two splits: a memorised row says nothing about quality",
+        "near": "check them; remove those from train that leak the answer",
         "group": "keep each group in one split",
-        "document": "results hold for these documents; to measure on others, keep all rows of a document in one split",
+        "document": "results apply to these documents only; "
+        "to measure on unseen documents, keep all rows of a document in one split",
     }[first.how]
     serious = first.split == "test"
     level: Literal["error", "warning", "note"] = "error" if serious and first.how == "exact" else "warning"
@@ -167,7 +169,7 @@ def _leak_finding(leaks: Sequence[Leak], total: int) -> PreflightFinding:
 
 
 def _test_in_validation(splits: Mapping[str, Sequence[TrainingRow]]) -> list[PreflightFinding]:
-    """Find test rows that are also in validation, on which a training is stopped and calibrated."""
+    """Find test rows that are also in validation, which is used for early stopping and calibration."""
     validation_inputs = {normalise_input(row.input) for row in splits.get("validation", ())}
     both = [row.id for row in splits.get("test", ()) if normalise_input(row.input) in validation_inputs]
     if not both:

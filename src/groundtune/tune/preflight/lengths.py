@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from groundtune.tune.preflight.findings import PreflightFinding, format_count, make_finding
+from groundtune.common.text import format_count
+from groundtune.tune.preflight.findings import PreflightFinding, make_finding
 
 BINS = 12
 
@@ -26,7 +27,7 @@ class LengthReport:
     p95: int
     longest: int
     limit: int | None
-    """Most tokens of a row; None when unknown."""
+    """Maximum tokens of a row; None when unknown."""
     truncated: tuple[str, ...] = ()
     """Ids of rows that would be truncated."""
     dropped: tuple[str, ...] = ()
@@ -54,8 +55,8 @@ def measure(
 
 
 def more_tokens_hint(*, capped: bool) -> str:
-    """Hint that makes room for more tokens. capped: the base reads no more than the limit."""
-    return "use a base that reads more" if capped else "raise max_tokens up to what the base reads"
+    """Return how to make room for more tokens. capped: the limit is the base model's."""
+    return "use a base model with a larger context window" if capped else "raise max_tokens up to the context window"
 
 
 def check(
@@ -63,14 +64,14 @@ def check(
 ) -> list[PreflightFinding]:
     """Report rows that exceed the limit.
 
-    allowed: rows that may be truncated. about: a word before a number of tokens that is estimated. capped: the base
-    reads no more than the limit.
+    allowed: rows that may be truncated. about: a word before a number of tokens that is estimated. capped: the limit is
+    the base model's.
     """
     findings = []
     truncated, emptied, limit = lengths.truncated, lengths.dropped, lengths.limit
     if emptied:
         rows = format_count(len(emptied))
-        message = f"{split}: {rows} with nothing to train on: the prompt alone has {limit:,} tokens or more"
+        message = f"{split}: {rows} with nothing left to train on: the prompt alone has {limit:,} tokens or more"
         hint = f"{more_tokens_hint(capped=capped)}, shorten the inputs, or remove these rows"
         findings.append(make_finding("error", "length", message, hint=hint, rows=emptied))
     if truncated:

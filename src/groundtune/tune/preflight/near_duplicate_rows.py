@@ -14,22 +14,22 @@ from numpy.typing import NDArray
 from groundtune.errors import need
 
 NEAR = 0.8
-"""Jaccard similarity of character runs from which two texts are near-duplicates."""
+"""Minimum Jaccard similarity of the character runs of two near-duplicates."""
 RUN = 5
 """Length of a run in bytes."""
 BANDS, ROWS = 20, 6
 """A pair of similarity 0.8 is found with probability 0.998, one of 0.6 with 0.62."""
 LOOSE = 0.6
-"""Similarity to the first text of a group from which its other texts are compared too."""
+"""Minimum similarity to the first text of a group for comparing its other texts too."""
 LEAST = 0.5
-"""Estimated similarity below which nothing is compared exactly; estimates are off by 0.04 (standard deviation)."""
+"""Minimum estimated similarity for an exact comparison; estimates are off by 0.04 (standard deviation)."""
 TRIED = 20
 """Texts compared exactly per lookup, best estimate first: bounds the time where all texts resemble each other."""
 DENSE = 100
-"""Candidates above which a text is not indexed: enough similar ones are. Bounds the time too."""
+"""A text with more than this many candidates is not indexed, as enough similar texts are; this also bounds the time."""
 FRAME, FRAMED = 40, 20
-"""A frame is this many characters with which more than so many texts begin or end, such as an instruction around each
-input; frames are ignored."""
+"""A frame is a prefix or suffix of at least FRAME characters shared by more than FRAMED texts, such as an instruction;
+frames are ignored."""
 PASSES = 3
 """Nested frames that are removed."""
 
@@ -40,7 +40,7 @@ _WORD = re.compile(r"\w+")
 class NearDuplicateIndex:
     """Index of texts that finds near-duplicates. Only the first of a group of near-duplicates is indexed.
 
-    Raises MissingError without the extra `local`.
+    Raises MissingError if the extra `local` is missing.
     """
 
     def __init__(self) -> None:

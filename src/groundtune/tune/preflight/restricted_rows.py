@@ -1,14 +1,15 @@
-"""Find rows whose evidence not everyone may read, before it goes into weights that everyone may query. Pure."""
+"""Find rows whose evidence not everyone may read, before it is trained into a model that everyone can query. Pure."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from groundtune.common.text import format_count
 from groundtune.tune.job import TrainingRow
-from groundtune.tune.preflight.findings import PreflightFinding, format_count, format_ids, make_finding
+from groundtune.tune.preflight.findings import PreflightFinding, format_ids, make_finding
 from groundtune.types import EVERYONE
 
 
-def check(
+def check_access(
     rows: Sequence[TrainingRow],
     *,
     documents: Mapping[str, Sequence[str]],
@@ -41,7 +42,9 @@ def check(
     if permitted:
         ids = list(dict.fromkeys(name for row_ids in permitted.values() for name in row_ids))
         count = format_count(len(ids))
-        message = f"train: {count} with restricted evidence, as allow_groups permits; the model answers everyone"
+        message = (
+            f"train: {count} with restricted evidence, as allow_groups permits; note that everyone can query the model"
+        )
         findings.append(make_finding("warning", "access", message, rows=ids))
     if unknown:
         ids = list(dict.fromkeys(unknown))

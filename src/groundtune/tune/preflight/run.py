@@ -1,7 +1,7 @@
-"""Check everything about a training that can be known in seconds, before time or money is spent. Changes nothing.
+"""Check everything about a training run that can be known in seconds, before it costs time or money. Changes nothing.
 
-The report says what is wrong with the rows, what is learnt from them, what must not be learnt, and what the training
-takes. Errors refuse the training.
+The report says what is wrong with the rows, what the model learns from them, what it must not learn, and what training
+costs. Errors prevent training.
 """
 
 import time
@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from groundtune.common.text import format_count
 from groundtune.tune.job import Bounds, TrainingRow, TuneError
 from groundtune.tune.lora.loss_mask import ChatFormat
 from groundtune.tune.preflight import chats as chat_check
 from groundtune.tune.preflight import extraction, labels, leakage, lengths, restricted_rows, secrets
 from groundtune.tune.preflight.chats import ChatReport, RenderedRow
-from groundtune.tune.preflight.findings import LEVELS, NAMED, Level, PreflightFinding, format_count, make_finding
+from groundtune.tune.preflight.findings import LEVELS, NAMED, Level, PreflightFinding, make_finding
 from groundtune.tune.preflight.leakage import Leak
 from groundtune.tune.preflight.lengths import LengthReport
 from groundtune.tune.preflight.secrets import DetectorResult
@@ -22,12 +23,12 @@ from groundtune.tune.preflight.secrets import DetectorResult
 CHATS = ("lora", "hosted")
 """Kinds that are trained on chats."""
 TIGHT = 0.8
-"""Share of the free memory above which a training is reported as tight."""
+"""Share of the free memory above which memory is reported as tight."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreflightInputs:
-    """Rows and settings of a training, and everything else the checks look at."""
+    """Rows and settings of a training run, and everything else the checks look at."""
 
     kind: str
     settings: Mapping[str, Any]
@@ -58,13 +59,13 @@ class PreflightInputs:
     row_tokens: Callable[[TrainingRow], int] | None = None
     """Estimates the tokens of a row; for chats whose tokenizer is not available."""
     least_rows: int = 1
-    """Smallest train split that is trained on."""
+    """Minimum number of rows in the train split."""
     tokenizer: Any = None
     """A `transformers` tokenizer with a chat template; for kinds that are trained on chats."""
     model_ends: Sequence[int] = ()
-    """Tokens that end an answer according to the base's own files."""
+    """End-of-turn tokens according to the base model's own files."""
     window: int | None = None
-    """Tokens that the base reads; `max_tokens` of the settings applies where it is smaller."""
+    """Context window of the base model; `max_tokens` of the settings applies where it is smaller."""
     bounds: Bounds | None = None
     """Result of the trainer's `estimate`."""
     trainer_error: TuneError | None = None
@@ -72,7 +73,7 @@ class PreflightInputs:
     free_memory_mb: float | None = None
     """Free memory of the device that trains."""
     caveats: Sequence[str] = ()
-    """Caveats before money is spent, such as a shutdown date of the base; one sentence each."""
+    """Caveats before money is spent, such as a shutdown date of the base model; one sentence each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,8 @@ def raise_errors(report: PreflightReport) -> None:
         return
     listed = "".join(f"\n  {error.message}" + (f" ({error.hint})" if error.hint else "") for error in report.errors)
     raise TuneError(
-        f"{format_count(len(report.errors), 'problem')} before training:{listed}", hint="groundtune check --tune NAME"
+        f"training was not started because of {format_count(len(report.errors), 'problem')}:{listed}",
+        hint="groundtune check --tune NAME",
     )
 
 
@@ -170,13 +172,16 @@ def _rows(inputs: PreflightInputs) -> list[PreflightFinding]:
         pairs = ", ".join(f"{example} = {other}" for example, other in list(inputs.removed_examples.items())[:NAMED])
         count = format_count(len(inputs.removed_examples))
         message = f"{count} left out of train and validation: the test split has the same input"
-        hint = f"nothing to do, or remove one of each ({pairs}): the test split is never trained on"
+        hint = (
+            "no action is needed, because the test split is never trained on; "
+            f"to remove this warning, delete one of each pair ({pairs})"
+        )
         findings.append(make_finding("warning", "leakage", message, hint=hint, rows=list(inputs.removed_examples)))
     if inputs.skipped_examples and _prefers(inputs):
         message = (
             f"train: {format_count(len(inputs.skipped_examples), 'example')} left out: no rejected output to learn from"
         )
-        hint = 'nothing to do, or give them "rejected" with what a model wrote'
+        hint = 'no action is needed; to train on them, give them "rejected" with what a model wrote'
         findings.append(make_finding("note", "rows", message, hint=hint, rows=inputs.skipped_examples))
     elif inputs.skipped_examples:
         skipped = format_count(len(inputs.skipped_examples), "example")
@@ -188,13 +193,14 @@ def _rows(inputs: PreflightInputs) -> list[PreflightFinding]:
         bare = [row.id for row in inputs.train if not row.positives]
         if bare:
             level: Level = "error" if len(bare) == len(inputs.train) else "warning"
-            message = f"train: {format_count(len(bare))} without a passage that answers: nothing is learnt from them"
+            count = format_count(len(bare))
+            message = f"train: {count} without a passage that answers the question; not trained on"
             findings.append(make_finding(level, "rows", message, hint='give the examples "evidence"', rows=bare))
     return findings
 
 
 def _prefers(inputs: PreflightInputs) -> bool:
-    """Whether the training learns from two replies to one input."""
+    """Whether training learns from two replies to one input."""
     return "dpo" in (inputs.settings.get("mode"), inputs.settings.get("method"))
 
 
@@ -207,23 +213,24 @@ def _chats(inputs: PreflightInputs) -> tuple[dict[str, ChatReport], list[Preflig
         for split, rows in splits.items()
         for problem in chat_check.check_structure(rows, split=split, pairs=pairs)
     ]
-    form: ChatFormat | None = None
+    chat_format: ChatFormat | None = None
     if inputs.tokenizer is None:
         consequence = (
             "lengths are estimated at four bytes per token" if inputs.row_tokens else "lengths were not checked"
         )
-        message = f"the base's tokenizer is not available: {consequence}, and its chat template was not checked"
+        message = f"the base model's tokenizer is not available: {consequence}, and its chat template was not checked"
         findings.append(make_finding("note", "template", message))
     else:
-        form, more = chat_check.check_format(inputs.tokenizer, inputs.model_ends, name=inputs.base or "the base")
+        name = inputs.base or "the base model"
+        chat_format, more = chat_check.check_format(inputs.tokenizer, inputs.model_ends, name=name)
         findings += more
-    if form is None:
+    if chat_format is None:
         return {}, findings
     chats: dict[str, ChatReport] = {}
     for split, rows in splits.items():
         sound = [row for row in rows if chat_check.is_chat(row, pairs=pairs)]
         chats[split] = chat_check.check_rendering(
-            sound, form, split=split, limit=_limit(inputs), capped=_capped(inputs), pairs=pairs
+            sound, chat_format, split=split, limit=_limit(inputs), capped=_capped(inputs), pairs=pairs
         )
         findings += chats[split].findings
     return chats, findings
@@ -255,9 +262,9 @@ def _lengths(
     ]
     requested = inputs.settings.get("max_tokens")
     if requested is not None and inputs.window is not None and requested > inputs.window:
-        message = f"max_tokens = {requested:,}, but the base reads at most {inputs.window:,}"
-        level: Level = "warning" if inputs.kind == "hosted" else "error"  # the trainers here refuse it
-        hint = f"set max_tokens = {inputs.window}, or use a base that reads more"
+        message = f"max_tokens = {requested:,}, but the base model's limit is {inputs.window:,}"
+        level: Level = "warning" if inputs.kind == "hosted" else "error"  # the trainers here reject it
+        hint = f"set max_tokens = {inputs.window}, or use a base model with a larger context window"
         findings.append(make_finding(level, "length", message, hint=hint))
     return measured.get("train"), findings
 
@@ -277,7 +284,7 @@ def _limit(inputs: PreflightInputs) -> int | None:
 
 
 def _capped(inputs: PreflightInputs) -> bool:
-    """Whether the base sets the limit, not `max_tokens`."""
+    """Whether the base model sets the limit, not `max_tokens`."""
     return inputs.window is not None and _limit(inputs) == inputs.window
 
 
@@ -319,31 +326,34 @@ def _access(inputs: PreflightInputs) -> list[PreflightFinding]:
     if inputs.access is None:
         return []
     allowed = inputs.settings.get("allow_groups") or ()
-    return restricted_rows.check(inputs.train, documents=inputs.documents, access=inputs.access, allowed=allowed)
+    return restricted_rows.check_access(inputs.train, documents=inputs.documents, access=inputs.access, allowed=allowed)
 
 
 def _bounds(inputs: PreflightInputs) -> list[PreflightFinding]:
-    """Check that what the training takes is available."""
+    """Check that training does not exceed the limits of money, memory and time."""
     bounds, free = inputs.bounds, inputs.free_memory_mb
     if bounds is None:
         return []
     findings = []
     limit = inputs.settings.get("max_usd")
     if limit is not None and (bounds.usd is None or bounds.usd > limit):
-        cost = "its cost is unknown" if bounds.usd is None else f"it may cost ${bounds.usd:,.2f}"
-        message = f"{cost}, and max_usd = {limit:g}"
+        message = (
+            f"the cost of training is unknown, but max_usd = {limit:g}"
+            if bounds.usd is None
+            else f"training may cost ${bounds.usd:,.2f}, more than max_usd = {limit:g}"
+        )
         findings.append(
             make_finding("error", "bounds", message, hint="raise max_usd, or train on fewer rows or epochs")
         )
     if bounds.memory_mb is not None and free is not None and bounds.memory_mb > TIGHT * free:
-        message = f"it may take {_memory(bounds.memory_mb)} of memory; {_memory(free)} is free"
-        findings.append(
-            make_finding("warning", "bounds", message, hint="use a smaller base, shorter rows, or a smaller batch")
-        )
+        message = f"training may need {_memory(bounds.memory_mb)} of memory; {_memory(free)} is free"
+        hint = "use a smaller base model, shorter rows, or a smaller batch"
+        findings.append(make_finding("warning", "bounds", message, hint=hint))
     minutes = inputs.settings.get("max_minutes")
     if minutes is not None and bounds.seconds is not None and bounds.seconds > minutes * 60:
         message = (
-            f"it may take {_time(bounds.seconds)}; it stops after max_minutes = {minutes:g} and keeps the best state"
+            f"training may take {_time(bounds.seconds)}, but stops after max_minutes = {minutes:g} "
+            "and keeps the best checkpoint"
         )
         findings.append(make_finding("warning", "bounds", message))
     return findings

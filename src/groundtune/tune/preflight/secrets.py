@@ -1,6 +1,6 @@
 """Find secrets and personal data in texts (detector, rows, count), and mask them. Never returns what it found.
 
-Detectors prefer silence to noise: a number counts only where its check digits, country code or form identify it.
+Detectors favour precision over recall: a number counts only if its check digits, country code or format identify it.
 Finding nothing does not mean that nothing is there.
 """
 
@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate, islice
 from typing import Literal
 
-from groundtune.tune.preflight.findings import PreflightFinding, format_count, make_finding
+from groundtune.common.text import format_count
+from groundtune.tune.preflight.findings import PreflightFinding, make_finding
 
 IBAN_LENGTHS = {
     "AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22, "BR": 29, "CH": 21,
@@ -140,7 +141,7 @@ def check(results: Iterable[DetectorResult]) -> list[PreflightFinding]:
         if result.kind == "secret":
             hint = "remove them and revoke them: anyone who queries the model may get them back"
         else:
-            hint = "replace them with invented data, unless the people agreed: a model cannot unlearn them"
+            hint = "replace them with made-up data, unless the people concerned agreed: a model cannot unlearn them"
         findings.append(
             make_finding("error" if certain else "warning", "secrets", message, hint=hint, rows=result.rows)
         )

@@ -1,4 +1,4 @@
-"""Compute nDCG of rankings, and whether one ranking is measurably better than another on the same questions. Pure.
+"""Decide whether one ranking is measurably better than another on the same questions, by nDCG@10. Pure.
 
 The ranking that counts is the deployed one: cosine and BM25 fused as in `retrieve/fusion.py`.
 """
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from groundtune.common.text import format_count
 from groundtune.retrieve.fusion import fused_score
 from groundtune.stats.intervals import bootstrap_mean
 from groundtune.stats.ranking_metrics import binary_ndcg_of_scores
@@ -18,11 +19,11 @@ Floats = NDArray[np.float32]
 K = 10
 """Cutoff of nDCG@10."""
 MIN_GROUPS = 10
-"""Groups of questions below which no gain is accepted: an interval from so few is meaningless."""
+"""Minimum number of question groups for accepting a gain; an interval from fewer is meaningless."""
 WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Candidate weights of the cosine in the fused score."""
 MIN_GROUPS_FITTED = 40
-"""Groups of questions below which no weight is fitted."""
+"""Minimum number of question groups for fitting a weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Gain:
     """Number of groups of questions that share a passage; only groups are independent."""
 
     def __str__(self) -> str:
-        groups = f" in {self.groups} groups" if self.groups != self.n else ""
+        groups = f" in {format_count(self.groups, 'group')}" if self.groups != self.n else ""
         return f"{self.mean:+.3f} [{_signed(self.low)}, {_signed(self.high)}], n = {self.n}{groups}"
 
 

@@ -1,4 +1,4 @@
-"""Losses for training a retriever: they push the right passage ahead of the others."""
+"""Losses for training a retriever: they push the relevant passage ahead of the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from groundtune.errors import need
 from groundtune.tune.retriever import models
 from groundtune.tune.retriever.models import DOCUMENT, QUERY, Ranker
-from groundtune.tune.retriever.training_data import RetrieverData, lexical
+from groundtune.tune.retriever.training_data import RetrieverData, lexical_scores
 
 TEMPERATURE = 0.05
 
@@ -24,7 +24,7 @@ class TokenCounts:
 def in_batch_loss(
     ranker: Ranker, data: RetrieverData, tokens: TokenCounts, places: Sequence[int], *, negatives: int, weight: float
 ) -> Any:
-    """Contrast each question's passage with all others in the batch, encoding each once and skipping other right ones.
+    """Contrast each question's passage with all others in the batch except other relevant ones; each is encoded once.
 
     negatives: number of hard negatives per passage, sampled from those of its questions.
 
@@ -50,7 +50,7 @@ def in_batch_loss(
     masked = [[place in data.train.gold[question] and place != answer for place in pool] for question, answer in items]
     target = torch.tensor([column[place] for _, place in items], device=passage_vectors.device)
     with torch.autocast(ranker.encoder.device.partition(":")[0], enabled=False):
-        bm25 = torch.from_numpy(lexical(data.train.subset(questions), pool)).to(passage_vectors.device)
+        bm25 = torch.from_numpy(lexical_scores(data.train.subset(questions), pool)).to(passage_vectors.device)
         scores = (weight * (question_vectors @ passage_vectors.T) + (1 - weight) * bm25) / TEMPERATURE
         scores = scores[[row[question] for question, _ in items]].masked_fill(
             torch.tensor(masked, device=scores.device), float("-inf")

@@ -1,4 +1,4 @@
-"""Load, feed and save a sentence encoder or cross-encoder of `sentence-transformers`. Knows no loss."""
+"""Load, run and save a sentence encoder or cross-encoder of `sentence-transformers`. Knows no loss."""
 
 import logging
 import shutil
@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from groundtune.common.batches import batches_by_length
 from groundtune.errors import MissingError, need
-from groundtune.tune.base_model import Base, choose_device, has_fast_bfloat16, load_tokenizer
+from groundtune.models.hub import LocatedModel, loading
+from groundtune.models.torch_device import choose_device, has_fast_bfloat16
+from groundtune.tune.base_model import load_tokenizer
 from groundtune.tune.disk import name_full_disk
-from groundtune.tune.encoders.base_encoder import HINT, Encoder, autocast, batches, find_encoder, token_limit
+from groundtune.tune.encoders.base_encoder import HINT, Encoder, autocast, find_encoder, token_limit
 from groundtune.tune.job import TuneError
 
 FORWARD_TOKENS = 4096
@@ -31,17 +34,18 @@ class Ranker:
     """The transformer, trained at the lower rate."""
     head: Any
     """The other modules."""
-    base: Base
+    base: LocatedModel
     scored: bool
-    """Whether the base is a cross-encoder that already scores pairs."""
+    """Whether the base model is a cross-encoder that already scores pairs."""
 
 
 def load_embedder(base: str, *, settings: Mapping[str, Any]) -> Ranker:
     """Load a sentence encoder.
 
-    Raises MissingError when the base or the device is not available, TuneError when the base cannot read max_tokens.
+    Raises MissingError when the base model or the device is not available, TuneError when max_tokens exceeds the limit
+    of the base model.
     """
-    located = find_encoder(base)
+    located = find_encoder(base).located
     model = _loaded("SentenceTransformer", located, base, settings=settings)
     if model.transformers_model is None:
         raise MissingError(f"{base} has no transformer to train", hint=HINT)
@@ -53,13 +57,16 @@ def load_embedder(base: str, *, settings: Mapping[str, Any]) -> Ranker:
 
 
 def load_reranker(base: str, *, settings: Mapping[str, Any]) -> Ranker:
-    """Load a cross-encoder with one score; its last layer is new when the base has none. Raises as `embedder`."""
+    """Load a cross-encoder with one score; its last layer is new if the base model has none. Raises as `load_embedder`
+    does.
+    """
     torch = need("torch", extra="local")
-    located = find_encoder(base)
-    scored = any(name.endswith("ForSequenceClassification") for name in located.config.architectures or ())
-    if scored and located.config.num_labels != 1:
+    found = find_encoder(base)
+    located, config = found.located, found.config
+    scored = any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
+    if scored and config.num_labels != 1:
         raise TuneError(
-            f"{base} gives {located.config.num_labels} scores per pair, but a reranker needs one",
+            f"{base} gives {config.num_labels} scores per pair, but a reranker needs one",
             hint="name an encoder, or a cross-encoder with one score",
         )
     torch.manual_seed(settings["seed"])
@@ -71,12 +78,11 @@ def load_reranker(base: str, *, settings: Mapping[str, Any]) -> Ranker:
     return Ranker(model, encoder, torch.nn.ModuleList(others), located, scored=scored)
 
 
-def _loaded(kind: str, located: Base, base: str, *, settings: Mapping[str, Any], **options: Any) -> Any:
+def _loaded(kind: str, located: LocatedModel, base: str, *, settings: Mapping[str, Any], **options: Any) -> Any:
     torch, library = need("torch", extra="local"), need("sentence_transformers", extra="local")
-    damaged = need("safetensors", extra="local").SafetensorError
     need("transformers", extra="local").utils.logging.set_verbosity_error()  # warnings about a new head are noise
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
-    try:
+    with loading(f"the model {base!r}", hint=HINT):
         return getattr(library, kind)(
             located.source,
             revision=located.revision,
@@ -84,14 +90,13 @@ def _loaded(kind: str, located: Base, base: str, *, settings: Mapping[str, Any],
             model_kwargs={"dtype": torch.float32},
             **options,
         )
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError, damaged) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise MissingError(f"the model {base!r} cannot be loaded: {reason}", hint=HINT) from error
 
 
-def _encoder(model: Any, inner: Any, located: Base, *, settings: Mapping[str, Any], limit: int | None) -> Encoder:
+def _encoder(
+    model: Any, inner: Any, located: LocatedModel, *, settings: Mapping[str, Any], limit: int | None
+) -> Encoder:
     device = choose_device(settings.get("device"))
-    tokenizer = load_tokenizer(located.source, revision=located.revision)
+    tokenizer = load_tokenizer(located)
     max_tokens = limit or token_limit(located, tokenizer, wanted=settings.get("max_tokens"))
     model.max_seq_length = max_tokens
     torch = need("torch", extra="local")
@@ -100,7 +105,7 @@ def _encoder(model: Any, inner: Any, located: Base, *, settings: Mapping[str, An
 
 
 def prompt(ranker: Ranker, names: Sequence[str]) -> str | None:
-    """Return the prompt that the base puts before a text of this kind, or None."""
+    """Return the prompt that the base model puts before a text of this kind, or None."""
     prompts: dict[str, str] = ranker.model.prompts
     default = prompts.get(ranker.model.default_prompt_name or "")
     return next((prompts[name] for name in names if prompts.get(name)), default) or None
@@ -132,7 +137,7 @@ def _in_chunks(run: Callable[[list[Any]], Any], inputs: Sequence[Any], lengths: 
     """Run inputs of similar length together; with gradients, only the first KEPT_TOKENS keep their activations."""
     torch = need("torch", extra="local")
     chunks, order, tokens_so_far = [], [], 0
-    for places in batches(lengths, budget=FORWARD_TOKENS)[::-1]:
+    for places in batches_by_length(lengths, budget=FORWARD_TOKENS)[::-1]:
         chosen = [inputs[place] for place in places]
         tokens_so_far += len(places) * max(lengths[place] for place in places)
         if torch.is_grad_enabled() and tokens_so_far > KEPT_TOKENS:

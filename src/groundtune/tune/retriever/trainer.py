@@ -4,9 +4,9 @@
     kind = "retriever"
     part = "embedder"          # reranker: a cross-encoder from the same rows
 
-The loss is a choice among passages. For the embedder: all passages in the batch (multiple negatives, Henderson 2017,
+The loss is a softmax over passages. For the embedder: all passages in the batch (multiple negatives, Henderson 2017,
 arXiv 1705.00652) with hard negatives from the project's retriever. For the reranker: the question's own. The folder
-`model` is in the `sentence-transformers` format. The measure is nDCG@10 on the validation questions, in the deployed
+`model` is in the `sentence-transformers` format. The metric is nDCG@10 on the validation questions, using the deployed
 ranking: cosine and BM25 fused over all candidates of the project's retriever; for a reranker, the first of them in its
 order. A tuned model without a measurable gain is marked unusable.
 """
@@ -19,16 +19,20 @@ from typing import Any
 import numpy as np
 
 from groundtune.common.files import digest_text
+from groundtune.common.text import format_count
 from groundtune.retrieve.fusion import fused_score
 from groundtune.stats.ranking_metrics import binary_ndcg
 from groundtune.tune.encoders import training_cost as encoder_cost
-from groundtune.tune.encoders.base_encoder import refuse_truncation, token_counts
+from groundtune.tune.encoders.base_encoder import refuse_truncation, text_token_counts
 from groundtune.tune.encoders.training_loop import (
+    PARITY_ROWS,
     Hyperparameters,
     Progress,
     TrainingSetup,
     hyperparameters_of,
+    parity_record,
     train_encoder,
+    training_record,
 )
 from groundtune.tune.job import Bounds, Job, ProgressCallback, TrainingResult, TrainingStep, TuneError
 from groundtune.tune.retriever import models
@@ -40,7 +44,7 @@ from groundtune.tune.retriever.training_data import (
     Questions,
     RetrieverData,
     drop_false_negatives,
-    lexical,
+    lexical_scores,
     read_rows,
     visible_passages,
 )
@@ -48,8 +52,8 @@ from groundtune.tune.retriever.training_data import (
 MODEL = "model"
 SCORE = "ndcg@10"
 RATES = {"embedder": (5e-5, 5e-5), "reranker": (5e-5, 2e-4)}
-"""Learning rates of the transformer and of the rest, by part. The embedder's were measured, at no other rate
-(benchmarks/tune_retriever.py); the reranker's are customary values.
+"""Learning rates of the transformer and of the rest, by part. The embedder's rate is the only one that was measured
+(benchmarks/tune_retriever.py); the reranker's are common defaults.
 """
 MAX_QUESTIONS_PER_PASSAGE = 8
 """Maximum questions per passage in a step."""
@@ -60,16 +64,15 @@ RERANK_CANDIDATES = 30
 DENSE_WEIGHT = 0.6
 """Weight of the cosine in the fused score, unless the project sets it."""
 MAX_RERANKED_QUESTIONS = 200
-"""Maximum validation questions for measuring a reranker: each costs RERANKED forward passes."""
+"""Maximum validation questions for measuring a reranker: each costs RERANK_CANDIDATES forward passes."""
 MAX_DIFFERENCE = 2e-3
-"""Largest difference allowed between the outputs of the trainer and those of the saved files."""
-PARITY_ROWS = 16
+"""Tolerance for the difference between the outputs of the trained model and those of the saved files."""
 
 
 def estimate(job: Job) -> Bounds:
     """Return upper bounds on time and memory, from a short measurement on this machine.
 
-    Raises MissingError and TuneError as `train`.
+    Raises MissingError and TuneError as `train` does.
     """
     data, settings = read_rows(job), job.settings
     trained = [data.train.questions[question] for question, _ in data.items]
@@ -84,28 +87,30 @@ def estimate(job: Job) -> Bounds:
     return encoder_cost.estimate_bounds(job.base, texts=trained, validation=evaluated, settings=cost_settings)
 
 
-def train(job: Job, watch: ProgressCallback) -> TrainingResult:
+def train(job: Job, report_step: ProgressCallback) -> TrainingResult:
     """Train, or resume from `job.checkpoint`, and write `model/`.
 
-    Raises MissingError without base, extra or device; TuneError for rows that cannot be trained on, a checkpoint of
-    another training, or a loss that is not finite before any state was saved.
+    Raises MissingError if the base model, the extra or the device is missing; TuneError for rows that cannot be trained
+    on, a checkpoint of a different training run, or a loss that becomes NaN or infinite before the first usable
+    checkpoint.
     """
     data = read_rows(job)
     rows = (
-        f"{len(data.train):,} questions, {len(data.passages):,} passages, {len(data.validation):,} validation questions"
+        f"{format_count(len(data.train), 'question')}, {format_count(len(data.passages), 'passage')}, "
+        f"{format_count(len(data.validation), 'validation question')}"
     )
-    watch(TrainingStep(0.0, 0, 0, note=rows))
+    report_step(TrainingStep(0.0, 0, 0, note=rows))
     if job.settings["part"] == "reranker":
-        return train_reranker(job, data, watch)
-    return train_embedder(job, data, watch)
+        return train_reranker(job, data, report_step)
+    return train_embedder(job, data, report_step)
 
 
-def train_embedder(job: Job, data: RetrieverData, watch: ProgressCallback) -> TrainingResult:
+def train_embedder(job: Job, data: RetrieverData, report_step: ProgressCallback) -> TrainingResult:
     ranker = models.load_embedder(job.base, settings=job.settings)
     tokens = count_tokens(ranker, data, job)
     fingerprint = _fingerprint(job, ranker, data)
     validation, pool_places = data.validation, range(len(data.passages))
-    shares, allowed = lexical(validation, pool_places), visible_passages(validation, len(pool_places))
+    shares, allowed = lexical_scores(validation, pool_places), visible_passages(validation, len(pool_places))
     weight = job.details.get("dense_weight") or DENSE_WEIGHT
 
     def measured(pool: Floats | None = None) -> RankingScores | None:
@@ -122,15 +127,15 @@ def train_embedder(job: Job, data: RetrieverData, watch: ProgressCallback) -> Tr
     if before and (present := job.details.get("embedder", job.base)) != job.base:
         before, against = _retriever_baseline(validation, weight), present or "the project's embedder"
     dense = embed_texts(ranker, data.train.questions, tokens.train, names=QUERY) @ vectors.T
-    fused = fused_score(dense, lexical(data.train, pool_places), dense_weight=weight)
+    fused = fused_score(dense, lexical_scores(data.train, pool_places), dense_weight=weight)
     data = replace(data, train=drop_false_negatives(data.train, fused))
     del vectors, dense, fused
-    watch(TrainingStep(0.0, 0, 0, metrics=_means(before), note="the base"))
+    report_step(TrainingStep(0.0, 0, 0, metrics=_means(before), note="the base model"))
     seen: dict[float, RankingScores] = {}
 
     def noted() -> dict[str, float]:
         if scores := measured():
-            seen.setdefault(scores.mean, scores)  # of equal means the first, which is also the best state
+            seen.setdefault(scores.mean, scores)  # of equal means the first, which is also the best checkpoint
         return _means(scores)
 
     items = data.by_passage(MAX_QUESTIONS_PER_PASSAGE)
@@ -140,7 +145,7 @@ def train_embedder(job: Job, data: RetrieverData, watch: ProgressCallback) -> Tr
         places = [place for group in chosen for place in items[group]]
         return in_batch_loss(ranker, data, tokens, places, negatives=negatives, weight=weight)
 
-    progress, pace = _fit(job, ranker, len(items), loss, noted, watch, fingerprint)
+    progress, hyperparameters = _fit(job, ranker, len(items), loss, noted, report_step, fingerprint)
     after = measured() if progress.resumed else seen.get(progress.metrics.get(SCORE, -1.0))
     texts = list(data.passages[:PARITY_ROWS])
 
@@ -158,11 +163,11 @@ def train_embedder(job: Job, data: RetrieverData, watch: ProgressCallback) -> Tr
             dense_scores |= {"dense_gain_low": dense_gain.low, "dense_gain_high": dense_gain.high}
         about = {"dense_weight": after.weight, "dense_weight_base": before.weight, "dense_weight_fitted": after.fitted}
         compared = _Compared(after.fused, before.fused, validation, against, dense_scores, about)
-    return _finish(job, ranker, output_of, compared, progress, pace)
+    return _finish(job, ranker, output_of, compared, progress, hyperparameters)
 
 
-def train_reranker(job: Job, data: RetrieverData, watch: ProgressCallback) -> TrainingResult:
-    """Train a reranker against the better of two baselines: the project's retriever and the untrained base."""
+def train_reranker(job: Job, data: RetrieverData, report_step: ProgressCallback) -> TrainingResult:
+    """Train a reranker against the better of two baselines: the project's retriever and the untrained base model."""
     data = replace(data, validation=_some(data.validation))
     validation = data.validation
     candidates = [
@@ -184,12 +189,14 @@ def train_reranker(job: Job, data: RetrieverData, watch: ProgressCallback) -> Tr
     against = "the fused ranking"
     if ranker.scored and len(validation) and np.mean(base_scores := measured()) > np.mean(before):
         before, against = base_scores, job.base
-    watch(TrainingStep(0.0, 0, 0, metrics=_mean(before), note=f"baseline to beat: {against}"))
+    report_step(TrainingStep(0.0, 0, 0, metrics=_mean(before), note=f"baseline to beat: {against}"))
 
     def loss(places: Sequence[int]) -> Any:
         return listwise_loss(ranker, data, tokens, places, negatives=job.settings["hard_negatives"])
 
-    progress, pace = _fit(job, ranker, len(data.items), loss, lambda: _mean(measured()), watch, fingerprint)
+    progress, hyperparameters = _fit(
+        job, ranker, len(data.items), loss, lambda: _mean(measured()), report_step, fingerprint
+    )
     after = measured() if progress.resumed else seen.get(progress.metrics.get(SCORE, -1.0), [])
     pairs = [(data.train.questions[question], data.passages[place]) for question, place in data.items[:PARITY_ROWS]]
 
@@ -197,7 +204,7 @@ def train_reranker(job: Job, data: RetrieverData, watch: ProgressCallback) -> Tr
         return models.run_evaluation(model, lambda: models.scores(model, pairs, lengths=[1] * len(pairs)))
 
     compared = _Compared(after, before, validation, against) if len(validation) else None
-    return _finish(job, ranker, output_of, compared, progress, pace)
+    return _finish(job, ranker, output_of, compared, progress, hyperparameters)
 
 
 def count_tokens(ranker: Ranker, data: RetrieverData, job: Job) -> TokenCounts:
@@ -206,7 +213,7 @@ def count_tokens(ranker: Ranker, data: RetrieverData, job: Job) -> TokenCounts:
     refuse_truncation(ranker.encoder, [data.passages[place] for place in data.trained], allowed=allowed)
     limit = ranker.encoder.limit
     train, validation, passages = (
-        [min(limit, length) for length in token_counts(ranker.encoder, texts)]
+        [min(limit, length) for length in text_token_counts(ranker.encoder.tokenizer, texts)]
         for texts in (data.train.questions, data.validation.questions, data.passages)
     )
     return TokenCounts(train, validation, passages)
@@ -217,8 +224,9 @@ def _refuse_cut_pairs(ranker: Ranker, data: RetrieverData, tokens: TokenCounts, 
     truncated = sum(tokens.train[question] + tokens.passages[place] - 1 > limit for question, place in data.items)
     if truncated > allowed:
         raise TuneError(
-            f"{truncated:,} of {len(data.items):,} pairs of question and passage are longer than {limit:,} tokens",
-            hint=f"shorten passages, raise max_tokens if the base can read more, or set allow_truncation = {truncated}",
+            f"{truncated:,} of {format_count(len(data.items), 'question-passage pair')} longer than {limit:,} tokens",
+            hint="shorten passages, raise max_tokens if the base model allows it, or set "
+            f"allow_truncation = {truncated}",
         )
 
 
@@ -262,17 +270,26 @@ class _Compared:
 
 
 def _fit(
-    job: Job, ranker: Ranker, items: int, loss: Any, measure: Any, watch: ProgressCallback, fingerprint: str
+    job: Job, ranker: Ranker, items: int, loss: Any, measure: Any, report_step: ProgressCallback, fingerprint: str
 ) -> tuple[Progress, Hyperparameters]:
     settings = job.settings
-    pace = hyperparameters_of(settings, RATES[settings["part"]], batch_tokens=settings["batch_size"], patience=PATIENCE)
+    hyperparameters = hyperparameters_of(
+        settings, RATES[settings["part"]], batch_tokens=settings["batch_size"], patience=PATIENCE
+    )
     unit_lengths = [1] * items  # `batch_tokens` counts items here; the loss groups texts by length
-    course = TrainingSetup(ranker.encoder, ranker.head, unit_lengths, loss, measure, lambda metrics: metrics[SCORE])
-    return train_encoder(course, pace, watch, folder=job.checkpoint, fingerprint=fingerprint), pace
+    setup = TrainingSetup(ranker.encoder, ranker.head, unit_lengths, loss, measure, lambda metrics: metrics[SCORE])
+    return train_encoder(
+        setup, hyperparameters, report_step, folder=job.checkpoint, fingerprint=fingerprint
+    ), hyperparameters
 
 
 def _finish(
-    job: Job, ranker: Ranker, output_of: Any, compared: _Compared | None, progress: Progress, pace: Hyperparameters
+    job: Job,
+    ranker: Ranker,
+    output_of: Any,
+    compared: _Compared | None,
+    progress: Progress,
+    hyperparameters: Hyperparameters,
 ) -> TrainingResult:
     """Save the model, compare the saved files with the trained model, and decide whether it may be used."""
     measured_gain: Gain | None = None
@@ -290,11 +307,8 @@ def _finish(
     load = models.load_embedder if job.settings["part"] == "embedder" else models.load_reranker
     saved = load(str(job.folder / MODEL), settings=job.settings)
     difference = float(np.abs(output_of(saved) - expected).max())
-    unusable = why_refused(measured_gain)
-    if not difference <= MAX_DIFFERENCE:
-        unusable = (
-            f"the saved model's outputs differ from the trainer's by {difference:.2g}; {MAX_DIFFERENCE:.2g} is allowed"
-        )
+    parity, differs = parity_record(difference, allowed=MAX_DIFFERENCE, inputs=len(expected), what="outputs")
+    unusable = differs or why_refused(measured_gain)
     shutil.rmtree(job.checkpoint, ignore_errors=True)
     details = {
         "name": job.name,
@@ -305,15 +319,9 @@ def _finish(
         "questions": measured_gain.n if measured_gain else 0,
         "groups": measured_gain.groups if measured_gain else 0,
         **(compared.about if compared else {}),
-        "parity": {"difference": difference, "allowed": MAX_DIFFERENCE, "inputs": len(expected)},
+        "parity": parity,
         "max_tokens": ranker.encoder.limit,
-        "learning_rate": pace.rate,
-        "history": progress.history,
-        "best_step": progress.best_step,
-        "steps": progress.step,
-        "stopped": progress.stopped or None,
-        "resumed": progress.resumed,
-        "final_loss": progress.loss,
+        **training_record(progress, hyperparameters),
     }
     return TrainingResult((MODEL,), metrics, ranker.encoder.digest, details, unusable=unusable)
 
@@ -327,13 +335,13 @@ def _use(job: Job) -> str:
 
 
 def _retriever_baseline(questions: Questions, weight: float) -> RankingScores:
-    """Score the ranking of the project's retriever, for when its embedder is not the base."""
+    """Score the ranking of the project's retriever, for when its embedder is not the base model."""
     fused = tuple(binary_ndcg(*pair) for pair in zip(questions.retrieved, questions.gold, strict=True))
     return RankingScores(fused, None, weight, fitted=False)
 
 
 def _some(questions: Questions) -> Questions:
-    """Select at most MOST_RERANKED questions, spread evenly over the rows."""
+    """Select at most MAX_RERANKED_QUESTIONS questions, spread evenly over the rows."""
     if len(questions) <= MAX_RERANKED_QUESTIONS:
         return questions
     return questions.subset([int(number) for number in np.linspace(0, len(questions) - 1, MAX_RERANKED_QUESTIONS)])
@@ -353,7 +361,9 @@ def _mean(values: Sequence[float]) -> dict[str, float]:
 
 def _finite(scores: Floats) -> None:
     if not np.isfinite(scores).all():
-        raise TuneError("the base gives vectors that are not finite", hint="use another base: this one is damaged")
+        raise TuneError(
+            "the base model produces NaN or infinite embeddings", hint="use another base model; this one is damaged"
+        )
 
 
 def _fingerprint(job: Job, ranker: Ranker, data: RetrieverData) -> str:

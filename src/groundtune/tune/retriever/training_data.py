@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from groundtune.common.text import format_count
 from groundtune.tune.job import Job, TrainingRow, TuneError
 
 Floats = NDArray[np.float32]
 
 MAX_NEGATIVE_SHARE = 0.95
-"""A hard negative that scores more than this share of the right passage's score may be right too, and is left out.
+"""A hard negative that scores more than this share of the relevant passage's score may be relevant too, and is left
+out.
 
 Source: Moreira 2024, NV-Retriever, arXiv 2407.15831 (TopK-PercPos).
 """
@@ -32,7 +34,7 @@ class Questions:
     """BM25 scores, 0 to 1, by passage index; `floor` for all others."""
     floor: tuple[float, ...]
     groups: tuple[tuple[str, ...], ...]
-    """Groups of the asker."""
+    """Groups of the user."""
 
     def __len__(self) -> int:
         return len(self.questions)
@@ -69,8 +71,8 @@ class RetrieverData:
 
 
 @dataclass(slots=True)
-class _Question:
-    """The merged rows of one question and asker."""
+class _TrainingQuestion:
+    """The merged rows of one question and user."""
 
     gold: dict[int, None] = field(default_factory=dict)
     negatives: dict[int, None] = field(default_factory=dict)
@@ -90,7 +92,8 @@ def read_rows(job: Job) -> RetrieverData:
     items = tuple((number, place) for number, gold in enumerate(train_questions.gold) for place in sorted(gold))
     if len(places) < 2 or not items:
         raise TuneError(
-            f"nothing to rank: {len(train_questions)} questions with evidence, {len(places)} passages",
+            f"nothing to rank: {format_count(len(train_questions), 'question')} with evidence, "
+            f"{format_count(len(places), 'passage')}",
             hint="give the examples evidence that is in the index; groundtune evaluate shows which evidence is found",
         )
     return RetrieverData(
@@ -101,12 +104,12 @@ def read_rows(job: Job) -> RetrieverData:
     )
 
 
-Collected = dict[tuple[str, tuple[str, ...]], _Question]
+Collected = dict[tuple[str, tuple[str, ...]], _TrainingQuestion]
 
 
 def _collected(rows: Sequence[TrainingRow], places: dict[str, int], ids: dict[str, int]) -> Collected:
-    """Merge rows by question and asker; adds new passages to `places` and `ids`."""
-    merged: Collected = defaultdict(_Question)
+    """Merge rows by question and user; add new passages to `places` and `ids`."""
+    merged: Collected = defaultdict(_TrainingQuestion)
     for row in rows:
         if not row.positives:
             continue
@@ -146,7 +149,7 @@ def _asked(merged: Collected, ids: Mapping[str, int]) -> Questions:
 
 
 def drop_false_negatives(questions: Questions, scores: Floats) -> Questions:
-    """Drop hard negatives that score nearly as high as the right passage. scores: (questions, pool)."""
+    """Drop hard negatives that score nearly as high as the relevant passage. scores: (questions, pool)."""
     remaining = []
     for number, negatives in enumerate(questions.negatives):
         question_scores = scores[number]
@@ -155,7 +158,7 @@ def drop_false_negatives(questions: Questions, scores: Floats) -> Questions:
     return replace(questions, negatives=tuple(remaining))
 
 
-def lexical(questions: Questions, places: Sequence[int]) -> Floats:
+def lexical_scores(questions: Questions, places: Sequence[int]) -> Floats:
     """Return the BM25 scores, 0 to 1, (questions, places)."""
     column = {place: number for number, place in enumerate(places)}
     matrix = np.tile(np.asarray(questions.floor, dtype=np.float32)[:, None], (1, len(places)))
@@ -167,9 +170,9 @@ def lexical(questions: Questions, places: Sequence[int]) -> Floats:
 
 
 def visible_passages(questions: Questions, size: int) -> NDArray[np.bool_]:
-    """Return which passages of the pool each asker may find, (questions, size).
+    """Return which passages of the pool each user may find, (questions, size).
 
-    These are the passages that any asker with the same groups found, and the right ones.
+    These are the passages that any user with the same groups found, and the relevant ones.
     """
     allowed_by_groups: dict[tuple[str, ...], NDArray[np.bool_]] = {}
     for groups, retrieved, gold in zip(questions.groups, questions.retrieved, questions.gold, strict=True):
