@@ -29,7 +29,10 @@ for name in list(os.environ):  # what the terminal, the keys and the settings of
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run slow tests first: several processes then end at about the same time."""
+    """Run slow tests first, so that several workers end at about the same time."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("slow")
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 

@@ -37,7 +37,7 @@ def test_a_project_that_is_only_read(tmp_path: Path) -> None:
     report = check(tmp_path)
     assert report.returncode == 3
     assert (
-        "1 missing thing\n  OPENAI_API_KEY: API key of models.x is not set\n    hint: export OPENAI_API_KEY=…"
+        "1 missing thing\n  OPENAI_API_KEY: the API key for models.x is not set\n    hint: export OPENAI_API_KEY=…"
         in report.stdout
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.md", "groundtune.toml"]

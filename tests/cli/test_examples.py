@@ -62,7 +62,10 @@ def test_existing_inputs_keep_their_split(folder: Path, capsys: pytest.CaptureFi
     assert main(["examples", "import", "tickets.csv", "--split", "train"]) == 0
     printed = capsys.readouterr().out
     assert "30 added to " in printed
-    assert "10 new examples with an input that exists under another id; they join its split" in printed
+    assert (
+        "10 new examples repeat an existing input under a new id; they were put in the same split as the original"
+        in printed
+    )
     examples = read_examples(folder / "own.jsonl")
     assert [example.split for example in examples] == ["test"] * 18 + ["train"] * 20
     (folder / "own.jsonl").write_text("\n".join(lines[:8]))
@@ -85,7 +88,7 @@ def test_problems_name_their_rows(folder: Path, capsys: pytest.CaptureFixture[st
     assert main(["examples", "import", "chat.jsonl"]) == 2
     printed = capsys.readouterr().err
     assert "2 problems" in printed
-    assert "chat.jsonl:1: the chat does not end with the assistant (end it with" in printed
+    assert "chat.jsonl:1: the chat does not end with an assistant turn (end it with" in printed
     assert not (folder / "examples.jsonl").exists()
 
 

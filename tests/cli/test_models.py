@@ -242,7 +242,7 @@ def test_a_damaged_model_is_not_called_usable(models: Path, run: Run, damage: Da
     assert json.loads(run("show", "sick", "--json")[1])["damaged"] is None
     damage(folder / "model/head")
     line = next(line for line in run("list")[1].splitlines() if line.split()[0] == "sick-5")
-    assert f"damaged: {reason} (groundtune tune sick)" in line
+    assert f"damaged: {reason}; run groundtune tune sick" in line
     assert "usable" not in line
     assert json.loads(run("list", "--json")[1])["damaged"] == {"sick-5": reason}
     assert f"damaged: {reason}" in run("show", "sick")[1]

@@ -163,8 +163,8 @@ def test_all_problems_of_a_chat_file_come_at_once(tmp_path: Path) -> None:
     assert [line for line, _ in reported] == [2, 3, 4, 5, 6, 7, 8, 9, 10, 10, 11, 12, 13, 14, 15]
     messages = dict(reported)
     assert messages[4] == "the chat does not end with an assistant turn"
-    assert messages[5] == "turn 2: an empty assistant turn"
-    assert messages[8] == "turn 2: a tool call"
+    assert messages[5] == "turn 2: the assistant turn is empty"
+    assert messages[8] == "turn 2: contains a tool call"
     assert messages[9] == "turn 1: contains something that is not text"
     assert messages[11] == "turn 3: the reply has weight 0, so it is excluded from training"
     assert messages[12] == "no user turn before the reply"
@@ -284,7 +284,7 @@ def test_a_rejected_output_must_differ_from_the_output(tmp_path: Path, rejected:
     [
         ({"prompt": "a", "completion": "b", "rejected": "c"}, "the preference pair is incomplete"),
         ({"prompt": "a", "chosen": "b", "rejected": "b"}, "both replies are the same"),
-        ({"prompt": "a", "chosen": "b", "rejected": ""}, "turn 2: an empty assistant turn"),
+        ({"prompt": "a", "chosen": "b", "rejected": ""}, "turn 2: the assistant turn is empty"),
         ({"input": {"messages": [turn("user", "a")]}, "preferred_output": [],
           "non_preferred_output": [turn("assistant", "b")]}, 'no "preferred_output"'),
         ({"chosen": [turn("user", "a"), turn("assistant", "b")],
@@ -293,7 +293,7 @@ def test_a_rejected_output_must_differ_from_the_output(tmp_path: Path, rejected:
          'the row has earlier turns ("history")'),
         ({"instruction": "a", "input": 3, "output": "c"}, '"input" is not a string'),
         ({"conversations": [{"from": "human", "value": "a"}, {"from": "observation", "value": "b"}]},
-         "turn 2: a tool call"),
+         "turn 2: contains a tool call"),
         ({"text": ["a"], "label": "b"}, '"text" is not a string: ["a"]'),
         ({"text": "a", "label": {"x": [1.5, {}]}, "split": "prod"}, 'unknown split "prod"'),
     ],

@@ -18,7 +18,10 @@ from groundtune.ingest.loaders import load
 from groundtune.ingest.parsed import ParsedDocument
 from groundtune.ingest.sandbox import Sandbox
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs to make a worker hang")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs to make a worker hang"),
+]
 
 
 @pytest_asyncio.fixture

@@ -109,7 +109,7 @@ def test_foreign_rows_are_refused() -> None:
     results, examples = rows(["card", "card"], ["card", "card"])
     with pytest.raises(ValueError, match="expected rows of a single approach, got a, b"):
         class_table([results[0], replace(results[1], approach="b")], examples)
-    with pytest.raises(ValueError, match='no example "q1"'):
+    with pytest.raises(ValueError, match='unknown example "q1"'):
         field_table(results, examples[:1])
 
 

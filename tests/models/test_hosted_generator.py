@@ -131,7 +131,7 @@ async def test_each_status_maps_to_its_kind_of_error(reply: Reply, kind: str, tr
 
 async def test_hints_say_how_to_fix_it() -> None:
     hints = {
-        "larger window": Reply("maximum context length is 10 tokens", status=400),
+        "larger context window": Reply("maximum context length is 10 tokens", status=400),
         "https://elsewhere.example/v1": Reply(status=307, headers={"Location": "https://elsewhere.example/v1"}),
         "no credit left": Reply("over", status=429, code="insufficient_quota"),
         "concurrency (now 8)": Reply(status=429),
@@ -150,7 +150,7 @@ async def test_hints_say_how_to_fix_it() -> None:
         (Reply(raw_body='{"choices": [{"message": null}]}'), "no choices", "/v1"),
         (Reply(raw_body="[1]"), "no choices", "/v1"),
         (Reply(" \n"), "empty", "try again"),
-        (Reply("", finish_reason="length"), "output tokens", "max_output_tokens"),
+        (Reply("", finish_reason="length"), "output token limit", "max_output_tokens"),
         (Reply("", finish_reason="content_filter"), "refused", "rephrase"),
         (
             Reply(raw_body='{"choices": [{"message": {"content": null, "refusal": "No."}}]}'),

@@ -81,7 +81,7 @@ residency = "local"
         ("problem", "examples.jsonl", "evidence refers to drafts/d.md, which is not among the documents: q2"),
         ("problem", "examples.jsonl", "evidence refers to docs/gone.md, which does not exist: q3"),
         ("problem", "models.big.base_url", "requirements.residency does not allow sending text to api.openai.com"),
-        ("missing", "OPENAI_API_KEY", "API key of models.big is not set"),
+        ("missing", "OPENAI_API_KEY", "the API key for models.big is not set"),
         ("missing", "examples.files", "no file matches more.jsonl"),
     }
 

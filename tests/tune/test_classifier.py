@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,10 +41,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(job: Job) -> tuple[TrainingResult, list[TrainingStep]]:
     steps: list[TrainingStep] = []
     return classifier.train(job, steps.append), steps
-
-
-def labels_of(model: ClassifierGenerator, texts: Sequence[str]) -> list[str]:
-    return [generation.text for generation in model._generations(texts)]
 
 
 def test_it_is_a_trainer() -> None:
@@ -128,7 +124,7 @@ def test_rows_without_a_label_set_the_threshold_and_nothing_else(base: Path, tmp
     assert (bare.details["threshold"], bare.details["slope"]) == (None, None)
     assert "out-of-scope inputs are not detected" in bare.details["notes"][0]
     model = ClassifierGenerator(tmp_path / "c", bare.details, nothing="none")
-    assert "none" not in labels_of(model, [row.input for row in [*labelled(3, seed=3), *strange]])
+    assert "none" not in model.classify([row.input for row in [*labelled(3, seed=3), *strange]])[0]
 
 
 def test_without_validation_rows_the_last_state_is_kept(base: Path, tmp_path: Path) -> None:
@@ -136,7 +132,7 @@ def test_without_validation_rows_the_last_state_is_kept(base: Path, tmp_path: Pa
     assert trained.metrics == {}
     assert (trained.details["temperature"], trained.details["threshold"]) == (1.0, None)
     assert trained.details["best_step"] == trained.details["steps"]
-    assert labels_of(ClassifierGenerator(tmp_path / "job", trained.details, nothing="none"), ["refund money back"])
+    assert ClassifierGenerator(tmp_path / "job", trained.details, nothing="none").classify(["refund money back"])[0]
 
 
 def test_two_labels_one_of_them_rare(base: Path, tmp_path: Path) -> None:
@@ -278,11 +274,11 @@ def test_rows_that_cannot_train_a_classifier(rows: list[TrainingRow], message: s
 
 def test_longer_rows_are_refused_unless_allowed(base: Path, tmp_path: Path) -> None:
     long = [TrainingRow("long", "refund " * 100, "refund"), *labelled(4, seed=1)]
-    with pytest.raises(TuneError, match="1 of 25 rows are longer than 64 tokens"):
+    with pytest.raises(TuneError, match="1 of 25 rows longer than 64 tokens would"):
         run(classifier_job(tmp_path / "a", base, train=long))
     trained, _ = run(classifier_job(tmp_path / "b", base, train=long, allow_truncation=1, epochs=1))
     assert trained.details["max_tokens"] == 64
-    with pytest.raises(TuneError, match="max_tokens = 1,024, but the base reads at most 64"):
+    with pytest.raises(TuneError, match="max_tokens = 1,024, but the base model's limit is 64"):
         run(classifier_job(tmp_path / "c", base, max_tokens=1024))
 
 

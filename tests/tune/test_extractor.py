@@ -248,7 +248,7 @@ def test_without_validation_rows_and_with_a_time_limit(base: Path, tmp_path: Pat
     assert trained.metrics == {}
     assert trained.details["stopped"] == "max_minutes"
     long = [TrainingRow("long", "volcano " * 100, {"place": "volcano"})]
-    with pytest.raises(TuneError, match="1 of 1 rows are longer than 64 tokens"):
+    with pytest.raises(TuneError, match="1 of 1 row longer than 64 tokens would"):
         run(extractor_job(tmp_path / "long", base, train=long))
 
 

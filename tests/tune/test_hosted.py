@@ -258,6 +258,7 @@ def killed_in_trouble(job: Job, tuning: ScriptedTuning) -> None:
     assert worker.wait() == -signal.SIGKILL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("request_", "done", "metadata", "reached"),
     [

@@ -507,6 +507,7 @@ def test_an_extractor_that_could_mark_next_to_nothing_is_refused() -> None:
     assert result.message.startswith("18 of 18 values not found in their input")
 
 
+@pytest.mark.slow
 def test_15000_objects_take_seconds() -> None:
     began = time.process_time()
     rows = orders(15_000)
@@ -572,8 +573,8 @@ def test_the_window_of_the_base_limits_max_tokens(tokenizer: Any) -> None:
         "train: 1 row longer than 16 tokens; the longest has 22",
         "max_tokens = 1,024, but the base model's limit is 16",
     ]
-    assert str(result[0].hint).startswith("use a base that reads more, shorten them")
-    assert result[1].hint == "set max_tokens = 16, or use a base that reads more"
+    assert str(result[0].hint).startswith("use a base model with a larger context window, shorten them")
+    assert result[1].hint == "set max_tokens = 16, or use a base model with a larger context window"
     shorter = run_preflight(replace(given, settings={"max_tokens": 8})).errors
     assert "raise max_tokens up to what the base reads" in str(
         next(problem for problem in shorter if problem.check == "length").hint
@@ -614,9 +615,7 @@ def test_every_part_reaches_the_report(tokenizer: Any) -> None:
     assert bounds_text(Bounds(None, None, None)) == "an unknown time, an unknown price"
     with pytest.raises(TuneError) as caught:
         raise_errors(report)
-    assert caught.value.message.startswith(
-        f"training was not started because of {len(report.errors)} problems:\n  "
-    )
+    assert caught.value.message.startswith(f"training was not started because of {len(report.errors)} problems:\n  ")
 
 
 def test_empty_rows() -> None:
@@ -698,6 +697,7 @@ def test_every_error_is_listed() -> None:
     assert all((problem.hint or "") in caught.value.message for problem in report.errors)
 
 
+@pytest.mark.slow
 def test_15000_rows_take_seconds(tokenizer: Any) -> None:
     train, test = tickets(15_000, "t", 1), tickets(3_000, "e", 2)
     began = time.process_time()
@@ -716,6 +716,7 @@ def test_15000_rows_take_seconds(tokenizer: Any) -> None:
     assert time.process_time() - began < 90  # 6 s: everything resembles everything
 
 
+@pytest.mark.slow
 def test_chats_of_15000_rows_take_seconds(tokenizer: Any) -> None:
     rows = [talk(ticket.id, ticket.input, str(ticket.output), system="Sort it.") for ticket in tickets(15_000, "t", 1)]
     began = time.process_time()

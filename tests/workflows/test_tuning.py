@@ -353,7 +353,7 @@ def test_no_approach_is_measured_on_what_it_was_trained_on(desk: Path, opened: O
     line = "2 examples with an id or input that tuned was trained on: excluded for every approach."
     assert line in report.verdict.caveats
     (desk / "rows/test.jsonl").unlink()
-    with pytest.raises(UsageError, match="tuned: trained on every example") as caught:
+    with pytest.raises(UsageError, match="tuned: trained on every example of this split") as caught:
         opened(desk).compare()
     assert caught.value.hint == "train again without them: groundtune tune fast"
     assert "tuned" not in [summary.name for summary in opened(desk).compare(approaches=["fewshot"]).approaches]

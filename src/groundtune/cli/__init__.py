@@ -24,11 +24,11 @@ VERBS = {
     "ask": "Answer a question from the documents, with verified citations.",
     "evaluate": "Measure retrieval on its own, and show what it misses and why.",
     "compare": "Run every approach on the same examples and recommend one.",
-    "report": "Show the verdict of a run in the terminal, as JSON or as an HTML page.",
+    "report": "Show the verdict of a run in the terminal, as JSON or as HTML.",
     "judge": "Measure how well the LLM judge agrees with human labels.",
     "examples": "Import, count, split and export examples.",
     "tune": "Train the model described by [tune.NAME] in the project file.",
-    "distil": "Create training examples by labelling inputs with a strong approach.",
+    "distil": "Label inputs with a strong approach to create training examples.",
     "models": "List, show, check, adopt, remove or export trained models.",
     "demo": "Run the whole workflow offline on two example projects.",
 }

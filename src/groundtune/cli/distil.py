@@ -38,7 +38,7 @@ def run(
     project: Project = Path(),
     json: Json = False,
 ) -> int:
-    """Create training examples by labelling inputs with a strong approach.
+    """Label inputs with a strong approach to create training examples.
 
     Keeps answers whose citations are all exact or whose confidence is high enough, and writes them as training examples
     with their origin. Exit code 1 if nothing was kept.

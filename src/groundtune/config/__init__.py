@@ -1,7 +1,6 @@
 """Read groundtune.toml: its tables, their problems in plain English, and the values fitted on examples."""
 
 from groundtune.config.project_file import (
-    OPENAI_URL,
     PROJECT_FILE,
     CheckConfig,
     Config,
@@ -12,7 +11,6 @@ from groundtune.config.project_file import (
 )
 
 __all__ = [
-    "OPENAI_URL",
     "PROJECT_FILE",
     "CheckConfig",
     "Config",

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from groundtune.common.openai_api import OPENAI_KEY_ENV, OPENAI_URL
 from groundtune.config.problems import apply_environment, problems_from, syntax_problem
 from groundtune.config.toml_edit import key_lines
 from groundtune.config.tune_tables import ProviderConfig, TuneConfig
@@ -37,8 +38,6 @@ from groundtune.errors import ConfigError, MissingError, Problem
 from groundtune.types import Task
 
 PROJECT_FILE = "groundtune.toml"
-OPENAI_URL = "https://api.openai.com/v1"
-OPENAI_KEY = "OPENAI_API_KEY"
 
 
 class Section(BaseModel):
@@ -78,7 +77,7 @@ def _endpoint(value: Any) -> Any:
     if not isinstance(value, dict) or value.get("kind") != "openai":
         return value
     value = {"base_url": OPENAI_URL, **value}
-    return {"api_key_env": OPENAI_KEY, **value} if value["base_url"] == OPENAI_URL else value
+    return {"api_key_env": OPENAI_KEY_ENV, **value} if value["base_url"] == OPENAI_URL else value
 
 
 def _check_kind(kind: str, model: str | None, base_url: str | None, api_key_env: str | None) -> None:

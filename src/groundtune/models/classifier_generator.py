@@ -80,6 +80,11 @@ class ClassifierGenerator:
         """Return the label; `usage.seconds` is the time of its batch. Raises MissingError when files are missing."""
         return await self._together.generate(prompt.question)
 
+    def classify(self, texts: Sequence[str]) -> tuple[list[str], list[float]]:
+        """Return the label (or `nothing`) and the confidence of each text. Raises MissingError."""
+        labels, probabilities, _ = self._classified(texts)
+        return labels, probabilities
+
     def logits(self, texts: Sequence[str]) -> Floats:
         """Return logits before temperature scaling: (n, labels), in the order of `labels`. Raises MissingError."""
         return self._logits(texts)[0]

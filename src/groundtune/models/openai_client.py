@@ -9,13 +9,13 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from groundtune.common.openai_api import OPENAI_HOST
 from groundtune.common.text import one_line
 from groundtune.errors import ProviderError, ProviderFailure, UsageError
 
 if TYPE_CHECKING:
     from openai import APIError, AsyncOpenAI, OpenAI
 
-OPENAI_HOST = "api.openai.com"
 NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached")
 
 

@@ -14,13 +14,13 @@ def choose_device(wanted: str | None) -> str:
         return "cuda"
     if wanted:
         raise MissingError(
-            f"torch finds no device {wanted!r}", hint='set device = "cpu", or install a torch built for CUDA'
+            f"torch cannot find the device {wanted!r}", hint='set device = "cpu", or install a torch built for CUDA'
         )
     return "cpu"
 
 
 def hide_other_gpus(wanted: str | None) -> None:
-    """Make one GPU visible to this process: the trainer would use all it sees. Call before torch looks for GPUs."""
+    """Make only one GPU visible, because the trainer uses every GPU it sees. Call before torch looks for GPUs."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if wanted == "cpu" or visible == "":
         return
@@ -31,7 +31,7 @@ def hide_other_gpus(wanted: str | None) -> None:
     elif number.isdigit() and int(number) < len(numbers):
         os.environ["CUDA_VISIBLE_DEVICES"] = numbers[int(number)]
     else:
-        raise MissingError(f"torch finds no device {wanted!r}", hint='set device = "cuda"')
+        raise MissingError(f"torch cannot find the device {wanted!r}", hint='set device = "cuda"')
 
 
 def has_fast_bfloat16(device: str = "cpu") -> bool:

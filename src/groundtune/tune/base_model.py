@@ -1,4 +1,4 @@
-"""Find and load the model that a training starts from, for training. Never changes it."""
+"""Find, describe and load the base model of a training run. Never changes it."""
 
 import os
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ class Base:
 
 
 def find_base(name: str, *, kind: str = CAUSAL_MODEL) -> Base:
-    """Look for a model on disk, then on the hub. Raises MissingError, and TuneError for weights of 4 or 8 bits."""
+    """Find a model on disk or on the Hugging Face Hub. Raises MissingError, and TuneError for quantised weights."""
     located = locate_model(name, kind=kind)
     if located.config.get("quantization_config"):
         raise TuneError(
@@ -48,10 +48,10 @@ def find_base(name: str, *, kind: str = CAUSAL_MODEL) -> Base:
 
 
 def check_base(name: str, digest: str) -> None:
-    """Raise TuneError when the base has changed since something was trained on it, MissingError when it is gone."""
+    """Raise TuneError if the base model has changed since a model was trained from it, MissingError if it is gone."""
     if (now := find_base(name).located.digest) != digest:
         raise TuneError(
-            f"{name} has changed since the training: its digest is {now}, it was {digest}",
+            f"{name} has changed since training: its digest is now {now} instead of {digest}",
             hint="restore the earlier model, or train again",
         )
 
@@ -64,7 +64,7 @@ def load_tokenizer(model: LocatedModel | str) -> Any:
 
 
 def model_end_ids(base: Base) -> list[int]:
-    """Return the tokens that end an answer, according to the model's own files."""
+    """Return the end-of-turn tokens according to the model's own files."""
     library = need("transformers", extra="local")
     try:
         config = library.GenerationConfig.from_pretrained(base.located.source, **base.located.options)

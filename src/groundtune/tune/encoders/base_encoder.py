@@ -1,9 +1,9 @@
-"""Find, load, feed and save an encoder for fine-tuning, in batches of similar length. Knows no task and no loss.
+"""Find, load, run and save an encoder for fine-tuning, in batches of similar length.
 
-encoder = load(job.base, settings=job.settings)
+encoder = load_encoder(job.base, settings=job.settings)
 rows = encode(encoder, [row.input for row in job.rows("train")])      # token ids
 for places in batches_by_length(list(map(len, rows)), budget=1024, rng=random.Random(0)):
-    states, mask = hidden(encoder, [rows[place] for place in places])  # float32, (n, longest, dimension)
+    states, mask = hidden_states(encoder, [rows[place] for place in places])  # float32, (n, longest, dimension)
 """
 
 import shutil
@@ -14,6 +14,7 @@ from typing import Any
 
 from groundtune.common.batches import batches_by_length
 from groundtune.common.files import write_json
+from groundtune.common.text import format_count
 from groundtune.errors import need
 from groundtune.models import hub
 from groundtune.models.torch_device import choose_device, has_fast_bfloat16, hide_other_gpus
@@ -33,7 +34,7 @@ LORA_ALPHA = 2
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """A model that returns one vector per token, with everything needed to feed it."""
+    """A model that returns one vector per token, with everything needed to run it."""
 
     model: Any
     """float32, on the device; without the pooling layer that some models put on the first token."""
@@ -44,7 +45,7 @@ class Encoder:
     limit: int
     """Maximum tokens of a text, special tokens included."""
     digest: str
-    """Digest of the base before training."""
+    """Digest of the base model before training."""
     dimension: int
 
     @property
@@ -60,10 +61,11 @@ def find_encoder(base: str) -> Base:
 def load_encoder(base: str, *, settings: Mapping[str, Any]) -> Encoder:
     """Load the encoder.
 
-    settings: `device` and `max_tokens` of the table, None for the defaults of the machine and the base; `seed`, which
-    determines everything random that follows: heads, adapters, dropout.
+    settings: `device` and `max_tokens` of the table, None for the defaults of the machine and the base model; `seed`,
+    which seeds the initialisation of heads and adapters, and dropout.
 
-    Raises MissingError when the base or the device is not available, TuneError when the base cannot read max_tokens.
+    Raises MissingError when the base model or the device is not available, TuneError when max_tokens exceeds the limit
+    of the base model.
     """
     torch, library = need("torch", extra="local"), need("transformers", extra="local")
     if ":" in (settings.get("device") or "") and not torch.cuda.is_initialized():
@@ -98,13 +100,14 @@ def load_encoder(base: str, *, settings: Mapping[str, Any]) -> Encoder:
 
 
 def token_limit(base: hub.LocatedModel, tokenizer: Any, *, wanted: int | None) -> int:
-    """Return the maximum tokens of a text. Raises TuneError when `wanted` is more than the base can read."""
+    """Return the maximum tokens of a text. Raises TuneError when `wanted` exceeds the limit of the base model."""
     limits = [base.window, tokenizer.model_max_length if tokenizer.model_max_length < NO_LIMIT_ABOVE else None]
     most = min((limit for limit in limits if limit is not None), default=None)
     if wanted is None:
         return most or 512
     if most is not None and wanted > most:
-        raise TuneError(f"max_tokens = {wanted:,}, but the base reads at most {most:,}", hint=f"max_tokens = {most}")
+        message = f"max_tokens = {wanted:,}, but the base model's limit is {most:,}"
+        raise TuneError(message, hint=f"set max_tokens = {most}")
     return wanted
 
 
@@ -126,8 +129,8 @@ def refuse_truncation(encoder: Encoder, texts: Sequence[str], *, allowed: int) -
     truncated = sum(length > encoder.limit for length in text_token_counts(encoder.tokenizer, texts))
     if truncated > allowed:
         raise TuneError(
-            f"{truncated:,} of {len(texts):,} rows are longer than {encoder.limit:,} tokens and would be truncated",
-            hint=f"shorten them, raise max_tokens if the base can read more, or set allow_truncation = {truncated}",
+            f"{truncated:,} of {format_count(len(texts))} longer than {encoder.limit:,} tokens would be truncated",
+            hint=f"shorten them, raise max_tokens if the base model allows it, or set allow_truncation = {truncated}",
         )
 
 
@@ -164,7 +167,9 @@ def autocast(encoder: Encoder) -> Any:
 
 
 def embed(encoder: Encoder, rows: Sequence[Sequence[int]], *, exact: bool = False) -> Any:
-    """Return `pooled` of all rows in order, on the CPU, without dropout and gradients. exact: in float32."""
+    """Return the `mean_pool` vectors of all rows in order, on the CPU, without dropout and gradients. exact: in
+    float32.
+    """
     torch = need("torch", extra="local")
     vectors = torch.empty(len(rows), encoder.dimension)
     for places, batch_vectors in iter_evaluated(encoder, rows, exact=exact):
@@ -175,7 +180,7 @@ def embed(encoder: Encoder, rows: Sequence[Sequence[int]], *, exact: bool = Fals
 def iter_evaluated(
     encoder: Encoder, rows: Sequence[Sequence[int]], *, exact: bool = False, by: Any = mean_pool
 ) -> Iterator[tuple[list[int], Any]]:
-    """Yield the row indices of each batch with `by(encoder, rows of the batch)`, without dropout and gradients."""
+    """Yield the row indices of each batch with the result of `by` on its rows, without dropout or gradients."""
     torch = need("torch", extra="local")
     training = encoder.model.training
     encoder.model.eval()

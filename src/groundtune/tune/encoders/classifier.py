@@ -155,7 +155,7 @@ def tune(
     held_rows: Sequence[list[int]],
     report_step: ProgressCallback,
 ) -> tuple[Any, dict[str, Any]]:
-    """Train encoder and head. Return the head and a record of the training; the encoder then holds the best weights."""
+    """Train encoder and head. Return the head and a training record; the encoder then holds the best weights."""
     torch = need("torch", extra="local")
     functional, settings = torch.nn.functional, job.settings
     gold, held_gold = torch.tensor(data.gold, device=encoder.device), np.asarray(data.validation_gold)

@@ -196,7 +196,7 @@ def new_heads(encoder: Encoder, layout: Layout, *, seed: int = 0) -> Any:
 
 
 def tune(job: Job, encoder: Encoder, data: ExtractorData, report_step: ProgressCallback) -> tuple[Any, dict[str, Any]]:
-    """Train encoder and heads. Return the heads and a record of the training; the encoder then has the best weights."""
+    """Train encoder and heads. Return the heads and a training record; the encoder then has the best weights."""
     torch = need("torch", extra="local")
     settings, layout = job.settings, data.aligned.layout
     train_tokens, validation_tokens = tokenize(encoder, data.texts, layout), tokenize(encoder, data.validation, layout)
