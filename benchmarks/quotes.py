@@ -2,7 +2,7 @@
 
     python benchmarks/quotes.py dev-v2.0.json [--fit] [--questions 5000] [--clapnq FOLDER] [--project examples/handbook]
 
-SQuAD 2.0 is split in two halves by article: the weights are fitted on one half and reported on the other. ClapNQ and
+SQuAD 2.0 is split in two halves by article: the weights are fitted on one half and reported on the other. CLAPNQ and
 the handbook are never fitted on. Needs the extras `local` and `dev`; writes only to a temporary folder.
 """
 
@@ -330,7 +330,7 @@ async def main() -> None:
         "SQuAD, fitting half": [case for case in cases if case.fitted],
     }
     if options.clapnq:
-        sets["ClapNQ"] = await ask(*read_clapnq(options.clapnq), embedder)
+        sets["CLAPNQ"] = await ask(*read_clapnq(options.clapnq), embedder)
     if options.project:
         sets[options.project.name] = await ask_project(options.project, embedder)
     if options.fit:

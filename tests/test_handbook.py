@@ -13,6 +13,8 @@ from groundtune.cli.demo import QUESTIONS, _copy
 from groundtune.errors import UsageError
 from groundtune.measure.retrieval_quality import locate
 
+pytestmark = pytest.mark.slow
+
 HANDBOOK = Path(__file__).parent.parent / "examples/handbook"
 
 

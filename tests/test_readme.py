@@ -36,6 +36,7 @@ def test_the_commands_exist() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_the_python_block_runs(tmp_path: Path) -> None:
     _copy("handbook", tmp_path / "demo-handbook")
     (code,) = blocks("python")

@@ -1,4 +1,4 @@
-"""Prompt, retrieve, fine-tune or combine? Find out on your own documents and examples, then run the choice."""
+"""Prompt, retrieve, fine-tune or combine? Find out on your own documents and examples, then run what you choose."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -130,6 +130,7 @@ def filled(schema: Any, item: Any) -> Any:
     return item
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(st.lists(st.dictionaries(st.sampled_from("abcd"), value, max_size=4), max_size=4))
 def test_any_objects_are_valid_once_missing_keys_are_null(objects: list[dict[str, Any]]) -> None:

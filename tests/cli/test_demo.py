@@ -11,6 +11,8 @@ import pytest
 from groundtune.cli import demo
 from tests.test_triage import TRIAGE
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def tickets(tmp_path: Path) -> Path:

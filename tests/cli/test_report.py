@@ -13,6 +13,8 @@ import pytest
 
 from groundtune.cli import output
 
+pytestmark = pytest.mark.slow
+
 COMMAND = Path(sys.executable).with_name("groundtune")
 NAMES = ("quote-hybrid", "fewshot-fixed:small")
 SCORES = ("f1", "abstention", "citation precision", "citation recall", "supported")

@@ -16,6 +16,8 @@ from groundtune.tune.preflight.lengths import measure
 from groundtune.tune.preflight.run import PreflightReport
 from tests.tune.encoders import labelled, tiny_encoder
 
+pytestmark = pytest.mark.slow
+
 LABELS = ("refund", "delivery", "password")
 Run = Callable[..., tuple[int, str, str]]
 Rows = list[dict[str, Any]]

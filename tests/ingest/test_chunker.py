@@ -101,6 +101,7 @@ def check(
         assert inside[0].page is None or inside[0].page <= (passage.page or 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("limit", "most", "least"), LIMITS)
 @pytest.mark.parametrize("tokenizer", COUNTS)
 @QUICK
@@ -114,6 +115,7 @@ def test_any_document(
     check(chunker.split(document, parsed), document, parsed, count, limit)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokenizer", COUNTS)
 def test_one_paragraph_of_long_sentences_and_words(tokenizer: str) -> None:
     count = COUNTS[tokenizer]

@@ -468,6 +468,7 @@ UNPRIVILEGED = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="needs to give up root")
 def test_unreadable_files_are_reported(tmp_path_factory: pytest.TempPathFactory, make_project: MakeProject) -> None:
     folder = make_project(
@@ -480,7 +481,8 @@ def test_unreadable_files_are_reported(tmp_path_factory: pytest.TempPathFactory,
     )
     for path in (folder, *folder.rglob("*")):
         os.chown(path, 65534, 65534)
-    for parent in tmp_path_factory.getbasetemp().parents[0], *folder.parents[:2], tmp_path_factory.getbasetemp():
+    base = tmp_path_factory.getbasetemp()
+    for parent in (folder.parent, base, *base.parents[:2]):
         parent.chmod(parent.stat().st_mode | 0o011)
     warm = make_project({"ok.md": "x"}, name="warm")
     done = subprocess.run(
@@ -592,6 +594,7 @@ async def expected(make_project: MakeProject, _in_process: None) -> list[dict[st
     return states
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "when", "nth"), KILLS, ids=[f"{m}-{w}-{n}" for m, w, n in KILLS])
 async def test_a_run_killed_anywhere_resumes_to_the_same_state(
     method: str, when: str, nth: int, make_project: MakeProject, expected: list[dict[str, Any]]
@@ -615,6 +618,7 @@ async def test_a_run_killed_anywhere_resumes_to_the_same_state(
     assert await state(folder) == expected[1]
 
 
+@pytest.mark.slow
 async def test_a_run_killed_at_any_time_resumes_to_the_same_state(
     make_project: MakeProject, expected: list[dict[str, Any]]
 ) -> None:
@@ -689,6 +693,7 @@ READER = """
 """
 
 
+@pytest.mark.slow
 @in_process
 async def test_a_reader_in_another_process_always_gets_results(
     make_project: MakeProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -769,6 +774,7 @@ async def test_changed_passage_sizes_need_a_rebuild(make_project: MakeProject) -
     assert changes(await run(folder)) == dict.fromkeys(FILES, "unchanged")
 
 
+@pytest.mark.slow
 @in_process
 async def test_a_killed_rebuild_resumes(make_project: MakeProject, expected: list[dict[str, Any]]) -> None:
     folder = make_project()

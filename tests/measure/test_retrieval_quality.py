@@ -24,6 +24,7 @@ def ranx() -> Iterator[Any]:
         yield pytest.importorskip("ranx")
 
 
+@pytest.mark.slow
 def test_metrics_agree_with_ranx(ranx: Any) -> None:
     rng = random.Random(0)
     ranked = {f"q{at}": rng.sample(IDS, k=rng.randint(1, 12)) for at in range(60)}

@@ -221,6 +221,7 @@ asyncio.run(fill_matrix([Halting("a"), Halting("b")], examples, folder=Path(sys.
 """Script of a run that stalls after about a hundred of its thousand cells."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 async def test_a_killed_run_resumes_where_it_stopped(tmp_path: Path, how: signal.Signals) -> None:
     tests = Path(__file__).parents[1]

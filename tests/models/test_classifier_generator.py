@@ -19,6 +19,8 @@ from groundtune.tune.encoders import classifier
 from groundtune.types import Prompt
 from tests.tune.encoders import WORDS, classifier_job, labelled, tiny_encoder
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [row.input for row in labelled(3, seed=7)]
 GOLD = [str(row.output) for row in labelled(3, seed=7)]
 

@@ -16,7 +16,10 @@ from groundtune.types import Prompt
 from tests.tune.encoders import tiny_encoder
 from tests.tune.test_extractor import extractor_job, objects
 
-pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning"),
+]
 
 Extractor = tuple[Path, TrainingResult]
 

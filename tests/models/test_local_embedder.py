@@ -43,6 +43,7 @@ def ids(bundled: BundledEmbedder, texts: list[str]) -> list[list[int]]:
     return [encoding.ids for encoding in bundled._tokenizer.encode_batch(texts)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["numpy", "torch"])
 def test_float32_matches_sentence_transformers(
     bundled: BundledEmbedder, folder: Path, reference: np.ndarray, kind: str

@@ -264,6 +264,7 @@ POLL = """
 """
 
 
+@pytest.mark.slow
 async def test_readers_never_see_none_or_both_of_a_replacement(factory: Factory, tmp_path: Path) -> None:
     """Two readers, one in this process and one in another, poll while a document of three passages is replaced."""
     vector = np.ones(DIMENSION, dtype=np.float32) / 4
@@ -457,6 +458,7 @@ async def test_lexical_scores_are_alike_before_and_after_optimize(store: Store) 
     assert documents(before)[0] == documents(after)[0] == "new"
 
 
+@pytest.mark.slow
 async def test_many_small_writes_stay_bounded(tmp_path: Path) -> None:
     """300 writes of one passage each with `optimize` in between: the number of fragments does not grow with them."""
     store = await LanceStore.open(tmp_path / "s", dimension=DIMENSION)

@@ -30,6 +30,7 @@ def test_joint_means_equal_separate_ones() -> None:
     assert bootstrap_means([]) == []
 
 
+@pytest.mark.slow
 def test_joint_differences_equal_separate_ones() -> None:
     columns = [column for column in some_columns() if len(column) == 400]
     pairs = [PairedSample(first, second) for first in columns for second in columns]

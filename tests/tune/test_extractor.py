@@ -131,7 +131,7 @@ def test_the_saved_model_matches_the_trained_one(base: Path, tmp_path: Path, mon
     texts = [row.input for row in objects(8, seed=9, empty=2)]
 
     def spied(folder: Path, encoder: Any, heads: Any, **about: Any) -> None:
-        layout = layout_from_json(about["told"]["layout"])
+        layout = layout_from_json(about["config"]["layout"])
         given = extractor.tokenize(encoder, texts, layout)
         kept["scores"] = extractor.predict_scores(encoder, heads, given, exact=True)
         kept["said"] = extractor.predictions_of(encoder, heads, layout, texts, given, exact=True)

@@ -131,6 +131,7 @@ def test_rows_become_a_model_that_answers_under_its_name(tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.slow
 async def test_the_worker_writes_an_artifact(tmp_path: Path) -> None:
     with served(ScriptedTuning()) as server:
         job, steps = make_job(tmp_path, server, validation=0), list[TrainingStep]()
@@ -165,6 +166,7 @@ def test_preferences_are_sent_as_pairs(tmp_path: Path) -> None:
     assert tuning.jobs["ftjob-1"]["method"] == {"type": "dpo", "dpo": {"hyperparameters": {"n_epochs": 3}}}
 
 
+@pytest.mark.slow
 def test_more_events_than_a_page_are_reported_once_and_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -525,6 +527,7 @@ def test_an_unreachable_server(tmp_path: Path) -> None:
         train(job, lambda _: None)
 
 
+@pytest.mark.slow
 def test_the_reason_of_a_failure_is_left_for_the_command(tmp_path: Path) -> None:
     with served(ScriptedTuning([JobScript(error="too short")])) as server:
         job = make_job(tmp_path, server)

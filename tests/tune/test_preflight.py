@@ -576,7 +576,7 @@ def test_the_window_of_the_base_limits_max_tokens(tokenizer: Any) -> None:
     assert str(result[0].hint).startswith("use a base model with a larger context window, shorten them")
     assert result[1].hint == "set max_tokens = 16, or use a base model with a larger context window"
     shorter = run_preflight(replace(given, settings={"max_tokens": 8})).errors
-    assert "raise max_tokens up to what the base reads" in str(
+    assert "raise max_tokens up to the context window" in str(
         next(problem for problem in shorter if problem.check == "length").hint
     )
     assert not [
@@ -585,7 +585,7 @@ def test_the_window_of_the_base_limits_max_tokens(tokenizer: Any) -> None:
     cut = chat_check.check_rendering(
         [talk("a", "why?", "so")], format_of(tokenizer), split="train", limit=2, capped=True
     ).findings
-    assert cut[0].hint == "use a base that reads more, or shorten the rows"
+    assert cut[0].hint == "use a base model with a larger context window, or shorten the rows"
 
 
 def test_every_part_reaches_the_report(tokenizer: Any) -> None:

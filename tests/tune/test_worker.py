@@ -144,6 +144,7 @@ def test_a_killed_training_may_have_run_out_of_memory(job: Job) -> None:
     assert _reason(job.folder, -15, b"").message == "the training process was killed by signal 15"
 
 
+@pytest.mark.slow
 def test_a_missing_base_is_exit_code_3(job: Job) -> None:
     write_job(Job(job.folder, "desk", "classifier", str(job.folder / "none"), {"device": "cpu"}), ROWS, [])
     with pytest.raises(MissingError):

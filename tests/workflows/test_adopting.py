@@ -17,6 +17,8 @@ from groundtune.tune.artifacts import file_digests, write_artifact
 from groundtune.types import Artifact
 from tests.tune.encoders import tiny_encoder
 
+pytestmark = pytest.mark.slow
+
 TOML = """# what we know
 name = "shop"  # ours
 [documents]

@@ -21,6 +21,8 @@ from groundtune.workflows import checking_servers, training_process
 from tests.tune.extraction import extraction_job, tiny_base
 from tests.tune.serving import serve
 
+pytestmark = pytest.mark.slow
+
 Call = Callable[..., tuple[int, str, str]]
 
 

@@ -35,6 +35,8 @@ from tests.workflows.scripted_bench import (
     ticket,
 )
 
+pytestmark = pytest.mark.slow
+
 MakeBench = Callable[..., Bench]
 
 

@@ -16,6 +16,8 @@ from groundtune.testing.scripted_server import Reply, ScriptedServer
 from groundtune.types import Answer, Citation, Evidence
 from groundtune.workflows.distilling import DistillationReport, accept_answer, read_inputs
 
+pytestmark = pytest.mark.slow
+
 TOWNS = ("Marwin", "Teldra", "Osfen", "Winby", "Drasta", "Fencol", "Colru", "Byfen")
 PASSAGE = re.compile(r"\[(\d+)\] [^\n]*\n(.*?)(?=\n\n\[\d+\] |\n\nQuestion: )", re.DOTALL)
 FILE = """name = "tolls"

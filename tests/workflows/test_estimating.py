@@ -16,6 +16,8 @@ from groundtune.workflows.comparing import CompareProgress
 from groundtune.workflows.estimating import CHARACTERS_PER_TOKEN, SAMPLE, Estimate, total_estimate
 from tests.conftest import MakeProject
 
+pytestmark = pytest.mark.slow
+
 DOCUMENTS = {
     "docs/refunds.md": "# Refunds\n\nA refund is paid within 30 days of delivery.\n",
     "docs/hr/pay.md": "# Pay\n\nThe salary of the director is 9,000 euros a month.\n",

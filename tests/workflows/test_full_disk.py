@@ -9,6 +9,8 @@ import pytest
 
 from groundtune import GroundtuneError, Project
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:

@@ -20,6 +20,8 @@ from groundtune.workflows import tuning
 from groundtune.workflows.decontamination import Decontaminator
 from groundtune.workflows.retrieved_rows import grounded_rows, retrieval_rows
 
+pytestmark = pytest.mark.slow
+
 HEAD = """name = "shop"
 [documents]
 include = ["docs/**/*"]

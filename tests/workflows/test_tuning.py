@@ -28,6 +28,8 @@ from groundtune.types import Artifact
 from groundtune.workflows import tuning
 from tests.tune.encoders import labelled, tiny_encoder
 
+pytestmark = pytest.mark.slow
+
 LABELS = ("refund", "delivery", "password")
 TABLE = '[tune.fast]\nkind = "classifier"\nmode = "probe"\n'
 Rows = list[dict[str, Any]]

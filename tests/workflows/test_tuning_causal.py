@@ -15,6 +15,8 @@ from groundtune.tune.lora import serving_check
 from groundtune.types import Generation, Prompt
 from tests.tune.extraction import tiny_base
 
+pytestmark = pytest.mark.slow
+
 Call = Callable[..., tuple[int, str, str]]
 TABLE = """\
 name = "letters"

@@ -15,6 +15,8 @@ from groundtune.testing.scripted_server import ScriptedServer
 from groundtune.testing.scripted_tuning import JobScript, ScriptedTuning
 from groundtune.tune.job import TuneError
 
+pytestmark = pytest.mark.slow
+
 NEVER = JobScript(["queued", "running"])
 ROWS = [
     {"id": f"{split}-{n}", "input": f"where is parcel {split} {n}", "output": label, "split": split}
@@ -143,7 +145,7 @@ def test_an_unknown_provider(desk: Make, tmp_path: Path) -> None:
 def test_waiting_longer_does_not_start_another_job(desk: Make, tuning: ScriptedTuning) -> None:
     with pytest.raises(TuneError, match=r"ftjob-1 .* it was left running there"):
         trained(desk("max_minutes = 0.001"))
-    with pytest.raises(TuneError, match=r"ftjob-1 at .* after 0\.002 minutes"):
+    with pytest.raises(TuneError, match=r"ftjob-1 at .* after 0\.002 min;"):
         trained(desk("max_minutes = 0.002\nmax_usd = 5"))
     tuning._ahead["ftjob-1"].append("succeeded")
     assert trained(desk("max_minutes = 5")).details["job"] == "ftjob-1"

@@ -81,7 +81,10 @@ def _options(
         bool, typer.Option("--debug", help="Show the traceback of an error. Same as GROUNDTUNE_DEBUG=1.")
     ] = False,
 ) -> None:
-    """Prompt, retrieve, fine-tune or combine? Find out on your own documents and examples, then run the choice."""
+    """Prompt, retrieve, fine-tune or combine?
+
+    Find out on your own documents and examples, then run the approach you choose.
+    """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -31,7 +31,7 @@ def run(
             "-a",
             metavar="NAME",
             help="Name of the approach to use, as shown by compare.",
-            show_default="rag; fewshot for tasks other than answer",
+            show_default="rag, or verbatim quotes without a model; fewshot for tasks other than answer",
         ),
     ] = None,
     strict: Annotated[

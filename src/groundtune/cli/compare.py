@@ -37,8 +37,8 @@ def run(
 ) -> int:
     """Run every approach on the same examples and recommend one.
 
-    Says so if the examples are too few to decide. An interrupted run is resumed. Exit code 1 if no approach can be
-    recommended or a --require condition is not met.
+    Says so if the examples are too few to decide. An interrupted run is resumed. Exit code 1 if every approach is ruled
+    out, none is ever right, or a --require condition is not met; 0 if there is no clear winner.
     """
     from groundtune.project import Project
     from groundtune.workflows.reporting import Condition

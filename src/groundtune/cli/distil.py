@@ -28,7 +28,8 @@ def run(
         typer.Option(
             "--min-confidence",
             metavar="0..1",
-            help="Keep answers with at least this confidence, even if they are not cited exactly.",
+            help="Keep answers with at least this confidence, even if they are not cited exactly; a verbatim quote "
+            "must always reach it.",
         ),
     ] = 0.9,
     budget_usd: Annotated[
@@ -40,8 +41,8 @@ def run(
 ) -> int:
     """Label inputs with a strong approach to create training examples.
 
-    Keeps answers whose citations are all exact or whose confidence is high enough, and writes them as training examples
-    with their origin. Exit code 1 if nothing was kept.
+    Keeps answers whose citations are all exact or whose confidence is high enough (verbatim quotes, which are always
+    exact, only by confidence), and writes them as training examples with their origin. Exit code 1 if nothing was kept.
     """
     from groundtune.project import Project as Opened
 

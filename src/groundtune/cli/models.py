@@ -38,7 +38,11 @@ def run(
     ] = "list",
     subject: Annotated[
         str | None,
-        typer.Argument(help="Id of a model; for seen: a file, folder, FILE#ID or example id.", metavar="ID|SOURCE"),
+        typer.Argument(
+            help="Id of a model, or NAME of a [tune.NAME] table for its newest; for seen: a file, folder, FILE#ID or "
+            "example id.",
+            metavar="ID|SOURCE",
+        ),
     ] = None,
     *,
     to: Annotated[

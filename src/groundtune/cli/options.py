@@ -62,6 +62,7 @@ Require = Annotated[
     typer.Option(
         "--require",
         metavar="CONDITION",
-        help='Exit with 1 unless the recommended approach meets this, such as "correct>=0.8" (repeatable).',
+        help="Exit with 1 unless the recommended approach (or, if there is none, every leader) meets this, "
+        'such as "correct>=0.8" (repeatable).',
     ),
 ]

@@ -43,7 +43,8 @@ def run(
 ) -> int:
     """Show the verdict of a run (even an incomplete one) or of a results file.
 
-    Exit code 1 if no approach can be recommended or a --require condition is not met.
+    Exit code 1 if every approach is ruled out, none is ever right, or a --require condition is not met; 0 if there is
+    no clear winner.
     """
     from groundtune.workflows import reporting
 
@@ -63,7 +64,7 @@ def run(
 
 
 def print_report(report: "Report", conditions: Sequence["Condition"], *, json: bool) -> int:
-    """Print the report; return exit code 1 if a condition is not met or no approach can be recommended, else 0."""
+    """Print the report; return exit code 1 if a condition is not met or there are no leaders, else 0."""
     unmet = report.unmet_by(conditions)
     if json:
         output.print_json({**report.summary(), "unmet": unmet})
