@@ -19,6 +19,8 @@ from groundtune.protocols import Generator, RepeatableGenerator
 from groundtune.types import Message, Prompt
 from tests.models.tiny import NO_SYSTEM, TEMPLATE, WINDOW, tiny_model
 
+pytestmark = pytest.mark.slow
+
 ANSWERS = {
     "what is the capital of France?": "Paris is the capital",
     "how long does a refund take?": "thirty days",
@@ -302,7 +304,7 @@ async def test_missing_weights_are_an_error(trained: Path, tmp_path: Path) -> No
     tensors = load_file(folder / "model.safetensors")
     del tensors["model.layers.1.mlp.up_proj.weight"]
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(MissingError, match=r"missing model\.layers\.1\.mlp\.up_proj\.weight \(1 weights\)"):
+    with pytest.raises(MissingError, match=r"missing 1 weight, model\.layers\.1\.mlp\.up_proj\.weight"):
         await ask(LocalGenerator(str(folder)), "x")
 
 

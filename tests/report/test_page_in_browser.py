@@ -156,7 +156,7 @@ def test_an_example_shows_answers_and_the_quote_in_its_passage(visit: Visit) -> 
     cards = page.locator(".card")
     assert cards.count() == len(APPROACHES)
     card = cards.filter(has=page.get_by_role("heading", name=name))
-    expect(card).to_contain_text("right")
+    expect(card.locator("header")).to_contain_text("correct")
     expect(card).to_contain_text("gold passage")
     chip = card.get_by_role("button", name="Citation 1, exact")
     expect(card.locator(".cites.exact")).to_have_text(citation["sentence"].rstrip("."))

@@ -352,7 +352,7 @@ def test_no_approach_is_measured_on_what_it_was_trained_on(desk: Path, opened: O
     report = opened(desk).compare()
     names = [summary.name for summary in report.approaches]
     assert {summary.name: summary.n for summary in report.approaches} == dict.fromkeys(names, 9)
-    line = "2 examples with an id or input that tuned was trained on: excluded for every approach."
+    line = "2 examples were excluded for every approach, because tuned was trained on their id or input."
     assert line in report.verdict.caveats
     (desk / "rows/test.jsonl").unlink()
     with pytest.raises(UsageError, match="tuned: trained on every example of this split") as caught:
@@ -373,7 +373,7 @@ def test_an_estimate_times_a_local_tuned_model(desk: Path, opened: Opened) -> No
 def test_a_model_tuned_for_other_labels_is_not_used(desk: Path, opened: Opened) -> None:
     with (desk / "rows/train.jsonl").open("a") as file:
         file.write('{"id": "new", "input": "the lift is stuck", "output": "building"}\n')
-    reason = "was trained for other labels than the project's (building): groundtune tune fast"
+    reason = "was trained with different labels than the project now has (building); run groundtune tune fast"
     assert registry_of(opened(desk)).missing["tuned"] == reason
 
 
@@ -390,8 +390,8 @@ def test_two_tables_have_distinct_names(desk: Path, opened: Opened) -> None:
 
 def test_an_untrained_table_is_missing_with_the_command(tmp_path: Path, opened: Opened) -> None:
     project = opened(desk_of(tmp_path / "desk"))
-    assert registry_of(project).missing["tuned"] == "is not trained yet: groundtune tune fast"
-    with pytest.raises(MissingError, match="tuned is not trained yet: groundtune tune fast"):
+    assert registry_of(project).missing["tuned"] == "is not trained yet; run groundtune tune fast"
+    with pytest.raises(MissingError, match="tuned is not trained yet; run groundtune tune fast"):
         project.ask("money back", approach="tuned")
     assert "tuned" not in [summary.name for summary in project.compare(approaches=["fewshot"]).approaches]
 

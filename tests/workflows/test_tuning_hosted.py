@@ -203,7 +203,8 @@ def test_a_finished_training_is_not_paid_for_twice(
     capsys.readouterr()
     assert main(["tune", "voice", "--project", str(folder)]) == 0
     printed = " ".join("".join(capsys.readouterr()).split())
-    assert f"nothing was trained: {first.id} has the same rows and settings; --fresh trains it again" in printed
+    reused = f"{first.id} was trained on the same data with the same settings"
+    assert f"nothing to train: {reused}; use --fresh to train again" in printed
     assert main(["tune", "voice", "--project", str(folder), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["trained"], result["artifact"]["id"]) == (False, first.id)
