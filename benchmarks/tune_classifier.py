@@ -32,15 +32,16 @@ import numpy as np
 
 from common import machine, table, verdict
 from groundtune.config.tune_tables import ClassifierConfig
+from groundtune.dataset.examples import normalise_input
 from groundtune.models.classifier_generator import ClassifierGenerator
 from groundtune.models.local_embedder import BundledEmbedder
 from groundtune.models.nearest_generator import SHARPNESS
 from groundtune.stats.intervals import bootstrap_mean
+from groundtune.stats.ranking_metrics import auroc
 from groundtune.stats.significance import paired_difference
 from groundtune.tune.artifacts import read_artifact
 from groundtune.tune.encoders import calibration
 from groundtune.tune.job import Job, TrainingRow, write_job
-from groundtune.tune.preflight.findings import normalise_input
 
 ACCURACY, AUROC, TIMES = 0.96, 0.965, 1.5
 SHOTS = 8
@@ -268,9 +269,14 @@ def _few(rows: Sequence[TrainingRow], size: int | None) -> list[TrainingRow]:
 def _auroc(inside: Any, outside: Any) -> tuple[float, float, float]:
     """Return the AUROC with its 95% bootstrap interval over both kinds of rows."""
     rng = np.random.default_rng(SEED)
-    again = [calibration.auroc(rng.choice(inside, len(inside)), rng.choice(outside, len(outside))) for _ in range(1000)]
+    in_scope = [True] * len(inside) + [False] * len(outside)
+
+    def area(first: Any, second: Any) -> float:
+        return auroc([*first, *second], in_scope) or 0.0
+
+    again = [area(rng.choice(inside, len(inside)), rng.choice(outside, len(outside))) for _ in range(1000)]
     low, high = np.quantile(again, [0.025, 0.975])
-    return calibration.auroc(inside, outside), float(low), float(high)
+    return area(inside, outside), float(low), float(high)
 
 
 def _process(words: Sequence[str]) -> tuple[int, Cost]:

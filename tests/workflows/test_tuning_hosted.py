@@ -210,7 +210,7 @@ def test_a_finished_training_is_not_paid_for_twice(
     assert (result["trained"], result["artifact"]["id"]) == (False, first.id)
     assert trained(desk("epochs = 2")).details["job"] == "ftjob-2", "different settings are a different training run"
     assert main(["tune", "voice", "--project", str(desk())]) == 0
-    assert " is the one in use: groundtune models remove voice-" in " ".join("".join(capsys.readouterr()).split())
+    assert " is still the one in use; groundtune models remove voice-" in " ".join("".join(capsys.readouterr()).split())
     assert trained(folder, fresh=True).details["job"] == "ftjob-3"
 
 

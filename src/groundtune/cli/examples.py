@@ -145,9 +145,9 @@ def _import(
         output.print_line(f"  instructions: {output.excerpt(imported.instructions, 200)}")
     output.print_line(f"{len(done.new):,} added to {output.printable(to)}, {len(done.same):,} already there")
     if done.known:
-        one = len(done.known) == 1
-        effect = "repeats" if one else "repeat"
-        placed = f"{'it was' if one else 'they were'} put in the same split as the original"
+        is_single = len(done.known) == 1
+        effect = "repeats" if is_single else "repeat"
+        placed = f"{'it was' if is_single else 'they were'} put in the same split as the original"
         output.print_line(
             f"{format_count(len(done.known), 'new example')} {effect} an existing input under a new id; {placed}"
         )
