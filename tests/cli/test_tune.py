@@ -82,7 +82,7 @@ def test_longer_rows_are_refused_unless_truncation_is_allowed(desk: Callable[...
     words = ["tune", "fast", "--project", str(folder)]
     code, out, _ = run(*words)
     assert code == 1
-    assert "1 row exceed it" in out
+    assert "1 row longer than that" in out
     assert "error: train: 1 row longer than 20 tokens" in out
     assert out.count("allow_truncation = 1 (--allow-truncation 1)") == 1
     code, out, _ = run(*words, "--json")

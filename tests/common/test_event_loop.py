@@ -122,7 +122,7 @@ def test_loops_that_come_and_go_use_one_thread(owner: Owner) -> None:
 
 async def test_on_the_owners_own_loop_only_the_async_form_works(owner: Owner) -> None:
     assert (await owner.anested())[0] == 3
-    with pytest.raises(RuntimeError, match="await its async form"):
+    with pytest.raises(RuntimeError, match="await its async version"):
         await owner.astuck()
 
 

@@ -76,7 +76,7 @@ def test_every_sign_has_a_word(visit: Visit) -> None:
         "(rows) => rows.map((row) => [...row.cells].slice(1).map((cell) => cell.textContent))"
     )
     assert rows == [
-        ["✓right", "✗wrong"],
+        ["✓correct", "✗wrong"],
         ["○answered, no score", "·not run"],
         ["–✓rightly abstained", "!error"],
         ["✗wrong", "0.25score 0.25"],

@@ -452,7 +452,7 @@ def test_a_killed_training_names_its_log_and_can_be_resumed(
         for process in workers(folder):
             os.kill(process.pid, signal.SIGKILL)
 
-    with pytest.raises(TuneError, match="the training was killed by signal 9") as caught:
+    with pytest.raises(TuneError, match="the training process was killed by signal 9") as caught:
         project.tune("fast", progress=kill)
     assert str(model_of(folder) / "log.txt") in (caught.value.hint or "")
     assert project.artifacts() == []

@@ -79,7 +79,7 @@ def test_dpo_from_edits_to_a_served_model(base: Path, tmp_path: Path, call: Call
         file.write('{"id": "asked", "input": "blue 2", "output": "no 2", "split": "test"}\n')
     code, out, err = call("tune", "edits")
     assert code == 0, err
-    assert " rather than ⟦yes 0⟧" in out, "both replies are shown before the training"
+    assert " preferred over ⟦yes 0⟧" in out, "both replies are shown before the training"
     (folder,) = (tmp_path / ".groundtune/models").iterdir()
     artifact = read_artifact(folder)
     assert artifact.unusable is None

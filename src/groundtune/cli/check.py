@@ -100,7 +100,7 @@ def show_preflight(preflight: "PreflightReport") -> None:
 
 def _print_lengths(lengths: "LengthReport") -> None:
     limit = "no known limit" if lengths.limit is None else f"limit {lengths.limit:,}"
-    longer = f"; {format_count(len(lengths.truncated), 'row')} exceed it" if lengths.truncated else ""
+    longer = f"; {format_count(len(lengths.truncated), 'row')} longer than that" if lengths.truncated else ""
     dropped = f"; {format_count(len(lengths.dropped), 'row')} with nothing left to train on" if lengths.dropped else ""
     figures = f"median {lengths.median:,}, 95th percentile {lengths.p95:,}, maximum {lengths.longest:,}"
     output.print_line(f"tokens  {figures}; {limit}{longer}{dropped}")
