@@ -22,70 +22,82 @@ SHOWN = 30
 """Labels and tags that are printed; --json has all."""
 
 
+_Action = Annotated[
+    Literal["import", "stats", "split", "export"],
+    typer.Argument(help="Action to perform, as described above.", metavar="ACTION", show_default=False),
+]
+_File = Annotated[
+    Path | None,
+    typer.Argument(help="File to read; required by import.", metavar="FILE", show_default="the project's examples"),
+]
+_Kind = Annotated[
+    str | None, typer.Option("--format", metavar="NAME", help=f"import, export: file format, one of {FORMATS}.")
+]
+_To = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="import, export: file to write.",
+        show_default=f"import: the project's examples or {FILE}; export: stdout",
+    ),
+]
+_Split = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Split: train, validation or test. import: assigned to rows without one. stats, export: use only this "
+        "split.",
+    ),
+]
+_ColumnIn = Annotated[str | None, typer.Option("--input", metavar="NAME", help="import: column that holds the input.")]
+_ColumnOut = Annotated[
+    str | None, typer.Option("--output", metavar="NAME", help="import: column that holds the gold output.")
+]
+_Abstain = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TEXT",
+        help="import: output value that stands for an abstention (repeatable). export: text to write for an "
+        "abstention.",
+    ),
+]
+_System = Annotated[
+    Literal["refuse", "join", "drop"],
+    typer.Option(
+        help="import: what to do if system messages differ between rows: refuse the file, join them to the inputs, "
+        "or drop them."
+    ),
+]
+_Turns = Annotated[
+    Literal["refuse", "join", "last"],
+    typer.Option(
+        help="import: what to do with chats that have several user turns: refuse the file, join all turns, or keep "
+        "the last."
+    ),
+]
+_Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="import: replace the outputs of examples that already exist.")
+]
+_Instructions = Annotated[
+    bool, typer.Option("--instructions", help="export: put the project's instructions before each input.")
+]
+
+
 def run(
-    action: Annotated[
-        Literal["import", "stats", "split", "export"],
-        typer.Argument(help="Action to perform, as described above.", metavar="ACTION", show_default=False),
-    ],
-    file: Annotated[
-        Path | None,
-        typer.Argument(help="File to read; required by import.", metavar="FILE", show_default="the project's examples"),
-    ] = None,
+    action: _Action,
+    file: _File = None,
     *,
     project: Project = Path(),
-    kind: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help=f"import, export: file format, one of {FORMATS}.")
-    ] = None,
-    to: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="import, export: file to write.",
-            show_default=f"import: the project's examples or {FILE}; export: stdout",
-        ),
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Split: train, validation or test. import: assigned to rows without one. stats, export: use only this "
-            "split.",
-        ),
-    ] = None,
-    column_in: Annotated[
-        str | None, typer.Option("--input", metavar="NAME", help="import: column that holds the input.")
-    ] = None,
-    column_out: Annotated[
-        str | None, typer.Option("--output", metavar="NAME", help="import: column that holds the gold output.")
-    ] = None,
-    abstain: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TEXT",
-            help="import: output value that stands for an abstention (repeatable). export: text to write for an "
-            "abstention.",
-        ),
-    ] = None,
-    system: Annotated[
-        Literal["refuse", "join", "drop"],
-        typer.Option(
-            help="import: what to do if system messages differ between rows: refuse the file, join them to the inputs, "
-            "or drop them."
-        ),
-    ] = "refuse",
-    turns: Annotated[
-        Literal["refuse", "join", "last"],
-        typer.Option(
-            help="import: what to do with chats that have several user turns: refuse the file, join all turns, or keep "
-            "the last."
-        ),
-    ] = "refuse",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="import: replace the outputs of examples that already exist.")
-    ] = False,
-    instructions: Annotated[
-        bool, typer.Option("--instructions", help="export: put the project's instructions before each input.")
-    ] = False,
+    kind: _Kind = None,
+    to: _To = None,
+    split: _Split = None,
+    column_in: _ColumnIn = None,
+    column_out: _ColumnOut = None,
+    abstain: _Abstain = None,
+    system: _System = "refuse",
+    turns: _Turns = "refuse",
+    overwrite: _Overwrite = False,
+    instructions: _Instructions = False,
     json: Json = False,
 ) -> None:
     """Import, count, split and export examples.

@@ -31,62 +31,69 @@ NEXT = {
 ACTIONS = ("list", "show", "check", "adopt", "remove", "export", "seen")
 
 
+_Action = Annotated[
+    str,
+    typer.Argument(help="Action to perform, as described above.", metavar="ACTION"),
+]
+_Subject = Annotated[
+    str | None,
+    typer.Argument(
+        help="Id of a model, or NAME of a [tune.NAME] table for its newest; for seen: a file, folder, FILE#ID or "
+        "example id.",
+        metavar="ID|SOURCE",
+    ),
+]
+_To = Annotated[str, typer.Option("--to", metavar="FORMAT", help="export: adapter, merged, ollama or gguf.")]
+_Target = Annotated[
+    Path | None,
+    typer.Option("--target", metavar="PATH", help="export: file or folder to write.", show_default="ID-FORMAT"),
+]
+_Url = Annotated[
+    str | None,
+    typer.Option("--url", metavar="URL", help="check: an OpenAI-compatible server, instead of the local generator."),
+]
+_ServedAs = Annotated[
+    str | None,
+    typer.Option(
+        "--served-as",
+        metavar="NAME",
+        help="check: name of the model on that server.",
+        show_default="the server's only model",
+    ),
+]
+_KeyEnv = Annotated[
+    str | None,
+    typer.Option("--key-env", metavar="VARIABLE", help="check: environment variable with the server's API key."),
+]
+_Tolerance = Annotated[
+    float,
+    typer.Option(
+        "--tolerance", metavar="NATS", help="check: largest allowed difference between log-probabilities.", min=0
+    ),
+]
+_Wait = Annotated[
+    float,
+    typer.Option(
+        "--wait",
+        metavar="SECONDS",
+        help="adopt: how long to wait if another process is writing to the project.",
+        min=0,
+    ),
+]
+
+
 def run(
-    action: Annotated[
-        str,
-        typer.Argument(help="Action to perform, as described above.", metavar="ACTION"),
-    ] = "list",
-    subject: Annotated[
-        str | None,
-        typer.Argument(
-            help="Id of a model, or NAME of a [tune.NAME] table for its newest; for seen: a file, folder, FILE#ID or "
-            "example id.",
-            metavar="ID|SOURCE",
-        ),
-    ] = None,
+    action: _Action = "list",
+    subject: _Subject = None,
     *,
-    to: Annotated[
-        str, typer.Option("--to", metavar="FORMAT", help="export: adapter, merged, ollama or gguf.")
-    ] = "merged",
-    target: Annotated[
-        Path | None,
-        typer.Option("--target", metavar="PATH", help="export: file or folder to write.", show_default="ID-FORMAT"),
-    ] = None,
-    url: Annotated[
-        str | None,
-        typer.Option(
-            "--url", metavar="URL", help="check: an OpenAI-compatible server, instead of the local generator."
-        ),
-    ] = None,
-    served_as: Annotated[
-        str | None,
-        typer.Option(
-            "--served-as",
-            metavar="NAME",
-            help="check: name of the model on that server.",
-            show_default="the server's only model",
-        ),
-    ] = None,
-    key_env: Annotated[
-        str | None,
-        typer.Option("--key-env", metavar="VARIABLE", help="check: environment variable with the server's API key."),
-    ] = None,
-    tolerance: Annotated[
-        float,
-        typer.Option(
-            "--tolerance", metavar="NATS", help="check: largest allowed difference between log-probabilities.", min=0
-        ),
-    ] = 0.5,
+    to: _To = "merged",
+    target: _Target = None,
+    url: _Url = None,
+    served_as: _ServedAs = None,
+    key_env: _KeyEnv = None,
+    tolerance: _Tolerance = 0.5,
     back: Annotated[bool, typer.Option("--back", help="adopt: undo the last adoption.")] = False,
-    wait: Annotated[
-        float,
-        typer.Option(
-            "--wait",
-            metavar="SECONDS",
-            help="adopt: how long to wait if another process is writing to the project.",
-            min=0,
-        ),
-    ] = 0.0,
+    wait: _Wait = 0.0,
     project: Project = Path(),
     json: Json = False,
 ) -> int:
