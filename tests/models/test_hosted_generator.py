@@ -176,6 +176,7 @@ async def test_an_incomplete_body_is_retried() -> None:
             assert (await model.generate(PROMPT)).text == "whole"
 
 
+@pytest.mark.slow
 async def test_a_stall_ends_at_the_timeout() -> None:
     begin = time.perf_counter()
     error, sent = await failure(Reply(stall=True), timeout_seconds=0.6, retries=1)

@@ -72,6 +72,7 @@ async def test_an_invalid_stream_is_a_bad_response(events: str, message: str) ->
     assert caught.value.kind == "bad_response"
 
 
+@pytest.mark.slow
 async def test_a_stream_that_stalls_is_a_timeout() -> None:
     pieces: list[str] = []
     with ScriptedServer(Reply("one two three", broken_stream_after=1, stall=True)) as server:

@@ -52,11 +52,13 @@ def test_float32_matches_sentence_transformers(
     assert np.abs(encoder.encode(ids(bundled, TEXTS)) - reference).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_bfloat16_stays_close(bundled: BundledEmbedder, folder: Path, reference: np.ndarray) -> None:
     vectors = TorchEncoder(folder, bfloat16=True).encode(ids(bundled, TEXTS))
     assert (vectors * reference).sum(axis=1).min() > 0.999
 
 
+@pytest.mark.slow
 async def test_few_texts_and_many_give_the_same_vectors(reference: np.ndarray) -> None:
     embedder = BundledEmbedder()
     few = await embedder.embed(TEXTS)

@@ -72,6 +72,7 @@ async def refused_once(model: HostedGenerator) -> None:
             await asyncio.sleep(0.001)
 
 
+@pytest.mark.slow
 async def test_200_calls_get_through_a_server_that_takes_3_at_a_time() -> None:
     script, refused = at_most_at_a_time(3)
     generations, seconds = await ask(script, 200, concurrency=32, patience_seconds=60, retries=0)
@@ -80,6 +81,7 @@ async def test_200_calls_get_through_a_server_that_takes_3_at_a_time() -> None:
     assert seconds < 60  # 0.7 s at full speed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("says_when", [True, False])
 async def test_80_calls_get_through_a_server_that_takes_8_in_a_fifth_of_a_second(says_when: bool) -> None:
     script, refused = at_most_a_window(8, window_seconds=0.2, says_when=says_when)

@@ -213,6 +213,7 @@ def cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 async def test_a_cross_encoder_scores_every_passage(
     cross_encoder: Path, store: LanceStore, embedder: BundledEmbedder
 ) -> None:
