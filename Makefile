@@ -14,7 +14,7 @@ demo: $(VENV)/demo.stamp  ## install, then run the example projects, offline
 test: $(VENV)/dev.stamp  ## install, then run the whole test suite
 	$(PYTEST)
 
-quick: $(VENV)/dev.stamp  ## install, then run the tests that take seconds
+quick: $(VENV)/dev.stamp  ## install, then run all but the slow tests
 	$(PYTEST) -m 'not slow'
 
 check: $(VENV)/dev.stamp  ## format, lint, types

@@ -1,5 +1,6 @@
 """What all tests share: the real embedder, made once; projects in a temporary folder; no network beyond loopback."""
 
+import gc
 import ipaddress
 import os
 import socket
@@ -34,6 +35,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("slow")
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection() -> None:
+    """Import the tests without garbage collection: imports leave none."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Exempt what was imported from garbage collection: traversing it takes a quarter of a second each time."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

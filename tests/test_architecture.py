@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
 
@@ -55,10 +55,14 @@ def module_of(path: Path) -> str:
     return ".".join(("groundtune", *(part for part in parts if part != "__init__")))
 
 
-def imports(path: Path) -> Iterator[tuple[str, int]]:
-    """Yield every module of the package that a file imports, also inside functions, with the line."""
+MODULES = {module_of(file) for file in FILES}
+
+
+@cache
+def imports(path: Path) -> list[tuple[str, int]]:
+    """Return every module of the package that a file imports, also inside functions, with the line."""
+    found: list[tuple[str, int]] = []
     package = module_of(path) if path.name == "__init__.py" else module_of(path).rpartition(".")[0]
-    modules = {module_of(file) for file in FILES}
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names: list[str] = []
         if isinstance(node, ast.Import):
@@ -66,12 +70,13 @@ def imports(path: Path) -> Iterator[tuple[str, int]]:
         elif isinstance(node, ast.ImportFrom):
             base = resolve_name("." * node.level + (node.module or ""), package) if node.level else node.module or ""
             whole = [f"{base}.{alias.name}" for alias in node.names]
-            names = [name if name in modules else base for name in whole]
+            names = [name if name in MODULES else base for name in whole]
         elif isinstance(node, ast.Call) and _name(node.func) in ("need", "import_module") and node.args:
             first = node.args[0]
             if isinstance(first, ast.Constant) and isinstance(first.value, str):
                 names = [first.value]
-        yield from ((name, node.lineno) for name in names if name.split(".")[0] == "groundtune")  # type: ignore[attr-defined]
+        found += [(name, node.lineno) for name in names if name.split(".")[0] == "groundtune"]  # type: ignore[attr-defined]
+    return found
 
 
 def _name(function: ast.expr) -> str:
