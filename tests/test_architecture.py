@@ -18,7 +18,7 @@ FILES = sorted(path for path in SRC.rglob("*.py") if "examples" not in path.rela
 
 LAYERS = (
     {"errors", "types"},
-    {"common", "protocols", "testing", "workspace"},
+    {"common", "extensions", "protocols", "testing", "workspace"},
     {"config", "stats"},
     {"dataset", "ingest", "models", "retrieve"},
     {"approaches", "measure", "tune"},

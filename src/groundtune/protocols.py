@@ -5,6 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from groundtune.types import (
     Answer,
+    AnswerEvent,
     Candidate,
     Generation,
     Hit,
@@ -14,6 +15,7 @@ from groundtune.types import (
     Question,
     Scope,
     Shot,
+    SourceChanges,
     Stage,
     Vectors,
 )
@@ -102,6 +104,15 @@ class Store(Protocol):
 
 
 @runtime_checkable
+class Source(Protocol):
+    """Documents from outside the project folder: a query, an endpoint, a folder elsewhere."""
+
+    async def changes(self, cursor: str | None) -> SourceChanges:
+        """Return what changed since the cursor of the last call; None asks for everything."""
+        ...
+
+
+@runtime_checkable
 class Reranker(Protocol):
     """Scores retrieved candidates more accurately, and more slowly, than retrieval."""
 
@@ -147,8 +158,8 @@ class Generator(Protocol):
 class StreamingGenerator(Generator, Protocol):
     """A generator that can stream its text."""
 
-    def stream(self, prompt: Prompt) -> AsyncIterator[str]:
-        """Yield pieces of text, in order."""
+    def stream(self, prompt: Prompt) -> AsyncIterator[str | Generation]:
+        """Yield pieces of text, in order, and at the end the whole generation. Raises as `generate` does."""
         ...
 
 
@@ -183,6 +194,19 @@ class Approach(Protocol):
 
     async def answer(self, question: Question) -> Answer:
         """Return an answer or an abstention. Raises only errors from `errors`."""
+        ...
+
+
+@runtime_checkable
+class StreamingApproach(Approach, Protocol):
+    """An approach that can hand out an answer while it is being written."""
+
+    def stream(self, question: Question) -> AsyncIterator[AnswerEvent]:
+        """Yield `Retrieved`, then text and checked citations, then `Done`; the same content as `answer`.
+
+        A sentence is handed out once its citations are checked, and nothing is handed out that may still be taken back:
+        an approach that can abstain first decides that it does not.
+        """
         ...
 
 

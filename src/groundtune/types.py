@@ -15,6 +15,7 @@ Support = Literal["exact", "close", "missing"]
 Status = Literal["answered", "abstained"]
 Task = Literal["answer", "classify", "extract", "write"]
 Stage = Literal["bm25", "dense", "fused", "reranked"]
+FileStatus = Literal["indexed", "skipped", "failed"]
 
 EVERYONE = "*"
 """The group that every user belongs to; documents without access rules have it."""
@@ -84,6 +85,67 @@ class Candidate:
     vector: Vectors
     position: int
     """Position in the store, valid until the passage is rewritten."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexManifest:
+    """A generation of the index and the parts that built it: parser, chunker, embedder, dimension, language."""
+
+    generation: str
+    parts: Mapping[str, str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """Outcome of one file, or of one item of another source."""
+
+    source: str
+    status: FileStatus
+    reason: str | None = None
+    documents: int = 0
+    passages: int = 0
+    digest: str | None = None
+    """SHA-256 of the bytes; None if they could not be read."""
+    signature: str | None = None
+    """Size, times and inode: while these are unchanged, the file need not be read again."""
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentState:
+    """The digest and passage count of a document in the index; another digest means that it must be indexed again."""
+
+    digest: str
+    passages: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceItem:
+    """A row or page of a source outside the project folder. Either `text`, or `content` with a file name in `name`."""
+
+    id: str
+    """Unique within its source and stable: the item's document has the source `SOURCE:ID`."""
+    text: str | None = None
+    content: bytes | None = None
+    """Bytes of a file, read by the loader for the extension of `name`."""
+    name: str | None = None
+    title: str | None = None
+    metadata: Metadata = field(default_factory=dict)
+    groups: tuple[str, ...] = (EVERYONE,)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChanges:
+    """What a source reports since a cursor."""
+
+    items: Sequence[SourceItem]
+    """New and changed items; unchanged ones are recognised by their content."""
+    removed: Sequence[str] = ()
+    """Ids of items that are gone."""
+    cursor: str | None = None
+    """Passed to the next call; None: the next call starts over."""
+    complete: bool = False
+    """Whether `items` is everything there is; items that are not in it are then removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +221,8 @@ class Example:
     """Examples with the same group are not independent (such as one conversation) and are resampled together."""
     rejected: Any = None
     """The rejected reply of a preference pair, or None. Used only by preference training."""
+    history: tuple[Message, ...] = ()
+    """The conversation before the input, oldest turn first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +279,16 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class Trace:
+    """What an approach sent and searched for, to see why it answered as it did."""
+
+    prompt: Prompt | None = None
+    """The prompt as sent; None when no model was asked."""
+    query: str | None = None
+    """The text that retrieval searched for; None without retrieval."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """Answer of an approach to a question."""
 
@@ -232,6 +306,42 @@ class Answer:
     """Seconds by step: `retrieve`, `generate`, `cite`."""
     paid: bool = True
     """False when all generations came from the cache; `usage` is then that of the original calls."""
+    id: str = ""
+    """Unique id, for logs and feedback."""
+    time: str = ""
+    """When it was given: ISO 8601, UTC."""
+    trace: Trace = Trace()
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """First event of a streamed answer: the passages it may cite; empty for approaches without retrieval."""
+
+    hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """The next piece of the text. The pieces of a stream, joined, are `Answer.text`."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CitationChecked:
+    """A citation in the text so far, after its check."""
+
+    citation: Citation
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Last event of a stream: the whole answer, with what is known only at the end."""
+
+    answer: Answer
+
+
+AnswerEvent = Retrieved | TextDelta | CitationChecked | Done
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +364,11 @@ class Result:
     scores: Mapping[str, float] = field(default_factory=dict)
     usage: Usage = Usage()
     error: Failure | None = None
+    confidence: float | None = None
+    best_score: float | None = None
+    """Retrieval score of the best passage; None without passages."""
+    margin: float | None = None
+    """Difference between the scores of the best passage and the second; None with fewer than two."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,162 @@
+"""Find what other packages add to groundtune: approaches, scorers, loaders, stores, sources, models, kinds of training.
+
+A package registers with one entry point in the group `groundtune`, a function that receives an `Extensions`:
+
+    [project.entry-points.groundtune]
+    acme = "acme_groundtune:register"
+
+    def register(extensions: Extensions) -> None:
+        extensions.scorer("polite", polite)
+
+Importing this module imports no extension; `load_extensions` does.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from groundtune.errors import UsageError
+from groundtune.types import Answer, Example
+
+GROUP = "groundtune"
+"""Group of the entry points."""
+
+Score = Callable[[Answer, Example], float | None]
+"""Scores an answer from 0 (worst) to 1 (best); None: this answer has no such score."""
+Value = TypeVar("Value")
+
+
+@runtime_checkable
+class Loader(Protocol):
+    """Reads the files of one extension, in a process of its own."""
+
+    version: str
+    """Changes whenever the same file would be read differently; files are then ingested again."""
+
+    def load(self, path: Path) -> Any:
+        """Return one `ParsedDocument`, or several for a file whose rows are documents. Raises ParseError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionLoader:
+    """A function as a `Loader`."""
+
+    load: Callable[[Path], Any]
+    version: str = "1"
+
+
+@dataclass(slots=True)
+class Extensions:
+    """What packages have added, by kind and name. Names of different kinds are independent."""
+
+    approaches: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
+    """Maps each name to a function that makes the approach from an `ApproachParts`."""
+    scorers: dict[str, Score] = field(default_factory=dict)
+    loaders: dict[str, Loader] = field(default_factory=dict)
+    """Maps each suffix, lower-case and with its dot, to its loader."""
+    stores: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    """Maps each `[store] kind` to a function that makes an `IndexStorage`."""
+    sources: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    """Maps each `[sources.NAME] kind` to a function that makes a `Source`."""
+    generators: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    """Maps each `[models.NAME] kind` to a function that makes a `Generator`."""
+    embedders: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    """Maps each `[embedder] kind` to a function that makes an `Embedder`."""
+    rerankers: dict[str, Callable[[], Any]] = field(default_factory=dict)
+    """Maps each `[retrieval] reranker` to a function that makes a `Reranker`."""
+    trainers: dict[str, Any] = field(default_factory=dict)
+    """Maps each `[tune.NAME] kind` to its `TrainingKind`."""
+    packages: dict[str, str] = field(default_factory=dict)
+    """Maps the name of each package that registered to its version."""
+    broken: dict[str, str] = field(default_factory=dict)
+    """Maps each entry point that could not be loaded to the reason."""
+
+    def approach(self, name: str, make: Callable[[Any], Any]) -> None:
+        """Add an approach. make: receives the `ApproachParts` of the project and returns the approach."""
+        if "@" in name or ":" in name or not name.strip():
+            raise UsageError(f"{name!r} cannot be the name of an approach", hint='leave out ":" and "@"')
+        _add(self.approaches, "approach", name, make)
+
+    def scorer(self, name: str, score: Score) -> None:
+        """Add a scorer, used by `[compare] scorers`; a score lies between 0 and 1."""
+        _add(self.scorers, "scorer", name, score)
+
+    def loader(self, suffix: str, loader: Loader | Callable[[Path], Any]) -> None:
+        """Add a loader for files whose name ends in this suffix, such as ".eml"."""
+        if not re.fullmatch(r"\.[^./\\\s]+", suffix):
+            raise UsageError(f"{suffix!r} is not the suffix of a file", hint='write it like ".eml"')
+        loader = loader if isinstance(loader, Loader) else FunctionLoader(loader)
+        _add(self.loaders, "loader", suffix.lower(), loader)
+
+    def store(self, kind: str, make: Callable[..., Any]) -> None:
+        """Add a kind of [store]. make: called with the project's folder and the table's options by name."""
+        _add(self.stores, "store", kind, make)
+
+    def source(self, kind: str, make: Callable[..., Any]) -> None:
+        """Add a kind of [sources.NAME]. make: called with the table's options by name."""
+        _add(self.sources, "source", kind, make)
+
+    def generator(self, kind: str, make: Callable[..., Any]) -> None:
+        """Add a kind of [models.NAME]. make: called with the table's options by name."""
+        _add(self.generators, "generator", kind, make)
+
+    def embedder(self, kind: str, make: Callable[..., Any]) -> None:
+        """Add a kind of [embedder]. make: called with the table's options by name."""
+        _add(self.embedders, "embedder", kind, make)
+
+    def reranker(self, name: str, make: Callable[[], Any]) -> None:
+        """Add a reranker, used by `[retrieval] reranker`."""
+        _add(self.rerankers, "reranker", name, make)
+
+    def trainer(self, kind: Any) -> None:
+        """Add a kind of [tune.NAME]: an object that implements `TrainingKind`."""
+        _add(self.trainers, "trainer", kind.kind, kind)
+
+
+def _add(registered: dict[str, Value], noun: str, name: str, value: Value) -> None:
+    if name in registered:
+        raise UsageError(f"two packages register the {noun} {name!r}", hint="uninstall one of them")
+    registered[name] = value
+
+
+@cache
+def load_extensions() -> Extensions:
+    """Import every package that registers in the group, once per process; what fails is listed in `broken`."""
+    return register_all(entry_points(group=GROUP))
+
+
+def register_all(points: "Any") -> Extensions:
+    """Return what these entry points register, in the order of their names."""
+    extensions = Extensions()
+    for point in sorted(points, key=lambda point: point.name):
+        before = _copied(extensions)
+        try:
+            point.load()(extensions)
+        except Exception as error:  # noqa: BLE001  one broken package must not stop every command
+            extensions = before  # nothing of it is half registered
+            extensions.broken[point.name] = f"{_package(point)} cannot be used: {type(error).__name__}: {error}"
+            continue
+        if point.dist is not None:
+            extensions.packages[point.dist.name] = point.dist.version
+    return extensions
+
+
+def _copied(extensions: Extensions) -> Extensions:
+    names = Extensions.__dataclass_fields__
+    return Extensions(**{name: dict(getattr(extensions, name)) for name in names})
+
+
+def _package(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist is not None else point.value
+
+
+def unknown_kind(noun: str, name: str, builtin: tuple[str, ...], added: Mapping[str, object]) -> str:
+    """Describe an unknown name: the known ones, and any package that failed to load."""
+    known = ", ".join(f'"{choice}"' for choice in (*builtin, *sorted(added)))
+    broken = "; ".join(load_extensions().broken.values())
+    return f"unknown {noun} {name!r}; known: {known}" + (f" ({broken})" if broken else "")
