@@ -1,4 +1,4 @@
-"""Each verb is written once and has a sync form and an async form that works from any loop."""
+"""A coroutine method runs on its owner's loop, whichever loop awaits it; a sync method waits for it."""
 
 import asyncio
 import inspect
@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from groundtune import Project
-from groundtune.common.event_loop import Loop, sync_and_async
+from groundtune.common.event_loop import Loop, on_project_loop
 
 
 class Owner:
@@ -19,20 +18,27 @@ class Owner:
         self.cancelled = threading.Event()
         self.under_way = threading.Event()
 
-    async def _add(self, first: int, *, second: int = 2) -> tuple[int, str]:
+    @on_project_loop
+    async def aadd(self, first: int, *, second: int = 2) -> tuple[int, str]:
         """Add two numbers, and return the name of the thread."""
         await asyncio.sleep(0)
         return first + second, threading.current_thread().name
 
-    add, aadd = sync_and_async(_add)
+    def add(self, first: int, *, second: int = 2) -> tuple[int, str]:
+        """Wait for `aadd`."""
+        return self.loop.run(self.aadd(first, second=second))
 
-    async def _fail(self) -> None:
+    @on_project_loop
+    async def afail(self) -> None:
         """Fail."""
         raise LookupError("nothing there")
 
-    fail, afail = sync_and_async(_fail)
+    def fail(self) -> None:
+        """Wait for `afail`."""
+        self.loop.run(self.afail())
 
-    async def _wait(self) -> None:
+    @on_project_loop
+    async def await_(self) -> None:
         """Wait until cancelled."""
         self.under_way.set()
         try:
@@ -41,19 +47,24 @@ class Owner:
             self.cancelled.set()
             raise
 
-    wait, await_ = sync_and_async(_wait)
-
-    async def _nested(self) -> tuple[int, str]:
+    @on_project_loop
+    async def anested(self) -> tuple[int, str]:
         """Await the async form on the owner's own loop."""
         return await self.aadd(1)
 
-    nested, anested = sync_and_async(_nested)
-
-    async def _stuck(self) -> None:
+    @on_project_loop
+    async def astuck(self) -> None:
         """Call the sync form on the owner's own loop."""
         self.add(1)
 
-    stuck, astuck = sync_and_async(_stuck)
+    @on_project_loop
+    async def atasks(self) -> int:
+        """Return how many tasks run on the owner's loop."""
+        return len(asyncio.all_tasks())
+
+    def tasks(self) -> int:
+        """Wait for `atasks`."""
+        return self.loop.run(self.atasks())
 
 
 @pytest.fixture
@@ -63,36 +74,11 @@ def owner() -> Iterator[Owner]:
     instance.loop.stop()
 
 
-VERBS = ("ingest", "search", "ask", "document", "evaluate", "sweep", "fit", "calibrate", "compare", "estimate", "judge")
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_both_forms_keep_signature_name_and_docstring_of_the_method(verb: str) -> None:
-    work, waits, awaits = (getattr(Project, f"{start}{verb}") for start in ("_", "", "a"))
-    assert inspect.signature(waits) == inspect.signature(awaits) == inspect.signature(work)
-    assert (waits.__name__, awaits.__name__) == (verb, f"a{verb}")
-    assert waits.__doc__ == awaits.__doc__ == work.__doc__
-    assert waits.__doc__
-    assert waits.__module__ == awaits.__module__ == "groundtune.project.api"
-    assert inspect.get_annotations(waits) == inspect.get_annotations(work)
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_only_the_async_form_is_a_coroutine(verb: str) -> None:
-    waits, awaits = getattr(Project, verb), getattr(Project, f"a{verb}")
-    assert (inspect.iscoroutinefunction(waits), inspect.iscoroutinefunction(awaits)) == (False, True)
-
-
-def test_every_public_coroutine_of_a_project_has_a_sync_form() -> None:
-    awaited = [name for name, member in vars(Project).items() if inspect.iscoroutinefunction(member) and name[0] != "_"]
-    assert {f"a{verb}" for verb in VERBS} <= set(awaited)
-    for name in awaited:
-        assert name.startswith("a")
-        assert inspect.signature(getattr(Project, name[1:])) == inspect.signature(getattr(Project, name))
-
-
-def test_tracebacks_and_errors_show_the_public_name() -> None:
-    assert (Owner.add.__qualname__, Owner.aadd.__qualname__) == ("Owner.add", "Owner.aadd")
+def test_the_decorator_keeps_name_signature_and_docstring() -> None:
+    assert Owner.aadd.__qualname__ == "Owner.aadd"
+    assert str(inspect.signature(Owner.aadd)) == "(self, first: int, *, second: int = 2) -> tuple[int, str]"
+    assert inspect.getdoc(Owner.aadd) == "Add two numbers, and return the name of the thread."
+    assert inspect.iscoroutinefunction(Owner.aadd)
 
 
 def test_both_forms_run_on_the_owners_thread(owner: Owner) -> None:
@@ -126,13 +112,15 @@ async def test_on_the_owners_own_loop_only_the_async_form_works(owner: Owner) ->
         await owner.astuck()
 
 
+def test_the_sync_form_submits_its_work_once(owner: Owner) -> None:
+    assert owner.tasks() == 1
+
+
 async def test_both_forms_raise_the_errors_of_the_work(owner: Owner) -> None:
     with pytest.raises(LookupError, match="nothing there"):
         owner.fail()
     with pytest.raises(LookupError, match="nothing there"):
         await owner.afail()
-    with pytest.raises(TypeError, match="third"):
-        owner.add(1, third=3)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="third"):
         await owner.aadd(1, third=3)  # type: ignore[call-arg]
 
@@ -146,7 +134,7 @@ async def test_cancelling_the_awaiting_task_cancels_the_work(owner: Owner) -> No
     assert await asyncio.to_thread(owner.cancelled.wait, 5)
 
 
-async def test_a_stopped_instanceends_its_work_and_takes_no_more(owner: Owner) -> None:
+async def test_a_stopped_instance_ends_its_work_and_takes_no_more(owner: Owner) -> None:
     task = asyncio.create_task(owner.await_())
     assert await asyncio.to_thread(owner.under_way.wait, 5)
     await asyncio.to_thread(owner.loop.stop)

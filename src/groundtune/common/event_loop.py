@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
-from functools import update_wrapper
+from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -37,7 +37,9 @@ class Loop:
             raise
 
     async def await_(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run the work and await its result from any other loop. Cancelling cancels the work."""
+        """Run the work and await its result, from this loop or any other. Cancelling cancels the work."""
+        if threading.current_thread() is self._thread:
+            return await work
         return await asyncio.wrap_future(self._submit(work))
 
     def stop(self) -> None:
@@ -74,22 +76,16 @@ class HasLoop(Protocol):
 Owner = TypeVar("Owner", bound=HasLoop)
 
 
-def sync_and_async(
+def on_project_loop(
     work: Callable[Concatenate[Owner, P], Coroutine[Any, Any, T]],
-) -> tuple[Callable[Concatenate[Owner, P], T], Callable[Concatenate[Owner, P], Coroutine[Any, Any, T]]]:
-    """Return the sync and the async version of a method that runs on the owner's loop."""
+) -> Callable[Concatenate[Owner, P], Coroutine[Any, Any, T]]:
+    """Make a coroutine method run on its owner's loop, whichever loop awaits it."""
 
-    def blocking(self: Owner, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self.loop.run(work(self, *args, **kwargs))
-
+    @wraps(work)
     async def awaitable(self: Owner, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self.loop.await_(work(self, *args, **kwargs))
 
-    for twin, name in ((blocking, work.__name__.lstrip("_")), (awaitable, f"a{work.__name__.lstrip('_')}")):
-        update_wrapper(twin, work)
-        twin.__qualname__ = twin.__qualname__.replace(work.__name__, name)
-        twin.__name__ = name
-    return blocking, awaitable
+    return awaitable
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

@@ -1,0 +1,367 @@
+"""The verbs of a project as coroutines. Knows nothing about threads beyond the decorator that picks the loop."""
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from groundtune import build
+from groundtune.build.approach_registry import build_registry, default_approach
+from groundtune.build.task import score_names
+from groundtune.common.event_loop import Loop, on_project_loop
+from groundtune.config import PROJECT_FILE, Config, load_config
+from groundtune.config.fitted_values import Fitted, write_fitted
+from groundtune.dataset.examples import select_split
+from groundtune.errors import MissingError, UsageError
+from groundtune.ingest.sync import SyncProgress, SyncReport
+from groundtune.measure.retrieval_quality import RetrievalReport
+from groundtune.project.session import Session
+from groundtune.tune.artifacts import list_artifacts
+from groundtune.tune.job import TrainingStep
+from groundtune.tune.lora.serving_check import ServingCheck
+from groundtune.tune.preflight.run import PreflightReport, raise_errors
+from groundtune.types import Answer, Artifact, Document, Example, Hit, Question, Scope
+from groundtune.workflows import (
+    abstention_threshold,
+    adopting,
+    checking_servers,
+    comparing,
+    distilling,
+    evaluating,
+    judging,
+    reporting,
+    tuning,
+)
+from groundtune.workflows.estimating import Estimate, estimate
+from groundtune.workflows.ingesting import ingest
+from groundtune.workspace import Workspace
+
+Filters = Mapping[str, str | Sequence[str]]
+
+
+def ignore(*_: object) -> None:
+    """Receive progress and do nothing with it."""
+
+
+class AsyncVerbs:
+    """What a project can do, one coroutine per verb. All of them run on the project's own event loop."""
+
+    def __init__(self, root: Path, config: Config) -> None:
+        self.root = root
+        self.config = config
+        self.workspace = Workspace(root)
+        self.session = Session(self.workspace, config)
+        self.loop = Loop()
+
+    # -- ingest --------------------------------------------------------------------------------------------------------
+
+    @on_project_loop
+    async def aingest(
+        self,
+        *,
+        rebuild: bool = False,
+        wait_seconds: float = 0.0,
+        progress: Callable[[SyncProgress], None] = ignore,
+    ) -> SyncReport:
+        """Bring the index up to date with the documents: changed files are processed, deleted ones removed.
+
+        rebuild: build a new index alongside the current one, and switch to it when it is complete. wait_seconds: how
+        long to wait if another process is writing to the project. Raises BusyError, IndexMismatchError.
+        """
+        return await ingest(
+            self.workspace,
+            self.config,
+            self.session.get_embedder(),
+            rebuild=rebuild,
+            wait_seconds=wait_seconds,
+            progress=progress,
+        )
+
+    # -- search and ask ------------------------------------------------------------------------------------------------
+
+    @on_project_loop
+    async def asearch(
+        self, text: str, *, k: int | None = None, groups: Sequence[str] = (), filters: Filters | None = None
+    ) -> list[Hit]:
+        """Return k passages, best first. groups: access groups of the user. filters: conditions on metadata."""
+        limit = self.config.retrieval.k if k is None else k
+        if limit < 1:
+            raise UsageError(f"k must be at least 1, not {limit}")
+        opened = await self.session.index()
+        return await opened.retriever.search(_question(text, groups, filters), k=limit)
+
+    @on_project_loop
+    async def aask(
+        self, text: str, *, approach: str | None = None, groups: Sequence[str] = (), filters: Filters | None = None
+    ) -> Answer:
+        """Return an answer with checked citations, or an abstention. approach: a name that `compare` knows.
+
+        Raises ProviderError when a remote model fails.
+        """
+        question = _question(text, groups, filters)
+        if approach is None and self.config.task == "answer":
+            return await (await self.session.index()).rag.answer(question)
+        name = approach or default_approach(self.config)
+        return await (await self.session.registry()).pick([name]).ready[name].answer(question)
+
+    @on_project_loop
+    async def adocument(self, source: str) -> Document | None:
+        """Return the indexed document of a source, with its text, or None when it is not indexed."""
+        return await (await self.session.index()).document_by_source(source)
+
+    # -- evaluate ------------------------------------------------------------------------------------------------------
+
+    def examples(self) -> list[Example]:
+        """Return all examples of the project. Raises MissingError if there are none, ConfigError with every problem."""
+        examples = self.session.examples()
+        if not examples:
+            raise MissingError(
+                "this project has no examples", hint='name a file under [examples] files = ["examples.jsonl"]'
+            )
+        return examples
+
+    @on_project_loop
+    async def aevaluate(self, *, k: int = 10, split: str | None = None, worst: int = 10) -> RetrievalReport:
+        """Measure every stage of retrieval on the examples that have evidence (of one split, or all)."""
+        examples = self.examples() if split is None else select_split(self.examples(), split)
+        return await evaluating.evaluate(await self.session.index(), examples, k=k, worst=worst)
+
+    @on_project_loop
+    async def asweep(self, *, progress: Callable[[str], None] = ignore) -> list[evaluating.SweepRow]:
+        """Try passage sizes and fusion weights on the train and validation examples. Does not change the index."""
+        examples = [example for example in self.examples() if example.split != "test"]
+        with tempfile.TemporaryDirectory(prefix="groundtune-sweep-") as scratch:
+            return await evaluating.sweep(
+                self.workspace,
+                self.config,
+                self.session.get_embedder(),
+                examples,
+                scratch=Path(scratch),
+                progress=progress,
+            )
+
+    @on_project_loop
+    async def afit(self) -> evaluating.WeightFit:
+        """Fit the fusion weight on the train split, save it for this project, and report it on the test split."""
+        fit = await evaluating.fit_weight(await self.session.index(), self.config, self.examples())
+        self._save_fitted(dense_weight=fit.dense_weight, dense_weight_n=fit.train_n)
+        return fit
+
+    @on_project_loop
+    async def acalibrate(self, *, progress: Callable[[int], None] = ignore) -> abstention_threshold.Calibration | None:
+        """Choose the abstention threshold on the train and validation examples, and save it.
+
+        Returns None when there are too few answerable or unanswerable examples, or the model reports no confidence.
+        """
+        examples = abstention_threshold.calibration_examples(self.examples())
+        if not examples:
+            return None
+        opened = await self.session.index()
+        approach = build.rag_without_threshold(self.config, opened.retriever, opened.embedder, opened.document)
+        calibration = await abstention_threshold.calibrate(approach, examples, self.config, progress=progress)
+        if calibration:
+            self._save_fitted(
+                threshold=calibration.point.threshold,
+                threshold_n=calibration.n,
+                threshold_rule=calibration.rule,
+                coverage=calibration.point.coverage,
+                risk=calibration.point.risk,
+            )
+        return calibration
+
+    # -- compare -------------------------------------------------------------------------------------------------------
+
+    @on_project_loop
+    async def acompare(
+        self,
+        *,
+        approaches: Sequence[str] | None = None,
+        split: str = "test",
+        primary: str | None = None,
+        budget_usd: float | None = None,
+        fresh: bool = False,
+        progress: Callable[[comparing.CompareProgress], None] = ignore,
+    ) -> reporting.Report:
+        """Run every approach (or the named ones) on the same examples, and return the verdict; results are on disk.
+
+        primary: the score that decides. budget_usd: stop before spending more. fresh: start a new run instead of
+        resuming a matching one; the cache is still used. Raises BudgetError; the run so far stays readable.
+        """
+        examples = select_split(self.examples(), split)
+        with self.workspace.writer_lock():
+            folder = await comparing.compare(
+                self.workspace,
+                self.config,
+                await self.session.resources(),
+                examples,
+                split=split,
+                names=approaches or self.config.compare.approaches,
+                fitted=self.fitted,
+                primary=primary,
+                budget_usd=budget_usd,
+                fresh=fresh,
+                progress=progress,
+            )
+            report = reporting.evaluate_run(reporting.read_run(folder), primary=primary)
+            return reporting.write_report(report, folder)
+
+    @on_project_loop
+    async def aestimate(self, *, approaches: Sequence[str] | None = None, split: str = "test") -> list[Estimate]:
+        """Estimate calls, tokens, cost and time of `compare` without asking any model."""
+        return await estimate(
+            self.workspace,
+            self.config,
+            await self.session.resources(),
+            select_split(self.examples(), split),
+            split=split,
+            names=approaches or self.config.compare.approaches,
+        )
+
+    @property
+    def scores(self) -> list[str]:
+        """Names of the scores that a row of a comparison can have."""
+        return score_names(self.config)
+
+    @on_project_loop
+    async def areport(self, run: str | None = None, *, primary: str | None = None) -> reporting.Report:
+        """Return the verdict of the named run, or of the latest one, complete or not. Raises MissingError."""
+        return await asyncio.to_thread(_report, self.workspace, run, primary)
+
+    @on_project_loop
+    async def ajudge(self, labels: str | Path, *, progress: Callable[[int], None] = ignore) -> judging.JudgeAgreement:
+        """Measure how well the configured judge agrees with human labels. Raises MissingError if there is no judge."""
+        judge = build.judge(self.config, self.session.get_embedder)
+        if judge is None:
+            raise MissingError(
+                "this project has no judge", hint='set [judge] model = "…" to the name of a table under [models]'
+            )
+        return await judging.measure_agreement(judge, Path(labels), progress=progress)
+
+    # -- tune ----------------------------------------------------------------------------------------------------------
+
+    @on_project_loop
+    async def apreflight(self, name: str, *, allow_truncation: int | None = None) -> PreflightReport:
+        """Check the training run [tune.NAME] in seconds. allow_truncation: overrides the value in the table."""
+        parts = self.workspace, self.config, await self.session.resources(), self.examples()
+        return await tuning.preflight(*parts, name, allow_truncation=allow_truncation)
+
+    @on_project_loop
+    async def atune(
+        self,
+        name: str,
+        *,
+        allow_truncation: int | None = None,
+        fresh: bool = False,
+        on_preflight: Callable[[PreflightReport], None] = ignore,
+        progress: Callable[[TrainingStep], None] = ignore,
+    ) -> Artifact:
+        """Train [tune.NAME] on the train split.
+
+        Resumes an interrupted training run and returns the model of a matching finished one. on_preflight: called with
+        the report of `preflight`. Raises TuneError when `preflight` finds errors or training fails, MissingError,
+        UsageError, ProviderError.
+        """
+        preflight = await self.apreflight(name, allow_truncation=allow_truncation)
+        on_preflight(preflight)
+        raise_errors(preflight)
+        with self.workspace.writer_lock():
+            parts = self.workspace, self.config, await self.session.resources(), self.examples()
+            folder = await tuning.prepare_folder(*parts, name, allow_truncation=allow_truncation, fresh=fresh)
+        artifact = await tuning.train(folder, progress=progress)
+        self.session.invalidate()
+        return artifact
+
+    @on_project_loop
+    async def acontrol_job(self, name: str, act: tuning.JobAction) -> tuple[str, str]:
+        """Pause, resume or cancel the running hosted job of [tune.NAME]; return its id and status."""
+        return await asyncio.to_thread(tuning.control_job, self.workspace, self.config, name, act)
+
+    @on_project_loop
+    async def adistil(
+        self,
+        inputs: str | Path,
+        *,
+        approach: str,
+        target: str | Path,
+        min_confidence: float = 0.9,
+        budget_usd: float | None = None,
+        progress: Callable[[int, int], None] = ignore,
+    ) -> distilling.DistillationReport:
+        """Label inputs with an approach, and write exactly cited or confident answers as training examples.
+
+        Raises BudgetError when the next call might exceed the budget; generations so far stay in the cache.
+        """
+        budget = build.budget(budget_usd)
+        resources = replace(
+            await self.session.resources(), wrap_generator=build.caching_wrapper(self.workspace.cache, budget)
+        )
+        registry = (await build_registry(self.config, resources)).pick([approach])
+        return await distilling.distil(
+            registry.ready[approach],
+            Path(inputs),
+            Path(target),
+            existing=self.session.examples(),
+            min_confidence=min_confidence,
+            concurrency=registry.concurrency.get(approach, 1),
+            spent=lambda: budget.known_spent_usd,
+            progress=progress,
+        )
+
+    @on_project_loop
+    async def acheck_model(
+        self, artifact: Artifact, server: checking_servers.Server | None = None
+    ) -> ServingCheck | Artifact:
+        """Check that the local generator, or a server, reproduces a tuned causal model.
+
+        Without a server, the artifact is checked again, updated on disk and returned. Raises GroundtuneError.
+        """
+        folder = self.workspace.models / artifact.id
+        if server is not None:
+            return await checking_servers.check_server(self.config, folder, artifact, server)
+        with self.workspace.writer_lock():
+            return await checking_servers.check_again(folder, artifact)
+
+    @on_project_loop
+    async def aadopt(
+        self, name: str | None, *, wait_seconds: float = 0.0, progress: Callable[[SyncProgress], None] = ignore
+    ) -> adopting.Adoption:
+        """Switch the project to a tuned retriever, given its id or a name (the newest of that name).
+
+        None undoes the last adoption. The current index is used until the new one is complete. Raises what
+        `adopting.adopt` raises.
+        """
+        parts = self.workspace, self.session.fitted_file, name
+        adoption = await adopting.adopt(*parts, wait_seconds=wait_seconds, progress=progress)
+        self.session.close()
+        self.config = load_config(self.root / PROJECT_FILE)
+        self.session = Session(self.workspace, self.config)
+        return adoption
+
+    def artifacts(self) -> list[Artifact]:
+        """Return all trained artifacts, oldest first."""
+        return list_artifacts(self.workspace.models)
+
+    # -- internal ------------------------------------------------------------------------------------------------
+
+    @property
+    def fitted(self) -> Fitted:
+        """Values fitted on this project's examples."""
+        return self.session.fitted
+
+    def _save_fitted(self, **values: Any) -> None:
+        write_fitted(self.session.fitted_file, replace(self.fitted, **values))
+        self.session.invalidate()
+
+
+def _question(text: str, groups: Sequence[str], filters: Filters | None) -> Question:
+    if not text.strip():
+        raise UsageError("the question is empty")
+    text = text.encode("utf-8", "replace").decode()  # command-line arguments may contain bytes that are not UTF-8
+    return Question(text.strip(), scope=Scope(tuple(groups), dict(filters or {})))
+
+
+def _report(workspace: Workspace, run: str | None, primary: str | None) -> reporting.Report:
+    folder = comparing.run_folder(workspace, run)
+    return reporting.write_report(reporting.evaluate_run(reporting.read_run(folder), primary=primary), folder)
