@@ -4,7 +4,8 @@ GroundtuneError            1  the command ran, and its outcome is negative
 ├── UsageError             2  an invalid call or flag
 ├── ConfigError            2  groundtune.toml or an examples file is wrong; carries every problem at once
 ├── MissingError           3  something is missing: index, extra, key, file
-│   └── IndexMismatchError 3  the index was built with a different configuration
+│   ├── IndexMismatchError 3  the index was built with a different configuration
+│   └── FormatError        3  a file on disk has a format that this version cannot read
 ├── BusyError              1  another process is writing to this project
 ├── BudgetError            1  the next call might cost more than the budget has left
 ├── ParseError             1  a file cannot be read; ingest records it and continues
@@ -69,6 +70,10 @@ class MissingError(GroundtuneError):
 
 class IndexMismatchError(MissingError):
     pass
+
+
+class FormatError(MissingError):
+    """A file was written by a newer groundtune, or by one too old. The file itself is intact."""
 
 
 class BusyError(GroundtuneError):
