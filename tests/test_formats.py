@@ -3,17 +3,22 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 from groundtune import Project
-from groundtune.errors import MissingError
+from groundtune.common.files import read_json, write_json
+from groundtune.common.format_version import FORMAT
+from groundtune.config.fitted_values import Fitted, read_fitted, write_fitted
+from groundtune.errors import FormatError, MissingError
 from groundtune.ingest.index_generations import REBUILD
 from groundtune.models.local_embedder import BundledEmbedder
-from groundtune.tune.artifacts import choose_artifact, verify_artifact
-from groundtune.tune.job import read_job
+from groundtune.tune.artifacts import choose_artifact, latest_artifact, read_artifact, verify_artifact, write_artifact
+from groundtune.tune.incomplete import incomplete_trainings
+from groundtune.tune.job import read_job, write_job_file
 from groundtune.workspace import FOLDER
 
 OLD = Path(__file__).parent / "data/before_format_versions"
@@ -109,3 +114,113 @@ def test_an_old_artifact_answers(opened: Open) -> None:
     report = project.compare(approaches=["tuned"])
     assert report.verdict.ruled_out == {}
     assert {summary.name: summary.mean for summary in report.approaches} == {"tuned": 1.0}
+
+
+# -- formats that this version cannot read -----------------------------------------------------------------------
+
+ADOPTED = {"table": "retrieval", "values": {"reranker": None}, "fitted": {}}
+FILES: dict[str, tuple[str, str, Callable[[Project], object]]] = {
+    "artifact": ("desk", "models/*/artifact.json", lambda project: read_artifact(the(project, "models/*"))),
+    "job": ("desk", "models/*/job.json", lambda project: read_job(the(project, "models/*"))),
+    "run": ("handbook", "runs/*/run.json", lambda project: project.report()),
+    "fitted": ("handbook", "fitted.json", lambda project: project.fitted),
+    "adopted": ("handbook", "adopted.json", lambda project: project.adopt(None)),
+}
+"""For each file: its project, where it is, and what reads it."""
+
+
+def the(project: Project, pattern: str) -> Path:
+    (path,) = project.workspace.folder.glob(pattern)
+    return path
+
+
+@pytest.fixture(params=FILES)
+def versioned_file(request: pytest.FixtureRequest, opened: Open) -> tuple[Path, Callable[[], object]]:
+    """One of the files, and a function that reads it."""
+    name, pattern, read = FILES[request.param]
+    project = opened(name)
+    if pattern == "adopted.json":
+        write_json(project.workspace.folder / pattern, ADOPTED)
+    return the(project, pattern), lambda: read(project)
+
+
+def refusal(read: Callable[[], object]) -> MissingError:
+    with pytest.raises(MissingError) as caught:
+        read()
+    return caught.value
+
+
+def test_a_file_of_a_newer_groundtune_is_refused(versioned_file: tuple[Path, Callable[[], object]]) -> None:
+    path, read = versioned_file
+    write_json(path, {**read_json(path), FORMAT: 7, "a key of the future": 1})
+    error = refusal(read)
+    assert isinstance(error, FormatError)
+    assert error.message == f"{path} was written by a newer groundtune (format 7, this one reads up to 1)"
+    assert (error.hint or "").startswith("pip install --upgrade groundtune, or: ")
+
+
+@pytest.mark.parametrize("content", ["[]", '"text"', '{"format": "one"}', '{"format": 1, "no such key": 2}', "{"])
+def test_a_damaged_file_is_named(content: str, versioned_file: tuple[Path, Callable[[], object]]) -> None:
+    path, read = versioned_file
+    if path.name == "run.json" and "no such key" in content:
+        pytest.skip("run.json may have any keys")
+    path.write_text(content)
+    error = refusal(read)
+    assert not isinstance(error, FormatError)
+    assert f"{path} is damaged" in error.message
+    assert error.hint
+
+
+def test_every_file_carries_its_format(opened: Open, tmp_path: Path) -> None:
+    project = opened("desk")
+    artifact = project.artifacts()[0]
+    write_artifact(tmp_path / artifact.id, artifact)
+    write_job_file(replace(read_job(the(project, "models/*")), folder=tmp_path / artifact.id))
+    write_fitted(tmp_path / "fitted.json", Fitted(dense_weight=0.7, dense_weight_n=30))
+    for name in (f"{artifact.id}/artifact.json", f"{artifact.id}/job.json", "fitted.json"):
+        assert read_json(tmp_path / name)[FORMAT] == 1
+    assert read_artifact(tmp_path / artifact.id) == artifact
+    job = read_job(tmp_path / artifact.id)
+    assert replace(job, folder=the(project, "models/*")) == read_job(the(project, "models/*"))
+    assert read_fitted(tmp_path / "fitted.json") == Fitted(dense_weight=0.7, dense_weight_n=30)
+
+
+def test_undoing_an_old_adoption_works(opened: Open) -> None:
+    project = opened("handbook")
+    record = project.workspace.folder / "adopted.json"
+    file = project.root / "groundtune.toml"
+    file.write_text(file.read_text() + '\n[retrieval]\nreranker = "models/order"\n')
+    write_json(record, ADOPTED)
+    assert project.adopt(None).values == {"reranker": None}
+    assert "reranker" not in file.read_text()
+    assert not record.exists()
+
+
+def test_a_model_of_a_newer_groundtune_is_not_called_damaged(opened: Open, caplog: pytest.LogCaptureFixture) -> None:
+    project = opened("desk")
+    models = project.workspace.models
+    for name, version in (("artifact.json", 7), ("job.json", 1)):
+        write_json(the(project, f"models/*/{name}"), {**read_json(the(project, f"models/*/{name}")), FORMAT: version})
+    (training,) = incomplete_trainings(models)
+    assert "unreadable: artifact.json was written by a newer groundtune" in training.state
+    assert "models remove" not in training.state
+    older = shutil.copytree(OLD / "desk/state/models" / training.id, models / "fast-20200101-000000")
+    write_json(older / "artifact.json", {**read_json(older / "artifact.json"), "id": older.name})
+    assert (found := latest_artifact(models, "fast")) is not None
+    assert found.id == older.name
+    assert "pip install --upgrade groundtune" in caplog.text
+    write_json(models / training.id / "job.json", {FORMAT: 7})
+    assert "unreadable: job.json was written by a newer groundtune" in incomplete_trainings(models)[0].state
+
+
+@pytest.mark.slow
+def test_a_comparison_leaves_runs_of_a_newer_groundtune_alone(opened: Open) -> None:
+    project = opened("handbook")
+    path = the(project, "runs/*/run.json")
+    write_json(path, {**read_json(path), FORMAT: 7})
+    before = path.read_bytes()
+    report = project.compare(approaches=["quote-bm25"])
+    assert path.read_bytes() == before
+    folder = project.workspace.runs / str(report.run.name)
+    assert read_json(folder / "run.json")[FORMAT] == 1
+    assert project.report().run.name == folder.name

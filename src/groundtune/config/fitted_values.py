@@ -4,6 +4,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from groundtune.common.files import read_json, write_json
+from groundtune.common.format_version import check_version, versioned
+from groundtune.errors import MissingError
+
+FITTED_FORMAT = 1
+_REFIT = "delete it, then groundtune evaluate --fit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +29,18 @@ class Fitted:
 
 
 def read_fitted(path: Path) -> Fitted:
-    """Read the fitted values; empty when the file does not exist. Raises MissingError when it is damaged."""
-    return Fitted(**read_json(path)) if path.exists() else Fitted()
+    """Read the fitted values; empty when the file does not exist.
+
+    Raises MissingError when it is damaged, FormatError when another version of groundtune wrote it.
+    """
+    if not path.exists():
+        return Fitted()
+    values = check_version(read_json(path), path=path, supported=FITTED_FORMAT, rebuild=_REFIT)
+    try:
+        return Fitted(**values)
+    except TypeError as error:
+        raise MissingError(f"{path} is damaged: {error}", hint=_REFIT) from None
 
 
 def write_fitted(path: Path, fitted: Fitted) -> None:
-    write_json(path, asdict(fitted))
+    write_json(path, versioned(asdict(fitted), FITTED_FORMAT))

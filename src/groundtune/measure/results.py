@@ -150,6 +150,8 @@ Shape = Mapping[str, tuple[str, Callable[[object], bool]]]
 _TEXT, _TEXT_OR_NULL = ("a string", _is_text), ("a string or null", _or_null(_is_text))
 _WHOLE_OR_NULL = ("an integer or null", _or_null(_is_whole))
 _OBJECT = ("an object", lambda value: isinstance(value, dict))
+ROW_NEEDS = ("example", "approach", "status", "output", "citations", "scores", "usage", "error")
+"""Fields that every row has; rows written by an older groundtune lack those added since."""
 ROW: Shape = {
     "example": ("a non-empty string", lambda value: _is_text(value) and value != ""),
     "approach": ("a non-empty string", lambda value: _is_text(value) and value != ""),
@@ -182,7 +184,7 @@ def _row_fault(row: Any) -> str | None:
     """Return the first problem of a row, or None. Other programs write rows too."""
     if not isinstance(row, dict):
         return "not a JSON object"
-    if fault := _fault(row, ROW, "", needs=tuple(ROW)):
+    if fault := _fault(row, ROW, "", needs=ROW_NEEDS):
         return fault
     for name, score in row["scores"].items():
         if not _is_number(score):

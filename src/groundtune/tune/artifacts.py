@@ -8,31 +8,36 @@ from dataclasses import asdict
 from pathlib import Path
 
 from groundtune.common.files import digest_file, read_json, write_json
-from groundtune.errors import GroundtuneError, MissingError
+from groundtune.common.format_version import check_version, versioned
+from groundtune.errors import FormatError, GroundtuneError, MissingError
 from groundtune.types import Artifact
 
 ARTIFACT = "artifact.json"
+ARTIFACT_FORMAT = 1
 
 log = logging.getLogger(__name__)
 
 
 def write_artifact(folder: Path, artifact: Artifact) -> None:
     """Write artifact.json, the last file of a training run."""
-    write_json(folder / ARTIFACT, asdict(artifact))
+    write_json(folder / ARTIFACT, versioned(asdict(artifact), ARTIFACT_FORMAT))
 
 
 def read_artifact(folder: Path) -> Artifact:
-    """Read artifact.json. Raises MissingError when training is incomplete or the file is damaged."""
-    values = read_json(folder / ARTIFACT)
+    """Read artifact.json.
+
+    Raises MissingError when training is incomplete or the file is damaged, FormatError when another version of
+    groundtune wrote it.
+    """
+    path, retrain = folder / ARTIFACT, "train it again: groundtune tune NAME"
+    values = check_version(read_json(path), path=path, supported=ARTIFACT_FORMAT, rebuild=retrain)
     try:
         lists = {key: tuple(values[key]) for key in ("seen_examples", "seen_documents")}
         artifact = Artifact(**{**values, **lists})
     except (KeyError, TypeError) as error:
-        raise MissingError(
-            f"{folder / ARTIFACT} is damaged: {error}", hint="train it again: groundtune tune NAME"
-        ) from None
+        raise MissingError(f"{path} is damaged: {error}", hint=retrain) from None
     if artifact.id != folder.name:
-        raise MissingError(f"{folder / ARTIFACT} belongs to {artifact.id}", hint=f"rename the folder to {artifact.id}")
+        raise MissingError(f"{path} belongs to {artifact.id}", hint=f"rename the folder to {artifact.id}")
     return artifact
 
 
@@ -61,9 +66,10 @@ def latest_artifact(models: Path, name: str) -> Artifact | None:
         try:
             read_artifact(path.parent)
         except MissingError as error:
-            log.warning(
-                "%s; using %s (groundtune models remove %s deletes it)", error.message, matches[-1].id, path.parent.name
-            )
+            remedy = f"groundtune models remove {path.parent.name} deletes it"
+            if isinstance(error, FormatError):
+                remedy = error.hint or remedy
+            log.warning("%s; using %s (%s)", error.message, matches[-1].id, remedy)
     return matches[-1] if matches else None
 
 

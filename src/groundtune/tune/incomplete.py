@@ -7,7 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from groundtune.common.files import read_json
-from groundtune.errors import BusyError, MissingError, UsageError
+from groundtune.errors import BusyError, FormatError, MissingError, UsageError
 from groundtune.tune.artifacts import ARTIFACT, choose_artifact, list_artifacts, read_artifact
 from groundtune.tune.hosted.trainer import running_job
 from groundtune.tune.job import FAILURE, LOCK, read_job
@@ -88,7 +88,9 @@ def find_training(models: Path, name: str) -> str:
 def _incomplete_training(folder: Path) -> IncompleteTraining:
     try:
         job = read_job(folder)
-    except (MissingError, TypeError):
+    except FormatError as error:
+        return IncompleteTraining(folder.name, None, None, None, _unreadable(folder, error))
+    except MissingError:
         return IncompleteTraining(folder.name, None, None, None, _state(folder, None))
     return IncompleteTraining(folder.name, job.name, job.kind, job.base, _state(folder, job.name))
 
@@ -100,6 +102,8 @@ def _state(folder: Path, name: str | None) -> str:
     if (folder / ARTIFACT).exists():
         try:
             read_artifact(folder)
+        except FormatError as error:
+            return _unreadable(folder, error)
         except MissingError as error:
             return f"damaged: {error.message.removeprefix(f'{folder}/')} ({delete})"
     if name is None:
@@ -112,6 +116,10 @@ def _state(folder: Path, name: str | None) -> str:
         return f"failed: {failed['message']} ({retry}{fresh})"
     except (MissingError, KeyError, TypeError):
         return f"interrupted ({retry} resumes it if rows and settings are unchanged)"
+
+
+def _unreadable(folder: Path, error: FormatError) -> str:
+    return f"unreadable: {error.message.removeprefix(f'{folder}/')} ({error.hint})"
 
 
 def _busy(folder: Path) -> bool:

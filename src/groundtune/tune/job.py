@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from groundtune.common.files import read_json, write_atomic, write_json
+from groundtune.common.format_version import check_version, versioned
 from groundtune.errors import GroundtuneError, MissingError
 
 JOB = "job.json"
+JOB_FORMAT = 1
 PROGRESS = "progress.jsonl"
 FAILURE = "failure.json"
 LOCK = "training.lock"
@@ -146,12 +148,21 @@ def write_job(job: Job, train: Sequence[TrainingRow], validation: Sequence[Train
 
 def write_job_file(job: Job) -> None:
     """Write job.json alone."""
-    write_json(job.folder / JOB, {key: value for key, value in asdict(job).items() if key != "folder"})
+    values = {key: value for key, value in asdict(job).items() if key != "folder"}
+    write_json(job.folder / JOB, versioned(values, JOB_FORMAT))
 
 
 def read_job(folder: Path) -> Job:
-    """Read job.json. Raises MissingError."""
-    return Job(folder=folder, **read_json(folder / JOB))
+    """Read job.json.
+
+    Raises MissingError when it does not exist or is damaged, FormatError when another version of groundtune wrote it.
+    """
+    path, retrain = folder / JOB, "train it again: groundtune tune NAME"
+    values = check_version(read_json(path), path=path, supported=JOB_FORMAT, rebuild=retrain)
+    try:
+        return Job(folder=folder, **values)
+    except TypeError as error:
+        raise MissingError(f"{path} is damaged: {error}", hint=retrain) from None
 
 
 def progress_writer(folder: Path) -> ProgressCallback:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from groundtune import build
 from groundtune.common.files import read_json, write_atomic, write_json
+from groundtune.common.format_version import check_version, versioned
 from groundtune.config import PROJECT_FILE, Config, load_config
 from groundtune.config.fitted_values import Fitted, read_fitted, write_fitted
 from groundtune.config.toml_edit import set_keys
@@ -21,6 +22,7 @@ from groundtune.workspace import Workspace
 
 TableValues = Mapping[str, str | int | None]
 
+ADOPTED_FORMAT = 1
 KEYS = {"embedder": ("kind", "model", "base_url", "api_key_env", "dimension"), "retrieval": ("reranker",)}
 """Table of the project file to the keys that adoption changes."""
 
@@ -90,8 +92,12 @@ def _plan_undo(workspace: Workspace) -> _Plan:
     record = _record_file(workspace)
     if not record.exists():
         raise MissingError("there is no adoption to undo", hint="groundtune models list")
-    adopted = read_json(record)
-    return _Plan(adopted["table"], adopted["values"], Fitted(**adopted["fitted"]))
+    by_hand = "edit [embedder] or [retrieval] in groundtune.toml by hand"
+    adopted = check_version(read_json(record), path=record, supported=ADOPTED_FORMAT, rebuild=by_hand)
+    try:
+        return _Plan(adopted["table"], adopted["values"], Fitted(**adopted["fitted"]))
+    except (KeyError, TypeError) as error:
+        raise MissingError(f"{record} is damaged: {error}", hint=by_hand) from None
 
 
 def key_naming_model(config: Config, folder: Path) -> str | None:
@@ -130,7 +136,8 @@ async def _apply(
         previous = {key: present.get(key) for key in KEYS[plan.table]}
         # If they are equal, an earlier call was interrupted after writing the file.
         if previous != {**dict.fromkeys(previous), **plan.values}:
-            write_json(_record_file(workspace), {"table": plan.table, "values": previous, "fitted": asdict(before)})
+            record = {"table": plan.table, "values": previous, "fitted": asdict(before)}
+            write_json(_record_file(workspace), versioned(record, ADOPTED_FORMAT))
         if plan.fitted:
             write_fitted(fitted, plan.fitted)
         write_atomic(file, text)

@@ -6,6 +6,7 @@ runs/<time>/run.json        what was run, the conditions, and whether it is comp
 """
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,10 +20,11 @@ from groundtune import build
 from groundtune.build.approach_registry import ApproachRegistry, Resources, build_registry
 from groundtune.build.task import primary_score, score_names, scorer
 from groundtune.common.files import digest_file, digest_text, read_json, unused_folder, write_atomic, write_json
+from groundtune.common.format_version import check_version, versioned
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
 from groundtune.dataset.examples import normalise_input
-from groundtune.errors import MissingError, UsageError
+from groundtune.errors import FormatError, MissingError, UsageError
 from groundtune.measure.results import RESULTS, read_results
 from groundtune.measure.runner import FilledCell, JudgeCall, fill_matrix
 from groundtune.measure.scoring import Scorer
@@ -31,6 +33,7 @@ from groundtune.types import Example
 from groundtune.workspace import Workspace
 
 RUN = "run.json"
+RUN_FORMAT = 1
 EXAMPLES = "examples.jsonl"
 PATIENCE_SECONDS = 600.0
 """Seconds that one call waits for rate limits before it fails."""
@@ -166,7 +169,7 @@ async def complete_matrix(
     folder = None if fresh else _matching_run(workspace, identity)
     folder = folder or _new_run(workspace, identity, registry, examples)
     now = {"about": {**about, **(context or {})}, "used": datetime.now(UTC).isoformat()}
-    write_json(folder / RUN, {**read_json(folder / RUN), **now})
+    _write_run_file(folder, {**read_run_file(folder), **now})
     total = len(registry.ready) * len(examples)
     done = sum(row.error is None for row in read_results(folder / RESULTS))
 
@@ -189,8 +192,21 @@ async def complete_matrix(
             judge=judge,
             retry_errors=True,
         )
-    write_json(folder / RUN, {**read_json(folder / RUN), "complete": True})
+    _write_run_file(folder, {**read_run_file(folder), "complete": True})
     return folder
+
+
+def read_run_file(folder: Path) -> dict[str, Any]:
+    """Read run.json.
+
+    Raises MissingError when it is damaged, FormatError when another version of groundtune wrote it.
+    """
+    path = folder / RUN
+    return check_version(read_json(path), path=path, supported=RUN_FORMAT, rebuild="groundtune compare --fresh")
+
+
+def _write_run_file(folder: Path, values: Mapping[str, Any]) -> None:
+    write_json(folder / RUN, versioned(values, RUN_FORMAT))
 
 
 def run_folder(workspace: Workspace, name: str | None = None) -> Path:
@@ -200,12 +216,18 @@ def run_folder(workspace: Workspace, name: str | None = None) -> Path:
         with_rows = [folder for folder in runs if (folder / RESULTS).is_file() and (folder / RESULTS).stat().st_size]
         if not with_rows:
             raise MissingError("there is no run yet", hint="groundtune compare")
-        return max(with_rows, key=lambda folder: (read_json(folder / RUN).get("used", ""), folder.name))
+        return max(with_rows, key=lambda folder: (_used(folder), folder.name))
     matching = [folder for folder in runs if folder.name == name]
     if not matching:
         known = ", ".join(folder.name for folder in runs[-5:])
         raise MissingError(f"no run {name!r}", hint=f"latest runs: {known}" if known else "groundtune compare")
     return matching[0]
+
+
+def _used(folder: Path) -> str:
+    """Return when a run was last used, also for a run that only a newer groundtune can read."""
+    values = read_json(folder / RUN)
+    return str(values.get("used", "")) if isinstance(values, dict) else ""
 
 
 def _check_files(config: Config, root: Path) -> list[Path]:
@@ -254,8 +276,9 @@ def _context(config: Config, registry: ApproachRegistry) -> dict[str, Any]:
 
 def _matching_run(workspace: Workspace, identity: str) -> Path | None:
     for path in sorted(workspace.runs.glob(f"*/{RUN}"), reverse=True):
-        if read_json(path).get("identity") == identity:
-            return path.parent
+        with contextlib.suppress(FormatError):  # another version's run is left alone
+            if read_run_file(path.parent).get("identity") == identity:
+                return path.parent
     return None
 
 
@@ -264,8 +287,8 @@ def _new_run(workspace: Workspace, identity: str, registry: ApproachRegistry, ex
     folder = unused_folder(workspace.runs / started.strftime("%Y%m%d-%H%M%S"))
     rows = [json.dumps(asdict(example), ensure_ascii=False) for example in examples]
     write_atomic(folder / EXAMPLES, "".join(f"{row}\n" for row in rows).encode("utf-8", "backslashreplace"))
-    write_json(
-        folder / RUN,
+    _write_run_file(
+        folder,
         {
             "identity": identity,
             "started": started.isoformat(timespec="seconds"),

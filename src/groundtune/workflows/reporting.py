@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from groundtune.common.files import read_json, write_atomic, write_json
+from groundtune.common.files import write_atomic, write_json
 from groundtune.common.text import format_count
 from groundtune.decide.verdict import Requirements, decide
 from groundtune.errors import MissingError, UsageError
@@ -22,7 +22,7 @@ from groundtune.measure.runner import JUDGEMENTS, PASSAGES, read_json_lines
 from groundtune.measure.score_tables import ClassTable, FieldTable, class_table, field_table
 from groundtune.report import html as page
 from groundtune.types import ApproachSummary, Difference, Evidence, Example, Interval, Result, Verdict
-from groundtune.workflows.comparing import EXAMPLES, RUN
+from groundtune.workflows.comparing import EXAMPLES, RUN, read_run_file
 
 USUAL_PRIMARY = ("correct", "judge", "chrf", "f1")
 """Primary scores for a bare results file, in order of preference."""
@@ -150,7 +150,8 @@ class Report:
 def read_run(path: Path) -> Run:
     """Read a run from its folder or its results file, with the metadata beside it if present.
 
-    Raises MissingError when there are no results, ConfigError for invalid lines.
+    Raises MissingError when there are no results, ConfigError for invalid lines, FormatError for a run of another
+    version of groundtune.
     """
     file = path / RESULTS if path.is_dir() else path
     if not file.is_file():
@@ -161,7 +162,7 @@ def read_run(path: Path) -> Run:
     folder = file.parent
     if file.name != RESULTS or not (folder / RUN).is_file():
         return Run(results, file)
-    metadata = read_json(folder / RUN)
+    metadata = read_run_file(folder)
     examples = tuple(_example(row) for row in read_json_lines(folder / EXAMPLES))
     return Run(
         _sorted_results(results, [example.id for example in examples], metadata.get("approaches", ())),
