@@ -21,7 +21,7 @@ from groundtune.measure.results import RESULTS, read_results
 from groundtune.measure.runner import JUDGEMENTS, PASSAGES, read_json_lines
 from groundtune.measure.score_tables import ClassTable, FieldTable, class_table, field_table
 from groundtune.report import html as page
-from groundtune.types import ApproachSummary, Difference, Evidence, Example, Interval, Result, Verdict
+from groundtune.types import ApproachSummary, Difference, Evidence, Example, Interval, Message, Result, Verdict
 from groundtune.workflows.comparing import EXAMPLES, RUN, read_run_file
 
 USUAL_PRIMARY = ("correct", "judge", "chrf", "f1")
@@ -320,5 +320,10 @@ def _tables_by_approach(run: Run, table: Callable[[Sequence[Result], Sequence[Ex
 
 
 def _example(row: Mapping[str, Any]) -> Example:
-    lists = {key: tuple(row[key]) for key in ("tags", "groups")}
-    return Example(**{**row, **lists, "evidence": tuple(Evidence(**item) for item in row["evidence"])})
+    lists = {
+        "tags": tuple(row["tags"]),
+        "groups": tuple(row["groups"]),
+        "evidence": tuple(Evidence(**item) for item in row["evidence"]),
+        "history": tuple(Message(**turn) for turn in row.get("history", ())),  # older runs have none
+    }
+    return Example(**{**row, **lists})
