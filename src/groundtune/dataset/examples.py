@@ -16,7 +16,7 @@ ReportProblem = Callable[[str, str], None]
 """Takes a problem message and a hint."""
 
 
-def read_examples(path: Path) -> list[Example]:
+def read_examples(path: Path, *, content: bytes | None = None) -> list[Example]:
     """Return the examples in file order: one JSON object per line, UTF-8, empty lines skipped.
 
     Keys: `id` and `input` (string), `output` (string; a list of equally correct strings; an object; null or absent
@@ -25,12 +25,13 @@ def read_examples(path: Path) -> list[Example]:
     `assign_split`), `tags` (list of strings), `groups` (list of strings: access groups of the user), `group` (string,
     unrelated to `groups`; examples with the same value are not independent), `origin` (string).
 
+    content: bytes to read instead of the file's.
     Raises MissingError when the file does not exist, ConfigError with every problem of the file.
     """
-    if not path.is_file():
+    if content is None and not path.is_file():
         raise MissingError(f"examples file not found: {path}", hint='create it, or fix "files" under [examples]')
     try:
-        lines = path.read_bytes().decode("utf-8-sig").split("\n")
+        lines = (path.read_bytes() if content is None else content).decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise ConfigError([Problem(path, f"not UTF-8 (byte {error.start})", hint="save it as UTF-8")]) from error
     problems: list[Problem] = []

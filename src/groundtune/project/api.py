@@ -5,19 +5,21 @@ notebooks and other event loops, and clients of remote models stay on the loop t
 `async_verbs.py`; the methods here wait for it.
 """
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from groundtune.config import find_project, load_config
 from groundtune.ingest.sync import SyncProgress, SyncReport
 from groundtune.measure.retrieval_quality import RetrievalReport
 from groundtune.project.async_verbs import AsyncVerbs, Filters, ignore
+from groundtune.project.create import Documents, Examples, create_project
 from groundtune.tune.job import TrainingStep
 from groundtune.tune.lora.serving_check import ServingCheck
 from groundtune.tune.preflight.run import PreflightReport
-from groundtune.types import Answer, Artifact, Document, Hit
+from groundtune.types import Answer, Artifact, Document, Hit, Task
 from groundtune.workflows import (
     abstention_threshold,
     adopting,
@@ -33,7 +35,47 @@ from groundtune.workflows.estimating import Estimate
 
 
 class Project(AsyncVerbs):
-    """A folder with a groundtune.toml. Open it with `Project.open`; close it, or use it as a context manager."""
+    """A folder with a groundtune.toml: made by `create`, opened by `open`. Close it, or use it as a context manager."""
+
+    @classmethod
+    def create(
+        cls,
+        folder: str | os.PathLike[str],
+        *,
+        documents: Documents | None = None,
+        examples: Examples | None = None,
+        task: Task = "answer",
+        model: str | Mapping[str, Any] | None = None,
+        base_url: str | None = None,
+        embedder: str | Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> "Project":
+        """Write the groundtune.toml of a new project and open it. Call `ingest` next.
+
+        documents: the folder, file or pattern to index, or several, relative to `folder`; or the texts themselves: a
+        mapping from name to text, a list of texts, or a list of Documents, written to `folder/documents`. None: all
+        documents and examples found in `folder`, as `groundtune init` does. examples: a file or pattern below
+        `folder`; or Examples, or rows like {"input": "…", "output": "…"}, written to `folder/examples.jsonl`. model:
+        the name of a model behind an OpenAI-compatible endpoint at `base_url` (None: OpenAI's own), or the table
+        [models.default]; None: answers are verbatim quotes, and nothing leaves this machine. embedder: a
+        sentence-transformers model, or the table [embedder]; None: the bundled one. name: None: that of the folder.
+
+        Overwrites no file. Raises UsageError when there is a project already, a file is in the way, or documents lie
+        outside `folder`; MissingError when a path does not exist; ConfigError with every problem of the examples or
+        the settings.
+        """
+        return cls.open(
+            create_project(
+                folder,
+                documents=documents,
+                examples=examples,
+                task=task,
+                model=model,
+                base_url=base_url,
+                embedder=embedder,
+                name=name,
+            )
+        )
 
     @classmethod
     def open(cls, folder: str | Path = ".", *, strict: bool | None = None) -> "Project":

@@ -11,6 +11,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from groundtune.config import PROJECT_FILE
+from groundtune.errors import UsageError
 from groundtune.ingest.loaders import MEDIA_TYPES
 from groundtune.ingest.select_files import select_files
 from groundtune.types import Task
@@ -71,7 +73,7 @@ def survey(root: Path) -> Survey:
         kinds=dict(kinds.most_common()),
         others=dict(others.most_common()),
         include=_include(folders),
-        exclude=_present(root),
+        exclude=present_exclusions(root),
         examples=tuple(source for source in examples if _is_text(source)),
         task=recognise_task(rows),
     )
@@ -111,9 +113,15 @@ def project_file(
     include: Sequence[str] = ("**/*",),
     exclude: Sequence[str] = (),
     examples: Sequence[str] = (),
-    model: ModelChoice | None = None,
+    model: ModelChoice | Mapping[str, Any] | None = None,
+    embedder: Mapping[str, Any] | None = None,
+    access: Mapping[tuple[str, ...], Sequence[str]] | None = None,
 ) -> str:
-    """Return the commented text of groundtune.toml. Without a model, the project answers with verbatim quotes."""
+    """Return the commented text of groundtune.toml. Without a model, the project answers with verbatim quotes.
+
+    model, embedder: the table, not validated. access: maps groups to the patterns of the documents that they may see.
+    Raises UsageError when a value of a table cannot be written as TOML.
+    """
     return "\n".join(
         (
             "# groundtune project file. Every key has a default; `groundtune check` validates the file.",
@@ -130,14 +138,13 @@ def project_file(
             f"exclude = {_list(exclude)}",
             "",
             "# Documents that only some groups may see. Documents without a rule are open to everyone.",
-            "# [[documents.access]]",
-            '# include = ["hr/**"]',
-            '# groups = ["hr"]',
+            *_access_tables(access or {}),
             "",
             *_examples_table(examples),
             "",
             *_model_table(model),
             "",
+            *([*_table("embedder", embedder), ""] if embedder else []),
             "# Requirements that a recommended approach must meet.",
             "# [requirements]",
             "# citations = true",
@@ -163,7 +170,40 @@ def _examples_table(examples: Sequence[str]) -> tuple[str, ...]:
     return (*about, "# [examples]", '# files = ["examples.jsonl"]')
 
 
-def _model_table(model: ModelChoice | None) -> tuple[str, ...]:
+def _access_tables(access: Mapping[tuple[str, ...], Sequence[str]]) -> list[str]:
+    rules = access.items() or ((("hr",), ("hr/**",)),)
+    lines = [
+        line
+        for groups, patterns in rules
+        for line in ("[[documents.access]]", f"include = {_list(patterns)}", f"groups = {_list(groups)}")
+    ]
+    return lines if access else [f"# {line}" for line in lines]
+
+
+def _table(name: str, values: Mapping[str, Any]) -> list[str]:
+    return [f"[{name}]", *(f"{_key(key)} = {_value(key, value)}" for key, value in values.items())]
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _quoted(key)
+
+
+def _value(key: str, value: Any) -> str:
+    """Return a value as TOML."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_value(key, item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_key(inner)} = {_value(inner, item)}' for inner, item in value.items())}}}"
+    raise UsageError(f"{key} = {value!r} cannot be written in {PROJECT_FILE}", hint="leave out keys without a value")
+
+
+def _model_table(model: ModelChoice | Mapping[str, Any] | None) -> tuple[str, ...]:
     if model is None:
         return (
             "# The model that writes answers. Without it, answers are verbatim quotes and nothing leaves this machine.",
@@ -173,6 +213,8 @@ def _model_table(model: ModelChoice | None) -> tuple[str, ...]:
             '# base_url = "http://localhost:11434/v1"',
             '# api_key_env = "OPENAI_API_KEY" # name of an environment variable, never the key itself',
         )
+    if isinstance(model, Mapping):
+        return ("# The model that writes answers.", *_table("models.default", model))
     key = [f"api_key_env = {_quoted(model.api_key_env or '')}  # name of an environment variable, never the key itself"]
     return (
         "# The model that writes answers. Questions and retrieved passages are sent to this address.",
@@ -206,11 +248,11 @@ def _include(folders: Mapping[str, Counter[str]]) -> tuple[str, ...]:
         few = sum(suffixes[f".{suffix}"] for suffix in readable) * 5 < suffixes.total()
         ending = f"*.{readable[0]}" if len(readable) == 1 else f"*.{{{','.join(readable)}}}"
         names = ending if few or not folder else "*"
-        patterns.append(f"{_literal(folder)}/**/{names}" if folder else names)
+        patterns.append(f"{literal(folder)}/**/{names}" if folder else names)
     return tuple(patterns) if 0 < len(patterns) <= _MOST_PATTERNS else ("**/*",)
 
 
-def _literal(name: str) -> str:
+def literal(name: str) -> str:
     """Return a pattern that matches the name. Braces and backslashes have no escape and match any one character."""
     return re.sub(r"[{}\\]", "?", glob.escape(name))
 
@@ -223,7 +265,7 @@ def _is_text(name: str) -> bool:
     return name.isprintable()
 
 
-def _present(root: Path) -> tuple[str, ...]:
+def present_exclusions(root: Path) -> tuple[str, ...]:
     """Return the names of EXCLUDED in the folder or directly below its subfolders; those of editors always."""
     names: set[str] = set()
     try:
