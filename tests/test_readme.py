@@ -2,10 +2,11 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -13,7 +14,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from groundtune.cli import VERBS
+from groundtune.cli import lazy, main
 from groundtune.cli.demo import _copy
 from groundtune.config import Config, load_config
 from groundtune.config.tune_tables import TrainingConfig as TuneTable
@@ -21,19 +22,56 @@ from groundtune.config.tune_tables import TrainingConfig as TuneTable
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMAND_PAGES = [*PAGES, *sorted((ROOT / "examples").glob("*/README.md")), ROOT / "benchmarks/RESULTS.md"]
 
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def test_the_commands_exist() -> None:
-    verbs = set(re.findall(r"^\$ groundtune (\w+)", "\n".join(blocks("console")), re.MULTILINE))
-    assert verbs
-    assert verbs <= set(VERBS)
+def test_the_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"\$ make (\w+)", README):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+@pytest.fixture
+def parse(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], int]:
+    """Parse a command line of groundtune without running it, and return the exit code."""
+
+    def load(package: str, name: str) -> Any:
+        command = lazy_load(package, name)
+        if not isinstance(command, lazy.LazyGroup):
+            command.callback = None
+        return command
+
+    def call(line: str) -> int:
+        words = shlex.split(line, comments=True)
+        end = next((at for at, word in enumerate(words) if word in ("&&", "|", ">", ";")), None)
+        return main(words[1:end])
+
+    lazy_load = lazy.load
+    monkeypatch.setattr(lazy, "load", load)
+    return call
+
+
+@pytest.mark.parametrize("page", COMMAND_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_commands_are_valid(page: Path, parse: Callable[[str], int], capsys: pytest.CaptureFixture[str]) -> None:
+    text = page.read_text(encoding="utf-8")
+    fenced = re.findall(r"^```(?:console|sh|bash|shell)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    commands = re.findall(r"^(?:\$ )?(?:.* && )?(groundtune .*)", "\n".join(fenced), re.MULTILINE)
+    assert [command for command in commands if parse(command) != 0] == [], capsys.readouterr().err
+    for mentioned in re.findall(r"`(groundtune [^`]+)`", text):
+        if parse(" ".join(mentioned.split())) != 0:  # prose may leave out an argument
+            error = capsys.readouterr().err
+            assert re.search("Missing (argument|option)|requires an argument", error), f"{mentioned}: {error}"
+
+
+def test_an_invalid_command_is_noticed(parse: Callable[[str], int]) -> None:
+    assert parse("groundtune models check letters --url http://localhost:8000/v1  # a comment") == 0
+    assert parse("groundtune examples stats --split test | head") == 0
+    assert parse("groundtune compare docs") == 2
+    assert parse("groundtune models show x --url http://localhost:8000/v1") == 2
 
 
 @pytest.mark.slow

@@ -111,7 +111,7 @@ def test_check_finds_no_problem(tmp_path: Path) -> None:
     (file,) = report.examples
     assert (file.source, file.examples) == ("tickets.jsonl", sum(file.splits.values()))
     done = subprocess.run(
-        [sys.executable, "-m", "groundtune", "check", str(folder), "--json"],
+        [sys.executable, "-m", "groundtune", "check", "-C", str(folder), "--json"],
         env={**os.environ, "NO_COLOR": "1"},
         capture_output=True,
         text=True,

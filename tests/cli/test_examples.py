@@ -6,14 +6,12 @@ from typing import Any
 
 import pytest
 
-from groundtune import cli
 from groundtune.cli import main
 from groundtune.dataset.examples import read_examples
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setitem(cli.VERBS, "examples", "Examples in and out.")
     monkeypatch.chdir(tmp_path)
     rows = "".join(f"input {n},{'billing' if n % 3 else 'oos'}\n" for n in range(30))
     (tmp_path / "tickets.csv").write_text("text,label\n" + rows)
@@ -151,5 +149,5 @@ def test_bad_calls_say_what_is_wrong(folder: Path, capsys: pytest.CaptureFixture
     assert main(["examples", "stats", "none.jsonl"]) == 3
     assert main(["examples", "import", "tickets.csv", "--to", "/proc/none/e.jsonl"]) == 3
     printed = capsys.readouterr().err
-    assert "no file to import" in printed
+    assert "Missing argument 'FILE'" in printed
     assert "cannot write /proc/none/e.jsonl" in printed

@@ -27,10 +27,10 @@ def test_init_then_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert cli.main(["init", str(folder), "--name", "Acme", "--no-network"]) == 0
     shown = capsys.readouterr()
     assert "documents  1 md in docs/**/*" in shown.out
-    assert shown.err == f"next: groundtune check {folder}\n"
+    assert shown.err == f"next: groundtune check -C {folder}\n"
     config = load_config(folder / "groundtune.toml", environ={})
     assert (config.name, config.documents.include) == ("Acme", ("docs/**/*",))
-    assert cli.main(["check", str(folder)]) == 0
+    assert cli.main(["check", "-C", str(folder)]) == 0
 
 
 def test_nothing_is_overwritten_without_force(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,7 +33,7 @@ def project(tmp_path: Path) -> Iterator[Path]:
 def judge(folder: Path, rows: list[Any], *flags: str) -> int:
     lines = [json.dumps({"input": "q?", "answer": a, "gold": "g", "label": label}) for a, label in rows]
     (folder / "labels.jsonl").write_text("\n".join(lines))
-    return main(["judge", str(folder), "--against", str(folder / "labels.jsonl"), *flags])
+    return main(["judge", "-C", str(folder), "--against", str(folder / "labels.jsonl"), *flags])
 
 
 def test_figures_come_with_their_denominators(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,10 +15,16 @@ import numpy as np
 import pytest
 
 from groundtune import cli
-from groundtune.cli import output
+from groundtune.cli import examples, models, output
+from groundtune.cli.lazy import load
 from groundtune.errors import ConfigError, GroundtuneError, IndexMismatchError, Problem, ProviderError, UsageError
 from groundtune.types import Interval
 
+COMMANDS = [
+    *((verb,) for verb in cli.VERBS if verb not in ("examples", "models")),
+    *(("examples", name) for name in examples.COMMANDS),
+    *(("models", name) for name in models.COMMANDS),
+]
 COMMAND = Path(sys.executable).with_name("groundtune")
 
 
@@ -65,29 +71,78 @@ def test_help_is_fast_and_loads_nothing_heavy(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.endswith("[]\n")
 
 
-@pytest.mark.parametrize("name", sorted(cli.VERBS))
-def test_every_verb_has_a_short_line_help_and_json(name: str) -> None:
-    command = cli.load(name)
-    assert len(cli.VERBS[name]) <= 64, "a longer line is cut in the list of verbs"
+@pytest.mark.parametrize("line", [*cli.VERBS.values(), *models.COMMANDS.values(), *examples.COMMANDS.values()])
+def test_a_line_in_a_list_of_commands_is_short(line: str) -> None:
+    assert len(line) <= 64, "a longer line is cut in the list of verbs"
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_has_help_and_json_and_takes_the_project_in_the_same_way(words: tuple[str, ...]) -> None:
+    command = load(".".join(("groundtune.cli", *words[:-1])), words[-1])
+    options = {option for parameter in command.params for option in parameter.opts}
+    arguments = [parameter.metavar for parameter in command.params if parameter.param_type_name == "argument"]
     assert command.help
-    assert any("--json" in parameter.opts for parameter in command.params)
+    assert "--json" in options
+    makes_a_folder = words in (("init",), ("demo",))
+    assert ("FOLDER" in arguments, {"-C", "--project"} <= options) == (makes_a_folder, not makes_a_folder)
 
 
-@pytest.mark.parametrize("name", [*sorted(cli.VERBS), None])
-def test_help_shows_brackets_and_no_type_for_flags(name: str | None, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main([*([name] if name else []), "--help"]) == 0
+@pytest.mark.parametrize("words", [(), ("examples",), ("models",), *COMMANDS], ids=" ".join)
+def test_help_shows_brackets_and_no_type_for_flags(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*words, "--help"]) == 0
     shown = capsys.readouterr().out
     assert "<bool>" not in shown
     assert "..." not in shown.replace("[ARGS]...", ""), "no line of the list is cut"
-    if name in ("check", "tune", None):
+    if words in (("check",), ("tune",), ()):
         assert "[tune.NAME]" in shown
+
+
+def test_help_of_sub_commands_loads_none_of_them(tmp_path: Path) -> None:
+    code = "import sys, groundtune.cli as c; c.main(['models', '--help']); c.main(['examples', '--help']); "
+    code += "print([m for m in sys.modules if m.startswith(('groundtune.cli.models.', 'groundtune.cli.examples.'))])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.endswith("[]\n")
+
+
+def error(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """Return the lines on stderr of a command that must end with exit code 2 and print nothing to stdout."""
+    assert cli.main(words) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    return " ".join(printed.err.split())
+
+
+def test_a_project_folder_as_an_argument_is_refused_with_the_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my shop").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    for verb in ("check", "ingest", "evaluate", "compare", "models list"):
+        expected = f"error: {verb} takes no folder; use -C FOLDER hint: groundtune {verb} -C 'my shop'"
+        assert error(capsys, *verb.split(), "my shop") == expected
+    assert "groundtune ask … -C 'my shop'" in error(capsys, "ask", "why?", "my shop")
+    assert "unexpected argument 'nowhere'" in error(capsys, "compare", "nowhere")
+    assert "unexpected argument 'my shop'" in error(capsys, "init", ".", "my shop")
+
+
+def test_unknown_sub_commands_and_misplaced_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert error(capsys, "examples", "sats") == (
+        "error: unknown command 'sats'; did you mean 'stats'? hint: use one of import, stats, split, export"
+    )
+    assert "use one of list, show, check, adopt, export, remove, seen" in error(capsys, "models", "delete", "x")
+    for words in (["models", "-C", "x", "show", "y"], ["examples", "-C", "x", "stats"], ["-C", "x", "ask", "y"]):
+        assert "option -C must follow the command" in error(capsys, *words)
+    assert "Missing argument 'ID'" in error(capsys, "models", "show")
+    assert "'dev' is not one of" in error(capsys, "examples", "stats", "--split", "dev")
+    assert cli.main(["examples"]) == 2
+    assert "export  Write" in "".join(capsys.readouterr())
 
 
 def test_version_and_usage_errors(tmp_path: Path) -> None:
     assert re.fullmatch(r"groundtune \d+\.\d+\.\d+\n", groundtune("--version", cwd=tmp_path).stdout)
     typo = groundtune("chek", cwd=tmp_path)
     assert (typo.returncode, typo.stdout) == (2, "")
-    assert "Did you mean 'check'?" in typo.stderr
+    assert "did you mean 'check'?" in typo.stderr
     flag = groundtune("check", "--json", "--zzzz", cwd=tmp_path)
     assert flag.returncode == 2
     assert json.loads(flag.stdout)["error"] == {

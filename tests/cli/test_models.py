@@ -117,18 +117,25 @@ def test_an_unknown_model_is_missing_and_the_known_ones_are_named(models: Path, 
     assert "groundtune tune NAME" in run("show", "nope")[2]
 
 
-@pytest.mark.parametrize("action", ["show", "remove", "export", "seen"])
+@pytest.mark.parametrize("action", ["show", "check", "remove", "export", "seen"])
 def test_an_action_without_a_subject_is_refused(models: Path, run: Run, action: str) -> None:
     code, out, err = run(action)
     assert (code, out) == (2, "")
-    assert f"models {action} needs {'a source' if action == 'seen' else 'an id'}" in err
+    assert f"Missing argument '{'SOURCE' if action == 'seen' else 'ID'}'" in err
+
+
+def test_adopt_needs_an_id_or_back(models: Path, run: Run) -> None:
+    code, _, err = run("adopt")
+    assert (code, "models adopt needs an id" in err) == (2, True)
+    code, _, err = run("adopt", "fast-1", "--back")
+    assert (code, "--back undoes the last adoption and takes no id" in err) == (2, True)
 
 
 def test_an_unknown_action_is_refused_with_the_known_ones(models: Path, run: Run) -> None:
     code, _, err = run("delete", "fast-1")
     assert code == 2
-    assert "unknown action 'delete'" in err
-    assert "list, show, check, adopt, remove, export, seen" in err
+    assert "unknown command 'delete'" in err
+    assert all(name in err for name in ("list", "show", "check", "adopt", "remove", "export", "seen"))
 
 
 def test_remove_removes_only_the_named_model(models: Path, run: Run) -> None:

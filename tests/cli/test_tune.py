@@ -64,7 +64,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 def test_check_shows_lengths_labels_and_the_next_step(desk: Callable[..., Path], run: Run) -> None:
     given = [*rows(), {"id": "solo", "input": "stop my contract", "output": "cancel", "split": "train"}]
     folder = desk(given=given)
-    code, out, err = run("check", str(folder), "--tune", "fast")
+    code, out, err = run("check", "-C", str(folder), "--tune", "fast")
     assert code == 0
     assert "rows    train 19, validation 9, test 6" in out
     assert "labels  delivery 6, password 6, refund 6, cancel 1" in out
@@ -100,7 +100,7 @@ def test_longer_rows_are_refused_unless_truncation_is_allowed(desk: Callable[...
 
 def test_a_missing_base_model_is_exit_code_3(desk: Callable[..., Path], run: Run, tmp_path: Path) -> None:
     folder = desk(model=str(tmp_path / "none"))
-    for words in (["check", str(folder), "--tune", "fast"], ["tune", "fast", "--project", str(folder)]):
+    for words in (["check", "-C", str(folder), "--tune", "fast"], ["tune", "fast", "--project", str(folder)]):
         code, _, err = run(*words)
         assert code == 3
         assert f"no model at {tmp_path / 'none'}" in err
@@ -109,7 +109,7 @@ def test_a_missing_base_model_is_exit_code_3(desk: Callable[..., Path], run: Run
 
 def test_invalid_calls_are_refused(desk: Callable[..., Path], run: Run) -> None:
     folder = str(desk())
-    assert run("check", folder, "--allow-truncation", "3")[0] == 2
+    assert run("check", "-C", folder, "--allow-truncation", "3")[0] == 2
     assert run("tune", "slow", "--project", folder)[0] == 2
     code, _, err = run("tune", "fast", "--job", "cancel", "--project", folder)
     assert (code, 'tune.fast has kind = "classifier", so it has no hosted job' in err) == (2, True)

@@ -98,8 +98,7 @@ class Bench:
     def __call__(self, verb: str, *arguments: str) -> Any:
         """Run a command with --json and return its output; the exit code is in `code`."""
         self._say()
-        place = ["-C", str(self.folder)] if verb == "report" else [str(self.folder)]
-        self.code = main([verb, *place, *arguments, "--json"])
+        self.code = main([verb, "-C", str(self.folder), *arguments, "--json"])
         return json.loads(self._say()[0])
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":

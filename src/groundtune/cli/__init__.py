@@ -1,19 +1,17 @@
 """Run the command `groundtune`: find the verb, and turn its errors into a message and an exit code.
 
-Each verb is a module of this package with a function `run`. Verbs are imported on use, which keeps `--help` fast.
+Each verb is a module of this package with a function `run`, or a package with sub-commands.
 """
 
 import json
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
-from typer.main import get_command
 
+from groundtune.cli.lazy import APP, LazyGroup
 from groundtune.errors import ConfigError, GroundtuneError, ProviderError
 
 VERBS = {
@@ -29,38 +27,22 @@ VERBS = {
     "examples": "Import, count, split and export examples.",
     "tune": "Train the model described by [tune.NAME] in the project file.",
     "distil": "Label inputs with a strong approach to create training examples.",
-    "models": "List, show, check, adopt, remove or export trained models.",
+    "models": "List, inspect, check, adopt, export or remove trained models.",
     "demo": "Run the whole workflow offline on two example projects.",
 }
 """Maps each verb to its line in `groundtune --help`; the module of the same name has the rest."""
 
 
-class _Verbs(TyperGroup):
-    """A group that lists verbs from VERBS and imports a verb only when it is called."""
-
-    def __init__(self, **attributes: Any) -> None:
-        super().__init__(**attributes)
-        for verb, text in VERBS.items():
-            self.commands[verb] = TyperCommand(verb, help=text)
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        verb, command, rest = super().resolve_command(ctx, args)
-        return verb, load(verb) if verb in VERBS else command, rest
-
-
-def load(verb: str) -> Any:
-    """Return the command of a verb, with its options."""
-    single = typer.Typer(add_completion=False, rich_markup_mode=None)
-    single.command(verb)(import_module(f"groundtune.cli.{verb}").run)
-    return get_command(single)
+class _Verbs(LazyGroup):
+    package = __name__
+    lines = VERBS
 
 
 app = typer.Typer(
+    **APP,
     cls=_Verbs,
     no_args_is_help=True,
-    rich_markup_mode=None,  # plain help: rich would drop [tune.NAME] as markup and show a type for flags
     context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
 )
 
 
@@ -149,6 +131,7 @@ def _report(error: BaseException, *, as_json: bool) -> int:
             error.show()  # type: ignore[attr-defined]
             return 2
         message, code = error.format_message(), 2  # type: ignore[attr-defined]
+        message = message.replace(": Value error, ", ": ")  # a prefix that typer leaves in
         kind, hint = "usage", f"{command} --help"
     elif type(error).__name__ == "Abort":
         return 130

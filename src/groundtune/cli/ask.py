@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from groundtune.cli import output
-from groundtune.cli.options import FilterTexts, Groups, Json, Project, filters
+from groundtune.cli.options import FilterTexts, Groups, Json, ProjectFolder, filters
 from groundtune.cli.search import location_text
 
 if TYPE_CHECKING:
@@ -39,17 +39,17 @@ def run(
     ] = False,
     group: Groups = None,
     filter: FilterTexts = None,  # noqa: A002 (the name of the flag)
-    project: Project = Path(),
+    folder: ProjectFolder = Path(),
     json: Json = False,
 ) -> int:
     """Answer a question from the documents.
 
     Every citation is checked against its source. Prints "Not in your documents" when there is no supported answer.
     """
-    from groundtune.project import Project as Opened
+    from groundtune.project import Project
 
-    with Opened.open(project, strict=True if strict else None) as opened:
-        answer = opened.ask(question, approach=approach, groups=group or (), filters=filters(filter))
+    with Project.open(folder, strict=True if strict else None) as project:
+        answer = project.ask(question, approach=approach, groups=group or (), filters=filters(filter))
     if json:
         output.print_json({"question": question, **output.jsonable(answer)})
     elif answer.status == "abstained":

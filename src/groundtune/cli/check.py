@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from groundtune.cli import output
-from groundtune.cli.options import AllowTruncation
+from groundtune.cli.options import AllowTruncation, Json, ProjectFolder
 from groundtune.common.text import format_count
 from groundtune.errors import UsageError
 from groundtune.project.validation import CheckFinding, CheckReport, check_project
@@ -28,16 +28,14 @@ BAR = 30
 
 
 def run(
-    folder: Annotated[
-        Path,
-        typer.Argument(help="Project folder, or any folder inside it.", metavar="FOLDER", show_default="this folder"),
-    ] = Path(),
+    *,
     tune: Annotated[
         str | None,
         typer.Option("--tune", metavar="NAME", help="Check the training run [tune.NAME] instead of the project."),
     ] = None,
     allow_truncation: AllowTruncation = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+    folder: ProjectFolder = Path(),
+    json: Json = False,
 ) -> None:
     """Check the project file, documents, examples and models for problems before you spend time or money.
 
@@ -45,23 +43,23 @@ def run(
     3 if something is missing (such as a file, a key or a model).
     """
     if tune is not None:
-        raise typer.Exit(_check_training(folder, tune, allow_truncation, as_json=as_json))
+        raise typer.Exit(_check_training(folder, tune, allow_truncation, json=json))
     if allow_truncation is not None:
         raise UsageError("--allow-truncation requires --tune NAME", hint="groundtune check --tune NAME")
     report = check_project(folder)
-    if as_json:
+    if json:
         output.print_json({"ok": report.exit_code == 0, **output.jsonable(report)})
     else:
         _print(report)
     raise typer.Exit(report.exit_code)
 
 
-def _check_training(folder: Path, name: str, allow_truncation: int | None, *, as_json: bool) -> int:
+def _check_training(folder: Path, name: str, allow_truncation: int | None, *, json: bool) -> int:
     from groundtune.project import Project
 
     with Project.open(folder) as project:
         preflight = project.preflight(name, allow_truncation=allow_truncation)
-    if as_json:
+    if json:
         output.print_json({"ok": not preflight.errors, **output.jsonable(preflight)})
         return 1 if preflight.errors else 0
     show_preflight(preflight)
@@ -142,7 +140,7 @@ def _print(report: CheckReport) -> None:
         output.print_line("\nready", style="green")
         root = report.path.parent
         verb = "groundtune ingest" if report.kinds or not report.examples else "groundtune compare"
-        output.next_step(verb if root == Path.cwd() else f"{verb} {shlex.quote(output.printable(root))}")
+        output.next_step(verb if root == Path.cwd() else f"{verb} -C {shlex.quote(output.printable(root))}")
     else:
         output.next_step("groundtune check", "after fixing these")
 

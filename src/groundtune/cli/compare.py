@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from groundtune.cli import output
-from groundtune.cli.options import Folder, Json, Primary, Require
+from groundtune.cli.options import Json, Primary, ProjectFolder, Require
 from groundtune.cli.report import print_report
 from groundtune.errors import BudgetError, UsageError
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 
 def run(
-    folder: Folder = Path(),
     *,
     approach: Annotated[
         list[str] | None,
@@ -33,6 +32,7 @@ def run(
     ] = None,
     estimate: Annotated[bool, typer.Option("--estimate", help="Estimate tokens, cost and time; run nothing.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run instead of resuming a matching one.")] = False,
+    folder: ProjectFolder = Path(),
     json: Json = False,
 ) -> int:
     """Run every approach on the same examples and recommend one.

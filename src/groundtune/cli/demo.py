@@ -58,7 +58,7 @@ def _handbook(folder: Path) -> dict[str, Any]:
 
     with Project.open(folder) as project:
         done: dict[str, Any] = {}
-        _title(f"1. Index the documents: groundtune ingest {folder}")
+        _title(f"1. Index the documents: groundtune ingest -C {folder}")
         done["ingest"] = ingest.ingest(project)
         _title('2. Ask four questions; the documents do not answer the last one: groundtune ask "…"')
         done["answers"] = [_ask(project, question) for question in QUESTIONS]
@@ -78,12 +78,12 @@ def _tickets(folder: Path) -> dict[str, Any]:
     with Project.open(folder) as project:
         trained = {artifact.name for artifact in project.artifacts()}
         for number, (name, title) in enumerate(TRAININGS.items(), 5):
-            _title(f"{number}. Route tickets to queues. {title}: groundtune tune {name} --project {folder}")
+            _title(f"{number}. Route tickets to queues. {title}: groundtune tune {name} -C {folder}")
             if name in trained:
                 output.print_line("already trained")
             else:
                 tune.show_artifact(tune.train(project, name))
-        _title(f"7. Compare them with approaches that need no training: groundtune compare {folder}")
+        _title(f"7. Compare them with approaches that need no training: groundtune compare -C {folder}")
         comparison = compare.compare(project)
         report.show_report(comparison)
         return comparison.summary()

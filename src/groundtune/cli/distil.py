@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from groundtune.cli import output
-from groundtune.cli.options import Json, Project
+from groundtune.cli.options import Json, ProjectFolder
 from groundtune.common.text import format_count
 from groundtune.errors import UsageError
 
@@ -36,7 +36,7 @@ def run(
         float | None,
         typer.Option("--budget-usd", metavar="USD", help="Stop before spending more than this, in US dollars."),
     ] = None,
-    project: Project = Path(),
+    folder: ProjectFolder = Path(),
     json: Json = False,
 ) -> int:
     """Label inputs with a strong approach to create training examples.
@@ -44,12 +44,12 @@ def run(
     Keeps answers whose citations are all exact or whose confidence is high enough (verbatim quotes, which are always
     exact, only by confidence), and writes them as training examples with their origin. Exit code 1 if nothing was kept.
     """
-    from groundtune.project import Project as Opened
+    from groundtune.project import Project
 
     if to.exists():
         raise UsageError(f"{to} already exists", hint="choose another file with --to, or remove it")
-    with Opened.open(project) as opened, output.progress("inputs") as bar:
-        done = opened.distil(
+    with Project.open(folder) as project, output.progress("inputs") as bar:
+        done = project.distil(
             inputs,
             approach=with_,
             target=to,

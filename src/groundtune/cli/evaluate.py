@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from groundtune.cli import output
-from groundtune.cli.options import Folder, Json
+from groundtune.cli.options import Json, ProjectFolder
 from groundtune.common.text import format_count
 from groundtune.errors import UsageError
 
@@ -21,7 +21,6 @@ SWEEP_SHOWN = 12
 
 
 def run(
-    folder: Folder = Path(),
     *,
     k: Annotated[
         int,
@@ -45,6 +44,7 @@ def run(
         bool,
         typer.Option("--fit", help="Fit and save the fusion weight and the abstention threshold."),
     ] = False,
+    folder: ProjectFolder = Path(),
     json: Json = False,
 ) -> None:
     """Measure retrieval on its own, and show what it misses and why.

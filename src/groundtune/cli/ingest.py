@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from groundtune.cli import output
-from groundtune.cli.options import Folder, Json
+from groundtune.cli.options import Json, ProjectFolder, Wait
 from groundtune.common.text import format_count
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ SHOWN = 20
 
 
 def run(
-    folder: Folder = Path(),
     *,
     rebuild: Annotated[
         bool,
@@ -27,13 +26,11 @@ def run(
             help="Build a new index alongside the current one, and switch to it when it is complete.",
         ),
     ] = False,
-    wait: Annotated[
-        float,
-        typer.Option(metavar="SECONDS", help="How long to wait if another process is writing to the project.", min=0),
-    ] = 0.0,
+    wait: Wait = 0.0,
     calibrate: Annotated[
         bool, typer.Option(help="Fit the abstention threshold on the examples, unless it has already been fitted.")
     ] = True,
+    folder: ProjectFolder = Path(),
     json: Json = False,
 ) -> None:
     """Bring the index up to date with the documents.

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import typer
 
 from groundtune.cli import output
+from groundtune.cli.options import Json
 from groundtune.common.files import write_atomic
 from groundtune.common.text import format_count
 from groundtune.config import PROJECT_FILE
@@ -32,7 +33,7 @@ def run(
     no_network: Annotated[
         bool, typer.Option("--no-network", help="Do not look for model servers or hosted models.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+    json: Json = False,
 ) -> None:
     """Create the project file (groundtune.toml) for this folder.
 
@@ -50,7 +51,7 @@ def run(
     if name is not None and not name.strip():
         raise UsageError("the name is empty", hint='groundtune init --name "…"')
     contents = survey(root)
-    model = None if no_network else _model(may_ask=not as_json, agreed=yes)
+    model = None if no_network else _model(may_ask=not json, agreed=yes)
     title = name or root.name or "documents"
     text = project_file(
         name=title,
@@ -66,13 +67,15 @@ def run(
         raise MissingError(
             f"cannot write {output.printable(path)}: {(error.strerror or str(error)).lower()}"
         ) from error
-    if as_json:
+    if json:
         output.print_json(
             {"path": path, "name": title, "documents": contents, "model": model, "next": "groundtune check"}
         )
         return
     _print(path, contents, model)
-    command = "groundtune check" if root == Path.cwd() else f"groundtune check {shlex.quote(output.printable(folder))}"
+    command = (
+        "groundtune check" if root == Path.cwd() else f"groundtune check -C {shlex.quote(output.printable(folder))}"
+    )
     output.next_step(command, "" if contents.kinds else f"after adding documents to {output.printable(root)}")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from groundtune.cli import output
-from groundtune.cli.options import Folder, Json
+from groundtune.cli.options import Json, ProjectFolder
 from groundtune.common.text import format_count
 from groundtune.errors import JudgeError
 
@@ -21,7 +21,6 @@ FAIR = 0.4
 
 
 def run(
-    folder: Folder = Path(),
     *,
     against: Annotated[
         Path,
@@ -31,6 +30,7 @@ def run(
             "answer correct.",
         ),
     ],
+    folder: ProjectFolder = Path(),
     json: Json = False,
 ) -> None:
     """Measure how well the LLM judge agrees with human labels.

@@ -1,4 +1,4 @@
-"""Define the options that several verbs share, and parse their values. Prints nothing."""
+"""Define the options that several commands share, and parse their values. Prints nothing."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,11 +8,7 @@ import typer
 
 from groundtune.errors import UsageError
 
-Folder = Annotated[
-    Path,
-    typer.Argument(help="Project folder, or any folder inside it.", metavar="FOLDER", show_default="this folder"),
-]
-Project = Annotated[
+ProjectFolder = Annotated[
     Path,
     typer.Option(
         "--project",
@@ -23,6 +19,12 @@ Project = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+Wait = Annotated[
+    float,
+    typer.Option(
+        "--wait", metavar="SECONDS", help="How long to wait if another process is writing to the project.", min=0
+    ),
+]
 AllowTruncation = Annotated[
     int | None,
     typer.Option("--allow-truncation", min=0, metavar="N", help="Allow up to N training rows to be truncated."),

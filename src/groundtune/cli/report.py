@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from groundtune.cli import output
-from groundtune.cli.options import Json, Primary, Project, Require
+from groundtune.cli.options import Json, Primary, ProjectFolder, Require
 from groundtune.common.text import format_count
 from groundtune.errors import UsageError
 from groundtune.types import ApproachSummary, Interval
@@ -29,7 +29,6 @@ def run(
         str | None, typer.Argument(metavar="RUN", help="Name of a run.", show_default="the latest run")
     ] = None,
     *,
-    folder: Project = Path(),
     results: Annotated[
         Path | None,
         typer.Option("--results", metavar="FILE", help="Read this results.jsonl instead; needs no project."),
@@ -39,6 +38,7 @@ def run(
     ] = None,
     primary: Primary = None,
     require: Require = None,
+    folder: ProjectFolder = Path(),
     json: Json = False,
 ) -> int:
     """Show the verdict of a run (even an incomplete one) or of a results file.
@@ -54,10 +54,10 @@ def run(
             raise UsageError("name a run or a results file, not both")
         report = reporting.evaluate_run(reporting.read_run(results), primary=primary)
     else:
-        from groundtune import project
+        from groundtune.project import Project
 
-        with project.Project.open(folder) as opened:
-            report = opened.report(name, primary=primary)
+        with Project.open(folder) as project:
+            report = project.report(name, primary=primary)
     if html is not None:
         report = reporting.write_page(report, html)
     return print_report(report, conditions, json=json)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from groundtune.cli import output
-from groundtune.cli.options import FilterTexts, Groups, Json, Project, filters
+from groundtune.cli.options import FilterTexts, Groups, Json, ProjectFolder, filters
 
 if TYPE_CHECKING:
     from groundtune.types import Hit
@@ -24,14 +24,14 @@ def run(
     ] = None,
     group: Groups = None,
     filter: FilterTexts = None,  # noqa: A002 (the name of the flag)
-    project: Project = Path(),
+    folder: ProjectFolder = Path(),
     json: Json = False,
 ) -> None:
     """Show the passages that retrieval finds, best first, with the score of each stage."""
-    from groundtune.project import Project as Opened
+    from groundtune.project import Project
 
-    with Opened.open(project) as opened:
-        hits = opened.search(question, k=k, groups=group or (), filters=filters(filter))
+    with Project.open(folder) as project:
+        hits = project.search(question, k=k, groups=group or (), filters=filters(filter))
     if json:
         output.print_json({"question": question, "hits": hits})
         return

@@ -9,11 +9,11 @@ import typer
 
 from groundtune.cli import output
 from groundtune.cli.check import show_preflight
-from groundtune.cli.options import AllowTruncation, Json, Project
+from groundtune.cli.options import AllowTruncation, Json, ProjectFolder
 from groundtune.errors import UsageError
 
 if TYPE_CHECKING:
-    from groundtune.project import Project as Opened
+    from groundtune.project import Project
     from groundtune.tune.job import TrainingStep
     from groundtune.tune.preflight.run import PreflightReport
     from groundtune.types import Artifact
@@ -28,7 +28,6 @@ STOP_REASONS = {
 def run(
     name: Annotated[str, typer.Argument(help="Name of a [tune.NAME] table in the project file.", metavar="NAME")],
     *,
-    project: Project = Path(),
     look: Annotated[
         bool, typer.Option("--look", help="Show problems and the estimated cost without training.")
     ] = False,
@@ -41,6 +40,7 @@ def run(
         str | None,
         typer.Option("--job", metavar="ACTION", help="Pause, resume or cancel the hosted fine-tuning job."),
     ] = None,
+    folder: ProjectFolder = Path(),
     json: Json = False,
 ) -> int:
     """Train the model described by [tune.NAME] in the project file.
@@ -50,20 +50,20 @@ def run(
 
     Exit code 1 if the training data is rejected or the trained model fails its checks.
     """
-    from groundtune.project import Project as Opened
+    from groundtune.project import Project
 
-    with Opened.open(project) as opened:
+    with Project.open(folder) as project:
         if steer is not None:
-            return _steer(opened, name, steer, json=json)
+            return _steer(project, name, steer, json=json)
         if look:
-            preflight = opened.preflight(name, allow_truncation=allow_truncation)
+            preflight = project.preflight(name, allow_truncation=allow_truncation)
             output.print_json({"preflight": preflight}) if json else show_preflight(preflight)
             return 1 if preflight.errors else 0
-        return _train(opened, name, allow_truncation, fresh=fresh, json=json)
+        return _train(project, name, allow_truncation, fresh=fresh, json=json)
 
 
 def train(
-    project: "Opened",
+    project: "Project",
     name: str,
     *,
     allow_truncation: int | None = None,
@@ -87,7 +87,7 @@ def train(
         return project.tune(name, allow_truncation=allow_truncation, fresh=fresh, on_preflight=begin, progress=step)
 
 
-def _train(project: "Opened", name: str, allow_truncation: int | None, *, fresh: bool, json: bool) -> int:
+def _train(project: "Project", name: str, allow_truncation: int | None, *, fresh: bool, json: bool) -> int:
     from groundtune.tune.job import TuneError
 
     reports: list[PreflightReport] = []
@@ -148,11 +148,11 @@ def show_artifact(artifact: "Artifact") -> None:
         output.warn(f"not usable: {artifact.unusable}")
 
 
-def _steer(opened: "Opened", name: str, act: str, *, json: bool) -> int:
+def _steer(project: "Project", name: str, act: str, *, json: bool) -> int:
     if act not in ("pause", "resume", "cancel"):
         raise UsageError(
             f"unknown --job action {act!r}: use pause, resume or cancel", hint=f"groundtune tune {name} --job cancel"
         )
-    job, status = opened.control_job(name, act)  # type: ignore[arg-type]
+    job, status = project.control_job(name, act)  # type: ignore[arg-type]
     output.print_json({"job": job, "status": status}) if json else output.print_line(f"job {job} is {status}")
     return 0

@@ -1,0 +1,136 @@
+"""Implement `groundtune examples import`: read a file in any known format, and add its rows to the examples."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
+
+from groundtune.cli import output
+from groundtune.cli.examples.project_files import import_target, named_files
+from groundtune.cli.options import Json, ProjectFolder
+from groundtune.common.text import format_count
+from groundtune.errors import MissingError
+from groundtune.types import Split
+
+if TYPE_CHECKING:
+    from groundtune.dataset.editing import MergeReport
+    from groundtune.dataset.importing.convert import ImportResult
+
+
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to import.")],
+    *,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="Format of the file: examples, chat, prompt, preference, alpaca, sharegpt, csv, tsv or rows.",
+            show_default="detected",
+        ),
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Examples file to write to.",
+            show_default="the first example file of the project, or examples.jsonl",
+        ),
+    ] = None,
+    split: Annotated[
+        Split | None,
+        typer.Option(help="Split of rows that name none.", show_default="derived from the input"),
+    ] = None,
+    column_in: Annotated[
+        str | None,
+        typer.Option("--input", metavar="NAME", help="Column that holds the input.", show_default="detected"),
+    ] = None,
+    column_out: Annotated[
+        str | None,
+        typer.Option("--output", metavar="NAME", help="Column that holds the gold output.", show_default="detected"),
+    ] = None,
+    abstain: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="Output value that stands for an abstention (repeatable)."),
+    ] = None,
+    system: Annotated[
+        Literal["refuse", "join", "drop"],
+        typer.Option(
+            help="What to do if system messages differ between rows: refuse the file, join each to its input, or drop "
+            "them."
+        ),
+    ] = "refuse",
+    turns: Annotated[
+        Literal["refuse", "join", "last"],
+        typer.Option(
+            help="What to do with chats that have several user turns: refuse the file, join all turns, or keep the "
+            "last."
+        ),
+    ] = "refuse",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the outputs of examples that already exist.")
+    ] = False,
+    folder: ProjectFolder = Path(),
+    json: Json = False,
+) -> None:
+    """Add rows from a file in another format to the examples.
+
+    Importing a file again adds only what is new. Needs no project.
+    """
+    from groundtune.dataset.importing.assembly import ImportOptions
+    from groundtune.dataset.importing.convert import import_file
+
+    options = ImportOptions(column_in, column_out, split, tuple(abstain or ()), system, turns)
+    target = to or import_target(folder)
+    imported = import_file(file, cast(Any, kind), options=options)
+    named = named_files(target)
+    merge = _merge(imported, target, named, overwrite=overwrite)
+    if json:
+        about: dict[str, Any] = {"format": imported.format, "to": target, "notes": imported.notes}
+        about |= {"instructions": imported.instructions, "examples": len(imported.examples)}
+        output.print_json({**about, **output.jsonable(merge)})
+        return
+    _show(file, target, imported, merge, overwrite=overwrite)
+    if named is not None and target.resolve() not in (named_files(target) or ()):
+        output.hint(f'add it to groundtune.toml: [examples] files = ["{output.printable(target.name)}"]')
+    output.next_step("groundtune examples stats", "shows the new counts")
+
+
+def _merge(imported: "ImportResult", target: Path, named: Sequence[Path] | None, *, overwrite: bool) -> "MergeReport":
+    """Add the examples to the target. An input that is in another file of the project keeps its split."""
+    from groundtune.dataset.editing import merge_examples
+    from groundtune.dataset.examples import read_examples
+
+    others = [path for path in named or () if path != target.resolve() and path.stat().st_size]
+    beside = [example for path in others for example in read_examples(path)]
+    try:
+        return merge_examples(target, imported.examples, overwrite=overwrite, other_examples=beside)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise MissingError(f"cannot write {output.printable(target)}: {reason}") from error
+
+
+def _show(file: Path, target: Path, imported: "ImportResult", merge: "MergeReport", *, overwrite: bool) -> None:
+    output.print_line(
+        f"{format_count(len(imported.examples), 'example')} in {output.printable(file)}, read as {imported.format}"
+    )
+    for note in imported.notes:
+        output.print_line(f"  {output.excerpt(note, 200)}")
+    if imported.instructions:
+        output.print_line(f"  instructions: {output.excerpt(imported.instructions, 200)}")
+    output.print_line(f"{len(merge.new):,} added to {output.printable(target)}, {len(merge.same):,} already there")
+    if merge.known:
+        is_single = len(merge.known) == 1
+        effect = "repeats" if is_single else "repeat"
+        placed = f"{'it was' if is_single else 'they were'} put in the same split as the original"
+        output.print_line(
+            f"{format_count(len(merge.known), 'new example')} {effect} an existing input under a new id; {placed}"
+        )
+    if merge.differing:
+        effect = (
+            "had their output replaced by the one in the file"
+            if overwrite
+            else "kept their output; --overwrite replaces it"
+        )
+        output.warn(f"{format_count(len(merge.differing), 'example')} {effect}: {', '.join(merge.differing[:5])}")

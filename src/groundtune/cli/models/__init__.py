@@ -1,0 +1,33 @@
+"""Define `groundtune models` and its commands, one module each. Trains nothing."""
+
+import typer
+
+from groundtune.cli.lazy import APP, LazyGroup
+
+COMMANDS = {
+    "list": "List all trained models, including incomplete and damaged ones.",
+    "show": "Show the settings, metrics and training data of a model.",
+    "check": "Check that a served model reproduces the trained one.",
+    "adopt": "Make a tuned retriever the project's retriever, or undo that.",
+    "export": "Write a model in a format that inference servers load.",
+    "remove": "Delete a model or an incomplete training run.",
+    "seen": "List the models that were trained on a file, folder or example.",
+}
+"""Maps each command to its line in `groundtune models --help`."""
+
+
+class _Models(LazyGroup):
+    package = __name__
+    lines = COMMANDS
+    default = "list"
+
+
+app = typer.Typer(**APP, cls=_Models, subcommand_metavar="[COMMAND] [ARGS]...")
+
+
+@app.callback()
+def _models() -> None:
+    """List, inspect, check, adopt, export or remove trained models.
+
+    Without a command, lists all models.
+    """

@@ -1,0 +1,50 @@
+"""Implement `groundtune models list`: list the trained models with their state. Changes nothing."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from groundtune.cli import output
+from groundtune.cli.models.artifacts import describe_state, validation_metrics
+from groundtune.cli.options import Json, ProjectFolder
+from groundtune.types import Artifact
+
+if TYPE_CHECKING:
+    from groundtune.tune.incomplete import IncompleteTraining
+
+
+def run(*, folder: ProjectFolder = Path(), json: Json = False) -> None:
+    """List all trained models, including incomplete and damaged ones.
+
+    Shows how to fix each model that is not usable.
+    """
+    from groundtune.project import Project
+    from groundtune.tune.incomplete import incomplete_trainings
+
+    with Project.open(folder) as project:
+        models = project.workspace.models
+        show_models(project.artifacts(), incomplete_trainings(models), models, json=json)
+
+
+def show_models(
+    artifacts: Sequence[Artifact], incomplete: "Sequence[IncompleteTraining]", models: Path, *, json: bool
+) -> None:
+    """Print a table of models, or one JSON object. models: the folder that contains them."""
+    states = [describe_state(models / artifact.id, artifact, quick=True) for artifact in artifacts]
+    if json:
+        damaged = {artifact.id: damage for artifact, (_, damage) in zip(artifacts, states, strict=True) if damage}
+        output.print_json({"models": artifacts, "incomplete": incomplete, "damaged": damaged})
+        return
+    if not artifacts and not incomplete:
+        output.print_note("no trained models")
+        output.next_step("groundtune tune NAME", "trains the model described by [tune.NAME] in the project file")
+        return
+    rows: list[list[object]] = []
+    for artifact, (state, _) in zip(artifacts, states, strict=True):
+        figures = ", ".join(f"{key} {value:.3f}" for key, value in validation_metrics(artifact)[:3])
+        seen = len(artifact.seen_examples)
+        rows.append([artifact.id, artifact.kind, artifact.base, figures, seen, output.printable(state)])
+    for training in incomplete:
+        state = output.printable(training.state)
+        rows.append([output.printable(training.id), training.kind, training.base, None, None, state])
+    output.show_table(["id", "kind", "base", "validation", "examples seen", "state"], rows)
