@@ -58,8 +58,9 @@ def parse(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], int]:
 @pytest.mark.parametrize("page", COMMAND_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_commands_are_valid(page: Path, parse: Callable[[str], int], capsys: pytest.CaptureFixture[str]) -> None:
     text = page.read_text(encoding="utf-8")
-    fenced = re.findall(r"^```(?:console|sh|bash|shell)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    commands = re.findall(r"^(?:\$ )?(?:.* && )?(groundtune .*)", "\n".join(fenced), re.MULTILINE)
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    shell = "\n".join(block for language, block in blocks if language in ("", "console", "sh", "bash"))
+    commands = re.findall(r"^(?:\$ )?(?:.* && )?(groundtune .*)", shell, re.MULTILINE)
     assert [command for command in commands if parse(command) != 0] == [], capsys.readouterr().err
     for mentioned in re.findall(r"`(groundtune [^`]+)`", text):
         if parse(" ".join(mentioned.split())) != 0:  # prose may leave out an argument

@@ -159,9 +159,9 @@ def test_compare_fills_a_matrix(shop: Path) -> None:
         (("ask", "  "), 2, "empty"),
         (("ask", "x", "--approach", "nope"), 2, "no approach 'nope'"),
         (("search", "x", "--filter", "nope"), 2, "KEY=VALUE"),
-        (("evaluate", "--split", "nope"), 2, "unknown split"),
+        (("evaluate", "--split", "nope"), 2, "is not one of"),
         (("evaluate", "--sweep", "--fit"), 2, "cannot be combined"),
-        (("compare", "--split", "none"), 2, "unknown split"),
+        (("compare", "--split", "none"), 2, "is not one of"),
         (("ask", "x", "--project", "/nowhere"), 3, "/nowhere"),
     ],
 )

@@ -9,6 +9,7 @@ from groundtune.cli import output
 from groundtune.cli.options import Json, Primary, ProjectFolder, Require
 from groundtune.cli.report import print_report
 from groundtune.errors import BudgetError, UsageError
+from groundtune.types import Split
 
 if TYPE_CHECKING:
     from groundtune.project import Project
@@ -23,7 +24,7 @@ def run(
         list[str] | None,
         typer.Option("--approach", "-a", metavar="NAME", help="Run only this approach (repeatable)."),
     ] = None,
-    split: Annotated[str, typer.Option(metavar="NAME", help="Examples to use: train, validation or test.")] = "test",
+    split: Annotated[Split, typer.Option(help="Split of the examples to use.")] = "test",
     primary: Primary = None,
     require: Require = None,
     budget_usd: Annotated[
@@ -37,8 +38,8 @@ def run(
 ) -> int:
     """Run every approach on the same examples and recommend one.
 
-    Says so if the examples are too few to decide. An interrupted run is resumed. Exit code 1 if every approach is ruled
-    out, none is ever right, or a --require condition is not met; 0 if there is no clear winner.
+    Says so if the examples are too few to decide. An interrupted run is resumed. Exit code 0 even if
+    there is no clear winner; 1 if every approach is ruled out, none is ever right, or a --require condition is not met.
     """
     from groundtune.project import Project
     from groundtune.workflows.reporting import Condition

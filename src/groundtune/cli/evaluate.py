@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from groundtune.cli import output
-from groundtune.cli.options import Json, ProjectFolder
+from groundtune.cli.options import Json, OnlySplit, ProjectFolder
 from groundtune.common.text import format_count
 from groundtune.errors import UsageError
 
@@ -28,10 +28,7 @@ def run(
             "-k", "--k", metavar="N", help="Count evidence as found if it is among the top N passages.", min=1
         ),
     ] = 10,
-    split: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Examples to use: train, validation or test.", show_default="all"),
-    ] = None,
+    split: OnlySplit = None,
     worst: Annotated[int, typer.Option(metavar="N", help="Number of worst-ranked questions to show.", min=0)] = 5,
     sweep: Annotated[
         bool,

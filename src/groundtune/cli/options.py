@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from groundtune.errors import UsageError
+from groundtune.types import Split
 
 ProjectFolder = Annotated[
     Path,
@@ -17,6 +18,9 @@ ProjectFolder = Annotated[
         help="Project folder, or any folder inside it.",
         show_default="this folder",
     ),
+]
+OnlySplit = Annotated[
+    Split | None, typer.Option("--split", help="Use only the examples of this split.", show_default="all splits")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Wait = Annotated[

@@ -43,8 +43,8 @@ def run(
 ) -> int:
     """Show the verdict of a run (even an incomplete one) or of a results file.
 
-    Exit code 1 if every approach is ruled out, none is ever right, or a --require condition is not met; 0 if there is
-    no clear winner.
+    Exit code 0 even if there is no clear winner; 1 if every approach is ruled out, none is ever right, or a --require
+    condition is not met.
     """
     from groundtune.workflows import reporting
 

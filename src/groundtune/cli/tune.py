@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from groundtune.cli import output
 from groundtune.cli.check import show_preflight
 from groundtune.cli.options import AllowTruncation, Json, ProjectFolder
-from groundtune.errors import UsageError
 
 if TYPE_CHECKING:
     from groundtune.project import Project
@@ -36,9 +35,9 @@ def run(
         bool,
         typer.Option("--fresh", help="Start a new training run instead of resuming or reusing a matching one."),
     ] = False,
-    steer: Annotated[
-        str | None,
-        typer.Option("--job", metavar="ACTION", help="Pause, resume or cancel the hosted fine-tuning job."),
+    job: Annotated[
+        Literal["pause", "resume", "cancel"] | None,
+        typer.Option("--job", help="Pause, resume or cancel the hosted fine-tuning job instead."),
     ] = None,
     folder: ProjectFolder = Path(),
     json: Json = False,
@@ -53,8 +52,8 @@ def run(
     from groundtune.project import Project
 
     with Project.open(folder) as project:
-        if steer is not None:
-            return _steer(project, name, steer, json=json)
+        if job is not None:
+            return _control_job(project, name, job, json=json)
         if look:
             preflight = project.preflight(name, allow_truncation=allow_truncation)
             output.print_json({"preflight": preflight}) if json else show_preflight(preflight)
@@ -148,11 +147,7 @@ def show_artifact(artifact: "Artifact") -> None:
         output.warn(f"not usable: {artifact.unusable}")
 
 
-def _steer(project: "Project", name: str, act: str, *, json: bool) -> int:
-    if act not in ("pause", "resume", "cancel"):
-        raise UsageError(
-            f"unknown --job action {act!r}: use pause, resume or cancel", hint=f"groundtune tune {name} --job cancel"
-        )
-    job, status = project.control_job(name, act)  # type: ignore[arg-type]
+def _control_job(project: "Project", name: str, action: Literal["pause", "resume", "cancel"], *, json: bool) -> int:
+    job, status = project.control_job(name, action)
     output.print_json({"job": job, "status": status}) if json else output.print_line(f"job {job} is {status}")
     return 0

@@ -7,8 +7,8 @@ from typing import Annotated, Any, cast
 import typer
 
 from groundtune.cli import output
-from groundtune.cli.examples.project_files import ExamplesFile, OnlySplit, example_files, listed, read_config
-from groundtune.cli.options import Json, ProjectFolder
+from groundtune.cli.examples.project_files import ExamplesFile, example_files, listed, read_config
+from groundtune.cli.options import Json, OnlySplit, ProjectFolder
 from groundtune.common.text import format_count
 from groundtune.errors import MissingError
 

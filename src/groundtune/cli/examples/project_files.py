@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from groundtune.errors import MissingError
-from groundtune.types import Split
 
 if TYPE_CHECKING:
     from groundtune.config import Config
@@ -19,9 +18,6 @@ _DEFAULT_FILE = "examples.jsonl"
 ExamplesFile = Annotated[
     Path | None,
     typer.Argument(metavar="FILE", help="Examples file.", show_default="the project's example files"),
-]
-OnlySplit = Annotated[
-    Split | None, typer.Option("--split", help="Use only the examples of this split.", show_default="all splits")
 ]
 
 

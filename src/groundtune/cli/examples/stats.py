@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from groundtune.cli import output
-from groundtune.cli.examples.project_files import SHOWN, ExamplesFile, OnlySplit, example_files, listed
-from groundtune.cli.options import Json, ProjectFolder
+from groundtune.cli.examples.project_files import SHOWN, ExamplesFile, example_files, listed
+from groundtune.cli.options import Json, OnlySplit, ProjectFolder
 from groundtune.common.text import format_count
 
 if TYPE_CHECKING:
