@@ -18,59 +18,66 @@ if TYPE_CHECKING:
     from groundtune.dataset.importing.convert import ImportResult
 
 
+_Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="Format of the file: examples, chat, prompt, preference, alpaca, sharegpt, csv, tsv or rows.",
+        show_default="detected",
+    ),
+]
+_Target = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Examples file to write to.",
+        show_default="the first example file of the project, or examples.jsonl",
+    ),
+]
+_Split = Annotated[
+    Split | None,
+    typer.Option(help="Split of rows that name none.", show_default="derived from the input"),
+]
+_InputColumn = Annotated[
+    str | None,
+    typer.Option("--input", metavar="NAME", help="Column that holds the input.", show_default="detected"),
+]
+_OutputColumn = Annotated[
+    str | None,
+    typer.Option("--output", metavar="NAME", help="Column that holds the gold output.", show_default="detected"),
+]
+_Abstain = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TEXT", help="Output value that stands for an abstention (repeatable)."),
+]
+_System = Annotated[
+    Literal["refuse", "join", "drop"],
+    typer.Option(
+        help="What to do if system messages differ between rows: refuse the file, join each to its input, or drop them."
+    ),
+]
+_Turns = Annotated[
+    Literal["refuse", "join", "last"],
+    typer.Option(
+        help="What to do with chats that have several user turns: refuse the file, join all turns, or keep the last."
+    ),
+]
+_Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the outputs of examples that already exist.")]
+
+
 def run(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="File to import.")],
     *,
-    kind: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            metavar="NAME",
-            help="Format of the file: examples, chat, prompt, preference, alpaca, sharegpt, csv, tsv or rows.",
-            show_default="detected",
-        ),
-    ] = None,
-    to: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Examples file to write to.",
-            show_default="the first example file of the project, or examples.jsonl",
-        ),
-    ] = None,
-    split: Annotated[
-        Split | None,
-        typer.Option(help="Split of rows that name none.", show_default="derived from the input"),
-    ] = None,
-    column_in: Annotated[
-        str | None,
-        typer.Option("--input", metavar="NAME", help="Column that holds the input.", show_default="detected"),
-    ] = None,
-    column_out: Annotated[
-        str | None,
-        typer.Option("--output", metavar="NAME", help="Column that holds the gold output.", show_default="detected"),
-    ] = None,
-    abstain: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TEXT", help="Output value that stands for an abstention (repeatable)."),
-    ] = None,
-    system: Annotated[
-        Literal["refuse", "join", "drop"],
-        typer.Option(
-            help="What to do if system messages differ between rows: refuse the file, join each to its input, or drop "
-            "them."
-        ),
-    ] = "refuse",
-    turns: Annotated[
-        Literal["refuse", "join", "last"],
-        typer.Option(
-            help="What to do with chats that have several user turns: refuse the file, join all turns, or keep the "
-            "last."
-        ),
-    ] = "refuse",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the outputs of examples that already exist.")
-    ] = False,
+    kind: _Format = None,
+    to: _Target = None,
+    split: _Split = None,
+    column_in: _InputColumn = None,
+    column_out: _OutputColumn = None,
+    abstain: _Abstain = None,
+    system: _System = "refuse",
+    turns: _Turns = "refuse",
+    overwrite: _Overwrite = False,
     folder: ProjectFolder = Path(),
     json: Json = False,
 ) -> None:
