@@ -286,6 +286,10 @@ class Trace:
     """The prompt as sent; None when no model was asked."""
     query: str | None = None
     """The text that retrieval searched for; None without retrieval."""
+    model: str | None = None
+    """Name of the model that was asked; None when none was."""
+    notes: tuple[str, ...] = ()
+    """What did not go as configured, and what was done instead."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,19 @@ async def test_a_supported_sentence_is_cited_with_offsets_into_the_document() ->
     assert set(answer.steps) == {"retrieve", "generate", "cite"}
 
 
+async def test_an_answer_has_an_id_a_time_and_a_trace() -> None:
+    model = Says("The customer pays the carriage. [1]")
+    first, second = [await Pipeline("rag", model, context=Given(HIT)).answer(QUESTION) for _ in range(2)]
+    assert first.id != second.id
+    assert first.time <= second.time
+    assert (first.trace.prompt, first.trace.query) == (model.prompts[0], QUESTION.text)
+    assert first.trace.model == "says"
+    unasked = await Pipeline("rag", model, context=Given()).answer(QUESTION)
+    assert (unasked.trace.prompt, unasked.trace.model) == (None, None)
+    assert unasked.id
+    assert (await Pipeline("prompt", model).answer(QUESTION)).trace.query is None
+
+
 async def test_an_invented_number_is_flagged_and_with_strict_dropped() -> None:
     text = "A bike can be returned within 90 days of delivery. [1] The customer pays the carriage. [1]"
     flagged = await Pipeline("rag", Says(text), context=Given(HIT)).answer(QUESTION)

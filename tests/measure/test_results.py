@@ -75,6 +75,13 @@ def test_blank_lines_byte_order_marks_and_windows_line_ends_are_ignored(tmp_path
     assert [result.example for result in read_results(file)] == ["e1", "e2"]
 
 
+def test_rows_of_older_versions_lack_the_signals_of_the_answer() -> None:
+    old = decode_result(json.dumps(row()))
+    assert (old.confidence, old.best_score, old.margin) == (None, None, None)
+    new = decode_result(json.dumps(row(confidence=0.5, best_score=-1, margin=None)))
+    assert (new.confidence, new.best_score, new.margin) == (0.5, -1, None)
+
+
 def test_unknown_keys_are_ignored_everywhere() -> None:
     line = row(
         note="mine",
@@ -98,6 +105,7 @@ def test_unknown_keys_are_ignored_everywhere() -> None:
 # -- faults ------------------------------------------------------------------------------------------------------
 
 FAULTS: list[tuple[Any, str]] = [
+    (row(confidence="high"), '"confidence" must be a number or null'),
     ("hello", "not JSON: Expecting value at column 1"),
     ([1, 2], "not a JSON object"),
     *((without(name), f'missing "{name}"') for name in row()),

@@ -13,7 +13,7 @@ import pytest
 from groundtune.errors import ConfigError, MissingError, ProviderError, UsageError
 from groundtune.measure.results import RESULTS, decode_result, encode_result, read_results, write_result
 from groundtune.measure.runner import FilledCell, fill_matrix
-from groundtune.types import Answer, Citation, Example, Failure, Question, Result, Usage
+from groundtune.types import Answer, Citation, Example, Failure, Hit, Passage, Question, Result, Usage
 
 EXAMPLES = [Example(f"q{at}", f"question {at}", f"answer {at}", groups=("hr",)) for at in range(6)]
 
@@ -51,7 +51,10 @@ async def test_the_matrix_is_filled_and_each_line_has_the_documented_shape(tmp_p
     assert len(seen) == 12
     assert approaches[0].asked[0].scope.groups == ("hr",)
     row = lines(tmp_path / "run")[0]
-    assert list(row) == ["example", "approach", "status", "output", "citations", "scores", "usage", "error"]
+    assert list(row) == [
+        "example", "approach", "status", "output", "citations", "scores", "usage", "error",
+        "confidence", "best_score", "margin",
+    ]  # fmt: skip
     assert list(row["usage"]) == ["input_tokens", "cached_tokens", "output_tokens", "seconds", "usd"]
     assert (row["output"], row["error"], row["usage"]["input_tokens"]) == ("answer 0", None, None)
     assert row["scores"]["correct"] == 1.0
@@ -59,11 +62,44 @@ async def test_the_matrix_is_filled_and_each_line_has_the_documented_shape(tmp_p
     assert results == sorted(read_results(tmp_path / "run" / RESULTS), key=lambda row: (row.example, row.approach))
 
 
+class Found:
+    """Answers with the hits it is given, and a confidence."""
+
+    name = "found"
+
+    def __init__(self, *hits: Hit) -> None:
+        self.hits = hits
+
+    async def answer(self, question: Question) -> Answer:
+        return Answer("x", "abstained", hits=self.hits, confidence=0.25)
+
+
+@pytest.mark.parametrize(
+    ("hits", "signals"),
+    [
+        ([], (None, None)),
+        ([(0.75, {"fused": 0.75})], (0.75, None)),
+        ([(0.75, {"fused": 0.75}), (0.5, {"fused": 0.5}), (0.1, {})], (0.75, 0.25)),
+        ([(-2.5, {"reranked": -2.5}), (0.5, {"fused": 0.5})], (-2.5, None)),  # scores on two scales
+        ([(0.0, {}), (0.0, {})], (None, None)),  # the whole corpus, not searched
+    ],
+)
+async def test_a_row_has_confidence_best_score_and_margin(
+    tmp_path: Path, hits: list[tuple[float, dict[str, float]]], signals: tuple[float | None, float | None]
+) -> None:
+    found = [Hit(Passage(str(at), "d", "a.md", at, 0, 1, "x"), *hit) for at, hit in enumerate(hits)]
+    await fill_matrix([Found(*found)], EXAMPLES[:1], folder=tmp_path)
+    (row,) = read_results(tmp_path / RESULTS)
+    assert (row.confidence, row.best_score, row.margin) == (0.25, *signals)
+
+
 def test_a_result_comes_back_as_it_was() -> None:
     citation = Citation(1, "Yes [1].", "close", "p", "d", "a.md", "A > B", 2, "quote “x”", 3, 9)
+    usage = Usage(1, 2, 3, 4.0, 5.0)
     result = Result(
-        "q\u2028", "rag", "answered", {"total": [1, None]}, (citation,), {"f1": 0.5}, Usage(1, 2, 3, 4.0, 5.0)
-    )
+        "q\u2028", "rag", "answered", {"total": [1, None]}, (citation,), {"f1": 0.5}, usage,
+        confidence=0.5, best_score=0.75, margin=0.25,
+    )  # fmt: skip
     line = encode_result(result)
     assert decode_result(line) == result
     assert line.count(b"\n") == 1

@@ -3,17 +3,30 @@
 import asyncio
 import contextlib
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from groundtune.approaches import prompts
 from groundtune.approaches.citations import check_citations
 from groundtune.approaches.output_formats import AnswerFormat, OutputFormat
+from groundtune.common.answers import complete_answer
 from groundtune.protocols import ContextProvider, Generator, ShotChooser
-from groundtune.types import Answer, Generation, Hit, Prompt, Question, Shot, Usage
+from groundtune.types import Answer, Generation, Hit, Prompt, Question, Shot, Trace, Usage
 
 NOT_IN_DOCUMENTS = "Not in your documents."
 ABSTENTION_PASSAGES = 3
 """Passages shown with an abstention."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Gathered:
+    """What was gathered for a question before its model is called."""
+
+    hits: list[Hit]
+    prompt: Prompt | None
+    """None when no model has to be asked."""
+    seconds: float
+    query: str | None
+    """The text that was searched for."""
 
 
 NO_GENERATION = Generation("", Usage(0, 0, 0, 0.0, 0.0), confidence=0.0)
@@ -65,29 +78,39 @@ class Pipeline:
 
         Raises ProviderError when a remote model fails.
         """
+        gathered = await self._gather(question)
+        start = time.perf_counter()
+        generation = await self._generator.generate(gathered.prompt) if gathered.prompt else NO_GENERATION
+        return self._finish(gathered, generation, time.perf_counter() - start)
+
+    async def _gather(self, question: Question) -> "_Gathered":
+        """Do the local work before the model is called; without passages to cite, there is nothing to ask it."""
         async with self._local_slots:
-            started = time.perf_counter()
+            start = time.perf_counter()
             hits = await self._context.gather(question) if self._context else []
             shots = await self._shots.choose(question) if self._shots else []
-            gathered = time.perf_counter()
-        if self._context and not hits and self._output_format.cites:
-            generation = NO_GENERATION
-        else:
-            generation = await self._generator.generate(self._prompt(question, hits, shots))
-        generated = time.perf_counter()
-        answer = self._read(generation, hits)
-        done = time.perf_counter()
+            seconds = time.perf_counter() - start
+        nothing_to_cite = self._context is not None and not hits and self._output_format.cites
+        prompt = None if nothing_to_cite else self._prompt(question, hits, shots)
+        return _Gathered(hits, prompt, seconds, query=question.text if self._context else None)
+
+    def _finish(self, gathered: "_Gathered", generation: Generation, waited_seconds: float) -> Answer:
+        """Turn the generation into the answer, with its trace. waited_seconds: how long the generation took here."""
+        start = time.perf_counter()
+        answer = self._read(generation, gathered.hits)
+        cite_seconds = time.perf_counter() - start
         model_seconds = generation.usage.seconds  # without waiting for a slot, a rate limit, a budget or the cache
         if model_seconds is None:
-            model_seconds = 0.0 if generation.cached else generated - gathered
-        return replace(
+            model_seconds = 0.0 if generation.cached else waited_seconds
+        asked = gathered.prompt is not None
+        answer = replace(
             answer,
-            approach=self.name,
-            route=(self.name,),
-            usage=replace(generation.usage, seconds=gathered - started + model_seconds + done - generated),
-            steps={"retrieve": gathered - started, "generate": model_seconds, "cite": done - generated},
+            usage=replace(generation.usage, seconds=gathered.seconds + model_seconds + cite_seconds),
+            steps={"retrieve": gathered.seconds, "generate": model_seconds, "cite": cite_seconds},
             paid=not generation.cached,
+            trace=Trace(gathered.prompt, gathered.query, self._generator.name if asked else None),
         )
+        return complete_answer(answer, self.name)
 
     def _prompt(self, question: Question, hits: list[Hit], shots: list[Shot]) -> Prompt:
         messages = prompts.messages(

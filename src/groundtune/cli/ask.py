@@ -51,7 +51,9 @@ def run(
     with Project.open(folder, strict=True if strict else None) as project:
         answer = project.ask(question, approach=approach, groups=group or (), filters=filters(filter))
     if json:
-        output.print_json({"question": question, **output.jsonable(answer)})
+        fields = output.jsonable(answer)
+        del fields["trace"]  # it holds the whole prompt
+        output.print_json({"question": question, **fields})
     elif answer.status == "abstained":
         show_abstention(answer)
     else:

@@ -8,7 +8,8 @@ One JSON object per line (ASCII with \\u escapes), each written in a single call
                     "page", "quote", "start", "end"}],
      "scores": {metric: number, only those that apply},
      "usage": {"input_tokens", "cached_tokens", "output_tokens", "seconds", "usd"} (each null when unknown),
-     "error": null | {"kind", "message"}}
+     "error": null | {"kind", "message"},
+     "confidence", "best_score", "margin": number or null; older rows have none of the three}
 
 If a cell has several rows, the last one counts; a retry replaces an error this way. Unknown keys and blank lines are
 ignored. A last line that is not JSON was cut off by a kill: it is ignored when reading, and removed before the next
@@ -83,8 +84,13 @@ def encode_result(result: Result) -> bytes:
         "scores": {name: float(value) for name, value in result.scores.items()},
         "usage": _plain(result.usage),
         "error": _plain(result.error) if result.error else None,
+        **{name: _number(getattr(result, name)) for name in SIGNALS},
     }
     return (json.dumps(row, allow_nan=False) + "\n").encode()
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def _plain(value: Citation | Usage | Failure) -> dict[str, object]:
@@ -110,6 +116,7 @@ def decode_result(line: bytes | str) -> Result:
         scores=row["scores"],
         usage=Usage(**_known(row["usage"], USAGE)),
         error=Failure(row["error"]["kind"], row["error"]["message"]) if row["error"] else None,
+        **_known(row, SIGNALS),
     )
 
 
@@ -162,6 +169,8 @@ ROW: Shape = {
     "usage": _OBJECT,
     "error": ("an object or null", lambda value: value is None or isinstance(value, dict)),
 }
+SIGNALS: Shape = {name: ("a number or null", _or_null(_is_number)) for name in ("confidence", "best_score", "margin")}
+"""Optional fields of a row, from which a router or a threshold can be fitted."""
 USAGE: Shape = {field.name: ("a number or null", _or_null(_is_number)) for field in fields(Usage)}
 ERROR: Shape = {"kind": _TEXT, "message": _TEXT}
 CITATION_NEEDS = ("marker", "sentence", "support")
@@ -185,6 +194,8 @@ def _row_fault(row: Any) -> str | None:
     if not isinstance(row, dict):
         return "not a JSON object"
     if fault := _fault(row, ROW, "", needs=ROW_NEEDS):
+        return fault
+    if fault := _fault(row, SIGNALS, ""):
         return fault
     for name, score in row["scores"].items():
         if not _is_number(score):

@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from groundtune.common.answers import complete_answer
 from groundtune.common.event_loop import run_workers
 from groundtune.errors import BudgetError, GroundtuneError, ProviderError, UsageError
 from groundtune.measure.metrics import score_answer
 from groundtune.measure.results import RESULTS, Cell, cell_key, iter_results, repair_last_line, write_result
 from groundtune.measure.scoring import Scorer
 from groundtune.protocols import Approach
-from groundtune.types import Answer, Example, Failure, Question, Result, Scope, Usage
+from groundtune.types import Answer, Example, Failure, Hit, Question, Result, Scope, Usage
 
 PASSAGES = "passages.jsonl"
 JUDGEMENTS = "judgements.jsonl"
@@ -151,10 +152,19 @@ async def _fill(
         raise
     except Exception as error:  # noqa: BLE001  a failure becomes a row, not a crash
         return _failed(approach, example, error, time.perf_counter() - start), None
-    seconds = time.perf_counter() - start
-    usage = answer.usage if answer.usage.seconds is not None else replace(answer.usage, seconds=seconds)
-    output = answer.text if answer.output is None else answer.output
-    result = Result(example.id, approach.name, answer.status, output, answer.citations, usage=usage)
+    answer = complete_answer(answer, approach.name, seconds=time.perf_counter() - start)
+    best_score, margin = _retrieval_signals(answer.hits)
+    result = Result(
+        example.id,
+        approach.name,
+        answer.status,
+        answer.text if answer.output is None else answer.output,
+        answer.citations,
+        usage=answer.usage,
+        confidence=answer.confidence,
+        best_score=best_score,
+        margin=margin,
+    )
     try:
         result = replace(result, scores=score(answer, example))
     except Exception as error:  # noqa: BLE001  keep the paid answer even if scoring fails
@@ -163,6 +173,15 @@ async def _fill(
     if judge:
         result = await _judged(result, answer, example, judge, notes)
     return result, answer
+
+
+def _retrieval_signals(hits: Sequence[Hit]) -> tuple[float | None, float | None]:
+    """Return the score of the best passage, and its distance to the second; None where there is no score."""
+    scored = [hit for hit in hits[:2] if hit.stages or hit.score]  # a passage that was not searched for has neither
+    if not scored:
+        return None, None
+    comparable = len(scored) == 2 and ("reranked" in scored[0].stages) == ("reranked" in scored[1].stages)
+    return scored[0].score, scored[0].score - scored[1].score if comparable else None
 
 
 async def _judged(result: Result, answer: Answer, example: Example, judge: JudgeCall, notes: "_Notes") -> Result:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from groundtune import build
+from groundtune.approaches.answering import answer_question
 from groundtune.build.approach_registry import build_registry, default_approach
 from groundtune.build.task import score_names
 from groundtune.common.event_loop import Loop, on_project_loop
@@ -102,9 +103,9 @@ class AsyncVerbs:
         """
         question = _question(text, groups, filters)
         if approach is None and self.config.task == "answer":
-            return await (await self.session.index()).rag.answer(question)
+            return await answer_question((await self.session.index()).rag, question)
         name = approach or default_approach(self.config)
-        return await (await self.session.registry()).pick([name]).ready[name].answer(question)
+        return await answer_question((await self.session.registry()).pick([name]).ready[name], question)
 
     @on_project_loop
     async def adocument(self, source: str) -> Document | None:

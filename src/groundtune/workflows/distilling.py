@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from groundtune.approaches.answering import answer_question
 from groundtune.common.event_loop import run_workers
 from groundtune.common.files import digest_text
 from groundtune.dataset.examples import normalise_input
@@ -71,7 +72,7 @@ async def distil(
                 left_out["is an example already"] += 1
             else:
                 try:
-                    answer = await approach.answer(Question(text))
+                    answer = await answer_question(approach, Question(text))
                     accepted, reason = accept_answer(answer, min_confidence=min_confidence, verbatim=verbatim)
                 except BudgetError as error:
                     budget_errors.append(error)
