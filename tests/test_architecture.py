@@ -17,7 +17,7 @@ SRC = Path(groundtune.__file__).parent
 FILES = sorted(path for path in SRC.rglob("*.py") if path.relative_to(SRC).parts[0] != "examples")
 
 LAYERS = (
-    {"errors", "types"},
+    {"display", "errors", "types"},
     {"common", "extensions", "protocols", "testing", "workspace"},
     {"config", "stats"},
     {"dataset", "ingest", "models", "retrieve"},
@@ -29,7 +29,7 @@ LAYERS = (
     {"cli", "serve"},
 )
 """Lowest first; within a layer nothing imports a neighbour, but for the pairs below."""
-NEIGHBOURS = {("errors", "types"), ("workspace", "common")}
+NEIGHBOURS = {("errors", "types"), ("workspace", "common"), ("types", "display"), ("display", "types")}
 BACKENDS = ("groundtune.models.", "groundtune.retrieve.stores.", "groundtune.retrieve.reranker")
 SHARED = {
     f"groundtune.models.{name}"

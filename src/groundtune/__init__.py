@@ -1,39 +1,155 @@
-"""Prompt, retrieve, fine-tune or combine? Find out on your own documents and examples, then run what you choose."""
+"""Prompt, retrieve, fine-tune or combine? Find out on your own documents and examples, then run what you choose.
+
+Everything public is exported here: `Project`, the types that its methods take and return, and the errors they raise.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from groundtune.errors import ConfigError, GroundtuneError, MissingError, ProviderError, UsageError
+    from groundtune.errors import (
+        BudgetError,
+        BusyError,
+        ConfigError,
+        FormatError,
+        GroundtuneError,
+        IndexMismatchError,
+        JudgeError,
+        MissingError,
+        ParseError,
+        Problem,
+        ProviderError,
+        UsageError,
+    )
+    from groundtune.ingest.sync import FileReport, SyncProgress, SyncReport
+    from groundtune.measure.retrieval_quality import Miss, RetrievalReport, StageReport
     from groundtune.project import Project
-    from groundtune.types import Answer, Citation, Document, Evidence, Example, Hit, Passage, Question, Result, Usage
+    from groundtune.stats.agreement import Agreement
+    from groundtune.stats.risk_coverage import OperatingPoint
+    from groundtune.tune.job import TrainingStep, TuneError
+    from groundtune.tune.lora.serving_check import ServingCheck
+    from groundtune.tune.preflight.findings import PreflightFinding
+    from groundtune.tune.preflight.run import PreflightReport
+    from groundtune.types import (
+        Answer,
+        ApproachSummary,
+        Artifact,
+        Citation,
+        Difference,
+        Document,
+        Evidence,
+        Example,
+        Failure,
+        FileRow,
+        Hit,
+        Hits,
+        Interval,
+        Message,
+        Passage,
+        Question,
+        Result,
+        Scope,
+        Usage,
+        Verdict,
+    )
+    from groundtune.workflows.abstention_threshold import Calibration
+    from groundtune.workflows.adopting import Adoption
+    from groundtune.workflows.checking_servers import Server
+    from groundtune.workflows.comparing import CompareProgress
+    from groundtune.workflows.distilling import DistillationReport
+    from groundtune.workflows.estimating import Estimate
+    from groundtune.workflows.evaluating import SweepRow, WeightFit
+    from groundtune.workflows.judging import JudgeAgreement
+    from groundtune.workflows.reporting import Report
 
-_HOME = {
-    "Project": "project",
-    **dict.fromkeys(("ConfigError", "GroundtuneError", "MissingError", "ProviderError", "UsageError"), "errors"),
-    **dict.fromkeys(
-        ("Answer", "Citation", "Document", "Evidence", "Example", "Hit", "Passage", "Question", "Result", "Usage"),
-        "types",
+_MODULES = {
+    "errors": (
+        "BudgetError BusyError ConfigError FormatError GroundtuneError IndexMismatchError JudgeError MissingError "
+        "ParseError Problem ProviderError UsageError"
     ),
+    "ingest.sync": "FileReport SyncProgress SyncReport",
+    "measure.retrieval_quality": "Miss RetrievalReport StageReport",
+    "project": "Project",
+    "stats.agreement": "Agreement",
+    "stats.risk_coverage": "OperatingPoint",
+    "tune.job": "TrainingStep TuneError",
+    "tune.lora.serving_check": "ServingCheck",
+    "tune.preflight.findings": "PreflightFinding",
+    "tune.preflight.run": "PreflightReport",
+    "types": (
+        "Answer ApproachSummary Artifact Citation Difference Document Evidence Example Failure FileRow Hit "
+        "Hits Interval Message Passage Question Result Scope Usage Verdict"
+    ),
+    "workflows.abstention_threshold": "Calibration",
+    "workflows.adopting": "Adoption",
+    "workflows.checking_servers": "Server",
+    "workflows.comparing": "CompareProgress",
+    "workflows.distilling": "DistillationReport",
+    "workflows.estimating": "Estimate",
+    "workflows.evaluating": "SweepRow WeightFit",
+    "workflows.judging": "JudgeAgreement",
+    "workflows.reporting": "Report",
 }
+"""Names by the module that defines them; a name is imported on first use."""
+_HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
+    "Adoption",
+    "Agreement",
     "Answer",
+    "ApproachSummary",
+    "Artifact",
+    "BudgetError",
+    "BusyError",
+    "Calibration",
     "Citation",
+    "CompareProgress",
     "ConfigError",
+    "Difference",
+    "DistillationReport",
     "Document",
+    "Estimate",
     "Evidence",
     "Example",
+    "Failure",
+    "FileReport",
+    "FileRow",
+    "FormatError",
     "GroundtuneError",
     "Hit",
+    "Hits",
+    "IndexMismatchError",
+    "Interval",
+    "JudgeAgreement",
+    "JudgeError",
+    "Message",
+    "Miss",
     "MissingError",
+    "OperatingPoint",
+    "ParseError",
     "Passage",
+    "PreflightFinding",
+    "PreflightReport",
+    "Problem",
     "Project",
     "ProviderError",
     "Question",
+    "Report",
     "Result",
+    "RetrievalReport",
+    "Scope",
+    "Server",
+    "ServingCheck",
+    "StageReport",
+    "SweepRow",
+    "SyncProgress",
+    "SyncReport",
+    "TrainingStep",
+    "TuneError",
     "Usage",
     "UsageError",
+    "Verdict",
+    "WeightFit",
 ]
 
 
@@ -42,3 +158,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'groundtune' has no attribute {name!r}")
     return getattr(import_module(f"groundtune.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names, also those that are not imported yet."""
+    return sorted({*globals(), *__all__})

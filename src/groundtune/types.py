@@ -7,6 +7,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from groundtune.display import Block, Displayed
+from groundtune.display.answers import answer_view, artifact_view, hits_view, verdict_view
+
 Vectors = NDArray[np.float32]
 Metadata = Mapping[str, str]
 
@@ -158,6 +161,15 @@ class Hit:
     """Score by stage: `bm25`, `dense` (cosine), `fused`, `reranked`. Stages that did not find it are absent."""
 
 
+class Hits(Displayed, list[Hit]):
+    """The passages that a search found, best first: a list with a notebook view."""
+
+    __slots__ = ()
+
+    def view(self) -> list[Block]:
+        return hits_view(self)
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """Restricts which passages a search may return. Applied inside the search, never afterwards."""
@@ -293,8 +305,8 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """Answer of an approach to a question."""
+class Answer(Displayed):
+    """Answer of an approach to a question. `str(answer)` is the text with its citations or the nearest passages."""
 
     text: str
     status: Status
@@ -315,6 +327,9 @@ class Answer:
     time: str = ""
     """When it was given: ISO 8601, UTC."""
     trace: Trace = Trace()
+
+    def view(self) -> list[Block]:
+        return answer_view(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,7 +391,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Artifact:
+class Artifact(Displayed):
     """A trained model. Its file is written last, so its existence means that all files it names exist."""
 
     id: str
@@ -408,6 +423,9 @@ class Artifact:
     details: Mapping[str, Any] = field(default_factory=dict)
     """Inference settings of its kind: labels, temperature, thresholds, name at a provider."""
 
+    def view(self) -> list[Block]:
+        return artifact_view(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -417,6 +435,9 @@ class Interval:
     low: float
     high: float
     n: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}] n={self.n}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -471,7 +492,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Displayed):
     """Recommendation of an approach, or the statement that the data cannot decide."""
 
     choice: str | None
@@ -488,3 +509,6 @@ class Verdict:
     caveats: tuple[str, ...] = ()
     more_examples: int | None = None
     """Approximate number of further examples that would decide it; None when decided or when no number would."""
+
+    def view(self) -> list[Block]:
+        return verdict_view(self)

@@ -1,12 +1,17 @@
 """Every verb of a project exists twice, sync and async, as plain methods that static tools can read."""
 
 import ast
+import builtins
 import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
-from groundtune import Project
+import groundtune
+from groundtune import Answer, GroundtuneError, Project, SyncProgress, errors
 from groundtune.project import api, async_verbs
 from groundtune.project.async_verbs import AsyncVerbs
 
@@ -83,6 +88,58 @@ def test_a_sync_verb_passes_every_argument_to_its_twin(verb: str) -> None:
     setattr(Recorder, f"a{verb}", twin)
     assert getattr(Recorder(), verb)(**given) == "result"
     assert {name: received[name] for name in given} == given
+
+
+PUBLIC = sorted({*SYNC, *ASYNC})
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_type_of_a_public_method_is_exported(name: str) -> None:
+    method = inspect.getattr_static(Project, name)
+    function = method.fget if isinstance(method, property) else getattr(Project, name)
+    annotations = inspect.get_annotations(inspect.unwrap(getattr(function, "__func__", function)))
+    assert "return" in annotations
+    used = {kind for annotation in annotations.values() for kind in classes_in(annotation)}
+    public = {kind.__name__ for kind in used if kind.__module__.startswith("groundtune.")}
+    assert public <= {*groundtune.__all__, *PRIVATE}
+    assert all(getattr(groundtune, kind) in used for kind in public - PRIVATE)
+
+
+PRIVATE = {"Fitted"}
+"""Types of `Project` members that serve the command line."""
+
+
+def classes_in(annotation: Any) -> Iterator[type]:
+    """Yield the classes in an annotation such as `Callable[[SyncProgress], None] | None`."""
+    if isinstance(annotation, list | tuple):
+        for part in annotation:
+            yield from classes_in(part)
+    elif parts := get_args(annotation):
+        yield from classes_in(parts)
+    elif isinstance(annotation, type):
+        yield annotation
+
+
+def test_classes_are_found_in_annotations() -> None:
+    found = set(classes_in(Callable[[SyncProgress, list[int]], None] | Mapping[str, Answer]))
+    assert found == {SyncProgress, int, str, Answer}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_error_of_a_docstring_is_exported(name: str) -> None:
+    text = inspect.getdoc(getattr(Project, name)) or ""
+    assert text, f"{name} has no docstring"
+    errors = set(re.findall(r"\b[A-Z]\w*Error\b", text))
+    assert bool(re.search(r"\braises?\b", text, re.IGNORECASE)) == bool(errors), f"{name}: name the errors"
+    builtin = {error for error in errors if hasattr(builtins, error)}
+    assert errors - builtin <= set(groundtune.__all__)
+    for error in errors - builtin:
+        assert issubclass(getattr(groundtune, error), GroundtuneError)
+
+
+def test_every_error_is_exported() -> None:
+    raised = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)}
+    assert raised <= set(groundtune.__all__)
 
 
 def _is_property(decorator: ast.expr) -> bool:

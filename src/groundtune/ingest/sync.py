@@ -7,12 +7,15 @@ run, and the next run ends in the same state as an uninterrupted one.
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from groundtune.common.files import digest_text
+from groundtune.common.text import format_count
+from groundtune.display import Block, Displayed, Line, Table
 from groundtune.errors import ParseError
 from groundtune.ingest.catalog import Catalog, DocumentState, FileRow
 from groundtune.ingest.chunker import Chunker, ContextualPassage, embedded_text
@@ -57,7 +60,7 @@ class SyncProgress:
 
 
 @dataclass(frozen=True, slots=True)
-class SyncReport:
+class SyncReport(Displayed):
     """The outcome of one run: one entry per file, sorted by source."""
 
     files: tuple[FileReport, ...]
@@ -66,6 +69,21 @@ class SyncReport:
     embedded: int
     """Passages embedded in this run; the others already had vectors."""
     seconds: float
+
+    def view(self) -> list[Block]:
+        """Return what changed, and the files that are not indexed with the reason."""
+        changes = Counter(file.change for file in self.files)
+        counts = ", ".join(f"{changes[change]:,} {change}" for change in get_args(Change) if changes[change])
+        rows = [file.row for file in self.files if file.change != "removed" and file.row.status != "indexed"]
+        left_out = [[row.status, row.source, row.reason] for row in rows]
+        return [
+            Line(f"{format_count(len(self.files), 'file')}: {counts or 'none'}"),
+            Line(
+                f"{format_count(self.documents, 'document')}, {format_count(self.passages, 'passage')} in the index; "
+                f"{self.embedded:,} embedded now, in {self.seconds:.1f} s"
+            ),
+            *([Table(["status", "file", "reason"], left_out)] if left_out else []),
+        ]
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, TypeVar, get_args
 
+from groundtune.display import Block, Displayed, Fold, Line, Table
 from groundtune.errors import UsageError
 from groundtune.measure.metrics import contains_most_of_quote, contains_quote
 from groundtune.protocols import Retriever
@@ -81,7 +82,7 @@ class StageReport:
 
 
 @dataclass(frozen=True, slots=True)
-class RetrievalReport:
+class RetrievalReport(Displayed):
     """Retrieval results by stage, on the same questions."""
 
     k: int
@@ -89,6 +90,22 @@ class RetrievalReport:
     skipped: int
     """Number of examples without evidence, on which retrieval cannot be measured."""
     stages: tuple[StageReport, ...]
+
+    def view(self) -> list[Block]:
+        """Return the metrics of every stage, then the failures of the last one."""
+        names = list(self.stages[0].metrics)
+        last = self.stages[-1]
+        rows = [[stage.stage, *(stage.metrics[name] for name in names)] for stage in self.stages]
+        blocks: list[Block] = [Table(["stage", *names], rows)]
+        if last.failures:
+            causes = ", ".join(f"{cause} {share:.0%}" for cause, share in last.causes.items() if share)
+            found = f"{last.failures:,} of {last.pieces:,} pieces of evidence ({causes})"
+            blocks.append(Line(f"Missing from the top {self.k} passages: {found}"))
+        worst = [[miss.question, miss.source, miss.quote, miss.rank or miss.cause] for miss in last.worst]
+        if worst:
+            title = f"the {len(worst)} worst questions"
+            blocks.append(Fold(title, [Table(["question", "source", "quote", "rank or cause"], worst)]))
+        return blocks
 
 
 def locate(

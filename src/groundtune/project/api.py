@@ -19,7 +19,7 @@ from groundtune.project.create import Documents, Examples, create_project
 from groundtune.tune.job import TrainingStep
 from groundtune.tune.lora.serving_check import ServingCheck
 from groundtune.tune.preflight.run import PreflightReport
-from groundtune.types import Answer, Artifact, Document, Hit, Task
+from groundtune.types import Answer, Artifact, Document, Hits, Task
 from groundtune.workflows import (
     abstention_threshold,
     adopting,
@@ -89,6 +89,9 @@ class Project(AsyncVerbs):
             config = config.model_copy(update={"answers": config.answers.model_copy(update={"strict": strict})})
         return cls(file.parent, config)
 
+    def __repr__(self) -> str:
+        return f"Project({str(self.root)!r})"
+
     def close(self) -> None:
         """Cancel running work and stop the project's thread. Later calls raise RuntimeError."""
         self.loop.stop()
@@ -122,7 +125,7 @@ class Project(AsyncVerbs):
 
     def search(
         self, text: str, *, k: int | None = None, groups: Sequence[str] = (), filters: Filters | None = None
-    ) -> list[Hit]:
+    ) -> Hits:
         """Return k passages, best first. groups: access groups of the user. filters: conditions on metadata."""
         return self.loop.run(self.asearch(text, k=k, groups=groups, filters=filters))
 
@@ -268,7 +271,8 @@ class Project(AsyncVerbs):
     ) -> adopting.Adoption:
         """Switch the project to a tuned retriever, given its id or a name (the newest of that name).
 
-        None undoes the last adoption. The current index is used until the new one is complete. Raises what
-        `adopting.adopt` raises.
+        None undoes the last adoption. The current index is used until the new one is complete. Raises
+        MissingError when there is no such artifact, UsageError when it is no retriever or the project file cannot be
+        changed, GroundtuneError when it is not usable, BusyError.
         """
         return self.loop.run(self.aadopt(name, wait_seconds=wait_seconds, progress=progress))

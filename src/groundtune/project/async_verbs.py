@@ -23,7 +23,7 @@ from groundtune.tune.artifacts import list_artifacts
 from groundtune.tune.job import TrainingStep
 from groundtune.tune.lora.serving_check import ServingCheck
 from groundtune.tune.preflight.run import PreflightReport, raise_errors
-from groundtune.types import Answer, Artifact, Document, Example, Hit, Question, Scope
+from groundtune.types import Answer, Artifact, Document, Example, Hits, Question, Scope
 from groundtune.workflows import (
     abstention_threshold,
     adopting,
@@ -85,13 +85,13 @@ class AsyncVerbs:
     @on_project_loop
     async def asearch(
         self, text: str, *, k: int | None = None, groups: Sequence[str] = (), filters: Filters | None = None
-    ) -> list[Hit]:
+    ) -> Hits:
         """Return k passages, best first. groups: access groups of the user. filters: conditions on metadata."""
         limit = self.config.retrieval.k if k is None else k
         if limit < 1:
             raise UsageError(f"k must be at least 1, not {limit}")
         opened = await self.session.index()
-        return await opened.retriever.search(_question(text, groups, filters), k=limit)
+        return Hits(await opened.retriever.search(_question(text, groups, filters), k=limit))
 
     @on_project_loop
     async def aask(
@@ -330,8 +330,9 @@ class AsyncVerbs:
     ) -> adopting.Adoption:
         """Switch the project to a tuned retriever, given its id or a name (the newest of that name).
 
-        None undoes the last adoption. The current index is used until the new one is complete. Raises what
-        `adopting.adopt` raises.
+        None undoes the last adoption. The current index is used until the new one is complete. Raises
+        MissingError when there is no such artifact, UsageError when it is no retriever or the project file cannot be
+        changed, GroundtuneError when it is not usable, BusyError.
         """
         parts = self.workspace, self.session.fitted_file, name
         adoption = await adopting.adopt(*parts, wait_seconds=wait_seconds, progress=progress)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from groundtune.config import Config
+from groundtune.display import Block, Displayed, Line
 from groundtune.measure.metrics import score_answer
 from groundtune.protocols import Approach
 from groundtune.stats.risk_coverage import OperatingPoint, choose_threshold, risk_coverage
@@ -14,13 +15,21 @@ TOO_FEW = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class Calibration(Displayed):
     """The risk-coverage curve of one approach and the point chosen on it."""
 
     point: OperatingPoint
     rule: str
     n: int
     curve: tuple[OperatingPoint, ...]
+
+    def view(self) -> list[Block]:
+        """Return the threshold and what follows from it."""
+        point = self.point
+        return [
+            Line(f"Abstention threshold {point.threshold:.2f} from {self.n:,} examples ({self.rule})", "strong"),
+            Line(f"answers {point.coverage:.0%} of them; {point.risk:.0%} of these answers are wrong", indent=1),
+        ]
 
 
 def calibration_examples(examples: Sequence[Example]) -> list[Example]:

@@ -10,8 +10,10 @@ from pathlib import Path
 from groundtune.approaches.answering import answer_question
 from groundtune.common.event_loop import run_workers
 from groundtune.common.files import digest_text
+from groundtune.common.text import format_count
 from groundtune.dataset.examples import normalise_input
 from groundtune.dataset.importing.convert import write_examples
+from groundtune.display import Block, Displayed, Line
 from groundtune.errors import BudgetError, ConfigError, GroundtuneError, MissingError, Problem, UsageError
 from groundtune.measure.metrics import without_markers
 from groundtune.protocols import Approach
@@ -22,7 +24,7 @@ QUOTE_PREFIX = "quote-"
 
 
 @dataclass(frozen=True, slots=True)
-class DistillationReport:
+class DistillationReport(Displayed):
     """The outcome of distillation; every input is either kept or counted in `left_out`."""
 
     file: Path
@@ -31,6 +33,13 @@ class DistillationReport:
     left_out: Mapping[str, int]
     """Reason to number of inputs left out."""
     spent_usd: float
+
+    def view(self) -> list[Block]:
+        """Return how many inputs were kept, and why the others were not."""
+        return [
+            Line(f"{self.kept:,} of {format_count(self.inputs, 'input')} kept in {self.file}", "strong"),
+            *(Line(f"{number:,} dropped: {reason}", indent=1) for reason, number in self.left_out.items()),
+        ]
 
 
 async def distil(

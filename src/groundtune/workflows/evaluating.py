@@ -8,6 +8,7 @@ from groundtune import build
 from groundtune.build.open_index import OpenIndex
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
+from groundtune.display import Block, Displayed, Line, Table
 from groundtune.errors import UsageError
 from groundtune.ingest.index_generations import IndexFolder
 from groundtune.measure.retrieval_quality import RetrievalReport, evaluate_stages
@@ -36,7 +37,7 @@ class SweepRow:
 
 
 @dataclass(frozen=True, slots=True)
-class WeightFit:
+class WeightFit(Displayed):
     """The fitted weight, with its results on held-out questions."""
 
     dense_weight: float
@@ -46,6 +47,13 @@ class WeightFit:
     """nDCG@10 with the fitted weight on the test split."""
     test_default: Interval
     """The same with the default weight."""
+
+    def view(self) -> list[Block]:
+        """Return the weight, and what it gains on the test split."""
+        return [
+            Line(f"Fusion weight {self.dense_weight:g} fitted on {self.train_n:,} train questions", "strong"),
+            Table(["nDCG@10 on the test split", ""], [["fitted", self.test], ["default", self.test_default]]),
+        ]
 
 
 async def evaluate(opened: OpenIndex, examples: Sequence[Example], *, k: int, worst: int = 10) -> RetrievalReport:

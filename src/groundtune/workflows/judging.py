@@ -8,7 +8,9 @@ from typing import Any
 
 from groundtune.common.event_loop import run_workers
 from groundtune.common.json_schema import parse_json
+from groundtune.common.text import format_count
 from groundtune.dataset.examples import ReportProblem
+from groundtune.display import Block, Displayed, Fold, Line, Table
 from groundtune.errors import ConfigError, JudgeError, MissingError, Problem, UsageError
 from groundtune.measure.judges import Judge, Judgement, total_usage
 from groundtune.stats.agreement import Agreement, cohen_kappa
@@ -61,7 +63,7 @@ class JudgeFailure:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgeAgreement:
+class JudgeAgreement(Displayed):
     """Agreement between a judge and human labels. rows = judged + by_rule + len(failures)."""
 
     judge: str
@@ -78,6 +80,27 @@ class JudgeAgreement:
     failures: tuple[JudgeFailure, ...]
     usage: Usage
     """Usage over the judged rows."""
+
+    def view(self) -> list[Block]:
+        """Return the agreement with its intervals, and the rows on which the two disagree."""
+        judged = f"{format_count(self.rows, 'row')}: {self.judged:,} judged, {self.by_rule:,} decided without the judge"
+        rows = [[row.line, row.input, row.person, row.judge, row.reason] for row in self.disagreements]
+        return [
+            Line(f"Judge {self.judge} against {self.file}", "strong"),
+            Line(f"{judged}, {format_count(len(self.failures), 'error')}", indent=1),
+            *([Line(f"kappa {self.agreement.kappa or '–'}", indent=1)] if self.agreement else []),
+            *([Line(f"agreement {self.agreement.agreement}", indent=1)] if self.agreement else []),
+            *(
+                [
+                    Fold(
+                        format_count(len(rows), "disagreement"),
+                        [Table(["line", "input", "person", "judge", "reason"], rows)],
+                    )
+                ]
+                if rows
+                else []
+            ),
+        ]
 
     @property
     def errors(self) -> Mapping[str, int]:

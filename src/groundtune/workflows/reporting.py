@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from groundtune.common.files import write_atomic, write_json
 from groundtune.common.text import format_count
 from groundtune.decide.verdict import Requirements, decide
+from groundtune.display import Block, Displayed, Line, Table
 from groundtune.errors import MissingError, UsageError
 from groundtune.measure.approach_summaries import (
     approach_summaries,
@@ -28,7 +29,7 @@ USUAL_PRIMARY = ("correct", "judge", "chrf", "f1")
 """Primary scores for a bare results file, in order of preference."""
 FIGURES = ("usd_per_1k", "p50_seconds", "p95_seconds", "cited")
 """Fields of an approach summary that a condition may name besides the scores."""
-Table = TypeVar("Table")
+TableOfRun = TypeVar("TableOfRun")
 _CONDITION_PATTERN = re.compile(r"\s*(\S.*?)\s*(>=|<=)\s*(\d*\.?\d+(?:[eE][+-]?\d+)?)\s*")
 
 
@@ -78,7 +79,7 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Report(Displayed):
     """The verdict on a run with the figures behind it."""
 
     run: Run
@@ -96,6 +97,22 @@ class Report:
     """Tables of the extract task, by approach."""
     file: Path | None = None
     """Path of report.html, if written."""
+
+    def view(self) -> list[Block]:
+        """Return the verdict, a table of the approaches, and what was not run."""
+        rows = [
+            [entry.name, _mean(entry), entry.abstained, entry.errors, entry.p95_seconds, entry.usd_per_1k]
+            for entry in sorted(self.approaches, key=lambda entry: -1.0 if entry.mean is None else -entry.mean)
+        ]
+        incomplete = [] if self.run.complete else [Line("This run is incomplete; compare resumes it.")]
+        return [
+            *self.verdict.view(),
+            *incomplete,
+            Line(""),
+            Table(["approach", self.primary, "abstained", "errors", "p95 s", "usd/1k"], rows),
+            *(Line(f"{name} was not run: {reason}", "dim") for name, reason in self.run.missing.items()),
+            Line(f"{format_count(self.n, 'example')}; {self.file or self.run.file}", "dim"),
+        ]
 
     def unmet_by(self, conditions: Sequence[Condition]) -> list[str]:
         """Return the conditions that the choice misses or, without a choice, that any leader misses.
@@ -315,7 +332,9 @@ def _cell(result: Result) -> dict[str, Any]:
     }
 
 
-def _tables_by_approach(run: Run, table: Callable[[Sequence[Result], Sequence[Example]], Table]) -> dict[str, Table]:
+def _tables_by_approach(
+    run: Run, table: Callable[[Sequence[Result], Sequence[Example]], TableOfRun]
+) -> dict[str, TableOfRun]:
     return {name: table(list(rows.values()), run.examples) for name, rows in group_by_approach(run.results).items()}
 
 
@@ -327,3 +346,9 @@ def _example(row: Mapping[str, Any]) -> Example:
         "history": tuple(Message(**turn) for turn in row.get("history", ())),  # older runs have none
     }
     return Example(**{**row, **lists})
+
+
+def _mean(summary: ApproachSummary) -> Interval | None:
+    if summary.mean is None or summary.low is None or summary.high is None:
+        return None
+    return Interval(summary.mean, summary.low, summary.high, summary.n)

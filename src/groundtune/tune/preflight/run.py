@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from groundtune.common.text import format_count
+from groundtune.display import Block, Displayed, Line, Table
 from groundtune.tune.job import Bounds, TrainingRow, TuneError
 from groundtune.tune.lora.loss_mask import ChatFormat
 from groundtune.tune.preflight import chats as chat_check
@@ -77,7 +78,7 @@ class PreflightInputs:
 
 
 @dataclass(frozen=True, slots=True)
-class PreflightReport:
+class PreflightReport(Displayed):
     """The report, errors first."""
 
     findings: tuple[PreflightFinding, ...]
@@ -109,6 +110,16 @@ class PreflightReport:
 
     def at_level(self, level: Level) -> tuple[PreflightFinding, ...]:
         return tuple(problem for problem in self.findings if problem.level == level)
+
+    def view(self) -> list[Block]:
+        """Return the number of rows, the findings and the upper bounds."""
+        rows = ", ".join(f"{split} {number:,}" for split, number in self.rows.items())
+        findings = [[found.level, found.message, found.hint or ""] for found in self.findings]
+        return [
+            Line(f"rows: {rows}"),
+            Table(["level", "finding", "hint"], findings) if findings else Line("nothing to report"),
+            *([Line(f"at most {bounds_text(self.bounds)}")] if self.bounds else []),
+        ]
 
 
 def run_preflight(inputs: PreflightInputs) -> PreflightReport:

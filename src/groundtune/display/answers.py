@@ -1,0 +1,105 @@
+"""Lay out answers, passages and verdicts for people. Judges nothing: support and scores were computed before."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from groundtune.display.blocks import Block, Fold, Line, Table, excerpt
+
+if TYPE_CHECKING:
+    from groundtune.types import Answer, Artifact, Citation, Hit, Verdict
+
+QUOTE = 200
+"""Characters of a quote that are shown."""
+PASSAGE = 300
+"""Characters of a passage that are shown."""
+SUPPORT = {"exact": "exact", "close": "close", "missing": "NOT SUPPORTED by the cited passage"}
+
+
+def answer_view(answer: "Answer") -> list[Block]:
+    """Return the text and its citations or, for an abstention, the nearest passages."""
+    blocks: list[Block] = [Line(answer.text, "strong" if answer.status == "abstained" else "plain")]
+    if answer.status == "abstained":
+        blocks += _nearest(answer.hits)
+    elif answer.citations:
+        blocks += [Line(""), *map(_citation, answer.citations)]
+    if details := _details(answer):
+        blocks.append(Line(details, "dim"))
+    return blocks
+
+
+def hits_view(hits: Sequence["Hit"]) -> list[Block]:
+    """Return the place, the score and the beginning of each passage, best first."""
+    if not hits:
+        return [Line("Nothing found.")]
+    return [
+        block
+        for number, hit in enumerate(hits, start=1)
+        for block in (
+            Line(f"{number}. {_passage_place(hit)}  ({hit.score:.3f})", "strong"),
+            Line(excerpt(hit.passage.text, PASSAGE), indent=1),
+        )
+    ]
+
+
+def verdict_view(verdict: "Verdict") -> list[Block]:
+    """Return the recommendation, its reasons and what would change it."""
+    return [
+        Line(verdict.sentence, "strong"),
+        *(Line(reason, indent=1) for reason in verdict.reasons),
+        *(Line(f"ruled out: {name}: {'; '.join(why)}", indent=1) for name, why in verdict.ruled_out.items()),
+        *(Line(f"would change the verdict: {flip}", indent=1) for flip in verdict.flips),
+        *(Line(f"caveat: {caveat}", indent=1) for caveat in verdict.caveats),
+    ]
+
+
+def artifact_view(artifact: "Artifact") -> list[Block]:
+    """Return the model, what it cost and how good it is on the validation split."""
+    cost = "unknown cost" if artifact.usd is None else f"${artifact.usd:,.2f}"
+    metrics = [[name, value] for name, value in artifact.metrics.items() if not name.startswith("train")]
+    blocks: list[Block] = [
+        Line(f"{artifact.id}: {artifact.kind} on {artifact.base}, {artifact.seconds:.0f} s, {cost}", "strong")
+    ]
+    if artifact.unusable:
+        blocks.append(Line(f"not usable: {artifact.unusable}"))
+    return [*blocks, Table(["on the validation split", ""], metrics)] if metrics else blocks
+
+
+def _nearest(hits: "Iterable[Hit]") -> list[Block]:
+    passages = [
+        block
+        for hit in hits
+        for block in (Line(_passage_place(hit), indent=1), Line(excerpt(hit.passage.text, QUOTE), "dim", indent=2))
+    ]
+    return [Line(""), Line("Nearest passages:"), *passages] if passages else []
+
+
+def _citation(citation: "Citation") -> Block:
+    where = "no passage has this number"
+    if citation.source is not None:
+        where = place(citation.source, citation.heading, citation.page)
+    title = f"[{citation.marker}] {SUPPORT[citation.support]}: {where}"
+    if not citation.quote:
+        return Line(title)
+    quote = Line(f'source text: "{excerpt(citation.quote, QUOTE)}"', "dim", indent=1)
+    return Fold(title, [quote], open=citation.support == "close")
+
+
+def _details(answer: "Answer") -> str:
+    usage = answer.usage
+    parts = [
+        answer.approach,
+        f"confidence {answer.confidence:.2f}" if answer.confidence is not None else "",
+        f"{usage.seconds:.2f} s" if usage.seconds is not None else "",
+        f"{usage.usd:.5f} USD" if usage.usd else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _passage_place(hit: "Hit") -> str:
+    passage = hit.passage
+    return place(passage.source, passage.heading, passage.page)
+
+
+def place(source: str, heading: str = "", page: int | None = None) -> str:
+    """Return where a passage is: `policies/returns.md > Returns > Refunds, page 2`."""
+    return " > ".join(part for part in (source, heading) if part) + (f", page {page}" if page else "")
