@@ -1,6 +1,5 @@
-"""Run what the README and docs show: commands, the Python block, the project file, links, documented defaults."""
+"""Run what the README and docs show: commands, the Python blocks, the project file, links, documented defaults."""
 
-import os
 import re
 import shlex
 import subprocess
@@ -14,10 +13,13 @@ import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+import groundtune
+from groundtune import Project
 from groundtune.cli import lazy, main
 from groundtune.cli.demo import _copy
 from groundtune.config import Config, load_config
 from groundtune.config.tune_tables import TrainingConfig as TuneTable
+from groundtune.project.async_verbs import AsyncVerbs
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -25,8 +27,9 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 COMMAND_PAGES = [*PAGES, *sorted((ROOT / "examples").glob("*/README.md")), ROOT / "benchmarks/RESULTS.md"]
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language: str, page: str = README) -> list[str]:
+    """Return the blocks of a language; of none for an empty string."""
+    return [text for name, text in re.findall(r"^```(\w*)\n(.*?)^```", page, re.DOTALL | re.M) if name == language]
 
 
 def test_the_make_targets_exist() -> None:
@@ -75,16 +78,51 @@ def test_an_invalid_command_is_noticed(parse: Callable[[str], int]) -> None:
     assert parse("groundtune models show x --url http://localhost:8000/v1") == 2
 
 
-@pytest.mark.slow
-def test_the_python_block_runs(tmp_path: Path) -> None:
-    _copy("handbook", tmp_path / "demo-handbook")
-    (code,) = blocks("python")
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False, env={**os.environ}
-    )
+def run_python(code: str, folder: Path) -> str:
+    """Run a script in a folder; return what it prints."""
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "docs/policies/returns" in done.stdout
-    assert "answered" in done.stdout
+    return done.stdout
+
+
+def without_figures(text: str) -> str:
+    """Replace figures that differ between machines, and drop the ellipsis of a shortened output."""
+    return re.sub(r"confidence \d\.\d\d, \d+\.\d\d s\b", "confidence …", text).removesuffix("…\n")
+
+
+@pytest.mark.slow
+def test_the_first_block_prints_what_the_readme_shows(tmp_path: Path) -> None:
+    code, shown = blocks("python")[0], blocks("")[0]
+    assert sum(map(bool, code.splitlines())) <= 10
+    assert README.index(code) < README.index("\n## "), "the front page begins with Python"
+    assert without_figures(run_python(code, tmp_path)).startswith(without_figures(shown))
+
+
+@pytest.mark.slow
+def test_the_library_block_runs(tmp_path: Path) -> None:
+    _copy("handbook", tmp_path / "demo-handbook")
+    _, code = blocks("python")
+    printed = run_python(code, tmp_path)
+    assert "docs/policies/returns" in printed
+    assert "answered" in printed
+
+
+@pytest.mark.slow
+def test_the_python_page_runs_in_one_session(tmp_path: Path) -> None:
+    page = (ROOT / "docs/python.md").read_text(encoding="utf-8")
+    printed = without_figures(run_python("\n".join(blocks("python", page)), tmp_path))
+    for shown in blocks("", page):
+        assert without_figures(shown) in printed
+    assert "exact documents/refunds.md Refunds None A refund" in printed
+    assert "already has a project" in printed
+
+
+def test_the_python_page_lists_every_verb_and_error() -> None:
+    page = (ROOT / "docs/python.md").read_text(encoding="utf-8")
+    verbs = {name for name in vars(Project) if f"a{name}" in vars(AsyncVerbs)}
+    assert verbs - set(re.findall(r"`(\w+)\(", page)) <= {"control_job", "check_model"}
+    errors = {name for name in groundtune.__all__ if name.endswith("Error")}
+    assert errors - set(re.findall(r"`(\w+Error)`", page)) == {"FormatError", "ParseError"}
 
 
 def test_the_project_file_loads(tmp_path: Path) -> None:
@@ -174,8 +212,6 @@ def test_documented_defaults_are_those_of_the_models(heading: str) -> None:
 
 
 def test_the_public_names_are_what_the_package_exports() -> None:
-    import groundtune
-
     for name in groundtune.__all__:
         assert getattr(groundtune, name).__name__ == name
     assert groundtune.__all__ == sorted(groundtune.__all__)

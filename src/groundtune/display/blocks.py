@@ -108,6 +108,8 @@ def _html(block: Block) -> str:
     if isinstance(block, Fold):
         title, inner = _escaped(block.title), "".join(map(_html, block.blocks))
         return f"<details{' open' if block.open else ''}><summary>{title}</summary>{inner}</details>"
+    if not block.text:
+        return ""
     style = f"margin:0.3em 0 0.3em {1.5 * block.indent:g}em;white-space:pre-wrap;{_STYLES[block.tone]}"
     return f'<div style="{style}">{_escaped(block.text)}</div>'
 
