@@ -6,6 +6,7 @@ GroundtuneError            1  the command ran, and its outcome is negative
 ├── MissingError           3  something is missing: index, extra, key, file
 │   ├── IndexMismatchError 3  the index was built with a different configuration
 │   └── FormatError        3  a file on disk has a format that this version cannot read
+├── AccessError            1  the user may not read what the answer would come from
 ├── BusyError              1  another process is writing to this project
 ├── BudgetError            1  the next call might cost more than the budget has left
 ├── ParseError             1  a file cannot be read; ingest records it and continues
@@ -74,6 +75,10 @@ class IndexMismatchError(MissingError):
 
 class FormatError(MissingError):
     """A file was written by a newer groundtune, or by one too old. The file itself is intact."""
+
+
+class AccessError(GroundtuneError):
+    """Names no document and no group, since the user may not know them."""
 
 
 class BusyError(GroundtuneError):

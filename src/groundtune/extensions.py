@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from groundtune.errors import UsageError
 from groundtune.types import Answer, Example
@@ -27,7 +27,6 @@ GROUP = "groundtune"
 
 Score = Callable[[Answer, Example], float | None]
 """Scores an answer from 0 (worst) to 1 (best); None: this answer has no such score."""
-Value = TypeVar("Value")
 
 
 @runtime_checkable
@@ -42,7 +41,7 @@ class Loader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FunctionLoader:
     """A function as a `Loader`."""
 
@@ -90,8 +89,8 @@ class Extensions:
         """Add a loader for files whose name ends in this suffix, such as ".eml"."""
         if not re.fullmatch(r"\.[^./\\\s]+", suffix):
             raise UsageError(f"{suffix!r} is not the suffix of a file", hint='write it like ".eml"')
-        loader = loader if isinstance(loader, Loader) else FunctionLoader(loader)
-        _add(self.loaders, "loader", suffix.lower(), loader)
+        chosen = loader if isinstance(loader, Loader) else FunctionLoader(loader)
+        _add(self.loaders, "loader", suffix.lower(), chosen)
 
     def store(self, kind: str, make: Callable[..., Any]) -> None:
         """Add a kind of [store]. make: called with the project's folder and the table's options by name."""
@@ -118,7 +117,7 @@ class Extensions:
         _add(self.trainers, "trainer", kind.kind, kind)
 
 
-def _add(registered: dict[str, Value], noun: str, name: str, value: Value) -> None:
+def _add(registered: dict[str, Any], noun: str, name: str, value: Any) -> None:
     if name in registered:
         raise UsageError(f"two packages register the {noun} {name!r}", hint="uninstall one of them")
     registered[name] = value
@@ -130,7 +129,7 @@ def load_extensions() -> Extensions:
     return register_all(entry_points(group=GROUP))
 
 
-def register_all(points: "Any") -> Extensions:
+def register_all(points: Any) -> Extensions:
     """Return what these entry points register, in the order of their names."""
     extensions = Extensions()
     for point in sorted(points, key=lambda point: point.name):
@@ -155,8 +154,8 @@ def _package(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist is not None else point.value
 
 
-def unknown_kind(noun: str, name: str, builtin: tuple[str, ...], added: Mapping[str, object]) -> str:
-    """Describe an unknown name: the known ones, and any package that failed to load."""
-    known = ", ".join(f'"{choice}"' for choice in (*builtin, *sorted(added)))
+def unknown_name(noun: str, name: str, added: Mapping[str, object]) -> str:
+    """Describe a name that no package registers: the known ones, and every package that failed to load."""
+    known = ", ".join(sorted(added)) or "none is installed"
     broken = "; ".join(load_extensions().broken.values())
-    return f"unknown {noun} {name!r}; known: {known}" + (f" ({broken})" if broken else "")
+    return f'has an unknown {noun} "{name}" (known: {known})' + (f"; {broken}" if broken else "")

@@ -11,7 +11,7 @@ from groundtune import build
 from groundtune.approaches import prompts
 from groundtune.approaches.citations import check_citations
 from groundtune.approaches.context import RetrievedContext
-from groundtune.build.approach_registry import Resources
+from groundtune.build.resources import Resources
 from groundtune.errors import MissingError
 from groundtune.project import Project
 from groundtune.tune.job import TrainingRow

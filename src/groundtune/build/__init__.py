@@ -7,8 +7,6 @@ from groundtune.build.approaches import (
     DEFAULT_THRESHOLD,
     compose_approach,
     judge,
-    rag,
-    rag_without_threshold,
 )
 from groundtune.build.cache_and_budget import (
     GENERATIONS,
@@ -24,6 +22,7 @@ from groundtune.build.index_parts import (
     store,
 )
 from groundtune.build.models import (
+    checked,
     context_window,
     embedder,
     generator,
@@ -44,6 +43,7 @@ __all__ = [
     "budget",
     "cache_lookup",
     "caching_wrapper",
+    "checked",
     "chunker",
     "compose_approach",
     "context_window",
@@ -56,8 +56,6 @@ __all__ = [
     "nearest_generator",
     "prepare_for_many",
     "quote_generator",
-    "rag",
-    "rag_without_threshold",
     "residency_violation",
     "retriever",
     "sandbox",

@@ -16,26 +16,12 @@ from groundtune.protocols import (
 )
 
 if TYPE_CHECKING:
-    from groundtune.approaches.context import DocumentById
     from groundtune.approaches.output_formats import OutputFormat
     from groundtune.measure.judges import Judge
-    from groundtune.retrieve.retriever import HybridRetriever
 
 
 DEFAULT_THRESHOLD = 0.3
 """Confidence below which a verbatim quote is not given as an answer, until the project's own examples calibrate it."""
-
-
-def rag(
-    config: Config, retriever: "HybridRetriever", embedder: Embedder, document: "DocumentById", fitted: Fitted
-) -> Approach:
-    """Build the approach that `ask` uses: the default model over retrieved passages."""
-    from groundtune.approaches.context import RetrievedContext
-
-    context = RetrievedContext(retriever, document, passages=config.answers.max_passages)
-    return compose_approach(
-        config, "rag", generator(config, "default", lambda: embedder), context=context, fitted=fitted
-    )
 
 
 def compose_approach(
@@ -71,14 +57,6 @@ def compose_approach(
         strict=config.answers.strict,
         local_slots=local_slots,
     )
-
-
-def rag_without_threshold(
-    config: Config, retriever: "HybridRetriever", embedder: Embedder, document: "DocumentById"
-) -> Approach:
-    """Build `rag` without a confidence threshold, for calibrating one."""
-    answers = config.answers.model_copy(update={"threshold": 0.0})
-    return rag(config.model_copy(update={"answers": answers}), retriever, embedder, document, Fitted())
 
 
 def judge(

@@ -4,13 +4,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from groundtune.build.models import checked
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
-from groundtune.protocols import (
-    Embedder,
-    Reranker,
-    Store,
-)
+from groundtune.extensions import load_extensions
+from groundtune.protocols import Embedder, Reranker, Store
 
 if TYPE_CHECKING:
     from groundtune.ingest.chunker import Chunker
@@ -82,6 +80,9 @@ def retriever(config: Config, store: Store, embedder: Embedder, fitted: Fitted) 
 def _reranker(config: Config) -> Reranker | None:
     if config.retrieval.reranker is None:
         return None
+    if make := load_extensions().rerankers.get(config.retrieval.reranker):
+        reranker: Reranker = checked(make(), Reranker, f"the reranker {config.retrieval.reranker!r}")
+        return reranker
     from groundtune.retrieve.reranker import CrossEncoderReranker
 
     return CrossEncoderReranker(config.retrieval.reranker)

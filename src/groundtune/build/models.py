@@ -3,11 +3,13 @@
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from groundtune.config import Config, EmbedderConfig, ModelConfig
+from groundtune.config.model_tables import BUILTIN_EMBEDDERS, BUILTIN_MODELS
 from groundtune.errors import MissingError, UsageError
+from groundtune.extensions import load_extensions
 from groundtune.protocols import (
     Embedder,
     Generator,
@@ -17,7 +19,6 @@ from groundtune.types import Artifact
 
 if TYPE_CHECKING:
     from groundtune.models.local_generator import LocalGenerator
-
 
 def embedder(config: Config) -> Embedder:
     """Build the embedder of the project file.
@@ -46,6 +47,19 @@ def embedder(config: Config) -> Embedder:
                 dimension=chosen.dimension or 0,
                 batch_size=chosen.batch_size or 64,
             )
+        case kind:
+            made = load_extensions().embedders[kind](**chosen.options)
+            embedder: Embedder = checked(made, Embedder, f'the embedder of kind "{kind}"')
+            return embedder
+
+
+def checked(made: Any, protocol: Any, noun: str) -> Any:
+    """Return an object that a package made. Raises UsageError when it lacks a member of the protocol."""
+    if isinstance(made, protocol):
+        return made
+    members = sorted(getattr(protocol, "__protocol_attrs__", ()))
+    lacking = ", ".join(name for name in members if not hasattr(made, name))
+    raise UsageError(f"{noun} is a {type(made).__name__}, which lacks {lacking}", hint="see groundtune.protocols")
 
 
 def prepare_for_many(embedder: Embedder) -> Embedder:
@@ -58,9 +72,17 @@ def prepare_for_many(embedder: Embedder) -> Embedder:
 
 
 def residency_violation(config: Config, model: ModelConfig | EmbedderConfig) -> str | None:
-    """Why the requirements forbid sending text to this model, or None."""
+    """Why the requirements forbid sending text to this model, or None.
+
+    The model of a package may send text anywhere, unless the function that makes it has the attribute `local = True`.
+    """
     from groundtune.models.openai_client import is_local
 
+    extensions = load_extensions() if model.kind not in {*BUILTIN_MODELS, *BUILTIN_EMBEDDERS} else None
+    if extensions and config.requirements.residency is not None:
+        added = extensions.embedders if isinstance(model, EmbedderConfig) else extensions.generators
+        if not getattr(added[model.kind], "local", False):
+            return f'requirements.residency allows no model of kind "{model.kind}", which may send text to any host'
     allowed, url = config.requirements.residency, model.base_url or ""
     host = urlsplit(url).hostname or ""
     if model.kind != "openai" or allowed is None or is_local(url) or (allowed != "local" and host in allowed):
@@ -102,6 +124,10 @@ def generator(
                 temperature=chosen.temperature,
                 window=chosen.window,
             )
+        case kind:
+            made = load_extensions().generators[kind](**chosen.options)
+            generator: Generator = checked(made, Generator, f'models.{name}, of kind "{kind}",')
+            return generator
 
 
 def tuned_generator(config: Config, artifact: Artifact, folder: Path, *, patience_seconds: float = 0.0) -> Generator:

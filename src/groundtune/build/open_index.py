@@ -1,13 +1,12 @@
 """Open an index for searching: store, catalog, retriever. Never writes."""
 
-from functools import cached_property
-
 from groundtune import build
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
 from groundtune.ingest.catalog import Catalog
 from groundtune.ingest.index_generations import IndexFolder, IndexManifest
-from groundtune.protocols import Approach, Embedder, Store
+from groundtune.ingest.sync import document_id
+from groundtune.protocols import Embedder, Store
 from groundtune.retrieve.retriever import HybridRetriever
 from groundtune.types import Document, Passage
 
@@ -66,10 +65,10 @@ class OpenIndex:
         """Return the document of a source, or None. Rows of table files have the source `path#ID`."""
         return self.catalog.document(source)
 
+    async def holds(self, source: str) -> bool:
+        """Whether a file, or a row `path#ID` of one, is in the index."""
+        states = self.catalog.document_states(source.partition("#")[0])
+        return document_id(source) in states if "#" in source else bool(states)
+
     async def passages(self, document_id: str) -> list[Passage]:
         return await self.store.passages(document_id)
-
-    @cached_property
-    def rag(self) -> Approach:
-        """The default model over retrieved passages. One object, so that its vectors and connections are reused."""
-        return build.rag(self._config, self.retriever, self.embedder, self.document, self.fitted)

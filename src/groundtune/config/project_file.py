@@ -11,39 +11,33 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from groundtune.common.openai_api import OPENAI_KEY_ENV, OPENAI_URL
+from groundtune.config.model_tables import EmbedderConfig, ModelConfig, SourceConfig, StoreConfig
 from groundtune.config.problems import apply_environment, problems_from, syntax_problem
 from groundtune.config.toml_edit import key_lines
 from groundtune.config.tune_tables import ProviderConfig, TuneConfig
 from groundtune.config.values import (
     AsTuple,
     ChangeFrequency,
-    EnvironmentVariable,
     Fraction,
     Language,
     Name,
     Pattern,
     Patterns,
     Seconds,
+    Section,
     Text,
     Texts,
-    Url,
     Usd,
     parse_residency,
     value_error,
 )
 from groundtune.errors import ConfigError, MissingError, Problem
+from groundtune.extensions import load_extensions, unknown_name
 from groundtune.types import Task
 
 PROJECT_FILE = "groundtune.toml"
-
-
-class Section(BaseModel):
-    """Base of all tables: frozen, no unknown keys, no silent type conversion."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class AccessRule(Section):
@@ -70,80 +64,6 @@ class ExamplesConfig(Section):
     """Files with questions or inputs and their gold outputs."""
 
     files: Patterns = ()
-
-
-def _endpoint(value: Any) -> Any:
-    """Fill in the address for kind openai and, at OpenAI's own address, the variable of the key."""
-    if not isinstance(value, dict) or value.get("kind") != "openai":
-        return value
-    value = {"base_url": OPENAI_URL, **value}
-    return {"api_key_env": OPENAI_KEY_ENV, **value} if value["base_url"] == OPENAI_URL else value
-
-
-def _check_kind(kind: str, model: str | None, base_url: str | None, api_key_env: str | None) -> None:
-    if kind in ("openai", "local") and model is None:
-        raise value_error(f'is required for kind = "{kind}"', hint='add model = "…"', key="model")
-    if kind in ("quote", "bundled") and model is not None:
-        raise value_error(f'is not used by kind "{kind}"', hint='leave it out, or write kind = "openai"', key="model")
-    for key, value in (("base_url", base_url), ("api_key_env", api_key_env)):
-        if kind != "openai" and value is not None:
-            raise value_error(f'is not used by kind "{kind}"', hint='leave it out, or write kind = "openai"', key=key)
-
-
-class ModelConfig(Section):
-    """A model that generates text."""
-
-    kind: Literal["openai", "local", "quote"]
-    """openai: an OpenAI-compatible endpoint; local: weights on this machine; quote: verbatim sentences."""
-    model: Text | None = None
-    base_url: Url | None = None
-    """Kind openai: address of the endpoint; None: OpenAI's own."""
-    api_key_env: EnvironmentVariable | None = None
-    """Name of the variable that holds the key; without it no key is sent, except to OpenAI (OPENAI_API_KEY)."""
-    timeout_seconds: Seconds = 60
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    """Sampling temperature; None: the endpoint's default."""
-    max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
-    window: Annotated[int, Field(ge=256, le=100_000_000)] | None = None
-    """Tokens of prompt and answer together; None: the known window of the model."""
-    concurrency: Annotated[int, Field(ge=1, le=1024)] = 8
-    """Maximum concurrent calls; the batch size for kind local."""
-    device: Text | None = None
-    """Kind local: "cpu", "cuda", "cuda:1"; None: CUDA if available."""
-
-    _defaults = model_validator(mode="before")(_endpoint)
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        _check_kind(self.kind, self.model, self.base_url, self.api_key_env)
-        if self.kind != "local" and self.device is not None:
-            message = f'is not used by kind "{self.kind}"'
-            raise value_error(message, hint='leave it out, or write kind = "local"', key="device")
-        return self
-
-
-class EmbedderConfig(Section):
-    """The model that turns text into vectors."""
-
-    kind: Literal["bundled", "local", "openai"] = "bundled"
-    model: Text | None = None
-    base_url: Url | None = None
-    api_key_env: EnvironmentVariable | None = None
-    dimension: Annotated[int, Field(ge=8, le=65_536)] | None = None
-    batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
-
-    _defaults = model_validator(mode="before")(_endpoint)
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        _check_kind(self.kind, self.model, self.base_url, self.api_key_env)
-        if self.kind == "openai" and self.dimension is None:
-            raise value_error(
-                'is required for kind = "openai"',
-                hint="add dimension = …, the length of its vectors",
-                key="dimension",
-            )
-        return self
 
 
 class PassagesConfig(Section):
@@ -179,8 +99,11 @@ class RetrievalConfig(Section):
 
 
 class AnswersConfig(Section):
-    """When to answer, and from how many passages."""
+    """What answers, when, and from how many passages."""
 
+    approach: Text | None = None
+    """The approach of `ask`, as `groundtune use` writes it: `NAME`, or `NAME@ID` with the trained model that it uses.
+    None: `rag`, without a model `quote-hybrid`; for tasks other than answer `fewshot`."""
     max_passages: Annotated[int, Field(ge=1, le=1000)] = 6
     strict: bool = False
     """Drop sentences that their citations do not support; abstain when none is left."""
@@ -258,6 +181,15 @@ class CompareConfig(Section):
     """Empty: every approach that the task and the configuration allow."""
     primary: Text | None = None
     """The score that decides; None: `correct`, for task write `judge` if there is one, else `chrf`."""
+    scorers: Texts = ()
+    """Scorers that packages add."""
+
+    @model_validator(mode="after")
+    def _registered(self) -> Self:
+        for name in self.scorers:
+            if name not in (extensions := load_extensions()).scorers:
+                raise value_error(unknown_name("scorer", name, extensions.scorers), key="scorers")
+        return self
 
 
 class PriceConfig(Section):
@@ -309,6 +241,9 @@ class Config(Section):
     """Models by name; there is always a "default" (verbatim quotes if the file has none)."""
     embedder: EmbedderConfig = EmbedderConfig()
     passages: PassagesConfig = PassagesConfig()
+    store: StoreConfig = StoreConfig()
+    sources: dict[Name, SourceConfig] = Field(default_factory=dict)
+    """Documents from outside the project folder, by name."""
     retrieval: RetrievalConfig = RetrievalConfig()
     answers: AnswersConfig = AnswersConfig()
     shots: ShotsConfig = ShotsConfig()

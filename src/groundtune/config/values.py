@@ -1,12 +1,16 @@
 """Define and validate the values of a project file: patterns, addresses, names of variables."""
 
+import difflib
 import re
+from collections.abc import Callable
 from datetime import date
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
+
+from groundtune.extensions import Extensions, load_extensions
 
 Language = Literal[
     "arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hungarian", "italian",
@@ -98,7 +102,25 @@ def _day(value: Any) -> Any:
     return value
 
 
+def kind_of(*builtin: str, added: Callable[[Extensions], dict[str, Any]]) -> AfterValidator:
+    """Return the validator of a `kind`: one of ours, or one that an installed package adds."""
+
+    def known(value: str) -> str:
+        if value in builtin or value in added(load_extensions()):
+            return value
+        extensions = load_extensions()
+        choices = [*builtin, *sorted(added(extensions))]
+        close = difflib.get_close_matches(value.lower(), choices, n=1)
+        hint = f'did you mean "{close[0]}"?' if close else "; ".join(extensions.broken.values())
+        shown = f'"{value}"' if len(value) <= 40 else "a string"
+        raise value_error(f"must be one of {', '.join(choices)}, not {shown}", hint=hint)
+
+    return AfterValidator(known)
+
+
 Text = Annotated[str, Field(min_length=1)]
+Options = dict[str, Any]
+"""Settings of a kind that a package adds; passed to it by name."""
 Day = Annotated[date, BeforeValidator(_day)]
 Name = Annotated[str, Field(min_length=1), AfterValidator(_name)]
 Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
@@ -113,3 +135,9 @@ Usd = Annotated[float, Field(ge=0, le=1_000_000)]
 
 AsTuple = BeforeValidator(as_tuple)
 """Turns a list of the file into a tuple."""
+
+
+class Section(BaseModel):
+    """Base of all tables: frozen, no unknown keys, no silent type conversion."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

@@ -9,16 +9,18 @@ from typing import Any
 
 from groundtune import build
 from groundtune.approaches.answering import answer_question
-from groundtune.build.approach_registry import build_registry, default_approach
+from groundtune.build.approach_registry import build_registry
 from groundtune.build.task import score_names
 from groundtune.common.event_loop import Loop, on_project_loop
 from groundtune.config import PROJECT_FILE, Config, load_config
 from groundtune.config.fitted_values import Fitted, write_fitted
 from groundtune.dataset.examples import select_split
 from groundtune.errors import MissingError, UsageError
+from groundtune.extensions import Score
 from groundtune.ingest.sync import SyncProgress, SyncReport
 from groundtune.measure.retrieval_quality import RetrievalReport
 from groundtune.project.session import Session
+from groundtune.protocols import Approach
 from groundtune.tune.artifacts import list_artifacts
 from groundtune.tune.job import TrainingStep
 from groundtune.tune.lora.serving_check import ServingCheck
@@ -28,6 +30,7 @@ from groundtune.workflows import (
     abstention_threshold,
     adopting,
     checking_servers,
+    choosing,
     comparing,
     distilling,
     evaluating,
@@ -95,17 +98,20 @@ class AsyncVerbs:
 
     @on_project_loop
     async def aask(
-        self, text: str, *, approach: str | None = None, groups: Sequence[str] = (), filters: Filters | None = None
+        self,
+        text: str,
+        *,
+        approach: str | Approach | None = None,
+        groups: Sequence[str] = (),
+        filters: Filters | None = None,
     ) -> Answer:
-        """Return an answer with checked citations, or an abstention. approach: a name that `compare` knows.
+        """Return an answer with checked citations, or an abstention.
 
-        Raises ProviderError when a remote model fails.
+        approach: a name that `compare` knows, or an object of your own; None: the project's choice. Raises
+        ProviderError when a remote model fails, AccessError when the user may not read what a model was trained on.
         """
         question = _question(text, groups, filters)
-        if approach is None and self.config.task == "answer":
-            return await answer_question((await self.session.index()).rag, question)
-        name = approach or default_approach(self.config)
-        return await answer_question((await self.session.registry()).pick([name]).ready[name], question)
+        return await answer_question(await self.session.approach(approach), question)
 
     @on_project_loop
     async def adocument(self, source: str) -> Document | None:
@@ -159,8 +165,7 @@ class AsyncVerbs:
         examples = abstention_threshold.calibration_examples(self.examples())
         if not examples:
             return None
-        opened = await self.session.index()
-        approach = build.rag_without_threshold(self.config, opened.retriever, opened.embedder, opened.document)
+        approach = await self.session.approach_without_threshold()
         calibration = await abstention_threshold.calibrate(approach, examples, self.config, progress=progress)
         if calibration:
             self._save_fitted(
@@ -178,15 +183,18 @@ class AsyncVerbs:
     async def acompare(
         self,
         *,
-        approaches: Sequence[str] | None = None,
+        approaches: Sequence[str | Approach] | None = None,
+        scorers: Sequence[str | Score] = (),
         split: str = "test",
         primary: str | None = None,
         budget_usd: float | None = None,
         fresh: bool = False,
         progress: Callable[[comparing.CompareProgress], None] = ignore,
     ) -> reporting.Report:
-        """Run every approach (or the named ones) on the same examples, and return the verdict; results are on disk.
+        """Run every approach (or the chosen ones) on the same examples, and return the verdict; results are on disk.
 
+        approaches: names, and objects of your own with a `name` and `async answer(question) -> Answer`. scorers:
+        functions (answer, example) -> score from 0 to 1, beside those of the task, and names that packages add.
         primary: the score that decides. budget_usd: stop before spending more. fresh: start a new run instead of
         resuming a matching one; the cache is still used. Raises BudgetError; the run so far stays readable.
         """
@@ -198,7 +206,8 @@ class AsyncVerbs:
                 await self.session.resources(),
                 examples,
                 split=split,
-                names=approaches or self.config.compare.approaches,
+                chosen=approaches or self.config.compare.approaches,
+                scorers=[*self.config.compare.scorers, *scorers],
                 fitted=self.fitted,
                 primary=primary,
                 budget_usd=budget_usd,
@@ -284,7 +293,7 @@ class AsyncVerbs:
         self,
         inputs: str | Path,
         *,
-        approach: str,
+        approach: str | Approach,
         target: str | Path,
         min_confidence: float = 0.9,
         budget_usd: float | None = None,
@@ -298,14 +307,16 @@ class AsyncVerbs:
         resources = replace(
             await self.session.resources(), wrap_generator=build.caching_wrapper(self.workspace.cache, budget)
         )
-        registry = (await build_registry(self.config, resources)).pick([approach])
+        names = [approach] if isinstance(approach, str) else []
+        registry = (await build_registry(self.config, resources, only=names)).select([approach])
+        ((name, labeller),) = registry.ready.items()
         return await distilling.distil(
-            registry.ready[approach],
+            labeller,
             Path(inputs),
             Path(target),
             existing=self.session.examples(),
             min_confidence=min_confidence,
-            concurrency=registry.concurrency.get(approach, 1),
+            concurrency=registry.concurrency.get(name, 1),
             spent=lambda: budget.known_spent_usd,
             progress=progress,
         )
@@ -344,6 +355,38 @@ class AsyncVerbs:
     def artifacts(self) -> list[Artifact]:
         """Return all trained artifacts, oldest first."""
         return list_artifacts(self.workspace.models)
+
+    # -- use -----------------------------------------------------------------------------------------------------------
+
+    @on_project_loop
+    async def ause(self, approach: str) -> choosing.Choice:
+        """Make an approach the project's choice: write it to the project file, with the id of its trained model.
+
+        Raises UsageError for an unknown or forbidden approach and when the file cannot be edited, MissingError when
+        the approach cannot run.
+        """
+        return self._chosen(await choosing.choose(await self._choosing(), approach))
+
+    @on_project_loop
+    async def ause_verdict(self) -> choosing.Choice:
+        """Make the recommendation of the latest comparison the project's choice.
+
+        Raises GroundtuneError when there is no comparison or no clear winner, or when the comparison is out of date.
+        """
+        return self._chosen(await choosing.choose_verdict(await self._choosing()))
+
+    @on_project_loop
+    async def ause_back(self) -> choosing.Choice:
+        """Return to the choice before the current one. Raises MissingError when there is none."""
+        return self._chosen(await choosing.undo_choice(await self._choosing()))
+
+    async def _choosing(self) -> choosing.Choosing:
+        return choosing.Choosing(self.workspace, self.config, await self.session.resources())
+
+    def _chosen(self, choice: choosing.Choice) -> choosing.Choice:
+        self.config = load_config(self.root / PROJECT_FILE)
+        self.session.configure(self.config)
+        return choice
 
     # -- internal ------------------------------------------------------------------------------------------------
 

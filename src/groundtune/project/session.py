@@ -1,18 +1,19 @@
-"""Hold the open parts of a project: embedder, index, examples, approach registry. Trains and ingests nothing."""
+"""Hold the open parts of a project: embedder, index, examples, approaches. Trains and ingests nothing."""
 
 import contextlib
 from pathlib import Path
 
 from groundtune import build
-from groundtune.build.approach_registry import ApproachRegistry, Resources, build_registry
+from groundtune.build.approach_registry import ApproachRegistry, build_registry, default_approach, needs_examples
 from groundtune.build.open_index import OpenIndex
+from groundtune.build.resources import Resources
 from groundtune.build.task import task_format
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted, read_fitted
 from groundtune.dataset.examples import find_examples, read_examples, select_split
 from groundtune.errors import IndexMismatchError, MissingError, UsageError
 from groundtune.ingest.index_generations import IndexFolder
-from groundtune.protocols import Embedder
+from groundtune.protocols import Approach, Embedder
 from groundtune.tune.artifacts import list_artifacts
 from groundtune.types import Example
 from groundtune.workspace import Workspace
@@ -29,8 +30,13 @@ class Session:
         self.opened: OpenIndex | None = None
         self._retired: list[OpenIndex] = []
         """Indexes opened earlier; running answers may still read from them."""
-        self._registry: tuple[object, ApproachRegistry] | None = None
-        """The last registry, with the inputs it was built from."""
+        self._approaches: dict[str, tuple[object, Approach]] = {}
+        """Approaches asked before, each with what it was built from."""
+
+    def configure(self, config: Config) -> None:
+        """Go on with another configuration that has the same index."""
+        self._config = config
+        self._approaches.clear()
 
     def close(self) -> None:
         self.invalidate()
@@ -39,8 +45,8 @@ class Session:
         self._retired.clear()
 
     def invalidate(self) -> None:
-        """Drop the open index and the registry after fitting or training; the next question opens them again."""
-        self._registry = None
+        """Drop the open index and the approaches after fitting or training; the next question opens them again."""
+        self._approaches.clear()
         if self.opened:
             self._retired.append(self.opened)
             self.opened = None
@@ -63,8 +69,11 @@ class Session:
             self.embedder = build.embedder(self._config)
         return self.embedder
 
-    async def resources(self) -> Resources:
-        """Return what approaches are built from; the index is None only when it does not exist or cannot be used."""
+    async def resources(self, *, examples: bool = True) -> Resources:
+        """Return what approaches are built from; the index is None only when it does not exist or cannot be used.
+
+        examples: False for approaches that do not need them; a mistake in their files then stops no answer.
+        """
         with contextlib.suppress(MissingError):  # a reader may have no write permission
             self._workspace.create()
         index, reason = None, "needs an index; run groundtune ingest"
@@ -74,12 +83,12 @@ class Session:
             raise
         except (MissingError, UsageError) as error:  # the embedder is missing, and not every approach needs it
             reason = f"needs the index, which cannot be used: {error.message}"
-        examples = self.examples()
-        train = select_split(examples, "train")
+        rows = self.examples() if examples else []
+        train = select_split(rows, "train")
         return Resources(
             self._workspace.root,
             self.get_embedder,
-            task_format(self._config, self._workspace.root, train, examples),
+            task_format(self._config, self._workspace.root, train, rows),
             train,
             index,
             reason,
@@ -87,14 +96,30 @@ class Session:
             vector_folder=self._workspace.cache / "vectors",
         )
 
-    async def registry(self) -> ApproachRegistry:
-        """Return all approaches by name; rebuilt only when the index, examples or trained models change."""
-        resources = await self.resources()
+    async def approach(self, chosen: str | Approach | None = None) -> Approach:
+        """Return an approach by name, kept for the next question until the index or its trained model changes.
+
+        chosen: an object is returned as it is; None: the project's choice. Raises what `ApproachRegistry.select` does.
+        """
+        name = default_approach(self._config) if chosen is None else chosen
+        if not isinstance(name, str):
+            return next(iter(ApproachRegistry().select([name]).ready.values()))
+        resources = await self.resources(examples=needs_examples(self._config, name))
         trained = [artifact.id for artifact in list_artifacts(self._workspace.models)] if self._config.tune else []
         basis = (resources.index, resources.train, resources.output_format, trained)
-        if self._registry is None or self._registry[0] != basis:
-            self._registry = (basis, await build_registry(self._config, resources))
-        return self._registry[1]
+        kept = self._approaches.get(name)
+        if kept is None or kept[0] != basis:
+            registry = await build_registry(self._config, resources, only=[name])
+            kept = self._approaches[name] = (basis, registry.select([name]).ready[name])
+        return kept[1]
+
+    async def approach_without_threshold(self) -> Approach:
+        """Return the usual approach of the task without a confidence threshold, for calibrating one."""
+        answers = self._config.answers.model_copy(update={"threshold": 0.0, "approach": None})
+        config = self._config.model_copy(update={"answers": answers})
+        name = default_approach(config)
+        resources = await self.resources(examples=needs_examples(config, name))
+        return (await build_registry(config, resources, only=[name])).select([name]).ready[name]
 
     async def index(self) -> OpenIndex:
         """Return the current generation of the index, reopened when a newer one has replaced it."""

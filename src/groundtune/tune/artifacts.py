@@ -59,6 +59,11 @@ def choose_artifact(candidates: Sequence[Artifact], name: str) -> Artifact:
     return matches[-1]
 
 
+def find_artifact(models: Path, artifact_id: str) -> Artifact:
+    """Return the artifact with this id. Raises MissingError."""
+    return choose_artifact([artifact for artifact in list_artifacts(models) if artifact.id == artifact_id], artifact_id)
+
+
 def latest_artifact(models: Path, name: str) -> Artifact | None:
     """Return the newest artifact of a name; log a warning for each of its folders that cannot be read."""
     matches = [artifact for artifact in list_artifacts(models) if artifact.name == name]

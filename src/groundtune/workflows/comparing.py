@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from groundtune import build
-from groundtune.build.approach_registry import ApproachRegistry, Resources, build_registry
+from groundtune.build.approach_registry import ApproachRegistry, build_registry
+from groundtune.build.resources import Resources
 from groundtune.build.task import primary_score, score_names, scorer
 from groundtune.common.files import digest_file, digest_text, read_json, unused_folder, write_atomic, write_json
 from groundtune.common.format_version import check_version, versioned

@@ -11,7 +11,8 @@ from statistics import fmean, median
 import numpy as np
 
 from groundtune import build
-from groundtune.build.approach_registry import ApproachRegistry, Resources, build_registry
+from groundtune.build.approach_registry import ApproachRegistry, build_registry
+from groundtune.build.resources import Resources
 from groundtune.config import Config, ModelConfig
 from groundtune.errors import GroundtuneError
 from groundtune.measure.judges import Judge

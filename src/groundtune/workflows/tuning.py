@@ -17,7 +17,7 @@ import psutil
 from groundtune import build
 from groundtune.approaches import prompts
 from groundtune.approaches.output_formats import LabelFormat, ObjectFormat, OutputFormat, rules_digest
-from groundtune.build.approach_registry import Resources
+from groundtune.build.resources import Resources
 from groundtune.common.files import unused_folder
 from groundtune.config import Config, ModelConfig
 from groundtune.config.tune_tables import HostedTuneConfig, LoraConfig, ProviderConfig, RetrieverConfig, TuneConfig

@@ -1,0 +1,309 @@
+"""Build the approaches of a project, one function per family. Each notes why an approach cannot run."""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from groundtune import build
+from groundtune.approaches.context import MAX_CORPUS_PASSAGES, CorpusContext, RetrievedContext
+from groundtune.approaches.group_gate import GroupGate
+from groundtune.approaches.few_shot import FixedShots, NearestShots, choose_fixed
+from groundtune.approaches.output_formats import LabelFormat, ObjectFormat, OutputFormat, rules_digest
+from groundtune.build.approach_parts import ApproachParts
+from groundtune.build.open_index import OpenIndex
+from groundtune.build.resources import Resources
+from groundtune.build.training_access import readers_of
+from groundtune.config import Config, ModelConfig
+from groundtune.config.fitted_values import Fitted
+from groundtune.errors import GroundtuneError, MissingError
+from groundtune.extensions import load_extensions
+from groundtune.protocols import Approach, ContextProvider, Generator, RepeatableGenerator, ShotChooser
+from groundtune.tune.artifacts import find_artifact, latest_artifact, verify_artifact
+from groundtune.tune.incomplete import why_untrained
+from groundtune.types import Artifact, Passage, Prompt, Question, Scope, Stage
+
+if TYPE_CHECKING:
+    from groundtune.build.approach_registry import ApproachRegistry
+
+CHARACTERS_PER_TOKEN = 3
+"""Estimate used to decide whether a corpus fits a window. Conservative: English text has about four."""
+WITH_MODEL = ("prompt", "fewshot-fixed", "fewshot", "context", "rag")
+"""Approaches that are set up for every model that generates text."""
+NEEDS_MODEL = "needs a text-generation model: add [models.default]"
+NEEDS_SHOTS = 'needs examples in the train split: [examples] files = ["examples.jsonl"]'
+
+
+@dataclass(frozen=True, slots=True)
+class Building:
+    """What a family reads, and the registry that it fills."""
+
+    config: Config
+    resources: Resources
+    registry: "ApproachRegistry"
+    only: frozenset[str] | None = None
+    """Names to build; None: all."""
+
+    def wants(self, *names: str) -> bool:
+        """Whether any of these is to be built."""
+        return self.only is None or not self.only.isdisjoint(names)
+
+    def add(
+        self,
+        name: str,
+        generator: Generator,
+        *,
+        context: ContextProvider | None = None,
+        shots: ShotChooser | None = None,
+        fitted: Fitted | None = None,
+        readers: Sequence[Collection[str]] = (),
+    ) -> None:
+        """Compose an approach from its parts and note it as ready. readers: see `GroupGate`."""
+        if not self.wants(name):
+            return
+        approach = build.compose_approach(
+            self.config,
+            name,
+            generator,
+            output_format=self.resources.output_format,
+            context=context,
+            shots=shots,
+            fitted=fitted,
+            local_slots=self.resources.local_slots if name in self.registry.model_tables else None,
+        )
+        self.registry.ready[name] = GroupGate(approach, readers) if readers else approach
+
+
+async def add_model(building: Building, model: str) -> None:
+    """Add the five ways to use a generator: alone, with fixed or nearest shots, with the corpus, with passages."""
+    config, resources, registry = building.config, building.resources, building.registry
+    ending = "" if model == "default" else f":{model}"
+    names = [f"{name}{ending}" for name in WITH_MODEL]
+    if not building.wants(*names):
+        return
+    prompt, fewshot_fixed, fewshot, whole_corpus, rag = names
+    chosen, index = config.models[model], resources.index
+    if reason := build.residency_violation(config, chosen):
+        registry.forbidden.update(dict.fromkeys(names, reason))
+        return
+    try:
+        plain = build.generator(config, model, resources.embedder, patience_seconds=resources.rate_limit_wait_seconds)
+        if isinstance(plain, RepeatableGenerator):
+            registry.requests[model] = plain.request(Prompt(""))
+    except MissingError as error:
+        registry.missing.update(dict.fromkeys(names, f"cannot be used: {error.message}"))
+        return
+    generator = resources.wrap_generator(plain)
+    registry.concurrency.update(dict.fromkeys(names, chosen.concurrency))
+    registry.model_tables.update(dict.fromkeys(names, model))
+    building.add(prompt, generator)
+    if building.wants(whole_corpus):
+        if misfit := await _misfit(resources, plain, chosen):
+            registry.missing[whole_corpus] = misfit
+        elif index:
+            building.add(whole_corpus, generator, context=CorpusContext(_everything(index)))
+    barred = build.residency_violation(config, config.embedder)
+    if barred:
+        registry.forbidden[rag] = f"its passages need the embedder: {barred}"
+    elif index is None:
+        registry.missing[rag] = resources.no_index_reason
+    else:
+        building.add(rag, generator, context=_retrieved(config, index), fitted=index.fitted)
+    if building.wants(fewshot_fixed, fewshot):
+        _add_shots(building, generator, fewshot_fixed, fewshot, barred=barred)
+
+
+def _add_shots(building: Building, generator: Generator, fixed: str, nearest: str, *, barred: str | None) -> None:
+    """Add the approaches with examples in their prompts. barred: why the embedder may not be used."""
+    resources, registry = building.resources, building.registry
+    if barred:
+        registry.forbidden[nearest] = f"its few-shot examples need the embedder: {barred}"
+    if not resources.shot_candidates:
+        registry.missing.update({name: NEEDS_SHOTS for name in (fixed, nearest) if name not in registry.forbidden})
+        return
+    building.add(fixed, generator, shots=_fixed(building.config, resources))
+    if not barred:
+        try:
+            building.add(nearest, generator, shots=_near(building.config, resources))
+        except MissingError as error:
+            registry.missing[nearest] = f"needs the embedder: {error.message}"
+
+
+async def add_tuned(building: Building) -> None:
+    """Add trained models, alone and, if they generate text, over retrieved passages.
+
+    A plain name stands for the newest model of its table, `NAME@ID` for the model with that id.
+    """
+    tables = {name: table for name, table in building.config.tune.items() if table.kind != "retriever"}
+    pinned = [name for name in building.only or () if "@" in name]
+    for table in tables:
+        names = dict.fromkeys(("tuned", "hybrid"), "" if len(tables) == 1 else f":{table}")
+        named = {role: role + ending for role, ending in names.items()}
+        for name in [None, *pinned]:
+            plain, _, artifact_id = (name or "").partition("@")
+            if name is not None and plain not in named.values():
+                continue
+            roles = {role: name or role_name for role, role_name in named.items() if name is None or role_name == plain}
+            await _add_artifact(building, table, roles, artifact_id or None)
+
+
+async def _add_artifact(building: Building, name: str, roles: dict[str, str], artifact_id: str | None) -> None:
+    """Add a trained model. roles: `tuned` and `hybrid` to the names of the approaches to add."""
+    config, resources, registry = building.config, building.resources, building.registry
+    table, output_format, models = config.tune[name], resources.output_format, resources.model_folder
+    grounded = getattr(table, "context", "none") == "retrieved"
+    if grounded:
+        roles.pop("tuned", None)
+    if not (output_format.cites and table.kind in ("lora", "hosted")):
+        roles.pop("hybrid", None)
+    if not roles or not building.wants(*roles.values()):
+        return
+    try:
+        if models is None:
+            raise MissingError(f"groundtune tune {name}")
+        artifact = find_artifact(models, artifact_id) if artifact_id else latest_artifact(models, name)
+        if artifact is None:
+            raise MissingError(why_untrained(models, name))
+        if artifact.name != name:
+            raise MissingError(f"{artifact.id} is a model of [tune.{artifact.name}]")
+        if reason := _outdated(artifact, output_format, grounded=grounded):
+            raise MissingError(f"{reason}; run groundtune tune {name}")
+        readers = await readers_of(config, resources, artifact)
+        verify_artifact(models / artifact.id, artifact)
+        generator = resources.wrap_generator(
+            build.tuned_generator(
+                config, artifact, models / artifact.id, patience_seconds=resources.rate_limit_wait_seconds
+            )
+        )
+    except GroundtuneError as error:
+        registry.missing.update(dict.fromkeys(roles.values(), error.message))
+        return
+    registry.artifacts.update(dict.fromkeys(roles.values(), artifact))
+    if plain := roles.get("tuned"):
+        building.add(plain, generator, readers=readers)
+    if hybrid := roles.get("hybrid"):
+        if resources.index is None:
+            registry.missing[hybrid] = resources.no_index_reason
+        else:
+            building.add(hybrid, generator, context=_retrieved(config, resources.index), readers=readers)
+
+
+def _outdated(artifact: Artifact, output_format: OutputFormat, *, grounded: bool) -> str | None:
+    """Return why the artifact no longer matches the task, or None."""
+    trained = artifact.details
+    if trained.get("rules", rules_digest(output_format, grounded=grounded)) != rules_digest(
+        output_format, grounded=grounded
+    ):
+        return "was trained with instructions, labels or a schema that differ from the project's"
+    if isinstance(output_format, LabelFormat) and (
+        changed := set(trained.get("labels", output_format.labels)) ^ set(output_format.labels)
+    ):
+        return f"was trained with different labels than the project now has ({', '.join(sorted(changed))})"
+    if isinstance(output_format, ObjectFormat) and trained.get("schema", output_format.schema) != output_format.schema:
+        return "was trained with a different schema than the project now has"
+    return None
+
+
+def add_quotes(building: Building) -> None:
+    """Add approaches that quote sentences verbatim: from each retrieval stage, and from the whole corpus."""
+    config, resources, registry = building.config, building.resources, building.registry
+    stages: dict[str, Stage | None] = {"quote-bm25": "bm25", "quote-dense": "dense", "quote-hybrid": None}
+    names = (*stages, "quote-corpus")
+    if not building.wants(*names):
+        return
+    if resources.index is None:
+        registry.missing.update(dict.fromkeys(names, resources.no_index_reason))
+        return
+    if reason := build.residency_violation(config, config.embedder):
+        registry.forbidden.update(dict.fromkeys(names, reason))
+        return
+    contexts: dict[str, ContextProvider] = {
+        name: _retrieved(config, resources.index, stage=stage) for name, stage in stages.items()
+    }
+    contexts["quote-corpus"] = CorpusContext(_everything(resources.index))
+    for name, context in contexts.items():
+        # separate generators, since each caches vectors that would speed up another
+        generator = build.quote_generator(config, resources.index.embedder)
+        building.add(name, generator, context=context, fitted=resources.index.fitted)
+
+
+def add_nearest(building: Building, *, alone: bool) -> None:
+    """Add classification by the embedder. If there is a generator, add only the best of the three, as the cheap one."""
+    config, resources, registry = building.config, building.resources, building.registry
+    names = ("prompt", "fewshot-fixed", "fewshot") if alone else ("nearest",)
+    if not building.wants(*names):
+        return
+    if reason := build.residency_violation(config, config.embedder):
+        registry.forbidden.update(dict.fromkeys(names, reason))
+        return
+    if not isinstance(resources.output_format, LabelFormat):
+        return
+    try:
+        generator = build.nearest_generator(config, resources.embedder(), resources.output_format.labels)
+    except MissingError as error:
+        registry.missing.update(dict.fromkeys(names, f"needs the embedder: {error.message}"))
+        return
+    shots: dict[str, ShotChooser | None] = {"prompt": None} if alone else {}
+    if resources.shot_candidates:
+        shots |= {"fewshot-fixed": _fixed(config, resources)} if alone else {}
+        shots[names[-1]] = _near(config, resources)
+    for name, chooser in shots.items():
+        building.add(name, generator, shots=chooser)
+    registry.missing.update({name: NEEDS_SHOTS for name in names if name not in shots})
+
+
+def add_extensions(building: Building) -> None:
+    """Add the approaches of packages, where they are named."""
+    makers = load_extensions().approaches
+    for name in [name for name in building.only or () if name in makers]:
+        try:
+            made = makers[name](ApproachParts(building.config, building.resources))
+        except MissingError as error:
+            building.registry.missing[name] = error.message
+            continue
+        building.registry.ready[name] = build.checked(made, Approach, f"the approach {name!r}")
+        building.registry.concurrency[name] = getattr(made, "concurrency", 1)
+
+
+def _fixed(config: Config, resources: Resources) -> ShotChooser:
+    count = config.shots.count
+    return FixedShots(choose_fixed(resources.shot_candidates, count=count, each_label=config.task == "classify"))
+
+
+def _near(config: Config, resources: Resources) -> ShotChooser:
+    return NearestShots(
+        resources.embedder(), resources.shot_candidates, count=config.shots.count, folder=resources.vector_folder
+    )
+
+
+def _retrieved(config: Config, index: OpenIndex, *, stage: Stage | None = None) -> ContextProvider:
+    return RetrievedContext(index.retriever, index.document, passages=config.answers.max_passages, stage=stage)
+
+
+def _everything(index: OpenIndex) -> Callable[[Question], Awaitable[list[Passage]]]:
+    async def passages(question: Question) -> list[Passage]:
+        return await index.store.scan(question.scope)
+
+    return passages
+
+
+async def _misfit(resources: Resources, generator: Generator, model: ModelConfig) -> str | None:
+    """Why the corpus does not fit in a model's prompt, worded to follow the name of an approach; None if it does."""
+    if (index := resources.index) is None:
+        return resources.no_index_reason
+    window = build.context_window(generator, model)
+    if window is None:
+        return f"needs to know the context window of {generator.name}: set `window` in its [models] table"
+    count = await index.store.count()
+    if count > MAX_CORPUS_PASSAGES:
+        most = f"at most {MAX_CORPUS_PASSAGES:,} are supported"
+        return f"cannot hold the corpus in its prompt: {count:,} passages, but {most}"
+    passages = await index.store.scan(Scope())
+    tokens = sum(len(passage.text) + len(passage.heading) for passage in passages) // CHARACTERS_PER_TOKEN
+    room = window - model.max_output_tokens
+    if tokens <= room:
+        return None
+    return f"cannot hold the corpus in its prompt: about {tokens:,} tokens, but only {room:,} are available"
+
+
+def only_judges(config: Config, name: str) -> bool:
+    return config.judge is not None and name == config.judge.model and name != "default"
