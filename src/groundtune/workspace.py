@@ -42,21 +42,31 @@ class Workspace:
                 f"cannot write to {self.folder}: {reason}", hint="choose a folder with write permission"
             ) from error
 
+    def writer_lock(self, *, timeout_seconds: float = 0) -> contextlib.AbstractContextManager[None]:
+        """Hold the lock of the single process that changes the index. Raises BusyError that names the holder."""
+        return self.lock("writer", timeout_seconds=timeout_seconds)
+
     @contextlib.contextmanager
-    def writer_lock(self, *, timeout_seconds: float = 0) -> Iterator[None]:
-        """Hold the lock of the single process that changes the project. Raises BusyError that names the holder."""
+    def lock(
+        self, name: str, *, timeout_seconds: float = 0, action: str = "is writing to", folder: Path | None = None
+    ) -> Iterator[None]:
+        """Hold a lock that one process can have at a time. Raises BusyError that names the holder.
+
+        action: what the holder does, for the message. folder: where the lock lies; None: `.groundtune/`.
+        """
         self.create()
-        lock = FileLock(self.folder / "writer.lock", timeout=timeout_seconds)
-        holder = self.folder / "writer.json"
+        folder = folder or self.folder
+        lock = FileLock(folder / f"{name}.lock", timeout=timeout_seconds)
+        holder = folder / f"{name}.json"
         try:
             lock.acquire()
         except Timeout:
             raise BusyError(
-                f"another process is writing to {self.root}{_holder(holder)}", hint="wait until it is done"
+                f"another process {action} {self.root}{_holder(holder)}", hint="wait until it is done"
             ) from None
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            raise MissingError(f"cannot lock {self.folder}: {reason}") from error
+            raise MissingError(f"cannot lock {folder}: {reason}") from error
         try:
             with contextlib.suppress(OSError):  # naming the holder is optional and must not fail the command
                 write_json(holder, {"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")})

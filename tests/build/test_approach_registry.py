@@ -11,16 +11,11 @@ import pytest
 
 from groundtune import Project
 from groundtune.approaches.output_formats import AnswerFormat, LabelFormat, ObjectFormat, TextFormat
-from groundtune.build import approach_registry
-from groundtune.build.approach_registry import (
-    NEEDS_MODEL,
-    NEEDS_SHOTS,
-    ApproachRegistry,
-    Resources,
-    build_registry,
-    default_approach,
-)
+from groundtune.build import approach_families
+from groundtune.build.approach_families import NEEDS_MODEL, NEEDS_SHOTS
+from groundtune.build.approach_registry import ApproachRegistry, build_registry, default_approach
 from groundtune.build.open_index import OpenIndex
+from groundtune.build.resources import Resources
 from groundtune.build.task import task_format, task_labels
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
@@ -305,7 +300,7 @@ async def test_a_corpus_that_does_not_fit_reports_its_size(bench: Bench, monkeyp
         built.missing["context"] == "cannot hold the corpus in its prompt: about 42 tokens, but only 16 are available"
     )
     assert "rag" in built.ready
-    monkeypatch.setattr(approach_registry, "MAX_CORPUS_PASSAGES", 1)
+    monkeypatch.setattr(approach_families, "MAX_CORPUS_PASSAGES", 1)
     assert (await bench("answer", model())).missing["context"] == (
         "cannot hold the corpus in its prompt: 2 passages, but at most 1 are supported"
     )

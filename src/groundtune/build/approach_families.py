@@ -1,13 +1,13 @@
 """Build the approaches of a project, one function per family. Each notes why an approach cannot run."""
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from groundtune import build
 from groundtune.approaches.context import MAX_CORPUS_PASSAGES, CorpusContext, RetrievedContext
-from groundtune.approaches.group_gate import GroupGate
 from groundtune.approaches.few_shot import FixedShots, NearestShots, choose_fixed
+from groundtune.approaches.group_gate import GroupGate
 from groundtune.approaches.output_formats import LabelFormat, ObjectFormat, OutputFormat, rules_digest
 from groundtune.build.approach_parts import ApproachParts
 from groundtune.build.open_index import OpenIndex
@@ -42,6 +42,8 @@ class Building:
     registry: "ApproachRegistry"
     only: frozenset[str] | None = None
     """Names to build; None: all."""
+    tuned_generators: dict[str, Generator] = field(default_factory=dict)
+    """Generators of trained models by id, each loaded once."""
 
     def wants(self, *names: str) -> bool:
         """Whether any of these is to be built."""
@@ -128,22 +130,32 @@ def _add_shots(building: Building, generator: Generator, fixed: str, nearest: st
             registry.missing[nearest] = f"needs the embedder: {error.message}"
 
 
+def tune_table_of(config: Config, name: str) -> str | None:
+    """Return the table [tune.NAME] behind an approach such as `tuned`, `hybrid:letters` or `tuned@ID`, or None."""
+    role, _, table = name.partition("@")[0].partition(":")
+    if role not in ("tuned", "hybrid"):
+        return None
+    tables = [key for key, settings in config.tune.items() if settings.kind != "retriever"]
+    if not table:
+        return tables[0] if len(tables) == 1 else None
+    return table if table in tables and len(tables) > 1 else None
+
+
 async def add_tuned(building: Building) -> None:
     """Add trained models, alone and, if they generate text, over retrieved passages.
 
     A plain name stands for the newest model of its table, `NAME@ID` for the model with that id.
     """
-    tables = {name: table for name, table in building.config.tune.items() if table.kind != "retriever"}
-    pinned = [name for name in building.only or () if "@" in name]
+    tables = [name for name, settings in building.config.tune.items() if settings.kind != "retriever"]
     for table in tables:
-        names = dict.fromkeys(("tuned", "hybrid"), "" if len(tables) == 1 else f":{table}")
-        named = {role: role + ending for role, ending in names.items()}
-        for name in [None, *pinned]:
-            plain, _, artifact_id = (name or "").partition("@")
-            if name is not None and plain not in named.values():
-                continue
-            roles = {role: name or role_name for role, role_name in named.items() if name is None or role_name == plain}
-            await _add_artifact(building, table, roles, artifact_id or None)
+        ending = "" if len(tables) == 1 else f":{table}"
+        await _add_artifact(building, table, {role: f"{role}{ending}" for role in ("tuned", "hybrid")}, None)
+    for name in building.only or ():
+        pinned_table = tune_table_of(building.config, name)
+        artifact_id = name.partition("@")[2]
+        if pinned_table and artifact_id:
+            role = name.partition("@")[0].partition(":")[0]
+            await _add_artifact(building, pinned_table, {role: name}, artifact_id)
 
 
 async def _add_artifact(building: Building, name: str, roles: dict[str, str], artifact_id: str | None) -> None:
@@ -169,14 +181,15 @@ async def _add_artifact(building: Building, name: str, roles: dict[str, str], ar
             raise MissingError(f"{reason}; run groundtune tune {name}")
         readers = await readers_of(config, resources, artifact)
         verify_artifact(models / artifact.id, artifact)
-        generator = resources.wrap_generator(
-            build.tuned_generator(
+        if artifact.id not in building.tuned_generators:
+            tuned = build.tuned_generator(
                 config, artifact, models / artifact.id, patience_seconds=resources.rate_limit_wait_seconds
             )
-        )
+            building.tuned_generators[artifact.id] = resources.wrap_generator(tuned)
     except GroundtuneError as error:
         registry.missing.update(dict.fromkeys(roles.values(), error.message))
         return
+    generator = building.tuned_generators[artifact.id]
     registry.artifacts.update(dict.fromkeys(roles.values(), artifact))
     if plain := roles.get("tuned"):
         building.add(plain, generator, readers=readers)

@@ -16,6 +16,7 @@ from groundtune.extensions import load_extensions
 from groundtune.protocols import Approach
 from groundtune.types import Artifact
 
+
 @dataclass(frozen=True, slots=True)
 class ApproachRegistry:
     """Approaches by name."""
@@ -67,7 +68,6 @@ class ApproachRegistry:
                 raise UsageError(f"no approach {name!r}", hint=f"available: {', '.join(known)}")
         ready = {name: self.ready[name] for name in names}
         return replace(self, ready=ready, missing={}, forbidden={})
-
 
 
 async def build_registry(

@@ -20,6 +20,7 @@ from groundtune.types import Artifact
 if TYPE_CHECKING:
     from groundtune.models.local_generator import LocalGenerator
 
+
 def embedder(config: Config) -> Embedder:
     """Build the embedder of the project file.
 

@@ -30,8 +30,7 @@ async def readers_of(config: Config, resources: Resources, artifact: Artifact) -
             gone.append(source)
     if gone:
         raise MissingError(
-            f"was trained on {_some(gone)}, which no longer exists in this project; "
-            f"run groundtune tune {artifact.name}"
+            f"was trained on {_some(gone)}, which no longer exists in this project; run groundtune tune {artifact.name}"
         )
     return sorted((groups for groups in readers if EVERYONE not in groups), key=sorted)
 

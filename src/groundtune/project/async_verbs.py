@@ -218,7 +218,9 @@ class AsyncVerbs:
             return reporting.write_report(report, folder)
 
     @on_project_loop
-    async def aestimate(self, *, approaches: Sequence[str] | None = None, split: str = "test") -> list[Estimate]:
+    async def aestimate(
+        self, *, approaches: Sequence[str | Approach] | None = None, split: str = "test"
+    ) -> list[Estimate]:
         """Estimate calls, tokens, cost and time of `compare` without asking any model."""
         return await estimate(
             self.workspace,
@@ -226,7 +228,7 @@ class AsyncVerbs:
             await self.session.resources(),
             select_split(self.examples(), split),
             split=split,
-            names=approaches or self.config.compare.approaches,
+            chosen=approaches or self.config.compare.approaches,
         )
 
     @property
@@ -381,7 +383,9 @@ class AsyncVerbs:
         return self._chosen(await choosing.undo_choice(await self._choosing()))
 
     async def _choosing(self) -> choosing.Choosing:
-        return choosing.Choosing(self.workspace, self.config, await self.session.resources())
+        return choosing.Choosing(
+            self.workspace, self.config, await self.session.resources(), self.session.examples(), self.fitted
+        )
 
     def _chosen(self, choice: choosing.Choice) -> choosing.Choice:
         self.config = load_config(self.root / PROJECT_FILE)

@@ -20,17 +20,22 @@ from groundtune import build
 from groundtune.build.approach_registry import ApproachRegistry, build_registry
 from groundtune.build.resources import Resources
 from groundtune.build.task import primary_score, score_names, scorer
+from groundtune.common.code_digest import code_digest
 from groundtune.common.files import digest_file, digest_text, read_json, unused_folder, write_atomic, write_json
 from groundtune.common.format_version import check_version, versioned
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
 from groundtune.dataset.examples import normalise_input
 from groundtune.errors import FormatError, MissingError, UsageError
+from groundtune.extensions import Score
+from groundtune.measure.own_scorers import own_scorers, with_scorers
 from groundtune.measure.results import RESULTS, read_results
 from groundtune.measure.runner import FilledCell, JudgeCall, fill_matrix
 from groundtune.measure.scoring import Scorer
+from groundtune.protocols import Approach
 from groundtune.tune.job import read_job
 from groundtune.types import Example
+from groundtune.workflows.comparison_basis import comparison_basis, settings
 from groundtune.workspace import Workspace
 
 RUN = "run.json"
@@ -38,11 +43,6 @@ RUN_FORMAT = 1
 EXAMPLES = "examples.jsonl"
 PATIENCE_SECONDS = 600.0
 """Seconds that one call waits for rate limits before it fails."""
-_SETTINGS = {
-    "task", "language", "instructions", "labels", "schema_file", "models", "embedder", "passages", "retrieval",
-    "answers", "shots", "context", "checks", "judge", "prices",
-}  # fmt: skip
-"""Sections of the project file that affect answers or their scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +64,21 @@ async def compare(
     *,
     fitted: Fitted,
     split: str = "test",
-    names: Sequence[str] = (),
+    chosen: Sequence[str | Approach] = (),
+    scorers: Sequence[str | Score] = (),
     primary: str | None = None,
     budget_usd: float | None = None,
     fresh: bool = False,
     progress: Callable[[CompareProgress], None] = lambda _: None,
 ) -> Path:
-    """Run every available approach, or the named ones, through the cache; return the folder of the run.
+    """Run every available approach, or the chosen ones, through the cache; return the folder of the run.
 
-    Raises MissingError when none can run, BudgetError when the next call might exceed the budget.
+    chosen: names, or objects of the caller's own. scorers: functions, or names that packages add. Raises MissingError
+    when none can run, BudgetError when the next call might exceed the budget.
     """
     require_examples(examples, split)
-    if (metric := primary or primary_score(config)) not in (available := score_names(config)):
+    added = own_scorers(scorers)
+    if (metric := primary or primary_score(config)) not in (available := [*score_names(config), *added]):
         raise UsageError(
             f"this comparison does not compute the score {metric!r}", hint=f"choose one of {', '.join(available)}"
         )
@@ -87,8 +90,10 @@ async def compare(
         rate_limit_wait_seconds=PATIENCE_SECONDS,
         local_slots=asyncio.Semaphore(1) if config.embedder.kind != "openai" else None,
     )
-    registry = await build_registry(config, resources)
-    registry = registry.select(names)
+    only = [choice for choice in chosen if isinstance(choice, str)] if chosen else None
+    registry = (await build_registry(config, resources, only=only)).select(chosen)
+    catalog = resources.index.catalog if resources.index else None
+    basis = await comparison_basis(config, catalog, examples, resources.train, fitted)
     examples, trained_on = _without_training_examples(examples, registry, resources.model_folder)
     judge = build.judge(config, resources.embedder, resources.wrap_generator, patience_seconds=PATIENCE_SECONDS)
     return await complete_matrix(
@@ -101,14 +106,28 @@ async def compare(
             "checks": [digest_file(path) for path in _check_files(config, resources.root)],
             "requests": {name: registry.requests.get(name) for name in sorted(set(registry.model_tables.values()))},
             "artifacts": {name: artifact.id for name, artifact in registry.artifacts.items() if name in registry.ready},
+            **code_digests(chosen, added),
         },
-        context={**_context(config, registry), "primary": metric, "trained_on": trained_on},
-        score=scorer(config, resources.output_format, resources.root),
+        context={
+            **_context(config, registry),
+            "primary": metric,
+            "trained_on": trained_on,
+            "split": split,
+            "basis": basis,
+        },
+        score=with_scorers(scorer(config, resources.output_format, resources.root), added),
         judge=judge.judge if judge else None,
         fresh=fresh,
         spent=lambda: budget.known_spent_usd,
         progress=progress,
     )
+
+
+def code_digests(chosen: Sequence[str | Approach], scorers: Mapping[str, Score]) -> dict[str, Any]:
+    """Return digests of the caller's own approaches and scorers: a run is resumed only with the same code."""
+    own = {choice.name: code_digest(choice) for choice in chosen if not isinstance(choice, str)}
+    added = {name: code_digest(function) for name, function in scorers.items()}
+    return ({"own_approaches": own} if own else {}) | ({"own_scorers": added} if added else {})
 
 
 def require_examples(examples: Sequence[Example], split: str) -> None:
@@ -244,7 +263,7 @@ def _conditions(config: Config, resources: Resources, fitted: Fitted) -> dict[st
     return {
         "version": version("groundtune"),
         "task": config.task,
-        "settings": config.model_dump(mode="json", include=_SETTINGS),
+        "settings": settings(config),
         "index": [manifest.generation, manifest.parts] if manifest else None,
         "documents": resources.index.catalog.digest() if resources.index else None,
         "fitted": asdict(fitted),

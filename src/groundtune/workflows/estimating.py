@@ -16,7 +16,7 @@ from groundtune.build.resources import Resources
 from groundtune.config import Config, ModelConfig
 from groundtune.errors import GroundtuneError
 from groundtune.measure.judges import Judge
-from groundtune.protocols import Generator, RepeatableGenerator
+from groundtune.protocols import Approach, Generator, RepeatableGenerator
 from groundtune.types import Answer, Example, Generation, Prompt, Question, Scope, Vectors
 from groundtune.workflows.comparing import require_examples
 from groundtune.workspace import Workspace
@@ -108,7 +108,7 @@ async def estimate(
     examples: Sequence[Example],
     *,
     split: str = "test",
-    names: Sequence[str] = (),
+    chosen: Sequence[str | Approach] = (),
 ) -> list[Estimate]:
     """Return one estimate per available or named approach, in the order in which they would run.
 
@@ -125,8 +125,9 @@ async def estimate(
     resources = replace(resources, wrap_generator=rehearse, embedder=resources.batch_embedder)
     if config.embedder.kind == "openai":
         resources = _without_hosted_embedder(config, resources)
-    registry = await build_registry(config, resources)
-    registry = registry.select(names)
+    names = [choice for choice in chosen if isinstance(choice, str)]
+    registry = await build_registry(config, resources, only=names if chosen else None)
+    registry = registry if chosen and not names else registry.select(names)  # own approaches cannot be estimated
     trained = dict.fromkeys(artifact.id for artifact in registry.artifacts.values())
     rehearsal_of = dict(zip([*dict.fromkeys(registry.model_tables.values()), *trained], rehearsals, strict=True))
     cached = build.cache_lookup(workspace.cache)
@@ -134,9 +135,9 @@ async def estimate(
     for name in registry.ready:
         model, artifact = registry.model_tables.get(name), registry.artifacts.get(name)
         if artifact and artifact.kind == "hosted":
-            chosen = build.hosted_model_config(artifact)
+            table = build.hosted_model_config(artifact)
             estimates.append(
-                await _estimate_model(config, registry, name, chosen, rehearsal_of[artifact.id], cached, examples)
+                await _estimate_model(config, registry, name, table, rehearsal_of[artifact.id], cached, examples)
             )
         elif model:
             estimates.append(

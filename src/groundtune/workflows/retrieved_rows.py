@@ -14,8 +14,8 @@ from groundtune.approaches import prompts
 from groundtune.approaches.citations import check_citations
 from groundtune.approaches.context import join_neighbours
 from groundtune.approaches.output_formats import OutputFormat
-from groundtune.build.resources import Resources
 from groundtune.build.open_index import OpenIndex
+from groundtune.build.resources import Resources
 from groundtune.common.text import sentences
 from groundtune.config import Config
 from groundtune.errors import MissingError
