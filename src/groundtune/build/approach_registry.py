@@ -61,8 +61,9 @@ class ApproachRegistry:
             if name in self.forbidden:
                 raise UsageError(f"{name} is not allowed: {self.forbidden[name]}")
             if name in self.missing:
-                hint = f"available: {', '.join(self.ready)}" if self.ready else None
-                raise MissingError(f"{name} {self.missing[name]}", hint=hint)
+                reason, _, command = self.missing[name].partition("; run ")
+                hint = command or (f"available: {', '.join(self.ready)}" if self.ready else None)
+                raise MissingError(f"{name} {reason}", hint=hint)
             if name not in self.ready:
                 known = [*self.ready, *load_extensions().approaches]
                 raise UsageError(f"no approach {name!r}", hint=f"available: {', '.join(known)}")

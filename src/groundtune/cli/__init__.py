@@ -23,6 +23,7 @@ VERBS = {
     "evaluate": "Measure retrieval on its own, and show what it misses and why.",
     "compare": "Run every approach on the same examples and recommend one.",
     "report": "Show the verdict of a run in the terminal, as JSON or as HTML.",
+    "use": "Make an approach the project's choice, which ask then uses.",
     "judge": "Measure how well the LLM judge agrees with human labels.",
     "examples": "Import, count, split and export examples.",
     "tune": "Train the model described by [tune.NAME] in the project file.",

@@ -31,7 +31,7 @@ def run(
             "-a",
             metavar="NAME",
             help="Name of the approach to use, as shown by compare.",
-            show_default="rag, or verbatim quotes without a model; fewshot for tasks other than answer",
+            show_default="the choice made with use, else rag; quote-hybrid without a model; fewshot for other tasks",
         ),
     ] = None,
     strict: Annotated[
@@ -71,7 +71,7 @@ def show_answer(answer: "Answer") -> None:
         output.print_line(f"[{citation.marker}] {word}: {_where(citation)}", style=style)
         if citation.support == "close":
             output.print_line(f'    source text: "{output.excerpt(citation.quote, 200)}"')
-    details = [f"{answer.usage.seconds:.2f} s" if answer.usage.seconds is not None else ""]
+    details = [answer.approach, f"{answer.usage.seconds:.2f} s" if answer.usage.seconds is not None else ""]
     if answer.confidence is not None:
         details.append(f"confidence {answer.confidence:.2f}")
     if answer.usage.usd:

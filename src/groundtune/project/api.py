@@ -12,10 +12,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from groundtune.config import find_project, load_config
+from groundtune.extensions import Score
 from groundtune.ingest.sync import SyncProgress, SyncReport
 from groundtune.measure.retrieval_quality import RetrievalReport
 from groundtune.project.async_verbs import AsyncVerbs, Filters, ignore
 from groundtune.project.create import Documents, Examples, create_project
+from groundtune.protocols import Approach
 from groundtune.tune.job import TrainingStep
 from groundtune.tune.lora.serving_check import ServingCheck
 from groundtune.tune.preflight.run import PreflightReport
@@ -24,6 +26,7 @@ from groundtune.workflows import (
     abstention_threshold,
     adopting,
     checking_servers,
+    choosing,
     comparing,
     distilling,
     evaluating,
@@ -130,11 +133,17 @@ class Project(AsyncVerbs):
         return self.loop.run(self.asearch(text, k=k, groups=groups, filters=filters))
 
     def ask(
-        self, text: str, *, approach: str | None = None, groups: Sequence[str] = (), filters: Filters | None = None
+        self,
+        text: str,
+        *,
+        approach: str | Approach | None = None,
+        groups: Sequence[str] = (),
+        filters: Filters | None = None,
     ) -> Answer:
-        """Return an answer with checked citations, or an abstention. approach: a name that `compare` knows.
+        """Return an answer with checked citations, or an abstention.
 
-        Raises ProviderError when a remote model fails.
+        approach: a name that `compare` knows, or an object of your own; None: the project's choice. Raises
+        ProviderError when a remote model fails, AccessError when the user may not read what a model was trained on.
         """
         return self.loop.run(self.aask(text, approach=approach, groups=groups, filters=filters))
 
@@ -168,21 +177,25 @@ class Project(AsyncVerbs):
     def compare(
         self,
         *,
-        approaches: Sequence[str] | None = None,
+        approaches: Sequence[str | Approach] | None = None,
+        scorers: Sequence[str | Score] = (),
         split: str = "test",
         primary: str | None = None,
         budget_usd: float | None = None,
         fresh: bool = False,
         progress: Callable[[comparing.CompareProgress], None] = ignore,
     ) -> reporting.Report:
-        """Run every approach (or the named ones) on the same examples, and return the verdict; results are on disk.
+        """Run every approach (or the chosen ones) on the same examples, and return the verdict; results are on disk.
 
+        approaches: names, and objects of your own with a `name` and `async answer(question) -> Answer`. scorers:
+        functions (answer, example) -> score from 0 to 1, beside those of the task, and names that packages add.
         primary: the score that decides. budget_usd: stop before spending more. fresh: start a new run instead of
         resuming a matching one; the cache is still used. Raises BudgetError; the run so far stays readable.
         """
         return self.loop.run(
             self.acompare(
                 approaches=approaches,
+                scorers=scorers,
                 split=split,
                 primary=primary,
                 budget_usd=budget_usd,
@@ -191,7 +204,7 @@ class Project(AsyncVerbs):
             )
         )
 
-    def estimate(self, *, approaches: Sequence[str] | None = None, split: str = "test") -> list[Estimate]:
+    def estimate(self, *, approaches: Sequence[str | Approach] | None = None, split: str = "test") -> list[Estimate]:
         """Estimate calls, tokens, cost and time of `compare` without asking any model."""
         return self.loop.run(self.aestimate(approaches=approaches, split=split))
 
@@ -238,7 +251,7 @@ class Project(AsyncVerbs):
         self,
         inputs: str | Path,
         *,
-        approach: str,
+        approach: str | Approach,
         target: str | Path,
         min_confidence: float = 0.9,
         budget_usd: float | None = None,
@@ -276,3 +289,24 @@ class Project(AsyncVerbs):
         changed, GroundtuneError when it is not usable, BusyError.
         """
         return self.loop.run(self.aadopt(name, wait_seconds=wait_seconds, progress=progress))
+
+    # -- use -----------------------------------------------------------------------------------------------------------
+
+    def use(self, approach: str) -> choosing.Choice:
+        """Make an approach the project's choice: write it to the project file, with the id of its trained model.
+
+        Raises UsageError for an unknown or forbidden approach and when the file cannot be edited, MissingError when
+        the approach cannot run.
+        """
+        return self.loop.run(self.ause(approach))
+
+    def use_verdict(self) -> choosing.Choice:
+        """Make the recommendation of the latest comparison the project's choice.
+
+        Raises GroundtuneError when there is no comparison or no clear winner, or when the comparison is out of date.
+        """
+        return self.loop.run(self.ause_verdict())
+
+    def use_back(self) -> choosing.Choice:
+        """Return to the choice before the current one. Raises MissingError when there is none."""
+        return self.loop.run(self.ause_back())

@@ -74,8 +74,9 @@ class Session:
 
         examples: False for approaches that do not need them; a mistake in their files then stops no answer.
         """
-        with contextlib.suppress(MissingError):  # a reader may have no write permission
-            self._workspace.create()
+        if examples:
+            with contextlib.suppress(MissingError):  # their vectors are cached, if there is write permission
+                self._workspace.create()
         index, reason = None, "needs an index; run groundtune ingest"
         try:
             index = await self.index() if self.folder.current() else None
