@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from groundtune.errors import (
+        AccessError,
         BudgetError,
         BusyError,
         ConfigError,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from groundtune.ingest.sync import FileReport, SyncProgress, SyncReport
     from groundtune.measure.retrieval_quality import Miss, RetrievalReport, StageReport
     from groundtune.project import Project
+    from groundtune.protocols import Approach
     from groundtune.stats.agreement import Agreement
     from groundtune.stats.risk_coverage import OperatingPoint
     from groundtune.tune.job import TrainingStep, TuneError
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from groundtune.workflows.abstention_threshold import Calibration
     from groundtune.workflows.adopting import Adoption
     from groundtune.workflows.checking_servers import Server
+    from groundtune.workflows.choosing import Choice
     from groundtune.workflows.comparing import CompareProgress
     from groundtune.workflows.distilling import DistillationReport
     from groundtune.workflows.estimating import Estimate
@@ -64,12 +67,13 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "errors": (
-        "BudgetError BusyError ConfigError FormatError GroundtuneError IndexMismatchError JudgeError MissingError "
+        "AccessError BudgetError BusyError ConfigError FormatError GroundtuneError IndexMismatchError JudgeError MissingError "
         "ParseError Problem ProviderError UsageError"
     ),
     "ingest.sync": "FileReport SyncProgress SyncReport",
     "measure.retrieval_quality": "Miss RetrievalReport StageReport",
     "project": "Project",
+    "protocols": "Approach",
     "stats.agreement": "Agreement",
     "stats.risk_coverage": "OperatingPoint",
     "tune.job": "TrainingStep TuneError",
@@ -83,6 +87,7 @@ _MODULES = {
     "workflows.abstention_threshold": "Calibration",
     "workflows.adopting": "Adoption",
     "workflows.checking_servers": "Server",
+    "workflows.choosing": "Choice",
     "workflows.comparing": "CompareProgress",
     "workflows.distilling": "DistillationReport",
     "workflows.estimating": "Estimate",
@@ -94,14 +99,17 @@ _MODULES = {
 _HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
+    "AccessError",
     "Adoption",
     "Agreement",
     "Answer",
+    "Approach",
     "ApproachSummary",
     "Artifact",
     "BudgetError",
     "BusyError",
     "Calibration",
+    "Choice",
     "Citation",
     "CompareProgress",
     "ConfigError",
