@@ -67,8 +67,8 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "errors": (
-        "AccessError BudgetError BusyError ConfigError FormatError GroundtuneError IndexMismatchError JudgeError MissingError "
-        "ParseError Problem ProviderError UsageError"
+        "AccessError BudgetError BusyError ConfigError FormatError GroundtuneError IndexMismatchError JudgeError "
+        "MissingError ParseError Problem ProviderError UsageError"
     ),
     "ingest.sync": "FileReport SyncProgress SyncReport",
     "measure.retrieval_quality": "Miss RetrievalReport StageReport",
