@@ -1,13 +1,43 @@
 """What people see of an answer, of passages and of the other results."""
 
 import copy
+import html
 import pickle
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import groundtune
-from groundtune import Answer, Citation, Hit, Hits, Passage
+from groundtune import (
+    Agreement,
+    Answer,
+    Artifact,
+    Calibration,
+    Citation,
+    DistillationReport,
+    FileReport,
+    FileRow,
+    Hit,
+    Hits,
+    Interval,
+    JudgeAgreement,
+    Miss,
+    OperatingPoint,
+    Passage,
+    PreflightFinding,
+    PreflightReport,
+    RetrievalReport,
+    StageReport,
+    SyncReport,
+    Usage,
+    Verdict,
+    WeightFit,
+)
 from groundtune.display import Displayed
-from groundtune.types import Artifact, Interval, Usage, Verdict
+from groundtune.tune.job import Bounds
+from groundtune.workflows.judging import Disagreement
+
+MEAN = Interval(0.8931, 0.871, 0.914, 120)
 
 LONG = "A sentence that goes on. " * 100
 PASSAGE = Passage("p", "d", "docs/returns.md", 0, 0, 9, LONG, heading="Returns > Bikes", page=2)
@@ -42,16 +72,16 @@ def test_an_answer_shows_its_text_and_where_each_citation_leads() -> None:
 
 
 def test_an_abstention_shows_the_nearest_passages() -> None:
-    lines = str(ABSTENTION).split("\n")
-    assert lines[:4] == [
+    shown = str(ABSTENTION).split("\n")
+    assert shown[:4] == [
         "Not in your documents.",
         "",
         "Nearest passages:",
         "  docs/returns.md > Returns > Bikes, page 2",
     ]
-    assert lines[4].startswith("    A sentence that goes on.")
-    assert lines[4].endswith("…")
-    assert lines[5:] == ["  docs/<b>.md", "    short"]
+    assert shown[4].startswith("    A sentence that goes on.")
+    assert shown[4].endswith("…")
+    assert shown[5:] == ["  docs/<b>.md", "    short"]
     assert str(replace(ABSTENTION, hits=())) == "Not in your documents."
 
 
@@ -102,13 +132,89 @@ def test_an_artifact_shows_how_good_it_is() -> None:
         "i-1", "intents", "classifier", "base", "", "", {}, {"accuracy": 0.9, "train_loss": 1.0}, {}, {}, "", 12.0,
         None, unusable="it fails",
     )  # fmt: skip
-    lines = str(artifact).split("\n")
-    assert lines[:2] == ["i-1: classifier on base, 12 s, unknown cost", "not usable: it fails"]
-    assert lines[-1].split() == ["accuracy", "0.900"]
+    shown = str(artifact).split("\n")
+    assert shown[:2] == ["i-1: classifier on base, 12 s, unknown cost", "not usable: it fails"]
+    assert shown[-1].split() == ["accuracy", "0.900"]
 
 
 def test_an_interval_reads_with_its_n() -> None:
-    assert str(Interval(0.8931, 0.871, 0.914, 120)) == "0.893 [0.871, 0.914] n=120"
+    assert str(MEAN) == "0.893 [0.871, 0.914] n=120"
+
+
+def lines(result: Displayed) -> list[str]:
+    """Return the lines of the text without indentation; the notebook must show the first one too."""
+    shown = [" ".join(line.split()) for line in str(result).split("\n")]
+    assert html.escape(shown[0].split()[0]) in result._repr_html_()
+    return shown
+
+
+def test_ingest_shows_what_changed_and_what_is_not_indexed() -> None:
+    good, bad = FileRow("a.md", "indexed"), FileRow("b.pdf", "failed", "damaged")
+    report = SyncReport((FileReport(good, "added"), FileReport(bad, "added"), FileReport(bad, "removed")), 1, 2, 2, 0.5)
+    assert lines(report) == [
+        "3 files: 2 added, 1 removed",
+        "1 document, 2 passages in the index; 2 embedded now, in 0.5 s",
+        "status file reason",
+        "failed b.pdf damaged",
+    ]
+
+
+def test_evaluate_shows_every_stage_and_the_failures() -> None:
+    miss = Miss("q1", "<Where?>", "a.md", "here", None, "ranked too low", ())
+    causes: dict[Any, float] = {"ranked too low": 1.0, "no access": 0.0}
+    stages = (
+        StageReport("dense", {"mrr": MEAN}, (), 0, 4, {}),
+        StageReport("fused", {"mrr": MEAN}, (miss,), 1, 4, causes),
+    )
+    report = RetrievalReport(10, 4, 0, stages)
+    assert lines(report) == [
+        "stage mrr",
+        "dense 0.893 [0.871, 0.914] n=120",
+        "fused 0.893 [0.871, 0.914] n=120",
+        "Missing from the top 10 passages: 1 of 4 pieces of evidence (ranked too low 100%)",
+        "1 worst question: stages[-1].worst",
+    ]
+    assert "&lt;Where?&gt;" in report._repr_html_()
+    assert len(lines(RetrievalReport(10, 4, 0, stages[:1]))) == 2
+
+
+def test_preflight_shows_the_findings_and_the_bounds() -> None:
+    finding = PreflightFinding("error", "length", "too long", "cut it")
+    report = PreflightReport((finding,), {"train": 1200}, bounds=Bounds(60.0, None, 0.0))
+    assert lines(report) == ["rows: train 1,200", "level finding hint", "error too long cut it", "at most 60 s, $0.00"]
+    assert lines(PreflightReport((), {"train": 1}))[1:] == ["nothing to report"]
+
+
+def test_fitting_shows_what_was_chosen() -> None:
+    assert lines(WeightFit(0.7, 95, 0.8, MEAN, MEAN)) == [
+        "Fusion weight 0.7 fitted on 95 train questions",
+        "nDCG@10 on the test split",
+        "fitted 0.893 [0.871, 0.914] n=120",
+        "default 0.893 [0.871, 0.914] n=120",
+    ]
+    point = OperatingPoint(0.25, 0.8, 0.1, 80)
+    assert lines(Calibration(point, "most right outcomes", 100, (point,))) == [
+        "Abstention threshold 0.25 from 100 examples (most right outcomes)",
+        "answers 80% of them; 10% of these answers are wrong",
+    ]
+
+
+def test_distilling_and_judging_show_their_counts() -> None:
+    assert lines(DistillationReport(Path("new.jsonl"), 3, 2, {"abstained": 1}, 0.0)) == [
+        "2 of 3 inputs kept in new.jsonl",
+        "1 dropped: abstained",
+    ]
+    disagreement = Disagreement(3, "q", "a", "b", "right", "wrong", "<because>")
+    agreement = Agreement(None, MEAN, ("right", "wrong"), ((1, 0), (0, 1)), 2)
+    report = JudgeAgreement("gpt", Path("labels"), 4, 2, 1, agreement, (disagreement,), (), Usage())
+    assert lines(report) == [
+        "Judge gpt against labels",
+        "4 rows: 2 judged, 1 decided without the judge, 0 errors",
+        "kappa –",
+        "agreement 0.893 [0.871, 0.914] n=120",
+        "1 disagreement: disagreements",
+    ]
+    assert "&lt;because&gt;" in report._repr_html_()
 
 
 def test_the_results_of_the_main_verbs_have_a_view() -> None:

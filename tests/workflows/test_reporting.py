@@ -373,6 +373,22 @@ def results_of(**means: float) -> list[Result]:
     return [row(f"e{at}", name, float(at < 10 * mean)) for name, mean in means.items() for at in range(10)]
 
 
+def test_a_report_shows_the_verdict_and_a_table_of_the_approaches() -> None:
+    report = report_of("a", ["a"], *results_of(a=0.9, b=0.2))
+    sentence, *lines = str(replace(report, run=replace(report.run, complete=False, missing={"c": "<no model>"}))).split(
+        "\n"
+    )
+    assert sentence == report.verdict.sentence
+    at = lines.index("")
+    assert lines[at - 1] == "This run is incomplete; compare resumes it."
+    assert lines[at + 1].split() == ["approach", "correct", "abstained", "errors", "p95", "s", "usd/1k"]
+    assert lines[at + 2].split()[:2] == ["a", "0.900"]
+    assert lines[at + 3].split()[:2] == ["b", "0.200"]
+    assert lines[at + 4] == "c was not run: <no model>"
+    assert "<td" in report._repr_html_()
+    assert str(report.verdict) in str(report)
+
+
 def test_conditions_apply_to_the_choice() -> None:
     report = report_of("b", ["a", "b"], *results_of(a=0.9, b=0.8, c=0.1))
     assert report.unmet_by([Condition.parse("correct>=0.8")]) == []

@@ -79,7 +79,7 @@ def _citation(citation: "Citation") -> Block:
         where = place(citation.source, citation.heading, citation.page)
     title = f"[{citation.marker}] {SUPPORT[citation.support]}: {where}"
     if not citation.quote:
-        return Line(title)
+        return Line(title, "strong" if citation.support == "missing" else "plain")
     quote = Line(f'source text: "{excerpt(citation.quote, QUOTE)}"', "dim", indent=1)
     return Fold(title, [quote], open=citation.support == "close")
 

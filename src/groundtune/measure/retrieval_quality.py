@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, TypeVar, get_args
 
+from groundtune.common.text import format_count
 from groundtune.display import Block, Displayed, Fold, Line, Table
 from groundtune.errors import UsageError
 from groundtune.measure.metrics import contains_most_of_quote, contains_quote
@@ -103,7 +104,7 @@ class RetrievalReport(Displayed):
             blocks.append(Line(f"Missing from the top {self.k} passages: {found}"))
         worst = [[miss.question, miss.source, miss.quote, miss.rank or miss.cause] for miss in last.worst]
         if worst:
-            title = f"the {len(worst)} worst questions"
+            title = f"{format_count(len(worst), 'worst question')}: stages[-1].worst"
             blocks.append(Fold(title, [Table(["question", "source", "quote", "rank or cause"], worst)]))
         return blocks
 

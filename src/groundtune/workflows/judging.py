@@ -85,22 +85,17 @@ class JudgeAgreement(Displayed):
         """Return the agreement with its intervals, and the rows on which the two disagree."""
         judged = f"{format_count(self.rows, 'row')}: {self.judged:,} judged, {self.by_rule:,} decided without the judge"
         rows = [[row.line, row.input, row.person, row.judge, row.reason] for row in self.disagreements]
-        return [
+        blocks: list[Block] = [
             Line(f"Judge {self.judge} against {self.file}", "strong"),
             Line(f"{judged}, {format_count(len(self.failures), 'error')}", indent=1),
-            *([Line(f"kappa {self.agreement.kappa or '–'}", indent=1)] if self.agreement else []),
-            *([Line(f"agreement {self.agreement.agreement}", indent=1)] if self.agreement else []),
-            *(
-                [
-                    Fold(
-                        format_count(len(rows), "disagreement"),
-                        [Table(["line", "input", "person", "judge", "reason"], rows)],
-                    )
-                ]
-                if rows
-                else []
-            ),
         ]
+        if self.agreement:
+            blocks.append(Line(f"kappa {self.agreement.kappa or '–'}", indent=1))
+            blocks.append(Line(f"agreement {self.agreement.agreement}", indent=1))
+        if rows:
+            title = f"{format_count(len(rows), 'disagreement')}: disagreements"
+            blocks.append(Fold(title, [Table(["line", "input", "person", "judge", "reason"], rows)]))
+        return blocks
 
     @property
     def errors(self) -> Mapping[str, int]:
