@@ -1,15 +1,20 @@
 """Define the interfaces between components. Implementations match them structurally; nothing inherits from them."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, runtime_checkable
 
 from groundtune.types import (
     Answer,
     AnswerEvent,
     Candidate,
+    Document,
+    DocumentState,
+    FileRow,
     Generation,
     Hit,
     IndexEntry,
+    IndexManifest,
     Passage,
     Prompt,
     Question,
@@ -55,6 +60,15 @@ class Embedder(Protocol):
 
 
 @runtime_checkable
+class VectorCache(Protocol):
+    """Looks up vectors that were computed before, so that unchanged text is never embedded twice."""
+
+    async def vectors(self, keys: Iterable[str]) -> dict[str, Vectors]:
+        """Return stored vectors by `IndexEntry.key`; absent keys are left out."""
+        ...
+
+
+@runtime_checkable
 class Store(Protocol):
     """Stores passages with vectors and full text. Every method sees all writes that finished before it."""
 
@@ -71,15 +85,15 @@ class Store(Protocol):
         ...
 
     async def lexical(self, text: str, *, k: int, scope: Scope) -> list[Candidate]:
-        """Return the k best by BM25, best first; score = BM25, above 0."""
+        """Return the k best by the words of the text, best first.
+
+        The store scales the score to 0 to 1, on a scale that does not depend on the question: 1 is the score of a
+        passage that contains a few words which no other passage contains. See `retrieve/lexical_scale.py`.
+        """
         ...
 
-    async def read(self, candidates: Sequence[Candidate]) -> dict[str, Passage]:
-        """Return the passages by id, without those deleted, replaced or moved since the search."""
-        ...
-
-    async def vectors(self, keys: Iterable[str]) -> dict[str, Vectors]:
-        """Return stored vectors by `IndexEntry.key`; absent keys are left out."""
+    async def read(self, ids: Sequence[str]) -> dict[str, Passage]:
+        """Return passages by id, as they are now; absent ids are left out."""
         ...
 
     async def passages(self, document_id: str) -> list[Passage]:
@@ -100,6 +114,118 @@ class Store(Protocol):
 
     async def optimize(self) -> None:
         """Compact small writes and update the indexes. Never changes search results."""
+        ...
+
+
+@runtime_checkable
+class Catalog(Protocol):
+    """The ledger of an index: the outcome of every file and the text of every document. One writer, many readers."""
+
+    async def files(self) -> dict[str, FileRow]:
+        """Return the rows of all files, by source."""
+        ...
+
+    async def document(self, source: str) -> Document | None:
+        """Return the document with this source; None if it is not in the index."""
+        ...
+
+    async def document_by_id(self, document_id: str) -> Document | None: ...
+
+    async def document_states(self, file: str) -> dict[str, DocumentState]:
+        """Return the digests and passage counts of a file's documents, by document id, without loading their texts."""
+        ...
+
+    async def unfinished(self) -> dict[str, set[str]]:
+        """Return the ids of documents that an interrupted run may have changed in the store, by file."""
+        ...
+
+    async def mark_unfinished(self, documents: Iterable[tuple[str, str]]) -> None:
+        """Record (document id, file) before the store is written; `save` or `remove` of the file clears the entry."""
+        ...
+
+    async def digest(self) -> str:
+        """Return a digest that changes when a document is added, removed or edited, or when its groups change."""
+        ...
+
+    async def count(self) -> int:
+        """Return the number of documents."""
+        ...
+
+    async def save(self, rows: Iterable[tuple[FileRow, Sequence[tuple[Document, int]]]]) -> None:
+        """Replace the rows of files and of their documents (with passage counts), in one transaction."""
+        ...
+
+    async def save_rows(self, rows: Iterable[FileRow]) -> None:
+        """Update the rows of files whose documents are unchanged."""
+        ...
+
+    async def remove(self, sources: Iterable[str]) -> None:
+        """Remove files and their documents."""
+        ...
+
+    async def cursors(self) -> dict[str, str]:
+        """Return the cursor of each source outside the project folder, by the source's name."""
+        ...
+
+    async def save_cursor(self, source: str, cursor: str | None) -> None:
+        """Record how far a source was read; None: from the start next time."""
+        ...
+
+
+class IndexGeneration(Protocol):
+    """One open generation of the index: passages, catalog and cached vectors. Readers and the writer each open it."""
+
+    @property
+    def manifest(self) -> IndexManifest: ...
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def catalog(self) -> Catalog: ...
+
+    @property
+    def vector_cache(self) -> VectorCache: ...
+
+    @property
+    def version(self) -> str:
+        """Name of the state that it shows, such as `g-1f3a@57`; of a snapshot, the state that is pinned."""
+        ...
+
+    async def snapshot(self) -> "IndexGeneration":
+        """Return a read-only view of this moment, which later writes do not change until it is closed."""
+        ...
+
+    async def close(self) -> None:
+        """Release files and connections; unpins a snapshot."""
+        ...
+
+
+class IndexStorage(Protocol):
+    """The place where the generations of a project's index are kept: a folder, a bucket or a database."""
+
+    async def current(self) -> IndexManifest | None:
+        """Return the generation that readers use; None before the first ingest."""
+        ...
+
+    async def begin_generation(self, parts: Mapping[str, str | int], *, rebuild: bool) -> IndexManifest:
+        """Return the generation to write into: the current one, or a new one alongside it.
+
+        A rebuild and a first index get a new generation, current after `finish_generation`, so that readers never see
+        it half built. An unfinished generation with the same parts is resumed.
+        """
+        ...
+
+    async def finish_generation(self, manifest: IndexManifest) -> None:
+        """Switch readers to this generation. The old one stays for readers that still use it."""
+        ...
+
+    async def open(self, manifest: IndexManifest, *, read_only: bool) -> IndexGeneration:
+        """Open a generation; its dimension and language are among the manifest's parts. Raises MissingError."""
+        ...
+
+    def writer_lock(self, *, wait_seconds: float = 0.0) -> AbstractAsyncContextManager[None]:
+        """Hold the lock of the single writer. Raises BusyError, naming the holder, if it is not free in time."""
         ...
 
 

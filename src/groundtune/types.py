@@ -86,8 +86,6 @@ class Candidate:
     id: str
     score: float
     vector: Vectors
-    position: int
-    """Position in the store, valid until the passage is rewritten."""
 
 
 @dataclass(frozen=True, slots=True)
