@@ -92,8 +92,8 @@ class Store(Protocol):
         """
         ...
 
-    async def read(self, ids: Sequence[str]) -> dict[str, Passage]:
-        """Return passages by id, as they are now; absent ids are left out."""
+    async def read(self, ids: Sequence[str], *, scope: Scope) -> dict[str, Passage]:
+        """Return passages by id, as they are now; those absent or outside the scope are left out."""
         ...
 
     async def passages(self, document_id: str) -> list[Passage]:
@@ -187,9 +187,8 @@ class IndexGeneration(Protocol):
     @property
     def vector_cache(self) -> VectorCache: ...
 
-    @property
-    def version(self) -> str:
-        """Name of the state that it shows, such as `g-1f3a@57`; of a snapshot, the state that is pinned."""
+    async def version(self) -> str:
+        """Return the name of the state that it shows now, such as `g-1f3a@57`; two states never share a name."""
         ...
 
     async def snapshot(self) -> "IndexGeneration":
