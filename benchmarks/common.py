@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from groundtune.build.open_index import OpenIndex
-from groundtune.ingest.index_generations import IndexFolder
 from groundtune.project import Project
 
 
@@ -29,8 +28,7 @@ def project_folder(*, include: str = "docs/**/*") -> Iterator[Path]:
 async def open_index(project: Project) -> OpenIndex:
     """Open the index of a project with its parts, to measure single stages."""
     embedder = project.session.get_embedder()
-    index = IndexFolder(project.workspace.index)
-    return await OpenIndex.open(index, config=project.config, embedder=embedder, fitted=project.fitted)
+    return await OpenIndex.open(project.session.storage, config=project.config, embedder=embedder, fitted=project.fitted)
 
 
 def settle() -> None:

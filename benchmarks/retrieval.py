@@ -108,26 +108,24 @@ def _write(docs: Path, corpus: Corpus) -> None:
 async def _scores(project: Project, queries: Sequence[Query], candidates: int) -> Scores:
     opened = await open_index(project)
     vectors = await opened.embedder.embed_queries([question.text for question in queries])
-    collection = await opened.store.count()
     gate = asyncio.Semaphore(CONCURRENCY)
 
     async def score(question: Query, vector: Vectors) -> dict[str, tuple[float, ...]]:
         async with gate:
-            ranked = await _rankings(opened, question.text, vector, candidates, collection)
+            ranked = await _rankings(opened, question.text, vector, candidates)
         return {method: _metrics(documents, question.gains) for method, documents in ranked.items()}
 
     per_query = await asyncio.gather(*(score(*pair) for pair in zip(queries, vectors, strict=True)))
-    opened.close()
+    await opened.close()
     return {method: [scores[method] for scores in per_query] for method in per_query[0]}
 
 
-async def _rankings(
-    opened: OpenIndex, text: str, vector: Vectors, candidates: int, collection: int
-) -> dict[str, list[str]]:
+async def _rankings(opened: OpenIndex, text: str, vector: Vectors, candidates: int) -> dict[str, list[str]]:
     """Rank documents, best first, by each method, from the two lists that the retriever fuses."""
     lexical = await opened.store.lexical(text, k=candidates, scope=Scope())
     dense = await opened.store.dense(vector, k=candidates, scope=Scope())
-    sources = {name: passage.source for name, passage in (await opened.store.read([*lexical, *dense])).items()}
+    ids = [candidate.id for candidate in (*lexical, *dense)]
+    sources = {name: passage.source for name, passage in (await opened.store.read(ids, scope=Scope())).items()}
     rankings = {
         "bm25": _documents(sources[candidate.id] for candidate in lexical),
         "dense": _documents(sources[candidate.id] for candidate in dense),
@@ -139,7 +137,6 @@ async def _rankings(
             dense,
             vector,
             dense_weight=weight,
-            collection=collection,
             complete=len(lexical) < candidates,
         )
         rankings[_method(weight)] = _documents(sources[hit.candidate.id] for hit in fused)

@@ -164,7 +164,7 @@ async def _ask(project: Project, questions: Sequence[str]) -> None:
             )
     table(rows)
     print(f"targets (everything): {targets}\n", flush=True)
-    opened.close()
+    await opened.close()
 
 
 async def _latency(opened: OpenIndex, questions: Sequence[str], scope: Scope) -> tuple[list[float], list[float]]:

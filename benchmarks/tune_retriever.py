@@ -29,7 +29,6 @@ from common import machine, project_folder, table
 from corpora import Corpus, Query
 from groundtune.build.open_index import OpenIndex
 from groundtune.common.text import sentences
-from groundtune.ingest.index_generations import IndexFolder
 from groundtune.project import Project
 from groundtune.retrieve.fusion import DEFAULT_DENSE_WEIGHT, fuse
 from groundtune.retrieve.retriever import DEFAULT_CANDIDATES
@@ -147,7 +146,7 @@ async def _rows(project: Project, parts: Parts, options: argparse.Namespace) -> 
             measured=split == "validation",
         )
         print(f"{split}: {len(rows[split])} rows of {len(examples)} questions", flush=True)
-    opened.close()
+    await opened.close()
     return rows
 
 
@@ -232,26 +231,25 @@ def _reranker(folder: Path, model: Path, test: Sequence[Query], base: Mapping[st
 
 async def _open(project: Project) -> OpenIndex:
     embedder = project.session.get_embedder()
-    index = IndexFolder(project.workspace.index)
-    return await OpenIndex.open(index, config=project.config, embedder=embedder, fitted=project.fitted)
+    return await OpenIndex.open(project.session.storage, config=project.config, embedder=embedder, fitted=project.fitted)
 
 
 async def _ndcgs(project: Project, test: Sequence[Query]) -> dict[str, list[float]]:
     """Return nDCG@10 of each question, dense and fused by weight; a document ranks where its best passage ranks."""
     opened = await _open(project)
-    collection = await opened.store.count()
     scores: dict[str, list[float]] = defaultdict(list)
     vectors = await opened.embedder.embed_queries([question.text for question in test])
     for question, vector in zip(test, vectors, strict=True):
         lexical = await opened.store.lexical(question.text, k=DEFAULT_CANDIDATES, scope=Scope())
         dense = await opened.store.dense(vector, k=DEFAULT_CANDIDATES, scope=Scope())
-        sources = {name: passage.source for name, passage in (await opened.store.read([*lexical, *dense])).items()}
+        ids = [candidate.id for candidate in (*lexical, *dense)]
+        sources = {name: passage.source for name, passage in (await opened.store.read(ids, scope=Scope())).items()}
         scores["dense"].append(_ndcg((sources[candidate.id] for candidate in dense), question))
         complete = len(lexical) < DEFAULT_CANDIDATES
         for weight in WEIGHTS:
-            fused = fuse(lexical, dense, vector, dense_weight=weight, collection=collection, complete=complete)
+            fused = fuse(lexical, dense, vector, dense_weight=weight, complete=complete)
             scores[f"{weight:g}"].append(_ndcg((sources[hit.candidate.id] for hit in fused), question))
-    opened.close()
+    await opened.close()
     return scores
 
 
@@ -261,7 +259,7 @@ async def _reranked(project: Project, test: Sequence[Query]) -> list[float]:
     for question in test:
         hits = await opened.retriever.search(Question(question.text), k=DEFAULT_CANDIDATES, stage="reranked")
         scores.append(_ndcg((hit.passage.source for hit in hits), question))
-    opened.close()
+    await opened.close()
     return scores
 
 

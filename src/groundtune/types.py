@@ -156,7 +156,8 @@ class Hit:
     passage: Passage
     score: float
     stages: Mapping[str, float] = field(default_factory=dict)
-    """Score by stage: `bm25`, `dense` (cosine), `fused`, `reranked`. Stages that did not find it are absent."""
+    """Score by stage: `bm25` (scaled to 0 to 1), `dense` (cosine), `fused`, `reranked`. Stages that did not find it are
+    absent."""
 
 
 class Hits(Displayed, list[Hit]):

@@ -19,7 +19,10 @@ from groundtune.build.index_parts import (
     index_parts,
     retriever,
     sandbox,
-    store,
+)
+from groundtune.build.index_storage import (
+    index_storage,
+    local_index,
 )
 from groundtune.build.models import (
     checked,
@@ -51,7 +54,9 @@ __all__ = [
     "generator",
     "hosted_model_config",
     "index_parts",
+    "index_storage",
     "judge",
+    "local_index",
     "local_tuned_generator",
     "nearest_generator",
     "prepare_for_many",
@@ -60,7 +65,6 @@ __all__ = [
     "retriever",
     "sandbox",
     "secret_from_env",
-    "store",
     "token_prices",
     "tuned_generator",
 ]

@@ -1,7 +1,6 @@
 """Build the parts that create an index and search it."""
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from groundtune.build.models import checked
@@ -30,13 +29,6 @@ def index_parts(config: Config, embedder: Embedder) -> dict[str, str | int]:
         "dimension": embedder.dimension,
         "language": config.language,
     }
-
-
-async def store(folder: Path, *, dimension: int, language: str) -> Store:
-    """Open the passage store of one index generation."""
-    from groundtune.retrieve.stores.lance import LanceStore
-
-    return await LanceStore.open(folder, dimension=dimension, language=language)
 
 
 def chunker(config: Config, embedder: Embedder) -> "Chunker":

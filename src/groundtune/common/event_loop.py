@@ -42,13 +42,16 @@ class Loop:
             return await work
         return await asyncio.wrap_future(self._submit(work))
 
-    def stop(self) -> None:
-        """Cancel all work, which raises CancelledError in its callers, and end the thread."""
+    def stop(self, *, last: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
+        """Cancel all work, which raises CancelledError in its callers, and end the thread.
+
+        last: run on the loop after that, to close what was opened on it; a loop that never started does not need it.
+        """
         with self._lock:
             self._stopped = True
             loop, self._loop = self._loop, None
         if loop and self._thread:
-            asyncio.run_coroutine_threadsafe(_cancel_all(), loop).add_done_callback(
+            asyncio.run_coroutine_threadsafe(_cancel_all(last), loop).add_done_callback(
                 lambda _: loop.call_soon_threadsafe(loop.stop)
             )
             if threading.current_thread() is not self._thread:
@@ -93,11 +96,13 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
     loop.close()
 
 
-async def _cancel_all() -> None:
+async def _cancel_all(last: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    if last:
+        await last()
 
 
 async def run_workers(work: Callable[[], Awaitable[None]], workers: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from groundtune.common.files import digest_file
-from groundtune.ingest.catalog import FileRow
+from groundtune.types import FileRow
 
 RACY_SECONDS = 2.0
 """A file modified this recently may change again under the same timestamp."""

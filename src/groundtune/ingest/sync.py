@@ -17,13 +17,12 @@ from groundtune.common.files import digest_text
 from groundtune.common.text import format_count
 from groundtune.display import Block, Displayed, Line, Table
 from groundtune.errors import ParseError
-from groundtune.ingest.catalog import Catalog, DocumentState, FileRow
 from groundtune.ingest.chunker import Chunker, ContextualPassage, embedded_text
 from groundtune.ingest.loaders import MEDIA_TYPES
 from groundtune.ingest.parsed import ParsedDocument
 from groundtune.ingest.scan import FileWalk, ScannedFile, Scanner, SyncPlan, current_signature
-from groundtune.protocols import Embedder, Store
-from groundtune.types import Document, IndexEntry, Vectors
+from groundtune.protocols import Catalog, Embedder, Store, VectorCache
+from groundtune.types import Document, DocumentState, FileRow, IndexEntry, Vectors
 
 BATCH_FILES = 128
 BATCH_BYTES = 16_000_000
@@ -107,6 +106,7 @@ class IndexSync:
         root: Path,
         catalog: Catalog,
         store: Store,
+        vector_cache: VectorCache,
         embedder: Embedder,
         chunker: Chunker,
         loader: Loader,
@@ -116,6 +116,7 @@ class IndexSync:
     ) -> None:
         self._catalog = catalog
         self._store = store
+        self._vector_cache = vector_cache
         self._embedder = embedder
         self._chunker = chunker
         self._loader = loader
@@ -123,6 +124,8 @@ class IndexSync:
         self._report_progress = progress
         self._unfinished: dict[str, set[str]] = {}
         """File to the documents that an interrupted run may have left in the store."""
+        self._known: dict[str, FileRow] = {}
+        """The rows of the catalog before this run."""
         self._embedded = 0
         self._done = 0
         self._total = 0
@@ -130,26 +133,27 @@ class IndexSync:
     async def run(self, files: FileWalk) -> SyncReport:
         """Index `files` and remove every other file that the catalog knows."""
         started = time.perf_counter()
-        known = self._catalog.files()
-        self._unfinished = self._catalog.unfinished()
+        known = self._known = await self._catalog.files()
+        self._unfinished = await self._catalog.unfinished()
         plan = await asyncio.to_thread(self._scan.plan, files, known, self._unfinished)
-        self._catalog.save_rows(plan.touched)
+        await self._catalog.save_rows(plan.touched)
         self._total = len(plan.renamed) + len(plan.pending)
         await self._process(plan.renamed)
         await self._remove(plan.removed)
         await self._process(plan.pending)
         await self._store.optimize()
         return SyncReport(
-            files=self._ledger(known, plan),
-            documents=self._catalog.count(),
+            files=await self._ledger(plan),
+            documents=await self._catalog.count(),
             passages=await self._store.count(),
             embedded=self._embedded,
             seconds=time.perf_counter() - started,
         )
 
-    def _ledger(self, known: dict[str, FileRow], plan: SyncPlan) -> tuple[FileReport, ...]:
+    async def _ledger(self, plan: SyncPlan) -> tuple[FileReport, ...]:
+        known = self._known
         changes: dict[str, Change] = {file.source: "renamed" for file in plan.renamed}
-        rows = self._catalog.files()
+        rows = await self._catalog.files()
         for file in plan.pending:
             before = known.get(file.source)
             same = before and _outcome(before) == _outcome(rows[file.source])  # read again, with the same outcome
@@ -185,7 +189,7 @@ class IndexSync:
         records: list[tuple[FileRow, list[tuple[Document, int]]]] = []
         changes = _Changes()
         for file, parsed in zip(batch, loaded, strict=True):
-            before = self._known_documents(file.source)
+            before = await self._known_documents(file.source)
             if isinstance(parsed, ParseError):
                 status: Literal["skipped", "failed"] = "skipped" if parsed.skip else "failed"
                 row = FileRow(file.source, status, parsed.message, 0, 0, file.digest, file.signature, file.groups)
@@ -199,14 +203,15 @@ class IndexSync:
             changes.deleted |= {stale_id: file.source for stale_id in before if stale_id not in ids}
             records.append((_indexed(file, documents), documents))
         await self._write(changes)
-        self._catalog.save(records)
+        await self._catalog.save(records)
         self._done += len(batch)
         self._notify(batch[-1].source)
 
-    def _known_documents(self, source: str) -> dict[str, DocumentState]:
+    async def _known_documents(self, source: str) -> dict[str, DocumentState]:
         """Return the documents that store or catalog may hold for a file; only the ids of unfinished ones are known."""
         unknown = dict.fromkeys(self._unfinished.get(source, ()), DocumentState("", 0))
-        return {**self._catalog.document_states(source), **unknown}
+        recorded = await self._catalog.document_states(source) if source in self._known else {}
+        return {**recorded, **unknown}
 
     def _split(
         self, file: ScannedFile, parsed: Sequence[ParsedDocument], before: dict[str, DocumentState], changes: _Changes
@@ -238,13 +243,13 @@ class IndexSync:
                     contextual.passage, contextual.context, key, vectors[key], document.groups, document.metadata
                 )
             )
-        self._catalog.mark_unfinished(touched.items())
+        await self._catalog.mark_unfinished(touched.items())
         await self._store.replace(list(touched), entries)
 
     async def _vectors(self, passages: Sequence[ContextualPassage]) -> tuple[list[str], dict[str, Vectors]]:
-        """Return the key of each passage and the vector of each key; embed those that the store lacks."""
+        """Return the key of each passage and the vector of each key; embed those that the cache lacks."""
         keys = [digest_text(f"{self._embedder.digest}\n{embedded_text(contextual)}") for contextual in passages]
-        vectors = await self._store.vectors(set(keys))
+        vectors = await self._vector_cache.vectors(set(keys))
         missing = {key: contextual for key, contextual in zip(keys, passages, strict=True) if key not in vectors}
         await self._embed(missing, vectors)
         return keys, vectors
@@ -259,11 +264,11 @@ class IndexSync:
             self._notify("")
 
     async def _remove(self, sources: Sequence[str]) -> None:
-        ids = {document: source for source in sources for document in self._known_documents(source)}
+        ids = {document: source for source in sources for document in await self._known_documents(source)}
         if ids:
-            self._catalog.mark_unfinished(ids.items())
+            await self._catalog.mark_unfinished(ids.items())
             await self._store.delete(list(ids))
-        self._catalog.remove(sources)
+        await self._catalog.remove(sources)
 
     def _notify(self, current: str) -> None:
         self._report_progress(SyncProgress(self._done, self._total, self._embedded, current))

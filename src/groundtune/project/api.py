@@ -97,8 +97,7 @@ class Project(AsyncVerbs):
 
     def close(self) -> None:
         """Cancel running work and stop the project's thread. Later calls raise RuntimeError."""
-        self.loop.stop()
-        self.session.close()
+        self.loop.stop(last=self.session.close)
 
     def __enter__(self) -> Self:
         return self

@@ -349,7 +349,7 @@ class AsyncVerbs:
         """
         parts = self.workspace, self.session.fitted_file, name
         adoption = await adopting.adopt(*parts, wait_seconds=wait_seconds, progress=progress)
-        self.session.close()
+        await self.session.close()
         self.config = load_config(self.root / PROJECT_FILE)
         self.session = Session(self.workspace, self.config)
         return adoption

@@ -12,7 +12,6 @@ from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted, read_fitted
 from groundtune.dataset.examples import find_examples, read_examples, select_split
 from groundtune.errors import IndexMismatchError, MissingError, UsageError
-from groundtune.ingest.index_generations import IndexFolder
 from groundtune.protocols import Approach, Embedder
 from groundtune.tune.artifacts import list_artifacts
 from groundtune.types import Example
@@ -25,7 +24,7 @@ class Session:
     def __init__(self, workspace: Workspace, config: Config) -> None:
         self._workspace = workspace
         self._config = config
-        self.folder = IndexFolder(workspace.index)
+        self.storage = build.index_storage(config, workspace)
         self.embedder: Embedder | None = None
         self.opened: OpenIndex | None = None
         self._retired: list[OpenIndex] = []
@@ -38,10 +37,10 @@ class Session:
         self._config = config
         self._approaches.clear()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self.invalidate()
         for opened in self._retired:
-            opened.close()
+            await opened.close()
         self._retired.clear()
 
     def invalidate(self) -> None:
@@ -79,7 +78,7 @@ class Session:
                 self._workspace.create()
         index, reason = None, "needs an index; run groundtune ingest"
         try:
-            index = await self.index() if self.folder.current() else None
+            index = await self.index() if await self.storage.current() else None
         except IndexMismatchError:
             raise
         except (MissingError, UsageError) as error:  # the embedder is missing, and not every approach needs it
@@ -124,10 +123,12 @@ class Session:
 
     async def index(self) -> OpenIndex:
         """Return the current generation of the index, reopened when a newer one has replaced it."""
-        current = self.folder.current()
+        current = await self.storage.current()
         if self.opened is None or current != self.opened.manifest:
             fitted = self.fitted
-            opened = await OpenIndex.open(self.folder, config=self._config, embedder=self.get_embedder(), fitted=fitted)
+            opened = await OpenIndex.open(
+                self.storage, config=self._config, embedder=self.get_embedder(), fitted=fitted
+            )
             self.invalidate()
             self.opened = opened
         return self.opened

@@ -46,10 +46,8 @@ class HybridRetriever:
 
     async def lexical_shares(self, question: Question) -> LexicalShares:
         """Return what BM25 contributes to the fused score of each passage, before weighting."""
-        candidates, collection = await asyncio.gather(
-            self._store.lexical(question.text, k=self._candidates, scope=question.scope), self._store.count()
-        )
-        return lexical_shares(candidates, collection=collection, complete=len(candidates) < self._candidates)
+        candidates = await self._store.lexical(question.text, k=self._candidates, scope=question.scope)
+        return lexical_shares(candidates, complete=len(candidates) < self._candidates)
 
     async def search(self, question: Question, *, k: int, stage: Stage | None = None) -> list[Hit]:
         """Return at most k hits, best first. Without `stage`: the whole pipeline, near-duplicates removed.
@@ -65,59 +63,58 @@ class HybridRetriever:
         width = max(k, self._candidates)
         match stage:
             case "bm25":
-                return await self._alone(await self._store.lexical(question.text, k=k, scope=question.scope), stage)
+                lexical = await self._store.lexical(question.text, k=k, scope=question.scope)
+                return await self._alone(question, lexical, stage)
             case "dense":
-                return await self._alone(await self._dense(question, await self._vector(question), k), stage)
+                dense = await self._dense(question, await self._vector(question), k)
+                return await self._alone(question, dense, stage)
             case "fused":
-                return [_hit(item) for item in await self._read((await self._fused(question, width))[:k])]
+                fused = await self._fused(question, width)
+                return [_hit(item) for item in await self._read(question, fused[:k])]
             case "reranked":
-                return (await self._rerank(question, await self._read(await self._fused(question, width))))[:k]
+                fused = await self._fused(question, width)
+                return (await self._rerank(question, await self._read(question, fused)))[:k]
             case None:
                 fused = await self._fused(question, width)
                 if self._reranker is None:
-                    return [_hit(item) for item in await self._distinct(fused, k)]
-                return (await self._rerank(question, await self._distinct(fused, max(k, self._rerank_candidates))))[:k]
+                    return [_hit(item) for item in await self._distinct(question, fused, k)]
+                distinct = await self._distinct(question, fused, max(k, self._rerank_candidates))
+                return (await self._rerank(question, distinct))[:k]
 
-    async def _alone(self, candidates: Sequence[Candidate], stage: Stage) -> list[Hit]:
-        passages = await self._passages(candidates)
+    async def _alone(self, question: Question, candidates: Sequence[Candidate], stage: Stage) -> list[Hit]:
+        passages = await self._passages(question, candidates)
         return [Hit(passages[candidate.id], candidate.score, {stage: candidate.score}) for candidate in candidates]
 
-    async def _distinct(self, ranked: Sequence[FusedCandidate], count: int) -> list[FetchedCandidate]:
+    async def _distinct(
+        self, question: Question, ranked: Sequence[FusedCandidate], count: int
+    ) -> list[FetchedCandidate]:
         """Return the first `count` candidates without near-duplicates, reading only as many passages as needed."""
         kept: list[FetchedCandidate] = []
         for start in range(0, len(ranked), 2 * count):
-            for item in await self._read(ranked[start : start + 2 * count]):
+            for item in await self._read(question, ranked[start : start + 2 * count]):
                 if len(kept) < count and not is_duplicate(item, kept):
                     kept.append(item)
             if len(kept) == count:
                 break
         return kept
 
-    async def _read(self, ranked: Sequence[FusedCandidate]) -> list[FetchedCandidate]:
-        passages = await self._passages([item.candidate for item in ranked])
+    async def _read(self, question: Question, ranked: Sequence[FusedCandidate]) -> list[FetchedCandidate]:
+        passages = await self._passages(question, [item.candidate for item in ranked])
         return [FetchedCandidate(item, passages[item.candidate.id]) for item in ranked]
 
-    async def _passages(self, candidates: Sequence[Candidate]) -> dict[str, Passage]:
-        passages = await self._store.read(candidates)
+    async def _passages(self, question: Question, candidates: Sequence[Candidate]) -> dict[str, Passage]:
+        passages = await self._store.read([candidate.id for candidate in candidates], scope=question.scope)
         if len(passages) < len(candidates):
             raise _GoneError
         return passages
 
     async def _fused(self, question: Question, width: int) -> list[FusedCandidate]:
         vector = await self._vector(question)
-        lexical, dense, collection = await asyncio.gather(
+        lexical, dense = await asyncio.gather(
             self._store.lexical(question.text, k=width, scope=question.scope),
             self._dense(question, vector, width),
-            self._store.count(),
         )
-        return fuse(
-            lexical,
-            dense,
-            vector,
-            dense_weight=self.dense_weight,
-            collection=collection,
-            complete=len(lexical) < width,
-        )
+        return fuse(lexical, dense, vector, dense_weight=self.dense_weight, complete=len(lexical) < width)
 
     async def _dense(self, question: Question, vector: Vectors, k: int) -> list[Candidate]:
         return await self._store.dense(vector, k=k, scope=question.scope)

@@ -13,7 +13,6 @@ from groundtune.config import PROJECT_FILE, Config, load_config
 from groundtune.config.fitted_values import Fitted, read_fitted, write_fitted
 from groundtune.config.toml_edit import set_keys
 from groundtune.errors import MissingError, UsageError
-from groundtune.ingest.index_generations import IndexFolder
 from groundtune.ingest.sync import SyncProgress, SyncReport
 from groundtune.tune.artifacts import choose_artifact, list_artifacts, verify_artifact
 from groundtune.types import Artifact
@@ -144,12 +143,14 @@ async def _apply(
 
     if plan.table == "embedder":
         embedder = build.prepare_for_many(build.embedder(config))
-        current = IndexFolder(workspace.index).current()
+        storage = build.index_storage(config, workspace)
+        current = await storage.current()
         rebuild = current is not None and current.parts != build.index_parts(config, embedder)
         report = await ingest(
             workspace,
             config,
             embedder,
+            storage=storage,
             rebuild=rebuild,
             wait_seconds=wait_seconds,
             progress=progress,

@@ -265,7 +265,7 @@ def _conditions(config: Config, resources: Resources, fitted: Fitted) -> dict[st
         "task": config.task,
         "settings": settings(config),
         "index": [manifest.generation, manifest.parts] if manifest else None,
-        "documents": resources.index.catalog.digest() if resources.index else None,
+        "documents": await resources.index.catalog.digest() if resources.index else None,
         "fitted": asdict(fitted),
         "shown": digest_text("".join(map(repr, resources.train))),
     }

@@ -10,7 +10,6 @@ from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
 from groundtune.display import Block, Displayed, Line, Table
 from groundtune.errors import UsageError
-from groundtune.ingest.index_generations import IndexFolder
 from groundtune.measure.retrieval_quality import RetrievalReport, evaluate_stages
 from groundtune.protocols import Embedder, Retriever
 from groundtune.retrieve.fusion import DEFAULT_DENSE_WEIGHT
@@ -78,14 +77,14 @@ async def sweep(
             update={"max_tokens": size, "min_tokens": min(config.passages.min_tokens, size)}
         )
         trial = config.model_copy(update={"passages": passages})
-        index = IndexFolder(scratch / str(size))
-        await ingest(workspace, trial, embedder, index=index)
-        opened = await OpenIndex.open(index, config=trial, embedder=embedder, fitted=Fitted())
+        storage = build.local_index(workspace, scratch / str(size))
+        await ingest(workspace, trial, embedder, storage=storage)
+        opened = await OpenIndex.open(storage, config=trial, embedder=embedder, fitted=Fitted())
         try:
             for weight in WEIGHTS:
                 rows.append(await _sweep_row(opened, trial, examples, size, weight))
         finally:
-            opened.close()
+            await opened.close()
     return sorted(rows, key=lambda row: -row.ndcg.mean)
 
 

@@ -1,28 +1,21 @@
 """Update the index from the project's files: take the lock, pick the generation, sync, then swap."""
 
-import asyncio
-import contextlib
 import sqlite3
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from groundtune import build
 from groundtune.config import Config
-from groundtune.errors import BusyError, GroundtuneError
+from groundtune.errors import FormatError, GroundtuneError
 from groundtune.ingest.access_rules import groups_for
-from groundtune.ingest.catalog import Catalog
-from groundtune.ingest.index_generations import IndexFolder
 from groundtune.ingest.select_files import select_files
 from groundtune.ingest.sync import IndexSync, SyncProgress, SyncReport
-from groundtune.protocols import Embedder
+from groundtune.protocols import Embedder, IndexGeneration, IndexStorage
 from groundtune.workspace import Workspace
 
 MEGABYTE = 1_000_000
 DISK_FULL_TEXTS = ("no space left", "disk is full", "disk quota")
 """Error texts of the system, LanceDB and SQLite for a full disk; LanceDB raises a RuntimeError."""
-LOCK_RETRY_SECONDS = 0.1
-"""Seconds between attempts to take the lock; the event loop stays free meanwhile."""
 
 
 async def ingest(
@@ -30,7 +23,7 @@ async def ingest(
     config: Config,
     embedder: Embedder,
     *,
-    index: IndexFolder | None = None,
+    storage: IndexStorage | None = None,
     rebuild: bool = False,
     wait_seconds: float = 0.0,
     progress: Callable[[SyncProgress], None] = lambda _: None,
@@ -42,28 +35,17 @@ async def ingest(
     Raises BusyError while another process writes, IndexMismatchError if the index was built with a
     different configuration and `rebuild` is not set.
     """
-    index = index or IndexFolder(workspace.index)
-    async with _writer_lock(workspace, wait_seconds):
-        manifest = index.begin_generation(build.index_parts(config, embedder), rebuild=rebuild)
-        folder = index.generation_path(manifest)
-        catalog = Catalog(folder / "catalog.sqlite")
+    storage = storage or build.index_storage(config, workspace)
+    async with storage.writer_lock(wait_seconds=wait_seconds):
+        manifest = await storage.begin_generation(build.index_parts(config, embedder), rebuild=rebuild)
         try:
-            store = await build.store(folder, dimension=embedder.dimension, language=config.language)
-            if index.current() is None:
-                index.finish_generation(manifest)  # the first index can be searched while it is built
-            async with build.sandbox(config) as sandbox:
-                run = IndexSync(
-                    root=workspace.root,
-                    catalog=catalog,
-                    store=store,
-                    embedder=embedder,
-                    chunker=build.chunker(config, embedder),
-                    loader=sandbox,
-                    groups_for=_groups(config),
-                    max_bytes=config.documents.max_mb * MEGABYTE,
-                    progress=progress,
-                )
-                report = await run.run(_Selection(workspace, config))
+            generation = await storage.open(manifest, read_only=False)
+            try:
+                if await _is_first(storage):
+                    await storage.finish_generation(manifest)  # the first index can be searched while it is built
+                report = await _sync(workspace, config, embedder, generation, progress)
+            finally:
+                await generation.close()
         except (OSError, RuntimeError, sqlite3.Error) as error:
             if any(words in str(error).casefold() for words in DISK_FULL_TEXTS):
                 raise GroundtuneError(
@@ -71,27 +53,39 @@ async def ingest(
                     hint="free some space and run groundtune ingest again; it resumes where it stopped",
                 ) from error
             raise
-        finally:
-            catalog.close()
         complete()
-        index.finish_generation(manifest)
+        await storage.finish_generation(manifest)
     return report
 
 
-@contextlib.asynccontextmanager
-async def _writer_lock(workspace: Workspace, wait_seconds: float) -> AsyncIterator[None]:
-    """Hold the writer lock. Raises BusyError, naming the holder, if it is not free in time."""
-    deadline = time.monotonic() + wait_seconds
-    with contextlib.ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(workspace.writer_lock())
-                break
-            except BusyError:
-                if time.monotonic() >= deadline:
-                    raise
-            await asyncio.sleep(LOCK_RETRY_SECONDS)
-        yield
+async def _is_first(storage: IndexStorage) -> bool:
+    try:
+        return await storage.current() is None
+    except FormatError:  # a rebuild replaces an index that a newer groundtune wrote
+        return False
+
+
+async def _sync(
+    workspace: Workspace,
+    config: Config,
+    embedder: Embedder,
+    generation: IndexGeneration,
+    progress: Callable[[SyncProgress], None],
+) -> SyncReport:
+    async with build.sandbox(config) as sandbox:
+        run = IndexSync(
+            root=workspace.root,
+            catalog=generation.catalog,
+            store=generation.store,
+            vector_cache=generation.vector_cache,
+            embedder=embedder,
+            chunker=build.chunker(config, embedder),
+            loader=sandbox,
+            groups_for=_groups(config),
+            max_bytes=config.documents.max_mb * MEGABYTE,
+            progress=progress,
+        )
+        return await run.run(_Selection(workspace, config))
 
 
 class _Selection:

@@ -13,11 +13,14 @@ import pyarrow as pa
 from lancedb.index import FTS, BTree, IvfFlat, LabelList
 from lancedb.query import MatchQuery
 
+from groundtune.errors import MissingError
+from groundtune.retrieve.lexical_scale import scale_bm25
+from groundtune.retrieve.stores.generations import REBUILD
 from groundtune.types import Candidate, IndexEntry, Passage, Scope, Vectors
 
 TABLE = "passages"
 PASSAGE_COLUMNS = ["id", "document_id", "source", "ordinal", "start", "end", "text", "heading", "page"]
-CANDIDATE_COLUMNS = ["id", "vector", "_rowid"]
+CANDIDATE_COLUMNS = ["id", "vector"]
 """Columns of a candidate. A stage finds about a hundred candidates, but only a few are shown; fetching every column
 took most of the search time."""
 APPROXIMATE_FROM = 10_000
@@ -49,7 +52,7 @@ ROWS_AT_ONCE = 8_192
 
 
 class LanceStore:
-    """`Store` in a local folder (or any URI that LanceDB opens). Create it with `LanceStore.open`."""
+    """`Store` and `VectorCache` in a local folder (or any URI that LanceDB opens). Create it with `LanceStore.open`."""
 
     def __init__(self, table: Any) -> None:
         self._table = table
@@ -57,18 +60,35 @@ class LanceStore:
         """Passages in scope, by table size and scope; used only to choose the number of partitions to probe."""
 
     @classmethod
-    async def open(cls, uri: str | Path, *, dimension: int, language: str = "english") -> "LanceStore":
-        """Open the table, or create it empty. Every read sees the latest version, also of other processes."""
+    async def open(
+        cls, uri: str | Path, *, dimension: int, language: str = "english", read_only: bool = False
+    ) -> "LanceStore":
+        """Open the table; create it, or the indexes that it lacks, unless it is only read.
+
+        Every read sees the latest version, also of other processes. Raises MissingError if there is nothing to read.
+        """
         connection = await lancedb.connect_async(str(uri), read_consistency_interval=datetime.timedelta(0))
         try:
             table = await connection.open_table(TABLE)
         except (ValueError, FileNotFoundError):
+            if read_only:
+                raise MissingError(f"there are no passages in {uri}", hint=REBUILD) from None
             table = await connection.create_table(TABLE, schema=_schema(dimension), exist_ok=True)
+        if read_only:
+            return cls(table)
         indexed = {column for index in await table.list_indices() for column in index.columns}
         for column, config in _indexes(language).items():
-            if column not in indexed:  # a new table has none; an interrupted creation, some
+            if column not in indexed:  # a new table has none; an interrupted creation or an older groundtune, some
                 await table.create_index(column, config=config)
         return cls(table)
+
+    async def version(self) -> int:
+        """Return the number of the table's version; every write increases it."""
+        return int(await self._table.version())
+
+    def close(self) -> None:
+        """Release the table's files and caches."""
+        self._table.close()
 
     async def replace(self, document_ids: Sequence[str], entries: Sequence[IndexEntry]) -> None:
         if not entries:
@@ -89,19 +109,22 @@ class LanceStore:
         where = _where(scope)
         query = self._table.query().nearest_to(vector).distance_type("cosine").where(where).limit(k)
         query = query.nprobes(await self._probes(where))
-        rows = await query.with_row_id().select([*CANDIDATE_COLUMNS, "_distance"]).to_arrow()
+        rows = await query.select([*CANDIDATE_COLUMNS, "_distance"]).to_arrow()
         return _candidates(rows, [1.0 - distance for distance in rows["_distance"].to_pylist()])
 
     async def lexical(self, text: str, *, k: int, scope: Scope) -> list[Candidate]:
         query = self._table.query().nearest_to_text(_match(text)).where(_where(scope)).limit(k)
-        rows = await query.with_row_id().select([*CANDIDATE_COLUMNS, "_score"]).to_arrow()
-        return _candidates(rows, rows["_score"].to_pylist())
+        searching = query.select([*CANDIDATE_COLUMNS, "_score"]).to_arrow()
+        rows, collection = await asyncio.gather(searching, self.count())
+        return _candidates(rows, scale_bm25(rows["_score"].to_pylist(), collection))
 
-    async def read(self, candidates: Sequence[Candidate]) -> dict[str, Passage]:
-        row_ids = [candidate.position for candidate in candidates]
-        rows = await self._table.take_row_ids(row_ids).select(PASSAGE_COLUMNS).to_arrow()
-        ids = {candidate.id for candidate in candidates}
-        return {row["id"]: Passage(**row) for row in rows.to_pylist() if row["id"] in ids}
+    async def read(self, ids: Sequence[str], *, scope: Scope) -> dict[str, Passage]:
+        passages: dict[str, Passage] = {}
+        for chunk in _chunks(ids):
+            where = f"{_one_of('id', chunk)} AND {_where(scope)}"
+            rows = await self._table.query().where(where).select(PASSAGE_COLUMNS).to_arrow()
+            passages |= {row["id"]: Passage(**row) for row in rows.to_pylist()}
+        return passages
 
     async def vectors(self, keys: Iterable[str]) -> dict[str, Vectors]:
         vectors_by_key: dict[str, Vectors] = {}
@@ -218,6 +241,7 @@ def _indexes(language: str) -> dict[str, Any]:
     """Return the index of each column, except the vectors."""
     return {
         "search": _full_text(language),
+        "id": BTree(),
         "document_id": BTree(),
         "key": BTree(),
         "groups": LabelList(),
@@ -247,8 +271,7 @@ def _rows(entries: Sequence[IndexEntry], dimension: int) -> pa.Table:
 
 
 def _candidates(rows: pa.Table, scores: Sequence[float]) -> list[Candidate]:
-    ids, places = rows["id"].to_pylist(), rows["_rowid"].to_pylist()
-    return [Candidate(*values) for values in zip(ids, map(float, scores), _matrix(rows), places, strict=True)]
+    return [Candidate(*values) for values in zip(rows["id"].to_pylist(), map(float, scores), _matrix(rows), strict=True)]
 
 
 def _matrix(rows: pa.Table) -> Vectors:
