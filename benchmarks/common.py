@@ -28,7 +28,9 @@ def project_folder(*, include: str = "docs/**/*") -> Iterator[Path]:
 async def open_index(project: Project) -> OpenIndex:
     """Open the index of a project with its parts, to measure single stages."""
     embedder = project.session.get_embedder()
-    return await OpenIndex.open(project.session.storage, config=project.config, embedder=embedder, fitted=project.fitted)
+    return await OpenIndex.open(
+        project.session.storage, config=project.config, embedder=embedder, fitted=project.fitted
+    )
 
 
 def settle() -> None:

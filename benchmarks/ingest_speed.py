@@ -24,12 +24,12 @@ from sentence_transformers import SentenceTransformer
 
 import corpora
 from common import machine, open_index, project_folder, settle, spread, table, verdict
-from groundtune.ingest.catalog import Catalog
 from groundtune.ingest.chunker import Chunker
 from groundtune.ingest.sandbox import Sandbox
 from groundtune.models.local_embedder import BundledEmbedder
 from groundtune.project import Project
 from groundtune.retrieve.stores.lance import LanceStore
+from groundtune.retrieve.stores.sqlite_catalog import SqliteCatalog
 from groundtune.types import Scope
 
 STEPS = {
@@ -39,7 +39,7 @@ STEPS = {
     "store: write": (LanceStore, "replace"),
     "store: look up vectors": (LanceStore, "vectors"),
     "store: indexes": (LanceStore, "optimize"),
-    "catalog": (Catalog, "record"),
+    "catalog": (SqliteCatalog, "save"),
 }
 TARGET = 3.0
 

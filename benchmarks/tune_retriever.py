@@ -231,7 +231,9 @@ def _reranker(folder: Path, model: Path, test: Sequence[Query], base: Mapping[st
 
 async def _open(project: Project) -> OpenIndex:
     embedder = project.session.get_embedder()
-    return await OpenIndex.open(project.session.storage, config=project.config, embedder=embedder, fitted=project.fitted)
+    return await OpenIndex.open(
+        project.session.storage, config=project.config, embedder=embedder, fitted=project.fitted
+    )
 
 
 async def _ndcgs(project: Project, test: Sequence[Query]) -> dict[str, list[float]]:

@@ -14,8 +14,8 @@ from groundtune.common.files import read_json, write_json
 from groundtune.common.format_version import FORMAT
 from groundtune.config.fitted_values import Fitted, read_fitted, write_fitted
 from groundtune.errors import FormatError, MissingError
-from groundtune.ingest.index_generations import REBUILD
 from groundtune.models.local_embedder import BundledEmbedder
+from groundtune.retrieve.stores.generations import REBUILD
 from groundtune.tune.artifacts import choose_artifact, latest_artifact, read_artifact, verify_artifact, write_artifact
 from groundtune.tune.incomplete import incomplete_trainings
 from groundtune.tune.job import read_job, write_job_file

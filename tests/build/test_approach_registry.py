@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from groundtune import Project
+from groundtune import Project, build
 from groundtune.approaches.output_formats import AnswerFormat, LabelFormat, ObjectFormat, TextFormat
 from groundtune.build import approach_families
 from groundtune.build.approach_families import NEEDS_MODEL, NEEDS_SHOTS
@@ -20,12 +20,12 @@ from groundtune.build.task import task_format, task_labels
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
 from groundtune.errors import MissingError, UsageError
-from groundtune.ingest.index_generations import IndexFolder
 from groundtune.models.local_embedder import BundledEmbedder
 from groundtune.project.validation import check_project
 from groundtune.protocols import Approach, Generator
 from groundtune.testing.scripted_server import Reply, ScriptedServer
 from groundtune.types import Answer, Example, Question
+from groundtune.workspace import Workspace
 from tests.conftest import MakeProject
 
 WRITING = ("prompt", "fewshot-fixed", "fewshot", "context", "rag")
@@ -81,7 +81,10 @@ class Bench:
         opened = None
         if index:
             opened = await OpenIndex.open(
-                IndexFolder(self._index), config=chosen, embedder=self._embedder, fitted=Fitted()
+                build.local_index(Workspace(self._root), self._index),
+                config=chosen,
+                embedder=self._embedder,
+                fitted=Fitted(),
             )
         examples = train(chosen.task) if shots else []
         every = train(chosen.task)  # a schema needs examples

@@ -28,13 +28,15 @@ from groundtune.config import load_config
 from groundtune.config.fitted_values import Fitted
 from groundtune.errors import BusyError, IndexMismatchError, MissingError, ParseError
 from groundtune.ingest import scan, sync
-from groundtune.ingest.catalog import Catalog, FileRow
-from groundtune.ingest.index_generations import IndexFolder
 from groundtune.ingest.loaders import load
 from groundtune.ingest.parsed import ParsedDocument
 from groundtune.ingest.sync import SyncReport
+from groundtune.protocols import Catalog, IndexStorage
+from groundtune.retrieve.stores import sqlite_catalog
 from groundtune.retrieve.stores.lance import LanceStore
-from groundtune.types import Question, Scope, Stage, Vectors
+from groundtune.retrieve.stores.local_index import LocalIndex
+from groundtune.retrieve.stores.sqlite_catalog import SqliteCatalog
+from groundtune.types import Document, IndexManifest, Question, Scope, Stage, Vectors
 from groundtune.workflows.ingesting import ingest
 from groundtune.workspace import Workspace
 from tests.conftest import MakeProject
@@ -115,8 +117,17 @@ def changes(report: SyncReport) -> dict[str, str]:
 
 async def opened(folder: Path) -> OpenIndex:
     config = load_config(folder / "groundtune.toml")
-    index = IndexFolder(Workspace(folder).index)
-    return await OpenIndex.open(index, config=config, embedder=Words(), fitted=Fitted())
+    return await OpenIndex.open(storage(folder), config=config, embedder=Words(), fitted=Fitted())
+
+
+def storage(folder: Path) -> IndexStorage:
+    workspace = Workspace(folder)
+    return build.local_index(workspace, workspace.index)
+
+
+def all_documents(catalog: Catalog) -> list[Document]:
+    assert isinstance(catalog, SqliteCatalog)
+    return list(sqlite_catalog._documents(catalog._db, "1 ORDER BY source"))
 
 
 async def sources_with(folder: Path, text: str, *, groups: Sequence[str] = ()) -> set[str]:
@@ -131,14 +142,10 @@ async def sources_with(folder: Path, text: str, *, groups: Sequence[str] = ()) -
                     sources.add(hit.passage.source)
         sources |= {p.source for p in await index.store.scan(question.scope) if text in p.text}
         allowed = {"*", *groups}
-        sources |= {
-            d.source
-            for d in index.catalog._documents("1 ORDER BY source")
-            if text in d.text and allowed & set(d.groups)
-        }
+        sources |= {d.source for d in all_documents(index.catalog) if text in d.text and allowed & set(d.groups)}
         return sources
     finally:
-        index.close()
+        await index.close()
 
 
 async def state(folder: Path) -> dict[str, Any]:
@@ -149,18 +156,19 @@ async def state(folder: Path) -> dict[str, Any]:
         rows = (await store._table.query().to_arrow()).to_pylist()
         return {
             "files": {
-                s: (r.status, r.reason, r.documents, r.passages, r.digest) for s, r in index.catalog.files().items()
+                s: (r.status, r.reason, r.documents, r.passages, r.digest)
+                for s, r in (await index.catalog.files()).items()
             },
-            "documents": list(index.catalog._documents("1 ORDER BY source")),
+            "documents": all_documents(index.catalog),
             "rows": sorted(rows, key=lambda row: str(row["id"])),
-            "unfinished": index.catalog.unfinished(),
+            "unfinished": await index.catalog.unfinished(),
             "hits": [
                 [(hit.passage.id, round(hit.score, 5)) for hit in await index.retriever.search(Question(text), k=8)]
                 for text in ("alpha", "topic number 7", "gamma delta")
             ],
         }
     finally:
-        index.close()
+        await index.close()
 
 
 FILES = {
@@ -506,9 +514,9 @@ KILLS = [
     ("LanceStore.replace", "after", 1),
     ("LanceStore.replace", "after", 5),
     ("LanceStore.delete", "after", 1),
-    ("Catalog.mark_unfinished", "after", 3),
-    ("Catalog.save", "after", 2),
-    ("Catalog.remove", "before", 1),
+    ("SqliteCatalog.mark_unfinished", "after", 3),
+    ("SqliteCatalog.save", "after", 2),
+    ("SqliteCatalog.remove", "before", 1),
     ("LanceStore.optimize", "before", 1),
     ("LanceStore.open", "after", 1),
 ]
@@ -519,7 +527,7 @@ def child(folder: str, method: str, when: str, nth: int, after_seconds: float = 
     sync.BATCH_FILES = 2
     sync.COMPACT_EVERY = 3
     build.sandbox = here  # type: ignore[assignment]
-    owner = {"LanceStore": LanceStore, "Catalog": Catalog, "": None}[method.partition(".")[0]]
+    owner = {"LanceStore": LanceStore, "SqliteCatalog": SqliteCatalog, "": None}[method.partition(".")[0]]
     if owner:
         name = method.partition(".")[2]
         real = getattr(owner, name)
@@ -684,7 +692,7 @@ READER = """
                 for hit in hits:
                     await index.document(hit.passage.document_id)
                 seen.append([len(hits), await index.store.count()])
-            index.close()
+            await index.close()
             if len(seen) == 5:
                 print("ready", flush=True)
         print(json.dumps(seen))
@@ -742,7 +750,7 @@ async def test_a_rebuild_goes_beside_the_index_and_swaps_at_the_end(
             index = await opened(folder)  # in the middle of the rebuild
             assert index.manifest.generation == old
             answers.append(len(await index.retriever.search(Question("otter"), k=9)))
-            index.close()
+            await index.close()
             return await super().embed(texts)
 
     asking = Asking()
@@ -750,8 +758,7 @@ async def test_a_rebuild_goes_beside_the_index_and_swaps_at_the_end(
     assert answers == [5]
     assert report.embedded == 5
     (new,) = generations(folder) - {old}
-    index = IndexFolder(Workspace(folder).index)
-    present = index.current()
+    present = await storage(folder).current()
     assert present is not None
     assert present.generation == new
     await run(folder)
@@ -781,8 +788,8 @@ async def test_a_killed_rebuild_resumes(make_project: MakeProject, expected: lis
     write(folder, 0, seed=1)
     await run(folder)
     (old,) = generations(folder)
-    kill(folder, "Catalog.save", "after", 6, rebuild=True)
-    present = IndexFolder(Workspace(folder).index).current()
+    kill(folder, "SqliteCatalog.save", "after", 6, rebuild=True)
+    present = await storage(folder).current()
     assert present is not None
     assert present.generation == old
     assert await state(folder) == expected[0]
@@ -822,46 +829,19 @@ async def test_readers_never_see_a_partial_first_index(
     make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make_project(FILES)
-    real = build.store
+    real = LocalIndex.open
 
-    async def asked(*arguments: Any, **options: Any) -> Any:
+    async def asked(self: LocalIndex, manifest: IndexManifest, *, read_only: bool) -> Any:
         with pytest.raises(MissingError, match="no index") as caught:
             await opened(folder)
         assert caught.value.hint == "groundtune ingest"
-        return await real(*arguments, **options)
+        return await real(self, manifest, read_only=read_only)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(build, "store", asked)
-        with pytest.raises(MissingError):
-            await opened(folder)
     calls: Iterator[int] = iter(range(100))
 
-    async def first(*arguments: Any, **options: Any) -> Any:
-        return await (asked if next(calls) == 0 else real)(*arguments, **options)
+    async def first(self: LocalIndex, manifest: IndexManifest, *, read_only: bool) -> Any:
+        return await (asked if next(calls) == 0 else real)(self, manifest, read_only=read_only)
 
-    monkeypatch.setattr(build, "store", first)
+    monkeypatch.setattr(LocalIndex, "open", first)
     await run(folder)
     assert await sources_with(folder, "river") == {"a.md"}
-
-
-# -- the catalog ---------------------------------------------------------------------------------------------------
-
-
-def test_the_catalog_returns_what_it_stores(tmp_path: Path) -> None:
-    catalog = Catalog(tmp_path / "c.sqlite")
-    row = FileRow("a\n'🦦.md", "failed", "why", 0, 0, None, "s", ("a", "b"))
-    catalog.save_rows([row])
-    catalog.mark_unfinished([("d1", row.source), ("d2", "other")])
-    catalog.close()
-    again = Catalog(tmp_path / "c.sqlite")
-    assert again.files() == {row.source: row}
-    assert again.unfinished() == {row.source: {"d1"}, "other": {"d2"}}
-    again.save([(row, [])])
-    again.remove(["other"])
-    assert again.unfinished() == {}
-    again.close()
-    with pytest.raises(MissingError):
-        Catalog(tmp_path / "nothing.sqlite", read_only=True)
-    (tmp_path / "damaged.sqlite").write_bytes(b"no database at all" * 100)
-    with pytest.raises(MissingError):
-        Catalog(tmp_path / "damaged.sqlite", read_only=True)

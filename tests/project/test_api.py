@@ -273,7 +273,7 @@ def test_running_questions_survive_an_index_swap(project: Project) -> None:
     async def slowly() -> str:
         opened = await project.session.index()
         begun.set()
-        while project.session.folder.current() == opened.manifest:  # noqa: ASYNC110 (a file, nothing signals it)
+        while await project.session.storage.current() == opened.manifest:  # noqa: ASYNC110 (nothing signals it)
             await asyncio.sleep(0.01)
         await project.session.index()
         document = await opened.document_by_source("docs/refunds.md")

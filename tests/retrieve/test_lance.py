@@ -12,6 +12,7 @@ from groundtune.retrieve.stores.lance import LanceStore
 from groundtune.types import Scope
 from tests.retrieve.storages import DIMENSION, OPEN, documents, entry, fill, unit
 
+
 @pytest.mark.slow
 async def test_many_small_writes_stay_bounded(tmp_path: Path) -> None:
     """300 writes of one passage each with `optimize` in between: the number of fragments does not grow with them."""

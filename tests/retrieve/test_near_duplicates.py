@@ -14,7 +14,7 @@ LONG = (
 def read(name: str, text: str, *, angle: float = 0.0) -> FetchedCandidate:
     vector = np.array([np.cos(angle), np.sin(angle)], dtype=np.float32)
     passage = Passage(name, name, f"{name}.md", 0, 0, len(text), text)
-    return FetchedCandidate(FusedCandidate(Candidate(name, 1.0, vector, 0), 1.0, 1.0, None), passage)
+    return FetchedCandidate(FusedCandidate(Candidate(name, 1.0, vector), 1.0, 1.0, None), passage)
 
 
 def kept(*items: FetchedCandidate) -> list[str]:

@@ -12,7 +12,7 @@ from groundtune.protocols import Reranker, Retriever
 from groundtune.retrieve.reranker import CrossEncoderReranker
 from groundtune.retrieve.retriever import HybridRetriever
 from groundtune.retrieve.stores.lance import LanceStore
-from groundtune.types import Candidate, Hit, IndexEntry, Passage, Question, Scope, Stage
+from groundtune.types import Hit, IndexEntry, Passage, Question, Scope, Stage, Vectors
 
 TEXTS = {
     "refund": "A refund is paid within 30 days of delivery when the seal is unbroken.",
@@ -141,37 +141,43 @@ async def test_duplicates_do_not_crowd_out_other_passages(store: LanceStore, emb
 
 
 class Written:
-    """A store that another process writes to between finding and reading passages."""
+    """A store from which another process deletes between finding and reading passages, before it adds a new text."""
 
-    def __init__(self, store: LanceStore, *, times: int) -> None:
+    def __init__(self, store: LanceStore, vector: Vectors, *, times: int) -> None:
         self.store = store
+        self.vector = vector
         self.left = times
 
-    async def read(self, candidates: Sequence[Candidate]) -> dict[str, Passage]:
+    async def read(self, ids: Sequence[str], *, scope: Scope) -> dict[str, Passage]:
         if self.left:
             self.left -= 1
+            await self.store.delete(["refund"])
+            passages = await self.store.read(ids, scope=scope)
             text = f"A refund is paid after {self.left} days, says the new rule."
             passage = Passage("refund:0", "refund", "refund.md", 0, 0, len(text), text)
-            await self.store.replace(["refund"], [IndexEntry(passage, "", text, candidates[0].vector)])
-        return await self.store.read(candidates)
+            await self.store.replace(["refund"], [IndexEntry(passage, "", text, self.vector)])
+            return passages
+        return await self.store.read(ids, scope=scope)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.store, name)
 
 
 @pytest.mark.parametrize("stage", ["bm25", "dense", "fused", "reranked", None])
-async def test_the_search_is_retried_when_a_passage_is_replaced_meanwhile(
+async def test_the_search_is_retried_when_a_passage_is_gone_meanwhile(
     store: LanceStore, embedder: BundledEmbedder, stage: Stage | None
 ) -> None:
-    retriever = HybridRetriever(Written(store, times=2), embedder, reranker=Longest())
+    (vector,) = await embedder.embed([TEXTS["refund"]])
+    retriever = HybridRetriever(Written(store, vector, times=2), embedder, reranker=Longest())
     hits = await retriever.search(Question("refund paid"), k=9, stage=stage)
     (text,) = [hit.passage.text for hit in hits if hit.passage.document_id == "refund"]
     assert text == "A refund is paid after 0 days, says the new rule."
 
 
 async def test_a_constantly_changing_index_raises_a_busy_error(store: LanceStore, embedder: BundledEmbedder) -> None:
+    (vector,) = await embedder.embed([TEXTS["refund"]])
     with pytest.raises(BusyError, match="index keeps changing"):
-        await HybridRetriever(Written(store, times=1_000), embedder).search(Question("refund paid"), k=9)
+        await HybridRetriever(Written(store, vector, times=1_000), embedder).search(Question("refund paid"), k=9)
 
 
 async def test_the_reranker_has_the_last_word_on_the_best(store: LanceStore, embedder: BundledEmbedder) -> None:

@@ -377,7 +377,9 @@ async def test_scan_is_in_reading_order(index_store: Store) -> None:
 async def test_many_documents_are_replaced_and_deleted_in_one_call(index_store: Store) -> None:
     entries = [entry(f"d{i}", f"otter {i}") for i in range(2_500)]
     await fill(index_store, *entries)
-    await index_store.replace([e.passage.document_id for e in entries], [entry(f"d{i}", "weasel") for i in range(2_400)])
+    await index_store.replace(
+        [e.passage.document_id for e in entries], [entry(f"d{i}", "weasel") for i in range(2_400)]
+    )
     assert await index_store.count() == 2_400
     await index_store.delete([f"d{i}" for i in range(2_399)])
     assert documents(await index_store.scan(OPEN)) == ["d2399"]
@@ -395,7 +397,11 @@ async def test_rows_are_searchable_before_and_alike_after_optimize(index_store: 
     async def view() -> list[Any]:
         dense = await index_store.dense(unit(1), k=20, scope=OPEN)
         lexical = [await index_store.lexical(f"word{i} word{i + 1}", k=200, scope=OPEN) for i in range(5)]
-        return [documents(dense), [sorted(documents(candidates)) for candidates in lexical], await index_store.scan(OPEN)]
+        return [
+            documents(dense),
+            [sorted(documents(candidates)) for candidates in lexical],
+            await index_store.scan(OPEN),
+        ]
 
     before = await view()
     assert all(before[1])

@@ -101,7 +101,7 @@ async def compare(
         registry,
         examples,
         about={
-            **_conditions(config, resources, fitted),
+            **(await _conditions(config, resources, fitted)),
             "form": repr(resources.output_format),
             "checks": [digest_file(path) for path in _check_files(config, resources.root)],
             "requests": {name: registry.requests.get(name) for name in sorted(set(registry.model_tables.values()))},
@@ -257,7 +257,7 @@ def _check_files(config: Config, root: Path) -> list[Path]:
     return [path for path in (*named, *(root / f"{module}.py" for module in modules)) if path.is_file()]
 
 
-def _conditions(config: Config, resources: Resources, fitted: Fitted) -> dict[str, Any]:
+async def _conditions(config: Config, resources: Resources, fitted: Fitted) -> dict[str, Any]:
     """Return the conditions that affect the results."""
     manifest = resources.index.manifest if resources.index else None
     return {

@@ -271,7 +271,9 @@ def _rows(entries: Sequence[IndexEntry], dimension: int) -> pa.Table:
 
 
 def _candidates(rows: pa.Table, scores: Sequence[float]) -> list[Candidate]:
-    return [Candidate(*values) for values in zip(rows["id"].to_pylist(), map(float, scores), _matrix(rows), strict=True)]
+    return [
+        Candidate(*values) for values in zip(rows["id"].to_pylist(), map(float, scores), _matrix(rows), strict=True)
+    ]
 
 
 def _matrix(rows: pa.Table) -> Vectors:

@@ -102,9 +102,7 @@ class SqliteCatalog:
     async def save_cursor(self, source: str, cursor: str | None) -> None:
         await self._run(_save_cursor, source, cursor)
 
-    async def _run(
-        self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def _run(self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the work in a thread; one thread at a time uses the connection."""
 
         def locked() -> T:
