@@ -9,7 +9,7 @@ from groundtune import build
 from groundtune.common.files import digest_text
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
-from groundtune.ingest.catalog import Catalog
+from groundtune.protocols import Catalog
 from groundtune.types import Example
 
 SETTINGS = {
@@ -40,7 +40,7 @@ async def comparison_basis(
 ) -> dict[str, Any]:
     """Return digests of documents, examples, prices and settings. examples: those that are compared on."""
     return {
-        "documents": catalog.digest() if catalog else None,
+        "documents": await catalog.digest() if catalog else None,
         "examples": _digest([repr(example) for example in (*examples, *train)]),
         "prices": _digest(_prices(config)),
         "settings": _digest([settings(config), asdict(fitted)]),
