@@ -7,16 +7,13 @@ import typer
 
 from groundtune.cli import output
 from groundtune.cli.options import FilterTexts, Groups, Json, ProjectFolder, filters
-from groundtune.cli.search import location_text
+from groundtune.display.answers import answer_details, citation_title, passage_place
 
 if TYPE_CHECKING:
-    from groundtune.types import Answer, Citation
+    from groundtune.types import Answer
 
-SUPPORT = {
-    "exact": ("exact", "green"),
-    "close": ("close", "yellow"),
-    "missing": ("NOT SUPPORTED by the cited passage", "bold red"),
-}
+STYLES = {"exact": "green", "close": "yellow", "missing": "bold red"}
+"""Styles of citations by their support."""
 UNSUPPORTED = 1
 """Exit code of --strict when the answer is an abstention."""
 
@@ -67,16 +64,10 @@ def show_answer(answer: "Answer") -> None:
     if answer.citations:
         output.print_line()
     for citation in answer.citations:
-        word, style = SUPPORT[citation.support]
-        output.print_line(f"[{citation.marker}] {word}: {_where(citation)}", style=style)
+        output.print_line(output.printable(citation_title(citation)), style=STYLES[citation.support])
         if citation.support == "close":
             output.print_line(f'    source text: "{output.excerpt(citation.quote, 200)}"')
-    details = [answer.approach, f"{answer.usage.seconds:.2f} s" if answer.usage.seconds is not None else ""]
-    if answer.confidence is not None:
-        details.append(f"confidence {answer.confidence:.2f}")
-    if answer.usage.usd:
-        details.append(f"{answer.usage.usd:.5f} USD")
-    output.print_note(", ".join(part for part in details if part), style="dim")
+    output.print_note(answer_details(answer), style="dim")
 
 
 def show_abstention(answer: "Answer") -> None:
@@ -85,14 +76,7 @@ def show_abstention(answer: "Answer") -> None:
     if answer.hits:
         output.print_line("Nearest passages:")
     for hit in answer.hits:
-        output.print_line(f"  {location_text(hit)}")
+        output.print_line(f"  {output.printable(passage_place(hit))}")
         output.print_line(f"    {output.excerpt(hit.passage.text, 160)}", style="dim")
     if answer.confidence is not None:
         output.print_note(f"confidence {answer.confidence:.2f}", style="dim")
-
-
-def _where(citation: "Citation") -> str:
-    if citation.source is None:
-        return "no passage has this number"
-    parts = [output.printable(citation.source), *([citation.heading] if citation.heading else [])]
-    return " > ".join(parts) + (f", page {citation.page}" if citation.page else "")

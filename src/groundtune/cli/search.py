@@ -8,6 +8,7 @@ import typer
 
 from groundtune.cli import output
 from groundtune.cli.options import FilterTexts, Groups, Json, ProjectFolder, filters
+from groundtune.display.answers import passage_place
 
 if TYPE_CHECKING:
     from groundtune.types import Hit
@@ -45,13 +46,6 @@ def run(
 def _show(hits: "Sequence[Hit]") -> None:
     for number, hit in enumerate(hits, start=1):
         scores = "  ".join(f"{stage} {score:.3f}" for stage, score in sorted(hit.stages.items()))
-        output.print_line(f"{number}. {location_text(hit)}", style="bold")
+        output.print_line(f"{number}. {output.printable(passage_place(hit))}", style="bold")
         output.print_note(f"   {scores}", style="dim")
         output.print_line("   " + output.excerpt(hit.passage.text, 300))
-
-
-def location_text(hit: "Hit") -> str:
-    """Format where a hit is: `policies/returns.md > Returns > Refunds, page 2`."""
-    passage = hit.passage
-    parts = [output.printable(passage.source), *([passage.heading] if passage.heading else [])]
-    return " > ".join(parts) + (f", page {passage.page}" if passage.page else "")

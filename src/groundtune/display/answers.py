@@ -22,7 +22,7 @@ def answer_view(answer: "Answer") -> list[Block]:
         blocks += _nearest(answer.hits)
     elif answer.citations:
         blocks += [Line(""), *map(_citation, answer.citations)]
-    if details := _details(answer):
+    if details := answer_details(answer):
         blocks.append(Line(details, "dim"))
     return blocks
 
@@ -35,7 +35,7 @@ def hits_view(hits: Sequence["Hit"]) -> list[Block]:
         block
         for number, hit in enumerate(hits, start=1)
         for block in (
-            Line(f"{number}. {_passage_place(hit)}  ({hit.score:.3f})", "strong"),
+            Line(f"{number}. {passage_place(hit)}  ({hit.score:.3f})", "strong"),
             Line(excerpt(hit.passage.text, PASSAGE), indent=1),
         )
     ]
@@ -68,23 +68,29 @@ def _nearest(hits: "Iterable[Hit]") -> list[Block]:
     passages = [
         block
         for hit in hits
-        for block in (Line(_passage_place(hit), indent=1), Line(excerpt(hit.passage.text, QUOTE), "dim", indent=2))
+        for block in (Line(passage_place(hit), indent=1), Line(excerpt(hit.passage.text, QUOTE), "dim", indent=2))
     ]
     return [Line(""), Line("Nearest passages:"), *passages] if passages else []
 
 
 def _citation(citation: "Citation") -> Block:
-    where = "no passage has this number"
-    if citation.source is not None:
-        where = place(citation.source, citation.heading, citation.page)
-    title = f"[{citation.marker}] {SUPPORT[citation.support]}: {where}"
+    title = citation_title(citation)
     if not citation.quote:
         return Line(title, "strong" if citation.support == "missing" else "plain")
     quote = Line(f'source text: "{excerpt(citation.quote, QUOTE)}"', "dim", indent=1)
     return Fold(title, [quote], open=citation.support == "close")
 
 
-def _details(answer: "Answer") -> str:
+def citation_title(citation: "Citation") -> str:
+    """Return `[1] exact: policies/returns.md > Returns, page 2`."""
+    where = "no passage has this number"
+    if citation.source is not None:
+        where = place(citation.source, citation.heading, citation.page)
+    return f"[{citation.marker}] {SUPPORT[citation.support]}: {where}"
+
+
+def answer_details(answer: "Answer") -> str:
+    """Return the approach, its confidence, the seconds and the cost, as far as they are known."""
     usage = answer.usage
     parts = [
         answer.approach,
@@ -95,11 +101,12 @@ def _details(answer: "Answer") -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _passage_place(hit: "Hit") -> str:
+def passage_place(hit: "Hit") -> str:
+    """Return where a hit is: `policies/returns.md > Returns > Refunds, page 2`."""
     passage = hit.passage
     return place(passage.source, passage.heading, passage.page)
 
 
 def place(source: str, heading: str = "", page: int | None = None) -> str:
-    """Return where a passage is: `policies/returns.md > Returns > Refunds, page 2`."""
+    """Return source, heading and page in one line."""
     return " > ".join(part for part in (source, heading) if part) + (f", page {page}" if page else "")
