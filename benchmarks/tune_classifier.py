@@ -172,7 +172,7 @@ class Bench:
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         job = Job(folder, "intents", "classifier", "bundled", settings, {"labels": self.labels})
         write_job(job, train, [*validation, *self.validation_oos])
-        code, cost = _process([sys.executable, "-m", "groundtune.tune.worker", str(folder)])
+        code, cost = _process([sys.executable, "-m", "groundtune.workflows.training_process", str(folder)])
         if code:
             sys.exit(f"the training failed: {(folder / 'failure.json').read_text()}")
         return folder, cost

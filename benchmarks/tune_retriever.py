@@ -28,6 +28,7 @@ import corpora
 from common import machine, project_folder, table
 from corpora import Corpus, Query
 from groundtune.build.open_index import OpenIndex
+from groundtune.build.training_kinds.retrieved_rows import ranking_settings, retrieval_rows
 from groundtune.common.text import sentences
 from groundtune.project import Project
 from groundtune.retrieve.fusion import DEFAULT_DENSE_WEIGHT, fuse
@@ -37,7 +38,6 @@ from groundtune.tune.job import Job, TrainingRow, TrainingStep, write_job
 from groundtune.tune.launcher import launch_training
 from groundtune.tune.retriever.adoption_gate import WEIGHTS
 from groundtune.types import Artifact, Evidence, Example, Question, Scope
-from groundtune.workflows.retrieved_rows import ranking_settings, retrieval_rows
 from retrieval import ROWS_PER_FILE, _documents, _metrics, _write
 
 SEED = 7
@@ -174,7 +174,7 @@ async def _trained(
         if step.metrics:
             print(f"  {time.perf_counter() - started:.0f} s, step {step.step}: {dict(step.metrics)} {step.note}")
 
-    artifact = await launch_training(job.folder, progress=show_step)
+    artifact = await launch_training(job.folder, module="groundtune.workflows.training_process", progress=show_step)
     return artifact, time.perf_counter() - started
 
 

@@ -2,14 +2,17 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from groundtune.types import (
     Answer,
     AnswerEvent,
+    Artifact,
     Candidate,
     Document,
     DocumentState,
+    Example,
     FileRow,
     Generation,
     Hit,
@@ -22,6 +25,8 @@ from groundtune.types import (
     Shot,
     SourceChanges,
     Stage,
+    Task,
+    TunedApproach,
     Vectors,
 )
 
@@ -344,7 +349,7 @@ class Prices(Protocol):
 
 
 class Trainer(Protocol):
-    """Turns rows into an artifact. Implemented by modules of `tune`, run in a separate process; see tune/job.py."""
+    """Turns rows into an artifact, in a separate process; see tune/job.py."""
 
     def estimate(self, job: Any) -> Any:
         """Return `Bounds` for a `Job`: the most it can take. Runs in seconds and loads no weights."""
@@ -355,4 +360,112 @@ class Trainer(Protocol):
 
         Resumes from `job.checkpoint` if it exists. Raises GroundtuneError.
         """
+        ...
+
+
+@runtime_checkable
+class TrainingKind(Trainer, Protocol):
+    """A kind of training: all that is known about the tables [tune.NAME] of one `kind`.
+
+    Built-in kinds are in build/training_kinds/; other packages register theirs as an extension. The protocols below
+    are optional: a kind has their methods only where it needs them.
+    """
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def config(self) -> type[Any]:
+        """Model of the table: a subclass of `TrainingConfig` with a field `kind: Literal["…"]`."""
+        ...
+
+    @property
+    def tasks(self) -> tuple[Task, ...] | None:
+        """Tasks that it can train for; None: all."""
+        ...
+
+    def approaches(self, table: Any, task: Task) -> Sequence[TunedApproach]:
+        """Return the approaches that the trained model provides, "tuned" first; empty if it answers nothing.
+
+        A model that only provides "hybrid" was trained on passages.
+        """
+        ...
+
+    async def rows(self, inputs: Any, table: Any, examples: Sequence[Example], *, measured: bool) -> list[Any]:
+        """Return a `TrainingRow` for each example that can be used. inputs: the project, as `TrainingInputs`.
+
+        measured: whether the examples are those of the validation split. Raises UsageError, MissingError.
+        """
+        ...
+
+    def preflight(self, job: Any) -> tuple[Mapping[str, Any], list[str]]:
+        """Return fields of `PreflightInputs`, such as `form` and `count_tokens`, and caveats, one sentence each."""
+        ...
+
+    def load(self, config: Any, artifact: Artifact, folder: Path, *, patience_seconds: float = 0.0) -> Generator:
+        """Return a generator for the trained model in a folder. Raises MissingError, or UsageError if it has none.
+
+        config: the project file. patience_seconds: how long one request may wait for rate limits.
+        """
+        ...
+
+
+@runtime_checkable
+class CompletesJobs(Protocol):
+    """A kind whose trainer needs more of the project than rows, settings, labels and schema."""
+
+    def complete_job(self, inputs: Any, table: Any, job: Any) -> Any:
+        """Return the `Job` with further `details`, or another `base`. Raises UsageError if it must not be trained."""
+        ...
+
+
+@runtime_checkable
+class HasBase(Protocol):
+    """A kind that trains from a base model on this machine."""
+
+    def base_digest(self, job: Any) -> str | None:
+        """Return the digest of the base model as it is now; a model trained from another one is not reused."""
+        ...
+
+
+@runtime_checkable
+class ControlsJobs(Protocol):
+    """A kind that leaves the training to a provider, and records the job in `state.json` of the training's folder."""
+
+    def control_job(self, job: Any, action: Any) -> tuple[str, str]:
+        """Pause, resume or cancel the job at the provider, and return its id and status. Raises ProviderError."""
+        ...
+
+    def created_with(self, job: Any) -> Any:
+        """Return the `Job` with only what defines it; a job at the provider that differs in the rest is resumed."""
+        ...
+
+
+@runtime_checkable
+class ChecksModels(Protocol):
+    """A kind whose models are checked with the generator that answers with them, after training and on demand."""
+
+    async def check_model(self, folder: Path, artifact: Artifact, *, device: str | None = None) -> Artifact:
+        """Return the artifact with the figures of the check, marked unusable if the generator differs from the trainer.
+
+        device: where to run the model; None: where it was trained.
+        """
+        ...
+
+
+@runtime_checkable
+class CallsEndpoint(Protocol):
+    """A kind whose models are called at an endpoint, and may cost money."""
+
+    def model_config(self, artifact: Artifact) -> Any:
+        """Return the `ModelConfig` of the trained model."""
+        ...
+
+
+@runtime_checkable
+class ReplacesRetriever(Protocol):
+    """A kind whose models become part of the project's retrieval with `groundtune models adopt`."""
+
+    def adoption(self, artifact: Artifact, folder: str) -> tuple[str, Mapping[str, str]]:
+        """Return the table of the project file to change, and its new values. folder: relative to the project."""
         ...

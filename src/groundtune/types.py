@@ -18,6 +18,8 @@ Support = Literal["exact", "close", "missing"]
 Status = Literal["answered", "abstained"]
 Task = Literal["answer", "classify", "extract", "write"]
 Stage = Literal["bm25", "dense", "fused", "reranked"]
+TunedApproach = Literal["tuned", "hybrid"]
+"""A trained model alone, or over retrieved passages."""
 FileStatus = Literal["indexed", "skipped", "failed"]
 
 EVERYONE = "*"

@@ -310,7 +310,7 @@ def test_a_classifier_is_not_exported_but_copied(models: Path, run: Run, tmp_pat
 
 
 def test_an_unknown_export_format_is_refused_with_the_known_ones(models: Path, run: Run, tmp_path: Path) -> None:
-    write_artifact(models / "chat-4", artifact("chat", 4, kind="lora"))
+    write_artifact(models / "chat-4", artifact("chat", 4, kind="lora", details={"serve": {"path": "merged"}}))
     code, _, err = run("export", "chat", "--to", "zip", "--target", str(tmp_path / "out"))
     assert code == 2
     assert "unknown export format 'zip'" in err

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from groundtune.build.training_kinds import training_kind
 from groundtune.common.batches import batches_by_length
 from groundtune.errors import MissingError
 from groundtune.models.classifier_generator import ClassifierGenerator
@@ -23,7 +24,7 @@ from groundtune.tune.artifacts import read_artifact, verify_artifact
 from groundtune.tune.encoders import base_encoder, classifier
 from groundtune.tune.encoders import training_loop as encoder_fit
 from groundtune.tune.job import Job, TrainingResult, TrainingRow, TrainingStep, TuneError, read_progress
-from groundtune.tune.worker import load_trainer, run_training
+from groundtune.tune.worker import run_training
 from groundtune.types import Artifact
 from tests.tune.encoders import WORDS, classifier_job, labelled, tiny_encoder
 
@@ -44,9 +45,8 @@ def run(job: Job) -> tuple[TrainingResult, list[TrainingStep]]:
 
 
 def test_it_is_a_trainer() -> None:
-    assert isinstance(load_trainer("classifier").train, type(classifier.train))
-    loaded_trainer: Trainer = load_trainer("classifier")
-    assert loaded_trainer.estimate is classifier.estimate
+    trainer: Trainer = classifier
+    assert trainer.estimate is classifier.estimate
 
 
 @pytest.mark.parametrize("mode", ["full", "lora", "probe"])
@@ -99,11 +99,11 @@ def test_the_worker_writes_an_artifact_last(base: Path, tmp_path: Path, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(classifier, "write_model", fails)
-    assert run_training(job.folder) == 1
+    assert run_training(job.folder, training_kind) == 1
     assert not (job.folder / "artifact.json").exists()
     assert "no space left" in json.loads((job.folder / "failure.json").read_text())["message"]
     monkeypatch.setattr(classifier, "write_model", real)
-    assert run_training(job.folder) == 0
+    assert run_training(job.folder, training_kind) == 0
     assert not (job.folder / "failure.json").exists()
     artifact = read_artifact(job.folder)
     verify_artifact(job.folder, artifact)
@@ -299,6 +299,7 @@ def test_an_estimate_is_quick_and_not_exceeded(base: Path, tmp_path: Path) -> No
 WAITS = """
 import sys, time
 from pathlib import Path
+from groundtune.build.training_kinds import training_kind
 from groundtune.tune.encoders import training_loop as encoder_fit
 from groundtune.tune.worker import run_training
 encoder_fit.SAVE_SECONDS = encoder_fit.REPORT_SECONDS = 0.0
@@ -308,7 +309,7 @@ def waits(self, places):
         time.sleep(0.02)
     return real(self, places)
 encoder_fit._EncoderTraining.one_step = waits
-sys.exit(run_training(Path(sys.argv[1])))
+sys.exit(run_training(Path(sys.argv[1]), training_kind))
 """
 
 
@@ -330,7 +331,7 @@ def uninterrupted(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
     @cache
     def train(mode: str) -> Artifact:
         whole = classifier_job(tmp_path_factory.mktemp(mode) / "whole", base, mode=mode, epochs=3)
-        assert run_training(whole.folder) == 0
+        assert run_training(whole.folder, training_kind) == 0
         return read_artifact(whole.folder)
 
     return train
@@ -348,7 +349,7 @@ def test_an_interrupted_and_resumed_training_ends_the_same(
     assert process.wait(600) == (-how if how == signal.SIGKILL else 128 + how)
     assert not (cut.folder / "artifact.json").exists()
     assert (cut.checkpoint / encoder_fit.STATE).exists()
-    assert run_training(cut.folder) == 0
+    assert run_training(cut.folder, training_kind) == 0
     whole, resumed = uninterrupted(mode), read_artifact(cut.folder)
     assert resumed.details["resumed"] == [13 if how == signal.SIGKILL else 14], "on SIGTERM it finished its step"
     assert any("resumed after step" in step.note for step in read_progress(cut.folder))
@@ -397,12 +398,12 @@ def test_a_full_disk_is_reported_and_recovered_from(
 ) -> None:
     job = classifier_job(small_disk / "job", base, epochs=2)
     monkeypatch.setattr(encoder_fit, "SAVE_SECONDS", 0.0)
-    assert run_training(job.folder) == 1
+    assert run_training(job.folder, training_kind) == 1
     failure = json.loads((job.folder / "failure.json").read_text())
     assert "cannot write" in failure["message"]
     assert not (job.folder / "artifact.json").exists()
     subprocess.run(["mount", "-o", "remount,size=60M", str(small_disk)], check=True)
-    assert run_training(job.folder) == 0
+    assert run_training(job.folder, training_kind) == 0
 
 
 def test_batches_waste_no_tokens() -> None:

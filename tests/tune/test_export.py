@@ -18,6 +18,7 @@ from groundtune.tune import export as exporting
 from groundtune.tune.artifacts import read_artifact, write_artifact
 from groundtune.tune.export import ExportFormat, export, modelfile
 from groundtune.tune.job import TuneError
+from groundtune.tune.lora import trainer
 from groundtune.tune.worker import run_training
 from tests.models.tiny import NO_SYSTEM, TEMPLATE
 from tests.tune.extraction import extraction_job, few_rows, tiny_base
@@ -52,7 +53,7 @@ def model_folder(training_libraries: None, tmp_path_factory: pytest.TempPathFact
     """Folder of a finished training."""
     root = tmp_path_factory.mktemp("export")
     job = extraction_job(root / "job", tiny_base(root / "base"), **few_rows(), epochs=2)
-    assert run_training(job.folder) == 0
+    assert run_training(job.folder, lambda _: trainer) == 0
     return job.folder
 
 
@@ -196,7 +197,7 @@ def test_an_unusable_model_is_not_exported(model_folder: Path, tmp_path: Path) -
     write_artifact(copy, replace(artifact, unusable="the merged model's logits differ"))
     with pytest.raises(GroundtuneError, match="must not be used: the merged model's logits differ"):
         export(copy, "merged", tmp_path / "out")
-    write_artifact(copy, replace(artifact, kind="classifier"))
+    write_artifact(copy, replace(artifact, kind="classifier", details={}))
     with pytest.raises(TuneError, match="is of kind classifier: only causal models"):
         export(copy, "merged", tmp_path / "out")
     write_artifact(copy, artifact)
@@ -222,6 +223,6 @@ def test_the_adapter_is_not_exported_for_a_changed_base(model_folder: Path, tmp_
 
 def test_full_training_has_no_adapter(tmp_path: Path) -> None:
     job = extraction_job(tmp_path / "job", tiny_base(tmp_path / "base"), **few_rows(), epochs=1, mode="full")
-    assert run_training(job.folder) == 0
+    assert run_training(job.folder, lambda _: trainer) == 0
     with pytest.raises(TuneError, match="has no adapter: every weight was trained"):
         export(job.folder, "adapter", tmp_path / "out")

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from groundtune.build.training_kinds import training_kind
 from groundtune.errors import MissingError
 from groundtune.models.extractor_generator import ExtractorGenerator, _scores
 from groundtune.models.span_decoding import (
@@ -160,10 +161,10 @@ def test_the_worker_writes_an_artifact_last(base: Path, tmp_path: Path, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(extractor, "write_model", fails)
-    assert run_training(job.folder) == 1
+    assert run_training(job.folder, training_kind) == 1
     assert not (job.folder / "artifact.json").exists()
     monkeypatch.setattr(extractor, "write_model", real)
-    assert run_training(job.folder) == 0
+    assert run_training(job.folder, training_kind) == 0
     artifact = read_artifact(job.folder)
     verify_artifact(job.folder, artifact)
     assert {"model/extractor.json", "model/heads.safetensors"} <= set(artifact.files)
@@ -172,6 +173,7 @@ def test_the_worker_writes_an_artifact_last(base: Path, tmp_path: Path, monkeypa
 WAITS = """
 import sys, time
 from pathlib import Path
+from groundtune.build.training_kinds import training_kind
 from groundtune.tune.encoders import training_loop as encoder_fit
 from groundtune.tune.worker import run_training
 encoder_fit.SAVE_SECONDS = encoder_fit.REPORT_SECONDS = 0.0
@@ -181,14 +183,14 @@ def waits(self, places):
         time.sleep(0.02)
     return real(self, places)
 encoder_fit._EncoderTraining.one_step = waits
-sys.exit(run_training(Path(sys.argv[1])))
+sys.exit(run_training(Path(sys.argv[1]), training_kind))
 """
 
 
 @pytest.mark.parametrize("mode", ["full", "lora"])
 def test_a_killed_and_resumed_training_ends_the_same(mode: str, base: Path, tmp_path: Path) -> None:
     whole, cut = (extractor_job(tmp_path / name, base, mode=mode, epochs=2) for name in ("whole", "cut"))
-    assert run_training(whole.folder) == 0
+    assert run_training(whole.folder, training_kind) == 0
     process = subprocess.Popen([sys.executable, "-c", WAITS, str(cut.folder)], stderr=subprocess.DEVNULL)
     until = time.monotonic() + 600
     while max((step_seen.step for step_seen in read_progress(cut.folder)), default=0) < 10:
@@ -202,7 +204,7 @@ def test_a_killed_and_resumed_training_ends_the_same(mode: str, base: Path, tmp_
     with pytest.raises(TuneError, match="made with different data, settings or base model"):
         run(other)
     extractor_job(tmp_path / "cut", base, mode=mode, epochs=2)
-    assert run_training(cut.folder) == 0
+    assert run_training(cut.folder, training_kind) == 0
     uninterrupted, resumed = read_artifact(whole.folder), read_artifact(cut.folder)
     assert resumed.details["resumed"] == [10]
     assert any("resumed after step" in step.note for step in read_progress(cut.folder))

@@ -28,6 +28,7 @@ from groundtune.tune.hosted.training_cost import estimate_bounds
 from groundtune.tune.job import FAILURE, Job, TrainingRow, TrainingStep, TuneError, write_job
 from groundtune.tune.launcher import launch_training
 
+PROCESS = "groundtune.workflows.training_process"
 BASE = "gpt-4o-mini-2024-07-18"
 PROFILE = {"bases": {BASE: {"usd_per_million": 3.0, "ends": "2999-01-14"}}, "no_new_jobs": "2999-01-06"}
 CREATE = "POST /v1/fine_tuning/jobs"
@@ -135,7 +136,7 @@ def test_rows_become_a_model_that_answers_under_its_name(tmp_path: Path) -> None
 async def test_the_worker_writes_an_artifact(tmp_path: Path) -> None:
     with served(ScriptedTuning()) as server:
         job, steps = make_job(tmp_path, server, validation=0), list[TrainingStep]()
-        artifact = await launch_training(job.folder, progress=steps.append)
+        artifact = await launch_training(job.folder, module=PROCESS, progress=steps.append)
     assert artifact.details["model"] == f"ft:{BASE}:scripted::ftjob-1"
     assert artifact.base_digest == BASE
     assert artifact.details["base_url"] == server.base_url
@@ -248,7 +249,7 @@ def test_steering_needs_a_job(tmp_path: Path) -> None:
 def killed_in_trouble(job: Job, tuning: ScriptedTuning) -> None:
     """Run the worker until it has sent the request that is never answered, then kill it."""
     (failing_request,) = tuning.failing_requests
-    worker = subprocess.Popen([sys.executable, "-m", "groundtune.tune.worker", str(job.folder)])
+    worker = subprocess.Popen([sys.executable, "-m", PROCESS, str(job.folder)])
     deadline = time.monotonic() + 300
     while failing_request.times:
         assert worker.poll() is None, (job.folder / "log.txt").read_text()
@@ -285,7 +286,7 @@ def test_a_killed_run_that_restarts_has_one_job(
         if reached != "POST /v1/files":
             assert before["files"] == {"train": "file-1", "validation": "file-2"}
         assert before["job"] == (None if "POST" in reached else "ftjob-1")
-        artifact = asyncio.run(launch_training(job.folder))
+        artifact = asyncio.run(launch_training(job.folder, module=PROCESS))
     assert list(tuning.jobs) == ["ftjob-1"]
     assert len(tuning.files) == 2
     assert artifact.details["job"] == "ftjob-1"
@@ -424,7 +425,7 @@ def test_without_the_key_it_is_exit_code_3(tmp_path: Path, monkeypatch: pytest.M
     with served(ScriptedTuning()) as server:
         job = make_job(tmp_path, server)
         with pytest.raises(MissingError, match="TUNE_KEY is not set") as caught:
-            asyncio.run(launch_training(job.folder))
+            asyncio.run(launch_training(job.folder, module=PROCESS))
     assert caught.value.exit_code == 3
     assert server.requests == []
 
@@ -532,6 +533,6 @@ def test_the_reason_of_a_failure_is_left_for_the_command(tmp_path: Path) -> None
     with served(ScriptedTuning([JobScript(error="too short")])) as server:
         job = make_job(tmp_path, server)
         with pytest.raises(TuneError, match=r"ftjob-1 .* failed: too short"):
-            asyncio.run(launch_training(job.folder))
+            asyncio.run(launch_training(job.folder, module=PROCESS))
     assert json.loads((job.folder / FAILURE).read_bytes())["exit_code"] == 1
     assert os.environ["TUNE_KEY"] not in (job.folder / "log.txt").read_text()

@@ -29,6 +29,7 @@ from groundtune.tune.worker import run_training
 from groundtune.types import Prompt
 from tests.tune.extraction import chat, extraction_job, extraction_rows, few_rows, tiny_base
 
+PROCESS = "groundtune.workflows.training_process"
 QUICK = {"epochs": 3, "learning_rate": 5e-3}
 """Settings of a training of 12 steps on `few_rows`, which lowers the loss and learns little else."""
 pytestmark = pytest.mark.slow
@@ -60,7 +61,7 @@ def refusal(job: Job) -> GroundtuneError:
 
 async def test_it_learns_json_and_is_served(base: Path, tmp_path: Path) -> None:
     job = extraction_job(tmp_path / "job", base)
-    assert run_training(job.folder) == 0
+    assert run_training(job.folder, lambda _: lora) == 0
     artifact = read_artifact(job.folder)
     assert artifact.unusable is None
     assert artifact.details["before"]["valid_json"] < 0.05
@@ -144,14 +145,14 @@ def resumable_job(folder: Path, base: Path) -> Job:
 ENDS = """
 import signal, sys
 from groundtune.tune import worker
-from groundtune.tune.lora import training_loop
+from groundtune.tune.lora import trainer, training_loop
 real = training_loop.TrainingMonitor.checkpoint_due
 def ends(self, trainer):
     if trainer.global_step == 15:
         signal.raise_signal(int(sys.argv[2]))
     return real(self, trainer)
 training_loop.TrainingMonitor.checkpoint_due = ends
-sys.exit(worker.main())
+sys.exit(worker.main(lambda _: trainer))
 """
 """A training that receives a signal in the third epoch of 6 steps."""
 
@@ -169,9 +170,9 @@ def test_it_resumes_where_it_stopped(
     at = kept[1].step
     assert at == (12 if kill == signal.SIGKILL else 15), "told to end, it saved in the middle of an epoch"
     if kill == signal.SIGKILL:
-        asyncio.run(launch_training(job.folder))
+        asyncio.run(launch_training(job.folder, module=PROCESS))
     else:
-        assert run_training(job.folder) == 0
+        assert run_training(job.folder, lambda _: lora) == 0
     artifact = read_artifact(job.folder)
     expected, steps = whole
     assert artifact.details["resumed"] == [at]
@@ -594,7 +595,7 @@ def test_several_processes_train_as_one(base: Path, tmp_path: Path) -> None:
     words = lora.launch_command(replace(plan, device="cuda"))
     assert words[1:5] == ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes"]
     assert words[-2:] == ["groundtune.tune.lora.distributed", str(job.folder)]
-    assert run_training(job.folder) == 0
+    assert run_training(job.folder, lambda _: lora) == 0
     artifact = read_artifact(job.folder)
     assert artifact.unusable is None
     assert artifact.details["steps"] == 4  # of 2 times 16 rows, two epochs

@@ -481,7 +481,7 @@ def orders(count: int) -> list[TrainingRow]:
 
 def test_values_missing_from_the_text_are_reported() -> None:
     train = [row("none", "hello", None), *orders(30)]
-    report = run_preflight(PreflightInputs("extractor", {}, train, orders(3)))
+    report = run_preflight(PreflightInputs("object", {}, train, orders(3)))
     values = [problem for problem in report.findings if problem.check == "values"]
     assert [problem.level for problem in values] == ["warning", "warning", "note"]
     assert values[0].message == (
@@ -552,7 +552,7 @@ def counter(texts: Sequence[str]) -> list[int]:
 
 def test_a_sound_job_has_no_errors(tokenizer: Any) -> None:
     train, validation = tickets(300, "t", 1), tickets(60, "v", 2)
-    given = PreflightInputs("classifier", {"class_weights": True}, train, validation, tickets(60, "e", 3),
+    given = PreflightInputs("label", {"class_weights": True}, train, validation, tickets(60, "e", 3),
                    count_tokens=counter,
                    window=256, bounds=Bounds(30, 900, 0.0), free_memory_mb=8000)  # fmt: skip
     report = run_preflight(given)
@@ -567,7 +567,7 @@ def test_a_sound_job_has_no_errors(tokenizer: Any) -> None:
 
 def test_the_window_of_the_base_limits_max_tokens(tokenizer: Any) -> None:
     rows = [row("a", "one two three"), row("b", "four " * 20, "y")]
-    given = PreflightInputs("classifier", {"max_tokens": 1024}, rows, count_tokens=counter, window=16)
+    given = PreflightInputs("label", {"max_tokens": 1024}, rows, count_tokens=counter, window=16)
     result = [problem for problem in run_preflight(given).errors if problem.check == "length"]
     assert [problem.message for problem in result] == [
         "train: 1 row longer than 16 tokens; the longest has 22",
@@ -591,7 +591,7 @@ def test_the_window_of_the_base_limits_max_tokens(tokenizer: Any) -> None:
 def test_every_part_reaches_the_report(tokenizer: Any) -> None:
     train = [talk("a", "what is the colour of the sky?", "blue", system="Ask ann@shop.de"), talk("b", "Why?", " ")]
     given = PreflightInputs(
-        kind="lora",
+        form="chat",
         settings={"max_tokens": 20, "allow_truncation": 0, "max_minutes": 1, "max_usd": 1.0},
         train=train,
         test=[talk("e", "why?", "so")],
@@ -619,10 +619,10 @@ def test_every_part_reaches_the_report(tokenizer: Any) -> None:
 
 
 def test_empty_rows() -> None:
-    assert "the train split is empty" in said(run_preflight(PreflightInputs("classifier", {}, [])).errors)
-    blank = run_preflight(PreflightInputs("classifier", {}, [row("a", " ", "x"), row("b", "c", "y")])).errors
+    assert "the train split is empty" in said(run_preflight(PreflightInputs("label", {}, [])).errors)
+    blank = run_preflight(PreflightInputs("label", {}, [row("a", " ", "x"), row("b", "c", "y")])).errors
     assert said(blank) == ["train: 1 row with an empty input"]
-    bare = PreflightInputs("retriever", {}, [row("a", "b", None, positives=("p",)), row("c", "d", None)])
+    bare = PreflightInputs("passages", {}, [row("a", "b", None, positives=("p",)), row("c", "d", None)])
     assert (
         said(run_preflight(bare).warnings)[-1]
         == "train: 1 row without a passage that answers the question; not trained on"
@@ -632,7 +632,7 @@ def test_empty_rows() -> None:
 
 def test_documents_that_contain_test_rows_are_named() -> None:
     documents = {"b.csv#e1": ("e1",), "b.csv#e2": ("e2", "e1"), "a.md": ("e1",)}
-    given = PreflightInputs("lora", {}, [talk("a", "why?", "so")], leaking_sources=documents, skipped_examples=["u"])
+    given = PreflightInputs("chat", {}, [talk("a", "why?", "so")], leaking_sources=documents, skipped_examples=["u"])
     warnings = {problem.check: problem for problem in run_preflight(given).warnings}
     assert warnings["leakage"].message.startswith(
         "test: 2 rows with question and answer in indexed documents (a.md, b.csv)"
@@ -649,14 +649,14 @@ def test_documents_that_contain_test_rows_are_named() -> None:
 
 def test_a_retriever_counts_its_passages() -> None:
     given = PreflightInputs(
-        "retriever", {"max_tokens": 8}, [row("a", "b", None, positives=("p " * 20,))], count_tokens=counter
+        "passages", {"max_tokens": 8}, [row("a", "b", None, positives=("p " * 20,))], count_tokens=counter
     )
     assert "train: 1 row longer than 8 tokens; the longest has 22" in said(run_preflight(given).errors)
 
 
 def test_hosted_rows_are_checked_without_a_tokenizer() -> None:
     rows = [talk("a", "b", "c"), talk("d", "e", "f", rejected="g")]
-    report = run_preflight(PreflightInputs("hosted", {"method": "dpo"}, rows))
+    report = run_preflight(PreflightInputs("pair", {}, rows))
     assert said(report.errors) == ["train: 1 row: the chat has no rejected reply"]
     assert any("tokenizer is not available" in message for message in said(report.notes))
     assert report.lengths is None
@@ -664,7 +664,7 @@ def test_hosted_rows_are_checked_without_a_tokenizer() -> None:
 
 def test_hosted_rows_are_estimated_and_compared_with_provider_limits() -> None:
     rows = [talk("a", "b", "c " * 400), talk("d", "e", "f")]
-    given = PreflightInputs("hosted", {"method": "supervised"}, rows, window=100, least_rows=10,
+    given = PreflightInputs("chat", {}, rows, window=100, least_rows=10,
                    row_tokens=partial(example_tokens, method="supervised"))  # fmt: skip
     report = run_preflight(given)
     assert report.lengths is not None
@@ -673,13 +673,13 @@ def test_hosted_rows_are_estimated_and_compared_with_provider_limits() -> None:
         "train: 1 row longer than 100 tokens; the longest has about 208",
     ]
     assert any("lengths are estimated at four bytes per token" in message for message in said(report.notes))
-    allowed = replace(given, settings={"method": "supervised", "allow_truncation": 1}, least_rows=1)
+    allowed = replace(given, settings={"allow_truncation": 1}, least_rows=1)
     assert run_preflight(allowed).errors == ()
 
 
 def test_a_refusal_of_the_trainer_is_an_error_of_the_report() -> None:
     given = PreflightInputs(
-        "classifier", {}, [row("a", "b", "x"), row("c", "d", "y")], trainer_error=TuneError("too dear", hint="x")
+        "label", {}, [row("a", "b", "x"), row("c", "d", "y")], trainer_error=TuneError("too dear", hint="x")
     )
     assert [(problem.check, problem.message, problem.hint) for problem in run_preflight(given).errors] == [
         ("trainer", "too dear", "x")
@@ -689,7 +689,7 @@ def test_a_refusal_of_the_trainer_is_an_error_of_the_report() -> None:
 
 
 def test_every_error_is_listed() -> None:
-    report = run_preflight(PreflightInputs("classifier", {}, [row("a", " ", "x")], least_rows=3))
+    report = run_preflight(PreflightInputs("label", {}, [row("a", " ", "x")], least_rows=3))
     assert len(report.errors) == 3
     with pytest.raises(TuneError) as caught:
         raise_errors(report)
@@ -702,7 +702,7 @@ def test_15000_rows_take_seconds(tokenizer: Any) -> None:
     train, test = tickets(15_000, "t", 1), tickets(3_000, "e", 2)
     began = time.process_time()
     report = run_preflight(
-        PreflightInputs("classifier", {}, train, tickets(1_000, "v", 3), test, count_tokens=counter, window=256)
+        PreflightInputs("label", {}, train, tickets(1_000, "v", 3), test, count_tokens=counter, window=256)
     )
     assert report.errors == ()
     assert time.process_time() - began < 60  # 4 s

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from groundtune.build.training_kinds import training_kind
 from groundtune.errors import MissingError
 from groundtune.models.local_embedder import SentenceTransformerEmbedder
 from groundtune.retrieve.reranker import CrossEncoderReranker
@@ -117,7 +118,7 @@ def silent(_: TrainingStep) -> None:
 
 async def test_an_embedder_learns_words_that_its_base_cannot_know(tmp_path: Path, base: Path) -> None:
     job = make(tmp_path / "search-1", base)
-    assert run_training(job.folder) == 0
+    assert run_training(job.folder, training_kind) == 0
     artifact = read_artifact(job.folder)
     verify_artifact(job.folder, artifact)
     metrics = artifact.metrics
@@ -174,6 +175,7 @@ def test_a_killed_and_resumed_training_ends_the_same(tmp_path: Path, base: Path)
     job = make(tmp_path / "killed", base, epochs=3)
     code = (
         "import sys, time; from pathlib import Path; from groundtune.tune import worker\n"
+        "from groundtune.build.training_kinds import training_kind\n"
         "from groundtune.tune.encoders import training_loop as encoder_fit\n"
         "encoder_fit.SAVE_SECONDS = encoder_fit.REPORT_SECONDS = 0.0\n"
         "real = encoder_fit._EncoderTraining.one_step\n"
@@ -181,7 +183,7 @@ def test_a_killed_and_resumed_training_ends_the_same(tmp_path: Path, base: Path)
         "    while self.progress.step == 5: time.sleep(0.02)\n"
         "    return real(self, places)\n"
         "encoder_fit._EncoderTraining.one_step = waits\n"
-        "sys.exit(worker.run_training(Path(sys.argv[1])))"
+        "sys.exit(worker.run_training(Path(sys.argv[1]), training_kind))"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(job.folder)], text=True)
     deadline = time.monotonic() + 600
@@ -269,7 +271,7 @@ def test_trainings_that_cannot_run_are_refused(tmp_path: Path, base: Path) -> No
     with pytest.raises(TuneError, match="1 of 1 question-passage pair longer than 8"):
         retriever.train(make(tmp_path / "e", base, train=pair, validation=[], max_tokens=8, part="reranker"), silent)
     job = make(tmp_path / "d", tmp_path / "nowhere")
-    assert run_training(job.folder) == 3
+    assert run_training(job.folder, training_kind) == 3
     assert "no model at" in json.loads((job.folder / "failure.json").read_bytes())["message"]
 
 

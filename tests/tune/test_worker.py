@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -14,11 +13,13 @@ from typing import Any, NoReturn
 import pytest
 from filelock import FileLock
 
+from groundtune.build.training_kinds import training_kind
 from groundtune.errors import GroundtuneError, MissingError, ProviderError, UsageError
 from groundtune.tune import worker
 from groundtune.tune.job import FAILURE, LOCK, Job, TrainingRow, TuneError, write_job
 from groundtune.tune.launcher import launch_training
 
+PROCESS = "groundtune.workflows.training_process"
 ROWS = [TrainingRow("a", "b", "c"), TrainingRow("d", "e", "f")]
 HOLD = """
 import sys
@@ -37,17 +38,13 @@ def job(tmp_path: Path) -> Job:
     return new_job
 
 
-@pytest.fixture
-def trains(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], None]:
-    """Make the trainer raise an error."""
+def raises(error: Exception) -> worker.FindTrainer:
+    """A trainer that raises an error."""
 
-    def set_(error: Exception) -> None:
-        def train(*_: Any) -> NoReturn:
-            raise error
+    def train(*_: Any) -> NoReturn:
+        raise error
 
-        monkeypatch.setattr(worker, "load_trainer", lambda _: SimpleNamespace(train=train))
-
-    return set_
+    return lambda _: SimpleNamespace(train=train, estimate=train)
 
 
 def test_two_processes_do_not_train_in_one_folder(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +55,7 @@ def test_two_processes_do_not_train_in_one_folder(job: Job, monkeypatch: pytest.
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"
-        assert worker.run_training(job.folder, tell=heard.append) == 1
+        assert worker.run_training(job.folder, training_kind, tell=heard.append) == 1
         assert (job.folder / FAILURE).read_text() == "of the one that trains"
         other.kill()
         other.wait()
@@ -69,7 +66,7 @@ def test_two_processes_do_not_train_in_one_folder(job: Job, monkeypatch: pytest.
 
 def test_the_parent_is_told_that_the_folder_is_in_use(job: Job) -> None:
     lock = FileLock(job.folder / LOCK)
-    program = "import sys; from groundtune.tune import worker; worker.LOCK_SECONDS = 0.05; sys.exit(worker.main())"
+    program = "import sys; from groundtune.tune import worker; worker.LOCK_SECONDS = 0.05; sys.exit(worker.main(print))"
     heard, says = os.pipe()
     with lock:
         done = subprocess.run([sys.executable, "-c", program, str(job.folder)], stdout=says, check=False)
@@ -89,25 +86,24 @@ def test_the_parent_is_told_that_the_folder_is_in_use(job: Job) -> None:
     ids=["system", "safetensors", "torch"],
 )
 def test_a_failure_on_a_full_disk_still_reaches_the_parent(
-    error: Exception, job: Job, trains: Callable[[Exception], None], monkeypatch: pytest.MonkeyPatch
+    error: Exception, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any) -> NoReturn:
         raise OSError(28, "No space left on device")
 
-    trains(error)
     monkeypatch.setattr(worker, "write_atomic", full)
     monkeypatch.setattr(traceback, "print_exc", full)
     heard: list[bytes] = []
-    assert worker.run_training(job.folder, tell=heard.append) == 1
+    assert worker.run_training(job.folder, raises(error), tell=heard.append) == 1
     reported = json.loads(heard[0])
     assert reported["message"] == f"cannot write: no space left on the disk of {job.folder}"
     assert reported["hint"] == "free some space; groundtune tune resumes from the last checkpoint"
     assert not (job.folder / FAILURE).exists()
 
 
-def test_a_read_error_is_not_called_a_full_disk(job: Job, trains: Callable[[Exception], None]) -> None:
-    trains(OSError(19, "No such device", "best-24/logits"))
-    assert worker.run_training(job.folder) == 1
+def test_a_read_error_is_not_called_a_full_disk(job: Job) -> None:
+    fails = raises(OSError(19, "No such device", "best-24/logits"))
+    assert worker.run_training(job.folder, fails) == 1
     reported = json.loads((job.folder / FAILURE).read_text())
     assert "No such device" in reported["message"]
     assert reported["hint"] == f"{job.folder / 'log.txt'} has the traceback"
@@ -123,14 +119,11 @@ def test_a_read_error_is_not_called_a_full_disk(job: Job, trains: Callable[[Exce
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_a_failure_comes_back_as_the_original_error(
-    error: GroundtuneError, job: Job, trains: Callable[[Exception], None]
-) -> None:
+def test_a_failure_comes_back_as_the_original_error(error: GroundtuneError, job: Job) -> None:
     from groundtune.tune.launcher import _reason
 
-    trains(error)
     heard: list[bytes] = []
-    assert worker.run_training(job.folder, tell=heard.append) == error.exit_code
+    assert worker.run_training(job.folder, raises(error), tell=heard.append) == error.exit_code
     for reported in (heard[0], b""):  # told, or left in failure.json
         reason = _reason(job.folder, error.exit_code, reported)
         assert (type(reason), reason.message, reason.hint) == (type(error), error.message, error.hint)
@@ -148,6 +141,6 @@ def test_a_killed_training_may_have_run_out_of_memory(job: Job) -> None:
 def test_a_missing_base_is_exit_code_3(job: Job) -> None:
     write_job(Job(job.folder, "desk", "classifier", str(job.folder / "none"), {"device": "cpu"}), ROWS, [])
     with pytest.raises(MissingError):
-        asyncio.run(launch_training(job.folder))
+        asyncio.run(launch_training(job.folder, module=PROCESS))
     assert json.loads((job.folder / FAILURE).read_text())["exit_code"] == 3
     assert not (job.folder / "log.txt").stat().st_mode & 0o111

@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
+from groundtune.build.training_kinds import training_kind
+from groundtune.build.training_kinds.lora import Lora
 from groundtune.cli import main
 from groundtune.models import local_generator
 from groundtune.testing.scripted_server import Reply, ScriptedServer
 from groundtune.tune.artifacts import read_artifact, write_artifact
 from groundtune.tune.lora import serving_check
 from groundtune.tune.worker import run_training
-from groundtune.workflows import checking_servers, training_process
+from groundtune.workflows import checking_servers
 from tests.tune.extraction import extraction_job, tiny_base
 from tests.tune.serving import serve
 
@@ -32,7 +34,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("checked")
     (root / "groundtune.toml").write_text('name = "colours"\ntask = "extract"\n[requirements]\nresidency = "local"\n')
     job = extraction_job(root / ".groundtune/models/colours-1", tiny_base(root / "base"), epochs=6, learning_rate=5e-3)
-    assert run_training(job.folder, check=training_process.check_causal_model) == 0
+    assert run_training(job.folder, training_kind) == 0
     return job.folder
 
 
@@ -83,7 +85,7 @@ def test_a_generator_with_a_different_prompt_makes_the_artifact_unusable(
     monkeypatch.setattr(
         local_generator, "_rendered", lambda *rest, **more: real(*rest, **more).removesuffix("<|assistant|>")
     )
-    assert run_training(folder, check=training_process.check_causal_model) == 0
+    assert run_training(folder, training_kind) == 0
     assert "prompt tokens that differ from the" in (read_artifact(folder).unusable or "")
 
 
@@ -117,7 +119,7 @@ def no_template(merged: Path) -> str:
 @pytest.mark.parametrize("spoil", [other_weights, the_base, no_end, no_template])
 def test_differences_from_the_trained_model_are_detected(folder: Path, spoil: Callable[[Path], str]) -> None:
     reason = spoil(folder / "merged")
-    artifact = asyncio.run(checking_servers.check_here(folder, read_artifact(folder)))
+    artifact = asyncio.run(Lora().check_model(folder, read_artifact(folder)))
     assert reason in (artifact.unusable or "")
 
 

@@ -29,15 +29,12 @@ from groundtune.build.models import (
     context_window,
     embedder,
     generator,
-    hosted_model_config,
-    local_tuned_generator,
     nearest_generator,
     prepare_for_many,
     quote_generator,
     residency_violation,
     secret_from_env,
     token_prices,
-    tuned_generator,
 )
 
 __all__ = [
@@ -52,12 +49,10 @@ __all__ = [
     "context_window",
     "embedder",
     "generator",
-    "hosted_model_config",
     "index_parts",
     "index_storage",
     "judge",
     "local_index",
-    "local_tuned_generator",
     "nearest_generator",
     "prepare_for_many",
     "quote_generator",
@@ -66,5 +61,4 @@ __all__ = [
     "sandbox",
     "secret_from_env",
     "token_prices",
-    "tuned_generator",
 ]

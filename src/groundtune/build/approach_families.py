@@ -13,6 +13,7 @@ from groundtune.build.approach_parts import ApproachParts
 from groundtune.build.open_index import OpenIndex
 from groundtune.build.resources import Resources
 from groundtune.build.training_access import readers_of
+from groundtune.build.training_kinds import training_kind, tuned_tables
 from groundtune.config import Config, ModelConfig
 from groundtune.config.fitted_values import Fitted
 from groundtune.errors import GroundtuneError, MissingError
@@ -135,9 +136,9 @@ def tune_table_of(config: Config, name: str) -> str | None:
     role, _, table = name.partition("@")[0].partition(":")
     if role not in ("tuned", "hybrid"):
         return None
-    tables = [key for key, settings in config.tune.items() if settings.kind != "retriever"]
+    tables = tuned_tables(config)
     if not table:
-        return tables[0] if len(tables) == 1 else None
+        return next(iter(tables)) if len(tables) == 1 else None
     return table if table in tables and len(tables) > 1 else None
 
 
@@ -146,29 +147,25 @@ async def add_tuned(building: Building) -> None:
 
     A plain name stands for the newest model of its table, `NAME@ID` for the model with that id.
     """
-    tables = [name for name, settings in building.config.tune.items() if settings.kind != "retriever"]
-    for table in tables:
+    tables = tuned_tables(building.config)
+    for table, roles in tables.items():
         ending = "" if len(tables) == 1 else f":{table}"
-        await _add_artifact(building, table, {role: f"{role}{ending}" for role in ("tuned", "hybrid")}, None)
+        await _add_artifact(building, table, {role: f"{role}{ending}" for role in roles}, None)
     for name in building.only or ():
         pinned_table = tune_table_of(building.config, name)
         artifact_id = name.partition("@")[2]
-        if pinned_table and artifact_id:
-            role = name.partition("@")[0].partition(":")[0]
+        role = name.partition("@")[0].partition(":")[0]
+        if pinned_table and artifact_id and role in tables[pinned_table]:
             await _add_artifact(building, pinned_table, {role: name}, artifact_id)
 
 
 async def _add_artifact(building: Building, name: str, roles: dict[str, str], artifact_id: str | None) -> None:
     """Add a trained model. roles: `tuned` and `hybrid` to the names of the approaches to add."""
     config, resources, registry = building.config, building.resources, building.registry
-    table, output_format, models = config.tune[name], resources.output_format, resources.model_folder
-    grounded = getattr(table, "context", "none") == "retrieved"
-    if grounded:
-        roles.pop("tuned", None)
-    if not (output_format.cites and table.kind in ("lora", "hosted")):
-        roles.pop("hybrid", None)
-    if not roles or not building.wants(*roles.values()):
+    models = resources.model_folder
+    if not building.wants(*roles.values()):
         return
+    grounded = "tuned" not in tuned_tables(config)[name]
     try:
         if models is None:
             raise MissingError(f"groundtune tune {name}")
@@ -177,12 +174,12 @@ async def _add_artifact(building: Building, name: str, roles: dict[str, str], ar
             raise MissingError(why_untrained(models, name))
         if artifact.name != name:
             raise MissingError(f"{artifact.id} is a model of [tune.{artifact.name}]")
-        if reason := _outdated(artifact, output_format, grounded=grounded):
+        if reason := _outdated(artifact, resources.output_format, grounded=grounded):
             raise MissingError(f"{reason}; run groundtune tune {name}")
         readers = await readers_of(config, resources, artifact)
         verify_artifact(models / artifact.id, artifact)
         if artifact.id not in building.tuned_generators:
-            tuned = build.tuned_generator(
+            tuned = training_kind(artifact.kind).load(
                 config, artifact, models / artifact.id, patience_seconds=resources.rate_limit_wait_seconds
             )
             building.tuned_generators[artifact.id] = resources.wrap_generator(tuned)

@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from groundtune.config import Config, EmbedderConfig, ModelConfig
@@ -15,10 +14,6 @@ from groundtune.protocols import (
     Generator,
     Prices,
 )
-from groundtune.types import Artifact
-
-if TYPE_CHECKING:
-    from groundtune.models.local_generator import LocalGenerator
 
 
 def embedder(config: Config) -> Embedder:
@@ -27,7 +22,7 @@ def embedder(config: Config) -> Embedder:
     Raises MissingError when an extra, a key or a model is missing, UsageError when text may not be sent to its host.
     """
     chosen = config.embedder
-    _admit(config, "embedder", chosen)
+    admit(config, "embedder", chosen)
     match chosen.kind:
         case "bundled":
             from groundtune.models.local_embedder import BundledEmbedder
@@ -91,7 +86,8 @@ def residency_violation(config: Config, model: ModelConfig | EmbedderConfig) -> 
     return f"requirements.residency does not allow sending text to {host}"
 
 
-def _admit(config: Config, place: str, model: ModelConfig | EmbedderConfig) -> None:
+def admit(config: Config, place: str, model: ModelConfig | EmbedderConfig) -> None:
+    """Raise UsageError if the requirements forbid sending text to this model. place: its table, for the message."""
     if reason := residency_violation(config, model):
         raise UsageError(f"{place}: {reason}", hint="choose another endpoint, or allow the host under [requirements]")
 
@@ -108,12 +104,12 @@ def generator(
         known = ", ".join(sorted(config.models))
         raise UsageError(f"no model {name!r} in the project file", hint=f"choose one of {known}")
     chosen = config.models[name]
-    _admit(config, f"models.{name}", chosen)
+    admit(config, f"models.{name}", chosen)
     match chosen.kind:
         case "quote":
             return quote_generator(config, embedder())
         case "openai":
-            return _hosted(config, chosen, patience_seconds)
+            return hosted_generator(config, chosen, patience_seconds)
         case "local":
             from groundtune.models.local_generator import LocalGenerator
 
@@ -129,51 +125,6 @@ def generator(
             made = load_extensions().generators[kind](**chosen.options)
             generator: Generator = checked(made, Generator, f'models.{name}, of kind "{kind}",')
             return generator
-
-
-def tuned_generator(config: Config, artifact: Artifact, folder: Path, *, patience_seconds: float = 0.0) -> Generator:
-    """Build a generator for a tuned model. Raises MissingError without its extra, key or files."""
-    from groundtune.approaches.prompts import NO_LABEL
-
-    match artifact.kind:
-        case "classifier":
-            from groundtune.models.classifier_generator import ClassifierGenerator
-
-            return ClassifierGenerator(folder, artifact.details, nothing=NO_LABEL)
-        case "extractor":
-            from groundtune.models.extractor_generator import ExtractorGenerator
-
-            return ExtractorGenerator(folder, artifact.details)
-        case "lora":
-            return local_tuned_generator(artifact, folder)
-        case "hosted":
-            chosen = hosted_model_config(artifact)
-            _admit(config, f"tune.{artifact.name}", chosen)
-            return _hosted(config, chosen, patience_seconds)
-        case kind:
-            raise UsageError(f"{artifact.id} is a {kind}, which cannot answer questions")
-
-
-def hosted_model_config(artifact: Artifact) -> ModelConfig:
-    """Return the model settings for calling a model that was tuned at a provider."""
-    return ModelConfig(
-        kind="openai",
-        model=artifact.details["model"],
-        base_url=artifact.details["base_url"],
-        api_key_env=artifact.details["api_key_env"],
-    )
-
-
-def local_tuned_generator(artifact: Artifact, folder: Path, *, device: str | None = None) -> "LocalGenerator":
-    """Build a generator for a tuned causal model on this machine; `device` overrides the one it was trained on."""
-    from groundtune.models.local_generator import LocalGenerator
-
-    serve = artifact.details["serve"]
-    return LocalGenerator(
-        str(folder / serve["path"]),
-        device=device or artifact.recipe.get("device"),
-        max_output_tokens=serve["max_output_tokens"],
-    )
 
 
 def context_window(generator: Generator, model: ModelConfig) -> int | None:
@@ -222,7 +173,8 @@ def token_prices(config: Config, model: ModelConfig) -> Prices:
     return TokenPrices(base_url=model.base_url or "http://localhost", overrides=overrides)
 
 
-def _hosted(config: Config, chosen: ModelConfig, patience_seconds: float) -> Generator:
+def hosted_generator(config: Config, chosen: ModelConfig, patience_seconds: float) -> Generator:
+    """Build a generator that calls an OpenAI-compatible endpoint. Raises MissingError without its key."""
     from groundtune.models.hosted_generator import HostedGenerator
 
     return HostedGenerator(

@@ -87,6 +87,8 @@ def train(
 
 
 def _train(project: "Project", name: str, allow_truncation: int | None, *, fresh: bool, json: bool) -> int:
+    from groundtune.build.training_kinds import training_kind
+    from groundtune.protocols import ControlsJobs, ReplacesRetriever
     from groundtune.tune.job import TuneError
 
     reports: list[PreflightReport] = []
@@ -107,7 +109,7 @@ def _train(project: "Project", name: str, allow_truncation: int | None, *, fresh
         return 1
     except KeyboardInterrupt:
         output.print_note(f"stopped; groundtune tune {name} resumes it")
-        if project.config.tune[name].kind == "hosted":
+        if isinstance(training_kind(project.config.tune[name].kind), ControlsJobs):
             output.print_note(f"the job is still running at the provider; groundtune tune {name} --job cancel stops it")
         raise
     reused = artifact.id in before
@@ -122,7 +124,7 @@ def _train(project: "Project", name: str, allow_truncation: int | None, *, fresh
             output.print_note(f"{same}; use --fresh to train again" + (newer if newest != artifact.id else ""))
         if artifact.unusable:
             output.next_step(f"groundtune models show {artifact.id}", "shows why it is not usable")
-        elif artifact.kind == "retriever":
+        elif isinstance(training_kind(artifact.kind), ReplacesRetriever):
             output.next_step(f"groundtune models adopt {artifact.id}", "makes it the project's retriever")
         else:
             output.next_step("groundtune compare", "compares it with the other approaches on the test split")
@@ -132,9 +134,8 @@ def _train(project: "Project", name: str, allow_truncation: int | None, *, fresh
 def show_artifact(artifact: "Artifact") -> None:
     """Print the result of a training run in a few lines."""
     cost = "unknown cost" if artifact.usd is None else f"${artifact.usd:,.2f}"
-    output.print_line(
-        f"{artifact.id}: {artifact.kind} on {artifact.base}, {artifact.seconds:.0f} s, {cost}", style="bold"
-    )
+    base = f" on {artifact.base}" if artifact.base else ""
+    output.print_line(f"{artifact.id}: {artifact.kind}{base}, {artifact.seconds:.0f} s, {cost}", style="bold")
     metrics = [f"{key} {value:.3f}" for key, value in artifact.metrics.items() if not key.startswith("train")]
     if metrics:
         output.print_line(f"  on the validation split: {', '.join(metrics)}")

@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, Protocol, get_args, get_origin, runtime_checkable
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -19,6 +19,20 @@ from groundtune.errors import Problem
 PREFIX = "GROUNDTUNE_"
 Model = type[BaseModel]
 Place = tuple[str | int, ...]
+
+
+@runtime_checkable
+class AddsMembers(Protocol):
+    """Metadata of a tagged union that other packages add models to."""
+
+    def members(self) -> Mapping[str, Model]:
+        """Return the added models by the value of their tag."""
+        ...
+
+    def hint(self) -> str:
+        """Describe what to do about a tag that has no model."""
+        ...
+
 
 _PRIVATE = re.compile(r"key|secret|token|password|url", re.IGNORECASE)
 _SYNTAX = {
@@ -171,12 +185,18 @@ def _annotation(model: Model, place: Place) -> Any:
 
 def _members(annotation: Any) -> dict[str, Any]:
     """Return the models of a tagged union by the value of their tag; empty for anything else."""
-    members = {}
+    members: dict[str, Model] = {}
     for member in get_args(get_args(annotation)[0]) if hasattr(annotation, "__metadata__") else ():
         for field in member.model_fields.values() if hasattr(member, "model_fields") else ():
             if field.is_required() and str(get_origin(field.annotation)) == "typing.Literal":
                 members[get_args(field.annotation)[0]] = member
+    for added in _added(annotation) if members else ():
+        members.update(added.members())
     return members
+
+
+def _added(annotation: Any) -> list[AddsMembers]:
+    return [added for added in getattr(annotation, "__metadata__", ()) if isinstance(added, AddsMembers)]
 
 
 def _untagged(model: Model, place: Place) -> Place:
@@ -206,13 +226,11 @@ def _describe(model: Model, detail: ErrorDetails, place: Place) -> tuple[str, st
         choices = list(_members(_annotation(model, place)))
         return f"{name}.kind is missing", f'add kind = "…": one of {", ".join(choices)}'
     if kind == "union_tag_invalid":
-        kind, value, name = "literal_error", ctx["tag"], f"{name}.kind"
-        ctx = {"expected": ctx["expected_tags"]}
+        message, close = _no_choice(f"{name}.kind", place, ctx["tag"], list(_members(_annotation(model, place))))
+        others = [added.hint() for added in _added(_annotation(model, place))]
+        return message, close or next(iter(others), None)
     if kind == "literal_error":
-        choices = re.findall(r"'([^']*)'", ctx["expected"])
-        close = difflib.get_close_matches(value.lower(), choices, n=1) if isinstance(value, str) else []
-        message = f"{name} must be one of {', '.join(choices)}, not {_show(place, value)}"
-        return message, f'did you mean "{close[0]}"?' if close else None
+        return _no_choice(name, place, value, re.findall(r"'([^']*)'", ctx["expected"]))
     for limit, phrase in (("ge", "at least"), ("gt", "more than"), ("le", "at most"), ("lt", "less than")):
         if kind in ("greater_than_equal", "greater_than", "less_than_equal", "less_than") and limit in ctx:
             return f"{name} must be {phrase} {ctx[limit]:,}, not {_show(place, value)}", None
@@ -224,6 +242,13 @@ def _describe(model: Model, detail: ErrorDetails, place: Place) -> tuple[str, st
     if isinstance(value, str) and kind in ("int_type", "float_type", "bool_type") and not _PRIVATE.search(name):
         hint = f"write {value} without quotes" if re.fullmatch(r"[\d.]+|true|false", value) else hint
     return f"{name} must be {expected}, not {_show(place, value)}", hint
+
+
+def _no_choice(name: str, place: Place, value: Any, choices: Sequence[str]) -> tuple[str, str | None]:
+    """Return message and hint for a value that is not among the choices."""
+    close = difflib.get_close_matches(value.lower(), choices, n=1) if isinstance(value, str) else []
+    message = f"{name} must be one of {', '.join(choices)}, not {_show(place, value)}"
+    return message, f'did you mean "{close[0]}"?' if close else None
 
 
 _EXPECTED: dict[str, tuple[str, str | None]] = {

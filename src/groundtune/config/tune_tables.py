@@ -1,10 +1,17 @@
-"""Define the tables `[tune.NAME]`, one model per kind of training, and `[providers.NAME]`."""
+"""Define the tables `[tune.NAME]`, one model per kind of training, and `[providers.NAME]`.
 
-from typing import Annotated, Literal
+The model of a kind that another package adds is part of its `TrainingKind`.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any, Literal, Union, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, SerializationInfo, TypeAdapter
+from pydantic_core import core_schema
 
 from groundtune.config.values import Day, EnvironmentVariable, Text, Texts, Url, Usd
+from groundtune.extensions import load_extensions
 
 BaseModelName = Annotated[Text | None, Field(description="model by name or path")]
 Epochs = Annotated[int, Field(ge=1, le=1000)]
@@ -143,6 +150,43 @@ class ProviderConfig(BaseModel):
     """Base models by name."""
 
 
-TuneConfig = Annotated[
-    ClassifierConfig | ExtractorConfig | LoraConfig | RetrieverConfig | HostedTuneConfig, Field(discriminator="kind")
-]
+_BuiltIn = ClassifierConfig | ExtractorConfig | LoraConfig | RetrieverConfig | HostedTuneConfig
+_BUILT_IN = {tag: model for model in get_args(_BuiltIn) for tag in get_args(model.model_fields["kind"].annotation)}
+
+
+class InstalledKinds:
+    """Makes the tables of other packages' kinds valid too. Imports no package while the file names built-in kinds."""
+
+    def members(self) -> Mapping[str, type[BaseModel]]:
+        """Return the models of these tables by kind."""
+        return {name: kind.config for name, kind in load_extensions().trainers.items()}
+
+    def hint(self) -> str:
+        return "; ".join(load_extensions().broken.values()) or "or install a package that provides it"
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        def validate(value: Any, built_in: core_schema.ValidatorFunctionWrapHandler) -> Any:
+            kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+            if kind in _BUILT_IN or kind not in self.members():
+                return built_in(value)
+            return _adapter(tuple(self.members().values())).validate_python(value)
+
+        def serialize(table: BaseModel, info: SerializationInfo) -> Any:
+            return table.model_dump(mode=info.mode)
+
+        return core_schema.no_info_wrap_validator_function(
+            validate,
+            handler(source),
+            serialization=core_schema.plain_serializer_function_ser_schema(serialize, info_arg=True),
+        )
+
+
+@cache
+def _adapter(added: tuple[type[BaseModel], ...]) -> TypeAdapter[Any]:
+    """Return the validator of all kinds; its errors have the same places as those of built-in kinds."""
+    union: Any = Union[(*_BUILT_IN.values(), *added)]
+    annotation: Any = Annotated[union, Field(discriminator="kind")]
+    return TypeAdapter(annotation)
+
+
+TuneConfig = Annotated[_BuiltIn, Field(discriminator="kind"), InstalledKinds()]

@@ -18,7 +18,7 @@ from groundtune.measure.retrieval_quality import RetrievalReport
 from groundtune.project.async_verbs import AsyncVerbs, Filters, ignore
 from groundtune.project.create import Documents, Examples, create_project
 from groundtune.protocols import Approach
-from groundtune.tune.job import TrainingStep
+from groundtune.tune.job import JobAction, TrainingStep
 from groundtune.tune.lora.serving_check import ServingCheck
 from groundtune.tune.preflight.run import PreflightReport
 from groundtune.types import Answer, Artifact, Document, Hits, Task
@@ -32,7 +32,6 @@ from groundtune.workflows import (
     evaluating,
     judging,
     reporting,
-    tuning,
 )
 from groundtune.workflows.estimating import Estimate
 
@@ -242,7 +241,7 @@ class Project(AsyncVerbs):
             )
         )
 
-    def control_job(self, name: str, act: tuning.JobAction) -> tuple[str, str]:
+    def control_job(self, name: str, act: JobAction) -> tuple[str, str]:
         """Pause, resume or cancel the running hosted job of [tune.NAME]; return its id and status."""
         return self.loop.run(self.acontrol_job(name, act))
 

@@ -22,7 +22,7 @@ from groundtune.measure.retrieval_quality import RetrievalReport
 from groundtune.project.session import Session
 from groundtune.protocols import Approach
 from groundtune.tune.artifacts import list_artifacts
-from groundtune.tune.job import TrainingStep
+from groundtune.tune.job import JobAction, TrainingStep
 from groundtune.tune.lora.serving_check import ServingCheck
 from groundtune.tune.preflight.run import PreflightReport, raise_errors
 from groundtune.types import Answer, Artifact, Document, Example, Hits, Question, Scope
@@ -256,8 +256,7 @@ class AsyncVerbs:
     @on_project_loop
     async def apreflight(self, name: str, *, allow_truncation: int | None = None) -> PreflightReport:
         """Check the training run [tune.NAME] in seconds. allow_truncation: overrides the value in the table."""
-        parts = self.workspace, self.config, await self.session.resources(), self.examples()
-        return await tuning.preflight(*parts, name, allow_truncation=allow_truncation)
+        return await tuning.preflight(self.workspace, await self._prepare(name, allow_truncation))
 
     @on_project_loop
     async def atune(
@@ -275,18 +274,18 @@ class AsyncVerbs:
         the report of `preflight`. Raises TuneError when `preflight` finds errors or training fails, MissingError,
         UsageError, ProviderError.
         """
-        preflight = await self.apreflight(name, allow_truncation=allow_truncation)
+        prepared = await self._prepare(name, allow_truncation)
+        preflight = await tuning.preflight(self.workspace, prepared)
         on_preflight(preflight)
         raise_errors(preflight)
         with self.workspace.writer_lock():
-            parts = self.workspace, self.config, await self.session.resources(), self.examples()
-            folder = await tuning.prepare_folder(*parts, name, allow_truncation=allow_truncation, fresh=fresh)
+            folder = tuning.write_folder(self.workspace, prepared, fresh=fresh)
         artifact = await tuning.train(folder, progress=progress)
         self.session.invalidate()
         return artifact
 
     @on_project_loop
-    async def acontrol_job(self, name: str, act: tuning.JobAction) -> tuple[str, str]:
+    async def acontrol_job(self, name: str, act: JobAction) -> tuple[str, str]:
         """Pause, resume or cancel the running hosted job of [tune.NAME]; return its id and status."""
         return await asyncio.to_thread(tuning.control_job, self.workspace, self.config, name, act)
 
@@ -398,6 +397,10 @@ class AsyncVerbs:
     def fitted(self) -> Fitted:
         """Values fitted on this project's examples."""
         return self.session.fitted
+
+    async def _prepare(self, name: str, allow_truncation: int | None) -> tuning.PreparedTraining:
+        parts = self.workspace, self.config, await self.session.resources(), self.examples()
+        return await tuning.prepare(*parts, name, allow_truncation=allow_truncation)
 
     def _save_fitted(self, **values: Any) -> None:
         write_fitted(self.session.fitted_file, replace(self.fitted, **values))

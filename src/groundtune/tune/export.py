@@ -32,6 +32,11 @@ MARK = "groundtune-{}"
 ExportFormat = Literal["adapter", "merged", "ollama", "gguf"]
 
 
+def can_export(artifact: Artifact) -> bool:
+    """Whether it is a causal model, whose trainer records under `serve` where the merged weights are."""
+    return "serve" in artifact.details
+
+
 def export(folder: Path, to: ExportFormat, target: Path) -> Path:
     """Write a folder (`gguf`: a file) at `target`, which must not exist yet, and return it.
 
@@ -41,7 +46,7 @@ def export(folder: Path, to: ExportFormat, target: Path) -> Path:
     is deleted.
     """
     artifact = read_artifact(folder)
-    if artifact.kind != "lora":
+    if not can_export(artifact):
         raise TuneError(f"{artifact.id} is of kind {artifact.kind}: only causal models (kind lora) can be exported")
     verify_artifact(folder, artifact)
     if target.exists():

@@ -9,8 +9,7 @@ from filelock import FileLock, Timeout
 from groundtune.common.files import read_json
 from groundtune.errors import BusyError, FormatError, MissingError, UsageError
 from groundtune.tune.artifacts import ARTIFACT, choose_artifact, list_artifacts, read_artifact
-from groundtune.tune.hosted.trainer import running_job
-from groundtune.tune.job import FAILURE, LOCK, read_job
+from groundtune.tune.job import FAILURE, LOCK, read_job, running_job
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ models/<id>/job.json          the request; written first
             log.txt           output of the trainer and its libraries
             checkpoint/       the trainer's own files, to resume from
             failure.json      why it ended without an artifact
+            state.json        the job at a provider, if there is one: {"job": its id, …}
             training.lock     locked by the process that trains
             artifact.json     written last, see artifacts.py
 """
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from groundtune.common.files import read_json, write_atomic, write_json
 from groundtune.common.format_version import check_version, versioned
@@ -28,6 +29,10 @@ PROGRESS = "progress.jsonl"
 FAILURE = "failure.json"
 LOCK = "training.lock"
 LOG = "log.txt"
+STATE = "state.json"
+
+JobAction = Literal["pause", "resume", "cancel"]
+"""What can be done to a job at a provider."""
 
 
 class TuneError(GroundtuneError):
@@ -163,6 +168,15 @@ def read_job(folder: Path) -> Job:
         return Job(folder=folder, **values)
     except TypeError as error:
         raise MissingError(f"{path} is damaged: {error}", hint=retrain) from None
+
+
+def running_job(folder: Path) -> str | None:
+    """Return the id of the job at a provider that was started in a folder and is not known to have ended."""
+    try:
+        job: str | None = read_json(folder / STATE).get("job")
+    except MissingError:
+        return None
+    return job
 
 
 def progress_writer(folder: Path) -> ProgressCallback:

@@ -22,11 +22,11 @@ STOP_SECONDS = 10.0
 
 
 async def launch_training(
-    folder: Path, *, module: str = "groundtune.tune.worker", progress: Callable[[TrainingStep], None] = lambda _: None
+    folder: Path, *, module: str, progress: Callable[[TrainingStep], None] = lambda _: None
 ) -> Artifact:
     """Run the training that job.json in the folder describes, or resume it. Stops the process when cancelled.
 
-    module: what the process runs, the worker or one that checks more.
+    module: what the process runs, with the folder as its argument; it calls `worker.main`.
     Raises the error that the process reported: TuneError, MissingError, UsageError, ProviderError.
     """
     reported = len(read_progress(folder))

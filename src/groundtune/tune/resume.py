@@ -2,17 +2,14 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from groundtune.common.files import digest_text
 from groundtune.errors import MissingError
 from groundtune.tune.artifacts import ARTIFACT, find_damage, read_artifact
-from groundtune.tune.hosted import trainer as hosted
-from groundtune.tune.hosted.providers import provider_of
-from groundtune.tune.job import JOB, Job, TrainingRow, read_job
+from groundtune.tune.job import JOB, Job, TrainingRow, read_job, running_job
 
 
 def find_same_training(
@@ -22,17 +19,21 @@ def find_same_training(
     validation: Sequence[TrainingRow],
     *,
     base_digest: Callable[[], str | None],
+    created_with: Callable[[Job], Job] = lambda job: job,
 ) -> Path | None:
     """Return the newest training run with the same data and settings, either unfinished (to resume) or complete and
     usable.
 
     base_digest: digest of the base model as it is now, None when unknown; a run from a different one does not count.
+    created_with: reduces a job to what defines it.
     """
-    identity = _identity(job, train, validation)
+    identity = _identity(created_with(job), train, validation)
     for before in _trainings(models, job.name):
         folder = before.folder
+        if before.kind != job.kind:
+            continue
         with contextlib.suppress(MissingError, TypeError):  # damaged: nothing to resume
-            if _identity(before, before.rows("train"), before.rows("validation")) != identity:
+            if _identity(created_with(before), before.rows("train"), before.rows("validation")) != identity:
                 continue
             if not (folder / ARTIFACT).exists():
                 return folder
@@ -49,7 +50,7 @@ def find_same_training(
 def running_jobs(models: Path, name: str) -> Iterator[Job]:
     """Yield provider jobs that are not known to have ended, newest first."""
     for job in _trainings(models, name):
-        if not (job.folder / ARTIFACT).exists() and hosted.running_job(job.folder):
+        if not (job.folder / ARTIFACT).exists() and running_job(job.folder):
             yield job
 
 
@@ -58,7 +59,7 @@ def describe_unfinished(models: Path, job: Job, resumed: Path | None) -> list[st
     cancel = f"to cancel it: groundtune tune {job.name} --job cancel"
     running = [earlier for earlier in running_jobs(models, job.name) if earlier.folder != resumed]
     notices = [
-        f"job {hosted.running_job(earlier.folder)} with different data or settings may still be running; {cancel}"
+        f"job {running_job(earlier.folder)} with different data or settings may still be running; {cancel}"
         for earlier in running
     ]
     last = next(_trainings(models, job.name), None)
@@ -86,12 +87,7 @@ def _trainings(models: Path, name: str) -> Iterator[Job]:
 
 
 def _identity(job: Job, train: Sequence[TrainingRow], validation: Sequence[TrainingRow]) -> str:
-    """Digest of what defines a training run. For a hosted job, how long to wait and what to pay does not count."""
-    settings: Mapping[str, Any] = job.settings
-    details: Mapping[str, Any] = job.details
-    if job.kind == "hosted":
-        settings = {key: settings.get(key) for key in hosted.CREATED_WITH} | {"at": provider_of(job).base_url}
-        details = {key: value for key, value in details.items() if key != "provider"}
-    about: list[Any] = [job.name, job.kind, job.base, settings, details]
+    """Digest of what defines a training run."""
+    about = [job.name, job.kind, job.base, job.settings, job.details]
     rows = [[asdict(row) for row in split] for split in (train, validation)]
     return digest_text(json.dumps([about, rows], sort_keys=True))

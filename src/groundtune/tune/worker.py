@@ -1,9 +1,10 @@
-"""Train in this process: `python -m groundtune.tune.worker FOLDER`. Writes an artifact, or the reason for the failure.
+"""Train the job of a folder in this process. Writes an artifact, or the reason for the failure. Knows no trainer.
 
 Its output and that of its libraries goes to log.txt. It may be killed at any time and resumes from its checkpoint when
 started again on the same folder; a second process on the same folder is refused.
 """
 
+import asyncio
 import contextlib
 import ctypes
 import json
@@ -15,7 +16,6 @@ import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 from groundtune.common.files import write_atomic
 from groundtune.common.text import one_line
 from groundtune.errors import BusyError, GroundtuneError, ProviderError
-from groundtune.protocols import Trainer
+from groundtune.protocols import ChecksModels, Trainer
 from groundtune.tune.artifacts import dataset_digest, file_digests, write_artifact
 from groundtune.tune.disk import is_disk_full
 from groundtune.tune.job import FAILURE, LOCK, LOG, Job, TrainingResult, TuneError, progress_writer, read_job
@@ -35,45 +35,26 @@ PR_SET_PDEATHSIG = 1
 LOCK_SECONDS = 15.0
 """Seconds to wait for the previous process, which may be writing its checkpoint because it was told to stop."""
 LIBRARIES = ("torch", "transformers", "peft", "trl", "sentence-transformers", "numpy", "openai", "groundtune")
-TRAINERS = {
-    "classifier": "groundtune.tune.encoders.classifier",
-    "extractor": "groundtune.tune.encoders.extractor",
-    "lora": "groundtune.tune.lora.trainer",
-    "retriever": "groundtune.tune.retriever.trainer",
-    "hosted": "groundtune.tune.hosted.trainer",
-}
+
+FindTrainer = Callable[[str], Trainer]
+"""Returns the trainer of a kind. Raises MissingError."""
 
 
-ArtifactCheck = Callable[[Path, Artifact], Artifact]
-"""Takes the folder and the artifact about to be written there; returns the artifact with the results of the check."""
-
-
-def no_check(_: Path, artifact: Artifact) -> Artifact:
-    return artifact
-
-
-def load_trainer(kind: str) -> Trainer:
-    """Return the module that trains a kind of [tune.NAME]."""
-    module: Trainer = import_module(TRAINERS[kind])
-    return module
-
-
-def run_training(
-    folder: Path, *, check: ArtifactCheck = no_check, tell: Callable[[bytes], object] = lambda _: None
-) -> int:
+def run_training(folder: Path, find_trainer: FindTrainer, *, tell: Callable[[bytes], object] = lambda _: None) -> int:
     """Train; return 0 with an artifact, else the exit code of the error in failure.json.
 
-    tell: also receives the content of failure.json, which cannot be written if the disk is full.
+    find_trainer: a trainer that is also a `ChecksModels` checks the model before its artifact is written. tell: also
+    receives the content of failure.json, which cannot be written if the disk is full.
     """
     try:
         with _alone(folder):
-            return _work(folder, check, tell)
+            return _work(folder, find_trainer, tell)
     except BusyError as error:  # the folder is in use: nothing is written there
         tell(_as_json(error))
         return error.exit_code
 
 
-def _work(folder: Path, check: ArtifactCheck, tell: Callable[[bytes], object]) -> int:
+def _work(folder: Path, find_trainer: FindTrainer, tell: Callable[[bytes], object]) -> int:
     def failed(error: GroundtuneError) -> int:
         report = _as_json(error)
         with contextlib.suppress(OSError):
@@ -85,8 +66,10 @@ def _work(folder: Path, check: ArtifactCheck, tell: Callable[[bytes], object]) -
     try:
         job = read_job(folder)
         began = time.time()
-        trained = load_trainer(job.kind).train(job, progress_writer(folder))
-        write_artifact(folder, check(folder, _artifact(job, trained, time.time() - began)))
+        trainer = find_trainer(job.kind)
+        trained = trainer.train(job, progress_writer(folder))
+        artifact = _artifact(job, trained, time.time() - began)
+        write_artifact(folder, _checked(trainer, folder, artifact))
     except GroundtuneError as error:
         return failed(error)
     except Exception as error:  # noqa: BLE001  the process ends here; the reason must not be lost
@@ -137,6 +120,14 @@ def _artifact(job: Job, trained: TrainingResult, seconds: float) -> Artifact:
     )
 
 
+def _checked(trainer: Trainer, folder: Path, artifact: Artifact) -> Artifact:
+    if not isinstance(trainer, ChecksModels) or artifact.unusable:
+        return artifact
+    # Training left this process with a single visible GPU, whatever its number was before.
+    device = "cuda" if str(artifact.recipe.get("device")).startswith("cuda") else None
+    return asyncio.run(trainer.check_model(folder, artifact, device=device))
+
+
 def _as_json(error: GroundtuneError) -> bytes:
     report = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
     if isinstance(error, ProviderError):
@@ -157,15 +148,12 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def main(*, check: ArtifactCheck = no_check) -> int:
+def main(find_trainer: FindTrainer) -> int:
+    """Train the folder named on the command line; the output goes to its log."""
     _end_with_parent()
     folder = Path(sys.argv[1])
     starter = os.dup(1)
     log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    return run_training(folder, check=check, tell=partial(os.write, starter))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_training(folder, find_trainer, tell=partial(os.write, starter))

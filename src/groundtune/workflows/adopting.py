@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from groundtune import build
+from groundtune.build.training_kinds import training_kind
 from groundtune.common.files import read_json, write_atomic, write_json
 from groundtune.common.format_version import check_version, versioned
 from groundtune.config import PROJECT_FILE, Config, load_config
@@ -14,6 +15,7 @@ from groundtune.config.fitted_values import Fitted, read_fitted, write_fitted
 from groundtune.config.toml_edit import set_keys
 from groundtune.errors import MissingError, UsageError
 from groundtune.ingest.sync import SyncProgress, SyncReport
+from groundtune.protocols import ReplacesRetriever
 from groundtune.tune.artifacts import choose_artifact, list_artifacts, verify_artifact
 from groundtune.types import Artifact
 from groundtune.workflows.ingesting import ingest
@@ -76,15 +78,15 @@ async def adopt(
 
 
 def _plan_adoption(workspace: Workspace, artifact: Artifact) -> _Plan:
-    if artifact.kind != "retriever":
+    kind = training_kind(artifact.kind)
+    if not isinstance(kind, ReplacesRetriever):
         hint = "use it with groundtune ask -a tuned, or compare it with groundtune compare"
         raise UsageError(f"{artifact.id} is a {artifact.kind}: only retrievers can be adopted", hint=hint)
     verify_artifact(workspace.models / artifact.id, artifact)
-    model = f"{(workspace.models / artifact.id).relative_to(workspace.root).as_posix()}/model"
-    if artifact.details.get("part") == "reranker":
-        return _Plan("retrieval", {"reranker": model}, None)
-    values = {**dict.fromkeys(KEYS["embedder"]), "kind": "local", "model": model}
-    return _Plan("embedder", values, _fitted_values(artifact))
+    folder = (workspace.models / artifact.id).relative_to(workspace.root).as_posix()
+    table, values = kind.adoption(artifact, folder)
+    fitted = _fitted_values(artifact) if table == "embedder" else None
+    return _Plan(table, {**dict.fromkeys(KEYS[table]), **values}, fitted)
 
 
 def _plan_undo(workspace: Workspace) -> _Plan:

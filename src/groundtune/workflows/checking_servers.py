@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundtune import build
-from groundtune.common.text import one_line
+from groundtune.build.training_kinds import training_kind
 from groundtune.config import Config, ModelConfig
-from groundtune.errors import GroundtuneError, MissingError, UsageError, need
+from groundtune.errors import MissingError, UsageError
 from groundtune.models.openai_client import open_client, provider_error, without_user
+from groundtune.protocols import ChecksModels
 from groundtune.tune.artifacts import verify_artifact, write_artifact
 from groundtune.tune.lora import parity_gate, serving_check
-from groundtune.types import Artifact, Message, Prompt
+from groundtune.types import Artifact
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -26,48 +27,27 @@ TOP_LOGPROBS = 5
 """Number of top log-probabilities to request at each position."""
 
 
-async def check_here(folder: Path, artifact: Artifact, *, device: str | None = None) -> Artifact:
-    """Run a causal model the way `ask` and `compare` do and return its artifact with the resulting figures.
-
-    The artifact is marked unusable if the output differs from that of the trained model. Raises MissingError if its
-    recorded inputs are missing.
-    """
-    inputs = serving_check.read_references(folder, artifact)
-    prompts = [Prompt(recorded.messages[-1]["content"], _messages(recorded.messages)) for recorded in inputs]
-    generator = build.local_tuned_generator(artifact, folder, device=device)
-    try:
-        traces = await generator.trace(prompts, tokens=parity_gate.STEPS)
-    except (GroundtuneError, RuntimeError, IndexError, ValueError) as error:  # RuntimeError includes out of memory
-        figures: dict[str, Any] = {}
-        reason: str | None = f"the {serving_check.GENERATOR} failed: {one_line(str(error))}"
-    else:
-        logits = need("torch", extra="local").stack([traced.logits for traced in traces])
-        trace = parity_gate.ModelTrace(logits, tuple(tuple(traced.output_tokens) for traced in traces))
-        figures, reason = serving_check.compare_generator(
-            folder, [traced.prompt_tokens for traced in traces], trace, dtype=traces[0].dtype
-        )
-    legs = {**artifact.details["parity"], serving_check.LEG: figures}
-    return replace(artifact, unusable=reason, details={**artifact.details, "parity": legs})
-
-
 async def check_again(folder: Path, artifact: Artifact) -> Artifact:
-    """Repeat `check_here` for an existing artifact, after a change of libraries or machine, and save the result.
+    """Repeat the check that follows training, after a change of libraries or machine, and save the result.
 
     An artifact that failed an earlier check stays unusable. Raises GroundtuneError if its files have changed since
     training.
     """
-    _only_causal(artifact)
+    kind = _checking_kind(artifact)
     if artifact.unusable and not artifact.unusable.startswith(OWN_REASONS):
         return artifact
     verify_artifact(folder, replace(artifact, unusable=None))
-    checked = await check_here(folder, artifact)
+    checked = await kind.check_model(folder, artifact)
     write_artifact(folder, checked)
     return checked
 
 
-def _only_causal(artifact: Artifact) -> None:
-    if artifact.kind != "lora":
-        raise UsageError(f"{artifact.id} is a {artifact.kind}: only causal models can be checked where they are served")
+def _checking_kind(artifact: Artifact) -> ChecksModels:
+    kind = training_kind(artifact.kind)
+    if not isinstance(kind, ChecksModels):
+        message = f"{artifact.id} is a {artifact.kind}: only causal models can be checked where they are served"
+        raise UsageError(message)
+    return kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +69,7 @@ async def check_server(config: Config, folder: Path, artifact: Artifact, server:
     Raises UsageError if the texts may not be sent there, MissingError if inputs, key or model are missing,
     ProviderError.
     """
-    _only_causal(artifact)
+    _checking_kind(artifact)
     chosen = ModelConfig.model_construct(kind="openai", base_url=server.url)
     if reason := build.residency_violation(config, chosen):
         raise UsageError(reason, hint="check it on a local server, or allow the host under [requirements]")
@@ -155,7 +135,3 @@ def _ask(client: "OpenAI", model: str, recorded: serving_check.ReferenceOutput) 
 def _likeliest(tops: Sequence[Any]) -> dict[str, float]:
     """Token text to log-probability; of two tokens with the same text, the likelier."""
     return {top.token: top.logprob for top in sorted(tops, key=lambda top: float(top.logprob))}
-
-
-def _messages(turns: Sequence[Any]) -> tuple[Message, ...]:
-    return tuple(Message(turn["role"], turn["content"]) for turn in turns)

@@ -13,11 +13,12 @@ import numpy as np
 from groundtune import build
 from groundtune.build.approach_registry import ApproachRegistry, build_registry
 from groundtune.build.resources import Resources
+from groundtune.build.training_kinds import training_kind
 from groundtune.config import Config, ModelConfig
 from groundtune.errors import GroundtuneError
 from groundtune.measure.judges import Judge
-from groundtune.protocols import Approach, Generator, RepeatableGenerator
-from groundtune.types import Answer, Example, Generation, Prompt, Question, Scope, Vectors
+from groundtune.protocols import Approach, CallsEndpoint, Generator, RepeatableGenerator
+from groundtune.types import Answer, Artifact, Example, Generation, Prompt, Question, Scope, Vectors
 from groundtune.workflows.comparing import require_examples
 from groundtune.workspace import Workspace
 
@@ -134,17 +135,10 @@ async def estimate(
     estimates = []
     for name in registry.ready:
         model, artifact = registry.model_tables.get(name), registry.artifacts.get(name)
-        if artifact and artifact.kind == "hosted":
-            table = build.hosted_model_config(artifact)
-            estimates.append(
-                await _estimate_model(config, registry, name, table, rehearsal_of[artifact.id], cached, examples)
-            )
-        elif model:
-            estimates.append(
-                await _estimate_model(
-                    config, registry, name, config.models[model], rehearsal_of[model], cached, examples
-                )
-            )
+        table = _endpoint_of(artifact) if artifact else config.models[model] if model else None
+        if table:
+            rehearsal = rehearsal_of[artifact.id if artifact else model or ""]
+            estimates.append(await _estimate_model(config, registry, name, table, rehearsal, cached, examples))
         else:
             if artifact:
                 rehearsal_of[artifact.id].asks = True
@@ -152,6 +146,15 @@ async def estimate(
     if config.judge and (judge := build.judge(config, resources.embedder, rehearse)):
         estimates.append(await _estimate_judge(config, judge, rehearsals[-1], len(registry.ready), examples))
     return estimates
+
+
+def _endpoint_of(artifact: Artifact) -> ModelConfig | None:
+    """Return the endpoint of a trained model; None if it runs on this machine."""
+    kind = training_kind(artifact.kind)
+    if not isinstance(kind, CallsEndpoint):
+        return None
+    model: ModelConfig = kind.model_config(artifact)
+    return model
 
 
 async def _estimate_judge(

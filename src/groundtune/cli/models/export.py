@@ -53,9 +53,9 @@ def run(
 
 
 def _export(folder: Path, artifact: Artifact, *, to: str, target: Path) -> None:
-    from groundtune.tune.export import ExportFormat, export
+    from groundtune.tune.export import ExportFormat, can_export, export
 
-    if artifact.kind != "lora":
+    if not can_export(artifact):
         raise UsageError(
             f"{artifact.id} is a {artifact.kind}, and only lora models are exported", hint=f"copy its folder {folder}"
         )

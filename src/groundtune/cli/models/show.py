@@ -32,7 +32,7 @@ def _show(artifact: Artifact, folder: Path, *, json: bool) -> None:
     cost = "unknown cost" if artifact.usd is None else f"${artifact.usd:,.2f}"
     lines = {
         "kind": f"{artifact.kind} from [tune.{artifact.name}]",
-        "base": f"{artifact.base} ({artifact.base_digest})",
+        "base": f"{artifact.base} ({artifact.base_digest})" if artifact.base else "",
         "trained": f"{artifact.made}, in {artifact.seconds:,.0f} s, {cost}",
         "validation": ", ".join(f"{key} {value:.3f}" for key, value in validation_metrics(artifact)) or "not measured",
         "before": ", ".join(f"{key} {value:.3f}" for key, value in (details.get("before") or {}).items()),

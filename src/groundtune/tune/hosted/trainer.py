@@ -14,7 +14,7 @@ from datetime import date
 from functools import partial
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from groundtune.common.files import digest_text, read_json, write_json
@@ -24,7 +24,17 @@ from groundtune.tune.artifacts import dataset_digest
 from groundtune.tune.hosted.providers import Provider, find_hosted_base, provider_caveats, provider_of
 from groundtune.tune.hosted.training_cost import epochs_of, estimate_bounds
 from groundtune.tune.hosted.upload_files import write_files
-from groundtune.tune.job import FAILURE, Bounds, Job, ProgressCallback, TrainingResult, TrainingStep, TuneError
+from groundtune.tune.job import (
+    FAILURE,
+    STATE,
+    Bounds,
+    Job,
+    JobAction,
+    ProgressCallback,
+    TrainingResult,
+    TrainingStep,
+    TuneError,
+)
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -32,7 +42,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-STATE = "state.json"
 MARK = "groundtune_job"
 """Metadata key by which a job is found again."""
 TRIES = 8
@@ -121,7 +130,7 @@ def train(job: Job, report_step: ProgressCallback) -> TrainingResult:
     return _trained(job, provider, done, checkpoints)
 
 
-def control_job(job: Job, action: Literal["pause", "resume", "cancel"]) -> tuple[str, str]:
+def control_job(job: Job, action: JobAction) -> tuple[str, str]:
     """Pause, resume or cancel the job at the provider, and return its id and status.
 
     Raises MissingError if no job was started, ProviderError if the provider rejects the request.
@@ -141,12 +150,10 @@ def control_job(job: Job, action: Literal["pause", "resume", "cancel"]) -> tuple
     return remote.id, remote.status
 
 
-def running_job(folder: Path) -> str | None:
-    """Return the id of the job that was started in a folder and is not known to have ended."""
-    try:
-        return HostedJobState(**read_json(folder / STATE)).job
-    except MissingError:
-        return None
+def created_with(job: Job) -> Job:
+    """Return the job with only what defines it at the provider, not how long to wait for it or what it may cost."""
+    settings = {key: job.settings.get(key) for key in CREATED_WITH} | {"at": provider_of(job).base_url}
+    return replace(job, settings=settings, details={k: v for k, v in job.details.items() if k != "provider"})
 
 
 # -- the job ----------------------------------------------------------------------------------------------------------

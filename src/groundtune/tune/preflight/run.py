@@ -7,7 +7,7 @@ costs. Errors prevent training.
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from groundtune.common.text import format_count
 from groundtune.display import Block, Displayed, Line, Table
@@ -21,8 +21,9 @@ from groundtune.tune.preflight.leakage import Leak
 from groundtune.tune.preflight.lengths import LengthReport
 from groundtune.tune.preflight.secrets import DetectorResult
 
-CHATS = ("lora", "hosted")
-"""Kinds that are trained on chats."""
+RowForm = Literal["text", "label", "object", "chat", "pair", "passages"]
+"""What a row pairs its input with: a text, a label, an object, a chat, two chats (better and worse), or passages."""
+CHATS = ("chat", "pair")
 TIGHT = 0.8
 """Share of the free memory above which memory is reported as tight."""
 
@@ -31,7 +32,7 @@ TIGHT = 0.8
 class PreflightInputs:
     """Rows and settings of a training run, and everything else the checks look at."""
 
-    kind: str
+    form: RowForm
     settings: Mapping[str, Any]
     """The table [tune.NAME], defaults filled in."""
     train: Sequence[TrainingRow]
@@ -46,9 +47,9 @@ class PreflightInputs:
     """Ids of train examples from which no row could be made."""
     base: str = ""
     labels: Sequence[str] = ()
-    """The project's labels; for classifiers."""
+    """The project's labels; for rows with a label."""
     schema: Mapping[str, Any] | None = None
-    """JSON Schema of the objects; for extractors."""
+    """JSON Schema of the objects; for rows with an object."""
     documents: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Row id, of any split, to the sources of its evidence."""
     access: Mapping[str, Sequence[str]] | None = None
@@ -62,7 +63,7 @@ class PreflightInputs:
     least_rows: int = 1
     """Minimum number of rows in the train split."""
     tokenizer: Any = None
-    """A `transformers` tokenizer with a chat template; for kinds that are trained on chats."""
+    """A `transformers` tokenizer with a chat template; for chats."""
     model_ends: Sequence[int] = ()
     """End-of-turn tokens according to the base model's own files."""
     window: int | None = None
@@ -89,7 +90,7 @@ class PreflightReport(Displayed):
     shown: tuple[RenderedRow, ...] = ()
     """The first rows as they are trained on; for chats only."""
     labels: Mapping[str, int] = field(default_factory=dict)
-    """Train rows by label, most frequent first; for classifiers only."""
+    """Train rows by label, most frequent first; for rows with a label only."""
     leaks: tuple[Leak, ...] = ()
     found: tuple[DetectorResult, ...] = ()
     """Secrets and personal data, by detector."""
@@ -127,7 +128,7 @@ def run_preflight(inputs: PreflightInputs) -> PreflightReport:
     began = time.perf_counter()
     splits = {"train": inputs.train, "validation": inputs.validation, "test": inputs.test}
     findings = _rows(inputs)
-    chats, about_chats = _chats(inputs) if inputs.kind in CHATS else ({}, [])
+    chats, about_chats = _chats(inputs) if inputs.form in CHATS else ({}, [])
     measured, about_lengths = _lengths(inputs, chats)
     about_leaks, leaks = leakage.find_leaks(splits, documents=inputs.documents, groups=inputs.groups)
     sensitive = secrets.search((row.id, text) for row in (*inputs.train, *inputs.validation) for text in _texts(row))
@@ -143,7 +144,7 @@ def run_preflight(inputs: PreflightInputs) -> PreflightReport:
         rows={split: len(rows) for split, rows in splits.items()},
         lengths=measured,
         shown=chats["train"].shown if "train" in chats else (),
-        labels=labels.counts(inputs.train) if inputs.kind == "classifier" else {},
+        labels=labels.counts(inputs.train) if inputs.form == "label" else {},
         leaks=tuple(leaks),
         found=tuple(sensitive),
         bounds=inputs.bounds,
@@ -188,7 +189,7 @@ def _rows(inputs: PreflightInputs) -> list[PreflightFinding]:
             f"to remove this warning, delete one of each pair ({pairs})"
         )
         findings.append(make_finding("warning", "leakage", message, hint=hint, rows=list(inputs.removed_examples)))
-    if inputs.skipped_examples and _prefers(inputs):
+    if inputs.skipped_examples and inputs.form == "pair":
         message = (
             f"train: {format_count(len(inputs.skipped_examples), 'example')} left out: no rejected output to learn from"
         )
@@ -200,7 +201,7 @@ def _rows(inputs: PreflightInputs) -> list[PreflightFinding]:
         message += " except passages that contain a test row" if inputs.leaking_sources else ""
         hint = 'give them "evidence" with a quote from an indexed document'
         findings.append(make_finding("warning", "rows", message, hint=hint, rows=inputs.skipped_examples))
-    if inputs.kind == "retriever" and inputs.train:
+    if inputs.form == "passages" and inputs.train:
         bare = [row.id for row in inputs.train if not row.positives]
         if bare:
             level: Level = "error" if len(bare) == len(inputs.train) else "warning"
@@ -210,14 +211,9 @@ def _rows(inputs: PreflightInputs) -> list[PreflightFinding]:
     return findings
 
 
-def _prefers(inputs: PreflightInputs) -> bool:
-    """Whether training learns from two replies to one input."""
-    return "dpo" in (inputs.settings.get("mode"), inputs.settings.get("method"))
-
-
 def _chats(inputs: PreflightInputs) -> tuple[dict[str, ChatReport], list[PreflightFinding]]:
     """Check the chats of each split; empty where they cannot be rendered."""
-    pairs = _prefers(inputs)
+    pairs = inputs.form == "pair"
     splits = {"train": inputs.train, "validation": inputs.validation}
     findings = [
         problem
@@ -258,7 +254,7 @@ def _lengths(
             split_lengths = lengths.measure(chats[split].tokens, limit=_limit(inputs), starts=chats[split].starts)
         elif inputs.row_tokens is not None:
             split_lengths = lengths.measure({row.id: inputs.row_tokens(row) for row in rows}, limit=_limit(inputs))
-        elif inputs.kind not in CHATS and inputs.count_tokens is not None:
+        elif inputs.form not in CHATS and inputs.count_tokens is not None:
             split_lengths = lengths.measure(_longest(rows, inputs.count_tokens), limit=_limit(inputs))
         else:
             split_lengths = None
@@ -274,7 +270,7 @@ def _lengths(
     requested = inputs.settings.get("max_tokens")
     if requested is not None and inputs.window is not None and requested > inputs.window:
         message = f"max_tokens = {requested:,}, but the base model's limit is {inputs.window:,}"
-        level: Level = "warning" if inputs.kind == "hosted" else "error"  # the trainers here reject it
+        level: Level = "error" if inputs.row_tokens is None else "warning"  # an estimate may be wrong
         hint = f"set max_tokens = {inputs.window}, or use a base model with a larger context window"
         findings.append(make_finding(level, "length", message, hint=hint))
     return measured.get("train"), findings
@@ -322,13 +318,13 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _labels(inputs: PreflightInputs) -> list[PreflightFinding]:
-    if inputs.kind == "retriever":
+    if inputs.form == "passages":
         return []
-    findings = labels.conflicts(inputs.train, labelled=inputs.kind in ("classifier", "extractor"))
-    if inputs.kind == "classifier" and inputs.train:
+    findings = labels.conflicts(inputs.train, labelled=inputs.form in ("label", "object"))
+    if inputs.form == "label" and inputs.train:
         splits = {"train": inputs.train, "validation": inputs.validation}
         findings += labels.check(splits, labels=inputs.labels, weighted=inputs.settings.get("class_weights"))
-    if inputs.kind == "extractor":
+    if inputs.form == "object":
         findings += extraction.check(inputs.train, inputs.validation, schema=inputs.schema)
     return findings
 

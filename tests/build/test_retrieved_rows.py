@@ -12,13 +12,13 @@ from groundtune.approaches import prompts
 from groundtune.approaches.citations import check_citations
 from groundtune.approaches.context import RetrievedContext
 from groundtune.build.resources import Resources
+from groundtune.build.training_kinds.decontamination import Decontaminator
+from groundtune.build.training_kinds.retrieved_rows import grounded_rows, retrieval_rows
 from groundtune.errors import MissingError
 from groundtune.project import Project
 from groundtune.tune.job import TrainingRow
 from groundtune.types import Evidence, Example, Prompt, Question
 from groundtune.workflows import tuning
-from groundtune.workflows.decontamination import Decontaminator
-from groundtune.workflows.retrieved_rows import grounded_rows, retrieval_rows
 
 pytestmark = pytest.mark.slow
 

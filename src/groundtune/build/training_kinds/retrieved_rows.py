@@ -16,6 +16,7 @@ from groundtune.approaches.context import join_neighbours
 from groundtune.approaches.output_formats import OutputFormat
 from groundtune.build.open_index import OpenIndex
 from groundtune.build.resources import Resources
+from groundtune.build.training_kinds.decontamination import Decontaminator
 from groundtune.common.text import sentences
 from groundtune.config import Config
 from groundtune.errors import MissingError
@@ -23,7 +24,6 @@ from groundtune.measure.metrics import contains_most_of_quote, contains_quote
 from groundtune.models.hub import BUNDLED
 from groundtune.tune.job import BaselineRanking, TrainingRow
 from groundtune.types import Evidence, Example, Hit, Passage, Question, Scope
-from groundtune.workflows.decontamination import Decontaminator
 
 WITHOUT_GOLD = 0.2
 """Share of answerable rows whose gold passages are removed. RAFT found 0 to 40% best, depending on the data set."""
