@@ -55,10 +55,9 @@ def verdict_view(verdict: "Verdict") -> list[Block]:
 def artifact_view(artifact: "Artifact") -> list[Block]:
     """Return the model, what it cost and how good it is on the validation split."""
     cost = "unknown cost" if artifact.usd is None else f"${artifact.usd:,.2f}"
+    base = f" on {artifact.base}" if artifact.base else ""
     metrics = [[name, value] for name, value in artifact.metrics.items() if not name.startswith("train")]
-    blocks: list[Block] = [
-        Line(f"{artifact.id}: {artifact.kind} on {artifact.base}, {artifact.seconds:.0f} s, {cost}", "strong")
-    ]
+    blocks: list[Block] = [Line(f"{artifact.id}: {artifact.kind}{base}, {artifact.seconds:.0f} s, {cost}", "strong")]
     if artifact.unusable:
         blocks.append(Line(f"not usable: {artifact.unusable}"))
     return [*blocks, Table(["on the validation split", ""], metrics)] if metrics else blocks
