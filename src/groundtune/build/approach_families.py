@@ -30,6 +30,8 @@ CHARACTERS_PER_TOKEN = 3
 """Estimate used to decide whether a corpus fits a window. Conservative: English text has about four."""
 WITH_MODEL = ("prompt", "fewshot-fixed", "fewshot", "context", "rag")
 """Approaches that are set up for every model that generates text."""
+QUOTE_STAGES: dict[str, Stage | None] = {"quote-bm25": "bm25", "quote-dense": "dense", "quote-hybrid": None}
+"""Approaches that quote what one stage of retrieval, or all of it (None), finds."""
 NEEDS_MODEL = "needs a text-generation model: add [models.default]"
 NEEDS_SHOTS = 'needs examples in the train split: [examples] files = ["examples.jsonl"]'
 
@@ -74,6 +76,18 @@ class Building:
             local_slots=self.resources.local_slots if name in self.registry.model_tables else None,
         )
         self.registry.ready[name] = GroupGate(approach, readers) if readers else approach
+
+
+def known_names(config: Config) -> list[str]:
+    """Return the names of all approaches that the task and the configuration may have, whether they can run or not."""
+    models = [name for name, model in config.models.items() if model.kind != "quote" and not only_judges(config, name)]
+    endings = [""] + [f":{name}" for name in models if name != "default"]
+    names = [f"{name}{ending}" for ending in endings for name in WITH_MODEL]
+    names += [*QUOTE_STAGES, "quote-corpus"] if config.task == "answer" else []
+    names += ["nearest"] if config.task == "classify" else []
+    tables = [name for name, table in config.tune.items() if table.kind != "retriever"]
+    names += [f"{role}:{table}" if len(tables) > 1 else role for table in tables for role in ("tuned", "hybrid")]
+    return [*names, *load_extensions().approaches]
 
 
 async def add_model(building: Building, model: str) -> None:
@@ -216,8 +230,7 @@ def _outdated(artifact: Artifact, output_format: OutputFormat, *, grounded: bool
 def add_quotes(building: Building) -> None:
     """Add approaches that quote sentences verbatim: from each retrieval stage, and from the whole corpus."""
     config, resources, registry = building.config, building.resources, building.registry
-    stages: dict[str, Stage | None] = {"quote-bm25": "bm25", "quote-dense": "dense", "quote-hybrid": None}
-    names = (*stages, "quote-corpus")
+    names = (*QUOTE_STAGES, "quote-corpus")
     if not building.wants(*names):
         return
     if resources.index is None:
@@ -227,7 +240,7 @@ def add_quotes(building: Building) -> None:
         registry.forbidden.update(dict.fromkeys(names, reason))
         return
     contexts: dict[str, ContextProvider] = {
-        name: _retrieved(config, resources.index, stage=stage) for name, stage in stages.items()
+        name: _retrieved(config, resources.index, stage=stage) for name, stage in QUOTE_STAGES.items()
     }
     contexts["quote-corpus"] = CorpusContext(_everything(resources.index))
     for name, context in contexts.items():

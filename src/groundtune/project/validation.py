@@ -19,7 +19,9 @@ from groundtune.ingest.loaders.file_formats import unsupported_reason
 from groundtune.ingest.patterns import matches_pattern
 from groundtune.ingest.scan import source_name
 from groundtune.ingest.select_files import select_files
+from groundtune.project.choice_check import check_choice
 from groundtune.types import Example
+from groundtune.workspace import Workspace
 
 Level = Literal["problem", "missing", "warning"]
 
@@ -94,8 +96,12 @@ def check_project(start: Path, *, environ: Mapping[str, str] | None = None) -> C
     findings: list[CheckFinding] = []
     files = _examples_files(root, config.examples.files, findings)
     sources, kinds = _documents(root, config, [source_name(file, root) for file in files], findings)
-    examples = _examples(root, config, files, sources, findings)
+    examples, rows = _examples(root, config, files, sources, findings)
     findings += _models(config, environ)
+    findings += [
+        CheckFinding(level, "answers.approach", message, hint)
+        for level, message, hint in check_choice(Workspace(root), config, rows)
+    ]
     findings += _space(root, sum(kind.bytes for kind in kinds))
     models = {name: _model_text(model) for name, model in config.models.items()}
     return CheckReport(
@@ -197,7 +203,8 @@ def _examples_files(root: Path, patterns: Sequence[str], findings: list[CheckFin
 
 def _examples(
     root: Path, config: Config, files: Sequence[Path], sources: set[str], findings: list[CheckFinding]
-) -> list[ExamplesFile]:
+) -> tuple[list[ExamplesFile], list[Example]]:
+    """Return the counts of each file and all examples; add findings."""
     from groundtune.dataset.examples import read_examples
 
     reports = []
@@ -236,7 +243,7 @@ def _examples(
         findings.append(
             CheckFinding("warning", "examples.files", message, 'omit "split" to have examples assigned by id')
         )
-    return reports
+    return reports, all_examples
 
 
 def _outputs(source: str, config: Config, examples: Sequence[Example]) -> Iterator[CheckFinding]:

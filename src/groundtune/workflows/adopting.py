@@ -103,6 +103,8 @@ def _plan_undo(workspace: Workspace) -> _Plan:
 
 def key_naming_model(config: Config, folder: Path) -> str | None:
     """Return the key of the project file that names a model in this folder, or None."""
+    if (config.answers.approach or "").partition("@")[2] == folder.name:
+        return "[answers] approach"
     named = {"[embedder] model": config.embedder.model, "[retrieval] reranker": config.retrieval.reranker}
     for key, model in named.items():
         if model and folder.resolve() in Path(model).resolve().parents:

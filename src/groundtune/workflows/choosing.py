@@ -4,6 +4,7 @@
 choices before it. Adopting a retriever (adopting.py) changes how passages are found, not what answers.
 """
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -63,9 +64,10 @@ class Choosing:
     async def basis(self, name: str, split: str) -> dict[str, Any]:
         """Return what the choice of an approach would be based on now; a comparison uses the examples of a split."""
         resources = self.resources
-        catalog = resources.index.catalog if resources.index else None
+        documents = await resources.index.catalog.digest() if resources.index else None
         examples = select_split(self.examples, split)
-        basis = await comparison_basis(self.config, catalog, examples, resources.train, self.fitted)
+        basis = await asyncio.to_thread(
+            comparison_basis, self.config, documents, examples, resources.train, self.fitted)
         return {**basis, "artifact": newest_artifact_id(self.workspace, self.config, name)}
 
     async def require(self, name: str) -> str | None:
@@ -133,13 +135,6 @@ async def undo_choice(choosing: Choosing) -> Choice:
     if before.approach is not None:
         await choosing.require(before.approach)
     return _write(choosing, before, history=choices[:-1])
-
-
-async def stale_reasons(choosing: Choosing, choice: Choice) -> list[str]:
-    """Describe what has changed since an approach was chosen."""
-    if choice.approach is None:
-        return []
-    return changes_since(choice.basis, await choosing.basis(choice.approach, choice.split))
 
 
 def newest_artifact_id(workspace: Workspace, config: Config, name: str) -> str | None:

@@ -92,8 +92,8 @@ async def compare(
     )
     only = [choice for choice in chosen if isinstance(choice, str)] if chosen else None
     registry = (await build_registry(config, resources, only=only)).select(chosen)
-    catalog = resources.index.catalog if resources.index else None
-    basis = await comparison_basis(config, catalog, examples, resources.train, fitted)
+    documents = await resources.index.catalog.digest() if resources.index else None
+    basis = await asyncio.to_thread(comparison_basis, config, documents, examples, resources.train, fitted)
     examples, trained_on = _without_training_examples(examples, registry, resources.model_folder)
     judge = build.judge(config, resources.embedder, resources.wrap_generator, patience_seconds=PATIENCE_SECONDS)
     return await complete_matrix(

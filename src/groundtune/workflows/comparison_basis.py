@@ -9,7 +9,6 @@ from groundtune import build
 from groundtune.common.files import digest_text
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
-from groundtune.protocols import Catalog
 from groundtune.types import Example
 
 SETTINGS = {
@@ -35,12 +34,15 @@ def settings(config: Config) -> dict[str, Any]:
     return values
 
 
-async def comparison_basis(
-    config: Config, catalog: Catalog | None, examples: Sequence[Example], train: Sequence[Example], fitted: Fitted
+def comparison_basis(
+    config: Config, documents: str | None, examples: Sequence[Example], train: Sequence[Example], fitted: Fitted
 ) -> dict[str, Any]:
-    """Return digests of documents, examples, prices and settings. examples: those that are compared on."""
+    """Return digests of documents, examples, prices and settings.
+
+    documents: the digest of the catalog; None without an index. examples: those that are compared on.
+    """
     return {
-        "documents": await catalog.digest() if catalog else None,
+        "documents": documents,
         "examples": _digest([repr(example) for example in (*examples, *train)]),
         "prices": _digest(_prices(config)),
         "settings": _digest([settings(config), asdict(fitted)]),

@@ -1,0 +1,83 @@
+"""Check the approach that a project has chosen: that it exists, can run, and is not out of date. Asks no model."""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from groundtune import build
+from groundtune.build.approach_families import known_names, tune_table_of
+from groundtune.common.event_loop import Loop
+from groundtune.config import Config
+from groundtune.config.fitted_values import read_fitted
+from groundtune.dataset.examples import select_split
+from groundtune.errors import GroundtuneError, MissingError
+from groundtune.tune.artifacts import find_artifact, verify_artifact
+from groundtune.types import Example
+from groundtune.workflows.choosing import newest_artifact_id, read_choices
+from groundtune.workflows.comparison_basis import changes_since, comparison_basis
+from groundtune.workspace import Workspace
+
+Finding = tuple[Literal["problem", "missing", "warning"], str, str | None]
+"""Level, message, hint."""
+
+
+def check_choice(workspace: Workspace, config: Config, examples: Sequence[Example]) -> Iterator[Finding]:
+    """Yield what is wrong with `[answers] approach`, or has changed since it was chosen."""
+    name = config.answers.approach
+    if name is None:
+        return
+    plain, _, artifact_id = name.partition("@")
+    known = known_names(config)
+    if plain not in known or (artifact_id and tune_table_of(config, plain) is None):
+        close = difflib.get_close_matches(plain, known, n=1)
+        hint = f'did you mean "{close[0]}"?' if close and close[0] != plain else f"choose one of {', '.join(known)}"
+        yield "problem", f'there is no approach "{name}"', hint
+        return
+    if artifact_id:
+        try:
+            artifact = find_artifact(workspace.models, artifact_id)
+            verify_artifact(workspace.models / artifact.id, artifact)
+        except MissingError as error:
+            yield "missing", f"{name} cannot run: {error.message}", "groundtune use --back, or choose another model"
+            return
+        except GroundtuneError as error:
+            yield "problem", f"{name} cannot run: {error.message}", error.hint
+    yield from _stale(workspace, config, name, examples)
+
+
+async def documents_digest(workspace: Workspace, config: Config) -> str | None:
+    """Return the digest of the catalog; None without an index."""
+    storage = build.index_storage(config, workspace)
+    if (manifest := await storage.current()) is None:
+        return None
+    generation = await storage.open(manifest, read_only=True)
+    try:
+        return await generation.catalog.digest()
+    finally:
+        await generation.close()
+
+
+def _stale(workspace: Workspace, config: Config, name: str, examples: Sequence[Example]) -> Iterator[Finding]:
+    choices = read_choices(workspace)
+    if not choices or choices[-1].approach != name:
+        return  # written by hand: nothing is known about what it was based on
+    choice = choices[-1]
+    loop = Loop()  # `check` may be called where an event loop is running
+    try:
+        documents = loop.run(documents_digest(workspace, config))
+    except GroundtuneError as error:
+        yield "warning", f"cannot tell whether the documents have changed: {error.message}", error.hint
+        return
+    finally:
+        loop.stop()
+    now = comparison_basis(
+        config,
+        documents,
+        select_split(examples, choice.split),
+        select_split(examples, "train"),
+        read_fitted(workspace.folder / "fitted.json"),
+    )
+    changed = changes_since(choice.basis, {**now, "artifact": newest_artifact_id(workspace, config, name)})
+    if changed:
+        when = f"since {name} was chosen on {choice.time[:10]}, {' and '.join(changed)}"
+        yield "warning", when, "groundtune compare, then groundtune use --verdict or groundtune use NAME"
