@@ -1,6 +1,6 @@
 """Refuse questions of users who may not read what a model was trained on."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from groundtune.errors import AccessError
 from groundtune.protocols import Approach
@@ -10,13 +10,14 @@ from groundtune.types import Answer, Question
 class GroupGate:
     """`Approach` that asks another one, for users who may read everything it was trained on.
 
-    readers: for each restricted text, the groups that may read it; a user needs one group of each.
+    readers: returns, for each restricted text, the groups that may read it; a user needs one group of each. Called for
+    each question, since documents change; it may raise.
     """
 
-    def __init__(self, approach: Approach, readers: Sequence[Collection[str]]) -> None:
+    def __init__(self, approach: Approach, readers: Callable[[], Awaitable[Sequence[frozenset[str]]]]) -> None:
         self.name = approach.name
         self._approach = approach
-        self._readers = [frozenset(groups) for groups in readers]
+        self._readers = readers
 
     async def prepare(self, question: Question) -> None:
         """Do the one-time setup of the approach, if it has any."""
@@ -25,11 +26,11 @@ class GroupGate:
 
     async def answer(self, question: Question) -> Answer:
         """Answer the question. Raises AccessError when the user may not read what the model was trained on."""
-        self._admit(question)
+        await self._admit(question)
         return await self._approach.answer(question)
 
-    def _admit(self, question: Question) -> None:
-        if any(groups.isdisjoint(question.scope.groups) for groups in self._readers):
+    async def _admit(self, question: Question) -> None:
+        if any(groups.isdisjoint(question.scope.groups) for groups in await self._readers()):
             raise AccessError(
                 f"{self.name} was trained on documents that this user may not read",
                 hint="ask another approach, or name the groups of the user",

@@ -1,6 +1,6 @@
 """Build the approaches of a project, one function per family. Each notes why an approach cannot run."""
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from groundtune.approaches.output_formats import LabelFormat, ObjectFormat, Outp
 from groundtune.build.approach_parts import ApproachParts
 from groundtune.build.open_index import OpenIndex
 from groundtune.build.resources import Resources
-from groundtune.build.training_access import readers_of
+from groundtune.build.training_access import TrainingAccess
 from groundtune.build.training_kinds import training_kind, tuned_tables
 from groundtune.config import Config, ModelConfig
 from groundtune.config.fitted_values import Fitted
@@ -60,9 +60,9 @@ class Building:
         context: ContextProvider | None = None,
         shots: ShotChooser | None = None,
         fitted: Fitted | None = None,
-        readers: Sequence[Collection[str]] = (),
+        access: TrainingAccess | None = None,
     ) -> None:
-        """Compose an approach from its parts and note it as ready. readers: see `GroupGate`."""
+        """Compose an approach from its parts and note it as ready. access: who may ask it; None: everyone."""
         if not self.wants(name):
             return
         approach = build.compose_approach(
@@ -75,7 +75,7 @@ class Building:
             fitted=fitted,
             local_slots=self.resources.local_slots if name in self.registry.model_tables else None,
         )
-        self.registry.ready[name] = GroupGate(approach, readers) if readers else approach
+        self.registry.ready[name] = GroupGate(approach, access.readers) if access else approach
 
 
 def known_names(config: Config) -> list[str]:
@@ -190,7 +190,8 @@ async def _add_artifact(building: Building, name: str, roles: dict[str, str], ar
             raise MissingError(f"{artifact.id} is a model of [tune.{artifact.name}]")
         if reason := _outdated(artifact, resources.output_format, grounded=grounded):
             raise MissingError(f"{reason}; run groundtune tune {name}")
-        readers = await readers_of(config, resources, artifact)
+        access = TrainingAccess(config, resources, artifact)
+        await access.readers()
         verify_artifact(models / artifact.id, artifact)
         if artifact.id not in building.tuned_generators:
             tuned = training_kind(artifact.kind).load(
@@ -203,12 +204,12 @@ async def _add_artifact(building: Building, name: str, roles: dict[str, str], ar
     generator = building.tuned_generators[artifact.id]
     registry.artifacts.update(dict.fromkeys(roles.values(), artifact))
     if plain := roles.get("tuned"):
-        building.add(plain, generator, readers=readers)
+        building.add(plain, generator, access=access)
     if hybrid := roles.get("hybrid"):
         if resources.index is None:
             registry.missing[hybrid] = resources.no_index_reason
         else:
-            building.add(hybrid, generator, context=_retrieved(config, resources.index), readers=readers)
+            building.add(hybrid, generator, context=_retrieved(config, resources.index), access=access)
 
 
 def _outdated(artifact: Artifact, output_format: OutputFormat, *, grounded: bool) -> str | None:

@@ -49,6 +49,11 @@ class OpenIndex:
         """Return the same generation with another embedder for questions."""
         return OpenIndex(self.generation, config=self._config, embedder=embedder, fitted=self.fitted)
 
+    async def snapshot(self) -> "OpenIndex":
+        """Return a view of this moment, which later writes do not change; close it when it is no longer needed."""
+        pinned = await self.generation.snapshot()
+        return OpenIndex(pinned, config=self._config, embedder=self.embedder, fitted=self.fitted)
+
     async def close(self) -> None:
         await self.generation.close()
 

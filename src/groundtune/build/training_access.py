@@ -1,9 +1,7 @@
 """Find out who may ask a trained model: what it learnt from documents, it may repeat to whoever asks."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from groundtune.build.open_index import OpenIndex
 from groundtune.build.resources import Resources
 from groundtune.config import Config
 from groundtune.dataset.examples import find_examples
@@ -15,32 +13,49 @@ SHOWN = 3
 """Files that a message names."""
 
 
-async def readers_of(config: Config, resources: Resources, artifact: Artifact) -> list[frozenset[str]]:
-    """Return the groups that may read each restricted text the model was trained on, by today's access rules.
+class TrainingAccess:
+    """The groups that may read what a model was trained on, by today's access rules; found out anew after an ingest."""
 
-    Raises MissingError when a document it was trained on is gone: nobody may read that text any more.
-    """
-    rules = [(rule.include, rule.groups) for rule in config.documents.access]
-    readers = {frozenset(groups) for groups in artifact.details.get("example_groups", ())}
-    gone: list[str] = []
-    for source in artifact.seen_documents:
-        file = source.partition("#")[0]
-        readers.add(frozenset(groups_for(file, rules)))
-        if not await _exists(config, resources.root, resources.index, source):
-            gone.append(source)
-    if gone:
-        raise MissingError(
-            f"was trained on {_some(gone)}, which no longer exists in this project; run groundtune tune {artifact.name}"
-        )
-    return sorted((groups for groups in readers if EVERYONE not in groups), key=sorted)
+    def __init__(self, config: Config, resources: Resources, artifact: Artifact) -> None:
+        self._config = config
+        self._root = resources.root
+        self._index = resources.index
+        self._artifact = artifact
+        self._known: tuple[str | None, list[frozenset[str]]] | None = None
+        """The version of the index, and the readers by it."""
 
+    async def readers(self) -> list[frozenset[str]]:
+        """Return the groups that may read each restricted text; a user needs one group of each.
 
-async def _exists(config: Config, root: Path, index: OpenIndex | None, source: str) -> bool:
-    """Whether a source is in the index, or is a file of examples; without an index, whether the file exists."""
-    if index is not None and await index.holds(source):
-        return True
-    file = root / source.partition("#")[0]
-    return file.is_file() and (index is None or file in find_examples(root, config.examples.files))
+        Raises MissingError when a document it was trained on is gone: nobody may read that text any more.
+        """
+        version = await self._index.generation.version() if self._index else None
+        if self._known is None or self._known[0] != version:
+            self._known = (version, await self._find_readers())
+        return self._known[1]
+
+    async def _find_readers(self) -> list[frozenset[str]]:
+        rules = [(rule.include, rule.groups) for rule in self._config.documents.access]
+        readers = {frozenset(groups) for groups in self._artifact.details.get("example_groups", ())}
+        gone: list[str] = []
+        for source in self._artifact.seen_documents:
+            readers.add(frozenset(groups_for(source.partition("#")[0], rules)))
+            if not await self._exists(source):
+                gone.append(source)
+        if gone:
+            raise MissingError(
+                f"was trained on {_some(gone)}, which no longer exists in this project; "
+                f"run groundtune tune {self._artifact.name}"
+            )
+        return sorted((groups for groups in readers if EVERYONE not in groups), key=sorted)
+
+    async def _exists(self, source: str) -> bool:
+        """Whether a source is in the index, or is a file of examples; without an index, whether the file exists."""
+        if self._index is not None and await self._index.holds(source):
+            return True
+        file = self._root / source.partition("#")[0]
+        patterns = self._config.examples.files
+        return file.is_file() and (self._index is None or file in find_examples(self._root, patterns))
 
 
 def _some(sources: Sequence[str]) -> str:

@@ -1,8 +1,9 @@
 """The verbs of a project as coroutines. Knows nothing about threads beyond the decorator that picks the loop."""
 
 import asyncio
+import contextlib
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,10 @@ from groundtune.workflows.ingesting import ingest
 from groundtune.workspace import Workspace
 
 Filters = Mapping[str, str | Sequence[str]]
+
+
+MODELS_SECONDS = 10.0
+"""How long to wait for another command that changes the folder of models."""
 
 
 def ignore(*_: object) -> None:
@@ -111,12 +116,14 @@ class AsyncVerbs:
         ProviderError when a remote model fails, AccessError when the user may not read what a model was trained on.
         """
         question = _question(text, groups, filters)
-        return await answer_question(await self.session.approach(approach), question)
+        async with self.session.approach(approach) as chosen:
+            return await answer_question(chosen, question)
 
     @on_project_loop
     async def adocument(self, source: str) -> Document | None:
         """Return the indexed document of a source, with its text, or None when it is not indexed."""
-        return await (await self.session.index()).document_by_source(source)
+        async with self.session.index() as opened:
+            return await opened.document_by_source(source)
 
     # -- evaluate ------------------------------------------------------------------------------------------------------
 
@@ -132,13 +139,15 @@ class AsyncVerbs:
     @on_project_loop
     async def aevaluate(self, *, k: int = 10, split: str | None = None, worst: int = 10) -> RetrievalReport:
         """Measure every stage of retrieval on the examples that have evidence (of one split, or all)."""
-        examples = self.examples() if split is None else select_split(self.examples(), split)
-        return await evaluating.evaluate(await self.session.index(), examples, k=k, worst=worst)
+        examples = await self._examples()
+        async with self.session.index() as opened:
+            chosen = examples if split is None else select_split(examples, split)
+            return await evaluating.evaluate(opened, chosen, k=k, worst=worst)
 
     @on_project_loop
     async def asweep(self, *, progress: Callable[[str], None] = ignore) -> list[evaluating.SweepRow]:
         """Try passage sizes and fusion weights on the train and validation examples. Does not change the index."""
-        examples = [example for example in self.examples() if example.split != "test"]
+        examples = [example for example in await self._examples() if example.split != "test"]
         with tempfile.TemporaryDirectory(prefix="groundtune-sweep-") as scratch:
             return await evaluating.sweep(
                 self.workspace,
@@ -152,8 +161,10 @@ class AsyncVerbs:
     @on_project_loop
     async def afit(self) -> evaluating.WeightFit:
         """Fit the fusion weight on the train split, save it for this project, and report it on the test split."""
-        fit = await evaluating.fit_weight(await self.session.index(), self.config, self.examples())
-        self._save_fitted(dense_weight=fit.dense_weight, dense_weight_n=fit.train_n)
+        examples = await self._examples()
+        async with self.session.index() as opened:
+            fit = await evaluating.fit_weight(opened, self.config, examples)
+        await self._save_fitted(dense_weight=fit.dense_weight, dense_weight_n=fit.train_n)
         return fit
 
     @on_project_loop
@@ -162,13 +173,13 @@ class AsyncVerbs:
 
         Returns None when there are too few answerable or unanswerable examples, or the model reports no confidence.
         """
-        examples = abstention_threshold.calibration_examples(self.examples())
+        examples = abstention_threshold.calibration_examples(await self._examples())
         if not examples:
             return None
-        approach = await self.session.approach_without_threshold()
-        calibration = await abstention_threshold.calibrate(approach, examples, self.config, progress=progress)
+        async with self.session.approach_without_threshold() as approach:
+            calibration = await abstention_threshold.calibrate(approach, examples, self.config, progress=progress)
         if calibration:
-            self._save_fitted(
+            await self._save_fitted(
                 threshold=calibration.point.threshold,
                 threshold_n=calibration.n,
                 threshold_rule=calibration.rule,
@@ -198,12 +209,12 @@ class AsyncVerbs:
         primary: the score that decides. budget_usd: stop before spending more. fresh: start a new run instead of
         resuming a matching one; the cache is still used. Raises BudgetError; the run so far stays readable.
         """
-        examples = select_split(self.examples(), split)
-        with self.workspace.writer_lock():
+        examples = select_split(await self._examples(), split)
+        async with self.session.resources(snapshot=True) as resources:
             folder = await comparing.compare(
                 self.workspace,
                 self.config,
-                await self.session.resources(),
+                resources,
                 examples,
                 split=split,
                 chosen=approaches or self.config.compare.approaches,
@@ -214,22 +225,23 @@ class AsyncVerbs:
                 fresh=fresh,
                 progress=progress,
             )
-            report = reporting.evaluate_run(reporting.read_run(folder), primary=primary)
-            return reporting.write_report(report, folder)
+        return await asyncio.to_thread(_report, self.workspace, folder.name, primary)
 
     @on_project_loop
     async def aestimate(
         self, *, approaches: Sequence[str | Approach] | None = None, split: str = "test"
     ) -> list[Estimate]:
         """Estimate calls, tokens, cost and time of `compare` without asking any model."""
-        return await estimate(
-            self.workspace,
-            self.config,
-            await self.session.resources(),
-            select_split(self.examples(), split),
-            split=split,
-            chosen=approaches or self.config.compare.approaches,
-        )
+        examples = select_split(await self._examples(), split)
+        async with self.session.resources() as resources:
+            return await estimate(
+                self.workspace,
+                self.config,
+                resources,
+                examples,
+                split=split,
+                chosen=approaches or self.config.compare.approaches,
+            )
 
     @property
     def scores(self) -> list[str]:
@@ -256,7 +268,8 @@ class AsyncVerbs:
     @on_project_loop
     async def apreflight(self, name: str, *, allow_truncation: int | None = None) -> PreflightReport:
         """Check the training run [tune.NAME] in seconds. allow_truncation: overrides the value in the table."""
-        return await tuning.preflight(self.workspace, await self._prepare(name, allow_truncation))
+        async with self._prepared(name, allow_truncation) as prepared:
+            return await tuning.preflight(self.workspace, prepared)
 
     @on_project_loop
     async def atune(
@@ -274,14 +287,14 @@ class AsyncVerbs:
         the report of `preflight`. Raises TuneError when `preflight` finds errors or training fails, MissingError,
         UsageError, ProviderError.
         """
-        prepared = await self._prepare(name, allow_truncation)
-        preflight = await tuning.preflight(self.workspace, prepared)
-        on_preflight(preflight)
-        raise_errors(preflight)
-        with self.workspace.writer_lock():
-            folder = tuning.write_folder(self.workspace, prepared, fresh=fresh)
+        async with self._prepared(name, allow_truncation) as prepared:
+            preflight = await tuning.preflight(self.workspace, prepared)
+            on_preflight(preflight)
+            raise_errors(preflight)
+            with self.workspace.lock("models", timeout_seconds=MODELS_SECONDS):
+                folder = tuning.write_folder(self.workspace, prepared, fresh=fresh)
         artifact = await tuning.train(folder, progress=progress)
-        self.session.invalidate()
+        await self.session.invalidate()
         return artifact
 
     @on_project_loop
@@ -305,22 +318,21 @@ class AsyncVerbs:
         Raises BudgetError when the next call might exceed the budget; generations so far stay in the cache.
         """
         budget = build.budget(budget_usd)
-        resources = replace(
-            await self.session.resources(), wrap_generator=build.caching_wrapper(self.workspace.cache, budget)
-        )
         names = [approach] if isinstance(approach, str) else []
-        registry = (await build_registry(self.config, resources, only=names)).select([approach])
-        ((name, labeller),) = registry.ready.items()
-        return await distilling.distil(
-            labeller,
-            Path(inputs),
-            Path(target),
-            existing=self.session.examples(),
-            min_confidence=min_confidence,
-            concurrency=registry.concurrency.get(name, 1),
-            spent=lambda: budget.known_spent_usd,
-            progress=progress,
-        )
+        async with self.session.resources(snapshot=True) as resources:
+            resources = replace(resources, wrap_generator=build.caching_wrapper(self.workspace.cache, budget))
+            registry = (await build_registry(self.config, resources, only=names)).select([approach])
+            ((name, labeller),) = registry.ready.items()
+            return await distilling.distil(
+                labeller,
+                Path(inputs),
+                Path(target),
+                existing=await asyncio.to_thread(self.session.examples),
+                min_confidence=min_confidence,
+                concurrency=registry.concurrency.get(name, 1),
+                spent=lambda: budget.known_spent_usd,
+                progress=progress,
+            )
 
     @on_project_loop
     async def acheck_model(
@@ -333,7 +345,7 @@ class AsyncVerbs:
         folder = self.workspace.models / artifact.id
         if server is not None:
             return await checking_servers.check_server(self.config, folder, artifact, server)
-        with self.workspace.writer_lock():
+        with self.workspace.lock("models"):
             return await checking_servers.check_again(folder, artifact)
 
     @on_project_loop
@@ -366,7 +378,8 @@ class AsyncVerbs:
         Raises UsageError for an unknown or forbidden approach and when the file cannot be edited, MissingError when
         the approach cannot run.
         """
-        return self._chosen(await choosing.choose(await self._choosing(), approach))
+        async with self._choosing() as parts:
+            return self._chosen(await choosing.choose(parts, approach))
 
     @on_project_loop
     async def ause_verdict(self) -> choosing.Choice:
@@ -374,17 +387,20 @@ class AsyncVerbs:
 
         Raises GroundtuneError when there is no comparison or no clear winner, or when the comparison is out of date.
         """
-        return self._chosen(await choosing.choose_verdict(await self._choosing()))
+        async with self._choosing() as parts:
+            return self._chosen(await choosing.choose_verdict(parts))
 
     @on_project_loop
     async def ause_back(self) -> choosing.Choice:
         """Return to the choice before the current one. Raises MissingError when there is none."""
-        return self._chosen(await choosing.undo_choice(await self._choosing()))
+        async with self._choosing() as parts:
+            return self._chosen(await choosing.undo_choice(parts))
 
-    async def _choosing(self) -> choosing.Choosing:
-        return choosing.Choosing(
-            self.workspace, self.config, await self.session.resources(), self.session.examples(), self.fitted
-        )
+    @contextlib.asynccontextmanager
+    async def _choosing(self) -> AsyncIterator[choosing.Choosing]:
+        examples = await asyncio.to_thread(self.session.examples)
+        async with self.session.resources() as resources:
+            yield choosing.Choosing(self.workspace, self.config, resources, examples, self.fitted)
 
     def _chosen(self, choice: choosing.Choice) -> choosing.Choice:
         self.config = load_config(self.root / PROJECT_FILE)
@@ -398,13 +414,19 @@ class AsyncVerbs:
         """Values fitted on this project's examples."""
         return self.session.fitted
 
-    async def _prepare(self, name: str, allow_truncation: int | None) -> tuning.PreparedTraining:
-        parts = self.workspace, self.config, await self.session.resources(), self.examples()
-        return await tuning.prepare(*parts, name, allow_truncation=allow_truncation)
+    @contextlib.asynccontextmanager
+    async def _prepared(self, name: str, allow_truncation: int | None) -> AsyncIterator[tuning.PreparedTraining]:
+        examples = await self._examples()
+        async with self.session.resources(snapshot=True) as resources:
+            parts = self.workspace, self.config, resources, examples
+            yield await tuning.prepare(*parts, name, allow_truncation=allow_truncation)
 
-    def _save_fitted(self, **values: Any) -> None:
+    async def _examples(self) -> list[Example]:
+        return await asyncio.to_thread(self.examples)
+
+    async def _save_fitted(self, **values: Any) -> None:
         write_fitted(self.session.fitted_file, replace(self.fitted, **values))
-        self.session.invalidate()
+        await self.session.invalidate()
 
 
 def _question(text: str, groups: Sequence[str], filters: Filters | None) -> Question:

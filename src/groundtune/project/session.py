@@ -1,25 +1,34 @@
 """Hold the open parts of a project: embedder, index, examples, approaches. Trains and ingests nothing."""
 
+import asyncio
 import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from groundtune import build
+from groundtune.approaches.output_formats import OutputFormat
 from groundtune.build.approach_registry import ApproachRegistry, build_registry, default_approach, needs_examples
 from groundtune.build.open_index import OpenIndex
 from groundtune.build.resources import Resources
 from groundtune.build.task import task_format
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted, read_fitted
-from groundtune.dataset.examples import find_examples, read_examples, select_split
+from groundtune.dataset.examples import select_split
 from groundtune.errors import IndexMismatchError, MissingError, UsageError
+from groundtune.project.example_files import ExampleFiles
 from groundtune.protocols import Approach, Embedder
-from groundtune.tune.artifacts import list_artifacts
+from groundtune.tune.artifacts import artifact_signature
 from groundtune.types import Example
 from groundtune.workspace import Workspace
 
 
 class Session:
-    """Parts of a project, created on first use and recreated when their inputs change. Use it from one event loop."""
+    """Parts of a project, created on first use and recreated when their inputs change. Use it from one event loop.
+
+    Readers of an index are counted: an index that a newer one has replaced is closed when its last reader leaves.
+    """
 
     def __init__(self, workspace: Workspace, config: Config) -> None:
         self._workspace = workspace
@@ -27,33 +36,38 @@ class Session:
         self.storage = build.index_storage(config, workspace)
         self.embedder: Embedder | None = None
         self.opened: OpenIndex | None = None
-        self._retired: list[OpenIndex] = []
-        """Indexes opened earlier; running answers may still read from them."""
-        self._approaches: dict[str, tuple[object, Approach]] = {}
+        """The index that the next reader gets."""
+        self._opening = asyncio.Lock()
+        self._readers: Counter[OpenIndex] = Counter()
+        self._example_files = ExampleFiles(workspace.root, config.examples.files)
+        self._tasks: dict[bool, _Task] = {}
+        """The task as read with and without examples."""
+        self._approaches: dict[str, tuple[_Basis, Approach]] = {}
         """Approaches asked before, each with what it was built from."""
 
     def configure(self, config: Config) -> None:
-        """Go on with another configuration that has the same index."""
+        """Go on with another configuration that has the same index and the same files of examples."""
         self._config = config
+        self._tasks.clear()
         self._approaches.clear()
 
     async def close(self) -> None:
-        self.invalidate()
-        for opened in self._retired:
-            await opened.close()
-        self._retired.clear()
+        """Close every index, also under readers that are still there."""
+        opened = {*self._readers, *([self.opened] if self.opened else [])}
+        self._readers.clear()
+        self.opened = None
+        self._approaches.clear()
+        for index in opened:
+            await index.close()
 
-    def invalidate(self) -> None:
+    async def invalidate(self) -> None:
         """Drop the open index and the approaches after fitting or training; the next question opens them again."""
         self._approaches.clear()
-        if self.opened:
-            self._retired.append(self.opened)
-            self.opened = None
+        await self._replace(None)
 
     def examples(self) -> list[Example]:
         """Return all examples of the project; empty when it names no files. Raises ConfigError with every problem."""
-        files = find_examples(self._workspace.root, self._config.examples.files)
-        return [example for path in files for example in read_examples(path)]
+        return self._example_files.read()
 
     @property
     def fitted_file(self) -> Path:
@@ -68,67 +82,140 @@ class Session:
             self.embedder = build.embedder(self._config)
         return self.embedder
 
-    async def resources(self, *, examples: bool = True) -> Resources:
-        """Return what approaches are built from; the index is None only when it does not exist or cannot be used.
+    @contextlib.asynccontextmanager
+    async def index(self) -> AsyncIterator[OpenIndex]:
+        """Read from the current index, which stays open until this reader leaves. Raises what `OpenIndex.open` does."""
+        opened = await self._current_index()
+        self._readers[opened] += 1
+        try:
+            yield opened
+        finally:
+            await self._leave(opened)
 
-        examples: False for approaches that do not need them; a mistake in their files then stops no answer.
+    @contextlib.asynccontextmanager
+    async def resources(self, *, examples: bool = True, snapshot: bool = False) -> AsyncIterator[Resources]:
+        """Read from what approaches are built from; the index is None only when there is none or it cannot be used.
+
+        examples: False for approaches that do not need them; a mistake in their files then stops no answer. snapshot:
+        the index stays as it is now, whatever is ingested meanwhile.
         """
         if examples:
             with contextlib.suppress(MissingError):  # their vectors are cached, if there is write permission
                 self._workspace.create()
-        index, reason = None, "needs an index; run groundtune ingest"
-        try:
-            index = await self.index() if await self.storage.current() else None
-        except IndexMismatchError:
-            raise
-        except (MissingError, UsageError) as error:  # the embedder is missing, and not every approach needs it
-            reason = f"needs the index, which cannot be used: {error.message}"
-        rows = self.examples() if examples else []
-        train = select_split(rows, "train")
-        return Resources(
-            self._workspace.root,
-            self.get_embedder,
-            task_format(self._config, self._workspace.root, train, rows),
-            train,
-            index,
-            reason,
-            model_folder=self._workspace.models,
-            vector_folder=self._workspace.cache / "vectors",
-        )
+        async with contextlib.AsyncExitStack() as stack:
+            index, reason = None, "needs an index; run groundtune ingest"
+            try:
+                if await self.storage.current():
+                    index = await stack.enter_async_context(self.index())
+            except IndexMismatchError:
+                raise
+            except (MissingError, UsageError) as error:  # the embedder is missing, and not every approach needs it
+                reason = f"needs the index, which cannot be used: {error.message}"
+            if index and snapshot:
+                index = await index.snapshot()
+                stack.push_async_callback(index.close)
+            task = await asyncio.to_thread(self._read_task, examples)
+            yield Resources(
+                self._workspace.root,
+                self.get_embedder,
+                task.output_format,
+                task.train,
+                index,
+                reason,
+                model_folder=self._workspace.models,
+                vector_folder=self._workspace.cache / "vectors",
+            )
 
-    async def approach(self, chosen: str | Approach | None = None) -> Approach:
-        """Return an approach by name, kept for the next question until the index or its trained model changes.
+    @contextlib.asynccontextmanager
+    async def approach(self, chosen: str | Approach | None = None) -> AsyncIterator[Approach]:
+        """Ask an approach by name; it is kept for the next question until what it was built from changes.
 
-        chosen: an object is returned as it is; None: the project's choice. Raises what `ApproachRegistry.select` does.
+        chosen: an object is used as it is; None: the project's choice. Raises what `ApproachRegistry.select` does.
         """
         name = default_approach(self._config) if chosen is None else chosen
         if not isinstance(name, str):
-            return next(iter(ApproachRegistry().select([name]).ready.values()))
-        resources = await self.resources(examples=needs_examples(self._config, name))
-        trained = [artifact.id for artifact in list_artifacts(self._workspace.models)] if self._config.tune else []
-        basis = (resources.index, resources.train, resources.output_format, trained)
-        kept = self._approaches.get(name)
-        if kept is None or kept[0] != basis:
-            registry = await build_registry(self._config, resources, only=[name])
-            kept = self._approaches[name] = (basis, registry.select([name]).ready[name])
-        return kept[1]
+            yield next(iter(ApproachRegistry().select([name]).ready.values()))
+            return
+        async with self.resources(examples=needs_examples(self._config, name)) as resources:
+            models = await asyncio.to_thread(artifact_signature, self._workspace.models) if self._config.tune else ()
+            basis = _Basis(resources.index, resources.output_format, models)
+            kept = self._approaches.get(name)
+            if kept is None or not kept[0].same(basis):
+                registry = await build_registry(self._config, resources, only=[name])
+                kept = self._approaches[name] = (basis, registry.select([name]).ready[name])
+            yield kept[1]
 
-    async def approach_without_threshold(self) -> Approach:
-        """Return the usual approach of the task without a confidence threshold, for calibrating one."""
+    @contextlib.asynccontextmanager
+    async def approach_without_threshold(self) -> AsyncIterator[Approach]:
+        """Ask the usual approach of the task without a confidence threshold, for calibrating one."""
         answers = self._config.answers.model_copy(update={"threshold": 0.0, "approach": None})
         config = self._config.model_copy(update={"answers": answers})
         name = default_approach(config)
-        resources = await self.resources(examples=needs_examples(config, name))
-        return (await build_registry(config, resources, only=[name])).select([name]).ready[name]
+        async with self.resources(examples=needs_examples(config, name)) as resources:
+            registry = await build_registry(config, resources, only=[name])
+            yield registry.select([name]).ready[name]
 
-    async def index(self) -> OpenIndex:
-        """Return the current generation of the index, reopened when a newer one has replaced it."""
-        current = await self.storage.current()
-        if self.opened is None or current != self.opened.manifest:
-            fitted = self.fitted
-            opened = await OpenIndex.open(
-                self.storage, config=self._config, embedder=self.get_embedder(), fitted=fitted
-            )
-            self.invalidate()
-            self.opened = opened
-        return self.opened
+    async def _current_index(self) -> OpenIndex:
+        async with self._opening:
+            current = await self.storage.current()
+            if self.opened is None or current != self.opened.manifest:
+                opened = await OpenIndex.open(
+                    self.storage, config=self._config, embedder=self.get_embedder(), fitted=self.fitted
+                )
+                await self._replace(opened)
+                return opened
+            return self.opened
+
+    async def _replace(self, opened: OpenIndex | None) -> None:
+        """Give the next reader another index, and close the one before if nobody reads from it."""
+        before, self.opened = self.opened, opened
+        if before and not self._readers[before]:
+            self._readers.pop(before)
+            await before.close()
+
+    async def _leave(self, opened: OpenIndex) -> None:
+        self._readers[opened] -= 1
+        if self._readers[opened] <= 0:
+            self._readers.pop(opened)
+            if opened is not self.opened:
+                await opened.close()
+
+    def _read_task(self, examples: bool) -> "_Task":
+        """Return the train split and the output format; the same object until the examples or the schema change."""
+        rows = self.examples() if examples else []
+        schema = None
+        if self._config.schema_file is not None:
+            with contextlib.suppress(OSError):  # `task_format` says what is wrong
+                info = (self._workspace.root / self._config.schema_file).stat()
+                schema = (info.st_size, info.st_mtime_ns, info.st_ino)
+        known = self._tasks.get(examples)
+        if known and known.schema == schema and (known.rows is rows or not (known.rows or rows)):
+            return known
+        train = select_split(rows, "train")
+        output_format = task_format(self._config, self._workspace.root, train, rows)
+        self._tasks[examples] = task = _Task(rows, schema, train, output_format)
+        return task
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What the examples and the schema say about the task."""
+
+    rows: list[Example]
+    schema: tuple[int, int, int] | None
+    """Size, time and inode of the file with the schema."""
+    train: list[Example]
+    output_format: OutputFormat
+
+
+@dataclass(frozen=True, slots=True)
+class _Basis:
+    """What an approach was built from."""
+
+    index: OpenIndex | None
+    output_format: OutputFormat
+    models: tuple[object, ...]
+
+    def same(self, other: "_Basis") -> bool:
+        same_task = self.index is other.index and self.output_format is other.output_format
+        return same_task and self.models == other.models

@@ -50,6 +50,12 @@ def list_artifacts(models: Path) -> list[Artifact]:
     return sorted(complete, key=lambda artifact: (artifact.made, artifact.id))
 
 
+def artifact_signature(models: Path) -> tuple[tuple[str, int], ...]:
+    """Return the folder and the time of every artifact: equal as long as none is added, changed or removed."""
+    files = sorted(models.glob(f"*/{ARTIFACT}"))
+    return tuple((path.parent.name, path.stat().st_mtime_ns) for path in files)
+
+
 def choose_artifact(candidates: Sequence[Artifact], name: str) -> Artifact:
     """Return the artifact with this id, or the newest of this name. Raises MissingError listing the known ids."""
     matches = [artifact for artifact in candidates if name in (artifact.id, artifact.name)]

@@ -24,6 +24,8 @@ from groundtune.workspace import Workspace
 TableValues = Mapping[str, str | int | None]
 
 ADOPTED_FORMAT = 1
+SETTINGS_SECONDS = 10.0
+"""How long to wait for another command that changes the project file."""
 KEYS = {"embedder": ("kind", "model", "base_url", "api_key_env", "dimension"), "retrieval": ("reranker",)}
 """Table of the project file to the keys that adoption changes."""
 
@@ -134,6 +136,10 @@ async def _apply(
     before, report = read_fitted(fitted), None
 
     def write() -> None:
+        with workspace.lock("settings", timeout_seconds=SETTINGS_SECONDS):
+            write_locked()
+
+    def write_locked() -> None:
         text = _edited(file, plan)  # the file may have changed while the index was built
         present = tomllib.loads(file.read_bytes().decode("utf-8-sig")).get(plan.table, {})
         previous = {key: present.get(key) for key in KEYS[plan.table]}

@@ -30,6 +30,8 @@ from groundtune.workspace import Workspace
 
 FILE_VERSION = 1
 RECORD = "choice.json"
+SETTINGS_SECONDS = 10.0
+"""How long to wait for another command that changes the project file."""
 KEPT = 20
 """Number of earlier choices that are recorded."""
 
@@ -152,7 +154,7 @@ def _pinned(name: str, artifact_id: str | None) -> str:
 def _write(choosing: Choosing, choice: Choice, *, history: list[Choice] | None = None) -> Choice:
     """Write the choice into the project file, then the record. history: the choices to record; None: one more."""
     file = choosing.workspace.root / PROJECT_FILE
-    with choosing.workspace.lock("settings"):
+    with choosing.workspace.lock("settings", timeout_seconds=SETTINGS_SECONDS):
         if history is None:
             history = read_choices(choosing.workspace)
             if not history and choosing.config.answers.approach is not None:

@@ -93,6 +93,7 @@ async def compare(
     only = [choice for choice in chosen if isinstance(choice, str)] if chosen else None
     registry = (await build_registry(config, resources, only=only)).select(chosen)
     documents = await resources.index.catalog.digest() if resources.index else None
+    snapshot = await resources.index.generation.version() if resources.index else None
     basis = await asyncio.to_thread(comparison_basis, config, documents, examples, resources.train, fitted)
     examples, trained_on = _without_training_examples(examples, registry, resources.model_folder)
     judge = build.judge(config, resources.embedder, resources.wrap_generator, patience_seconds=PATIENCE_SECONDS)
@@ -114,6 +115,7 @@ async def compare(
             "trained_on": trained_on,
             "split": split,
             "basis": basis,
+            "index_version": snapshot,
         },
         score=with_scorers(scorer(config, resources.output_format, resources.root), added),
         judge=judge.judge if judge else None,
@@ -188,8 +190,25 @@ async def complete_matrix(
     identity = digest_text(json.dumps([sorted(registry.ready), [repr(e) for e in examples], about], sort_keys=True))
     folder = None if fresh else _matching_run(workspace, identity)
     folder = folder or _new_run(workspace, identity, registry, examples)
-    now = {"about": {**about, **(context or {})}, "used": datetime.now(UTC).isoformat()}
-    _write_run_file(folder, {**read_run_file(folder), **now})
+    with workspace.lock("running", folder=folder, action="is running this comparison in"):
+        now = {"about": {**about, **(context or {})}, "used": datetime.now(UTC).isoformat()}
+        _write_run_file(folder, {**read_run_file(folder), **now})
+        await _fill(registry, examples, folder, score=score, judge=judge, spent=spent, progress=progress)
+        _write_run_file(folder, {**read_run_file(folder), "complete": True})
+    return folder
+
+
+async def _fill(
+    registry: ApproachRegistry,
+    examples: Sequence[Example],
+    folder: Path,
+    *,
+    score: Scorer,
+    judge: JudgeCall | None,
+    spent: Callable[[], float],
+    progress: Callable[[CompareProgress], None],
+) -> None:
+    """Fill the matrix, approaches of the same concurrency together."""
     total = len(registry.ready) * len(examples)
     done = sum(row.error is None for row in read_results(folder / RESULTS))
 
@@ -198,10 +217,10 @@ async def complete_matrix(
         done += 1
         progress(CompareProgress(done, total, cell.result.approach, spent()))
 
-    by_concurrency = sorted(registry.ready.values(), key=lambda approach: registry.concurrency.get(approach.name, 1))
-    for concurrency, approaches in groupby(
-        by_concurrency, key=lambda approach: registry.concurrency.get(approach.name, 1)
-    ):
+    def concurrency_of(approach: Approach) -> int:
+        return registry.concurrency.get(approach.name, 1)
+
+    for concurrency, approaches in groupby(sorted(registry.ready.values(), key=concurrency_of), key=concurrency_of):
         await fill_matrix(
             list(approaches),
             examples,
@@ -212,8 +231,6 @@ async def complete_matrix(
             judge=judge,
             retry_errors=True,
         )
-    _write_run_file(folder, {**read_run_file(folder), "complete": True})
-    return folder
 
 
 def read_run_file(folder: Path) -> dict[str, Any]:

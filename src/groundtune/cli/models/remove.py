@@ -27,8 +27,9 @@ def run(
         models = project.workspace.models
         training = models / find_training(models, name)
         if key := adopting.key_naming_model(project.config, training):
-            hint = "groundtune models adopt --back, or adopt another one"
+            undo = "use" if key.startswith("[answers]") else "models adopt"
+            hint = f"groundtune {undo} --back, or choose another one"
             raise UsageError(f"{training.name} is in use by {key} in the project file", hint=hint)
-        with project.workspace.writer_lock():
+        with project.workspace.lock("models"):
             removed = remove_training(models, training.name)
     output.print_json({"removed": removed}) if json else output.print_line(f"removed {removed}")
