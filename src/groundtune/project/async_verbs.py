@@ -98,8 +98,8 @@ class AsyncVerbs:
         limit = self.config.retrieval.k if k is None else k
         if limit < 1:
             raise UsageError(f"k must be at least 1, not {limit}")
-        opened = await self.session.index()
-        return Hits(await opened.retriever.search(_question(text, groups, filters), k=limit))
+        async with self.session.index() as opened:
+            return Hits(await opened.retriever.search(_question(text, groups, filters), k=limit))
 
     @on_project_loop
     async def aask(

@@ -327,4 +327,6 @@ def _details(config: Config, resources: Resources, train: Sequence[TrainingRow])
     ]
     evidence = {proof.source for example in resources.train for proof in example.evidence}
     details["documents"] = sorted({*files, *evidence, *(source for row in train for source in row.sources)})
+    if groups := {example.groups for example in resources.train if example.id in trained_ids and example.groups}:
+        details["example_groups"] = sorted(map(list, groups))
     return details
