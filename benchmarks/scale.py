@@ -219,8 +219,8 @@ def _write_latency(project: Project) -> None:
 
 
 async def _holds(project: Project, source: str) -> bool:
-    opened = await project.session.index()
-    return any(passage.source == source for passage in await opened.store.scan(Scope(filters={"team": "t7"})))
+    async with project.session.index() as opened:
+        return any(passage.source == source for passage in await opened.store.scan(Scope(filters={"team": "t7"})))
 
 
 def _timed_ingest(project: Project) -> tuple[SyncReport, float]:

@@ -55,7 +55,11 @@ class Opened:
 
     @property
     def resources(self) -> Resources:
-        resources: Resources = self.run(self.project.session.resources())
+        async def current() -> Resources:
+            async with self.project.session.resources() as resources:
+                return resources
+
+        resources: Resources = self.run(current())
         return resources
 
     def grounded(self, *examples: Example, seed: int = 0, output_format: Any = None, **more: Any) -> list[TrainingRow]:

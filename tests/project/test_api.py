@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from groundtune import Hit, Project
+from groundtune.build.open_index import OpenIndex
 from groundtune.errors import BusyError, GroundtuneError, IndexMismatchError, MissingError, UsageError
 from groundtune.models.local_embedder import BundledEmbedder
 from groundtune.workspace import Workspace
@@ -229,7 +230,7 @@ async def test_cancelling_an_awaited_verb_cancels_the_work(project: Project) -> 
             cancelled.set()
             raise
 
-    project.session.index = endless  # type: ignore[assignment, method-assign]
+    project.session._current_index = endless  # type: ignore[assignment, method-assign]
     search = asyncio.create_task(project.asearch("refund"))
     assert await asyncio.to_thread(begun.wait, 50)
     search.cancel()
@@ -269,16 +270,19 @@ def test_running_questions_survive_an_index_swap(project: Project) -> None:
     """A rebuild swaps the index while another task is between the search and reading the document."""
 
     begun = threading.Event()
+    closed: list[OpenIndex] = []
 
     async def slowly() -> str:
-        opened = await project.session.index()
-        begun.set()
-        while await project.session.storage.current() == opened.manifest:  # noqa: ASYNC110 (nothing signals it)
-            await asyncio.sleep(0.01)
-        await project.session.index()
-        document = await opened.document_by_source("docs/refunds.md")
-        assert document is not None
-        return document.text
+        async with project.session.index() as opened:
+            begun.set()
+            while await project.session.storage.current() == opened.manifest:  # noqa: ASYNC110 (nothing signals it)
+                await asyncio.sleep(0.01)
+            async with project.session.index() as newer:
+                assert newer is not opened
+            document = await opened.document_by_source("docs/refunds.md")
+            assert document is not None
+            closed.append(opened)
+            return document.text
 
     results: list[str] = []
     thread = threading.Thread(target=lambda: results.append(project.loop.run(slowly())))
@@ -287,6 +291,8 @@ def test_running_questions_survive_an_index_swap(project: Project) -> None:
     project.ingest(rebuild=True)
     thread.join(50)
     assert len(results) == 1
+    with pytest.raises(Exception, match="closed"):
+        project.loop.run(closed[0].document_by_source("docs/refunds.md"))
 
 
 def test_ask_answers_with_citations_that_hold(project: Project) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from groundtune.build.approach_registry import ApproachRegistry
+from groundtune.build.approach_registry import ApproachRegistry, build_registry
 from groundtune.errors import GroundtuneError, MissingError, UsageError
 from groundtune.project import Project
 from groundtune.tune.artifacts import ARTIFACT, read_artifact, seen_in_training, write_artifact
@@ -92,7 +92,11 @@ Opened = Callable[[Path], Project]
 
 
 def registry_of(project: Project) -> ApproachRegistry:
-    return project.loop.run(project.session.registry())
+    async def built() -> ApproachRegistry:
+        async with project.session.resources() as resources:
+            return await build_registry(project.config, resources)
+
+    return project.loop.run(built())
 
 
 def model_of(folder: Path) -> Path:
@@ -109,9 +113,8 @@ async def job_of(
     project: Project, name: str, validation: str = "validation"
 ) -> tuple[Job, list[TrainingRow], list[TrainingRow]]:
     held_out = [example for example in project.session.examples() if example.split == validation]
-    return await tuning.build_job(
-        project.workspace, project.config, await project.session.resources(), name, validation=held_out
-    )
+    async with project.session.resources() as resources:
+        return await tuning.build_job(project.workspace, project.config, resources, name, validation=held_out)
 
 
 def workers(folder: Path) -> list[psutil.Process]:
