@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from groundtune.errors import ParseError
 from groundtune.ingest.loaders import load
 from groundtune.ingest.parsed import ParsedDocument
 from groundtune.ingest.sandbox import Sandbox
+from groundtune.ingest.sandbox_frames import decode_reply
 
 pytestmark = [
     pytest.mark.slow,
@@ -163,6 +165,22 @@ async def test_large_results_come_through(sandbox: Sandbox, tmp_path: Path) -> N
     assert len(parsed.blocks) == 200_000
 
 
+async def test_only_large_replies_are_decoded_in_a_thread(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def decode(frame: bytes) -> list[ParsedDocument] | ParseError | None:
+        threads.append(threading.current_thread())
+        return decode_reply(frame)
+
+    monkeypatch.setattr("groundtune.ingest.sandbox.decode_reply", decode)
+    path = tmp_path / "large.txt"
+    path.write_text("\n\n".join(f"Paragraph {number}." for number in range(30_000)))
+    await sandbox.load_many([good(tmp_path), path])
+    assert [thread is threading.current_thread() for thread in threads] == [True, False]
+
+
 async def test_odd_file_names(sandbox: Sandbox, tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/n\xe4me \n.md"))
     try:
@@ -175,7 +193,8 @@ async def test_odd_file_names(sandbox: Sandbox, tmp_path: Path) -> None:
 async def test_a_folder_with_modules_of_the_same_names_is_harmless(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "pickle.py").write_text("raise SystemExit('shadowed')")
+    for name in ("json.py", "struct.py"):
+        (tmp_path / name).write_text("raise SystemExit('shadowed')")
     monkeypatch.chdir(tmp_path)
     async with Sandbox(workers=1) as sandbox:
         assert await load_one(sandbox, good(tmp_path))

@@ -28,7 +28,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class ParsedDocument:
-    """One document as its loader read it. `text[block.start:block.end]` is the text of a block."""
+    """One document as its loader read it. `text[block.start:block.end]` is the text of a block.
+
+    Blocks have text, and are in its order without overlap. `TextBuilder` makes such documents.
+    """
 
     text: str
     blocks: tuple[Block, ...]

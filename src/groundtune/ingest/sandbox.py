@@ -1,22 +1,24 @@
-"""Load files in worker processes, so that no file can crash ingest. Never parses in this process."""
+"""Load files in worker processes, so that no file can crash ingest. Never parses in this process.
+
+What a worker sends may come from a file that took over its parser: it is decoded as plain data and checked.
+"""
 
 import asyncio
 import os
-import pickle
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from groundtune.errors import ParseError
 from groundtune.ingest.parsed import ParsedDocument
-from groundtune.ingest.sandbox_worker import LENGTH, unpack
+from groundtune.ingest.sandbox_frames import LENGTH, ReplyError, decode_reply, encode_request, max_reply_bytes
 
 _LARGE = 1 << 18
-"""Bytes above which a reply is unpickled in a thread, to keep the event loop free."""
+"""Bytes above which a reply is decoded in a thread, to keep the event loop free."""
 _BUFFER = 1 << 22
 _GRACE = 5.0
 """Seconds that a process may take to exit once it has closed its output, so that its own exit code is seen."""
@@ -27,13 +29,21 @@ _BATCH = 32
 class Sandbox:
     """A pool of worker processes, started on demand and replaced when a file hangs or kills them.
 
-    timeout_seconds: for one file. memory_mb: memory a worker may take beyond its size at the start, in MiB (Linux).
+    timeout_seconds: for one file. memory_mb: memory a worker may take beyond its size at the start, in MiB (Linux); a
+    reply may have half as many. extended: suffixes that loaders of extension packages read.
     """
 
-    def __init__(self, *, workers: int = 2, timeout_seconds: float = 60, memory_mb: int = 2048) -> None:
+    def __init__(
+        self,
+        *,
+        workers: int = 2,
+        timeout_seconds: float = 60,
+        memory_mb: int = 2048,
+        extended: Collection[str] = (),
+    ) -> None:
         self._timeout = timeout_seconds
         self._memory = memory_mb
-        self._all = [_Worker(memory_mb) for _ in range(workers)]
+        self._all = [_Worker(memory_mb, extended) for _ in range(workers)]
         self._idle: asyncio.LifoQueue[_Worker] = asyncio.LifoQueue()
         for worker in self._all:
             self._idle.put_nowait(worker)
@@ -78,20 +88,21 @@ class Sandbox:
         """Return the outcome of the worker's current file, and whether the worker is still running."""
         try:
             async with asyncio.timeout(self._timeout):
-                answer = await worker.receive()
+                frame = await worker.receive()
+            if frame is None:
+                return ParseError(self._death(await worker.stop())), False
+            large = len(frame) > _LARGE
+            outcome = await asyncio.to_thread(decode_reply, frame) if large else decode_reply(frame)
         except TimeoutError:
             await worker.stop()
             return ParseError(f"parsing took longer than {self._timeout:g} seconds; split the file"), False
-        match answer:
-            case ("parsed", packed):
-                return [unpack(document) for document in packed], True
-            case ("error", str(reason), bool(skip)):
-                return ParseError(reason, skip=skip), True
-            case ("memory",):
-                await worker.stop()
-                return ParseError(f"parsing needs more than {self._memory} MB of memory; split the file"), False
-            case _:
-                return ParseError(self._death(await worker.stop())), False
+        except ReplyError as error:
+            await worker.stop()
+            return ParseError(f"its parser sent {error}; save the file again, split it, or convert it"), False
+        if outcome is None:
+            await worker.stop()
+            return ParseError(f"parsing needs more than {self._memory} MB of memory; split the file"), False
+        return outcome, True
 
     def _death(self, code: int | None) -> str:
         if code is None or code >= 0:
@@ -108,28 +119,31 @@ class Sandbox:
 class _Worker:
     """One child process, started by the first request."""
 
-    def __init__(self, memory_mb: int) -> None:
+    def __init__(self, memory_mb: int, extended: Collection[str]) -> None:
         self._memory = memory_mb
+        self._extended = sorted(extended)
         self._process: asyncio.subprocess.Process | None = None
 
     async def send(self, paths: Sequence[Path]) -> None:
-        frame = pickle.dumps([os.path.abspath(path) for path in paths])  # noqa: PTH100 (does not touch the file)
+        frame = encode_request([os.path.abspath(path) for path in paths])  # noqa: PTH100 (does not touch the file)
         process = await self._started()
         assert process.stdin is not None
         process.stdin.write(LENGTH.pack(len(frame)) + frame)
         with suppress(BrokenPipeError, ConnectionResetError):  # the process died; `receive` reports it
             await process.stdin.drain()
 
-    async def receive(self) -> Any:
-        """Return the next reply; None when the process has exited."""
+    async def receive(self) -> bytes | None:
+        """Return the next reply; None when the process has exited. Raises ReplyError for one that is too long."""
         assert self._process is not None
         assert self._process.stdout is not None
         try:
             head = await self._process.stdout.readexactly(LENGTH.size)
-            frame = await self._process.stdout.readexactly(LENGTH.unpack(head)[0])
+            (length,) = LENGTH.unpack(head)
+            if length > (longest := max_reply_bytes(self._memory)):
+                raise ReplyError(f"a result of {length:,} bytes, more than the limit of {longest:,}")
+            return await self._process.stdout.readexactly(length)
         except (asyncio.IncompleteReadError, ConnectionResetError):
             return None
-        return await asyncio.to_thread(pickle.loads, frame) if len(frame) > _LARGE else pickle.loads(frame)
 
     async def stop(self) -> int | None:
         """Kill the process if it is running, and return its exit code, negative for a signal."""
@@ -152,7 +166,7 @@ class _Worker:
     async def _started(self) -> asyncio.subprocess.Process:
         if self._process is None:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "groundtune.ingest.sandbox_worker", str(self._memory)),
+                *(sys.executable, "-P", "-m", "groundtune.ingest.sandbox_worker", str(self._memory), *self._extended),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,

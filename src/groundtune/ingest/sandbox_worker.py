@@ -1,75 +1,61 @@
 """Run loaders in a child process of the sandbox: paths in, documents or reasons out.
 
-Started by `sandbox.py` as `python -P -m groundtune.ingest.sandbox_worker MEMORY_MB`. A frame on stdin or stdout is an
-8-byte little-endian length and a pickle of plain tuples. What loaders print is discarded, so it cannot corrupt a frame.
+Started by `sandbox.py` as `python -P -m groundtune.ingest.sandbox_worker MEMORY_MB [SUFFIX …]`; files with these
+suffixes are read by loaders of extension packages. Frames on stdin and stdout are those of `sandbox_frames.py`. What
+loaders print is discarded, so it cannot corrupt a frame.
 """
 
 import os
-import pickle
 import signal
-import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from groundtune.errors import ParseError
 from groundtune.ingest.loaders import load
-from groundtune.ingest.parsed import Block, ParsedDocument
-
-LENGTH = struct.Struct("<Q")
-Reply = tuple[Any, ...]
-"""`("parsed", [packed, …])`, `("error", reason, skip)` or `("memory",)`."""
+from groundtune.ingest.sandbox_frames import LENGTH, OUT_OF_MEMORY, decode_request, encode_documents, encode_error
 
 
-def pack(parsed: ParsedDocument) -> tuple[Any, ...]:
-    """Pack a document as plain tuples: they pickle several times faster than a million blocks."""
-    blocks = [(block.kind, block.start, block.end, block.heading, block.page) for block in parsed.blocks]
-    return parsed.text, blocks, parsed.title, parsed.row_id, parsed.pages, dict(parsed.metadata)
-
-
-def unpack(packed: Sequence[Any]) -> ParsedDocument:
-    text, blocks, *rest = packed
-    return ParsedDocument(text, tuple(Block(*fields) for fields in blocks), *rest)
-
-
-def write_frame(stream: BinaryIO, value: object) -> None:
-    frame = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+def write_frame(stream: BinaryIO, frame: bytes) -> None:
     stream.write(LENGTH.pack(len(frame)))
     stream.write(frame)
     stream.flush()
 
 
-def read_frame(stream: BinaryIO) -> Any:
-    """Return the next value; None at the end of input, when the parent has exited."""
+def read_frame(stream: BinaryIO) -> bytes | None:
+    """Return the next frame; None at the end of input, when the parent has exited."""
     head = stream.read(LENGTH.size)
     if len(head) < LENGTH.size:
         return None
     (length,) = LENGTH.unpack(head)
     frame = stream.read(length)
-    return pickle.loads(frame) if len(frame) == length else None
+    return frame if len(frame) == length else None
 
 
-def load_reply(path: str) -> Reply:
+def reply_to(path: str, extended: Collection[str]) -> bytes:
+    """Load a file and return the reply. extended: suffixes that extension packages read."""
     try:
-        return "parsed", [pack(parsed) for parsed in load(Path(path))]
+        return encode_documents(load(Path(path), extended=extended))
     except ParseError as error:
-        return "error", error.message, error.skip
+        return encode_error(error.message, skip=error.skip)
     except MemoryError:
-        return ("memory",)
+        return OUT_OF_MEMORY
+    except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:  # by an extension's loader
+        return encode_error(f"its loader returned an invalid document ({type(error).__name__}: {error})", skip=False)
 
 
-def serve(requests: BinaryIO, replies: BinaryIO) -> None:
+def serve(requests: BinaryIO, replies: BinaryIO, extended: Collection[str] = ()) -> None:
     """Send one reply per path of each request. Stop after running out of memory: the process is then unreliable."""
-    while (paths := read_frame(requests)) is not None:
-        for path in paths:
-            answer = load_reply(path)
+    while (request := read_frame(requests)) is not None:
+        for path in decode_request(request):
+            reply = reply_to(path, extended)
             try:
-                write_frame(replies, answer)
+                write_frame(replies, reply)
             except MemoryError:
-                answer = ("memory",)
-                write_frame(replies, answer)
-            if answer[0] == "memory":
+                reply = OUT_OF_MEMORY
+                write_frame(replies, reply)
+            if reply == OUT_OF_MEMORY:
                 return
 
 
@@ -82,7 +68,7 @@ def main() -> None:
         os.dup2(null, descriptor)
     _limit_memory(int(sys.argv[1]))
     with open(requests, "rb") as incoming, open(replies, "wb") as outgoing:  # noqa: PTH123 (descriptors, not paths)
-        serve(incoming, outgoing)
+        serve(incoming, outgoing, frozenset(sys.argv[2:]))
 
 
 def _die_with_parent() -> None:

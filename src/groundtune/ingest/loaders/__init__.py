@@ -3,8 +3,10 @@
 Each format is a module with `parse(path, data) -> list[ParsedDocument]`, imported with the first file of its kind.
 """
 
+from collections.abc import Collection
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from groundtune.errors import ParseError
 from groundtune.ingest.loaders import file_formats
@@ -60,10 +62,21 @@ _MODULES = {
 }
 
 
-def load(path: Path) -> list[ParsedDocument]:
+def supported_suffixes() -> frozenset[str]:
+    """Return the suffixes of the files that can be read, those that extension packages read included."""
+    from groundtune.extensions import load_extensions
+
+    return frozenset(MEDIA_TYPES) | frozenset(load_extensions().loaders)
+
+
+def load(path: Path, *, extended: Collection[str] = ()) -> list[ParsedDocument]:
     """Return one `ParsedDocument`, or one per row for tables. Raises ParseError, and MemoryError when the file does not
     fit.
+
+    extended: suffixes that loaders of extension packages read, even if groundtune reads them too.
     """
+    if path.suffix.lower() in extended:
+        return _load_extended(path)
     media_type = MEDIA_TYPES.get(path.suffix.lower())
     if media_type is None:
         raise ParseError(file_formats.unsupported_reason(path.suffix.lower()), skip=True)
@@ -83,6 +96,31 @@ def load(path: Path) -> list[ParsedDocument]:
     if not any(document.blocks for document in parsed):
         raise ParseError("contains no text", skip=True)
     return parsed
+
+
+def _load_extended(path: Path) -> list[ParsedDocument]:
+    """Load a file with an extension package, which is imported with the first such file."""
+    from groundtune.extensions import load_extensions  # takes a while, and few workers need it
+
+    suffix, extensions = path.suffix.lower(), load_extensions()
+    loader = extensions.loaders.get(suffix)
+    if loader is None:
+        reasons = "; ".join(extensions.broken.values()) or "no package registers one"
+        raise ParseError(f"the loader for {suffix} files cannot be loaded: {reasons}")
+    try:
+        parsed: Any = loader.load(path)
+    except (ParseError, MemoryError):
+        raise
+    except OSError as error:
+        raise ParseError(f"cannot be read: {error.strerror or error}") from error
+    except Exception as error:
+        raise ParseError(f"cannot be parsed by the loader for {suffix} files ({_first_line(error)})") from error
+    documents = [parsed] if isinstance(parsed, ParsedDocument) else parsed
+    if not isinstance(documents, list) or not all(isinstance(document, ParsedDocument) for document in documents):
+        raise ParseError(f"the loader for {suffix} files did not return a ParsedDocument, or a list of them")
+    if not any(document.blocks for document in documents):
+        raise ParseError("contains no text", skip=True)
+    return documents
 
 
 def _read(path: Path) -> bytes:
