@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from groundtune.cli import compare, evaluate, ingest, output, report, tune
+from groundtune.cli import compare, evaluate, ingest, output, report, tune, use
 from groundtune.cli.ask import show_abstention, show_answer
 from groundtune.cli.options import Json
-from groundtune.errors import MissingError, UsageError
+from groundtune.errors import GroundtuneError, MissingError, UsageError
 
 if TYPE_CHECKING:
     from groundtune.project import Project
@@ -41,7 +41,7 @@ def run(
     """Run the whole workflow offline on two example projects.
 
     Handbook: ingest the documents, ask four questions, evaluate retrieval and compare approaches. Tickets: train two
-    classifiers and compare them with approaches that need no training.
+    classifiers, compare them with approaches that need no training, and use the one that is recommended.
     """
     _copy("handbook", folder)
     _copy("triage", tickets)
@@ -68,6 +68,8 @@ def _handbook(folder: Path) -> dict[str, Any]:
         _title("4. Compare the approaches on the same test questions: groundtune compare")
         comparison = compare.compare(project)
         report.show_report(comparison)
+        _title("5. Use what it recommends, if it recommends one: groundtune use --verdict")
+        done["used"] = _use_verdict(project)
         return done | {"evaluation": evaluation, "comparison": comparison.summary()}
 
 
@@ -77,16 +79,28 @@ def _tickets(folder: Path) -> dict[str, Any]:
 
     with Project.open(folder) as project:
         trained = {artifact.name for artifact in project.artifacts()}
-        for number, (name, title) in enumerate(TRAININGS.items(), 5):
+        for number, (name, title) in enumerate(TRAININGS.items(), 6):
             _title(f"{number}. Route tickets to queues. {title}: groundtune tune {name} -C {folder}")
             if name in trained:
                 output.print_line("already trained")
             else:
                 tune.show_artifact(tune.train(project, name))
-        _title(f"7. Compare them with approaches that need no training: groundtune compare -C {folder}")
+        _title(f"8. Compare them with approaches that need no training: groundtune compare -C {folder}")
         comparison = compare.compare(project)
         report.show_report(comparison)
-        return comparison.summary()
+        _title(f"9. Use what it recommends: groundtune use --verdict -C {folder}")
+        return comparison.summary() | {"used": _use_verdict(project)}
+
+
+def _use_verdict(project: "Project") -> str | None:
+    """Make the recommendation the project's choice; say why if there is none. Return the approach in use, or None."""
+    try:
+        choice = project.use_verdict()
+    except GroundtuneError as error:
+        output.print_line(error.message)
+        return None
+    use.show_choice(choice)
+    return choice.approach
 
 
 def _copy(example: str, folder: Path) -> None:
