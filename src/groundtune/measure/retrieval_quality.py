@@ -160,7 +160,7 @@ async def evaluate_stages(
     reports = []
     for stage in stages:
         hits = await _map(partial(search, stage), with_evidence, concurrency)
-        reports.append(_stage_report(stage, with_evidence, golds, hits, k, worst))
+        reports.append(await asyncio.to_thread(_stage_report, stage, with_evidence, golds, hits, k, worst))
     return RetrievalReport(k, len(with_evidence), len(examples) - len(with_evidence), tuple(reports))
 
 
@@ -177,7 +177,10 @@ async def _locate_all(
         document = documents[evidence.source]
         return locate(evidence, document, by_id[document.id] if document else (), groups=groups)
 
-    return [[gold(evidence, example.groups) for evidence in example.evidence] for example in examples]
+    def locate_all() -> list[list[LocatedEvidence]]:
+        return [[gold(evidence, example.groups) for evidence in example.evidence] for example in examples]
+
+    return await asyncio.to_thread(locate_all)
 
 
 def _stage_report(

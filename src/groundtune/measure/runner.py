@@ -83,9 +83,7 @@ async def fill_matrix(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / RESULTS
     repair_last_line(path)
-    done = {cell_key(result): result for result in iter_results(path)}
-    if retry_errors:
-        done = {cell: result for cell, result in done.items() if result.error is None}
+    done = await asyncio.to_thread(_done_cells, path, retry_errors=retry_errors)
     open_cells = [cell for cell in cells if cell not in done]
     waiting = iter(open_cells)
     stopped: list[BudgetError] = []
@@ -114,6 +112,12 @@ async def fill_matrix(
     if stopped:
         raise stopped[0]
     return [done[cell] for cell in cells]
+
+
+def _done_cells(path: Path, *, retry_errors: bool) -> dict[Cell, Result]:
+    """Return the cells in the file; of several rows for one cell the last one counts."""
+    done = {cell_key(result): result for result in iter_results(path)}
+    return {cell: result for cell, result in done.items() if result.error is None or not retry_errors}
 
 
 def _cells(approaches: Sequence[Approach], examples: Sequence[Example]) -> dict[Cell, tuple[Approach, Example]]:

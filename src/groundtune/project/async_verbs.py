@@ -46,8 +46,8 @@ from groundtune.workspace import Workspace
 Filters = Mapping[str, str | Sequence[str]]
 
 
-MODELS_SECONDS = 10.0
-"""How long to wait for another command that changes the folder of models."""
+LOCK_SECONDS = 10.0
+"""How long to wait for another command that changes the models or the settings."""
 
 
 def ignore(*_: object) -> None:
@@ -291,7 +291,7 @@ class AsyncVerbs:
             preflight = await tuning.preflight(self.workspace, prepared)
             on_preflight(preflight)
             raise_errors(preflight)
-            with self.workspace.lock("models", timeout_seconds=MODELS_SECONDS):
+            with self.workspace.lock("models", timeout_seconds=LOCK_SECONDS):
                 folder = tuning.write_folder(self.workspace, prepared, fresh=fresh)
         artifact = await tuning.train(folder, progress=progress)
         await self.session.invalidate()
@@ -425,7 +425,8 @@ class AsyncVerbs:
         return await asyncio.to_thread(self.examples)
 
     async def _save_fitted(self, **values: Any) -> None:
-        write_fitted(self.session.fitted_file, replace(self.fitted, **values))
+        with self.workspace.lock("settings", timeout_seconds=LOCK_SECONDS):
+            write_fitted(self.session.fitted_file, replace(self.fitted, **values))
         await self.session.invalidate()
 
 

@@ -171,7 +171,7 @@ class Session:
         """Give the next reader another index, and close the one before if nobody reads from it."""
         before, self.opened = self.opened, opened
         if before and not self._readers[before]:
-            self._readers.pop(before)
+            self._readers.pop(before, None)
             await before.close()
 
     async def _leave(self, opened: OpenIndex) -> None:

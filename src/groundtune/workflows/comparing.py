@@ -95,7 +95,9 @@ async def compare(
     documents = await resources.index.catalog.digest() if resources.index else None
     snapshot = await resources.index.generation.version() if resources.index else None
     basis = await asyncio.to_thread(comparison_basis, config, documents, examples, resources.train, fitted)
-    examples, trained_on = _without_training_examples(examples, registry, resources.model_folder)
+    examples, trained_on = await asyncio.to_thread(
+        _without_training_examples, examples, registry, resources.model_folder
+    )
     judge = build.judge(config, resources.embedder, resources.wrap_generator, patience_seconds=PATIENCE_SECONDS)
     return await complete_matrix(
         workspace,
@@ -187,9 +189,7 @@ async def complete_matrix(
     the results, besides the examples and the names of the approaches; plain JSON values. context: values that affect
     the verdict. fresh: always start a new run. Raises what `fill_matrix` raises; the partial run stays readable.
     """
-    identity = digest_text(json.dumps([sorted(registry.ready), [repr(e) for e in examples], about], sort_keys=True))
-    folder = None if fresh else _matching_run(workspace, identity)
-    folder = folder or _new_run(workspace, identity, registry, examples)
+    folder = await asyncio.to_thread(_find_or_begin_run, workspace, registry, examples, about, fresh=fresh)
     with workspace.lock("running", folder=folder, action="is running this comparison in"):
         now = {"about": {**about, **(context or {})}, "used": datetime.now(UTC).isoformat()}
         _write_run_file(folder, {**read_run_file(folder), **now})
@@ -210,7 +210,8 @@ async def _fill(
 ) -> None:
     """Fill the matrix, approaches of the same concurrency together."""
     total = len(registry.ready) * len(examples)
-    done = sum(row.error is None for row in read_results(folder / RESULTS))
+    earlier = await asyncio.to_thread(read_results, folder / RESULTS)
+    done = sum(row.error is None for row in earlier)
 
     def step(cell: FilledCell) -> None:
         nonlocal done
@@ -317,6 +318,20 @@ def _matching_run(workspace: Workspace, identity: str) -> Path | None:
             if read_run_file(path.parent).get("identity") == identity:
                 return path.parent
     return None
+
+
+def _find_or_begin_run(
+    workspace: Workspace,
+    registry: ApproachRegistry,
+    examples: Sequence[Example],
+    about: Mapping[str, Any],
+    *,
+    fresh: bool,
+) -> Path:
+    """Return the folder of the run under these conditions, or of a new one."""
+    identity = digest_text(json.dumps([sorted(registry.ready), [repr(e) for e in examples], about], sort_keys=True))
+    folder = None if fresh else _matching_run(workspace, identity)
+    return folder or _new_run(workspace, identity, registry, examples)
 
 
 def _new_run(workspace: Workspace, identity: str, registry: ApproachRegistry, examples: Sequence[Example]) -> Path:
