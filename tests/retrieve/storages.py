@@ -11,7 +11,7 @@ import numpy as np
 
 from groundtune.protocols import IndexGeneration, IndexStorage, Store
 from groundtune.retrieve.stores.local_index import LocalIndex
-from groundtune.types import Candidate, Document, IndexEntry, IndexManifest, Passage, Scope, Vectors
+from groundtune.types import Candidate, Document, FileRow, IndexEntry, IndexManifest, Passage, Scope, Vectors
 from groundtune.workspace import Workspace
 
 DIMENSION = 16
@@ -85,3 +85,19 @@ def documents(results: Sequence[Candidate] | Sequence[Passage]) -> list[str]:
 
 def ids(candidates: Sequence[Candidate]) -> list[str]:
     return [candidate.id for candidate in candidates]
+
+
+async def write(generation: IndexGeneration, name: str, text: str, *, vector: Vectors | None = None) -> None:
+    """Add or replace a document of one passage, in store and catalog, as a run does."""
+    file = f"{name}.md"
+    await generation.catalog.mark_unfinished([(name, file)])
+    await generation.store.replace([name], [entry(name, text, vector=vector)])
+    row = FileRow(file, "indexed", None, 1, 1, f"digest of {text}", "s", ("*",))
+    await generation.catalog.save([(row, [(document(name, text), 1)])])
+
+
+async def remove(generation: IndexGeneration, name: str) -> None:
+    """Remove a document from store and catalog, as a run does."""
+    await generation.catalog.mark_unfinished([(name, f"{name}.md")])
+    await generation.store.delete([name])
+    await generation.catalog.remove([f"{name}.md"])

@@ -92,7 +92,7 @@ async def test_a_folder_that_may_not_be_written_can_be_read(tmp_path: Path) -> N
     writer = await LanceStore.open(tmp_path / "s", dimension=DIMENSION)
     await fill(writer, entry("d", "otters", vector=unit(1)))
     before = sorted(str(p) for p in tmp_path.rglob("*"))
-    reader = await LanceStore.open(tmp_path / "s", dimension=DIMENSION, read_only=True)
+    reader = await LanceStore.open_to_read(tmp_path / "s")
     assert documents(await reader.lexical("otter", k=5, scope=OPEN)) == ["d"]
     assert documents(await reader.dense(unit(1), k=5, scope=OPEN)) == ["d"]
     assert sorted(str(p) for p in tmp_path.rglob("*")) == before, "reading wrote something"
@@ -101,10 +101,10 @@ async def test_a_folder_that_may_not_be_written_can_be_read(tmp_path: Path) -> N
 
 async def test_a_reader_creates_nothing(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="no passages"):
-        await LanceStore.open(tmp_path / "s", dimension=DIMENSION, read_only=True)
+        await LanceStore.open_to_read(tmp_path / "s")
     writer = await LanceStore.open(tmp_path / "s", dimension=DIMENSION)
     await fill(writer, entry("d", "otters"))
     await writer._table.drop_index("id_idx")  # written by an older groundtune
-    reader = await LanceStore.open(tmp_path / "s", dimension=DIMENSION, read_only=True)
+    reader = await LanceStore.open_to_read(tmp_path / "s")
     assert "id_idx" not in [index.name for index in await reader._table.list_indices()]
     assert set(await reader.read(["d:0"], scope=OPEN)) == {"d:0"}

@@ -1,5 +1,7 @@
 """Open an index for searching: store, catalog, retriever. Never writes."""
 
+from collections.abc import Mapping
+
 from groundtune import build
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
@@ -27,11 +29,8 @@ class OpenIndex:
 
         Raises MissingError if there is no index, IndexMismatchError if it was built with a different configuration.
         """
-        manifest = await storage.current()
-        if manifest is None:
-            raise MissingError("this project has no index yet", hint="groundtune ingest")
-        check_parts(manifest, build.index_parts(config, embedder))
-        return cls(await storage.open(manifest, read_only=True), config=config, embedder=embedder, fitted=fitted)
+        generation = await _open_current(storage, build.index_parts(config, embedder))
+        return cls(generation, config=config, embedder=embedder, fitted=fitted)
 
     @property
     def manifest(self) -> IndexManifest:
@@ -71,3 +70,17 @@ class OpenIndex:
 
     async def passages(self, document_id: str) -> list[Passage]:
         return await self.store.passages(document_id)
+
+
+async def _open_current(storage: IndexStorage, parts: Mapping[str, str | int]) -> IndexGeneration:
+    """Open the current generation; start over if it was replaced and deleted before it was open."""
+    while True:
+        manifest = await storage.current()
+        if manifest is None:
+            raise MissingError("this project has no index yet", hint="groundtune ingest")
+        check_parts(manifest, parts)
+        try:
+            return await storage.open(manifest, read_only=True)
+        except MissingError:
+            if await storage.current() == manifest:
+                raise

@@ -112,9 +112,8 @@ class Session:
             except (MissingError, UsageError) as error:  # the embedder is missing, and not every approach needs it
                 reason = f"needs the index, which cannot be used: {error.message}"
             if index and snapshot:
-                with contextlib.suppress(NotImplementedError):
-                    index = await index.snapshot()
-                    stack.push_async_callback(index.close)
+                index = await index.snapshot()
+                stack.push_async_callback(index.close)
             task = await asyncio.to_thread(self._read_task, examples)
             yield Resources(
                 self._workspace.root,

@@ -3,7 +3,8 @@
 import asyncio
 import datetime
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,11 @@ SMALL_WRITES = 24
 UNINDEXED_ROWS = 300
 """Rows outside the indexes are scanned at every search; above this number they are indexed."""
 KEEP_OLD_VERSIONS = datetime.timedelta(minutes=10)
-"""Readers in other processes may use an older version of the table for this long."""
+"""A version stays on disk for at least this long after it was superseded: a search may still read it."""
+ERASE_AFTER = datetime.timedelta(days=1)
+"""Deleted passages are erased from the files at most this often: it rewrites the table and its full-text index."""
+PIN_MARGIN = datetime.timedelta(minutes=1)
+KEEP_ALL = datetime.timedelta(days=36_500)
 IN_CHUNK = 1_000
 SCOPES_KEPT = 100
 ROWS_AT_ONCE = 8_192
@@ -54,32 +59,60 @@ ROWS_AT_ONCE = 8_192
 class LanceStore:
     """`Store` and `VectorCache` in a local folder (or any URI that LanceDB opens). Create it with `LanceStore.open`."""
 
-    def __init__(self, table: Any) -> None:
+    def __init__(
+        self,
+        table: Any,
+        *,
+        language: str = "english",
+        pinned: Callable[[], Sequence[int] | None] = list,
+        erased: Path | None = None,
+    ) -> None:
         self._table = table
+        self._language = language
+        self._pinned = pinned
+        self._erased = erased
         self._visible: dict[tuple[int, str], int] = {}
         """Passages in scope, by table size and scope; used only to choose the number of partitions to probe."""
 
     @classmethod
     async def open(
-        cls, uri: str | Path, *, dimension: int, language: str = "english", read_only: bool = False
+        cls,
+        uri: str | Path,
+        *,
+        dimension: int,
+        language: str = "english",
+        pinned: Callable[[], Sequence[int] | None] = list,
+        erased: Path | None = None,
     ) -> "LanceStore":
-        """Open the table; create it, or the indexes that it lacks, unless it is only read.
+        """Open the table to write; create it, or the indexes that it lacks.
 
-        Every read sees the latest version, also of other processes. Raises MissingError if there is nothing to read.
+        pinned: returns the versions that others read and that must stay, or None for all. erased: a file that keeps the
+        time of the last erasure of deleted passages, which are not erased without it.
         """
         connection = await lancedb.connect_async(str(uri), read_consistency_interval=datetime.timedelta(0))
         try:
             table = await connection.open_table(TABLE)
         except (ValueError, FileNotFoundError):
-            if read_only:
-                raise MissingError(f"there are no passages in {uri}", hint=REBUILD) from None
             table = await connection.create_table(TABLE, schema=_schema(dimension), exist_ok=True)
-        if read_only:
-            return cls(table)
         indexed = {column for index in await table.list_indices() for column in index.columns}
         for column, config in _indexes(language).items():
             if column not in indexed:  # a new table has none; an interrupted creation or an older groundtune, some
                 await table.create_index(column, config=config)
+        return cls(table, language=language, pinned=pinned, erased=erased)
+
+    @classmethod
+    async def open_to_read(cls, uri: str | Path, *, version: int | None = None) -> "LanceStore":
+        """Open the table and create nothing. Every read sees the latest version, or the one given.
+
+        Raises MissingError if it does not exist.
+        """
+        connection = await lancedb.connect_async(str(uri), read_consistency_interval=datetime.timedelta(0))
+        try:
+            table = await connection.open_table(TABLE)
+        except (ValueError, FileNotFoundError):
+            raise MissingError(f"there are no passages in {uri}", hint=REBUILD) from None
+        if version is not None:
+            await table.checkout(version)
         return cls(table)
 
     async def version(self) -> int:
@@ -159,10 +192,69 @@ class LanceStore:
     async def optimize(self) -> None:
         stats = await self._table.stats()
         indexes = {index.name: index for index in await self._table.list_indices()}
+        vector_indexes = [name for name in indexes if name.startswith(VECTOR_INDEX)]
         unindexed = max((index.num_unindexed_rows or 0 for index in indexes.values()), default=0)
-        if stats["fragment_stats"]["num_small_fragments"] > SMALL_WRITES or unindexed > UNINDEXED_ROWS:
-            await self._table.optimize(cleanup_older_than=KEEP_OLD_VERSIONS)
-        await self._index_vectors([name for name in indexes if name.startswith(VECTOR_INDEX)])
+        small = stats["fragment_stats"]["num_small_fragments"] > SMALL_WRITES or unindexed > UNINDEXED_ROWS
+        versions = await self._versions()
+        last_erasure = self._last_erasure()
+        erase = versions[-1].deleted_rows > 0 and last_erasure is not None and _age(last_erasure) >= ERASE_AFTER
+        if erase:
+            await self._erase(vector_indexes)
+        if erase or small:
+            await self._table.optimize(cleanup_older_than=KEEP_ALL)
+        await self._index_vectors(vector_indexes)
+        if erase or small or (last_erasure is not None and versions[0].time < last_erasure):
+            await self._drop_old_versions()
+
+    async def _versions(self) -> list["_Version"]:
+        """Return the versions on disk, oldest first."""
+        versions = [
+            _Version(
+                int(version["version"]),
+                version["timestamp"].astimezone(datetime.UTC),  # local time without a zone
+                int(version["metadata"].get("total_deletion_file_rows", 0)),
+            )
+            for version in await self._table.list_versions()
+        ]
+        return sorted(versions, key=lambda version: version.number)
+
+    async def _drop_old_versions(self) -> None:
+        """Delete the versions that no search and no pin needs any more, with their files."""
+        pinned = self._pinned()
+        if pinned is None:
+            return
+        versions = await self._versions()
+        # The version that was the latest KEEP_OLD_VERSIONS ago stays: a search that began then may still read it.
+        current_then = max((v.number for v in versions if _age(v.time) >= KEEP_OLD_VERSIONS), default=0)
+        needed = min([current_then, *pinned])
+        kept = [version for version in versions if version.number >= needed]
+        if len(kept) == len(versions):
+            return
+        margin = max(KEEP_OLD_VERSIONS, PIN_MARGIN if pinned else KEEP_OLD_VERSIONS)
+        await self._table.optimize(cleanup_older_than=_age(kept[0].time) + margin)
+
+    # -- erasing -------------------------------------------------------------------------------------------------------
+
+    def _last_erasure(self) -> datetime.datetime | None:
+        """Return when deleted passages were last erased; None if they are not erased here."""
+        if self._erased is None:
+            return None
+        if not self._erased.exists():
+            return datetime.datetime.fromtimestamp(0, datetime.UTC)
+        return datetime.datetime.fromtimestamp(self._erased.stat().st_mtime, datetime.UTC)
+
+    async def _erase(self, vector_indexes: Sequence[str]) -> None:
+        """Rewrite every passage and every index, so that the files of the latest version hold nothing deleted.
+
+        A deletion only marks rows, and a compaction drops marked rows only where they are more than a tenth.
+        """
+        await self._table.update(updates_sql={"page": "page"})
+        for column, config in _indexes(self._language).items():
+            await self._table.create_index(column, config=config, replace=True)
+        for name in vector_indexes:
+            await self._train_vector_index(name)
+        if self._erased is not None:
+            self._erased.touch()
 
     async def _probes(self, where: str) -> int:
         """Return the partitions to probe: the narrower the scope, the more of its passages lie outside the nearest
@@ -189,10 +281,13 @@ class LanceStore:
         trained = max((int(name.removeprefix(VECTOR_INDEX)) for name in existing), default=0)
         if partitions < 4 * trained and not await self._in_pieces(existing):
             return
-        config = IvfFlat(distance_type="cosine", num_partitions=partitions)
         for name in existing:
             await self._table.drop_index(name)
-        await self._table.create_index("vector", config=config, name=f"{VECTOR_INDEX}{partitions}")
+        await self._train_vector_index(f"{VECTOR_INDEX}{partitions}")
+
+    async def _train_vector_index(self, name: str) -> None:
+        config = IvfFlat(distance_type="cosine", num_partitions=int(name.removeprefix(VECTOR_INDEX)))
+        await self._table.create_index("vector", config=config, name=name, replace=True)
 
     async def _in_pieces(self, existing: Sequence[str]) -> bool:
         statistics = [await self._table.index_stats(name) for name in existing]
@@ -208,6 +303,20 @@ class LanceStore:
     @staticmethod
     def _dimension(schema: pa.Schema) -> int:
         return int(schema.field("vector").type.list_size)
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """A version of the table."""
+
+    number: int
+    time: datetime.datetime
+    deleted_rows: int
+    """Rows in its files that are marked as deleted."""
+
+
+def _age(time: datetime.datetime) -> datetime.timedelta:
+    return datetime.datetime.now(datetime.UTC) - time
 
 
 def _schema(dimension: int) -> pa.Schema:

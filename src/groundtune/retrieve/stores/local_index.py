@@ -3,6 +3,8 @@
 manifest.json              the current generation and its parts; replaced in one step, so a swap is atomic
 next.json                  the same for a rebuild in progress
 <generation>/              passages (LanceDB) and catalog.sqlite
+<generation>/erased        when deleted passages were last erased from the files
+<generation>/pins/         what readers still use
 """
 
 import asyncio
@@ -20,6 +22,7 @@ from groundtune.errors import BusyError, FormatError, MissingError
 from groundtune.protocols import IndexGeneration
 from groundtune.retrieve.stores.generations import REBUILD, IndexParts, choose_generation
 from groundtune.retrieve.stores.lance import LanceStore
+from groundtune.retrieve.stores.pins import Pin, Pins
 from groundtune.retrieve.stores.sqlite_catalog import SqliteCatalog
 from groundtune.types import IndexManifest
 
@@ -27,6 +30,13 @@ MANIFEST_FORMAT = 1
 """Version of manifest.json and next.json; 0 differs only in that it names none."""
 LOCK_RETRY_SECONDS = 0.1
 """Seconds between attempts to take the lock; the event loop stays free meanwhile."""
+REPLACEMENT_SECONDS = 5.0
+"""How long a snapshot waits for the moment between two batches of a run."""
+REPLACEMENT_RETRY_SECONDS = 0.05
+CATALOG = "catalog.sqlite"
+ERASED = "erased"
+IN_USE, ANY_VERSION, VERSION = "open", "all", "v"
+"""Names of pins: the generation is open; all versions of the passages are needed; `v57`: this one and newer ones."""
 
 
 class LocalIndex:
@@ -61,20 +71,9 @@ class LocalIndex:
 
     async def open(self, manifest: IndexManifest, *, read_only: bool) -> IndexGeneration:
         folder = self.folder / manifest.generation
-        if read_only and not folder.is_dir():
-            raise MissingError(f"the index {folder} is missing", hint=REBUILD)
-        catalog = await SqliteCatalog.open(folder / "catalog.sqlite", read_only=read_only)
-        try:
-            store = await LanceStore.open(
-                folder,
-                dimension=int(manifest.parts["dimension"]),
-                language=str(manifest.parts["language"]),
-                read_only=read_only,
-            )
-        except BaseException:
-            await catalog.close()
-            raise
-        return LocalGeneration(manifest, store, catalog)
+        if read_only:
+            return await LocalGeneration.open_to_read(manifest, folder)
+        return await LocalGeneration.open_to_write(manifest, folder)
 
     @contextlib.asynccontextmanager
     async def writer_lock(self, *, wait_seconds: float = 0.0) -> AsyncIterator[None]:
@@ -91,30 +90,150 @@ class LocalIndex:
             yield
 
     def _drop_old(self) -> None:
+        """Delete generations that were superseded before this run and that no process has open."""
         known = {m.generation for path in (self._current, self._next) if (m := _read_or_none(path))}
         for folder in self.folder.glob("g-*"):
-            if folder.name not in known:
+            used = _pins(folder).names()
+            if folder.name not in known and not used:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 class LocalGeneration:
     """`IndexGeneration` of a `LocalIndex`."""
 
-    def __init__(self, manifest: IndexManifest, store: LanceStore, catalog: SqliteCatalog) -> None:
+    def __init__(
+        self, manifest: IndexManifest, folder: Path, store: LanceStore, catalog: SqliteCatalog, *, pin: Pin | None
+    ) -> None:
         self.manifest = manifest
         self.store = store
         self.vector_cache = store
         self.catalog = catalog
+        self._folder = folder
+        self._pin = pin
+
+    @classmethod
+    async def open_to_write(cls, manifest: IndexManifest, folder: Path) -> "LocalGeneration":
+        """Open the generation as its only writer; create it if it does not exist."""
+        erased = folder / ERASED
+        if not folder.is_dir():
+            folder.mkdir(parents=True)
+            erased.touch()
+        catalog = await SqliteCatalog.open(folder / CATALOG)
+        async with _closing_on_error(catalog):
+            store = await LanceStore.open(
+                folder,
+                dimension=int(manifest.parts["dimension"]),
+                language=str(manifest.parts["language"]),
+                pinned=lambda: _pinned_versions(folder),
+                erased=erased,
+            )
+        return cls(manifest, folder, store, catalog, pin=None)
+
+    @classmethod
+    async def open_to_read(cls, manifest: IndexManifest, folder: Path) -> "LocalGeneration":
+        """Open the generation as it is at every moment, and keep its folder from being deleted."""
+        if not folder.is_dir():
+            raise MissingError(f"the index {folder} is missing", hint=REBUILD)
+        pin = _pins(folder).hold(IN_USE)
+        async with _releasing_on_error(pin):
+            catalog = await SqliteCatalog.open(folder / CATALOG, read_only=True)
+            async with _closing_on_error(catalog):
+                store = await LanceStore.open_to_read(folder)
+        return cls(manifest, folder, store, catalog, pin=pin)
 
     async def version(self) -> str:
         return f"{self.manifest.generation}@{await self.store.version()}.{await self.catalog.changes()}"
 
     async def snapshot(self) -> IndexGeneration:
-        raise NotImplementedError
+        pins = _pins(self._folder)
+        everything = pins.hold(ANY_VERSION)  # until it is known which version is needed
+        async with _releasing_on_error(everything):
+            catalog, version = await self._moment()
+            async with _closing_on_error(catalog):
+                store = await LanceStore.open_to_read(self._folder, version=version)
+                pin = pins.hold(f"{VERSION}{version}")
+        if everything:
+            everything.release()
+        return LocalSnapshot(LocalGeneration(self.manifest, self._folder, store, catalog, pin=pin))
 
     async def close(self) -> None:
         await self.catalog.close()
         self.store.close()
+        if self._pin:
+            self._pin.release()
+
+    async def _moment(self) -> tuple[SqliteCatalog, int]:
+        """Return the catalog, pinned, and the version of the passages that belongs to it.
+
+        While documents are being replaced, passages and catalog differ. If that does not end, the last run was
+        interrupted there, and readers see the difference too.
+        """
+        deadline = time.monotonic() + REPLACEMENT_SECONDS
+        while True:
+            version = await self.store.version()
+            catalog = await SqliteCatalog.open_snapshot(self._folder / CATALOG)
+            async with _closing_on_error(catalog):
+                whole = not await catalog.unfinished() and await self.store.version() == version
+            if whole or time.monotonic() >= deadline:
+                return catalog, version
+            await catalog.close()
+            await asyncio.sleep(REPLACEMENT_RETRY_SECONDS)
+
+
+class LocalSnapshot:
+    """A read-only view of one moment. Its own snapshots are the same view; the last one to be closed ends it."""
+
+    def __init__(self, generation: LocalGeneration, users: set[object] | None = None) -> None:
+        self.manifest = generation.manifest
+        self.store = generation.store
+        self.vector_cache = generation.vector_cache
+        self.catalog = generation.catalog
+        self._generation = generation
+        self._users = set[object]() if users is None else users
+        self._users.add(self)
+
+    async def version(self) -> str:
+        return await self._generation.version()
+
+    async def snapshot(self) -> IndexGeneration:
+        return LocalSnapshot(self._generation, self._users)
+
+    async def close(self) -> None:
+        used = self in self._users
+        self._users.discard(self)
+        if used and not self._users:
+            await self._generation.close()
+
+
+def _pins(folder: Path) -> Pins:
+    return Pins(folder / "pins")
+
+
+def _pinned_versions(folder: Path) -> list[int] | None:
+    """Return the versions that snapshots read; None while one of them is being taken."""
+    names = _pins(folder).names()
+    if ANY_VERSION in names:
+        return None
+    return [int(name.removeprefix(VERSION)) for name in names if name != IN_USE]
+
+
+@contextlib.asynccontextmanager
+async def _closing_on_error(catalog: SqliteCatalog) -> AsyncIterator[None]:
+    try:
+        yield
+    except BaseException:
+        await catalog.close()
+        raise
+
+
+@contextlib.asynccontextmanager
+async def _releasing_on_error(pin: Pin | None) -> AsyncIterator[None]:
+    try:
+        yield
+    except BaseException:
+        if pin:
+            pin.release()
+        raise
 
 
 def _read(path: Path) -> IndexManifest | None:

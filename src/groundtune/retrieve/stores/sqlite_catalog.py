@@ -44,8 +44,9 @@ _DOCUMENT = "id, source, text, title, media_type, pages, digest, groups, metadat
 class SqliteCatalog:
     """`Catalog` in one file. Create it with `SqliteCatalog.open`; any event loop and any thread may use it."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, *, read_only: bool) -> None:
         self._db = db
+        self._read_only = read_only
         self._lock = threading.Lock()
 
     @classmethod
@@ -54,10 +55,17 @@ class SqliteCatalog:
 
         Raises FormatError when a newer groundtune wrote it, MissingError when it is missing or damaged.
         """
-        return cls(await asyncio.to_thread(_open_to_read if read_only else _open_to_write, path))
+        db = await asyncio.to_thread(_open_to_read if read_only else _open_to_write, path)
+        return cls(db, read_only=read_only)
+
+    @classmethod
+    async def open_snapshot(cls, path: Path) -> "SqliteCatalog":
+        """Open the file as it is now; later writes are not seen until it is closed. Errors are those of `open`."""
+        return cls(await asyncio.to_thread(_open_snapshot, path), read_only=True)
 
     async def close(self) -> None:
-        await self._run(sqlite3.Connection.close)
+        """Close the file; the writer also empties its write-ahead log, unless a reader still needs it."""
+        await self._run(_close, read_only=self._read_only)
 
     async def files(self) -> dict[str, FileRow]:
         return await self._run(_files)
@@ -122,6 +130,7 @@ def _open_to_write(path: Path) -> sqlite3.Connection:
         _check_format(db, path)
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
+        db.execute("PRAGMA secure_delete=ON")  # deleted texts are overwritten in the file
         db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
     except BaseException:
         db.close()
@@ -146,6 +155,26 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
             db.close()
             raise
     raise MissingError(f"cannot read the catalog {path}", hint=REBUILD)
+
+
+def _open_snapshot(path: Path) -> sqlite3.Connection:
+    db = _open_to_read(path)
+    try:
+        db.execute("BEGIN")
+        db.execute("SELECT 1 FROM files LIMIT 1").fetchall()  # only a read fixes the state that is seen
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _close(db: sqlite3.Connection, *, read_only: bool) -> None:
+    try:
+        if not read_only:
+            db.execute("PRAGMA busy_timeout=0")  # a snapshot may keep the log for hours
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        db.close()
 
 
 def _format(db: sqlite3.Connection) -> int:
