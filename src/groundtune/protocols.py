@@ -286,7 +286,11 @@ class Generator(Protocol):
 
 @runtime_checkable
 class StreamingGenerator(Generator, Protocol):
-    """A generator that can stream its text."""
+    """A generator that can stream its text.
+
+    Set `has_confidence = False` if its generations never carry one: an approach with a threshold then need not hold the
+    text until the end.
+    """
 
     def stream(self, prompt: Prompt) -> AsyncIterator[str | Generation]:
         """Yield pieces of text, in order, and at the end the whole generation. Raises as `generate` does."""

@@ -333,7 +333,7 @@ async def test_a_refused_temperature_is_omitted_from_then_on() -> None:
         async with generator(server.base_url, max_output_tokens=50) as model:
             for _ in range(2):
                 assert (await model.generate(PROMPT)).text == "thought"
-            assert [piece async for piece in model.stream(PROMPT)] == ["thought"]
+            assert [piece async for piece in model.stream(PROMPT) if isinstance(piece, str)] == ["thought"]
         sent = server.posts()
     assert ["temperature" in body for body in sent] == [True, False, False, False, False]
     assert [body.get("max_completion_tokens") for body in sent] == [None, None, 50, 50, 50]

@@ -1,15 +1,18 @@
 """Test streams of the hosted generator over real HTTP: pieces, usage, and every way a stream can break."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from groundtune.errors import ProviderError
 from groundtune.models.hosted_generator import HostedGenerator
-from groundtune.testing.scripted_server import Reply, ScriptedServer
-from groundtune.types import Prompt, Usage
+from groundtune.models.prices import TokenPrices
+from groundtune.testing.scripted_server import Reply, Script, ScriptedServer
+from groundtune.types import Generation, Prompt
 
 PROMPT = Prompt("two words")
 
@@ -23,19 +26,68 @@ async def generator(base_url: str, **options: Any) -> AsyncIterator[HostedGenera
         await model.aclose()
 
 
-async def collect(model: HostedGenerator, pieces: list[str]) -> None:
-    async for piece in model.stream(PROMPT):
-        pieces.append(piece)
+async def collect(model: HostedGenerator, pieces: list[str]) -> Generation:
+    """Collect the pieces, and return the generation, which comes last."""
+    last: str | Generation = ""
+    async for last in model.stream(PROMPT):
+        if isinstance(last, str):
+            pieces.append(last)
+    assert isinstance(last, Generation)
+    return last
 
 
-async def test_a_stream_gives_pieces_and_usage() -> None:
-    seen: list[Usage] = []
+async def test_a_stream_gives_pieces_and_the_generation() -> None:
+    pieces: list[str] = []
+    prices = TokenPrices(
+        base_url="https://example.com", overrides={"m": {"input_per_million": 1.0, "output_per_million": 10.0}}
+    )
     with ScriptedServer(Reply("one two three", usage={"prompt_tokens": 4, "completion_tokens": 3})) as server:
-        async with generator(server.base_url) as model:
-            pieces = [piece async for piece in model.stream(PROMPT, on_usage=seen.append)]
+        async with generator(server.base_url, prices=prices) as model:
+            streamed = await collect(model, pieces)
+            whole = await model.generate(PROMPT)
         assert server.posts()[0]["stream_options"] == {"include_usage": True}
     assert pieces == ["one ", "two ", "three"]
-    assert [(usage.input_tokens, usage.output_tokens) for usage in seen] == [(4, 3)]
+    assert streamed.usage.seconds is not None
+    assert replace(streamed, usage=replace(streamed.usage, seconds=whole.usage.seconds)) == whole
+    assert (whole.usage.input_tokens, whole.usage.output_tokens) == (4, 3)
+    assert whole.usage.usd == pytest.approx(34e-6)
+
+
+def streamless(body: dict[str, Any]) -> Reply:
+    return Reply("Streaming is not supported.", status=400) if "stream" in body else Reply("one two")
+
+
+@pytest.mark.parametrize(("script", "calls"), [(Reply("one two", no_stream=True), 2), (streamless, 3)])
+async def test_a_server_that_cannot_stream_gives_the_whole_text(script: Script, calls: int) -> None:
+    with ScriptedServer(script) as server:
+        async with generator(server.base_url) as model:
+            for _ in range(2):
+                pieces: list[str] = []
+                assert (await collect(model, pieces)).usage.output_tokens == 2
+                assert pieces == ["one two"]
+        assert len(server.posts()) == calls
+    if calls == 3:
+        assert "stream_options" not in server.posts()[-1]
+
+
+@pytest.mark.parametrize("write_bytes", [1, 2, 3, 7])
+async def test_events_and_characters_may_arrive_in_parts(write_bytes: int) -> None:
+    text, pieces = "30 Tage – „gewiß“ 😀 [1].", list[str]()
+    reply = Reply(text, pieces=[text[:9], text[9:20], text[20:21], text[21:]], write_bytes=write_bytes)
+    with ScriptedServer(reply) as server:
+        async with generator(server.base_url) as model:
+            assert (await collect(model, pieces)).text == text
+    assert pieces == list(reply.pieces or ())
+
+
+async def test_leaving_a_stream_closes_the_connection() -> None:
+    with ScriptedServer(Reply(pieces=["a "] * 400, piece_seconds=0.01)) as server:
+        async with generator(server.base_url) as model:
+            async with aclosing(model.stream(PROMPT)) as stream:
+                assert await anext(stream) == "a "
+            async with asyncio.timeout(10):
+                while not server.hang_ups:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(("after", "kept"), [(2, ["one ", "two "]), (3, ["one ", "two ", "three"]), (0, [])])
@@ -83,15 +135,16 @@ async def test_a_stream_that_stalls_is_a_timeout() -> None:
 
 
 async def test_the_opening_of_a_stream_is_retried() -> None:
+    pieces: list[str] = []
     with ScriptedServer([Reply(status=500), Reply("there")]) as server:
         async with generator(server.base_url) as model:
-            assert [piece async for piece in model.stream(PROMPT)] == ["there"]
+            await collect(model, pieces)
+    assert pieces == ["there"]
 
 
 async def test_an_abandoned_stream_returns_its_slot() -> None:
     with ScriptedServer(Reply("one two three")) as server:
         async with generator(server.base_url, concurrency=1) as model:
-            stream = model.stream(PROMPT)
-            assert await anext(stream) == "one "
-            await stream.aclose()
+            async with aclosing(model.stream(PROMPT)) as stream:
+                assert await anext(stream) == "one "
             assert (await model.generate(PROMPT)).text == "one two three"

@@ -40,6 +40,16 @@ def test_a_stream_ends_with_the_usage_when_asked() -> None:
     assert not any(chunk.usage for chunk in plain)
 
 
+@pytest.mark.parametrize("write_bytes", [None, 1, 5])
+def test_a_stream_comes_in_the_pieces_it_is_given(write_bytes: int | None) -> None:
+    pieces = ["30 Ta", "ge [", "1", "]. „😀", "“"]
+    reply = Reply("".join(pieces), pieces=pieces, write_bytes=write_bytes)
+    with ScriptedServer(reply) as server, client(server) as sdk:
+        chunks = list(sdk.chat.completions.create(**ASK, stream=True))
+        assert sdk.chat.completions.create(**ASK).choices[0].message.content == "".join(pieces)
+    assert [chunk.choices[0].delta.content for chunk in chunks[:-1]] == pieces
+
+
 def test_replies_come_in_order_and_the_last_repeats() -> None:
     with ScriptedServer([Reply("first"), Reply("second")]) as server, client(server) as sdk:
         texts = [sdk.chat.completions.create(**ASK).choices[0].message.content for _ in range(3)]

@@ -1,10 +1,13 @@
 """Run an approach, whoever made it, so that every answer has an id, a time and the name of its approach."""
 
 import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from groundtune.common.answers import complete_answer
-from groundtune.protocols import Approach
-from groundtune.types import Answer, Question
+from groundtune.common.event_loop import closing
+from groundtune.protocols import Approach, StreamingApproach
+from groundtune.types import Answer, AnswerEvent, CitationChecked, Done, Question, Retrieved, TextDelta
 
 
 async def answer_question(approach: Approach, question: Question) -> Answer:
@@ -12,3 +15,26 @@ async def answer_question(approach: Approach, question: Question) -> Answer:
     start = time.perf_counter()
     answer = await approach.answer(question)
     return complete_answer(answer, approach.name, seconds=time.perf_counter() - start)
+
+
+async def stream_answer(approach: Approach, question: Question) -> AsyncIterator[AnswerEvent]:
+    """Yield the answer of an approach as events; one that cannot stream is answered first.
+
+    Events that were yielded before an error stay valid. Closing the iterator ends the work.
+    """
+    if not isinstance(approach, StreamingApproach):
+        answer = await answer_question(approach, question)
+        yield Retrieved(answer.hits)
+        if answer.text:
+            yield TextDelta(answer.text)
+        for citation in answer.citations:
+            yield CitationChecked(citation)
+        yield Done(answer)
+        return
+    start = time.perf_counter()
+    async with closing(approach.stream(question)) as events:
+        async for event in events:
+            if isinstance(event, Done):
+                seconds = time.perf_counter() - start
+                event = replace(event, answer=complete_answer(event.answer, approach.name, seconds=seconds))
+            yield event

@@ -9,8 +9,9 @@ claim in the same words.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
-from groundtune.approaches.quote_matching import find, find_close
+from groundtune.approaches.quote_matching import find, find_close, may_continue
 from groundtune.common.text import sentences, words
 from groundtune.types import Citation, Hit
 
@@ -27,6 +28,14 @@ _SOFT_BREAK = re.compile(r"(?<=[^\W_])[,]?[ \t]*\n[ \t]*(?=[^\W_])(?!\d{1,3}[.)]
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
 _EMPTY = frozenset("source sources reference references see passage passages document documents and cf".split())
 _LEAD_IN_WORDS = 12
+_NEXT_WORDS = 3
+"""Words that must follow a sentence before its end is certain."""
+_NEXT_WORD = re.compile(r"[^\W\d_]{2,}(?=\s)")
+_PLAIN_SIGNS = frozenset("0123456789.,;:!?%€$£&/+°-")
+_APOSTROPHE = re.compile(r"(?<=\w)['’](?=\w)")
+_ITEM = re.compile(r"^[ivxlcdm]+[.)]\s|\d[.!?]+[^\W\d_]", re.IGNORECASE)
+"""What may turn out to be the number of a list item: a Roman number at the head, a number joined to a word."""
+_BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +106,132 @@ def _cite(claim: str, sentence: str, marker: int, hits: Sequence[Hit]) -> Citati
         quote=passage.text[start:end],
         start=passage.start + start,
         end=passage.start + end,
+    )
+
+
+# -- while the answer is being written -----------------------------------------------------------------------------
+
+
+class UnfinishedText:
+    """The text of an answer that is still being written, released sentence by sentence with checked citations.
+
+    Whatever follows, the released pieces are the beginning of what `check_citations` returns for the whole text. A
+    sentence is settled when the next one has begun and no marker or quote can reach back to it; where that depends on
+    the rest of the line, as it does with quotation marks, brackets and code, it is settled when the next line begins.
+    """
+
+    def __init__(self, hits: Sequence[Hit], *, strict: bool = False) -> None:
+        self._hits = hits
+        self._strict = strict
+        self._text = ""
+        """Everything so far, without white space at its start."""
+        self._line = 0
+        """Start of the line that the first sentence after the settled ones is in."""
+        self._settled: list[Sentence] = []
+        self._kept: list[Sentence] = []
+        self._held: list[Citation] = []
+        """Citations of settled sentences whose text is not released yet."""
+        self._next = 0
+        """Where the first sentence after the settled ones starts, or its line."""
+        self._released = 0
+
+    def add(self, piece: str) -> tuple[str, tuple[Citation, ...]]:
+        """Return the text that is released now, and its citations."""
+        self._text = self._text + piece if self._text else piece.lstrip()
+        if not any(char.isspace() for char in piece):
+            return "", ()  # the last word may go on
+        for sentence in self._newly_settled():
+            citations, supported = _check(sentence, self._hits)
+            self._settled.append(sentence)
+            if supported or not self._strict:
+                self._kept.append(sentence)
+                self._held += citations
+        final = self._final()
+        if final is None or len(final) <= self._released:
+            return "", ()
+        citations, self._held = self._held, []
+        start, self._released = self._released, len(final)
+        return final[start:], tuple(citations)
+
+    def _newly_settled(self) -> list[Sentence]:
+        section = _up_to_last_space(self._text[self._line :])
+        known = sum(sentence.start >= self._line for sentence in self._settled)
+        sentences_now = _with_runs(section, _split(section, len(self._hits)), self._hits)
+        count = _settled_count(section, sentences_now, self._hits)
+        if count <= known:
+            return []
+        *settled, following = (_moved(sentence, self._line) for sentence in sentences_now[: count + 1])
+        self._line = following.line[0]
+        self._next = following.start if settled[-1].line == following.line else following.line[0]
+        return settled[known:]
+
+    def _final(self) -> str | None:
+        """Return the beginning of the final text as far as it is certain; None when its form is still open."""
+        if not self._kept:
+            return ""
+        if not self._strict:
+            return self._text[: self._next]
+        pasted = _pasted(self._text, _with_lead_ins(self._settled, self._kept))
+        dropped = len(self._kept) < len(self._settled)
+        # The text stays as it is unless a sentence is dropped, now or later.
+        return pasted if dropped or pasted == self._text[: self._kept[-1].end] else None
+
+
+def _settled_count(text: str, answer_sentences: Sequence[Sentence], hits: Sequence[Hit]) -> int:
+    """Return how many sentences no later text can change. The text ends with white space."""
+    for count in range(len(answer_sentences) - 1, 0, -1):
+        last, following = answer_sentences[count - 1 : count + 1]
+        if _stays(following) and (last.line != following.line or _apart(text, answer_sentences, count, hits)):
+            return count
+    return 0
+
+
+def _stays(sentence: Sentence) -> bool:
+    """Whether it remains a sentence, so that markers in its line belong to it and not to the line above."""
+    return any(len(word) > 1 and word.isalpha() and word not in _EMPTY for word in words(sentence.text))
+
+
+def _apart(text: str, answer_sentences: Sequence[Sentence], count: int, hits: Sequence[Hit]) -> bool:
+    """Whether the first `count` sentences stay apart from the next one, which is in the same line.
+
+    Within a line, the end of a sentence may depend on text far behind it: a closing quotation mark or bracket, the next
+    item of a list. It does not in plain text, once three more words are known; tests compare many texts with their
+    beginnings. Markers at the head of a line may belong to what precedes or follows them, depending on its end.
+    """
+    last, following = answer_sentences[count - 1 : count + 1]
+    first = next(sentence for sentence in answer_sentences if sentence.line == following.line)
+    body = following.line[1]
+    next_words = list(islice(_NEXT_WORD.finditer(text, following.start), _NEXT_WORDS))
+    if len(next_words) < _NEXT_WORDS or not text[following.start - 1].isspace() or _MARKER.match(text, first.start):
+        return False
+    markers = list(_MARKER.finditer(text, body, next_words[-1].end()))
+    plain = _without(text, body, next_words[-1].end(), [marker.span() for marker in markers])[0]
+    return (
+        all(_is_marker(marker, text, len(hits)) for marker in markers)
+        and _is_plain(plain)
+        and not any(may_continue(text[max(last.start, body) : following.start], hit.passage.text) for hit in hits)
+    )
+
+
+def _is_plain(line: str) -> bool:
+    """Whether the sentences of a line can be told apart without knowing how it goes on."""
+    without_apostrophes = _APOSTROPHE.sub("", line)
+    known = all(char.isalpha() or char.isspace() or char in _PLAIN_SIGNS for char in without_apostrophes)
+    return known and not _ITEM.search(line)
+
+
+def _up_to_last_space(text: str) -> str:
+    return text[: max((index + 1 for index, char in enumerate(text) if char.isspace()), default=0)]
+
+
+def _moved(sentence: Sentence, by: int) -> Sentence:
+    start, body = sentence.line
+    return replace(
+        sentence,
+        start=sentence.start + by,
+        end=sentence.end + by,
+        bare_end=sentence.bare_end + by,
+        line=(start + by, body + by),
     )
 
 
@@ -277,14 +412,18 @@ def _with_lead_ins(answer_sentences: Sequence[Sentence], kept: Sequence[Sentence
 
 
 def _pasted(text: str, kept: Sequence[Sentence]) -> str:
-    lines: dict[tuple[int, int], list[str]] = {}
-    for sentence in kept:
+    """Return the kept sentences: those of a line on one line, with a blank line where paragraphs were apart."""
+    pasted = ""
+    for previous, sentence in zip([None, *kept], kept, strict=False):
         start, body = sentence.line
-        parts = lines.setdefault(sentence.line, [text[start:body].strip()] if body > start else [])
-        parts.append(
-            text[max(sentence.start, body if sentence.start <= body else sentence.start) : sentence.end].strip()
-        )
-    return "\n".join(" ".join(part for part in parts if part) for parts in lines.values())
+        words_kept = text[max(sentence.start, body) : sentence.end].strip()
+        if previous and previous.line == sentence.line:
+            pasted += f" {words_kept}"
+            continue
+        if previous:
+            pasted += "\n\n" if _BLANK_LINE.search(text, previous.end, body) else "\n"
+        pasted += " ".join(part for part in (text[start:body].strip(), words_kept) if part)
+    return pasted
 
 
 def _inside(position: int, spans: Sequence[tuple[int, int]]) -> bool:

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from groundtune.approaches import prompts
 from groundtune.common.files import digest_text
@@ -55,6 +55,15 @@ class OutputFormat(Protocol):
     def parse(self, reply: str) -> ParsedReply: ...
 
 
+@runtime_checkable
+class StreamedFormat(Protocol):
+    """A format whose text is the reply itself, so that it can be released while the model writes it."""
+
+    def may_abstain(self, reply: str) -> bool:
+        """Whether a reply that begins like this may turn out to be an abstention."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerFormat:
     """A question, answered in sentences, with citations when passages are shown."""
@@ -74,6 +83,9 @@ class AnswerFormat:
     def parse(self, reply: str) -> ParsedReply:
         text = reply.strip()
         return ParsedReply(text, abstained=not text or _says(text, prompts.NOT_FOUND))
+
+    def may_abstain(self, reply: str) -> bool:
+        return _may_say(reply.strip(), prompts.NOT_FOUND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +183,9 @@ class TextFormat:
         text = reply.strip()
         return ParsedReply(text, abstained=not text)
 
+    def may_abstain(self, reply: str) -> bool:
+        return not reply.strip()
+
 
 def rules_digest(output_format: OutputFormat, *, grounded: bool) -> str:
     """Return a digest of the rules: a model trained with other rules is a different model."""
@@ -190,6 +205,12 @@ def _says(text: str, word: str) -> bool:
     """Whether the reply is the given word (ignoring case), or starts with exactly that word followed by a reason."""
     alone = re.fullmatch(rf"\W*{word}\W*", text, re.IGNORECASE)
     return bool(alone or re.match(rf"\W*{word}\b", text))
+
+
+def _may_say(text: str, word: str) -> bool:
+    """Whether `_says` may hold for a text that begins like this."""
+    begun = "".join(f"(?:{re.escape(char)}" for char in word) + ")?" * len(word)
+    return _says(text, word) or bool(re.fullmatch(rf"\W*{begun}", text, re.IGNORECASE))
 
 
 def _empty(value: Any) -> bool:

@@ -3,14 +3,17 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 from groundtune.approaches import prompts
 from groundtune.approaches.citations import check_citations
 from groundtune.approaches.output_formats import AnswerFormat, OutputFormat
+from groundtune.approaches.streaming import ReplyStream
 from groundtune.common.answers import complete_answer
-from groundtune.protocols import ContextProvider, Generator, ShotChooser
-from groundtune.types import Answer, Generation, Hit, Prompt, Question, Shot, Trace, Usage
+from groundtune.common.event_loop import closing
+from groundtune.protocols import ContextProvider, Generator, ShotChooser, StreamingGenerator
+from groundtune.types import Answer, AnswerEvent, Generation, Hit, Prompt, Question, Retrieved, Shot, Trace, Usage
 
 NOT_IN_DOCUMENTS = "Not in your documents."
 ABSTENTION_PASSAGES = 3
@@ -33,9 +36,9 @@ NO_GENERATION = Generation("", Usage(0, 0, 0, 0.0, 0.0), confidence=0.0)
 
 
 class Pipeline:
-    """`Approach`: gather context, choose shots, generate, parse the reply, check citations, abstain when unsupported.
+    """Gather context, choose shots, generate, parse the reply, check citations, abstain when unsupported.
 
-    Two instances that differ in one part are an ablation of that part.
+    Two instances that differ in one part are an ablation of that part. A `StreamingApproach`.
 
     output_format: the rules and replies of the task. question_at: position of the question relative to the passages.
     threshold: confidence below which it abstains, when the generator reports one. strict: sentences without support are
@@ -82,6 +85,37 @@ class Pipeline:
         start = time.perf_counter()
         generation = await self._generator.generate(gathered.prompt) if gathered.prompt else NO_GENERATION
         return self._finish(gathered, generation, time.perf_counter() - start)
+
+    async def stream(self, question: Question) -> AsyncIterator[AnswerEvent]:
+        """Yield the same answer as events; see `ReplyStream` for what is released before the end.
+
+        Below a threshold that the generator may miss, everything is held until its confidence is known. Raises as
+        `answer` does; what was yielded before stays valid. Closing the iterator closes the call of the model.
+        """
+        gathered = await self._gather(question)
+        yield Retrieved(tuple(gathered.hits))
+        reply = ReplyStream(self._output_format, gathered.hits, strict=self._strict)
+        start = time.perf_counter()
+        if gathered.prompt is None:
+            generation = NO_GENERATION
+        elif isinstance(self._generator, StreamingGenerator) and not self._may_be_unsure:
+            generation = Generation("")
+            async with closing(self._generator.stream(gathered.prompt)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, Generation):
+                        generation = piece
+                        continue
+                    for event in reply.add(piece):
+                        yield event
+        else:
+            generation = await self._generator.generate(gathered.prompt)
+        for event in reply.finish(self._finish(gathered, generation, time.perf_counter() - start)):
+            yield event
+
+    @property
+    def _may_be_unsure(self) -> bool:
+        """Whether an answer may turn out to be below the threshold."""
+        return self._threshold > 0 and getattr(self._generator, "has_confidence", True)
 
     async def _gather(self, question: Question) -> "_Gathered":
         """Do the local work before the model is called; without passages to cite, there is nothing to ask it."""

@@ -53,6 +53,13 @@ def find(sentence: str, text: str) -> Span | None:
     return None
 
 
+def may_continue(start: str, text: str) -> bool:
+    """Whether `find` might find a longer sentence that contains these words. Never False if it can."""
+    hay = _folded(text)[0]
+    candidates = (_folded(candidate)[0].strip(_EDGE) for candidate in (start, _MARKUP.sub("", start)))
+    return any(needle[1:] in hay for needle in candidates)  # the case of the first letter may differ
+
+
 def find_close(sentence: str, text: str, heading: str = "") -> Span | None:
     """Find adjacent sentences of the text that contain the numbers, the names and most words of the sentence."""
     claim = _MARKUP.sub("", sentence)

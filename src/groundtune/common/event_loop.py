@@ -2,8 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import asynccontextmanager
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -103,6 +104,17 @@ async def _cancel_all(last: Callable[[], Coroutine[Any, Any, None]] | None) -> N
     await asyncio.gather(*tasks, return_exceptions=True)
     if last:
         await last()
+
+
+@asynccontextmanager
+async def closing(iterator: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+    """Close the iterator at the end of the block, if it can be closed."""
+    try:
+        yield iterator
+    finally:
+        close = getattr(iterator, "aclose", None)
+        if close is not None:
+            await close()
 
 
 async def run_workers(work: Callable[[], Awaitable[None]], workers: int) -> None:

@@ -59,7 +59,7 @@ class Budget:
         except ProviderError as error:
             may_be_billed = error.kind in BILLED_FAILURES
             raise
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):  # the caller left, also in the middle of a stream
             raise
         except BaseException:
             may_be_billed = False

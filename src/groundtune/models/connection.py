@@ -138,11 +138,15 @@ class Connection:
     ) -> AsyncGenerator[object, None]:
         """Yield the JSON of each event as it arrives. Only the opening is retried. `optional` as in `post`.
 
-        Raises ProviderError: `timeout` if the server stops sending data, `bad_response` when the stream breaks.
+        A server that does not stream gives one event, its whole response. Raises ProviderError: `timeout` if the server
+        stops sending data, `bad_response` when the stream breaks.
         """
+        from httpx2 import HTTPError, TimeoutException
         from openai import APIError, APITimeoutError, AsyncStream
 
         opened = self._open()
+        if "stream" in self.refused_parameters:
+            body = {name: value for name, value in body.items() if name != "stream_options"}
         async with opened.rate_limiter.slot() as slot:
 
             async def send(body: Body) -> "AsyncStream[object]":
@@ -157,11 +161,14 @@ class Connection:
 
             events = await self._adapted({**body, "stream": True}, optional, send, slot)
             try:
+                if events.response.headers.get("content-type", "").startswith("application/json"):
+                    yield json.loads(await events.response.aread())
+                    return
                 async for event in events:
                     yield event
-            except APITimeoutError as error:
+            except (APITimeoutError, TimeoutException) as error:
                 raise self._timeout("sent no more data") from error
-            except (APIError, ValueError) as error:
+            except (APIError, HTTPError, ValueError) as error:
                 cause = one_line(str(error.__cause__ or error))
                 raise self.bad_response(f"the stream broke: {cause}", retryable=True) from error
             finally:
@@ -371,4 +378,6 @@ def _named(error: "APIStatusError", names: Set[str]) -> str | None:
     """Return the parameter among `names` that the error names, or None."""
     message = server_message(error)
     patterns = {name: rf"\b{name.replace('_', '[_ ]')}\b" for name in names}  # Groq: "does not support response format"
-    return next((name for name in sorted(names) if error.param == name or re.search(patterns[name], message)), None)
+    patterns |= {"stream": r"\b[Ss]tream(?:ing)?\b"}
+    longest_first = sorted(names, key=lambda name: (-len(name), name))  # "stream options" does not name `stream`
+    return next((name for name in longest_first if error.param == name or re.search(patterns[name], message)), None)

@@ -8,13 +8,15 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from groundtune.common.event_loop import closing
 from groundtune.models.budget import Budget
-from groundtune.protocols import RepeatableGenerator
+from groundtune.protocols import RepeatableGenerator, StreamingGenerator
 from groundtune.types import Generation, Prompt, Usage
 
 VERSION = 1
@@ -26,6 +28,9 @@ _TABLE = """CREATE TABLE IF NOT EXISTS generations
     (key BLOB PRIMARY KEY, text TEXT NOT NULL, usage TEXT NOT NULL, confidence REAL, made REAL NOT NULL)"""
 _FIND = "SELECT text, usage, confidence FROM generations WHERE key = ?"
 _KEEP = "INSERT OR REPLACE INTO generations VALUES (?, ?, ?, ?, ?)"
+
+OnPiece = Callable[[str], None]
+"""Receives the pieces of a stream."""
 
 log = logging.getLogger(__name__)
 
@@ -189,41 +194,76 @@ class CachedGenerator:
     def ceiling_usd(self, prompt: Prompt) -> float | None:
         return self._generator.ceiling_usd(prompt)
 
+    @property
+    def has_confidence(self) -> bool:
+        """Whether generations may carry a confidence."""
+        return getattr(self._generator, "has_confidence", True)
+
     async def generate(self, prompt: Prompt) -> Generation:
         """Return the cached generation, with `cached` set, or generate a new one and cache it.
 
         Raises BudgetError when the budget does not cover the call, and any error of the generator.
         """
-        if self._warm:
-            key, hit = self._find(prompt)
-        else:  # the first call may have to hash the weights of the model
-            key, hit = await asyncio.to_thread(self._find, prompt)
-            self._warm = True
+        key, hit = await self._look_up(prompt)
         if hit:
             return hit
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = self._flights[key] = _Flight(asyncio.create_task(self._fetch(key, prompt)))
-            flight.task.add_done_callback(lambda task: self._landed(key, task))
-        flight.waiting += 1
-        try:
-            generation = await asyncio.shield(flight.task)
-        finally:
-            flight.waiting -= 1
-            if not flight.waiting and not flight.task.done():  # no caller is left
-                self._flights.pop(key, None)
-                flight.task.cancel()
-        paid_here, flight.claimed = not flight.claimed, True
-        return generation if paid_here else replace(generation, cached=True)
+        with self._boarded(key, prompt) as flight:
+            return flight.claim(await asyncio.shield(flight.task))
+
+    async def stream(self, prompt: Prompt) -> AsyncIterator[str | Generation]:
+        """Yield the text in pieces as the wrapped generator streams it, and at the end the generation.
+
+        A cached text comes in one piece, and so does that of a call already in progress or of a generator that cannot
+        stream. A slow consumer does not slow down the call. Raises as `generate` does.
+        """
+        key, hit = await self._look_up(prompt)
+        if hit:
+            yield hit.text
+            yield hit
+            return
+        pieces: asyncio.Queue[str | None] = asyncio.Queue()
+        streamed = False
+        with self._boarded(key, prompt, pieces.put_nowait) as flight:
+            flight.task.add_done_callback(lambda _: pieces.put_nowait(None))
+            while (piece := await pieces.get()) is not None:
+                streamed = True
+                yield piece
+            generation = flight.claim(await flight.task)
+        if not streamed:
+            yield generation.text
+        yield generation
+
+    async def _look_up(self, prompt: Prompt) -> tuple[bytes, Generation | None]:
+        if self._warm:
+            return self._find(prompt)
+        found = await asyncio.to_thread(self._find, prompt)  # the first call may have to hash the weights of the model
+        self._warm = True
+        return found
 
     def _find(self, prompt: Prompt) -> tuple[bytes, Generation | None]:
         key = cache_key(self._generator.request(prompt))
         return key, self._cache.get(key)
 
-    async def _fetch(self, key: bytes, prompt: Prompt) -> Generation:
+    @contextmanager
+    def _boarded(self, key: bytes, prompt: Prompt, on_piece: OnPiece | None = None) -> Iterator["_Flight"]:
+        """Join the call of this request, or start it; the last caller that leaves before its end cancels it."""
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._flights[key] = _Flight(asyncio.create_task(self._fetch(key, prompt, on_piece)))
+            flight.task.add_done_callback(lambda task: self._landed(key, task))
+        flight.waiting += 1
+        try:
+            yield flight
+        finally:
+            flight.waiting -= 1
+            if not flight.waiting and not flight.task.done():  # no caller is left
+                self._flights.pop(key, None)
+                flight.task.cancel()
+
+    async def _fetch(self, key: bytes, prompt: Prompt, on_piece: OnPiece | None) -> Generation:
         ceiling = await asyncio.to_thread(self._generator.ceiling_usd, prompt)  # the first call reads the price table
         async with self._budget.reserve(ceiling, model=self.name) as reservation:
-            generation = await self._generator.generate(prompt)
+            generation = await self._call(prompt, on_piece)
             reservation.record_cost(generation.usage.usd)
         try:
             await asyncio.to_thread(self._cache.put, key, generation)
@@ -231,6 +271,18 @@ class CachedGenerator:
             self._cache.put(key, generation)
             raise
         return generation
+
+    async def _call(self, prompt: Prompt, on_piece: OnPiece | None) -> Generation:
+        if on_piece is None or not isinstance(self._generator, StreamingGenerator):
+            return await self._generator.generate(prompt)
+        text = ""
+        async with closing(self._generator.stream(prompt)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Generation):
+                    return piece
+                text += piece
+                on_piece(piece)
+        return Generation(text)
 
     def _landed(self, key: bytes, task: "asyncio.Task[Generation]") -> None:
         if (flight := self._flights.get(key)) and flight.task is task:
@@ -245,6 +297,11 @@ class _Flight:
     waiting: int = 0
     claimed: bool = False
     """Whether one caller has already been charged; the others get the generation as cached."""
+
+    def claim(self, generation: Generation) -> Generation:
+        """Return the generation as the first caller gets it, or as all later ones do."""
+        paid_here, self.claimed = not self.claimed, True
+        return generation if paid_here else replace(generation, cached=True)
 
 
 def cache_key(request: Mapping[str, Any]) -> bytes:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any, Unpack
 
@@ -17,6 +17,7 @@ from groundtune.types import Generation, Message, Prompt, Usage
 PATH = "/chat/completions"
 OPTIONAL = {
     "temperature": None,
+    "stream": None,
     "stream_options": None,
     "response_format": None,
     "max_tokens": "max_completion_tokens",
@@ -38,6 +39,9 @@ class HostedGenerator:
     enforced here. A `Prompt.schema` is sent as `response_format`, which is omitted if the server rejects it. See
     `connection.Connection` for timeouts, retries, concurrency and patience.
     """
+
+    has_confidence = False
+    """No generation carries a confidence."""
 
     def __init__(
         self,
@@ -77,38 +81,37 @@ class HostedGenerator:
         self._warn_if_cut(reason)
         return Generation(text=text, usage=await self._usage(answer, seconds))
 
-    async def stream(self, prompt: Prompt, *, on_usage: Callable[[Usage], None] | None = None) -> AsyncIterator[str]:
-        """Yield pieces of text as they arrive; call `on_usage` at the end (`seconds`: from the call to the last piece).
+    async def stream(self, prompt: Prompt) -> AsyncIterator[str | Generation]:
+        """Yield pieces of text as they arrive, and at the end the generation (`seconds`: up to the last piece).
 
-        Raises ProviderError: `bad_response` when the stream breaks or ends without a finish reason, `timeout` when no
-        more data arrives. Pieces yielded before the error stay valid.
+        A server that cannot stream is asked for the whole text. Raises ProviderError: `bad_response` when the stream
+        breaks or ends without a finish reason, `timeout` when no more data arrives. Pieces yielded before the error
+        stay valid.
         """
-        body = self._body(prompt)
-        if on_usage:
-            body["stream_options"] = {"include_usage": True}
+        body = {**self._body(prompt), "stream_options": {"include_usage": True}}
         reason = usage = refusal = None
-        written, start = False, time.perf_counter()
+        text, start = "", time.perf_counter()
         async with aclosing(self._connection.stream(PATH, body, optional=OPTIONAL)) as events:
             async for event in events:
                 if isinstance(event, dict) and event.get("usage"):
                     usage = event
                 match event:
                     case {"choices": [{**choice}, *_]}:
-                        delta = choice.get("delta")
+                        delta = choice.get("delta") or choice.get("message")  # a message: all at once
                         delta = delta if isinstance(delta, dict) else {}
                         reason = choice.get("finish_reason") or reason
                         refusal = refusal or delta.get("refusal")
-                        if text := _text(delta.get("content")):
-                            written = written or not text.isspace()
-                            yield text
+                        if piece := _text(delta.get("content")):
+                            text += piece
+                            yield piece
+        seconds = time.perf_counter() - start
         self._warn_if_free()
         if reason is None:
             raise self._connection.bad_response("the stream ended before the model finished", retryable=True)
-        if not written:
+        if not text.strip():
             raise self._empty(reason, refusal)
         self._warn_if_cut(reason)
-        if on_usage:
-            on_usage(await self._usage(usage, time.perf_counter() - start))
+        yield Generation(text=text, usage=await self._usage(usage, seconds))
 
     def request(self, prompt: Prompt) -> Mapping[str, Any]:
         """Return the body that is sent, with `base_url`, without user and password."""

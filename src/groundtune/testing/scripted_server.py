@@ -4,8 +4,8 @@
         ...  # point base_url at server.base_url: the first request gets a 429, all later ones get "42"
     assert server.posts()[0]["messages"] == [{"role": "user", "content": "What is 6 x 7?"}]
 
-It serves /v1/chat/completions (streaming too), /v1/embeddings and /v1/models. `scripted_models` adds models with known
-accuracy, price and faults; `scripted_tuning` adds a fine-tuning API.
+It serves /v1/chat/completions (streaming too, in awkward pieces if told so), /v1/embeddings and /v1/models.
+`scripted_models` adds models with known accuracy, price and faults; `scripted_tuning` adds a fine-tuning API.
 """
 
 import base64
@@ -38,6 +38,14 @@ class Reply:
     """Usage to report as it is; None counts words as tokens; an empty mapping omits the usage."""
     broken_stream_after: int | None = None
     """Cut the connection after this many stream events, or bytes of a plain body; `stall` keeps it open."""
+    pieces: Sequence[str] | None = None
+    """Texts of the stream events; None: one word each. They need not end where words or markers do."""
+    piece_seconds: float = 0.0
+    """Pause before each stream event."""
+    write_bytes: int | None = None
+    """Send streams in writes of this many bytes, which may end within a character; None: one write an event."""
+    no_stream: bool = False
+    """Answer with the whole text even if the request asks for a stream, as some servers do."""
     raw_body: str | None = None
     """Body to send instead of the JSON."""
     stall: bool = False
@@ -77,7 +85,8 @@ class ScriptedServer:
     under /v1/models. dimension: of the embeddings. extra: sees each request first and may answer it, such as
     `scripted_tuning.ScriptedTuning.answer`.
 
-    `requests` records every request. Safe to use from many threads.
+    `requests` records every request, `hang_ups` counts the streams that a client left before their end. Safe to use
+    from many threads.
     """
 
     def __init__(
@@ -90,6 +99,7 @@ class ScriptedServer:
         extra: Extra = lambda _: None,
     ) -> None:
         self.requests: list[Received] = []
+        self.hang_ups = 0
         self.api_key = api_key
         self.models = models
         self.dimension = dimension
@@ -202,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._error(reply.status, reply.text, code=reply.code, reply=reply)
         elif self.path == "/v1/embeddings":
             self._body(_embeddings(body, self.script.dimension), reply)
-        elif body.get("stream"):
+        elif body.get("stream") and not reply.no_stream:
             self._stream(_chunks(body, reply), reply)
         else:
             self._body(_completion(body, reply), reply)
@@ -219,10 +229,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stream(self, chunks: Iterable[dict[str, Any]], reply: Reply) -> None:
         self._head({"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked"}, reply)
-        events = [json.dumps(chunk) for chunk in chunks] + ["[DONE]"]
-        for event in events[: reply.broken_stream_after]:
-            data = f"data: {event}\n\n".encode()
-            self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+        events = [json.dumps(chunk, ensure_ascii=reply.write_bytes is None) for chunk in chunks] + ["[DONE]"]
+        try:
+            for event in events[: reply.broken_stream_after]:
+                self.script.stopped.wait(reply.piece_seconds)
+                data = f"data: {event}\n\n".encode("utf-8", "surrogatepass")
+                size = reply.write_bytes or len(data)
+                for start in range(0, len(data), size):
+                    part = data[start : start + size]
+                    self.wfile.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+        except OSError:
+            self.script.hang_ups += 1
+            raise
         if reply.broken_stream_after is None:
             self.wfile.write(b"0\r\n\r\n")
         self._cut(reply)
@@ -269,7 +287,7 @@ def _chunks(body: dict[str, Any], reply: Reply) -> Iterable[dict[str, Any]]:
         "created": CREATED,
         "model": body.get("model"),
     }
-    for piece in re.findall(r"\S+\s*|\s+", reply.text):
+    for piece in re.findall(r"\S+\s*|\s+", reply.text) if reply.pieces is None else reply.pieces:
         yield {**header, "choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]}
     yield {**header, "choices": [{"index": 0, "delta": {}, "finish_reason": reply.finish_reason}]}
     usage = _usage(body, reply)
