@@ -85,8 +85,8 @@ def known_names(config: Config) -> list[str]:
     names = [f"{name}{ending}" for ending in endings for name in WITH_MODEL]
     names += [*QUOTE_STAGES, "quote-corpus"] if config.task == "answer" else []
     names += ["nearest"] if config.task == "classify" else []
-    tables = [name for name, table in config.tune.items() if table.kind != "retriever"]
-    names += [f"{role}:{table}" if len(tables) > 1 else role for table in tables for role in ("tuned", "hybrid")]
+    tables = tuned_tables(config)
+    names += [f"{role}:{table}" if len(tables) > 1 else role for table, roles in tables.items() for role in roles]
     return [*names, *load_extensions().approaches]
 
 
