@@ -64,3 +64,19 @@ async def test_the_whole_corpus_is_refused_when_it_is_too_large(monkeypatch: pyt
     monkeypatch.setattr(context, "MAX_CORPUS_PASSAGES", 3)
     with pytest.raises(UsageError, match="4 passages"):
         await CorpusContext(everything).gather(Question("?"))
+
+
+async def test_neighbours_are_not_joined_over_text_that_has_changed() -> None:
+    """An ingest between search and reading may restrict the document and edit a later paragraph."""
+    old = "Opening hours are nine to five.\n\nThe office is on the first floor."
+    new = "Opening hours are nine to five.\n\nThe merger with Acme is secret!!!"
+
+    def part(number: int, start: int, end: int) -> Passage:
+        return Passage(f"d-{number}", "d", "docs/a.md", number, start, end, old[start:end])
+
+    hits = [Hit(part(0, 0, 31), 0.9), Hit(part(1, 33, len(old)), 0.8)]
+
+    async def document(_: str) -> Document:
+        return Document(id="d", source="docs/a.md", text=new, groups=("board",))
+
+    assert [hit.passage.text for hit in await join_neighbours(hits, document)] == [old[:31]]

@@ -70,7 +70,7 @@ async def _joined(group: Sequence[Hit], document: DocumentById) -> Hit:
     ordered = sorted((hit.passage for hit in group), key=lambda passage: passage.ordinal)
     first, last = ordered[0], ordered[-1]
     full_document = await document(first.document_id)
-    if full_document is None or full_document.text[first.start : first.end] != first.text:
+    if full_document is None or any(full_document.text[p.start : p.end] != p.text for p in ordered):
         return best  # the document changed since the search; the passage is still valid on its own
     passage = replace(
         first, id=f"{first.id}-{last.ordinal}", end=last.end, text=full_document.text[first.start : last.end]
