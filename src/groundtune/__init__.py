@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from groundtune.ingest.sync import FileReport, SyncProgress, SyncReport
     from groundtune.measure.retrieval_quality import Miss, RetrievalReport, StageReport
     from groundtune.project import Project
-    from groundtune.protocols import Approach
+    from groundtune.protocols import Approach, StreamingApproach
     from groundtune.stats.agreement import Agreement
     from groundtune.stats.risk_coverage import OperatingPoint
     from groundtune.tune.job import TrainingStep, TuneError
@@ -37,8 +37,10 @@ if TYPE_CHECKING:
         ApproachSummary,
         Artifact,
         Citation,
+        CitationChecked,
         Difference,
         Document,
+        Done,
         Evidence,
         Example,
         Failure,
@@ -50,7 +52,10 @@ if TYPE_CHECKING:
         Passage,
         Question,
         Result,
+        Retrieved,
         Scope,
+        TextDelta,
+        Trace,
         Usage,
         Verdict,
     )
@@ -73,7 +78,7 @@ _MODULES = {
     "ingest.sync": "FileReport SyncProgress SyncReport",
     "measure.retrieval_quality": "Miss RetrievalReport StageReport",
     "project": "Project",
-    "protocols": "Approach",
+    "protocols": "Approach StreamingApproach",
     "stats.agreement": "Agreement",
     "stats.risk_coverage": "OperatingPoint",
     "tune.job": "TrainingStep TuneError",
@@ -81,8 +86,9 @@ _MODULES = {
     "tune.preflight.findings": "PreflightFinding",
     "tune.preflight.run": "PreflightReport",
     "types": (
-        "Answer ApproachSummary Artifact Citation Difference Document Evidence Example Failure FileRow Hit "
-        "Hits Interval Message Passage Question Result Scope Usage Verdict"
+        "Answer ApproachSummary Artifact Citation CitationChecked Difference Document Done Evidence "
+        "Example Failure FileRow Hit Hits Interval Message Passage Question Result Retrieved Scope TextDelta Trace "
+        "Usage Verdict"
     ),
     "workflows.abstention_threshold": "Calibration",
     "workflows.adopting": "Adoption",
@@ -111,11 +117,13 @@ __all__ = [
     "Calibration",
     "Choice",
     "Citation",
+    "CitationChecked",
     "CompareProgress",
     "ConfigError",
     "Difference",
     "DistillationReport",
     "Document",
+    "Done",
     "Estimate",
     "Evidence",
     "Example",
@@ -145,13 +153,17 @@ __all__ = [
     "Report",
     "Result",
     "RetrievalReport",
+    "Retrieved",
     "Scope",
     "Server",
     "ServingCheck",
     "StageReport",
+    "StreamingApproach",
     "SweepRow",
     "SyncProgress",
     "SyncReport",
+    "TextDelta",
+    "Trace",
     "TrainingStep",
     "TuneError",
     "Usage",

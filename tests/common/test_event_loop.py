@@ -3,7 +3,8 @@
 import asyncio
 import inspect
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, closing
 
 import pytest
 
@@ -152,3 +153,88 @@ def test_nothing_runs_before_the_first_call() -> None:
     before = threading.active_count()
     Owner()
     assert threading.active_count() == before
+
+
+# -- iterators ---------------------------------------------------------------------------------------------------
+
+
+class Counter:
+    """Yields numbers, and notes where it runs and that it was closed."""
+
+    def __init__(self, owner: Owner, most: int = 3, *, error: Exception | None = None) -> None:
+        self.owner, self.most, self.error = owner, most, error
+        self.closed = threading.Event()
+        self.threads: set[str] = set()
+
+    async def count(self) -> AsyncIterator[int]:
+        task = asyncio.current_task()
+        try:
+            for number in range(self.most):
+                self.threads.add(threading.current_thread().name)
+                assert asyncio.current_task() is task
+                yield number
+                await asyncio.sleep(0)
+            if self.error:
+                raise self.error
+        finally:
+            self.closed.set()
+
+
+async def test_an_iterator_runs_on_the_loop_of_its_owner(owner: Owner) -> None:
+    counter = Counter(owner)
+    assert [item async for item in owner.loop.aiterate(counter.count())] == [0, 1, 2]
+    assert await asyncio.to_thread(list, owner.loop.iterate(counter.count())) == [0, 1, 2]
+    assert counter.threads == {"groundtune"}
+
+
+async def test_an_iterator_may_be_used_on_that_loop(owner: Owner) -> None:
+    async def total() -> int:
+        return sum([item async for item in owner.loop.aiterate(Counter(owner).count())])
+
+    async def stuck() -> None:
+        list(owner.loop.iterate(Counter(owner).count()))
+
+    assert await owner.loop.await_(total()) == 3
+    with pytest.raises(RuntimeError, match="deadlock"):
+        await owner.loop.await_(stuck())
+
+
+async def test_items_come_before_an_error(owner: Owner) -> None:
+    for items in (
+        owner.loop.aiterate(Counter(owner, error=LookupError("no more")).count()),
+        in_async(owner.loop.iterate(Counter(owner, error=LookupError("no more")).count())),
+    ):
+        assert [await anext(items) for _ in range(3)] == [0, 1, 2]
+        with pytest.raises(LookupError, match="no more"):
+            await anext(items)
+
+
+async def in_async(items: Iterator[int]) -> AsyncIterator[int]:
+    for item in items:
+        yield item
+
+
+async def test_leaving_an_iterator_cancels_its_work(owner: Owner) -> None:
+    counter = Counter(owner, 10**9)
+    async with aclosing(owner.loop.aiterate(counter.count())) as items:
+        assert await anext(items) == 0
+    assert await asyncio.to_thread(counter.closed.wait, 5)
+    counter = Counter(owner, 10**9)
+    with closing(owner.loop.iterate(counter.count())) as numbers:
+        assert next(numbers) == 0
+    assert await asyncio.to_thread(counter.closed.wait, 5)
+
+
+async def test_a_stopped_loop_ends_its_iterators(owner: Owner) -> None:
+    items = owner.loop.aiterate(Counter(owner, 10**9).count())
+    assert await anext(items) == 0
+    await asyncio.to_thread(owner.loop.stop)
+
+    async def rest() -> None:
+        async for _ in items:
+            pass
+
+    with pytest.raises(asyncio.CancelledError):
+        await rest()
+    with pytest.raises(RuntimeError, match="closed"):
+        await anext(owner.loop.aiterate(Counter(owner).count()))

@@ -2,11 +2,13 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from queue import SimpleQueue
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -43,6 +45,37 @@ class Loop:
             return await work
         return await asyncio.wrap_future(self._submit(work))
 
+    def iterate(self, items: AsyncIterator[T]) -> Generator[T, None, None]:
+        """Yield what the iterator yields on this loop. Ctrl-C, and closing what is returned, cancel the work."""
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("this sync iterator would deadlock on the project's event loop; use its async version")
+        ready: SimpleQueue[_Item[T] | None] = SimpleQueue()
+        future = self._submit(_hand_over(items, ready.put))
+        future.add_done_callback(lambda _: ready.put(None))
+        try:
+            while item := ready.get():
+                yield item.value
+            future.result()  # raises what the iterator raised
+        finally:
+            future.cancel()
+
+    async def aiterate(self, items: AsyncIterator[T]) -> AsyncGenerator[T, None]:
+        """Yield what the iterator yields on this loop, to this loop or any other. Closing cancels the work."""
+        caller = asyncio.get_running_loop()
+        ready: asyncio.Queue[_Item[T] | None] = asyncio.Queue()
+
+        def put(item: _Item[T] | None) -> None:
+            caller.call_soon_threadsafe(ready.put_nowait, item)
+
+        future = self._submit(_hand_over(items, put))
+        future.add_done_callback(lambda _: put(None))
+        try:
+            while item := await ready.get():
+                yield item.value
+            await asyncio.wrap_future(future)  # raises what the iterator raised
+        finally:
+            future.cancel()
+
     def stop(self, *, last: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
         """Cancel all work, which raises CancelledError in its callers, and end the thread.
 
@@ -68,6 +101,20 @@ class Loop:
                 self._thread = threading.Thread(target=_serve, args=[self._loop], name="groundtune", daemon=True)
                 self._thread.start()
             return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+
+@dataclass(frozen=True, slots=True)
+class _Item(Generic[T]):
+    """An item of an iterator; unlike the item itself, it is always true."""
+
+    value: T
+
+
+async def _hand_over(items: AsyncIterator[T], put: Callable[[_Item[T]], None]) -> None:
+    """Consume the iterator in one task, so that it is entered and left in the same context."""
+    async with closing(items) as iterator:
+        async for item in iterator:
+            put(_Item(item))
 
 
 class HasLoop(Protocol):

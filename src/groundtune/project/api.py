@@ -6,7 +6,7 @@ notebooks and other event loops, and clients of remote models stay on the loop t
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,13 +15,13 @@ from groundtune.config import find_project, load_config
 from groundtune.extensions import Score
 from groundtune.ingest.sync import SyncProgress, SyncReport
 from groundtune.measure.retrieval_quality import RetrievalReport
-from groundtune.project.async_verbs import AsyncVerbs, Filters, ignore
+from groundtune.project.async_verbs import AsyncVerbs, Filters, ignore, make_question
 from groundtune.project.create import Documents, Examples, create_project
 from groundtune.protocols import Approach
 from groundtune.tune.job import JobAction, TrainingStep
 from groundtune.tune.lora.serving_check import ServingCheck
 from groundtune.tune.preflight.run import PreflightReport
-from groundtune.types import Answer, Artifact, Document, Hits, Task
+from groundtune.types import Answer, AnswerEvent, Artifact, Document, Hits, Message, Task
 from groundtune.workflows import (
     abstention_threshold,
     adopting,
@@ -137,13 +137,32 @@ class Project(AsyncVerbs):
         approach: str | Approach | None = None,
         groups: Sequence[str] = (),
         filters: Filters | None = None,
+        history: Sequence[Message] = (),
     ) -> Answer:
         """Return an answer with checked citations, or an abstention.
 
-        approach: a name that `compare` knows, or an object of your own; None: the project's choice. Raises
+        approach: a name that `compare` knows, or an object of your own; None: the project's choice. groups: access
+        groups of the user. filters: conditions on metadata. history: the conversation so far, oldest turn first. Raises
         ProviderError when a remote model fails, AccessError when the user may not read what a model was trained on.
         """
-        return self.loop.run(self.aask(text, approach=approach, groups=groups, filters=filters))
+        return self.loop.run(self.aask(text, approach=approach, groups=groups, filters=filters, history=history))
+
+    def stream(
+        self,
+        text: str,
+        *,
+        approach: str | Approach | None = None,
+        groups: Sequence[str] = (),
+        filters: Filters | None = None,
+        history: Sequence[Message] = (),
+    ) -> Generator[AnswerEvent, None, None]:
+        """Yield the answer while it is written: the passages, then text and checked citations, then the whole answer.
+
+        Nothing is yielded that may still be taken back: a sentence comes once its citations are checked, and an answer
+        that may turn out to be an abstention comes at the end. Leaving the iterator early cancels the work; close it
+        with `contextlib.closing`. Parameters and errors as in `ask`; what was yielded before an error stays valid.
+        """
+        return self.loop.iterate(self._events(make_question(text, groups, filters, history), approach))
 
     def document(self, source: str) -> Document | None:
         """Return the indexed document of a source, with its text, or None when it is not indexed."""

@@ -3,16 +3,16 @@
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from groundtune import build
-from groundtune.approaches.answering import answer_question
+from groundtune.approaches.answering import answer_question, stream_answer
 from groundtune.build.approach_registry import build_registry
 from groundtune.build.task import score_names
-from groundtune.common.event_loop import Loop, on_project_loop
+from groundtune.common.event_loop import Loop, closing, on_project_loop
 from groundtune.config import PROJECT_FILE, Config, load_config
 from groundtune.config.fitted_values import Fitted, write_fitted
 from groundtune.dataset.examples import select_split
@@ -26,7 +26,7 @@ from groundtune.tune.artifacts import list_artifacts
 from groundtune.tune.job import JobAction, TrainingStep
 from groundtune.tune.lora.serving_check import ServingCheck
 from groundtune.tune.preflight.run import PreflightReport, raise_errors
-from groundtune.types import Answer, Artifact, Document, Example, Hits, Question, Scope
+from groundtune.types import Answer, AnswerEvent, Artifact, Document, Example, Hits, Message, Question, Scope
 from groundtune.workflows import (
     abstention_threshold,
     adopting,
@@ -99,7 +99,7 @@ class AsyncVerbs:
         if limit < 1:
             raise UsageError(f"k must be at least 1, not {limit}")
         async with self.session.index() as opened:
-            return Hits(await opened.retriever.search(_question(text, groups, filters), k=limit))
+            return Hits(await opened.retriever.search(make_question(text, groups, filters), k=limit))
 
     @on_project_loop
     async def aask(
@@ -109,15 +109,39 @@ class AsyncVerbs:
         approach: str | Approach | None = None,
         groups: Sequence[str] = (),
         filters: Filters | None = None,
+        history: Sequence[Message] = (),
     ) -> Answer:
         """Return an answer with checked citations, or an abstention.
 
-        approach: a name that `compare` knows, or an object of your own; None: the project's choice. Raises
+        approach: a name that `compare` knows, or an object of your own; None: the project's choice. groups: access
+        groups of the user. filters: conditions on metadata. history: the conversation so far, oldest turn first. Raises
         ProviderError when a remote model fails, AccessError when the user may not read what a model was trained on.
         """
-        question = _question(text, groups, filters)
+        question = make_question(text, groups, filters, history)
         async with self.session.approach(approach) as chosen:
             return await answer_question(chosen, question)
+
+    def astream(
+        self,
+        text: str,
+        *,
+        approach: str | Approach | None = None,
+        groups: Sequence[str] = (),
+        filters: Filters | None = None,
+        history: Sequence[Message] = (),
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """Yield the answer while it is written: the passages, then text and checked citations, then the whole answer.
+
+        Nothing is yielded that may still be taken back: a sentence comes once its citations are checked, and an answer
+        that may turn out to be an abstention comes at the end. Leaving the iterator early cancels the work; close it
+        with `contextlib.aclosing`. Parameters and errors as in `ask`; what was yielded before an error stays valid.
+        """
+        return self.loop.aiterate(self._events(make_question(text, groups, filters, history), approach))
+
+    async def _events(self, question: Question, approach: str | Approach | None) -> AsyncIterator[AnswerEvent]:
+        async with self.session.approach(approach) as chosen, closing(stream_answer(chosen, question)) as events:
+            async for event in events:
+                yield event
 
     @on_project_loop
     async def adocument(self, source: str) -> Document | None:
@@ -430,11 +454,14 @@ class AsyncVerbs:
         await self.session.invalidate()
 
 
-def _question(text: str, groups: Sequence[str], filters: Filters | None) -> Question:
+def make_question(
+    text: str, groups: Sequence[str], filters: Filters | None, history: Sequence[Message] = ()
+) -> Question:
+    """Return the question of a user. Raises UsageError when it is empty."""
     if not text.strip():
         raise UsageError("the question is empty")
     text = text.encode("utf-8", "replace").decode()  # command-line arguments may contain bytes that are not UTF-8
-    return Question(text.strip(), scope=Scope(tuple(groups), dict(filters or {})))
+    return Question(text.strip(), tuple(history), Scope(tuple(groups), dict(filters or {})))
 
 
 def _report(workspace: Workspace, run: str | None, primary: str | None) -> reporting.Report:
