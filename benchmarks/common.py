@@ -1,5 +1,6 @@
 """Share helpers between benchmarks: a project in a temporary folder, the machine in one line, medians with range."""
 
+import asyncio
 import os
 import platform
 import statistics
@@ -8,21 +9,51 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from groundtune.build.open_index import OpenIndex
 from groundtune.project import Project
+from groundtune.retrieve.stores.postgres.address import read_dsn
+from groundtune.retrieve.stores.postgres.connections import Connector
+from groundtune.retrieve.stores.postgres.schema import default_schema
+
+DATABASE = "DATABASE_URL"
+"""Environment variable with the address of the database for --store postgres."""
+
+
+STORES = ("lance", "postgres")
 
 
 @contextmanager
-def project_folder(*, include: str = "docs/**/*") -> Iterator[Path]:
-    """Create a temporary folder with a project file and an empty docs/."""
+def project_folder(*, include: str = "docs/**/*", store: str = "lance") -> Iterator[Path]:
+    """Create a temporary folder with a project file and an empty docs/.
+
+    store postgres: the index is in the database at DATABASE_URL and is dropped at the end.
+    """
     with tempfile.TemporaryDirectory(prefix="groundtune-benchmark-") as name:
         folder = Path(name)
+        project = folder.name.replace("-", "_").lower()
         (folder / "docs").mkdir()
-        (folder / "groundtune.toml").write_text(f'name = "benchmark"\n[documents]\ninclude = ["{include}"]\n')
-        yield folder
+        text = f'name = "{project}"\n[documents]\ninclude = ["{include}"]\n'
+        if store == "postgres":
+            text += f'[store]\nkind = "postgres"\ndsn_env = "{DATABASE}"\n'
+        (folder / "groundtune.toml").write_text(text)
+        try:
+            yield folder
+        finally:
+            if store == "postgres":
+                asyncio.run(database(f'DROP SCHEMA IF EXISTS "{default_schema(project)}" CASCADE'))
+
+
+async def database(statement: str) -> Any:
+    """Run one statement in the database of the benchmark and return its first value."""
+    connection = await Connector(read_dsn(DATABASE)).connect()
+    try:
+        return await connection.fetchval(statement)
+    finally:
+        await connection.close()
 
 
 async def open_index(project: Project) -> OpenIndex:

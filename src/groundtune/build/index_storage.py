@@ -9,6 +9,8 @@ from groundtune.workspace import Workspace
 
 def index_storage(config: Config, workspace: Workspace) -> IndexStorage:
     """Return the storage of the project's own index."""
+    if config.store.kind == "postgres" and config.store.dsn_env:
+        return postgres_index(config.store.dsn_env, project=config.name)
     return local_index(workspace, workspace.index)
 
 
@@ -17,3 +19,12 @@ def local_index(workspace: Workspace, folder: Path) -> IndexStorage:
     from groundtune.retrieve.stores.local_index import LocalIndex
 
     return LocalIndex(folder, lock=workspace.writer_lock)
+
+
+def postgres_index(variable: str, *, project: str) -> IndexStorage:
+    """Return an index in the database whose address is in this environment variable."""
+    from groundtune.retrieve.stores.postgres.address import read_dsn
+    from groundtune.retrieve.stores.postgres.schema import default_schema
+    from groundtune.retrieve.stores.postgres.storage import PostgresIndex
+
+    return PostgresIndex(lambda: read_dsn(variable), schema=default_schema(project))
