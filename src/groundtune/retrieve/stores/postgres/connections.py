@@ -107,6 +107,18 @@ class Connector:
         await register_types(connection, vector_schema=self.vector_schema)
         await connection.execute(SESSION.format(ef_search=EF_SEARCH, max_scan_tuples=MAX_SCAN_TUPLES))
 
+    async def hold(self, pin: int, *, purpose: str) -> Any:
+        """Open a connection that keeps a generation from being dropped for as long as it is open."""
+        connection = await self.connect(purpose=purpose, seconds=READ_SECONDS)
+        try:
+            with working(self.where):
+                await keep_alive(connection)
+                await connection.execute("SELECT pg_advisory_lock_shared($1)", pin)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
     def pool(self) -> Any:
         """Return a pool that opens connections when they are needed; to be awaited first."""
         pg = need("asyncpg", extra="postgres")
@@ -149,13 +161,41 @@ class WriterConnection:
             yield self._connection
 
 
-class SharedConnections:
-    """`Connections` from a pool. writer: the connection to write on; None writes on one of the pool."""
+class Pin:
+    """Keeps a generation from being dropped while a reader has it open: a shared lock of a session of its own."""
 
-    def __init__(self, pool: Any, where: str, *, writer: WriterConnection | None, read_only: bool) -> None:
+    def __init__(self, connector: Connector, key: int, connection: Any) -> None:
+        self._connector = connector
+        self._key = key
+        self._connection = connection
+        self._renewing = asyncio.Lock()
+
+    @classmethod
+    async def hold(cls, connector: Connector, key: int) -> "Pin":
+        return cls(connector, key, await connector.hold(key, purpose="reader"))
+
+    async def renew(self) -> None:
+        """Hold it again if the connection was lost, as after a restart of the server."""
+        async with self._renewing:
+            if self._connection.is_closed():
+                self._connection = await self._connector.hold(self._key, purpose="reader")
+
+    async def close(self) -> None:
+        await close(self._connection)
+
+
+class SharedConnections:
+    """`Connections` from a pool.
+
+    pin: of a reader, which cannot write. writer: the connection to write on; None writes on one of the pool.
+    """
+
+    def __init__(
+        self, pool: Any, where: str, *, pin: Pin | None = None, writer: WriterConnection | None = None
+    ) -> None:
         self._pool = pool
+        self._pin = pin
         self._writer = writer
-        self._read_only = read_only
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self.where = where
@@ -174,6 +214,8 @@ class SharedConnections:
                 if not is_lost(error):
                     raise
                 await self._pool.expire_connections()
+                if self._pin:
+                    await self._pin.renew()
             return await self._fetch(sql, arguments)
 
     async def _fetch(self, sql: str, arguments: Sequence[object]) -> list[Any]:
@@ -198,7 +240,7 @@ class SharedConnections:
 
     @contextlib.asynccontextmanager
     async def maintenance(self) -> AsyncIterator[Any]:
-        if self._read_only:
+        if self._pin:
             raise UsageError("this index was opened for reading only")
         async with self._writer.use() if self._writer else self._acquire() as connection:
             with working(self.where):
@@ -210,6 +252,8 @@ class SharedConnections:
             await asyncio.wait_for(self._pool.close(), CONNECT_SECONDS)
         except lost_connection():  # TimeoutError is an OSError
             self._pool.terminate()
+        if self._pin:
+            await self._pin.close()
 
 
 class PinnedConnections:
@@ -225,9 +269,9 @@ class PinnedConnections:
         self.where = connector.where
 
     @classmethod
-    async def take(cls, connector: Connector, *, same: str | None = None) -> "PinnedConnections":
-        """Take a snapshot of this moment, or one of the same moment as another snapshot."""
-        keeper = await connector.connect(purpose="snapshot", seconds=READ_SECONDS)
+    async def take(cls, connector: Connector, pin: int, *, same: str | None = None) -> "PinnedConnections":
+        """Take a snapshot of this moment, or one of the same moment as another snapshot. pin: of the generation."""
+        keeper = await connector.hold(pin, purpose="snapshot")
         try:
             with working(connector.where):
                 await _begin(keeper, same)
@@ -271,6 +315,7 @@ class PinnedConnections:
         connection = await self._connector.connect(purpose="snapshot", seconds=READ_SECONDS)
         try:
             with working(self.where):
+                await keep_alive(connection)
                 await _begin(connection, self.snapshot)
         except BaseException:
             connection.terminate()
@@ -280,7 +325,6 @@ class PinnedConnections:
 
 async def _begin(connection: Any, snapshot: str | None) -> None:
     """Begin a transaction that sees one moment until it ends: this one, or that of a snapshot."""
-    await keep_alive(connection)
     await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
     if snapshot is not None:
         await connection.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")  # takes no parameters; the server named it

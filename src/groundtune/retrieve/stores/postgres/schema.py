@@ -28,6 +28,15 @@ def default_schema(project: str) -> str:
     return f"groundtune_{plain[:40]}_{hashlib.sha256(project.encode()).hexdigest()[:6]}"
 
 
+def writer_key(schema: str) -> int:
+    """Return the key of the lock of the single writer."""
+    return _lock_key(f"groundtune writer {schema}")
+
+
+def _lock_key(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+
+
 def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
@@ -39,6 +48,11 @@ class Tables:
     schema: str
     """Not quoted."""
     generation: str
+
+    @property
+    def pin(self) -> int:
+        """Key of the lock that readers share, and without which the tables are not dropped."""
+        return _lock_key(f"groundtune reader {self.schema} {self.plain('')}")
 
     def plain(self, table: str) -> str:
         """Return the name of a table without schema and quotes."""

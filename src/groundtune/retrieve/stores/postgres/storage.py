@@ -6,7 +6,6 @@ writer is an advisory lock of its session, so it is free as soon as the process 
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import time
 import weakref
@@ -24,6 +23,7 @@ from groundtune.retrieve.stores.postgres.connections import (
     WATCHED,
     Connections,
     Connector,
+    Pin,
     PinnedConnections,
     SharedConnections,
     WriterConnection,
@@ -38,6 +38,7 @@ from groundtune.retrieve.stores.postgres.schema import (
     create_generations,
     generations_table,
     quoted,
+    writer_key,
 )
 from groundtune.retrieve.stores.postgres.store import PostgresStore
 from groundtune.types import IndexManifest
@@ -48,7 +49,10 @@ OLDEST_SERVER = 140_000
 OLDEST_PGVECTOR = (0, 8)
 LOCK_RETRY_SECONDS = 0.2
 DROP_SECONDS = 2
-"""How long to wait for readers of an old generation before it is left to the next run."""
+"""How long to wait for a query that still reads an old generation before it is left to the next run."""
+REPLACEMENT_SECONDS = 5.0
+"""How long a snapshot waits for the moment between two batches of a run, when passages and catalog agree."""
+REPLACEMENT_RETRY_SECONDS = 0.05
 CURRENT, NEXT = "current", "next"
 
 
@@ -102,17 +106,23 @@ class PostgresIndex:
                 await connection.execute(f"DELETE FROM {generations_table(self._schema)} WHERE slot = $1", NEXT)
 
     async def open(self, manifest: IndexManifest, *, read_only: bool) -> IndexGeneration:
-        async with self._reading() as connection:
-            vector_schema = await _extension(connection, self.where)
-            tables = Tables(self._schema, manifest.generation)
-            if not await connection.fetchval("SELECT to_regclass($1::text)", tables.totals):
-                raise MissingError(f"the index {manifest.generation} is not in {self.where}", hint=REBUILD)
-        connector = Connector(self._connector.dsn, vector_schema)
-        writer = None if read_only else self._writer
-        if writer:
-            async with writer.use() as connection:  # opened before the extension was known
-                await connector.prepare(connection)
-        shared = SharedConnections(await connector.pool(), self.where, writer=writer, read_only=read_only)
+        tables = Tables(self._schema, manifest.generation)
+        pin = await Pin.hold(self._connector, tables.pin) if read_only else None
+        try:
+            async with self._reading() as connection:
+                vector_schema = await _extension(connection, self.where)
+                if not await connection.fetchval("SELECT to_regclass($1::text)", tables.totals):
+                    raise MissingError(f"the index {manifest.generation} is not in {self.where}", hint=REBUILD)
+            connector = Connector(self._connector.dsn, vector_schema)
+            writer = None if read_only else self._writer
+            if writer:
+                async with writer.use() as connection:  # opened before the extension was known
+                    await connector.prepare(connection)
+            shared = SharedConnections(await connector.pool(), self.where, pin=pin, writer=writer)
+        except BaseException:
+            if pin:
+                await pin.close()
+            raise
         self._open.add(shared)
         return PostgresGeneration(manifest, shared, tables, connector)
 
@@ -124,7 +134,7 @@ class PostgresIndex:
             with working(self.where):
                 await keep_alive(connection)
                 await set_where_known(connection, WATCHED)
-                while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _lock_key(self._schema)):
+                while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", writer_key(self._schema)):
                     if time.monotonic() >= deadline:
                         raise BusyError(
                             f"another process is writing to the index in {self.where}"
@@ -218,6 +228,8 @@ class PostgresIndex:
             tables = Tables(self._schema, row["tablename"].removeprefix("totals_"))
             with contextlib.suppress(pg.LockNotAvailableError):
                 async with connection.transaction():
+                    if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", tables.pin):
+                        continue
                     await connection.execute(f"SET LOCAL lock_timeout = '{DROP_SECONDS}s'")
                     await connection.execute(f"DROP TABLE IF EXISTS {', '.join(tables.all())}")
 
@@ -246,8 +258,18 @@ class PostgresGeneration:
 
     async def snapshot(self) -> IndexGeneration:
         same = self._connections.snapshot if isinstance(self._connections, PinnedConnections) else None
-        pinned = await PinnedConnections.take(self._connector, same=same)
-        return PostgresGeneration(self.manifest, pinned, self._tables, self._connector)
+        deadline = time.monotonic() + REPLACEMENT_SECONDS
+        while True:
+            pinned = await PinnedConnections.take(self._connector, self._tables.pin, same=same)
+            snapshot = PostgresGeneration(self.manifest, pinned, self._tables, self._connector)
+            try:
+                if same or time.monotonic() >= deadline or not await snapshot.catalog.unfinished():
+                    return snapshot
+            except BaseException:
+                await snapshot.close()
+                raise
+            await snapshot.close()
+            await asyncio.sleep(REPLACEMENT_RETRY_SECONDS)
 
     async def close(self) -> None:
         await self._connections.close()
@@ -306,14 +328,9 @@ async def _extension(connection: Any, where: str) -> str:
     return str(row["schema"])
 
 
-def _lock_key(schema: str) -> int:
-    digest = hashlib.sha256(f"groundtune writer {schema}".encode()).digest()
-    return int.from_bytes(digest[:8], "big", signed=True)
-
-
 async def _holder(connection: Any, schema: str) -> str:
     """Format the holder of the lock: ` (groundtune ingest, process 12 on a-host)`; empty when it is unknown."""
-    key = _lock_key(schema) & (2**64 - 1)
+    key = writer_key(schema) & (2**64 - 1)
     name = await connection.fetchval(
         "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' "
         "AND l.granted AND l.objsubid = 1 AND l.classid::bigint = $1 AND l.objid::bigint = $2 "
