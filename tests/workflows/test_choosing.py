@@ -12,6 +12,7 @@ from groundtune.cli import main
 from groundtune.config import load_config
 from groundtune.errors import AccessError, GroundtuneError, MissingError, UsageError
 from groundtune.models.local_embedder import BundledEmbedder
+from groundtune.types import Done
 from tests.test_formats import OLD
 
 COMMENT = "# Which approach answers is decided by the office.\n"
@@ -153,7 +154,11 @@ def test_what_was_trained_on_restricted_text_is_refused_to_whoever_may_not_read_
                 project.ask("Reset my password", approach=approach)
             assert "pay.md" not in f"{caught.value.message} {caught.value.hint}"
             assert "hr" not in caught.value.message.split()
+            with pytest.raises(AccessError):
+                list(project.stream("Reset my password", approach=approach))
             assert project.ask("Reset my password", approach=approach, groups=["hr"]).text
+            (*_, done) = project.stream("Reset my password", approach=approach, groups=["hr"])
+            assert isinstance(done, Done)
             project.use("tuned")
 
 

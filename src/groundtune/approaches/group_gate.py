@@ -1,10 +1,12 @@
 """Refuse questions of users who may not read what a model was trained on."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+from groundtune.approaches.answering import stream_answer
+from groundtune.common.event_loop import closing
 from groundtune.errors import AccessError
 from groundtune.protocols import Approach
-from groundtune.types import Answer, Question
+from groundtune.types import Answer, AnswerEvent, Question
 
 
 class GroupGate:
@@ -28,6 +30,13 @@ class GroupGate:
         """Answer the question. Raises AccessError when the user may not read what the model was trained on."""
         await self._admit(question)
         return await self._approach.answer(question)
+
+    async def stream(self, question: Question) -> AsyncIterator[AnswerEvent]:
+        """Stream the answer; raises as `answer` does, before the first event."""
+        await self._admit(question)
+        async with closing(stream_answer(self._approach, question)) as events:
+            async for event in events:
+                yield event
 
     async def _admit(self, question: Question) -> None:
         if any(groups.isdisjoint(question.scope.groups) for groups in await self._readers()):
