@@ -1,6 +1,8 @@
 """Approaches and scorers of the caller's own, beside those of the project."""
 
+import asyncio
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 
 from groundtune import Answer, Example, Project, Question
 from groundtune.cli import main
-from groundtune.errors import UsageError
+from groundtune.errors import BusyError, UsageError
 from tests.conftest import MakeProject
 
 EXAMPLES = [
@@ -134,3 +136,46 @@ def test_an_own_approach_labels_inputs(project: Project, tmp_path: Path) -> None
     inputs.write_text("What is paid?\n")
     done = project.distil(inputs, approach=Always(), target=tmp_path / "out.jsonl")
     assert done.inputs == 1
+
+
+class Waiting(Always):
+    """Answers once the test allows it."""
+
+    concurrency = 1
+    digest = "waiting"
+
+    def __init__(self) -> None:
+        super().__init__("waiting")
+        self.begun, self.allowed = threading.Event(), threading.Event()
+
+    async def answer(self, question: Question) -> Answer:
+        self.begun.set()
+        await asyncio.to_thread(self.allowed.wait, 50)
+        return await super().answer(question)
+
+
+def test_a_comparison_keeps_the_index_it_began_with(project: Project) -> None:
+    waiting, reports = Waiting(), list[Any]()
+    chosen = [waiting, "quote-hybrid"]
+    thread = threading.Thread(target=lambda: reports.append(project.compare(approaches=chosen)))
+    thread.start()
+    try:
+        assert waiting.begun.wait(50)
+        with Project.open(project.root) as other:
+            with pytest.raises(BusyError, match="is running this comparison"):
+                other.compare(approaches=[Waiting(), "quote-hybrid"])
+            (project.root / "docs/refunds.md").write_text("# Refunds\n\nA refund is paid within 10 days.\n")
+            (project.root / "docs/travel.md").unlink()
+            other.ingest()
+            other.ingest(rebuild=True)
+            other.ingest()
+            assert "10 days" in other.ask("When is a refund paid?").text
+    finally:
+        waiting.allowed.set()
+        thread.join(50)
+    (report,) = reports
+    rows = {row.example: row for row in report.run.results if row.approach == "quote-hybrid"}
+    assert "30 days" in rows["a"].output
+    assert rows["b"].citations[0].source == "docs/travel.md"
+    assert report.run.about["index_version"]
+    assert "10 days" in project.ask("When is a refund paid?").text
