@@ -372,7 +372,8 @@ class TrainingKind(Trainer, Protocol):
     """A kind of training: all that is known about the tables [tune.NAME] of one `kind`.
 
     Built-in kinds are in build/training_kinds/; other packages register theirs as an extension. The protocols below
-    are optional: a kind has their methods only where it needs them.
+    are optional: a kind has their methods only where it needs them. So is `sees_history = True`, for a kind whose rows
+    contain the conversation before an input.
     """
 
     @property

@@ -15,7 +15,7 @@ from groundtune.errors import ProviderError
 from groundtune.models.local_embedder import BundledEmbedder
 from groundtune.protocols import Embedder, ShotChooser
 from groundtune.testing.scripted_server import bag_of_words
-from groundtune.types import Example, Question, Scope, Shot, Vectors
+from groundtune.types import Example, Message, Question, Scope, Shot, Vectors
 
 TICKETS = [
     Example("t1", "Where is my parcel?", "delivery"),
@@ -87,6 +87,14 @@ async def test_nothing_is_shown_that_the_asker_may_not_ask(make: Make) -> None:
         assert ("t6" in shown) is seen
     both = make([Example("x", "for both", "a", groups=("hr", "board"))])
     assert await both.choose(Question("?", scope=Scope(("hr",)))) == []
+
+
+@pytest.mark.parametrize("make", CHOOSERS)
+async def test_the_same_words_after_another_conversation_are_another_question(make: Make) -> None:
+    history = (Message("user", "Do you ship to Norway?"), Message("assistant", "Yes."))
+    chooser = make([Example("alone", "And to Iceland?", "No."), Example("later", "And to Iceland?", history=history)])
+    assert ids(await chooser.choose(Question("And to Iceland?"))) == ["later"]
+    assert ids(await chooser.choose(Question("And to Iceland?", history))) == ["alone"]
 
 
 # -- fixed -------------------------------------------------------------------------------------------------------
@@ -271,3 +279,11 @@ async def test_vectors_that_cannot_be_kept_are_done_without(tmp_path: Path) -> N
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
     assert await NearestShots(Words(), TICKETS, count=2, folder=blocked / "vectors").choose(Question("parcel"))
+
+
+@pytest.mark.parametrize(("use_history", "nearest"), [(True, "talk"), (False, "alone")])
+async def test_conversations_are_compared_unless_history_is_ignored(use_history: bool, nearest: str) -> None:
+    history = (Message("user", "parcel parcel parcel"), Message("assistant", "Yes?"))
+    examples = [Example("talk", "late", "delivery", history=history), Example("alone", "late late invoice", "billing")]
+    chooser = NearestShots(Words(), examples, count=1, use_history=use_history)
+    assert ids(await chooser.choose(Question("late invoice", (Message("user", "parcel parcel"),)))) == [nearest]

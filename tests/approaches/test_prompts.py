@@ -16,7 +16,7 @@ HITS = [
     Hit(Passage("a:0", "a", "returns.md", 0, 0, 4, "Thirty days.", "Returns > How long"), 0.9),
     Hit(Passage("b:0", "b", "fees.csv#w1", 0, 0, 4, "Forty euros."), 0.8),
 ]
-SHOTS = [("Where is my bike?", "delivery"), ("Two invoices!", "billing")]
+SHOTS = [((), "Where is my bike?", "delivery"), ((), "Two invoices!", "billing")]
 
 
 def said(**parts: Any) -> list[tuple[str, str]]:
@@ -43,6 +43,16 @@ def test_shots_are_turns_before_the_conversation_so_far() -> None:
     roles = [role for role, _ in said(shots=SHOTS, history=history)]
     assert roles == ["system", "user", "assistant", "user", "assistant", "user", "assistant", "user"]
     assert said(shots=SHOTS, history=history)[5] == ("user", "Hello")
+
+
+def test_a_shot_has_its_own_conversation_before_it() -> None:
+    history = (Message("user", "Hello"), Message("assistant", "How can I help?"))
+    assert said(shots=[(history, "Two invoices!", "billing")])[1:-1] == [
+        ("user", "Hello"),
+        ("assistant", "How can I help?"),
+        ("user", "Question: Two invoices!"),
+        ("assistant", "billing"),
+    ]
 
 
 @pytest.mark.parametrize(

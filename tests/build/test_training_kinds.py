@@ -11,7 +11,9 @@ from typing import Any, get_args
 
 import pytest
 
-from groundtune.build.training_kinds import BUILT_IN, training_kind
+from groundtune.approaches.output_formats import AnswerFormat
+from groundtune.build.training_kinds import BUILT_IN, sees_history, training_kind
+from groundtune.build.training_kinds.chat_rows import chat_rows
 from groundtune.cli import main
 from groundtune.config import load_config
 from groundtune.config.tune_tables import TrainingConfig, TuneConfig
@@ -19,7 +21,9 @@ from groundtune.errors import ConfigError, MissingError
 from groundtune.extensions import load_extensions
 from groundtune.project import Project
 from groundtune.protocols import TrainingKind
+from groundtune.tune.hosted.upload_files import request_line
 from groundtune.tune.job import TuneError
+from groundtune.types import Example, Message
 
 DISTRIBUTION = "groundtune_majority-1.2.dist-info"
 LABELS = ("refund", "delivery", "refund")
@@ -45,6 +49,17 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def majority(site: Path) -> TrainingKind:
     return training_kind("majority")
+
+
+def test_chats_contain_the_history_and_only_their_last_reply_is_trained_on() -> None:
+    history = (Message("user", "Do you ship?"), Message("assistant", "Yes."))
+    (row,) = chat_rows(AnswerFormat(), [Example("e", "To Iceland?", "No.", history=history)])
+    assert [turn["content"] for turn in row.messages[1:]] == ["Do you ship?", "Yes.", "Question: To Iceland?", "No."]
+    assert [turn["content"] for turn in row.history] == ["Do you ship?", "Yes."]
+    line = request_line(row, method="supervised")
+    assert [turn.get("weight") for turn in line["messages"]] == [None, None, 0, None, None]
+    assert sees_history(training_kind("lora"))
+    assert not sees_history(training_kind("classifier"))
 
 
 def desk(folder: Path, table: str = TABLE, labels: tuple[str, ...] = LABELS) -> Path:

@@ -95,6 +95,7 @@ residency = 3
     [
         ('[passages]\nmax_tokens = 20\nname = "x"', 3, 'unknown key "name" in [passages]'),
         ("[passages]\nmax_tokens = 20", 1, "passages.min_tokens must be at most max_tokens (20), not 60"),
+        ('[retrieval]\nhistory = "rewrite"', 1, 'retrieval history = "rewrite" needs a model that generates text'),
         ("[retrieval]\nk = 500", 1, "retrieval.candidates must be at least k (500), not 100"),
         ('[models.a]\nkind = "local"', 1, 'models.a.model is required for kind = "local"'),
         ('[models.a]\nkind = "quote"\nbase_url = "http://x"', 3, 'models.a.base_url is not used by kind "quote"'),

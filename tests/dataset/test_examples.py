@@ -1,5 +1,6 @@
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groundtune.dataset.examples import assign_split, read_examples
+from groundtune.dataset.examples import assign_split, example_key, read_examples
+from groundtune.dataset.importing.convert import encode_example
+from groundtune.dataset.summary import summarise
 from groundtune.errors import ConfigError, MissingError
-from groundtune.types import Evidence, Example
+from groundtune.types import Evidence, Example, Message
 
 
 def write(folder: Path, *rows: Any) -> Path:
@@ -37,6 +40,45 @@ def test_a_full_row_and_a_short_row(tmp_path: Path) -> None:
     assert second == Example("q2", "Why?", None, split=assign_split("q2"))
     assert third.output is None
     assert third.input == "!\u2028"
+
+
+USER, ASSISTANT = {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}
+
+
+def test_a_history_is_read(tmp_path: Path) -> None:
+    (example,) = read_examples(write(tmp_path, {"id": "q", "input": "Why?", "history": [USER, ASSISTANT]}))
+    assert example.history == (Message("user", "Hi"), Message("assistant", "Hello!"))
+    (again,) = read_examples(write(tmp_path, encode_example(example)))
+    assert again == example
+
+
+@pytest.mark.parametrize(
+    ("history", "message"),
+    [
+        ("Hi", '"history" is not a list: "Hi"'),
+        (["Hi"], 'turn 1 of the history is not an object: "Hi"'),
+        ([{"role": "system", "content": "x"}, ASSISTANT], 'turn 1 of the history has the role "system"'),
+        ([{"content": "x"}, ASSISTANT], "turn 1 of the history has the role null"),
+        ([{"role": "user", "content": " "}, ASSISTANT], 'turn 1 of the history has no "content": '),
+        ([USER, {"role": "assistant", "content": ["x"]}], 'turn 2 of the history has no "content": '),
+        ([USER, USER, ASSISTANT], "turns 1 and 2 of the history are both by the user"),
+        ([{**USER, "name": "Ann"}, ASSISTANT], 'unknown key "name" in turn 1 of the history'),
+        ([USER, ASSISTANT, USER], "the history ends with the user"),
+    ],
+)
+def test_a_wrong_history_is_reported(tmp_path: Path, history: Any, message: str) -> None:
+    ((line, reported),) = problems(write(tmp_path, {"id": "q", "input": "Why?", "history": history}))
+    assert line == 1
+    assert reported.startswith(message)
+
+
+def test_the_same_input_after_another_conversation_is_another_input() -> None:
+    plain, later = Example("a", "And  to Iceland?"), Example("b", "and to iceland?", history=(Message("user", "Hi"),))
+    assert example_key(plain) == example_key(replace(later, history=())) == example_key(later, with_history=False)
+    assert example_key(plain) != example_key(later)
+    assert example_key(later) == example_key(replace(later, history=(Message("user", " hi"),)))
+    counts = summarise([plain, later, replace(plain, id="c")])
+    assert (counts.twice.rows, counts.twice.ids) == (1, (("a", "c"),))
 
 
 @pytest.mark.parametrize("output", ["text", {"total": 30}, ["30 days", "a month"]])

@@ -16,7 +16,7 @@ from groundtune.dataset.importing.assembly import ImportOptions
 from groundtune.dataset.importing.convert import detect_format, import_file, write_examples
 from groundtune.dataset.summary import summarise
 from groundtune.errors import ConfigError, MissingError, UsageError
-from groundtune.types import Evidence, Example
+from groundtune.types import Evidence, Example, Message
 
 NATIVE = {"id": "q1", "input": "How long?", "output": "30 days", "split": "train"}
 
@@ -203,6 +203,36 @@ def test_several_turns_are_kept_only_on_request(tmp_path: Path) -> None:
     assert pairs(path, ImportOptions(turns="last")) == [("To Iceland?", "No.")]
     joined = "User: Do you ship?\n\nAssistant: Yes.\n\nUser: To Iceland?"
     assert pairs(path, ImportOptions(turns="join")) == [(joined, "No.")]
+
+
+def test_earlier_turns_become_the_history_on_request(tmp_path: Path) -> None:
+    path = lines(tmp_path, chat("Do you ship?", "Yes.", "To Iceland?", "No."), chat("To Iceland?", "No.", system=None))
+    imported = import_file(path, options=ImportOptions(turns="history"))
+    first, second = imported.examples
+    assert (first.input, first.output, second.history) == ("To Iceland?", "No.", ())
+    assert first.history == (Message("user", "Do you ship?"), Message("assistant", "Yes."))
+    assert first.id != second.id
+    assert "turns before the last question kept as its history: 1 row" in imported.notes
+
+
+@pytest.mark.parametrize("kind", ["chat", "sharegpt", "preference", "examples"])
+def test_a_history_survives_an_export_and_an_import(tmp_path: Path, kind: Any) -> None:
+    history = (Message("user", "Do you ship?"), Message("assistant", "Yes."))
+    example = Example("q", "To Iceland?", "No.", history=history, rejected="Yes." if kind == "preference" else None)
+    exported = export_examples([example], kind, instructions=None if kind == "examples" else "Be brief.")
+    assert not any("history" in note for note in exported.notes)
+    path = text(tmp_path, exported.text, "back.jsonl")
+    (back,) = import_file(path, options=ImportOptions(turns="history")).examples
+    assert (back.history, back.input, back.output) == (history, "To Iceland?", "No.")
+
+
+@pytest.mark.parametrize("kind", ["prompt", "alpaca", "csv", "tsv"])
+def test_formats_of_one_text_hold_the_conversation_in_it(kind: Any) -> None:
+    history = (Message("user", "Do you ship?"), Message("assistant", "Yes."))
+    exported = export_examples([Example("q", "To Iceland?", "No.", history=history), Example("p", "Why?", "So.")], kind)
+    assert "1 example with a history: it is written into the input" in exported.notes
+    assert "To Iceland?" in exported.text
+    assert "Assistant: Yes." in exported.text
 
 
 def test_outputs_that_mean_abstain_become_null(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from groundtune.common.answers import total_usage
 from groundtune.errors import JudgeError, ProviderError, UsageError
-from groundtune.measure.judges import METRICS, Judge, Judgement, total_usage
+from groundtune.measure.judges import METRICS, Judge, Judgement
 from groundtune.models.hosted_generator import HostedGenerator
 from groundtune.models.prices import TokenPrices
 from groundtune.testing.scripted_server import Reply, Script, ScriptedServer, bag_of_words

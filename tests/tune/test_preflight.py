@@ -28,6 +28,7 @@ from groundtune.tune.preflight import (
 )
 from groundtune.tune.preflight.findings import PreflightFinding
 from groundtune.tune.preflight.run import PreflightInputs, bounds_text, raise_errors, run_preflight
+from groundtune.types import Example, Message
 from tests.models.tiny import NO_SYSTEM, TEMPLATE, tiny_tokenizer
 
 ROOT = Path(__file__).parents[2]
@@ -255,6 +256,27 @@ def test_duplicates_near_duplicates_and_leaks() -> None:
     ]  # fmt: skip
     assert "test: 1 of 4 rows also in train (e1 = t4)" in said(findings, "error")
     assert "test: 1 row also in validation (e3)" in said(findings)
+
+
+def test_the_same_words_after_another_conversation_are_no_leak_where_it_is_seen() -> None:
+    norway = ({"role": "user", "content": "How long does a parcel to Norway take?"},)
+    spares = ({"role": "user", "content": "Do you sell brake pads for the Robin?"},)
+    train = [row("t1", "And to Iceland?", history=norway), row("t2", "And to Iceland?", "y", history=spares)]
+    test = [row("e1", "And to Iceland?", history=(*norway, *spares)), row("e2", "and to Iceland?", history=norway)]
+    assert leakage.find_duplicates([*train, row("t3", "and to iceland?", history=norway)]) != []
+    assert leakage.find_duplicates(train) == []
+    assert labels.conflicts(train, labelled=True) == []
+    _, leaks = leakage.find_leaks({"train": train, "test": test})
+    assert [(leak.row, leak.train, leak.how) for leak in leaks if leak.how == "exact"] == [("e2", "t1", "exact")]
+    blind = [replace(each, history=()) for each in train]
+    assert labels.conflicts(blind, labelled=True) != []
+
+    def example(name: str, earlier: str) -> Example:
+        return Example(name, "And to Iceland?", "x", history=(Message("user", earlier),))
+
+    examples, held_out = [example("a", "Norway?"), example("b", "Sweden?")], [example("c", "norway?")]
+    assert leakage.remove_test_examples(examples, held_out) == ([examples[1]], {"a": "c"})
+    assert leakage.remove_test_examples(examples, held_out, with_history=False) == ([], {"a": "c", "b": "c"})
 
 
 def test_a_shared_instruction_is_not_similarity() -> None:

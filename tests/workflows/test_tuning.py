@@ -24,8 +24,8 @@ from groundtune.tune.artifacts import ARTIFACT, read_artifact, seen_in_training,
 from groundtune.tune.encoders import base_encoder
 from groundtune.tune.job import PROGRESS, Job, TrainingRow, TrainingStep, TuneError, write_job
 from groundtune.tune.preflight.run import PreflightReport
-from groundtune.types import Artifact
-from groundtune.workflows import tuning
+from groundtune.types import Answer, Artifact, Example, Message, Question
+from groundtune.workflows import comparing, tuning
 from tests.tune.encoders import labelled, tiny_encoder
 
 pytestmark = pytest.mark.slow
@@ -531,6 +531,32 @@ def test_an_unfinished_training_of_the_same_rows_is_resumed(tmp_path: Path, open
     for other in ({"base_digest": "another base"}, {"unusable": "no gain"}, {"files": {"gone": "digest"}}):
         write_artifact(folder, replace(whole, **other))
         assert tuning._matching_training(project.workspace, job, train, validation) is None, other
+
+
+@pytest.mark.parametrize(("kind", "left"), [("lora", {"other", "new"}), ("classifier", {"new"})])
+def test_the_same_input_after_another_conversation_was_not_seen(tmp_path: Path, kind: str, left: set[str]) -> None:
+    history = ({"role": "user", "content": "Do you ship?"},)
+    job = Job(tmp_path / "a-1", "a", kind, "base", {})
+    job.folder.mkdir()
+    write_job(job, [TrainingRow("t", "To Iceland?", "No.", history=history if kind == "lora" else ())], [])
+    artifact = Artifact("a-1", "a", kind, "base", "", "", {}, {}, {}, {}, "", 0.0, 0.0)
+    registry = ApproachRegistry(ready={"tuned": Echo()}, artifacts={"tuned": artifact})
+    examples = [
+        Example("same", "to iceland?", history=(Message("user", "do you ship?"),)),
+        Example("other", "To Iceland?", history=(Message("user", "Do you fly?"),)),
+        Example("new", "To Norway?"),
+    ]
+    unseen, _ = comparing._without_training_examples(examples, registry, tmp_path)
+    assert {example.id for example in unseen} == left
+
+
+class Echo:
+    """An approach that repeats the question."""
+
+    name = "tuned"
+
+    async def answer(self, question: Question) -> Answer:
+        return Answer(question.text, "answered")
 
 
 def test_a_new_training_says_why_it_is_not_resumed(tmp_path: Path, opened: Opened) -> None:

@@ -2,27 +2,53 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
+from groundtune.approaches.search_query import MakeQuery, SearchQuery, join_history
 from groundtune.errors import UsageError
-from groundtune.protocols import Retriever
+from groundtune.protocols import ContextProvider, Retriever
 from groundtune.types import Document, Hit, Passage, Question, Stage
 
 DocumentById = Callable[[str], Awaitable[Document | None]]
 MAX_CORPUS_PASSAGES = 20_000
 
 
+@runtime_checkable
+class SearchingContext(ContextProvider, Protocol):
+    """A context that searches for a text made from the question and its history."""
+
+    async def search_query(self, question: Question) -> SearchQuery:
+        """Return what to search for; `gather` is then given a question with this text and no history."""
+        ...
+
+
 class RetrievedContext:
-    """The best passages; adjacent ones are joined. `ContextProvider`."""
+    """The best passages; adjacent ones are joined. `SearchingContext`.
+
+    make_query: makes the text to search for from a question with a history.
+    """
 
     def __init__(
-        self, retriever: Retriever, document: DocumentById, *, passages: int = 6, stage: Stage | None = None
+        self,
+        retriever: Retriever,
+        document: DocumentById,
+        *,
+        passages: int = 6,
+        stage: Stage | None = None,
+        make_query: MakeQuery = join_history,
     ) -> None:
         self._retriever = retriever
         self._document = document
         self._passages = passages
         self._stage: Stage | None = stage
+        self._make_query = make_query
+
+    async def search_query(self, question: Question) -> SearchQuery:
+        return await self._make_query(question)
 
     async def gather(self, question: Question) -> list[Hit]:
+        if question.history:
+            question = replace(question, text=(await self.search_query(question)).text, history=())
         hits = await self._retriever.search(question, k=self._passages, stage=self._stage)
         return await join_neighbours(hits, self._document)
 

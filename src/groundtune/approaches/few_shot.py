@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from groundtune.common.conversations import HistoryUse, joined_text, searched_text
 from groundtune.common.files import digest_text, write_atomic
 from groundtune.protocols import Embedder
 from groundtune.types import Example, Question, Shot, Vectors
@@ -34,22 +35,31 @@ class FixedShots:
 class NearestShots:
     """The examples whose inputs are nearest to the question by cosine, the nearest last. `ShotChooser`.
 
-    Embeds all examples on first use, and caches their vectors in `folder` when one is given.
+    Embeds all examples on first use, and caches their vectors in `folder` when one is given. use_history: compare the
+    conversations too, joined as for retrieval.
     """
 
     def __init__(
-        self, embedder: Embedder, examples: Sequence[Example], *, count: int, folder: Path | None = None
+        self,
+        embedder: Embedder,
+        examples: Sequence[Example],
+        *,
+        count: int,
+        folder: Path | None = None,
+        use_history: bool = True,
     ) -> None:
         self._embedder = embedder
         self._examples = tuple(examples)
         self._count = count
         self._folder = folder
+        self._use_history = use_history
         self._vectors: Vectors | None = None
         self._lock = asyncio.Lock()
 
     async def choose(self, question: Question) -> list[Shot]:
         vectors = await self._embedded()
-        (question_vector,) = await self._embedder.embed_queries([question.text])
+        text = joined_text(question.text, question.history) if self._use_history else question.text
+        (question_vector,) = await self._embedder.embed_queries([text])
         scores = vectors @ question_vector
         shots: list[Shot] = []
         for index in np.argsort(-scores, kind="stable"):
@@ -69,7 +79,7 @@ class NearestShots:
         return self._vectors
 
     async def _embed(self) -> Vectors:
-        inputs = [example.input for example in self._examples]
+        inputs = self._inputs
         chunks = [
             await self._embedder.embed(inputs[start : start + EMBED_CHUNK])
             for start in range(0, len(inputs), EMBED_CHUNK)
@@ -94,11 +104,17 @@ class NearestShots:
         return vectors if complete else None
 
     @property
+    def _inputs(self) -> list[str]:
+        """The texts that are compared with the question."""
+        use: HistoryUse = "join" if self._use_history else "ignore"
+        return [searched_text(example, use) for example in self._examples]
+
+    @property
     def _file(self) -> Path | None:
         """Cache file, named after a digest of everything the vectors depend on."""
         if self._folder is None:
             return None
-        inputs = json.dumps([self._embedder.digest, *(example.input for example in self._examples)])
+        inputs = json.dumps([self._embedder.digest, *self._inputs])
         return self._folder / f"{digest_text(inputs)[:32]}.npy"
 
 
@@ -124,5 +140,5 @@ def _first(output: Any) -> Any:
 
 def _may_be_shown(example: Example, question: Question) -> bool:
     """Whether an example is neither the question itself nor restricted to groups that the user lacks."""
-    same_text = example.input.strip() == question.text.strip()
-    return not same_text and set(example.groups) <= set(question.scope.groups)
+    same = example.input.strip() == question.text.strip() and example.history == question.history
+    return not same and set(example.groups) <= set(question.scope.groups)

@@ -10,7 +10,7 @@ from groundtune.types import Answer, AnswerEvent, Question
 
 
 class GroupGate:
-    """`Approach` that asks another one, for users who may read everything it was trained on.
+    """`StreamingApproach` that asks another one, for users who may read everything it was trained on.
 
     readers: returns, for each restricted text, the groups that may read it; a user needs one group of each. Called for
     each question, since documents change; it may raise.

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 
 from groundtune.approaches import prompts
 from groundtune.approaches.citations import check_citations
+from groundtune.approaches.context import SearchingContext
 from groundtune.approaches.output_formats import AnswerFormat, OutputFormat
+from groundtune.approaches.search_query import SearchQuery
 from groundtune.approaches.streaming import ReplyStream
-from groundtune.common.answers import complete_answer
+from groundtune.common.answers import complete_answer, total_usage
 from groundtune.common.event_loop import closing
 from groundtune.protocols import ContextProvider, Generator, ShotChooser, StreamingGenerator
 from groundtune.types import Answer, AnswerEvent, Generation, Hit, Prompt, Question, Retrieved, Shot, Trace, Usage
@@ -28,10 +30,14 @@ class _Gathered:
     prompt: Prompt | None
     """None when no model has to be asked."""
     seconds: float
-    query: str | None
-    """The text that was searched for."""
+    """Time of the local work."""
+    query: SearchQuery
+    """What was searched for; an empty text when nothing was."""
+    query_seconds: float
+    """Time that a model took to write the query."""
 
 
+NO_QUERY = SearchQuery("")
 NO_GENERATION = Generation("", Usage(0, 0, 0, 0.0, 0.0), confidence=0.0)
 
 
@@ -72,7 +78,7 @@ class Pipeline:
     async def prepare(self, question: Question) -> None:
         """Do one-time setup before timing starts, so that the first question is not slowed by it; calls no model."""
         if self._context:
-            await self._context.gather(question)
+            await self._context.gather(replace(question, history=()))  # with a history, a model may be asked
         if self._shots:
             await self._shots.choose(question)
 
@@ -119,44 +125,63 @@ class Pipeline:
 
     async def _gather(self, question: Question) -> "_Gathered":
         """Do the local work before the model is called; without passages to cite, there is nothing to ask it."""
+        start = time.perf_counter()
+        query, to_search = NO_QUERY, question
+        if isinstance(self._context, SearchingContext):
+            query = await self._context.search_query(question)
+            to_search = replace(question, text=query.text, history=())
+        query_seconds = _model_seconds(query.generation, time.perf_counter() - start)
         async with self._local_slots:
             start = time.perf_counter()
-            hits = await self._context.gather(question) if self._context else []
+            hits = await self._context.gather(to_search) if self._context else []
             shots = await self._shots.choose(question) if self._shots else []
             seconds = time.perf_counter() - start
         nothing_to_cite = self._context is not None and not hits and self._output_format.cites
-        prompt = None if nothing_to_cite else self._prompt(question, hits, shots)
-        return _Gathered(hits, prompt, seconds, query=question.text if self._context else None)
+        prompt = None if nothing_to_cite else self._prompt(question, to_search.text, hits, shots)
+        return _Gathered(hits, prompt, seconds, query, query_seconds)
 
     def _finish(self, gathered: "_Gathered", generation: Generation, waited_seconds: float) -> Answer:
         """Turn the generation into the answer, with its trace. waited_seconds: how long the generation took here."""
         start = time.perf_counter()
         answer = self._read(generation, gathered.hits)
         cite_seconds = time.perf_counter() - start
-        model_seconds = generation.usage.seconds  # without waiting for a slot, a rate limit, a budget or the cache
-        if model_seconds is None:
-            model_seconds = 0.0 if generation.cached else waited_seconds
-        asked = gathered.prompt is not None
+        model_seconds = _model_seconds(generation, waited_seconds)
+        seconds = gathered.seconds + gathered.query_seconds + model_seconds + cite_seconds
+        query = gathered.query
+        generations = [generation, *([query.generation] if query.generation else [])]
         answer = replace(
             answer,
-            usage=replace(generation.usage, seconds=gathered.seconds + model_seconds + cite_seconds),
-            steps={"retrieve": gathered.seconds, "generate": model_seconds, "cite": cite_seconds},
-            paid=not generation.cached,
-            trace=Trace(gathered.prompt, gathered.query, self._generator.name if asked else None),
+            usage=replace(total_usage([each.usage for each in generations]), seconds=seconds),
+            steps={
+                **({"rewrite": gathered.query_seconds} if query.generation else {}),
+                "retrieve": gathered.seconds,
+                "generate": model_seconds,
+                "cite": cite_seconds,
+            },
+            paid=not all(each.cached for each in generations),
+            trace=Trace(
+                gathered.prompt,
+                query.text or None,
+                self._generator.name if gathered.prompt else None,
+                (query.note,) if query.note else (),
+            ),
         )
         return complete_answer(answer, self.name)
 
-    def _prompt(self, question: Question, hits: list[Hit], shots: list[Shot]) -> Prompt:
+    def _prompt(self, question: Question, searched: str, hits: list[Hit], shots: list[Shot]) -> Prompt:
         messages = prompts.messages(
             rules=self._output_format.rules(grounded=bool(hits)),
             kind=self._output_format.input_name,
             text=question.text,
             history=question.history,
             hits=hits,
-            shots=[(shot.example.input, self._output_format.gold_reply(shot.example.output)) for shot in shots],
+            shots=[
+                (shot.example.history, shot.example.input, self._output_format.gold_reply(shot.example.output))
+                for shot in shots
+            ],
             question_at=self._question_at,
         )
-        return Prompt(question.text, messages, tuple(hits), tuple(shots), self._output_format.schema)
+        return Prompt(searched, messages, tuple(hits), tuple(shots), self._output_format.schema)
 
     def _read(self, generation: Generation, hits: list[Hit]) -> Answer:
         confidence = generation.confidence
@@ -172,3 +197,12 @@ class Pipeline:
     def _abstention(self, hits: list[Hit], confidence: float | None) -> Answer:
         text = NOT_IN_DOCUMENTS if self._context and self._output_format.cites else self._output_format.abstention
         return Answer(text, "abstained", hits=tuple(hits[:ABSTENTION_PASSAGES]), confidence=confidence)
+
+
+def _model_seconds(generation: Generation | None, waited_seconds: float) -> float:
+    """Return how long a generation took, without waiting for a slot, a rate limit, a budget or the cache."""
+    if generation is None:
+        return 0.0
+    if generation.usage.seconds is not None:
+        return generation.usage.seconds
+    return 0.0 if generation.cached else waited_seconds

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from groundtune.common.conversations import transcript
 from groundtune.types import Hit, Message
 
 NOT_FOUND = "NOT_IN_DOCUMENTS"
@@ -52,6 +53,11 @@ Write the text that the input asks for.
 Where earlier inputs and texts are shown, keep to their voice, structure and length.
 Reply with the text alone."""
 
+REWRITTEN = """\
+Rewrite the last question of the conversation so that it can be understood without the rest of it.
+Replace words such as "it" or "there" by what they stand for. Keep names, numbers and the language. Add nothing else.
+If it can be understood already, repeat it. Do not answer it. Reply with the question alone."""
+
 BACKGROUND = "The numbered passages are background. Use what helps, and do not mention them."
 
 
@@ -65,6 +71,11 @@ def extraction_rules(schema: Mapping[str, Any]) -> str:
     return _EXTRACTED.format(schema=json.dumps(schema, ensure_ascii=False), nothing=NO_OBJECT)
 
 
+def rewriting(text: str, history: Sequence[Message]) -> tuple[Message, ...]:
+    """Render the request to rewrite a question for retrieval."""
+    return Message("system", REWRITTEN), Message("user", transcript(text, history))
+
+
 def messages(
     *,
     rules: str,
@@ -72,16 +83,20 @@ def messages(
     text: str,
     history: Sequence[Message] = (),
     hits: Sequence[Hit] = (),
-    shots: Sequence[tuple[str, str]] = (),
+    shots: Sequence[tuple[Sequence[Message], str, str]] = (),
     question_at: QuestionAt = "last",
 ) -> tuple[Message, ...]:
     """Render the messages: rules and fixed shots first, the question last, so that a shared prefix can be cached.
 
-    kind: the name of the text, `Question` or `Input`. shots: pairs of an input and the correct reply. question_at:
-    before the passages, after them, or both; only `last` keeps the passages in the shared prefix.
+    kind: the name of the text, `Question` or `Input`. history: the conversation before the text. shots: the history,
+    input and correct reply of each. question_at: before the passages, after them, or both; only `last` keeps the
+    passages in the shared prefix.
     """
-    turns = [(Message("user", f"{kind}: {shot_input}"), Message("assistant", reply)) for shot_input, reply in shots]
-    shot_messages = [message for turn in turns for message in turn]
+    shot_messages = [
+        message
+        for earlier, shot_input, reply in shots
+        for message in (*earlier, Message("user", f"{kind}: {shot_input}"), Message("assistant", reply))
+    ]
     question = f"{kind}: {text}"
     blocks = [_passage(number, hit) for number, hit in enumerate(hits, start=1)]
     if blocks and question_at != "last":

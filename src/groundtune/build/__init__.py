@@ -7,6 +7,7 @@ from groundtune.build.approaches import (
     DEFAULT_THRESHOLD,
     compose_approach,
     judge,
+    retrieved_context,
 )
 from groundtune.build.cache_and_budget import (
     GENERATIONS,
@@ -57,6 +58,7 @@ __all__ = [
     "prepare_for_many",
     "quote_generator",
     "residency_violation",
+    "retrieved_context",
     "retriever",
     "sandbox",
     "secret_from_env",

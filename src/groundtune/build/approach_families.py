@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from groundtune import build
-from groundtune.approaches.context import MAX_CORPUS_PASSAGES, CorpusContext, RetrievedContext
+from groundtune.approaches.context import MAX_CORPUS_PASSAGES, CorpusContext
 from groundtune.approaches.few_shot import FixedShots, NearestShots, choose_fixed
 from groundtune.approaches.group_gate import GroupGate
 from groundtune.approaches.output_formats import LabelFormat, ObjectFormat, OutputFormat, rules_digest
@@ -47,6 +47,8 @@ class Building:
     """Names to build; None: all."""
     tuned_generators: dict[str, Generator] = field(default_factory=dict)
     """Generators of trained models by id, each loaded once."""
+    generators: dict[str, Generator] = field(default_factory=dict)
+    """Generators of the tables under [models], by name."""
 
     def wants(self, *names: str) -> bool:
         """Whether any of these is to be built."""
@@ -109,7 +111,7 @@ async def add_model(building: Building, model: str) -> None:
     except MissingError as error:
         registry.missing.update(dict.fromkeys(names, f"cannot be used: {error.message}"))
         return
-    generator = resources.wrap_generator(plain)
+    generator = building.generators[model] = resources.wrap_generator(plain)
     registry.concurrency.update(dict.fromkeys(names, chosen.concurrency))
     registry.model_tables.update(dict.fromkeys(names, model))
     building.add(prompt, generator)
@@ -124,7 +126,7 @@ async def add_model(building: Building, model: str) -> None:
     elif index is None:
         registry.missing[rag] = resources.no_index_reason
     else:
-        building.add(rag, generator, context=_retrieved(config, index), fitted=index.fitted)
+        building.add(rag, generator, context=_retrieved(building, index), fitted=index.fitted)
     if building.wants(fewshot_fixed, fewshot):
         _add_shots(building, generator, fewshot_fixed, fewshot, barred=barred)
 
@@ -209,7 +211,7 @@ async def _add_artifact(building: Building, name: str, roles: dict[str, str], ar
         if resources.index is None:
             registry.missing[hybrid] = resources.no_index_reason
         else:
-            building.add(hybrid, generator, context=_retrieved(config, resources.index), access=access)
+            building.add(hybrid, generator, context=_retrieved(building, resources.index), access=access)
 
 
 def _outdated(artifact: Artifact, output_format: OutputFormat, *, grounded: bool) -> str | None:
@@ -241,7 +243,7 @@ def add_quotes(building: Building) -> None:
         registry.forbidden.update(dict.fromkeys(names, reason))
         return
     contexts: dict[str, ContextProvider] = {
-        name: _retrieved(config, resources.index, stage=stage) for name, stage in QUOTE_STAGES.items()
+        name: _retrieved(building, resources.index, stage=stage) for name, stage in QUOTE_STAGES.items()
     }
     contexts["quote-corpus"] = CorpusContext(_everything(resources.index))
     for name, context in contexts.items():
@@ -295,12 +297,23 @@ def _fixed(config: Config, resources: Resources) -> ShotChooser:
 
 def _near(config: Config, resources: Resources) -> ShotChooser:
     return NearestShots(
-        resources.embedder(), resources.shot_candidates, count=config.shots.count, folder=resources.vector_folder
+        resources.embedder(),
+        resources.shot_candidates,
+        count=config.shots.count,
+        folder=resources.vector_folder,
+        use_history=config.retrieval.history != "ignore",
     )
 
 
-def _retrieved(config: Config, index: OpenIndex, *, stage: Stage | None = None) -> ContextProvider:
-    return RetrievedContext(index.retriever, index.document, passages=config.answers.max_passages, stage=stage)
+def _retrieved(building: Building, index: OpenIndex, *, stage: Stage | None = None) -> ContextProvider:
+    def model() -> Generator:
+        """Return the model that rewrites questions: that of the approaches, if they use it."""
+        config, resources = building.config, building.resources
+        return building.generators.get("default") or resources.wrap_generator(
+            build.generator(config, "default", resources.embedder, patience_seconds=resources.rate_limit_wait_seconds)
+        )
+
+    return build.retrieved_context(building.config, index.retriever, index.document, model=model, stage=stage)
 
 
 def _everything(index: OpenIndex) -> Callable[[Question], Awaitable[list[Passage]]]:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from groundtune import build
-from groundtune.approaches.context import RetrievedContext
 from groundtune.approaches.output_formats import OutputFormat
 from groundtune.build.open_index import OpenIndex
 from groundtune.build.resources import Resources
@@ -41,7 +40,7 @@ class ApproachParts:
     def context(self) -> ContextProvider:
         """The passages of `rag`: the best ones, neighbours joined."""
         index = self._index
-        return RetrievedContext(index.retriever, index.document, passages=self.config.answers.max_passages)
+        return build.retrieved_context(self.config, index.retriever, index.document, model=self.generator)
 
     def generator(self, name: str = "default") -> Generator:
         """Return a model of the project file; in a comparison its calls count against the budget."""

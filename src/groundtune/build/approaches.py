@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from groundtune.build.models import generator
+from groundtune.common.conversations import HistoryUse
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
 from groundtune.protocols import (
@@ -12,11 +13,15 @@ from groundtune.protocols import (
     ContextProvider,
     Embedder,
     Generator,
+    Retriever,
     ShotChooser,
 )
+from groundtune.types import Stage
 
 if TYPE_CHECKING:
+    from groundtune.approaches.context import DocumentById
     from groundtune.approaches.output_formats import OutputFormat
+    from groundtune.approaches.search_query import MakeQuery
     from groundtune.measure.judges import Judge
 
 
@@ -56,6 +61,32 @@ def compose_approach(
         threshold=threshold,
         strict=config.answers.strict,
         local_slots=local_slots,
+    )
+
+
+def retrieved_context(
+    config: Config,
+    retriever: Retriever,
+    document: "DocumentById",
+    *,
+    model: Callable[[], Generator],
+    stage: Stage | None = None,
+) -> ContextProvider:
+    """Build the passages that an answer may cite. model: called when a question with a history is to be rewritten."""
+    from groundtune.approaches.context import RetrievedContext
+    from groundtune.approaches.search_query import RewriteHistory, ignore_history, join_history
+
+    make_query: dict[HistoryUse, MakeQuery] = {
+        "join": join_history,
+        "rewrite": RewriteHistory(model),
+        "ignore": ignore_history,
+    }
+    return RetrievedContext(
+        retriever,
+        document,
+        passages=config.answers.max_passages,
+        stage=stage,
+        make_query=make_query[config.retrieval.history],
     )
 
 

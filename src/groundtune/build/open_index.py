@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from groundtune import build
+from groundtune.common.conversations import HistoryUse
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
 from groundtune.errors import MissingError
@@ -31,6 +32,11 @@ class OpenIndex:
         """
         generation = await _open_current(storage, build.index_parts(config, embedder))
         return cls(generation, config=config, embedder=embedder, fitted=fitted)
+
+    @property
+    def history(self) -> HistoryUse:
+        """What is searched for when a question follows others."""
+        return self._config.retrieval.history
 
     @property
     def manifest(self) -> IndexManifest:

@@ -1,10 +1,12 @@
-"""Fill in what every answer has, whoever made it: id, time, name of the approach. Changes nothing that is set."""
+"""Fill in what every answer has, whoever made it, and add up what it took. Changes nothing that is set."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
-from groundtune.types import Answer
+from groundtune.types import Answer, Usage
 
 
 def complete_answer(answer: Answer, approach: str, *, seconds: float | None = None) -> Answer:
@@ -23,3 +25,13 @@ def complete_answer(answer: Answer, approach: str, *, seconds: float | None = No
         id=answer.id or uuid4().hex,
         time=answer.time or datetime.now(UTC).isoformat(timespec="milliseconds"),
     )
+
+
+def total_usage(usages: Sequence[Usage]) -> Usage:
+    """Return the sum; a field unknown in any usage is None. An empty list gives all 0."""
+
+    def add(name: str) -> Any:
+        values = [getattr(usage, name) for usage in usages]
+        return None if None in values else sum(values)
+
+    return Usage(**{field.name: add(field.name) for field in fields(Usage)})

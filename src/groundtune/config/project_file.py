@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from groundtune.common.conversations import HistoryUse
 from groundtune.config.model_tables import EmbedderConfig, ModelConfig, SourceConfig, StoreConfig
 from groundtune.config.problems import apply_environment, problems_from, syntax_problem
 from groundtune.config.toml_edit import key_lines
@@ -89,6 +90,9 @@ class RetrievalConfig(Section):
     """None: the fitted weight if there is one, else the default."""
     reranker: Text | None = None
     rerank_candidates: Annotated[int, Field(ge=1, le=1000)] = 30
+    history: HistoryUse = "join"
+    """What is searched for when a question follows others: the last turns and the question, a question that
+    [models.default] rewrites, or the question alone."""
 
     @model_validator(mode="after")
     def _order(self) -> Self:
@@ -272,6 +276,9 @@ class Config(Section):
         if self.judge and (self.judge.model not in self.models or self.models[self.judge.model].kind == "quote"):
             message = f'model "{self.judge.model}" cannot be used as the judge'
             raise value_error(message, hint=f"add a table [models.{self.judge.model}]", key="judge")
+        if self.retrieval.history == "rewrite" and self.models["default"].kind == "quote":
+            message = 'history = "rewrite" needs a model that generates text'
+            raise value_error(message, hint='add [models.default], or write history = "join"', key="retrieval")
         return self
 
 

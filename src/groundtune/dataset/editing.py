@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from groundtune.common.files import write_atomic
-from groundtune.dataset.examples import normalise_input, read_examples
+from groundtune.dataset.examples import example_key, read_examples
 from groundtune.dataset.importing.convert import encode_example, encode_lines
 from groundtune.types import Example, Split
 
@@ -52,7 +52,7 @@ def merge_examples(
     old = {example.id: example for example in read_examples(path)} if path.is_file() and path.stat().st_size else {}
     splits = _splits([*old.values(), *other_examples])
     new = [
-        replace(example, split=splits.get(normalise_input(example.input), example.split))
+        replace(example, split=splits.get(example_key(example), example.split))
         for example in examples
         if example.id not in old
     ]
@@ -69,7 +69,7 @@ def merge_examples(
         same=tuple(example.id for example in examples if example.id in old and example.id not in differing),
         differing=tuple(differing),
         replaced=overwrite,
-        known=tuple(example.id for example in new if normalise_input(example.input) in splits),
+        known=tuple(example.id for example in new if example_key(example) in splits),
     )
 
 
@@ -93,7 +93,7 @@ def freeze_splits(path: Path) -> FreezeReport:
 def _splits(examples: Sequence[Example]) -> dict[str, Split]:
     """Map each normalised input to its split, by SPLIT_PRECEDENCE."""
     last_wins = sorted(examples, key=lambda example: -SPLIT_PRECEDENCE.index(example.split))
-    return {normalise_input(example.input): example.split for example in last_wins}
+    return {example_key(example): example.split for example in last_wins}
 
 
 def _lines(path: Path) -> list[str]:

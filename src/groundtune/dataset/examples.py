@@ -2,15 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, cast, get_args
+from typing import Any, Literal, NoReturn, cast, get_args
 
 from groundtune.errors import ConfigError, MissingError, Problem, UsageError
-from groundtune.types import Evidence, Example, Split
+from groundtune.types import Evidence, Example, Message, Split
 
-_KEYS = ("id", "input", "output", "rejected", "evidence", "split", "tags", "groups", "group", "origin")
+_KEYS = ("id", "input", "history", "output", "rejected", "evidence", "split", "tags", "groups", "group", "origin")
 _SPLITS = get_args(Split)
+_ROLES = ("user", "assistant")
 
 ReportProblem = Callable[[str, str], None]
 """Takes a problem message and a hint."""
@@ -19,7 +20,8 @@ ReportProblem = Callable[[str, str], None]
 def read_examples(path: Path, *, content: bytes | None = None) -> list[Example]:
     """Return the examples in file order: one JSON object per line, UTF-8, empty lines skipped.
 
-    Keys: `id` and `input` (string), `output` (string; a list of equally correct strings; an object; null or absent
+    Keys: `id` and `input` (string), `history` (list of {"role", "content"}, the turns of user and assistant before the
+    input, oldest first), `output` (string; a list of equally correct strings; an object; null or absent
     when the correct answer is to abstain), `rejected` (string or object that a model wrote instead of `output`, for
     preference training), `evidence` (list of {"source", "quote"}), `split` (train, validation or test; if absent, see
     `assign_split`), `tags` (list of strings), `groups` (list of strings: access groups of the user), `group` (string,
@@ -75,6 +77,19 @@ def normalise_input(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
+def input_key(text: str, earlier: Iterable[str] = ()) -> str:
+    """Return what equal inputs have in common, ignoring case and white space.
+
+    earlier: the conversation before the text; the same text after another conversation is another input.
+    """
+    return "\n".join(map(normalise_input, [*earlier, text]))
+
+
+def example_key(example: Example, *, with_history: bool = True) -> str:
+    """Return the key of an example's input, with or without its history."""
+    return input_key(example.input, (turn.content for turn in example.history) if with_history else ())
+
+
 def assign_split(example_id: str) -> Split:
     """Assign a split to an example that names none: train 60%, validation 15%, test 25%, by SHA-256 of its id.
 
@@ -117,6 +132,7 @@ def _example(row: dict[str, Any], report: ReportProblem) -> Example:
     return Example(
         id=example_id,
         input=_text(row, "input", report),
+        history=_history(row.get("history"), report),
         output=_output(row.get("output"), report),
         evidence=_evidence(row.get("evidence"), report),
         split=cast(Split, split) if split in _SPLITS else assign_split(example_id),
@@ -139,6 +155,34 @@ def _text(row: dict[str, Any], key: str, report: ReportProblem) -> str:
     else:
         report(f'"{key}" is not a string: {_show(value)}', f'write "{key}": "…"')
     return ""
+
+
+def _history(value: Any, report: ReportProblem) -> tuple[Message, ...]:
+    hint = 'write "history": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]'
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        report(f'"history" is not a list: {_show(value)}', hint)
+        return ()
+    turns: list[Message] = []
+    for number, turn in enumerate(value, start=1):
+        if not isinstance(turn, dict):
+            report(f"turn {number} of the history is not an object: {_show(turn)}", hint)
+            continue
+        role, content = turn.get("role"), turn.get("content")
+        if role not in _ROLES:
+            instead = 'put what applies to every question under "instructions" in groundtune.toml'
+            report(f"turn {number} of the history has the role {_show(role)}", instead if role == "system" else hint)
+        elif not (isinstance(content, str) and content.strip()):
+            report(f'turn {number} of the history has no "content": {_show(turn)}', hint)
+        elif turns and turns[-1].role == role:
+            report(f"turns {number - 1} and {number} of the history are both by the {role}", "join them into one turn")
+        for key in sorted(turn.keys() - {"role", "content"}):
+            report(f'unknown key "{key}" in turn {number} of the history', "known keys: role, content")
+        turns.append(Message(cast(Literal["user", "assistant"], role), str(content)))
+    if turns and turns[-1].role == "user":
+        report("the history ends with the user", 'end it with the assistant: "input" is what the user says next')
+    return tuple(turns)
 
 
 def _texts(row: dict[str, Any], key: str, report: ReportProblem) -> tuple[str, ...]:

@@ -7,12 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from groundtune.common.conversations import transcript
 from groundtune.common.text import format_count
 from groundtune.dataset.importing.convert import encode_example
 from groundtune.errors import UsageError
-from groundtune.types import Example
+from groundtune.types import Example, Message
 
 ExportFormat = Literal["examples", "chat", "prompt", "preference", "alpaca", "sharegpt", "csv", "tsv"]
+_MULTI_TURN = ("chat", "preference", "sharegpt")
+"""Formats that hold several turns."""
 COLUMNS = ("id", "input", "output", "split", "tags", "group", "origin")
 
 
@@ -47,20 +50,19 @@ def export_examples(
     if format == "preference":
         pairs = [example for example in examples if example.rejected is not None]
         lines = [
-            _preference(_chat(example.input, _reply(example.output, abstain), instructions), example)
-            for example in pairs
+            _preference(_chat(example, _reply(example.output, abstain), instructions), example) for example in pairs
         ]
     else:
         row = _ROWS[format]
-        lines = [row(example.input, _reply(example.output, abstain), instructions) for example in examples]
+        lines = [row(example, _reply(example.output, abstain), instructions) for example in examples]
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     return Export(text, len(lines), notes)
 
 
-def _chat(question: str, reply: str, system: str | None) -> dict[str, Any]:
-    first = [{"role": "system", "content": system}] if system else []
-    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": reply}]
-    return {"messages": [*first, *turns]}
+def _chat(example: Example, reply: str, system: str | None) -> dict[str, Any]:
+    first = [Message("system", system)] if system else []
+    turns = [*first, *example.history, Message("user", example.input), Message("assistant", reply)]
+    return {"messages": [{"role": turn.role, "content": turn.content} for turn in turns]}
 
 
 def _preference(chat: dict[str, Any], example: Example) -> dict[str, Any]:
@@ -72,20 +74,30 @@ def _preference(chat: dict[str, Any], example: Example) -> dict[str, Any]:
     }
 
 
-def _prompt(question: str, reply: str, system: str | None) -> dict[str, Any]:
+def _prompt(example: Example, reply: str, system: str | None) -> dict[str, Any]:
+    question = _question(example)
     return {"prompt": f"{system}\n\n{question}" if system else question, "completion": reply}
 
 
-def _alpaca(question: str, reply: str, system: str | None) -> dict[str, Any]:
+def _alpaca(example: Example, reply: str, system: str | None) -> dict[str, Any]:
+    question = _question(example)
     return {"instruction": system or question, "input": question if system else "", "output": reply}
 
 
-def _sharegpt(question: str, reply: str, system: str | None) -> dict[str, Any]:
-    first = [{"from": "system", "value": system}] if system else []
-    return {"conversations": [*first, {"from": "human", "value": question}, {"from": "gpt", "value": reply}]}
+def _sharegpt(example: Example, reply: str, system: str | None) -> dict[str, Any]:
+    names = {"user": "human", "assistant": "gpt"}
+    turns = _chat(example, reply, system)["messages"]
+    return {
+        "conversations": [{"from": names.get(turn["role"], turn["role"]), "value": turn["content"]} for turn in turns]
+    }
 
 
-_ROWS: dict[str, Callable[[str, str, str | None], dict[str, Any]]] = {
+def _question(example: Example) -> str:
+    """Return the input for a format that holds a single text: the whole conversation if there is one."""
+    return transcript(example.input, example.history)
+
+
+_ROWS: dict[str, Callable[[Example, str, str | None], dict[str, Any]]] = {
     "chat": _chat,
     "prompt": _prompt,
     "alpaca": _alpaca,
@@ -100,7 +112,7 @@ def _table(examples: Sequence[Example], delimiter: str, abstain: str) -> str:
     writer.writerow(COLUMNS)
     for example in examples:
         reply, tags = _reply(example.output, abstain), ",".join(example.tags)
-        row = [example.id, example.input, reply, example.split, tags, example.group or "", example.origin]
+        row = [example.id, _question(example), reply, example.split, tags, example.group or "", example.origin]
         writer.writerow(row)
     return out.getvalue()
 
@@ -128,6 +140,8 @@ def _notes(examples: Sequence[Example], format: str, instructions: str | None, a
         counts["with a rejected output: the rejected output is omitted"] = sum(
             example.rejected is not None for example in examples
         )
+    if format not in _MULTI_TURN:
+        counts["with a history: it is written into the input"] = sum(bool(example.history) for example in examples)
     if format in ("csv", "tsv") and instructions:
         counts["written without the instructions, which a table cannot hold"] = len(examples)
     return [f"{format_count(number, 'example')} {note}" for note, number in counts.items() if number]

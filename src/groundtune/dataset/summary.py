@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from groundtune.dataset.examples import normalise_input
+from groundtune.dataset.examples import example_key
 from groundtune.types import Example, Split
 
 LABEL_LENGTH = 80
@@ -23,7 +23,7 @@ class TextLengths:
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:
-    """Duplicate inputs, ignoring case and white space. `rows` counts all but the first of each."""
+    """Duplicate inputs, histories included, ignoring case and white space. `rows` counts all but the first of each."""
 
     rows: int
     across_splits: int
@@ -111,7 +111,7 @@ def _lengths(texts: Sequence[str]) -> TextLengths | None:
 def _duplicates(examples: Sequence[Example], shown: int) -> Duplicates:
     by_input: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
-        by_input[normalise_input(example.input)].append(example)
+        by_input[example_key(example)].append(example)
     duplicates = [group for group in by_input.values() if len(group) > 1]
     return Duplicates(
         rows=sum(len(group) - 1 for group in duplicates),

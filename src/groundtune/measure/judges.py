@@ -6,9 +6,10 @@ The four RAG metrics follow Es et al. 2023, "RAGAS: Automated Evaluation of Retr
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
+from groundtune.common.answers import total_usage
 from groundtune.common.json_schema import parse_reply, schema_checker
 from groundtune.common.text import one_line
 from groundtune.errors import JudgeError, ProviderError, UsageError
@@ -258,16 +259,6 @@ async def _context_precision(case: _Case) -> Rating | None:
 async def _useful(case: _Case, hits: Sequence[Hit]) -> list[bool]:
     reply = await case.ask("context_precision", prompts.passage_usefulness(case.question, case.gold, hits))
     return [reply[str(number)]["useful"] for number in range(1, len(hits) + 1)]
-
-
-def total_usage(usages: Sequence[Usage]) -> Usage:
-    """Return the sum; a field unknown in any usage is None. An empty list gives all 0."""
-
-    def add(name: str) -> Any:
-        values = [getattr(usage, name) for usage in usages]
-        return None if None in values else sum(values)
-
-    return Usage(**{field.name: add(field.name) for field in fields(Usage)})
 
 
 def _text(value: Any) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, TypeVar, get_args
 
+from groundtune.common.conversations import HistoryUse, searched_text
 from groundtune.common.text import format_count
 from groundtune.display import Block, Displayed, Fold, Line, Table
 from groundtune.errors import UsageError
@@ -142,11 +143,13 @@ async def evaluate_stages(
     k: int = 10,
     worst: int = 10,
     concurrency: int = 8,
+    history: HistoryUse = "join",
 ) -> RetrievalReport:
     """Search every question with evidence at every stage, with the access groups of its user, and rank the evidence.
 
-    Questions whose evidence is not in the index count as misses. Exceptions of the retriever propagate. Raises
-    UsageError when no example has evidence.
+    Questions whose evidence is not in the index count as misses. history: what is searched for when an example has
+    one; nothing is rewritten here, but joined instead. Exceptions of the retriever propagate. Raises UsageError when no
+    example has evidence.
     """
     with_evidence = [example for example in examples if example.evidence]
     if not with_evidence:
@@ -154,7 +157,7 @@ async def evaluate_stages(
     golds = await _locate_all(with_evidence, find_document, passages_of, concurrency)
 
     async def search(stage: Stage, example: Example) -> list[Hit]:
-        question = Question(example.input, scope=Scope(groups=example.groups))
+        question = Question(searched_text(example, history), scope=Scope(groups=example.groups))
         return (await retriever.search(question, k=k, stage=stage))[:k]
 
     reports = []

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from groundtune.common.answers import complete_answer
+from groundtune.common.conversations import question_of, transcript
 from groundtune.common.event_loop import run_workers
 from groundtune.errors import BudgetError, GroundtuneError, ProviderError, UsageError
 from groundtune.measure.metrics import score_answer
 from groundtune.measure.results import RESULTS, Cell, cell_key, iter_results, repair_last_line, write_result
 from groundtune.measure.scoring import Scorer
 from groundtune.protocols import Approach
-from groundtune.types import Answer, Example, Failure, Hit, Question, Result, Scope, Usage
+from groundtune.types import Answer, Example, Failure, Hit, Question, Result, Usage
 
 PASSAGES = "passages.jsonl"
 JUDGEMENTS = "judgements.jsonl"
@@ -45,7 +46,7 @@ class JudgeScores(Protocol):
 
 
 JudgeCall = Callable[[str, Answer, Example], Awaitable[JudgeScores]]
-"""Judges an answer, given question, answer and example; raises instead of inventing a score."""
+"""Judges an answer, given question (history included), answer and example; raises instead of inventing a score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +137,14 @@ async def _prepare(approach: Approach, example: Example) -> None:
     """Prepare an approach that supports it. Errors are ignored: they recur in the cells and become rows there."""
     if isinstance(approach, SupportsPrepare):
         with contextlib.suppress(Exception):
-            await approach.prepare(Question(example.input, scope=Scope(groups=example.groups)))
+            await approach.prepare(question_of(example))
 
 
 async def _fill(
     approach: Approach, example: Example, score: Scorer, judge: JudgeCall | None, notes: "_Notes"
 ) -> tuple[Result, Answer | None]:
     """Return the result of one cell; any failure becomes part of the result."""
-    question = Question(example.input, scope=Scope(groups=example.groups))
+    question = question_of(example)
     start = time.perf_counter()
     try:
         answer = await approach.answer(question)
@@ -190,7 +191,7 @@ def _retrieval_signals(hits: Sequence[Hit]) -> tuple[float | None, float | None]
 
 async def _judged(result: Result, answer: Answer, example: Example, judge: JudgeCall, notes: "_Notes") -> Result:
     try:
-        judged = await judge(example.input, answer, example)
+        judged = await judge(transcript(example.input, example.history), answer, example)
     except BudgetError:
         raise
     except Exception as error:  # noqa: BLE001  a judge failure becomes a row, never a score

@@ -188,7 +188,7 @@ def _examples(root: Path, examples: Examples) -> _Selection:
 
 
 def _example_lines(rows: Iterable[Example | Mapping[str, Any]]) -> Iterator[str]:
-    """Yield a line per row. A row without an id gets a digest of its input, as imported rows do."""
+    """Yield a line per row. A row without an id gets a digest of its input and history, as imported rows do."""
     copies: Counter[str] = Counter()
     for row in rows:
         if isinstance(row, Example):
@@ -196,7 +196,8 @@ def _example_lines(rows: Iterable[Example | Mapping[str, Any]]) -> Iterator[str]
             continue
         values = dict(row)
         if "id" not in values:
-            digest = digest_text(str(values.get("input")))[:16]
+            earlier = json.dumps(values["history"], ensure_ascii=False, default=str) if values.get("history") else ""
+            digest = digest_text(f"{values.get('input')}{earlier}")[:16]
             copies[digest] += 1
             values = {"id": digest if copies[digest] == 1 else f"{digest}-{copies[digest]}", **values}
         try:

@@ -66,6 +66,8 @@ class TrainingRow:
     """The whole chat, `role` and `content`, the reply last; for causal models."""
     rejected: str | None = None
     """The rejected reply of a preference pair."""
+    history: tuple[Mapping[str, str], ...] = ()
+    """The conversation before the input, which `messages` contain; empty if the model does not see it."""
     positives: tuple[str, ...] = ()
     """Passages that answer the input; for retrievers."""
     negatives: tuple[str, ...] = ()
@@ -211,6 +213,7 @@ def _row(values: dict[str, Any]) -> TrainingRow:
         if ranking
         else None,
         messages=tuple(row.messages),
+        history=tuple(row.history),
         positives=tuple(row.positives),
         negatives=tuple(row.negatives),
         sources=tuple(row.sources),

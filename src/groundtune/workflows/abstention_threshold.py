@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from groundtune.common.conversations import question_of
 from groundtune.config import Config
 from groundtune.display import Block, Displayed, Line
 from groundtune.measure.metrics import score_answer
 from groundtune.protocols import Approach
 from groundtune.stats.risk_coverage import OperatingPoint, choose_threshold, risk_coverage
-from groundtune.types import Example, Question, Scope
+from groundtune.types import Example
 
 TOO_FEW = 20
 """Minimum number of examples for choosing a threshold."""
@@ -50,7 +51,7 @@ async def calibrate(
     confidences: list[float] = []
     right: list[float] = []
     for number, example in enumerate(examples, start=1):
-        answer = await approach.answer(Question(example.input, scope=Scope(groups=example.groups)))
+        answer = await approach.answer(question_of(example))
         if answer.confidence is None:
             return None
         answered = answer.status == "answered" and example.output is not None

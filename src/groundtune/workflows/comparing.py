@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
@@ -20,12 +21,13 @@ from groundtune import build
 from groundtune.build.approach_registry import ApproachRegistry, build_registry
 from groundtune.build.resources import Resources
 from groundtune.build.task import primary_score, score_names, scorer
+from groundtune.build.training_kinds import sees_history, training_kind
 from groundtune.common.code_digest import code_digest
 from groundtune.common.files import digest_file, digest_text, read_json, unused_folder, write_atomic, write_json
 from groundtune.common.format_version import check_version, versioned
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
-from groundtune.dataset.examples import normalise_input
+from groundtune.dataset.examples import example_key
 from groundtune.errors import FormatError, MissingError, UsageError
 from groundtune.extensions import Score
 from groundtune.measure.own_scorers import own_scorers, with_scorers
@@ -34,6 +36,7 @@ from groundtune.measure.runner import FilledCell, JudgeCall, fill_matrix
 from groundtune.measure.scoring import Scorer
 from groundtune.protocols import Approach
 from groundtune.tune.job import read_job
+from groundtune.tune.preflight.leakage import row_key
 from groundtune.types import Example
 from groundtune.workflows.comparison_basis import comparison_basis, settings
 from groundtune.workspace import Workspace
@@ -145,19 +148,18 @@ def _without_training_examples(
 ) -> tuple[Sequence[Example], dict[str, int]]:
     """Return the examples that no approach was trained on, and how many each trained approach has seen.
 
-    An example counts as seen if its id or input was in the training rows: after training, rows can move to this
-    split or be duplicated. Raises UsageError when no example remains.
+    An example counts as seen if its id or input was in the training rows, with its history if the model sees it: after
+    training, rows can move to this split or be duplicated. Raises UsageError when no example remains.
     """
     seen: dict[str, set[str]] = {}
     for name, artifact in registry.artifacts.items():
         if name in registry.ready and models:
             job = read_job(models / artifact.id)
             rows = [*job.rows("train"), *job.rows("validation")]
-            inputs = {normalise_input(row.input) for row in rows}
             ids = {row.id for row in rows}
-            if overlap := {
-                example.id for example in examples if example.id in ids or normalise_input(example.input) in inputs
-            }:
+            keys = {row_key(row) for row in rows}
+            key = partial(example_key, with_history=sees_history(training_kind(artifact.kind)))
+            if overlap := {example.id for example in examples if example.id in ids or key(example) in keys}:
                 seen[name] = overlap
     all_seen = set().union(*seen.values())
     unseen = [example for example in examples if example.id not in all_seen]

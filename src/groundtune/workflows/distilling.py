@@ -11,7 +11,7 @@ from groundtune.approaches.answering import answer_question
 from groundtune.common.event_loop import run_workers
 from groundtune.common.files import digest_text
 from groundtune.common.text import format_count
-from groundtune.dataset.examples import normalise_input
+from groundtune.dataset.examples import example_key, input_key
 from groundtune.dataset.importing.convert import write_examples
 from groundtune.display import Block, Displayed, Line
 from groundtune.errors import BudgetError, ConfigError, GroundtuneError, MissingError, Problem, UsageError
@@ -64,7 +64,7 @@ async def distil(
     if target.exists():
         raise UsageError(f"{target} already exists", hint="name another file, or remove it")
     texts = read_inputs(inputs)
-    seen = {normalise_input(example.input) for example in existing}
+    seen = {example_key(example) for example in existing}
     labelled: dict[int, Example] = {}
     left_out: Counter[str] = Counter()
     waiting = iter(enumerate(texts))
@@ -77,7 +77,7 @@ async def distil(
         for at, text in waiting:
             if budget_errors:
                 return
-            if normalise_input(text) in seen:
+            if input_key(text) in seen:
                 left_out["is an example already"] += 1
             else:
                 try:

@@ -14,11 +14,12 @@ from groundtune import build
 from groundtune.build.approach_registry import ApproachRegistry, build_registry
 from groundtune.build.resources import Resources
 from groundtune.build.training_kinds import training_kind
+from groundtune.common.conversations import question_of, transcript
 from groundtune.config import Config, ModelConfig
 from groundtune.errors import GroundtuneError
 from groundtune.measure.judges import Judge
 from groundtune.protocols import Approach, CallsEndpoint, Generator, RepeatableGenerator
-from groundtune.types import Answer, Artifact, Example, Generation, Prompt, Question, Scope, Vectors
+from groundtune.types import Answer, Artifact, Example, Generation, Prompt, Vectors
 from groundtune.workflows.comparing import require_examples
 from groundtune.workspace import Workspace
 
@@ -167,7 +168,7 @@ async def _estimate_judge(
         for metric in config.judge.metrics if config.judge else ():
             with contextlib.suppress(GroundtuneError):  # the rehearsal always raises
                 answer = Answer(str(example.output), "answered", example.output)
-                await judge.judge(example.input, answer, example, metrics=[metric])
+                await judge.judge(transcript(example.input, example.history), answer, example, metrics=[metric])
     prompts = rehearsal.prompts
     calls = round(len(examples) * approaches * len(prompts) / len(sample)) if sample else 0
     input_tokens = fmean(map(_tokens, prompts)) if prompts else 0.0
@@ -194,7 +195,7 @@ async def _estimate_local(registry: ApproachRegistry, name: str, examples: Seque
     seconds = []
     for example in examples[:3]:
         began = time.perf_counter()
-        await registry.ready[name].answer(_question(example))
+        await registry.ready[name].answer(question_of(example))
         seconds.append(time.perf_counter() - began)
     n = len(examples)
     return Estimate(name, None, n, 0, 0, 0, 0.0, 0.0, median(seconds) * n if seconds else 0.0, timed=True)
@@ -212,7 +213,7 @@ async def _estimate_model(
     sample = evenly_spaced(examples)
     rehearsal.prompts.clear()
     for example in sample:
-        await registry.ready[name].answer(_question(example))
+        await registry.ready[name].answer(question_of(example))
     generator, prompts = rehearsal.generator, list(rehearsal.prompts)
     generations = [cached(generator, prompt) for prompt in prompts]
     uncached_share = sum(generation is None for generation in generations) / len(prompts) if prompts else 0.0
@@ -300,7 +301,3 @@ def evenly_spaced(examples: Sequence[Example]) -> list[Example]:
 
 def _tokens(prompt: Prompt) -> float:
     return sum(len(message.content) / CHARACTERS_PER_TOKEN + 4 for message in prompt.messages)
-
-
-def _question(example: Example) -> Question:
-    return Question(example.input, scope=Scope(groups=example.groups))

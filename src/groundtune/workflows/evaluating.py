@@ -127,6 +127,7 @@ async def _measure(
         passages_of=opened.passages,
         k=k,
         worst=worst,
+        history=opened.history,
     )
 
 

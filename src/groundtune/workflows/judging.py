@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from groundtune.common.answers import total_usage
 from groundtune.common.event_loop import run_workers
 from groundtune.common.json_schema import parse_json
 from groundtune.common.text import format_count
 from groundtune.dataset.examples import ReportProblem
 from groundtune.display import Block, Displayed, Fold, Line, Table
 from groundtune.errors import ConfigError, JudgeError, MissingError, Problem, UsageError
-from groundtune.measure.judges import Judge, Judgement, total_usage
+from groundtune.measure.judges import Judge, Judgement
 from groundtune.stats.agreement import Agreement, cohen_kappa
 from groundtune.types import Answer, Example, Usage
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from groundtune.common.conversations import transcript
 from groundtune.common.files import write_atomic, write_json
 from groundtune.common.text import format_count
 from groundtune.decide.verdict import Requirements, decide
@@ -307,7 +308,7 @@ def write_page(report: Report, file: Path) -> Report:
         "examples": [
             {
                 "id": example.id,
-                "input": example.input,
+                "input": transcript(example.input, example.history),
                 "output": example.output,
                 "tags": list(example.tags),
                 "evidence": [asdict(proof) for proof in example.evidence],

@@ -6,7 +6,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import psutil
 
 from groundtune.approaches.output_formats import LabelFormat, ObjectFormat
 from groundtune.build.resources import Resources
-from groundtune.build.training_kinds import training_kind
+from groundtune.build.training_kinds import sees_history, training_kind
 from groundtune.build.training_kinds.decontamination import Decontaminator
 from groundtune.build.training_kinds.inputs import TrainingInputs
 from groundtune.build.training_kinds.labelled_rows import first_output
@@ -81,7 +81,8 @@ async def prepare(
     examples: all splits; validation is for early stopping and calibration, and examples in test are removed from the
     other two. allow_truncation: overrides the table. Raises UsageError, MissingError.
     """
-    resources, validation, removed = _without_test_examples(resources, examples)
+    kind = training_kind(tune_table(config, name).kind)
+    resources, validation, removed = _without_test_examples(resources, examples, with_history=sees_history(kind))
     decontaminator = Decontaminator(select_split(examples, "test"))
     job, train, validation_rows = await build_job(
         workspace,
@@ -95,7 +96,7 @@ async def prepare(
     trained_ids = {row.id for row in train}
     return PreparedTraining(
         job=job,
-        kind=training_kind(job.kind),
+        kind=kind,
         train=train,
         validation=validation_rows,
         examples=examples,
@@ -166,7 +167,7 @@ async def preflight(workspace: Workspace, prepared: PreparedTraining) -> Preflig
             settings=job.settings,
             train=train,
             validation=validation,
-            test=[TrainingRow(example.id, example.input, first_output(example.output)) for example in test],
+            test=[_test_row(example, with_history=sees_history(prepared.kind)) for example in test],
             removed_examples=prepared.removed,
             leaking_sources=prepared.leaking_sources,
             skipped_examples=prepared.skipped,
@@ -244,13 +245,19 @@ def tune_table(config: Config, name: str) -> TuneConfig:
     return config.tune[name]
 
 
+def _test_row(example: Example, *, with_history: bool) -> TrainingRow:
+    history = tuple(map(asdict, example.history)) if with_history else ()
+    return TrainingRow(example.id, example.input, first_output(example.output), history=history)
+
+
 def _without_test_examples(
-    resources: Resources, examples: Sequence[Example]
+    resources: Resources, examples: Sequence[Example], *, with_history: bool
 ) -> tuple[Resources, list[Example], dict[str, str]]:
     """Remove examples of the test split from train and validation; also return removed ids with the test id."""
     test = select_split(examples, "test")
-    train, train_duplicates = leakage.remove_test_examples(resources.train, test)
-    validation, validation_duplicates = leakage.remove_test_examples(select_split(examples, "validation"), test)
+    train, train_duplicates = leakage.remove_test_examples(resources.train, test, with_history=with_history)
+    validation = select_split(examples, "validation")
+    validation, validation_duplicates = leakage.remove_test_examples(validation, test, with_history=with_history)
     if resources.train and not train:
         message = "every example of the train split is also in the test split, so nothing is left to train on"
         raise UsageError(message, hint="add examples; groundtune examples stats shows the counts")

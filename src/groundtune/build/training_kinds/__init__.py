@@ -34,6 +34,11 @@ def training_kind(name: str) -> TrainingKind:
     raise MissingError(message, hint="install the package that provides it")
 
 
+def sees_history(kind: TrainingKind) -> bool:
+    """Whether models of a kind see the conversation before an input, so that equal inputs may differ."""
+    return bool(getattr(kind, "sees_history", False))
+
+
 def tuned_tables(config: Config) -> dict[str, Sequence[TunedApproach]]:
     """Map each table [tune.NAME] whose models answer questions to the approaches that they provide."""
     provided = {name: training_kind(table.kind).approaches(table, config.task) for name, table in config.tune.items()}

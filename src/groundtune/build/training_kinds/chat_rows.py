@@ -41,10 +41,15 @@ def with_rules(inputs: TrainingInputs, job: Job, *, grounded: bool, **details: A
 
 def _chat_row(output_format: OutputFormat, example: Example) -> TrainingRow:
     messages = prompts.messages(
-        rules=output_format.rules(grounded=False), kind=output_format.input_name, text=example.input
+        rules=output_format.rules(grounded=False),
+        kind=output_format.input_name,
+        text=example.input,
+        history=example.history,
     )
     reply = output_format.gold_reply(example.output)
     turns = [asdict(message) for message in messages] + [{"role": "assistant", "content": reply}]
     worse = example.rejected  # text is kept as the model wrote it
     rejected = worse if worse is None or isinstance(worse, str) else output_format.gold_reply(worse)
-    return TrainingRow(example.id, example.input, reply, tuple(turns), rejected=rejected)
+    return TrainingRow(
+        example.id, example.input, reply, tuple(turns), rejected=rejected, history=tuple(map(asdict, example.history))
+    )

@@ -22,6 +22,7 @@ class Hosted:
     kind = "hosted"
     config = HostedTuneConfig
     tasks: tuple[Task, ...] | None = None
+    sees_history = True
 
     def approaches(self, table: HostedTuneConfig, task: Task) -> tuple[TunedApproach, ...]:
         return ("tuned", "hybrid") if task == "answer" else ("tuned",)

@@ -26,6 +26,7 @@ class Lora:
     kind = "lora"
     config = LoraConfig
     tasks: tuple[Task, ...] | None = None
+    sees_history = True
 
     def approaches(self, table: LoraConfig, task: Task) -> tuple[TunedApproach, ...]:
         hybrid: tuple[TunedApproach, ...] = ("hybrid",) if task == "answer" else ()

@@ -17,6 +17,7 @@ from groundtune.approaches.output_formats import OutputFormat
 from groundtune.build.open_index import OpenIndex
 from groundtune.build.resources import Resources
 from groundtune.build.training_kinds.decontamination import Decontaminator
+from groundtune.common.conversations import searched_text
 from groundtune.common.text import sentences
 from groundtune.config import Config
 from groundtune.errors import MissingError
@@ -69,13 +70,15 @@ async def grounded_rows(
             rules=output_format.rules(grounded=bool(hits)),
             kind=output_format.input_name,
             text=example.input,
+            history=example.history,
             hits=hits,
             question_at=config.context.question,
         )
         target = output_format.gold_reply(None) if reply is None else reply
         turns = [asdict(message) for message in messages] + [{"role": "assistant", "content": target}]
         sources = tuple(dict.fromkeys(hit.passage.source for hit in hits))
-        rows.append(TrainingRow(example.id, example.input, target, tuple(turns), sources=sources))
+        history = tuple(map(asdict, example.history))
+        rows.append(TrainingRow(example.id, example.input, target, tuple(turns), sources=sources, history=history))
     return rows
 
 
@@ -101,7 +104,7 @@ async def retrieval_rows(
         gold = {passage.id: passage for proof in example.evidence for passage in await _passages_with(index, proof)}
         if not gold:
             continue
-        question = Question(example.input, scope=Scope(groups=example.groups))
+        question = _question(index, example)
         hits = await index.retriever.search(question, k=NEGATIVES_DEPTH)
         without_evidence = [hit.passage for hit in hits if not any(_holds(hit, proof) for proof in example.evidence)]
         distractors = [
@@ -125,7 +128,7 @@ async def retrieval_rows(
         rows.append(
             TrainingRow(
                 example.id,
-                example.input,
+                question.text,
                 None,
                 positives=tuple(dict.fromkeys(texts[passage_id] for passage_id in gold)),
                 negatives=tuple(dict.fromkeys(texts[passage.id] for passage in distractors)),
@@ -155,7 +158,7 @@ async def _gather_clean(
     index: OpenIndex, example: Example, decontaminator: Decontaminator, *, most: int
 ) -> tuple[list[Hit], list[Hit]]:
     """Return the hits that `RetrievedContext` would gather, and those skipped because they leak a test example."""
-    question = Question(example.input, scope=Scope(groups=example.groups))
+    question = _question(index, example)
     k = most
     while True:
         hits = await index.retriever.search(question, k=k)
@@ -215,6 +218,11 @@ def _cited_reply(example: Example, hits: Sequence[Hit]) -> str | None:
             if citations and all(citation.support == "exact" for citation in citations):
                 return reply
     return None
+
+
+def _question(index: OpenIndex, example: Example) -> Question:
+    """Return what is searched for an example."""
+    return Question(searched_text(example, index.history), scope=Scope(groups=example.groups))
 
 
 def _index(resources: Resources) -> OpenIndex:

@@ -23,6 +23,7 @@ class Retriever:
     kind = "retriever"
     config = RetrieverConfig
     tasks: tuple[Task, ...] | None = None
+    sees_history = True
 
     def approaches(self, table: RetrieverConfig, task: Task) -> tuple[TunedApproach, ...]:
         return ()

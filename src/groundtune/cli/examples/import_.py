@@ -58,9 +58,10 @@ _System = Annotated[
     ),
 ]
 _Turns = Annotated[
-    Literal["refuse", "join", "last"],
+    Literal["refuse", "history", "join", "last"],
     typer.Option(
-        help="What to do with chats that have several user turns: refuse the file, join all turns, or keep the last."
+        help="What to do with chats that have several user turns: refuse the file, keep the turns before the last "
+        "question as its history, join all turns, or keep only the last."
     ),
 ]
 _Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the outputs of examples that already exist.")]

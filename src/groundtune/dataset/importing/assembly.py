@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast, get_args
 
+from groundtune.common.conversations import transcript
 from groundtune.common.files import digest_text
 from groundtune.common.json_schema import parse_json
 from groundtune.common.text import format_count
-from groundtune.dataset.examples import assign_split, normalise_input
+from groundtune.dataset.examples import assign_split, input_key
 from groundtune.dataset.importing.parsers import Draft, json_excerpt
 from groundtune.dataset.importing.records import ReportLineProblem
-from groundtune.types import Evidence, Example, Message, Split
+from groundtune.types import Evidence, Example, Split
 
 _SPLITS = {"val": "validation", "valid": "validation", "dev": "validation", "eval": "validation"}
 
@@ -33,8 +34,9 @@ class ImportOptions:
     """Outputs that mean abstain; they become null."""
     system: Literal["refuse", "join", "drop"] = "refuse"
     """Handling of system messages that differ between rows. join: put before the input."""
-    turns: Literal["refuse", "join", "last"] = "refuse"
-    """Handling of multi-turn chats. join: all turns become the input; last: only the last question."""
+    turns: Literal["refuse", "history", "join", "last"] = "refuse"
+    """Handling of multi-turn chats. history: the turns before the last question become its history; join: all turns
+    become the input; last: only the last question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def resolve_system_messages(
 def reduce_turns(
     rows: Sequence[ImportRow], options: ImportOptions, report: ReportLineProblem
 ) -> tuple[list[ImportRow], list[str]]:
-    """Reduce multi-turn chats to a single input, or refuse them."""
+    """Reduce multi-turn chats to a single input, with or without its history, or refuse them."""
     reduced: list[ImportRow] = []
     multi_turn = 0
     for item in rows:
@@ -94,14 +96,18 @@ def reduce_turns(
         if item.draft.earlier_turns:
             multi_turn += 1
             if options.turns == "refuse":
-                hint = "--turns last keeps only the last question, --turns join writes all turns into the input"
+                hint = "--turns history keeps the turns before the last question, --turns last leaves them out"
                 report(item.line, "the chat has several user turns, but an example holds one question", hint)
+            elif options.turns == "history":
+                draft = item.draft
             elif options.turns == "join":
-                draft = replace(
-                    draft, question=_transcript((*item.draft.earlier_turns, Message("user", draft.question)))
-                )
+                draft = replace(draft, question=transcript(draft.question, item.draft.earlier_turns))
         reduced.append(replace(item, draft=draft))
-    words = {"join": "all turns written into the input", "last": "turns before the last question omitted"}
+    words = {
+        "history": "turns before the last question kept as its history",
+        "join": "all turns written into the input",
+        "last": "turns before the last question omitted",
+    }
     return reduced, [
         f"{words[options.turns]}: {format_count(multi_turn)}"
     ] if multi_turn and options.turns in words else []
@@ -140,6 +146,7 @@ def build_examples(
             Example(
                 id=example_id,
                 input=item.draft.question,
+                history=item.draft.earlier_turns,
                 output=output,
                 evidence=(Evidence(cells["source"], cells["quote"]),) if {"source", "quote"} <= set(cells) else (),
                 split=_split(item, options, report),
@@ -159,7 +166,8 @@ def _split(item: ImportRow, options: ImportOptions, report: ReportLineProblem) -
         report(item.line, f'unknown split "{named}"', f"use one of {', '.join(get_args(Split))}")
     if named in get_args(Split):
         return cast(Split, named)
-    return options.split or assign_split(digest_text(normalise_input(item.draft.question)))
+    turns = (turn.content for turn in item.draft.earlier_turns)
+    return options.split or assign_split(digest_text(input_key(item.draft.question, turns)))
 
 
 def _output(item: ImportRow, options: ImportOptions, report: ReportLineProblem) -> Any:
@@ -200,7 +208,3 @@ def _rejected(output: Any, rejected: Any) -> Any:
     """Parse the rejected reply as an object if the output is one; otherwise return it as the model wrote it."""
     parsed = _as_object(rejected.strip()) if isinstance(output, dict) and isinstance(rejected, str) else None
     return parsed if isinstance(parsed, dict) else rejected
-
-
-def _transcript(turns: Sequence[Message]) -> str:
-    return "\n\n".join(f"{turn.role.capitalize()}: {turn.content}" for turn in turns)

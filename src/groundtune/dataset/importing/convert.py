@@ -130,6 +130,7 @@ def encode_example(example: Example) -> str:
     row: dict[str, Any] = {
         "id": example.id,
         "input": example.input,
+        "history": [{"role": turn.role, "content": turn.content} for turn in example.history],
         "output": example.output,
         "rejected": example.rejected,
         "evidence": [{"source": item.source, "quote": item.quote} for item in example.evidence],

@@ -24,7 +24,7 @@ OUTPUT_NAMES = (
 COPIED_COLUMNS = ("id", "split", "tags", "group", "origin", "source", "quote")
 """Table columns copied unchanged. `source` and `quote` form the evidence and are copied only together."""
 EXAMPLE_KEYS = frozenset(
-    ("id", "input", "output", "rejected", "evidence", "split", "tags", "groups", "group", "origin")
+    ("id", "input", "history", "output", "rejected", "evidence", "split", "tags", "groups", "group", "origin")
 )
 TURN_ORDER_HINT = "alternate user and assistant, with an optional system message first and the assistant last"
 

@@ -43,10 +43,14 @@ def check_rows(rows: Sequence[TrainingRow], *, method: str) -> None:
 
 
 def request_line(row: TrainingRow, *, method: str) -> dict[str, Any]:
-    """Return one line of the file: the chat, or for dpo the chat up to the reply with both replies."""
+    """Return one line of the file: the chat, or for dpo the chat up to the reply with both replies.
+
+    Replies in the history have the weight 0: they are read, but only the last one is trained on.
+    """
     messages = [{"role": message["role"], "content": message["content"]} for message in row.messages]
     if method != "dpo":
-        return {"messages": messages}
+        earlier = [{**each, "weight": 0} if each["role"] == "assistant" else each for each in messages[:-1]]
+        return {"messages": [*earlier, messages[-1]]}
     return {
         "input": {"messages": messages[:-1]},
         "preferred_output": [messages[-1]],

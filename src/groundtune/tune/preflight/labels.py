@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from groundtune.common.text import format_count
-from groundtune.dataset.examples import normalise_input
 from groundtune.tune.job import TrainingRow
 from groundtune.tune.preflight.findings import PreflightFinding, format_ids, make_finding
+from groundtune.tune.preflight.leakage import row_key
 
 FEW = 5
 """Minimum number of examples of a label for a model to learn it well."""
@@ -27,8 +27,8 @@ def conflicts(rows: Sequence[TrainingRow], *, labelled: bool) -> list[PreflightF
     outputs: dict[str, set[str]] = defaultdict(set)
     ids: dict[str, list[str]] = defaultdict(list)
     for row in rows:
-        outputs[normalise_input(row.input)].add(_canonical(row.output))
-        ids[normalise_input(row.input)].append(row.id)
+        outputs[row_key(row)].add(_canonical(row.output))
+        ids[row_key(row)].append(row.id)
     conflicting = [text for text, different in outputs.items() if len(different) > 1]
     if not conflicting:
         return []

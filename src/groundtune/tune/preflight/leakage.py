@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from groundtune.common.text import format_count
-from groundtune.dataset.examples import normalise_input
+from groundtune.dataset.examples import example_key, input_key
 from groundtune.errors import MissingError
 from groundtune.tune.job import TrainingRow
 from groundtune.tune.preflight.findings import PreflightFinding, format_ids, make_finding
@@ -30,23 +31,28 @@ class Leak:
     """Share of the character runs that both have."""
 
 
-def remove_test_examples(examples: Sequence[Example], test: Sequence[Example]) -> tuple[list[Example], dict[str, str]]:
-    """Remove examples whose input is in the test split. Returns the rest, and the removed ids with their test ids."""
-    test_ids = {normalise_input(example.input): example.id for example in reversed(test)}
-    removed = {
-        example.id: test_ids[normalise_input(example.input)]
-        for example in examples
-        if normalise_input(example.input) in test_ids
-    }
+def remove_test_examples(
+    examples: Sequence[Example], test: Sequence[Example], *, with_history: bool = True
+) -> tuple[list[Example], dict[str, str]]:
+    """Remove examples whose input is in the test split. Returns the rest, and the removed ids with their test ids.
+
+    with_history: whether the model sees the history, so that an equal input after another one is another example.
+    """
+    key = partial(example_key, with_history=with_history)
+    test_ids = {key(example): example.id for example in reversed(test)}
+    removed = {example.id: test_ids[key(example)] for example in examples if key(example) in test_ids}
     return [example for example in examples if example.id not in removed], removed
+
+
+def row_key(row: TrainingRow) -> str:
+    """Return what rows with equal inputs have in common, as far as the model sees them."""
+    return input_key(row.input, (turn["content"] for turn in row.history))
 
 
 def find_duplicates(train: Sequence[TrainingRow]) -> list[PreflightFinding]:
     """Find rows with the same input and output; different outputs are a conflict, which `labels.py` reports."""
     first: dict[tuple[str, str], str] = {}
-    again = [
-        row.id for row in train if first.setdefault((normalise_input(row.input), repr(row.output)), row.id) != row.id
-    ]
+    again = [row.id for row in train if first.setdefault((row_key(row), repr(row.output)), row.id) != row.id]
     if not again:
         return []
     message = f"train: {format_count(len(again))} with the same input and output as another row"
@@ -82,14 +88,14 @@ def find_leaks(
     train = splits.get("train", ())
     near, findings = _near(splits)
     leaks: list[Leak] = []
-    train_ids = {normalise_input(row.input): row.id for row in reversed(train)}
+    train_ids = {row_key(row): row.id for row in reversed(train)}
     by_group = _first(train, {name: (group,) for name, group in (groups or {}).items()})
     by_document = _first(train, documents or {})
     for split in SPLITS:
         for row in splits.get(split, ()):
             group, sources = (groups or {}).get(row.id), (documents or {}).get(row.id, ())
             shared = next((by_document[source] for source in sources if source in by_document), None)
-            if (train_id := train_ids.get(normalise_input(row.input))) is not None:
+            if (train_id := train_ids.get(row_key(row))) is not None:
                 leaks.append(Leak(split, row.id, train_id, "exact"))
             elif (split, row.id) in near:
                 leaks.append(Leak(split, row.id, *near[split, row.id]))
@@ -105,21 +111,23 @@ def find_leaks(
     return findings + _test_in_validation(splits), leaks
 
 
+def _text(row: TrainingRow) -> str:
+    return "\n".join([*(turn["content"] for turn in row.history), row.input])
+
+
 def _near(
     splits: Mapping[str, Sequence[TrainingRow]],
 ) -> tuple[dict[tuple[str, str], tuple[str, LeakKind, float]], list[PreflightFinding]]:
     """Return near-duplicates of train rows in the other splits by (split, id), and findings about train itself."""
-    train = {normalise_input(row.input): row for row in reversed(splits.get("train", ()))}
-    evaluated = [
-        (split, row) for split in SPLITS for row in splits.get(split, ()) if normalise_input(row.input) not in train
-    ]
+    train = {row_key(row): row for row in reversed(splits.get("train", ()))}
+    evaluated = [(split, row) for split in SPLITS for row in splits.get(split, ()) if row_key(row) not in train]
     rows = list(reversed(train.values()))
     try:
         index = NearDuplicateIndex()
     except MissingError as error:
         message = f"near-duplicates were not checked: {error.message}"
         return {}, [make_finding("warning", "duplicates", message, hint=error.hint)]
-    texts = strip_frames([row.input for row in rows] + [row.input for _, row in evaluated])
+    texts = strip_frames([_text(row) for row in rows] + [_text(row) for _, row in evaluated])
     pairs = [(row.id, index.add(text)) for row, text in zip(rows, texts, strict=False)]
     near_duplicates = [(name, rows[match[0]].id) for name, match in pairs if match]
     near: dict[tuple[str, str], tuple[str, LeakKind, float]] = {}
@@ -170,8 +178,8 @@ def _leak_finding(leaks: Sequence[Leak], total: int) -> PreflightFinding:
 
 def _test_in_validation(splits: Mapping[str, Sequence[TrainingRow]]) -> list[PreflightFinding]:
     """Find test rows that are also in validation, which is used for early stopping and calibration."""
-    validation_inputs = {normalise_input(row.input) for row in splits.get("validation", ())}
-    both = [row.id for row in splits.get("test", ()) if normalise_input(row.input) in validation_inputs]
+    validation_inputs = {row_key(row) for row in splits.get("validation", ())}
+    both = [row.id for row in splits.get("test", ()) if row_key(row) in validation_inputs]
     if not both:
         return []
     message = f"test: {format_count(len(both))} also in validation ({format_ids(both)})"
