@@ -132,6 +132,16 @@ def test_a_misspelt_choice_is_found_by_check(desk: Project, capsys: pytest.Captu
     assert 'no approach "fewshots" hint: did you mean "fewshot"?' in " ".join(capsys.readouterr().out.split())
 
 
+def test_a_misspelt_approach_of_a_comparison_is_found_by_check(
+    desk: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = desk.root / "groundtune.toml"
+    file.write_text(file.read_text() + '[compare]\napproaches = ["fewshot", "tuned", "promt"]\n')
+    assert main(["check", "-C", str(desk.root)]) == 2
+    printed = " ".join(capsys.readouterr().out.split())
+    assert 'compare.approaches: there is no approach "promt" hint: did you mean "prompt"?' in printed
+
+
 def restricted(desk: Project, toml: str = "") -> Project:
     """Let the model have been trained on a document that only hr may read."""
     (artifact,) = desk.artifacts()

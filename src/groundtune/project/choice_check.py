@@ -1,4 +1,4 @@
-"""Check the approach that a project has chosen: that it exists, can run, and is not out of date. Asks no model."""
+"""Check the approaches that a project file names; of the chosen one, that it is not out of date. Asks no model."""
 
 import difflib
 from collections.abc import Iterator, Sequence
@@ -26,13 +26,10 @@ def check_choice(workspace: Workspace, config: Config, examples: Sequence[Exampl
     name = config.answers.approach
     if name is None:
         return
-    plain, _, artifact_id = name.partition("@")
-    known = known_names(config)
-    if plain not in known or (artifact_id and tune_table_of(config, plain) is None):
-        close = difflib.get_close_matches(plain, known, n=1)
-        hint = f'did you mean "{close[0]}"?' if close and close[0] != plain else f"choose one of {', '.join(known)}"
-        yield "problem", f'there is no approach "{name}"', hint
+    if unknown := unknown_approach(config, name):
+        yield unknown
         return
+    artifact_id = name.partition("@")[2]
     if artifact_id:
         try:
             artifact = find_artifact(workspace.models, artifact_id)
@@ -43,6 +40,17 @@ def check_choice(workspace: Workspace, config: Config, examples: Sequence[Exampl
         except GroundtuneError as error:
             yield "problem", f"{name} cannot run: {error.message}", error.hint
     yield from _stale(workspace, config, name, examples)
+
+
+def unknown_approach(config: Config, name: str) -> Finding | None:
+    """Return a finding for a name that no approach of this project can have, or None."""
+    plain, _, artifact_id = name.partition("@")
+    known = known_names(config)
+    if plain in known and not (artifact_id and tune_table_of(config, plain) is None):
+        return None
+    close = difflib.get_close_matches(plain, known, n=1)
+    hint = f'did you mean "{close[0]}"?' if close and close[0] != plain else f"choose one of {', '.join(known)}"
+    return "problem", f'there is no approach "{name}"', hint
 
 
 async def documents_digest(workspace: Workspace, config: Config) -> str | None:

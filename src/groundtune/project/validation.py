@@ -19,7 +19,7 @@ from groundtune.ingest.loaders.file_formats import unsupported_reason
 from groundtune.ingest.patterns import matches_pattern
 from groundtune.ingest.scan import source_name
 from groundtune.ingest.select_files import select_files
-from groundtune.project.choice_check import check_choice
+from groundtune.project.choice_check import check_choice, unknown_approach
 from groundtune.types import Example
 from groundtune.workspace import Workspace
 
@@ -101,6 +101,10 @@ def check_project(start: Path, *, environ: Mapping[str, str] | None = None) -> C
     findings += [
         CheckFinding(level, "answers.approach", message, hint)
         for level, message, hint in check_choice(Workspace(root), config, rows)
+    ]
+    findings += [
+        CheckFinding(level, "compare.approaches", message, hint)
+        for level, message, hint in filter(None, (unknown_approach(config, name) for name in config.compare.approaches))
     ]
     findings += _space(root, sum(kind.bytes for kind in kinds))
     models = {name: _model_text(model) for name, model in config.models.items()}
