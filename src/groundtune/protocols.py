@@ -274,7 +274,10 @@ class ContextProvider(Protocol):
 
 @runtime_checkable
 class Generator(Protocol):
-    """Generates text from a prompt."""
+    """Generates text from a prompt.
+
+    Set `reads_messages = False` if it reads only the parts of a prompt; no messages are then rendered.
+    """
 
     @property
     def name(self) -> str: ...

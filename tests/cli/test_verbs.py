@@ -116,6 +116,19 @@ def test_ask_cites_and_abstains(shop: Path) -> None:
     assert nothing.stdout.startswith("Not in your documents.")
 
 
+def test_a_trace_is_shown_on_request(shop: Path) -> None:
+    question = "How many days do I have to return a bike?"
+    plain, traced = run_json(shop, "ask", question), run_json(shop, "ask", question, "--trace")
+    assert "trace" not in plain
+    assert plain["id"] != traced["id"]
+    assert traced["trace"]["query"] == question
+    assert traced["trace"]["prompt"]["hits"][0]["stages"]["fused"] > 0
+    shown = run(shop, "ask", question, "--trace").stdout
+    assert shown.startswith(plain["text"])
+    assert f"searched for  {question}" in shown
+    assert "bm25" in shown
+
+
 def test_a_deleted_document_never_answers_again(shop: Path) -> None:
     extra = shop / "docs/loan.md"
     extra.write_text("# Loan bikes\n\nA loan bike costs 12 pounds a day while yours is repaired.\n")

@@ -21,6 +21,7 @@ from groundtune import (
     Hits,
     Interval,
     JudgeAgreement,
+    Message,
     Miss,
     OperatingPoint,
     Passage,
@@ -29,12 +30,16 @@ from groundtune import (
     RetrievalReport,
     StageReport,
     SyncReport,
+    Trace,
     Usage,
     Verdict,
     WeightFit,
 )
 from groundtune.display import Displayed
+from groundtune.display.answers import trace_view
+from groundtune.display.blocks import as_text
 from groundtune.tune.job import Bounds
+from groundtune.types import Prompt
 from groundtune.workflows.judging import Disagreement
 
 MEAN = Interval(0.8931, 0.871, 0.914, 120)
@@ -223,3 +228,39 @@ def test_the_results_of_the_main_verbs_have_a_view() -> None:
         "Report", "RetrievalReport", "SyncReport", "Verdict", "WeightFit",
     ):  # fmt: skip
         assert issubclass(getattr(groundtune, name), Displayed), name
+
+
+def test_a_trace_shows_query_scores_timings_and_prompt() -> None:
+    stages = {"dense": 0.71234, "fused": 0.8, "bm25": 0.5}
+    hits = (replace(HITS[0], stages=stages), replace(HITS[1], stages={"dense": 0.5, "fused": 0.5}))
+    prompt = Prompt("q", (Message("system", "Be brief.\nCite."), Message("user", "[1] …\n\nQuestion: q")), hits)
+    answer = replace(
+        ANSWER,
+        id="a1",
+        time="2026-01-01T00:00:00.000+00:00",
+        steps={"retrieve": 0.25, "generate": 0.5},
+        usage=Usage(1200, 0, 30, 0.75, 0.00123),
+        trace=Trace(prompt, "how long", "gpt", ("the question was not rewritten",)),
+    )
+    shown = as_text(trace_view(answer))
+    assert [line.split(None, 1) for line in shown.split("\n\n")[0].split("\n")[1:]] == [
+        ["answer", "a1, 2026-01-01T00:00:00.000+00:00"],
+        ["approach", "rag"],
+        ["model", "gpt"],
+        ["searched", "for  how long"],
+        ["seconds", "retrieve 0.250, generate 0.500"],
+        ["tokens", "1,200 in, 0 cached, 30 out"],
+        ["USD", "0.00123"],
+        ["note", "the question was not rewritten"],
+    ]
+    table = shown.split("\n\n")[1].split("\n")
+    assert table[0].split() == ["passage", "bm25", "dense", "fused"]
+    assert table[1].split()[-3:] == ["0.500", "0.712", "0.800"]
+    assert table[2].split()[-3:] == ["–", "0.500", "0.500"]
+    assert shown.endswith("system:\n  Be brief.\n  Cite.\n\nuser:\n  [1] …\n\n  Question: q")
+
+
+def test_a_trace_of_a_bare_answer_is_short() -> None:
+    shown = as_text(trace_view(Answer("x", "answered", approach="mine", paid=False)))
+    assert "passage" not in shown
+    assert "cached" in shown

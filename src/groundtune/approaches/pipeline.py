@@ -169,6 +169,8 @@ class Pipeline:
         return complete_answer(answer, self.name)
 
     def _prompt(self, question: Question, searched: str, hits: list[Hit], shots: list[Shot]) -> Prompt:
+        if not getattr(self._generator, "reads_messages", True):
+            return Prompt(searched, (), tuple(hits), tuple(shots), self._output_format.schema)
         messages = prompts.messages(
             rules=self._output_format.rules(grounded=bool(hits)),
             kind=self._output_format.input_name,

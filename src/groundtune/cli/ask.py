@@ -7,7 +7,8 @@ import typer
 
 from groundtune.cli import output
 from groundtune.cli.options import FilterTexts, Groups, Json, ProjectFolder, filters
-from groundtune.display.answers import answer_details, citation_title, passage_place
+from groundtune.display.answers import answer_details, citation_title, passage_place, trace_view
+from groundtune.display.blocks import as_text
 
 if TYPE_CHECKING:
     from groundtune.types import Answer
@@ -34,6 +35,13 @@ def run(
     strict: Annotated[
         bool, typer.Option("--strict", help="Drop unsupported sentences; exit with 1 if none are left.")
     ] = False,
+    trace: Annotated[
+        bool,
+        typer.Option(
+            "--trace",
+            help="Also show how the answer came about: query, passages with the score of every stage, timings, prompt.",
+        ),
+    ] = False,
     group: Groups = None,
     filter: FilterTexts = None,  # noqa: A002 (the name of the flag)
     folder: ProjectFolder = Path(),
@@ -49,12 +57,16 @@ def run(
         answer = project.ask(question, approach=approach, groups=group or (), filters=filters(filter))
     if json:
         fields = output.jsonable(answer)
-        del fields["trace"]  # it holds the whole prompt
+        if not trace:
+            del fields["trace"]  # it holds the whole prompt
         output.print_json({"question": question, **fields})
     elif answer.status == "abstained":
         show_abstention(answer)
     else:
         show_answer(answer)
+    if trace and not json:
+        output.print_line()
+        output.print_line(as_text(trace_view(answer)))
     return UNSUPPORTED if strict and answer.status == "abstained" else 0
 
 

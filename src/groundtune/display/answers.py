@@ -1,12 +1,12 @@
 """Lay out answers, passages and verdicts for people. Judges nothing: support and scores were computed before."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from groundtune.display.blocks import Block, Fold, Line, Table, excerpt
 
 if TYPE_CHECKING:
-    from groundtune.types import Answer, Artifact, Citation, Hit, Verdict
+    from groundtune.types import Answer, Artifact, Citation, Hit, Usage, Verdict
 
 QUOTE = 200
 """Characters of a quote that are shown."""
@@ -25,6 +25,43 @@ def answer_view(answer: "Answer") -> list[Block]:
     if details := answer_details(answer):
         blocks.append(Line(details, "dim"))
     return blocks
+
+
+def trace_view(answer: "Answer") -> list[Block]:
+    """Return how an answer came about: query, passages with the score of every stage, timings, tokens, prompt."""
+    trace, usage = answer.trace, answer.usage
+    hits = trace.prompt.hits if trace.prompt else answer.hits
+    rows: list[list[Any]] = [
+        ["answer", f"{answer.id}, {answer.time}"],
+        ["approach", " > ".join(answer.route or (answer.approach,))],
+        ["model", trace.model],
+        ["searched for", trace.query],
+        ["seconds", ", ".join(f"{step} {seconds:.3f}" for step, seconds in answer.steps.items()) or usage.seconds],
+        ["tokens", _tokens(usage)],
+        ["USD", None if usage.usd is None else f"{usage.usd:.6g}"],
+        *([] if answer.paid else [["cached", "yes; tokens and USD are those of the original call"]]),
+        *(["note", note] for note in trace.notes),
+    ]
+    blocks: list[Block] = [Table(["trace", ""], rows)]
+    if hits:
+        stages = [stage for stage in ("bm25", "dense", "fused", "reranked") if any(stage in hit.stages for hit in hits)]
+        scores = [
+            [f"[{number}]", passage_place(hit), *(_score(hit.stages.get(stage)) for stage in stages)]
+            for number, hit in enumerate(hits, start=1)
+        ]
+        blocks += [Line(""), Table(["", "passage", *stages], scores)]
+    for message in trace.prompt.messages if trace.prompt else ():
+        blocks += [Line(""), Line(f"{message.role}:", "strong"), Line(message.content, indent=1)]
+    return blocks
+
+
+def _tokens(usage: "Usage") -> str | None:
+    counts = (("in", usage.input_tokens), ("cached", usage.cached_tokens), ("out", usage.output_tokens))
+    return ", ".join(f"{count:,} {name}" for name, count in counts if count is not None) or None
+
+
+def _score(score: float | None) -> float | None:
+    return None if score is None else round(score, 3)
 
 
 def hits_view(hits: Sequence["Hit"]) -> list[Block]:

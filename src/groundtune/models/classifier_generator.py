@@ -68,6 +68,9 @@ class ClassifierGenerator:
     limit is truncated, with a warning.
     """
 
+    reads_messages = False
+    """It reads the parts of a prompt, not the rendered messages."""
+
     def __init__(self, folder: Path, details: Mapping[str, Any], *, nothing: str) -> None:
         self.name = str(details.get("name") or folder.name)
         self._folder = folder / MODEL

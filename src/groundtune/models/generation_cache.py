@@ -199,6 +199,11 @@ class CachedGenerator:
         """Whether generations may carry a confidence."""
         return getattr(self._generator, "has_confidence", True)
 
+    @property
+    def reads_messages(self) -> bool:
+        """Whether the generator reads the rendered messages of a prompt."""
+        return getattr(self._generator, "reads_messages", True)
+
     async def generate(self, prompt: Prompt) -> Generation:
         """Return the cached generation, with `cached` set, or generate a new one and cache it.
 

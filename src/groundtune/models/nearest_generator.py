@@ -24,6 +24,8 @@ class NearestGenerator:
     """
 
     name = "nearest"
+    reads_messages = False
+    """It reads the parts of a prompt, not the rendered messages."""
 
     def __init__(self, embedder: Embedder, labels: Mapping[str, str], *, nothing: str, usd: float | None = 0.0) -> None:
         self._embedder = embedder

@@ -68,6 +68,8 @@ class QuoteGenerator:
     """
 
     name = "quote"
+    reads_messages = False
+    """It reads the parts of a prompt, not the rendered messages."""
 
     def __init__(
         self, embedder: Embedder, *, language: str = "english", max_sentences: int = 2, usd: float | None = 0.0
