@@ -238,7 +238,11 @@ class Source(Protocol):
     """Documents from outside the project folder: a query, an endpoint, a folder elsewhere."""
 
     async def changes(self, cursor: str | None) -> SourceChanges:
-        """Return what changed since the cursor of the last call; None asks for everything."""
+        """Return what changed since the cursor of the last call; None asks for everything there is.
+
+        Called again while `more` is set. Whatever it raises is recorded as the failure of this source, whose documents
+        stay as they are.
+        """
         ...
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -124,17 +125,22 @@ class DocumentState:
 
 @dataclass(frozen=True, slots=True)
 class SourceItem:
-    """A row or page of a source outside the project folder. Either `text`, or `content` with a file name in `name`."""
+    """A row or page of a source outside the project folder, with exactly one of `text`, `content` and `path`."""
 
     id: str
-    """Unique within its source and stable: the item's document has the source `SOURCE:ID`."""
+    """Unique within its source and stable, without "#": the item's document has the source `SOURCE:ID`."""
     text: str | None = None
+    """Plain text, with blank lines between paragraphs, unless `name` says otherwise."""
     content: bytes | None = None
-    """Bytes of a file, read by the loader for the extension of `name`."""
+    """Bytes of a file, read by the loader for the suffix of `name`."""
+    path: Path | None = None
+    """A file to read where it is."""
     name: str | None = None
+    """File name whose suffix says how `text` or `content` is read, such as "page.md"."""
     title: str | None = None
     metadata: Metadata = field(default_factory=dict)
     groups: tuple[str, ...] = (EVERYONE,)
+    """Groups that may read it. The access rules of the project can restrict it further, never widen it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +154,9 @@ class SourceChanges:
     cursor: str | None = None
     """Passed to the next call; None: the next call starts over."""
     complete: bool = False
-    """Whether `items` is everything there is; items that are not in it are then removed."""
+    """Whether `items`, with those of the calls before it in this run, is everything there is: the rest is removed."""
+    more: bool = False
+    """Whether to call again at once with this cursor. A cursor is kept for the next run only when there is no more."""
 
 
 @dataclass(frozen=True, slots=True)

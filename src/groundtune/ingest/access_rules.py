@@ -1,8 +1,8 @@
-"""Decide which groups may see a document, by the access rules of the project."""
+"""Decide which groups may see a document, by the access rules of the project and the groups that a source gives."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from groundtune.ingest.patterns import matches_pattern
+from groundtune.ingest.patterns import matches_item, matches_pattern
 from groundtune.types import EVERYONE
 
 AccessRule = tuple[Sequence[str], Sequence[str]]
@@ -10,11 +10,23 @@ AccessRule = tuple[Sequence[str], Sequence[str]]
 
 
 def groups_for(source: str, rules: Sequence[AccessRule]) -> tuple[str, ...]:
-    """Return the groups that may see the file `source`, sorted: those of all matching rules, else everyone."""
+    """Return the groups that may see the document `source`, sorted: those of all matching rules, else everyone."""
+    source = source.removeprefix("./")  # a file whose name looks like an item
     groups = {
-        group
-        for patterns, names in rules
-        if any(matches_pattern(source, pattern) for pattern in patterns)
-        for group in names
+        group for patterns, names in rules if any(_applies(source, pattern) for pattern in patterns) for group in names
     }
     return tuple(sorted(groups)) or (EVERYONE,)
+
+
+def stricter(given: Iterable[str], ruled: Iterable[str]) -> tuple[str, ...]:
+    """Return the groups that both allow, sorted; empty if no group is in both, and then nobody may see the document."""
+    first, second = set(given), set(ruled)
+    if EVERYONE in first:
+        first = second
+    elif EVERYONE not in second:
+        first &= second
+    return tuple(sorted(first))
+
+
+def _applies(source: str, pattern: str) -> bool:
+    return matches_pattern(source, pattern) or matches_item(source, pattern)

@@ -35,6 +35,21 @@ def matches_pattern(source: str, pattern: str) -> bool:
     return is_match(states)
 
 
+def matches_item(source: str, pattern: str) -> bool:
+    """Return whether an item `NAME:ID` of a source matches a pattern `NAME:` followed by a pattern of ids.
+
+    `NAME:*` matches every id, also one with slashes.
+    """
+    name, colon, item = source.partition(":")
+    if not colon:
+        return False
+    for choice in _choices(pattern):
+        prefix, colon, ids = choice.partition(":")
+        if colon and prefix == name and matches_pattern(item, "**" if ids == "*" else ids):
+            return True
+    return False
+
+
 @cache
 def initial_states(pattern: str) -> tuple[MatchState, ...]:
     """Return the states of a pattern at the root of the project."""

@@ -3,13 +3,13 @@
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from groundtune.common.files import digest_file
-from groundtune.types import FileRow
+from groundtune.types import FileRow, SourceItem
 
 RACY_SECONDS = 2.0
 """A file modified this recently may change again under the same timestamp."""
@@ -29,7 +29,7 @@ class FileWalk(Protocol):
 
 @dataclass(slots=True)
 class ScannedFile:
-    """A file as the scan saw it."""
+    """A file as the scan saw it, or an item of another source."""
 
     path: Path
     source: str
@@ -43,6 +43,9 @@ class ScannedFile:
     """Why it cannot be read, decided before any parser sees it."""
     failed: bool = False
     """Whether the reason is a failure; otherwise the file is skipped on purpose."""
+    item: SourceItem | None = None
+    """The item of another source; None for a file of the project. `path` then has the suffix that says how to read it.
+    """
 
 
 @dataclass(slots=True)
@@ -62,22 +65,22 @@ class Scanner:
     root: Path
     groups_for: Callable[[str], tuple[str, ...]]
     max_bytes: int
+    other_sources: Collection[str] = ()
+    """Names of other sources, whose items are `NAME:ID`; a file of such a name has the source `./NAME:ID`."""
 
     def plan(self, files: FileWalk, known: Mapping[str, FileRow], unfinished: Mapping[str, object]) -> SyncPlan:
         """Return the plan. unfinished: files that must be read again whatever the catalog says."""
         plan = SyncPlan()
         seen: set[str] = set()
         for path in files:
-            file = self._inspect(path)
+            file = self.inspect(path, self._source(path))
             while file.source in seen:  # names whose differing bytes are displayed alike
                 file.source += "~"
             seen.add(file.source)
             self._assign(file, None if file.source in unfinished else known.get(file.source), plan)
         for reasons, status in ((files.unreadable, "failed"), (files.skipped, "skipped")):
             for path, reason in reasons:
-                file = ScannedFile(
-                    path, source_name(path, self.root), 0, "", (), reason=reason, failed=status == "failed"
-                )
+                file = ScannedFile(path, self._source(path), 0, "", (), reason=reason, failed=status == "failed")
                 seen.add(file.source)
                 plan.pending.append(file)
         seen.update(self._inside_unreadable(files, known))
@@ -96,7 +99,7 @@ class Scanner:
         return [
             source
             for source, row in known.items()
-            if source.startswith(hidden) and row.groups == self.groups_for(source)
+            if source.removeprefix("./").startswith(hidden) and row.groups == self.groups_for(source)
         ]
 
     def _assign(self, file: ScannedFile, row: FileRow | None, plan: SyncPlan) -> None:
@@ -113,8 +116,12 @@ class Scanner:
             return
         plan.pending.append(file)
 
-    def _inspect(self, path: Path) -> ScannedFile:
+    def _source(self, path: Path) -> str:
         source = source_name(path, self.root)
+        return f"./{source}" if source.partition(":")[0] in self.other_sources and ":" in source else source
+
+    def inspect(self, path: Path, source: str) -> ScannedFile:
+        """Return a file of the project or elsewhere as it is now, without reading it."""
         groups = self.groups_for(source)
         try:
             info = path.stat()
@@ -127,12 +134,16 @@ class Scanner:
         )
         if not stat.S_ISREG(info.st_mode):
             file.reason = "not a regular file"
-        elif info.st_size > self.max_bytes:
-            limit = self.max_bytes // 1_000_000
-            file.reason = (
-                f"{info.st_size // 1_000_000} MB exceeds documents.max_mb = {limit}; raise it to index the file"
-            )
+        else:
+            file.reason = self.too_large(info.st_size)
         return file
+
+    def too_large(self, size: int) -> str | None:
+        """Return why so many bytes are not read; None if they are."""
+        if size <= self.max_bytes:
+            return None
+        limit = self.max_bytes // 1_000_000
+        return f"{size // 1_000_000} MB exceeds documents.max_mb = {limit}; raise it to index the file"
 
 
 def source_name(path: Path, root: Path) -> str:

@@ -1,8 +1,9 @@
-"""Bring an index up to date with the project's files: process what changed, delete what is gone, report all.
+"""Bring an index up to date with files and other sources: process what changed, delete what is gone, report all.
 
 The documents about to change are recorded in the catalog first, then the store is written, then the catalog. A process
 killed at any point therefore leaves its files marked as unfinished, even if they change or disappear before the next
-run, and the next run ends in the same state as an uninterrupted one.
+run, and the next run ends in the same state as an uninterrupted one. The cursor of a source is saved after its items, so
+a killed run reads them again.
 """
 
 import asyncio
@@ -21,6 +22,8 @@ from groundtune.ingest.chunker import Chunker, ContextualPassage, embedded_text
 from groundtune.ingest.loaders import MEDIA_TYPES
 from groundtune.ingest.parsed import ParsedDocument
 from groundtune.ingest.scan import FileWalk, ScannedFile, Scanner, SyncPlan, current_signature
+from groundtune.ingest.source_items import ConfiguredSource, described, failed_source, is_item, owner, readable_paths
+from groundtune.ingest.source_run import update_source
 from groundtune.protocols import Catalog, Embedder, Store, VectorCache
 from groundtune.types import Document, DocumentState, FileRow, IndexEntry, Vectors
 
@@ -60,7 +63,7 @@ class SyncProgress:
 
 @dataclass(frozen=True, slots=True)
 class SyncReport(Displayed):
-    """The outcome of one run: one entry per file, sorted by source."""
+    """The outcome of one run: one entry per file and per item of another source, sorted by source."""
 
     files: tuple[FileReport, ...]
     documents: int
@@ -69,14 +72,27 @@ class SyncReport(Displayed):
     """Passages embedded in this run; the others already had vectors."""
     seconds: float
 
-    def view(self) -> list[Block]:
-        """Return what changed, and the files that are not indexed with the reason."""
-        changes = Counter(file.change for file in self.files)
+    @property
+    def failed_sources(self) -> tuple[str, ...]:
+        """Names of the tables [sources.NAME] that could not be read to the end; their documents stay as they were."""
+        return tuple(name for file in self.files if (name := failed_source(file.row)))
+
+    @property
+    def summary(self) -> str:
+        """How many files and items of other sources there are, and what happened to them."""
+        files = [file for file in self.files if not failed_source(file.row)]
+        items = sum(is_item(file.row) for file in files)
+        changes = Counter(file.change for file in files)
         counts = ", ".join(f"{changes[change]:,} {change}" for change in get_args(Change) if changes[change])
+        counted = format_count(len(files) - items, "file") + (f", {format_count(items, 'item')}" if items else "")
+        return f"{counted}: {counts or 'none'}"
+
+    def view(self) -> list[Block]:
+        """Return what changed, and what is not indexed with the reason."""
         rows = [file.row for file in self.files if file.change != "removed" and file.row.status != "indexed"]
         left_out = [[row.status, row.source, row.reason] for row in rows]
         return [
-            Line(f"{format_count(len(self.files), 'file')}: {counts or 'none'}"),
+            Line(self.summary),
             Line(
                 f"{format_count(self.documents, 'document')}, {format_count(self.passages, 'passage')} in the index; "
                 f"{self.embedded:,} embedded now, in {self.seconds:.1f} s"
@@ -112,6 +128,7 @@ class IndexSync:
         loader: Loader,
         groups_for: Callable[[str], tuple[str, ...]],
         max_bytes: int,
+        sources: Sequence[ConfiguredSource] = (),
         progress: Callable[[SyncProgress], None] = lambda _: None,
     ) -> None:
         self._catalog = catalog
@@ -120,52 +137,93 @@ class IndexSync:
         self._embedder = embedder
         self._chunker = chunker
         self._loader = loader
-        self._scan = Scanner(root, groups_for, max_bytes)
+        self._scan = Scanner(root, groups_for, max_bytes, {source.name for source in sources})
+        self._sources = sources
         self._report_progress = progress
         self._unfinished: dict[str, set[str]] = {}
         """File to the documents that an interrupted run may have left in the store."""
         self._known: dict[str, FileRow] = {}
         """The rows of the catalog before this run."""
+        self._processed: dict[str, Change] = {}
+        """Sources that were read in this run: "renamed", or "changed" in whatever way."""
+        self._removed: list[str] = []
         self._embedded = 0
         self._done = 0
         self._total = 0
 
     async def run(self, files: FileWalk) -> SyncReport:
-        """Index `files` and remove every other file that the catalog knows."""
+        """Index `files` and the items of all sources, and remove everything else that the catalog knows."""
         started = time.perf_counter()
-        known = self._known = await self._catalog.files()
+        self._known = await self._catalog.files()
         self._unfinished = await self._catalog.unfinished()
-        plan = await asyncio.to_thread(self._scan.plan, files, known, self._unfinished)
+        known = {source: row for source, row in self._known.items() if not self._owner(source)}
+        unfinished = {source: ids for source, ids in self._unfinished.items() if not self._owner(source)}
+        plan = await asyncio.to_thread(self._scan.plan, files, known, unfinished)
         await self._catalog.save_rows(plan.touched)
         self._total = len(plan.renamed) + len(plan.pending)
-        await self._process(plan.renamed)
+        await self._process(plan.renamed, "renamed")
         await self._remove(plan.removed)
         await self._process(plan.pending)
+        await self._read_sources()
         await self._store.optimize()
         return SyncReport(
-            files=await self._ledger(plan),
+            files=await self._ledger(),
             documents=await self._catalog.count(),
             passages=await self._store.count(),
             embedded=self._embedded,
             seconds=time.perf_counter() - started,
         )
 
-    async def _ledger(self, plan: SyncPlan) -> tuple[FileReport, ...]:
-        known = self._known
-        changes: dict[str, Change] = {file.source: "renamed" for file in plan.renamed}
-        rows = await self._catalog.files()
-        for file in plan.pending:
-            before = known.get(file.source)
-            same = before and _outcome(before) == _outcome(rows[file.source])  # read again, with the same outcome
-            changes[file.source] = "unchanged" if same else "changed" if before else "added"
-        reports = [FileReport(row, changes.get(source, "unchanged")) for source, row in rows.items()]
-        reports += [FileReport(known[source], "removed") for source in plan.removed if source in known]
+    async def _ledger(self) -> tuple[FileReport, ...]:
+        reports = []
+        for source, row in (await self._catalog.files()).items():
+            change, before = self._processed.get(source, "unchanged"), self._known.get(source)
+            if change == "changed":
+                same = before and _outcome(before) == _outcome(row)  # read again, with the same outcome
+                change = "unchanged" if same else "changed" if before else "added"
+            reports.append(FileReport(row, change))
+        now = {report.row.source for report in reports}
+        for source in dict.fromkeys(self._removed):
+            row = self._known.get(source)
+            if row and source not in now and not failed_source(row):
+                reports.append(FileReport(row, "removed"))
         return tuple(sorted(reports, key=lambda report: report.row.source))
+
+    # -- other sources -------------------------------------------------------------------------------------------
+
+    def _owner(self, source: str) -> str | None:
+        """Return the configured source that an item belongs to; None for files and for sources that are gone."""
+        name = owner(source, self._known.get(source))
+        return name if name in self._scan.other_sources else None
+
+    async def _read_sources(self) -> None:
+        """Update the items of every source; a source that fails does not stop the others."""
+        cursors = await self._catalog.cursors()
+        for gone in cursors.keys() - self._scan.other_sources:
+            await self._catalog.save_cursor(gone, None)
+        for source in self._sources:
+            failure = await update_source(
+                source,
+                cursors.get(source.name),
+                known={item: row for item, row in self._known.items() if self._owner(item) == source.name},
+                unfinished={item: ids for item, ids in self._unfinished.items() if self._owner(item) == source.name},
+                catalog=self._catalog,
+                scanner=self._scan,
+                index=self._process_more,
+                remove=self._remove,
+            )
+            if failure:
+                self._processed[failure.source] = "changed"
+
+    async def _process_more(self, items: Sequence[ScannedFile]) -> None:
+        self._total += len(items)
+        await self._process(items)
 
     # -- work ----------------------------------------------------------------------------------------------------
 
-    async def _process(self, files: Sequence[ScannedFile]) -> None:
+    async def _process(self, files: Sequence[ScannedFile], change: Change = "changed") -> None:
         """Read the next batch while the current one is embedded."""
+        self._processed.update(dict.fromkeys((file.source for file in files), change))
         batches = list(_batches(files))
         ahead: asyncio.Task[list[list[ParsedDocument] | ParseError]] | None = None
         try:
@@ -182,7 +240,8 @@ class IndexSync:
 
     async def _load(self, batch: Sequence[ScannedFile]) -> list[list[ParsedDocument] | ParseError]:
         readable = [file for file in batch if file.reason is None]
-        loaded = iter(await self._loader.load_many([file.path for file in readable]))
+        with readable_paths(readable) as paths:
+            loaded = iter(await self._loader.load_many(paths))
         return [ParseError(file.reason, skip=not file.failed) if file.reason else next(loaded) for file in batch]
 
     async def _index(self, batch: Sequence[ScannedFile], loaded: Sequence[list[ParsedDocument] | ParseError]) -> None:
@@ -196,7 +255,7 @@ class IndexSync:
                 records.append((row, []))
                 changes.deleted |= dict.fromkeys(before, file.source)
                 continue
-            if current_signature(file.path) != file.scan_signature:  # changed since the scan: the digest is unknown
+            if file.scan_signature and current_signature(file.path) != file.scan_signature:  # changed since the scan: the digest is unknown
                 file.digest, file.signature = None, ""
             documents = await asyncio.to_thread(self._split, file, parsed, before, changes)
             ids = {document.id for document, _ in documents}
@@ -269,6 +328,7 @@ class IndexSync:
             await self._catalog.mark_unfinished(ids.items())
             await self._store.delete(list(ids))
         await self._catalog.remove(sources)
+        self._removed.extend(sources)
 
     def _notify(self, current: str) -> None:
         self._report_progress(SyncProgress(self._done, self._total, self._embedded, current))
@@ -282,7 +342,7 @@ def document_id(source: str) -> str:
 def _documents(file: ScannedFile, parsed: Sequence[ParsedDocument]) -> list[Document]:
     documents = []
     taken: dict[str, int] = {}
-    for part in parsed:
+    for part in (described(part, file.item) for part in parsed):
         name = source = file.source if part.row_id is None else f"{file.source}#{part.row_id}"
         while source in taken:  # a repeated row id must not hide a row
             taken[name] += 1
