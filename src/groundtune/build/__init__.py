@@ -15,6 +15,7 @@ from groundtune.build.cache_and_budget import (
     cache_lookup,
     caching_wrapper,
 )
+from groundtune.build.extension_parts import make_part
 from groundtune.build.index_parts import (
     chunker,
     index_parts,
@@ -26,7 +27,7 @@ from groundtune.build.index_storage import (
     local_index,
 )
 from groundtune.build.models import (
-    checked,
+    added_part_violation,
     context_window,
     embedder,
     generator,
@@ -37,16 +38,18 @@ from groundtune.build.models import (
     secret_from_env,
     token_prices,
 )
+from groundtune.build.sources import configured_source, sources
 
 __all__ = [
     "DEFAULT_THRESHOLD",
     "GENERATIONS",
+    "added_part_violation",
     "budget",
     "cache_lookup",
     "caching_wrapper",
-    "checked",
     "chunker",
     "compose_approach",
+    "configured_source",
     "context_window",
     "embedder",
     "generator",
@@ -54,6 +57,7 @@ __all__ = [
     "index_storage",
     "judge",
     "local_index",
+    "make_part",
     "nearest_generator",
     "prepare_for_many",
     "quote_generator",
@@ -62,5 +66,6 @@ __all__ = [
     "retriever",
     "sandbox",
     "secret_from_env",
+    "sources",
     "token_prices",
 ]

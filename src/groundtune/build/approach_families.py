@@ -17,7 +17,7 @@ from groundtune.build.training_kinds import training_kind, tuned_tables
 from groundtune.config import Config, ModelConfig
 from groundtune.config.fitted_values import Fitted
 from groundtune.errors import GroundtuneError, MissingError
-from groundtune.extensions import load_extensions
+from groundtune.extensions import adds_approach
 from groundtune.protocols import Approach, ContextProvider, Generator, RepeatableGenerator, ShotChooser
 from groundtune.tune.artifacts import find_artifact, latest_artifact, verify_artifact
 from groundtune.tune.incomplete import why_untrained
@@ -279,15 +279,19 @@ def add_nearest(building: Building, *, alone: bool) -> None:
 
 def add_extensions(building: Building) -> None:
     """Add the approaches of packages, where they are named."""
-    makers = load_extensions().approaches
-    for name in [name for name in building.only or () if name in makers]:
-        try:
-            made = makers[name](ApproachParts(building.config, building.resources))
-        except MissingError as error:
-            building.registry.missing[name] = error.message
+    config, registry = building.config, building.registry
+    for name in filter(adds_approach, building.only or ()):
+        if reason := build.added_part_violation(config, "approach", name):
+            registry.forbidden[name] = reason
             continue
-        building.registry.ready[name] = build.checked(made, Approach, f"the approach {name!r}")
-        building.registry.concurrency[name] = getattr(made, "concurrency", 1)
+        try:
+            parts = ApproachParts(config, building.resources)
+            approach: Approach = build.make_part("approach", name, Approach, parts, place=f"the approach {name!r}")
+        except MissingError as error:
+            registry.missing[name] = error.message
+            continue
+        registry.ready[name] = approach
+        registry.concurrency[name] = getattr(approach, "concurrency", 1)
 
 
 def _fixed(config: Config, resources: Resources) -> ShotChooser:

@@ -12,7 +12,7 @@ from groundtune.build.approach_families import Building
 from groundtune.build.resources import Resources
 from groundtune.config import Config
 from groundtune.errors import MissingError, UsageError
-from groundtune.extensions import load_extensions
+from groundtune.extensions import adds_approach, load_extensions
 from groundtune.protocols import Approach
 from groundtune.types import Artifact
 
@@ -65,8 +65,9 @@ class ApproachRegistry:
                 hint = command or (f"available: {', '.join(self.ready)}" if self.ready else None)
                 raise MissingError(f"{name} {reason}", hint=hint)
             if name not in self.ready:
-                known = [*self.ready, *load_extensions().approaches]
-                raise UsageError(f"no approach {name!r}", hint=f"available: {', '.join(known)}")
+                extensions = load_extensions()
+                known = f"available: {', '.join([*self.ready, *extensions.approaches])}"
+                raise UsageError(f"no approach {name!r}", hint="; ".join([known, *extensions.broken.values()]))
         ready = {name: self.ready[name] for name in names}
         return replace(self, ready=ready, missing={}, forbidden={})
 
@@ -110,7 +111,7 @@ def needs_examples(config: Config, name: str) -> bool:
     task_needs = (config.task == "classify" and not config.labels) or (
         config.task == "extract" and config.schema_file is None
     )
-    return task_needs or name.startswith("fewshot") or name == "nearest" or name in load_extensions().approaches
+    return task_needs or name.startswith("fewshot") or name == "nearest" or adds_approach(name)
 
 
 def _own(choice: object) -> Approach | None:

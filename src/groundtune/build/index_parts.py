@@ -3,9 +3,11 @@
 import os
 from typing import TYPE_CHECKING
 
-from groundtune.build.models import checked
+from groundtune.build.extension_parts import make_part
+from groundtune.build.models import added_part_violation
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
+from groundtune.errors import UsageError
 from groundtune.extensions import load_extensions
 from groundtune.protocols import Embedder, Reranker, Store
 
@@ -76,8 +78,11 @@ def retriever(config: Config, store: Store, embedder: Embedder, fitted: Fitted) 
 def _reranker(config: Config) -> Reranker | None:
     if config.retrieval.reranker is None:
         return None
-    if make := load_extensions().rerankers.get(config.retrieval.reranker):
-        reranker: Reranker = checked(make(), Reranker, f"the reranker {config.retrieval.reranker!r}")
+    name = config.retrieval.reranker
+    if "/" not in name and name in load_extensions().rerankers:
+        if reason := added_part_violation(config, "reranker", name):
+            raise UsageError(f"retrieval.reranker: {reason}", hint="choose another one")
+        reranker: Reranker = make_part("reranker", name, Reranker, place="retrieval.reranker")
         return reranker
     from groundtune.retrieve.reranker import CrossEncoderReranker
 

@@ -2,13 +2,12 @@
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
+from groundtune.build.extension_parts import make_part, part_maker
 from groundtune.config import Config, EmbedderConfig, ModelConfig
 from groundtune.config.model_tables import BUILTIN_EMBEDDERS, BUILTIN_MODELS
 from groundtune.errors import MissingError, UsageError
-from groundtune.extensions import load_extensions
 from groundtune.protocols import (
     Embedder,
     Generator,
@@ -44,18 +43,8 @@ def embedder(config: Config) -> Embedder:
                 batch_size=chosen.batch_size or 64,
             )
         case kind:
-            made = load_extensions().embedders[kind](**chosen.options)
-            embedder: Embedder = checked(made, Embedder, f'the embedder of kind "{kind}"')
+            embedder: Embedder = make_part("embedder", kind, Embedder, place="embedder", options=chosen.options)
             return embedder
-
-
-def checked(made: Any, protocol: Any, noun: str) -> Any:
-    """Return an object that a package made. Raises UsageError when it lacks a member of the protocol."""
-    if isinstance(made, protocol):
-        return made
-    members = sorted(getattr(protocol, "__protocol_attrs__", ()))
-    lacking = ", ".join(name for name in members if not hasattr(made, name))
-    raise UsageError(f"{noun} is a {type(made).__name__}, which lacks {lacking}", hint="see groundtune.protocols")
 
 
 def prepare_for_many(embedder: Embedder) -> Embedder:
@@ -74,16 +63,21 @@ def residency_violation(config: Config, model: ModelConfig | EmbedderConfig) -> 
     """
     from groundtune.models.openai_client import is_local
 
-    extensions = load_extensions() if model.kind not in {*BUILTIN_MODELS, *BUILTIN_EMBEDDERS} else None
-    if extensions and config.requirements.residency is not None:
-        added = extensions.embedders if isinstance(model, EmbedderConfig) else extensions.generators
-        if not getattr(added[model.kind], "local", False):
-            return f'requirements.residency allows no model of kind "{model.kind}", which may send text to any host'
+    if model.kind not in {*BUILTIN_MODELS, *BUILTIN_EMBEDDERS}:
+        noun = "embedder" if isinstance(model, EmbedderConfig) else "generator"
+        return added_part_violation(config, noun, model.kind)
     allowed, url = config.requirements.residency, model.base_url or ""
     host = urlsplit(url).hostname or ""
     if model.kind != "openai" or allowed is None or is_local(url) or (allowed != "local" and host in allowed):
         return None
     return f"requirements.residency does not allow sending text to {host}"
+
+
+def added_part_violation(config: Config, noun: str, name: str) -> str | None:
+    """Why the requirements forbid a part that a package adds, or None. noun: what it is, such as "reranker"."""
+    if config.requirements.residency is None or getattr(part_maker(noun, name), "local", False):
+        return None
+    return f'requirements.residency allows no {noun} "{name}" of a package, which may send text to any host'
 
 
 def admit(config: Config, place: str, model: ModelConfig | EmbedderConfig) -> None:
@@ -122,8 +116,8 @@ def generator(
                 window=chosen.window,
             )
         case kind:
-            made = load_extensions().generators[kind](**chosen.options)
-            generator: Generator = checked(made, Generator, f'models.{name}, of kind "{kind}",')
+            place = f"models.{name}"
+            generator: Generator = make_part("generator", kind, Generator, place=place, options=chosen.options)
             return generator
 
 

@@ -130,6 +130,11 @@ def _print(report: CheckReport) -> None:
         _print_examples(report)
         for name, text in (report.models or {}).items():
             output.print_line(f"{'embedder' if name == 'embedder' else f'model {name}':<10} {text}")
+        for name, kind in report.sources.items():
+            output.print_line(f"{f'source {name}':<10} {output.printable(kind)}")
+    for package in report.extensions:
+        adds = ", ".join(package.adds) or "nothing"
+        output.print_line(output.printable(f"extension  {package.name} {package.version}: {adds}"))
     for level, title, style in (
         ("problem", "problem", "bold red"),
         ("missing", "missing thing", "bold red"),
@@ -139,7 +144,7 @@ def _print(report: CheckReport) -> None:
     if report.exit_code == 0:
         output.print_line("\nready", style="green")
         root = report.path.parent
-        verb = "groundtune ingest" if report.kinds or not report.examples else "groundtune compare"
+        verb = "groundtune ingest" if report.kinds or report.sources or not report.examples else "groundtune compare"
         output.next_step(verb if root == Path.cwd() else f"{verb} -C {shlex.quote(output.printable(root))}")
     else:
         output.next_step("groundtune check", "after fixing these")

@@ -1,4 +1,4 @@
-"""Implement `groundtune ingest`: update the index, and report what happened to every file."""
+"""Implement `groundtune ingest`: update the index, and report what happened to every file and item of a source."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,6 +36,8 @@ def run(
     """Bring the index up to date with the documents.
 
     Processes only what changed, and removes deleted documents from the index.
+
+    Exit code: 1 if a table [sources.NAME] could not be read; its documents stay, everything else is up to date.
     """
     from groundtune.project import Project
 
@@ -45,6 +47,8 @@ def run(
         output.print_json(summary)
     else:
         output.next_step('groundtune ask "…"', "or try groundtune search or groundtune evaluate")
+    if summary["failed_sources"]:
+        raise typer.Exit(1)
 
 
 def ingest(
@@ -84,20 +88,14 @@ def _calibrated(project: "Project") -> str | None:
 
 
 def _show(report: "SyncReport") -> None:
-    changes = [file.change for file in report.files]
-    counts = ", ".join(
-        f"{changes.count(change):,} {change}"
-        for change in ("added", "changed", "renamed", "removed", "unchanged")
-        if change in changes
-    )
-    output.print_line(f"{format_count(len(report.files), 'file')}: {counts or 'none'}")
+    output.print_line(report.summary)
     output.print_line(
         f"{format_count(report.documents, 'document')}, {format_count(report.passages, 'passage')} in the index; "
         f"{report.embedded:,} embedded now, in {report.seconds:.1f} s"
     )
     not_indexed = [file.row for file in report.files if file.change != "removed" and file.row.status != "indexed"]
     for row in not_indexed[:SHOWN]:
-        output.print_line(f"  {row.status}: {output.printable(row.source)}: {row.reason}")
+        output.print_line(f"  {row.status}: {output.printable(row.source).removesuffix(':')}: {row.reason}")
     if len(not_indexed) > SHOWN:
         output.print_line(f"  and {len(not_indexed) - SHOWN:,} more; --json lists all")
 
@@ -117,6 +115,7 @@ def _object(report: "SyncReport", calibrated: str | None) -> dict[str, object]:
             }
             for file in report.files
         ],
+        "failed_sources": report.failed_sources,
         "documents": report.documents,
         "passages": report.passages,
         "embedded": report.embedded,

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from groundtune.common.openai_api import OPENAI_KEY_ENV, OPENAI_URL
 from groundtune.config.values import EnvironmentVariable, Options, Seconds, Section, Text, Url, kind_of, value_error
+from groundtune.extensions import RESERVED
 
 
 def _endpoint(value: Any) -> Any:
@@ -17,9 +18,10 @@ def _endpoint(value: Any) -> Any:
     return {"api_key_env": OPENAI_KEY_ENV, **value} if value["base_url"] == OPENAI_URL else value
 
 
-BUILTIN_MODELS = ("openai", "local", "quote")
-BUILTIN_EMBEDDERS = ("bundled", "local", "openai")
-BUILTIN_STORES = ("lance", "postgres")
+BUILTIN_MODELS = RESERVED["generator"]
+BUILTIN_EMBEDDERS = RESERVED["embedder"]
+BUILTIN_STORES = RESERVED["store"]
+BUILTIN_SOURCES = RESERVED["source"]
 
 
 def _check_kind(model: "ModelConfig | EmbedderConfig", builtin: tuple[str, ...]) -> None:
@@ -129,8 +131,9 @@ class StoreConfig(Section):
 
 
 class SourceConfig(Section):
-    """Documents from outside the project folder, read by a package."""
+    """Documents from outside the project folder."""
 
-    kind: Annotated[str, kind_of(added=lambda extensions: extensions.sources)]
+    kind: Annotated[str, kind_of(*BUILTIN_SOURCES, added=lambda extensions: extensions.sources)]
+    """folder: a folder elsewhere, with the options path, include and exclude; or the kind of a package."""
     options: Options = Field(default_factory=dict)
     """Settings of that kind."""

@@ -111,7 +111,8 @@ def kind_of(*builtin: str, added: Callable[[Extensions], dict[str, Any]]) -> Aft
         extensions = load_extensions()
         choices = [*builtin, *sorted(added(extensions))]
         close = difflib.get_close_matches(value.lower(), choices, n=1)
-        hint = f'did you mean "{close[0]}"?' if close else "; ".join(extensions.broken.values())
+        hints = [f'did you mean "{close[0]}"?'] if close else []
+        hint = "; ".join([*hints, *extensions.broken.values()]) or "or install a package that provides it"
         shown = f'"{value}"' if len(value) <= 40 else "a string"
         raise value_error(f"must be one of {', '.join(choices)}, not {shown}", hint=hint)
 

@@ -110,7 +110,7 @@ class Scanner:
             try:
                 file.digest = digest_file(file.path)
             except OSError as error:
-                file.reason, file.failed = _os_reason(error), True
+                file.reason, file.failed = os_reason(error), True
         if row and same_place and file.digest and row.digest == file.digest:
             plan.touched.append(replace(row, signature=file.signature))
             return
@@ -126,7 +126,7 @@ class Scanner:
         try:
             info = path.stat()
         except OSError as error:
-            return ScannedFile(path, source, 0, "", groups, reason=_os_reason(error), failed=True)
+            return ScannedFile(path, source, 0, "", groups, reason=os_reason(error), failed=True)
         seen = _signature(info)
         racy = time.time() - info.st_mtime < RACY_SECONDS
         file = ScannedFile(
@@ -163,7 +163,8 @@ def current_signature(path: Path) -> str:
         return ""
 
 
-def _os_reason(error: OSError) -> str:
+def os_reason(error: OSError) -> str:
+    """Return why a file cannot be read."""
     if isinstance(error, PermissionError):
         return "permission denied; grant read access"
     return (error.strerror or type(error).__name__).lower()

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from groundtune.common.files import digest_bytes, digest_text
+from groundtune.common.files import digest_bytes, digest_file, digest_text
 from groundtune.errors import GroundtuneError
 from groundtune.ingest.access_rules import stricter
 from groundtune.ingest.parsed import ParsedDocument, clean_line
-from groundtune.ingest.scan import ScannedFile, Scanner
+from groundtune.ingest.scan import ScannedFile, Scanner, os_reason
 from groundtune.protocols import Source
 from groundtune.types import FileRow, SourceChanges, SourceItem
 
@@ -125,7 +125,10 @@ def plan_changes(
     reread: Collection[str],
     scanner: Scanner,
 ) -> SourcePlan:
-    """Compare reported items with the catalog. reread: items to read again whatever the catalog says."""
+    """Compare reported items with the catalog; read the files of those with a path that may have changed.
+
+    reread: items to read again whatever the catalog says.
+    """
     plan = SourcePlan()
     for item in changes.items:
         file = _scan_item(name, item, plan.listed, scanner)
@@ -133,7 +136,7 @@ def plan_changes(
             continue  # an id that was reported a third time
         plan.listed.add(file.source)
         row = None if file.source in reread else known.get(file.source)
-        if row and _unchanged(row, file):
+        if _unchanged(row, file) and row:
             plan.touched.append(replace(row, signature=file.signature))
         else:
             plan.pending.append(file)
@@ -141,11 +144,18 @@ def plan_changes(
     return plan
 
 
-def _unchanged(row: FileRow, file: ScannedFile) -> bool:
-    """Whether an item is as it was when it was indexed."""
-    if row.groups != file.groups or row.status == "failed" or file.reason:
-        return False
-    return row.signature == file.signature if file.digest is None else row.digest == file.digest
+def _unchanged(row: FileRow | None, file: ScannedFile) -> bool:
+    """Whether an item is as it was when it was indexed; reads the file of an item with a path if it may not be."""
+    same_place = row is not None and row.groups == file.groups and row.status != "failed" and not file.reason
+    if file.item is not None and file.item.path is not None and not file.reason:
+        if row and same_place and row.signature == file.signature:
+            return True
+        try:
+            file.digest = _digest(file.item, digest_file(file.path))
+        except OSError as error:
+            file.reason, file.failed = os_reason(error), True
+            return False
+    return row is not None and same_place and row.digest == file.digest
 
 
 @contextmanager
@@ -232,14 +242,16 @@ def _bad_fields(item: SourceItem) -> str | None:
     for key, value, kind in kinds:
         if value is not None and not isinstance(value, kind):
             return f"its {key} is {_type(value)}, not {kind.__name__}"
-    if not isinstance(item.metadata, Mapping):
-        return f"its metadata is {_type(item.metadata)}, not a mapping"
-    for key, value in item.metadata.items():
+    metadata: object = item.metadata
+    groups: object = item.groups
+    if not isinstance(metadata, Mapping):
+        return f"its metadata is {_type(metadata)}, not a mapping"
+    for key, value in metadata.items():
         if not isinstance(key, str) or not isinstance(value, str):
             return f"its metadata {_excerpt(key)} is {_type(value)}, not text"
-    if not isinstance(item.groups, tuple) or not all(isinstance(group, str) and group for group in item.groups):
+    if not isinstance(groups, tuple) or not all(isinstance(group, str) and group for group in groups):
         return "its groups are not a tuple of names"
-    if not item.groups:
+    if not groups:
         return "it has no groups, so nobody may read it"
     for text in filter(None, (item.text, item.title, *item.metadata, *item.metadata.values(), *item.groups)):
         if not _encodable(text):

@@ -1,5 +1,6 @@
 """Bring the items of one source up to date: ask for changes, index them, remove what is gone, then save the cursor."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from groundtune.ingest.scan import ScannedFile, Scanner
@@ -58,7 +59,7 @@ async def update_source(
             await catalog.save_rows([row])
             return row
         reread = listed.union(unfinished)
-        plan = plan_changes(source.name, changes, known=known, reread=reread, scanner=scanner)
+        plan = await asyncio.to_thread(plan_changes, source.name, changes, known=known, reread=reread, scanner=scanner)
         await catalog.save_rows(plan.touched)
         await index(plan.pending)
         await remove(sorted(plan.removed & (known.keys() | unfinished.keys() | listed)))

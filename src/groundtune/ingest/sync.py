@@ -2,8 +2,8 @@
 
 The documents about to change are recorded in the catalog first, then the store is written, then the catalog. A process
 killed at any point therefore leaves its files marked as unfinished, even if they change or disappear before the next
-run, and the next run ends in the same state as an uninterrupted one. The cursor of a source is saved after its items, so
-a killed run reads them again.
+run, and the next run ends in the same state as an uninterrupted one. The cursor of a source is saved after its items,
+so that none is lost.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from groundtune.errors import ParseError
 from groundtune.ingest.chunker import Chunker, ContextualPassage, embedded_text
 from groundtune.ingest.loaders import MEDIA_TYPES
 from groundtune.ingest.parsed import ParsedDocument
-from groundtune.ingest.scan import FileWalk, ScannedFile, Scanner, SyncPlan, current_signature
+from groundtune.ingest.scan import FileWalk, ScannedFile, Scanner, current_signature
 from groundtune.ingest.source_items import ConfiguredSource, described, failed_source, is_item, owner, readable_paths
 from groundtune.ingest.source_run import update_source
 from groundtune.protocols import Catalog, Embedder, Store, VectorCache
@@ -147,6 +147,8 @@ class IndexSync:
         self._processed: dict[str, Change] = {}
         """Sources that were read in this run: "renamed", or "changed" in whatever way."""
         self._removed: list[str] = []
+        self._items: set[str] = set()
+        """Items indexed in this run, which their source may report again."""
         self._embedded = 0
         self._done = 0
         self._total = 0
@@ -184,9 +186,9 @@ class IndexSync:
             reports.append(FileReport(row, change))
         now = {report.row.source for report in reports}
         for source in dict.fromkeys(self._removed):
-            row = self._known.get(source)
-            if row and source not in now and not failed_source(row):
-                reports.append(FileReport(row, "removed"))
+            gone = self._known.get(source)
+            if gone and source not in now and not failed_source(gone):
+                reports.append(FileReport(gone, "removed"))
         return tuple(sorted(reports, key=lambda report: report.row.source))
 
     # -- other sources -------------------------------------------------------------------------------------------
@@ -218,6 +220,7 @@ class IndexSync:
     async def _process_more(self, items: Sequence[ScannedFile]) -> None:
         self._total += len(items)
         await self._process(items)
+        self._items.update(item.source for item in items)
 
     # -- work ----------------------------------------------------------------------------------------------------
 
@@ -255,7 +258,9 @@ class IndexSync:
                 records.append((row, []))
                 changes.deleted |= dict.fromkeys(before, file.source)
                 continue
-            if file.scan_signature and current_signature(file.path) != file.scan_signature:  # changed since the scan: the digest is unknown
+            if (
+                file.scan_signature and current_signature(file.path) != file.scan_signature
+            ):  # changed since the scan: the digest is unknown
                 file.digest, file.signature = None, ""
             documents = await asyncio.to_thread(self._split, file, parsed, before, changes)
             ids = {document.id for document, _ in documents}
@@ -269,7 +274,7 @@ class IndexSync:
     async def _known_documents(self, source: str) -> dict[str, DocumentState]:
         """Return the documents that store or catalog may hold for a file; only the ids of unfinished ones are known."""
         unknown = dict.fromkeys(self._unfinished.get(source, ()), DocumentState("", 0))
-        recorded = await self._catalog.document_states(source) if source in self._known else {}
+        recorded = await self._catalog.document_states(source) if source in self._known or source in self._items else {}
         return {**recorded, **unknown}
 
     def _split(

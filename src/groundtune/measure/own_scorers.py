@@ -17,9 +17,10 @@ def own_scorers(chosen: Sequence[str | Score]) -> dict[str, Score]:
     scorers: dict[str, Score] = {}
     for choice in chosen:
         if isinstance(choice, str):
-            known = load_extensions().scorers
+            known = (extensions := load_extensions()).scorers
             if choice not in known:
-                raise UsageError(f"no scorer {choice!r}", hint=f"installed: {', '.join(sorted(known)) or 'none'}")
+                installed = f"installed: {', '.join(sorted(known)) or 'none'}"
+                raise UsageError(f"no scorer {choice!r}", hint="; ".join([installed, *extensions.broken.values()]))
             name, function = choice, known[choice]
         else:
             name, function = str(getattr(choice, "name", "") or getattr(choice, "__name__", "")), choice

@@ -3,8 +3,8 @@
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -14,9 +14,10 @@ from groundtune import build
 from groundtune.build.task import task_format
 from groundtune.config import PROJECT_FILE, Config, EmbedderConfig, ModelConfig, find_project, load_config
 from groundtune.errors import ConfigError, GroundtuneError, MissingError
+from groundtune.extensions import load_extensions
 from groundtune.ingest.loaders import supported_suffixes
 from groundtune.ingest.loaders.file_formats import unsupported_reason
-from groundtune.ingest.patterns import matches_pattern
+from groundtune.ingest.patterns import matches_item, matches_pattern
 from groundtune.ingest.scan import source_name
 from groundtune.ingest.select_files import select_files
 from groundtune.project.choice_check import check_choice, unknown_approach
@@ -64,6 +65,16 @@ class ExamplesFile:
 
 
 @dataclass(frozen=True, slots=True)
+class InstalledPackage:
+    """A package that extends groundtune."""
+
+    name: str
+    version: str
+    adds: tuple[str, ...]
+    """What it adds, such as "scorer polite"."""
+
+
+@dataclass(frozen=True, slots=True)
 class CheckReport:
     """Result of a check."""
 
@@ -75,6 +86,9 @@ class CheckReport:
     examples: tuple[ExamplesFile, ...] = ()
     models: Mapping[str, str] | None = None
     """Description of each configured model, by name, and of the `embedder`."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Kind of each table [sources.NAME]."""
+    extensions: tuple[InstalledPackage, ...] = ()
     findings: tuple[CheckFinding, ...] = ()
 
     @property
@@ -88,12 +102,14 @@ def check_project(start: Path, *, environ: Mapping[str, str] | None = None) -> C
     """Check the project at or above `start`. Raises MissingError when there is none."""
     path = find_project(start)
     environ = os.environ if environ is None else environ
+    findings: list[CheckFinding] = []
+    installed = _extensions(findings)
     try:
         config = load_config(path, environ=environ)
     except ConfigError as error:
-        return CheckReport(path, None, None, findings=tuple(_problems(error, path.parent)))
+        findings = [*_problems(error, path.parent), *findings]
+        return CheckReport(path, None, None, extensions=installed, findings=tuple(findings))
     root = path.parent
-    findings: list[CheckFinding] = []
     files = _examples_files(root, config.examples.files, findings)
     sources, kinds = _documents(root, config, [source_name(file, root) for file in files], findings)
     examples, rows = _examples(root, config, files, sources, findings)
@@ -106,6 +122,7 @@ def check_project(start: Path, *, environ: Mapping[str, str] | None = None) -> C
         CheckFinding(level, "compare.approaches", message, hint)
         for level, message, hint in filter(None, (unknown_approach(config, name) for name in config.compare.approaches))
     ]
+    findings += _sources(root, config)
     findings += _space(root, sum(kind.bytes for kind in kinds))
     models = {name: _model_text(model) for name, model in config.models.items()}
     return CheckReport(
@@ -115,6 +132,8 @@ def check_project(start: Path, *, environ: Mapping[str, str] | None = None) -> C
         kinds=tuple(kinds),
         examples=tuple(examples),
         models={**models, "embedder": _model_text(config.embedder)},
+        sources={name: table.kind for name, table in config.sources.items()},
+        extensions=installed,
         findings=tuple(sorted(findings, key=lambda finding: ("problem", "missing", "warning").index(finding.level))),
     )
 
@@ -137,6 +156,7 @@ def _documents(
     sources: set[str] = set()
     skipped: Counter[str] = Counter()
     rules = [pattern for rule in settings.access for pattern in rule.include]
+    rules = [pattern for pattern in rules if not _of_items(pattern, config)]
     unmatched = dict.fromkeys([*settings.include, *rules])
     large: list[str] = []
 
@@ -163,8 +183,8 @@ def _documents(
         sizes[suffix] += length
         if length > settings.max_mb * 1_000_000:
             large.append(source)
-    if config.task != "answer" and "include" not in settings.model_fields_set and not sources:
-        unmatched.pop("**/*", None)  # these tasks can do without documents, and none were configured
+    if (config.task != "answer" or config.sources) and "include" not in settings.model_fields_set and not sources:
+        unmatched.pop("**/*", None)  # the project can do without files, and none were configured
     for pattern in unmatched:
         key = "documents.access" if pattern in rules else "documents.include"
         findings.append(CheckFinding("problem", key, f'"{pattern}" matches no file', _near(root, pattern, sources)))
@@ -180,6 +200,14 @@ def _documents(
         for suffix, times in counts.most_common()
     ]
     return sources, sorted(kinds, key=lambda kind: kind.unread is not None)
+
+
+def _of_items(pattern: str, config: Config) -> bool:
+    """Whether an access rule is about items of a source, which a check does not read."""
+    return any(
+        pattern.startswith(f"{name}:") or matches_pattern(f"{name}:1", pattern) or matches_item(f"{name}:1", pattern)
+        for name in config.sources
+    )
 
 
 def _near(root: Path, pattern: str, sources: set[str]) -> str:
@@ -230,7 +258,7 @@ def _examples(
                 findings.append(CheckFinding("problem", source, message, "give it a unique id"))
         all_examples += examples
         findings += _outputs(source, config, examples)
-        findings += _evidence(root, source, examples, sources)
+        findings += _evidence(root, source, examples, sources, config.sources)
         reports.append(
             ExamplesFile(
                 source,
@@ -282,15 +310,20 @@ def _task(root: Path, config: Config, examples: Sequence[Example]) -> Iterator[C
         yield CheckFinding("missing" if error.exit_code == 3 else "problem", PROJECT_FILE, error.message, error.hint)
 
 
-def _evidence(root: Path, source: str, examples: Sequence[Example], sources: set[str]) -> Iterator[CheckFinding]:
-    """Yield a finding for evidence in files that do not exist or are not among the documents."""
+def _evidence(
+    root: Path, source: str, examples: Sequence[Example], sources: set[str], elsewhere: Collection[str]
+) -> Iterator[CheckFinding]:
+    """Yield a finding for evidence in files that do not exist or are not among the documents.
+
+    elsewhere: names of sources outside the project folder, whose items are not looked up.
+    """
     cited: dict[str, list[str]] = {}
     for example in examples:
         for evidence in example.evidence:
             cited.setdefault(evidence.source, []).append(example.id)
     for name, ids in sorted(cited.items()):
         file = name if name in sources else name.rpartition("#")[0] or name
-        if file in sources:
+        if file in sources or (":" in file and file.partition(":")[0] in elsewhere):
             continue
         if (root / file).is_file():
             message = f"evidence refers to {file}, which is not among the documents: {_some(ids)}"
@@ -328,6 +361,27 @@ def _models(config: Config, environ: Mapping[str, str]) -> Iterator[CheckFinding
     if absent:
         message = f"{', '.join(absent)} not installed; required by {', '.join(local)}"
         yield CheckFinding("missing", "installation", message, "pip install 'groundtune[local]'")
+
+
+def _sources(root: Path, config: Config) -> Iterator[CheckFinding]:
+    """Make every source without reading it; yield findings for those that cannot be made."""
+    for name, table in config.sources.items():
+        try:
+            build.configured_source(name, table, root).open()
+        except GroundtuneError as error:
+            level: Level = "missing" if error.exit_code == 3 else "problem"
+            yield CheckFinding(level, f"sources.{name}", error.message.removeprefix(f"sources.{name}: "), error.hint)
+
+
+def _extensions(findings: list[CheckFinding]) -> tuple[InstalledPackage, ...]:
+    """Return the installed packages that extend groundtune; add findings for those that cannot be used."""
+    extensions = load_extensions()
+    for reason in extensions.broken.values():
+        findings.append(CheckFinding("warning", "extensions", reason, "upgrade, repair or uninstall it"))
+    return tuple(
+        InstalledPackage(name, version, tuple(extensions.added_by(f"{name} {version}")))
+        for name, version in sorted(extensions.packages.items())
+    )
 
 
 def _space(root: Path, documents: int) -> Iterator[CheckFinding]:

@@ -1,7 +1,7 @@
-"""Update the index from the project's files: take the lock, pick the generation, sync, then swap."""
+"""Update the index from the project's files and sources: take the lock, pick the generation, sync, then swap."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from groundtune import build
@@ -9,6 +9,7 @@ from groundtune.config import Config
 from groundtune.errors import FormatError, GroundtuneError
 from groundtune.ingest.access_rules import groups_for
 from groundtune.ingest.select_files import select_files
+from groundtune.ingest.source_items import ConfiguredSource
 from groundtune.ingest.sync import IndexSync, SyncProgress, SyncReport
 from groundtune.protocols import Embedder, IndexGeneration, IndexStorage
 from groundtune.workspace import Workspace
@@ -32,10 +33,12 @@ async def ingest(
     """Bring an index up to date: the project's own, or a separate one, as in a sweep.
 
     complete: called under the lock when the index is complete, just before readers switch to it.
-    Raises BusyError while another process writes, IndexMismatchError if the index was built with a
-    different configuration and `rebuild` is not set.
+    A source that fails is among the `failed_sources` of the report; its documents stay as they were.
+    Raises UsageError if the options of a source do not fit its kind, BusyError while another process writes,
+    IndexMismatchError if the index was built with a different configuration and `rebuild` is not set.
     """
     storage = storage or build.index_storage(config, workspace)
+    sources = build.sources(config, workspace.root)
     async with storage.writer_lock(wait_seconds=wait_seconds):
         manifest = await storage.begin_generation(build.index_parts(config, embedder), rebuild=rebuild)
         try:
@@ -43,7 +46,7 @@ async def ingest(
             try:
                 if await _is_first(storage):
                     await storage.finish_generation(manifest)  # the first index can be searched while it is built
-                report = await _sync(workspace, config, embedder, generation, progress)
+                report = await _sync(workspace, config, embedder, generation, sources, progress)
             finally:
                 await generation.close()
         except (OSError, RuntimeError, sqlite3.Error) as error:
@@ -70,6 +73,7 @@ async def _sync(
     config: Config,
     embedder: Embedder,
     generation: IndexGeneration,
+    sources: Sequence[ConfiguredSource],
     progress: Callable[[SyncProgress], None],
 ) -> SyncReport:
     async with build.sandbox(config) as sandbox:
@@ -83,6 +87,7 @@ async def _sync(
             loader=sandbox,
             groups_for=_groups(config),
             max_bytes=config.documents.max_mb * MEGABYTE,
+            sources=sources,
             progress=progress,
         )
         return await run.run(_Selection(workspace, config))

@@ -1,0 +1,65 @@
+"""Make the parts that packages add: check their options and what they return, and name the package when it fails."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from groundtune.errors import GroundtuneError, UsageError
+from groundtune.extensions import load_extensions
+
+
+def make_part(
+    noun: str, name: str, protocol: Any, *arguments: object, place: str, options: Mapping[str, Any] | None = None
+) -> Any:
+    """Return what a package makes for a name. Raises UsageError, with the place in the project file, when it cannot.
+
+    noun: what it is, such as "generator". arguments: given to the function of the package before the options.
+    """
+    make = part_maker(noun, name)
+    check_options(make, arguments, options or {}, place=place)
+    package = load_extensions().origins.get(f"{noun} {name}", "a package")
+    return call_maker(make, arguments, options or {}, protocol, noun=f'{place}: the {noun} "{name}" of {package}')
+
+
+def call_maker(
+    make: Callable[..., Any], arguments: tuple[object, ...], options: Mapping[str, Any], protocol: Any, *, noun: str
+) -> Any:
+    """Call the function that makes a part. Raises UsageError when it fails or returns something else."""
+    try:
+        made = make(*arguments, **options)
+    except GroundtuneError:
+        raise
+    except Exception as error:
+        message = f"{noun} failed: {type(error).__name__}: {error}"
+        raise UsageError(message, hint="run again with --debug for the traceback") from error
+    if isinstance(made, protocol):
+        return made
+    members = sorted(getattr(protocol, "__protocol_attrs__", ()))
+    lacking = ", ".join(name for name in members if not hasattr(made, name))
+    hint = f"see groundtune.protocols.{protocol.__name__}"
+    raise UsageError(f"{noun} is a {type(made).__name__}, which lacks {lacking}", hint=hint)
+
+
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def part_maker(noun: str, name: str) -> Callable[..., Any]:
+    """Return the function with which a package makes a part."""
+    make: Callable[..., Any] = getattr(load_extensions(), f"{noun}es" if noun.endswith("ch") else f"{noun}s")[name]
+    return make
+
+
+def check_options(
+    make: Callable[..., Any], arguments: tuple[object, ...], options: Mapping[str, Any], *, place: str
+) -> None:
+    """Raise UsageError if a function cannot be called with these options."""
+    try:
+        signature = inspect.signature(make)
+    except (TypeError, ValueError):  # some callables written in C have none
+        return
+    try:
+        signature.bind(*arguments, **options)
+    except TypeError as error:
+        known = [name for name, parameter in signature.parameters.items() if parameter.kind in _NAMED]
+        hint = f"known options: {', '.join(known[len(arguments) :]) or 'none'}"
+        raise UsageError(f"{place}.options: {error}", hint=hint) from None
