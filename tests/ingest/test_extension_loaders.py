@@ -1,16 +1,17 @@
 """Loaders of installed packages: used in worker processes, known to every command, part of the index manifest."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from groundtune import Project
+from groundtune import Project, SyncReport
 from groundtune.cli import main
-from groundtune.errors import IndexMismatchError, ParseError
+from groundtune.errors import ConfigError, ParseError
 from groundtune.extensions import load_extensions
-from groundtune.ingest.loaders import MEDIA_TYPES, load, supported_suffixes
+from groundtune.ingest.loaders import MEDIA_TYPES, is_readable, load, package_loader
 from groundtune.ingest.sandbox import Sandbox
 from groundtune.models.local_embedder import BundledEmbedder
 from tests.conftest import MakeProject
@@ -70,18 +71,26 @@ def site(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_no_package_adds_nothing() -> None:
-    assert supported_suffixes() == MEDIA_TYPES.keys()
+    assert not is_readable(".note")
+    assert all(map(is_readable, MEDIA_TYPES))
 
 
 def test_what_packages_read_is_supported(site: Path) -> None:
-    assert supported_suffixes() == {*MEDIA_TYPES, ".note", ".rows", ".bad"}
+    assert [suffix for suffix in (".note", ".rows", ".bad", ".eml", ".png", "") if is_readable(suffix)] == [
+        ".note",
+        ".rows",
+        ".bad",
+        ".eml",
+    ]
+    assert package_loader(".eml") is None, "groundtune reads it itself"
+    assert package_loader(".eml", [".eml"]) is not None
 
 
 async def test_files_are_read_in_the_worker(site: Path, tmp_path: Path) -> None:
     for name, text in {"a.note": "hello", "b.rows": "one\ntwo", "c.md": "# C\n\nText", "d.Note": "upper"}.items():
         (tmp_path / name).write_text(text)
     paths = sorted(path for path in tmp_path.iterdir() if path.is_file())
-    async with Sandbox(workers=1, extended=supported_suffixes() - MEDIA_TYPES.keys()) as sandbox:
+    async with Sandbox(workers=1) as sandbox:
         note, rows, markdown, upper = await sandbox.load_many(paths)
     assert isinstance(note, list)
     assert (note[0].text, note[0].title) == ("A note: hello", "Note")
@@ -108,7 +117,7 @@ async def test_files_are_read_in_the_worker(site: Path, tmp_path: Path) -> None:
 async def test_a_loader_that_fails_does_not_stop_the_others(how: str, words: str, site: Path, tmp_path: Path) -> None:
     (tmp_path / "x.bad").write_text(how)
     (tmp_path / "y.note").write_text("hello")
-    async with Sandbox(workers=1, extended={".bad", ".note"}) as sandbox:
+    async with Sandbox(workers=1) as sandbox:
         bad, note = await sandbox.load_many([tmp_path / "x.bad", tmp_path / "y.note"])
     assert isinstance(bad, ParseError)
     assert words in bad.message
@@ -122,17 +131,14 @@ def test_a_package_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
         installed(tmp_path / "site", "import no_such_module"),
         pytest.raises(ParseError, match=r"acme_loaders 1\.0 cannot be used: ModuleNotFoundError"),
     ):
-        load(tmp_path / "a.note", extended={".note"})
+        load(tmp_path / "a.note")
 
 
-def test_every_command_knows_the_suffix_and_the_index_the_version(
-    site: Path,
-    make_project: MakeProject,
-    monkeypatch: pytest.MonkeyPatch,
-    embedder: BundledEmbedder,
-    capsys: pytest.CaptureFixture[str],
+def test_every_command_knows_the_suffix_and_a_new_version_reads_files_again(
+    site: Path, make_project: MakeProject, embedder: BundledEmbedder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = make_project({"docs/a.note": "The shop opens at nine.", "docs/b.eml": "From: x\n\nHi"})
+    files = {"docs/a.note": "The shop opens at nine.", "docs/b.eml": "From: x\n\nHi"}
+    folder = make_project(files, toml='[documents]\nloaders = [".eml"]\n')
     assert main(["check", "--project", str(folder), "--json"]) == 0
     kinds = {kind["suffix"]: kind["unread"] for kind in json.loads(capsys.readouterr().out)["kinds"]}
     assert kinds == {".note": None, ".eml": None}
@@ -144,7 +150,38 @@ def test_every_command_knows_the_suffix_and_the_index_the_version(
         assert mail is not None
         assert (mail.text, mail.media_type) == ("A mail", "message/rfc822")
         assert project.ingest().embedded == 0
-    loader = load_extensions().loaders[".note"]
-    monkeypatch.setattr(type(loader), "version", "2")
-    with Project.open(folder) as project, pytest.raises(IndexMismatchError, match=r"loaders: .*\.note=1.*\.note=2"):
-        project.search("opening")
+        site.write_text(PACKAGE.replace("A note: ", "Note 2: ").replace('version = "1"', 'version = "2"'))
+        load_extensions.cache_clear()
+        sys.modules.pop("acme_loaders")
+        assert changes(project.ingest()) == {"docs/a.note": "changed", "docs/b.eml": "unchanged"}
+        assert project.search("opening", k=1)[0].passage.text == "Note 2: The shop opens at nine."
+
+
+def test_without_the_package_its_files_are_left_out(
+    site: Path, make_project: MakeProject, embedder: BundledEmbedder
+) -> None:
+    folder = make_project({"a.note": "The shop opens at nine.", "b.eml": "From: x\n\nHi there"})
+    with Project.open(folder) as project:
+        project.session.embedder = embedder
+        project.ingest()
+        mail = project.document("b.eml")
+        assert mail is not None
+        assert "Hi there" in mail.text, "only the project file replaces what groundtune reads itself"
+        site.write_text("import no_such_module")
+        load_extensions.cache_clear()
+        sys.modules.pop("acme_loaders")
+        rows = {file.row.source: file.row for file in project.ingest().files}
+        assert rows["b.eml"].status == "indexed"
+        assert rows["a.note"].status == "skipped"
+        assert "acme_loaders 1.0 cannot be used: ModuleNotFoundError" in (rows["a.note"].reason or "")
+        assert project.document("a.note") is None
+
+
+def test_an_unknown_loader_is_refused(site: Path, make_project: MakeProject) -> None:
+    folder = make_project(toml='[documents]\nloaders = [".pdf"]\n')
+    with pytest.raises(ConfigError, match=r'unknown loader "\.pdf" \(known: \.bad, \.eml, \.note, \.rows\)'):
+        Project.open(folder)
+
+
+def changes(report: SyncReport) -> dict[str, str]:
+    return {file.row.source: file.change for file in report.files}

@@ -17,7 +17,7 @@ from groundtune.build.training_kinds import training_kind, tuned_tables
 from groundtune.config import Config, ModelConfig
 from groundtune.config.fitted_values import Fitted
 from groundtune.errors import GroundtuneError, MissingError
-from groundtune.extensions import adds_approach
+from groundtune.extensions import adds_approach, load_extensions
 from groundtune.protocols import Approach, ContextProvider, Generator, RepeatableGenerator, ShotChooser
 from groundtune.tune.artifacts import find_artifact, latest_artifact, verify_artifact
 from groundtune.tune.incomplete import why_untrained

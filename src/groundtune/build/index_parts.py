@@ -23,8 +23,6 @@ def index_parts(config: Config, embedder: Embedder) -> dict[str, str | int]:
     from groundtune.ingest.loaders import PARSER_VERSION
 
     sizes = config.passages
-    loaders = load_extensions().loaders
-    versions = " ".join(f"{suffix}={loader.version}" for suffix, loader in sorted(loaders.items()))
     return {
         "parser": PARSER_VERSION,
         "splitter": f"{CHUNKER_VERSION}/{sizes.max_tokens}/{sizes.min_tokens}",
@@ -32,7 +30,6 @@ def index_parts(config: Config, embedder: Embedder) -> dict[str, str | int]:
         "embedder_digest": embedder.digest,
         "dimension": embedder.dimension,
         "language": config.language,
-        **({"loaders": versions} if loaders else {}),
     }
 
 
@@ -55,7 +52,7 @@ def sandbox(config: Config) -> "Sandbox":
         workers=min(4, os.cpu_count() or 1),
         timeout_seconds=config.documents.parser_seconds,
         memory_mb=config.documents.parser_memory_mb,
-        extended=load_extensions().loaders,
+        replaced=config.documents.loaders,
     )
 
 

@@ -58,7 +58,16 @@ class DocumentsConfig(Section):
     parser_memory_mb: Annotated[int, Field(ge=128, le=1_000_000)] = 2048
     """Memory limit for reading one file, in MiB."""
     follow_links: bool = False
+    loaders: Texts = ()
+    """Suffixes that packages read in place of groundtune. Suffixes that it does not know need not be listed."""
     access: Annotated[tuple[AccessRule, ...], AsTuple] = ()
+
+    @model_validator(mode="after")
+    def _registered(self) -> Self:
+        for suffix in self.loaders:
+            if suffix not in (extensions := load_extensions()).loaders:
+                raise value_error(unknown_name("loader", suffix, extensions.loaders), key="loaders")
+        return self
 
 
 class ExamplesConfig(Section):

@@ -30,7 +30,7 @@ class Sandbox:
     """A pool of worker processes, started on demand and replaced when a file hangs or kills them.
 
     timeout_seconds: for one file. memory_mb: memory a worker may take beyond its size at the start, in MiB (Linux); a
-    reply may have half as many. extended: suffixes that loaders of extension packages read.
+    reply may have half as many. replaced: suffixes that packages read in place of groundtune.
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class Sandbox:
         workers: int = 2,
         timeout_seconds: float = 60,
         memory_mb: int = 2048,
-        extended: Collection[str] = (),
+        replaced: Collection[str] = (),
     ) -> None:
         self._timeout = timeout_seconds
         self._memory = memory_mb
-        self._all = [_Worker(memory_mb, extended) for _ in range(workers)]
+        self._all = [_Worker(memory_mb, replaced) for _ in range(workers)]
         self._idle: asyncio.LifoQueue[_Worker] = asyncio.LifoQueue()
         for worker in self._all:
             self._idle.put_nowait(worker)
@@ -119,9 +119,9 @@ class Sandbox:
 class _Worker:
     """One child process, started by the first request."""
 
-    def __init__(self, memory_mb: int, extended: Collection[str]) -> None:
+    def __init__(self, memory_mb: int, replaced: Collection[str]) -> None:
         self._memory = memory_mb
-        self._extended = sorted(extended)
+        self._replaced = sorted(replaced)
         self._process: asyncio.subprocess.Process | None = None
 
     async def send(self, paths: Sequence[Path]) -> None:
@@ -166,7 +166,7 @@ class _Worker:
     async def _started(self) -> asyncio.subprocess.Process:
         if self._process is None:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "groundtune.ingest.sandbox_worker", str(self._memory), *self._extended),
+                *(sys.executable, "-P", "-m", "groundtune.ingest.sandbox_worker", str(self._memory), *self._replaced),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,

@@ -33,10 +33,10 @@ def read_frame(stream: BinaryIO) -> bytes | None:
     return frame if len(frame) == length else None
 
 
-def reply_to(path: str, extended: Collection[str]) -> bytes:
-    """Load a file and return the reply. extended: suffixes that extension packages read."""
+def reply_to(path: str, replaced: Collection[str]) -> bytes:
+    """Load a file and return the reply. replaced: suffixes read by packages in place of groundtune."""
     try:
-        return encode_documents(load(Path(path), extended=extended))
+        return encode_documents(load(Path(path), replaced=replaced))
     except ParseError as error:
         return encode_error(error.message, skip=error.skip)
     except MemoryError:
@@ -45,11 +45,11 @@ def reply_to(path: str, extended: Collection[str]) -> bytes:
         return encode_error(f"its loader returned an invalid document ({type(error).__name__}: {error})", skip=False)
 
 
-def serve(requests: BinaryIO, replies: BinaryIO, extended: Collection[str] = ()) -> None:
+def serve(requests: BinaryIO, replies: BinaryIO, replaced: Collection[str] = ()) -> None:
     """Send one reply per path of each request. Stop after running out of memory: the process is then unreliable."""
     while (request := read_frame(requests)) is not None:
         for path in decode_request(request):
-            reply = reply_to(path, extended)
+            reply = reply_to(path, replaced)
             try:
                 write_frame(replies, reply)
             except MemoryError:

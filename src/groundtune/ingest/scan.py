@@ -43,6 +43,8 @@ class ScannedFile:
     """Why it cannot be read, decided before any parser sees it."""
     failed: bool = False
     """Whether the reason is a failure; otherwise the file is skipped on purpose."""
+    loader: str = ""
+    """Version of the loader of a package that reads it; empty for groundtune's own."""
     item: SourceItem | None = None
     """The item of another source; None for a file of the project. `path` then has the suffix that says how to read it.
     """
@@ -67,6 +69,8 @@ class Scanner:
     max_bytes: int
     other_sources: Collection[str] = ()
     """Names of other sources, whose items are `NAME:ID`; a file of such a name has the source `./NAME:ID`."""
+    loader_version: Callable[[str], str] = lambda suffix: ""
+    """Returns the version of the package's loader for a suffix; empty for groundtune's own."""
 
     def plan(self, files: FileWalk, known: Mapping[str, FileRow], unfinished: Mapping[str, object]) -> SyncPlan:
         """Return the plan. unfinished: files that must be read again whatever the catalog says."""
@@ -111,7 +115,7 @@ class Scanner:
                 file.digest = digest_file(file.path)
             except OSError as error:
                 file.reason, file.failed = os_reason(error), True
-        if row and same_place and file.digest and row.digest == file.digest:
+        if row and same_place and file.digest and row.digest == file.digest and loader_of(row) == file.loader:
             plan.touched.append(replace(row, signature=file.signature))
             return
         plan.pending.append(file)
@@ -129,9 +133,11 @@ class Scanner:
             return ScannedFile(path, source, 0, "", groups, reason=os_reason(error), failed=True)
         seen = _signature(info)
         racy = time.time() - info.st_mtime < RACY_SECONDS
-        file = ScannedFile(
-            path, source, info.st_size, f"racy-{time.time_ns()}" if racy else seen, groups, scan_signature=seen
-        )
+        loader = self.loader_version(path.suffix.lower())
+        signature = f"racy-{time.time_ns()}" if racy else seen
+        if loader:
+            signature = f"{signature} {loader}"
+        file = ScannedFile(path, source, info.st_size, signature, groups, scan_signature=seen, loader=loader)
         if not stat.S_ISREG(info.st_mode):
             file.reason = "not a regular file"
         else:
@@ -149,6 +155,11 @@ class Scanner:
 def source_name(path: Path, root: Path) -> str:
     """Return the path relative to the project with forward slashes; bytes that are not UTF-8 appear as `\\xNN`."""
     return os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
+
+
+def loader_of(row: FileRow) -> str:
+    """Return the version of the package's loader that read a file."""
+    return (row.signature or "").partition(" ")[2]
 
 
 def _signature(info: os.stat_result) -> str:

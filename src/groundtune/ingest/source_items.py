@@ -151,7 +151,7 @@ def _unchanged(row: FileRow | None, file: ScannedFile) -> bool:
         if row and same_place and row.signature == file.signature:
             return True
         try:
-            file.digest = _digest(file.item, digest_file(file.path))
+            file.digest = _digest(file.item, f"{digest_file(file.path)}{file.loader}")
         except OSError as error:
             file.reason, file.failed = os_reason(error), True
             return False
@@ -202,7 +202,8 @@ def _scan_item(name: str, item: SourceItem, listed: set[str], scanner: Scanner) 
     else:
         data = _content(item)
         file = ScannedFile(Path(f"item{_suffix(item)}"), source, len(data), _signature(item.groups, ""), groups)
-        file.digest, file.reason = _digest(item, digest_bytes(data)), scanner.too_large(len(data))
+        file.loader = scanner.loader_version(file.path.suffix.lower())
+        file.digest, file.reason = _digest(item, f"{digest_bytes(data)}{file.loader}"), scanner.too_large(len(data))
     file.item, file.groups = item, groups
     if not groups:
         file.reason, file.failed = "no group may read it: the source and [[documents.access]] share none", True

@@ -21,7 +21,7 @@ from groundtune.errors import ParseError
 from groundtune.ingest.chunker import Chunker, ContextualPassage, embedded_text
 from groundtune.ingest.loaders import MEDIA_TYPES
 from groundtune.ingest.parsed import ParsedDocument
-from groundtune.ingest.scan import FileWalk, ScannedFile, Scanner, current_signature
+from groundtune.ingest.scan import FileWalk, ScannedFile, Scanner, current_signature, loader_of
 from groundtune.ingest.source_items import ConfiguredSource, described, failed_source, is_item, owner, readable_paths
 from groundtune.ingest.source_run import update_source
 from groundtune.protocols import Catalog, Embedder, Store, VectorCache
@@ -129,6 +129,7 @@ class IndexSync:
         groups_for: Callable[[str], tuple[str, ...]],
         max_bytes: int,
         sources: Sequence[ConfiguredSource] = (),
+        loader_version: Callable[[str], str] = lambda suffix: "",
         progress: Callable[[SyncProgress], None] = lambda _: None,
     ) -> None:
         self._catalog = catalog
@@ -137,7 +138,7 @@ class IndexSync:
         self._embedder = embedder
         self._chunker = chunker
         self._loader = loader
-        self._scan = Scanner(root, groups_for, max_bytes, {source.name for source in sources})
+        self._scan = Scanner(root, groups_for, max_bytes, {source.name for source in sources}, loader_version)
         self._sources = sources
         self._report_progress = progress
         self._unfinished: dict[str, set[str]] = {}
@@ -353,7 +354,7 @@ def _documents(file: ScannedFile, parsed: Sequence[ParsedDocument]) -> list[Docu
             taken[name] += 1
             source = f"{name}~{taken[name]}"
         taken[source] = 1
-        content = file.digest if part.row_id is None else None
+        content = f"{file.digest}{file.loader}" if file.digest and part.row_id is None else None
         content = content or repr((part.text, part.title, sorted(part.metadata.items())))
         documents.append(
             Document(
@@ -377,8 +378,8 @@ def _indexed(file: ScannedFile, documents: Sequence[tuple[Document, int]]) -> Fi
 
 
 def _outcome(row: FileRow) -> FileRow:
-    """Return the row without its signature, which differs between runs that end the same way."""
-    return replace(row, signature=None)
+    """Return the row without what differs between runs that end the same way: size, times and inode."""
+    return replace(row, signature=None if is_item(row) else loader_of(row))
 
 
 def _batches(files: Sequence[ScannedFile]) -> Iterator[list[ScannedFile]]:

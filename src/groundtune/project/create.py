@@ -13,7 +13,7 @@ from groundtune.config import PROJECT_FILE, load_config
 from groundtune.dataset.examples import read_examples
 from groundtune.dataset.importing.convert import encode_example, encode_lines
 from groundtune.errors import MissingError, UsageError
-from groundtune.ingest.loaders import MEDIA_TYPES, supported_suffixes
+from groundtune.ingest.loaders import MEDIA_TYPES
 from groundtune.ingest.select_files import select_files
 from groundtune.project.init import literal, present_exclusions, project_file, survey
 from groundtune.types import EVERYONE, Document, Example, Task
@@ -132,7 +132,7 @@ def _only_texts(root: Path, places: Sequence[Place]) -> list[str]:
 def _is_text(root: Path, value: str) -> bool:
     if "\n" in value:
         return True
-    words = len(value.split()) > 1 and not value.lower().endswith(tuple(supported_suffixes()))
+    words = len(value.split()) > 1 and not value.lower().endswith(tuple(MEDIA_TYPES))
     return words and _existing(root, value) is None and not any(select_files(root, include=[value]))
 
 

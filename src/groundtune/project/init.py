@@ -13,7 +13,7 @@ from typing import Any
 
 from groundtune.config import PROJECT_FILE
 from groundtune.errors import UsageError
-from groundtune.ingest.loaders import supported_suffixes
+from groundtune.ingest.loaders import is_readable
 from groundtune.ingest.select_files import select_files
 from groundtune.types import Task
 
@@ -61,14 +61,13 @@ def survey(root: Path) -> Survey:
     folders: dict[str, Counter[str]] = {}
     examples: list[str] = []
     rows: list[Mapping[str, Any]] = []
-    readable = supported_suffixes()
     for path in select_files(root, include=["**/*"], exclude=EXCLUDED):
         source, suffix = path.relative_to(root).as_posix(), path.suffix.lower()
         if suffix == ".jsonl" and (head := _examples(path)):
             examples.append(source)
             rows += head
             continue
-        (kinds if suffix in readable else others)[suffix] += 1
+        (kinds if is_readable(suffix) else others)[suffix] += 1
         folders.setdefault(source.split("/")[0] if "/" in source else "", Counter())[suffix] += 1
     return Survey(
         kinds=dict(kinds.most_common()),
@@ -241,7 +240,7 @@ def _include(folders: Mapping[str, Counter[str]]) -> tuple[str, ...]:
     """Return a pattern per top folder with documents, or one for everything when there are many or none."""
     patterns = []
     for folder, suffixes in sorted(folders.items()):
-        readable = sorted(suffix[1:] for suffix in suffixes if suffix in supported_suffixes())
+        readable = sorted(suffix[1:] for suffix in suffixes if is_readable(suffix))
         if not readable:
             continue
         if not _is_text(folder):

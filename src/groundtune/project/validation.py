@@ -15,7 +15,7 @@ from groundtune.build.task import task_format
 from groundtune.config import PROJECT_FILE, Config, EmbedderConfig, ModelConfig, find_project, load_config
 from groundtune.errors import ConfigError, GroundtuneError, MissingError
 from groundtune.extensions import load_extensions
-from groundtune.ingest.loaders import supported_suffixes
+from groundtune.ingest.loaders import is_readable
 from groundtune.ingest.loaders.file_formats import unsupported_reason
 from groundtune.ingest.patterns import matches_item, matches_pattern
 from groundtune.ingest.scan import source_name
@@ -188,7 +188,7 @@ def _documents(
     for pattern in unmatched:
         key = "documents.access" if pattern in rules else "documents.include"
         findings.append(CheckFinding("problem", key, f'"{pattern}" matches no file', _near(root, pattern, sources)))
-    if sources and not any(suffix in supported_suffixes() for suffix in counts):
+    if sources and not any(map(is_readable, counts)):
         findings.append(CheckFinding("problem", "documents.include", "matches no file type that groundtune reads"))
     for source in large:
         hint = f"raise documents.max_mb = {settings.max_mb}"
@@ -196,7 +196,7 @@ def _documents(
     for reason, times in skipped.items():
         findings.append(CheckFinding("warning", "documents", f"{times:,} skipped: {reason}"))
     kinds = [
-        FileKind(suffix, times, sizes[suffix], None if suffix in supported_suffixes() else unsupported_reason(suffix))
+        FileKind(suffix, times, sizes[suffix], None if is_readable(suffix) else unsupported_reason(suffix))
         for suffix, times in counts.most_common()
     ]
     return sources, sorted(kinds, key=lambda kind: kind.unread is not None)

@@ -2,12 +2,14 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from groundtune import build
 from groundtune.config import Config
 from groundtune.errors import FormatError, GroundtuneError
 from groundtune.ingest.access_rules import groups_for
+from groundtune.ingest.loaders import loader_version
 from groundtune.ingest.select_files import select_files
 from groundtune.ingest.source_items import ConfiguredSource
 from groundtune.ingest.sync import IndexSync, SyncProgress, SyncReport
@@ -88,6 +90,7 @@ async def _sync(
             groups_for=_groups(config),
             max_bytes=config.documents.max_mb * MEGABYTE,
             sources=sources,
+            loader_version=partial(loader_version, replaced=config.documents.loaders),
             progress=progress,
         )
         return await run.run(_Selection(workspace, config))

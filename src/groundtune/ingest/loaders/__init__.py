@@ -6,7 +6,7 @@ Each format is a module with `parse(path, data) -> list[ParsedDocument]`, import
 from collections.abc import Collection
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from groundtune.errors import ParseError
 from groundtune.ingest.loaders import file_formats
@@ -14,6 +14,9 @@ from groundtune.ingest.parsed import ParsedDocument
 
 PARSER_VERSION = "1"
 """Part of the index manifest: raise it when the same file would give a different text."""
+
+if TYPE_CHECKING:
+    from groundtune.extensions import Extensions, Loader
 
 _OPENXML = "application/vnd.openxmlformats-officedocument"
 MEDIA_TYPES: dict[str, str] = {
@@ -62,24 +65,47 @@ _MODULES = {
 }
 
 
-def supported_suffixes() -> frozenset[str]:
-    """Return the suffixes of the files that can be read, those that extension packages read included."""
-    from groundtune.extensions import load_extensions
+def package_loader(suffix: str, replaced: Collection[str] = ()) -> "Loader | None":
+    """Return the loader that a package adds for a suffix; None if there is none, or if groundtune reads such files.
 
-    return frozenset(MEDIA_TYPES) | frozenset(load_extensions().loaders)
+    replaced: suffixes for which the loader of a package is used in place of groundtune's own. Imports packages only for
+    these, and for suffixes that groundtune does not know.
+    """
+    if not suffix or (suffix in MEDIA_TYPES and suffix not in replaced):
+        return None
+    return _extensions().loaders.get(suffix)
 
 
-def load(path: Path, *, extended: Collection[str] = ()) -> list[ParsedDocument]:
+def _extensions() -> "Extensions":
+    from groundtune.extensions import load_extensions  # takes a while, and few worker processes need it
+
+    return load_extensions()
+
+
+def loader_version(suffix: str, replaced: Collection[str] = ()) -> str:
+    """Return the version of the package's loader for a suffix; empty if there is none."""
+    loader = package_loader(suffix, replaced)
+    return "" if loader is None else str(loader.version)
+
+
+def is_readable(suffix: str) -> bool:
+    """Whether groundtune or a package reads files of this suffix."""
+    return suffix in MEDIA_TYPES or package_loader(suffix) is not None
+
+
+def load(path: Path, *, replaced: Collection[str] = ()) -> list[ParsedDocument]:
     """Return one `ParsedDocument`, or one per row for tables. Raises ParseError, and MemoryError when the file does not
     fit.
 
-    extended: suffixes that loaders of extension packages read, even if groundtune reads them too.
+    replaced: see `package_loader`.
     """
-    if path.suffix.lower() in extended:
-        return _load_extended(path)
-    media_type = MEDIA_TYPES.get(path.suffix.lower())
-    if media_type is None:
-        raise ParseError(file_formats.unsupported_reason(path.suffix.lower()), skip=True)
+    suffix = path.suffix.lower()
+    if loader := package_loader(suffix, replaced):
+        return _load_with(loader, path)
+    media_type = MEDIA_TYPES.get(suffix)
+    if media_type is None or suffix in replaced:
+        broken = _extensions().broken if suffix else {}
+        raise ParseError("; ".join([file_formats.unsupported_reason(suffix), *broken.values()]), skip=True)
     data = _read(path)
     if not data:
         raise ParseError("empty file", skip=True)
@@ -98,15 +124,8 @@ def load(path: Path, *, extended: Collection[str] = ()) -> list[ParsedDocument]:
     return parsed
 
 
-def _load_extended(path: Path) -> list[ParsedDocument]:
-    """Load a file with an extension package, which is imported with the first such file."""
-    from groundtune.extensions import load_extensions  # takes a while, and few workers need it
-
-    suffix, extensions = path.suffix.lower(), load_extensions()
-    loader = extensions.loaders.get(suffix)
-    if loader is None:
-        reasons = "; ".join(extensions.broken.values()) or "no package registers one"
-        raise ParseError(f"the loader for {suffix} files cannot be loaded: {reasons}")
+def _load_with(loader: "Loader", path: Path) -> list[ParsedDocument]:
+    suffix = path.suffix.lower()
     try:
         parsed: Any = loader.load(path)
     except (ParseError, MemoryError):
