@@ -8,11 +8,9 @@ from groundtune.ingest.source_items import (
     ConfiguredSource,
     decode_cursor,
     encode_cursor,
-    failed_source,
     failure_reason,
     failure_row,
     groups_changed,
-    is_rejected,
     plan_changes,
     read_changes,
 )
@@ -35,15 +33,15 @@ async def update_source(
 
     saved: the cursor in the catalog. known, unfinished: the items that the catalog knows, and those that an interrupted
     run may have left in the store. The source starts over, with the cursor None, after such a run, if its settings have
-    changed, or if access rules give a known item other groups. Items with other groups that it does not report again
-    are removed, even if it fails: they must not stay readable for the old groups.
+    changed, or if access rules give a known item other groups; what it then does not report is removed. An item with
+    other groups is removed even if the source fails: it must not stay readable for the old groups.
     """
     settings, cursor = decode_cursor(saved)
     restricted = {item for item, row in known.items() if groups_changed(item, row, scanner.groups_for)}
-    replaced = settings != source.settings
-    if replaced or restricted or unfinished:
+    start_over = bool(settings != source.settings or restricted or unfinished)
+    if start_over:
         cursor = None
-    from_start, complete, more = cursor is None, False, True
+    complete, more = False, True
     listed: set[str] = set()
     reader: Source | None = None
     while more:
@@ -65,11 +63,7 @@ async def update_source(
         await remove(sorted(plan.removed & (known.keys() | unfinished.keys() | listed)))
         listed = (listed - plan.removed) | plan.listed
         cursor, complete, more = changes.cursor, changes.complete, changes.more
-    gone = unfinished.keys() | {item for item, row in known.items() if failed_source(row)}
-    if complete or replaced:
-        gone |= known.keys()
-    elif from_start:
-        gone |= restricted | {item for item in known if is_rejected(item)}
+    gone = known.keys() | unfinished.keys() if complete or start_over else {f"{source.name}:"} & known.keys()
     await remove(sorted(gone - listed))
     await catalog.save_cursor(source.name, encode_cursor(source.settings, cursor))
     return None
