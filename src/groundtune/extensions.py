@@ -144,7 +144,7 @@ class Extensions:
         if not isinstance(name, str) or not name.strip():
             raise UsageError(f"{name!r} cannot be the name of a {noun}")
         if name in RESERVED.get(noun, ()):
-            raise UsageError(f"groundtune has a {noun} {name!r} itself", hint="choose another name")
+            raise UsageError(f"groundtune itself has the {noun} {name!r}", hint="choose another name")
         added, origin = f"{noun} {name}", self.registering
         if added not in self.origins:
             registered[name], self.origins[added] = value, origin
@@ -202,6 +202,5 @@ def unknown_name(noun: str, name: str, added: Mapping[str, object]) -> str:
 
 
 def how_to_get(noun: str, name: str) -> str:
-    """Return what to do about a name that no package adds: why those that are installed do not, else to install one."""
-    broken = "; ".join(load_extensions().broken.values())
-    return broken or f'install the package that adds the {noun} "{name}"'
+    """Return what to do about a name that no package adds: repair one that is installed, else install one."""
+    return "; ".join(load_extensions().broken.values()) or f'install the package that adds the {noun} "{name}"'

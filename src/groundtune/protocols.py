@@ -240,8 +240,8 @@ class Source(Protocol):
     async def changes(self, cursor: str | None) -> SourceChanges:
         """Return what changed since the cursor of the last call; None asks for everything there is.
 
-        After an interrupted run, or when options or access rules have changed, a source is asked for everything; what it
-        then does not report is removed.
+        After an interrupted run, or when options or access rules have changed, a source is asked for everything; what
+        it then does not report is removed.
 
         Called again while `more` is set. Whatever it raises is recorded as the failure of this source, whose documents
         stay as they are.

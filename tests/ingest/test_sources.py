@@ -190,7 +190,7 @@ async def test_an_item_that_changes_back_while_paging_is_as_it_was(site: Site, m
 @pytest.mark.parametrize(
     ("bad", "source", "reason"),
     [
-        (SourceItem(7, "x"), None, "its id 7 is a int, not text"),  # type: ignore[arg-type]
+        (SourceItem(7, "x"), None, "its id 7 is of type int, not text"),  # type: ignore[arg-type]
         (SourceItem(" ", "x"), None, "its id ' ' is empty"),
         (SourceItem("a\nb", "x"), None, r"its id 'a\nb' has characters that cannot be printed"),
         (SourceItem("a#b", "x"), None, "its id 'a#b' has a \"#\", which separates a file from its rows"),
@@ -200,12 +200,12 @@ async def test_an_item_that_changes_back_while_paging_is_as_it_was(site: Site, m
         (SourceItem("a", "x", b"x"), "db:a", "needs exactly one of text, content and path"),
         (SourceItem("a", content=b"x"), "db:a", "its content needs a name"),
         (SourceItem("a", content=b"x", name="x.exe"), "db:a", "not supported"),
-        (SourceItem("a", 5), "db:a", "its text is a int, not str"),  # type: ignore[arg-type]
+        (SourceItem("a", 5), "db:a", "its text is of type int, not str"),  # type: ignore[arg-type]
         (SourceItem("a", "\ud800"), "db:a", "its text is not valid Unicode"),
         (SourceItem("a", "  \n"), "db:a", "contains no text"),
         (SourceItem("a", ""), "db:a", "empty file"),
         (SourceItem("a", "x" * 1_000_001), "db:a", "exceeds documents.max_mb = 1"),
-        (SourceItem("a", "x", metadata={"n": 1}), "db:a", "its metadata 'n' is a int, not text"),  # type: ignore[dict-item]
+        (SourceItem("a", "x", metadata={"n": 1}), "db:a", "its metadata 'n' is of type int, not text"),  # type: ignore[dict-item]
         (SourceItem("a", "x", metadata=None), "db:a", "its metadata is None"),  # type: ignore[arg-type]
         (SourceItem("a", "x", groups=()), "db:a", "it has no groups"),
         (SourceItem("a", "x", groups="hr"), "db:a", "not a tuple of names"),  # type: ignore[arg-type]
@@ -234,9 +234,9 @@ async def test_an_item_that_cannot_be_indexed_is_a_row(
 @pytest.mark.parametrize(
     ("reply", "reason"),
     [
-        ([], "changes() returned a list, not SourceChanges"),
-        (SourceChanges([{"id": "1"}]), "changes() returned an item that is a dict, not SourceItem"),  # type: ignore[list-item]
-        (SourceChanges([], cursor=4), "the cursor is a int, not text"),  # type: ignore[arg-type]
+        ([], "changes() returned list, not SourceChanges"),
+        (SourceChanges([{"id": "1"}]), "changes() returned an item that is of type dict, not SourceItem"),  # type: ignore[list-item]
+        (SourceChanges([], cursor=4), "the cursor is of type int, not text"),  # type: ignore[arg-type]
         (SourceChanges([], more=True), "changes() says that there is more, but returned no new cursor"),
         (lambda cursor: 1 / 0, "ZeroDivisionError: division by zero"),
         (lambda cursor: sys.exit("done"), None),

