@@ -1,19 +1,30 @@
 """One storage of each kind, and clients of it, for the conformance suites."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from groundtune.protocols import Catalog, IndexGeneration, IndexStorage, Store, VectorCache
+from tests.object_server import object_server
 from tests.retrieve.storages import STORAGES, OpenStore, StorageFactory, begin, open_generation
+
+
+SERVERS = {"postgres": "postgres_server", "objects": "object_storage"}
+"""The fixture that starts what a storage needs."""
+
+
+@pytest.fixture(scope="session")
+def object_storage() -> Iterator[str]:
+    with object_server() as address:
+        yield address
 
 
 @pytest.fixture(params=STORAGES)
 def storage_name(request: pytest.FixtureRequest) -> str:
     name: str = request.param
-    if name == "postgres":
-        request.getfixturevalue("postgres_server")
+    if name in SERVERS:
+        request.getfixturevalue(SERVERS[name])
     return name
 
 

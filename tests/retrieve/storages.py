@@ -11,11 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
+from groundtune.common.files import digest_text
 from groundtune.protocols import IndexGeneration, IndexStorage, Store
+from groundtune.retrieve.stores import object_catalog
 from groundtune.retrieve.stores.local_index import LocalIndex
+from groundtune.retrieve.stores.object_index import ObjectIndex
 from groundtune.retrieve.stores.postgres.storage import PostgresIndex
 from groundtune.types import Candidate, Document, FileRow, IndexEntry, IndexManifest, Passage, Scope, Vectors
 from groundtune.workspace import Workspace
+from tests.object_server import BUCKET
 from tests.postgres_server import TEST_DATABASE
 
 DIMENSION = 16
@@ -39,7 +43,13 @@ def postgres(folder: Path) -> IndexStorage:
     return PostgresIndex(lambda: os.environ[TEST_DATABASE], schema=schema)
 
 
-STORAGES: dict[str, StorageFactory] = {"local": local, "postgres": postgres}
+def objects(folder: Path) -> IndexStorage:
+    """Object storage, on the server that the fixture `object_storage` starts. Every write is published at once."""
+    object_catalog.PUBLISH_SECONDS = object_catalog.REFRESH_SECONDS = 0
+    return ObjectIndex(f"s3://{BUCKET}/{digest_text(str(folder))[:12]}", cache=folder / "cache")
+
+
+STORAGES: dict[str, StorageFactory] = {"local": local, "postgres": postgres, "objects": objects}
 
 
 async def begin(storage: IndexStorage) -> IndexManifest:

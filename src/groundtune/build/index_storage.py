@@ -11,7 +11,16 @@ def index_storage(config: Config, workspace: Workspace) -> IndexStorage:
     """Return the storage of the project's own index."""
     if config.store.kind == "postgres" and config.store.dsn_env:
         return postgres_index(config.store.dsn_env, project=config.name)
+    if config.store.uri:
+        return object_index(config.store.uri, workspace)
     return local_index(workspace, workspace.index)
+
+
+def object_index(uri: str, workspace: Workspace) -> IndexStorage:
+    """Return an index on object storage, with copies of its catalog in the project's cache."""
+    from groundtune.retrieve.stores.object_index import ObjectIndex
+
+    return ObjectIndex(uri, cache=workspace.cache / "index")
 
 
 def local_index(workspace: Workspace, folder: Path) -> IndexStorage:

@@ -3,7 +3,7 @@
 import asyncio
 import datetime
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ class LanceStore:
         table: Any,
         *,
         language: str = "english",
-        pinned: Callable[[], Sequence[int] | None] = list,
+        pinned: Callable[[], Awaitable[Sequence[int] | None]] | None = None,
         erased: Path | None = None,
     ) -> None:
         self._table = table
@@ -81,15 +81,17 @@ class LanceStore:
         *,
         dimension: int,
         language: str = "english",
-        pinned: Callable[[], Sequence[int] | None] = list,
+        storage_options: Mapping[str, str] | None = None,
+        pinned: Callable[[], Awaitable[Sequence[int] | None]] | None = None,
         erased: Path | None = None,
     ) -> "LanceStore":
         """Open the table to write; create it, or the indexes that it lacks.
 
-        pinned: returns the versions that others read and that must stay, or None for all. erased: a file that keeps the
-        time of the last erasure of deleted passages, which are not erased without it.
+        storage_options: of LanceDB, for object storage. pinned: returns the versions that others read and that must
+        stay, or None for all. erased: a file that keeps the time of the last erasure of deleted passages, which are not
+        erased without it.
         """
-        connection = await lancedb.connect_async(str(uri), read_consistency_interval=datetime.timedelta(0))
+        connection = await _connect(uri, storage_options)
         try:
             table = await connection.open_table(TABLE)
         except (ValueError, FileNotFoundError):
@@ -101,12 +103,14 @@ class LanceStore:
         return cls(table, language=language, pinned=pinned, erased=erased)
 
     @classmethod
-    async def open_to_read(cls, uri: str | Path, *, version: int | None = None) -> "LanceStore":
+    async def open_to_read(
+        cls, uri: str | Path, *, version: int | None = None, storage_options: Mapping[str, str] | None = None
+    ) -> "LanceStore":
         """Open the table and create nothing. Every read sees the latest version, or the one given.
 
         Raises MissingError if it does not exist.
         """
-        connection = await lancedb.connect_async(str(uri), read_consistency_interval=datetime.timedelta(0))
+        connection = await _connect(uri, storage_options)
         try:
             table = await connection.open_table(TABLE)
         except (ValueError, FileNotFoundError):
@@ -220,7 +224,7 @@ class LanceStore:
 
     async def _drop_old_versions(self) -> None:
         """Delete the versions that no search and no pin needs any more, with their files."""
-        pinned = self._pinned()
+        pinned = await self._pinned() if self._pinned else []
         if pinned is None:
             return
         versions = await self._versions()
@@ -313,6 +317,13 @@ class _Version:
     time: datetime.datetime
     deleted_rows: int
     """Rows in its files that are marked as deleted."""
+
+
+async def _connect(uri: str | Path, storage_options: Mapping[str, str] | None) -> Any:
+    options = dict(storage_options) if storage_options else None
+    return await lancedb.connect_async(
+        str(uri), read_consistency_interval=datetime.timedelta(0), storage_options=options
+    )
 
 
 def _age(time: datetime.datetime) -> datetime.timedelta:

@@ -12,7 +12,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, AsyncExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,7 +22,8 @@ from groundtune.errors import BusyError, FormatError, MissingError
 from groundtune.protocols import IndexGeneration
 from groundtune.retrieve.stores.generations import REBUILD, IndexParts, choose_generation
 from groundtune.retrieve.stores.lance import LanceStore
-from groundtune.retrieve.stores.pins import Pin, Pins
+from groundtune.retrieve.stores.pins import ANY_VERSION, IN_USE, Pins, needed_versions, version_name
+from groundtune.retrieve.stores.shared_snapshot import SharedSnapshot
 from groundtune.retrieve.stores.sqlite_catalog import SqliteCatalog
 from groundtune.types import IndexManifest
 
@@ -35,8 +36,6 @@ REPLACEMENT_SECONDS = 5.0
 REPLACEMENT_RETRY_SECONDS = 0.05
 CATALOG = "catalog.sqlite"
 ERASED = "erased"
-IN_USE, ANY_VERSION, VERSION = "open", "all", "v"
-"""Names of pins: the generation is open; all versions of the passages are needed; `v57`: this one and newer ones."""
 
 
 class LocalIndex:
@@ -99,17 +98,22 @@ class LocalIndex:
 
 
 class LocalGeneration:
-    """`IndexGeneration` of a `LocalIndex`."""
+    """`IndexGeneration` of a `LocalIndex`. resources: closed with it."""
 
     def __init__(
-        self, manifest: IndexManifest, folder: Path, store: LanceStore, catalog: SqliteCatalog, *, pin: Pin | None
+        self,
+        manifest: IndexManifest,
+        folder: Path,
+        store: LanceStore,
+        catalog: SqliteCatalog,
+        resources: AsyncExitStack,
     ) -> None:
         self.manifest = manifest
         self.store = store
         self.vector_cache = store
         self.catalog = catalog
         self._folder = folder
-        self._pin = pin
+        self._resources = resources
 
     @classmethod
     async def open_to_write(cls, manifest: IndexManifest, folder: Path) -> "LocalGeneration":
@@ -118,49 +122,50 @@ class LocalGeneration:
         if not folder.is_dir():
             folder.mkdir(parents=True)
             erased.touch()
-        catalog = await SqliteCatalog.open(folder / CATALOG)
-        async with _closing_on_error(catalog):
+        async with AsyncExitStack() as resources:
+            catalog = await SqliteCatalog.open(folder / CATALOG)
+            resources.push_async_callback(catalog.close)
             store = await LanceStore.open(
                 folder,
                 dimension=int(manifest.parts["dimension"]),
                 language=str(manifest.parts["language"]),
-                pinned=lambda: _pinned_versions(folder),
+                pinned=lambda: asyncio.to_thread(_pinned_versions, folder),
                 erased=erased,
             )
-        return cls(manifest, folder, store, catalog, pin=None)
+            resources.callback(store.close)
+            kept = resources.pop_all()
+        return cls(manifest, folder, store, catalog, kept)
 
     @classmethod
     async def open_to_read(cls, manifest: IndexManifest, folder: Path) -> "LocalGeneration":
         """Open the generation as it is at every moment, and keep its folder from being deleted."""
         if not folder.is_dir():
             raise MissingError(f"the index {folder} is missing", hint=REBUILD)
-        pin = _pins(folder).hold(IN_USE)
-        async with _releasing_on_error(pin):
+        async with AsyncExitStack() as resources:
+            _pin(folder, IN_USE, resources)
             catalog = await SqliteCatalog.open(folder / CATALOG, read_only=True)
-            async with _closing_on_error(catalog):
-                store = await LanceStore.open_to_read(folder)
-        return cls(manifest, folder, store, catalog, pin=pin)
+            resources.push_async_callback(catalog.close)
+            store = await LanceStore.open_to_read(folder)
+            resources.callback(store.close)
+            kept = resources.pop_all()
+        return cls(manifest, folder, store, catalog, kept)
 
     async def version(self) -> str:
         return f"{self.manifest.generation}@{await self.store.version()}.{await self.catalog.changes()}"
 
     async def snapshot(self) -> IndexGeneration:
-        pins = _pins(self._folder)
-        everything = pins.hold(ANY_VERSION)  # until it is known which version is needed
-        async with _releasing_on_error(everything):
+        async with AsyncExitStack() as resources, AsyncExitStack() as briefly:
+            _pin(self._folder, ANY_VERSION, briefly)  # until it is known which version is needed
             catalog, version = await self._moment()
-            async with _closing_on_error(catalog):
-                store = await LanceStore.open_to_read(self._folder, version=version)
-                pin = pins.hold(f"{VERSION}{version}")
-        if everything:
-            everything.release()
-        return LocalSnapshot(LocalGeneration(self.manifest, self._folder, store, catalog, pin=pin))
+            resources.push_async_callback(catalog.close)
+            _pin(self._folder, version_name(version), resources)
+            store = await LanceStore.open_to_read(self._folder, version=version)
+            resources.callback(store.close)
+            kept = resources.pop_all()
+        return SharedSnapshot(LocalGeneration(self.manifest, self._folder, store, catalog, kept))
 
     async def close(self) -> None:
-        await self.catalog.close()
-        self.store.close()
-        if self._pin:
-            self._pin.release()
+        await self._resources.aclose()
 
     async def _moment(self) -> tuple[SqliteCatalog, int]:
         """Return the catalog, pinned, and the version of the passages that belongs to it.
@@ -172,68 +177,30 @@ class LocalGeneration:
         while True:
             version = await self.store.version()
             catalog = await SqliteCatalog.open_snapshot(self._folder / CATALOG)
-            async with _closing_on_error(catalog):
+            try:
                 whole = not await catalog.unfinished() and await self.store.version() == version
+            except BaseException:
+                await catalog.close()
+                raise
             if whole or time.monotonic() >= deadline:
                 return catalog, version
             await catalog.close()
             await asyncio.sleep(REPLACEMENT_RETRY_SECONDS)
 
 
-class LocalSnapshot:
-    """A read-only view of one moment. Its own snapshots are the same view; the last one to be closed ends it."""
-
-    def __init__(self, generation: LocalGeneration, users: set[object] | None = None) -> None:
-        self.manifest = generation.manifest
-        self.store = generation.store
-        self.vector_cache = generation.vector_cache
-        self.catalog = generation.catalog
-        self._generation = generation
-        self._users = set[object]() if users is None else users
-        self._users.add(self)
-
-    async def version(self) -> str:
-        return await self._generation.version()
-
-    async def snapshot(self) -> IndexGeneration:
-        return LocalSnapshot(self._generation, self._users)
-
-    async def close(self) -> None:
-        used = self in self._users
-        self._users.discard(self)
-        if used and not self._users:
-            await self._generation.close()
-
-
 def _pins(folder: Path) -> Pins:
     return Pins(folder / "pins")
 
 
+def _pin(folder: Path, name: str, resources: AsyncExitStack) -> None:
+    """Pin a name until the resources are closed, if there is write permission."""
+    if pin := _pins(folder).hold(name):
+        resources.callback(pin.release)
+
+
 def _pinned_versions(folder: Path) -> list[int] | None:
     """Return the versions that snapshots read; None while one of them is being taken."""
-    names = _pins(folder).names()
-    if ANY_VERSION in names:
-        return None
-    return [int(name.removeprefix(VERSION)) for name in names if name != IN_USE]
-
-
-@contextlib.asynccontextmanager
-async def _closing_on_error(catalog: SqliteCatalog) -> AsyncIterator[None]:
-    try:
-        yield
-    except BaseException:
-        await catalog.close()
-        raise
-
-
-@contextlib.asynccontextmanager
-async def _releasing_on_error(pin: Pin | None) -> AsyncIterator[None]:
-    try:
-        yield
-    except BaseException:
-        if pin:
-            pin.release()
-        raise
+    return needed_versions(_pins(folder).names())
 
 
 def _read(path: Path) -> IndexManifest | None:

@@ -6,13 +6,26 @@ lock is free. In a folder without write permission nothing can be pinned.
 
 import contextlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+IN_USE, ANY_VERSION, _VERSION = "open", "all", "v"
+"""Names of pins: the generation is open; all versions of the passages are needed; `v57`: this one and newer ones."""
 SUFFIX = ".pin"
 TRIES = 10
+
+
+def version_name(version: int) -> str:
+    """Return the name that pins a version of the passages."""
+    return f"{_VERSION}{version}"
+
+
+def needed_versions(names: Iterable[str]) -> list[int] | None:
+    """Return the versions that these names pin; None if all are needed."""
+    versions = [name for name in names if name != IN_USE]
+    return None if ANY_VERSION in versions else [int(name.removeprefix(_VERSION)) for name in versions]
 
 
 class Pin:

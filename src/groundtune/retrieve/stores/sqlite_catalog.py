@@ -67,6 +67,10 @@ class SqliteCatalog:
         """Close the file; the writer also empties its write-ahead log, unless a reader still needs it."""
         await self._run(_close, read_only=self._read_only)
 
+    async def copy_to(self, path: Path) -> None:
+        """Write everything into a new file, without a write-ahead log and without what was deleted."""
+        await self._run(_copy_to, path)
+
     async def files(self) -> dict[str, FileRow]:
         return await self._run(_files)
 
@@ -175,6 +179,10 @@ def _close(db: sqlite3.Connection, *, read_only: bool) -> None:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
         db.close()
+
+
+def _copy_to(db: sqlite3.Connection, path: Path) -> None:
+    db.execute("VACUUM INTO ?", (str(path),))
 
 
 def _format(db: sqlite3.Connection) -> int:
