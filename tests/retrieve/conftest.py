@@ -9,7 +9,6 @@ from groundtune.protocols import Catalog, IndexGeneration, IndexStorage, Store, 
 from tests.object_server import object_server
 from tests.retrieve.storages import STORAGES, OpenStore, StorageFactory, begin, open_generation
 
-
 SERVERS = {"postgres": "postgres_server", "objects": "object_storage"}
 """The fixture that starts what a storage needs."""
 

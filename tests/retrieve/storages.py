@@ -13,7 +13,7 @@ import numpy as np
 
 from groundtune.common.files import digest_text
 from groundtune.protocols import IndexGeneration, IndexStorage, Store
-from groundtune.retrieve.stores import object_catalog
+from groundtune.retrieve.stores import object_catalog, object_lock
 from groundtune.retrieve.stores.local_index import LocalIndex
 from groundtune.retrieve.stores.object_index import ObjectIndex
 from groundtune.retrieve.stores.postgres.storage import PostgresIndex
@@ -45,7 +45,7 @@ def postgres(folder: Path) -> IndexStorage:
 
 def objects(folder: Path) -> IndexStorage:
     """Object storage, on the server that the fixture `object_storage` starts. Every write is published at once."""
-    object_catalog.PUBLISH_SECONDS = object_catalog.REFRESH_SECONDS = 0
+    object_catalog.PUBLISH_SECONDS = object_catalog.REFRESH_SECONDS = object_lock.SETTLE_SECONDS = 0
     return ObjectIndex(f"s3://{BUCKET}/{digest_text(str(folder))[:12]}", cache=folder / "cache")
 
 
