@@ -19,7 +19,10 @@ def object_storage() -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(params=STORAGES)
+SLOW = {"objects"}
+
+
+@pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in STORAGES])
 def storage_name(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     if name in SERVERS:

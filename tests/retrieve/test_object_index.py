@@ -24,7 +24,7 @@ from tests.retrieve.storages import begin, entry, objects, open_generation, remo
 from tests.retrieve.test_index_storages import rebuild
 
 NOW = timedelta(0)
-pytestmark = pytest.mark.usefixtures("object_storage")
+pytestmark = [pytest.mark.usefixtures("object_storage"), pytest.mark.slow]
 
 
 @pytest.fixture
@@ -291,7 +291,6 @@ def test_only_object_storage_is_accepted() -> None:
         Objects("ftp://server/x")
 
 
-@pytest.mark.slow
 def test_a_project_ingests_and_another_machine_answers(make_project: MakeProject, embedder: BundledEmbedder) -> None:
     toml = f'[store]\nuri = "s3://{BUCKET}/shop"\n'
     office = make_project({"a.md": "# Refunds\n\nA refund is paid within 30 days.\n"}, toml=toml, name="office")
