@@ -27,20 +27,20 @@ def run(
     verdict: Annotated[
         bool, typer.Option("--verdict", help="Use the approach that the latest comparison recommends.")
     ] = False,
-    back: Annotated[bool, typer.Option("--back", help="Return to the choice before the current one.")] = False,
+    back: Annotated[bool, typer.Option("--back", help="Return to the previous choice.")] = False,
     folder: ProjectFolder = Path(),
     json: Json = False,
 ) -> None:
     """Make an approach the project's choice, which ask then uses.
 
     Writes [answers] approach to the project file and keeps its comments. A trained model is pinned: one trained later
-    goes live only when it is chosen in turn. --verdict exits with 1 if there is no comparison, no clear winner, or
-    something has changed since.
+    goes live only when it is chosen in turn. --verdict exits with 1 if there is no comparison or no clear winner, or
+    if something has changed since the comparison.
     """
     from groundtune.project import Project
 
     if sum((approach is not None, verdict, back)) != 1:
-        raise UsageError("use takes one of NAME, --verdict and --back", hint="groundtune use rag")
+        raise UsageError("use takes one of NAME, --verdict and --back", hint="groundtune use --verdict")
     with Project.open(folder) as project:
         if verdict:
             choice = project.use_verdict()
@@ -57,9 +57,9 @@ def run(
 def show_choice(choice: "Choice") -> None:
     """Print what was written, and what comes next."""
     if choice.approach is None:
-        output.print_line(f"{PROJECT_FILE}: no approach is chosen; ask uses the usual one of the task", style="bold")
+        output.print_line(f"{PROJECT_FILE}: no approach is chosen; ask uses the default one", style="bold")
     else:
         output.print_line(f'{PROJECT_FILE}: [answers] approach = "{choice.approach}"', style="bold")
     if choice.run:
         output.print_line(f"recommended by the comparison {choice.run}")
-    output.next_step('groundtune ask "…"', "asks it; groundtune use --back returns to the choice before")
+    output.next_step('groundtune ask "…"', "uses the choice; groundtune use --back returns to the previous one")

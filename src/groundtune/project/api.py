@@ -325,5 +325,5 @@ class Project(AsyncVerbs):
         return self.loop.run(self.ause_verdict())
 
     def use_back(self) -> choosing.Choice:
-        """Return to the choice before the current one. Raises MissingError when there is none."""
+        """Return to the previous choice. Raises MissingError when there is none."""
         return self.loop.run(self.ause_back())

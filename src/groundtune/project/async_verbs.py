@@ -416,7 +416,7 @@ class AsyncVerbs:
 
     @on_project_loop
     async def ause_back(self) -> choosing.Choice:
-        """Return to the choice before the current one. Raises MissingError when there is none."""
+        """Return to the previous choice. Raises MissingError when there is none."""
         async with self._choosing() as parts:
             return self._chosen(await choosing.undo_choice(parts))
 

@@ -130,7 +130,7 @@ async def choose_verdict(choosing: Choosing) -> Choice:
 
 
 async def undo_choice(choosing: Choosing) -> Choice:
-    """Return to the choice before the current one. Raises MissingError when there is none or it can no longer run."""
+    """Return to the previous choice. Raises MissingError when there is none or it can no longer run."""
     choices = read_choices(choosing.workspace)
     if not choices:
         raise MissingError("there is no choice to undo", hint="groundtune use NAME")
