@@ -20,7 +20,7 @@ def versioned(values: Mapping[str, Any], version: int) -> dict[str, Any]:
     return {**values, FORMAT: version}
 
 
-def check_version(values: Any, *, path: Path, supported: range | int, rebuild: str) -> dict[str, Any]:
+def check_version(values: Any, *, path: Path | str, supported: range | int, rebuild: str) -> dict[str, Any]:
     """Return the values of a file without its version.
 
     supported: the versions that can be read, or the newest of them if every older one can. rebuild: command that writes
@@ -32,7 +32,7 @@ def check_version(values: Any, *, path: Path, supported: range | int, rebuild: s
     return {key: value for key, value in values.items() if key != FORMAT}
 
 
-def check_number(version: Any, *, path: Path, supported: range | int, rebuild: str) -> None:
+def check_number(version: Any, *, path: Path | str, supported: range | int, rebuild: str) -> None:
     """Check a version that is not in a JSON file; arguments and errors are those of `check_version`."""
     if isinstance(version, bool) or not isinstance(version, int) or version < 0:
         raise MissingError(f"{path} is damaged: {version!r} is not a format version", hint=rebuild)

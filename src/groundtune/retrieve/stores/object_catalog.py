@@ -61,7 +61,7 @@ class CatalogCopies:
         data = await self._objects.read(self._at(POINTER))
         if data is None:
             return None
-        path = Path(f"{self._objects.uri}/{self._at(POINTER)}")
+        path = f"{self._objects.uri}/{self._at(POINTER)}"
         values = check_version(json.loads(data), path=path, supported=POINTER_FORMAT, rebuild=REBUILD)
         return Published(**values)
 

@@ -103,7 +103,7 @@ class ObjectIndex:
         data = await self._objects.read(name)
         if data is None:
             return None
-        path = Path(f"{self._objects.uri}/{name}")
+        path = f"{self._objects.uri}/{name}"
         try:
             values = check_version(json.loads(data), path=path, supported=MANIFEST_FORMAT, rebuild=REBUILD)
             return IndexManifest(values["generation"], values["parts"])

@@ -1,4 +1,4 @@
-"""Hold the lock of the single writer of an index on object storage: a LanceDB table with one row.
+"""Hold the lock of the single writer of an index on object storage: a row in a LanceDB table.
 
 LanceDB commits with a conditional write (If-None-Match), so of two processes that change the row at the same time one
 starts over and then finds it taken. The holder renews the row; a holder that has not done so for STALE_SECONDS counts
