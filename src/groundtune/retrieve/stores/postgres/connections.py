@@ -30,6 +30,7 @@ PINNED_CONNECTIONS = 4
 SESSION = (
     "SET client_min_messages = warning; "
     "SET jit = off; "  # compiling takes longer than most of these queries
+    "SET plan_cache_mode = force_custom_plan; "  # the best plan depends on how much is in scope
     "SET hnsw.ef_search = {ef_search}; "
     "SET hnsw.iterative_scan = relaxed_order; "
     "SET hnsw.max_scan_tuples = {max_scan_tuples}; "
@@ -44,7 +45,7 @@ WATCHED = {
     "tcp_keepalives_count": "3",
 }
 """How soon the server notices that the writer's process or machine is gone, so that the lock becomes free."""
-EF_SEARCH = 200
+EF_SEARCH = 400
 """Candidates of the HNSW search; fewer than k would cap the rows."""
 MAX_SCAN_TUPLES = 100_000
 """Rows of the HNSW index visited at most for a narrow scope; a search that ends with too few is repeated exactly."""

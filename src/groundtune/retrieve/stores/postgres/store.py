@@ -26,8 +26,8 @@ COLUMNS = (
 )  # fmt: skip
 APPROXIMATE_FROM = 10_000
 """Number of passages from which there is a vector index. A scope with fewer passages is always searched exactly."""
-NARROW_SCOPE = 2_000
-"""Up to this many passages in scope, full-text search starts from these passages instead of from the terms."""
+FIRST_RANKED = 4
+"""Full-text search first looks for the k best in scope among the 4 k best of all, and searches on if they are fewer."""
 MAINTAIN_SHARE = 0.1
 """Share of the passages whose change makes `optimize` vacuum the tables."""
 MAINTAIN_FROM = 500
@@ -38,6 +38,8 @@ LONGEST_TAG = 200
 """Longer metadata values are found by their digest: an index entry must fit on a page."""
 K1 = 1.2
 B = 0.75
+GRAPH = "m = 24, ef_construction = 128"
+"""With pgvector's defaults (16 and 64), 100,000 passages in clusters had a recall of 0.91 instead of 0.97."""
 BUILD_MEMORY_MB = (64, 2_048)
 """Least and most memory for building the vector index."""
 
@@ -191,10 +193,26 @@ class PostgresStore:
         if not words:
             return []
         totals = await self._totals()
-        where = _where(scope, first=3)
-        narrow = await self._fewer_than(NARROW_SCOPE, scope, totals)
-        visible = f"JOIN (SELECT number FROM {self._tables.passages} WHERE {where}) v ON v.number = passage"
-        rows = await self._connections.fetch(
+        if totals.passages >= APPROXIMATE_FROM and await self._fewer_than(APPROXIMATE_FROM, scope, totals):
+            rows = await self._ranked(words, k, scope, narrow=True)
+        else:
+            rows = await self._ranked(words, k, scope, first=FIRST_RANKED * k)
+            if len(rows) < k:
+                rows = await self._ranked(words, k, scope)
+        scores = scale_bm25([row["score"] for row in rows], totals.passages)
+        return [Candidate(row["id"], score, row["embedding"]) for row, score in zip(rows, scores, strict=True)]
+
+    async def _ranked(
+        self, words: str, k: int, scope: Scope, *, narrow: bool = False, first: int | None = None
+    ) -> list[Any]:
+        """Return the k best by BM25 in scope.
+
+        narrow: score only what is in scope, instead of checking the scope from the best down. first: give up after so
+        many of the best, which saves sorting the others.
+        """
+        where = _where(scope, first=4)
+        visible = f"visible AS MATERIALIZED (SELECT number FROM {self._tables.passages} WHERE {where}),"
+        return await self._connections.fetch(
             f"""
             WITH asked AS MATERIALIZED (
                 SELECT DISTINCT {self._terms.term} AS term
@@ -204,24 +222,21 @@ class PostgresStore:
                     AS weight,
                     {K1 * (1 - B)}::float8 AS base, {K1 * B}::float8 * s.passages / nullif(s.words, 0) AS slope
                 FROM asked JOIN {self._tables.terms} t USING (term), {self._tables.totals} s
-            ), ranked AS (
+            ), {visible if narrow else ""} ranked AS (
                 SELECT passage, sum(weight * frequency / (frequency + base + slope * length)) AS score
-                FROM weighted JOIN {self._tables.postings} USING (term) {visible if narrow else ""}
-                GROUP BY passage ORDER BY score DESC, passage
+                FROM weighted JOIN {self._tables.postings} USING (term)
+                    {"JOIN visible ON number = passage" if narrow else ""}
+                GROUP BY passage ORDER BY score DESC, passage LIMIT $3
             )
             SELECT p.id, r.score, p.embedding FROM ranked r, LATERAL (
                 SELECT id, embedding FROM {self._tables.passages} WHERE number = r.passage AND {where} OFFSET 0
             ) p ORDER BY r.score DESC, r.passage LIMIT $2
             """,
-            *(words, k, *_values(scope)),
+            *(words, k, k if narrow else first, *_values(scope)),
         )
-        scores = scale_bm25([row["score"] for row in rows], totals.passages)
-        return [Candidate(row["id"], score, row["embedding"]) for row, score in zip(rows, scores, strict=True)]
 
     async def _fewer_than(self, limit: int, scope: Scope, totals: Totals) -> bool:
         """Whether fewer passages than this are in scope; `limit` is at most APPROXIMATE_FROM."""
-        if totals.passages < limit:
-            return True
         key = totals.version, repr((sorted(scope.groups), sorted(scope.filters.items())))
         if key not in self._scope_sizes:
             (row,) = await self._connections.fetch(
