@@ -1,13 +1,14 @@
 """Claim: an index of 100,000 passages is fast: a hybrid query takes 15 ms (median) and 40 ms (95th percentile) without
 embedding the question, approximate search has a recall of 0.95 or more, and ingest stays under 2.5 GiB of memory.
 
-    python benchmarks/scale.py SQUAD.json [--passages 100000] [--questions 300] [--syncs 0]
+    python benchmarks/scale.py SQUAD.json [--passages 100000] [--questions 300] [--syncs 0] [--store lance|postgres]
 
 The documents are Markdown files of twenty real passages each, under headings, with a tenth of the words replaced. Their
 vectors are those of the real passages plus a little noise, since embedding 100,000 passages would dominate the run.
 Everything else is what `groundtune ingest` does. Memory is the peak of the ingesting process (with torch, which has
 embedded the real passages before) and of its parsers. --syncs N repeats the queries after N ingests that change one
-document each.
+document each. --store postgres keeps the index in the database at DATABASE_URL; the server's memory and processor time
+are then not counted.
 """
 
 import argparse
@@ -24,13 +25,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 import corpora
-from common import machine, open_index, percentile, project_folder, settle, spread, table, verdict
+from common import STORES, database, machine, open_index, percentile, project_folder, settle, spread, table, verdict
 from groundtune.build.open_index import OpenIndex
 from groundtune.ingest.sync import SyncReport
 from groundtune.models.local_embedder import BundledEmbedder
 from groundtune.project import Project
+from groundtune.protocols import Store
+from groundtune.retrieve.stores.postgres.schema import default_schema
+from groundtune.retrieve.stores.postgres.store import PostgresStore, _values, _where
 from groundtune.types import Question, Scope, Vectors
 
 SEED = 5
@@ -83,17 +88,18 @@ def main() -> None:
     parser.add_argument("--passages", type=int, default=100_000)
     parser.add_argument("--questions", type=int, default=300)
     parser.add_argument("--syncs", type=int, default=0)
+    parser.add_argument("--store", choices=STORES, default="lance", help="postgres: the database at DATABASE_URL")
     options = parser.parse_args()
 
     corpus = corpora.squad(options.squad)
     questions = [query.text for query in random.Random(SEED).sample(corpus.questions, options.questions)]
-    with project_folder() as folder:
+    with project_folder(store=options.store) as folder:
         texts = [document.text for document in corpus.documents.values()]
         _write(folder / "docs", texts, options.passages)
         settle()
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as other:
             done = other.submit(_ingest, folder, texts, questions).result()
-        print(machine())
+        print(f"{machine()}, store {options.store}")
         print(
             f"{done.passages} passages in {done.seconds:.0f} s without embedding ({done.passages / done.seconds:.0f}/s)"
         )
@@ -101,6 +107,7 @@ def main() -> None:
         print(f"peak memory: {done.process_gib:.2f} GiB, the largest parser {done.parsers_gib:.2f} GiB", end="; ")
         print(f"target {MEMORY_TARGET} GiB: {memory}\n", flush=True)
         with _open(folder) as project:
+            print(f"index: {_size(project):.0f} MB\n")
             asyncio.run(_ask(project, questions))
             _write_latency(project)
             if options.syncs:
@@ -183,18 +190,26 @@ async def _latency(opened: OpenIndex, questions: Sequence[str], scope: Scope) ->
 
 async def _recall(opened: OpenIndex, questions: Sequence[str], scope: Scope) -> float:
     """Return the share of the ten exact nearest neighbours that the store finds."""
-    stored = await opened.store._table.query().select(["id", "vector", "tags"]).to_arrow()  # type: ignore[attr-defined]
-    required = {f"{key}={value}" for key, value in scope.filters.items()}
-    rows = [row for row, tags in enumerate(stored["tags"].to_pylist()) if required <= set(tags)]
-    flat = stored["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    matrix = flat.reshape(stored.num_rows, -1)[rows]
-    names = np.array(stored["id"].to_pylist(), dtype=object)[rows]
+    names, matrix = await _vectors(opened.store, scope)
     shares = []
     for vector in await opened.embedder.embed_queries(questions):
         exact = set(names[np.argpartition(-(matrix @ vector), 10)[:10]])
         near = await opened.store.dense(vector, k=10, scope=scope)
         shares.append(len(exact & {candidate.id for candidate in near}) / 10)
     return statistics.mean(shares)
+
+
+async def _vectors(store: Store, scope: Scope) -> tuple[NDArray[np.object_], Vectors]:
+    """Return the ids and vectors of all passages in scope."""
+    required = {f"{key}={value}" for key, value in scope.filters.items()}
+    if isinstance(store, PostgresStore):
+        sql = f"SELECT id, embedding FROM {store._tables.passages} WHERE {_where(scope, first=1)}"
+        rows = await store._connections.fetch(sql, *_values(scope))
+        return np.array([row["id"] for row in rows], dtype=object), np.stack([row["embedding"] for row in rows])
+    stored = await store._table.query().select(["id", "vector", "tags"]).to_arrow()  # type: ignore[attr-defined]
+    chosen = [row for row, tags in enumerate(stored["tags"].to_pylist()) if required <= set(tags)]
+    flat = stored["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return np.array(stored["id"].to_pylist(), dtype=object)[chosen], flat.reshape(stored.num_rows, -1)[chosen]
 
 
 def _write_latency(project: Project) -> None:
@@ -233,7 +248,7 @@ def _small_syncs(project: Project, questions: Sequence[str], count: int) -> None
     """Run ingests that change one document each, then repeat the queries; print the index size before and after."""
     draw = random.Random(SEED)
     files = sorted((project.root / "docs").iterdir())
-    before = _size(project.root)
+    before = _size(project)
     seconds = []
     for number in range(count):
         file = draw.choice(files)
@@ -242,12 +257,19 @@ def _small_syncs(project: Project, questions: Sequence[str], count: int) -> None
         file.write_text(" ".join(text), encoding="utf-8")
         seconds.append(_timed_ingest(project)[1])
     print(f"{count} ingests that change one document each: {spread(seconds, unit=' s')}")
-    print(f"index folder: {before:.0f} MB before, {_size(project.root):.0f} MB after")
+    print(f"index folder: {before:.0f} MB before, {_size(project):.0f} MB after")
     asyncio.run(_ask(project, questions))
 
 
-def _size(root: Path) -> float:
-    return sum(file.stat().st_size for file in (root / ".groundtune").rglob("*") if file.is_file()) / 1e6
+def _size(project: Project) -> float:
+    """Return the size of the index on disk, in MB."""
+    if project.config.store.kind == "postgres":
+        schema = default_schema(project.config.name)
+        sizes = f"SELECT pg_total_relation_size(c.oid) FROM pg_class c WHERE relnamespace = '{schema}'::regnamespace"
+        return (
+            int(asyncio.run(database(f"SELECT sum(pg_total_relation_size) FROM ({sizes} AND relkind = 'r') s"))) / 1e6
+        )
+    return sum(file.stat().st_size for file in (project.root / ".groundtune").rglob("*") if file.is_file()) / 1e6
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from groundtune.errors import (
     MissingError,
     ProviderError,
     UsageError,
+    need,
 )
 from groundtune.protocols import IndexGeneration
 from groundtune.retrieve.stores.postgres import connections, store
@@ -238,6 +239,29 @@ async def test_vectors_of_any_length_are_stored(
         best = (await opened.store.dense(query, k=3, scope=OPEN))[0]
         assert best.score == pytest.approx(1, abs=1e-5)
         assert dimension == 1 or np.array_equal(best.vector, query)
+        await opened.close()
+
+
+async def test_with_little_shared_memory_the_vector_index_is_built_by_one_worker(
+    index: PostgresIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container often has 64 MB of it, and PostgreSQL then fails with: could not resize shared memory segment."""
+    monkeypatch.setattr(store, "APPROXIMATE_FROM", 5)
+    real, tried = store.PostgresStore._create_vector_index, []
+
+    async def create(self: store.PostgresStore, settings: Mapping[str, str]) -> None:
+        tried.append(dict(settings))
+        if len(tried) == 1:
+            raise ProviderError("no", kind="server") from need("asyncpg", extra="postgres").DiskFullError("")
+        await real(self, settings)
+
+    monkeypatch.setattr(store.PostgresStore, "_create_vector_index", create)
+    async with index.writer_lock():
+        opened = await index.open(await index.begin_generation(PARTS, rebuild=False), read_only=False)
+        await fill(opened.store, *(entry(f"d{i}") for i in range(9)))
+        await opened.store.optimize()
+        assert await _vectors_are_indexed(opened)
+        assert tried[1] == {"max_parallel_maintenance_workers": "0"}
         await opened.close()
 
 

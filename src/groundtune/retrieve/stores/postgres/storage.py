@@ -296,7 +296,7 @@ async def _create_extension(connection: Any, where: str) -> str:
     pg = need("asyncpg", extra="postgres")
     try:
         await connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
-    except pg.InsufficientPrivilegeError:
+    except (pg.InsufficientPrivilegeError, pg.InvalidSchemaNameError):  # the latter without a schema to create it in
         raise MissingError(
             f"the extension vector is not in the database at {where}, and the user may not create it",
             hint="an administrator runs: CREATE EXTENSION vector",
