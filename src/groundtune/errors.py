@@ -10,7 +10,7 @@ GroundtuneError            1  the command ran, and its outcome is negative
 ├── BusyError              1  another process is writing to this project
 ├── BudgetError            1  the next call might cost more than the budget has left
 ├── ParseError             1  a file cannot be read; ingest records it and continues
-├── ProviderError          4  a model's endpoint failed; `kind` says how
+├── ProviderError          4  a model's endpoint or a database failed; `kind` says how
 └── JudgeError             4  a judge gave no verdict; `failure` says how its endpoint failed, if it did
 """
 
