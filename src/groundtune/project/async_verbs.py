@@ -255,7 +255,10 @@ class AsyncVerbs:
     async def aestimate(
         self, *, approaches: Sequence[str | Approach] | None = None, split: str = "test"
     ) -> list[Estimate]:
-        """Estimate calls, tokens, cost and time of `compare` without asking any model."""
+        """Estimate calls, tokens, cost and time of `compare` without asking any model.
+
+        Approaches that are objects of your own cannot be estimated; they are left out.
+        """
         examples = select_split(await self._examples(), split)
         async with self.session.resources() as resources:
             return await estimate(
