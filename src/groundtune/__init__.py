@@ -1,12 +1,15 @@
 """Prompt, retrieve, fine-tune or combine? Find out on your own documents and examples, then run what you choose.
 
-Everything public is exported here: `Project`, the types that its methods take and return, and the errors they raise.
+Everything public is exported here: `Project`, the types that its methods take and return, the errors they raise, and
+what packages that extend groundtune need.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from groundtune.build.approach_parts import ApproachParts
+    from groundtune.config.tune_tables import TrainingConfig
     from groundtune.errors import (
         AccessError,
         BudgetError,
@@ -22,13 +25,25 @@ if TYPE_CHECKING:
         ProviderError,
         UsageError,
     )
+    from groundtune.extensions import Extensions
+    from groundtune.ingest.parsed import ParsedDocument, TextBuilder
     from groundtune.ingest.sync import FileReport, SyncProgress, SyncReport
     from groundtune.measure.retrieval_quality import Miss, RetrievalReport, StageReport
     from groundtune.project import Project
-    from groundtune.protocols import Approach, StreamingApproach
+    from groundtune.protocols import (
+        Approach,
+        Embedder,
+        Generator,
+        IndexStorage,
+        Reranker,
+        Source,
+        StreamingApproach,
+        TrainingKind,
+    )
+    from groundtune.retrieve.stores.local_index import LocalIndex
     from groundtune.stats.agreement import Agreement
     from groundtune.stats.risk_coverage import OperatingPoint
-    from groundtune.tune.job import TrainingStep, TuneError
+    from groundtune.tune.job import Bounds, Job, TrainingResult, TrainingRow, TrainingStep, TuneError
     from groundtune.tune.lora.serving_check import ServingCheck
     from groundtune.tune.preflight.findings import PreflightFinding
     from groundtune.tune.preflight.run import PreflightReport
@@ -45,15 +60,19 @@ if TYPE_CHECKING:
         Example,
         Failure,
         FileRow,
+        Generation,
         Hit,
         Hits,
         Interval,
         Message,
         Passage,
+        Prompt,
         Question,
         Result,
         Retrieved,
         Scope,
+        SourceChanges,
+        SourceItem,
         TextDelta,
         Trace,
         Usage,
@@ -71,24 +90,29 @@ if TYPE_CHECKING:
     from groundtune.workflows.reporting import Report
 
 _MODULES = {
+    "build.approach_parts": "ApproachParts",
+    "config.tune_tables": "TrainingConfig",
     "errors": (
-        "AccessError BudgetError BusyError ConfigError FormatError GroundtuneError IndexMismatchError JudgeError "
-        "MissingError ParseError Problem ProviderError UsageError"
+        "AccessError BudgetError BusyError ConfigError FormatError GroundtuneError IndexMismatchError "
+        "JudgeError MissingError ParseError Problem ProviderError UsageError"
     ),
+    "extensions": "Extensions",
+    "ingest.parsed": "ParsedDocument TextBuilder",
     "ingest.sync": "FileReport SyncProgress SyncReport",
     "measure.retrieval_quality": "Miss RetrievalReport StageReport",
     "project": "Project",
-    "protocols": "Approach StreamingApproach",
+    "protocols": "Approach Embedder Generator IndexStorage Reranker Source StreamingApproach TrainingKind",
+    "retrieve.stores.local_index": "LocalIndex",
     "stats.agreement": "Agreement",
     "stats.risk_coverage": "OperatingPoint",
-    "tune.job": "TrainingStep TuneError",
+    "tune.job": "Bounds Job TrainingResult TrainingRow TrainingStep TuneError",
     "tune.lora.serving_check": "ServingCheck",
     "tune.preflight.findings": "PreflightFinding",
     "tune.preflight.run": "PreflightReport",
     "types": (
-        "Answer ApproachSummary Artifact Citation CitationChecked Difference Document Done Evidence "
-        "Example Failure FileRow Hit Hits Interval Message Passage Question Result Retrieved Scope TextDelta Trace "
-        "Usage Verdict"
+        "Answer ApproachSummary Artifact Citation CitationChecked Difference Document Done Evidence Example "
+        "Failure FileRow Generation Hit Hits Interval Message Passage Prompt Question Result Retrieved Scope "
+        "SourceChanges SourceItem TextDelta Trace Usage Verdict"
     ),
     "workflows.abstention_threshold": "Calibration",
     "workflows.adopting": "Adoption",
@@ -110,8 +134,10 @@ __all__ = [
     "Agreement",
     "Answer",
     "Approach",
+    "ApproachParts",
     "ApproachSummary",
     "Artifact",
+    "Bounds",
     "BudgetError",
     "BusyError",
     "Calibration",
@@ -124,46 +150,64 @@ __all__ = [
     "DistillationReport",
     "Document",
     "Done",
+    "Embedder",
     "Estimate",
     "Evidence",
     "Example",
+    "Extensions",
     "Failure",
     "FileReport",
     "FileRow",
     "FormatError",
+    "Generation",
+    "Generator",
     "GroundtuneError",
     "Hit",
     "Hits",
     "IndexMismatchError",
+    "IndexStorage",
     "Interval",
+    "Job",
     "JudgeAgreement",
     "JudgeError",
+    "LocalIndex",
     "Message",
     "Miss",
     "MissingError",
     "OperatingPoint",
     "ParseError",
+    "ParsedDocument",
     "Passage",
     "PreflightFinding",
     "PreflightReport",
     "Problem",
     "Project",
+    "Prompt",
     "ProviderError",
     "Question",
     "Report",
+    "Reranker",
     "Result",
     "RetrievalReport",
     "Retrieved",
     "Scope",
     "Server",
     "ServingCheck",
+    "Source",
+    "SourceChanges",
+    "SourceItem",
     "StageReport",
     "StreamingApproach",
     "SweepRow",
     "SyncProgress",
     "SyncReport",
+    "TextBuilder",
     "TextDelta",
     "Trace",
+    "TrainingConfig",
+    "TrainingKind",
+    "TrainingResult",
+    "TrainingRow",
     "TrainingStep",
     "TuneError",
     "Usage",

@@ -177,6 +177,7 @@ class Catalog(Protocol):
         ...
 
 
+@runtime_checkable
 class IndexGeneration(Protocol):
     """One open generation of the index: passages, catalog and cached vectors. Readers and the writer each open it."""
 
@@ -205,6 +206,7 @@ class IndexGeneration(Protocol):
         ...
 
 
+@runtime_checkable
 class IndexStorage(Protocol):
     """The place where the generations of a project's index are kept: a folder, a bucket or a database."""
 

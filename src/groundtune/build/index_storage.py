@@ -2,13 +2,19 @@
 
 from pathlib import Path
 
+from groundtune.build.extension_parts import make_part
+from groundtune.build.models import added_part_violation
 from groundtune.config import Config
+from groundtune.config.model_tables import BUILTIN_STORES
+from groundtune.errors import UsageError
 from groundtune.protocols import IndexStorage
 from groundtune.workspace import Workspace
 
 
 def index_storage(config: Config, workspace: Workspace) -> IndexStorage:
-    """Return the storage of the project's own index."""
+    """Return the storage of the project's own index. Raises UsageError if that of a package cannot be used."""
+    if config.store.kind not in BUILTIN_STORES:
+        return _added_index(config, workspace.root)
     if config.store.kind == "postgres" and config.store.dsn_env:
         return postgres_index(config.store.dsn_env, project=config.name)
     if config.store.uri:
@@ -37,3 +43,11 @@ def postgres_index(variable: str, *, project: str) -> IndexStorage:
     from groundtune.retrieve.stores.postgres.storage import PostgresIndex
 
     return PostgresIndex(lambda: read_dsn(variable), schema=default_schema(project))
+
+
+def _added_index(config: Config, root: Path) -> IndexStorage:
+    kind = config.store.kind
+    if reason := added_part_violation(config, "store", kind):
+        raise UsageError(f"store: {reason}", hint="choose another one")
+    storage: IndexStorage = make_part("store", kind, IndexStorage, root, place="store", options=config.store.options)
+    return storage

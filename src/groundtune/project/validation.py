@@ -183,12 +183,13 @@ def _documents(
         sizes[suffix] += length
         if length > settings.max_mb * 1_000_000:
             large.append(source)
-    if (config.task != "answer" or config.sources) and "include" not in settings.model_fields_set and not sources:
+    optional = "include" not in settings.model_fields_set and (config.task != "answer" or bool(config.sources))
+    if optional and not sources:
         unmatched.pop("**/*", None)  # the project can do without files, and none were configured
     for pattern in unmatched:
         key = "documents.access" if pattern in rules else "documents.include"
         findings.append(CheckFinding("problem", key, f'"{pattern}" matches no file', _near(root, pattern, sources)))
-    if sources and not any(map(is_readable, counts)):
+    if sources and not any(map(is_readable, counts)) and not (optional and config.sources):
         findings.append(CheckFinding("problem", "documents.include", "matches no file type that groundtune reads"))
     for source in large:
         hint = f"raise documents.max_mb = {settings.max_mb}"

@@ -26,6 +26,7 @@ from groundtune.retrieve.stores.pins import ANY_VERSION, IN_USE, Pins, needed_ve
 from groundtune.retrieve.stores.shared_snapshot import SharedSnapshot
 from groundtune.retrieve.stores.sqlite_catalog import SqliteCatalog
 from groundtune.types import IndexManifest
+from groundtune.workspace import Workspace
 
 MANIFEST_FORMAT = 1
 """Version of manifest.json and next.json; 0 differs only in that it names none."""
@@ -39,14 +40,15 @@ ERASED = "erased"
 
 
 class LocalIndex:
-    """`IndexStorage` in a folder. lock: context manager that holds the lock of the single writer, or raises BusyError.
+    """`IndexStorage` in a folder.
 
+    lock: context manager that holds the lock of the single writer, or raises BusyError; None: one in this folder.
     Only the writer calls `begin_generation` and `finish_generation`.
     """
 
-    def __init__(self, folder: Path, *, lock: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(self, folder: Path, *, lock: Callable[[], AbstractContextManager[None]] | None = None) -> None:
         self.folder = folder
-        self._lock = lock
+        self._lock = lock or Workspace(folder).writer_lock
         self._current = folder / "manifest.json"
         self._next = folder / "next.json"
 
