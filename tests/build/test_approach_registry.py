@@ -350,7 +350,7 @@ def test_pick_says_why_it_refuses() -> None:
         FOUND.pick(["rag:far"])
     with pytest.raises(UsageError, match="no approach 'Rag'") as caught:
         FOUND.pick(["Rag"])
-    assert caught.value.hint == "available: prompt, rag"
+    assert caught.value.hint == 'did you mean "rag"?'
 
 
 # -- the format of the task ----------------------------------------------------------------------------------------

@@ -66,6 +66,8 @@ def test_an_own_scorer_stands_beside_those_of_the_task(project: Project) -> None
     by_name = {summary.name: summary for summary in report.approaches}
     assert by_name["always"].metrics["short"].mean == 1
     assert report.primary == "short"
+    other = project.compare(approaches=["quote-hybrid", Always()], scorers=[short])
+    assert "short" in str(other).split("usd/1k")[0]
 
 
 def test_a_run_is_resumed_only_with_the_same_code(project: Project) -> None:
@@ -101,6 +103,51 @@ class Silent:
 def test_what_is_no_approach_is_refused(project: Project, choice: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         project.compare(approaches=[choice])
+
+
+class Sync(Always):
+    def answer(self, question: Question) -> Any:  # type: ignore[override]
+        return Answer("x", "answered")
+
+
+class Texts(Always):
+    async def answer(self, question: Question) -> Any:
+        return "x"
+
+
+class Odd(Always):
+    async def answer(self, question: Question) -> Any:
+        return Answer("x", "done")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("approach", "message"),
+    [
+        (Sync("odd"), "answer is not a coroutine"),
+        (Texts("odd"), "returned str, not an Answer"),
+        (Odd("odd"), "the status 'done'"),
+    ],
+)
+def test_an_approach_that_does_not_answer_says_so(project: Project, approach: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        project.ask("When?", approach=approach)
+    report = project.compare(approaches=["quote-hybrid", approach])
+    assert message in report.first_errors()["odd"]
+    assert message in str(report)
+
+
+def test_an_object_cannot_be_the_choice(project: Project) -> None:
+    with pytest.raises(UsageError, match="only an approach with a name in the project"):
+        project.use(Always())  # type: ignore[arg-type]
+
+
+def test_an_unknown_approach_gets_a_hint(project: Project) -> None:
+    with pytest.raises(UsageError, match="no approach 'quote-hybird'") as caught:
+        project.ask("When?", approach="quote-hybird")
+    assert caught.value.hint == 'did you mean "quote-hybrid"?'
+    with pytest.raises(UsageError, match="no approach 'nonsense'") as caught:
+        project.ask("When?", approach="nonsense")
+    assert "quote-hybrid" in str(caught.value.hint)
 
 
 def test_two_approaches_of_one_name_are_refused(project: Project) -> None:

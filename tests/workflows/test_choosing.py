@@ -67,6 +67,13 @@ def test_a_trained_model_is_pinned(desk: Project) -> None:
         desk.use_back()
 
 
+def test_choosing_the_same_again_is_one_choice(desk: Project) -> None:
+    desk.use("prompt")
+    desk.use("fewshot")
+    desk.use("fewshot")
+    assert desk.use_back().approach == "prompt"
+
+
 def test_a_choice_written_by_hand_is_returned_to(desk: Project) -> None:
     file = desk.root / "groundtune.toml"
     file.write_text(file.read_text() + 'approach = "prompt"\n')

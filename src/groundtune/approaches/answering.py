@@ -4,17 +4,10 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from groundtune.common.answers import complete_answer
+from groundtune.common.answers import complete_answer, request_answer
 from groundtune.common.event_loop import closing
 from groundtune.protocols import Approach, StreamingApproach
-from groundtune.types import Answer, AnswerEvent, CitationChecked, Done, Question, Retrieved, TextDelta
-
-
-async def answer_question(approach: Approach, question: Question) -> Answer:
-    """Return the complete answer of an approach. Raises what the approach raises."""
-    start = time.perf_counter()
-    answer = await approach.answer(question)
-    return complete_answer(answer, approach.name, seconds=time.perf_counter() - start)
+from groundtune.types import AnswerEvent, CitationChecked, Done, Question, Retrieved, TextDelta
 
 
 async def stream_answer(approach: Approach, question: Question) -> AsyncIterator[AnswerEvent]:
@@ -23,7 +16,7 @@ async def stream_answer(approach: Approach, question: Question) -> AsyncIterator
     Events that were yielded before an error stay valid. Closing the iterator ends the work.
     """
     if not isinstance(approach, StreamingApproach):
-        answer = await answer_question(approach, question)
+        answer = await request_answer(approach, question)
         yield Retrieved(answer.hits)
         if answer.text:
             yield TextDelta(answer.text)

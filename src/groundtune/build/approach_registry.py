@@ -3,6 +3,7 @@
 The one way to an approach: asking, comparing and distilling all get theirs here.
 """
 
+import difflib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -34,6 +35,8 @@ class ApproachRegistry:
     """Maps each table under [models] to everything its generations depend on besides the prompt."""
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     """Maps each name to the trained artifact it uses."""
+    known: tuple[str, ...] = ()
+    """All names that this project may have, also of approaches that were not built."""
 
     def select(self, chosen: Sequence[str | Approach]) -> "ApproachRegistry":
         """Return the chosen approaches, or all ready ones. Raises UsageError, or MissingError when none can run.
@@ -65,9 +68,10 @@ class ApproachRegistry:
                 hint = command or (f"available: {', '.join(self.ready)}" if self.ready else None)
                 raise MissingError(f"{name} {reason}", hint=hint)
             if name not in self.ready:
-                extensions = load_extensions()
-                known = f"available: {', '.join([*self.ready, *extensions.approaches])}"
-                raise UsageError(f"no approach {name!r}", hint="; ".join([known, *extensions.broken.values()]))
+                known = self.known or tuple(self.ready)
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = f'did you mean "{close[0]}"?' if close else f"choose one of {', '.join(known)}"
+                raise UsageError(f"no approach {name!r}", hint="; ".join([hint, *load_extensions().broken.values()]))
         ready = {name: self.ready[name] for name in names}
         return replace(self, ready=ready, missing={}, forbidden={})
 
@@ -79,7 +83,7 @@ async def build_registry(
 
     only: build just these, and add those of packages and pinned ones (`NAME@ID`), which are never built unasked.
     """
-    registry = ApproachRegistry()
+    registry = ApproachRegistry(known=tuple(families.known_names(config)))
     building = Building(config, resources, registry, None if only is None else frozenset(only))
     has_model = config.models["default"].kind != "quote"
     for name, model in config.models.items():

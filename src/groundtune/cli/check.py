@@ -130,6 +130,8 @@ def _print(report: CheckReport) -> None:
         _print_examples(report)
         for name, text in (report.models or {}).items():
             output.print_line(f"{'embedder' if name == 'embedder' else f'model {name}':<10} {text}")
+        if report.approach:
+            output.print_line(f"approach   {output.printable(report.approach)}")
         for name, kind in report.sources.items():
             output.print_line(f"{f'source {name}':<10} {output.printable(kind)}")
     for package in report.extensions:
@@ -144,10 +146,17 @@ def _print(report: CheckReport) -> None:
     if report.exit_code == 0:
         output.print_line("\nready", style="green")
         root = report.path.parent
-        verb = "groundtune ingest" if report.kinds or report.sources or not report.examples else "groundtune compare"
+        verb = f"groundtune {_next_verb(report)}"
         output.next_step(verb if root == Path.cwd() else f"{verb} -C {shlex.quote(output.printable(root))}")
     else:
         output.next_step("groundtune check", "after fixing these")
+
+
+def _next_verb(report: CheckReport) -> str:
+    """Return the command to run next: ingest until an approach is chosen, since files may have changed."""
+    if (report.kinds or report.sources or not report.examples) and not (report.indexed and report.approach):
+        return "ingest"
+    return "ask" if report.approach else "compare"
 
 
 def _print_documents(report: CheckReport) -> None:

@@ -87,10 +87,8 @@ def show_report(report: "Report", *, unmet: Sequence[str] = ()) -> None:
         output.print_line(f"  caveat: {caveat}")
     output.print_line()
     _show_summaries(report)
-    for summary in report.approaches:
-        if summary.errors:
-            first = next(row.error for row in report.run.results if row.approach == summary.name and row.error)
-            output.warn(f"{summary.name}: {format_count(summary.errors, 'error')}, the first: {first.message}")
+    for name, text in report.first_errors().items():
+        output.warn(f"{name}: {text}")
     for name, reason in report.run.missing.items():
         output.print_note(f"{name} was not run: {reason}")
     if not report.run.complete:
@@ -103,7 +101,9 @@ def show_report(report: "Report", *, unmet: Sequence[str] = ()) -> None:
 
 
 def _show_summaries(report: "Report") -> None:
-    columns = [name for name in COLUMNS if any(name in summary.metrics for summary in report.approaches)]
+    columns = [
+        name for name in (*report.own_scores, *COLUMNS) if any(name in summary.metrics for summary in report.approaches)
+    ]
     columns = [name for name in columns if name != report.primary]
     rows = []
     for summary in sorted(report.approaches, key=lambda row: -1.0 if row.mean is None else -row.mean):

@@ -62,4 +62,5 @@ def show_choice(choice: "Choice") -> None:
         output.print_line(f'{PROJECT_FILE}: [answers] approach = "{choice.approach}"', style="bold")
     if choice.run:
         output.print_line(f"recommended by the comparison {choice.run}")
-    output.next_step('groundtune ask "…"', "uses the choice; groundtune use --back returns to the previous one")
+    back = "; groundtune use --back returns to the previous one" if choice.approach else ""
+    output.next_step('groundtune ask "…"', f"uses it{back}")

@@ -1,12 +1,34 @@
 """Fill in what every answer has, whoever made it, and add up what it took. Changes nothing that is set."""
 
+import inspect
+import time
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 from uuid import uuid4
 
-from groundtune.types import Answer, Usage
+from groundtune.errors import UsageError
+from groundtune.types import Answer, Question, Status, Usage
+
+
+async def request_answer(approach: Any, question: Question) -> Answer:
+    """Return the complete answer of an `Approach`, whoever wrote it.
+
+    Raises what the approach raises, UsageError when it does not return an answer.
+    """
+    start = time.perf_counter()
+    pending = approach.answer(question)
+    if not inspect.isawaitable(pending):
+        raise UsageError(f"{approach.name}: answer is not a coroutine", hint="write `async def answer(self, question)`")
+    answer = await pending
+    if not isinstance(answer, Answer):
+        message = f"{approach.name} returned {type(answer).__name__}, not an Answer"
+        raise UsageError(message, hint='return Answer(text=…, status="answered")')
+    if answer.status not in get_args(Status):
+        statuses = " or ".join(map(repr, get_args(Status)))
+        raise UsageError(f"{approach.name} returned the status {answer.status!r}", hint=f"use {statuses}")
+    return complete_answer(answer, approach.name, seconds=time.perf_counter() - start)
 
 
 def complete_answer(answer: Answer, approach: str, *, seconds: float | None = None) -> Answer:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from groundtune.common.answers import complete_answer
+from groundtune.common.answers import request_answer
 from groundtune.common.conversations import question_of, transcript
 from groundtune.common.event_loop import run_workers
 from groundtune.errors import BudgetError, GroundtuneError, ProviderError, UsageError
@@ -147,7 +147,7 @@ async def _fill(
     question = question_of(example)
     start = time.perf_counter()
     try:
-        answer = await approach.answer(question)
+        answer = await request_answer(approach, question)
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():
@@ -157,7 +157,6 @@ async def _fill(
         raise
     except Exception as error:  # noqa: BLE001  a failure becomes a row, not a crash
         return _failed(approach, example, error, time.perf_counter() - start), None
-    answer = complete_answer(answer, approach.name, seconds=time.perf_counter() - start)
     best_score, margin = _retrieval_signals(answer.hits)
     result = Result(
         example.id,

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from groundtune import build
-from groundtune.approaches.answering import answer_question, stream_answer
+from groundtune.approaches.answering import stream_answer
 from groundtune.build.approach_registry import build_registry
 from groundtune.build.task import score_names
+from groundtune.common.answers import request_answer
 from groundtune.common.event_loop import Loop, closing, on_project_loop
 from groundtune.config import PROJECT_FILE, Config, load_config
 from groundtune.config.fitted_values import Fitted, write_fitted
@@ -119,7 +120,7 @@ class AsyncVerbs:
         """
         question = make_question(text, groups, filters, history)
         async with self.session.approach(approach) as chosen:
-            return await answer_question(chosen, question)
+            return await request_answer(chosen, question)
 
     def astream(
         self,

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from groundtune import build
 from groundtune.build.task import task_format
 from groundtune.config import PROJECT_FILE, Config, EmbedderConfig, ModelConfig, find_project, load_config
+from groundtune.config.model_tables import StoreConfig
 from groundtune.errors import ConfigError, GroundtuneError, MissingError
 from groundtune.extensions import load_extensions
 from groundtune.ingest.loaders import is_readable
@@ -22,7 +23,7 @@ from groundtune.ingest.scan import source_name
 from groundtune.ingest.select_files import select_files
 from groundtune.project.choice_check import check_choice, unknown_approach
 from groundtune.types import Example
-from groundtune.workspace import Workspace
+from groundtune.workspace import FOLDER, Workspace
 
 Level = Literal["problem", "missing", "warning"]
 
@@ -86,6 +87,10 @@ class CheckReport:
     examples: tuple[ExamplesFile, ...] = ()
     models: Mapping[str, str] | None = None
     """Description of each configured model, by name, and of the `embedder`."""
+    approach: str | None = None
+    """The approach that the project file chooses."""
+    indexed: bool = False
+    """Whether there is an index."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Kind of each table [sources.NAME]."""
     extensions: tuple[InstalledPackage, ...] = ()
@@ -131,6 +136,8 @@ def check_project(start: Path, *, environ: Mapping[str, str] | None = None) -> C
         config.task,
         kinds=tuple(kinds),
         examples=tuple(examples),
+        approach=config.answers.approach,
+        indexed=(root / FOLDER / "index" / "manifest.json").exists() or config.store != StoreConfig(),
         models={**models, "embedder": _model_text(config.embedder)},
         sources={name: table.kind for name, table in config.sources.items()},
         extensions=installed,

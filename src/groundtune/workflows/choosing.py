@@ -95,6 +95,8 @@ async def choose(choosing: Choosing, name: str) -> Choice:
     Raises UsageError for an unknown or forbidden approach and when the project file cannot be edited, MissingError
     when the approach cannot run.
     """
+    if not isinstance(name, str):
+        raise UsageError("only an approach with a name in the project can be used", hint="see docs/extend.md")
     artifact_id = await choosing.require(name)
     basis = await choosing.basis(name, "test")
     return _write(choosing, Choice(_pinned(name, artifact_id), _now(), None, "test", basis))
@@ -133,7 +135,7 @@ async def undo_choice(choosing: Choosing) -> Choice:
     """Return to the previous choice. Raises MissingError when there is none or it can no longer run."""
     choices = read_choices(choosing.workspace)
     if not choices:
-        raise MissingError("there is no choice to undo", hint="groundtune use NAME")
+        raise MissingError("there is no choice to undo")
     before = choices[-2] if len(choices) > 1 else Choice(None)
     if before.approach is not None:
         await choosing.require(before.approach)
@@ -159,7 +161,8 @@ def _write(choosing: Choosing, choice: Choice, *, history: list[Choice] | None =
             history = read_choices(choosing.workspace)
             if not history and choosing.config.answers.approach is not None:
                 history = [Choice(choosing.config.answers.approach)]  # written by hand
-            history = [*history, choice]
+            again = bool(history) and history[-1].approach == choice.approach
+            history = [*(history[:-1] if again else history), choice]
         try:
             text = set_keys(file.read_bytes().decode("utf-8"), "answers", {"approach": choice.approach})
         except ValueError as error:

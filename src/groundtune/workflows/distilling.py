@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from groundtune.approaches.answering import answer_question
+from groundtune.common.answers import request_answer
 from groundtune.common.event_loop import run_workers
 from groundtune.common.files import digest_text
 from groundtune.common.text import format_count
@@ -81,7 +81,7 @@ async def distil(
                 left_out["is an example already"] += 1
             else:
                 try:
-                    answer = await answer_question(approach, Question(text))
+                    answer = await request_answer(approach, Question(text))
                     accepted, reason = accept_answer(answer, min_confidence=min_confidence, verbatim=verbatim)
                 except BudgetError as error:
                     budget_errors.append(error)

@@ -101,8 +101,12 @@ class Report(Displayed):
 
     def view(self) -> list[Block]:
         """Return the verdict, a table of the approaches, and what was not run."""
+        own = [name for name in self.own_scores if name != self.primary]
         rows = [
-            [entry.name, _mean(entry), entry.abstained, entry.errors, entry.p95_seconds, entry.usd_per_1k]
+            [
+                *(entry.name, _mean(entry), *(entry.metrics.get(name) for name in own)),
+                *(entry.abstained, entry.errors, entry.p95_seconds, entry.usd_per_1k),
+            ]
             for entry in sorted(self.approaches, key=lambda entry: -1.0 if entry.mean is None else -entry.mean)
         ]
         incomplete = [] if self.run.complete else [Line("This run is incomplete; compare resumes it.")]
@@ -110,10 +114,25 @@ class Report(Displayed):
             *self.verdict.view(),
             *incomplete,
             Line(""),
-            Table(["approach", self.primary, "abstained", "errors", "p95 s", "usd/1k"], rows),
+            Table(["approach", self.primary, *own, "abstained", "errors", "p95 s", "usd/1k"], rows),
+            *(Line(f"{name}: {text}", "strong") for name, text in self.first_errors().items()),
             *(Line(f"{name} was not run: {reason}", "dim") for name, reason in self.run.missing.items()),
             Line(f"{format_count(self.n, 'example')}; {self.file or self.run.file}", "dim"),
         ]
+
+    @property
+    def own_scores(self) -> list[str]:
+        """Names of the scores of packages and of the caller."""
+        return list(self.run.about.get("own_scorers", ()))
+
+    def first_errors(self) -> dict[str, str]:
+        """Map each approach with errors to their number and the message of the first."""
+        return {
+            summary.name: f"{format_count(summary.errors, 'error')}, the first: {error.message}"
+            for summary in self.approaches
+            if summary.errors
+            for error in [next(row.error for row in self.run.results if row.approach == summary.name and row.error)]
+        }
 
     def unmet_by(self, conditions: Sequence[Condition]) -> list[str]:
         """Return the conditions that the choice misses or, without a choice, that any leader misses.
