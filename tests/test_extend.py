@@ -44,6 +44,7 @@ class Desk:
 
     def __init__(self, folder: Path, site: Path) -> None:
         self.folder = folder
+        self.site = site
         self._environment = {**os.environ, "NO_COLOR": "1"}
         paths = (str(site), os.environ.get("PYTHONPATH", ""))
         self._environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
@@ -118,6 +119,10 @@ def test_approach(make_desk: MakeDesk) -> None:
     report = desk.json("compare")
     assert {row["name"] for row in report["approaches"]} == {"best-passage", "quote-hybrid"}
     assert {row["name"]: row["answered"] for row in report["approaches"]}["best-passage"] == 2
+    assert desk.json("compare")["run"] == report["run"], "the run is resumed"
+    module = desk.site / "acme_groundtune.py"
+    module.write_text(module.read_text().replace("k=1", "k=2"))
+    assert desk.json("compare")["run"] != report["run"], "its code has changed"
     desk.run("use", "best-passage")
     assert desk.json("ask", "Which class?")["approach"] == "best-passage"
     assert desk.json("check")["extensions"] == [

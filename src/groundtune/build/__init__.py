@@ -15,7 +15,7 @@ from groundtune.build.cache_and_budget import (
     cache_lookup,
     caching_wrapper,
 )
-from groundtune.build.extension_parts import make_part
+from groundtune.build.extension_parts import make_part, used_parts
 from groundtune.build.index_parts import (
     chunker,
     index_parts,
@@ -70,4 +70,5 @@ __all__ = [
     "secret_from_env",
     "sources",
     "token_prices",
+    "used_parts",
 ]

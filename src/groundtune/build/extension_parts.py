@@ -1,11 +1,13 @@
 """Make the parts that packages add: check their options and what they return, and name the package when it fails."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from groundtune.common.code_digest import code_digest
+from groundtune.config import Config
 from groundtune.errors import GroundtuneError, UsageError
-from groundtune.extensions import load_extensions
+from groundtune.extensions import RESERVED, adds_approach, load_extensions
 
 
 def make_part(
@@ -41,6 +43,24 @@ def call_maker(
 
 
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def used_parts(config: Config, approaches: Collection[str]) -> dict[str, list[str]]:
+    """Map each part of a package that answers use, such as "generator acme", to its package and a digest of its code.
+
+    approaches: names of those that are used. The parts of groundtune itself are left out.
+    """
+    used = [("generator", model.kind) for model in config.models.values()]
+    used += [("embedder", config.embedder.kind), *(("approach", name) for name in filter(adds_approach, approaches))]
+    if config.retrieval.reranker and "/" not in config.retrieval.reranker:
+        used.append(("reranker", config.retrieval.reranker))
+    added = [(noun, name) for noun, name in dict.fromkeys(used) if name not in RESERVED.get(noun, ())]
+    origins = load_extensions().origins if added else {}
+    return {
+        f"{noun} {name}": [origins[f"{noun} {name}"], code_digest(part_maker(noun, name))]
+        for noun, name in added
+        if f"{noun} {name}" in origins
+    }
 
 
 def part_maker(noun: str, name: str) -> Callable[..., Any]:

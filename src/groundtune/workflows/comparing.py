@@ -113,6 +113,7 @@ async def compare(
             "requests": {name: registry.requests.get(name) for name in sorted(set(registry.model_tables.values()))},
             "artifacts": {name: artifact.id for name, artifact in registry.artifacts.items() if name in registry.ready},
             **code_digests(chosen, added),
+            **({"packages": parts} if (parts := build.used_parts(config, registry.ready)) else {}),
         },
         context={
             **_context(config, registry),
