@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from groundtune.config import load_config
-from groundtune.errors import UsageError
+from groundtune.errors import GroundtuneError, UsageError
 from groundtune.retrieve.stores.lance import LanceStore
 from groundtune.retrieve.stores.sqlite_catalog import SqliteCatalog
 from groundtune.types import EVERYONE, Document, FileRow, SourceChanges, SourceItem
@@ -99,7 +99,7 @@ async def test_items_become_documents(site: Site, make_project: MakeProject, tmp
     )
     report = await run(folder)
     assert changes(report) == dict.fromkeys(("a.md", "db:1", "db:3", "db:4", "db:page/2"), "added")
-    assert report.failed_sources == ()
+    assert report.failed_sources == {}
     assert report.summary == "1 file, 4 items: 5 added"
     found = await documents(folder)
     assert list(found) == ["a.md", "db:1", "db:3#a", "db:3#b", "db:4", "db:page/2"]
@@ -257,14 +257,14 @@ async def test_a_source_that_fails_keeps_its_documents(
             await run(folder)
         return
     report = await run(folder)
-    assert report.failed_sources == ("db",)
+    assert list(report.failed_sources) == ["db"]
     assert changes(report) == {"a.md": "unchanged", "db:": "added", "db:1": "unchanged", "other:1": "changed"}
     assert report.summary == "1 file, 2 items: 1 changed, 2 unchanged"
     assert ((await rows(folder))["db:"].status, (await rows(folder))["db:"].reason) == ("failed", reason)
     assert await sources_with(folder, "otter") == {"db:1"}
     site.reply(item("2"), cursor="b")
     report = await run(folder)
-    assert report.failed_sources == ()
+    assert report.failed_sources == {}
     assert changes(report) == {"a.md": "unchanged", "db:1": "unchanged", "db:2": "added", "other:1": "unchanged"}
     assert site.calls[-2] == ("db", "a"), "the cursor is that of the last call that succeeded"
 
@@ -272,7 +272,7 @@ async def test_a_source_that_fails_keeps_its_documents(
 async def test_a_source_that_cannot_be_made_fails_alone(site: Site, make_project: MakeProject) -> None:
     folder = make_project({"a.md": "A file."}, toml=TOML.replace('name = "db"', 'name = "unmade"'))
     report = await run(folder)
-    assert report.failed_sources == ("db",)
+    assert list(report.failed_sources) == ["db"]
     assert "failed: OSError: no route to host" in ((await rows(folder))["db:"].reason or "")
 
 
@@ -322,6 +322,22 @@ async def test_a_rebuild_starts_over(site: Site, make_project: MakeProject) -> N
     await run(folder)
     await run(folder, rebuild=True)
     assert [cursor for _, cursor in site.calls] == [None, None]
+    assert await sources_with(folder, "otter") == {"db:1"}
+
+
+async def test_a_rebuild_loses_no_documents_of_a_source_that_fails(site: Site, make_project: MakeProject) -> None:
+    folder = make_project({"a.md": "A file."}, toml=TOML)
+    site.reply(item("1"), cursor="a")
+    await run(folder)
+    site.replies["db"] = lambda cursor: 1 / 0
+    with pytest.raises(GroundtuneError, match=r"the source db could not be read .* the previous index is unchanged"):
+        await run(folder, rebuild=True)
+    assert await sources_with(folder, "otter") == {"db:1"}
+    site.reply(item("1"), cursor="a")
+    await run(folder, rebuild=True)
+    rewrite(folder, TOML + TOML.replace("sources.db", "sources.new").replace('"db"', '"unmade"'))
+    report = await run(folder, rebuild=True)
+    assert list(report.failed_sources) == ["new"], "it had no documents that could be lost"
     assert await sources_with(folder, "otter") == {"db:1"}
 
 
@@ -531,6 +547,6 @@ async def test_a_folder_elsewhere(make_project: MakeProject, tmp_path: Path) -> 
     assert changes(report) == {"a.md": "unchanged", "share:a.md": "changed", "share:deep/c%23.md": "removed"}
     share.rename(tmp_path / "unmounted")
     report = await run(folder)
-    assert report.failed_sources == ("share",)
+    assert list(report.failed_sources) == ["share"]
     assert (await rows(folder))["share:"].reason == f"there is no folder {share}"
     assert await sources_with(folder, "Another text") == {"share:a.md"}

@@ -73,9 +73,9 @@ class SyncReport(Displayed):
     seconds: float
 
     @property
-    def failed_sources(self) -> tuple[str, ...]:
-        """Names of the tables [sources.NAME] that could not be read to the end; their documents stay as they were."""
-        return tuple(name for file in self.files if (name := failed_source(file.row)))
+    def failed_sources(self) -> dict[str, str]:
+        """Names of sources that could not be read to the end, with the reason; their documents stay as they were."""
+        return {name: file.row.reason or "" for file in self.files if (name := failed_source(file.row))}
 
     @property
     def summary(self) -> str:

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from groundtune import build
 from groundtune.config import Config
-from groundtune.errors import FormatError, GroundtuneError
+from groundtune.errors import FormatError, GroundtuneError, MissingError
 from groundtune.ingest.access_rules import groups_for
 from groundtune.ingest.loaders import loader_version
 from groundtune.ingest.select_files import select_files
-from groundtune.ingest.source_items import ConfiguredSource
+from groundtune.ingest.source_items import ConfiguredSource, owner
 from groundtune.ingest.sync import IndexSync, SyncProgress, SyncReport
 from groundtune.protocols import Embedder, IndexGeneration, IndexStorage
+from groundtune.types import IndexManifest
 from groundtune.workspace import Workspace
 
 MEGABYTE = 1_000_000
@@ -36,8 +37,9 @@ async def ingest(
 
     complete: called under the lock when the index is complete, just before readers switch to it.
     A source that fails is among the `failed_sources` of the report; its documents stay as they were.
-    Raises UsageError if the options of a source do not fit its kind, BusyError while another process writes,
-    IndexMismatchError if the index was built with a different configuration and `rebuild` is not set.
+    Raises GroundtuneError if a rebuild would lose them, UsageError if the options of a source do not fit its kind,
+    BusyError while another process writes, IndexMismatchError if the index was built with a different configuration and
+    `rebuild` is not set.
     """
     storage = storage or build.index_storage(config, workspace)
     sources = build.sources(config, workspace.root)
@@ -58,9 +60,33 @@ async def ingest(
                     hint="free some space and run groundtune ingest again; it resumes where it stopped",
                 ) from error
             raise
+        if report.failed_sources:
+            await _check_nothing_is_lost(storage, manifest, report)
         complete()
         await storage.finish_generation(manifest)
     return report
+
+
+async def _check_nothing_is_lost(storage: IndexStorage, manifest: IndexManifest, report: SyncReport) -> None:
+    """Raise GroundtuneError if readers would lose the documents of a source that could not be read."""
+    try:
+        current = await storage.current()
+        if current is None or current.generation == manifest.generation:
+            return
+        generation = await storage.open(current, read_only=True)
+    except MissingError:  # readers cannot use the current index either
+        return
+    try:
+        rows = await generation.catalog.files()
+    finally:
+        await generation.close()
+    owners = {owner(source, row) for source, row in rows.items() if row.documents}
+    for name, reason in report.failed_sources.items():
+        if name in owners:
+            raise GroundtuneError(
+                f"the source {name} could not be read ({reason}); the previous index is unchanged",
+                hint=f"groundtune ingest --rebuild once it can, or remove [sources.{name}]",
+            )
 
 
 async def _is_first(storage: IndexStorage) -> bool:
