@@ -149,6 +149,24 @@ def slow(folder):
     assert message in finding.message
 
 
+@pytest.mark.parametrize(
+    ("noun", "table"), [("generator", "models.default"), ("embedder", "embedder"), ("store", "store")]
+)
+def test_check_finds_options_that_do_not_fit(
+    noun: str, table: str, install: Callable[..., None], make_project: MakeProject
+) -> None:
+    install(f'extensions.{noun}("acme", lambda *folder, model: None)')
+    toml = f'[{table}]\nkind = "acme"\noptions.modle = "x"\n[requirements]\nresidency = "local"\n'
+    report = check_project(make_project(FILES, toml=TOML + toml), environ={})
+    problems = {finding.message: finding.place for finding in report.findings if finding.level == "problem"}
+    if noun != "store":
+        assert (report.models or {})["default" if noun == "generator" else noun] == "acme, of acme 1.0"
+    assert problems == {
+        "options: missing a required argument: 'model'": table,
+        f'requirements.residency allows no {noun} "acme" of a package, which may send text to any host': table,
+    }
+
+
 def test_check_knows_that_rules_and_evidence_can_be_about_items(make_project: MakeProject, tmp_path: Path) -> None:
     (tmp_path / "share").mkdir()
     example = {"id": "a", "input": "?", "output": "x", "evidence": [{"source": "share:a.md", "quote": "x"}]}

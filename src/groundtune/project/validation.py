@@ -7,15 +7,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from groundtune import build
+from groundtune.build.extension_parts import check_options, part_maker
 from groundtune.build.task import task_format
 from groundtune.config import PROJECT_FILE, Config, EmbedderConfig, ModelConfig, find_project, load_config
 from groundtune.config.model_tables import StoreConfig
-from groundtune.errors import ConfigError, GroundtuneError, MissingError
-from groundtune.extensions import load_extensions
+from groundtune.errors import ConfigError, GroundtuneError, MissingError, UsageError
+from groundtune.extensions import RESERVED, load_extensions
 from groundtune.ingest.loaders import is_readable
 from groundtune.ingest.loaders.file_formats import unsupported_reason
 from groundtune.ingest.patterns import matches_item, matches_pattern
@@ -127,6 +128,7 @@ def check_project(start: Path, *, environ: Mapping[str, str] | None = None) -> C
         CheckFinding(level, "compare.approaches", message, hint)
         for level, message, hint in filter(None, (unknown_approach(config, name) for name in config.compare.approaches))
     ]
+    findings += _added_parts(root, config)
     findings += _sources(root, config)
     findings += _space(root, sum(kind.bytes for kind in kinds))
     models = {name: _model_text(model) for name, model in config.models.items()}
@@ -374,6 +376,27 @@ def _models(config: Config, environ: Mapping[str, str]) -> Iterator[CheckFinding
         yield CheckFinding("missing", "installation", message, "pip install 'groundtune[local]'")
 
 
+def _added_parts(root: Path, config: Config) -> Iterator[CheckFinding]:
+    """Yield findings for options that the part of a package does not take, and for parts that may send text anywhere.
+
+    Only sources are made: a model may take long to load, and a store may connect to a database.
+    """
+    parts: list[tuple[str, str, str, tuple[object, ...], Mapping[str, Any]]] = [
+        *((f"models.{name}", "generator", model.kind, (), model.options) for name, model in config.models.items()),
+        ("embedder", "embedder", config.embedder.kind, (), config.embedder.options),
+        ("store", "store", config.store.kind, (root,), config.store.options),
+    ]
+    for place, noun, kind, arguments, options in parts:
+        if kind in RESERVED[noun]:
+            continue
+        if reason := build.added_part_violation(config, noun, kind):
+            yield CheckFinding("problem", place, reason, "choose another one")
+        try:
+            check_options(part_maker(noun, kind), arguments, options, place=place)
+        except UsageError as error:
+            yield CheckFinding("problem", place, error.message.removeprefix(f"{place}."), error.hint)
+
+
 def _sources(root: Path, config: Config) -> Iterator[CheckFinding]:
     """Make every source without reading it; yield findings for those that cannot be made."""
     for name, table in config.sources.items():
@@ -410,5 +433,8 @@ def _space(root: Path, documents: int) -> Iterator[CheckFinding]:
 def _model_text(model: ModelConfig | EmbedderConfig) -> str:
     if model.kind == "openai":
         return f"{model.model} at {urlsplit(model.base_url or '').netloc}"
+    noun = "embedder" if isinstance(model, EmbedderConfig) else "generator"
+    if model.kind not in RESERVED[noun]:
+        return f"{model.kind}, of {load_extensions().origins[f'{noun} {model.kind}']}"
     names = {"quote": "verbatim quotes", "bundled": "all-MiniLM-L6-v2 (bundled)"}
     return names.get(model.kind) or f"{model.model} on this machine"
