@@ -116,6 +116,8 @@ def test_approach(make_desk: MakeDesk) -> None:
     desk = make_desk("Approach")
     desk.run("ingest")
     assert desk.json("ask", "When is a refund paid?", "--approach", "best-passage")["text"].startswith("A refund")
+    estimates = desk.json("compare", "--estimate")["estimates"]
+    assert [row["approach"] for row in estimates] == ["quote-hybrid"], "what a package does cannot be estimated"
     report = desk.json("compare")
     assert {row["name"] for row in report["approaches"]} == {"best-passage", "quote-hybrid"}
     assert {row["name"]: row["answered"] for row in report["approaches"]}["best-passage"] == 2
@@ -193,6 +195,8 @@ def test_generator(make_desk: MakeDesk) -> None:
     assert answer["text"] == "A refund is paid within 30 days of delivery [1]."
     assert [citation["support"] for citation in answer["citations"]] == ["exact"]
     assert answer["approach"] == "rag"
+    estimates = {row["approach"]: row for row in desk.json("compare", "--estimate")["estimates"]}
+    assert (estimates["rag"]["calls"], estimates["rag"]["usd"], estimates["quote-hybrid"]["usd"]) == (2, None, 0)
     names = {row["name"] for row in desk.json("compare")["approaches"]}
     assert {"rag", "prompt", "quote-hybrid"} <= names
 
@@ -202,6 +206,7 @@ def test_embedder(make_desk: MakeDesk) -> None:
     assert desk.json("ingest")["embedded"] == 2
     manifest = json.loads((desk.folder / ".groundtune/index/manifest.json").read_text())
     assert (manifest["parts"]["embedder"], manifest["parts"]["dimension"]) == ("word-counts", 256)
+    assert desk.json("ask", "Which class do trains use?")["usage"]["usd"] is None, "the cost of its vectors is unknown"
     hits = desk.json("search", "booked in second class")["hits"]
     assert max(hits, key=lambda hit: hit["stages"]["dense"])["passage"]["source"] == "docs/travel.md"
 

@@ -38,6 +38,7 @@ from groundtune.build.models import (
     residency_violation,
     secret_from_env,
     token_prices,
+    usd_of_vectors,
 )
 from groundtune.build.sources import configured_source, sources
 
@@ -70,5 +71,6 @@ __all__ = [
     "secret_from_env",
     "sources",
     "token_prices",
+    "usd_of_vectors",
     "used_parts",
 ]

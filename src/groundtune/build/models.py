@@ -133,7 +133,7 @@ def quote_generator(config: Config, embedder: Embedder) -> Generator:
     """Build the generator that quotes sentences of the documents verbatim and needs no language model."""
     from groundtune.models.quote_generator import QuoteGenerator
 
-    return QuoteGenerator(embedder, language=config.language, usd=_usd_of_vectors(config))
+    return QuoteGenerator(embedder, language=config.language, usd=usd_of_vectors(config))
 
 
 def nearest_generator(config: Config, embedder: Embedder, labels: Mapping[str, str]) -> Generator:
@@ -141,12 +141,14 @@ def nearest_generator(config: Config, embedder: Embedder, labels: Mapping[str, s
     from groundtune.approaches.prompts import NO_LABEL
     from groundtune.models.nearest_generator import NearestGenerator
 
-    return NearestGenerator(embedder, labels, nothing=NO_LABEL, usd=_usd_of_vectors(config))
+    return NearestGenerator(embedder, labels, nothing=NO_LABEL, usd=usd_of_vectors(config))
 
 
-def _usd_of_vectors(config: Config) -> float | None:
+def usd_of_vectors(config: Config) -> float | None:
     """Return the cost of an answer computed from embeddings: 0 if they are computed locally, otherwise unknown."""
-    return None if config.embedder.kind == "openai" else 0.0
+    kind = config.embedder.kind
+    local = kind != "openai" if kind in BUILTIN_EMBEDDERS else getattr(part_maker("embedder", kind), "local", False)
+    return 0.0 if local else None
 
 
 def secret_from_env(variable: str | None) -> str | None:

@@ -224,7 +224,7 @@ class Project(AsyncVerbs):
     def estimate(self, *, approaches: Sequence[str | Approach] | None = None, split: str = "test") -> list[Estimate]:
         """Estimate calls, tokens, cost and time of `compare` without asking any model.
 
-        Approaches that are objects of your own cannot be estimated; they are left out.
+        Approaches that are objects of your own or of a package cannot be estimated; they are left out.
         """
         return self.loop.run(self.aestimate(approaches=approaches, split=split))
 

@@ -258,7 +258,7 @@ class AsyncVerbs:
     ) -> list[Estimate]:
         """Estimate calls, tokens, cost and time of `compare` without asking any model.
 
-        Approaches that are objects of your own cannot be estimated; they are left out.
+        Approaches that are objects of your own or of a package cannot be estimated; they are left out.
         """
         examples = select_split(await self._examples(), split)
         async with self.session.resources() as resources:

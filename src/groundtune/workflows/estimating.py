@@ -17,6 +17,7 @@ from groundtune.build.training_kinds import training_kind
 from groundtune.common.conversations import question_of, transcript
 from groundtune.config import Config, ModelConfig
 from groundtune.errors import GroundtuneError
+from groundtune.extensions import adds_approach
 from groundtune.measure.judges import Judge
 from groundtune.protocols import Approach, CallsEndpoint, Generator, RepeatableGenerator
 from groundtune.types import Answer, Artifact, Example, Generation, Prompt, Vectors
@@ -125,11 +126,12 @@ async def estimate(
         return rehearsal
 
     resources = replace(resources, wrap_generator=rehearse, embedder=resources.batch_embedder)
-    if config.embedder.kind == "openai":
-        resources = _without_hosted_embedder(config, resources)
-    names = [choice for choice in chosen if isinstance(choice, str)]
+    if build.usd_of_vectors(config) is None:
+        resources = _without_paid_embedder(config, resources)
+    # approaches of the caller and of packages cannot be estimated
+    names = [choice for choice in chosen if isinstance(choice, str) and not adds_approach(choice)]
     registry = await build_registry(config, resources, only=names if chosen else None)
-    registry = registry if chosen and not names else registry.select(names)  # own approaches cannot be estimated
+    registry = registry if chosen and not names else registry.select(names)
     trained = dict.fromkeys(artifact.id for artifact in registry.artifacts.values())
     rehearsal_of = dict(zip([*dict.fromkeys(registry.model_tables.values()), *trained], rehearsals, strict=True))
     cached = build.cache_lookup(workspace.cache)
@@ -264,7 +266,7 @@ def _ceiling_usd(generator: Generator, prompts: Sequence[Prompt], calls: int) ->
 
 
 class _RandomEmbedder:
-    """A stand-in for a hosted embedder: it retrieves different passages, but of similar length."""
+    """A stand-in for an embedder that may cost money: it retrieves different passages, but of similar length."""
 
     def __init__(self, name: str, dimension: int) -> None:
         self.name = name
@@ -286,9 +288,10 @@ class _RandomEmbedder:
         return await self.embed(texts)
 
 
-def _without_hosted_embedder(config: Config, resources: Resources) -> Resources:
-    """Return the resources with the hosted embedder replaced by a local stand-in."""
-    embedder = _RandomEmbedder(config.embedder.model or "", config.embedder.dimension or 1)
+def _without_paid_embedder(config: Config, resources: Resources) -> Resources:
+    """Return the resources with an embedder that may cost money replaced by a local stand-in."""
+    dimension = config.embedder.dimension or resources.embedder().dimension
+    embedder = _RandomEmbedder(config.embedder.model or "", dimension)
     index = resources.index.with_embedder(embedder) if resources.index else None
     return replace(resources, embedder=lambda: embedder, index=index, vector_folder=None)
 
