@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,7 @@ def test_compare_fills_a_matrix(shop: Path) -> None:
     assert names == {"quote-bm25", "quote-dense", "quote-hybrid", "quote-corpus"}
     rows = [json.loads(line) for line in Path(report["results"]).read_text().splitlines()]
     assert len(rows) == report["n"] * len(names)
-    assert set(rows[0]) == {"example", "approach", "status", "output", "citations", "scores", "usage", "error"}
+    assert set(rows[0]) == {field.name for field in fields(Result)}
     assert report["choice"] is None or report["choice"] in names
     assert Path(report["html"]).read_text().startswith("<!doctype html>")
     alone = run(shop, "compare", "--approach", "quote-bm25")
