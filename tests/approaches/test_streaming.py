@@ -10,10 +10,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from groundtune.approaches import prompts
-from groundtune.approaches.answering import answer_question, stream_answer
+from groundtune.approaches.answering import stream_answer
 from groundtune.approaches.citations import UnfinishedText, check_citations
 from groundtune.approaches.output_formats import AnswerFormat, LabelFormat, ObjectFormat, OutputFormat, TextFormat
 from groundtune.approaches.pipeline import NOT_IN_DOCUMENTS, Pipeline
+from groundtune.common.answers import request_answer
 from groundtune.common.text import sentences
 from groundtune.errors import ProviderError
 from groundtune.models.hosted_generator import HostedGenerator
@@ -282,7 +283,7 @@ async def test_an_approach_without_stream_is_answered_first() -> None:
     assert isinstance(events[-1], Done)
     answer = events[-1].answer
     assert (answer.approach, bool(answer.id)) == ("bare", True)
-    assert (await answer_question(Bare(), QUESTION)).usage.seconds is not None
+    assert (await request_answer(Bare(), QUESTION)).usage.seconds is not None
 
 
 async def test_a_pipeline_streams() -> None:
