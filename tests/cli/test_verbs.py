@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from groundtune.types import Result
+
 pytestmark = pytest.mark.slow
 
 PROJECT = """name = "shop"
@@ -42,8 +44,7 @@ EXAMPLES = [
     ("When does the store in Marrowby open?", "9", "docs/hours.md", "open from 9 to 17"),
     ("How fast is the money refunded?", "ten working days", "docs/returns.md", "within ten working days"),
     ("Do you deliver to Iceland?", None, None, None),
-]from groundtune.types import Result
-
+]
 
 
 def run(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
