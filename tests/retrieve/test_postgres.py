@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from groundtune.errors import (
 )
 from groundtune.protocols import IndexGeneration
 from groundtune.retrieve.stores.postgres import connections, store
+from groundtune.retrieve.stores.postgres import vectors as vector_index
 from groundtune.retrieve.stores.postgres.address import check_dsn, place, read_dsn
 from groundtune.retrieve.stores.postgres.schema import Tables, default_schema
 from groundtune.retrieve.stores.postgres.storage import PostgresGeneration, PostgresIndex
@@ -182,10 +183,12 @@ async def test_20_000_vectors_are_found_approximately_and_narrow_groups_exactly(
         opened = await index.open(manifest, read_only=False)
         entries = [entry(f"d{i}", f"w{i % 7}", vector=v, groups=[groups[i]]) for i, v in enumerate(vectors)]
         await fill(opened.store, *entries[:9_000])
-        await opened.store.optimize()
+        await index.finish_generation(manifest)
         assert not await _vectors_are_indexed(opened)
         await fill(opened.store, *entries[9_000:])
         await opened.store.optimize()
+        assert not await _vectors_are_indexed(opened)
+        await index.finish_generation(manifest)
         assert await _vectors_are_indexed(opened)
         recalls: dict[int, list[float]] = {}
         for number in range(40):
@@ -226,14 +229,15 @@ async def _vectors_are_indexed(opened: IndexGeneration) -> bool:
 async def test_vectors_of_any_length_are_stored(
     index: PostgresIndex, dimension: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "APPROXIMATE_FROM", 30)
+    for module in (store, vector_index):
+        monkeypatch.setattr(module, "APPROXIMATE_FROM", 30)
     rng = np.random.default_rng(0)
     async with index.writer_lock():
         manifest = await index.begin_generation({**PARTS, "dimension": dimension}, rebuild=False)
         opened = await index.open(manifest, read_only=False)
         vectors = rng.normal(size=(40, dimension)).astype(np.float32)
         await fill(opened.store, *(entry(f"d{i}", vector=v / np.linalg.norm(v)) for i, v in enumerate(vectors)))
-        await opened.store.optimize()
+        await index.finish_generation(manifest)
         assert await _vectors_are_indexed(opened) == (dimension <= 4_000)
         query = (vectors[3] / np.linalg.norm(vectors[3])).astype(np.float32)
         best = (await opened.store.dense(query, k=3, scope=OPEN))[0]
@@ -246,20 +250,21 @@ async def test_with_little_shared_memory_the_vector_index_is_built_by_one_worker
     index: PostgresIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A container often has 64 MB of it, and PostgreSQL then fails with: could not resize shared memory segment."""
-    monkeypatch.setattr(store, "APPROXIMATE_FROM", 5)
-    real, tried = store.PostgresStore._create_vector_index, []
+    monkeypatch.setattr(vector_index, "APPROXIMATE_FROM", 5)
+    create, tried = vector_index.create_index, []
 
-    async def create(self: store.PostgresStore, settings: Mapping[str, str]) -> None:
-        tried.append(dict(settings))
+    async def create_or_fail(*arguments: Any) -> None:
+        tried.append(dict(arguments[-1]))
         if len(tried) == 1:
-            raise ProviderError("no", kind="server") from need("asyncpg", extra="postgres").DiskFullError("")
-        await real(self, settings)
+            raise need("asyncpg", extra="postgres").DiskFullError("could not resize shared memory segment")
+        await create(*arguments)
 
-    monkeypatch.setattr(store.PostgresStore, "_create_vector_index", create)
+    monkeypatch.setattr(vector_index, "create_index", create_or_fail)
     async with index.writer_lock():
-        opened = await index.open(await index.begin_generation(PARTS, rebuild=False), read_only=False)
+        manifest = await index.begin_generation(PARTS, rebuild=False)
+        opened = await index.open(manifest, read_only=False)
         await fill(opened.store, *(entry(f"d{i}") for i in range(9)))
-        await opened.store.optimize()
+        await index.finish_generation(manifest)
         assert await _vectors_are_indexed(opened)
         assert tried[1] == {"max_parallel_maintenance_workers": "0"}
         await opened.close()

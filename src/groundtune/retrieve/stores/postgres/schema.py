@@ -14,10 +14,6 @@ from dataclasses import dataclass
 
 INLINE_DIMENSION = 1_900
 """Vectors up to this length are stored in the row itself, which must fit on a page of 8 KB; reading them is faster."""
-INDEXED_DIMENSION = 4_000
-"""pgvector's HNSW index on half-precision vectors allows no more dimensions; longer vectors are searched exactly."""
-LONGEST_NAME = 63
-"""Bytes of an identifier of PostgreSQL."""
 
 
 def default_schema(project: str) -> str:

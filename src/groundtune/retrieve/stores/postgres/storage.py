@@ -41,6 +41,7 @@ from groundtune.retrieve.stores.postgres.schema import (
     writer_key,
 )
 from groundtune.retrieve.stores.postgres.store import PostgresStore
+from groundtune.retrieve.stores.postgres.vectors import VectorSql, index_vectors
 from groundtune.types import IndexManifest
 
 TABLES_FORMAT = 1
@@ -100,8 +101,13 @@ class PostgresIndex:
         return manifest
 
     async def finish_generation(self, manifest: IndexManifest) -> None:
-        async with self._writing() as connection, connection.transaction():
-            if manifest != await self._manifest(connection, CURRENT, strict=False):
+        async with self._writing() as connection:
+            tables = Tables(self._schema, manifest.generation)
+            vectors = VectorSql(await _extension(connection, self.where), int(manifest.parts["dimension"]))
+            await index_vectors(connection, tables, vectors)
+            if manifest == await self._manifest(connection, CURRENT, strict=False):
+                return
+            async with connection.transaction():
                 await self._record(connection, CURRENT, manifest)
                 await connection.execute(f"DELETE FROM {generations_table(self._schema)} WHERE slot = $1", NEXT)
 
@@ -246,9 +252,8 @@ class PostgresGeneration:
         self.store = PostgresStore(
             connections,
             tables,
-            dimension=int(manifest.parts["dimension"]),
+            VectorSql(connector.vector_schema, int(manifest.parts["dimension"])),
             language=str(manifest.parts["language"]),
-            vector_schema=connector.vector_schema,
         )
         self.vector_cache = self.store
         self.catalog = PostgresCatalog(connections, tables)

@@ -7,15 +7,15 @@ search configuration of the index's language, without accents. All changes of a 
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from groundtune.errors import ProviderError, need
 from groundtune.retrieve.lexical_scale import scale_bm25
 from groundtune.retrieve.stores.postgres.connections import Connections
-from groundtune.retrieve.stores.postgres.schema import INDEXED_DIMENSION, Tables, quoted
+from groundtune.retrieve.stores.postgres.schema import Tables
 from groundtune.retrieve.stores.postgres.values import texts
+from groundtune.retrieve.stores.postgres.vectors import APPROXIMATE_FROM, VectorSql
 from groundtune.retrieve.stores.postgres.words import plain_words
 from groundtune.types import Candidate, IndexEntry, Passage, Scope, Vectors
 
@@ -24,8 +24,6 @@ COLUMNS = (
     "number", "id", "document_id", "source", "ordinal", "start", "end", "text", "heading", "page", "context", "key",
     "groups", "tags", "embedding",
 )  # fmt: skip
-APPROXIMATE_FROM = 10_000
-"""Number of passages from which there is a vector index. A scope with fewer passages is always searched exactly."""
 FIRST_RANKED = 4
 """Full-text search first looks for the k best in scope among the 4 k best of all, and searches on if they are fewer."""
 MAINTAIN_SHARE = 0.1
@@ -38,10 +36,6 @@ LONGEST_TAG = 200
 """Longer metadata values are found by their digest: an index entry must fit on a page."""
 K1 = 1.2
 B = 0.75
-GRAPH = "m = 24, ef_construction = 128"
-"""With pgvector's defaults (16 and 64), 100,000 passages in clusters had a recall of 0.91 instead of 0.97."""
-BUILD_MEMORY_MB = (64, 2_048)
-"""Least and most memory for building the vector index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +49,12 @@ class Totals:
 
 
 class PostgresStore:
-    """`Store` and `VectorCache` in the tables of one generation. vector_schema: the schema of the extension."""
+    """`Store` and `VectorCache` in the tables of one generation."""
 
-    def __init__(
-        self, connections: Connections, tables: Tables, *, dimension: int, language: str, vector_schema: str
-    ) -> None:
+    def __init__(self, connections: Connections, tables: Tables, vectors: VectorSql, *, language: str) -> None:
         self._connections = connections
         self._tables = tables
-        self._dimension = dimension
-        self._type = f"{quoted(vector_schema)}.vector"
-        self._half = f"{quoted(vector_schema)}.halfvec({dimension})"
-        self._half_operators = f"{quoted(vector_schema)}.halfvec_cosine_ops"
-        self._distance = f"OPERATOR({quoted(vector_schema)}.<=>)"
+        self._sql = vectors
         self._terms = _terms_sql(language)
         self._scope_sizes: dict[tuple[int, str], int] = {}
         """Passages in scope by version and scope, counted up to APPROXIMATE_FROM."""
@@ -164,13 +152,13 @@ class PostgresStore:
 
     async def dense(self, vector: Vectors, *, k: int, scope: Scope) -> list[Candidate]:
         totals = await self._totals()
-        where = _where(scope, first=3)
+        where, asked = _where(scope, first=3), f"$1::{self._sql.type}"
         rows: list[Any] = []
         if totals.vectors_indexed and not await self._fewer_than(APPROXIMATE_FROM, scope, totals):
-            half = f"embedding::{self._half} {self._distance} $1::{self._type}::{self._half}"
+            half = f"{self._sql.as_half('embedding')} {self._sql.distance} {self._sql.as_half(asked)}"
             rows = await self._connections.fetch(
                 f"""
-                SELECT id, 1 - (embedding {self._distance} $1::{self._type}) AS score, embedding FROM (
+                SELECT id, 1 - (embedding {self._sql.distance} {asked}) AS score, embedding FROM (
                     SELECT id, number, embedding FROM {self._tables.passages} WHERE {where} ORDER BY {half} LIMIT $2
                 ) near ORDER BY score DESC, number
                 """,
@@ -180,7 +168,7 @@ class PostgresStore:
             rows = await self._connections.fetch(
                 f"""
                 SELECT id, near.score, embedding FROM (
-                    SELECT number, 1 - (embedding {self._distance} $1::{self._type}) AS score
+                    SELECT number, 1 - (embedding {self._sql.distance} {asked}) AS score
                     FROM {self._tables.passages} WHERE {where} ORDER BY score DESC, number LIMIT $2
                 ) near JOIN {self._tables.passages} USING (number) ORDER BY near.score DESC, number
                 """,
@@ -302,34 +290,11 @@ class PostgresStore:
 
     async def optimize(self) -> None:
         totals = await self._totals()
-        if totals.passages >= APPROXIMATE_FROM and not totals.vectors_indexed and self._dimension <= INDEXED_DIMENSION:
-            await self._index_vectors(totals.passages)
         if totals.unmaintained > MAINTAIN_FROM + MAINTAIN_SHARE * totals.passages:
             async with self._connections.maintenance() as connection:
                 for table in self._tables.all():
                     await connection.execute(f"VACUUM (ANALYZE) {table}")
                 await connection.execute(f"UPDATE {self._tables.totals} SET unmaintained = 0")
-
-    async def _index_vectors(self, passages: int) -> None:
-        """Build the vector index. Half precision halves its size; distances are computed from the whole vectors."""
-        pg = need("asyncpg", extra="postgres")
-        least, most = BUILD_MEMORY_MB
-        memory = min(most, max(least, passages * (2 * self._dimension + 400) // 2**20))
-        try:
-            await self._create_vector_index({"maintenance_work_mem": f"{memory}MB"})
-        except ProviderError as error:  # a container often has too little shared memory for several workers
-            if not isinstance(error.__cause__, pg.InsufficientResourcesError):
-                raise
-            await self._create_vector_index({"max_parallel_maintenance_workers": "0"})
-
-    async def _create_vector_index(self, settings: Mapping[str, str]) -> None:
-        async with self._connections.transaction() as connection:
-            for name, value in settings.items():
-                await connection.execute(f"SET LOCAL {name} = '{value}'")
-            await connection.execute(
-                f"CREATE INDEX ON {self._tables.passages} USING hnsw ((embedding::{self._half}) {self._half_operators})"
-            )
-            await connection.execute(f"UPDATE {self._tables.totals} SET vectors_indexed = true")
 
 
 @dataclass(frozen=True, slots=True)
