@@ -31,6 +31,7 @@ SESSION = (
     "SET client_min_messages = warning; "
     "SET jit = off; "  # compiling takes longer than most of these queries
     "SET plan_cache_mode = force_custom_plan; "  # the best plan depends on how much is in scope
+    "SET random_page_cost = 1.1; "  # the usual 4 is for spinning disks and makes indexes look expensive
     "SET hnsw.ef_search = {ef_search}; "
     "SET hnsw.iterative_scan = relaxed_order; "
     "SET hnsw.max_scan_tuples = {max_scan_tuples}; "
@@ -45,8 +46,10 @@ WATCHED = {
     "tcp_keepalives_count": "3",
 }
 """How soon the server notices that the writer's process or machine is gone, so that the lock becomes free."""
-EF_SEARCH = 400
-"""Candidates of the HNSW search; fewer than k would cap the rows."""
+EF_SEARCH = 800
+"""Candidates of the HNSW search. Among 100,000 passages of which most have near-duplicates, 400 find 93% of the ten
+nearest, 800 96%; among 23,000 different ones 200 are enough.
+"""
 MAX_SCAN_TUPLES = 100_000
 """Rows of the HNSW index visited at most for a narrow scope; a search that ends with too few is repeated exactly."""
 
