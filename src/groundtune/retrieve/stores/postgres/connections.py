@@ -48,7 +48,7 @@ WATCHED = {
 """How soon the server notices that the writer's process or machine is gone, so that the lock becomes free."""
 EF_SEARCH = 800
 """Candidates of the HNSW search. Among 100,000 passages of which most have near-duplicates, 400 find 93% of the ten
-nearest, 800 96%; among 23,000 different ones 200 are enough.
+nearest, 800 95%; among 23,000 different ones 200 are enough.
 """
 MAX_SCAN_TUPLES = 100_000
 """Rows of the HNSW index visited at most for a narrow scope; a search that ends with too few is repeated exactly."""
