@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -163,18 +162,6 @@ def test_it_trains_loads_and_answers(
     capsys.readouterr()
     assert main(["models", "show", "most", "-C", str(folder)]) == 0
     assert "majority from [tune.most]" in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_the_documented_kind_works(site: Path, tmp_path: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs/extend.md").read_text(encoding="utf-8")
-    (code,) = re.findall(
-        r"```python\n(.*?)```", page.partition("## Kinds of training")[2].partition("\n## ")[0], re.DOTALL
-    )
-    (site / "groundtune_majority.py").write_text(code)
-    with Project.open(desk(tmp_path / "desk")) as project:
-        assert project.tune("most").metrics == {"train_share": pytest.approx(2 / 3)}
-        assert project.ask("Where is my parcel?", approach="tuned").output == "refund"
 
 
 @pytest.mark.slow

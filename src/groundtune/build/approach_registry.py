@@ -4,8 +4,9 @@ The one way to an approach: asking, comparing and distilling all get theirs here
 """
 
 import difflib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, cast
 
 from groundtune.build import approach_families as families
@@ -35,8 +36,8 @@ class ApproachRegistry:
     """Maps each table under [models] to everything its generations depend on besides the prompt."""
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     """Maps each name to the trained artifact it uses."""
-    known: tuple[str, ...] = ()
-    """All names that this project may have, also of approaches that were not built."""
+    known: Callable[[], list[str]] = list
+    """Returns all names that this project may have, also of approaches that were not built; imports packages."""
 
     def select(self, chosen: Sequence[str | Approach]) -> "ApproachRegistry":
         """Return the chosen approaches, or all ready ones. Raises UsageError, or MissingError when none can run.
@@ -68,7 +69,7 @@ class ApproachRegistry:
                 hint = command or (f"available: {', '.join(self.ready)}" if self.ready else None)
                 raise MissingError(f"{name} {reason}", hint=hint)
             if name not in self.ready:
-                known = self.known or tuple(self.ready)
+                known = self.known() or list(self.ready)
                 close = difflib.get_close_matches(name, known, n=1)
                 hint = f'did you mean "{close[0]}"?' if close else f"choose one of {', '.join(known)}"
                 raise UsageError(f"no approach {name!r}", hint="; ".join([hint, *load_extensions().broken.values()]))
@@ -83,7 +84,7 @@ async def build_registry(
 
     only: build just these, and add those of packages and pinned ones (`NAME@ID`), which are never built unasked.
     """
-    registry = ApproachRegistry(known=tuple(families.known_names(config)))
+    registry = ApproachRegistry(known=partial(families.known_names, config))
     building = Building(config, resources, registry, None if only is None else frozenset(only))
     has_model = config.models["default"].kind != "quote"
     for name, model in config.models.items():
