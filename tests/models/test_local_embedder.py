@@ -8,7 +8,7 @@ import pytest
 from groundtune.errors import GroundtuneError, MissingError
 from groundtune.models import local_embedder
 from groundtune.models.local_embedder import BundledEmbedder, SentenceTransformerEmbedder, embed_sorted, verify_sha256
-from groundtune.models.minilm import NumpyEncoder, TorchEncoder
+from groundtune.models.minilm import NumpyEncoder, TorchEncoder, round_up
 
 TEXTS = [
     "How long is the refund window?",
@@ -75,6 +75,13 @@ async def test_order_and_batch_do_not_change_a_vector(bundled: BundledEmbedder) 
     together = await bundled.embed(TEXTS)
     alone = np.concatenate([await bundled.embed([text]) for text in TEXTS])
     assert (together * alone).sum(axis=1).min() > 0.999
+
+
+def test_torch_multiplies_matrices_of_few_sizes() -> None:
+    sizes = [round_up(tokens) for tokens in range(1, 4097)]
+    assert len(set(sizes)) == 48
+    assert all(tokens <= size for tokens, size in enumerate(sizes, start=1))
+    assert all(size <= tokens * 1.25 for tokens, size in enumerate(sizes[31:], start=32))
 
 
 async def test_no_text_gives_no_vector(bundled: BundledEmbedder) -> None:

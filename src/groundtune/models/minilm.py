@@ -115,28 +115,46 @@ class TorchEncoder:
             padded[index, : len(row)] = row
         keep = torch.arange(longest)[None, :] < lengths[:, None]
         mask = None if bool(keep.all()) else keep[:, None, None, :]
-        hidden = functional.embedding(torch.from_numpy(padded), self._words) + self._positions[:longest]
-        hidden = self._normed(hidden, self._norm)
+        words = functional.embedding(torch.from_numpy(padded), self._words) + self._positions[:longest]
+        hidden = self._normed(self._rounded(words.flatten(0, 1)), self._norm)
         for layer in self._layers:
-            hidden = self._layer(hidden, mask, layer)
+            hidden = self._layer(hidden, (len(rows), longest), mask, layer)
         weight = keep[:, :, None].float()
-        pooled = (hidden.float() * weight).sum(1) / weight.sum(1)
+        pooled = (hidden[: keep.numel()].view(*keep.shape, -1).float() * weight).sum(1) / weight.sum(1)
         unit: Vectors = functional.normalize(pooled, dim=1).numpy()
         return unit
 
-    def _layer(self, hidden: Any, mask: Any, layer: dict[str, Any]) -> Any:
+    def _layer(self, hidden: Any, shape: tuple[int, int], mask: Any, layer: dict[str, Any]) -> Any:
+        """hidden: (tokens rounded up, dimension); shape: texts, and tokens of the longest one."""
         functional = self._torch.nn.functional
-        n, length, _ = hidden.shape
-        mixed = functional.linear(hidden, *layer["qkv"]).view(n, length, 3, self._config.heads, -1)
+        n, length = shape
+        mixed = functional.linear(hidden, *layer["qkv"])[: n * length].view(n, length, 3, self._config.heads, -1)
         query, key, value = mixed.permute(2, 0, 3, 1, 4)
         attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        attended = functional.linear(attended.transpose(1, 2).reshape(n, length, -1), *layer["out"])
+        attended = functional.linear(self._rounded(attended.transpose(1, 2).flatten(2).flatten(0, 1)), *layer["out"])
         hidden = self._normed(hidden + attended, layer["norm1"])
         wide = functional.gelu(functional.linear(hidden, *layer["up"]))
         return self._normed(hidden + functional.linear(wide, *layer["down"]), layer["norm2"])
 
+    def _rounded(self, tokens: Any) -> Any:
+        """Append zeros up to the next size of `round_up`."""
+        missing = round_up(len(tokens)) - len(tokens)
+        return self._torch.nn.functional.pad(tokens, (0, 0, 0, missing)) if missing else tokens
+
     def _normed(self, hidden: Any, norm: tuple[Any, Any]) -> Any:
         return self._torch.nn.functional.layer_norm(hidden, (self._config.dimension,), *norm, self._config.epsilon)
+
+
+def round_up(tokens: int) -> int:
+    """Return one of 48 sizes up to 4,096; from 32 tokens on, at most a quarter larger.
+
+    torch keeps code and buffers for the sizes of the matrices it has multiplied, about 3 MB each in bfloat16. With the
+    sizes as they come, 300 batches made a process grow by 700 MB; with these, by 150 MB.
+    """
+    step = 8
+    while tokens > 8 * step and step < 128:
+        step *= 2
+    return -(-tokens // step) * step
 
 
 def _pair(weights: dict[str, Any], name: str) -> tuple[Any, Any]:
