@@ -69,7 +69,7 @@ def working(where: str) -> Iterator[None]:
     except pg.InsufficientPrivilegeError as error:
         raise MissingError(
             f"the database at {where} does not allow this: {error.args[0]}",
-            hint="an administrator grants the permission, or owns the schema",
+            hint="ask an administrator to grant the permission",
         ) from error
     except pg.ReadOnlySQLTransactionError as error:
         raise MissingError(
