@@ -33,7 +33,7 @@ for name in list(os.environ):  # what the terminal, the keys and the settings of
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run slow tests first, so that several workers end at about the same time."""
     for item in items:
-        if "browser" in getattr(item, "fixturenames", ()):
+        if {"browser", "own_server"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 

@@ -181,26 +181,22 @@ class PostgresStore:
         if not words:
             return []
         totals = await self._totals()
-        if totals.passages >= APPROXIMATE_FROM and await self._fewer_than(APPROXIMATE_FROM, scope, totals):
-            rows = await self._ranked(words, k, scope, narrow=True)
-        else:
-            rows = await self._ranked(words, k, scope, first=FIRST_RANKED * k)
-            if len(rows) < k:
-                rows = await self._ranked(words, k, scope)
+        large = totals.passages >= APPROXIMATE_FROM
+        narrow = large and await self._fewer_than(APPROXIMATE_FROM, scope, totals)
+        rows = None if narrow else await self._ranked(words, k, scope, first=FIRST_RANKED * k)
+        if rows is None:
+            rows = await self._ranked(words, k, scope) or []
         scores = scale_bm25([row["score"] for row in rows], totals.passages)
         return [Candidate(row["id"], score, row["embedding"]) for row, score in zip(rows, scores, strict=True)]
 
-    async def _ranked(
-        self, words: str, k: int, scope: Scope, *, narrow: bool = False, first: int | None = None
-    ) -> list[Any]:
+    async def _ranked(self, words: str, k: int, scope: Scope, *, first: int | None = None) -> list[Any] | None:
         """Return the k best by BM25 in scope.
 
-        narrow: score only what is in scope, instead of checking the scope from the best down. first: give up after so
-        many of the best, which saves sorting the others.
+        first: look only at so many of the best of all, which saves reading the scope; None if that is not enough.
         """
         where = _where(scope, first=4)
         visible = f"visible AS MATERIALIZED (SELECT number FROM {self._tables.passages} WHERE {where}),"
-        return await self._connections.fetch(
+        rows = await self._connections.fetch(
             f"""
             WITH asked AS MATERIALIZED (
                 SELECT DISTINCT {self._terms.term} AS term
@@ -210,18 +206,23 @@ class PostgresStore:
                     AS weight,
                     {K1 * (1 - B)}::float8 AS base, {K1 * B}::float8 * s.passages / nullif(s.words, 0) AS slope
                 FROM asked JOIN {self._tables.terms} t USING (term), {self._tables.totals} s
-            ), {visible if narrow else ""} ranked AS (
+            ), {"" if first else visible} ranked AS (
                 SELECT passage, sum(weight * frequency / (frequency + base + slope * length)) AS score
                 FROM weighted JOIN {self._tables.postings} USING (term)
-                    {"JOIN visible ON number = passage" if narrow else ""}
+                    {"" if first else "JOIN visible ON number = passage"}
                 GROUP BY passage ORDER BY score DESC, passage LIMIT $3
+            ), hits AS (
+                SELECT p.id, r.score, p.embedding, r.passage FROM ranked r, LATERAL (
+                    SELECT id, embedding FROM {self._tables.passages} WHERE number = r.passage AND {where} OFFSET 0
+                ) p ORDER BY r.score DESC, r.passage LIMIT $2
             )
-            SELECT p.id, r.score, p.embedding FROM ranked r, LATERAL (
-                SELECT id, embedding FROM {self._tables.passages} WHERE number = r.passage AND {where} OFFSET 0
-            ) p ORDER BY r.score DESC, r.passage LIMIT $2
+            SELECT (SELECT count(*) FROM ranked) AS ranked, h.id, h.score, h.embedding
+            FROM (SELECT) one_row LEFT JOIN hits h ON true ORDER BY h.score DESC, h.passage
             """,
-            *(words, k, k if narrow else first, *_values(scope)),
+            *(words, k, first or k, *_values(scope)),
         )
+        hits = [row for row in rows if row["id"] is not None]
+        return hits if first is None or len(hits) == k or rows[0]["ranked"] < first else None
 
     async def _fewer_than(self, limit: int, scope: Scope, totals: Totals) -> bool:
         """Whether fewer passages than this are in scope; `limit` is at most APPROXIMATE_FROM."""
