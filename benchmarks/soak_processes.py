@@ -225,7 +225,11 @@ def ingest(place: Place, project: Project, ledger: Ledger, log: Log, draw: rando
         busy=busy,
         **{change: changes.count(change) for change in set(changes)},
     )
-    failed = [f"{file.row.source}: {file.row.reason}" for file in report.files if file.row.status == "failed"]
+    failed = [
+        f"{file.row.source}: {file.row.reason}"
+        for file in report.files
+        if file.row.status == "failed" and file.change != "removed"
+    ]
     if failed and not busy:
         log.write("error", doing="ingest", error=f"failed files: {failed}")
 
