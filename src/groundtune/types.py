@@ -15,7 +15,9 @@ Vectors = NDArray[np.float32]
 Metadata = Mapping[str, str]
 
 Split = Literal["train", "validation", "test"]
-Support = Literal["exact", "close", "missing"]
+Support = str
+"""How far a passage supports a sentence: `common/support.py` lists the states. Readers accept
+states that they do not know."""
 Status = Literal["answered", "abstained"]
 Task = Literal["answer", "classify", "extract", "write"]
 Stage = Literal["bm25", "dense", "fused", "reranked"]
@@ -212,8 +214,11 @@ class Usage:
     input_tokens: int | None = None
     cached_tokens: int | None = None
     output_tokens: int | None = None
+    """Everything that the model wrote, its reasoning included."""
     seconds: float | None = None
     usd: float | None = None
+    reasoning_tokens: int | None = None
+    """The part of `output_tokens` that was reasoning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,14 +282,20 @@ class Generation:
     """Between 0 and 1, comparable between questions; None when the generator reports none."""
     cached: bool = False
     """Whether it came from the cache. If so, `usage` is that of the original call, and nothing was paid now."""
+    reasoning: str = ""
+    """What the model wrote before its answer, to itself; never part of `text`."""
+    cut: str | None = None
+    """Name of the limit at which the text ends too early, such as `max_output_tokens`; None when it is whole."""
+    warnings: tuple[str, ...] = ()
+    """What makes this text doubtful, one sentence each, such as a prompt that the server shortened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """Link from a sentence of an answer to the place in a document that should support it."""
+    """How one sentence of an answer was checked against the place in a document that should support it."""
 
-    marker: int
-    """The number in `[n]`, counted from 1."""
+    marker: int | None
+    """The number in `[n]`, counted from 1; None for a sentence without a marker."""
     sentence: str
     support: Support
     passage_id: str | None = None
@@ -297,6 +308,9 @@ class Citation:
     start: int | None = None
     """Offsets of the quote into the document's text."""
     end: int | None = None
+    added: bool = False
+    """Whether the model gave no marker here, and groundtune added it because exactly one passage supports the
+    sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +350,12 @@ class Answer(Displayed):
     time: str = ""
     """When it was given: ISO 8601, UTC."""
     trace: Trace = Trace()
+    reasoning: str = ""
+    """What the model wrote to itself before the answer; not shown by default, never cited or scored."""
+    cut: str | None = None
+    """Name of the limit at which the text ends too early; None when it is whole."""
+    warnings: tuple[str, ...] = ()
+    """What makes the answer doubtful, one sentence each."""
 
     def view(self) -> list[Block]:
         return answer_view(self)
@@ -397,6 +417,10 @@ class Result:
     """Retrieval score of the best passage; None without passages."""
     margin: float | None = None
     """Difference between the scores of the best passage and the second; None with fewer than two."""
+    cut: str | None = None
+    """Name of the limit at which the reply ends too early; None when it is whole."""
+    warnings: tuple[str, ...] = ()
+    """What makes the answer doubtful, one sentence each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ FAULTS: list[tuple[Any, str]] = [
     (row(citations=[CITATION, "x"]), "citations[1] must be an object"),
     (row(citations=[{"marker": 1}]), 'missing "citations[0].sentence", "citations[0].support"'),
     (row(citations=[{**CITATION, "marker": "[1]"}]), '"citations[0].marker" must be an integer'),
-    (row(citations=[{**CITATION, "support": "yes"}]), '"citations[0].support" must be one of exact, close, missing'),
+    (row(citations=[{**CITATION, "support": ""}]), '"citations[0].support" must be a non-empty string'),
     (row(citations=[{**CITATION, "start": 1.5}]), '"citations[0].start" must be an integer or null'),
     (row(status="error"), '"error" must be an object if "status" is "error", and null otherwise'),
     (

@@ -38,7 +38,7 @@ class _Gathered:
 
 
 NO_QUERY = SearchQuery("")
-NO_GENERATION = Generation("", Usage(0, 0, 0, 0.0, 0.0), confidence=0.0)
+NO_GENERATION = Generation("", Usage(0, 0, 0, 0.0, 0.0, 0), confidence=0.0)
 
 
 class Pipeline:
@@ -165,6 +165,9 @@ class Pipeline:
                 self._generator.name if gathered.prompt else None,
                 (query.note,) if query.note else (),
             ),
+            reasoning=generation.reasoning,
+            cut=generation.cut,
+            warnings=generation.warnings,
         )
         return complete_answer(answer, self.name)
 

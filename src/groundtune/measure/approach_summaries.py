@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
+from groundtune.common.support import is_supported
 from groundtune.stats.intervals import Sample, bootstrap_means
 from groundtune.stats.significance import PairedSample, holm, paired_differences
 from groundtune.types import ApproachSummary, Difference, Example, Interval, Result
@@ -147,7 +148,7 @@ def _summary(name: str, rows: Sequence[Result], primary: str, metrics: Mapping[s
 
 
 def _cites(row: Result) -> bool:
-    return any(citation.support != "missing" for citation in row.citations)
+    return any(is_supported(citation.support) for citation in row.citations)
 
 
 def _labels(examples: Sequence[str], clusters: Clusters) -> list[str] | None:

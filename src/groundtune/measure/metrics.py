@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from groundtune.common.support import is_supported
 from groundtune.types import Answer, Citation, Evidence, Example, Passage
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -144,7 +145,7 @@ def _score_citations(answer: Answer, evidence: Sequence[Evidence]) -> dict[str, 
         covered = sum(any(row[index] for row in matches) for index in range(len(evidence)))
         scores["citation_recall"] = covered / len(evidence)
     if cited:
-        supported = {citation.sentence for citation in cited if citation.support != "missing"}
+        supported = {citation.sentence for citation in cited if is_supported(citation.support)}
         scores["supported"] = len(supported) / len({citation.sentence for citation in cited})
     return scores
 

@@ -5,11 +5,13 @@ One JSON object per line (ASCII with \\u escapes), each written in a single call
     {"example": id, "approach": name, "status": "answered" | "abstained" | "error",
      "output": string, label or object (null if the approach failed),
      "citations": [{"marker", "sentence", "support", "passage_id", "document_id", "source", "heading",
-                    "page", "quote", "start", "end"}],
+                    "page", "quote", "start", "end", "added"}],
      "scores": {metric: number, only those that apply},
-     "usage": {"input_tokens", "cached_tokens", "output_tokens", "seconds", "usd"} (each null when unknown),
+     "usage": {"input_tokens", "cached_tokens", "output_tokens", "seconds", "usd", "reasoning_tokens"} (each null when
+               unknown),
      "error": null | {"kind", "message"},
-     "confidence", "best_score", "margin": number or null; older rows have none of the three}
+     "confidence", "best_score", "margin": number or null; older rows have none of the three,
+     "cut": null | name of the limit at which the reply ended too early, "warnings": [string]; older rows lack both}
 
 If a cell has several rows, the last one counts; a retry replaces an error this way. Unknown keys and blank lines are
 ignored. A last line that is not JSON was cut off by a kill: it is ignored when reading, and removed before the next
@@ -31,7 +33,6 @@ log = logging.getLogger(__name__)
 
 RESULTS = "results.jsonl"
 STATUSES = ("answered", "abstained", "error")
-SUPPORTS = ("exact", "close", "missing")
 MAX_PROBLEMS = 10
 """Reading stops after this many unreadable lines."""
 FORMAT_HINT = 'docs/compare.md, "The matrix", describes every field'
@@ -85,6 +86,8 @@ def encode_result(result: Result) -> bytes:
         "usage": _plain(result.usage),
         "error": _plain(result.error) if result.error else None,
         **{name: _number(getattr(result, name)) for name in SIGNALS},
+        "cut": result.cut,
+        "warnings": list(result.warnings),
     }
     return (json.dumps(row, allow_nan=False) + "\n").encode()
 
@@ -117,6 +120,8 @@ def decode_result(line: bytes | str) -> Result:
         usage=Usage(**_known(row["usage"], USAGE)),
         error=Failure(row["error"]["kind"], row["error"]["message"]) if row["error"] else None,
         **_known(row, SIGNALS),
+        cut=row.get("cut"),
+        warnings=tuple(row.get("warnings", ())),
     )
 
 
@@ -168,6 +173,8 @@ ROW: Shape = {
     "scores": ("an object of numbers", _OBJECT[1]),
     "usage": _OBJECT,
     "error": ("an object or null", lambda value: value is None or isinstance(value, dict)),
+    "cut": _TEXT_OR_NULL,
+    "warnings": ("a list of strings", lambda value: isinstance(value, list) and all(map(_is_text, value))),
 }
 SIGNALS: Shape = {name: ("a number or null", _or_null(_is_number)) for name in ("confidence", "best_score", "margin")}
 """Optional fields of a row, from which a router or a threshold can be fitted."""
@@ -175,9 +182,9 @@ USAGE: Shape = {field.name: ("a number or null", _or_null(_is_number)) for field
 ERROR: Shape = {"kind": _TEXT, "message": _TEXT}
 CITATION_NEEDS = ("marker", "sentence", "support")
 CITATION: Shape = {
-    "marker": ("an integer", _is_whole),
+    "marker": _WHOLE_OR_NULL,
     "sentence": _TEXT,
-    "support": (f"one of {', '.join(SUPPORTS)}", lambda value: value in SUPPORTS),
+    "support": ("a non-empty string", lambda value: _is_text(value) and value != ""),
     "passage_id": _TEXT_OR_NULL,
     "document_id": _TEXT_OR_NULL,
     "source": _TEXT_OR_NULL,
@@ -186,6 +193,7 @@ CITATION: Shape = {
     "quote": _TEXT,
     "start": _WHOLE_OR_NULL,
     "end": _WHOLE_OR_NULL,
+    "added": ("true or false", lambda value: isinstance(value, bool)),
 }
 
 

@@ -168,6 +168,8 @@ async def _fill(
         confidence=answer.confidence,
         best_score=best_score,
         margin=margin,
+        cut=answer.cut,
+        warnings=answer.warnings,
     )
     try:
         result = replace(result, scores=score(answer, example))
