@@ -55,7 +55,9 @@ async def test_the_matrix_is_filled_and_each_line_has_the_documented_shape(tmp_p
         "example", "approach", "status", "output", "citations", "scores", "usage", "error",
         "confidence", "best_score", "margin", "cut", "warnings",
     ]  # fmt: skip
-    assert list(row["usage"]) == ["input_tokens", "cached_tokens", "output_tokens", "seconds", "usd"]
+    assert list(row["usage"]) == [
+        "input_tokens", "cached_tokens", "output_tokens", "seconds", "usd", "reasoning_tokens",
+    ]  # fmt: skip
     assert (row["output"], row["error"], row["usage"]["input_tokens"]) == ("answer 0", None, None)
     assert row["scores"]["correct"] == 1.0
     assert row["usage"]["seconds"] >= 0
