@@ -265,6 +265,93 @@ def test_equal_means_are_ordered_by_price() -> None:
     assert result.choice == "small"
 
 
+# The simplest of equals
+
+
+def simple_and_combined(
+    difference: float = 0.012, p: float = 0.5, *, rag: float | None = 1.0, hybrid: float | None = 1.0, **facts: Any
+) -> tuple[list[ApproachSummary], list[Difference]]:
+    summaries = [summary("hybrid", 0.8 + difference, usd_per_1k=hybrid), summary("rag", 0.8, usd_per_1k=rag)]
+    return summaries, [pair("hybrid", "rag", difference, p, **facts)]
+
+
+@pytest.mark.parametrize(("rag", "hybrid"), [(1.0, 1.0), (1.0, 0.95), (None, 1.0), (9.0, None), (None, None)])
+def test_where_price_does_not_decide_the_simplest_is_the_choice(rag: float | None, hybrid: float | None) -> None:
+    result = verdict(*simple_and_combined(rag=rag, hybrid=hybrid))
+    assert (result.choice, result.leaders, result.more_examples) == ("rag", ("hybrid", "rag"), None)
+    assert result.sentence == (
+        "Use rag: hybrid is not measurably better (+1.2 points, 95% interval −3.8 to +6.2), and rag is simpler."
+    )
+    assert "With prefer_simpler = false, there would be no clear winner." in result.flips
+
+
+def test_the_simplest_may_also_be_ahead() -> None:
+    result = verdict(*simple_and_combined(-0.012))
+    assert result.sentence.startswith("Use rag: hybrid is not measurably better (−1.2 points")
+
+
+def test_several_that_are_not_better_are_named() -> None:
+    summaries = [summary("hybrid", 0.82), summary("tuned", 0.81), summary("prompt", 0.8)]
+    pairs = [
+        pair("hybrid", "tuned", 0.01, 0.9),
+        pair("hybrid", "prompt", 0.02, 0.9),
+        pair("tuned", "prompt", 0.01, 0.9),
+    ]
+    assert verdict(summaries, pairs).sentence == (
+        "Use prompt: hybrid and tuned are not measurably better (hybrid: +2.0 points, 95% interval −3.0 to +7.0), "
+        "and prompt is simpler."
+    )
+
+
+@pytest.mark.parametrize(("half", "choice"), [(0.08, "rag"), (0.09, None), (0.2, None)])
+def test_simplicity_decides_only_where_at_most_ten_points_can_be_lost(half: float, choice: str | None) -> None:
+    result = verdict(*simple_and_combined(half=half))
+    assert result.choice == choice
+    assert choice or result.sentence.startswith("No clear winner yet: hybrid and rag differ")
+
+
+def test_simplicity_can_be_switched_off() -> None:
+    assert verdict(*simple_and_combined(), prefer_simpler=False).choice is None
+
+
+def test_price_comes_before_simplicity() -> None:
+    result = verdict(*simple_and_combined(rag=9.0))
+    assert result.choice == "hybrid"
+    assert result.sentence.endswith("and costs a ninth as much.")
+
+
+def test_the_simplest_is_not_chosen_where_a_clearly_cheaper_one_may_win_with_more_examples() -> None:
+    """The cheaper one might be 11 points behind, so neither price nor simplicity decides."""
+    result = verdict(*simple_and_combined(-0.05, rag=9.0, half=0.06))
+    assert (result.choice, result.leaders) == (None, ("rag", "hybrid"))
+
+
+@pytest.mark.parametrize("names", [("rag", "rag:large"), ("rag", "our-own")])
+def test_between_equally_simple_and_unknown_approaches_simplicity_decides_nothing(names: tuple[str, str]) -> None:
+    first, second = names
+    result = verdict([summary(first), summary(second)], [pair(first, second, 0.0, 0.9)])
+    assert (result.choice, result.leaders) == (None, names)
+
+
+def test_the_measurably_better_combination_is_the_choice() -> None:
+    assert verdict(*simple_and_combined(0.09, 0.01)).choice == "hybrid"
+
+
+def test_a_combination_that_does_not_beat_its_part_is_not_chosen_for_its_simplicity() -> None:
+    """routed beats rag, which hybrid does not; hybrid is simpler than routed, but not better than its part."""
+    summaries = [summary("routed", 0.85), summary("hybrid", 0.84), summary("rag", 0.8)]
+    pairs = [pair("routed", "hybrid", 0.01, 0.9), pair("routed", "rag", 0.05, 0.01), pair("hybrid", "rag", 0.04, 0.2)]
+    result = verdict(summaries, pairs)
+    assert (result.choice, result.leaders) == (None, ("routed", "hybrid"))
+    better = [*pairs[:2], pair("hybrid", "rag", 0.04, 0.04)]
+    assert verdict(summaries, better).choice == "hybrid"
+
+
+def test_the_simplest_is_not_chosen_if_it_is_never_right() -> None:
+    some, never = summary("rag", 0.01), summary("prompt", 0.0)
+    assert verdict([some, never], [pair("rag", "prompt", 0.01, 0.3, half=0.02)]).choice is None
+
+
 # Requirements
 
 

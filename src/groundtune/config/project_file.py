@@ -194,6 +194,8 @@ class CompareConfig(Section):
     """Empty: every approach that the task and the configuration allow."""
     primary: Text | None = None
     """The score that decides; None: `correct`, for task write `judge` if there is one, else `chrf`."""
+    prefer_simpler: bool = True
+    """Whether the simplest of several approaches that cannot be told apart is recommended."""
     scorers: Texts = ()
     """Scorers that packages add."""
 

@@ -6,6 +6,7 @@ from statistics import NormalDist
 from typing import Any, Literal
 
 from groundtune.common.text import format_count
+from groundtune.decide.simplicity import parts_of, simplest
 from groundtune.decide.wording import (
     PRICE_HINT,
     Scale,
@@ -23,7 +24,8 @@ from groundtune.types import ApproachSummary, Difference, Verdict
 ALPHA = 0.05
 """Significance level: an adjusted p below it is a measurable difference."""
 TOLERANCE = 0.10
-"""Largest deficit (as a fraction, by the 95% interval) at which a cheaper approach is chosen over another leader."""
+"""Largest deficit (as a fraction, by the 95% interval) at which a cheaper or simpler approach is chosen over another
+leader."""
 CLEARLY_CHEAPER = 0.9
 """A price is clearly lower if it is at most this share of every other leader's price."""
 MAX_ERRORS = 0.2
@@ -65,11 +67,22 @@ class Requirements:
 
 
 @dataclass(frozen=True, slots=True)
+class _Rules:
+    """What the approaches are judged by."""
+
+    pairs: Pairs
+    requirements: Requirements
+    examples: int
+    scale: Scale
+    prefer_simpler: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Outcome:
     """Result of the decision rules, before it is worded."""
 
     choice: ApproachSummary | None
-    why: Literal["nothing", "alone", "best", "price", "open"]
+    why: Literal["nothing", "alone", "best", "price", "simple", "open"]
     leaders: tuple[ApproachSummary, ...] = ()
     eligible: tuple[ApproachSummary, ...] = ()
     """Best first."""
@@ -85,20 +98,24 @@ def decide(
     primary: str,
     examples: int,
     clusters: int | None = None,
+    prefer_simpler: bool = True,
 ) -> Verdict:
     """Return the approach to use, or no clear winner, with the reasons and with what would change the verdict.
 
     Requirements come first and rule approaches out. The leaders are the best remaining approach and all that are not
     measurably worse (adjusted p of 0.05 or more); if every mean is 0, there are none. A single leader is the choice.
     Among several, the cheapest is the choice if all their prices are known, its own is at least 10% below every other,
-    and it is at worst 10 points behind any of them. Otherwise there is no choice.
+    and it is at worst 10 points behind any of them. If price does not decide, the simplest (simplicity.py) is the
+    choice under the same condition, unless another leader is known to be clearly cheaper; a combination only if it is
+    measurably better than each of its parts. Otherwise there is no choice.
 
     differences: every pair of approaches, p adjusted over all of them. examples: maximum number of rows of an approach.
-    clusters: independent groups among the examples, when the intervals are by group.
+    clusters: independent groups among the examples, when the intervals are by group. prefer_simpler: whether the
+    simplest may be the choice.
     """
-    pairs = _both_orders(differences)
-    scale = scale_of(summaries, primary)
-    outcome = _apply_rules(summaries, pairs, requirements, examples, scale)
+    rules = _Rules(_both_orders(differences), requirements, examples, scale_of(summaries, primary), prefer_simpler)
+    pairs, scale = rules.pairs, rules.scale
+    outcome = _apply_rules(summaries, rules)
     sentence, more = _sentence(outcome, pairs, scale, len(summaries) + len(requirements.barred))
     ruled_out = {name: tuple(reason for _, reason in misses) for name, misses in outcome.misses.items()}
     return Verdict(
@@ -107,7 +124,7 @@ def decide(
         reasons=tuple(_reasons(outcome, pairs, scale)),
         leaders=tuple(leader.name for leader in outcome.leaders),
         ruled_out={**{name: (reason,) for name, reason in requirements.barred.items()}, **ruled_out},
-        flips=tuple(_flips(summaries, pairs, requirements, examples, scale, outcome)),
+        flips=tuple(_flips(summaries, rules, outcome)),
         caveats=tuple(_caveats(outcome, pairs, requirements, examples, clusters)),
         more_examples=more,
     )
@@ -123,14 +140,13 @@ def _both_orders(differences: Sequence[Difference]) -> Pairs:
     return pairs
 
 
-def _apply_rules(
-    summaries: Sequence[ApproachSummary], pairs: Pairs, requirements: Requirements, examples: int, scale: Scale
-) -> _Outcome:
+def _apply_rules(summaries: Sequence[ApproachSummary], rules: _Rules) -> _Outcome:
+    pairs, requirements, scale = rules.pairs, rules.requirements, rules.scale
     candidates = [summary for summary in summaries if summary.name not in requirements.barred]
     misses = {
         candidate.name: unmet
         for candidate in candidates
-        if (unmet := tuple(_misses(candidate, requirements, examples, scale.primary)))
+        if (unmet := tuple(_misses(candidate, requirements, rules.examples, scale.primary)))
     }
     eligible = [candidate for candidate in candidates if candidate.name not in misses]
     eligible.sort(key=lambda summary: (-(summary.mean or 0.0), summary.usd_per_1k is None, summary.usd_per_1k or 0.0))
@@ -144,8 +160,10 @@ def _apply_rules(
     leaders = (best, *(other for other in eligible if other is not best and not _beats(best, other, pairs)))
     if len(leaders) == 1:
         return _Outcome(best, "best" if len(eligible) > 1 else "alone", leaders, tuple(eligible), misses)
-    cheapest = _cheapest(leaders, pairs, scale)
-    return _Outcome(cheapest, "price" if cheapest else "open", leaders, tuple(eligible), misses)
+    if cheapest := _cheapest(leaders, pairs, scale):
+        return _Outcome(cheapest, "price", leaders, tuple(eligible), misses)
+    chosen = _simplest(leaders, eligible, pairs, scale) if rules.prefer_simpler else None
+    return _Outcome(chosen, "simple" if chosen else "open", leaders, tuple(eligible), misses)
 
 
 def _misses(summary: ApproachSummary, required: Requirements, examples: int, primary: str) -> Iterator[tuple[str, str]]:
@@ -214,17 +232,50 @@ def _cheapest(leaders: Sequence[ApproachSummary], pairs: Pairs, scale: Scale) ->
         return None
     cheapest = min(leaders, key=lambda leader: prices[leader.name])
     price = prices.pop(cheapest.name)
-    if not all(price < other and price <= CLEARLY_CHEAPER * other for other in prices.values()):
+    if not all(_clearly_cheaper(price, other) for other in prices.values()):
         return None
-    if scale.is_share and not cheapest.mean:
+    return cheapest if _at_worst_slightly_behind(cheapest, leaders, pairs, scale) else None
+
+
+def _simplest(
+    leaders: Sequence[ApproachSummary], eligible: Sequence[ApproachSummary], pairs: Pairs, scale: Scale
+) -> ApproachSummary | None:
+    """Return the leader to choose for its simplicity.
+
+    None if two are equally simple, if the simplest might be too far behind, if its mean is 0, if another is known to be
+    clearly cheaper, or if it is a combination that is not measurably better than each of its parts.
+    """
+    name = simplest([leader.name for leader in leaders])
+    chosen = next((leader for leader in leaders if leader.name == name), None)
+    if chosen is None or not _at_worst_slightly_behind(chosen, leaders, pairs, scale):
         return None
+    price = chosen.usd_per_1k
+    if price is not None and any(_clearly_cheaper(leader.usd_per_1k, price) for leader in leaders):
+        return None
+    parts = set(parts_of(chosen.name, [summary.name for summary in eligible]))
+    return chosen if all(_beats(chosen, part, pairs) for part in eligible if part.name in parts) else None
+
+
+def _clearly_cheaper(price: float | None, other: float) -> bool:
+    return price is not None and price < other and price <= CLEARLY_CHEAPER * other
+
+
+def _at_worst_slightly_behind(
+    chosen: ApproachSummary, leaders: Sequence[ApproachSummary], pairs: Pairs, scale: Scale
+) -> bool:
+    """Whether the intervals show that a leader is at worst 10 points behind each of the others, and its mean is not 0.
+
+    Approaches without common examples cannot be compared.
+    """
+    if scale.is_share and not chosen.mean:
+        return False
     for other in leaders:
-        if other is cheapest:
+        if other is chosen:
             continue
-        pair = pairs.get((cheapest.name, other.name))
-        if pair is None or _beats(other, cheapest, pairs) or pair.low < -TOLERANCE * scale.unit:
-            return None
-    return cheapest
+        pair = pairs.get((chosen.name, other.name))
+        if pair is None or _beats(other, chosen, pairs) or pair.low < -TOLERANCE * scale.unit:
+            return False
+    return True
 
 
 def _sentence(outcome: _Outcome, pairs: Pairs, scale: Scale, compared: int) -> tuple[str, int | None]:
@@ -242,6 +293,8 @@ def _sentence(outcome: _Outcome, pairs: Pairs, scale: Scale, compared: int) -> t
         comparison = scale.comparative(others[0].name if len(others) == 1 else any_other)
         return f"Use {name}: {figures}, measurably {comparison}.", None
     other = leaders[0] if leaders[0] is not choice else leaders[1]
+    if outcome.why == "simple":
+        return _simpler(choice, leaders, pairs, scale), None
     price = relative_cost(choice.usd_per_1k or 0.0, other.usd_per_1k or 0.0)
     pair = pairs[name, other.name]
     if leaders[0] is choice and pair.difference > 0:
@@ -250,6 +303,15 @@ def _sentence(outcome: _Outcome, pairs: Pairs, scale: Scale, compared: int) -> t
             None,
         )
     return f"Use {name}: it is not measurably worse than {other.name} ({scale.interval(pair)}) and {price}.", None
+
+
+def _simpler(choice: ApproachSummary, leaders: Sequence[ApproachSummary], pairs: Pairs, scale: Scale) -> str:
+    """`Use rag: hybrid is not measurably better (+1.2 points, 95% interval −1.5 to +4.0), and rag is simpler.`"""
+    others = [leader.name for leader in leaders if leader is not choice]
+    names, are = shorten_names(others, most=MAX_NAMED), "is" if len(others) == 1 else "are"
+    best = f"{others[0]}: " if len(others) > 1 else ""
+    figures = f"{best}{scale.interval(pairs[others[0], choice.name])}"
+    return f"Use {choice.name}: {names} {are} not measurably better ({figures}), and {choice.name} is simpler."
 
 
 def _none_eligible(compared: int) -> tuple[str, None]:
@@ -323,16 +385,11 @@ def _finding(pair: Difference, compared_pairs: int) -> str:
     return "not measurably different (the test is stricter than the interval)"
 
 
-def _flips(
-    summaries: Sequence[ApproachSummary],
-    pairs: Pairs,
-    requirements: Requirements,
-    examples: int,
-    scale: Scale,
-    outcome: _Outcome,
-) -> Iterator[str]:
+def _flips(summaries: Sequence[ApproachSummary], rules: _Rules, outcome: _Outcome) -> Iterator[str]:
+    requirements, scale = rules.requirements, rules.scale
+
     def redecide(changed_summaries: Sequence[ApproachSummary] = summaries, **changed: Any) -> _Outcome:
-        return _apply_rules(changed_summaries, pairs, replace(requirements, **changed), examples, scale)
+        return _apply_rules(changed_summaries, replace(rules, requirements=replace(requirements, **changed)))
 
     unmet = list(dict.fromkeys(key for misses in outcome.misses.values() for key, _ in misses if key))
     dropped: dict[str, Any] = {key: False if key == "citations" else None for key in unmet}
@@ -346,6 +403,8 @@ def _flips(
         yield f"Without {join_names(unmet)}, {change}."
     if scale.is_share:
         yield from _errors_as_wrong(outcome, scale)
+    if outcome.why == "simple":
+        yield "With prefer_simpler = false, there would be no clear winner."
 
     for leader in outcome.leaders:
         other_prices = [other.usd_per_1k for other in outcome.leaders if other is not leader]

@@ -305,6 +305,7 @@ def _context(config: Config, registry: ApproachRegistry) -> dict[str, Any]:
             "max_usd_per_month": required.max_usd_per_month,
             "requests_per_month": config.costs.requests_per_month,
         },
+        "prefer_simpler": config.compare.prefer_simpler,
         "months": config.costs.months,
         "training_usd": {name: artifact.usd for name, artifact in trained.items()},
         "forgetting": {

@@ -243,7 +243,15 @@ def evaluate_run(run: Run, *, primary: str | None = None) -> Report:
         if clusters
         else None
     )
-    verdict = decide(summaries, pairs, requirements, primary=metric, examples=n, clusters=groups)
+    verdict = decide(
+        summaries,
+        pairs,
+        requirements,
+        primary=metric,
+        examples=n,
+        clusters=groups,
+        prefer_simpler=run.about.get("prefer_simpler", True),
+    )
     caveats = (*verdict.caveats, *notes, *_training_caveats(run.about), *_forgetting_caveats(run.about))
     verdict = replace(verdict, caveats=caveats)
     return Report(
