@@ -28,7 +28,9 @@ APPROACHES = ("quote-bm25", "quote-hybrid")
 ASK_PAUSE = 0.1
 """Seconds between questions; two cores serve four processes."""
 RETRIES = 3
-SEARCHED = 20
+SEARCHED = 100
+"""Passages per search for a marker: with so many, all that full-text search finds are among them. Vectors of made-up
+words rank anyhow."""
 USERS: tuple[tuple[str, ...], ...] = ((), ("alpha",), ("beta",), GROUPS)
 
 
