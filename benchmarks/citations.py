@@ -16,7 +16,7 @@ from pathlib import Path
 
 from common import table
 from groundtune.approaches.citations import check_citations
-from groundtune.common.text import sentences
+from groundtune.languages.text import sentences
 from groundtune.stats.intervals import bootstrap_mean
 from groundtune.types import Hit, Passage
 

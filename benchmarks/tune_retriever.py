@@ -29,7 +29,7 @@ from common import machine, project_folder, table
 from corpora import Corpus, Query
 from groundtune.build.open_index import OpenIndex
 from groundtune.build.training_kinds.retrieved_rows import ranking_settings, retrieval_rows
-from groundtune.common.text import sentences
+from groundtune.languages.text import sentences
 from groundtune.project import Project
 from groundtune.retrieve.fusion import DEFAULT_DENSE_WEIGHT, fuse
 from groundtune.retrieve.retriever import DEFAULT_CANDIDATES

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from groundtune.common.text import sentences
+from groundtune.languages.text import sentences
 
 PROJECT = """name = "whole-path"
 [documents]

@@ -18,6 +18,7 @@ FILES = sorted(path for path in SRC.rglob("*.py") if path.relative_to(SRC).parts
 
 LAYERS = (
     {"display", "errors", "types"},
+    {"languages"},
     {"common", "extensions", "protocols", "testing", "workspace"},
     {"config", "stats"},
     {"dataset", "ingest", "models", "retrieve"},

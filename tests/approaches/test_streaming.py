@@ -15,8 +15,8 @@ from groundtune.approaches.citations import UnfinishedText, check_citations
 from groundtune.approaches.output_formats import AnswerFormat, LabelFormat, ObjectFormat, OutputFormat, TextFormat
 from groundtune.approaches.pipeline import NOT_IN_DOCUMENTS, Pipeline
 from groundtune.common.answers import request_answer
-from groundtune.common.text import sentences
 from groundtune.errors import ProviderError
+from groundtune.languages.text import sentences
 from groundtune.models.hosted_generator import HostedGenerator
 from groundtune.protocols import StreamingApproach
 from groundtune.testing.scripted_server import Reply, ScriptedServer

@@ -6,11 +6,11 @@ import pytest
 from pydantic import ValidationError
 
 from groundtune.common.openai_api import OPENAI_URL
-from groundtune.common.text import LANGUAGES
 from groundtune.config import Config, find_project, load_config
 from groundtune.config.toml_edit import key_lines, line_of
 from groundtune.config.values import Language
 from groundtune.errors import ConfigError, MissingError
+from groundtune.languages.language import LANGUAGES
 
 SECRET = "sk-proj-abcdefghij0123456789"
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from groundtune.approaches.citations import check_citations
-from groundtune.common.text import words
+from groundtune.languages.text import words
 from groundtune.models.local_embedder import BundledEmbedder
 from groundtune.models.quote_generator import CACHE, SHORTLIST, QuoteGenerator
 from groundtune.models.quote_signals import lexical_overlap, question_type, quotable, relative_scores, type_match

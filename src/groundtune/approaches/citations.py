@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from groundtune.approaches.quote_matching import find, find_close, may_continue
-from groundtune.common.text import sentences, words
+from groundtune.languages.text import sentences, words
 from groundtune.types import Citation, Hit
 
 MAX_RUN = 8

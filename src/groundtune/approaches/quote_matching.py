@@ -4,7 +4,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from groundtune.common.text import content_words, sentences, words
+from groundtune.languages.text import content_words, sentences, words
 
 Span = tuple[int, int]
 """Start and end, in characters of the passage's text."""

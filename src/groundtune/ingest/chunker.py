@@ -8,9 +8,9 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from groundtune.common.text import sentences, strip_span
 from groundtune.errors import GroundtuneError
 from groundtune.ingest.parsed import Block, ParsedDocument
+from groundtune.languages.text import sentences, strip_span
 from groundtune.types import Document, Passage
 
 CHUNKER_VERSION = "2"

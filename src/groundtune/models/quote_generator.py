@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from groundtune.common.text import content_words
+from groundtune.languages.text import content_words
 from groundtune.models.quote_signals import (
     Floats,
     QuotableUnit,

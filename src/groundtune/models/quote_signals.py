@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from groundtune.common.text import content_words, sentences, words
+from groundtune.languages.text import content_words, sentences, words
 from groundtune.types import Hit, Vectors
 
 Floats = NDArray[np.float64]

@@ -18,9 +18,9 @@ from groundtune.build.open_index import OpenIndex
 from groundtune.build.resources import Resources
 from groundtune.build.training_kinds.decontamination import Decontaminator
 from groundtune.common.conversations import searched_text
-from groundtune.common.text import sentences
 from groundtune.config import Config
 from groundtune.errors import MissingError
+from groundtune.languages.text import sentences
 from groundtune.measure.metrics import contains_most_of_quote, contains_quote
 from groundtune.models.hub import BUNDLED
 from groundtune.tune.job import BaselineRanking, TrainingRow

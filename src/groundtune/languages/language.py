@@ -1,0 +1,146 @@
+"""Load the data of a language. The files are in `data/`; its README describes them. Never guesses what they lack."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from groundtune.languages.lexicon import Lexicon
+from groundtune.languages.tokens import Writing, fold, lower
+
+LANGUAGES = {
+    "arabic": "ar", "danish": "da", "dutch": "nl", "english": "en", "finnish": "fi", "french": "fr",
+    "german": "de", "greek": "el", "hungarian": "hu", "italian": "it", "norwegian": "no", "portuguese": "pt",
+    "romanian": "ro", "russian": "ru", "spanish": "es", "swedish": "sv", "tamil": "ta", "turkish": "tr",
+}  # fmt: skip
+"""Languages with a stemmer, by their name in the project file, with their ISO 639-1 code."""
+
+SENSES = (
+    ("not",),
+    ("before", "after"),
+    ("least", "most"),
+    ("more", "less"),
+    ("with", "without"),
+    ("rise", "fall"),
+    ("allowed", "forbidden"),
+    ("may", "should", "must"),
+    ("all", "some", "only"),
+)
+"""Senses that every language file names; those of a group exclude each other. `opposites` of a file add more groups."""
+STRICT = frozenset({"not", "without", "least", "most", "only", "must", "forbidden"})
+"""Senses that change a statement wherever they are added or left out; the others only when one replaces another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numerals:
+    """Words for numbers."""
+
+    cardinal: Mapping[str, int]
+    """Whole numbers, also as parts of compounds."""
+    multiplier: Mapping[str, int]
+    """Hundred, thousand and what else multiplies the number before it."""
+    joiners: frozenset[str]
+    """Words within a number, such as "and"."""
+    ordinal: Lexicon
+    other: Lexicon
+    """Fractions, dozens, "twice"; the value is a decimal number."""
+    articles: frozenset[str]
+    """Words that may mean one, or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """The data of one language, ready to look words up."""
+
+    name: str
+    writing: Writing
+    decimal: str
+    grouping: frozenset[str]
+    date_order: str
+    """`dmy`, `mdy` or `ymd`."""
+    numerals: Numerals
+    units: Lexicon
+    months: Lexicon
+    weekdays: Lexicon
+    senses: Lexicon
+    rivals: Mapping[str, frozenset[str]]
+    """The senses that a sense excludes."""
+    yes_no: Lexicon
+    stop_words: frozenset[str]
+    """Without accents."""
+    clause_words: frozenset[str]
+    examples: Mapping[str, tuple[tuple[str, str], ...]]
+    """Pairs of texts that are the `same` or `different`, for the tests."""
+
+
+@cache
+def load(name: str) -> Language | None:
+    """Return the data of a language by its name in the project file; None if there is none."""
+    file = files("groundtune.languages") / "data" / f"{name}.toml"
+    return _parse(name, tomllib.loads(file.read_text("utf-8"))) if file.is_file() else None
+
+
+def _parse(name: str, data: Mapping[str, Any]) -> Language:
+    numbers, numerals, words = data["numbers"], data["numerals"], data["words"]
+    writing = _writing(data["writing"])
+
+    def lexicon(entries: Mapping[str, Iterable[str]]) -> Lexicon:
+        pairs = [(pattern, key) for key, patterns in entries.items() if key != "source" for pattern in patterns]
+        return Lexicon.build(pairs, writing)
+
+    def forms(entries: Iterable[str]) -> frozenset[str]:
+        return frozenset(lower(word, writing.letters) for word in entries)
+
+    def values(entries: Mapping[str, Iterable[str]]) -> dict[str, int]:
+        return {
+            lower(word, writing.letters): int(key)
+            for key, words in entries.items()
+            if key != "source"
+            for word in words
+        }
+
+    opposites = [tuple(group) for group in data["opposites"]["groups"]]
+    groups = [*SENSES, *opposites]
+    senses = {sense: data["senses"].get(sense, ()) for group in SENSES for sense in group}
+    senses |= {pole: pole.split("|") for group in opposites for pole in group}
+    return Language(
+        name=name,
+        writing=writing,
+        decimal=numbers["decimal"],
+        grouping=frozenset(numbers["grouping"]),
+        date_order=numbers["date"],
+        numerals=Numerals(
+            cardinal=values(numerals["cardinal"]),
+            multiplier=values(numerals["multiplier"]),
+            joiners=forms(numerals.get("joiners", ())),
+            ordinal=lexicon(numerals["ordinal"]),
+            other=lexicon(numerals.get("other", {})),
+            articles=forms(numerals.get("articles", ())),
+        ),
+        units=lexicon(data["units"]),
+        months=lexicon(data["months"]),
+        weekdays=lexicon(data["weekdays"]),
+        senses=lexicon({**senses, "": data["senses"].get("neutral", ())}),
+        rivals={
+            sense: frozenset(other for group in groups if sense in group for other in group if other != sense)
+            for sense in senses
+        },
+        yes_no=lexicon({"yes": words["yes"], "no": words["no"]}),
+        stop_words=frozenset(fold(word) for word in words["stop"].split()),
+        clause_words=forms(words["clause"]),
+        examples={
+            kind: tuple((first, second) for first, second in data["examples"][kind]) for kind in ("same", "different")
+        },
+    )
+
+
+def _writing(data: Mapping[str, Any]) -> Writing:
+    return Writing(
+        letters=tuple(data.get("letters", {}).items()),
+        apostrophe=data.get("apostrophe", ""),
+        prefixes=tuple(data.get("prefixes", ())),
+        nouns_capitalised=data.get("nouns_capitalised", False),
+        accents_matter=frozenset(data.get("accents_matter", ())),
+    )

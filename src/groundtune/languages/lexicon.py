@@ -1,0 +1,132 @@
+"""Look up words and phrases of a language in a text. A pattern is a phrase whose words may end or begin with `*`."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import regex
+
+from groundtune.languages.tokens import Token, Writing, fold, lower
+
+GAP = 4
+"""Most words that `…` stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An entry found in a text: the indexes of its tokens, and its values in the order of the file."""
+
+    tokens: tuple[int, ...]
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    parts: tuple[str, ...]
+    value: str
+
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        """Longer entries come first, then those without a wildcard, then those with more letters."""
+        words = [part for part in self.parts if part != "…"]
+        return len(words), -sum("*" in word for word in words), sum(map(len, words))
+
+
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """Entries of a language file, by their first word."""
+
+    writing: Writing
+    exact: dict[str, list[_Entry]] = field(default_factory=dict)
+    plain: dict[str, list[_Entry]] = field(default_factory=dict)
+    """The same entries by their first word without accents."""
+    wild: list[tuple["regex.Pattern[str]", _Entry]] = field(default_factory=list)
+
+    @classmethod
+    def build(cls, entries: Iterable[tuple[str, str]], writing: Writing) -> "Lexicon":
+        """entries: pattern and value."""
+        lexicon = cls(writing)
+        for pattern, value in entries:
+            entry = _Entry(_parts(pattern, writing), value)
+            first = entry.parts[0]
+            if "*" in first:
+                lexicon.wild.append((_compile(first), entry))
+            else:
+                lexicon.exact.setdefault(first, []).append(entry)
+                if first not in writing.accents_matter and fold(first) != first:
+                    lexicon.plain.setdefault(fold(first), []).append(entry)
+        return lexicon
+
+    def find(self, tokens: Sequence[Token], breaks: frozenset[int] = frozenset()) -> Iterator[Found]:
+        """Yield what the text contains, the longest entry first; each token is part of one entry.
+
+        breaks: indexes of tokens that begin a clause; no entry reaches over them.
+        """
+        used: set[int] = set()
+        for start in range(len(tokens)):
+            if start not in used and (found := self.at(tokens, start, breaks, used)):
+                used.update(found.tokens)
+                yield found
+
+    def at(
+        self, tokens: Sequence[Token], start: int, breaks: frozenset[int] = frozenset(), used: Iterable[int] = ()
+    ) -> Found | None:
+        """Return the longest entry that begins at this token, None if there is none."""
+        best: dict[str, tuple[tuple[int, int, int], tuple[int, ...]]] = {}
+        for entry in self._beginning(tokens[start]):
+            if places := self._places(entry.parts, tokens, start, breaks, used):
+                best[entry.value] = max(best.get(entry.value, ((0, 0, 0), ())), (entry.rank, places))
+        if not best:
+            return None
+        top = max(best.values())
+        return Found(
+            top[1], tuple(value for value, (rank, places) in best.items() if places == top[1] and rank == top[0])
+        )
+
+    def values(self, token: Token) -> tuple[str, ...]:
+        """Return the values of a single word."""
+        found = self.at((token,), 0)
+        return found.values if found else ()
+
+    def _beginning(self, token: Token) -> Iterator[_Entry]:
+        for form in token.forms:
+            yield from self.exact.get(form, ())
+            if form == fold(form):
+                yield from self.plain.get(form, ())
+        for pattern, entry in self.wild:
+            if any(pattern.fullmatch(form) for form in token.forms):
+                yield entry
+
+    def _places(
+        self, parts: Sequence[str], tokens: Sequence[Token], start: int, breaks: frozenset[int], used: Iterable[int]
+    ) -> tuple[int, ...]:
+        places = [start]
+        gap = False
+        for part in parts[1:]:
+            if part == "…":
+                gap = True
+                continue
+            first = places[-1] + 1
+            for place in range(first, min(len(tokens), first + (GAP if gap else 0) + 1)):
+                if place in breaks:
+                    return ()
+                if place not in used and self._same(part, tokens[place]):
+                    places.append(place)
+                    break
+            else:
+                return ()
+            gap = False
+        return tuple(places)
+
+    def _same(self, part: str, token: Token) -> bool:
+        if "*" in part:
+            return any(_compile(part).fullmatch(form) for form in token.forms)
+        loose = part not in self.writing.accents_matter
+        return any(form == part or (loose and form == fold(form) == fold(part)) for form in token.forms)
+
+
+def _parts(pattern: str, writing: Writing) -> tuple[str, ...]:
+    return tuple(lower(part, writing.letters) for part in pattern.replace("…", " … ").split())
+
+
+def _compile(part: str) -> "regex.Pattern[str]":
+    return regex.compile(regex.escape(part).replace(r"\*", r"[\p{L}\p{M}']*"))

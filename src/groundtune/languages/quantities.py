@@ -1,0 +1,370 @@
+"""Read amounts, dates and times of a text in one canonical form, by the signs and words of its language.
+
+"1.000 Euro", "1000 €" and "tausend Euro" are the same in a German text. A figure that can be read in two ways keeps
+both readings and equals only figures with the same two: a wrong amount is never taken for a right one. Never converts
+currencies.
+"""
+
+import tomllib
+import unicodedata
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cache, lru_cache
+from importlib.resources import files
+
+import regex
+
+from groundtune.languages.language import Language, load
+from groundtune.languages.numerals import multiplier, numerals
+from groundtune.languages.tokens import Token, tokenize
+
+Date = tuple[int | None, int | None, int | None]
+"""Year, month, day; None where the text does not say."""
+Reading = Fraction | Date | str
+"""A value; a text if it is neither a number nor a date, such as the version 1.2.3."""
+
+_SPACES = " \u00a0\u2009\u202f"
+_ISO_DATE = regex.compile(r"(?<![\p{N}.-])(\d{4})-(\d{1,2})-(\d{1,2})(?![\p{N}-])")
+_DATE = regex.compile(r"(?<![\p{N}./-])(\d{1,2})([./-])[ \u00a0]?(\d{1,2})\2[ \u00a0]?(\d{4}|\d{2})(?![\p{N}/-])")
+_TIME = regex.compile(r"(?<![\p{N}.,:])([01]?\d|2[0-4])(?::|[ \u00a0]?h[ \u00a0]?)([0-5]\d)(?![\p{N}:])")
+_HALF_DAY = regex.compile(r"[ \u00a0]?([ap])\.?[ \u00a0]?m\b\.?", regex.IGNORECASE)
+_FIGURE = regex.compile(
+    rf"(?<![\p{{L}}_])(?P<grouped>[1-9]\p{{Nd}}{{0,2}}(?:[{_SPACES}'’]\p{{Nd}}{{3}})+(?!\p{{Nd}})(?:[.,]\p{{Nd}}+)?)"
+    r"|\p{Nd}+(?:[.,:/٫٬]\p{Nd}+)*|[¼-¾⅐-⅞]"
+)
+_RANGE = regex.compile(r"\s*(?:[-–—/]|\p{L}{1,4})?\s*")
+_DAY_GAP = regex.compile(r"(?:\.|[\p{L}º°ª]{1,3}\.?)?\s*(?:\p{L}{1,3}\s+)?")
+"""What may stand between a day and its month: 3. Mai, 3rd of May, 3 de mayo."""
+_YEAR_GAP = regex.compile(r"[.,]?\s*(?:\p{L}{1,3}\.?\s+)?")
+_REPEATED = regex.compile(r"\s*[(\[]\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """An amount, a date or a time, by position in the text."""
+
+    start: int
+    end: int
+    readings: frozenset[Reading]
+    """More than one if the figure is ambiguous."""
+    unit: str | None = None
+    """Name in `data/units.toml`, `date`, `weekday` or `clock` (minutes since midnight); None for a bare number."""
+    implied: bool = False
+    """Whether the unit stands at the next amount: 30 in "30 to 40 euros"."""
+    article: bool = False
+    """Whether it is a word that may mean one or nothing, such as German "ein"."""
+    alone: bool = False
+    """Whether no word follows it that could be its unit, as in the cell of a table."""
+
+
+@lru_cache(maxsize=4096)
+def quantities(text: str, language: str = "english") -> tuple[Quantity, ...]:
+    """Return the amounts, dates and times of the text in order."""
+    data = load(language) or load("english")
+    assert data is not None
+    fixed = list(_dates_and_times(text, data))
+    taken = [(q.start, q.end) for q in fixed]
+    numbers = [n for n in _numbers(text, data) if not any(n.start < b and a < n.end for a, b in taken)]
+    dated, numbers = _month_dates(text, numbers, data)
+    with_units = _with_units(text, numbers, data)
+    every = [*fixed, *dated, *_weekdays(text, data), *with_units]
+    return tuple(sorted(every, key=lambda quantity: (quantity.start, quantity.end)))
+
+
+def units(text: str, language: str = "english") -> frozenset[str]:
+    """Return the units that the text names, with an amount or without."""
+    data = load(language) or load("english")
+    assert data is not None
+    tokens = tokenize(text, data.writing)
+    named = {value for found in data.units.find(tokens) for value in found.values}
+    signs = {_shared().symbols[match.group()] for match in _shared().sign.finditer(text)}
+    return frozenset(_base(unit)[0] for unit in named | signs)
+
+
+def supports(stated: Quantity, claimed: Quantity, named_units: Collection[str] = ()) -> bool:
+    """Whether a text that states one quantity supports a claim of the other.
+
+    named_units: units that the text names beside its amounts, as in the header of a table.
+    """
+    if stated.readings != claimed.readings and not _within(stated.readings, claimed.readings):
+        return False
+    if claimed.unit is None or stated.unit == claimed.unit:
+        return True
+    return claimed.implied or (stated.unit is None and stated.alone and claimed.unit in named_units)
+
+
+def _within(stated: frozenset[Reading], claimed: frozenset[Reading]) -> bool:
+    """Whether the claimed date leaves out parts of the stated one: 3 May of 3 May 2024."""
+    return len(stated) == len(claimed) == 1 and all(
+        isinstance(a, tuple) and isinstance(b, tuple) and all(y in (None, x) for x, y in zip(a, b, strict=True))
+        for a, b in zip(stated, claimed, strict=True)
+    )
+
+
+# -- figures and words ---------------------------------------------------------------------------------------------
+
+
+def _numbers(text: str, language: Language) -> list[Quantity]:
+    """Return bare numbers, in figures and in words."""
+    found: list[Quantity] = []
+    position = 0
+    while match := _FIGURE.search(text, position):
+        end = match.end()
+        if (grouped := match["grouped"]) and not _is_grouped(grouped, language):
+            end = match.start() + next(i for i, char in enumerate(grouped) if not char.isdecimal())
+        found.append(Quantity(match.start(), end, figure_readings(text[match.start() : end], language)))
+        position = end
+    tokens = tokenize(text, language.writing)
+    found = [_multiplied(text, number, tokens, language) for number in found]
+    for numeral in numerals(text, tokens, language):
+        start, end = tokens[numeral.first].start, tokens[numeral.last].end
+        if not any(start < number.end and number.start < end for number in found):
+            found.append(Quantity(start, end, frozenset({numeral.value}), article=numeral.article))
+    return sorted(found, key=lambda number: number.start)
+
+
+def _is_grouped(figure: str, language: Language) -> bool:
+    signs = set(figure) & set(f"{_SPACES}'’")
+    return len(signs) == 1 and (signs != {" "} or " " in language.grouping)
+
+
+def figure_readings(figure: str, language: Language) -> frozenset[Reading]:
+    """Return what a figure may mean. `1.000` is 1000 in German, 1 or 1000 in English; `1.2.3` stays a text."""
+    if len(figure) == 1 and not figure.isdecimal():
+        return frozenset({Fraction(unicodedata.numeric(figure)).limit_denominator(16)})
+    plain = regex.sub(rf"[{_SPACES}'’٬]", "", figure).replace("٫", ".")
+    signs = regex.findall(r"[.,:/]", plain)
+    if not signs:
+        return frozenset({Fraction(int(plain))})
+    groups = regex.split(r"[.,:/]", plain)
+    if set(signs) - {".", ","}:
+        return frozenset({plain})
+    whole = Fraction(int("".join(groups)))
+    as_groups = len(groups[0]) <= 3 and groups[0][0] != "0" and _in_groups(groups)
+    as_decimal = whole / 10 ** len(groups[-1])
+    if len(signs) > 1:
+        if len(set(signs)) == 1:
+            return frozenset({whole}) if as_groups else frozenset({plain})
+        regular = len(set(signs[:-1])) == 1 and signs[-1] not in signs[:-1] and _in_groups(groups[:-1])
+        return frozenset({as_decimal}) if regular else frozenset({plain})
+    if not as_groups or plain != figure:
+        return frozenset({as_decimal})
+    return frozenset({whole}) if signs[0] != language.decimal else frozenset({whole, as_decimal})
+
+
+def _in_groups(groups: Sequence[str]) -> bool:
+    """Whether digits are grouped by thousands, or by lakh and crore."""
+    return len(groups[-1]) == 3 and (
+        all(len(group) == 3 for group in groups[1:]) or all(len(group) == 2 for group in groups[1:-1])
+    )
+
+
+def _multiplied(text: str, number: Quantity, tokens: Sequence[Token], language: Language) -> Quantity:
+    """Return the number times the word behind it: 1.5 million."""
+    following = next((token for token in tokens if token.start >= number.end), None)
+    if following is None or text[number.end : following.start] not in ("", " ", "\u00a0", "-"):
+        return number
+    by = multiplier(following, language)
+    values = {reading for reading in number.readings if isinstance(reading, Fraction)}
+    if by is None or not values:
+        return number
+    return replace(number, end=following.end, readings=frozenset(value * by for value in values))
+
+
+# -- units ---------------------------------------------------------------------------------------------------------
+
+
+def _with_units(text: str, numbers: Sequence[Quantity], language: Language) -> list[Quantity]:
+    """Return the numbers with their units. A bare number has that of the next one in 30 to 40 euros, 2 or 3 weeks."""
+    tokens = tokenize(text, language.writing)
+    result: list[Quantity] = []
+    following: tuple[Quantity, str] | None = None
+    for number in reversed(list(_without_repetitions(text, numbers))):
+        found = _unit_after(text, number, tokens, language) or _unit_before(text, number)
+        if found and found[2] == "clock":
+            result.append(_clock(text, number, found[1]))
+            following = None
+        elif found:
+            start, end, unit = found
+            result.append(
+                replace(_in_base_units(number, unit), start=min(number.start, start), end=max(number.end, end))
+            )
+            following = result[-1], unit
+        elif following and _RANGE.fullmatch(text[number.end : following[0].start]):
+            result.append(replace(_in_base_units(number, following[1]), implied=True))
+            following = result[-1], following[1]
+        else:
+            result.append(replace(number, alone=not regex.match(r"[ \u00a0-]*\p{L}", text[number.end :])))
+            following = None
+    return [number for number in result[::-1] if not any(_is_unit_of(number, other) for other in result)]
+
+
+def _is_unit_of(number: Quantity, other: Quantity) -> bool:
+    """Whether the word of a number is the unit of another: second in "1 second"."""
+    return other is not number and other.start < number.start and number.end <= other.end
+
+
+def _in_base_units(number: Quantity, unit: str) -> Quantity:
+    base, factor = _base(unit)
+    values = frozenset(reading * factor if isinstance(reading, Fraction) else reading for reading in number.readings)
+    return replace(number, readings=values, unit=base)
+
+
+def _without_repetitions(text: str, numbers: Sequence[Quantity]) -> Iterator[Quantity]:
+    """Yield the numbers; "30 (thirty)" is one."""
+    before: Quantity | None = None
+    for number in numbers:
+        if before and before.readings == number.readings and _REPEATED.fullmatch(text[before.end : number.start]):
+            before = replace(before, end=number.end + 1)
+            continue
+        if before:
+            yield before
+        before = number
+    if before:
+        yield before
+
+
+def _unit_after(
+    text: str, number: Quantity, tokens: Sequence[Token], language: Language
+) -> tuple[int, int, str] | None:
+    place = next((i for i, token in enumerate(tokens) if token.start >= number.end), None)
+    if place is not None and text[number.end : tokens[place].start] in ("", " ", "\u00a0", "\u202f", "-", "‑"):
+        found = language.units.at(tokens, place)
+        if found:
+            return number.start, tokens[found.tokens[-1]].end, found.values[0]
+    match = _shared().symbol.match(text, number.end)
+    return (number.start, match.end(), _shared().symbols[match[1]]) if match else None
+
+
+def _unit_before(text: str, number: Quantity) -> tuple[int, int, str] | None:
+    match = _shared().prefix.search(text[max(0, number.start - 8) : number.start])
+    return (number.start - len(match[0]), number.end, _shared().symbols[match[1]]) if match else None
+
+
+def _clock(text: str, number: Quantity, end: int) -> Quantity:
+    figure = text[number.start : number.end]
+    hours, _, minutes = figure.replace(",", ".").partition(".")
+    if minutes and not (len(minutes) == 2 and hours.isdecimal() and minutes.isdecimal()):
+        return replace(number, end=end, unit="clock")
+    value = Fraction(int(hours) * 60 + int(minutes)) if minutes else None
+    readings = {value} if value is not None else {r * 60 for r in number.readings if isinstance(r, Fraction)}
+    return replace(number, end=end, readings=frozenset(readings), unit="clock")
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What `units.toml` says for all languages."""
+
+    sizes: dict[str, tuple[str, Fraction]]
+    symbols: dict[str, str]
+    symbol: "regex.Pattern[str]"
+    """A symbol behind a figure."""
+    prefix: "regex.Pattern[str]"
+    """A symbol before a figure."""
+    sign: "regex.Pattern[str]"
+    """A symbol that stands alone and is no word."""
+
+
+def _base(unit: str) -> tuple[str, Fraction]:
+    return _shared().sizes.get(unit, (unit, Fraction(1)))
+
+
+@cache
+def _shared() -> _Shared:
+    data = tomllib.loads((files("groundtune.languages") / "data" / "units.toml").read_text("utf-8"))
+    symbols = {symbol: unit for unit, names in data["symbols"].items() for symbol in names}
+    choices = "|".join(map(regex.escape, sorted(symbols, key=len, reverse=True)))
+    signs = "|".join(map(regex.escape, sorted((s for s in symbols if not s.isalpha()), key=len, reverse=True)))
+    return _Shared(
+        sizes={unit: (base, Fraction(str(size))) for unit, (base, size) in data["sizes"].items()},
+        symbols=symbols,
+        symbol=regex.compile(rf"[ \u00a0\u202f-]?({choices})(?![\p{{L}}\p{{N}}])"),
+        prefix=regex.compile(rf"(?<![\p{{L}}\p{{N}}])({choices})[ \u00a0\u202f]?$"),
+        sign=regex.compile(signs),
+    )
+
+
+# -- dates and times -----------------------------------------------------------------------------------------------
+
+
+def _dates_and_times(text: str, language: Language) -> Iterator[Quantity]:
+    for match in _ISO_DATE.finditer(text):
+        year, month, day = map(int, match.groups())
+        if month <= 12 and day <= 31:
+            yield Quantity(match.start(), match.end(), frozenset({(year, month, day)}), "date")
+    for match in _DATE.finditer(text):
+        if readings := _date_readings(match, language):
+            yield Quantity(match.start(), match.end(), readings, "date")
+    for match in _TIME.finditer(text):
+        minutes = int(match[1]) * 60 + int(match[2])
+        half = _HALF_DAY.match(text, match.end())
+        after_noon = half is not None and half[1].lower() == "p" and minutes < 720
+        yield Quantity(
+            match.start(),
+            half.end() if half else match.end(),
+            frozenset({Fraction(minutes + 720 * after_noon)}),
+            "clock",
+        )
+
+
+def _date_readings(match: "regex.Match[str]", language: Language) -> frozenset[Reading]:
+    first, second, year = int(match[1]), int(match[3]), int(match[4])
+    year += (2000 if year < 70 else 1900) if len(match[4]) == 2 else 0
+    as_dmy, as_mdy = (year, second, first), (year, first, second)
+    orders = [as_dmy] if match[2] == "." else [as_dmy, as_mdy] if language.date_order == "mdy" else [as_dmy]
+    return frozenset((y, m, d) for y, m, d in orders if 1 <= m <= 12 and 1 <= d <= 31)
+
+
+def _month_dates(text: str, numbers: Sequence[Quantity], language: Language) -> tuple[list[Quantity], list[Quantity]]:
+    """Return the dates with a month in words, and the numbers that are part of none."""
+    dates: list[Quantity] = []
+    rest = list(numbers)
+    tokens = tokenize(text, language.writing)
+    for found in language.months.find(tokens):
+        first, last = tokens[found.tokens[0]], tokens[found.tokens[-1]]
+        start, end = first.start, last.end
+        day = year = None
+        if before := next((n for n in rest if _is(n, 1, 31) and _DAY_GAP.fullmatch(text[n.end : start])), None):
+            day = before
+        elif before := next((n for n in rest if _is(n, 1000, 2999) and _YEAR_GAP.fullmatch(text[n.end : start])), None):
+            year = before
+        if day is None and (
+            after := next((n for n in rest if _is(n, 1, 31) and text[end : n.start] in (" ", ". ", "\u00a0")), None)
+        ):
+            day = after
+        at = max(end, day.end if day else end)
+        if year is None:
+            year = next((n for n in rest if _is(n, 1000, 2999) and _YEAR_GAP.fullmatch(text[at : n.start])), None)
+        used = [number for number in (day, year) if number]
+        if not used and _is_other_word(first, language):
+            continue
+        rest = [number for number in rest if number not in used]
+        readings = frozenset({(_whole(year), int(found.values[0]), _whole(day))})
+        spans = [(start, end), *((n.start, n.end) for n in used)]
+        dates.append(Quantity(min(a for a, _ in spans), max(b for _, b in spans), readings, "date"))
+    return dates, rest
+
+
+def _is_other_word(token: Token, language: Language) -> bool:
+    """Whether a word that stands alone may be another word than the month: may, and March at the head of a sentence."""
+    other = bool(language.senses.values(token)) or token.word in language.stop_words
+    return other and (token.text[0].islower() or token.start == 0)
+
+
+def _is(number: Quantity, least: int, most: int) -> bool:
+    value = next(iter(number.readings))
+    return (
+        len(number.readings) == 1 and isinstance(value, Fraction) and value.denominator == 1 and least <= value <= most
+    )
+
+
+def _whole(number: Quantity | None) -> int | None:
+    return int(next(iter(number.readings))) if number else None  # type: ignore[arg-type]
+
+
+def _weekdays(text: str, language: Language) -> Iterator[Quantity]:
+    tokens = tokenize(text, language.writing)
+    for found in language.weekdays.find(tokens):
+        first, last = tokens[found.tokens[0]], tokens[found.tokens[-1]]
+        yield Quantity(first.start, last.end, frozenset({Fraction(found.values[0])}), "weekday")

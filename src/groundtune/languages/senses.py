@@ -1,0 +1,57 @@
+"""Find the words that a statement turns on: negations, opposites, bounds, modals, quantifiers. Never weighs them."""
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+
+from groundtune.languages.language import STRICT, load
+from groundtune.languages.tokens import tokenize
+
+
+@dataclass(frozen=True, slots=True)
+class Sense:
+    """A critical word or phrase of a text."""
+
+    name: str
+    """A sense of `SENSES`, or the words of an opposite in the language's file."""
+    start: int
+    end: int
+
+
+@lru_cache(maxsize=4096)
+def senses(text: str, language: str = "english") -> tuple[Sense, ...]:
+    """Return the critical words of the text in order. A language without data has none: see `load`."""
+    data = load(language)
+    if data is None:
+        return ()
+    tokens = tokenize(text, data.writing)
+    breaks = frozenset(
+        index
+        for index, token in enumerate(tokens)
+        if index and any(sign in text[tokens[index - 1].end : token.start] for sign in ".!?;:()")
+    )
+    return tuple(
+        Sense(name, tokens[found.tokens[0]].start, tokens[found.tokens[-1]].end)
+        for found in data.senses.find(tokens, breaks)
+        for name in found.values
+        if name
+    )
+
+
+def critical_words(text: str, language: str = "english") -> Counter[str]:
+    """Count the senses of a text. Texts that mean the same have the same; the reverse does not hold."""
+    return Counter(sense.name for sense in senses(text, language))
+
+
+def contradicts(claimed: Counter[str], stated: Counter[str], language: str = "english") -> bool:
+    """Whether two texts in nearly the same words differ in a word that turns the statement round.
+
+    That is a negation, bound or obligation that only one of them has, or an opposite in place of the other.
+    """
+    data = load(language)
+    if data is None:
+        return False
+    added, left_out = claimed - stated, stated - claimed
+    if STRICT & (added.keys() | left_out.keys()):
+        return True
+    return any(data.rivals.get(name, frozenset()) & left_out.keys() for name in added)

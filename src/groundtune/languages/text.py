@@ -1,0 +1,70 @@
+"""Split plain text into words and sentences, by offset. Pure functions; no model."""
+
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from typing import Any
+
+import snowballstemmer
+from sentencex import get_sentence_boundaries
+
+from groundtune.languages.language import LANGUAGES, load
+from groundtune.languages.tokens import Token, fold, tokenize
+
+SEGMENT_CHARS = 20_000
+"""Characters searched for sentences at a time; bounds time and memory on text without full stops."""
+
+
+def sentences(text: str, *, language: str = "english") -> Iterator[tuple[int, int]]:
+    """Yield the start and end of each sentence, without surrounding white space. A blank line also ends a sentence."""
+    code = LANGUAGES.get(language, "en")
+    start = 0
+    while start < len(text):
+        end = min(len(text), start + SEGMENT_CHARS)
+        for sentence in get_sentence_boundaries(code, text[start:end]):
+            yield from _lines(text, start + sentence["start_index"], start + sentence["end_index"])
+        start = end
+
+
+def words(text: str) -> list[str]:
+    """Return words and numbers in order, case-folded and without accents."""
+    return [fold(token.text) for token in tokenize(text)]
+
+
+def content_words(text: str, *, language: str = "english") -> list[str]:
+    """Return the stems of the content words in order; numbers stay as they are."""
+    data = load(language) or load("english")
+    assert data is not None
+    tokens = tokenize(text, data.writing)
+    return [stem(token, language) for token in tokens if fold(token.text) not in data.stop_words]
+
+
+def stem(token: Token, language: str) -> str:
+    """Return the stem of a word without accents; numbers stay as they are."""
+    return token.text if token.number else _stem(token.word, language)
+
+
+def strip_span(text: str, start: int, end: int) -> tuple[int, int] | None:
+    """Return the span without white space at its ends; None when nothing is left."""
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return (start, end) if start < end else None
+
+
+def _lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    position = start
+    for part in text[start:end].split("\n\n"):
+        if span := strip_span(text, position, position + len(part)):
+            yield span
+        position += len(part) + 2
+
+
+@lru_cache(maxsize=100_000)
+def _stem(word: str, language: str) -> str:
+    return fold(_stemmer(language).stemWord(word))
+
+
+@cache
+def _stemmer(language: str) -> Any:
+    return snowballstemmer.stemmer(language if language in LANGUAGES else "english")

@@ -1,0 +1,98 @@
+"""Split text into words and numbers with their positions. Knows scripts, not languages."""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import regex
+
+_LETTERS = r"\p{L}[\p{L}\p{M}\u200c\u200d]*+"
+_TOKEN = regex.compile(rf"\p{{Nd}}+(?:[.,:/٫٬]\p{{Nd}}+)*+|{_LETTERS}(?:['’ʼ]{_LETTERS})*+['’]?")
+_APOSTROPHES = str.maketrans("’ʼ", "''")
+_INVISIBLE = regex.compile("[\u00ad\u200b-\u200d\u2060\ufeff\u0640]")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word or a number, by position."""
+
+    start: int
+    end: int
+    text: str
+    forms: tuple[str, ...]
+    """Spellings under which it is looked up: in lower case, and without what is written together with it."""
+
+    @property
+    def number(self) -> bool:
+        return self.text[0].isdigit()
+
+    @property
+    def word(self) -> str:
+        """The last of its forms: the word itself."""
+        return self.forms[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """How a language writes its words."""
+
+    letters: tuple[tuple[str, str], ...] = ()
+    """Letters that are replaced before words are compared, such as Turkish I by ı."""
+    apostrophe: str = ""
+    """`prefix` where an apostrophe ends a short word before another (l'eau), `suffix` where it begins an ending."""
+    prefixes: tuple[str, ...] = ()
+    """Words that are written together with the next one, such as Arabic و."""
+    nouns_capitalised: bool = False
+    accents_matter: frozenset[str] = frozenset()
+    """Words with an accent that are not meant where it is missing: Italian né is not ne."""
+
+
+@lru_cache(maxsize=4096)
+def tokenize(text: str, writing: Writing = Writing()) -> tuple[Token, ...]:
+    """Return words and numbers in order."""
+    tokens: list[Token] = []
+    for match in _TOKEN.finditer(text):
+        start, end, word = match.start(), match.end(), match.group()
+        if word[-1] in "'’":
+            end, word = end - 1, word[:-1]
+        cut = max(word.rfind(sign) for sign in "'’ʼ") + 1
+        if cut and writing.apostrophe == "prefix":
+            tokens.append(_token(start, start + cut, word[:cut], writing))
+            start, word = start + cut, word[cut:]
+        tokens.append(_token(start, end, word, writing))
+    return tuple(tokens)
+
+
+def _token(start: int, end: int, text: str, writing: Writing) -> Token:
+    form = lower(text, writing.letters)
+    forms = [form]
+    if writing.apostrophe == "suffix" and "'" in form:
+        forms.append(form.partition("'")[0])
+    forms += [form.removeprefix(p) for p in writing.prefixes if form.startswith(p) and len(form) > len(p) + 1]
+    return Token(start, end, text, tuple(dict.fromkeys(forms)))
+
+
+def lower(word: str, letters: Sequence[tuple[str, str]] = ()) -> str:
+    """Return the word in lower case, accents kept, with plain apostrophes and without invisible characters."""
+    for old, new in letters:
+        word = word.replace(old, new)
+    if word.isascii():
+        return word.lower()
+    word = unicodedata.normalize("NFC", _INVISIBLE.sub("", word).translate(_APOSTROPHES).casefold())
+    return unicodedata.normalize("NFKC", word) if any(c >= "\ufb00" for c in word) else word
+
+
+@lru_cache(maxsize=100_000)
+def fold(word: str) -> str:
+    """Return the word in lower case and without accents. Signs that are vowels of their script stay."""
+    if word.isascii():
+        return word.lower()
+    decomposed = unicodedata.normalize("NFKD", _INVISIBLE.sub("", word.casefold()))
+    return "".join(c for c in decomposed if not _is_accent(c)).replace("’", "'").replace("ı", "i")
+
+
+def _is_accent(char: str) -> bool:
+    """Whether it is an accent of Latin, Greek or Cyrillic, or a point of Arabic or Hebrew."""
+    kind = unicodedata.combining(char)
+    return kind >= 200 or 10 <= kind <= 35
