@@ -43,6 +43,10 @@ class Numerals:
     """Hundred, thousand and what else multiplies the number before it."""
     joiners: frozenset[str]
     """Words within a number, such as "and"."""
+    teens: frozenset[str]
+    """Words that add ten to the digit before them."""
+    links: frozenset[str]
+    """Words between a number and what it counts, such as Romanian "de"."""
     ordinal: Lexicon
     other: Lexicon
     """Fractions, dozens, "twice"; the value is a decimal number."""
@@ -62,6 +66,8 @@ class Language:
     """`dmy`, `mdy` or `ymd`."""
     numerals: Numerals
     units: Lexicon
+    units_before: Lexicon
+    """Units that stand before their number."""
     months: Lexicon
     weekdays: Lexicon
     senses: Lexicon
@@ -115,11 +121,14 @@ def _parse(name: str, data: Mapping[str, Any]) -> Language:
             cardinal=values(numerals["cardinal"]),
             multiplier=values(numerals["multiplier"]),
             joiners=forms(numerals.get("joiners", ())),
+            teens=forms(numerals.get("teens", ())),
+            links=forms(numerals.get("links", ())),
             ordinal=lexicon(numerals["ordinal"]),
             other=lexicon(numerals.get("other", {})),
             articles=forms(numerals.get("articles", ())),
         ),
         units=lexicon(data["units"]),
+        units_before=lexicon(data.get("units_before", {})),
         months=lexicon(data["months"]),
         weekdays=lexicon(data["weekdays"]),
         senses=lexicon({**senses, "": data["senses"].get("neutral", ())}),

@@ -11,7 +11,7 @@ import regex
 from groundtune.languages.language import Language, load
 from groundtune.languages.tokens import Token, fold
 
-Kind = Literal["cardinal", "multiplier", "joiner", "ordinal", "other", "article"]
+Kind = Literal["cardinal", "multiplier", "teen", "joiner", "ordinal", "other", "article"]
 _BETWEEN = frozenset({"", " ", "-", "‑", "\u00a0"})
 """What may stand between two words of a number."""
 
@@ -45,10 +45,20 @@ def numerals(text: str, tokens: Sequence[Token], language: Language) -> Iterator
         place = numeral.last + 1 if numeral else place + 1
 
 
+def unit_within(token: Token, language: Language) -> str | None:
+    """Return the unit that a number in one word contains: dreitägig, Arabic يومان (two days); None if there is none."""
+    return next((unit for form in token.forms if (unit := _unit_within(form, language.name))), None)
+
+
+def is_link(token: Token, language: Language) -> bool:
+    """Whether the word stands between a number and what it counts."""
+    return any(form in language.numerals.links for form in token.forms)
+
+
 def multiplier(token: Token, language: Language) -> int | None:
     """Return what the word multiplies a figure before it with: hundred, million; None for other words."""
     words = language.numerals.multiplier
-    return next((words[form] for form in token.forms if words.get(form, 0) >= 100), None)
+    return next((words[form] for form in _number_forms(token, language) if words.get(form, 0) >= 100), None)
 
 
 def _numeral(text: str, tokens: Sequence[Token], first: int, language: Language) -> Numeral | None:
@@ -62,6 +72,8 @@ def _numeral(text: str, tokens: Sequence[Token], first: int, language: Language)
         last, place, joined = place, place + 1, False
         if place < len(tokens) and _joins(text, tokens[last], tokens[place], language):
             place, joined = place + 1, True
+        elif place + 1 < len(tokens) and is_link(tokens[place], language) and multiplier(tokens[place + 1], language):
+            place += 1
         adjacent = place < len(tokens) and text[tokens[place - 1].end : tokens[place].start] in _BETWEEN
         parts = _parts(tokens[place], language) if adjacent else ()
     if number.value is None:
@@ -105,6 +117,10 @@ class _Number:
             return False
         if part.kind == "multiplier":
             self._multiply(part.value)
+        elif part.kind == "teen" and (0 < self.small % 100 < 10 or not part.value):
+            if not self.begun:
+                return False
+            self.small += 10
         elif part.kind in ("other", "article") or self._fits(part.value, joined):
             self.small += part.value
         else:
@@ -134,7 +150,12 @@ class _Number:
 def _parts(token: Token, language: Language) -> tuple[Part, ...]:
     if token.number:
         return ()
-    return next((parts for form in token.forms if (parts := _split(form, language.name))), ())
+    return next((parts for form in _number_forms(token, language) if (parts := _split(form, language.name))), ())
+
+
+def _number_forms(token: Token, language: Language) -> tuple[str, ...]:
+    """Return the forms that may be numbers; Arabic بالمائة, percent, is not "with a hundred"."""
+    return token.forms[:1] if token.forms[0] in language.units.exact else token.forms
 
 
 @cache
@@ -143,6 +164,7 @@ def _atoms(name: str) -> tuple[dict[str, Part], "regex.Pattern[str]"]:
     assert language is not None
     words = language.numerals
     atoms = {word: Part("cardinal", Fraction(value)) for word, value in words.cardinal.items()}
+    atoms |= {word: Part("teen", Fraction(words.cardinal.get(word, 0))) for word in words.teens}
     atoms |= {word: Part("multiplier", Fraction(value)) for word, value in words.multiplier.items()}
     atoms |= {word: Part("article", Fraction(1)) for word in words.articles - words.cardinal.keys()}
     joiners = {word: Part("joiner", Fraction(0)) for word in words.joiners}
@@ -171,10 +193,32 @@ def _split(form: str, name: str) -> tuple[Part, ...]:
         return tuple(atoms[part] for part in match.captures("part"))
     if not compound.match(form):
         return ()
-    for cut in range(len(form) - 2, 1, -1):
-        head = compound.fullmatch(form, endpos=cut)
-        rest = Token(0, len(form) - cut, form[cut:], (form[cut:],))
-        if head and (values := language.numerals.ordinal.values(rest)):
-            parts = [atoms[part] for part in head.captures("part")]
+    for head, rest in _cuts(form, name):
+        parts = [atoms[part] for part in head]
+        if values := language.numerals.ordinal.values(rest):
             return (*parts, Part("ordinal", Fraction(values[0])))
+        if language.units.values(rest):
+            return tuple(parts)
     return ()
+
+
+def _cuts(form: str, name: str) -> Iterator[tuple[list[str], Token]]:
+    """Yield the parts of a number at the head of a word, and the rest of the word. An article is no such number."""
+    language = load(name)
+    assert language is not None
+    for cut in range(len(form) - 2, 1, -1):
+        head = _atoms(name)[1].fullmatch(form, endpos=cut)
+        if head and form[:cut] not in language.numerals.articles:
+            yield head.captures("part"), Token(0, len(form) - cut, form[cut:], (form[cut:],))
+
+
+@cache
+def _unit_within(form: str, name: str) -> str | None:
+    language = load(name)
+    assert language is not None
+    word = Token(0, len(form), form, (form,))
+    if language.numerals.other.values(word):
+        return next(iter(language.units.values(word)), None)
+    if _atoms(name)[1].fullmatch(form):
+        return None
+    return next((units[0] for _, rest in _cuts(form, name) if (units := language.units.values(rest))), None)

@@ -16,7 +16,7 @@ from importlib.resources import files
 import regex
 
 from groundtune.languages.language import Language, load
-from groundtune.languages.numerals import multiplier, numerals
+from groundtune.languages.numerals import is_link, multiplier, numerals, unit_within
 from groundtune.languages.tokens import Token, tokenize
 
 Date = tuple[int | None, int | None, int | None]
@@ -25,7 +25,7 @@ Reading = Fraction | Date | str
 """A value; a text if it is neither a number nor a date, such as the version 1.2.3."""
 
 _SPACES = " \u00a0\u2009\u202f"
-_ISO_DATE = regex.compile(r"(?<![\p{N}.-])(\d{4})-(\d{1,2})-(\d{1,2})(?![\p{N}-])")
+_YEAR_FIRST = regex.compile(r"(?<![\p{N}./-])(\d{4})([./-]) ?(\d{1,2})\2 ?(\d{1,2})(?![\p{N}/-])")
 _DATE = regex.compile(r"(?<![\p{N}./-])(\d{1,2})([./-])[ \u00a0]?(\d{1,2})\2[ \u00a0]?(\d{4}|\d{2})(?![\p{N}/-])")
 _TIME = regex.compile(r"(?<![\p{N}.,:])([01]?\d|2[0-4])(?::|[ \u00a0]?h[ \u00a0]?)([0-5]\d)(?![\p{N}:])")
 _HALF_DAY = regex.compile(r"[ \u00a0]?([ap])\.?[ \u00a0]?m\b\.?", regex.IGNORECASE)
@@ -33,8 +33,12 @@ _FIGURE = regex.compile(
     rf"(?<![\p{{L}}_])(?P<grouped>[1-9]\p{{Nd}}{{0,2}}(?:[{_SPACES}'’]\p{{Nd}}{{3}})+(?!\p{{Nd}})(?:[.,]\p{{Nd}}+)?)"
     r"|\p{Nd}+(?:[.,:/٫٬]\p{Nd}+)*|[¼-¾⅐-⅞]"
 )
+_BEFORE_UNIT = frozenset({"", " ", "\u00a0", "\u202f", "-", "‑"})
+_BEHIND_UNIT = frozenset({" ", ".", ". ", "\u00a0"})
+_ENDING = regex.compile(r"[:'’]\p{Ll}{1,4}(?=[ \u00a0])")
+"""An ending written behind a figure: Finnish 30:n, Turkish 30'dan."""
 _RANGE = regex.compile(r"\s*(?:[-–—/]|\p{L}{1,4})?\s*")
-_DAY_GAP = regex.compile(r"(?:\.|[\p{L}º°ª]{1,3}\.?)?\s*(?:\p{L}{1,3}\s+)?")
+_DAY_GAP = regex.compile(r"(?:\.|-?[\p{L}º°ª]{1,3}\.?)?\s*(?:\p{L}{1,3}\s+)?")
 """What may stand between a day and its month: 3. Mai, 3rd of May, 3 de mayo."""
 _YEAR_GAP = regex.compile(r"[.,]?\s*(?:\p{L}{1,3}\.?\s+)?")
 _REPEATED = regex.compile(r"\s*[(\[]\s*")
@@ -120,7 +124,8 @@ def _numbers(text: str, language: Language) -> list[Quantity]:
     for numeral in numerals(text, tokens, language):
         start, end = tokens[numeral.first].start, tokens[numeral.last].end
         if not any(start < number.end and number.start < end for number in found):
-            found.append(Quantity(start, end, frozenset({numeral.value}), article=numeral.article))
+            unit = unit_within(tokens[numeral.last], language)
+            found.append(Quantity(start, end, frozenset({numeral.value}), unit, article=numeral.article))
     return sorted(found, key=lambda number: number.start)
 
 
@@ -162,14 +167,12 @@ def _in_groups(groups: Sequence[str]) -> bool:
 
 def _multiplied(text: str, number: Quantity, tokens: Sequence[Token], language: Language) -> Quantity:
     """Return the number times the word behind it: 1.5 million."""
-    following = next((token for token in tokens if token.start >= number.end), None)
-    if following is None or text[number.end : following.start] not in ("", " ", "\u00a0", "-"):
-        return number
-    by = multiplier(following, language)
+    place = _place_after(text, number, tokens, language)
+    by = multiplier(tokens[place], language) if place is not None else None
     values = {reading for reading in number.readings if isinstance(reading, Fraction)}
-    if by is None or not values:
+    if place is None or by is None or not values:
         return number
-    return replace(number, end=following.end, readings=frozenset(value * by for value in values))
+    return replace(number, end=tokens[place].end, readings=frozenset(value * by for value in values))
 
 
 # -- units ---------------------------------------------------------------------------------------------------------
@@ -181,7 +184,11 @@ def _with_units(text: str, numbers: Sequence[Quantity], language: Language) -> l
     result: list[Quantity] = []
     following: tuple[Quantity, str] | None = None
     for number in reversed(list(_without_repetitions(text, numbers))):
-        found = _unit_after(text, number, tokens, language) or _unit_before(text, number)
+        found = (
+            _unit_after(text, number, tokens, language)
+            or _unit_before(text, number, tokens, language)
+            or (number.unit and (number.start, number.end, number.unit))
+        )
         if found and found[2] == "clock":
             result.append(_clock(text, number, found[1]))
             following = None
@@ -228,16 +235,31 @@ def _without_repetitions(text: str, numbers: Sequence[Quantity]) -> Iterator[Qua
 def _unit_after(
     text: str, number: Quantity, tokens: Sequence[Token], language: Language
 ) -> tuple[int, int, str] | None:
-    place = next((i for i, token in enumerate(tokens) if token.start >= number.end), None)
-    if place is not None and text[number.end : tokens[place].start] in ("", " ", "\u00a0", "\u202f", "-", "‑"):
-        found = language.units.at(tokens, place)
-        if found:
-            return number.start, tokens[found.tokens[-1]].end, found.values[0]
+    place = _place_after(text, number, tokens, language)
+    if place is not None and (found := language.units.at(tokens, place)):
+        return number.start, tokens[found.tokens[-1]].end, found.values[0]
     match = _shared().symbol.match(text, number.end)
     return (number.start, match.end(), _shared().symbols[match[1]]) if match else None
 
 
-def _unit_before(text: str, number: Quantity) -> tuple[int, int, str] | None:
+def _place_after(text: str, number: Quantity, tokens: Sequence[Token], language: Language) -> int | None:
+    """Return the index of the word that a number counts: 30 days, 30:n päivän, 30 de zile; None if none follows."""
+    end = number.end
+    if ending := _ENDING.match(text, end):
+        end = ending.end()
+    place = next((i for i, token in enumerate(tokens) if token.start >= end), None)
+    if place is not None and text[end : tokens[place].start] in _BEFORE_UNIT and is_link(tokens[place], language):
+        end, place = tokens[place].end, place + 1 if place + 1 < len(tokens) else None
+    return place if place is not None and text[end : tokens[place].start] in _BEFORE_UNIT else None
+
+
+def _unit_before(
+    text: str, number: Quantity, tokens: Sequence[Token], language: Language
+) -> tuple[int, int, str] | None:
+    before = next((token for token in reversed(tokens) if token.end <= number.start), None)
+    units = language.units_before.values(before) if before else ()
+    if before and units and text[before.end : number.start] in _BEHIND_UNIT:
+        return before.start, number.end, units[0]
     match = _shared().prefix.search(text[max(0, number.start - 8) : number.start])
     return (number.start - len(match[0]), number.end, _shared().symbols[match[1]]) if match else None
 
@@ -289,8 +311,8 @@ def _shared() -> _Shared:
 
 
 def _dates_and_times(text: str, language: Language) -> Iterator[Quantity]:
-    for match in _ISO_DATE.finditer(text):
-        year, month, day = map(int, match.groups())
+    for match in _YEAR_FIRST.finditer(text):
+        year, month, day = (int(match[group]) for group in (1, 3, 4))
         if month <= 12 and day <= 31:
             yield Quantity(match.start(), match.end(), frozenset({(year, month, day)}), "date")
     for match in _DATE.finditer(text):
@@ -325,9 +347,12 @@ def _month_dates(text: str, numbers: Sequence[Quantity], language: Language) -> 
         first, last = tokens[found.tokens[0]], tokens[found.tokens[-1]]
         start, end = first.start, last.end
         day = year = None
-        if before := next((n for n in rest if _is(n, 1, 31) and _DAY_GAP.fullmatch(text[n.end : start])), None):
+        earlier = [n for n in rest if n.end <= start]
+        if before := next((n for n in earlier if _is(n, 1, 31) and _DAY_GAP.fullmatch(text[n.end : start])), None):
             day = before
-        elif before := next((n for n in rest if _is(n, 1000, 2999) and _YEAR_GAP.fullmatch(text[n.end : start])), None):
+        elif before := next(
+            (n for n in earlier if _is(n, 1000, 2999) and _YEAR_GAP.fullmatch(text[n.end : start])), None
+        ):
             year = before
         if day is None and (
             after := next((n for n in rest if _is(n, 1, 31) and text[end : n.start] in (" ", ". ", "\u00a0")), None)
@@ -335,7 +360,8 @@ def _month_dates(text: str, numbers: Sequence[Quantity], language: Language) -> 
             day = after
         at = max(end, day.end if day else end)
         if year is None:
-            year = next((n for n in rest if _is(n, 1000, 2999) and _YEAR_GAP.fullmatch(text[at : n.start])), None)
+            later = [n for n in rest if n.start >= at]
+            year = next((n for n in later if _is(n, 1000, 2999) and _YEAR_GAP.fullmatch(text[at : n.start])), None)
         used = [number for number in (day, year) if number]
         if not used and _is_other_word(first, language):
             continue

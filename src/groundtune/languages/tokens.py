@@ -10,7 +10,7 @@ import regex
 _LETTERS = r"\p{L}[\p{L}\p{M}\u200c\u200d]*+"
 _TOKEN = regex.compile(rf"\p{{Nd}}+(?:[.,:/٫٬]\p{{Nd}}+)*+|{_LETTERS}(?:['’ʼ]{_LETTERS})*+['’]?")
 _APOSTROPHES = str.maketrans("’ʼ", "''")
-_INVISIBLE = regex.compile("[\u00ad\u200b-\u200d\u2060\ufeff\u0640]")
+_INVISIBLE = regex.compile("[\u00ad\u200b-\u200d\u2060\ufeff\u0640\u064b-\u0652\u0670]")
 
 
 @dataclass(frozen=True, slots=True)
