@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import shutil
 import threading
 from pathlib import Path
@@ -96,12 +95,38 @@ async def test_batches_give_the_same_answers_as_single_prompts(trained: Path, mo
     assert len(sizes) <= 5
 
 
-async def test_an_answer_truncated_at_its_limit_is_reported(endless: Path, caplog: pytest.LogCaptureFixture) -> None:
-    model = LocalGenerator(str(endless), max_output_tokens=5)
-    with caplog.at_level(logging.WARNING):
-        generation = await model.generate(Prompt("the capital of France"))
-    assert generation.usage.output_tokens == 5
-    assert "truncated after 5 tokens" in caplog.text
+async def test_an_answer_truncated_at_its_limit_says_so(endless: Path, trained: Path) -> None:
+    generation = await LocalGenerator(str(endless), max_output_tokens=5).generate(Prompt("the capital of France"))
+    assert (generation.usage.output_tokens, generation.cut) == (5, "max_output_tokens")
+    narrow = LocalGenerator(str(endless), window=80)
+    assert (await narrow.generate(Prompt("the capital of France"))).cut == "window"
+    assert (await LocalGenerator(str(trained), max_output_tokens=40).generate(Prompt("the sky?"))).cut is None
+
+
+THINKS = {"the sky?": "<think>\nit is day\n</think>\n\nblue", "x": "<think>\n\n</think>\n\ny"}
+
+
+async def test_thinking_is_separated_from_the_answer(tmp_path: Path) -> None:
+    model = LocalGenerator(str(tiny_model(tmp_path, answers=THINKS, steps=120)), max_output_tokens=60)
+    generation = await model.generate(Prompt("the sky?"))
+    assert (generation.text, generation.reasoning) == ("blue", "it is day")
+    usage = generation.usage
+    assert 0 < (usage.reasoning_tokens or 0) < (usage.output_tokens or 0)
+    generation = await model.generate(Prompt("x"))
+    assert (generation.text, generation.reasoning, generation.usage.reasoning_tokens) == ("y", "", 0)
+
+
+async def test_thinking_that_the_prompt_opened_is_no_answer(tmp_path: Path) -> None:
+    template = TEMPLATE.replace("<|assistant|>", "<|assistant|><think>\n")
+    answers = {"the sky?": "it is day\n</think>\n\nblue", "x": "on and on and on"}
+    folder = tiny_model(tmp_path, answers=answers, template=template, steps=120)
+    model = LocalGenerator(str(folder), max_output_tokens=60)
+    generation = await model.generate(Prompt("the sky?"))
+    assert (generation.text, generation.reasoning) == ("blue", "it is day")
+    with pytest.raises(ProviderError, match="ended inside its thinking"):
+        await model.generate(Prompt("x"))
+    with pytest.raises(ProviderError, match="used all 3 output tokens before the first word of its answer"):
+        await LocalGenerator(str(folder), max_output_tokens=3).generate(Prompt("the sky?"))
 
 
 async def test_all_tokens_that_end_an_answer_are_known(trained: Path, tmp_path: Path) -> None:

@@ -113,7 +113,9 @@ def test_templates_unfit_for_training_are_refused() -> None:
     rows = [chat("one", "yes", "no")]
     assert "tiny has no chat template" in _no_format(None)
     assert "never learn to stop" in refused(rows, format_of(NO_END))
-    assert "row one: the chat template renders the prompt differently" in refused(rows, format_of(CHANGING))
+    assert "row one: the chat template rejects it: it renders the prompt differently" in refused(
+        rows, format_of(CHANGING)
+    )
     assert "row one: the chat template drops part of the reply" in refused(rows, format_of(SILENT))
 
 

@@ -3,14 +3,18 @@ it, so that they see the same prompts.
 """
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from groundtune.errors import need
+from groundtune.models.dialects import Marks, dialects
 
 Turn = Mapping[str, str]
 """One message: `role` and `content`."""
 MARK = "groundtune"
+REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
+"""Keys under which templates look for the thinking of a message."""
 
 
 class TemplateError(ValueError):
@@ -25,8 +29,8 @@ def render_prompt(tokenizer: Any, turns: Sequence[Turn]) -> tuple[list[dict[str,
     reason = "it drops a message"
     for variant in ([dict(turn) for turn in turns], _folded(turns)):
         try:
-            text: str = tokenizer.apply_chat_template(variant, tokenize=False, add_generation_prompt=True)
-        except _refusals() as error:
+            text = _rendered(tokenizer, variant, opens=True)
+        except TemplateError as error:
             reason = str(error)
             continue
         if all(turn["content"].strip() in text for turn in turns if turn["role"] != "assistant"):
@@ -34,14 +38,75 @@ def render_prompt(tokenizer: Any, turns: Sequence[Turn]) -> tuple[list[dict[str,
     raise TemplateError(reason)
 
 
-def render_chat(tokenizer: Any, turns: Sequence[Turn], *, reply: str) -> tuple[str, str]:
-    """Render the prompt, and the whole chat with this reply. Raises TemplateError."""
+def render_chat(tokenizer: Any, turns: Sequence[Turn], *, reply: str, reasoning: str = "") -> tuple[str, str]:
+    """Render the prompt, and the whole chat with this reply. Raises TemplateError.
+
+    reasoning: the thinking before the reply. If the prompt leaves the model inside its thinking, the reply closes it,
+    even where the template drops the tag once a reply follows.
+    """
     variant, prompt = render_prompt(tokenizer, turns)
+    last = {"role": "assistant", "content": reply} | (dict.fromkeys(REASONING_KEYS, reasoning) if reasoning else {})
+    full = _rendered(tokenizer, [*variant, last])
+    begin = _reply_start(prompt, full)
+    if begin is None and len(variant) > 1:
+        # A template may write earlier replies differently once another follows. The last one does not depend on them.
+        alone, full = (_rendered(tokenizer, variant[-1:], opens=True), _rendered(tokenizer, [variant[-1], last]))
+        begin = _reply_start(alone, full)
+    if begin is None:
+        raise TemplateError("it renders the prompt differently once the reply follows")
+    return prompt, prompt + _continuation(tokenizer, prompt, full[begin:], reasoning.strip())
+
+
+def _rendered(tokenizer: Any, messages: Sequence[Turn], *, opens: bool = False) -> str:
+    """Render these messages. opens: begin the assistant's turn after them. Raises TemplateError."""
     try:
-        full: str = tokenizer.apply_chat_template([*variant, {"role": "assistant", "content": reply}], tokenize=False)
+        text: str = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=opens)
     except _refusals() as error:
         raise TemplateError(str(error)) from error
-    return prompt, full
+    return text
+
+
+def _reply_start(prompt: str, full: str) -> int | None:
+    """Return where the reply begins in the whole chat, before a tag that only the prompt opens; None if nowhere."""
+    opened = _opened(prompt)
+    heads = (prompt, prompt.rstrip().removesuffix(opened.open)) if opened else (prompt,)
+    return next((len(head) for head in heads if full.startswith(head)), None)
+
+
+def _continuation(tokenizer: Any, prompt: str, body: str, reasoning: str) -> str:
+    """Return what follows the prompt: the body as the template writes it, with the thinking that it leaves out."""
+    opened, template = _opened(prompt), str(tokenizer.chat_template)
+    marks = opened or next((marks for marks in dialects().thinking if marks.open in template), dialects().thinking[0])
+    begin, end = re.escape(marks.open), re.escape(marks.close)
+    block = re.match(rf"\s*(?P<opens>{begin}\s*)?(?:{re.escape(reasoning)})?\s*{end}\s*", body)
+    if reasoning in body and (not opened or (block and not block["opens"])):
+        return body
+    opening = "" if opened else f"{marks.open}\n"
+    return f"{opening}{reasoning}\n{marks.close}\n\n{body[block.end() if block else 0 :]}"
+
+
+def _opened(prompt: str) -> Marks | None:
+    """Return the marks of the thinking that a prompt leaves open, so that the model has to close it."""
+    return next((marks for marks in dialects().thinking if prompt.rstrip().endswith(marks.open)), None)
+
+
+def decode_reply(tokenizer: Any, tokens: Sequence[int], *, prompt: str) -> str:
+    """Decode a reply without special tokens, except for those that mark its thinking.
+
+    prompt: as it was rendered; the mark with which it leaves the model inside its thinking is put before the reply.
+    """
+    special, opened = set(tokenizer.all_special_ids), _opened(prompt)
+    written = [tokenizer.decode([token]) if token in special else "" for token in tokens]
+    kept = [token for token, text in zip(tokens, written, strict=True) if not text or _marks_thinking(text)]
+    text: str = tokenizer.decode(kept, clean_up_tokenization_spaces=False)
+    return f"{opened.open}{text}" if opened else text
+
+
+def _marks_thinking(token: str) -> bool:
+    """Whether a special token is part of the marks around a model's thinking."""
+    table = dialects()
+    marks = [text for pair in table.thinking for text in (pair.open, pair.close)]
+    return any(token in text for text in (*marks, *table.channels.ends, table.channels.header.replace("\\", "")))
 
 
 def find_end_ids(tokenizer: Any, configured: int | Sequence[int] | None) -> list[int]:
@@ -58,8 +123,8 @@ def _end_of_turn(tokenizer: Any) -> int | None:
     """Return the special token that the template adds after the assistant's message; None when it adds none."""
     turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": MARK}]
     try:
-        text = tokenizer.apply_chat_template(turns, tokenize=False)
-    except _refusals():
+        text = _rendered(tokenizer, turns)
+    except TemplateError:
         return None
     _, mark, after = text.rpartition(MARK)
     special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}

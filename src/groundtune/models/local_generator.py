@@ -10,7 +10,7 @@ from typing import Any
 
 from groundtune.common.text import one_line
 from groundtune.errors import GroundtuneError, MissingError, ProviderError, UsageError, need
-from groundtune.models.chat_template import TemplateError, find_end_ids, render_prompt
+from groundtune.models.chat_template import TemplateError, decode_reply, find_end_ids, render_prompt
 from groundtune.models.hub import (
     CAUSAL_MODEL,
     LocatedModel,
@@ -19,6 +19,7 @@ from groundtune.models.hub import (
     model_hint,
     refuse_missing_weights,
 )
+from groundtune.models.reasoning import separate_reasoning
 from groundtune.models.torch_device import has_fast_bfloat16
 from groundtune.types import Generation, Message, Prompt, Usage
 
@@ -36,6 +37,8 @@ class _PendingPrompt:
 
     messages: list[dict[str, str]]
     done: "asyncio.Future[Generation]"
+    text: str = ""
+    """The prompt as it is rendered."""
     ids: list[int] = field(default_factory=list)
     room: int = 0
     """Maximum tokens of the answer."""
@@ -76,7 +79,8 @@ class LocalGenerator:
     unless `temperature` is above 0; then it samples from all tokens. Concurrent prompts of similar length are generated
     in batches of up to `batch_size`. In bfloat16 (on CUDA, and on CPUs with hardware support), a near tie between two
     tokens may resolve differently in another batch. `Prompt.schema` is ignored. A system message that the template
-    rejects or drops is prepended to the first user message.
+    rejects or drops is prepended to the first user message. Thinking before the answer is
+    separated from it.
 
     window: context window in tokens, prompt and answer together; None takes it from the model's configuration. A prompt
     that leaves too little room for an answer is rejected; if it leaves fewer than `max_output_tokens`, the answer's
@@ -201,8 +205,8 @@ class LocalGenerator:
         min_room = min(LEAST_ROOM, self._max_output_tokens)
         for job in jobs:
             try:
-                text = _rendered(loaded.tokenizer, job.messages, name=self.name)
-                job.ids = loaded.tokenizer(text, add_special_tokens=False)["input_ids"]
+                job.text = _rendered(loaded.tokenizer, job.messages, name=self.name)
+                job.ids = loaded.tokenizer(job.text, add_special_tokens=False)["input_ids"]
             except GroundtuneError as error:
                 job.error = error
                 continue
@@ -289,17 +293,32 @@ class LocalGenerator:
     def _hand_out(self, job: _PendingPrompt, loaded: _LoadedModel, seconds: float) -> None:
         ended = bool(job.tokens) and job.tokens[-1] in loaded.ends
         tokens = job.tokens[:-1] if ended else job.tokens
-        text = loaded.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        if job.error is None and not text.strip():
-            hint = "rephrase the question, or use another model"
-            job.error = ProviderError(f"{self.name} returned an empty answer", kind="bad_response", hint=hint)
+        written = decode_reply(loaded.tokenizer, tokens, prompt=job.text)
+        reply = separate_reasoning(written)
+        if job.error is None and not reply.text.strip():
+            job.error = self._no_answer(job, ended=ended, thought=bool(reply.reasoning))
         if job.error:
             job.done.set_exception(job.error)
             return
+        thought = len(loaded.tokenizer(reply.reasoning, add_special_tokens=False)["input_ids"])
+        usage = Usage(
+            input_tokens=len(job.ids),
+            output_tokens=len(job.tokens),
+            seconds=seconds,
+            reasoning_tokens=min(thought, len(job.tokens)) if reply.text != written else None,
+        )
+        limit = "max_output_tokens" if job.room == self._max_output_tokens else "window"
+        cut = None if ended else limit
+        job.done.set_result(Generation(text=reply.text, usage=usage, reasoning=reply.reasoning, cut=cut))
+
+    def _no_answer(self, job: _PendingPrompt, *, ended: bool, thought: bool) -> ProviderError:
+        message, hint = "returned an empty answer", "rephrase the question, or use another model"
         if not ended:
-            log.warning("%s: the answer was truncated after %d tokens", self.name, len(job.tokens))
-        usage = Usage(input_tokens=len(job.ids), output_tokens=len(job.tokens), seconds=seconds)
-        job.done.set_result(Generation(text=text, usage=usage))
+            message = f"used all {len(job.tokens)} output tokens before the first word of its answer"
+            hint = "raise max_output_tokens"
+        elif thought:
+            message = "ended inside its thinking, without an answer"
+        return ProviderError(f"{self.name} {message}", kind="bad_response", hint=hint)
 
     def _model(self) -> LocatedModel:
         with self._lock:

@@ -27,6 +27,7 @@ PLACES = ("llama.cpp", "src/llama.cpp", "git/llama.cpp")
 """Usual places of llama.cpp under the home folder."""
 CLONE = "git clone https://github.com/ggml-org/llama.cpp ~/llama.cpp && pip install -r ~/llama.cpp/requirements.txt"
 GGUF = "model.gguf"
+TEMPLATE = "chat_template.jinja"
 MARK = "groundtune-{}"
 
 ExportFormat = Literal["adapter", "merged", "ollama", "gguf"]
@@ -100,6 +101,8 @@ def _adapter(folder: Path, artifact: Artifact, target: Path) -> None:
             raise TuneError(f"the adapter uses {key}, which vLLM cannot serve beside other adapters")
     check_base(artifact.base, artifact.base_digest)
     shutil.copytree(folder / about["path"], target)
+    if artifact.details.get("template_date"):  # the base model's own template writes another date
+        shutil.copy2(folder / artifact.details["serve"]["path"] / TEMPLATE, target / TEMPLATE)
 
 
 def find_converter() -> Path:

@@ -59,15 +59,18 @@ class Lora:
 
     def preflight(self, job: Job) -> tuple[Mapping[str, Any], list[str]]:
         from groundtune.tune.base_model import find_base, load_tokenizer, model_end_ids
+        from groundtune.tune.lora.frozen_clock import reads_clock
 
         base = find_base(job.base)
+        tokenizer = load_tokenizer(base.located)
         found = {
             "form": "pair" if job.settings["mode"] == PREFERENCES else "chat",
-            "tokenizer": load_tokenizer(base.located),
+            "tokenizer": tokenizer,
             "model_ends": model_end_ids(base),
             "window": base.located.window,
         }
-        return found, []
+        date = "the chat template writes the current date; the trained model's will always write that of its training"
+        return found, [date] if reads_clock(tokenizer) else []
 
     def base_digest(self, job: Job) -> str | None:
         from groundtune.tune.base_model import find_base

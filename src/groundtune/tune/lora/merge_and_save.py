@@ -15,7 +15,7 @@ from groundtune.tune.base_model import load_model, load_tokenizer
 from groundtune.tune.checkpoints import STEPS, TrainingState
 from groundtune.tune.job import TrainingResult
 from groundtune.tune.lora import forgetting, parity_gate, serving_check
-from groundtune.tune.lora.plan import LoraPlan, tokenizer_digests
+from groundtune.tune.lora.plan import LoraPlan, tokenizer_digests, trained_tokenizer
 from groundtune.tune.lora.score import describe_no_gain
 
 ADAPTER = "adapter"
@@ -29,13 +29,17 @@ def save_outputs(plan: LoraPlan, state: TrainingState) -> TrainingResult:
     """Write `merged/`, `parity/` (and `adapter/`) into the job's folder; may be called again after a crash."""
     folder = plan.job.folder
     best = plan.job.checkpoint / str(state.best)
-    tokenizer = load_tokenizer(plan.base.located)
+    tokenizer, _ = trained_tokenizer(plan.job, plan.base)
     if plan.recipe.adapter:
         _put(folder / ADAPTER, lambda to: _copy(best, to, PEFT_FILES))
     _put(folder / MERGED, lambda to: merge(plan, best, to))
     legs, forgotten, unusable = _compare(plan, best, tokenizer)
     shortfall, worse = describe_no_gain(state.before, state.metrics, mode=plan.recipe.mode)
-    warnings = [*([shortfall] if shortfall and not worse else []), *forgetting.forgetting_warnings(forgotten)]
+    warnings = [
+        *([shortfall] if shortfall and not worse else []),
+        *forgetting.forgetting_warnings(forgotten),
+        *([_date_warning(plan.frozen_date)] if plan.frozen_date else []),
+    ]
     about = {"parity": legs, "probes": forgotten, "no_gain": shortfall, "notes": warnings}
     shutil.rmtree(plan.job.checkpoint / STEPS, ignore_errors=True)
     return TrainingResult(
@@ -96,7 +100,7 @@ def merge(plan: LoraPlan, best: Path, to: Path) -> None:
     else:
         model = load_model(str(best), dtype=plan.base.dtype, device="cpu")
     model.config.use_cache = True
-    tokenizer = load_tokenizer(plan.base.located)
+    tokenizer, _ = trained_tokenizer(plan.job, plan.base)
     if tokenizer.pad_token_id != plan.format.pad_id:
         for place in (tokenizer, model.config.get_text_config(), model.generation_config):
             place.pad_token_id = plan.format.pad_id
@@ -149,6 +153,7 @@ def _details(plan: LoraPlan, state: TrainingState, tokenizer: Any) -> dict[str, 
         "mode": plan.recipe.mode,
         "tokenizer_digest": digests["tokenizer"],
         "template_digest": digests["template"],
+        "template_date": plan.frozen_date,
         "base_dtype": plan.base.dtype,
         "trained_in": "bfloat16" if plan.bfloat16 else plan.dtype,
         "device": plan.device,
@@ -166,6 +171,13 @@ def _details(plan: LoraPlan, state: TrainingState, tokenizer: Any) -> dict[str, 
     if plan.recipe.adapter:
         details["adapter"] = {"path": ADAPTER, "files": file_digests(plan.job.folder, [ADAPTER])}
     return details
+
+
+def _date_warning(date: str) -> str:
+    return (
+        f"the base model's chat template writes the current date; the trained model's template always writes {date}, "
+        f"and a server that loads the adapter alone needs it: --chat-template {MERGED}/chat_template.jinja"
+    )
 
 
 def _put(target: Path, make: Callable[[Path], None]) -> None:

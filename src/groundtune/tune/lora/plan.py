@@ -3,6 +3,7 @@
 import importlib.util
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from groundtune.common.files import digest_text
@@ -11,6 +12,7 @@ from groundtune.models.torch_device import choose_device, has_fast_bfloat16
 from groundtune.tune.artifacts import dataset_digest
 from groundtune.tune.base_model import Base, find_base, load_tokenizer, model_end_ids
 from groundtune.tune.job import Job, TrainingRow, TuneError
+from groundtune.tune.lora.frozen_clock import freeze_clock, reads_clock
 from groundtune.tune.lora.loss_mask import ChatFormat, EncodedChat, encode, find_chat_format
 
 RATES = {"lora": 2e-4, "qlora": 2e-4, "full": 2e-5, "dpo": 1e-5}
@@ -65,6 +67,8 @@ class LoraPlan:
     """Whether to compute in bfloat16, whatever the weights are stored in."""
     dtype: str
     """Precision of the weights during training."""
+    frozen_date: str | None
+    """ISO date that the chat template writes from now on, instead of the current one; None if it writes none."""
     fingerprint: str
     """Digest of rows, settings and base model; a checkpoint with a different one is not resumed."""
 
@@ -105,7 +109,7 @@ def prepare(job: Job) -> LoraPlan:
     if recipe.mode == "qlora":
         _check_four_bit(device)
     base = find_base(job.base)
-    tokenizer = load_tokenizer(base.located)
+    tokenizer, frozen_date = trained_tokenizer(job, base)
     chat_format = find_chat_format(tokenizer, model_end_ids(base), name=job.base)
     limit = _limit(recipe, base)
     rows = job.rows("train")
@@ -130,8 +134,23 @@ def prepare(job: Job) -> LoraPlan:
         device=device,
         bfloat16=fast,
         dtype="bfloat16" if recipe.mode == "qlora" else weights,
+        frozen_date=frozen_date,
         fingerprint=_fingerprint(job, base),
     )
+
+
+def trained_tokenizer(job: Job, base: Base) -> tuple[Any, str | None]:
+    """Load the base model's tokenizer. If its chat template writes the current date, it writes that of this training
+    from now on, which is returned too.
+
+    The time is that of the rows, which stays the same when the training is resumed.
+    """
+    tokenizer = load_tokenizer(base.located)
+    if not reads_clock(tokenizer):
+        return tokenizer, None
+    begun = datetime.fromtimestamp((job.folder / "train.jsonl").stat().st_mtime).astimezone()
+    freeze_clock(tokenizer, begun)
+    return tokenizer, begun.date().isoformat()
 
 
 def tokenizer_digests(tokenizer: Any) -> dict[str, str]:

@@ -9,6 +9,8 @@ from jsonschema import Draft202012Validator
 from sacrebleu.metrics.chrf import CHRF
 
 from groundtune.errors import need
+from groundtune.models.chat_template import decode_reply
+from groundtune.models.reasoning import separate_reasoning
 from groundtune.tune.job import TrainingRow
 from groundtune.tune.lora.loss_mask import EncodedChat
 from groundtune.tune.lora.plan import LoraPlan
@@ -35,15 +37,16 @@ def score(model: Any, plan: LoraPlan) -> dict[str, float]:
     chats = [chat for chat, _ in pairs]
     # A reply may be a quarter longer than the longest expected one.
     room = int(1.25 * max(len(chat.token_ids) - chat.reply_start for chat in chats)) + 8
+    prompts = [chat.token_ids[: chat.reply_start] for chat in chats]
     replies = [
-        decode(ids, plan)
-        for ids in generate(model, plan, [chat.token_ids[: chat.reply_start] for chat in chats], room=room)
+        decode(ids, plan, prompt=prompt)
+        for ids, prompt in zip(generate(model, plan, prompts, room=room), prompts, strict=True)
     ]
     gold = [row.messages[-1]["content"] for _, row in pairs]
     schema = plan.job.details.get("schema")
     if schema:
         return _objects(replies, gold, schema)
-    return _texts(replies, gold, with_chrf=not plan.job.details.get("labels"))
+    return _texts(replies, gold, alike=not plan.job.details.get("labels"))
 
 
 def state_sort_key(metrics: Mapping[str, float], *, mode: str) -> tuple[float, ...]:
@@ -78,7 +81,7 @@ def _figure(value: float | None) -> str:
 def _objects(replies: Sequence[str], gold: Sequence[str], schema: Mapping[str, Any]) -> dict[str, float]:
     check = Draft202012Validator(schema).is_valid
     valid = exact = 0
-    for text, expected in zip(replies, gold, strict=True):
+    for text, expected in zip(map(_answer, replies), gold, strict=True):
         if text.strip() == expected.strip():
             valid, exact = valid + 1, exact + 1
             continue
@@ -98,12 +101,19 @@ def _parsed(text: str) -> Any:
         return text
 
 
-def _texts(replies: Sequence[str], gold: Sequence[str], *, with_chrf: bool) -> dict[str, float]:
-    chrf = CHRF()
-    likeness = [chrf.sentence_score(text, [expected]).score / 100 for text, expected in zip(replies, gold, strict=True)]
-    exact = [text.strip() == expected.strip() for text, expected in zip(replies, gold, strict=True)]
-    scores = {"exact": sum(exact) / len(replies)}
-    return {**scores, "chrf": sum(likeness) / len(replies)} if with_chrf else scores
+def _texts(replies: Sequence[str], gold: Sequence[str], *, alike: bool) -> dict[str, float]:
+    """alike: score also how much alike the texts are, for replies that may be worded in several ways."""
+    pairs = list(zip(map(_answer, replies), gold, strict=True))
+    scores = {"exact": sum(text.strip() == expected.strip() for text, expected in pairs) / len(pairs)}
+    if alike:
+        chrf = CHRF()
+        scores["chrf"] = sum(chrf.sentence_score(text, [expected]).score / 100 for text, expected in pairs) / len(pairs)
+    return scores
+
+
+def _answer(reply: str) -> str:
+    """Return a reply without the model's thinking."""
+    return separate_reasoning(reply).text
 
 
 def generate(model: Any, plan: LoraPlan, prompts: Sequence[Sequence[int]], *, room: int) -> list[list[int]]:
@@ -143,8 +153,7 @@ def generate(model: Any, plan: LoraPlan, prompts: Sequence[Sequence[int]], *, ro
     return replies
 
 
-def decode(tokens: Sequence[int], plan: LoraPlan) -> str:
-    """Decode an answer without its end-of-turn token."""
+def decode(tokens: Sequence[int], plan: LoraPlan, *, prompt: Sequence[int] = ()) -> str:
+    """Decode an answer without its end-of-turn token, and with its thinking. prompt: the tokens before it."""
     content = list(tokens[:-1] if tokens and tokens[-1] in plan.format.end_ids else tokens)
-    text: str = plan.format.tokenizer.decode(content, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    return text
+    return decode_reply(plan.format.tokenizer, content, prompt=plan.format.tokenizer.decode(list(prompt)))

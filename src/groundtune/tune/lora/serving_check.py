@@ -12,7 +12,8 @@ from typing import Any
 
 from groundtune.common.files import read_json, write_json
 from groundtune.errors import MissingError
-from groundtune.models.chat_template import render_prompt
+from groundtune.models.chat_template import decode_reply, render_prompt
+from groundtune.models.reasoning import separate_reasoning
 from groundtune.tune.lora import parity_gate
 from groundtune.tune.lora.plan import LoraPlan
 from groundtune.types import Artifact
@@ -117,7 +118,7 @@ def write_references(
                     text([token]): float(before[token]) for token in (*ids, *before.topk(len(ids)).indices.tolist())
                 },
                 steps=[_steps(step, text) for step in wanted.likeliest[n][: len(words)]],
-                text=text(list(words), skip_special_tokens=True, clean_up_tokenization_spaces=False),
+                text=decode_reply(plan.format.tokenizer, words, prompt=text(prompt)),
                 ended=ended,
             )
         )
@@ -240,7 +241,7 @@ def _lookup(text: str, theirs: Mapping[str, float]) -> float | None:
 
 def _words(expected: ReferenceOutput, served: ServerOutput, tolerance: float) -> str | None:
     """Why the answer differs by more than a near tie, or None."""
-    ours, theirs = expected.text.rstrip("\ufffd").strip(), served.text.strip()
+    ours, theirs = (separate_reasoning(text).text.strip() for text in (expected.text.rstrip("\ufffd"), served.text))
     begins = theirs.startswith(ours) or (ours.startswith(theirs) and not served.ended)
     if (ours == theirs and served.ended) if expected.ended else begins:
         return None
