@@ -52,6 +52,23 @@ def test_classify_needs_no_documents(tmp_path: Path) -> None:
         assert (finding.level, finding.place) == ("problem", "documents.include")
 
 
+def test_prefixes_of_a_known_embedder_are_hinted(tmp_path: Path) -> None:
+    embedder = '[embedder]\nkind = "openai"\nmodel = "nomic-embed-text"\nbase_url = "http://localhost:1/v1"\n'
+    root = project(tmp_path, f"{embedder}dimension = 768\n")
+    (finding,) = check_project(root, environ={}).findings
+    assert (finding.level, finding.place) == ("warning", "embedder")
+    assert finding.hint is not None
+    assert 'passage_prefix = "search_document: ", query_prefix = "search_query: "' in finding.hint
+    for line in ('query_prefix = "search_query: "', 'passage_prefix = ""'):
+        (root / "groundtune.toml").write_text(f'name = "p"\n{embedder}dimension = 768\n{line}\n')
+        assert check_project(root, environ={}).findings == ()
+    (root / "groundtune.toml").write_text('name = "p"\n[embedder]\npassage_prefix = "x"\n')
+    (finding,) = check_project(root, environ={}).findings
+    assert finding.level == "problem"
+    assert finding.place.endswith("groundtune.toml:3")
+    assert "passage_prefix" in finding.message
+
+
 def test_everything_wrong_is_reported_at_once(tmp_path: Path) -> None:
     rows = [
         row(1, output={"a": 1}),

@@ -41,6 +41,8 @@ def embedder(config: Config) -> Embedder:
                 api_key_env=chosen.api_key_env,
                 dimension=chosen.dimension or 0,
                 batch_size=chosen.batch_size or 64,
+                passage_prefix=chosen.passage_prefix or "",
+                query_prefix=chosen.query_prefix or "",
             )
         case kind:
             embedder: Embedder = make_part("embedder", kind, Embedder, place="embedder", options=chosen.options)

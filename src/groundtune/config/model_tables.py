@@ -88,6 +88,10 @@ class EmbedderConfig(Section):
     api_key_env: EnvironmentVariable | None = None
     dimension: Annotated[int, Field(ge=8, le=65_536)] | None = None
     batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
+    passage_prefix: str | None = None
+    """Kind openai: text before every passage, if the model was trained with it; "" says that it needs none."""
+    query_prefix: str | None = None
+    """Kind openai: the same for questions."""
     options: Options = Field(default_factory=dict)
     """Settings for the kind of a package."""
 
@@ -96,6 +100,9 @@ class EmbedderConfig(Section):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         _check_kind(self, BUILTIN_EMBEDDERS)
+        for key in ("passage_prefix", "query_prefix"):
+            if getattr(self, key) is not None and self.kind != "openai":
+                raise value_error(f'is only for kind = "openai", not "{self.kind}"', hint=f"remove {key}", key=key)
         if self.kind == "openai" and self.dimension is None:
             raise value_error(
                 'is required for kind = "openai"',

@@ -1,5 +1,6 @@
 """Check a project for everything wrong or missing before you spend time or money. Changes nothing."""
 
+import json
 import os
 import shutil
 from collections import Counter
@@ -14,6 +15,7 @@ from groundtune import build
 from groundtune.build.extension_parts import check_options, part_maker
 from groundtune.build.task import task_format
 from groundtune.config import PROJECT_FILE, Config, EmbedderConfig, ModelConfig, find_project, load_config
+from groundtune.config.embedding_families import embedding_family
 from groundtune.config.model_tables import StoreConfig
 from groundtune.errors import ConfigError, GroundtuneError, MissingError, UsageError
 from groundtune.extensions import RESERVED, load_extensions
@@ -364,6 +366,7 @@ def _models(config: Config, environ: Mapping[str, str]) -> Iterator[CheckFinding
             yield CheckFinding("missing", model.api_key_env, f"the API key for {place} is not set", hint)
         if message := build.residency_violation(config, model):
             yield CheckFinding("problem", f"{place}.base_url", message, "choose another endpoint, or allow the host")
+    yield from _prefixes(config.embedder)
     try:
         if config.retrieval.reranker and not build.is_added_reranker(config.retrieval.reranker):
             local["retrieval.reranker"] = None
@@ -374,6 +377,21 @@ def _models(config: Config, environ: Mapping[str, str]) -> Iterator[CheckFinding
     if absent:
         message = f"{', '.join(absent)} not installed; required by {', '.join(local)}"
         yield CheckFinding("missing", "installation", message, "pip install 'groundtune[local]'")
+
+
+def _prefixes(embedder: EmbedderConfig) -> Iterator[CheckFinding]:
+    """Yield a finding if the embedder is known to need prefixes and none are set."""
+    unset = embedder.passage_prefix is None and embedder.query_prefix is None
+    family = embedding_family(embedder.model or "") if embedder.kind == "openai" and unset else None
+    if family is None or not (family.passage or family.query):
+        return
+    keys = [
+        f"{key} = {json.dumps(prefix)}"
+        for key, prefix in (("passage_prefix", family.passage), ("query_prefix", family.query))
+        if prefix
+    ]
+    message = f"{embedder.model} was trained with prefixes, and finds worse without them ({family.source})"
+    yield CheckFinding("warning", "embedder", message, f"under [embedder], add {', '.join(keys)}")
 
 
 def _added_parts(root: Path, config: Config) -> Iterator[CheckFinding]:
