@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -273,8 +274,35 @@ def test_an_unwritable_path_is_reported_once(tmp_path: Path, caplog: pytest.LogC
 def test_a_row_of_another_version_is_a_miss(tmp_path: Path) -> None:
     cache = GenerationCache(tmp_path / "c.sqlite")
     for usage in ("nonsense", json.dumps({"furlongs": 3}), "[]"):
-        cache._open().database.execute("INSERT OR REPLACE INTO generations VALUES (?, 't', ?, 1, 1)", (b"k", usage))
+        cache._open().database.execute(
+            "INSERT OR REPLACE INTO generations VALUES (?, 't', ?, 1, 1, '', NULL, '[]')", (b"k", usage)
+        )
         assert cache.get(b"k") is None
+
+
+def test_thinking_limit_and_warnings_are_kept(tmp_path: Path) -> None:
+    cache = GenerationCache(tmp_path / "c.sqlite")
+    generation = Generation("14 d", reasoning="Passage 1 says so.", cut="max_output_tokens", warnings=("a", "b"))
+    cache.put(b"k", generation)
+    assert GenerationCache(cache.path).get(b"k") == replace(generation, cached=True)
+
+
+def test_a_table_of_version_1_is_replaced(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "c.sqlite"
+    with sqlite3.connect(path) as database:
+        database.execute(
+            "CREATE TABLE generations (key BLOB PRIMARY KEY, text TEXT NOT NULL, usage TEXT NOT NULL, "
+            "confidence REAL, made REAL NOT NULL)"
+        )
+        database.execute("INSERT INTO generations VALUES (?, '<think>Hm.</think> 14 days', '{}', NULL, 1)", (b"k",))
+    database.close()
+    first, second = GenerationCache(path), GenerationCache(path)
+    assert first.get(b"k") is None
+    assert second.get(b"k") is None
+    first.put(b"k", CACHED)
+    assert second.get(b"k") is not None
+    assert [file.name for file in tmp_path.glob("*.damaged-*")] == []
+    assert caplog.text == ""
 
 
 WRITER = """

@@ -26,8 +26,6 @@ from groundtune.types import Artifact, Passage, Prompt, Question, Scope, Stage
 if TYPE_CHECKING:
     from groundtune.build.approach_registry import ApproachRegistry
 
-CHARACTERS_PER_TOKEN = 3
-"""Estimate used to decide whether a corpus fits a window. Conservative: English text has about four."""
 WITH_MODEL = ("prompt", "fewshot-fixed", "fewshot", "context", "rag")
 """Approaches that are set up for every model that generates text."""
 QUOTE_STAGES: dict[str, Stage | None] = {"quote-bm25": "bm25", "quote-dense": "dense", "quote-hybrid": None}
@@ -331,6 +329,8 @@ async def _misfit(resources: Resources, generator: Generator, model: ModelConfig
     """Why the corpus does not fit in a model's prompt, worded to follow the name of an approach; None if it does."""
     if (index := resources.index) is None:
         return resources.no_index_reason
+    from groundtune.models.token_counts import likely_tokens
+
     window = build.context_window(generator, model)
     if window is None:
         return f"needs to know the context window of {generator.name}: set `window` in its [models] table"
@@ -339,7 +339,7 @@ async def _misfit(resources: Resources, generator: Generator, model: ModelConfig
         most = f"at most {MAX_CORPUS_PASSAGES:,} are supported"
         return f"cannot hold the corpus in its prompt: {count:,} passages, but {most}"
     passages = await index.store.scan(Scope())
-    tokens = sum(len(passage.text) + len(passage.heading) for passage in passages) // CHARACTERS_PER_TOKEN
+    tokens = sum(likely_tokens(f"{passage.heading}\n{passage.text}") for passage in passages)
     room = window - model.max_output_tokens
     if tokens <= room:
         return None

@@ -43,8 +43,9 @@ class Budget:
     async def reserve(self, ceiling_usd: float | None, *, model: str = "MODEL") -> AsyncIterator["Reservation"]:
         """Reserve the maximum cost of one attempt during a call, waiting for other calls to finish if necessary.
 
-        A call that ends in a timeout or a bad response, or is cancelled, counts at its ceiling, since it may be billed.
-        Other failures cost nothing. Raises BudgetError when the ceiling exceeds what can be left, or is unknown (None)
+        A call that ends in a timeout or a bad response, or is cancelled, counts at its ceiling, since it may be billed,
+        and so does one that fails after output was received; at its price, if that was recorded. Other failures cost
+        nothing. Raises BudgetError when the ceiling exceeds what can be left, or is unknown (None)
         under a limit.
         """
         if self.limit_usd is not None:
@@ -68,7 +69,7 @@ class Budget:
             reservation.answered = True
         finally:
             _CURRENT.reset(token)
-            self._settle(reservation, may_be_billed=may_be_billed)
+            self._settle(reservation, may_be_billed=may_be_billed or reservation.output_received)
 
     def reserve_retry(self, reservation: "Reservation") -> None:
         """Count the failed attempt as spent, since it may be billed, and reserve another ceiling for the next one.
@@ -106,9 +107,10 @@ class Budget:
 
     def _used_up(self, ceiling: float, limit: float, model: str) -> BudgetError:
         reserved = f", {_usd(self._reserved)} is reserved" if self._reserved > ROUNDING else ""
+        unpriced = f" for {self.unpriced_calls:,} calls of unknown price" if reserved and self.unpriced_calls else ""
         return BudgetError(
             f"the budget of {_usd(limit)} does not cover the next call to {model}: "
-            f"{_usd(self.known_spent_usd)} has been spent{reserved}, and the call could cost up to "
+            f"{_usd(self.known_spent_usd)} has been spent{reserved}{unpriced}, and the call could cost up to "
             f"{_usd(ceiling)} (worst case: one token per byte and the maximum output)",
             hint="raise --budget-usd, or lower max_output_tokens",
         )
@@ -143,6 +145,8 @@ class Reservation:
         self.usd: float | None = None
         self.answered = False
         """Whether the call was answered."""
+        self.output_received = False
+        """Whether the model has written something, even if the call failed afterwards."""
 
     def record_cost(self, usd: float | None) -> None:
         """Record the price of the call; None when unknown."""
@@ -161,6 +165,13 @@ def charge_failed_attempt(failure: ProviderError) -> None:
     reservation = _CURRENT.get()
     if reservation and failure.kind in BILLED_FAILURES:
         reservation.budget.reserve_retry(reservation)
+
+
+def mark_output_received(usd: float | None = None) -> None:
+    """Record that the current call is billed although it fails: output was received. usd: its price, if known."""
+    if reservation := _CURRENT.get():
+        reservation.output_received = True
+        reservation.record_cost(usd)
 
 
 def _usd(amount: float) -> str:

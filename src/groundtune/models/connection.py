@@ -8,7 +8,7 @@ import json
 import random
 import re
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Set
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any, Required, TypedDict, TypeVar
@@ -16,31 +16,29 @@ from urllib.parse import urlsplit
 
 from groundtune.common.text import one_line
 from groundtune.errors import ProviderError, ProviderFailure, UsageError
-from groundtune.models.budget import charge_failed_attempt
-from groundtune.models.openai_client import (
-    NO_CREDIT,
-    is_local,
-    open_async_client,
-    retry_after_seconds,
-    server_message,
-    without_user,
-)
+from groundtune.models.budget import charge_failed_attempt, mark_output_received
+from groundtune.models.dialects import Server, dialects
+from groundtune.models.openai_client import NO_CREDIT, is_local, open_async_client, without_user
 from groundtune.models.rate_limiter import MAX_WAIT_SECONDS, RateLimiter, Slot, max_backoff_seconds
+from groundtune.models.refused_parameters import Alternatives, adapted, fixed_words, may_refuse_parameter, suspects
+from groundtune.models.server_errors import (
+    ServerError,
+    ToldError,
+    error_in,
+    is_overflow,
+    status_error,
+    told_error,
+)
 
 if TYPE_CHECKING:
-    from openai import APIError, APIStatusError, AsyncOpenAI, AsyncStream
+    from openai import APIError, AsyncOpenAI, AsyncStream
 
 T = TypeVar("T")
+R = TypeVar("R")
 Body = Mapping[str, Any]
 
 SHOWN_MODELS = 8
 LIST_SECONDS = 5.0
-SERVERS = {
-    1234: "is LM Studio's server running? lms server start",
-    8000: "is vLLM running? vllm serve MODEL",
-    8080: "is llama.cpp running? llama-server -m MODEL.gguf",
-    11434: "is Ollama running? ollama serve",
-}
 _NO_MODEL = re.compile(
     r"model.*(not found|not exist|unknown|not a valid|not available)|(unknown|invalid|no such) model"
 )
@@ -68,11 +66,11 @@ class ConnectionOptions(TypedDict, total=False):
 class Connection:
     """One model at one endpoint. At most `concurrency` requests at a time, from one event loop.
 
-    An attempt times out after `timeout_seconds`; a stream, after as long without data. 429, 5xx, timeouts and broken
-    connections are retried up to `retries` times, after a random pause of up to `backoff_seconds`, doubled each time
-    (full jitter), on top of what Retry-After asks for. A 429 slows down all calls (see `RateLimiter`). With
-    `patience_seconds`, a request is retried after every 429 until it has waited that long in total, regardless of
-    `retries`. Raises UsageError when `base_url` is not a URL.
+    An attempt times out after `timeout_seconds`; a stream, after as long without data. 429, 5xx (also if a 200 tells
+    them), timeouts and broken connections are retried up to `retries` times, after a random pause of up to
+    `backoff_seconds`, doubled each time (full jitter), on top of what the server asks for. A 429 slows down all calls
+    (see `RateLimiter`). With `patience_seconds`, a request is retried after every 429 until it has waited that long in
+    total, regardless of `retries`. Raises UsageError when `base_url` is not a URL.
     """
 
     def __init__(
@@ -101,21 +99,22 @@ class Connection:
         self.backoff_seconds = backoff_seconds
         self.patience_seconds = patience_seconds
         self._opened: _OpenClient | None = None
-        self.refused_parameters: frozenset[str] = frozenset()
-        """Optional parameters that the server has rejected; later requests omit or rename them."""
+        self.refused: Mapping[str, str | None] = {}
+        """Parameters that the server has refused, with the name that it takes instead; None when it takes none."""
+        self._unrelated: set[tuple[str, ...]] = set()
+        """Words of errors that stayed when parameters were omitted, with these parameters."""
 
     @property
     def public_url(self) -> str:
         """`base_url` without user and password."""
         return without_user(self.base_url)
 
-    async def post(self, path: str, body: Body, *, optional: Mapping[str, str | None]) -> tuple[object, float]:
+    async def post(self, path: str, body: Body, *, optional: Alternatives) -> tuple[object, float]:
         """Return the response's JSON, and the elapsed seconds since a slot was free, including pauses between attempts.
 
         Time waited under `patience_seconds` is not counted: like the wait for a slot, it depends on the load and not on
-        the model. `optional` maps the parameters that a server may reject to the name used instead, or None. If a 400
-        names one of them, the request is sent again with it renamed or omitted, and so are later requests. Raises
-        ProviderError.
+        the model. If the server refuses a request, it is sent again without one of the `optional` parameters after the
+        other; if that helps, so are later requests. Raises ProviderError, also for an error that a 200 tells.
         """
         from httpx2 import Response
 
@@ -126,27 +125,29 @@ class Connection:
             async def send(body: Body) -> Response:
                 return await opened.client.post(path, body=body, cast_to=Response, options=self._options())
 
-            response = await self._adapted(body, optional, send, slot)
+            async def read(response: Response) -> object:
+                try:
+                    answer = json.loads(response.content)
+                except ValueError as error:
+                    raise self.bad_response(f"it is not JSON: {one_line(response.text)!r}") from error
+                return _checked(answer)
+
+            answer = await self._adapted(body, optional, send, read, slot)
             seconds = time.perf_counter() - begin - (slot.waited_seconds if self.patience_seconds else 0.0)
-        try:
-            return json.loads(response.content), seconds
-        except ValueError as error:
-            raise self.bad_response(f"it is not JSON: {one_line(response.text)!r}") from error
+        return answer, seconds
 
     async def stream(
-        self, path: str, body: Body, *, optional: Mapping[str, str | None]
+        self, path: str, body: Body, *, optional: Alternatives, begins: Callable[[object], bool]
     ) -> AsyncGenerator[object, None]:
-        """Yield the JSON of each event as it arrives. Only the opening is retried. `optional` as in `post`.
+        """Yield the JSON of each event as it arrives. `optional` as in `post`.
 
-        A server that does not stream gives one event, its whole response. Raises ProviderError: `timeout` if the server
-        stops sending data, `bad_response` when the stream breaks.
+        begins: whether an event holds a part of the reply. Only what fails before the first such event is retried. A
+        server that does not stream gives one event, its whole response. Raises ProviderError: `timeout` if the server
+        stops sending data, `bad_response` when the stream breaks, and the kind that fits an error that an event tells.
         """
-        from httpx2 import HTTPError, TimeoutException
-        from openai import APIError, APITimeoutError, AsyncStream
+        from openai import AsyncStream
 
         opened = self._open()
-        if "stream" in self.refused_parameters:
-            body = {name: value for name, value in body.items() if name != "stream_options"}
         async with opened.rate_limiter.slot() as slot:
 
             async def send(body: Body) -> "AsyncStream[object]":
@@ -159,20 +160,52 @@ class Connection:
                     stream_cls=AsyncStream[object],
                 )
 
-            events = await self._adapted({**body, "stream": True}, optional, send, slot)
+            async def read(stream: "AsyncStream[object]") -> "_BegunStream":
+                events, first = self._events(stream), list[object]()
+                try:
+                    async for event in events:
+                        first.append(event)
+                        if begins(event):
+                            break
+                except BaseException:
+                    await stream.close()
+                    raise
+                return _BegunStream(stream, first, events)
+
+            begun = await self._adapted({**body, "stream": True}, optional, send, read, slot)
             try:
-                if events.response.headers.get("content-type", "").startswith("application/json"):
-                    yield json.loads(await events.response.aread())
-                    return
-                async for event in events:
+                for event in begun.first:
                     yield event
-            except (APITimeoutError, TimeoutException) as error:
-                raise self._timeout("sent no more data") from error
-            except (APIError, HTTPError, ValueError) as error:
-                cause = one_line(str(error.__cause__ or error))
-                raise self.bad_response(f"the stream broke: {cause}", retryable=True) from error
+                async for event in begun.rest:
+                    yield event
+            except ToldError as error:
+                mark_output_received()
+                raise await self._explain_error(error.error) from error
             finally:
-                await events.close()
+                await begun.stream.close()
+
+    async def _events(self, stream: "AsyncStream[object]") -> AsyncIterator[object]:
+        """Yield the events. Raises ToldError for one that tells an error, and ProviderError when the stream breaks."""
+        from httpx2 import HTTPError, TimeoutException
+        from openai import APIConnectionError, APIError, APITimeoutError
+
+        try:
+            if stream.response.headers.get("content-type", "").startswith("application/json"):
+                yield _checked(json.loads(await stream.response.aread()))
+                return
+            async for event in stream:
+                yield _checked(event)
+        except (APITimeoutError, TimeoutException) as error:
+            raise self._timeout("sent no more data") from error
+        except APIError as error:
+            if not isinstance(error, APIConnectionError) and error.body:  # the SDK raises it for an event with an error
+                raise ToldError(told_error(error.body)) from error
+            raise self._broken(error) from error
+        except (HTTPError, ValueError) as error:
+            raise self._broken(error) from error
+
+    def _broken(self, error: Exception) -> ProviderError:
+        return self.bad_response(f"the stream broke: {one_line(str(error.__cause__ or error))}", retryable=True)
 
     async def models(self) -> list[str] | None:
         """Return the names of the endpoint's models; None when it does not list them."""
@@ -230,28 +263,51 @@ class Connection:
         return {"security": {"bearer_auth": True}}
 
     async def _adapted(
-        self, body: Body, optional: Mapping[str, str | None], send: Callable[[Body], Awaitable[T]], slot: Slot
-    ) -> T:
-        """Send, and send again without the optional parameters that the server rejects by name."""
-        from openai import APIStatusError
+        self,
+        body: Body,
+        optional: Alternatives,
+        send: Callable[[Body], Awaitable[T]],
+        read: Callable[[T], Awaitable[R]],
+        slot: Slot,
+    ) -> R:
+        """Send and read, and again without the optional parameters that may be why the server refuses the request.
 
-        refused = self.refused_parameters
-        while True:
+        A parameter is to blame if the request succeeds without it, or fails with other words.
+        """
+        refused = dict(self.refused)
+        try:
+            return await self._tried(adapted(body, refused), send, read, slot)
+        except ProviderError as error:
+            failure, told = error, _told(error.__cause__)
+        if told is None or failure.kind not in ("bad_request", "server") or not may_refuse_parameter(told):
+            raise failure
+        names = [name for name, _ in suspects(body, optional, refused, told)]
+        if (fixed_words(told), *sorted(names)) in self._unrelated:
+            raise failure
+        for name, other in suspects(body, optional, refused, told):
+            attempt = {**refused, name: other}
             try:
-                result = await self._tried(_renamed(body, optional, refused), send, slot)
+                result = await self._tried(adapted(body, attempt), send, read, slot)
             except ProviderError as error:
-                cause = error.__cause__
-                if error.kind != "bad_request" or not isinstance(cause, APIStatusError):
+                now = _told(error.__cause__)
+                if now is None or not may_refuse_parameter(now):
                     raise
-                parameter = _named(cause, (body.keys() & optional.keys()) - refused)
-                if parameter is None:
-                    raise
-                refused |= {parameter}
+                if fixed_words(now) != fixed_words(told):
+                    refused, failure, told = attempt, error, now
             else:
-                self.refused_parameters |= refused
+                self.refused = {**self.refused, **attempt}
                 return result
+        self._unrelated.add((fixed_words(told), *sorted(names)))
+        raise failure
 
-    async def _tried(self, body: Body, send: Callable[[Body], Awaitable[T]], slot: Slot) -> T:
+    async def _tried(
+        self,
+        body: Body,
+        send: Callable[[Body], Awaitable[T]],
+        read: Callable[[T], Awaitable[R]],
+        slot: Slot,
+    ) -> R:
+        """Send, and read the response, for as long as data arrives; with retries."""
         from openai import APIError
 
         tries = 0
@@ -259,27 +315,30 @@ class Connection:
             slot.record_start()
             try:
                 async with asyncio.timeout(self.timeout_seconds):
-                    result = await send(body)
-            except (APIError, TimeoutError) as error:
-                failure = await self._explain(error)
-                limited, retry_seconds = failure.kind == "rate_limit", retry_after_seconds(error)
-                if not failure.retryable:
-                    raise failure from error
-                if limited and self.patience_seconds:
-                    if not await slot.wait_after_refusal(retry_seconds, patience_seconds=self.patience_seconds):
-                        raise self._impatient(failure, slot) from error
-                    continue
-                if tries >= self.retries or (retry_seconds or 0) > MAX_WAIT_SECONDS:
-                    raise failure from error
-                charge_failed_attempt(failure)
-            else:
+                    response = await send(body)
+                result = await read(response)
                 slot.record_success()
                 return result
+            except ProviderError as error:
+                failure, cause = error, error.__cause__
+            except (APIError, TimeoutError, ToldError) as error:
+                failure, cause = await self._explain(error), error
+            told = _told(cause)
+            limited, asked_seconds = failure.kind == "rate_limit", told.wait_seconds if told else None
+            if not failure.retryable:
+                raise failure from cause
+            if limited and self.patience_seconds:
+                if not await slot.wait_after_refusal(asked_seconds, patience_seconds=self.patience_seconds):
+                    raise self._impatient(failure, slot) from cause
+                continue
+            if tries >= self.retries or (asked_seconds or 0) > MAX_WAIT_SECONDS:
+                raise failure from cause
+            charge_failed_attempt(failure)
             if limited:
-                await slot.wait_after_refusal(retry_seconds, patience_seconds=float("inf"))
+                await slot.wait_after_refusal(asked_seconds, patience_seconds=float("inf"))
             else:
                 await asyncio.sleep(
-                    (retry_seconds or 0.0) + random.uniform(0, max_backoff_seconds(self.backoff_seconds, tries))
+                    (asked_seconds or 0.0) + random.uniform(0, max_backoff_seconds(self.backoff_seconds, tries))
                 )
             tries += 1
 
@@ -287,13 +346,15 @@ class Connection:
         waited = f"{failure.message} (after waiting {slot.waited_seconds:.0f} s for the rate limit)"
         return ProviderError(waited, kind=failure.kind, hint=failure.hint, retryable=True)
 
-    async def _explain(self, error: "APIError | TimeoutError") -> ProviderError:
+    async def _explain(self, error: "APIError | TimeoutError | ToldError") -> ProviderError:
         from openai import APIConnectionError, APIStatusError, APITimeoutError
 
+        if isinstance(error, ToldError):
+            return await self._explain_error(error.error)
         if isinstance(error, APITimeoutError | TimeoutError):
             return self._timeout("did not answer")
         if isinstance(error, APIStatusError):
-            return await self._explain_status(error)
+            return await self._explain_error(status_error(error), location=error.response.headers.get("location"))
         if isinstance(error, APIConnectionError):
             return self._unconnected(error.__cause__)
         return self.bad_response(one_line(str(error)))
@@ -309,14 +370,16 @@ class Connection:
             return self.bad_response(f"the connection broke: {one_line(str(cause))}", retryable=True)
         place = urlsplit(self.base_url)
         if is_local(self.base_url):
-            hint = SERVERS.get(place.port or 80, f"is a model server running on {place.netloc}?")
+            server = server_at(self.base_url)
+            hint = server.start if server else f"is a model server running on {place.netloc}?"
         else:
             hint = f"check base_url, and that this machine can reach {place.hostname} (proxy, VPN, firewall)"
         return self.provider_error("no_server", f"cannot be reached: {one_line(str(cause))}", hint=hint, retryable=True)
 
-    async def _explain_status(self, error: "APIStatusError") -> ProviderError:
-        status, words = error.status_code, server_message(error)
-        what = f"answered {status}: {words}" if words else f"answered {status}"
+    async def _explain_error(self, error: ServerError, *, location: str | None = None) -> ProviderError:
+        status, words = error.status, error.words
+        answered = "answered with an error" if error.in_answer else f"answered {status}"
+        what = f"{answered}: {words}" if words else answered
         if status in (401, 403):
             what = what if self.api_key else f"{what} (no key was given)"
             return self.provider_error("bad_key", what, hint=self._key_hint())
@@ -334,14 +397,17 @@ class Connection:
                 "server", what, hint="try again later, or check the server's log", retryable=True
             )
         if status < 400:
-            target = error.response.headers.get("location", "another address")
+            target = location or "another address"
             return self.provider_error(
                 "bad_request", f"answered {status}", hint=f"set base_url to the address it redirects to: {target}"
             )
         about_model = error.code == "model_not_found" or bool(_NO_MODEL.search(words.lower()))
         if status == 404 or about_model:
             return await self._not_found(what, about_model=about_model)
-        if "context" in words.lower() or "too long" in words.lower() or status == 413:
+        if error.code == "content_filter":
+            hint = "the provider's filter refuses this prompt: rephrase it, or use another model"
+            return self.provider_error("bad_request", what, hint=hint)
+        if is_overflow(error):
             hint = "the prompt does not fit: use fewer or shorter passages, or a model with a larger context window"
             return self.provider_error("bad_request", what, hint=hint)
         return self.provider_error("bad_request", what, hint="the endpoint rejects this request; see its message")
@@ -369,15 +435,37 @@ class Connection:
         return f"set api_key_env to the environment variable that holds the key for {host}"
 
 
-def _renamed(body: Body, optional: Mapping[str, str | None], refused: frozenset[str]) -> Body:
-    names = {name: (optional[name] if name in optional and name in refused else name) for name in body}
-    return {new: body[name] for name, new in names.items() if new is not None}
+@dataclass(frozen=True, slots=True)
+class _BegunStream:
+    stream: "AsyncStream[object]"
+    first: Sequence[object]
+    """Events up to the first part of the reply."""
+    rest: AsyncIterator[object]
 
 
-def _named(error: "APIStatusError", names: Set[str]) -> str | None:
-    """Return the parameter among `names` that the error names, or None."""
-    message = server_message(error)
-    patterns = {name: rf"\b{name.replace('_', '[_ ]')}\b" for name in names}  # Groq: "does not support response format"
-    patterns |= {"stream": r"\b[Ss]tream(?:ing)?\b"}
-    longest_first = sorted(names, key=lambda name: (-len(name), name))  # "stream options" does not name `stream`
-    return next((name for name in longest_first if error.param == name or re.search(patterns[name], message)), None)
+def server_at(base_url: str) -> Server | None:
+    """Return the kind of server, by its host, or by its port on this machine; None when that tells nothing."""
+    place = urlsplit(base_url)
+    host = place.hostname or ""
+    for server in dialects().servers:
+        if any(host == end or host.endswith(f".{end}") for end in server.hosts):
+            return server
+        if server.port is not None and server.port == place.port and is_local(base_url):
+            return server
+    return None
+
+
+def _checked(answer: object) -> object:
+    """Return the answer. Raises ToldError if it is an error."""
+    if error := error_in(answer):
+        raise ToldError(error)
+    return answer
+
+
+def _told(cause: BaseException | None) -> ServerError | None:
+    """Return what the server said; None when it said nothing."""
+    from openai import APIStatusError
+
+    if isinstance(cause, ToldError):
+        return cause.error
+    return status_error(cause) if isinstance(cause, APIStatusError) else None

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,21 @@ class Channels:
 
 
 @dataclass(frozen=True, slots=True)
+class Server:
+    """A kind of server or a provider, and how it answers."""
+
+    name: str
+    hosts: tuple[str, ...]
+    """Ends of its host names; empty for servers that people run themselves."""
+    port: int | None
+    """Default port of a server on this machine."""
+    start: str
+    """How to start it on this machine."""
+    context: str
+    """How to raise its context window; empty for a provider, which decides itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class Dialects:
     """What the table says about replies."""
 
@@ -42,13 +58,29 @@ class Dialects:
     channels: Channels
     endings: tuple[str, ...]
     """Marks of the end of a turn that some servers leave in the text."""
+    unmarked_models: tuple[str, ...]
+    """Parts of the names of models whose chat template opens a thought."""
+    unmarked_openers: tuple[str, ...]
+    """Beginnings that are typical of a thought."""
+    reasoning_keys: tuple[str, ...]
+    """Keys of a message that hold thinking."""
+    thinking_parts: frozenset[str]
+    """Types of the parts of a content that hold thinking."""
+    finish_reasons: Mapping[str, frozenset[str]]
+    """`whole`, `cut`, `refused`, `tool` and `failed`, each with the reasons in lower case."""
+    error_codes: Mapping[str, int]
+    """Code or type of an error, in lower case, to the HTTP status that it stands for."""
+    error_words: Mapping[str, int]
+    """Words of an error without a known code, in lower case, to the status."""
+    servers: tuple[Server, ...]
 
 
 @cache
 def dialects() -> Dialects:
     """Return the table; the first call reads the file."""
-    table = tomllib.loads((files("groundtune.models") / "dialects.toml").read_text("utf-8"))
-    channels = table["channels"]
+    table = dialect_table()
+    channels, reply = table["channels"], table["reply"]
+    reasons = {kind: frozenset(names) for kind, names in table["finish_reasons"].items() if kind != "sources"}
     return Dialects(
         thinking=tuple(map(_marks, table["thinking"])),
         wrappers=tuple(map(_marks, table["wrappers"])),
@@ -60,8 +92,27 @@ def dialects() -> Dialects:
             channels["bare_close"],
         ),
         endings=tuple(table["endings"]["marks"]),
+        unmarked_models=tuple(table["unmarked"]["models"]),
+        unmarked_openers=tuple(table["unmarked"]["openers"]),
+        reasoning_keys=tuple(reply["reasoning"]),
+        thinking_parts=frozenset(reply["thinking_parts"]),
+        finish_reasons=reasons,
+        error_codes=table["error_codes"],
+        error_words=table["error_words"],
+        servers=tuple(map(_server, table["servers"])),
     )
 
 
-def _marks(row: Mapping[str, str | bool]) -> Marks:
-    return Marks(str(row["open"]), str(row["close"]), bool(row.get("implied", False)))
+def dialect_table() -> dict[str, Any]:
+    """Return the file as it is, with the sources of its facts."""
+    return tomllib.loads((files("groundtune.models") / "dialects.toml").read_text("utf-8"))
+
+
+def _marks(row: Mapping[str, Any]) -> Marks:
+    return Marks(row["open"], row["close"], row.get("implied", False))
+
+
+def _server(row: Mapping[str, Any]) -> Server:
+    return Server(
+        row["name"], tuple(row.get("hosts", ())), row.get("port"), row.get("start", ""), row.get("context", "")
+    )

@@ -19,15 +19,19 @@ from groundtune.models.budget import Budget
 from groundtune.protocols import RepeatableGenerator, StreamingGenerator
 from groundtune.types import Generation, Prompt, Usage
 
-VERSION = 1
-"""Part of every key. Increase it when the stored format changes; rows of older versions are then ignored."""
+VERSION = 2
+"""Part of every key. Increase it when what is stored changes: 2 keeps thinking apart from the text. An older table is
+replaced: its texts may hold thoughts, and nobody knows which of them were cut."""
 BUSY_SECONDS = 5.0
 """Longest time that a write waits for another process."""
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+_COLUMNS = ("key", "text", "usage", "confidence", "made", "reasoning", "cut", "warnings")
+_OLD_COLUMNS = _COLUMNS[:5]
 _TABLE = """CREATE TABLE IF NOT EXISTS generations
-    (key BLOB PRIMARY KEY, text TEXT NOT NULL, usage TEXT NOT NULL, confidence REAL, made REAL NOT NULL)"""
-_FIND = "SELECT text, usage, confidence FROM generations WHERE key = ?"
-_KEEP = "INSERT OR REPLACE INTO generations VALUES (?, ?, ?, ?, ?)"
+    (key BLOB PRIMARY KEY, text TEXT NOT NULL, usage TEXT NOT NULL, confidence REAL, made REAL NOT NULL,
+    reasoning TEXT NOT NULL, cut TEXT, warnings TEXT NOT NULL)"""
+_FIND = "SELECT text, usage, confidence, reasoning, cut, warnings FROM generations WHERE key = ?"
+_KEEP = "INSERT OR REPLACE INTO generations VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 OnPiece = Callable[[str], None]
 """Receives the pieces of a stream."""
@@ -72,7 +76,16 @@ class GenerationCache:
 
     def put(self, key: bytes, generation: Generation) -> None:
         """Store the generation, replacing any earlier one. May wait for other processes: call it in a thread."""
-        row = (key, generation.text, json.dumps(asdict(generation.usage)), generation.confidence, time.time())
+        row = (
+            key,
+            generation.text,
+            json.dumps(asdict(generation.usage)),
+            generation.confidence,
+            time.time(),
+            generation.reasoning,
+            generation.cut,
+            json.dumps(generation.warnings),
+        )
         self._follow()
         for _ in range(2):
             try:
@@ -116,6 +129,7 @@ class GenerationCache:
         try:
             _use_wal(database)
             database.execute("PRAGMA synchronous = NORMAL")
+            _replace_old_table(database)
             database.execute(_TABLE)
             database.execute(_FIND, (b"",)).fetchone()  # fails if the table has other columns
             return _CacheConnection(database, self.path.stat().st_ino)
@@ -315,12 +329,31 @@ def cache_key(request: Mapping[str, Any]) -> bytes:
     return hashlib.sha256(text.encode("ascii")).digest()
 
 
-def _read(row: tuple[str, str, float | None]) -> Generation | None:
-    text, usage, confidence = row
+def _read(row: tuple[str, str, float | None, str, str | None, str]) -> Generation | None:
+    text, usage, confidence, reasoning, cut, warnings = row
     try:
-        return Generation(text=text, usage=Usage(**json.loads(usage)), confidence=confidence, cached=True)
+        return Generation(
+            text=text,
+            usage=Usage(**json.loads(usage)),
+            confidence=confidence,
+            cached=True,
+            reasoning=reasoning,
+            cut=cut,
+            warnings=tuple(map(str, json.loads(warnings))),
+        )
     except (TypeError, ValueError):
         return None  # written by another version: a miss
+
+
+def _replace_old_table(database: sqlite3.Connection) -> None:
+    """Drop the table of version 1; another process may do so at the same time."""
+    columns = tuple(row[1] for row in database.execute("PRAGMA table_info(generations)"))
+    if columns == _OLD_COLUMNS:
+        database.execute("BEGIN IMMEDIATE")
+        if len(list(database.execute("PRAGMA table_info(generations)"))) == len(_OLD_COLUMNS):
+            database.execute("DROP TABLE generations")
+            database.execute(_TABLE)
+        database.execute("COMMIT")
 
 
 def _use_wal(database: sqlite3.Connection) -> None:

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from groundtune.errors import UsageError
 from groundtune.models.connection import Connection, ConnectionOptions
+from groundtune.models.refused_parameters import Alternatives
 from groundtune.types import Vectors
 
 PATH = "/embeddings"
-OPTIONAL = {"encoding_format": None}
+OPTIONAL: Alternatives = {"encoding_format": [None]}
 BYTES_PER_TOKEN = 3
 SPECIAL_TOKENS = 2
 

@@ -9,20 +9,27 @@ from contextlib import aclosing
 from typing import Any, Unpack
 
 from groundtune.common.json_schema import strict_schema
+from groundtune.common.text import one_line
 from groundtune.errors import ProviderError
-from groundtune.models.connection import Connection, ConnectionOptions
+from groundtune.models.budget import mark_output_received
+from groundtune.models.chat_reply import ChatReply, ReplyReader, begins_reply
+from groundtune.models.connection import Connection, ConnectionOptions, server_at
+from groundtune.models.dialects import dialects
+from groundtune.models.refused_parameters import Alternatives
+from groundtune.models.reported_usage import TokenUsage, read_usage
 from groundtune.protocols import Prices
 from groundtune.types import Generation, Message, Prompt, Usage
 
 PATH = "/chat/completions"
-OPTIONAL = {
-    "temperature": None,
-    "stream": None,
-    "stream_options": None,
-    "response_format": None,
-    "max_tokens": "max_completion_tokens",
+OPTIONAL: Alternatives = {
+    "temperature": [None],
+    "stream": [None],
+    "stream_options": [None],
+    "response_format": [None],
+    "max_tokens": ["max_completion_tokens", None],
 }
-"""Parameters that some models reject, with the name to use instead; None omits the parameter."""
+"""Parameters that some servers refuse, with the names to try instead; None omits the parameter."""
+CUT = "max_output_tokens"
 MESSAGE_TOKENS = 16
 """Upper bound on the tokens that the role and delimiters of a message take."""
 REQUEST_TOKENS = 128
@@ -34,9 +41,10 @@ log = logging.getLogger(__name__)
 class HostedGenerator:
     """One chat model: OpenAI, vLLM, Ollama, llama.cpp, … For one event loop; the client is created on first use.
 
-    With `temperature` None, the server decides; a model that rejects the parameter is called without it. With `prices`
-    None, `usd` is unknown. `window` is the context window in tokens, prompt and answer together, if known; it is not
-    enforced here. A `Prompt.schema` is sent as `response_format`, which is omitted if the server rejects it. See
+    Servers differ in how they answer; `dialects.toml` says how, and what no dialect explains is an error. Thinking is
+    separated from the text. A parameter that the server refuses is omitted from then on. With `temperature` None, the
+    server decides. With `prices` None, `usd` is unknown. `window` is the context window in tokens, prompt and answer
+    together, if known; it is not enforced here. A `Prompt.schema` is sent as `response_format`. See
     `connection.Connection` for timeouts, retries, concurrency and patience.
     """
 
@@ -59,7 +67,10 @@ class HostedGenerator:
         self._temperature = temperature
         self._max_output_tokens = max_output_tokens
         self._prices = prices
-        self._free = False
+        self._warned: set[str] = set()
+        """Kinds of warnings that have been logged: one of a kind is enough."""
+        self._hold_streams = any(part in model.lower() for part in dialects().unmarked_models)
+        """Whether its thoughts have no opening mark, so that text is released only once a thought has ended."""
         self._connection = Connection(model, concurrency=concurrency, **options)
 
     async def generate(self, prompt: Prompt) -> Generation:
@@ -69,49 +80,37 @@ class HostedGenerator:
         `patience_seconds`. Raises ProviderError.
         """
         answer, seconds = await self._connection.post(PATH, self._body(prompt), optional=OPTIONAL)
-        self._warn_if_free()
-        match answer:
-            case {"choices": [{"message": {**message}, **choice}, *_]}:
-                text, reason = _text(message.get("content")), choice.get("finish_reason")
-                refusal = message.get("refusal")
-            case _:
-                raise self._connection.bad_response("it has no choices")
-        if not text.strip():
-            raise self._empty(reason, refusal)
-        self._warn_if_cut(reason)
-        return Generation(text=text, usage=await self._usage(answer, seconds))
+        reader = ReplyReader(hold=True)
+        reader.add(answer)
+        if not reader.has_choice:
+            raise self._connection.bad_response(f"it has no choices: {one_line(json.dumps(answer))}")
+        _, reply = reader.finish()
+        return await self._generation(prompt, reply, seconds)
 
     async def stream(self, prompt: Prompt) -> AsyncIterator[str | Generation]:
         """Yield pieces of text as they arrive, and at the end the generation (`seconds`: up to the last piece).
 
         A server that cannot stream is asked for the whole text. Raises ProviderError: `bad_response` when the stream
-        breaks or ends without a finish reason, `timeout` when no more data arrives. Pieces yielded before the error
-        stay valid.
+        breaks or ends without a finish reason, `timeout` when no more data arrives, and the kind that fits an error
+        that the stream tells. Pieces yielded before the error stay valid, unless the error says otherwise: a model was
+        found to think without an opening mark.
         """
         body = {**self._body(prompt), "stream_options": {"include_usage": True}}
-        reason = usage = refusal = None
-        text, start = "", time.perf_counter()
-        async with aclosing(self._connection.stream(PATH, body, optional=OPTIONAL)) as events:
+        reader, start = ReplyReader(hold=self._hold_streams), time.perf_counter()
+        events = self._connection.stream(PATH, body, optional=OPTIONAL, begins=begins_reply)
+        async with aclosing(events):
             async for event in events:
-                if isinstance(event, dict) and event.get("usage"):
-                    usage = event
-                match event:
-                    case {"choices": [{**choice}, *_]}:
-                        delta = choice.get("delta") or choice.get("message")  # a message: all at once
-                        delta = delta if isinstance(delta, dict) else {}
-                        reason = choice.get("finish_reason") or reason
-                        refusal = refusal or delta.get("refusal")
-                        if piece := _text(delta.get("content")):
-                            text += piece
-                            yield piece
+                if piece := reader.add(event):
+                    yield piece
         seconds = time.perf_counter() - start
-        self._warn_if_free()
-        if reason is None:
+        rest, reply = reader.finish()
+        if reply.finish is None:
+            mark_output_received()
             raise self._connection.bad_response("the stream ended before the model finished", retryable=True)
-        if not text.strip():
-            raise self._empty(reason, refusal)
-        self._warn_if_cut(reason)
-        yield Generation(text=text, usage=await self._usage(usage, seconds))
+        generation = await self._generation(prompt, reply, seconds)
+        if rest:
+            yield rest
+        yield generation
 
     def request(self, prompt: Prompt) -> Mapping[str, Any]:
         """Return the body that is sent, with `base_url`, without user and password."""
@@ -125,6 +124,8 @@ class HostedGenerator:
         paid service: set prices of 0 if it is free. The first call imports the price table (about 0.8 s).
         """
         if self._prices is None or self._max_output_tokens is None:
+            return None
+        if self._connection.refused.get("max_tokens", "") is None:  # the server takes no limit
             return None
         body = self._body(prompt)
         input_tokens = (
@@ -159,63 +160,116 @@ class HostedGenerator:
             body["response_format"] = {"type": "json_schema", "json_schema": json_schema}
         return body
 
-    def _empty(self, reason: object, refusal: object) -> ProviderError:
-        if refusal or reason == "content_filter":
-            what, hint = (
-                f"the model refused: {refusal or 'content filter'}",
-                "rephrase the question, or use another model",
-            )
-        elif reason == "length":
-            what = "the reply is empty: the output token limit was reached before any text"
-            hint = "raise max_output_tokens; a reasoning model uses them for thinking first"
-        else:
-            what, hint = "the text is empty", "try again, or use another model"
-        return self._connection.bad_response(what, hint=hint)
-
-    def _warn_if_cut(self, reason: object) -> None:
-        if reason == "length":
-            log.warning("%s: the answer was truncated at the output token limit", self.name)
-
-    def _warn_if_free(self) -> None:
-        if not self._free and "response_format" in self._connection.refused_parameters:
-            self._free = True
-            log.warning("%s does not support response_format; the schema is now in the prompt only", self.name)
-
-    async def _usage(self, answer: object, seconds: float) -> Usage:
-        counts = answer.get("usage") if isinstance(answer, dict) else None
-        counts = counts if isinstance(counts, dict) else {}
-        details = counts.get("prompt_tokens_details")
-        input_tokens = _count(counts.get("prompt_tokens"))
-        cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
-        output_tokens = _count(counts.get("completion_tokens"))
-        usd = None
-        if self._prices and input_tokens is not None and output_tokens is not None:
-            tokens: Mapping[str, int] = {
-                "input_tokens": input_tokens,
-                "output_tokens": output_tokens,
-                "cached_tokens": cached or 0,
-            }
-            # In a thread: the first call imports the price table (about 0.8 s).
-            usd = await asyncio.to_thread(self._prices.usd, self.name, tokens)
-        return Usage(
-            input_tokens=input_tokens, cached_tokens=cached, output_tokens=output_tokens, seconds=seconds, usd=usd
+    async def _generation(self, prompt: Prompt, reply: ChatReply, seconds: float) -> Generation:
+        """Turn a reply into a generation. Raises ProviderError if it is no whole answer."""
+        tokens = read_usage(reply.usage, sent=_sent(prompt), text=reply.text, thinking=reply.reasoning)
+        usage = Usage(
+            input_tokens=tokens.input,
+            cached_tokens=tokens.cached,
+            output_tokens=tokens.output,
+            seconds=seconds,
+            usd=await self._usd(tokens),
+            reasoning_tokens=tokens.reasoning,
+        )
+        self._warn_if_free()
+        if reply.unmarked:
+            self._hold_streams = True
+        if problem := self._problem(reply):
+            mark_output_received(usage.usd)
+            raise problem
+        cut = CUT if _ended(reply, "cut") else None
+        if cut:
+            self._warn("cut", f"the answer was truncated at the output token limit ({CUT})")
+        return Generation(
+            text=reply.text,
+            usage=usage,
+            reasoning=reply.reasoning,
+            cut=cut,
+            warnings=self._warnings(tokens, reply),
         )
 
+    def _problem(self, reply: ChatReply) -> ProviderError | None:
+        """Return why the reply is no answer, in the server's words; None if it is one."""
+        finish, hint = reply.finish or "", "try again, or use another model"
+        is_empty, cut, refused = not reply.text.strip(), _ended(reply, "cut"), _ended(reply, "refused")
+        if reply.leaked:
+            what = "what was streamed so far was thinking: the reply has a closing mark of a thought and no opening one"
+            return self._connection.bad_response(what, hint="ask again: such replies are held back from now on")
+        if refused or (is_empty and reply.refusal):
+            what = f"the model refused: {reply.refusal or ('content filter' if finish == 'content_filter' else finish)}"
+            return self._connection.bad_response(what, hint="rephrase the question, or use another model")
+        if is_empty and cut:
+            thinking = "all output tokens were used for thinking: " if reply.reasoning or reply.unfinished else ""
+            what = f"the reply is empty: {thinking}the output token limit was reached before any text"
+            hint = f"raise {CUT}; a reasoning model uses output tokens for thinking first"
+            return self._connection.bad_response(what, hint=hint)
+        if is_empty and (reply.tool or _ended(reply, "tool")):
+            what = f"the text is empty: the model called a tool, {reply.tool or 'without a name'}"
+            return self._connection.bad_response(
+                what, hint="no tools were offered: use another model, or its chat variant"
+            )
+        if is_empty and (reply.reasoning or reply.unfinished):
+            what = f"the text is empty: the reply holds only thinking: {one_line(reply.reasoning, most=120)!r}"
+            return self._connection.bad_response(what, hint="check the reasoning parser of the server, or try again")
+        if is_empty:
+            return self._connection.bad_response("the text is empty", hint=hint)
+        if not any(_ended(reply, kind) for kind in ("whole", "cut", "tool")):
+            what = f"it ended for an unknown reason, {finish!r}, after: {one_line(reply.text, most=120)!r}"
+            return self._connection.bad_response(what, hint=hint)
+        return None
 
-def _text(content: object) -> str:
-    """Return the content as text; some servers send a list of parts."""
-    match content:
-        case str():
-            return content
-        case list():
-            parts = [part.get("text") for part in content if isinstance(part, dict)]
-            return "".join(part for part in parts if isinstance(part, str))
-        case _:
-            return ""
+    def _warnings(self, tokens: TokenUsage, reply: ChatReply) -> tuple[str, ...]:
+        if tokens.read_least is None:
+            return ()
+        server = server_at(self._connection.base_url)
+        if reply.fingerprint == "fp_ollama":
+            server = next(each for each in dialects().servers if each.name == "Ollama")
+        known = server.context if server else ""
+        others = "; ".join(f"{each.name}: {each.context}" for each in dialects().servers if each.context)
+        warning = (
+            f"the server counted {tokens.input:,} prompt tokens, but at least {tokens.read_least:,} were sent: "
+            f"it cut the prompt without a word ({known or others})"
+        )
+        self._warn("prompt", warning)
+        return (warning,)
+
+    def _warn_if_free(self) -> None:
+        if "response_format" in self._connection.refused:
+            self._warn("format", "it does not support response_format; the schema is now in the prompt only")
+        if self._connection.refused.get("max_tokens", "") is None:
+            self._warn("limit", f"it takes no limit on output tokens; {CUT} is not enforced")
+
+    def _warn(self, kind: str, message: str) -> None:
+        """Log one warning of each kind."""
+        if kind not in self._warned:
+            self._warned.add(kind)
+            log.warning("%s: %s", self.name, message)
+
+    async def _usd(self, tokens: TokenUsage) -> float | None:
+        """Return the price; None when a count is unknown or cannot be true, unless the model is free."""
+        if self._prices is None:
+            return None
+        counts: Mapping[str, int] = {"input_tokens": 1, "output_tokens": 1}
+        is_known = tokens.input is not None and tokens.output is not None and tokens.read_least is None
+        if tokens.input is not None and tokens.output is not None and is_known:
+            counts = {
+                "input_tokens": tokens.input,
+                "output_tokens": tokens.output,
+                "cached_tokens": tokens.cached or 0,
+            }
+        # In a thread: the first call imports the price table (about 0.8 s).
+        usd = await asyncio.to_thread(self._prices.usd, self.name, counts)
+        return usd if is_known or usd == 0 else None
 
 
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+def _ended(reply: ChatReply, kind: str) -> bool:
+    """Whether the reply ended for a reason of this kind."""
+    return (reply.finish or "").lower() in dialects().finish_reasons[kind]
+
+
+def _sent(prompt: Prompt) -> str:
+    """Return the texts of the prompt."""
+    return "\n\n".join(message.content for message in prompt.messages) or prompt.question
 
 
 def _utf8(text: str) -> bytes:

@@ -4,6 +4,7 @@ Sends keys and texts only to the host of `base_url`: follows no redirects, takes
 """
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from groundtune.errors import ProviderError, ProviderFailure, UsageError
 if TYPE_CHECKING:
     from openai import APIError, AsyncOpenAI, OpenAI
 
+WORD_KEYS = ("message", "msg", "detail", "error_description", "title")
+"""Keys of an error object that may hold its message."""
 NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached")
 
 
@@ -118,14 +121,28 @@ def _read(error: Exception, *, key_hint: str) -> tuple[ProviderFailure, str, str
 
 
 def server_message(error: "APIError") -> str:
-    """Return the server's message: `error.message` (OpenAI), `error` (Ollama) or `detail` (FastAPI)."""
-    match error.body:  # the SDK unwraps `error`
-        case {"message": str(text)} | {"detail": str(text)} | str(text):
-            return one_line(text)
-        case None:
-            return ""
-        case other:
-            return one_line(json.dumps(other, default=str))
+    """Return the server's message."""
+    return words_of(error.body)  # the SDK unwraps `error`
+
+
+def words_of(told: object) -> str:
+    """Return the words of an error: a text, or an object with `message` (OpenAI), `detail` (FastAPI), `error`, …"""
+    if told is None or isinstance(told, str):
+        return one_line(told or "")
+    if isinstance(told, list) and len(told) == 1:  # Gemini
+        return words_of(told[0])
+    if not isinstance(told, Mapping):
+        return _as_json(told)
+    if told.get("error"):
+        return words_of(told["error"])
+    words = next((one_line(told[key]) for key in WORD_KEYS if isinstance(told.get(key), str) and told[key]), "")
+    metadata = told.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, Mapping) else None  # OpenRouter: what the provider said
+    return f"{words}: {one_line(raw)}" if isinstance(raw, str) and raw else words or _as_json(told)
+
+
+def _as_json(value: object) -> str:
+    return one_line(json.dumps(value, default=str, ensure_ascii=False))
 
 
 def retry_after_seconds(error: BaseException) -> float | None:

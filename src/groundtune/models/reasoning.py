@@ -6,7 +6,7 @@ one the chat template wrote into the prompt. Marks elsewhere, such as in code or
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -27,6 +27,8 @@ class SeparatedReply:
     reasoning: str = ""
     unfinished: bool = False
     """Whether the reply ends inside a thought, so that there is no answer."""
+    unmarked: bool = False
+    """Whether the thought has no opening mark."""
     leaked: bool = False
     """Whether text was released that a later closing mark showed to be a thought."""
 
@@ -58,6 +60,7 @@ class ReasoningSeparator:
         self._searched = 0
         """How much of the current part has been searched for a mark that ends it."""
         self._released = 0
+        self._unmarked = False
         self._leaked = False
 
     def add(self, piece: str) -> str:
@@ -66,7 +69,7 @@ class ReasoningSeparator:
         self._read(complete=False)
         if self._stage != "answer" or (self._hold and not self._thoughts):
             return ""
-        return self._release(len(self._answer) - _held_back(self._answer))
+        return self._release(len(self._answer) - _held_back(self._answer, self._endings))
 
     def finish(self) -> tuple[str, SeparatedReply]:
         """Return the last piece of the answer, and the whole reply."""
@@ -76,9 +79,16 @@ class ReasoningSeparator:
         if self._stage == "thought" or _is_cut_mark(self._answer):
             self._think(self._rest)
             return "", SeparatedReply("", self._reasoning, unfinished=True)
-        endings = [self._answer_end] if self._answer_end else []
-        end = len(_without(self._answer, [*endings, *dialects().endings]))
-        return self._release(end), SeparatedReply(self._answer[:end], self._reasoning, leaked=self._leaked)
+        end = len(_without(self._answer, self._endings))
+        separated = SeparatedReply(
+            self._answer[:end], self._reasoning, unmarked=self._unmarked or self._leaked, leaked=self._leaked
+        )
+        return self._release(end), separated
+
+    @property
+    def _endings(self) -> Sequence[str]:
+        """Marks that do not belong to the answer if it ends with them."""
+        return (self._answer_end, *dialects().endings) if self._answer_end else dialects().endings
 
     @property
     def _reasoning(self) -> str:
@@ -119,6 +129,7 @@ class ReasoningSeparator:
             return False
         if complete and _is_cut_mark(begun):
             return False
+        self._hold = self._hold or begun.startswith(dialects().unmarked_openers)
         self._rest, self._stage = begun if self._thoughts else self._rest, "answer"
         return True
 
@@ -150,6 +161,7 @@ class ReasoningSeparator:
                 self._leaked = True
                 return False
             self._think(self._answer[: match.start()])
+            self._unmarked = True
             self._answer, self._rest, self._stage = "", self._answer[match.end() :], "start"
             return True
         self._searched = max(0, len(self._answer) - MARK_CHARS)
@@ -188,6 +200,8 @@ def _may_open(begun: str, *, after_thought: bool) -> bool:
     header = ("<|start|>", "<|channel|>")
     if begun.startswith(header):
         return len(begun) < MARK_CHARS
+    if not after_thought and any(opener.startswith(begun) for opener in table.unmarked_openers):
+        return True
     return any(mark.lower().startswith(begun.lower()) for mark in (*marks, *header, table.channels.bare_open))
 
 
@@ -196,16 +210,16 @@ def _is_cut_mark(text: str) -> bool:
     return len(text) > 1 and not text[0].isalnum() and _may_open(text, after_thought=False)
 
 
-def _held_back(answer: str) -> int:
-    """Return how many characters at the end may be part of a mark."""
-    table = dialects()
-    pairs = (*table.thinking, *table.wrappers)
-    tail = answer[-MARK_CHARS:]
-    for start in [match.start() for match in re.finditer(r"[<\[◁]", tail)]:
-        begun = tail[start:].rstrip().lower()
-        if any(mark.lower().startswith(begun) for mark in (*(marks.close for marks in pairs), *table.endings)):
-            return len(tail) - start
-    return 0
+def _held_back(answer: str, marks: Sequence[str]) -> int:
+    """Return how many characters at the end may be such marks, or the beginning of one."""
+    tail = kept = answer[-MARK_CHARS:]
+    while True:
+        text = kept.rstrip()
+        starts = (match.start() for match in re.finditer("<", text))
+        begun = next((start for start in starts if any(mark.startswith(text[start:]) for mark in marks)), None)
+        if begun is None:
+            return len(tail) - len(kept)
+        kept = kept[:begun]
 
 
 def _ends_thought(before: str, after: str) -> bool:
@@ -225,10 +239,9 @@ def _ends_thought(before: str, after: str) -> bool:
     return not line[-1].isspace() and (ends_line or after[:1].isalnum())
 
 
-def _without(text: str, endings: Iterable[str]) -> str:
+def _without(text: str, endings: Sequence[str]) -> str:
     """Return the text without these marks at its end."""
-    marks = list(endings)
-    while ending := next((mark for mark in marks if text.rstrip().endswith(mark)), None):
+    while ending := next((mark for mark in endings if text.rstrip().endswith(mark)), None):
         text = text.rstrip()[: -len(ending)]
     return text
 
