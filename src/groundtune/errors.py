@@ -21,9 +21,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
+from groundtune.types import Usage
+
 ProviderFailure = Literal[
-    "bad_key", "unknown_model", "rate_limit", "no_server", "timeout", "bad_request", "bad_response", "server"
+    "bad_key",
+    "unknown_model",
+    "rate_limit",
+    "no_server",
+    "timeout",
+    "bad_request",
+    "bad_response",
+    "server",
+    "unreadable",
 ]
+"""`unreadable`: the model replied, and was paid, but nobody can tell what its reply says."""
 
 
 class GroundtuneError(Exception):
@@ -101,11 +112,19 @@ class ProviderError(GroundtuneError):
     exit_code = 4
 
     def __init__(
-        self, message: str, *, kind: ProviderFailure, retryable: bool = False, hint: str | None = None
+        self,
+        message: str,
+        *,
+        kind: ProviderFailure,
+        retryable: bool = False,
+        hint: str | None = None,
+        usage: Usage | None = None,
     ) -> None:
+        """usage: what the failed call took, where that is known."""
         super().__init__(message, hint=hint)
         self.kind = kind
         self.retryable = retryable
+        self.usage = usage
 
 
 class JudgeError(GroundtuneError):

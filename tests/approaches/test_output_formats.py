@@ -124,21 +124,65 @@ def test_a_label_is_read_in_any_formatting(reply: str, parsed: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "reply",
+    ("reply", "parsed"),
     [
-        "refund or Billing",
-        "It is no refund. It is Billing.",
-        "refunds",
-        "delivery",
-        "something else entirely",
-        "prerefund",
+        ("The customer asks for a refund.\n\nBilling", "Billing"),
+        ("Billing: the customer asks for a refund", "Billing"),
+        ("The customer wants the money back, so the label is **refund**.\n\nAnything else?", "refund"),
+        ("First thought: Billing.\nFinal answer: refund", "refund"),
+        ("It is no refund. It is Billing.", "Billing"),
+        ("refund, not refund delayed", "refund"),
+        ("refund (none of the others fits)", "refund"),
+        ("1. refund", "refund"),
+        ("refund (0.95)", "refund"),
+        ("**Label:** `delivery\\_status`", "delivery_status"),
+        ('```json\n{"label": "Billing"}\n```', "Billing"),
+        ('{"label": "refund", "reason": "not Billing"}', "refund"),
+        ("<label>refund</label>", "refund"),
+        ("$\\boxed{\\text{refund}}$", "refund"),
+        ("Das passende Etikett ist Billing.", "Billing"),
+        ("La respuesta es Billing, porque pide una factura y no un refund.", "Billing"),
     ],
 )
-def test_what_names_no_label_or_several_is_its_own_output(reply: str) -> None:
+def test_a_label_is_read_out_of_what_surrounds_it(reply: str, parsed: str) -> None:
+    assert QUEUES.parse(reply) == ParsedReply(parsed, parsed)
+
+
+@pytest.mark.parametrize("reply", ["refunds", "delivery", "something else entirely", "prerefund", "It is not refund."])
+def test_what_names_no_label_is_its_own_output(reply: str) -> None:
     assert QUEUES.parse(reply) == ParsedReply(reply, reply)
 
 
-@pytest.mark.parametrize("reply", ["NONE", "none", "None.", '"NONE"', "**NONE**", "", "  \n"])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "refund or Billing",
+        "refund, Billing",
+        "refund / Billing",
+        "refund\nBilling",
+        "Label: refund\nLabel: Billing",
+        '{"labels": ["refund", "Billing"]}',
+        "NONE or refund",
+        "It could be refund or Billing; I cannot tell.",
+    ],
+)
+def test_of_two_labels_none_is_guessed(reply: str) -> None:
+    read = QUEUES.parse(reply)
+    assert read.unreadable is not None
+    assert "2 labels" in read.unreadable
+    assert (read.text, read.output) == (reply, None)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *("NONE", "none", "None.", '"NONE"', "**NONE**", "", "  \n", "Label: NONE", "The answer is none.", "- NONE"),
+        "This is about the weather.\n\nNONE",
+        "None of the labels fits.",
+        "Not refund, not Billing: NONE",
+        "Keine Kategorie passt, daher NONE.",
+    ],
+)
 def test_no_label_is_an_abstention(reply: str) -> None:
     read = QUEUES.parse(reply)
     assert (read.abstained, read.output) == (True, None)
@@ -167,13 +211,17 @@ def test_a_label_inside_another_one_in_other_case_does_not_make_two() -> None:
     assert label("The label is refund delayed.", "Refund", "refund_delayed").output == "refund_delayed"
 
 
-@pytest.mark.parametrize(
-    ("reply", "names"),
-    [("refund, not refund delayed", ("refund", "refund delayed")), ("art or cartoon", ("art", "cartoon"))],
-)
-def test_a_sentence_that_names_two_overlapping_labels_names_two(reply: str, names: tuple[str, str]) -> None:
-    """Otherwise `refund, not refund delayed` would be read as `refund delayed`, the opposite of what it says."""
-    assert label(reply, *names).output == reply
+def test_a_reply_that_names_two_overlapping_labels_names_two() -> None:
+    """Otherwise `refund or refund delayed` would be read as one of them."""
+    assert label("refund or refund delayed", "refund", "refund delayed").unreadable
+    assert label("art or cartoon", "art", "cartoon").unreadable
+    assert label("This is not spam", "spam", "not spam").output == "not spam"
+
+
+def test_signs_belong_to_a_label_in_a_sentence_too() -> None:
+    names = ("C", "C++", "C#")
+    replies = ("I would say C.", "The language is C++.", "Label: C#")
+    assert [label(reply, *names).output for reply in replies] == [*names]
 
 
 def test_a_label_that_is_called_none_is_not_the_word_for_no_label() -> None:
@@ -197,6 +245,13 @@ READ = {"number": "R-7", "total": 40.5}
         f"```json\n{OBJECT}\n```",
         f"```\n{OBJECT}\n```",
         f"Here it is:\n```json\n{OBJECT}\n```\nAnything else?",
+        f"```json\n{OBJECT}",
+        f"The object is {OBJECT}",
+        f"{OBJECT}\n\nThe date is not in the text.",
+        f"{OBJECT}\n{OBJECT}",
+        f"[{OBJECT}]",
+        '{"number": "R-7", "total": 40.5,}',
+        "{'number': 'R-7', 'total': 40.5, // in euros\n}",
     ],
 )
 def test_an_object_is_read_also_out_of_a_fence(reply: str) -> None:
@@ -205,7 +260,25 @@ def test_an_object_is_read_also_out_of_a_fence(reply: str) -> None:
     assert read.text == reply.strip()
 
 
-@pytest.mark.parametrize("reply", ["null", " null\n", "```json\nnull\n```", "", "  "])
+@pytest.mark.parametrize(
+    "reply",
+    [f'{OBJECT}\n{{"number": "R-8"}}', f"{OBJECT}\n\nnull", f'```\n{OBJECT}\n```\n```\n{{"number": "R-8"}}\n```'],
+)
+def test_of_two_objects_none_is_guessed(reply: str) -> None:
+    read = INVOICES.parse(reply)
+    assert read.unreadable
+    assert (read.text, read.output) == (reply, None)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *("null", " null\n", "```json\nnull\n```", "", "  ", "**null**", "Answer: null", "None", "[]"),
+        "There is no invoice.\n\nnull",
+        "There is nothing here. So: null.",
+        "null (the text is about bikes)",
+    ],
+)
 def test_null_is_an_abstention(reply: str) -> None:
     read = INVOICES.parse(reply)
     assert (read.abstained, read.text) == (True, reply.strip())
@@ -215,9 +288,10 @@ def test_null_is_an_abstention(reply: str) -> None:
     "reply",
     [
         "There is no invoice in this text.",
-        f"The object is {OBJECT}",
-        "{'number': 'R-7'}",
         '{"number": "R-7"',
+        '{"lines": [{"what": "saddle"}, {"what": "pum',
+        "The total is null.",
+        "number: R-7\ntotal: null",
         '{"total": NaN}',
         '{"total": -Infinity}',
         "[1, 2]",
@@ -231,6 +305,11 @@ def test_null_is_an_abstention(reply: str) -> None:
 def test_what_is_no_json_object_is_its_own_output(reply: str) -> None:
     read = INVOICES.parse(reply)
     assert (read.output, read.abstained) == (reply, False)
+
+
+def test_of_two_objects_the_only_one_that_satisfies_the_schema_is_read() -> None:
+    totals = ObjectFormat({"type": "object", "properties": {"total": {"type": "number"}}, "required": ["total"]})
+    assert totals.parse(f'Step 1: {{"text": "it costs 40.50"}}\nStep 2: {OBJECT}').output == READ
 
 
 def test_the_schema_is_in_the_rules_and_asked_of_the_endpoint() -> None:
@@ -263,16 +342,84 @@ def test_a_fence_of_any_name_is_a_fence(fence: str) -> None:
 # -- answers and texts -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reply", [prompts.NOT_FOUND, f"{prompts.NOT_FOUND}.", f" `{prompts.NOT_FOUND.lower()}`\n", ""])
-def test_an_answer_that_is_not_found_is_an_abstention(reply: str) -> None:
+ABSTENTIONS = [
+    *("NOT_IN_DOCUMENTS", "NOT_IN_DOCUMENTS.", " `not_in_documents`\n", "NOT\\_IN\\_DOCUMENTS", "NOT IN DOCUMENTS."),
+    *(
+        "**not in documents**",
+        "Not-in-documents",
+        '"Not in the documents."',
+        "NOT_IN_DOCUMENTS [1]",
+        "[NOT_IN_DOCUMENTS]",
+    ),
+    *("NOT_IN_DOCUMENTS【1†source】", "> NOT_IN_DOCUMENTS", "- NOT_IN_DOCUMENTS", "### Answer\nNOT_IN_DOCUMENTS"),
+    *(
+        "Answer: NOT_IN_DOCUMENTS",
+        "**Answer:** NOT_IN_DOCUMENTS",
+        "The answer is NOT_IN_DOCUMENTS.",
+        "Answer:\nNOT_IN_DOCUMENTS",
+    ),
+    *("<answer>NOT_IN_DOCUMENTS</answer>", '{"answer": "NOT_IN_DOCUMENTS"}', "```\nNOT_IN_DOCUMENTS\n```"),
+    *("$\\boxed{NOT\\_IN\\_DOCUMENTS}$", '{"answer": "NOT_IN_DOCUMENTS", "reason": "it is about Austria"}'),
+    *("I must reply with exactly NOT_IN_DOCUMENTS.", "The answer is not in the documents."),
+    "The passages are about delivery in Austria, not Iceland.\n\nNOT_IN_DOCUMENTS",
+    "The passages speak only of Austria [1].\n\n**NOT\\_IN\\_DOCUMENTS**",
+    "The passages speak of Austria.\nNOT_IN_DOCUMENTS\nPlease ask the shop.",
+    "Iceland is not mentioned: NOT_IN_DOCUMENTS",
+    "Iceland is not mentioned – NOT_IN_DOCUMENTS",
+    "Iceland is not mentioned (NOT_IN_DOCUMENTS).",
+    "Iceland is not mentioned, so NOT_IN_DOCUMENTS.",
+    "NOT_IN_DOCUMENTS. The passages speak of Austria.",
+    "NOT_IN_DOCUMENTS The passages speak of Austria.",
+    "NOT_IN_DOCUMENTS, the passages speak of Austria.",
+    "NOT_IN_DOCUMENTS because the passages speak of Austria",
+    "Not in documents. The passages speak of Austria.",
+    "Die Antwort lautet: NOT_IN_DOCUMENTS",
+    "Die Antwort ist NOT_IN_DOCUMENTS, weil nur Österreich vorkommt.",
+    "Island kommt nicht vor, daher NOT_IN_DOCUMENTS.",
+    "La réponse est NOT_IN_DOCUMENTS",
+    "答案是NOT_IN_DOCUMENTS。",
+    "",
+]
+MENTIONS = [
+    "The code NOT_IN_DOCUMENTS is printed on page 3 [1].",
+    "NOT_IN_DOCUMENTS is printed on page 3 [1].",
+    "The code on page 3 is NOT_IN_DOCUMENTS [1].",
+    "Die Kennung NOT_IN_DOCUMENTS steht auf Seite 3 [1].",
+    "Two days [1]. The page lists the codes OK, ERROR and NOT_IN_DOCUMENTS [2].",
+    "It isn't NOT_IN_DOCUMENTS: delivery takes two days [1].",
+    "- Delivery: two days [1].\n- Return fee: NOT_IN_DOCUMENTS",
+    "It is not in the documents.",
+    "The form is online (not in the documents) [1].",
+    "The price is not in documents 1 and 2 but in 3: 5 euros [3].",
+]
+
+
+@pytest.mark.parametrize("reply", ABSTENTIONS)
+def test_an_abstention_is_read_in_any_dress(reply: str) -> None:
     assert AnswerFormat().parse(reply).abstained
+
+
+@pytest.mark.parametrize("reply", MENTIONS)
+def test_a_sentence_about_the_word_is_an_answer(reply: str) -> None:
+    assert AnswerFormat().parse(reply) == ParsedReply(reply)
+
+
+@pytest.mark.parametrize("reply", ABSTENTIONS)
+@pytest.mark.parametrize("around", ["{}", "Delivery takes two days [1]. {}", "It is so.\n{}\nThat is all."])
+def test_nothing_before_an_abstention_belongs_to_it(reply: str, around: str) -> None:
+    """While a reply is written, only the text is handed on in which no abstention can begin, whatever follows."""
+    whole = around.format(reply)
+    explanation = AnswerFormat().parse(whole)
+    for end in range(len(whole) + 1):
+        certain = AnswerFormat().before_abstention(whole[:end])
+        assert whole.startswith(certain)
+        if explanation.abstained:
+            assert len(certain.strip()) <= len(explanation.explanation)
 
 
 @pytest.mark.parametrize(
     ("output_format", "reply"),
     [
-        (AnswerFormat(), f"{prompts.NOT_FOUND}. The passages speak of bikes only."),
-        (AnswerFormat(), f"{prompts.NOT_FOUND} [1]"),
         (QUEUES, f"{prompts.NO_LABEL} (this is advertising)"),
     ],
 )

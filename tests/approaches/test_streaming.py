@@ -13,7 +13,7 @@ from groundtune.approaches import prompts
 from groundtune.approaches.answering import stream_answer
 from groundtune.approaches.citations import UnfinishedText, check_citations
 from groundtune.approaches.output_formats import AnswerFormat, LabelFormat, ObjectFormat, OutputFormat, TextFormat
-from groundtune.approaches.pipeline import NOT_IN_DOCUMENTS, Pipeline
+from groundtune.approaches.pipeline import ABSTAINED_AFTER, NOT_IN_DOCUMENTS, Pipeline
 from groundtune.common.answers import request_answer
 from groundtune.errors import ProviderError
 from groundtune.languages.text import sentences
@@ -38,6 +38,7 @@ from tests.approaches.test_citations import HITS, ORDERS, RETURNS, TABLE, UNICOD
 QUESTION = Question("How long?")
 DAYS = "You can return a bike within 30 days of delivery"
 MONTHS = "The warranty lasts 24 months"
+SENT = "Orders are sent within two working days"
 
 
 class Given:
@@ -107,6 +108,7 @@ ODD = st.sampled_from(
         "```", "`x y`", "`", "``", '"', "(", ")", "“", "”", "**", "_", "[2024]", "rows[2]", "[1](http://x)", "[ 1",
         "[1, 2]", "[1-3]", "1 ", "12.", "and then", "But", "lower case goes on", "however, the warranty", "  ", "\t",
         "...", "!", "that is more than enough words here", prompts.NOT_FOUND, "not_in", "\u200b", "😀",
+        "NOT\\_IN\\_DOCUMENTS", "Answer: ", "not in the documents", "\n\nNOT_IN_DOCUMENTS", "n", "Not",
     ]
 )  # fmt: skip
 
@@ -199,24 +201,33 @@ async def released(text: str, **options: Any) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("strict", [False, True])
 async def test_a_sentence_is_released_when_the_next_one_has_begun(strict: bool) -> None:
-    text = f"{DAYS} [1]. {MONTHS} [1]. Orders are sent within two working days [2]."
+    text = f"{DAYS} [1]. {MONTHS} [1]. {SENT} [2]. {DAYS} [1]."
     (first, seen), (second, seen_then), (last, _) = await released(text, strict=strict)
-    assert (first.strip(), second.strip()) == (f"{DAYS} [1].", f"{MONTHS} [1].")
-    assert seen == f"{DAYS} [1]. The warranty lasts "
-    assert seen_then.endswith("Orders are sent ")
-    assert last.strip() == "Orders are sent within two working days [2]."
+    assert (first.strip(), second.strip()) == (f"{DAYS} [1]. {MONTHS} [1].", f"{SENT} [2].")
+    assert seen == f"{DAYS} [1]. {MONTHS} [1]. Orders are sent "
+    assert seen_then.endswith("You can return ")
+    assert last.strip() == f"{DAYS} [1]."
+
+
+@pytest.mark.parametrize("strict", [False, True])
+async def test_nothing_is_released_before_passages_support_two_sentences(strict: bool) -> None:
+    """One related fact is often the beginning of an explanation why there is no answer."""
+    text = f"The passages do not speak of Iceland. {DAYS} [1]. {DAYS} [1]. It is 90 days [1]. {MONTHS} [1]. {SENT} [2]."
+    (_, seen), *_ = await released(text, strict=strict)
+    assert seen.endswith(f"{MONTHS} [1]. Orders are sent ")
 
 
 @pytest.mark.parametrize("strict", [False, True])
 async def test_the_items_of_a_list_are_released_one_by_one(strict: bool) -> None:
     text = f"- {DAYS} [1].\n- {MONTHS} (parts too)\n[1]\n- “Helmets cost €49.50 and are not refunded” [1].\n"
     pieces = [piece for piece, _ in await released(text.replace(" (parts too)", ""), strict=strict)]
-    assert [piece.strip()[:8] for piece in pieces] == ["- You ca", "- The wa", "- “Helme"]
+    assert [piece.strip()[:8] for piece in pieces] == ["- You ca", "- “Helme"]
 
 
 async def test_paragraphs_are_released_one_by_one_with_strict_as_well() -> None:
-    pieces = [piece for piece, _ in await released(f"{DAYS} [1].\n\n{MONTHS} [1].\n\nGuess what [1].", strict=True)]
-    assert [piece.strip() for piece in pieces] == [f"{DAYS} [1].", f"{MONTHS} [1]."]
+    text = f"{DAYS} [1].\n\n{MONTHS} [1].\n\n{SENT} [2].\n\nGuess what [1]."
+    pieces = [piece for piece, _ in await released(text, strict=True)]
+    assert [piece.strip() for piece in pieces] == [f"{DAYS} [1].\n\n{MONTHS} [1].", f"{SENT} [2]."]
 
 
 @pytest.mark.parametrize(
@@ -233,12 +244,19 @@ async def test_what_the_line_may_still_change_is_held(text: str) -> None:
 
 
 async def test_strict_releases_only_what_is_supported() -> None:
-    pieces = await released(f"It takes 90 days in all [1]. {DAYS} [1]. {MONTHS} [1]. Nobody knows [2].", strict=True)
-    assert [piece.strip() for piece, _ in pieces] == [f"{DAYS} [1].", f"{MONTHS} [1]."]
+    text = f"It takes 90 days in all [1]. {DAYS} [1]. {MONTHS} [1]. Nobody knows [2]. {SENT} [2]. Nobody [1]."
+    pieces = await released(text, strict=True)
+    assert [piece.strip() for piece, _ in pieces] == [f"{DAYS} [1]. {MONTHS} [1].", f"{SENT} [2]."]
 
 
 @pytest.mark.parametrize(
-    "reply", [prompts.NOT_FOUND, f"{prompts.NOT_FOUND}. The passages are about bikes.", f" **{prompts.NOT_FOUND}**\n"]
+    "reply",
+    [
+        *(prompts.NOT_FOUND, f"{prompts.NOT_FOUND}. The passages are about bikes.", f" **{prompts.NOT_FOUND}**\n"),
+        f"The passages speak only of bikes [1].\n\n{prompts.NOT_FOUND}",
+        f"{DAYS} [1]. It does not say how long scooters take.\n\nAnswer: NOT\\_IN\\_DOCUMENTS [1]",
+        f"{prompts.NOT_FOUND}\n\n{DAYS} [1]. {MONTHS} [1]. {SENT} [2].",
+    ],
 )
 @pytest.mark.parametrize("sizes", [[1], [3], [100]])
 async def test_the_agreed_refusal_never_leaks(reply: str, sizes: list[int]) -> None:
@@ -246,6 +264,35 @@ async def test_the_agreed_refusal_never_leaks(reply: str, sizes: list[int]) -> N
     assert content(events) == (NOT_IN_DOCUMENTS, [])
     plain = await assert_same(Pipeline("prompt", Types(cut(reply, sizes))))
     assert content(plain) == (AnswerFormat().abstention, [])
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("sizes", [[1], [3], [100]])
+async def test_an_abstention_after_a_supported_answer_is_a_warning(strict: bool, sizes: list[int]) -> None:
+    text = f"{DAYS} [1]. {MONTHS} [1]. {SENT} [2].\n\n{prompts.NOT_FOUND}"
+    events = await assert_same(Pipeline("rag", Types(cut(text, sizes)), context=Given(), strict=strict))
+    done = events[-1]
+    assert isinstance(done, Done)
+    assert done.answer.text == f"{DAYS} [1]. {MONTHS} [1]. {SENT} [2]."
+    assert (done.answer.status, done.answer.warnings) == ("answered", (ABSTAINED_AFTER,))
+
+
+async def test_without_passages_an_answer_is_held_to_its_end() -> None:
+    model = Types(cut("I know bikes. I know their parts. I know no scooters.\n\nNOT_IN_DOCUMENTS", [4]))
+    assert content(await assert_same(Pipeline("prompt", model))) == (AnswerFormat().abstention, [])
+
+
+async def test_what_cannot_be_read_fails_streamed_or_not() -> None:
+    approach = Pipeline("prompt", Types(["a or b"]), output_format=LabelFormat({"a": "", "b": ""}))
+    with pytest.raises(ProviderError, match="names 2 labels") as whole:
+        await approach.answer(QUESTION)
+    with pytest.raises(ProviderError, match="names 2 labels") as streamed:
+        [event async for event in approach.stream(QUESTION)]
+    for error in (whole.value, streamed.value):
+        assert (error.kind, error.retryable) == ("unreadable", False)
+        assert "'a or b'" in error.message
+        assert error.usage is not None
+        assert error.usage.seconds == 0.5
 
 
 async def test_a_text_without_citations_is_released_piece_by_piece() -> None:
@@ -258,7 +305,7 @@ async def test_a_text_without_citations_is_released_piece_by_piece() -> None:
 
 @pytest.mark.parametrize(("confidence", "count"), [(0.4, 1), (0.6, 1), (None, 2)])
 async def test_below_a_threshold_everything_is_held(confidence: float | None, count: int) -> None:
-    model = Types(cut(f"{DAYS} [1]. {MONTHS} [1].", [5]), confidence=confidence)
+    model = Types(cut(f"{DAYS} [1]. {MONTHS} [1]. {SENT} [2].", [5]), confidence=confidence)
     events = await assert_same(Pipeline("rag", model, context=Given(), threshold=0.5))
     assert sum(isinstance(event, TextDelta) for event in events) == count
 
@@ -287,16 +334,16 @@ async def test_an_approach_without_stream_is_answered_first() -> None:
 
 
 async def test_a_pipeline_streams() -> None:
-    approach = Pipeline("rag", Types(cut(f"{DAYS} [1]. {MONTHS} [1].", [4])), context=Given())
+    approach = Pipeline("rag", Types(cut(f"{DAYS} [1]. {MONTHS} [1]. {SENT} [2].", [4])), context=Given())
     assert isinstance(approach, StreamingApproach)
     events = [event async for event in stream_answer(approach, QUESTION)]
     assert [type(event) for event in events] == [
-        Retrieved, TextDelta, CitationChecked, TextDelta, CitationChecked, Done,
+        Retrieved, TextDelta, CitationChecked, CitationChecked, TextDelta, CitationChecked, Done,
     ]  # fmt: skip
 
 
 async def test_leaving_early_closes_the_stream_of_the_model() -> None:
-    model = Types(cut(f"{DAYS} [1]. {MONTHS} [1].", [4]))
+    model = Types(cut(f"{DAYS} [1]. {MONTHS} [1]. {SENT} [2].", [4]))
     async with aclosing(stream_answer(Pipeline("rag", model, context=Given()), QUESTION)) as events:
         async for event in events:
             if isinstance(event, TextDelta):
@@ -306,7 +353,7 @@ async def test_leaving_early_closes_the_stream_of_the_model() -> None:
 
 
 async def test_an_error_half_way_comes_after_what_was_released() -> None:
-    model = Types([f"{DAYS} [1]. {MONTHS} [1]. Or"], error=ProviderError("broke", kind="bad_response"))
+    model = Types([f"{DAYS} [1]. {MONTHS} [1]. Orders are sent "], error=ProviderError("broke", kind="bad_response"))
     events: list[AnswerEvent] = []
 
     async def collect() -> None:
@@ -315,7 +362,7 @@ async def test_an_error_half_way_comes_after_what_was_released() -> None:
 
     with pytest.raises(ProviderError, match="broke"):
         await collect()
-    assert content(events)[0].strip() == f"{DAYS} [1]."
+    assert content(events)[0].strip() == f"{DAYS} [1]. {MONTHS} [1]."
 
 
 @pytest.mark.parametrize("write_bytes", [None, 1, 5])
@@ -327,4 +374,4 @@ async def test_over_real_http_in_awkward_pieces(write_bytes: int | None) -> None
         events = await assert_same(Pipeline("rag", model, context=Given(), threshold=0.3))
         await model.aclose()
     assert [event.citation.support for event in events if isinstance(event, CitationChecked)] == ["exact"] * 3
-    assert sum(isinstance(event, TextDelta) for event in events) == 3
+    assert sum(isinstance(event, TextDelta) for event in events) == 2

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundtune.common.json_schema import parse_json, parse_reply, schema_checker
+from groundtune.common.json_schema import AmbiguousReplyError, parse_json, parse_reply, schema_checker
 from groundtune.errors import UsageError
 
 
@@ -29,24 +29,48 @@ def test_json_that_is_nested_too_deep_is_refused() -> None:
         ' \n{"a": 1}\n ',
         '```json\n{"a": 1}\n```',
         '```\n{"a":\n1}\n```\n',
+        '```{"a": 1}```',
+        '```json\n{"a": 1}',
         'Here it is:\n```json\n{"a": 1}\n```\nThat is all.',
+        'The verdict is {"a": 1}',
+        '{"a": 1} as asked',
+        'For {name} it is {"a": 1}.',
+        '{"a": 1} {"a": 1}',
+        '{"a": 1,}',
+        "{'a': 1}",
+        '{"a": 1, // one\n}',
     ],
 )
-def test_a_reply_is_json_or_one_fenced_block_of_it(reply: str) -> None:
+def test_the_one_object_of_a_reply_is_read(reply: str) -> None:
     assert parse_reply(reply) == {"a": 1}
+
+
+def test_a_line_break_within_a_string_is_read() -> None:
+    assert parse_reply('{"a": "x\ny"}') == {"a": "x\ny"}
+
+
+@pytest.mark.parametrize("reply", ['{"a": 1} {"a": 2}', '```\n{"a": 1}\n```\n```\n{"a": 2}\n```'])
+def test_of_two_objects_none_is_chosen(reply: str) -> None:
+    with pytest.raises(AmbiguousReplyError, match="2 JSON objects that differ"):
+        parse_reply(reply)
+    assert parse_reply(reply, lambda value: value == {"a": 2}) == {"a": 2}
 
 
 @pytest.mark.parametrize(
     "reply",
     [
-        'The verdict is {"a": 1}',
-        '{"a": 1} as asked',
-        '```\n{"a": 1}\n```\n```\n{"a": 2}\n```',  # which of the two?
-        '```json\n{"a": 1}',
+        "It is right.",
         "```json\nright\n```",
+        '{"a": [{"b": 1}, {"b": 2',  # cut off: nothing is read out of its inside
+        '{"a": 1} {"a": 2',
+        '{"a": NaN}',
+        '{"a": 1, "a": 2}',
+        '{"a":' * 100_000,
+        "{" * 100_000,
+        "{a}" * 50_000,
     ],
 )
-def test_nothing_is_picked_out_of_prose(reply: str) -> None:
+def test_a_reply_without_an_object_is_refused(reply: str) -> None:
     with pytest.raises(ValueError, match="not JSON"):
         parse_reply(reply)
 

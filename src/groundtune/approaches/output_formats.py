@@ -1,14 +1,30 @@
-"""Define the rules of each task and parse the replies. Pure; sends nothing, scores nothing."""
+"""Define the rules of each task and parse the replies. Pure; sends nothing, scores nothing, guesses nothing."""
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from groundtune.approaches import prompts
+from groundtune.approaches.stated_words import setting
 from groundtune.common.files import digest_text
-from groundtune.common.json_schema import parse_reply
+from groundtune.common.json_schema import AmbiguousReplyError, find_objects, parse_reply, schema_checker
+
+_GAP = r"[\s_\\*~`\u200b\u00ad–-]{0,4}"
+_NOT_FOUND = re.compile(
+    rf"(?<![A-Za-z0-9])not{_GAP}(?:found{_GAP})?in{_GAP}(?:(?:the|your|these|any){_GAP})?documents(?![A-Za-z0-9])",
+    re.IGNORECASE,
+)
+"""`prompts.NOT_FOUND` as models write it: escaped, with other signs between its words, or as plain words."""
+_NOT_FOUND_SPELLINGS = [
+    f"not{found}in{article}documents" for found in ("", "found") for article in ("", "the", "your", "these", "any")
+]
+_NOT_FOUND_BEGINS = re.compile(r"(?<![A-Za-z0-9])n", re.IGNORECASE)
+_LONGEST_NOT_FOUND = 60
+_NONE_OF = re.compile(rf"\W*{prompts.NO_LABEL} of ", re.IGNORECASE)
+_NULL = re.compile(rf"(?<!\w)(?:{prompts.NO_OBJECT}|None)(?!\w)", re.IGNORECASE)
+_ITEM = re.compile(r"^[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+(?=\S)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +35,10 @@ class ParsedReply:
     output: Any = None
     """The label or object; the reply itself when it is neither of those; None for text."""
     abstained: bool = False
+    explanation: str = ""
+    """What an abstention says before it abstains."""
+    unreadable: str | None = None
+    """Why nobody can tell which of several outputs is meant; None when the reply can be read."""
 
 
 class OutputFormat(Protocol):
@@ -57,10 +77,13 @@ class OutputFormat(Protocol):
 
 @runtime_checkable
 class StreamedFormat(Protocol):
-    """A format whose text is the reply itself, so that it can be released while the model writes it."""
+    """A format whose text is the reply itself, so that it can be released while the model writes it.
 
-    def may_abstain(self, reply: str) -> bool:
-        """Whether a reply that begins like this may turn out to be an abstention."""
+    One that cites may abstain after an explanation, so its text is released once passages support it.
+    """
+
+    def before_abstention(self, reply: str) -> str:
+        """Return the beginning of an unfinished reply in which no abstention begins, whatever follows."""
         ...
 
 
@@ -82,10 +105,14 @@ class AnswerFormat:
 
     def parse(self, reply: str) -> ParsedReply:
         text = reply.strip()
-        return ParsedReply(text, abstained=not text or _says(text, prompts.NOT_FOUND))
+        at = next((start for start, end in _not_found(text) if _is_abstention(text, start, end)), None)
+        if at is None:
+            return ParsedReply(text, abstained=not text)
+        return ParsedReply(text, abstained=True, explanation=text[:at].strip())
 
-    def may_abstain(self, reply: str) -> bool:
-        return _may_say(reply.strip(), prompts.NOT_FOUND)
+    def before_abstention(self, reply: str) -> str:
+        begun = next((start for start, _ in _not_found(reply)), _not_found_begun(reply))
+        return reply[:begun]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,30 +133,61 @@ class LabelFormat:
         return prompts.NO_LABEL if gold is None else _first(gold)
 
     def parse(self, reply: str) -> ParsedReply:
-        """Accept a label in another case, in quotes, or in a sentence that names no other label."""
+        """Read the label that the reply is, that it states, or else the only one that it mentions.
+
+        A reply that states two labels, or mentions two and states none, cannot be read. One that names none is its own
+        output.
+        """
         text = reply.strip()
-        if text in self.labels:
-            return ParsedReply(text, text)
-        if not text or _says(text, prompts.NO_LABEL):
+        if text not in self.labels and text.strip("*`\"'.") == prompts.NO_LABEL:
             return ParsedReply(text, abstained=True)
-        output = self._alike(text, str.casefold) or self._alike(text, _plain) or self._named(text) or text
-        return ParsedReply(output, output)
+        label = text if text in self.labels else self._alike(text, str.casefold) or self._alike(text, _plain)
+        if label is not None:
+            return ParsedReply(label, label)
+        named = self._named(text)
+        best = max((rank for _, rank in named), default=0)
+        claimed = list(dict.fromkeys(name for name, rank in named if rank == best))
+        if len(claimed) > 1:
+            names = ", ".join(prompts.NO_LABEL if name is None else name for name in claimed)
+            return ParsedReply(text, unreadable=f"it names {len(claimed)} labels ({names})")
+        if not text or claimed == [None] or (not claimed and _NONE_OF.match(text)):
+            return ParsedReply(text, abstained=True)
+        output = claimed[0] if claimed else text
+        return ParsedReply(output or "", output)
 
     def _alike(self, text: str, fold: Callable[[str], str]) -> str | None:
         """Return the only label that is equal after folding."""
         same = [name for name in self.labels if fold(name) == fold(text) != ""]
         return same[0] if len(same) == 1 else None
 
-    def _named(self, text: str) -> str | None:
-        """Return the only label that a sentence names. Where labels overlap, the longest one counts."""
-        remaining, named = _plain(text), []
-        for name in sorted(self.labels, key=lambda name: -len(_plain(name))):
-            if not (plain := _plain(name)):
-                continue
-            rest = re.sub(rf"(?<!\w){re.escape(plain)}(?!\w)", "\n", remaining)
-            named += [name] * (rest != remaining)
-            remaining = rest
-        return named[0] if len(named) == 1 else None
+    def _named(self, text: str) -> list[tuple[str | None, int]]:
+        """Return the labels that a reply names and does not reject, each with the rank of its setting.
+
+        None is the word for no label. Where labels overlap in the text, the longest counts.
+        """
+        names: list[str | None] = [*sorted(self.labels, key=lambda name: -len(name))]
+        if prompts.NO_LABEL not in self.labels:
+            names.insert(0 if self._has_lower_none else len(names), None)
+        text, remaining = _unescaped(text), _unescaped(text)
+        named: list[tuple[str | None, int]] = []
+        for name in names:
+            pattern = self._none_pattern if name is None else _label_pattern(name)
+            for match in pattern.finditer(remaining):
+                place = setting(text, *match.span())
+                is_word = name is None and match[0] != prompts.NO_LABEL
+                if not place.rejected and not (is_word and not place.stated):
+                    named.append((name, place.rank))
+            remaining = pattern.sub(lambda match: "\n" * len(match[0]), remaining)
+        return named
+
+    @property
+    def _has_lower_none(self) -> bool:
+        """Whether a label is the word for no label in other case: then only the exact word stands for no label."""
+        return prompts.NO_LABEL.casefold() in map(str.casefold, self.labels)
+
+    @property
+    def _none_pattern(self) -> re.Pattern[str]:
+        return re.compile(rf"\b{prompts.NO_LABEL}\b", re.NOFLAG if self._has_lower_none else re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,18 +207,38 @@ class ObjectFormat:
         return prompts.NO_OBJECT if gold is None else json.dumps(gold, ensure_ascii=False)
 
     def parse(self, reply: str) -> ParsedReply:
-        """Parse the object, also from a code fence; a reply that is not a JSON object is its own output.
+        """Read the one object of the reply; of several, the only one that satisfies the schema.
 
-        An object without any value is an abstention: a model constrained to a schema cannot abstain otherwise.
+        A reply without an object is its own output, unless it says that there is nothing. An object without any value
+        is an abstention: a model constrained to a schema cannot abstain otherwise.
         """
         text = reply.strip()
         try:
-            output = parse_reply(text)
+            output = parse_reply(text, self._accepts)
+        except AmbiguousReplyError as error:
+            return ParsedReply(text, unreadable=str(error))
         except ValueError:
-            return ParsedReply(text, text, abstained=not text)
-        if not isinstance(output, dict | None):
-            return ParsedReply(text, text)
-        return ParsedReply(text, abstained=True) if _empty(output) else ParsedReply(text, output)
+            output = text
+        if isinstance(output, list) and len(output) == 1:
+            output = output[0]
+        says_nothing = self._says_nothing(text)
+        if isinstance(output, dict) and not _empty(output):
+            if says_nothing:
+                return ParsedReply(text, unreadable=f"it holds an object and says {prompts.NO_OBJECT}")
+            return ParsedReply(text, output)
+        if not text or _empty(output) or (says_nothing and isinstance(output, str)):
+            return ParsedReply(text, abstained=True)
+        return ParsedReply(text, text)
+
+    def _accepts(self, value: Any) -> bool:
+        return not _empty(value) and schema_checker(self.schema)(value) is None
+
+    def _says_nothing(self, text: str) -> bool:
+        """Whether the text outside of objects states the word for nothing to extract."""
+        for _, start, end in find_objects(text):
+            text = text[:start] + "\n" * (end - start) + text[end:]
+        places = [setting(text, *match.span()) for match in _NULL.finditer(text)]
+        return any(place.stated and (place.alone or place.rank > 1) for place in places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +261,8 @@ class TextFormat:
         text = reply.strip()
         return ParsedReply(text, abstained=not text)
 
-    def may_abstain(self, reply: str) -> bool:
-        return not reply.strip()
+    def before_abstention(self, reply: str) -> str:
+        return reply
 
 
 def rules_digest(output_format: OutputFormat, *, grounded: bool) -> str:
@@ -201,16 +279,53 @@ def _first(gold: Any) -> str:
     return str(gold[0]) if isinstance(gold, list | tuple) else str(gold)
 
 
-def _says(text: str, word: str) -> bool:
-    """Whether the reply is the given word (ignoring case), or starts with exactly that word followed by a reason."""
-    alone = re.fullmatch(rf"\W*{word}\W*", text, re.IGNORECASE)
-    return bool(alone or re.match(rf"\W*{word}\b", text))
+def _not_found(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where the word for an answer that is not in the documents stands, in any spelling."""
+    return (match.span() for match in _NOT_FOUND.finditer(text))
 
 
-def _may_say(text: str, word: str) -> bool:
-    """Whether `_says` may hold for a text that begins like this."""
-    begun = "".join(f"(?:{re.escape(char)}" for char in word) + ")?" * len(word)
-    return _says(text, word) or bool(re.fullmatch(rf"\W*{begun}", text, re.IGNORECASE))
+def _not_found_begun(text: str) -> int:
+    """Return where the end of an unfinished text may turn out to be the beginning of that word."""
+    tail = max(0, len(text) - _LONGEST_NOT_FOUND)
+    for match in _NOT_FOUND_BEGINS.finditer(text, tail):
+        letters = re.sub(r"[\W_]+", "", text[match.start() :].casefold())
+        if any(spelling.startswith(letters) for spelling in _NOT_FOUND_SPELLINGS):
+            return match.start()
+    return len(text)
+
+
+def _is_abstention(text: str, start: int, end: int) -> bool:
+    """Whether the word at this place is what the reply says, rather than what it is about.
+
+    Written as words, "not in documents" counts only by itself: it may also be part of what an answer says. In a list
+    with other items it is the answer to one of them.
+    """
+    place = setting(text, start, end)
+    line_start = text.rfind("\n", 0, start) + 1
+    items = [match.start() for match in _ITEM.finditer(text)]
+    if line_start in items and not all(_NOT_FOUND.search(text[item:].partition("\n")[0]) for item in items):
+        return False
+    word = text[start:end]
+    if "_" in word or word.isupper():
+        goes_on = text[end:].partition("\n")[0].lstrip("*`\"' ")
+        return place.stated or (place.alone and (goes_on[:1].isupper() or goes_on[:1] in (",", "，")))
+    begins = not text[:start].strip("*_`\"'“‘ ")
+    return place.stated and (place.alone or place.rank > 1) and (place.followed == "end" or begins)
+
+
+def _label_pattern(name: str) -> re.Pattern[str]:
+    """Return a pattern that finds the label in another case, and with other signs between its words."""
+    words = re.findall(r"[^\W_]+", name)
+    signs = re.match(r"[\W_]*", name[::-1])
+    tail = re.escape(name[len(name) - len(signs[0]) :].strip()) if signs and words else ""
+    inner = r"[\W_]{1,3}".join(map(re.escape, words)) + tail if words else re.escape(name)
+    before, after = (r"(?<![^\W_])" if name[:1].isascii() else "", r"(?![^\W_])" if name[-1:].isascii() else "")
+    return re.compile(before + inner + (after if not tail else ""), re.IGNORECASE)
+
+
+def _unescaped(text: str) -> str:
+    """Return the text without the backslashes by which Markdown escapes a sign."""
+    return re.sub(r"\\(?=[_*\-#+.!()\[\]])", "", text)
 
 
 def _empty(value: Any) -> bool:

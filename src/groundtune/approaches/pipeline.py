@@ -11,13 +11,17 @@ from groundtune.approaches.citations import check_citations
 from groundtune.approaches.context import SearchingContext
 from groundtune.approaches.output_formats import AnswerFormat, OutputFormat
 from groundtune.approaches.search_query import SearchQuery
-from groundtune.approaches.streaming import ReplyStream
+from groundtune.approaches.streaming import ReplyStream, is_surely_answer
 from groundtune.common.answers import complete_answer, total_usage
 from groundtune.common.event_loop import closing
+from groundtune.common.text import one_line
+from groundtune.errors import ProviderError
 from groundtune.protocols import ContextProvider, Generator, ShotChooser, StreamingGenerator
 from groundtune.types import Answer, AnswerEvent, Generation, Hit, Prompt, Question, Retrieved, Shot, Trace, Usage
 
 NOT_IN_DOCUMENTS = "Not in your documents."
+ABSTAINED_AFTER = "after the answer, the model said that the documents do not hold it"
+"""Warning of an answer that passages support."""
 ABSTENTION_PASSAGES = 3
 """Passages shown with an abstention."""
 
@@ -85,7 +89,7 @@ class Pipeline:
     async def answer(self, question: Question) -> Answer:
         """Answer the question. `usage.seconds` excludes local waiting: for loading, slots and rate limits.
 
-        Raises ProviderError when a remote model fails.
+        Raises ProviderError when a remote model fails, or when nobody can tell what its reply says (`unreadable`).
         """
         gathered = await self._gather(question)
         start = time.perf_counter()
@@ -143,15 +147,16 @@ class Pipeline:
     def _finish(self, gathered: "_Gathered", generation: Generation, waited_seconds: float) -> Answer:
         """Turn the generation into the answer, with its trace. waited_seconds: how long the generation took here."""
         start = time.perf_counter()
-        answer = self._read(generation, gathered.hits)
+        query = gathered.query
+        generations = [generation, *([query.generation] if query.generation else [])]
+        usage = total_usage([each.usage for each in generations])
+        answer = self._read(generation, gathered.hits, usage)
         cite_seconds = time.perf_counter() - start
         model_seconds = _model_seconds(generation, waited_seconds)
         seconds = gathered.seconds + gathered.query_seconds + model_seconds + cite_seconds
-        query = gathered.query
-        generations = [generation, *([query.generation] if query.generation else [])]
         answer = replace(
             answer,
-            usage=replace(total_usage([each.usage for each in generations]), seconds=seconds),
+            usage=replace(usage, seconds=seconds),
             steps={
                 **({"rewrite": gathered.query_seconds} if query.generation else {}),
                 "retrieve": gathered.seconds,
@@ -167,7 +172,7 @@ class Pipeline:
             ),
             reasoning=generation.reasoning,
             cut=generation.cut,
-            warnings=generation.warnings,
+            warnings=(*answer.warnings, *generation.warnings),
         )
         return complete_answer(answer, self.name)
 
@@ -188,16 +193,37 @@ class Pipeline:
         )
         return Prompt(searched, messages, tuple(hits), tuple(shots), self._output_format.schema)
 
-    def _read(self, generation: Generation, hits: list[Hit]) -> Answer:
+    def _read(self, generation: Generation, hits: list[Hit], usage: Usage) -> Answer:
+        """Read the reply. Raises ProviderError with the usage when it cannot be read; it was paid for all the same."""
         confidence = generation.confidence
         reading = self._output_format.parse(generation.text)
-        if reading.abstained or (confidence is not None and confidence < self._threshold):
+        if reading.unreadable:
+            message = f"the reply of {self._generator.name} cannot be read: {reading.unreadable}"
+            hint = "a larger model keeps to the form of the reply more often"
+            raise ProviderError(f"{message}: {one_line(generation.text)!r}", kind="unreadable", hint=hint, usage=usage)
+        if reading.explanation and (answer := self._answer_before_abstention(reading.explanation, hits, confidence)):
+            return answer
+        if reading.abstained or self._below_threshold(confidence):
             return self._abstention(hits, confidence)
         answer = Answer(reading.text, "answered", reading.output, hits=tuple(hits), confidence=confidence)
         if not (hits and self._output_format.cites):
             return answer
         text, citations = check_citations(reading.text, hits, strict=self._strict)
         return replace(answer, text=text, citations=citations) if text else self._abstention(hits, confidence)
+
+    def _answer_before_abstention(self, explanation: str, hits: list[Hit], confidence: float | None) -> Answer | None:
+        """Return what a reply said before it abstained, if passages support enough of it to be an answer."""
+        if not (hits and self._output_format.cites) or self._below_threshold(confidence):
+            return None
+        text, citations = check_citations(explanation, hits, strict=self._strict)
+        if not is_surely_answer(citations):
+            return None
+        return Answer(
+            text, "answered", citations=citations, hits=tuple(hits), confidence=confidence, warnings=(ABSTAINED_AFTER,)
+        )
+
+    def _below_threshold(self, confidence: float | None) -> bool:
+        return confidence is not None and confidence < self._threshold
 
     def _abstention(self, hits: list[Hit], confidence: float | None) -> Answer:
         text = NOT_IN_DOCUMENTS if self._context and self._output_format.cites else self._output_format.abstention

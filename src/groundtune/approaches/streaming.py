@@ -1,23 +1,44 @@
-"""Turn the pieces of a model's reply into events, as far as the final answer is certain. Never takes anything back."""
+"""Turn the pieces of a model's reply into events, as far as the final answer is certain. Never takes anything back.
 
-from collections.abc import Iterator
+A model may explain at length and then say that the documents do not hold the answer. What it says before that is about
+the passages, and rarely in them; so a reply counts as an answer, whatever follows, once passages support
+`SUPPORTED_SENTENCES` of its sentences. Until then nothing is released. An abstention after that is left out of the text
+and becomes a warning, streamed or not.
+"""
+
+from collections.abc import Iterable, Iterator
 
 from groundtune.approaches.citations import UnfinishedText
 from groundtune.approaches.output_formats import OutputFormat, StreamedFormat
+from groundtune.common.support import is_supported
 from groundtune.types import Answer, AnswerEvent, Citation, CitationChecked, Done, Hit, TextDelta
+
+SUPPORTED_SENTENCES = 2
+"""Sentences that passages must support for a reply to be an answer: explanations often quote one related fact."""
+
+
+def is_surely_answer(citations: Iterable[Citation]) -> bool:
+    """Whether a text with these citations is an answer, even if it abstains after it."""
+    supported = {citation.sentence for citation in citations if is_supported(citation.support)}
+    return len(supported) >= SUPPORTED_SENTENCES
 
 
 class ReplyStream:
     """The events of one reply: text and checked citations while it is written, the rest at its end.
 
-    Nothing is released while the reply may still be an abstention. A reply with citations is released by sentence; any
-    other text at once; a label or an object only at the end.
+    An answer from passages is released by sentence; a written text at once; everything else at the end: a label, an
+    object, and an answer without passages, since nothing tells it from an explanation.
     """
 
     def __init__(self, output_format: OutputFormat, hits: list[Hit], *, strict: bool = False) -> None:
-        self._format = output_format if isinstance(output_format, StreamedFormat) else None
+        streamed = isinstance(output_format, StreamedFormat) and (bool(hits) or not output_format.cites)
+        self._format = output_format if streamed and isinstance(output_format, StreamedFormat) else None
         self._unfinished = UnfinishedText(hits, strict=strict) if hits and output_format.cites else None
         self._reply = ""
+        self._read = 0
+        """Characters of the reply that were handed on."""
+        self._held = ""
+        self._held_citations: tuple[Citation, ...] = ()
         self._surely_answered = False
         self._space = ""
         """White space that is released with the text that follows it."""
@@ -28,17 +49,20 @@ class ReplyStream:
         """Yield what the next piece of the reply makes certain."""
         if self._format is None:
             return
-        if not self._surely_answered:
-            self._reply += piece
-            if self._format.may_abstain(self._reply):
-                return
-            self._surely_answered, piece = True, self._reply.lstrip()
-        if self._unfinished:
-            yield from self._release(*self._unfinished.add(piece))
-        else:
-            text = self._space + piece
+        self._reply += piece
+        certain = self._format.before_abstention(self._reply)[self._read :]
+        self._read += len(certain)
+        if self._unfinished is None:
+            text = self._space + certain if self._released else certain.lstrip()
             self._space = text[len(text.rstrip()) :]
             yield from self._release(text.rstrip())
+            return
+        text, citations = self._unfinished.add(certain)
+        self._held, self._held_citations = self._held + text, (*self._held_citations, *citations)
+        if self._surely_answered or is_surely_answer(self._held_citations):
+            self._surely_answered = True
+            yield from self._release(self._held, self._held_citations)
+            self._held, self._held_citations = "", ()
 
     def finish(self, answer: Answer) -> Iterator[AnswerEvent]:
         """Yield the rest of the answer, and the answer."""

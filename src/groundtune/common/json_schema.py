@@ -1,5 +1,6 @@
-"""Read JSON strictly, and check values against a JSON Schema. Never repairs a value, never fetches a schema."""
+"""Read JSON, strictly or out of a model's reply, and check it against a JSON Schema. Never guesses a value."""
 
+import contextlib
 import json
 import math
 import re
@@ -11,26 +12,111 @@ from groundtune.errors import UsageError
 Checker = Callable[[Any], str | None]
 """Returns the first thing wrong with a value; None when nothing is."""
 
-_FENCED = re.compile(r"^[ \t]*```[ \t]*[\w-]*[ \t]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
+_FENCED = re.compile(
+    r"^[ \t]*```[ \t]*[\w-]*[ \t]*(?:\n|(?=[{\[]))(.*?)(?:^[ \t]*```[ \t]*$|```[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
+)
+"""A block of code; at the end of a reply its last fence may be missing."""
+_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]', re.DOTALL)
+_OPENS_OBJECT = re.compile(r"""\{\s*["']""")
+_SLOW_JSON5 = 20_000
+"""Longer replies, in characters, are read as strict JSON alone: JSON5 would take more than a second."""
 
 
-def parse_json(text: str) -> Any:
-    """Parse a text that is JSON and nothing else.
+def parse_json(text: str, *, strict: bool = True) -> Any:
+    """Parse a text that is JSON and nothing else. strict: refuse control characters within strings.
 
     Raises ValueError for anything else, including NaN, infinity and an object with a duplicate key.
     """
     try:
-        return json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_object)
+        return json.loads(
+            text, strict=strict, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_object
+        )
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
         raise ValueError("not JSON that can be read: nested too deep") from None
 
 
-def parse_reply(text: str) -> Any:
-    """Parse a model's reply: JSON, or a single fenced block of it. Raises ValueError for anything else."""
+class AmbiguousReplyError(ValueError):
+    """A reply holds different values, and nothing says which one is meant."""
+
+
+def parse_reply(text: str, accepts: Callable[[Any], bool] = lambda _: True) -> Any:
+    """Return the JSON value of a model's reply: all of it, or the one object in it, in a fence or among other text.
+
+    accepts: decides between several different objects. What JSON5 allows is read as well: trailing commas, comments,
+    single quotes. Raises AmbiguousReplyError when several objects may be meant, ValueError when there is none.
+    """
+    try:
+        return _parse_loose(text.strip())
+    except ValueError as error:
+        fault = error
     blocks = _FENCED.findall(text)
-    return parse_json(blocks[0] if len(blocks) == 1 else text.strip())
+    if len(blocks) == 1 and not blocks[0].lstrip().startswith("{"):
+        return _parse_loose(blocks[0].strip())
+    objects = [value for value, _, _ in find_objects(text)]
+    if not objects:
+        raise fault
+    if all(value == objects[0] for value in objects):
+        return objects[0]
+    accepted = [value for value in objects if accepts(value)]
+    if not accepted or any(value != accepted[0] for value in accepted):
+        raise AmbiguousReplyError(f"it holds {len(objects)} JSON objects that differ")
+    return accepted[0]
+
+
+def find_objects(text: str) -> list[tuple[dict[str, Any], int, int]]:
+    """Return the outermost JSON objects in a text, each with its start and end.
+
+    Nothing is read out of an object that is not closed: a reply that was cut off holds no object.
+    """
+    groups, unclosed = _braces(text)
+    if any(_OPENS_OBJECT.match(text, start) for start in unclosed):
+        return []
+    objects = []
+    for start, end in groups:
+        with contextlib.suppress(ValueError):
+            if isinstance(value := _parse_loose(text[start:end], json5_too=len(text) <= _SLOW_JSON5), dict):
+                objects.append((value, start, end))
+    return objects
+
+
+def _braces(text: str) -> tuple[list[tuple[int, int]], list[int]]:
+    """Return the outermost pairs of braces, and where braces open that never close. Strings within them are skipped."""
+    groups: list[tuple[int, int]] = []
+    opened: list[int] = []
+    at = text.find("{")
+    while 0 <= at < len(text):
+        match = _STRUCTURE.search(text, at)
+        if match is None:
+            break
+        at = match.end()
+        if match[0] == "{":
+            opened.append(match.start())
+        elif match[0] == "}":
+            start = opened.pop()
+            while groups and groups[-1][0] > start:
+                groups.pop()
+            groups.append((start, at))
+            at = at if opened else text.find("{", at)
+    return groups, opened
+
+
+def _parse_loose(text: str, *, json5_too: bool = True) -> Any:
+    """Parse JSON as models write it: line breaks within strings, and what JSON5 allows. Raises ValueError."""
+    try:
+        return parse_json(text, strict=False)
+    except ValueError as error:
+        is_json5 = json5_too and len(text) <= _SLOW_JSON5 and text[:1] in ("{", "[") and text[-1:] in ("}", "]")
+        if not is_json5:
+            raise
+        fault = error
+    import json5
+
+    try:
+        return json5.loads(text, allow_duplicate_keys=False, parse_constant=_no_constant, parse_float=_finite)
+    except (ValueError, RecursionError):
+        raise fault from None
 
 
 def schema_checker(schema: Mapping[str, Any]) -> Checker:

@@ -1,0 +1,113 @@
+"""Tell whether a reply states a word as its answer, or only mentions it. Knows no task; the words are the caller's.
+
+"Answer: refund", "The label is refund." and "refund" on a line of its own state it; "The code NOT_IN_DOCUMENTS is
+printed on page 3" mentions it. `answer_words.toml` holds the words that introduce an answer, in several languages; a
+colon or a line of its own states a word in any language.
+"""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+UNSPACED = "unspaced"
+"""Entry of `answer_words.toml` for scripts without spaces between words."""
+_NEAR_WORDS = 5
+"""An answer word introduces what follows it within this many words."""
+_OPENING = r"[\s*_~`\"'“‘«„「『\[{<(\\]*$"
+_CLOSING = r"[\s*_~`\"'”’»“」』\]}>)\\]*"
+_LETTER = re.compile(r"[^\W\d_]")
+_MARKUP = re.compile(r"</?\w{1,20}>|\\\w{1,10}(?=\{)|[\[［【(^]+(?:\w{1,12}\s*)?\d[\d\s,;:–-]*(?:†\w*)?[\]］】)]")
+"""Tags, commands of LaTeX, and markers of citations: `<b>`, `\\boxed{`, `[1]`, `【1†source】`, `[Passage 2]`."""
+_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)\]*_`]*\s+|[。！？]")
+_NEXT_STRING = r"[\"'”]\s*,\s*[\"'“]"
+"""Between two strings of JSON."""
+_PUNCTUATED = re.compile(rf"(?:[:：=→;；(（–—]|[-=]>|\s-){_OPENING}|{_NEXT_STRING}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How a word stands in a reply."""
+
+    alone: bool
+    """Nothing is said before it in its sentence."""
+    introduced: Literal["no", "punctuation", "answer", "final"]
+    """By what: a colon or a dash; a word for an answer or for a conclusion; or one that calls the answer final."""
+    followed: Literal["end", "separated", "text"]
+    """The sentence ends after it; a colon, a bracket or a reason follows; or the sentence goes on."""
+    rejected: bool
+    """A word such as "not" stands directly before it."""
+
+    @property
+    def stated(self) -> bool:
+        return not self.rejected and (self.alone or self.introduced != "no") and self.followed != "text"
+
+    @property
+    def rank(self) -> int:
+        """0 for a mention; a statement counts more when it is called the answer, and most when that is final."""
+        return {"answer": 2, "final": 3}.get(self.introduced, 1) if self.stated else 0
+
+
+def setting(reply: str, start: int, end: int) -> Setting:
+    """Return how the word at `reply[start:end]` stands there."""
+    words = _words()
+    before, after = _line_before(reply, start), reply[end:].partition("\n")[0]
+    ends = _SENTENCE_END.search(after)
+    rest = _MARKUP.sub(" ", after[: ends.start()] if ends else after)
+    lead = _MARKUP.sub(" ", before)
+    return Setting(
+        alone=not _LETTER.search(lead),
+        introduced=_introduced(lead, words),
+        followed="end" if not _LETTER.search(rest) else "separated" if words.separates.match(after) else "text",
+        rejected=bool(words.rejects.search(lead)),
+    )
+
+
+def _line_before(reply: str, start: int) -> str:
+    """Return the sentence before the word; for a word that begins a line, a line above that introduces it."""
+    above, _, line = reply[:start].rpartition("\n")
+    sentence = line[max((match.end() for match in _SENTENCE_END.finditer(line)), default=0) :]
+    if not _LETTER.search(line) and _PUNCTUATED.search(above.rstrip()):
+        return above.rstrip().rpartition("\n")[2]
+    return sentence
+
+
+def _introduced(lead: str, words: "_Words") -> Literal["no", "punctuation", "answer", "final"]:
+    punctuated = bool(_PUNCTUATED.search(lead))
+    near = lead if punctuated else " ".join(lead.split()[-_NEAR_WORDS:])
+    if words.answer.search(near) or words.concludes.search(lead):
+        return "final" if words.final.search(lead) else "answer"
+    return "punctuation" if punctuated else "no"
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    answer: re.Pattern[str]
+    final: re.Pattern[str]
+    concludes: re.Pattern[str]
+    separates: re.Pattern[str]
+    rejects: re.Pattern[str]
+
+
+@cache
+def _words() -> _Words:
+    table = tomllib.loads(files(__package__).joinpath("answer_words.toml").read_text(encoding="utf-8"))
+
+    def any_of(kind: str, *, unspaced: bool = True) -> str:
+        spaced = {word for language, entry in table.items() if language != UNSPACED for word in entry[kind]}
+        joined = "|".join(map(re.escape, sorted(spaced, key=len, reverse=True)))
+        others = [re.escape(word) for word in table[UNSPACED][kind]] if unspaced else []
+        return "|".join([rf"(?<!\w)(?:{joined})(?!\w)", *others])
+
+    because = any_of("because")
+    return _Words(
+        answer=re.compile(any_of("answer"), re.IGNORECASE),
+        final=re.compile(r"(?<!\w)final\w*|最终|最終|최종", re.IGNORECASE),
+        concludes=re.compile(rf"(?:{any_of('so')})[,，、:：]?{_OPENING}", re.IGNORECASE),
+        separates=re.compile(
+            rf"{_CLOSING}(?:[:：;；(（–—→\[【]|\s-\s|[-=]>|[,，]?\s*(?:{because}))|{_NEXT_STRING}", re.IGNORECASE
+        ),
+        rejects=re.compile(rf"(?:{any_of('not', unspaced=False)})(?:\s+(?!nur)(?:\w{{1,3}}|about))?{_OPENING}", re.I),
+    )
