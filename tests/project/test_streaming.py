@@ -63,7 +63,8 @@ def test_sentences_come_before_the_end(open_project: Open) -> None:
     with closing(project.stream("When is a refund paid?")) as events:
         for event in events:
             if isinstance(event, TextDelta):
-                assert event.text.strip() == FIRST
+                assert event.text.startswith(FIRST)
+                assert len(event.text) < 4 * len(FIRST)
                 break
     wait_until(lambda: server.hang_ups == 1)  # leaving closed the stream of the model
 
