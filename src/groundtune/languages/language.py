@@ -77,6 +77,8 @@ class Language:
     stop_words: frozenset[str]
     """Without accents."""
     clause_words: frozenset[str]
+    abbreviations: frozenset[str]
+    """Words whose full stop ends no sentence before a figure or a small letter."""
     examples: Mapping[str, tuple[tuple[str, str], ...]]
     """Pairs of texts that are the `same` or `different`, for the tests."""
 
@@ -139,6 +141,7 @@ def _parse(name: str, data: Mapping[str, Any]) -> Language:
         yes_no=lexicon({"yes": words["yes"], "no": words["no"]}),
         stop_words=frozenset(fold(word) for word in words["stop"].split()),
         clause_words=forms(words["clause"]),
+        abbreviations=forms(words.get("abbreviations", ())),
         examples={
             kind: tuple((first, second) for first, second in data["examples"][kind]) for kind in ("same", "different")
         },

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from functools import cache, lru_cache
 from typing import Any
 
+import regex
 import snowballstemmer
 from sentencex import get_sentence_boundaries
 
 from groundtune.languages.language import LANGUAGES, load
 from groundtune.languages.tokens import Token, fold, tokenize
 
+_POINT = regex.compile(r"(?<![\p{L}\p{M}\p{N}])([\p{L}\p{M}]+|\p{Nd}{1,4})\.[ \u00a0]$")
 SEGMENT_CHARS = 20_000
 """Characters searched for sentences at a time; bounds time and memory on text without full stops."""
 
@@ -20,8 +22,13 @@ def sentences(text: str, *, language: str = "english") -> Iterator[tuple[int, in
     start = 0
     while start < len(text):
         end = min(len(text), start + SEGMENT_CHARS)
+        first = start
         for sentence in get_sentence_boundaries(code, text[start:end]):
-            yield from _lines(text, start + sentence["start_index"], start + sentence["end_index"])
+            last = start + sentence["end_index"]
+            if not _goes_on(text, first, last, language):
+                yield from _lines(text, first, last)
+                first = last
+        yield from _lines(text, first, end)
         start = end
 
 
@@ -50,6 +57,18 @@ def strip_span(text: str, start: int, end: int) -> tuple[int, int] | None:
     while end > start and text[end - 1].isspace():
         end -= 1
     return (start, end) if start < end else None
+
+
+def _goes_on(text: str, start: int, end: int, language: str) -> bool:
+    """Whether a sentence does not end here, but at "1." in "fra 1. mai", or at an abbreviation."""
+    following = text[end : end + 1]
+    word = _POINT.search(text[max(start, end - 20) : end])
+    if word is None or not (following.islower() or following.isdecimal()):
+        return False
+    if word[1].isdecimal():
+        return following.islower()
+    data = load(language)
+    return data is not None and word[1].lower() in data.abbreviations
 
 
 def _lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
