@@ -603,3 +603,34 @@ def test_a_training_stays_inside_the_models_folder(tmp_path: Path, opened: Opene
     folder = desk_of(tmp_path / "desk", toml=TABLE.replace("tune.fast", 'tune."../../../out"'))
     with pytest.raises(GroundtuneError):
         opened(folder).preflight("../../../out")
+
+
+def test_several_seeds_are_measured_as_one_approach(tmp_path: Path) -> None:
+    folder = desk_of(tmp_path / "desk", toml=TABLE + "seed = 5\nseeds = 2\n")
+    with Project.open(folder) as project:
+        both = project.preflight("fast").bounds
+        assert both is not None
+        assert both.note.startswith("2 trainings with different seeds")
+        last = project.tune("fast")
+        assert [artifact.recipe["seed"] for artifact in project.artifacts()] == [5, 6]
+        assert last.recipe["seed"] == 6
+        assert project.tune("fast") == last
+        assert len(project.artifacts()) == 2, "both are reused"
+        assert [estimate.approach for estimate in project.estimate(approaches=["tuned"])] == [
+            "tuned",
+            f"tuned@{project.artifacts()[0].id}",
+        ]
+        report = project.compare(approaches=["tuned"])
+        assert [summary.name for summary in report.approaches] == ["tuned"]
+        assert report.n == len([row for row in rows() if row["split"] == "test"])
+        assert any("spread between its 2 trainings" in caveat for caveat in report.verdict.caveats)
+        shutil.rmtree(project.workspace.models / project.artifacts()[0].id)
+        caveats = project.compare(approaches=["tuned"]).verdict.caveats
+        assert any("1 of 2 trainings of tuned could be measured" in caveat for caveat in caveats)
+
+
+def test_the_interval_of_one_training_says_so(desk: Path) -> None:
+    with Project.open(desk) as project:
+        caveats = project.compare(approaches=["tuned"]).verdict.caveats
+    sentence = "The interval of tuned holds for this one training: [tune.fast] seeds = 3 measures the spread between"
+    assert any(caveat.startswith(sentence) for caveat in caveats)

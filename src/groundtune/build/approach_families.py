@@ -1,7 +1,8 @@
 """Build the approaches of a project, one function per family. Each notes why an approach cannot run."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from groundtune import build
@@ -19,7 +20,7 @@ from groundtune.config.fitted_values import Fitted
 from groundtune.errors import GroundtuneError, MissingError
 from groundtune.extensions import adds_approach, load_extensions
 from groundtune.protocols import Approach, ContextProvider, Generator, RepeatableGenerator, ShotChooser
-from groundtune.tune.artifacts import find_artifact, latest_artifact, verify_artifact
+from groundtune.tune.artifacts import find_artifact, latest_artifact, list_artifacts, other_seeds, verify_artifact
 from groundtune.tune.incomplete import why_untrained
 from groundtune.types import Artifact, Passage, Prompt, Question, Scope, Stage
 
@@ -171,6 +172,23 @@ async def add_tuned(building: Building) -> None:
         role = name.partition("@")[0].partition(":")[0]
         if pinned_table and artifact_id and role in tables[pinned_table]:
             await _add_artifact(building, pinned_table, {role: name}, artifact_id)
+
+
+def further_trainings(config: Config, models: Path | None, artifacts: Mapping[str, Artifact]) -> dict[str, list[str]]:
+    """Map each approach with its newest model to the names of its trainings with other seeds, where there are any.
+
+    artifacts: approach to its model.
+    """
+    found: dict[str, list[str]] = {}
+    trained: list[Artifact] | None = None
+    for name, artifact in artifacts.items():
+        table = config.tune.get(artifact.name)
+        if models is None or table is None or table.seeds == 1 or "@" in name:
+            continue
+        trained = list_artifacts(models) if trained is None else trained
+        if others := other_seeds(trained, artifact, range(table.seed, table.seed + table.seeds)):
+            found[name] = [f"{name}@{other.id}" for other in others]
+    return found
 
 
 async def _add_artifact(building: Building, name: str, roles: dict[str, str], artifact_id: str | None) -> None:

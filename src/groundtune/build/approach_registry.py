@@ -3,6 +3,7 @@
 The one way to an approach: asking, comparing and distilling all get theirs here.
 """
 
+import asyncio
 import difflib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,6 +37,8 @@ class ApproachRegistry:
     """Maps each table under [models] to everything its generations depend on besides the prompt."""
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     """Maps each name to the trained artifact it uses."""
+    further: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Maps each name to those of its trainings with other seeds, which are measured as the same approach."""
     known: Callable[[], list[str]] = list
     """Returns all names that this project may have, also of approaches that were not built; imports packages."""
 
@@ -100,6 +103,25 @@ async def build_registry(
         for name in set(families.WITH_MODEL) - {*registry.ready, *registry.forbidden}:
             registry.missing.setdefault(name, families.NEEDS_MODEL)
     return registry
+
+
+async def with_further_trainings(config: Config, resources: Resources, registry: ApproachRegistry) -> ApproachRegistry:
+    """Add the trainings with other seeds of each ready approach whose table has several `seeds`."""
+    ready = {name: artifact for name, artifact in registry.artifacts.items() if name in registry.ready}
+    pinned = await asyncio.to_thread(families.further_trainings, config, resources.model_folder, ready)
+    names = [name for others in pinned.values() for name in others]
+    if not names:
+        return registry
+    added = await build_registry(config, resources, only=names)
+    further = {name: tuple(other for other in others if other in added.ready) for name, others in pinned.items()}
+    return replace(
+        registry,
+        ready=registry.ready | {name: added.ready[name] for name in names if name in added.ready},
+        missing=registry.missing | {name: added.missing[name] for name in names if name in added.missing},
+        concurrency=registry.concurrency | added.concurrency,
+        artifacts=registry.artifacts | added.artifacts,
+        further={name: others for name, others in further.items() if others},
+    )
 
 
 def default_approach(config: Config) -> str:

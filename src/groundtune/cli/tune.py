@@ -113,10 +113,12 @@ def _train(project: "Project", name: str, allow_truncation: int | None, *, fresh
             output.print_note(f"the job is still running at the provider; groundtune tune {name} --job cancel stops it")
         raise
     reused = artifact.id in before
+    made = [other for other in project.artifacts() if other.name == name and other.id not in (*before, artifact.id)]
     if json:
-        output.print_json({"artifact": artifact, "preflight": reports[0], "trained": not reused})
+        output.print_json({"artifact": artifact, "others": made, "preflight": reports[0], "trained": not reused})
     else:
-        show_artifact(artifact)
+        for trained in (*made, artifact):
+            show_artifact(trained)
         if reused:
             newest = before[-1]
             same = f"nothing to train: {artifact.id} was trained on the same data with the same settings"
@@ -128,7 +130,7 @@ def _train(project: "Project", name: str, allow_truncation: int | None, *, fresh
             output.next_step(f"groundtune models adopt {artifact.id}", "makes it the project's retriever")
         else:
             output.next_step("groundtune compare", "compares it with the other approaches on the test split")
-    return 1 if artifact.unusable else 0
+    return 1 if any(trained.unusable for trained in (*made, artifact)) else 0
 
 
 def show_artifact(artifact: "Artifact") -> None:

@@ -25,6 +25,8 @@ class TrainingConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     seed: int = 0
+    seeds: Annotated[int, Field(ge=1, le=20)] = 1
+    """Number of trainings, with `seed` and the seeds after it; `compare` measures them as one approach."""
     max_tokens: Annotated[int, Field(ge=8, le=1_000_000)] | None = None
     """Maximum tokens of a row; None: the base model's limit. Longer rows are rejected, see `allow_truncation`."""
     allow_truncation: Annotated[int, Field(ge=0)] = 0

@@ -8,8 +8,10 @@ from itertools import combinations
 import numpy as np
 
 from groundtune.common.support import is_supported
+from groundtune.measure.trainings import TrainingSpread
 from groundtune.stats.intervals import Sample, bootstrap_means
 from groundtune.stats.significance import PairedSample, holm, paired_differences
+from groundtune.stats.trainings import widened_difference, widened_interval
 from groundtune.types import ApproachSummary, Difference, Example, Interval, Result
 
 Clusters = Mapping[str, str]
@@ -17,6 +19,8 @@ Clusters = Mapping[str, str]
 """Result by approach and example id."""
 ScoreColumns = dict[tuple[str, str], dict[str, float]]
 """Scores by example id, for pairs of names such as approach and metric."""
+SINGLE = TrainingSpread()
+"""The spread where no approach was trained several times."""
 
 
 def group_by_approach(results: Sequence[Result]) -> dict[str, dict[str, Result]]:
@@ -41,28 +45,33 @@ def cluster_examples(examples: Sequence[Example]) -> Clusters:
 
 
 def approach_summaries(
-    results: Sequence[Result], *, primary: str, clusters: Clusters | None = None
+    results: Sequence[Result], *, primary: str, clusters: Clusters | None = None, spread: TrainingSpread = SINGLE
 ) -> list[ApproachSummary]:
-    """Return one summary per approach, in order of first occurrence."""
+    """Return one summary per approach, in order of first occurrence. spread: enters the intervals."""
     rows = group_by_approach(results)
     columns: ScoreColumns = {}
     for name, by_example in rows.items():
         for row in filter(_is_answer, by_example.values()):
             for metric, value in row.scores.items():
                 columns.setdefault((name, metric), {})[row.example] = value
-    means = _means(columns, clusters or {})
+    means = _means(columns, clusters or {}, {key: spread.reach(*key, column) for key, column in columns.items()})
     return [
         _summary(name, list(by_example.values()), primary, means.get(name, {})) for name, by_example in rows.items()
     ]
 
 
-def differences(results: Sequence[Result], *, primary: str, clusters: Clusters | None = None) -> list[Difference]:
-    """Compare every pair of approaches with common examples, the better one as `a`; p adjusted by Holm-Bonferroni."""
+def differences(
+    results: Sequence[Result], *, primary: str, clusters: Clusters | None = None, spread: TrainingSpread = SINGLE
+) -> list[Difference]:
+    """Compare every pair of approaches with common examples, the better one as `a`; p adjusted by Holm-Bonferroni.
+
+    spread: enters the intervals and p-values.
+    """
     scores = {
         name: {example: value for example, row in rows.items() if (value := row_score(row, primary)) is not None}
         for name, rows in group_by_approach(results).items()
     }
-    names, pairs = [], []
+    names, pairs, reaches = [], [], []
     for first, second in combinations(scores, 2):
         common = [example for example in scores[first] if example in scores[second]]
         if not common:
@@ -72,7 +81,11 @@ def differences(results: Sequence[Result], *, primary: str, clusters: Clusters |
             first_scores, second_scores, first, second = second_scores, first_scores, second, first
         names.append((first, second))
         pairs.append(PairedSample(first_scores, second_scores, _labels(common, clusters or {})))
-    comparisons = paired_differences(pairs)
+        reaches.append(math.hypot(*(spread.reach(name, primary, common) for name in (first, second))))
+    comparisons = [
+        widened_difference(comparison, reach, bounds=_bounds([*pair.a, *pair.b], width=True))
+        for comparison, pair, reach in zip(paired_differences(pairs), pairs, reaches, strict=True)
+    ]
     adjusted = holm([comparison.p for comparison in comparisons])
     return [
         Difference(
@@ -91,7 +104,7 @@ def differences(results: Sequence[Result], *, primary: str, clusters: Clusters |
 
 
 def tag_table(
-    results: Sequence[Result], examples: Sequence[Example], *, primary: str
+    results: Sequence[Result], examples: Sequence[Example], *, primary: str, spread: TrainingSpread = SINGLE
 ) -> list[tuple[str, int, dict[str, Interval]]]:
     """Return each tag with its number of examples and the mean of each approach on them; most frequent tags first."""
     tags: dict[str, dict[str, None]] = {}
@@ -109,7 +122,8 @@ def tag_table(
             }
             if values:
                 columns[tag, name] = values
-    means = _means(columns, cluster_examples(examples))
+    reaches = {(tag, name): spread.reach(name, primary, column) for (tag, name), column in columns.items()}
+    means = _means(columns, cluster_examples(examples), reaches)
     ordered = sorted(tags.items(), key=lambda item: (-len(item[1]), item[0]))
     return [(tag, len(ids), means.get(tag, {})) for tag, ids in ordered]
 
@@ -156,14 +170,22 @@ def _labels(examples: Sequence[str], clusters: Clusters) -> list[str] | None:
     return [clusters.get(example, f"example {example}") for example in examples] if clusters else None
 
 
-def _means(columns: ScoreColumns, clusters: Clusters) -> dict[str, dict[str, Interval]]:
-    """Return the mean of each column. Bounds are 0 to 1, widened for custom scores outside that range."""
+def _means(
+    columns: ScoreColumns, clusters: Clusters, reaches: Mapping[tuple[str, str], float]
+) -> dict[str, dict[str, Interval]]:
+    """Return the mean of each column. reaches: of the trainings behind a column, by which its interval is widened."""
     values = [
-        Sample(scores, (min(0.0, *scores), max(1.0, *scores)), _labels(list(column), clusters))
+        Sample(list(column.values()), _bounds(list(column.values())), _labels(list(column), clusters))
         for column in columns.values()
-        for scores in [list(column.values())]
     ]
     means: dict[str, dict[str, Interval]] = {}
-    for (first, second), interval in zip(columns, bootstrap_means(values), strict=True):
-        means.setdefault(first, {})[second] = interval
+    for (first, second), sample, interval in zip(columns, values, bootstrap_means(values), strict=True):
+        reach = reaches[first, second]
+        means.setdefault(first, {})[second] = widened_interval(interval, reach, bounds=sample.bounds)
     return means
+
+
+def _bounds(scores: Sequence[float], *, width: bool = False) -> tuple[float, float]:
+    """Return 0 to 1, widened for custom scores outside that range. width: the bounds of differences."""
+    low, high = min(0.0, *scores), max(1.0, *scores)
+    return (low - high, high - low) if width else (low, high)

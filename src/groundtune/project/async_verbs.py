@@ -311,18 +311,19 @@ class AsyncVerbs:
     ) -> Artifact:
         """Train [tune.NAME] on the train split.
 
-        Resumes an interrupted training run and returns the model of a matching finished one. on_preflight: called with
-        the report of `preflight`. Raises TuneError when `preflight` finds errors or training fails, MissingError,
-        UsageError, ProviderError.
+        Resumes an interrupted training run and returns the model of a matching finished one. With several seeds it
+        trains one model for each, and returns the last. on_preflight: called with the report of `preflight`. Raises
+        TuneError when `preflight` finds errors or training fails, MissingError, UsageError, ProviderError.
         """
         async with self._prepared(name, allow_truncation) as prepared:
             preflight = await tuning.preflight(self.workspace, prepared)
             on_preflight(preflight)
             raise_errors(preflight)
+        for training in tuning.trainings(self.workspace, prepared):
             with self.workspace.lock("models", timeout_seconds=LOCK_SECONDS):
-                folder = tuning.write_folder(self.workspace, prepared, fresh=fresh)
-        artifact = await tuning.train(folder, progress=progress)
-        await self.session.invalidate()
+                folder = tuning.write_folder(self.workspace, training, fresh=fresh)
+            artifact = await tuning.train(folder, progress=progress)
+            await self.session.invalidate()
         return artifact
 
     @on_project_loop

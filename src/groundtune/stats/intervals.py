@@ -158,7 +158,7 @@ def _limits(column: UnitSums, means: Floats | None) -> tuple[float, float]:
         return low, high
     if means is not None:
         low, high = _bca(column, means)
-    reach = _student_quantile(units - 1) * standard_error(column.sums, column.sizes)
+    reach = student_quantile(units - 1) * standard_error(column.sums, column.sizes)
     return max(bounds[0], min(low, mean - reach)), min(bounds[1], max(high, mean + reach))
 
 
@@ -167,7 +167,7 @@ def wilson_interval(sums: Floats, sizes: Floats) -> tuple[float, float]:
 
     For clusters, n is divided by the design effect (Dean and Pagano 2015).
     """
-    n, share, t = float(sizes.sum()), float(sums.sum() / sizes.sum()), _student_quantile(sums.size - 1)
+    n, share, t = float(sizes.sum()), float(sums.sum() / sizes.sum()), student_quantile(sums.size - 1)
     n /= max(1.0, standard_error(sums, sizes) ** 2 * (n - 1) / (share * (1 - share)))
     middle = (share + t * t / (2 * n)) / (1 + t * t / n)
     reach = t * math.sqrt(share * (1 - share) / n + t * t / (4 * n * n)) / (1 + t * t / n)
@@ -189,7 +189,7 @@ def tango_interval(apart: Floats, sums: Floats, sizes: Floats) -> tuple[float, f
         independent_variance = float(apart.var()) / (n - 1)
         design_effect = max(1.0, standard_error(sums, sizes) ** 2 / independent_variance)
         wins, losses, pairs = wins / design_effect, losses / design_effect, n / design_effect
-        reach = _student_quantile(sums.size - 1)
+        reach = student_quantile(sums.size - 1)
     limits = []
     for bound, sign in ((-1.0, 1), (1.0, -1)):
         outside, inside = bound, mean
@@ -215,7 +215,7 @@ def standard_error(sums: Floats, sizes: Floats) -> float:
     return float(np.sqrt(sums.size / (sums.size - 1) * (residuals**2).sum()) / sizes.sum())
 
 
-def _student_quantile(degrees: int) -> float:
+def student_quantile(degrees: int) -> float:
     """Return the 97.5% quantile of Student's t distribution."""
     from scipy.special import stdtrit  # importing it takes 0.2 s, and asking computes no interval
 
@@ -225,7 +225,7 @@ def _student_quantile(degrees: int) -> float:
 def _bca(column: UnitSums, means: Floats) -> tuple[float, float]:
     """Bias-corrected and accelerated (BCa) interval from the resampled means."""
     sums, sizes, mean = column.sums, column.sizes, column.mean
-    reach = math.sqrt(sums.size / (sums.size - 1)) * _student_quantile(sums.size - 1)
+    reach = math.sqrt(sums.size / (sums.size - 1)) * student_quantile(sums.size - 1)
     below = (float((means < mean - 1e-12).mean()) + float((means <= mean + 1e-12).mean())) / 2
     bias = NORMAL.inv_cdf(min(max(below, 1e-3), 1 - 1e-3))
     jackknife = (sums.sum() - sums) / (sizes.sum() - sizes)

@@ -84,6 +84,25 @@ def latest_artifact(models: Path, name: str) -> Artifact | None:
     return matches[-1] if matches else None
 
 
+def other_seeds(candidates: Sequence[Artifact], artifact: Artifact, seeds: Sequence[int]) -> list[Artifact]:
+    """Return the newest usable artifact of each other of these seeds that differs in its seed alone, by seed.
+
+    candidates: oldest first.
+    """
+    same = {
+        other.recipe.get("seed"): other
+        for other in candidates
+        if not other.unusable and _conditions(other) == _conditions(artifact)
+    }
+    return [same[seed] for seed in seeds if seed in same and seed != artifact.recipe.get("seed")]
+
+
+def _conditions(artifact: Artifact) -> list[object]:
+    """Return what a training depends on, besides its seed."""
+    recipe = {key: value for key, value in artifact.recipe.items() if key not in ("seed", "max_minutes", "device")}
+    return [artifact.name, artifact.kind, artifact.base, artifact.base_digest, artifact.dataset_digest, recipe]
+
+
 def verify_artifact(folder: Path, artifact: Artifact) -> None:
     """Raise GroundtuneError when a file changed or is missing, or the artifact must not be used."""
     hint = f"groundtune tune {artifact.name}"

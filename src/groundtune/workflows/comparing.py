@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from groundtune import build
-from groundtune.build.approach_registry import ApproachRegistry, build_registry
+from groundtune.build.approach_registry import ApproachRegistry, build_registry, with_further_trainings
 from groundtune.build.resources import Resources
 from groundtune.build.task import primary_score, score_names, scorer
 from groundtune.build.training_kinds import sees_history, training_kind
@@ -95,6 +95,7 @@ async def compare(
     )
     only = [choice for choice in chosen if isinstance(choice, str)] if chosen else None
     registry = (await build_registry(config, resources, only=only)).select(chosen)
+    registry = await with_further_trainings(config, resources, registry)
     documents = await resources.index.catalog.digest() if resources.index else None
     snapshot = await resources.index.generation.version() if resources.index else None
     basis = await asyncio.to_thread(comparison_basis, config, documents, examples, resources.train, fitted)
@@ -170,7 +171,8 @@ def _without_training_examples(
             f"{', '.join(seen)}: trained on every example of this split, so nothing is left to compare",
             hint=f"train again without them: {commands}",
         )
-    return unseen, {name: len(overlap) for name, overlap in seen.items()}
+    further = {name for others in registry.further.values() for name in others}
+    return unseen, {name: len(overlap) for name, overlap in seen.items() if name not in further}
 
 
 async def complete_matrix(
@@ -295,7 +297,12 @@ async def _conditions(config: Config, resources: Resources, fitted: Fitted) -> d
 def _context(config: Config, registry: ApproachRegistry) -> dict[str, Any]:
     """Return what only the verdict depends on: changing it needs a new verdict but no new answers."""
     required = config.requirements
-    trained = {name: artifact for name, artifact in registry.artifacts.items() if name in registry.ready}
+    further = {name for others in registry.further.values() for name in others}
+    trained = {
+        name: artifact
+        for name, artifact in registry.artifacts.items()
+        if name in registry.ready and name not in further
+    }
     return {
         "name": config.name,
         "requirements": {
@@ -307,13 +314,28 @@ def _context(config: Config, registry: ApproachRegistry) -> dict[str, Any]:
         },
         "prefer_simpler": config.compare.prefer_simpler,
         "months": config.costs.months,
-        "training_usd": {name: artifact.usd for name, artifact in trained.items()},
+        "trainings": {
+            name: {
+                "table": artifact.name,
+                "seeds": 1 if "@" in name else config.tune[artifact.name].seeds,
+                "further": list(registry.further.get(name, ())),
+            }
+            for name, artifact in trained.items()
+        },
+        "training_usd": {name: _training_usd(registry, name) for name in trained},
         "forgetting": {
             name: artifact.details["probes"]["line"]
             for name, artifact in trained.items()
             if artifact.details.get("probes")
         },
     }
+
+
+def _training_usd(registry: ApproachRegistry, name: str) -> float | None:
+    """Return what all trainings of an approach cost; None if that of one is unknown."""
+    costs = [registry.artifacts[training].usd for training in (name, *registry.further.get(name, ()))]
+    known = [usd for usd in costs if usd is not None]
+    return sum(known) if len(known) == len(costs) else None
 
 
 def _matching_run(workspace: Workspace, identity: str) -> Path | None:

@@ -11,7 +11,7 @@ from statistics import fmean, median
 import numpy as np
 
 from groundtune import build
-from groundtune.build.approach_registry import ApproachRegistry, build_registry
+from groundtune.build.approach_registry import ApproachRegistry, build_registry, with_further_trainings
 from groundtune.build.resources import Resources
 from groundtune.build.training_kinds import training_kind
 from groundtune.common.conversations import question_of, transcript
@@ -132,6 +132,7 @@ async def estimate(
     names = [choice for choice in chosen if isinstance(choice, str) and not adds_approach(choice)]
     registry = await build_registry(config, resources, only=names if chosen else None)
     registry = registry if chosen and not names else registry.select(names)
+    registry = await with_further_trainings(config, resources, registry)
     trained = dict.fromkeys(artifact.id for artifact in registry.artifacts.values())
     rehearsal_of = dict(zip([*dict.fromkeys(registry.model_tables.values()), *trained], rehearsals, strict=True))
     cached = build.cache_lookup(workspace.cache)

@@ -22,6 +22,7 @@ from groundtune.measure.approach_summaries import (
 from groundtune.measure.results import RESULTS, read_results
 from groundtune.measure.runner import JUDGEMENTS, PASSAGES, read_json_lines
 from groundtune.measure.score_tables import ClassTable, FieldTable, class_table, field_table
+from groundtune.measure.trainings import TrainingSpread, pool_trainings
 from groundtune.report import html as page
 from groundtune.types import ApproachSummary, Difference, Evidence, Example, Interval, Message, Result, Verdict
 from groundtune.workflows.comparing import EXAMPLES, RUN, read_run_file
@@ -228,14 +229,18 @@ def evaluate_run(run: Run, *, primary: str | None = None) -> Report:
 
     primary: the deciding score, instead of the run's own. Raises UsageError when no row has it.
     """
+    trainings = run.about.get("trainings", {})
+    pooled, spread = pool_trainings(run.results, {name: about["further"] for name, about in trainings.items()})
+    run = replace(run, results=tuple(pooled))
     scores = sorted({name for result in run.results for name in result.scores})
     usual = next((name for name in USUAL_PRIMARY if name in scores), "correct")
     metric = primary or str(run.about.get("primary") or usual)
     if scores and metric not in scores:
         raise UsageError(f"no row has the score {metric!r}", hint=f"set --primary to one of {', '.join(scores)}")
     clusters = cluster_examples(run.examples)
-    summaries, notes = _add_training_cost(approach_summaries(run.results, primary=metric, clusters=clusters), run.about)
-    pairs = differences(run.results, primary=metric, clusters=clusters)
+    measured = approach_summaries(run.results, primary=metric, clusters=clusters, spread=spread)
+    summaries, notes = _add_training_cost(measured, run.about)
+    pairs = differences(run.results, primary=metric, clusters=clusters, spread=spread)
     n = len({result.example for result in run.results})
     requirements = Requirements(**run.about.get("requirements", {}), barred=run.barred)
     groups = (
@@ -252,7 +257,13 @@ def evaluate_run(run: Run, *, primary: str | None = None) -> Report:
         clusters=groups,
         prefer_simpler=run.about.get("prefer_simpler", True),
     )
-    caveats = (*verdict.caveats, *notes, *_training_caveats(run.about), *_forgetting_caveats(run.about))
+    caveats = (
+        *verdict.caveats,
+        *notes,
+        *_training_caveats(run.about),
+        *_seed_caveats(trainings, spread, metric),
+        *_forgetting_caveats(run.about),
+    )
     verdict = replace(verdict, caveats=caveats)
     return Report(
         run,
@@ -261,7 +272,7 @@ def evaluate_run(run: Run, *, primary: str | None = None) -> Report:
         tuple(summaries),
         tuple(pairs),
         verdict,
-        tags=tuple(tag_table(run.results, run.examples, primary=metric)),
+        tags=tuple(tag_table(run.results, run.examples, primary=metric, spread=spread)),
         classes=_tables_by_approach(run, class_table) if run.examples and run.about.get("task") == "classify" else {},
         fields=_tables_by_approach(run, field_table) if run.examples and run.about.get("task") == "extract" else {},
     )
@@ -295,6 +306,29 @@ def _training_caveats(about: Mapping[str, Any]) -> list[str]:
         f"because {name} was trained on {'its' if n == 1 else 'their'} id or input."
         for name, n in about.get("trained_on", {}).items()
     ]
+
+
+def _seed_caveats(trainings: Mapping[str, Mapping[str, Any]], spread: TrainingSpread, metric: str) -> list[str]:
+    """Say for which trainings the intervals hold, and what can be done to widen that."""
+    caveats = []
+    single = [name for name, about in trainings.items() if not about["further"]]
+    if single:
+        tables = dict.fromkeys(f"[tune.{trainings[name]['table']}]" for name in single if "@" not in name)
+        hint = f": {' and '.join(tables)} seeds = 3 measures the spread between trainings" if tables else ""
+        verb, which = ("hold", "these single trainings") if len(single) > 1 else ("holds", "this one training")
+        subject = "The intervals of" if len(single) > 1 else "The interval of"
+        caveats.append(f"{subject} {', '.join(single)} {verb} for {which}{hint}.")
+    for name, about in trainings.items():
+        means = ", ".join(f"{mean:.3f}" for mean in spread.means(name, metric))
+        if means:
+            count = len(about["further"]) + 1
+            caveats.append(f"The interval of {name} includes the spread between its {count} trainings: {means}.")
+        if len(about["further"]) + 1 < about["seeds"]:
+            caveats.append(
+                f"{len(about['further']) + 1} of {about['seeds']} trainings of {name} could be measured: "
+                f"groundtune tune {about['table']} trains those that are missing."
+            )
+    return caveats
 
 
 def _forgetting_caveats(about: Mapping[str, Any]) -> list[str]:

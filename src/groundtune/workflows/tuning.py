@@ -52,6 +52,8 @@ class PreparedTraining:
     """A training run whose rows are built; it is neither checked nor started."""
 
     job: Job
+    seeds: int
+    """Number of trainings, with the job's seed and those after it."""
     kind: TrainingKind
     train: Sequence[TrainingRow]
     validation: Sequence[TrainingRow]
@@ -98,6 +100,7 @@ async def prepare(
     trained_ids = {row.id for row in train}
     return PreparedTraining(
         job=job,
+        seeds=tune_table(config, name).seeds,
         kind=kind,
         train=train,
         validation=validation_rows,
@@ -143,16 +146,28 @@ async def build_job(
         raise UsageError(f"tune.{name}: no example of the train split is usable", hint="groundtune evaluate")
     validation_rows = await kind.rows(inputs, table, validation, measured=True)
     job = Job(
-        folder=unused_folder(workspace.models / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"),
+        folder=_new_folder(workspace, name),
         name=name,
         kind=table.kind,
         base=table.base or BUNDLED if hasattr(table, "base") else "",
-        settings=table.model_dump(mode="json"),
+        settings=table.model_dump(mode="json", exclude={"seeds"}),  # a job is one training
         details=_details(config, resources, train),
     )
     if isinstance(kind, CompletesJobs):
         job = kind.complete_job(inputs, table, job)
     return job, train, validation_rows
+
+
+def trainings(workspace: Workspace, prepared: PreparedTraining) -> Iterator[PreparedTraining]:
+    """Yield a training of the same rows for each seed."""
+    job = prepared.job
+    for seed in range(job.settings["seed"], job.settings["seed"] + prepared.seeds):
+        settings = {**job.settings, "seed": seed}
+        yield replace(prepared, job=replace(job, settings=settings, folder=_new_folder(workspace, job.name)))
+
+
+def _new_folder(workspace: Workspace, name: str) -> Path:
+    return unused_folder(workspace.models / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
 
 
 async def preflight(workspace: Workspace, prepared: PreparedTraining) -> PreflightReport:
@@ -181,6 +196,7 @@ async def preflight(workspace: Workspace, prepared: PreparedTraining) -> Preflig
             access=_access(prepared, documents),
             groups={example.id: example.group for example in prepared.examples if example.group is not None},
             bounds=bounds,
+            trainings=prepared.seeds,
             trainer_error=refusal,
             caveats=[*notices, *unfinished],
             free_memory_mb=psutil.virtual_memory().available / 1e6,

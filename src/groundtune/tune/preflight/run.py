@@ -6,7 +6,7 @@ costs. Errors prevent training.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from groundtune.common.text import format_count
@@ -69,7 +69,9 @@ class PreflightInputs:
     window: int | None = None
     """Context window of the base model; `max_tokens` of the settings applies where it is smaller."""
     bounds: Bounds | None = None
-    """Result of the trainer's `estimate`."""
+    """Result of the trainer's `estimate`, for one training."""
+    trainings: int = 1
+    """Number of trainings, one after the other, with different seeds."""
     trainer_error: TuneError | None = None
     """Error that `estimate` raised instead of returning bounds."""
     free_memory_mb: float | None = None
@@ -147,7 +149,7 @@ def run_preflight(inputs: PreflightInputs) -> PreflightReport:
         labels=labels.counts(inputs.train) if inputs.form == "label" else {},
         leaks=tuple(leaks),
         found=tuple(sensitive),
-        bounds=inputs.bounds,
+        bounds=_total(inputs),
         seconds=time.perf_counter() - began,
     )
 
@@ -338,8 +340,8 @@ def _access(inputs: PreflightInputs) -> list[PreflightFinding]:
 
 def _bounds(inputs: PreflightInputs) -> list[PreflightFinding]:
     """Check that training does not exceed the limits of money, memory and time."""
-    bounds, free = inputs.bounds, inputs.free_memory_mb
-    if bounds is None:
+    bounds, free = _total(inputs), inputs.free_memory_mb
+    if bounds is None or inputs.bounds is None:
         return []
     findings = []
     limit = inputs.settings.get("max_usd")
@@ -356,14 +358,26 @@ def _bounds(inputs: PreflightInputs) -> list[PreflightFinding]:
         message = f"training may need {_memory(bounds.memory_mb)} of memory; {_memory(free)} is free"
         hint = "use a smaller base model, shorter rows, or a smaller batch"
         findings.append(make_finding("warning", "bounds", message, hint=hint))
-    minutes = inputs.settings.get("max_minutes")
-    if minutes is not None and bounds.seconds is not None and bounds.seconds > minutes * 60:
+    minutes, each = inputs.settings.get("max_minutes"), inputs.bounds.seconds
+    if minutes is not None and each is not None and each > minutes * 60:
         message = (
-            f"training may take {_time(bounds.seconds)}, but stops after max_minutes = {minutes:g} "
-            "and keeps the best checkpoint"
+            f"training may take {_time(each)}, but stops after max_minutes = {minutes:g} and keeps the best checkpoint"
         )
         findings.append(make_finding("warning", "bounds", message))
     return findings
+
+
+def _total(inputs: PreflightInputs) -> Bounds | None:
+    """Return the bounds of all trainings together."""
+    bounds, number = inputs.bounds, inputs.trainings
+    if bounds is None or number == 1:
+        return bounds
+    return replace(
+        bounds,
+        seconds=None if bounds.seconds is None else bounds.seconds * number,
+        usd=None if bounds.usd is None else bounds.usd * number,
+        note="; ".join(filter(None, (f"{number} trainings with different seeds", bounds.note))),
+    )
 
 
 def bounds_text(bounds: Bounds) -> str:
