@@ -82,6 +82,10 @@ class Lexicon:
             top[1], tuple(value for value, (rank, places) in best.items() if places == top[1] and rank == top[0])
         )
 
+    def single_words(self) -> Iterator[str]:
+        """Yield the entries that are one word without a wildcard."""
+        yield from (word for word, entries in self.exact.items() if any(len(entry.parts) == 1 for entry in entries))
+
     def values(self, token: Token) -> tuple[str, ...]:
         """Return the values of a single word."""
         found = self.at((token,), 0)
