@@ -1,4 +1,4 @@
-"""Tell the language of a text by its letters and its common words. Deterministic; does not know languages without data."""
+"""Tell the language of a text by its letters and common words. Deterministic; does not know languages without data."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
