@@ -32,6 +32,9 @@ SENSES = (
 STRICT = frozenset({"not", "without", "least", "most", "only", "must", "forbidden"})
 """Senses that change a statement wherever they are added or left out; the others only when one replaces another."""
 
+SIGNALS = ("doubt", "former", "condition", "order")
+"""How words say that a statement is meant: unsure, no longer true, under a condition, as a sequence."""
+
 
 @dataclass(frozen=True, slots=True)
 class Numerals:
@@ -77,6 +80,12 @@ class Language:
     stop_words: frozenset[str]
     """Without accents."""
     clause_words: frozenset[str]
+    joins: Lexicon
+    """Words that join the items of a list: `and`, `or`."""
+    signals: Lexicon
+    """Words that say how a statement is meant, by the names of `SIGNALS`."""
+    titles: frozenset[str]
+    """Forms of address before a name."""
     abbreviations: frozenset[str]
     """Words whose full stop ends no sentence before a figure or a small letter."""
     examples: Mapping[str, tuple[tuple[str, str], ...]]
@@ -141,6 +150,9 @@ def _parse(name: str, data: Mapping[str, Any]) -> Language:
         yes_no=lexicon({"yes": words["yes"], "no": words["no"]}),
         stop_words=frozenset(fold(word) for word in words["stop"].split()),
         clause_words=forms(words["clause"]),
+        joins=lexicon({name: words.get(name, ()) for name in ("and", "or")}),
+        signals=lexicon({name: words.get(name, ()) for name in SIGNALS}),
+        titles=forms(words.get("titles", ())),
         abbreviations=forms(words.get("abbreviations", ())),
         examples={
             kind: tuple((first, second) for first, second in data["examples"][kind]) for kind in ("same", "different")
