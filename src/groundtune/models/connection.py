@@ -38,6 +38,8 @@ R = TypeVar("R")
 Body = Mapping[str, Any]
 
 SHOWN_MODELS = 8
+BUSY = frozenset({409, 425, 498})
+"""Statuses below 500 that say to try again: 498 is Groq's for a lack of capacity."""
 LIST_SECONDS = 5.0
 _NO_MODEL = re.compile(
     r"model.*(not found|not exist|unknown|not a valid|not available)|(unknown|invalid|no such) model"
@@ -392,7 +394,7 @@ class Connection:
             return self.provider_error("rate_limit", what, hint=hint, retryable=True)
         if status == 408:
             return self.provider_error("timeout", what, hint="try again later", retryable=True)
-        if status >= 500:
+        if status >= 500 or status in BUSY:
             return self.provider_error(
                 "server", what, hint="try again later, or check the server's log", retryable=True
             )

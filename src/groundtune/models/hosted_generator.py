@@ -212,7 +212,11 @@ class HostedGenerator:
             what = f"the text is empty: the reply holds only thinking: {one_line(reply.reasoning, most=120)!r}"
             return self._connection.bad_response(what, hint="check the reasoning parser of the server, or try again")
         if is_empty:
-            return self._connection.bad_response("the text is empty", hint=hint)
+            server = server_at(self._connection.base_url)
+            longer = (
+                f"; if the prompt may not fit the context window: {server.context}" if server and server.context else ""
+            )
+            return self._connection.bad_response("the text is empty", hint=hint + longer)
         if not any(_ended(reply, kind) for kind in ("whole", "cut", "tool")):
             what = f"it ended for an unknown reason, {finish!r}, after: {one_line(reply.text, most=120)!r}"
             return self._connection.bad_response(what, hint=hint)

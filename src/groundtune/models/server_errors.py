@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from openai import APIStatusError
 
 _STATUS_KEYS = ("status_code", "http_code", "status", "code", "type")
-_OVERFLOW = re.compile(r"context|too long", re.IGNORECASE)
+_OVERFLOW = re.compile(r"context|too long|(?:input|prompt).{0,60}exceed", re.IGNORECASE)
 _SECONDS = re.compile(
     r"(?:try again|retry|wait)\D{0,20}?((?:\d+(?:\.\d+)?\s*(?:ms|milli|[hms])[a-z]*\s*)+)", re.IGNORECASE
 )

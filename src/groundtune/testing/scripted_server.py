@@ -53,6 +53,13 @@ class Reply:
     finish_reason: str | None = "stop"
     code: str | None = None
     """`error.code` of an error reply."""
+    message: Mapping[str, Any] = field(default_factory=dict)
+    """Keys of the message beside its text, such as `reasoning_content`, or a `content` that is no text; a stream sends
+    them first."""
+    body: Mapping[str, Any] = field(default_factory=dict)
+    """Keys of the completion beside its choices, such as `error`; a stream sends them in its last event."""
+    events: Sequence[Mapping[str, Any]] | None = None
+    """Events to send to requests for a stream instead."""
     logprobs: Sequence[Mapping[str, Any]] | None = None
     """`logprobs.content` of a completion, for requests with `logprobs`: token, logprob, top_logprobs."""
 
@@ -206,6 +213,8 @@ class _Handler(BaseHTTPRequestHandler):
         if reply.stall and reply.broken_stream_after is None:
             self.script.stopped.wait()
             self.close_connection = True
+        elif reply.events is not None and body.get("stream"):
+            self._stream(map(dict, reply.events), reply)
         elif reply.raw_body is not None:
             self._body(reply.raw_body, reply)
         elif reply.status != 200:
@@ -271,13 +280,13 @@ def _usage(body: dict[str, Any], reply: Reply) -> dict[str, Any] | None:
 
 
 def _completion(body: dict[str, Any], reply: Reply) -> dict[str, Any]:
-    message = {"role": "assistant", "content": reply.text}
+    message = {"role": "assistant", "content": reply.text, **reply.message}
     choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": reply.finish_reason}
     if reply.logprobs is not None and body.get("logprobs"):
         choice["logprobs"] = {"content": list(reply.logprobs)}
     header = {"id": "chatcmpl-scripted", "object": "chat.completion", "created": CREATED, "model": body.get("model")}
     usage = _usage(body, reply)
-    return {**header, "choices": [choice], **({"usage": usage} if usage else {})}
+    return {**header, "choices": [choice], **({"usage": usage} if usage else {}), **reply.body}
 
 
 def _chunks(body: dict[str, Any], reply: Reply) -> Iterable[dict[str, Any]]:
@@ -287,9 +296,12 @@ def _chunks(body: dict[str, Any], reply: Reply) -> Iterable[dict[str, Any]]:
         "created": CREATED,
         "model": body.get("model"),
     }
-    for piece in re.findall(r"\S+\s*|\s+", reply.text) if reply.pieces is None else reply.pieces:
-        yield {**header, "choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]}
-    yield {**header, "choices": [{"index": 0, "delta": {}, "finish_reason": reply.finish_reason}]}
+    deltas: list[Mapping[str, Any]] = [reply.message] if reply.message else []
+    pieces = re.findall(r"\S+\s*|\s+", reply.text) if reply.pieces is None else reply.pieces
+    deltas += [] if "content" in reply.message else [{"content": piece} for piece in pieces]
+    for delta in deltas:
+        yield {**header, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+    yield {**header, "choices": [{"index": 0, "delta": {}, "finish_reason": reply.finish_reason}], **reply.body}
     usage = _usage(body, reply)
     if usage and (body.get("stream_options") or {}).get("include_usage"):
         yield {**header, "choices": [], "usage": usage}
