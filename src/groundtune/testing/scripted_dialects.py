@@ -52,7 +52,7 @@ class Dialect:
     model: str = "scripted"
 
 
-def _usage(written: int = TEXT_TOKENS + THINKING_TOKENS, **more: Any) -> dict[str, Any]:
+def _usage(written: int = TEXT_TOKENS + THINKING_TOKENS, /, **more: Any) -> dict[str, Any]:
     return {
         "prompt_tokens": PROMPT_TOKENS,
         "completion_tokens": written,
