@@ -499,6 +499,8 @@ class ApproachSummary:
     """Mean of each score over the rows that have it."""
     failures: Mapping[str, int] = field(default_factory=dict)
     """Number of errors by kind."""
+    cut: Mapping[str, int] = field(default_factory=dict)
+    """Number of replies that ended too early, by the limit that cut them."""
 
 
 @dataclass(frozen=True, slots=True)

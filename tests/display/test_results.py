@@ -264,3 +264,18 @@ def test_a_trace_of_a_bare_answer_is_short() -> None:
     shown = as_text(trace_view(Answer("x", "answered", approach="mine", paid=False)))
     assert "passage" not in shown
     assert "cached" in shown
+
+
+def test_an_answer_that_was_cut_off_or_is_doubtful_says_so() -> None:
+    doubtful = replace(ANSWER, cut="max_output_tokens", warnings=("the server shortened the prompt",))
+    assert "cut off at max_output_tokens: raise max_output_tokens of its model" in str(doubtful)
+    assert "the server shortened the prompt" in str(doubtful)
+    assert "show fewer or shorter passages" in str(replace(ANSWER, cut="window"))
+
+
+def test_the_trace_shows_the_reasoning_and_the_answer_does_not() -> None:
+    thought = replace(ANSWER, reasoning="The user asks for days.", usage=Usage(10, 0, 9, reasoning_tokens=5))
+    assert "asks for days" not in str(thought)
+    traced = as_text(trace_view(thought))
+    assert "The user asks for days." in traced
+    assert "5 reasoning" in traced

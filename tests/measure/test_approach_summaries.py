@@ -379,3 +379,9 @@ async def test_summaries_of_a_run_match_its_answers(tmp_path: Path) -> None:
     summary = only(results)
     assert (summary.mean, summary.n, summary.usd_per_1k, summary.p95_seconds) == (1.0, 4, pytest.approx(2.0), 0.5)
     assert len((tmp_path / RESULTS).read_bytes().splitlines()) == 4
+
+
+def test_replies_that_were_cut_off_are_counted_by_their_limit() -> None:
+    cut = [row("e0", cut="max_output_tokens"), row("e1", cut="max_output_tokens"), row("e2", cut="window"), row("e3")]
+    assert only(cut).cut == {"max_output_tokens": 2, "window": 1}
+    assert only([row("e0")]).cut == {}

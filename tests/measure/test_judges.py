@@ -13,7 +13,7 @@ from groundtune.measure.judges import METRICS, Judge, Judgement
 from groundtune.models.hosted_generator import HostedGenerator
 from groundtune.models.prices import TokenPrices
 from groundtune.testing.scripted_server import Reply, Script, ScriptedServer, bag_of_words
-from groundtune.types import Answer, Citation, Example, Hit, Passage, Task, Usage, Vectors
+from groundtune.types import Answer, Citation, Example, Generation, Hit, Passage, Prompt, Task, Usage, Vectors
 
 QUESTION = "How long is the refund window?"
 EXAMPLE = Example("q", QUESTION, "30 days")
@@ -115,7 +115,47 @@ async def test_a_wrong_answer_is_0_even_in_a_code_fence(text: str) -> None:
     assert len(sent) == 1
 
 
-async def test_prose_before_json_takes_two_calls() -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"The passage says a month, which is 30 days.\n\n{RIGHT}",
+        f"{RIGHT}\n\nI hope this helps.",
+        f'{{"thought": "a month"}}\n{RIGHT}',
+        RIGHT.replace("}", ",}"),
+        f"```json\n{RIGHT}",
+    ],
+)
+async def test_a_verdict_is_read_out_of_what_surrounds_it(text: str) -> None:
+    judgement, sent = await judged(Reply(text))
+    assert judgement.scores == {"judge": 1.0}
+    assert len(sent) == 1
+
+
+class CutOff:
+    """A judge whose replies end at a limit."""
+
+    name = "m"
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.calls = 0
+
+    async def generate(self, prompt: Prompt) -> Generation:
+        self.calls += 1
+        return Generation(self.text, cut="max_output_tokens")
+
+
+async def test_a_verdict_that_was_cut_off_names_its_limit_and_is_not_asked_for_again() -> None:
+    model = CutOff('{"reason": "it is the sa')
+    with pytest.raises(JudgeError, match="cut off at max_output_tokens") as caught:
+        await Judge(model, metrics=("judge",)).judge(QUESTION, ANSWER, EXAMPLE)
+    assert "raise max_output_tokens" in caught.value.message
+    assert model.calls == 1
+    whole = await Judge(CutOff(f"{RIGHT} and so"), metrics=("judge",)).judge(QUESTION, ANSWER, EXAMPLE)
+    assert whole.scores == {"judge": 1.0}
+
+
+async def test_prose_without_json_takes_two_calls() -> None:
     usage = {"prompt_tokens": 10, "completion_tokens": 1}
     judgement, sent = await judged([Reply("The answer is right.", usage=usage), Reply(RIGHT, usage=usage)])
     assert judgement.scores == {"judge": 1.0}

@@ -554,3 +554,33 @@ def test_forgetting_is_reported_once_per_training(tmp_path: Path) -> None:
     about = {"forgetting": {"tuned": line, "hybrid": line}}
     assert f"{line} (tuned, hybrid)" in evaluate_run(Run(tuple(rows), tmp_path / RESULTS, about=about)).verdict.caveats
     assert line not in "".join(evaluate_run(Run(tuple(rows), tmp_path / RESULTS)).verdict.caveats)
+
+
+# -- replies that were cut off or are doubtful -------------------------------------------------------------------------
+
+
+def test_cut_replies_and_warnings_are_told_once_with_their_number(tmp_path: Path) -> None:
+    cut = [replace(row(f"e{at}"), cut="max_output_tokens") for at in range(3)]
+    short = [
+        replace(row(f"e{at}"), warnings=(f"the server read {at} of 9,000 tokens", "it refused a parameter"))
+        for at in range(3, 6)
+    ]
+    run = read_run(bare(tmp_path / RESULTS, *cut, *short))
+    run = replace(run, about={"model_tables": {run.results[0].approach: "large"}})
+    report = evaluate_run(run)
+    name = run.results[0].approach
+    assert [caveat for caveat in report.verdict.caveats if "cut off" in caveat] == [
+        f"{name}: 3 replies of 6 cut off at max_output_tokens: raise max_output_tokens in [models.large]."
+    ]
+    assert [caveat for caveat in report.verdict.caveats if "rows)" in caveat] == [
+        f"the server read 3 of 9,000 tokens ({name} 3 rows).",
+        f"it refused a parameter ({name} 3 rows).",
+    ]
+    assert report.summary()["approaches"][0]["cut"] == {"max_output_tokens": 3}
+    written = write_page(report, tmp_path / "report.html")
+    assert written.file is not None
+    cells = embedded(written.file, "cells")
+    assert cells["e0"][name]["cut"] == "max_output_tokens"
+    assert cells["e3"][name]["warnings"] == ["the server read 3 of 9,000 tokens", "it refused a parameter"]
+    bare_run = evaluate_run(replace(run, about={}))
+    assert any("of its model in groundtune.toml" in caveat for caveat in bare_run.verdict.caveats)

@@ -72,7 +72,9 @@ class OutputFormat(Protocol):
         """Return the reply the model should give when `gold` is the correct output."""
         ...
 
-    def parse(self, reply: str) -> ParsedReply: ...
+    def parse(self, reply: str, *, whole: bool = True) -> ParsedReply:
+        """Read a reply. whole: it was not cut off."""
+        ...
 
 
 @runtime_checkable
@@ -103,7 +105,7 @@ class AnswerFormat:
     def gold_reply(self, gold: Any) -> str:
         return prompts.NOT_FOUND if gold is None else _first(gold)
 
-    def parse(self, reply: str) -> ParsedReply:
+    def parse(self, reply: str, *, whole: bool = True) -> ParsedReply:
         text = reply.strip()
         at = next((start for start, end in _not_found(text) if _is_abstention(text, start, end)), None)
         if at is None:
@@ -132,11 +134,11 @@ class LabelFormat:
     def gold_reply(self, gold: Any) -> str:
         return prompts.NO_LABEL if gold is None else _first(gold)
 
-    def parse(self, reply: str) -> ParsedReply:
+    def parse(self, reply: str, *, whole: bool = True) -> ParsedReply:
         """Read the label that the reply is, that it states, or else the only one that it mentions.
 
         A reply that states two labels, or mentions two and states none, cannot be read. One that names none is its own
-        output.
+        output. Of one that was cut off, a mention says nothing: the label was still to come.
         """
         text = reply.strip()
         if text not in self.labels and text.strip("*`\"'.") == prompts.NO_LABEL:
@@ -144,7 +146,7 @@ class LabelFormat:
         label = text if text in self.labels else self._alike(text, str.casefold) or self._alike(text, _plain)
         if label is not None:
             return ParsedReply(label, label)
-        named = self._named(text)
+        named = [(name, rank) for name, rank in self._named(text) if whole or rank]
         best = max((rank for _, rank in named), default=0)
         claimed = list(dict.fromkeys(name for name, rank in named if rank == best))
         if len(claimed) > 1:
@@ -206,7 +208,7 @@ class ObjectFormat:
     def gold_reply(self, gold: Any) -> str:
         return prompts.NO_OBJECT if gold is None else json.dumps(gold, ensure_ascii=False)
 
-    def parse(self, reply: str) -> ParsedReply:
+    def parse(self, reply: str, *, whole: bool = True) -> ParsedReply:
         """Read the one object of the reply; of several, the only one that satisfies the schema.
 
         A reply without an object is its own output, unless it says that there is nothing. An object without any value
@@ -257,7 +259,7 @@ class TextFormat:
     def gold_reply(self, gold: Any) -> str:
         return "" if gold is None else _first(gold)
 
-    def parse(self, reply: str) -> ParsedReply:
+    def parse(self, reply: str, *, whole: bool = True) -> ParsedReply:
         text = reply.strip()
         return ParsedReply(text, abstained=not text)
 

@@ -196,7 +196,7 @@ class Pipeline:
     def _read(self, generation: Generation, hits: list[Hit], usage: Usage) -> Answer:
         """Read the reply. Raises ProviderError with the usage when it cannot be read; it was paid for all the same."""
         confidence = generation.confidence
-        reading = self._output_format.parse(generation.text)
+        reading = self._output_format.parse(generation.text, whole=generation.cut is None)
         if reading.unreadable:
             message = f"the reply of {self._generator.name} cannot be read: {reading.unreadable}"
             hint = "a larger model keeps to the form of the reply more often"

@@ -7,7 +7,7 @@ import typer
 
 from groundtune.cli import output
 from groundtune.cli.options import FilterTexts, Groups, Json, ProjectFolder, filters
-from groundtune.display.answers import answer_details, citation_title, passage_place, trace_view
+from groundtune.display.answers import answer_details, answer_doubts, citation_title, passage_place, trace_view
 from groundtune.display.blocks import as_text
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def run(
         bool,
         typer.Option(
             "--trace",
-            help="Also show how the answer came about: query, passages with the score of every stage, timings, prompt.",
+            help="Also show how the answer came about: query, passages with the score of every stage, timings, prompt, "
+            "and what a reasoning model wrote before it.",
         ),
     ] = False,
     group: Groups = None,
@@ -64,6 +65,9 @@ def run(
         show_abstention(answer)
     else:
         show_answer(answer)
+    if not json:
+        for doubt in answer_doubts(answer):
+            output.warn(doubt)
     if trace and not json:
         output.print_line()
         output.print_line(as_text(trace_view(answer)))

@@ -20,8 +20,8 @@ COLUMNS = (
     "citation_recall", "supported",
 )  # fmt: skip
 """Scores shown next to the primary one, if the run has them."""
-FIGURES = ("abstained", "errors", "p95 s", "usd/1k")
-"""Other figures shown for each approach; on a narrow terminal they are dropped from left to right."""
+FIGURES = ("abstained", "cut", "errors", "p95 s", "usd/1k")
+"""Other figures shown for each approach, `cut` only where a reply was. Dropped from left to right if narrow."""
 
 
 def run(
@@ -105,6 +105,7 @@ def _show_summaries(report: "Report") -> None:
         name for name in (*report.own_scores, *COLUMNS) if any(name in summary.metrics for summary in report.approaches)
     ]
     columns = [name for name in columns if name != report.primary]
+    cut = any(summary.cut for summary in report.approaches)
     rows = []
     for summary in sorted(report.approaches, key=lambda row: -1.0 if row.mean is None else -row.mean):
         means = [summary.metrics[name].mean if name in summary.metrics else None for name in columns]
@@ -116,14 +117,16 @@ def _show_summaries(report: "Report") -> None:
                 _mean(summary),
                 *means,
                 summary.abstained,
+                *([sum(summary.cut.values())] if cut else []),
                 summary.errors,
                 summary.p95_seconds,
                 summary.usd_per_1k,
             ]
         )
     scores = [name.replace("_", " ") for name in columns] + (["macro f1"] if report.classes else [])
+    figures = [name for name in FIGURES if cut or name != "cut"]
     dropped = output.show_table(
-        ["approach", report.primary, *scores, *FIGURES], rows, droppable=[*reversed(scores), *FIGURES]
+        ["approach", report.primary, *scores, *figures], rows, droppable=[*reversed(scores), *figures]
     )
     if dropped:
         where = "see the HTML page or --json" if report.file else "see --json"

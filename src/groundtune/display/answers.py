@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from groundtune.display.blocks import Block, Fold, Line, Table, excerpt
+from groundtune.display.limits import how_to_raise
 
 if TYPE_CHECKING:
     from groundtune.types import Answer, Artifact, Citation, Hit, Usage, Verdict
@@ -22,9 +23,16 @@ def answer_view(answer: "Answer") -> list[Block]:
         blocks += _nearest(answer.hits)
     elif answer.citations:
         blocks += [Line(""), *map(_citation, answer.citations)]
+    blocks += [Line(doubt, "strong") for doubt in answer_doubts(answer)]
     if details := answer_details(answer):
         blocks.append(Line(details, "dim"))
     return blocks
+
+
+def answer_doubts(answer: "Answer") -> list[str]:
+    """Return what makes an answer doubtful: that it was cut off, and its warnings."""
+    cut = [f"the answer was cut off at {answer.cut}: {how_to_raise(answer.cut)}"] if answer.cut else []
+    return [*cut, *answer.warnings]
 
 
 def trace_view(answer: "Answer") -> list[Block]:
@@ -40,7 +48,7 @@ def trace_view(answer: "Answer") -> list[Block]:
         ["tokens", _tokens(usage)],
         ["USD", None if usage.usd is None else f"{usage.usd:.6g}"],
         *([] if answer.paid else [["cached", "yes; tokens and USD are those of the original call"]]),
-        *(["note", note] for note in trace.notes),
+        *(["note", note] for note in (*answer_doubts(answer), *trace.notes)),
     ]
     blocks: list[Block] = [Table(["trace", ""], rows)]
     if hits:
@@ -52,11 +60,18 @@ def trace_view(answer: "Answer") -> list[Block]:
         blocks += [Line(""), Table(["", "passage", *stages], scores)]
     for message in trace.prompt.messages if trace.prompt else ():
         blocks += [Line(""), Line(f"{message.role}:", "strong"), Line(message.content, indent=1)]
+    if answer.reasoning:
+        blocks += [Line(""), Line("reasoning:", "strong"), Line(answer.reasoning, indent=1)]
     return blocks
 
 
 def _tokens(usage: "Usage") -> str | None:
-    counts = (("in", usage.input_tokens), ("cached", usage.cached_tokens), ("out", usage.output_tokens))
+    counts = (
+        ("in", usage.input_tokens),
+        ("cached", usage.cached_tokens),
+        ("out", usage.output_tokens),
+        ("reasoning", usage.reasoning_tokens),
+    )
     return ", ".join(f"{count:,} {name}" for name, count in counts if count is not None) or None
 
 

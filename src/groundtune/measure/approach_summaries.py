@@ -158,6 +158,7 @@ def _summary(name: str, rows: Sequence[Result], primary: str, metrics: Mapping[s
         cited=sum(map(_cites, written)) / len(written) if written else None,
         metrics=metrics,
         failures=dict(Counter(row.error.kind for row in rows if row.error).most_common()),
+        cut=dict(Counter(row.cut for row in rows if row.cut).most_common()),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from groundtune.common.answers import total_usage
 from groundtune.common.json_schema import parse_reply, schema_checker
 from groundtune.common.text import one_line
+from groundtune.display.limits import how_to_raise
 from groundtune.errors import JudgeError, ProviderError, UsageError
 from groundtune.measure import judge_prompts as prompts
 from groundtune.measure.metrics import gold_texts, without_markers
@@ -75,7 +76,8 @@ class Judge:
     ) -> Judgement:
         """Score one answer. metrics: replaces the judge's own metrics.
 
-        Raises JudgeError when the endpoint fails or returns two unusable replies in a row; then no metric has a score.
+        Raises JudgeError when the endpoint fails, cuts a reply off, or returns two unusable replies in a row; then no
+        metric has a score.
         """
         case = _Case(self._generator, question, answer, example)
         ratings: dict[str, Rating] = {}
@@ -130,21 +132,32 @@ class _Case:
         fault = reply = ""
         for attempt in range(MAX_ATTEMPTS):
             attempt_prompt = prompts.retry(prompt, reply, fault) if attempt else prompt
-            reply = (await self._generate(metric, attempt_prompt)).text
+            generation = await self._generate(metric, attempt_prompt)
+            reply = generation.text
             try:
-                value = parse_reply(reply)
+                value = parse_reply(reply, lambda value: fault_of(value) is None)
             except ValueError as error:
                 fault = str(error)
-                continue
-            if (violation := fault_of(value)) is None:
-                return value
-            fault = violation
+            else:
+                if (violation := fault_of(value)) is None:
+                    return value
+                fault = violation
+            if generation.cut:  # another reply would be cut as well, and paid for
+                raise self._cut(metric, reply, generation.cut)
         raise self.failed(metric, f"{fault}; the reply was: {one_line(reply, most=_SHOWN)}")
 
     def failed(self, metric: str, why: str) -> JudgeError:
         return JudgeError(
             f"the judge {self._generator.name} gave no usable reply for {metric}: {why}",
             hint="use a stronger judge model, or an endpoint that enforces a JSON Schema",
+        )
+
+    def _cut(self, metric: str, reply: str, limit: str) -> JudgeError:
+        advice = how_to_raise(limit)
+        return JudgeError(
+            f"the reply of the judge {self._generator.name} for {metric} was cut off at {limit} ({advice}): "
+            f"{one_line(reply, most=_SHOWN)}",
+            hint=advice,
         )
 
     async def _generate(self, metric: str, prompt: Prompt) -> Generation:

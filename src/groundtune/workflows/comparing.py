@@ -323,6 +323,7 @@ def _context(config: Config, registry: ApproachRegistry) -> dict[str, Any]:
             for name, artifact in trained.items()
         },
         "training_usd": {name: _training_usd(registry, name) for name in trained},
+        "model_tables": {name: table for name, table in registry.model_tables.items() if name in registry.ready},
         "forgetting": {
             name: artifact.details["probes"]["line"]
             for name, artifact in trained.items()

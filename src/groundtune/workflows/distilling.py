@@ -117,6 +117,8 @@ def accept_answer(
     """
     if answer.status == "abstained":
         return None, "abstained"
+    if answer.cut:
+        return None, f"cut off at {answer.cut}"
     confident = answer.confidence is not None and answer.confidence >= min_confidence
     exact = bool(answer.citations) and all(citation.support == "exact" for citation in answer.citations)
     if not (confident or (exact and not verbatim)):

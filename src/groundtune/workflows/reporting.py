@@ -1,6 +1,7 @@
 """Turn a matrix into a verdict and a report, from a run folder or a bare results file. Calls no model."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from groundtune.common.files import write_atomic, write_json
 from groundtune.common.text import format_count
 from groundtune.decide.verdict import Requirements, decide
 from groundtune.display import Block, Displayed, Line, Table
+from groundtune.display.limits import how_to_raise
 from groundtune.errors import MissingError, UsageError
 from groundtune.measure.approach_summaries import (
     approach_summaries,
@@ -259,6 +261,8 @@ def evaluate_run(run: Run, *, primary: str | None = None) -> Report:
     )
     caveats = (
         *verdict.caveats,
+        *_cut_caveats(summaries, run.about),
+        *_warning_caveats(run.results),
         *notes,
         *_training_caveats(run.about),
         *_seed_caveats(trainings, spread, metric),
@@ -298,6 +302,32 @@ def _add_training_cost(
             notes.append(f"The price of {summary.name} includes its training cost, spread over {months} months.")
         priced.append(summary)
     return priced, notes
+
+
+def _cut_caveats(summaries: Sequence[ApproachSummary], about: Mapping[str, Any]) -> list[str]:
+    """Name the approaches whose replies ended too early, and the key that lets them end."""
+    tables = about.get("model_tables", {})
+    return [
+        f"{summary.name}: {format_count(count, 'reply', 'replies')} of "
+        f"{summary.answered + summary.abstained + summary.errors:,} cut off at {limit}: "
+        f"{how_to_raise(limit, tables.get(summary.name))}."
+        for summary in summaries
+        for limit, count in summary.cut.items()
+    ]
+
+
+def _warning_caveats(results: Sequence[Result]) -> list[str]:
+    """Return each warning of the rows once, with the approaches and the number of rows; figures in it may differ."""
+    alike: dict[str, list[tuple[str, str]]] = {}
+    for result in results:
+        for warning in dict.fromkeys(result.warnings):
+            alike.setdefault(re.sub(r"\d[\d.,]*", "#", warning), []).append((result.approach, warning))
+    caveats = []
+    for rows in alike.values():
+        counts = Counter(approach for approach, _ in rows)
+        places = ", ".join(f"{name} {format_count(count, 'row')}" for name, count in counts.items())
+        caveats.append(f"{rows[0][1]} ({places}).")
+    return caveats
 
 
 def _training_caveats(about: Mapping[str, Any]) -> list[str]:
@@ -391,6 +421,8 @@ def _cell(result: Result) -> dict[str, Any]:
         "scores": dict(result.scores),
         "usage": asdict(result.usage),
         "error": asdict(result.error) if result.error else None,
+        **({"cut": result.cut} if result.cut else {}),
+        **({"warnings": list(result.warnings)} if result.warnings else {}),
     }
 
 

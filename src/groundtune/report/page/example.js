@@ -59,11 +59,18 @@ function answerCard(name, cell, key, example) {
       userText(cell.error.message, "p", { class: "text" })) : null,
     isKnown(cell.output) && cell.output !== "" ? answerBody(cell, example)
       : cell.error ? null : h("p", { class: "soft" }, "Empty answer."),
+    doubts(cell),
     sources(cell.citations ?? [], example.evidence),
     cell.judge ? h("div", { class: "judge" },
       h("h3", null, "Judge", isKnown(cell.judge.score) ? `: ${figure(cell.judge.score, 2)}` : null),
       cell.judge.reason ? userText(cell.judge.reason, "p") : null) : null,
     measures(cell));
+}
+
+/** That the reply was cut off, and its warnings. */
+function doubts(cell) {
+  const texts = [cell.cut ? `Cut off at ${cell.cut}.` : "", ...(cell.warnings ?? [])].filter(Boolean);
+  return texts.length ? h("ul", { class: "doubts" }, texts.map((text) => userText(text, "li"))) : null;
 }
 
 function verdictOf(key) {

@@ -69,9 +69,11 @@ function standings() {
   const axis = scoreAxis(APPROACHES.flatMap((approach) => [approach.low ?? approach.mean, approach.high ?? approach.mean]));
   const name = readable(PRIMARY);
   const cited = APPROACHES.some((approach) => approach.cited > 0);
+  const cut = APPROACHES.some((approach) => Object.keys(approach.cut ?? {}).length);
   const right = (label) => ({ label, number: true });
   const head = ["approach", { label: `${name}, 95% interval`, node: scale(axis, `${name}, 95% interval`) }, right("n"),
-    right("$ per 1,000"), right("p50"), right("p95"), cited ? right("cited") : null, right("abstained"), right("errors")];
+    right("$ per 1,000"), right("p50"), right("p95"), cited ? right("cited") : null, right("abstained"),
+    cut ? right("cut off") : null, right("errors")];
   const rows = APPROACHES.map((approach) => [
     approachLabel(approach.name),
     h("span", { class: "measure" }, bar(axis, approach, role(approach.name)),
@@ -82,12 +84,22 @@ function standings() {
     seconds(approach.p95_seconds),
     ...(cited ? [percent(approach.cited)] : []),
     integer(approach.abstained),
+    ...(cut ? [cutOff(approach)] : []),
     approach.errors ? [integer(approach.errors), h("small", null, kinds(approach.failures))] : "0",
   ]);
   return [table("Approaches with score, cost and latency", head.filter(Boolean), rows),
     h("p", { class: "soft small" }, "n: rows with a score. Errors are excluded from all other figures. ",
       "p50 and p95: median and 95th-percentile latency.", cited ?
-        " cited: share of answers with a supporting citation." : "")];
+        " cited: share of answers with a supporting citation." : "", cut ?
+        " cut off: replies that ended too early, and the limit; the caveats say how to raise it." : "")];
+}
+
+/** Replies that ended too early, with the limits that cut them. */
+function cutOff(approach) {
+  const limits = Object.entries(approach.cut ?? {});
+  if (!limits.length) return "0";
+  return [integer(limits.reduce((sum, [, count]) => sum + count, 0)),
+    h("small", null, limits.map(([limit]) => limit).join(", "))];
 }
 
 function kinds(failures) {

@@ -1,0 +1,9 @@
+"""Say how to raise the limit at which a model's reply was cut off."""
+
+
+def how_to_raise(limit: str, table: str | None = None) -> str:
+    """Return an instruction that names the key of the project file. table: the model's, under [models]."""
+    place = f"in [models.{table}]" if table else "of its model in groundtune.toml"
+    if limit == "window":
+        return f"show fewer or shorter passages, or raise window {place} if the server allows more"
+    return f"raise {limit} {place}"
