@@ -34,7 +34,16 @@ NEIGHBOURS = {("errors", "types"), ("workspace", "common"), ("types", "display")
 BACKENDS = ("groundtune.models.", "groundtune.retrieve.stores.", "groundtune.retrieve.reranker")
 SHARED = {
     f"groundtune.models.{name}"
-    for name in ("chat_template", "discover", "hub", "openai_client", "reasoning", "span_decoding", "torch_device")
+    for name in (
+        "chat_template",
+        "dialects",
+        "discover",
+        "hub",
+        "openai_client",
+        "reasoning",
+        "span_decoding",
+        "torch_device",
+    )
 }
 """Parts of `models` that are no backend: training and serving must agree on them."""
 HEAVY = {

@@ -249,6 +249,8 @@ class Example:
     """The rejected reply of a preference pair, or None. Used only by preference training."""
     history: tuple[Message, ...] = ()
     """The conversation before the input, oldest turn first."""
+    reasoning: str = field(default="", repr=False)  # not part of what a comparison depends on
+    """Thinking before the output. Only causal models are trained on it; it is never scored or shown."""
 
 
 @dataclass(frozen=True, slots=True)

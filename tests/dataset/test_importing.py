@@ -471,3 +471,13 @@ def test_stats_count_everything() -> None:
     assert (summary.inputs.median, summary.inputs.longest) == (7, 8)
     assert summarise([]).inputs is None
     assert summarise([Example("q", "a", {"x": 1})]).labels == {}
+
+
+@pytest.mark.parametrize("key", ["reasoning_content", "reasoning", "thinking"])
+def test_the_thinking_of_a_reply_is_kept(tmp_path: Path, key: str) -> None:
+    row = {"messages": [turn("user", "how long?"), {**turn("assistant", "30 days"), key: "14 or 30?"}]}
+    (tmp_path / "chat.jsonl").write_text(json.dumps(row) + "\n")
+    (example,) = import_file(tmp_path / "chat.jsonl").examples
+    assert (example.output, example.reasoning) == ("30 days", "14 or 30?")
+    write_examples(tmp_path / "examples.jsonl", [example])
+    assert read_examples(tmp_path / "examples.jsonl") == [example]

@@ -176,3 +176,11 @@ def test_pairs_hold_both_replies() -> None:
     assert "row a: it has no rejected reply" in refused([chat("a", "yes", "no")], chat_format, pairs=True)
     same = [chat("b", "yes", "no", rejected=" no")]
     assert "row b: its rejected reply is the same as the chosen one" in refused(same, chat_format, pairs=True)
+
+
+def test_thinking_is_trained_on_before_the_reply() -> None:
+    chat_format = format_of()
+    row = replace(chat("a", "yes?", "no"), reasoning="it may be")
+    (encoded,) = encode([row], chat_format, limit=None)
+    text = chat_format.tokenizer.decode(list(encoded.token_ids[encoded.reply_start :]))
+    assert text == "<think>\nit may be\n</think>\n\nno<|end|>"

@@ -30,6 +30,7 @@ from groundtune.tune.preflight.findings import PreflightFinding
 from groundtune.tune.preflight.run import PreflightInputs, bounds_text, raise_errors, run_preflight
 from groundtune.types import Example, Message
 from tests.models.tiny import NO_SYSTEM, TEMPLATE, tiny_tokenizer
+from tests.tune.extraction import chat
 
 ROOT = Path(__file__).parents[2]
 NO_END = TEMPLATE.replace("<|end|>", " ")
@@ -745,3 +746,17 @@ def test_chats_of_15000_rows_take_seconds(tokenizer: Any) -> None:
     result = chat_check.check_rendering(rows, format_of(tokenizer), split="train", limit=256)
     assert len(result.tokens) == 15_000
     assert time.process_time() - began < 75  # 5 s
+
+
+def test_rows_with_thinking_are_counted() -> None:
+    plain = [chat(f"{n}", "yes?", "no") for n in range(3)]
+    thinking = [replace(row, reasoning="it may be") for row in plain]
+    thinks = tiny_tokenizer([], template=TEMPLATE.replace("{{ m.content }}", "<think></think>{{ m.content }}"))
+    mixed = chat_check.check_thinking([*plain[:2], thinking[2]], thinks)
+    assert [(found.level, found.rows) for found in mixed] == [("warning", ("2",))]
+    assert "1 of 3 rows have thinking" in mixed[0].message
+    assert "learns to answer at once" in chat_check.check_thinking(plain, thinks)[0].message
+    assert chat_check.check_thinking(plain, tiny_tokenizer([])) == []
+    assert chat_check.check_thinking(thinking, thinks)[0].level == "note"
+    assert "left out" in chat_check.check_thinking(thinking, None)[0].message
+    assert chat_check.check_thinking(plain, None) == []

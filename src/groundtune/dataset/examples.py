@@ -9,7 +9,10 @@ from typing import Any, Literal, NoReturn, cast, get_args
 from groundtune.errors import ConfigError, MissingError, Problem, UsageError
 from groundtune.types import Evidence, Example, Message, Split
 
-_KEYS = ("id", "input", "history", "output", "rejected", "evidence", "split", "tags", "groups", "group", "origin")
+_KEYS = (
+    "id", "input", "history", "output", "reasoning", "rejected", "evidence", "split", "tags", "groups", "group",
+    "origin",
+)  # fmt: skip
 _SPLITS = get_args(Split)
 _ROLES = ("user", "assistant")
 
@@ -25,7 +28,8 @@ def read_examples(path: Path, *, content: bytes | None = None) -> list[Example]:
     when the correct answer is to abstain), `rejected` (string or object that a model wrote instead of `output`, for
     preference training), `evidence` (list of {"source", "quote"}), `split` (train, validation or test; if absent, see
     `assign_split`), `tags` (list of strings), `groups` (list of strings: access groups of the user), `group` (string,
-    unrelated to `groups`; examples with the same value are not independent), `origin` (string).
+    unrelated to `groups`; examples with the same value are not independent), `origin` (string), `reasoning`
+    (string: the thinking before `output`).
 
     content: bytes to read instead of the file's.
     Raises MissingError when the file does not exist, ConfigError with every problem of the file.
@@ -141,6 +145,7 @@ def _example(row: dict[str, Any], report: ReportProblem) -> Example:
         group=_text(row, "group", report) if row.get("group") is not None else None,
         origin=_text(row, "origin", report) if row.get("origin") is not None else "person",
         rejected=_rejected(row, report),
+        reasoning=_text(row, "reasoning", report) if row.get("reasoning") is not None else "",
     )
 
 

@@ -1,9 +1,12 @@
-"""Read the examples of a project, each file again only when it has changed."""
+"""Read the examples of a project, each file again only when it has changed. Thinking in their texts is set apart."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from groundtune.dataset.examples import find_examples, read_examples
+from groundtune.models.reasoning import separate_reasoning
 from groundtune.types import Example
 
 Signature = tuple[int, int, int]
@@ -31,4 +34,26 @@ class ExampleFiles:
         info = path.stat()
         signature = (info.st_size, info.st_mtime_ns, info.st_ino)
         known = self._files.get(path)
-        return known if known and known[0] == signature else (signature, read_examples(path))
+        return (
+            known
+            if known and known[0] == signature
+            else (signature, [without_thinking(example) for example in read_examples(path)])
+        )
+
+
+def without_thinking(example: Example) -> Example:
+    """Set apart the thinking that a text of the example begins with: of `output` it is kept as `reasoning`."""
+    outputs = example.output if isinstance(example.output, list) else [example.output]
+    separated = [_separated(output) for output in outputs]
+    reasoning = example.reasoning or next((thought for _, thought in separated if thought), "")
+    texts = [text for text, _ in separated]
+    history = tuple(replace(turn, content=_separated(turn.content)[0]) for turn in example.history)
+    rejected, _ = _separated(example.rejected)
+    output = texts if isinstance(example.output, list) else texts[0]
+    return replace(example, output=output, rejected=rejected, history=history, reasoning=reasoning)
+
+
+def _separated(value: Any) -> tuple[Any, str]:
+    """Return a text without its thinking, and the thinking; anything else, or thinking without an answer, as it is."""
+    reply = separate_reasoning(value) if isinstance(value, str) else None
+    return (value, "") if reply is None or not reply.text.strip() else (reply.text, reply.reasoning)

@@ -75,6 +75,8 @@ class TrainingRow:
     """Ranking of the question by the project's own retriever; for retrievers."""
     sources: tuple[str, ...] = ()
     """Documents whose text is in the row."""
+    reasoning: str = ""
+    """Thinking before the reply; for causal models trained on this machine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,5 +51,11 @@ def _chat_row(output_format: OutputFormat, example: Example) -> TrainingRow:
     worse = example.rejected  # text is kept as the model wrote it
     rejected = worse if worse is None or isinstance(worse, str) else output_format.gold_reply(worse)
     return TrainingRow(
-        example.id, example.input, reply, tuple(turns), rejected=rejected, history=tuple(map(asdict, example.history))
+        example.id,
+        example.input,
+        reply,
+        tuple(turns),
+        rejected=rejected,
+        history=tuple(map(asdict, example.history)),
+        reasoning=example.reasoning if rejected is None else "",  # preferences are between replies
     )

@@ -7,7 +7,7 @@ abstain.
 
 import random
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
 from groundtune.approaches import prompts
@@ -78,7 +78,8 @@ async def grounded_rows(
         turns = [asdict(message) for message in messages] + [{"role": "assistant", "content": target}]
         sources = tuple(dict.fromkeys(hit.passage.source for hit in hits))
         history = tuple(map(asdict, example.history))
-        rows.append(TrainingRow(example.id, example.input, target, tuple(turns), sources=sources, history=history))
+        row = TrainingRow(example.id, example.input, target, tuple(turns), sources=sources, history=history)
+        rows.append(row if reply is None else replace(row, reasoning=example.reasoning))
     return rows
 
 

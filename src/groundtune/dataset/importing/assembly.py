@@ -154,6 +154,7 @@ def build_examples(
                 group=cells.get("group"),
                 origin=cells.get("origin", origin),
                 rejected=_rejected(output, item.draft.rejected),
+                reasoning=item.draft.reasoning,
             )
         )
     return result

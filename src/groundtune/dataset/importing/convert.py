@@ -131,6 +131,7 @@ def encode_example(example: Example) -> str:
         "id": example.id,
         "input": example.input,
         "history": [{"role": turn.role, "content": turn.content} for turn in example.history],
+        "reasoning": example.reasoning,
         "output": example.output,
         "rejected": example.rejected,
         "evidence": [{"source": item.source, "quote": item.quote} for item in example.evidence],

@@ -23,9 +23,10 @@ OUTPUT_NAMES = (
 """Column names to guess from, in order of preference."""
 COPIED_COLUMNS = ("id", "split", "tags", "group", "origin", "source", "quote")
 """Table columns copied unchanged. `source` and `quote` form the evidence and are copied only together."""
-EXAMPLE_KEYS = frozenset(
-    ("id", "input", "history", "output", "rejected", "evidence", "split", "tags", "groups", "group", "origin")
-)
+EXAMPLE_KEYS = frozenset({
+    "id", "input", "history", "output", "reasoning", "rejected", "evidence", "split", "tags", "groups", "group",
+    "origin",
+})  # fmt: skip
 TURN_ORDER_HINT = "alternate user and assistant, with an optional system message first and the assistant last"
 
 _ROLES: dict[str, Literal["system", "user", "assistant"]] = {
@@ -50,6 +51,8 @@ class Draft:
     """Turns before the last question."""
     rejected: Any = None
     """Rejected reply of a preference pair."""
+    reasoning: str = ""
+    """Thinking before the reply."""
     copied: Mapping[str, str] = field(default_factory=dict)
     omitted_keys: tuple[str, ...] = ()
     """Keys of the row that an example cannot represent."""
@@ -109,7 +112,14 @@ def parse_chat(values: Mapping[str, Any], report: ReportProblem) -> Draft | None
     if values.get("tools") or values.get("functions"):
         report("the chat uses tools", "remove the row: examples cannot hold tool calls")
         return None
-    return _chat(turns, _others(values, "messages", "tools", "functions"), report)
+    draft = _chat(turns, _others(values, "messages", "tools", "functions"), report)
+    return draft and replace(draft, reasoning=_reasoning(values["messages"][-1]))
+
+
+def _reasoning(turn: Mapping[str, Any]) -> str:
+    """Return the thinking that a message holds beside its content."""
+    texts = (turn.get(key) for key in ("reasoning_content", "reasoning", "thinking"))
+    return next((text.strip() for text in texts if isinstance(text, str)), "")
 
 
 def parse_sharegpt(values: Mapping[str, Any], report: ReportProblem) -> Draft | None:

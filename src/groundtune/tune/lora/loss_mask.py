@@ -95,7 +95,7 @@ def encode(
     problems = [f"row {row.id}: {problem}" for row in rows if (problem := _problem(row, pairs=pairs))]
     if problems:
         raise TuneError(_listed(problems, len(rows)), hint="correct or remove these rows")
-    prompts, chosen = _rendered_all(rows, chat_format, [_reply(row) for row in rows])
+    prompts, chosen = _rendered_all(rows, chat_format, [_reply(row) for row in rows], reasoning=True)
     prompt_ids = _tokens(chat_format, prompts)
     replies = _replies(rows, chat_format, prompts, prompt_ids, chosen)
     chats = [
@@ -148,13 +148,17 @@ def _listed(problems: Sequence[str], total: int) -> str:
 
 
 def _rendered_all(
-    rows: Sequence[TrainingRow], chat_format: ChatFormat, replies: Sequence[str]
+    rows: Sequence[TrainingRow], chat_format: ChatFormat, replies: Sequence[str], *, reasoning: bool = False
 ) -> tuple[list[str], list[str]]:
-    """Render each prompt, and the text that the template adds after it for the reply."""
+    """Render each prompt, and the text that the template adds after it for the reply.
+
+    reasoning: put the thinking of the row before it.
+    """
     prompts, continuations, problems = [], [], []
     for row, reply in zip(rows, replies, strict=True):
         try:
-            prompt, text = render_reply(chat_format.tokenizer, row.messages[:-1], reply=reply)
+            thought = row.reasoning if reasoning else ""
+            prompt, text = render_reply(chat_format.tokenizer, row.messages[:-1], reply=reply, reasoning=thought)
         except TuneError as error:
             problems.append(f"row {row.id}: {error.message}")
             continue
@@ -165,13 +169,13 @@ def _rendered_all(
     return prompts, continuations
 
 
-def render_reply(tokenizer: Any, turns: Sequence[Turn], *, reply: str) -> tuple[str, str]:
+def render_reply(tokenizer: Any, turns: Sequence[Turn], *, reply: str, reasoning: str = "") -> tuple[str, str]:
     """Render the prompt in the model's own format, and the text that its template adds after it for the reply.
 
     Raises TuneError when the template rejects the messages, or alters prompt or reply.
     """
     try:
-        prompt, full = render_chat(tokenizer, turns, reply=reply)
+        prompt, full = render_chat(tokenizer, turns, reply=reply, reasoning=reasoning)
     except TemplateError as error:
         raise TuneError(f"the chat template rejects it: {error}") from error
     if reply.strip() not in full[len(prompt) :]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from groundtune.common.text import format_count
+from groundtune.models.dialects import dialects
 from groundtune.tune.job import TrainingRow, TuneError
 from groundtune.tune.lora.loss_mask import ChatFormat, find_chat_format, render_reply
 from groundtune.tune.preflight.findings import PreflightFinding, make_finding
@@ -95,6 +96,29 @@ def check_format(tokenizer: Any, ends: Sequence[int], *, name: str) -> tuple[Cha
     return chat_format, findings
 
 
+def check_thinking(rows: Sequence[TrainingRow], tokenizer: Any) -> list[PreflightFinding]:
+    """Find rows whose thinking is not trained on, and models that learn to think sometimes or no more.
+
+    tokenizer: None if the provider of the model renders the chats, which have no place for thinking.
+    """
+    thinking = [row.id for row in rows if row.reasoning]
+    count = f"{len(thinking):,} of {format_count(len(rows), 'row')}"
+    if tokenizer is None:
+        message = f"train: the thinking of {count} is left out: the provider's format has no place for it"
+        return [make_finding("warning", "thinking", message, rows=thinking)] if thinking else []
+    if not thinking:
+        marks = any(marks.open in _template(tokenizer) for marks in dialects().thinking)
+        message = "the base model can think before it answers, and no row shows it: the model learns to answer at once"
+        return [make_finding("note", "thinking", message)] if marks and rows else []
+    if len(thinking) < len(rows):
+        message = (
+            f"train: {count} have thinking before the reply, so the model learns to think before some replies only"
+        )
+        hint = "give all rows a reasoning, or none"
+        return [make_finding("warning", "thinking", message, hint=hint, rows=thinking)]
+    return [make_finding("note", "thinking", "train: every row has thinking before its reply, which is trained on")]
+
+
 def check_rendering(
     rows: Sequence[TrainingRow],
     chat_format: ChatFormat,
@@ -172,7 +196,10 @@ def _texts(
     for row in rows:
         try:
             rendered_rows[row.id] = render_reply(
-                chat_format.tokenizer, row.messages[:-1], reply=row.messages[-1]["content"]
+                chat_format.tokenizer,
+                row.messages[:-1],
+                reply=row.messages[-1]["content"],
+                reasoning=row.reasoning,
             )
         except TuneError as error:
             ids_by_problem[error.message].append(row.id)

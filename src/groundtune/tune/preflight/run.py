@@ -222,6 +222,7 @@ def _chats(inputs: PreflightInputs) -> tuple[dict[str, ChatReport], list[Preflig
         for split, rows in splits.items()
         for problem in chat_check.check_structure(rows, split=split, pairs=pairs)
     ]
+    findings += chat_check.check_thinking(inputs.train, inputs.tokenizer)
     chat_format: ChatFormat | None = None
     if inputs.tokenizer is None:
         consequence = (
