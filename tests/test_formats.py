@@ -12,13 +12,21 @@ import pytest
 from groundtune import Project
 from groundtune.common.files import read_json, write_json
 from groundtune.common.format_version import FORMAT
-from groundtune.config.fitted_values import Fitted, read_fitted, write_fitted
+from groundtune.config.fitted_values import (
+    FITTED_FORMAT,
+    MOST_RIGHT,
+    Fitted,
+    FittedThreshold,
+    read_fitted,
+    write_fitted,
+)
 from groundtune.errors import FormatError, MissingError
 from groundtune.models.local_embedder import BundledEmbedder
 from groundtune.retrieve.stores.generations import REBUILD
 from groundtune.tune.artifacts import choose_artifact, latest_artifact, read_artifact, verify_artifact, write_artifact
 from groundtune.tune.incomplete import incomplete_trainings
 from groundtune.tune.job import read_job, write_job_file
+from groundtune.workflows.adopting import ADOPTED_FORMAT
 from groundtune.workspace import FOLDER
 
 OLD = Path(__file__).parent / "data/before_format_versions"
@@ -87,7 +95,10 @@ def test_ingest_continues_an_old_index_or_names_the_command_that_rebuilds_it(ope
 
 
 def test_values_fitted_earlier_are_used(opened: Open) -> None:
-    assert opened("handbook").fitted.threshold == pytest.approx(0.3676302482246007)
+    (threshold,) = opened("handbook").fitted.thresholds.items()
+    assert (threshold[0], threshold[1].n) == ("quote-hybrid", 20)
+    assert threshold[1].rule == MOST_RIGHT, "the rule had another name"
+    assert threshold[1].value == pytest.approx(0.3676302482246007)
 
 
 @pytest.mark.parametrize("name", ["handbook", "desk"])
@@ -127,6 +138,8 @@ FILES: dict[str, tuple[str, str, Callable[[Project], object]]] = {
     "adopted": ("handbook", "adopted.json", lambda project: project.adopt(None)),
 }
 """For each file: its project, where it is, and what reads it."""
+NEWEST = {"fitted.json": FITTED_FORMAT, "adopted.json": ADOPTED_FORMAT}
+"""Newest format of each file that has more than one."""
 
 
 def the(project: Project, pattern: str) -> Path:
@@ -155,7 +168,10 @@ def test_a_file_of_a_newer_groundtune_is_refused(versioned_file: tuple[Path, Cal
     write_json(path, {**read_json(path), FORMAT: 7, "a key of the future": 1})
     error = refusal(read)
     assert isinstance(error, FormatError)
-    assert error.message == f"{path} was written by a newer groundtune (format 7, this one reads up to 1)"
+    assert (
+        error.message
+        == f"{path} was written by a newer groundtune (format 7, this one reads up to {NEWEST.get(path.name, 1)})"
+    )
     assert (error.hint or "").startswith("pip install --upgrade groundtune, or: ")
 
 
@@ -176,13 +192,15 @@ def test_every_file_carries_its_format(opened: Open, tmp_path: Path) -> None:
     artifact = project.artifacts()[0]
     write_artifact(tmp_path / artifact.id, artifact)
     write_job_file(replace(read_job(the(project, "models/*")), folder=tmp_path / artifact.id))
-    write_fitted(tmp_path / "fitted.json", Fitted(dense_weight=0.7, dense_weight_n=30))
+    threshold = FittedThreshold(0.4, 30, "at most 10% of answers wrong", 0.8, 0.1, "digest")
+    fitted = Fitted(dense_weight=0.7, dense_weight_n=30, thresholds={"rag": threshold})
+    write_fitted(tmp_path / "fitted.json", fitted)
     for name in (f"{artifact.id}/artifact.json", f"{artifact.id}/job.json", "fitted.json"):
-        assert read_json(tmp_path / name)[FORMAT] == 1
+        assert read_json(tmp_path / name)[FORMAT] == NEWEST.get(name, 1)
     assert read_artifact(tmp_path / artifact.id) == artifact
     job = read_job(tmp_path / artifact.id)
     assert replace(job, folder=the(project, "models/*")) == read_job(the(project, "models/*"))
-    assert read_fitted(tmp_path / "fitted.json") == Fitted(dense_weight=0.7, dense_weight_n=30)
+    assert read_fitted(tmp_path / "fitted.json") == fitted
 
 
 def test_undoing_an_old_adoption_works(opened: Open) -> None:

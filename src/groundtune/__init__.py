@@ -78,7 +78,7 @@ if TYPE_CHECKING:
         Usage,
         Verdict,
     )
-    from groundtune.workflows.abstention_threshold import Calibration
+    from groundtune.workflows.abstention_threshold import Calibration, Uncalibrated
     from groundtune.workflows.adopting import Adoption
     from groundtune.workflows.checking_servers import Server
     from groundtune.workflows.choosing import Choice
@@ -114,7 +114,7 @@ _MODULES = {
         "Failure FileRow Generation Hit Hits Interval Message Passage Prompt Question Result Retrieved Scope "
         "SourceChanges SourceItem TextDelta Trace Usage Verdict"
     ),
-    "workflows.abstention_threshold": "Calibration",
+    "workflows.abstention_threshold": "Calibration Uncalibrated",
     "workflows.adopting": "Adoption",
     "workflows.checking_servers": "Server",
     "workflows.choosing": "Choice",
@@ -210,6 +210,7 @@ __all__ = [
     "TrainingRow",
     "TrainingStep",
     "TuneError",
+    "Uncalibrated",
     "Usage",
     "UsageError",
     "Verdict",

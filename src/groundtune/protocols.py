@@ -301,7 +301,8 @@ class StreamingGenerator(Generator, Protocol):
     """A generator that can stream its text.
 
     Set `has_confidence = False` if its generations never carry one: an approach with a threshold then need not hold the
-    text until the end.
+    text until the end, and none is calibrated. A generator that can state one, but at a price, does so where
+    `Prompt.confidence` asks for it.
     """
 
     def stream(self, prompt: Prompt) -> AsyncIterator[str | Generation]:
@@ -340,6 +341,25 @@ class Approach(Protocol):
 
     async def answer(self, question: Question) -> Answer:
         """Return an answer or an abstention. Raises only errors from `errors`."""
+        ...
+
+
+@runtime_checkable
+class HasThreshold(Approach, Protocol):
+    """An approach that abstains below a confidence, which can be calibrated."""
+
+    @property
+    def threshold(self) -> float | None:
+        """Confidence below which it abstains; None when it has no threshold, and states no confidence for one."""
+        ...
+
+    @property
+    def states_confidence(self) -> bool:
+        """Whether its answers may carry a confidence."""
+        ...
+
+    def with_threshold(self, threshold: float | None) -> Approach:
+        """Return the same approach with another threshold."""
         ...
 
 

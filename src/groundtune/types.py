@@ -272,6 +272,8 @@ class Prompt:
     shots: tuple[Shot, ...] = ()
     schema: Mapping[str, Any] | None = None
     """JSON Schema of the reply, for endpoints that support structured output; None for free text."""
+    confidence: bool = False
+    """Whether the generator is to state a confidence if it can, at more cost or a slower reply."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ class Workspace:
         self.models = self.folder / "models"
         self.runs = self.folder / "runs"
         self.cache = self.folder / "cache"
+        self.fitted = self.folder / "fitted.json"
 
     def create(self) -> None:
         """Create the folder, ignored by git, if it does not exist. Raises MissingError without write permission."""

@@ -31,6 +31,7 @@ from groundtune import (
     StageReport,
     SyncReport,
     Trace,
+    Uncalibrated,
     Usage,
     Verdict,
     WeightFit,
@@ -198,10 +199,11 @@ def test_fitting_shows_what_was_chosen() -> None:
         "default 0.893 [0.871, 0.914] n=120",
     ]
     point = OperatingPoint(0.25, 0.8, 0.1, 80)
-    assert lines(Calibration(point, "most right outcomes", 100, (point,))) == [
-        "Abstention threshold 0.25 from 100 examples (most right outcomes)",
-        "answers 80% of them; 10% of these answers are wrong",
+    assert lines(Calibration(point, "at most 10% wrong", 100, (point,), "rag")) == [
+        "Abstention threshold of rag: 0.25, fitted on 100 train and validation examples (at most 10% wrong). "
+        "It answers 80% of them; 10% of these answers are wrong."
     ]
+    assert lines(Uncalibrated("no confidence is stated")) == ["No abstention threshold: no confidence is stated"]
 
 
 def test_distilling_and_judging_show_their_counts() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from groundtune.cli import main
-from groundtune.config.fitted_values import Fitted, read_fitted, write_fitted
+from groundtune.config.fitted_values import Fitted, FittedThreshold, read_fitted, write_fitted
 from groundtune.errors import BusyError, GroundtuneError, MissingError, UsageError
 from groundtune.ingest.sync import SyncProgress
 from groundtune.project import Project
@@ -25,6 +25,8 @@ name = "shop"  # ours
 include = ["docs/**"]
 """
 DOCS = {"a.md": "# Refunds\n\nMoney back on a refund.\n", "b.md": "# Parcels\n\nThe courier shipped the parcel.\n"}
+
+THRESHOLD = FittedThreshold(0.4, 30, "at most 10% of answers wrong", 0.8, 0.1)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +96,7 @@ def test_the_old_index_serves_until_the_new_one_is_complete(
     shop: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, fitted = manifest(shop), shop.root / ".groundtune/fitted.json"
-    write_fitted(fitted, Fitted(threshold=0.4, threshold_n=12))
+    write_fitted(fitted, Fitted(thresholds={"quote-hybrid": THRESHOLD}))
     questions: list[str] = []
 
     def meanwhile(_: SyncProgress) -> None:
@@ -107,7 +109,7 @@ def test_the_old_index_serves_until_the_new_one_is_complete(
     assert set(questions) == {"docs/b.md"}
     assert toml(shop) == TOML + '\n[embedder]\nkind = "local"\nmodel = ".groundtune/models/search-1/model"\n'
     assert done.report is not None
-    assert (done.report.embedded, done.forgotten) == (2, ("threshold",))
+    assert (done.report.embedded, done.forgotten) == (2, ("thresholds",))
     assert read_fitted(fitted) == Fitted(0.8, 400)
     assert manifest(shop)["parts"]["embedder"] == "search-1/model"
     assert shop.search("courier", k=1)[0].passage.source == "docs/b.md", "the same project goes on with the new index"
@@ -121,7 +123,7 @@ def test_the_old_index_serves_until_the_new_one_is_complete(
     done = shop.adopt(None)
     assert "[embedder]\n" in toml(shop)
     assert "model" not in toml(shop)
-    assert read_fitted(fitted).threshold == 0.4
+    assert read_fitted(fitted).thresholds == {"quote-hybrid": THRESHOLD}
     assert manifest(shop)["parts"] == before["parts"]
     assert shop.search("courier", k=1)[0].passage.source == "docs/b.md"
     with pytest.raises(MissingError, match="there is no adoption to undo"):

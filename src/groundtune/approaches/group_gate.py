@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from groundtune.approaches.answering import stream_answer
 from groundtune.common.event_loop import closing
 from groundtune.errors import AccessError
-from groundtune.protocols import Approach
+from groundtune.protocols import Approach, HasThreshold
 from groundtune.types import Answer, AnswerEvent, Question
 
 
@@ -20,6 +20,23 @@ class GroupGate:
         self.name = approach.name
         self._approach = approach
         self._readers = readers
+
+    @property
+    def threshold(self) -> float | None:
+        """Confidence below which the approach abstains; None when it has no threshold."""
+        return getattr(self._approach, "threshold", None)
+
+    @property
+    def states_confidence(self) -> bool:
+        """Whether the answers of the approach may carry a confidence that a threshold can use."""
+        return isinstance(self._approach, HasThreshold) and self._approach.states_confidence
+
+    def with_threshold(self, threshold: float | None) -> "GroupGate":
+        """Return the same gate before the approach with another threshold."""
+        approach = self._approach
+        return GroupGate(
+            approach.with_threshold(threshold) if isinstance(approach, HasThreshold) else approach, self._readers
+        )
 
     async def prepare(self, question: Question) -> None:
         """Do the one-time setup of the approach, if it has any."""

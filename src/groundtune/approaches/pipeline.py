@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import copy
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -51,9 +52,9 @@ class Pipeline:
     Two instances that differ in one part are an ablation of that part. A `StreamingApproach`.
 
     output_format: the rules and replies of the task. question_at: position of the question relative to the passages.
-    threshold: confidence below which it abstains, when the generator reports one. strict: sentences without support are
-    dropped, and an answer with nothing left is an abstention. local_slots: a semaphore held while context and shots are
-    gathered, so that concurrent questions do not inflate each other's measured latency.
+    threshold: confidence below which it abstains; None: the generator is not asked for one. strict: sentences without
+    support are dropped, and an answer with nothing left is an abstention. local_slots: a semaphore held while context
+    and shots are gathered, so that concurrent questions do not inflate each other's measured latency.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Pipeline:
         context: ContextProvider | None = None,
         shots: ShotChooser | None = None,
         question_at: prompts.QuestionAt = "last",
-        threshold: float = 0.0,
+        threshold: float | None = None,
         strict: bool = False,
         local_slots: asyncio.Semaphore | None = None,
     ) -> None:
@@ -78,6 +79,22 @@ class Pipeline:
         self._threshold = threshold
         self._strict = strict
         self._local_slots = local_slots or contextlib.nullcontext()
+
+    @property
+    def threshold(self) -> float | None:
+        """Confidence below which it abstains; None when it has no threshold."""
+        return self._threshold
+
+    @property
+    def states_confidence(self) -> bool:
+        """Whether its answers may carry a confidence."""
+        return getattr(self._generator, "has_confidence", True)
+
+    def with_threshold(self, threshold: float | None) -> "Pipeline":
+        """Return the same approach with another threshold."""
+        other = copy.copy(self)
+        other._threshold = threshold
+        return other
 
     async def prepare(self, question: Question) -> None:
         """Do one-time setup before timing starts, so that the first question is not slowed by it; calls no model."""
@@ -125,7 +142,7 @@ class Pipeline:
     @property
     def _may_be_unsure(self) -> bool:
         """Whether an answer may turn out to be below the threshold."""
-        return self._threshold > 0 and getattr(self._generator, "has_confidence", True)
+        return bool(self._threshold) and self.states_confidence
 
     async def _gather(self, question: Question) -> "_Gathered":
         """Do the local work before the model is called; without passages to cite, there is nothing to ask it."""
@@ -177,8 +194,9 @@ class Pipeline:
         return complete_answer(answer, self.name)
 
     def _prompt(self, question: Question, searched: str, hits: list[Hit], shots: list[Shot]) -> Prompt:
+        schema, confidence = self._output_format.schema, self._threshold is not None
         if not getattr(self._generator, "reads_messages", True):
-            return Prompt(searched, (), tuple(hits), tuple(shots), self._output_format.schema)
+            return Prompt(searched, (), tuple(hits), tuple(shots), schema, confidence)
         messages = prompts.messages(
             rules=self._output_format.rules(grounded=bool(hits)),
             kind=self._output_format.input_name,
@@ -191,7 +209,7 @@ class Pipeline:
             ],
             question_at=self._question_at,
         )
-        return Prompt(searched, messages, tuple(hits), tuple(shots), self._output_format.schema)
+        return Prompt(searched, messages, tuple(hits), tuple(shots), schema, confidence)
 
     def _read(self, generation: Generation, hits: list[Hit], usage: Usage) -> Answer:
         """Read the reply. Raises ProviderError with the usage when it cannot be read; it was paid for all the same."""
@@ -223,7 +241,7 @@ class Pipeline:
         )
 
     def _below_threshold(self, confidence: float | None) -> bool:
-        return confidence is not None and confidence < self._threshold
+        return confidence is not None and self._threshold is not None and confidence < self._threshold
 
     def _abstention(self, hits: list[Hit], confidence: float | None) -> Answer:
         text = NOT_IN_DOCUMENTS if self._context and self._output_format.cites else self._output_format.abstention

@@ -4,7 +4,7 @@ No other module chooses classes from the configuration; the classes take plain v
 """
 
 from groundtune.build.approaches import (
-    DEFAULT_THRESHOLD,
+    QUOTE_THRESHOLD,
     compose_approach,
     judge,
     retrieved_context,
@@ -43,8 +43,8 @@ from groundtune.build.models import (
 from groundtune.build.sources import configured_source, sources
 
 __all__ = [
-    "DEFAULT_THRESHOLD",
     "GENERATIONS",
+    "QUOTE_THRESHOLD",
     "added_part_violation",
     "budget",
     "cache_lookup",

@@ -16,7 +16,6 @@ from groundtune.build.resources import Resources
 from groundtune.build.training_access import TrainingAccess
 from groundtune.build.training_kinds import training_kind, tuned_tables
 from groundtune.config import Config, ModelConfig
-from groundtune.config.fitted_values import Fitted
 from groundtune.errors import GroundtuneError, MissingError
 from groundtune.extensions import adds_approach, load_extensions
 from groundtune.protocols import Approach, ContextProvider, Generator, RepeatableGenerator, ShotChooser
@@ -60,12 +59,19 @@ class Building:
         *,
         context: ContextProvider | None = None,
         shots: ShotChooser | None = None,
-        fitted: Fitted | None = None,
+        artifact: Artifact | None = None,
+        default_threshold: float | None = None,
         access: TrainingAccess | None = None,
     ) -> None:
-        """Compose an approach from its parts and note it as ready. access: who may ask it; None: everyone."""
+        """Compose an approach from its parts and note it as ready.
+
+        artifact: the trained model that it uses. default_threshold: applies until one is fitted. access: who may ask
+        it; None: everyone.
+        """
         if not self.wants(name):
             return
+        fitted = self.resources.fitted.thresholds.get(threshold_key(name, artifact))
+        chosen = (self.config.answers.threshold, fitted.value if fitted else None, default_threshold)
         approach = build.compose_approach(
             self.config,
             name,
@@ -73,10 +79,15 @@ class Building:
             output_format=self.resources.output_format,
             context=context,
             shots=shots,
-            fitted=fitted,
+            threshold=next((threshold for threshold in chosen if threshold is not None), None),
             local_slots=self.resources.local_slots if name in self.registry.model_tables else None,
         )
         self.registry.ready[name] = GroupGate(approach, access.readers) if access else approach
+
+
+def threshold_key(name: str, artifact: Artifact | None) -> str:
+    """Return the name under which the threshold of an approach is kept; a trained model has its own."""
+    return name if artifact is None or "@" in name else f"{name}@{artifact.id}"
 
 
 def known_names(config: Config) -> list[str]:
@@ -125,7 +136,7 @@ async def add_model(building: Building, model: str) -> None:
     elif index is None:
         registry.missing[rag] = resources.no_index_reason
     else:
-        building.add(rag, generator, context=_retrieved(building, index), fitted=index.fitted)
+        building.add(rag, generator, context=_retrieved(building, index))
     if building.wants(fewshot_fixed, fewshot):
         _add_shots(building, generator, fewshot_fixed, fewshot, barred=barred)
 
@@ -222,12 +233,13 @@ async def _add_artifact(building: Building, name: str, roles: dict[str, str], ar
     generator = building.tuned_generators[artifact.id]
     registry.artifacts.update(dict.fromkeys(roles.values(), artifact))
     if plain := roles.get("tuned"):
-        building.add(plain, generator, access=access)
+        building.add(plain, generator, artifact=artifact, access=access)
     if hybrid := roles.get("hybrid"):
         if resources.index is None:
             registry.missing[hybrid] = resources.no_index_reason
         else:
-            building.add(hybrid, generator, context=_retrieved(building, resources.index), access=access)
+            context = _retrieved(building, resources.index)
+            building.add(hybrid, generator, context=context, artifact=artifact, access=access)
 
 
 def _outdated(artifact: Artifact, output_format: OutputFormat, *, grounded: bool) -> str | None:
@@ -265,7 +277,7 @@ def add_quotes(building: Building) -> None:
     for name, context in contexts.items():
         # separate generators, since each caches vectors that would speed up another
         generator = build.quote_generator(config, resources.index.embedder)
-        building.add(name, generator, context=context, fitted=resources.index.fitted)
+        building.add(name, generator, context=context, default_threshold=build.QUOTE_THRESHOLD)
 
 
 def add_nearest(building: Building, *, alone: bool) -> None:

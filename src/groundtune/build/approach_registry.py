@@ -133,6 +133,17 @@ def default_approach(config: Config) -> str:
     return "rag" if config.models["default"].kind != "quote" else "quote-hybrid"
 
 
+def calibrated_unasked(config: Config) -> str | None:
+    """Return the approach that ingesting calibrates, because that costs nothing: the one that quotes, or None.
+
+    A project with a model gets the same threshold for it as a project without one.
+    """
+    if config.task != "answer":
+        return None
+    name = default_approach(config)
+    return name if name in families.QUOTE_STAGES or name == "quote-corpus" else "quote-hybrid"
+
+
 def needs_examples(config: Config, name: str) -> bool:
     """Whether an approach can be built only from the project's examples: its shots, labels or schema."""
     task_needs = (config.task == "classify" and not config.labels) or (

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from groundtune.build.models import generator
 from groundtune.common.conversations import HistoryUse
 from groundtune.config import Config
-from groundtune.config.fitted_values import Fitted
 from groundtune.protocols import (
     Approach,
     ContextProvider,
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from groundtune.measure.judges import Judge
 
 
-DEFAULT_THRESHOLD = 0.3
+QUOTE_THRESHOLD = 0.3
 """Confidence below which a verbatim quote is not given as an answer, until the project's own examples calibrate it."""
 
 
@@ -37,20 +36,16 @@ def compose_approach(
     output_format: "OutputFormat | None" = None,
     context: ContextProvider | None = None,
     shots: ShotChooser | None = None,
-    fitted: Fitted | None = None,
+    threshold: float | None = None,
     local_slots: asyncio.Semaphore | None = None,
 ) -> Approach:
-    """Build an approach; with `fitted`, the approach abstains below the project's confidence threshold.
+    """Build an approach. threshold: the confidence below which it abstains; None: it has no threshold.
 
     local_slots: held during local work before the model call, when many questions run concurrently.
     """
     from groundtune.approaches.output_formats import AnswerFormat
     from groundtune.approaches.pipeline import Pipeline
 
-    threshold = 0.0
-    if fitted is not None:
-        thresholds = (config.answers.threshold, fitted.threshold, DEFAULT_THRESHOLD)
-        threshold = next(threshold for threshold in thresholds if threshold is not None)
     return Pipeline(
         name,
         generator,

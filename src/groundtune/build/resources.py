@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from groundtune import build
 from groundtune.approaches.output_formats import OutputFormat, TextFormat
 from groundtune.build.open_index import OpenIndex
+from groundtune.config.fitted_values import Fitted
 from groundtune.protocols import Embedder, Generator
 from groundtune.types import Example
 
@@ -25,6 +26,8 @@ class Resources:
     index: OpenIndex | None = None
     no_index_reason: str = "needs an index; run groundtune ingest"
     """Why there is no index, worded to follow the name of an approach."""
+    fitted: Fitted = field(default_factory=Fitted)
+    """Values fitted on the examples, with the thresholds of the approaches."""
     model_folder: Path | None = None
     """Folder of trained artifacts."""
     vector_folder: Path | None = None

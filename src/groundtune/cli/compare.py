@@ -71,6 +71,9 @@ def compare(
 
             def step(now: "CompareProgress") -> None:
                 nonlocal saved
+                if now.calibrating:
+                    bar.update(now.done, total=now.total, now=f"{now.approach}: calibrating")
+                    return
                 saved = f"{now.done:,} of {now.total:,} answers saved"
                 spent = f"${now.spent_usd:.4f}  " if now.spent_usd else ""
                 bar.update(now.done, total=now.total, now=spent + now.approach)

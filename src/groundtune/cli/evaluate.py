@@ -13,7 +13,7 @@ from groundtune.errors import UsageError
 
 if TYPE_CHECKING:
     from groundtune.measure.retrieval_quality import RetrievalReport, StageReport
-    from groundtune.workflows.abstention_threshold import Calibration
+    from groundtune.workflows.abstention_threshold import Calibration, Uncalibrated
     from groundtune.workflows.evaluating import SweepRow, WeightFit
 
 SWEEP_SHOWN = 12
@@ -63,7 +63,7 @@ def run(
         elif fit:
             fitted = project.fit()
             with output.progress("calibrating") as bar:
-                calibration = project.calibrate(progress=lambda done: bar.update(done))
+                calibration = project.calibrate(progress=lambda _, done, total: bar.update(done, total=total))
             if json:
                 output.print_json({"fit": fitted, "calibration": calibration})
             else:
@@ -120,19 +120,16 @@ def _show_sweep(rows: "Sequence[SweepRow]") -> None:
     )
 
 
-def _show_fit(fit: "WeightFit", calibration: "Calibration | None") -> None:
+def _show_fit(fit: "WeightFit", calibration: "Calibration | Uncalibrated") -> None:
+    from groundtune.workflows.abstention_threshold import Uncalibrated
+
     output.print_line(f"Fusion weight {fit.dense_weight:g} fitted on {fit.train_n} train questions.")
     output.print_line(f"  nDCG@10 on the test split: {output.interval(fit.test)}")
     output.print_line(f"  with the default weight:   {output.interval(fit.test_default)}")
-    if calibration is None:
-        output.print_line(
-            "No threshold fitted: this needs at least 20 train and validation examples, "
-            "including both answerable and unanswerable ones."
-        )
+    if isinstance(calibration, Uncalibrated):
+        output.print_line(f"No threshold fitted: {calibration.reason}.")
         return
-    point = calibration.point
-    output.print_line(f"Abstention threshold {point.threshold:.2f} from {calibration.n} examples ({calibration.rule}):")
-    output.print_line(f"  answers {point.coverage:.0%} of them; {point.risk:.0%} of these answers are wrong")
+    output.print_line(calibration.sentence)
     curve = calibration.curve
     chosen = [curve[round(share * (len(curve) - 1))] for share in (0.1, 0.25, 0.5, 0.75, 1.0)]
     output.show_table(

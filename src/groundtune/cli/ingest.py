@@ -71,19 +71,21 @@ def ingest(
 
 
 def _calibrated(project: "Project") -> str | None:
-    """Fit the threshold if it is not fitted yet and there are examples; return a sentence about it, or None."""
-    if not project.config.examples.files or project.fitted.threshold is not None:
+    """Fit the threshold of quotes if it is not fitted yet; return a sentence about it, or None without examples."""
+    from groundtune.build.approach_registry import calibrated_unasked
+    from groundtune.workflows.abstention_threshold import Calibration
+
+    name, config = calibrated_unasked(project.config), project.config
+    if name is None or name in project.fitted.thresholds:
         return None
-    if project.config.task != "answer" or project.config.models["default"].kind != "quote":
+    if not config.examples.files or config.answers.threshold is not None or not config.answers.calibration_questions:
         return None
     with output.progress("calibrating") as bar:
-        calibration = project.calibrate(progress=lambda done: bar.update(done))
-    if calibration is None:
-        return None
-    point = calibration.point
+        calibration = project.calibrate(name, progress=lambda _, done, total: bar.update(done, total=total))
     return (
-        f"Abstention threshold {point.threshold:.2f}, fitted on {calibration.n} train and validation examples "
-        f"({calibration.rule}): answers {point.coverage:.0%} of them; {point.risk:.0%} of these answers are wrong."
+        calibration.sentence
+        if isinstance(calibration, Calibration)
+        else f"No threshold for {name}: {calibration.reason}."
     )
 
 

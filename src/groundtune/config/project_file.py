@@ -121,7 +121,9 @@ class AnswersConfig(Section):
     strict: bool = False
     """Drop sentences that their citations do not support; abstain when none is left."""
     threshold: Fraction | None = None
-    """Abstain below this confidence; None: the calibrated threshold."""
+    """Abstain below this confidence; None: the threshold calibrated for the approach."""
+    calibration_questions: Annotated[int, Field(ge=0, le=100_000)] = 100
+    """Train and validation examples that calibrating an approach asks at most; 0: nothing is calibrated."""
     max_risk: Fraction | None = None
     """Largest share of given answers that may be wrong; calibration sets the threshold accordingly."""
     min_coverage: Fraction | None = None

@@ -182,12 +182,21 @@ class Project(AsyncVerbs):
         """Fit the fusion weight on the train split, save it for this project, and report it on the test split."""
         return self.loop.run(self.afit())
 
-    def calibrate(self, *, progress: Callable[[int], None] = ignore) -> abstention_threshold.Calibration | None:
-        """Choose the abstention threshold on the train and validation examples, and save it.
+    def calibrate(
+        self,
+        approach: str | None = None,
+        *,
+        budget_usd: float | None = None,
+        progress: Callable[[str, int, int], None] = ignore,
+    ) -> abstention_threshold.Calibration | abstention_threshold.Uncalibrated:
+        """Choose the abstention threshold of an approach on the train and validation examples, and save it.
 
-        Returns None when there are too few answerable or unanswerable examples, or the model reports no confidence.
+        approach: None: the one that quotes, or without quotes the usual one of the task. At most
+        `[answers] calibration_questions` are asked; generations come from the cache where they can. progress: called
+        with the approach, the questions asked, and their total. Returns why there is no threshold if none can be
+        chosen. Raises BudgetError, and what `ask` raises for the name of the approach.
         """
-        return self.loop.run(self.acalibrate(progress=progress))
+        return self.loop.run(self.acalibrate(approach, budget_usd=budget_usd, progress=progress))
 
     # -- compare -------------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from groundtune import build
 from groundtune.approaches.answering import stream_answer
-from groundtune.build.approach_registry import build_registry
+from groundtune.build.approach_registry import build_registry, calibrated_unasked, default_approach
 from groundtune.build.task import score_names
 from groundtune.common.answers import request_answer
 from groundtune.common.event_loop import Loop, closing, on_project_loop
@@ -31,6 +31,7 @@ from groundtune.types import Answer, AnswerEvent, Artifact, Document, Example, H
 from groundtune.workflows import (
     abstention_threshold,
     adopting,
+    calibrating,
     checking_servers,
     choosing,
     comparing,
@@ -193,24 +194,29 @@ class AsyncVerbs:
         return fit
 
     @on_project_loop
-    async def acalibrate(self, *, progress: Callable[[int], None] = ignore) -> abstention_threshold.Calibration | None:
-        """Choose the abstention threshold on the train and validation examples, and save it.
+    async def acalibrate(
+        self,
+        approach: str | None = None,
+        *,
+        budget_usd: float | None = None,
+        progress: Callable[[str, int, int], None] = ignore,
+    ) -> abstention_threshold.Calibration | abstention_threshold.Uncalibrated:
+        """Choose the abstention threshold of an approach on the train and validation examples, and save it.
 
-        Returns None when there are too few answerable or unanswerable examples, or the model reports no confidence.
+        approach: None: the one that quotes, or without quotes the usual one of the task. At most
+        `[answers] calibration_questions` are asked; generations come from the cache where they can. progress: called
+        with the approach, the questions asked, and their total. Returns why there is no threshold if none can be
+        chosen. Raises BudgetError, and what `ask` raises for the name of the approach.
         """
-        examples = abstention_threshold.calibration_examples(await self._examples())
-        if not examples:
-            return None
-        async with self.session.approach_without_threshold() as approach:
-            calibration = await abstention_threshold.calibrate(approach, examples, self.config, progress=progress)
-        if calibration:
-            await self._save_fitted(
-                threshold=calibration.point.threshold,
-                threshold_n=calibration.n,
-                threshold_rule=calibration.rule,
-                coverage=calibration.point.coverage,
-                risk=calibration.point.risk,
+        name = approach or calibrated_unasked(self.config) or default_approach(self.config)
+        examples = await self._examples()
+        async with self.session.resources(snapshot=True) as resources:
+            wrap = build.caching_wrapper(self.workspace.cache, build.budget(budget_usd))
+            resources = replace(resources, wrap_generator=wrap, embedder=resources.batch_embedder)
+            calibration = await calibrating.calibrate_one(
+                self.workspace, self.config, resources, name, examples, self.fitted, progress=progress
             )
+        await self.session.invalidate()
         return calibration
 
     # -- compare -------------------------------------------------------------------------------------------------------
@@ -245,11 +251,13 @@ class AsyncVerbs:
                 chosen=approaches or self.config.compare.approaches,
                 scorers=[*self.config.compare.scorers, *scorers],
                 fitted=self.fitted,
+                calibration=await self._examples(),
                 primary=primary,
                 budget_usd=budget_usd,
                 fresh=fresh,
                 progress=progress,
             )
+        await self.session.invalidate()  # thresholds may have been fitted
         return await asyncio.to_thread(_report, self.workspace, folder.name, primary)
 
     @on_project_loop
@@ -268,6 +276,7 @@ class AsyncVerbs:
                 resources,
                 examples,
                 split=split,
+                calibration=await self._examples(),
                 chosen=approaches or self.config.compare.approaches,
             )
 
@@ -387,7 +396,7 @@ class AsyncVerbs:
         MissingError when there is no such artifact, UsageError when it is no retriever or the project file cannot be
         changed, GroundtuneError when it is not usable, BusyError.
         """
-        parts = self.workspace, self.session.fitted_file, name
+        parts = self.workspace, self.workspace.fitted, name
         adoption = await adopting.adopt(*parts, wait_seconds=wait_seconds, progress=progress)
         await self.session.close()
         self.config = load_config(self.root / PROJECT_FILE)
@@ -455,7 +464,7 @@ class AsyncVerbs:
 
     async def _save_fitted(self, **values: Any) -> None:
         with self.workspace.lock("settings", timeout_seconds=LOCK_SECONDS):
-            write_fitted(self.session.fitted_file, replace(self.fitted, **values))
+            write_fitted(self.workspace.fitted, replace(self.fitted, **values))
         await self.session.invalidate()
 
 

@@ -83,7 +83,7 @@ def _stale(workspace: Workspace, config: Config, name: str, examples: Sequence[E
         documents,
         select_split(examples, choice.split),
         select_split(examples, "train"),
-        read_fitted(workspace.folder / "fitted.json"),
+        read_fitted(workspace.fitted),
     )
     changed = changes_since(choice.basis, {**now, "artifact": newest_artifact_id(workspace, config, name)})
     if changed:

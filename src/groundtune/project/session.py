@@ -5,7 +5,6 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from groundtune import build
 from groundtune.approaches.output_formats import OutputFormat
@@ -70,12 +69,8 @@ class Session:
         return self._example_files.read()
 
     @property
-    def fitted_file(self) -> Path:
-        return self._workspace.folder / "fitted.json"
-
-    @property
     def fitted(self) -> Fitted:
-        return read_fitted(self.fitted_file)
+        return read_fitted(self._workspace.fitted)
 
     def get_embedder(self) -> Embedder:
         if self.embedder is None:
@@ -122,6 +117,7 @@ class Session:
                 task.train,
                 index,
                 reason,
+                self.fitted,
                 model_folder=self._workspace.models,
                 vector_folder=self._workspace.cache / "vectors",
             )
@@ -138,22 +134,12 @@ class Session:
             return
         async with self.resources(examples=needs_examples(self._config, name)) as resources:
             models = await asyncio.to_thread(artifact_signature, self._workspace.models) if self._config.tune else ()
-            basis = _Basis(resources.index, resources.output_format, models)
+            basis = _Basis(resources.index, resources.output_format, models, resources.fitted)
             kept = self._approaches.get(name)
             if kept is None or not kept[0].same(basis):
                 registry = await build_registry(self._config, resources, only=[name])
                 kept = self._approaches[name] = (basis, registry.select([name]).ready[name])
             yield kept[1]
-
-    @contextlib.asynccontextmanager
-    async def approach_without_threshold(self) -> AsyncIterator[Approach]:
-        """Ask the usual approach of the task without a confidence threshold, for calibrating one."""
-        answers = self._config.answers.model_copy(update={"threshold": 0.0, "approach": None})
-        config = self._config.model_copy(update={"answers": answers})
-        name = default_approach(config)
-        async with self.resources(examples=needs_examples(config, name)) as resources:
-            registry = await build_registry(config, resources, only=[name])
-            yield registry.select([name]).ready[name]
 
     async def _current_index(self) -> OpenIndex:
         async with self._opening:
@@ -215,7 +201,8 @@ class _Basis:
     index: OpenIndex | None
     output_format: OutputFormat
     models: tuple[object, ...]
+    fitted: Fitted
 
     def same(self, other: "_Basis") -> bool:
         same_task = self.index is other.index and self.output_format is other.output_format
-        return same_task and self.models == other.models
+        return same_task and self.models == other.models and self.fitted == other.fitted

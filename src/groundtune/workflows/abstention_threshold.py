@@ -1,18 +1,39 @@
-"""Choose the confidence threshold below which to abstain, from the project's own examples."""
+"""Choose the confidence below which one approach abstains, from its answers to examples. Saves nothing."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
+import numpy as np
+
+from groundtune.common.answers import request_answer
 from groundtune.common.conversations import question_of
+from groundtune.common.event_loop import run_workers
+from groundtune.common.text import format_count
 from groundtune.config import Config
+from groundtune.config.fitted_values import MOST_RIGHT
 from groundtune.display import Block, Displayed, Line
-from groundtune.measure.metrics import score_answer
-from groundtune.protocols import Approach
+from groundtune.errors import BudgetError, GroundtuneError
+from groundtune.measure.scoring import Scorer
+from groundtune.protocols import Approach, HasThreshold
+from groundtune.stats.inputs import Floats
+from groundtune.stats.logits import logistic
+from groundtune.stats.platt import fit_platt
 from groundtune.stats.risk_coverage import OperatingPoint, choose_threshold, risk_coverage
-from groundtune.types import Example
+from groundtune.types import Answer, Example
 
 TOO_FEW = 20
 """Minimum number of examples for choosing a threshold."""
+NO_CONFIDENCE = "no confidence is stated"
+HALF = 0.5
+"""Score from which an answer counts as right."""
+LEAST = 1e-6
+"""Confidences are taken as at least this, and at most 1 less this."""
+MAX_FAILED = 0.2
+"""Largest share of failed questions; above it, the others are not representative."""
+
+Progress = Callable[[str, int, int], None]
+"""Called after each question with the approach, the questions done, and their total."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,52 +44,125 @@ class Calibration(Displayed):
     rule: str
     n: int
     curve: tuple[OperatingPoint, ...]
+    approach: str
+
+    @property
+    def sentence(self) -> str:
+        """The threshold, and what follows from it."""
+        point = self.point
+        return threshold_sentence(
+            self.approach, point.threshold, n=self.n, rule=self.rule, coverage=point.coverage, risk=point.risk
+        )
 
     def view(self) -> list[Block]:
-        """Return the threshold and what follows from it."""
-        point = self.point
-        return [
-            Line(f"Abstention threshold {point.threshold:.2f} from {self.n:,} examples ({self.rule})", "strong"),
-            Line(f"answers {point.coverage:.0%} of them; {point.risk:.0%} of these answers are wrong", indent=1),
-        ]
+        return [Line(self.sentence)]
 
 
-def calibration_examples(examples: Sequence[Example]) -> list[Example]:
-    """Return the train and validation examples, or none if there are too few answerable or unanswerable ones.
+@dataclass(frozen=True, slots=True)
+class Uncalibrated(Displayed):
+    """Why no threshold can be chosen."""
 
-    Never reads the test split.
-    """
-    chosen = [example for example in examples if example.split != "test"]
-    unanswerable = sum(example.output is None for example in chosen)
-    enough = len(chosen) >= TOO_FEW and 0 < unanswerable < len(chosen)
-    return chosen if enough else []
+    reason: str
+    """Worded to follow "No abstention threshold: "."""
+
+    def view(self) -> list[Block]:
+        return [Line(f"No abstention threshold: {self.reason}")]
+
+
+def threshold_sentence(name: str, value: float, *, n: int, rule: str, coverage: float, risk: float) -> str:
+    """Describe a fitted threshold: `Abstention threshold of rag: 0.25, fitted on 100 examples (…). It …`"""
+    return (
+        f"Abstention threshold of {name}: {value:.2f}, fitted on {format_count(n, 'train and validation example')} "
+        f"({rule}). It answers {coverage:.0%} of them; {risk:.0%} of these answers are wrong."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """How an approach answered one example without a threshold."""
+
+    confidence: float
+    answered: bool
+    """Whether it answered rather than abstained by itself."""
+    correct: float
+    """Whether the answer, or the abstention, is right."""
+    has_answer: bool
+    """Whether the example has an answer, so that abstaining would be wrong."""
 
 
 async def calibrate(
-    approach: Approach, examples: Sequence[Example], config: Config, *, progress: Callable[[int], None] = lambda _: None
-) -> Calibration | None:
-    """Answer every example without a threshold, then choose one; None when the approach gives no confidence."""
-    confidences: list[float] = []
-    right: list[float] = []
-    for number, example in enumerate(examples, start=1):
-        answer = await approach.answer(question_of(example))
-        if answer.confidence is None:
+    approach: Approach,
+    examples: Sequence[Example],
+    config: Config,
+    score: Scorer,
+    *,
+    concurrency: int = 1,
+    progress: Progress = lambda *_: None,
+) -> Calibration | Uncalibrated:
+    """Answer every example without a threshold, then choose one. Failed questions are left out.
+
+    The first answer of a model says whether there is a confidence at all; if not, nothing more is asked.
+    """
+    if isinstance(approach, HasThreshold):
+        approach = approach.with_threshold(0.0)
+    outcomes: list[_Outcome] = []
+    failures: list[GroundtuneError] = []
+    waiting = iter(examples)
+
+    async def ask(example: Example) -> Answer | None:
+        try:
+            answer = await request_answer(approach, question_of(example))
+        except BudgetError:
+            raise
+        except GroundtuneError as error:
+            failures.append(error)
             return None
-        answered = answer.status == "answered" and example.output is not None
-        confidences.append(answer.confidence)
-        right.append(score_answer(answer, example)["correct"] if answered else 0.0)
-        progress(number)
-    curve = risk_coverage(confidences, right)
-    point, rule = _choose(curve, [example.output is not None for example in examples], confidences, right, config)
-    return Calibration(point, rule, len(examples), tuple(curve))
+        if answer.confidence is not None:
+            right = score(answer, example).get("correct", 0.0)
+            answered = answer.status == "answered"
+            outcomes.append(_Outcome(answer.confidence, answered, right, example.output is not None))
+        progress(approach.name, len(outcomes) + len(failures), len(examples))
+        return answer
+
+    def fails() -> bool:
+        return len(failures) > MAX_FAILED * len(examples)
+
+    for example in waiting:
+        answer = await ask(example)
+        if answer and answer.confidence is None:
+            return Uncalibrated(NO_CONFIDENCE)
+        if fails() or (answer and answer.trace.model):
+            break
+
+    async def work() -> None:
+        for example in waiting:
+            if fails():
+                return
+            await ask(example)
+
+    await run_workers(work, max(1, concurrency))
+    if fails():
+        asked = len(outcomes) + len(failures)
+        return Uncalibrated(f"{len(failures):,} of {asked:,} questions failed, the first: {failures[0].message}")
+    return _calibration(approach.name, outcomes, config)
+
+
+def _calibration(name: str, outcomes: Sequence[_Outcome], config: Config) -> Calibration | Uncalibrated:
+    answered = [outcome for outcome in outcomes if outcome.answered]
+    if len(outcomes) < TOO_FEW:
+        return Uncalibrated(f"only {len(outcomes):,} answers state a confidence, and {TOO_FEW} are needed")
+    if not answered:
+        return Uncalibrated(f"it answered none of the {len(outcomes):,} questions")
+    curve = [
+        replace(point, coverage=point.n / len(outcomes))
+        for point in risk_coverage([each.confidence for each in answered], [each.correct for each in answered])
+    ]
+    point, rule = _choose(curve, answered, config)
+    return Calibration(point, rule, len(outcomes), tuple(curve), name)
 
 
 def _choose(
-    curve: Sequence[OperatingPoint],
-    answerable: Sequence[bool],
-    confidences: Sequence[float],
-    right: Sequence[float],
-    config: Config,
+    curve: Sequence[OperatingPoint], answered: Sequence[_Outcome], config: Config
 ) -> tuple[OperatingPoint, str]:
     answers = config.answers
     if answers.max_risk is not None and (point := choose_threshold(curve, max_risk=answers.max_risk)):
@@ -76,11 +170,25 @@ def _choose(
     if answers.min_coverage is not None and (point := choose_threshold(curve, min_coverage=answers.min_coverage)):
         return point, f"at least {answers.min_coverage:.0%} of questions answered"
 
-    def outcomes(point: OperatingPoint) -> float:
-        """Correct answers given, plus abstentions on questions that the documents do not answer."""
-        return sum(
-            correct if confidence >= point.threshold else not has_answer
-            for confidence, correct, has_answer in zip(confidences, right, answerable, strict=True)
-        )
+    return _most_right(curve, answered), MOST_RIGHT
 
-    return max(curve, key=outcomes), "most right outcomes"
+
+def _most_right(curve: Sequence[OperatingPoint], answered: Sequence[_Outcome]) -> OperatingPoint:
+    """Return the point from which on an answer is more likely to be right than the question to have no answer.
+
+    Wrong answers to other questions do not matter: they are not right at any threshold. The likelihood is a logistic
+    curve, because which of many thresholds is the best on a hundred examples is largely a matter of chance.
+    """
+    right = _log_odds([each for each in answered if each.has_answer and each.correct >= HALF])
+    no_answer = _log_odds([each for each in answered if not each.has_answer])
+    slope, intercept = fit_platt(right, no_answer) if right.size and no_answer.size else (0.0, 0.0)
+    all_or_none = float(len(right) < len(no_answer))  # where the confidence does not tell them apart
+    threshold = float(logistic(-intercept / slope)) if slope > 0 else all_or_none
+    point = [point for point in curve if point.threshold >= threshold][-1:] or [curve[0]]
+    everything = point[0].n == len(answered)
+    return replace(point[0], threshold=0.0 if everything else min(threshold, point[0].threshold))
+
+
+def _log_odds(outcomes: Sequence[_Outcome]) -> Floats:
+    confidences = np.clip([each.confidence for each in outcomes], LEAST, 1 - LEAST)
+    return cast(Floats, np.log(confidences / (1 - confidences)))

@@ -11,7 +11,7 @@ from groundtune.build.training_kinds import training_kind
 from groundtune.common.files import read_json, write_atomic, write_json
 from groundtune.common.format_version import check_version, versioned
 from groundtune.config import PROJECT_FILE, Config, load_config
-from groundtune.config.fitted_values import Fitted, read_fitted, write_fitted
+from groundtune.config.fitted_values import Fitted, fitted_from, read_fitted, write_fitted
 from groundtune.config.toml_edit import set_keys
 from groundtune.errors import MissingError, UsageError
 from groundtune.ingest.sync import SyncProgress, SyncReport
@@ -23,7 +23,7 @@ from groundtune.workspace import Workspace
 
 TableValues = Mapping[str, str | int | None]
 
-ADOPTED_FORMAT = 1
+ADOPTED_FORMAT = 2
 SETTINGS_SECONDS = 10.0
 """How long to wait for another command that changes the project file."""
 KEYS = {"embedder": ("kind", "model", "base_url", "api_key_env", "dimension"), "retrieval": ("reranker",)}
@@ -98,8 +98,8 @@ def _plan_undo(workspace: Workspace) -> _Plan:
     by_hand = "edit [embedder] or [retrieval] in groundtune.toml by hand"
     adopted = check_version(read_json(record), path=record, supported=ADOPTED_FORMAT, rebuild=by_hand)
     try:
-        return _Plan(adopted["table"], adopted["values"], Fitted(**adopted["fitted"]))
-    except (KeyError, TypeError) as error:
+        return _Plan(adopted["table"], adopted["values"], fitted_from(adopted["fitted"]))
+    except (KeyError, TypeError, AttributeError) as error:
         raise MissingError(f"{record} is damaged: {error}", hint=by_hand) from None
 
 
@@ -169,8 +169,8 @@ async def _apply(
     else:
         with workspace.writer_lock(timeout_seconds=wait_seconds):
             write()
-    forgotten = plan.fitted is not None and before.threshold is not None and plan.fitted.threshold is None
-    return Adoption(plan.table, plan.values, report, ("threshold",) if forgotten else ())
+    forgotten = plan.fitted is not None and before.thresholds and not plan.fitted.thresholds
+    return Adoption(plan.table, plan.values, report, ("thresholds",) if forgotten else ())
 
 
 def _edited(file: Path, plan: _Plan) -> str:

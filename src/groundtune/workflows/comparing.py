@@ -38,6 +38,13 @@ from groundtune.protocols import Approach
 from groundtune.tune.job import read_job
 from groundtune.tune.preflight.leakage import row_key
 from groundtune.types import Example
+from groundtune.workflows.calibrating import (
+    calibrate_all,
+    describe_thresholds,
+    plan_calibration,
+    save_thresholds,
+    with_thresholds,
+)
 from groundtune.workflows.comparison_basis import comparison_basis, settings
 from groundtune.workspace import Workspace
 
@@ -57,6 +64,8 @@ class CompareProgress:
     approach: str
     spent_usd: float
     """Amount spent in this run, as far as prices are known; cached answers cost nothing."""
+    calibrating: bool = False
+    """Whether these are questions that calibrate the threshold of the approach, before the run begins."""
 
 
 async def compare(
@@ -66,6 +75,7 @@ async def compare(
     examples: Sequence[Example],
     *,
     fitted: Fitted,
+    calibration: Sequence[Example] = (),
     split: str = "test",
     chosen: Sequence[str | Approach] = (),
     scorers: Sequence[str | Score] = (),
@@ -76,8 +86,10 @@ async def compare(
 ) -> Path:
     """Run every available approach, or the chosen ones, through the cache; return the folder of the run.
 
-    chosen: names, or objects of the caller's own. scorers: functions, or names that packages add. Raises MissingError
-    when none can run, BudgetError when the next call might exceed the budget.
+    The confidence threshold of each approach is fitted first, if it has not been on the same basis. calibration:
+    examples to fit it on; those of the test split and of `split` are left out. chosen: names, or objects of the
+    caller's own. scorers: functions, or names that packages add. Raises MissingError when none can run, BudgetError
+    when the next call might exceed the budget.
     """
     require_examples(examples, split)
     added = own_scorers(scorers)
@@ -96,6 +108,18 @@ async def compare(
     only = [choice for choice in chosen if isinstance(choice, str)] if chosen else None
     registry = (await build_registry(config, resources, only=only)).select(chosen)
     registry = await with_further_trainings(config, resources, registry)
+    score = scorer(config, resources.output_format, resources.root)
+    plans = await plan_calibration(config, resources, registry, calibration, fitted, compared_on=split)
+    calibrated = await calibrate_all(
+        config,
+        registry,
+        plans,
+        score,
+        progress=lambda name, done, total: progress(CompareProgress(done, total, name, budget.known_spent_usd, True)),
+    )
+    fitted = save_thresholds(workspace, plans, calibrated)
+    registry = with_thresholds(registry, calibrated)
+    thresholds = describe_thresholds(config, registry, plans, calibrated, fitted)
     documents = await resources.index.catalog.digest() if resources.index else None
     snapshot = await resources.index.generation.version() if resources.index else None
     basis = await asyncio.to_thread(comparison_basis, config, documents, examples, resources.train, fitted)
@@ -108,7 +132,11 @@ async def compare(
         registry,
         examples,
         about={
-            **(await _conditions(config, resources, fitted)),
+            **(await _conditions(config, resources)),
+            "fitted": {
+                "dense_weight": fitted.dense_weight,
+                "thresholds": {name: threshold["value"] for name, threshold in thresholds.items()},
+            },
             "form": repr(resources.output_format),
             "checks": [digest_file(path) for path in _check_files(config, resources.root)],
             "requests": {name: registry.requests.get(name) for name in sorted(set(registry.model_tables.values()))},
@@ -119,12 +147,13 @@ async def compare(
         context={
             **_context(config, registry),
             "primary": metric,
+            "thresholds": thresholds,
             "trained_on": trained_on,
             "split": split,
             "basis": basis,
             "index_version": snapshot,
         },
-        score=with_scorers(scorer(config, resources.output_format, resources.root), added),
+        score=with_scorers(score, added),
         judge=judge.judge if judge else None,
         fresh=fresh,
         spent=lambda: budget.known_spent_usd,
@@ -280,7 +309,7 @@ def _check_files(config: Config, root: Path) -> list[Path]:
     return [path for path in (*named, *(root / f"{module}.py" for module in modules)) if path.is_file()]
 
 
-async def _conditions(config: Config, resources: Resources, fitted: Fitted) -> dict[str, Any]:
+async def _conditions(config: Config, resources: Resources) -> dict[str, Any]:
     """Return the conditions that affect the results."""
     manifest = resources.index.manifest if resources.index else None
     return {
@@ -289,7 +318,6 @@ async def _conditions(config: Config, resources: Resources, fitted: Fitted) -> d
         "settings": settings(config),
         "index": [manifest.generation, manifest.parts] if manifest else None,
         "documents": await resources.index.catalog.digest() if resources.index else None,
-        "fitted": asdict(fitted),
         "shown": digest_text("".join(map(repr, resources.train))),
     }
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from groundtune import build
@@ -39,13 +38,14 @@ def comparison_basis(
 ) -> dict[str, Any]:
     """Return digests of documents, examples, prices and settings.
 
-    documents: the digest of the catalog; None without an index. examples: those that are compared on.
+    documents: the digest of the catalog; None without an index. examples: those that are compared on. Thresholds are
+    not part of it: they follow from the rest.
     """
     return {
         "documents": documents,
         "examples": _digest([repr(example) for example in (*examples, *train)]),
         "prices": _digest(_prices(config)),
-        "settings": _digest([settings(config), asdict(fitted)]),
+        "settings": _digest([settings(config), fitted.dense_weight]),
     }
 
 

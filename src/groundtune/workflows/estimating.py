@@ -4,14 +4,15 @@ import contextlib
 import hashlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import fmean, median
 
 import numpy as np
 
 from groundtune import build
-from groundtune.build.approach_registry import ApproachRegistry, build_registry, with_further_trainings
+from groundtune.build.approach_registry import build_registry, with_further_trainings
 from groundtune.build.resources import Resources
 from groundtune.build.training_kinds import training_kind
 from groundtune.common.conversations import question_of, transcript
@@ -19,8 +20,9 @@ from groundtune.config import Config, ModelConfig
 from groundtune.errors import GroundtuneError
 from groundtune.extensions import adds_approach
 from groundtune.measure.judges import Judge
-from groundtune.protocols import Approach, CallsEndpoint, Generator, RepeatableGenerator
+from groundtune.protocols import Approach, CallsEndpoint, Generator, HasThreshold, RepeatableGenerator
 from groundtune.types import Answer, Artifact, Example, Generation, Prompt, Vectors
+from groundtune.workflows.calibrating import plan_calibration
 from groundtune.workflows.comparing import require_examples
 from groundtune.workspace import Workspace
 
@@ -82,6 +84,10 @@ def _sum_or_none(values: Sequence[float | None]) -> float | None:
     return math.fsum(known) if len(known) == len(values) else None
 
 
+EstimateOne = Callable[[str, Approach, Sequence[Example]], Awaitable[Estimate]]
+"""Estimates the answers of an approach, under a name."""
+
+
 class _Rehearsal:
     """A generator for dry runs, which records prompts and returns empty text."""
 
@@ -94,6 +100,7 @@ class _Rehearsal:
         """Whether to raise instead of answering, so that the caller does not retry."""
         self.asks = False
         """Whether to call the real generator: a locally trained model costs nothing, and its speed is unknown."""
+        self.has_confidence = getattr(generator, "has_confidence", True)
 
     async def generate(self, prompt: Prompt) -> Generation:
         if self.asks:
@@ -110,12 +117,14 @@ async def estimate(
     resources: Resources,
     examples: Sequence[Example],
     *,
+    calibration: Sequence[Example] = (),
     split: str = "test",
     chosen: Sequence[str | Approach] = (),
 ) -> list[Estimate]:
     """Return one estimate per available or named approach, in the order in which they would run.
 
-    Raises what `compare` would raise before its first call.
+    An approach whose threshold would be fitted has one more, `NAME (calibration)`. calibration: as in `compare`. Raises
+    what `compare` would raise before its first call.
     """
     require_examples(examples, split)
     rehearsals: list[_Rehearsal] = []
@@ -136,17 +145,25 @@ async def estimate(
     trained = dict.fromkeys(artifact.id for artifact in registry.artifacts.values())
     rehearsal_of = dict(zip([*dict.fromkeys(registry.model_tables.values()), *trained], rehearsals, strict=True))
     cached = build.cache_lookup(workspace.cache)
+    plans = await plan_calibration(config, resources, registry, calibration, resources.fitted, compared_on=split)
     estimates = []
-    for name in registry.ready:
+    for name, approach in registry.ready.items():
         model, artifact = registry.model_tables.get(name), registry.artifacts.get(name)
         table = _endpoint_of(artifact) if artifact else config.models[model] if model else None
+        questions = plans[name].questions if name in plans else ()
+        unsure = approach.with_threshold(0.0) if questions and isinstance(approach, HasThreshold) else approach
         if table:
             rehearsal = rehearsal_of[artifact.id if artifact else model or ""]
-            estimates.append(await _estimate_model(config, registry, name, table, rehearsal, cached, examples))
+            if questions and await _states_no_confidence(unsure, questions[0], rehearsal, cached):
+                questions, unsure = (), approach
+            estimate_one: EstimateOne = partial(_estimate_model, config, table, rehearsal, cached)
         else:
             if artifact:
                 rehearsal_of[artifact.id].asks = True
-            estimates.append(await _estimate_local(registry, name, examples))
+            estimate_one = _estimate_local
+        if questions:
+            estimates.append(await estimate_one(f"{name} (calibration)", unsure, questions))
+        estimates.append(await estimate_one(name, unsure, examples))
     if config.judge and (judge := build.judge(config, resources.embedder, rehearse)):
         estimates.append(await _estimate_judge(config, judge, rehearsals[-1], len(registry.ready), examples))
     return estimates
@@ -193,12 +210,25 @@ async def _estimate_judge(
     )
 
 
-async def _estimate_local(registry: ApproachRegistry, name: str, examples: Sequence[Example]) -> Estimate:
+async def _states_no_confidence(
+    approach: Approach,
+    example: Example,
+    rehearsal: _Rehearsal,
+    cached: Callable[[Generator, Prompt], Generation | None],
+) -> bool:
+    """Whether an earlier calibration found that the model states no confidence; it then asks nothing again."""
+    rehearsal.prompts.clear()
+    await approach.answer(question_of(example))
+    generations = [cached(rehearsal.generator, prompt) for prompt in rehearsal.prompts[-1:]]
+    return any(generation is not None and generation.confidence is None for generation in generations)
+
+
+async def _estimate_local(name: str, approach: Approach, examples: Sequence[Example]) -> Estimate:
     """Estimate an approach that runs locally and costs nothing, by timing a few examples."""
     seconds = []
     for example in examples[:3]:
         began = time.perf_counter()
-        await registry.ready[name].answer(question_of(example))
+        await approach.answer(question_of(example))
         seconds.append(time.perf_counter() - began)
     n = len(examples)
     return Estimate(name, None, n, 0, 0, 0, 0.0, 0.0, median(seconds) * n if seconds else 0.0, timed=True)
@@ -206,17 +236,17 @@ async def _estimate_local(registry: ApproachRegistry, name: str, examples: Seque
 
 async def _estimate_model(
     config: Config,
-    registry: ApproachRegistry,
-    name: str,
     chosen: ModelConfig,
     rehearsal: _Rehearsal,
     cached: Callable[[Generator, Prompt], Generation | None],
+    name: str,
+    approach: Approach,
     examples: Sequence[Example],
 ) -> Estimate:
     sample = evenly_spaced(examples)
     rehearsal.prompts.clear()
     for example in sample:
-        await registry.ready[name].answer(question_of(example))
+        await approach.answer(question_of(example))
     generator, prompts = rehearsal.generator, list(rehearsal.prompts)
     generations = [cached(generator, prompt) for prompt in prompts]
     uncached_share = sum(generation is None for generation in generations) / len(prompts) if prompts else 0.0

@@ -27,6 +27,7 @@ from groundtune.measure.score_tables import ClassTable, FieldTable, class_table,
 from groundtune.measure.trainings import TrainingSpread, pool_trainings
 from groundtune.report import html as page
 from groundtune.types import ApproachSummary, Difference, Evidence, Example, Interval, Message, Result, Verdict
+from groundtune.workflows.calibrating import threshold_sentences
 from groundtune.workflows.comparing import EXAMPLES, RUN, read_run_file
 
 USUAL_PRIMARY = ("correct", "judge", "chrf", "f1")
@@ -120,6 +121,7 @@ class Report(Displayed):
             Table(["approach", self.primary, *own, "abstained", "errors", "p95 s", "usd/1k"], rows),
             *(Line(f"{name}: {text}", "strong") for name, text in self.first_errors().items()),
             *(Line(f"{name} was not run: {reason}", "dim") for name, reason in self.run.missing.items()),
+            *(Line(sentence, "dim") for sentence in self.threshold_sentences),
             Line(f"{format_count(self.n, 'example')}; {self.file or self.run.file}", "dim"),
         ]
 
@@ -127,6 +129,11 @@ class Report(Displayed):
     def own_scores(self) -> list[str]:
         """Names of the scores of packages and of the caller."""
         return list(self.run.about.get("own_scorers", ()))
+
+    @property
+    def threshold_sentences(self) -> list[str]:
+        """The confidence below which each approach abstained, and what it was fitted on; older runs do not say it."""
+        return threshold_sentences(self.run.about.get("thresholds", {}))
 
     def first_errors(self) -> dict[str, str]:
         """Map each approach with errors to their number and the message of the first."""
@@ -174,6 +181,7 @@ class Report(Displayed):
                 "more_examples": self.verdict.more_examples,
             },
             "unavailable": dict(self.run.missing),
+            "thresholds": dict(self.run.about.get("thresholds", {})),
             "tags": [
                 {"tag": tag, "n": n, "approaches": {name: asdict(mean) for name, mean in means.items()}}
                 for tag, n, means in self.tags
@@ -395,6 +403,7 @@ def write_page(report: Report, file: Path) -> Report:
         **report.summary(),
         "title": run.about.get("name") or "groundtune",
         "made": run.started,
+        "threshold_sentences": report.threshold_sentences,
         "task": run.about.get("task", "answer"),
         "examples": [
             {

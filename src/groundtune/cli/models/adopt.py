@@ -68,7 +68,8 @@ def _show(done: "Adoption", *, json: bool) -> None:
         )
     if done.forgotten:
         output.print_note(
-            "The abstention threshold was fitted for the previous embedder; groundtune ingest fits it again."
+            "The abstention thresholds were fitted for the previous embedder; groundtune ingest and groundtune compare "
+            "fit them again."
         )
     output.next_step(
         "groundtune evaluate",

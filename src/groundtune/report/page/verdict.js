@@ -7,6 +7,8 @@ function verdictView(state) {
       VERDICT.reasons?.length ? section("why", "Why", bullets(VERDICT.reasons)) : null,
       flips(),
       VERDICT.caveats?.length ? section("caveats", "Caveats", bullets(VERDICT.caveats)) : null,
+      PAGE.threshold_sentences?.length
+        ? section("thresholds", "Abstention thresholds", bullets(PAGE.threshold_sentences)) : null,
       excluded()),
     APPROACHES.length ? section("approaches", "Approaches", standings(), scores()) : null,
     APPROACHES.length ? section("cost", "Cost against quality", costPlot()) : null,

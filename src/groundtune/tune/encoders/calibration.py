@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from groundtune.common.text import format_count
 from groundtune.stats.logits import energy, logistic, softmax
+from groundtune.stats.platt import fit_platt
 
 Floats = NDArray[np.float64]
 BINS = 15
@@ -120,7 +121,7 @@ def fit_rejection(inside: Floats, right: NDArray[np.bool_], outside: Floats) -> 
         return Rejection(float(np.quantile(correct, REFUSED))) if len(correct) >= FEWEST_ALONE else None
     if len(inside) < FEWEST_INSIDE:
         return None
-    slope, intercept = _platt(inside, outside)
+    slope, intercept = fit_platt(inside, outside)
     return Rejection(_best_threshold(inside, right, outside), slope, intercept)
 
 
@@ -161,19 +162,3 @@ def _best_threshold(inside: Floats, right: NDArray[np.bool_], outside: Floats) -
     values, refused = values[order], np.concatenate([[0.0], np.cumsum(gains[order])])
     edges = np.concatenate([[values[0] - 1e-6], (values[:-1] + values[1:]) / 2, [values[-1] + 1e-6]])
     return float(edges[int(refused.argmax())])
-
-
-def _platt(inside: Floats, outside: Floats) -> tuple[float, float]:
-    """Return slope and intercept of the logistic curve, by Newton's method on standardised energies."""
-    values = np.concatenate([inside, outside])
-    middle, width = float(values.mean()), float(values.std()) or 1.0
-    high, low = (len(inside) + 1) / (len(inside) + 2), 1 / (len(outside) + 2)
-    targets = np.concatenate([np.full(len(inside), high), np.full(len(outside), low)])
-    columns = np.stack([(values - middle) / width, np.ones(len(values))], axis=1)
-    coefficients = np.zeros(2)
-    for _ in range(50):
-        probability = logistic(columns @ coefficients)
-        gradient = columns.T @ (targets - probability) - 1e-3 * coefficients
-        hessian = (columns * (probability * (1 - probability))[:, None]).T @ columns + 1e-3 * np.eye(2)
-        coefficients = coefficients + np.clip(np.linalg.solve(hessian, gradient), -2, 2)
-    return float(coefficients[0] / width), float(coefficients[1] - coefficients[0] * middle / width)
