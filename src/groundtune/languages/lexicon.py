@@ -40,6 +40,8 @@ class Lexicon:
     plain: dict[str, list[_Entry]] = field(default_factory=dict)
     """The same entries by their first word without accents."""
     wild: list[tuple["regex.Pattern[str]", _Entry]] = field(default_factory=list)
+    any_wild: list["regex.Pattern[str]"] = field(default_factory=list)
+    """One pattern for the first words of all entries in `wild`, since most words match none."""
 
     @classmethod
     def build(cls, entries: Iterable[tuple[str, str]], writing: Writing) -> "Lexicon":
@@ -54,6 +56,8 @@ class Lexicon:
                 lexicon.exact.setdefault(first, []).append(entry)
                 if first not in writing.accents_matter and fold(first) != first:
                     lexicon.plain.setdefault(fold(first), []).append(entry)
+        if lexicon.wild:
+            lexicon.any_wild.append(regex.compile("|".join(f"(?:{pattern.pattern})" for pattern, _ in lexicon.wild)))
         return lexicon
 
     def find(self, tokens: Sequence[Token], breaks: frozenset[int] = frozenset()) -> Iterator[Found]:
@@ -96,9 +100,9 @@ class Lexicon:
             yield from self.exact.get(form, ())
             if form == fold(form):
                 yield from self.plain.get(form, ())
-        for pattern, entry in self.wild:
-            if any(pattern.fullmatch(form) for form in token.forms):
-                yield entry
+        forms = [form for form in token.forms if any(pattern.fullmatch(form) for pattern in self.any_wild)]
+        if forms:
+            yield from (entry for pattern, entry in self.wild if any(pattern.fullmatch(form) for form in forms))
 
     def _places(
         self, parts: Sequence[str], tokens: Sequence[Token], start: int, breaks: frozenset[int], used: Iterable[int]
@@ -129,7 +133,7 @@ class Lexicon:
 
 
 def _parts(pattern: str, writing: Writing) -> tuple[str, ...]:
-    return tuple(lower(part, writing.letters) for part in pattern.replace("…", " … ").split())
+    return tuple(lower(part, writing.letters) for part in pattern.replace("…", " … ").replace("-", " ").split())
 
 
 def _compile(part: str) -> "regex.Pattern[str]":
