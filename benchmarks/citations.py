@@ -16,6 +16,7 @@ from pathlib import Path
 
 from common import table
 from groundtune.approaches.citations import check_citations
+from groundtune.common.support import is_supported
 from groundtune.languages.text import sentences
 from groundtune.stats.intervals import bootstrap_mean
 from groundtune.types import Hit, Passage
@@ -66,9 +67,8 @@ def main() -> None:
             hit = Hit(Passage("p", "p", article["title"], 0, 0, len(text), text), 1.0)
             for kind, claim in variants(rng.choice(candidates), rng.choice(others) if others else None, names, rng):
                 citations = check_citations(f"{claim} [1]", (hit,))[1]
-                supported.setdefault(kind, []).append(
-                    float(any(citation.support != "missing" for citation in citations))
-                )
+                every = all(is_supported(citation.support) for citation in citations)
+                supported.setdefault(kind, []).append(float(every))
     rows = [["sentence", "supported (95%)", "expected"]]
     for kind, values in supported.items():
         share = bootstrap_mean(values)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         Reranker,
         Source,
         StreamingApproach,
+        SupportChecker,
         TrainingKind,
     )
     from groundtune.retrieve.stores.local_index import LocalIndex
@@ -101,7 +102,9 @@ _MODULES = {
     "ingest.sync": "FileReport SyncProgress SyncReport",
     "measure.retrieval_quality": "Miss RetrievalReport StageReport",
     "project": "Project",
-    "protocols": "Approach Embedder Generator IndexStorage Reranker Source StreamingApproach TrainingKind",
+    "protocols": (
+        "Approach Embedder Generator IndexStorage Reranker Source StreamingApproach SupportChecker TrainingKind"
+    ),
     "retrieve.stores.local_index": "LocalIndex",
     "stats.agreement": "Agreement",
     "stats.risk_coverage": "OperatingPoint",
@@ -198,6 +201,7 @@ __all__ = [
     "SourceItem",
     "StageReport",
     "StreamingApproach",
+    "SupportChecker",
     "SweepRow",
     "SyncProgress",
     "SyncReport",

@@ -1,4 +1,4 @@
-"""Find what other packages add to groundtune: approaches, scorers, loaders, stores, sources, models, kinds of training.
+"""Find what other packages add to groundtune: approaches, scorers, checkers, loaders, stores, sources, models, …
 
 A package registers with one entry point in the group `groundtune`, a function that receives an `Extensions`:
 
@@ -82,6 +82,8 @@ class Extensions:
     """Maps each `[embedder] kind` to a function that makes an `Embedder`."""
     rerankers: dict[str, Callable[[], Any]] = field(default_factory=dict)
     """Maps each `[retrieval] reranker` to a function that makes a `Reranker`."""
+    checkers: dict[str, Callable[[], Any]] = field(default_factory=dict)
+    """Maps each `[answers] checker` to a function that makes a `SupportChecker`."""
     trainers: dict[str, Any] = field(default_factory=dict)
     """Maps each `[tune.NAME] kind` to its `TrainingKind`."""
     packages: dict[str, str] = field(default_factory=dict)
@@ -131,6 +133,10 @@ class Extensions:
         if "/" in name:
             raise UsageError(f"{name!r} cannot be the name of a reranker", hint="that is a model on the hub")
         self._add(self.rerankers, "reranker", name, make)
+
+    def checker(self, name: str, make: Callable[[], Any]) -> None:
+        """Add a checker of citations, used by `[answers] checker`."""
+        self._add(self.checkers, "checker", name, make)
 
     def trainer(self, kind: Any) -> None:
         """Add a kind of [tune.NAME]: an object that implements `TrainingKind`."""

@@ -25,6 +25,7 @@ from groundtune.types import (
     Shot,
     SourceChanges,
     Stage,
+    Support,
     Task,
     TunedApproach,
     Vectors,
@@ -247,6 +248,19 @@ class Source(Protocol):
 
         Called again while `more` is set. Whatever it raises is recorded as the failure of this source, whose documents
         stay as they are.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportChecker(Protocol):
+    """Decides whether a passage supports a sentence, for sentences that are not in it word for word."""
+
+    def support(self, sentence: str, passage: str) -> Support:
+        """Return how far the passage, with its heading above it, supports the sentence.
+
+        A state of `common/support.py`, most often "close", "missing" or "unchecked", or one of its own, which counts
+        like "unchecked". Called in a thread, never for two sentences of an answer at once.
         """
         ...
 

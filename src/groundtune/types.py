@@ -299,7 +299,8 @@ class Citation:
     """How one sentence of an answer was checked against the place in a document that should support it."""
 
     marker: int | None
-    """The number in `[n]`, counted from 1; None for a sentence without a marker."""
+    """The number in `[n]` of the answer, counted from 1 in order of appearance; None for a sentence without one. Which
+    passage it names stands in `passage_id`."""
     sentence: str
     support: Support
     passage_id: str | None = None
@@ -313,8 +314,8 @@ class Citation:
     """Offsets of the quote into the document's text."""
     end: int | None = None
     added: bool = False
-    """Whether the model gave no marker here, and groundtune added it because exactly one passage supports the
-    sentence."""
+    """Whether groundtune added the marker: the model gave one for the whole paragraph, or none where exactly one
+    passage supports the sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +330,8 @@ class Trace:
     """Name of the model that was asked; None when none was."""
     notes: tuple[str, ...] = ()
     """What did not go as configured, and what was done instead."""
+    reply: str | None = None
+    """What the model wrote, with its own markers, which count the passages of the prompt; None when none was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -498,13 +501,15 @@ class ApproachSummary:
     p50_seconds: float | None
     p95_seconds: float | None
     cited: float | None
-    """Share of answered rows with a citation of exact or close support; None when nothing was answered."""
+    """Share of answered rows of which passages support at least half the sentences; None when none can be checked."""
     metrics: Mapping[str, Interval] = field(default_factory=dict)
     """Mean of each score over the rows that have it."""
     failures: Mapping[str, int] = field(default_factory=dict)
     """Number of errors by kind."""
     cut: Mapping[str, int] = field(default_factory=dict)
     """Number of replies that ended too early, by the limit that cut them."""
+    unchecked: float | None = None
+    """Share of the sentences of its answers that nothing could check; None when none is cited or should be."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 import pytest
 
 from groundtune.approaches import prompts
-from groundtune.approaches.output_formats import AnswerFormat
+from groundtune.approaches.output_formats import AnswerFormat, TextFormat
 from groundtune.approaches.pipeline import NOT_IN_DOCUMENTS, Pipeline
 from groundtune.errors import ProviderError
 from groundtune.models.hosted_generator import HostedGenerator
 from groundtune.testing.scripted_server import Reply, ScriptedServer
-from groundtune.types import Generation, Hit, Passage, Prompt, Question
+from groundtune.types import Citation, Generation, Hit, Passage, Prompt, Question
 
 TEXT = "A bike can be returned within 30 days of delivery. The customer pays the carriage."
 HIT = Hit(Passage("d:0", "d", "returns.md", 0, 100, 100 + len(TEXT), TEXT, "Returns", 2), 0.8)
@@ -60,8 +60,9 @@ async def test_an_answer_has_an_id_a_time_and_a_trace() -> None:
     assert first.time <= second.time
     assert (first.trace.prompt, first.trace.query) == (model.prompts[0], None)  # these passages were not searched for
     assert first.trace.model == "says"
+    assert first.trace.reply == "The customer pays the carriage. [1]"
     unasked = await Pipeline("rag", model, context=Given()).answer(QUESTION)
-    assert (unasked.trace.prompt, unasked.trace.model) == (None, None)
+    assert (unasked.trace.prompt, unasked.trace.model, unasked.trace.reply) == (None, None, None)
     assert unasked.id
     assert (await Pipeline("prompt", model).answer(QUESTION)).trace.query is None
 
@@ -102,10 +103,12 @@ async def test_the_threshold_applies_only_to_a_reported_confidence(confidence: f
     assert (answer.status, answer.confidence) == (status, confidence)
 
 
-async def test_without_evidence_there_is_nothing_to_cite() -> None:
-    model = Says("It is 30 days [1].")
+async def test_without_evidence_every_statement_is_uncited() -> None:
+    model = Says("Hello! It is 30 days [1].")
     answer = await Pipeline("prompt", model).answer(QUESTION)
-    assert (answer.status, answer.citations, answer.hits) == ("answered", (), ())
+    assert (answer.status, answer.text, answer.hits) == ("answered", "Hello! It is 30 days [1].", ())
+    assert answer.citations == (Citation(None, "It is 30 days.", "uncited"),)
+    assert (await Pipeline("prompt", model, output_format=TextFormat()).answer(QUESTION)).citations == ()
     assert (await Pipeline("prompt", Says(prompts.NOT_FOUND)).answer(QUESTION)).text == AnswerFormat().abstention
 
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from groundtune.approaches import prompts
 from groundtune.approaches.answering import stream_answer
-from groundtune.approaches.citations import UnfinishedText, check_citations
+from groundtune.approaches.citations import check_citations
 from groundtune.approaches.output_formats import AnswerFormat, LabelFormat, ObjectFormat, OutputFormat, TextFormat
 from groundtune.approaches.pipeline import ABSTAINED_AFTER, NOT_IN_DOCUMENTS, Pipeline
+from groundtune.approaches.unfinished_text import UnfinishedText
 from groundtune.common.answers import request_answer
 from groundtune.errors import ProviderError
 from groundtune.languages.text import sentences
@@ -100,14 +101,25 @@ async def assert_same(approach: Pipeline) -> list[AnswerEvent]:
 # -- the same as a whole answer ----------------------------------------------------------------------------------
 
 PASSAGES = [[text[start:end] for start, end in sentences(text)] for text in (RETURNS, ORDERS, TABLE, UNICODE)]
-MARKERS = st.sampled_from(["[1]", "[2]", "[3]", "[4]", "[1][2]", "[1], [2]", "[2, 3]", "[ 1 ]", "[9]", "[0]"])
+PLAIN_MARKERS = st.sampled_from(["[1]", "[2]", "[3]", "[4]", "[1][2]", "[1], [2]", "[2, 3]", "[ 1 ]", "[9]", "[0]"])
+STYLES = st.sampled_from(
+    [
+        "【1】", "［2］", "【1†source】", "[^1]", "[Passage 1]", "[passages 1 and 2]", "[Quelle 2]", "[doc_3]", "[1:0]",
+        "[#1]", "(1)", "(Passage 2)", "¹", "²,³", "①", "[1](#1)", "[[1]]", "[[1], [2]]", "**[1]**", "<sup>1</sup>",
+        "^1", "$^{2}$", "([1])", "[１]", "\\[1\\]", "[1, p. 3]", "[Source 1: Returns]", "Sources: 1, 2", "[來源1]",
+        "\\cite{1}",
+    ]
+)  # fmt: skip
+MARKERS = st.one_of(PLAIN_MARKERS, STYLES)
 ODD = st.sampled_from(
     [
         "The bike is fine.", "It costs 49 euros", "See", "Sources:", "Note that this is only a guess.", "For example:",
         "Yes.", "No. 5 is open.", "in 2019", "Dr. Berg said so.", "- ", "* ", "1. ", "2. ", "a) ", "I. ", "\n", "\n\n",
         "```", "`x y`", "`", "``", '"', "(", ")", "“", "”", "**", "_", "[2024]", "rows[2]", "[1](http://x)", "[ 1",
         "[1, 2]", "[1-3]", "1 ", "12.", "and then", "But", "lower case goes on", "however, the warranty", "  ", "\t",
-        "...", "!", "that is more than enough words here", prompts.NOT_FOUND, "not_in", "\u200b", "😀",
+        "...", "!", "The rules are:", "**Returns**", "## Fees", "Hello!", "Is it free?", "m²", "x[1]", "| a | b |", "“",
+        "The warranty lasts 24 months.", "Helmets are not refunded",
+        "that is more than enough words here", prompts.NOT_FOUND, "not_in", "\u200b", "😀",
         "NOT\\_IN\\_DOCUMENTS", "Answer: ", "not in the documents", "\n\nNOT_IN_DOCUMENTS", "n", "Not",
     ]
 )  # fmt: skip

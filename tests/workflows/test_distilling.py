@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,7 @@ def test_a_file_without_a_text_is_refused(content: bytes, tmp_path: Path) -> Non
 EXACT = Citation(1, "It is so.", "exact", source="docs/a.md", quote="It is so")
 CLOSE = Citation(2, "It may be.", "close", source="docs/b.md", quote="It may well be")
 LOST = Citation(9, "It was.", "missing")
+UNCITED = Citation(None, "Or not.", "uncited")
 
 
 @pytest.mark.parametrize(
@@ -258,15 +260,18 @@ LOST = Citation(9, "It was.", "missing")
         (Answer("It is so [1].", "answered", citations=(EXACT,)), ""),
         (Answer("It is so [1].", "answered", citations=(EXACT, CLOSE)), "neither cited exactly nor sure"),
         (Answer("It is so [1].", "answered", citations=(EXACT, LOST)), "neither cited exactly nor sure"),
-        (Answer("It is so.", "answered"), "neither cited exactly nor sure"),
-        (Answer("It is so.", "answered", confidence=0.89), "neither cited exactly nor sure"),
+        (Answer("It is so. Or not.", "answered", citations=(EXACT, UNCITED)), "neither cited exactly nor sure"),
+        (Answer("It is so [1].", "answered", citations=(replace(EXACT, added=True),)), "not cited, and not sure"),
+        (Answer("Or not.", "answered", citations=(UNCITED,)), "not cited, and not sure"),
+        (Answer("It is so.", "answered"), "not cited, and not sure"),
+        (Answer("It is so.", "answered", confidence=0.89), "not cited, and not sure"),
         (Answer("It is so.", "answered", confidence=0.9), ""),
         (Answer("No.", "abstained", confidence=1.0), "abstained"),
     ],
 )
 def test_an_answer_is_kept_if_exactly_cited_or_confident(answer: Answer, reason: str) -> None:
-    kept, reason = accept_answer(answer, min_confidence=0.9)
-    assert (reason, kept is None) == (reason, bool(reason))
+    kept, why_not = accept_answer(answer, min_confidence=0.9)
+    assert (why_not, kept is None) == (reason, bool(reason))
 
 
 def test_a_quote_is_exact_whether_it_answers_or_not() -> None:

@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import copy
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 from groundtune.approaches import prompts
-from groundtune.approaches.citations import check_citations
+from groundtune.approaches.citations import check_citations, uncited_statements
 from groundtune.approaches.context import SearchingContext
 from groundtune.approaches.output_formats import AnswerFormat, OutputFormat
 from groundtune.approaches.search_query import SearchQuery
@@ -17,12 +19,13 @@ from groundtune.common.answers import complete_answer, total_usage
 from groundtune.common.event_loop import closing
 from groundtune.common.text import one_line
 from groundtune.errors import ProviderError
-from groundtune.protocols import ContextProvider, Generator, ShotChooser, StreamingGenerator
+from groundtune.protocols import ContextProvider, Generator, ShotChooser, StreamingGenerator, SupportChecker
 from groundtune.types import Answer, AnswerEvent, Generation, Hit, Prompt, Question, Retrieved, Shot, Trace, Usage
 
 NOT_IN_DOCUMENTS = "Not in your documents."
 ABSTAINED_AFTER = "after the answer, the model said that the documents do not hold it"
 """Warning of an answer that passages support."""
+T = TypeVar("T")
 ABSTENTION_PASSAGES = 3
 """Passages shown with an abstention."""
 
@@ -53,8 +56,9 @@ class Pipeline:
 
     output_format: the rules and replies of the task. question_at: position of the question relative to the passages.
     threshold: confidence below which it abstains; None: the generator is not asked for one. strict: sentences without
-    support are dropped, and an answer with nothing left is an abstention. local_slots: a semaphore held while context
-    and shots are gathered, so that concurrent questions do not inflate each other's measured latency.
+    support are dropped, and an answer with nothing left is an abstention. checker: decides about sentences that are not
+    in their passage word for word. local_slots: a semaphore held while context and shots are gathered, so that
+    concurrent questions do not inflate each other's measured latency.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Pipeline:
         question_at: prompts.QuestionAt = "last",
         threshold: float | None = None,
         strict: bool = False,
+        checker: SupportChecker | None = None,
         local_slots: asyncio.Semaphore | None = None,
     ) -> None:
         self.name = name
@@ -78,6 +83,7 @@ class Pipeline:
         self._question_at = question_at
         self._threshold = threshold
         self._strict = strict
+        self._checker = checker
         self._local_slots = local_slots or contextlib.nullcontext()
 
     @property
@@ -111,7 +117,8 @@ class Pipeline:
         gathered = await self._gather(question)
         start = time.perf_counter()
         generation = await self._generator.generate(gathered.prompt) if gathered.prompt else NO_GENERATION
-        return self._finish(gathered, generation, time.perf_counter() - start)
+        waited = time.perf_counter() - start
+        return await self._unless_blocking(lambda: self._finish(gathered, generation, waited))
 
     async def stream(self, question: Question) -> AsyncIterator[AnswerEvent]:
         """Yield the same answer as events; see `ReplyStream` for what is released before the end.
@@ -121,7 +128,7 @@ class Pipeline:
         """
         gathered = await self._gather(question)
         yield Retrieved(tuple(gathered.hits))
-        reply = ReplyStream(self._output_format, gathered.hits, strict=self._strict)
+        reply = ReplyStream(self._output_format, gathered.hits, strict=self._strict, checker=self._checker)
         start = time.perf_counter()
         if gathered.prompt is None:
             generation = NO_GENERATION
@@ -132,12 +139,18 @@ class Pipeline:
                     if isinstance(piece, Generation):
                         generation = piece
                         continue
-                    for event in reply.add(piece):
+                    for event in await self._unless_blocking(partial(_events, reply, piece)):
                         yield event
         else:
             generation = await self._generator.generate(gathered.prompt)
-        for event in reply.finish(self._finish(gathered, generation, time.perf_counter() - start)):
+        waited = time.perf_counter() - start
+        answer = await self._unless_blocking(lambda: self._finish(gathered, generation, waited))
+        for event in reply.finish(answer):
             yield event
+
+    async def _unless_blocking(self, work: Callable[[], T]) -> T:
+        """Do work that checks citations: here, or in a thread when a checker may run a model of its own."""
+        return await asyncio.to_thread(work) if self._checker else work()
 
     @property
     def _may_be_unsure(self) -> bool:
@@ -186,6 +199,7 @@ class Pipeline:
                 query.text or None,
                 self._generator.name if gathered.prompt else None,
                 (query.note,) if query.note else (),
+                generation.text if gathered.prompt else None,
             ),
             reasoning=generation.reasoning,
             cut=generation.cut,
@@ -224,16 +238,18 @@ class Pipeline:
         if reading.abstained or self._below_threshold(confidence):
             return self._abstention(hits, confidence)
         answer = Answer(reading.text, "answered", reading.output, hits=tuple(hits), confidence=confidence)
-        if not (hits and self._output_format.cites):
+        if not self._output_format.cites:
             return answer
-        text, citations = check_citations(reading.text, hits, strict=self._strict)
+        if not hits:
+            return replace(answer, citations=uncited_statements(reading.text))
+        text, citations = check_citations(reading.text, hits, strict=self._strict, checker=self._checker)
         return replace(answer, text=text, citations=citations) if text else self._abstention(hits, confidence)
 
     def _answer_before_abstention(self, explanation: str, hits: list[Hit], confidence: float | None) -> Answer | None:
         """Return what a reply said before it abstained, if passages support enough of it to be an answer."""
         if not (hits and self._output_format.cites) or self._below_threshold(confidence):
             return None
-        text, citations = check_citations(explanation, hits, strict=self._strict)
+        text, citations = check_citations(explanation, hits, strict=self._strict, checker=self._checker)
         if not is_surely_answer(citations):
             return None
         return Answer(
@@ -246,6 +262,10 @@ class Pipeline:
     def _abstention(self, hits: list[Hit], confidence: float | None) -> Answer:
         text = NOT_IN_DOCUMENTS if self._context and self._output_format.cites else self._output_format.abstention
         return Answer(text, "abstained", hits=tuple(hits[:ABSTENTION_PASSAGES]), confidence=confidence)
+
+
+def _events(reply: ReplyStream, piece: str) -> list[AnswerEvent]:
+    return list(reply.add(piece))
 
 
 def _model_seconds(generation: Generation | None, waited_seconds: float) -> float:

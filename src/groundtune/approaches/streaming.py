@@ -8,9 +8,10 @@ and becomes a warning, streamed or not.
 
 from collections.abc import Iterable, Iterator
 
-from groundtune.approaches.citations import UnfinishedText
 from groundtune.approaches.output_formats import OutputFormat, StreamedFormat
+from groundtune.approaches.unfinished_text import UnfinishedText
 from groundtune.common.support import is_supported
+from groundtune.protocols import SupportChecker
 from groundtune.types import Answer, AnswerEvent, Citation, CitationChecked, Done, Hit, TextDelta
 
 SUPPORTED_SENTENCES = 2
@@ -18,8 +19,11 @@ SUPPORTED_SENTENCES = 2
 
 
 def is_surely_answer(citations: Iterable[Citation]) -> bool:
-    """Whether a text with these citations is an answer, even if it abstains after it."""
-    supported = {citation.sentence for citation in citations if is_supported(citation.support)}
+    """Whether a text with these citations is an answer, even if it abstains after it.
+
+    Only markers that the model gave count: an explanation repeats what passages say without citing them.
+    """
+    supported = {each.sentence for each in citations if is_supported(each.support) and not each.added}
     return len(supported) >= SUPPORTED_SENTENCES
 
 
@@ -30,10 +34,19 @@ class ReplyStream:
     object, and an answer without passages, since nothing tells it from an explanation.
     """
 
-    def __init__(self, output_format: OutputFormat, hits: list[Hit], *, strict: bool = False) -> None:
+    def __init__(
+        self,
+        output_format: OutputFormat,
+        hits: list[Hit],
+        *,
+        strict: bool = False,
+        checker: SupportChecker | None = None,
+    ) -> None:
         streamed = isinstance(output_format, StreamedFormat) and (bool(hits) or not output_format.cites)
         self._format = output_format if streamed and isinstance(output_format, StreamedFormat) else None
-        self._unfinished = UnfinishedText(hits, strict=strict) if hits and output_format.cites else None
+        self._unfinished = (
+            UnfinishedText(hits, strict=strict, checker=checker) if hits and output_format.cites else None
+        )
         self._reply = ""
         self._read = 0
         """Characters of the reply that were handed on."""

@@ -8,6 +8,7 @@ from groundtune.build.approaches import (
     compose_approach,
     judge,
     retrieved_context,
+    support_checker,
 )
 from groundtune.build.cache_and_budget import (
     GENERATIONS,
@@ -70,6 +71,7 @@ __all__ = [
     "sandbox",
     "secret_from_env",
     "sources",
+    "support_checker",
     "token_prices",
     "usd_of_vectors",
     "used_parts",

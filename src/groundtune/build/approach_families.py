@@ -18,7 +18,7 @@ from groundtune.build.training_kinds import training_kind, tuned_tables
 from groundtune.config import Config, ModelConfig
 from groundtune.errors import GroundtuneError, MissingError
 from groundtune.extensions import adds_approach, load_extensions
-from groundtune.protocols import Approach, ContextProvider, Generator, RepeatableGenerator, ShotChooser
+from groundtune.protocols import Approach, ContextProvider, Generator, RepeatableGenerator, ShotChooser, SupportChecker
 from groundtune.tune.artifacts import find_artifact, latest_artifact, list_artifacts, other_seeds, verify_artifact
 from groundtune.tune.incomplete import why_untrained
 from groundtune.types import Artifact, Passage, Prompt, Question, Scope, Stage
@@ -43,6 +43,8 @@ class Building:
     registry: "ApproachRegistry"
     only: frozenset[str] | None = None
     """Names to build; None: all."""
+    checker: SupportChecker | None = None
+    """Decides about citations, where the project names one."""
     tuned_generators: dict[str, Generator] = field(default_factory=dict)
     """Generators of trained models by id, each loaded once."""
     generators: dict[str, Generator] = field(default_factory=dict)
@@ -80,6 +82,7 @@ class Building:
             context=context,
             shots=shots,
             threshold=next((threshold for threshold in chosen if threshold is not None), None),
+            checker=self.checker,
             local_slots=self.resources.local_slots if name in self.registry.model_tables else None,
         )
         self.registry.ready[name] = GroupGate(approach, access.readers) if access else approach

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, cast
 
+from groundtune import build
 from groundtune.build import approach_families as families
 from groundtune.build.approach_families import Building
 from groundtune.build.resources import Resources
@@ -88,7 +89,8 @@ async def build_registry(
     only: build just these, and add those of packages and pinned ones (`NAME@ID`), which are never built unasked.
     """
     registry = ApproachRegistry(known=partial(families.known_names, config))
-    building = Building(config, resources, registry, None if only is None else frozenset(only))
+    checker = build.support_checker(config) if resources.output_format.cites else None
+    building = Building(config, resources, registry, None if only is None else frozenset(only), checker)
     has_model = config.models["default"].kind != "quote"
     for name, model in config.models.items():
         if model.kind != "quote" and not families.only_judges(config, name):

@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from groundtune.build.models import generator
+from groundtune.build.extension_parts import make_part
+from groundtune.build.models import added_part_violation, generator
 from groundtune.common.conversations import HistoryUse
 from groundtune.config import Config
+from groundtune.errors import MissingError, UsageError
+from groundtune.extensions import how_to_get, load_extensions
 from groundtune.protocols import (
     Approach,
     ContextProvider,
@@ -14,6 +17,7 @@ from groundtune.protocols import (
     Generator,
     Retriever,
     ShotChooser,
+    SupportChecker,
 )
 from groundtune.types import Stage
 
@@ -37,6 +41,7 @@ def compose_approach(
     context: ContextProvider | None = None,
     shots: ShotChooser | None = None,
     threshold: float | None = None,
+    checker: SupportChecker | None = None,
     local_slots: asyncio.Semaphore | None = None,
 ) -> Approach:
     """Build an approach. threshold: the confidence below which it abstains; None: it has no threshold.
@@ -55,8 +60,25 @@ def compose_approach(
         question_at=config.context.question,
         threshold=threshold,
         strict=config.answers.strict,
+        checker=checker,
         local_slots=local_slots,
     )
+
+
+def support_checker(config: Config) -> SupportChecker | None:
+    """Build the checker of citations that a package adds, or None without one.
+
+    Raises MissingError when no package adds it, UsageError when it cannot be made or may not be used.
+    """
+    name = config.answers.checker
+    if name is None:
+        return None
+    if name not in load_extensions().checkers:
+        raise MissingError(f'answers.checker: there is no checker "{name}"', hint=how_to_get("checker", name))
+    if reason := added_part_violation(config, "checker", name):
+        raise UsageError(f"answers.checker: {reason}", hint="choose another one")
+    checker: SupportChecker = make_part("checker", name, SupportChecker, place="answers.checker")
+    return checker
 
 
 def retrieved_context(

@@ -54,6 +54,8 @@ def used_parts(config: Config, approaches: Collection[str]) -> dict[str, list[st
     used += [("embedder", config.embedder.kind), *(("approach", name) for name in filter(adds_approach, approaches))]
     if config.retrieval.reranker and "/" not in config.retrieval.reranker:
         used.append(("reranker", config.retrieval.reranker))
+    if config.answers.checker:
+        used.append(("checker", config.answers.checker))
     added = [(noun, name) for noun, name in dict.fromkeys(used) if name not in RESERVED.get(noun, ())]
     origins = load_extensions().origins if added else {}
     return {

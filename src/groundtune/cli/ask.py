@@ -13,8 +13,9 @@ from groundtune.display.blocks import as_text
 if TYPE_CHECKING:
     from groundtune.types import Answer
 
-STYLES = {"exact": "green", "close": "yellow", "missing": "bold red"}
-"""Styles of citations by their support."""
+STYLES = {"exact": "green", "close": "yellow", "missing": "bold red", "uncited": "bold red"}
+"""Styles of citations by their support; any other state is neither good nor bad."""
+OTHER_STYLE = "magenta"
 UNSUPPORTED = 1
 """Exit code of --strict when the answer is an abstention."""
 
@@ -50,7 +51,8 @@ def run(
 ) -> int:
     """Answer a question from the documents.
 
-    Every citation is checked against its source. Prints "Not in your documents" when there is no supported answer.
+    Every sentence is checked against the passage that it cites. Prints "Not in your documents" when there is no
+    supported answer.
     """
     from groundtune.project import Project
 
@@ -75,13 +77,13 @@ def run(
 
 
 def show_answer(answer: "Answer") -> None:
-    """Print the text, then one line per citation with its level of support and its source."""
+    """Print the text, then one line per citation or uncited sentence with its level of support and its source."""
     output.print_line(answer.text)
     if answer.citations:
         output.print_line()
     for citation in answer.citations:
-        output.print_line(output.printable(citation_title(citation)), style=STYLES[citation.support])
-        if citation.support == "close":
+        output.print_line(output.printable(citation_title(citation)), style=STYLES.get(citation.support, OTHER_STYLE))
+        if citation.support != "exact" and citation.quote:
             output.print_line(f'    source text: "{output.excerpt(citation.quote, 200)}"')
     output.print_note(answer_details(answer), style="dim")
 

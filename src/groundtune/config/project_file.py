@@ -120,6 +120,8 @@ class AnswersConfig(Section):
     max_passages: Annotated[int, Field(ge=1, le=1000)] = 6
     strict: bool = False
     """Drop sentences that their citations do not support; abstain when none is left."""
+    checker: Text | None = None
+    """Name of a checker that a package adds; it decides about sentences that are not in their passage word for word."""
     threshold: Fraction | None = None
     """Abstain below this confidence; None: the threshold calibrated for the approach."""
     calibration_questions: Annotated[int, Field(ge=0, le=100_000)] = 100

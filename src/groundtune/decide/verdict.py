@@ -180,12 +180,7 @@ def _misses(summary: ApproachSummary, required: Requirements, examples: int, pri
         common = most_common_failure(summary.failures)
         yield "", f"{lost:,} of {format_count(rows, 'row')} failed{common}; at most {MAX_ERRORS:.0%} may fail"
     if required.citations and (summary.cited is None or summary.cited < MIN_CITED):
-        cited = (
-            "it answered nothing, so it cited nothing"
-            if summary.cited is None
-            else f"{summary.cited:.0%} of its answers cite a supporting passage"
-        )
-        yield "citations", f"{cited}; citations = true requires 90%"
+        yield "citations", f"{_cited(summary)}; citations = true requires 90%"
     if (limit := required.max_p95_seconds) is not None:
         if summary.p95_seconds is None:
             yield "max_p95_seconds", f"its latency is unknown, so max_p95_seconds = {limit:g} cannot be checked"
@@ -214,6 +209,16 @@ def _misses(summary: ApproachSummary, required: Requirements, examples: int, pri
         elif (monthly := summary.usd_per_1k / 1000 * required.requests_per_month) > limit:
             cost = f"it costs {usd(monthly)} a month at {required.requests_per_month:,} questions a month"
             yield "max_usd_per_month", f"{cost}; max_usd_per_month = {limit:g}"
+
+
+def _cited(summary: ApproachSummary) -> str:
+    """Say how many answers are cited, and what share of their sentences nothing could check."""
+    if summary.cited is None and not summary.answered:
+        return "it answered nothing, so it cited nothing"
+    if summary.cited is None:
+        return "nothing could check the citations of its answers (docs/citations.md)"
+    unchecked = f" ({summary.unchecked:.0%} of their sentences could not be checked)" if summary.unchecked else ""
+    return f"{summary.cited:.0%} of its answers are supported by the passages that they cite{unchecked}"
 
 
 def _beats(summary: ApproachSummary, other: ApproachSummary, pairs: Pairs) -> bool:

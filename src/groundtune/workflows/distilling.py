@@ -10,6 +10,7 @@ from pathlib import Path
 from groundtune.common.answers import request_answer
 from groundtune.common.event_loop import run_workers
 from groundtune.common.files import digest_text
+from groundtune.common.support import EXACT
 from groundtune.common.text import format_count
 from groundtune.dataset.examples import example_key, input_key
 from groundtune.dataset.importing.convert import write_examples
@@ -120,9 +121,11 @@ def accept_answer(
     if answer.cut:
         return None, f"cut off at {answer.cut}"
     confident = answer.confidence is not None and answer.confidence >= min_confidence
-    exact = bool(answer.citations) and all(citation.support == "exact" for citation in answer.citations)
+    cites = any(citation.marker is not None and not citation.added for citation in answer.citations)
+    exact = cites and all(citation.support == EXACT for citation in answer.citations)
     if not (confident or (exact and not verbatim)):
-        return None, "a quote, and not sure" if verbatim else "neither cited exactly nor sure"
+        unsure = "neither cited exactly nor sure" if cites else "not cited, and not sure"
+        return None, "a quote, and not sure" if verbatim else unsure
     evidence = tuple(
         dict.fromkeys(
             Evidence(citation.source, citation.quote)

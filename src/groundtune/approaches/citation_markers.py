@@ -1,0 +1,247 @@
+"""Find the markers in a model's reply that name a passage, in all the forms that models write. Checks no citation.
+
+A marker is `[1]` and what models write for it: other brackets, a word for the passage, several numbers, a footnote, a
+link, a superscript. Text that only looks like one stays text: an index `rows[2]`, a year `[2024]`, a link to a page, an
+exponent, a list `(1) …`, code, and a footnote that the passage itself has.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from groundtune.approaches.reply_words import all_words
+from groundtune.types import Hit
+
+MAX_NUMBER = 99
+"""Larger numbers count as markers only when that many passages were given: `[2024]` is text."""
+MIN_WORDS_BEFORE = 3
+"""Words of its line that must precede a bare `(1)`, which otherwise numbers something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """A marker in a text."""
+
+    start: int
+    """Where it starts, with the blanks before it."""
+    open: int
+    """Where its own characters start."""
+    end: int
+    numbers: tuple[int, ...]
+    """The passages that it names, as the prompt counts them, from 1."""
+    settled: bool = True
+    """Whether no later text can change how it is read."""
+
+
+def find_markers(text: str, hits: Sequence[Hit]) -> list[Marker]:
+    """Return the markers of a text in order. hits: the passages of the prompt, in its order."""
+    if not _MAY_HOLD.search(text):
+        return []
+    folded = "".join(map(_folded, text))
+    code = [match.span() for match in _CODE.finditer(text)]
+    markers: list[Marker] = []
+    for match in _pattern().finditer(folded):
+        kind = str(match.lastgroup)
+        start, end = match.span()
+        opened = start + len(match.group()) - len(match.group().lstrip(" \t"))
+        numbers = _numbers(match[kind], kind, len(hits))
+        if any(begin <= opened < stop for begin, stop in code) or not _in_range(numbers, kind, match[kind], len(hits)):
+            continue
+        if not _ALLOWED[kind](folded, opened, end) or (kind == "square" and _quoted(text, opened, end, numbers, hits)):
+            continue
+        markers.append(Marker(start, opened, end, numbers, settled=kind in ("square", "bold", "tagged", "labelled")))
+    return markers
+
+
+# -- the forms -----------------------------------------------------------------------------------------------------
+
+_MAY_HOLD = re.compile(r"[\d①-⑳❶-❿⁰¹²³⁴-⁹]")
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
+_PLAIN = str.maketrans("【〔〖⟦⟨〈】〕〗⟧⟩〉、‐‑–—−〜～", "[[[[[[]]]]]],-------")
+_RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+_CIRCLED = {chr(0x2460 + at): at + 1 for at in range(20)} | {chr(0x2776 + at): at + 1 for at in range(10)}
+_ACCENTED_BELOW = 0x530
+"""Latin, Greek and Cyrillic letters are compared without accents."""
+
+
+@cache
+def _folded(char: str) -> str:
+    """Return a plain form of one character, always one character long."""
+    char = char.translate(_PLAIN)
+    if "\uff01" <= char <= "\uff5e":
+        char = unicodedata.normalize("NFKC", char)
+    if char.isdecimal():
+        return str(int(char))
+    if char.isalpha() and ord(char) < _ACCENTED_BELOW:
+        char = unicodedata.normalize("NFD", char)[0]
+    lower = char.lower()
+    return lower if len(lower) == 1 else char
+
+
+def _any_of(field: str) -> str:
+    words = {"".join(map(_folded, word)) for word in all_words(field)}
+    return "|".join(re.escape(word) for word in sorted(words, key=lambda word: (-len(word), word)))
+
+
+_PAGE = r"(?:\s*[,:]?\s*(?:pp?|pages?|s|seiten?|lines?|l)\b\.?\s*\d+(?:\s*-\s*\d+)?)"
+_FILE = r"(?:\s*[:,|-]?\s*[^\s\[\](),;:]+\.[a-z]{2,5}\b[^\[\]\n]{0,100})"
+_PLACE = rf"(?::\d{{1,3}}(?:-\d+)?|\s*[†‡][^\[\]\n]{{0,100}}|{_PAGE}|{_FILE})"
+"""Where in a passage or file the model says that it is; it is not read."""
+_TITLE = r"(?:\s*(?::|\||-(?=\s))\s*[^\W\d_][^\[\]()\n]{0,100})"
+
+
+@cache
+def _source() -> str:
+    """Return the pattern of what stands before a number: `^`, `#`, `Passage`, `source no.`, `doc_`."""
+    return rf"(?:[\^#№]\s*|(?:{_any_of('sources')})(?:\s*(?:no|nr|n°|num|number)\b\.?|\s*[#№])?\s*[.:=#_-]?\s*)"
+
+
+@cache
+def _item() -> re.Pattern[str]:
+    """Return the pattern of one number or range with what belongs to it."""
+    source = _source()
+    return re.compile(
+        rf"{source}{{0,2}}(?P<low>\d{{1,5}})(?:\s*-\s*{source}?(?P<high>\d{{1,5}}))?{_PLACE}{{0,2}}{_TITLE}?"
+    )
+
+
+@cache
+def _pattern() -> re.Pattern[str]:
+    """Return the pattern of all forms, on folded text; the last group that matched names the form."""
+    source, joins, pointers = _source(), _any_of("joins"), _any_of("pointers")
+    pointer = rf"(?:(?:{pointers})\b\.?:?\s*)?"
+    join = rf"\s*(?:[,;&+/·]\s*(?:(?:{joins})\s)?|(?:{joins})(?![^\W\d_]))\s*"
+    number = r"\d{1,5}(?:\s*-\s*\d{1,5})?"
+    one = rf"{source}{{0,2}}\d{{1,5}}(?:\s*-\s*{source}?\d{{1,5}})?{_PLACE}{{0,2}}"
+    some = rf"{pointer}{one}(?:{join}{one})*"
+    named = rf"{pointer}{source}{{1,2}}{number}(?:{_TITLE}|{_PLACE}{{0,2}}(?:{join}{one})*)"
+    square = rf"\\?\[\s*(?:{some}|{named})\s*\\?\]"
+    squares = rf"{square}(?:\s*[,;]?\s*{square})*"
+    link = r"\((?:#[^()\s]*|(?![a-z][a-z+.]*:)[^()\s#]+(?:#[^()\s]*)?)\)"
+    bracketed = (
+        rf"(?:\[{square}\](?:{link})?|\[\s*{squares}\s*\]|\(\s*{pointer}{squares}\s*\)|\^?{square}{link}|\^?{square})"
+    )
+    tags = "sup|cite|ref|source|src|doc|document|citation|passage|footnote"
+    forms = {
+        "bold": rf"\*\*{bracketed}\*\*|\*{bracketed}\*",
+        "tagged": rf"<(?:{tags})\b[^<>\n]{{0,40}}>\s*(?:{bracketed}|{some})\s*</(?:{tags})>",
+        "attribute": rf"<(?:{tags})\s+[a-z]+\s*=\s*[\"']?\d{{1,5}}[\"']?\s*/>",
+        "command": rf"\\(?:cite[pt]?|footnote|ref)\{{{some}\}}",
+        "square": bracketed,
+        "labelled": rf"\(\s*{named}\s*\)",
+        "bare": r"\(\s*\d{1,2}(?:\s*[,;]\s*\d{1,2})*\s*\)",
+        "caret": r"\$?\^(?:\{\d{1,2}(?:\s*,\s*\d{1,2})*\}|\d{1,2})(?:\$|\^)?(?!\w)",
+        "raised": rf"[{_RAISED}]+(?:[,˒‚ ]{{1,2}}[{_RAISED}]+)*",
+        "circled": rf"[{''.join(_CIRCLED)}]",
+        "line": rf"(?:^|(?<=[\s>*-]))(?:{_any_of('sources')})\s*:\s*{one}(?:{join}{one})*[ \t]*\.?(?=[ \t]*(?:\n|\Z))",
+    }
+    return re.compile(rf"[ \t]*(?:{'|'.join(f'(?P<{name}>{form})' for name, form in forms.items())})", re.MULTILINE)
+
+
+def _numbers(body: str, kind: str, passages: int) -> tuple[int, ...]:
+    """Return the numbers of a marker in order, ranges written out."""
+    if kind == "circled":
+        return (_CIRCLED[body],)
+    if kind == "raised":
+        plain = body.translate(str.maketrans(_RAISED, "0123456789"))
+        pieces = re.findall(r"\d+", plain)
+        digits = [digit for piece in pieces for digit in ([piece] if int(piece) <= passages else piece)]
+        return tuple(dict.fromkeys(map(int, digits)))  # ¹² names two passages, unless there are twelve
+    if kind in ("tagged", "attribute"):
+        body = re.sub(r"^<[a-z]+", "", body)
+    numbers: list[int] = []
+    for match in _item().finditer(body):
+        low, high = int(match["low"]), int(match["high"] or match["low"])
+        numbers.extend(range(low, high + 1) if low <= high <= low + MAX_NUMBER else (low, high))
+    return tuple(dict.fromkeys(numbers))
+
+
+def _in_range(numbers: Sequence[int], kind: str, body: str, passages: int) -> bool:
+    sure = kind not in ("bare", "caret", "raised", "circled", "line") and not re.search(r"\d:\d", body)
+    most = max(MAX_NUMBER, passages) if sure else passages
+    return bool(numbers) and all(0 < number <= most for number in numbers)
+
+
+# -- what only looks like one --------------------------------------------------------------------------------------
+
+_INDEXED = re.compile(r"(?:[_.]\w+|\b(?:[a-z]|rows?|cols?|columns?|array|arr|args|argv))$")
+"""Names of program text that an index follows: `user_ids[2]`, `table.rows[2]`, `x[1]`."""
+_UNIT = re.compile(
+    r"(?<![^\W\d_])(?:[a-z]{1,2}|µm|dam|hm|mtr|meters?|metres?|metros?|metri|metrow|metern?|feet|foot|inch|"
+    r"inches|yards?|miles?|м|см|мм|км|дм|метр\w*)$"
+)
+"""Units and variables that an exponent follows: `m²`, `20 feet²`, `x²`."""
+_CLAUSE_ENDS = re.compile(r"[ \t]*(?:[.,;:!?。，；：！？…|)\]\"'”’»]|\n|\Z)|[ \t]*\(\s*\d")
+_BEFORE_NUMBER = re.compile(
+    r"(?:\d|[§#=+*/^<>_-]|\b(?:section|article|art|para|paragraph|clause|rule|no|nr|abs|absatz|artikel)\.?)[ \t]*$"
+)
+_COUNT_WORD = re.compile(r"\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)[ \t]*$")
+
+
+def _square_allowed(text: str, start: int, end: int) -> bool:
+    """Whether brackets are a marker: not the index of `rows[2]`, a link `[2](…)`, or the start of `[2] = …`."""
+    after, before = text[end : end + 1], text[start - 1 : start]
+    if after in ("(", "=") and after:
+        return False
+    if not before or before.isspace():
+        return True
+    line = re.sub(r"(?:\[[^\[\]]*\])+$", "", text[text.rfind("\n", 0, start) + 1 : start])
+    if before in ("_", ")") and after in ("[", ".") and after:
+        return False
+    return not (_INDEXED.search(line) and text[start] == "[")
+
+
+def _bare_allowed(text: str, start: int, end: int) -> bool:
+    """Whether `(1)` is a marker: it closes a clause of several words, and counts or numbers nothing."""
+    line = text[text.rfind("\n", 0, start) + 1 : start]
+    joined = line[-1:].isalnum() and ord(line[-1]) < 0x2E80  # f(1), and not a word of a script without spaces
+    unspaced = sum(ord(char) >= 0x2E80 for char in line)
+    if joined or (len(re.findall(r"[^\W\d_]{2,}", line)) < MIN_WORDS_BEFORE and unspaced < 2 * MIN_WORDS_BEFORE):
+        return False
+    if _BEFORE_NUMBER.search(line) or _COUNT_WORD.search(line):
+        return False
+    return _CLAUSE_ENDS.match(text, end) is not None
+
+
+def _raised_allowed(text: str, start: int, end: int) -> bool:
+    """Whether a raised number is a marker: no exponent of a number, a unit or a variable, and no head of a line."""
+    before = text[text.rfind("\n", 0, start) + 1 : start]
+    after = text[end : end + 1]
+    blank = before != before.rstrip()
+    if not before.strip() or (after.isalnum() and ord(after) < 0x2E80) or after in ("⁺", "⁻"):
+        return False
+    return blank or not (before[-1].isdigit() or before[-1] in "⁻⁺-+^(" or _UNIT.search(before))
+
+
+def _circled_allowed(text: str, start: int, end: int) -> bool:
+    """Whether `①` is a marker: it closes a clause."""
+    line = text[text.rfind("\n", 0, start) + 1 : start]
+    closes = _CLAUSE_ENDS.match(text, end) is not None or text[end : end + 1] in _CIRCLED
+    return bool(line.strip()) and closes
+
+
+def _allowed(text: str, start: int, end: int) -> bool:
+    return True
+
+
+_ALLOWED = {
+    "bold": _allowed, "tagged": _allowed, "attribute": _allowed, "command": _allowed, "labelled": _allowed,
+    "line": _allowed, "square": _square_allowed, "bare": _bare_allowed, "caret": _raised_allowed,
+    "raised": _raised_allowed, "circled": _circled_allowed,
+}  # fmt: skip
+
+
+def _quoted(text: str, start: int, end: int, numbers: Sequence[int], hits: Sequence[Hit]) -> bool:
+    """Whether a passage that is not named has the same words with the same brackets, which are then quoted from it."""
+    others = [hit.passage.text for number, hit in enumerate(hits, start=1) if number not in numbers]
+    others = [passage for passage in others if "[" in passage]
+    if not others:
+        return False
+    line = text[text.rfind("\n", 0, start) + 1 : start]
+    before = re.search(r"\S+$" if line and not line[-1].isspace() else r"\S+\s+\S+\s+$", line)
+    if before is None:
+        return False
+    quote = " ".join((before.group() + text[start:end]).split()).casefold()
+    return any(quote in " ".join(passage.split()).casefold() for passage in others)
