@@ -12,18 +12,19 @@ DAYS = "Orders are sent within two working days"
 
 FORMS = {
     "[1]": [1], "[ 1 ]": [1], "[1][2]": [1, 2], "[1] [2]": [1, 2], "[1, 2]": [1, 2], "[1; 2]": [1, 2],
-    "[1-3]": [1, 2, 3], "[1–3]": [1, 2, 3], "[1 and 2]": [1, 2], "[1 & 2]": [1, 2], "[1/2]": [1, 2], "[[1]]": [1], "[[1], [2]]": [1, 2],
-    "[[1][2]]": [1, 2], "([1])": [1], "([1], [2])": [1, 2], "(see [1])": [1], "**[1]**": [1], "*[1]*": [1],
-    "\\[1\\]": [1], "［1］": [1], "【1】": [1], "〔1〕": [1], "〖1〗": [1], "⟦1⟧": [1], "[１]": [1], "[１、２]": [1, 2],
-    "[١]": [1], "[२]": [2], "【1†source】": [1], "【1†L4-L7】": [1], "【4:0†source】": [4], "[1:0]": [1], "[1:2-3]": [1],
-    "[^1]": [1], "[^1][^2]": [1, 2], "^[1]": [1], "^1": [1], "$^{1}$": [1], "^{1, 2}": [1, 2], "<sup>1</sup>": [1],
-    "<sup>[1]</sup>": [1], "<cite>1</cite>": [1], "<ref>2</ref>": [2], '<source id="1"/>': [1], "\\cite{1}": [1],
-    "[#1]": [1], "[№ 1]": [1], "[Passage 1]": [1], "[passage #1]": [1], "[passages 1 and 2]": [1, 2],
-    "[Passage 1, Passage 2]": [1, 2], "[Source 1; Source 2]": [1, 2], "[Source 1: Returns]": [1], "[Source no. 2]": [2],
-    "[doc1]": [1], "[doc_1]": [1], "[Doc. 1]": [1], "[citation:1]": [1], "[ref 1]": [1], "[see 1]": [1], "[1, p. 3]": [1],
-    "[1, page 3]": [1], "[1: a.md]": [1], "[1 a.md > Returns]": [1], "(Passage 1)": [1], "(Source 1, Source 2)": [1, 2],
-    "(see passage 1)": [1], "(1)": [1], "(1, 2)": [1, 2], "[1](#1)": [1], "[1](#passage-1)": [1], "[[1]](#cite-1)": [1],
-    "[1](a.md)": [1], "¹": [1], "¹²": [1, 2], "¹,²": [1, 2], "① ": [1],
+    "[1-3]": [1, 2, 3], "[1–3]": [1, 2, 3], "[1 and 2]": [1, 2], "[1 & 2]": [1, 2], "[1/2]": [1, 2], "[[1]]": [1],
+    "[[1], [2]]": [1, 2], "[[1][2]]": [1, 2], "([1])": [1], "([1], [2])": [1, 2], "(see [1])": [1], "**[1]**": [1],
+    "*[1]*": [1], "\\[1\\]": [1], "［1］": [1], "【1】": [1], "〔1〕": [1], "〖1〗": [1], "⟦1⟧": [1], "[１]": [1],
+    "[１、２]": [1, 2], "[١]": [1], "[२]": [2], "【1†source】": [1], "【1†L4-L7】": [1], "【4:0†source】": [4],
+    "[1:0]": [1], "[1:2-3]": [1], "[^1]": [1], "[^1][^2]": [1, 2], "^[1]": [1], "^1": [1], "$^{1}$": [1],
+    "^{1, 2}": [1, 2], "<sup>1</sup>": [1], "<sup>[1]</sup>": [1], "<cite>1</cite>": [1], "<ref>2</ref>": [2],
+    '<source id="1"/>': [1], "\\cite{1}": [1], "[#1]": [1], "[№ 1]": [1], "[Passage 1]": [1], "[passage #1]": [1],
+    "[passages 1 and 2]": [1, 2], "[Passage 1, Passage 2]": [1, 2], "[Source 1; Source 2]": [1, 2],
+    "[Source 1: Returns]": [1], "[Source no. 2]": [2], "[doc1]": [1], "[doc_1]": [1], "[Doc. 1]": [1],
+    "[citation:1]": [1], "[ref 1]": [1], "[see 1]": [1], "[1, p. 3]": [1], "[1, page 3]": [1], "[1: a.md]": [1],
+    "[1 a.md > Returns]": [1], "(Passage 1)": [1], "(Source 1, Source 2)": [1, 2], "(see passage 1)": [1],
+    "(1)": [1], "(1, 2)": [1, 2], "[1](#1)": [1], "[1](#passage-1)": [1], "[[1]](#cite-1)": [1], "[1](a.md)": [1],
+    "¹": [1], "¹²": [1, 2], "¹,²": [1, 2], "① ": [1],
 }  # fmt: skip
 
 
@@ -56,12 +57,13 @@ def test_the_words_for_sources_of_many_languages(language: str) -> None:
 
 TEXTS = [
     "See [2](https://example.org) and the year [2024].", "[1](mailto:a@example.org)", "[sic] or [a] or [ ] or [x]",
-    "It is `rows[1]` here.", "```\nx = rows[1]\n```", "Use rows[2] here.", "user_ids[1] is set", "table.rows[1]", "x[1] = y",
-    "a[1][2]", "f(1) = 2", "It has 20 m².", "CO₂ is a gas.", "x² + y²", "E = mc²", "10⁶ grains", "an area of 40 km², and",
-    "1,200 m³ of water", "20 metres² of floor", "(1) cash, (2) cards", "We take (1) cash and (2) cards.",
-    "It is laid down in Section 3 (1).", "It is sent within two (2) days", "It ends in the year (2024).", "[12:30] departs",
-    "[Figure 1] shows", "[Table 2]", "[Section 3]", "version [1.2]", "[10,000] of them", "It costs (40 euros).", "1. First",
-    "It takes several days (1-3).", "① First", "¹ Note", "2^10 bytes", "R² is high", "[0]", "[1000]", "[]",
+    "It is `rows[1]` here.", "```\nx = rows[1]\n```", "Use rows[2] here.", "user_ids[1] is set", "table.rows[1]",
+    "x[1] = y", "a[1][2]", "f(1) = 2", "It has 20 m².", "CO₂ is a gas.", "x² + y²", "E = mc²", "10⁶ grains",
+    "an area of 40 km², and", "1,200 m³ of water", "20 metres² of floor", "(1) cash, (2) cards",
+    "We take (1) cash and (2) cards.", "It is laid down in Section 3 (1).", "It is sent within two (2) days",
+    "It ends in the year (2024).", "[12:30] departs", "[Figure 1] shows", "[Table 2]", "[Section 3]",
+    "version [1.2]", "[10,000] of them", "It costs (40 euros).", "1. First", "It takes several days (1-3).",
+    "① First", "¹ Note", "2^10 bytes", "R² is high", "[0]", "[1000]", "[]",
 ]  # fmt: skip
 
 

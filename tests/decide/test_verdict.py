@@ -361,12 +361,23 @@ def test_the_simplest_is_not_chosen_if_it_is_never_right() -> None:
         (
             {"citations": True},
             {"cited": 0.5},
-            "50% of its answers cite a supporting passage; citations = true requires 90%",
+            "50% of its answers are supported by the passages that they cite; citations = true requires 90%",
         ),
         (
             {"citations": True},
             {"cited": None},
             "it answered nothing, so it cited nothing; citations = true requires 90%",
+        ),
+        (
+            {"citations": True},
+            {"cited": 0.5, "unchecked": 0.25},
+            "50% of its answers are supported by the passages that they cite (25% of their sentences could not be "
+            "checked); citations = true requires 90%",
+        ),
+        (
+            {"citations": True},
+            {"cited": None, "unchecked": 1.0},
+            "nothing could check the citations of its answers (docs/citations.md); citations = true requires 90%",
         ),
         ({"max_p95_seconds": 2}, {"p95_seconds": 3.44}, "its 95th-percentile latency is 3.44 s; max_p95_seconds = 2"),
         (

@@ -72,9 +72,34 @@ def test_an_answer_shows_its_text_and_where_each_citation_leads() -> None:
     assert rest[1] == "[2] close: docs/returns.md"
     assert rest[2].startswith('    source text: "in 40 days in 40')
     assert len(rest[2]) < 230
-    assert rest[3] == "[3] NOT SUPPORTED by the cited passage: no passage has this number"
+    assert rest[3] == "[3] NOT SUPPORTED by the cited passage: the model was given no passage of this number"
     assert rest[4] == "rag, confidence 0.75, 0.50 s, 0.00100 USD"
     assert len(rest) == 5
+
+
+def test_an_uncited_answer_looks_different() -> None:
+    uncited = (Citation(None, "Within 30 days.", "uncited"), Citation(None, "Or <40>.", "uncited"))
+    shown = str(replace(ANSWER, text="Within 30 days. Or <40>.", citations=uncited)).split("\n")
+    assert shown[2:5] == [
+        'NOT CITED: "Within 30 days."',
+        'NOT CITED: "Or <40>."',
+        "No sentence of this answer is cited.",
+    ]
+    assert "NOT CITED: &quot;Or &lt;40&gt;.&quot;" in replace(ANSWER, citations=uncited)._repr_html_()
+    half = str(replace(ANSWER, citations=(CITATION, uncited[1]))).split("\n")
+    assert half[2:4] == ["[1] exact: docs/returns.md > Returns, page 2", 'NOT CITED: "Or <40>."']
+    assert "No sentence of this answer is cited." not in half
+
+
+def test_added_markers_and_states_of_other_checkers_are_named() -> None:
+    citations = (replace(CITATION, added=True), replace(CITATION, marker=2, support="half true"))
+    citations = (*citations, replace(CITATION, marker=3, support="unchecked", quote=""))
+    shown = str(replace(ANSWER, citations=citations)).split("\n")[2:5]
+    assert shown == [
+        "[1] exact (marker added by groundtune): docs/returns.md > Returns, page 2",
+        "[2] half true: docs/returns.md > Returns, page 2",
+        "[3] not checked: docs/returns.md > Returns, page 2",
+    ]
 
 
 def test_an_abstention_shows_the_nearest_passages() -> None:

@@ -1,3 +1,4 @@
+import re
 import asyncio
 from collections.abc import Sequence
 
@@ -72,7 +73,7 @@ async def test_every_quote_is_an_exact_citation(embedder: BundledEmbedder) -> No
     for question in ("How long do I have?", "What does it cost?", "Which zones are there?"):
         generation = await QuoteGenerator(embedder).generate(Prompt(question, hits=HITS))
         text, citations = check_citations(generation.text, HITS, strict=True)
-        assert text == generation.text
+        assert text == re.sub(r"\[\d\]", "[1]", generation.text)
         assert {citation.support for citation in citations} == {"exact"}
 
 

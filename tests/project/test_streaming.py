@@ -47,7 +47,7 @@ def assert_complete(events: Sequence[AnswerEvent]) -> None:
     assert text_of(events) == last.answer.text == ANSWER.text
     cited = tuple(event.citation for event in events if isinstance(event, CitationChecked))
     assert cited == last.answer.citations
-    assert [citation.support for citation in cited] == ["exact", "exact"]
+    assert [citation.support for citation in cited] == ["exact", "exact", "uncited"]
     assert (last.answer.approach, bool(last.answer.id)) == ("rag", True)
     assert [hit.passage.source for hit in first.hits] == ["docs/refunds.md"]
 

@@ -173,7 +173,7 @@ def test_an_approach_without_citations_is_not_chosen_if_they_are_required(bench:
     assert summary_of(report, "prompt")["mean"] == 1.0
     assert report["choice"] == "context"
     assert report["verdict"]["ruled_out"]["prompt"] == [
-        "0% of its answers cite a supporting passage; citations = true requires 90%"
+        "0% of its answers are supported by the passages that they cite; citations = true requires 90%"
     ]
     assert any("Without citations = true, prompt would be recommended" in flip for flip in report["verdict"]["flips"])
 

@@ -213,10 +213,10 @@ def _misses(summary: ApproachSummary, required: Requirements, examples: int, pri
 
 def _cited(summary: ApproachSummary) -> str:
     """Say how many answers are cited, and what share of their sentences nothing could check."""
-    if summary.cited is None and not summary.answered:
-        return "it answered nothing, so it cited nothing"
-    if summary.cited is None:
+    if summary.cited is None and summary.unchecked:
         return "nothing could check the citations of its answers (docs/citations.md)"
+    if summary.cited is None:
+        return "it answered nothing, so it cited nothing"
     unchecked = f" ({summary.unchecked:.0%} of their sentences could not be checked)" if summary.unchecked else ""
     return f"{summary.cited:.0%} of its answers are supported by the passages that they cite{unchecked}"
 
