@@ -83,12 +83,12 @@ def test_an_uncited_answer_looks_different() -> None:
     assert shown[2:5] == [
         'NOT CITED: "Within 30 days."',
         'NOT CITED: "Or <40>."',
-        "No sentence of this answer is cited.",
+        "no sentence of this answer is cited",
     ]
     assert "NOT CITED: &quot;Or &lt;40&gt;.&quot;" in replace(ANSWER, citations=uncited)._repr_html_()
     half = str(replace(ANSWER, citations=(CITATION, uncited[1]))).split("\n")
     assert half[2:4] == ["[1] exact: docs/returns.md > Returns, page 2", 'NOT CITED: "Or <40>."']
-    assert "No sentence of this answer is cited." not in half
+    assert "no sentence of this answer is cited" not in half
 
 
 def test_added_markers_and_states_of_other_checkers_are_named() -> None:

@@ -1,5 +1,5 @@
-import re
 import asyncio
+import re
 from collections.abc import Sequence
 
 import numpy as np
