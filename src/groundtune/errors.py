@@ -119,12 +119,14 @@ class ProviderError(GroundtuneError):
         retryable: bool = False,
         hint: str | None = None,
         usage: Usage | None = None,
+        cut: str | None = None,
     ) -> None:
-        """usage: what the failed call took, where that is known."""
+        """usage: what the failed call took, where that is known. cut: the limit at which its reply was cut off."""
         super().__init__(message, hint=hint)
         self.kind = kind
         self.retryable = retryable
         self.usage = usage
+        self.cut = cut
 
 
 class JudgeError(GroundtuneError):

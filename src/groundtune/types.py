@@ -425,7 +425,7 @@ class Result:
     margin: float | None = None
     """Difference between the scores of the best passage and the second; None with fewer than two."""
     cut: str | None = None
-    """Name of the limit at which the reply ends too early; None when it is whole."""
+    """Name of the limit at which the reply ends too early, also if that makes it an error; None when it is whole."""
     warnings: tuple[str, ...] = ()
     """What makes the answer doubtful, one sentence each."""
 

@@ -109,11 +109,13 @@ def test_a_result_comes_back_as_it_was() -> None:
 
 
 async def test_a_reply_that_cannot_be_read_was_paid_for(tmp_path: Path) -> None:
-    error = ProviderError("it names 2 labels: 'a or b'", kind="unreadable", usage=Usage(10, 0, 5, 0.2, 0.001))
+    usage = Usage(10, 0, 5, 0.2, 0.001)
+    error = ProviderError("it names 2 labels: 'a or b'", kind="unreadable", usage=usage, cut="window")
     row, *_ = await fill_matrix([Echo(errors={"question 0": error})], EXAMPLES, folder=tmp_path)
     assert row.error == Failure("unreadable", "it names 2 labels: 'a or b'")
     assert (row.usage.input_tokens, row.usage.output_tokens, row.usage.usd) == (10, 5, 0.001)
     assert row.usage.seconds is not None
+    assert row.cut == "window"
 
 
 async def test_failures_become_rows(tmp_path: Path) -> None:

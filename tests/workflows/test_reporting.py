@@ -582,5 +582,7 @@ def test_cut_replies_and_warnings_are_told_once_with_their_number(tmp_path: Path
     cells = embedded(written.file, "cells")
     assert cells["e0"][name]["cut"] == "max_output_tokens"
     assert cells["e3"][name]["warnings"] == ["the server read 3 of 9,000 tokens", "it refused a parameter"]
+    trained = evaluate_run(replace(run, about={"artifacts": {name: "a1"}}))
+    assert any("train it on longer replies" in caveat for caveat in trained.verdict.caveats)
     bare_run = evaluate_run(replace(run, about={}))
     assert any("of its model in groundtune.toml" in caveat for caveat in bare_run.verdict.caveats)

@@ -231,8 +231,13 @@ class Pipeline:
         reading = self._output_format.parse(generation.text, whole=generation.cut is None)
         if reading.unreadable:
             message = f"the reply of {self._generator.name} cannot be read: {reading.unreadable}"
-            hint = "a larger model keeps to the form of the reply more often"
-            raise ProviderError(f"{message}: {one_line(generation.text)!r}", kind="unreadable", hint=hint, usage=usage)
+            raise ProviderError(
+                f"{message}: {one_line(generation.text)!r}",
+                kind="unreadable",
+                hint="a larger model keeps to the form of the reply more often",
+                usage=usage,
+                cut=generation.cut,
+            )
         if reading.explanation and (answer := self._answer_before_abstention(reading.explanation, hits, confidence)):
             return answer
         if reading.abstained or self._below_threshold(confidence):

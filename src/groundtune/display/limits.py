@@ -1,5 +1,7 @@
 """Say how to raise the limit at which a model's reply was cut off."""
 
+TRAINED = "train it on longer replies: a trained model writes little more than the longest one that it has seen"
+
 
 def how_to_raise(limit: str, table: str | None = None) -> str:
     """Return an instruction that names the key of the project file. table: the model's, under [models]."""

@@ -165,6 +165,8 @@ class _Case:
             generation = await self._generator.generate(prompt)
         except ProviderError as error:
             message = f"the judge failed for {metric}: {error.message}"
+            if error.cut:
+                message = f"{message} ({how_to_raise(error.cut)})"
             raise JudgeError(message, failure=error.kind, hint=error.hint) from error
         self.usages.append(generation.usage)
         return generation

@@ -203,14 +203,14 @@ async def _judged(result: Result, answer: Answer, example: Example, judge: Judge
 
 
 def _failed(approach: Approach, example: Example, error: BaseException, seconds: float) -> Result:
-    usage = Usage()
+    usage, cut = Usage(), None
     if isinstance(error, ProviderError):
-        failure, usage = Failure(error.kind, error.message), error.usage or usage
+        failure, usage, cut = Failure(error.kind, error.message), error.usage or usage, error.cut
     elif isinstance(error, GroundtuneError):
         failure = Failure(re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower(), error.message)
     else:
         failure = Failure("crash", f"{type(error).__name__}: {error}")
-    return Result(example.id, approach.name, "error", usage=replace(usage, seconds=seconds), error=failure)
+    return Result(example.id, approach.name, "error", usage=replace(usage, seconds=seconds), error=failure, cut=cut)
 
 
 class _Notes:

@@ -176,6 +176,7 @@ class HostedGenerator:
             self._hold_streams = True
         if problem := self._problem(reply):
             mark_output_received(usage.usd)
+            problem.usage, problem.cut = usage, CUT if _ended(reply, "cut") else None
             raise problem
         cut = CUT if _ended(reply, "cut") else None
         if cut:

@@ -307,18 +307,22 @@ class LocalGenerator:
             seconds=seconds,
             reasoning_tokens=min(thought, len(job.tokens)) if reply.text != written else None,
         )
-        limit = "max_output_tokens" if job.room == self._max_output_tokens else "window"
-        cut = None if ended else limit
+        cut = None if ended else self._limit(job)
         job.done.set_result(Generation(text=reply.text, usage=usage, reasoning=reply.reasoning, cut=cut))
+
+    def _limit(self, job: _PendingPrompt) -> str:
+        """Return the name of the limit at which this reply ends if nothing else ends it."""
+        return "max_output_tokens" if job.room == self._max_output_tokens else "window"
 
     def _no_answer(self, job: _PendingPrompt, *, ended: bool, thought: bool) -> ProviderError:
         message, hint = "returned an empty answer", "rephrase the question, or use another model"
+        cut = None if ended else self._limit(job)
         if not ended:
             message = f"used all {len(job.tokens)} output tokens before the first word of its answer"
             hint = "raise max_output_tokens"
         elif thought:
             message = "ended inside its thinking, without an answer"
-        return ProviderError(f"{self.name} {message}", kind="bad_response", hint=hint)
+        return ProviderError(f"{self.name} {message}", kind="bad_response", hint=hint, cut=cut)
 
     def _model(self) -> LocatedModel:
         with self._lock:

@@ -12,7 +12,7 @@ from groundtune.common.files import write_atomic, write_json
 from groundtune.common.text import format_count
 from groundtune.decide.verdict import Requirements, decide
 from groundtune.display import Block, Displayed, Line, Table
-from groundtune.display.limits import how_to_raise
+from groundtune.display.limits import TRAINED, how_to_raise
 from groundtune.errors import MissingError, UsageError
 from groundtune.measure.approach_summaries import (
     approach_summaries,
@@ -314,11 +314,11 @@ def _add_training_cost(
 
 def _cut_caveats(summaries: Sequence[ApproachSummary], about: Mapping[str, Any]) -> list[str]:
     """Name the approaches whose replies ended too early, and the key that lets them end."""
-    tables = about.get("model_tables", {})
+    tables, trained = about.get("model_tables", {}), about.get("artifacts", {})
     return [
         f"{summary.name}: {format_count(count, 'reply', 'replies')} of "
         f"{summary.answered + summary.abstained + summary.errors:,} cut off at {limit}: "
-        f"{how_to_raise(limit, tables.get(summary.name))}."
+        f"{TRAINED if summary.name in trained else how_to_raise(limit, tables.get(summary.name))}."
         for summary in summaries
         for limit, count in summary.cut.items()
     ]
