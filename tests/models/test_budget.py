@@ -208,3 +208,47 @@ async def test_a_limit_of_zero_admits_free_calls() -> None:
     await spend(budget, 0.0, 0.0)
     with pytest.raises(BudgetError):
         await spend(budget, 0.01, 0.0)
+
+
+HALF = [{"choices": [{"delta": {"content": "half "}}]}, {"error": {"code": 502, "message": "upstream is down"}}]
+TOLD = '{"error": {"code": 502, "message": "upstream is down"}}'
+
+
+@pytest.mark.parametrize(
+    ("reply", "spent"),
+    [
+        (Reply(raw_body=TOLD), 0.0),  # told in a 200: nothing was written
+        (Reply("", usage={"prompt_tokens": 1000, "completion_tokens": 100}), 0.0011),  # billed as counted
+        (Reply("", usage={}), 0.00115),  # billed, nobody knows how much
+    ],
+)
+async def test_a_failed_call_counts_if_it_is_billed(reply: Reply, spent: float) -> None:
+    prices = TokenPrices(base_url="", overrides={"m": {"input_per_million": 1, "output_per_million": 1}})
+    with ScriptedServer(reply) as server:
+        model = HostedGenerator(
+            "m", base_url=server.base_url, prices=prices, max_output_tokens=1000, retries=2, backoff_seconds=0.001
+        )
+        budget = Budget(1.0)
+        prompt = Prompt("q" * 6)
+        with pytest.raises(ProviderError):
+            async with budget.reserve(model.ceiling_usd(prompt), model="m"):
+                await model.generate(prompt)
+        await model.aclose()
+    assert budget.known_spent_usd == pytest.approx(spent)
+    assert budget._reserved == 0.0
+
+
+async def test_half_a_stream_with_an_error_counts_once() -> None:
+    prices = TokenPrices(base_url="", overrides={"m": {"input_per_million": 1, "output_per_million": 1}})
+    with ScriptedServer(Reply(events=HALF)) as server:
+        model = HostedGenerator("m", base_url=server.base_url, prices=prices, max_output_tokens=1000)
+        budget, ceiling = Budget(1.0), model.ceiling_usd(Prompt("q"))
+
+        async def call() -> None:
+            async with budget.reserve(ceiling, model="m"):
+                [_ async for _ in model.stream(Prompt("q"))]
+
+        with pytest.raises(ProviderError, match="upstream is down"):
+            await call()
+        await model.aclose()
+    assert budget.known_spent_usd == ceiling

@@ -386,8 +386,92 @@ def test_an_invalid_base_url(base_url: str) -> None:
         HostedGenerator("m", base_url=base_url)
 
 
-async def test_a_truncated_answer_is_reported(caplog: pytest.LogCaptureFixture) -> None:
-    with ScriptedServer(Reply("half an", finish_reason="length")) as server:
+async def test_a_truncated_answer_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    usage = {"prompt_tokens": 60, "completion_tokens": 40}
+    with ScriptedServer(Reply("half an", finish_reason="length", usage=usage)) as server:
+        async with generator(server.base_url, max_output_tokens=40, window=100) as model:
+            for _ in range(2):
+                generation = await model.generate(PROMPT)
+            assert (generation.text, generation.cut) == ("half an", "max_output_tokens")
+        async with generator(server.base_url, max_output_tokens=80, window=100) as model:
+            assert (await model.generate(PROMPT)).cut == "window"
+    assert caplog.text.count("truncated at the output token limit") == 2, "one warning a generator"
+
+
+async def test_thinking_is_kept_apart() -> None:
+    with ScriptedServer(Reply("<think>Hm.</think>14 days", message={"reasoning_content": "Well."})) as server:
         async with generator(server.base_url) as model:
-            assert (await model.generate(PROMPT)).text == "half an"
-    assert "truncated at the output token limit" in caplog.text
+            generation = await model.generate(PROMPT)
+    assert (generation.text, generation.reasoning) == ("14 days", "Well.\n\nHm.")
+
+
+@pytest.mark.parametrize(
+    ("reply", "message", "hint"),
+    [
+        (Reply("<think>Hm", finish_reason="length"), "all output tokens were used for thinking", "max_output_tokens"),
+        (Reply("", finish_reason="length", message={"reasoning": "Hm"}), "output token limit", "max_output_tokens"),
+        (Reply("", message={"reasoning": "It is 14."}), "only thinking: 'It is 14.'", "reasoning parser"),
+        (Reply("<think>Hm."), "only thinking", "reasoning parser"),
+        (Reply("half an ans", finish_reason="content_filter"), "refused: content filter", "rephrase"),
+        (Reply("", message={"content": [{"type": "refusal", "refusal": "No."}]}), "refused: No.", "rephrase"),
+        (Reply("14 days", finish_reason="gave_up"), "unknown reason, 'gave_up', after: '14 days'", "try again"),
+        (
+            Reply("", finish_reason="tool_calls", message={"tool_calls": [{"function": {"name": "search"}}]}),
+            "called a tool, search",
+            "no tools were offered",
+        ),
+        (Reply(raw_body='{"models": ["a"]}'), 'no choices: {"models": ["a"]}', "/v1"),
+    ],
+)
+async def test_replies_that_are_no_answer(reply: Reply, message: str, hint: str) -> None:
+    error, sent = await failure(reply)
+    assert (error.kind, sent, error.retryable) == ("bad_response", 1, False)
+    assert message in error.message
+    assert hint in (error.hint or "")
+
+
+LONG = Prompt("q", messages=(Message("user", "The chain is oiled by hand. " * 2000),))
+READ_IN_PART = {"prompt_tokens": 4096, "completion_tokens": 2, "total_tokens": 4098}
+
+
+@pytest.mark.parametrize(
+    ("body", "setting"),
+    [
+        ({"system_fingerprint": "fp_ollama"}, "(set num_ctx for the model, or OLLAMA_CONTEXT_LENGTH"),
+        ({}, "(Ollama: set"),
+    ],
+)
+async def test_a_prompt_that_was_cut_without_a_word(
+    body: dict[str, Any], setting: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    prices = {"m": {"input_per_million": 1, "output_per_million": 1}}
+    with ScriptedServer(Reply("14 days", usage=READ_IN_PART, body=body)) as server:
+        async with generator(server.base_url, prices=TokenPrices(base_url="", overrides=prices)) as model:
+            (warning,) = (await model.generate(LONG)).warnings
+            generation = await model.generate(LONG)
+    assert "counted 4,096 prompt tokens, but at least 9,000 were sent" in warning
+    assert setting in warning
+    assert (generation.usage.input_tokens, generation.usage.usd) == (4096, None)
+    assert caplog.text.count("4,096") == 1
+
+
+async def test_a_model_that_is_free_by_its_price_is_free_without_counts() -> None:
+    free = {"m": {"input_per_million": 0, "output_per_million": 0}}
+    with ScriptedServer(Reply("14 days", usage={})) as server:
+        async with generator(server.base_url, prices=TokenPrices(base_url="", overrides=free)) as model:
+            assert (await model.generate(PROMPT)).usage.usd == 0.0
+        async with generator(server.base_url, prices=TokenPrices(base_url=server.base_url)) as model:
+            assert (await model.generate(PROMPT)).usage.usd is None
+
+
+async def test_without_a_limit_on_output_the_ceiling_is_unknown(caplog: pytest.LogCaptureFixture) -> None:
+    def reply(body: dict[str, Any]) -> Reply:
+        return Reply("no", status=400) if {"max_tokens", "max_completion_tokens"} & body.keys() else Reply("there")
+
+    with ScriptedServer(reply) as server:
+        free = TokenPrices(base_url="", overrides={"m": {"input_per_million": 1, "output_per_million": 1}})
+        async with generator(server.base_url, prices=free, max_output_tokens=9) as model:
+            assert model.ceiling_usd(PROMPT) is not None
+            await model.generate(PROMPT)
+            assert model.ceiling_usd(PROMPT) is None
+    assert "takes no limit on output tokens" in caplog.text

@@ -146,3 +146,51 @@ async def test_an_abandoned_stream_returns_its_slot() -> None:
             async with aclosing(model.stream(PROMPT)) as stream:
                 assert await anext(stream) == "one "
             assert (await model.generate(PROMPT)).text == "one two three"
+
+
+THOUGHT = Reply("Could be 30, could be 14.\n</think>\n\n14 days [1].")
+
+
+async def test_a_thought_without_opening_mark_is_held_back_for_models_known_for_it() -> None:
+    pieces: list[str] = []
+    with ScriptedServer(THOUGHT) as server:
+        model = HostedGenerator("deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", base_url=server.base_url)
+        last = await collect(model, pieces)
+        await model.aclose()
+    assert (pieces, last.text) == (["14 ", "days ", "[1]."], "14 days [1].")
+    assert last.reasoning == "Could be 30, could be 14."
+
+
+@pytest.mark.parametrize("first", ["stream", "whole"])
+async def test_a_model_found_to_think_without_opening_mark_is_held_back_from_then_on(first: str) -> None:
+    pieces: list[str] = []
+    with ScriptedServer(THOUGHT) as server:
+        async with generator(server.base_url) as model:
+            if first == "whole":
+                assert (await model.generate(PROMPT)).text == "14 days [1]."
+            else:
+                with pytest.raises(ProviderError, match="what was streamed so far was thinking") as caught:
+                    await collect(model, [])
+                assert caught.value.hint is not None
+                assert "ask again" in caught.value.hint
+            await collect(model, pieces)
+    assert "".join(pieces) == "14 days [1]."
+
+
+async def test_a_stream_that_begins_as_thoughts_do_is_held_back() -> None:
+    pieces: list[str] = []
+    with ScriptedServer(Reply("Okay, the user asks how long.\n</think>\n14 days")) as server:
+        async with generator(server.base_url) as model:
+            await collect(model, pieces)
+    assert "".join(pieces) == "14 days"
+
+
+async def test_a_stream_that_fails_before_its_text_is_tried_again() -> None:
+    empty = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}]}
+    error = {"error": {"code": 429, "message": "slow down"}}
+    pieces: list[str] = []
+    with ScriptedServer([Reply(events=[empty, error]), Reply("there")]) as server:
+        async with generator(server.base_url) as model:
+            await collect(model, pieces)
+        assert len(server.posts()) == 2
+    assert pieces == ["there"]

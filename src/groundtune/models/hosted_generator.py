@@ -178,9 +178,9 @@ class HostedGenerator:
             mark_output_received(usage.usd)
             problem.usage, problem.cut = usage, CUT if _ended(reply, "cut") else None
             raise problem
-        cut = CUT if _ended(reply, "cut") else None
+        cut = self._limit(tokens) if _ended(reply, "cut") else None
         if cut:
-            self._warn("cut", f"the answer was truncated at the output token limit ({CUT})")
+            self._warn("cut", f"an answer was truncated at the output token limit ({cut})")
         return Generation(
             text=reply.text,
             usage=usage,
@@ -222,6 +222,13 @@ class HostedGenerator:
             what = f"it ended for an unknown reason, {finish!r}, after: {one_line(reply.text, most=120)!r}"
             return self._connection.bad_response(what, hint=hint)
         return None
+
+    def _limit(self, tokens: TokenUsage) -> str:
+        """Return the name of the limit that cut a reply: the context window if that is full."""
+        if self.window is None or tokens.input is None or tokens.output is None:
+            return CUT
+        all_written = self._max_output_tokens is not None and tokens.output >= self._max_output_tokens
+        return "window" if not all_written and tokens.input + tokens.output >= self.window else CUT
 
     def _warnings(self, tokens: TokenUsage, reply: ChatReply) -> tuple[str, ...]:
         if tokens.read_least is None:

@@ -2,11 +2,10 @@
 
 import re
 
-WORDS_PER_TOKEN = 0.75
-"""Tokens that a word has at least. A tokenizer that splits at spaces needs one; SuperBPE, which joins common words,
-saves up to a third of all tokens."""
-LETTERS_PER_TOKEN = 8
-"""Letters that a token holds at most, on average, in scripts without spaces: common words of o200k have two to five."""
+TOKENS_PER_WORD = 0.75
+"""Least tokens of a word. Most tokenizers split at spaces, so that a word has one or more; SuperBPE joins words."""
+LETTERS_PER_TOKEN = 4
+"""Most letters of a token, on average, in scripts without spaces; common words of two letters have their own."""
 CHARACTERS_PER_TOKEN = 3
 """Characters in a token, by a cautious estimate, in Latin script: English has about four."""
 
@@ -25,7 +24,7 @@ def least_tokens(text: str) -> int:
     """Return a number of tokens that the text has at least, with any tokenizer in use."""
     letters = len(_UNSPACED.findall(text))
     words = len(_UNSPACED.sub(" ", text).split())
-    return int(words * WORDS_PER_TOKEN + letters / LETTERS_PER_TOKEN)
+    return int(words * TOKENS_PER_WORD + letters / LETTERS_PER_TOKEN)
 
 
 def likely_tokens(text: str) -> int:
