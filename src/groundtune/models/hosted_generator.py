@@ -174,11 +174,11 @@ class HostedGenerator:
         self._warn_if_free()
         if reply.unmarked:
             self._hold_streams = True
-        if problem := self._problem(reply):
-            mark_output_received(usage.usd)
-            problem.usage, problem.cut = usage, CUT if _ended(reply, "cut") else None
-            raise problem
         cut = self._limit(tokens) if _ended(reply, "cut") else None
+        if problem := self._problem(reply):
+            problem.usage, problem.cut = usage, cut
+            mark_output_received(usage.usd)
+            raise problem
         if cut:
             self._warn("cut", f"an answer was truncated at the output token limit ({cut})")
         return Generation(
