@@ -37,6 +37,9 @@ INST = (
     "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]"
     "{% elif m.role == 'assistant' %} {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}"
 )
+THINKS = TEMPLATE.replace(
+    "{{ m.content }}", "{% if m.role == 'assistant' and loop.last %}<think>\n\n</think>\n\n{% endif %}{{ m.content }}"
+)
 DEFAULT = "{% if messages[0].role != 'system' %}<|system|>be kind<|end|>{% endif %}" + TEMPLATE
 CONVERTER = """
 import sys
@@ -149,7 +152,7 @@ def merged_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
     return cache(lambda template: tiny_base(tmp_path_factory.mktemp("merged"), template=template))
 
 
-@pytest.mark.parametrize("template", [TEMPLATE, NO_SYSTEM, CHATML, BEGINNING, INST], ids=range(5))
+@pytest.mark.parametrize("template", [TEMPLATE, NO_SYSTEM, CHATML, BEGINNING, INST, THINKS], ids=range(6))
 @pytest.mark.parametrize("roles", ["u", "su", "uau", "suauau"])
 def test_ollama_prompts_as_the_model_was_trained(
     merged_model: Callable[[str], Path], template: str, roles: str

@@ -29,7 +29,7 @@ def render_prompt(tokenizer: Any, turns: Sequence[Turn]) -> tuple[list[dict[str,
     reason = "it drops a message"
     for variant in ([dict(turn) for turn in turns], _folded(turns)):
         try:
-            text = _rendered(tokenizer, variant, opens=True)
+            text = render_messages(tokenizer, variant, opens=True)
         except TemplateError as error:
             reason = str(error)
             continue
@@ -46,18 +46,21 @@ def render_chat(tokenizer: Any, turns: Sequence[Turn], *, reply: str, reasoning:
     """
     variant, prompt = render_prompt(tokenizer, turns)
     last = {"role": "assistant", "content": reply} | (dict.fromkeys(REASONING_KEYS, reasoning) if reasoning else {})
-    full = _rendered(tokenizer, [*variant, last])
+    full = render_messages(tokenizer, [*variant, last])
     begin = _reply_start(prompt, full)
     if begin is None and len(variant) > 1:
         # A template may write earlier replies differently once another follows. The last one does not depend on them.
-        alone, full = (_rendered(tokenizer, variant[-1:], opens=True), _rendered(tokenizer, [variant[-1], last]))
+        alone, full = (
+            render_messages(tokenizer, variant[-1:], opens=True),
+            render_messages(tokenizer, [variant[-1], last]),
+        )
         begin = _reply_start(alone, full)
     if begin is None:
         raise TemplateError("it renders the prompt differently once the reply follows")
     return prompt, prompt + _continuation(tokenizer, prompt, full[begin:], reasoning.strip())
 
 
-def _rendered(tokenizer: Any, messages: Sequence[Turn], *, opens: bool = False) -> str:
+def render_messages(tokenizer: Any, messages: Sequence[Turn], *, opens: bool = False) -> str:
     """Render these messages. opens: begin the assistant's turn after them. Raises TemplateError."""
     try:
         text: str = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=opens)
@@ -123,7 +126,7 @@ def _end_of_turn(tokenizer: Any) -> int | None:
     """Return the special token that the template adds after the assistant's message; None when it adds none."""
     turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": MARK}]
     try:
-        text = _rendered(tokenizer, turns)
+        text = render_messages(tokenizer, turns)
     except TemplateError:
         return None
     _, mark, after = text.rpartition(MARK)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from groundtune.common.files import read_json, write_atomic
 from groundtune.errors import MissingError
-from groundtune.models.chat_template import TemplateError, render_chat, render_prompt
+from groundtune.models.chat_template import TemplateError, render_messages, render_prompt
 from groundtune.tune.artifacts import file_digests, read_artifact, verify_artifact
 from groundtune.tune.base_model import check_base, load_tokenizer
 from groundtune.tune.disk import name_full_disk
@@ -154,14 +154,18 @@ def _template(tokenizer: Any) -> str:
         around, opening = _around(tokenizer, start)
     except TemplateError as error:
         raise _untranslatable(f"it rejects a plain chat: {error}") from error
-    for roles in (["user"], ["system", "user"], ["user", "assistant", "user"], ["system", *["user", "assistant"] * 3]):
+    for roles in (
+        ["user"],
+        ["system", "user"],
+        ["user", "assistant", "user"],
+        ["system", *["user", "assistant"] * 2, "user"],
+    ):
         if roles[0] == "system" and "system" not in around:
             continue
         turns = [{"role": role, "content": MARK.format(n)} for n, role in enumerate(roles)]
-        last = roles[-1] == "user"
-        expected = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=last)
+        expected = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         assembled = "".join(around[turn["role"]][0] + turn["content"] + around[turn["role"]][1] for turn in turns)
-        if assembled + (opening if last else "") != expected.removeprefix(start):
+        if assembled + opening != expected.removeprefix(start):
             raise _untranslatable("it renders a message differently depending on its neighbours")
     if any(sign in text for pair in around.values() for text in pair for sign in ("{{", "}}", '"""')):
         raise _untranslatable("it contains characters that Ollama's templates reserve")
@@ -179,18 +183,18 @@ def _template(tokenizer: Any) -> str:
 
 def _around(tokenizer: Any, start: str) -> tuple[dict[str, tuple[str, str]], str]:
     """Return the text around each role's message and the text that opens the answer, without the start of the chat."""
-    reply, question = MARK.format("said"), MARK.format("asked")
+    reply, question, following = (MARK.format(name) for name in ("said", "asked", "then"))
     user = {"role": "user", "content": question}
-    prompt, full = (text.removeprefix(start) for text in render_chat(tokenizer, [user], reply=reply))
-    plain = tokenizer.apply_chat_template([user], tokenize=False).removeprefix(start)
-    if (
-        prompt.count(question) != 1
-        or full.count(reply) != 1
-        or not (prompt.startswith(plain) and full.startswith(plain))
-    ):
-        raise _untranslatable("it does not render every message exactly once")
+    _, prompt = render_prompt(tokenizer, [user])
+    # A reply inside the conversation: a template may write thinking before the last one, which is still to be written.
+    talk = [user, {"role": "assistant", "content": reply}, {"role": "user", "content": following}]
+    texts = prompt, render_messages(tokenizer, [user]), render_messages(tokenizer, talk)
+    prompt, plain, full = (text.removeprefix(start) for text in texts)
     before, _, after = plain.partition(question)
-    answer, _, end = full[len(plain) :].partition(reply)
+    answer, _, rest = full[len(plain) :].partition(reply)
+    end, _, last = rest.partition(before + following)
+    if plain.count(question) != 1 or not (prompt.startswith(plain) and full.startswith(plain)) or last != after:
+        raise _untranslatable("it does not render every message exactly once")
     around = {"user": (before, after), "assistant": (answer, end)}
     _, text = render_prompt(tokenizer, [{"role": "system", "content": reply}, user])
     if f"{reply}\n\n{question}" not in text:
