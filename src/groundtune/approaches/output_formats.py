@@ -3,17 +3,17 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 from groundtune.approaches import prompts
-from groundtune.approaches.stated_words import setting
+from groundtune.approaches.stated_words import are_listed, setting
 from groundtune.common.files import digest_text
 from groundtune.common.json_schema import AmbiguousReplyError, find_objects, parse_reply, schema_checker
 
 _GAP = r"[\s_\\*~`\u200b\u00ad–-]{0,4}"
 _NOT_FOUND = re.compile(
-    rf"(?<![A-Za-z0-9])not{_GAP}(?:found{_GAP})?in{_GAP}(?:(?:the|your|these|any){_GAP})?documents(?![A-Za-z0-9])",
+    rf"(?<![A-Za-z0-9])not{_GAP}(?:found{_GAP})?in{_GAP}(?:(?:the|your|these|any){_GAP})?documents?(?![A-Za-z0-9])",
     re.IGNORECASE,
 )
 """`prompts.NOT_FOUND` as models write it: escaped, with other signs between its words, or as plain words."""
@@ -24,7 +24,8 @@ _NOT_FOUND_BEGINS = re.compile(r"(?<![A-Za-z0-9])n", re.IGNORECASE)
 _LONGEST_NOT_FOUND = 60
 _NONE_OF = re.compile(rf"\W*{prompts.NO_LABEL} of ", re.IGNORECASE)
 _NULL = re.compile(rf"(?<!\w)(?:{prompts.NO_OBJECT}|None)(?!\w)", re.IGNORECASE)
-_ITEM = re.compile(r"^[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+(?=\S)", re.MULTILINE)
+_ITEM = re.compile(r"^[ \t]*(?:(?:[-*+•]|\d{1,3}[.)])[ \t]+(?=\S)|(?:[*_]*\w+[ \t]?){1,3}[*_]*:)", re.MULTILINE)
+"""A line of a list, or one with a name and a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +144,12 @@ class LabelFormat:
         text = reply.strip()
         if text not in self.labels and text.strip("*`\"'.") == prompts.NO_LABEL:
             return ParsedReply(text, abstained=True)
-        label = text if text in self.labels else self._alike(text, str.casefold) or self._alike(text, _plain)
-        if label is not None:
-            return ParsedReply(label, label)
-        named = [(name, rank) for name, rank in self._named(text) if whole or rank]
-        best = max((rank for _, rank in named), default=0)
-        claimed = list(dict.fromkeys(name for name, rank in named if rank == best))
+        alike = text if text in self.labels else self._alike(text, str.casefold) or self._alike(text, _plain)
+        if alike is not None:
+            return ParsedReply(alike, alike)
+        named = [label for label in self._named(text) if whole or label.rank]
+        best = max((label.rank for label in named), default=0)
+        claimed = list(dict.fromkeys(label.name for label in named if label.rank == best))
         if len(claimed) > 1:
             names = ", ".join(prompts.NO_LABEL if name is None else name for name in claimed)
             return ParsedReply(text, unreadable=f"it names {len(claimed)} labels ({names})")
@@ -162,25 +163,25 @@ class LabelFormat:
         same = [name for name in self.labels if fold(name) == fold(text) != ""]
         return same[0] if len(same) == 1 else None
 
-    def _named(self, text: str) -> list[tuple[str | None, int]]:
-        """Return the labels that a reply names and does not reject, each with the rank of its setting.
+    def _named(self, text: str) -> list["_NamedLabel"]:
+        """Return the labels that a reply names and does not reject, in order, each with the rank of its setting.
 
-        None is the word for no label. Where labels overlap in the text, the longest counts.
+        Where labels overlap in the text, the longest counts.
         """
         names: list[str | None] = [*sorted(self.labels, key=lambda name: -len(name))]
         if prompts.NO_LABEL not in self.labels:
             names.insert(0 if self._has_lower_none else len(names), None)
         text, remaining = _unescaped(text), _unescaped(text)
-        named: list[tuple[str | None, int]] = []
+        named: list[_NamedLabel] = []
         for name in names:
             pattern = self._none_pattern if name is None else _label_pattern(name)
             for match in pattern.finditer(remaining):
                 place = setting(text, *match.span())
                 is_word = name is None and match[0] != prompts.NO_LABEL
                 if not place.rejected and not (is_word and not place.stated):
-                    named.append((name, place.rank))
+                    named.append(_NamedLabel(match.start(), match.end(), name, place.rank))
             remaining = pattern.sub(lambda match: "\n" * len(match[0]), remaining)
-        return named
+        return _ranked_as_lists(text, sorted(named, key=lambda label: label.start))
 
     @property
     def _has_lower_none(self) -> bool:
@@ -190,6 +191,26 @@ class LabelFormat:
     @property
     def _none_pattern(self) -> re.Pattern[str]:
         return re.compile(rf"\b{prompts.NO_LABEL}\b", re.NOFLAG if self._has_lower_none else re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class _NamedLabel:
+    start: int
+    end: int
+    name: str | None
+    """None: the word for no label."""
+    rank: int
+
+
+def _ranked_as_lists(text: str, named: list[_NamedLabel]) -> list[_NamedLabel]:
+    """Give labels that are listed together the rank of the highest among them: "Label: refund or billing"."""
+    ranked = list(named)
+    for at in [*range(1, len(ranked)), *reversed(range(1, len(ranked)))]:
+        first, second = ranked[at - 1 : at + 1]
+        if are_listed(text[first.end : second.start]):
+            rank = max(first.rank, second.rank)
+            ranked[at - 1 : at + 1] = [replace(first, rank=rank), replace(second, rank=rank)]
+    return ranked
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,11 +326,14 @@ def _is_abstention(text: str, start: int, end: int) -> bool:
     place = setting(text, start, end)
     line_start = text.rfind("\n", 0, start) + 1
     items = [match.start() for match in _ITEM.finditer(text)]
-    if line_start in items and not all(_NOT_FOUND.search(text[item:].partition("\n")[0]) for item in items):
+    others = [item for item in items if not _NOT_FOUND.search(text[item:].partition("\n")[0])]
+    if place.rank <= 1 and line_start in items and others:
         return False
     word = text[start:end]
     if "_" in word or word.isupper():
         goes_on = text[end:].partition("\n")[0].lstrip("*`\"' ")
+        if place.introduced == "comma" and place.followed == "end":
+            return True
         return place.stated or (place.alone and (goes_on[:1].isupper() or goes_on[:1] in (",", "，")))
     begins = not text[:start].strip("*_`\"'“‘ ")
     return place.stated and (place.alone or place.rank > 1) and (place.followed == "end" or begins)

@@ -22,9 +22,15 @@ _LETTER = re.compile(r"[^\W\d_]")
 _MARKUP = re.compile(r"</?\w{1,20}>|\\\w{1,10}(?=\{)|[\[［【(^]+(?:\w{1,12}\s*)?\d[\d\s,;:–-]*(?:†\w*)?[\]］】)]")
 """Tags, commands of LaTeX, and markers of citations: `<b>`, `\\boxed{`, `[1]`, `【1†source】`, `[Passage 2]`."""
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)\]*_`]*\s+|[。！？]")
+_ONLY_COMMA = re.compile(r"[^,，、]*[,，、]" + _OPENING)
 _NEXT_STRING = r"[\"'”]\s*,\s*[\"'“]"
 """Between two strings of JSON."""
 _PUNCTUATED = re.compile(rf"(?:[:：=→;；(（–—]|[-=]>|\s-){_OPENING}|{_NEXT_STRING}$")
+
+
+Introduction = Literal["no", "comma", "punctuation", "answer", "final"]
+"""What introduces a word: the only comma before it; a colon or a dash; a word for an answer or for a conclusion; or one
+that calls the answer final."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +39,7 @@ class Setting:
 
     alone: bool
     """Nothing is said before it in its sentence."""
-    introduced: Literal["no", "punctuation", "answer", "final"]
-    """By what: a colon or a dash; a word for an answer or for a conclusion; or one that calls the answer final."""
+    introduced: "Introduction"
     followed: Literal["end", "separated", "text"]
     """The sentence ends after it; a colon, a bracket or a reason follows; or the sentence goes on."""
     rejected: bool
@@ -42,7 +47,8 @@ class Setting:
 
     @property
     def stated(self) -> bool:
-        return not self.rejected and (self.alone or self.introduced != "no") and self.followed != "text"
+        introduced = self.introduced not in ("no", "comma")
+        return not self.rejected and (self.alone or introduced) and self.followed != "text"
 
     @property
     def rank(self) -> int:
@@ -57,12 +63,20 @@ def setting(reply: str, start: int, end: int) -> Setting:
     ends = _SENTENCE_END.search(after)
     rest = _MARKUP.sub(" ", after[: ends.start()] if ends else after)
     lead = _MARKUP.sub(" ", before)
+    alone = not _LETTER.search(lead)
+    is_named_after = alone and bool(words.named_after.match(rest))
+    goes_on = _LETTER.search(rest) and not is_named_after
     return Setting(
-        alone=not _LETTER.search(lead),
-        introduced=_introduced(lead, words),
-        followed="end" if not _LETTER.search(rest) else "separated" if words.separates.match(after) else "text",
+        alone=alone,
+        introduced="answer" if is_named_after else _introduced(lead, words),
+        followed="end" if not goes_on else "separated" if words.separates.match(after) else "text",
         rejected=bool(words.rejects.search(lead)),
     )
+
+
+def are_listed(between: str) -> bool:
+    """Whether the text between two words makes them a list, such as a comma or "or"."""
+    return bool(_words().lists.fullmatch(between))
 
 
 def _line_before(reply: str, start: int) -> str:
@@ -74,12 +88,15 @@ def _line_before(reply: str, start: int) -> str:
     return sentence
 
 
-def _introduced(lead: str, words: "_Words") -> Literal["no", "punctuation", "answer", "final"]:
+def _introduced(lead: str, words: "_Words") -> Introduction:
     punctuated = bool(_PUNCTUATED.search(lead))
     near = lead if punctuated else " ".join(lead.split()[-_NEAR_WORDS:])
-    if words.answer.search(near) or words.concludes.search(lead):
+    denied = not punctuated and bool(words.denies.search(near))
+    if (words.answer.search(near) and not denied) or words.concludes.search(lead):
         return "final" if words.final.search(lead) else "answer"
-    return "punctuation" if punctuated else "no"
+    if punctuated:
+        return "punctuation"
+    return "comma" if _ONLY_COMMA.match(lead) else "no"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +106,10 @@ class _Words:
     concludes: re.Pattern[str]
     separates: re.Pattern[str]
     rejects: re.Pattern[str]
+    denies: re.Pattern[str]
+    named_after: re.Pattern[str]
+    """It is called the answer after it: "refund is the right label"."""
+    lists: re.Pattern[str]
 
 
 @cache
@@ -101,13 +122,16 @@ def _words() -> _Words:
         others = [re.escape(word) for word in table[UNSPACED][kind]] if unspaced else []
         return "|".join([rf"(?<!\w)(?:{joined})(?!\w)", *others])
 
-    because = any_of("because")
+    because, answer, no = any_of("because"), any_of("answer"), any_of("not", unspaced=False)
     return _Words(
-        answer=re.compile(any_of("answer"), re.IGNORECASE),
+        answer=re.compile(answer, re.IGNORECASE),
         final=re.compile(r"(?<!\w)final\w*|最终|最終|최종", re.IGNORECASE),
         concludes=re.compile(rf"(?:{any_of('so')})[,，、:：]?{_OPENING}", re.IGNORECASE),
         separates=re.compile(
             rf"{_CLOSING}(?:[:：;；(（–—→\[【]|\s-\s|[-=]>|[,，]?\s*(?:{because}))|{_NEXT_STRING}", re.IGNORECASE
         ),
-        rejects=re.compile(rf"(?:{any_of('not', unspaced=False)})(?:\s+(?!nur)(?:\w{{1,3}}|about))?{_OPENING}", re.I),
+        rejects=re.compile(rf"(?:{no})(?:\s+(?!nur)(?:\w{{1,3}}|about))?{_OPENING}", re.I),
+        denies=re.compile(no, re.IGNORECASE),
+        named_after=re.compile(rf"{_CLOSING}\s+\w+(?:\s+\w+){{0,2}}?\s+(?:{answer})\W*(?:$|[,，;])", re.IGNORECASE),
+        lists=re.compile(rf"[^\w\n.!?]*(?:(?:{any_of('or')})[^\w\n.!?]*(?:\w{{1,3}}\s)?)?", re.IGNORECASE),
     )
