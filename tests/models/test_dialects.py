@@ -124,7 +124,7 @@ async def test_an_error_after_half_a_stream_is_no_answer(name: str) -> None:
     assert dialect.broken is not None
     pieces: list[str | Generation] = []
     async with generator(dialect.broken, dialect) as (model, server):
-        model._hold_streams = False
+        model._may_be_unmarked = False
         with pytest.raises(ProviderError) as caught:
             pieces.extend([piece async for piece in model.stream(PROMPT)])
         assert len(server.posts()) == 1

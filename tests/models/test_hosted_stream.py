@@ -194,3 +194,19 @@ async def test_a_stream_that_fails_before_its_text_is_tried_again() -> None:
             await collect(model, pieces)
         assert len(server.posts()) == 2
     assert pieces == ["there"]
+
+
+async def test_a_thought_without_any_mark_that_is_cut_is_no_answer() -> None:
+    cut = Reply("Okay, the user asks how long. Let me", finish_reason="length")
+    with ScriptedServer(cut) as server:
+        model = HostedGenerator("qwq-32b", base_url=server.base_url)
+        pieces: list[str] = []
+        with pytest.raises(ProviderError, match="all output tokens were used for thinking"):
+            await collect(model, pieces)
+        await model.aclose()
+    assert pieces == [], "nothing of it is released"
+    with ScriptedServer([THOUGHT, Reply("Could be 30, could be", finish_reason="length")]) as server:
+        async with generator(server.base_url) as model:
+            assert (await model.generate(PROMPT)).reasoning
+            with pytest.raises(ProviderError, match="all output tokens were used for thinking"):
+                await model.generate(PROMPT)

@@ -410,7 +410,9 @@ class Connection:
             hint = "the provider's filter refuses this prompt: rephrase it, or use another model"
             return self.provider_error("bad_request", what, hint=hint)
         if is_overflow(error):
-            hint = "the prompt does not fit: use fewer or shorter passages, or a model with a larger context window"
+            server = server_at(self.base_url)
+            raised = f", or {server.context}" if server and server.context else ""
+            hint = f"the prompt does not fit: use fewer or shorter passages, or a larger context window{raised}"
             return self.provider_error("bad_request", what, hint=hint)
         return self.provider_error("bad_request", what, hint="the endpoint rejects this request; see its message")
 

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, Unpack
 
 from groundtune.common.json_schema import strict_schema
@@ -15,6 +16,7 @@ from groundtune.models.budget import mark_output_received
 from groundtune.models.chat_reply import ChatReply, ReplyReader, begins_reply
 from groundtune.models.connection import Connection, ConnectionOptions, server_at
 from groundtune.models.dialects import dialects
+from groundtune.models.reasoning import begins_as_thought
 from groundtune.models.refused_parameters import Alternatives
 from groundtune.models.reported_usage import TokenUsage, read_usage
 from groundtune.protocols import Prices
@@ -69,8 +71,10 @@ class HostedGenerator:
         self._prices = prices
         self._warned: set[str] = set()
         """Kinds of warnings that have been logged: one of a kind is enough."""
-        self._hold_streams = any(part in model.lower() for part in dialects().unmarked_models)
-        """Whether its thoughts have no opening mark, so that text is released only once a thought has ended."""
+        self._may_be_unmarked = any(part in model.lower() for part in dialects().unmarked_models)
+        """Whether its thoughts may have no opening mark, by its name."""
+        self._is_unmarked = False
+        """Whether one of its thoughts had none."""
         self._connection = Connection(model, concurrency=concurrency, **options)
 
     async def generate(self, prompt: Prompt) -> Generation:
@@ -96,7 +100,7 @@ class HostedGenerator:
         found to think without an opening mark.
         """
         body = {**self._body(prompt), "stream_options": {"include_usage": True}}
-        reader, start = ReplyReader(hold=self._hold_streams), time.perf_counter()
+        reader, start = ReplyReader(hold=self._may_be_unmarked or self._is_unmarked), time.perf_counter()
         events = self._connection.stream(PATH, body, optional=OPTIONAL, begins=begins_reply)
         async with aclosing(events):
             async for event in events:
@@ -162,6 +166,8 @@ class HostedGenerator:
 
     async def _generation(self, prompt: Prompt, reply: ChatReply, seconds: float) -> Generation:
         """Turn a reply into a generation. Raises ProviderError if it is no whole answer."""
+        if self._ends_in_thought(reply):
+            reply = replace(reply, text="", reasoning=reply.text, unfinished=True)
         tokens = read_usage(reply.usage, sent=_sent(prompt), text=reply.text, thinking=reply.reasoning)
         usage = Usage(
             input_tokens=tokens.input,
@@ -172,8 +178,7 @@ class HostedGenerator:
             reasoning_tokens=tokens.reasoning,
         )
         self._warn_if_free()
-        if reply.unmarked:
-            self._hold_streams = True
+        self._is_unmarked = self._is_unmarked or reply.unmarked
         cut = self._limit(tokens) if _ended(reply, "cut") else None
         if problem := self._problem(reply):
             problem.usage, problem.cut = usage, cut
@@ -188,6 +193,12 @@ class HostedGenerator:
             cut=cut,
             warnings=self._warnings(tokens, reply),
         )
+
+    def _ends_in_thought(self, reply: ChatReply) -> bool:
+        """Whether a reply without any mark was cut within a thought."""
+        if reply.reasoning or not _ended(reply, "cut"):
+            return False
+        return self._is_unmarked or (self._may_be_unmarked and begins_as_thought(reply.text))
 
     def _problem(self, reply: ChatReply) -> ProviderError | None:
         """Return why the reply is no answer, in the server's words; None if it is one."""

@@ -40,6 +40,11 @@ def separate_reasoning(reply: str) -> SeparatedReply:
     return separator.finish()[1]
 
 
+def begins_as_thought(text: str) -> bool:
+    """Whether a text begins in a way that is typical of thoughts, and rare in answers."""
+    return text.lstrip().startswith(dialects().unmarked_openers)
+
+
 class ReasoningSeparator:
     """Separates a reply that arrives in pieces: `add` returns the text that belongs to the answer.
 
@@ -129,7 +134,7 @@ class ReasoningSeparator:
             return False
         if complete and _is_cut_mark(begun):
             return False
-        self._hold = self._hold or begun.startswith(dialects().unmarked_openers)
+        self._hold = self._hold or begins_as_thought(begun)
         self._rest, self._stage = begun if self._thoughts else self._rest, "answer"
         return True
 
