@@ -33,8 +33,10 @@ ProviderFailure = Literal[
     "bad_response",
     "server",
     "unreadable",
+    "refused_text",
 ]
-"""`unreadable`: the model replied, and was paid, but nobody can tell what its reply says."""
+"""`unreadable`: the model replied, and was paid, but nobody can tell what its reply says. `refused_text`: an embedding
+model has no vector for one text, but for others."""
 
 
 class GroundtuneError(Exception):

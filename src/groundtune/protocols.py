@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from groundtune.errors import ProviderError
 from groundtune.types import (
     Answer,
     AnswerEvent,
@@ -62,6 +63,19 @@ class Embedder(Protocol):
 
     async def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """Embed questions: float32, (n, dimension), unit length."""
+        ...
+
+
+@runtime_checkable
+class TolerantEmbedder(Embedder, Protocol):
+    """An embedder whose model may refuse some texts and embed the others."""
+
+    async def embed_each(self, texts: Sequence[str]) -> Sequence[Vectors | ProviderError]:
+        """Embed passages one by one: float32, (dimension,), unit length, or the reason why there is no vector.
+
+        An error of the kind `refused_text` concerns that text alone; after any other error, which concerns the server,
+        the remaining texts may have none. Raises nothing else.
+        """
         ...
 
 

@@ -95,11 +95,11 @@ def _show(report: "SyncReport") -> None:
         f"{format_count(report.documents, 'document')}, {format_count(report.passages, 'passage')} in the index; "
         f"{report.embedded:,} embedded now, in {report.seconds:.1f} s"
     )
-    not_indexed = [file.row for file in report.files if file.change != "removed" and file.row.status != "indexed"]
-    for row in not_indexed[:SHOWN]:
+    with_reason = [file.row for file in report.files if file.change != "removed" and file.row.reason]
+    for row in with_reason[:SHOWN]:
         output.print_line(f"  {row.status}: {output.printable(row.source).removesuffix(':')}: {row.reason}")
-    if len(not_indexed) > SHOWN:
-        output.print_line(f"  and {len(not_indexed) - SHOWN:,} more; --json lists all")
+    if len(with_reason) > SHOWN:
+        output.print_line(f"  and {len(with_reason) - SHOWN:,} more; --json lists all")
 
 
 def _object(report: "SyncReport", calibrated: str | None) -> dict[str, object]:

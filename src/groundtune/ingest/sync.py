@@ -9,7 +9,7 @@ so that none is lost.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol, get_args
@@ -17,15 +17,15 @@ from typing import Literal, Protocol, get_args
 from groundtune.common.files import digest_text
 from groundtune.common.text import format_count
 from groundtune.display import Block, Displayed, Line, Table
-from groundtune.errors import ParseError
+from groundtune.errors import ParseError, ProviderError
 from groundtune.ingest.chunker import Chunker, ContextualPassage, embedded_text
 from groundtune.ingest.loaders import MEDIA_TYPES
 from groundtune.ingest.parsed import ParsedDocument
 from groundtune.ingest.scan import FileWalk, ScannedFile, Scanner, current_signature, loader_of
 from groundtune.ingest.source_items import ConfiguredSource, described, failed_source, is_item, owner, readable_paths
 from groundtune.ingest.source_run import update_source
-from groundtune.protocols import Catalog, Embedder, Store, VectorCache
-from groundtune.types import Document, DocumentState, FileRow, IndexEntry, Vectors
+from groundtune.protocols import Catalog, Embedder, Store, TolerantEmbedder, VectorCache
+from groundtune.types import Document, DocumentState, FileRow, IndexEntry, Passage, Vectors
 
 BATCH_FILES = 128
 BATCH_BYTES = 16_000_000
@@ -33,6 +33,9 @@ EMBED_CHUNK_SIZE = 2_048
 """Number of texts embedded between progress reports."""
 COMPACT_EVERY = 32
 """Batches after which the store compacts its small writes."""
+
+_Record = tuple[FileRow, list[tuple[Document, int]]]
+"""The row of a file, and its documents with their passage counts."""
 
 Change = Literal["added", "changed", "renamed", "unchanged", "removed"]
 
@@ -88,8 +91,8 @@ class SyncReport(Displayed):
         return f"{counted}: {counts or 'none'}"
 
     def view(self) -> list[Block]:
-        """Return what changed, and what is not indexed with the reason."""
-        rows = [file.row for file in self.files if file.change != "removed" and file.row.status != "indexed"]
+        """Return what changed, and what is not indexed, wholly or in part, with the reason."""
+        rows = [file.row for file in self.files if file.change != "removed" and file.row.reason]
         left_out = [[row.status, row.source, row.reason] for row in rows]
         return [
             Line(self.summary),
@@ -111,6 +114,37 @@ class _Changes:
     """Document id to its file."""
     deleted: dict[str, str] = field(default_factory=dict)
     """The same for documents to delete."""
+
+    def leave_out(self, texts: "_EmbeddedTexts") -> set[str]:
+        """Delete documents with a refused text, leave alone those without all vectors, and return the latter's files.
+
+        The documents of one file change together or not at all.
+        """
+        without = {passage.document_id for passage in self._passages() if texts.keys[passage.id] not in texts.vectors}
+        waiting = {self.files[document] for document in without - texts.refused.keys()}
+        for document in texts.refused.keys() & self.files.keys():
+            self.deleted[document] = self.files.pop(document)
+        self.files = {document: file for document, file in self.files.items() if file not in waiting}
+        self.deleted = {document: file for document, file in self.deleted.items() if file not in waiting}
+        self.passages = [contextual for contextual in self.passages if contextual.passage.document_id in self.files]
+        return waiting
+
+    def _passages(self) -> Iterator[Passage]:
+        return (contextual.passage for contextual in self.passages)
+
+
+@dataclass(slots=True)
+class _EmbeddedTexts:
+    """The vectors of the passages of one batch."""
+
+    keys: Mapping[str, str]
+    """Key of the embedded text by passage id."""
+    vectors: dict[str, Vectors]
+    """Vector by key."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Reason by document, for documents with a text that the model refuses."""
+    failure: ProviderError | None = None
+    """Why texts that come later have no vector."""
 
 
 class IndexSync:
@@ -150,7 +184,7 @@ class IndexSync:
         self._removed: list[str] = []
         self._items: set[str] = set()
         """Items indexed in this run, which their source may report again."""
-        self._embedded = 0
+        self._embedded_count = 0
         self._done = 0
         self._total = 0
 
@@ -173,7 +207,7 @@ class IndexSync:
             files=await self._ledger(),
             documents=await self._catalog.count(),
             passages=await self._store.count(),
-            embedded=self._embedded,
+            embedded=self._embedded_count,
             seconds=time.perf_counter() - started,
         )
 
@@ -249,7 +283,7 @@ class IndexSync:
         return [ParseError(file.reason, skip=not file.failed) if file.reason else next(loaded) for file in batch]
 
     async def _index(self, batch: Sequence[ScannedFile], loaded: Sequence[list[ParsedDocument] | ParseError]) -> None:
-        records: list[tuple[FileRow, list[tuple[Document, int]]]] = []
+        records: list[_Record] = []
         changes = _Changes()
         for file, parsed in zip(batch, loaded, strict=True):
             before = await self._known_documents(file.source)
@@ -267,8 +301,13 @@ class IndexSync:
             ids = {document.id for document, _ in documents}
             changes.deleted |= {stale_id: file.source for stale_id in before if stale_id not in ids}
             records.append((_indexed(file, documents), documents))
-        await self._write(changes)
-        await self._catalog.save(records)
+        texts = await self._embedded(changes.passages)
+        records = _without_refused(records, texts.refused)
+        unembedded = changes.leave_out(texts)
+        await self._write(changes, texts)
+        await self._catalog.save([record for record in records if record[0].source not in unembedded])
+        if texts.failure:  # what was embedded before is kept
+            raise texts.failure
         self._done += len(batch)
         self._notify(batch[-1].source)
 
@@ -295,38 +334,51 @@ class IndexSync:
             counted.append((document, len(passages)))
         return counted
 
-    async def _write(self, changes: _Changes) -> None:
+    async def _write(self, changes: _Changes, texts: "_EmbeddedTexts") -> None:
         touched = {**changes.files, **changes.deleted}
         if not touched:
             return
-        keys, vectors = await self._vectors(changes.passages)
         entries = []
-        for contextual, key in zip(changes.passages, keys, strict=True):
-            document = changes.documents[contextual.passage.document_id]
+        for contextual in changes.passages:
+            document, key = changes.documents[contextual.passage.document_id], texts.keys[contextual.passage.id]
+            vector = texts.vectors[key]
             entries.append(
-                IndexEntry(
-                    contextual.passage, contextual.context, key, vectors[key], document.groups, document.metadata
-                )
+                IndexEntry(contextual.passage, contextual.context, key, vector, document.groups, document.metadata)
             )
         await self._catalog.mark_unfinished(touched.items())
         await self._store.replace(list(touched), entries)
 
-    async def _vectors(self, passages: Sequence[ContextualPassage]) -> tuple[list[str], dict[str, Vectors]]:
-        """Return the key of each passage and the vector of each key; embed those that the cache lacks."""
-        keys = [digest_text(f"{self._embedder.digest}\n{embedded_text(contextual)}") for contextual in passages]
-        vectors = await self._vector_cache.vectors(set(keys))
-        missing = {key: contextual for key, contextual in zip(keys, passages, strict=True) if key not in vectors}
-        await self._embed(missing, vectors)
-        return keys, vectors
-
-    async def _embed(self, missing: dict[str, ContextualPassage], vectors: dict[str, Vectors]) -> None:
-        keys = list(missing)
-        for start in range(0, len(keys), EMBED_CHUNK_SIZE):
-            chunk = keys[start : start + EMBED_CHUNK_SIZE]
-            chunk_vectors = await self._embedder.embed([embedded_text(missing[key]) for key in chunk])
-            vectors.update(zip(chunk, chunk_vectors, strict=True))
-            self._embedded += len(chunk)
+    async def _embedded(self, passages: Sequence[ContextualPassage]) -> "_EmbeddedTexts":
+        """Return the vectors of the passages: those in the cache, and those embedded now."""
+        keys = {
+            contextual.passage.id: digest_text(f"{self._embedder.digest}\n{embedded_text(contextual)}")
+            for contextual in passages
+        }
+        vectors = await self._vector_cache.vectors(set(keys.values()))
+        missing = {keys[contextual.passage.id]: contextual for contextual in passages}
+        missing = {key: contextual for key, contextual in missing.items() if key not in vectors}
+        texts = _EmbeddedTexts(keys, vectors)
+        waiting = list(missing)
+        for start in range(0, len(waiting), EMBED_CHUNK_SIZE):
+            chunk = waiting[start : start + EMBED_CHUNK_SIZE]
+            results = await self._embed_each([embedded_text(missing[key]) for key in chunk])
+            for key, result in zip(chunk, results, strict=True):
+                if not isinstance(result, ProviderError):
+                    vectors[key] = result
+                    self._embedded_count += 1
+                elif result.kind == "refused_text":
+                    texts.refused[missing[key].passage.document_id] = result.message
+                else:
+                    texts.failure = texts.failure or result
             self._notify("")
+            if texts.failure:
+                break
+        return texts
+
+    async def _embed_each(self, texts: Sequence[str]) -> Sequence[Vectors | ProviderError]:
+        if isinstance(self._embedder, TolerantEmbedder):
+            return await self._embedder.embed_each(texts)
+        return list(await self._embedder.embed(texts))
 
     async def _remove(self, sources: Sequence[str]) -> None:
         ids = {document: source for source in sources for document in await self._known_documents(source)}
@@ -337,7 +389,7 @@ class IndexSync:
         self._removed.extend(sources)
 
     def _notify(self, current: str) -> None:
-        self._report_progress(SyncProgress(self._done, self._total, self._embedded, current))
+        self._report_progress(SyncProgress(self._done, self._total, self._embedded_count, current))
 
 
 def document_id(source: str) -> str:
@@ -370,6 +422,26 @@ def _documents(file: ScannedFile, parsed: Sequence[ParsedDocument]) -> list[Docu
             )
         )
     return documents
+
+
+def _without_refused(records: Sequence[_Record], refused: Mapping[str, str]) -> list[_Record]:
+    """Return the records without documents that have a refused text; their files are read again in the next run."""
+    result: list[_Record] = []
+    for row, documents in records:
+        kept = [(document, count) for document, count in documents if document.id not in refused]
+        if lost := [document.id for document, _ in documents if document.id in refused]:
+            reason = f"a text cannot be embedded: {refused[lost[0]]}"
+            row = replace(
+                row,
+                status="indexed" if kept else "failed",
+                reason=f"{len(lost):,} of {format_count(len(documents), 'document')}: {reason}" if kept else reason,
+                documents=len(kept),
+                passages=sum(count for _, count in kept),
+                digest=None,
+                signature="",
+            )
+        result.append((row, kept))
+    return result
 
 
 def _indexed(file: ScannedFile, documents: Sequence[tuple[Document, int]]) -> FileRow:
