@@ -26,7 +26,7 @@ from groundtune import build
 from groundtune.build.open_index import OpenIndex
 from groundtune.config import load_config
 from groundtune.config.fitted_values import Fitted
-from groundtune.errors import BusyError, IndexMismatchError, MissingError, ParseError
+from groundtune.errors import BusyError, IndexMismatchError, MissingError, ParseError, ProviderError
 from groundtune.ingest import scan, sync
 from groundtune.ingest.loaders import load
 from groundtune.ingest.parsed import ParsedDocument
@@ -74,6 +74,26 @@ class Words:
                 row += np.random.default_rng(seed).normal(size=self.dimension).astype(np.float32)
         unit: Vectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)
         return unit
+
+
+class Refusing(Words):
+    """Refuses texts with the word XQZ; after `working` texts it fails altogether."""
+
+    def __init__(self, *, working: int = 1_000_000) -> None:
+        super().__init__()
+        self.working = working
+
+    async def embed_each(self, texts: Sequence[str]) -> list[Vectors | ProviderError]:
+        return [self._embed_one(text) for text in texts]
+
+    def _embed_one(self, text: str) -> Vectors | ProviderError:
+        if len(self.texts) >= self.working:
+            return ProviderError("the server answered 503", kind="server", retryable=True)
+        if "XQZ" in text:
+            return ProviderError("unsupported value: NaN", kind="refused_text")
+        self.texts.append(text)
+        vector: Vectors = self._vectors([text])[0]
+        return vector
 
 
 class Here:
@@ -315,6 +335,57 @@ async def test_failed_files_are_retried(make_project: MakeProject, monkeypatch: 
     report = await run(folder)
     assert changes(report)["a.md"] == "changed"
     assert await sources_with(folder, "river") == {"a.md"}
+
+
+@in_process
+async def test_a_refused_text_is_one_failed_file(make_project: MakeProject) -> None:
+    folder = make_project({**FILES, "b.md": "# Badgers\n\nThe badger XQZ digs at night.\n"})
+    for _ in range(2):
+        report = await run(folder, Refusing())
+        assert {file.row.source: file.row.status for file in report.files} == {
+            "a.md": "indexed",
+            "b.md": "failed",
+            "c/rows.csv": "indexed",
+        }
+        assert report.files[1].row.reason == "a text cannot be embedded: unsupported value: NaN"
+    assert await sources_with(folder, "digs") == set()
+    assert changes(await run(folder, Words()))["b.md"] == "changed"  # tried again in every run
+    assert await sources_with(folder, "digs") == {"b.md"}
+
+
+@in_process
+async def test_a_refused_row_does_not_lose_the_other_rows(make_project: MakeProject) -> None:
+    folder = make_project({"rows.csv": "id,animal,food\n1,heron,fish\n2,owl XQZ,mice\n3,stoat,rabbits\n"})
+    (file,) = (await run(folder, Refusing())).files
+    assert (file.row.status, file.row.documents) == ("indexed", 2)
+    assert file.row.reason == "1 of 3 documents: a text cannot be embedded: unsupported value: NaN"
+    assert await sources_with(folder, "stoat") == {"rows.csv#3"}
+    assert await sources_with(folder, "mice") == set()
+
+
+@in_process
+async def test_a_changed_file_with_a_refused_text_leaves_nothing_old(make_project: MakeProject) -> None:
+    folder = make_project(FILES)
+    await run(folder, Refusing())
+    (folder / "a.md").write_text("# Otters\n\nThe otter XQZ lives at the lake.\n")
+    await run(folder, Refusing())
+    assert await sources_with(folder, "otter") == set()
+
+
+@in_process
+async def test_vectors_are_kept_when_the_embedder_fails(
+    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sync, "EMBED_CHUNK_SIZE", 2)
+    folder = make_project({f"{n}.md": f"# File {n}\n\nSentence number {n} is here.\n" for n in range(8)})
+    failing = Refusing(working=5)
+    with pytest.raises(ProviderError, match="503"):
+        await run(folder, failing)
+    again = Refusing()
+    report = await run(folder, again)
+    assert {file.row.status for file in report.files} == {"indexed"}
+    assert sorted(failing.texts + again.texts) == sorted(set(failing.texts + again.texts))
+    assert len(failing.texts) == 5
 
 
 @in_process

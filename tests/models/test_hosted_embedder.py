@@ -10,7 +10,7 @@ import pytest
 
 from groundtune.errors import ProviderError, UsageError
 from groundtune.models.hosted_embedder import HostedEmbedder
-from groundtune.protocols import Embedder
+from groundtune.protocols import Embedder, TolerantEmbedder
 from groundtune.testing.scripted_server import Reply, Script, ScriptedServer, bag_of_words
 
 TEXTS = [f"passage number {n} about topic {n % 7}" for n in range(25)]
@@ -159,3 +159,56 @@ def test_an_unknown_dimension_is_an_error() -> None:
 def test_tokens_are_estimated_from_bytes() -> None:
     model = HostedEmbedder("e", base_url="http://h/v1", dimension=8)
     assert model.count_tokens(["", "a", "abcd", "\u4e2d\u6587"]) == [2, 3, 4, 4]
+
+
+def refusing(marked: str, reply: Reply, *, at_most: int = 1000) -> Script:
+    """Refuse requests with a text that holds `marked`, or with more than `at_most` texts."""
+
+    def answer(body: dict[str, Any]) -> Reply:
+        return reply if any(marked in text for text in body["input"]) or len(body["input"]) > at_most else Reply()
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply("failed to encode response: json: unsupported value: NaN", status=500),
+        Reply("the input length exceeds the context length", status=400),
+        Reply("input too large", status=413),
+        Reply(raw_body='{"data": [{"index": 0, "embedding": [null]}]}'),
+    ],
+)
+async def test_one_refused_text_does_not_lose_the_others(reply: Reply) -> None:
+    texts = [*TEXTS[:5], "XQZ", *TEXTS[5:]]
+    with ScriptedServer(refusing("XQZ", reply), dimension=32) as server:
+        async with embedder(server.base_url, batch_size=8, retries=0) as model:
+            assert isinstance(model, TolerantEmbedder)
+            results = await model.embed_each(texts)
+            expected = await model.embed(TEXTS)
+    refused = results.pop(5)
+    assert isinstance(refused, ProviderError)
+    assert refused.kind == "refused_text"
+    assert reply.text in refused.message or reply.raw_body
+    vectors = [result for result in results if not isinstance(result, ProviderError)]
+    assert np.array_equal(np.stack(vectors), expected)
+
+
+async def test_a_limit_on_the_number_of_texts_is_learned() -> None:
+    with ScriptedServer(refusing("XQZ", Reply("batch size > 10", status=400), at_most=10), dimension=32) as server:
+        async with embedder(server.base_url, batch_size=16, concurrency=1) as model:
+            assert not any(isinstance(result, ProviderError) for result in await model.embed_each(TEXTS))
+            before = len(server.posts())
+            await model.embed_each(TEXTS)
+            sizes = [len(body["input"]) for body in server.posts()[before:]]
+    assert sizes == [8, 8, 8, 1]
+
+
+async def test_a_server_that_embeds_nothing_is_no_fault_of_the_texts() -> None:
+    with ScriptedServer(Reply("out of memory", status=500), dimension=32) as server:
+        async with embedder(server.base_url, batch_size=8, retries=0, concurrency=1) as model:
+            results = await model.embed_each(TEXTS)
+        asked = len(server.posts())
+    assert {result.kind for result in results if isinstance(result, ProviderError)} == {"server"}
+    assert len(results) == len(TEXTS)
+    assert asked <= 8  # each of the four batches, and one short text for each

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from groundtune.errors import UsageError
+from groundtune.errors import ProviderError, UsageError
 from groundtune.models.connection import Connection, ConnectionOptions
 from groundtune.models.refused_parameters import Alternatives
 from groundtune.types import Vectors
@@ -20,6 +20,8 @@ PATH = "/embeddings"
 OPTIONAL: Alternatives = {"encoding_format": [None]}
 BYTES_PER_TOKEN = 3
 SPECIAL_TOKENS = 2
+MAY_BE_THE_TEXT = frozenset({"bad_request", "bad_response", "server"})
+"""Kinds of failure that one text of a batch may cause, or their number."""
 
 
 class HostedEmbedder:
@@ -77,6 +79,27 @@ class HostedEmbedder:
         """Return unit vectors: float32, (n, dimension). Raises ProviderError, also for a different dimension."""
         return await self._embed([self._passage_prefix + text for text in texts])
 
+    async def embed_each(self, texts: Sequence[str]) -> list[Vectors | ProviderError]:
+        """Return the vector of each text, float32 (dimension,), or why it has none; see `TolerantEmbedder`.
+
+        A batch that the server refuses is halved until it is known which texts are refused, or how many are accepted in
+        one request. Whether the server works at all is then tried with one short text.
+        """
+        results: list[Vectors | ProviderError] = []
+        texts = [self._passage_prefix + text for text in texts]
+        batches = list(_batches(texts, size=self._batch_size, limit_bytes=self._batch_bytes))
+        running = [asyncio.create_task(self._each(texts[batch.start : batch.stop])) for batch in batches]
+        failure: ProviderError | None = None
+        try:
+            for batch, task in zip(batches, running, strict=True):
+                results += [failure] * len(batch) if failure else await task
+                failure = failure or _failure(results[-len(batch) :])
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+        return results
+
     async def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """Return unit vectors as `embed` does, with the query prefix."""
         return await self._embed([self._query_prefix + text for text in texts])
@@ -99,6 +122,32 @@ class HostedEmbedder:
             raise failures.exceptions[0]  # noqa: B904 - it has its own cause
         return vectors
 
+    async def _each(self, texts: Sequence[str], *, works: bool = False) -> list[Vectors | ProviderError]:
+        """Return the vectors of one batch, or of its parts if it is refused. works: the server embeds other texts."""
+        try:
+            return list(await self._embed_batch(texts))
+        except ProviderError as error:
+            if error.kind not in MAY_BE_THE_TEXT or not (works or await self._works()):
+                return [error] * len(texts)
+            if len(texts) == 1:
+                return [ProviderError(error.message, kind="refused_text", hint=error.hint)]
+        half = len(texts) // 2
+        results = [
+            *await self._each(texts[:half], works=True),
+            *await self._each(texts[half:], works=True),
+        ]
+        if not any(isinstance(result, ProviderError) for result in results):
+            self._batch_size = min(self._batch_size, max(half, len(texts) - half))  # only the number was too large
+        return results
+
+    async def _works(self) -> bool:
+        """Whether the server embeds a short text."""
+        try:
+            await self._embed_batch(["text"])
+        except ProviderError:
+            return False
+        return True
+
     async def _embed_batch(self, texts: Sequence[str]) -> Vectors:
         vectors = await _request(self._connection, texts)
         if vectors.shape[1] != self.dimension:
@@ -108,6 +157,12 @@ class HostedEmbedder:
                 hint=f"set dimension = {vectors.shape[1]}; an index with vectors of another dimension must be rebuilt",
             )
         return vectors
+
+
+def _failure(results: Sequence[Vectors | ProviderError]) -> ProviderError | None:
+    """Return the first error that concerns the server, not one text."""
+    errors = (result for result in results if isinstance(result, ProviderError))
+    return next((error for error in errors if error.kind != "refused_text"), None)
 
 
 async def _request(connection: Connection, texts: Sequence[str]) -> Vectors:
