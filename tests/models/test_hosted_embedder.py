@@ -18,7 +18,9 @@ TEXTS = [f"passage number {n} about topic {n % 7}" for n in range(25)]
 
 @asynccontextmanager
 async def embedder(base_url: str, **options: Any) -> AsyncIterator[HostedEmbedder]:
-    model = HostedEmbedder("e", base_url=base_url, **{"dimension": 32, "backoff_seconds": 0.001, **options})
+    model = HostedEmbedder(
+        "e", base_url=base_url, **{"dimension": 32, "backoff_seconds": 0.001, "patience_seconds": 0.0, **options}
+    )
     try:
         yield model
     finally:
@@ -212,3 +214,21 @@ async def test_a_server_that_embeds_nothing_is_no_fault_of_the_texts() -> None:
     assert {result.kind for result in results if isinstance(result, ProviderError)} == {"server"}
     assert len(results) == len(TEXTS)
     assert asked <= 8  # each of the four batches, and one short text for each
+
+
+async def test_passages_wait_for_rate_limits_and_questions_do_not() -> None:
+    refusals = [Reply("slow down", status=429)] * 8
+    for patience, expected in ((None, 1), (0.0, 0)):
+        with ScriptedServer([*refusals, Reply()], dimension=32) as server:
+            options = {} if patience is None else {"patience_seconds": patience}
+            model = HostedEmbedder(
+                "e", base_url=server.base_url, dimension=32, backoff_seconds=0.001, retries=2, **options
+            )
+            results = await model.embed_each(["a"])
+            await model.aclose()
+        assert sum(not isinstance(result, ProviderError) for result in results) == expected
+    with ScriptedServer([*refusals, Reply()], dimension=32) as server:
+        model = HostedEmbedder("e", base_url=server.base_url, dimension=32, backoff_seconds=0.001, retries=2)
+        with pytest.raises(ProviderError, match="slow down"):
+            await model.embed_queries(["a"])
+        await model.aclose()

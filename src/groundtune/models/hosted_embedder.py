@@ -20,6 +20,8 @@ PATH = "/embeddings"
 OPTIONAL: Alternatives = {"encoding_format": [None]}
 BYTES_PER_TOKEN = 3
 SPECIAL_TOKENS = 2
+PATIENCE_SECONDS = 600.0
+"""How long a request with passages may wait for rate limits: an ingest slows down to what the server allows."""
 MAY_BE_THE_TEXT = frozenset({"bad_request", "bad_response", "server"})
 """Kinds of failure that one text of a batch may cause, or their number."""
 
@@ -28,7 +30,8 @@ class HostedEmbedder:
     """One embedding model. Use it from one event loop.
 
     A request carries at most `batch_size` texts and `batch_bytes` bytes of UTF-8 (a longer text goes alone). At most
-    `concurrency` requests run at a time. `max_tokens` is the model's limit; the server truncates or rejects longer
+    `concurrency` requests for passages run at a time, and as many for questions, which do not wait behind passages and
+    have less patience with rate limits. `max_tokens` is the model's limit; the server truncates or rejects longer
     texts. The prefixes are for models trained with them, such as `search_document: ` and `search_query: `.
 
     Raises UsageError when `dimension` is below 1 or `base_url` is not a URL.
@@ -59,6 +62,8 @@ class HostedEmbedder:
         self._passage_prefix = passage_prefix
         self._query_prefix = query_prefix
         self._connection = Connection(model, concurrency=concurrency, **options)
+        options.setdefault("patience_seconds", PATIENCE_SECONDS)
+        self._patient = Connection(model, concurrency=concurrency, **options)
 
     @property
     def digest(self) -> str:
@@ -77,7 +82,7 @@ class HostedEmbedder:
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """Return unit vectors: float32, (n, dimension). Raises ProviderError, also for a different dimension."""
-        return await self._embed([self._passage_prefix + text for text in texts])
+        return await self._embed([self._passage_prefix + text for text in texts], self._patient)
 
     async def embed_each(self, texts: Sequence[str]) -> list[Vectors | ProviderError]:
         """Return the vector of each text, float32 (dimension,), or why it has none; see `TolerantEmbedder`.
@@ -102,17 +107,18 @@ class HostedEmbedder:
 
     async def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """Return unit vectors as `embed` does, with the query prefix."""
-        return await self._embed([self._query_prefix + text for text in texts])
+        return await self._embed([self._query_prefix + text for text in texts], self._connection)
 
     async def aclose(self) -> None:
         """Close the connections. The next call opens new ones."""
         await self._connection.aclose()
+        await self._patient.aclose()
 
-    async def _embed(self, texts: Sequence[str]) -> Vectors:
+    async def _embed(self, texts: Sequence[str], connection: Connection) -> Vectors:
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
 
         async def fill(batch: range) -> None:
-            vectors[batch.start : batch.stop] = await self._embed_batch(texts[batch.start : batch.stop])
+            vectors[batch.start : batch.stop] = await self._embed_batch(texts[batch.start : batch.stop], connection)
 
         try:
             async with asyncio.TaskGroup() as group:  # the first failure cancels the others
@@ -125,7 +131,7 @@ class HostedEmbedder:
     async def _each(self, texts: Sequence[str], *, works: bool = False) -> list[Vectors | ProviderError]:
         """Return the vectors of one batch, or of its parts if it is refused. works: the server embeds other texts."""
         try:
-            return list(await self._embed_batch(texts))
+            return list(await self._embed_batch(texts, self._patient))
         except ProviderError as error:
             if error.kind not in MAY_BE_THE_TEXT or not (works or await self._works()):
                 return [error] * len(texts)
@@ -143,15 +149,15 @@ class HostedEmbedder:
     async def _works(self) -> bool:
         """Whether the server embeds a short text."""
         try:
-            await self._embed_batch(["text"])
+            await self._embed_batch(["text"], self._patient)
         except ProviderError:
             return False
         return True
 
-    async def _embed_batch(self, texts: Sequence[str]) -> Vectors:
-        vectors = await _request(self._connection, texts)
+    async def _embed_batch(self, texts: Sequence[str], connection: Connection) -> Vectors:
+        vectors = await _request(connection, texts)
         if vectors.shape[1] != self.dimension:
-            raise self._connection.provider_error(
+            raise connection.provider_error(
                 "bad_response",
                 f"returned vectors of {vectors.shape[1]} dimensions; {self.dimension} are configured",
                 hint=f"set dimension = {vectors.shape[1]}; an index with vectors of another dimension must be rebuilt",
