@@ -30,6 +30,10 @@ class _Entry:
         words = [part for part in self.parts if part != "…"]
         return len(words), -sum("*" in word for word in words), sum(map(len, words))
 
+    @property
+    def is_ending(self) -> bool:
+        return self.parts[0].startswith("*")
+
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
@@ -74,17 +78,24 @@ class Lexicon:
     def at(
         self, tokens: Sequence[Token], start: int, breaks: frozenset[int] = frozenset(), used: Iterable[int] = ()
     ) -> Found | None:
-        """Return the longest entry that begins at this token, None if there is none."""
-        best: dict[str, tuple[tuple[int, int, int], tuple[int, ...]]] = {}
-        for entry in self._beginning(tokens[start]):
-            if places := self._places(entry.parts, tokens, start, breaks, used):
-                best[entry.value] = max(best.get(entry.value, ((0, 0, 0), ())), (entry.rank, places))
-        if not best:
+        """Return the longest entry that begins at this token, None if there is none.
+
+        A stem and an ending of one word do not compete: Turkish yükselmedi is "rose" and "not".
+        """
+        found = [
+            (entry.rank, places, entry)
+            for entry in self._beginning(tokens[start])
+            if (places := self._places(entry.parts, tokens, start, breaks, used))
+        ]
+        if not found:
             return None
-        top = max(best.values())
-        return Found(
-            top[1], tuple(value for value, (rank, places) in best.items() if places == top[1] and rank == top[0])
-        )
+        rank, places, top = max(found, key=lambda match: match[:2])
+        values = [entry.value for other, _, entry in found if other == rank]
+        if "*" in top.parts[0] and len(places) == 1:
+            rest = [match for match in found if match[2].is_ending is not top.is_ending]
+            longest = max((match[0] for match in rest), default=None)
+            values += [entry.value for other, _, entry in rest if other == longest and len(entry.parts) == 1]
+        return Found(places, tuple(dict.fromkeys(values)))
 
     def single_words(self) -> Iterator[str]:
         """Yield the entries that are one word without a wildcard."""
