@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from groundtune.approaches.answer_sentences import Sentence, paragraph_ends, split_answer
-from groundtune.approaches.quote_matching import Span, find, find_close
+from groundtune.approaches.close_matching import closest_support, find_close
+from groundtune.approaches.quote_matching import Span, find
 from groundtune.approaches.statements import is_heading, leads_in
 from groundtune.common.support import CLOSE, EXACT, MISSING, UNCHECKED, UNCITED, is_supported
 from groundtune.errors import GroundtuneError, UsageError

@@ -30,7 +30,9 @@ SENSES = (
 )
 """Senses that every language file names; those of a group exclude each other. `opposites` of a file add more groups."""
 STRICT = frozenset({"not", "without", "least", "most", "only", "must", "forbidden"})
-"""Senses that change a statement wherever they are added or left out; the others only when one replaces another."""
+"""Senses that change a statement wherever they are added; the others only when one replaces another."""
+KEPT = STRICT - {"only", "must"}
+"""Senses that change a statement where they are left out."""
 
 SIGNALS = ("doubt", "former", "condition", "order")
 """How words say that a statement is meant: unsure, no longer true, under a condition, as a sequence."""
@@ -88,6 +90,8 @@ class Language:
     """Forms of address before a name."""
     abbreviations: frozenset[str]
     """Words whose full stop ends no sentence before a figure or a small letter."""
+    irregular: Mapping[str, frozenset[str]]
+    """The irregular words that a form belongs to, each by its first form."""
     examples: Mapping[str, tuple[tuple[str, str], ...]]
     """Pairs of texts that are the `same` or `different`, for the tests."""
 
@@ -118,10 +122,10 @@ def _parse(name: str, data: Mapping[str, Any]) -> Language:
             for word in words
         }
 
-    opposites = [tuple(group) for group in data["opposites"]["groups"]]
+    opposites = [tuple(f"opposite {pole}" for pole in group) for group in data["opposites"]["groups"]]
     groups = [*SENSES, *opposites]
     senses = {sense: data["senses"].get(sense, ()) for group in SENSES for sense in group}
-    senses |= {pole: pole.split("|") for group in opposites for pole in group}
+    senses |= {pole: pole.removeprefix("opposite ").split("|") for group in opposites for pole in group}
     return Language(
         name=name,
         writing=writing,
@@ -154,10 +158,20 @@ def _parse(name: str, data: Mapping[str, Any]) -> Language:
         signals=lexicon({name: words.get(name, ()) for name in SIGNALS}),
         titles=forms(words.get("titles", ())),
         abbreviations=forms(words.get("abbreviations", ())),
+        irregular=_irregular(words.get("irregular", "")),
         examples={
             kind: tuple((first, second) for first, second in data["examples"][kind]) for kind in ("same", "different")
         },
     )
+
+
+def _irregular(groups: str) -> dict[str, frozenset[str]]:
+    """Return the words by their forms. groups: `go goes went gone; see saw seen`."""
+    found: dict[str, set[str]] = {}
+    for group in groups.split(";"):
+        for form in group.split():
+            found.setdefault(fold(form), set()).add(group.split()[0])
+    return {form: frozenset(words) for form, words in found.items()}
 
 
 def _writing(data: Mapping[str, Any]) -> Writing:
@@ -166,5 +180,11 @@ def _writing(data: Mapping[str, Any]) -> Writing:
         apostrophe=data.get("apostrophe", ""),
         prefixes=tuple(data.get("prefixes", ())),
         nouns_capitalised=data.get("nouns_capitalised", False),
+        declines_names=data.get("declines_names", False),
+        compounds=data.get("compounds", False),
+        endings=frozenset(fold(ending) for ending in data.get("endings", "").split()),
         accents_matter=frozenset(data.get("accents_matter", ())),
+        affixes=tuple(data.get("affixes", ())),
+        negative_affixes=tuple(data.get("negative_affixes", ())),
+        longest_ending=data.get("longest_ending", 3),
     )

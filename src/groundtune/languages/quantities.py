@@ -40,7 +40,7 @@ _ENDING = regex.compile(r"[:'’]\p{Ll}{1,4}(?=[ \u00a0])")
 _RANGE = regex.compile(r"\s*(?:[-–—/]|\p{L}{1,4})?\s*")
 _DAY_GAP = regex.compile(r"(?:\.|-?[\p{L}º°ª]{1,3}\.?)?\s*(?:\p{L}{1,3}\s+)?")
 """What may stand between a day and its month: 3. Mai, 3rd of May, 3 de mayo."""
-_YEAR_GAP = regex.compile(r"[.,]?\s*(?:\p{L}{1,3}\.?\s+)?")
+_YEAR_GAP = regex.compile(r"\s?[.,]?\s*(?:\p{L}{1,3}\.?\s+)?")
 _REPEATED = regex.compile(r"\s*[(\[]\s*")
 
 
@@ -60,6 +60,8 @@ class Quantity:
     """Whether it is a word that may mean one or nothing, such as German "ein"."""
     alone: bool = False
     """Whether no word follows it that could be its unit, as in the cell of a table."""
+    figures: frozenset[Reading] = frozenset()
+    """The readings without the size of the unit: 2 in "2 weeks", whose reading is 14 days."""
 
 
 @lru_cache(maxsize=4096)
@@ -72,7 +74,10 @@ def quantities(text: str, language: str = "english") -> tuple[Quantity, ...]:
     numbers = [n for n in _numbers(text, data) if not any(n.start < b and a < n.end for a, b in taken)]
     dated, numbers = _month_dates(text, numbers, data)
     with_units = _with_units(text, numbers, data)
-    every = [*fixed, *dated, *_weekdays(text, data), *with_units]
+    every = [
+        quantity if quantity.figures else replace(quantity, figures=quantity.readings)
+        for quantity in (*fixed, *dated, *_weekdays(text, data), *with_units)
+    ]
     return tuple(sorted(every, key=lambda quantity: (quantity.start, quantity.end)))
 
 
@@ -91,11 +96,12 @@ def supports(stated: Quantity, claimed: Quantity, named_units: Collection[str] =
 
     named_units: units that the text names beside its amounts, as in the header of a table.
     """
-    if stated.readings != claimed.readings and not _within(stated.readings, claimed.readings):
-        return False
-    if claimed.unit is None or stated.unit == claimed.unit:
-        return True
-    return claimed.implied or (stated.unit is None and stated.alone and claimed.unit in named_units)
+    if stated.unit == "date" and claimed.unit is None:
+        return any(isinstance(date, tuple) and set(claimed.readings) & set(date) for date in stated.readings)
+    if stated.unit == claimed.unit:
+        return stated.readings == claimed.readings or _within(stated.readings, claimed.readings)
+    named = stated.unit is None and stated.alone and claimed.unit in named_units
+    return stated.figures == claimed.figures and (claimed.unit is None or claimed.implied or named)
 
 
 def _within(stated: frozenset[Reading], claimed: frozenset[Reading]) -> bool:
@@ -215,7 +221,7 @@ def _is_unit_of(number: Quantity, other: Quantity) -> bool:
 def _in_base_units(number: Quantity, unit: str) -> Quantity:
     base, factor = _base(unit)
     values = frozenset(reading * factor if isinstance(reading, Fraction) else reading for reading in number.readings)
-    return replace(number, readings=values, unit=base)
+    return replace(number, readings=values, unit=base, figures=number.readings)
 
 
 def _without_repetitions(text: str, numbers: Sequence[Quantity]) -> Iterator[Quantity]:
@@ -295,14 +301,16 @@ def _base(unit: str) -> tuple[str, Fraction]:
 @cache
 def _shared() -> _Shared:
     data = tomllib.loads((files("groundtune.languages") / "data" / "units.toml").read_text("utf-8"))
-    symbols = {symbol: unit for unit, names in data["symbols"].items() for symbol in names}
+    before = {sign: unit for unit, signs in data["symbols_on_either_side"].items() for sign in signs}
+    symbols = before | {sign: unit for unit, signs in data["symbols"].items() for sign in signs}
     choices = "|".join(map(regex.escape, sorted(symbols, key=len, reverse=True)))
+    prefixes = "|".join(map(regex.escape, sorted(before, key=len, reverse=True)))
     signs = "|".join(map(regex.escape, sorted((s for s in symbols if not s.isalpha()), key=len, reverse=True)))
     return _Shared(
         sizes={unit: (base, Fraction(str(size))) for unit, (base, size) in data["sizes"].items()},
         symbols=symbols,
         symbol=regex.compile(rf"[ \u00a0\u202f-]?({choices})(?![\p{{L}}\p{{N}}])"),
-        prefix=regex.compile(rf"(?<![\p{{L}}\p{{N}}])({choices})[ \u00a0\u202f]?$"),
+        prefix=regex.compile(rf"(?<![\p{{L}}\p{{N}}]|\p{{N}} )({prefixes})[ \u00a0\u202f]?$"),
         sign=regex.compile(signs),
     )
 
@@ -345,30 +353,24 @@ def _month_dates(text: str, numbers: Sequence[Quantity], language: Language) -> 
     tokens = tokenize(text, language.writing)
     for found in language.months.find(tokens):
         first, last = tokens[found.tokens[0]], tokens[found.tokens[-1]]
-        start, end = first.start, last.end
+        before = next((n for n in reversed(rest) if n.end <= first.start), None)
+        after = [n for n in rest if n.start >= last.end][:2]
         day = year = None
-        earlier = [n for n in rest if n.end <= start]
-        if before := next((n for n in earlier if _is(n, 1, 31) and _DAY_GAP.fullmatch(text[n.end : start])), None):
+        if before and _is(before, 1, 31) and _DAY_GAP.fullmatch(text[before.end : first.start]):
             day = before
-        elif before := next(
-            (n for n in earlier if _is(n, 1000, 2999) and _YEAR_GAP.fullmatch(text[n.end : start])), None
-        ):
+        elif before and _is(before, 1000, 2999) and text[before.end : first.start] in (" ", ". ", "\u00a0"):
             year = before
-        if day is None and (
-            after := next((n for n in rest if _is(n, 1, 31) and text[end : n.start] in (" ", ". ", "\u00a0")), None)
-        ):
-            day = after
-        at = max(end, day.end if day else end)
-        if year is None:
-            later = [n for n in rest if n.start >= at]
-            year = next((n for n in later if _is(n, 1000, 2999) and _YEAR_GAP.fullmatch(text[at : n.start])), None)
+        if day is None and after and _is(after[0], 1, 31) and text[last.end : after[0].start] in (" ", ". ", "\u00a0"):
+            day = after.pop(0)
+        end = max(last.end, day.end if day else 0)
+        if year is None and after and _is(after[0], 1000, 2999) and _YEAR_GAP.fullmatch(text[end : after[0].start]):
+            year = after[0]
         used = [number for number in (day, year) if number]
-        if not used and _is_other_word(first, language):
-            continue
-        rest = [number for number in rest if number not in used]
-        readings = frozenset({(_whole(year), int(found.values[0]), _whole(day))})
-        spans = [(start, end), *((n.start, n.end) for n in used)]
-        dates.append(Quantity(min(a for a, _ in spans), max(b for _, b in spans), readings, "date"))
+        if used or not _is_other_word(first, language):
+            rest = [number for number in rest if number not in used]
+            readings = frozenset({(_whole(year), int(found.values[0]), _whole(day))})
+            start = min(first.start, *(number.start for number in used), first.start)
+            dates.append(Quantity(start, max(last.end, *(number.end for number in used), last.end), readings, "date"))
     return dates, rest
 
 

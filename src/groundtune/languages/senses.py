@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 
-from groundtune.languages.language import STRICT, load
+from groundtune.languages.language import KEPT, STRICT, load
 from groundtune.languages.tokens import tokenize
 
 
@@ -13,7 +13,7 @@ class Sense:
     """A critical word or phrase of a text."""
 
     name: str
-    """A sense of `SENSES`, or the words of an opposite in the language's file."""
+    """A sense of `SENSES`, or "opposite" with the words of one in the language's file."""
     start: int
     end: int
 
@@ -52,6 +52,6 @@ def contradicts(claimed: Counter[str], stated: Counter[str], language: str = "en
     if data is None:
         return False
     added, left_out = claimed - stated, stated - claimed
-    if STRICT & (added.keys() | left_out.keys()):
+    if STRICT & added.keys() or KEPT & left_out.keys():
         return True
     return any(data.rivals.get(name, frozenset()) & left_out.keys() for name in added)

@@ -47,7 +47,7 @@ def content_words(text: str, *, language: str = "english") -> list[str]:
 
 def stem(token: Token, language: str) -> str:
     """Return the stem of a word without accents; numbers stay as they are."""
-    return token.text if token.number else _stem(token.word, language)
+    return token.text if token.number else stem_of(token.word, language)
 
 
 def strip_span(text: str, start: int, end: int) -> tuple[int, int] | None:
@@ -80,7 +80,8 @@ def _lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 @lru_cache(maxsize=100_000)
-def _stem(word: str, language: str) -> str:
+def stem_of(word: str, language: str) -> str:
+    """Return the stem, without accents, of a word in lower case."""
     return fold(_stemmer(language).stemWord(word))
 
 

@@ -44,8 +44,20 @@ class Writing:
     prefixes: tuple[str, ...] = ()
     """Words that are written together with the next one, such as Arabic و."""
     nouns_capitalised: bool = False
+    declines_names: bool = False
+    """Whether names have endings of cases in place of each other: Russian Анна, Анну."""
+    compounds: bool = False
+    """Whether nouns are written together, so that the last part alone can stand for the word: Nummer, Telefonnummer."""
+    endings: frozenset[str] = frozenset()
+    """Endings of inflected words; a short word is known by them as a form of another."""
     accents_matter: frozenset[str] = frozenset()
     """Words with an accent that are not meant where it is missing: Italian né is not ne."""
+    affixes: tuple[str, ...] = ()
+    """Beginnings and infixes that an inflected form may have and its base form lacks, such as German ge."""
+    negative_affixes: tuple[str, ...] = ()
+    """Beginnings, or with `-` endings, that make another word of a word: un, -less."""
+    longest_ending: int = 3
+    """Letters of the longest ending that a stemmer may leave on a word."""
 
 
 @lru_cache(maxsize=4096)

@@ -1,0 +1,290 @@
+"""Find where a passage says in nearly the same words what a sentence says. Pure; does not know what words mean.
+
+A sentence is close if most of its content words, all its names and quantities are together in the passage, and nothing
+in it turns the statement round: no negation, bound or opposite that the passage lacks, and no word in place of another.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import regex
+
+from groundtune.approaches.quote_matching import Span
+from groundtune.common.support import CLOSE, UNCHECKED
+from groundtune.languages.detection import detect
+from groundtune.languages.inflection import is_head, same_name, same_word
+from groundtune.languages.language import KEPT, STRICT, load
+from groundtune.languages.quantities import Quantity, supports, units
+from groundtune.languages.reading import Element, Reading, read
+from groundtune.languages.senses import Sense
+from groundtune.languages.text import sentences
+from groundtune.types import Support
+
+COVERED = 0.7
+"""Share of a sentence's content words that must appear in the passage for it to count as close."""
+WINDOW = 3
+"""Maximum adjacent sentences of the passage that together may support one sentence."""
+NEAR = 3
+"""Content words of its clause, on either side, that tell what a critical word is about."""
+REPLACED = 4
+"""Maximum words on either side of a replacement; longer ones are another way of putting it."""
+
+_LABEL = r"(?:[^:;()\n]|\([^()\n]*\)){1,60}: "
+_ROW = regex.compile(rf"{_LABEL}[^;\n]*; {_LABEL}")
+
+
+def find_close(sentence: str, text: str, heading: str = "", *, language: str = "english") -> Span | None:
+    """Find adjacent sentences of the text that say nearly in the same words what the sentence says.
+
+    language: of the project; a text that is clearly in another is read in that. See `closest_support`.
+    """
+    language = detect(text, language)
+    claim, whole = read(sentence, language), read(f"{heading}. {text}", language)
+    named_units = units(f"{heading}. {text}", language)
+    if not any(element.content for element in claim.elements) or not all(
+        _states(whole, amount, named_units) for amount in _amounts(claim)
+    ):
+        return None
+    same = _same_words(claim, whole, language)
+    words = [same.get(element.stem, element.stem) for element in claim.elements if _is_word(element)]
+    in_heading = _stems(read(heading, language))
+    spans, rows = _spans(text, language)
+    for size in range(1, WINDOW + 1):
+        runs = [spans[i : i + size] for i in range(len(spans) - size + 1)]
+        windows = [(run[0][0], run[-1][1]) for run in runs if size == 1 or rows.isdisjoint(run)]
+        covered = {(a, b): _share(words, in_heading | _stems(read(text[a:b], language))) for a, b in windows}
+        for start, end in sorted(windows, key=lambda window: -covered[window]):
+            if covered[start, end] < (COVERED if len(words) > 2 else 1.0):
+                break
+            before = max((span for span in spans if span[1] <= start), default=(start, start))[0]
+            stated = _Stated(
+                window=read(text[start:end], language),
+                sentences=tuple(read(text[a:b], language) for a, b in spans if start <= a and b <= end),
+                with_sentence_before=read(text[before:end], language),
+                heading=read(heading, language),
+                named_units=named_units,
+            )
+            if _agree(claim, stated, same, language):
+                return start, end
+    return None
+
+
+def closest_support(text: str, *, language: str = "english") -> Support:
+    """Return what a sentence that `find_close` finds in the text counts as: close only in a language with data."""
+    return CLOSE if load(detect(text, language)) else UNCHECKED
+
+
+@dataclass(frozen=True, slots=True)
+class _Stated:
+    """What a passage states in one place."""
+
+    window: Reading
+    sentences: tuple[Reading, ...]
+    with_sentence_before: Reading
+    heading: Reading
+    named_units: frozenset[str]
+
+
+def _agree(claim: Reading, stated: _Stated, same: Mapping[str, str], language: str) -> bool:
+    return (
+        all(_names(stated, name, language) for name in claim.names)
+        and all(_is_bound(amount, claim, stated, same) for amount in _amounts(claim))
+        and not _has_rival_amount(claim, stated)
+        and not _turns_round(claim, stated, same, language)
+        and not _replaces(claim, stated, same)
+    )
+
+
+def _names(stated: _Stated, name: Element, language: str) -> bool:
+    """Whether the passage has the name there, in the sentence before, or in its heading."""
+    words = (*stated.with_sentence_before.elements, *stated.heading.elements)
+    return any(_is_word(e) and (e.stem == name.stem or same_name(name.word, e.word, language)) for e in words)
+
+
+def _same_words(claim: Reading, whole: Reading, language: str) -> dict[str, str]:
+    """Return, for what the passage has in another form than the claim, the stem or amount in the passage."""
+    there = {element.stem: element.word for element in whole.elements if element.content}
+    amounts = [element for element in whole.elements if element.quantity]
+    same: dict[str, str] = {}
+    for element in claim.elements:
+        if not element.content or element.stem in there:
+            continue
+        if element.quantity:
+            equal = (e.stem for e in amounts if e.quantity and supports(e.quantity, element.quantity))
+            same[element.stem] = next(equal, element.stem)
+        else:
+            forms = (
+                stem
+                for stem, word in there.items()
+                if same_word(element.word, word, language) or is_head(element.word, word, language)
+            )
+            if (stem := next(forms, None)) is not None:
+                same[element.stem] = stem
+    return same
+
+
+def _is_word(element: Element) -> bool:
+    return element.content and element.quantity is None
+
+
+def _stems(reading: Reading) -> set[str]:
+    return {element.stem for element in reading.elements if _is_word(element)}
+
+
+def _share(words: Sequence[str], there: set[str]) -> float:
+    return sum(word in there for word in words) / len(words) if words else 1.0
+
+
+# -- quantities ----------------------------------------------------------------------------------------------------
+
+
+def _amounts(reading: Reading) -> list[Quantity]:
+    return [quantity for quantity in reading.quantities if not quantity.article]
+
+
+def _states(reading: Reading, amount: Quantity, named_units: frozenset[str]) -> bool:
+    return any(supports(quantity, amount, named_units) for quantity in reading.quantities)
+
+
+def _is_bound(amount: Quantity, claim: Reading, stated: _Stated, same: Mapping[str, str]) -> bool:
+    """Whether a sentence of the passage has the amount and most of the words that surround it in the claim."""
+    if _states(stated.heading, amount, stated.named_units):
+        return True
+    clause = claim.clause_at(amount.start)
+    words = [e for e in claim.elements if _is_word(e)]
+    near = {same.get(e.stem, e.stem) for e in words if e.clause == clause}
+    near = near if len(near) >= 2 else {same.get(e.stem, e.stem) for e in words}
+    in_heading = _stems(stated.heading)
+    return any(
+        2 * len(near & (_stems(part) | in_heading)) > len(near) or not near
+        for part in stated.sentences
+        if _states(part, amount, stated.named_units)
+    )
+
+
+def _has_rival_amount(claim: Reading, stated: _Stated) -> bool:
+    """Whether the claim says "a month" where the passage has another number of months, and not one."""
+    articles = [quantity for quantity in claim.quantities if quantity.article and quantity.unit]
+    return any(
+        not _states(stated.window, article, stated.named_units)
+        and any(q.unit == article.unit and not _states(claim, q, frozenset()) for q in stated.window.quantities)
+        for article in articles
+    )
+
+
+# -- critical words ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A critical word and the content words near it."""
+
+    name: str
+    near: frozenset[str]
+
+    def says(self, other: "_Placed") -> bool:
+        """Whether the other has the same sense and is about the same words."""
+        shared = len(self.near & other.near)
+        return self.name == other.name and 2 * shared >= min(len(self.near), len(other.near))
+
+
+def _turns_round(claim: Reading, stated: _Stated, same: Mapping[str, str], language: str) -> bool:
+    """Whether a critical word of the claim or the passage changes what the other says."""
+    data = load(language)
+    if data is None:
+        return False
+    claimed = [_placed(sense, claim, same) for sense in claim.senses]
+    there = [_placed(sense, stated.window, {}) for sense in stated.window.senses]
+    headed = {sense.name for sense in stated.heading.senses}
+    added = [sense for sense in claimed if not any(sense.says(other) for other in there) and sense.name not in headed]
+    left_out = [other for other in there if not any(other.says(sense) for sense in claimed)]
+    rivals = [(ours, other) for ours in added for other in left_out if other.name in data.rivals.get(ours.name, ())]
+    if any(ours.near & other.near for ours, other in rivals):
+        return True
+    words = {same.get(element.stem, element.stem) for element in claim.elements if element.content}
+    about = [sense for sense in there if 2 * len(sense.near & words) >= len(sense.near)]
+    for name in STRICT:
+        ours = [sense for sense in claimed if sense.name == name]
+        theirs = [sense for sense in about if sense.name == name]
+        if (name not in headed and _unpaired(ours, there)) or (name in KEPT and _unpaired(theirs, claimed)):
+            return True
+    return False
+
+
+def _unpaired(senses: Sequence[_Placed], others: Sequence[_Placed]) -> bool:
+    """Whether one of the senses has no partner of its own among the others."""
+    free = list(others)
+    for sense in senses:
+        partners = [other for other in free if sense.says(other)]
+        if not partners:
+            return True
+        free.remove(max(partners, key=lambda other: len(other.near & sense.near)))
+    return False
+
+
+def _placed(sense: Sense, reading: Reading, same: Mapping[str, str]) -> _Placed:
+    clause = reading.clause_at(sense.start)
+    words = [e for e in reading.elements if e.content and not (sense.start <= e.start < sense.end)]
+    in_clause = [e for e in words if e.clause == clause] or words
+    before = [e for e in in_clause if e.start < sense.start][-NEAR:]
+    after = [e for e in in_clause if e.start >= sense.end][:NEAR]
+    inner = [e for e in in_clause if sense.start <= e.start < sense.end]
+    return _Placed(sense.name, frozenset(same.get(e.stem, e.stem) for e in (*before, *inner, *after)))
+
+
+# -- words in place of others --------------------------------------------------------------------------------------
+
+
+def _replaces(claim: Reading, stated: _Stated, same: Mapping[str, str]) -> bool:
+    """Whether the claim has another word, name or amount where the passage, otherwise alike, has one."""
+    claimed = [same.get(element.stem, element.stem) for element in claim.elements]
+    there = [element.stem for element in stated.window.elements]
+    in_heading = _stems(stated.heading)
+    for (i, k), (j, m) in pairwise([(-1, -1), *_common(claimed, there), (len(claimed), len(there))]):
+        if max(j - i, m - k) - 1 > REPLACED:
+            continue
+        old = [e for e in stated.window.elements[k + 1 : m] if e.content and e.stem not in claimed]
+        parts = {word for e in old for word in (e.stem, *e.word.split())}
+        known = parts | in_heading
+        new = [e for n, e in enumerate(claim.elements[i + 1 : j], i + 1) if e.content and claimed[n] not in known]
+        if new and old and any(part not in claimed for part in parts):
+            return True
+    return False
+
+
+def _common(first: Sequence[str], second: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the places of the longest common subsequence."""
+    lengths = [[0] * (len(second) + 1) for _ in range(len(first) + 1)]
+    for i in range(len(first) - 1, -1, -1):
+        row, below = lengths[i], lengths[i + 1]
+        for k in range(len(second) - 1, -1, -1):
+            row[k] = below[k + 1] + 1 if first[i] == second[k] else max(below[k], row[k + 1])
+    places, i, k = [], 0, 0
+    while i < len(first) and k < len(second):
+        if first[i] == second[k]:
+            places.append((i, k))
+            i, k = i + 1, k + 1
+        elif lengths[i + 1][k] >= lengths[i][k + 1]:
+            i += 1
+        else:
+            k += 1
+    return places
+
+
+# -- sentences and rows --------------------------------------------------------------------------------------------
+
+
+def _spans(text: str, language: str) -> tuple[list[Span], set[Span]]:
+    """Return sentences and whole table rows in order, and which are rows, so that numbers of two rows are not mixed."""
+    spans: list[Span] = []
+    rows: set[Span] = set()
+    start = 0
+    for block in text.split("\n\n"):
+        if _ROW.match(block):
+            rows.add((start, start + len(block)))
+            spans.append((start, start + len(block)))
+        else:
+            spans.extend((start + a, start + b) for a, b in sentences(block, language=language))
+        start += len(block) + 2
+    return spans, rows
