@@ -45,7 +45,7 @@ class Sentence:
         return tuple(dict.fromkeys(number for marker in self.markers for number in marker.numbers))
 
 
-def split_answer(text: str, hits: Sequence[Hit]) -> list[Sentence]:
+def split_answer(text: str, hits: Sequence[Hit], *, language: str = "english") -> list[Sentence]:
     """Split into sentences, with the markers within, after, or at the head of the line before them.
 
     Markers alone on a line belong to the sentence above them, at the head of the text to the sentence below. Sentences
@@ -57,7 +57,7 @@ def split_answer(text: str, hits: Sequence[Hit]) -> list[Sentence]:
     leading: list[Marker] = []
     for start, end in _lines(text, code):
         line_markers = [marker for marker in markers if start <= marker.start and marker.end <= end]
-        line_sentences = _line(text, start, end, line_markers)
+        line_sentences = _line(text, start, end, line_markers, language)
         if not line_sentences and result and line_markers:
             result[-1] = replace(
                 result[-1], markers=(*result[-1].markers, *line_markers), end=max(result[-1].end, line_markers[-1].end)
@@ -70,7 +70,7 @@ def split_answer(text: str, hits: Sequence[Hit]) -> list[Sentence]:
             line_sentences = [replace(each, line=line) for each in (first, *line_sentences[1:])]
             leading = []
         result.extend(line_sentences)
-    return _with_quotes_joined(text, result, hits)
+    return _with_quotes_joined(text, result, hits, language)
 
 
 def paragraph_ends(text: str, sentence: Sentence, following: Sentence) -> bool:
@@ -104,12 +104,12 @@ def _lines(text: str, code: Sequence[tuple[int, int]]) -> Iterator[tuple[int, in
         start = position + 1
 
 
-def _line(text: str, start: int, end: int, markers: Sequence[Marker]) -> list[Sentence]:
+def _line(text: str, start: int, end: int, markers: Sequence[Marker], language: str) -> list[Sentence]:
     """Split one line into sentences as if it had no markers, then assign each marker to the sentence beside it."""
     clean, origin = without_spans(text, start, end, [(marker.start, marker.end) for marker in markers])
     bullet = _BULLET.match(clean)
     head = bullet.end() if bullet else 0
-    spans = [(head + a, head + b) for a, b in sentences(clean[head:])]
+    spans = [(head + a, head + b) for a, b in sentences(clean[head:], language=language)]
     spans = [(a, b) for a, b in spans if not all(map(is_source_word, words(clean[a:b])))]
     if not spans:
         return []
@@ -179,7 +179,9 @@ def without_spans(text: str, start: int, end: int, spans: Sequence[tuple[int, in
 # -- quotes of several sentences -----------------------------------------------------------------------------------
 
 
-def _with_quotes_joined(text: str, answer_sentences: Sequence[Sentence], hits: Sequence[Hit]) -> list[Sentence]:
+def _with_quotes_joined(
+    text: str, answer_sentences: Sequence[Sentence], hits: Sequence[Hit], language: str
+) -> list[Sentence]:
     """Join the sentences before a marker if together they appear word for word in the cited passage.
 
     A quote of two sentences is then one citation, and a `[3]` within the quoted words is not a marker.
@@ -198,7 +200,7 @@ def _with_quotes_joined(text: str, answer_sentences: Sequence[Sentence], hits: S
         for size in range(len(run), -1 if inner else 0, -1):
             first = run[len(run) - size] if size else sentence
             begin = max(first.start, sentence.line[1])
-            if any(find(text[begin : sentence.bare_end], passage) for passage in passages):
+            if any(find(text[begin : sentence.bare_end], passage, language=language) for passage in passages):
                 joined_text = " ".join(text[begin : sentence.bare_end].split())
                 joined = joined[: len(joined) - size]
                 sentence = replace(

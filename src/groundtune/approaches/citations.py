@@ -26,6 +26,16 @@ ADDED_WORDS = 2
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """How sentences are compared with passages."""
+
+    language: str = "english"
+    """Language of the project."""
+    checker: SupportChecker | None = None
+    """Decides about sentences that are not in their passage word for word."""
+
+
+@dataclass(frozen=True, slots=True)
 class JudgedSentence:
     """A sentence with its citations, whose markers still count as the prompt does."""
 
@@ -46,15 +56,21 @@ class JudgedSentence:
 
 
 def check_citations(
-    text: str, hits: Sequence[Hit], *, strict: bool = False, checker: SupportChecker | None = None
+    text: str,
+    hits: Sequence[Hit],
+    *,
+    strict: bool = False,
+    language: str = "english",
+    checker: SupportChecker | None = None,
 ) -> tuple[str, tuple[Citation, ...]]:
     """Return the answer's text, and its citations in order: one for each marker of each sentence that states something.
 
     Markers of any form become `[1]`, `[2]`, … in order of first appearance; `Citation.passage_id` says which passage it
     is. hits: the passages as numbered in the prompt. strict: drop sentences that no passage supports; "" when none is
-    left. checker: decides about sentences that are not in their passage word for word.
+    left. language: of the project. checker: decides about sentences that are not in their passage word for word.
     """
-    judged = judge_sentences(text, split_answer(text, hits), hits, checker)
+    by = Comparison(language, checker)
+    judged = judge_sentences(text, split_answer(text, hits, language=language), hits, by)
     if judged and not any(each.citations for each in judged):
         judged = [replace(each, citations=(_uncited(each.sentence),)) for each in judged]
     chosen = supported_sentences(judged) if strict else judged
@@ -74,16 +90,14 @@ def judge_sentences(
     text: str,
     answer_sentences: Sequence[Sentence],
     hits: Sequence[Hit],
-    checker: SupportChecker | None,
+    by: Comparison,
     *,
     start: int = 0,
 ) -> list[JudgedSentence]:
     """Judge the sentences from `start` on; the ones before are only context."""
     carriers = carrying_markers(text, answer_sentences)
     return [
-        _judge(sentence, carriers[index], hits, checker)
-        for index, sentence in enumerate(answer_sentences)
-        if index >= start
+        _judge(sentence, carriers[index], hits, by) for index, sentence in enumerate(answer_sentences) if index >= start
     ]
 
 
@@ -121,31 +135,29 @@ def carrying_markers(text: str, answer_sentences: Sequence[Sentence]) -> list[tu
 # -- what supports a sentence --------------------------------------------------------------------------------------
 
 
-def _judge(
-    sentence: Sentence, carriers: Sequence[int], hits: Sequence[Hit], checker: SupportChecker | None
-) -> JudgedSentence:
+def _judge(sentence: Sentence, carriers: Sequence[int], hits: Sequence[Hit], by: Comparison) -> JudgedSentence:
     if sentence.numbers:
-        return _judge_marked(sentence, hits, checker)
+        return _judge_marked(sentence, hits, by)
     if not sentence.states:
         return JudgedSentence(sentence)
-    carried = [_cite(sentence.text, sentence.text, number, hits, checker) for number in carriers]
+    carried = [_cite(sentence.text, sentence.text, number, hits, by) for number in carriers]
     kept = [citation for citation in carried if is_supported(citation.support) is not False]
-    if not kept and (number := _only_support(sentence.text, hits)):
-        kept = [_cite(sentence.text, sentence.text, number, hits, None)]
+    if not kept and (number := _only_support(sentence.text, hits, by.language)):
+        kept = [_cite(sentence.text, sentence.text, number, hits, replace(by, checker=None))]
     if not kept:
         return JudgedSentence(sentence, (_uncited(sentence),))
     supported = any(is_supported(citation.support) for citation in kept)
     return JudgedSentence(sentence, tuple(replace(citation, added=True) for citation in kept), supported)
 
 
-def _judge_marked(sentence: Sentence, hits: Sequence[Hit], checker: SupportChecker | None) -> JudgedSentence:
+def _judge_marked(sentence: Sentence, hits: Sequence[Hit], by: Comparison) -> JudgedSentence:
     """Judge a sentence by each of its markers. Without support as a whole, each part counts with its own markers."""
-    cited = {number: _cite(sentence.text, sentence.text, number, hits, checker) for number in sentence.numbers}
+    cited = {number: _cite(sentence.text, sentence.text, number, hits, by) for number in sentence.numbers}
     supported = any(is_supported(citation.support) for citation in cited.values())
     if not supported and len(sentence.parts) > 1:
         parts_supported = []
         for words_before, numbers in sentence.parts:
-            part = {number: _cite(words_before, sentence.text, number, hits, checker) for number in numbers}
+            part = {number: _cite(words_before, sentence.text, number, hits, by) for number in numbers}
             parts_supported.append(any(is_supported(citation.support) for citation in part.values()))
             cited |= {number: citation for number, citation in part.items() if not is_supported(cited[number].support)}
         supported = all(parts_supported)
@@ -170,26 +182,28 @@ def _uncited(sentence: Sentence) -> Citation:
     return Citation(None, sentence.text, UNCITED)
 
 
-def _only_support(claim: str, hits: Sequence[Hit]) -> int | None:
+def _only_support(claim: str, hits: Sequence[Hit], language: str) -> int | None:
     """Return the number of the only passage that holds a claim word for word, else of the only one that is close."""
     if len(words(claim)) < ADDED_WORDS:
         return None
-    exact = [number for number, hit in enumerate(hits, start=1) if find(claim, hit.passage.text)]
+    exact = [number for number, hit in enumerate(hits, start=1) if find(claim, hit.passage.text, language=language)]
     if exact:
         return exact[0] if len(exact) == 1 else None
     close = [
-        number for number, hit in enumerate(hits, start=1) if find_close(claim, hit.passage.text, hit.passage.heading)
+        number
+        for number, hit in enumerate(hits, start=1)
+        if _compare(claim, hit.passage.text, hit.passage.heading, language)[0] == CLOSE
     ]
     return close[0] if len(close) == 1 else None
 
 
-def _cite(claim: str, sentence: str, number: int, hits: Sequence[Hit], checker: SupportChecker | None) -> Citation:
+def _cite(claim: str, sentence: str, number: int, hits: Sequence[Hit], by: Comparison) -> Citation:
     if not 1 <= number <= len(hits):
         return Citation(number, sentence, MISSING)
     passage = hits[number - 1].passage
-    support, span = _compare(claim, passage.text, passage.heading)
-    if checker is not None and support != EXACT:
-        support = _asked(checker, claim, passage.headed)
+    support, span = _compare(claim, passage.text, passage.heading, by.language)
+    if by.checker is not None and support != EXACT:
+        support = _asked(by.checker, claim, passage.headed)
         span = span if is_supported(support) else None
     start, end = span or (0, 0)
     return Citation(
@@ -215,12 +229,12 @@ def _asked(checker: SupportChecker, claim: str, passage: str) -> Support:
     return support
 
 
-def _compare(claim: str, text: str, heading: str) -> tuple[Support, Span | None]:
+def _compare(claim: str, text: str, heading: str, language: str) -> tuple[Support, Span | None]:
     """Return how far a text supports a claim, and where."""
-    if span := find(claim, text):
+    if span := find(claim, text, language=language):
         return EXACT, span
-    if span := find_close(claim, text, heading):
-        return CLOSE, span
+    if span := find_close(claim, text, heading, language=language):
+        return closest_support(text, language=language), span
     return MISSING, None
 
 

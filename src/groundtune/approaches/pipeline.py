@@ -20,7 +20,19 @@ from groundtune.common.event_loop import closing
 from groundtune.common.text import one_line
 from groundtune.errors import ProviderError
 from groundtune.protocols import ContextProvider, Generator, ShotChooser, StreamingGenerator, SupportChecker
-from groundtune.types import Answer, AnswerEvent, Generation, Hit, Prompt, Question, Retrieved, Shot, Trace, Usage
+from groundtune.types import (
+    Answer,
+    AnswerEvent,
+    Citation,
+    Generation,
+    Hit,
+    Prompt,
+    Question,
+    Retrieved,
+    Shot,
+    Trace,
+    Usage,
+)
 
 NOT_IN_DOCUMENTS = "Not in your documents."
 ABSTAINED_AFTER = "after the answer, the model said that the documents do not hold it"
@@ -56,9 +68,9 @@ class Pipeline:
 
     output_format: the rules and replies of the task. question_at: position of the question relative to the passages.
     threshold: confidence below which it abstains; None: the generator is not asked for one. strict: sentences without
-    support are dropped, and an answer with nothing left is an abstention. checker: decides about sentences that are not
-    in their passage word for word. local_slots: a semaphore held while context and shots are gathered, so that
-    concurrent questions do not inflate each other's measured latency.
+    support are dropped, and an answer with nothing left is an abstention. language: of the project. checker: decides
+    about sentences that are not in their passage word for word. local_slots: a semaphore held while context and shots
+    are gathered, so that concurrent questions do not inflate each other's measured latency.
     """
 
     def __init__(
@@ -72,6 +84,7 @@ class Pipeline:
         question_at: prompts.QuestionAt = "last",
         threshold: float | None = None,
         strict: bool = False,
+        language: str = "english",
         checker: SupportChecker | None = None,
         local_slots: asyncio.Semaphore | None = None,
     ) -> None:
@@ -83,6 +96,7 @@ class Pipeline:
         self._question_at = question_at
         self._threshold = threshold
         self._strict = strict
+        self._language = language
         self._checker = checker
         self._local_slots = local_slots or contextlib.nullcontext()
 
@@ -128,7 +142,9 @@ class Pipeline:
         """
         gathered = await self._gather(question)
         yield Retrieved(tuple(gathered.hits))
-        reply = ReplyStream(self._output_format, gathered.hits, strict=self._strict, checker=self._checker)
+        reply = ReplyStream(
+            self._output_format, gathered.hits, strict=self._strict, language=self._language, checker=self._checker
+        )
         start = time.perf_counter()
         if gathered.prompt is None:
             generation = NO_GENERATION
@@ -247,14 +263,17 @@ class Pipeline:
             return answer
         if not hits:
             return replace(answer, citations=uncited_statements(reading.text))
-        text, citations = check_citations(reading.text, hits, strict=self._strict, checker=self._checker)
+        text, citations = self._checked(reading.text, hits)
         return replace(answer, text=text, citations=citations) if text else self._abstention(hits, confidence)
+
+    def _checked(self, text: str, hits: list[Hit]) -> tuple[str, tuple[Citation, ...]]:
+        return check_citations(text, hits, strict=self._strict, language=self._language, checker=self._checker)
 
     def _answer_before_abstention(self, explanation: str, hits: list[Hit], confidence: float | None) -> Answer | None:
         """Return what a reply said before it abstained, if passages support enough of it to be an answer."""
         if not (hits and self._output_format.cites) or self._below_threshold(confidence):
             return None
-        text, citations = check_citations(explanation, hits, strict=self._strict, checker=self._checker)
+        text, citations = self._checked(explanation, hits)
         if not is_surely_answer(citations):
             return None
         return Answer(

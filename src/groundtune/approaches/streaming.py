@@ -40,12 +40,15 @@ class ReplyStream:
         hits: list[Hit],
         *,
         strict: bool = False,
+        language: str = "english",
         checker: SupportChecker | None = None,
     ) -> None:
         streamed = isinstance(output_format, StreamedFormat) and (bool(hits) or not output_format.cites)
         self._format = output_format if streamed and isinstance(output_format, StreamedFormat) else None
         self._unfinished = (
-            UnfinishedText(hits, strict=strict, checker=checker) if hits and output_format.cites else None
+            UnfinishedText(hits, strict=strict, language=language, checker=checker)
+            if hits and output_format.cites
+            else None
         )
         self._reply = ""
         self._read = 0

@@ -14,6 +14,7 @@ from groundtune.approaches.answer_sentences import (
 )
 from groundtune.approaches.citation_markers import Marker, find_markers
 from groundtune.approaches.citations import (
+    Comparison,
     JudgedSentence,
     judge_sentences,
     numbered_citations,
@@ -43,10 +44,17 @@ class UnfinishedText:
     sentence without a marker waits for the next marker in its paragraph, or for the end of the paragraph.
     """
 
-    def __init__(self, hits: Sequence[Hit], *, strict: bool = False, checker: SupportChecker | None = None) -> None:
+    def __init__(
+        self,
+        hits: Sequence[Hit],
+        *,
+        strict: bool = False,
+        language: str = "english",
+        checker: SupportChecker | None = None,
+    ) -> None:
         self._hits = hits
         self._strict = strict
-        self._checker = checker
+        self._by = Comparison(language, checker)
         self._text = ""
         """Everything so far, without white space at its start."""
         self._line = 0
@@ -73,7 +81,7 @@ class UnfinishedText:
     def _settle(self) -> None:
         section = _up_to_last_space(self._text[self._line :])
         known = sum(each.sentence.start >= self._line for each in self._settled)
-        sentences_now = split_answer(section, self._hits)
+        sentences_now = split_answer(section, self._hits, language=self._by.language)
         count = _settled_count(section, sentences_now, self._hits)
         if count <= known:
             return
@@ -82,7 +90,7 @@ class UnfinishedText:
         self._next = following.start if settled[-1].line == following.line else following.line[0]
         before = [each.sentence for each in self._settled]
         self._settled += judge_sentences(
-            self._text, [*before, *settled[known:]], self._hits, self._checker, start=len(before)
+            self._text, [*before, *settled[known:]], self._hits, self._by, start=len(before)
         )
 
     def _final(self) -> tuple[str, tuple[Citation, ...]] | None:

@@ -60,6 +60,7 @@ def compose_approach(
         question_at=config.context.question,
         threshold=threshold,
         strict=config.answers.strict,
+        language=config.language,
         checker=checker,
         local_slots=local_slots,
     )
