@@ -386,16 +386,14 @@ def test_an_invalid_base_url(base_url: str) -> None:
         HostedGenerator("m", base_url=base_url)
 
 
-async def test_a_truncated_answer_says_so(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_truncated_answer_says_so() -> None:
     usage = {"prompt_tokens": 60, "completion_tokens": 40}
     with ScriptedServer(Reply("half an", finish_reason="length", usage=usage)) as server:
         async with generator(server.base_url, max_output_tokens=40, window=100) as model:
-            for _ in range(2):
-                generation = await model.generate(PROMPT)
+            generation = await model.generate(PROMPT)
             assert (generation.text, generation.cut) == ("half an", "max_output_tokens")
         async with generator(server.base_url, max_output_tokens=80, window=100) as model:
             assert (await model.generate(PROMPT)).cut == "window"
-    assert caplog.text.count("truncated at the output token limit") == 2, "one warning a generator"
 
 
 async def test_thinking_is_kept_apart() -> None:
@@ -441,18 +439,15 @@ READ_IN_PART = {"prompt_tokens": 4096, "completion_tokens": 2, "total_tokens": 4
         ({}, "(Ollama: set"),
     ],
 )
-async def test_a_prompt_that_was_cut_without_a_word(
-    body: dict[str, Any], setting: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_prompt_that_was_cut_without_a_word(body: dict[str, Any], setting: str) -> None:
     prices = {"m": {"input_per_million": 1, "output_per_million": 1}}
     with ScriptedServer(Reply("14 days", usage=READ_IN_PART, body=body)) as server:
         async with generator(server.base_url, prices=TokenPrices(base_url="", overrides=prices)) as model:
-            (warning,) = (await model.generate(LONG)).warnings
             generation = await model.generate(LONG)
+    (warning,) = generation.warnings
     assert "counted 4,096 prompt tokens, but at least 9,000 were sent" in warning
     assert setting in warning
     assert (generation.usage.input_tokens, generation.usage.usd) == (4096, None)
-    assert caplog.text.count("4,096") == 1
 
 
 async def test_a_model_that_is_free_by_its_price_is_free_without_counts() -> None:

@@ -67,9 +67,8 @@ def run(
         show_abstention(answer)
     else:
         show_answer(answer)
-    if not json:
-        for doubt in answer_doubts(answer):
-            output.warn(doubt)
+    for doubt in answer_doubts(answer):
+        output.warn(doubt)
     if trace and not json:
         output.print_line()
         output.print_line(as_text(trace_view(answer)))

@@ -184,8 +184,6 @@ class HostedGenerator:
             problem.usage, problem.cut = usage, cut
             mark_output_received(usage.usd)
             raise problem
-        if cut:
-            self._warn("cut", f"an answer was truncated at the output token limit ({cut})")
         return Generation(
             text=reply.text,
             usage=usage,
@@ -249,12 +247,10 @@ class HostedGenerator:
             server = next(each for each in dialects().servers if each.name == "Ollama")
         known = server.context if server else ""
         others = "; ".join(f"{each.name}: {each.context}" for each in dialects().servers if each.context)
-        warning = (
+        return (
             f"the server counted {tokens.input:,} prompt tokens, but at least {tokens.read_least:,} were sent: "
-            f"it cut the prompt without a word ({known or others})"
+            f"it cut the prompt without a word ({known or others})",
         )
-        self._warn("prompt", warning)
-        return (warning,)
 
     def _warn_if_free(self) -> None:
         if "response_format" in self._connection.refused:
