@@ -383,7 +383,19 @@ async def test_over_real_http_in_awkward_pieces(write_bytes: int | None) -> None
     reply = Reply(text, pieces=cut(text, [3]), write_bytes=write_bytes)
     with ScriptedServer(reply) as server:
         model = HostedGenerator("m", base_url=server.base_url)
-        events = await assert_same(Pipeline("rag", model, context=Given(), threshold=0.3))
+        events = await assert_same(Pipeline("rag", model, context=Given()))
         await model.aclose()
     assert [event.citation.support for event in events if isinstance(event, CitationChecked)] == ["exact"] * 3
     assert sum(isinstance(event, TextDelta) for event in events) == 2
+
+
+@pytest.mark.parametrize(("threshold", "texts"), [(None, 2), (0.0, 2), (0.3, 1)])
+async def test_only_a_threshold_holds_the_text_of_a_hosted_model(threshold: float | None, texts: int) -> None:
+    text = f"{DAYS} [1]. {MONTHS} [1]. {SENT} [2]."
+    reply = Reply(text, pieces=cut(text, [3]), logprobs=[{"token": text, "logprob": -0.5}])
+    with ScriptedServer(reply) as server:
+        model = HostedGenerator("m", base_url=server.base_url)
+        events = await assert_same(Pipeline("rag", model, context=Given(), threshold=threshold))
+        await model.aclose()
+        assert {body.get("logprobs") for body in server.posts()} == {None if threshold is None else True}
+    assert min(sum(isinstance(event, TextDelta) for event in events), 2) == texts

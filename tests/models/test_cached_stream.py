@@ -29,7 +29,6 @@ async def test_a_stream_is_cached_charged_and_then_comes_in_one_piece(tmp_path: 
     budget = Budget(1.0)
     async with cached(tmp_path / "c.sqlite", Reply("one two"), budget=budget) as (model, server):
         assert isinstance(model, StreamingGenerator)
-        assert not model.has_confidence
         pieces, generation = await collect(model.stream(PROMPT))
         assert (pieces, generation.text, generation.cached) == (["one ", "two"], "one two", False)
         assert budget.known_spent_usd == generation.usage.usd

@@ -1,6 +1,7 @@
 """Each approach gets its own threshold, from examples that are neither compared on nor, if it was trained, learned."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +16,9 @@ from groundtune.build.approach_registry import ApproachRegistry
 from groundtune.build.resources import Resources
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted, FittedThreshold
+from groundtune.errors import BudgetError
 from groundtune.project import Project
+from groundtune.testing.scripted_server import Reply, ScriptedServer
 from groundtune.types import Artifact, Example, Generation, Prompt, Split
 from groundtune.workflows.abstention_threshold import Calibration, Uncalibrated
 from groundtune.workflows.calibrating import (
@@ -279,3 +282,61 @@ def test_without_enough_examples_the_default_stays_and_is_told(tmp_path: Path) -
             "Abstention threshold of quote-bm25: 0.30 (the default: 20 train and validation examples are needed, "
             "some of them without an answer; there are 16, 0 of them without)."
         ]
+
+
+# -- a hosted model --------------------------------------------------------------------------------------------------
+
+
+def guesses(body: dict[str, Any]) -> Reply:
+    """Answer every question with a toll: surely where there is one, and unsurely where another thing was asked."""
+    question = str(body["messages"][-1]["content"])
+    number = next(n for n in range(24) if town(n) in question)
+    text = f"{100 + 7 * number} pence"
+    return Reply(text, logprobs=[{"token": text, "logprob": math.log(0.9 if "toll" in question else 0.4)}])
+
+
+def hosted_project(folder: Path, server: ScriptedServer) -> Path:
+    toml = MODEL.replace("http://127.0.0.1:9/v1", server.base_url) + "max_output_tokens = 20\n"
+    return make_project(folder, f"{toml}[prices.m]\ninput_per_million = 1\noutput_per_million = 1\n")
+
+
+def test_a_hosted_model_is_calibrated_by_the_log_probabilities_of_its_answers(tmp_path: Path) -> None:
+    with (
+        ScriptedServer(guesses) as server,
+        Project.open(hosted_project(tmp_path / "p", server)) as project,
+    ):
+        estimates = {row.approach: row for row in project.estimate(approaches=["prompt"])}
+        assert {name: row.calls for name, row in estimates.items()} == {"prompt (calibration)": 32, "prompt": 16}
+        assert all(row.usd and row.usd_at_most and row.seconds and row.input_tokens for row in estimates.values())
+        ceiling = sum(row.usd_at_most or 0.0 for row in estimates.values())
+        with pytest.raises(BudgetError):
+            project.compare(approaches=["prompt"], budget_usd=ceiling / 25)
+        paid = len(server.posts())
+        assert 0 < paid < 32, "the budget ended the calibration"
+
+        report = project.compare(approaches=["prompt"], budget_usd=ceiling)
+        assert len(server.posts()) == 48, "what was paid for came from the cache"
+        assert all(body["logprobs"] for body in server.posts())
+        threshold = project.fitted.thresholds["prompt"]
+        assert (0.4 < threshold.value < 0.9, threshold.n, threshold.coverage, threshold.risk) == (True, 32, 0.5, 0.0)
+        assert (report.approaches[0].mean, report.approaches[0].abstained) == (1.0, 8)
+
+        project.compare(approaches=["prompt"], fresh=True)
+        assert len(server.posts()) == 48
+        assert [row.calls - row.cached for row in project.estimate(approaches=["prompt"])] == [0]
+        assert project.ask(f"Who owns {town(3)}?", approach="prompt").status == "abstained"
+
+
+def test_a_server_without_log_probabilities_costs_one_more_call_and_is_told(tmp_path: Path) -> None:
+    def silent(body: dict[str, Any]) -> Reply:
+        return replace(guesses(body), logprobs=None)
+
+    with (
+        ScriptedServer(silent) as server,
+        Project.open(hosted_project(tmp_path / "p", server)) as project,
+    ):
+        report = project.compare(approaches=["prompt"])
+        assert [body.get("logprobs") for body in server.posts()] == [True] + [None] * 16
+        assert report.threshold_sentences == ["No abstention threshold for prompt: no confidence is stated."]
+        assert [row.approach for row in project.estimate(approaches=["prompt"])] == ["prompt"]
+        assert project.fitted.thresholds == {}

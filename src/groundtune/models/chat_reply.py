@@ -9,6 +9,7 @@ from typing import Any
 
 from groundtune.models.dialects import dialects
 from groundtune.models.reasoning import ReasoningSeparator
+from groundtune.models.token_confidence import ScoredToken, read_logprobs
 
 Usage = Mapping[str, Any]
 
@@ -33,6 +34,8 @@ class ChatReply:
     """Whether a thought in the text has no opening mark."""
     leaked: bool = False
     """Whether a thought was released as text."""
+    tokens: tuple[ScoredToken, ...] = ()
+    """Tokens of the content with their log-probabilities; empty when they were not asked for, or not told."""
 
 
 class ReplyReader:
@@ -52,6 +55,7 @@ class ReplyReader:
         self._tool = ""
         self._usage: Usage = {}
         self._fingerprint = ""
+        self._tokens: list[ScoredToken] = []
 
     def add(self, answer: object) -> str:
         """Read a body or an event; return the text that it adds to the answer."""
@@ -64,6 +68,7 @@ class ReplyReader:
             return ""
         self.has_choice = True
         self._finish = _finish(answer) or self._finish
+        self._tokens += read_logprobs(answer["choices"][0])
         self._refusal += _string(message.get("refusal"))
         self._tool = self._tool or _tool(message)
         text, thoughts, refusal = _content(message.get("content"))
@@ -85,6 +90,7 @@ class ReplyReader:
             separated.unfinished,
             separated.unmarked,
             separated.leaked,
+            tuple(self._tokens),
         )
 
 

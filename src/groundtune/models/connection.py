@@ -281,7 +281,7 @@ class Connection:
             return await self._tried(adapted(body, refused), send, read, slot)
         except ProviderError as error:
             failure, told = error, _told(error.__cause__)
-        if told is None or failure.kind not in ("bad_request", "server") or not may_refuse_parameter(told):
+        if told is None or failure.kind not in ("bad_request", "bad_key", "server") or not may_refuse_parameter(told):
             raise failure
         names = [name for name, _ in suspects(body, optional, refused, told)]
         if (fixed_words(told), *sorted(names)) in self._unrelated:

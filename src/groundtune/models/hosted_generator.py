@@ -19,6 +19,7 @@ from groundtune.models.dialects import dialects
 from groundtune.models.reasoning import begins_as_thought
 from groundtune.models.refused_parameters import Alternatives
 from groundtune.models.reported_usage import TokenUsage, read_usage
+from groundtune.models.token_confidence import text_confidence
 from groundtune.protocols import Prices
 from groundtune.types import Generation, Message, Prompt, Usage
 
@@ -28,6 +29,7 @@ OPTIONAL: Alternatives = {
     "stream": [None],
     "stream_options": [None],
     "response_format": [None],
+    "logprobs": [None],
     "max_tokens": ["max_completion_tokens", None],
 }
 """Parameters that some servers refuse, with the names to try instead; None omits the parameter."""
@@ -46,12 +48,10 @@ class HostedGenerator:
     Servers differ in how they answer; `dialects.toml` says how, and what no dialect explains is an error. Thinking is
     separated from the text. A parameter that the server refuses is omitted from then on. With `temperature` None, the
     server decides. With `prices` None, `usd` is unknown. `window` is the context window in tokens, prompt and answer
-    together, if known; it is not enforced here. A `Prompt.schema` is sent as `response_format`. See
-    `connection.Connection` for timeouts, retries, concurrency and patience.
+    together, if known; it is not enforced here. A `Prompt.schema` is sent as `response_format`. Where a prompt asks for
+    a confidence, log-probabilities are requested (token_confidence.py). See `connection.Connection` for timeouts,
+    retries, concurrency and patience.
     """
-
-    has_confidence = False
-    """No generation carries a confidence."""
 
     def __init__(
         self,
@@ -76,6 +76,11 @@ class HostedGenerator:
         self._is_unmarked = False
         """Whether one of its thoughts had none."""
         self._connection = Connection(model, concurrency=concurrency, **options)
+
+    @property
+    def has_confidence(self) -> bool:
+        """Whether a generation may carry a confidence: the server has not refused to tell log-probabilities."""
+        return "logprobs" not in self._connection.refused
 
     async def generate(self, prompt: Prompt) -> Generation:
         """Return the text, with the usage that the server reports.
@@ -162,6 +167,8 @@ class HostedGenerator:
                 "strict": strict is not None,
             }
             body["response_format"] = {"type": "json_schema", "json_schema": json_schema}
+        if prompt.confidence:
+            body["logprobs"] = True
         return body
 
     async def _generation(self, prompt: Prompt, reply: ChatReply, seconds: float) -> Generation:
@@ -187,6 +194,7 @@ class HostedGenerator:
         return Generation(
             text=reply.text,
             usage=usage,
+            confidence=text_confidence(reply.tokens, reply.text) if prompt.confidence else None,
             reasoning=reply.reasoning,
             cut=cut,
             warnings=self._warnings(tokens, reply),

@@ -16,6 +16,7 @@ REFUSALS = frozenset({400, 404, 405, 406, 415, 422, 501})
 """Statuses that may be about a parameter."""
 UNRELATED_CODES = frozenset({"content_filter", "model_not_found", "invalid_api_key"})
 _ABOUT_FORMAT = re.compile(r"grammar|schema|format|stream", re.IGNORECASE)
+_ABOUT_LOGPROBS = re.compile(r"log[_ ]?prob", re.IGNORECASE)
 _VARYING = re.compile(r"[0-9a-f-]{8,}|\d+", re.IGNORECASE)
 """Parts of an error that differ from request to request."""
 
@@ -24,6 +25,8 @@ def may_refuse_parameter(error: ServerError) -> bool:
     """Whether the server may refuse a parameter rather than what was asked, so that asking again may help."""
     if error.code in UNRELATED_CODES or is_overflow(error):
         return False
+    if error.status == 403:  # OpenAI, of models that may not tell them
+        return bool(_ABOUT_LOGPROBS.search(error.words))
     return error.status in REFUSALS or (error.status == 500 and bool(_ABOUT_FORMAT.search(error.words)))
 
 

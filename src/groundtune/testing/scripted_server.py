@@ -61,7 +61,8 @@ class Reply:
     events: Sequence[Mapping[str, Any]] | None = None
     """Events to send to requests for a stream instead."""
     logprobs: Sequence[Mapping[str, Any]] | None = None
-    """`logprobs.content` of a completion, for requests with `logprobs`: token, logprob, top_logprobs."""
+    """`logprobs.content` of a completion, for requests with `logprobs`: token, logprob, top_logprobs. A stream sends
+    them with its last event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,12 +282,15 @@ def _usage(body: dict[str, Any], reply: Reply) -> dict[str, Any] | None:
 
 def _completion(body: dict[str, Any], reply: Reply) -> dict[str, Any]:
     message = {"role": "assistant", "content": reply.text, **reply.message}
-    choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": reply.finish_reason}
-    if reply.logprobs is not None and body.get("logprobs"):
-        choice["logprobs"] = {"content": list(reply.logprobs)}
+    choice = {"index": 0, "message": message, "finish_reason": reply.finish_reason, **_logprobs(body, reply)}
     header = {"id": "chatcmpl-scripted", "object": "chat.completion", "created": CREATED, "model": body.get("model")}
     usage = _usage(body, reply)
     return {**header, "choices": [choice], **({"usage": usage} if usage else {}), **reply.body}
+
+
+def _logprobs(body: dict[str, Any], reply: Reply) -> dict[str, Any]:
+    told = reply.logprobs is not None and body.get("logprobs")
+    return {"logprobs": {"content": list(reply.logprobs or ())}} if told else {}
 
 
 def _chunks(body: dict[str, Any], reply: Reply) -> Iterable[dict[str, Any]]:
@@ -301,7 +305,8 @@ def _chunks(body: dict[str, Any], reply: Reply) -> Iterable[dict[str, Any]]:
     deltas += [] if "content" in reply.message else [{"content": piece} for piece in pieces]
     for delta in deltas:
         yield {**header, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
-    yield {**header, "choices": [{"index": 0, "delta": {}, "finish_reason": reply.finish_reason}], **reply.body}
+    last = {"index": 0, "delta": {}, "finish_reason": reply.finish_reason, **_logprobs(body, reply)}
+    yield {**header, "choices": [last], **reply.body}
     usage = _usage(body, reply)
     if usage and (body.get("stream_options") or {}).get("include_usage"):
         yield {**header, "choices": [], "usage": usage}

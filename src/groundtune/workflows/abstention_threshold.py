@@ -101,19 +101,22 @@ async def calibrate(
 ) -> Calibration | Uncalibrated:
     """Answer every example without a threshold, then choose one. Failed questions are left out.
 
-    The first answer of a model says whether there is a confidence at all; if not, nothing more is asked.
+    The first answer of a model says whether there is a confidence at all; if not, nothing more is asked. Raises
+    BudgetError when the next call might exceed the budget, after waiting for the calls in progress.
     """
     if isinstance(approach, HasThreshold):
         approach = approach.with_threshold(0.0)
     outcomes: list[_Outcome] = []
     failures: list[GroundtuneError] = []
+    stopped: list[BudgetError] = []
     waiting = iter(examples)
 
     async def ask(example: Example) -> Answer | None:
         try:
             answer = await request_answer(approach, question_of(example))
-        except BudgetError:
-            raise
+        except BudgetError as error:
+            stopped.append(error)
+            return None
         except GroundtuneError as error:
             failures.append(error)
             return None
@@ -124,24 +127,26 @@ async def calibrate(
         progress(approach.name, len(outcomes) + len(failures), len(examples))
         return answer
 
-    def fails() -> bool:
-        return len(failures) > MAX_FAILED * len(examples)
+    def ends() -> bool:
+        return bool(stopped) or len(failures) > MAX_FAILED * len(examples)
 
     for example in waiting:
         answer = await ask(example)
         if answer and answer.confidence is None:
             return Uncalibrated(NO_CONFIDENCE)
-        if fails() or (answer and answer.trace.model):
+        if ends() or (answer and answer.trace.model):
             break
 
     async def work() -> None:
         for example in waiting:
-            if fails():
+            if ends():
                 return
             await ask(example)
 
     await run_workers(work, max(1, concurrency))
-    if fails():
+    if stopped:
+        raise stopped[0]
+    if ends():
         asked = len(outcomes) + len(failures)
         return Uncalibrated(f"{len(failures):,} of {asked:,} questions failed, the first: {failures[0].message}")
     return _calibration(approach.name, outcomes, config)
