@@ -197,8 +197,8 @@ def _turns_round(claim: Reading, stated: _Stated, same: Mapping[str, str], langu
     claimed = [_placed(sense, claim, same) for sense in claim.senses]
     there = [_placed(sense, stated.window, {}) for sense in stated.window.senses]
     headed = {sense.name for sense in stated.heading.senses}
-    added = [sense for sense in claimed if not any(sense.says(other) for other in there) and sense.name not in headed]
-    left_out = [other for other in there if not any(other.says(sense) for sense in claimed)]
+    added = [sense for sense in _unpaired(claimed, there) if sense.name not in headed]
+    left_out = _unpaired(there, claimed)
     rivals = [(ours, other) for ours in added for other in left_out if other.name in data.rivals.get(ours.name, ())]
     if any(ours.near & other.near for ours, other in rivals):
         return True
@@ -212,15 +212,17 @@ def _turns_round(claim: Reading, stated: _Stated, same: Mapping[str, str], langu
     return False
 
 
-def _unpaired(senses: Sequence[_Placed], others: Sequence[_Placed]) -> bool:
-    """Whether one of the senses has no partner of its own among the others."""
+def _unpaired(senses: Sequence[_Placed], others: Sequence[_Placed]) -> list[_Placed]:
+    """Return the senses that have no partner of their own among the others."""
     free = list(others)
+    alone: list[_Placed] = []
     for sense in senses:
         partners = [other for other in free if sense.says(other)]
-        if not partners:
-            return True
-        free.remove(max(partners, key=lambda other: len(other.near & sense.near)))
-    return False
+        if partners:
+            free.remove(max(partners, key=lambda other: len(other.near & sense.near)))
+        else:
+            alone.append(sense)
+    return alone
 
 
 def _placed(sense: Sense, reading: Reading, same: Mapping[str, str]) -> _Placed:

@@ -14,6 +14,8 @@ SHORT_WORD = 3
 """The same where both endings are known."""
 HEAD = 5
 """Letters of a noun that may stand for a compound."""
+POSSESSIVE = frozenset({"", "s", "es", "'s", "'"})
+"""Endings that a name may have in a language that does not decline it."""
 MODIFIER = 4
 """Letters of the part before it. Shorter ones may be prefixes that make another word: Kauf, Verkauf."""
 
@@ -41,19 +43,21 @@ def is_head(word: str, compound: str, language: str) -> bool:
     data = load(language)
     if data is None or not data.writing.compounds or len(compound) - len(word) < MODIFIER or len(word) < HEAD:
         return False
-    return compound.endswith(word) and not any(compound.startswith(affix) for affix in data.writing.negative_affixes)
+    return compound.endswith(word) and compound[: -len(word)] not in data.writing.negative_affixes
 
 
 def same_name(first: str, second: str, language: str) -> bool:
     """Whether both are forms of one name. Names in lower case; Anna and Annas are one, Brunel and Brunet are two."""
     first, second = fold(first), fold(second)
     data = load(language)
-    if data and (data.writing.nouns_capitalised or data.writing.declines_names):
+    if data and data.writing.nouns_capitalised:
         return same_word(first, second, language)
     shared = _shared(first, second)
-    return shared == min(len(first), len(second)) or (
-        shared < len(first) - 1 and stem_of(first, language) == stem_of(second, language)
-    )
+    rests = sorted((first[shared:], second[shared:]), key=len)
+    if data is None or not data.writing.declines_names:
+        return rests[0] == "" and rests[1] in POSSESSIVE
+    known = set(rests) <= data.writing.endings | {""} or stem_of(first, language) == stem_of(second, language)
+    return shared >= SHORT_WORD and (known or (len(rests[0]) < 2 and len(rests[1]) <= data.writing.longest_ending))
 
 
 def _inflected(first: str, second: str, language: Language) -> bool:

@@ -27,9 +27,12 @@ SENSES = (
     ("allowed", "forbidden"),
     ("may", "should", "must"),
     ("all", "some", "only"),
+    ("whole",),
 )
 """Senses that every language file names; those of a group exclude each other. `opposites` of a file add more groups."""
-STRICT = frozenset({"not", "without", "least", "most", "only", "must", "forbidden"})
+BESIDE_UNITS = frozenset({"whole"})
+"""Senses that a word has only beside a unit: each whole week."""
+STRICT = frozenset({"whole", "not", "without", "least", "most", "only", "must", "forbidden"})
 """Senses that change a statement wherever they are added; the others only when one replaces another."""
 KEPT = STRICT - {"only", "must"}
 """Senses that change a statement where they are left out."""

@@ -309,7 +309,7 @@ def _shared() -> _Shared:
     return _Shared(
         sizes={unit: (base, Fraction(str(size))) for unit, (base, size) in data["sizes"].items()},
         symbols=symbols,
-        symbol=regex.compile(rf"[ \u00a0\u202f-]?({choices})(?![\p{{L}}\p{{N}}])"),
+        symbol=regex.compile(rf"[ \u00a0\u202f-]?({choices})(?:(?<=\p{{L}})(?!\p{{L}})|(?<!\p{{L}}))(?!\p{{N}})"),
         prefix=regex.compile(rf"(?<![\p{{L}}\p{{N}}]|\p{{N}} )({prefixes})[ \u00a0\u202f]?$"),
         sign=regex.compile(signs),
     )
@@ -366,7 +366,7 @@ def _month_dates(text: str, numbers: Sequence[Quantity], language: Language) -> 
         if year is None and after and _is(after[0], 1000, 2999) and _YEAR_GAP.fullmatch(text[end : after[0].start]):
             year = after[0]
         used = [number for number in (day, year) if number]
-        if used or not _is_other_word(first, language):
+        if used or len(found.tokens) > 1 or not _is_other_word(first, language):
             rest = [number for number in rest if number not in used]
             readings = frozenset({(_whole(year), int(found.values[0]), _whole(day))})
             start = min(first.start, *(number.start for number in used), first.start)

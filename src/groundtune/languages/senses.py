@@ -1,11 +1,13 @@
 """Find the words that a statement turns on: negations, opposites, bounds, modals, quantifiers. Never weighs them."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from groundtune.languages.language import KEPT, STRICT, load
-from groundtune.languages.tokens import tokenize
+from groundtune.languages.language import BESIDE_UNITS, KEPT, STRICT, Language, load
+from groundtune.languages.lexicon import Found
+from groundtune.languages.tokens import Token, tokenize
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,13 @@ def senses(text: str, language: str = "english") -> tuple[Sense, ...]:
         Sense(name, tokens[found.tokens[0]].start, tokens[found.tokens[-1]].end)
         for found in data.senses.find(tokens, breaks)
         for name in found.values
-        if name
+        if name and (name not in BESIDE_UNITS or _is_beside_unit(found, tokens, data))
     )
+
+
+def _is_beside_unit(found: Found, tokens: Sequence[Token], language: Language) -> bool:
+    neighbours = [place for place in (found.tokens[0] - 1, found.tokens[-1] + 1) if 0 <= place < len(tokens)]
+    return any(language.units.values(tokens[place]) for place in neighbours)
 
 
 def critical_words(text: str, language: str = "english") -> Counter[str]:
