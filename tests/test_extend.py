@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from groundtune.testing.scripted_server import Reply, ScriptedServer
 from tests.conftest import MakeProject
 
 PAGE = (Path(__file__).parent.parent / "docs/extend.md").read_text(encoding="utf-8")
@@ -219,6 +220,17 @@ def test_reranker(make_desk: MakeDesk) -> None:
         ("docs/travel.md", 3.0),
         ("docs/refunds.md", 0.0),
     ]
+
+
+def test_checker(make_desk: MakeDesk) -> None:
+    with ScriptedServer(
+        Reply("A refund is paid within 90 days of delivery [1]. It goes to the card of a friend [1].")
+    ) as server:
+        model = f'[models.default]\nkind = "openai"\nmodel = "m"\nbase_url = "{server.base_url}"\n'
+        desk = make_desk("Checker", toml=TOML + model)
+        desk.run("ingest")
+        citations = desk.json("ask", "When is a refund paid?")["citations"]
+    assert [citation["support"] for citation in citations] == ["close", "missing"], "it looks at no number"
 
 
 def test_trainer(make_desk: MakeDesk) -> None:

@@ -221,6 +221,13 @@ def test_an_unknown_approach_or_reranker_is_named(
     assert 'there is no reranker "acme"' in error
     assert "a model on the hub is written OWNER/NAME" in error
     assert ("acme 1.0 cannot be used" in " ".join(error.split())) == broken
+    (folder / "groundtune.toml").write_text(f'name = "a"\n{TOML}[answers]\nchecker = "acme"\n')
+    assert main(["ask", "When?", "-C", str(folder)]) == 3
+    error = capsys.readouterr().err
+    assert 'there is no checker "acme"' in error
+    assert ("acme 1.0 cannot be used" in " ".join(error.split())) == broken
+    assert main(["check", "-C", str(folder)]) == 3
+    assert 'there is no checker "acme"' in " ".join(capsys.readouterr().out.split())
 
 
 def test_one_broken_package_leaves_the_others_alone(install: Callable[..., None]) -> None:
@@ -276,6 +283,7 @@ PARTS = {
     "embedder": '[embedder]\nkind = "acme"\n{options}',
     "reranker": '[retrieval]\nreranker = "acme"\n',
     "approach": '[answers]\napproach = "acme"\n',
+    "checker": '[answers]\nchecker = "acme"\n',
 }
 
 

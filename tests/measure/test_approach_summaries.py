@@ -186,6 +186,23 @@ def test_cited_is_the_share_of_answers_with_a_citation_that_holds() -> None:
     assert only([row("e0", status="abstained"), error("e1")]).cited is None
 
 
+def test_an_answer_is_cited_if_passages_support_half_of_what_counts_in_it() -> None:
+    def sentences(*support: str) -> tuple[Citation, ...]:
+        return tuple(Citation(None if level == "uncited" else 1, f"{at}.", level) for at, level in enumerate(support))
+
+    results = [
+        row("e0", citations=sentences("exact", "uncited")),
+        row("e1", citations=sentences("exact", "uncited", "uncited", "unchecked")),
+        row("e2", citations=sentences("unchecked", "half true")),  # counts neither way
+        row("e3", citations=sentences("close", "unchecked")),
+    ]
+    summary = only(results)
+    assert summary.cited == pytest.approx(2 / 3)
+    assert summary.unchecked == pytest.approx(4 / 10)
+    assert only(results[2:3]).cited is None
+    assert only([row("e0")]).unchecked is None
+
+
 # -- clusters ----------------------------------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ from groundtune.measure.metrics import (
     score_answer,
     squad_normalise,
     token_f1,
+    without_markers,
 )
 from groundtune.types import Answer, Citation, Evidence, Example, Hit, Passage
 
@@ -251,6 +252,20 @@ def test_precision_and_recall_differ() -> None:
     assert score_answer(twice, EXAMPLE)["citation_precision"] == 0.5
     more = replace(EXAMPLE, evidence=(*EXAMPLE.evidence, Evidence("other.md", "something else entirely")))
     assert score_answer(ANSWER, more)["citation_recall"] == 0.5
+
+
+def test_every_sentence_that_can_be_checked_counts_as_supported_or_not() -> None:
+    uncited = Citation(None, "Bikes are fun.", "uncited")
+    unchecked = Citation(2, "They are said to be.", "unchecked", "p1", "d1", "returns.md")
+    other = replace(unchecked, sentence="So it is told.", support="half true")
+    scores = score_answer(replace(ANSWER, citations=(CITED, uncited, unchecked, other)), EXAMPLE)
+    assert scores["supported"] == 0.5
+    assert scores["citation_precision"] == 1.0, "a sentence without a marker names no passage"
+    twice = (replace(CITED, support="missing"), CITED, uncited, replace(unchecked, sentence=uncited.sentence))
+    assert score_answer(replace(ANSWER, citations=twice), EXAMPLE)["supported"] == 0.5
+    assert "supported" not in score_answer(replace(ANSWER, citations=(unchecked, other)), EXAMPLE)
+    assert score_answer(replace(ANSWER, citations=(uncited,)), EXAMPLE)["supported"] == 0.0
+    assert without_markers(replace(ANSWER, text="30 days [1].[2]", citations=(CITED, uncited))) == "30 days  .[2]"
 
 
 def test_an_answer_without_citations_has_recall_0_and_no_precision() -> None:

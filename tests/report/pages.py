@@ -153,6 +153,7 @@ def hard_page() -> dict[str, Any]:
          "evidence": [{"source": "docs/<i>bikes</i>.md", "quote": "come with a lock"}]},
         {"id": "rtl/1?x=#2", "input": "مرحبا، كم يومًا \u202e من الإجازة؟ " + "x" * 900, "output": ["a", "b"]},
         {"id": "constructor", "input": "line\u2028separator\x00 \ud800 lone", "output": None, "tags": ["__proto__"]},
+        {"id": "states", "input": "Which states are there?", "output": "many"},
         {"id": "fields", "input": "Read the letter.", "output": {"name": "Ada", "items": [{"n": 1}, {"n": 2}]}},
     ]  # fmt: skip
     text = 'Bikes 🚲 come with a lock [1]. They are free [7]. See rows[3] & "more" {{page}}.'
@@ -167,6 +168,26 @@ def hard_page() -> dict[str, Any]:
             "rag": _row("abstained", "", {"correct": 1.0}, 0.2, None),
             "prompt": _row("error", None, {}, 0.2, None)
             | {"error": {"kind": "bad_response", "message": "</script> " * 50}},
+        },
+        "states": {
+            "rag": _row(
+                "answered",
+                "Bikes 🚲 come with a lock [1]. Locks are fine [2]. So they say [3]. Pigs <b>fly</b>.",
+                {"correct": 1.0},
+                0.2,
+                None,
+            )
+            | {
+                "citations": [
+                    exact | {"added": True},
+                    exact
+                    | {"marker": 2, "sentence": "Locks are fine.", "support": "unchecked", "quote": "", "start": None},
+                    exact | {"marker": 3, "sentence": "So they say.", "support": "<i>half</i> true", "end": None},
+                    _uncited("Pigs <b>fly</b>."),
+                ]
+            },
+            "prompt": _row("answered", "Bikes come with a lock.", wrong, 0.1, None)
+            | {"citations": [_uncited("Bikes come with a lock.")]},
         },
         "fields": {
             "rag": _row("answered", {"name": "ada", "items": [{"n": 1}]}, {"correct": 0.0, "f1": 0.8}, 0.2, None)
@@ -221,10 +242,12 @@ def _cell(row: dict[str, Any], name: str, known: dict[str, Any], chance: random.
             other, more = chance.choice(list(known.items()))
             citations.append(_citation(2, "Ask the people team when in doubt.", "missing", other, more))
             text += "Ask the people team when in doubt [2]."
+    else:
+        citations.append(_uncited(sentence))
     scores = {"correct": float(right and row["output"] is not None), "abstention": float(row["output"] is not None),
               "f1": round(chance.random(), 3)}  # fmt: skip
     if citations:
-        scores["supported"] = fmean(float(citation["support"] != "missing") for citation in citations)
+        scores["supported"] = fmean(float(citation["support"] in ("exact", "close")) for citation in citations)
     judged = (
         {"judge": {"score": scores["f1"], "reason": "Says what the gold answer says."}} if len(key) % 3 == 0 else {}
     )
@@ -235,6 +258,11 @@ def _citation(marker: int, sentence: str, support: str, key: str, passage: dict[
     place = {"source": passage["source"], "heading": passage["heading"], "page": passage["page"]}
     return {"marker": marker, "sentence": sentence, "support": support, "passage_id": key, "document_id": "d", **place,
             "quote": "", "start": None, "end": None}  # fmt: skip
+
+
+def _uncited(sentence: str) -> dict[str, Any]:
+    return {"marker": None, "sentence": sentence, "support": "uncited", "passage_id": None, "document_id": None,
+            "source": None, "heading": "", "page": None, "quote": "", "start": None, "end": None}  # fmt: skip
 
 
 def _interval(values: list[float]) -> dict[str, Any]:
@@ -251,7 +279,7 @@ def _summary(name: str, cells: list[dict[str, Any]]) -> dict[str, Any]:
     times = sorted(cell["usage"]["seconds"] for cell in without_error)
     costs = [cell["usage"]["usd"] for cell in without_error]
     metrics = {key for cell in without_error for key in cell["scores"]}
-    cited = [any(c["support"] != "missing" for c in cell["citations"]) for cell in answered]
+    cited = [any(c["support"] in ("exact", "close") for c in cell["citations"]) for cell in answered]
     return {
         "name": name,
         **_interval([cell["scores"]["correct"] for cell in without_error if "correct" in cell["scores"]]),

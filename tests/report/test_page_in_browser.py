@@ -76,9 +76,10 @@ def test_every_sign_has_a_word(visit: Visit) -> None:
         "(rows) => rows.map((row) => [...row.cells].slice(1).map((cell) => cell.textContent))"
     )
     assert rows == [
-        ["✓correct", "✗wrong"],
-        ["○answered, no score", "·not run"],
+        ["✓correct", "✗wronguncited"],
+        ["○answered, no scoreuncited", "·not run"],
         ["–✓rightly abstained", "!error"],
+        ["✓correct", "✗wronguncited"],
         ["✗wrong", "0.25score 0.25"],
     ]
 
@@ -184,6 +185,31 @@ def test_an_example_shows_answers_and_the_quote_in_its_passage(visit: Visit) -> 
     expect(passage).to_have_count(0)
 
 
+def test_an_uncited_answer_and_every_state_of_support_look_different(visit: Visit) -> None:
+    page = visit("hard", "matrix")
+    row = page.locator(".cells tbody tr").filter(has=page.locator("[data-id='states']"))
+    expect(row.get_by_role("cell").nth(0)).not_to_contain_text("uncited")
+    expect(row.get_by_role("cell").nth(1)).to_contain_text("uncited")
+    page.locator("[data-id='states']").click()
+    cited, uncited = page.locator(".card").nth(0), page.locator(".card").nth(1)
+    expect(cited.locator(".chip")).to_have_text(["[1] added", "[2] not checked", "[3] <i>half</i> true"])
+    expect(cited.get_by_role("button", name="Citation 3, <i>half</i> true")).to_be_visible()
+    expect(cited.locator(".answer .flag.uncited")).to_have_text("not cited")
+    expect(cited.locator(".answer")).to_contain_text("Pigs <b>fly</b>.not cited")
+    expect(cited.locator(".sources li")).to_have_count(4)
+    expect(cited.locator(".sources li").last).to_have_text("not cited: “Pigs <b>fly</b>.”")
+    expect(cited).not_to_contain_text("No sentence of this answer is cited.")
+    expect(uncited).to_contain_text("No sentence of this answer is cited.")
+    for name, text in {
+        "Citation 1, exact, marker added": "The model gave no marker here; groundtune added it.",
+        "Citation 2, not checked": "nothing could tell whether the meaning does",
+        "Citation 3": "<i>half</i> true: so says another checker.",
+    }.items():
+        cited.get_by_role("button", name=name).click()
+        expect(page.get_by_role("dialog")).to_contain_text(text)
+        page.keyboard.press("Escape")
+
+
 def test_offsets_count_as_python_does_and_markers_find_their_sentence(visit: Visit) -> None:
     page = visit("hard", "matrix")
     page.locator(".cells tbody a").first.click()
@@ -197,7 +223,7 @@ def test_offsets_count_as_python_does_and_markers_find_their_sentence(visit: Vis
     expect(page.locator("mark")).to_have_text("Bikes 🚲 come with a lock.")
     expect(page.locator(".passage .path")).to_contain_text('Fleet › "Locks" & keys, page 3')
     answer.get_by_role("button", name="Citation 7, unsupported").click()
-    expect(page.locator(".passage")).to_contain_text("no passage is numbered 7")
+    expect(page.locator(".passage")).to_contain_text("the model was given no passage for [7]")
 
 
 def test_fields_errors_and_judges_are_shown(visit: Visit) -> None:

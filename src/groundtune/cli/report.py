@@ -87,6 +87,10 @@ def show_report(report: "Report", *, unmet: Sequence[str] = ()) -> None:
         output.print_line(f"  caveat: {caveat}")
     output.print_line()
     _show_summaries(report)
+    for summary in report.approaches:
+        if summary.unchecked:
+            share = f"{summary.unchecked:.0%} of the sentences of its answers could not be checked"
+            output.print_note(f"{summary.name}: {share}; they count neither way")
     for name, text in report.first_errors().items():
         output.warn(f"{name}: {text}")
     for name, reason in report.run.missing.items():

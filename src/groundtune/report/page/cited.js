@@ -1,12 +1,43 @@
-// Citations: bind each [n] of an answer to its sentence and show its passage, with the quote highlighted by offsets.
+// Citations: bind each [n] of an answer to its sentence and show its passage, with the quote highlighted by offsets;
+// mark the sentences that cite nothing.
 
 const MARKER = /\[\s*\d{1,5}(?:\s*[,;–-]\s*\d{1,5})*\s*\]/g;
 
+/** The states of support that this page knows: a word, and what it means. Other checkers may report others. */
 const SUPPORT = {
-  exact: "Exact: the sentence appears word for word in the passage.",
-  close: "Close: its numbers, its names and most of its words appear in the passage.",
-  missing: "Unsupported: the passage does not say this.",
+  exact: ["exact", "the sentence appears word for word in the passage."],
+  close: ["close", "its numbers, its names and most of its words appear in the passage."],
+  unchecked: ["not checked", "its words differ from the passage, and nothing could tell whether the meaning does."],
+  uncited: ["not cited", "the sentence names no passage."],
+  missing: ["unsupported", "the passage does not say this."],
 };
+const RANK = ["exact", "close", "other", "unchecked", "uncited", "missing"];
+const FLAGGED = ["other", "unchecked", "missing"];
+
+/** The class of a state of support; "other" for one that this page does not know. */
+function supportKind(citation) {
+  return ownValue(SUPPORT, citation.support) ? citation.support : "other";
+}
+
+function supportWord(citation) {
+  const word = ownValue(SUPPORT, citation.support)?.[0] ?? String(citation.support);
+  return citation.added ? `${word}, marker added` : word;
+}
+
+function supportSentence(citation) {
+  if (isKnown(citation.marker) && !isKnown(citation.passage_id)) {
+    return `Unsupported: the model was given no passage for [${citation.marker}].`;
+  }
+  const [word, meaning] = ownValue(SUPPORT, citation.support) ?? [String(citation.support), "so says another checker."];
+  const added = citation.added ? " The model gave no marker here; groundtune added it." : "";
+  return `${word[0].toUpperCase()}${word.slice(1)}: ${meaning}${added}`;
+}
+
+/** Whether an answer to a question states something and cites nothing. */
+function citesNothing(cell) {
+  const answered = PAGE.task === "answer" && cell?.status === "answered" && typeof cell.output === "string";
+  return answered && !(cell.citations ?? []).some((citation) => isKnown(citation.marker));
+}
 
 function numbersIn(marker) {
   return marker.match(/\d+\s*[–-]\s*\d+|\d+/g).flatMap((piece) => {
@@ -17,7 +48,7 @@ function numbersIn(marker) {
 
 /** The markers of an answer that refer to its citations: {start, end, numbers}. */
 function markersOf(text, citations) {
-  const numbers = new Set(citations.map((citation) => citation.marker));
+  const numbers = new Set(citations.map((citation) => citation.marker).filter(isKnown));
   return [...text.matchAll(MARKER)].map((match) => ({ start: match.index, end: match.index + match[0].length,
     numbers: numbersIn(match[0]) })).filter((marker) => marker.numbers.some((number) => numbers.has(number)));
 }
@@ -58,7 +89,7 @@ function sentencesOf(text, citations, markers) {
 
 /** Bind each number of each marker to the citation with the nearest sentence; return unbound citations as well. */
 function bind(citations, spans, markers) {
-  const unbound = new Set(citations.keys());
+  const unbound = new Set([...citations.keys()].filter((at) => isKnown(citations[at].marker)));
   const distance = (marker, span) => (span ? Math.max(0, span[0] - marker.end, marker.start - span[1]) : 1e6);
   const bound = markers.map((marker) => marker.numbers.map((number) => {
     const same = [...citations.keys()].filter((at) => citations[at].marker === number);
@@ -70,8 +101,6 @@ function bind(citations, spans, markers) {
   return { bound, unbound: [...unbound].map((at) => citations[at]) };
 }
 
-const RANK = ["exact", "close", "missing"];
-
 /** The text of an answer, with a chip for each marker and its cited sentences underlined. */
 function citedText(text, citations, evidence) {
   const markers = markersOf(text, citations);
@@ -80,7 +109,7 @@ function citedText(text, citations, evidence) {
   const supports = new Map();
   spans.forEach((span, at) => {
     if (!span) return;
-    const best = Math.min(RANK.indexOf(citations[at].support), supports.get(span[0])?.best ?? 9);
+    const best = Math.min(RANK.indexOf(supportKind(citations[at])), supports.get(span[0])?.best ?? 9);
     supports.set(span[0], { span, best });
   });
   const sentences = [...supports.values()].sort((a, b) => a.span[0] - b.span[0]);
@@ -101,6 +130,9 @@ function citedText(text, citations, evidence) {
     const words = piece.trimEnd();
     box.append(...(inside && /[\p{L}\p{N}]/u.test(words)
       ? [h("span", { class: `cites ${RANK[inside.best]}` }, words), piece.slice(words.length)] : [piece]));
+    if (inside && RANK[inside.best] === "uncited" && inside.span[1] === cuts[at + 1]) {
+      box.append(h("span", { class: "flag uncited" }, "not cited"));
+    }
   }
   if (unbound.length) {
     box.append(h("span", { class: "soft" }, " Also cited: "), ...unbound.map((citation) => chip(citation, evidence)));
@@ -138,11 +170,13 @@ function isGold(citation, evidence) {
 let chips = 0;
 
 function chip(citation, evidence) {
-  const missing = citation.support === "missing";
-  const label = [`Citation ${citation.marker}`, missing ? "unsupported" : citation.support, locationOf(citation).source];
-  const button = h("button", { type: "button", class: `chip ${citation.support}`, "aria-expanded": "false",
-    id: `chip-${(chips += 1)}`, "aria-label": label.filter(Boolean).join(", ") },
-  `[${citation.marker}]`, missing ? h("span", { class: "flag" }, " unsupported") : null);
+  const kind = supportKind(citation);
+  const label = [`Citation ${citation.marker}`, supportWord(citation), locationOf(citation).source];
+  const flag = [FLAGGED.includes(kind) ? ownValue(SUPPORT, kind)?.[0] ?? citation.support : null,
+    citation.added ? "added" : null].filter(Boolean).join(", ");
+  const button = h("button", { type: "button", class: `chip ${kind}${citation.added ? " added" : ""}`,
+    "aria-expanded": "false", id: `chip-${(chips += 1)}`, "aria-label": label.filter(Boolean).join(", ") },
+  `[${citation.marker}]`, flag ? userText(` ${flag}`, "span", { class: "flag" }) : null);
   button.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && peek(button, citation, evidence));
   button.addEventListener("pointerleave", () => leave());
   button.addEventListener("focus", () => quiet || peek(button, citation, evidence));
@@ -228,8 +262,7 @@ function passageCard(citation, evidence) {
       source ? userText(source, "p", { class: "source" }) : null,
       heading || isKnown(page) ? h("p", { class: "path" }, heading ? userText(heading.split(" > ").join(" › ")) : null,
         isKnown(page) ? `${heading ? ", " : ""}page ${page}` : null) : null,
-      h("p", { class: "support" }, isKnown(citation.passage_id) ? SUPPORT[citation.support]
-        : `Unsupported: no passage is numbered ${citation.marker}.`, isGold(citation, evidence) ? goldBadge() : null)),
+      h("p", { class: "support" }, userText(supportSentence(citation)), isGold(citation, evidence) ? goldBadge() : null)),
     passageText(citation));
 }
 

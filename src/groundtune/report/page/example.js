@@ -59,7 +59,7 @@ function answerCard(name, cell, key, example) {
       userText(cell.error.message, "p", { class: "text" })) : null,
     isKnown(cell.output) && cell.output !== "" ? answerBody(cell, example)
       : cell.error ? null : h("p", { class: "soft" }, "Empty answer."),
-    doubts(cell),
+    doubts(cell, isKnown(cell.output) && citesNothing(cell)),
     sources(cell.citations ?? [], example.evidence),
     cell.judge ? h("div", { class: "judge" },
       h("h3", null, "Judge", isKnown(cell.judge.score) ? `: ${figure(cell.judge.score, 2)}` : null),
@@ -67,9 +67,9 @@ function answerCard(name, cell, key, example) {
     measures(cell));
 }
 
-/** That the reply was cut off, and its warnings. */
-function doubts(cell) {
-  const texts = [cell.cut ? `Cut off at ${cell.cut}.` : "", ...(cell.warnings ?? [])].filter(Boolean);
+/** That an answer cites nothing, that the reply was cut off, and its warnings. */
+function doubts(cell, uncited) {
+  const texts = [uncited ? "No sentence of this answer is cited." : "", cell.cut ? `Cut off at ${cell.cut}.` : "", ...(cell.warnings ?? [])].filter(Boolean);
   return texts.length ? h("ul", { class: "doubts" }, texts.map((text) => userText(text, "li"))) : null;
 }
 
@@ -84,21 +84,29 @@ function answerBody(cell, example) {
   return citedText(asText(output), cell.citations ?? [], example.evidence);
 }
 
-/** One line per source, so that no information needs hovering. */
+/** One line per source and uncited sentence, so that no information needs hovering. */
 function sources(citations, evidence) {
   const lines = new Map();
   for (const citation of citations) {
-    const { source, heading, page } = locationOf(citation);
-    const key = JSON.stringify([citation.marker, citation.passage_id, citation.support]);
-    if (!lines.has(key)) lines.set(key, { citation, source, heading, page });
+    const known = isKnown(citation.marker);
+    const key = JSON.stringify([citation.marker, citation.passage_id, citation.support, citation.added === true,
+      known ? "" : citation.sentence]);
+    if (!lines.has(key)) lines.set(key, known ? sourceLine(citation, evidence) : uncitedLine(citation));
   }
-  if (!lines.size) return null;
-  const line = ({ citation, source, heading, page }) =>
-    h("li", null, `[${citation.marker}] `, source ? userText(source, "span", { class: "source" }) : "no passage",
-      heading ? userText(` › ${heading.split(" > ").join(" › ")}`) : null, isKnown(page) ? `, page ${page}` : null,
-      " · ", h("span", { class: citation.support }, citation.support === "missing" ? "unsupported" : citation.support),
-      isGold(citation, evidence) ? [" ", goldBadge()] : null);
-  return h("ul", { class: "sources", "aria-label": "Sources" }, [...lines.values()].map(line));
+  return lines.size ? h("ul", { class: "sources", "aria-label": "Sources" }, [...lines.values()]) : null;
+}
+
+function sourceLine(citation, evidence) {
+  const { source, heading, page } = locationOf(citation);
+  return h("li", null, `[${citation.marker}] `, source ? userText(source, "span", { class: "source" }) : "no passage",
+    heading ? userText(` › ${heading.split(" > ").join(" › ")}`) : null, isKnown(page) ? `, page ${page}` : null,
+    " · ", userText(supportWord(citation), "span", { class: supportKind(citation) }),
+    isGold(citation, evidence) ? [" ", goldBadge()] : null);
+}
+
+function uncitedLine(citation) {
+  return h("li", null, userText(supportWord(citation), "span", { class: supportKind(citation) }), ": ",
+    userText(`“${brief(citation.sentence)}”`));
 }
 
 /** Scores, the primary score first; then latency, cost and tokens. */

@@ -140,7 +140,8 @@ function matrixRow(row, state) {
   } },
   h("th", { scope: "row", role: "rowheader" }, h("a", { href, "data-id": row.id },
     userText(row.id, "span", { class: "id" }), isKnown(input) ? userText(brief(input), "span", { class: "brief" }) : null)),
-  row.keys.map((key, at) => h("td", { role: "cell", "data-label": NAMES[at] }, outcomeSign(key))));
+  row.keys.map((key, at) => h("td", { role: "cell", "data-label": NAMES[at] }, outcomeSign(key),
+    citesNothing(ownValue(cellsOf(row), NAMES[at])) ? h("small", { class: "uncited" }, "uncited") : null)));
 }
 
 function brief(text) {

@@ -38,7 +38,8 @@ function keyFigures(approach) {
     ["price per 1,000 questions", usd(approach.usd_per_1k), ""],
     ["median latency", seconds(approach.p50_seconds),
       isKnown(approach.p95_seconds) ? `95% within ${seconds(approach.p95_seconds)}` : ""],
-    approach.cited > 0 ? ["answers with a citation", percent(approach.cited), "exact or close support"] : null,
+    PAGE.task === "answer" || approach.cited > 0
+      ? ["answers supported by their citations", percent(approach.cited), uncheckedNote(approach)] : null,
     ["examples", integer(approach.n), approach.errors ? `and ${countOf(approach.errors, "error")}` : "no errors"],
   ];
   return h("dl", { class: "facts", "aria-label": `Figures of ${approach.name}` },
@@ -67,10 +68,14 @@ function excluded() {
       reasons.map((reason) => userText(reason, "dd"))))));
 }
 
+function uncheckedNote(approach) {
+  return approach.unchecked > 0 ? `${percent(approach.unchecked)} of the sentences could not be checked` : "";
+}
+
 function standings() {
   const axis = scoreAxis(APPROACHES.flatMap((approach) => [approach.low ?? approach.mean, approach.high ?? approach.mean]));
   const name = readable(PRIMARY);
-  const cited = APPROACHES.some((approach) => approach.cited > 0);
+  const cited = PAGE.task === "answer" || APPROACHES.some((approach) => approach.cited > 0);
   const cut = APPROACHES.some((approach) => Object.keys(approach.cut ?? {}).length);
   const right = (label) => ({ label, number: true });
   const head = ["approach", { label: `${name}, 95% interval`, node: scale(axis, `${name}, 95% interval`) }, right("n"),
@@ -84,7 +89,7 @@ function standings() {
     usd(approach.usd_per_1k),
     seconds(approach.p50_seconds),
     seconds(approach.p95_seconds),
-    ...(cited ? [percent(approach.cited)] : []),
+    ...(cited ? [[percent(approach.cited), h("small", null, uncheckedNote(approach))]] : []),
     integer(approach.abstained),
     ...(cut ? [cutOff(approach)] : []),
     approach.errors ? [integer(approach.errors), h("small", null, kinds(approach.failures))] : "0",
@@ -92,7 +97,7 @@ function standings() {
   return [table("Approaches with score, cost and latency", head.filter(Boolean), rows),
     h("p", { class: "soft small" }, "n: rows with a score. Errors are excluded from all other figures. ",
       "p50 and p95: median and 95th-percentile latency.", cited ?
-        " cited: share of answers with a supporting citation." : "", cut ?
+        " cited: share of answers of which passages support at least half the sentences." : "", cut ?
         " cut off: replies that ended too early, and the limit; the caveats say how to raise it." : "")];
 }
 
