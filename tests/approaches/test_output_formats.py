@@ -224,6 +224,19 @@ def test_a_reply_that_names_two_overlapping_labels_names_two() -> None:
     assert label("This is not spam", "spam", "not spam").output == "not spam"
 
 
+def test_a_reply_that_begins_with_a_label_gives_its_reason_in_any_words() -> None:
+    replies = ("Yes, there is no limit.", "**No**, but last year it was yes.", "No.")
+    assert [label(reply, "yes", "no").output for reply in replies] == ["yes", "no", "no"]
+    assert label("Yes, no, who knows?", "yes", "no").unreadable
+
+
+def test_of_a_reply_that_was_cut_off_a_mention_is_no_label() -> None:
+    cut = "The customer wants a refund, which"
+    assert QUEUES.parse(cut).output == "refund"
+    assert QUEUES.parse(cut, whole=False) == ParsedReply(cut, cut)
+    assert QUEUES.parse("Label: refund\n\nThe customer", whole=False).output == "refund"
+
+
 def test_signs_belong_to_a_label_in_a_sentence_too() -> None:
     names = ("C", "C++", "C#")
     replies = ("I would say C.", "The language is C++.", "Label: C#")

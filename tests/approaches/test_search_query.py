@@ -123,6 +123,14 @@ async def test_a_reply_that_is_no_question_is_paid_but_not_searched_for(reply: s
     assert answer.trace.notes == ("the question was not rewritten, but joined: says wrote no question",)
 
 
+async def test_a_question_that_was_cut_off_is_not_searched_for() -> None:
+    retriever = Finds()
+    rewriter = Says("How long does a", cut="max_output_tokens")
+    answer = await rag(RewriteHistory(lambda: rewriter), retriever).answer(QUESTION)
+    assert retriever.searched[0].text == JOINED
+    assert answer.trace.notes[0].endswith("says was cut off at max_output_tokens")
+
+
 def unavailable() -> Generator:
     raise MissingError("the environment variable KEY is not set")
 

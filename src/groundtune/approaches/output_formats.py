@@ -179,7 +179,8 @@ class LabelFormat:
                 place = setting(text, *match.span())
                 is_word = name is None and match[0] != prompts.NO_LABEL
                 if not place.rejected and not (is_word and not place.stated):
-                    named.append(_NamedLabel(match.start(), match.end(), name, place.rank))
+                    rank = max(place.rank, int(_opens_with(text, *match.span())))
+                    named.append(_NamedLabel(match.start(), match.end(), name, rank))
             remaining = pattern.sub(lambda match: "\n" * len(match[0]), remaining)
         return _ranked_as_lists(text, sorted(named, key=lambda label: label.start))
 
@@ -200,6 +201,11 @@ class _NamedLabel:
     name: str | None
     """None: the word for no label."""
     rank: int
+
+
+def _opens_with(text: str, start: int, end: int) -> bool:
+    """Whether the reply begins with this label and a comma: "Yes, there is no limit"."""
+    return bool(re.fullmatch(r"\W*", text[:start]) and re.match(r"[*_\"'”]*[,，]", text[end:]))
 
 
 def _ranked_as_lists(text: str, named: list[_NamedLabel]) -> list[_NamedLabel]:

@@ -60,8 +60,9 @@ class RewriteHistory:
             joined = await join_history(question)
             return SearchQuery(joined.text, note=f"the question was not rewritten, but joined: {error.message}")
         text = " ".join(generation.text.split())
-        if not text or len(text) > MAX_REWRITTEN_CHARACTERS:
+        if not text or generation.cut or len(text) > MAX_REWRITTEN_CHARACTERS:
             joined = await join_history(question)
-            note = f"the question was not rewritten, but joined: {self._generator.name} wrote no question"
+            what = f"was cut off at {generation.cut}" if generation.cut else "wrote no question"
+            note = f"the question was not rewritten, but joined: {self._generator.name} {what}"
             return SearchQuery(joined.text, generation, note)
         return SearchQuery(text, generation)
