@@ -28,6 +28,8 @@ OPEN_AND_DROPPED = (
 CLOSED_ONLY = HEAD + "<|{{ m.role }}|>{% if m.role == 'assistant' %}</think>{% endif %}{{ m.content }}<|end|>"
 CLOSED_ONLY += OPENING.replace("<|assistant|>", "<|assistant|></think>")
 """As of DeepSeek-V3.1 without thinking."""
+CLOSED_BLOCK = HEAD + MESSAGE + OPENING.replace("<|assistant|>", "<|assistant|><think>\n\n</think>\n\n")
+"""As of Qwen3 with thinking switched off, in a template that writes no block into replies."""
 NEWEST_REPLY = (
     "{% set ns = namespace(last=-1) %}{% for m in messages %}"
     "{% if m.role == 'assistant' %}{% set ns.last = loop.index0 %}{% endif %}{% endfor %}"
@@ -58,6 +60,8 @@ def rendered(template: str, turns: list[dict[str, str]] = ASKED, **reasoning: st
         (OPEN_BLOCK, "\n</think>\n\nyes<|end|>"),
         (OPEN_AND_DROPPED, "\n</think>\n\nyes<|end|>"),
         (CLOSED_ONLY, "yes<|end|>"),
+        (CLOSED_BLOCK, "yes<|end|>"),
+        (EMPTY_BLOCK.replace("<|assistant|>{% endif %}", "<|assistant|><think></think>{% endif %}"), "yes<|end|>"),
         (NEWEST_REPLY, "<think>\n\n</think>\n\nyes<|end|>"),
         (UPPER, "[THINK][/THINK]yes<|end|>"),
     ],
@@ -87,6 +91,12 @@ def test_a_template_that_changes_the_prompt_is_refused() -> None:
     changing = "{{ messages | length }}" + TEMPLATE
     with pytest.raises(TemplateError, match="renders the prompt differently"):
         rendered(changing)
+
+
+@pytest.mark.parametrize("template", [CLOSED_ONLY, CLOSED_BLOCK])
+def test_a_prompt_that_closes_the_thinking_leaves_no_place_for_it(template: str) -> None:
+    with pytest.raises(TemplateError, match="leaves no place"):
+        rendered(template, reasoning="it is so")
 
 
 def written(tokenizer: Any, text: str, *, prompt: str = "<|assistant|>") -> tuple[str, str]:

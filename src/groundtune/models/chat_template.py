@@ -70,27 +70,44 @@ def render_messages(tokenizer: Any, messages: Sequence[Turn], *, opens: bool = F
 
 
 def _reply_start(prompt: str, full: str) -> int | None:
-    """Return where the reply begins in the whole chat, before a tag that only the prompt opens; None if nowhere."""
-    opened = _opened(prompt)
-    heads = (prompt, prompt.rstrip().removesuffix(opened.open)) if opened else (prompt,)
+    """Return where the reply begins in the whole chat, before thinking that only the prompt has; None if nowhere."""
+    heads, text = [prompt], prompt.rstrip()
+    if opened := _opened(prompt):
+        heads.append(text.removesuffix(opened.open))
+    if closed := _closed(prompt):
+        heads.append(text.removesuffix(closed.close).rstrip().removesuffix(closed.open))
     return next((len(head) for head in heads if full.startswith(head)), None)
 
 
 def _continuation(tokenizer: Any, prompt: str, body: str, reasoning: str) -> str:
-    """Return what follows the prompt: the body as the template writes it, with the thinking that it leaves out."""
-    opened, template = _opened(prompt), str(tokenizer.chat_template)
-    marks = opened or next((marks for marks in dialects().thinking if marks.open in template), dialects().thinking[0])
+    """Return what follows the prompt: the body as the template writes it, with the thinking that it leaves out.
+
+    Raises TemplateError for thinking that the prompt has no place for.
+    """
+    opened, closed, template = _opened(prompt), _closed(prompt), str(tokenizer.chat_template)
+    known = next((marks for marks in dialects().thinking if marks.open in template), dialects().thinking[0])
+    marks = opened or closed or known
     begin, end = re.escape(marks.open), re.escape(marks.close)
     block = re.match(rf"\s*(?P<opens>{begin}\s*)?(?:{re.escape(reasoning)})?\s*{end}\s*", body)
+    rest = body[block.end() :] if block else body
+    if closed:
+        if reasoning:
+            raise TemplateError(f"its prompt ends in {marks.close}, which leaves no place for the row's reasoning")
+        return rest
     if reasoning in body and (not opened or (block and not block["opens"])):
         return body
     opening = "" if opened else f"{marks.open}\n"
-    return f"{opening}{reasoning}\n{marks.close}\n\n{body[block.end() if block else 0 :]}"
+    return f"{opening}{reasoning}\n{marks.close}\n\n{rest}"
 
 
 def _opened(prompt: str) -> Marks | None:
     """Return the marks of the thinking that a prompt leaves open, so that the model has to close it."""
     return next((marks for marks in dialects().thinking if prompt.rstrip().endswith(marks.open)), None)
+
+
+def _closed(prompt: str) -> Marks | None:
+    """Return the marks of the thinking with which a prompt ends, so that the model answers at once."""
+    return next((marks for marks in dialects().thinking if prompt.rstrip().endswith(marks.close)), None)
 
 
 def decode_reply(tokenizer: Any, tokens: Sequence[int], *, prompt: str) -> str:

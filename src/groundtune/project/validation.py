@@ -250,6 +250,7 @@ def _examples(
 ) -> tuple[list[ExamplesFile], list[Example]]:
     """Return the counts of each file and all examples; add findings."""
     from groundtune.dataset.examples import read_examples
+    from groundtune.project.example_files import without_thinking
 
     reports = []
     all_examples: list[Example] = []
@@ -257,7 +258,7 @@ def _examples(
     for path in files:
         source = source_name(path, root)
         try:
-            examples = read_examples(path)
+            examples = [without_thinking(example) for example in read_examples(path)]
         except ConfigError as error:
             findings += _problems(error, root)
             continue
