@@ -1,7 +1,7 @@
 """Tell the language of a text by its letters and common words. Deterministic; does not know languages without data."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache, lru_cache
 
 from groundtune.languages.language import LANGUAGES, Language, load
@@ -24,6 +24,8 @@ def detect(text: str, expected: str) -> str:
     that have them.
     """
     words = {lower(token.text) for token in tokenize(text) if not token.number}
+    if _is_plainly(expected, words):
+        return expected
     common = Counter(name for word in words for name in _languages_of().get(fold(word), ()))
     counts = common + Counter(name for word in words for name in _by_letters(word, expected))
     best = max(counts, key=lambda name: (counts[name], common[name], name == expected, name), default=expected)
@@ -32,6 +34,13 @@ def detect(text: str, expected: str) -> str:
     if not (other_script or clear):
         return expected
     return UNKNOWN if counts[UNKNOWN] and FACTOR * counts[UNKNOWN] >= counts[best] else best
+
+
+def _is_plainly(language: str, words: Collection[str]) -> bool:
+    """Whether the words leave no doubt, so that no other language needs to be loaded."""
+    return len(words) >= LEAST_WORDS and FACTOR**2 * sum(fold(word) in _common(language) for word in words) >= len(
+        words
+    )
 
 
 def _by_letters(word: str, expected: str) -> Sequence[str]:
@@ -44,10 +53,16 @@ def _by_letters(word: str, expected: str) -> Sequence[str]:
 def _languages_of() -> dict[str, tuple[str, ...]]:
     """Return the languages of each common word: function words, critical words, units, months and weekdays."""
     found: dict[str, list[str]] = {}
-    for name, data in _languages().items():
-        for word in data.stop_words.union(map(fold, _words(data))):
+    for name in _languages():
+        for word in _common(name):
             found.setdefault(word, []).append(name)
     return {word: tuple(names) for word, names in found.items()}
+
+
+@cache
+def _common(language: str) -> frozenset[str]:
+    data = load(language)
+    return data.stop_words.union(map(fold, _words(data))) if data else frozenset()
 
 
 @cache

@@ -1,9 +1,7 @@
 """Look up words and phrases of a language in a text. A pattern is a phrase whose words may end or begin with `*`."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-
-import regex
+from dataclasses import dataclass, field, replace
 
 from groundtune.languages.tokens import Token, Writing, fold, lower
 
@@ -43,9 +41,12 @@ class Lexicon:
     exact: dict[str, list[_Entry]] = field(default_factory=dict)
     plain: dict[str, list[_Entry]] = field(default_factory=dict)
     """The same entries by their first word without accents."""
-    wild: list[tuple["regex.Pattern[str]", _Entry]] = field(default_factory=list)
-    any_wild: list["regex.Pattern[str]"] = field(default_factory=list)
-    """One pattern for the first words of all entries in `wild`, since most words match none."""
+    wild: list[_Entry] = field(default_factory=list)
+    """Entries with a wildcard in their first word."""
+    heads: tuple[str, ...] = ()
+    """What stands before the wildcards, with and without accents."""
+    tails: tuple[str, ...] = ()
+    """What stands behind the wildcards of entries that begin with one."""
 
     @classmethod
     def build(cls, entries: Iterable[tuple[str, str]], writing: Writing) -> "Lexicon":
@@ -55,14 +56,15 @@ class Lexicon:
             entry = _Entry(_parts(pattern, writing), value)
             first = entry.parts[0]
             if "*" in first:
-                lexicon.wild.append((_compile(first), entry))
+                lexicon.wild.append(entry)
             else:
                 lexicon.exact.setdefault(first, []).append(entry)
                 if first not in writing.accents_matter and fold(first) != first:
                     lexicon.plain.setdefault(fold(first), []).append(entry)
-        if lexicon.wild:
-            lexicon.any_wild.append(regex.compile("|".join(f"(?:{pattern.pattern})" for pattern, _ in lexicon.wild)))
-        return lexicon
+        cuts = [word.partition("*") for entry in lexicon.wild for word in {entry.parts[0], fold(entry.parts[0])}]
+        heads = tuple({head for head, _, _ in cuts if head})
+        tails = tuple({tail.rpartition("*")[2] for head, _, tail in cuts if not head})
+        return replace(lexicon, heads=heads, tails=tails)
 
     def find(self, tokens: Sequence[Token], breaks: frozenset[int] = frozenset()) -> Iterator[Found]:
         """Yield what the text contains, the longest entry first; each token is part of one entry.
@@ -111,9 +113,8 @@ class Lexicon:
             yield from self.exact.get(form, ())
             if form == fold(form):
                 yield from self.plain.get(form, ())
-        forms = [form for form in token.forms if any(pattern.fullmatch(form) for pattern in self.any_wild)]
-        if forms:
-            yield from (entry for pattern, entry in self.wild if any(pattern.fullmatch(form) for form in forms))
+        if not token.number and any(form.startswith(self.heads) or form.endswith(self.tails) for form in token.forms):
+            yield from (entry for entry in self.wild if any(_fits(entry.parts[0], form) for form in token.forms))
 
     def _places(
         self, parts: Sequence[str], tokens: Sequence[Token], start: int, breaks: frozenset[int], used: Iterable[int]
@@ -138,7 +139,7 @@ class Lexicon:
 
     def _same(self, part: str, token: Token) -> bool:
         if "*" in part:
-            return any(_compile(part).fullmatch(form) for form in token.forms)
+            return not token.number and any(_fits(part, form) for form in token.forms)
         loose = part not in self.writing.accents_matter
         return any(form == part or (loose and form == fold(form) == fold(part)) for form in token.forms)
 
@@ -147,5 +148,19 @@ def _parts(pattern: str, writing: Writing) -> tuple[str, ...]:
     return tuple(lower(part, writing.letters) for part in pattern.replace("…", " … ").replace("-", " ").split())
 
 
-def _compile(part: str) -> "regex.Pattern[str]":
-    return regex.compile(regex.escape(part).replace(r"\*", r"[\p{L}\p{M}']*"))
+def _fits(part: str, form: str) -> bool:
+    """Whether a word matches a pattern with wildcards; one without accents also matches a pattern with them."""
+    return _matches(part, form) or (form == fold(form) and fold(part) != part and _matches(fold(part), form))
+
+
+def _matches(part: str, form: str) -> bool:
+    head, *middle, tail = part.split("*")
+    if not (form.startswith(head) and form.endswith(tail)):
+        return False
+    position, end = len(head), len(form) - len(tail)
+    for piece in middle:
+        found = form.find(piece, position, end)
+        if found < 0:
+            return False
+        position = found + len(piece)
+    return position <= end
