@@ -35,6 +35,8 @@ _FIGURE = regex.compile(
 )
 _BEFORE_UNIT = frozenset({"", " ", "\u00a0", "\u202f", "-", "‑"})
 _BEHIND_UNIT = frozenset({" ", ".", ". ", "\u00a0"})
+_SIGN_ENDING = regex.compile(r"[-:'’]?[\p{Ll}\p{Lo}][\p{Ll}\p{Lo}\p{M}]{0,11}(?!\p{L})")
+"""An ending written behind a sign: Hungarian 5%-ra, Tamil 5%லிருந்து."""
 _ENDING = regex.compile(r"[:'’]\p{Ll}{1,4}(?=[ \u00a0])")
 """An ending written behind a figure: Finnish 30:n, Turkish 30'dan."""
 _RANGE = regex.compile(r"\s*(?:[-–—/]|\p{L}{1,4})?\s*")
@@ -245,7 +247,10 @@ def _unit_after(
     if place is not None and (found := language.units.at(tokens, place)):
         return number.start, tokens[found.tokens[-1]].end, found.values[0]
     match = _shared().symbol.match(text, number.end)
-    return (number.start, match.end(), _shared().symbols[match[1]]) if match else None
+    if match is None:
+        return None
+    ending = None if match[1][-1].isalpha() else _SIGN_ENDING.match(text, match.end())
+    return number.start, ending.end() if ending else match.end(), _shared().symbols[match[1]]
 
 
 def _place_after(text: str, number: Quantity, tokens: Sequence[Token], language: Language) -> int | None:
