@@ -170,6 +170,8 @@ class Hit:
     stages: Mapping[str, float] = field(default_factory=dict)
     """Score by stage: `bm25` (scaled to 0 to 1), `dense` (cosine), `fused`, `reranked`. Stages that did not find it are
     absent."""
+    also_in: tuple[str, ...] = ()
+    """Other sources with the same passage, which are not among the hits."""
 
 
 class Hits(Displayed, list[Hit]):
@@ -316,6 +318,8 @@ class Citation:
     added: bool = False
     """Whether groundtune added the marker: the model gave one for the whole paragraph, or none where exactly one
     passage supports the sentence."""
+    also_in: tuple[str, ...] = ()
+    """Other sources with the same passage."""
 
 
 @dataclass(frozen=True, slots=True)

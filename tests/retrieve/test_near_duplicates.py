@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from groundtune.retrieve.fusion import FusedCandidate
-from groundtune.retrieve.near_duplicates import FetchedCandidate, is_duplicate
+from groundtune.retrieve.near_duplicates import FetchedCandidate, duplicate_of
 from groundtune.types import Candidate, Passage
 
 LONG = (
@@ -17,12 +19,12 @@ def read(name: str, text: str, *, angle: float = 0.0) -> FetchedCandidate:
     return FetchedCandidate(FusedCandidate(Candidate(name, 1.0, vector), 1.0, 1.0, None), passage)
 
 
-def kept(*items: FetchedCandidate) -> list[str]:
-    candidate: list[FetchedCandidate] = []
+def kept(*items: FetchedCandidate, language: str = "english") -> list[str]:
+    kept_items: list[FetchedCandidate] = []
     for item in items:
-        if not is_duplicate(item, candidate):
-            candidate.append(item)
-    return [item.passage.id for item in candidate]
+        if duplicate_of(item, kept_items, language=language) is None:
+            kept_items.append(item)
+    return [item.passage.id for item in kept_items]
 
 
 def test_the_better_of_two_equals_stays() -> None:
@@ -51,3 +53,79 @@ def test_the_same_words_about_something_else_stay() -> None:
 @pytest.mark.parametrize(("old", "new"), [("30", "45"), ("2024", "2025"), ("3,200", "3,400"), ("1.5", "15")])
 def test_two_versions_that_differ_in_a_number_are_both_shown(old: str, new: str) -> None:
     assert kept(read("a", f"{LONG} {old} days"), read("b", f"{LONG} {new} days")) == ["a", "b"]
+
+
+CLAUSE = (
+    "The customer may return a bike of the model Wren within the time that the law gives, in its box and with all "
+    "keys, the charger and the papers that came with it, as long as the frame has no scratches and the tyres were "
+    "not worn. Such bikes are looked at in our shop by a mechanic who writes down what he found, and the customer "
+    "gets this list by post. The price is paid back to the account from which it came, without the carriage, for "
+    "forty euros."
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("may return", "may not return"),
+        ("may return", "must return"),
+        ("without the carriage", "with the carriage"),
+        ("forty euros", "ninety euros"),
+        ("forty euros", "forty dollars"),
+        ("Wren", "Heron"),
+        ("model Wren", "model WR-B"),
+        ("has no scratches", "has scratches"),
+        ("all keys", "some keys"),
+        ("as long as", "unless"),
+    ],
+)
+def test_clauses_that_differ_in_what_could_matter_are_both_shown(old: str, new: str) -> None:
+    assert old in CLAUSE
+    long = f"{CLAUSE} {LONG}. {LONG.capitalize()}."
+    assert kept(read("a", long), read("b", long.replace(old, new))) == ["a", "b"]
+
+
+def test_names_in_another_order_are_both_shown() -> None:
+    long = f"{CLAUSE} {LONG}. The Wren is lighter than the Heron is."
+    assert kept(
+        read("a", long), read("b", long.replace("Wren is lighter than the Heron", "Heron is lighter than the Wren"))
+    ) == ["a", "b"]
+
+
+def test_a_harmless_word_is_no_difference() -> None:
+    long = f"{CLAUSE} {LONG}."
+    assert kept(read("a", long), read("b", long.replace("writes down", "notes down"))) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "old", "new"),
+    [
+        ("german", "Die rückgabe ist möglich, wenn das siegel heil ist. ", "möglich", "nicht möglich"),
+        ("french", "le retour est possible avant la livraison. ", "avant", "après"),
+        ("russian", "возврат возможен после доставки. ", "после", "до"),
+        ("arabic", "يمكن للعميل إرجاع الدراجة خلال المدة. ", "يمكن", "لا يمكن"),
+    ],
+)
+def test_other_languages(language: str, text: str, old: str, new: str) -> None:
+    filler = "".join(f"{word} " for word in text.split() * 30)
+    first = filler + text
+    assert kept(read("a", first), read("b", filler + text.replace(old, new)), language=language) == ["a", "b"]
+    assert kept(read("a", first), read("b", first + " "), language=language) == ["a"]
+
+
+def test_a_script_without_capitals_may_hold_a_name_in_any_word() -> None:
+    filler = "நிறுவனம் வாடிக்கையாளருக்கு கடிதம் அனுப்பும் " * 20
+    assert kept(read("a", filler + "குமார்"), read("b", filler + "ராஜன்"), language="tamil") == ["a", "b"]
+
+
+def test_headings_count() -> None:
+    def headed(name: str, heading: str) -> FetchedCandidate:
+        item = read(name, LONG)
+        return replace(item, passage=replace(item.passage, heading=heading))
+
+    assert kept(headed("a", "Wren manual"), headed("b", "Heron manual"), headed("c", "Wren manual")) == ["a", "b"]
+
+
+def test_a_candidate_names_the_sources_of_its_duplicates_once() -> None:
+    item = read("a", LONG).naming("b.md").naming("c.md").naming("b.md").naming("a.md")
+    assert item.also_in == ("b.md", "c.md")

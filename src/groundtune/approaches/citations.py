@@ -200,7 +200,7 @@ def _only_support(claim: str, hits: Sequence[Hit], language: str) -> int | None:
 def _cite(claim: str, sentence: str, number: int, hits: Sequence[Hit], by: Comparison) -> Citation:
     if not 1 <= number <= len(hits):
         return Citation(number, sentence, MISSING)
-    passage = hits[number - 1].passage
+    passage, also_in = hits[number - 1].passage, hits[number - 1].also_in
     support, span = _compare(claim, passage.text, passage.heading, by.language)
     if by.checker is not None and support != EXACT:
         support = _asked(by.checker, claim, passage.headed)
@@ -211,6 +211,7 @@ def _cite(claim: str, sentence: str, number: int, hits: Sequence[Hit], by: Compa
         quote=passage.text[start:end],
         start=passage.start + start if span else None,
         end=passage.start + end if span else None,
+        also_in=also_in,
     )  # fmt: skip
 
 

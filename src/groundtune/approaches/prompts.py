@@ -107,5 +107,6 @@ def messages(
 
 
 def _passage(number: int, hit: Hit) -> str:
-    place = " > ".join(part for part in (hit.passage.source, hit.passage.heading) if part)
+    sources = ", ".join([hit.passage.source, *hit.also_in])
+    place = " > ".join(part for part in (sources, hit.passage.heading) if part)
     return f"[{number}] {place}\n{hit.passage.text}"

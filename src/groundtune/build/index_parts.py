@@ -70,6 +70,7 @@ def retriever(config: Config, store: Store, embedder: Embedder, fitted: Fitted) 
         candidates=chosen.candidates,
         reranker=_reranker(config),
         rerank_candidates=chosen.rerank_candidates,
+        language=config.language,
     )
 
 

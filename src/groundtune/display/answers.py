@@ -150,7 +150,7 @@ def citation_title(citation: "Citation") -> str:
         return f'{support}: "{excerpt(citation.sentence, QUOTE)}"'
     where = "the model was given no passage of this number"
     if citation.source is not None:
-        where = place(citation.source, citation.heading, citation.page)
+        where = place(citation.source, citation.heading, citation.page) + _also_in(citation.also_in)
     added = " (marker added by groundtune)" if citation.added else ""
     return f"[{citation.marker}] {support}{added}: {where}"
 
@@ -170,7 +170,11 @@ def answer_details(answer: "Answer") -> str:
 def passage_place(hit: "Hit") -> str:
     """Return where a hit is: `policies/returns.md > Returns > Refunds, page 2`."""
     passage = hit.passage
-    return place(passage.source, passage.heading, passage.page)
+    return place(passage.source, passage.heading, passage.page) + _also_in(hit.also_in)
+
+
+def _also_in(sources: Sequence[str]) -> str:
+    return f" (also in {', '.join(sources)})" if sources else ""
 
 
 def place(source: str, heading: str = "", page: int | None = None) -> str:

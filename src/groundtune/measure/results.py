@@ -5,7 +5,7 @@ One JSON object per line (ASCII with \\u escapes), each written in a single call
     {"example": id, "approach": name, "status": "answered" | "abstained" | "error",
      "output": string, label or object (null if the approach failed),
      "citations": [{"marker", "sentence", "support", "passage_id", "document_id", "source", "heading",
-                    "page", "quote", "start", "end", "added"}],
+                    "page", "quote", "start", "end", "added", "also_in"}],
      "scores": {metric: number, only those that apply},
      "usage": {"input_tokens", "cached_tokens", "output_tokens", "seconds", "usd", "reasoning_tokens"} (each null when
                unknown),
@@ -115,7 +115,7 @@ def decode_result(line: bytes | str) -> Result:
         approach=row["approach"],
         status=row["status"],
         output=row["output"],
-        citations=tuple(Citation(**_known(citation, CITATION)) for citation in row["citations"]),
+        citations=tuple(map(_citation, row["citations"])),
         scores=row["scores"],
         usage=Usage(**_known(row["usage"], USAGE)),
         error=Failure(row["error"]["kind"], row["error"]["message"]) if row["error"] else None,
@@ -123,6 +123,10 @@ def decode_result(line: bytes | str) -> Result:
         cut=row.get("cut"),
         warnings=tuple(row.get("warnings", ())),
     )
+
+
+def _citation(row: dict[str, Any]) -> Citation:
+    return Citation(**{**_known(row, CITATION), "also_in": tuple(row.get("also_in", ()))})
 
 
 def _json(line: bytes | str) -> Any:
@@ -147,6 +151,10 @@ def _is_number(value: object) -> bool:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
 
 
 def _is_whole(value: object) -> bool:
@@ -174,7 +182,7 @@ ROW: Shape = {
     "usage": _OBJECT,
     "error": ("an object or null", lambda value: value is None or isinstance(value, dict)),
     "cut": _TEXT_OR_NULL,
-    "warnings": ("a list of strings", lambda value: isinstance(value, list) and all(map(_is_text, value))),
+    "warnings": ("a list of strings", _are_texts),
 }
 SIGNALS: Shape = {name: ("a number or null", _or_null(_is_number)) for name in ("confidence", "best_score", "margin")}
 """Optional fields of a row, from which a router or a threshold can be fitted."""
@@ -194,6 +202,7 @@ CITATION: Shape = {
     "start": _WHOLE_OR_NULL,
     "end": _WHOLE_OR_NULL,
     "added": ("true or false", lambda value: isinstance(value, bool)),
+    "also_in": ("a list of strings", _are_texts),
 }
 
 

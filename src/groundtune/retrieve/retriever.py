@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from groundtune.errors import BusyError
 from groundtune.protocols import Embedder, Reranker, Store
 from groundtune.retrieve.fusion import DEFAULT_DENSE_WEIGHT, FusedCandidate, LexicalShares, fuse, lexical_shares
-from groundtune.retrieve.near_duplicates import FetchedCandidate, is_duplicate
+from groundtune.retrieve.near_duplicates import FetchedCandidate, duplicate_of
 from groundtune.types import Candidate, Hit, Passage, Question, Stage, Vectors
 
 DEFAULT_CANDIDATES = 100
@@ -30,6 +30,7 @@ class HybridRetriever:
         candidates: int = DEFAULT_CANDIDATES,
         reranker: Reranker | None = None,
         rerank_candidates: int = 30,
+        language: str = "english",
     ) -> None:
         self._store = store
         self._embedder = embedder
@@ -38,6 +39,7 @@ class HybridRetriever:
         self._candidates = candidates
         self._reranker = reranker
         self._rerank_candidates = rerank_candidates
+        self._language = language
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -88,11 +90,17 @@ class HybridRetriever:
     async def _distinct(
         self, question: Question, ranked: Sequence[FusedCandidate], count: int
     ) -> list[FetchedCandidate]:
-        """Return the first `count` candidates without near-duplicates, reading only as many passages as needed."""
+        """Return the first `count` candidates without near-duplicates, reading only as many passages as needed.
+
+        A candidate kept names the sources of those that repeat it.
+        """
         kept: list[FetchedCandidate] = []
         for start in range(0, len(ranked), 2 * count):
             for item in await self._read(question, ranked[start : start + 2 * count]):
-                if len(kept) < count and not is_duplicate(item, kept):
+                index = duplicate_of(item, kept, language=self._language)
+                if index is not None:
+                    kept[index] = kept[index].naming(item.passage.source)
+                elif len(kept) < count:
                     kept.append(item)
             if len(kept) == count:
                 break
@@ -140,4 +148,4 @@ def _hit(item: FetchedCandidate, *, reranked: float | None = None) -> Hit:
         stages["bm25"] = fused.bm25
     if reranked is not None:
         stages["reranked"] = reranked
-    return Hit(item.passage, fused.score if reranked is None else reranked, stages)
+    return Hit(item.passage, fused.score if reranked is None else reranked, stages, item.also_in)
