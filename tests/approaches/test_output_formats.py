@@ -221,6 +221,7 @@ def test_a_reply_that_names_two_overlapping_labels_names_two() -> None:
     """Otherwise `refund or refund delayed` would be read as one of them."""
     assert label("refund or refund delayed", "refund", "refund delayed").unreadable
     assert label("art or cartoon", "art", "cartoon").unreadable
+    assert label("no or timer", "no", "timer").unreadable
     assert label("This is not spam", "spam", "not spam").output == "not spam"
 
 

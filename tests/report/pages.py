@@ -192,7 +192,8 @@ def hard_page() -> dict[str, Any]:
         "fields": {
             "rag": _row("answered", {"name": "ada", "items": [{"n": 1}]}, {"correct": 0.0, "f1": 0.8}, 0.2, None)
             | {"judge": {"score": 0.4, "reason": "One item is lost."}},
-            "prompt": _row("answered", {"name": "Bob"}, {"correct": 0.25}, 0.2, None),
+            "prompt": _row("answered", {"name": "Bob"}, {"correct": 0.25}, 0.2, None)
+            | {"cut": "max_output_tokens", "warnings": ["the server read <b>half</b> of the prompt"]},
         },
     }
     verdict = {"reasons": ["</style><b>bold</b>"], "leaders": ["rag"], "ruled_out": {}, "flips": [], "caveats": [],
@@ -294,6 +295,7 @@ def _summary(name: str, cells: list[dict[str, Any]]) -> dict[str, Any]:
             key: _interval([x["scores"][key] for x in without_error if key in x["scores"]]) for key in sorted(metrics)
         },
         "failures": dict(Counter(cell["error"]["kind"] for cell in cells if cell["error"])),
+        "cut": dict(Counter(cell["cut"] for cell in cells if cell.get("cut"))),
     }
 
 

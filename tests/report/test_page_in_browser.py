@@ -323,3 +323,16 @@ def test_the_report_works_with_little_data(visit: Visit) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Nothing was compared.")
     page.keyboard.press("2")
     expect(page.get_by_text("No example matches.")).to_be_visible()
+
+
+def test_a_reply_that_was_cut_off_says_so_in_the_table_and_beside_the_answer(visit: Visit) -> None:
+    page = visit("hard", "example/fields")
+    card = page.locator("article", has_text="Bob")
+    expect(card.locator(".doubts li")).to_have_text(
+        ["Cut off at max_output_tokens.", "the server read <b>half</b> of the prompt"]
+    )
+    expect(page.locator(".doubts")).to_have_count(1)
+    page = visit("hard", "verdict")
+    expect(page.get_by_role("columnheader", name="cut off")).to_be_visible()
+    expect(page.get_by_role("row", name="prompt").first).to_contain_text("1max_output_tokens")
+    expect(visit("answer", "verdict").get_by_role("columnheader", name="cut off")).to_have_count(0)

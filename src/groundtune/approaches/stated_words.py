@@ -130,7 +130,7 @@ def _words() -> _Words:
         separates=re.compile(
             rf"{_CLOSING}(?:[:：;；(（–—→\[【]|\s-\s|[-=]>|[,，]?\s*(?:{because}))|{_NEXT_STRING}", re.IGNORECASE
         ),
-        rejects=re.compile(rf"(?:{no})(?:\s+(?!nur)(?:\w{{1,3}}|about))?{_OPENING}", re.I),
+        rejects=re.compile(rf"(?:{no})(?:\s+(?!nur|{any_of('or')})(?:\w{{1,3}}|about))?{_OPENING}", re.I),
         denies=re.compile(no, re.IGNORECASE),
         named_after=re.compile(rf"{_CLOSING}\s+\w+(?:\s+\w+){{0,2}}?\s+(?:{answer})\W*(?:$|[,，;])", re.IGNORECASE),
         lists=re.compile(rf"[^\w\n.!?]*(?:(?:{any_of('or')})[^\w\n.!?]*(?:\w{{1,3}}\s)?)?", re.IGNORECASE),
