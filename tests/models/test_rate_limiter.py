@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from groundtune.errors import ProviderError
+from groundtune.models import connection
 from groundtune.models.hosted_generator import HostedGenerator
 from groundtune.models.rate_limiter import MAX_BACKOFF_SECONDS, RateLimiter, max_backoff_seconds
 from groundtune.testing.scripted_server import Reply, ScriptedServer
@@ -122,6 +123,17 @@ async def test_patience_ends_and_other_calls_do_not_restart_it() -> None:
     assert time.perf_counter() - begin < 15  # 40 x 0.5 s one after the other would be 20
     assert {error.kind for error in errors} == {"rate_limit"}
     assert all("s for the rate limit" in error.message for error in errors)
+
+
+async def test_an_endpoint_that_never_answers_gets_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "MAX_WAIT_SECONDS", 0.2)
+    errors, seconds = await ask(lambda body: Reply(status=429), 4, patience_seconds=60)
+    assert [error.kind for error in errors] == ["rate_limit"] * 4
+    assert seconds < 30
+    replies = [Reply("there"), *(Reply(status=429) for _ in range(12)), Reply("there")]
+    answers, seconds = await ask(replies, 2, patience_seconds=60, concurrency=1)
+    assert [answer.text for answer in answers] == ["there", "there"], "once it has answered, it gets all the patience"
+    assert seconds > 0.2
 
 
 async def test_a_pause_longer_than_patience_fails_at_once_and_holds_no_call() -> None:

@@ -72,7 +72,8 @@ class Connection:
     them), timeouts and broken connections are retried up to `retries` times, after a random pause of up to
     `backoff_seconds`, doubled each time (full jitter), on top of what the server asks for. A 429 slows down all calls
     (see `RateLimiter`). With `patience_seconds`, a request is retried after every 429 until it has waited that long in
-    total, regardless of `retries`. Raises UsageError when `base_url` is not a URL.
+    total, regardless of `retries`; an endpoint that has not answered yet and does not say how long to wait gets a
+    minute at most. Raises UsageError when `base_url` is not a URL.
     """
 
     def __init__(
@@ -330,7 +331,10 @@ class Connection:
             if not failure.retryable:
                 raise failure from cause
             if limited and self.patience_seconds:
-                if not await slot.wait_after_refusal(asked_seconds, patience_seconds=self.patience_seconds):
+                patience = self.patience_seconds
+                if asked_seconds is None and not slot.endpoint_has_answered:
+                    patience = min(patience, MAX_WAIT_SECONDS)
+                if not await slot.wait_after_refusal(asked_seconds, patience_seconds=patience):
                     raise self._impatient(failure, slot) from cause
                 continue
             if tries >= self.retries or (asked_seconds or 0) > MAX_WAIT_SECONDS:

@@ -29,6 +29,8 @@ class RateLimiter:
         """Current limit of concurrent calls."""
         self.stalled_seconds = 0.0
         """Total of the pauses since the last success."""
+        self.has_answered = False
+        """Whether any call has been answered."""
         self._backoff_seconds = max(backoff_seconds, MIN_BACKOFF_SECONDS)
         self._under_way = 0
         self._successes = 0
@@ -56,6 +58,7 @@ class RateLimiter:
     def record_success(self, began: float) -> None:
         """Record that a call sent at `began` was answered."""
         self.stalled_seconds = 0.0
+        self.has_answered = True
         if began <= self._lowered_at:
             return
         self._refusals = 0
@@ -130,6 +133,11 @@ class Slot:
         if self._taken:
             self._taken = False
             self._limiter.release()
+
+    @property
+    def endpoint_has_answered(self) -> bool:
+        """Whether the endpoint has answered any call."""
+        return self._limiter.has_answered
 
     def record_start(self) -> None:
         """Record that a request is being sent."""
