@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from groundtune.errors import GroundtuneError, MissingError, ProviderError, UsageError
@@ -74,13 +75,42 @@ async def test_usage_counts_real_tokens(trained: Path) -> None:
 
 
 @pytest.mark.usefixtures("exact")
+async def test_the_confidence_is_that_of_the_tokens_of_the_answer(trained: Path) -> None:
+    model = LocalGenerator(str(trained), max_output_tokens=40)
+    known, unknown = Prompt("the sky?", confidence=True), Prompt("some words", confidence=True)
+    plain = await model.generate(Prompt("the sky?"))
+    sure, unsure = await asyncio.gather(model.generate(known), model.generate(unknown))
+    assert (plain.text, plain.confidence) == (sure.text, None)
+    assert sure.confidence is not None
+    assert unsure.confidence is not None
+    assert 0 < unsure.confidence < sure.confidence <= 1
+    assert sure.confidence == pytest.approx(_probability(trained, "the sky?", "blue"), rel=1e-3)
+    assert {**model.request(Prompt("the sky?")), "confidence": True} == model.request(known)
+
+
+def _probability(folder: Path, question: str, answer: str) -> float:
+    """Return the geometric mean of the probabilities of the answer's tokens, from one pass over all of them."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    prompt = tokenizer(f"<|user|>{question}<|end|><|assistant|>", add_special_tokens=False)["input_ids"]
+    reply = tokenizer(answer, add_special_tokens=False)["input_ids"]
+    with torch.inference_mode():
+        logprobs = model(torch.tensor([[*prompt, *reply]])).logits[0].log_softmax(-1)
+    chosen = [float(logprobs[len(prompt) - 1 + place, token]) for place, token in enumerate(reply)]
+    return float(np.exp(np.mean(chosen)))
+
+
+@pytest.mark.usefixtures("exact")
 async def test_batches_give_the_same_answers_as_single_prompts(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     original = LocalGenerator._generated
 
-    def spied(self: LocalGenerator, loaded: Any, jobs: Any, *, limit: int) -> list[list[int]]:
+    def spied(self: LocalGenerator, loaded: Any, jobs: Any, **options: Any) -> Any:
         sizes.append(len(jobs))
-        return original(self, loaded, jobs, limit=limit)
+        return original(self, loaded, jobs, **options)
 
     monkeypatch.setattr(LocalGenerator, "_generated", spied)
     questions = [*ANYTHING, *ANSWERS]
@@ -223,10 +253,10 @@ async def test_the_window_is_the_configured_one_or_the_models(trained: Path, tmp
 async def test_a_failing_prompt_does_not_fail_its_batch(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = LocalGenerator._generated
 
-    def short_of_memory(self: LocalGenerator, loaded: Any, jobs: Any, *, limit: int) -> list[list[int]]:
+    def short_of_memory(self: LocalGenerator, loaded: Any, jobs: Any, **options: Any) -> Any:
         if any("week" in job.messages[0]["content"] for job in jobs):
             raise RuntimeError("CUDA out of memory")
-        return original(self, loaded, jobs, limit=limit)
+        return original(self, loaded, jobs, **options)
 
     monkeypatch.setattr(LocalGenerator, "_generated", short_of_memory)
     model = LocalGenerator(str(trained), max_output_tokens=40)
@@ -252,9 +282,9 @@ async def test_cancelled_callers_are_dropped_and_stop_the_work(endless: Path, mo
     running, lengths = threading.Event(), []
     original = LocalGenerator._generated
 
-    def spied(self: LocalGenerator, loaded: Any, jobs: Any, *, limit: int) -> list[list[int]]:
+    def spied(self: LocalGenerator, loaded: Any, jobs: Any, **options: Any) -> Any:
         running.set()
-        rows = original(self, loaded, jobs, limit=limit)
+        rows = original(self, loaded, jobs, **options)
         lengths.append((len(jobs), len(rows[0])))
         return rows
 

@@ -4,8 +4,10 @@ import asyncio
 import logging
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from groundtune.common.text import one_line
@@ -20,6 +22,7 @@ from groundtune.models.hub import (
     refuse_missing_weights,
 )
 from groundtune.models.reasoning import separate_reasoning
+from groundtune.models.token_confidence import mean_probability
 from groundtune.models.torch_device import has_fast_bfloat16
 from groundtune.types import Generation, Message, Prompt, Usage
 
@@ -37,6 +40,8 @@ class _PendingPrompt:
 
     messages: list[dict[str, str]]
     done: "asyncio.Future[Generation]"
+    confidence: bool = False
+    """Whether the answer is to state one."""
     text: str = ""
     """The prompt as it is rendered."""
     ids: list[int] = field(default_factory=list)
@@ -44,6 +49,8 @@ class _PendingPrompt:
     """Maximum tokens of the answer."""
     tokens: list[int] = field(default_factory=list)
     """Tokens of the answer so far."""
+    logprobs: list[float] = field(default_factory=list)
+    """Log-probabilities of these tokens, where a confidence is wanted."""
     error: GroundtuneError | None = None
 
 
@@ -79,8 +86,8 @@ class LocalGenerator:
     unless `temperature` is above 0; then it samples from all tokens. Concurrent prompts of similar length are generated
     in batches of up to `batch_size`. In bfloat16 (on CUDA, and on CPUs with hardware support), a near tie between two
     tokens may resolve differently in another batch. `Prompt.schema` is ignored. A system message that the template
-    rejects or drops is prepended to the first user message. Thinking before the answer is
-    separated from it.
+    rejects or drops is prepended to the first user message. Thinking before the answer is separated from it. Where a
+    prompt asks for a confidence, it is that of token_confidence.py.
 
     window: context window in tokens, prompt and answer together; None takes it from the model's configuration. A prompt
     that leaves too little room for an answer is rejected; if it leaves fewer than `max_output_tokens`, the answer's
@@ -128,6 +135,7 @@ class LocalGenerator:
             "max_output_tokens": self._max_output_tokens,
             "temperature": self._temperature,
             "window": self._window,
+            **({"confidence": True} if prompt.confidence else {}),
         }
 
     def ceiling_usd(self, prompt: Prompt) -> float:
@@ -141,7 +149,7 @@ class LocalGenerator:
         a prompt that does not fit the window, `bad_response` for an empty answer, `server` when generation fails.
         """
         loop = asyncio.get_running_loop()
-        job = _PendingPrompt(_turns(prompt), loop.create_future())
+        job = _PendingPrompt(_turns(prompt), loop.create_future(), prompt.confidence)
         if self._worker is None or self._worker.done() or self._worker.get_loop() is not loop:
             self._jobs = []
             self._worker = loop.create_task(self._work())
@@ -232,9 +240,11 @@ class LocalGenerator:
         if not jobs:
             return
         failure = None
+        record = _TokenLogprobs() if any(job.confidence for job in jobs) else None
         try:
-            generated = self._generated(loaded, jobs, limit=min(job.room for job in jobs))
+            generated = self._generated(loaded, jobs, limit=min(job.room for job in jobs), record=record)
             rows = generated.sequences[:, max(len(job.ids) for job in jobs) :].tolist()
+            logprobs = record.finish(loaded.torch, generated.sequences) if record else [[] for _ in rows]
         except (RuntimeError, IndexError, ValueError) as error:  # RuntimeError includes out of memory
             failure = one_line(str(error)) or type(error).__name__
         if failure is not None:  # outside of `except`: the exception would keep the tensors alive
@@ -247,13 +257,20 @@ class LocalGenerator:
                 jobs[0].error = ProviderError(f"{self.name} failed: {failure}", kind="server", hint=hint)
             return
         ends = set(loaded.ends)
-        for job, row in zip(jobs, rows, strict=True):
+        for job, row, values in zip(jobs, rows, logprobs, strict=True):
             job.tokens = _until_end(row, loaded.ends)
+            job.logprobs = values[: len(job.tokens)]
         # The batch ends at the smallest limit; continue the answers that have room left.
         self._write(loaded, [job for job in jobs if job.tokens[-1] not in ends and len(job.tokens) < job.room])
 
     def _generated(
-        self, loaded: _LoadedModel, jobs: Sequence[_PendingPrompt], *, limit: int, logits: bool = False
+        self,
+        loaded: _LoadedModel,
+        jobs: Sequence[_PendingPrompt],
+        *,
+        limit: int,
+        logits: bool = False,
+        record: "_TokenLogprobs | None" = None,
     ) -> Any:
         """Generate up to `limit` tokens for each prompt; rows are padded after their end. `logits` adds the logits."""
         torch, device = loaded.torch, loaded.model.device
@@ -288,6 +305,7 @@ class LocalGenerator:
                 attention_mask=mask.to(device),
                 generation_config=config,
                 stopping_criteria=loaded.transformers.StoppingCriteriaList([is_dropped]),
+                logits_processor=loaded.transformers.LogitsProcessorList([record] if record else []),
             )
 
     def _hand_out(self, job: _PendingPrompt, loaded: _LoadedModel, seconds: float) -> None:
@@ -308,7 +326,10 @@ class LocalGenerator:
             reasoning_tokens=min(thought, len(job.tokens)) if reply.text != written else None,
         )
         cut = None if ended else self._limit(job)
-        job.done.set_result(Generation(text=reply.text, usage=usage, reasoning=reply.reasoning, cut=cut))
+        confidence = _confidence(loaded.tokenizer, tokens, job.logprobs, reply.text) if job.confidence else None
+        job.done.set_result(
+            Generation(text=reply.text, usage=usage, confidence=confidence, reasoning=reply.reasoning, cut=cut)
+        )
 
     def _limit(self, job: _PendingPrompt) -> str:
         """Return the name of the limit at which this reply ends if nothing else ends it."""
@@ -370,6 +391,43 @@ def _load(located: LocatedModel, name: str, device: str | None) -> _LoadedModel:
         log.warning("%s has no end-of-turn token: it generates until max_output_tokens", name)
     pad = next((token for token in (tokenizer.pad_token_id, *ends) if token is not None), 0)
     return _LoadedModel(torch, library, model, tokenizer, ends, pad)
+
+
+class _TokenLogprobs:
+    """A logits processor that changes nothing, and notes the log-probability of each token that is chosen.
+
+    It keeps one row of the vocabulary for each prompt, where the logits of all steps would take gigabytes.
+    """
+
+    def __init__(self) -> None:
+        self._last: Any = None
+        self._chosen: list[Any] = []
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        self._note(input_ids)
+        self._last = scores.float().log_softmax(-1)
+        return scores
+
+    def finish(self, torch: Any, sequences: Any) -> list[list[float]]:
+        """Return the log-probabilities of the new tokens of each row, also of the padding after its end."""
+        self._note(sequences)
+        rows: list[list[float]] = torch.stack(self._chosen, dim=1).tolist()
+        return rows
+
+    def _note(self, ids: Any) -> None:
+        if self._last is not None:
+            self._chosen.append(self._last.gather(1, ids[:, -1:])[:, 0])
+
+
+def _confidence(tokenizer: Any, tokens: Sequence[int], logprobs: Sequence[float], text: str) -> float | None:
+    """Return the confidence of a text at the end of the tokens, without that of the thinking before it."""
+    lacks_text = partial(_lacks, tokenizer, tokens, text.strip())
+    start = bisect_left(range(len(tokens)), True, key=lacks_text) - 1
+    return mean_probability(logprobs[start : len(tokens)]) if start >= 0 else None
+
+
+def _lacks(tokenizer: Any, tokens: Sequence[int], text: str, start: int) -> bool:
+    return text not in tokenizer.decode(tokens[start:], skip_special_tokens=True)
 
 
 def _until_end(row: list[int], ends: Sequence[int]) -> list[int]:
