@@ -22,7 +22,7 @@ from groundtune.extensions import Score
 from groundtune.ingest.sync import SyncProgress, SyncReport
 from groundtune.measure.retrieval_quality import RetrievalReport
 from groundtune.project.session import Session
-from groundtune.protocols import Approach
+from groundtune.protocols import Approach, HasThreshold
 from groundtune.tune.artifacts import list_artifacts
 from groundtune.tune.job import JobAction, TrainingStep
 from groundtune.tune.lora.serving_check import ServingCheck
@@ -361,6 +361,8 @@ class AsyncVerbs:
             resources = replace(resources, wrap_generator=build.caching_wrapper(self.workspace.cache, budget))
             registry = (await build_registry(self.config, resources, only=names)).select([approach])
             ((name, labeller),) = registry.ready.items()
+            if isinstance(labeller, HasThreshold):  # log-probabilities are no reason to train on an answer
+                labeller = labeller.with_threshold(None)
             return await distilling.distil(
                 labeller,
                 Path(inputs),
