@@ -50,6 +50,7 @@ def find_close(sentence: str, text: str, heading: str = "", *, language: str = "
     words = [same.get(element.stem, element.stem) for element in claim.elements if _is_word(element)]
     in_heading = _stems(read(heading, language))
     spans, rows = _spans(text, language)
+    refused: list[tuple[Span, int]] = []
     for size in range(1, WINDOW + 1):
         runs = [spans[i : i + size] for i in range(len(spans) - size + 1)]
         windows = [(run[0][0], run[-1][1]) for run in runs if size == 1 or rows.isdisjoint(run)]
@@ -57,6 +58,9 @@ def find_close(sentence: str, text: str, heading: str = "", *, language: str = "
         for start, end in sorted(windows, key=lambda window: -covered[window]):
             if covered[start, end] < (COVERED if len(words) > 2 else 1.0):
                 break
+            said = _said(claim, read(text[start:end], language), same, named_units)
+            if any(start <= a and b <= end and said <= less for (a, b), less in refused):
+                continue
             before = max((span for span in spans if span[1] <= start), default=(start, start))[0]
             stated = _Stated(
                 window=read(text[start:end], language),
@@ -67,7 +71,15 @@ def find_close(sentence: str, text: str, heading: str = "", *, language: str = "
             )
             if _agree(claim, stated, same, language):
                 return start, end
+            refused.append(((start, end), said))
     return None
+
+
+def _said(claim: Reading, window: Reading, same: Mapping[str, str], named_units: frozenset[str]) -> int:
+    """Count what of the claim is in a window. Sentences that add nothing to a refused one change nothing about it."""
+    words = (same.get(element.stem, element.stem) for element in claim.elements if _is_word(element))
+    there = _stems(window)
+    return sum(word in there for word in words) + sum(_states(window, a, named_units) for a in _amounts(claim))
 
 
 def closest_support(text: str, *, language: str = "english") -> Support:
