@@ -88,20 +88,21 @@ def test_an_error_is_in_no_mean_and_never_a_zero() -> None:
     assert summary.low < 0.75 < summary.high
 
 
-@pytest.mark.parametrize("kind", ["scoring", "crash", "server", "missing_error"])
+@pytest.mark.parametrize("kind", ["crash", "server", "missing_error"])
 def test_scores_of_other_error_rows_are_ignored(kind: str) -> None:
     failed = error("e1", kind=kind, scores={"correct": 0.0}, output="x")
     assert row_score(failed, "correct") is None
     assert (only([row("e0"), failed]).mean, only([row("e0"), failed]).n) == (1.0, 1)
 
 
-def test_a_row_whose_judge_failed_keeps_its_other_scores() -> None:
-    failed = error("e1", kind="judge", scores={"correct": 0.0}, output="x", usage=Usage(seconds=3.0, usd=0.002))
+@pytest.mark.parametrize("kind", ["judge", "scoring"])
+def test_a_row_whose_judge_or_scorer_failed_keeps_its_other_scores(kind: str) -> None:
+    failed = error("e1", kind=kind, scores={"correct": 0.0}, output="x", usage=Usage(seconds=3.0, usd=0.002))
     good = row("e0", scores={"correct": 1.0, "judge": 1.0}, usage=Usage(seconds=1.0, usd=0.001))
     summary = only([good, failed])
     assert (row_score(failed, "correct"), row_score(failed, "judge")) == (0.0, None)
     assert (summary.n, summary.mean, summary.metrics["judge"].n) == (2, 0.5, 1)
-    assert (summary.errors, summary.failures) == (1, {"judge": 1})
+    assert (summary.errors, summary.failures) == (1, {kind: 1})
     assert (summary.p50_seconds, summary.usd_per_1k) == (2.0, pytest.approx(1.5))
     (pair,) = differences([good, failed, *rows("b", 1, 1)], primary="correct")
     assert pair.n == 2

@@ -199,6 +199,7 @@ def test_a_correct_answer_with_a_correct_citation() -> None:
         "f1": pytest.approx(2 / 3),  # `window is 30 days`: the marker is not counted
         "contains": 1.0,
         "correct": 1.0,
+        "asserted_wrong": 0.0,
         "citation_precision": 1.0,
         "citation_recall": 1.0,
         "supported": 1.0,
@@ -206,15 +207,32 @@ def test_a_correct_answer_with_a_correct_citation() -> None:
 
 
 def test_abstaining_on_an_answerable_question_is_wrong() -> None:
-    assert score_answer(ABSTAINED, EXAMPLE) == dict.fromkeys(("abstention", "exact", "f1", "contains", "correct"), 0.0)
+    zero = ("abstention", "exact", "f1", "contains", "correct", "asserted_wrong")
+    assert score_answer(ABSTAINED, EXAMPLE) == dict.fromkeys(zero, 0.0)
     parrot = replace(ABSTAINED, text="30 days")
     assert score_answer(parrot, EXAMPLE)["correct"] == 0.0
 
 
 def test_on_a_question_without_an_answer_only_abstaining_is_correct() -> None:
     unanswerable = replace(EXAMPLE, output=None, evidence=())
-    assert score_answer(ABSTAINED, unanswerable) == {"abstention": 1.0, "correct": 1.0}
-    assert score_answer(ANSWER, unanswerable) == {"abstention": 0.0, "correct": 0.0, "supported": 1.0}
+    assert score_answer(ABSTAINED, unanswerable) == {"abstention": 1.0, "correct": 1.0, "asserted_wrong": 0.0}
+    wrong = {"abstention": 0.0, "correct": 0.0, "asserted_wrong": 1.0, "supported": 1.0}
+    assert score_answer(ANSWER, unanswerable) == wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "asserted"),
+    [
+        ("14 days.", 1.0),
+        ("I think it is 14 days.", 0.0),
+        ("It may be 14 days, I am not sure.", 0.0),
+        ("Vermutlich 14 Tage, das ist nicht genau angegeben.", 0.0),
+        ("Probably 30 days.", 0.0),
+        ("30 days.", 0.0),
+    ],
+)
+def test_a_wrong_answer_is_asserted_unless_it_says_that_it_is_unsure(text: str, asserted: float) -> None:
+    assert score_answer(Answer(text, "answered"), EXAMPLE)["asserted_wrong"] == asserted
 
 
 @pytest.mark.parametrize("text", ["30 days[1]", "30 days [1].", "30 days [1, 2]"])

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groundtune.errors import UsageError
+from groundtune.measure.object_leaves import align, object_leaves
 from groundtune.measure.output_checks import Check
-from groundtune.measure.scoring import label_scorer, object_leaves, object_scorer, text_scorer
+from groundtune.measure.scoring import label_scorer, object_scorer, text_scorer
 from groundtune.types import Answer, Citation, Example
 
 ABSTAINED = Answer("None of them.", "abstained")
@@ -28,16 +29,16 @@ LABELS = label_scorer(["card", "card delayed", "Refund"])
 @pytest.mark.parametrize(
     ("answer", "gold", "scores"),
     [
-        (said("Card"), "card", {"abstention": 1.0, "correct": 1.0, "valid": 1.0}),
-        (said(" refund\n"), "Refund", {"abstention": 1.0, "correct": 1.0, "valid": 1.0}),
-        (said("card delayed"), "card", {"abstention": 1.0, "correct": 0.0, "valid": 1.0}),
-        (said("The label is card."), "card", {"abstention": 1.0, "correct": 0.0, "valid": 0.0}),
-        (said(None, "card"), "card", {"abstention": 1.0, "correct": 1.0, "valid": 1.0}),
-        (said("card"), ["Refund", "card"], {"abstention": 1.0, "correct": 1.0, "valid": 1.0}),
-        (said("card"), None, {"abstention": 0.0, "correct": 0.0, "valid": 1.0}),
-        (ABSTAINED, None, {"abstention": 1.0, "correct": 1.0}),
-        (ABSTAINED, "card", {"abstention": 0.0, "correct": 0.0}),
-        (said(3), "3", {"abstention": 1.0, "correct": 1.0, "valid": 0.0}),
+        (said("Card"), "card", {"abstention": 1.0, "correct": 1.0, "asserted_wrong": 0.0, "valid": 1.0}),
+        (said(" refund\n"), "Refund", {"abstention": 1.0, "correct": 1.0, "asserted_wrong": 0.0, "valid": 1.0}),
+        (said("card delayed"), "card", {"abstention": 1.0, "correct": 0.0, "asserted_wrong": 1.0, "valid": 1.0}),
+        (said("The label is card."), "card", {"abstention": 1.0, "correct": 0.0, "asserted_wrong": 1.0, "valid": 0.0}),
+        (said(None, "card"), "card", {"abstention": 1.0, "correct": 1.0, "asserted_wrong": 0.0, "valid": 1.0}),
+        (said("card"), ["Refund", "card"], {"abstention": 1.0, "correct": 1.0, "asserted_wrong": 0.0, "valid": 1.0}),
+        (said("card"), None, {"abstention": 0.0, "correct": 0.0, "asserted_wrong": 1.0, "valid": 1.0}),
+        (ABSTAINED, None, {"abstention": 1.0, "correct": 1.0, "asserted_wrong": 0.0}),
+        (ABSTAINED, "card", {"abstention": 0.0, "correct": 0.0, "asserted_wrong": 0.0}),
+        (said(3), "3", {"abstention": 1.0, "correct": 1.0, "asserted_wrong": 0.0, "valid": 0.0}),
     ],
 )
 def test_scores_of_labels(answer: Answer, gold: Any, scores: dict[str, float]) -> None:
@@ -45,7 +46,8 @@ def test_scores_of_labels(answer: Answer, gold: Any, scores: dict[str, float]) -
 
 
 def test_without_known_labels_validity_is_absent() -> None:
-    assert label_scorer([])(said("card"), Example("q", "?", "card")) == {"abstention": 1.0, "correct": 1.0}
+    scores = label_scorer([])(said("card"), Example("q", "?", "card"))
+    assert scores.keys() == {"abstention", "correct", "asserted_wrong"}
 
 
 # -- objects --------------------------------------------------------------------------------------------------------
@@ -66,7 +68,7 @@ def scored(output: Any, schema: dict[str, Any] | None = None) -> dict[str, float
 
 def test_an_equal_object_is_correct() -> None:
     whole = dict.fromkeys(("abstention", "valid", "exact", "correct", "precision", "recall", "f1"), 1.0)
-    assert scored(SAME) == scored(SAME, SCHEMA) == whole
+    assert scored(SAME) == scored(SAME, SCHEMA) == whole | {"asserted_wrong": 0.0}
 
 
 def test_a_wrong_field_costs_precision_and_recall_a_missing_one_recall_alone() -> None:
@@ -82,21 +84,55 @@ def test_a_wrong_field_costs_precision_and_recall_a_missing_one_recall_alone() -
 
 def test_a_reply_that_is_not_json_is_invalid_and_has_no_fields() -> None:
     none = {"abstention": 1.0, "valid": 0.0, "exact": 0.0, "correct": 0.0, "recall": 0.0, "f1": 0.0}
+    none["asserted_wrong"] = 1.0
     assert scored("Sure! The total is 30.") == scored("text", SCHEMA) == scored(None) == scored(["a"]) == none
     assert scored({}) == {**none, "valid": 1.0}
 
 
 def test_abstaining() -> None:
     score = object_scorer(SCHEMA)
-    assert score(ABSTAINED, EXTRACT) == {"abstention": 0.0, "exact": 0.0, "correct": 0.0, "recall": 0.0, "f1": 0.0}
+    zero = ("abstention", "exact", "correct", "recall", "f1", "asserted_wrong")
+    assert score(ABSTAINED, EXTRACT) == dict.fromkeys(zero, 0.0)
     nothing = Example("q", "?", None)
-    assert score(ABSTAINED, nothing) == {"abstention": 1.0, "correct": 1.0}
-    assert score(said({"total": 1}), nothing) == {"abstention": 0.0, "valid": 1.0, "correct": 0.0}
+    assert score(ABSTAINED, nothing) == {"abstention": 1.0, "correct": 1.0, "asserted_wrong": 0.0}
+    wrong = {"abstention": 0.0, "valid": 1.0, "correct": 0.0, "asserted_wrong": 1.0}
+    assert score(said({"total": 1}), nothing) == wrong
 
 
 def test_an_object_of_nothing_but_null_equals_an_empty_one() -> None:
     scores = object_scorer(None)(said({}), Example("q", "?", {"note": None}))
-    assert scores == {"abstention": 1.0, "valid": 1.0, "exact": 1.0, "correct": 1.0, "f1": 1.0}
+    right = dict.fromkeys(("abstention", "valid", "exact", "correct", "f1"), 1.0)
+    assert scores == right | {"asserted_wrong": 0.0}
+
+
+LINES = [{"item": "lamp", "price": 30}, {"item": "desk", "price": 90}, {"item": "chair", "price": 60}]
+
+
+def test_lists_of_objects_are_aligned() -> None:
+    score = object_scorer(None)
+    gold = Example("q", "?", {"lines": LINES})
+    assert score(said({"lines": LINES[::-1]}), gold)["correct"] == 1.0
+    missing = score(said({"lines": LINES[1:]}), gold)
+    assert (missing["precision"], missing["recall"]) == (1.0, 4 / 6)
+    more = score(said({"lines": [{"item": "rug", "price": 5}, *LINES]}), gold)
+    assert (more["precision"], more["recall"], more["correct"]) == (6 / 8, 1.0, 0.0)
+    assert align([{"price": 90, "item": "table"}], LINES) == [None, {"price": 90, "item": "table"}, None]
+
+
+@pytest.mark.parametrize(
+    ("said_text", "gold", "language", "same"),
+    [
+        ("1000 €", "1.000 Euro", "german", True),
+        ("1 €", "1.000 Euro", "german", False),
+        ("3 May 2024", "2024-05-03", "english", True),
+        ("9:30 pm", "21:30", "english", True),
+        ("0042", "42", "english", False),
+        ("8.20", "8.2", "english", False),
+    ],
+)
+def test_formats_of_a_field_that_mean_the_same_are_equal(said_text: str, gold: str, language: str, same: bool) -> None:
+    scores = object_scorer(None, language=language)(said({"value": said_text}), Example("q", "?", {"value": gold}))
+    assert (scores["correct"], scores["asserted_wrong"]) == (float(same), float(not same))
 
 
 def test_an_invalid_schema_is_refused_at_once() -> None:

@@ -61,6 +61,7 @@ QUESTIONS = [
 ]
 NEEDS: dict[str, Any] = {
     "citations": False,
+    "max_asserted_wrong": None,
     "max_p95_seconds": None,
     "max_usd_per_1k": None,
     "max_usd_per_month": None,
@@ -429,7 +430,7 @@ async def test_the_summary_has_the_documented_keys(tmp_path: Path) -> None:
     for comparison in summary["comparisons"]:
         assert set(comparison) == {field.name for field in fields(Difference)}
     assert set(summary["verdict"]) == {field.name for field in fields(Verdict)} - {"choice", "sentence"}
-    assert set(summary["tags"][0]) == {"tag", "n", "approaches"}
+    assert set(summary["tags"][0]) == {"tag", "n", "approaches", "asserted_wrong"}
     assert set(summary["tags"][0]["approaches"]["rag"]) == {"mean", "low", "high", "n"}
     assert (summary["results"], summary["html"]) == (str(folder / RESULTS), None)
 

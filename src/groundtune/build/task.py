@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from groundtune.approaches.output_formats import AnswerFormat, LabelFormat, ObjectFormat, OutputFormat, TextFormat
@@ -30,7 +31,7 @@ SCORES = {
     "extract": ("correct", "exact", "precision", "recall", "f1", "valid", "abstention"),
     "write": ("chrf", "abstention"),
 }
-"""Scores that the rows of each task can have, without those of the judge and the checks."""
+"""Scores of each task that can decide, without those of the judge and the checks."""
 
 
 def task_format(config: Config, root: Path, train: Sequence[Example], examples: Sequence[Example]) -> OutputFormat:
@@ -110,11 +111,11 @@ def scorer(config: Config, output_format: OutputFormat, root: Path) -> Scorer:
         case LabelFormat():
             return label_scorer(output_format.labels)
         case ObjectFormat():
-            return object_scorer(output_format.schema)
+            return object_scorer(output_format.schema, language=config.language)
         case TextFormat():
             return text_scorer(make_checks(config.checks, root))
         case _:
-            return score_answer
+            return partial(score_answer, language=config.language)
 
 
 def primary_score(config: Config) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from groundtune.workflows.reporting import Condition, Report
 
 COLUMNS = (
-    "f1", "chrf", "checks", "judge", "faithfulness", "abstention", "valid", "citation_precision",
+    "asserted_wrong", "f1", "chrf", "checks", "judge", "faithfulness", "abstention", "valid", "citation_precision",
     "citation_recall", "supported",
 )  # fmt: skip
 """Scores shown next to the primary one, if the run has them."""

@@ -223,6 +223,8 @@ class RequirementsConfig(Section):
     """Requirements that a recommended approach must meet; None: no requirement."""
 
     citations: bool = False
+    max_asserted_wrong: Fraction | None = None
+    """Share of the questions that get a wrong answer without a word of doubt."""
     max_p95_seconds: Seconds | None = None
     max_usd_per_1k: Usd | None = None
     """US dollars per thousand questions."""

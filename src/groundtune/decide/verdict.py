@@ -19,6 +19,7 @@ from groundtune.decide.wording import (
     shorten_names,
     usd,
 )
+from groundtune.measure.metrics import ASSERTED_WRONG
 from groundtune.types import ApproachSummary, Difference, Verdict
 
 ALPHA = 0.05
@@ -57,6 +58,8 @@ class Requirements:
     """Conditions an approach must meet to be considered at all; None = no requirement."""
 
     citations: bool = False
+    max_asserted_wrong: float | None = None
+    """Share of the questions, 0 to 1."""
     max_p95_seconds: float | None = None
     max_usd_per_1k: float | None = None
     max_usd_per_month: float | None = None
@@ -181,6 +184,13 @@ def _misses(summary: ApproachSummary, required: Requirements, examples: int, pri
         yield "", f"{lost:,} of {format_count(rows, 'row')} failed{common}; at most {MAX_ERRORS:.0%} may fail"
     if required.citations and (summary.cited is None or summary.cited < MIN_CITED):
         yield "citations", f"{_cited(summary)}; citations = true requires 90%"
+    if (limit := required.max_asserted_wrong) is not None:
+        wrong = summary.metrics.get(ASSERTED_WRONG)
+        if wrong is None:
+            yield "max_asserted_wrong", f"how often it asserts what is wrong is unknown; max_asserted_wrong = {limit:g}"
+        elif wrong.mean > limit:
+            share = f"{wrong.mean:.1%} of the questions get a wrong answer without a word of doubt"
+            yield "max_asserted_wrong", f"{share}; max_asserted_wrong = {limit:g}"
     if (limit := required.max_p95_seconds) is not None:
         if summary.p95_seconds is None:
             yield "max_p95_seconds", f"its latency is unknown, so max_p95_seconds = {limit:g} cannot be checked"
@@ -366,7 +376,8 @@ def _reasons(outcome: _Outcome, pairs: Pairs, scale: Scale) -> Iterator[str]:
         mean, low, high = (scale.value(value or 0.0) for value in (leader.mean, leader.low, leader.high))
         price = "price unknown" if leader.usd_per_1k is None else f"{usd(leader.usd_per_1k)} per 1,000 questions"
         speed = "" if leader.p50_seconds is None else f", median latency {leader.p50_seconds:.3g} s"
-        yield f"{leader.name}: {scale.primary} {mean} (95% interval {low} to {high}, n = {leader.n:,}), {price}{speed}."
+        score = f"{scale.primary} {mean} (95% interval {low} to {high}, n = {leader.n:,})"
+        yield f"{leader.name}: {score}{_asserted_wrong(leader)}, {price}{speed}."
     if not outcome.eligible:
         return
     reference = outcome.choice or outcome.leaders[0]
@@ -378,6 +389,12 @@ def _reasons(outcome: _Outcome, pairs: Pairs, scale: Scale) -> Iterator[str]:
     if rest := others[MAX_COMPARED:]:
         worse = sum(_beats(reference, other, pairs) for other in rest)
         yield f"Not listed: {format_count(len(rest), 'other')} ({worse:,} measurably worse)."
+
+
+def _asserted_wrong(summary: ApproachSummary) -> str:
+    """`, wrong without doubt 3.1% (1.4% to 6.0%)`; empty when the rows have no such score."""
+    wrong = summary.metrics.get(ASSERTED_WRONG)
+    return f", wrong without doubt {wrong.mean:.1%} ({wrong.low:.1%} to {wrong.high:.1%})" if wrong else ""
 
 
 def _finding(pair: Difference, compared_pairs: int) -> str:
@@ -474,7 +491,9 @@ def _caveats(
     for summary in eligible:
         if summary.errors:
             judge = (
-                "; rows where only the judge failed keep their other scores" if summary.failures.get("judge") else ""
+                "; rows where only the judge or a scorer failed keep their other scores"
+                if summary.failures.keys() & {"judge", "scoring"}
+                else ""
             )
             errors = f"{format_count(summary.errors, 'error')}{most_common_failure(summary.failures)}"
             yield f"{summary.name}: {errors}, excluded from its figures{judge}."

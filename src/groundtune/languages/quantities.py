@@ -43,6 +43,10 @@ _RANGE = regex.compile(r"\s*(?:[-–—/]|\p{L}{1,4})?\s*")
 _DAY_GAP = regex.compile(r"(?:\.|-?[\p{L}º°ª]{1,3}\.?)?\s*(?:\p{L}{1,3}\s+)?")
 """What may stand between a day and its month: 3. Mai, 3rd of May, 3 de mayo."""
 _YEAR_GAP = regex.compile(r"\s?[.,]?\s*(?:\p{L}{1,3}\.?\s+)?")
+_DAY_AND_MONTH = regex.compile(r"(?<![\p{N}./-])(\d{1,2})\.[ \u00a0]?(\d{1,2})\.(?![ \u00a0]?\p{N})")
+_DOTTED_TIME = regex.compile(
+    r"(?<![\p{N}.,:])(1[0-2]|0?\d)\.([0-5]\d)(?=[ \u00a0]?[ap]\.?[ \u00a0]?m\b)", regex.IGNORECASE
+)
 _REPEATED = regex.compile(r"\s*[(\[]\s*")
 
 
@@ -331,7 +335,12 @@ def _dates_and_times(text: str, language: Language) -> Iterator[Quantity]:
     for match in _DATE.finditer(text):
         if readings := _date_readings(match, language):
             yield Quantity(match.start(), match.end(), readings, "date")
-    for match in _TIME.finditer(text):
+    if language.date_order == "dmy":
+        for match in _DAY_AND_MONTH.finditer(text):
+            day, month = int(match[1]), int(match[2])
+            if 1 <= month <= 12 and 1 <= day <= 31:
+                yield Quantity(match.start(), match.end(), frozenset({(None, month, day)}), "date")
+    for match in (*_TIME.finditer(text), *_DOTTED_TIME.finditer(text)):
         minutes = int(match[1]) * 60 + int(match[2])
         half = _HALF_DAY.match(text, match.end())
         after_noon = half is not None and half[1].lower() == "p" and minutes < 720

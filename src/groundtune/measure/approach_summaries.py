@@ -129,12 +129,12 @@ def tag_table(
 
 
 def row_score(row: Result, metric: str) -> float | None:
-    """Return the score of a row, or None. Error rows have none, except that a failed judge keeps the other scores."""
+    """Return the score of a row, or None. Error rows have none, unless only a judge or a scorer failed."""
     return row.scores.get(metric) if _is_answer(row) else None
 
 
 def _is_answer(row: Result) -> bool:
-    return row.error is None or row.error.kind == "judge"
+    return row.error is None or (row.error.kind in ("judge", "scoring") and bool(row.scores))
 
 
 def _summary(name: str, rows: Sequence[Result], primary: str, metrics: Mapping[str, Interval]) -> ApproachSummary:

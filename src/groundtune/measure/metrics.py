@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from groundtune.common.support import sentence_supports
+from groundtune.measure.correctness import is_correct, is_doubted
 from groundtune.types import Answer, Citation, Evidence, Example, Passage
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -29,6 +30,9 @@ _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _INITIAL = re.compile(r"(?<=\b[^\W\d])\.")
 
 GoldAnswers = str | Sequence[str]
+
+ASSERTED_WRONG = "asserted_wrong"
+"""Name of the score that is 1 for a wrong answer without a word of doubt; the only one where lower is better."""
 
 
 def squad_normalise(text: str) -> str:
@@ -93,10 +97,11 @@ def contains_most_of_quote(text: str, quote: str) -> bool:
     return need > 0 and _share_run(tokenize(text), inner, need)
 
 
-def score_answer(answer: Answer, example: Example) -> dict[str, float]:
+def score_answer(answer: Answer, example: Example, *, language: str = "english") -> dict[str, float]:
     """Score one text answer, each metric 0 to 1; a metric that does not apply is absent. Labels, objects: `scoring`.
 
-    - `correct`: abstained if the gold output is None; otherwise answered and contains a gold answer.
+    - `correct`: abstained if the gold output is None; otherwise answered and gives a gold answer (correctness.py).
+    - `asserted_wrong`: answered, not correct, and without a word of doubt. Lower is better.
     - `abstention`: the decision to answer or abstain was correct.
     - `exact`, `f1`, `contains`: for answerable examples; 0 when abstained.
     - `citation_precision`, `citation_recall`: for answered examples with evidence. An answer without any marker has
@@ -111,9 +116,11 @@ def score_answer(answer: Answer, example: Example) -> dict[str, float]:
         scores |= dict.fromkeys(("exact", "f1", "contains", "correct"), 0.0)
     else:
         gold, text = gold_texts(example.output), without_markers(answer)
-        inside = contains(text, gold)
-        # An exact match is contained, except where SQuAD's rule equates 1.5 and 15; that is not correct here.
-        scores |= {"exact": exact_match(text, gold), "f1": token_f1(text, gold), "contains": inside, "correct": inside}
+        correct = any(is_correct(text, item, question=example.input, language=language) for item in gold)
+        scores |= {"exact": exact_match(text, gold), "f1": token_f1(text, gold), "contains": contains(text, gold)}
+        scores["correct"] = float(correct)
+    doubted = not abstained and is_doubted(without_markers(answer), language=language)
+    scores[ASSERTED_WRONG] = float(not abstained and not scores["correct"] and not doubted)
     if not abstained:
         scores |= _score_citations(answer, example.evidence)
     return scores

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from groundtune.errors import UsageError
 from groundtune.extensions import Score, load_extensions
-from groundtune.measure.scoring import Scorer
+from groundtune.measure.scoring import Scorer, ScorerError
 from groundtune.types import Answer, Example
 
 
@@ -35,21 +35,32 @@ def own_scorers(chosen: Sequence[str | Score]) -> dict[str, Score]:
 
 
 def with_scorers(score: Scorer, added: Mapping[str, Score]) -> Scorer:
-    """Return a scorer that also computes the added scores. A score outside 0 to 1 is an error of that row."""
+    """Return a scorer that also computes the added scores.
+
+    If one fails or returns a value outside 0 to 1, the scorer raises ScorerError with the other scores.
+    """
     if not added:
         return score
 
     def both(answer: Answer, example: Example) -> dict[str, float]:
         scores = score(answer, example)
+        failures: list[str] = []
         for name, function in added.items():
             if name in scores:
                 raise UsageError(f"the scorer {name!r} has the name of a score of the task", hint="rename it")
-            value = function(answer, example)
+            try:
+                value = function(answer, example)
+            except Exception as error:  # noqa: BLE001  the caller's code may raise anything
+                failures.append(f"the scorer {name!r} failed: {type(error).__name__}: {error}")
+                continue
             if value is None:
                 continue
             if not isinstance(value, bool | int | float) or not math.isfinite(value) or not 0 <= value <= 1:
-                raise UsageError(f"the scorer {name!r} returned {value!r}, which is not between 0 and 1")
+                failures.append(f"the scorer {name!r} returned {value!r}, which is not between 0 and 1")
+                continue
             scores[name] = float(value)
+        if failures:
+            raise ScorerError("; ".join(failures), scores)
         return scores
 
     return both

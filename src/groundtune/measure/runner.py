@@ -20,7 +20,7 @@ from groundtune.common.event_loop import run_workers
 from groundtune.errors import BudgetError, GroundtuneError, ProviderError, UsageError
 from groundtune.measure.metrics import score_answer
 from groundtune.measure.results import RESULTS, Cell, cell_key, iter_results, repair_last_line, write_result
-from groundtune.measure.scoring import Scorer
+from groundtune.measure.scoring import Scorer, ScorerError
 from groundtune.protocols import Approach
 from groundtune.types import Answer, Example, Failure, Hit, Question, Result, Usage
 
@@ -74,7 +74,7 @@ async def fill_matrix(
     Returns one result per cell, example by example, as stored in the file; `progress` is called for new cells only.
     An exception of an approach becomes an error row, whose kind is `ProviderError.kind`, the class name of the error
     in snake case, or `crash`; an exception of the scorer one of kind `scoring`; an exception of the judge one of kind
-    `judge` that keeps the other scores. A cancelled run leaves only complete lines and can be resumed.
+    `judge`. The last two keep the other scores. A cancelled run leaves only complete lines and can be resumed.
 
     Raises BudgetError when the next call might exceed the budget, after calls in progress have finished. Raises
     UsageError when two approaches share a name or two examples an id, ConfigError when a line of the file, other than
@@ -173,6 +173,8 @@ async def _fill(
     )
     try:
         result = replace(result, scores=score(answer, example))
+    except ScorerError as error:
+        result = replace(result, status="error", error=Failure("scoring", str(error)), scores=error.scores)
     except Exception as error:  # noqa: BLE001  keep the paid answer even if scoring fails
         failure = Failure("scoring", f"{type(error).__name__}: {error}")
         return replace(result, status="error", error=failure), answer

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from groundtune.measure.metrics import fold, gold_texts
-from groundtune.measure.scoring import object_leaves
+from groundtune.measure.object_leaves import align, object_leaves
 from groundtune.types import Example, Result
 
 ABSTAINED = "–"
@@ -124,8 +124,8 @@ def class_table(results: Sequence[Result], examples: Sequence[Example]) -> Class
     )
 
 
-def field_table(results: Sequence[Result], examples: Sequence[Example]) -> FieldTable:
-    """Return the table of one approach on task extract, comparing the leaves of `scoring.object_leaves`.
+def field_table(results: Sequence[Result], examples: Sequence[Example], *, language: str = "english") -> FieldTable:
+    """Return the table of one approach on task extract, comparing the leaves of `object_leaves`, lists aligned.
 
     An abstained row has no leaves; if abstaining is correct, every leaf of an output is wrong. Raises ValueError as
     `class_table` does.
@@ -139,7 +139,8 @@ def field_table(results: Sequence[Result], examples: Sequence[Example]) -> Field
         abstained = _abstained(result, example)
         answered += not abstained
         output = result.output if not abstained and isinstance(result.output, Mapping) else None
-        gold_leaves, output_leaves = Counter(object_leaves(example.output)), Counter(object_leaves(output))
+        gold_leaves = Counter(object_leaves(example.output, language=language))
+        output_leaves = Counter(object_leaves(align(output, example.output), language=language))
         common_leaves = gold_leaves & output_leaves
         for counter, part in (
             (gold_counts, gold_leaves),
@@ -182,7 +183,8 @@ def _rows(results: Sequence[Result], examples: Sequence[Example]) -> tuple[list[
 
 
 def _only_unjudged(result: Result) -> bool:
-    return result.error is not None and result.error.kind == "judge" and "abstention" in result.scores
+    failed = result.error is not None and result.error.kind in ("judge", "scoring")
+    return failed and "abstention" in result.scores
 
 
 def _golds(example: Example) -> list[str]:

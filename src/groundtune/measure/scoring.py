@@ -4,15 +4,25 @@
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from groundtune.common.json_schema import schema_checker
-from groundtune.measure.metrics import fold, gold_texts, without_markers
+from groundtune.measure.metrics import ASSERTED_WRONG, fold, gold_texts, without_markers
+from groundtune.measure.object_leaves import align, object_leaves
 from groundtune.measure.output_checks import Check
 from groundtune.types import Answer, Example
 
 Scorer = Callable[[Answer, Example], dict[str, float]]
+
+
+class ScorerError(Exception):
+    """A scorer of a package or of the caller failed; the other scores of the row are known."""
+
+    def __init__(self, message: str, scores: Mapping[str, float]) -> None:
+        super().__init__(message)
+        self.scores = scores
+
 
 CHECK_PREFIX = "check:"
 """Prefix of the score name of a check."""
@@ -23,6 +33,7 @@ def label_scorer(labels: Collection[str]) -> Scorer:
 
     - `correct`: the output equals the gold label, or one of several, after `fold`; abstained if the gold output is
       None.
+    - `asserted_wrong`: answered and not correct; an answer below its confidence threshold is an abstention.
     - `abstention`: the decision to answer or abstain was correct.
     - `valid`: the output is a known label; absent when abstained or when the labels are unknown.
     """
@@ -32,19 +43,21 @@ def label_scorer(labels: Collection[str]) -> Scorer:
         abstained = answer.status == "abstained"
         scores = {"abstention": float(abstained == (example.output is None))}
         if abstained:
-            return {**scores, "correct": float(example.output is None)}
+            return {**scores, "correct": float(example.output is None), ASSERTED_WRONG: 0.0}
         predicted = fold(answer.text if answer.output is None else str(answer.output))
         correct = example.output is not None and predicted in map(fold, gold_texts(example.output))
-        return {**scores, "correct": float(correct), **({"valid": float(predicted in known)} if known else {})}
+        scores |= {"correct": float(correct), ASSERTED_WRONG: float(not correct)}
+        return {**scores, **({"valid": float(predicted in known)} if known else {})}
 
     return score
 
 
-def object_scorer(schema: Mapping[str, Any] | None) -> Scorer:
+def object_scorer(schema: Mapping[str, Any] | None, *, language: str = "english") -> Scorer:
     """Return the scorer of task extract. schema: JSON Schema of the output; None accepts any object.
 
-    - `correct` and `exact` (identical): the `object_leaves` equal those of the gold object; abstained if the gold
-      output is None.
+    - `correct` and `exact` (identical): the `object_leaves` equal those of the gold object, its lists of objects
+      aligned; abstained if the gold output is None.
+    - `asserted_wrong`: answered and not correct; an answer below its confidence threshold is an abstention.
     - `abstention`: the decision to answer or abstain was correct.
     - `precision`, `recall`, `f1`: over the leaves of this object. Precision is absent when the output has none,
       recall when the gold object has none; when abstained, recall and `f1` are 0.
@@ -62,8 +75,9 @@ def object_scorer(schema: Mapping[str, Any] | None) -> Scorer:
             is_object = isinstance(output, Mapping)
             scores["valid"] = float(is_object and (checker is None or checker(output) is None))
         if example.output is None:
-            return {**scores, "correct": float(abstained)}
-        return scores | _score_object(None if abstained else output, example.output)
+            return {**scores, "correct": float(abstained), ASSERTED_WRONG: float(not abstained)}
+        scores |= _score_object(None if abstained else output, example.output, language)
+        return {**scores, ASSERTED_WRONG: float(not abstained and not scores["correct"])}
 
     return score
 
@@ -99,29 +113,11 @@ def text_scorer(checks: Sequence[Check]) -> Scorer:
     return score
 
 
-def object_leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the leaves of an object as (path, folded value). Null counts as absent; lists of scalars are unordered.
-
-    Paths look like `.total`, `.tags[]` or `.lines[0].price`.
-    """
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from object_leaves(item, f"{path}.{key}")
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from object_leaves(item, f"{path}[{index if isinstance(item, Mapping | list) else ''}]")
-    elif isinstance(value, bool):
-        yield path, str(value).lower()
-    elif isinstance(value, int | float):
-        yield path, repr(float(value))
-    elif value is not None:
-        yield path, fold(str(value))
-
-
-def _score_object(output: Any, gold: Any) -> dict[str, float]:
+def _score_object(output: Any, gold: Any, language: str) -> dict[str, float]:
     is_object = isinstance(output, Mapping)
-    gold_leaves = Counter(object_leaves(gold))
-    output_leaves = Counter(object_leaves(output)) if is_object else Counter[tuple[str, str]]()
+    gold_leaves = Counter(object_leaves(gold, language=language))
+    leaves = object_leaves(align(output, gold), language=language) if is_object else ()
+    output_leaves = Counter[tuple[str, str]](leaves)
     common = (gold_leaves & output_leaves).total()
     exact = float(is_object and gold_leaves == output_leaves)
     scores = {"exact": exact, "correct": exact}

@@ -148,6 +148,7 @@ def project_file(
             "# Requirements that a recommended approach must meet.",
             "# [requirements]",
             "# citations = true",
+            "# max_asserted_wrong = 0.05      # wrong answers without a word of doubt",
             "# max_p95_seconds = 2.0",
             '# residency = "local"            # or the hosts that text may be sent to: ["api.example.com"]',
             "",

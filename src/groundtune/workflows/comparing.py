@@ -335,6 +335,7 @@ def _context(config: Config, registry: ApproachRegistry) -> dict[str, Any]:
         "name": config.name,
         "requirements": {
             "citations": required.citations,
+            "max_asserted_wrong": required.max_asserted_wrong,
             "max_p95_seconds": required.max_p95_seconds,
             "max_usd_per_1k": required.max_usd_per_1k,
             "max_usd_per_month": required.max_usd_per_month,

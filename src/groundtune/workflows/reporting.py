@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,8 @@ from groundtune.measure.approach_summaries import (
     group_by_approach,
     tag_table,
 )
+from groundtune.measure.correctness import gold_kind
+from groundtune.measure.metrics import ASSERTED_WRONG, gold_texts
 from groundtune.measure.results import RESULTS, read_results
 from groundtune.measure.runner import JUDGEMENTS, PASSAGES, read_json_lines
 from groundtune.measure.score_tables import ClassTable, FieldTable, class_table, field_table
@@ -30,6 +33,8 @@ from groundtune.types import ApproachSummary, Difference, Evidence, Example, Int
 from groundtune.workflows.calibrating import threshold_sentences
 from groundtune.workflows.comparing import EXAMPLES, RUN, read_run_file
 
+MANY_SENTENCES = 0.25
+"""Share of gold answers that are yes, no or sentences from which the report advises a judge."""
 USUAL_PRIMARY = ("correct", "judge", "chrf", "f1")
 """Primary scores for a bare results file, in order of preference."""
 FIGURES = ("usd_per_1k", "p50_seconds", "p95_seconds", "cited")
@@ -96,6 +101,8 @@ class Report(Displayed):
     differences: tuple[Difference, ...]
     verdict: Verdict
     tags: tuple[tuple[str, int, Mapping[str, Interval]], ...] = ()
+    """Tag, number of examples, and the primary score of each approach on them; `wrong_tags`: `asserted_wrong`."""
+    wrong_tags: tuple[tuple[str, int, Mapping[str, Interval]], ...] = ()
     classes: Mapping[str, ClassTable] = field(default_factory=dict)
     """Tables of the classify task, by approach."""
     fields: Mapping[str, FieldTable] = field(default_factory=dict)
@@ -183,8 +190,13 @@ class Report(Displayed):
             "unavailable": dict(self.run.missing),
             "thresholds": dict(self.run.about.get("thresholds", {})),
             "tags": [
-                {"tag": tag, "n": n, "approaches": {name: asdict(mean) for name, mean in means.items()}}
-                for tag, n, means in self.tags
+                {
+                    "tag": tag,
+                    "n": n,
+                    "approaches": {name: asdict(mean) for name, mean in means.items()},
+                    ASSERTED_WRONG: {name: asdict(mean) for name, mean in wrong.items()},
+                }
+                for (tag, n, means), (_, _, wrong) in zip(self.tags, self.wrong_tags, strict=True)
             ],
             "classes": {name: asdict(table) for name, table in self.classes.items()},
             "fields": {name: asdict(table) for name, table in self.fields.items()},
@@ -245,6 +257,9 @@ def evaluate_run(run: Run, *, primary: str | None = None) -> Report:
     scores = sorted({name for result in run.results for name in result.scores})
     usual = next((name for name in USUAL_PRIMARY if name in scores), "correct")
     metric = primary or str(run.about.get("primary") or usual)
+    if metric == ASSERTED_WRONG:
+        hint = "set requirements.max_asserted_wrong to rule approaches out by it"
+        raise UsageError(f"{metric} cannot decide a comparison, because lower is better", hint=hint)
     if scores and metric not in scores:
         raise UsageError(f"no row has the score {metric!r}", hint=f"set --primary to one of {', '.join(scores)}")
     clusters = cluster_examples(run.examples)
@@ -269,6 +284,7 @@ def evaluate_run(run: Run, *, primary: str | None = None) -> Report:
     )
     caveats = (
         *verdict.caveats,
+        *(_wording_caveats(run) if metric == "correct" else ()),
         *_cut_caveats(summaries, run.about),
         *_warning_caveats(run.results),
         *notes,
@@ -277,6 +293,7 @@ def evaluate_run(run: Run, *, primary: str | None = None) -> Report:
         *_forgetting_caveats(run.about),
     )
     verdict = replace(verdict, caveats=caveats)
+    task, fields_in_language = run.about.get("task"), partial(field_table, language=_language(run))
     return Report(
         run,
         metric,
@@ -285,8 +302,9 @@ def evaluate_run(run: Run, *, primary: str | None = None) -> Report:
         tuple(pairs),
         verdict,
         tags=tuple(tag_table(run.results, run.examples, primary=metric, spread=spread)),
-        classes=_tables_by_approach(run, class_table) if run.examples and run.about.get("task") == "classify" else {},
-        fields=_tables_by_approach(run, field_table) if run.examples and run.about.get("task") == "extract" else {},
+        wrong_tags=tuple(tag_table(run.results, run.examples, primary=ASSERTED_WRONG, spread=spread)),
+        classes=_tables_by_approach(run, class_table) if run.examples and task == "classify" else {},
+        fields=_tables_by_approach(run, fields_in_language) if run.examples and task == "extract" else {},
     )
 
 
@@ -310,6 +328,23 @@ def _add_training_cost(
             notes.append(f"The price of {summary.name} includes its training cost, spread over {months} months.")
         priced.append(summary)
     return priced, notes
+
+
+def _wording_caveats(run: Run) -> list[str]:
+    """Say so when the words of an answer tell little about whether it is right, and nothing else was asked."""
+    if run.about.get("task", "answer") != "answer" or any("judge" in result.scores for result in run.results):
+        return []
+    language = _language(run)
+    golds = [gold_texts(example.output)[0] for example in run.examples if example.output]
+    kinds = Counter(gold_kind(gold, language) for gold in golds)
+    if not golds or kinds["yes or no"] + kinds["sentence"] < MANY_SENTENCES * len(golds):
+        return []
+    named = {"yes or no": "a yes or no", "sentence": "a sentence"}
+    counts = " and ".join(f"{kinds[kind]:,} {text}" for kind, text in named.items() if kinds[kind])
+    return [
+        f"Of {format_count(len(golds), 'gold answer')}, {counts}: `correct` compares words and takes a right answer in "
+        "other words for wrong. A judge reads the meaning: set [judge]."
+    ]
 
 
 def _cut_caveats(summaries: Sequence[ApproachSummary], about: Mapping[str, Any]) -> list[str]:
@@ -433,6 +468,10 @@ def _cell(result: Result) -> dict[str, Any]:
         **({"cut": result.cut} if result.cut else {}),
         **({"warnings": list(result.warnings)} if result.warnings else {}),
     }
+
+
+def _language(run: Run) -> str:
+    return str(run.about.get("settings", {}).get("language", "english"))
 
 
 def _tables_by_approach(

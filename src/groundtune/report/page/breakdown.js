@@ -9,18 +9,27 @@ const NO_LABELS = {
 
 function tagTable() {
   const tags = [...PAGE.tags].sort((a, b) => b.n - a.n);
-  const draw = (list, caption) => heat(caption, "tag", list.map((tag) => ({
+  const draw = (list, caption, key = "approaches") => heat(caption, "tag", list.map((tag) => ({
     name: h("a", { href: address({ view: "matrix", filter: "all", tag: tag.tag }) }, userText(tag.tag)),
     note: `n = ${integer(tag.n)}`,
-    cells: NAMES.map((name) => ownValue(tag.approaches, name)),
+    cells: NAMES.map((name) => ownValue(tag[key], name)),
     n: tag.n,
   })));
+  const wrong = tags.filter((tag) => Object.keys(tag.asserted_wrong ?? {}).length);
   const rest = tags.slice(FEW_TAGS);
   return [
     h("p", { class: "soft small" }, `Mean ${readable(PRIMARY)} with its 95% interval; darker is higher.`),
     draw(tags.slice(0, FEW_TAGS), "Score by tag"),
     rest.length ? h("details", null, h("summary", null, `${countOf(rest.length, "smaller tag")}`),
       draw(rest, "Score by tag, smaller tags")) : null,
+    wrong.length ? [
+      h("p", { class: "soft small" },
+        "Share of wrong answers without a word of doubt with its 95% interval; darker is higher."),
+      draw(wrong.slice(0, FEW_TAGS), "Wrong without doubt by tag", "asserted_wrong"),
+      wrong.length > FEW_TAGS ? h("details", null,
+        h("summary", null, `${countOf(wrong.length - FEW_TAGS, "smaller tag")}`),
+        draw(wrong.slice(FEW_TAGS), "Wrong without doubt by tag, smaller tags", "asserted_wrong")) : null,
+    ] : null,
   ];
 }
 

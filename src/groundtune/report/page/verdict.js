@@ -32,9 +32,12 @@ function hero() {
 }
 
 function keyFigures(approach) {
+  const wrong = ownValue(approach.metrics, "asserted_wrong");
   const facts = [
     [readable(PRIMARY), figure(approach.mean),
       isKnown(approach.low) ? `95% interval ${figure(approach.low)} to ${figure(approach.high)}` : ""],
+    wrong ? ["wrong without doubt", percent(wrong.mean),
+      `95% interval ${percent(wrong.low)} to ${percent(wrong.high)}`] : null,
     ["price per 1,000 questions", usd(approach.usd_per_1k), ""],
     ["median latency", seconds(approach.p50_seconds),
       isKnown(approach.p95_seconds) ? `95% within ${seconds(approach.p95_seconds)}` : ""],
@@ -77,15 +80,17 @@ function standings() {
   const name = readable(PRIMARY);
   const cited = PAGE.task === "answer" || APPROACHES.some((approach) => approach.cited > 0);
   const cut = APPROACHES.some((approach) => Object.keys(approach.cut ?? {}).length);
+  const wrong = APPROACHES.some((approach) => ownValue(approach.metrics, "asserted_wrong"));
   const right = (label) => ({ label, number: true });
   const head = ["approach", { label: `${name}, 95% interval`, node: scale(axis, `${name}, 95% interval`) }, right("n"),
-    right("$ per 1,000"), right("p50"), right("p95"), cited ? right("cited") : null, right("abstained"),
-    cut ? right("cut off") : null, right("errors")];
+    wrong ? right("wrong without doubt") : null, right("$ per 1,000"), right("p50"), right("p95"),
+    cited ? right("cited") : null, right("abstained"), cut ? right("cut off") : null, right("errors")];
   const rows = APPROACHES.map((approach) => [
     approachLabel(approach.name),
     h("span", { class: "measure" }, bar(axis, approach, role(approach.name)),
       h("span", { class: "figures" }, meanWithInterval(approach))),
     integer(approach.n),
+    ...(wrong ? [assertedWrong(approach)] : []),
     usd(approach.usd_per_1k),
     seconds(approach.p50_seconds),
     seconds(approach.p95_seconds),
@@ -96,9 +101,16 @@ function standings() {
   ]);
   return [table("Approaches with score, cost and latency", head.filter(Boolean), rows),
     h("p", { class: "soft small" }, "n: rows with a score. Errors are excluded from all other figures. ",
-      "p50 and p95: median and 95th-percentile latency.", cited ?
+      "p50 and p95: median and 95th-percentile latency.", wrong ?
+        " wrong without doubt: share of the questions that get a wrong answer without a word of doubt." : "", cited ?
         " cited: share of answers of which passages support at least half the sentences." : "", cut ?
         " cut off: replies that ended too early, and the limit; the caveats say how to raise it." : "")];
+}
+
+/** The share of questions with a wrong answer that has no word of doubt, with its interval. */
+function assertedWrong(approach) {
+  const wrong = ownValue(approach.metrics, "asserted_wrong");
+  return wrong ? [percent(wrong.mean), h("small", null, `${percent(wrong.low)} to ${percent(wrong.high)}`)] : "–";
 }
 
 /** Replies that ended too early, with the limits that cut them. */
