@@ -64,3 +64,9 @@ def test_without_further_trainings_nothing_changes() -> None:
     results = matrix()
     pooled, spread = pool_trainings(results, {"tuned": []})
     assert (pooled, spread.scores) == (results, {})
+
+
+def test_a_training_that_was_asked_for_by_name_keeps_its_rows() -> None:
+    pooled, spread = pool_trainings(matrix(), {**FURTHER, "tuned@b": []})
+    assert {result.approach for result in pooled} == {"rag", "tuned", "tuned@b"}
+    assert len(spread.means("tuned", "correct")) == 3

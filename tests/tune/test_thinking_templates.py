@@ -25,6 +25,14 @@ def test_scores_read_the_reply_without_its_thinking(thought: str) -> None:
     assert score._texts([f"{thought}returns"], ["billing"], alike=False) == {"exact": 0.0}
 
 
+def test_an_object_is_read_as_in_an_answer() -> None:
+    schema = {"type": "object", "required": ["a"]}
+    for reply in ('```json\n{"a": 1}\n```', 'Here it is: {"a": 1}', '{"a": 1}'):
+        assert score._objects([reply], ['{"a":1}'], schema) == {"valid_json": 1.0, "exact": 1.0}
+    for reply in ('{"a": 1} or {"a": 2}', '{"b": 1}', "a: 1"):
+        assert score._objects([reply], ['{"a":1}'], schema) == {"valid_json": 0.0, "exact": 0.0}
+
+
 def test_an_unfinished_thought_is_no_answer() -> None:
     schema = {"type": "object"}
     assert score._objects(['<think>{"a": 1}'], ['{"a": 1}'], schema) == {"valid_json": 0.0, "exact": 0.0}

@@ -31,16 +31,17 @@ def pool_trainings(
 ) -> tuple[list[Result], TrainingSpread]:
     """Return one row per approach and example, with the mean score of all its trainings, and the spread between them.
 
-    further: approach to the names under which its other trainings were measured. Text, status and price are those of
+    further: approach to the names under which its other trainings were measured, which have rows of their own only if
+    they are approaches of the mapping too. Text, status and price are those of
     the approach itself. A row where a training failed, or is not measured yet, is not scored.
     """
-    owner = {other: name for name, others in further.items() for other in others}
+    hidden = {other for others in further.values() for other in others} - set(further)
     rows = {(result.approach, result.example): result for result in results}
     spread: dict[tuple[str, str], dict[str, Sequence[float]]] = defaultdict(dict)
     pooled = []
     for result in results:
         names = further.get(result.approach, ())
-        if result.approach in owner:
+        if result.approach in hidden:
             continue
         if names:
             trainings = [

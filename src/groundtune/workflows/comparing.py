@@ -145,7 +145,7 @@ async def compare(
             **({"packages": parts} if (parts := build.used_parts(config, registry.ready)) else {}),
         },
         context={
-            **_context(config, registry),
+            **_context(config, registry, only or ()),
             "primary": metric,
             "thresholds": thresholds,
             "trained_on": trained_on,
@@ -322,10 +322,13 @@ async def _conditions(config: Config, resources: Resources) -> dict[str, Any]:
     }
 
 
-def _context(config: Config, registry: ApproachRegistry) -> dict[str, Any]:
-    """Return what only the verdict depends on: changing it needs a new verdict but no new answers."""
+def _context(config: Config, registry: ApproachRegistry, named: Sequence[str]) -> dict[str, Any]:
+    """Return what only the verdict depends on: changing it needs a new verdict but no new answers.
+
+    named: approaches that were asked for by name, each of which is reported.
+    """
     required = config.requirements
-    further = {name for others in registry.further.values() for name in others}
+    further = {name for others in registry.further.values() for name in others} - set(named)
     trained = {
         name: artifact
         for name, artifact in registry.artifacts.items()

@@ -8,6 +8,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from sacrebleu.metrics.chrf import CHRF
 
+from groundtune.common.json_schema import parse_reply
 from groundtune.errors import need
 from groundtune.models.chat_template import decode_reply
 from groundtune.models.reasoning import separate_reasoning
@@ -29,7 +30,8 @@ def validation_sample(plan: LoraPlan) -> list[tuple[EncodedChat, TrainingRow]]:
 def score(model: Any, plan: LoraPlan) -> dict[str, float]:
     """Score generated replies. With a schema: `valid_json` (share of replies that match it) and `exact` (same object).
 
-    With labels: `exact`. Else `exact` and `chrf` (mean, 0 to 1) against the expected reply. Empty without rows.
+    An object is read as it is from an answer. With labels: `exact`. Else `exact` and `chrf` (mean, 0 to 1) against the
+    expected reply. Empty without rows.
     """
     pairs = validation_sample(plan)
     if not pairs:
@@ -86,7 +88,7 @@ def _objects(replies: Sequence[str], gold: Sequence[str], schema: Mapping[str, A
             valid, exact = valid + 1, exact + 1
             continue
         try:
-            parsed = json.loads(text)
+            parsed = parse_reply(text, check)
         except ValueError:
             continue
         valid += bool(check(parsed))
