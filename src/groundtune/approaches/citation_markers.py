@@ -42,16 +42,18 @@ def find_markers(text: str, hits: Sequence[Hit]) -> list[Marker]:
     folded = "".join(map(_folded, text))
     code = [match.span() for match in _CODE.finditer(text)]
     markers: list[Marker] = []
-    for match in _pattern().finditer(folded):
+    position = 0
+    while match := _FORM.search(folded, position):
+        start, position = match.span()
         kind = str(match.lastgroup)
-        start, end = match.span()
-        opened = start + len(match.group()) - len(match.group().lstrip(" \t"))
+        opened = match.start(kind)
         numbers = _numbers(match[kind], kind, len(hits))
-        if any(begin <= opened < stop for begin, stop in code) or not _in_range(numbers, kind, match[kind], len(hits)):
-            continue
-        if not _ALLOWED[kind](folded, opened, end) or (kind == "square" and _quoted(text, opened, end, numbers, hits)):
-            continue
-        markers.append(Marker(start, opened, end, numbers, settled=kind in ("square", "bold", "tagged", "labelled")))
+        in_code = any(begin <= opened < stop for begin, stop in code)
+        allowed = bool(numbers) and not in_code and _ALLOWED[kind](folded, opened, position)
+        if allowed and not (kind == "square" and _quoted(text, opened, position, numbers, hits)):
+            markers.append(Marker(start, opened, position, numbers, settled=kind in _SETTLED))
+        else:
+            position = opened + 1
     return markers
 
 
@@ -85,6 +87,38 @@ def _any_of(field: str) -> str:
     return "|".join(re.escape(word) for word in sorted(words, key=lambda word: (-len(word), word)))
 
 
+_INNER = r"\[[^\[\]\n]{1,160}\]"
+_INNERS = rf"{_INNER}(?:\s*[,;]?\s*{_INNER})*"
+_LINK = r"\((?:#[^()\s]*|(?![a-z][a-z+.]*:)[^()\s#]+(?:#[^()\s]*)?)\)"
+"""A link within the page, or to a file; one with a scheme such as https leads to a page."""
+_BRACKETED = (
+    rf"(?:\[{_INNER}\](?:{_LINK})?|\[\s*{_INNERS}\s*\]|\([^()\[\]\n]{{0,20}}{_INNERS}\s*\)|\^?{_INNER}(?:{_LINK})?)"
+)
+_TAGS = "sup|cite|ref|source|src|doc|document|citation|passage|footnote"
+_FORMS = {
+    "bold": rf"\*\*{_BRACKETED}\*\*|\*{_BRACKETED}\*",
+    "tagged": rf"<(?:{_TAGS})\b[^<>\n]{{0,40}}>[^<>\n]{{1,160}}</(?:{_TAGS})>",
+    "attribute": rf"<(?:{_TAGS})\s+[a-z]+\s*=\s*[\"']?\d{{1,5}}[\"']?\s*/>",
+    "command": r"\\(?:cite[pt]?|footnote|ref)\{[^{}\n]{1,160}\}",
+    "square": rf"\\\[[^\[\]\n]{{1,160}}\\\]|{_BRACKETED}",
+    "bare": r"\(\s*\d{1,2}(?:\s*[,;]\s*\d{1,2})*\s*\)",
+    "labelled": r"\([^()\[\]\n]{1,160}\)",
+    "caret": r"\$?\^(?:\{\d{1,2}(?:\s*,\s*\d{1,2})*\}|\d{1,2})(?:\$|\^)?(?!\w)",
+    "raised": rf"[{_RAISED}]+(?:[,˒‚ ]{{1,2}}[{_RAISED}]+)*",
+    "circled": rf"[{''.join(_CIRCLED)}]",
+    "line": r"(?:^|(?<=[\s>*-]))[^\s\d:]{2,30}\s*:\s*[^\n:]{0,100}\d[ \t]*\.?(?=[ \t]*(?:\n|\Z))",
+}
+_FORM = re.compile(rf"[ \t]*(?:{'|'.join(f'(?P<{kind}>{form})' for kind, form in _FORMS.items())})", re.MULTILINE)
+"""What may be a marker, on folded text; the last group that matched names the form."""
+_SETTLED = frozenset({"square", "bold", "tagged", "labelled"})
+"""Forms that are read the same way whatever follows the next character."""
+_CONTENT = re.compile(
+    rf"\[([^\[\]\n]+?)\\?\]|<(?:{_TAGS})\b[^<>]*>([^<>\[\]]+)<|<(?:{_TAGS})\s[^<>]*?(\d+)[^<>\d]*/>|\{{([^{{}}]+)\}}"
+)
+"""The content of brackets, tags and braces."""
+
+# -- what stands in them -------------------------------------------------------------------------------------------
+
 _PAGE = r"(?:\s*[,:]?\s*(?:pp?|pages?|s|seiten?|lines?|l)\b\.?\s*\d+(?:\s*-\s*\d+)?)"
 _FILE = r"(?:\s*[:,|-]?\s*[^\s\[\](),;:]+\.[a-z]{2,5}\b[^\[\]\n]{0,100})"
 _PLACE = rf"(?::\d{{1,3}}(?:-\d+)?|\s*[†‡][^\[\]\n]{{0,100}}|{_PAGE}|{_FILE})"
@@ -92,76 +126,85 @@ _PLACE = rf"(?::\d{{1,3}}(?:-\d+)?|\s*[†‡][^\[\]\n]{{0,100}}|{_PAGE}|{_FILE}
 _TITLE = r"(?:\s*(?::|\||-(?=\s))\s*[^\W\d_][^\[\]()\n]{0,100})"
 
 
-@cache
-def _source() -> str:
-    """Return the pattern of what stands before a number: `^`, `#`, `Passage`, `source no.`, `doc_`."""
-    return rf"(?:[\^#№]\s*|(?:{_any_of('sources')})(?:\s*(?:no|nr|n°|num|number)\b\.?|\s*[#№])?\s*[.:=#_-]?\s*)"
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    """Patterns of what stands in brackets, on folded text."""
+
+    item: re.Pattern[str]
+    """One number or range, with the word before it and the place after it."""
+    numbers: re.Pattern[str]
+    """One or several of them."""
+    named: re.Pattern[str]
+    """The same, with a word for a source before the first."""
+    pointer: re.Pattern[str]
 
 
 @cache
-def _item() -> re.Pattern[str]:
-    """Return the pattern of one number or range with what belongs to it."""
-    source = _source()
-    return re.compile(
-        rf"{source}{{0,2}}(?P<low>\d{{1,5}})(?:\s*-\s*{source}?(?P<high>\d{{1,5}}))?{_PLACE}{{0,2}}{_TITLE}?"
-    )
-
-
-@cache
-def _pattern() -> re.Pattern[str]:
-    """Return the pattern of all forms, on folded text; the last group that matched names the form."""
-    source, joins, pointers = _source(), _any_of("joins"), _any_of("pointers")
+def _contents() -> _Contents:
+    sources, joins, pointers = _any_of("sources"), _any_of("joins"), _any_of("pointers")
+    source = rf"(?:[\^#№]\s*|(?:{sources})(?:\s*(?:no|nr|n°|num|number)\b\.?|\s*[#№])?\s*[.:=#_-]?\s*)"
     pointer = rf"(?:(?:{pointers})\b\.?:?\s*)?"
     join = rf"\s*(?:[,;&+/·]\s*(?:(?:{joins})\s)?|(?:{joins})(?![^\W\d_]))\s*"
-    number = r"\d{1,5}(?:\s*-\s*\d{1,5})?"
-    one = rf"{source}{{0,2}}\d{{1,5}}(?:\s*-\s*{source}?\d{{1,5}})?{_PLACE}{{0,2}}"
-    some = rf"{pointer}{one}(?:{join}{one})*"
-    named = rf"{pointer}{source}{{1,2}}{number}(?:{_TITLE}|{_PLACE}{{0,2}}(?:{join}{one})*)"
-    square = rf"\\?\[\s*(?:{some}|{named})\s*\\?\]"
-    squares = rf"{square}(?:\s*[,;]?\s*{square})*"
-    link = r"\((?:#[^()\s]*|(?![a-z][a-z+.]*:)[^()\s#]+(?:#[^()\s]*)?)\)"
-    bracketed = (
-        rf"(?:\[{square}\](?:{link})?|\[\s*{squares}\s*\]|\(\s*{pointer}{squares}\s*\)|\^?{square}{link}|\^?{square})"
+    item = rf"(?P<low>\d{{1,5}})(?:\s*-\s*{source}?(?P<high>\d{{1,5}}))?{_PLACE}{{0,2}}"
+    one = re.sub(r"\?P<\w+>", "?:", item)
+    more = rf"(?:{join}{source}{{0,2}}{one})*"
+    return _Contents(
+        re.compile(rf"{source}{{0,2}}{item}(?:{_TITLE}\Z)?"),
+        re.compile(rf"\s*{pointer}{source}{{0,2}}{one}(?:{more}|{_TITLE})\s*"),
+        re.compile(rf"\s*{pointer}{source}{{1,2}}{one}(?:{more}|{_TITLE})\s*"),
+        re.compile(rf"\s*{pointer}"),
     )
-    tags = "sup|cite|ref|source|src|doc|document|citation|passage|footnote"
-    forms = {
-        "bold": rf"\*\*{bracketed}\*\*|\*{bracketed}\*",
-        "tagged": rf"<(?:{tags})\b[^<>\n]{{0,40}}>\s*(?:{bracketed}|{some})\s*</(?:{tags})>",
-        "attribute": rf"<(?:{tags})\s+[a-z]+\s*=\s*[\"']?\d{{1,5}}[\"']?\s*/>",
-        "command": rf"\\(?:cite[pt]?|footnote|ref)\{{{some}\}}",
-        "square": bracketed,
-        "labelled": rf"\(\s*{named}\s*\)",
-        "bare": r"\(\s*\d{1,2}(?:\s*[,;]\s*\d{1,2})*\s*\)",
-        "caret": r"\$?\^(?:\{\d{1,2}(?:\s*,\s*\d{1,2})*\}|\d{1,2})(?:\$|\^)?(?!\w)",
-        "raised": rf"[{_RAISED}]+(?:[,˒‚ ]{{1,2}}[{_RAISED}]+)*",
-        "circled": rf"[{''.join(_CIRCLED)}]",
-        "line": rf"(?:^|(?<=[\s>*-]))(?:{_any_of('sources')})\s*:\s*{one}(?:{join}{one})*[ \t]*\.?(?=[ \t]*(?:\n|\Z))",
-    }
-    return re.compile(rf"[ \t]*(?:{'|'.join(f'(?P<{name}>{form})' for name, form in forms.items())})", re.MULTILINE)
 
 
-def _numbers(body: str, kind: str, passages: int) -> tuple[int, ...]:
-    """Return the numbers of a marker in order, ranges written out."""
+def _any_of(field: str) -> str:
+    words = {"".join(map(_folded, word)) for word in all_words(field)}
+    return "|".join(re.escape(word) for word in sorted(words, key=lambda word: (-len(word), word)))
+
+
+def _numbers(form: str, kind: str, passages: int) -> tuple[int, ...]:
+    """Return the numbers of a form in order, ranges written out; none if something else stands in it."""
     if kind == "circled":
-        return (_CIRCLED[body],)
-    if kind == "raised":
-        plain = body.translate(str.maketrans(_RAISED, "0123456789"))
-        pieces = re.findall(r"\d+", plain)
-        digits = [digit for piece in pieces for digit in ([piece] if int(piece) <= passages else piece)]
-        return tuple(dict.fromkeys(map(int, digits)))  # ¹² names two passages, unless there are twelve
-    if kind in ("tagged", "attribute"):
-        body = re.sub(r"^<[a-z]+", "", body)
+        numbers = [_CIRCLED[form]]
+    elif kind == "raised":
+        numbers = _raised_numbers(form, passages)
+    elif kind in ("bare", "caret"):
+        numbers = [int(number) for number in re.findall(r"\d+", form)]
+    elif kind == "labelled":
+        numbers = _read(form[1:-1], _contents().named)
+    elif kind == "line":
+        numbers = _read(form.rstrip(" \t."), _contents().named)
+    else:
+        numbers = _read_brackets(form)
+    sure = kind not in ("bare", "caret", "raised", "circled", "line") and not re.search(r"\d:\d", form)
+    most = max(MAX_NUMBER, passages) if sure else passages
+    return tuple(dict.fromkeys(numbers)) if all(0 < number <= most for number in numbers) else ()
+
+
+def _raised_numbers(form: str, passages: int) -> list[int]:
+    """Return the numbers of a superscript: ¹² names two passages, unless there are twelve."""
+    pieces = re.findall(r"\d+", form.translate(str.maketrans(_RAISED, "0123456789")))
+    return [int(digits) for piece in pieces for digits in ([piece] if int(piece) <= passages else piece)]
+
+
+def _read_brackets(form: str) -> list[int]:
+    """Return the numbers in all brackets of a form; none if anything else stands in one of them or before them."""
+    contents = ["".join(filter(None, groups)) for groups in _CONTENT.findall(form)]
+    before = form[1 : form.index("[")] if form.startswith("(") else ""
+    if not _contents().pointer.fullmatch(before):
+        return []
+    numbers = [_read(content, _contents().numbers) for content in contents]
+    return [number for each in numbers for number in each] if all(numbers) else []
+
+
+def _read(content: str, pattern: re.Pattern[str]) -> list[int]:
+    """Return the numbers of a content that has the given pattern as a whole, else none."""
+    if not pattern.fullmatch(content):
+        return []
     numbers: list[int] = []
-    for match in _item().finditer(body):
+    for match in _contents().item.finditer(content):
         low, high = int(match["low"]), int(match["high"] or match["low"])
         numbers.extend(range(low, high + 1) if low <= high <= low + MAX_NUMBER else (low, high))
-    return tuple(dict.fromkeys(numbers))
-
-
-def _in_range(numbers: Sequence[int], kind: str, body: str, passages: int) -> bool:
-    sure = kind not in ("bare", "caret", "raised", "circled", "line") and not re.search(r"\d:\d", body)
-    most = max(MAX_NUMBER, passages) if sure else passages
-    return bool(numbers) and all(0 < number <= most for number in numbers)
+    return numbers
 
 
 # -- what only looks like one --------------------------------------------------------------------------------------
