@@ -82,11 +82,6 @@ def _folded(char: str) -> str:
     return lower if len(lower) == 1 else char
 
 
-def _any_of(field: str) -> str:
-    words = {"".join(map(_folded, word)) for word in all_words(field)}
-    return "|".join(re.escape(word) for word in sorted(words, key=lambda word: (-len(word), word)))
-
-
 _INNER = r"\[[^\[\]\n]{1,160}\]"
 _INNERS = rf"{_INNER}(?:\s*[,;]?\s*{_INNER})*"
 _LINK = r"\((?:#[^()\s]*|(?![a-z][a-z+.]*:)[^()\s#]+(?:#[^()\s]*)?)\)"
