@@ -36,7 +36,7 @@ def test_every_section_says_where_it_comes_from_and_nothing_is_unknown(language:
     text = (files("groundtune.languages") / "data" / f"{language.name}.toml").read_text("utf-8")
     data = tomllib.loads(text)
     assert data["about"]["source"]
-    known = {name for group in SENSES for name in group} | {"neutral", "source"}
+    known = {name for group in SENSES for name in group} | {"neutral", "concord", "source"}
     assert data["senses"].keys() <= known
     missing = [name for group in SENSES for name in group if not data["senses"].get(name)]
     assert missing == []

@@ -14,7 +14,7 @@ from groundtune.approaches.quote_matching import Span
 from groundtune.common.support import CLOSE, UNCHECKED
 from groundtune.languages.detection import detect
 from groundtune.languages.inflection import is_head, same_name, same_word
-from groundtune.languages.language import KEPT, STRICT, load
+from groundtune.languages.language import BOUNDS, KEPT, STRICT, load
 from groundtune.languages.quantities import Quantity, supports, units
 from groundtune.languages.reading import Element, Reading, read
 from groundtune.languages.senses import Sense
@@ -194,6 +194,10 @@ class _Placed:
 
     name: str
     near: frozenset[str]
+    following: str | None
+    """The content word behind it."""
+    limits_amount: bool
+    """Whether an amount is near it, as in "at least 5 days"."""
 
     def says(self, other: "_Placed") -> bool:
         """Whether the other has the same sense and is about the same words."""
@@ -215,10 +219,14 @@ def _turns_round(claim: Reading, stated: _Stated, same: Mapping[str, str], langu
     if any(ours.near & other.near for ours, other in rivals):
         return True
     words = {same.get(element.stem, element.stem) for element in claim.elements if element.content}
-    about = [sense for sense in there if 2 * len(sense.near & words) >= len(sense.near)]
+    about = [
+        sense
+        for sense in there
+        if 2 * len(sense.near & words) >= len(sense.near) and (sense.name != "without" or sense.following in words)
+    ]
     for name in STRICT:
-        ours = [sense for sense in claimed if sense.name == name]
-        theirs = [sense for sense in about if sense.name == name]
+        ours = [sense for sense in claimed if sense.name == name and (name not in BOUNDS or sense.limits_amount)]
+        theirs = [sense for sense in about if sense.name == name and (name not in BOUNDS or sense.limits_amount)]
         if (name not in headed and _unpaired(ours, there)) or (name in KEPT and _unpaired(theirs, claimed)):
             return True
     return False
@@ -244,7 +252,10 @@ def _placed(sense: Sense, reading: Reading, same: Mapping[str, str]) -> _Placed:
     before = [e for e in in_clause if e.start < sense.start][-NEAR:]
     after = [e for e in in_clause if e.start >= sense.end][:NEAR]
     inner = [e for e in in_clause if sense.start <= e.start < sense.end]
-    return _Placed(sense.name, frozenset(same.get(e.stem, e.stem) for e in (*before, *inner, *after)))
+    following = next((same.get(e.stem, e.stem) for e in after), None)
+    limits_amount = any(e.quantity for e in (*before[-1:], *inner, *after))
+    near = frozenset(same.get(e.stem, e.stem) for e in (*before, *inner, *after))
+    return _Placed(sense.name, near, following, limits_amount)
 
 
 # -- words in place of others --------------------------------------------------------------------------------------

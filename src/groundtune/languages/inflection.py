@@ -35,7 +35,16 @@ def same_word(first: str, second: str, language: str) -> bool:
         return False
     if stem_of(first, language) == stem_of(second, language):
         return True
-    return data is not None and _inflected(fold(first), fold(second), data)
+    if data is None:
+        return False
+    alternating = [_alternated(fold(word), data) for word in (first, second)]
+    return _inflected(fold(first), fold(second), data) or _inflected(alternating[0], alternating[1], data)
+
+
+def _alternated(word: str, language: Language) -> str:
+    for letters, others in language.writing.alternations:
+        word = word.replace(letters, others)
+    return word
 
 
 def is_head(word: str, compound: str, language: str) -> bool:

@@ -34,9 +34,13 @@ BESIDE_UNITS = frozenset({"whole"})
 """Senses that a word has only beside a unit: each whole week."""
 STRICT = frozenset({"whole", "not", "without", "least", "most", "only", "must", "forbidden"})
 """Senses that change a statement wherever they are added; the others only when one replaces another."""
+BOUNDS = frozenset({"least", "most"})
+"""Senses that limit an amount; elsewhere they mean little: until now, up to the mark."""
 KEPT = STRICT - {"only", "must"}
 """Senses that change a statement where they are left out."""
 
+CONCORD = "concord"
+"""Mark of negations that add nothing to another one in their clause: Spanish no … nunca."""
 SIGNALS = ("doubt", "former", "condition", "order")
 """How words say that a statement is meant: unsure, no longer true, under a condition, as a sequence."""
 
@@ -149,7 +153,7 @@ def _parse(name: str, data: Mapping[str, Any]) -> Language:
         units_before=lexicon(data.get("units_before", {})),
         months=lexicon(data["months"]),
         weekdays=lexicon(data["weekdays"]),
-        senses=lexicon({**senses, "": data["senses"].get("neutral", ())}),
+        senses=lexicon({**senses, "": data["senses"].get("neutral", ()), CONCORD: data["senses"].get("concord", ())}),
         rivals={
             sense: frozenset(other for group in groups if sense in group for other in group if other != sense)
             for sense in senses
@@ -190,4 +194,5 @@ def _writing(data: Mapping[str, Any]) -> Writing:
         affixes=tuple(data.get("affixes", ())),
         negative_affixes=tuple(data.get("negative_affixes", ())),
         longest_ending=data.get("longest_ending", 3),
+        alternations=tuple(data.get("alternations", {}).items()),
     )

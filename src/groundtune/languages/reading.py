@@ -79,7 +79,9 @@ def read(text: str, language: str = "english") -> Reading:
                 key = " ".join([*sorted(map(str, quantity.readings)), quantity.unit or ""])
                 elements.append(Element("quantity", quantity.start, quantity.end, shown, key, clause, quantity))
             continue
-        kind: Literal["function", "word", "name"] = "name" if _is_name(text, tokens, index) else "word"
+        kind: Literal["function", "word", "name"] = (
+            "name" if _is_name(text, tokens, index, writing.nouns_capitalised) else "word"
+        )
         if fold(token.text) in stop_words or fold(token.word) in stop_words:
             kind = "function"
         meant = {sense.name for sense in critical if sense.start <= token.start < sense.end} - {"not"}
@@ -88,7 +90,7 @@ def read(text: str, language: str = "english") -> Reading:
     return Reading(tuple(elements), amounts, critical)
 
 
-def _is_name(text: str, tokens: Sequence[Token], index: int) -> bool:
+def _is_name(text: str, tokens: Sequence[Token], index: int, nouns_capitalised: bool) -> bool:
     """Whether it is a capitalised word within a sentence or before another one, an acronym or a code."""
     token = tokens[index]
     word = token.text
@@ -97,5 +99,10 @@ def _is_name(text: str, tokens: Sequence[Token], index: int) -> bool:
     if not word[0].isupper():
         return False
     following = tokens[index + 1] if index + 1 < len(tokens) else None
-    joined = following is not None and following.text[0].isupper() and text[token.end : following.start] == " "
+    joined = (
+        not nouns_capitalised
+        and following is not None
+        and following.text[0].isupper()
+        and text[token.end : following.start] == " "
+    )
     return joined or not _OPENS.search(text[: token.start])

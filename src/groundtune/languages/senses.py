@@ -5,9 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from groundtune.languages.language import BESIDE_UNITS, KEPT, STRICT, Language, load
+import regex
+
+from groundtune.languages.language import BESIDE_UNITS, CONCORD, KEPT, STRICT, Language, load
 from groundtune.languages.lexicon import Found
 from groundtune.languages.tokens import Token, tokenize
+
+NEGATIVE = frozenset({"not", "without", "forbidden"})
+_CLAUSE_END = regex.compile(r"[.!?,;:()]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +37,21 @@ def senses(text: str, language: str = "english") -> tuple[Sense, ...]:
         for index, token in enumerate(tokens)
         if index and any(sign in text[tokens[index - 1].end : token.start] for sign in ".!?;:()")
     )
-    return tuple(
-        Sense(name, tokens[found.tokens[0]].start, tokens[found.tokens[-1]].end)
-        for found in data.senses.find(tokens, breaks)
-        for name in found.values
-        if name and (name not in BESIDE_UNITS or _is_beside_unit(found, tokens, data))
-    )
+    result: list[Sense] = []
+    for found in data.senses.find(tokens, breaks):
+        start, end = tokens[found.tokens[0]].start, tokens[found.tokens[-1]].end
+        repeated = CONCORD in found.values and any(
+            sense.name in NEGATIVE and not _CLAUSE_END.search(text[sense.start : start]) for sense in result
+        )
+        result += [
+            Sense(name, start, end)
+            for name in found.values
+            if name
+            and name != CONCORD
+            and not (name == "not" and repeated)
+            and (name not in BESIDE_UNITS or _is_beside_unit(found, tokens, data))
+        ]
+    return tuple(result)
 
 
 def _is_beside_unit(found: Found, tokens: Sequence[Token], language: Language) -> bool:

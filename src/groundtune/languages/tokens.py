@@ -56,6 +56,8 @@ class Writing:
     """Beginnings and infixes that an inflected form may have and its base form lacks, such as German ge."""
     negative_affixes: tuple[str, ...] = ()
     """Beginnings, or with `-` endings, that make another word of a word: un, -less."""
+    alternations: tuple[tuple[str, str], ...] = ()
+    """Letters that take each other's place in the forms of a word: Spanish ue and o (cuenta, contar)."""
     longest_ending: int = 3
     """Letters of the longest ending that a stemmer may leave on a word."""
 
