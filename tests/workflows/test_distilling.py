@@ -279,6 +279,11 @@ def test_an_answer_is_kept_if_exactly_cited_or_confident(answer: Answer, reason:
     assert (why_not, kept is None) == (reason, bool(reason))
 
 
+def test_nothing_is_trained_on_a_reply_that_was_cut_off() -> None:
+    cut = Answer("It is so", "answered", citations=(EXACT,), confidence=1.0, cut="max_output_tokens")
+    assert accept_answer(cut, min_confidence=0.5) == (None, "cut off at max_output_tokens")
+
+
 def test_a_quote_is_exact_whether_it_answers_or_not() -> None:
     cited = Answer("It is so.", "answered", citations=(EXACT,), confidence=0.5)
     assert accept_answer(cited, min_confidence=0.9)[0]
