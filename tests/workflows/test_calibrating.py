@@ -280,7 +280,7 @@ def test_without_enough_examples_the_default_stays_and_is_told(tmp_path: Path) -
         assert project.fitted.thresholds == {}
         assert report.threshold_sentences == [
             "Abstention threshold of quote-bm25: 0.30 (the default: 20 train and validation examples are needed, "
-            "some of them without an answer; there are 16, 0 of them without)."
+            "some of them without an answer; there are 16, 0 of them without one)."
         ]
 
 

@@ -125,10 +125,8 @@ def _too_few(examples: Sequence[Example], most: int, *, trained: bool, compared_
     chosen = [example for example in examples if example.split in splits]
     unanswerable = sum(example.output is None for example in chosen)
     named = f"{' and '.join(splits)} examples" if splits else "examples of a split that is not compared on"
-    return (
-        f"{TOO_FEW} {named} are needed, some of them without an answer; "
-        f"there are {len(chosen):,}, {unanswerable:,} of them without"
-    )
+    present = f"{len(chosen):,}, {unanswerable:,} of them without one" if chosen else "none"
+    return f"{TOO_FEW} {named} are needed, some of them without an answer; there are {present}"
 
 
 async def _conditions(config: Config, resources: Resources, fitted: Fitted) -> list[Any]:
