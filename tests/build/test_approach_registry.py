@@ -13,7 +13,7 @@ from groundtune import Project, build
 from groundtune.approaches.output_formats import AnswerFormat, LabelFormat, ObjectFormat, TextFormat
 from groundtune.build import approach_families
 from groundtune.build.approach_families import NEEDS_MODEL, NEEDS_SHOTS
-from groundtune.build.approach_registry import ApproachRegistry, build_registry, default_approach
+from groundtune.build.approach_registry import ApproachRegistry, build_registry, calibrated_unasked, default_approach
 from groundtune.build.open_index import OpenIndex
 from groundtune.build.resources import Resources
 from groundtune.build.task import task_format, task_labels
@@ -462,3 +462,19 @@ def test_compare_refuses_what_check_refuses(make_project: MakeProject, embedder:
         project.session.embedder = embedder
         with pytest.raises(UsageError, match='label "trvel"'):
             project.compare()
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({}, "quote-hybrid"),
+        ({"models": {"default": {"kind": "local", "model": "m"}}}, "quote-hybrid"),
+        ({"answers": {"approach": "quote-bm25"}}, "quote-bm25"),
+        ({"answers": {"approach": "rag"}}, "quote-hybrid"),
+        ({"task": "classify"}, "fewshot"),
+        ({"task": "classify", "models": {"default": {"kind": "local", "model": "m"}}}, None),
+        ({"task": "write"}, None),
+    ],
+)
+def test_what_is_calibrated_unasked_costs_nothing(values: dict[str, Any], name: str | None) -> None:
+    assert calibrated_unasked(Config.model_validate({"name": "x", **values})) == name

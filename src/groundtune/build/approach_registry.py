@@ -136,14 +136,15 @@ def default_approach(config: Config) -> str:
 
 
 def calibrated_unasked(config: Config) -> str | None:
-    """Return the approach that ingesting calibrates, because that costs nothing: the one that quotes, or None.
+    """Return the approach that is calibrated when none is named, because that costs nothing; None if there is none.
 
-    A project with a model gets the same threshold for it as a project without one.
+    In task answer it is one that quotes, so that a project with a model has the same threshold as one without.
     """
-    if config.task != "answer":
-        return None
     name = default_approach(config)
-    return name if name in families.QUOTE_STAGES or name == "quote-corpus" else "quote-hybrid"
+    if config.task == "answer":
+        return name if name in families.QUOTE_STAGES or name == "quote-corpus" else "quote-hybrid"
+    is_free = config.models["default"].kind == "quote" and name in families.WITH_MODEL
+    return name if is_free and config.task == "classify" else None
 
 
 def needs_examples(config: Config, name: str) -> bool:

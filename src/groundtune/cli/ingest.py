@@ -71,12 +71,12 @@ def ingest(
 
 
 def _calibrated(project: "Project") -> str | None:
-    """Fit the threshold of quotes if it is not fitted yet; return a sentence about it, or None without examples."""
+    """Fit the threshold of quotes if it is not fitted yet; return a sentence about it, or None."""
     from groundtune.build.approach_registry import calibrated_unasked
     from groundtune.workflows.abstention_threshold import Calibration
 
     name, config = calibrated_unasked(project.config), project.config
-    if name is None or name in project.fitted.thresholds:
+    if config.task != "answer" or name is None or name in project.fitted.thresholds:
         return None
     if not config.examples.files or config.answers.threshold is not None or not config.answers.calibration_questions:
         return None

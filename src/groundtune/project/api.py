@@ -191,7 +191,7 @@ class Project(AsyncVerbs):
     ) -> abstention_threshold.Calibration | abstention_threshold.Uncalibrated:
         """Choose the abstention threshold of an approach on the train and validation examples, and save it.
 
-        approach: None: the one that quotes, or without quotes the usual one of the task. At most
+        approach: None: one that costs nothing, in task answer the one that quotes. At most
         `[answers] calibration_questions` are asked; generations come from the cache where they can. progress: called
         with the approach, the questions asked, and their total. Returns why there is no threshold if none can be
         chosen. Raises BudgetError, and what `ask` raises for the name of the approach.

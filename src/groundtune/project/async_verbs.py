@@ -10,7 +10,7 @@ from typing import Any
 
 from groundtune import build
 from groundtune.approaches.answering import stream_answer
-from groundtune.build.approach_registry import build_registry, calibrated_unasked, default_approach
+from groundtune.build.approach_registry import build_registry, calibrated_unasked
 from groundtune.build.task import score_names
 from groundtune.common.answers import request_answer
 from groundtune.common.event_loop import Loop, closing, on_project_loop
@@ -203,12 +203,13 @@ class AsyncVerbs:
     ) -> abstention_threshold.Calibration | abstention_threshold.Uncalibrated:
         """Choose the abstention threshold of an approach on the train and validation examples, and save it.
 
-        approach: None: the one that quotes, or without quotes the usual one of the task. At most
+        approach: None: one that costs nothing, in task answer the one that quotes. At most
         `[answers] calibration_questions` are asked; generations come from the cache where they can. progress: called
         with the approach, the questions asked, and their total. Returns why there is no threshold if none can be
         chosen. Raises BudgetError, and what `ask` raises for the name of the approach.
         """
-        name = approach or calibrated_unasked(self.config) or default_approach(self.config)
+        if (name := approach or calibrated_unasked(self.config)) is None:
+            return abstention_threshold.Uncalibrated("the approach has to be named, because its model may cost money")
         examples = await self._examples()
         async with self.session.resources(snapshot=True) as resources:
             wrap = build.caching_wrapper(self.workspace.cache, build.budget(budget_usd))
