@@ -116,6 +116,20 @@ async def test_lexical_is_bm25_best_first_and_at_most_k(index_store: Store) -> N
     assert len(await index_store.lexical("pond", k=3, scope=OPEN)) == 3
 
 
+async def test_lexical_finds_words_of_scripts_without_spaces(index_store: Store) -> None:
+    await fill(
+        index_store,
+        entry("zh", "自行车送达后三十天内可以退货。"),
+        entry("ja", "返品は配達から三十日以内です。"),
+        entry("th", "คืนจักรยานได้ภายในสามสิบวันหลังจากได้รับสินค้า"),
+        entry("en", "Bikes may be returned within thirty days."),
+    )
+    for text, document in (("三十天内可以退货", "zh"), ("三十日以内", "ja"), ("ภายในสามสิบวัน", "th"), ("thirty", "en")):
+        assert documents(await index_store.lexical(text, k=5, scope=OPEN))[0] == document
+    texts = await index_store.embedded_texts(["zh:0"])
+    assert "自行车送达后三十天内可以退货。" in texts["zh:0"]
+
+
 async def test_lexical_stems_folds_and_reads_the_context(index_store: Store) -> None:
     await fill(
         index_store,

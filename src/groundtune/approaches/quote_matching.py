@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from groundtune.languages.detection import detect
 from groundtune.languages.reading import read
+from groundtune.languages.segmentation import has_unspaced, is_part, is_unspaced
 
 Span = tuple[int, int]
 """Start and end, in characters of the passage's text."""
@@ -51,6 +52,8 @@ def _find(sentence: str, text: str, language: str) -> Span | None:
     first = f"(?:{re.escape(needle[0].lower())}|{re.escape(needle[0].upper())})"
     for match in re.finditer(first + re.escape(needle[1:]), hay):
         end = origin[match.end() - 1] + 1
+        if has_unspaced(match.group()) and is_part(text, origin[match.start()], end):
+            continue
         if _whole(hay, match.start(), match.end()) and not _is_denied(text, origin[match.start()], end, language):
             while end < len(text) and unicodedata.combining(text[end]):
                 end += 1
@@ -74,13 +77,20 @@ def _whole(text: str, start: int, end: int) -> bool:
     """Whether the match ends at word boundaries and is not part of a longer number."""
     before, after = text[max(0, start - 2) : start], text[end : end + 2]
     first, last = text[start], text[end - 1]
-    if before and first.isalnum() and (before[-1].isalnum() or before[-1] == "_"):
+    if before and _joined(before[-1], first):
         return False
-    if after and last.isalnum() and (after[0].isalnum() or after[0] == "_" or unicodedata.combining(after[0])):
+    if after and (_joined(last, after[0]) or (last.isalnum() and unicodedata.combining(after[0]))):
         return False
     if first.isdigit() and len(before) == 2 and before[1] in ".,:" and before[0].isdigit():
         return False
     return not (last.isdigit() and len(after) == 2 and after[0] in ".,:" and after[1].isdigit())
+
+
+def _joined(left: str, right: str) -> bool:
+    """Whether no word ends between two characters."""
+    if is_unspaced(left) or is_unspaced(right):  # any two of them may be two words
+        return False
+    return (left.isalnum() or left == "_") and (right.isalnum() or right == "_")
 
 
 @lru_cache(maxsize=512)

@@ -7,6 +7,8 @@ from functools import lru_cache
 
 import regex
 
+from groundtune.languages.segmentation import has_unspaced, segments
+
 _LETTERS = r"\p{L}[\p{L}\p{M}\u200c\u200d]*+"
 _TOKEN = regex.compile(rf"\p{{Nd}}+(?:[.,:/٫٬]\p{{Nd}}+)*+|{_LETTERS}(?:['’ʼ]{_LETTERS})*+['’]?")
 _APOSTROPHES = str.maketrans("’ʼ", "''")
@@ -74,7 +76,12 @@ def tokenize(text: str, writing: Writing = Writing()) -> tuple[Token, ...]:
         if cut and writing.apostrophe == "prefix":
             tokens.append(_token(start, start + cut, word[:cut], writing))
             start, word = start + cut, word[cut:]
-        tokens.append(_token(start, end, word, writing))
+        if has_unspaced(word):
+            tokens.extend(
+                _token(start + first, start + last, word[first:last], writing) for first, last in segments(word)
+            )
+        else:
+            tokens.append(_token(start, end, word, writing))
     return tuple(tokens)
 
 

@@ -13,6 +13,7 @@ from mdit_py_plugins.front_matter import front_matter_plugin
 
 from groundtune.ingest.loaders.text import decode
 from groundtune.ingest.parsed import ParsedDocument, TextBuilder
+from groundtune.languages.segmentation import unwrap
 
 _MARKED = re.compile(r"[\\`*_~\[\]<&!]|\n")
 _FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]:?")
@@ -20,6 +21,8 @@ _WIKI_LINK = re.compile(r"\[\[(?:[^\]|]*\|)?([^\]|]+)\]\]")
 _MAX_NESTING = 10_000
 """The parser silently drops deeper nesting; at this value Python's recursion limit comes first and raises."""
 _MAX_INLINE_NESTING = 20
+SOFT_BREAK = "\v"
+"""Stands for a line break of the source, which is a space to the reader."""
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 
 
@@ -133,7 +136,7 @@ class _MarkdownWalk:
             content = _WIKI_LINK.sub(r"\1", content)
         tokens: list[Token] = []
         self._parser.inline.parse(content, self._parser, self._env, tokens)
-        return "".join(_pieces(tokens))
+        return unwrap("".join(_pieces(tokens)), SOFT_BREAK)
 
     def _html(self, content: str) -> None:
         if content.lstrip().startswith("<!--") and content.rstrip().endswith("-->") and content.count("<!--") == 1:
@@ -162,7 +165,7 @@ def _pieces(tokens: list[Token]) -> Iterator[str]:
             case "text" | "code_inline" | "text_special":
                 yield token.content
             case "softbreak":
-                yield " "
+                yield SOFT_BREAK
             case "hardbreak":
                 yield "\n"
             case "image":

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from groundtune.languages.segmentation import unwrap
+
 _BULLET = re.compile(r"[•‣▪◦●○■·]\s*")
 _MARKER = re.compile(r"([-*•‣▪◦●○■–—·]|\(?[\dA-Za-z]{1,3}[.)]|\d{1,2}(\.\d{1,2}){0,3}\.?)")
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
@@ -70,7 +72,7 @@ class Vocabulary:
         half = _HYPHENATED.search(before)
         rest = _WORD.match(after)
         if not half or not rest or not after[0].islower():
-            return f"{before} {after}"
+            return unwrap(f"{before}\n{after}")
         first, second = half[1].lower(), rest[0].lower()
         if first + second in self._known:
             return before[:-1] + after

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from groundtune.errors import ParseError
 from groundtune.ingest.parsed import ParsedDocument, TextBuilder
+from groundtune.languages.segmentation import is_prose, unwrap, unwrap_unspaced
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -155,7 +156,7 @@ def _runs(lines: list[str]) -> Iterator[str]:
         yield lines[0]
         return
     if len(lines) <= _MAX_WRAPPED and is_wrapped(lines):
-        yield " ".join(lines)
+        yield unwrap("\n".join(lines))
         return
     run: list[str] = []
     length = 0
@@ -170,7 +171,10 @@ def _runs(lines: list[str]) -> Iterator[str]:
 
 
 def _joined(lines: list[str]) -> str:
-    return " ".join(lines) if is_wrapped(lines) else "\n".join(lines)
+    text = "\n".join(lines)
+    if is_wrapped(lines):
+        return unwrap(text)
+    return unwrap_unspaced(text) if is_prose(text) else text
 
 
 def is_wrapped(lines: list[str]) -> bool:

@@ -15,6 +15,7 @@ from lancedb.index import FTS, BTree, IvfFlat, LabelList
 from lancedb.query import MatchQuery
 
 from groundtune.errors import MissingError
+from groundtune.languages.segmentation import SEPARATOR, separated
 from groundtune.retrieve.lexical_scale import scale_bm25
 from groundtune.retrieve.stores.generations import REBUILD
 from groundtune.types import Candidate, IndexEntry, Passage, Scope, Vectors
@@ -181,7 +182,10 @@ class LanceStore:
         texts_by_id: dict[str, str] = {}
         for chunk in _chunks(list(ids)):
             rows = await self._table.query().where(_one_of("id", chunk)).select(["id", "search"]).to_arrow()
-            texts = [text.removeprefix("\n") for text in rows["search"].to_pylist()]  # the context may be empty
+            texts = [
+                text.replace(SEPARATOR, "").removeprefix("\n")  # the context may be empty
+                for text in rows["search"].to_pylist()
+            ]
             texts_by_id.update(zip(rows["id"].to_pylist(), texts, strict=True))
         return texts_by_id
 
@@ -381,7 +385,7 @@ def _stream(entries: Sequence[IndexEntry], dimension: int) -> Any:
 def _rows(entries: Sequence[IndexEntry], dimension: int) -> pa.Table:
     passages = [entry.passage for entry in entries]
     columns: dict[str, Any] = {name: [getattr(p, name) for p in passages] for name in PASSAGE_COLUMNS}
-    columns["search"] = [f"{entry.context}\n{entry.passage.text}" for entry in entries]
+    columns["search"] = [separated(f"{entry.context}\n{entry.passage.text}") for entry in entries]
     columns["key"] = [entry.key for entry in entries]
     columns["groups"] = [list(entry.groups) for entry in entries]
     columns["tags"] = [[_tag(key, value) for key, value in entry.metadata.items()] for entry in entries]
@@ -404,7 +408,7 @@ def _matrix(rows: pa.Table) -> Vectors:
 
 def _match(text: str) -> Any:
     build: Any = MatchQuery  # its generated signature hides the defaults from type checkers
-    return build(_encodable(text), "search")
+    return build(separated(_encodable(text)), "search")
 
 
 def _where(scope: Scope) -> str:

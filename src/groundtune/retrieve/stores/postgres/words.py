@@ -3,6 +3,8 @@
 import unicodedata
 from functools import cache
 
+from groundtune.languages.segmentation import separated
+
 LONGEST_WORD = 64
 """Longer runs of letters are data, not words, and are not indexed."""
 
@@ -12,7 +14,7 @@ def plain_words(text: str) -> str:
 
     PostgreSQL's own parser would keep `and/or` as a file name, `a.b` as a host and drop `<b>` as a tag.
     """
-    words = unicodedata.normalize("NFKC", text).lower().translate(_letters()).split()
+    words = separated(unicodedata.normalize("NFKC", text)).lower().translate(_letters()).split()
     return " ".join(word for word in words if len(word) <= LONGEST_WORD)
 
 
