@@ -283,6 +283,19 @@ def test_a_list_of_sources_claims_nothing() -> None:
     assert [(each.support, number(each)) for each in citations] == [("exact", 1), ("unchecked", 1), ("unchecked", 3)]
 
 
+def test_footnotes_and_the_head_of_a_table_state_nothing() -> None:
+    assert states(f"{MONTHS}¹. {DAYS}².\n\n¹ a.md\n² a.md") == [("exact", 1, False), ("exact", 2, False)]
+    table = "| Zone | Fee |\n|---|---|\n| South | 55 euros [3] |"
+    assert states(table) == [("close", 3, False)]
+    assert states(f"(1) {MONTHS}.\n(2) {DAYS}.") == [("exact", 1, True), ("exact", 2, True)], "numbers of a list"
+    assert states(f"> {MONTHS}.\n> — Passage 1") == [("exact", 1, False)]
+
+
+def test_a_marker_is_added_in_a_script_without_spaces() -> None:
+    chinese = (*HITS, hit("订单在两个工作日内发货。头盔不予退款。", 5))
+    assert check_citations("头盔不予退款。", chinese)[0] == "头盔不予退款[1]。"
+
+
 def test_an_answer_without_passages_is_uncited() -> None:
     text = "Hello! It takes 30 days. Is that all?"
     assert uncited_statements(text) == (Citation(None, "It takes 30 days.", "uncited"),)

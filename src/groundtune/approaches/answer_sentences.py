@@ -15,10 +15,11 @@ from groundtune.types import Hit
 MAX_RUN = 8
 """Maximum sentences before a marker that may form one quote with the marked one."""
 
-_BULLET = re.compile(r"\s*(?:(?:[-*+•–—>|]|\d{1,3}[.)]|[A-Za-z][.)]|#{1,6})\s+)*")
+_BULLET = re.compile(r"\s*(?:(?:[-*+•–—>|①-⑳]|\(?\d{1,3}[.)]|\(?[A-Za-z][.)]|#{1,6})\s+)*")
 _SOFT_BREAK = re.compile(r"(?<=[^\W_])[,]?[ \t]*\n[ \t]*(?=[^\W_])(?!\d{1,3}[.)]\s|[A-ZÀ-Þ]|[a-z][.)]\s)")
 """A line break within a sentence: not after a full stop, and not before a capital, a number or a list letter."""
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
+_TABLE_HEAD = re.compile(r"[^\n]*\|[^\n]*\n[ \t]*\|?[ \t:]*-{2,}[-| :\t]*(?:\n|\Z)")
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
 
 
@@ -126,7 +127,7 @@ def _line(text: str, start: int, end: int, markers: Sequence[Marker], language: 
                 end=max([bare_end, *(marker.end for marker in sentence_markers)]),
                 text=claim,
                 markers=sentence_markers,
-                states=states_something(claim, clean),
+                states=states_something(claim, clean) and not _TABLE_HEAD.match(text, start),
                 bare_end=bare_end,
                 line=(start, origin[head] if head < len(origin) else end),
                 parts=_parts(text, first, bare_end, sentence_markers),

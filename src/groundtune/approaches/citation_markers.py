@@ -101,7 +101,8 @@ _FORMS = {
     "caret": r"\$?\^(?:\{\d{1,2}(?:\s*,\s*\d{1,2})*\}|\d{1,2})(?:\$|\^)?(?!\w)",
     "raised": rf"[{_RAISED}]+(?:[,˒‚ ]{{1,2}}[{_RAISED}]+)*",
     "circled": rf"[{''.join(_CIRCLED)}]",
-    "line": r"(?:^|(?<=[\s>*-]))[^\s\d:]{2,30}\s*:\s*[^\n:]{0,100}\d[ \t]*\.?(?=[ \t]*(?:\n|\Z))",
+    "line": r"(?:(?:^|(?<=[\s>*-]))[^\s\d:]{2,30}\s*:\s*[^\n:]{0,100}|(?<=- )[^\s\d:]{2,30}\s*[#:]?\s*)\d[ \t]*\.?"
+    r"(?=[ \t]*(?:\n|\Z))",
 }
 _FORM = re.compile(rf"[ \t]*(?:{'|'.join(f'(?P<{kind}>{form})' for kind, form in _FORMS.items())})", re.MULTILINE)
 """What may be a marker, on folded text; the last group that matched names the form."""
@@ -138,11 +139,11 @@ class _Contents:
 def _contents() -> _Contents:
     sources, joins, pointers = _any_of("sources"), _any_of("joins"), _any_of("pointers")
     source = rf"(?:[\^#№]\s*|(?:{sources})(?:\s*(?:no|nr|n°|num|number)\b\.?|\s*[#№])?\s*[.:=#_-]?\s*)"
-    pointer = rf"(?:(?:{pointers})\b\.?:?\s*)?"
+    pointer = rf"(?:(?:{pointers})\b\.?:?\s*){{0,2}}"
     join = rf"\s*(?:[,;&+/·]\s*(?:(?:{joins})\s)?|(?:{joins})(?![^\W\d_]))\s*"
     item = rf"(?P<low>\d{{1,5}})(?:\s*-\s*{source}?(?P<high>\d{{1,5}}))?{_PLACE}{{0,2}}"
     one = re.sub(r"\?P<\w+>", "?:", item)
-    more = rf"(?:{join}{source}{{0,2}}{one})*"
+    more = rf"(?:{join}{pointer}{source}{{0,2}}{one})*"
     return _Contents(
         re.compile(rf"{source}{{0,2}}{item}(?:{_TITLE}\Z)?"),
         re.compile(rf"\s*{pointer}{source}{{0,2}}{one}(?:{more}|{_TITLE})\s*"),

@@ -138,7 +138,7 @@ def carrying_markers(text: str, answer_sentences: Sequence[Sentence]) -> list[tu
 def _judge(sentence: Sentence, carriers: Sequence[int], hits: Sequence[Hit], by: Comparison) -> JudgedSentence:
     if sentence.numbers:
         return _judge_marked(sentence, hits, by)
-    if not sentence.states:
+    if not sentence.states or _names_places(sentence.text, hits):
         return JudgedSentence(sentence)
     carried = [_cite(sentence.text, sentence.text, number, hits, by) for number in carriers]
     kept = [citation for citation in carried if is_supported(citation.support) is not False]
@@ -173,9 +173,13 @@ def _claims_nothing(sentence: Sentence, hits: Sequence[Hit]) -> bool:
     """Whether a sentence with a marker only names the passage: a lead-in, a heading, a line of a list of sources."""
     if leads_in(sentence.text) or is_heading(sentence.text):
         return True
-    named = [hits[number - 1].passage for number in sentence.numbers if 1 <= number <= len(hits)]
-    places = {word for passage in named for word in words(f"{passage.source} {passage.heading}")}
-    return bool(places) and set(words(sentence.text)) <= places
+    return _names_places(sentence.text, [hits[number - 1] for number in sentence.numbers if 1 <= number <= len(hits)])
+
+
+def _names_places(text: str, hits: Sequence[Hit]) -> bool:
+    """Whether a text has a source of these passages and, besides, words of their sources and headings alone."""
+    places = {word for hit in hits for word in words(f"{hit.passage.source} {hit.passage.heading}")}
+    return any(hit.passage.source in text for hit in hits) and set(words(text)) <= places
 
 
 def _uncited(sentence: Sentence) -> Citation:
@@ -184,7 +188,8 @@ def _uncited(sentence: Sentence) -> Citation:
 
 def _only_support(claim: str, hits: Sequence[Hit], language: str) -> int | None:
     """Return the number of the only passage that holds a claim word for word, else of the only one that is close."""
-    if len(words(claim)) < ADDED_WORDS:
+    unspaced = sum(ord(char) >= 0x0E00 for char in claim)  # a word of Chinese, Japanese or Thai has no end of its own
+    if len(words(claim)) < ADDED_WORDS and unspaced < 2 * ADDED_WORDS:
         return None
     exact = [number for number, hit in enumerate(hits, start=1) if find(claim, hit.passage.text, language=language)]
     if exact:

@@ -57,8 +57,8 @@ REPLY_WORDS = {
         "|freundliche grüße|schönen tag noch|einen schönen tag|bitte sehr",
         "vielen dank für|danke für|ich hoffe|hoffentlich hilft|lassen sie mich wissen|lass mich wissen"
         "|bei weiteren fragen|bei rückfragen|falls sie weitere|wenn sie weitere|falls du weitere|wenn du weitere"
-        "|gerne helfe ich|hier ist|hier sind|hier finden sie|im folgenden finden sie|folgendes habe ich gefunden"
-        "|melden sie sich",
+        "|gerne helfe ich|gern helfe ich|hier ist|hier sind|hier finden sie|im folgenden finden sie"
+        "|folgendes habe ich gefunden|melden sie sich",
         "ja nein doch",
     ),
     "french": ReplyWords(
