@@ -7,7 +7,7 @@ Pairs: tests/data/answer_pairs, labelled twice before the rule was written. Thei
 bootstrap interval over questions, since the answers to a question are not independent.
 
 SQuAD 2.0 (in GROUNDTUNE_DATA): each gold answer of a question against its other gold answers, which should be right,
-and against the gold answers of the next question, which should be wrong.
+and against the gold answers of a question of another article, which should be wrong.
 """
 
 import hashlib
@@ -123,7 +123,8 @@ def squad(path: Path) -> Iterator[list[str]]:
     ]
     own = [(golds[i], [*golds[:i], *golds[i + 1 :]], text) for text, golds in answerable for i in range(len(golds))]
     differing = [(answer, others, text) for answer, others, text in own if answer not in others]
-    following = [*answerable[1:], *answerable[:1]]
+    half = len(answerable) // 2
+    following = [*answerable[half:], *answerable[:half]]
     foreign = [
         (a, golds, text) for (text, golds), (_, others) in zip(answerable, following, strict=True) for a in others
     ]
@@ -131,7 +132,7 @@ def squad(path: Path) -> Iterator[list[str]]:
     for name, rows in (
         ("the other gold answers of its question", own),
         ("the same, where its text is not among them", differing),
-        ("the gold answers of another question", foreign),
+        ("the gold answers of a question of another article", foreign),
     ):
         shares = [
             sum(rule(answer, list(dict.fromkeys(golds)), text, "english") for answer, golds, text in rows) / len(rows)

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from groundtune.decide.verdict import Requirements, decide
-from groundtune.types import ApproachSummary, Difference, Verdict
+from groundtune.types import ApproachSummary, Difference, Interval, Verdict
 
 FREE = Requirements()
 
@@ -549,3 +549,24 @@ def test_other_scores_are_shown_as_they_are() -> None:
     assert result.sentence == "Use a: its mean grade is 4.20 on 300 examples, measurably higher than that of b."
     share = verdict([summary("a", 0.9), summary("b", 0.5)], [pair("a", "b", 0.4, 0.001)], primary="f1")
     assert share.sentence == "Use a: its mean f1 is 90% on 300 examples, measurably higher than that of b."
+
+
+def test_an_approach_that_asserts_too_much_wrong_is_ruled_out() -> None:
+    summaries = [
+        summary(name, mean, metrics={"asserted_wrong": Interval(wrong, wrong / 2, wrong * 2, 300)})
+        for name, mean, wrong in (("bold", 0.9, 0.1), ("careful", 0.8, 0.02))
+    ]
+    summaries.append(summary("unknown", 0.7))
+    pairs = [
+        pair("bold", "careful", 0.1, 0.001),
+        pair("bold", "unknown", 0.2, 0.001),
+        pair("careful", "unknown", 0.1, 0.001),
+    ]
+    result = verdict(summaries, pairs, Requirements(max_asserted_wrong=0.05))
+    assert result.choice == "careful"
+    assert result.ruled_out == {
+        "bold": ("10.0% of the questions get a wrong answer without a word of doubt; max_asserted_wrong = 0.05",),
+        "unknown": ("how often it asserts what is wrong is unknown; max_asserted_wrong = 0.05",),
+    }
+    assert "wrong without doubt 2.0% (1.0% to 4.0%)" in result.reasons[0]
+    assert result.flips[0] == "Without max_asserted_wrong = 0.05, bold would be recommended."

@@ -33,6 +33,12 @@ WRONG = [
     ("Which colours are there?", "red, blue, green", "Red and blue."),
     ("Which colours are there?", "red, blue, green", "Red, blue, green and black."),
     ("In which order are they pressed?", "red, blue, green", "Blue, red, green."),
+    ("Which countries?", "Germany, Austria and Switzerland", "Germany, Austria, Switzerland and Liechtenstein."),
+    ("How may I pay?", "invoice, direct debit, credit card", "Invoice and direct debit; no credit cards."),
+    ("When does it open?", "9:00 to 17:00", "9:00-18:00"),
+    ("May I take it home?", "Yes, with a permit", "Yes, without a permit."),
+    ("Where is the archive?", "Room 12", "Room 12 or Room 14"),
+    ("What is the minimum age?", "at least 18 years", "at most 18 years"),
     ("Which days?", "1 for lamps, 2 for desks", "2 days for lamps, 1 day for desks"),
 ]
 RIGHT = [
@@ -60,6 +66,13 @@ RIGHT = [
     ("How to write?", "e-mail", "By email."),
     ("Which colours are there?", "red, blue, green", "- Green\n- Blue\n- Red"),
     ("Which colours are there?", "red, blue, green", "There are red, green and blue. They cost the same."),
+    ("Who is on the board?", "Ana Silva, Tom Reed", "Ana Silva (chair) and Tom Reed (deputy)."),
+    ("Which days?", "Monday, Wednesday", "The shop is open on Wednesdays and Mondays."),
+    ("When does it open?", "9:00 to 17:00", "From 9 am to 5 pm."),
+    ("How long is the break?", "90 minutes", "1 hour 30 minutes"),
+    ("What is the minimum age?", "18", "You must be at least 18 years old."),
+    ("Do I have to register?", "No", "Registration is optional."),
+    ("Do I have to register?", "No", "No registration is needed."),
     ("In which order are they pressed?", "red, blue, green", "First red, then blue, then green."),
     ("What is the treaty?", "Framework Convention (FCCC)", "the Framework Convention"),
 ]
@@ -72,6 +85,11 @@ OTHER_LANGUAGES = [
     ("german", "Wann?", "31. Januar", "Bis zum 31.01.", True),
     ("french", "Est-ce gratuit ?", "Non", "Ce n'est pas gratuit.", True),
     ("french", "Combien de temps ?", "30 jours", "30 ou 14 jours.", False),
+    ("spanish", "¿Cuánto dura?", "dos semanas", "14 días", True),
+    ("spanish", "¿Está permitido?", "No", "No se permite.", True),
+    ("italian", "Quanto costa?", "1.250,50 €", "1250,5 euro", True),
+    ("dutch", "Hoe lang?", "30 dagen", "Niet 30 maar 14 dagen.", False),
+    ("portuguese", "Quanto tempo?", "30 dias", "30 ou 14 dias.", False),
     ("russian", "Сколько дней?", "30 дней", "30 или 14 дней.", False),
     ("swedish", "Är det gratis?", "Nej", "Det är inte gratis.", True),
 ]
@@ -133,7 +151,7 @@ def test_doubt_is_read_in_the_language_of_the_answer() -> None:
     assert not is_doubted("It is 30 days.")
 
 
-FLOORS = {"facts": 0.55, "lists and formats": 0.55, "rules": 0.45}
+FLOORS = {"facts": 0.6, "lists and formats": 0.65, "rules": 0.45}
 """Below the measured kappa of each kind, so that a change of the rule shows before it gets much worse."""
 
 

@@ -587,3 +587,15 @@ def test_cut_replies_and_warnings_are_told_once_with_their_number(tmp_path: Path
     assert any("train it on longer replies" in caveat for caveat in trained.verdict.caveats)
     bare_run = evaluate_run(replace(run, about={}))
     assert any("of its model in groundtune.toml" in caveat for caveat in bare_run.verdict.caveats)
+
+
+async def test_gold_answers_that_words_tell_little_about_advise_a_judge(tmp_path: Path) -> None:
+    golds = ["No", "Yes, but only with the written consent of both managers", "30 days", "red, blue and green"]
+    examples = [Example(f"q{at}", f"question {at}", gold, tags=("a",)) for at, gold in enumerate(golds)]
+    folder = await make_run(tmp_path, Scripted("rag"), examples=examples)
+    report = evaluate_run(read_run(folder))
+    assert any(caveat.startswith("Among 4 gold answers are 2 yes or no") for caveat in report.verdict.caveats)
+    assert [(tag, n) for tag, n, _ in report.wrong_tags] == [("a", 4)]
+    assert report.summary()["tags"][0]["asserted_wrong"]["rag"]["n"] == 4
+    with pytest.raises(UsageError, match="lower is better"):
+        evaluate_run(read_run(folder), primary="asserted_wrong")

@@ -11,6 +11,7 @@ from groundtune.approaches.schema_from_examples import derive_schema
 from groundtune.common.json_schema import schema_checker
 from groundtune.config import Config
 from groundtune.errors import MissingError, UsageError
+from groundtune.measure.correctness import load_languages
 from groundtune.measure.metrics import score_answer
 from groundtune.measure.output_checks import make_checks
 from groundtune.measure.scoring import Scorer, label_scorer, object_scorer, text_scorer
@@ -115,6 +116,7 @@ def scorer(config: Config, output_format: OutputFormat, root: Path) -> Scorer:
         case TextFormat():
             return text_scorer(make_checks(config.checks, root))
         case _:
+            load_languages()
             return partial(score_answer, language=config.language)
 
 

@@ -42,11 +42,13 @@ _ENDING = regex.compile(r"[:'’]\p{Ll}{1,4}(?=[ \u00a0])")
 _RANGE = regex.compile(r"\s*(?:[-–—/]|\p{L}{1,4})?\s*")
 _DAY_GAP = regex.compile(r"(?:\.|-?[\p{L}º°ª]{1,3}\.?)?\s*(?:\p{L}{1,3}\s+)?")
 """What may stand between a day and its month: 3. Mai, 3rd of May, 3 de mayo."""
-_YEAR_GAP = regex.compile(r"\s?[.,]?\s*(?:\p{L}{1,3}\.?\s+)?")
+_YEAR_GAP = regex.compile(r"\s?(?:\p{L}{1,2}(?=[.,\s]))?[.,]?\s*(?:\p{L}{1,3}\.?\s+)?")
+"""What may stand between a day or a month and the year: 12th, 2024; mayo de 2024."""
 _DAY_AND_MONTH = regex.compile(r"(?<![\p{N}./-])(\d{1,2})\.[ \u00a0]?(\d{1,2})\.(?![ \u00a0]?\p{N})")
-_DOTTED_TIME = regex.compile(
-    r"(?<![\p{N}.,:])(1[0-2]|0?\d)\.([0-5]\d)(?=[ \u00a0]?[ap]\.?[ \u00a0]?m\b)", regex.IGNORECASE
+_HALF_DAY_TIME = regex.compile(
+    r"(?<![\p{N}.,:])(1[0-2]|0?\d)(?:\.([0-5]\d))?(?=[ \u00a0]?[ap]\.?[ \u00a0]?m\b)", regex.IGNORECASE
 )
+"""A time before a.m. or p.m. without a colon: 9.30 am, 9 pm."""
 _REPEATED = regex.compile(r"\s*[(\[]\s*")
 
 
@@ -340,8 +342,8 @@ def _dates_and_times(text: str, language: Language) -> Iterator[Quantity]:
             day, month = int(match[1]), int(match[2])
             if 1 <= month <= 12 and 1 <= day <= 31:
                 yield Quantity(match.start(), match.end(), frozenset({(None, month, day)}), "date")
-    for match in (*_TIME.finditer(text), *_DOTTED_TIME.finditer(text)):
-        minutes = int(match[1]) * 60 + int(match[2])
+    for match in (*_TIME.finditer(text), *_HALF_DAY_TIME.finditer(text)):
+        minutes = int(match[1]) * 60 + int(match[2] or 0)
         half = _HALF_DAY.match(text, match.end())
         after_noon = half is not None and half[1].lower() == "p" and minutes < 720
         yield Quantity(

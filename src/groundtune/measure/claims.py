@@ -5,8 +5,10 @@ of a list, belong to the claim before them.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import lru_cache
+from itertools import product
 
 import regex
 
@@ -38,6 +40,8 @@ _GENERAL = frozenset({
 _BOUNDS = frozenset({"before", "after", "least", "most", "more", "less", "without", "only"})
 _BOUND_DISTANCE = 25
 """Most characters between a negation and the bound that it belongs to: not only, may not be returned after."""
+_IN_TWO_UNITS = frozenset({"second", "metre", "gram", "foot", "month", "day"})
+"""Base units of amounts that are written in a larger and a smaller unit."""
 _RANKS = ("", ",", "break", "and", "or", "but")
 
 
@@ -194,8 +198,28 @@ def words(text: str, language: str) -> Words:
 
 
 def amounts(text: str, language: str) -> tuple[Quantity, ...]:
-    """Return the quantities of the text without articles that may mean one."""
-    return tuple(q for q in quantities(text, language) if not q.article or q.unit is not None)
+    """Return the quantities of the text, those in two units as one (1 hour 30 minutes), without articles."""
+    found: list[Quantity] = []
+    for quantity in quantities(text, language):
+        if quantity.article and quantity.unit is None:
+            continue
+        if found and _continues(text, found[-1], quantity):
+            found[-1] = _sum(found[-1], quantity)
+        else:
+            found.append(quantity)
+    return tuple(found)
+
+
+def _continues(text: str, before: Quantity, quantity: Quantity) -> bool:
+    """Whether an amount goes on in a smaller unit: 30 minutes of "1 hour 30 minutes"."""
+    same = before.unit == quantity.unit and quantity.unit in _IN_TWO_UNITS
+    return same and not (before.implied or quantity.article) and text[before.end : quantity.start] == " "
+
+
+def _sum(first: Quantity, second: Quantity) -> Quantity:
+    numbers = ([value for value in quantity.readings if isinstance(value, Fraction)] for quantity in (first, second))
+    readings = frozenset(a + b for a, b in product(*numbers))
+    return replace(first, end=second.end, readings=readings, figures=readings)
 
 
 def is_item(text: str, language: str) -> bool:
@@ -225,13 +249,25 @@ def turns(text: str, question: str, language: str) -> int:
     count = sum(_negates(sense, said) for sense in said)
     if "forbidden" in names - asked or ("forbidden" in asked - names and names & {"allowed", "may"}):
         return count + 1
-    rivals = _data(language).rivals
-    opposed = any(
-        other in names - asked - {"forbidden"}
+    return count + any(
+        _are_opposites(name, other, language)
         for name in asked - names - {"not"}
-        for other in rivals.get(name, ())
-    )  # fmt: skip
-    return count + opposed
+        for other in names - asked - {"forbidden", "not"}
+    )
+
+
+@lru_cache(maxsize=4096)
+def _are_opposites(first: str, second: str, language: str) -> bool:
+    """Whether two senses exclude each other, or one is the opposite of a word for the other: must, optional."""
+    rivals = _data(language).rivals
+    if second in rivals.get(first, ()):
+        return True
+    return any(
+        first in {sense.name for sense in senses(word, language)}
+        for pole in rivals.get(second, ())
+        if "|" in pole
+        for word in pole.split("|")
+    )
 
 
 def negations(text: str, language: str) -> int:

@@ -41,6 +41,11 @@ _PARENTHESIS = regex.compile(r"\s*\([^()]*\)")
 """What a gold answer adds in parentheses, an answer may leave out."""
 
 
+def load_languages() -> None:
+    """Load the language data, which takes seconds, so that no answer waits for it while it is timed."""
+    detect("load", "english")
+
+
 def is_correct(answer: str, gold: str, *, question: str = "", language: str = "english") -> bool:
     """Whether the answer gives the gold answer to the question.
 
@@ -89,6 +94,8 @@ def _agrees(answer: str, stance: str, condition: str, question: str, language: s
     new = bool(wanted.amounts or wanted.codes or _new(condition, question, language))
     limits = _senses(condition, language) & {"only", "without"}
     conditional = new and bool(limits or "condition" in signals(condition, language))
+    if _is_opposed(answer, condition, question, language):
+        return False
     if not new or not (conditional or wanted.amounts or explicit is None):
         return explicit == stance or implied(answer, question, language) == stance
     if new and not _gives(answer, condition, question, language, restated=True):
@@ -160,7 +167,7 @@ def _is_further_item(
     if part.joined in (",", "and", "or") and index - 1 in places:
         last = index + 1 == len(pieces) or pieces[index + 1].joined not in (",", "and", "or")
         return is_item(part.text, language) or (last and part.joined != "," and bool(value))
-    before = index + 1 in places and pieces[index + 1].joined in (",", "and", "or")
+    before = part.joined != "break" and index + 1 in places and pieces[index + 1].joined in (",", "and", "or")
     return before and pieces[index + 1].sentence == part.sentence and is_item(part.text, language)
 
 
@@ -290,7 +297,7 @@ def _is_denied(text: str, question: str, language: str, gold: str = "") -> bool:
     if is_former(text, question, language) and "former" not in signals(gold, language):
         return True
     about = set(words(text, language).stems) & set(words(question, language).stems)
-    count = turns(text, question if about else "", language) - negations(gold, language)
+    count = turns(text, question if about else "", language) - turns(gold, "", language)
     if "without" in _senses(gold, language) - _senses(text, language) and negations(text, language):
         count -= 1  # "not in basements" is "except in basements"
     return (count - (turns(question, "", language) if about else 0)) % 2 == 1
@@ -334,14 +341,20 @@ def _has_rival(every: Sequence[Claim], deciding: Claim, gold: Gold, question: st
 
 def _is_rival(text: str, gold: Gold, question: str, language: str) -> bool:
     """Whether a part of a row is another value of the kind of the gold one."""
-    if states(text, gold, question, language) or set(gold.stems) & set(words(text, language).stems):
+    if states(text, gold, question, language):
         return False
     new = _new(text, question, language)
     if gold.amounts:
         return (
-            not new and _has_value(text, gold, question, language) and not _holds_amount(text, gold, question, language)
+            not new - set(gold.stems)
+            and _has_value(text, gold, question, language)
+            and not _holds_amount(text, gold, question, language)
         )
-    return bool(new) and (not (gold.name or gold.codes) or _has_value(text, gold, question, language))
+    return (
+        bool(new)
+        and not new & set(gold.stems)
+        and (not (gold.name or gold.codes) or _has_value(text, gold, question, language))
+    )
 
 
 def _is_range(text: str, gold: Gold, question: str, language: str) -> bool:

@@ -143,11 +143,16 @@ def same(gold: Quantity, said: Quantity, gold_text: str, text: str, question: st
     """Whether an answer that says one quantity gives the gold one."""
     if gold.unit == "date" and said.unit == "date":
         return any(_same_date(a, b) for a in gold.readings for b in said.readings)
-    if gold.unit == "percent" and said.unit is None:
-        return gold.readings == {value * 100 for value in said.readings if isinstance(value, Fraction) and value < 1}
+    if gold.unit == "percent" and said.unit is None and all(isinstance(v, Fraction) and v < 1 for v in said.readings):
+        return gold.readings == {value * 100 for value in said.readings if isinstance(value, Fraction)}
+    if gold.unit is None and said.unit not in (None, "date", "weekday", "clock"):
+        return gold.readings == said.figures  # 17 of "17 years"
     for minor, major, factor in ((gold, said, 100), (said, gold, 100)):
         if major.unit in _MINOR.get(minor.unit or "", ()):
             return minor.readings == {v * factor for v in major.readings if isinstance(v, Fraction)}
+    if {gold.unit, said.unit} == {"clock", "second"}:  # 1 h 30 is a time of day or 90 minutes
+        first, second = (_in_seconds(quantity) for quantity in (gold, said))
+        return first == second
     if gold.readings != said.readings:
         return False
     if gold.unit == said.unit:
@@ -157,6 +162,11 @@ def same(gold: Quantity, said: Quantity, gold_text: str, text: str, question: st
     if {gold.unit, said.unit} & {"degree"} and {gold.unit, said.unit} <= {"degree", "celsius", "fahrenheit"}:
         return True
     return said.unit is None and gold.unit in units(question, language) | units(text, language)
+
+
+def _in_seconds(quantity: Quantity) -> frozenset[Fraction]:
+    size = 60 if quantity.unit == "clock" else 1
+    return frozenset(reading * size for reading in quantity.readings if isinstance(reading, Fraction))
 
 
 def _zeros(text: str, quantity: Quantity) -> tuple[int, int]:

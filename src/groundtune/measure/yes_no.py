@@ -12,6 +12,8 @@ from groundtune.languages.tokens import tokenize
 from groundtune.measure.claims import Claim, claims, plain_text, turns, words
 
 Stance = Literal["yes", "no", "both"]
+_AKIN = 5
+"""Letters that the stems of words of one family have in common."""
 _ENDS = regex.compile(r"\s*(?:[.,;:!?()–—-]|$)")
 
 
@@ -59,7 +61,8 @@ def implied(text: str, question: str, language: str) -> Stance | None:
     asked = set(words(question, language).stems)
 
     def overlap(claim: Claim) -> int:
-        return len(asked & set(words(claim.text, language).stems))
+        found = words(claim.text, language).stems
+        return sum(any(stem == other or _is_akin(stem, other) for other in found) for stem in asked)
 
     related = [claim for claim in every if overlap(claim)]
     if not related:
@@ -68,6 +71,11 @@ def implied(text: str, question: str, language: str) -> Stance | None:
         )
     best = max(related, key=lambda claim: (overlap(claim), -claim.sentence))
     return _stance(" ".join(c.text for c in related if c.sentence == best.sentence), question, language)
+
+
+def _is_akin(first: str, second: str) -> bool:
+    """Whether two stems begin with the same letters: register and registration."""
+    return min(len(first), len(second)) >= _AKIN and first[:_AKIN] == second[:_AKIN]
 
 
 def _stance(text: str, question: str, language: str) -> Stance:

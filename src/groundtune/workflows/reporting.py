@@ -339,11 +339,11 @@ def _wording_caveats(run: Run) -> list[str]:
     kinds = Counter(gold_kind(gold, language) for gold in golds)
     if not golds or kinds["yes or no"] + kinds["sentence"] < MANY_SENTENCES * len(golds):
         return []
-    named = {"yes or no": "a yes or no", "sentence": "a sentence"}
+    named = {"yes or no": "yes or no", "sentence": "sentences"}
     counts = " and ".join(f"{kinds[kind]:,} {text}" for kind, text in named.items() if kinds[kind])
     return [
-        f"Of {format_count(len(golds), 'gold answer')}, {counts}: `correct` compares words and takes a right answer in "
-        "other words for wrong. A judge reads the meaning: set [judge]."
+        f"Among {format_count(len(golds), 'gold answer')} are {counts}: `correct` compares words, so it takes a right "
+        "answer in other words for wrong. A judge reads the meaning: set [judge]."
     ]
 
 
