@@ -262,7 +262,7 @@ class Pipeline:
         if not self._output_format.cites:
             return answer
         if not hits:
-            return replace(answer, citations=uncited_statements(reading.text))
+            return replace(answer, citations=uncited_statements(reading.text, language=self._language))
         text, citations = self._checked(reading.text, hits)
         return replace(answer, text=text, citations=citations) if text else self._abstention(hits, confidence)
 
