@@ -2,9 +2,9 @@
 
     python benchmarks/citations.py dev-v2.0.json
 
-One sentence of each SQuAD passage is cited unchanged, with about an eighth of its words left out, and falsified in four
-ways: another number, another name from the same corpus, an added "not", a sentence of another passage of the same
-article. Runs offline, without a model.
+One sentence of each SQuAD passage is cited unchanged, with about an eighth of its words left out (but for negations),
+and falsified in five ways: another number, another name from the same corpus, an added "not", a negation left out, a
+sentence of another passage of the same article. Runs offline, without a model.
 """
 
 import argparse
@@ -36,7 +36,10 @@ def long_sentences(text: str) -> list[str]:
 def variants(sentence: str, other: str | None, names: list[str], rng: random.Random) -> Iterator[tuple[str, str]]:
     yield "unchanged", sentence
     words = sentence.split()
-    yield "words left out", " ".join(word for i, word in enumerate(words) if i == 0 or rng.random() > LEFT_OUT)
+    kept = [word for i, word in enumerate(words) if i == 0 or rng.random() > LEFT_OUT or _DENIAL.search(word)]
+    yield "words left out", " ".join(kept)
+    if _DENIAL.search(sentence):
+        yield "negation left out", _DENIAL.sub("", sentence, count=1)
     if numbers := list(re.finditer(r"\d+", sentence)):
         chosen = rng.choice(numbers)
         changed = str(int(chosen.group()) + rng.choice((1, 3, 10)))
