@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from groundtune.types import Usage
+if TYPE_CHECKING:
+    from groundtune.types import Usage
 
 ProviderFailure = Literal[
     "bad_key",
@@ -120,7 +121,7 @@ class ProviderError(GroundtuneError):
         kind: ProviderFailure,
         retryable: bool = False,
         hint: str | None = None,
-        usage: Usage | None = None,
+        usage: "Usage | None" = None,
         cut: str | None = None,
     ) -> None:
         """usage: what the failed call took, where that is known. cut: the limit at which its reply was cut off."""

@@ -262,9 +262,9 @@ class Project(AsyncVerbs):
     ) -> Artifact:
         """Train [tune.NAME] on the train split.
 
-        Resumes an interrupted training run and returns the model of a matching finished one. on_preflight: called with
-        the report of `preflight`. Raises TuneError when `preflight` finds errors or training fails, MissingError,
-        UsageError, ProviderError.
+        Resumes an interrupted training run and returns the model of a matching finished one. With several seeds it
+        trains one model for each, and returns the last. on_preflight: called with the report of `preflight`. Raises
+        TuneError when `preflight` finds errors or training fails, MissingError, UsageError, ProviderError.
         """
         return self.loop.run(
             self.atune(
