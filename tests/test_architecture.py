@@ -42,10 +42,11 @@ SHARED = {
         "openai_client",
         "reasoning",
         "span_decoding",
+        "token_counts",
         "torch_device",
     )
 }
-"""Parts of `models` that are no backend: training and serving must agree on them."""
+"""Parts of `models` that are no backend: training, serving and estimates must agree on them."""
 HEAVY = {
     *("asyncpg", "torch", "transformers", "sentence_transformers", "lancedb", "openai", "pyarrow", "scipy", "tomlkit"),
 }

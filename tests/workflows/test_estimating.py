@@ -11,9 +11,10 @@ import pytest
 from groundtune import Project
 from groundtune.errors import MissingError, UsageError
 from groundtune.models.local_embedder import BundledEmbedder
+from groundtune.models.token_counts import likely_tokens
 from groundtune.testing.scripted_server import Reply, ScriptedServer
 from groundtune.workflows.comparing import CompareProgress
-from groundtune.workflows.estimating import CHARACTERS_PER_TOKEN, SAMPLE, Estimate, total_estimate
+from groundtune.workflows.estimating import REPLY_TOKENS, SAMPLE, Estimate, total_estimate
 from tests.conftest import MakeProject
 
 pytestmark = pytest.mark.slow
@@ -27,12 +28,14 @@ PRICE = '[prices."m"]\ninput_per_million = 2.0\noutput_per_million = 10.0\n'
 WRITING = ("prompt", "fewshot-fixed", "fewshot", "context", "rag")
 
 
-def examples(test: int = 6, train: int = 12) -> str:
+def examples(
+    test: int = 6, train: int = 12, *, question: str = "How many days does it take?", gold: str = "30 days"
+) -> str:
     rows = [
         {
             "id": f"e{number}",
-            "input": f"How many days does refund number {number} take?",
-            "output": "30 days",
+            "input": f"{number}: {question}",
+            "output": gold,
             "split": "test" if number < test else "train",
         }
         for number in range(test + train)
@@ -124,8 +127,22 @@ def test_tokens_cover_the_whole_prompt(bench: MakeBench) -> None:
     assert input_tokens["prompt"] < input_tokens["fewshot-fixed"]
     assert input_tokens["prompt"] < input_tokens["rag"]
     assert input_tokens["prompt"] < input_tokens["context"]
-    expected = round(6 * (len("30 days") / CHARACTERS_PER_TOKEN + 5))
+    expected = 6 * (likely_tokens("30 days") + REPLY_TOKENS)
     assert {estimate.output_tokens for estimate in estimates.values()} == {expected}
+
+
+@pytest.mark.parametrize(
+    ("question", "gold"),
+    [
+        ("退款需要多少天才能到账？" * 40, "送达后三十天内退款。"),
+        ("返金は何日後に行われますか。" * 40, "配達から三十日以内です。"),
+        ("การคืนเงินใช้เวลากี่วัน" * 40, "ภายในสามสิบวันหลังจัดส่ง"),
+    ],
+)
+def test_scripts_without_spaces_have_a_token_a_character(bench: MakeBench, question: str, gold: str) -> None:
+    estimate = bench(rows=examples(question=question, gold=gold))("prompt")["prompt"]
+    assert estimate.input_tokens >= 6 * len(question)
+    assert estimate.output_tokens >= 6 * len(gold)
 
 
 def seen_by_half(bench: MakeBench) -> Bench:
@@ -189,7 +206,7 @@ def test_calls_that_the_cache_answers_cost_nothing(bench: MakeBench) -> None:
 def test_seconds_are_measured_where_answers_are_cached(bench: MakeBench) -> None:
     here = bench(model="concurrency = 2", reply=Reply("30 days", delay_seconds=0.1))
     assumed = here("prompt")["prompt"]
-    assert (assumed.timed, assumed.seconds) == (False, pytest.approx(6 * (0.5 + 6.75 / 50) / 2))
+    assert (assumed.timed, assumed.seconds) == (False, pytest.approx(6 * (0.5 + 7 / 50) / 2))
     here.project.compare(approaches=["prompt"])
     file = here.project.root / "examples.jsonl"
     file.write_text(examples(test=9))
@@ -218,7 +235,7 @@ def test_after_an_interrupted_run_the_rest_is_still_to_be_paid(bench: MakeBench)
 
 def test_money_is_tokens_at_their_price(bench: MakeBench) -> None:
     estimate = bench(PRICE, model="max_output_tokens = 100")("prompt")["prompt"]
-    output_tokens = len("30 days") / CHARACTERS_PER_TOKEN + 5
+    output_tokens = likely_tokens("30 days") + REPLY_TOKENS
     input_tokens = estimate.input_tokens / 6
     assert estimate.usd == pytest.approx(6 * (2 * input_tokens + 10 * output_tokens) / 1e6, rel=0.03)
     assert estimate.usd_at_most is not None

@@ -118,8 +118,7 @@ def _show_estimate(estimates: "list[Estimate]", *, json: bool) -> None:
         ],
     )
     output.print_note(
-        "tokens, usd: estimates that assume four characters per token and outputs as long as the gold outputs; "
-        "– means unknown"
+        "tokens, usd: estimates by script, rather too high, with outputs as long as the gold outputs; – means unknown"
     )
     output.print_note(
         "usd at most: assumes one token per byte and outputs of maximum length; "

@@ -20,6 +20,7 @@ from groundtune.config import Config, ModelConfig
 from groundtune.errors import GroundtuneError
 from groundtune.extensions import adds_approach
 from groundtune.measure.judges import Judge
+from groundtune.models.token_counts import likely_tokens
 from groundtune.protocols import Approach, CallsEndpoint, Generator, HasThreshold, RepeatableGenerator
 from groundtune.types import Answer, Artifact, Example, Generation, Prompt, Vectors
 from groundtune.workflows.calibrating import plan_calibration
@@ -28,8 +29,10 @@ from groundtune.workspace import Workspace
 
 SAMPLE = 20
 """Number of examples whose prompts are rendered; the rest are assumed to be similar."""
-CHARACTERS_PER_TOKEN = 4.0
-"""Average for English text; stated beside the figures, because tokenizers differ."""
+MESSAGE_TOKENS = 4
+"""Assumed tokens of a message's role and delimiters."""
+REPLY_TOKENS = 5
+"""Assumed tokens of a reply beyond the gold output, such as a marker."""
 FIRST_TOKEN_SECONDS = 0.5
 VERDICT_TOKENS = 60.0
 """Assumed length of a judge's reply."""
@@ -51,7 +54,7 @@ class Estimate:
     output_tokens: int
     """Assumes outputs as long as the gold outputs; the maximum is `calls` x max_output_tokens."""
     usd: float | None
-    """Expected cost at four characters per token; not a limit."""
+    """Expected cost, with tokens estimated by script (models/token_counts.py); not a limit."""
     usd_at_most: float | None
     """Upper limit that a budget is checked against: one token per byte, all output tokens, each call made once.
 
@@ -254,7 +257,7 @@ async def _estimate_model(
     uncached_calls = round(calls * uncached_share)
     input_tokens = fmean(_tokens(prompt) for prompt in prompts) if prompts else 0.0
     output_tokens = (
-        fmean(len(str(example.output or "")) / CHARACTERS_PER_TOKEN + 5 for example in sample) if sample else 0.0
+        fmean(likely_tokens(str(example.output or "")) + REPLY_TOKENS for example in sample) if sample else 0.0
     )
     prices = build.token_prices(config, chosen)
     usd_per_call = prices.usd(
@@ -306,7 +309,7 @@ class _RandomEmbedder:
         self.max_tokens = 1_000_000
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        return [round(len(text) / CHARACTERS_PER_TOKEN) for text in texts]
+        return [likely_tokens(text) for text in texts]
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         seeds = [int.from_bytes(hashlib.sha256(text.encode(errors="surrogatepass")).digest()[:8]) for text in texts]
@@ -333,5 +336,5 @@ def evenly_spaced(examples: Sequence[Example]) -> list[Example]:
     return [examples[int(at * step)] for at in range(min(SAMPLE, len(examples)))]
 
 
-def _tokens(prompt: Prompt) -> float:
-    return sum(len(message.content) / CHARACTERS_PER_TOKEN + 4 for message in prompt.messages)
+def _tokens(prompt: Prompt) -> int:
+    return sum(likely_tokens(message.content) + MESSAGE_TOKENS for message in prompt.messages)
