@@ -1,6 +1,10 @@
 """Set keys of a table in the text of a project file; everything else stays unchanged."""
 
+import tomllib
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from groundtune.config.toml_edit import set_keys
 
@@ -41,6 +45,55 @@ def test_new_keys_go_below_the_header_and_new_tables_to_the_end() -> None:
     assert set_keys("[retrieval]\nk = 5\n", "retrieval", {"reranker": "r"}) == '[retrieval]\nreranker = "r"\nk = 5\n'
     assert set_keys('name = "x"', "retrieval", {"reranker": "r"}) == 'name = "x"\n\n[retrieval]\nreranker = "r"\n'
     assert set_keys("", "retrieval", {"reranker": "r"}) == '[retrieval]\nreranker = "r"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "edited"),
+    [
+        ('name = "x"\n\n[answers]\napproach = "rag"\n', 'name = "x"\n'),
+        ('[answers]\napproach = "rag"\n', ""),
+        ('[a]\nk = 1\n\n[answers]\napproach = "rag"\n\n[b]\nk = 1\n', "[a]\nk = 1\n\n[b]\nk = 1\n"),
+        ('[[a]]\nk = 1\n[answers]\napproach = "rag"\n[[b]]\nk = 1\n', "[[a]]\nk = 1\n[[b]]\nk = 1\n"),
+        ('answers = { approach = "rag" }\nname = "x"\n', 'name = "x"\n'),
+        ('answers.approach = "rag"\nname = "x"\n', 'name = "x"\n'),
+    ],
+)
+def test_a_table_that_loses_its_last_key_is_removed(text: str, edited: str) -> None:
+    assert set_keys(text, "answers", {"approach": None}) == edited
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[answers] # how\napproach = "rag"\n',
+        '[answers]\n# the best so far\napproach = "rag"\n',
+        '[answers]\napproach = "rag"\n\n# about b\n[b]\nk = 1\n',
+        '[answers]\napproach = "rag"\nstrict = true\n',
+        '[answers]\napproach = "rag"\n[answers.options]\nk = 1\n',
+        "[answers]\n",
+    ],
+)
+def test_a_table_with_comments_or_other_keys_stays(text: str) -> None:
+    assert set_keys(text, "answers", {"approach": None}) == text.replace('approach = "rag"\n', "")
+
+
+BLOCKS = st.sampled_from(
+    [
+        'name = "x"', "# a comment", "", "[a]", "[b] # b", "[[c]]", "k = 1", 'words = """\n[answers]\n"""', "[a.d]",
+        'e = { f = "#" }', "[c.g]", "h.i = [\n  1, # one\n]",
+    ]
+)  # fmt: skip
+
+
+@given(st.lists(BLOCKS, max_size=9), st.sampled_from(["\n", "\r\n"]))
+def test_a_table_that_was_added_is_removed_without_a_trace(blocks: list[str], end: str) -> None:
+    text = "".join(f"{block}\n" for block in blocks).replace("\n", end)
+    try:
+        tomllib.loads(text)
+        added = set_keys(text, "answers", {"approach": "rag"})
+    except ValueError:
+        return
+    assert set_keys(added, "answers", {"approach": None}) == (text.rstrip() + end if text.strip() else "")
 
 
 def test_line_endings_and_byte_order_mark_are_kept() -> None:

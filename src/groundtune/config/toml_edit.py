@@ -5,7 +5,10 @@ Expects text that tomllib has accepted.
 
 import tomllib
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
 
 Key = str | int
 Path = tuple[Key, ...]
@@ -26,6 +29,8 @@ def line_of(lines: Mapping[Path, int], path: Path) -> int | None:
 
 def set_keys(text: str, table: str, values: Mapping[str, str | int | None]) -> str:
     """Return the text with these keys of a table set, or removed where the value is None; all else is unchanged.
+
+    A table that loses its last key goes too, unless it holds comments.
 
     Raises ValueError when the text is not TOML, or cannot be edited without changing anything else.
     """
@@ -55,10 +60,21 @@ def set_keys(text: str, table: str, values: Mapping[str, str | int | None]) -> s
     if below_header:
         trivia = section.trivia
         trivia.trail = (trivia.trail or end) + below_header
+    is_bare = bool(current) and not expected[table]
+    if is_bare and table in document and "#" not in _written(document, table):
+        document.remove(table)
     edited = document.as_string()
+    if is_bare and len(edited) < len(body) and body.startswith(edited):  # it was the last one
+        edited = edited.rstrip("\r\n") + end if edited.strip() else ""
     if {table: {}, **tomllib.loads(edited)} != expected:
         raise ValueError(f"the edit would change more than [{table}]")
     return text[: len(text) - len(body)] + edited
+
+
+def _written(document: "TOMLDocument", table: str) -> str:
+    """Return what the file says of an empty table: its comments and blank lines."""
+    section: Any = document[table]
+    return f"{section.trivia.comment}{section.as_string()}"
 
 
 class _TomlScanner:
