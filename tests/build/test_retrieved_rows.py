@@ -147,6 +147,17 @@ def test_every_citation_passes_the_check_applied_to_answers(shop: Opened) -> Non
         assert citations[0].source == "docs/returns.md"
 
 
+def test_the_cited_sentence_is_cut_in_the_language_of_the_project(make: Shop) -> None:
+    rules = "# Anträge\n\nAnträge werden bis zum 3. Mai im Büro angenommen. Danach ist das Büro geschlossen.\n"
+    office = make(docs={"groundtune.toml": f'language = "german"\n{HEAD}', "docs/regeln.md": rules})
+    gold = Evidence("docs/regeln.md", "Mai im Büro")
+    examples = [
+        example(f"Bis wann werden Anträge von Gruppe {n} angenommen?", "3. Mai", (gold,), number=n) for n in range(4)
+    ]
+    replies = {reply(row) for row in office.grounded(*examples)} - {prompts.NOT_FOUND}
+    assert replies == {"Anträge werden bis zum 3. Mai im Büro angenommen [1]."}
+
+
 def test_some_rows_lack_the_gold_and_there_the_model_must_abstain(shop: Opened) -> None:
     rows = shop.grounded(*many(60))
     without = [row for row in rows if reply(row) == prompts.NOT_FOUND]

@@ -60,7 +60,7 @@ async def grounded_rows(
     for example in examples:
         hits, skipped = await _gather_clean(index, example, decontaminator, most=config.answers.max_passages)
         gold = [hit for hit in hits if any(_holds(hit, proof) for proof in example.evidence)]
-        reply = _cited_reply(example, hits) if gold else None
+        reply = _cited_reply(example, hits, language=config.language) if gold else None
         gold_was_skipped = not gold and any(_holds(hit, proof) for hit in skipped for proof in example.evidence)
         if example.output is not None and (not example.evidence or gold_was_skipped or (gold and reply is None)):
             continue  # no citable evidence: the row would teach the model to abstain
@@ -206,16 +206,16 @@ def _proves(hit: Hit, proof: Evidence) -> bool:
     )
 
 
-def _cited_reply(example: Example, hits: Sequence[Hit]) -> str | None:
+def _cited_reply(example: Example, hits: Sequence[Hit], *, language: str) -> str | None:
     """Return the gold sentence that contains the quote, with its citation; None if no citation of it is exact."""
     for number, hit in enumerate(hits, start=1):
         for proof in example.evidence:
             if not _proves(hit, proof):
                 continue
-            spans = [hit.passage.text[start:end] for start, end in sentences(hit.passage.text)]
+            spans = [hit.passage.text[start:end] for start, end in sentences(hit.passage.text, language=language)]
             matching = [span for span in spans if contains_quote(span, proof.quote)] or [proof.quote]
             reply = f"{matching[0].strip().rstrip('.')} [{number}]."
-            _, citations = check_citations(reply, list(hits))
+            _, citations = check_citations(reply, list(hits), language=language)
             if citations and all(citation.support == "exact" for citation in citations):
                 return reply
     return None
