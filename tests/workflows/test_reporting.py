@@ -480,7 +480,7 @@ async def test_the_page_holds_every_example_cell_and_cited_passage(tmp_path: Pat
     assert cells["q1"]["rag"] == {
         "status": "answered",
         "output": "30 days [1].",
-        "citations": [asdict(CITED)],
+        "citations": [{**asdict(CITED), "also_in": []}],
         "scores": cells["q1"]["rag"]["scores"],
         "usage": asdict(Usage(100, 0, 10, 0.25, 0.001)),
         "error": None,
