@@ -112,6 +112,9 @@ async def test_retryable_errors_are_retried(status: int) -> None:
         (Reply("slow down", status=429), "rate_limit", 4),
         (Reply("overloaded", status=503), "server", 4),
         (Reply("later", status=408), "timeout", 4),
+        (Reply("Request rate limit exceeded", status=400), "rate_limit", 4),
+        (Reply("Quota exceeded for this minute", status=403), "rate_limit", 4),
+        (Reply("slow down", status=500, code="rate_limit_exceeded"), "rate_limit", 4),
         (Reply("no credit", status=429, code="insufficient_quota"), "rate_limit", 1),
         (Reply("pay", status=402), "rate_limit", 1),
         (Reply("too many messages", status=400), "bad_request", 2),  # also without the temperature

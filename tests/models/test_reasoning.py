@@ -19,6 +19,11 @@ SEPARABLE = [
     (f"<think>{THOUGHT}</think>\n</think>\n\nreturns", "</think>"),
     (f"<think>{THOUGHT}</think>\n<answer>\nreturns</answer>\n", "<answer>"),
     (f'<think>{THOUGHT} Is "</think>" meant?</think>returns', "<think>"),
+    (f'<thinking depth="high">{THOUGHT}</thinking>returns', "<thinking"),
+    (f"<think >\n{THOUGHT}\n</think >\nreturns", "think >"),
+    (f"<analysis>{THOUGHT}</analysis><final_answer>returns</final_answer>", "<final"),
+    (f"<think><think>Bikes?</think>{THOUGHT}</think>returns", "<think><"),
+    (f"<think>A <think> is open. {THOUGHT}</think>returns", "<think>A"),
     (f"<|channel|>analysis<|message|>{THOUGHT}<|end|><|start|>assistant<|channel|>final<|message|>returns", "<|"),
     (f"<|channel|>analysis<|message|>{THOUGHT}<|start|>assistant<|channel|>final<|message|>returns<|return|>", "<|"),
     (
@@ -54,6 +59,9 @@ WHOLE = [
     "analysis",
     "analysis of the sample",
     "Analysis: fine",
+    "[Analysis](a.md) says 14 days.",
+    "[Reasoning] is a heading.",
+    "<thinkers> are no tag",
     "<",
     "[",
 ]

@@ -24,6 +24,14 @@ from groundtune.models.server_errors import error_in, told_error
         ({"choices": [{"finish_reason": "error", "message": {"content": ""}}]}, 503, "'error'"),
         ({"error": {"code": 502, "message": "failed", "metadata": {"raw": "upstream words"}}}, 502, "upstream words"),
         ({"error": {"reason": 5}}, 500, '"reason": 5'),
+        ({"error": True, "message": "capacity exceeded"}, 500, "capacity exceeded"),
+        ({"error": "Internal Server Error", "message": "out of memory"}, 500, "Internal Server Error: out of memory"),
+        ({"choices": [], "message": "Too many concurrent requests"}, 429, "concurrent"),
+        ({"choices": None, "base_resp": {"status_code": 1002, "status_msg": "rate limit"}}, 429, "rate limit"),
+        ({"error_code": 18, "error_msg": "Open api qps request limit reached"}, 429, "qps"),
+        ({"fault": {"faultstring": "Rate limit quota violation"}}, 429, "violation"),
+        ({"error": {"message": "Incorrect API key provided"}}, 401, "API key"),
+        ({"error": "no credit left"}, 402, "credit"),
     ],
 )
 def test_an_error_in_an_answer(answer: Any, status: int, words: str) -> None:
@@ -38,6 +46,8 @@ def test_an_error_in_an_answer(answer: Any, status: int, words: str) -> None:
     [
         {"choices": [{"finish_reason": "stop", "message": {"content": "14 days"}}], "error": None},
         {"choices": [], "usage": {"prompt_tokens": 4}},
+        {"choices": [{"message": {"content": "14 days"}}], "error": {"message": None, "code": None}},
+        {"choices": [{"message": {"content": "14 days"}}], "base_resp": {"status_code": 0, "status_msg": "success"}},
         {"choices": [{"delta": {"content": "an error"}}], "error": {}},
         {"data": [], "object": "list"},
         {"type": "ping"},

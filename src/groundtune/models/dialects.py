@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import product
 from typing import Any
 
 
@@ -68,6 +69,8 @@ class Dialects:
     """Types of the parts of a content that hold thinking."""
     finish_reasons: Mapping[str, frozenset[str]]
     """`whole`, `cut`, `refused`, `tool` and `failed`, each with the reasons in lower case."""
+    error_keys: tuple[str, ...]
+    """Keys of a body without choices that hold an error."""
     error_codes: Mapping[str, int]
     """Code or type of an error, in lower case, to the HTTP status that it stands for."""
     error_words: Mapping[str, int]
@@ -82,7 +85,7 @@ def dialects() -> Dialects:
     channels, reply = table["channels"], table["reply"]
     reasons = {kind: frozenset(names) for kind, names in table["finish_reasons"].items() if kind != "sources"}
     return Dialects(
-        thinking=tuple(map(_marks, table["thinking"])),
+        thinking=_thinking(table),
         wrappers=tuple(map(_marks, table["wrappers"])),
         channels=Channels(
             channels["header"],
@@ -97,6 +100,7 @@ def dialects() -> Dialects:
         reasoning_keys=tuple(reply["reasoning"]),
         thinking_parts=frozenset(reply["thinking_parts"]),
         finish_reasons=reasons,
+        error_keys=tuple(reply["errors"]),
         error_codes=table["error_codes"],
         error_words=table["error_words"],
         servers=tuple(map(_server, table["servers"])),
@@ -110,6 +114,16 @@ def dialect_table() -> dict[str, Any]:
 
 def _marks(row: Mapping[str, Any]) -> Marks:
     return Marks(row["open"], row["close"], row.get("implied", False))
+
+
+def _thinking(table: Mapping[str, Any]) -> tuple[Marks, ...]:
+    """Return the marks of known models, and the other tags with names for thinking."""
+    marks = {each.open.lower(): each for each in map(_marks, table["thinking"])}
+    for tags in table["thinking_tags"]:
+        for form, name in product(tags["forms"], tags["names"]):
+            opening, closing = form.format(name), form.replace("{}", "/{}").format(name)
+            marks.setdefault(opening, Marks(opening, closing, tags["implied"]))
+    return tuple(marks.values())
 
 
 def _server(row: Mapping[str, Any]) -> Server:

@@ -291,7 +291,7 @@ class HostedGenerator:
 
 def _ended(reply: ChatReply, kind: str) -> bool:
     """Whether the reply ended for a reason of this kind."""
-    return (reply.finish or "").lower() in dialects().finish_reasons[kind]
+    return (reply.finish or "").lower().replace("-", "_") in dialects().finish_reasons[kind]
 
 
 def _sent(prompt: Prompt) -> str:

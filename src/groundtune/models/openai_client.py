@@ -17,7 +17,7 @@ from groundtune.errors import ProviderError, ProviderFailure, UsageError
 if TYPE_CHECKING:
     from openai import APIError, AsyncOpenAI, OpenAI
 
-WORD_KEYS = ("message", "msg", "detail", "error_description", "title")
+WORD_KEYS = ("message", "msg", "detail", "error_description", "error_msg", "status_msg", "faultstring", "title")
 """Keys of an error object that may hold its message."""
 NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached")
 
@@ -133,9 +133,10 @@ def words_of(told: object) -> str:
         return words_of(told[0])
     if not isinstance(told, Mapping):
         return _as_json(told)
-    if told.get("error"):
-        return words_of(told["error"])
     words = next((one_line(told[key]) for key in WORD_KEYS if isinstance(told.get(key), str) and told[key]), "")
+    if (inner := told.get("error")) and inner is not True:
+        named = words_of(inner)
+        return named if not words or words in named or isinstance(inner, Mapping) else f"{named}: {words}"
     metadata = told.get("metadata")
     raw = metadata.get("raw") if isinstance(metadata, Mapping) else None  # OpenRouter: what the provider said
     return f"{words}: {one_line(raw)}" if isinstance(raw, str) and raw else words or _as_json(told)

@@ -15,6 +15,8 @@ from groundtune.models.dialects import dialects
 
 MARK_CHARS = 200
 """Longest mark, or header of a channel, that is waited for."""
+_TAG = re.compile(r"(</?[\w:]+)>")
+_BEGUN_TAG = re.compile(r"</?[\w:]+\s[^<>]*")
 _SENTENCE_ENDS = tuple(".!?…:。！？؟।")
 _QUOTES = tuple("`'\"“”‘’«»„「」")
 
@@ -58,6 +60,8 @@ class ReasoningSeparator:
         self._rest = ""
         """What belongs to no part yet."""
         self._thoughts: list[str] = []
+        self._thought_start: re.Pattern[str] | None = None
+        """Mark that opened the thought; None for a channel."""
         self._thought_end: re.Pattern[str] | None = None
         self._answer = ""
         self._answer_end = ""
@@ -119,7 +123,7 @@ class ReasoningSeparator:
             return False
         self._searched = 0
         if opening := _opening(begun):
-            length, self._thought_end = opening
+            length, self._thought_start, self._thought_end = opening
             self._rest, self._stage = begun[length:], "thought" if self._thought_end else "answer"
             return True
         if self._thoughts:
@@ -140,8 +144,12 @@ class ReasoningSeparator:
 
     def _end_thought(self, complete: bool) -> bool:
         assert self._thought_end is not None
+        nested_at: int | None = None
         for match in self._thought_end.finditer(self._rest, self._searched):
             before, after = self._rest[: match.start()], self._rest[match.end() :]
+            if self._is_nested(before) and (not complete or self._thought_end.search(after)):
+                nested_at = match.start() if nested_at is None else nested_at
+                continue  # another closing mark may follow
             if before.endswith(_QUOTES):
                 if not after and not complete:
                     return False  # the next character decides
@@ -150,8 +158,14 @@ class ReasoningSeparator:
             self._think(before)
             self._rest, self._stage = after, "start"
             return True
-        self._searched = max(0, len(self._rest) - MARK_CHARS)
+        self._searched = max(0, len(self._rest) - MARK_CHARS) if nested_at is None else nested_at
         return False
+
+    def _is_nested(self, thought: str) -> bool:
+        """Whether this beginning of a thought opens more thoughts than it closes."""
+        if self._thought_start is None or self._thought_end is None:
+            return False
+        return len(self._thought_start.findall(thought)) > len(self._thought_end.findall(thought))
 
     def _end_implied_thought(self, complete: bool) -> bool:
         """Turn the text before a closing mark without an opening one into a thought."""
@@ -181,18 +195,22 @@ class ReasoningSeparator:
         return piece
 
 
-def _opening(begun: str) -> tuple[int, re.Pattern[str] | None] | None:
-    """Return the length of the mark that opens this text, and the marks that end the part; no marks for an answer."""
+def _opening(begun: str) -> tuple[int, re.Pattern[str] | None, re.Pattern[str] | None] | None:
+    """Return the length of the mark that opens this text, the mark, and the marks that end the part.
+
+    The mark is None for a channel, which holds no other; there are no marks that end an answer.
+    """
     table = dialects()
     for marks in table.thinking:
-        if begun[: len(marks.open)].lower() == marks.open.lower():
-            return len(marks.open), _any_of([marks.close])
+        mark = _any_of([marks.open])
+        if opening := mark.match(begun):
+            return opening.end(), mark, _any_of([marks.close])
     channels = table.channels
     if header := _compiled(channels.header).match(begun):
-        return header.end(), None if header[1] == channels.answer else _message_end()
+        return header.end(), None, None if header[1] == channels.answer else _message_end()
     bare = len(channels.bare_open)  # followed by a capital, or by a script without them: no English word goes on so
     if begun.startswith(channels.bare_open) and begun[bare : bare + 1].isalpha() and not begun[bare].islower():
-        return bare, _any_of([channels.bare_close])
+        return bare, None, _any_of([channels.bare_close])
     return None
 
 
@@ -207,6 +225,8 @@ def _may_open(begun: str, *, after_thought: bool) -> bool:
         return len(begun) < MARK_CHARS
     if not after_thought and any(opener.startswith(begun) for opener in table.unmarked_openers):
         return True
+    if _BEGUN_TAG.fullmatch(begun) and len(begun) < MARK_CHARS:
+        begun = begun.split(maxsplit=1)[0]
     return any(mark.lower().startswith(begun.lower()) for mark in (*marks, *header, table.channels.bare_open))
 
 
@@ -271,9 +291,15 @@ def _message_end() -> re.Pattern[str]:
 
 
 def _any_of(marks: Iterable[str]) -> re.Pattern[str]:
-    return re.compile("|".join(map(re.escape, marks)), re.IGNORECASE)
+    return _compiled("|".join(map(_spelled, marks)), re.IGNORECASE)
+
+
+def _spelled(mark: str) -> str:
+    """Return a pattern for the mark; a tag may have attributes and blanks before its end."""
+    tag = _TAG.fullmatch(mark)
+    return rf"{re.escape(tag[1])}(?:\s[^<>]*)?>" if tag else re.escape(mark)
 
 
 @cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
+def _compiled(pattern: str, flags: re.RegexFlag = re.NOFLAG) -> re.Pattern[str]:
+    return re.compile(pattern, flags)

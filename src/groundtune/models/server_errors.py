@@ -14,6 +14,8 @@ from groundtune.models.openai_client import WORD_KEYS, retry_after_seconds, word
 if TYPE_CHECKING:
     from openai import APIStatusError
 
+MISTAKEN = frozenset({400, 403, 500})
+"""Statuses with which some servers tell a rate limit."""
 _STATUS_KEYS = ("status_code", "http_code", "status", "code", "type")
 _OVERFLOW = re.compile(r"context|too long|(?:input|prompt).{0,60}exceed", re.IGNORECASE)
 _SECONDS = re.compile(
@@ -53,7 +55,7 @@ def error_in(answer: object) -> ServerError | None:
         answer = answer[0]
     if not isinstance(answer, Mapping):
         return None
-    if told := answer.get("error"):
+    if _says_something(told := answer.get("error")):
         return told_error(told if isinstance(told, Mapping | list) else answer)
     choices = answer.get("choices")
     if isinstance(choices, list) and choices and isinstance(choice := choices[0], Mapping):
@@ -65,9 +67,15 @@ def error_in(answer: object) -> ServerError | None:
         return None
     if (errors := answer.get("errors")) and isinstance(errors, list):
         return told_error(errors[0])
-    if answer.get("object") == "error" or (choices is None and any(isinstance(answer.get(k), str) for k in WORD_KEYS)):
+    if answer.get("object") == "error" or any(answer.get(key) and isinstance(answer[key], str) for key in WORD_KEYS):
         return told_error(answer)
-    return None
+    inner = (answer.get(key) for key in dialects().error_keys)
+    return next((told_error(told) for told in inner if isinstance(told, Mapping)), None)
+
+
+def _says_something(told: object) -> bool:
+    """Whether an error is one: some servers send an empty one with every reply."""
+    return any(map(bool, told.values())) if isinstance(told, Mapping) else bool(told)
 
 
 def told_error(told: object) -> ServerError:
@@ -86,9 +94,11 @@ def told_error(told: object) -> ServerError:
 def status_error(error: "APIStatusError") -> ServerError:
     """Read the error of a response with an error status."""
     row, words = _row(error.body), words_of(error.body)
-    wait = retry_after_seconds(error)
+    wait, status = retry_after_seconds(error), error.status_code
+    if status in MISTAKEN and 429 in (_status(row, ""), _status({}, words)):
+        status = 429
     return ServerError(
-        error.status_code,
+        status,
         words,
         error.code or str(row.get("code") or row.get("type") or ""),
         error.param,
