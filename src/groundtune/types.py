@@ -355,7 +355,7 @@ class Answer(Displayed):
     steps: Mapping[str, float] = field(default_factory=dict)
     """Seconds by step: `retrieve`, `generate`, `cite`."""
     paid: bool = True
-    """False when all generations came from the cache; `usage` is then that of the original calls."""
+    """Whether it cost something now, or may have: False when its price is 0, and when it came from the cache."""
     id: str = ""
     """Unique id, for logs and feedback."""
     time: str = ""
@@ -367,6 +367,8 @@ class Answer(Displayed):
     """Name of the limit at which the text ends too early; None when it is whole."""
     warnings: tuple[str, ...] = ()
     """What makes the answer doubtful, one sentence each."""
+    cached: bool = False
+    """Whether all generations came from the cache; `usage` is then that of the original calls."""
 
     def view(self) -> list[Block]:
         return answer_view(self)

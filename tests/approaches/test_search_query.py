@@ -165,6 +165,11 @@ async def test_cache_and_budget_apply_to_rewriting(tmp_path: Path) -> None:
         first, second = [await approach.answer(QUESTION) for _ in range(2)]
         assert len(server.posts()) == 2
         assert (first.paid, second.paid, first.trace.query) == (True, False, ALONE)
+        assert (first.cached, second.cached, second.usage) == (
+            False,
+            True,
+            replace(first.usage, seconds=second.usage.seconds),
+        )
         assert budget.known_spent_usd == pytest.approx(first.usage.usd)
         poor = CachedGenerator(plain, GenerationCache(tmp_path / "d.sqlite"), budget=Budget(0.0))
         with pytest.raises(BudgetError):

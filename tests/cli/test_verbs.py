@@ -110,6 +110,7 @@ def test_search_shows_places_and_respects_groups_and_filters(shop: Path) -> None
 
 def test_ask_cites_and_abstains(shop: Path) -> None:
     answer = run_json(shop, "ask", "How many days do I have to return a bike?")
+    assert (answer["usage"]["usd"], answer["paid"], answer["cached"]) == (0.0, False, False)
     assert answer["status"] == "answered"
     assert "30 days" in answer["text"]
     citation = answer["citations"][0]

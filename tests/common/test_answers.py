@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
 from groundtune.common.answers import complete_answer
 from groundtune.types import Answer, Usage
 
@@ -20,3 +22,11 @@ def test_a_bare_answer_is_completed() -> None:
 def test_what_is_set_is_kept() -> None:
     full = Answer("42", "answered", approach="rag", route=("router", "rag"), usage=Usage(seconds=1.0), id="a", time="t")
     assert complete_answer(full, "mine", seconds=2.0) == full
+
+
+@pytest.mark.parametrize(
+    ("usd", "cached", "paid"), [(0.01, False, True), (None, False, True), (0.0, False, False), (0.01, True, False)]
+)
+def test_nothing_is_paid_for_what_is_free_or_cached(usd: float | None, cached: bool, paid: bool) -> None:
+    answer = Answer("42", "answered", usage=Usage(usd=usd), cached=cached)
+    assert complete_answer(answer, "mine").paid is paid

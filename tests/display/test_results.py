@@ -288,7 +288,7 @@ def test_a_trace_shows_query_scores_timings_and_prompt() -> None:
 
 
 def test_a_trace_of_a_bare_answer_is_short() -> None:
-    shown = as_text(trace_view(Answer("x", "answered", approach="mine", paid=False)))
+    shown = as_text(trace_view(Answer("x", "answered", approach="mine", cached=True)))
     assert "passage" not in shown
     assert "cached" in shown
 

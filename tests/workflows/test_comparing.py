@@ -13,8 +13,7 @@ from groundtune.build.approach_registry import ApproachRegistry
 from groundtune.errors import MissingError, ProviderError, UsageError
 from groundtune.measure.metrics import score_answer
 from groundtune.measure.results import read_results
-from groundtune.measure.runner import FilledCell
-from groundtune.types import Answer, Example, Question
+from groundtune.types import Answer, Example, Question, Result
 from groundtune.workflows.comparing import complete_matrix, require_examples, run_folder
 from groundtune.workspace import Workspace
 
@@ -44,11 +43,11 @@ class CutShortError(Exception):
     """Interrupt a run in the middle."""
 
 
-def cut_after(rows: int) -> Callable[[FilledCell], None]:
-    seen: list[FilledCell] = []
+def cut_after(rows: int) -> Callable[[Result], None]:
+    seen: list[Result] = []
 
-    def progress(cell: FilledCell) -> None:
-        seen.append(cell)
+    def progress(result: Result) -> None:
+        seen.append(result)
         if len(seen) == rows:
             raise CutShortError
 

@@ -15,7 +15,6 @@ from groundtune.common.files import read_json
 from groundtune.errors import ConfigError, JudgeError, MissingError, ProviderError, UsageError
 from groundtune.measure.metrics import score_answer
 from groundtune.measure.results import RESULTS, encode_result, write_result
-from groundtune.measure.runner import FilledCell
 from groundtune.measure.scoring import label_scorer
 from groundtune.types import (
     Answer,
@@ -94,10 +93,10 @@ class CutShortError(Exception):
 
 
 async def make_run(folder: Path, *approaches: Any, rows: int | None = None, **parts: Any) -> Path:
-    seen: list[FilledCell] = []
+    seen: list[Result] = []
 
-    def progress(cell: FilledCell) -> None:
-        seen.append(cell)
+    def progress(result: Result) -> None:
+        seen.append(result)
         if len(seen) == rows:
             raise CutShortError
 

@@ -209,7 +209,7 @@ class Pipeline:
                 "generate": model_seconds,
                 "cite": cite_seconds,
             },
-            paid=not all(each.cached for each in generations),
+            cached=all(each.cached for each in generations),
             trace=Trace(
                 gathered.prompt,
                 query.text or None,

@@ -32,7 +32,7 @@ async def request_answer(approach: Any, question: Question) -> Answer:
 
 
 def complete_answer(answer: Answer, approach: str, *, seconds: float | None = None) -> Answer:
-    """Return the answer with id, time, approach and seconds, where the approach left them out.
+    """Return the answer with id, time, approach and seconds, where the approach left them out, and whether it was paid.
 
     seconds: measured duration of the call.
     """
@@ -44,6 +44,7 @@ def complete_answer(answer: Answer, approach: str, *, seconds: float | None = No
         approach=answer.approach or approach,
         route=answer.route or (approach,),
         usage=usage,
+        paid=answer.paid and not answer.cached and usage.usd != 0,
         id=answer.id or uuid4().hex,
         time=answer.time or datetime.now(UTC).isoformat(timespec="milliseconds"),
     )

@@ -56,7 +56,7 @@ def trace_view(answer: "Answer") -> list[Block]:
         ["seconds", ", ".join(f"{step} {seconds:.3f}" for step, seconds in answer.steps.items()) or usage.seconds],
         ["tokens", _tokens(usage)],
         ["USD", None if usage.usd is None else f"{usage.usd:.6g}"],
-        *([] if answer.paid else [["cached", "yes; tokens and USD are those of the original call"]]),
+        *([["cached", "yes; tokens and USD are those of the original call"]] if answer.cached else []),
         *(["note", note] for note in (*answer_doubts(answer), *trace.notes)),
     ]
     blocks: list[Block] = [Table(["trace", ""], rows)]

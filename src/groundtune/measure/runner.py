@@ -10,7 +10,7 @@ import json
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -49,22 +49,13 @@ JudgeCall = Callable[[str, Answer, Example], Awaitable[JudgeScores]]
 """Judges an answer, given question (history included), answer and example; raises instead of inventing a score."""
 
 
-@dataclass(frozen=True, slots=True)
-class FilledCell:
-    """A newly filled cell."""
-
-    result: Result
-    caused_cost: bool
-    """Whether the answer caused costs; False when it came from the cache."""
-
-
 async def fill_matrix(
     approaches: Sequence[Approach],
     examples: Sequence[Example],
     *,
     folder: Path,
     concurrency: int = 8,
-    progress: Callable[[FilledCell], None] = lambda _: None,
+    progress: Callable[[Result], None] = lambda _: None,
     score: Scorer = score_answer,
     judge: JudgeCall | None = None,
     retry_errors: bool = False,
@@ -103,7 +94,7 @@ async def fill_matrix(
                     notes.passages(answer)
                 result = write_result(file, result)
                 done[cell] = result
-                progress(FilledCell(result, answer is None or answer.paid))
+                progress(result)
                 if stopped:
                     return
 

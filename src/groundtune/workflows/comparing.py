@@ -32,12 +32,12 @@ from groundtune.errors import FormatError, MissingError, UsageError
 from groundtune.extensions import Score
 from groundtune.measure.own_scorers import own_scorers, with_scorers
 from groundtune.measure.results import RESULTS, read_results
-from groundtune.measure.runner import FilledCell, JudgeCall, fill_matrix
+from groundtune.measure.runner import JudgeCall, fill_matrix
 from groundtune.measure.scoring import Scorer
 from groundtune.protocols import Approach
 from groundtune.tune.job import read_job
 from groundtune.tune.preflight.leakage import row_key
-from groundtune.types import Example
+from groundtune.types import Example, Result
 from groundtune.workflows.calibrating import (
     calibrate_all,
     describe_thresholds,
@@ -247,10 +247,10 @@ async def _fill(
     earlier = await asyncio.to_thread(read_results, folder / RESULTS)
     done = sum(row.error is None for row in earlier)
 
-    def step(cell: FilledCell) -> None:
+    def step(result: Result) -> None:
         nonlocal done
         done += 1
-        progress(CompareProgress(done, total, cell.result.approach, spent()))
+        progress(CompareProgress(done, total, result.approach, spent()))
 
     def concurrency_of(approach: Approach) -> int:
         return registry.concurrency.get(approach.name, 1)
