@@ -35,18 +35,21 @@ BACKENDS = ("groundtune.models.", "groundtune.retrieve.stores.", "groundtune.ret
 SHARED = {
     f"groundtune.models.{name}"
     for name in (
+        "chat_reply",
         "chat_template",
+        "connection",
         "dialects",
         "discover",
         "hub",
         "openai_client",
         "reasoning",
+        "refused_parameters",
         "span_decoding",
         "token_counts",
         "torch_device",
     )
 }
-"""Parts of `models` that are no backend: training, serving and estimates must agree on them."""
+"""Parts of `models` that are no backend: training, serving, its check and estimates must agree on them."""
 HEAVY = {
     *("asyncpg", "torch", "transformers", "sentence_transformers", "lancedb", "openai", "pyarrow", "scipy", "tomlkit"),
 }

@@ -185,6 +185,48 @@ def test_a_server_that_refuses_logprobs_is_called_without(trained: Path, call: C
     assert (code, "the server reports no logprobs" in err) == (0, True)
 
 
+@pytest.mark.parametrize("words", ["logprobs are not supported", "unexpected argument"])
+def test_the_words_of_a_refusal_do_not_matter(trained: Path, call: Call, words: str) -> None:
+    script = serve(trained / "merged")
+
+    def refuses(body: dict[str, Any]) -> Reply:
+        return Reply(words, status=422) if body.keys() & {"logprobs", "top_logprobs"} else script(body)
+
+    with server(refuses) as url:
+        code, _, err = call("--url", url)
+    assert (code, "the server reports no logprobs" in err) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('{"error": {"message": "the model is gone", "code": 400}}', "the model is gone"),
+        ('{"error": "Unexpected endpoint"}', "Unexpected endpoint"),
+        ('{"id": "x", "object": "chat.completion", "choices": []}', "it has no choices"),
+        ("<html>", "it is not JSON"),
+    ],
+)
+def test_an_error_inside_a_200_is_reported(trained: Path, call: Call, body: str, words: str) -> None:
+    with server(Reply(raw_body=body)) as url:
+        code, _, err = call("--url", url)
+    assert code == 4
+    assert words in err
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_thinking_is_no_part_of_the_words(trained: Path, call: Call, beside: bool) -> None:
+    script = serve(trained / "merged", tells=False)
+
+    def thinks(body: dict[str, Any]) -> Reply:
+        reply = script(body)
+        if beside:
+            return replace(reply, message={"reasoning_content": "Hm."})
+        return replace(reply, text=f"<think>Hm.</think>\n\n{reply.text}")
+
+    with server(thinks) as url:
+        assert call("--url", url)[0] == 0
+
+
 def test_a_server_that_never_ends_its_turn_is_detected(trained: Path, call: Call) -> None:
     script = serve(trained / "merged")
 

@@ -56,4 +56,6 @@ def adapted(body: Body, refused: Refused) -> Body:
     names = {name: refused.get(name, name) for name in body}
     if names.get("stream", "stream") is None:
         names["stream_options"] = None
+    if names.get("logprobs", "logprobs") is None:
+        names["top_logprobs"] = None
     return {new: body[name] for name, new in names.items() if new is not None and name in body}

@@ -1,24 +1,29 @@
 """Check that a served model reproduces its training: with the local generator or an OpenAI-compatible server."""
 
-import asyncio
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from groundtune import build
 from groundtune.build.training_kinds import training_kind
+from groundtune.common.text import one_line
 from groundtune.config import Config, ModelConfig
-from groundtune.errors import MissingError, UsageError
-from groundtune.models.openai_client import open_client, provider_error, without_user
+from groundtune.errors import MissingError, ProviderError, UsageError
+from groundtune.models.chat_reply import ReplyReader
+from groundtune.models.connection import Connection, ConnectionOptions
+from groundtune.models.dialects import dialects
+from groundtune.models.openai_client import without_user
+from groundtune.models.refused_parameters import Alternatives
 from groundtune.protocols import ChecksModels
 from groundtune.tune.artifacts import verify_artifact, write_artifact
 from groundtune.tune.lora import parity_gate, serving_check
 from groundtune.types import Artifact
 
-if TYPE_CHECKING:
-    from openai import OpenAI
-
+PATH = "/chat/completions"
+OPTIONAL: Alternatives = {"logprobs": [None], "temperature": [None], "max_tokens": ["max_completion_tokens", None]}
+"""Parameters that some servers refuse, as in hosted_generator.py."""
 TIMEOUT_SECONDS = 300.0
 """Generous, because the first request may wait for the model to load."""
 OWN_REASONS = (f"the {serving_check.GENERATOR}", f"the {serving_check.LEG}")
@@ -75,28 +80,39 @@ async def check_server(config: Config, folder: Path, artifact: Artifact, server:
         raise UsageError(reason, hint="check it on a local server, or allow the host under [requirements]")
     inputs = serving_check.read_references(folder, artifact)
     key = build.secret_from_env(server.key_env) or ""
-    place = without_user(server.url)
+    options: ConnectionOptions = {
+        "base_url": server.url,
+        "api_key": key,
+        "api_key_env": server.key_env,
+        "timeout_seconds": TIMEOUT_SECONDS,
+    }
+    offered = None if server.model else await _models(artifact, options)
+    name = server.model or _only_model(offered, artifact, without_user(server.url))
+    connection = Connection(name, concurrency=1, **options)
+    try:
+        pairs = [(recorded, await _ask(connection, recorded)) for recorded in inputs]
+    except ProviderError as error:
+        if error.kind == "bad_key" and not server.key_env:
+            error.hint = "--key-env NAME"
+        raise
+    finally:
+        await connection.aclose()
+    return serving_check.compare_server(f"{name} at {connection.public_url}", pairs, tolerance=server.tolerance)
 
-    def talk() -> serving_check.ServingCheck:
-        from openai import OpenAIError
 
-        client = open_client(server.url, api_key=key, timeout_seconds=TIMEOUT_SECONDS)
-        try:
-            name = server.model or _only_model(client, artifact, place)
-            pairs = [(recorded, _ask(client, name, recorded)) for recorded in inputs]
-        except OpenAIError as error:
-            wrong_key = f"the environment variable {server.key_env} does not hold a valid key"
-            hint = wrong_key if server.key_env else "--key-env NAME"
-            raise provider_error(error, place=place, api_key=key, key_hint=hint) from error
-        finally:
-            client.close()
-        return serving_check.compare_server(f"{name} at {place}", pairs, tolerance=server.tolerance)
-
-    return await asyncio.to_thread(talk)
+async def _models(artifact: Artifact, options: ConnectionOptions) -> list[str] | None:
+    """Return the names of the server's models; None when it does not list them."""
+    connection = Connection(artifact.id, **options)
+    try:
+        return await connection.models()
+    finally:
+        await connection.aclose()
 
 
-def _only_model(client: "OpenAI", artifact: Artifact, place: str) -> str:
-    names = [model.id for model in client.models.list()]
+def _only_model(names: Sequence[str] | None, artifact: Artifact, place: str) -> str:
+    """Return the name of the artifact's model; a server that lists none may take any, or says why it does not."""
+    if names is None:
+        return artifact.id
     matching = [name for name in names if artifact.id in name] or names
     if len(matching) == 1:
         return matching[0]
@@ -104,34 +120,49 @@ def _only_model(client: "OpenAI", artifact: Artifact, place: str) -> str:
     raise MissingError(f"{place} has {len(names)} models; name one", hint=f"--served-as NAME; available: {known}")
 
 
-def _ask(client: "OpenAI", model: str, recorded: serving_check.ReferenceOutput) -> serving_check.ServerOutput:
-    """Request a completion; without log-probabilities if the server rejects them."""
-    from openai import APIStatusError
-
+async def _ask(connection: Connection, recorded: serving_check.ReferenceOutput) -> serving_check.ServerOutput:
+    """Request a completion, without the parameters that the server refuses. Raises ProviderError."""
     request: dict[str, Any] = {
-        "model": model,
+        "model": connection.model,
         "messages": list(recorded.messages),
         "temperature": 0,
         "max_tokens": parity_gate.STEPS,
+        "logprobs": True,
+        "top_logprobs": TOP_LOGPROBS,
     }
-    try:
-        completion = client.chat.completions.create(**request, logprobs=True, top_logprobs=TOP_LOGPROBS)
-    except APIStatusError as error:
-        if error.status_code >= 500 or "logprob" not in str(error):
-            raise
-        completion = client.chat.completions.create(**request)
-    choice, usage = completion.choices[0], completion.usage
-    logprobs = choice.logprobs.content if choice.logprobs else None
+    answer, _ = await connection.post(PATH, request, optional=OPTIONAL)
+    reader = ReplyReader(hold=True)
+    reader.add(answer)
+    if not reader.has_choice:
+        raise connection.bad_response(f"it has no choices: {one_line(json.dumps(answer))}")
+    _, reply = reader.finish()
     return serving_check.ServerOutput(
-        prompt_tokens=usage.prompt_tokens if usage else None,
-        text=choice.message.content or "",
-        ended=choice.finish_reason == "stop",
-        tokens=[{entry.token: entry.logprob, **_likeliest(entry.top_logprobs)} for entry in logprobs]
-        if logprobs
-        else None,
+        prompt_tokens=reply.usage.get("prompt_tokens"),
+        text=reply.text,
+        ended=(reply.finish or "").lower() in dialects().finish_reasons["whole"],
+        tokens=_tokens(answer) or None,
     )
 
 
-def _likeliest(tops: Sequence[Any]) -> dict[str, float]:
-    """Token text to log-probability; of two tokens with the same text, the likelier."""
-    return {top.token: top.logprob for top in sorted(tops, key=lambda top: float(top.logprob))}
+def _tokens(answer: object) -> list[dict[str, float]]:
+    """Return the log-probabilities of each token by text: of the token itself, then of the likeliest others."""
+    match answer:
+        case {"choices": [{"logprobs": {"content": [*entries]}}, *_]}:
+            return [
+                {**_logprobs([entry]), **_logprobs(entry.get("top_logprobs") or ())}
+                for entry in entries
+                if isinstance(entry, Mapping)
+            ]
+        case _:
+            return []
+
+
+def _logprobs(entries: Sequence[Any]) -> dict[str, float]:
+    """Return token text to log-probability; of two tokens with the same text, the likelier."""
+    known = [
+        (float(logprob), token)
+        for entry in entries
+        for token, logprob in [(entry.get("token"), entry.get("logprob"))]
+        if isinstance(token, str) and isinstance(logprob, float | int)
+    ]
+    return {token: logprob for logprob, token in sorted(known)}
