@@ -4,9 +4,9 @@ A sentence is close if most of its content words, all its names and quantities a
 in it turns the statement round: no negation, bound or opposite that the passage lacks, and no word in place of another.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import dropwhile, pairwise, takewhile
 
 import regex
 
@@ -14,7 +14,7 @@ from groundtune.approaches.quote_matching import Span
 from groundtune.common.support import CLOSE, UNCHECKED
 from groundtune.languages.detection import detect
 from groundtune.languages.inflection import is_head, same_name, same_word
-from groundtune.languages.language import BOUNDS, KEPT, STRICT, load
+from groundtune.languages.language import BOUNDS, KEPT, STRICT, Language, load
 from groundtune.languages.quantities import Quantity, supports, units
 from groundtune.languages.reading import Element, Reading, read
 from groundtune.languages.senses import Sense
@@ -104,6 +104,7 @@ def _agree(claim: Reading, stated: _Stated, same: Mapping[str, str], language: s
         and all(_is_bound(amount, claim, stated, same) for amount in _amounts(claim))
         and not _has_rival_amount(claim, stated)
         and not _turns_round(claim, stated, same, language)
+        and not _widens(claim, stated.window, same, language)
         and not _replaces(claim, stated, same)
     )
 
@@ -230,6 +231,40 @@ def _turns_round(claim: Reading, stated: _Stated, same: Mapping[str, str], langu
         if (name not in headed and _unpaired(ours, there)) or (name in KEPT and _unpaired(theirs, claimed)):
             return True
     return False
+
+
+def _widens(claim: Reading, window: Reading, same: Mapping[str, str], language: str) -> bool:
+    """Whether the claim is about all or none of more than the passage is: all members, all full members."""
+    data = load(language)
+    if data is None:
+        return False
+    words = {same.get(element.stem, element.stem) for element in claim.elements}
+    counted = [tuple(same.get(stem, stem) for stem in phrase) for phrase in _counted(claim, data)]
+    stated = _counted(window, data)
+    return any(
+        ours not in stated and any(_narrows(phrase, ours[0], words, data) for phrase in stated) for ours in counted
+    )
+
+
+def _narrows(phrase: Sequence[str], noun: str, words: Collection[str], data: Language) -> bool:
+    """Whether a phrase of the passage has an adjective with the noun that none of the claim's words is."""
+    if noun not in phrase:
+        return False
+    at = phrase.index(noun)
+    following = phrase[at + 1 : at + 2] if data.writing.adjectives_follow else ()
+    return any(stem not in words for stem in (*phrase[:at], *following))
+
+
+def _counted(reading: Reading, data: Language) -> list[tuple[str, ...]]:
+    """Return the stems of the content words that stand together behind each quantifier."""
+    phrases: list[tuple[str, ...]] = []
+    for index, element in enumerate(reading.elements):
+        if element.word in data.quantifiers:
+            rest = [e for e in reading.elements[index + 1 :] if e.clause == element.clause]
+            behind = dropwhile(lambda e: not e.content, rest)
+            phrase = tuple(e.stem for e in takewhile(lambda e: e.content, behind))
+            phrases += [phrase] if phrase else []
+    return phrases
 
 
 def _unpaired(senses: Sequence[_Placed], others: Sequence[_Placed]) -> list[_Placed]:

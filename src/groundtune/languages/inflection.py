@@ -56,11 +56,14 @@ def is_head(word: str, compound: str, language: str) -> bool:
 
 
 def same_name(first: str, second: str, language: str) -> bool:
-    """Whether both are forms of one name. Names in lower case; Anna and Annas are one, Brunel and Brunet are two."""
+    """Whether both are forms of one name. Names in lower case; Anna and Annas are one, Brunel and Brunet are two.
+
+    Where nouns are capitalised as well, the first may be the last part of the second: Nummer of Telefonnummer.
+    """
     first, second = fold(first), fold(second)
     data = load(language)
     if data and data.writing.nouns_capitalised:
-        return same_word(first, second, language)
+        return same_word(first, second, language) or is_head(first, second, language)
     shared = _shared(first, second)
     rests = sorted((first[shared:], second[shared:]), key=len)
     if data is None or not data.writing.declines_names:

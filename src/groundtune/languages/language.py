@@ -93,6 +93,8 @@ class Language:
     """Words that join the items of a list: `and`, `or`."""
     signals: Lexicon
     """Words that say how a statement is meant, by the names of `SIGNALS`."""
+    quantifiers: frozenset[str]
+    """Words that speak of all or none of what follows, such as all, no."""
     titles: frozenset[str]
     """Forms of address before a name."""
     abbreviations: frozenset[str]
@@ -163,6 +165,7 @@ def _parse(name: str, data: Mapping[str, Any]) -> Language:
         clause_words=forms(words["clause"]),
         joins=lexicon({name: words.get(name, ()) for name in ("and", "or")}),
         signals=lexicon({name: words.get(name, ()) for name in SIGNALS}),
+        quantifiers=forms(words.get("quantifiers", ())),
         titles=forms(words.get("titles", ())),
         abbreviations=forms(words.get("abbreviations", ())),
         irregular=_irregular(words.get("irregular", "")),
@@ -187,6 +190,7 @@ def _writing(data: Mapping[str, Any]) -> Writing:
         apostrophe=data.get("apostrophe", ""),
         prefixes=tuple(data.get("prefixes", ())),
         nouns_capitalised=data.get("nouns_capitalised", False),
+        adjectives_follow=data.get("adjectives_follow", False),
         declines_names=data.get("declines_names", False),
         compounds=data.get("compounds", False),
         endings=frozenset(fold(ending) for ending in data.get("endings", "").split()),

@@ -46,6 +46,8 @@ class Writing:
     prefixes: tuple[str, ...] = ()
     """Words that are written together with the next one, such as Arabic و."""
     nouns_capitalised: bool = False
+    adjectives_follow: bool = False
+    """Whether an adjective may stand behind its noun."""
     declines_names: bool = False
     """Whether names have endings of cases in place of each other: Russian Анна, Анну."""
     compounds: bool = False
