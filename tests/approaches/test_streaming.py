@@ -164,6 +164,9 @@ SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=6)
 @example(f"{DAYS} [1]. {MONTHS} [1].\n\nIt is 90 days [1]. {MONTHS} [1].", [3])
 @example(f"“{DAYS} [1]. {MONTHS} and that is all” [1].", [2])
 @example(f"{MONTHS} [1]. See [2]. Sources\n[3]\nSee: [2]\nIt opened in 2019 [2].", [1])
+@example(f"[1]{MONTHS} [1]. {SENT} [2]. Answer: \n\n\n because {SENT} [2].", [1])
+@example(f"[1]{MONTHS} [1]. {SENT} [2]. The rules are:\n\nIt is 90 days [2].", [1])
+@example(f"[1]{MONTHS} [1].  {SENT} [2]. The rules are:\n- {DAYS} [1].\n- {MONTHS} [1].", [1])
 async def test_a_streamed_answer_is_the_whole_answer(strict: bool, text: str, sizes: list[int]) -> None:
     await assert_same(Pipeline("rag", Types(cut(text, sizes)), context=Given(), strict=strict))
 
@@ -172,6 +175,8 @@ async def test_a_streamed_answer_is_the_whole_answer(strict: bool, text: str, si
 @pytest.mark.parametrize("strict", [False, True])
 @settings(max_examples=300, deadline=None)
 @given(texts())
+@example(f"[1]{MONTHS} [1]. {SENT} [2]. Answer: \n\n\n because  {SENT} [2].\n")
+@example(f"[1]{MONTHS} [1]. {SENT} [2]. The rules are:\n\nIt is 90 days [2].\n")
 def test_what_is_released_begins_the_checked_text(strict: bool, text: str) -> None:
     """Every text is its own beginning of many others, so each character is a place where the stream might stop."""
     whole, all_citations = check_citations(text.strip(), HITS, strict=strict)

@@ -23,6 +23,7 @@ from groundtune.approaches.citations import (
     supported_sentences,
 )
 from groundtune.approaches.quote_matching import may_continue
+from groundtune.approaches.statements import leads_in
 from groundtune.languages.text import words
 from groundtune.protocols import SupportChecker
 from groundtune.types import Citation, Hit
@@ -101,8 +102,10 @@ class UnfinishedText:
         if not kept:
             return "", ()
         text = pasted(self._text, kept)
-        # The text stays as it is unless a sentence is dropped, now or later.
-        whole = len(kept) == len(self._settled)
+        # The text stays as it is unless a sentence is dropped, now or later. A lead-in stays if what follows does.
+        last = self._settled[-1]
+        is_open = not last.supported and leads_in(last.sentence.text)
+        whole = len(kept) + is_open == len(self._settled)
         if whole and text != rendered(self._text, 0, kept[-1].sentence.end, kept):
             return None
         return text, numbered_citations(kept)
