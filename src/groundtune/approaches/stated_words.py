@@ -9,6 +9,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
+from html import unescape
 from importlib.resources import files
 from typing import Literal
 
@@ -59,7 +60,7 @@ class Setting:
 def setting(reply: str, start: int, end: int) -> Setting:
     """Return how the word at `reply[start:end]` stands there."""
     words = _words()
-    before, after = _line_before(reply, start), reply[end:].partition("\n")[0]
+    before, after = unescape(_line_before(reply, start)), unescape(reply[end:].partition("\n")[0])
     ends = _SENTENCE_END.search(after)
     rest = _MARKUP.sub(" ", after[: ends.start()] if ends else after)
     lead = _MARKUP.sub(" ", before)
