@@ -1,6 +1,7 @@
 """Test the hosted embedder over real HTTP: batches, order, unit length, and clear errors."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -91,6 +92,51 @@ async def test_retries_are_shared_with_the_generator() -> None:
     assert (error.kind, sent) == ("bad_request", 1)
     error, sent = await failure(Reply(status=429), retries=2, batch_size=9)
     assert (error.kind, sent) == ("rate_limit", 3)
+
+
+async def test_a_refused_encoding_format_is_left_out_from_then_on() -> None:
+    def reply(body: dict[str, Any]) -> Reply:
+        return Reply("nobody understands this", status=422) if "encoding_format" in body else Reply()
+
+    with ScriptedServer(reply, dimension=32) as server:
+        async with embedder(server.base_url, batch_size=100) as model:
+            for _ in range(3):
+                await model.embed(TEXTS)
+        assert ["encoding_format" in body for body in server.posts()] == [True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "sent"),
+    [
+        ('{"error": {"message": "told in a 200", "code": 503}}', "server", 3),
+        ('{"error": "told in a 200", "code": 400}', "bad_request", 2),
+        ('[{"error": {"code": 429, "message": "told in a 200", "status": "RESOURCE_EXHAUSTED"}}]', "rate_limit", 3),
+        ('{"object": "error", "message": "told in a 200", "code": 401}', "bad_key", 1),
+        ('{"error": {"message": "told in a 200", "code": 429}, "data": []}', "rate_limit", 3),
+    ],
+)
+async def test_an_error_inside_a_200_is_the_error_that_it_is(body: str, kind: str, sent: int) -> None:
+    error, requests = await failure(Reply(raw_body=body), retries=2)
+    assert (error.kind, requests) == (kind, sent)
+    assert "told in a 200" in error.message
+
+
+@pytest.mark.parametrize(
+    ("limited", "waits"),
+    [
+        (Reply("slow down", status=429, headers={"Retry-After": "0.2"}), 0.2),
+        (Reply("slow down", status=429, headers={"retry-after-ms": "200"}), 0.2),
+        (Reply("Please try again in 200ms.", status=429), 0.2),
+        (Reply("slow down", status=429), 0.0),
+    ],
+)
+async def test_a_rate_limit_waits_as_long_as_the_server_asks(limited: Reply, waits: float) -> None:
+    with ScriptedServer([limited, Reply()], dimension=32) as server:
+        async with embedder(server.base_url) as model:
+            start = time.perf_counter()
+            assert (await model.embed_queries(["a"])).shape == (1, 32)
+            assert waits <= time.perf_counter() - start < waits + 5
+        assert len(server.posts()) == 2
 
 
 async def test_another_dimension_is_a_clear_error() -> None:
