@@ -1,7 +1,6 @@
 """Tell whether two words are forms of one word. Compares letters by the data of the language, never meanings."""
 
 from functools import lru_cache
-from itertools import takewhile
 
 from groundtune.languages.language import Language, load
 from groundtune.languages.text import stem_of
@@ -31,14 +30,12 @@ def same_word(first: str, second: str, language: str) -> bool:
     data = load(language)
     if data and (data.irregular.get(fold(first), {first}) & data.irregular.get(fold(second), {second})):
         return True
-    if data and _negates(fold(first), fold(second), data):
-        return False
-    if stem_of(first, language) == stem_of(second, language):
-        return True
     if data is None:
-        return False
-    alternating = [_alternated(fold(word), data) for word in (first, second)]
-    return _inflected(fold(first), fold(second), data) or _inflected(alternating[0], alternating[1], data)
+        return stem_of(first, language) == stem_of(second, language)
+    alike = stem_of(first, language) == stem_of(second, language) or _inflected(fold(first), fold(second), data)
+    if not alike and data.writing.alternations:
+        alike = _inflected(_alternated(fold(first), data), _alternated(fold(second), data), data)
+    return alike and not _negates(fold(first), fold(second), data)
 
 
 def _alternated(word: str, language: Language) -> str:
@@ -80,10 +77,9 @@ def _inflected(first: str, second: str, language: Language) -> bool:
     if shared >= SHORT_WORD and {first[shared:], second[shared:]} <= language.writing.endings | {""}:
         return True
     for long, short in ((first, second), (second, first)):
-        at = _shared(long, short)
         for affix in language.writing.affixes:
-            if long[at:].startswith(affix):
-                rest = long[:at] + long[at + len(affix) :]
+            if long.startswith(affix, shared):
+                rest = long[:shared] + long[shared + len(affix) :]
                 common = _shared(rest, short)
                 if common >= SHARED_LETTERS - 1 and max(len(rest), len(short)) - common <= longest:
                     return True
@@ -105,4 +101,9 @@ def _negates(first: str, second: str, language: Language) -> bool:
 
 def _shared(first: str, second: str) -> int:
     """Return the number of letters that both begin with."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))
+    count = 0
+    for ours, theirs in zip(first, second, strict=False):
+        if ours != theirs:
+            break
+        count += 1
+    return count

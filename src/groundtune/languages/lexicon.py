@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from groundtune.languages.tokens import Token, Writing, fold, lower
 
@@ -33,7 +34,7 @@ class _Entry:
         return self.parts[0].startswith("*")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Lexicon:
     """Entries of a language file, by their first word."""
 
@@ -86,7 +87,7 @@ class Lexicon:
         """
         found = [
             (entry.rank, places, entry)
-            for entry in self._beginning(tokens[start])
+            for entry in _beginning(self, tokens[start].forms)
             if (places := self._places(entry.parts, tokens, start, breaks, used))
         ]
         if not found:
@@ -107,14 +108,6 @@ class Lexicon:
         """Return the values of a single word."""
         found = self.at((token,), 0)
         return found.values if found else ()
-
-    def _beginning(self, token: Token) -> Iterator[_Entry]:
-        for form in token.forms:
-            yield from self.exact.get(form, ())
-            if form == fold(form):
-                yield from self.plain.get(form, ())
-        if not token.number and any(form.startswith(self.heads) or form.endswith(self.tails) for form in token.forms):
-            yield from (entry for entry in self.wild if any(_fits(entry.parts[0], form) for form in token.forms))
 
     def _places(
         self, parts: Sequence[str], tokens: Sequence[Token], start: int, breaks: frozenset[int], used: Iterable[int]
@@ -142,6 +135,20 @@ class Lexicon:
             return not token.number and any(_fits(part, form) for form in token.forms)
         loose = part not in self.writing.accents_matter
         return any(form == part or (loose and form == fold(form) == fold(part)) for form in token.forms)
+
+
+@lru_cache(maxsize=100_000)
+def _beginning(lexicon: Lexicon, forms: tuple[str, ...]) -> tuple[_Entry, ...]:
+    """Return the entries that begin with a word, by its forms."""
+    found: list[_Entry] = []
+    for form in forms:
+        found += lexicon.exact.get(form, ())
+        if form == fold(form):
+            found += lexicon.plain.get(form, ())
+    is_number = forms[0][:1].isdigit()
+    if not is_number and any(form.startswith(lexicon.heads) or form.endswith(lexicon.tails) for form in forms):
+        found += (entry for entry in lexicon.wild if any(_fits(entry.parts[0], form) for form in forms))
+    return tuple(found)
 
 
 def _parts(pattern: str, writing: Writing) -> tuple[str, ...]:

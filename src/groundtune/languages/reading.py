@@ -1,5 +1,6 @@
 """Read a text into what can be compared: words, names, quantities and critical words, clause by clause."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -68,10 +69,10 @@ def read(text: str, language: str = "english") -> Reading:
     elements: list[Element] = []
     clause, passed = 0, 0
     for index, token in enumerate(tokens):
-        new = sum(position <= token.start for position in breaks[passed:])
-        passed += new
-        if new or token.word in clause_words:
+        ended = bisect_right(breaks, token.start)
+        if ended > passed or token.word in clause_words:
             clause += 1
+        passed = ended
         quantity = next((q for q in amounts if q.start <= token.start and token.end <= q.end and not q.article), None)
         if quantity is not None:
             if not elements or elements[-1].quantity is not quantity:

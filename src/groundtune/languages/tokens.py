@@ -74,8 +74,7 @@ def tokenize(text: str, writing: Writing = Writing()) -> tuple[Token, ...]:
         start, end, word = match.start(), match.end(), match.group()
         if word[-1] in "'’":
             end, word = end - 1, word[:-1]
-        cut = max(word.rfind(sign) for sign in "'’ʼ") + 1
-        if cut and writing.apostrophe == "prefix":
+        if writing.apostrophe == "prefix" and (cut := max(word.rfind(sign) for sign in "'’ʼ") + 1):
             tokens.append(_token(start, start + cut, word[:cut], writing))
             start, word = start + cut, word[cut:]
         if has_unspaced(word):
