@@ -141,6 +141,9 @@ def test_a_label_is_read_in_any_formatting(reply: str, parsed: str) -> None:
         ("**Label:** `delivery\\_status`", "delivery_status"),
         ('```json\n{"label": "Billing"}\n```', "Billing"),
         ('{"label": "refund", "reason": "not Billing"}', "refund"),
+        ('{"label": "refund", "alternatives": ["Billing"]}', "refund"),
+        ('{"thought": "A refund is no matter of Billing.", "category": "refund"}', "refund"),
+        ('{"refund": true, "Billing": false}', "refund"),
         ("<label>refund</label>", "refund"),
         ("$\\boxed{\\text{refund}}$", "refund"),
         ("Das passende Etikett ist Billing.", "Billing"),
@@ -165,6 +168,9 @@ def test_what_names_no_label_is_its_own_output(reply: str) -> None:
         "refund\nBilling",
         "Label: refund\nLabel: Billing",
         '{"labels": ["refund", "Billing"]}',
+        '{"refund": 0.1, "Billing": 0.9}',
+        '{"refund": true, "Billing": true}',
+        '{"first": "refund", "second": "Billing"}',
         "Label: refund, Billing",
         "The label is refund or Billing.",
         "Etikett: refund oder Billing",
@@ -207,6 +213,21 @@ def test_a_label_with_the_signs_of_a_pattern_is_no_pattern() -> None:
 def test_labels_that_differ_in_their_signs_are_told_apart() -> None:
     names = ("C", "C++", "C#")
     assert [label(name, *names).output for name in names] == [*names]
+
+
+def test_a_negation_is_a_label_only_where_it_is_stated() -> None:
+    answers = LabelFormat({"yes": "there is", "no": "there is none"})
+    assert answers.parse("No, there is no limit.").output == "no"
+    assert answers.parse("No limit, so the label is yes.").output == "yes"
+    assert answers.parse("Yes and no.").unreadable
+    for reply in ("no label fits", "There is no information about it."):
+        assert answers.parse(reply).output == reply
+
+
+def test_a_label_within_a_compound_is_another_word() -> None:
+    moods = LabelFormat({"positive": "", "negative": ""})
+    assert moods.parse("non-negative").output == "non-negative"
+    assert moods.parse("The review is negative-sounding: negative").output == "negative"
 
 
 def test_labels_of_signs_alone_are_read() -> None:
@@ -272,6 +293,7 @@ READ = {"number": "R-7", "total": 40.5}
         f"[{OBJECT}]",
         '{"number": "R-7", "total": 40.5,}',
         "{'number': 'R-7', 'total': 40.5, // in euros\n}",
+        json.dumps(OBJECT),
     ],
 )
 def test_an_object_is_read_also_out_of_a_fence(reply: str) -> None:
@@ -400,6 +422,7 @@ ABSTENTIONS = [
     "Not in documents. The passages speak of Austria.",
     "Die Antwort lautet: NOT_IN_DOCUMENTS",
     "Die Antwort ist NOT_IN_DOCUMENTS, weil nur Österreich vorkommt.",
+    "The price for Iceland is NOT_IN_DOCUMENTS.",
     "Island kommt nicht vor, daher NOT_IN_DOCUMENTS.",
     "La réponse est NOT_IN_DOCUMENTS",
     "答案是NOT_IN_DOCUMENTS。",
@@ -422,6 +445,7 @@ MENTIONS = [
     "The code on page 3 is NOT_IN_DOCUMENTS [1].",
     "Die Kennung NOT_IN_DOCUMENTS steht auf Seite 3 [1].",
     "Two days [1]. The page lists the codes OK, ERROR and NOT_IN_DOCUMENTS [2].",
+    "Two days. The fee is NOT_IN_DOCUMENTS.",
     "The status is one of OK, LATE, NOT_IN_DOCUMENTS [1].",
     "Two days [1]. I did not have to reply NOT_IN_DOCUMENTS.",
     "The code &quot;NOT_IN_DOCUMENTS&quot; is printed on page 3 [1].",

@@ -39,10 +39,15 @@ def test_json_that_is_nested_too_deep_is_refused() -> None:
         '{"a": 1,}',
         "{'a': 1}",
         '{"a": 1, // one\n}',
+        '"{\\"a\\": 1}"',
     ],
 )
 def test_the_one_object_of_a_reply_is_read(reply: str) -> None:
     assert parse_reply(reply) == {"a": 1}
+
+
+def test_constants_of_python_are_read() -> None:
+    assert parse_reply("{'a': True, 'b': None, 'c': 'True or None'}") == {"a": True, "b": None, "c": "True or None"}
 
 
 def test_a_line_break_within_a_string_is_read() -> None:

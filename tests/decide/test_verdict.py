@@ -534,7 +534,7 @@ def test_caveats_name_what_weakens_the_verdict() -> None:
         "b: 10 errors (most common: timeout, 10), excluded from its figures.",
         "The approaches were not all scored on the same examples (a: 60 and b: 50); "
         "each difference uses the examples both have in common.",
-        "The price of a and b is unknown: set it under [prices.MODEL].",
+        "The price of a and b is unknown: set it under [prices.MODEL], or the server reports no usable token counts.",
         "max_usd_per_month was not checked: requests_per_month is not set.",
     )
 

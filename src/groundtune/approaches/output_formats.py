@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 from groundtune.approaches import prompts
-from groundtune.approaches.stated_words import are_listed, setting
+from groundtune.approaches.stated_words import are_listed, is_negation, setting
 from groundtune.common.files import digest_text
 from groundtune.common.json_schema import AmbiguousReplyError, find_objects, parse_reply, schema_checker
 
@@ -147,6 +147,8 @@ class LabelFormat:
         alike = text if text in self.labels else self._alike(text, str.casefold) or self._alike(text, _plain)
         if alike is not None:
             return ParsedReply(alike, alike)
+        if (in_object := self._in_object(text)) is not None:
+            return in_object
         named = [label for label in self._named(text) if whole or label.rank]
         best = max((label.rank for label in named), default=0)
         claimed = list(dict.fromkeys(label.name for label in named if label.rank == best))
@@ -157,6 +159,27 @@ class LabelFormat:
             return ParsedReply(text, abstained=True)
         output = claimed[0] if claimed else text
         return ParsedReply(output or "", output)
+
+    def _in_object(self, text: str) -> ParsedReply | None:
+        """Read a reply that is a JSON object with the label as one of its values; None when it is no such object."""
+        try:
+            value = parse_reply(text)
+        except ValueError:
+            return None
+        if not isinstance(value, dict) or not value:
+            return None
+        if all(self._alike(key, _plain) for key in value):  # {"billing": 0.1, "returns": 0.9}
+            chosen = [key for key, holds in value.items() if holds is True]
+            if len(chosen) == 1 and all(isinstance(holds, bool) for holds in value.values()):
+                label = self._alike(chosen[0], _plain)
+                return ParsedReply(label or "", label)
+            return ParsedReply(text, unreadable=f"it gives values to {len(value)} labels")
+        labels = {self._alike(each, _plain) for each in value.values() if isinstance(each, str)} - {None}
+        if len(labels) == 1:
+            (label,) = labels
+            return ParsedReply(label or "", label)
+        is_none = all(each in (None, "", prompts.NO_LABEL) for each in value.values())
+        return ParsedReply(text, abstained=True) if is_none else None
 
     def _alike(self, text: str, fold: Callable[[str], str]) -> str | None:
         """Return the only label that is equal after folding."""
@@ -177,9 +200,9 @@ class LabelFormat:
             pattern = self._none_pattern if name is None else _label_pattern(name)
             for match in pattern.finditer(remaining):
                 place = setting(text, *match.span())
-                is_word = name is None and match[0] != prompts.NO_LABEL
-                if not place.rejected and not (is_word and not place.stated):
-                    rank = max(place.rank, int(_opens_with(text, *match.span())))
+                is_word = match[0] != prompts.NO_LABEL if name is None else is_negation(text, *match.span())
+                rank = max(place.rank, int(_opens_with(text, *match.span())))
+                if not place.rejected and (rank or not is_word):
                     named.append(_NamedLabel(match.start(), match.end(), name, rank))
             remaining = pattern.sub(lambda match: "\n" * len(match[0]), remaining)
         return _ranked_as_lists(text, sorted(named, key=lambda label: label.start))
@@ -338,11 +361,16 @@ def _is_abstention(text: str, start: int, end: int) -> bool:
     word = text[start:end]
     if "_" in word or word.isupper():
         goes_on = text[end:].partition("\n")[0].lstrip("*`\"' ")
-        if place.introduced == "comma" and place.followed == "end":
+        if place.followed == "end" and (place.introduced == "comma" or _is_uncited_sentence(text)):
             return True
         return place.stated or (place.alone and (goes_on[:1].isupper() or goes_on[:1] in (",", "，")))
     begins = not text[:start].strip("*_`\"'“‘ ")
     return place.stated and (place.alone or place.rank > 1) and (place.followed == "end" or begins)
+
+
+def _is_uncited_sentence(text: str) -> bool:
+    """Whether the text is one sentence without a citation, such as "The price is NOT_IN_DOCUMENTS."."""
+    return not re.search(r"[\n。]|[.!?]\s|\d[\]］】)]", text.strip())
 
 
 def _label_pattern(name: str) -> re.Pattern[str]:
@@ -351,7 +379,7 @@ def _label_pattern(name: str) -> re.Pattern[str]:
     signs = re.match(r"[\W_]*", name[::-1])
     tail = re.escape(name[len(name) - len(signs[0]) :].strip()) if signs and words else ""
     inner = r"[\W_]{1,3}".join(map(re.escape, words)) + tail if words else re.escape(name)
-    before, after = (r"(?<![^\W_])" if name[:1].isascii() else "", r"(?![^\W_])" if name[-1:].isascii() else "")
+    before, after = (r"(?<![^\W_])(?<!\w-)" if name[:1].isascii() else "", r"(?![^\W_])" if name[-1:].isascii() else "")
     return re.compile(before + inner + (after if not tail else ""), re.IGNORECASE)
 
 

@@ -75,6 +75,12 @@ def setting(reply: str, start: int, end: int) -> Setting:
     )
 
 
+def is_negation(reply: str, start: int, end: int) -> bool:
+    """Whether the word at `reply[start:end]` negates the one after it, as in "no label fits"."""
+    negated = re.match(r" +\w+ ?", reply[end:])
+    return bool(negated and _words().denies.fullmatch(reply[start:end]) and not are_listed(negated[0]))
+
+
 def are_listed(between: str) -> bool:
     """Whether the text between two words makes them a list, such as a comma or "or"."""
     return bool(_words().lists.fullmatch(between))

@@ -17,6 +17,9 @@ _FENCED = re.compile(
 )
 """A block of code; at the end of a reply its last fence may be missing."""
 _STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]', re.DOTALL)
+_PYTHON_NAME = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\b(True|False|None)\b""", re.DOTALL)
+"""A constant as Python writes it, or a string, in which it is text."""
+_JSON_NAMES = {"True": "true", "False": "false", "None": "null"}
 _OPENS_OBJECT = re.compile(r"""\{\s*["']""")
 _SLOW_JSON5 = 20_000
 """Longer replies, in characters, are read as strict JSON alone: JSON5 would take more than a second."""
@@ -45,10 +48,12 @@ def parse_reply(text: str, accepts: Callable[[Any], bool] = lambda _: True) -> A
     """Return the JSON value of a model's reply: all of it, or the one object in it, in a fence or among other text.
 
     accepts: decides between several different objects. What JSON5 allows is read as well: trailing commas, comments,
-    single quotes. Raises AmbiguousReplyError when several objects may be meant, ValueError when there is none.
+    single quotes; so are `True` and `None`, and an object inside a string. Raises AmbiguousReplyError when several
+    objects may be meant, ValueError when there is none.
     """
     try:
-        return _parse_loose(text.strip())
+        value = _parse_loose(text.strip())
+        return parse_reply(value, accepts) if isinstance(value, str) and value.lstrip().startswith("{") else value
     except ValueError as error:
         fault = error
     blocks = _FENCED.findall(text)
@@ -103,7 +108,7 @@ def _braces(text: str) -> tuple[list[tuple[int, int]], list[int]]:
 
 
 def _parse_loose(text: str, *, json5_too: bool = True) -> Any:
-    """Parse JSON as models write it: line breaks within strings, and what JSON5 allows. Raises ValueError."""
+    """Parse JSON as models write it: line breaks within strings, JSON5, constants of Python. Raises ValueError."""
     try:
         return parse_json(text, strict=False)
     except ValueError as error:
@@ -113,6 +118,7 @@ def _parse_loose(text: str, *, json5_too: bool = True) -> Any:
         fault = error
     import json5
 
+    text = _PYTHON_NAME.sub(lambda match: _JSON_NAMES.get(match[1], match[0]), text)
     try:
         return json5.loads(text, allow_duplicate_keys=False, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError):

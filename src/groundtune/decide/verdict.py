@@ -504,7 +504,8 @@ def _caveats(
             "each difference uses the examples both have in common."
         )
     if unpriced := [leader.name for leader in outcome.leaders if leader.usd_per_1k is None]:
-        yield f"The price of {shorten_names(unpriced, most=MAX_NAMED)} is unknown: {PRICE_HINT}."
+        shown = shorten_names(unpriced, most=MAX_NAMED)
+        yield f"The price of {shown} is unknown: {PRICE_HINT}, or the server reports no usable token counts."
     if requirements.max_usd_per_month is not None and requirements.requests_per_month is None:
         yield "max_usd_per_month was not checked: requests_per_month is not set."
     names = [leader.name for leader in outcome.leaders]

@@ -9,7 +9,7 @@ from groundtune.models.token_counts import least_tokens
 SMALLEST_WINDOW = 512
 """Tokens of the smallest context window in use: a prompt below it is never shortened by a server."""
 SLACK_TOKENS = 8
-"""A count is impossible if twice of it, and this much, is below the least that the text can have."""
+"""A count of output tokens is impossible if twice of it, and this much, is below the least that the text can have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,7 @@ def read_usage(counts: Mapping[str, Any], *, sent: str, text: str, thinking: str
     if reasoning == 0 and thinking:
         reasoning = None
     least = least_tokens(sent)
-    read = None if prompt is None else prompt + (cached or 0)
-    short = read is not None and least > max(read, SMALLEST_WINDOW)
-    if read is not None and not short and least > 2 * read + SLACK_TOKENS:
-        prompt = None
+    short = prompt is not None and least > max(prompt + (cached or 0), SMALLEST_WINDOW)
     return TokenUsage(prompt, cached, written, reasoning, least if short else None)
 
 
