@@ -342,3 +342,24 @@ def test_a_checker_that_fails() -> None:
 
     with pytest.raises(UsageError, match=r"checker of .* failed: RuntimeError: no memory"):
         check_citations("Pigs fly [1].", HITS, checker=Broken())
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        "[^1]: Passage 1, Returns",
+        "¹ Passage 1: Returns",
+        "Sources: [1] a.md; [2] a.md",
+        "[1] a.md > Returns",
+        "[^1]: a.md",
+    ],
+)
+def test_notes_at_the_end_only_name_passages(notes: str) -> None:
+    _, (first, *others) = check_citations(f"The warranty lasts 24 months.[^1]\n\n{notes}", HITS)
+    assert first.support == "exact"
+    assert {citation.support for citation in others} <= {"unchecked"}
+
+
+def test_a_count_of_documents_is_a_statement() -> None:
+    assert only("There are 3 documents [1].").support == "missing"
+    assert only("3 documents [1].").support == "missing"

@@ -63,6 +63,7 @@ _MAY_HOLD = re.compile(r"[\d①-⑳❶-❿⁰¹²³⁴-⁹]")
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
 _PLAIN = str.maketrans("【〔〖⟦⟨〈】〕〗⟧⟩〉、‐‑–—−〜～", "[[[[[[]]]]]],-------")
 _RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+_LOWERED = str.maketrans(_RAISED, "0123456789")
 _CIRCLED = {chr(0x2460 + at): at + 1 for at in range(20)} | {chr(0x2776 + at): at + 1 for at in range(10)}
 _ACCENTED_BELOW = 0x530
 """Latin, Greek and Cyrillic letters are compared without accents."""
@@ -87,7 +88,7 @@ _INNERS = rf"{_INNER}(?:\s*[,;]?\s*{_INNER})*"
 _LINK = r"\((?:#[^()\s]*|(?![a-z][a-z+.]*:)[^()\s#]+(?:#[^()\s]*)?)\)"
 """A link within the page, or to a file; one with a scheme such as https leads to a page."""
 _BRACKETED = (
-    rf"(?:\[{_INNER}\](?:{_LINK})?|\[\s*{_INNERS}\s*\]|\([^()\[\]\n]{{0,20}}{_INNERS}\s*\)|\^?{_INNER}(?:{_LINK})?)"
+    rf"(?:\[{_INNER}\](?:{_LINK})?|\[\s*{_INNERS}\s*\]|\([^()\[\]\n]{{0,20}}{_INNERS}\s*\)|\^?{_INNER}(?:\^|{_LINK})?)"
 )
 _TAGS = "sup|cite|ref|source|src|doc|document|citation|passage|footnote"
 _FORMS = {
@@ -96,7 +97,7 @@ _FORMS = {
     "attribute": rf"<(?:{_TAGS})\s+[a-z]+\s*=\s*[\"']?\d{{1,5}}[\"']?\s*/>",
     "command": r"\\(?:cite[pt]?|footnote|ref)\{[^{}\n]{1,160}\}",
     "square": rf"\\\[[^\[\]\n]{{1,160}}\\\]|{_BRACKETED}",
-    "bare": r"\(\s*\d{1,2}(?:\s*[,;]\s*\d{1,2})*\s*\)",
+    "bare": r"[({<「《]\s*\d{1,2}(?:\s*[,;]\s*\d{1,2})*\s*[)}>」》]",
     "labelled": r"\([^()\[\]\n]{1,160}\)",
     "caret": r"\$?\^(?:\{\d{1,2}(?:\s*,\s*\d{1,2})*\}|\d{1,2})(?:\$|\^)?(?!\w)",
     "raised": rf"[{_RAISED}]+(?:[,˒‚ ]{{1,2}}[{_RAISED}]+)*",
@@ -138,15 +139,16 @@ class _Contents:
 @cache
 def _contents() -> _Contents:
     sources, joins, pointers = _any_of("sources"), _any_of("joins"), _any_of("pointers")
+    initial = r"(?:[psdc](?=\d))?"
     source = rf"(?:[\^#№]\s*|(?:{sources})(?:\s*(?:no|nr|n°|num|number)\b\.?|\s*[#№])?\s*[.:=#_-]?\s*)"
     pointer = rf"(?:(?:{pointers})\b\.?:?\s*){{0,2}}"
     join = rf"\s*(?:[,;&+/·]\s*(?:(?:{joins})\s)?|(?:{joins})(?![^\W\d_]))\s*"
-    item = rf"(?P<low>\d{{1,5}})(?:\s*-\s*{source}?(?P<high>\d{{1,5}}))?{_PLACE}{{0,2}}"
+    item = rf"(?P<low>\d{{1,5}})(?:\s*-\s*{source}?(?P<high>\d{{1,5}}))?\^?{_PLACE}{{0,2}}"
     one = re.sub(r"\?P<\w+>", "?:", item)
     more = rf"(?:{join}{pointer}{source}{{0,2}}{one})*"
     return _Contents(
         re.compile(rf"{source}{{0,2}}{item}(?:{_TITLE}\Z)?"),
-        re.compile(rf"\s*{pointer}{source}{{0,2}}{one}(?:{more}|{_TITLE})\s*"),
+        re.compile(rf"\s*{pointer}{source}{{0,2}}{initial}{one}(?:{more}|{_TITLE})\s*"),
         re.compile(rf"\s*{pointer}{source}{{1,2}}{one}(?:{more}|{_TITLE})\s*"),
         re.compile(rf"\s*{pointer}"),
     )
@@ -171,14 +173,15 @@ def _numbers(form: str, kind: str, passages: int) -> tuple[int, ...]:
         numbers = _read(form.rstrip(" \t."), _contents().named)
     else:
         numbers = _read_brackets(form)
-    sure = kind not in ("bare", "caret", "raised", "circled", "line") and not re.search(r"\d:\d", form)
+    unsure = kind in ("bare", "caret", "raised", "circled", "line")
+    sure = not unsure and not re.search(r"\d:\d|\[[psdc]\d", form)
     most = max(MAX_NUMBER, passages) if sure else passages
     return tuple(dict.fromkeys(numbers)) if all(0 < number <= most for number in numbers) else ()
 
 
 def _raised_numbers(form: str, passages: int) -> list[int]:
     """Return the numbers of a superscript: ¹² names two passages, unless there are twelve."""
-    pieces = re.findall(r"\d+", form.translate(str.maketrans(_RAISED, "0123456789")))
+    pieces = re.findall(r"\d+", form.translate(_LOWERED))
     return [int(digits) for piece in pieces for digits in ([piece] if int(piece) <= passages else piece)]
 
 
@@ -194,6 +197,7 @@ def _read_brackets(form: str) -> list[int]:
 
 def _read(content: str, pattern: re.Pattern[str]) -> list[int]:
     """Return the numbers of a content that has the given pattern as a whole, else none."""
+    content = content.translate(_LOWERED)
     if not pattern.fullmatch(content):
         return []
     numbers: list[int] = []

@@ -10,8 +10,9 @@ words: it catches a changed figure, a swapped name or an added "not", but not a 
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
-from groundtune.approaches.answer_sentences import Sentence, paragraph_ends, split_answer
+from groundtune.approaches.answer_sentences import Sentence, is_source_word, paragraph_ends, split_answer
 from groundtune.approaches.close_matching import closest_support, find_close
 from groundtune.approaches.quote_matching import Span, find
 from groundtune.approaches.statements import is_heading, leads_in
@@ -177,9 +178,12 @@ def _claims_nothing(sentence: Sentence, hits: Sequence[Hit]) -> bool:
 
 
 def _names_places(text: str, hits: Sequence[Hit]) -> bool:
-    """Whether a text has a source of these passages and, besides, words of their sources and headings alone."""
+    """Whether a text has a source of these passages, or "passage 1", and else only words of sources and headings."""
     places = {word for hit in hits for word in words(f"{hit.passage.source} {hit.passage.heading}")}
-    return any(hit.passage.source in text for hit in hits) and set(words(text)) <= places
+    spoken = words(text)
+    named = {word for word in spoken if not is_source_word(word) and not word.isdecimal()}
+    numbered = any(is_source_word(word) and number.isdecimal() for word, number in pairwise(spoken))
+    return bool(named) and named <= places and (numbered or any(hit.passage.source in text for hit in hits))
 
 
 def _uncited(sentence: Sentence) -> Citation:

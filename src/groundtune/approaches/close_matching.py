@@ -27,6 +27,9 @@ WINDOW = 3
 """Maximum adjacent sentences of the passage that together may support one sentence."""
 NEAR = 3
 """Content words of its clause, on either side, that tell what a critical word is about."""
+_LIMITS = BOUNDS | {"before", "after"}
+BETWEEN = 8
+"""Maximum words between two that may have changed places."""
 REPLACED = 4
 """Maximum words on either side of a replacement; longer ones are another way of putting it."""
 
@@ -102,10 +105,12 @@ def _agree(claim: Reading, stated: _Stated, same: Mapping[str, str], language: s
     return (
         all(_names(stated, name, language) for name in claim.names)
         and all(_is_bound(amount, claim, stated, same) for amount in _amounts(claim))
+        and not any(_is_end_alone(amount, claim, stated) for amount in _amounts(claim))
         and not _has_rival_amount(claim, stated)
         and not _turns_round(claim, stated, same, language)
         and not _widens(claim, stated.window, same, language)
         and not _replaces(claim, stated, same)
+        and not _swaps(claim, stated, same, language)
     )
 
 
@@ -176,6 +181,15 @@ def _is_bound(amount: Quantity, claim: Reading, stated: _Stated, same: Mapping[s
     )
 
 
+def _is_end_alone(amount: Quantity, claim: Reading, stated: _Stated) -> bool:
+    """Whether the claim has one end of a range without a word that says so: 4 days of 2 to 4 days."""
+    if amount.ranged or any(sense.name in _LIMITS or sense.name.startswith("opposite") for sense in claim.senses):
+        return False
+    equal = [q for q in stated.window.quantities if supports(q, amount, stated.named_units)]
+    both = sum(other.unit == amount.unit for other in _amounts(claim)) > 1  # between 2 and 4 days
+    return bool(equal) and all(q.ranged for q in equal) and not both
+
+
 def _has_rival_amount(claim: Reading, stated: _Stated) -> bool:
     """Whether the claim says "a month" where the passage has another number of months, and not one."""
     articles = [quantity for quantity in claim.quantities if quantity.article and quantity.unit]
@@ -220,10 +234,12 @@ def _turns_round(claim: Reading, stated: _Stated, same: Mapping[str, str], langu
     if any(ours.near & other.near for ours, other in rivals):
         return True
     words = {same.get(element.stem, element.stem) for element in claim.elements if element.content}
+    of_all = any(sense.name == "all" for sense in claim.senses)  # all but …
     about = [
         sense
         for sense in there
-        if 2 * len(sense.near & words) >= len(sense.near) and (sense.name != "without" or sense.following in words)
+        if 2 * len(sense.near & words) >= len(sense.near)
+        and (sense.name != "without" or sense.following in words or of_all)
     ]
     for name in STRICT:
         ours = [sense for sense in claimed if sense.name == name and (name not in BOUNDS or sense.limits_amount)]
@@ -288,7 +304,8 @@ def _placed(sense: Sense, reading: Reading, same: Mapping[str, str]) -> _Placed:
     after = [e for e in in_clause if e.start >= sense.end][:NEAR]
     inner = [e for e in in_clause if sense.start <= e.start < sense.end]
     following = next((same.get(e.stem, e.stem) for e in after), None)
-    limits_amount = any(e.quantity for e in (*before[-1:], *inner, *after))
+    reach = after[:1] if sense.name in ("more", "less") else after
+    limits_amount = any(e.quantity for e in (*before[-1:], *inner, *reach))
     near = frozenset(same.get(e.stem, e.stem) for e in (*before, *inner, *after))
     return _Placed(sense.name, near, following, limits_amount)
 
@@ -311,6 +328,47 @@ def _replaces(claim: Reading, stated: _Stated, same: Mapping[str, str]) -> bool:
         if new and old and any(part not in claimed for part in parts):
             return True
     return False
+
+
+def _swaps(claim: Reading, stated: _Stated, same: Mapping[str, str], language: str) -> bool:
+    """Whether two words have changed places around the same words: from Graz to Linz, from Linz to Graz.
+
+    Not the items of a list, nor words that a language with cases may put in any place.
+    """
+    data = load(language)
+    cased = data is not None and data.writing.declines_names
+    ours = _around(claim, same)
+    for sentence in stated.sentences:
+        there = _around(sentence, {})
+        for (first, between, second), words in ours.items():
+            moved = there.get((second, between, first))
+            if moved and (first, between, second) not in there and not (cased and moved == words[::-1]):
+                return True
+    return False
+
+
+def _around(reading: Reading, same: Mapping[str, str]) -> dict[tuple[str, tuple[str, ...], str], tuple[str, str]]:
+    """Map two content words, with what stands between them, to their forms. Items of one list are left out."""
+    elements, stems = reading.elements, [same.get(e.stem, e.stem) for e in reading.elements]
+    return {
+        (stems[i], tuple(stems[i + 1 : j]), stems[j]): (elements[i].word, elements[j].word)
+        for i in range(len(elements))
+        for j in range(i + 2, min(i + 2 + BETWEEN, len(elements)))
+        if elements[i].content and elements[j].content and not _are_items(elements[i : j + 1])
+    }
+
+
+def _are_items(elements: Sequence[Element]) -> bool:
+    """Whether the first and the last of them are items of one list: red, blue and green."""
+    pieces = [1]  # content words of each item
+    for before, element in pairwise(elements):
+        if element.join:
+            pieces.append(0)
+        elif element.clause != before.clause and not before.join:
+            pieces.append(element.content)
+        else:
+            pieces[-1] += element.content
+    return len(pieces) > 1 and max(pieces) <= 1
 
 
 def _common(first: Sequence[str], second: Sequence[str]) -> list[tuple[int, int]]:

@@ -19,6 +19,10 @@ _EDGE = " \t\n\"'.,;:!?*_"
 _MARKUP = re.compile(r"\*+|`+|(?<!\w)_+|_+(?!\w)")
 _CLAUSE = re.compile(r"[.!?,;:)\"”\]]+(?=\s|\[|$)|\n")
 """Ends of clauses; what stands in its clause before or behind a quote must not deny it."""
+_AMOUNT_END = re.compile(r"\d ?[^\W\d_]{1,3}$")
+_PER = re.compile(r"/[^\W\d_]")
+"""A unit goes on behind a stroke: 50 km is not 50 km/h."""
+_MINUS = re.compile(r"(?:^|[^\d\s]\s|[(\[])-$")
 _DENYING_BEFORE = frozenset({"not", "without", "forbidden"})
 _DENYING_BEHIND = frozenset({"not", "forbidden"})
 
@@ -80,6 +84,10 @@ def _whole(text: str, start: int, end: int) -> bool:
     if before and _joined(before[-1], first):
         return False
     if after and (_joined(last, after[0]) or (last.isalnum() and unicodedata.combining(after[0]))):
+        return False
+    if _AMOUNT_END.search(text[max(0, start, end - 12) : end]) and _PER.match(after):
+        return False
+    if first.isdigit() and _MINUS.search(text[max(0, start - 3) : start]):
         return False
     if first.isdigit() and len(before) == 2 and before[1] in ".,:" and before[0].isdigit():
         return False

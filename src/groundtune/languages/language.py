@@ -32,10 +32,10 @@ SENSES = (
 """Senses that every language file names; those of a group exclude each other. `opposites` of a file add more groups."""
 BESIDE_UNITS = frozenset({"whole"})
 """Senses that a word has only beside a unit: each whole week."""
-STRICT = frozenset({"whole", "not", "without", "least", "most", "only", "must", "forbidden"})
+STRICT = frozenset({"whole", "not", "without", "least", "most", "more", "less", "only", "must", "forbidden"})
 """Senses that change a statement wherever they are added; the others only when one replaces another."""
-BOUNDS = frozenset({"least", "most"})
-"""Senses that limit an amount; elsewhere they mean little: until now, up to the mark."""
+BOUNDS = frozenset({"least", "most", "more", "less"})
+"""Senses that limit an amount; elsewhere they mean little: until now, up to the mark, more information."""
 KEPT = STRICT - {"only", "must"}
 """Senses that change a statement where they are left out."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache, lru_cache
 from importlib.resources import files
+from itertools import pairwise
 
 import regex
 
@@ -30,8 +31,14 @@ _DATE = regex.compile(r"(?<![\p{N}./-])(\d{1,2})([./-])[ \u00a0]?(\d{1,2})\2[ \u
 _TIME = regex.compile(r"(?<![\p{N}.,:])([01]?\d|2[0-4])(?::|[ \u00a0]?h[ \u00a0]?)([0-5]\d)(?![\p{N}:])")
 _HALF_DAY = regex.compile(r"[ \u00a0]?([ap])\.?[ \u00a0]?m\b\.?", regex.IGNORECASE)
 _FIGURE = regex.compile(
-    rf"(?<![\p{{L}}_])(?P<grouped>[1-9]\p{{Nd}}{{0,2}}(?:[{_SPACES}'’]\p{{Nd}}{{3}})+(?!\p{{Nd}})(?:[.,]\p{{Nd}}+)?)"
+    r"\p{Nd}+(?:[ \u00a0\u2009]?[¼-¾⅐-⅞]|[ \u00a0][1-9]/[2-9](?![\p{N}/]))"
+    rf"|(?<![\p{{L}}_])(?P<grouped>[1-9]\p{{Nd}}{{0,2}}(?:[{_SPACES}'’]\p{{Nd}}{{3}})+(?!\p{{Nd}})(?:[.,]\p{{Nd}}+)?)"
     r"|\p{Nd}+(?:[.,:/٫٬]\p{Nd}+)*|[¼-¾⅐-⅞]"
+)
+_SIGN = regex.compile(r"(?<![^\s(\[])(?<!\p{N}\s)[-−–]$")
+"""A minus sign right before a figure; a dash of a range or of a code has something before it."""
+_FRACTION = regex.compile(
+    r"(?:(?P<whole>\p{Nd}+)[ \u00a0\u2009]?)?(?:(?P<above>[1-9])/(?P<below>[2-9])|(?P<sign>[¼-¾⅐-⅞]))"
 )
 _BEFORE_UNIT = frozenset({"", " ", "\u00a0", "\u202f", "-", "‑"})
 _BEHIND_UNIT = frozenset({" ", ".", ". ", "\u00a0"})
@@ -49,6 +56,8 @@ _HALF_DAY_TIME = regex.compile(
     r"(?<![\p{N}.,:])(1[0-2]|0?\d)(?:\.([0-5]\d))?(?=[ \u00a0]?[ap]\.?[ \u00a0]?m\b)", regex.IGNORECASE
 )
 """A time before a.m. or p.m. without a colon: 9.30 am, 9 pm."""
+_ABBREVIATED = 4
+"""Most letters of an abbreviation before a unit: Mio. Euro."""
 _REPEATED = regex.compile(r"\s*[(\[]\s*")
 
 
@@ -64,6 +73,8 @@ class Quantity:
     """Name in `data/units.toml`, `date`, `weekday` or `clock` (minutes since midnight); None for a bare number."""
     implied: bool = False
     """Whether the unit stands at the next amount: 30 in "30 to 40 euros"."""
+    ranged: bool = False
+    """Whether it is an end of a range: 2 and 4 of "2 to 4 days"."""
     article: bool = False
     """Whether it is a word that may mean one or nothing, such as German "ein"."""
     alone: bool = False
@@ -131,7 +142,7 @@ def _numbers(text: str, language: Language) -> list[Quantity]:
         end = match.end()
         if (grouped := match["grouped"]) and not _is_grouped(grouped, language):
             end = match.start() + next(i for i, char in enumerate(grouped) if not char.isdecimal())
-        found.append(Quantity(match.start(), end, figure_readings(text[match.start() : end], language)))
+        found.append(_signed(text, Quantity(match.start(), end, figure_readings(text[match.start() : end], language))))
         position = end
     tokens = tokenize(text, language.writing)
     found = [_multiplied(text, number, tokens, language) for number in found]
@@ -143,6 +154,16 @@ def _numbers(text: str, language: Language) -> list[Quantity]:
     return sorted(found, key=lambda number: number.start)
 
 
+def _signed(text: str, number: Quantity) -> Quantity:
+    """Return the number with the sign before it: -5, minus 5."""
+    before = text[max(0, number.start - 8) : number.start]
+    match = _SIGN.search(before) or _shared().minus.search(before)
+    if match is None:
+        return number
+    readings = frozenset(-reading if isinstance(reading, Fraction) else reading for reading in number.readings)
+    return replace(number, start=number.start - len(match[0]), readings=readings)
+
+
 def _is_grouped(figure: str, language: Language) -> bool:
     signs = set(figure) & set(f"{_SPACES}'’")
     return len(signs) == 1 and (signs != {" "} or " " in language.grouping)
@@ -150,8 +171,8 @@ def _is_grouped(figure: str, language: Language) -> bool:
 
 def figure_readings(figure: str, language: Language) -> frozenset[Reading]:
     """Return what a figure may mean. `1.000` is 1000 in German, 1 or 1000 in English; `1.2.3` stays a text."""
-    if len(figure) == 1 and not figure.isdecimal():
-        return frozenset({Fraction(unicodedata.numeric(figure)).limit_denominator(16)})
+    if (match := _FRACTION.fullmatch(figure)) and (value := _fraction(match)) is not None:
+        return frozenset({value})
     plain = regex.sub(rf"[{_SPACES}'’٬]", "", figure).replace("٫", ".")
     signs = regex.findall(r"[.,:/]", plain)
     if not signs:
@@ -172,6 +193,17 @@ def figure_readings(figure: str, language: Language) -> frozenset[Reading]:
     return frozenset({whole}) if signs[0] != language.decimal else frozenset({whole, as_decimal})
 
 
+def _fraction(match: "regex.Match[str]") -> Fraction | None:
+    """Return the value of ½, 1½, 3/4 or 1 3/4; None for what is no part of one, such as 4/4."""
+    if match["sign"]:
+        part = Fraction(unicodedata.numeric(match["sign"])).limit_denominator(16)
+    else:
+        part = Fraction(int(match["above"]), int(match["below"]))
+        if part >= 1 or part.denominator != int(match["below"]):
+            return None
+    return Fraction(int(match["whole"] or 0)) + part
+
+
 def _in_groups(groups: Sequence[str]) -> bool:
     """Whether digits are grouped by thousands, or by lakh and crore."""
     return len(groups[-1]) == 3 and (
@@ -186,7 +218,8 @@ def _multiplied(text: str, number: Quantity, tokens: Sequence[Token], language: 
     values = {reading for reading in number.readings if isinstance(reading, Fraction)}
     if place is None or by is None or not values:
         return number
-    return replace(number, end=tokens[place].end, readings=frozenset(value * by for value in values))
+    end = tokens[place].end + (text[tokens[place].end :][:2] == ". " and len(tokens[place].text) <= _ABBREVIATED)
+    return replace(number, end=end, readings=frozenset(value * by for value in values))
 
 
 # -- units ---------------------------------------------------------------------------------------------------------
@@ -218,7 +251,27 @@ def _with_units(text: str, numbers: Sequence[Quantity], language: Language) -> l
         else:
             result.append(replace(number, alone=not regex.match(r"[ \u00a0-]*\p{L}", text[number.end :])))
             following = None
-    return [number for number in result[::-1] if not any(_is_unit_of(number, other) for other in result)]
+    numbers = [number for number in result[::-1] if not any(_is_unit_of(number, other) for other in result)]
+    return list(_with_ranges(text, numbers, language))
+
+
+def _with_ranges(text: str, numbers: Sequence[Quantity], language: Language) -> Iterator[Quantity]:
+    """Yield the numbers, those at both ends of a range marked."""
+    joined = [
+        first.unit == second.unit is not None and _is_range(text[first.end : second.start], language)
+        for first, second in pairwise(numbers)
+    ]
+    for number, *ends in zip(numbers, [False, *joined], [*joined, False], strict=False):
+        yield replace(number, ranged=True) if any(ends) else number
+
+
+def _is_range(gap: str, language: Language) -> bool:
+    word = gap.strip(f"{_SPACES}\n")
+    return (
+        bool(word)
+        and _RANGE.fullmatch(gap) is not None
+        and not any(language.joins.values(token) for token in tokenize(word, language.writing))
+    )
 
 
 def _is_unit_of(number: Quantity, other: Quantity) -> bool:
@@ -303,6 +356,8 @@ class _Shared:
     """A symbol before a figure."""
     sign: "regex.Pattern[str]"
     """A symbol that stands alone and is no word."""
+    minus: "regex.Pattern[str]"
+    """A word before a figure below zero."""
 
 
 def _base(unit: str) -> tuple[str, Fraction]:
@@ -323,6 +378,7 @@ def _shared() -> _Shared:
         symbol=regex.compile(rf"[ \u00a0\u202f-]?({choices})(?:(?<=\p{{L}})(?!\p{{L}})|(?<!\p{{L}}))(?!\p{{N}})"),
         prefix=regex.compile(rf"(?<![\p{{L}}\p{{N}}]|\p{{N}} )({prefixes})[ \u00a0\u202f]?$"),
         sign=regex.compile(signs),
+        minus=regex.compile(rf"(?i)(?<!\p{{L}})(?:{'|'.join(data['minus'])})[ \u00a0]$"),
     )
 
 

@@ -31,6 +31,8 @@ class Element:
     """The same for every form of the word, every word of a sense, and every way of writing the quantity."""
     clause: int
     quantity: Quantity | None = None
+    join: bool = False
+    """Whether it joins the items of a list: and, or."""
 
     @property
     def content(self) -> bool:
@@ -87,7 +89,8 @@ def read(text: str, language: str = "english") -> Reading:
             kind = "function"
         meant = {sense.name for sense in critical if sense.start <= token.start < sense.end} - {"not"}
         key = " ".join(sorted(meant)) or stem(token, language)
-        elements.append(Element(kind, token.start, token.end, token.word, key, clause))
+        join = data is not None and bool(data.joins.values(token))
+        elements.append(Element(kind, token.start, token.end, token.word, key, clause, join=join))
     return Reading(tuple(elements), amounts, critical)
 
 

@@ -1,8 +1,8 @@
 """Detect near-duplicates, so that each is shown once with all its sources. Pure; compares passages in order of score.
 
-Two passages are near-duplicates if they differ in nothing that could matter: their headings and texts have nearly the
-same words, and no word that differs, in whichever place, is a number, a name or a word that the data of the language
-calls critical (not, may, before, without, …).
+Two passages are near-duplicates if they differ in nothing that could matter: their headings and texts have the same
+words but for a few in another form, and the same numbers, names, signs of amounts and words that the data of the
+language calls critical (not, may, before, without, …) in the same order. Any other word may matter: red, blue.
 """
 
 from collections import Counter
@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+import regex
+
 from groundtune.languages.detection import detect
+from groundtune.languages.inflection import same_word
 from groundtune.languages.language import load
 from groundtune.languages.quantities import quantities
 from groundtune.languages.senses import senses
@@ -21,6 +24,8 @@ from groundtune.types import Passage
 SAME_DIRECTION = 0.97
 """Minimum cosine for comparing two passages word by word."""
 SAME_WORDS = 0.9
+_MINUS = "-−–"
+_SIGN = regex.compile(r"[\p{Sc}%‰+=<>≤≥±×÷≠≈]|(?<![^\s(])[-−–](?=\p{N})")
 """Jaccard similarity of the sets of three-word runs."""
 
 
@@ -72,6 +77,8 @@ def _same(first: FetchedCandidate, second: FetchedCandidate, language: str) -> b
     left, right = map(_words, texts)
     if len(left.runs & right.runs) < SAME_WORDS * len(left.runs | right.runs):
         return False
+    if _signs(texts[0]) != _signs(texts[1]):
+        return False
     if left.folded == right.folded:
         return True
     language = detect(first.passage.text, language)
@@ -85,23 +92,31 @@ def _words(text: str) -> _Words:
 
 
 def _words_matter(left: _Words, right: _Words, language: str) -> bool:
-    """Whether a word of only one of them, or its order, may carry a name or a number.
+    """Whether a word stands in only one of them that is no other form of a word of the other, or names change places.
 
-    Without data of the language, or in a script without capitals, every word may.
+    Names and numbers have no other form, nor has any word of a language without data or of a script without capitals.
     """
     if load(language) is None:
         return True
     counts = Counter(left.folded), Counter(right.folded)
-    differing = (counts[0] - counts[1]) + (counts[1] - counts[0])
+    only_left, only_right = (sorted((a - b).elements()) for a, b in (counts, counts[::-1]))
     spelled = {**left.spelled, **right.spelled}
-    return any(not spelled[word].islower() or spelled[word].upper() == spelled[word] for word in differing) or (
-        _names(left) != _names(right)
-    )
+    if any(not spelled[word].islower() or spelled[word].upper() == spelled[word] for word in only_left + only_right):
+        return True
+    if len(only_left) != len(only_right) or _names(left) != _names(right):
+        return True
+    return not all(same_word(first, second, language) for first, second in zip(only_left, only_right, strict=True))
 
 
 def _names(words: _Words) -> list[str]:
     """Return the words written with capitals or digits, in order."""
     return [word for word in words.folded if not words.spelled[word].islower()]
+
+
+@lru_cache(maxsize=512)
+def _signs(text: str) -> tuple[str, ...]:
+    """Return the signs of currencies and mathematics, and the minus signs, in order."""
+    return tuple("-" if match in _MINUS else match for match in _SIGN.findall(text))
 
 
 @lru_cache(maxsize=512)
