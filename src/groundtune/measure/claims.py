@@ -24,6 +24,7 @@ _BULLET = regex.compile(r"^\s*(?:[-*•–]|\(?\d{1,2}[.)])\s+", regex.MULTILINE
 _NUMBERED = regex.compile(r"^\s*\(?\d{1,2}[.)]\s+", regex.MULTILINE)
 _BREAK = regex.compile(r"[;()—?!→]|\.(?=\s|$)|\s[-–]+>?\s")
 _COMMA = regex.compile(r",(?=\s|$)|[،、]")
+_QUESTION = regex.compile(r"[?？؟][\s*_\"'”’»]*$")
 _SLASH = regex.compile(r"\s/\s")
 PHONE = regex.compile(r"(?<![\p{L}\p{N}])(?:\+|00?)\p{N}[\p{N} ()/.-]{4,}\p{N}")
 _ENDS_IN_DATE = regex.compile(r"\p{N}\.\s?\p{N}{1,2}\.$")
@@ -95,20 +96,32 @@ def is_numbered(text: str) -> bool:
 def claims(text: str, language: str) -> tuple[Claim, ...]:
     """Return the claims of the text in order."""
     found: list[list[Part]] = []
-    for part in parts(text, language):
+    every = parts(text, language)
+    for index, part in enumerate(every):
         qualified = bool(amounts(part.text, language) and words(part.text, language).stems)
         continues = part.joined in (",", "and", "or") and is_item(part.text, language) and not qualified
-        if continues and found:
+        last = index + 1 == len(every) or every[index + 1].sentence != part.sentence
+        if continues and found and not _is_contrast(found[-1], part, last, language):
             found[-1].append(part)
         else:
             found.append([part])
     return tuple(Claim(tuple(group)) for group in found)
 
 
+def _is_contrast(claim: Sequence[Part], part: Part, last: bool, language: str) -> bool:
+    """Whether one of them denies a value and the other gives one: "two years, not three", "not Wren, Heron"."""
+    denied = [negations(each.text, language) > 0 for each in (*claim, part)]
+    value = bool(amounts(part.text, language)) or any(char.isupper() for char in part.text)
+    if part.joined != "," or not value:
+        return False
+    return (denied[-1] and not denied[0]) or (last and not denied[-1] and len(claim) == 1 and denied[0])
+
+
 @lru_cache(maxsize=2048)
 def parts(text: str, language: str) -> tuple[Part, ...]:
-    """Return the parts of the text in order."""
+    """Return the parts of the text in order, without questions unless it has nothing else."""
     data = load(language)
+    asked: set[int] = set()
     found: list[Part] = []
     sentence = 0
     for line in text.splitlines():
@@ -117,14 +130,17 @@ def parts(text: str, language: str) -> tuple[Part, ...]:
         for start, end in sentences(plain, language=language):
             for joined, piece in _pieces(plain[start:end], data, language):
                 found.append(Part(piece, sentence, joined, bullet and not joined))
+            asked.update([sentence] if _QUESTION.search(plain[start:end]) else [])
             sentence += 1
-    return tuple(found)
+    stated = [part for part in found if part.sentence not in asked]
+    return tuple(stated or found)
 
 
 def _pieces(sentence: str, data: Language | None, language: str) -> Iterator[tuple[str, str]]:
     """Yield how each part is joined, and its text."""
     spans = [(quantity.start, quantity.end) for quantity in quantities(sentence, language)]
     spans += [(match.start(), match.end()) for match in PHONE.finditer(sentence)]
+    spans += [(sense.start, sense.end) for sense in senses(sentence, language) if sense.name == "without"]  # all but
     position, joined = 0, ""
     for start, end, kind in sorted(_cuts(sentence, data, spans)):
         if start < position:

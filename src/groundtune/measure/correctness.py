@@ -13,6 +13,7 @@ import regex
 from groundtune.languages.detection import detect
 from groundtune.languages.language import load
 from groundtune.languages.quantities import Quantity
+from groundtune.languages.segmentation import has_unspaced
 from groundtune.languages.senses import senses
 from groundtune.languages.signals import signals
 from groundtune.measure.claims import (
@@ -37,6 +38,12 @@ SENTENCE_WORDS = 6
 """Content words from which a gold answer may be spread over several sentences of an answer."""
 _ITEM_WORDS = 8
 """Most words of an item of a list."""
+_AROUND_FIGURE = regex.compile(r"(?<=\p{N})\s|\s(?=\p{N})")
+_UNSPACED_CLAUSE = regex.compile(r"[，。、；！？,.;!?\s]")
+_UNSPACED_DENIAL = regex.compile(
+    "不(?=[是可能会會允准得需用必行在要])|[没沒]|[并並]非|禁止|ません|ない|じゃな|ではな|不可|ไม่|มิใช่|ห้าม"
+)
+"""Negations of Chinese, Japanese and Thai, which have no file of their own. Written for this purpose."""
 _PARENTHESIS = regex.compile(r"\s*\([^()]*\)")
 """What a gold answer adds in parentheses, an answer may leave out."""
 
@@ -203,6 +210,8 @@ def _gives(answer: str, gold: str, question: str, language: str, *, restated: bo
         (has_values(deciding.text, wanted, question, language) or not single)
         and states(deciding.text if wanted.name and not wanted.amounts else whole, wanted, question, language)
         and not _is_opposed(whole, gold, question, language)
+        and not _is_beyond(deciding.text, wanted, question, language)
+        and not _denies_unspaced(answer, gold)
         and not _has_rival(every, deciding, wanted, question, language)
     )
 
@@ -322,6 +331,32 @@ def _is_opposed(text: str, gold: str, question: str, language: str) -> bool:
     return any(
         other in said - wanted - asked for name in wanted - said for other in data.rivals.get(name, ())
     )  # fmt: skip
+
+
+def _is_beyond(text: str, gold: Gold, question: str, language: str) -> bool:
+    """Whether the text has more, less or a later day than the gold amount: more than 30 days."""
+    given = _senses(f"{gold.text} {question}", language)
+    return any(
+        sense.name in (("after",) if amount.unit == "date" else ("more", "less"))
+        and sense.name not in given
+        and 0 <= amount.start - sense.end <= 1
+        for amount in amounts(text, language)
+        for sense in senses(text, language)
+        if any(same(each, amount, gold.text, text, question, language) for each in gold.amounts)
+    )
+
+
+def _denies_unspaced(answer: str, gold: str) -> bool:
+    """Whether every clause of a Chinese, Japanese or Thai answer that has the gold answer denies it."""
+    if not has_unspaced(answer):
+        return False
+    gold = _AROUND_FIGURE.sub("", gold)
+    clauses = [clause for clause in _UNSPACED_CLAUSE.split(_AROUND_FIGURE.sub("", answer)) if gold in clause]
+    if not clauses:
+        return False
+    return all(
+        len(_UNSPACED_DENIAL.findall(clause)) % 2 != len(_UNSPACED_DENIAL.findall(gold)) % 2 for clause in clauses
+    )
 
 
 def _has_rival(every: Sequence[Claim], deciding: Claim, gold: Gold, question: str, language: str) -> bool:

@@ -15,7 +15,10 @@ from groundtune.languages.tokens import fold, tokenize
 from groundtune.measure.claims import PHONE, amounts, words
 
 _PIECE = regex.compile(r"\S+")
-_CODE = regex.compile(r"[\p{L}\p{N}][@_/\\.:]+[\p{L}\p{N}]|\p{L}-?\p{N}|\p{N}-?\p{L}|\p{N}-\p{N}")
+_SPACED = r"(?!\p{Han}|\p{Hiragana}|\p{Katakana}|\p{Thai})\p{L}"
+_CODE = regex.compile(
+    rf"[\p{{L}}\p{{N}}][@_/\\.:]+[\p{{L}}\p{{N}}]|{_SPACED}-?\p{{N}}|\p{{N}}-?{_SPACED}|\p{{N}}-\p{{N}}"
+)
 """What makes a code of a word."""
 _ENDS = ".,;:!?()[]\"'“”„«»"
 _MOST = Fraction(2, 3)
