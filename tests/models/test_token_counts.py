@@ -15,6 +15,11 @@ def test_no_text_has_fewer_than_the_least() -> None:
     assert least_tokens("") == 0
 
 
+def test_long_words_have_more_than_one_token() -> None:
+    assert least_tokens("Donaudampfschifffahrtsgesellschaft" * 30) > 80
+    assert least_tokens("-" * 3000) <= 1
+
+
 @pytest.mark.parametrize(
     ("text", "least", "likely"),
     [
