@@ -363,3 +363,17 @@ def test_notes_at_the_end_only_name_passages(notes: str) -> None:
 def test_a_count_of_documents_is_a_statement() -> None:
     assert only("There are 3 documents [1].").support == "missing"
     assert only("3 documents [1].").support == "missing"
+
+
+@pytest.mark.parametrize(
+    ("passage", "quote"),
+    [
+        ("保修期为24个月，自送达之日起计算。", "保修期为24个月"),
+        ("保固期為二十四個月，自送達之日起計算。", "保固期為二十四個月"),
+        ("客户可以退货（需附钥匙）。", "客户可以退货"),
+        ("返品は三十日以内です、鍵を同封してください。", "返品は三十日以内です"),
+    ],
+)
+def test_a_full_stop_of_any_script_is_no_part_of_the_quote(passage: str, quote: str) -> None:
+    (citation,) = check_citations(f"{quote}[1]。", (hit(passage, 1),))[1]
+    assert (citation.support, citation.quote) == ("exact", quote)

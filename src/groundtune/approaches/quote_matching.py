@@ -15,9 +15,10 @@ _PLAIN = str.maketrans(
     dict.fromkeys("‘’‚‛′‹›`", "'") | dict.fromkeys("“”„‟″«»", '"') | dict.fromkeys("‐‑‒–—―−", "-") | {"…": "..."}
 )
 _INVISIBLE = frozenset("\u00ad\u200b\u200c\u200d\u2060\ufeff")
-_EDGE = " \t\n\"'.,;:!?*_"
+_EDGE = " \t\n\"'.,;:!?*_。，、；：！？｡؟।"
+_STOPS = (".", "!", "?", "。", "！", "？", "؟", "।")
 _MARKUP = re.compile(r"\*+|`+|(?<!\w)_+|_+(?!\w)")
-_CLAUSE = re.compile(r"[.!?,;:)\"”\]]+(?=\s|\[|$)|\n")
+_CLAUSE = re.compile(r"[.!?,;:)\"”\]]+(?=\s|\[|$)|[。，；：！？]|\n")
 """Ends of clauses; what stands in its clause before or behind a quote must not deny it."""
 _AMOUNT_END = re.compile(r"\d ?[^\W\d_]{1,3}$")
 _PER = re.compile(r"/[^\W\d_]")
@@ -61,7 +62,7 @@ def _find(sentence: str, text: str, language: str) -> Span | None:
         if _whole(hay, match.start(), match.end()) and not _is_denied(text, origin[match.start()], end, language):
             while end < len(text) and unicodedata.combining(text[end]):
                 end += 1
-            if sentence.rstrip(" \t\n\"'”’»")[-1:] in ".!?" and text[end : end + 1] in (".", "!", "?"):
+            if sentence.rstrip(" \t\n\"'”’»")[-1:] in _STOPS and text[end : end + 1] in _STOPS:
                 end += 1
             return origin[match.start()], end
     return None
