@@ -459,6 +459,7 @@ MENTIONS = [
     "It isn't NOT_IN_DOCUMENTS: delivery takes two days [1].",
     "- Delivery: two days [1].\n- Return fee: NOT_IN_DOCUMENTS",
     "It is not in the documents.",
+    "Der Preis steht nicht in den Dokumenten 1 und 2, sondern in 3: 5 Euro [3].",
     "The form is online (not in the documents) [1].",
     "The price is not in documents 1 and 2 but in 3: 5 euros [3].",
 ]
@@ -466,6 +467,20 @@ MENTIONS = [
 
 @pytest.mark.parametrize("reply", ABSTENTIONS)
 def test_an_abstention_is_read_in_any_dress(reply: str) -> None:
+    assert AnswerFormat().parse(reply).abstained
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "NICHT_IN_DOKUMENTEN",
+        "Nicht in den Dokumenten.",
+        "**No está en los documentos**",
+        "НЕТ_В_ДОКУМЕНТАХ",
+        "文档中没有。",
+    ],
+)
+def test_an_abstention_is_read_in_translation(reply: str) -> None:
     assert AnswerFormat().parse(reply).abstained
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 from groundtune.approaches import prompts
-from groundtune.approaches.stated_words import are_listed, is_negation, setting
+from groundtune.approaches.stated_words import are_listed, is_absence, is_negation, setting
 from groundtune.common.files import digest_text
 from groundtune.common.json_schema import AmbiguousReplyError, find_objects, parse_reply, schema_checker
 
@@ -110,7 +110,7 @@ class AnswerFormat:
         text = reply.strip()
         at = next((start for start, end in _not_found(text) if _is_abstention(text, start, end)), None)
         if at is None:
-            return ParsedReply(text, abstained=not text)
+            return ParsedReply(text, abstained=not text or is_absence(text))
         return ParsedReply(text, abstained=True, explanation=text[:at].strip())
 
     def before_abstention(self, reply: str) -> str:

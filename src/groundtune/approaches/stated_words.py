@@ -81,6 +81,11 @@ def is_negation(reply: str, start: int, end: int) -> bool:
     return bool(negated and _words().denies.fullmatch(reply[start:end]) and not are_listed(negated[0]))
 
 
+def is_absence(reply: str) -> bool:
+    """Whether the reply is nothing but words that the documents do not hold the answer, in a language of the table."""
+    return re.sub(r"[\W_]+", " ", reply.casefold()).strip() in _words().absent
+
+
 def are_listed(between: str) -> bool:
     """Whether the text between two words makes them a list, such as a comma or "or"."""
     return bool(_words().lists.fullmatch(between))
@@ -117,6 +122,7 @@ class _Words:
     named_after: re.Pattern[str]
     """It is called the answer after it: "refund is the right label"."""
     lists: re.Pattern[str]
+    absent: frozenset[str]
 
 
 @cache
@@ -141,4 +147,5 @@ def _words() -> _Words:
         denies=re.compile(no, re.IGNORECASE),
         named_after=re.compile(rf"{_CLOSING}\s+\w+(?:\s+\w+){{0,2}}?\s+(?:{answer})\W*(?:$|[,，;])", re.IGNORECASE),
         lists=re.compile(rf"[^\w\n.!?]*(?:(?:{any_of('or')})[^\w\n.!?]*(?:\w{{1,3}}\s)?)?", re.IGNORECASE),
+        absent=frozenset(words for entry in table.values() for words in entry.get("absent", ())),
     )
