@@ -44,6 +44,9 @@ _UNSPACED_DENIAL = regex.compile(
     "不(?=[是可能会會允准得需用必行在要])|[没沒]|[并並]非|禁止|ません|ない|じゃな|ではな|不可|ไม่|มิใช่|ห้าม"
 )
 """Negations of Chinese, Japanese and Thai, which have no file of their own. Written for this purpose."""
+_DENIED_WORDS = 5
+"""Most words between a negation and a value that it denies."""
+_ROW = regex.compile(r"[^:;()\n]{1,60}: [^;\n]*; [^:;()\n]{1,60}(?:\([^()\n]*\))?: ")
 _PARENTHESIS = regex.compile(r"\s*\([^()]*\)")
 """What a gold answer adds in parentheses, an answer may leave out."""
 
@@ -200,6 +203,10 @@ def _gives(answer: str, gold: str, question: str, language: str, *, restated: bo
         if explicit or negations(gold, language):
             return own is not None and own == (explicit or implied(answer, question, language))
     every = claims(answer, language)
+    if has_unspaced(answer) and _denies_unspaced(answer, gold):
+        return False
+    if holders := [claim for claim in every if states(claim.text, wanted, question, language)]:
+        return _stands(every, holders, wanted, plain_text(answer), question, language)
     deciding = _deciding(every, wanted, question, language)
     if deciding is None:
         return False
@@ -214,6 +221,83 @@ def _gives(answer: str, gold: str, question: str, language: str, *, restated: bo
         and not _denies_unspaced(answer, gold)
         and not _has_rival(every, deciding, wanted, question, language)
     )
+
+
+def _stands(
+    every: Sequence[Claim], holders: Sequence[Claim], gold: Gold, answer: str, question: str, language: str
+) -> bool:
+    """Whether a claim that has the whole gold answer means it, and no other claim outbids it.
+
+    Rows of a table (`Name: Wren; Weight: 29`) are quoted whole; which of their cells answers is left to the reader.
+    """
+    meant = [claim for claim in holders if _is_meant(claim, gold, question, language)]
+    if not meant or _is_opposed(meant[0].text, gold.text, question, language):
+        return False
+    if all(_has_rival(every, claim, gold, question, language) for claim in meant):
+        return False
+    return _ROW.search(answer) is not None or not _is_outbid(every, meant, gold, question, language)
+
+
+def _is_meant(claim: Claim, gold: Gold, question: str, language: str) -> bool:
+    """Whether what the claim says about the gold answer is neither denied, nor former, an exception, or a bound."""
+    part = next((p for p in claim.parts if states(p.text, gold, question, language)), None)
+    text = claim.text if part is None else part.text
+    if is_former(text, question, language) and "former" not in signals(gold.text, language):
+        return False
+    if _is_exception(text, question, language, gold.text):
+        return False
+    said = senses(text, language)
+    if _is_beyond(text, gold, question, language) and not any(sense.name == "not" for sense in said):
+        return False
+    start = _place(text, gold, question, language)
+    before, behind = text[:start], text[start:]
+    instead_of_except = "without" in _senses(gold.text, language) - _senses(text, language)  # "not in basements"
+    if instead_of_except or negations(gold.text, language) or negations(question, language):
+        return not _is_denied(text, question, language, gold.text)
+    own = sum(sense.name == "not" for sense in senses(gold.text, language))
+    near = before[max(before.rfind(","), before.rfind(" who "), before.rfind(" that ")) + 1 :]
+    close = len(near.split()) <= _DENIED_WORDS and negations(near, language) > 0
+    return not (close or (negations(behind, language) > own and not _is_bound(behind, language)))
+
+
+def _is_bound(text: str, language: str) -> bool:
+    return any(sense.name in ("more", "less", "only") for sense in senses(text, language))
+
+
+def _place(text: str, gold: Gold, question: str, language: str) -> int:
+    """Return where the gold answer begins in a text that has it."""
+    places = [
+        amount.start
+        for amount in amounts(text, language)
+        if any(same(each, amount, gold.text, text, question, language) for each in gold.amounts)
+    ]
+    if not gold.amounts:
+        content = words(text, language)
+        places = [t.start for s, t in zip(content.stems, content.tokens, strict=True) if s in gold.stems]
+    return min(places, default=0)
+
+
+def _is_outbid(every: Sequence[Claim], meant: Sequence[Claim], gold: Gold, question: str, language: str) -> bool:
+    """Whether another claim gives a value of the same kind and is nearer to the question, or comes first."""
+    asked = set(words(question, language).stems)
+
+    def near(claim: Claim) -> int:
+        return len(asked & set(words(claim.text, language).stems)) + _counts_what_is_asked(claim.text, asked, language)
+
+    best = max(map(near, meant))
+    first = min(map(every.index, meant))
+    units_of_gold = {amount.unit for amount in gold.amounts}
+    for index, claim in enumerate(every):
+        if claim in meant or _is_denied(claim.text, question, language, gold.text):
+            continue
+        if not _has_value(claim.text, gold, question, language):
+            continue
+        alike = {amount.unit for amount in amounts(claim.text, language)} & units_of_gold
+        if near(claim) > best and index <= first + 1 and (alike or None in units_of_gold or not gold.amounts):
+            return True
+        if index < first and near(claim) == best and (best == 0 or index == 0) and alike - {None}:
+            return True
+    return False
 
 
 def _deciding(every: Sequence[Claim], gold: Gold, question: str, language: str) -> Claim | None:
@@ -370,6 +454,8 @@ def _has_rival(every: Sequence[Claim], deciding: Claim, gold: Gold, question: st
         if part.joined in ("and", "or") and (value := head(part.text, language)):
             values.append((value, part.joined))
     rivals = [joined for text, joined in values if _is_rival(text, gold, question, language)]
+    if not (gold.amounts or gold.name):
+        return "or" in rivals
     listed = any(joined in ("and", "or") for _, joined in values)
     return bool(rivals) and (listed or len(rivals) > 1 or bool(gold.amounts))
 
@@ -381,7 +467,8 @@ def _is_rival(text: str, gold: Gold, question: str, language: str) -> bool:
     new = _new(text, question, language)
     if gold.amounts:
         return (
-            not new - set(gold.stems)
+            len(amounts(text, language)) == 1
+            and not new - set(gold.stems)
             and _has_value(text, gold, question, language)
             and not _holds_amount(text, gold, question, language)
         )
