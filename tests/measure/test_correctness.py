@@ -186,3 +186,41 @@ def test_it_agrees_with_the_labels_better_than_containment(kind: str) -> None:
     }
     assert figures["correct"] >= FLOORS[kind]
     assert figures["correct"] > figures["contains"]
+
+
+@pytest.mark.parametrize(
+    ("question", "gold", "quote"),
+    [
+        ("How heavy is a Kestrel?", "46", "Model: Kestrel; Battery (Wh): 725; Weight (kg): 46; Length (cm): 252"),
+        ("Belt or chain on the Wren?", "Chain", "Model: Wren; Status: Current; Drive: Chain; Gears: 10"),
+        ("Who owns the action?", "Rosa Quill", "Action: Move the reminders; Owner: Rosa Quill; Due: 14 March 2025"),
+        (
+            "Where can a customer turn?",
+            "the ombudsman",
+            "Whoever is not content can turn to the ombudsman within a year.",
+        ),
+        ("What is the maximum load for one?", "20 kg", "Nobody lifts more than 20 kg alone."),
+        ("What does GCW stand for?", "Gross combined weight", "GCW. Gross combined weight: bike, rider and cargo."),
+        ("By when must bikes be updated?", "30 June 2025", "Every bike must be on 3.3.2 or newer by 30 June 2025."),
+        ("Which part is the wide foot?", "H3-077", "Offer the wide foot, part number H3-077, at £12."),
+        (
+            "How many offers do I need?",
+            "two written quotes",
+            "From £2,000 we need two written quotes, from £10,000 three.",
+        ),
+    ],
+)
+def test_quotes_that_say_more_than_was_asked_are_right(question: str, gold: str, quote: str) -> None:
+    assert is_correct(quote, gold, question=question)
+
+
+@pytest.mark.parametrize(
+    ("question", "gold", "answer"),
+    [
+        ("How many days does a full-time employee get?", "28", "Full-time employees get 30 days, part-time ones 28."),
+        ("How long is the trial?", "six months", "Three months, and it can be extended to six months."),
+        ("How long is the trial?", "six months", "It is not six months."),
+    ],
+)
+def test_a_value_that_answers_another_question_is_wrong(question: str, gold: str, answer: str) -> None:
+    assert not is_correct(answer, gold, question=question)

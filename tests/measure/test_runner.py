@@ -12,7 +12,7 @@ import pytest
 
 from groundtune.errors import ConfigError, MissingError, ProviderError, UsageError
 from groundtune.measure.results import RESULTS, decode_result, encode_result, read_results, write_result
-from groundtune.measure.runner import FilledCell, fill_matrix
+from groundtune.measure.runner import fill_matrix
 from groundtune.types import Answer, Citation, Example, Failure, Hit, Passage, Question, Result, Usage
 
 EXAMPLES = [Example(f"q{at}", f"question {at}", f"answer {at}", groups=("hr",)) for at in range(6)]
@@ -44,7 +44,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 
 async def test_the_matrix_is_filled_and_each_line_has_the_documented_shape(tmp_path: Path) -> None:
-    seen: list[FilledCell] = []
+    seen: list[Result] = []
     approaches = [Echo("a"), Echo("b")]
     results = await fill_matrix(approaches, EXAMPLES, folder=tmp_path / "run", progress=seen.append)
     assert [(row.example, row.approach) for row in results] == [(f"q{n}", name) for n in range(6) for name in "ab"]
