@@ -44,6 +44,17 @@ async def names(index: ObjectIndex, generation: IndexGeneration, prefix: str) ->
     return [name for name in listing if name.startswith(prefix)]
 
 
+async def test_json_keeps_its_size_when_it_grows(index: ObjectIndex) -> None:
+    sizes = set()
+    for number in (9, 10, 1000):
+        await index._objects.write_json("sizes.json", {"number": number})
+        data = await index._objects.read("sizes.json")
+        assert data is not None
+        assert json.loads(data) == {"number": number}
+        sizes.add(len(data))
+    assert len(sizes) == 1
+
+
 # -- the catalog ---------------------------------------------------------------------------------------------------
 
 

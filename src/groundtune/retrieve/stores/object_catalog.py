@@ -110,7 +110,7 @@ class CatalogCopies:
 
     async def point_to(self, published: Published) -> None:
         values = versioned(asdict(published), POINTER_FORMAT)
-        await self._objects.write(self._at(POINTER), json.dumps(values).encode())
+        await self._objects.write_json(self._at(POINTER), values)
 
     async def unfinished(self) -> list[tuple[str, str]]:
         """Return (document id, file) of the documents that a writer marked after the last copy."""
@@ -118,7 +118,7 @@ class CatalogCopies:
         return [(document, file) for document, file in json.loads(data)] if data else []
 
     async def save_unfinished(self, documents: Iterable[tuple[str, str]]) -> None:
-        await self._objects.write(self._at(UNFINISHED), json.dumps(list(documents)).encode())
+        await self._objects.write_json(self._at(UNFINISHED), list(documents))
 
     def _at(self, name: str) -> str:
         return f"{self._generation}/{name}"

@@ -118,7 +118,7 @@ class ObjectIndex:
             return None
 
     async def _write(self, name: str, manifest: IndexManifest) -> None:
-        await self._objects.write(name, json.dumps(versioned(asdict(manifest), MANIFEST_FORMAT), indent=2).encode())
+        await self._objects.write_json(name, versioned(asdict(manifest), MANIFEST_FORMAT))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, or from whatever else the 
 """
 
 import asyncio
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from groundtune.errors import MissingError, UsageError
 T = TypeVar("T")
 ENDPOINT = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 REGION = ("AWS_REGION", "AWS_DEFAULT_REGION")
+JSON_BYTES = 1024
+"""Sizes of JSON objects are multiples of this."""
 HINT = "check the bucket, and AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 
 
@@ -61,6 +64,15 @@ class Objects:
                 stream.write(data)
 
         await self._run(write)
+
+    async def write_json(self, name: str, values: object) -> None:
+        """Write JSON that readers may read while it is replaced.
+
+        A read asks for the size first, then for as many bytes, so an object that has grown in between would be cut.
+        Spaces fill it up to a size that stays the same.
+        """
+        data = json.dumps(values).encode()
+        await self.write(name, data.ljust(-(-len(data) // JSON_BYTES) * JSON_BYTES))
 
     async def download(self, name: str, path: Path) -> bool:
         """Copy an object into a file; False if there is no such object."""
