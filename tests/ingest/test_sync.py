@@ -354,6 +354,17 @@ async def test_a_refused_text_is_one_failed_file(make_project: MakeProject) -> N
 
 
 @in_process
+async def test_two_files_with_the_same_refused_text_both_fail(make_project: MakeProject) -> None:
+    same = "# Badgers\n\nThe badger XQZ digs at night.\n"
+    report = await run(make_project({"a.md": FILES["a.md"], "b.md": same, "c.md": same}), Refusing())
+    assert {file.row.source: file.row.status for file in report.files} == {
+        "a.md": "indexed",
+        "b.md": "failed",
+        "c.md": "failed",
+    }
+
+
+@in_process
 async def test_a_refused_row_does_not_lose_the_other_rows(make_project: MakeProject) -> None:
     folder = make_project({"rows.csv": "id,animal,food\n1,heron,fish\n2,owl XQZ,mice\n3,stoat,rabbits\n"})
     (file,) = (await run(folder, Refusing())).files

@@ -142,7 +142,7 @@ class _EmbeddedTexts:
     vectors: dict[str, Vectors]
     """Vector by key."""
     refused: dict[str, str] = field(default_factory=dict)
-    """Reason by document, for documents with a text that the model refuses."""
+    """Reason by document, for documents with a text that the model refuses; several may have the same text."""
     failure: ProviderError | None = None
     """Why texts that come later have no vector."""
 
@@ -358,6 +358,7 @@ class IndexSync:
         missing = {keys[contextual.passage.id]: contextual for contextual in passages}
         missing = {key: contextual for key, contextual in missing.items() if key not in vectors}
         texts = _EmbeddedTexts(keys, vectors)
+        refused: dict[str, str] = {}
         waiting = list(missing)
         for start in range(0, len(waiting), EMBED_CHUNK_SIZE):
             chunk = waiting[start : start + EMBED_CHUNK_SIZE]
@@ -367,12 +368,17 @@ class IndexSync:
                     vectors[key] = result
                     self._embedded_count += 1
                 elif result.kind == "refused_text":
-                    texts.refused[missing[key].passage.document_id] = result.message
+                    refused[key] = result.message
                 else:
                     texts.failure = texts.failure or result
             self._notify("")
             if texts.failure:
                 break
+        texts.refused |= {
+            contextual.passage.document_id: refused[key]
+            for contextual in passages
+            if (key := keys[contextual.passage.id]) in refused
+        }
         return texts
 
     async def _embed_each(self, texts: Sequence[str]) -> Sequence[Vectors | ProviderError]:

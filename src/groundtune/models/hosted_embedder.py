@@ -97,7 +97,7 @@ class HostedEmbedder:
         failure: ProviderError | None = None
         try:
             for batch, task in zip(batches, running, strict=True):
-                results += [failure] * len(batch) if failure else await task
+                results += [failure] * len(batch) if failure and not task.done() else await task
                 failure = failure or _failure(results[-len(batch) :])
         finally:
             for task in running:
