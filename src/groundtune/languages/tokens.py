@@ -70,6 +70,7 @@ class Writing:
 def tokenize(text: str, writing: Writing = Writing()) -> tuple[Token, ...]:
     """Return words and numbers in order."""
     tokens: list[Token] = []
+    unspaced = has_unspaced(text)
     for match in _TOKEN.finditer(text):
         start, end, word = match.start(), match.end(), match.group()
         if word[-1] in "'’":
@@ -77,7 +78,7 @@ def tokenize(text: str, writing: Writing = Writing()) -> tuple[Token, ...]:
         if writing.apostrophe == "prefix" and (cut := max(word.rfind(sign) for sign in "'’ʼ") + 1):
             tokens.append(_token(start, start + cut, word[:cut], writing))
             start, word = start + cut, word[cut:]
-        if has_unspaced(word):
+        if unspaced and has_unspaced(word):
             tokens.extend(
                 _token(start + first, start + last, word[first:last], writing) for first, last in segments(word)
             )

@@ -5,7 +5,7 @@ puts another value beside the gold one.
 """
 
 from collections.abc import Collection, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 
 import regex
@@ -203,7 +203,7 @@ def _gives(answer: str, gold: str, question: str, language: str, *, restated: bo
         if explicit or negations(gold, language):
             return own is not None and own == (explicit or implied(answer, question, language))
     every = claims(answer, language)
-    if has_unspaced(answer) and _denies_unspaced(answer, gold):
+    if _denies_unspaced(answer, gold):
         return False
     if holders := [claim for claim in every if states(claim.text, wanted, question, language)]:
         return _stands(every, holders, wanted, plain_text(answer), question, language)
@@ -218,7 +218,6 @@ def _gives(answer: str, gold: str, question: str, language: str, *, restated: bo
         and states(deciding.text if wanted.name and not wanted.amounts else whole, wanted, question, language)
         and not _is_opposed(whole, gold, question, language)
         and not _is_beyond(deciding.text, wanted, question, language)
-        and not _denies_unspaced(answer, gold)
         and not _has_rival(every, deciding, wanted, question, language)
     )
 
@@ -255,7 +254,7 @@ def _is_meant(claim: Claim, gold: Gold, question: str, language: str) -> bool:
     if instead_of_except or negations(gold.text, language) or negations(question, language):
         return not _is_denied(text, question, language, gold.text)
     own = sum(sense.name == "not" for sense in senses(gold.text, language))
-    near = before[max(before.rfind(","), before.rfind(" who "), before.rfind(" that ")) + 1 :]
+    near = before[before.rfind(",") + 1 :]
     close = len(near.split()) <= _DENIED_WORDS and negations(near, language) > 0
     return not (close or (negations(behind, language) > own and not _is_bound(behind, language)))
 
@@ -279,11 +278,7 @@ def _place(text: str, gold: Gold, question: str, language: str) -> int:
 
 def _is_outbid(every: Sequence[Claim], meant: Sequence[Claim], gold: Gold, question: str, language: str) -> bool:
     """Whether another claim gives a value of the same kind and is nearer to the question, or comes first."""
-    asked = set(words(question, language).stems)
-
-    def near(claim: Claim) -> int:
-        return len(asked & set(words(claim.text, language).stems)) + _counts_what_is_asked(claim.text, asked, language)
-
+    near = partial(_nearness, question=question, language=language)
     best = max(map(near, meant))
     first = min(map(every.index, meant))
     units_of_gold = {amount.unit for amount in gold.amounts}
@@ -307,9 +302,7 @@ def _deciding(every: Sequence[Claim], gold: Gold, question: str, language: str) 
     question. Where a value cannot be told from other words, the first claim that has the gold answer.
     """
     asked = set(words(question, language).stems)
-
-    def near(claim: Claim) -> int:
-        return len(asked & set(words(claim.text, language).stems)) + _counts_what_is_asked(claim.text, asked, language)
+    near = partial(_nearness, question=question, language=language)
 
     def holds(claim: Claim) -> bool:
         if gold.amounts:
@@ -341,6 +334,12 @@ def _deciding(every: Sequence[Claim], gold: Gold, question: str, language: str) 
         if claim.sentence <= holder.sentence and near(claim) > near(holder) and not holds(claim)
     ]
     return nearer[0] if nearer else holder
+
+
+def _nearness(claim: Claim, *, question: str, language: str) -> int:
+    """Return how many words of the question a claim has, and one more if it counts what is asked."""
+    asked = set(words(question, language).stems)
+    return len(asked & set(words(claim.text, language).stems)) + _counts_what_is_asked(claim.text, asked, language)
 
 
 def _counts_what_is_asked(text: str, asked: Collection[str], language: str) -> bool:

@@ -24,9 +24,9 @@ from groundtune.types import Passage
 SAME_DIRECTION = 0.97
 """Minimum cosine for comparing two passages word by word."""
 SAME_WORDS = 0.9
+"""Jaccard similarity of the sets of three-word runs."""
 _MINUS = "-−–"
 _SIGN = regex.compile(r"[\p{Sc}%‰+=<>≤≥±×÷≠≈]|(?<![^\s(])[-−–](?=\p{N})")
-"""Jaccard similarity of the sets of three-word runs."""
 
 
 @dataclass(frozen=True, slots=True)
