@@ -17,7 +17,7 @@ SRC = Path(groundtune.__file__).parent
 FILES = sorted(path for path in SRC.rglob("*.py") if path.relative_to(SRC).parts[0] != "examples")
 
 LAYERS = (
-    {"display", "errors", "types"},
+    {"display", "errors", "note", "types"},
     {"languages"},
     {"common", "extensions", "protocols", "testing", "workspace"},
     {"config", "stats"},
@@ -30,7 +30,13 @@ LAYERS = (
     {"cli", "serve"},
 )
 """Lowest first; within a layer nothing imports a neighbour, but for the pairs below."""
-NEIGHBOURS = {("errors", "types"), ("workspace", "common"), ("types", "display"), ("display", "types")}
+NEIGHBOURS = {
+    ("errors", "types"),
+    ("types", "note"),
+    ("workspace", "common"),
+    ("types", "display"),
+    ("display", "types"),
+}
 BACKENDS = ("groundtune.models.", "groundtune.retrieve.stores.", "groundtune.retrieve.reranker")
 SHARED = {
     f"groundtune.models.{name}"

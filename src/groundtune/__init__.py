@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from groundtune.ingest.parsed import ParsedDocument, TextBuilder
     from groundtune.ingest.sync import FileReport, SyncProgress, SyncReport
     from groundtune.measure.retrieval_quality import Miss, RetrievalReport, StageReport
+    from groundtune.note import Note
     from groundtune.project import Project
     from groundtune.protocols import (
         Approach,
@@ -97,6 +98,7 @@ _MODULES = {
         "AccessError BudgetError BusyError ConfigError FormatError GroundtuneError IndexMismatchError "
         "JudgeError MissingError ParseError Problem ProviderError UsageError"
     ),
+    "note": "Note",
     "extensions": "Extensions",
     "ingest.parsed": "ParsedDocument TextBuilder",
     "ingest.sync": "FileReport SyncProgress SyncReport",
@@ -177,6 +179,7 @@ __all__ = [
     "Message",
     "Miss",
     "MissingError",
+    "Note",
     "OperatingPoint",
     "ParseError",
     "ParsedDocument",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from groundtune.display import Block, Displayed
 from groundtune.display.answers import answer_view, artifact_view, hits_view, verdict_view
+from groundtune.note import Note
 
 Vectors = NDArray[np.float32]
 Metadata = Mapping[str, str]
@@ -115,6 +116,8 @@ class FileRow:
     signature: str | None = None
     """Size, times and inode: while these are unchanged, the file need not be read again."""
     groups: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+    """What an indexed file holds that is not in its text, or was guessed; one per kind."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Implement `groundtune ingest`: update the index, and report what happened to every file and item of a source."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,20 +96,28 @@ def _show(report: "SyncReport") -> None:
         f"{format_count(report.documents, 'document')}, {format_count(report.passages, 'passage')} in the index; "
         f"{report.embedded:,} embedded now, in {report.seconds:.1f} s"
     )
-    with_reason = [file.row for file in report.files if file.change != "removed" and file.row.reason]
+    with_reason = [row for row in report.rows if row.reason]
     for row in with_reason[:SHOWN]:
         output.print_line(f"  {row.status}: {output.printable(row.source).removesuffix(':')}: {row.reason}")
     if len(with_reason) > SHOWN:
         output.print_line(f"  and {len(with_reason) - SHOWN:,} more; --json lists all")
+    for line in report.notes:
+        output.print_line(f"  note: {output.printable(line)}")
 
 
 def _object(report: "SyncReport", calibrated: str | None) -> dict[str, object]:
+    from groundtune.ingest.notes import describe_note, describe_notes, note_kind
+
     return {
         "files": [
             {
                 "source": file.row.source,
                 "status": file.row.status,
-                "reason": file.row.reason,
+                "reason": file.row.reason or describe_notes(file.row.notes),
+                "notes": [
+                    {**asdict(note), "sort": note_kind(note.kind).sort, "text": describe_note(note)}
+                    for note in file.row.notes
+                ],
                 "change": file.change,
                 "documents": file.row.documents,
                 "passages": file.row.passages,

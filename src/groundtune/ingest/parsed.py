@@ -6,8 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from groundtune.note import Note
+
 BlockKind = Literal["paragraph", "row", "code"]
 SEPARATOR = "\n\n"
+MOST_PLACES = 20
+"""Places that a note names."""
+LONGEST_PLACE = 100
+"""Characters of such a place that are kept."""
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
     "\ud800-\udfff\ue000-\uf8ff\ufeff\ufff0-\ufffb\ufffe\uffff\U000e0000-\U000e007f\U000f0000-\U0010ffff]+"
@@ -40,6 +46,8 @@ class ParsedDocument:
     """Row id in files whose rows are documents; None otherwise."""
     pages: tuple[int, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
+    """What the file shows that is not in the text, what was left out on purpose, and what was guessed."""
 
 
 class TextBuilder:
@@ -53,6 +61,7 @@ class TextBuilder:
         self._length = 0
         self._blocks: list[Block] = []
         self._pages: list[int] = []
+        self._notes: dict[str, _OpenNote] = {}
         self._open_headings: list[tuple[int, str]] = []
         self._heading_path: tuple[str, ...] = ()
 
@@ -97,6 +106,18 @@ class TextBuilder:
         for cells in rest:
             self.row(cells, header)
 
+    def note(self, kind: str, *, count: int = 1, page: int | None = None, place: str | None = None) -> None:
+        """Say that something is not in the text, or was guessed; notes of one kind are added up.
+
+        kind: a key of note_kinds.toml. page: number of the page or slide, from 1. place: another place in words.
+        """
+        note = self._notes.setdefault(kind, _OpenNote())
+        note.count += count
+        if page is not None:
+            note.pages.add(page)
+        if place is not None and len(note.places) < MOST_PLACES:
+            note.places.setdefault(clean_line(place)[:LONGEST_PLACE])
+
     @property
     def empty(self) -> bool:
         return not self._blocks and not self._parts
@@ -111,6 +132,10 @@ class TextBuilder:
             row_id=row,
             pages=tuple(min(start, self._length) for start in self._pages),
             metadata=dict(metadata or {}),
+            notes=tuple(
+                Note(kind, note.count, tuple(sorted(note.pages)), tuple(note.places))
+                for kind, note in self._notes.items()
+            ),
         )
 
     def _next_start(self) -> int:
@@ -127,6 +152,15 @@ class TextBuilder:
             return
         start, end = self._append(text)
         self._blocks.append(Block(kind, start, end, self._heading_path, len(self._pages) or None))
+
+
+@dataclass(slots=True)
+class _OpenNote:
+    """A note that is still added to."""
+
+    count: int = 0
+    pages: set[int] = field(default_factory=set)
+    places: dict[str, None] = field(default_factory=dict)
 
 
 def clean_text(text: str) -> str:

@@ -17,11 +17,12 @@ from typing import Any, get_args
 
 from groundtune.errors import ParseError
 from groundtune.ingest.parsed import Block, BlockKind, ParsedDocument, clean_line
+from groundtune.note import Note
 
 LENGTH = struct.Struct("<Q")
 _KINDS: tuple[BlockKind, ...] = get_args(BlockKind)
 _NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
-_OF_DOCUMENTS = ("lengths", "titles", "row_ids", "pages", "metadata", "blocks")
+_OF_DOCUMENTS = ("lengths", "titles", "row_ids", "pages", "metadata", "notes", "blocks")
 _OF_BLOCKS = ("kinds", "starts", "ends", "on_pages", "under")
 _COLUMNS = {*_OF_DOCUMENTS, *_OF_BLOCKS, "headings"}
 _LONGEST_REASON = 1000
@@ -53,6 +54,9 @@ def encode_documents(documents: Sequence[ParsedDocument]) -> bytes:
         "row_ids": [document.row_id for document in documents],
         "pages": [document.pages for document in documents],
         "metadata": [dict(document.metadata) for document in documents],
+        "notes": [
+            [[note.kind, note.count, note.pages, note.places] for note in document.notes] for document in documents
+        ],
         "blocks": [len(document.blocks) for document in documents],
         "kinds": [_NUMBERS[block.kind] for block in blocks],
         "starts": [block.start for block in blocks],
@@ -123,7 +127,7 @@ def _documents(columns: dict[str, Any], joined: str) -> list[ParsedDocument]:
         raise ReplyError("documents with wrong fields")
     if len({len(columns[name]) for name in _OF_DOCUMENTS}) != 1:
         raise ReplyError("documents with missing fields")
-    lengths, titles, row_ids, pages, metadata, counts = (columns[name] for name in _OF_DOCUMENTS)
+    lengths, titles, row_ids, pages, metadata, notes, counts = (columns[name] for name in _OF_DOCUMENTS)
     blocks = _blocks(columns)
     for numbers, total, wrong in (
         (lengths, len(joined), "too little or too much text"),
@@ -136,16 +140,31 @@ def _documents(columns: dict[str, Any], joined: str) -> list[ParsedDocument]:
         if name is not None:
             _check_text(name)
     documents, first, at = [], 0, 0
-    for length, title, row_id, starts, fields, count in zip(
-        lengths, titles, row_ids, pages, metadata, counts, strict=True
+    for length, title, row_id, starts, fields, said, count in zip(
+        lengths, titles, row_ids, pages, metadata, notes, counts, strict=True
     ):
         own, text = blocks[first : first + count], joined[at : at + length]
         first, at = first + count, at + length
         _check_offsets(own, length)
         _check_pages(starts, length)
         _check_metadata(fields)
-        documents.append(ParsedDocument(text, own, title, row_id, tuple(starts), fields))
+        documents.append(ParsedDocument(text, own, title, row_id, tuple(starts), fields, _notes(said)))
     return documents
+
+
+def _notes(values: Any) -> tuple[Note, ...]:
+    """Return the notes of a document."""
+    notes = []
+    for value in values if isinstance(values, list) else [values]:
+        match value:
+            case [str(kind), int(count), list(pages), list(places)]:
+                _check_numbers([count, *pages], None, "notes with wrong numbers")
+                for text in (kind, *places):
+                    _check_text(text)
+                notes.append(Note(kind, count, tuple(pages), tuple(places)))
+            case _:
+                raise ReplyError("notes with wrong fields")
+    return tuple(notes)
 
 
 def _blocks(columns: dict[str, list[Any]]) -> tuple[Block, ...]:

@@ -20,6 +20,7 @@ from groundtune.display import Block, Displayed, Line, Table
 from groundtune.errors import ParseError, ProviderError
 from groundtune.ingest.chunker import Chunker, ContextualPassage, embedded_text
 from groundtune.ingest.loaders import MEDIA_TYPES
+from groundtune.ingest.notes import merge_notes, summarize_notes
 from groundtune.ingest.parsed import ParsedDocument
 from groundtune.ingest.scan import FileWalk, ScannedFile, Scanner, current_signature, loader_of
 from groundtune.ingest.source_items import ConfiguredSource, described, failed_source, is_item, owner, readable_paths
@@ -88,12 +89,22 @@ class SyncReport(Displayed):
         changes = Counter(file.change for file in files)
         counts = ", ".join(f"{changes[change]:,} {change}" for change in get_args(Change) if changes[change])
         counted = format_count(len(files) - items, "file") + (f", {format_count(items, 'item')}" if items else "")
-        return f"{counted}: {counts or 'none'}"
+        noted = sum(bool(row.notes) for row in self.rows)
+        return f"{counted}: {counts or 'none'}" + (f"; {noted:,} indexed with notes" if noted else "")
+
+    @property
+    def rows(self) -> list[FileRow]:
+        """The ledger as it is now: the rows of all files and items that still exist."""
+        return [file.row for file in self.files if file.change != "removed"]
+
+    @property
+    def notes(self) -> list[str]:
+        """What indexed files hold that is not in their text, or was guessed: one line per kind."""
+        return summarize_notes(self.rows)
 
     def view(self) -> list[Block]:
         """Return what changed, and what is not indexed, wholly or in part, with the reason."""
-        rows = [file.row for file in self.files if file.change != "removed" and file.row.reason]
-        left_out = [[row.status, row.source, row.reason] for row in rows]
+        left_out = [[row.status, row.source, row.reason] for row in self.rows if row.reason]
         return [
             Line(self.summary),
             Line(
@@ -101,6 +112,7 @@ class SyncReport(Displayed):
                 f"{self.embedded:,} embedded now, in {self.seconds:.1f} s"
             ),
             *([Table(["status", "file", "reason"], left_out)] if left_out else []),
+            *map(Line, self.notes),
         ]
 
 
@@ -300,7 +312,7 @@ class IndexSync:
             documents = await asyncio.to_thread(self._split, file, parsed, before, changes)
             ids = {document.id for document, _ in documents}
             changes.deleted |= {stale_id: file.source for stale_id in before if stale_id not in ids}
-            records.append((_indexed(file, documents), documents))
+            records.append((_indexed(file, documents, parsed), documents))
         texts = await self._embedded(changes.passages)
         records = _without_refused(records, texts.refused)
         unembedded = changes.leave_out(texts)
@@ -450,9 +462,17 @@ def _without_refused(records: Sequence[_Record], refused: Mapping[str, str]) -> 
     return result
 
 
-def _indexed(file: ScannedFile, documents: Sequence[tuple[Document, int]]) -> FileRow:
-    passages = sum(count for _, count in documents)
-    return FileRow(file.source, "indexed", None, len(documents), passages, file.digest, file.signature, file.groups)
+def _indexed(file: ScannedFile, documents: Sequence[tuple[Document, int]], parsed: Sequence[ParsedDocument]) -> FileRow:
+    return FileRow(
+        file.source,
+        "indexed",
+        documents=len(documents),
+        passages=sum(count for _, count in documents),
+        digest=file.digest,
+        signature=file.signature,
+        groups=file.groups,
+        notes=merge_notes(note for document in parsed for note in document.notes),
+    )
 
 
 def _outcome(row: FileRow) -> FileRow:

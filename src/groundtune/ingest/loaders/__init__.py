@@ -12,7 +12,7 @@ from groundtune.errors import ParseError
 from groundtune.ingest.loaders import file_formats
 from groundtune.ingest.parsed import ParsedDocument
 
-PARSER_VERSION = "1"
+PARSER_VERSION = "2"
 """Part of the index manifest: raise it when the same file would give a different text."""
 
 if TYPE_CHECKING:

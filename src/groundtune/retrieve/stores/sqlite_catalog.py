@@ -12,17 +12,19 @@ from typing import Concatenate, ParamSpec, TypeVar
 from groundtune.common.format_version import check_number
 from groundtune.errors import MissingError
 from groundtune.retrieve.stores.generations import REBUILD
+from groundtune.retrieve.stores.note_column import decode_notes, encode_notes
 from groundtune.types import Document, DocumentState, FileRow
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-CATALOG_FORMAT = 1
-"""Version of the tables, in `PRAGMA user_version`. 0 had neither cursors nor the number of changes."""
+CATALOG_FORMAT = 2
+"""Version of the tables, in `PRAGMA user_version`. 0 had neither cursors nor the number of changes, 1 no notes."""
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS files (
     source TEXT PRIMARY KEY, digest TEXT, signature TEXT, groups TEXT NOT NULL,
-    status TEXT NOT NULL, reason TEXT, documents INTEGER NOT NULL, passages INTEGER NOT NULL
+    status TEXT NOT NULL, reason TEXT, documents INTEGER NOT NULL, passages INTEGER NOT NULL,
+    notes TEXT NOT NULL DEFAULT '[]'
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS documents (
     id TEXT PRIMARY KEY, file TEXT NOT NULL, source TEXT NOT NULL, title TEXT, media_type TEXT NOT NULL,
@@ -135,11 +137,19 @@ def _open_to_write(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
         db.execute("PRAGMA secure_delete=ON")  # deleted texts are overwritten in the file
-        db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+        db.executescript(f"BEGIN; {_migration(db)} {_SCHEMA} COMMIT;")
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _migration(db: sqlite3.Connection) -> str:
+    """Return the SQL that adds what a catalog of an older format lacks, beyond missing tables."""
+    columns = {row[1] for row in db.execute("PRAGMA table_info(files)")}
+    if not columns or "notes" in columns:
+        return ""
+    return "ALTER TABLE files ADD COLUMN notes TEXT NOT NULL DEFAULT '[]';"
 
 
 def _open_to_read(path: Path) -> sqlite3.Connection:
@@ -197,11 +207,20 @@ def _check_format(db: sqlite3.Connection, path: Path) -> None:
 
 
 def _files(db: sqlite3.Connection) -> dict[str, FileRow]:
-    rows = db.execute("SELECT source, status, reason, documents, passages, digest, signature, groups FROM files")
+    column = "notes" if _format(db) >= 2 else "'[]'"
+    rows = db.execute(
+        f"SELECT source, status, reason, documents, passages, digest, signature, groups, {column} FROM files"
+    )
     return {
-        source: FileRow(source, status, reason, documents, passages, digest, signature, tuple(json.loads(groups)))
-        for source, status, reason, documents, passages, digest, signature, groups in rows
+        source: FileRow(
+            source, status, reason, documents, passages, digest, signature, _texts(groups), decode_notes(notes)
+        )
+        for source, status, reason, documents, passages, digest, signature, groups, notes in rows
     }
+
+
+def _texts(column: str) -> tuple[str, ...]:
+    return tuple(json.loads(column))
 
 
 def _document(db: sqlite3.Connection, where: str, *values: str) -> Document | None:
@@ -218,7 +237,7 @@ def _documents(db: sqlite3.Connection, where: str, *values: str) -> Iterator[Doc
             media_type=row[4],
             pages=tuple(json.loads(row[5])),
             digest=row[6],
-            groups=tuple(json.loads(row[7])),
+            groups=_texts(row[7]),
             metadata=json.loads(row[8]),
         )
 
@@ -312,7 +331,7 @@ def _count_change(db: sqlite3.Connection) -> None:
 
 def _save_row(db: sqlite3.Connection, row: FileRow) -> None:
     db.execute(
-        "INSERT OR REPLACE INTO files VALUES (?,?,?,?,?,?,?,?)",
+        "INSERT OR REPLACE INTO files VALUES (?,?,?,?,?,?,?,?,?)",
         (
             row.source,
             row.digest,
@@ -322,6 +341,7 @@ def _save_row(db: sqlite3.Connection, row: FileRow) -> None:
             row.reason,
             row.documents,
             row.passages,
+            encode_notes(row.notes),
         ),
     )
 

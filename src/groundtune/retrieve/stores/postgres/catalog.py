@@ -4,12 +4,13 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from groundtune.retrieve.stores.note_column import decode_notes, encode_notes
 from groundtune.retrieve.stores.postgres.connections import Connections
 from groundtune.retrieve.stores.postgres.schema import Tables
 from groundtune.retrieve.stores.postgres.values import texts
 from groundtune.types import Document, DocumentState, FileRow
 
-FILE = ("source", "status", "reason", "documents", "passages", "digest", "signature", "groups")
+FILE = ("source", "status", "reason", "documents", "passages", "digest", "signature", "groups", "notes")
 DOCUMENT = (
     "id", "file", "source", "title", "media_type", "pages", "digest", "groups", "metadata", "passages", "text"
 )  # fmt: skip
@@ -24,8 +25,8 @@ class PostgresCatalog:
         self._tables = tables
 
     async def files(self) -> dict[str, FileRow]:
-        rows = await self._connections.fetch(f"SELECT {', '.join(FILE)} FROM {self._tables.files}")
-        return {row["source"]: FileRow(**{**row, "groups": tuple(json.loads(row["groups"]))}) for row in rows}
+        rows = await self._connections.fetch(f"SELECT * FROM {self._tables.files}")
+        return {row["source"]: _file_row(dict(row)) for row in rows}
 
     async def document(self, source: str) -> Document | None:
         return await self._document("source", source)
@@ -134,7 +135,10 @@ class PostgresCatalog:
 
     async def _replace_rows(self, connection: Any, files: dict[str, FileRow]) -> None:
         await connection.execute(f"DELETE FROM {self._tables.files} WHERE source = ANY($1::text[])", texts(files))
-        records = [(*(getattr(row, column) for column in FILE[:-1]), json.dumps(row.groups)) for row in files.values()]
+        records = [
+            (*(getattr(row, column) for column in FILE[:-2]), json.dumps(row.groups), encode_notes(row.notes))
+            for row in files.values()
+        ]
         await self._copy(connection, "files", FILE, records)
 
     async def _copy(
@@ -147,6 +151,11 @@ class PostgresCatalog:
     async def _count_change(self, connection: Any) -> None:
         """Give the content a new version; the row is also a lock that makes writers take turns."""
         await connection.execute(f"UPDATE {self._tables.totals} SET version = version + 1")
+
+
+def _file_row(columns: dict[str, Any]) -> FileRow:
+    notes = columns.pop("notes", "[]")  # tables of an older generation have no such column
+    return FileRow(**{**columns, "groups": tuple(json.loads(columns["groups"]))}, notes=decode_notes(notes))
 
 
 def _document_row(file: str, document: Document, passages: int) -> tuple[object, ...]:

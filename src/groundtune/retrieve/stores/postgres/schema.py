@@ -143,7 +143,7 @@ def create_generation(tables: Tables, *, dimension: int, vector_schema: str) -> 
         INSERT INTO {tables.totals} VALUES (0, 0, 0, 1, 0, false);
         CREATE TABLE {tables.files} (
             source {key} PRIMARY KEY, status text NOT NULL, reason text, documents integer NOT NULL,
-            passages integer NOT NULL, digest text, signature text, groups text NOT NULL
+            passages integer NOT NULL, digest text, signature text, groups text NOT NULL, notes text NOT NULL
         );
         CREATE TABLE {tables.documents} (
             id {key} PRIMARY KEY, file {key}, source {key}, title text, media_type text NOT NULL,
