@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from groundtune.approaches.citations import check_citations, uncited_statements
+from groundtune.approaches.citations import check_citations
 from groundtune.errors import UsageError
 from groundtune.types import Citation, Hit, Passage
 
@@ -294,12 +294,6 @@ def test_footnotes_and_the_head_of_a_table_state_nothing() -> None:
 def test_a_marker_is_added_in_a_script_without_spaces() -> None:
     chinese = (*HITS, hit("订单在两个工作日内发货。头盔不予退款。", 5))
     assert check_citations("头盔不予退款。", chinese)[0] == "头盔不予退款[1]。"
-
-
-def test_an_answer_without_passages_is_uncited() -> None:
-    text = "Hello! It takes 30 days. Is that all?"
-    assert uncited_statements(text) == (Citation(None, "It takes 30 days.", "uncited"),)
-    assert [each.sentence for each in uncited_statements("Yes.")] == ["Yes."]
 
 
 # -- a checker of another package ----------------------------------------------------------------------------------

@@ -4,11 +4,11 @@ import pytest
 
 from groundtune.approaches import prompts
 from groundtune.approaches.output_formats import AnswerFormat, TextFormat
-from groundtune.approaches.pipeline import NOT_IN_DOCUMENTS, Pipeline
+from groundtune.approaches.pipeline import NOT_IN_DOCUMENTS, WITHOUT_DOCUMENTS, Pipeline
 from groundtune.errors import ProviderError
 from groundtune.models.hosted_generator import HostedGenerator
 from groundtune.testing.scripted_server import Reply, ScriptedServer
-from groundtune.types import Citation, Generation, Hit, Passage, Prompt, Question
+from groundtune.types import Generation, Hit, Passage, Prompt, Question
 
 TEXT = "A bike can be returned within 30 days of delivery. The customer pays the carriage."
 HIT = Hit(Passage("d:0", "d", "returns.md", 0, 100, 100 + len(TEXT), TEXT, "Returns", 2), 0.8)
@@ -103,12 +103,13 @@ async def test_the_threshold_applies_only_to_a_reported_confidence(confidence: f
     assert (answer.status, answer.confidence) == (status, confidence)
 
 
-async def test_without_evidence_every_statement_is_uncited() -> None:
+async def test_without_documents_nothing_is_checked_and_one_line_says_so() -> None:
     model = Says("Hello! It is 30 days [1].")
     answer = await Pipeline("prompt", model).answer(QUESTION)
     assert (answer.status, answer.text, answer.hits) == ("answered", "Hello! It is 30 days [1].", ())
-    assert answer.citations == (Citation(None, "It is 30 days.", "uncited"),)
-    assert (await Pipeline("prompt", model, output_format=TextFormat()).answer(QUESTION)).citations == ()
+    assert (answer.citations, answer.warnings) == ((), (WITHOUT_DOCUMENTS,))
+    assert str(answer).split("\n")[1:2] == [WITHOUT_DOCUMENTS]
+    assert (await Pipeline("prompt", model, output_format=TextFormat()).answer(QUESTION)).warnings == ()
     assert (await Pipeline("prompt", Says(prompts.NOT_FOUND)).answer(QUESTION)).text == AnswerFormat().abstention
 
 

@@ -80,13 +80,6 @@ def check_citations(
     return rendered(text, 0, len(text), chosen).strip(), numbered_citations(chosen)
 
 
-def uncited_statements(text: str, *, language: str = "english") -> tuple[Citation, ...]:
-    """Return a citation for each sentence that states something, for an answer that was given no passages."""
-    answer_sentences = split_answer(text, (), language=language)
-    stating = [sentence for sentence in answer_sentences if sentence.states] or answer_sentences
-    return tuple(map(_uncited, stating))
-
-
 def judge_sentences(
     text: str,
     answer_sentences: Sequence[Sentence],

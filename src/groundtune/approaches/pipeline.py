@@ -10,7 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from groundtune.approaches import prompts
-from groundtune.approaches.citations import check_citations, uncited_statements
+from groundtune.approaches.citations import check_citations
 from groundtune.approaches.context import SearchingContext
 from groundtune.approaches.output_formats import AnswerFormat, OutputFormat
 from groundtune.approaches.search_query import SearchQuery
@@ -37,6 +37,8 @@ from groundtune.types import (
 NOT_IN_DOCUMENTS = "Not in your documents."
 ABSTAINED_AFTER = "after the answer, the model said that the documents do not hold it"
 """Warning of an answer that passages support."""
+WITHOUT_DOCUMENTS = "this approach has no documents to cite, so nothing in its answer was checked"
+"""Warning of an answer to which no passage was given."""
 T = TypeVar("T")
 ABSTENTION_PASSAGES = 3
 """Passages shown with an abstention."""
@@ -262,7 +264,7 @@ class Pipeline:
         if not self._output_format.cites:
             return answer
         if not hits:
-            return replace(answer, citations=uncited_statements(reading.text, language=self._language))
+            return replace(answer, warnings=(WITHOUT_DOCUMENTS,))
         text, citations = self._checked(reading.text, hits)
         return replace(answer, text=text, citations=citations) if text else self._abstention(hits, confidence)
 
