@@ -34,7 +34,7 @@ from groundtune.measure.own_scorers import own_scorers, with_scorers
 from groundtune.measure.results import RESULTS, read_results
 from groundtune.measure.runner import JudgeCall, fill_matrix
 from groundtune.measure.scoring import Scorer
-from groundtune.protocols import Approach
+from groundtune.protocols import Approach, Generator
 from groundtune.tune.job import read_job
 from groundtune.tune.preflight.leakage import row_key
 from groundtune.types import Example, Result
@@ -93,36 +93,21 @@ async def compare(
     """
     require_examples(examples, split)
     added = own_scorers(scorers)
-    if (metric := primary or primary_score(config)) not in (available := [*score_names(config), *added]):
-        raise UsageError(
-            f"this comparison does not compute the score {metric!r}", hint=f"choose one of {', '.join(available)}"
-        )
+    metric = _primary_metric(config, primary, added)
     budget = build.budget(budget_usd)
-    resources = replace(
-        resources,
-        embedder=resources.batch_embedder,
-        wrap_generator=build.caching_wrapper(workspace.cache, budget),
-        rate_limit_wait_seconds=PATIENCE_SECONDS,
-        local_slots=asyncio.Semaphore(1) if config.embedder.kind != "openai" else None,
-    )
-    only = [choice for choice in chosen if isinstance(choice, str)] if chosen else None
-    registry = (await build_registry(config, resources, only=only)).select(chosen)
+    resources = _resources_of_run(config, resources, build.caching_wrapper(workspace.cache, budget))
+    named = [choice for choice in chosen if isinstance(choice, str)]
+    registry = (await build_registry(config, resources, only=named if chosen else None)).select(chosen)
     registry = await with_further_trainings(config, resources, registry)
     score = scorer(config, resources.output_format, resources.root)
-    plans = await plan_calibration(config, resources, registry, calibration, fitted, compared_on=split)
-    calibrated = await calibrate_all(
-        config,
-        registry,
-        plans,
-        score,
-        progress=lambda name, done, total: progress(CompareProgress(done, total, name, budget.known_spent_usd, True)),
+
+    def report_calibration(name: str, done: int, total: int) -> None:
+        progress(CompareProgress(done, total, name, budget.known_spent_usd, calibrating=True))
+
+    registry, fitted, thresholds = await _calibrated(
+        workspace, config, resources, registry, calibration, fitted, split=split, score=score, step=report_calibration
     )
-    fitted = save_thresholds(workspace, plans, calibrated)
-    registry = with_thresholds(registry, calibrated)
-    thresholds = describe_thresholds(config, registry, plans, calibrated, fitted)
-    documents = await resources.index.catalog.digest() if resources.index else None
-    snapshot = await resources.index.generation.version() if resources.index else None
-    basis = await asyncio.to_thread(comparison_basis, config, documents, examples, resources.train, fitted)
+    basis = await _basis(config, resources, examples, fitted)
     examples, trained_on = await asyncio.to_thread(
         _without_training_examples, examples, registry, resources.model_folder
     )
@@ -131,27 +116,14 @@ async def compare(
         workspace,
         registry,
         examples,
-        about={
-            **(await _conditions(config, resources)),
-            "fitted": {
-                "dense_weight": fitted.dense_weight,
-                "thresholds": {name: threshold["value"] for name, threshold in thresholds.items()},
-            },
-            "form": repr(resources.output_format),
-            "checks": [digest_file(path) for path in _check_files(config, resources.root)],
-            "requests": {name: registry.requests.get(name) for name in sorted(set(registry.model_tables.values()))},
-            "artifacts": {name: artifact.id for name, artifact in registry.artifacts.items() if name in registry.ready},
-            **code_digests(chosen, added),
-            **({"packages": parts} if (parts := build.used_parts(config, registry.ready)) else {}),
-        },
+        about=await _conditions(config, resources, registry, fitted, thresholds) | code_digests(chosen, added),
         context={
-            **_context(config, registry, only or ()),
+            **_context(config, registry, named),
+            **basis,
             "primary": metric,
             "thresholds": thresholds,
             "trained_on": trained_on,
             "split": split,
-            "basis": basis,
-            "index_version": snapshot,
         },
         score=with_scorers(score, added),
         judge=judge.judge if judge else None,
@@ -159,6 +131,49 @@ async def compare(
         spent=lambda: budget.known_spent_usd,
         progress=progress,
     )
+
+
+def _primary_metric(config: Config, primary: str | None, added: Mapping[str, Score]) -> str:
+    """Return the name of the score that decides. Raises UsageError when the comparison does not compute it."""
+    metric, available = primary or primary_score(config), [*score_names(config), *added]
+    if metric not in available:
+        raise UsageError(
+            f"this comparison does not compute the score {metric!r}", hint=f"choose one of {', '.join(available)}"
+        )
+    return metric
+
+
+def _resources_of_run(
+    config: Config, resources: Resources, wrap_generator: Callable[[Generator], Generator]
+) -> Resources:
+    """Return the resources with the cache, the budget and the patience of a run."""
+    return replace(
+        resources,
+        embedder=resources.batch_embedder,
+        wrap_generator=wrap_generator,
+        rate_limit_wait_seconds=PATIENCE_SECONDS,
+        local_slots=asyncio.Semaphore(1) if config.embedder.kind != "openai" else None,
+    )
+
+
+async def _calibrated(
+    workspace: Workspace,
+    config: Config,
+    resources: Resources,
+    registry: ApproachRegistry,
+    calibration: Sequence[Example],
+    fitted: Fitted,
+    *,
+    split: str,
+    score: Scorer,
+    step: Callable[[str, int, int], None],
+) -> tuple[ApproachRegistry, Fitted, dict[str, dict[str, Any]]]:
+    """Fit and save the thresholds; return the approaches with them, the fitted values, and where each comes from."""
+    plans = await plan_calibration(config, resources, registry, calibration, fitted, compared_on=split)
+    calibrated = await calibrate_all(config, registry, plans, score, progress=step)
+    fitted = save_thresholds(workspace, plans, calibrated)
+    registry = with_thresholds(registry, calibrated)
+    return registry, fitted, describe_thresholds(config, registry, plans, calibrated, fitted)
 
 
 def code_digests(chosen: Sequence[str | Approach], scorers: Mapping[str, Score]) -> dict[str, Any]:
@@ -309,9 +324,16 @@ def _check_files(config: Config, root: Path) -> list[Path]:
     return [path for path in (*named, *(root / f"{module}.py" for module in modules)) if path.is_file()]
 
 
-async def _conditions(config: Config, resources: Resources) -> dict[str, Any]:
+async def _conditions(
+    config: Config,
+    resources: Resources,
+    registry: ApproachRegistry,
+    fitted: Fitted,
+    thresholds: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
     """Return the conditions that affect the results."""
     manifest = resources.index.manifest if resources.index else None
+    packages = build.used_parts(config, registry.ready)
     return {
         "version": version("groundtune"),
         "task": config.task,
@@ -319,7 +341,25 @@ async def _conditions(config: Config, resources: Resources) -> dict[str, Any]:
         "index": [manifest.generation, manifest.parts] if manifest else None,
         "documents": await resources.index.catalog.digest() if resources.index else None,
         "shown": digest_text("".join(map(repr, resources.train))),
+        "fitted": {
+            "dense_weight": fitted.dense_weight,
+            "thresholds": {name: threshold["value"] for name, threshold in thresholds.items()},
+        },
+        "form": repr(resources.output_format),
+        "checks": [digest_file(path) for path in _check_files(config, resources.root)],
+        "requests": {name: registry.requests.get(name) for name in sorted(set(registry.model_tables.values()))},
+        "artifacts": {name: artifact.id for name, artifact in registry.artifacts.items() if name in registry.ready},
+        **({"packages": packages} if packages else {}),
     }
+
+
+async def _basis(config: Config, resources: Resources, examples: Sequence[Example], fitted: Fitted) -> dict[str, Any]:
+    """Return what a choice made from this comparison is based on, and the version of the index."""
+    index = resources.index
+    documents = await index.catalog.digest() if index else None
+    snapshot = await index.generation.version() if index else None
+    basis = await asyncio.to_thread(comparison_basis, config, documents, examples, resources.train, fitted)
+    return {"basis": basis, "index_version": snapshot}
 
 
 def _context(config: Config, registry: ApproachRegistry, named: Sequence[str]) -> dict[str, Any]:

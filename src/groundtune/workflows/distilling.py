@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +70,6 @@ async def distil(
     left_out: Counter[str] = Counter()
     waiting = iter(enumerate(texts))
     budget_errors: list[BudgetError] = []
-    verbatim = approach.name.startswith(QUOTE_PREFIX)
     done = 0
 
     async def work() -> None:
@@ -78,26 +77,15 @@ async def distil(
         for at, text in waiting:
             if budget_errors:
                 return
-            if input_key(text) in seen:
-                left_out["is an example already"] += 1
+            try:
+                example, reason = await _label(approach, text, seen, min_confidence)
+            except BudgetError as error:
+                budget_errors.append(error)
+                return
+            if example is None:
+                left_out[reason] += 1
             else:
-                try:
-                    answer = await request_answer(approach, Question(text))
-                    accepted, reason = accept_answer(answer, min_confidence=min_confidence, verbatim=verbatim)
-                except BudgetError as error:
-                    budget_errors.append(error)
-                    return
-                except GroundtuneError as error:
-                    if error.exit_code not in (3, 4):
-                        raise
-                    accepted, reason = None, f"error: {getattr(error, 'kind', 'missing')}"
-                if accepted is None:
-                    left_out[reason] += 1
-                else:
-                    output, evidence = accepted
-                    origin = f"distilled with {approach.name}"
-                    example_id = f"distilled-{digest_text(text)[:12]}"
-                    labelled[at] = Example(example_id, text, output, evidence, "train", origin=origin)
+                labelled[at] = example
             done += 1
             progress(done, len(texts))
 
@@ -107,6 +95,29 @@ async def distil(
     if labelled:
         write_examples(target, [labelled[at] for at in sorted(labelled)])
     return DistillationReport(target, len(texts), len(labelled), dict(left_out), spent())
+
+
+async def _label(
+    approach: Approach, text: str, seen: Collection[str], min_confidence: float
+) -> tuple[Example | None, str]:
+    """Return the training example for an input; else None and the reason. Raises BudgetError."""
+    if input_key(text) in seen:
+        return None, "is an example already"
+    try:
+        answer = await request_answer(approach, Question(text))
+    except BudgetError:
+        raise
+    except GroundtuneError as error:
+        if error.exit_code not in (3, 4):
+            raise
+        return None, f"error: {getattr(error, 'kind', 'missing')}"
+    verbatim = approach.name.startswith(QUOTE_PREFIX)
+    accepted, reason = accept_answer(answer, min_confidence=min_confidence, verbatim=verbatim)
+    if accepted is None:
+        return None, reason
+    output, evidence = accepted
+    example_id = f"distilled-{digest_text(text)[:12]}"
+    return Example(example_id, text, output, evidence, "train", origin=f"distilled with {approach.name}"), ""
 
 
 def accept_answer(
