@@ -70,6 +70,7 @@ if TYPE_CHECKING:
         Passage,
         Prompt,
         Question,
+        Reset,
         Result,
         Retrieved,
         Scope,
@@ -116,7 +117,7 @@ _MODULES = {
     "tune.preflight.run": "PreflightReport",
     "types": (
         "Answer ApproachSummary Artifact Citation CitationChecked Difference Document Done Evidence Example "
-        "Failure FileRow Generation Hit Hits Interval Message Passage Prompt Question Result Retrieved Scope "
+        "Failure FileRow Generation Hit Hits Interval Message Passage Prompt Question Reset Result Retrieved Scope "
         "SourceChanges SourceItem TextDelta Trace Usage Verdict"
     ),
     "workflows.abstention_threshold": "Calibration Uncalibrated",
@@ -193,6 +194,7 @@ __all__ = [
     "Question",
     "Report",
     "Reranker",
+    "Reset",
     "Result",
     "RetrievalReport",
     "Retrieved",

@@ -334,7 +334,10 @@ class StreamingGenerator(Generator, Protocol):
     """
 
     def stream(self, prompt: Prompt) -> AsyncIterator[str | Generation]:
-        """Yield pieces of text, in order, and at the end the whole generation. Raises as `generate` does."""
+        """Yield pieces of text, in order, and at the end the whole generation. Raises as `generate` does.
+
+        The text of the generation is the answer: pieces that are not its beginning turned out to be a thought.
+        """
         ...
 
 
@@ -399,7 +402,8 @@ class StreamingApproach(Approach, Protocol):
         """Yield `Retrieved`, then text and checked citations, then `Done`; the same content as `answer`.
 
         A sentence is handed out once its citations are checked, and nothing is handed out that may still be taken back:
-        an approach that can abstain first decides that it does not.
+        an approach that can abstain first decides that it does not. The exception is a thought that nothing marked as
+        one: `Reset` takes it back.
         """
         ...
 

@@ -386,7 +386,7 @@ class Retrieved:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """The next piece of the text. The pieces of a stream, joined, are `Answer.text`."""
+    """The next piece of the text. The pieces of a stream, or those after its `Reset`, joined, are `Answer.text`."""
 
     text: str
 
@@ -399,13 +399,18 @@ class CitationChecked:
 
 
 @dataclass(frozen=True, slots=True)
+class Reset:
+    """The text and citations so far were the thinking of the model: drop them. The whole answer follows."""
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """Last event of a stream: the whole answer, with what is known only at the end."""
 
     answer: Answer
 
 
-AnswerEvent = Retrieved | TextDelta | CitationChecked | Done
+AnswerEvent = Retrieved | TextDelta | CitationChecked | Reset | Done
 
 
 @dataclass(frozen=True, slots=True)

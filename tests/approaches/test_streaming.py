@@ -1,4 +1,4 @@
-"""Streamed answers: the same content as whole ones, sentence by sentence, and nothing is ever taken back."""
+"""Streamed answers: the same content as whole ones, sentence by sentence, and only thoughts are taken back."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
@@ -30,6 +30,7 @@ from groundtune.types import (
     Hit,
     Prompt,
     Question,
+    Reset,
     Retrieved,
     TextDelta,
     Usage,
@@ -298,6 +299,22 @@ async def test_an_abstention_after_a_supported_answer_is_a_warning(strict: bool,
 async def test_without_passages_an_answer_is_held_to_its_end() -> None:
     model = Types(cut("I know bikes. I know their parts. I know no scooters.\n\nNOT_IN_DOCUMENTS", [4]))
     assert content(await assert_same(Pipeline("prompt", model))) == (AnswerFormat().abstention, [])
+
+
+async def test_a_thought_that_was_taken_for_the_answer_is_taken_back() -> None:
+    thought = f"{DAYS} [1]. {MONTHS} [1]. So it is 30 days, as far as I know."
+    with ScriptedServer(Reply(f"{thought}\n</think>\n\n{DAYS} [1].")) as server:
+        model = HostedGenerator("m", base_url=server.base_url)
+        pipeline = Pipeline("rag", model, context=Given())
+        first, second = [[event async for event in pipeline.stream(QUESTION)] for _ in range(2)]
+        await model.aclose()
+    assert content(first[: first.index(Reset())])[0].rstrip() == f"{DAYS} [1]. {MONTHS} [1]."
+    assert Reset() not in second, "later streams of the model are held back"
+    for events in (first[first.index(Reset()) :], second):
+        done = events[-1]
+        assert isinstance(done, Done)
+        assert (done.answer.text, done.answer.reasoning) == (f"{DAYS} [1].", thought)
+        assert content(events) == (done.answer.text, list(done.answer.citations))
 
 
 async def test_what_cannot_be_read_fails_streamed_or_not() -> None:

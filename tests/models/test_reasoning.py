@@ -118,8 +118,8 @@ def test_pieces_give_what_the_whole_gives(reply: str, cuts: list[int]) -> None:
     assert separated == whole
     assert "".join(held) == whole.text
     pieces, separated = in_pieces(reply, cuts, hold=False)
-    assert "".join(pieces) == separated.text
-    assert separated.leaked or separated == whole
+    assert separated == whole
+    assert "".join(pieces) == separated.text or separated.unmarked
 
 
 @given(st.lists(st.integers(0, 400), max_size=30))
@@ -134,4 +134,5 @@ def test_an_answer_is_released_while_it_is_written(cuts: list[int]) -> None:
 def test_a_thought_that_was_released_is_noticed() -> None:
     pieces, separated = in_pieces(f"{THOUGHT}\n</think>\n\nreturns", [10, 20], hold=False)
     assert pieces[0]
-    assert separated.leaked
+    assert THOUGHT.startswith("".join(pieces))
+    assert separated == SeparatedReply("returns", THOUGHT, unmarked=True)

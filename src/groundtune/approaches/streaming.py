@@ -1,4 +1,4 @@
-"""Turn the pieces of a model's reply into events, as far as the final answer is certain. Never takes anything back.
+"""Turn the pieces of a model's reply into events, as far as the final answer is certain. Takes back thoughts alone.
 
 A model may explain at length and then say that the documents do not hold the answer. What it says before that is about
 the passages, and rarely in them; so a reply counts as an answer, whatever follows, once passages support
@@ -12,7 +12,7 @@ from groundtune.approaches.output_formats import OutputFormat, StreamedFormat
 from groundtune.approaches.unfinished_text import UnfinishedText
 from groundtune.common.support import is_supported
 from groundtune.protocols import SupportChecker
-from groundtune.types import Answer, AnswerEvent, Citation, CitationChecked, Done, Hit, TextDelta
+from groundtune.types import Answer, AnswerEvent, Citation, CitationChecked, Done, Hit, Reset, TextDelta
 
 SUPPORTED_SENTENCES = 2
 """Sentences that passages must support for a reply to be an answer: explanations often quote one related fact."""
@@ -58,8 +58,8 @@ class ReplyStream:
         self._surely_answered = False
         self._space = ""
         """White space that is released with the text that follows it."""
-        self._released = 0
-        self._cited = 0
+        self._released = ""
+        self._cited: tuple[Citation, ...] = ()
 
     def add(self, piece: str) -> Iterator[AnswerEvent]:
         """Yield what the next piece of the reply makes certain."""
@@ -81,13 +81,16 @@ class ReplyStream:
             self._held, self._held_citations = "", ()
 
     def finish(self, answer: Answer) -> Iterator[AnswerEvent]:
-        """Yield the rest of the answer, and the answer."""
-        yield from self._release(answer.text[self._released :], answer.citations[self._cited :])
+        """Yield the rest of the answer, and the answer. `Reset` comes first where a thought was taken for it."""
+        if not answer.text.startswith(self._released) or answer.citations[: len(self._cited)] != self._cited:
+            self._released, self._cited = "", ()
+            yield Reset()
+        yield from self._release(answer.text[len(self._released) :], answer.citations[len(self._cited) :])
         yield Done(answer)
 
     def _release(self, text: str, citations: tuple[Citation, ...] = ()) -> Iterator[AnswerEvent]:
-        self._released += len(text)
-        self._cited += len(citations)
+        self._released += text
+        self._cited += citations
         if text:
             yield TextDelta(text)
         for citation in citations:

@@ -32,8 +32,6 @@ class ChatReply:
     """Whether it ends inside a thought, so that there is no answer."""
     unmarked: bool = False
     """Whether a thought in the text has no opening mark."""
-    leaked: bool = False
-    """Whether a thought was released as text."""
     tokens: tuple[ScoredToken, ...] = ()
     """Tokens of the content with their log-probabilities; empty when they were not asked for, or not told."""
 
@@ -89,7 +87,6 @@ class ReplyReader:
             self._fingerprint,
             separated.unfinished,
             separated.unmarked,
-            separated.leaked,
             tuple(self._tokens),
         )
 

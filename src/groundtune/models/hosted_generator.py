@@ -101,8 +101,8 @@ class HostedGenerator:
 
         A server that cannot stream is asked for the whole text. Raises ProviderError: `bad_response` when the stream
         breaks or ends without a finish reason, `timeout` when no more data arrives, and the kind that fits an error
-        that the stream tells. Pieces yielded before the error stay valid, unless the error says otherwise: a model was
-        found to think without an opening mark.
+        that the stream tells. A model may turn out to think without an opening mark: the pieces so far were a thought
+        then, the text comes with the generation alone, and later streams are held back until the thought has ended.
         """
         body = {**self._body(prompt), "stream_options": {"include_usage": True}}
         reader, start = ReplyReader(hold=self._may_be_unmarked or self._is_unmarked), time.perf_counter()
@@ -210,9 +210,6 @@ class HostedGenerator:
         """Return why the reply is no answer, in the server's words; None if it is one."""
         finish, hint = reply.finish or "", "try again, or use another model"
         is_empty, cut, refused = not reply.text.strip(), _ended(reply, "cut"), _ended(reply, "refused")
-        if reply.leaked:
-            what = "what was streamed so far was thinking: the reply has a closing mark of a thought and no opening one"
-            return self._connection.bad_response(what, hint="ask again: such replies are held back from now on")
         if refused or (is_empty and reply.refusal):
             what = f"the model refused: {reply.refusal or ('content filter' if finish == 'content_filter' else finish)}"
             return self._connection.bad_response(what, hint="rephrase the question, or use another model")

@@ -31,8 +31,6 @@ class SeparatedReply:
     """Whether the reply ends inside a thought, so that there is no answer."""
     unmarked: bool = False
     """Whether the thought has no opening mark."""
-    leaked: bool = False
-    """Whether text was released that a later closing mark showed to be a thought."""
 
 
 def separate_reasoning(reply: str) -> SeparatedReply:
@@ -51,7 +49,7 @@ class ReasoningSeparator:
     """Separates a reply that arrives in pieces: `add` returns the text that belongs to the answer.
 
     hold: release nothing before a thought has ended, or the reply. For models whose thoughts have no opening mark;
-    without it, such a thought is noticed only after it was released.
+    without it, such a thought is noticed only after it was released, and nothing more is released.
     """
 
     def __init__(self, *, hold: bool) -> None:
@@ -71,12 +69,13 @@ class ReasoningSeparator:
         self._released = 0
         self._unmarked = False
         self._leaked = False
+        """Whether text was released that a later closing mark showed to be a thought."""
 
     def add(self, piece: str) -> str:
         """Return the next piece of the answer; empty when nothing can be released."""
         self._rest += piece
         self._read(complete=False)
-        if self._stage != "answer" or (self._hold and not self._thoughts):
+        if self._stage != "answer" or (self._hold and not self._thoughts) or self._leaked:
             return ""
         return self._release(len(self._answer) - _held_back(self._answer, self._endings))
 
@@ -89,10 +88,8 @@ class ReasoningSeparator:
             self._think(self._rest)
             return "", SeparatedReply("", self._reasoning, unfinished=True)
         end = len(_without(self._answer, self._endings))
-        separated = SeparatedReply(
-            self._answer[:end], self._reasoning, unmarked=self._unmarked or self._leaked, leaked=self._leaked
-        )
-        return self._release(end), separated
+        separated = SeparatedReply(self._answer[:end], self._reasoning, unmarked=self._unmarked)
+        return "" if self._leaked else self._release(end), separated
 
     @property
     def _endings(self) -> Sequence[str]:
@@ -176,11 +173,8 @@ class ReasoningSeparator:
                 return False  # what follows decides
             if not _ends_thought(self._answer[: match.start()], self._answer[match.end() :]):
                 continue
-            if self._released:
-                self._leaked = True
-                return False
             self._think(self._answer[: match.start()])
-            self._unmarked = True
+            self._unmarked, self._leaked = True, self._released > 0
             self._answer, self._rest, self._stage = "", self._answer[match.end() :], "start"
             return True
         self._searched = max(0, len(self._answer) - MARK_CHARS)

@@ -135,8 +135,9 @@ class AsyncVerbs:
         """Yield the answer while it is written: the passages, then text and checked citations, then the whole answer.
 
         Nothing is yielded that may still be taken back: a sentence comes once its citations are checked, and an answer
-        that may turn out to be an abstention comes at the end. Leaving the iterator early cancels the work; close it
-        with `contextlib.aclosing`. Parameters and errors as in `ask`; what was yielded before an error stays valid.
+        that may turn out to be an abstention comes at the end. Only a thought that nothing marked as one is taken back,
+        by `Reset`. Leaving the iterator early cancels the work; close it with `contextlib.aclosing`. Parameters and
+        errors as in `ask`; what was yielded before an error stays valid.
         """
         return self.loop.aiterate(self._events(make_question(text, groups, filters, history), approach))
 
