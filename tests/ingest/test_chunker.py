@@ -152,8 +152,6 @@ def test_nothing_is_joined_across_headings() -> None:
 def test_nothing_is_joined_across_a_repeated_heading() -> None:
     parts = [("heading", 1, "A"), ("paragraph", 0, "One."), ("heading", 1, "A"), ("paragraph", 0, "Two.")]
     assert passages(parts) == ["One.", "Two."]
-    hidden = [("heading", 1, "A"), ("paragraph", 0, "One."), ("heading", 2, "t " * 900), *parts[2:]]
-    assert passages(hidden) == ["One.", "Two."]
 
 
 def test_nothing_is_joined_across_pages() -> None:
@@ -173,7 +171,13 @@ def test_paragraphs_are_split_between_sentences() -> None:
 
 def test_no_text_no_passages() -> None:
     assert passages([]) == []
-    assert passages([("heading", 1, "Only a heading")]) == []
+
+
+def test_a_heading_alone_is_a_passage() -> None:
+    assert passages([("heading", 1, "Closed on 1 May"), ("heading", 1, "Prices"), ("paragraph", 0, "One.")]) == [
+        "Closed on 1 May",
+        "One.",
+    ]
 
 
 def test_title_and_headings_are_the_context() -> None:

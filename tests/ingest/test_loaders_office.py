@@ -209,6 +209,7 @@ def test_xlsx(tmp_path: Path) -> None:
         "Rates of 2025",
         "Country: Belgium; From: 2025-01-01; Full day: 54; Share: 12.5%; Seen: 2025-01-02 03:04:00",
         "Country: Denmark; Full day: 610.5; Seen: TRUE",
+        "Empty",
         "7; 8",
         "1; 2",
     ]
@@ -244,3 +245,28 @@ def test_epub(tmp_path: Path) -> None:
     assert parsed.title == "The Book"
     assert texts(parsed) == ["Text 2", "Text 1"]
     assert heading_of(parsed, "Text 1") == ("Chapter 1",)
+
+
+# --- Headings alone ------------------------------------------------------------------------------------------------
+
+
+def test_a_heading_without_text_below_it_is_a_block(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text(
+        "# Rules\n\n## Dogs are not allowed\n\n## Bikes\n\nThey stand outside.\n\n# Closed\n\n## On 1 May\n", "utf-8"
+    )
+    parsed = load_one(tmp_path / "a.md")
+    assert [(parsed.text[block.start : block.end], block.heading) for block in parsed.blocks] == [
+        ("Dogs are not allowed", ("Rules",)),
+        ("They stand outside.", ("Rules", "Bikes")),
+        ("On 1 May", ("Closed",)),
+    ]
+
+
+def test_slides_with_titles_alone_are_read(tmp_path: Path) -> None:
+    deck = pptx.Presentation()
+    for title in ("We are closed on 1 May", "We open again on 4 May"):
+        deck.slides.add_slide(deck.slide_layouts[5]).shapes.title.text = title
+    deck.save(str(tmp_path / "a.pptx"))
+    parsed = load_one(tmp_path / "a.pptx")
+    assert texts(parsed) == ["We are closed on 1 May", "We open again on 4 May"]
+    assert page_of(parsed, "4 May") == 2

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from groundtune.ingest.superscripts import write_out
 from groundtune.note import Note
 
 BlockKind = Literal["paragraph", "row", "code"]
@@ -53,7 +54,8 @@ class ParsedDocument:
 class TextBuilder:
     """Collect headings, paragraphs and rows in reading order; `build` joins them into one text.
 
-    A heading is part of the text and of the heading path of the blocks below it, but is not a block itself.
+    A heading is part of the text and of the heading path of the blocks below it. It is a block itself only if there are
+    none, so that a title alone is found.
     """
 
     def __init__(self) -> None:
@@ -62,7 +64,7 @@ class TextBuilder:
         self._blocks: list[Block] = []
         self._pages: list[int] = []
         self._notes: dict[str, _OpenNote] = {}
-        self._open_headings: list[tuple[int, str]] = []
+        self._open_headings: list[_OpenHeading] = []
         self._heading_path: tuple[str, ...] = ()
 
     def page(self) -> None:
@@ -74,11 +76,12 @@ class TextBuilder:
         text = clean_line(text)
         if not text:
             return
-        while self._open_headings and self._open_headings[-1][0] >= level:
-            self._open_headings.pop()
-        self._open_headings.append((level, text))
-        self._heading_path = tuple(name for _, name in self._open_headings)
-        self._append(text)
+        self._close_headings(level)
+        above = self._heading_path
+        start, end = self._append(text)
+        self._heading_path = (*above, text)
+        block = Block("paragraph", start, end, above, len(self._pages) or None)
+        self._open_headings.append(_OpenHeading(level, block, len(self._blocks)))
 
     def paragraph(self, text: str) -> None:
         """Add running text or a list item, with white space collapsed."""
@@ -86,7 +89,7 @@ class TextBuilder:
 
     def code(self, text: str) -> None:
         """Add text whose line breaks and indentation matter."""
-        lines = _INVISIBLE.sub("", text.replace("\r\n", "\n")).split("\n")
+        lines = _INVISIBLE.sub("", write_out(text).replace("\r\n", "\n")).split("\n")
         self._block("code", "\n".join(line.rstrip() for line in lines).strip("\n"))
 
     def row(self, cells: Sequence[str], header: Sequence[str] = ()) -> None:
@@ -125,6 +128,7 @@ class TextBuilder:
     def build(
         self, *, title: str | None = None, row: str | None = None, metadata: Mapping[str, str] | None = None
     ) -> ParsedDocument:
+        self._close_headings(0)
         return ParsedDocument(
             text=SEPARATOR.join(self._parts),
             blocks=tuple(self._blocks),
@@ -137,6 +141,14 @@ class TextBuilder:
                 for kind, note in self._notes.items()
             ),
         )
+
+    def _close_headings(self, level: int) -> None:
+        """End the sections of this level and below; a heading without text below it becomes a block."""
+        while self._open_headings and self._open_headings[-1].level >= level:
+            heading = self._open_headings.pop()
+            self._heading_path = heading.block.heading
+            if len(self._blocks) == heading.blocks_before:
+                self._blocks.append(heading.block)
 
     def _next_start(self) -> int:
         return self._length + len(SEPARATOR) if self._parts else 0
@@ -154,6 +166,17 @@ class TextBuilder:
         self._blocks.append(Block(kind, start, end, self._heading_path, len(self._pages) or None))
 
 
+@dataclass(frozen=True, slots=True)
+class _OpenHeading:
+    """A heading whose section is not over."""
+
+    level: int
+    block: Block
+    """The heading as a block."""
+    blocks_before: int
+    """Blocks in the text before it."""
+
+
 @dataclass(slots=True)
 class _OpenNote:
     """A note that is still added to."""
@@ -164,11 +187,15 @@ class _OpenNote:
 
 
 def clean_text(text: str) -> str:
-    """Collapse white space but keep line breaks, drop invisible characters, normalise to NFC."""
+    """Collapse white space but keep line breaks, drop invisible characters, normalise to NFC.
+
+    Raised and lowered text is written out (`superscripts`).
+    """
     if text.isprintable():
         if not text.isascii():
             text = unicodedata.normalize("NFC", text)
         return " ".join(text.split()) if "  " in text else text.strip()
+    text = write_out(text)
     if not text.isascii():
         text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
     elif _INVISIBLE.search(text):

@@ -35,6 +35,13 @@ _FIGURE = regex.compile(
     rf"|(?<![\p{{L}}_])(?P<grouped>[1-9]\p{{Nd}}{{0,2}}(?:[{_SPACES}'’]\p{{Nd}}{{3}})+(?!\p{{Nd}})(?:[.,]\p{{Nd}}+)?)"
     r"|\p{Nd}+(?:[.,:/٫٬]\p{Nd}+)*|[¼-¾⅐-⅞]"
 )
+_POWER = regex.compile(
+    r"(?<base>\p{Nd}+)\^(?<exponent>[-−–+]?\p{Nd}+|\([-−–+]?\p{Nd}+\))|(?<base>10|2)(?<exponent>[⁻⁺]?[⁰¹²³⁴-⁹]+)"
+)
+"""10^6, 10⁶. Behind other numbers than 10 and 2, a raised figure is that of a note."""
+_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻−–", "0123456789+---", "()")
+_LARGEST_EXPONENT = 99
+_TIMES = regex.compile(r"[ \u00a0\u202f]?[×·∙⋅xX*][ \u00a0\u202f]?")
 _SIGN = regex.compile(r"(?<![^\s(\[])(?<!\p{N}\s)[-−–]$")
 """A minus sign right before a figure; a dash of a range or of a code has something before it."""
 _FRACTION = regex.compile(
@@ -139,6 +146,10 @@ def _numbers(text: str, language: Language) -> list[Quantity]:
     found: list[Quantity] = []
     position = 0
     while match := _FIGURE.search(text, position):
+        if power := _POWER.match(text, match.start()):
+            position = power.end()
+            found.append(_power(text, power, found))
+            continue
         end = match.end()
         if (grouped := match["grouped"]) and not _is_grouped(grouped, language):
             end = match.start() + next(i for i, char in enumerate(grouped) if not char.isdecimal())
@@ -152,6 +163,21 @@ def _numbers(text: str, language: Language) -> list[Quantity]:
             unit = unit_within(tokens[numeral.last], language)
             found.append(Quantity(start, end, frozenset({numeral.value}), unit, article=numeral.article))
     return sorted(found, key=lambda number: number.start)
+
+
+def _power(text: str, match: "regex.Match[str]", before: list[Quantity]) -> Quantity:
+    """Return the value of a power, times the factor before it (1.5 × 10^6), which is taken from the list.
+
+    A power that is larger than anybody means stays a text.
+    """
+    base, exponent = int(match["base"]), int(match["exponent"].translate(_RAISED))
+    value = Fraction(base) ** exponent if base and abs(exponent) <= _LARGEST_EXPONENT else None
+    power = _signed(text, Quantity(match.start(), match.end(), frozenset({match[0] if value is None else value})))
+    if not before or value is None or not _TIMES.fullmatch(text[before[-1].end : match.start()]):
+        return power
+    factor = before.pop()
+    values = frozenset(reading * value for reading in factor.readings if isinstance(reading, Fraction))
+    return replace(factor, end=match.end(), readings=values or frozenset({match[0]}))
 
 
 def _signed(text: str, number: Quantity) -> Quantity:
