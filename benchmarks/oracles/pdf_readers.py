@@ -1,0 +1,54 @@
+"""What poppler and PDFium show of a PDF, without page numbers and with what repeats on every page once."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pypdfium2
+
+_EDGE = 3
+"""Lines at the top and at the bottom of a page that may be page furniture."""
+_PAGE_NUMBER = re.compile(r"[-–—\s]*(?:page|seite|p\.)?\s*(\d+)\s*(?:(?:of|von|/)\s*\d+)?[-–—\s]*", re.IGNORECASE)
+
+
+def missing_poppler() -> str | None:
+    """Why pdftotext cannot be used; None if it can."""
+    return None if shutil.which("pdftotext") else "pdftotext is not installed: apt-get install poppler-utils"
+
+
+def poppler_pages(path: Path) -> list[str]:
+    """Return the text of each page in poppler's reading order."""
+    command = ["pdftotext", "-enc", "UTF-8", str(path), "-"]
+    done = subprocess.run(command, capture_output=True, timeout=300, check=False)
+    return done.stdout.decode("utf-8", "replace").split("\f")[:-1]
+
+
+def pdfium_pages(path: Path) -> list[str]:
+    """Return the text of each page in the order of PDFium."""
+    document = pypdfium2.PdfDocument(path)
+    try:
+        return [page.get_textpage().get_text_range().replace("\r\n", "\n") for page in document]
+    finally:
+        document.close()
+
+
+def without_furniture(pages: Sequence[str]) -> list[str]:
+    """Remove page numbers at the edge of a page, and lines there that an earlier page has in the same words."""
+    seen: set[str] = set()
+    kept = []
+    for number, page in enumerate(pages, start=1):
+        lines = [line for line in page.split("\n") if line.strip()]
+        edges = {*range(min(_EDGE, len(lines))), *range(max(0, len(lines) - _EDGE), len(lines))}
+        left = []
+        for at, line in enumerate(lines):
+            text = " ".join(line.split())
+            if at in edges and len(pages) > 1:
+                page_number = _PAGE_NUMBER.fullmatch(text)
+                if text in seen or (page_number and int(page_number[1]) == number):
+                    continue
+                seen.add(text)
+            left.append(line)
+        kept.append("\n".join(left))
+    return kept
