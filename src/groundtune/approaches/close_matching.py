@@ -4,6 +4,8 @@ A sentence is close if most of its content words, all its names and quantities a
 in it turns the statement round: no negation, bound or opposite that the passage lacks, and no word in place of another.
 """
 
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import dropwhile, pairwise, takewhile
@@ -105,7 +107,8 @@ def _agree(claim: Reading, stated: _Stated, same: Mapping[str, str], language: s
     return (
         all(_names(stated, name, language) for name in claim.names)
         and all(_is_bound(amount, claim, stated, same) for amount in _amounts(claim))
-        and not any(_is_end_alone(amount, claim, stated) for amount in _amounts(claim))
+        and not any(_is_end_alone(element, claim, stated) for element in claim.elements)
+        and not _is_other_change(claim, stated)
         and not _has_rival_amount(claim, stated)
         and not _turns_round(claim, stated, same, language)
         and not _widens(claim, stated.window, same, language)
@@ -170,7 +173,8 @@ def _is_bound(amount: Quantity, claim: Reading, stated: _Stated, same: Mapping[s
     if _states(stated.heading, amount, stated.named_units):
         return True
     clause = claim.clause_at(amount.start)
-    words = [e for e in claim.elements if _is_word(e)]
+    units = {word for e in stated.window.elements if e.quantity for word in e.word.split()}
+    words = [e for e in claim.elements if _is_word(e) and e.word not in units]
     near = {same.get(e.stem, e.stem) for e in words if e.clause == clause}
     near = near if len(near) >= 2 else {same.get(e.stem, e.stem) for e in words}
     in_heading = _stems(stated.heading)
@@ -181,13 +185,34 @@ def _is_bound(amount: Quantity, claim: Reading, stated: _Stated, same: Mapping[s
     )
 
 
-def _is_end_alone(amount: Quantity, claim: Reading, stated: _Stated) -> bool:
+def _is_end_alone(element: Element, claim: Reading, stated: _Stated) -> bool:
     """Whether the claim has one end of a range without a word that says so: 4 days of 2 to 4 days."""
-    if amount.ranged or any(sense.name in _LIMITS or sense.name.startswith("opposite") for sense in claim.senses):
+    amount = element.quantity
+    if amount is None or amount.ranged:
         return False
+    if any(sense.name in _LIMITS or sense.name.startswith("opposite") for sense in claim.senses):
+        return False
+    if _changes(claim) and element.change and any("from" in e.change for e in stated.window.elements):
+        return False  # rises to 4 days, from 2
     equal = [q for q in stated.window.quantities if supports(q, amount, stated.named_units)]
     both = sum(other.unit == amount.unit for other in _amounts(claim)) > 1  # between 2 and 4 days
     return bool(equal) and all(q.ranged for q in equal) and not both
+
+
+def _is_other_change(claim: Reading, stated: _Stated) -> bool:
+    """Whether something rises or falls by an amount to which it does in the passage, or the other way round."""
+    if not _changes(claim):
+        return False
+    for element in claim.elements:
+        if element.quantity and element.change:
+            equal = [e for e in stated.window.elements if e.quantity and supports(e.quantity, element.quantity)]
+            if equal and all(e.change and e.change.isdisjoint(element.change) for e in equal):
+                return True
+    return False
+
+
+def _changes(reading: Reading) -> bool:
+    return any(sense.name in ("rise", "fall") for sense in reading.senses)
 
 
 def _has_rival_amount(claim: Reading, stated: _Stated) -> bool:
@@ -211,8 +236,12 @@ class _Placed:
     near: frozenset[str]
     following: str | None
     """The content word behind it."""
-    limits_amount: bool
-    """Whether an amount is near it, as in "at least 5 days"."""
+    amounts: frozenset[str]
+    """The amounts that it may limit, as in "at least 5 days"."""
+    place: tuple[int, int]
+    """Its first element, and the one behind its last."""
+    joined: bool
+    """Whether a hyphen joins it to the next word: non-members."""
 
     def says(self, other: "_Placed") -> bool:
         """Whether the other has the same sense and is about the same words."""
@@ -227,6 +256,7 @@ def _turns_round(claim: Reading, stated: _Stated, same: Mapping[str, str], langu
         return False
     claimed = [_placed(sense, claim, same) for sense in claim.senses]
     there = [_placed(sense, stated.window, {}) for sense in stated.window.senses]
+    claimed, there = _without_kept(claimed, there, claim, stated.window, same)
     headed = {sense.name for sense in stated.heading.senses}
     added = [sense for sense in _unpaired(claimed, there) if sense.name not in headed]
     left_out = _unpaired(there, claimed)
@@ -239,11 +269,11 @@ def _turns_round(claim: Reading, stated: _Stated, same: Mapping[str, str], langu
         sense
         for sense in there
         if 2 * len(sense.near & words) >= len(sense.near)
-        and (sense.name != "without" or sense.following in words or of_all)
+        and ((sense.name != "without" and not sense.joined) or sense.following in words or of_all)
     ]
     for name in STRICT:
-        ours = [sense for sense in claimed if sense.name == name and (name not in BOUNDS or sense.limits_amount)]
-        theirs = [sense for sense in about if sense.name == name and (name not in BOUNDS or sense.limits_amount)]
+        ours = [sense for sense in claimed if sense.name == name and (name not in BOUNDS or sense.amounts)]
+        theirs = [sense for sense in about if sense.name == name and (name not in BOUNDS or sense.amounts & words)]
         if (name not in headed and _unpaired(ours, there)) or (name in KEPT and _unpaired(theirs, claimed)):
             return True
     return False
@@ -272,14 +302,18 @@ def _narrows(phrase: Sequence[str], noun: str, words: Collection[str], data: Lan
 
 
 def _counted(reading: Reading, data: Language) -> list[tuple[str, ...]]:
-    """Return the stems of the content words that stand together behind each quantifier."""
+    """Return the stems of the content words that stand together behind each quantifier.
+
+    Not where a unit of time is counted: in "every calendar year" the adjective restricts nothing.
+    """
     phrases: list[tuple[str, ...]] = []
     for index, element in enumerate(reading.elements):
         if element.word in data.quantifiers:
             rest = [e for e in reading.elements[index + 1 :] if e.clause == element.clause]
             behind = dropwhile(lambda e: not e.content, rest)
-            phrase = tuple(e.stem for e in takewhile(lambda e: e.content, behind))
-            phrases += [phrase] if phrase else []
+            phrase = list(takewhile(lambda e: e.content, behind))
+            if phrase and not any(units(e.word, data.name) for e in (rest[0], phrase[0])):
+                phrases.append(tuple(e.stem for e in phrase))
     return phrases
 
 
@@ -305,9 +339,44 @@ def _placed(sense: Sense, reading: Reading, same: Mapping[str, str]) -> _Placed:
     inner = [e for e in in_clause if sense.start <= e.start < sense.end]
     following = next((same.get(e.stem, e.stem) for e in after), None)
     reach = after[:1] if sense.name in ("more", "less") else after
-    limits_amount = any(e.quantity for e in (*before[-1:], *inner, *reach))
+    amounts = frozenset(same.get(e.stem, e.stem) for e in (*before[-1:], *inner, *reach) if e.quantity)
     near = frozenset(same.get(e.stem, e.stem) for e in (*before, *inner, *after))
-    return _Placed(sense.name, near, following, limits_amount)
+    starts = [e.start for e in reading.elements]
+    place = bisect_left(starts, sense.start), bisect_left(starts, sense.end)
+    return _Placed(sense.name, near, following, amounts, place, sense.joined)
+
+
+def _without_kept(
+    claimed: Sequence[_Placed], there: Sequence[_Placed], claim: Reading, window: Reading, same: Mapping[str, str]
+) -> tuple[list[_Placed], list[_Placed]]:
+    """Return the senses of both without those that the claim keeps, leaving out only words of their clause."""
+    stems = [same.get(element.stem, element.stem) for element in claim.elements]
+    partner = dict(_common(stems, [element.stem for element in window.elements]))
+    kept = [
+        (ours, other)
+        for ours in claimed
+        for other in there
+        if ours.name == other.name and _is_kept(ours.place, other.place, partner, claim, window)
+    ]
+    return (
+        [ours for ours in claimed if not any(ours is pair[0] for pair in kept)],
+        [other for other in there if not any(other is pair[1] for pair in kept)],
+    )
+
+
+def _is_kept(
+    place: tuple[int, int], there: tuple[int, int], partner: Mapping[int, int], claim: Reading, window: Reading
+) -> bool:
+    (start, end), (first, last) = place, there
+    before = partner.get(start - 1, None if start else -1)
+    behind = partner.get(end, None if end < len(claim.elements) else len(window.elements))
+    if partner.get(start) != first or before is None or behind is None:
+        return False
+    gaps = window.elements[before + 1 : first], window.elements[last:behind]
+    return all(
+        len(gap) <= REPLACED and len({e.clause for e in gap if e.content} | {window.elements[first].clause}) == 1
+        for gap in gaps
+    )
 
 
 # -- words in place of others --------------------------------------------------------------------------------------
@@ -324,7 +393,11 @@ def _replaces(claim: Reading, stated: _Stated, same: Mapping[str, str]) -> bool:
         old = [e for e in stated.window.elements[k + 1 : m] if e.content and e.stem not in claimed]
         parts = {word for e in old for word in (e.stem, *e.word.split())}
         known = parts | in_heading
-        new = [e for n, e in enumerate(claim.elements[i + 1 : j], i + 1) if e.content and claimed[n] not in known]
+        new = [
+            e
+            for n, e in enumerate(claim.elements[i + 1 : j], i + 1)
+            if e.content and claimed[n] not in known and e.word not in parts
+        ]
         if new and old and any(part not in claimed for part in parts):
             return True
     return False
@@ -340,9 +413,11 @@ def _swaps(claim: Reading, stated: _Stated, same: Mapping[str, str], language: s
     ours = _around(claim, same)
     for sentence in stated.sentences:
         there = _around(sentence, {})
+        count = Counter(element.stem for element in sentence.elements)
         for (first, between, second), words in ours.items():
             moved = there.get((second, between, first))
-            if moved and (first, between, second) not in there and not (cased and moved == words[::-1]):
+            kept = (second, between, first) in ours and max(count[first], count[second]) > 1
+            if moved and (first, between, second) not in there and not kept and not (cased and moved == words[::-1]):
                 return True
     return False
 

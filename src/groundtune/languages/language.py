@@ -95,6 +95,12 @@ class Language:
     """Words that say how a statement is meant, by the names of `SIGNALS`."""
     quantifiers: frozenset[str]
     """Words that speak of all or none of what follows, such as all, no."""
+    change_words: Lexicon
+    """Words before an amount that is what something changes `by`, `from` or `to`."""
+    change_endings: Lexicon
+    """Endings of such an amount."""
+    bare_change: str
+    """What an amount without either is; empty if it may be anything."""
     titles: frozenset[str]
     """Forms of address before a name."""
     abbreviations: frozenset[str]
@@ -131,6 +137,7 @@ def _parse(name: str, data: Mapping[str, Any]) -> Language:
             for word in words
         }
 
+    changes = {name: data["changes"].get(name, ()) for name in ("by", "from", "to")}
     opposites = [tuple(f"opposite {pole}" for pole in group) for group in data["opposites"]["groups"]]
     groups = [*SENSES, *opposites]
     senses = {sense: data["senses"].get(sense, ()) for group in SENSES for sense in group}
@@ -166,6 +173,9 @@ def _parse(name: str, data: Mapping[str, Any]) -> Language:
         joins=lexicon({name: words.get(name, ()) for name in ("and", "or")}),
         signals=lexicon({name: words.get(name, ()) for name in SIGNALS}),
         quantifiers=forms(words.get("quantifiers", ())),
+        change_words=lexicon({name: [w for w in each if w[0] != "*"] for name, each in changes.items()}),
+        change_endings=lexicon({name: [w for w in each if w[0] == "*"] for name, each in changes.items()}),
+        bare_change=data["changes"].get("bare", ""),
         titles=forms(words.get("titles", ())),
         abbreviations=forms(words.get("abbreviations", ())),
         irregular=_irregular(words.get("irregular", "")),

@@ -8,6 +8,7 @@ from typing import Literal
 
 import regex
 
+from groundtune.languages.changes import change_marks
 from groundtune.languages.language import load
 from groundtune.languages.quantities import Quantity, quantities
 from groundtune.languages.senses import Sense, senses
@@ -31,6 +32,8 @@ class Element:
     """The same for every form of the word, every word of a sense, and every way of writing the quantity."""
     clause: int
     quantity: Quantity | None = None
+    change: frozenset[str] = frozenset()
+    """Which of by, from and to a quantity may be of a change, as its words say."""
     join: bool = False
     """Whether it joins the items of a list: and, or."""
 
@@ -80,7 +83,9 @@ def read(text: str, language: str = "english") -> Reading:
             if not elements or elements[-1].quantity is not quantity:
                 shown = text[quantity.start : quantity.end].lower()
                 key = " ".join([*sorted(map(str, quantity.readings)), quantity.unit or ""])
-                elements.append(Element("quantity", quantity.start, quantity.end, shown, key, clause, quantity))
+                last = max(i for i in range(index, len(tokens)) if tokens[i].start < quantity.end)
+                change = change_marks(text, tokens, index, last, data) if data else frozenset()
+                elements.append(Element("quantity", quantity.start, quantity.end, shown, key, clause, quantity, change))
             continue
         kind: Literal["function", "word", "name"] = (
             "name" if _is_name(text, tokens, index, writing.nouns_capitalised) else "word"

@@ -12,6 +12,7 @@ from groundtune.languages.lexicon import Found
 from groundtune.languages.tokens import Token, tokenize
 
 NEGATIVE = frozenset({"not", "without", "forbidden"})
+_HYPHENED = regex.compile(r"[-‐‑](?=\p{L})")
 _CLAUSE_END = regex.compile(r"[.!?,;:()]")
 
 
@@ -23,6 +24,8 @@ class Sense:
     """A sense of `SENSES`, or "opposite" with the words of one in the language's file."""
     start: int
     end: int
+    joined: bool = False
+    """Whether a hyphen joins it to the next word: non-members."""
 
 
 @lru_cache(maxsize=4096)
@@ -44,7 +47,7 @@ def senses(text: str, language: str = "english") -> tuple[Sense, ...]:
             sense.name in NEGATIVE and not _CLAUSE_END.search(text[sense.start : start]) for sense in result
         )
         result += [
-            Sense(name, start, end)
+            Sense(name, start, end, joined=_HYPHENED.match(text, end) is not None)
             for name in found.values
             if name
             and name != CONCORD
