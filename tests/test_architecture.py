@@ -50,6 +50,7 @@ SHARED = {
         "openai_client",
         "reasoning",
         "refused_parameters",
+        "server_errors",
         "span_decoding",
         "token_counts",
         "torch_device",

@@ -203,6 +203,7 @@ def test_the_documentation_lists_the_servers_as_the_table_does() -> None:
             server["errors"],
             server["overflow"],
             server["limits"],
+            server["tuning"],
             server["state"],
         ]
         assert listed[server["name"]] == expected

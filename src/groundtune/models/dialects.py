@@ -8,6 +8,9 @@ from importlib.resources import files
 from itertools import product
 from typing import Any
 
+JOB_STATUSES = ("running", "succeeded", "failed", "cancelled")
+"""Kinds of statuses of a fine-tuning job."""
+
 
 @dataclass(frozen=True, slots=True)
 class Marks:
@@ -47,6 +50,8 @@ class Server:
     """How to start it on this machine."""
     context: str
     """How to raise its context window; empty for a provider, which decides itself."""
+    own_tuning_api: str
+    """Where its fine-tuning jobs are, if they are not as OpenAI's; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,11 @@ class Dialects:
     """Code or type of an error, in lower case, to the HTTP status that it stands for."""
     error_words: Mapping[str, int]
     """Words of an error without a known code, in lower case, to the status."""
+    job_statuses: Mapping[str, str]
+    """Status of a fine-tuning job, in lower case and without signs, to one of `JOB_STATUSES`."""
+    file_waiting: frozenset[str]
+    """Statuses of a training file that cannot be trained on yet."""
+    file_failed: frozenset[str]
     servers: tuple[Server, ...]
 
 
@@ -103,6 +113,9 @@ def dialects() -> Dialects:
         error_keys=tuple(reply["errors"]),
         error_codes=table["error_codes"],
         error_words=table["error_words"],
+        job_statuses={status: kind for kind in JOB_STATUSES for status in table["tuning"][kind]},
+        file_waiting=frozenset(table["tuning"]["file_waiting"]),
+        file_failed=frozenset(table["tuning"]["file_failed"]),
         servers=tuple(map(_server, table["servers"])),
     )
 
@@ -128,5 +141,10 @@ def _thinking(table: Mapping[str, Any]) -> tuple[Marks, ...]:
 
 def _server(row: Mapping[str, Any]) -> Server:
     return Server(
-        row["name"], tuple(row.get("hosts", ())), row.get("port"), row.get("start", ""), row.get("context", "")
+        row["name"],
+        tuple(row.get("hosts", ())),
+        row.get("port"),
+        row.get("start", ""),
+        row.get("context", ""),
+        row.get("own_tuning_api", ""),
     )

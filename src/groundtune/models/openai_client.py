@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 WORD_KEYS = ("message", "msg", "detail", "error_description", "error_msg", "status_msg", "faultstring", "title")
 """Keys of an error object that may hold its message."""
+NOT_IMPLEMENTED = 501
 NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached")
 
 
@@ -86,7 +87,19 @@ def _forget_environment(client: "OpenAI | AsyncOpenAI") -> None:
 
 def provider_error(error: Exception, *, place: str, api_key: str, key_hint: str) -> ProviderError:
     """Turn an SDK exception into a ProviderError that names the endpoint and hides the key."""
-    kind, what, hint, retryable = _read(error, key_hint=key_hint)
+    return _problem(_read(error, key_hint=key_hint), place=place, api_key=api_key)
+
+
+def told_provider_error(
+    status: int, words: str, code: str, *, place: str, api_key: str, key_hint: str
+) -> ProviderError:
+    """Return the error that a server told in a 200. status: the one that it stands for."""
+    failure = _by_status(status, code, f"answered with an error: {words}", key_hint=key_hint)
+    return _problem(failure, place=place, api_key=api_key)
+
+
+def _problem(failure: tuple[ProviderFailure, str, str, bool], *, place: str, api_key: str) -> ProviderError:
+    kind, what, hint, retryable = failure
     message = f"{place} {what}"
     if api_key:
         message = message.replace(api_key, "***")
@@ -106,17 +119,22 @@ def _read(error: Exception, *, key_hint: str) -> tuple[ProviderFailure, str, str
         return "bad_response", f"gave a bad response: {one_line(str(error))}", hint, False
     status, text = error.status_code, server_message(error)
     what = f"answered {status}: {text}" if text else f"answered {status}"
-    if status in (401, 403):
-        return "bad_key", what, key_hint, False
-    if status == 402 or error.code in NO_CREDIT:
-        return "rate_limit", what, "the account has no credit left: add credit", False
-    if status == 429:
-        return "rate_limit", what, later, True
-    if status in (408, 409) or status >= 500:
-        return "server", what, later, True
     if status < 400:
         target = error.response.headers.get("location", "another address")
         return "bad_request", what, f"set base_url to the address it redirects to: {target}", False
+    return _by_status(status, error.code or "", what, key_hint=key_hint)
+
+
+def _by_status(status: int, code: str, what: str, *, key_hint: str) -> tuple[ProviderFailure, str, str, bool]:
+    later = "try again later"
+    if status in (401, 403):
+        return "bad_key", what, key_hint, False
+    if status == 402 or code in NO_CREDIT:
+        return "rate_limit", what, "the account has no credit left: add credit", False
+    if status == 429:
+        return "rate_limit", what, later, True
+    if status in (408, 409) or (status >= 500 and status != NOT_IMPLEMENTED):
+        return "server", what, later, True
     return "bad_request", what, "the endpoint rejects this request; see its message", False
 
 

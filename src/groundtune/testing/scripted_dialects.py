@@ -16,6 +16,7 @@ from typing import Any
 
 from groundtune.errors import ProviderFailure
 from groundtune.testing.scripted_server import Reply
+from groundtune.testing.scripted_tuning import JobScript, ScriptedTuning
 
 PROMPT_TOKENS, TEXT_TOKENS, THINKING_TOKENS = 400, 12, 30
 """What every answer costs, however the server tells it."""
@@ -50,6 +51,10 @@ class Dialect:
     broken: Reply | None = None
     """A stream that tells an error after "half "."""
     model: str = "scripted"
+    tuning: Callable[[], ScriptedTuning] | None = None
+    """Makes its fine-tuning API, where it has one like OpenAI's."""
+    no_tuning: Reply | None = None
+    """How it answers a request for fine-tuning jobs, where it has none."""
 
 
 def _usage(written: int = TEXT_TOKENS + THINKING_TOKENS, /, **more: Any) -> dict[str, Any]:
@@ -153,6 +158,7 @@ DIALECTS: Mapping[str, Dialect] = {
         },
         _half(_openai_error("the model broke down", "server_error")),
         "gpt-5-mini",
+        tuning=ScriptedTuning,
     ),
     "Azure OpenAI": Dialect(
         {
@@ -183,6 +189,11 @@ DIALECTS: Mapping[str, Dialect] = {
         ),
         {"stream_options": _refusal("Unrecognized argument supplied"), "max_tokens": _refusal("Not with this model.")},
         _half(_openai_error("deployment moved", "server_error", code="InternalServerError")),
+        tuning=lambda: ScriptedTuning(
+            [JobScript(["pending", "notRunning", "running", "running", "succeeded"])],
+            file_statuses=("pending", "pending", "processed"),
+            metadata=False,
+        ),
     ),
     "Ollama": Dialect(
         {
@@ -197,6 +208,7 @@ DIALECTS: Mapping[str, Dialect] = {
         ),
         broken=_half({"error": "the runner stopped"}),
         model="qwen3:8b",
+        no_tuning=Reply(raw_body="404 page not found", status=404, headers={"Content-Type": "text/plain"}),
     ),
     "vLLM": Dialect(
         {
@@ -230,6 +242,7 @@ DIALECTS: Mapping[str, Dialect] = {
         {"response_format": _error(400, _openai_error("The grammar could not be compiled.", "BadRequestError"))},
         _half(_openai_error("the engine is dead", "InternalServerError", code=500)),
         "DeepSeek-R1-Distill-Qwen-1.5B",
+        no_tuning=_error(404, {"detail": "Not Found"}),
     ),
     "llama.cpp": Dialect(
         {
@@ -258,6 +271,7 @@ DIALECTS: Mapping[str, Dialect] = {
             )
         },
         _half({"error": {"code": 500, "message": "the slot is lost", "type": "server_error"}}),
+        no_tuning=_error(404, {"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}}),
     ),
     "LM Studio": Dialect(
         {
@@ -272,6 +286,7 @@ DIALECTS: Mapping[str, Dialect] = {
         ),
         {"response_format": _error(400, {"error": "must be 'text' or a schema of ours"})},
         _half({"error": {"message": "the model crashed"}}),
+        no_tuning=_told({"error": "Unexpected endpoint or method. (GET /v1/fine_tuning/jobs)"}),
     ),
     "Gemini": Dialect(
         {
@@ -318,6 +333,11 @@ DIALECTS: Mapping[str, Dialect] = {
             Fault("safety", Reply("", finish_reason="SAFETY"), "bad_response", "SAFETY", is_retried=False),
         ),
         broken=_half({"error": {"code": 503, "message": "too much demand", "status": "UNAVAILABLE"}}),
+        no_tuning=Reply(
+            raw_body="<html><title>Error 404 (Not Found)</title></html>",
+            status=404,
+            headers={"Content-Type": "text/html"},
+        ),
     ),
     "Anthropic": Dialect(
         {"hidden": _hidden(_usage())},
@@ -356,6 +376,7 @@ DIALECTS: Mapping[str, Dialect] = {
         ),
         {"temperature": _error(400, {"type": "error", "error": {"type": "invalid_request_error", "message": "no"}})},
         _half({"type": "error", "error": {"type": "overloaded_error", "message": "Too busy"}}),
+        no_tuning=_error(404, {"type": "error", "error": {"type": "not_found_error", "message": "no such path"}}),
     ),
     "xAI": Dialect(
         {
@@ -375,6 +396,7 @@ DIALECTS: Mapping[str, Dialect] = {
             Fault("failure", _error(502, {"code": "bad gateway", "error": "no model"}), "server", "no model"),
         ),
         broken=_half({"code": "unavailable", "error": "the service is gone"}),
+        no_tuning=_error(405, {"code": "method not allowed", "error": "not with this path"}),
     ),
     "DeepSeek": Dialect(
         {
@@ -400,6 +422,7 @@ DIALECTS: Mapping[str, Dialect] = {
         ),
         {"response_format": _refusal("That type is unavailable now")},
         _half(_openai_error("overloaded", "service_unavailable_error")),
+        no_tuning=_error(404, {"error_msg": "Not Found. Please check the path"}),
     ),
     "Mistral": Dialect(
         {"parts": _parts(_usage())},
@@ -466,6 +489,7 @@ DIALECTS: Mapping[str, Dialect] = {
                 "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
             }
         ),
+        no_tuning=Reply(raw_body="<!DOCTYPE html><title>A page</title>", headers={"Content-Type": "text/html"}),
     ),
     "Groq": Dialect(
         {
@@ -495,6 +519,10 @@ DIALECTS: Mapping[str, Dialect] = {
         ),
         {"response_format": _refusal("This model does not support response format `json_schema`")},
         _half(_openai_error("Failed to generate JSON", "invalid_request_error", code="json_validate_failed")),
+        no_tuning=_error(
+            404,
+            _openai_error("Unknown request URL: GET /v1/fine_tuning/jobs", "invalid_request_error", code="unknown_url"),
+        ),
     ),
     "Together": Dialect(
         {

@@ -74,6 +74,8 @@ class ScriptedTuning:
     """Requests that fail; the first match applies."""
     base_models: Sequence[str] | None = None
     """Models that can be tuned; None allows any."""
+    file_statuses: Sequence[str] = ("processed",)
+    """Statuses of each file in order, one each time that it is retrieved; a job takes only processed files."""
     metadata: bool = True
     """Whether jobs keep their metadata, and lists of jobs can be filtered by it."""
     make_model: Callable[[str, Sequence[Mapping[str, Any]]], ModelScript] = MemorizedModel
@@ -86,6 +88,8 @@ class ScriptedTuning:
     """Jobs in the API's format, by id."""
     events: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Events of each job, oldest first."""
+    _file_looks: dict[str, int] = field(init=False, default_factory=dict)
+    """How often each file was retrieved."""
     _models: dict[str, ModelScript] = field(init=False, default_factory=dict)
     _ahead: dict[str, list[str]] = field(init=False, default_factory=dict)
     """Remaining statuses of each job, the current one first."""
@@ -124,6 +128,9 @@ class ScriptedTuning:
         match method, path.split("/")[2:]:
             case "POST", ["files"]:
                 return self._upload(request)
+            case "GET", ["files", file_id] if file_id in self.files:
+                self._file_looks[file_id] += 1
+                return _json(self._file(file_id))
             case "POST", ["fine_tuning", "jobs"]:
                 return self._create(request.body)
             case "GET", ["fine_tuning", "jobs"]:
@@ -141,16 +148,23 @@ class ScriptedTuning:
         return Reply(f"no such path: {path}", status=404)
 
     def _upload(self, request: Received) -> Reply:
-        name, content = _file(request)
+        name, content = _file_in(request)
         file_id = f"file-{len(self.files) + 1}"
         self.files[file_id] = [json.loads(row) for row in content.decode().splitlines() if row]
-        header = {"id": file_id, "object": "file", "bytes": len(content), "created_at": CREATED, "status": "processed"}
-        return _json({**header, "filename": name, "purpose": "fine-tune"})
+        self._file_looks[file_id] = 0
+        return _json({**self._file(file_id), "bytes": len(content), "filename": name})
+
+    def _file(self, file_id: str) -> dict[str, Any]:
+        status = self.file_statuses[min(self._file_looks[file_id], len(self.file_statuses) - 1)]
+        about = {"object": "file", "created_at": CREATED, "purpose": "fine-tune", "status": status}
+        return {"id": file_id, **about, "status_details": "line 1 is no JSON" if status == "error" else None}
 
     def _create(self, body: dict[str, Any]) -> Reply:
         model, file, method = body["model"], body["training_file"], body["method"]
         if file not in self.files:
             return Reply(f"no such File object: {file}", status=400, code="invalid_file")
+        if self._file(file)["status"] not in ("processed", "uploaded"):
+            return Reply("the file must point to a completed import", status=400, code="invalidPayload")
         if self.base_models is not None and model not in self.base_models:
             return Reply(f"Model {model} is not available for fine-tuning.", status=400, code="model_not_available")
         job_id = f"ftjob-{len(self.jobs) + 1}"
@@ -254,7 +268,7 @@ def _page(rows: Sequence[Mapping[str, Any]], query: Mapping[str, list[str]]) -> 
     return _json({"object": "list", "data": rows[start:end], "has_more": end < len(rows)})
 
 
-def _file(request: Received) -> tuple[str, bytes]:
+def _file_in(request: Received) -> tuple[str, bytes]:
     """Return name and content of the file in a multipart form."""
     head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
     part = next(part for part in message_from_bytes(head + request.body).walk() if part.get_filename())

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from groundtune.common.text import format_count
 from groundtune.errors import UsageError
+from groundtune.models.connection import server_at
 from groundtune.tune.job import Job
 
 
@@ -36,7 +37,7 @@ class Provider:
     """None when it depends on the account and has to be configured."""
     api_key_env: str | None = None
     own_api: str | None = None
-    """Path of its fine-tuning API, when that is not OpenAI's."""
+    """Path of its fine-tuning API, when that is not OpenAI's and `dialects.toml` does not name it."""
     min_examples: int = 10
     max_example_tokens: int | None = None
     """Longest row in tokens; the provider rejects or truncates longer ones."""
@@ -89,7 +90,6 @@ TOGETHER = Provider(
     name="together",
     base_url="https://api.together.ai/v1",
     api_key_env="TOGETHER_API_KEY",
-    own_api="/fine-tunes",
     notice="a tuned model needs a dedicated endpoint, billed by the minute, whether it is used or not",
     sources=("https://docs.together.ai/docs/fine-tuning/pricing", "https://docs.together.ai/reference/post-fine-tunes"),
     read="2026-11-21",
@@ -107,7 +107,14 @@ FIREWORKS = Provider(
     ),
     read="2026-11-21",
 )
-PROVIDERS = {profile.name: profile for profile in (OPENAI, AZURE, TOGETHER, FIREWORKS)}
+MISTRAL = Provider(
+    name="mistral",
+    base_url="https://api.mistral.ai/v1",
+    api_key_env="MISTRAL_API_KEY",
+    sources=("https://docs.mistral.ai/api/endpoint/fine-tuning",),
+    read="2026-11-28",
+)
+PROVIDERS = {profile.name: profile for profile in (OPENAI, AZURE, TOGETHER, MISTRAL, FIREWORKS)}
 
 
 def provider_of(job: Job) -> Provider:
@@ -133,8 +140,9 @@ def provider_of(job: Job) -> Provider:
     address = base_url or known.base_url
     if address is None:
         raise UsageError(f"the base URL of {name} depends on the account", hint=f"set base_url under [tune.{job.name}]")
-    if known.own_api:
-        message = f"{name} has a fine-tuning API of its own ({known.own_api}), which is not OpenAI's"
+    server = server_at(address)
+    if own_api := known.own_api or (server and server.own_tuning_api):
+        message = f"{known.name} has a fine-tuning API of its own ({own_api}), which is not OpenAI's"
         raise UsageError(
             message, hint="tune there with its own tools and use the model under [models]; or set kind = lora"
         )

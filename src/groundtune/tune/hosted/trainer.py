@@ -18,8 +18,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from groundtune.common.files import digest_text, read_json, write_json
+from groundtune.common.text import one_line
 from groundtune.errors import MissingError, ProviderError
-from groundtune.models.openai_client import open_client, provider_error, retry_after_seconds, without_user
+from groundtune.models.dialects import dialects
+from groundtune.models.openai_client import (
+    open_client,
+    provider_error,
+    retry_after_seconds,
+    told_provider_error,
+    without_user,
+    words_of,
+)
+from groundtune.models.server_errors import ToldError, error_in
 from groundtune.tune.artifacts import dataset_digest
 from groundtune.tune.hosted.providers import Provider, find_hosted_base, provider_caveats, provider_of
 from groundtune.tune.hosted.training_cost import epochs_of, estimate_bounds
@@ -38,6 +48,7 @@ from groundtune.tune.job import (
 
 if TYPE_CHECKING:
     from openai import OpenAI
+    from openai.types import FileObject
     from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 
 T = TypeVar("T")
@@ -53,6 +64,8 @@ POLL_SECONDS = 5.0
 POLL_VARIABLE = "GROUNDTUNE_POLL_SECONDS"
 LONGEST_WAIT = 600.0
 """Longest wait before the next attempt that a server may ask for."""
+NO_API = "set kind = lora, or tune with the provider's own tools and use the model under [models]"
+FIX = "fix the reported problem, then start again"
 BEGIN = TrainingStep(0, 0, 0)
 CREATED_WITH = ("method", "epochs", "suffix", "seed")
 """Settings that define a job; the others say how long to wait for it, and what it may cost."""
@@ -92,13 +105,20 @@ class _Service:
         for attempt in range(TRIES):
             try:
                 return call()
-            except (APIError, ValueError) as error:
-                problem = provider_error(error, place=self.place, api_key=self.api_key, key_hint=self.key_hint)
-                server_wait = retry_after_seconds(error) or 0.0
+            except (APIError, ValueError, ToldError) as error:
+                problem, server_wait = self._problem(error)
                 if not problem.retryable or attempt + 1 == TRIES or server_wait > LONGEST_WAIT:
                     raise problem from error
                 time.sleep(max(server_wait, min(self.pause * 2**attempt / 5, self.pause * 12)))
         raise AssertionError
+
+    def _problem(self, error: Exception) -> tuple[ProviderError, float]:
+        """Return why a call failed, and the seconds that the server asks to wait."""
+        about = {"place": self.place, "api_key": self.api_key, "key_hint": self.key_hint}
+        if isinstance(error, ToldError):
+            told = error.error
+            return told_provider_error(told.status, told.words, told.code, **about), told.wait_seconds or 0.0
+        return provider_error(error, **about), retry_after_seconds(error) or 0.0
 
 
 def estimate(job: Job) -> Bounds:
@@ -114,8 +134,9 @@ def warnings(job: Job, *, today: date | None = None) -> list[str]:
 def train(job: Job, report_step: ProgressCallback) -> TrainingResult:
     """Start the job, or resume waiting for it.
 
-    Raises TuneError when it failed, was cancelled, or has not ended after `max_minutes` (it is left running),
-    MissingError if there is no key, ProviderError when the provider cannot be reached.
+    Raises TuneError when it failed, was cancelled, has a status that is unknown here, or has not ended after
+    `max_minutes` (it is left running), MissingError if there is no key, ProviderError when the provider cannot be
+    reached or has no such jobs.
     """
     provider = provider_of(job)
     with _service(job, provider) as service:
@@ -142,7 +163,7 @@ def control_job(job: Job, action: JobAction) -> tuple[str, str]:
     with _service(job, provider) as service:
         jobs = service.client.fine_tuning.jobs
         call = {"pause": jobs.pause, "resume": jobs.resume, "cancel": jobs.cancel}[action]
-        remote = _sound(service.ask(partial(call, state.job)), "status")
+        remote = service.ask(lambda: _sound(call(str(state.job)), "status"))
         if remote.status == "cancelled":
             error = _ended(job, service, remote)
             failed = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
@@ -164,11 +185,60 @@ def _start(job: Job, provider: Provider, service: _Service, state: HostedJobStat
     remote = service.ask(lambda: _find(service.client, state)) if state.asked else None
     if remote is None:
         estimate(job)
+        if not state.files:
+            _require_tuning_api(service)
         state = replace(_upload(job, provider, service, state), asked=False)
+        _wait_for_files(job, service, state)
         remote = _create(job, service, state)
     state = replace(state, asked=True, job=remote.id)
     _save(job, state)
     return state
+
+
+def _require_tuning_api(service: _Service) -> None:
+    """Ask for the list of jobs before any row is sent. Raises ProviderError where there is none."""
+
+    def ask_for_jobs() -> None:
+        text = service.client.get("/fine_tuning/jobs", cast_to=str, options={"params": {"limit": 1}})
+        try:
+            answer = json.loads(text)
+        except ValueError:
+            answer = text
+        if not isinstance(answer, dict) or not isinstance(answer.get("data"), list):
+            raise _not_tuning(answer)
+
+    try:
+        service.ask(ask_for_jobs)
+    except ProviderError as error:
+        if error.kind not in ("bad_request", "bad_response"):
+            raise
+        message = f"no fine-tuning jobs at {service.place}, and nothing was sent there: {error.message}"
+        raise ProviderError(message, kind=error.kind, hint=NO_API) from error
+
+
+def _wait_for_files(job: Job, service: _Service, state: HostedJobState) -> None:
+    """Wait until the files can be trained on. Raises TuneError when the provider refuses one."""
+    pause = service.pause
+    for split, number in state.files.items():
+        while files := _optional(service, partial(_look_at_file, service.client, number)):
+            status = _status(files[0].status)
+            if status in dialects().file_failed:
+                raise _refused_file(job, service, split, number, files[0].status_details)
+            if status not in dialects().file_waiting:
+                break
+            time.sleep(pause)
+            pause = min(pause * 1.5, service.pause * 12)
+
+
+def _look_at_file(client: "OpenAI", number: str) -> list["FileObject"]:
+    return [_sound(client.files.retrieve(number))]
+
+
+def _refused_file(job: Job, service: _Service, split: str, number: str, details: object) -> TuneError:
+    """Return why a file cannot be trained on. Deletes the state, so that the next run uploads again."""
+    (job.folder / STATE).unlink(missing_ok=True)
+    reason = words_of(details) if details else "the provider gives no reason"
+    return TuneError(f"the {split} file, {number} at {service.place}, was refused: {reason}", hint=FIX)
 
 
 def _upload(job: Job, provider: Provider, service: _Service, state: HostedJobState) -> HostedJobState:
@@ -225,9 +295,9 @@ def _wait(job: Job, service: _Service, state: HostedJobState, report_step: Progr
     """Report events until the job has succeeded."""
     minutes, began = job.settings.get("max_minutes"), time.monotonic()
     pause, last, status = service.pause, BEGIN, ""
-    poll = partial(service.client.fine_tuning.jobs.retrieve, str(state.job))
+    number, retrieve = str(state.job), service.client.fine_tuning.jobs.retrieve
     while True:
-        remote = _sound(service.ask(poll), "status")
+        remote = service.ask(lambda: _sound(retrieve(number), "status"))
         for event in _events(service, state):
             last = _step(event, last, epochs=epochs_of(job))
             report_step(last)
@@ -236,10 +306,15 @@ def _wait(job: Job, service: _Service, state: HostedJobState, report_step: Progr
         if remote.status != status:
             status = remote.status
             report_step(_note(f"status {status}", last))
-        if status == "succeeded":
-            return remote
-        if status in ("failed", "cancelled"):
-            raise _ended(job, service, remote)
+        match dialects().job_statuses.get(_status(status)):
+            case "succeeded":
+                return remote
+            case "failed" | "cancelled":
+                raise _ended(job, service, remote)
+            case None:
+                message = f"job {remote.id} at {service.place} has a status that is unknown here: {status!r}"
+                hint = f"look it up on the provider's site; groundtune tune {job.name} resumes waiting"
+                raise TuneError(f"{message}; it was left alone", hint=hint)
         remaining = float("inf") if minutes is None else minutes * 60 - (time.monotonic() - began)
         if remaining <= 0:
             message = f"job {remote.id} at {service.place} is {status} after {minutes:g} min; it was left running there"
@@ -252,12 +327,13 @@ def _ended(job: Job, service: _Service, remote: "FineTuningJob") -> TuneError:
     """Return why there is no model. Deletes the state, so that the next run starts a new job."""
     (job.folder / STATE).unlink(missing_ok=True)
     where = f"job {remote.id} at {service.place}"
-    if remote.status == "cancelled":
+    if dialects().job_statuses.get(_status(remote.status)) == "cancelled":
         return TuneError(f"{where} was cancelled", hint=f"groundtune tune {job.name} starts a new one")
-    error = remote.error
-    reason = (error and error.message) or "the provider gives no reason"
-    about = f" ({', '.join(filter(None, (error.code, error.param)))})" if error and error.code else ""
-    return TuneError(f"{where} failed: {reason}{about}", hint="fix the reported problem, then start again")
+    told = remote.to_dict(warnings=False).get("error")
+    row = {key: value for key, value in told.items() if value} if isinstance(told, dict) else {}
+    reason = words_of(row or told) if row or isinstance(told, str) else ""
+    about = f" ({', '.join(filter(None, (row.get('code'), row.get('param'))))})" if row.get("code") else ""
+    return TuneError(f"{where} failed: {reason or 'the provider gives no reason'}{about}", hint=FIX)
 
 
 def _events(service: _Service, state: HostedJobState) -> list["FineTuningJobEvent"]:
@@ -383,11 +459,26 @@ def _save(job: Job, state: HostedJobState) -> None:
 
 
 def _sound(answer: T, *names: str) -> T:
-    """Return a file or job that has an id; anything else is no fine-tuning API. Raises ProviderError."""
+    """Return a file or job that has an id. Raises ToldError for an error, ProviderError for anything else."""
+    from openai import BaseModel
+
     if all(isinstance(getattr(answer, name, None), str) for name in ("id", *names)):
         return answer
+    raise _not_tuning(answer.to_dict(warnings=False) if isinstance(answer, BaseModel) else answer)
+
+
+def _not_tuning(answer: object) -> Exception:
+    """Return what is wrong with an answer that is neither job nor file: the error that it tells, if it does."""
+    if told := error_in(answer):
+        return ToldError(told)
     hint = "check that base_url is an OpenAI-compatible endpoint with fine-tuning; it usually ends in /v1"
-    raise ProviderError(f"not a fine-tuning API: it answered {str(answer)[:200]!r}", kind="bad_response", hint=hint)
+    shown = one_line(str(answer), most=200)
+    return ProviderError(f"not a fine-tuning API: it answered {shown!r}", kind="bad_response", hint=hint)
+
+
+def _status(status: object) -> str:
+    """Return a status in lower case and without signs."""
+    return "".join(char for char in str(status).lower() if char.isalpha())
 
 
 def _note(text: str, at: TrainingStep = BEGIN) -> TrainingStep:
