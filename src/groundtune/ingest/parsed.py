@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from groundtune.ingest.superscripts import write_out
+from groundtune.ingest.table_shapes import read_table
 from groundtune.note import Note
 
 BlockKind = Literal["paragraph", "row", "code"]
@@ -97,17 +98,17 @@ class TextBuilder:
         self._block("row", render_row(cells, header))
 
     def table(self, rows: Iterable[Sequence[str]], *, header: Sequence[str] | None = None) -> None:
-        """Add the rows of one table. Without `header` the first row is the header, unless it is the only row."""
-        rest = iter(rows)
-        if header is None:
-            header = next(rest, ())
-            second = next(rest, None)
-            if second is None:
-                self.row(header)
-                return
-            self.row(second, header)
-        for cells in rest:
-            self.row(cells, header)
+        """Add the rows of a complete grid under their column names; without `header`, under those found in the grid.
+
+        `table_shapes` says how a grid is read, and what its `Across` and `MarkedRow` tell of merged and marked cells.
+        """
+        for row in read_table(rows, header):
+            if row.unnamed:
+                self.note("no_header")
+            if row.names or len(row.cells) > 1:
+                self.row(row.cells, row.names)
+            else:
+                self.paragraph("".join(row.cells))
 
     def note(self, kind: str, *, count: int = 1, page: int | None = None, place: str | None = None) -> None:
         """Say that something is not in the text, or was guessed; notes of one kind are added up.

@@ -1,0 +1,546 @@
+"""Tell what the rows of a grid are: column names, data, titles. When unsure, no row is named after another one.
+
+A grid is complete: every row has its cells at their columns, and a merged cell is spread over the cells it covers.
+"""
+
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from groundtune.ingest.cell_kinds import could_be_name, is_code, is_period, is_placeholder, is_series, is_value
+from groundtune.languages.column_names import names_a_column
+
+Row = Sequence[str]
+_SAMPLE = 40
+"""Rows that are looked at to tell a header."""
+_MOST_LINES_ABOVE = 10
+_MANY = 20
+"""Values below a word in the second of two columns that no list of labels and values has."""
+_SEVERAL = 5
+"""Values below a word that are hardly there by chance."""
+_FORM = 8
+"""The same in every second column, where a form has its values."""
+_PROSE = 40
+"""Characters that every cell of a column of prose has, and no column name."""
+
+
+class Across(str):
+    """Text of a merged cell in a column that it covers besides its first: it names columns, but is read only once."""
+
+    __slots__ = ()
+
+
+class MarkedRow(list[str]):
+    """A row that looks like column names in its file: bold, frozen, or at the head of a filter."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """A row to be read: its cells, each under the name of its column where that is known."""
+
+    cells: Row
+    names: Row = ()
+    unnamed: bool = False
+    """Whether a table begins here whose columns have no names as far as can be told."""
+
+
+def read_table(rows: Iterable[Row], header: Row | None = None) -> Iterator[TableRow]:
+    """Yield the rows of a grid that are not empty. Column names are not rows, unless nothing stands below them.
+
+    header: the column names, where the file states them; otherwise they are looked for.
+    """
+    if header is not None:
+        yield from (TableRow(_own(row), header) for row in rows if not _is_empty(row))
+        return
+    window = _Window(rows)
+    last: _Header | None = None
+    while (gap := window.skip_empty()) is not None:
+        last = yield from _block(window, last if gap <= 1 else None)
+
+
+def join_names(lines: Sequence[Row]) -> list[str]:
+    """Return one name per column from several lines of names, the upper before the lower; equal ones once."""
+    width = max(map(len, lines), default=0)
+    columns = ([line[at].strip() for line in lines if at < len(line)] for at in range(width))
+    return [" ".join(dict.fromkeys(filter(None, column))) for column in columns]
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    names: Row
+    start: int
+    """Index of its first line."""
+    lines: int
+    values: frozenset[int]
+    """Columns that hold values only, as far as looked at."""
+
+
+class _Window:
+    """Rows with a look ahead."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._rows = iter(rows)
+        self._ahead: deque[Row] = deque()
+
+    def skip_empty(self) -> int | None:
+        """Return the number of empty rows passed over; None at the end."""
+        passed = 0
+        while self._fill(1):
+            if not _is_empty(self._ahead[0]):
+                return passed
+            self._ahead.popleft()
+            passed += 1
+        return None
+
+    def next(self) -> Row | None:
+        """Return the next row; None before an empty one and at the end."""
+        if not self._fill(1) or _is_empty(self._ahead[0]):
+            return None
+        return self._ahead.popleft()
+
+    def peek(self, count: int) -> list[Row]:
+        """Return up to `count` rows to come before the next empty one."""
+        self._fill(count)
+        found: list[Row] = []
+        for row in self._ahead:
+            if len(found) == count or _is_empty(row):
+                break
+            found.append(row)
+        return found
+
+    def _fill(self, count: int) -> bool:
+        while len(self._ahead) < count:
+            row = next(self._rows, None)
+            if row is None:
+                break
+            self._ahead.append(row)
+        return bool(self._ahead)
+
+
+def _block(window: _Window, last: _Header | None) -> Generator[TableRow, None, _Header | None]:
+    """Yield the rows up to the next empty one; return the column names in force at the end."""
+    sample = window.peek(_SAMPLE + 1)
+    if len(sample) <= _SAMPLE and (parts := _side_by_side(sample)):
+        for _ in sample:
+            window.next()
+        for part in parts:
+            yield from read_table(part)
+        return None
+    header = _find_header(sample)
+    if header is None and last is not None and _continues(sample, last):
+        header = replace(last, start=0, lines=0)
+    while window.peek(1):
+        if header is None:
+            header = yield from _without_names(window)
+            continue
+        for _ in range(header.start):
+            yield _line_above(window.next() or ())
+        for _ in range(header.lines):
+            window.next()
+        header = yield from _body(window, header)
+    return header
+
+
+def _body(window: _Window, header: _Header) -> Generator[TableRow, None, _Header | None]:
+    """Yield the rows below column names as long as these hold; return the names that follow, if any are found."""
+    below_line = False
+    while row := next(iter(window.peek(1)), None):
+        filled = _filled(row)
+        if len(filled) == 1 and filled[0] == 0:
+            below_line = True
+            yield TableRow([row[0]])
+        elif below_line or _looks_new(row, filled, header):
+            ahead = window.peek(_SAMPLE)
+            if (found := _header_at(ahead, sure=not below_line)) is not None:
+                return found
+            if not _holds(ahead, filled, header, below_line):
+                return None
+            below_line = False
+            yield TableRow(_own(row), header.names)
+        elif not _repeats(row, header):
+            yield TableRow(_own(row), header.names)
+        window.next()
+    return header
+
+
+def _looks_new(row: Row, filled: Sequence[int], header: _Header) -> bool:
+    """Whether a row below column names may be a line of other names: words where values stood."""
+    values = [at for at in filled if at in header.values]
+    if any(any(map(str.isdigit, row[at])) for at in values):
+        return False
+    if isinstance(row, MarkedRow):
+        return not _repeats(row, header)
+    if not values and filled[-1] < len(header.names) + 1:
+        return len(row[filled[0]]) < _PROSE and _lists_names(row, filled) and not _repeats(row, header)
+    texts = [row[at].strip() for at in filled]
+    return len({*texts}) == len(texts) and all(map(could_be_name, texts)) and not _repeats(row, header)
+
+
+def _holds(ahead: Sequence[Row], filled: Sequence[int], header: _Header, below_line: bool) -> bool:
+    """Whether the names hold for a row that looks new and for those below it."""
+    values = [at for at in filled if at in header.values]
+    if below_line:
+        return any(is_value(ahead[0][at].strip()) for at in values)
+    if filled[-1] > len(header.names) or len(values) != 1:
+        return False
+    below = [row[values[0]].strip() for row in ahead[1 : _SEVERAL + 1] if len(row) > values[0]]
+    return not below or any(map(is_value, below))
+
+
+def _repeats(row: Row, header: _Header) -> bool:
+    return len(row) >= len(header.names) and all(
+        cell.strip() == name for cell, name in zip(row, header.names, strict=False)
+    )
+
+
+def _continues(sample: Sequence[Row], header: _Header) -> bool:
+    """Whether the rows below an empty one fill the same columns with values of the same kind."""
+    if len(header.names) < 3:
+        return False
+    for row in sample:
+        filled = _filled(row)
+        values = [is_value(row[at].strip()) for at in filled if at in header.values]
+        others = [is_value(row[at].strip()) for at in filled if at not in header.values]
+        if not values or not all(values) or any(others) or filled[-1] >= len(header.names):
+            return False
+    return True
+
+
+def _without_names(window: _Window) -> Generator[TableRow, None, _Header | None]:
+    """Yield rows as they are, labels as names of their values, until a line of column names is found below a title."""
+    sample = window.peek(_SAMPLE)
+    pairs = _are_pairs(sample)
+    told = pairs or sum(len(_filled(row)) > 1 for row in sample) < 2
+    below_line = False
+    while row := next(iter(window.peek(1)), None):
+        if below_line and (found := _find_header(window.peek(_SAMPLE))) is not None:
+            return found
+        filled = _filled(row)
+        below_line = len(filled) == 1
+        if pairs and len(filled) == 2:
+            yield TableRow([row[filled[1]]], [row[filled[0]]])
+        else:
+            shown = _labelled(row)
+            unnamed = not told and len(filled) > 1 and not shown.names
+            yield TableRow(shown.cells, shown.names, unnamed)
+            told = told or unnamed
+        window.next()
+    return None
+
+
+def _are_pairs(sample: Sequence[Row]) -> bool:
+    """Whether the rows are labels with one value each: two columns, the first with words that do not repeat."""
+    rows = [(row, filled) for row in sample if len(filled := _filled(row)) > 1]
+    columns = {at for _, filled in rows for at in filled}
+    if len(rows) < 2 or len(columns) != 2:
+        return False
+    labels = [row[min(columns)].strip() for row, _ in rows]
+    return len({*labels}) == len(labels) and all(map(could_be_name, labels))
+
+
+def _line_above(row: Row) -> TableRow:
+    """Return a line above column names: a title, a comment, or a label with its value."""
+    filled = _filled(row)
+    if len(filled) == 2 and could_be_name(row[filled[0]].strip()):
+        return TableRow([row[filled[1]]], [row[filled[0]]])
+    return _labelled(row)
+
+
+def _labelled(row: Row) -> TableRow:
+    """Return a row without column names; a cell that ends with a colon names the next one."""
+    own = [cell.strip() for cell in _own(row) if cell.strip()]
+    cells: list[str] = []
+    names: list[str] = []
+    for cell in own:
+        if cells and cells[-1].endswith(":") and len(cells[-1]) > 1 and not names[-1]:
+            cells[-1], names[-1] = cell, cells[-1]
+        else:
+            cells.append(cell)
+            names.append("")
+    return TableRow(cells, names if any(names) else ())
+
+
+# --- column names --------------------------------------------------------------------------------------------------
+
+
+def _find_header(sample: Sequence[Row]) -> _Header | None:
+    """Return the first line of column names, below lines with fewer cells."""
+    widths = [len(_filled(row)) for row in sample]
+    for start in range(min(len(sample) - 1, _MOST_LINES_ABOVE)):
+        if widths[start] < 2:
+            continue
+        if (found := _header_at(sample[start:], sure=False)) is not None:
+            if max(widths[:start], default=0) >= widths[start]:
+                return None
+            return _Header(found.names, start, found.lines, found.values)
+        if widths[start] > max(2, max(widths) // 2) or widths[start] == max(widths):
+            return None
+    return None
+
+
+def _header_at(rows: Sequence[Row], *, sure: bool) -> _Header | None:
+    """Return the one or two lines of column names that the rows begin with. sure: only where words or marks say so."""
+    if len(rows) > 2 and (names := _two_lines(rows[0], rows[1])) is not None:
+        lower = [below or above for above, below in zip(*_same_width(rows[0], rows[1]), strict=True)]
+        values = _value_columns(lower, rows[2:], sure=sure, repeated=True)
+        if values is not None:
+            return _Header(names, 0, 2, values)
+    if len(rows) > 1 and (values := _value_columns(rows[0], rows[1:], sure=sure)) is not None:
+        return _Header([cell.strip() for cell in rows[0]], 0, 1, values)
+    return None
+
+
+def _two_lines(upper: Row, lower: Row) -> list[str] | None:
+    """Return the joined names of two lines, of which the upper spans columns of the lower; None if it does not."""
+    upper, lower = _same_width(upper, lower)
+    names = [cell for cell in lower if cell]
+    if not all(could_be_name(cell) or is_period(cell) for cell in (*filter(None, upper), *names)):
+        return None
+    if not any(isinstance(cell, Across) for cell in upper):
+        if len({*names}) == len(names) or len(_filled(upper)) < 2:
+            return None
+        for at, name in enumerate(lower):
+            if at and name and not upper[at] and upper[at - 1]:
+                upper[at] = upper[at - 1]
+    joined = join_names([upper, lower])
+    named = [name for name in joined if name]
+    return joined if len(names) > 1 and len({*named}) == len(named) else None
+
+
+def _same_width(upper: Row, lower: Row) -> tuple[list[str], list[str]]:
+    width = max(len(upper), len(lower))
+
+    def padded(row: Row) -> list[str]:
+        return [cell if isinstance(cell, Across) else cell.strip() for cell in row] + [""] * (width - len(row))
+
+    return padded(upper), padded(lower)
+
+
+def _value_columns(row: Row, below: Sequence[Row], *, sure: bool, repeated: bool = False) -> frozenset[int] | None:
+    """Return the columns that hold values below a line of column names; None if the line need not be one.
+
+    repeated: names may repeat, since they are the lower of two lines.
+    """
+    body = _table_below(below)
+    looked = _Columns.of(row, body)
+    if looked is None or not body:
+        return None
+    if isinstance(row, MarkedRow) and not isinstance(below[0], MarkedRow):
+        return looked.values
+    own = [looked.names[at] for at in looked.named if not isinstance(row[at], Across)]
+    distinct = repeated or len({*own}) == len(own) or len(looked.contrasts) > 1
+    if not distinct or looked.recurs or not looked.covers:
+        return None
+    worded = _lists_names(row, looked.named) and _are_columns_worded(looked, body)
+    said = worded or _is_identifiers(own, body) or (not sure and _has_empty_corner(looked, body))
+    if said or (not sure and _is_contrast(looked, len(body))):
+        return looked.values
+    return None
+
+
+def _table_below(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of the same table: those with several cells, up to another line of column names."""
+    found: list[Row] = []
+    for row in rows:
+        filled = _filled(row)
+        if len(filled) < 2:
+            continue
+        if found and (isinstance(row, MarkedRow) or _lists_names(row, filled)) and _all_names(row, filled):
+            break
+        found.append(row)
+    return found
+
+
+def _all_names(row: Row, filled: Sequence[int]) -> bool:
+    return all(could_be_name(row[at].strip()) for at in filled)
+
+
+def _lists_names(row: Row, filled: Sequence[int]) -> bool:
+    """Whether at least two cells, and half of them, have words that name columns; both of two."""
+    texts = [row[at].strip() for at in filled]
+    if len(texts) < 2:
+        return False
+    return 2 * sum(map(names_a_column, texts)) >= max(4, len(texts))
+
+
+def _are_columns_worded(looked: "_Columns", body: Sequence[Row]) -> bool:
+    """Whether words for columns stand in the line rather than in all lines, or to the left of values as in a form."""
+    worded = [at for at in looked.named if names_a_column(looked.names[at])]
+    if len(looked.used) % 2 == 0 and not {*worded}.intersection(looked.used[1::2]):
+        return False
+    return 3 * sum(names_a_column(cell.strip()) for row in body for cell in row) < len(worded) * len(body)
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """How a line of possible names stands to the cells below it."""
+
+    names: Sequence[str]
+    named: Sequence[int]
+    """Columns with a name."""
+    used: Sequence[int]
+    values: frozenset[int]
+    """Columns with values only."""
+    contrasts: frozenset[int]
+    """Columns with a word above values, codes or prose."""
+    recurs: bool
+    """Whether a name stands below itself."""
+    first_below_worded: int
+    """Cells of the first column that could name a column themselves."""
+
+    @classmethod
+    def of(cls, row: Row, body: Sequence[Row]) -> "_Columns | None":
+        """Return what is seen; None if the line cannot be one of names."""
+        names = [cell.strip() for cell in row]
+        named = [at for at, name in enumerate(names) if name]
+        columns: dict[int, list[str]] = {}
+        for line in body:
+            for at, cell in enumerate(line):
+                if (text := cell.strip()) and not is_placeholder(text):
+                    columns.setdefault(at, []).append(text)
+        figures = [at for at in named if is_value(names[at])]
+        words = [at for at in named if at not in figures]
+        if len(named) < 2 or not words or not all(could_be_name(names[at]) for at in words):
+            return None
+        if any(names[at].endswith(":") for at in words) and not all(names[at].endswith(":") for at in words):
+            return None
+        values = frozenset(at for at, cells in columns.items() if _are_values(cells))
+        if figures and not (values.issuperset(figures) and _are_periods(names, named, figures, columns, body)):
+            return None
+        contrasts = {at for at in named if at in values}
+        contrasts |= {at for at in words if at in columns and _is_unlike(names[at], columns[at])}
+        used = sorted({*named, *columns})
+        return cls(
+            names=names,
+            named=named,
+            used=used,
+            values=values,
+            contrasts=frozenset(contrasts),
+            recurs=any(names[at] in columns.get(at, ()) for at in named),
+            first_below_worded=sum(map(names_a_column, columns.get(used[0], ()))),
+        )
+
+    @property
+    def covers(self) -> bool:
+        """Whether all columns but the first have a name; with good reasons, most of them."""
+        missing = len({*self.used[1:]}.difference(self.named))
+        return missing == 0 or (len(self.contrasts) > 1 and 5 * missing <= 2 * len(self.used))
+
+
+def _are_values(cells: Sequence[str]) -> bool:
+    """Whether the cells of a column are values; of five or more, a fifth may be words."""
+    return is_value(cells[0]) and 5 * sum(map(is_value, cells)) >= (4 if len(cells) >= _SEVERAL else 5) * len(cells)
+
+
+def _is_unlike(name: str, cells: Sequence[str]) -> bool:
+    """Whether a name without digits stands above codes, or a short one above prose."""
+    if len(cells) < 3:
+        return False
+    if all(map(is_code, cells)):
+        return not any(map(str.isdigit, name))
+    return len(name) < _PROSE // 2 and all(len(cell) >= _PROSE for cell in cells)
+
+
+def _are_periods(
+    names: Sequence[str],
+    named: Sequence[int],
+    figures: Sequence[int],
+    columns: dict[int, list[str]],
+    body: Sequence[Row],
+) -> bool:
+    """Whether figures among the names are years, other periods or 1, 2, 3, and those below are not."""
+    texts = [names[at] for at in figures]
+    if any(is_period(cell) for at in figures for cell in columns[at]):
+        return False
+    if any(is_series([row[at].strip() for at in figures if at < len(row)]) for row in body):
+        return False
+    if len(texts) == 1:
+        return is_period(texts[0]) and len(named) > 2 and (len(body) > 1 or _lists_names(names, named))
+    return is_series(texts)
+
+
+def _is_contrast(looked: _Columns, rows: int) -> bool:
+    """Whether words stand above values in so many columns, or above so many, that the line names columns."""
+    used, contrasts = looked.used, looked.contrasts
+    worded = [at for at in contrasts if names_a_column(looked.names[at])]
+    if len(used) == 2:
+        first, second = used
+        if first in contrasts:
+            return second in contrasts or rows > 1
+        return second in contrasts and (rows >= _MANY or (bool(worded) and looked.first_below_worded == 0))
+    if len(used) % 2 == 0 and contrasts <= {*used[1::2]}:  # a form: label, value, label, value
+        return len(contrasts) > 0 and (bool(worded) or rows >= _FORM)
+    if len(contrasts) > 1:
+        return True
+    return len(contrasts) == 1 and (rows >= _SEVERAL or bool(worded))
+
+
+def _has_empty_corner(looked: _Columns, body: Sequence[Row]) -> bool:
+    """Whether the first cell of the line is the only empty one of a table with names to the left as well."""
+    used = looked.used
+    full = len(body) > 1 and all(_filled(row) == list(used) for row in body)
+    return full and len(used) > 2 and list(looked.named) == list(used[1:])
+
+
+def _is_identifiers(names: Sequence[str], body: Sequence[Row]) -> bool:
+    """Whether all names are written as in a program (`first_name`, `unitPrice`) and hardly any cell below is."""
+    if not all(map(_is_identifier, names)) or not any("_" in name or not name.islower() for name in names):
+        return False
+    cells = [cell.strip() for row in body for cell in row if cell.strip()]
+    return 5 * sum(map(_is_identifier, cells)) < len(cells)
+
+
+def _is_identifier(text: str) -> bool:
+    return text.isascii() and text.isidentifier() and text[0].islower()
+
+
+# --- side by side --------------------------------------------------------------------------------------------------
+
+
+def _side_by_side(sample: Sequence[Row]) -> list[list[Row]]:
+    """Return the tables that stand beside each other, each with column names of its own; empty if it is one table.
+
+    Two halves of one table have as many rows and other names; two tables end at different rows or have the same names.
+    """
+    used = sorted({at for row in sample for at in _filled(row)})
+    starts = [at for before, at in zip([-2, *used], used, strict=False) if at != before + 1]
+    if len(starts) < 2:
+        return []
+    ends = [*starts[1:], used[-1] + 1]
+    parts: list[list[Row]] = [[row[start:end] for row in sample] for start, end in zip(starts, ends, strict=True)]
+    heights = [_height(part) for part in parts]
+    if not all(heights) or any(
+        _find_header(part[:height]) is None for part, height in zip(parts, heights, strict=True)
+    ):
+        return []
+    heads = [tuple(filter(None, (cell.strip() for cell in part[0]))) for part in parts]
+    if len({*heights}) == 1 and len({*heads}) == len(heads):
+        return []
+    return parts
+
+
+def _height(part: Sequence[Row]) -> int:
+    """Return how many rows of the part are filled, 0 if there are gaps between them."""
+    filled = [index for index, row in enumerate(part) if not _is_empty(row)]
+    return len(filled) if filled == list(range(len(filled))) else 0
+
+
+# --- cells ---------------------------------------------------------------------------------------------------------
+
+
+def _is_empty(row: Row) -> bool:
+    return not any(map(str.strip, row))
+
+
+def _filled(row: Row) -> list[int]:
+    """Return the columns with a text of their own."""
+    return [at for at, cell in enumerate(row) if cell and not isinstance(cell, Across) and not cell.isspace()]
+
+
+def _own(row: Row) -> Row:
+    """Return the cells without the repeated text of merged ones."""
+    if any(isinstance(cell, Across) for cell in row):
+        return ["" if isinstance(cell, Across) else cell for cell in row]
+    return row
