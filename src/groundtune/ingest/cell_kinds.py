@@ -71,10 +71,11 @@ def is_series(texts: Sequence[str]) -> bool:
         return list(texts) in (sorted(texts), sorted(texts, reverse=True))
     if len(texts) >= 2 and all(map(is_period, texts)):
         return True
-    return len(texts) >= 3 and texts[0] in ("0", "1") and _counts_up(texts)
+    return len(texts) >= 3 and texts[0] in ("0", "1") and counts_up(texts)
 
 
-def _counts_up(texts: Sequence[str]) -> bool:
+def counts_up(texts: Sequence[str]) -> bool:
+    """Whether the texts are whole numbers of which each is one more than the one before."""
     if not all(text.isascii() and text.isdecimal() for text in texts):
         return False
     return all(int(later) == int(earlier) + 1 for earlier, later in pairwise(texts))

@@ -7,7 +7,15 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from groundtune.ingest.cell_kinds import could_be_name, is_code, is_period, is_placeholder, is_series, is_value
+from groundtune.ingest.cell_kinds import (
+    could_be_name,
+    counts_up,
+    is_code,
+    is_period,
+    is_placeholder,
+    is_series,
+    is_value,
+)
 from groundtune.languages.column_names import names_a_column
 
 Row = Sequence[str]
@@ -370,7 +378,8 @@ def _are_columns_worded(looked: "_Columns", body: Sequence[Row]) -> bool:
     worded = [at for at in looked.named if names_a_column(looked.names[at])]
     if len(looked.used) % 2 == 0 and not {*worded}.intersection(looked.used[1::2]):
         return False
-    return 3 * sum(names_a_column(cell.strip()) for row in body for cell in row) < len(worded) * len(body)
+    below = (cell.strip() for row in body for cell in row if not any(map(str.isdigit, cell)))
+    return 3 * sum(map(names_a_column, below)) < len(worded) * len(body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -454,7 +463,7 @@ def _are_periods(
     texts = [names[at] for at in figures]
     if any(is_period(cell) for at in figures for cell in columns[at]):
         return False
-    if any(is_series([row[at].strip() for at in figures if at < len(row)]) for row in body):
+    if len(figures) > 1 and any(counts_up([row[at].strip() for at in figures if at < len(row)]) for row in body):
         return False
     if len(texts) == 1:
         return is_period(texts[0]) and len(named) > 2 and (len(body) > 1 or _lists_names(names, named))

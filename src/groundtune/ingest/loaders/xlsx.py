@@ -4,16 +4,12 @@ import io
 import warnings
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import openpyxl
 
 from groundtune.ingest.parsed import ParsedDocument, TextBuilder
-
-_HEADER_ROWS = 10
-"""Rows at the top of a sheet that are searched for the header."""
 
 
 def parse(path: Path, data: bytes) -> list[ParsedDocument]:
@@ -24,55 +20,14 @@ def parse(path: Path, data: bytes) -> list[ParsedDocument]:
         for sheet in book.worksheets:
             sheet.reset_dimensions()  # many exporters state wrong ones
             builder.heading(1, sheet.title)
-            _sheet(builder, _rows(sheet))
+            builder.table(_rows(sheet))
     return [builder.build()]
 
 
 def _rows(sheet: Any) -> Iterator[list[str]]:
-    """Yield rows that are not empty, as text, without empty cells at the end."""
+    """Yield the cells of each row as text."""
     for row in sheet.iter_rows():
-        cells = [_cell_text(cell.value, cell.number_format if cell.value is not None else "") for cell in row]
-        while cells and not cells[-1]:
-            cells.pop()
-        if cells:
-            yield cells
-
-
-def _sheet(builder: TextBuilder, rows: Iterator[list[str]]) -> None:
-    """Add a sheet: lines above the header as paragraphs, the rest as rows; without a header, rows as they are."""
-    head = list(islice(rows, _HEADER_ROWS))
-    header_index = _header_index(head)
-    header: list[str] = []
-    for index, row in enumerate(head):
-        if index == header_index:
-            header = row
-        elif header_index is not None and index < header_index:
-            builder.paragraph("; ".join(filter(None, row)))
-        else:
-            builder.row(row, header)
-    if header_index == len(head) - 1:
-        builder.row(header)
-    for row in rows:
-        builder.row(row, header)
-
-
-def _header_index(rows: list[list[str]]) -> int | None:
-    """Return the index of the first row that is about as wide as the widest and whose cells are distinct, non-numeric
-    names.
-    """
-    width = max((sum(map(bool, row)) for row in rows), default=0)
-    for index, row in enumerate(rows):
-        names = [cell for cell in row if cell]
-        if len(names) < 2 or len(names) < 0.6 * width:
-            continue
-        if len({*names}) < len(names) or any(_is_number(name) or len(name) > 120 for name in names):
-            return None
-        return index
-    return None
-
-
-def _is_number(text: str) -> bool:
-    return text.lstrip("-").replace(".", "", 1).replace(",", "").rstrip("%").isdecimal() and len(text) != 4
+        yield [_cell_text(cell.value, cell.number_format if cell.value is not None else "") for cell in row]
 
 
 def _cell_text(value: Any, number_format: str) -> str:
