@@ -1,9 +1,11 @@
 """Open an index for searching: store, catalog, retriever. Never writes."""
 
+import unicodedata
 from collections.abc import Mapping
 
 from groundtune import build
 from groundtune.common.conversations import HistoryUse
+from groundtune.common.names import same_name
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
 from groundtune.errors import MissingError
@@ -67,11 +69,34 @@ class OpenIndex:
         return await self.catalog.document_by_id(document_id)
 
     async def document_by_source(self, source: str) -> Document | None:
-        """Return the document of a source, or None. Rows of table files have the source `path#ID`."""
-        return await self.catalog.document(source)
+        """Return the document of a source, or None. Rows of table files have the source `path#ID`.
+
+        The Unicode form of the name does not count: people write names in another form than some file systems keep.
+        """
+        found = await self.catalog.document(source)
+        if found is None and (other := await self._other_form(source)):
+            found = await self.catalog.document(other)
+        return found
+
+    async def _other_form(self, source: str) -> str | None:
+        """Return how the index writes the name of a source, if it does so in another Unicode form."""
+        if source.isascii():
+            return None
+        for form in ("NFC", "NFD"):
+            if (other := unicodedata.normalize(form, source)) != source and await self.catalog.document(other):
+                return other
+        file, sign, row = source.partition("#")
+        files = await self.catalog.files()
+        return next((f"{name}{sign}{row}" for name in files if name != file and same_name(name, file)), None)
 
     async def holds(self, source: str) -> bool:
-        """Whether a file, or a row `path#ID` of one, is in the index."""
+        """Whether a file, or a row `path#ID` of one, is in the index; the Unicode form of its name does not count."""
+        if not await self._holds(source):
+            other = await self._other_form(source)
+            return other is not None and await self._holds(other)
+        return True
+
+    async def _holds(self, source: str) -> bool:
         states = await self.catalog.document_states(source.partition("#")[0])
         return document_id(source) in states if "#" in source else bool(states)
 

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from groundtune.build.resources import Resources
+from groundtune.common.names import composed
 from groundtune.config import Config
 from groundtune.dataset.examples import find_examples
 from groundtune.errors import MissingError
-from groundtune.ingest.access_rules import groups_for
+from groundtune.ingest.rules import DocumentRules
 from groundtune.types import EVERYONE, Artifact
 
 SHOWN = 3
@@ -35,14 +36,15 @@ class TrainingAccess:
         return self._known[1]
 
     async def _find_readers(self) -> list[frozenset[str]]:
-        rules = [(rule.include, rule.groups) for rule in self._config.documents.access]
+        rules = DocumentRules(self._config, self._root)
         readers = {frozenset(groups) for groups in self._artifact.details.get("example_groups", ())}
-        items = await self._index.item_groups() if self._index else {}
+        listed = await self._index.item_groups() if self._index else {}
+        items = {composed(item): groups for item, groups in listed.items()}
         gone: list[str] = []
         for source in self._artifact.seen_documents:
             file = source.partition("#")[0]
-            readers.add(frozenset(groups_for(file, rules)))
-            readers.add(frozenset(items.get(file, (EVERYONE,))))
+            readers.add(frozenset(rules.groups_for(file)))
+            readers.add(frozenset(items.get(composed(file), (EVERYONE,))))
             if not await self._exists(source):
                 gone.append(source)
         if gone:

@@ -103,6 +103,8 @@ def _show(report: "SyncReport") -> None:
         output.print_line(f"  and {len(with_reason) - SHOWN:,} more; --json lists all")
     for line in report.notes:
         output.print_line(f"  note: {output.printable(line)}")
+    for note in report.rule_notes[:SHOWN]:
+        output.print_line(f"  note: {output.printable(note.text)}")
 
 
 def _object(report: "SyncReport", calibrated: str | None) -> dict[str, object]:
@@ -127,6 +129,10 @@ def _object(report: "SyncReport", calibrated: str | None) -> dict[str, object]:
             for file in report.files
         ],
         "failed_sources": report.failed_sources,
+        "rule_notes": [
+            {"key": note.rule.key, "pattern": note.rule.pattern, "line": note.rule.line, "message": note.message}
+            for note in report.rule_notes
+        ],
         "documents": report.documents,
         "passages": report.passages,
         "embedded": report.embedded,

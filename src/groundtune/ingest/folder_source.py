@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from groundtune.errors import GroundtuneError, MissingError
+from groundtune.ingest.patterns import nearly_excludes
 from groundtune.ingest.scan import source_name
 from groundtune.ingest.select_files import select_files
 from groundtune.types import SourceChanges, SourceItem
@@ -48,6 +49,12 @@ class FolderSource:
         )
         # an id has no "#", which separates a file from its rows
         items = [SourceItem(source_name(file, self._path).replace("#", "%23"), path=file) for file in files]
+        for item in items:
+            for pattern in self._exclude:
+                if nearly_excludes(item.id, pattern):
+                    unreadable.append(
+                        f'exclude "{pattern}" would match {item.id}, if upper and lower case did not count'
+                    )
         if unreadable:
             raise GroundtuneError("; ".join(unreadable))
         return items

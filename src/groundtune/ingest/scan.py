@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from groundtune.common.files import digest_file
+from groundtune.errors import GroundtuneError
+from groundtune.ingest.access_rules import narrower
 from groundtune.types import FileRow, SourceItem
 
 RACY_SECONDS = 2.0
@@ -16,13 +18,18 @@ RACY_SECONDS = 2.0
 
 
 class FileWalk(Protocol):
-    """A walk over the files of a project; the two lists are complete once it has ended."""
+    """A walk over the files of a project; all but the paths is complete once it has ended."""
 
     @property
     def unreadable(self) -> Sequence[tuple[Path, str]]: ...
 
     @property
     def skipped(self) -> Sequence[tuple[Path, str]]: ...
+
+    @property
+    def refusal(self) -> GroundtuneError | None:
+        """Why no file may be read, however many there are; what is gone is removed all the same."""
+        ...
 
     def __iter__(self) -> Iterator[Path]: ...
 
@@ -52,10 +59,12 @@ class ScannedFile:
 
 @dataclass(slots=True)
 class SyncPlan:
-    """The work of a run, in order: rows to refresh, renamed files, removed files, everything else."""
+    """The work of a run, in order: rows to refresh, renamed and restricted files, removed files, everything else."""
 
     touched: list[FileRow] = field(default_factory=list)
     renamed: list[ScannedFile] = field(default_factory=list)
+    restricted: list[ScannedFile] = field(default_factory=list)
+    """Files that some who could read them may no longer."""
     pending: list[ScannedFile] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
 
@@ -71,6 +80,8 @@ class Scanner:
     """Names of other sources, whose items are `NAME:ID`; a file of such a name has the source `./NAME:ID`."""
     loader_version: Callable[[str], str] = lambda suffix: ""
     """Returns the version of the package's loader for a suffix; empty for groundtune's own."""
+    withheld: Callable[[str], str | None] = lambda source: None
+    """Returns why an item must not be read, whatever its source says; None if it may be."""
 
     def plan(self, files: FileWalk, known: Mapping[str, FileRow], unfinished: Mapping[str, object]) -> SyncPlan:
         """Return the plan. unfinished: files that must be read again whatever the catalog says."""
@@ -92,8 +103,9 @@ class Scanner:
         rows = [known[source] for source in plan.removed if source in known]
         gone = {row.digest for row in rows if row.status == "indexed"}
         plan.renamed = [file for file in plan.pending if file.digest in gone and file.reason is None]
-        moved = {file.source for file in plan.renamed}
-        plan.pending = [file for file in plan.pending if file.source not in moved]
+        plan.restricted = [file for file in plan.pending if _restricted(file, known.get(file.source))]
+        first = {file.source for file in (*plan.renamed, *plan.restricted)}
+        plan.pending = [file for file in plan.pending if file.source not in first]
         return plan
 
     def _inside_unreadable(self, files: FileWalk, known: Mapping[str, FileRow]) -> list[str]:
@@ -155,6 +167,10 @@ class Scanner:
 def source_name(path: Path, root: Path) -> str:
     """Return the path relative to the project with forward slashes; bytes that are not UTF-8 appear as `\\xNN`."""
     return os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
+
+
+def _restricted(file: ScannedFile, row: FileRow | None) -> bool:
+    return row is not None and row.documents > 0 and narrower(row.groups, file.groups)
 
 
 def loader_of(row: FileRow) -> str:

@@ -205,7 +205,9 @@ def _scan_item(name: str, item: SourceItem, listed: set[str], scanner: Scanner) 
         file.loader = scanner.loader_version(file.path.suffix.lower())
         file.digest, file.reason = _digest(item, f"{digest_bytes(data)}{file.loader}"), scanner.too_large(len(data))
     file.item, file.groups = item, groups
-    if not groups:
+    if reason := scanner.withheld(source):
+        file.reason, file.failed = reason, True
+    elif not groups:
         file.reason, file.failed = "no group may read it: the source and [[documents.access]] share none", True
     return file
 

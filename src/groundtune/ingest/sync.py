@@ -22,8 +22,17 @@ from groundtune.ingest.chunker import Chunker, ContextualPassage, embedded_text
 from groundtune.ingest.loaders import MEDIA_TYPES
 from groundtune.ingest.notes import merge_notes, summarize_notes
 from groundtune.ingest.parsed import ParsedDocument
-from groundtune.ingest.scan import FileWalk, ScannedFile, Scanner, current_signature, loader_of
-from groundtune.ingest.source_items import ConfiguredSource, described, failed_source, is_item, owner, readable_paths
+from groundtune.ingest.rules import RuleNote
+from groundtune.ingest.scan import FileWalk, ScannedFile, Scanner, SyncPlan, current_signature, loader_of
+from groundtune.ingest.source_items import (
+    ConfiguredSource,
+    described,
+    failed_source,
+    groups_changed,
+    is_item,
+    owner,
+    readable_paths,
+)
 from groundtune.ingest.source_run import update_source
 from groundtune.protocols import Catalog, Embedder, Store, TolerantEmbedder, VectorCache
 from groundtune.types import Document, DocumentState, FileRow, IndexEntry, Passage, Vectors
@@ -75,6 +84,8 @@ class SyncReport(Displayed):
     embedded: int
     """Passages embedded in this run; the others already had vectors."""
     seconds: float
+    rule_notes: tuple[RuleNote, ...] = ()
+    """Patterns of the project file that match nothing, or fewer files than it seems."""
 
     @property
     def failed_sources(self) -> dict[str, str]:
@@ -112,7 +123,7 @@ class SyncReport(Displayed):
                 f"{self.embedded:,} embedded now, in {self.seconds:.1f} s"
             ),
             *([Table(["status", "file", "reason"], left_out)] if left_out else []),
-            *map(Line, self.notes),
+            *map(Line, [*self.notes, *(note.text for note in self.rule_notes)]),
         ]
 
 
@@ -176,6 +187,7 @@ class IndexSync:
         max_bytes: int,
         sources: Sequence[ConfiguredSource] = (),
         loader_version: Callable[[str], str] = lambda suffix: "",
+        withheld: Callable[[str], str | None] = lambda source: None,
         progress: Callable[[SyncProgress], None] = lambda _: None,
     ) -> None:
         self._catalog = catalog
@@ -184,7 +196,7 @@ class IndexSync:
         self._embedder = embedder
         self._chunker = chunker
         self._loader = loader
-        self._scan = Scanner(root, groups_for, max_bytes, {source.name for source in sources}, loader_version)
+        self._scan = Scanner(root, groups_for, max_bytes, {source.name for source in sources}, loader_version, withheld)
         self._sources = sources
         self._report_progress = progress
         self._unfinished: dict[str, set[str]] = {}
@@ -201,17 +213,18 @@ class IndexSync:
         self._total = 0
 
     async def run(self, files: FileWalk) -> SyncReport:
-        """Index `files` and the items of all sources, and remove everything else that the catalog knows."""
+        """Index `files` and the items of all sources, and remove everything else that the catalog knows.
+
+        What is gone, or restricted now, leaves the index whatever happens. Raises the refusal of `files` after that.
+        """
         started = time.perf_counter()
-        self._known = await self._catalog.files()
-        self._unfinished = await self._catalog.unfinished()
-        known = {source: row for source, row in self._known.items() if not self._owner(source)}
-        unfinished = {source: ids for source, ids in self._unfinished.items() if not self._owner(source)}
-        plan = await asyncio.to_thread(self._scan.plan, files, known, unfinished)
-        await self._catalog.save_rows(plan.touched)
-        self._total = len(plan.renamed) + len(plan.pending)
-        await self._process(plan.renamed, "renamed")
-        await self._remove(plan.removed)
+        plan = await self._plan(files)
+        self._total = len(plan.renamed) + len(plan.restricted) + len(plan.pending)
+        try:  # these keep their vectors, so they come before the removal
+            await self._process(plan.renamed, "renamed")
+            await self._process(plan.restricted)
+        finally:
+            await self._remove_first(plan)
         await self._process(plan.pending)
         await self._read_sources()
         await self._store.optimize()
@@ -222,6 +235,30 @@ class IndexSync:
             embedded=self._embedded_count,
             seconds=time.perf_counter() - started,
         )
+
+    async def remove_gone(self, files: FileWalk) -> None:
+        """Remove what is gone or restricted now, without reading or embedding anything."""
+        await self._remove_first(await self._plan(files))
+        items = {source: row for source, row in self._known.items() if self._owner(source)}
+        await self._remove([item for item, row in items.items() if groups_changed(item, row, self._scan.groups_for)])
+
+    async def _plan(self, files: FileWalk) -> SyncPlan:
+        self._known = await self._catalog.files()
+        self._unfinished = await self._catalog.unfinished()
+        known = {source: row for source, row in self._known.items() if not self._owner(source)}
+        unfinished = {source: ids for source, ids in self._unfinished.items() if not self._owner(source)}
+        plan = await asyncio.to_thread(self._scan.plan, files, known, unfinished)
+        if files.refusal:
+            await self._remove_first(plan)
+            raise files.refusal
+        await self._catalog.save_rows(plan.touched)
+        return plan
+
+    async def _remove_first(self, plan: SyncPlan) -> None:
+        """Remove files that are gone, and restricted ones that still have their old groups."""
+        rows = await self._catalog.files() if plan.restricted else {}
+        restricted = [file.source for file in plan.restricted if file.source in rows]
+        await self._remove([*plan.removed, *(name for name in restricted if rows[name] == self._known.get(name))])
 
     async def _ledger(self) -> tuple[FileReport, ...]:
         reports = []

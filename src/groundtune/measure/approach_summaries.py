@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
+from groundtune.common.names import composed
 from groundtune.common.support import is_cited, sentence_supports
 from groundtune.measure.trainings import TrainingSpread
 from groundtune.stats.intervals import Sample, bootstrap_means
@@ -38,7 +39,7 @@ def cluster_examples(examples: Sequence[Example]) -> Clusters:
         if example.group is not None:
             clusters[example.id] = f"group {example.group}"
         elif example.evidence:
-            clusters[example.id] = f"document {example.evidence[0].source}"
+            clusters[example.id] = f"document {composed(example.evidence[0].source)}"
         else:
             clusters[example.id] = f"example {example.id}"
     return clusters if len(set(clusters.values())) < len(clusters) else {}

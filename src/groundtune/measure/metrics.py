@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from groundtune.common.names import same_name
 from groundtune.common.support import sentence_supports
 from groundtune.measure.correctness import is_correct, is_doubted
 from groundtune.types import Answer, Citation, Evidence, Example, Passage
@@ -159,7 +160,7 @@ def _score_citations(answer: Answer, evidence: Sequence[Evidence]) -> dict[str, 
 
 def _points_at(citation: Citation, evidence: Evidence, passages: Mapping[str, Passage]) -> bool:
     """Whether a citation points to the evidence: same source, and its quote, sentence or passage overlaps it."""
-    if citation.source != evidence.source:
+    if citation.source is None or not same_name(citation.source, evidence.source):
         return False
     passage = passages.get(citation.passage_id or "")
     return (

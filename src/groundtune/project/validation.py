@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from groundtune import build
 from groundtune.build.extension_parts import check_options, part_maker
 from groundtune.build.task import task_format
+from groundtune.common.names import composed
 from groundtune.config import PROJECT_FILE, Config, EmbedderConfig, ModelConfig, find_project, load_config
 from groundtune.config.embedding_families import embedding_family
 from groundtune.config.model_tables import StoreConfig
@@ -22,6 +23,7 @@ from groundtune.extensions import RESERVED, how_to_get, load_extensions
 from groundtune.ingest.loaders import is_readable
 from groundtune.ingest.loaders.file_formats import unsupported_reason
 from groundtune.ingest.patterns import matches_item, matches_pattern
+from groundtune.ingest.rules import DocumentRules
 from groundtune.ingest.scan import source_name
 from groundtune.ingest.select_files import select_files
 from groundtune.project.choice_check import check_choice, unknown_approach
@@ -166,9 +168,7 @@ def _documents(
     sizes: Counter[str] = Counter()
     sources: set[str] = set()
     skipped: Counter[str] = Counter()
-    rules = [pattern for rule in settings.access for pattern in rule.include]
-    rules = [pattern for pattern in rules if not _of_items(pattern, config)]
-    unmatched = dict.fromkeys([*settings.include, *rules])
+    rules = DocumentRules(config, root)
     large: list[str] = []
 
     def unreadable(path: Path, reason: str) -> None:
@@ -182,10 +182,13 @@ def _documents(
         follow_links=settings.follow_links,
         unreadable=unreadable,
         skipped=lambda path, reason: skipped.update([reason]),
+        excluded=rules.excluded,
+        nearly_included=rules.nearly_included,
     ):
         source, suffix = source_name(path, root), path.suffix.lower()
+        if not rules.admit(source):
+            continue
         sources.add(source)
-        unmatched = {pattern: None for pattern in unmatched if not matches_pattern(source, pattern)}
         try:
             length = path.stat().st_size
         except OSError:
@@ -195,11 +198,10 @@ def _documents(
         if length > settings.max_mb * 1_000_000:
             large.append(source)
     optional = "include" not in settings.model_fields_set and (config.task != "answer" or bool(config.sources))
-    if optional and not sources:
-        unmatched.pop("**/*", None)  # the project can do without files, and none were configured
-    for pattern in unmatched:
-        key = "documents.access" if pattern in rules else "documents.include"
-        findings.append(CheckFinding("problem", key, f'"{pattern}" matches no file', _near(root, pattern, sources)))
+    findings += _patterns(root, config, rules, sources)
+    if not sources and not rules.misses and not optional and "include" not in settings.model_fields_set:
+        hint = f"add documents to {root}"
+        findings.append(CheckFinding("problem", "documents.include", '"**/*" matches no file', hint))
     if sources and not any(map(is_readable, counts)) and not (optional and config.sources):
         findings.append(CheckFinding("problem", "documents.include", "matches no file type that groundtune reads"))
     for source in large:
@@ -212,6 +214,18 @@ def _documents(
         for suffix, times in counts.most_common()
     ]
     return sources, sorted(kinds, key=lambda kind: kind.unread is not None)
+
+
+def _patterns(root: Path, config: Config, rules: DocumentRules, sources: set[str]) -> Iterator[CheckFinding]:
+    """Yield a finding for every pattern that misses files by its spelling alone, or matches nothing."""
+    for note in rules.misses:
+        yield CheckFinding("problem", note.rule.place, note.message, note.hint)
+    for rule in rules.unmatched:
+        if rule.key == "documents.exclude":
+            yield CheckFinding("warning", rule.key, f'"{rule.pattern}" leaves out nothing', "fix it, or remove it")
+        elif not (rule.key == "documents.access" and _of_items(rule.pattern, config)):
+            hint = _near(root, rule.pattern, sources)
+            yield CheckFinding("problem", rule.key, f'"{rule.pattern}" matches no file', hint)
 
 
 def _of_items(pattern: str, config: Config) -> bool:
@@ -334,9 +348,10 @@ def _evidence(
     for example in examples:
         for evidence in example.evidence:
             cited.setdefault(evidence.source, []).append(example.id)
+    names = set(map(composed, sources))
     for name, ids in sorted(cited.items()):
-        file = name if name in sources else name.rpartition("#")[0] or name
-        if file in sources or (":" in file and file.partition(":")[0] in elsewhere):
+        file = name if composed(name) in names else name.rpartition("#")[0] or name
+        if composed(file) in names or (":" in file and file.partition(":")[0] in elsewhere):
             continue
         if (root / file).is_file():
             message = f"evidence refers to {file}, which is not among the documents: {_some(ids)}"

@@ -2,18 +2,21 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from groundtune import build
 from groundtune.common.memory import release_free_memory
 from groundtune.config import Config
-from groundtune.errors import FormatError, GroundtuneError, MissingError
-from groundtune.ingest.access_rules import groups_for
+from groundtune.errors import ConfigError, FormatError, GroundtuneError, MissingError
 from groundtune.ingest.loaders import loader_version
+from groundtune.ingest.rules import DocumentRules
+from groundtune.ingest.scan import source_name
 from groundtune.ingest.select_files import select_files
-from groundtune.ingest.source_items import ConfiguredSource, owner
+from groundtune.ingest.source_items import ConfiguredSource, is_item, owner
 from groundtune.ingest.sync import IndexSync, SyncProgress, SyncReport
 from groundtune.protocols import Embedder, IndexGeneration, IndexStorage
 from groundtune.types import IndexManifest
@@ -41,18 +44,24 @@ async def ingest(
     A source that fails is among the `failed_sources` of the report; its documents stay as they were.
     Raises GroundtuneError if a rebuild would lose them, UsageError if the options of a source do not fit its kind,
     BusyError while another process writes, IndexMismatchError if the index was built with a different configuration and
-    `rebuild` is not set.
+    `rebuild` is not set, ConfigError if an access rule misses files by their spelling alone. What is gone or restricted
+    now has left the index that readers use by then.
     """
     storage = storage or build.index_storage(config, workspace)
     sources = build.sources(config, workspace.root)
     async with storage.writer_lock(wait_seconds=wait_seconds):
-        manifest = await storage.begin_generation(build.index_parts(config, embedder), rebuild=rebuild)
+        parts = build.index_parts(config, embedder)
+        if current := await _other_current(storage, parts, rebuild=rebuild):
+            await _remove_gone(workspace, config, embedder, current, sources, storage)
+        manifest = await storage.begin_generation(parts, rebuild=rebuild)
         try:
             generation = await storage.open(manifest, read_only=False)
             try:
                 if await _is_first(storage):
                     await storage.finish_generation(manifest)  # the first index can be searched while it is built
-                report = await _sync(workspace, config, embedder, generation, sources, progress)
+                rules = DocumentRules(config, workspace.root)
+                async with _sync(workspace, config, embedder, generation, sources, rules, progress) as run:
+                    report = await run.run(_Selection(workspace, config, rules))
             finally:
                 await generation.close()
         except (OSError, RuntimeError, sqlite3.Error) as error:
@@ -66,6 +75,10 @@ async def ingest(
             await _check_nothing_is_lost(storage, manifest, report)
         complete()
         await storage.finish_generation(manifest)
+    for row in report.rows:
+        if is_item(row):
+            rules.match(row.source)
+    report = replace(report, rule_notes=tuple(rules.notes))
     if report.embedded:  # a service that ingests again and again grew by 300 MB
         await asyncio.to_thread(release_free_memory)
     return report
@@ -100,16 +113,50 @@ async def _is_first(storage: IndexStorage) -> bool:
         return False
 
 
+async def _other_current(
+    storage: IndexStorage, parts: Mapping[str, str | int], *, rebuild: bool
+) -> IndexManifest | None:
+    """Return the index that readers use, if this run does not write into it."""
+    try:
+        current = await storage.current()
+    except MissingError:  # of a newer groundtune, or damaged: a rebuild replaces it
+        return None
+    return current if current and (rebuild or current.parts != dict(parts)) else None
+
+
+async def _remove_gone(
+    workspace: Workspace,
+    config: Config,
+    embedder: Embedder,
+    current: IndexManifest,
+    sources: Sequence[ConfiguredSource],
+    storage: IndexStorage,
+) -> None:
+    """Remove what is gone or restricted now from the index that readers use until it is rebuilt."""
+    rules = DocumentRules(config, workspace.root)
+    try:
+        generation = await storage.open(current, read_only=False)
+    except Exception:  # noqa: BLE001  readers cannot open it either, and a rebuild must be able to replace it
+        return
+    try:
+        async with _sync(workspace, config, embedder, generation, sources, rules) as run:
+            await run.remove_gone(_Selection(workspace, config, rules))
+    finally:
+        await generation.close()
+
+
+@asynccontextmanager
 async def _sync(
     workspace: Workspace,
     config: Config,
     embedder: Embedder,
     generation: IndexGeneration,
     sources: Sequence[ConfiguredSource],
-    progress: Callable[[SyncProgress], None],
-) -> SyncReport:
+    rules: DocumentRules,
+    progress: Callable[[SyncProgress], None] = lambda _: None,
+) -> AsyncIterator[IndexSync]:
     async with build.sandbox(config) as sandbox:
-        run = IndexSync(
+        yield IndexSync(
             root=workspace.root,
             catalog=generation.catalog,
             store=generation.store,
@@ -117,19 +164,20 @@ async def _sync(
             embedder=embedder,
             chunker=build.chunker(config, embedder),
             loader=sandbox,
-            groups_for=_groups(config),
+            groups_for=rules.groups_for,
             max_bytes=config.documents.max_mb * MEGABYTE,
             sources=sources,
             loader_version=partial(loader_version, replaced=config.documents.loaders),
+            withheld=rules.withheld,
             progress=progress,
         )
-        return await run.run(_Selection(workspace, config))
 
 
 class _Selection:
     """The files of the project from one walk, and the paths that could not be read. Implements `FileWalk`."""
 
-    def __init__(self, workspace: Workspace, config: Config) -> None:
+    def __init__(self, workspace: Workspace, config: Config, rules: DocumentRules) -> None:
+        self._rules, self._root = rules, workspace.root
         self.unreadable: list[tuple[Path, str]] = []
         self.skipped: list[tuple[Path, str]] = []
         examples = select_files(workspace.root, include=config.examples.files) if config.examples.files else ()
@@ -142,12 +190,13 @@ class _Selection:
             follow_links=config.documents.follow_links,
             unreadable=lambda path, reason: self.unreadable.append((path, reason)),
             skipped=lambda path, reason: self.skipped.append((path, reason)),
+            excluded=rules.excluded,
+            nearly_included=rules.nearly_included,
         )
 
     def __iter__(self) -> Iterator[Path]:
-        return self._walk
+        return (path for path in self._walk if self._rules.admit(source_name(path, self._root)))
 
-
-def _groups(config: Config) -> Callable[[str], tuple[str, ...]]:
-    rules = [(rule.include, rule.groups) for rule in config.documents.access]
-    return lambda source: groups_for(source, rules)
+    @property
+    def refusal(self) -> ConfigError | None:
+        return self._rules.refusal

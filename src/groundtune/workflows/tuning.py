@@ -20,11 +20,13 @@ from groundtune.build.training_kinds.decontamination import Decontaminator
 from groundtune.build.training_kinds.inputs import TrainingInputs
 from groundtune.build.training_kinds.labelled_rows import first_output
 from groundtune.common.files import unused_folder
+from groundtune.common.names import composed
 from groundtune.config import Config
 from groundtune.config.tune_tables import TuneConfig
 from groundtune.dataset.examples import find_examples, read_examples, select_split
 from groundtune.errors import MissingError, UsageError
-from groundtune.ingest.access_rules import groups_for, stricter
+from groundtune.ingest.access_rules import stricter
+from groundtune.ingest.rules import DocumentRules
 from groundtune.models.hub import BUNDLED
 from groundtune.protocols import CompletesJobs, ControlsJobs, HasBase, TrainingKind
 from groundtune.tune import resume
@@ -65,8 +67,8 @@ class PreparedTraining:
     """Ids of train examples from which no row could be made."""
     leaking_sources: Mapping[str, Sequence[str]]
     """Sources of passages left out of the rows, to the test examples that they contain."""
-    access: Sequence[tuple[Sequence[str], Sequence[str]]]
-    """Access rules of the project: patterns of documents, and the groups that may read them."""
+    rules: DocumentRules
+    """Tell which groups may read a document."""
     item_groups: Mapping[str, Sequence[str]]
     """Groups of the items of sources outside the project folder."""
 
@@ -108,7 +110,7 @@ async def prepare(
         removed=removed,
         skipped=[example.id for example in resources.train if example.id not in trained_ids],
         leaking_sources=decontaminator.leaks,
-        access=[(rule.include, rule.groups) for rule in config.documents.access],
+        rules=DocumentRules(config, resources.root),
         item_groups=await resources.index.item_groups() if resources.index else {},
     )
 
@@ -321,21 +323,22 @@ def _estimate_bounds(prepared: PreparedTraining) -> tuple[Bounds | None, TuneErr
 
 
 def _documents(examples: Sequence[Example], rows: Sequence[TrainingRow]) -> dict[str, list[str]]:
-    """Map each row id to the documents that its text or evidence comes from."""
-    documents = {example.id: [proof.source for proof in example.evidence] for example in examples}
+    """Map each row id to the documents that its text or evidence comes from, with composed names."""
+    documents = {example.id: [composed(proof.source) for proof in example.evidence] for example in examples}
     for row in rows:
-        documents[row.id] = list(dict.fromkeys([*documents.get(row.id, ()), *row.sources]))
+        documents[row.id] = list(dict.fromkeys([*documents.get(row.id, ()), *map(composed, row.sources)]))
     return documents
 
 
 def _access(prepared: PreparedTraining, documents: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]] | None:
     """Map each source to the groups that may read it; None if nothing in the project is restricted."""
-    rules, items = prepared.access, prepared.item_groups
-    if not rules and all(EVERYONE in groups for groups in items.values()):
+    rules = prepared.rules
+    items = {composed(source): groups for source, groups in prepared.item_groups.items()}
+    if not rules.restricting and all(EVERYONE in groups for groups in items.values()):
         return None
     sources = {source for sources_of_row in documents.values() for source in sources_of_row}
     files = {source: source.partition("#")[0] for source in sources}
-    return {source: stricter(items.get(file, (EVERYONE,)), groups_for(file, rules)) for source, file in files.items()}
+    return {source: stricter(items.get(file, (EVERYONE,)), rules.groups_for(file)) for source, file in files.items()}
 
 
 def _details(config: Config, resources: Resources, train: Sequence[TrainingRow]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from groundtune.build.open_index import OpenIndex
 from groundtune.build.resources import Resources
 from groundtune.build.training_kinds.decontamination import Decontaminator
 from groundtune.common.conversations import searched_text
+from groundtune.common.names import same_name
 from groundtune.config import Config
 from groundtune.errors import MissingError
 from groundtune.languages.text import sentences
@@ -201,7 +202,7 @@ def _holds(hit: Hit, proof: Evidence) -> bool:
 
 def _proves(hit: Hit, proof: Evidence) -> bool:
     text = hit.passage.text
-    return hit.passage.source == proof.source and (
+    return same_name(hit.passage.source, proof.source) and (
         contains_quote(text, proof.quote) or contains_most_of_quote(text, proof.quote)
     )
 
