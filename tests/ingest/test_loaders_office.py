@@ -11,6 +11,7 @@ from fpdf import FPDF
 
 from groundtune.ingest.loaders import load
 from groundtune.ingest.parsed import ParsedDocument
+from groundtune.note import Note
 
 PROSE = (
     "The stem bolts are tightened to fourteen newton metres after the first fifty kilometres, because new bolts settle "
@@ -45,7 +46,7 @@ def page_of(parsed: ParsedDocument, text: str) -> int | None:
 class Handout(FPDF):
     def header(self) -> None:
         self.set_font("Helvetica", size=9)
-        self.cell(0, 8, f"Tilt Works handbook {2020 + self.page_no()}", new_x="LMARGIN", new_y="NEXT")
+        self.cell(0, 8, "Tilt Works handbook 2026", new_x="LMARGIN", new_y="NEXT")
 
     def footer(self) -> None:
         self.set_y(-15)
@@ -85,10 +86,11 @@ def test_pdf(tmp_path: Path) -> None:
     assert page_of(parsed, "Second paragraph of chapter 3") == 3
     assert heading_of(parsed, "Second paragraph of chapter 2") == ("Chapter Two",)
     assert ("row", "Model: Heron 3, with a long name; Price: 5,490; Weight: 46 kg") in blocks(parsed)
-    assert "Tilt Works handbook" not in parsed.text
+    assert parsed.text.count("Tilt Works handbook 2026") == 1
     assert "Page 2" not in parsed.text
-    for number, start in enumerate(parsed.pages, start=1):
-        assert parsed.text[start:].startswith("Chapter"), number
+    for start, words in zip(parsed.pages, ("Tilt Works", "Chapter Two", "Chapter Three"), strict=True):
+        assert parsed.text[start:].startswith(words)
+    assert parsed.notes == (Note("page_furniture", 5),)
 
 
 def test_pdf_words_divided_at_line_ends_are_rejoined(tmp_path: Path) -> None:

@@ -84,9 +84,17 @@ class TextBuilder:
         block = Block("paragraph", start, end, above, len(self._pages) or None)
         self._open_headings.append(_OpenHeading(level, block, len(self._blocks)))
 
-    def paragraph(self, text: str) -> None:
-        """Add running text or a list item, with white space collapsed."""
-        self._block("paragraph", clean_text(text))
+    def paragraph(self, text: str, *, page_breaks: Sequence[int] = ()) -> None:
+        """Add running text or a list item, with white space collapsed.
+
+        page_breaks: where in `text` a new page starts, for a paragraph that goes on over the end of its page.
+        """
+        cleaned = clean_text(text)
+        start = self._next_start()
+        self._block("paragraph", cleaned)
+        for at in page_breaks:
+            before = len(clean_text(text[:at]))
+            self._pages.append(start + before + (cleaned[before : before + 1].isspace()))
 
     def code(self, text: str) -> None:
         """Add text whose line breaks and indentation matter."""

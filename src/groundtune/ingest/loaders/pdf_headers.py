@@ -1,69 +1,221 @@
-"""Remove what repeats at the edges of pages: headers, footers, page numbers. Leaves everything between the edges
-unchanged.
+"""Take running headers, footers and page numbers out of the pages of a PDF, and keep each header and footer once.
+
+What differs from page to page by more than the page number is content, wherever it stands.
 """
 
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
-from groundtune.ingest.loaders.pdf_types import Line, Page
+from groundtune.ingest.loaders.pdf_tables import aligned_cells
+from groundtune.ingest.loaders.pdf_types import Line, Page, Segment
 
-_EDGE = 3
-"""Lines at the top and at the bottom of a page that may be header or footer."""
 _ZONE = 0.14
 """Share of the page height that header and footer may take, each."""
-_NUMBER = re.compile(r"\d+|\b[ivxlc]+\b", re.IGNORECASE)
-_PAGE_NUMBER = re.compile(r"[-–—|\s]*(page|seite|p\.)?\s*\d{1,4}\s*((of|von|/)\s*\d{1,4})?[-–—|\s]*", re.IGNORECASE)
-_LABELLED_NUMBER = re.compile(
-    r"\b(page|seite)\s*\d{1,4}\s*(of|von|/)\s*\d{1,4}$|^(page|seite)\s*\d{1,4}$", re.IGNORECASE
+_TIED = 0.75
+"""White space to the next line, in font sizes, below which a line belongs to the text there."""
+_TIED_CELLS = 1.5
+"""The same between the names of columns and the first row."""
+_DRIFT = 3.0
+"""Points by which a header may move from page to page."""
+_NEAR = 2
+"""Pages between two that have the same header: it may stand on every second page."""
+_PAGE_WORD = (
+    r"(?:page|pagina|página|pág|pag|pg|p|seite|blatt|s|sida|side|sivu|strona|strana|stránka|str|oldal|sayfa|trang"
+    r"|halaman|страница|стр|σελίδα|عمود|صفحة|עמוד|ページ|頁|页|第)\.?"
 )
-_MAX_LINE = 100
+_OF = r"(?:/|of|von|de|di|du|sur|van|av|af|ze?|od|из|of|dari|מתוך|من)"
+_NUMBER = r"(?P<number>\d{1,4}|\b[ivxlc]{1,7}\b)"
+_TOTAL = rf"(?:\s*{_OF}\s*(?P<total>\d{{1,4}}))?(?P<counted>\s*(?:页|頁|ページ))?"
+_BAR = r"[|·•–—\[\]()\s-]"
+_ALONE = re.compile(rf"{_BAR}*(?P<word>{_PAGE_WORD})?\s*{_NUMBER}{_TOTAL}{_BAR}*", re.IGNORECASE)
+_AT_END = re.compile(
+    rf"(?P<rest>.*?[^\s,|·•–—-])(?:[\s,]*(?:[|·•–—]|\s-\s)\s*(?P<word>{_PAGE_WORD})?|[\s,]+(?P<worded>{_PAGE_WORD}))"
+    rf"\s*{_NUMBER}{_TOTAL}",
+    re.IGNORECASE,
+)
+_AT_START = re.compile(
+    rf"(?P<word>{_PAGE_WORD})?\s*{_NUMBER}{_TOTAL}\s*(?:[|·•–—]|\s-\s)\s*(?P<rest>\S.*)", re.IGNORECASE
+)
+_ROMAN = re.compile(r"(?=.)(xc|xl|l?x{0,3})(ix|iv|v?i{0,3})", re.IGNORECASE)
 
 
 def without_headers_and_footers(pages: Sequence[Page]) -> list[Page]:
-    """Return the pages without running headers, footers and page numbers.
+    """Return the pages without page numbers, and with what else repeats unchanged only where it stands first."""
+    edges = [_edge_rows(page) for page in pages]
+    _drop_page_numbers(edges)
+    _drop_repeated(edges)
+    return [_remaining(page, rows) for page, rows in zip(pages, edges, strict=True)]
 
-    From each edge inwards, drop lines that most pages share, numbers aside, or that state the page number; stop at the
-    first other line.
-    """
-    large = 1.12 * _body_size(pages)
-    edges = [edge for page in pages for edge in _edges(page)]
-    counts = Counter(key for edge in edges for key in {_key(line, large) for line in edge})
-    least = max(2, 0.5 * len(pages))
-    frame: set[int] = set()
-    for edge in edges:
-        for line in edge:
-            repeated = len(pages) > 1 and counts[_key(line, large)] >= least
-            if not repeated and not _is_page_number(line, len(pages)):
+
+@dataclass(slots=True)
+class _Row:
+    """What stands at one height near the edge of a page."""
+
+    lines: list[Line]
+    at_top: bool
+    white: float
+    """Height of the white space between it and the next row inwards."""
+    heads_table: bool
+    """Whether it names the columns of a table on the next row."""
+    segments: list[tuple[Line, Segment]]
+    """What is left of it, from left to right."""
+    edge: float
+    """Distance from the edge of the page."""
+    kept: str | None = None
+    """Its text if it is a header or footer that stands here first; empty where it only repeats."""
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether it belongs to the next row inwards."""
+        return self.white < (_TIED_CELLS if self.heads_table else _TIED) * max(line.size for line in self.lines)
+
+    def is_content(self, repeated: set[int]) -> bool:
+        return bool(self.segments) and id(self) not in repeated
+
+    @property
+    def text(self) -> str:
+        return " ".join(segment.text for _, segment in self.segments)
+
+
+def _edge_rows(page: Page) -> list[_Row]:
+    """Return the rows near the top and the bottom of a page."""
+    groups: list[list[Line]] = []
+    for line in sorted(page.lines, key=lambda line: -line.top):
+        if groups and min(line.top, groups[-1][0].top) - max(line.bottom, groups[-1][0].bottom) > 0.5 * line.size:
+            groups[-1].append(line)
+        else:
+            groups.append([line])
+    rows = []
+    for at, lines in enumerate(groups):
+        bottom, top = min(line.bottom for line in lines), max(line.top for line in lines)
+        at_top = bottom > (1 - _ZONE) * page.height
+        if not at_top and top >= _ZONE * page.height:
+            continue
+        inwards = groups[at + 1] if at_top and at + 1 < len(groups) else groups[at - 1] if not at_top and at else []
+        white = page.height
+        if inwards:
+            white = bottom - max(line.top for line in inwards) if at_top else min(line.bottom for line in inwards) - top
+        segments = sorted(((line, cell) for line in lines for cell in line.segments), key=lambda part: part[1].left)
+        cells = [cell for line in inwards for cell in line.segments]
+        heads = at_top and aligned_cells([cell for _, cell in segments], cells, lines[0].size) >= 2
+        rows.append(_Row(lines, at_top, white, heads, segments, page.height - top if at_top else bottom))
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _PageNumber:
+    """A number in a row that may be the page's."""
+
+    page: int
+    row: _Row
+    at: int
+    """Index of its segment."""
+    rest: str
+    """What the segment holds beside it."""
+    offset: int
+    """The number less the index of the page."""
+    worded: bool
+    total: bool
+
+    @property
+    def alone(self) -> bool:
+        return not self.rest and len(self.row.segments) == 1
+
+
+def _drop_page_numbers(edges: Sequence[Sequence[_Row]]) -> None:
+    """Take out the numbers that count the pages: they grow by one from page to page, or stand alone behind the word."""
+    candidates = [number for page, rows in enumerate(edges) for row in rows for number in _numbers(page, row)]
+    pages_by_offset = defaultdict(set)
+    for number in candidates:
+        pages_by_offset[number.offset].add(number.page)
+    for number in reversed(candidates):
+        on = len(pages_by_offset[number.offset])
+        counts = on >= 2
+        if not number.worded and not number.total and not number.alone:
+            counts = number.offset <= 1 and on >= max(2, 0.5 * len(edges))
+        if counts or (number.worded and not number.rest):
+            line, segment = number.row.segments[number.at]
+            left = [(line, Segment(number.rest, segment.left, segment.right))] if number.rest else []
+            number.row.segments[number.at : number.at + 1] = left
+            number.row.kept = "" if not number.row.segments else number.row.kept
+
+
+def _numbers(page: int, row: _Row) -> Iterator[_PageNumber]:
+    for at, (_, segment) in enumerate(row.segments):
+        for pattern in (_ALONE, _AT_END, _AT_START):
+            if (found := pattern.fullmatch(segment.text)) and (value := _value(found["number"])):
+                groups = found.groupdict()
+                worded = bool(groups["word"] or groups.get("worded") or groups["counted"])
+                total = groups["total"] is not None and value <= int(groups["total"])
+                yield _PageNumber(page, row, at, groups.get("rest") or "", value - page, worded, total)
                 break
-            frame.add(id(line))
-    return [Page([line for line in page.lines if id(line) not in frame], page.width, page.height) for page in pages]
 
 
-def _body_size(pages: Sequence[Page]) -> float:
-    weight: Counter[float] = Counter()
-    for page in pages:
-        for line in page.lines:
-            weight[line.size] += len(line.text)
-    return weight.most_common(1)[0][0] if weight else 0.0
+def _value(number: str) -> int | None:
+    """Return the value of a number in digits or Roman numerals below 100; None for other letters."""
+    if number.isdigit():
+        return int(number)
+    if not _ROMAN.fullmatch(number):
+        return None
+    values = [{"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}[letter] for letter in number.lower()]
+    return sum(-value if value < max(values[at:]) else value for at, value in enumerate(values))
 
 
-def _edges(page: Page) -> tuple[list[Line], list[Line]]:
-    """Return the lines nearest to the top and to the bottom, the outermost first."""
-    ordered = sorted(page.lines, key=lambda line: -line.top)
-    top = [line for line in ordered[:_EDGE] if line.bottom > (1 - _ZONE) * page.height]
-    bottom = [line for line in reversed(ordered[-_EDGE:]) if line.top < _ZONE * page.height]
-    return top, bottom
+def _drop_repeated(edges: Sequence[Sequence[_Row]]) -> None:
+    """Keep the rows that repeat unchanged at the same height on neighbouring pages only where they stand first."""
+    same: dict[tuple[bool, str], list[tuple[int, _Row]]] = defaultdict(list)
+    for number, rows in enumerate(edges):
+        for row in rows:
+            if row.segments:
+                same[row.at_top, row.text].append((number, row))
+    least = 2 if len(edges) <= 4 else 3
+    repeated = {id(row) for found in same.values() for row in _at_one_height(found, least)}
+    for rows in edges:
+        _keep_tied(rows, repeated)
+    seen = set()
+    for rows in edges:
+        for row in rows:
+            if id(row) in repeated:
+                row.kept = "" if row.text in seen else row.text
+                seen.add(row.text)
 
 
-def _key(line: Line, large: float) -> str:
-    """Return the text with numbers masked. Numbers in large type are kept, because `Chapter 1`, `Chapter 2` is not a
-    running header.
-    """
-    return line.text if line.size >= large else _NUMBER.sub("#", line.text).lower()
+def _at_one_height(found: Sequence[tuple[int, _Row]], least: int) -> list[_Row]:
+    """Return those of the equal rows that stand at the usual height, and do so on a page nearby as well."""
+    usual = sorted(row.edge for _, row in found)[len(found) // 2]
+    there = [(number, row) for number, row in found if abs(row.edge - usual) <= _DRIFT]
+    pages = sorted({number for number, _ in there})
+    near = {page for pair in pairwise(pages) for page in pair if pair[1] - pair[0] <= _NEAR}
+    return [row for number, row in there if number in near] if len(near) >= least else []
 
 
-def _is_page_number(line: Line, pages: int) -> bool:
-    if len(line.text) <= _MAX_LINE and _LABELLED_NUMBER.search(line.text):
-        return True
-    return pages > 1 and bool(_PAGE_NUMBER.fullmatch(line.text))
+def _keep_tied(rows: Sequence[_Row], repeated: set[int]) -> None:
+    """Take out of `repeated` what stands close to other text: it belongs there."""
+    for at_top in (True, False):
+        inwards = [row for row in rows if row.at_top == at_top]
+        inwards = inwards if at_top else inwards[::-1]
+        for at, row in [*reversed([*enumerate(inwards)]), *enumerate(inwards)]:
+            beside = [(row, inwards[at + 1] if at + 1 < len(inwards) else None)]
+            beside += [(inwards[at - 1], inwards[at - 1])] if at else []
+            if any(outer.is_tied and (other is None or other.is_content(repeated)) for outer, other in beside):
+                repeated.discard(id(row))
+
+
+def _remaining(page: Page, rows: Sequence[_Row]) -> Page:
+    """Return the page without its headers and footers."""
+    left: dict[int, list[Segment]] = {}
+    for row in rows:
+        for line in row.lines:
+            left[id(line)] = [] if row.kept is not None else [cell for owner, cell in row.segments if owner is line]
+    lines = []
+    for line in page.lines:
+        segments = left.get(id(line), line.segments)
+        if len(segments) == len(line.segments) and all(map(Segment.__eq__, segments, line.segments)):
+            lines.append(line)
+        elif segments:
+            lines.append(replace(line, segments=segments, pieces=list(segments)))
+    kept = [row.kept for row in rows if row.kept]
+    return replace(page, lines=lines, furniture=kept, repeated=sum(row.kept == "" for row in rows))

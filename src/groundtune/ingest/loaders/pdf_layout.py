@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from groundtune.ingest.loaders.pdf_reading_order import in_reading_order, right_margin
-from groundtune.ingest.loaders.pdf_tables import group_lines
+from groundtune.ingest.loaders.pdf_tables import Table, TableRow, group_lines
 from groundtune.ingest.loaders.pdf_types import Line, Page, Vocabulary, without_bullet
 from groundtune.ingest.parsed import TextBuilder
 
@@ -15,10 +15,12 @@ _HEADING = 1.12
 """Font size, relative to the body text, from which a short line is a heading."""
 _MAX_HEADING = 160
 _MAX_LEVELS = 4
+_FOOTNOTE = 0.92
+"""Font size, relative to the body text, up to which the last paragraphs of a page are footnotes."""
 _LOOSE = 1.35
 """Distance between lines, relative to the usual one, above which a paragraph ends."""
 _LIST_ITEM = re.compile(r"([-*•‣▪◦●○■–—·]|\(?\d{1,2}[.)]|\(?[a-zA-Z][.)])(\s|$)")
-_SENTENCE_END = re.compile(r"[.!?:;…][\"'”’)\]]?$")
+_SENTENCE_END = re.compile(r"[.!?:;…。！？؟۔।][\"'”’»«“)\]」』]*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,50 +37,131 @@ class _Measures:
     """Right edge of the prose; None on a page with columns."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A heading, a paragraph or a table row of a page."""
+
+    text: str
+    lines: Sequence[Line] = ()
+    level: int | None = None
+    """Level of a heading."""
+    row: TableRow | None = None
+    right: float = 0.0
+    """Where the full lines of a paragraph end."""
+
+
 def add_pages(builder: TextBuilder, pages: Sequence[Page]) -> str | None:
     """Add the blocks of all pages. Return the title: the first top heading, when it is on the first page."""
     vocabulary = Vocabulary(pages)
+    blocks_by_page = list(_blocks_by_page(pages, vocabulary))
+    body = _body_size(pages)
+    carried: tuple[str, list[int]] | None = None
+    for number, (page, blocks) in enumerate(zip(pages, blocks_by_page, strict=True)):
+        following = blocks_by_page[number + 1] if number + 1 < len(pages) else []
+        last = _last_of_body(blocks, body)
+        goes_on = last is not None and bool(following) and _continues(blocks[last], following[0])
+        if carried is not None:
+            text, breaks = carried
+            joined = vocabulary.join_lines(text, blocks[0].text)
+            carried = joined, [*breaks, len(joined) - len(blocks[0].text)]
+            blocks = blocks[1:]
+            if last == 0 and goes_on:
+                continue
+            builder.paragraph(carried[0], page_breaks=carried[1])
+            carried, last = None, None if last is None else last - 1
+        else:
+            builder.page()
+        for text in page.furniture:
+            builder.paragraph(text)
+        for at, block in enumerate(blocks):
+            if goes_on and at == last:
+                carried = block.text, []
+            else:
+                _write(builder, block)
+    if repeated := sum(page.repeated for page in pages):
+        builder.note("page_furniture", count=repeated)
+    return next((block.text for block in blocks_by_page[0] if block.level == 1), None)
+
+
+def _write(builder: TextBuilder, block: _Block) -> None:
+    if block.row is not None:
+        builder.row(block.row.cells, block.row.header)
+    elif block.level is not None:
+        builder.heading(block.level, block.text)
+    else:
+        builder.paragraph(block.text)
+
+
+def _blocks_by_page(pages: Sequence[Page], vocabulary: Vocabulary) -> Iterator[list[_Block]]:
     levels = _levels(pages)
     bold = _bold_level(pages, levels)
-    title: str | None = None
-    for number, page in enumerate(pages):
-        builder.page()
+    table: Table | None = None
+    for page in pages:
         lines = in_reading_order(page, vocabulary)
         measures = _Measures(levels, _leading(lines), bold, right_margin(page))
+        blocks: list[_Block] = []
         run: list[Line] = []
-        for part in [*group_lines(lines), None]:
+        parts, table = group_lines(lines, table)
+        for part in [*parts, None]:
             if isinstance(part, Line):
                 run.append(part)
                 continue
-            first = _write_run(builder, run, vocabulary, measures)
-            title = title or (first if number == 0 else None)
+            blocks += _prose(run, vocabulary, measures)
             run = []
             if part is not None:
-                builder.row(part.cells, part.header)
-    return title
+                blocks.append(_Block("", row=part))
+        yield blocks
 
 
-def _write_run(builder: TextBuilder, lines: Sequence[Line], vocabulary: Vocabulary, measures: _Measures) -> str | None:
-    """Add the lines between two tables. Return the first top heading among them."""
-    title: str | None = None
+def _prose(lines: Sequence[Line], vocabulary: Vocabulary, measures: _Measures) -> Iterator[_Block]:
+    """Yield the headings and paragraphs between two tables."""
     for block in _paragraphs(lines, measures):
         text = _join(block, vocabulary, measures.margin)
         level = measures.levels.get(block[0].size)
         if level is None and measures.bold is not None and _is_bold_heading(block):
             level = measures.bold
         if level is None or len(text) > _MAX_HEADING or not _is_wordy(text):
-            builder.paragraph(without_bullet(text))
-            continue
-        builder.heading(level, text)
-        if level == 1 and title is None:
-            title = text.replace("\n", " ")
-    return title
+            yield _Block(without_bullet(text), block, right=_right(block, measures.margin))
+        else:
+            yield _Block(text, block, level)
+
+
+def _last_of_body(blocks: Sequence[_Block], body: float) -> int | None:
+    """Return the index of the paragraph that a page ends with, above its footnotes; None if it ends otherwise."""
+    for at in reversed(range(len(blocks))):
+        block = blocks[at]
+        if block.row is not None or block.level is not None:
+            return None
+        if block.lines[0].size > _FOOTNOTE * body:
+            return at
+    return None
+
+
+def _continues(block: _Block, following: _Block) -> bool:
+    """Return whether a paragraph goes on at the top of the next page."""
+    if following.row is not None or following.level is not None:
+        return False
+    before, line = block.lines[-1], following.lines[0]
+    if abs(before.size - line.size) > 0.08 * before.size or before.bold != line.bold or _LIST_ITEM.match(line.text):
+        return False
+    if _SENTENCE_END.search(before.text):
+        return False
+    return not _ends_early(before, line, block.right)
 
 
 def _is_wordy(text: str) -> bool:
     """Return whether the text is mostly letters: not a sum, a bar code or a number in large type."""
     seen = [character for character in text if not character.isspace()]
     return 2 * sum(map(str.isalpha, seen)) > len(seen)
+
+
+def _body_size(pages: Sequence[Page]) -> float:
+    """Return the font size of most of the text; 0 without text."""
+    weight: Counter[float] = Counter()
+    for page in pages:
+        for line in page.lines:
+            weight[line.size] += len(line.text)
+    return weight.most_common(1)[0][0] if weight else 0.0
 
 
 def _levels(pages: Sequence[Page]) -> dict[float, int]:
@@ -185,7 +268,11 @@ def _right(block: list[Line], margin: float | None) -> float:
 
 def _has_room(before: Line, line: Line, right: float) -> bool:
     """Return whether the first word of `line` would fit on the line before; a centred line has room on both sides."""
-    if before.bottom <= line.bottom or (before.text[-1] == "-" and line.text[0].islower()):
+    return before.bottom > line.bottom and _ends_early(before, line, right)
+
+
+def _ends_early(before: Line, line: Line, right: float) -> bool:
+    if before.text[-1] == "-" and line.text[0].islower():
         return False
     letter = (before.right - before.left) / max(1, len(before.text))
     word = line.text.split(" ", 1)[0]

@@ -1,6 +1,6 @@
 """Group the lines of a PDF page into prose and table rows, by how their cells line up. Never guesses a cell's text."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from groundtune.ingest.loaders.pdf_types import Line, Segment, is_marker
@@ -12,26 +12,38 @@ class TableRow:
     header: list[str]
 
 
-def group_lines(lines: Sequence[Line]) -> Iterator[Line | TableRow]:
-    """Yield lines of prose as they are, and rows for runs of lines whose cells form columns."""
+def group_lines(lines: Sequence[Line], before: "Table | None" = None) -> tuple[list[Line | TableRow], "Table | None"]:
+    """Return lines of prose as they are, and rows for runs of lines whose cells form columns.
+
+    before: the table that the page before ends with, which may go on. Returned as well: the one that this page ends with.
+    """
     lines = [_without_marker_gap(line) for line in lines]
+    parts: list[Line | TableRow] = []
     at = 0
-    last: _Table | None = None
+    table = before
     while at < len(lines):
-        start, end = at, _table_end(lines, at)
+        end = _table_end(lines, at)
         if end - at >= 2:
-            last = _Table([*_head(lines, at), *lines[at:end]])
-            yield from last.rows()
+            run = [*_head(lines, at), *lines[at:end]]
+            table = table.continued(run) if table is not None and not parts else None
+            table = table or Table(run)
+            parts += table.rows()
             at = end
             continue
         if at + 1 < len(lines) and _is_head_of(lines, at):
             at += 1  # a header with narrow gaps: it goes into the table that follows
             continue
-        if last is not None and last.has(lines[at]):
-            yield last.row(lines[at])
+        if table is not None and table.has(lines[at]):
+            parts += table.row(lines[at])
         else:
-            yield lines[start]
+            parts.append(lines[at])
         at += 1
+    return parts, table if parts and isinstance(parts[-1], TableRow) else None
+
+
+def aligned_cells(cells: Sequence[Segment], others: Sequence[Segment], size: float) -> int:
+    """Return how many of the cells stand above or below one of the others."""
+    return sum(any(_aligned(cell, other, size) for other in others) for cell in cells)
 
 
 def _without_marker_gap(line: Line) -> Line:
@@ -73,7 +85,7 @@ def _table_end(lines: Sequence[Line], at: int) -> int:
         line, before = lines[end], lines[end - 1]
         if before.bottom - line.top > 3 * line.size or line.top > before.top:
             break
-        shared = sum(any(_aligned(cell, column, line.size) for column in columns) for cell in line.segments)
+        shared = aligned_cells(line.segments, columns, line.size)
         if shared < 2 or shared < 0.5 * len(line.segments):
             break
         columns = _widened(columns, line)
@@ -96,32 +108,60 @@ def _widened(columns: list[Segment], line: Line) -> list[Segment]:
     return sorted(widened, key=lambda column: column.left)
 
 
-class _Table:
-    """Lines that share columns; the columns are those of the line with the most cells."""
+class Table:
+    """Lines that share columns; the columns are those of the line with the most cells, or of the page before."""
 
-    def __init__(self, lines: Sequence[Line]) -> None:
+    def __init__(self, lines: Sequence[Line], *, continues: "Table | None" = None) -> None:
         self._lines = lines
         self._columns = max((line.segments for line in lines), key=len)
         self._header: list[str] = []
+        self._body: list[list[str]] = []
+        if continues is not None:
+            self._columns, self._header = continues._columns, continues._header
+        placed = [self._place(line) for line in lines]
+        if continues is None and _is_header(placed, bold=self._has_bold_head()):
+            self._header, placed = placed[0], placed[1:]
+        elif placed[0] == self._header:
+            placed = placed[1:]
+        self._body = placed
 
-    def rows(self) -> Iterator[TableRow]:
-        placed = [self._place(line) for line in self._lines]
-        body = placed
-        bold = self._lines[0].bold and not all(line.bold for line in self._lines[1:])
-        if _is_header(placed, bold=bold):
-            self._header, body = placed[0], placed[1:]
-        for cells in body:
-            yield self._row(cells)
+    def rows(self) -> list[TableRow]:
+        return [self._row(cells) for cells in self._body]
+
+    def continued(self, lines: Sequence[Line]) -> "Table | None":
+        """Return the lines at the top of the next page as more rows of this table; None if they are another one."""
+        if max(len(line.segments) for line in lines) > len(self._columns):
+            return None
+        fits = all(aligned_cells(line.segments, self._columns, line.size) == len(line.segments) for line in lines)
+        more = Table(lines, continues=self)
+        if not fits or not more._body:
+            return None
+        return None if lines[0].size != self._lines[0].size or self._is_other(more) else more
 
     def has(self, line: Line) -> bool:
         """Return whether a later line is another row of this table, for example after a note between rows."""
         cells = line.segments
         if len(cells) < 3 or len(cells) < 0.8 * len(self._columns):
             return False
-        return all(any(_aligned(cell, column, line.size) for column in self._columns) for cell in cells)
+        return aligned_cells(cells, self._columns, line.size) == len(cells)
 
-    def row(self, line: Line) -> TableRow:
-        return self._row(self._place(line))
+    def row(self, line: Line) -> list[TableRow]:
+        """Return a later line as row; none if it is the header again."""
+        cells = self._place(line)
+        return [] if cells == self._header else [self._row(cells)]
+
+    def _has_bold_head(self) -> bool:
+        return self._lines[0].bold and not all(line.bold for line in self._lines[1:])
+
+    def _is_other(self, more: "Table") -> bool:
+        """Return whether lines that fit the columns begin with names of their own."""
+        if len(more._body) < len(more._lines):
+            return False
+        first = more._body[0]
+        if more._has_bold_head() and not self._lines[-1].bold:
+            return _is_header(more._body, bold=True)
+        figures = [at for at in range(len(self._columns)) if _is_figures([row[at] for row in self._body])]
+        return any(first[at] and not _is_numeric(first[at]) for at in figures) and _is_header(more._body, bold=False)
 
     def _row(self, cells: list[str]) -> TableRow:
         return TableRow(cells, self._header) if self._header else _labelled(cells)
@@ -173,6 +213,12 @@ def _is_header(rows: Sequence[Sequence[str]], *, bold: bool) -> bool:
     return bold or any(
         names[at] and 2 * sum(_is_numeric(row[at]) for row in body) >= len(body) for at in range(len(names))
     )
+
+
+def _is_figures(cells: Sequence[str]) -> bool:
+    """Return whether a column holds figures alone."""
+    stated = [cell for cell in cells if cell]
+    return bool(stated) and all(map(_is_numeric, stated))
 
 
 def _is_numeric(text: str) -> bool:

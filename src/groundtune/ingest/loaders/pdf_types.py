@@ -52,6 +52,10 @@ class Page:
     lines: list[Line]
     width: float
     height: float
+    furniture: list[str] = field(default_factory=list)
+    """Headers and footers that stand here first."""
+    repeated: int = 0
+    """How many were left out, page numbers included."""
 
 
 class Vocabulary:
