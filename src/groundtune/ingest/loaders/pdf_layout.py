@@ -17,6 +17,8 @@ _MAX_HEADING = 160
 _MAX_LEVELS = 4
 _FOOTNOTE = 0.92
 """Font size, relative to the body text, up to which the last paragraphs of a page are footnotes."""
+_NARROW = 0.5
+"""Share of the page's width up to which lines below each other are a list."""
 _LOOSE = 1.35
 """Distance between lines, relative to the usual one, above which a paragraph ends."""
 _LIST_ITEM = re.compile(r"([-*•‣▪◦●○■–—·]|\(?\d{1,2}[.)]|\(?[a-zA-Z][.)])(\s|$)")
@@ -259,11 +261,15 @@ def _was_broken(block: list[Line], line: Line, measures: _Measures) -> bool:
 
 
 def _right(block: list[Line], margin: float | None) -> float:
-    """Return where full lines of a paragraph end: at its own edge for prose, at the page's margin for a few lines."""
+    """Return where full lines of a paragraph end: at its own edge for prose, at the page's margin for a few lines and
+    for those that leave half of the page free.
+    """
     left, right = min(line.left for line in block), max(line.right for line in block)
     full = sum(line.right > right - 0.15 * (right - left) for line in block[:-1])
     prose = len(block) >= 4 and full >= 0.6 * (len(block) - 1)
-    return right if prose or margin is None else max(right, margin)
+    if margin is None or (prose and right - left > _NARROW * (margin - left)):
+        return right
+    return max(right, margin)
 
 
 def _has_room(before: Line, line: Line, right: float) -> bool:

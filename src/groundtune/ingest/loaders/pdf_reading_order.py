@@ -13,6 +13,8 @@ from groundtune.ingest.loaders.pdf_types import Line, Page, Segment, Vocabulary
 
 _BAND = 6
 """Maximum number of lines in a table cell; more lines side by side are columns of the page."""
+_SHORT = 0.7
+"""Share of the width between equal margins that the lines of a page take at least."""
 _RULE = re.compile(r"[-–—=_*·.•\s]{3,}")
 
 
@@ -27,10 +29,14 @@ def in_reading_order(page: Page, vocabulary: Vocabulary) -> list[Line]:
 
 
 def right_margin(page: Page) -> float | None:
-    """Return where lines of prose end on a single-column page; None if there are more columns."""
+    """Return where lines of prose end on a single-column page; None if there are more columns.
+
+    That is where the longest line ends, or as far as the lines could go if all of them are short.
+    """
     if not page.lines or _in_columns(page.lines):
         return None
-    return max(line.right for line in page.lines)
+    left = min(line.left for line in page.lines)
+    return max(max(line.right for line in page.lines), left + _SHORT * (page.width - 2 * left))
 
 
 def _upright(lines: Sequence[Line]) -> Iterable[Line]:

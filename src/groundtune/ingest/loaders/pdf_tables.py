@@ -15,7 +15,7 @@ class TableRow:
 def group_lines(lines: Sequence[Line], before: "Table | None" = None) -> tuple[list[Line | TableRow], "Table | None"]:
     """Return lines of prose as they are, and rows for runs of lines whose cells form columns.
 
-    before: the table that the page before ends with, which may go on. Returned as well: the one that this page ends with.
+    before: the table that the page before ends with, which may go on. The table that this page ends with is returned.
     """
     lines = [_without_marker_gap(line) for line in lines]
     parts: list[Line | TableRow] = []

@@ -1,0 +1,156 @@
+"""PDF pages come back as a person reads them: nothing lost at their edges, nothing torn apart between two of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from fpdf import FPDF
+from fpdf.enums import TableHeadingsDisplay
+
+from groundtune.ingest.loaders import load
+from groundtune.ingest.parsed import ParsedDocument
+from groundtune.note import Note
+
+PROSE = "What is not said here is as the law says it, and nothing else was agreed upon by the two sides. "
+
+
+def parsed(pdf: FPDF, folder: Path) -> ParsedDocument:
+    path = folder / "a.pdf"
+    pdf.output(str(path))
+    (document,) = load(path)
+    return document
+
+
+def texts(document: ParsedDocument) -> list[str]:
+    return [document.text[block.start : block.end] for block in document.blocks]
+
+
+def document(write: Callable[[FPDF, int], None], pages: int) -> FPDF:
+    """Return a PDF of which `write` wrote each page."""
+    pdf = FPDF()
+    pdf.set_auto_page_break(False)
+    for number in range(1, pages + 1):
+        pdf.add_page()
+        pdf.set_font("Helvetica", size=12)
+        write(pdf, number)
+    return pdf
+
+
+def line(pdf: FPDF, height: float, text: str) -> None:
+    pdf.set_xy(10, height)
+    pdf.cell(text=text)
+
+
+# --- headers and footers -------------------------------------------------------------------------------------------
+
+
+def test_lines_at_the_edge_that_differ_in_numbers_are_content(tmp_path: Path) -> None:
+    def write(pdf: FPDF, number: int) -> None:
+        line(pdf, 10, f"Invoice no. 2025-{116 + number}")
+        pdf.set_xy(10, 60)
+        pdf.multi_cell(150, 6, PROSE * number)
+        line(pdf, 280, f"Total due: {number + 99} EUR")
+
+    text = parsed(document(write, 3), tmp_path).text
+    for number in (1, 2, 3):
+        assert f"Invoice no. 2025-{116 + number}" in text
+        assert f"Total due: {number + 99} EUR" in text
+
+
+def test_a_header_that_repeats_unchanged_is_kept_once_and_noted(tmp_path: Path) -> None:
+    def write(pdf: FPDF, number: int) -> None:
+        line(pdf, 10, "Contract 4711, Wren Ltd")
+        pdf.set_xy(10, 60)
+        pdf.multi_cell(150, 6, f"Clause {'abcde'[number - 1]}. {PROSE * 3}")
+        line(pdf, 280, f"Wren Ltd, Graz | Page {number} of 5")
+
+    document_ = parsed(document(write, 5), tmp_path)
+    assert document_.text.count("Contract 4711, Wren Ltd") == 1
+    assert document_.text.count("Wren Ltd, Graz") == 1
+    assert "of 5" not in document_.text
+    assert document_.notes == (Note("page_furniture", 8),)
+    assert [document_.text[start:].split()[1] for start in document_.pages[1:]] == ["b.", "c.", "d.", "e."]
+
+
+def test_page_numbers_are_left_out_in_every_language(tmp_path: Path) -> None:
+    forms = ("Seite {} von 3", "page {} sur 3", "Página {} de 3", "- {} -", "{}/3", "{}", "Strona {} z 3", "Wren · {}")
+    for form in forms:
+
+        def write(pdf: FPDF, number: int, form: str = form) -> None:
+            line(pdf, 60, f"The text of page {'one two three'.split()[number - 1]}.")
+            line(pdf, 285, form.format(number).encode("latin-1").decode("latin-1"))
+
+        text = parsed(document(write, 3), tmp_path).text
+        assert not any(character.isdigit() for character in text), form
+        assert text.count("Wren") == ("Wren" in form), form
+
+
+def test_a_list_goes_on_over_the_page_without_loss(tmp_path: Path) -> None:
+    pdf = FPDF()
+    pdf.set_auto_page_break(True, margin=12)
+    pdf.add_page()
+    pdf.set_font("Helvetica", size=12)
+    for number in range(1, 81):
+        pdf.cell(text=f"Bolt M{number} costs {number * 3} cents", new_x="LMARGIN", new_y="NEXT", h=7)
+    found = texts(parsed(pdf, tmp_path))
+    assert "\n".join(found).split("\n") == [f"Bolt M{number} costs {number * 3} cents" for number in range(1, 81)]
+
+
+# --- over page breaks ----------------------------------------------------------------------------------------------
+
+
+def long_table(pdf: FPDF, rows: int, *, repeat: bool) -> None:
+    display = TableHeadingsDisplay.ON_TOP_OF_EVERY_PAGE if repeat else TableHeadingsDisplay.NONE
+    with pdf.table(repeat_headings=display) as table:
+        table.row(["Code", "Meaning", "Fee"])
+        for number in range(1, rows + 1):
+            table.row([f"E{number}", f"Meaning of the error number {number}", str(number % 17 + 3)])
+
+
+def test_a_table_keeps_its_column_names_on_the_next_page(tmp_path: Path) -> None:
+    for repeat in (True, False):
+        pdf = FPDF()
+        pdf.add_page()
+        pdf.set_font("Helvetica", size=11)
+        long_table(pdf, 90, repeat=repeat)
+        pdf.add_page()
+        with pdf.table() as table:
+            table.row(["Branch", "Street", "Phone"])
+            table.row(["Graz", "Long Street 4", "0316 1"])
+            table.row(["Linz", "Short Street 5", "0732 2"])
+        found = texts(parsed(pdf, tmp_path))
+        assert found == [
+            *(f"Code: E{n}; Meaning: Meaning of the error number {n}; Fee: {n % 17 + 3}" for n in range(1, 91)),
+            "Branch: Graz; Street: Long Street 4; Phone: 0316 1",
+            "Branch: Linz; Street: Short Street 5; Phone: 0732 2",
+        ]
+
+
+def over_a_break(first: str, second: str, folder: Path) -> ParsedDocument:
+    def write(pdf: FPDF, number: int) -> None:
+        pdf.set_xy(10, 60)
+        pdf.multi_cell(170, 6, PROSE * 8 if number == 1 else second + " " + PROSE, new_x="LMARGIN", new_y="NEXT")
+        if number == 1:
+            pdf.ln(6)
+            pdf.multi_cell(170, 6, first)
+            pdf.set_font("Helvetica", size=8)
+            line(pdf, 270, "1 A footnote stands between the two halves of the sentence.")
+
+    return parsed(document(write, 2), folder)
+
+
+def test_a_paragraph_goes_on_over_the_page_break(tmp_path: Path) -> None:
+    long = "It is agreed between the shop and the customer that bikes can be returned "
+    sentence = over_a_break(f"{long}within thirty", "days of delivery, in their box.", tmp_path)
+    assert f"{long}within thirty days of delivery, in their box. What is" in sentence.text
+    assert sentence.text[sentence.pages[1] :].startswith("days of delivery")
+    word = over_a_break(f"{long}after deliv-", "ery, in their box.", tmp_path)
+    assert f"{long}after delivery, in their box." in word.text
+    assert word.text[word.pages[1] :].startswith("ery, in")
+    assert next(block.page for block in word.blocks if "delivery" in word.text[block.start : block.end]) == 1
+    name = over_a_break(f"{long}at the large branch of", "Graz, in their box.", tmp_path)
+    assert "at the large branch of Graz, in their box." in name.text
+
+
+def test_a_finished_sentence_ends_its_paragraph_at_the_page_break(tmp_path: Path) -> None:
+    document_ = over_a_break("Bikes can be returned at any time.", "The customer pays nothing for that.", tmp_path)
+    assert "Bikes can be returned at any time." in texts(document_)
