@@ -14,6 +14,7 @@ from groundtune.errors import ParseError
 from groundtune.ingest.parsed import Block, ParsedDocument, TextBuilder
 from groundtune.ingest.sandbox_frames import (
     LENGTH,
+    BUSY,
     OUT_OF_MEMORY,
     ReplyError,
     decode_reply,
@@ -71,7 +72,7 @@ def test_reasons_and_requests_come_through() -> None:
     reply = decode_reply(encode_error("empty file", skip=True))
     assert isinstance(reply, ParseError)
     assert (reply.message, reply.skip) == ("empty file", True)
-    assert decode_reply(OUT_OF_MEMORY) is None
+    assert (decode_reply(OUT_OF_MEMORY), decode_reply(BUSY)) == ("memory", "busy")
     assert decode_request(encode_request(["/a", "/n\udce4me \n.md"])) == ["/a", "/n\udce4me \n.md"]
 
 
