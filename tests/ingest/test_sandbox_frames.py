@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from groundtune.errors import ParseError
 from groundtune.ingest.parsed import Block, ParsedDocument, TextBuilder
 from groundtune.ingest.sandbox_frames import (
-    LENGTH,
     BUSY,
+    LENGTH,
     OUT_OF_MEMORY,
     ReplyError,
     decode_reply,
@@ -73,7 +73,8 @@ def test_reasons_and_requests_come_through() -> None:
     assert isinstance(reply, ParseError)
     assert (reply.message, reply.skip) == ("empty file", True)
     assert (decode_reply(OUT_OF_MEMORY), decode_reply(BUSY)) == ("memory", "busy")
-    assert decode_request(encode_request(["/a", "/n\udce4me \n.md"])) == ["/a", "/n\udce4me \n.md"]
+    files = [("/a", "ocr"), ("/n\udce4me \n.md", "")]
+    assert decode_request(encode_request(files)) == files
 
 
 def test_a_reason_is_short_and_cannot_control_the_terminal() -> None:
