@@ -98,6 +98,15 @@ def test_another_rule_reads_the_files_again(site: Path, tmp_path: Path) -> None:
         assert [file.change for file in project.ingest().files] == ["unchanged"]
 
 
+def test_a_rule_that_matches_nothing_is_noted(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("The lease ends in May.")
+    rule = '[[documents.parsers]]\ninclude = ["**/*.pdf"]\nparser = "ocr"\n'
+    (tmp_path / "groundtune.toml").write_text(f'name = "x"\n{rule}')
+    with Project.open(tmp_path) as project:
+        notes = [note.text for note in project.ingest().rule_notes]
+    assert notes == ['groundtune.toml:3: documents.parsers "**/*.pdf" matches no document']
+
+
 def test_markitdown_gives_passages_with_offsets(tmp_path: Path) -> None:
     path = tmp_path / "a.docx"
     document = docx.Document()
