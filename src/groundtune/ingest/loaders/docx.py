@@ -1,178 +1,341 @@
 """Parse Word documents into headings, paragraphs and rows in document order. Leaves out comments and deleted text."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import docx
-from docx.oxml.ns import qn
 
-from groundtune.ingest.parsed import ParsedDocument, TextBuilder, clean_line
+from groundtune.errors import ParseError
+from groundtune.ingest.loaders.docx_names import VAL, W, is_on, value, whole
+from groundtune.ingest.loaders.docx_numbering import Numbering
+from groundtune.ingest.loaders.docx_runs import MATH_PARAGRAPH, RunReader, alternative
+from groundtune.ingest.loaders.docx_styles import MAX_LEVEL, Styles
+from groundtune.ingest.loaders.office_parts import DAMAGED, read_xml
+from groundtune.ingest.parsed import SEPARATOR, ParsedDocument, TextBuilder, clean_line, render_row
+from groundtune.ingest.table_shapes import Across, join_names
 
-_SKIPPED = {qn("w:del"), qn("w:moveFrom"), qn("w:instrText"), qn("w:pPr"), qn("w:rPr")}
-_SKIPPED.add("{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback")
-_MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
-_SIGNS = {qn("w:noBreakHyphen"): "-", f"{_MATH}den": "/", f"{_MATH}sup": "^", f"{_MATH}sub": "_"}
-"""Elements that become a character: fractions, superscripts and subscripts of formulas are written out."""
-_TEXT = {qn("w:t"), f"{_MATH}t"}
-_BREAKS = {qn("w:br"), qn("w:cr")}
-_WRAPPERS = {qn("w:sdt"), qn("w:sdtContent"), qn("w:customXml"), qn("w:ins"), qn("w:moveTo"), qn("w:smartTag")}
-_BOX = qn("w:txbxContent")
-_FOOTNOTES = ("footnotes", "endnotes")
-_MAX_LEVEL = 9
+_WRAPPERS = {f"{W}{name}" for name in ("sdt", "sdtContent", "customXml", "ins", "moveTo", "smartTag")}
+_MOST_COLUMNS = 100
+_NUMBER_WORDS = 2
+"""Words around a page number, such as "Page 3 of 9"; a line with more says something else too."""
+_CHUNKS = {
+    "text/html": "html",
+    "application/xhtml+xml": "html",
+    "text/plain": "text",
+    "application/rtf": "rtf",
+    "text/rtf": "rtf",
+    "message/rfc822": "eml",
+}
+"""Loaders of documents that stand within a document, by media type."""
 
 
 def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     document = docx.Document(io.BytesIO(data))
-    walk = _DocxWalk(document)
+    walk = _DocxWalk(document, TextBuilder())
+    walk.furniture()
     walk.body(document.element.body)
-    walk.notes(document.part)
+    walk.note_comments()
     return [walk.builder.build(title=walk.title)]
 
 
 class _DocxWalk:
     """One pass over the body; `title` is the text in Title style, otherwise the first top-level heading."""
 
-    def __init__(self, document: Any) -> None:
-        self.builder = TextBuilder()
+    def __init__(self, document: Any, builder: TextBuilder) -> None:
+        self.builder = builder
         self.title: str | None = None
         self._titled = False
-        self._levels = _heading_levels(document.styles)
+        self._document = document
+        self._part = document.part
+        self._styles = Styles(document.styles.element)
+        self._numbering = Numbering(_related(document.part, "numbering"), self._styles)
+        self._notes = {name: _notes(document.part, name) for name in ("footnotes", "endnotes")}
+        self._runs = RunReader(builder, document.part, self._styles)
 
     def body(self, container: Any) -> None:
-        for element in container.iterchildren():
-            if element.tag == qn("w:p"):
+        for element in container:
+            tag = element.tag
+            if tag == f"{W}p":
                 self._paragraph(element)
-            elif element.tag == qn("w:tbl"):
+            elif tag == f"{W}tbl":
                 self._table(element)
-            elif element.tag in _WRAPPERS:
+                self._after()
+            elif tag in _WRAPPERS:
                 self.body(element)
+            elif tag == f"{W}altChunk":
+                self._chunk(element)
+            elif tag == MATH_PARAGRAPH:
+                self.builder.paragraph(self._runs.text(element))
+            elif (chosen := alternative(element)) is not None:
+                self.body(chosen)
 
-    def notes(self, part: Any) -> None:
-        """Add footnotes and endnotes, after the text they belong to."""
-        from lxml import etree
+    def furniture(self) -> None:
+        """Add each header and footer of the pages once, in front of the text; lines of page numbers are left out."""
+        body = self._runs
+        lines: dict[str, None] = {}
+        for part in self._headers_and_footers():
+            self._runs = RunReader(TextBuilder(), part, self._styles, skip_page_numbers=True)
+            lines |= dict.fromkeys(self._lines(part.element))
+        self._runs = body
+        for line in lines:
+            self.builder.paragraph(line)
+        if lines and (_pages(self._part) or 2) > 1:
+            self.builder.note("page_furniture", count=len(lines))
 
-        for relation in part.rels.values():
-            if relation.is_external or relation.reltype.rsplit("/", 1)[-1] not in _FOOTNOTES:
+    def _lines(self, container: Any) -> Iterator[str]:
+        """Yield the lines of a header or a footer, without those that only number the pages."""
+        for element in container.iter(f"{W}p", f"{W}tr"):
+            within = next((e.tag for e in element.iterancestors(f"{W}tr", f"{W}txbxContent")), None)
+            if element.tag == f"{W}p" and within == f"{W}tr":
                 continue
-            parser = etree.XMLParser(resolve_entities=False, no_network=True)
-            root = etree.fromstring(relation.target_part.blob, parser)
-            for note in root.iterchildren():
-                if note.get(qn("w:type")) is None:  # separators have a type, notes have none
-                    self.body(note)
+            before = self._runs.page_numbers
+            cells = self._row(element)[0] if element.tag == f"{W}tr" else [self._runs.text(element)]
+            text = clean_line(render_row(list(dict.fromkeys(cells))))
+            numbered = self._runs.page_numbers > before
+            only_numbers = len(text.split()) <= _NUMBER_WORDS and not any(map(str.isdigit, text))
+            if text and not (numbered and only_numbers):
+                yield text
+
+    def _headers_and_footers(self) -> Iterator[Any]:
+        """Yield the parts that pages show, each once."""
+        settings = _related(self._part, "settings")
+        even = settings is not None and bool(is_on(settings.find(f"{W}evenAndOddHeaders")))
+        seen = set[str]()
+        for section in self._part.element.iter(f"{W}sectPr"):
+            first = bool(is_on(section.find(f"{W}titlePg")))
+            for reference in section.iterchildren(f"{W}headerReference", f"{W}footerReference"):
+                kind = reference.get(f"{W}type")
+                relation = self._part.rels.get(reference.get(_RELATION))
+                if (kind == "first" and not first) or (kind == "even" and not even) or relation is None:
+                    continue
+                if not relation.is_external and relation.rId not in seen:
+                    seen.add(relation.rId)
+                    yield relation.target_part
+
+    def note_comments(self) -> None:
+        comments = _related(self._part, "comments")
+        if comments is not None and (count := len(comments.findall(f"{W}comment"))):
+            self.builder.note("comment", count=count)
 
     def _paragraph(self, element: Any) -> None:
-        text = "".join(_pieces(element))
-        level = self._level(element)
-        if level is None:
-            self.builder.paragraph(text)
-        elif text.strip():
+        properties = element.find(f"{W}pPr")
+        style_id = value(properties, "pStyle")
+        text = self._runs.text(element, style_id)
+        label = self._label(properties, style_id)
+        level = self._level(properties, style_id)
+        if not text.strip():
+            pass
+        elif level is None:
+            self.builder.paragraph(label + text)
+        else:
             if self.title is None or (level == 0 and not self._titled):
                 self.title = clean_line(text) if level <= 1 else None
                 self._titled = level == 0
-            self.builder.heading(max(level, 1) if not self._titled or level == 0 else level + 1, text)
-        for box in _boxes(element):
-            self.body(box)
+            self.builder.heading(max(level, 1) if not self._titled or level == 0 else level + 1, label + text)
+        self._after()
 
-    def _level(self, element: Any) -> int | None:
-        properties = element.pPr
-        if properties is None:
-            return None
-        outline = properties.find(qn("w:outlineLvl"))
-        if outline is not None:
-            value = int(outline.get(qn("w:val")) or _MAX_LEVEL)
-            return value + 1 if value < _MAX_LEVEL else None
-        style = properties.pStyle
-        return self._levels.get(style.val) if style is not None else None
+    def _after(self) -> None:
+        """Add what a paragraph or a table anchors: text boxes, charts, notes."""
+        for add in self._runs.take_drawings():
+            add()
+        for box in self._runs.take_boxes():
+            self.body(box)
+        for kind, number, label in self._runs.take_notes():
+            note = self._notes[kind].get(number)
+            if note is not None:
+                self._note(note, label)
+
+    def _note(self, note: Any, label: str) -> None:
+        """Add a footnote or an endnote behind the text it belongs to."""
+        for index, paragraph in enumerate(note.iter(f"{W}p")):
+            text = self._runs.text(paragraph, value(paragraph.find(f"{W}pPr"), "pStyle"))
+            self.builder.paragraph(f"[{label}] {text}" if index == 0 and text.strip() else text)
+        self._runs.take_boxes()
+
+    def _level(self, properties: Any, style_id: str | None) -> int | None:
+        if properties is not None:
+            outline = properties.find(f"{W}outlineLvl")
+            if outline is not None:
+                level = whole(outline.get(VAL))
+                return level + 1 if level is not None and level < MAX_LEVEL else None
+        return self._styles.paragraph(style_id).level
+
+    def _label(self, properties: Any, style_id: str | None) -> str:
+        """Count the paragraph and return its number, with the space behind it."""
+        style = self._styles.paragraph(style_id)
+        number_id = value(properties, "numPr/numId") or style.number_id
+        if number_id is None or number_id == "0" or not self._is_counted(properties):
+            return ""
+        level = whole(value(properties, "numPr/ilvl"))
+        if level is None and value(properties, "numPr/numId") is None:
+            level = self._numbering.level_of_style(number_id, style_id)
+        if level is None:
+            level = style.number_level or 0
+        return self._numbering.label(number_id, level)
+
+    @staticmethod
+    def _is_counted(properties: Any) -> bool:
+        """Whether the paragraph is seen: its mark is neither hidden nor deleted."""
+        mark = properties.find(f"{W}rPr") if properties is not None else None
+        if mark is None:
+            return True
+        return not is_on(mark.find(f"{W}vanish")) and mark.find(f"{W}del") is None
+
+    # -- tables ----------------------------------------------------------------------------------------------------
 
     def _table(self, table: Any) -> None:
-        rows = [_row(row) for row in _children(table, qn("w:tr"))]
-        rows = [row for row in rows if any(row)]
-        if not rows:
+        if self._is_layout(table):
+            for row in self._shown_rows(table):
+                for cell in _children(row, f"{W}tc"):
+                    if not _continues(cell):
+                        self.body(cell)
             return
-        if len(rows) > 1 and len(rows[0]) > 1 and sum(1 for cell in rows[0] if cell) > 1:
-            self.builder.table(rows)
-            return
-        for row in rows:
-            if len(row) == 1:
-                self.builder.paragraph(row[0])
+        header, rows = self._grid(table)
+        if header and rows:
+            self.builder.table(rows, header=join_names(header))
+        elif header or rows:
+            self.builder.table(header or rows)
+
+    def _is_layout(self, table: Any) -> bool:
+        """Whether the table only places text on the page: one column, one row around tables, headings above text."""
+        rows = list(_children(table, f"{W}tr"))
+        if all(sum(1 for _ in _children(row, f"{W}tc")) == 1 for row in rows):
+            return True
+        if len(rows) == 1 and next(rows[0].iter(f"{W}tbl"), None) is not None:
+            return True
+        for style in table.iter(f"{W}pStyle"):
+            if self._styles.paragraph(style.get(VAL)).level is not None:
+                cell = next(style.iterancestors(f"{W}tc"))
+                if sum(next(p.iter(f"{W}t"), None) is not None for p in cell.iter(f"{W}p")) > 1:
+                    return True
+        return False
+
+    def _grid(self, table: Any) -> tuple[list[list[str]], list[list[str]]]:
+        """Return the rows that repeat as header on every page, and the others, merged cells spread."""
+        header: list[list[str]] = []
+        rows: list[list[str]] = []
+        above: dict[int, str] = {}
+        for row in self._shown_rows(table):
+            cells, merged = self._row(row, above)
+            above = merged
+            repeats = not rows and bool(is_on(row.find(f"{W}trPr/{W}tblHeader")))
+            (header if repeats else rows).append(cells)
+        return header, rows
+
+    def _shown_rows(self, table: Any) -> Iterator[Any]:
+        for row in _children(table, f"{W}tr"):
+            properties = row.find(f"{W}trPr")
+            if properties is not None and properties.find(f"{W}del") is not None:
+                self.builder.note("deleted_text")
+            elif properties is not None and is_on(properties.find(f"{W}hidden")):
+                self.builder.note("hidden_row")
             else:
-                self.builder.row(row)
+                yield row
+
+    def _row(self, row: Any, above: dict[int, str] | None = None) -> tuple[list[str], dict[int, str]]:
+        """Return the cells by column, merged ones spread, and the texts of cells that go on below by column."""
+        properties = row.find(f"{W}trPr")
+        cells = [""] * min(whole(value(properties, "gridBefore")) or 0, _MOST_COLUMNS)
+        merged: dict[int, str] = {}
+        for cell in _children(row, f"{W}tc"):
+            column = len(cells)
+            width = min(whole(value(cell.find(f"{W}tcPr"), "gridSpan")) or 1, _MOST_COLUMNS)
+            vertical = cell.find(f"{W}tcPr/{W}vMerge")
+            if vertical is not None and _continues(cell) and above and column in above:
+                text = above[column]
+            else:
+                text = self._cell(cell)
+            if vertical is not None:
+                merged[column] = text
+            cells += [text, *[Across(text)] * (width - 1)]
+        return cells, merged
+
+    def _cell(self, cell: Any) -> str:
+        return clean_line("\n".join(self._cell_lines(cell)))
+
+    def _cell_lines(self, container: Any) -> Iterator[str]:
+        for element in container:
+            tag = element.tag
+            if tag == f"{W}p":
+                properties = element.find(f"{W}pPr")
+                style_id = value(properties, "pStyle")
+                label = self._label(properties, style_id)
+                yield label + self._runs.text(element, style_id)
+            elif tag == f"{W}tbl":
+                header, rows = self._grid(element)
+                yield "; ".join(render_row(row) for row in (*header, *rows))
+            elif tag in _WRAPPERS:
+                yield from self._cell_lines(element)
+
+    def _chunk(self, element: Any) -> None:
+        """Add a document of another format that stands within this one."""
+        from importlib import import_module
+
+        relation = self._part.rels.get(element.get(_RELATION))
+        if relation is None or relation.is_external:
+            self.builder.note("unreadable_part", place="linked document")
+            return
+        part = relation.target_part
+        try:
+            if part.content_type.endswith("wordprocessingml.document.main+xml"):
+                inner = docx.Document(io.BytesIO(part.blob))
+                _DocxWalk(inner, self.builder).body(inner.element.body)
+                return
+            module = import_module(f"groundtune.ingest.loaders.{_CHUNKS[part.content_type.split(';')[0]]}")
+            for parsed in module.parse(Path(str(part.partname)), part.blob):
+                _include(self.builder, parsed)
+        except (ParseError, *DAMAGED):
+            self.builder.note("unreadable_part", place="embedded document")
 
 
-def _heading_levels(styles: Any) -> dict[str, int]:
-    """Map style ids to levels: 0 for Title, 1 to 9 for headings. A style inherits from the one it is based on."""
-    levels: dict[str, int] = {}
-    elements = {style.get(qn("w:styleId")): style for style in styles.element.iterchildren(qn("w:style"))}
-    for style_id in elements:
-        current, seen = style_id, set[str]()
-        while current in elements and current not in seen:
-            seen.add(current)
-            level = _stated_level(elements[current])
-            if level is not None:
-                levels[style_id] = level
-                break
-            based_on = elements[current].find(qn("w:basedOn"))
-            current = based_on.get(qn("w:val")) if based_on is not None else None
-    return levels
+_RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 
 
-def _stated_level(style: Any) -> int | None:
-    name = style.find(qn("w:name"))
-    value = str(name.get(qn("w:val"))).lower() if name is not None else ""
-    if value == "title":
-        return 0
-    if value.startswith("heading ") and value[8:].isdecimal():
-        return int(value[8:])
-    outline = style.find(f"{qn('w:pPr')}/{qn('w:outlineLvl')}")
-    if outline is None or int(outline.get(qn("w:val")) or _MAX_LEVEL) >= _MAX_LEVEL:
-        return None
-    return int(outline.get(qn("w:val"))) + 1
+def _related(part: Any, kind: str) -> Any:
+    """Return the root element of the first related part of a kind; None if there is none."""
+    for relation in part.rels.values():
+        if not relation.is_external and relation.reltype.rsplit("/", 1)[-1] == kind:
+            target = relation.target_part
+            element = getattr(target, "element", None)
+            return element if element is not None else read_xml(target.blob)
+    return None
 
 
-def _pieces(element: Any) -> Iterator[str]:
-    """Yield visible text in order; text boxes are read separately, after the paragraph that anchors them."""
-    stack = [element]
-    while stack:
-        node = stack.pop()
-        if node.tag in _TEXT:
-            yield node.text or ""
-        elif node.tag == qn("w:tab"):
-            yield "\t"
-        elif node.tag in _BREAKS:
-            yield "\n"
-        elif node.tag in _SIGNS:
-            yield _SIGNS[node.tag]
-            stack.extend(reversed(list(node.iterchildren())))
-        elif node.tag not in _SKIPPED and node.tag != _BOX:
-            stack.extend(reversed(list(node.iterchildren())))
+def _notes(part: Any, kind: str) -> dict[str | None, Any]:
+    """Return footnotes or endnotes by id; separators have a type, notes have none."""
+    root = _related(part, kind)
+    notes: Iterable[Any] = root if root is not None else ()
+    return {note.get(f"{W}id"): note for note in notes if note.get(f"{W}type") is None}
 
 
-def _boxes(element: Any) -> Iterator[Any]:
-    stack = [element]
-    while stack:
-        node = stack.pop()
-        if node.tag == _BOX:
-            yield node
-        elif node.tag not in _SKIPPED:
-            stack.extend(reversed(list(node.iterchildren())))
+def _pages(part: Any) -> int | None:
+    """Return how many pages the program counted when it saved the file."""
+    for relation in part.package.rels.values():
+        if not relation.is_external and relation.reltype.endswith("/extended-properties"):
+            root = read_xml(relation.target_part.blob)
+            return whole(next((e.text for e in root if str(e.tag).endswith("}Pages")), None))
+    return None
 
 
 def _children(element: Any, tag: str) -> Iterator[Any]:
-    for child in element.iterchildren():
+    for child in element:
         if child.tag == tag:
             yield child
         elif child.tag in _WRAPPERS:
             yield from _children(child, tag)
 
 
-def _row(row: Any) -> list[str]:
-    """Return the cells by column; a cell that spans columns leaves the others empty."""
-    cells: list[str] = []
-    for cell in _children(row, qn("w:tc")):
-        text = clean_line("\n".join("".join(_pieces(part)) for part in cell.iter(qn("w:p"))))
-        span = cell.find(f"{qn('w:tcPr')}/{qn('w:gridSpan')}")
-        width = int(span.get(qn("w:val")) or 1) if span is not None else 1
-        cells.extend([text, *[""] * (min(width, 100) - 1)])
-    return cells
+def _continues(cell: Any) -> bool:
+    """Whether the cell is part of the one above."""
+    merge = cell.find(f"{W}tcPr/{W}vMerge")
+    return merge is not None and merge.get(VAL) != "restart"
+
+
+def _include(builder: TextBuilder, parsed: ParsedDocument) -> None:
+    """Add the text and the notes of another document."""
+    for text in parsed.text.split(SEPARATOR):
+        builder.paragraph(text)
+    for note in parsed.notes:
+        builder.note(note.kind, count=note.count)

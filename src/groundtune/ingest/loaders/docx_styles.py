@@ -1,0 +1,161 @@
+"""Resolve the styles of a Word document: heading levels, numbering, hidden and struck text. Never reads text."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from groundtune.ingest.loaders.docx_names import VAL, W, is_on, value, whole
+
+MAX_LEVEL = 9
+_TINY = 2
+"""Half points up to which text is too small to be seen."""
+_WHITE = {"FFFFFF", "WHITE"}
+_UNSHADED = {None, "auto", "FFFFFF"}
+
+
+@dataclass(frozen=True, slots=True)
+class RunFormat:
+    """What decides whether and where a run is seen; None where neither the run nor its styles say it."""
+
+    hidden: bool | None = None
+    struck: bool | None = None
+    position: str | None = None
+    """`superscript`, `subscript` or `baseline`."""
+    white: bool | None = None
+    shaded: bool | None = None
+    tiny: bool | None = None
+
+    def over(self, below: "RunFormat") -> "RunFormat":
+        """Return this format, with that of `below` where this one does not say."""
+        if self is _PLAIN:
+            return below
+        return RunFormat(
+            hidden=below.hidden if self.hidden is None else self.hidden,
+            struck=below.struck if self.struck is None else self.struck,
+            position=below.position if self.position is None else self.position,
+            white=below.white if self.white is None else self.white,
+            shaded=below.shaded if self.shaded is None else self.shaded,
+            tiny=below.tiny if self.tiny is None else self.tiny,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ParagraphStyle:
+    """What a paragraph gets from its style and those that it is based on."""
+
+    level: int | None = None
+    """0 for Title, 1 to 9 for headings."""
+    number_id: str | None = None
+    number_level: int | None = None
+    run: RunFormat = RunFormat()
+
+
+_PLAIN = RunFormat()
+
+
+class Styles:
+    """The styles of one document by id."""
+
+    def __init__(self, root: Any) -> None:
+        self._elements = {style.get(f"{W}styleId"): style for style in root.iterchildren(f"{W}style")}
+        defaults = root.find(f"{W}docDefaults/{W}rPrDefault/{W}rPr")
+        self._defaults = read_run(defaults) if defaults is not None else _PLAIN
+        self._default_paragraph = next(
+            (
+                key
+                for key, style in self._elements.items()
+                if style.get(f"{W}type") == "paragraph" and style.get(f"{W}default") in ("1", "true", "on")
+            ),
+            None,
+        )
+        self._paragraphs: dict[str | None, ParagraphStyle] = {}
+        self._runs: dict[str, RunFormat] = {}
+
+    def paragraph(self, style_id: str | None) -> ParagraphStyle:
+        """Return what a paragraph of a style gets; of the default style without an id."""
+        found = self._paragraphs.get(style_id)
+        if found is None:
+            found = self._paragraphs[style_id] = self._resolve(style_id if style_id else self._default_paragraph)
+        return found
+
+    def run(self, style_id: str | None) -> RunFormat:
+        """Return what a run of a character style gets."""
+        if style_id is None:
+            return _PLAIN
+        found = self._runs.get(style_id)
+        if found is None:
+            found = _PLAIN
+            for style in self._chain(style_id):
+                found = found.over(read_run(style.find(f"{W}rPr")))
+            self._runs[style_id] = found
+        return found
+
+    def number_of_list(self, style_id: str) -> str | None:
+        """Return the numbering of a list style."""
+        return next((number for style in self._chain(style_id) if (number := value(style, "pPr/numPr/numId"))), None)
+
+    def _resolve(self, style_id: str | None) -> ParagraphStyle:
+        found = ParagraphStyle()
+        run = _PLAIN
+        for style in self._chain(style_id):
+            properties = style.find(f"{W}pPr")
+            found = replace(
+                found,
+                level=found.level if found.level is not None else _stated_level(style),
+                number_id=found.number_id or value(properties, "numPr/numId"),
+                number_level=found.number_level
+                if found.number_level is not None
+                else whole(value(properties, "numPr/ilvl")),
+            )
+            run = run.over(read_run(style.find(f"{W}rPr")).over(RunFormat(shaded=_is_shaded(properties))))
+        level = found.level if found.level is not None and found.level <= MAX_LEVEL else None
+        return replace(found, level=level, run=run.over(self._defaults))
+
+    def _chain(self, style_id: str | None) -> Iterator[Any]:
+        """Yield a style and those that it is based on."""
+        seen = set[str | None]()
+        while style_id in self._elements and style_id not in seen:
+            seen.add(style_id)
+            yield self._elements[style_id]
+            style_id = value(self._elements[style_id], "basedOn")
+
+
+def _stated_level(style: Any) -> int | None:
+    """Return the level that a style states; more than MAX_LEVEL for body text."""
+    name = (value(style, "name") or "").lower()
+    if name == "title":
+        return 0
+    if name.startswith("heading ") and name[8:].isdecimal():
+        return int(name[8:])
+    outline = whole(value(style, "pPr/outlineLvl"))
+    return outline + 1 if outline is not None else None
+
+
+def read_run(properties: Any) -> RunFormat:
+    """Return what a `w:rPr` states."""
+    if properties is None or not len(properties):
+        return _PLAIN
+    hidden = struck = white = shaded = tiny = None
+    position = None
+    for element in properties:
+        match element.tag.removeprefix(W):
+            case "vanish":
+                hidden = is_on(element)
+            case "strike" | "dstrike":
+                struck = struck or is_on(element)
+            case "vertAlign":
+                position = element.get(VAL)
+            case "color":
+                white = (element.get(VAL) or "").upper() in _WHITE
+            case "shd":
+                shaded = element.get(f"{W}fill") not in _UNSHADED or None
+            case "highlight":
+                shaded = element.get(VAL) not in ("none", "white") or None
+            case "sz":
+                tiny = (whole(element.get(VAL)) or _TINY + 1) <= _TINY
+    return RunFormat(hidden, struck, position, white, shaded, tiny)
+
+
+def _is_shaded(properties: Any) -> bool | None:
+    shading = properties.find(f"{W}shd") if properties is not None else None
+    return True if shading is not None and shading.get(f"{W}fill") not in _UNSHADED else None
