@@ -149,6 +149,14 @@ def test_loader(make_desk: MakeDesk) -> None:
     assert hit["passage"]["text"].startswith("The parcel left us on Monday.")
 
 
+def test_parser(make_desk: MakeDesk) -> None:
+    desk = make_desk("Parser", files={"logs/a.txt": "Started at nine.\nNothing else of note."}, toml="")
+    (file,) = desk.json("ingest")["files"]
+    assert (file["source"], file["status"]) == ("logs/a.txt", "indexed")
+    (hit,) = desk.json("search", "started")["hits"]
+    assert hit["passage"]["text"] == "Started at nine."
+
+
 def test_store(make_desk: MakeDesk, tmp_path: Path) -> None:
     lines = block("Store", "toml").replace("/mnt/fast", str(tmp_path / "fast"))
     desk = make_desk("Store", lines=lines)

@@ -65,12 +65,13 @@ class Browser:
         self._page.goto(path.absolute().as_uri(), wait_until="domcontentloaded", timeout=_TIMEOUT_MS)
         self._page.evaluate(_OPEN_ALL)
         inner = str(self._page.evaluate(_INNER) or "")
-        tree = self._tree()
+        tree = self._tree(inner)
         self._page.evaluate(_REMOVE, list(left_out))
-        return Views(inner, tree, self._tree())
+        return Views(inner, tree, self._tree(inner))
 
-    def _tree(self) -> str:
-        return "\n".join(_tree_texts(self._session.send("Accessibility.getFullAXTree")["nodes"]))
+    def _tree(self, inner: str) -> str:
+        nodes = self._session.send("Accessibility.getFullAXTree")["nodes"]
+        return "\n".join(_tree_texts(nodes, inner))
 
     def print_pdf(self, path: Path, target: Path) -> None:
         """Print a page into a PDF file."""
@@ -79,21 +80,29 @@ class Browser:
 
 
 _TEXTS = {"StaticText", "ListMarker"}
-_FIELDS = {"textbox", "spinbutton"}
+_FIELDS = {"textbox", "spinbutton", "combobox"}
+_BOXES = {"checkbox", "radio"}
 
 
-def _tree_texts(nodes: list[dict[str, Any]]) -> Iterator[str]:
+def _tree_texts(nodes: list[dict[str, Any]], inner: str) -> Iterator[str]:
+    """Yield the texts of the tree in order; the label of a field is its name there, and not a text of its own."""
     by_id = {node["nodeId"]: node for node in nodes}
     stack = [nodes[0]["nodeId"]] if nodes else []
     while stack:
         node = by_id.get(stack.pop())
         if node is None:
             continue
-        role = node.get("role", {}).get("value")
+        role, name = node.get("role", {}).get("value"), str(node.get("name", {}).get("value", ""))
         if role in _TEXTS and not node.get("ignored"):
-            yield str(node.get("name", {}).get("value", ""))
-            continue
-        if role in _FIELDS and "value" in node:
-            yield str(node["value"].get("value", ""))
-            continue
-        stack.extend(reversed(node.get("childIds", ())))
+            yield name
+        elif role in _BOXES:
+            yield f"{_box(node)} {name if name in inner else ''}"
+        elif role in _FIELDS:
+            yield f"{name if name in inner else ''} {node.get('value', {}).get('value', '')}"
+        else:
+            stack.extend(reversed(node.get("childIds", ())))
+
+
+def _box(node: dict[str, Any]) -> str:
+    properties = {each["name"]: each["value"].get("value") for each in node.get("properties", ())}
+    return "☑" if properties.get("checked") == "true" else "☐"

@@ -33,6 +33,7 @@ class Seen:
 
 
 PAGED = (".docx", ".pptx", ".odt", ".odp", ".rtf", ".doc", ".ppt")
+SLIDES = (".pptx", ".odp", ".ppt")
 SHEETS = (".xlsx", ".xlsm", ".ods", ".xls")
 WEB = (".html", ".htm", ".xhtml")
 
@@ -44,10 +45,10 @@ def see(paths: Sequence[Path]) -> dict[Path, Seen | None]:
         scratch = Path(name)
         paged = [path for path in paths if path.suffix.lower() in PAGED]
         for path, pdf in zip(paged, libreoffice.convert(paged, "pdf", scratch / "pdf"), strict=True):
-            seen[path] = _see_pdf(pdf) if pdf else None
+            seen[path] = _see_pdf(pdf, slides=path.suffix.lower() in SLIDES) if pdf else None
         workbooks = [path for path in paths if path.suffix.lower() in SHEETS]
-        for path, texts in zip(workbooks, libreoffice.sheets(workbooks, scratch / "sheets"), strict=True):
-            seen[path] = Seen(("\n".join(texts),)) if texts else None
+        for path, cells in zip(workbooks, libreoffice.sheets(workbooks, scratch / "sheets"), strict=True):
+            seen[path] = None if cells is None else Seen((cells,))
         rest = [path for path in paths if path.suffix.lower() in (*WEB, ".epub", ".eml")]
         if rest:
             with browser.open_browser() as chromium:
@@ -68,9 +69,10 @@ def see(paths: Sequence[Path]) -> dict[Path, Seen | None]:
     return seen
 
 
-def _see_pdf(path: Path) -> Seen:
+def _see_pdf(path: Path, *, slides: bool = False) -> Seen:
+    """Return what is on the pages; slides have no page furniture, but may have the same title."""
     whole = [pdf_readers.poppler_pages(path), pdf_readers.pdfium_pages(path)]
-    once = ["\n".join(pdf_readers.without_furniture(pages)) for pages in whole]
+    once = ["\n".join(pages if slides else pdf_readers.without_furniture(pages)) for pages in whole]
     return Seen(tuple(once), tuple("\n".join(pages) for pages in whole))
 
 

@@ -13,7 +13,7 @@ of a file that groundtune does not know itself.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -31,6 +31,7 @@ RESERVED: Mapping[str, tuple[str, ...]] = {
     "embedder": ("bundled", "local", "openai"),
     "store": ("lance", "postgres"),
     "source": ("folder",),
+    "parser": ("groundtune", "libreoffice", "markitdown", "ocr", "ocr-all-pages"),
     "trainer": ("classifier", "extractor", "lora", "retriever", "hosted"),
     "approach": (
         *("prompt", "fewshot-fixed", "fewshot", "context", "rag", "nearest", "tuned", "hybrid"),
@@ -72,6 +73,8 @@ class Extensions:
     scorers: dict[str, Score] = field(default_factory=dict)
     loaders: dict[str, Loader] = field(default_factory=dict)
     """Maps each suffix, lower-case and with its dot, to its loader."""
+    parsers: dict[str, Loader] = field(default_factory=dict)
+    """Maps each name that `[[documents.parsers]]` may choose to its parser, for files of any suffix."""
     stores: dict[str, Callable[..., Any]] = field(default_factory=dict)
     """Maps each `[store] kind` to a function that makes an `IndexStorage`."""
     sources: dict[str, Callable[..., Any]] = field(default_factory=dict)
@@ -111,6 +114,11 @@ class Extensions:
             raise UsageError(f"{suffix!r} is not the suffix of a file", hint='write it like ".eml"')
         chosen = loader if isinstance(loader, Loader) else FunctionLoader(loader)
         self._add(self.loaders, "loader", suffix.lower(), chosen)
+
+    def parser(self, name: str, parser: Loader | Callable[[Path], Any]) -> None:
+        """Add a parser that `[[documents.parsers]]` chooses by name, for files of any suffix."""
+        chosen = parser if isinstance(parser, Loader) else FunctionLoader(parser)
+        self._add(self.parsers, "parser", name, chosen)
 
     def store(self, kind: str, make: Callable[..., Any]) -> None:
         """Add a kind of [store]. make: called with the project's folder, and the table's options by name."""
@@ -200,7 +208,7 @@ def adds_approach(name: str) -> bool:
     return not own and name in load_extensions().approaches
 
 
-def unknown_name(noun: str, name: str, added: Mapping[str, object]) -> str:
+def unknown_name(noun: str, name: str, added: Iterable[str]) -> str:
     """Describe a name that no package adds: the known ones, and every package that failed to load."""
     known = ", ".join(sorted(added)) or "none is installed"
     broken = "; ".join(load_extensions().broken.values())

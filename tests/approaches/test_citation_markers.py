@@ -4,7 +4,7 @@ import pytest
 
 from groundtune.approaches.citation_markers import find_markers
 from groundtune.approaches.citations import check_citations
-from groundtune.approaches.reply_words import REPLY_WORDS
+from groundtune.languages.reply_words import reply_words
 from groundtune.types import Hit, Passage
 from tests.approaches.test_citations import HITS
 
@@ -44,16 +44,15 @@ def test_every_form_is_read_and_written_in_one_way(form: str, place: str) -> Non
     assert form.strip() not in shown.replace(numbers, "") or form.startswith("[1]")
 
 
-@pytest.mark.parametrize("language", REPLY_WORDS)
+@pytest.mark.parametrize("language", [name for name, words in reply_words().items() if "sources" in words])
 def test_the_words_for_sources_of_many_languages(language: str) -> None:
-    words = REPLY_WORDS[language]
-    for word in words.sources.split():
-        name = word.replace("_", " ")
+    words = reply_words()[language]
+    for name in words["sources"]:
         for form in (f"[{name} 1]", f"[{name.capitalize()} 2]", f"({name} 3)", f"[{name}: 1]"):
             (marker,) = find_markers(f"{DAYS} {form}.", HITS)
             assert marker.numbers == (int("".join(filter(str.isdecimal, form))),), form
-    for join in words.joins.split():
-        (marker,) = find_markers(f"{DAYS} [{words.sources.split()[0]} 1 {join} 2].", HITS)
+    for join in words["joins"]:
+        (marker,) = find_markers(f"{DAYS} [{words['sources'][0]} 1 {join} 2].", HITS)
         assert marker.numbers == (1, 2), join
 
 

@@ -76,7 +76,7 @@ def test_no_package_adds_nothing() -> None:
 
 
 def test_what_packages_read_is_supported(site: Path) -> None:
-    assert [suffix for suffix in (".note", ".rows", ".bad", ".eml", ".png", "") if is_readable(suffix)] == [
+    assert [suffix for suffix in (".note", ".rows", ".bad", ".eml", ".zip", "") if is_readable(suffix)] == [
         ".note",
         ".rows",
         ".bad",

@@ -45,7 +45,7 @@ REASONS = {
     "test_files.zip": "unpack the archive",
     "test_outlook_msg.msg": "save as .eml",
     "test_rss.xml": "save as .html or .txt",
-    "MEDRPT-2024-PAT-3847_medical_report_scan.pdf": "no text layer (scanned PDF; run OCR first)",
+    "MEDRPT-2024-PAT-3847_medical_report_scan.pdf": "no text layer (scanned PDF",
 }
 
 

@@ -222,13 +222,6 @@ def test_html(tmp_path: Path) -> None:
     assert heading_of(parsed, "Wren") == ("Prices",)
 
 
-def test_html_main_is_preferred_when_it_holds_most(tmp_path: Path) -> None:
-    page = "<h1>T</h1><div>side</div><main><p>{}</p></main>"
-    assert "side" not in load_one(write(tmp_path / "a.html", page.format("long text " * 20))).text
-    assert "side" in load_one(write(tmp_path / "b.html", page.format("x"))).text
-    assert load_one(write(tmp_path / "c.html", page.format("x"))).title == "T"
-
-
 def test_html_page_inside_a_form_and_layout_table(tmp_path: Path) -> None:
     page = "<body><form><table><tr><td><h1>Head</h1><p>Body text</p></td></tr></table><input></form>"
     parsed = load_one(write(tmp_path / "a.htm", page))

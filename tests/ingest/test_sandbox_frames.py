@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from groundtune.errors import ParseError
 from groundtune.ingest.parsed import Block, ParsedDocument, TextBuilder
 from groundtune.ingest.sandbox_frames import (
+    BUSY,
     LENGTH,
     OUT_OF_MEMORY,
     ReplyError,
@@ -71,8 +72,9 @@ def test_reasons_and_requests_come_through() -> None:
     reply = decode_reply(encode_error("empty file", skip=True))
     assert isinstance(reply, ParseError)
     assert (reply.message, reply.skip) == ("empty file", True)
-    assert decode_reply(OUT_OF_MEMORY) is None
-    assert decode_request(encode_request(["/a", "/n\udce4me \n.md"])) == ["/a", "/n\udce4me \n.md"]
+    assert (decode_reply(OUT_OF_MEMORY), decode_reply(BUSY)) == ("memory", "busy")
+    files = [("/a", "ocr"), ("/n\udce4me \n.md", "")]
+    assert decode_request(encode_request(files)) == files
 
 
 def test_a_reason_is_short_and_cannot_control_the_terminal() -> None:

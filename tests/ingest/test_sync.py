@@ -101,13 +101,15 @@ class Here:
 
     before: Callable[[Path], None] = staticmethod(lambda path: None)
 
-    async def load_many(self, paths: Sequence[Path]) -> list[list[ParsedDocument] | ParseError]:
-        return [self._load(path) for path in paths]
+    async def load_many(
+        self, paths: Sequence[Path], parsers: Sequence[str] = ()
+    ) -> list[list[ParsedDocument] | ParseError]:
+        return [self._load(path, parser) for path, parser in zip(paths, parsers, strict=True)]
 
-    def _load(self, path: Path) -> list[ParsedDocument] | ParseError:
+    def _load(self, path: Path, parser: str) -> list[ParsedDocument] | ParseError:
         try:
             type(self).before(path)
-            return load(path)
+            return load(path, parser=parser)
         except ParseError as error:
             return error
 
@@ -482,7 +484,7 @@ ODD: Mapping[bytes, tuple[bytes, str]] = {
     b"broken.docx": (b"PK\x03\x04 and then nothing", "failed"),
     b"latin.txt": ("Ein Otter überquert die Brücke und grüßt.".encode("latin-1"), "indexed"),
     b"wide.txt": ("An otter in sixteen bits.".encode("utf-16"), "indexed"),
-    b"picture.png": (b"\x89PNG\r\n\x1a\n" + b"\0" * 64, "skipped"),
+    b"picture.png": (b"\x89PNG\r\n\x1a\n" + b"\0" * 64, "failed"),
     b"big.txt": (b"otter " * 250_000, "skipped"),
     b"zwei\nzeilen.md": (b"An otter in a name of two lines.", "indexed"),
     "otter-🦦.md".encode(): (b"An otter with a picture.", "indexed"),

@@ -3,9 +3,9 @@ from importlib.resources import files
 
 import pytest
 
+from groundtune.approaches.close_matching import find_close
+from groundtune.approaches.quote_matching import find
 from groundtune.languages.language import LANGUAGES, SENSES, Language, load
-from groundtune.languages.quantities import quantities, supports
-from groundtune.languages.senses import contradicts, critical_words
 
 DATA = [language for name in LANGUAGES if (language := load(name))]
 PAIRS = [
@@ -22,12 +22,10 @@ def test_the_examples_of_a_language_hold(language: Language, first: str, second:
 
 
 def _same(first: str, second: str, language: str) -> bool:
-    senses = [critical_words(text, language) for text in (first, second)]
-    amounts = [[q for q in quantities(text, language) if not q.article] for text in (first, second)]
-    return not contradicts(*senses, language) and all(
-        any(supports(stated, claimed) for stated in there)
-        for here, there in (amounts, amounts[::-1])
-        for claimed in here
+    """Whether each of two texts supports the other, by the citation check and by its amounts."""
+    return all(
+        find(claim, text, language=language) or find_close(claim, text, language=language) is not None
+        for claim, text in ((first, second), (second, first))
     )
 
 

@@ -7,8 +7,8 @@ from functools import cache
 
 from groundtune.approaches.citation_markers import Marker, find_markers
 from groundtune.approaches.quote_matching import find
-from groundtune.approaches.reply_words import all_words
 from groundtune.approaches.statements import states_something
+from groundtune.languages.reply_words import all_words
 from groundtune.languages.text import sentences, words
 from groundtune.types import Hit
 
@@ -86,8 +86,8 @@ def is_source_word(word: str) -> bool:
 
 @cache
 def _source_words() -> frozenset[str]:
-    fields = ("sources", "joins", "pointers")
-    return frozenset(part for field in fields for word in all_words(field) for part in words(word) if len(part) > 1)
+    kinds = ("sources", "joins", "pointers")
+    return frozenset(part for kind in kinds for word in all_words(kind) for part in words(word) if len(part) > 1)
 
 
 # -- lines ---------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from groundtune.approaches.reply_words import all_words
+from groundtune.languages.reply_words import all_words
 from groundtune.types import Hit
 
 MAX_NUMBER = 99
@@ -154,8 +154,8 @@ def _contents() -> _Contents:
     )
 
 
-def _any_of(field: str) -> str:
-    words = {"".join(map(_folded, word)) for word in all_words(field)}
+def _any_of(kind: str) -> str:
+    words = {"".join(map(_folded, word)) for word in all_words(kind)}
     return "|".join(re.escape(word) for word in sorted(words, key=lambda word: (-len(word), word)))
 
 

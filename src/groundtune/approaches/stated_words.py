@@ -1,20 +1,18 @@
 """Tell whether a reply states a word as its answer, or only mentions it. Knows no task; the words are the caller's.
 
 "Answer: refund", "The label is refund." and "refund" on a line of its own state it; "The code NOT_IN_DOCUMENTS is
-printed on page 3" mentions it. `answer_words.toml` holds the words that introduce an answer, in several languages; a
-colon or a line of its own states a word in any language.
+printed on page 3" mentions it. `languages/data/replies.toml` holds the words that introduce an answer, in several
+languages; a colon or a line of its own states a word in any language.
 """
 
 import re
-import tomllib
 from dataclasses import dataclass
 from functools import cache
 from html import unescape
-from importlib.resources import files
 from typing import Literal
 
-UNSPACED = "unspaced"
-"""Entry of `answer_words.toml` for scripts without spaces between words."""
+from groundtune.languages.reply_words import UNSPACED, reply_words
+
 _NEAR_WORDS = 5
 """An answer word introduces what follows it within this many words."""
 _OPENING = r"[\s*_~`\"'“‘«„「『\[{<(\\]*$"
@@ -127,7 +125,7 @@ class _Words:
 
 @cache
 def _words() -> _Words:
-    table = tomllib.loads(files(__package__).joinpath("answer_words.toml").read_text(encoding="utf-8"))
+    table = {language: entry for language, entry in reply_words().items() if "answer" in entry}
 
     def any_of(kind: str, *, unspaced: bool = True) -> str:
         spaced = {word for language, entry in table.items() if language != UNSPACED for word in entry[kind]}

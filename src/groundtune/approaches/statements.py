@@ -3,7 +3,7 @@
 import re
 from functools import cache
 
-from groundtune.approaches.reply_words import all_phrases
+from groundtune.languages.reply_words import all_words
 from groundtune.languages.text import words
 
 LEAD_IN_WORDS = 12
@@ -24,7 +24,7 @@ def states_something(sentence: str, line: str) -> bool:
     if is_heading(line) or leads_in(sentence) or _QUESTION.search(sentence):
         return False
     plain = _plain(sentence)
-    if not plain or plain in _phrases("answers"):
+    if not plain or plain in _phrases("yes_no"):
         return False
     return not (_greets(sentence, plain) or _offers(plain))
 
@@ -60,17 +60,14 @@ def _offers(plain: str) -> bool:
 
 
 @cache
-def _phrases(field: str) -> frozenset[str]:
-    listed = (
-        all_phrases(field) if field == "greetings" else (each for row in all_phrases(field) for each in row.split())
-    )
-    return frozenset(map(_plain, listed))
+def _phrases(kind: str) -> frozenset[str]:
+    return frozenset(map(_plain, all_words(kind)))
 
 
 @cache
 def _offer_beginnings() -> tuple[str, ...]:
     """Return the beginnings of offers; a script with spaces needs a whole word."""
-    plain = (_plain(phrase) for phrase in all_phrases("offers"))
+    plain = (_plain(phrase) for phrase in all_words("offers"))
     return tuple(phrase if ord(phrase[-1]) >= 0x0E00 else f"{phrase} " for phrase in plain)
 
 

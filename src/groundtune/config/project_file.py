@@ -35,7 +35,7 @@ from groundtune.config.values import (
     value_error,
 )
 from groundtune.errors import ConfigError, MissingError, Problem
-from groundtune.extensions import load_extensions, unknown_name
+from groundtune.extensions import RESERVED, load_extensions, unknown_name
 from groundtune.types import Task
 
 PROJECT_FILE = "groundtune.toml"
@@ -46,6 +46,19 @@ class AccessRule(Section):
 
     include: Annotated[Patterns, Field(min_length=1)]
     groups: Annotated[Texts, Field(min_length=1)]
+
+
+class ParserRule(Section):
+    """Has matching documents read by another parser than groundtune's own."""
+
+    include: Annotated[Patterns, Field(min_length=1)]
+    parser: Text
+
+    @model_validator(mode="after")
+    def _registered(self) -> Self:
+        if self.parser not in RESERVED["parser"] and self.parser not in (added := load_extensions().parsers):
+            raise value_error(unknown_name("parser", self.parser, [*RESERVED["parser"], *added]), key="parser")
+        return self
 
 
 class DocumentsConfig(Section):
@@ -60,6 +73,10 @@ class DocumentsConfig(Section):
     follow_links: bool = False
     loaders: Texts = ()
     """Suffixes that packages read in place of groundtune. Suffixes that it does not know need not be listed."""
+    parsers: Annotated[tuple[ParserRule, ...], AsTuple] = ()
+    """The last rule that matches a document decides."""
+    ocr: bool = True
+    """Whether scanned pages and pictures are read where groundtune[ocr] is installed."""
     access: Annotated[tuple[AccessRule, ...], AsTuple] = ()
 
     @model_validator(mode="after")

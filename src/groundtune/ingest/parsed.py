@@ -14,6 +14,8 @@ BlockKind = Literal["paragraph", "row", "code"]
 SEPARATOR = "\n\n"
 MOST_PLACES = 20
 """Places that a note names."""
+_SECTION = 0
+"""Level of a heading that no other heading ends."""
 LONGEST_PLACE = 100
 """Characters of such a place that are kept."""
 _INVISIBLE = re.compile(
@@ -78,11 +80,16 @@ class TextBuilder:
         if not text:
             return
         self._close_headings(level)
-        above = self._heading_path
-        start, end = self._append(text)
-        self._heading_path = (*above, text)
-        block = Block("paragraph", start, end, above, len(self._pages) or None)
-        self._open_headings.append(_OpenHeading(level, block, len(self._blocks)))
+        self._open_heading(level, text)
+
+    def open_section(self, text: str) -> None:
+        """Add a heading that is over at `close_section`, as those of tabs and of what a click opens are."""
+        self._open_heading(_SECTION, clean_line(text))
+
+    def close_section(self) -> None:
+        while self._open_headings[-1].level != _SECTION:
+            self._close_heading()
+        self._close_heading()
 
     def paragraph(self, text: str, *, page_breaks: Sequence[int] = ()) -> None:
         """Add running text or a list item, with white space collapsed.
@@ -156,13 +163,23 @@ class TextBuilder:
             ),
         )
 
+    def _open_heading(self, level: int, text: str) -> None:
+        above = self._heading_path
+        start, end = self._append(text) if text else (self._length, self._length)
+        self._heading_path = (*above, text) if text else above
+        block = Block("paragraph", start, end, above, len(self._pages) or None)
+        self._open_headings.append(_OpenHeading(level, block, len(self._blocks)))
+
     def _close_headings(self, level: int) -> None:
         """End the sections of this level and below; a heading without text below it becomes a block."""
         while self._open_headings and self._open_headings[-1].level >= level:
-            heading = self._open_headings.pop()
-            self._heading_path = heading.block.heading
-            if len(self._blocks) == heading.blocks_before:
-                self._blocks.append(heading.block)
+            self._close_heading()
+
+    def _close_heading(self) -> None:
+        heading = self._open_headings.pop()
+        self._heading_path = heading.block.heading
+        if len(self._blocks) == heading.blocks_before and heading.block.start < heading.block.end:
+            self._blocks.append(heading.block)
 
     def _next_start(self) -> int:
         return self._length + len(SEPARATOR) if self._parts else 0

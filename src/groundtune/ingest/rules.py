@@ -20,7 +20,7 @@ from groundtune.ingest.access_rules import applies, groups_for, stricter
 from groundtune.ingest.patterns import excludes, matches_pattern, nearly_excludes, nearly_matches
 from groundtune.types import EVERYONE
 
-RuleKey = Literal["documents.include", "documents.exclude", "documents.access", "examples.files"]
+RuleKey = Literal["documents.include", "documents.exclude", "documents.access", "documents.parsers", "examples.files"]
 SHOWN = 3
 """Files that a message names."""
 
@@ -130,7 +130,7 @@ class DocumentRules:
         for rule in [rule for rule in self._unmatched if rule.key != "documents.exclude"]:
             if (
                 applies(source, rule.pattern)
-                if rule.key == "documents.access"
+                if rule.key in ("documents.access", "documents.parsers")
                 else matches_pattern(source, rule.pattern)
             ):
                 del self._unmatched[rule]
@@ -177,12 +177,14 @@ _NOTHING: dict[RuleKey, str] = {
     "documents.include": 'documents.include "{}" matches no file',
     "documents.exclude": 'documents.exclude "{}" leaves out nothing',
     "documents.access": 'documents.access "{}" matches no document',
+    "documents.parsers": 'documents.parsers "{}" matches no document',
     "examples.files": 'examples.files "{}" matches no file',
 }
 _CONSEQUENCE: dict[RuleKey, str] = {
     "documents.include": "as it stands, left out",
     "documents.exclude": "left out, to be safe",
     "documents.access": "as it stands, open to everyone",
+    "documents.parsers": "as it stands, read as any other file",
     "examples.files": "left out, to be safe",
 }
 _FIX: dict[RuleKey, str] = {
@@ -191,6 +193,7 @@ _FIX: dict[RuleKey, str] = {
     'brackets, as in "[d]rafts"',
     "documents.access": "spell the pattern as the files are spelled; to leave them open all the same, add a rule for "
     'them with groups = ["*"]',
+    "documents.parsers": "spell the pattern as the files are spelled",
     "examples.files": "spell the pattern as the file is spelled",
 }
 
@@ -225,4 +228,6 @@ def _rules(config: Config, root: Path) -> list[Rule]:
     found += rules("examples.files", config.examples.files, "examples", "files")
     for number, access in enumerate(settings.access):
         found += rules("documents.access", access.include, "documents", "access", number, "include")
+    for number, parser in enumerate(settings.parsers):
+        found += rules("documents.parsers", parser.include, "documents", "parsers", number, "include")
     return found

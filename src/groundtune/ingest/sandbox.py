@@ -22,6 +22,8 @@ _LARGE = 1 << 18
 _BUFFER = 1 << 22
 _GRACE = 5.0
 """Seconds that a process may take to exit once it has closed its output, so that its own exit code is seen."""
+_MOST_PAGES = 10_000
+"""Times that a worker may ask for more time for one file."""
 _BATCH = 32
 """Files sent to a worker at once: enough to hide the round trip, few enough to share the work evenly."""
 
@@ -29,8 +31,9 @@ _BATCH = 32
 class Sandbox:
     """A pool of worker processes, started on demand and replaced when a file hangs or kills them.
 
-    timeout_seconds: for one file. memory_mb: memory a worker may take beyond its size at the start, in MiB (Linux); a
-    reply may have half as many. replaced: suffixes that packages read in place of groundtune.
+    timeout_seconds: for one file, or one page of it that is read by OCR. memory_mb: memory a worker may take beyond its
+    size at the start, in MiB (Linux); a reply may have half as many. replaced: suffixes that packages read in place of
+    groundtune.
     """
 
     def __init__(
@@ -56,23 +59,28 @@ class Sandbox:
     ) -> None:
         await asyncio.gather(*(worker.stop() for worker in self._all))
 
-    async def load_many(self, paths: Sequence[Path]) -> list[list[ParsedDocument] | ParseError]:
+    async def load_many(
+        self, paths: Sequence[Path], parsers: Sequence[str] = ()
+    ) -> list[list[ParsedDocument] | ParseError]:
         """Return one outcome per path, in order. Faster than a call for each when the files are small.
 
-        The outcome of a file that is unreadable, damaged, too slow or too large, or whose worker died, is a ParseError.
+        parsers: name of the parser of each, empty for the one of its suffix; without any, that is all of them. The
+        outcome of a file that is unreadable, damaged, too slow or too large, or whose worker died, is a ParseError.
         """
-        size = max(1, min(_BATCH, -(-len(paths) // len(self._all))))
+        # the absolute path, without touching the file
+        files = list(zip(map(os.path.abspath, paths), parsers or [""] * len(paths), strict=True))
+        size = max(1, min(_BATCH, -(-len(files) // len(self._all))))
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._batch(paths[at : at + size])) for at in range(0, len(paths), size)]
+            tasks = [group.create_task(self._batch(files[at : at + size])) for at in range(0, len(files), size)]
         return [outcome for task in tasks for outcome in task.result()]
 
-    async def _batch(self, paths: Sequence[Path]) -> list[list[ParsedDocument] | ParseError]:
+    async def _batch(self, files: Sequence[tuple[str, str]]) -> list[list[ParsedDocument] | ParseError]:
         worker = await self._idle.get()
         outcomes: list[list[ParsedDocument] | ParseError] = []
         try:
-            while len(outcomes) < len(paths):
-                await worker.send(paths[len(outcomes) :])
-                while len(outcomes) < len(paths):
+            while len(outcomes) < len(files):
+                await worker.send(files[len(outcomes) :])
+                while len(outcomes) < len(files):
                     outcome, alive = await self._next(worker)
                     outcomes.append(outcome)
                     if not alive:
@@ -87,19 +95,25 @@ class Sandbox:
     async def _next(self, worker: "_Worker") -> tuple[list[ParsedDocument] | ParseError, bool]:
         """Return the outcome of the worker's current file, and whether the worker is still running."""
         try:
-            async with asyncio.timeout(self._timeout):
-                frame = await worker.receive()
-            if frame is None:
-                return ParseError(self._death(await worker.stop())), False
-            large = len(frame) > _LARGE
-            outcome = await asyncio.to_thread(decode_reply, frame) if large else decode_reply(frame)
+            for _ in range(_MOST_PAGES):
+                async with asyncio.timeout(self._timeout):
+                    frame = await worker.receive()
+                if frame is None:
+                    return ParseError(self._death(await worker.stop())), False
+                large = len(frame) > _LARGE
+                outcome = await asyncio.to_thread(decode_reply, frame) if large else decode_reply(frame)
+                if outcome != "busy":
+                    break
         except TimeoutError:
             await worker.stop()
             return ParseError(f"parsing took longer than {self._timeout:g} seconds; split the file"), False
         except ReplyError as error:
             await worker.stop()
             return ParseError(f"its parser sent {error}; save the file again, split it, or convert it"), False
-        if outcome is None:
+        if outcome == "busy":
+            await worker.stop()
+            return ParseError(f"has more than {_MOST_PAGES:,} pages to read by OCR; split the file"), False
+        if outcome == "memory":
             await worker.stop()
             return ParseError(f"parsing needs more than {self._memory} MB of memory; split the file"), False
         return outcome, True
@@ -124,8 +138,8 @@ class _Worker:
         self._replaced = sorted(replaced)
         self._process: asyncio.subprocess.Process | None = None
 
-    async def send(self, paths: Sequence[Path]) -> None:
-        frame = encode_request([os.path.abspath(path) for path in paths])  # noqa: PTH100 (does not touch the file)
+    async def send(self, files: Sequence[tuple[str, str]]) -> None:
+        frame = encode_request(files)
         process = await self._started()
         assert process.stdin is not None
         process.stdin.write(LENGTH.pack(len(frame)) + frame)

@@ -4,8 +4,9 @@ A damaged file may take over the parser that reads it. Decoding what a worker se
 reply that does not have exactly the expected form raises ReplyError.
 
 A frame is its length, then the length of a JSON value, the value, and the texts of all documents, joined. Lengths have
-8 bytes, little-endian; all else is UTF-8. A request is a list of paths; a reply is `{"documents": columns}`,
-`{"error": reason, "skip": bool}` or `{"memory": true}`. Documents and blocks are sent as columns, which are smaller
+8 bytes, little-endian; all else is UTF-8. A request is a list of paths, each with the name of its parser or an empty
+one; a reply is `{"documents": columns}`, `{"error": reason, "skip": bool}` or `{"memory": true}`, after any number of
+`{"busy": true}`. Documents and blocks are sent as columns, which are smaller
 than a million objects, and faster to check.
 """
 
@@ -13,7 +14,7 @@ import json
 import struct
 from collections.abc import Sequence
 from operator import le, lt
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from groundtune.errors import ParseError
 from groundtune.ingest.parsed import Block, BlockKind, ParsedDocument, clean_line
@@ -72,8 +73,9 @@ def encode_error(reason: str, *, skip: bool) -> bytes:
     return _encode({"error": str(reason)[:_LONGEST_REASON], "skip": skip})
 
 
-def encode_request(paths: Sequence[str]) -> bytes:
-    return _encode(list(paths))
+def encode_request(files: Sequence[tuple[str, str]]) -> bytes:
+    """Return the request. files: path, and name of the parser, empty for the one of its suffix."""
+    return _encode(files)
 
 
 def _encode(value: object, text: str = "") -> bytes:
@@ -82,18 +84,19 @@ def _encode(value: object, text: str = "") -> bytes:
 
 
 OUT_OF_MEMORY = _encode({"memory": True})
+BUSY = _encode({"busy": True})
+"""Sent after each page that took long, so that the time limit starts again."""
 
 
 # -- checked by the sandbox --------------------------------------------------------------------------------------
 
 
-def decode_request(frame: bytes) -> list[str]:
-    paths: list[str] = _decode(frame)[0]
-    return paths
+def decode_request(frame: bytes) -> list[tuple[str, str]]:
+    return [(path, parser) for path, parser in _decode(frame)[0]]
 
 
-def decode_reply(frame: bytes) -> list[ParsedDocument] | ParseError | None:
-    """Return the documents, or the reason why there are none; None when the worker ran out of memory.
+def decode_reply(frame: bytes) -> list[ParsedDocument] | ParseError | Literal["memory", "busy"]:
+    """Return the documents, or the reason why there are none; "memory" when the worker ran out of memory.
 
     Raises ReplyError.
     """
@@ -109,7 +112,9 @@ def decode_reply(frame: bytes) -> list[ParsedDocument] | ParseError | None:
         case {"error": str(reason), "skip": bool(skip), **rest} if not rest and not text:
             return ParseError(clean_line(reason[:_LONGEST_REASON]), skip=skip)
         case {"memory": True, **rest} if not rest and not text:
-            return None
+            return "memory"
+        case {"busy": True, **rest} if not rest and not text:
+            return "busy"
         case _:
             raise ReplyError("something else than documents")
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from groundtune.errors import ParseError
+from groundtune.ingest.busy import after_page
 from groundtune.ingest.loaders import load
-from groundtune.ingest.sandbox_frames import LENGTH, OUT_OF_MEMORY, decode_request, encode_documents, encode_error
+from groundtune.ingest.sandbox_frames import BUSY, LENGTH, OUT_OF_MEMORY, decode_request, encode_documents, encode_error
 
 
 def write_frame(stream: BinaryIO, frame: bytes) -> None:
@@ -33,10 +34,10 @@ def read_frame(stream: BinaryIO) -> bytes | None:
     return frame if len(frame) == length else None
 
 
-def reply_to(path: str, replaced: Collection[str]) -> bytes:
-    """Load a file and return the reply. replaced: suffixes read by packages in place of groundtune."""
+def reply_to(path: str, parser: str, replaced: Collection[str]) -> bytes:
+    """Load a file and return the reply. parser: its name, or empty. replaced: suffixes read by packages."""
     try:
-        return encode_documents(load(Path(path), replaced=replaced))
+        return encode_documents(load(Path(path), parser=parser, replaced=replaced))
     except ParseError as error:
         return encode_error(error.message, skip=error.skip)
     except MemoryError:
@@ -47,9 +48,10 @@ def reply_to(path: str, replaced: Collection[str]) -> bytes:
 
 def serve(requests: BinaryIO, replies: BinaryIO, replaced: Collection[str] = ()) -> None:
     """Send one reply per path of each request. Stop after running out of memory: the process is then unreliable."""
+    after_page.set(lambda: write_frame(replies, BUSY))
     while (request := read_frame(requests)) is not None:
-        for path in decode_request(request):
-            reply = reply_to(path, replaced)
+        for path, parser in decode_request(request):
+            reply = reply_to(path, parser, replaced)
             try:
                 write_frame(replies, reply)
             except MemoryError:

@@ -11,6 +11,7 @@ from typing import Protocol
 from groundtune.common.files import digest_file
 from groundtune.errors import GroundtuneError
 from groundtune.ingest.access_rules import narrower
+from groundtune.ingest.parsers import ParserChoice
 from groundtune.types import FileRow, SourceItem
 
 RACY_SECONDS = 2.0
@@ -50,8 +51,10 @@ class ScannedFile:
     """Why it cannot be read, decided before any parser sees it."""
     failed: bool = False
     """Whether the reason is a failure; otherwise the file is skipped on purpose."""
+    parser: str = ""
+    """Name of the parser that reads it; empty for the one of its suffix."""
     loader: str = ""
-    """Version of the loader of a package that reads it; empty for groundtune's own."""
+    """Version of that parser, or of the loader of a package; empty for groundtune's own."""
     item: SourceItem | None = None
     """The item of another source; None for a file of the project. `path` then has the suffix that says how to read it.
     """
@@ -78,8 +81,8 @@ class Scanner:
     max_bytes: int
     other_sources: Collection[str] = ()
     """Names of other sources, whose items are `NAME:ID`; a file of such a name has the source `./NAME:ID`."""
-    loader_version: Callable[[str], str] = lambda suffix: ""
-    """Returns the version of the package's loader for a suffix; empty for groundtune's own."""
+    parser_for: Callable[[str, str], ParserChoice] = lambda source, suffix: ParserChoice()
+    """Returns how a source with this suffix is read."""
     withheld: Callable[[str], str | None] = lambda source: None
     """Returns why an item must not be read, whatever its source says; None if it may be."""
 
@@ -145,11 +148,12 @@ class Scanner:
             return ScannedFile(path, source, 0, "", groups, reason=os_reason(error), failed=True)
         seen = _signature(info)
         racy = time.time() - info.st_mtime < RACY_SECONDS
-        loader = self.loader_version(path.suffix.lower())
+        parser = self.parser_for(source, path.suffix.lower())
         signature = f"racy-{time.time_ns()}" if racy else seen
-        if loader:
-            signature = f"{signature} {loader}"
-        file = ScannedFile(path, source, info.st_size, signature, groups, scan_signature=seen, loader=loader)
+        if parser.version:
+            signature = f"{signature} {parser.version}"
+        file = ScannedFile(path, source, info.st_size, signature, groups, scan_signature=seen)
+        file.parser, file.loader = parser.name, parser.version
         if not stat.S_ISREG(info.st_mode):
             file.reason = "not a regular file"
         else:

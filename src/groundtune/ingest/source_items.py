@@ -202,7 +202,8 @@ def _scan_item(name: str, item: SourceItem, listed: set[str], scanner: Scanner) 
     else:
         data = _content(item)
         file = ScannedFile(Path(f"item{_suffix(item)}"), source, len(data), _signature(item.groups, ""), groups)
-        file.loader = scanner.loader_version(file.path.suffix.lower())
+        parser = scanner.parser_for(source, file.path.suffix.lower())
+        file.parser, file.loader = parser.name, parser.version
         file.digest, file.reason = _digest(item, f"{digest_bytes(data)}{file.loader}"), scanner.too_large(len(data))
     file.item, file.groups = item, groups
     if reason := scanner.withheld(source):

@@ -22,6 +22,7 @@ from groundtune.ingest.chunker import Chunker, ContextualPassage, embedded_text
 from groundtune.ingest.loaders import MEDIA_TYPES
 from groundtune.ingest.notes import merge_notes, summarize_notes
 from groundtune.ingest.parsed import ParsedDocument
+from groundtune.ingest.parsers import ParserChoice
 from groundtune.ingest.rules import RuleNote
 from groundtune.ingest.scan import FileWalk, ScannedFile, Scanner, SyncPlan, current_signature, loader_of
 from groundtune.ingest.source_items import (
@@ -53,7 +54,9 @@ Change = Literal["added", "changed", "renamed", "unchanged", "removed"]
 class Loader(Protocol):
     """Read files: the sandbox does, and a plain class in tests."""
 
-    async def load_many(self, paths: Sequence[Path]) -> list[list[ParsedDocument] | ParseError]: ...
+    async def load_many(
+        self, paths: Sequence[Path], parsers: Sequence[str] = ()
+    ) -> list[list[ParsedDocument] | ParseError]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +189,7 @@ class IndexSync:
         groups_for: Callable[[str], tuple[str, ...]],
         max_bytes: int,
         sources: Sequence[ConfiguredSource] = (),
-        loader_version: Callable[[str], str] = lambda suffix: "",
+        parser_for: Callable[[str, str], ParserChoice] = lambda source, suffix: ParserChoice(),
         withheld: Callable[[str], str | None] = lambda source: None,
         progress: Callable[[SyncProgress], None] = lambda _: None,
     ) -> None:
@@ -196,7 +199,7 @@ class IndexSync:
         self._embedder = embedder
         self._chunker = chunker
         self._loader = loader
-        self._scan = Scanner(root, groups_for, max_bytes, {source.name for source in sources}, loader_version, withheld)
+        self._scan = Scanner(root, groups_for, max_bytes, {source.name for source in sources}, parser_for, withheld)
         self._sources = sources
         self._report_progress = progress
         self._unfinished: dict[str, set[str]] = {}
@@ -328,7 +331,7 @@ class IndexSync:
     async def _load(self, batch: Sequence[ScannedFile]) -> list[list[ParsedDocument] | ParseError]:
         readable = [file for file in batch if file.reason is None]
         with readable_paths(readable) as paths:
-            loaded = iter(await self._loader.load_many(paths))
+            loaded = iter(await self._loader.load_many(paths, [file.parser for file in readable]))
         return [ParseError(file.reason, skip=not file.failed) if file.reason else next(loaded) for file in batch]
 
     async def _index(self, batch: Sequence[ScannedFile], loaded: Sequence[list[ParsedDocument] | ParseError]) -> None:

@@ -100,9 +100,10 @@ def quantities(text: str, language: str = "english") -> tuple[Quantity, ...]:
     numbers = [n for n in _numbers(text, data) if not any(n.start < b and a < n.end for a, b in taken)]
     dated, numbers = _month_dates(text, numbers, data)
     with_units = _with_units(text, numbers, data)
+    with_words = [_with_word_behind(text, quantity, data) for quantity in (*fixed, *dated)]
     every = [
         quantity if quantity.figures else replace(quantity, figures=quantity.readings)
-        for quantity in (*fixed, *dated, *_weekdays(text, data), *with_units)
+        for quantity in (*with_words, *_weekdays(text, data), *with_units)
     ]
     return tuple(sorted(every, key=lambda quantity: (quantity.start, quantity.end)))
 
@@ -434,6 +435,16 @@ def _dates_and_times(text: str, language: Language) -> Iterator[Quantity]:
             frozenset({Fraction(minutes + 720 * after_noon)}),
             "clock",
         )
+
+
+def _with_word_behind(text: str, quantity: Quantity, language: Language) -> Quantity:
+    """Return a date or time with the word that only names it: 9:00 Uhr, 3 мая 2024 года."""
+    tokens = tokenize(text, language.writing)
+    place = _place_after(text, quantity, tokens, language)
+    found = language.units.at(tokens, place) if place is not None else None
+    if found is None or {"clock": "clock", "date": "year"}[str(quantity.unit)] not in found.values:
+        return quantity
+    return replace(quantity, end=tokens[found.tokens[-1]].end)
 
 
 def _date_readings(match: "regex.Match[str]", language: Language) -> frozenset[Reading]:

@@ -1,13 +1,12 @@
 """Find the words that a statement turns on: negations, opposites, bounds, modals, quantifiers. Never weighs them."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import regex
 
-from groundtune.languages.language import BESIDE_UNITS, CONCORD, KEPT, STRICT, Language, load
+from groundtune.languages.language import BESIDE_UNITS, CONCORD, Language, load
 from groundtune.languages.lexicon import Found
 from groundtune.languages.tokens import Token, tokenize
 
@@ -60,22 +59,3 @@ def senses(text: str, language: str = "english") -> tuple[Sense, ...]:
 def _is_beside_unit(found: Found, tokens: Sequence[Token], language: Language) -> bool:
     neighbours = [place for place in (found.tokens[0] - 1, found.tokens[-1] + 1) if 0 <= place < len(tokens)]
     return any(language.units.values(tokens[place]) for place in neighbours)
-
-
-def critical_words(text: str, language: str = "english") -> Counter[str]:
-    """Count the senses of a text. Texts that mean the same have the same; the reverse does not hold."""
-    return Counter(sense.name for sense in senses(text, language))
-
-
-def contradicts(claimed: Counter[str], stated: Counter[str], language: str = "english") -> bool:
-    """Whether two texts in nearly the same words differ in a word that turns the statement round.
-
-    That is a negation, bound or obligation that only one of them has, or an opposite in place of the other.
-    """
-    data = load(language)
-    if data is None:
-        return False
-    added, left_out = claimed - stated, stated - claimed
-    if STRICT & added.keys() or KEPT & left_out.keys():
-        return True
-    return any(data.rivals.get(name, frozenset()) & left_out.keys() for name in added)

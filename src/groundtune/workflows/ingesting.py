@@ -13,6 +13,7 @@ from groundtune.common.memory import release_free_memory
 from groundtune.config import Config
 from groundtune.errors import ConfigError, FormatError, GroundtuneError, MissingError
 from groundtune.ingest.loaders import loader_version
+from groundtune.ingest.parsers import ParserChoice, choose_parser
 from groundtune.ingest.rules import DocumentRules
 from groundtune.ingest.scan import source_name
 from groundtune.ingest.select_files import select_files
@@ -167,10 +168,20 @@ async def _sync(
             groups_for=rules.groups_for,
             max_bytes=config.documents.max_mb * MEGABYTE,
             sources=sources,
-            loader_version=partial(loader_version, replaced=config.documents.loaders),
             withheld=rules.withheld,
+            parser_for=_parsers(config),
             progress=progress,
         )
+
+
+def _parsers(config: Config) -> Callable[[str, str], ParserChoice]:
+    documents = config.documents
+    return partial(
+        choose_parser,
+        rules=[(rule.include, rule.parser) for rule in documents.parsers],
+        ocr=documents.ocr,
+        package_version=partial(loader_version, replaced=documents.loaders),
+    )
 
 
 class _Selection:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from groundtune.errors import ParseError
 from groundtune.ingest.loaders import file_formats
 from groundtune.ingest.parsed import ParsedDocument
+from groundtune.ingest.parsers import find_parser, parser_for_suffix
 
 PARSER_VERSION = "2"
 """Part of the index manifest: raise it when the same file would give a different text."""
@@ -90,18 +91,20 @@ def loader_version(suffix: str, replaced: Collection[str] = ()) -> str:
 
 def is_readable(suffix: str) -> bool:
     """Whether groundtune or a package reads files of this suffix."""
-    return suffix in MEDIA_TYPES or package_loader(suffix) is not None
+    return suffix in MEDIA_TYPES or package_loader(suffix) is not None or parser_for_suffix(suffix) is not None
 
 
-def load(path: Path, *, replaced: Collection[str] = ()) -> list[ParsedDocument]:
+def load(path: Path, *, parser: str = "", replaced: Collection[str] = ()) -> list[ParsedDocument]:
     """Return one `ParsedDocument`, or one per row for tables. Raises ParseError, and MemoryError when the file does not
     fit.
 
-    replaced: see `package_loader`.
+    parser: name of the parser to use, see `parsers`; empty for the one of its suffix. replaced: see `package_loader`.
     """
     suffix = path.suffix.lower()
+    if parser:
+        return _load_with(find_parser(parser), path, f'the parser "{parser}"')
     if loader := package_loader(suffix, replaced):
-        return _load_with(loader, path)
+        return _load_with(loader, path, f"the loader for {suffix} files")
     media_type = MEDIA_TYPES.get(suffix)
     if media_type is None or suffix in replaced:
         broken = _extensions().broken if suffix else {}
@@ -124,8 +127,7 @@ def load(path: Path, *, replaced: Collection[str] = ()) -> list[ParsedDocument]:
     return parsed
 
 
-def _load_with(loader: "Loader", path: Path) -> list[ParsedDocument]:
-    suffix = path.suffix.lower()
+def _load_with(loader: "Loader", path: Path, name: str) -> list[ParsedDocument]:
     try:
         parsed: Any = loader.load(path)
     except (ParseError, MemoryError):
@@ -133,10 +135,10 @@ def _load_with(loader: "Loader", path: Path) -> list[ParsedDocument]:
     except OSError as error:
         raise ParseError(f"cannot be read: {error.strerror or error}") from error
     except Exception as error:
-        raise ParseError(f"cannot be parsed by the loader for {suffix} files ({_first_line(error)})") from error
+        raise ParseError(f"cannot be parsed by {name} ({_first_line(error)})") from error
     documents = [parsed] if isinstance(parsed, ParsedDocument) else parsed
     if not isinstance(documents, list) or not all(isinstance(document, ParsedDocument) for document in documents):
-        raise ParseError(f"the loader for {suffix} files did not return a ParsedDocument, or a list of them")
+        raise ParseError(f"{name} did not return a ParsedDocument, or a list of them")
     if not any(document.blocks for document in documents):
         raise ParseError("contains no text", skip=True)
     return documents

@@ -5,6 +5,7 @@ import re
 import zipfile
 
 from groundtune.errors import ParseError
+from groundtune.ingest.parsers import LEGACY, SCANS
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "ZIP"),
@@ -44,9 +45,12 @@ _SAVE_AS = {
     ".rtf": "save as .docx",
     ".pages": "export as .docx",
     ".ppt": "save as .pptx",
+    ".pps": "save as .pptx",
+    ".pot": "save as .pptx",
     ".odp": "save as .pptx",
     ".key": "export as .pptx",
     ".xls": "save as .xlsx",
+    ".xlt": "save as .xlsx",
     ".xlsb": "save as .xlsx",
     ".ods": "save as .xlsx",
     ".numbers": "export as .xlsx",
@@ -75,8 +79,12 @@ def unsupported_reason(suffix: str) -> str:
     """Return why files with this extension are not supported, and what to save them as."""
     if suffix in _ARCHIVES:
         return f"{suffix} archives are not supported; unpack the archive"
+    if suffix in SCANS:
+        return f"{suffix} images are read by OCR; pip install 'groundtune[ocr]' and set documents.ocr = true"
     if suffix in _IMAGES:
         return f"{suffix} images are not supported; run OCR and save as a PDF with a text layer"
+    if suffix in LEGACY:
+        return f"{suffix} files are read by LibreOffice, which is not installed; install it, or {_SAVE_AS[suffix]}"
     name = f"{suffix} files" if suffix else "files without an extension"
     return f"{name} are not supported; {_SAVE_AS.get(suffix, 'save as .pdf, .docx, .html, .md or .txt')}"
 

@@ -1,11 +1,13 @@
-"""Parse a PDF with a text layer into headings, paragraphs and rows with page numbers. Never runs OCR or scripts.
+"""Parse a PDF into headings, paragraphs and rows with page numbers. Never runs scripts.
+
+Pages without a text layer are noted, or read by whoever calls `parse` with `read_picture`.
 
 This module turns glyphs into lines; `pdf_headers.py` removes headers and footers, `pdf_layout.py` builds the blocks.
 """
 
 import ctypes
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,10 @@ from groundtune.ingest.loaders.pdf_layout import add_pages
 from groundtune.ingest.loaders.pdf_types import Line, Page, Segment
 from groundtune.ingest.parsed import ParsedDocument, TextBuilder, clean_line
 
+_DPI = 200
+"""Resolution at which pages are drawn for OCR."""
+_LONGEST_SIDE = 6_000
+"""Pixels of the longer side of such a picture, at most."""
 _HYPHENS = {0x02: "-", 0xAD: "-", 0xFFFE: "-"}
 _CELL_GAP = 1.1
 """Gap between words, in font sizes, above which they are cells of a row; justified prose stays below it."""
@@ -26,9 +32,15 @@ _WORD_GAP = 0.55
 """Index, code, left, right, bottom, top on the displayed page; white space has code 32 and no position."""
 _SURROGATES = range(0xD800, 0xE000)
 _JUNK_TITLE = re.compile(r"^(untitled|microsoft word|powerpoint|document|slide)\b|\.\w{2,5}$", re.IGNORECASE)
+ReadPicture = Callable[[Any, float, float], tuple[Page, int]]
+"""Reads the picture of a page (a PIL image) of this width and height in points; also returns how many lines it could
+not read."""
 
 
-def parse(path: Path, data: bytes) -> list[ParsedDocument]:
+def parse(
+    path: Path, data: bytes, *, read_picture: ReadPicture | None = None, all_pages: bool = False
+) -> list[ParsedDocument]:
+    """Return the document. read_picture: reads pages without a text layer; with `all_pages` it reads all of them."""
     try:
         document = pypdfium2.PdfDocument(data)
     except pypdfium2.PdfiumError as error:
@@ -39,18 +51,45 @@ def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     try:
         if len(document) == 0:
             raise ParseError("contains no pages", skip=True)
+        builder = TextBuilder()
         pages = [_page(document, index) for index in range(len(document))]
+        for index, page in enumerate(pages):
+            if (not page.lines or all_pages) and not _is_blank(document[index]):
+                pages[index] = _read_picture(builder, document, index, read_picture)
         stated = clean_line(document.get_metadata_value("Title"))
     finally:
         document.close()
     if not any(page.lines for page in pages):
-        raise ParseError("no text layer (scanned PDF; run OCR first)", skip=True)
-    builder = TextBuilder()
+        wanted = "OCR found no text in it" if read_picture else "scanned PDF; pip install 'groundtune[ocr]' to read it"
+        raise ParseError(f"no text layer ({wanted})", skip=True)
     title = add_pages(builder, without_headers_and_footers(pages))
     parsed = builder.build(title=title)
     if stated and not _JUNK_TITLE.search(stated) and stated.lower() in clean_line(parsed.text[:2000]).lower():
         parsed = builder.build(title=stated)
     return [parsed]
+
+
+def _read_picture(
+    builder: TextBuilder, document: pypdfium2.PdfDocument, index: int, read_picture: ReadPicture | None
+) -> Page:
+    """Return a page as a picture of it shows it; without `read_picture` an empty one, and note that."""
+    page = document[index]
+    width, height = page.get_size()
+    if read_picture is None:
+        builder.note("no_text_layer", page=index + 1)
+        return Page([], width, height)
+    scale = min(_DPI / 72, _LONGEST_SIDE / max(width, height))
+    read, unread = read_picture(page.render(scale=scale).to_pil(), width, height)
+    page.close()
+    if read.lines:
+        builder.note("read_by_ocr", page=index + 1)
+    if unread:
+        builder.note("unread_line", count=unread, page=index + 1)
+    return read
+
+
+def _is_blank(page: pypdfium2.PdfPage) -> bool:
+    return bool(pdfium.FPDFPage_CountObjects(page.raw) <= 0)
 
 
 def _page(document: pypdfium2.PdfDocument, index: int) -> Page:

@@ -1,0 +1,209 @@
+"""Say how CSS shows an element: hidden, struck through, with which list numbers. Never loads a style sheet.
+
+Reads style attributes and the `<style>` elements of the page, for screens of any width. Of these, only the rules that
+hide, strike through or number something are applied, and those that take it back.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
+
+_DECLARATION = re.compile(
+    r"(?<![\w-])(display|visibility|opacity|font-size|mso-hide|clip|clip-path|text-indent|left|top|color"
+    r"|text-decoration|text-decoration-line|list-style|list-style-type)\s*:([^;!]*)(!?)",
+    re.IGNORECASE,
+)
+_TELLING = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|opacity\s*:\s*0*\.?0+\s*(?:[;!]|\Z)|mso-hide|(?<![\w-])clip(?:-path)?\s*:"
+    r"|font-size\s*:\s*0|(?:left|top|text-indent)\s*:\s*-\d{3}|line-through|list-style|color\s*:\s*transparent",
+    re.IGNORECASE,
+)
+"""What hides, strikes through or numbers."""
+_COMMENT = re.compile(r"/\*.*?\*/|<!--|-->", re.DOTALL)
+_TOKEN = re.compile(r"([^{}]*)([{}])")
+_SCREEN = re.compile(r"@media\s+(?:only\s+)?(?:screen|all)\s*|@supports\b.*|@layer\b.*", re.IGNORECASE | re.DOTALL)
+_STATES = re.compile(r"::|:(?:before|after|hover|focus|active|visited|target|checked|placeholder|selection)\b", re.I)
+_ANIMATED = re.compile(r"\banimation\s*:", re.IGNORECASE)
+_SPECIFIC = (re.compile(r"#[\w-]+"), re.compile(r"[.:\[][\w-]+"), re.compile(r"(?:^|[\s>+~])[a-z][\w-]*", re.I))
+_LAST_PART = re.compile(r"[^\s>+~]+$")
+_CONDITION = re.compile(r"\[[^\]]*\]|:[\w-]+(?:\([^)]*\))?")
+_ONE_CLASS = re.compile(r"\.[\w-]+")
+_NAME = re.compile(r"[.#]([\w-]+)")
+_MAX_RULES = 500
+_ZERO = re.compile(r"0*\.?0+(?:px|pt|em|rem|%)?")
+_FAR_AWAY = re.compile(r"-\d{3,}(?:\.\d+)?(?:px|pt|em|rem)?")
+_CLIPPED = re.compile(r"rect\(\s*[01]px[\s,]+[01]px|rect\(\s*0|inset\(\s*(?:50|100)%")
+
+_Declarations = dict[str, tuple[str, bool]]
+"""Value by property, and whether it is marked as important."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """One selector of a style sheet with the text of what it declares."""
+
+    selector: str
+    text: str
+    is_telling: bool
+    order: int
+
+    @property
+    def rank(self) -> tuple[int, ...]:
+        """Specificity, then order: of two rules for an element, the one of higher rank is applied."""
+        return (*(len(pattern.findall(self.selector)) for pattern in _SPECIFIC), self.order)
+
+    @property
+    def declarations(self) -> _Declarations:
+        declarations = _declarations(self.text)
+        declarations.pop("opacity", None)  # in a style sheet it is where an animation begins
+        if _ANIMATED.search(self.text):
+            declarations.pop("visibility", None)
+        return declarations
+
+
+class Styles:
+    """The declarations of a page by element."""
+
+    def __init__(self, tree: LexborHTMLParser) -> None:
+        self._by_node: dict[int, _Declarations] = {}
+        css = "\n".join(style.text() for style in tree.css("style") if _is_for_screens(style))
+        if _TELLING.search(css):
+            self._apply(tree, list(_rules(css)))
+
+    def of(self, node: LexborNode, attributes: Mapping[str, str | None]) -> dict[str, str]:
+        """Return value by property for one element, without what it inherits; empty if nothing is declared."""
+        declared = self._by_node.get(node.mem_id) if self._by_node else None
+        inline = attributes.get("style")
+        own = _declarations(inline) if inline and (declared or _TELLING.search(inline)) else {}
+        if not declared and not own:
+            return {}
+        merged = {**own, **(declared or {})}
+        for name, (value, important) in own.items():
+            if important or not merged[name][1]:
+                merged[name] = (value, important)
+        return {name: value for name, (value, _) in merged.items()}
+
+    def _apply(self, tree: LexborHTMLParser, rules: list[_Rule]) -> None:
+        elements = _Elements(tree)
+        telling = [rule for rule in rules if rule.is_telling and elements.may_match(rule.selector)]
+        matched = {rule.order: elements.select(rule.selector) for rule in telling[:_MAX_RULES]}
+        touched = {node.mem_id: node for nodes in matched.values() for node in nodes}
+        names = {name for node in touched.values() for name in _names(node)}
+        properties = {name for rule in telling if matched.get(rule.order) for name in rule.declarations}
+        for rule in rules:  # those that may take it back
+            if len(matched) >= 2 * _MAX_RULES:
+                break
+            if rule.order in matched or not any(map(rule.text.__contains__, properties)):
+                continue
+            if names.issuperset(_wanted_names(rule.selector)):
+                matched[rule.order] = elements.select(rule.selector)
+        for rule in sorted((rule for rule in rules if matched.get(rule.order)), key=lambda rule: rule.rank):
+            declarations = rule.declarations
+            for node in matched[rule.order]:
+                if node.mem_id not in touched:
+                    continue
+                before = self._by_node.setdefault(node.mem_id, {})
+                for name, stated in declarations.items():
+                    if stated[1] or not before.get(name, ("", False))[1]:
+                        before[name] = stated
+
+
+class _Elements:
+    """The elements of a page by class and id."""
+
+    def __init__(self, tree: LexborHTMLParser) -> None:
+        self._tree = tree
+        self._by_name: dict[str, list[LexborNode]] = {}
+        for node in tree.css("[class], [id]"):
+            for name in _names(node):
+                self._by_name.setdefault(name, []).append(node)
+
+    def may_match(self, selector: str) -> bool:
+        return all(name in self._by_name for name in _wanted_names(selector))
+
+    def select(self, selector: str) -> list[LexborNode]:
+        if _ONE_CLASS.fullmatch(selector):
+            return self._by_name.get(selector[1:], [])
+        try:
+            return self._tree.css(selector)
+        except SelectolaxError:
+            return []
+
+
+def is_hidden(style: Mapping[str, str]) -> bool:
+    """Whether an element with this style, or what is in it, cannot be seen."""
+    return (
+        style.get("display") == "none"
+        or style.get("visibility") in ("hidden", "collapse")
+        or style.get("mso-hide") == "all"
+        or bool(_ZERO.fullmatch(style.get("opacity", "")))
+        or bool(_ZERO.fullmatch(style.get("font-size", "")))
+        or style.get("color") == "transparent"
+        or any(_FAR_AWAY.fullmatch(style.get(name, "")) for name in ("left", "top", "text-indent"))
+        or any(_CLIPPED.match(style.get(name, "")) for name in ("clip", "clip-path"))
+    )
+
+
+def is_struck(style: Mapping[str, str]) -> bool:
+    return any("line-through" in style.get(name, "") for name in ("text-decoration", "text-decoration-line"))
+
+
+def list_style(style: Mapping[str, str]) -> str | None:
+    """Return the type of list numbers, such as `lower-alpha`; None if the style does not say."""
+    if stated := style.get("list-style-type"):
+        return stated
+    return next((word for word in style.get("list-style", "").split() if word not in ("inside", "outside")), None)
+
+
+def _is_for_screens(style: LexborNode) -> bool:
+    return (style.attributes.get("media") or "all").strip().lower() in ("all", "screen", "")
+
+
+def _rules(css: str) -> Iterator[_Rule]:
+    """Yield the rules that a screen of any width applies, one for each selector."""
+    applies = [True]
+    selectors: str | None = None
+    order = 0
+    for found in _TOKEN.finditer(_COMMENT.sub("", css)):
+        if found[2] == "{":
+            text = found[1].rpartition(";")[2].strip()
+            is_group = text.startswith("@")
+            applies.append(applies[-1] and selectors is None and (not is_group or bool(_SCREEN.fullmatch(text))))
+            selectors = None if is_group else text
+            continue
+        if selectors and applies[-1]:
+            is_telling = bool(_TELLING.search(found[1]))
+            for selector in selectors.split(",") if "(" not in selectors else [selectors]:
+                if ":" not in selector or not _STATES.search(selector):
+                    order += 1
+                    yield _Rule(selector.strip(), found[1], is_telling, order)
+        selectors = None
+        if len(applies) > 1:
+            applies.pop()
+
+
+def _declarations(text: str) -> _Declarations:
+    declarations = {
+        name.lower(): (value.strip().lower(), bool(bang)) for name, value, bang in _DECLARATION.findall(text)
+    }
+    if "color" in declarations and "background" in text:
+        del declarations["color"]  # letters that show the background through them
+    return declarations
+
+
+def _names(node: LexborNode) -> Iterator[str]:
+    """Yield the classes and the id of an element."""
+    attributes = node.attributes
+    yield from (attributes.get("class") or "").split()
+    if identifier := attributes.get("id"):
+        yield identifier
+
+
+def _wanted_names(selector: str) -> list[str]:
+    """Return classes and id that an element must have for this selector."""
+    if ":" in selector or "[" in selector:
+        selector = _CONDITION.sub("", selector)
+    last = _LAST_PART.search(selector)
+    return _NAME.findall(last[0]) if last else []

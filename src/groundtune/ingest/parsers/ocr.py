@@ -1,0 +1,128 @@
+"""Read scanned pages and pictures by OCR: PDF, PNG, JPEG, TIFF, BMP, WebP. Needs the extra `[ocr]`."""
+
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
+
+from groundtune.errors import ParseError, need
+from groundtune.ingest import ocr
+from groundtune.ingest.loaders import pdf
+from groundtune.ingest.loaders.pdf_layout import add_pages
+from groundtune.ingest.loaders.pdf_types import Line, Page, Segment
+from groundtune.ingest.ocr import RecognizedPage, RecognizedText
+from groundtune.ingest.parsed import ParsedDocument, TextBuilder
+
+DEFAULT_DPI = 200
+"""Resolution of a picture that does not state its own."""
+LONGEST_SIDE = 6_000
+"""Pixels; a larger picture is made smaller before it is read."""
+MOST_PIXELS = 250_000_000
+_CELL_GAP = 1.1
+"""Gap between two texts of a line, in sizes of its type, above which they are cells of a row."""
+
+
+class OcrParser:
+    """`Loader` for files whose pages may be pictures: a page with a text layer is read as it is."""
+
+    def __init__(self) -> None:
+        need("rapidocr", extra="ocr")
+        self.version = version("rapidocr")
+
+    def load(self, path: Path) -> list[ParsedDocument]:
+        data = path.read_bytes()
+        if not data:
+            raise ParseError("empty file", skip=True)
+        if path.suffix.lower() == ".pdf":
+            return pdf.parse(path, data, read_picture=read_page)
+        return [_read_images(path)]
+
+
+class AllPagesOcrParser(OcrParser):
+    """`OcrParser` that also reads pages with a text layer by OCR, for PDFs whose text layer is bad."""
+
+    def load(self, path: Path) -> list[ParsedDocument]:
+        if path.suffix.lower() != ".pdf":
+            return super().load(path)
+        return pdf.parse(path, path.read_bytes(), read_picture=read_page, all_pages=True)
+
+
+def read_page(image: Image.Image, width: float, height: float) -> tuple[Page, int]:
+    """Return the page that a picture shows, and the number of its lines that could not be read.
+
+    width, height: of the page, in points.
+    """
+    scale = width / image.width
+    read = ocr.recognize(image)
+    rows = _rows(read)
+    lines = [_line(row, read, scale, height) for row in rows]
+    return Page(lines, width, height), read.unread
+
+
+def _read_images(path: Path) -> ParsedDocument:
+    builder = TextBuilder()
+    Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow refuses twice as many
+    try:
+        pages = []
+        with Image.open(path) as image:
+            for number, frame in enumerate(ImageSequence.Iterator(image), 1):
+                page, unread = read_page(*_upright(frame))
+                pages.append(page)
+                if page.lines:
+                    builder.note("read_by_ocr", page=number)
+                if unread:
+                    builder.note("unread_line", count=unread, page=number)
+    except Image.DecompressionBombError as error:
+        raise ParseError(f"has more than {MOST_PIXELS:,} pixels; make it smaller") from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise ParseError("is damaged: it cannot be opened as a picture; save it again") from error
+    title = add_pages(builder, pages)
+    return builder.build(title=title)
+
+
+def _upright(frame: Image.Image) -> tuple[Image.Image, float, float]:
+    """Return the picture as it is displayed, with its width and height in points."""
+    dpi = frame.info.get("dpi", (DEFAULT_DPI,))[0]
+    dpi = float(dpi) if dpi and float(dpi) >= 50 else DEFAULT_DPI
+    image = ImageOps.exif_transpose(frame.convert("RGB"))
+    width, height = image.width * 72 / dpi, image.height * 72 / dpi
+    image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    return image, width, height
+
+
+def _rows(read: RecognizedPage) -> list[list[RecognizedText]]:
+    """Return the texts that stand on one line together, lines from top to bottom, texts from left to right."""
+    rows: list[list[RecognizedText]] = []
+    for text in sorted(read.texts, key=lambda text: (text.top + text.bottom) / 2):
+        middle = (text.top + text.bottom) / 2
+        row = next((row for row in rows[-3:] if row[0].top < middle < row[0].bottom), None)
+        if row is None:
+            rows.append([text])
+        else:
+            row.append(text)
+    return [sorted(row, key=lambda text: text.left) for row in rows]
+
+
+def _line(row: Sequence[RecognizedText], page: RecognizedPage, scale: float, height: float) -> Line:
+    size = round(ocr.type_size(row[0], page.texts) * scale * 0.75 * 2) / 2
+    pieces = [Segment(text.text, text.left * scale, text.right * scale) for text in row]
+    return Line(
+        list(_cells(pieces, size)),
+        height - max(text.bottom for text in row) * scale,
+        height - min(text.top for text in row) * scale,
+        size,
+        pieces,
+    )
+
+
+def _cells(pieces: Sequence[Segment], size: float) -> Iterator[Segment]:
+    """Yield the pieces of a line, those that stand close together joined."""
+    current = pieces[0]
+    for piece in pieces[1:]:
+        if piece.left - current.right <= _CELL_GAP * size:
+            current = Segment(f"{current.text} {piece.text}", current.left, piece.right)
+        else:
+            yield current
+            current = piece
+    yield current
