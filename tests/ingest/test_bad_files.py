@@ -97,7 +97,6 @@ def test_scan_without_text_layer(tmp_path: Path) -> None:
         ("a.xls", ".xlsx"),
         ("a.doc", ".docx"),
         ("a.ppt", ".pptx"),
-        ("a.msg", ".eml"),
         ("a.zip", "unpack"),
         ("a.PNG", "OCR"),
     ],

@@ -42,6 +42,8 @@ MEDIA_TYPES: dict[str, str] = {
     ".json": "application/json",
     ".epub": "application/epub+zip",
     ".eml": "message/rfc822",
+    ".mbox": "application/mbox",
+    ".msg": "application/vnd.ms-outlook",
     ".ipynb": "application/x-ipynb+json",
 }
 
@@ -62,6 +64,8 @@ _MODULES = {
     "application/json": "json",
     "application/epub+zip": "epub",
     "message/rfc822": "eml",
+    "application/mbox": "mbox",
+    "application/vnd.ms-outlook": "msg",
     "application/x-ipynb+json": "ipynb",
 }
 

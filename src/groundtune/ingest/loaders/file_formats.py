@@ -37,6 +37,7 @@ _BY_SUFFIX = {
     ".html": "HTML",
     ".htm": "HTML",
     ".xhtml": "HTML",
+    ".msg": "an Outlook message",
 }
 _SAVE_AS = {
     ".doc": "save as .docx",
@@ -54,8 +55,6 @@ _SAVE_AS = {
     ".xlsb": "save as .xlsx",
     ".ods": "save as .xlsx",
     ".numbers": "export as .xlsx",
-    ".msg": "save as .eml",
-    ".mbox": "save each message as .eml",
     ".mobi": "convert to .epub",
     ".azw3": "convert to .epub",
     ".djvu": "convert to a PDF with a text layer",
@@ -70,6 +69,7 @@ _ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst"
 _IMAGES = {".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".bmp", ".webp", ".heic", ".svg"}
 _HTML = re.compile(rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*(<!doctype\s+html|<html[\s>])", re.IGNORECASE | re.DOTALL)
 _ENCRYPTED_OLE = "EncryptedPackage".encode("utf-16-le")
+_MESSAGE_OLE = "__properties_version1.0".encode("utf-16-le")
 _MAX_UNPACKED = 1 << 30
 _MAX_RATIO = 200
 _RATIO_FROM = 64 << 20
@@ -147,6 +147,8 @@ def _zip_kind(data: bytes) -> str:
 
 
 def _ole_kind(data: bytes) -> str:
+    if _MESSAGE_OLE in data:
+        return "an Outlook message"
     return "encrypted" if _ENCRYPTED_OLE in data else "a pre-2007 Office file"
 
 

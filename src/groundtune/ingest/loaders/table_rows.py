@@ -47,13 +47,14 @@ def _document(
         builder.row(list(fields.values()), list(fields))
     if builder.empty:
         return None
-    row = _unique(clean_line(values.get("id", "")) or str(number), taken)
+    row = unique_id(clean_line(values.get("id", "")) or str(number), taken)
     special = {*columns.values()}
     metadata = {key: value for key, value in fields.items() if key and key not in special and value}
     return builder.build(title=values.get("title"), row=row, metadata=metadata)
 
 
-def _unique(row: str, taken: set[str]) -> str:
+def unique_id(row: str, taken: set[str]) -> str:
+    """Return the id, with a suffix if it is taken; it is taken from then on."""
     name, count = row, 1
     while name in taken:
         count += 1
