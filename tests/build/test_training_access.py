@@ -10,6 +10,7 @@ from groundtune.build.open_index import OpenIndex
 from groundtune.build.training_access import TrainingAccess
 from groundtune.config import load_config
 from groundtune.errors import MissingError
+from groundtune.ingest.rules import DocumentRules
 from groundtune.types import EVERYONE
 from groundtune.workflows.tuning import _access
 from tests.conftest import MakeProject
@@ -58,12 +59,15 @@ async def test_readers_need_a_group_of_the_source_and_one_of_the_rules(
             await index.close()
 
 
-def test_preflight_knows_the_groups_of_items() -> None:
+def test_preflight_knows_the_groups_of_items(tmp_path: Path) -> None:
+    def rules(text: str) -> DocumentRules:
+        return DocumentRules(load_config(tmp_path / "groundtune.toml", text=f'name = "x"\n{text}'), tmp_path)
+
     documents = {"row": ["a.md", "db:1#2", "db:3"]}
     items = {"db:1": ("hr",), "db:3": (EVERYONE,)}
-    prepared: Any = SimpleNamespace(access=[], item_groups=items)
+    prepared: Any = SimpleNamespace(rules=rules(""), item_groups=items)
     assert _access(prepared, documents) == {"a.md": (EVERYONE,), "db:1#2": ("hr",), "db:3": (EVERYONE,)}
     prepared.item_groups = {"db:3": (EVERYONE,)}
     assert _access(prepared, documents) is None
-    prepared.access = [(["db:*"], ["it"])]
+    prepared.rules = rules('[[documents.access]]\ninclude = ["db:*"]\ngroups = ["it"]')
     assert _access(prepared, documents) == {"a.md": (EVERYONE,), "db:1#2": ("it",), "db:3": ("it",)}

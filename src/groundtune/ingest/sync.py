@@ -7,6 +7,7 @@ so that none is lost.
 """
 
 import asyncio
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,9 +16,9 @@ from pathlib import Path
 from typing import Literal, Protocol, get_args
 
 from groundtune.common.files import digest_text
-from groundtune.common.text import format_count
+from groundtune.common.text import format_count, one_line
 from groundtune.display import Block, Displayed, Line, Table
-from groundtune.errors import ParseError, ProviderError
+from groundtune.errors import GroundtuneError, ParseError, ProviderError
 from groundtune.ingest.chunker import Chunker, ContextualPassage, embedded_text
 from groundtune.ingest.loaders import MEDIA_TYPES
 from groundtune.ingest.notes import merge_notes, summarize_notes
@@ -42,8 +43,13 @@ BATCH_FILES = 128
 BATCH_BYTES = 16_000_000
 EMBED_CHUNK_SIZE = 2_048
 """Number of texts embedded between progress reports."""
+UNSTORABLE = (ValueError, TypeError, OverflowError)
+"""What a store raises for a value that it cannot keep; anything else is a failure of the store itself."""
 COMPACT_EVERY = 32
 """Batches after which the store compacts its small writes."""
+
+_UNSTORABLE_TEXT = re.compile("[\0\ud800-\udfff]")
+"""Zero bytes and halves of surrogate pairs, which JSON can spell and no encoding can hold."""
 
 _Record = tuple[FileRow, list[tuple[Document, int]]]
 """The row of a file, and its documents with their passage counts."""
@@ -335,6 +341,20 @@ class IndexSync:
         return [ParseError(file.reason, skip=not file.failed) if file.reason else next(loaded) for file in batch]
 
     async def _index(self, batch: Sequence[ScannedFile], loaded: Sequence[list[ParsedDocument] | ParseError]) -> None:
+        await self._index_together(batch, loaded, {})
+        self._done += len(batch)
+        self._notify(batch[-1].source)
+
+    async def _index_together(
+        self,
+        batch: Sequence[ScannedFile],
+        loaded: Sequence[list[ParsedDocument] | ParseError],
+        vectors: Mapping[str, Vectors],
+    ) -> None:
+        """Index the files in one commit; if the store refuses what is in one of them, each on its own.
+
+        vectors: those that were embedded before the store refused them, by key.
+        """
         records: list[_Record] = []
         changes = _Changes()
         for file, parsed in zip(batch, loaded, strict=True):
@@ -349,25 +369,62 @@ class IndexSync:
                 file.scan_signature and current_signature(file.path) != file.scan_signature
             ):  # changed since the scan: the digest is unknown
                 file.digest, file.signature = None, ""
-            documents = await asyncio.to_thread(self._split, file, parsed, before, changes)
+            documents = await self._split_or_fail(file, parsed, before, changes)
+            if isinstance(documents, FileRow):
+                records.append((documents, []))
+                changes.deleted |= dict.fromkeys(before, file.source)
+                continue
             ids = {document.id for document, _ in documents}
             changes.deleted |= {stale_id: file.source for stale_id in before if stale_id not in ids}
             records.append((_indexed(file, documents, parsed), documents))
-        texts = await self._embedded(changes.passages)
+        texts = await self._embedded(changes.passages, vectors)
         records = _without_refused(records, texts.refused)
         unembedded = changes.leave_out(texts)
-        await self._write(changes, texts)
-        await self._catalog.save([record for record in records if record[0].source not in unembedded])
+        try:
+            await self._write(changes, texts)
+            await self._catalog.save([record for record in records if record[0].source not in unembedded])
+        except UNSTORABLE as error:
+            if len(batch) == 1:
+                await self._fail(batch[0], f"cannot be stored ({_cause(error)})")
+                return
+            for file, parsed in zip(batch, loaded, strict=True):
+                await self._index_together([file], [parsed], texts.vectors)
         if texts.failure:  # what was embedded before is kept
             raise texts.failure
-        self._done += len(batch)
-        self._notify(batch[-1].source)
+
+    async def _fail(self, file: ScannedFile, reason: str) -> None:
+        """Leave nothing of a file in the index, and say why."""
+        before = await self._known_documents(file.source)
+        if before:
+            await self._catalog.mark_unfinished([(document, file.source) for document in before])
+            await self._store.delete(list(before))
+        await self._catalog.save([(_failed(file, reason), [])])
 
     async def _known_documents(self, source: str) -> dict[str, DocumentState]:
         """Return the documents that store or catalog may hold for a file; only the ids of unfinished ones are known."""
         unknown = dict.fromkeys(self._unfinished.get(source, ()), DocumentState("", 0))
         recorded = await self._catalog.document_states(source) if source in self._known or source in self._items else {}
         return {**recorded, **unknown}
+
+    async def _split_or_fail(
+        self,
+        file: ScannedFile,
+        parsed: Sequence[ParsedDocument],
+        before: dict[str, DocumentState],
+        changes: _Changes,
+    ) -> list[tuple[Document, int]] | FileRow:
+        """Return a file's documents with their passage counts, or the row that says why they cannot be split."""
+        own = _Changes()
+        try:
+            documents = await asyncio.to_thread(self._split, file, parsed, before, own)
+        except GroundtuneError:  # the embedder cannot take any text
+            raise
+        except Exception as error:  # noqa: BLE001  one document must not stop the others
+            return _failed(file, f"cannot be split into passages ({_cause(error)})")
+        changes.documents |= own.documents
+        changes.files |= own.files
+        changes.passages += own.passages
+        return documents
 
     def _split(
         self, file: ScannedFile, parsed: Sequence[ParsedDocument], before: dict[str, DocumentState], changes: _Changes
@@ -400,13 +457,15 @@ class IndexSync:
         await self._catalog.mark_unfinished(touched.items())
         await self._store.replace(list(touched), entries)
 
-    async def _embedded(self, passages: Sequence[ContextualPassage]) -> "_EmbeddedTexts":
-        """Return the vectors of the passages: those in the cache, and those embedded now."""
+    async def _embedded(self, passages: Sequence[ContextualPassage], known: Mapping[str, Vectors]) -> "_EmbeddedTexts":
+        """Return the vectors of the passages: the known ones, those in the cache, and those embedded now."""
         keys = {
             contextual.passage.id: digest_text(f"{self._embedder.digest}\n{embedded_text(contextual)}")
             for contextual in passages
         }
-        vectors = await self._vector_cache.vectors(set(keys.values()))
+        wanted = set(keys.values())
+        vectors = {key: vector for key, vector in known.items() if key in wanted}
+        vectors |= await self._vector_cache.vectors(wanted - vectors.keys())
         missing = {keys[contextual.passage.id]: contextual for contextual in passages}
         missing = {key: contextual for key, contextual in missing.items() if key not in vectors}
         texts = _EmbeddedTexts(keys, vectors)
@@ -458,7 +517,7 @@ def document_id(source: str) -> str:
 def _documents(file: ScannedFile, parsed: Sequence[ParsedDocument]) -> list[Document]:
     documents = []
     taken: dict[str, int] = {}
-    for part in (described(part, file.item) for part in parsed):
+    for part in (_storable(described(part, file.item)) for part in parsed):
         name = source = file.source if part.row_id is None else f"{file.source}#{part.row_id}"
         while source in taken:  # a repeated row id must not hide a row
             taken[name] += 1
@@ -480,6 +539,29 @@ def _documents(file: ScannedFile, parsed: Sequence[ParsedDocument]) -> list[Docu
             )
         )
     return documents
+
+
+def _storable(part: ParsedDocument) -> ParsedDocument:
+    """Return the document with `\ufffd` for what no store can keep; offsets stay, since each is one character."""
+
+    def clean(text: str) -> str:
+        return _UNSTORABLE_TEXT.sub("\ufffd", text)
+
+    return replace(
+        part,
+        text=clean(part.text),
+        title=part.title and clean(part.title),
+        row_id=part.row_id and clean(part.row_id),
+        metadata={clean(key): clean(value) for key, value in part.metadata.items()},
+    )
+
+
+def _failed(file: ScannedFile, reason: str) -> FileRow:
+    return FileRow(file.source, "failed", reason, 0, 0, None, "", file.groups)
+
+
+def _cause(error: Exception) -> str:
+    return one_line(f"{type(error).__name__}: {error}", most=200)
 
 
 def _without_refused(records: Sequence[_Record], refused: Mapping[str, str]) -> list[_Record]:
