@@ -1,4 +1,4 @@
-"""Play every dialect over HTTP against answers, streams and judges, and hold the documentation to the table."""
+"""Play every dialect over HTTP against answers, streams, judges and embeddings; hold the documentation to the table."""
 
 import re
 from collections.abc import AsyncIterator
@@ -11,6 +11,7 @@ import pytest
 from groundtune.errors import ProviderError
 from groundtune.measure.judges import Judge
 from groundtune.models.dialects import dialect_table, dialects
+from groundtune.models.hosted_embedder import HostedEmbedder
 from groundtune.models.hosted_generator import HostedGenerator
 from groundtune.testing.scripted_dialects import DIALECTS, Answer, Dialect, Fault
 from groundtune.testing.scripted_server import Reply, Script, ScriptedServer
@@ -116,6 +117,30 @@ async def test_a_fault_is_an_error_with_the_words_of_the_server(dialect: Dialect
     assert caught.value.kind == fault.kind
     assert fault.words in caught.value.message
     assert caught.value.retryable is fault.is_retried
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(fault, id=f"{name}: {fault.name}")
+        for name, dialect in DIALECTS.items()
+        for fault in dialect.faults
+        if "choices" not in (fault.reply.raw_body or "choices")
+    ],
+)
+async def test_the_same_errors_of_embeddings(fault: Fault) -> None:
+    with ScriptedServer([fault.reply, Reply()], dimension=8) as server:
+        model = HostedEmbedder(
+            "e", base_url=server.base_url, dimension=8, backoff_seconds=0.001, patience_seconds=0.0, retries=2
+        )
+        if fault.is_retried:
+            assert (await model.embed_queries(["How long?"])).shape == (1, 8)
+        else:
+            with pytest.raises(ProviderError) as caught:
+                await model.embed_queries(["How long?"])
+            assert caught.value.kind == fault.kind
+            assert fault.words in caught.value.message
+        await model.aclose()
 
 
 @pytest.mark.parametrize("name", [name for name, dialect in DIALECTS.items() if dialect.broken])
