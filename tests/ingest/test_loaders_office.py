@@ -209,7 +209,7 @@ def test_xlsx(tmp_path: Path) -> None:
     assert parsed.title is None
     assert texts(parsed) == [
         "Rates of 2025",
-        "Country: Belgium; From: 2025-01-01; Full day: 54; Share: 12.5%; Seen: 2025-01-02 03:04:00",
+        "Country: Belgium; From: 2025-01-01; Full day: 54; Share: 12.5%; Seen: 2025-01-02 3:04:00",
         "Country: Denmark; Full day: 610.5; Seen: TRUE",
         "Empty",
         "7; 8",
