@@ -2,12 +2,12 @@
 
 Pages without a text layer are noted, or read by whoever calls `parse` with `read_picture`.
 
-This module turns glyphs into lines; `pdf_headers.py` removes headers and footers, `pdf_layout.py` builds the blocks.
+`pdf_glyphs.py` turns glyphs into lines, with what `pdf_drawing.py` and `pdf_forms.py` know of the page;
+`pdf_headers.py` takes headers and footers out, `pdf_layout.py` builds the blocks.
 """
 
-import ctypes
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +15,30 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from groundtune.errors import ParseError
+from groundtune.ingest.loaders import pdf_glyphs
+from groundtune.ingest.loaders.pdf_drawing import Drawing, Picture, read_drawing
+from groundtune.ingest.loaders.pdf_forms import Written, add_written, read_written
+from groundtune.ingest.loaders.pdf_glyphs import Skipped, Unseen, view_of
 from groundtune.ingest.loaders.pdf_headers import without_headers_and_footers
 from groundtune.ingest.loaders.pdf_layout import add_pages
-from groundtune.ingest.loaders.pdf_types import Line, Page, Segment
+from groundtune.ingest.loaders.pdf_types import Box, Line, Page, Strike
 from groundtune.ingest.parsed import ParsedDocument, TextBuilder, clean_line
 
 _DPI = 200
 """Resolution at which pages are drawn for OCR."""
 _LONGEST_SIDE = 6_000
 """Pixels of the longer side of such a picture, at most."""
-_HYPHENS = {0x02: "-", 0xAD: "-", 0xFFFE: "-"}
-_CELL_GAP = 1.1
-"""Gap between words, in font sizes, above which they are cells of a row; justified prose stays below it."""
-_WORD_GAP = 0.55
-"""Gap, in font sizes, above which words are cells if the rows around them have columns there."""
-"""Index, code, left, right, bottom, top on the displayed page; white space has code 32 and no position."""
-_SURROGATES = range(0xD800, 0xE000)
 _JUNK_TITLE = re.compile(r"^(untitled|microsoft word|powerpoint|document|slide)\b|\.\w{2,5}$", re.IGNORECASE)
+_SCAN = 0.5
+"""Share of the page that a picture takes from which little text beside it is a stamp on a scan."""
+_STAMP = 200
+"""Characters of such text."""
+_PICTURE = 0.1
+"""Share of the page from which a picture that is no photograph is likely to carry text, such as a screenshot."""
+_OUTLINES = 30
+"""Filled shapes on a page without text from which they are letters turned into shapes."""
+
+
 ReadPicture = Callable[[Any, float, float], tuple[Page, int]]
 """Reads the picture of a page (a PIL image) of this width and height in points; also returns how many lines it could
 not read."""
@@ -52,10 +59,10 @@ def parse(
         if len(document) == 0:
             raise ParseError("contains no pages", skip=True)
         builder = TextBuilder()
-        pages = [_page(document, index) for index in range(len(document))]
+        pages = _read_pages(document, builder)
         for index, page in enumerate(pages):
-            if (not page.lines or all_pages) and not _is_blank(document[index]):
-                pages[index] = _read_picture(builder, document, index, read_picture)
+            if page.unread or (all_pages and page.lines):
+                pages[index] = _read_picture(builder, document, index, page, read_picture)
         stated = clean_line(document.get_metadata_value("Title"))
     finally:
         document.close()
@@ -70,17 +77,17 @@ def parse(
 
 
 def _read_picture(
-    builder: TextBuilder, document: pypdfium2.PdfDocument, index: int, read_picture: ReadPicture | None
+    builder: TextBuilder, document: pypdfium2.PdfDocument, index: int, page: Page, read_picture: ReadPicture | None
 ) -> Page:
-    """Return a page as a picture of it shows it; without `read_picture` an empty one, and note that."""
-    page = document[index]
-    width, height = page.get_size()
+    """Return a page as a picture of it shows it; without `read_picture` as it is, and note that."""
     if read_picture is None:
         builder.note("no_text_layer", page=index + 1)
-        return Page([], width, height)
+        return page
+    shown = _open(document, index)
+    width, height = shown.get_size()
     scale = min(_DPI / 72, _LONGEST_SIDE / max(width, height))
-    read, unread = read_picture(page.render(scale=scale).to_pil(), width, height)
-    page.close()
+    read, unread = read_picture(shown.render(scale=scale).to_pil(), width, height)
+    shown.close()
     if read.lines:
         builder.note("read_by_ocr", page=index + 1)
     if unread:
@@ -88,139 +95,84 @@ def _read_picture(
     return read
 
 
-def _is_blank(page: pypdfium2.PdfPage) -> bool:
-    return bool(pdfium.FPDFPage_CountObjects(page.raw) <= 0)
+def _read_pages(document: pypdfium2.PdfDocument, builder: TextBuilder) -> list[Page]:
+    """Return the pages with the lines that can be seen, and note what cannot be, or is not read."""
+    kind = document.get_formtype()
+    if kind != pdfium.FORMTYPE_NONE:
+        document.init_forms()
+    if kind == pdfium.FORMTYPE_XFA_FULL:
+        builder.note("unreadable_part", place="XFA form")
+    return [_read_page(document, index, builder) for index in range(len(document))]
 
 
-def _page(document: pypdfium2.PdfDocument, index: int) -> Page:
-    try:
-        page = document[index]
-    except pypdfium2.PdfiumError as error:
-        raise ParseError(f"is damaged: page {index + 1} cannot be read; export it again") from error
+def _read_page(document: pypdfium2.PdfDocument, index: int, builder: TextBuilder) -> Page:
+    page = _open(document, index)
+    written = Written()
+    if pdfium.FPDFPage_GetAnnotCount(page.raw):
+        written = read_written(page.raw, document.formenv.raw if document.formenv else None)
+    if written.flattened:
+        page.close()
+        page = _open(document, index)
     text = page.get_textpage()
-    width, height = page.get_size()
-    lines = list(_lines(text.raw, page.get_rotation(), width, height))
+    view = view_of(page, text.raw)
+    drawing = read_drawing(page.raw, view)
+    skipped = Skipped(hidden=written.hidden)
+    lines = list(pdf_glyphs.lines(text.raw, view, Unseen(drawing.hidden), skipped))
+    strikes = _strikes([*drawing.strokes, *view.shown(written.strikes)], lines)
+    if strikes:
+        skipped = Skipped(hidden=written.hidden)
+        lines = list(pdf_glyphs.lines(text.raw, view, Unseen(drawing.hidden, strikes), skipped))
     text.close()
     page.close()
-    return Page(lines, width, height)
+    add_written(lines, written, view.shown)
+    read = Page(lines, view.width, view.height, unread=_is_unread(lines, drawing, view.width * view.height))
+    for note, count in (
+        ("hidden_text", skipped.hidden),
+        ("deleted_text", skipped.struck),
+        ("comment", written.comments),
+        ("picture", 0 if read.unread else _pictures_with_text(drawing.pictures, view.width * view.height)),
+    ):
+        if count:
+            builder.note(note, count=count, page=index + 1)
+    return read
 
 
-def _glyphs(
-    text: Any, rotation: int, width: float, height: float
-) -> Iterator[tuple[int, int, float, float, float, float]]:
-    """Yield index, code, left, right, bottom, top of each glyph on the displayed page; white space has code 32."""
-    rect = pdfium.FS_RECTF()
-    reference = ctypes.byref(rect)
-    code_of, box_of = pdfium.FPDFText_GetUnicode, pdfium.FPDFText_GetLooseCharBox
-    for index in range(pdfium.FPDFText_CountChars(text)):
-        code = code_of(text, index)
-        if code == 0:
-            continue
-        if code in (9, 10, 13, 32, 0xA0):
-            yield index, 32, 0.0, 0.0, 0.0, 0.0
-            continue
-        box_of(text, index, reference)
-        left, right, bottom, top = rect.left, rect.right, rect.bottom, rect.top
-        if rotation == 90:
-            left, right, bottom, top = bottom, top, height - right, height - left
-        elif rotation == 180:
-            left, right, bottom, top = width - right, width - left, height - top, height - bottom
-        elif rotation == 270:
-            left, right, bottom, top = width - top, width - bottom, left, right
-        yield index, code, left, right, bottom, top
+def _open(document: pypdfium2.PdfDocument, index: int) -> Any:
+    try:
+        return document[index]
+    except pypdfium2.PdfiumError as error:
+        raise ParseError(f"is damaged: page {index + 1} cannot be read; export it again") from error
 
 
-def _lines(text: Any, rotation: int, width: float, height: float) -> Iterator[Line]:
-    """Yield lines in content order; a new one starts where glyphs leave the line, jump back or change size."""
-    line: _OpenLine | None = None
-    space = False
-    for index, code, left, right, bottom, top in _glyphs(text, rotation, width, height):
-        if code == 32:
-            space = True
-            continue
-        if line is not None and not line.accepts(left, bottom, top):
-            yield from line.close(text)
-            line = None
-        size = _size(text, index) if line is None or line.gap(left) > _WORD_GAP else line.size
-        if line is not None and abs(size - line.size) > 0.12 * line.size and line.gap(left) > _WORD_GAP:
-            yield from line.close(text)
-            line = None
-        if line is None:
-            line = _OpenLine(index, size, left, bottom, top)
-            space = False
-        line.add(index, code, left, right, space=space)
-        space = False
-    if line is not None:
-        yield from line.close(text)
+def _strikes(strokes: Iterable[Box], lines: Sequence[Line]) -> tuple[Strike, ...]:
+    """Return the strokes that run through text and end where it ends: left, right, height."""
+    strikes = []
+    for left, bottom, right, top in strokes:
+        height = 0.5 * (bottom + top)
+        if right - left > 2 * (top - bottom) and any(_runs_through(line, left, right, height) for line in lines):
+            strikes.append((left, right, height))
+    return tuple(strikes)
 
 
-def _size(text: Any, index: int) -> float:
-    """Return the displayed font size: the stated one, scaled by the text matrix."""
-    matrix = pdfium.FS_MATRIX()
-    size = float(pdfium.FPDFText_GetFontSize(text, index))
-    if pdfium.FPDFText_GetMatrix(text, index, ctypes.byref(matrix)):
-        size *= (matrix.c**2 + matrix.d**2) ** 0.5
-    return round(size * 2) / 2 or 1.0
+def _runs_through(line: Line, left: float, right: float, height: float) -> bool:
+    slack, tall = 0.5 * line.size, line.top - line.bottom
+    inside = line.left - slack < left and right < line.right + slack
+    return inside and right - left > slack and line.bottom + 0.28 * tall < height < line.bottom + 0.64 * tall
 
 
-def _is_bold(text: Any, index: int) -> bool:
-    """Return whether a glyph is bold, by the weight that its font states, otherwise by the font's name."""
-    if pdfium.FPDFText_GetFontWeight(text, index) >= 600:
-        return True
-    name = ctypes.create_string_buffer(128)
-    flags = ctypes.c_int()
-    size = pdfium.FPDFText_GetFontInfo(text, index, name, 128, ctypes.byref(flags))
-    return bool(size) and b"bold" in name.value.lower()
+def _is_unread(lines: Sequence[Line], drawing: Drawing, area: float) -> bool:
+    """Return whether a page is a scan, or letters turned into shapes, of which nothing but a stamp is text."""
+    if not lines:
+        return bool(drawing.pictures) or drawing.shapes >= _OUTLINES
+    largest = max((_share(picture, area) for picture in drawing.pictures), default=0.0)
+    return largest >= _SCAN and sum(len(line.text) for line in lines) < _STAMP and not drawing.layered
 
 
-class _OpenLine:
-    """A line under construction."""
+def _pictures_with_text(pictures: Sequence[Picture], area: float) -> int:
+    """Return how many pictures are likely to carry text: large ones that are not stored as photographs are."""
+    return sum(not picture.photo and _share(picture, area) >= _PICTURE for picture in pictures)
 
-    def __init__(self, index: int, size: float, left: float, bottom: float, top: float) -> None:
-        self.size = size
-        self._first = self._last = index
-        self._bottom, self._top = bottom, top
-        self._left = self._right = left
-        self._codes: list[int] = []
-        self._pieces: list[Segment] = []
-        self._cells: list[list[Segment]] = [[]]
 
-    def accepts(self, left: float, bottom: float, top: float) -> bool:
-        shared = min(top, self._top) - max(bottom, self._bottom)
-        least = min(top - bottom, self._top - self._bottom)
-        return shared > 0.5 * least and left > self._right - max(self.size, 4.0)
-
-    def gap(self, left: float) -> float:
-        """Return the white space before a glyph at `left`, in font sizes."""
-        return (left - self._right) / self.size
-
-    def add(self, index: int, code: int, left: float, right: float, *, space: bool) -> None:
-        self._last = index
-        gap = self.gap(left)
-        if gap > _WORD_GAP and self._codes:
-            self._end_piece()
-            if gap > _CELL_GAP:
-                self._cells.append([])
-            self._left = left
-        elif space and self._codes:
-            self._codes.append(32)
-        self._codes.append(code if code in _SURROGATES else ord(_HYPHENS.get(code, chr(code))))
-        self._right = max(right, left)
-
-    def close(self, text: Any) -> Iterator[Line]:
-        self._end_piece()
-        cells = [cell for cell in self._cells if cell]
-        if cells:
-            segments = [Segment(" ".join(piece.text for piece in cell), cell[0].left, cell[-1].right) for cell in cells]
-            pieces = [piece for cell in cells for piece in cell]
-            bold = _is_bold(text, self._first) and _is_bold(text, self._last)
-            yield Line(segments, self._bottom, self._top, self.size, pieces, bold)
-
-    def _end_piece(self) -> None:
-        text = "".join(map(chr, self._codes))
-        if any(code in _SURROGATES for code in self._codes):
-            text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        text = clean_line(text)
-        if text:
-            self._cells[-1].append(Segment(text, self._left, self._right))
-        self._codes = []
+def _share(picture: Picture, area: float) -> float:
+    left, bottom, right, top = picture.box
+    return (right - left) * (top - bottom) / area

@@ -12,6 +12,42 @@ _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _HYPHENATED = re.compile(r"([^\W\d_]+)-$")
 
 
+Box = tuple[float, float, float, float]
+"""Left, bottom, right, top, in points."""
+
+
+Strike = tuple[float, float, float]
+"""A line through text: left, right, height."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a page is displayed: turned clockwise by degrees, its size after that, its lower left corner before that."""
+
+    turn: int
+    width: float
+    height: float
+    left: float = 0.0
+    bottom: float = 0.0
+
+    def shown(self, boxes: Iterable[Box]) -> list[Box]:
+        """Return boxes of the page that is not turned as they stand on the displayed page."""
+        x, y, width, height = self.left, self.bottom, self.width, self.height
+        match self.turn:
+            case 0:
+                return [(left - x, bottom - y, right - x, top - y) for left, bottom, right, top in boxes]
+            case 90:
+                return [
+                    (bottom - y, height - right + x, top - y, height - left + x) for left, bottom, right, top in boxes
+                ]
+            case 180:
+                return [
+                    (width - right + x, height - top + y, width - left + x, height - bottom + y)
+                    for left, bottom, right, top in boxes
+                ]
+        return [(width - top + y, left - x, width - bottom + y, right - x) for left, bottom, right, top in boxes]
+
+
 @dataclass(slots=True)
 class Segment:
     """Text without a wide gap: a line of prose, or a cell."""
@@ -56,6 +92,8 @@ class Page:
     """Headers and footers that stand here first."""
     repeated: int = 0
     """How many were left out, page numbers included."""
+    unread: bool = False
+    """Whether it shows something and has no text layer, as a scanned page does."""
 
 
 class Vocabulary:

@@ -1,0 +1,285 @@
+"""Turn the glyphs of a PDF page into lines of text with boxes, in the order in which they are written.
+
+Text that runs from right to left is put in order by `pdf_right_to_left.py`.
+"""
+
+import ctypes
+import math
+import struct
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import pypdfium2.raw as pdfium
+
+from groundtune.ingest.loaders.pdf_types import Line, Segment, Strike, View
+from groundtune.ingest.parsed import clean_line
+from groundtune.ingest.superscripts import subscript, superscript, write_out
+
+CELL_GAP = 1.1
+"""Gap between words, in font sizes, above which they are cells of a row; justified prose stays below it."""
+WORD_GAP = 0.55
+"""Gap, in font sizes, above which words are cells if the rows around them have columns there."""
+_WHITE = frozenset((9, 10, 13, 32, 0xA0))
+_HYPHENS = {0x02: 0x2D, 0xAD: 0x2D, 0xFFFE: 0x2D}
+_SURROGATES = frozenset(range(0xD800, 0xE000))
+_SMALL = 0.87
+"""Font size, relative to its line, up to which a glyph may be raised or lowered."""
+_RAISED = 0.12
+"""Distance from the base line, in font sizes, from which a small glyph is raised."""
+_LOWERED = -0.06
+_LONGEST_MARK = 3
+"""Raised glyphs that a line begins with, as a footnote does."""
+_INVISIBLE = 1.0
+"""Height of a glyph, in points, below which nobody can read it."""
+_SAMPLES = 40
+"""Glyphs of a page that are asked for their direction."""
+
+
+Glyph = tuple[int, int, float, float, float, float]
+"""Index, code, left, right, bottom and top on the displayed page, in points."""
+
+
+@dataclass(slots=True)
+class Skipped:
+    """How many runs of glyphs were left out."""
+
+    hidden: int = 0
+    struck: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """What of the glyphs of a page is not shown as valid text."""
+
+    objects: frozenset[int] = frozenset()
+    """Addresses of the text objects that cannot be seen."""
+    strikes: tuple[Strike, ...] = ()
+    """Lines through text on the displayed page."""
+
+
+def view_of(page: Any, text: Any) -> View:
+    """Return how most of the page's text stands upright, which is how it is shown unless its text runs up the page."""
+    left, bottom, _, _ = page.get_bbox()
+    width, height = page.get_size()
+    turn = page.get_rotation()
+    count = pdfium.FPDFText_CountChars(text)
+    turns: Counter[int] = Counter()
+    for index in range(0, count, max(1, count // _SAMPLES)):
+        if pdfium.FPDFText_GetUnicode(text, index) not in _WHITE:
+            turns[round(-math.degrees(pdfium.FPDFText_GetCharAngle(text, index))) % 360] += 1
+    usual = turns.most_common(1)[0][0] if turns else turn
+    if usual % 90 == 0 and usual != turn:
+        if (usual - turn) % 180:
+            width, height = height, width
+        turn = usual
+    return View(turn, width, height, left, bottom)
+
+
+def glyphs(text: Any, view: View, unseen: Unseen, skipped: Skipped) -> Iterator[Glyph]:
+    """Yield the glyphs that are seen; white space has code 32 and no place."""
+    rect = pdfium.FS_RECTF()
+    reference = ctypes.byref(rect)
+    place_of, coordinates = pdfium.FPDFText_GetLooseCharBox, memoryview(rect)
+    unpack = struct.Struct("4f").unpack_from
+    codes = _codes(text)
+    turn, width, height, x, y = view.turn, view.width, view.height, view.left, view.bottom
+    hides = bool(unseen.objects or unseen.strikes)
+    kept: str | None = None
+    for index, code in enumerate(codes):
+        if code in _WHITE:
+            yield index, 32, 0.0, 0.0, 0.0, 0.0
+            continue
+        if code == 0:
+            continue
+        place_of(text, index, reference)
+        left, top, right, bottom = unpack(coordinates)
+        if turn == 0:
+            left, right, bottom, top = left - x, right - x, bottom - y, top - y
+        elif turn == 90:
+            left, right, bottom, top = bottom - y, top - y, height - right + x, height - left + x
+        elif turn == 180:
+            left, right, bottom, top = width - right + x, width - left + x, height - top + y, height - bottom + y
+        else:
+            left, right, bottom, top = width - top + y, width - bottom + y, left - x, right - x
+        middle = 0.5 * (left + right)
+        reason = None
+        if not (0 <= middle <= width and -1 <= bottom + top <= 2 * height + 1) or top - bottom < _INVISIBLE:
+            reason = "hidden"
+        elif hides:
+            reason = _why_unseen(text, index, middle, bottom, top, unseen)
+        if reason is None:
+            yield index, code, left, right, bottom, top
+        elif reason != kept:
+            skipped.hidden += reason == "hidden"
+            skipped.struck += reason == "struck"
+        kept = reason
+
+
+def _codes(text: Any) -> Sequence[int]:
+    """Return the code of each glyph: UTF-16 for all at once, or one by one where these are not one to one."""
+    count = pdfium.FPDFText_CountChars(text)
+    units = (ctypes.c_ushort * (count + 1))()
+    if pdfium.FPDFText_GetText(text, 0, count, units) == count + 1 and _SURROGATES.isdisjoint(units):
+        return units[:count]
+    return [pdfium.FPDFText_GetUnicode(text, index) for index in range(count)]
+
+
+def _why_unseen(text: Any, index: int, middle: float, bottom: float, top: float, unseen: Unseen) -> str | None:
+    if unseen.objects:
+        owner = pdfium.FPDFText_GetTextObject(text, index)
+        if owner and ctypes.addressof(owner.contents) in unseen.objects:
+            return "hidden"
+    size = top - bottom
+    struck = any(
+        left <= middle <= right and bottom + 0.28 * size < height < bottom + 0.64 * size
+        for left, right, height in unseen.strikes
+    )
+    return "struck" if struck else None
+
+
+def lines(text: Any, view: View, unseen: Unseen, skipped: Skipped) -> Iterator[Line]:
+    """Yield lines in content order; a new one starts where glyphs leave the line, jump back or change size."""
+    line: _OpenLine | None = None
+    space = False
+    for index, code, left, right, bottom, top in glyphs(text, view, unseen, skipped):
+        if code == 32:
+            space = True
+            continue
+        level = 0
+        if line is not None:
+            size, gap = line.size, left - line.right
+            if (bottom != line.bottom or top != line.top) and gap > -max(size, 4.0):
+                level = line.level_of(text, index, left, bottom, top)
+            fits = level is not None and gap > -max(size, 4.0)
+            if fits and gap > WORD_GAP * size:
+                fits = level == 0 and abs(_size(text, index) - size) <= 0.12 * size
+            if not fits:
+                yield from line.close(text)
+                line = None
+        if line is None:
+            line = _OpenLine(text, index, left, bottom, top)
+            space, level = False, 0
+        line.add(index, code, left, right, space=space, level=level or 0)
+        space = False
+    if line is not None:
+        yield from line.close(text)
+
+
+def _size(text: Any, index: int) -> float:
+    """Return the displayed font size: the stated one, scaled by the text matrix."""
+    matrix = pdfium.FS_MATRIX()
+    size = float(pdfium.FPDFText_GetFontSize(text, index))
+    if pdfium.FPDFText_GetMatrix(text, index, ctypes.byref(matrix)):
+        size *= (matrix.c**2 + matrix.d**2) ** 0.5
+    return round(size * 2) / 2 or 1.0
+
+
+def _is_bold(text: Any, index: int) -> bool:
+    """Return whether a glyph is bold, by the weight that its font states, otherwise by the font's name."""
+    if pdfium.FPDFText_GetFontWeight(text, index) >= 600:
+        return True
+    name = ctypes.create_string_buffer(128)
+    flags = ctypes.c_int()
+    size = pdfium.FPDFText_GetFontInfo(text, index, name, 128, ctypes.byref(flags))
+    return bool(size) and b"bold" in name.value.lower()
+
+
+class _OpenLine:
+    """A line under construction. A level of 1 is raised, -1 lowered."""
+
+    def __init__(self, text: Any, index: int, left: float, bottom: float, top: float) -> None:
+        self.size = _size(text, index)
+        self.bottom, self.top = bottom, top
+        self.right = left
+        self._first = self._last = index
+        self._left = left
+        self._codes: list[int] = []
+        self._levels: list[tuple[int, int]] = []
+        self._pieces: list[Segment] = []
+        self._cells: list[list[Segment]] = [[]]
+        self._known: dict[tuple[float, float], int | None] = {}
+
+    def level_of(self, text: Any, index: int, left: float, bottom: float, top: float) -> int | None:
+        """Return whether a glyph with another box is raised or lowered; None if it is not on this line at all."""
+        place = round(bottom - self.bottom, 1), round(top - self.top, 1)
+        if place not in self._known:
+            self._known[place] = self._other_level(text, index, left, bottom, top)
+        return self._known[place]
+
+    def _other_level(self, text: Any, index: int, left: float, bottom: float, top: float) -> int | None:
+        height, own = top - bottom, self.top - self.bottom
+        shared = min(top, self.top) - max(bottom, self.bottom)
+        near = left - self.right < WORD_GAP * self.size
+        if near and shared > 0.1 * min(height, own):
+            size, distance = _size(text, index), _base(text, index) - _base(text, self._first)
+            if size <= _SMALL * self.size and distance > _RAISED * self.size:
+                return 1
+            if size <= _SMALL * self.size and distance < _LOWERED * self.size:
+                return -1
+            if self.size <= _SMALL * size and distance < -_RAISED * size and len(self._codes) <= _LONGEST_MARK:
+                self._opens_raised(size, bottom, top)
+                return 0
+        return 0 if shared > 0.5 * min(height, own) else None
+
+    def _opens_raised(self, size: float, bottom: float, top: float) -> None:
+        """Take what is there so far as raised, before text of the usual size."""
+        self._levels = [(0, 1)]
+        self.size, self.bottom, self.top = size, bottom, top
+        self._known = {}
+
+    def add(self, index: int, code: int, left: float, right: float, *, space: bool, level: int) -> None:
+        self._last = index if level == 0 else self._last
+        gap = left - self.right
+        if gap > WORD_GAP * self.size and self._codes:
+            self._end_piece()
+            if gap > CELL_GAP * self.size:
+                self._cells.append([])
+            self._left = left
+        elif space and self._codes:
+            self._codes.append(32)
+        if level != (self._levels[-1][1] if self._levels else 0):
+            self._levels.append((len(self._codes), level))
+        self._codes.append(_HYPHENS.get(code, code))
+        self.right = max(right, left)
+
+    def close(self, text: Any) -> Iterator[Line]:
+        self._end_piece()
+        cells = [cell for cell in self._cells if cell]
+        if cells:
+            segments = [Segment(" ".join(piece.text for piece in cell), cell[0].left, cell[-1].right) for cell in cells]
+            pieces = [piece for cell in cells for piece in cell]
+            bold = _is_bold(text, self._first) and _is_bold(text, self._last)
+            yield Line(segments, self.bottom, self.top, self.size, pieces, bold)
+
+    def _end_piece(self) -> None:
+        text = clean_line(_marked(self._codes, self._levels) if self._levels else decoded(self._codes))
+        if text:
+            self._cells[-1].append(Segment(text, self._left, self.right))
+        self._codes = []
+        self._levels = []
+
+
+def decoded(codes: Sequence[int]) -> str:
+    text = "".join(map(chr, codes))
+    if any(code in _SURROGATES for code in codes):
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def _marked(codes: Sequence[int], levels: Sequence[tuple[int, int]]) -> str:
+    """Return the text with what is raised and lowered written out."""
+    parts = [decoded(codes[: levels[0][0]])]
+    for (start, level), (end, _) in pairwise([*levels, (len(codes), 0)]):
+        part = decoded(codes[start:end])
+        parts.append(superscript(part) if level > 0 else subscript(part) if level < 0 else part)
+    return write_out("".join(parts))
+
+
+def _base(text: Any, index: int) -> float:
+    """Return the height of the base line of a glyph on the page that is not turned."""
+    x, y = ctypes.c_double(), ctypes.c_double()
+    pdfium.FPDFText_GetCharOrigin(text, index, ctypes.byref(x), ctypes.byref(y))
+    return y.value
