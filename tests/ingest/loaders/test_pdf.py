@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fpdf import FPDF
-from fpdf.enums import TableHeadingsDisplay
+from fpdf.enums import TableHeadingsDisplay, TextMode
+from PIL import Image
 
 from groundtune.ingest.loaders import load
 from groundtune.ingest.parsed import ParsedDocument
@@ -154,3 +155,106 @@ def test_a_paragraph_goes_on_over_the_page_break(tmp_path: Path) -> None:
 def test_a_finished_sentence_ends_its_paragraph_at_the_page_break(tmp_path: Path) -> None:
     document_ = over_a_break("Bikes can be returned at any time.", "The customer pays nothing for that.", tmp_path)
     assert "Bikes can be returned at any time." in texts(document_)
+
+
+# --- what is seen --------------------------------------------------------------------------------------------------
+
+
+def one_page() -> FPDF:
+    pdf = FPDF()
+    pdf.add_page()
+    pdf.set_font("Helvetica", size=12)
+    return pdf
+
+
+def test_hidden_text_is_left_out_and_noted(tmp_path: Path) -> None:
+    pdf = one_page()
+    pdf.write(6, "The price is 30 euros")
+    pdf.set_text_color(255, 255, 255)
+    pdf.write(6, " and secretly 17")
+    pdf.set_text_color(0, 0, 0)
+    pdf.write(6, " a month.")
+    with pdf.local_context(text_mode=TextMode.INVISIBLE):
+        pdf.text(20, 100, "Nobody sees this.")
+    pdf.set_font_size(0.5)
+    pdf.text(20, 120, "Too small to read.")
+    pdf.set_font_size(12)
+    pdf.text(20, 400, "Below the page.")
+    document_ = parsed(pdf, tmp_path)
+    assert document_.text == "The price is 30 euros a month."
+    assert document_.notes == (Note("hidden_text", 4, (1,)),)
+
+
+def test_white_text_on_a_dark_ground_is_read(tmp_path: Path) -> None:
+    pdf = one_page()
+    pdf.set_fill_color(30, 30, 120)
+    pdf.rect(10, 20, 100, 20, style="F")
+    pdf.set_text_color(255, 255, 255)
+    pdf.text(15, 30, "Opening hours")
+    pdf.set_text_color(30, 30, 120)
+    pdf.text(15, 36, "blue on blue")
+    assert parsed(pdf, tmp_path).text == "Opening hours"
+
+
+def test_struck_text_is_left_out_and_underlined_text_is_read(tmp_path: Path) -> None:
+    pdf = one_page()
+    pdf.write(6, "Return it within ")
+    pdf.set_font(style="S")
+    pdf.write(6, "40")
+    pdf.set_font(style="")
+    pdf.write(6, " 30 days, ")
+    pdf.set_font(style="U")
+    pdf.write(6, "at our cost")
+    document_ = parsed(pdf, tmp_path)
+    assert document_.text == "Return it within 30 days, at our cost"
+    assert document_.notes == (Note("deleted_text", 1, (1,)),)
+
+
+def test_raised_and_lowered_figures_never_join_a_number(tmp_path: Path) -> None:
+    pdf = one_page()
+    for part in ("It moves 10", "^6", " litres of H", "_2", "O, costs 45", "^2", " euros."):
+        pdf.char_vpos = {"^": "SUP", "_": "SUB"}.get(part[0], "LINE")
+        pdf.write(6, part.lstrip("^_"))
+    pdf.char_vpos = "LINE"
+    pdf.ln(60)
+    pdf.char_vpos = "SUP"
+    pdf.write(6, "2")
+    pdf.char_vpos = "LINE"
+    pdf.write(6, " Without tax.")
+    assert texts(parsed(pdf, tmp_path)) == ["It moves 10^6 litres of H2O, costs 45 [2] euros.", "[2] Without tax."]
+
+
+def picture(pdf: FPDF, *, width: float = 210) -> None:
+    pdf.image(Image.new("L", (400, 560), 128), 0, 0, width)
+
+
+def test_pages_without_text_layer_are_named_and_blank_ones_are_not(tmp_path: Path) -> None:
+    pdf = one_page()
+    pdf.write(6, "Cover sheet")
+    pdf.add_page()
+    picture(pdf)
+    pdf.add_page()
+    pdf.line(20, 20, 100, 20)
+    pdf.add_page()
+    picture(pdf)
+    pdf.text(20, 290, "Received on 3 May")
+    document_ = parsed(pdf, tmp_path)
+    assert document_.notes == (Note("no_text_layer", 2, (2, 4)),)
+    assert "Received on 3 May" in document_.text
+
+
+def test_the_text_layer_of_a_scan_is_read(tmp_path: Path) -> None:
+    pdf = one_page()
+    picture(pdf)
+    with pdf.local_context(text_mode=TextMode.INVISIBLE):
+        pdf.text(20, 100, "What the scan says.")
+    document_ = parsed(pdf, tmp_path)
+    assert (document_.text, document_.notes) == ("What the scan says.", ())
+
+
+def test_a_large_picture_that_is_no_photograph_is_noted(tmp_path: Path) -> None:
+    pdf = one_page()
+    pdf.multi_cell(180, 6, PROSE * 8)
+    pdf.image(Image.new("1", (400, 300)), 20, 100, 170)
+    pdf.image(Image.new("1", (40, 30)), 20, 250, 20)
+    assert parsed(pdf, tmp_path).notes == (Note("picture", 1, (1,)),)

@@ -48,9 +48,9 @@ def field(name: str, value: str = "", rest: bytes = b"", box: bytes = b"200 690 
     )
 
 
-def tick(name: str, box: bytes, *, on: bool, rest: bytes = b"") -> bytes:
+def tick(name: str, box: bytes, *, on: bool) -> bytes:
     state = b"/Yes" if on else b"/Off"
-    return b"/Subtype /Widget /F 4 /FT /Btn /T (%s) /V %s /AS %s /Rect [%s] %s" % (name.encode(), state, state, box, rest)
+    return b"/Subtype /Widget /F 4 /FT /Btn /T (%s) /V %s /AS %s /Rect [%s]" % (name.encode(), state, state, box)
 
 
 def read(data: bytes, folder: Path) -> ParsedDocument:
@@ -73,7 +73,9 @@ def test_a_typed_value_stands_behind_its_label(tmp_path: Path, appearance: bytes
 
 def test_a_value_of_many_lines_keeps_its_order(tmp_path: Path) -> None:
     label = words((72, 700, "Address:"), (72, 600, "The end."))
-    text = read(page(label, [field("a", "Long Street 4\\n8010 Graz", box=b"200 640 400 712")]), tmp_path).text
+    text = read(
+        page(label, [field("a", "Long Street 4\\r8010 Graz", b"/Ff 4096", box=b"200 640 400 712")]), tmp_path
+    ).text
     assert text.split() == "Address: Long Street 4 8010 Graz The end.".split()
 
 
@@ -87,7 +89,7 @@ def test_a_password_is_not_read(tmp_path: Path) -> None:
 
 
 def test_ticks_stand_beside_their_labels(tmp_path: Path) -> None:
-    content = words((90, 652, "renews every year"), (300, 652, "ends"), (72, 620, "Insured"), (72, 590, "Signed in Graz"))
+    content = words((90, 652, "renews every year"), (300, 652, "ends"), (72, 620, "Insured"))
     boxes = [
         tick("a", b"72 650 84 662", on=True),
         tick("b", b"282 650 294 662", on=False),

@@ -130,7 +130,7 @@ def _read_page(document: pypdfium2.PdfDocument, index: int, builder: TextBuilder
         ("hidden_text", skipped.hidden),
         ("deleted_text", skipped.struck),
         ("comment", written.comments),
-        ("picture", 0 if read.unread else _pictures_with_text(drawing.pictures, view.width * view.height)),
+        ("picture", 0 if read.unread else _pictures_with_text(drawing, view.width * view.height)),
     ):
         if count:
             builder.note(note, count=count, page=index + 1)
@@ -168,9 +168,11 @@ def _is_unread(lines: Sequence[Line], drawing: Drawing, area: float) -> bool:
     return largest >= _SCAN and sum(len(line.text) for line in lines) < _STAMP and not drawing.layered
 
 
-def _pictures_with_text(pictures: Sequence[Picture], area: float) -> int:
+def _pictures_with_text(drawing: Drawing, area: float) -> int:
     """Return how many pictures are likely to carry text: large ones that are not stored as photographs are."""
-    return sum(not picture.photo and _share(picture, area) >= _PICTURE for picture in pictures)
+    if drawing.layered:
+        return 0
+    return sum(not picture.photo and _share(picture, area) >= _PICTURE for picture in drawing.pictures)
 
 
 def _share(picture: Picture, area: float) -> float:

@@ -159,12 +159,14 @@ def _box(annotation: Any) -> Box:
 
 
 def _quads(annotation: Any) -> list[Box]:
+    """Return the lines through text that an annotation draws, without height."""
     boxes = []
     for index in range(pdfium.FPDFAnnot_CountAttachmentPoints(annotation)):
         quad = pdfium.FS_QUADPOINTSF()
         pdfium.FPDFAnnot_GetAttachmentPoints(annotation, index, quad)
         xs, ys = (quad.x1, quad.x2, quad.x3, quad.x4), (quad.y1, quad.y2, quad.y3, quad.y4)
-        boxes.append((min(xs), min(ys), max(xs), max(ys)))
+        middle = 0.5 * (min(ys) + max(ys))
+        boxes.append((min(xs), middle, max(xs), middle))
     return boxes
 
 

@@ -23,6 +23,7 @@ CELL_GAP = 1.1
 WORD_GAP = 0.55
 """Gap, in font sizes, above which words are cells if the rows around them have columns there."""
 _WHITE = frozenset((9, 10, 13, 32, 0xA0))
+_LINE_ENDS = (10, 13)
 _HYPHENS = {0x02: 0x2D, 0xAD: 0x2D, 0xFFFE: 0x2D}
 _SURROGATES = frozenset(range(0xD800, 0xE000))
 _SMALL = 0.87
@@ -90,6 +91,7 @@ def glyphs(text: Any, view: View, unseen: Unseen, skipped: Skipped) -> Iterator[
     kept: str | None = None
     for index, code in enumerate(codes):
         if code in _WHITE:
+            kept = None if code in _LINE_ENDS else kept
             yield index, 32, 0.0, 0.0, 0.0, 0.0
             continue
         if code == 0:
@@ -123,7 +125,7 @@ def _codes(text: Any) -> Sequence[int]:
     count = pdfium.FPDFText_CountChars(text)
     units = (ctypes.c_ushort * (count + 1))()
     if pdfium.FPDFText_GetText(text, 0, count, units) == count + 1 and _SURROGATES.isdisjoint(units):
-        return units[:count]
+        return list(units[:count])
     return [pdfium.FPDFText_GetUnicode(text, index) for index in range(count)]
 
 
@@ -148,7 +150,7 @@ def lines(text: Any, view: View, unseen: Unseen, skipped: Skipped) -> Iterator[L
         if code == 32:
             space = True
             continue
-        level = 0
+        level: int | None = 0
         if line is not None:
             size, gap = line.size, left - line.right
             if (bottom != line.bottom or top != line.top) and gap > -max(size, 4.0):

@@ -116,7 +116,8 @@ def _band(out: list[Line], line: Line) -> list[Line]:
     else:
         band = []
         for before in reversed(out):
-            if before.top > line.top + 0.3 * line.size or len(before.segments) > 1 or len(band) > _BAND:
+            apart = bool(band) and before.bottom - band[0].top > line.size
+            if apart or before.top > line.top + 0.3 * line.size or len(before.segments) > 1 or len(band) > _BAND:
                 break
             band.insert(0, before)
         band = _whole_cell(out, band, line)
