@@ -4,7 +4,8 @@ The path of a source says what it becomes: `sources/hr/guide.pdf.md` is written 
 `docs/hr/guide.pdf`, and the folder `sources/x/rates.xlsx/` with one CSV file a sheet
 (`1-Name of the sheet.csv`) to `docs/x/rates.xlsx`. A text source starts with a head of
 `key: value` lines; after the first blank line come headings (`#`, `##`), paragraphs,
-lists (`- ` or `1. `) and tables (rows of cells between `|`, the first one is the header).
+lists (`- ` or `1. `), tables (rows of cells between `|`, the first one is the header) and
+text between fences that is drawn: in a PDF a scanned page, in a Word file a picture.
 In a slide deck `Subtitle:` belongs to the title slide and `Note:` to the speaker notes.
 
 The files carry a fixed date, so that two runs write the same bytes.
@@ -22,10 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from docx import Document as WordDocument
+from docx.shared import Mm
 from fpdf import FPDF
 from fpdf.fonts import FontFace
 from openpyxl import Workbook
 from openpyxl.styles import Font
+from PIL import Image, ImageDraw, ImageFont
 from pptx import Presentation
 from pptx.util import Inches
 
@@ -37,7 +40,7 @@ STAMP = datetime(2025, 6, 2, 9, 0, 0)
 
 @dataclass
 class Block:
-    """A piece of a source text: kind is h1, h2, text, bullet, number or table."""
+    """A piece of a source text: kind is h1, h2, text, bullet, number, table or drawn."""
 
     kind: str
     text: str = ""
@@ -58,7 +61,18 @@ def parse(path: Path) -> Source:
     pairs = (line.partition(":") for line in top.splitlines())
     head = {key.strip(): value.strip() for key, _, value in pairs}
     blocks: list[Block] = []
-    for line in filter(None, map(str.strip, body.splitlines())):
+    fenced = False
+    for whole in body.splitlines():
+        line = whole.strip()
+        if line.startswith("```"):
+            fenced = not fenced
+            blocks += [Block("drawn")] if fenced else []
+            continue
+        if fenced:
+            blocks[-1].text += f"{whole}\n"
+            continue
+        if not line:
+            continue
         if line.startswith("|"):
             row = [cell.strip() for cell in line.strip("|").split("|")]
             if blocks and blocks[-1].kind == "table":
@@ -75,21 +89,37 @@ def parse(path: Path) -> Source:
     return Source(head, blocks)
 
 
+def drawn(text: str, size: tuple[int, int]) -> Image.Image:
+    """Draw text, a line below the other, on white paper; size in pixels."""
+    image = Image.new("L", size, 255)
+    pen, font = ImageDraw.Draw(image), ImageFont.load_default(26)
+    for number, line in enumerate(text.splitlines()):
+        for column, char in enumerate(line):
+            pen.text((60 + 17 * column, 60 + 40 * number), char, font=font, fill=40)
+    return image
+
+
 class Handout(FPDF):
     """An A4 document with a running header and a footer that has the page numbers."""
 
     def __init__(self, running: str) -> None:
         super().__init__()
         self.running = running
+        self.scanned: set[int] = set()
+        """Pages without header and footer."""
         self.set_margins(22, 18)
         self.set_auto_page_break(True, margin=22)
 
     def header(self) -> None:
+        if self.page_no() in self.scanned:
+            return
         self.set_font("Helvetica", size=8)
         self.cell(0, 6, self.running, align="R", new_x="LMARGIN", new_y="NEXT")
         self.ln(4)
 
     def footer(self) -> None:
+        if self.page_no() in self.scanned:
+            return
         self.set_y(-15)
         self.set_font("Helvetica", size=8)
         self.cell(0, 6, f"{COMPANY}, Marrowby - page {self.page_no()} of {{nb}}", align="C")
@@ -105,7 +135,11 @@ def write_pdf(source: Source, target: Path) -> None:
     number = 0
     for block in source.blocks:
         number = number + 1 if block.kind == "number" else 0
-        if block.kind == "table":
+        if block.kind == "drawn":
+            pdf.scanned.add(pdf.page_no() + 1)
+            pdf.add_page()
+            pdf.image(drawn(block.text, (1240, 1754)), 0, 0, pdf.w, pdf.h)
+        elif block.kind == "table":
             pdf.set_font("Helvetica", size=10)
             with pdf.table(block.rows, line_height=6, align="LEFT", headings_style=FontFace(emphasis="B")):
                 pass
@@ -133,7 +167,11 @@ def write_docx(source: Source, target: Path) -> None:
     document.sections[0].header.paragraphs[0].text = COMPANY
     styles = {"text": "Normal", "bullet": "List Bullet", "number": "List Number"}
     for block in source.blocks:
-        if block.kind == "table":
+        if block.kind == "drawn":
+            picture = io.BytesIO()
+            drawn(block.text, (900, 460)).save(picture, "PNG")
+            document.add_picture(picture, Mm(150))
+        elif block.kind == "table":
             table = document.add_table(len(block.rows), len(block.rows[0]), style="Table Grid")
             for row, cells in zip(table.rows, block.rows, strict=True):
                 for cell, text in zip(row.cells, cells, strict=True):
