@@ -1,7 +1,9 @@
 """What the ledger says about parts of files that are not in the text."""
 
+from groundtune.display import Fold
 from groundtune.ingest.notes import describe_note, describe_notes, merge_notes, note_kind, summarize_notes
 from groundtune.ingest.parsed import MOST_PLACES, TextBuilder
+from groundtune.ingest.sync import FileReport, SyncReport
 from groundtune.note import Note
 from groundtune.types import FileRow
 
@@ -49,6 +51,19 @@ def test_the_terminal_gets_one_line_a_kind_the_lost_first() -> None:
     rows = [
         FileRow(f"{name}.pdf", "indexed", notes=(Note("page_furniture", 5), Note("picture", 1))) for name in "abcde"
     ]
-    lost, left_out = summarize_notes(rows)
+    lost, left_out = (summary.text for summary in summarize_notes(rows))
     assert lost.startswith("5 pictures whose text is not read: a.pdf, b.pdf, c.pdf and 2 more; ")
     assert left_out == "25 repeated header and footer lines left out: a.pdf, b.pdf, c.pdf and 2 more"
+
+
+def test_ten_thousand_noted_files_stay_readable() -> None:
+    rows = [FileRow(f"{n:05}.pdf", "indexed", notes=(Note("no_text_layer", 2, (1, 2)),)) for n in range(10_000)]
+    (summary,) = summarize_notes(rows)
+    assert (summary.count, summary.files, summary.sort) == (20_000, 10_000, "lost")
+    assert len(summary.text) < 200
+    report = SyncReport(tuple(FileReport(row, "added") for row in rows), 10_000, 10_000, 0, 1.0)
+    assert report.summary == "10,000 files: 10,000 added; 10,000 indexed with notes"
+    assert len(str(report).splitlines()) < 10
+    fold = report.view()[-1]
+    assert isinstance(fold, Fold)
+    assert fold.title == "10,000 files indexed with notes; the first 500 are listed"

@@ -3,11 +3,13 @@
 import asyncio
 import sqlite3
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from groundtune.errors import FormatError, MissingError
+from groundtune.note import Note
 from groundtune.protocols import Catalog
 from groundtune.retrieve.stores.sqlite_catalog import CATALOG_FORMAT, SqliteCatalog
 from groundtune.types import Document, DocumentState, FileRow
@@ -47,6 +49,16 @@ async def test_rows_and_documents_are_returned_exactly_as_saved(catalog: Catalog
     assert await catalog.document("t.csv") is None
     assert await catalog.document_states("t.csv") == {"id": DocumentState("digest", 3)}
     assert await catalog.count() == 1
+
+
+async def test_notes_are_returned_exactly_as_saved(catalog: Catalog) -> None:
+    notes = (Note("no_text_layer", 3, (2, 3, 400)), Note("hidden_sheet", 1, (), ("sheet 'Löhne' \U0001f600",)))
+    noted = replace(row("a.pdf"), notes=notes)
+    await catalog.save([(noted, [(document("a"), 1)]), (row("b.md"), [])])
+    assert await catalog.files() == {"a.pdf": noted, "b.md": row("b.md")}
+    fewer = replace(noted, notes=notes[:1])
+    await catalog.save_rows([fewer, replace(row("b.md"), notes=notes)])
+    assert await catalog.files() == {"a.pdf": fewer, "b.md": replace(row("b.md"), notes=notes)}
 
 
 async def test_saving_a_file_replaces_its_documents(catalog: Catalog) -> None:
@@ -171,6 +183,24 @@ async def test_an_older_catalog_is_read_as_it_is_and_migrated_by_the_writer(tmp_
     await writer.save_cursor("wiki", "1")
     assert await writer.document_by_id("a") == document("a")
     assert (await reader.cursors(), await reader.changes()) == ({"wiki": "1"}, 1)  # also by readers opened before
+    await reader.close()
+    await writer.close()
+
+
+async def test_a_catalog_without_notes_is_read_and_upgraded(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    catalog = await SqliteCatalog.open(path)
+    await catalog.save([(row("a.md"), [(document("a"), 1)])])
+    await catalog.close()
+    db = sqlite3.connect(path)
+    db.executescript("ALTER TABLE files DROP COLUMN notes; PRAGMA user_version = 1;")
+    db.close()
+    reader = await SqliteCatalog.open(path, read_only=True)
+    assert await reader.files() == {"a.md": row("a.md")}
+    writer = await SqliteCatalog.open(path)
+    noted = replace(row("a.md"), notes=(Note("picture", 2),))
+    await writer.save_rows([noted])
+    assert await writer.files() == await reader.files() == {"a.md": noted}
     await reader.close()
     await writer.close()
 

@@ -134,6 +134,8 @@ def _print(report: CheckReport) -> None:
             output.print_line(f"approach   {output.printable(report.approach)}")
         for name, kind in report.sources.items():
             output.print_line(f"{f'source {name}':<10} {output.printable(kind)}")
+    for note in report.notes:
+        output.print_line(f"note       {output.printable(note.text)}")
     for package in report.extensions:
         adds = ", ".join(package.adds) or "nothing"
         output.print_line(output.printable(f"extension  {package.name} {package.version}: {adds}"))

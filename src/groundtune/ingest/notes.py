@@ -13,6 +13,8 @@ from groundtune.note import Note
 from groundtune.types import FileRow
 
 Sort = Literal["lost", "guessed", "left out"]
+INDEXED_WITH_NOTES = "indexed with notes"
+"""What people read as the status of a file with notes; for programs it is `indexed`, with notes."""
 SHOWN = 3
 """Places, or files, that a sentence names."""
 
@@ -25,6 +27,18 @@ class NoteKind:
     one: str
     many: str
     fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoteSummary:
+    """The notes of one kind over all files."""
+
+    kind: str
+    sort: Sort
+    count: int
+    files: int
+    text: str
+    """On one line, with the first files and what to do."""
 
 
 def note_kind(kind: str) -> NoteKind:
@@ -63,23 +77,23 @@ def describe_notes(notes: Sequence[Note]) -> str | None:
     return "; ".join(describe_note(note) + _fix(note.kind) for note in notes) or None
 
 
-def summarize_notes(rows: Iterable[FileRow]) -> list[str]:
-    """Return one line per kind over all files, what was lost first, what was left out last."""
+def summarize_notes(rows: Iterable[FileRow]) -> list[NoteSummary]:
+    """Return one summary per kind over all files, what was lost first, what was left out last."""
     by_kind: dict[str, list[tuple[str, Note]]] = {}
     for row in rows:
         for note in row.notes:
             by_kind.setdefault(note.kind, []).append((row.source, note))
     order: list[Sort] = ["lost", "guessed", "left out"]
     kinds = sorted(by_kind, key=lambda kind: order.index(note_kind(kind).sort))
-    return [_kind_line(kind, by_kind[kind]) for kind in kinds]
+    return [_summary(kind, by_kind[kind]) for kind in kinds]
 
 
-def _kind_line(kind: str, noted: Sequence[tuple[str, Note]]) -> str:
-    meaning = note_kind(kind)
-    counted = format_count(sum(note.count for _, note in noted), meaning.one, meaning.many)
+def _summary(kind: str, noted: Sequence[tuple[str, Note]]) -> NoteSummary:
+    meaning, count = note_kind(kind), sum(note.count for _, note in noted)
+    counted = format_count(count, meaning.one, meaning.many)
     named = [f"{source} ({_page_ranges(note.pages)})" if note.pages else source for source, note in noted]
     left_out = " left out" if meaning.sort == "left out" else ""
-    return f"{counted}{left_out}: {_listed(named)}{_fix(kind)}"
+    return NoteSummary(kind, meaning.sort, count, len(noted), f"{counted}{left_out}: {_listed(named)}{_fix(kind)}")
 
 
 def _fix(kind: str) -> str:

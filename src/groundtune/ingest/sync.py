@@ -17,11 +17,11 @@ from typing import Literal, Protocol, get_args
 
 from groundtune.common.files import digest_text
 from groundtune.common.text import format_count, one_line
-from groundtune.display import Block, Displayed, Line, Table
+from groundtune.display import Block, Displayed, Fold, Line, Table
 from groundtune.errors import GroundtuneError, ParseError, ProviderError
 from groundtune.ingest.chunker import Chunker, ContextualPassage, embedded_text
 from groundtune.ingest.loaders import MEDIA_TYPES
-from groundtune.ingest.notes import merge_notes, summarize_notes
+from groundtune.ingest.notes import INDEXED_WITH_NOTES, describe_notes, merge_notes, summarize_notes
 from groundtune.ingest.parsed import ParsedDocument
 from groundtune.ingest.parsers import ParserChoice
 from groundtune.ingest.rules import RuleNote
@@ -45,6 +45,8 @@ EMBED_CHUNK_SIZE = 2_048
 """Number of texts embedded between progress reports."""
 UNSTORABLE = (ValueError, TypeError, OverflowError)
 """What a store raises for a value that it cannot keep; anything else is a failure of the store itself."""
+SHOWN = 500
+"""Files with notes that a notebook lists; `rows` has all."""
 COMPACT_EVERY = 32
 """Batches after which the store compacts its small writes."""
 
@@ -110,7 +112,7 @@ class SyncReport(Displayed):
         counts = ", ".join(f"{changes[change]:,} {change}" for change in get_args(Change) if changes[change])
         counted = format_count(len(files) - items, "file") + (f", {format_count(items, 'item')}" if items else "")
         noted = sum(bool(row.notes) for row in self.rows)
-        return f"{counted}: {counts or 'none'}" + (f"; {noted:,} indexed with notes" if noted else "")
+        return f"{counted}: {counts or 'none'}" + (f"; {noted:,} {INDEXED_WITH_NOTES}" if noted else "")
 
     @property
     def rows(self) -> list[FileRow]:
@@ -120,10 +122,11 @@ class SyncReport(Displayed):
     @property
     def notes(self) -> list[str]:
         """What indexed files hold that is not in their text, or was guessed: one line per kind."""
-        return summarize_notes(self.rows)
+        return [summary.text for summary in summarize_notes(self.rows)]
 
     def view(self) -> list[Block]:
         """Return what changed, and what is not indexed, wholly or in part, with the reason."""
+        noted = [[row.source, describe_notes(row.notes)] for row in self.rows if row.notes]
         left_out = [[row.status, row.source, row.reason] for row in self.rows if row.reason]
         return [
             Line(self.summary),
@@ -133,6 +136,7 @@ class SyncReport(Displayed):
             ),
             *([Table(["status", "file", "reason"], left_out)] if left_out else []),
             *map(Line, [*self.notes, *(note.text for note in self.rule_notes)]),
+            *([_noted(noted)] if noted else []),
         ]
 
 
@@ -228,6 +232,7 @@ class IndexSync:
         """
         started = time.perf_counter()
         plan = await self._plan(files)
+        await self._catalog.save_rows(plan.touched)
         self._total = len(plan.renamed) + len(plan.restricted) + len(plan.pending)
         try:  # these keep their vectors, so they come before the removal
             await self._process(plan.renamed, "renamed")
@@ -260,7 +265,6 @@ class IndexSync:
         if files.refusal:
             await self._remove_first(plan)
             raise files.refusal
-        await self._catalog.save_rows(plan.touched)
         return plan
 
     async def _remove_first(self, plan: SyncPlan) -> None:
@@ -507,6 +511,13 @@ class IndexSync:
 
     def _notify(self, current: str) -> None:
         self._report_progress(SyncProgress(self._done, self._total, self._embedded_count, current))
+
+
+def _noted(rows: Sequence[Sequence[str | None]]) -> Fold:
+    """Return the files with notes, for a notebook to show after a click."""
+    more = f"; the first {SHOWN:,} are listed" if rows[SHOWN:] else ""
+    title = f"{format_count(len(rows), 'file')} {INDEXED_WITH_NOTES}{more}"
+    return Fold(title, [Table(["file", "notes"], rows[:SHOWN])])
 
 
 def document_id(source: str) -> str:

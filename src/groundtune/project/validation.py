@@ -22,11 +22,13 @@ from groundtune.errors import ConfigError, GroundtuneError, MissingError, UsageE
 from groundtune.extensions import RESERVED, how_to_get, load_extensions
 from groundtune.ingest.loaders import is_readable
 from groundtune.ingest.loaders.file_formats import unsupported_reason
+from groundtune.ingest.notes import NoteSummary
 from groundtune.ingest.patterns import matches_item, matches_pattern
 from groundtune.ingest.rules import DocumentRules
 from groundtune.ingest.scan import source_name
 from groundtune.ingest.select_files import select_files
 from groundtune.project.choice_check import check_choice, unknown_approach
+from groundtune.project.ledger_check import ledger_notes
 from groundtune.types import Example
 from groundtune.workspace import FOLDER, Workspace
 
@@ -99,6 +101,8 @@ class CheckReport:
     sources: Mapping[str, str] = field(default_factory=dict)
     """Kind of each table [sources.NAME]."""
     extensions: tuple[InstalledPackage, ...] = ()
+    notes: tuple[NoteSummary, ...] = ()
+    """What indexed files hold that is not in their text, or was guessed: one per kind."""
     findings: tuple[CheckFinding, ...] = ()
 
     @property
@@ -135,6 +139,11 @@ def check_project(start: Path, *, environ: Mapping[str, str] | None = None) -> C
     findings += _added_parts(root, config)
     findings += _sources(root, config)
     findings += _space(root, sum(kind.bytes for kind in kinds))
+    try:
+        notes = ledger_notes(Workspace(root), config)
+    except GroundtuneError as error:
+        message = f"cannot tell what it notes about files: {error.message}"
+        notes, findings = (), [*findings, CheckFinding("warning", "index", message, error.hint)]
     models = {name: _model_text(model) for name, model in config.models.items()}
     return CheckReport(
         path,
@@ -147,6 +156,7 @@ def check_project(start: Path, *, environ: Mapping[str, str] | None = None) -> C
         models={**models, "embedder": _model_text(config.embedder)},
         sources={name: table.kind for name, table in config.sources.items()},
         extensions=installed,
+        notes=notes,
         findings=tuple(sorted(findings, key=lambda finding: ("problem", "missing", "warning").index(finding.level))),
     )
 
