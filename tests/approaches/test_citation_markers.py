@@ -4,6 +4,7 @@ import pytest
 
 from groundtune.approaches.citation_markers import find_markers
 from groundtune.approaches.citations import check_citations
+from groundtune.approaches.unfinished_text import UnfinishedText
 from groundtune.languages.reply_words import reply_words
 from groundtune.types import Hit, Passage
 from tests.approaches.test_citations import HITS
@@ -90,3 +91,103 @@ def test_brackets_that_a_passage_has_itself_are_quoted() -> None:
     assert citation.passage_id == "d:2"
     own = Hit(Passage("p", "d", "a.md", 0, 0, 0, "The rows[2] are locked. Others are not."), 1.0)
     assert find_markers("The rows[2] are locked [1].", (own, own))[0].numbers == (1,)
+
+
+NAMED = (
+    Hit(Passage("d:1", "d", "docs/handbook.md", 0, 0, 44, "Orders are sent within two working days.", "Shipping"), 1.0),
+    Hit(Passage("d:2", "e", "docs/fees.pdf", 0, 0, 24, "A return costs 40 euros.", "Fees"), 1.0),
+    Hit(Passage("d:3", "e", "docs/fees.pdf", 1, 24, 48, "A repair costs 30 euros.", "Repairs > Prices"), 1.0),
+)
+
+
+@pytest.mark.parametrize(
+    ("form", "numbers"),
+    [
+        ("[handbook.md]", (1,)), ("[docs/handbook.md]", (1,)), ("[Source: handbook.md]", (1,)), ("(handbook.md)", (1,)),
+        ("(Source: Handbook.md)", (1,)), ("【handbook.md】", (1,)), ("[handbook.md, p. 3]", (1,)),
+        ("[handbook.md#shipping]", (1,)), ("[handbook.md > Shipping]", (1,)), ("[handbook.md](handbook.md)", (1,)),
+        ("[`handbook.md`]", (1,)), ("[Quelle: handbook.md]", (1,)), ("<cite>handbook.md</cite>", (1,)),
+        ("[Fees]", (2,)), ("[Prices]", (3,)), ("[Repairs > Prices]", (3,)), ("[handbook.md; Fees]", (1, 2)),
+    ],
+)  # fmt: skip
+def test_a_file_name_or_a_heading_names_the_only_passage_that_has_it(form: str, numbers: tuple[int, ...]) -> None:
+    (marker,) = find_markers(f"{DAYS} {form}.", NAMED)
+    assert marker.numbers == numbers
+    assert (
+        check_citations(f"{DAYS} {form}.", NAMED)[0]
+        == f"{DAYS} " + "".join(f"[{n + 1}]" for n in range(len(numbers))) + "."
+    )
+
+
+@pytest.mark.parametrize(
+    "form", ["[fees.pdf]", "(fees.pdf)", "[other.md]", "(Fees)", "[handbook.mdx]", "[the handbook]", "[a]"]
+)
+def test_other_names_are_text(form: str) -> None:
+    assert find_markers(f"{DAYS} {form}.", NAMED) == []
+
+
+WRAPPED = [
+    f'<cite id="1">{DAYS}.</cite>', f"<cite id=1>{DAYS}.</cite>", f"<cite id='1'>{DAYS}.</cite>",
+    f'<source id="1">{DAYS}.</source>', f'<CITE source="handbook.md">{DAYS}.</CITE>',
+    f'<cite doc="[1]">{DAYS}. </cite>', f'<cite id="passage 1">{DAYS}.</cite>',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", WRAPPED)
+def test_a_tag_around_a_sentence_is_a_marker_behind_it(text: str) -> None:
+    shown, citations = check_citations(f"{text} <cite id='2'>A return costs 40 euros.</cite>", NAMED)
+    assert shown == f"{DAYS}. [1] A return costs 40 euros. [2]"
+    assert [(each.passage_id, each.support) for each in citations] == [("d:1", "exact"), ("d:2", "exact")]
+
+
+def test_a_tag_around_a_sentence_waits_in_a_stream_for_its_end() -> None:
+    text = (
+        f'<cite id="1">{DAYS}.</cite>\n\n<cite id="2">A return costs 40 euros.</cite>\n\nA repair costs 30 euros. [3]\n'
+    )
+    unfinished = UnfinishedText(NAMED)
+    released = "".join(unfinished.add(char)[0] for char in text)
+    whole = check_citations(text, NAMED)[0]
+    assert released
+    assert whole.startswith(released)
+
+
+@pytest.mark.parametrize("text", ['<cite id="x">They are sent.</cite>', '`<cite id="1">They are sent.</cite>`'])
+def test_other_tags_around_words_stay(text: str) -> None:
+    assert check_citations(text, NAMED)[0].startswith(text)
+
+
+MENTIONS = {
+    f"According to passage 1, {DAYS.lower()}.": f"According to passage [1], {DAYS.lower()}.",
+    f"According to the passage 1: {DAYS}.": f"According to the passage [1]: {DAYS}.",
+    f"According to [1], {DAYS}.": f"According to [1], {DAYS}.",
+    f"Passage 1 says that {DAYS}.": f"Passage [1] says that {DAYS}.",
+    f"As stated in source 1, {DAYS}.": f"As stated in source [1], {DAYS}.",
+    f"- According to document 1, {DAYS}.": f"- According to document [1], {DAYS}.",
+    f"Laut Quelle 1 {DAYS}.": f"Laut Quelle [1] {DAYS}.",
+    f"Selon le passage 1, {DAYS}.": f"Selon le passage [1], {DAYS}.",
+    f"Según la fuente 1, {DAYS}.": f"Según la fuente [1], {DAYS}.",
+    f"Pasaj 1'e göre {DAYS}.": f"Pasaj [1]'e göre {DAYS}.",
+    f"根据段落1，{DAYS}.": f"根据段落[1]，{DAYS}.",
+}
+
+
+@pytest.mark.parametrize("text", MENTIONS)
+def test_a_passage_that_a_sentence_names_is_its_citation(text: str) -> None:
+    shown, (citation,) = check_citations(text, NAMED)
+    assert (citation.passage_id, citation.support) == ("d:1", "exact")
+    assert shown == MENTIONS[text]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["In section 2, orders are sent.", "According to 3 people, it is.", "Passage 7 says so.", "In 1 text it is."],
+)
+def test_other_numbers_at_the_head_of_a_sentence_are_text(text: str) -> None:
+    assert find_markers(text, NAMED) == []
+
+
+def test_each_sentence_has_the_passage_that_it_names() -> None:
+    text = f"According to passage 2, a return costs 40 euros. Passage 1 says that {DAYS}. A repair costs 30 euros [3]."
+    shown, citations = check_citations(text, NAMED)
+    assert [(each.passage_id, each.support) for each in citations] == [(f"d:{n}", "exact") for n in (2, 1, 3)]
+    assert shown.startswith("According to passage [1], a return costs 40 euros. Passage [2] says that")

@@ -38,31 +38,6 @@ def test_sentences_that_add_nothing_do_not_rescue_a_contradicted_one(language: s
             "No orders are sent to the customers of the shop.",
         ),
         (
-            "english",
-            "Every {full }member of the club votes at the meeting in May.",
-            "Every member of the club votes at the meeting in May.",
-        ),
-        (
-            "german",
-            "Jedes {ordentliche }Mitglied des Vereins stimmt auf der Versammlung im Mai ab.",
-            "Jedes Mitglied des Vereins stimmt auf der Versammlung im Mai ab.",
-        ),
-        (
-            "spanish",
-            "Cada miembro{ fundador} del club vota en la asamblea de mayo.",
-            "Cada miembro del club vota en la asamblea de mayo.",
-        ),
-        (
-            "russian",
-            "Каждый {действительный }член клуба голосует на собрании в мае.",
-            "Каждый член клуба голосует на собрании в мае.",
-        ),
-        (
-            "turkish",
-            "Her {asil }üye mayıs toplantısında oy kullanır.",
-            "Her üye mayıs toplantısında oy kullanır.",
-        ),
-        (
             "german",
             "Alle {ordentlichen }Mitglieder des Vereins stimmen auf der Versammlung im Mai ab.",
             "Alle Mitglieder des Vereins stimmen auf der Versammlung im Mai ab.",
@@ -78,10 +53,6 @@ def test_all_of_some_kind_are_not_all(language: str, passage: str, claim: str) -
     narrower, same = passage.replace("{", "").replace("}", ""), re.sub(r"{.*?}", "", passage)
     assert find_close(claim, narrower, language=language) is None
     assert find_close(claim, same, language=language) is not None
-
-
-def test_an_adjective_of_a_unit_restricts_nothing() -> None:
-    assert find_close("The fee is paid every year.", "The fee is paid every calendar year by the club.")
 
 
 SWAPPED = [

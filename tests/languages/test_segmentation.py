@@ -4,7 +4,7 @@ import pytest
 
 from groundtune.approaches.quote_matching import find
 from groundtune.ingest.loaders import load
-from groundtune.languages.segmentation import SEPARATOR, separated, unwrap
+from groundtune.languages.segmentation import SEPARATOR, denials, separated, unwrap
 from groundtune.languages.text import sentences, words
 
 RETURNS = "自行车送达后三十天内可以退货。退货时必须附上两把钥匙。"
@@ -85,3 +85,15 @@ def test_a_part_of_a_sentence_is_a_quote(quote: str, text: str) -> None:
 )
 def test_a_denied_part_or_half_a_number_is_none(quote: str, text: str) -> None:
     assert find(quote, text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("不可以退货", 1), ("非常特别的免费商品", 0), ("没有不同", 1),
+        ("ではありません", 1), ("必ず返品できます", 0), ("返品できない", 1),
+        ("ไม่สามารถคืนได้", 1), ("เดือนมิถุนายน", 0), ("no returns", 0),
+    ],
+)  # fmt: skip
+def test_words_that_deny_are_counted(text: str, count: int) -> None:
+    assert denials(text) == count

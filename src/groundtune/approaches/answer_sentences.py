@@ -107,7 +107,8 @@ def _lines(text: str, code: Sequence[tuple[int, int]]) -> Iterator[tuple[int, in
 
 def _line(text: str, start: int, end: int, markers: Sequence[Marker], language: str) -> list[Sentence]:
     """Split one line into sentences as if it had no markers, then assign each marker to the sentence beside it."""
-    clean, origin = without_spans(text, start, end, [(marker.start, marker.end) for marker in markers])
+    apart = [marker for marker in markers if marker.phrase is None]
+    clean, origin = without_spans(text, start, end, [(marker.start, marker.end) for marker in apart])
     bullet = _BULLET.match(clean)
     head = bullet.end() if bullet else 0
     spans = [(head + a, head + b) for a, b in sentences(clean[head:], language=language)]
@@ -115,12 +116,18 @@ def _line(text: str, start: int, end: int, markers: Sequence[Marker], language: 
     if not spans:
         return []
     places = [sum(1 for place in origin if place < marker.start) for marker in markers]
-    owners = _owners(places, spans)
+    of_apart = iter(_owners([place for place, marker in zip(places, markers, strict=True) if marker in apart], spans))
+    owners = [
+        next(of_apart) if marker in apart else max((i for i, (a, _) in enumerate(spans) if a <= place), default=0)
+        for place, marker in zip(places, markers, strict=True)
+    ]
     result = []
     for index, (a, b) in enumerate(spans):
         sentence_markers = tuple(marker for marker, owner in zip(markers, owners, strict=True) if owner == index)
         first, bare_end = origin[a], origin[b - 1] + 1
-        claim = " ".join(clean[a:b].split())
+        named = [marker.phrase for marker in sentence_markers if marker.phrase]
+        own = (i for i in range(a, b) if not any(left <= origin[i] < right for left, right in named))
+        claim = " ".join("".join(clean[i] for i in own).split())
         result.append(
             Sentence(
                 start=min([first, *(marker.start for marker in sentence_markers)]),
@@ -130,7 +137,7 @@ def _line(text: str, start: int, end: int, markers: Sequence[Marker], language: 
                 states=states_something(claim, clean) and not _TABLE_HEAD.match(text, start),
                 bare_end=bare_end,
                 line=(start, origin[head] if head < len(origin) else end),
-                parts=_parts(text, first, bare_end, sentence_markers),
+                parts=() if named else _parts(text, first, bare_end, sentence_markers),
             )
         )
     return result

@@ -33,11 +33,33 @@ class Marker:
     """The passages that it names, as the prompt counts them, from 1."""
     settled: bool = True
     """Whether no later text can change how it is read."""
+    phrase: tuple[int, int] | None = None
+    """The words that only name the passage, with the marker in them: According to passage 1, …"""
+
+
+def unwrapped(text: str, hits: Sequence[Hit]) -> str:
+    """Return the text with `<cite id="1">…</cite>` around words as these words with the marker `[1]` behind them."""
+    code = [match.span() for match in _CODE.finditer(text)]
+
+    def marked(match: re.Match[str]) -> str:
+        folded = "".join(map(_folded, match["id"].strip("\"'[] ")))
+        numbers = _read(folded, _contents().numbers) or _named(folded, hits)
+        if not numbers or any(begin <= match.start() < stop for begin, stop in code):
+            return match[0]
+        return f"{match['words'].strip()} {''.join(f'[{number}]' for number in numbers)}"
+
+    return _WRAPPED.sub(marked, text)
+
+
+def closed_part(text: str) -> str:
+    """Return the text up to a tag such as `<cite id="1">` around words that may still be closed."""
+    opened = _OPENED.search(text)
+    return text[: opened.start()] if opened else text
 
 
 def find_markers(text: str, hits: Sequence[Hit]) -> list[Marker]:
     """Return the markers of a text in order. hits: the passages of the prompt, in its order."""
-    if not _MAY_HOLD.search(text):
+    if not _MAY_HOLD.search(text) and not (_BRACKET.search(text) and hits):
         return []
     folded = "".join(map(_folded, text))
     code = [match.span() for match in _CODE.finditer(text)]
@@ -47,14 +69,14 @@ def find_markers(text: str, hits: Sequence[Hit]) -> list[Marker]:
         start, position = match.span()
         kind = str(match.lastgroup)
         opened = match.start(kind)
-        numbers = _numbers(match[kind], kind, len(hits))
+        numbers = _numbers(match[kind], kind, len(hits)) or _named_in(match[kind], kind, hits)
         in_code = any(begin <= opened < stop for begin, stop in code)
         allowed = bool(numbers) and not in_code and _ALLOWED[kind](folded, opened, position)
         if allowed and not (kind == "square" and _quoted(text, opened, position, numbers, hits)):
             markers.append(Marker(start, opened, position, numbers, settled=kind in _SETTLED))
         else:
             position = opened + 1
-    return markers
+    return _with_mentions(folded, markers, len(hits))
 
 
 # -- the forms -----------------------------------------------------------------------------------------------------
@@ -114,6 +136,17 @@ _CONTENT = re.compile(
 )
 """The content of brackets, tags and braces."""
 
+_WRAPPED = re.compile(
+    rf"<(?P<tag>{_TAGS})\s+[a-z_-]+\s*=\s*(?P<id>\"[^\"<>\n]*\"|'[^'<>\n]*'|[^\s<>\"']+)\s*>"
+    r"(?P<words>(?=[^<]*[^\W\d_]{2})[^<>]{1,2000})</(?P=tag)\s*>",
+    re.IGNORECASE,
+)
+_OPENED = re.compile(
+    rf"<(?:(?:{_TAGS})\s[^<>/]*(?:>[^<>]{{0,2000}}(?:</?[a-z]{{0,8}}\s*)?)?|[a-z]{{0,8}})\Z", re.IGNORECASE
+)
+"""A tag with an attribute that is open at the end of the text, or begins there."""
+_BRACKET = re.compile(r"[\[(【［<]")
+
 # -- what stands in them -------------------------------------------------------------------------------------------
 
 _PAGE = r"(?:\s*[,:]?\s*(?:pp?|pages?|s|seiten?|lines?|l)\b\.?\s*\d+(?:\s*-\s*\d+)?)"
@@ -134,6 +167,7 @@ class _Contents:
     named: re.Pattern[str]
     """The same, with a word for a source before the first."""
     pointer: re.Pattern[str]
+    source: re.Pattern[str]
 
 
 @cache
@@ -151,6 +185,7 @@ def _contents() -> _Contents:
         re.compile(rf"\s*{pointer}{source}{{0,2}}{initial}{one}(?:{more}|{_TITLE})\s*"),
         re.compile(rf"\s*{pointer}{source}{{1,2}}{one}(?:{more}|{_TITLE})\s*"),
         re.compile(rf"\s*{pointer}"),
+        re.compile(source),
     )
 
 
@@ -205,6 +240,86 @@ def _read(content: str, pattern: re.Pattern[str]) -> list[int]:
         low, high = int(match["low"]), int(match["high"] or match["low"])
         numbers.extend(range(low, high + 1) if low <= high <= low + MAX_NUMBER else (low, high))
     return numbers
+
+
+# -- passages named by a sentence ----------------------------------------------------------------------------------
+
+
+def _with_mentions(folded: str, markers: Sequence[Marker], passages: int) -> list[Marker]:
+    """Return the markers with those that a sentence names at its head: According to passage 1, …; [1] says that …"""
+    mentions = [
+        Marker(
+            match.start("number"), match.start("number"), match.end("number"), (number,), False, match.span("phrase")
+        )
+        for pattern in _mention()
+        for match in pattern.finditer(folded)
+        if 0 < (number := int(match["number"].strip("[]"))) <= passages
+    ]
+    spans = [mention.phrase for mention in mentions if mention.phrase]
+    apart = [m for m in markers if not any(start < m.end and m.open < end for start, end in spans)]
+    return sorted([*apart, *mentions], key=lambda marker: marker.start)
+
+
+@cache
+def _mention() -> tuple[re.Pattern[str], ...]:
+    head = r"(?:^[ \t>*-]*|(?<=[.!?:;] )|(?<=[。！？]))"
+    article = r"(?:[^\W\d_]{1,4}['’ ]\s*)?"
+    number = r"(?:\[\d{1,2}\]|\d{1,2})(?!\d|[.,]\d)"
+    named = rf"(?:{article}(?:{_any_of('sources')})\s*(?:no\.?|nr\.?|#)?\s*|(?=\[))(?P<number>{number})"
+    before = rf"(?:{_any_of('according')})(?:\s+|(?<=[\u2e80-\u9fff])){named}\s*[,:，：、]?"
+    behind = (
+        rf"{named}(?:['’]?[^\W\d_]{{1,4}})?\s*(?:{_any_of('says')})(?:\s+(?:{_any_of('that')})(?!\w))?\s*[,:，：、]?"
+    )
+    return tuple(re.compile(rf"{head}(?P<phrase>{form})", re.MULTILINE) for form in (before, behind))
+
+
+# -- files and headings --------------------------------------------------------------------------------------------
+
+_FILE_NAME = re.compile(r"\S\.[a-z\d]{2,5}$")
+_BEHIND_NAME = re.compile(r"\s*(?:$|[,;:#>|(]|-\s)")
+"""What follows the name of a file: nothing, or a place in it."""
+_NAMED = re.compile(r"\*{0,2}\\?[\[(]+([^\[\]()]+?)\\?[\])]+(?:\([^()]*\))?\*{0,2}|<[^<>]*>([^<>]+)<[^<>]*>")
+
+
+def _names(hits: Sequence[Hit]) -> dict[str, int]:
+    """Map what names exactly one of the passages to its number: a source, a file name, a heading."""
+    found: dict[str, set[int]] = {}
+    for number, hit in enumerate(hits, start=1):
+        source, heading = _plain_name(hit.passage.source), _plain_name(hit.passage.heading)
+        for name in {source, source.rpartition("/")[2], heading, heading.rpartition(" > ")[2]}:
+            found.setdefault(name, set()).add(number)
+    return {name: min(numbers) for name, numbers in found.items() if name and len(numbers) == 1}
+
+
+def _plain_name(name: str) -> str:
+    return "".join(map(_folded, name.strip()))
+
+
+def _named(content: str, hits: Sequence[Hit], *, headings: bool = False) -> tuple[int, ...]:
+    """Return the passages that a folded content names: [handbook.md], [Source: handbook.md, p. 3], [a.md; b.md]."""
+    names = {name: number for name, number in _names(hits).items() if headings or _FILE_NAME.search(name)}
+    pieces = [piece.strip("`\"' ") for piece in content.split(";")]
+    numbers: list[int] = []
+    for piece in pieces:
+        source = _contents().source.match(piece)
+        starts = [piece, piece[source.end() :]] if source else [piece]
+        fitting = [
+            name
+            for name in names
+            for start in starts
+            if start == name
+            or (_FILE_NAME.search(name) and start.startswith(name) and _BEHIND_NAME.match(start, len(name)))
+        ]
+        if not fitting:
+            return ()
+        numbers.append(names[max(fitting, key=len)])
+    return tuple(dict.fromkeys(numbers))
+
+
+def _named_in(form: str, kind: str, hits: Sequence[Hit]) -> tuple[int, ...]:
+    """Return the passages that brackets or a tag name; headings count only in square brackets."""
+    content = _NAMED.fullmatch(form.strip()) if kind in ("square", "bold", "labelled", "tagged") else None
+    return _named(content[1] or content[2], hits, headings=kind in ("square", "bold")) if content else ()
 
 
 # -- what only looks like one --------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from groundtune.approaches.answer_sentences import Sentence, is_source_word, paragraph_ends, split_answer
+from groundtune.approaches.citation_markers import unwrapped
 from groundtune.approaches.close_matching import closest_support, find_close
 from groundtune.approaches.quote_matching import Span, find
 from groundtune.approaches.statements import is_heading, leads_in
@@ -71,6 +72,7 @@ def check_citations(
     left. language: of the project. checker: decides about sentences that are not in their passage word for word.
     """
     by = Comparison(language, checker)
+    text = unwrapped(text, hits)
     judged = judge_sentences(text, split_answer(text, hits, language=language), hits, by)
     if judged and not any(each.citations for each in judged):
         judged = [replace(each, citations=(_uncited(each.sentence),)) for each in judged]

@@ -302,18 +302,14 @@ def _narrows(phrase: Sequence[str], noun: str, words: Collection[str], data: Lan
 
 
 def _counted(reading: Reading, data: Language) -> list[tuple[str, ...]]:
-    """Return the stems of the content words that stand together behind each quantifier.
-
-    Not where a unit of time is counted: in "every calendar year" the adjective restricts nothing.
-    """
+    """Return the stems of the content words that stand together behind each quantifier."""
     phrases: list[tuple[str, ...]] = []
     for index, element in enumerate(reading.elements):
         if element.word in data.quantifiers:
             rest = [e for e in reading.elements[index + 1 :] if e.clause == element.clause]
             behind = dropwhile(lambda e: not e.content, rest)
-            phrase = list(takewhile(lambda e: e.content, behind))
-            if phrase and not any(units(e.word, data.name) for e in (rest[0], phrase[0])):
-                phrases.append(tuple(e.stem for e in phrase))
+            phrase = tuple(e.stem for e in takewhile(lambda e: e.content, behind))
+            phrases += [phrase] if phrase else []
     return phrases
 
 

@@ -12,7 +12,7 @@ from groundtune.approaches.answer_sentences import (
     split_answer,
     without_spans,
 )
-from groundtune.approaches.citation_markers import Marker, find_markers
+from groundtune.approaches.citation_markers import Marker, closed_part, find_markers, unwrapped
 from groundtune.approaches.citations import (
     Comparison,
     JudgedSentence,
@@ -56,8 +56,10 @@ class UnfinishedText:
         self._hits = hits
         self._strict = strict
         self._by = Comparison(language, checker)
-        self._text = ""
+        self._reply = ""
         """Everything so far, without white space at its start."""
+        self._text = ""
+        """The same up to a tag that is still open, with markers in place of tags around words."""
         self._line = 0
         """Start of the line that the first sentence after the settled ones is in."""
         self._settled: list[JudgedSentence] = []
@@ -68,7 +70,8 @@ class UnfinishedText:
 
     def add(self, piece: str) -> tuple[str, tuple[Citation, ...]]:
         """Return the text that is released now, and its citations."""
-        self._text = self._text + piece if self._text else piece.lstrip()
+        self._reply = self._reply + piece if self._reply else piece.lstrip()
+        self._text = unwrapped(closed_part(self._reply), self._hits)
         if not any(char.isspace() for char in piece):
             return "", ()  # the last word may go on
         self._settle()
@@ -184,4 +187,5 @@ def _moved(sentence: Sentence, by: int) -> Sentence:
 
 
 def _moved_marker(marker: Marker, by: int) -> Marker:
-    return replace(marker, start=marker.start + by, open=marker.open + by, end=marker.end + by)
+    phrase = (marker.phrase[0] + by, marker.phrase[1] + by) if marker.phrase else None
+    return replace(marker, start=marker.start + by, open=marker.open + by, end=marker.end + by, phrase=phrase)

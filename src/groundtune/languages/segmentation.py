@@ -71,19 +71,28 @@ def is_part(text: str, start: int, end: int) -> bool:
             return True
     before = _clause_ends().split(text[:start])[-1]
     behind = _clause_ends().split(text[end:])[0]
-    return any(word in before or word in behind for word in data.denying)
+    return denials(before) + denials(behind) > 0
+
+
+def denials(text: str) -> int:
+    """Count the words of such scripts in a text that deny something."""
+    data = _data()
+    return sum(found in data.denying for found in data.words.findall(text))
 
 
 @dataclass(frozen=True, slots=True)
 class _Unspaced:
-    denying: tuple[str, ...]
+    denying: frozenset[str]
+    words: "regex.Pattern[str]"
+    """Words that deny, and longer ones that hold one of these and deny nothing."""
     numerals: frozenset[str]
 
 
 @cache
 def _data() -> _Unspaced:
     table = tomllib.loads(files(__package__).joinpath("data/unspaced.toml").read_text("utf-8"))
-    return _Unspaced(tuple(table["denying"]), frozenset(table["numerals"]))
+    words = sorted([*table["denying"], *table["neutral"]], key=len, reverse=True)
+    return _Unspaced(frozenset(table["denying"]), regex.compile("|".join(words)), frozenset(table["numerals"]))
 
 
 @cache

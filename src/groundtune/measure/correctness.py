@@ -13,7 +13,7 @@ import regex
 from groundtune.languages.detection import detect
 from groundtune.languages.language import load
 from groundtune.languages.quantities import Quantity
-from groundtune.languages.segmentation import has_unspaced
+from groundtune.languages.segmentation import denials, has_unspaced
 from groundtune.languages.senses import senses
 from groundtune.languages.signals import signals
 from groundtune.measure.claims import (
@@ -40,10 +40,6 @@ _ITEM_WORDS = 8
 """Most words of an item of a list."""
 _AROUND_FIGURE = regex.compile(r"(?<=\p{N})\s|\s(?=\p{N})")
 _UNSPACED_CLAUSE = regex.compile(r"[，。、；！？,.;!?\s]")
-_UNSPACED_DENIAL = regex.compile(
-    "不(?=[是可能会會允准得需用必行在要])|[没沒]|[并並]非|禁止|ません|ない|じゃな|ではな|不可|ไม่|มิใช่|ห้าม"
-)
-"""Negations of Chinese, Japanese and Thai, which have no file of their own. Written for this purpose."""
 _DENIED_WORDS = 5
 """Most words between a negation and a value that it denies."""
 _ROW = regex.compile(r"[^:;()\n]{1,60}: [^;\n]*; [^:;()\n]{1,60}(?:\([^()\n]*\))?: ")
@@ -437,9 +433,7 @@ def _denies_unspaced(answer: str, gold: str) -> bool:
     clauses = [clause for clause in _UNSPACED_CLAUSE.split(_AROUND_FIGURE.sub("", answer)) if gold in clause]
     if not clauses:
         return False
-    return all(
-        len(_UNSPACED_DENIAL.findall(clause)) % 2 != len(_UNSPACED_DENIAL.findall(gold)) % 2 for clause in clauses
-    )
+    return all(denials(clause) % 2 != denials(gold) % 2 for clause in clauses)
 
 
 def _has_rival(every: Sequence[Claim], deciding: Claim, gold: Gold, question: str, language: str) -> bool:
