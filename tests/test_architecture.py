@@ -21,7 +21,7 @@ LAYERS = (
     {"languages"},
     {"common", "extensions", "protocols", "testing", "workspace"},
     {"config", "stats"},
-    {"citations", "dataset", "ingest", "models", "retrieve"},
+    {"dataset", "ingest", "models", "retrieve"},
     {"approaches", "measure", "tune"},
     {"decide", "report"},
     {"build"},

@@ -252,7 +252,7 @@ def test_raised_figures_symbols_and_formulas() -> None:
         "<m:rad><m:deg/><m:e>"
         "<m:r><m:t>y</m:t></m:r></m:e></m:rad></m:oMath></w:p>"
     )
-    assert text(body) == "10^12 is ≤α, (a+b)/2x^(n+1)√(y)"
+    assert text(body) == "10^12 is ≤α, (a+b)/2 x^(n+1)√(y)"
 
 
 def test_ruby_stands_in_brackets() -> None:

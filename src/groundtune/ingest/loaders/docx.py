@@ -8,10 +8,25 @@ from typing import Any
 import docx
 
 from groundtune.errors import ParseError
-from groundtune.ingest.loaders.docx_names import VAL, W, is_on, value, whole
+from groundtune.ingest.loaders.docx_names import (
+    CELL,
+    P_STYLE,
+    PARAGRAPH,
+    R_PR,
+    ROW,
+    TABLE,
+    VAL,
+    Properties,
+    W,
+    is_on,
+    paragraph_properties,
+    value,
+    whole,
+)
 from groundtune.ingest.loaders.docx_numbering import Numbering
 from groundtune.ingest.loaders.docx_runs import MATH_PARAGRAPH, RunReader, alternative
-from groundtune.ingest.loaders.docx_styles import MAX_LEVEL, Styles
+from groundtune.ingest.loaders.docx_styles import MAX_LEVEL, ParagraphStyle, Styles
+from groundtune.ingest.loaders.office_math import linear
 from groundtune.ingest.loaders.office_parts import DAMAGED, read_xml
 from groundtune.ingest.parsed import SEPARATOR, ParsedDocument, TextBuilder, clean_line, render_row
 from groundtune.ingest.table_shapes import Across, join_names
@@ -57,9 +72,9 @@ class _DocxWalk:
     def body(self, container: Any) -> None:
         for element in container:
             tag = element.tag
-            if tag == f"{W}p":
+            if tag == PARAGRAPH:
                 self._paragraph(element)
-            elif tag == f"{W}tbl":
+            elif tag == TABLE:
                 self._table(element)
                 self._after()
             elif tag in _WRAPPERS:
@@ -67,7 +82,7 @@ class _DocxWalk:
             elif tag == f"{W}altChunk":
                 self._chunk(element)
             elif tag == MATH_PARAGRAPH:
-                self.builder.paragraph(self._runs.text(element))
+                self.builder.paragraph(linear(element))
             elif (chosen := alternative(element)) is not None:
                 self.body(chosen)
 
@@ -86,12 +101,12 @@ class _DocxWalk:
 
     def _lines(self, container: Any) -> Iterator[str]:
         """Yield the lines of a header or a footer, without those that only number the pages."""
-        for element in container.iter(f"{W}p", f"{W}tr"):
-            within = next((e.tag for e in element.iterancestors(f"{W}tr", f"{W}txbxContent")), None)
-            if element.tag == f"{W}p" and within == f"{W}tr":
+        for element in container.iter(PARAGRAPH, ROW):
+            within = next((e.tag for e in element.iterancestors(ROW, f"{W}txbxContent")), None)
+            if element.tag == PARAGRAPH and within == ROW:
                 continue
             before = self._runs.page_numbers
-            cells = self._row(element)[0] if element.tag == f"{W}tr" else [self._runs.text(element)]
+            cells = self._row(element)[0] if element.tag == ROW else [self._read(element)[0]]
             text = clean_line(render_row(list(dict.fromkeys(cells))))
             numbered = self._runs.page_numbers > before
             only_numbers = len(text.split()) <= _NUMBER_WORDS and not any(map(str.isdigit, text))
@@ -120,11 +135,7 @@ class _DocxWalk:
             self.builder.note("comment", count=count)
 
     def _paragraph(self, element: Any) -> None:
-        properties = element.find(f"{W}pPr")
-        style_id = value(properties, "pStyle")
-        text = self._runs.text(element, style_id)
-        label = self._label(properties, style_id)
-        level = self._level(properties, style_id)
+        text, label, level = self._read(element)
         if not text.strip():
             pass
         elif level is None:
@@ -135,6 +146,14 @@ class _DocxWalk:
                 self._titled = level == 0
             self.builder.heading(max(level, 1) if not self._titled or level == 0 else level + 1, label + text)
         self._after()
+
+    def _read(self, paragraph: Any) -> tuple[str, str, int | None]:
+        """Return text, number and heading level of a paragraph."""
+        stated = paragraph_properties(paragraph)
+        style_id = stated[P_STYLE].get(VAL) if P_STYLE in stated else None
+        style = self._styles.paragraph(style_id)
+        text = self._runs.text(paragraph, style.run)
+        return text, self._label(stated, style, style_id), _level(stated, style)
 
     def _after(self) -> None:
         """Add what a paragraph or a table anchors: text boxes, charts, notes."""
@@ -149,46 +168,29 @@ class _DocxWalk:
 
     def _note(self, note: Any, label: str) -> None:
         """Add a footnote or an endnote behind the text it belongs to."""
-        for index, paragraph in enumerate(note.iter(f"{W}p")):
-            text = self._runs.text(paragraph, value(paragraph.find(f"{W}pPr"), "pStyle"))
+        for index, paragraph in enumerate(note.iter(PARAGRAPH)):
+            text = self._read(paragraph)[0]
             self.builder.paragraph(f"[{label}] {text}" if index == 0 and text.strip() else text)
         self._runs.take_boxes()
 
-    def _level(self, properties: Any, style_id: str | None) -> int | None:
-        if properties is not None:
-            outline = properties.find(f"{W}outlineLvl")
-            if outline is not None:
-                level = whole(outline.get(VAL))
-                return level + 1 if level is not None and level < MAX_LEVEL else None
-        return self._styles.paragraph(style_id).level
-
-    def _label(self, properties: Any, style_id: str | None) -> str:
+    def _label(self, stated: Properties, style: ParagraphStyle, style_id: str | None) -> str:
         """Count the paragraph and return its number, with the space behind it."""
-        style = self._styles.paragraph(style_id)
-        number_id = value(properties, "numPr/numId") or style.number_id
-        if number_id is None or number_id == "0" or not self._is_counted(properties):
+        numbering = stated.get(f"{W}numPr")
+        own_id = value(numbering, "numId")
+        number_id = own_id or style.number_id
+        if number_id is None or number_id == "0" or not _is_counted(stated.get(R_PR)):
             return ""
-        level = whole(value(properties, "numPr/ilvl"))
-        if level is None and value(properties, "numPr/numId") is None:
+        level = whole(value(numbering, "ilvl"))
+        if level is None and own_id is None:
             level = self._numbering.level_of_style(number_id, style_id)
-        if level is None:
-            level = style.number_level or 0
-        return self._numbering.label(number_id, level)
-
-    @staticmethod
-    def _is_counted(properties: Any) -> bool:
-        """Whether the paragraph is seen: its mark is neither hidden nor deleted."""
-        mark = properties.find(f"{W}rPr") if properties is not None else None
-        if mark is None:
-            return True
-        return not is_on(mark.find(f"{W}vanish")) and mark.find(f"{W}del") is None
+        return self._numbering.label(number_id, level if level is not None else style.number_level or 0)
 
     # -- tables ----------------------------------------------------------------------------------------------------
 
     def _table(self, table: Any) -> None:
         if self._is_layout(table):
             for row in self._shown_rows(table):
-                for cell in _children(row, f"{W}tc"):
+                for cell in _children(row, CELL):
                     if not _continues(cell):
                         self.body(cell)
             return
@@ -200,15 +202,15 @@ class _DocxWalk:
 
     def _is_layout(self, table: Any) -> bool:
         """Whether the table only places text on the page: one column, one row around tables, headings above text."""
-        rows = list(_children(table, f"{W}tr"))
-        if all(sum(1 for _ in _children(row, f"{W}tc")) == 1 for row in rows):
+        rows = list(_children(table, ROW))
+        if all(sum(1 for _ in _children(row, CELL)) == 1 for row in rows):
             return True
-        if len(rows) == 1 and next(rows[0].iter(f"{W}tbl"), None) is not None:
+        if len(rows) == 1 and next(rows[0].iter(TABLE), None) is not None:
             return True
         for style in table.iter(f"{W}pStyle"):
             if self._styles.paragraph(style.get(VAL)).level is not None:
-                cell = next(style.iterancestors(f"{W}tc"))
-                if sum(next(p.iter(f"{W}t"), None) is not None for p in cell.iter(f"{W}p")) > 1:
+                cell = next(style.iterancestors(CELL))
+                if sum(next(p.iter(f"{W}t"), None) is not None for p in cell.iter(PARAGRAPH)) > 1:
                     return True
         return False
 
@@ -225,7 +227,7 @@ class _DocxWalk:
         return header, rows
 
     def _shown_rows(self, table: Any) -> Iterator[Any]:
-        for row in _children(table, f"{W}tr"):
+        for row in _children(table, ROW):
             properties = row.find(f"{W}trPr")
             if properties is not None and properties.find(f"{W}del") is not None:
                 self.builder.note("deleted_text")
@@ -239,7 +241,7 @@ class _DocxWalk:
         properties = row.find(f"{W}trPr")
         cells = [""] * min(whole(value(properties, "gridBefore")) or 0, _MOST_COLUMNS)
         merged: dict[int, str] = {}
-        for cell in _children(row, f"{W}tc"):
+        for cell in _children(row, CELL):
             column = len(cells)
             width = min(whole(value(cell.find(f"{W}tcPr"), "gridSpan")) or 1, _MOST_COLUMNS)
             vertical = cell.find(f"{W}tcPr/{W}vMerge")
@@ -258,12 +260,10 @@ class _DocxWalk:
     def _cell_lines(self, container: Any) -> Iterator[str]:
         for element in container:
             tag = element.tag
-            if tag == f"{W}p":
-                properties = element.find(f"{W}pPr")
-                style_id = value(properties, "pStyle")
-                label = self._label(properties, style_id)
-                yield label + self._runs.text(element, style_id)
-            elif tag == f"{W}tbl":
+            if tag == PARAGRAPH:
+                text, label, _ = self._read(element)
+                yield label + text
+            elif tag == TABLE:
                 header, rows = self._grid(element)
                 yield "; ".join(render_row(row) for row in (*header, *rows))
             elif tag in _WRAPPERS:
@@ -291,6 +291,20 @@ class _DocxWalk:
 
 
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+
+
+def _level(stated: Properties, style: ParagraphStyle) -> int | None:
+    """Return 0 for the title, 1 to 9 for headings, None for text."""
+    outline = stated.get(f"{W}outlineLvl")
+    if outline is None:
+        return style.level
+    level = whole(outline.get(VAL))
+    return level + 1 if level is not None and level < MAX_LEVEL else None
+
+
+def _is_counted(mark: Any) -> bool:
+    """Whether the mark of a paragraph is seen: neither hidden nor deleted."""
+    return mark is None or (not is_on(mark.find(f"{W}vanish")) and mark.find(f"{W}del") is None)
 
 
 def _related(part: Any, kind: str) -> Any:

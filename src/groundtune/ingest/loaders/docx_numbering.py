@@ -64,6 +64,8 @@ class Numbering:
         self._abstracts = {e.get(f"{W}abstractNumId"): e for e in found if e.tag == f"{W}abstractNum"}
         self._numbers = {e.get(f"{W}numId"): e for e in found if e.tag == f"{W}num"}
         self._levels: dict[tuple[str, int], _Level | None] = {}
+        self._found: dict[str, Any] = {}
+        self._style_levels: dict[tuple[str, str], int | None] = {}
         self._counts: dict[str, list[int | None]] = {}
         self._restarted = set[tuple[str, int]]()
 
@@ -72,8 +74,12 @@ class Numbering:
         abstract = self._abstract(number_id)
         if abstract is None or style_id is None:
             return None
-        linked = (e for e in abstract.iterchildren(f"{W}lvl") if value(e, "pStyle") == style_id)
-        return next((level for e in linked if (level := whole(e.get(f"{W}ilvl"))) is not None), None)
+        key = number_id, style_id
+        if key not in self._style_levels:
+            linked = (e for e in abstract.iterchildren(f"{W}lvl") if value(e, "pStyle") == style_id)
+            levels = (level for e in linked if (level := whole(e.get(f"{W}ilvl"))) is not None)
+            self._style_levels[key] = next(levels, None)
+        return self._style_levels[key]
 
     def label(self, number_id: str, level: int) -> str:
         """Count a paragraph and return what stands before its text, with the space behind it; empty for a bullet."""
@@ -125,6 +131,11 @@ class Numbering:
         return None
 
     def _abstract(self, number_id: str) -> Any:
+        if number_id not in self._found:
+            self._found[number_id] = self._find_abstract(number_id)
+        return self._found[number_id]
+
+    def _find_abstract(self, number_id: str) -> Any:
         """Return the definition of a list; a list that is made by a style has that of the style."""
         seen = set[str | None]()
         current: str | None = number_id

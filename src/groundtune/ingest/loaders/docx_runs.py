@@ -6,13 +6,13 @@ from typing import Any
 
 from groundtune.ingest.list_numbers import format_number
 from groundtune.ingest.loaders.alt_texts import useful_alt_text
-from groundtune.ingest.loaders.docx_names import VAL, W, is_on, value, whole
-from groundtune.ingest.loaders.docx_styles import Styles, read_run
+from groundtune.ingest.loaders.docx_names import R_PR, R_STYLE, RUN, TEXT, VAL, W, is_on, value, whole
+from groundtune.ingest.loaders.docx_styles import RunFormat, Styles, read_run
 from groundtune.ingest.loaders.office_charts import add_chart
 from groundtune.ingest.loaders.office_diagrams import diagram_paragraphs
 from groundtune.ingest.loaders.office_math import M, linear
 from groundtune.ingest.loaders.office_parts import DAMAGED
-from groundtune.ingest.loaders.symbol_fonts import is_symbol_font, write_symbols
+from groundtune.ingest.loaders.symbol_fonts import write_symbols
 from groundtune.ingest.parsed import TextBuilder
 from groundtune.ingest.superscripts import subscript, superscript
 
@@ -59,11 +59,11 @@ class RunReader:
         self._coloured = part.element.find(f"{W}background") is not None
         self._note_styles: dict[str, str] = {}
 
-    def text(self, paragraph: Any, style_id: str | None = None) -> str:
-        """Return the text of a paragraph as shown."""
+    def text(self, paragraph: Any, form: RunFormat) -> str:
+        """Return the text of a paragraph as shown. form: what its runs get from its style."""
         self._out = []
         self._left_out = ""
-        self._style = self._styles.paragraph(style_id).run
+        self._form = form
         self._paragraph = paragraph
         self._inline(paragraph)
         return "".join(self._out)
@@ -86,12 +86,12 @@ class RunReader:
     def _inline(self, element: Any) -> None:
         for child in element:
             tag = child.tag
-            if tag == f"{W}r":
+            if tag == RUN:
                 self._run(child)
             elif tag in _SKIPPED:
                 continue
             elif tag in _DELETED:
-                if next(child.iter(f"{W}delText", f"{W}t"), None) is not None:
+                if next(child.iter(f"{W}delText", TEXT), None) is not None:
                     self._leave_out("deleted_text")
             elif tag == f"{W}fldSimple":
                 self._simple_field(child)
@@ -103,17 +103,10 @@ class RunReader:
                 self._inline(child)
 
     def _run(self, run: Any) -> None:
-        properties = run.find(f"{W}rPr")
-        form = self._style
-        font = None
-        if properties is not None:
-            style_id = value(properties, "rStyle")
-            stated = read_run(properties)
-            form = stated.over(self._styles.run(style_id)).over(form) if style_id else stated.over(form)
-            fonts = properties.find(f"{W}rFonts")
-            font = fonts.get(f"{W}ascii") or fonts.get(f"{W}hAnsi") if fonts is not None else None
+        first = run[0] if len(run) else None
+        form = self._form if first is None or first.tag != R_PR else self._format(first)
         before = len(self._out)
-        self._run_content(run, font)
+        self._run_content(run, form.font)
         if len(self._out) == before:
             return
         if form.hidden or form.tiny or (form.white and not form.shaded and self._is_on_paper()):
@@ -125,6 +118,10 @@ class RunReader:
             if form.position in ("superscript", "subscript"):
                 written = "".join(self._out[before:])
                 self._out[before:] = [superscript(written) if form.position == "superscript" else subscript(written)]
+
+    def _format(self, properties: Any) -> RunFormat:
+        style_id = properties[0].get(VAL) if len(properties) and properties[0].tag == R_STYLE else None
+        return read_run(properties).over(self._styles.run(style_id)).over(self._form)
 
     def _is_on_paper(self) -> bool:
         """Whether white text of the paragraph is not seen: neither it nor what holds it may be coloured."""
@@ -147,15 +144,14 @@ class RunReader:
         self._left_out = kind
 
     def _write(self, text: str) -> None:
-        if text and all(field.shows for field in self._fields):
+        if text and (not self._fields or all(field.shows for field in self._fields)):
             self._out.append(text)
 
     def _run_content(self, run: Any, font: str | None) -> None:
         for child in run:
             tag = child.tag
-            if tag == f"{W}t":
-                text = child.text or ""
-                self._write(write_symbols(text, font) if is_symbol_font(font) else text)
+            if tag == TEXT:
+                self._write(write_symbols(child.text or "", font))
             elif tag in _SIGNS:
                 self._write(_SIGNS[tag])
             elif tag in _SKIPPED:

@@ -1,6 +1,6 @@
 """Resolve the styles of a Word document: heading levels, numbering, hidden and struck text. Never reads text."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,11 +24,12 @@ class RunFormat:
     white: bool | None = None
     shaded: bool | None = None
     tiny: bool | None = None
+    font: str | None = None
 
     def over(self, below: "RunFormat") -> "RunFormat":
         """Return this format, with that of `below` where this one does not say."""
-        if self is _PLAIN:
-            return below
+        if self is PLAIN or below is PLAIN:
+            return below if self is PLAIN else self
         return RunFormat(
             hidden=below.hidden if self.hidden is None else self.hidden,
             struck=below.struck if self.struck is None else self.struck,
@@ -36,7 +37,11 @@ class RunFormat:
             white=below.white if self.white is None else self.white,
             shaded=below.shaded if self.shaded is None else self.shaded,
             tiny=below.tiny if self.tiny is None else self.tiny,
+            font=below.font if self.font is None else self.font,
         )
+
+
+PLAIN = RunFormat()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +52,7 @@ class ParagraphStyle:
     """0 for Title, 1 to 9 for headings."""
     number_id: str | None = None
     number_level: int | None = None
-    run: RunFormat = RunFormat()
-
-
-_PLAIN = RunFormat()
+    run: RunFormat = PLAIN
 
 
 class Styles:
@@ -59,7 +61,7 @@ class Styles:
     def __init__(self, root: Any) -> None:
         self._elements = {style.get(f"{W}styleId"): style for style in root.iterchildren(f"{W}style")}
         defaults = root.find(f"{W}docDefaults/{W}rPrDefault/{W}rPr")
-        self._defaults = read_run(defaults) if defaults is not None else _PLAIN
+        self._defaults = read_run(defaults) if defaults is not None else PLAIN
         self._default_paragraph = next(
             (
                 key
@@ -81,10 +83,10 @@ class Styles:
     def run(self, style_id: str | None) -> RunFormat:
         """Return what a run of a character style gets."""
         if style_id is None:
-            return _PLAIN
+            return PLAIN
         found = self._runs.get(style_id)
         if found is None:
-            found = _PLAIN
+            found = PLAIN
             for style in self._chain(style_id):
                 found = found.over(read_run(style.find(f"{W}rPr")))
             self._runs[style_id] = found
@@ -96,7 +98,7 @@ class Styles:
 
     def _resolve(self, style_id: str | None) -> ParagraphStyle:
         found = ParagraphStyle()
-        run = _PLAIN
+        run = PLAIN
         for style in self._chain(style_id):
             properties = style.find(f"{W}pPr")
             found = replace(
@@ -107,7 +109,7 @@ class Styles:
                 if found.number_level is not None
                 else whole(value(properties, "numPr/ilvl")),
             )
-            run = run.over(read_run(style.find(f"{W}rPr")).over(RunFormat(shaded=_is_shaded(properties))))
+            run = run.over(read_run(style.find(f"{W}rPr")).over(_shading(properties)))
         level = found.level if found.level is not None and found.level <= MAX_LEVEL else None
         return replace(found, level=level, run=run.over(self._defaults))
 
@@ -133,29 +135,29 @@ def _stated_level(style: Any) -> int | None:
 
 def read_run(properties: Any) -> RunFormat:
     """Return what a `w:rPr` states."""
-    if properties is None or not len(properties):
-        return _PLAIN
-    hidden = struck = white = shaded = tiny = None
-    position = None
-    for element in properties:
-        match element.tag.removeprefix(W):
-            case "vanish":
-                hidden = is_on(element)
-            case "strike" | "dstrike":
-                struck = struck or is_on(element)
-            case "vertAlign":
-                position = element.get(VAL)
-            case "color":
-                white = (element.get(VAL) or "").upper() in _WHITE
-            case "shd":
-                shaded = element.get(f"{W}fill") not in _UNSHADED or None
-            case "highlight":
-                shaded = element.get(VAL) not in ("none", "white") or None
-            case "sz":
-                tiny = (whole(element.get(VAL)) or _TINY + 1) <= _TINY
-    return RunFormat(hidden, struck, position, white, shaded, tiny)
+    stated: dict[str, Any] = {}
+    for element in properties if properties is not None else ():
+        if element.tag in _READ:
+            name, read = _READ[element.tag]
+            stated[name] = stated.get(name) or read(element)
+    return RunFormat(**stated) if stated else PLAIN
 
 
-def _is_shaded(properties: Any) -> bool | None:
+_READ: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    f"{W}vanish": ("hidden", is_on),
+    f"{W}strike": ("struck", is_on),
+    f"{W}dstrike": ("struck", is_on),
+    f"{W}vertAlign": ("position", lambda element: element.get(VAL)),
+    f"{W}color": ("white", lambda element: (element.get(VAL) or "").upper() in _WHITE),
+    f"{W}shd": ("shaded", lambda element: element.get(f"{W}fill") not in _UNSHADED or None),
+    f"{W}highlight": ("shaded", lambda element: element.get(VAL) not in ("none", "white") or None),
+    f"{W}sz": ("tiny", lambda element: (whole(element.get(VAL)) or _TINY + 1) <= _TINY),
+    f"{W}rFonts": ("font", lambda element: element.get(f"{W}ascii") or element.get(f"{W}hAnsi")),
+}
+"""Elements of a `w:rPr`: the field of `RunFormat` that they state, and how."""
+
+
+def _shading(properties: Any) -> RunFormat:
+    """Return what the shading of a paragraph means for its runs."""
     shading = properties.find(f"{W}shd") if properties is not None else None
-    return True if shading is not None and shading.get(f"{W}fill") not in _UNSHADED else None
+    return RunFormat(shaded=True) if shading is not None and shading.get(f"{W}fill") not in _UNSHADED else PLAIN

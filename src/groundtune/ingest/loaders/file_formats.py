@@ -34,21 +34,22 @@ _BY_SUFFIX = {
     ".xlsx": "an XLSX",
     ".xlsm": "an XLSX",
     ".epub": "an EPUB",
+    ".odt": "an ODT",
+    ".odp": "an ODP",
+    ".rtf": "RTF",
     ".html": "HTML",
     ".htm": "HTML",
     ".xhtml": "HTML",
     ".msg": "an Outlook message",
 }
+_OPEN_DOCUMENTS = {"text": "an ODT", "presentation": "an ODP"}
 _SAVE_AS = {
     ".doc": "save as .docx",
     ".dot": "save as .docx",
-    ".odt": "save as .docx",
-    ".rtf": "save as .docx",
     ".pages": "export as .docx",
     ".ppt": "save as .pptx",
     ".pps": "save as .pptx",
     ".pot": "save as .pptx",
-    ".odp": "save as .pptx",
     ".key": "export as .pptx",
     ".xls": "save as .xlsx",
     ".xlt": "save as .xlsx",
@@ -127,13 +128,14 @@ def _hint(actual: str) -> str:
         return "run OCR and save as a PDF with a text layer"
     if "archive" in actual:
         return "unpack it"
-    return "save as .docx" if actual == "RTF" else "save it in the format of its extension"
+    return "save it in the format of its extension"
 
 
 def _zip_kind(data: bytes) -> str:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = set(archive.namelist())
+            mime_type = archive.read("mimetype")[:100] if "mimetype" in names else b""
     except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError):
         raise ParseError("is a damaged ZIP (truncated or corrupt); save it again") from None
     for prefix, kind in (("word/", "a DOCX"), ("ppt/", "a PPTX"), ("xl/", "an XLSX")):
@@ -141,8 +143,8 @@ def _zip_kind(data: bytes) -> str:
             return kind
     if "META-INF/container.xml" in names:
         return "an EPUB"
-    if "mimetype" in names and "content.xml" in names:
-        return "an OpenDocument file"
+    if mime_type.startswith(b"application/vnd.oasis.opendocument.") and "content.xml" in names:
+        return _OPEN_DOCUMENTS.get(mime_type.rpartition(b".")[2].decode("ascii", "replace"), "an OpenDocument file")
     return "a ZIP archive"
 
 

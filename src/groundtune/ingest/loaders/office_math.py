@@ -1,11 +1,14 @@
 """Write a formula of an Office document in one line: (a+b)/(2c), x^(n+1), √(x). Never computes it."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 _VAL = f"{M}val"
 _LONGEST = 20_000
+_SIMPLE = re.compile(r"[-−+]?[\w.,]+")
+_DEGREES = {"∘": "°", "°": "°", "′": "′", "″": "″"}
 
 
 def linear(element: Any) -> str:
@@ -14,8 +17,14 @@ def linear(element: Any) -> str:
 
 
 def _children(element: Any) -> Iterator[str]:
+    ends_raised = False
     for child in element:
-        yield _written(child)
+        written = _written(child)
+        if ends_raised and written[:1].isalnum():
+            yield " "  # x^2 y is not x^2y
+        yield written
+        if written:
+            ends_raised = child.tag in _SCRIPTED
 
 
 def _written(element: Any) -> str:
@@ -36,7 +45,9 @@ def _part(element: Any, name: str) -> str:
 
 def _grouped(text: str) -> str:
     """Return the text in brackets unless it reads as one thing."""
-    one = len(text) < 2 or text.isalnum() or (text[0] in "([" and text[-1] in ")]" and text.count(text[0]) == 1)
+    one = (
+        len(text) < 2 or _SIMPLE.fullmatch(text) or (text[0] in "([" and text[-1] in ")]" and text.count(text[0]) == 1)
+    )
     return text if one else f"({text})"
 
 
@@ -58,6 +69,8 @@ def _before(element: Any) -> str:
 
 def _below_above(element: Any) -> str:
     below, above = _part(element, "sub"), _part(element, "sup")
+    if above in _DEGREES and not below:
+        return _DEGREES[above]
     return (f"_{_grouped(below)}" if below else "") + (f"^{_grouped(above)}" if above else "")
 
 
@@ -108,6 +121,7 @@ def _phantom(element: Any) -> str:
     return "" if shown is None or shown.get(_VAL) in ("0", "off") else _part(element, "e")
 
 
+_SCRIPTED = {f"{M}{name}" for name in ("sSup", "sSub", "sSubSup", "f")}
 _WRITERS = {
     "f": _fraction,
     "sSup": _scripts,
@@ -124,3 +138,32 @@ _WRITERS = {
     "eqArr": _lines,
     "phant": _phantom,
 }
+
+
+_MATHML = "{http://www.w3.org/1998/Math/MathML}"
+
+
+def linear_mathml(element: Any) -> str:
+    """Return the formula of a MathML element in one line."""
+    name = str(element.tag).removeprefix(_MATHML)
+    if name in ("annotation", "annotation-xml", "mphantom"):
+        return ""
+    parts = [linear_mathml(child) for child in element if isinstance(child.tag, str)]
+    match name, parts:
+        case "mfrac", [above, below]:
+            return f"{_grouped(above)}/{_grouped(below)}"
+        case "msup" | "mover", [base, above]:
+            return f"{_grouped(base)}{_DEGREES.get(above) or f'^{_grouped(above)}'}"
+        case "msub" | "munder", [base, below]:
+            return f"{_grouped(base)}_{_grouped(below)}"
+        case "msubsup" | "munderover", [base, below, above]:
+            return f"{_grouped(base)}_{_grouped(below)}^{_grouped(above)}"
+        case "msqrt", _:
+            return f"√({''.join(parts)})"
+        case "mroot", [base, degree]:
+            return f"root {degree} of ({base})"
+        case "mtable", _:
+            return f"[{'; '.join(parts)}]"
+        case "mtr", _:
+            return ", ".join(parts)
+    return (element.text or "").strip() + "".join(parts)

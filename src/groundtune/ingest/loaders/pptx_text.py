@@ -5,7 +5,7 @@ from typing import Any
 
 from groundtune.ingest.list_numbers import format_number
 from groundtune.ingest.loaders.office_math import M, linear
-from groundtune.ingest.loaders.symbol_fonts import is_symbol_font, is_tick, write_symbols
+from groundtune.ingest.loaders.symbol_fonts import is_tick, write_symbols
 from groundtune.ingest.parsed import TextBuilder
 from groundtune.ingest.superscripts import subscript, superscript
 
@@ -124,7 +124,7 @@ class TextReader:
             return text, "hidden_text"
         font = properties.find(f"{A}sym")
         font = font if font is not None else properties.find(f"{A}latin")
-        if font is not None and is_symbol_font(font.get("typeface")):
+        if font is not None:
             text = write_symbols(text, font.get("typeface"))
         raised = (properties.get("baseline") or "0").rstrip("%")
         if raised.startswith("-") and raised.strip("-0."):

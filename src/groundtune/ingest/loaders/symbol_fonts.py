@@ -33,13 +33,9 @@ def is_tick(text: str) -> bool:
     return text.strip() in _TICKS
 
 
-def is_symbol_font(font: str | None) -> bool:
-    return (font or "").lower() in _FONTS
-
-
 def write_symbols(text: str, font: str | None) -> str:
     """Return the text of a run in a font; a text in no symbol font stays as it is."""
-    table = _FONTS.get((font or "").lower())
+    table = _FONTS.get(font.lower()) if font else None
     if table is None:
         return text
     return "".join(table.get(ord(char) - (0xF000 if ord(char) in _PRIVATE else 0), char) for char in text)

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 
-from groundtune.citations.answer_sentences import (
+from groundtune.approaches.answer_sentences import (
     Sentence,
     is_source_word,
     paragraph_ends,
     split_answer,
     without_spans,
 )
-from groundtune.citations.checking import (
+from groundtune.approaches.citation_markers import Marker, closed_part, find_markers, unwrapped
+from groundtune.approaches.citations import (
     Comparison,
     JudgedSentence,
     judge_sentences,
@@ -21,9 +22,8 @@ from groundtune.citations.checking import (
     rendered,
     supported_sentences,
 )
-from groundtune.citations.markers import Marker, closed_part, find_markers, unwrapped
-from groundtune.citations.quote_matching import may_continue
-from groundtune.citations.statements import leads_in
+from groundtune.approaches.quote_matching import may_continue
+from groundtune.approaches.statements import leads_in
 from groundtune.languages.text import words
 from groundtune.protocols import SupportChecker
 from groundtune.types import Citation, Hit
