@@ -20,6 +20,7 @@ from groundtune.ingest.loaders.mathml import write_formula
 from groundtune.ingest.loaders.text import decode
 from groundtune.ingest.parsed import ParsedDocument, TextBuilder, clean_line
 from groundtune.ingest.superscripts import subscript, superscript
+from groundtune.languages.segmentation import unwrap
 
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?\s*([\w.:-]+)|<\?xml[^>]*encoding=[\"']([\w.:-]+)", re.IGNORECASE)
 _BREAK = "\ufdd8"
@@ -205,8 +206,11 @@ class _HtmlWalk:
     # --- blocks ---
 
     def _take(self) -> str:
-        text = " ".join("".join(self._inline).split())
+        text = "".join(self._inline)
         self._inline.clear()
+        if "\n" in text and not text.isascii():
+            text = unwrap(text)
+        text = " ".join(text.split())
         return text.replace(_BREAK, "\n").strip() if _BREAK in text else text
 
     def _break_block(self) -> None:

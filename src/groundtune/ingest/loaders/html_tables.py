@@ -64,8 +64,7 @@ def add_table(builder: TextBuilder, table: LexborNode, *, text_in: TextIn, is_le
 
 
 def _add_rows(builder: TextBuilder, rows: list[list[str]], header: list[str]) -> None:
-    for values in rows:
-        builder.row(values, header)
+    builder.table(rows, header=header or None)
     rows.clear()
 
 

@@ -1,29 +1,37 @@
-"""Parse Markdown into headings, paragraphs, rows and code. Keeps visible words, drops the markup. Never runs HTML."""
+"""Parse Markdown as it is rendered: to HTML, and from there into headings, paragraphs, rows and code."""
 
 import re
-from collections.abc import Iterator, Mapping
+import tomllib
+from collections.abc import Mapping
 from datetime import date, datetime
+from functools import cache
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import yaml
 from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
+from mdit_py_plugins.deflist import deflist_plugin
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.front_matter import front_matter_plugin
+from mdit_py_plugins.tasklists import tasklists_plugin
 
+from groundtune.ingest.loaders import html, markdown_dialects
 from groundtune.ingest.loaders.text import decode
 from groundtune.ingest.parsed import ParsedDocument, TextBuilder
-from groundtune.languages.segmentation import unwrap
 
-_MARKED = re.compile(r"[\\`*_~\[\]<&!]|\n")
-_FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]:?")
-_WIKI_LINK = re.compile(r"\[\[(?:[^\]|]*\|)?([^\]|]+)\]\]")
+_TAG = re.compile(r"<(/?)([a-zA-Z][\w-]*)")
+_INLINE_TAGS = frozenset(
+    "a abbr b big cite code del dfn em font i ins kbd mark q s samp small span strike strong sub sup tt u var".split()
+)
+_ALONE = frozenset("br img input wbr".split())
+_RAW = re.compile(r"<(script|style|textarea|title|select|xmp|noscript|template|plaintext|iframe|noembed)\b", re.I)
 _MAX_NESTING = 10_000
 """The parser silently drops deeper nesting; at this value Python's recursion limit comes first and raises."""
-_MAX_INLINE_NESTING = 20
-SOFT_BREAK = "\v"
-"""Stands for a line break of the source, which is a space to the reader."""
-_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+_TOML = re.compile(r"\A\+\+\+[ \t]*\n(.*?)\n\+\+\+[ \t]*(?:\n|\Z)", re.DOTALL)
 
 
 def parse(path: Path, data: bytes) -> list[ParsedDocument]:
@@ -34,144 +42,96 @@ def parse(path: Path, data: bytes) -> list[ParsedDocument]:
 
 def add_blocks(builder: TextBuilder, text: str) -> tuple[str | None, dict[str, str]]:
     """Add the blocks of a Markdown text. Return the title (front matter, else first level-1 heading) and metadata."""
-    walk = _MarkdownWalk(builder)
-    walk.read(text)
-    return walk.front.pop("title", None) or walk.title, walk.front
+    parser = _parser()
+    metadata: dict[str, str] = {}
+    if toml := _TOML.match(text):
+        metadata, text = _toml_fields(toml[1]), text[toml.end() :]
+    env: dict[str, Any] = {"builder": builder}
+    tokens = parser.parse(markdown_dialects.prepare(text), env)
+    if tokens and tokens[0].type == "front_matter":
+        fields = _yaml_fields(tokens.pop(0).content)
+        if isinstance(fields, str):
+            builder.paragraph(fields)  # not front matter after all: keep it in the text
+        else:
+            metadata = fields
+    title = html.add_blocks(builder, parser.renderer.render(tokens, parser.options, env))
+    return metadata.pop("title", None) or title, metadata
 
 
+@cache
 def _parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).use(front_matter_plugin)
+    parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    parser.use(front_matter_plugin).use(footnote_plugin).use(deflist_plugin).use(tasklists_plugin)
+    parser.use(dollarmath_plugin, allow_digits=False, double_inline=True, renderer=_formula)
+    markdown_dialects.install(parser)
+    parser.core.ruler.push("closed_html", _close_html)
     parser.options["maxNesting"] = _MAX_NESTING
-    parser.core.ruler.disable(["inline", "text_join"])  # `_MarkdownWalk.visible` does this, only where there is markup
     return parser
 
 
-class _MarkdownWalk:
-    """One pass over the block tokens of one text."""
-
-    def __init__(self, builder: TextBuilder) -> None:
-        self.builder = builder
-        self.title: str | None = None
-        self.front: dict[str, str] = {}
-        self._parser = _parser()
-        self._env: dict[str, Any] = {}
-        self._number: list[int | None] = []
-        self._mark = ""
-        self._header: list[str] = []
-        self._cells: list[str] = []
-        self._rows = 0
-
-    def read(self, text: str) -> None:
-        tokens = self._parser.parse(text, self._env)
-        self._parser.options["maxNesting"] = _MAX_INLINE_NESTING
-        context = ""
-        for token in tokens:
-            kind = token.type
-            if kind == "inline":
-                self._inline(context, token.content)
-            elif kind in ("heading_open", "th_open", "td_open", "paragraph_open"):
-                context = kind if kind != "heading_open" else token.tag
-            elif kind in ("fence", "code_block"):
-                self.builder.code(token.content)
-            elif kind == "html_block":
-                self._html(token.content)
-            elif kind == "front_matter":
-                self._front_matter(token.content)
-            else:
-                self._structure(token)
-
-    def _structure(self, token: Token) -> None:
-        match token.type:
-            case "ordered_list_open":
-                self._number.append(int(token.attrGet("start") or 1) - 1)
-            case "bullet_list_open":
-                self._number.append(None)
-            case "ordered_list_close" | "bullet_list_close":
-                self._number.pop()
-            case "list_item_open":
-                self._next_item()
-            case "table_open":
-                self._header, self._rows = [], 0
-            case "thead_close":
-                self._header, self._cells = self._cells, []
-            case "tr_open":
-                self._cells = []
-            case "tr_close" if self._header:
-                self.builder.row(self._cells, self._header)
-                self._cells = []
-                self._rows += 1
-            case "table_close":
-                if not self._rows:
-                    self.builder.row(self._header)
-                self._header = []
-
-    def _next_item(self) -> None:
-        number = self._number[-1]
-        if number is None:
-            self._mark = ""
-        else:
-            self._number[-1] = number + 1
-            self._mark = f"{number + 1}. "
-
-    def _inline(self, context: str, content: str) -> None:
-        text = self.visible(content)
-        if context in ("th_open", "td_open"):
-            self._cells.append(text)
-        elif context.startswith("h"):
-            level = int(context[1])
-            if level == 1 and self.title is None:
-                self.title = text
-            self.builder.heading(level, text)
-        else:
-            self.builder.paragraph(self._mark + text)
-            self._mark = ""
-
-    def visible(self, content: str) -> str:
-        """Return the visible text of inline Markdown."""
-        if not _MARKED.search(content):
-            return content
-        if "[^" in content:
-            content = _FOOTNOTE.sub("", content)
-        if "[[" in content:
-            content = _WIKI_LINK.sub(r"\1", content)
-        tokens: list[Token] = []
-        self._parser.inline.parse(content, self._parser, self._env, tokens)
-        return unwrap("".join(_pieces(tokens)), SOFT_BREAK)
-
-    def _html(self, content: str) -> None:
-        if content.lstrip().startswith("<!--") and content.rstrip().endswith("-->") and content.count("<!--") == 1:
-            return
-        from groundtune.ingest.loaders import html
-
-        html.add_blocks(self.builder, content)
-
-    def _front_matter(self, content: str) -> None:
-        try:
-            values = yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        except (yaml.YAMLError, ValueError):
-            values = None
-        if not isinstance(values, Mapping):
-            self.builder.paragraph(content)  # not front matter after all: keep it in the text
-            return
-        for key, value in values.items():
-            text = _scalar(value)
-            if text:
-                self.front["title" if str(key).lower() == "title" else str(key)] = text
+def _close_html(state: StateCore) -> None:
+    """Let no tag of HTML reach beyond its block."""
+    for token in state.tokens:
+        if token.type == "inline":
+            token.children = _balanced(token.children or [])
+        elif token.type == "html_block":
+            token.content = markdown_dialects.as_html(_without_open_raw(token.content))
 
 
-def _pieces(tokens: list[Token]) -> Iterator[str]:
-    for token in tokens:
-        match token.type:
-            case "text" | "code_inline" | "text_special":
-                yield token.content
-            case "softbreak":
-                yield SOFT_BREAK
-            case "hardbreak":
-                yield "\n"
-            case "image":
-                yield from _pieces(token.children or [])
-            case "html_inline" if _BREAK.match(token.content):
-                yield "\n"
+def _balanced(children: list[Token]) -> list[Token]:
+    """Return inline tokens without HTML that is never closed, so that no tag reaches beyond its paragraph."""
+    tags = [_TAG.match(token.content) if token.type == "html_inline" else None for token in children]
+    if not any(tags):
+        return children
+    closed: set[int] = set()
+    open_tags: dict[str, list[int]] = {}
+    for at, tag in enumerate(tags):
+        if tag is None or tag[2].lower() not in _INLINE_TAGS:
+            continue
+        places = open_tags.setdefault(tag[2].lower(), [])
+        if not tag[1]:
+            places.append(at)
+        elif places:
+            closed |= {places.pop(), at}
+    return [
+        token
+        for at, (token, tag) in enumerate(zip(children, tags, strict=True))
+        if tag is None or at in closed or tag[2].lower() in _ALONE
+    ]
+
+
+def _without_open_raw(content: str) -> str:
+    """Return a block of HTML without tags that would swallow the text behind it, such as a lone `<select>`."""
+    for name in {found[1].lower() for found in _RAW.finditer(content)}:
+        if not re.search(rf"</{name}\s*>", content, re.IGNORECASE):
+            content = re.sub(rf"<{name}\b[^>]*>", "", content, flags=re.IGNORECASE)
+    return content
+
+
+def _formula(content: str, options: Mapping[str, Any]) -> str:
+    sign = "$$" if options.get("display_mode") else "$"
+    return escape(f"{sign}{content.strip()}{sign}")
+
+
+def _toml_fields(content: str) -> dict[str, str]:
+    try:
+        return _fields(tomllib.loads(content))
+    except tomllib.TOMLDecodeError:
+        return {}
+
+
+def _yaml_fields(content: str) -> dict[str, str] | str:
+    """Return the fields of front matter, or the content if it is something else."""
+    try:
+        values = yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, ValueError):
+        return content
+    return _fields(values) if isinstance(values, Mapping) else content
+
+
+def _fields(values: Mapping[Any, object]) -> dict[str, str]:
+    texts = {"title" if str(key).lower() == "title" else str(key): _scalar(value) for key, value in values.items()}
+    return {key: text for key, text in texts.items() if text}
 
 
 def _scalar(value: object) -> str | None:

@@ -16,6 +16,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_CONTROLS = bytes([*range(9), *range(14, 27)])
 _SAMPLE = 32_768
 _PARAGRAPH_END = re.compile(r"\n[ \t\f\v\r]*\n\s*|\f\s*")
 _UNDERLINE = re.compile(r"([=\-~^\"*+#`'.:_])\1{2,}")
@@ -101,7 +102,7 @@ def _is_binary(data: bytes) -> bool:
     content.
     """
     head = data[:8192]
-    controls = sum(byte < 9 or 13 < byte < 27 for byte in head)
+    controls = len(head) - len(head.translate(None, _CONTROLS))
     return controls > max(8, 0.02 * len(head))
 
 
