@@ -67,7 +67,7 @@ def add_blocks(builder: TextBuilder, text: str, *, page: bool = False) -> str | 
     root = tree.body or tree.root
     if root is None:
         return None
-    walk = _HtmlWalk(builder, Styles(tree), Panels(tree), PageParts(tree) if page else None)
+    walk = _HtmlWalk(builder, Styles(tree, text), Panels(tree, text), PageParts(tree) if page else None)
     walk.read(root)
     stated = tree.css_first("head > title")
     return (clean_line(stated.text()) if stated else "") or walk.title
@@ -152,27 +152,27 @@ class _HtmlWalk:
         if tag in _UNSEEN or tag[0] == "-":
             return None
         attributes = node.attributes
-        if node.mem_id in self._panels.moved or self._is_left_out(node, tag, attributes):
-            return None
         leaves: list[Leave] = []
-        if self._panels.labels and (label := self._panels.labels.get(node.mem_id)):
-            self._break_block()
-            self._builder.open_section(self._text_in(label))
-            leaves.append(self._close_section)
-        if self._page and is_content(tag, attributes.get("role")):
-            self._inside += 1
-            leaves.append(self._leave_content)
+        if attributes or self._page or tag == "dialog" or self._styles.has_rules:
+            if node.mem_id in self._panels.moved or self._is_left_out(node, tag, attributes):
+                return None
+            if label := self._panels.labels.get(node.mem_id):
+                self._break_block()
+                self._builder.open_section(self._text_in(label))
+                leaves.append(self._close_section)
+            if self._page and is_content(tag, attributes.get("role")):
+                self._inside += 1
+                leaves.append(self._leave_content)
         enter = _ENTER.get(tag)
-        if enter is None and attributes.get("role") == "heading":
+        if enter is None and attributes and attributes.get("role") == "heading":
             enter = _HtmlWalk._heading
         if enter is not None:
             more = enter(self, node, attributes)
             if more is None:
                 for leave in leaves:
                     leave()
-                return None
-            leaves = more + leaves
-        elif tag in _BLOCKS:
+            return None if more is None else more + leaves
+        if tag in _BLOCKS:
             self._break_block()
             leaves.insert(0, self._break_block)
         return leaves

@@ -8,6 +8,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 _REFERENCES = ("aria-controls", "data-bs-target", "data-target", "popovertarget", "commandfor", "href")
 _CONTROLS = """[aria-controls], [aria-expanded], [data-bs-target], [data-target], [popovertarget], [commandfor],
 [role=tab], button, [role=button]"""
+_MAY_CONTROL = re.compile(r"aria-|data-|popover|command|role|<button", re.IGNORECASE)
 _FIELDS = frozenset(("input", "select", "textarea", "form", "body", "html"))
 _TRIGGER_CLASS = re.compile(r"accordion|collaps|disclosure|expand|faq|question|toggle|trigger", re.IGNORECASE)
 _QUESTION = re.compile(r"[?？؟;]\s*\Z")
@@ -17,7 +18,7 @@ _WRAPPERS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6", "dt", "div", "p", "sp
 class Panels:
     """The panels of a page by the elements that open them."""
 
-    def __init__(self, tree: LexborHTMLParser) -> None:
+    def __init__(self, tree: LexborHTMLParser, source: str) -> None:
         self.labels: dict[int, LexborNode] = {}
         """The control whose text is the heading of a panel, by the panel's `mem_id`."""
         self.moved: set[int] = set()
@@ -27,7 +28,8 @@ class Panels:
         self._tree = tree
         self._opened: set[int] = set()
         self._links: set[str] | None = None
-        controls = {control.mem_id: control for control in tree.css(_CONTROLS) if control.tag not in _FIELDS}
+        found = tree.css(_CONTROLS) if _MAY_CONTROL.search(source) else []
+        controls = {control.mem_id: control for control in found if control.tag not in _FIELDS}
         if controls:
             self._connect([*controls.values()])
 

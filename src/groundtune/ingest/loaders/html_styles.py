@@ -21,6 +21,7 @@ _TELLING = re.compile(
     re.IGNORECASE,
 )
 """What hides, strikes through or numbers."""
+_SHEET = re.compile(r"<style", re.IGNORECASE)
 _COMMENT = re.compile(r"/\*.*?\*/|<!--|-->", re.DOTALL)
 _TOKEN = re.compile(r"([^{}]*)([{}])")
 _SCREEN = re.compile(r"@media\s+(?:only\s+)?(?:screen|all)\s*|@supports\b.*|@layer\b.*", re.IGNORECASE | re.DOTALL)
@@ -66,11 +67,17 @@ class _Rule:
 class Styles:
     """The declarations of a page by element."""
 
-    def __init__(self, tree: LexborHTMLParser) -> None:
+    def __init__(self, tree: LexborHTMLParser, source: str) -> None:
         self._by_node: dict[int, _Declarations] = {}
-        css = "\n".join(style.text() for style in tree.css("style") if _is_for_screens(style))
+        sheets = tree.css("style") if _SHEET.search(source) else []
+        css = "\n".join(style.text() for style in sheets if _is_for_screens(style))
         if _TELLING.search(css):
             self._apply(tree, list(_rules(css)))
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether a style sheet of the page hides, strikes through or numbers anything."""
+        return bool(self._by_node)
 
     def of(self, node: LexborNode, attributes: Mapping[str, str | None]) -> dict[str, str]:
         """Return value by property for one element, without what it inherits; empty if nothing is declared."""
