@@ -7,21 +7,19 @@ import ctypes
 import math
 import struct
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import pypdfium2.raw as pdfium
 
-from groundtune.ingest.loaders.pdf_types import Line, Segment, Strike, View
+from groundtune.ingest.loaders import pdf_right_to_left
+from groundtune.ingest.loaders.pdf_right_to_left import has_right_to_left, is_arabic, is_mostly_right_to_left
+from groundtune.ingest.loaders.pdf_types import CELL_GAP, WORD_GAP, Glyph, Line, Segment, Strike, View
 from groundtune.ingest.parsed import clean_line
 from groundtune.ingest.superscripts import subscript, superscript, write_out
 
-CELL_GAP = 1.1
-"""Gap between words, in font sizes, above which they are cells of a row; justified prose stays below it."""
-WORD_GAP = 0.55
-"""Gap, in font sizes, above which words are cells if the rows around them have columns there."""
 _WHITE = frozenset((9, 10, 13, 32, 0xA0))
 _LINE_ENDS = (10, 13)
 _HYPHENS = {0x02: 0x2D, 0xAD: 0x2D, 0xFFFE: 0x2D}
@@ -37,10 +35,6 @@ _INVISIBLE = 1.0
 """Height of a glyph, in points, below which nobody can read it."""
 _SAMPLES = 40
 """Glyphs of a page that are asked for their direction."""
-
-
-Glyph = tuple[int, int, float, float, float, float]
-"""Index, code, left, right, bottom and top on the displayed page, in points."""
 
 
 @dataclass(slots=True)
@@ -79,13 +73,12 @@ def view_of(page: Any, text: Any) -> View:
     return View(turn, width, height, left, bottom)
 
 
-def glyphs(text: Any, view: View, unseen: Unseen, skipped: Skipped) -> Iterator[Glyph]:
+def _glyphs(text: Any, codes: Sequence[int], view: View, unseen: Unseen, skipped: Skipped) -> Iterator[Glyph]:
     """Yield the glyphs that are seen; white space has code 32 and no place."""
     rect = pdfium.FS_RECTF()
     reference = ctypes.byref(rect)
     place_of, coordinates = pdfium.FPDFText_GetLooseCharBox, memoryview(rect)
     unpack = struct.Struct("4f").unpack_from
-    codes = _codes(text)
     turn, width, height, x, y = view.turn, view.width, view.height, view.left, view.bottom
     hides = bool(unseen.objects or unseen.strikes)
     kept: str | None = None
@@ -142,11 +135,30 @@ def _why_unseen(text: Any, index: int, middle: float, bottom: float, top: float,
     return "struck" if struck else None
 
 
-def lines(text: Any, view: View, unseen: Unseen, skipped: Skipped) -> Iterator[Line]:
+def read_lines(text: Any, view: View, unseen: Unseen, skipped: Skipped) -> tuple[list[Line], bool]:
+    """Return the lines in content order, and whether the page is read from right to left."""
+    codes = _codes(text)
+    glyphs = _glyphs(text, codes, view, unseen, skipped)
+    if not has_right_to_left(codes):
+        return list(_lines(text, glyphs)), False
+    written = decoded(codes)
+    mostly = is_mostly_right_to_left(written)
+    rows = pdf_right_to_left.lines(
+        glyphs,
+        mostly=mostly,
+        arabic=is_arabic(written),
+        size_of=lambda index: _size(text, index),
+        is_bold=lambda index: _is_bold(text, index),
+        space_at=lambda index: _space_at(text, index, view),
+    )
+    return list(rows), mostly
+
+
+def _lines(text: Any, glyphs: Iterable[Glyph]) -> Iterator[Line]:
     """Yield lines in content order; a new one starts where glyphs leave the line, jump back or change size."""
     line: _OpenLine | None = None
     space = False
-    for index, code, left, right, bottom, top in glyphs(text, view, unseen, skipped):
+    for index, code, left, right, bottom, top in glyphs:
         if code == 32:
             space = True
             continue
@@ -278,6 +290,14 @@ def _marked(codes: Sequence[int], levels: Sequence[tuple[int, int]]) -> str:
         part = decoded(codes[start:end])
         parts.append(superscript(part) if level > 0 else subscript(part) if level < 0 else part)
     return write_out("".join(parts))
+
+
+def _space_at(text: Any, index: int, view: View) -> float | None:
+    """Return where a space was written on the displayed page, from the left; None if PDFium only guesses one."""
+    rect = pdfium.FS_RECTF()
+    pdfium.FPDFText_GetLooseCharBox(text, index, ctypes.byref(rect))
+    ((left, _, right, _),) = view.shown([(rect.left, rect.bottom, rect.right, rect.top)])
+    return 0.5 * (left + right) if right > left else None
 
 
 def _base(text: Any, index: int) -> float:

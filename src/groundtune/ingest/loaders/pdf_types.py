@@ -12,6 +12,12 @@ _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _HYPHENATED = re.compile(r"([^\W\d_]+)-$")
 
 
+CELL_GAP = 1.1
+"""Gap between words, in font sizes, above which they are cells of a row; justified prose stays below it."""
+WORD_GAP = 0.55
+"""Gap, in font sizes, above which words are cells if the rows around them have columns there."""
+Glyph = tuple[int, int, float, float, float, float]
+"""Index, code, left, right, bottom and top on the displayed page, in points."""
 Box = tuple[float, float, float, float]
 """Left, bottom, right, top, in points."""
 
