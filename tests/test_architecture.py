@@ -17,7 +17,7 @@ SRC = Path(groundtune.__file__).parent
 FILES = sorted(path for path in SRC.rglob("*.py") if path.relative_to(SRC).parts[0] != "examples")
 
 LAYERS = (
-    {"display", "errors", "note", "types"},
+    {"display", "errors", "note", "text_box", "types"},
     {"languages"},
     {"common", "extensions", "protocols", "testing", "workspace"},
     {"config", "stats"},
@@ -33,6 +33,7 @@ LAYERS = (
 NEIGHBOURS = {
     ("errors", "types"),
     ("types", "note"),
+    ("types", "text_box"),
     ("workspace", "common"),
     ("types", "display"),
     ("display", "types"),

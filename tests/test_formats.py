@@ -237,6 +237,7 @@ def test_a_comparison_leaves_runs_of_a_newer_groundtune_alone(opened: Open) -> N
     path = the(project, "runs/*/run.json")
     write_json(path, {**read_json(path), FORMAT: 7})
     before = path.read_bytes()
+    rebuild_if_refused(project, lambda: project.search("opening hours"))
     report = project.compare(approaches=["quote-bm25"])
     assert path.read_bytes() == before
     folder = project.workspace.runs / str(report.run.name)

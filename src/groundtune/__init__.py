@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from groundtune.retrieve.stores.local_index import LocalIndex
     from groundtune.stats.agreement import Agreement
     from groundtune.stats.risk_coverage import OperatingPoint
+    from groundtune.text_box import TextBox
     from groundtune.tune.job import Bounds, Job, TrainingResult, TrainingRow, TrainingStep, TuneError
     from groundtune.tune.lora.serving_check import ServingCheck
     from groundtune.tune.preflight.findings import PreflightFinding
@@ -111,6 +112,7 @@ _MODULES = {
     "retrieve.stores.local_index": "LocalIndex",
     "stats.agreement": "Agreement",
     "stats.risk_coverage": "OperatingPoint",
+    "text_box": "TextBox",
     "tune.job": "Bounds Job TrainingResult TrainingRow TrainingStep TuneError",
     "tune.lora.serving_check": "ServingCheck",
     "tune.preflight.findings": "PreflightFinding",
@@ -210,6 +212,7 @@ __all__ = [
     "SweepRow",
     "SyncProgress",
     "SyncReport",
+    "TextBox",
     "TextBuilder",
     "TextDelta",
     "Trace",

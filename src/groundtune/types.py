@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from groundtune.display import Block, Displayed
 from groundtune.display.answers import answer_view, artifact_view, hits_view, verdict_view
 from groundtune.note import Note
+from groundtune.text_box import TextBox
 
 Vectors = NDArray[np.float32]
 Metadata = Mapping[str, str]
@@ -46,6 +47,12 @@ class Document:
     digest: str = ""
     groups: tuple[str, ...] = (EVERYONE,)
     metadata: Metadata = field(default_factory=dict)
+    boxes: tuple[TextBox, ...] = ()
+    """Where on its pages the text of a scan stands, in order of the text; empty for text that OCR did not read."""
+
+    def boxes_between(self, start: int, end: int) -> list[TextBox]:
+        """Return the boxes with text between two offsets, for example those of a passage or of a citation."""
+        return [box for box in self.boxes if box.start < end and box.end > start]
 
 
 @dataclass(frozen=True, slots=True)

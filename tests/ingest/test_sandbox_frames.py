@@ -23,6 +23,8 @@ from groundtune.ingest.sandbox_frames import (
     encode_error,
     encode_request,
 )
+from groundtune.note import Note
+from groundtune.text_box import TextBox
 
 TEXT = "Über uns\n\nEine Zeile 😀"
 DOCUMENT = ParsedDocument(
@@ -32,6 +34,8 @@ DOCUMENT = ParsedDocument(
     row_id="r1",
     pages=(0, 10),
     metadata={"half": "a\ud800b", "": "x"},
+    boxes=(TextBox(0, 8, 1, 0.1, 0.25, 0.5, 1.0),),
+    notes=(Note("picture", 2, (1, 2), ("sheet A",)),),
 )
 WHOLE = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -169,6 +173,17 @@ SPOILED: list[tuple[str, Any, str]] = [
     ("pages", [0], "pages that are no offsets"),
     ("metadata", [{"a": 1}], "metadata that is not text"),
     ("metadata", [[]], "metadata that is not text"),
+    ("boxes", [[[0, len(TEXT) + 1, 1, 0, 0, 1, 1]]], "boxes outside the text"),
+    ("boxes", [[[0, 1, -1, 0, 0, 1, 1]]], "boxes on no page"),
+    ("boxes", [[[0, True, 1, 0, 0, 1, 1]]], "boxes outside the text"),
+    ("boxes", [[[0, 1, 1, 0, 0, 1, float("nan")]]], "boxes outside the page"),
+    ("boxes", [[[0, 1, 1, 0, 0, 1]]], "boxes with wrong fields"),
+    ("boxes", [3], "boxes with wrong fields"),
+    ("notes", [[["picture", -1, [], []]]], "notes with wrong numbers"),
+    ("notes", [[["picture", 1, ["2"], []]]], "notes with wrong numbers"),
+    ("notes", [[["picture", 1, [], [2]]]], "where text is expected"),
+    ("notes", [["picture"]], "notes with wrong fields"),
+    ("notes", [{}], "notes with wrong fields"),
     ("lengths", [len(TEXT) - 1], "too little or too much text"),
     ("lengths", [len(TEXT) + 1], "too little or too much text"),
     ("lengths", [None], "too little or too much text"),

@@ -12,6 +12,7 @@ from groundtune.errors import FormatError, MissingError
 from groundtune.note import Note
 from groundtune.protocols import Catalog
 from groundtune.retrieve.stores.sqlite_catalog import CATALOG_FORMAT, SqliteCatalog
+from groundtune.text_box import TextBox
 from groundtune.types import Document, DocumentState, FileRow
 from tests.retrieve.storages import StorageFactory, document, open_generation
 
@@ -42,6 +43,7 @@ async def test_rows_and_documents_are_returned_exactly_as_saved(catalog: Catalog
     whole = Document(
         "id", "t.csv#1", text, "It's a title", "text/csv", (0, 7), "digest", ("hr", "it's"), {"year": "2025", "x": "y'"}
     )
+    whole = replace(whole, boxes=(TextBox(0, 7, 1, 0.1, 0.25, 0.5, 0.3), TextBox(9, 12, 2, 0.0, 0.5, 1.0, 1.0)))
     await catalog.save([(failed, []), (row("t.csv"), [(whole, 3)])])
     assert await catalog.files() == {failed.source: failed, "t.csv": row("t.csv")}
     assert await catalog.document("t.csv#1") == whole
@@ -193,10 +195,13 @@ async def test_a_catalog_without_notes_is_read_and_upgraded(tmp_path: Path) -> N
     await catalog.save([(row("a.md"), [(document("a"), 1)])])
     await catalog.close()
     db = sqlite3.connect(path)
-    db.executescript("ALTER TABLE files DROP COLUMN notes; PRAGMA user_version = 1;")
+    db.executescript(
+        "ALTER TABLE files DROP COLUMN notes; ALTER TABLE documents DROP COLUMN boxes; PRAGMA user_version = 1;"
+    )
     db.close()
     reader = await SqliteCatalog.open(path, read_only=True)
     assert await reader.files() == {"a.md": row("a.md")}
+    assert await reader.document_by_id("a") == document("a")
     writer = await SqliteCatalog.open(path)
     noted = replace(row("a.md"), notes=(Note("picture", 2),))
     await writer.save_rows([noted])

@@ -9,6 +9,7 @@ from typing import Literal
 from groundtune.ingest.superscripts import write_out
 from groundtune.ingest.table_shapes import read_table
 from groundtune.note import Note
+from groundtune.text_box import TextBox
 
 BlockKind = Literal["paragraph", "row", "code"]
 SEPARATOR = "\n\n"
@@ -50,6 +51,8 @@ class ParsedDocument:
     """Row id in files whose rows are documents; None otherwise."""
     pages: tuple[int, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    boxes: tuple[TextBox, ...] = ()
+    """Where on its pages the text stands that OCR read."""
     notes: tuple[Note, ...] = ()
     """What the file shows that is not in the text, what was left out on purpose, and what was guessed."""
 

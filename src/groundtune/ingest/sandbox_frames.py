@@ -19,11 +19,12 @@ from typing import Any, Literal, get_args
 from groundtune.errors import ParseError
 from groundtune.ingest.parsed import Block, BlockKind, ParsedDocument, clean_line
 from groundtune.note import Note
+from groundtune.text_box import TextBox
 
 LENGTH = struct.Struct("<Q")
 _KINDS: tuple[BlockKind, ...] = get_args(BlockKind)
 _NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
-_OF_DOCUMENTS = ("lengths", "titles", "row_ids", "pages", "metadata", "notes", "blocks")
+_OF_DOCUMENTS = ("lengths", "titles", "row_ids", "pages", "metadata", "boxes", "notes", "blocks")
 _OF_BLOCKS = ("kinds", "starts", "ends", "on_pages", "under")
 _COLUMNS = {*_OF_DOCUMENTS, *_OF_BLOCKS, "headings"}
 _LONGEST_REASON = 1000
@@ -55,6 +56,7 @@ def encode_documents(documents: Sequence[ParsedDocument]) -> bytes:
         "row_ids": [document.row_id for document in documents],
         "pages": [document.pages for document in documents],
         "metadata": [dict(document.metadata) for document in documents],
+        "boxes": [document.boxes for document in documents],
         "notes": [
             [[note.kind, note.count, note.pages, note.places] for note in document.notes] for document in documents
         ],
@@ -132,7 +134,7 @@ def _documents(columns: dict[str, Any], joined: str) -> list[ParsedDocument]:
         raise ReplyError("documents with wrong fields")
     if len({len(columns[name]) for name in _OF_DOCUMENTS}) != 1:
         raise ReplyError("documents with missing fields")
-    lengths, titles, row_ids, pages, metadata, notes, counts = (columns[name] for name in _OF_DOCUMENTS)
+    lengths, titles, row_ids, pages, metadata, boxes, notes, counts = (columns[name] for name in _OF_DOCUMENTS)
     blocks = _blocks(columns)
     for numbers, total, wrong in (
         (lengths, len(joined), "too little or too much text"),
@@ -145,16 +147,34 @@ def _documents(columns: dict[str, Any], joined: str) -> list[ParsedDocument]:
         if name is not None:
             _check_text(name)
     documents, first, at = [], 0, 0
-    for length, title, row_id, starts, fields, said, count in zip(
-        lengths, titles, row_ids, pages, metadata, notes, counts, strict=True
+    for length, title, row_id, starts, fields, placed, said, count in zip(
+        lengths, titles, row_ids, pages, metadata, boxes, notes, counts, strict=True
     ):
         own, text = blocks[first : first + count], joined[at : at + length]
         first, at = first + count, at + length
         _check_offsets(own, length)
         _check_pages(starts, length)
         _check_metadata(fields)
-        documents.append(ParsedDocument(text, own, title, row_id, tuple(starts), fields, _notes(said)))
+        documents.append(
+            ParsedDocument(text, own, title, row_id, tuple(starts), fields, _boxes(placed, length), _notes(said))
+        )
     return documents
+
+
+def _boxes(values: Any, length: int) -> tuple[TextBox, ...]:
+    """Return the boxes of a document whose text has this length."""
+    boxes = []
+    for value in values if isinstance(values, list) else [values]:
+        match value:
+            case [int(start), int(end), int(page), *sides] if len(sides) == 4:
+                _check_numbers([start, end], length, "boxes outside the text")
+                _check_numbers([page], None, "boxes on no page")
+                if not all(isinstance(side, int | float) and 0 <= side <= 1 for side in sides):
+                    raise ReplyError("boxes outside the page")
+                boxes.append(TextBox(start, end, page, *sides))
+            case _:
+                raise ReplyError("boxes with wrong fields")
+    return tuple(boxes)
 
 
 def _notes(values: Any) -> tuple[Note, ...]:

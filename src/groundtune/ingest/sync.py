@@ -547,6 +547,7 @@ def _documents(file: ScannedFile, parsed: Sequence[ParsedDocument]) -> list[Docu
                 digest=digest_text(f"{content}{file.groups}"),
                 groups=file.groups,
                 metadata=part.metadata,
+                boxes=part.boxes,
             )
         )
     return documents

@@ -12,7 +12,7 @@ from groundtune.errors import ParseError
 from groundtune.ingest.loaders import load
 from groundtune.ingest.ocr import RecognizedPage, RecognizedText, recognize
 from groundtune.ingest.parsed import ParsedDocument
-from groundtune.ingest.parsers.ocr import read_page
+from groundtune.ingest.parsers.ocr import PageReader
 from groundtune.ingest.sandbox import Sandbox
 from groundtune.note import Note
 
@@ -61,6 +61,10 @@ def test_a_picture_is_read_like_a_page(tmp_path: Path) -> None:
     ]
     assert {block.heading for block in document.blocks} == {("Lease",)}
     assert document.notes == (Note("read_by_ocr", 1, (1,)),)
+    texts = {document.text[box.start : box.end]: box for box in document.boxes}
+    assert texts.keys() == {"Lease", *LETTER, *(cell for row in TABLE[1:] for cell in row), *TABLE[0]}
+    box = texts["23.50"]
+    assert (box.page, box.left, box.top) == pytest.approx((1, 760 / WIDTH, 620 / HEIGHT), abs=0.01)
 
 
 @pytest.mark.slow
@@ -114,7 +118,7 @@ def test_letters_that_the_model_does_not_know_are_counted_as_unread(monkeypatch:
             return Result()
 
     monkeypatch.setattr("groundtune.ingest.ocr._engine", Engine)
-    page, unread = read_page(Image.new("L", (800, 600), 255), 400, 300)
+    page, unread = PageReader().read(Image.new("L", (800, 600), 255), 1, 400, 300)
     assert (page.lines, unread) == ([], 1)
 
 
@@ -126,7 +130,7 @@ def test_texts_beside_each_other_are_one_line(monkeypatch: pytest.MonkeyPatch) -
         RecognizedText("below", 100, 160, 180, 190),
     )
     monkeypatch.setattr("groundtune.ingest.ocr.recognize", lambda image: RecognizedPage(texts, 0))
-    page, _ = read_page(Image.new("L", (1000, 1000), 255), 500, 500)
+    page, _ = PageReader().read(Image.new("L", (1000, 1000), 255), 1, 500, 500)
     assert [[segment.text for segment in line.segments] for line in page.lines] == [["Zone EU", "14.00"], ["below"]]
     assert page.lines[0].left == 50
     assert page.lines[0].top > page.lines[1].top

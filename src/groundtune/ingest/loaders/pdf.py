@@ -39,9 +39,9 @@ _OUTLINES = 30
 """Filled shapes on a page without text from which they are letters turned into shapes."""
 
 
-ReadPicture = Callable[[Any, float, float], tuple[Page, int]]
-"""Reads the picture of a page (a PIL image) of this width and height in points; also returns how many lines it could
-not read."""
+ReadPicture = Callable[[Any, int, float, float], tuple[Page, int]]
+"""Reads the picture of a page (a PIL image) with this number, width and height in points; also returns how many lines
+it could not read."""
 
 
 def parse(
@@ -86,7 +86,7 @@ def _read_picture(
     shown = _open(document, index)
     width, height = shown.get_size()
     scale = min(_DPI / 72, _LONGEST_SIDE / max(width, height))
-    read, unread = read_picture(shown.render(scale=scale).to_pil(), width, height)
+    read, unread = read_picture(shown.render(scale=scale).to_pil(), index + 1, width, height)
     shown.close()
     if read.lines:
         builder.note("read_by_ocr", page=index + 1)

@@ -1,6 +1,7 @@
 """Read scanned pages and pictures by OCR: PDF, PNG, JPEG, TIFF, BMP, WebP. Needs the extra `[ocr]`."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -9,10 +10,12 @@ from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 from groundtune.errors import ParseError, need
 from groundtune.ingest import ocr
 from groundtune.ingest.loaders import pdf
+from groundtune.ingest.loaders.file_formats import check_format
 from groundtune.ingest.loaders.pdf_layout import add_pages
 from groundtune.ingest.loaders.pdf_types import Line, Page, Segment
 from groundtune.ingest.ocr import RecognizedPage, RecognizedText
-from groundtune.ingest.parsed import ParsedDocument, TextBuilder
+from groundtune.ingest.parsed import ParsedDocument, TextBuilder, clean_line
+from groundtune.text_box import TextBox
 
 DEFAULT_DPI = 200
 """Resolution of a picture that does not state its own."""
@@ -34,40 +37,71 @@ class OcrParser:
         data = path.read_bytes()
         if not data:
             raise ParseError("empty file", skip=True)
+        reader = PageReader()
         if path.suffix.lower() == ".pdf":
-            return pdf.parse(path, data, read_picture=read_page)
-        return [_read_images(path)]
+            check_format(".pdf", data)
+            parsed = self._read_pdf(path, data, reader)
+        else:
+            parsed = [_read_images(path, reader)]
+        return [replace(document, boxes=reader.boxes_in(document)) for document in parsed]
+
+    def _read_pdf(self, path: Path, data: bytes, reader: "PageReader") -> list[ParsedDocument]:
+        return pdf.parse(path, data, read_picture=reader.read)
 
 
 class AllPagesOcrParser(OcrParser):
     """`OcrParser` that also reads pages with a text layer by OCR, for PDFs whose text layer is bad."""
 
-    def load(self, path: Path) -> list[ParsedDocument]:
-        if path.suffix.lower() != ".pdf":
-            return super().load(path)
-        return pdf.parse(path, path.read_bytes(), read_picture=read_page, all_pages=True)
+    def _read_pdf(self, path: Path, data: bytes, reader: "PageReader") -> list[ParsedDocument]:
+        return pdf.parse(path, data, read_picture=reader.read, all_pages=True)
 
 
-def read_page(image: Image.Image, width: float, height: float) -> tuple[Page, int]:
-    """Return the page that a picture shows, and the number of its lines that could not be read.
+class PageReader:
+    """Reads pictures of the pages of one file, and keeps where each text stands."""
 
-    width, height: of the page, in points.
-    """
-    scale = width / image.width
-    read = ocr.recognize(image)
-    rows = _rows(read)
-    lines = [_line(row, read, scale, height) for row in rows]
-    return Page(lines, width, height), read.unread
+    def __init__(self) -> None:
+        self._read: dict[int, tuple[RecognizedPage, int, int]] = {}
+        """What was read on a page, by its number, with the width and height of its picture in pixels."""
+
+    def read(self, image: Image.Image, number: int, width: float, height: float) -> tuple[Page, int]:
+        """Return the page that a picture shows, and the number of its lines that could not be read.
+
+        number: of the page, from 1. width, height: of the page, in points.
+        """
+        read = ocr.recognize(image)
+        self._read[number] = read, image.width, image.height
+        lines = [_line(row, read, width / image.width, height) for row in _rows(read)]
+        return Page(lines, width, height), read.unread
+
+    def boxes_in(self, document: ParsedDocument) -> tuple[TextBox, ...]:
+        """Return the boxes of the texts that were read and stand in the document as they were read."""
+        boxes = []
+        for number, (read, width, height) in self._read.items():
+            end = document.pages[number] if number < len(document.pages) else len(document.text)
+            page = document.text[:end]
+            taken: set[int] = set()
+            for text in (text for row in _rows(read) for text in row):
+                start = page.find(clean_line(text.text), document.pages[number - 1])
+                while start in taken:
+                    start = page.find(clean_line(text.text), start + 1)
+                if start < 0:  # a word that was divided between two lines, for example
+                    continue
+                taken.add(start)
+                sides = (text.left / width, text.top / height, text.right / width, text.bottom / height)
+                inside = (round(min(max(side, 0.0), 1.0), 4) for side in sides)
+                boxes.append(TextBox(start, start + len(clean_line(text.text)), number, *inside))
+        return tuple(sorted(boxes))
 
 
-def _read_images(path: Path) -> ParsedDocument:
+def _read_images(path: Path, reader: PageReader) -> ParsedDocument:
     builder = TextBuilder()
     Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow refuses twice as many
     try:
         pages = []
         with Image.open(path) as image:
             for number, frame in enumerate(ImageSequence.Iterator(image), 1):
-                page, unread = read_page(*_upright(frame))
+                picture, width, height = _upright(frame)
+                page, unread = reader.read(picture, number, width, height)
                 pages.append(page)
                 if page.lines:
                     builder.note("read_by_ocr", page=number)

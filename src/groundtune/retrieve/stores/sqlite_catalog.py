@@ -12,14 +12,15 @@ from typing import Concatenate, ParamSpec, TypeVar
 from groundtune.common.format_version import check_number
 from groundtune.errors import MissingError
 from groundtune.retrieve.stores.generations import REBUILD
-from groundtune.retrieve.stores.note_column import decode_notes, encode_notes
+from groundtune.retrieve.stores.json_columns import decode_boxes, decode_notes, encode_boxes, encode_notes
 from groundtune.types import Document, DocumentState, FileRow
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 CATALOG_FORMAT = 2
-"""Version of the tables, in `PRAGMA user_version`. 0 had neither cursors nor the number of changes, 1 no notes."""
+"""Version of the tables, in `PRAGMA user_version`. 0 had neither cursors nor the number of changes, 1 neither notes
+nor boxes."""
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS files (
     source TEXT PRIMARY KEY, digest TEXT, signature TEXT, groups TEXT NOT NULL,
@@ -29,7 +30,7 @@ CREATE TABLE IF NOT EXISTS files (
 CREATE TABLE IF NOT EXISTS documents (
     id TEXT PRIMARY KEY, file TEXT NOT NULL, source TEXT NOT NULL, title TEXT, media_type TEXT NOT NULL,
     pages TEXT NOT NULL, digest TEXT NOT NULL, groups TEXT NOT NULL, metadata TEXT NOT NULL,
-    passages INTEGER NOT NULL, text TEXT NOT NULL
+    passages INTEGER NOT NULL, text TEXT NOT NULL, boxes TEXT NOT NULL DEFAULT '[]'
 );
 CREATE TABLE IF NOT EXISTS unfinished (document TEXT PRIMARY KEY, file TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cursors (source TEXT PRIMARY KEY, cursor TEXT NOT NULL) WITHOUT ROWID;
@@ -146,10 +147,13 @@ def _open_to_write(path: Path) -> sqlite3.Connection:
 
 def _migration(db: sqlite3.Connection) -> str:
     """Return the SQL that adds what a catalog of an older format lacks, beyond missing tables."""
-    columns = {row[1] for row in db.execute("PRAGMA table_info(files)")}
-    if not columns or "notes" in columns:
-        return ""
-    return "ALTER TABLE files ADD COLUMN notes TEXT NOT NULL DEFAULT '[]';"
+    added = {"files": "notes", "documents": "boxes"}
+    columns = {table: {row[1] for row in db.execute(f"PRAGMA table_info({table})")} for table in added}
+    return " ".join(
+        f"ALTER TABLE {table} ADD COLUMN {column} TEXT NOT NULL DEFAULT '[]';"
+        for table, column in added.items()
+        if columns[table] and column not in columns[table]
+    )
 
 
 def _open_to_read(path: Path) -> sqlite3.Connection:
@@ -228,7 +232,8 @@ def _document(db: sqlite3.Connection, where: str, *values: str) -> Document | No
 
 
 def _documents(db: sqlite3.Connection, where: str, *values: str) -> Iterator[Document]:
-    for row in db.execute(f"SELECT {_DOCUMENT} FROM documents WHERE {where}", values):
+    boxes = "boxes" if _format(db) >= 2 else "'[]'"
+    for row in db.execute(f"SELECT {_DOCUMENT}, {boxes} FROM documents WHERE {where}", values):
         yield Document(
             id=row[0],
             source=row[1],
@@ -239,6 +244,7 @@ def _documents(db: sqlite3.Connection, where: str, *values: str) -> Iterator[Doc
             digest=row[6],
             groups=_texts(row[7]),
             metadata=json.loads(row[8]),
+            boxes=decode_boxes(row[9]),
         )
 
 
@@ -288,7 +294,7 @@ def _save(db: sqlite3.Connection, rows: Sequence[tuple[FileRow, Sequence[tuple[D
         for row, documents in rows:
             db.execute("DELETE FROM documents WHERE file = ?", (row.source,))
             db.executemany(
-                "INSERT OR REPLACE INTO documents VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                "INSERT OR REPLACE INTO documents VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
                 (_document_row(row.source, document, passages) for document, passages in documents),
             )
             _save_row(db, row)
@@ -359,4 +365,5 @@ def _document_row(file: str, document: Document, passages: int) -> tuple[str | i
         json.dumps(dict(document.metadata)),
         passages,
         document.text,
+        encode_boxes(document.boxes),
     )

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from groundtune.retrieve.stores.note_column import decode_notes, encode_notes
+from groundtune.retrieve.stores.json_columns import decode_boxes, decode_notes, encode_boxes, encode_notes
 from groundtune.retrieve.stores.postgres.connections import Connections
 from groundtune.retrieve.stores.postgres.schema import Tables
 from groundtune.retrieve.stores.postgres.values import texts
@@ -12,9 +12,9 @@ from groundtune.types import Document, DocumentState, FileRow
 
 FILE = ("source", "status", "reason", "documents", "passages", "digest", "signature", "groups", "notes")
 DOCUMENT = (
-    "id", "file", "source", "title", "media_type", "pages", "digest", "groups", "metadata", "passages", "text"
+    "id", "file", "source", "title", "media_type", "pages", "digest", "groups", "metadata", "passages", "text",
+    "boxes",
 )  # fmt: skip
-_READ_DOCUMENT = "id, source, text, title, media_type, pages, digest, groups, metadata"
 
 
 class PostgresCatalog:
@@ -125,13 +125,11 @@ class PostgresCatalog:
 
     async def _document(self, column: str, value: str) -> Document | None:
         rows = await self._connections.fetch(
-            f"SELECT {_READ_DOCUMENT} FROM {self._tables.documents} WHERE {column} = $1 LIMIT 1", value
+            f"SELECT * FROM {self._tables.documents} WHERE {column} = $1 LIMIT 1", value
         )
         if not rows:
             return None
-        values = dict(rows[0])
-        values["pages"], values["groups"] = tuple(values["pages"]), tuple(json.loads(values["groups"]))
-        return Document(**{**values, "metadata": json.loads(values["metadata"])})
+        return _read_document(dict(rows[0]))
 
     async def _replace_rows(self, connection: Any, files: dict[str, FileRow]) -> None:
         await connection.execute(f"DELETE FROM {self._tables.files} WHERE source = ANY($1::text[])", texts(files))
@@ -158,6 +156,21 @@ def _file_row(columns: dict[str, Any]) -> FileRow:
     return FileRow(**{**columns, "groups": tuple(json.loads(columns["groups"]))}, notes=decode_notes(notes))
 
 
+def _read_document(columns: dict[str, Any]) -> Document:
+    return Document(
+        id=columns["id"],
+        source=columns["source"],
+        text=columns["text"],
+        title=columns["title"],
+        media_type=columns["media_type"],
+        pages=tuple(columns["pages"]),
+        digest=columns["digest"],
+        groups=tuple(json.loads(columns["groups"])),
+        metadata=json.loads(columns["metadata"]),
+        boxes=decode_boxes(columns.get("boxes", "[]")),  # tables of an older generation have no such column
+    )
+
+
 def _document_row(file: str, document: Document, passages: int) -> tuple[object, ...]:
     return (
         document.id,
@@ -171,4 +184,5 @@ def _document_row(file: str, document: Document, passages: int) -> tuple[object,
         json.dumps(dict(document.metadata)),
         passages,
         document.text,
+        encode_boxes(document.boxes),
     )

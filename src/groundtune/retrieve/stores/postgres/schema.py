@@ -148,7 +148,7 @@ def create_generation(tables: Tables, *, dimension: int, vector_schema: str) -> 
         CREATE TABLE {tables.documents} (
             id {key} PRIMARY KEY, file {key}, source {key}, title text, media_type text NOT NULL,
             pages integer[] NOT NULL, digest text NOT NULL, groups text NOT NULL, metadata text NOT NULL,
-            passages integer NOT NULL, text text NOT NULL
+            passages integer NOT NULL, text text NOT NULL, boxes text NOT NULL
         );
         CREATE INDEX ON {tables.documents} USING hash (file);
         CREATE INDEX ON {tables.documents} USING hash (source);
