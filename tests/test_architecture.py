@@ -22,7 +22,7 @@ LAYERS = (
     {"common", "extensions", "protocols", "testing", "workspace"},
     {"config", "stats"},
     {"dataset", "ingest", "models", "retrieve"},
-    {"approaches", "measure", "tune"},
+    {"approaches", "corpus", "measure", "tune"},
     {"decide", "report"},
     {"build"},
     {"workflows"},

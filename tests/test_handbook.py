@@ -45,6 +45,20 @@ def test_it_is_what_the_readme_says() -> None:
     assert {row["split"] for row in rows} == {"train", "validation", "test"}
 
 
+def test_versions_are_found_and_nothing_else_contradicts(handbook: Project) -> None:
+    report = handbook.check_documents()
+    assert [(pair.older, pair.newer, pair.why) for pair in report.versions] == [
+        ("docs/finance/expenses-2023.html", "docs/finance/expenses.md", "stated"),
+        ("docs/hr/annual-leave-2022.md", "docs/hr/annual-leave.md", "stated"),
+        ("docs/policies/returns-2023.md", "docs/policies/returns.md", "stated"),
+        ("docs/products/heron-2-manual.md", "docs/products/heron-3-manual.pdf", "stated"),
+    ]
+    figures = {pair.differing for pair in report.outdated}
+    assert {("14 days", "30 days"), ("£95", "£115"), ("eight", "five"), ("45 km", "70 km")} <= figures
+    assert report.contradictions == ()
+    assert report.stale == ()
+
+
 def test_every_piece_of_evidence_is_in_a_passage(handbook: Project) -> None:
     lost = []
     for example in handbook.examples():

@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from groundtune.build.approach_parts import ApproachParts
     from groundtune.config.tune_tables import TrainingConfig
+    from groundtune.corpus.contradictions import Contradiction
+    from groundtune.corpus.dates import StaleDate
+    from groundtune.corpus.report import DocumentsReport
+    from groundtune.corpus.sizes import OddSize
+    from groundtune.corpus.unused import UnusedFile
+    from groundtune.corpus.versions import VersionPair
     from groundtune.errors import (
         AccessError,
         BudgetError,
@@ -96,6 +102,12 @@ if TYPE_CHECKING:
 _MODULES = {
     "build.approach_parts": "ApproachParts",
     "config.tune_tables": "TrainingConfig",
+    "corpus.contradictions": "Contradiction",
+    "corpus.dates": "StaleDate",
+    "corpus.report": "DocumentsReport",
+    "corpus.sizes": "OddSize",
+    "corpus.unused": "UnusedFile",
+    "corpus.versions": "VersionPair",
     "errors": (
         "AccessError BudgetError BusyError ConfigError FormatError GroundtuneError IndexMismatchError "
         "JudgeError MissingError ParseError Problem ProviderError UsageError"
@@ -154,9 +166,11 @@ __all__ = [
     "CitationChecked",
     "CompareProgress",
     "ConfigError",
+    "Contradiction",
     "Difference",
     "DistillationReport",
     "Document",
+    "DocumentsReport",
     "Done",
     "Embedder",
     "Estimate",
@@ -183,6 +197,7 @@ __all__ = [
     "Miss",
     "MissingError",
     "Note",
+    "OddSize",
     "OperatingPoint",
     "ParseError",
     "ParsedDocument",
@@ -207,6 +222,7 @@ __all__ = [
     "SourceChanges",
     "SourceItem",
     "StageReport",
+    "StaleDate",
     "StreamingApproach",
     "SupportChecker",
     "SweepRow",
@@ -223,9 +239,11 @@ __all__ = [
     "TrainingStep",
     "TuneError",
     "Uncalibrated",
+    "UnusedFile",
     "Usage",
     "UsageError",
     "Verdict",
+    "VersionPair",
     "WeightFit",
 ]
 

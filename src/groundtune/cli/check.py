@@ -33,6 +33,13 @@ def run(
         str | None,
         typer.Option("--tune", metavar="NAME", help="Check the training run [tune.NAME] instead of the project."),
     ] = None,
+    documents: Annotated[
+        bool,
+        typer.Option(
+            "--documents",
+            help="Check what the indexed documents say instead: versions, contradictions, what is stale or unused.",
+        ),
+    ] = False,
     allow_truncation: AllowTruncation = None,
     folder: ProjectFolder = Path(),
     json: Json = False,
@@ -46,12 +53,26 @@ def run(
         raise typer.Exit(_check_training(folder, tune, allow_truncation, json=json))
     if allow_truncation is not None:
         raise UsageError("--allow-truncation requires --tune NAME", hint="groundtune check --tune NAME")
+    if documents:
+        _check_documents(folder, json=json)
+        return
     report = check_project(folder)
     if json:
         output.print_json({"ok": report.exit_code == 0, **output.jsonable(report)})
     else:
         _print(report)
     raise typer.Exit(report.exit_code)
+
+
+def _check_documents(folder: Path, *, json: bool) -> None:
+    from groundtune.project import Project
+
+    with Project.open(folder) as project:
+        report = project.check_documents()
+    if json:
+        output.print_json(report)
+    else:
+        output.print_line(str(report))
 
 
 def _check_training(folder: Path, name: str, allow_truncation: int | None, *, json: bool) -> int:

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from groundtune.config import find_project, load_config
+from groundtune.corpus.report import DocumentsReport
 from groundtune.extensions import Score
 from groundtune.ingest.sync import SyncProgress, SyncReport
 from groundtune.measure.retrieval_quality import RetrievalReport
@@ -168,6 +169,13 @@ class Project(AsyncVerbs):
     def document(self, source: str) -> Document | None:
         """Return the indexed document of a source, with its text, or None when it is not indexed."""
         return self.loop.run(self.adocument(source))
+
+    def check_documents(self) -> DocumentsReport:
+        """Return what is worth mending in the indexed documents: versions, contradictions, what is stale or unused.
+
+        Sees every document, whatever groups may read it. Raises MissingError without an index.
+        """
+        return self.loop.run(self.acheck_documents())
 
     # -- evaluate ------------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ import contextlib
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from groundtune.common.answers import request_answer
 from groundtune.common.event_loop import Loop, closing, on_project_loop
 from groundtune.config import PROJECT_FILE, Config, load_config
 from groundtune.config.fitted_values import Fitted, write_fitted
+from groundtune.corpus.report import DocumentsReport
 from groundtune.dataset.examples import select_split
 from groundtune.errors import MissingError, UsageError
 from groundtune.extensions import Score
@@ -41,6 +43,7 @@ from groundtune.workflows import (
     reporting,
     tuning,
 )
+from groundtune.workflows.checking_documents import check_documents
 from groundtune.workflows.estimating import Estimate, estimate
 from groundtune.workflows.ingesting import ingest
 from groundtune.workspace import Workspace
@@ -151,6 +154,16 @@ class AsyncVerbs:
         """Return the indexed document of a source, with its text, or None when it is not indexed."""
         async with self.session.index() as opened:
             return await opened.document_by_source(source)
+
+    @on_project_loop
+    async def acheck_documents(self) -> DocumentsReport:
+        """Return what is worth mending in the indexed documents: versions, contradictions, what is stale or unused.
+
+        Sees every document, whatever groups may read it. Raises MissingError without an index.
+        """
+        examples = await asyncio.to_thread(self.session.examples)
+        async with self.session.index() as opened:
+            return await check_documents(opened, examples, language=self.config.language, today=date.today())
 
     # -- evaluate ------------------------------------------------------------------------------------------------------
 
