@@ -36,13 +36,14 @@ _BY_SUFFIX = {
     ".epub": "an EPUB",
     ".odt": "an ODT",
     ".odp": "an ODP",
+    ".ods": "an ODS",
     ".rtf": "RTF",
     ".html": "HTML",
     ".htm": "HTML",
     ".xhtml": "HTML",
     ".msg": "an Outlook message",
 }
-_OPEN_DOCUMENTS = {"text": "an ODT", "presentation": "an ODP"}
+_OPEN_DOCUMENTS = {"text": "an ODT", "presentation": "an ODP", "spreadsheet": "an ODS"}
 _SAVE_AS = {
     ".doc": "save as .docx",
     ".dot": "save as .docx",
@@ -54,7 +55,6 @@ _SAVE_AS = {
     ".xls": "save as .xlsx",
     ".xlt": "save as .xlsx",
     ".xlsb": "save as .xlsx",
-    ".ods": "save as .xlsx",
     ".numbers": "export as .xlsx",
     ".mobi": "convert to .epub",
     ".azw3": "convert to .epub",

@@ -108,7 +108,8 @@ def _read(style: Any) -> TextFormat:
     )
     if text is None:
         return TextFormat(shaded=True) if shaded else PLAIN
-    display, line = text.get(f"{TEXT}display"), text.get(f"{STYLE}text-line-through-style")
+    display = text.get(f"{TEXT}display")
+    line = text.get(f"{STYLE}text-line-through-style", text.get(f"{STYLE}text-line-through-type"))
     position, size = text.get(f"{STYLE}text-position"), text.get(f"{FO}font-size", "")
     hidden = display == "none" if display is not None else None
     if size.endswith("pt") and _is_tiny(size.removesuffix("pt")):

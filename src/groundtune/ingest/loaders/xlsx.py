@@ -16,9 +16,10 @@ from lxml import etree
 
 from groundtune.ingest.loaders.xlsx_drawings import add_drawing
 from groundtune.ingest.loaders.xlsx_parts import CellFormat, SheetPart, Text, Workbook, is_on, read_text
+from groundtune.ingest.merged_cells import Area, MergedCells
 from groundtune.ingest.number_formats import show_number, show_text
 from groundtune.ingest.parsed import ParsedDocument, TextBuilder
-from groundtune.ingest.table_shapes import Across, MarkedRow
+from groundtune.ingest.table_shapes import MarkedRow
 
 _END_OF_CELLS = re.compile(rb"</(?:[\w.-]+:)?sheetData\s*>|<(?:[\w.-]+:)?sheetData\s*/>")
 _MERGED = re.compile(rb"<(?:[\w.-]+:)?mergeCell\s[^>]*?ref=[\"']([A-Z]+\d+:[A-Z]+\d+)")
@@ -29,8 +30,6 @@ _MOST_COLUMNS = 16_384
 _PLAIN = ("General", "@")
 _EXACT = 16
 """Digits from which a number is not exact."""
-_WIDEST_MERGE = 500
-"""Columns over which a merged text is spread."""
 
 
 def parse(path: Path, data: bytes) -> list[ParsedDocument]:
@@ -53,34 +52,13 @@ def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     return [builder.build()]
 
 
-@dataclass(frozen=True, slots=True)
-class _Range:
-    """Rows and columns from 1, ends included."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    @classmethod
-    def of(cls, reference: str) -> "_Range":
-        first, _, last = reference.partition(":")
-        (top, left), (bottom, right) = _place(first), _place(last or first)
-        return cls(top, left, bottom, right)
-
-    @property
-    def columns(self) -> range:
-        """The columns over which a text is spread."""
-        return range(self.left, min(self.right, self.left + _WIDEST_MERGE) + 1)
-
-
 @dataclass(slots=True)
 class _Surroundings:
     """What a sheet says behind its cells."""
 
-    merged: dict[int, list[_Range]] = field(default_factory=dict)
+    merged: dict[int, list[Area]] = field(default_factory=dict)
     """Merged cells by their first row."""
-    filters: list[_Range] = field(default_factory=list)
+    filters: list[Area] = field(default_factory=list)
     """Ranges with a filter that hides rows."""
     heads: set[int] = field(default_factory=set)
     """Rows that are the heads of tables or filters."""
@@ -99,8 +77,7 @@ class _Sheet:
         self._left_out: set[int] = set()
         """Hidden columns with text."""
         self._frozen = part.titles
-        self._open: list[tuple[_Range, str]] = []
-        """Merged cells that reach into the rows to come, with their text."""
+        self._merged = MergedCells()
 
     def rows(self) -> Iterator[list[str]]:
         """Yield the rows that are shown, without the columns that are not; one or two empty ones for a gap."""
@@ -219,9 +196,8 @@ class _Sheet:
         bold = own > 1 and all(form.bold for _, form in cells.values())
         texts = {column: text for column, (text, _) in cells.items()}
         for area in self._around.merged.pop(number, ()):
-            self._open.append((area, texts.get(area.left, "")))
-        if self._open:
-            self._spread(texts, number)
+            self._merged.add(area, texts.get(area.left, ""))
+        self._merged.spread(texts, number, is_hidden=self._is_hidden)
         if self._hidden_columns:
             texts = self._without_hidden(texts)
         if not texts:
@@ -231,20 +207,6 @@ class _Sheet:
             row[column - 1] = text
         marked = bold or number <= self._frozen or number in self._around.heads
         return MarkedRow(row) if marked else row
-
-    def _spread(self, texts: dict[int, str], number: int) -> None:
-        """Write merged texts into the cells that they cover; rows with nothing else below the first stay empty."""
-        self._open = [(area, text) for area, text in self._open if area.bottom >= number]
-        covered = {at for area, _ in self._open for at in area.columns if (number, at) != (area.top, area.left)}
-        for column in covered:
-            texts.pop(column, None)
-        alone = not texts
-        for area, text in self._open:
-            if not text or (alone and number > area.top):
-                continue
-            shown = [column for column in area.columns if not self._is_hidden(column)]
-            for column in shown:
-                texts[column] = text if column == shown[0] else Across(text)
 
     def _without_hidden(self, texts: dict[int, str]) -> dict[int, str]:
         found: dict[int, str] = {}
@@ -276,20 +238,20 @@ def _surroundings(book: Workbook, part: SheetPart) -> _Surroundings:
     found = _Surroundings()
     tail = _behind_cells(book, part.path)
     for match in _MERGED.finditer(tail):
-        area = _Range.of(match[1].decode())
+        area = _area(match[1].decode())
         found.merged.setdefault(area.top, []).append(area)
     for match in _FILTER.finditer(tail):
-        _add_filter(found, _Range.of(match[1].decode()), hides=not match[2])
+        _add_filter(found, _area(match[1].decode()), hides=not match[2])
     for relation in book.relations(part.path):
         if relation.kind == "table":
             table = book.tree(relation.path)
-            area = _Range.of(table.get("ref", "A1"))
+            area = _area(table.get("ref", "A1"))
             if table.get("headerRowCount") != "0":
                 _add_filter(found, area, hides=table.find("{*}autoFilter/{*}filterColumn") is not None)
     return found
 
 
-def _add_filter(found: _Surroundings, area: _Range, *, hides: bool) -> None:
+def _add_filter(found: _Surroundings, area: Area, *, hides: bool) -> None:
     found.heads.add(area.top)
     if hides:
         found.filters.append(area)
@@ -310,6 +272,12 @@ def _behind_cells(book: Workbook, path: str) -> bytes:
 
 
 # --- places --------------------------------------------------------------------------------------------------------
+
+
+def _area(reference: str) -> Area:
+    first, _, last = reference.partition(":")
+    (top, left), (bottom, right) = _place(first), _place(last or first)
+    return Area(top, left, bottom, right)
 
 
 def _place(reference: str) -> tuple[int, int]:

@@ -129,8 +129,11 @@ class Workbook:
 
     def tree(self, path: str) -> Any:
         """Return the root of an XML part. Raises KeyError if there is none."""
-        parser = etree.XMLParser(resolve_entities=False, no_network=True)
-        return etree.fromstring(self.archive.read(self.names[path.lower()]), parser)
+        return etree.fromstring(self.bytes(path), etree.XMLParser(resolve_entities=False, no_network=True))
+
+    def bytes(self, path: str) -> bytes:
+        """Return a part. Raises KeyError if there is none."""
+        return self.archive.read(self.names[path.lower()])
 
     def relations(self, path: str) -> list[Relation]:
         return list(self.relations_by_id(path).values())
