@@ -13,7 +13,7 @@ from groundtune.config import PROJECT_FILE, load_config
 from groundtune.dataset.examples import read_examples
 from groundtune.dataset.importing.convert import encode_example, encode_lines
 from groundtune.errors import MissingError, UsageError
-from groundtune.ingest.loaders import MEDIA_TYPES
+from groundtune.ingest.loaders import MEDIA_TYPES, SOURCE_CODE
 from groundtune.ingest.select_files import select_files
 from groundtune.project.init import literal, present_exclusions, project_file, survey
 from groundtune.types import EVERYONE, Document, Example, Task
@@ -31,6 +31,9 @@ TEXT_SUFFIXES = frozenset(
     suffix for suffix, kind in MEDIA_TYPES.items() if kind.startswith("text/") or kind.endswith(("json", "xml"))
 )
 """Suffixes whose files are plain text. A text under another name gets `.md` appended."""
+
+_FILE_ENDINGS = tuple({*MEDIA_TYPES}.difference(SOURCE_CODE))
+"""A text that ends so is a file name with spaces; "Our site runs on Node.js" is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,7 @@ def _only_texts(root: Path, places: Sequence[Place]) -> list[str]:
 def _is_text(root: Path, value: str) -> bool:
     if "\n" in value:
         return True
-    words = len(value.split()) > 1 and not value.lower().endswith(tuple(MEDIA_TYPES))
+    words = len(value.split()) > 1 and not value.lower().endswith(_FILE_ENDINGS)
     return words and _existing(root, value) is None and not any(select_files(root, include=[value]))
 
 

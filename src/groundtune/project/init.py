@@ -13,7 +13,7 @@ from typing import Any
 
 from groundtune.config import PROJECT_FILE
 from groundtune.errors import UsageError
-from groundtune.ingest.loaders import is_readable
+from groundtune.ingest.loaders import SOURCE_CODE, is_readable
 from groundtune.ingest.select_files import select_files
 from groundtune.types import Task
 
@@ -67,7 +67,7 @@ def survey(root: Path) -> Survey:
             examples.append(source)
             rows += head
             continue
-        (kinds if is_readable(suffix) else others)[suffix] += 1
+        (kinds if _is_document(suffix) else others)[suffix] += 1
         folders.setdefault(source.split("/")[0] if "/" in source else "", Counter())[suffix] += 1
     return Survey(
         kinds=dict(kinds.most_common()),
@@ -241,7 +241,7 @@ def _include(folders: Mapping[str, Counter[str]]) -> tuple[str, ...]:
     """Return a pattern per top folder with documents, or one for everything when there are many or none."""
     patterns = []
     for folder, suffixes in sorted(folders.items()):
-        readable = sorted(suffix[1:] for suffix in suffixes if is_readable(suffix))
+        readable = sorted(suffix[1:] for suffix in suffixes if _is_document(suffix))
         if not readable:
             continue
         if not _is_text(folder):
@@ -251,6 +251,11 @@ def _include(folders: Mapping[str, Counter[str]]) -> tuple[str, ...]:
         names = ending if few or not folder else "*"
         patterns.append(f"{literal(folder)}/**/{names}" if folder else names)
     return tuple(patterns) if 0 < len(patterns) <= _MOST_PATTERNS else ("**/*",)
+
+
+def _is_document(suffix: str) -> bool:
+    """Whether files of this suffix are proposed; source code is read only where a pattern names it."""
+    return suffix not in SOURCE_CODE and is_readable(suffix)
 
 
 def literal(name: str) -> str:

@@ -19,6 +19,12 @@ PARSER_VERSION = "2"
 if TYPE_CHECKING:
     from groundtune.extensions import Extensions, Loader
 
+SOURCE_CODE = tuple(
+    """.bash .bat .c .cc .cfg .cjs .conf .cpp .cs .css .cxx .dart .ex .go .gradle .graphql .h .hpp .hs .ini .java
+    .jl .js .jsx .kt .lua .mjs .php .pl .properties .proto .psm .py .pyi .r .rb .rs .sass .scala .scss .sh .sql
+    .svelte .swift .tf .toml .ts .tsx .vue .yaml .yml .zsh""".split()
+)
+"""Suffixes of source code and configuration, which is read line by line; `.env` is not among them, as it holds keys."""
 _OPENXML = "application/vnd.openxmlformats-officedocument"
 MEDIA_TYPES: dict[str, str] = {
     ".md": "text/markdown",
@@ -49,12 +55,19 @@ MEDIA_TYPES: dict[str, str] = {
     ".mbox": "application/mbox",
     ".msg": "application/vnd.ms-outlook",
     ".ipynb": "application/x-ipynb+json",
+    ".mdx": "text/markdown",
+    ".srt": "application/x-subrip",
+    ".vtt": "text/vtt",
+    **dict.fromkeys(SOURCE_CODE, "text/x-source"),
 }
 
 _MODULES = {
     "text/markdown": "markdown",
     "text/plain": "text",
-    "text/x-rst": "text",
+    "text/x-rst": "rst",
+    "text/x-source": "source_code",
+    "application/x-subrip": "subtitles",
+    "text/vtt": "subtitles",
     "text/html": "html",
     "application/xhtml+xml": "html",
     "application/pdf": "pdf",

@@ -62,8 +62,6 @@ _SAVE_AS = {
     ".xps": "convert to .pdf",
     ".tex": "save as .pdf or .txt",
     ".xml": "save as .html or .txt",
-    ".yaml": "save as .json or .txt",
-    ".yml": "save as .json or .txt",
     ".parquet": "save as .jsonl or .csv",
 }
 _ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst"}

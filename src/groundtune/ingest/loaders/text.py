@@ -110,7 +110,7 @@ def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     text = decode(data)
     del data
     builder = TextBuilder()
-    title = add_blocks(builder, text, headings="=-~^\"*+#`'.:_" if path.suffix.lower() == ".rst" else "=-")
+    title = add_blocks(builder, text, headings="=-")
     del text
     return [builder.build(title=title)]
 

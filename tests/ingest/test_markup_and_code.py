@@ -1,0 +1,98 @@
+"""Markup other than Markdown, source code and subtitles keep what a reader sees of them."""
+
+from pathlib import Path
+
+import pytest
+
+from groundtune.ingest.loaders import MEDIA_TYPES, load
+from groundtune.ingest.parsed import ParsedDocument
+
+
+def read(tmp_path: Path, name: str, text: str) -> ParsedDocument:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    (parsed,) = load(tmp_path / name)
+    return parsed
+
+
+def texts(parsed: ParsedDocument) -> list[str]:
+    return [parsed.text[block.start : block.end] for block in parsed.blocks]
+
+
+def notes(parsed: ParsedDocument) -> dict[str, tuple[str, ...]]:
+    return {note.kind: note.places for note in parsed.notes}
+
+
+def test_restructured_text(tmp_path: Path) -> None:
+    parsed = read(
+        tmp_path,
+        "a.rst",
+        "=====\nGuide\n=====\n\nIntro [1]_ with 10\\ :sup:`6` and :ref:`the parts <parts>` and\n:class:`~a.B`.\n\n"
+        "Setup\n-----\n\n.. warning:: Never below **zero**.\n\n.. versionadded:: 2.1\n   It is new.\n\n"
+        ".. code-block:: python\n   :caption: a.py\n\n   x = 1\n     y\n\n.. toctree::\n\n   secret\n\n"
+        ".. unknown-box:: A title\n   :option: x\n\n   Kept text.\n\n.. include:: other.txt\n\n.. comment\n\n"
+        ".. list-table::\n   :header-rows: 1\n\n   * - Model\n     - Price\n   * - Wren\n     - 3\n\n"
+        "term\n  meaning\n\n3. c\n#. d\n\n.. [1] A note.\n",
+    )
+    assert parsed.title == "Guide"
+    assert texts(parsed) == [
+        "Intro [1] with 10^6 and the parts and a.B.",
+        "Warning",
+        "Never below zero.",
+        "Added in version 2.1 It is new.",
+        "a.py",
+        "x = 1\n  y",
+        "A title",
+        "Kept text.",
+        "Model: Wren; Price: 3",
+        "term: meaning",
+        "3. c",
+        "4. d",
+        "[1] A note.",
+    ]
+    assert parsed.blocks[1].heading == ("Guide", "Setup")
+    assert notes(parsed) == {"not_included": ("other.txt",)}
+
+
+def test_restructured_text_reads_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    text = f"Seen\n\n.. include:: {tmp_path}/secret.txt\n\n.. raw:: html\n   :file: {tmp_path}/secret.txt\n"
+    assert read(tmp_path, "a.rst", text).text == "Seen"
+
+
+def test_source_code_keeps_its_lines(tmp_path: Path) -> None:
+    code = "import os\n\n\ndef a():\n    x = 1\n\n    return x\n\n\ndef b():\n    pass\n"
+    parsed = read(tmp_path, "a.py", code)
+    assert texts(parsed) == ["import os", "def a():\n    x = 1\n\n    return x", "def b():\n    pass"]
+    assert {block.kind for block in parsed.blocks} == {"code"}
+    long = read(tmp_path, "b.yaml", "".join(f"key{number}: value {number}\n" for number in range(200)))
+    assert max(map(len, texts(long))) < 800
+    assert "\n".join(texts(long)).split("\n") == [f"key{number}: value {number}" for number in range(200)]
+
+
+def test_keys_in_env_files_are_not_read() -> None:
+    assert ".env" not in MEDIA_TYPES
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "a.srt",
+            "1\n00:00:01,000 --> 00:00:02,000\n<i>Charge</i> the\nbattery.\n\n"
+            "2\n00:00:03,000 --> 00:00:04,000\nThen ride.\n",
+        ),
+        (
+            "a.vtt",
+            "WEBVTT\n\nNOTE secret\n\nSTYLE\n::cue {}\n\n00:01.000 --> 00:02.000 align:start\n"
+            "<00:01.000><c>Charge</c> the\n\n"
+            "cue-2\n00:02.000 --> 00:03.000\nbattery.\n\n00:03.000 --> 00:04.000\nThen ride.\n",
+        ),
+    ],
+)
+def test_subtitles_are_running_text(tmp_path: Path, name: str, text: str) -> None:
+    assert texts(read(tmp_path, name, text)) == ["Charge the battery. Then ride."]
+
+
+def test_a_change_of_speaker_is_a_new_paragraph(tmp_path: Path) -> None:
+    text = "WEBVTT\n\n00:01.000 --> 00:02.000\n<v Ann>Hi &amp; bye\n\n00:02.000 --> 00:03.000\n<v Bo>So long\n"
+    assert texts(read(tmp_path, "a.vtt", text)) == ["Ann: Hi & bye", "Bo: So long"]
