@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common import table
-from groundtune.approaches.citations import check_citations
+from groundtune.citations.checking import check_citations
 from groundtune.common.support import is_supported
 from groundtune.languages.text import sentences
 from groundtune.stats.intervals import bootstrap_mean

@@ -21,7 +21,7 @@ LAYERS = (
     {"languages"},
     {"common", "extensions", "protocols", "testing", "workspace"},
     {"config", "stats"},
-    {"dataset", "ingest", "models", "retrieve"},
+    {"citations", "dataset", "ingest", "models", "retrieve"},
     {"approaches", "corpus", "measure", "tune"},
     {"decide", "report"},
     {"build"},

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from groundtune.approaches import prompts
 from groundtune.approaches.answering import stream_answer
-from groundtune.approaches.citations import check_citations
 from groundtune.approaches.output_formats import AnswerFormat, LabelFormat, ObjectFormat, OutputFormat, TextFormat
 from groundtune.approaches.pipeline import ABSTAINED_AFTER, NOT_IN_DOCUMENTS, Pipeline
-from groundtune.approaches.unfinished_text import UnfinishedText
+from groundtune.citations.checking import check_citations
+from groundtune.citations.unfinished_text import UnfinishedText
 from groundtune.common.answers import request_answer
 from groundtune.errors import ProviderError
 from groundtune.languages.text import sentences
@@ -35,7 +35,7 @@ from groundtune.types import (
     TextDelta,
     Usage,
 )
-from tests.approaches.test_citations import HITS, ORDERS, RETURNS, TABLE, UNICODE
+from tests.citations.test_checking import HITS, ORDERS, RETURNS, TABLE, UNICODE
 
 QUESTION = Question("How long?")
 DAYS = "You can return a bike within 30 days of delivery"

@@ -9,11 +9,11 @@ import pytest
 
 from groundtune import build
 from groundtune.approaches import prompts
-from groundtune.approaches.citations import check_citations
 from groundtune.approaches.context import RetrievedContext
 from groundtune.build.resources import Resources
 from groundtune.build.training_kinds.decontamination import Decontaminator
 from groundtune.build.training_kinds.retrieved_rows import grounded_rows, retrieval_rows
+from groundtune.citations.checking import check_citations
 from groundtune.errors import MissingError
 from groundtune.project import Project
 from groundtune.tune.job import TrainingRow

@@ -114,6 +114,13 @@ def test_utf16_from_spreadsheets_is_read(tmp_path: Path) -> None:
     assert problems(path) == [(None, "not UTF-8 (byte 15)")]
 
 
+@pytest.mark.parametrize("above", ["sep=;\n", "Tickets 2025\n\n", "# made by export\n", "\ufeff"])
+def test_lines_above_a_table_are_no_rows(tmp_path: Path, above: str) -> None:
+    assert pairs(text(tmp_path, f"{above}text;label\nMy bike, red, is late;delivery\n", "t.csv")) == [
+        ("My bike, red, is late", "delivery")
+    ]
+
+
 def test_ids_depend_on_the_input_and_are_reproducible(tmp_path: Path) -> None:
     path = lines(tmp_path, chat("Why?", "So."), chat("Who?", "Me."), chat("Why?", "Thus."))
     first = import_file(path).examples

@@ -308,7 +308,7 @@ def test_line_endings_and_nul_bytes(tmp_path: Path) -> None:
     (parsed,) = load(file(tmp_path / "a.txt", b"One\x00 line\r\n\r\nTwo\rThree\r\n"))
     assert parsed.text == "One line\n\nTwo\nThree"
     (row,) = load(file(tmp_path / "a.csv", b"text,n\nw\x00ord,1\n"))
-    assert row.text == "word"
+    assert row.text == "word\n\nn: 1"
 
 
 # --- odd tables ----------------------------------------------------------------------------------------------------
@@ -316,7 +316,8 @@ def test_line_endings_and_nul_bytes(tmp_path: Path) -> None:
 
 def test_ragged_rows_keep_every_cell(tmp_path: Path) -> None:
     rows = load(file(tmp_path / "a.csv", b"a,b,b\n1x\n1x,2x,3x,4x\n\n,,\n"))
-    assert [row.text for row in rows] == ["a: 1x", "a: 1x; b: 2x; b 3: 3x; column 4: 4x"]
+    assert [row.text for row in rows] == ["a: 1x", "a: 1x; b: 2x; b: 3x; 4x"]
+    assert rows[1].metadata == {"a": "1x", "b": "2x", "b 3": "3x"}
 
 
 def test_huge_cells(tmp_path: Path) -> None:

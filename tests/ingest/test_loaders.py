@@ -7,6 +7,7 @@ import textwrap
 from email.message import EmailMessage
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -240,9 +241,9 @@ def test_csv_rows_are_documents(tmp_path: Path) -> None:
         writer.writerows([["", "", "Three", ""], [], ["7", "x", "Again", "y"]])
     rows = load(path)
     assert [(row.row_id, row.title, texts(row), dict(row.metadata)) for row in rows] == [
-        ("7", "Refunds", ["One.", "Two, too."], {"topic": "billing"}),
+        ("7", "Refunds", ["One.", "Two, too.", "topic: billing"], {"topic": "billing"}),
         ("2", None, ["Three"], {}),
-        ("7~2", "x", ["Again"], {"topic": "y"}),
+        ("7~2", "x", ["Again", "topic: y"], {"topic": "y"}),
     ]
 
 
@@ -257,7 +258,43 @@ def test_csv_without_text_column_is_rendered(tmp_path: Path) -> None:
 
 def test_csv_without_header(tmp_path: Path) -> None:
     rows = load(write(tmp_path / "a.csv", "Wren,3690\nHeron,5490\n"))
-    assert [row.text for row in rows] == ["column 1: Wren; column 2: 3690", "column 1: Heron; column 2: 5490"]
+    assert [row.text for row in rows] == ["Wren: 3690", "Heron: 5490"]
+    rows = load(write(tmp_path / "b.csv", "17,120,135\n18,90,95\n"))
+    assert [(row.text, dict(row.metadata)) for row in rows] == [("17; 120; 135", {}), ("18; 90; 95", {})]
+    assert [note.kind for row in rows for note in row.notes] == ["no_header"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sep=;\nname;price\nWren;3,69\n",
+        "\ufeffname;price\nWren;3,69\n",
+        "# made by export\nname;price\nWren;3,69\n",
+        "Price list 2025\n\nname;price\nWren;3,69\n",
+        "Price list; spring\nIssued;2025-01-01\n\nname;price\nWren;3,69\n",
+        '"name";"price"\n"Wren";"3,69"\n',
+        "name|price\nWren|3,69\n",
+        'name,price\nWren,"3,69"\n',
+        "name\tprice\nWren\t3,69\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_csv_as_programs_write_it(tmp_path: Path, text: str, encoding: str) -> None:
+    (tmp_path / "a.csv").write_bytes(text.encode(encoding))
+    assert load(tmp_path / "a.csv")[-1].text == "name: Wren; price: 3,69"
+
+
+@pytest.mark.parametrize(
+    ("text", "read_as"),
+    [
+        ("text\nHello, world\nPlain line\n", ["Hello, world", "Plain line"]),
+        ("Hello, world\nPlain line\n", ["Hello, world", "Plain line"]),
+        ("name\nWren\nHeron\n", ["name: Wren", "name: Heron"]),
+        ("Wren\n", ["Wren"]),
+    ],
+)
+def test_csv_of_one_column(tmp_path: Path, text: str, read_as: list[str]) -> None:
+    assert [row.text for row in load(write(tmp_path / "a.csv", text))] == read_as
 
 
 def test_json_lines_and_arrays_of_objects(tmp_path: Path) -> None:
@@ -265,7 +302,8 @@ def test_json_lines_and_arrays_of_objects(tmp_path: Path) -> None:
     lines = write(tmp_path / "a.jsonl", "\n\n".join(json.dumps(item, ensure_ascii=False) for item in objects) + "\n")
     for path in (lines, write(tmp_path / "a.json", json.dumps(objects))):
         first, second = load(path)
-        assert (first.row_id, first.text, dict(first.metadata)) == ("a", "One\nline", {"n": "3", "tags": "x, y"})
+        assert (first.row_id, first.text) == ("a", "One\nline\n\nn: 3; tags: x, y")
+        assert first.metadata == {"n": "3", "tags": "x, y"}
         assert (second.row_id, second.text) == ("2", "q: Two")
 
 

@@ -3,8 +3,8 @@ from importlib.resources import files
 
 import pytest
 
-from groundtune.approaches.close_matching import find_close
-from groundtune.approaches.quote_matching import find
+from groundtune.citations.close_matching import find_close
+from groundtune.citations.quote_matching import find
 from groundtune.languages.language import LANGUAGES, SENSES, Language, load
 
 DATA = [language for name in LANGUAGES if (language := load(name))]

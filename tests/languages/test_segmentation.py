@@ -2,7 +2,7 @@
 
 import pytest
 
-from groundtune.approaches.quote_matching import find
+from groundtune.citations.quote_matching import find
 from groundtune.ingest.loaders import load
 from groundtune.languages.segmentation import SEPARATOR, denials, separated, unwrap
 from groundtune.languages.text import sentences, words

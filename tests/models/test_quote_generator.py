@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from groundtune.approaches.citations import check_citations
+from groundtune.citations.checking import check_citations
 from groundtune.languages.text import words
 from groundtune.models.local_embedder import BundledEmbedder
 from groundtune.models.quote_generator import CACHE, SHORTLIST, QuoteGenerator

@@ -296,7 +296,7 @@ def test_running_questions_survive_an_index_swap(project: Project) -> None:
 
 
 def test_ask_answers_with_citations_that_hold(project: Project) -> None:
-    pytest.importorskip("groundtune.approaches.citations")
+    pytest.importorskip("groundtune.citations.checking")
     answer = project.ask("Within how many days of delivery is a refund paid?")
     assert answer.approach == "quote-hybrid"
     if answer.status == "answered":

@@ -1,5 +1,5 @@
-"""Import the check of citations under a shorter path: an alias of `groundtune.approaches.citations`."""
+"""Import the check of citations under a shorter path: an alias of `groundtune.citations.checking`."""
 
-from groundtune.approaches.citations import check_citations as check
+from groundtune.citations.checking import check_citations as check
 
 __all__ = ["check"]

@@ -10,11 +10,11 @@ from functools import partial
 from typing import TypeVar
 
 from groundtune.approaches import prompts
-from groundtune.approaches.citations import check_citations
 from groundtune.approaches.context import SearchingContext
 from groundtune.approaches.output_formats import AnswerFormat, OutputFormat
 from groundtune.approaches.search_query import SearchQuery
 from groundtune.approaches.streaming import ReplyStream, is_surely_answer
+from groundtune.citations.checking import check_citations
 from groundtune.common.answers import complete_answer, total_usage
 from groundtune.common.event_loop import closing
 from groundtune.common.text import one_line

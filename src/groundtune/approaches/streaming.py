@@ -9,7 +9,7 @@ and becomes a warning, streamed or not.
 from collections.abc import Iterable, Iterator
 
 from groundtune.approaches.output_formats import OutputFormat, StreamedFormat
-from groundtune.approaches.unfinished_text import UnfinishedText
+from groundtune.citations.unfinished_text import UnfinishedText
 from groundtune.common.support import is_supported
 from groundtune.protocols import SupportChecker
 from groundtune.types import Answer, AnswerEvent, Citation, CitationChecked, Done, Hit, Reset, TextDelta

@@ -156,7 +156,7 @@ def _body(window: _Window, header: _Header) -> Generator[TableRow, None, _Header
     below_line = False
     while row := next(iter(window.peek(1)), None):
         filled = _filled(row)
-        if len(filled) == 1 and filled[0] == 0:
+        if len(filled) == 1 and filled[0] == 0 and not is_value(row[0].strip()):
             below_line = True
             yield TableRow([row[0]])
         elif below_line or _looks_new(row, filled, header):
@@ -198,9 +198,8 @@ def _holds(ahead: Sequence[Row], filled: Sequence[int], header: _Header, below_l
 
 
 def _repeats(row: Row, header: _Header) -> bool:
-    return len(row) >= len(header.names) and all(
-        cell.strip() == name for cell, name in zip(row, header.names, strict=False)
-    )
+    names = header.names
+    return row[0].strip() == names[0] and [cell.strip() for cell in row[: len(names)]] == [*names]
 
 
 def _continues(sample: Sequence[Row], header: _Header) -> bool:
@@ -540,7 +539,7 @@ def _height(part: Sequence[Row]) -> int:
 
 
 def _is_empty(row: Row) -> bool:
-    return not any(map(str.strip, row))
+    return not row or not (row[0].strip() or any(map(str.strip, row)))
 
 
 def _filled(row: Row) -> list[int]:

@@ -11,12 +11,12 @@ from dataclasses import asdict, replace
 from typing import Any, Literal
 
 from groundtune.approaches import prompts
-from groundtune.approaches.citations import check_citations
 from groundtune.approaches.context import join_neighbours
 from groundtune.approaches.output_formats import OutputFormat
 from groundtune.build.open_index import OpenIndex
 from groundtune.build.resources import Resources
 from groundtune.build.training_kinds.decontamination import Decontaminator
+from groundtune.citations.checking import check_citations
 from groundtune.common.conversations import searched_text
 from groundtune.common.names import same_name
 from groundtune.config import Config

@@ -1,16 +1,14 @@
 """Read JSON lines, a JSON list or a delimited table into rows with line numbers. Drops no row."""
 
 import csv
-import io
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from groundtune.common.delimiters import guess_delimiter
+from groundtune.common.delimiters import split_lines
 from groundtune.dataset.examples import json_fault, refuse_constant
 from groundtune.errors import ConfigError, MissingError, Problem
 
@@ -65,26 +63,30 @@ def json_records(text: str, report: ReportLineProblem) -> Iterator[Record]:
 
 
 def table_records(text: str, report: ReportLineProblem, *, delimiter: str | None = None) -> Iterator[Record]:
-    """Yield the rows under the header, cells as stripped text. delimiter: None detects it."""
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the default of 128 KiB rejects long texts
-    reader = csv.reader(io.StringIO(text.replace("\x00", ""), newline=""), delimiter=delimiter or guess_delimiter(text))
-    header: list[str] = []
-    next_line = 1
+    """Yield the rows under the header, cells as stripped text; a title or a comment above the header is no row.
+
+    delimiter: None detects it.
+    """
+    lines: list[tuple[int, list[str]]] = []
     try:
-        for cells in reader:
-            line, next_line = next_line, reader.line_num + 1
-            if not any(cell.strip() for cell in cells):
-                continue
-            if not header:
-                header = _header(cells, line, report)
-                continue
-            if len(cells) > len(header):
-                hint = "quote cells that contain the delimiter"
-                report(line, f"{len(cells)} cells but {len(header)} columns", hint)
-                continue
-            yield Record(line, dict(zip(header, (cell.strip() for cell in cells), strict=False)))
+        lines.extend(split_lines(text, delimiter=delimiter))
     except csv.Error as error:
-        report(next_line, f"not a valid table: {error}", "fix the quotes")
+        report(lines[-1][0] + 1 if lines else 1, f"not a valid table: {error}", "fix the quotes")
+    title = min(1, max((_filled(cells) for _, cells in lines), default=0) - 1)
+    header: list[str] = []
+    for line, cells in lines:
+        if not header and _filled(cells) > title:
+            header = _header(cells, line, report)
+        elif not header or not cells:
+            continue
+        elif len(cells) > len(header):
+            report(line, f"{len(cells)} cells but {len(header)} columns", "quote cells that contain the delimiter")
+        else:
+            yield Record(line, dict(zip(header, (cell.strip() for cell in cells), strict=False)))
+
+
+def _filled(cells: list[str]) -> int:
+    return sum(bool(cell.strip()) for cell in cells)
 
 
 def _header(cells: list[str], line: int, report: ReportLineProblem) -> list[str]:

@@ -1,25 +1,28 @@
-"""Parse CSV and TSV into one document per row. Detects delimiter, encoding and header; keeps cells without a column."""
+"""Parse CSV and TSV into one document per row. Detects delimiter, encoding and column names; drops no cell."""
 
 import csv
-import io
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
-from groundtune.common.delimiters import guess_delimiter
+from groundtune.common.delimiters import split_lines
 from groundtune.errors import ParseError
-from groundtune.ingest.loaders.table_rows import NumberedRow, rows_to_documents
+from groundtune.ingest.loaders.table_rows import SPECIAL, rows_to_documents
 from groundtune.ingest.loaders.text import decode
 from groundtune.ingest.parsed import ParsedDocument
+from groundtune.ingest.table_shapes import TableRow, read_table
+from groundtune.languages.column_names import names_a_column
+
+_SAMPLE = 50
+"""Lines that are looked at to tell whether there is one column only."""
 
 
 def parse(path: Path, data: bytes) -> list[ParsedDocument]:
-    text = decode(data).replace("\x00", "")
+    text = decode(data)
     del data
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the default of 128 KiB rejects long texts
-    delimiter = guess_delimiter(text, default="\t" if path.suffix.lower() == ".tsv" else ",")
+    lines = split_lines(text, default="\t" if path.suffix.lower() == ".tsv" else ",")
     try:
-        parsed = rows_to_documents(_rows(csv.reader(io.StringIO(text), delimiter=delimiter)))
+        parsed = rows_to_documents(_rows(cells for _, cells in lines))
     except csv.Error as error:
         raise ParseError(f"cannot be parsed as a table: {error}") from error
     if not parsed:
@@ -27,33 +30,26 @@ def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     return parsed
 
 
-def _rows(reader: Iterator[list[str]]) -> Iterator[NumberedRow]:
-    first = next(reader, [])
-    while first and not any(cell.strip() for cell in first):
-        first = next(reader, [])
-    header = _names(first) if _is_header(first) else []
-    number = 0
-    if not header and any(first):
-        number = 1
-        yield number, _fields(first, [])
-    for cells in reader:
-        if any(cell.strip() for cell in cells):
-            number += 1
-            yield number, _fields(cells, header)
+def _rows(lines: Iterator[list[str]]) -> Iterator[TableRow]:
+    head = list(islice(lines, _SAMPLE))
+    rest: Iterator[list[str]] = chain(head, lines)
+    filled = [cells for cells in head if cells]
+    if filled and _is_stated(filled[0]):
+        rest = (cells for cells in rest if cells)
+        return read_table(rest, header=next(rest))
+    if all(len(cells) < 2 for cells in head):
+        return _one_column([cells[0] for cells in filled], (cells for cells in rest if cells))
+    return read_table(rest)
 
 
-def _is_header(cells: list[str]) -> bool:
-    return bool(cells) and not any(cell.strip().replace(".", "", 1).replace(",", "").isdecimal() for cell in cells)
+def _is_stated(cells: Sequence[str]) -> bool:
+    """Whether the line names the column of the texts, as files for programs do, or both ids and titles."""
+    names = {cell.strip().lower() for cell in cells}
+    return "text" in names or names.issuperset(SPECIAL[:2])
 
 
-def _names(cells: list[str]) -> list[str]:
-    """Return unique column names, so that no cell overwrites another."""
-    names: list[str] = []
-    for index, cell in enumerate(cells):
-        name = " ".join(cell.split()) or f"column {index + 1}"
-        names.append(name if name not in names else f"{name} {index + 1}")
-    return names
-
-
-def _fields(cells: list[str], header: list[str]) -> dict[str, str]:
-    return {header[i] if i < len(header) else f"column {i + 1}": cell.strip() for i, cell in enumerate(cells)}
+def _one_column(head: Sequence[str], lines: Iterator[list[str]]) -> Iterator[TableRow]:
+    """Yield the rows of one column, under its name if the first line has a word for one and hardly any other has."""
+    named = len(head) > 1 and names_a_column(head[0]) and 3 * sum(map(names_a_column, head[1:])) < len(head)
+    names = next(lines) if named else []
+    yield from (TableRow(cells, names) for cells in lines)

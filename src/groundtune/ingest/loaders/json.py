@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from groundtune.errors import ParseError
-from groundtune.ingest.loaders.jsonlines import as_text, text_fields
+from groundtune.ingest.loaders.jsonlines import as_text, named_cells
 from groundtune.ingest.loaders.table_rows import rows_to_documents
 from groundtune.ingest.loaders.text import decode
 from groundtune.ingest.parsed import ParsedDocument, TextBuilder
@@ -19,7 +19,7 @@ def parse(path: Path, data: bytes) -> list[ParsedDocument]:
         raise ParseError(f"is not valid JSON: {error.msg}, line {error.lineno}") from error
     del data
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        return rows_to_documents((number, text_fields(item)) for number, item in enumerate(value, start=1))
+        return rows_to_documents(map(named_cells, value))
     builder = TextBuilder()
     for names, cells in _groups(value):
         builder.row(cells, names)

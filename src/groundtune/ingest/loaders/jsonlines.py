@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from groundtune.errors import ParseError
-from groundtune.ingest.loaders.table_rows import NumberedRow, rows_to_documents
+from groundtune.ingest.loaders.table_rows import rows_to_documents
 from groundtune.ingest.loaders.text import decode
 from groundtune.ingest.parsed import ParsedDocument
+from groundtune.ingest.table_shapes import TableRow
 
 _NAMED = 3
 """Bad lines quoted in the error."""
@@ -18,8 +19,7 @@ def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     text = decode(data)
     del data
     bad: list[tuple[int, str]] = []
-    good: list[NumberedRow] = []
-    number = 0
+    good: list[TableRow] = []
     for line, content in enumerate(_lines(text), start=1):
         if not content.strip():
             continue
@@ -27,8 +27,7 @@ def parse(path: Path, data: bytes) -> list[ParsedDocument]:
         if isinstance(value, str):
             bad.append((line, value))
         else:
-            number += 1
-            good.append((number, text_fields(value)))
+            good.append(named_cells(value))
     if bad:
         raise ParseError(_complaint(bad, every=not good))
     return rows_to_documents(good)
@@ -52,9 +51,10 @@ def _read(content: str) -> Mapping[str, Any] | str:
     return value if isinstance(value, dict) else "not an object"
 
 
-def text_fields(value: Mapping[str, Any]) -> dict[str, str]:
-    """Return values as text: strings as they are, the rest as JSON; nulls are dropped."""
-    return {key: as_text(member) for key, member in value.items() if member is not None}
+def named_cells(value: Mapping[str, Any]) -> TableRow:
+    """Return the values of an object as text: strings as they are, the rest as JSON; nulls are dropped."""
+    kept = {key: as_text(member) for key, member in value.items() if member is not None}
+    return TableRow([*kept.values()], [*kept])
 
 
 def as_text(value: Any) -> str:

@@ -1,56 +1,73 @@
-"""Turn the fields of a table row into a document. Never drops a row: a repeated id gets a suffix."""
+"""Turn the rows of a table into documents. Never drops a row or a cell: a repeated id gets a suffix."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from groundtune.ingest.parsed import ParsedDocument, TextBuilder, clean_line
+from groundtune.ingest.table_shapes import TableRow
 
-NumberedRow = tuple[int, Mapping[str, str]]
-"""1-based row number, and the fields by column, in order."""
-_SPECIAL = ("id", "title", "text")
+SPECIAL = ("id", "title", "text")
+"""Names of columns, in any case, whose cells become the id, the title and the text of the document."""
 
 
-def rows_to_documents(rows: Iterable[NumberedRow]) -> list[ParsedDocument]:
-    """Return one document per row.
+def rows_to_documents(rows: Iterable[TableRow]) -> list[ParsedDocument]:
+    """Return one document per row: its text column and then the other columns by name, or else the whole row.
 
-    Columns id, title and text (any case) are special, others become metadata; without text, the whole row is the text.
+    All columns with a name but the special ones are metadata as well.
     """
     parsed: list[ParsedDocument] = []
     taken: set[str] = set()
-    names: dict[tuple[str, ...], dict[str, str]] = {}
-    for number, fields in rows:
-        columns = tuple(fields)
-        if columns not in names:
-            names[columns] = _special_columns(columns)
-        document = _document(number, fields, names[columns], taken)
+    columns = _Columns.of(())
+    for number, row in enumerate(rows, start=1):
+        if row.names is not columns.names and row.names != columns.names:
+            columns = _Columns.of(row.names)
+        document = _document(number, row, columns, taken)
         if document is not None:
             parsed.append(document)
     return parsed
 
 
-def _special_columns(columns: Iterable[str]) -> dict[str, str]:
-    columns_by_name: dict[str, str] = {}
-    for column in columns:
-        name = column.strip().lower()
-        if name in _SPECIAL:
-            columns_by_name.setdefault(name, column)
-    return columns_by_name
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """What the names of the columns mean."""
+
+    names: Sequence[str]
+    special: Mapping[str, int]
+    """Columns that are read in their own way."""
+    keys: Sequence[tuple[int, str]]
+    """The other columns and their keys in the metadata; its place makes a repeated name another one."""
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> "_Columns":
+        special: dict[str, int] = {}
+        keys: dict[str, int] = {}
+        for at, name in enumerate(names):
+            key = " ".join(name.split())
+            if key.lower() in SPECIAL and key.lower() not in special:
+                special[key.lower()] = at
+            elif key:
+                keys[f"{key} {at + 1}" if key in keys else key] = at
+        return cls(names, special, [(at, key) for key, at in keys.items()])
 
 
-def _document(
-    number: int, fields: Mapping[str, str], columns: Mapping[str, str], taken: set[str]
-) -> ParsedDocument | None:
-    values = {name: fields[column] for name, column in columns.items()}
+def _document(number: int, row: TableRow, columns: _Columns, taken: set[str]) -> ParsedDocument | None:
+    cells = row.cells
+    values = {name: cells[at] for name, at in columns.special.items() if at < len(cells)}
     builder = TextBuilder()
     for part in values.get("text", "").replace("\r\n", "\n").split("\n\n"):
         builder.paragraph(part)
     if builder.empty:
-        builder.row(list(fields.values()), list(fields))
+        builder.row(cells, row.names)
+    else:
+        others = ["" if at in columns.special.values() else cell for at, cell in enumerate(cells)]
+        builder.row(others, row.names)
     if builder.empty:
         return None
-    row = unique_id(clean_line(values.get("id", "")) or str(number), taken)
-    special = {*columns.values()}
-    metadata = {key: value for key, value in fields.items() if key and key not in special and value}
-    return builder.build(title=values.get("title"), row=row, metadata=metadata)
+    if row.unnamed:
+        builder.note("no_header", place=f"row {number}")
+    name = unique_id(clean_line(values.get("id", "")) or str(number), taken)
+    metadata = {key: text for at, key in columns.keys if at < len(cells) and (text := cells[at].strip())}
+    return builder.build(title=values.get("title"), row=name, metadata=metadata)
 
 
 def unique_id(row: str, taken: set[str]) -> str:

@@ -39,6 +39,8 @@ class Marker:
 
 def unwrapped(text: str, hits: Sequence[Hit]) -> str:
     """Return the text with `<cite id="1">…</cite>` around words as these words with the marker `[1]` behind them."""
+    if "<" not in text:
+        return text
     code = [match.span() for match in _CODE.finditer(text)]
 
     def marked(match: re.Match[str]) -> str:

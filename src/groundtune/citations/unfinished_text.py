@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 
-from groundtune.approaches.answer_sentences import (
+from groundtune.citations.answer_sentences import (
     Sentence,
     is_source_word,
     paragraph_ends,
     split_answer,
     without_spans,
 )
-from groundtune.approaches.citation_markers import Marker, closed_part, find_markers, unwrapped
-from groundtune.approaches.citations import (
+from groundtune.citations.checking import (
     Comparison,
     JudgedSentence,
     judge_sentences,
@@ -22,8 +21,9 @@ from groundtune.approaches.citations import (
     rendered,
     supported_sentences,
 )
-from groundtune.approaches.quote_matching import may_continue
-from groundtune.approaches.statements import leads_in
+from groundtune.citations.markers import Marker, closed_part, find_markers, unwrapped
+from groundtune.citations.quote_matching import may_continue
+from groundtune.citations.statements import leads_in
 from groundtune.languages.text import words
 from groundtune.protocols import SupportChecker
 from groundtune.types import Citation, Hit

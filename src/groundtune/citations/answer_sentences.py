@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from groundtune.approaches.citation_markers import Marker, find_markers
-from groundtune.approaches.quote_matching import find
-from groundtune.approaches.statements import states_something
+from groundtune.citations.markers import Marker, find_markers
+from groundtune.citations.quote_matching import find
+from groundtune.citations.statements import states_something
 from groundtune.languages.reply_words import all_words
 from groundtune.languages.text import sentences, words
 from groundtune.types import Hit

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from groundtune.approaches.close_matching import find_close
+from groundtune.citations.close_matching import find_close
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from groundtune.approaches.citations import check_citations
+from groundtune.citations.checking import check_citations
 from groundtune.errors import UsageError
 from groundtune.types import Citation, Hit, Passage
 

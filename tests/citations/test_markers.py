@@ -2,12 +2,12 @@
 
 import pytest
 
-from groundtune.approaches.citation_markers import find_markers
-from groundtune.approaches.citations import check_citations
-from groundtune.approaches.unfinished_text import UnfinishedText
+from groundtune.citations.checking import check_citations
+from groundtune.citations.markers import find_markers
+from groundtune.citations.unfinished_text import UnfinishedText
 from groundtune.languages.reply_words import reply_words
 from groundtune.types import Hit, Passage
-from tests.approaches.test_citations import HITS
+from tests.citations.test_checking import HITS
 
 DAYS = "Orders are sent within two working days"
 

@@ -5,10 +5,10 @@ import tomllib
 from importlib.resources import files
 from pathlib import Path
 
-from groundtune.approaches.citation_markers import find_markers
+from groundtune.citations.markers import find_markers
 from groundtune.common import support
 from groundtune.languages.language import LANGUAGES
-from tests.approaches.test_citations import HITS
+from tests.citations.test_checking import HITS
 
 PAGE = (Path(__file__).parents[2] / "docs/citations.md").read_text(encoding="utf-8")
 

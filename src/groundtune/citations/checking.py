@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from groundtune.approaches.answer_sentences import Sentence, is_source_word, paragraph_ends, split_answer
-from groundtune.approaches.citation_markers import unwrapped
-from groundtune.approaches.close_matching import closest_support, find_close
-from groundtune.approaches.quote_matching import Span, find
-from groundtune.approaches.statements import is_heading, leads_in
+from groundtune.citations.answer_sentences import Sentence, is_source_word, paragraph_ends, split_answer
+from groundtune.citations.close_matching import closest_support, find_close
+from groundtune.citations.markers import unwrapped
+from groundtune.citations.quote_matching import Span, find
+from groundtune.citations.statements import is_heading, leads_in
 from groundtune.common.support import CLOSE, EXACT, MISSING, UNCHECKED, UNCITED, is_supported
 from groundtune.errors import GroundtuneError, UsageError
 from groundtune.languages.text import words

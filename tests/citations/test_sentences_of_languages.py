@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from groundtune.approaches.close_matching import closest_support, find_close
-from groundtune.approaches.quote_matching import find
+from groundtune.citations.close_matching import closest_support, find_close
+from groundtune.citations.quote_matching import find
 from groundtune.common.support import CLOSE
 from groundtune.languages.language import LANGUAGES
 

@@ -12,7 +12,7 @@ from itertools import dropwhile, pairwise, takewhile
 
 import regex
 
-from groundtune.approaches.quote_matching import Span
+from groundtune.citations.quote_matching import Span
 from groundtune.common.support import CLOSE, UNCHECKED
 from groundtune.languages.detection import detect
 from groundtune.languages.inflection import is_head, same_name, same_word
