@@ -281,6 +281,15 @@ def test_merged_cells_are_read_in_every_row_they_cover() -> None:
     )
 
 
+def test_a_bold_first_row_names_the_columns_and_a_plain_one_of_labels_does_not() -> None:
+    def table(*, bold: str) -> str:
+        first = "".join(f"<w:tc><w:p>{r(name, bold)}</w:p></w:tc>" for name in ("Depot", "Sorter"))
+        return f"<w:tbl><w:tr>{first}</w:tr><w:tr>{cell(p('Graz'))}{cell(p('Ines'))}</w:tr></w:tbl>"
+
+    assert text(table(bold="<w:b/>")) == "Depot: Graz; Sorter: Ines"
+    assert text(table(bold="")) == "Depot: Sorter\n\nGraz: Ines"
+
+
 def test_a_table_that_only_places_text_is_read_as_text() -> None:
     heading = p("Terms", prop("pStyle", "Heading1"))
     inner = (

@@ -25,6 +25,7 @@ class RunFormat:
     shaded: bool | None = None
     tiny: bool | None = None
     font: str | None = None
+    bold: bool | None = None
 
     def over(self, below: "RunFormat") -> "RunFormat":
         """Return this format, with that of `below` where this one does not say."""
@@ -38,6 +39,7 @@ class RunFormat:
             shaded=below.shaded if self.shaded is None else self.shaded,
             tiny=below.tiny if self.tiny is None else self.tiny,
             font=below.font if self.font is None else self.font,
+            bold=below.bold if self.bold is None else self.bold,
         )
 
 
@@ -96,6 +98,11 @@ class Styles:
         """Return the numbering of a list style."""
         return next((number for style in self._chain(style_id) if (number := value(style, "pPr/numPr/numId"))), None)
 
+    def sets_off_first_row(self, style_id: str | None) -> bool:
+        """Whether a table style gives the first row a look of its own."""
+        parts = (part for style in self._chain(style_id) for part in style.iterchildren(f"{W}tblStylePr"))
+        return any(part.get(f"{W}type") == "firstRow" for part in parts)
+
     def _resolve(self, style_id: str | None) -> ParagraphStyle:
         found = ParagraphStyle()
         run = PLAIN
@@ -145,6 +152,7 @@ def read_run(properties: Any) -> RunFormat:
 
 _READ: dict[str, tuple[str, Callable[[Any], Any]]] = {
     f"{W}vanish": ("hidden", is_on),
+    f"{W}b": ("bold", is_on),
     f"{W}strike": ("struck", is_on),
     f"{W}dstrike": ("struck", is_on),
     f"{W}vertAlign": ("position", lambda element: element.get(VAL)),

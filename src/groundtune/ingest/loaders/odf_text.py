@@ -9,6 +9,7 @@ from groundtune.ingest.loaders.odf_charts import add_chart
 from groundtune.ingest.loaders.odf_names import (
     CHART,
     DRAW,
+    FO,
     FORM,
     MATHML,
     OFFICE,
@@ -28,7 +29,7 @@ from groundtune.ingest.loaders.office_parts import DAMAGED
 from groundtune.ingest.loaders.symbol_fonts import write_symbols
 from groundtune.ingest.parsed import TextBuilder, clean_line, render_row
 from groundtune.ingest.superscripts import subscript, superscript
-from groundtune.ingest.table_shapes import Across, join_names
+from groundtune.ingest.table_shapes import Across, MarkedRow, join_names
 
 _PARAGRAPHS = {f"{TEXT}p", f"{TEXT}h"}
 _TRANSPARENT = {
@@ -334,8 +335,16 @@ class OdfReader:
                     text = clean_line("\n".join(self.lines(cell)))
                     cells.append(text)
                     _cover(covered, cell, at, column, text)
+            if not is_header and any(cells) and self._is_bold(row):
+                cells = MarkedRow(cells)
             (header if is_header else body).append(cells)
         return header, body
+
+    def _is_bold(self, row: Any) -> bool:
+        """Whether the style of every paragraph in a row is bold, as that of table headings is."""
+        names = {p.get(f"{TEXT}style-name") for p in row.iter(*_PARAGRAPHS) if next(p.itertext(), None)}
+        weights = {self.styles.stated("paragraph", name, f"{FO}font-weight", "text-properties") for name in names}
+        return weights == {"bold"}
 
     def _lines(self, container: Any) -> Iterator[str]:
         for element in container:

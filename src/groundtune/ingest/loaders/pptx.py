@@ -13,7 +13,7 @@ from groundtune.ingest.loaders.office_diagrams import diagram_paragraphs
 from groundtune.ingest.loaders.office_parts import DAMAGED
 from groundtune.ingest.loaders.pptx_text import A, TextReader, inherited_bodies, placeholder
 from groundtune.ingest.parsed import ParsedDocument, TextBuilder, clean_line
-from groundtune.ingest.table_shapes import Across
+from groundtune.ingest.table_shapes import Across, MarkedRow
 
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
@@ -24,6 +24,8 @@ _DGM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}"
 _DECORATIVE = "{http://schemas.microsoft.com/office/drawing/2017/decorative}decorative"
 _TITLES = ("title", "ctrTitle")
 _FURNITURE = ("ftr", "dt", "hdr")
+_LABEL_AND_VALUE = 2
+"""Columns of a table whose first row is most often a pair like the others, even if programs set it off unasked."""
 _PICTURE_SHARE = 0.04
 """Share of the slide from which a picture may hold text to read."""
 
@@ -155,7 +157,13 @@ class _DeckWalk:
                     body = cell.find(f"{A}txBody")
                     cells.append(clean_line("\n".join(self._text.paragraphs(body, []))) if body is not None else "")
                 down[column] = cells[column]
-            rows.append(cells)
+            runs = [run for run in row.iter(f"{A}r") if (run.findtext(f"{A}t") or "").strip()]
+            bold = all((run.find(f"{A}rPr") is not None and run.find(f"{A}rPr").get("b") == "1") for run in runs)
+            rows.append(MarkedRow(cells) if runs and bold else cells)
+        properties = table.find(f"{A}tblPr")
+        set_off = properties is not None and properties.get("firstRow") in ("1", "true")
+        if rows and set_off and len(rows[0]) > _LABEL_AND_VALUE:
+            rows[0] = MarkedRow(rows[0])
         return rows
 
     def _picture(self, shape: Any) -> None:

@@ -41,6 +41,7 @@ class _State:
     struck: bool = False
     deleted: bool = False
     tiny: bool = False
+    bold: bool = False
     position: str = ""
     font: int | None = None
     style: int | None = None
@@ -271,6 +272,8 @@ class _RtfReader:
             text = write_symbols(text, self._fonts[state.font][1])
         if state.position:
             text = superscript(text) if state.position == "superscript" else subscript(text)
+        if text.strip() and not state.bold:
+            self._table.note_plain_text()
         self._sinks[-1].paragraph.append(text)
 
     # -- words -------------------------------------------------------------------------------------------------------
@@ -500,10 +503,11 @@ _CHARACTER_WORDS: dict[str, Callable[[_State, int | None], _State]] = {
     "sub": _raise("subscript"),
     "dn": _raise("subscript"),
     "nosupersub": lambda state, _: replace(state, position=""),
+    "b": lambda state, number: replace(state, bold=number != 0),
     "fs": lambda state, number: replace(state, tiny=number is not None and number <= _TINY),
     "f": lambda state, number: replace(state, font=number),
     "plain": lambda state, _: replace(
-        state, hidden=False, struck=False, deleted=False, tiny=False, position="", font=None
+        state, hidden=False, struck=False, deleted=False, tiny=False, bold=False, position="", font=None
     ),
 }
 """Words that change how the following text is seen."""

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 
 from groundtune.ingest.parsed import TextBuilder
-from groundtune.ingest.table_shapes import Across, join_names
+from groundtune.ingest.table_shapes import Across, MarkedRow, join_names
 
 _MOST_CELLS = 200
 
@@ -28,6 +28,8 @@ class Row:
     texts: list[str] = field(default_factory=list)
     cells: list[_Cell] = field(default_factory=list)
     header: bool = False
+    plain: bool = False
+    """Whether some of its text is not bold."""
 
 
 class RtfTable:
@@ -44,6 +46,9 @@ class RtfTable:
     def add_cell(self, text: str) -> None:
         if len(self._row.texts) < _MOST_CELLS:
             self._row.texts.append(text)
+
+    def note_plain_text(self) -> None:
+        self._row.plain = True
 
     def end_row(self) -> None:
         """End a row. Its definition holds for the next one too, unless that has its own."""
@@ -91,5 +96,5 @@ class RtfTable:
                     text = grid[-1][len(cells)]
                 until = bisect_left(borders, cell.end) + 1 if cell.end else 0
                 cells += [text, *[Across(text)] * max(0, until - len(cells) - 1)]
-            grid.append(cells)
+            grid.append(cells if row.plain or not any(cells) else MarkedRow(cells))
         return grid
