@@ -211,7 +211,7 @@ def test_lists_have_the_numbers_and_terms_shown(tmp_path: Path, page: str, numbe
         ("Period <input value='three months'>", "Period three months"),
         ("Pay <select><option>cash<option selected>card</select>", "Pay card"),
         ("<label><input type=checkbox checked> renews</label> <label><input type=checkbox> ends</label>",
-         "[x] renews [ ] ends"),
+         "☑ renews ☐ ends"),
         ("<input type=hidden value=no><input type=password value=no>seen", "seen"),
         ("<textarea>Ring twice</textarea>", "Ring twice"),
         ("see <img src=a.png alt='a map'>", "see a map"),
@@ -245,6 +245,14 @@ def test_tables(tmp_path: Path) -> None:
     assert texts(parsed)[3:5] == ["Founded: 1975", "Staff"]
     assert "Wren Ltd" in texts(parsed)[5]
     assert "March" not in texts(parsed)[5]
+
+
+def test_a_cell_over_several_rows_is_in_each(tmp_path: Path) -> None:
+    parsed = read(
+        tmp_path,
+        "<table><tr><th>Model<th>2001<tr><td rowspan=2>Wren<td>73 kg<tr><td>83 kg<tr><td colspan=2>Heavy ones</table>",
+    )
+    assert texts(parsed) == ["Model: Wren; 2001: 73 kg", "Model: Wren; 2001: 83 kg", "Heavy ones"]
 
 
 def test_a_page_nested_deeply_is_read(tmp_path: Path) -> None:

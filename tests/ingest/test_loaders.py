@@ -355,8 +355,30 @@ def test_email_with_html_only(tmp_path: Path) -> None:
 def test_notebook(tmp_path: Path) -> None:
     cells = [
         {"cell_type": "markdown", "source": ["# Study\n", "Some *text*"]},
-        {"cell_type": "code", "source": "for x in y:\n    print(x)", "outputs": [{"text": "not read"}]},
+        {
+            "cell_type": "code",
+            "source": "for x in y:\n    print(x)",
+            "outputs": [
+                {"output_type": "stream", "text": ["10%\r100%\n", "\u001b[31mdone\u001b[0m\n"]},
+                {"output_type": "execute_result", "data": {"text/html": "<p>42 <b>km</b></p>", "text/plain": "42"}},
+                {"output_type": "display_data", "data": {"image/png": "x", "text/plain": "<Figure>"}},
+                {"output_type": "error", "ename": "KeyError", "evalue": "'a'", "traceback": ["secret"]},
+            ],
+        },
+        {
+            "cell_type": "code",
+            "source": "hidden()",
+            "metadata": {"jupyter": {"source_hidden": True}, "collapsed": True},
+            "outputs": [{"output_type": "stream", "text": "secret"}],
+        },
     ]
     parsed = load_one(write(tmp_path / "a.ipynb", json.dumps({"cells": cells, "nbformat": 4})))
     assert parsed.title == "Study"
-    assert blocks(parsed) == [("paragraph", "Some text"), ("code", "for x in y:\n    print(x)")]
+    assert blocks(parsed) == [
+        ("paragraph", "Some text"),
+        ("code", "for x in y:\n    print(x)"),
+        ("code", "100%\ndone"),
+        ("paragraph", "42 km"),
+        ("code", "KeyError: 'a'"),
+    ]
+    assert {note.kind: note.count for note in parsed.notes} == {"picture": 1, "hidden_text": 2}

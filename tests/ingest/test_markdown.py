@@ -76,7 +76,7 @@ def test_tabs_and_details_are_headings_of_their_text(tmp_path: Path, tabs: str) 
     [
         ("see [the guide][g] and [g]\n\n[g]: https://x.example 'title'", "see the guide and g"),
         ("costs 45[^1] euros\n\n[^1]: Net of tax.", "costs 45 [1] euros\n\n1. Net of tax."),
-        ("- [x] done\n- [ ] open", "[x] done\n\n[ ] open"),
+        ("- [x] done\n- [ ] open", "☑ done\n\n☐ open"),
         ("Wren\n: a bike\n: a bird", "Wren: a bike\n\na bird"),
         ("before <!-- secret --> after\n\n<!--\nmore\n\nsecret\n-->\n\nend", "before after\n\nend"),
         ("## Setup {#setup .wide}\n\nText{: .note}", "Setup\n\nText"),

@@ -462,7 +462,7 @@ class _HtmlWalk:
         kind = (attributes.get("type") or "text").lower()
         if kind in ("checkbox", "radio"):
             if _has_label(node):
-                self._inline.append(" [x] " if "checked" in attributes else " [ ] ")
+                self._inline.append(" ☑ " if "checked" in attributes else " ☐ ")
         elif kind in _TYPED:
             self._inline.append(f" {attributes.get('value') or ''} ")
 

@@ -44,7 +44,8 @@ def add_table(builder: TextBuilder, table: LexborNode, *, text_in: TextIn, is_le
             continue
         values = _spread(cells, spans, text_in)
         heads = all(cell.tag == "th" for cell in cells) or (row.parent is not None and row.parent.tag == "thead")
-        if len(cells) == 1 and (len(values) > 1 or (heads and not header)):
+        is_whole = len(cells) == 1 and _span(cells[0], "colspan") >= len(values)
+        if is_whole and (len(values) > 1 or (heads and not header)):
             _add_rows(builder, rows, header)
             builder.paragraph(values[0])
         elif heads:
