@@ -33,6 +33,7 @@ PHRASES = {
     "test_mskanji.csv": ["名前: 佐藤太郎; 年齢: 30; 住所: 東京"],
     "test_notebook.ipynb": ['print("markitdown")'],
     "test_outlook_msg.msg": ["This is the body of the test email message"],
+    "test_rss.xml": ["Ignite 2024: Why nearly 70% of the Fortune 500", "creator: Frank X. Shaw"],
     "RECEIPT-2024-TXN-98765_retail_purchase.pdf": ["SUBTOTAL $863.91", "TOTAL $821.14"],
     "REPAIR-2022-INV-001_multipage.pdf": ["Body Labor; 2; 150; 300", "Insured name; Bruce Wayne; Year; 2025"],
     "SPARSE-2024-INV-1234_borderless_table.pdf": ["Location: B-07; Actual: 289; Variance: -23"],
@@ -44,7 +45,6 @@ PHRASES = {
 REASONS = {
     "test.xls": "save as .xlsx",
     "test_files.zip": "unpack the archive",
-    "test_rss.xml": "save as .html or .txt",
     "MEDRPT-2024-PAT-3847_medical_report_scan.pdf": "no text layer (scanned PDF",
 }
 

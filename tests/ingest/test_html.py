@@ -96,6 +96,7 @@ def test_a_link_to_a_hidden_part_opens_it_and_find_in_page_does(tmp_path: Path) 
         "<style>.off{display:none}</style><p class=off>secret</p>",
         "<style>@media screen { p.off, i {display:none} }</style><p class=off>secret</p>",
         "<style>.off{display:block} #x{display:none}</style><p class=off id=x>secret</p>",
+        "<style>i:not(.a),p.off{display:none} b:not(#x):not(#y),p{display:block}</style><p class=off>secret</p>",
         "<style>.off{display:none !important}</style><p class=off style='display:block'>secret</p>",
         "<dialog>secret</dialog>",
         "<div popover>secret</div>",

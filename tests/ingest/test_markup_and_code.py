@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from groundtune.errors import ParseError
 from groundtune.ingest.loaders import MEDIA_TYPES, load
 from groundtune.ingest.parsed import ParsedDocument
 
@@ -67,6 +68,51 @@ def test_source_code_keeps_its_lines(tmp_path: Path) -> None:
     long = read(tmp_path, "b.yaml", "".join(f"key{number}: value {number}\n" for number in range(200)))
     assert max(map(len, texts(long))) < 800
     assert "\n".join(texts(long)).split("\n") == [f"key{number}: value {number}" for number in range(200)]
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        (
+            '<bikes><bike id="1"><name>Wren</name><price currency="EUR">3200</price><tag>city</tag>'
+            "<tag>light</tag></bike>"
+            '<bike id="2"><name>Heron</name><stock/></bike></bikes>',
+            ["id: 1; name: Wren; price: 3200; price currency: EUR; tag: city, light", "id: 2; name: Heron"],
+        ),
+        ('<config><server host="a" port="80"/><debug>true</debug></config>',
+         ["server host: a; server port: 80; debug: true"]),
+        (
+            "<book><title>Guide</title><!-- secret --><chapter id='x'><title>Setup</title>"
+            "<para>Charge&nbsp;the <emphasis>battery</emphasis>.</para><programlisting>x = 1\n  y</programlisting>"
+            "<table><title>Prices</title><tgroup><thead><row><entry>A</entry><entry>B</entry></row></thead>"
+            "<tbody><row><entry>1</entry><entry>2</entry></row></tbody></tgroup></table></chapter></book>",
+            ["Charge the battery.", "x = 1\n  y", "Prices", "A: 1; B: 2"],
+        ),
+        (
+            "<rss><channel><title>News</title><item><title>One</title><creator>Ann</creator>"
+            "<description>&lt;p&gt;Text &lt;del&gt;old&lt;/del&gt; new&lt;/p&gt;</description></item></channel></rss>",
+            ["creator: Ann", "Text new"],
+        ),
+    ],
+)  # fmt: skip
+def test_xml(tmp_path: Path, source: str, shown: list[str]) -> None:
+    assert texts(read(tmp_path, "a.xml", source)) == shown
+
+
+def test_xml_has_sections_and_follows_no_entity(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    parsed = read(
+        tmp_path,
+        "a.xml",
+        f'<!DOCTYPE a [<!ENTITY own "mine"><!ENTITY file SYSTEM "{tmp_path}/secret.txt">]>'
+        "<a><title>Top</title><b><title>Part</title><p>It is &own; and &file; seen</p></b></a>",
+    )
+    assert parsed.text == "Top\n\nPart\n\nIt is mine and seen"
+    assert [*notes(parsed)] == ["not_included"]
+    assert (parsed.title, parsed.blocks[0].heading) == ("Top", ("Top", "Part"))
+    (tmp_path / "b.xml").write_text("<a><b></a>")
+    with pytest.raises(ParseError, match="is not valid XML"):
+        load(tmp_path / "b.xml")
 
 
 def test_keys_in_env_files_are_not_read() -> None:

@@ -56,6 +56,11 @@ MEDIA_TYPES: dict[str, str] = {
     ".msg": "application/vnd.ms-outlook",
     ".ipynb": "application/x-ipynb+json",
     ".mdx": "text/markdown",
+    ".xml": "application/xml",
+    ".rss": "application/rss+xml",
+    ".atom": "application/atom+xml",
+    ".dita": "application/dita+xml",
+    ".docbook": "application/docbook+xml",
     ".srt": "application/x-subrip",
     ".vtt": "text/vtt",
     **dict.fromkeys(SOURCE_CODE, "text/x-source"),
@@ -68,6 +73,9 @@ _MODULES = {
     "text/x-source": "source_code",
     "application/x-subrip": "subtitles",
     "text/vtt": "subtitles",
+    **dict.fromkeys(
+        ("application/xml", *(f"application/{kind}+xml" for kind in ("rss", "atom", "dita", "docbook"))), "xml"
+    ),
     "text/html": "html",
     "application/xhtml+xml": "html",
     "application/pdf": "pdf",

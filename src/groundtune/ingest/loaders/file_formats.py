@@ -61,7 +61,6 @@ _SAVE_AS = {
     ".djvu": "convert to a PDF with a text layer",
     ".xps": "convert to .pdf",
     ".tex": "save as .pdf or .txt",
-    ".xml": "save as .html or .txt",
     ".parquet": "save as .jsonl or .csv",
 }
 _ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst"}

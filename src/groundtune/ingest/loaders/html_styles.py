@@ -26,6 +26,7 @@ _COMMENT = re.compile(r"/\*.*?\*/|<!--|-->", re.DOTALL)
 _TOKEN = re.compile(r"([^{}]*)([{}])")
 _SCREEN = re.compile(r"@media\s+(?:only\s+)?(?:screen|all)\s*|@supports\b.*|@layer\b.*", re.IGNORECASE | re.DOTALL)
 _STATES = re.compile(r"::|:(?:before|after|hover|focus|active|visited|target|checked|placeholder|selection)\b", re.I)
+_COMMA = re.compile(r",(?![^()]*\))")
 _ANIMATED = re.compile(r"\banimation\s*:", re.IGNORECASE)
 _SPECIFIC = (re.compile(r"#[\w-]+"), re.compile(r"[.:\[][\w-]+"), re.compile(r"(?:^|[\s>+~])[a-z][\w-]*", re.I))
 _LAST_PART = re.compile(r"[^\s>+~]+$")
@@ -182,7 +183,7 @@ def _rules(css: str) -> Iterator[_Rule]:
             continue
         if selectors and applies[-1]:
             is_telling = bool(_TELLING.search(found[1]))
-            for selector in selectors.split(",") if "(" not in selectors else [selectors]:
+            for selector in _COMMA.split(selectors) if "(" in selectors else selectors.split(","):
                 if ":" not in selector or not _STATES.search(selector):
                     order += 1
                     yield _Rule(selector.strip(), found[1], is_telling, order)
