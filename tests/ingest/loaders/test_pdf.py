@@ -258,3 +258,50 @@ def test_a_large_picture_that_is_no_photograph_is_noted(tmp_path: Path) -> None:
     pdf.image(Image.new("1", (400, 300)), 20, 100, 170)
     pdf.image(Image.new("1", (40, 30)), 20, 250, 20)
     assert parsed(pdf, tmp_path).notes == (Note("picture", 1, (1,)),)
+
+
+# --- ruled tables --------------------------------------------------------------------------------------------------
+
+
+def test_ruled_cells_are_kept_apart_however_narrow_the_gap(tmp_path: Path) -> None:
+    pdf = one_page()
+    pdf.multi_cell(180, 6, PROSE * 4, new_x="LMARGIN", new_y="NEXT")
+    for cells in (("Model", "Price in euros", "Weight"), ("Wren", "3,690", ""), ("Heron 3", "", "46 kg")):
+        for width, text in zip((18, 31, 18), cells, strict=True):
+            pdf.cell(width, 7, text, border=1)
+        pdf.ln(7)
+    pdf.multi_cell(180, 6, "The end of the list.")
+    assert texts(parsed(pdf, tmp_path))[1:] == [
+        "Model: Wren; Price in euros: 3,690",
+        "Model: Heron 3; Weight: 46 kg",
+        "The end of the list.",
+    ]
+
+
+def test_merged_and_many_lined_cells_of_a_ruled_table(tmp_path: Path) -> None:
+    pdf = one_page()
+    with pdf.table(col_widths=(20, 40, 40), num_heading_rows=2) as table:
+        row = table.row()
+        row.cell("Zone", rowspan=2)
+        row.cell("Fee", colspan=2)
+        table.row(["2024", "2025"])
+        row = table.row()
+        row.cell("EU", rowspan=2)
+        row.cell("9, for parcels of up to five kilograms that are sent on a working day")
+        row.cell("10")
+        table.row(["12", "14"])
+    assert texts(parsed(pdf, tmp_path)) == [
+        "Zone: EU; Fee 2024: 9, for parcels of up to five kilograms that are sent on a working day; Fee 2025: 10",
+        "Zone: EU; Fee 2024: 12; Fee 2025: 14",
+    ]
+
+
+def test_hidden_words_leave_no_gap_between_cells(tmp_path: Path) -> None:
+    pdf = one_page()
+    pdf.multi_cell(180, 6, PROSE * 2, new_x="LMARGIN", new_y="NEXT")
+    for _ in range(3):
+        for grey, text in ((0, "The shop is"), (255, " hidden words"), (0, " open on Monday.")):
+            pdf.set_text_color(grey)
+            pdf.write(6, text)
+        pdf.ln(6)
+    assert "The shop is open on Monday." in parsed(pdf, tmp_path).text

@@ -18,9 +18,10 @@ from groundtune.errors import ParseError
 from groundtune.ingest.loaders.pdf_drawing import Drawing, Picture, read_drawing
 from groundtune.ingest.loaders.pdf_forms import Written, add_written, read_written
 from groundtune.ingest.loaders.pdf_glyphs import Skipped, Unseen, read_lines, view_of
+from groundtune.ingest.loaders.pdf_grids import find_grids
 from groundtune.ingest.loaders.pdf_headers import without_headers_and_footers
 from groundtune.ingest.loaders.pdf_layout import add_pages
-from groundtune.ingest.loaders.pdf_right_to_left import mirrored
+from groundtune.ingest.loaders.pdf_right_to_left import mirrored, mirrored_grid
 from groundtune.ingest.loaders.pdf_types import Box, Line, Page, Strike
 from groundtune.ingest.parsed import ParsedDocument, TextBuilder, clean_line
 
@@ -117,17 +118,19 @@ def _read_page(document: pypdfium2.PdfDocument, index: int, builder: TextBuilder
     view = view_of(page, text.raw)
     drawing = read_drawing(page.raw, view)
     skipped = Skipped(hidden=written.hidden)
-    lines, mirror = read_lines(text.raw, view, Unseen(drawing.hidden), skipped)
+    grids = find_grids(drawing.strokes, drawing.frames)
+    lines, mirror = read_lines(text.raw, view, grids, Unseen(drawing.hidden), skipped)
     strikes = _strikes([*drawing.strokes, *view.shown(written.strikes)], lines)
     if strikes:
         skipped = Skipped(hidden=written.hidden)
-        lines, _ = read_lines(text.raw, view, Unseen(drawing.hidden, strikes), skipped)
+        lines, _ = read_lines(text.raw, view, grids, Unseen(drawing.hidden, strikes), skipped)
     text.close()
     page.close()
     add_written(lines, written, view.shown)
     if mirror:
         lines = [mirrored(line, view.width) for line in lines]
-    read = Page(lines, view.width, view.height, unread=_is_unread(lines, drawing, view.width * view.height))
+        grids = [mirrored_grid(grid, view.width) for grid in grids]
+    read = Page(lines, view.width, view.height, grids, unread=_is_unread(lines, drawing, view.width * view.height))
     for note, count in (
         ("hidden_text", skipped.hidden),
         ("deleted_text", skipped.struck),

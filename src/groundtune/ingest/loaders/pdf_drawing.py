@@ -19,6 +19,8 @@ _THIN = 2.5
 """Height, in points, up to which something drawn may be a line through text."""
 _SAME = 10
 """Difference of two colours, of 255, up to which nobody sees it."""
+_RECTANGLE = 6
+"""Segments that a rectangle has at most."""
 _WHITE: Colour = (255, 255, 255)
 _DEEPEST = 12
 """Nesting of forms that is followed."""
@@ -40,6 +42,8 @@ class Drawing:
     """Addresses of the text objects that nobody can see."""
     strokes: list[Box]
     """Thin lines and bars; on the displayed page."""
+    frames: list[Box]
+    """Rectangles of which the outline is drawn; on the displayed page."""
     pictures: list[Picture]
     shapes: int
     """Filled shapes; letters that were turned into shapes are among them."""
@@ -65,6 +69,7 @@ class _Scene:
     """Filled rectangles, and pictures as rectangles of unknown colour."""
     pictures: list[tuple[Box, bool]] = field(default_factory=list)
     strokes: list[Box] = field(default_factory=list)
+    frames: list[Box] = field(default_factory=list)
     shapes: int = 0
     layered: bool = False
     order: int = 0
@@ -78,7 +83,7 @@ def read_drawing(page: Any, view: View) -> Drawing:
     hidden = frozenset(ctypes.addressof(text.handle.contents) for text in _hidden_texts(scene))
     boxes = view.shown(box for box, _ in scene.pictures)
     pictures = [Picture(box, photo) for box, (_, photo) in zip(boxes, scene.pictures, strict=True)]
-    return Drawing(hidden, view.shown(scene.strokes), pictures, scene.shapes, scene.layered)
+    return Drawing(hidden, view.shown(scene.strokes), view.shown(scene.frames), pictures, scene.shapes, scene.layered)
 
 
 def _look_at(scene: _Scene, handle: Any, matrix: Matrix | None, depth: int) -> None:
@@ -111,11 +116,13 @@ def _look_at_path(scene: _Scene, handle: Any, matrix: Matrix | None) -> None:
         return
     mode, stroke = ctypes.c_int(), ctypes.c_int()
     pdfium.FPDFPath_GetDrawMode(handle, mode, stroke)
+    is_rectangle = pdfium.FPDFPath_CountSegments(handle) <= _RECTANGLE
+    if stroke.value and is_rectangle:
+        scene.frames.append(box)
     if mode.value == pdfium.FPDF_FILLMODE_NONE:
         return
     scene.shapes += 1
-    segments = pdfium.FPDFPath_CountSegments(handle)
-    opaque = segments <= 6 and not pdfium.FPDFPageObj_HasTransparency(handle)
+    opaque = is_rectangle and not pdfium.FPDFPageObj_HasTransparency(handle)
     scene.fills.append((scene.order, box, _fill(handle) if opaque else None))
 
 

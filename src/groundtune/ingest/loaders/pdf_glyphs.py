@@ -16,7 +16,7 @@ import pypdfium2.raw as pdfium
 
 from groundtune.ingest.loaders import pdf_right_to_left
 from groundtune.ingest.loaders.pdf_right_to_left import has_right_to_left, is_arabic, is_mostly_right_to_left
-from groundtune.ingest.loaders.pdf_types import CELL_GAP, WORD_GAP, Glyph, Line, Segment, Strike, View
+from groundtune.ingest.loaders.pdf_types import CELL_GAP, WORD_GAP, Glyph, Grid, Line, Segment, Strike, View
 from groundtune.ingest.parsed import clean_line
 from groundtune.ingest.superscripts import subscript, superscript, write_out
 
@@ -31,6 +31,8 @@ _RAISED = 0.12
 _LOWERED = -0.06
 _LONGEST_MARK = 3
 """Raised glyphs that a line begins with, as a footnote does."""
+_ON_RULE = 1.0
+"""Points by which a glyph may reach over the rule before it."""
 _INVISIBLE = 1.0
 """Height of a glyph, in points, below which nobody can read it."""
 _SAMPLES = 40
@@ -74,7 +76,7 @@ def view_of(page: Any, text: Any) -> View:
 
 
 def _glyphs(text: Any, codes: Sequence[int], view: View, unseen: Unseen, skipped: Skipped) -> Iterator[Glyph]:
-    """Yield the glyphs that are seen; white space has code 32 and no place."""
+    """Yield the glyphs that are seen, and white space with code 32: without a place, or in that of what is not seen."""
     rect = pdfium.FS_RECTF()
     reference = ctypes.byref(rect)
     place_of, coordinates = pdfium.FPDFText_GetLooseCharBox, memoryview(rect)
@@ -107,9 +109,11 @@ def _glyphs(text: Any, codes: Sequence[int], view: View, unseen: Unseen, skipped
             reason = _why_unseen(text, index, middle, bottom, top, unseen)
         if reason is None:
             yield index, code, left, right, bottom, top
-        elif reason != kept:
-            skipped.hidden += reason == "hidden"
-            skipped.struck += reason == "struck"
+        else:
+            if reason != kept:
+                skipped.hidden += reason == "hidden"
+                skipped.struck += reason == "struck"
+            yield index, 32, left, right, bottom, top
         kept = reason
 
 
@@ -135,18 +139,21 @@ def _why_unseen(text: Any, index: int, middle: float, bottom: float, top: float,
     return "struck" if struck else None
 
 
-def read_lines(text: Any, view: View, unseen: Unseen, skipped: Skipped) -> tuple[list[Line], bool]:
+def read_lines(
+    text: Any, view: View, grids: Sequence[Grid], unseen: Unseen, skipped: Skipped
+) -> tuple[list[Line], bool]:
     """Return the lines in content order, and whether the page is read from right to left."""
     codes = _codes(text)
     glyphs = _glyphs(text, codes, view, unseen, skipped)
     if not has_right_to_left(codes):
-        return list(_lines(text, glyphs)), False
+        return list(_lines(text, glyphs, grids)), False
     written = decoded(codes)
     mostly = is_mostly_right_to_left(written)
     rows = pdf_right_to_left.lines(
         glyphs,
         mostly=mostly,
         arabic=is_arabic(written),
+        grids=grids,
         size_of=lambda index: _size(text, index),
         is_bold=lambda index: _is_bold(text, index),
         space_at=lambda index: _space_at(text, index, view),
@@ -154,13 +161,15 @@ def read_lines(text: Any, view: View, unseen: Unseen, skipped: Skipped) -> tuple
     return list(rows), mostly
 
 
-def _lines(text: Any, glyphs: Iterable[Glyph]) -> Iterator[Line]:
+def _lines(text: Any, glyphs: Iterable[Glyph], grids: Sequence[Grid]) -> Iterator[Line]:
     """Yield lines in content order; a new one starts where glyphs leave the line, jump back or change size."""
     line: _OpenLine | None = None
     space = False
     for index, code, left, right, bottom, top in glyphs:
         if code == 32:
             space = True
+            if line is not None and right > left and line.bottom < 0.5 * (bottom + top) < line.top:
+                line.right = max(line.right, right)  # no gap between cells
             continue
         level: int | None = 0
         if line is not None:
@@ -174,7 +183,7 @@ def _lines(text: Any, glyphs: Iterable[Glyph]) -> Iterator[Line]:
                 yield from line.close(text)
                 line = None
         if line is None:
-            line = _OpenLine(text, index, left, bottom, top)
+            line = _OpenLine(text, index, left, bottom, top, grids)
             space, level = False, 0
         line.add(index, code, left, right, space=space, level=level or 0)
         space = False
@@ -204,8 +213,9 @@ def _is_bold(text: Any, index: int) -> bool:
 class _OpenLine:
     """A line under construction. A level of 1 is raised, -1 lowered."""
 
-    def __init__(self, text: Any, index: int, left: float, bottom: float, top: float) -> None:
+    def __init__(self, text: Any, index: int, left: float, bottom: float, top: float, grids: Sequence[Grid]) -> None:
         self.size = _size(text, index)
+        self._rules = [x for grid in grids for x in grid.splits_at(0.5 * (bottom + top)) if x > left]
         self.bottom, self.top = bottom, top
         self.right = left
         self._first = self._last = index
@@ -247,9 +257,10 @@ class _OpenLine:
     def add(self, index: int, code: int, left: float, right: float, *, space: bool, level: int) -> None:
         self._last = index if level == 0 else self._last
         gap = left - self.right
-        if gap > WORD_GAP * self.size and self._codes:
+        ruled = self._passes_rule(left) if self._rules else False
+        if (ruled or gap > WORD_GAP * self.size) and self._codes:
             self._end_piece()
-            if gap > CELL_GAP * self.size:
+            if ruled or gap > CELL_GAP * self.size:
                 self._cells.append([])
             self._left = left
         elif space and self._codes:
@@ -258,6 +269,12 @@ class _OpenLine:
             self._levels.append((len(self._codes), level))
         self._codes.append(_HYPHENS.get(code, code))
         self.right = max(right, left)
+
+    def _passes_rule(self, left: float) -> bool:
+        """Return whether the rule between two cells stands before a glyph at `left`."""
+        passed = [x for x in self._rules if x <= left + _ON_RULE]
+        self._rules = [x for x in self._rules if x > left + _ON_RULE]
+        return bool(passed)
 
     def close(self, text: Any) -> Iterator[Line]:
         self._end_piece()

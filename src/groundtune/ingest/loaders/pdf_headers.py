@@ -83,6 +83,9 @@ class _Row:
 def _edge_rows(page: Page) -> list[_Row]:
     """Return the rows near the top and the bottom of a page."""
     groups: list[list[Line]] = []
+    tables = [
+        grid for grid in page.grids if grid.ys[-1] < (1 - _ZONE) * page.height and grid.ys[0] > _ZONE * page.height
+    ]
     for line in sorted(page.lines, key=lambda line: -line.top):
         if groups and min(line.top, groups[-1][0].top) - max(line.bottom, groups[-1][0].bottom) > 0.5 * line.size:
             groups[-1].append(line)
@@ -92,7 +95,8 @@ def _edge_rows(page: Page) -> list[_Row]:
     for at, lines in enumerate(groups):
         bottom, top = min(line.bottom for line in lines), max(line.top for line in lines)
         at_top = bottom > (1 - _ZONE) * page.height
-        if not at_top and top >= _ZONE * page.height:
+        in_table = any(grid.row_at(lines[0].middle) is not None for grid in tables)
+        if in_table or (not at_top and top >= _ZONE * page.height):
             continue
         inwards = groups[at + 1] if at_top and at + 1 < len(groups) else groups[at - 1] if not at_top and at else []
         white = page.height

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from groundtune.ingest.loaders.pdf_reading_order import in_reading_order, right_margin
-from groundtune.ingest.loaders.pdf_tables import Table, TableRow, group_lines
+from groundtune.ingest.loaders.pdf_tables import RuledTable, Table, group_lines
 from groundtune.ingest.loaders.pdf_types import Line, Page, Vocabulary, without_bullet
 from groundtune.ingest.parsed import TextBuilder
+from groundtune.ingest.table_shapes import TableRow
 
 _HEADING = 1.12
 """Font size, relative to the body text, from which a short line is a heading."""
@@ -87,7 +88,9 @@ def add_pages(builder: TextBuilder, pages: Sequence[Page]) -> str | None:
 
 def _write(builder: TextBuilder, block: _Block) -> None:
     if block.row is not None:
-        builder.row(block.row.cells, block.row.header)
+        if block.row.unnamed:
+            builder.note("no_header")
+        builder.row(block.row.cells, block.row.names)
     elif block.level is not None:
         builder.heading(block.level, block.text)
     else:
@@ -97,7 +100,7 @@ def _write(builder: TextBuilder, block: _Block) -> None:
 def _blocks_by_page(pages: Sequence[Page], vocabulary: Vocabulary) -> Iterator[list[_Block]]:
     levels = _levels(pages)
     bold = _bold_level(pages, levels)
-    table: Table | None = None
+    table: Table | RuledTable | None = None
     for page in pages:
         lines = in_reading_order(page, vocabulary)
         measures = _Measures(levels, _leading(lines), bold, right_margin(page))
@@ -159,20 +162,29 @@ def _is_wordy(text: str) -> bool:
 
 def _body_size(pages: Sequence[Page]) -> float:
     """Return the font size of most of the text; 0 without text."""
-    weight: Counter[float] = Counter()
-    for page in pages:
-        for line in page.lines:
-            weight[line.size] += len(line.text)
+    weight = _weights(pages)
     return weight.most_common(1)[0][0] if weight else 0.0
+
+
+def _weights(pages: Sequence[Page]) -> Counter[float]:
+    """Return font size -> characters, of ruled tables only where there is nothing else."""
+    for tables in (False, True):
+        weight: Counter[float] = Counter()
+        for page in pages:
+            for line in page.lines:
+                if tables or not any(grid.row_at(line.middle) is not None for grid in page.grids):
+                    weight[line.size] += len(line.text)
+        if weight:
+            return weight
+    return Counter()
 
 
 def _levels(pages: Sequence[Page]) -> dict[float, int]:
     """Return font size -> heading level; empty if large type is too common to indicate a heading."""
-    weight: Counter[float] = Counter()
+    weight = _weights(pages)
     headings: Counter[float] = Counter()
     for page in pages:
         for line in page.lines:
-            weight[line.size] += len(line.text)
             headings[line.size] += _is_wordy(line.text)
     if not weight:
         return {}
@@ -192,7 +204,7 @@ def _bold_level(pages: Sequence[Page], levels: dict[float, int]) -> int | None:
 def _is_bold_heading(block: Sequence[Line]) -> bool:
     text = block[0].text
     return (
-        len(block) == 1 and block[0].bold and len(block[0].segments) == 1 and text[-1] not in ".:;,!?" and len(text) > 3
+        len(block) == 1 and block[0].bold and len(block[0].segments) == 1 and text[-1] not in ".:;,!" and len(text) > 3
     )
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+from groundtune.ingest.loaders.pdf_grids import with_grids
 from groundtune.ingest.loaders.pdf_types import Line, Page, Segment, Vocabulary
 
 _BAND = 6
@@ -20,7 +21,8 @@ _RULE = re.compile(r"[-–—=_*·.•\s]{3,}")
 
 def in_reading_order(page: Page, vocabulary: Vocabulary) -> list[Line]:
     """Return the lines in reading order; the cells of a row become one line, drawn rules are left out."""
-    written = [line for line in _upright(page.lines) if not _RULE.fullmatch(line.text)]
+    placed = with_grids(page.lines, page.grids, vocabulary)
+    written = [line for line in _upright(placed) if line.grid or not _RULE.fullmatch(line.text)]
     lines = _merge_cells(written, vocabulary)
     if _in_columns(lines):
         return lines
@@ -43,7 +45,7 @@ def _upright(lines: Sequence[Line]) -> Iterable[Line]:
     """Merge text that runs up the page, one character per line, into single lines."""
     run: list[Line] = []
     for line in lines:
-        single = len(line.text) == 1 and not (run and abs(run[-1].left - line.left) > line.size)
+        single = len(line.text) == 1 and not line.grid and not (run and abs(run[-1].left - line.left) > line.size)
         if single:
             run.append(line)
             continue
@@ -79,6 +81,9 @@ def _merge_cells(lines: Sequence[Line], vocabulary: Vocabulary) -> list[Line]:
     """Merge cells written one below the other, then back up for the next cell, into one line of cells."""
     out: list[Line] = []
     for line in lines:
+        if out and (line.grid or out[-1].grid):
+            out.append(line)
+            continue
         if out and _goes_back(out[-1], line):
             band = _band(out, line)
             if band:
@@ -117,7 +122,8 @@ def _band(out: list[Line], line: Line) -> list[Line]:
         band = []
         for before in reversed(out):
             apart = bool(band) and before.bottom - band[0].top > line.size
-            if apart or before.top > line.top + 0.3 * line.size or len(before.segments) > 1 or len(band) > _BAND:
+            apart = apart or before.grid is not None or len(before.segments) > 1 or len(band) > _BAND
+            if apart or before.top > line.top + 0.3 * line.size:
                 break
             band.insert(0, before)
         band = _whole_cell(out, band, line)
@@ -131,7 +137,9 @@ def _whole_cell(out: list[Line], band: list[Line], line: Line) -> list[Line]:
     """Extend `band` by the lines above it if `line` is centred vertically against all of them."""
     extended = list(band)
     for before in reversed(out[: len(out) - len(band)]):
-        if not extended or len(before.segments) > 1 or abs(before.left - extended[0].left) > 0.5 * line.size:
+        if before.grid or not extended or len(before.segments) > 1:
+            break
+        if abs(before.left - extended[0].left) > 0.5 * line.size:
             break
         if before.bottom - extended[0].top > 0.35 * line.size or len(extended) >= _BAND:
             break
@@ -165,7 +173,10 @@ def _merge_level(lines: Sequence[Line]) -> list[Line]:
     out: list[Line] = []
     for line in lines:
         before = out[-1] if out else None
-        if before is None or abs(before.size - line.size) > 0.12 * line.size or not _same_height(before, line):
+        if before is None or before.grid or line.grid:
+            out.append(line)
+            continue
+        if abs(before.size - line.size) > 0.12 * line.size or not _same_height(before, line):
             out.append(line)
             continue
         cells = sorted([*before.segments, *line.segments], key=lambda segment: segment.left)

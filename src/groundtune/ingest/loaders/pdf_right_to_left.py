@@ -12,7 +12,7 @@ from functools import partial
 
 import regex
 
-from groundtune.ingest.loaders.pdf_types import CELL_GAP, WORD_GAP, Glyph, Line, Segment
+from groundtune.ingest.loaders.pdf_types import CELL_GAP, WORD_GAP, Glyph, Grid, Line, Segment
 from groundtune.ingest.parsed import clean_line
 
 _SPACE = 0.25
@@ -67,6 +67,7 @@ def lines(
     *,
     mostly: bool,
     arabic: bool,
+    grids: Sequence[Grid] = (),
     size_of: Callable[[int], float],
     is_bold: Callable[[int], bool],
     space_at: Callable[[int], float | None],
@@ -82,8 +83,10 @@ def lines(
         first = is_mostly_right_to_left(written) or (mostly and not _is_foreign(written))
         in_place = sorted(row, key=lambda glyph: (glyph[2] + glyph[3], glyph[0]))
         spaces = sorted(at for at in map(space_at, white) if at is not None)
+        middle = 0.5 * (row[0][4] + row[0][5])
+        rules = [x for grid in grids for x in grid.splits_at(middle)]
         read = partial(_read, right_to_left=first, arabic=arabic)
-        cells, pieces = (_split(in_place, spaces, gap * size, size, read) for gap in (CELL_GAP, WORD_GAP))
+        cells, pieces = (_split(in_place, rules, spaces, gap * size, size, read) for gap in (CELL_GAP, WORD_GAP))
         if cells:
             bottom, top = min(glyph[4] for glyph in row), max(glyph[5] for glyph in row)
             yield Line(cells, bottom, top, size, pieces, is_bold(row[0][0]) and is_bold(row[-1][0]))
@@ -102,6 +105,10 @@ def mirrored(line: Line, width: float) -> Line:
         for segments in (line.segments, line.pieces)
     ]
     return replace(line, segments=turned[0], pieces=turned[1])
+
+
+def mirrored_grid(grid: Grid, width: float) -> Grid:
+    return Grid(tuple(width - x for x in reversed(grid.xs)), grid.ys, [row[::-1] for row in grid.cells])
 
 
 def _rows(glyphs: Iterable[Glyph]) -> Iterator[tuple[list[Glyph], list[int]]]:
@@ -125,13 +132,18 @@ def _rows(glyphs: Iterable[Glyph]) -> Iterator[tuple[list[Glyph], list[int]]]:
 
 
 def _split(
-    glyphs: Sequence[Glyph], spaces: Sequence[float], gap: float, size: float, read: Callable[[list[str]], str]
+    glyphs: Sequence[Glyph],
+    rules: Sequence[float],
+    spaces: Sequence[float],
+    gap: float,
+    size: float,
+    read: Callable[[list[str]], str],
 ) -> list[Segment]:
     """Return the texts between gaps, from left to right."""
     parts = [[glyphs[0]]]
     right = glyphs[0][3]
     for glyph in glyphs[1:]:
-        if glyph[2] - right > gap:
+        if glyph[2] - right > gap or any(right - 1 <= x <= glyph[2] + 1 for x in rules):
             parts.append([])
         parts[-1].append(glyph)
         right = max(right, glyph[3])

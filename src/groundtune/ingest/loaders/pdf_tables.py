@@ -2,17 +2,33 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from groundtune.ingest.loaders.pdf_types import Line, Segment, is_marker
+from groundtune.ingest.table_shapes import MarkedRow, TableRow, join_names, read_table
+
+_MOST_HEADS = 3
+"""Bold rows that a table begins with and that name its columns."""
+_SAME = 3.0
+"""Distance, in points, up to which the columns of two tables are the same."""
 
 
 @dataclass(frozen=True, slots=True)
-class TableRow:
-    cells: list[str]
-    header: list[str]
+class RuledTable:
+    """The table that a grid holds. names: those of its columns; head: the rows that hold them."""
+
+    xs: tuple[float, ...]
+    names: Sequence[str]
+    head: list[list[str]]
+
+    def has_columns(self, xs: Sequence[float]) -> bool:
+        """Return whether the columns of another table stand in the same places."""
+        return len(xs) == len(self.xs) and all(abs(x - own) <= _SAME for x, own in zip(xs, self.xs, strict=True))
 
 
-def group_lines(lines: Sequence[Line], before: "Table | None" = None) -> tuple[list[Line | TableRow], "Table | None"]:
+def group_lines(
+    lines: Sequence[Line], before: "Table | RuledTable | None" = None
+) -> tuple[list[Line | TableRow], "Table | RuledTable | None"]:
     """Return lines of prose as they are, and rows for runs of lines whose cells form columns.
 
     before: the table that the page before ends with, which may go on. The table that this page ends with is returned.
@@ -22,23 +38,45 @@ def group_lines(lines: Sequence[Line], before: "Table | None" = None) -> tuple[l
     at = 0
     table = before
     while at < len(lines):
+        if lines[at].grid is not None:
+            rows, table = _read_grid(lines[at], None if parts else table)
+            parts += rows
+            at += 1
+            continue
         end = _table_end(lines, at)
         if end - at >= 2:
             run = [*_head(lines, at), *lines[at:end]]
-            table = table.continued(run) if table is not None and not parts else None
-            table = table or Table(run)
+            following = table.continued(run) if isinstance(table, Table) and not parts else None
+            table = following or Table(run)
             parts += table.rows()
             at = end
             continue
         if at + 1 < len(lines) and _is_head_of(lines, at):
             at += 1  # a header with narrow gaps: it goes into the table that follows
             continue
-        if table is not None and table.has(lines[at]):
+        if isinstance(table, Table) and table.has(lines[at]):
             parts += table.row(lines[at])
         else:
             parts.append(lines[at])
         at += 1
     return parts, table if parts and isinstance(parts[-1], TableRow) else None
+
+
+def _read_grid(line: Line, before: "Table | RuledTable | None") -> tuple[list[TableRow], RuledTable | None]:
+    """Return the rows of a ruled table. before: a table that goes on in it if it has the same columns."""
+    xs = line.grid.xs if line.grid else ()
+    rows = [row for row in line.rows if any(row)]
+    if isinstance(before, RuledTable) and before.has_columns(xs):
+        repeated = bool(before.head) and rows[: len(before.head)] == before.head
+        if repeated or not isinstance(rows[0], MarkedRow):
+            return [*read_table(rows[len(before.head) :] if repeated else rows, before.names)], before
+    head = [*takewhile(lambda row: isinstance(row, MarkedRow), rows)]
+    if 0 < len(head) <= _MOST_HEADS and len(head) < len(rows):
+        names: Sequence[str] = join_names(head)
+        return [*read_table(rows[len(head) :], names)], RuledTable(xs, names, head)
+    read = [*read_table(rows)]
+    names = read[-1].names if read else ()
+    return read, RuledTable(xs, names, rows[: len(rows) - len(read)] if names else [])
 
 
 def aligned_cells(cells: Sequence[Segment], others: Sequence[Segment], size: float) -> int:

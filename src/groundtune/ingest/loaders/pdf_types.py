@@ -1,6 +1,7 @@
 """Define the types of the PDF loader: segments, lines, pages, and the words that resolve hyphens. Reads no file."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -75,6 +76,10 @@ class Line:
     """The same text split at narrower gaps: cells if the rows around it have columns there."""
     bold: bool = False
     """Whether its first and its last glyph are bold."""
+    grid: "Grid | None" = None
+    """The ruled table that stands here, for a line that holds one."""
+    rows: list[list[str]] = field(default_factory=list)
+    """Its cells."""
 
     @property
     def left(self) -> float:
@@ -88,12 +93,51 @@ class Line:
     def text(self) -> str:
         return " ".join(segment.text for segment in self.segments)
 
+    @property
+    def middle(self) -> float:
+        return 0.5 * (self.bottom + self.top)
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The cells of a ruled table."""
+
+    xs: tuple[float, ...]
+    """Where its columns begin and the last one ends, from the left."""
+    ys: tuple[float, ...]
+    """Where its rows begin and the last one ends, from the top."""
+    cells: list[list[int]]
+    """Number of the cell at each row and column; a merged cell has several places."""
+
+    def spans(self, segment: Segment) -> bool:
+        """Return whether the middle of a text is between its first and its last rule."""
+        return self.xs[0] < 0.5 * (segment.left + segment.right) < self.xs[-1]
+
+    def row_at(self, y: float) -> int | None:
+        row = sum(top >= y for top in self.ys) - 1
+        return row if 0 <= row < len(self.cells) else None
+
+    def cell_at(self, x: float, y: float) -> int | None:
+        """Return the number of the cell at a place."""
+        row = self.row_at(y)
+        column = min(max(bisect_right(self.xs, x) - 1, 0), len(self.xs) - 2)
+        return None if row is None else self.cells[row][column]
+
+    def splits_at(self, y: float) -> list[float]:
+        """Return where the rules between cells stand in the row at a height."""
+        row = self.row_at(y)
+        if row is None:
+            return []
+        cells = self.cells[row]
+        return [self.xs[at] for at in range(1, len(cells)) if cells[at] != cells[at - 1]]
+
 
 @dataclass(slots=True)
 class Page:
     lines: list[Line]
     width: float
     height: float
+    grids: list[Grid] = field(default_factory=list)
     furniture: list[str] = field(default_factory=list)
     """Headers and footers that stand here first."""
     repeated: int = 0
