@@ -196,3 +196,29 @@ def test_answer_types(question: str, kind: str, has: str, has_not: str) -> None:
 def test_without_a_type_the_fit_is_neutral() -> None:
     assert question_type("What is a Drover?") == ""
     assert type_match("", frozenset(), "A cargo bike.") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "quote"),
+    [
+        (
+            "To register you need:\n\na passport\n\na proof of address\n\nThen go to the desk.",
+            "To register you need:\na passport\na proof of address",
+        ),
+        ("Bring the following:\n\n1. first.\n\n2. second\n\nAsk.", "Bring the following:\n1. first.\n2. second"),
+        ("You must bring:\n\n- one\n\n- two\n\nThe rest.", "You must bring:\n- one\n- two"),
+        ("These are not taken:\n\nOld bikes.\n\nHelmets.", "These are not taken:\nOld bikes.\nHelmets."),
+        (
+            "Sie brauchen dafür:\n\neinen Pass;\n\neine Adresse.\n\nGehen Sie dann.",
+            "Sie brauchen dafür:\neinen Pass;\neine Adresse.",
+        ),
+        ("需要以下材料：\n\n护照\n\n地址证明", "需要以下材料：\n护照\n地址证明"),
+        ("The fees are as follows:\n\nZone: EU; Fee: 14\n\nZone: UK; Fee: 17", None),
+        ("Nothing follows this here:", "Nothing follows this here:"),
+        ("All of this holds:\n\n" + "long " * 100, "All of this holds:"),
+    ],
+)
+def test_a_sentence_that_ends_in_a_colon_comes_with_its_list(text: str, quote: str | None) -> None:
+    units = quotable(text, language="english")
+    assert (quote or text.replace("\n\n", "\n")) in units
+    assert "\n" not in "".join(units[1:])

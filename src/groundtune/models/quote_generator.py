@@ -82,12 +82,15 @@ class QuoteGenerator:
         self._cut: OrderedDict[tuple[str, str], list[tuple[str, frozenset[str]]]] = OrderedDict()
 
     async def generate(self, prompt: Prompt) -> Generation:
-        """Return the quotes, one per line; the text is "" and the confidence 0 when there is no sentence to quote."""
+        """Return the quotes, one per line, and each item of a list on its own.
+
+        The text is "" and the confidence 0 when there is no sentence to quote.
+        """
         started = time.perf_counter()
         candidates = await self.candidates(prompt)
         if not candidates.units:
             return Generation("", Usage(seconds=time.perf_counter() - started, usd=self._usd), 0.0)
-        lines = [f"{unit.text} [{unit.passage + 1}]" for unit in self._chosen(candidates)]
+        lines = [f"{line} [{unit.passage + 1}]" for unit in self._chosen(candidates) for line in unit.text.split("\n")]
         return Generation(
             "\n".join(lines), Usage(seconds=time.perf_counter() - started, usd=self._usd), confidence(candidates)
         )

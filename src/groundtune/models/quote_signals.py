@@ -22,6 +22,13 @@ UNRELATED = 0.9
 FRAGMENT = 3
 """A sentence of at most this many words is quoted with the next one ("GCW. Gross combined weight: …")."""
 _LABEL = r"(?:[^:;()\n]|\([^()\n]*\)){1,60}: "
+_COLONS = (":", "：")
+_STOPS = (".", "!", "?", "。", "！", "？", "؟", "।")
+_MARK = re.compile(r"[-*+•–‣▪◦]\s|\[[ x]\]\s|\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]\s")
+"""What may stand before an item of a list."""
+MOST_ITEMS = 20
+LONGEST_ITEM = 200
+"""Items quoted with the sentence that announces them, and the most characters of one."""
 _ROW = re.compile(rf"{_LABEL}[^;\n]*(?:; {_LABEL}|$)")
 
 
@@ -48,21 +55,58 @@ class QuotableUnit:
 
 
 def quotable(text: str, *, language: str) -> list[str]:
-    """Split a passage into sentences (a fragment joins the next) and table rows, with whitespace collapsed."""
+    """Split a passage into sentences (a fragment joins the next) and table rows, with whitespace collapsed.
+
+    A sentence that ends in a colon comes with the list that it announces: its items follow, each on a line. The items
+    are also units of their own.
+    """
     units: list[str] = []
-    for block in text.split("\n\n"):
-        if _ROW.match(block):
-            units.append(" ".join(block.split()))
-            continue
-        pending = ""
-        for start, end in sentences(block, language=language):
-            pending = f"{pending} {' '.join(block[start:end].split())}".strip()
-            if len(pending.split()) > FRAGMENT:
-                units.append(pending)
-                pending = ""
-        if pending:
-            units.append(pending)
+    blocks = text.split("\n\n")
+    for number, block in enumerate(blocks):
+        of_block = _units(block, language)
+        if of_block and of_block[-1].endswith(_COLONS):
+            of_block[-1] = "\n".join([of_block[-1], *_items(blocks[number + 1 :])])
+        units += of_block
     return [unit for unit in units if words(unit)]
+
+
+def _units(block: str, language: str) -> list[str]:
+    if _ROW.match(block):
+        return [" ".join(block.split())]
+    units: list[str] = []
+    pending = ""
+    for start, end in sentences(block, language=language):
+        pending = f"{pending} {' '.join(block[start:end].split())}".strip()
+        if len(pending.split()) > FRAGMENT:
+            units.append(pending)
+            pending = ""
+    return [*units, pending] if pending else units
+
+
+def _items(blocks: Sequence[str]) -> list[str]:
+    """Return the list at the beginning of the blocks: the first one and those of its form, up to a longer text."""
+    items: list[str] = []
+    for block in blocks[:MOST_ITEMS]:
+        item = " ".join(block.split())
+        if not item or len(item) > LONGEST_ITEM or (items and not _goes_on(items, item)):
+            break
+        items.append(item)
+    return items
+
+
+def _goes_on(items: Sequence[str], item: str) -> bool:
+    """Whether a block is one more item: it has a mark if the first one has, and ends as the others end.
+
+    The last item of a list in one sentence ends it: `a passport;`, `a proof of address.`
+    """
+    if items[-1].endswith(_COLONS) or bool(_MARK.match(items[0])) != bool(_MARK.match(item)):
+        return False
+    if _MARK.match(item):
+        return True
+    begun, ended, ends = (text.endswith(_STOPS) for text in (items[0], items[-1], item))
+    if ended and not begun:
+        return False
+    return ended == ends or (not ended and items[-1].endswith((";", ",", "；", "，")))
 
 
 def relative_scores(hits: Sequence[Hit]) -> list[float]:
