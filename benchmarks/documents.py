@@ -59,8 +59,10 @@ def compare_files(paths: list[Path], *, show: int) -> None:
         if isinstance(outcome, ParseError) or shown is None:
             print(f"--- {file}: {outcome if isinstance(outcome, ParseError) else 'opened by no program here'}")
             continue
-        after = compare_file(outcome, shown, exceptions_of(file.suffix.lower()))
-        by_format[file.suffix.lower()].append((compare_file(outcome, shown), after))
+        exceptions = exceptions_of(file.suffix.lower())
+        after = compare_file(outcome, shown, exceptions)
+        if file.name not in exceptions.files:
+            by_format[file.suffix.lower()].append((compare_file(outcome, shown), after))
         if show and (after.missing or after.unseen):
             print(f"--- {file}: {after.present}/{after.visible} present, {after.seen}/{after.read} visible")
             for line in context((shown.reduced or shown.certain)[0], after.missing, most=show):

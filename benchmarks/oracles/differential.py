@@ -36,11 +36,12 @@ def compare_file(documents: Sequence[ParsedDocument], seen: Seen, exceptions: Ex
             plain.extend(found := tokens(text))
             if kind == "row":
                 rows.extend(found)
+    raised = ["^"] * plain.count("^")  # how raised text is written, in place of its height
     views = seen.certain if seen.reduced is None or exceptions == NO_EXCEPTIONS else seen.reduced
     return compare(
         plain,
         [tokens(exceptions.of_program(text)) for text in views],
-        perhaps=[tokens(text) for text in (*seen.certain, *seen.perhaps)],
+        perhaps=[[*tokens(text), *raised] for text in (*seen.certain, *seen.perhaps)],
         repeatable=rows,
     )
 
@@ -50,7 +51,7 @@ def pieces(document: ParsedDocument) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     if document.row_id is not None:
         beside = [document.title or "", *document.metadata.values(), document.row_id]
-        found += [("row", text) for text in beside if text and text not in document.text]
+        found += [("row", text) for text in (*document.metadata, *beside) if text]
     at = 0
     for block in document.blocks:
         if between := document.text[at : block.start].strip():

@@ -14,6 +14,7 @@ class Exceptions:
     selectors: tuple[str, ...] = ()
     lines: re.Pattern[str] | None = None
     blocks: re.Pattern[str] | None = None
+    files: frozenset[str] = frozenset()
 
     def of_program(self, text: str) -> str:
         """Return the text without the lines that are taken out."""
@@ -35,6 +36,7 @@ def exceptions_of(suffix: str) -> Exceptions:
         tuple(selector for each in mine for selector in each.get("selectors", ())),
         _pattern([pattern for each in mine for pattern in each.get("lines", ())]),
         _pattern([pattern for each in mine for pattern in each.get("blocks", ())]),
+        frozenset(name for each in mine for name in each.get("files", ())),
     )
 
 

@@ -11,7 +11,7 @@ from benchmarks.oracles.tokens import Comparison, compare, tokens
 
 from groundtune.ingest.parsed import ParsedDocument
 
-Kind = Literal["missing", "unseen", "hidden", "twice", "split", "heading", "names"]
+Kind = Literal["missing", "unseen", "hidden", "twice", "split", "heading", "names", "place", "citation"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ from benchmarks.oracles.structures import (
     Table,
 )
 
+_VALUES = ("{n}", "3,{n}", "{n}.50", "-{n}", "{n}%", "€ {n}", "{word}", "{n} kg")
+"""Kinds of columns of a table."""
 _LABELS: tuple[Label | None, ...] = (None, "decimal", "letter", "roman")
 
 
@@ -117,7 +119,8 @@ class _Maker:
             case 1:
                 years = self.choices.randint(1990, 2020)
                 header = [(Cell(self.words.name()), *(Cell(str(years + n)) for n in range(columns - 1)))]
-        rows = [tuple(self._value(column) for column in range(columns)) for _ in range(count)]
+        patterns = ["{name}", *(self.choices.choice(_VALUES) for _ in range(columns - 1))]
+        rows = [tuple(self._value(pattern) for pattern in patterns) for _ in range(count)]
         if count >= 2 and self.choices.random() < 0.3:
             top = Cell(rows[0][0].text, rows=2)
             rows[:2] = [(top, *rows[0][1:]), rows[1][1:]]
@@ -128,12 +131,12 @@ class _Maker:
         rest = tuple(Cell(self.words.name(), rows=2) for _ in range(columns - 3))
         return [(*upper, *rest), (Cell(self.words.name()), Cell(self.words.name()))]
 
-    def _value(self, column: int) -> Cell:
-        if column == 0:
-            return Cell(self.words.name())
-        number = self.words.number()
-        pattern = self.choices.choice(("{n}", "3,{n}", "{n}.50", "-{n}", "{n}%", "€ {n}", "{word}", "{n} kg", ""))
-        return Cell(pattern.format(n=number, word=self.words.word()))
+    def _value(self, pattern: str) -> Cell:
+        """Return a value of a column; some are missing, and some are of another kind."""
+        if pattern != "{name}":
+            other = self.choices.random()
+            pattern = "" if other < 0.08 else "n/a" if other < 0.11 else pattern
+        return Cell(pattern.format(n=self.words.number(), word=self.words.word(), name=self.words.name()))
 
     def label_table(self) -> Table:
         rows = [

@@ -10,7 +10,7 @@ import pypdfium2
 
 _EDGE = 3
 """Lines at the top and at the bottom of a page that may be page furniture."""
-_PAGE_NUMBER = re.compile(r"[-–—\s]*(?:page|seite|p\.)?\s*(\d+)\s*(?:(?:of|von|/)\s*\d+)?[-–—\s]*", re.IGNORECASE)
+_PAGE_NUMBER = r"(?:\b(?:page|seite|p\.)\s*)?(?<![\d.,]){number}(?:\s*(?:of|von|/)\s*{count})?(?![\d.,]*\d)"
 
 
 def missing_poppler() -> str | None:
@@ -39,16 +39,25 @@ def without_furniture(pages: Sequence[str]) -> list[str]:
     seen: set[str] = set()
     kept = []
     for number, page in enumerate(pages, start=1):
+        page_number = re.compile(_PAGE_NUMBER.format(number=number, count=len(pages)), re.IGNORECASE)
         lines = [line for line in page.split("\n") if line.strip()]
         edges = {*range(min(_EDGE, len(lines))), *range(max(0, len(lines) - _EDGE), len(lines))}
         left = []
         for at, line in enumerate(lines):
             text = " ".join(line.split())
-            if at in edges and len(pages) > 1:
-                page_number = _PAGE_NUMBER.fullmatch(text)
-                if text in seen or (page_number and int(page_number[1]) == number):
+            words = page_number.sub("", text).strip(" -–—|·")
+            if at in edges and (len(pages) > 1 or not words):
+                if not words or text in seen or words in seen:
                     continue
                 seen.add(text)
+                if words != text and _ends(text, page_number):
+                    seen.add(words)
+                    line = words
             left.append(line)
         kept.append("\n".join(left))
     return kept
+
+
+def _ends(text: str, page_number: re.Pattern[str]) -> bool:
+    """Whether the line begins or ends with the number of its page."""
+    return any(match.start() == 0 or match.end() == len(text) for match in page_number.finditer(text))

@@ -14,6 +14,8 @@ _KEPT = {ord(sign): f"^{unicodedata.normalize('NFKC', sign)}" for sign in "⁰¹
 _KEPT |= {ord(sign): unicodedata.normalize("NFKC", sign) for sign in "₀₁₂₃₄₅₆₇₈₉"}
 _TICKS = {ord(sign): "☑" for sign in "☒✓✔🗹🗷"}
 _UNSEEN = re.compile("[\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufe0e\ufe0f]")
+_RULES = re.compile(r"([=+_~*.·-])\1{2,}")
+"""Lines drawn with characters."""
 _DASHES = re.compile("[\u2010-\u2015\u2212]")
 _SINGLE = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
@@ -32,7 +34,7 @@ def tokens(text: str) -> list[str]:
     Case is folded: programs show headings in capitals that the file does not have.
     """
     text = unicodedata.normalize("NFKC", _UNSEEN.sub("", text).translate(_KEPT)).translate(_TICKS)
-    return [token.casefold() for token in _TOKEN.findall(_DASHES.sub("-", text))]
+    return [token.casefold() for token in _TOKEN.findall(_RULES.sub(" ", _DASHES.sub("-", text)))]
 
 
 @dataclass(frozen=True, slots=True)

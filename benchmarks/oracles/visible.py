@@ -7,10 +7,11 @@ import html
 import io
 import json
 import posixpath
+import re
 import tempfile
 import zipfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -45,7 +46,10 @@ def see(paths: Sequence[Path]) -> dict[Path, Seen | None]:
         scratch = Path(name)
         paged = [path for path in paths if path.suffix.lower() in PAGED]
         for path, pdf in zip(paged, libreoffice.convert(paged, "pdf", scratch / "pdf"), strict=True):
-            seen[path] = _see_pdf(pdf, slides=path.suffix.lower() in SLIDES) if pdf else None
+            seen[path] = None
+            if pdf:
+                shown = _see_pdf(pdf, slides=path.suffix.lower() in SLIDES)
+                seen[path] = replace(shown, perhaps=tuple(f"{view}\n{_descriptions(path)}" for view in shown.perhaps))
         workbooks = [path for path in paths if path.suffix.lower() in SHEETS]
         for path, cells in zip(workbooks, libreoffice.sheets(workbooks, scratch / "sheets"), strict=True):
             seen[path] = None if cells is None else Seen((cells,))
@@ -67,6 +71,15 @@ def see(paths: Sequence[Path]) -> dict[Path, Seen | None]:
             case ".ipynb":
                 seen[path] = Seen(("\n".join(_notebook(json.loads(path.read_text("utf-8")))),))
     return seen
+
+
+def _descriptions(path: Path) -> str:
+    """Return the alternative texts of the pictures in an Office file."""
+    if not zipfile.is_zipfile(path):
+        return ""
+    with zipfile.ZipFile(path) as archive:
+        parts = [archive.read(name).decode("utf-8", "replace") for name in archive.namelist() if name.endswith(".xml")]
+    return html.unescape("\n".join(text for part in parts for text in re.findall(r'\sdescr="([^"]*)"', part)))
 
 
 def _see_pdf(path: Path, *, slides: bool = False) -> Seen:

@@ -37,4 +37,5 @@ def write(document: Document, path: Path) -> Document | None:
     """Write a document in the format of the suffix; return what was written of it; None if nothing was."""
     module = import_module(f"{__name__}.{FORMATS[path.suffix]}")
     writer: Callable[[Document, Path], Document | None] = module.write
-    return writer(document, path)
+    written = writer(document, path)
+    return written if written is not None and written.blocks else None

@@ -10,7 +10,8 @@ from benchmarks.oracles.writers import html
 def write(document: Document, path: Path) -> Document:
     """Write what an HTML page of the document has, without form fields."""
     kept = html.write(document, path)
-    kept = Document(kept.title, tuple(block for block in kept.blocks if not isinstance(block, Field)))
+    blocks = tuple(block for block in kept.blocks if not isinstance(block, Field))
+    kept = Document(kept.title, blocks, header=document.title)
     message = EmailMessage()
     message["Subject"] = document.title
     message["From"] = "Vera <vera@example.com>"

@@ -87,7 +87,7 @@ def _inline(runs: Sequence[Run], notes: list[str]) -> str:
             case "superscript":
                 text = f"<sup>{text}</sup>"
             case "struck":
-                text = f"~~{text}~~"
+                text = f"~~{text.rstrip()}~~ "
             case "link":
                 text = f"[{text}](https://example.com/)"
         parts.append(text)
