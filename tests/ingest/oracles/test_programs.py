@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 DATA = Path(os.environ.get("GROUNDTUNE_DATA", ROOT.parent / "shared" / "data"))
 TARGET = 0.995
 BELOW = {".html": (TARGET, 0.99)}
-"""Formats whose real files are below the target. HTML: one page hides copies of its text by rules of its style sheets."""
+"""Formats whose real files are below the target. HTML: rules of style sheets hide copies of the text on one page."""
 
 
 def test_programs_show_what_the_generator_wrote(tmp_path: Path, need: Callable[..., None]) -> None:
