@@ -60,6 +60,47 @@ def test_restructured_text_reads_no_other_file(tmp_path: Path) -> None:
     assert read(tmp_path, "a.rst", text).text == "Seen"
 
 
+def test_asciidoc(tmp_path: Path) -> None:
+    parsed = read(
+        tmp_path,
+        "a.adoc",
+        "= Guide to the {product}\nAnn Lee <ann@example.org>\n:product: Wren\n:toc:\n\n"
+        "The {product} moves 10^6^ litres of H~2~O, *bold _it_* `code` and https://x.example[the site],\n"
+        "see <<setup,Setup>>.footnote:[Or not.] Snake_case_words and 2 * 3 * 4 stay.\n\n"
+        "[[setup]]\n== Setup\n\n// secret\n"
+        "NOTE: Charge it.\n\n[WARNING]\n====\nNever below zero.\n\n* one\n====\n\n"
+        ".First steps\n. One\n.. Inner\n. Two\n+\n"
+        "----\nx = 1\n  y\n----\n\nWren:: a bike\nHeron::\na bird\n\n"
+        '[cols="1,2", options="header"]\n|===\n|Model |Price\n|Wren\n|3\n|===\n\n'
+        "include::other.adoc[]\n\nimage::x.png[a map]\n\n////\nsecret\n////\n\nifdef::x[]\nShown\nendif::[]\n\n"
+        "[.line-through]#old# new\n",
+    )
+    assert parsed.title == "Guide to the Wren"
+    assert texts(parsed) == [
+        "Ann Lee <ann@example.org>",
+        "The Wren moves 10^6 litres of H2O, bold it code and the site, see Setup. (Or not.) "
+        "Snake_case_words and 2 * 3 * 4 stay.",
+        "Note",
+        "Charge it.",
+        "Warning",
+        "Never below zero.",
+        "one",
+        "First steps",
+        "1. One",
+        "1. Inner",
+        "2. Two",
+        "x = 1\n  y",
+        "Wren: a bike",
+        "Heron: a bird",
+        "Model: Wren; Price: 3",
+        "a map",
+        "Shown",
+        "new",
+    ]
+    assert parsed.blocks[-1].heading == ("Guide to the Wren", "Setup")
+    assert notes(parsed) == {"not_included": ("other.adoc",), "deleted_text": ()}
+
+
 def test_source_code_keeps_its_lines(tmp_path: Path) -> None:
     code = "import os\n\n\ndef a():\n    x = 1\n\n    return x\n\n\ndef b():\n    pass\n"
     parsed = read(tmp_path, "a.py", code)
