@@ -1,6 +1,9 @@
 """Grids are read under the right column names, or under none: no row is ever named after another row of data."""
 
+import random
+
 import pytest
+from benchmarks.table_shapes import MAKERS, judge
 
 from groundtune.ingest.parsed import TextBuilder, render_row
 from groundtune.ingest.table_shapes import Across, MarkedRow, join_names, read_table
@@ -180,3 +183,9 @@ def test_the_builder_notes_a_table_without_names() -> None:
     parsed = builder.build()
     assert parsed.text == "17; 120\n\n18; 90\n\nAge: 19; Weight: 120\n\nAge: 20; Weight: 90"
     assert [(note.kind, note.count) for note in parsed.notes] == [("no_header", 1)]
+
+
+def test_no_generated_grid_is_read_under_wrong_names() -> None:
+    r = random.Random(11)
+    verdicts = {judge(MAKERS[number % len(MAKERS)](r)) for number in range(300)}
+    assert verdicts <= {"right", "unnamed"}

@@ -19,6 +19,7 @@ _FLAGS = frozenset(
 )
 _VALUE = regex.compile(r"[(\[]?[-+−–±~≈<>≤≥]?\s*(?:\p{Sc}|[A-Z]{1,3}\p{Sc}|[A-Z]{3}\s)?\s*[-+−]?[.,]?\d")
 _CONTACT = regex.compile(r"\S+@\S+\.\S+|(?:https?://|www\.)\S+|\+\d[\d /()-]{5,}")
+_NUMERIC = regex.compile(r"[\d.,'’\s+−-]+")
 _WORD = regex.compile(r"[^\W\d_]+")
 _CODE = regex.compile(r"(?=.*\d)[\w./#-]+")
 _YEAR = regex.compile(r"(?:19|20|21)\d\d")
@@ -37,6 +38,11 @@ def is_value(text: str) -> bool:
         words = _WORD.findall(text)
         return len(words) <= 2 and all(len(word) <= 12 for word in words)
     return text.casefold() in _FLAGS or _CONTACT.fullmatch(text) is not None
+
+
+def value_form(text: str) -> str:
+    """Return what a value has beside its digits: its unit, its currency, the signs of a date."""
+    return _NUMERIC.sub("", text) + ("-" if _DATE.fullmatch(text) else "")
 
 
 def is_placeholder(text: str) -> bool:

@@ -4,8 +4,9 @@ A grid is complete: every row has its cells at their columns, and a merged cell 
 """
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from groundtune.ingest.cell_kinds import (
     could_be_name,
@@ -15,6 +16,7 @@ from groundtune.ingest.cell_kinds import (
     is_placeholder,
     is_series,
     is_value,
+    value_form,
 )
 from groundtune.languages.column_names import names_a_column
 
@@ -30,6 +32,10 @@ _FORM = 8
 """The same in every second column, where a form has its values."""
 _PROSE = 40
 """Characters that every cell of a column of prose has, and no column name."""
+
+
+_Values = Mapping[int, frozenset[str]]
+"""The columns that hold values only, as far as looked at, and the forms of these values."""
 
 
 class Across(str):
@@ -81,8 +87,7 @@ class _Header:
     start: int
     """Index of its first line."""
     lines: int
-    values: frozenset[int]
-    """Columns that hold values only, as far as looked at."""
+    values: _Values
 
 
 class _Window:
@@ -163,7 +168,7 @@ def _body(window: _Window, header: _Header) -> Generator[TableRow, None, _Header
             ahead = window.peek(_SAMPLE)
             if (found := _header_at(ahead, sure=not below_line)) is not None:
                 return found
-            if not _holds(ahead, filled, header, below_line):
+            if not (_continues(_up_to_line(ahead), header, most=True) if below_line else _holds(ahead, filled, header)):
                 return None
             below_line = False
             yield TableRow(_own(row), header.names)
@@ -186,11 +191,14 @@ def _looks_new(row: Row, filled: Sequence[int], header: _Header) -> bool:
     return len({*texts}) == len(texts) and all(map(could_be_name, texts)) and not _repeats(row, header)
 
 
-def _holds(ahead: Sequence[Row], filled: Sequence[int], header: _Header, below_line: bool) -> bool:
+def _up_to_line(ahead: Sequence[Row]) -> list[Row]:
+    """Return the rows up to one with a single cell."""
+    return [*takewhile(lambda row: len(_filled(row)) > 1, ahead)]
+
+
+def _holds(ahead: Sequence[Row], filled: Sequence[int], header: _Header) -> bool:
     """Whether the names hold for a row that looks new and for those below it."""
     values = [at for at in filled if at in header.values]
-    if below_line:
-        return any(is_value(ahead[0][at].strip()) for at in values)
     if filled[-1] > len(header.names) or len(values) != 1:
         return False
     below = [row[values[0]].strip() for row in ahead[1 : _SEVERAL + 1] if len(row) > values[0]]
@@ -202,17 +210,25 @@ def _repeats(row: Row, header: _Header) -> bool:
     return row[0].strip() == names[0] and [cell.strip() for cell in row[: len(names)]] == [*names]
 
 
-def _continues(sample: Sequence[Row], header: _Header) -> bool:
-    """Whether the rows below an empty one fill the same columns with values of the same kind."""
-    if len(header.names) < 3:
+def _continues(sample: Sequence[Row], header: _Header, *, most: bool = False) -> bool:
+    """Whether the rows below an empty one or a title fill the same columns with values like those above.
+
+    most: half of the rows may lack a value.
+    """
+    if len(header.names) < 3 or not sample:
         return False
+    valued = 0
     for row in sample:
-        filled = _filled(row)
-        values = [is_value(row[at].strip()) for at in filled if at in header.values]
-        others = [is_value(row[at].strip()) for at in filled if at not in header.values]
-        if not values or not all(values) or any(others) or filled[-1] >= len(header.names):
+        texts = {at: text for at in _filled(row) if not is_placeholder(text := row[at].strip())}
+        values = [at for at in texts if at in header.values]
+        if any((at in header.values) != is_value(text) for at, text in texts.items()) or max(texts) >= len(
+            header.names
+        ):
             return False
-    return True
+        alike = sum(value_form(texts[at]) in header.values[at] for at in values)
+        valued += bool(values) and 2 * alike >= len(values)
+    reaches = max(_filled(row)[-1] for row in sample) == len(header.names) - 1
+    return reaches and (2 * valued >= len(sample) if most else valued == len(sample))
 
 
 def _without_names(window: _Window) -> Generator[TableRow, None, _Header | None]:
@@ -306,7 +322,8 @@ def _two_lines(upper: Row, lower: Row) -> list[str] | None:
     if not all(could_be_name(cell) or is_period(cell) for cell in (*filter(None, upper), *names)):
         return None
     if not any(isinstance(cell, Across) for cell in upper):
-        if len({*names}) == len(names) or len(_filled(upper)) < 2:
+        gaps = [at for at, cell in enumerate(upper) if at and not cell and lower[at]]
+        if len({*names}) == len(names) or len(_filled(upper)) < 2 or not gaps:
             return None
         for at, name in enumerate(lower):
             if at and name and not upper[at] and upper[at - 1]:
@@ -325,7 +342,7 @@ def _same_width(upper: Row, lower: Row) -> tuple[list[str], list[str]]:
     return padded(upper), padded(lower)
 
 
-def _value_columns(row: Row, below: Sequence[Row], *, sure: bool, repeated: bool = False) -> frozenset[int] | None:
+def _value_columns(row: Row, below: Sequence[Row], *, sure: bool, repeated: bool = False) -> _Values | None:
     """Return the columns that hold values below a line of column names; None if the line need not be one.
 
     repeated: names may repeat, since they are the lower of two lines.
@@ -348,11 +365,13 @@ def _value_columns(row: Row, below: Sequence[Row], *, sure: bool, repeated: bool
 
 
 def _table_below(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows of the same table: those with several cells, up to another line of column names."""
+    """Return the rows of the same table: those with several cells, up to a title or another line of column names."""
     found: list[Row] = []
     for row in rows:
         filled = _filled(row)
         if len(filled) < 2:
+            if found:
+                break
             continue
         if found and (isinstance(row, MarkedRow) or _lists_names(row, filled)) and _all_names(row, filled):
             break
@@ -377,6 +396,8 @@ def _are_columns_worded(looked: "_Columns", body: Sequence[Row]) -> bool:
     worded = [at for at in looked.named if names_a_column(looked.names[at])]
     if len(looked.used) % 2 == 0 and not {*worded}.intersection(looked.used[1::2]):
         return False
+    if len(looked.used) == 2 and 10 * looked.first_below_worded > len(body):
+        return False
     below = (cell.strip() for row in body for cell in row if not any(map(str.isdigit, cell)))
     return 3 * sum(map(names_a_column, below)) < len(worded) * len(body)
 
@@ -389,8 +410,7 @@ class _Columns:
     named: Sequence[int]
     """Columns with a name."""
     used: Sequence[int]
-    values: frozenset[int]
-    """Columns with values only."""
+    values: _Values
     contrasts: frozenset[int]
     """Columns with a word above values, codes or prose."""
     recurs: bool
@@ -414,8 +434,8 @@ class _Columns:
             return None
         if any(names[at].endswith(":") for at in words) and not all(names[at].endswith(":") for at in words):
             return None
-        values = frozenset(at for at, cells in columns.items() if _are_values(cells))
-        if figures and not (values.issuperset(figures) and _are_periods(names, named, figures, columns, body)):
+        values = {at: frozenset(map(value_form, cells)) for at, cells in columns.items() if _are_values(cells)}
+        if figures and not (values.keys() >= {*figures} and _are_periods(names, named, figures, columns, body)):
             return None
         contrasts = {at for at in named if at in values}
         contrasts |= {at for at in words if at in columns and _is_unlike(names[at], columns[at])}
@@ -460,7 +480,8 @@ def _are_periods(
 ) -> bool:
     """Whether figures among the names are years, other periods or 1, 2, 3, and those below are not."""
     texts = [names[at] for at in figures]
-    if any(is_period(cell) for at in figures for cell in columns[at]):
+    cells = [cell for at in figures for cell in columns[at]]
+    if 2 * sum(map(is_period, cells)) >= len(cells):
         return False
     if len(figures) > 1 and any(counts_up([row[at].strip() for at in figures if at < len(row)]) for row in body):
         return False
@@ -479,7 +500,7 @@ def _is_contrast(looked: _Columns, rows: int) -> bool:
             return second in contrasts or rows > 1
         return second in contrasts and (rows >= _MANY or (bool(worded) and looked.first_below_worded == 0))
     if len(used) % 2 == 0 and contrasts <= {*used[1::2]}:  # a form: label, value, label, value
-        return len(contrasts) > 0 and (bool(worded) or rows >= _FORM)
+        return len(contrasts) > 0 and (rows >= _FORM or all(names_a_column(looked.names[at]) for at in used[1::2]))
     if len(contrasts) > 1:
         return True
     return len(contrasts) == 1 and (rows >= _SEVERAL or bool(worded))

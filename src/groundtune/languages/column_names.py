@@ -9,24 +9,30 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _CAMEL = re.compile(r"(?<=[a-zß-ÿ])(?=[A-Z])")
 _MOST_WORDS = 5
 _LONGEST_SHORT = 3
-"""Letters up to which a word counts only as the whole name: `to` is no hint in `9 to 17`."""
+"""Letters up to which a word behind another one says nothing: `of`, `du`, `per`."""
 
 
 @lru_cache(4096)
 def names_a_column(text: str) -> bool:
-    """Whether a word for a kind of thing (price, date, name) stands in the text, which has five words at most."""
+    """Whether the text is a word for a kind of thing (price, date, name), or up to five of them (opening hours)."""
     words = _WORD.findall(_CAMEL.sub(" ", text.replace("_", " ")).casefold())
     if not 0 < len(words) <= _MOST_WORDS:
         return False
-    names, endings = _names()
+    names, endings, qualifiers = _names()
     if words[0] != text.casefold():
-        words = [word for word in words if len(word) > _LONGEST_SHORT or not word.isascii()]
-    return any(word in names or word.endswith(endings) for word in words)
+        begun = len(words) > 1  # "in stock" is not "stock"
+        words = [
+            word
+            for at, word in enumerate(words)
+            if (begun and not at) or len(word) > _LONGEST_SHORT or not word.isascii()
+        ]
+    named = [word in names or word.endswith(endings) for word in words]
+    return any(named) and all(known or word in qualifiers for known, word in zip(named, words, strict=True))
 
 
 @cache
-def _names() -> tuple[frozenset[str], tuple[str, ...]]:
+def _names() -> tuple[frozenset[str], tuple[str, ...], frozenset[str]]:
     table = tomllib.loads(files(__package__).joinpath("data/column_names.toml").read_text("utf-8"))
     words = {language: text.casefold().split() for language, text in table.items()}
-    endings = tuple(words.pop("endings"))
-    return frozenset(word for names in words.values() for word in names).union(endings), endings
+    endings, qualifiers = tuple(words.pop("endings")), frozenset(words.pop("qualifiers"))
+    return frozenset(word for names in words.values() for word in names).union(endings), endings, qualifiers
