@@ -330,6 +330,8 @@ class Citation:
     passage supports the sentence."""
     also_in: tuple[str, ...] = ()
     """Other sources with the same passage."""
+    newer: str | None = None
+    """The document that replaces this one, where this one says so; None also where nobody looked, as in `compare`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,16 +36,22 @@ def version_pairs(corpus: Sequence[CorpusFile]) -> list[VersionPair]:
     """Return the pairs, the stated ones first, each once."""
     pairs: dict[frozenset[str], VersionPair] = {}
     for file in corpus:
-        for pair in _stated(file, corpus):
+        for pair in stated_versions(file, corpus):
             pairs.setdefault(frozenset((pair.older, pair.newer)), pair)
     for pair in _by_name(corpus):
         pairs.setdefault(frozenset((pair.older, pair.newer)), pair)
     return sorted(pairs.values(), key=lambda pair: (pair.why != "stated", pair.older))
 
 
-def _stated(file: CorpusFile, corpus: Sequence[CorpusFile]) -> Iterator[VersionPair]:
+def may_be_older(file: CorpusFile) -> bool:
+    """Return False quickly for a file that does not say that another one replaces it."""
+    return any(_key(key) in NAMES_NEWER for key in file.metadata) or bool(phrases("older").search(file.text[:OPENING]))
+
+
+def stated_versions(file: CorpusFile, corpus: Sequence[CorpusFile]) -> Iterator[VersionPair]:
+    """Yield what a file says of itself: that it replaces another one, or another one it."""
     for key, value in file.metadata.items():
-        name = re.sub(r"[\W_]+", "_", key.lower())
+        name = _key(key)
         if name in (*NAMES_NEWER, *NAMES_OLDER) and (other := _named(value, file, corpus)):
             older, newer = (file, other) if name in NAMES_NEWER else (other, file)
             yield VersionPair(older.source, newer.source, "stated", f"{key}: {value}")
@@ -56,6 +62,10 @@ def _stated(file: CorpusFile, corpus: Sequence[CorpusFile]) -> Iterator[VersionP
         if (is_older or is_newer) and (other := _mentioned(sentence, file, corpus)):
             older, newer = (file, other) if is_older else (other, file)
             yield VersionPair(older.source, newer.source, "stated", " ".join(sentence.split()))
+
+
+def _key(key: str) -> str:
+    return re.sub(r"[\W_]+", "_", key.lower())
 
 
 def _named(name: str, file: CorpusFile, corpus: Sequence[CorpusFile]) -> CorpusFile | None:

@@ -152,7 +152,8 @@ def citation_title(citation: "Citation") -> str:
     if citation.source is not None:
         where = place(citation.source, citation.heading, citation.page) + _also_in(citation.also_in)
     added = " (marker added by groundtune)" if citation.added else ""
-    return f"[{citation.marker}] {support}{added}: {where}"
+    newer = f"; an older version, see {citation.newer}" if citation.newer else ""
+    return f"[{citation.marker}] {support}{added}: {where}{newer}"
 
 
 def answer_details(answer: "Answer") -> str:

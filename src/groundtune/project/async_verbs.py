@@ -23,13 +23,14 @@ from groundtune.errors import MissingError, UsageError
 from groundtune.extensions import Score
 from groundtune.ingest.sync import SyncProgress, SyncReport
 from groundtune.measure.retrieval_quality import RetrievalReport
+from groundtune.project.older_versions import mark_older_versions
 from groundtune.project.session import Session
 from groundtune.protocols import Approach, HasThreshold
 from groundtune.tune.artifacts import list_artifacts
 from groundtune.tune.job import JobAction, TrainingStep
 from groundtune.tune.lora.serving_check import ServingCheck
 from groundtune.tune.preflight.run import PreflightReport, raise_errors
-from groundtune.types import Answer, AnswerEvent, Artifact, Document, Example, Hits, Message, Question, Scope
+from groundtune.types import Answer, AnswerEvent, Artifact, Document, Done, Example, Hits, Message, Question, Scope
 from groundtune.workflows import (
     abstention_threshold,
     adopting,
@@ -124,7 +125,17 @@ class AsyncVerbs:
         """
         question = make_question(text, groups, filters, history)
         async with self.session.approach(approach) as chosen:
-            return await request_answer(chosen, question)
+            return await self._with_versions(await request_answer(chosen, question), question)
+
+    async def _with_versions(self, answer: Answer, question: Question) -> Answer:
+        """Return the answer with citations of superseded documents marked, as far as there is an index."""
+        if not any(citation.source for citation in answer.citations):
+            return answer
+        try:
+            async with self.session.index() as opened:
+                return await mark_older_versions(opened, answer, question.scope.groups)
+        except MissingError:  # an approach of one's own may cite without an index
+            return answer
 
     def astream(
         self,
@@ -147,7 +158,10 @@ class AsyncVerbs:
     async def _events(self, question: Question, approach: str | Approach | None) -> AsyncIterator[AnswerEvent]:
         async with self.session.approach(approach) as chosen, closing(stream_answer(chosen, question)) as events:
             async for event in events:
-                yield event
+                if isinstance(event, Done):
+                    yield replace(event, answer=await self._with_versions(event.answer, question))
+                else:
+                    yield event
 
     @on_project_loop
     async def adocument(self, source: str) -> Document | None:
