@@ -99,6 +99,19 @@ async def test_each_page_of_a_picture_file_is_a_page_and_has_its_own_time(tmp_pa
 
 
 @pytest.mark.slow
+def test_a_picture_without_text_is_noted(tmp_path: Path) -> None:
+    pdf = FPDF()
+    pdf.add_page()
+    pdf.set_font("Helvetica", size=12)
+    pdf.cell(text="Cover sheet")
+    pdf.add_page()
+    pdf.image(Image.new("L", (400, 600), 128), 0, 0, 210)
+    pdf.output(str(tmp_path / "grey.pdf"))
+    (document,) = load(tmp_path / "grey.pdf", parser="ocr")
+    assert document.notes == (Note("no_text_found", 1, (2,)),)
+
+
+@pytest.mark.slow
 def test_an_empty_picture_has_no_text() -> None:
     assert recognize(Image.new("L", (400, 300), 255)) == RecognizedPage((), 0)
 

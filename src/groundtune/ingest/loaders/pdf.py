@@ -89,6 +89,9 @@ def _read_picture(
     scale = min(_DPI / 72, _LONGEST_SIDE / max(width, height))
     read, unread = read_picture(shown.render(scale=scale).to_pil(), index + 1, width, height)
     shown.close()
+    if not read.lines and not unread:
+        builder.note("no_text_found", page=index + 1)
+        return page
     if read.lines:
         builder.note("read_by_ocr", page=index + 1)
     if unread:
