@@ -94,7 +94,7 @@ class _RtfReader:
         self._starred = False
         self._first = False
         """Whether the next token is the first of its group."""
-        self._bytes = b""
+        self._bytes: list[bytes] = []
         self._encoding = "cp1252"
         self._skip = 0
         self._high = ""
@@ -213,18 +213,20 @@ class _RtfReader:
     # -- text --------------------------------------------------------------------------------------------------------
 
     def _text(self, token: Token) -> None:
+        if self._state.destination in ("skipped", "pict"):
+            return
         data = token.data
         if self._skip:
             dropped = min(self._skip, len(data))
             self._skip -= dropped
             data = data[dropped:]
-        self._bytes += data
+        self._bytes.append(data)
 
     def _flush(self) -> None:
         if self._bytes:
             font = self._state.font if self._state.font is not None else self._default_font
             encoding, _ = self._fonts.get(font, (self._encoding, ""))
-            data, self._bytes = self._bytes, b""
+            data, self._bytes = b"".join(self._bytes), []
             self._write(data.decode("latin-1" if encoding == "symbol" else encoding, "replace"))
 
     def _unicode(self, number: int) -> None:
