@@ -393,3 +393,8 @@ def test_a_damaged_numbering_part_is_survived() -> None:
     document(numbered("A", 1), "<w:num w:numId='1'/>").save(out)
     (parsed,) = parse(Path("a.docx"), out.getvalue())
     assert parsed.text == "A"
+
+
+def test_a_damaged_paragraph_stops_nothing() -> None:
+    parsed = read(document(p("Before.") + "<w:p><w:r><w:sym w:font='Symbol' w:char='xyz'/></w:r></w:p>" + p("After.")))
+    assert (parsed.text, notes(parsed)) == ("Before.\n\nAfter.", {"unreadable_part": 1})

@@ -239,3 +239,16 @@ def test_an_encrypted_file_says_so(tmp_path: Path) -> None:
     manifest = '<m:manifest xmlns:m="x"><m:file-entry><m:encryption-data/></m:file-entry></m:manifest>'
     with pytest.raises(ParseError, match="is encrypted"):
         read(tmp_path, p("A."), META__INF__manifest="", **{"META-INF__manifest": manifest})
+
+
+def test_numbers_on_slides_go_on_over_the_lists_of_one_box(tmp_path: Path) -> None:
+    def listed(text: str) -> str:
+        return f'<text:list text:style-name="L">{items(text)}</text:list>'
+
+    deep = listed(f"<text:list>{items(p('B'))}</text:list>")
+    box = "<draw:frame><draw:text-box>{}</draw:text-box></draw:frame>"
+    body = box.format(listed(p("A")) + deep + listed(p("C")) + p("Break.") + listed(p("D"))) + box.format(
+        listed(p("E"))
+    )
+    parsed = read(tmp_path, f"<draw:page>{body}</draw:page>", "presentation")
+    assert parsed.text.split("\n\n") == ["1. A", "(a) B", "2. C", "Break.", "1. D", "1. E"]

@@ -75,20 +75,26 @@ class _DocxWalk:
 
     def body(self, container: Any) -> None:
         for element in container:
-            tag = element.tag
-            if tag == PARAGRAPH:
-                self._paragraph(element)
-            elif tag == TABLE:
-                self._table(element)
-                self._after()
-            elif tag in _WRAPPERS:
-                self.body(element)
-            elif tag == f"{W}altChunk":
-                self._chunk(element)
-            elif tag == MATH_PARAGRAPH:
-                self.builder.paragraph(linear(element))
-            elif (chosen := alternative(element)) is not None:
-                self.body(chosen)
+            try:
+                self._block(element)
+            except DAMAGED:
+                self.builder.note("unreadable_part")
+
+    def _block(self, element: Any) -> None:
+        tag = element.tag
+        if tag == PARAGRAPH:
+            self._paragraph(element)
+        elif tag == TABLE:
+            self._table(element)
+            self._after()
+        elif tag in _WRAPPERS:
+            self.body(element)
+        elif tag == f"{W}altChunk":
+            self._chunk(element)
+        elif tag == MATH_PARAGRAPH:
+            self.builder.paragraph(linear(element))
+        elif (chosen := alternative(element)) is not None:
+            self.body(chosen)
 
     def furniture(self) -> None:
         """Add each header and footer of the pages once, in front of the text; lines of page numbers are left out."""

@@ -142,8 +142,10 @@ def _position(stated: str) -> str:
 class ListCounter:
     """Counts the items of lists and the headings of one document."""
 
-    def __init__(self, styles: Styles) -> None:
+    def __init__(self, styles: Styles, *, slides: bool) -> None:
+        """slides: whether lists are counted as on slides, where a number goes on over the lists of one box."""
         self._styles = styles
+        self._slides = slides
         self._counts: dict[str, list[int | None]] = {}
         self._keys: dict[str, str] = {}
         """The key of each list by its id."""
@@ -152,6 +154,8 @@ class ListCounter:
 
     def key(self, element: Any, style: str | None) -> str:
         """Return under which key a `text:list` is counted: that of the list which it continues, or a new one."""
+        if self._slides:
+            return str(self._begun)
         own = element.get(f"{XML}id")
         continued = element.get(f"{TEXT}continue-list")
         if continued in self._keys:
@@ -166,6 +170,10 @@ class ListCounter:
         self._last_of_style[style] = key
         return key
 
+    def begin(self) -> None:
+        """Begin a text box, or go on behind a paragraph that is in no list: numbers on slides start again."""
+        self._begun += self._slides
+
     def label(self, key: str, style: str | None, level: int, start: str | None = None) -> str:
         """Count an item at a level, from 0, and return its number with the space behind it; empty for a bullet."""
         return self._label(key, self._styles.lists.get(style), min(level, LEVELS - 1), start)
@@ -177,7 +185,7 @@ class ListCounter:
     def _label(self, key: str, definition: Any, level: int, start: str | None) -> str:
         counts = self._counts.setdefault(key, [None] * LEVELS)
         levels = {whole(e.get(f"{TEXT}level"), 1) - 1: e for e in definition} if definition is not None else {}
-        for upper in range(level):
+        for upper in range(0 if self._slides else level):
             if counts[upper] is None:
                 counts[upper] = _start(levels.get(upper))
         before = counts[level]
@@ -190,6 +198,7 @@ class ListCounter:
         if stated is None:
             return ""
         if not stated.tag.endswith(("-style-number", "outline-level-style")):
+            counts[level] = None if self._slides else counts[level]
             return _tick(stated)
         return _numbered(stated, level, levels, counts)
 

@@ -84,7 +84,7 @@ class OdfReader:
         self._package = package
         self._skip_page_numbers = skip_page_numbers
         self._titled = False
-        self._counter = ListCounter(self.styles)
+        self._counter = ListCounter(self.styles, slides=next(root.iter(f"{OFFICE}presentation"), None) is not None)
         self._forms = {e.get(f"{FORM}id") or e.get(f"{XML}id"): e for e in root.iter() if _is_control(e)}
         self._out: list[str] = []
         self._left_out = ""
@@ -95,21 +95,28 @@ class OdfReader:
     def body(self, container: Any) -> None:
         """Add what an element contains."""
         for element in container:
-            tag = element.tag
-            if tag in _PARAGRAPHS:
-                self._paragraph(element)
-            elif tag == f"{TEXT}list":
-                self._list(element)
-            elif tag == f"{TABLE}table":
-                self.table(element)
-            elif tag in _TRANSPARENT:
-                if self._is_shown(element):
-                    self.body(element)
-            elif tag == f"{TEXT}tracked-changes":
-                if count := sum(1 for _ in element.iter(f"{TEXT}deletion")):
-                    self.builder.note("deleted_text", count=count)
-            elif isinstance(tag, str) and tag.startswith(DRAW):
-                self.shape(element)
+            try:
+                self._block(element)
+            except DAMAGED:
+                self.builder.note("unreadable_part", page=self.page)
+
+    def _block(self, element: Any) -> None:
+        tag = element.tag
+        if tag in _PARAGRAPHS:
+            self._counter.begin()
+            self._paragraph(element)
+        elif tag == f"{TEXT}list":
+            self._list(element)
+        elif tag == f"{TABLE}table":
+            self.table(element)
+        elif tag in _TRANSPARENT:
+            if self._is_shown(element):
+                self.body(element)
+        elif tag == f"{TEXT}tracked-changes":
+            if count := sum(1 for _ in element.iter(f"{TEXT}deletion")):
+                self.builder.note("deleted_text", count=count)
+        elif isinstance(tag, str) and tag.startswith(DRAW):
+            self.shape(element)
 
     def shape(self, element: Any) -> None:
         """Add a drawing: its text, table, chart, formula or the description of its picture."""
@@ -379,6 +386,7 @@ class OdfReader:
 
     def _box(self, element: Any) -> None:
         self._in_box += 1
+        self._counter.begin()
         self.body(element)
         self._in_box -= 1
 
