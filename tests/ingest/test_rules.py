@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from groundtune import Project, build
 from groundtune.config import load_config
-from groundtune.errors import ConfigError, IndexMismatchError, ProviderError
+from groundtune.errors import ConfigError, IndexMismatchError, MissingError, ProviderError, UsageError
 from groundtune.ingest.rules import DocumentRules
 from groundtune.types import SourceItem
 from tests.conftest import MakeProject
@@ -256,3 +257,40 @@ async def test_a_rename_of_form_or_case_alone_keeps_the_vectors(make_project: Ma
     }
     assert words.texts == []
     assert await sources_with(folder, "otter") == {f"{NFC}.md"}
+
+
+@in_process
+async def test_what_is_gone_leaves_the_index_although_nothing_can_be_read(
+    site: Site, make_project: MakeProject
+) -> None:
+    source = '[sources.db]\nkind = "fake"\noptions = { name = "db", query = "" }\n'
+    folder = make_project({"a.md": "The otter earns.", "b.md": "A beaver.", "c.md": "A heron."}, toml=source)
+    site.reply(SourceItem("1", "A secret."), SourceItem("2", "A badger."), complete=True)
+    await run(folder)
+    (folder / "b.md").unlink()
+    set_rules(folder, source.replace("query", "quary") + access("a.md", "db:1"))
+    with pytest.raises(UsageError):
+        await run(folder)
+    for word in ("otter", "beaver", "secret"):
+        assert await sources_with(folder, word, groups=["hr"]) == set()
+    assert await sources_with(folder, "heron") == {"c.md"}
+    assert await sources_with(folder, "badger") == {"db:2"}
+
+
+def test_what_is_gone_leaves_the_index_without_an_embedder(
+    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_project({"a.md": "The otter earns.", "b.md": "A beaver."})
+    with Project.open(folder) as project:
+        project.ingest()
+    (folder / "b.md").unlink()
+
+    def missing(*_: object) -> None:
+        raise MissingError("torch is not installed")
+
+    with Project.open(folder) as project, monkeypatch.context() as patch:
+        patch.setattr(build, "embedder", missing)
+        with pytest.raises(MissingError):
+            project.ingest()
+    with Project.open(folder) as project:
+        assert (project.document("a.md") is None, project.document("b.md") is None) == (False, True)

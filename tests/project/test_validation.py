@@ -7,7 +7,7 @@ from groundtune.project.validation import CheckReport, check_project
 def project(root: Path, text: str = "", rows: list[dict[str, object]] | None = None) -> Path:
     (root / "docs").mkdir()
     (root / "docs" / "a.md").write_text("# A")
-    (root / "docs" / "b.png").write_bytes(b"x")
+    (root / "docs" / "b.exe").write_bytes(b"x")
     (root / "drafts").mkdir()
     (root / "drafts" / "d.md").write_text("# D")
     (root / "groundtune.toml").write_text('name = "p"\n' + text)
@@ -32,7 +32,7 @@ def test_a_valid_project(tmp_path: Path) -> None:
     assert report.exit_code == 0
     assert [(kind.suffix, kind.files, kind.unread is None) for kind in report.kinds] == [
         (".md", 1, True),
-        (".png", 1, False),
+        (".exe", 1, False),
     ]
     (file,) = report.examples
     assert (file.examples, file.unanswerable, file.with_evidence) == (3, 1, 1)

@@ -24,13 +24,13 @@ from groundtune.ingest.loaders import MEDIA_TYPES
 from groundtune.ingest.notes import INDEXED_WITH_NOTES, describe_notes, merge_notes, summarize_notes
 from groundtune.ingest.parsed import ParsedDocument
 from groundtune.ingest.parsers import ParserChoice
+from groundtune.ingest.removal import gone, remove_sources
 from groundtune.ingest.rules import RuleNote
 from groundtune.ingest.scan import FileWalk, ScannedFile, Scanner, SyncPlan, current_signature, loader_of
 from groundtune.ingest.source_items import (
     ConfiguredSource,
     described,
     failed_source,
-    groups_changed,
     is_item,
     owner,
     readable_paths,
@@ -238,7 +238,7 @@ class IndexSync:
             await self._process(plan.renamed, "renamed")
             await self._process(plan.restricted)
         finally:
-            await self._remove_first(plan)
+            await self._remove(await gone(plan, self._known, self._catalog))
         await self._process(plan.pending)
         await self._read_sources()
         await self._store.optimize()
@@ -250,12 +250,6 @@ class IndexSync:
             seconds=time.perf_counter() - started,
         )
 
-    async def remove_gone(self, files: FileWalk) -> None:
-        """Remove what is gone or restricted now, without reading or embedding anything."""
-        await self._remove_first(await self._plan(files))
-        items = {source: row for source, row in self._known.items() if self._owner(source)}
-        await self._remove([item for item, row in items.items() if groups_changed(item, row, self._scan.groups_for)])
-
     async def _plan(self, files: FileWalk) -> SyncPlan:
         self._known = await self._catalog.files()
         self._unfinished = await self._catalog.unfinished()
@@ -263,29 +257,23 @@ class IndexSync:
         unfinished = {source: ids for source, ids in self._unfinished.items() if not self._owner(source)}
         plan = await asyncio.to_thread(self._scan.plan, files, known, unfinished)
         if files.refusal:
-            await self._remove_first(plan)
+            await self._remove(await gone(plan, self._known, self._catalog))
             raise files.refusal
         return plan
 
-    async def _remove_first(self, plan: SyncPlan) -> None:
-        """Remove files that are gone, and restricted ones that still have their old groups."""
-        rows = await self._catalog.files() if plan.restricted else {}
-        restricted = [file.source for file in plan.restricted if file.source in rows]
-        await self._remove([*plan.removed, *(name for name in restricted if rows[name] == self._known.get(name))])
-
     async def _ledger(self) -> tuple[FileReport, ...]:
         reports = []
-        for source, row in (await self._catalog.files()).items():
+        for source, now in (await self._catalog.files()).items():
             change, before = self._processed.get(source, "unchanged"), self._known.get(source)
             if change == "changed":
-                same = before and _outcome(before) == _outcome(row)  # read again, with the same outcome
+                same = before and _outcome(before) == _outcome(now)  # read again, with the same outcome
                 change = "unchanged" if same else "changed" if before else "added"
-            reports.append(FileReport(row, change))
-        now = {report.row.source for report in reports}
+            reports.append(FileReport(now, change))
+        listed = {report.row.source for report in reports}
         for source in dict.fromkeys(self._removed):
-            gone = self._known.get(source)
-            if gone and source not in now and not failed_source(gone):
-                reports.append(FileReport(gone, "removed"))
+            row = self._known.get(source)
+            if row and source not in listed and not failed_source(row):
+                reports.append(FileReport(row, "removed"))
         return tuple(sorted(reports, key=lambda report: report.row.source))
 
     # -- other sources -------------------------------------------------------------------------------------------
@@ -298,8 +286,8 @@ class IndexSync:
     async def _read_sources(self) -> None:
         """Update the items of every source; a source that fails does not stop the others."""
         cursors = await self._catalog.cursors()
-        for gone in cursors.keys() - self._scan.other_sources:
-            await self._catalog.save_cursor(gone, None)
+        for name in cursors.keys() - self._scan.other_sources:
+            await self._catalog.save_cursor(name, None)
         for source in self._sources:
             failure = await update_source(
                 source,
@@ -502,11 +490,7 @@ class IndexSync:
         return list(await self._embedder.embed(texts))
 
     async def _remove(self, sources: Sequence[str]) -> None:
-        ids = {document: source for source in sources for document in await self._known_documents(source)}
-        if ids:
-            await self._catalog.mark_unfinished(ids.items())
-            await self._store.delete(list(ids))
-        await self._catalog.remove(sources)
+        await remove_sources(sources, self._unfinished, catalog=self._catalog, store=self._store)
         self._removed.extend(sources)
 
     def _notify(self, current: str) -> None:

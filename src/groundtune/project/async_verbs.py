@@ -19,7 +19,7 @@ from groundtune.config import PROJECT_FILE, Config, load_config
 from groundtune.config.fitted_values import Fitted, write_fitted
 from groundtune.corpus.report import DocumentsReport
 from groundtune.dataset.examples import select_split
-from groundtune.errors import MissingError, UsageError
+from groundtune.errors import GroundtuneError, MissingError, UsageError
 from groundtune.extensions import Score
 from groundtune.ingest.sync import SyncProgress, SyncReport
 from groundtune.measure.retrieval_quality import RetrievalReport
@@ -46,7 +46,7 @@ from groundtune.workflows import (
 )
 from groundtune.workflows.checking_documents import check_documents
 from groundtune.workflows.estimating import Estimate, estimate
-from groundtune.workflows.ingesting import ingest
+from groundtune.workflows.ingesting import ingest, remove_gone
 from groundtune.workspace import Workspace
 
 Filters = Mapping[str, str | Sequence[str]]
@@ -85,10 +85,15 @@ class AsyncVerbs:
         rebuild: build a new index alongside the current one, and switch to it when it is complete. wait_seconds: how
         long to wait if another process is writing to the project. Raises BusyError, IndexMismatchError.
         """
+        try:
+            embedder = self.session.get_embedder()
+        except GroundtuneError:
+            await remove_gone(self.workspace, self.config, wait_seconds=wait_seconds)
+            raise
         return await ingest(
             self.workspace,
             self.config,
-            self.session.get_embedder(),
+            embedder,
             rebuild=rebuild,
             wait_seconds=wait_seconds,
             progress=progress,

@@ -12,10 +12,11 @@ from groundtune import build
 from groundtune.common.memory import release_free_memory
 from groundtune.config import Config
 from groundtune.errors import ConfigError, FormatError, GroundtuneError, MissingError
+from groundtune.ingest import removal
 from groundtune.ingest.loaders import loader_version
 from groundtune.ingest.parsers import ParserChoice, choose_parser
 from groundtune.ingest.rules import DocumentRules
-from groundtune.ingest.scan import source_name
+from groundtune.ingest.scan import Scanner, source_name
 from groundtune.ingest.select_files import select_files
 from groundtune.ingest.source_items import ConfiguredSource, is_item, owner
 from groundtune.ingest.sync import IndexSync, SyncProgress, SyncReport
@@ -49,11 +50,15 @@ async def ingest(
     now has left the index that readers use by then.
     """
     storage = storage or build.index_storage(config, workspace)
-    sources = build.sources(config, workspace.root)
     async with storage.writer_lock(wait_seconds=wait_seconds):
         parts = build.index_parts(config, embedder)
-        if current := await _other_current(storage, parts, rebuild=rebuild):
-            await _remove_gone(workspace, config, embedder, current, sources, storage)
+        try:
+            sources = build.sources(config, workspace.root)
+        except GroundtuneError:
+            await _remove_gone(workspace, config, storage)
+            raise
+        if rebuild or not await _is_current(storage, parts):
+            await _remove_gone(workspace, config, storage)
         manifest = await storage.begin_generation(parts, rebuild=rebuild)
         try:
             generation = await storage.open(manifest, read_only=False)
@@ -114,34 +119,49 @@ async def _is_first(storage: IndexStorage) -> bool:
         return False
 
 
-async def _other_current(
-    storage: IndexStorage, parts: Mapping[str, str | int], *, rebuild: bool
-) -> IndexManifest | None:
-    """Return the index that readers use, if this run does not write into it."""
+async def remove_gone(workspace: Workspace, config: Config, *, wait_seconds: float = 0.0) -> None:
+    """Remove what is gone or restricted now, where nothing else can be done, for example without an embedder.
+
+    Raises BusyError while another process writes, ConfigError if an access rule misses files by their spelling alone.
+    """
+    storage = build.index_storage(config, workspace)
+    async with storage.writer_lock(wait_seconds=wait_seconds):
+        await _remove_gone(workspace, config, storage)
+
+
+async def _is_current(storage: IndexStorage, parts: Mapping[str, str | int]) -> bool:
+    """Whether the run goes into the index that readers use, or there is none."""
     try:
         current = await storage.current()
-    except MissingError:  # of a newer groundtune, or damaged: a rebuild replaces it
-        return None
-    return current if current and (rebuild or current.parts != dict(parts)) else None
+    except MissingError:  # of a newer groundtune, or damaged
+        return True
+    return current is None or current.parts == dict(parts)
 
 
-async def _remove_gone(
-    workspace: Workspace,
-    config: Config,
-    embedder: Embedder,
-    current: IndexManifest,
-    sources: Sequence[ConfiguredSource],
-    storage: IndexStorage,
-) -> None:
-    """Remove what is gone or restricted now from the index that readers use until it is rebuilt."""
+async def _remove_gone(workspace: Workspace, config: Config, storage: IndexStorage) -> None:
+    """Remove what is gone or restricted now from the index that readers use."""
     rules = DocumentRules(config, workspace.root)
     try:
-        generation = await storage.open(current, read_only=False)
+        current = await storage.current()
+        generation = await storage.open(current, read_only=False) if current else None
     except Exception:  # noqa: BLE001  readers cannot open it either, and a rebuild must be able to replace it
         return
+    if generation is None:
+        return
     try:
-        async with _sync(workspace, config, embedder, generation, sources, rules) as run:
-            await run.remove_gone(_Selection(workspace, config, rules))
+        await removal.remove_gone(
+            _Selection(workspace, config, rules),
+            catalog=generation.catalog,
+            store=generation.store,
+            scanner=Scanner(
+                workspace.root,
+                rules.groups_for,
+                config.documents.max_mb * MEGABYTE,
+                tuple(config.sources),
+                _parsers(config),
+                rules.withheld,
+            ),
+        )
     finally:
         await generation.close()
 
