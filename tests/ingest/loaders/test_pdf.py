@@ -305,3 +305,43 @@ def test_hidden_words_leave_no_gap_between_cells(tmp_path: Path) -> None:
             pdf.write(6, text)
         pdf.ln(6)
     assert "The shop is open on Monday." in parsed(pdf, tmp_path).text
+
+
+def test_columns_with_narrow_gaps_are_found_where_words_stand_exactly_below_each_other(tmp_path: Path) -> None:
+    pdf = one_page()
+    pdf.multi_cell(180, 6, PROSE * 3, new_x="LMARGIN", new_y="NEXT")
+    rows = (
+        ("Model", "Price", "Rank"),
+        ("Wren 1", "3,690", "good"),
+        ("Swift 2", "", "best"),
+        ("Heron", "5,490", "fine"),
+    )
+    for at, cells in enumerate(rows):
+        pdf.set_font(style="B" if at == 0 else "")
+        for place, text in zip((10, 27, 42), cells, strict=True):
+            pdf.text(place, 70 + 6 * at, text)
+    assert texts(parsed(pdf, tmp_path))[1:] == [
+        "Model: Wren 1; Price: 3,690; Rank: good",
+        "Model: Swift 2; Rank: best",
+        "Model: Heron; Price: 5,490; Rank: fine",
+    ]
+
+
+def test_turned_text_keeps_its_words(tmp_path: Path) -> None:
+    pdf = one_page()
+    pdf.multi_cell(180, 6, PROSE * 3)
+    for angle, text in ((90, "Sold in Graz"), (-90, "Made in Linz")):
+        with pdf.rotation(angle, 100, 150):
+            pdf.text(100, 150, text)
+    found = parsed(pdf, tmp_path).text
+    assert "Sold in Graz" in found
+    assert "Made in Linz" in found
+
+
+def test_a_page_whose_text_runs_up_is_read_turned(tmp_path: Path) -> None:
+    pdf = one_page()
+    with pdf.rotation(90, 100, 150):
+        for at, cells in enumerate((("Model", "Price"), ("Wren", "3,690"), ("Heron", "5,490"))):
+            pdf.text(60, 100 + 8 * at, cells[0])
+            pdf.text(120, 100 + 8 * at, cells[1])
+    assert texts(parsed(pdf, tmp_path)) == ["Model: Wren; Price: 3,690", "Model: Heron; Price: 5,490"]

@@ -31,6 +31,8 @@ _RAISED = 0.12
 _LOWERED = -0.06
 _LONGEST_MARK = 3
 """Raised glyphs that a line begins with, as a footnote does."""
+_TOUCHING = 0.1
+"""Gap, in font sizes, up to which a raised or lowered glyph touches the glyph before it."""
 _ON_RULE = 1.0
 """Points by which a glyph may reach over the rule before it."""
 _INVISIBLE = 1.0
@@ -263,12 +265,18 @@ class _OpenLine:
             if ruled or gap > CELL_GAP * self.size:
                 self._cells.append([])
             self._left = left
-        elif space and self._codes:
+        elif space and self._codes and (gap > _TOUCHING * self.size or not self._is_joined(level)):
             self._codes.append(32)
         if level != (self._levels[-1][1] if self._levels else 0):
             self._levels.append((len(self._codes), level))
         self._codes.append(_HYPHENS.get(code, code))
         self.right = max(right, left)
+
+    def _is_joined(self, level: int) -> bool:
+        """Return whether a space before a glyph that touches the one before is only PDFium's guess, where a glyph was
+        raised, lowered, or back on the line.
+        """
+        return level != (self._levels[-1][1] if self._levels else 0)
 
     def _passes_rule(self, left: float) -> bool:
         """Return whether the rule between two cells stands before a glyph at `left`."""

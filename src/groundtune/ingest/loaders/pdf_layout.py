@@ -161,13 +161,7 @@ def _is_wordy(text: str) -> bool:
 
 
 def _body_size(pages: Sequence[Page]) -> float:
-    """Return the font size of most of the text; 0 without text."""
-    weight = _weights(pages)
-    return weight.most_common(1)[0][0] if weight else 0.0
-
-
-def _weights(pages: Sequence[Page]) -> Counter[float]:
-    """Return font size -> characters, of ruled tables only where there is nothing else."""
+    """Return the font size of most of the text, that of ruled tables only where there is nothing else."""
     for tables in (False, True):
         weight: Counter[float] = Counter()
         for page in pages:
@@ -175,20 +169,19 @@ def _weights(pages: Sequence[Page]) -> Counter[float]:
                 if tables or not any(grid.row_at(line.middle) is not None for grid in page.grids):
                     weight[line.size] += len(line.text)
         if weight:
-            return weight
-    return Counter()
+            return weight.most_common(1)[0][0]
+    return 0.0
 
 
 def _levels(pages: Sequence[Page]) -> dict[float, int]:
     """Return font size -> heading level; empty if large type is too common to indicate a heading."""
-    weight = _weights(pages)
+    body = _body_size(pages)
+    weight: Counter[float] = Counter()
     headings: Counter[float] = Counter()
     for page in pages:
         for line in page.lines:
+            weight[line.size] += len(line.text)
             headings[line.size] += _is_wordy(line.text)
-    if not weight:
-        return {}
-    body = weight.most_common(1)[0][0]
     large = sorted((size for size in weight if size >= _HEADING * body and headings[size]), reverse=True)
     if sum(weight[size] for size in large) > 0.3 * weight.total():
         return {}

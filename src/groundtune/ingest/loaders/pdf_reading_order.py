@@ -14,6 +14,12 @@ from groundtune.ingest.loaders.pdf_types import Line, Page, Segment, Vocabulary
 
 _BAND = 6
 """Maximum number of lines in a table cell; more lines side by side are columns of the page."""
+_UPRIGHT_LETTERS = 6
+"""Letters below each other that are one text."""
+_TURNED_LETTERS = 2
+"""The same for letters that lie on their side."""
+_WORD = 0.15
+"""Gap between two words of such a text, in font sizes."""
 _SHORT = 0.7
 """Share of the width between equal margins that the lines of a page take at least."""
 _RULE = re.compile(r"[-–—=_*·.•\s]{3,}")
@@ -56,9 +62,13 @@ def _upright(lines: Sequence[Line]) -> Iterable[Line]:
 
 
 def _merge_upright(run: list[Line]) -> list[Line]:
-    if len(run) < 6:
+    turned = all(line.top - line.bottom < line.right - line.left for line in run)
+    if len(run) < (_TURNED_LETTERS if turned else _UPRIGHT_LETTERS):
         return run
-    text = "".join(line.text for line in run)
+    text = run[0].text
+    for before, line in pairwise(run):
+        apart = max(line.bottom - before.top, before.bottom - line.top) > _WORD * line.size
+        text += f" {line.text}" if turned and apart else line.text
     bottom, top = min(line.bottom for line in run), max(line.top for line in run)
     return [Line([Segment(text, run[0].left, run[0].right)], bottom, top, run[0].size)]
 

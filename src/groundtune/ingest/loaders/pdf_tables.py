@@ -1,12 +1,16 @@
 """Group the lines of a PDF page into prose and table rows, by how their cells line up. Never guesses a cell's text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
 from groundtune.ingest.loaders.pdf_types import Line, Segment, is_marker
 from groundtune.ingest.table_shapes import MarkedRow, TableRow, join_names, read_table
 
+_FEWEST_ROWS = 3
+"""Lines that make columns out of narrow gaps."""
+_EXACT = 1.5
+"""Distance, in points, to which the words of such columns stand below each other."""
 _MOST_HEADS = 3
 """Bold rows that a table begins with and that name its columns."""
 _SAME = 3.0
@@ -33,7 +37,7 @@ def group_lines(
 
     before: the table that the page before ends with, which may go on. The table that this page ends with is returned.
     """
-    lines = [_without_marker_gap(line) for line in lines]
+    lines = _with_fine_columns([_without_marker_gap(line) for line in lines])
     parts: list[Line | TableRow] = []
     at = 0
     table = before
@@ -92,6 +96,48 @@ def _without_marker_gap(line: Line) -> Line:
         joined = Segment(f"{first.text} {second.text}", first.left, second.right)
         return Line([joined], line.bottom, line.top, line.size, bold=line.bold)
     return line
+
+
+def _with_fine_columns(lines: Sequence[Line]) -> list[Line]:
+    """Cut lines at narrow gaps where the words of at least three lines stand exactly below each other."""
+    cut = [*lines]
+    at = 0
+    while at < len(lines):
+        end = at
+        while end < len(lines) and len(lines[end].pieces) > 1 and (end == at or _follows(lines[end - 1], lines[end])):
+            end += 1
+        run = lines[at:end]
+        rows = run[1:] if run and run[0].bold else run  # the names of columns may be centred above them
+        if len(rows) >= _FEWEST_ROWS and any(len(line.pieces) > len(line.segments) for line in run) and _is_exact(rows):
+            cut[at:end] = map(_cut_finely, run)
+        at = max(end, at + 1)
+    return cut
+
+
+def _follows(before: Line, line: Line) -> bool:
+    return 0 <= before.bottom - line.top + 0.5 * line.size < 2 * line.size
+
+
+def _is_exact(lines: Sequence[Line]) -> bool:
+    """Return whether the words of the lines form columns that share their left or right edge or their middle."""
+    columns = [[piece] for piece in max((line.pieces for line in lines), key=len)]
+    for line in lines:
+        for piece in line.pieces:
+            over = [column for column in columns if piece.left < column[0].right and column[0].left < piece.right]
+            if len(over) != 1:
+                return False
+            over[0].append(piece)
+    edges = (
+        lambda piece: piece.left,
+        lambda piece: piece.right,
+        lambda piece: 0.5 * (piece.left + piece.right),
+    )
+    return all(any(_is_even(map(edge, column[1:])) for edge in edges) for column in columns)
+
+
+def _is_even(places: Iterable[float]) -> bool:
+    ordered = sorted(places)
+    return bool(ordered) and ordered[-1] - ordered[0] <= _EXACT
 
 
 def _head(lines: Sequence[Line], at: int) -> list[Line]:
