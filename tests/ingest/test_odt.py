@@ -232,7 +232,7 @@ def test_slides(tmp_path: Path) -> None:
     assert parsed.title == "Opening hours"
     assert parsed.text == "Opening hours\n\nBody.\n\nContract 4711\n\nNotes: Slowly.\n\nGroup."
     assert [block.page for block in parsed.blocks] == [1, 1, 1, 4]
-    assert notes(parsed) == {"hidden_slide": 1, "picture": 1, "no_text_layer": 1, "page_furniture": 1}
+    assert notes(parsed) == {"hidden_slide": 1, "picture": 1, "page_furniture": 1}
 
 
 def test_an_encrypted_file_says_so(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def picture(slide: Any, description: str = "", side: float = 3, shade: int = 9) 
 def test_slides_that_are_pictures_are_named_and_file_names_are_no_text() -> None:
     parsed = read(lambda s: box(s, "Open from 9 to 17."), picture, lambda s: picture(s, "photo.png"), layout=6)
     assert parsed.text == "Open from 9 to 17."
-    assert notes(parsed)["no_text_layer"] == (2, (2, 3))
+    assert notes(parsed) == {"picture": (2, (2, 3))}
 
 
 def test_a_picture_is_noted_once_and_its_alternative_text_is_read() -> None:

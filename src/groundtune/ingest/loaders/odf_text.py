@@ -80,6 +80,8 @@ class OdfReader:
         """Page numbers that were left out."""
         self.pictures_here = 0
         """Pictures without a description since a slide began."""
+        self.pictures_noted = 0
+        """Those of them that were noted, since they did not stand before."""
         self.styles = Styles(package.styles, root)
         self._package = package
         self._skip_page_numbers = skip_page_numbers
@@ -421,6 +423,7 @@ class OdfReader:
         target = image.get(f"{XLINK}href") or ""
         if target not in self._pictures:
             self._pictures.add(target)
+            self.pictures_noted += 1
             self.builder.note("picture", page=self.page)
 
     def _object(self, element: Any) -> None:

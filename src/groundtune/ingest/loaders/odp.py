@@ -46,7 +46,8 @@ class _DeckWalk:
         if self._reader.styles.stated("drawing-page", style, attribute, "drawing-page-properties") == "hidden":
             self._builder.note("hidden_slide", page=number)
             return
-        self._reader.page, self._reader.pictures_here = number, 0
+        self._reader.page = number
+        self._reader.pictures_here = self._reader.pictures_noted = 0
         shapes = [shape for shape in page if not _is_empty_prompt(shape)]
         titled = next((shape for shape in shapes if shape.get(f"{PRESENTATION}class") == "title"), None)
         box = titled.find(f"{DRAW}text-box") if titled is not None else None
@@ -58,8 +59,9 @@ class _DeckWalk:
             if shape is not titled and isinstance(shape.tag, str) and shape.tag.startswith(DRAW):
                 self._reader.shape(shape)
         self._shared(page, number)
-        if self._builder.length == before and self._reader.pictures_here:
-            self._builder.note("no_text_layer", page=number)
+        reader = self._reader
+        if self._builder.length == before and reader.pictures_here and not reader.pictures_noted:
+            self._builder.note("picture", page=number)
         for frame in page.iterfind(f"{PRESENTATION}notes/{DRAW}frame"):
             box = frame.find(f"{DRAW}text-box")
             is_text = frame.get(f"{PRESENTATION}class") == "notes" and not _is_empty_prompt(frame)

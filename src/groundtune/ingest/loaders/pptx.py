@@ -59,7 +59,7 @@ class _DeckWalk:
             return
         self._part = slide.part
         self._text = TextReader(self.builder, number)
-        self._pictures_here = 0
+        self._pictures_here = self._pictures_noted = 0
         tree = slide.element.find(f"{_P}cSld/{_P}spTree")
         shapes = list(_flat(tree))
         layouts = _layouts(slide)
@@ -72,8 +72,9 @@ class _DeckWalk:
             if shape is not titled and self._is_shown(shape):
                 self._shape(shape, layouts)
         self._backgrounds(slide, layouts)
-        if self.builder.length == before and (self._pictures_here or _has_background(slide)):
-            self.builder.note("no_text_layer", page=number)
+        only_pictures = self.builder.length == before and (self._pictures_here or _has_background(slide))
+        if only_pictures and not self._pictures_noted:
+            self.builder.note("picture", page=number)
         self._notes(slide)
 
     def _is_shown(self, shape: Any) -> bool:
@@ -183,6 +184,7 @@ class _DeckWalk:
         image = getattr(self._part.rels.get(image), "_target", image)
         if image not in self._pictures:
             self._pictures.add(image)
+            self._pictures_noted += 1
             self.builder.note("picture", page=self._number)
 
     def _backgrounds(self, slide: Any, layouts: list[Any]) -> None:
