@@ -247,6 +247,12 @@ def test_csv_rows_are_documents(tmp_path: Path) -> None:
     ]
 
 
+def test_csv_with_an_id_that_repeats(tmp_path: Path) -> None:
+    rows = load(write(tmp_path / "a.csv", "id,text\n" + "K,a\nK~2,b\n" + "K,c\n" * 20_000))
+    assert [row.row_id for row in rows[:4]] == ["K", "K~2", "K~3", "K~4"]
+    assert len({row.row_id for row in rows}) == 20_002
+
+
 def test_csv_without_text_column_is_rendered(tmp_path: Path) -> None:
     (row,) = load(write(tmp_path / "a.tsv", "model\tprice\nWren\t3,690\n"))
     assert (row.row_id, row.text, dict(row.metadata)) == (

@@ -75,9 +75,14 @@ def is_series(texts: Sequence[str]) -> bool:
         return False
     if len(texts) >= 2 and all(_YEAR.fullmatch(text) for text in texts):
         return list(texts) in (sorted(texts), sorted(texts, reverse=True))
-    if len(texts) >= 2 and all(map(is_period, texts)):
+    if len(texts) >= 2 and any(all(map(pattern.fullmatch, texts)) for pattern in (_PERIOD, _DATE)):
         return True
     return len(texts) >= 3 and texts[0] in ("0", "1") and counts_up(texts)
+
+
+def are_years(texts: Sequence[str]) -> bool:
+    """Whether the texts are at least three years, each the one after the last."""
+    return len(texts) > 2 and all(map(_YEAR.fullmatch, texts)) and counts_up(texts)
 
 
 def counts_up(texts: Sequence[str]) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from groundtune.ingest.cell_kinds import (
+    are_years,
     could_be_name,
     counts_up,
     is_code,
@@ -88,6 +89,8 @@ class _Header:
     """Index of its first line."""
     lines: int
     values: _Values
+    marked: bool = False
+    """Whether the file marks the line."""
 
 
 class _Window:
@@ -161,7 +164,7 @@ def _body(window: _Window, header: _Header) -> Generator[TableRow, None, _Header
     below_line = False
     while row := next(iter(window.peek(1)), None):
         filled = _filled(row)
-        if len(filled) == 1 and filled[0] == 0 and not is_value(row[0].strip()):
+        if _is_title(window, filled, header):
             below_line = True
             yield TableRow([row[0]])
         elif below_line or _looks_new(row, filled, header):
@@ -176,6 +179,15 @@ def _body(window: _Window, header: _Header) -> Generator[TableRow, None, _Header
             yield TableRow(_own(row), header.names)
         window.next()
     return header
+
+
+def _is_title(window: _Window, filled: Sequence[int], header: _Header) -> bool:
+    """Whether the next row is a title between rows, rather than one with little data."""
+    if len(filled) != 1 or filled[0] != 0:
+        return False
+    row, *behind = window.peek(2)
+    is_plain = header.marked and not any(isinstance(one, MarkedRow) for one in (row, *behind))
+    return not is_plain and not is_value(row[0].strip())
 
 
 def _looks_new(row: Row, filled: Sequence[int], header: _Header) -> bool:
@@ -297,7 +309,7 @@ def _find_header(sample: Sequence[Row]) -> _Header | None:
         if (found := _header_at(sample[start:], sure=False)) is not None:
             if max(widths[:start], default=0) >= widths[start]:
                 return None
-            return _Header(found.names, start, found.lines, found.values)
+            return replace(found, start=start)
         if widths[start] > max(2, max(widths) // 2) or widths[start] == max(widths):
             return None
     return None
@@ -306,12 +318,14 @@ def _find_header(sample: Sequence[Row]) -> _Header | None:
 def _header_at(rows: Sequence[Row], *, sure: bool) -> _Header | None:
     """Return the one or two lines of column names that the rows begin with. sure: only where words or marks say so."""
     if len(rows) > 2 and (names := _two_lines(rows[0], rows[1])) is not None:
-        lower = [below or above for above, below in zip(*_same_width(rows[0], rows[1]), strict=True)]
+        marked = all(isinstance(row, MarkedRow) for row in rows[:2])
+        joined = (below or above for above, below in zip(*_same_width(rows[0], rows[1]), strict=True))
+        lower = MarkedRow(joined) if marked else [*joined]
         values = _value_columns(lower, rows[2:], sure=sure, repeated=True)
         if values is not None:
-            return _Header(names, 0, 2, values)
+            return _Header(names, 0, 2, values, marked)
     if len(rows) > 1 and (values := _value_columns(rows[0], rows[1:], sure=sure)) is not None:
-        return _Header([cell.strip() for cell in rows[0]], 0, 1, values)
+        return _Header([cell.strip() for cell in rows[0]], 0, 1, values, isinstance(rows[0], MarkedRow))
     return None
 
 
@@ -430,12 +444,14 @@ class _Columns:
                     columns.setdefault(at, []).append(text)
         figures = [at for at in named if is_value(names[at])]
         words = [at for at in named if at not in figures]
-        if len(named) < 2 or not words or not all(could_be_name(names[at]) for at in words):
+        corner = not names[0] or 0 in words
+        if len(named) < 2 or not corner or not all(could_be_name(names[at]) for at in words):
             return None
         if any(names[at].endswith(":") for at in words) and not all(names[at].endswith(":") for at in words):
             return None
         values = {at: frozenset(map(value_form, cells)) for at, cells in columns.items() if _are_values(cells)}
-        if figures and not (values.keys() >= {*figures} and _are_periods(names, named, figures, columns, body)):
+        certain = isinstance(row, MarkedRow) or values.keys() >= {*figures} or are_years([names[at] for at in figures])
+        if figures and not (certain and _are_periods(names, named, figures, columns, body)):
             return None
         contrasts = {at for at in named if at in values}
         contrasts |= {at for at in words if at in columns and _is_unlike(names[at], columns[at])}
@@ -480,9 +496,10 @@ def _are_periods(
 ) -> bool:
     """Whether figures among the names are years, other periods or 1, 2, 3, and those below are not."""
     texts = [names[at] for at in figures]
-    cells = [cell for at in figures for cell in columns[at]]
-    if 2 * sum(map(is_period, cells)) >= len(cells):
-        return False
+    for at in figures:
+        cells = columns.get(at, [])
+        if cells and 2 * sum(map(is_period, cells)) >= len(cells):
+            return False
     if len(figures) > 1 and any(counts_up([row[at].strip() for at in figures if at < len(row)]) for row in body):
         return False
     if len(texts) == 1:

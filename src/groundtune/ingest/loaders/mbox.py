@@ -21,7 +21,7 @@ def parse(path: Path, data: bytes) -> list[ParsedDocument]:
         raise ParseError("is not a mailbox: it does not begin with a line 'From …'")
     ends = [mark.start() for mark in marks[1:]] + [len(data)]
     messages: list[ParsedDocument] = []
-    taken: set[str] = set()
+    taken: dict[str, int] = {}
     unread = TextBuilder()
     for number, (mark, end) in enumerate(zip(marks, ends, strict=True), 1):
         message = email.message_from_bytes(_QUOTED_POSTMARK.sub(rb"\1", data[mark.end() : end]), policy=default)

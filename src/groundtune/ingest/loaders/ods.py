@@ -152,7 +152,7 @@ class _Content:
             return None
         row = self._visible(texts)
         is_head = element.getparent().tag == f"{TABLE}table-header-rows"
-        return MarkedRow(row) if row and own > 1 and (bold or is_head) else row
+        return MarkedRow(row) if own and (bold or is_head) else row
 
     def _visible(self, texts: dict[int, str]) -> list[str]:
         """Return the texts by visible column."""

@@ -16,7 +16,7 @@ def rows_to_documents(rows: Iterable[TableRow]) -> list[ParsedDocument]:
     All columns with a name but the special ones are metadata as well.
     """
     parsed: list[ParsedDocument] = []
-    taken: set[str] = set()
+    taken: dict[str, int] = {}
     columns = _Columns.of(())
     for number, row in enumerate(rows, start=1):
         if row.names is not columns.names and row.names != columns.names:
@@ -50,7 +50,7 @@ class _Columns:
         return cls(names, special, [(at, key) for key, at in keys.items()])
 
 
-def _document(number: int, row: TableRow, columns: _Columns, taken: set[str]) -> ParsedDocument | None:
+def _document(number: int, row: TableRow, columns: _Columns, taken: dict[str, int]) -> ParsedDocument | None:
     cells = row.cells
     values = {name: cells[at] for name, at in columns.special.items() if at < len(cells)}
     builder = TextBuilder()
@@ -70,11 +70,13 @@ def _document(number: int, row: TableRow, columns: _Columns, taken: set[str]) ->
     return builder.build(title=values.get("title"), row=name, metadata=metadata)
 
 
-def unique_id(row: str, taken: set[str]) -> str:
-    """Return the id, with a suffix if it is taken; it is taken from then on."""
-    name, count = row, 1
+def unique_id(row: str, taken: dict[str, int]) -> str:
+    """Return the id, with a suffix if it is taken; it is taken from then on. taken: ids, and how often each came."""
+    count = taken.get(row, 0) + 1
+    name = row if count == 1 else f"{row}~{count}"
     while name in taken:
         count += 1
         name = f"{row}~{count}"
-    taken.add(name)
+    taken[row] = count
+    taken.setdefault(name, 1)
     return name

@@ -192,8 +192,7 @@ class _Sheet:
 
     def _complete(self, cells: dict[int, tuple[str, CellFormat]], number: int) -> list[str]:
         """Return the row by visible columns, merged cells spread; marked if it looks like a line of column names."""
-        own = len(cells)
-        bold = own > 1 and all(form.bold for _, form in cells.values())
+        bold = bool(cells) and all(form.bold for _, form in cells.values())
         texts = {column: text for column, (text, _) in cells.items()}
         for area in self._around.merged.pop(number, ()):
             self._merged.add(area, texts.get(area.left, ""))
