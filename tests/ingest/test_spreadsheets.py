@@ -95,6 +95,15 @@ def test_merged_cells_reach_over_their_rows_and_columns(tmp_path: Path) -> None:
     ]
 
 
+def test_a_row_of_a_merged_cell_alone_is_no_gap(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for row in (["Lohn", "2014"], ["Graz", 9], [], ["Linz", 7]):
+        book.active.append(row)
+    book.active["A1"].font = book.active["B1"].font = Font(bold=True)
+    book.active.merge_cells("A2:A3")
+    assert read(saved(book, tmp_path / "a.xlsx"))[0] == ["Lohn: Graz; 2014: 9", "Lohn: Linz; 2014: 7"]
+
+
 def test_raised_and_struck_text(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     sheet = book.active

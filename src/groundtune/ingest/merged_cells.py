@@ -34,6 +34,10 @@ class MergedCells:
         """Add a merged cell, at its first row."""
         self._open.append((area, text))
 
+    def joins(self, row: int) -> bool:
+        """Whether a merged cell joins a row to the one above, so that there is no gap between them."""
+        return any(area.top < row <= area.bottom for area, _ in self._open)
+
     def spread(self, texts: dict[int, str], row: int, *, is_hidden: Callable[[int], bool]) -> None:
         """Write the texts into the cells of a row by column; a row with nothing else stays empty below the first."""
         if not self._open:

@@ -451,7 +451,7 @@ class _Columns:
             return None
         values = {at: frozenset(map(value_form, cells)) for at, cells in columns.items() if _are_values(cells)}
         certain = isinstance(row, MarkedRow) or values.keys() >= {*figures} or are_years([names[at] for at in figures])
-        if figures and not (certain and _are_periods(names, named, figures, columns, body)):
+        if figures and not (certain and _are_periods(row, named, figures, columns, body)):
             return None
         contrasts = {at for at in named if at in values}
         contrasts |= {at for at in words if at in columns and _is_unlike(names[at], columns[at])}
@@ -488,20 +488,22 @@ def _is_unlike(name: str, cells: Sequence[str]) -> bool:
 
 
 def _are_periods(
-    names: Sequence[str],
+    names: Row,
     named: Sequence[int],
     figures: Sequence[int],
     columns: dict[int, list[str]],
     body: Sequence[Row],
 ) -> bool:
     """Whether figures among the names are years, other periods or 1, 2, 3, and those below are not."""
-    texts = [names[at] for at in figures]
+    texts = [names[at].strip() for at in figures]
     for at in figures:
         cells = columns.get(at, [])
         if cells and 2 * sum(map(is_period, cells)) >= len(cells):
             return False
     if len(figures) > 1 and any(counts_up([row[at].strip() for at in figures if at < len(row)]) for row in body):
         return False
+    if isinstance(names, MarkedRow):
+        return all(map(is_period, texts)) or is_series(texts)
     if len(texts) == 1:
         return is_period(texts[0]) and len(named) > 2 and (len(body) > 1 or _lists_names(names, named))
     return is_series(texts)

@@ -107,13 +107,14 @@ class _Content:
             else:
                 repeats = _count(element, f"{TABLE}number-rows-repeated")
                 row = self._read_row(element)
+                joined = self._merged.joins(self._row + 1)
                 if row is None:
                     self._row += repeats
                 elif not row:
-                    gap += repeats
+                    gap += 0 if joined else repeats
                     self._row += repeats
                 else:
-                    yield from [[]] * min(gap, 2)
+                    yield from [[]] * (0 if joined else min(gap, 2))
                     gap = 0
                     yield from [row] * min(repeats, _MOST_REPEATS)
                     self._row += repeats

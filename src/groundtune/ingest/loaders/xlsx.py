@@ -88,12 +88,14 @@ class _Sheet:
                 gap += max(0, number - before - 1)
                 cells = self._cells(element, number)
                 row = self._complete(cells, number)
+                if self._merged.joins(number):
+                    gap = 0
                 if not self._is_shown(element, number, filled=bool(cells), default_hidden=default_hidden):
                     continue
                 if row:
                     yield from [[]] * min(gap, 2)
                     yield row
-                gap = 0 if row else gap + 1
+                gap = 0 if row or self._merged.joins(number) else gap + 1
             elif name == "col":
                 if is_on(element.get("hidden")) or element.get("width") == "0":
                     self._hidden_columns.append((_whole(element.get("min")), _whole(element.get("max"))))
