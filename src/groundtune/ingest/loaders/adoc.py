@@ -185,7 +185,7 @@ class _Reader:
                     break
                 continue
             self._at += 1
-            mark = (re.sub(r"\d+|[a-zA-Z]", "1", item[1]) if item else term[2]) if item or term else ""
+            mark = re.sub(r"\d+|[a-zA-Z]", "1", item[1]) if item else term[2] if term else ""
             while mark in marks and marks[-1] != mark:
                 yield _closing(marks.pop())
             if mark not in marks:

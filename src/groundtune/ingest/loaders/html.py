@@ -461,7 +461,7 @@ class _HtmlWalk:
     def _input(self, node: LexborNode, attributes: Attributes) -> None:
         kind = (attributes.get("type") or "text").lower()
         if kind in ("checkbox", "radio"):
-            if _has_label(node):
+            if _has_label(node) and attributes.get("role") != "button":
                 self._inline.append(" ☑ " if "checked" in attributes else " ☐ ")
         elif kind in _TYPED:
             self._inline.append(f" {attributes.get('value') or ''} ")
