@@ -98,6 +98,8 @@ def test_a_link_to_a_hidden_part_opens_it_and_find_in_page_does(tmp_path: Path) 
         "<style>.off{display:block} #x{display:none}</style><p class=off id=x>secret</p>",
         "<style>i:not(.a),p.off{display:none} b:not(#x):not(#y),p{display:block}</style><p class=off>secret</p>",
         "<style>.off{display:none !important}</style><p class=off style='display:block'>secret</p>",
+        "<p style='color: #FFF'>secret</p>",
+        "<p><font style='color:white'>secret</font></p>",
         "<dialog>secret</dialog>",
         "<div popover>secret</div>",
         "<table><tr><td>a<td hidden>secret<tr><td>b<td hidden></table>",
@@ -113,6 +115,9 @@ def test_what_is_hidden_is_left_out_with_a_note(tmp_path: Path, page: str) -> No
     "page",
     [
         "<p style='display:block'>seen</p>",
+        "<div style='background:#111'><p style='color:white'>seen</p></div>",
+        "<table bgcolor=navy><tr><td style='color:white'>seen</table>",
+        "<style>p{background:navy}</style><p style='color:white'>seen</p>",
         "<dialog open>seen</dialog>",
         "<style>@media print {p{display:none}}</style><p>seen</p>",
         "<style>.a{display:none} .a.on{display:block}</style><p class='a on'>seen</p>",

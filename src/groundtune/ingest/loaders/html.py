@@ -184,7 +184,8 @@ class _HtmlWalk:
         if style or tag == "dialog" or not _DECISIVE.isdisjoint(attributes):
             closed = "popover" in attributes or (tag == "dialog" and "open" not in attributes)
             hides = attributes.get("hidden", "until-found") != "until-found"
-            if (closed or hides or is_hidden(style)) and not self._panels.opens(node):
+            unseen = closed or hides or is_hidden(style) or self._styles.is_white_on_white(node, style)
+            if unseen and not self._panels.opens(node):
                 return not _has_formula(node) and self._leave_out(node, "hidden_text")
             if is_struck(style):
                 return self._leave_out(node, "deleted_text")

@@ -17,11 +17,13 @@ _DECLARATION = re.compile(
 )
 _TELLING = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|opacity\s*:\s*0*\.?0+\s*(?:[;!]|\Z)|mso-hide|(?<![\w-])clip(?:-path)?\s*:"
-    r"|font-size\s*:\s*0|(?:left|top|text-indent)\s*:\s*-\d{3}|line-through|list-style|color\s*:\s*transparent",
+    r"|font-size\s*:\s*0|(?:left|top|text-indent)\s*:\s*-\d{3}|line-through|list-style"
+    r"|color\s*:\s*(?:transparent|white|#fff(?:fff)?\b|rgb\(\s*255\s*,\s*255\s*,\s*255\s*\))",
     re.IGNORECASE,
 )
 """What hides, strikes through or numbers."""
 _SHEET = re.compile(r"<style", re.IGNORECASE)
+_ANY_SHEET = re.compile(r"<style|<link\b[^>]*stylesheet", re.IGNORECASE)
 _COMMENT = re.compile(r"/\*.*?\*/|<!--|-->", re.DOTALL)
 _TOKEN = re.compile(r"([^{}]*)([{}])")
 _SCREEN = re.compile(r"@media\s+(?:only\s+)?(?:screen|all)\s*|@supports\b.*|@layer\b.*", re.IGNORECASE | re.DOTALL)
@@ -34,6 +36,7 @@ _CONDITION = re.compile(r"\[[^\]]*\]|:[\w-]+(?:\([^)]*\))?")
 _ONE_CLASS = re.compile(r"\.[\w-]+")
 _NAME = re.compile(r"[.#]([\w-]+)")
 _MAX_RULES = 500
+_WHITE = re.compile(r"white|#fff(?:fff)?|rgb\(\s*255\s*,\s*255\s*,\s*255\s*\)")
 _ZERO = re.compile(r"0*\.?0+(?:px|pt|em|rem|%)?")
 _FAR_AWAY = re.compile(r"-\d{3,}(?:\.\d+)?(?:px|pt|em|rem)?")
 _CLIPPED = re.compile(r"rect\(\s*[01]px[\s,]+[01]px|rect\(\s*0|inset\(\s*(?:50|100)%")
@@ -70,6 +73,7 @@ class Styles:
 
     def __init__(self, tree: LexborHTMLParser, source: str) -> None:
         self._by_node: dict[int, _Declarations] = {}
+        self._is_plain = not _ANY_SHEET.search(source)
         sheets = tree.css("style") if _SHEET.search(source) else []
         css = "\n".join(style.text() for style in sheets if _is_for_screens(style))
         if _TELLING.search(css):
@@ -92,6 +96,18 @@ class Styles:
             if important or not merged[name][1]:
                 merged[name] = (value, important)
         return {name: value for name, (value, _) in merged.items()}
+
+    def is_white_on_white(self, node: LexborNode, style: Mapping[str, str]) -> bool:
+        """Whether text is white and nothing of the page can have given it another background."""
+        if not self._is_plain or not _WHITE.fullmatch(style.get("color", "")):
+            return False
+        element: LexborNode | None = node
+        while element is not None:
+            attributes = element.attributes
+            if "bgcolor" in attributes or "background" in f"{attributes.get('style')} {' '.join(attributes)}":
+                return False
+            element = element.parent
+        return True
 
     def _apply(self, tree: LexborHTMLParser, rules: list[_Rule]) -> None:
         elements = _Elements(tree)
