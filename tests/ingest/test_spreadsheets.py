@@ -181,6 +181,45 @@ def test_text_boxes_pictures_and_charts(tmp_path: Path) -> None:
     )
 
 
+def test_workbooks_of_other_programs(tmp_path: Path) -> None:
+    """Prefixed names, no references of cells, texts inline, absolute targets, dates from 1904; a damaged sheet."""
+    main, rels = (
+        "http://purl.oclc.org/ooxml/spreadsheetml/main",
+        "http://purl.oclc.org/ooxml/officeDocument/relationships",
+    )
+    packaged = "http://schemas.openxmlformats.org/package/2006/relationships"
+    with zipfile.ZipFile(tmp_path / "a.xlsx", "w") as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        archive.writestr(
+            "_rels/.rels",
+            f'<Relationships xmlns="{packaged}"><Relationship Id="a" Type="{rels}/officeDocument" '
+            'Target="/xl/book.xml"/></Relationships>',
+        )
+        archive.writestr(
+            "xl/book.xml",
+            f'<x:workbook xmlns:x="{main}" xmlns:r="{rels}"><x:workbookPr date1904="1"/><x:sheets>'
+            '<x:sheet name="One" r:id="s1"/><x:sheet name="Two" r:id="s2"/></x:sheets></x:workbook>',
+        )
+        archive.writestr(
+            "xl/_rels/book.xml.rels",
+            f'<Relationships xmlns="{packaged}"><Relationship Id="s1" Type="{rels}/worksheet" Target="/xl/s1.xml"/>'
+            f'<Relationship Id="s2" Type="{rels}/worksheet" Target="s2.xml"/>'
+            f'<Relationship Id="st" Type="{rels}/styles" Target="styles.xml"/></Relationships>',
+        )
+        archive.writestr(
+            "xl/styles.xml", f'<styleSheet xmlns="{main}"><cellXfs><xf numFmtId="14"/></cellXfs></styleSheet>'
+        )
+        archive.writestr(
+            "xl/s1.xml",
+            f'<x:worksheet xmlns:x="{main}"><x:sheetData><x:row><x:c t="inlineStr"><x:is><x:t>Start_x000D_</x:t></x:is>'
+            "</x:c><x:c><x:v>1</x:v></x:c></x:row></x:sheetData></x:worksheet>",
+        )
+        archive.writestr("xl/s2.xml", f'<worksheet xmlns="{main}"><sheetData><row><c><v>7</v></c></row><row><c')
+    lines, notes = read(tmp_path / "a.xlsx")
+    assert lines[0] == "Start; 1904-01-02"
+    assert notes == {"unreadable_part": (1, ("Two",))}
+
+
 # --- OpenDocument --------------------------------------------------------------------------------------------------
 
 _NAMESPACES = " ".join(

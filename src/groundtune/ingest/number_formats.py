@@ -64,6 +64,7 @@ _TOKEN = re.compile(
 )
 _SIMPLE = re.compile(r"(?P<grouped>#,##)?0(?:\.(?P<decimals>0{1,9}))?(?P<percent>%?)")
 """The codes that most cells have; written out without a look at each sign."""
+_NOT_ZERO = re.compile(r"[1-9]")
 _CONDITION = re.compile(r"(<=|>=|<>|<|>|=)\s*(-?[\d.]+)")
 _ELAPSED = re.compile(r"h+|m+|s+", re.IGNORECASE)
 _CURRENCY = re.compile(r"\$([^-\]]*)(?:-([0-9A-Fa-f]+))?")
@@ -103,6 +104,7 @@ def show_number(value: float, code: str, *, from_1904: bool = False) -> str:
         return str(value)
     if simple := _SIMPLE.fullmatch(code):
         number = _rounded(Decimal(repr(value)) * (100 if simple["percent"] else 1), len(simple["decimals"] or ""))
+        number = number or abs(number)  # no sign for a zero
         return (f"{number:,f}" if simple["grouped"] else f"{number:f}") + simple["percent"]
     sections = _sections(code)
     section, signed = _choose(sections, value)
@@ -111,7 +113,8 @@ def show_number(value: float, code: str, *, from_1904: bool = False) -> str:
     if section.is_date:
         days = value + (1462 if from_1904 else 0)
         return _show_date(section, days) if 0 <= days < _LAST_SERIAL else _general(value)
-    return ("-" if value < 0 and not signed else "") + _show_number(section.tokens, abs(value))
+    shown = _show_number(section.tokens, abs(value))
+    return f"-{shown}" if value < 0 and not signed and _NOT_ZERO.search(shown) else shown
 
 
 def show_text(text: str, code: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from lxml import etree
 
+from groundtune.ingest.loaders.office_parts import DAMAGED
 from groundtune.ingest.loaders.xlsx_drawings import add_drawing
 from groundtune.ingest.loaders.xlsx_parts import CellFormat, SheetPart, Text, Workbook, is_on, read_text
 from groundtune.ingest.merged_cells import Area, MergedCells
@@ -41,11 +42,10 @@ def parse(path: Path, data: bytes) -> list[ParsedDocument]:
                 builder.note("hidden_sheet", place=part.name)
                 continue
             builder.heading(1, part.name)
-            if part.path.lower() not in book.names:
+            try:
+                builder.table(_Sheet(book, part, builder).rows())
+            except DAMAGED:
                 builder.note("unreadable_part", place=part.name)
-                continue
-            sheet = _Sheet(book, part, builder)
-            builder.table(sheet.rows())
             for relation in book.relations(part.path):
                 if relation.kind == "drawing":
                     add_drawing(builder, book, relation.path, place=part.name)
@@ -244,7 +244,7 @@ def _surroundings(book: Workbook, part: SheetPart) -> _Surroundings:
     for match in _FILTER.finditer(tail):
         _add_filter(found, _area(match[1].decode()), hides=not match[2])
     for relation in book.relations(part.path):
-        if relation.kind == "table":
+        if relation.kind == "table" and relation.path.lower() in book.names:
             table = book.tree(relation.path)
             area = _area(table.get("ref", "A1"))
             if table.get("headerRowCount") != "0":

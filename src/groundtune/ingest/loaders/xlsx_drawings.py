@@ -3,6 +3,7 @@
 from typing import Any
 
 from groundtune.ingest.loaders.office_charts import add_chart
+from groundtune.ingest.loaders.office_parts import DAMAGED
 from groundtune.ingest.loaders.xlsx_parts import Workbook, is_on, relation_id
 from groundtune.ingest.parsed import TextBuilder
 
@@ -13,7 +14,7 @@ def add_drawing(builder: TextBuilder, book: Workbook, path: str, *, place: str) 
     """Add what a drawing shows, from the top of the sheet to its end."""
     try:
         root = book.tree(path)
-    except KeyError:
+    except DAMAGED:
         builder.note("unreadable_part", place=place)
         return
     charts = {key: one.path for key, one in book.relations_by_id(path).items() if one.kind.startswith("chart")}
@@ -36,7 +37,7 @@ def _chart(builder: TextBuilder, book: Workbook, paths: list[str], place: str) -
     try:
         for path in paths:
             add_chart(builder, book.bytes(path))
-    except (KeyError, ValueError, SyntaxError):
+    except DAMAGED:
         paths = []
     if not paths:
         builder.note("unreadable_part", place=f"drawing on {place}")
