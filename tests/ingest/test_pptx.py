@@ -114,10 +114,12 @@ def test_hidden_slides_and_shapes_are_left_out_and_keep_their_number() -> None:
     def hidden_shape(slide: Any) -> None:
         box(slide, "draft")._txBody.getparent().nvSpPr.cNvPr.set("hidden", "1")
 
+        slide.shapes.add_textbox(Inches(30), Inches(1), Inches(3), Inches(1)).text_frame.text = "beside the slide"
+
     parsed = read(lambda slide: slide._element.set("show", "0"), hidden_shape)
     assert parsed.text == "Slide 2"
     assert parsed.blocks[0].page == 2
-    assert notes(parsed) == {"hidden_slide": (1, (1,)), "hidden_text": (1, (2,))}
+    assert notes(parsed) == {"hidden_slide": (1, (1,)), "hidden_text": (2, (2,))}
 
 
 def picture(slide: Any, description: str = "", side: float = 3, shade: int = 9) -> None:

@@ -32,7 +32,7 @@ _PICTURE_SHARE = 0.04
 
 def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     deck = Presentation(io.BytesIO(data))
-    walk = _DeckWalk((deck.slide_width or 0) * (deck.slide_height or 0))
+    walk = _DeckWalk(deck.slide_width or 0, deck.slide_height or 0)
     for number, slide in enumerate(deck.slides, 1):
         walk.slide(slide, number)
     return [walk.builder.build(title=walk.title)]
@@ -41,10 +41,10 @@ def parse(path: Path, data: bytes) -> list[ParsedDocument]:
 class _DeckWalk:
     """One pass over the slides; `title` is the first slide title."""
 
-    def __init__(self, area: int) -> None:
+    def __init__(self, width: int, height: int) -> None:
         self.builder = TextBuilder()
         self.title: str | None = None
-        self._area = area
+        self._width, self._height = width, height
         self._number = 0
         self._furniture = set[str]()
         """Footers and texts of masters that were added: each stands in the text once."""
@@ -79,11 +79,23 @@ class _DeckWalk:
 
     def _is_shown(self, shape: Any) -> bool:
         properties = next(shape.iter(f"{_P}cNvPr"), None)
-        if properties is None or properties.get("hidden") not in ("1", "true"):
+        hidden = properties is not None and properties.get("hidden") in ("1", "true")
+        if not hidden and not self._is_outside(shape):
             return True
         if next(shape.iter(f"{A}t"), None) is not None:
             self.builder.note("hidden_text", page=self._number)
         return False
+
+    def _is_outside(self, shape: Any) -> bool:
+        """Whether the shape stands beside the slide, where people keep what they do not show."""
+        place = next(shape.iterchildren(f"{_P}xfrm"), None)
+        place = place if place is not None else shape.find(f"{_P}spPr/{A}xfrm")
+        offset, extent = (place.find(f"{A}{name}") if place is not None else None for name in ("off", "ext"))
+        if offset is None or extent is None or shape.getparent().tag != f"{_P}spTree" or not self._width:
+            return False
+        left, top = int(offset.get("x") or 0), int(offset.get("y") or 0)
+        right, bottom = left + int(extent.get("cx") or 0), top + int(extent.get("cy") or 0)
+        return left >= self._width or top >= self._height or right < 0 or bottom < 0
 
     def _shape(self, shape: Any, layouts: list[Any]) -> None:
         try:
@@ -175,9 +187,10 @@ class _DeckWalk:
             self.builder.paragraph(described)
             return
         extent = shape.find(f"{_P}spPr/{A}xfrm/{A}ext")
-        area = int(extent.get("cx") or 0) * int(extent.get("cy") or 0) if extent is not None else self._area
+        slide_area = self._width * self._height
+        area = int(extent.get("cx") or 0) * int(extent.get("cy") or 0) if extent is not None else slide_area
         blip = next(shape.iter(f"{A}blip"), None)
-        if area < _PICTURE_SHARE * self._area or blip is None:
+        if area < _PICTURE_SHARE * slide_area or blip is None:
             return
         self._pictures_here += 1
         image = blip.get(f"{_R}embed") or blip.get(f"{_R}link")
