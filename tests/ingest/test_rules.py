@@ -294,3 +294,18 @@ def test_what_is_gone_leaves_the_index_without_an_embedder(
             project.ingest()
     with Project.open(folder) as project:
         assert (project.document("a.md") is None, project.document("b.md") is None) == (False, True)
+
+
+@in_process
+async def test_a_folder_elsewhere_fails_if_exclude_misses_files_by_case(
+    make_project: MakeProject, tmp_path: Path
+) -> None:
+    (tmp_path / "share" / "Drafts").mkdir(parents=True)
+    (tmp_path / "share" / "Drafts" / "d.md").write_text("A draft.")
+    options = f'{{ path = "{tmp_path / "share"}", exclude = ["drafts/**"] }}'
+    folder = make_project({"a.md": "The otter."}, toml=f'[sources.share]\nkind = "folder"\noptions = {options}\n')
+    report = await run(folder)
+    assert report.failed_sources == {
+        "share": 'exclude "drafts/**" would match Drafts/d.md if upper and lower case did not count'
+    }
+    assert await sources_with(folder, "draft") == set()

@@ -3,7 +3,10 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from groundtune.ingest import patterns
 from groundtune.ingest.access_rules import groups_for
 from groundtune.ingest.patterns import matches_pattern
 from groundtune.ingest.select_files import select_files
@@ -137,3 +140,14 @@ def test_groups_for() -> None:
     assert groups_for("docs/hr/pay/a.md", rules) == ("board", "hr")
     assert groups_for("docs/hrx/a.md", rules) == ("*",)
     assert matches_pattern("a/b/c", "**/c")
+
+
+@given(
+    st.text("aAbß .é\u0301Iı\u200b*?/[]!-{,}~", min_size=1, max_size=7), st.text("aAbß .é\u0301Iı\u200b/", min_size=1)
+)
+def test_the_quick_look_at_a_pattern_misses_no_match(pattern: str, path: str) -> None:
+    """The quick look only saves time."""
+    exactly = patterns._reaches(path, patterns.initial_states(pattern))
+    assert matches_pattern(path, pattern) == exactly
+    excluded = patterns._reaches(path, patterns.exclude_states(pattern), within=True)
+    assert patterns.excludes(path, pattern) == excluded

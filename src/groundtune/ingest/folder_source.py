@@ -53,7 +53,7 @@ class FolderSource:
             for pattern in self._exclude:
                 if nearly_excludes(item.id, pattern):
                     unreadable.append(
-                        f'exclude "{pattern}" would match {item.id}, if upper and lower case did not count'
+                        f'exclude "{pattern}" would match {item.id} if upper and lower case did not count'
                     )
         if unreadable:
             raise GroundtuneError("; ".join(unreadable))

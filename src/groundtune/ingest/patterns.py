@@ -37,12 +37,12 @@ MatchState = tuple[PatternParts, int]
 
 def matches_pattern(source: str, pattern: str) -> bool:
     """Return whether a path relative to the project matches. `*` matches hidden names too, so no rule can be evaded."""
-    return _reaches(source, initial_states(pattern))
+    return _may_match(_loose(source), pattern) and _reaches(source, initial_states(pattern))
 
 
 def excludes(path: str, pattern: str) -> bool:
     """Return whether an exclude pattern leaves out a file or folder, or a folder that it is in."""
-    return _reaches(path, exclude_states(pattern), within=True)
+    return _may_match(_loose(path), pattern) and _reaches(path, exclude_states(pattern), within=True)
 
 
 def matches_item(source: str, pattern: str) -> bool:
@@ -167,12 +167,15 @@ def _loose(path: str) -> str:
     text = path.replace("\\", "/")
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text.translate(_DOTS_OF_I))
-        text = "".join(map(_letters, _INVISIBLE.sub("", text)))
+        text = _INVISIBLE.sub("", text)
+        if len(text.casefold()) > len(text):
+            text = "".join(map(_letters, text))
     return "/".join(" ".join(name.split()).rstrip(". ") or name for name in text.split("/"))
 
 
 _DOTS_OF_I = {0x130: "I", 0x131: "i"}
 """Turkish `İ` and `ı`, which are `i` to those who write another language."""
+_MARKS = regex.compile(r"\p{M}+")
 _INVISIBLE = regex.compile(r"\p{Default_Ignorable_Code_Point}|\p{Cf}|\p{Cc}")
 
 
@@ -183,7 +186,15 @@ def _letters(char: str) -> str:
 
 def _may_match(loose: str, pattern: str) -> bool:
     """Return False quickly for a path that does not have the longest plain part of the pattern."""
-    return _plain_part(pattern) in loose.casefold()
+    return _plain_part(pattern) in _bare(loose)
+
+
+@lru_cache(maxsize=10_000)
+def _bare(text: str) -> str:
+    """Return the letters without case and accents, so that a part of a text is also one of the whole."""
+    if text.isascii():
+        return text.casefold()
+    return _MARKS.sub("", unicodedata.normalize("NFKD", text.casefold()))
 
 
 @cache
@@ -191,7 +202,7 @@ def _plain_part(pattern: str) -> str:
     if "{" in pattern:
         return ""
     plain = re.split(r"\[!?\]?[^\]]*\]|[*?/]", _loose(pattern))
-    return max((part.casefold() for part in plain), key=len)
+    return max((_bare(part).strip(" .") for part in plain), key=len)
 
 
 @cache

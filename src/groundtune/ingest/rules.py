@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from groundtune.common.text import format_count
 from groundtune.config import PROJECT_FILE, Config
@@ -60,6 +60,7 @@ class DocumentRules:
     def __init__(self, config: Config, root: Path) -> None:
         settings = config.documents
         self.rules = _rules(config, root)
+        self._by_key = {key: [rule for rule in self.rules if rule.key == key] for key in get_args(RuleKey)}
         self._root = root
         self._access = [(rule.include, rule.groups) for rule in settings.access]
         self._follow_links = settings.follow_links
@@ -104,8 +105,8 @@ class DocumentRules:
             dict.fromkeys([source, *([real.relative_to(root).as_posix()] if real.is_relative_to(root) else [])])
         )
 
-    def _of(self, key: RuleKey) -> list[Rule]:
-        return [rule for rule in self.rules if rule.key == key]
+    def _of(self, key: RuleKey) -> Sequence[Rule]:
+        return self._by_key.get(key, ())
 
     # -- what a walk finds ---------------------------------------------------------------------------------------
 
