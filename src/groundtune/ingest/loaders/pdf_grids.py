@@ -16,6 +16,7 @@ _MOST_RULES = 4_000
 """Rules of a page beyond which it is a drawing."""
 _COVERED = 0.6
 """Share of the side of a cell that a rule covers."""
+_FEWEST_CELLS = 4
 _Rule = tuple[float, float, float]
 """Where it stands, and from where to where it goes."""
 
@@ -63,18 +64,20 @@ def _joined(rules: Iterable[_Rule]) -> list[_Rule]:
 
 def _touching(across: Sequence[_Rule], upright: Sequence[_Rule]) -> list[tuple[list[_Rule], list[_Rule]]]:
     """Return groups of rules that cross or touch each other."""
-    group_of = {("across", at): at for at in range(len(across))}
-    group_of |= {("upright", at): len(across) + at for at in range(len(upright))}
+    parents = [*range(len(across) + len(upright))]
+
+    def group(rule: int) -> int:
+        while parents[rule] != rule:
+            parents[rule] = rule = parents[parents[rule]]
+        return rule
+
     for first, (y, left, right) in enumerate(across):
-        for second, (x, bottom, top) in enumerate(upright):
+        for second, (x, bottom, top) in enumerate(upright, start=len(across)):
             if left - _NEAR <= x <= right + _NEAR and bottom - _NEAR <= y <= top + _NEAR:
-                old, new = group_of["upright", second], group_of["across", first]
-                if old != new:
-                    group_of = {rule: new if group == old else group for rule, group in group_of.items()}
+                parents[group(second)] = group(first)
     groups: dict[int, tuple[list[_Rule], list[_Rule]]] = {}
-    for (kind, at), group in group_of.items():
-        rules = groups.setdefault(group, ([], []))
-        rules[0 if kind == "across" else 1].append(across[at] if kind == "across" else upright[at])
+    for at, rule in enumerate([*across, *upright]):
+        groups.setdefault(group(at), ([], []))[at >= len(across)].append(rule)
     return list(groups.values())
 
 
@@ -83,13 +86,15 @@ def _grid(across: Sequence[_Rule], upright: Sequence[_Rule]) -> Grid | None:
     ys = _places(rule[0] for rule in across)[::-1]
     if len(xs) < 3 or len(ys) < 3:
         return None
+    across_at = [[rule for rule in across if abs(rule[0] - y) <= _NEAR] for y in ys]
+    upright_at = [[rule for rule in upright if abs(rule[0] - x) <= _NEAR] for x in xs]
     columns, rows = len(xs) - 1, len(ys) - 1
     cells = [[0] * columns for _ in range(rows)]
     count = 0
     for row in range(rows):
         for column in range(columns):
-            above = row and not _is_ruled(across, ys[row], xs[column], xs[column + 1])
-            beside = column and not _is_ruled(upright, xs[column], ys[row + 1], ys[row])
+            above = row and not _is_ruled(across_at[row], xs[column], xs[column + 1])
+            beside = column and not _is_ruled(upright_at[column], ys[row + 1], ys[row])
             if beside and not (above and cells[row][column - 1] != cells[row - 1][column]):
                 cells[row][column] = cells[row][column - 1]
             elif above:
@@ -97,7 +102,7 @@ def _grid(across: Sequence[_Rule], upright: Sequence[_Rule]) -> Grid | None:
             else:
                 cells[row][column] = count
                 count += 1
-    return Grid(tuple(xs), tuple(ys), cells) if count >= 4 else None
+    return Grid(tuple(xs), tuple(ys), cells) if count >= _FEWEST_CELLS else None
 
 
 def _places(places: Iterable[float]) -> list[float]:
@@ -109,10 +114,9 @@ def _places(places: Iterable[float]) -> list[float]:
     return distinct
 
 
-def _is_ruled(rules: Iterable[_Rule], at: float, start: float, end: float) -> bool:
-    covered = sum(
-        max(0.0, min(end, last) - max(start, first)) for place, first, last in rules if abs(place - at) <= _NEAR
-    )
+def _is_ruled(rules: Iterable[_Rule], start: float, end: float) -> bool:
+    """Return whether rules cover the side of a cell."""
+    covered = sum(max(0.0, min(end, last) - max(start, first)) for _, first, last in rules)
     return covered >= _COVERED * (end - start)
 
 
