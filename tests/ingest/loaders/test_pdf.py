@@ -330,12 +330,13 @@ def test_columns_with_narrow_gaps_are_found_where_words_stand_exactly_below_each
 def test_turned_text_keeps_its_words(tmp_path: Path) -> None:
     pdf = one_page()
     pdf.multi_cell(180, 6, PROSE * 3)
-    for angle, text in ((90, "Sold in Graz"), (-90, "Made in Linz")):
+    for angle, text in ((90, "Sold in Graz"), (-90, "Made in Linz"), (40, "FINAL DRAFT")):
         with pdf.rotation(angle, 100, 150):
             pdf.text(100, 150, text)
     found = parsed(pdf, tmp_path).text
     assert "Sold in Graz" in found
     assert "Made in Linz" in found
+    assert "FINAL DRAFT" in found
 
 
 def test_a_page_whose_text_runs_up_is_read_turned(tmp_path: Path) -> None:

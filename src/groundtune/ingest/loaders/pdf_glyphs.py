@@ -31,6 +31,10 @@ _RAISED = 0.12
 _LOWERED = -0.06
 _LONGEST_MARK = 3
 """Raised glyphs that a line begins with, as a footnote does."""
+_LEANS = 3.0
+"""Degrees from which a line is neither level nor upright."""
+_LEANING_STEP = 2.0
+"""Distance between two glyphs of such a line, in font sizes."""
 _TOUCHING = 0.1
 """Gap, in font sizes, up to which a raised or lowered glyph touches the glyph before it."""
 _ON_RULE = 1.0
@@ -181,6 +185,8 @@ def _lines(text: Any, glyphs: Iterable[Glyph], grids: Sequence[Grid]) -> Iterato
             fits = level is not None and gap > -max(size, 4.0)
             if fits and gap > WORD_GAP * size:
                 fits = level == 0 and abs(_size(text, index) - size) <= 0.12 * size
+            if line.leans:
+                fits, level = line.is_next(left, bottom), 0
             if not fits:
                 yield from line.close(text)
                 line = None
@@ -217,6 +223,9 @@ class _OpenLine:
 
     def __init__(self, text: Any, index: int, left: float, bottom: float, top: float, grids: Sequence[Grid]) -> None:
         self.size = _size(text, index)
+        angle = math.degrees(pdfium.FPDFText_GetCharAngle(text, index)) % 90
+        self.leans = _LEANS < angle < 90 - _LEANS
+        self._place = left, bottom
         self._rules = [x for grid in grids for x in grid.splits_at(0.5 * (bottom + top)) if x > left]
         self.bottom, self.top = bottom, top
         self.right = left
@@ -227,6 +236,11 @@ class _OpenLine:
         self._pieces: list[Segment] = []
         self._cells: list[list[Segment]] = [[]]
         self._known: dict[tuple[float, float], int | None] = {}
+
+    def is_next(self, left: float, bottom: float) -> bool:
+        """Return whether a glyph stands beside the last one of a line that leans, such as a stamp across the page."""
+        (x, y), self._place = self._place, (left, bottom)
+        return math.hypot(left - x, bottom - y) < _LEANING_STEP * self.size
 
     def level_of(self, text: Any, index: int, left: float, bottom: float, top: float) -> int | None:
         """Return whether a glyph with another box is raised or lowered; None if it is not on this line at all."""
