@@ -172,6 +172,25 @@ def test_many_tables_below_each_other() -> None:
     assert len(read(rows)) == 4_000
 
 
+def test_rows_without_a_text_of_their_own_and_of_placeholders() -> None:
+    rows = [
+        *grid("Item|Zone|Fee\nLetter|EU|3"),
+        [],
+        ["n/a", "-", "?"],
+        [Across("x"), Across("x")],
+        ["Parcel", "EU", "9"],
+    ]
+    assert read(rows) == ["Item: Letter; Zone: EU; Fee: 3", "n/a; -; ?", "Parcel; EU; 9"]
+
+
+def test_a_title_may_stand_in_any_column() -> None:
+    assert read(grid("Item|Fee|Zone\nLetter|3|EU\n|Parcels|\nBox|9|EU")) == [
+        "Item: Letter; Fee: 3; Zone: EU",
+        "Parcels",
+        "Item: Box; Fee: 9; Zone: EU",
+    ]
+
+
 def test_join_names() -> None:
     assert join_names([["", "2024", "2024"], ["Branch", "old", "2024"]]) == ["Branch", "2024 old", "2024"]
 

@@ -166,7 +166,7 @@ def _body(window: _Window, header: _Header) -> Generator[TableRow, None, _Header
         filled = _filled(row)
         if _is_title(window, filled, header):
             below_line = True
-            yield TableRow([row[0]])
+            yield TableRow([row[filled[0]]])
         elif below_line or _looks_new(row, filled, header):
             ahead = window.peek(_SAMPLE)
             if (found := _header_at(ahead, sure=not below_line)) is not None:
@@ -183,11 +183,12 @@ def _body(window: _Window, header: _Header) -> Generator[TableRow, None, _Header
 
 def _is_title(window: _Window, filled: Sequence[int], header: _Header) -> bool:
     """Whether the next row is a title between rows, rather than one with little data."""
-    if len(filled) != 1 or filled[0] != 0:
+    if len(filled) != 1 or (filled[0] != 0 and filled[0] not in header.values):
         return False
     row, *behind = window.peek(2)
     is_plain = header.marked and not any(isinstance(one, MarkedRow) for one in (row, *behind))
-    return not is_plain and not is_value(row[0].strip())
+    text = row[filled[0]].strip()
+    return not is_plain and not is_value(text) and not is_placeholder(text)
 
 
 def _looks_new(row: Row, filled: Sequence[int], header: _Header) -> bool:
@@ -233,9 +234,8 @@ def _continues(sample: Sequence[Row], header: _Header, *, most: bool = False) ->
     for row in sample:
         texts = {at: text for at in _filled(row) if not is_placeholder(text := row[at].strip())}
         values = [at for at in texts if at in header.values]
-        if any((at in header.values) != is_value(text) for at, text in texts.items()) or max(texts) >= len(
-            header.names
-        ):
+        others = any((at in header.values) != is_value(text) for at, text in texts.items())
+        if others or max(texts, default=0) >= len(header.names):
             return False
         alike = sum(value_form(texts[at]) in header.values[at] for at in values)
         valued += bool(values) and 2 * alike >= len(values)
@@ -579,7 +579,8 @@ def _height(part: Sequence[Row]) -> int:
 
 
 def _is_empty(row: Row) -> bool:
-    return not row or not (row[0].strip() or any(map(str.strip, row)))
+    """Whether a row has no text of its own."""
+    return not any(cell and not isinstance(cell, Across) and not cell.isspace() for cell in row)
 
 
 def _filled(row: Row) -> list[int]:
