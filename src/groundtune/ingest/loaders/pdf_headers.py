@@ -66,6 +66,8 @@ class _Row:
     """Distance from the edge of the page."""
     kept: str | None = None
     """Its text if it is a header or footer that stands here first; empty where it only repeats."""
+    numbered: bool = False
+    """Whether the number of the page was taken out."""
 
     @property
     def is_tied(self) -> bool:
@@ -144,6 +146,7 @@ def _drop_page_numbers(edges: Sequence[Sequence[_Row]]) -> None:
             line, segment = number.row.segments[number.at]
             left = [(line, Segment(number.rest, segment.left, segment.right))] if number.rest else []
             number.row.segments[number.at : number.at + 1] = left
+            number.row.numbered = True
             number.row.kept = "" if not number.row.segments else number.row.kept
 
 
@@ -222,4 +225,5 @@ def _remaining(page: Page, rows: Sequence[_Row]) -> Page:
         elif segments:
             lines.append(replace(line, segments=segments, pieces=list(segments)))
     kept = [row.kept for row in rows if row.kept]
-    return replace(page, lines=lines, furniture=kept, repeated=sum(row.kept == "" for row in rows))
+    repeated = sum(row.kept == "" or (row.numbered and row.kept is None) for row in rows)
+    return replace(page, lines=lines, furniture=kept, repeated=repeated)
