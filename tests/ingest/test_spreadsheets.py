@@ -10,7 +10,7 @@ import pytest
 import xlsxwriter
 from openpyxl.cell.rich_text import CellRichText, TextBlock
 from openpyxl.cell.text import InlineFont
-from openpyxl.styles import Font
+from openpyxl.styles import Font, PatternFill
 
 from groundtune.ingest.loaders import load
 from groundtune.ingest.parsed import ParsedDocument
@@ -116,6 +116,16 @@ def test_raised_and_struck_text(tmp_path: Path) -> None:
         ["It moves 10^6 litres", "within 30 days"],
         {"deleted_text": (2, ("Sheet!A2", "Sheet!A3"))},
     )
+
+
+def test_white_text_on_white_is_hidden(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    for row, text in enumerate(("shown", "gone", "head"), 1):
+        sheet.cell(row, 1, text)
+    sheet["A2"].font = sheet["A3"].font = Font(color="FFFFFFFF")
+    sheet["A3"].fill = PatternFill("solid", fgColor="FF000080")
+    assert read(saved(book, tmp_path / "a.xlsx")) == (["shown", "head"], {"hidden_text": (1, ("Sheet!A2",))})
 
 
 def test_values_as_displayed(tmp_path: Path) -> None:

@@ -62,6 +62,8 @@ class _Surroundings:
     """Ranges with a filter that hides rows."""
     heads: set[int] = field(default_factory=set)
     """Rows that are the heads of tables or filters."""
+    is_coloured: bool = False
+    """Whether cells may have another background than their own: that of a table or of a condition."""
 
 
 class _Sheet:
@@ -136,6 +138,8 @@ class _Sheet:
             text = self._text(cell, form, number, column)
             if text and form.struck:
                 self._note("deleted_text", row=number, column=column)
+            elif text and form.white and not self._around.is_coloured:
+                self._note("hidden_text", row=number, column=column)
             elif text:
                 found[column] = (text, form)
         return found
@@ -243,6 +247,7 @@ def _surroundings(book: Workbook, part: SheetPart) -> _Surroundings:
         found.merged.setdefault(area.top, []).append(area)
     for match in _FILTER.finditer(tail):
         _add_filter(found, _area(match[1].decode()), hides=not match[2])
+    found.is_coloured = b"conditionalFormatting" in tail or b"tablePart" in tail
     for relation in book.relations(part.path):
         if relation.kind == "table" and relation.path.lower() in book.names:
             table = book.tree(relation.path)

@@ -26,6 +26,8 @@ class CellFormat:
     code: str = _PLAIN
     bold: bool = False
     struck: bool = False
+    white: bool = False
+    """Whether its text is white on an empty background."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +107,13 @@ class Workbook:
         for own in root.iterfind("{*}numFmts/{*}numFmt"):
             codes[int(own.get("numFmtId", "-1"))] = own.get("formatCode") or _PLAIN
         fonts = [_font(font) for font in root.iterfind("{*}fonts/{*}font")]
+        filled = [_is_filled(fill) for fill in root.iterfind("{*}fills/{*}fill")]
         found: list[CellFormat] = []
         for style in root.iterfind("{*}cellXfs/{*}xf"):
-            font = int(style.get("fontId") or 0)
-            bold, struck = fonts[font] if font < len(fonts) else (False, False)
-            found.append(CellFormat(codes.get(int(style.get("numFmtId") or 0), _PLAIN), bold, struck))
+            font, fill = int(style.get("fontId") or 0), int(style.get("fillId") or 0)
+            bold, struck, white = fonts[font] if font < len(fonts) else (False, False, False)
+            white = white and not (fill < len(filled) and filled[fill])
+            found.append(CellFormat(codes.get(int(style.get("numFmtId") or 0), _PLAIN), bold, struck, white))
         return found or [CellFormat()]
 
     @cached_property
@@ -217,8 +221,17 @@ def _character(match: "re.Match[str]") -> str:
     return chr(int(match[1], 16))
 
 
-def _font(font: Any) -> tuple[bool, bool]:
-    return _flag(font, "b"), _flag(font, "strike")
+def _font(font: Any) -> tuple[bool, bool, bool]:
+    """Return whether a font is bold, struck and white."""
+    color = font.find("{*}color")
+    white = color is not None and color.get("tint") is None
+    white = white and ((color.get("rgb") or "").upper().endswith("FFFFFF") or color.get("theme") == "0")
+    return _flag(font, "b"), _flag(font, "strike"), white
+
+
+def _is_filled(fill: Any) -> bool:
+    pattern = fill.find("{*}patternFill")
+    return pattern is None or pattern.get("patternType", "none") != "none"
 
 
 def _flag(font: Any, name: str) -> bool:
