@@ -46,6 +46,10 @@ class _DeckWalk:
         self.title: str | None = None
         self._width, self._height = width, height
         self._number = 0
+        self._inherited: dict[Any, list[Any]] = {}
+        """What the placeholders of each layout inherit."""
+        self._layout_shapes: dict[str, list[Any]] = {}
+        """Shapes that each layout and master shows on its slides."""
         self._furniture = set[str]()
         """Footers and texts of masters that were added: each stands in the text once."""
         self._pictures = set[Any]()
@@ -132,7 +136,12 @@ class _DeckWalk:
 
     def _paragraphs(self, shape: Any, layouts: list[Any]) -> list[str]:
         body = shape.find(f"{_P}txBody")
-        return self._text.paragraphs(body, inherited_bodies(shape, layouts)) if body is not None else []
+        if body is None:
+            return []
+        key = (layouts[0].part.partname, *placeholder(shape)) if layouts else None
+        if key not in self._inherited:
+            self._inherited[key] = inherited_bodies(shape, layouts)
+        return self._text.paragraphs(body, self._inherited[key])
 
     def _frame(self, frame: Any) -> None:
         data = frame.find(f"{A}graphic/{A}graphicData")
@@ -204,8 +213,12 @@ class _DeckWalk:
         """Add the texts that layout and master show on the slide, such as a label of confidentiality, once."""
         shown = slide.element.get("showMasterSp") not in ("0", "false")
         for layout in layouts if shown else ():
-            for shape in _flat(layout.element.find(f"{_P}cSld/{_P}spTree")):
-                if placeholder(shape)[0] is None and shape.tag == f"{_P}sp" and self._is_shown(shape):
+            name = str(layout.part.partname)
+            if name not in self._layout_shapes:
+                every = _flat(layout.element.find(f"{_P}cSld/{_P}spTree"))
+                self._layout_shapes[name] = [s for s in every if s.tag == f"{_P}sp" and placeholder(s)[0] is None]
+            for shape in self._layout_shapes[name]:
+                if self._is_shown(shape):
                     self._once(self._paragraphs(shape, []))
             if layout.element.get("showMasterSp") in ("0", "false"):
                 break
