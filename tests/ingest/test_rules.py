@@ -20,6 +20,7 @@ in_process = pytest.mark.usefixtures("_in_process")
 
 NFC, NFD = (unicodedata.normalize(form, "Gehälter") for form in ("NFC", "NFD"))
 MIXED = f"{NFD}/{NFC}/ü{unicodedata.normalize('NFD', 'ü')}.md"
+PARSERS = '[[documents.parsers]]\ninclude = ["*.pdf", "old/**"]\nparser = "markitdown"\n'
 ACCESS = '[[documents.access]]\ninclude = [{}]\ngroups = ["hr"]\n'
 
 
@@ -309,3 +310,14 @@ async def test_a_folder_elsewhere_fails_if_exclude_misses_files_by_case(
         "share": 'exclude "drafts/**" would match Drafts/d.md if upper and lower case did not count'
     }
     assert await sources_with(folder, "draft") == set()
+
+
+def test_a_rule_for_a_parser_says_what_it_misses(tmp_path: Path) -> None:
+    found = rules(tmp_path, PARSERS)
+    assert found.admit("a.pdf")
+    assert found.admit("B.PDF")
+    assert [note.text for note in found.notes] == [
+        'groundtune.toml:3: documents.parsers "*.pdf" would match B.PDF if upper and lower case did not count; '
+        "as it stands, read as any other file",
+        'groundtune.toml:3: documents.parsers "old/**" matches no document',
+    ]

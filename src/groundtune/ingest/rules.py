@@ -119,7 +119,16 @@ class DocumentRules:
                 self._missed.setdefault(near, []).append(source)
                 return False
         self.match(source)
+        self._note_usual_parser(source)
         return True
+
+    def _note_usual_parser(self, source: str) -> None:
+        """Note a file that no rule gives to another parser, but one nearly does."""
+        rules = self._of("documents.parsers")
+        if any(applies(source, rule.pattern) for rule in rules):
+            return
+        if near := next((rule for rule in rules if nearly_matches(source, rule.pattern)), None):
+            self._missed.setdefault(near, []).append(source)
 
     def _missed_exclude(self, path: str) -> Rule | None:
         exclude = (rule for rule in self._of("documents.exclude") if nearly_excludes(path, rule.pattern))

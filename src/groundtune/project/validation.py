@@ -229,7 +229,8 @@ def _documents(
 def _patterns(root: Path, config: Config, rules: DocumentRules, sources: set[str]) -> Iterator[CheckFinding]:
     """Yield a finding for every pattern that misses files by its spelling alone, or matches nothing."""
     for note in rules.misses:
-        yield CheckFinding("problem", note.rule.place, note.message, note.hint)
+        level: Level = "problem" if note.rule.key == "documents.access" else "warning"
+        yield CheckFinding(level, note.rule.place, note.message, note.hint)
     for rule in rules.unmatched:
         if rule.key == "documents.exclude":
             yield CheckFinding("warning", rule.key, f'"{rule.pattern}" leaves out nothing', "fix it, or remove it")
