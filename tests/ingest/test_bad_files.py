@@ -87,7 +87,7 @@ def test_scan_without_text_layer(tmp_path: Path) -> None:
     pdf.add_page()
     pdf.image(Image.new("RGB", (50, 50), "gray"))
     error = reason(file(tmp_path / "a.pdf", bytes(pdf.output())))
-    assert "run OCR" in error.message
+    assert "groundtune[ocr]" in error.message
     assert error.skip
 
 
