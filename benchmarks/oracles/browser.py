@@ -27,6 +27,15 @@ def _path() -> str | None:
     return next((found for name in _NAMES if (found := shutil.which(name))), None)
 
 
+def print_pdfs(pages: Sequence[Path], folder: Path) -> list[Path | None]:
+    """Print each page into a PDF file in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open_browser() as chromium:
+        for number, page in enumerate(pages):
+            chromium.print_pdf(page, folder / f"p{number}.pdf")
+    return [folder / f"p{number}.pdf" for number in range(len(pages))]
+
+
 @contextmanager
 def open_browser() -> Iterator["Browser"]:
     from playwright.sync_api import sync_playwright

@@ -213,7 +213,7 @@ def truth(document: Document) -> Truth:
             case Hidden(text):
                 hidden.append(text)
     pieces += [Piece(note) for note in notes]
-    perhaps += [str(number) for number, _ in enumerate(notes, start=1)]
+    perhaps += [str(number) for _ in notes for number in range(1, len(notes) + 1)]  # marks, which chapters begin anew
     once = tuple(text for text in (document.header, document.footer) if text)
     return Truth(tuple(pieces), tuple(hidden), tuple(perhaps), once)
 

@@ -32,6 +32,9 @@ CONVERTED: dict[str, str] = {
 }
 """Suffix of what LibreOffice makes of a file with another suffix."""
 
+PRINTED: dict[str, str] = {".chromium.pdf": ".html", ".writer.pdf": ".docx"}
+"""Suffix of what Chromium and LibreOffice Writer print of a file with another suffix."""
+
 
 def write(document: Document, path: Path) -> Document | None:
     """Write a document in the format of the suffix; return what was written of it; None if nothing was."""
