@@ -10,8 +10,8 @@ from benchmarks.oracles.faults import Fault
 from benchmarks.oracles.pdf_readers import pdfium_pages
 from benchmarks.oracles.structures import Document, Piece, truth
 from benchmarks.oracles.tokens import tokens
-from groundtune.approaches.citations import check_citations
 
+from groundtune.citations.checking import check_citations
 from groundtune.project import Project
 
 _PLANTED = re.compile(r"\b[A-Z]?[a-z]{7,8}\b")
