@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from fpdf import FPDF
 from fpdf.enums import TableHeadingsDisplay, TextMode
 from PIL import Image
 
 from groundtune.ingest.loaders import load
-from groundtune.ingest.parsed import ParsedDocument
+from groundtune.ingest.loaders.pdf_layout import add_pages
+from groundtune.ingest.loaders.pdf_types import Line, Page, Segment
+from groundtune.ingest.parsed import ParsedDocument, TextBuilder
 from groundtune.note import Note
 
 PROSE = "What is not said here is as the law says it, and nothing else was agreed upon by the two sides. "
@@ -346,3 +349,21 @@ def test_a_page_whose_text_runs_up_is_read_turned(tmp_path: Path) -> None:
             pdf.text(60, 100 + 8 * at, cells[0])
             pdf.text(120, 100 + 8 * at, cells[1])
     assert texts(parsed(pdf, tmp_path)) == ["Model: Wren; Price: 3,690", "Model: Heron; Price: 5,490"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("自行车送达后三十", "天内可以退货。退货时必须", "附上两把钥匙。"),
+        ("返品は配達から三十日", "以内です。返品の際には鍵を", "同封してください。"),
+        ("คืนจักรยานได้ภายใน", "สามสิบวันหลังจากได้รับ", "สินค้า"),
+    ],
+)
+def test_lines_without_spaces_are_one_sentence(lines: tuple[str, ...]) -> None:
+    builder = TextBuilder()
+    written = [
+        Line([Segment(text, 72, 72 + 12 * len(text))], 700 - 16 * number, 712 - 16 * number, 12)
+        for number, text in enumerate(lines)
+    ]
+    add_pages(builder, [Page(written, 612, 792)])
+    assert builder.build().text == "".join(lines)

@@ -11,6 +11,7 @@ from groundtune.ingest.loaders.pdf_tables import RuledTable, Table, group_lines
 from groundtune.ingest.loaders.pdf_types import Line, Page, Vocabulary, without_bullet
 from groundtune.ingest.parsed import TextBuilder
 from groundtune.ingest.table_shapes import TableRow
+from groundtune.languages.segmentation import is_unspaced
 
 _HEADING = 1.12
 """Font size, relative to the body text, from which a short line is a heading."""
@@ -267,12 +268,12 @@ def _was_broken(block: list[Line], line: Line, measures: _Measures) -> bool:
 
 def _right(block: list[Line], margin: float | None) -> float:
     """Return where full lines of a paragraph end: at its own edge for prose, at the page's margin for a few lines and
-    for those that leave half of the page free.
+    for those that leave half of the page free. A text without spaces is broken anywhere: there its own edge holds.
     """
     left, right = min(line.left for line in block), max(line.right for line in block)
     full = sum(line.right > right - 0.15 * (right - left) for line in block[:-1])
     prose = len(block) >= 4 and full >= 0.6 * (len(block) - 1)
-    if margin is None or (prose and right - left > _NARROW * (margin - left)):
+    if margin is None or (prose and right - left > _NARROW * (margin - left)) or is_unspaced(block[0].text[-1]):
         return right
     return max(right, margin)
 
