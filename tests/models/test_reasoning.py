@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from groundtune.models.dialects import dialects
@@ -111,6 +111,7 @@ soup = st.lists(marks | st.sampled_from(["a", " ", "\n", ".", "`", '"', "<|chann
 )
 
 
+@example("</think><think>", [2])
 @given(replies | soup, st.lists(st.integers(0, 400), max_size=30))
 def test_pieces_give_what_the_whole_gives(reply: str, cuts: list[int]) -> None:
     whole = separate_reasoning(reply)

@@ -86,7 +86,7 @@ class ReasoningSeparator:
             self._answer, self._rest = self._rest.strip(), ""
         if self._stage == "thought" or _is_cut_mark(self._answer):
             self._think(self._rest)
-            return "", SeparatedReply("", self._reasoning, unfinished=True)
+            return "", SeparatedReply("", self._reasoning, unfinished=True, unmarked=self._unmarked)
         end = len(_without(self._answer, self._endings))
         separated = SeparatedReply(self._answer[:end], self._reasoning, unmarked=self._unmarked)
         return "" if self._leaked else self._release(end), separated
