@@ -32,7 +32,7 @@ def split_lines(text: str, *, delimiter: str | None = None, default: str = ",") 
     line = 1
     for cells in reader:
         if line > 1 or not stated:
-            yield line, cells if any(cell.strip() for cell in cells) else []
+            yield line, cells if any(map(str.strip, cells)) else []
         line = reader.line_num + 1
 
 

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from groundtune.ingest.superscripts import write_out
@@ -244,6 +245,11 @@ def clean_line(text: str) -> str:
     return text.replace("\n", " ") if "\n" in text else text
 
 
+@lru_cache(maxsize=1_000)
+def _column_name(text: str) -> str:
+    return clean_line(text).rstrip(":")
+
+
 def render_row(cells: Sequence[str], header: Sequence[str] = ()) -> str:
     """Render a table row as one line; empty cells are dropped."""
     parts = []
@@ -251,6 +257,6 @@ def render_row(cells: Sequence[str], header: Sequence[str] = ()) -> str:
         value = clean_line(cell)
         if not value:
             continue
-        name = clean_line(header[index]).rstrip(":") if index < len(header) else ""
+        name = _column_name(header[index]) if index < len(header) else ""
         parts.append(f"{name}: {value}" if name and name != value else value)
     return "; ".join(parts)

@@ -580,7 +580,7 @@ def _height(part: Sequence[Row]) -> int:
 
 def _is_empty(row: Row) -> bool:
     """Whether a row has no text of its own."""
-    return not any(cell and not isinstance(cell, Across) and not cell.isspace() for cell in row)
+    return not any(map(str.strip, _own(row)))
 
 
 def _filled(row: Row) -> list[int]:
@@ -590,6 +590,6 @@ def _filled(row: Row) -> list[int]:
 
 def _own(row: Row) -> Row:
     """Return the cells without the repeated text of merged ones."""
-    if any(isinstance(cell, Across) for cell in row):
+    if Across in map(type, row):
         return ["" if isinstance(cell, Across) else cell for cell in row]
     return row

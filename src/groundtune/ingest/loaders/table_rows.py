@@ -59,7 +59,10 @@ def _document(number: int, row: TableRow, columns: _Columns, taken: dict[str, in
     if builder.empty:
         builder.row(cells, row.names)
     else:
-        others = ["" if at in columns.special.values() else cell for at, cell in enumerate(cells)]
+        others = [*cells]
+        for at in columns.special.values():
+            if at < len(others):
+                others[at] = ""
         builder.row(others, row.names)
     if builder.empty:
         return None
