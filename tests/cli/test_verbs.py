@@ -82,7 +82,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run(folder, "ingest")
     assert done.returncode == 0, done.stderr
     assert "4 files: 4 added" in done.stdout
-    assert "skipped: docs/logo.png" in done.stdout
+    assert "failed: docs/logo.png: is damaged" in done.stdout
     assert "Abstention threshold" in done.stderr, "there are enough examples to calibrate on"
     assert done.stderr.rstrip().splitlines()[-1].startswith("next: ")
     return folder
@@ -93,7 +93,7 @@ def test_ingest_again_finds_nothing_to_do(shop: Path) -> None:
     assert {row["change"] for row in report["files"]} == {"unchanged"}
     assert (report["embedded"], report["documents"]) == (0, 3)
     logo = next(row for row in report["files"] if row["source"] == "docs/logo.png")
-    assert (logo["status"], bool(logo["reason"])) == ("skipped", True)
+    assert (logo["status"], bool(logo["reason"])) == ("failed", True)
 
 
 def test_search_shows_places_and_respects_groups_and_filters(shop: Path) -> None:

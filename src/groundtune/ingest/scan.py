@@ -11,7 +11,7 @@ from typing import Protocol
 from groundtune.common.files import digest_file
 from groundtune.errors import GroundtuneError
 from groundtune.ingest.access_rules import narrower
-from groundtune.ingest.parsers import ParserChoice
+from groundtune.ingest.parser_rules import ParserChoice
 from groundtune.types import FileRow, SourceItem
 
 RACY_SECONDS = 2.0

@@ -23,7 +23,7 @@ from groundtune.ingest.chunker import Chunker, ContextualPassage, embedded_text
 from groundtune.ingest.loaders import MEDIA_TYPES
 from groundtune.ingest.notes import INDEXED_WITH_NOTES, describe_notes, merge_notes, summarize_notes
 from groundtune.ingest.parsed import ParsedDocument
-from groundtune.ingest.parsers import ParserChoice
+from groundtune.ingest.parser_rules import ParserChoice
 from groundtune.ingest.removal import gone, remove_sources
 from groundtune.ingest.rules import RuleNote
 from groundtune.ingest.scan import FileWalk, ScannedFile, Scanner, SyncPlan, current_signature, loader_of

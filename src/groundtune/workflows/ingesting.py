@@ -14,7 +14,7 @@ from groundtune.config import Config
 from groundtune.errors import ConfigError, FormatError, GroundtuneError, MissingError
 from groundtune.ingest import removal
 from groundtune.ingest.loaders import loader_version
-from groundtune.ingest.parsers import ParserChoice, choose_parser
+from groundtune.ingest.parser_rules import ParserChoice, choose_parser
 from groundtune.ingest.rules import DocumentRules
 from groundtune.ingest.scan import Scanner, source_name
 from groundtune.ingest.select_files import select_files

@@ -12,7 +12,8 @@ import pytest
 from groundtune.config import load_config
 from groundtune.errors import ConfigError, MissingError, ParseError
 from groundtune.ingest.loaders import is_readable, load
-from groundtune.ingest.parsers import ParserChoice, choose_parser, find_parser
+from groundtune.ingest.parser_rules import ParserChoice, choose_parser
+from groundtune.ingest.parsers import find_parser
 from groundtune.ingest.parsers.find_libreoffice import find_libreoffice
 from groundtune.ingest.sandbox import Sandbox
 from groundtune.project import Project
