@@ -94,8 +94,8 @@ def drawn(text: str, size: tuple[int, int]) -> Image.Image:
     image = Image.new("L", size, 255)
     pen, font = ImageDraw.Draw(image), ImageFont.load_default(26)
     for number, line in enumerate(text.splitlines()):
-        for column, char in enumerate(line):
-            pen.text((60 + 17 * column, 60 + 40 * number), char, font=font, fill=40)
+        for words in re.finditer(r"[-+|]|[^\s+|-]+(?: [^\s+|-]+)*", line):  # each in its column
+            pen.text((60 + 15 * words.start(), 60 + 40 * number), words[0], font=font, fill=40)
     return image
 
 
