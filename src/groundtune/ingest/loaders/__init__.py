@@ -145,9 +145,7 @@ def load(path: Path, *, parser: str = "", replaced: Collection[str] = ()) -> lis
     if media_type is None or suffix in replaced:
         broken = _extensions().broken if suffix else {}
         raise ParseError("; ".join([file_formats.unsupported_reason(suffix), *broken.values()]), skip=True)
-    data = _read(path)
-    if not data:
-        raise ParseError("empty file", skip=True)
+    data = read_bytes(path)
     file_formats.check_format(path.suffix.lower(), data)
     module = import_module(f"{__name__}.{_MODULES[media_type]}")
     try:
@@ -180,9 +178,10 @@ def _load_with(loader: "Loader", path: Path, name: str) -> list[ParsedDocument]:
     return documents
 
 
-def _read(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file. Raises ParseError if there is none, with the reason."""
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
     except FileNotFoundError as error:
         raise ParseError("disappeared before it could be read") from error
     except PermissionError as error:
@@ -191,6 +190,9 @@ def _read(path: Path) -> bytes:
         raise ParseError("is a folder", skip=True) from error
     except OSError as error:
         raise ParseError(f"cannot be read: {error.strerror or error}") from error
+    if not data:
+        raise ParseError("empty file", skip=True)
+    return data
 
 
 def _first_line(error: Exception) -> str:

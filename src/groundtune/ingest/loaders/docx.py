@@ -8,6 +8,7 @@ from typing import Any
 import docx
 
 from groundtune.errors import ParseError
+from groundtune.ingest.loaders.document_headings import DocumentHeadings
 from groundtune.ingest.loaders.docx_names import (
     CELL,
     P_STYLE,
@@ -56,16 +57,15 @@ def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     walk.furniture()
     walk.body(document.element.body)
     walk.note_comments()
-    return [walk.builder.build(title=walk.title)]
+    return [walk.builder.build(title=walk.headings.title)]
 
 
 class _DocxWalk:
-    """One pass over the body; `title` is the text in Title style, otherwise the first top-level heading."""
+    """One pass over the body."""
 
     def __init__(self, document: Any, builder: TextBuilder) -> None:
         self.builder = builder
-        self.title: str | None = None
-        self._titled = False
+        self.headings = DocumentHeadings(builder)
         self._document = document
         self._part = document.part
         self._styles = Styles(document.styles.element)
@@ -151,10 +151,7 @@ class _DocxWalk:
         elif level is None:
             self.builder.paragraph(label + text)
         else:
-            if self.title is None or (level == 0 and not self._titled):
-                self.title = clean_line(text) if level <= 1 else None
-                self._titled = level == 0
-            self.builder.heading(max(level, 1) if not self._titled or level == 0 else level + 1, label + text)
+            self.headings.add(level, text, label)
         self._after()
 
     def _read(self, paragraph: Any) -> tuple[str, str, int | None]:

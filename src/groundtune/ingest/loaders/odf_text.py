@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from groundtune.ingest.loaders.alt_texts import useful_alt_text
+from groundtune.ingest.loaders.document_headings import DocumentHeadings
 from groundtune.ingest.loaders.odf_charts import add_chart
 from groundtune.ingest.loaders.odf_names import (
     CHART,
@@ -70,11 +71,11 @@ _CENTIMETRES = {"cm": 1.0, "mm": 0.1, "in": 2.54, "pt": 2.54 / 72, "pc": 2.54 / 
 
 
 class OdfReader:
-    """Reads the blocks of one part; `title` is the text in Title style, otherwise the first top-level heading."""
+    """Reads the blocks of one part."""
 
     def __init__(self, builder: TextBuilder, package: Package, root: Any, *, skip_page_numbers: bool = False) -> None:
         self.builder = builder
-        self.title: str | None = None
+        self.headings = DocumentHeadings(builder)
         self.page: int | None = None
         self.page_numbers = 0
         """Page numbers that were left out."""
@@ -85,7 +86,6 @@ class OdfReader:
         self.styles = Styles(package.styles, root)
         self._package = package
         self._skip_page_numbers = skip_page_numbers
-        self._titled = False
         self._counter = ListCounter(self.styles, slides=next(root.iter(f"{OFFICE}presentation"), None) is not None)
         self._forms = {e.get(f"{FORM}id") or e.get(f"{XML}id"): e for e in root.iter() if _is_control(e)}
         self._out: list[str] = []
@@ -148,10 +148,7 @@ class OdfReader:
         elif level is None:
             self.builder.paragraph(label + text)
         else:
-            if self.title is None or (level == 0 and not self._titled):
-                self.title = clean_line(text) if level <= 1 else None
-                self._titled = level == 0
-            self.builder.heading(max(level, 1) if not self._titled or level == 0 else level + 1, label + text)
+            self.headings.add(level, text, label)
         self._add_anchored()
 
     def _level(self, element: Any, name: str | None) -> int | None:

@@ -27,7 +27,7 @@ def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     body = package.content.find(f"{OFFICE}body")
     for text in body if body is not None else ():
         reader.body(text)
-    return [builder.build(title=reader.title)]
+    return [builder.build(title=reader.headings.title)]
 
 
 def _furniture(package: Package) -> Iterator[str]:

@@ -92,11 +92,16 @@ def _read_picture(
     if not read.lines and not unread:
         builder.note("no_text_found", page=index + 1)
         return page
-    if read.lines:
-        builder.note("read_by_ocr", page=index + 1)
-    if unread:
-        builder.note("unread_line", count=unread, page=index + 1)
+    note_read(builder, index + 1, read, unread)
     return read
+
+
+def note_read(builder: TextBuilder, number: int, page: Page, unread: int) -> None:
+    """Note that a page was read by OCR, and how many of its lines could not be."""
+    if page.lines:
+        builder.note("read_by_ocr", page=number)
+    if unread:
+        builder.note("unread_line", count=unread, page=number)
 
 
 def _read_pages(document: pypdfium2.PdfDocument, builder: TextBuilder) -> list[Page]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from groundtune.ingest.loaders.document_headings import DocumentHeadings
 from groundtune.ingest.loaders.rtf_tables import Row, RtfTable
 from groundtune.ingest.loaders.rtf_tokens import CODE_PAGES, SIGNS, Token, tokens
 from groundtune.ingest.loaders.symbol_fonts import is_tick, write_symbols
@@ -76,16 +77,15 @@ def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     for token in tokens(data):
         reader.take(token)
     reader.end()
-    return [reader.builder.build(title=reader.title)]
+    return [reader.builder.build(title=reader.headings.title)]
 
 
 class _RtfReader:
-    """One pass over the tokens; `title` is the text in Title style, otherwise the first top-level heading."""
+    """One pass over the tokens."""
 
     def __init__(self) -> None:
         self.builder = TextBuilder()
-        self.title: str | None = None
-        self._titled = False
+        self.headings = DocumentHeadings(self.builder)
         self._state = _State()
         self._stack: list[_State] = []
         self._sinks = [_Sink()]
@@ -393,10 +393,7 @@ class _RtfReader:
         if level is None:
             self.builder.paragraph(text)
             return
-        if self.title is None or (level == 0 and not self._titled):
-            self.title = clean_line(text) if level <= 1 else None
-            self._titled = level == 0
-        self.builder.heading(max(level, 1) if not self._titled or level == 0 else level + 1, text)
+        self.headings.add(level, text)
 
     def _add_anchored(self) -> None:
         """Add the notes and boxes that the paragraph or the table before anchors."""

@@ -3,6 +3,7 @@
 Each is a module with a class that implements `extensions.Loader`, imported when a rule names it; packages add others.
 """
 
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -29,9 +30,7 @@ SCANS = frozenset({".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".w
 def find_parser(name: str) -> "Loader":
     """Return the parser. Raises MissingError for one that nobody adds, or that needs what is not installed."""
     if name in BUILT_IN:
-        module, made = BUILT_IN[name]
-        parser: Loader = getattr(import_module(f"{__name__}.{module}"), made)()
-        return parser
+        return _built_in(name)
     from groundtune.extensions import how_to_get, load_extensions  # takes a while, and few projects need it
 
     added = load_extensions().parsers
@@ -47,4 +46,18 @@ def parser_for_suffix(suffix: str, *, ocr: bool = True) -> str | None:
     """
     if suffix in LEGACY and find_libreoffice():
         return "libreoffice"
-    return "ocr" if ocr and suffix in SCANS and find_spec("rapidocr") else None
+    return "ocr" if ocr and suffix in SCANS and _has_ocr() else None
+
+
+@cache
+def _built_in(name: str) -> "Loader":
+    """Return the parser, made once: one that loads models keeps them for the files to come."""
+    module, made = BUILT_IN[name]
+    parser: Loader = getattr(import_module(f"{__name__}.{module}"), made)()
+    return parser
+
+
+@cache
+def _has_ocr() -> bool:
+    """Whether the extra is installed; asked for every file of a scan."""
+    return find_spec("rapidocr") is not None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from groundtune.errors import ParseError, need
-from groundtune.ingest.loaders import markdown
+from groundtune.ingest.loaders import markdown, read_bytes
 from groundtune.ingest.loaders.file_formats import check_format
 from groundtune.ingest.parsed import ParsedDocument, TextBuilder
 
@@ -30,7 +30,7 @@ class MarkItDownParser:
     def load(self, path: Path) -> ParsedDocument:
         from markitdown import MarkItDownException
 
-        check_format(path.suffix.lower(), path.read_bytes())  # it reads a damaged file as if it were plain text
+        check_format(path.suffix.lower(), read_bytes(path))  # it reads a damaged file as if it were plain text
         try:
             result = self._converter.convert_local(path)
         except MarkItDownException as error:

@@ -9,7 +9,7 @@ from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from groundtune.errors import ParseError, need
 from groundtune.ingest import ocr
-from groundtune.ingest.loaders import pdf
+from groundtune.ingest.loaders import pdf, read_bytes
 from groundtune.ingest.loaders.file_formats import check_format
 from groundtune.ingest.loaders.pdf_layout import add_pages
 from groundtune.ingest.loaders.pdf_types import Line, Page, Segment
@@ -34,9 +34,7 @@ class OcrParser:
         self.version = version("rapidocr")
 
     def load(self, path: Path) -> list[ParsedDocument]:
-        data = path.read_bytes()
-        if not data:
-            raise ParseError("empty file", skip=True)
+        data = read_bytes(path)
         reader = PageReader()
         if path.suffix.lower() == ".pdf":
             check_format(".pdf", data)
@@ -77,19 +75,20 @@ class PageReader:
         """Return the boxes of the texts that were read and stand in the document as they were read."""
         boxes = []
         for number, (read, width, height) in self._read.items():
+            first = document.pages[number - 1]
             end = document.pages[number] if number < len(document.pages) else len(document.text)
-            page = document.text[:end]
             taken: set[int] = set()
             for text in (text for row in _rows(read) for text in row):
-                start = page.find(clean_line(text.text), document.pages[number - 1])
+                line = clean_line(text.text)
+                start = document.text.find(line, first, end)
                 while start in taken:
-                    start = page.find(clean_line(text.text), start + 1)
+                    start = document.text.find(line, start + 1, end)
                 if start < 0:  # a word that was divided between two lines, for example
                     continue
                 taken.add(start)
                 sides = (text.left / width, text.top / height, text.right / width, text.bottom / height)
                 inside = (round(min(max(side, 0.0), 1.0), 4) for side in sides)
-                boxes.append(TextBox(start, start + len(clean_line(text.text)), number, *inside))
+                boxes.append(TextBox(start, start + len(line), number, *inside))
         return tuple(sorted(boxes))
 
 
@@ -103,10 +102,7 @@ def _read_images(path: Path, reader: PageReader) -> ParsedDocument:
                 picture, width, height = _upright(frame)
                 page, unread = reader.read(picture, number, width, height)
                 pages.append(page)
-                if page.lines:
-                    builder.note("read_by_ocr", page=number)
-                if unread:
-                    builder.note("unread_line", count=unread, page=number)
+                pdf.note_read(builder, number, page, unread)
     except Image.DecompressionBombError as error:
         raise ParseError(f"has more than {MOST_PIXELS:,} pixels; make it smaller") from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
