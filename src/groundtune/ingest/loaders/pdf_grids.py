@@ -1,11 +1,14 @@
 """Find the grids of ruled tables among the lines that are drawn on a PDF page, and fill their cells with its text."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
+from functools import reduce
+from itertools import groupby, pairwise, starmap
 from operator import itemgetter
 
 from groundtune.ingest.loaders.pdf_types import Box, Grid, Line, Vocabulary
+from groundtune.ingest.loaders.pdf_unruled_rows import Part, rows_within
 from groundtune.ingest.table_shapes import Across, MarkedRow
 
 _NEAR = 2.0
@@ -17,6 +20,8 @@ _MOST_RULES = 4_000
 _COVERED = 0.6
 """Share of the side of a cell that a rule covers."""
 _FEWEST_CELLS = 4
+_LARGER = 1.12
+"""Font size of a title, relative to the lines below it."""
 _Rule = tuple[float, float, float]
 """Where it stands, and from where to where it goes."""
 
@@ -121,7 +126,10 @@ def _is_ruled(rules: Iterable[_Rule], start: float, end: float) -> bool:
 
 
 def with_grids(lines: Sequence[Line], grids: Sequence[Grid], vocabulary: Vocabulary) -> list[Line]:
-    """Return the lines in content order, with those within a grid replaced by one line that holds its rows."""
+    """Return the lines in content order, with those within a grid replaced by lines that hold its rows.
+
+    Lines that a grid only frames stay as they are.
+    """
     if not grids:
         return [*lines]
     placed: list[Line | int] = []
@@ -134,7 +142,10 @@ def with_grids(lines: Sequence[Line], grids: Sequence[Grid], vocabulary: Vocabul
             if at not in inside:
                 placed.append(at)
             inside.setdefault(at, []).append(part)
-    return [one if isinstance(one, Line) else _filled(grids[one], inside[one], vocabulary) for one in placed]
+    read: list[Line] = []
+    for one in placed:
+        read += [one] if isinstance(one, Line) else _read(grids[one], inside[one], vocabulary)
+    return read
 
 
 def _parts(line: Line, grids: Sequence[Grid]) -> Iterator[tuple[Line, int | None]]:
@@ -150,29 +161,110 @@ def _parts(line: Line, grids: Sequence[Grid]) -> Iterator[tuple[Line, int | None
         yield line if whole else replace(line, segments=segments, pieces=[*segments]), at
 
 
-def _filled(grid: Grid, lines: Sequence[Line], vocabulary: Vocabulary) -> Line:
-    """Return a line in the place of a grid. It has one segment, so that it is no row of another table."""
-    first = lines[0]
+def _read(grid: Grid, lines: Iterable[Line], vocabulary: Vocabulary) -> Iterator[Line]:
+    """Yield the lines of a grid: one for each run of its rows, and those that it only frames."""
+    by_row: dict[int, list[Line]] = defaultdict(list)
+    for line in lines:
+        by_row[grid.row_at(line.middle) or 0].append(line)
+    bands = [*_bands(grid)]
+    frames = [_is_frame(grid, rows, by_row) for rows in bands]
+    run: list[int] = []
+    for rows, is_frame in zip(bands, frames, strict=True):
+        if not is_frame and not (any(frames) and _is_one_cell(grid, rows)):
+            run += rows
+            continue
+        yield from _filled(grid, run, by_row, vocabulary)
+        run = []
+        yield from (line for row in rows for line in by_row[row])
+    yield from _filled(grid, run, by_row, vocabulary)
+
+
+def _bands(grid: Grid) -> Iterator[range]:
+    """Yield the rows that have cells in common."""
+    start = 0
+    for end in range(1, len(grid.cells) + 1):
+        if end == len(grid.cells) or {*grid.cells[end - 1]}.isdisjoint(grid.cells[end]):
+            yield range(start, end)
+            start = end
+
+
+def _is_one_cell(grid: Grid, rows: range) -> bool:
+    return len({cell for row in rows for cell in grid.cells[row]}) == 1
+
+
+def _is_frame(grid: Grid, rows: range, by_row: Mapping[int, Sequence[Line]]) -> bool:
+    """Return whether rules only surround lines: those have columns of their own, or are a title and what it heads."""
+    lines = [line for row in rows for line in by_row[row]]
+    if _is_one_cell(grid, rows):
+        sizes = [line.size for line in lines] or [0.0]
+        return sum(len(line.segments) > 1 for line in lines) > 1 or max(sizes) > _LARGER * min(sizes)
+    if len(rows) > 1:
+        return not _are_rectangles(grid, rows) and sum(len(line.segments) > 1 for line in lines) > 1
+    within = rows_within([*_parts_of(grid, rows[0], lines)])
+    return len(within) > 1 and sum(any(starmap(_are_in_one_cell, pairwise(row))) for row in within) > 1
+
+
+def _are_rectangles(grid: Grid, rows: range) -> bool:
+    """Return whether each cell fills the rows and columns that it reaches; others only lack a rule."""
+    places: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for row in rows:
+        for column, cell in enumerate(grid.cells[row]):
+            places[cell].append((row, column))
+    return all(len({*map(itemgetter(0), own)}) * len({*map(itemgetter(1), own)}) == len(own) for own in places.values())
+
+
+def _are_in_one_cell(before: Part, part: Part) -> bool:
+    return part.column == before.column and part.line is before.line
+
+
+def _parts_of(grid: Grid, row: int, lines: Iterable[Line]) -> Iterator[Part]:
+    """Yield the texts of a row as they were written."""
+    cells = grid.cells[row]
+    written = [(line, segment) for line in lines for segment in line.segments]
+    for order, (owner, segment) in enumerate(written):
+        cell = grid.cell_at(0.5 * (segment.left + segment.right), owner.middle)
+        if cell is not None:
+            column = cells.index(cell)
+            yield Part(column, segment, owner, grid.xs[column + cells.count(cell)] - _NEAR, order)
+
+
+def _filled(
+    grid: Grid, rows: Sequence[int], by_row: Mapping[int, Sequence[Line]], vocabulary: Vocabulary
+) -> Iterator[Line]:
+    """Yield a line in the place of rows of a grid. It has one segment, so that it is no row of another table."""
+    first = next((line for row in rows for line in by_row[row]), None)
+    if first is None:
+        return
     place = replace(first.segments[0], left=grid.xs[0], right=grid.xs[-1])
-    return Line([place], grid.ys[-1], grid.ys[0], first.size, grid=grid, rows=_rows(grid, lines, vocabulary))
+    bottom, top = grid.ys[rows[-1] + 1], grid.ys[rows[0]]
+    texts = [*_texts(grid, rows, by_row, vocabulary)]
+    yield Line([place], bottom, top, first.size, grid=grid, rows=texts)
 
 
-def _rows(grid: Grid, lines: Sequence[Line], vocabulary: Vocabulary) -> list[list[str]]:
-    """Return the texts of the cells, row by row; a merged cell is in each place that it covers."""
-    texts: dict[int, str] = {}
-    plain: set[int] = set()
-    for line in sorted(lines, key=lambda line: -line.top):
-        for segment in line.segments:
-            cell = grid.cell_at(0.5 * (segment.left + segment.right), line.middle)
-            if cell is None:
-                continue
-            texts[cell] = vocabulary.join_lines(texts[cell], segment.text) if cell in texts else segment.text
-            if not line.bold:
-                plain.add(cell)
-    rows = []
-    for row in grid.cells:
-        own = [texts.get(cell, "") for cell in row]
-        spread = [Across(text) if at and row[at - 1] == row[at] else text for at, text in enumerate(own)]
-        marked = any(own) and not any(cell in plain for cell in row)
-        rows.append(MarkedRow(spread) if marked else spread)
-    return rows
+def _texts(
+    grid: Grid, rows: Iterable[int], by_row: Mapping[int, Sequence[Line]], vocabulary: Vocabulary
+) -> Iterator[list[str]]:
+    """Yield the texts of the cells, row by row; a merged cell is in each place that it covers."""
+    tall = {cell for above, below in pairwise(grid.cells) for cell in {*above} & {*below}}
+    parts = {row: [*_parts_of(grid, row, by_row[row])] for row in rows}
+    merged = defaultdict(list)
+    for row, inside in parts.items():
+        for part in inside:
+            if (cell := grid.cells[row][part.column]) in tall:
+                merged[cell].append(part)
+    for row, inside in parts.items():
+        cells = grid.cells[row]
+        for own in rows_within([part for part in inside if cells[part.column] not in tall]):
+            columns: dict[int, list[Part]] = {at: merged[cell] for at, cell in enumerate(cells) if cell in tall}
+            for part in own:
+                columns.setdefault(part.column, []).append(part)
+            spread = [_text(columns.get(cells.index(cell), ()), vocabulary) for cell in cells]
+            texts = [Across(text) if at and cells[at - 1] == cells[at] else text for at, text in enumerate(spread)]
+            inside_row = [part for column in columns.values() for part in column]
+            is_marked = bool(inside_row) and all(part.line.bold for part in inside_row)
+            yield MarkedRow(texts) if is_marked else texts
+
+
+def _text(parts: Iterable[Part], vocabulary: Vocabulary) -> str:
+    ordered = sorted(parts, key=lambda part: -part.line.top)
+    return reduce(vocabulary.join_lines, (part.segment.text for part in ordered)) if ordered else ""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from groundtune.ingest.loaders.pdf_types import Line, Segment, is_marker
+from groundtune.ingest.loaders.pdf_types import Grid, Line, Segment, is_marker
 from groundtune.ingest.table_shapes import MarkedRow, TableRow, join_names, read_table
 
 _FEWEST_ROWS = 3
@@ -21,13 +21,14 @@ _SAME = 3.0
 class RuledTable:
     """The table that a grid holds. names: those of its columns; head: the rows that hold them."""
 
-    xs: tuple[float, ...]
+    grid: Grid
     names: Sequence[str]
     head: list[list[str]]
 
-    def has_columns(self, xs: Sequence[float]) -> bool:
+    def has_columns_of(self, grid: Grid) -> bool:
         """Return whether the columns of another table stand in the same places."""
-        return len(xs) == len(self.xs) and all(abs(x - own) <= _SAME for x, own in zip(xs, self.xs, strict=True))
+        xs, own = grid.xs, self.grid.xs
+        return len(xs) == len(own) and all(abs(x - other) <= _SAME for x, other in zip(xs, own, strict=True))
 
 
 def group_lines(
@@ -42,8 +43,9 @@ def group_lines(
     at = 0
     table = before
     while at < len(lines):
-        if lines[at].grid is not None:
-            rows, table = _read_grid(lines[at], None if parts else table)
+        if (grid := lines[at].grid) is not None:
+            goes_on = isinstance(table, RuledTable) and (not parts or (table.grid is grid and any(table.names)))
+            rows, table = _read_grid(grid, lines[at].rows, table if goes_on else None)
             parts += rows
             at += 1
             continue
@@ -66,21 +68,22 @@ def group_lines(
     return parts, table if parts and isinstance(parts[-1], TableRow) else None
 
 
-def _read_grid(line: Line, before: "Table | RuledTable | None") -> tuple[list[TableRow], RuledTable | None]:
+def _read_grid(
+    grid: Grid, cells: Iterable[list[str]], before: "Table | RuledTable | None"
+) -> tuple[list[TableRow], RuledTable]:
     """Return the rows of a ruled table. before: a table that goes on in it if it has the same columns."""
-    xs = line.grid.xs if line.grid else ()
-    rows = [row for row in line.rows if any(row)]
-    if isinstance(before, RuledTable) and before.has_columns(xs):
+    rows = [row for row in cells if any(row)]
+    if isinstance(before, RuledTable) and before.has_columns_of(grid):
         repeated = bool(before.head) and rows[: len(before.head)] == before.head
         if repeated or not isinstance(rows[0], MarkedRow):
             return [*read_table(rows[len(before.head) :] if repeated else rows, before.names)], before
     head = [*takewhile(lambda row: isinstance(row, MarkedRow), rows)]
     if 0 < len(head) <= _MOST_HEADS and len(head) < len(rows):
         names: Sequence[str] = join_names(head)
-        return [*read_table(rows[len(head) :], names)], RuledTable(xs, names, head)
+        return [*read_table(rows[len(head) :], names)], RuledTable(grid, names, head)
     read = [*read_table(rows)]
     names = read[-1].names if read else ()
-    return read, RuledTable(xs, names, rows[: len(rows) - len(read)] if names else [])
+    return read, RuledTable(grid, names, rows[: len(rows) - len(read)] if names else [])
 
 
 def aligned_cells(cells: Sequence[Segment], others: Sequence[Segment], size: float) -> int:
