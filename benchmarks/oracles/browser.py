@@ -11,6 +11,12 @@ from typing import Any
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _TIMEOUT_MS = 30_000
 _OPEN_ALL = "document.querySelectorAll('details').forEach(each => each.open = true)"
+_LAY_OUT_ALL = """() => {
+  const style = document.createElement('style')
+  style.textContent = '* { content-visibility: visible !important }'
+  document.head.append(style)
+}"""
+"""What a page does not lay out before it is scrolled to is in neither text nor tree."""
 _INNER = """[document.documentElement.innerText, ...[...document.querySelectorAll('img[alt]')].map(each => each.alt)]
   .join('\\n')"""
 _REMOVE = """selectors => {
@@ -72,6 +78,7 @@ class Browser:
     def views(self, path: Path, *, left_out: Sequence[str] = ()) -> "Views":
         """Return what the page shows. left_out: CSS selectors of elements that `reduced` does not have."""
         self._page.goto(path.absolute().as_uri(), wait_until="domcontentloaded", timeout=_TIMEOUT_MS)
+        self._page.evaluate(_LAY_OUT_ALL)
         self._page.evaluate(_OPEN_ALL)
         inner = str(self._page.evaluate(_INNER) or "")
         tree = self._tree(inner)
