@@ -27,13 +27,14 @@ def find_lost(project: Project, written: Mapping[Path, Document]) -> Iterator[Fa
 
     written: what was written into each ingested file.
     """
+    pages = {path.name: _pages(path) for path in written}
     for path, document in written.items():
-        pages = _pages(path)
         for piece in truth(document).pieces:
             if len(tokens(piece.text)) < _SHORTEST:
                 continue
             for word in _planted(piece.text)[:1]:
-                yield from _find(project, path, piece, word, pages)
+                yield from _find(project, path, piece, word, pages[path.name])
+                yield from _cited_elsewhere(project, piece, pages)
 
 
 def _planted(text: str) -> list[str]:
@@ -55,15 +56,24 @@ def _find(project: Project, path: Path, piece: Piece, word: str, pages: list[str
         if not (piece.is_heading and above):
             yield Fault("missing", f"{path.name}: {word} of: {piece.text}", hits[0].passage.text if hits else None)
         return
-    page = hit.passage.page
-    if pages and (
-        page is None or not any(word in pages[number - 1] for number in (page, page + 1) if number <= len(pages))
-    ):
+    passage = hit.passage
+    page = passage.page_at(passage.start + passage.text.index(word))
+    if pages and (page is None or word not in pages[page - 1]):
         yield Fault("place", f"{path.name}: {word} is not on page {page}")
     if _CITABLE.fullmatch(piece.text):
         (citation, *_) = check_citations(f"{piece.text[:-1]} [1].", [hit])[1]
         if citation.support != "exact":
-            yield Fault("citation", f"{path.name}: {piece.text}", f"{citation.support}: {hit.passage.text}")
+            yield Fault("citation", f"{path.name}: {piece.text}", f"{citation.support}: {passage.text}")
+
+
+def _cited_elsewhere(project: Project, piece: Piece, pages: Mapping[str, list[str]]) -> Iterator[Fault]:
+    """Yield the citations of an answer, whose passages may be joined ones, that name a page without their quote."""
+    for citation in project.ask(piece.text).citations:
+        if citation.source is None or not (texts := pages[Path(citation.source.partition("#")[0]).name]):
+            continue
+        words = _planted(citation.quote)[:1]
+        if citation.page is None or any(word not in texts[citation.page - 1] for word in words):
+            yield Fault("place", f"{citation.quote} is not on page {citation.page} of {citation.source}")
 
 
 def _pages(path: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """Define the types shared by all layers: frozen values without I/O or behaviour beyond small derived properties."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +55,10 @@ class Document:
         """Return the boxes with text between two offsets, for example those of a passage or of a citation."""
         return [box for box in self.boxes if box.start < end and box.end > start]
 
+    def page_breaks(self, start: int, end: int) -> tuple[int, ...]:
+        """Return the offsets between two others at which a new page starts."""
+        return self.pages[bisect_right(self.pages, start) : bisect_left(self.pages, end)]
+
 
 @dataclass(frozen=True, slots=True)
 class Passage:
@@ -70,11 +75,17 @@ class Passage:
     """Heading path, outermost first, joined by ` > `."""
     page: int | None = None
     """Page on which the passage starts, counted from 1."""
+    page_breaks: tuple[int, ...] = ()
+    """Offsets into the document's text at which a new page starts inside the passage."""
 
     @property
     def headed(self) -> str:
         """Heading path and text, as a reranker reads them."""
         return f"{self.heading}\n{self.text}" if self.heading else self.text
+
+    def page_at(self, offset: int) -> int | None:
+        """Return the page of an offset into the document's text, which must be inside the passage."""
+        return None if self.page is None else self.page + bisect_right(self.page_breaks, offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +332,7 @@ class Citation:
     source: str | None = None
     heading: str = ""
     page: int | None = None
+    """Page on which the quote starts, or without a quote the passage; counted from 1."""
     quote: str = ""
     start: int | None = None
     """Offsets of the quote into the document's text."""

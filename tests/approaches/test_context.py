@@ -34,6 +34,20 @@ async def test_neighbours_become_one_passage_at_the_better_rank() -> None:
     assert (first.score, first.passage.id) == (0.9, "d:0-2")
 
 
+async def test_joined_passages_know_each_page_that_starts_inside_them() -> None:
+    def on_page(ordinal: int, page: int) -> Hit:
+        return replace(hit(ordinal, 0.9), passage=replace(hit(ordinal, 0.9).passage, page=page))
+
+    async def paged(document_id: str) -> Document:
+        return replace(DOCUMENT, pages=(0, 6, 13, 13, 27))  # inside "First part.", an empty page, and "Third part."
+
+    (joined,) = await join_neighbours([on_page(0, 1), on_page(1, 4), on_page(2, 5)], paged)
+    text = DOCUMENT.text
+    assert [joined.passage.page_at(text.index(word)) for word in ("First", "part", "Second", "Third")] == [1, 2, 4, 5]
+    (alone,) = await join_neighbours([hit(0, 0.9), hit(1, 0.8)], paged)
+    assert alone.passage.page_at(20) is None
+
+
 async def test_passages_under_other_headings_or_not_adjacent_stay_separate() -> None:
     assert len(await join_neighbours([hit(0, 0.9), hit(1, 0.8, "Other"), hit(2, 0.7)], document)) == 3
 

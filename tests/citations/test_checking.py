@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -83,6 +84,14 @@ def test_exact_wherever_the_words_stand_in_the_passage(text: str, quote: str) ->
     assert passage.text[citation.start - OFFSET : citation.end - OFFSET] == quote
     assert (citation.marker, citation.source, citation.page) == (1, "a.md", 2)
     assert check_citations(text, HITS, strict=True)[0] == re.sub(r"\[ ?[124] ?\]|\[3\](?!\.)", "[1]", text)
+
+
+def test_the_page_is_that_of_the_quote() -> None:
+    warranty = OFFSET + RETURNS.index("The warranty")
+    over_a_break = replace(HITS[0], passage=replace(HITS[0].passage, page_breaks=(warranty, warranty + 4)))
+    claims = "You can return a bike within 30 days of delivery [1]. The warranty lasts 24 months [1]. It is blue [1]."
+    pages = [citation.page for citation in check_citations(claims, [over_a_break])[1]]
+    assert pages == [2, 3, 2], "without a quote the page on which the passage starts"
 
 
 CLOSE = [

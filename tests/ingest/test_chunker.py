@@ -1,5 +1,6 @@
 """Passages of random documents: exact offsets, nothing lost, never over the embedder's limit or across headings."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -44,7 +45,7 @@ paragraph = st.lists(sentence, min_size=1, max_size=8).map(" ".join)
 part = st.one_of(
     st.tuples(st.just("heading"), st.integers(1, 4), st.lists(word, min_size=1, max_size=6).map(" ".join)),
     st.tuples(st.just("heading"), st.integers(1, 2), st.sampled_from(["Same", "Same again", "t " * 300])),
-    st.tuples(st.just("paragraph"), st.just(0), paragraph),
+    st.tuples(st.just("paragraph"), st.sampled_from([0, 0, 60, 700]), paragraph),
     st.tuples(st.just("code"), st.just(0), st.lists(sentence, max_size=6).map("\n\n  ".join)),
     st.tuples(st.just("row"), st.just(0), st.lists(word, min_size=1, max_size=5).map("|".join)),
     st.tuples(st.just("page"), st.just(0), st.just("")),
@@ -59,7 +60,7 @@ def build(parts: Sequence[tuple[str, int, str]], name: str | None = None) -> tup
             case "heading":
                 builder.heading(level, text)
             case "paragraph":
-                builder.paragraph(text)
+                builder.paragraph(text, page_breaks=range(level, len(text), level) if level else ())
             case "code":
                 builder.code(text)
             case "row":
@@ -99,6 +100,9 @@ def check(
             between -= set(range(block.start, block.end))
         assert all(document.text[i].isspace() for i in between), "a heading stands inside a passage"
         assert inside[0].page is None or inside[0].page <= (passage.page or 0)
+        if passage.page is not None:
+            pages = [passage.page_at(offset) for offset in range(passage.start, passage.end)]
+            assert pages == [bisect_right(document.pages, offset) for offset in range(passage.start, passage.end)]
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ async def test_an_empty_store_answers_with_nothing(index_store: Store, vector_ca
 
 async def test_passages_are_returned_exactly_as_they_were_added(index_store: Store) -> None:
     text = "Zeile 1\n\tZeile 2 mit 'Anführung', \"zwei\", \\ und \u200d👩‍🔧 日本語 \U0001f600"
-    passage = Passage("d:0", "d", "ordner/ä b.md", 0, 7, 7 + len(text), text, heading="A > B's", page=3)
+    passage = Passage("d:0", "d", "ordner/ä b.md", 0, 7, 7 + len(text), text, "A > B's", page=3, page_breaks=(9, 9, 20))
     vector = unit(5)
     await index_store.replace(["d"], [IndexEntry(passage, "Kontext", "k", vector)])
     assert await index_store.scan(OPEN) == [passage]

@@ -99,6 +99,10 @@ async def _joined(group: Sequence[Hit], document: DocumentById) -> Hit:
     if full_document is None or any(full_document.text[p.start : p.end] != p.text for p in ordered):
         return best  # the document changed since the search; the passage is still valid on its own
     passage = replace(
-        first, id=f"{first.id}-{last.ordinal}", end=last.end, text=full_document.text[first.start : last.end]
+        first,
+        id=f"{first.id}-{last.ordinal}",
+        end=last.end,
+        text=full_document.text[first.start : last.end],
+        page_breaks=full_document.page_breaks(first.start, last.end),
     )
     return replace(best, passage=passage)

@@ -211,7 +211,8 @@ def _cite(claim: str, sentence: str, number: int, hits: Sequence[Hit], by: Compa
         span = span if is_supported(support) else None
     start, end = span or (0, 0)
     return Citation(
-        number, sentence, support, passage.id, passage.document_id, passage.source, passage.heading, passage.page,
+        number, sentence, support, passage.id, passage.document_id, passage.source, passage.heading,
+        page=passage.page_at(passage.start + start),
         quote=passage.text[start:end],
         start=passage.start + start if span else None,
         end=passage.start + end if span else None,

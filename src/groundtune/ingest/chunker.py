@@ -13,7 +13,7 @@ from groundtune.ingest.parsed import Block, ParsedDocument
 from groundtune.languages.text import sentences, strip_span
 from groundtune.types import Document, Passage
 
-CHUNKER_VERSION = "2"
+CHUNKER_VERSION = "3"
 CONTEXT_SHARE = 3
 """Title and heading path may take at most one third of the embedder's limit."""
 CONTEXT_CHARACTERS = 16
@@ -93,6 +93,7 @@ class Chunker:
                 text=document.text[piece.start : piece.end],
                 heading=headings[piece.heading],
                 page=piece.page,
+                page_breaks=document.page_breaks(piece.start, piece.end),
             )
             passages.append(ContextualPassage(passage, contexts[piece.heading][0]))
         return passages

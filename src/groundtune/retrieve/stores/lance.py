@@ -21,7 +21,7 @@ from groundtune.retrieve.stores.generations import REBUILD
 from groundtune.types import Candidate, IndexEntry, Passage, Scope, Vectors
 
 TABLE = "passages"
-PASSAGE_COLUMNS = ["id", "document_id", "source", "ordinal", "start", "end", "text", "heading", "page"]
+PASSAGE_COLUMNS = ["id", "document_id", "source", "ordinal", "start", "end", "text", "heading", "page", "page_breaks"]
 CANDIDATE_COLUMNS = ["id", "vector"]
 """Columns of a candidate. A stage finds about a hundred candidates, but only a few are shown; fetching every column
 took most of the search time."""
@@ -161,7 +161,7 @@ class LanceStore:
         for chunk in _chunks(ids):
             where = f"{_one_of('id', chunk)} AND {_where(scope)}"
             rows = await self._table.query().where(where).select(PASSAGE_COLUMNS).to_arrow()
-            passages |= {row["id"]: Passage(**row) for row in rows.to_pylist()}
+            passages |= {passage.id: passage for passage in _passages(rows)}
         return passages
 
     async def vectors(self, keys: Iterable[str]) -> dict[str, Vectors]:
@@ -175,8 +175,7 @@ class LanceStore:
 
     async def passages(self, document_id: str) -> list[Passage]:
         query = self._table.query().where(_one_of("document_id", [document_id])).select(PASSAGE_COLUMNS)
-        passages = [Passage(**row) for row in (await query.to_arrow()).to_pylist()]
-        return sorted(passages, key=lambda passage: passage.ordinal)
+        return sorted(_passages(await query.to_arrow()), key=lambda passage: passage.ordinal)
 
     async def embedded_texts(self, ids: Iterable[str]) -> dict[str, str]:
         texts_by_id: dict[str, str] = {}
@@ -191,8 +190,7 @@ class LanceStore:
 
     async def scan(self, scope: Scope) -> list[Passage]:
         rows = await self._table.query().where(_where(scope)).select(PASSAGE_COLUMNS).to_arrow()
-        passages = [Passage(**row) for row in rows.to_pylist()]
-        return sorted(passages, key=lambda passage: (passage.source, passage.ordinal))
+        return sorted(_passages(rows), key=lambda passage: (passage.source, passage.ordinal))
 
     async def count(self) -> int:
         return int(await self._table.count_rows())
@@ -335,7 +333,8 @@ def _age(time: datetime.datetime) -> datetime.timedelta:
 
 
 def _schema(dimension: int) -> pa.Schema:
-    text, number, texts = pa.string(), pa.int64(), pa.list_(pa.string())
+    text, number = pa.string(), pa.int64()
+    texts, numbers = pa.list_(text), pa.list_(number)
     columns = {
         "id": text,
         "document_id": text,
@@ -346,6 +345,7 @@ def _schema(dimension: int) -> pa.Schema:
         "text": text,
         "heading": text,
         "page": number,
+        "page_breaks": numbers,
         "search": text,
         "key": text,
         "groups": texts,
@@ -392,6 +392,10 @@ def _rows(entries: Sequence[IndexEntry], dimension: int) -> pa.Table:
     flat = np.concatenate([entry.vector for entry in entries]).astype(np.float32, copy=False)
     columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(flat), dimension)
     return pa.table(columns, schema=_schema(dimension))
+
+
+def _passages(rows: pa.Table) -> list[Passage]:
+    return [Passage(**{**row, "page_breaks": tuple(row["page_breaks"])}) for row in rows.to_pylist()]
 
 
 def _candidates(rows: pa.Table, scores: Sequence[float]) -> list[Candidate]:

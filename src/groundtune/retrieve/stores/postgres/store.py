@@ -19,10 +19,10 @@ from groundtune.retrieve.stores.postgres.vectors import APPROXIMATE_FROM, Vector
 from groundtune.retrieve.stores.postgres.words import plain_words
 from groundtune.types import Candidate, IndexEntry, Passage, Scope, Vectors
 
-PASSAGE = 'id, document_id, source, ordinal, "start", "end", text, heading, page'
+PASSAGE = 'id, document_id, source, ordinal, "start", "end", text, heading, page, page_breaks'
 COLUMNS = (
-    "number", "id", "document_id", "source", "ordinal", "start", "end", "text", "heading", "page", "context", "key",
-    "groups", "tags", "embedding",
+    "number", "id", "document_id", "source", "ordinal", "start", "end", "text", "heading", "page", "page_breaks",
+    "context", "key", "groups", "tags", "embedding",
 )  # fmt: skip
 FIRST_RANKED = 4
 """Full-text search first looks for the k best in scope among the 4 k best of all, and searches on if they are fewer."""
@@ -279,7 +279,7 @@ class PostgresStore:
 
     async def _passages(self, where: str, *values: object) -> list[Passage]:
         rows = await self._connections.fetch(f"SELECT {PASSAGE} FROM {self._tables.passages} WHERE {where}", *values)
-        return [Passage(**row) for row in rows]
+        return [Passage(**{**row, "page_breaks": tuple(row["page_breaks"])}) for row in rows]
 
     async def _totals(self) -> Totals:
         (row,) = await self._connections.fetch(
@@ -328,6 +328,7 @@ def _record(number: int, entry: IndexEntry) -> tuple[object, ...]:
         passage.text,
         passage.heading,
         passage.page,
+        passage.page_breaks,
         entry.context,
         entry.key,
         [_short(group) for group in entry.groups],
