@@ -47,6 +47,7 @@ part = st.one_of(
     st.tuples(st.just("heading"), st.integers(1, 2), st.sampled_from(["Same", "Same again", "t " * 300])),
     st.tuples(st.just("paragraph"), st.sampled_from([0, 0, 60, 700]), paragraph),
     st.tuples(st.just("code"), st.just(0), st.lists(sentence, max_size=6).map("\n\n  ".join)),
+    st.tuples(st.just("code"), st.just(0), st.lists(sentence, max_size=6).map(f"\n{' ' * 50}".join)),
     st.tuples(st.just("row"), st.just(0), st.lists(word, min_size=1, max_size=5).map("|".join)),
     st.tuples(st.just("page"), st.just(0), st.just("")),
 )
@@ -117,6 +118,13 @@ def test_any_document(
     count = COUNTS[tokenizer]
     chunker = Chunker(count_tokens=count, limit=limit, max_tokens=most, min_tokens=least)
     check(chunker.split(document, parsed), document, parsed, count, limit)
+
+
+def test_indentation_counts_where_it_is_tokens() -> None:
+    code = f"\n{' ' * 40}".join(["first step.", "second step.", "third step.", "fourth step."])
+    document, parsed = build([("heading", 1, "Steps"), ("code", 0, code), ("paragraph", 0, "Then stop.")])
+    split = Chunker(count_tokens=BYTE_LEVEL, limit=64, max_tokens=220, min_tokens=20).split(document, parsed)
+    check(split, document, parsed, BYTE_LEVEL, 64)
 
 
 @pytest.mark.slow

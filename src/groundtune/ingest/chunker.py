@@ -175,8 +175,9 @@ class Chunker:
         current: tuple[int, int, int, int] | None = None
         for span in spans:
             for left, right, tokens in [span] if span[2] <= budget else self._halve(text, span[0], span[1], budget):
-                if current and current[2] + tokens + self._space <= budget:
-                    current = (current[0], right, current[2] + tokens + self._space, current[3] + 1)
+                together = current[2] + self._gap(text, current[1], left) + tokens if current else budget + 1
+                if current and together <= budget:
+                    current = (current[0], right, together, current[3] + 1)
                     continue
                 if current:
                     yield current
@@ -208,7 +209,7 @@ class Chunker:
                 current = replace(
                     current,
                     end=piece.end,
-                    tokens=current.tokens + piece.tokens + self._break,
+                    tokens=self._tokens_joined(text, current, piece),
                     parts=current.parts + piece.parts,
                 )
                 continue
@@ -223,9 +224,22 @@ class Chunker:
     ) -> bool:
         short = min(left.tokens, right.tokens) < self._min_tokens
         same_place = left.heading == right.heading and left.page == right.page
-        fits = left.tokens + right.tokens + self._break <= self._budget(contexts[left.heading][1])
         # a heading path can recur after another heading, whose text then stands between the two
-        return short and same_place and fits and text[left.end : right.start].isspace()
+        near = short and same_place and text[left.end : right.start].isspace()
+        return near and self._tokens_joined(text, left, right) <= self._budget(contexts[left.heading][1])
+
+    def _tokens_joined(self, text: str, left: TextSpan, right: TextSpan) -> int:
+        return left.tokens + self._gap(text, left.end, right.start) + right.tokens
+
+    def _gap(self, text: str, start: int, end: int) -> int:
+        """Return how many tokens the white space between two spans takes; at most, if it is indentation."""
+        match text[start:end]:
+            case " ":
+                return self._space
+            case "\n\n":
+                return self._break
+            case gap:
+                return len(gap.encode()) if self._break else 0
 
     def _count_spans(self, text: str, spans: Sequence[tuple[int, int]]) -> list[int]:
         return [count - self._special for count in self._count([text[start:end] for start, end in spans])]
