@@ -1,4 +1,6 @@
-"""Build the PDF, DOCX, PPTX and XLSX files of docs/ from sources/: python make_binaries.py
+"""Build the PDF, DOCX, PPTX and XLSX files of docs/ from sources/: python make_binaries.py [FOLDER]
+
+FOLDER is an example project; without it, the one that this file is in.
 
 The path of a source says what it becomes: `sources/hr/guide.pdf.md` is written to
 `docs/hr/guide.pdf`, and the folder `sources/x/rates.xlsx/` with one CSV file a sheet
@@ -16,6 +18,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import sys
 import zipfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,7 +36,6 @@ from pptx import Presentation
 from pptx.util import Inches
 
 HERE = Path(__file__).resolve().parent
-SOURCES, DOCS = HERE / "sources", HERE / "docs"
 COMPANY = "Ternhill Cargo Cycles"
 STAMP = datetime(2025, 6, 2, 9, 0, 0)
 
@@ -267,10 +269,11 @@ def normalise_zip(path: Path) -> None:
 WRITERS = {".pdf": write_pdf, ".docx": write_docx, ".pptx": write_pptx}
 
 
-def main() -> None:
-    """Write every file and print its path."""
-    for path in sorted(SOURCES.rglob("*.md")) + sorted(SOURCES.rglob("*.xlsx")):
-        target = DOCS / path.relative_to(SOURCES)
+def main(folder: Path) -> None:
+    """Write every file of an example project and print its path."""
+    sources = folder / "sources"
+    for path in sorted(sources.rglob("*.md")) + sorted(sources.rglob("*.xlsx")):
+        target = folder / "docs" / path.relative_to(sources)
         if path.suffix == ".md":
             target = target.with_suffix("")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -278,8 +281,8 @@ def main() -> None:
             write_xlsx(path, target)
         else:
             WRITERS[target.suffix](parse(path), target)
-        print(target.relative_to(HERE))
+        print(target.relative_to(folder))
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE)

@@ -274,6 +274,8 @@ class Example:
     """The conversation before the input, oldest turn first."""
     reasoning: str = field(default="", repr=False)  # not part of what a comparison depends on
     """Thinking before the output. Only causal models are trained on it; it is never scored or shown."""
+    facts: tuple[tuple[str, ...], ...] = ()
+    """What a written text must say: each fact with its equally right wordings. Only task write scores them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,19 @@ def test_accepted_outputs(tmp_path: Path, output: Any) -> None:
     assert read_examples(write(tmp_path, {"id": "q", "input": "?", "output": output}))[0].output == output
 
 
+def test_facts_are_kept_when_a_file_is_written_again(tmp_path: Path) -> None:
+    row = {"id": "q", "input": "?", "output": "It is £40 a week.", "facts": ["£40", ["7 days", "one week"]]}
+    (example,) = read_examples(write(tmp_path, row))
+    assert example.facts == (("£40",), ("7 days", "one week"))
+    assert json.loads(encode_example(example))["facts"] == row["facts"]
+
+
+@pytest.mark.parametrize("facts", ["£40", [30], [[]], [["£40", " "]], [None], {}])
+def test_wrong_facts_are_reported(tmp_path: Path, facts: Any) -> None:
+    ((line, message),) = problems(write(tmp_path, {"id": "q", "input": "?", "facts": facts}))
+    assert (line, message.startswith('"facts" is not a list')) == (1, True)
+
+
 def test_all_problems_of_a_file_come_at_once(tmp_path: Path) -> None:
     path = write(
         tmp_path,

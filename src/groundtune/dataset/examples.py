@@ -11,7 +11,7 @@ from groundtune.types import Evidence, Example, Message, Split
 
 _KEYS = (
     "id", "input", "history", "output", "reasoning", "rejected", "evidence", "split", "tags", "groups", "group",
-    "origin",
+    "origin", "facts",
 )  # fmt: skip
 _SPLITS = get_args(Split)
 _ROLES = ("user", "assistant")
@@ -29,7 +29,8 @@ def read_examples(path: Path, *, content: bytes | None = None) -> list[Example]:
     preference training), `evidence` (list of {"source", "quote"}), `split` (train, validation or test; if absent, see
     `assign_split`), `tags` (list of strings), `groups` (list of strings: access groups of the user), `group` (string,
     unrelated to `groups`; examples with the same value are not independent), `origin` (string), `reasoning`
-    (string: the thinking before `output`).
+    (string: the thinking before `output`), `facts` (list of strings, or of lists of equally right wordings: what a
+    written text must say).
 
     content: bytes to read instead of the file's.
     Raises MissingError when the file does not exist, ConfigError with every problem of the file.
@@ -146,6 +147,7 @@ def _example(row: dict[str, Any], report: ReportProblem) -> Example:
         origin=_text(row, "origin", report) if row.get("origin") is not None else "person",
         rejected=_rejected(row, report),
         reasoning=_text(row, "reasoning", report) if row.get("reasoning") is not None else "",
+        facts=_facts(row.get("facts"), report),
     )
 
 
@@ -198,6 +200,20 @@ def _texts(row: dict[str, Any], key: str, report: ReportProblem) -> tuple[str, .
         return tuple(value)
     report(f'"{key}" is not a list of strings: {_show(value)}', f'write "{key}": ["…"]')
     return ()
+
+
+def _facts(value: Any, report: ReportProblem) -> tuple[tuple[str, ...], ...]:
+    if value is None:
+        return ()
+    wordings = [[fact] if isinstance(fact, str) else fact for fact in value] if isinstance(value, list) else [None]
+    if not all(
+        isinstance(fact, list) and fact and all(isinstance(text, str) and text.strip() for text in fact)
+        for fact in wordings
+    ):
+        hint = 'write "facts": ["£40", ["7 days", "one week"]]; a list within it holds equally right wordings'
+        report(f'"facts" is not a list of strings or of lists of strings: {_show(value)}', hint)
+        return ()
+    return tuple(tuple(fact) for fact in wordings if fact)
 
 
 def _output(value: Any, report: ReportProblem) -> Any:

@@ -131,6 +131,7 @@ def _notes(examples: Sequence[Example], format: str, instructions: str | None, a
             isinstance(example.output, list) for example in examples
         ),
         "with evidence: the evidence is omitted": sum(bool(example.evidence) for example in examples),
+        "with facts: the facts are omitted": sum(bool(example.facts) for example in examples),
         "with a reasoning: the reasoning is omitted": sum(bool(example.reasoning) for example in examples),
     }
     abstaining = f'whose correct output is to abstain: written as "{abstain}"'

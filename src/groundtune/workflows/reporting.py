@@ -486,6 +486,7 @@ def _example(row: Mapping[str, Any]) -> Example:
         "groups": tuple(row["groups"]),
         "evidence": tuple(Evidence(**item) for item in row["evidence"]),
         "history": tuple(Message(**turn) for turn in row.get("history", ())),  # older runs have none
+        "facts": tuple(map(tuple, row.get("facts", ()))),
     }
     return Example(**{**row, **lists})
 

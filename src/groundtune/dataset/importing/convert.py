@@ -134,6 +134,7 @@ def encode_example(example: Example) -> str:
         "reasoning": example.reasoning,
         "output": example.output,
         "rejected": example.rejected,
+        "facts": [fact[0] if len(fact) == 1 else fact for fact in example.facts],
         "evidence": [{"source": item.source, "quote": item.quote} for item in example.evidence],
         "split": example.split,
         "tags": example.tags,
