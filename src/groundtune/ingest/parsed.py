@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain, repeat
 from typing import Literal
 
 from groundtune.ingest.superscripts import write_out
@@ -153,18 +154,16 @@ class TextBuilder:
     def build(
         self, *, title: str | None = None, row: str | None = None, metadata: Mapping[str, str] | None = None
     ) -> ParsedDocument:
-        self._close_headings(0)
+        if self._open_headings:
+            self._close_headings(0)
         return ParsedDocument(
             text=SEPARATOR.join(self._parts),
             blocks=tuple(self._blocks),
-            title=clean_line(title or "") or None,
+            title=(clean_line(title) or None) if title else None,
             row_id=row,
-            pages=tuple(min(start, self._length) for start in self._pages),
+            pages=tuple(min(start, self._length) for start in self._pages) if self._pages else (),
             metadata=dict(metadata or {}),
-            notes=tuple(
-                Note(kind, note.count, tuple(sorted(note.pages)), tuple(note.places))
-                for kind, note in self._notes.items()
-            ),
+            notes=tuple(note.closed(kind) for kind, note in self._notes.items()) if self._notes else (),
         )
 
     def _open_heading(self, level: int, text: str) -> None:
@@ -189,7 +188,7 @@ class TextBuilder:
         return self._length + len(SEPARATOR) if self._parts else 0
 
     def _append(self, text: str) -> tuple[int, int]:
-        start = self._next_start()
+        start = self._length + len(SEPARATOR) if self._parts else 0
         self._parts.append(text)
         self._length = start + len(text)
         return start, self._length
@@ -220,6 +219,9 @@ class _OpenNote:
     pages: set[int] = field(default_factory=set)
     places: dict[str, None] = field(default_factory=dict)
 
+    def closed(self, kind: str) -> Note:
+        return Note(kind, self.count, tuple(sorted(self.pages)), tuple(self.places))
+
 
 def clean_text(text: str) -> str:
     """Collapse white space but keep line breaks, drop invisible characters, normalise to NFC.
@@ -246,17 +248,14 @@ def clean_line(text: str) -> str:
 
 
 @lru_cache(maxsize=1_000)
-def _column_name(text: str) -> str:
-    return clean_line(text).rstrip(":")
+def _column_names(header: tuple[str, ...]) -> list[str]:
+    return [clean_line(name).rstrip(":") for name in header]
 
 
 def render_row(cells: Sequence[str], header: Sequence[str] = ()) -> str:
     """Render a table row as one line; empty cells are dropped."""
     parts = []
-    for index, cell in enumerate(cells):
-        value = clean_line(cell)
-        if not value:
-            continue
-        name = _column_name(header[index]) if index < len(header) else ""
-        parts.append(f"{name}: {value}" if name and name != value else value)
+    for cell, name in zip(cells, chain(_column_names(tuple(header)), repeat("")), strict=False):
+        if value := clean_line(cell):
+            parts.append(f"{name}: {value}" if name and name != value else value)
     return "; ".join(parts)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
+from typing import NamedTuple
 
 from groundtune.ingest.cell_kinds import (
     are_years,
@@ -51,8 +52,7 @@ class MarkedRow(list[str]):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TableRow:
+class TableRow(NamedTuple):
     """A row to be read: its cells, each under the name of its column where that is known."""
 
     cells: Row
@@ -110,10 +110,15 @@ class _Window:
             passed += 1
         return None
 
-    def next(self) -> Row | None:
-        """Return the next row; None before an empty one and at the end."""
-        if not self._fill(1) or _is_empty(self._ahead[0]):
+    def head(self) -> tuple[Row, Sequence[int]] | None:
+        """Return the next row, which stays, and its filled columns; None before an empty one and at the end."""
+        if not self._ahead and not self._fill(1):
             return None
+        row = self._ahead[0]
+        return (row, filled) if (filled := _filled(row)) else None
+
+    def take(self) -> Row:
+        """Return the next row, which must be known to be there."""
         return self._ahead.popleft()
 
     def peek(self, count: int) -> list[Row]:
@@ -140,21 +145,21 @@ def _block(window: _Window, last: _Header | None) -> Generator[TableRow, None, _
     sample = window.peek(_SAMPLE + 1)
     if len(sample) <= _SAMPLE and (parts := _side_by_side(sample)):
         for _ in sample:
-            window.next()
+            window.take()
         for part in parts:
             yield from read_table(part)
         return None
     header = _find_header(sample)
     if header is None and last is not None and _continues(sample, last):
         header = replace(last, start=0, lines=0)
-    while window.peek(1):
+    while window.head() is not None:
         if header is None:
             header = yield from _without_names(window)
             continue
         for _ in range(header.start):
-            yield _line_above(window.next() or ())
+            yield _line_above(window.take())
         for _ in range(header.lines):
-            window.next()
+            window.take()
         header = yield from _body(window, header)
     return header
 
@@ -162,9 +167,9 @@ def _block(window: _Window, last: _Header | None) -> Generator[TableRow, None, _
 def _body(window: _Window, header: _Header) -> Generator[TableRow, None, _Header | None]:
     """Yield the rows below column names as long as these hold; return the names that follow, if any are found."""
     below_line = False
-    while row := next(iter(window.peek(1)), None):
-        filled = _filled(row)
-        if _is_title(window, filled, header):
+    while (head := window.head()) is not None:
+        row, filled = head
+        if len(filled) == 1 and _is_title(window, filled[0], header):
             below_line = True
             yield TableRow([row[filled[0]]])
         elif below_line or _looks_new(row, filled, header):
@@ -176,29 +181,32 @@ def _body(window: _Window, header: _Header) -> Generator[TableRow, None, _Header
             below_line = False
             yield TableRow(_own(row), header.names)
         elif not _repeats(row, header):
-            yield TableRow(_own(row), header.names)
-        window.next()
+            yield TableRow(row if len(filled) == len(row) else _own(row), header.names)
+        window.take()
     return header
 
 
-def _is_title(window: _Window, filled: Sequence[int], header: _Header) -> bool:
-    """Whether the next row is a title between rows, rather than one with little data."""
-    if len(filled) != 1 or (filled[0] != 0 and filled[0] not in header.values):
+def _is_title(window: _Window, column: int, header: _Header) -> bool:
+    """Whether the next row, with one cell filled, is a title between rows, rather than one with little data."""
+    if column != 0 and column not in header.values:
         return False
     row, *behind = window.peek(2)
     is_plain = header.marked and not any(isinstance(one, MarkedRow) for one in (row, *behind))
-    text = row[filled[0]].strip()
+    text = row[column].strip()
     return not is_plain and not is_value(text) and not is_placeholder(text)
 
 
 def _looks_new(row: Row, filled: Sequence[int], header: _Header) -> bool:
     """Whether a row below column names may be a line of other names: words where values stood."""
-    values = [at for at in filled if at in header.values]
-    if any(any(map(str.isdigit, row[at])) for at in values):
-        return False
+    has_value = False
+    for at in filled:
+        if at in header.values:
+            if any(map(str.isdigit, row[at])):
+                return False
+            has_value = True
     if isinstance(row, MarkedRow):
         return not _repeats(row, header)
-    if not values and filled[-1] < len(header.names) + 1:
+    if not has_value and filled[-1] < len(header.names) + 1:
         return len(row[filled[0]]) < _PROSE and _lists_names(row, filled) and not _repeats(row, header)
     texts = [row[at].strip() for at in filled]
     return len({*texts}) == len(texts) and all(map(could_be_name, texts)) and not _repeats(row, header)
@@ -249,10 +257,10 @@ def _without_names(window: _Window) -> Generator[TableRow, None, _Header | None]
     pairs = _are_pairs(sample)
     told = pairs or sum(len(_filled(row)) > 1 for row in sample) < 2
     below_line = False
-    while row := next(iter(window.peek(1)), None):
+    while (head := window.head()) is not None:
         if below_line and (found := _find_header(window.peek(_SAMPLE))) is not None:
             return found
-        filled = _filled(row)
+        row, filled = head
         below_line = len(filled) == 1
         if pairs and len(filled) == 2:
             yield TableRow([row[filled[1]]], [row[filled[0]]])
@@ -261,7 +269,7 @@ def _without_names(window: _Window) -> Generator[TableRow, None, _Header | None]
             unnamed = not told and len(filled) > 1 and not shown.names
             yield TableRow(shown.cells, shown.names, unnamed)
             told = told or unnamed
-        window.next()
+        window.take()
     return None
 
 

@@ -19,7 +19,14 @@ def parse(path: Path, data: bytes) -> list[ParsedDocument]:
     text = decode(data)
     del data
     bad: list[tuple[int, str]] = []
-    good: list[TableRow] = []
+    documents = rows_to_documents(_rows(text, bad))
+    if bad:
+        raise ParseError(_complaint(bad, every=len(bad) == sum(bool(line.strip()) for line in _lines(text))))
+    return documents
+
+
+def _rows(text: str, bad: list[tuple[int, str]]) -> Iterator[TableRow]:
+    """Yield a row for each object; lines that are none are added to `bad`, with the reason."""
     for line, content in enumerate(_lines(text), start=1):
         if not content.strip():
             continue
@@ -27,10 +34,7 @@ def parse(path: Path, data: bytes) -> list[ParsedDocument]:
         if isinstance(value, str):
             bad.append((line, value))
         else:
-            good.append(named_cells(value))
-    if bad:
-        raise ParseError(_complaint(bad, every=not good))
-    return rows_to_documents(good)
+            yield named_cells(value)
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -53,8 +57,8 @@ def _read(content: str) -> Mapping[str, Any] | str:
 
 def named_cells(value: Mapping[str, Any]) -> TableRow:
     """Return the values of an object as text: strings as they are, the rest as JSON; nulls are dropped."""
-    kept = {key: as_text(member) for key, member in value.items() if member is not None}
-    return TableRow([*kept.values()], [*kept])
+    names = [key for key, member in value.items() if member is not None]
+    return TableRow([as_text(value[name]) for name in names], names)
 
 
 def as_text(value: Any) -> str:

@@ -54,8 +54,9 @@ def _document(number: int, row: TableRow, columns: _Columns, taken: dict[str, in
     cells = row.cells
     values = {name: cells[at] for name, at in columns.special.items() if at < len(cells)}
     builder = TextBuilder()
-    for part in values.get("text", "").replace("\r\n", "\n").split("\n\n"):
-        builder.paragraph(part)
+    if text := values.get("text"):
+        for part in text.replace("\r\n", "\n").split("\n\n"):
+            builder.paragraph(part)
     if builder.empty:
         builder.row(cells, row.names)
     else:
@@ -68,18 +69,22 @@ def _document(number: int, row: TableRow, columns: _Columns, taken: dict[str, in
         return None
     if row.unnamed:
         builder.note("no_header", place=f"row {number}")
-    name = unique_id(clean_line(values.get("id", "")) or str(number), taken)
+    stated = values.get("id")
+    name = unique_id((stated and clean_line(stated)) or str(number), taken)
     metadata = {key: text for at, key in columns.keys if at < len(cells) and (text := cells[at].strip())}
     return builder.build(title=values.get("title"), row=name, metadata=metadata)
 
 
 def unique_id(row: str, taken: dict[str, int]) -> str:
     """Return the id, with a suffix if it is taken; it is taken from then on. taken: ids, and how often each came."""
-    count = taken.get(row, 0) + 1
-    name = row if count == 1 else f"{row}~{count}"
+    if row not in taken:
+        taken[row] = 1
+        return row
+    count = taken[row] + 1
+    name = f"{row}~{count}"
     while name in taken:
         count += 1
         name = f"{row}~{count}"
     taken[row] = count
-    taken.setdefault(name, 1)
+    taken[name] = 1
     return name
