@@ -116,3 +116,10 @@ def test_pictures_and_objects_are_noted_and_boxes_read() -> None:
 )
 def test_damaged_files_stop_nothing(body: str, text: str) -> None:
     assert read(body).text == text
+
+
+@pytest.mark.parametrize("destination", ["fonttbl", "stylesheet", "*\\formfield{\\*\\ffl"])
+def test_names_without_end_take_no_quadratic_time(destination: str) -> None:
+    many = "\\fcharset2 Symbol" * 40_000  # tens of seconds when each piece made a name longer
+    ends = "}" * (1 + destination.count("{"))
+    assert read(f"{{\\{destination} {many}{ends}after").text.endswith("after")

@@ -258,9 +258,9 @@ def _without_names(window: _Window) -> Generator[TableRow, None, _Header | None]
     told = pairs or sum(len(_filled(row)) > 1 for row in sample) < 2
     below_line = False
     while (head := window.head()) is not None:
-        if below_line and (found := _find_header(window.peek(_SAMPLE))) is not None:
-            return found
         row, filled = head
+        if below_line and len(filled) > 1 and (found := _find_header(window.peek(_SAMPLE))) is not None:
+            return found
         below_line = len(filled) == 1
         if pairs and len(filled) == 2:
             yield TableRow([row[filled[1]]], [row[filled[0]]])

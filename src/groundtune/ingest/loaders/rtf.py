@@ -30,6 +30,8 @@ _TINY = 2
 _SMALLEST_PICTURE = 1_700**2
 """Area from which a picture may hold text to read: three centimetres square, in twips."""
 _DEEPEST = 2_000
+_LONGEST_NAME = 1_000
+"""Characters that are kept of the name of a font or style and of a choice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,19 +246,19 @@ class _RtfReader:
         state = self._state
         match state.destination:
             case "fonttbl":
-                self._font_name += text
+                self._font_name = _lengthened(self._font_name, text)
                 self._fonts[self._font] = (
                     self._fonts.get(self._font, (self._encoding, ""))[0],
                     self._font_name.split(";")[0].strip(),
                 )
                 return
             case "stylesheet":
-                self._style = replace(self._style, name=self._style.name + text)
+                self._style = replace(self._style, name=_lengthened(self._style.name, text))
                 self._end_style()
                 return
             case "ffl":
                 self._choices = self._choices or [""]
-                self._choices[-1] += text
+                self._choices[-1] = _lengthened(self._choices[-1], text)
                 return
             case "" | "footnote" | "shptxt" | "dptxbxtext" | "listtext" | "pntext":
                 pass
@@ -479,6 +481,10 @@ class _RtfReader:
         elif kind == 2 and chosen < len(self._choices):
             self._write(self._choices[chosen])
         self._form, self._choices = [0, 25, 0], []
+
+
+def _lengthened(name: str, text: str) -> str:
+    return (name + text)[:_LONGEST_NAME]
 
 
 def _known(encoding: str) -> str | None:
