@@ -28,6 +28,7 @@ $(VENV)/bin/python:
 
 $(VENV)/demo.stamp: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local]'
+	$(BIN)/groundtune models get smollm2-135m
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/demo.stamp

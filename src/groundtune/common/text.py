@@ -10,3 +10,10 @@ def one_line(text: str, *, most: int = 300) -> str:
 def format_count(number: int, noun: str = "row", plural: str = "") -> str:
     """Return a number with its noun: `1 row`, `2,000 rows`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def format_bytes(number: int) -> str:
+    """Return a size as people say it: `850 bytes`, `98 MB`, `4.2 GB` (powers of 1,000)."""
+    if number < 1_000_000:
+        return f"{number:,} bytes"
+    return f"{number / 1e6:,.0f} MB" if number < 1e9 else f"{number / 1e9:,.1f} GB"

@@ -1,5 +1,5 @@
-"""Find a model by name on the Hugging Face Hub or by folder: its configuration, its context window and a digest. Never
-loads the weights.
+"""Find a model by name, by folder or by GGUF file: its configuration, its context window and a digest. Never loads the
+weights, except to convert a GGUF file for the first time.
 
 model = locate_model("Qwen/Qwen2.5-0.5B-Instruct")   # downloads the configuration at most
 model.digest, model.window
@@ -17,6 +17,8 @@ from typing import Any
 
 from groundtune.common.text import format_count, one_line
 from groundtune.errors import GroundtuneError, MissingError, need
+from groundtune.models import gguf_files
+from groundtune.models.builtin_models import builtin_models, find_builtin_model
 
 CONFIG = "config.json"
 BUNDLED = "bundled"
@@ -58,12 +60,16 @@ class LocatedModel:
 def locate_model(model: str, *, kind: str = CAUSAL_MODEL) -> LocatedModel:
     """Find a model on this machine, else on the Hugging Face Hub (downloading only its configuration).
 
-    A model that was downloaded before stays at that commit. kind: the kind of model that an error's hint asks for.
-    Raises MissingError.
+    A model that was downloaded before stays at that commit. A GGUF file is converted the first time, which takes
+    seconds to minutes. kind: the kind of model that an error's hint asks for. Raises MissingError.
     """
     hint = model_hint(kind)
     folder = Path(model).expanduser()
-    if folder.is_dir():
+    if model in builtin_models() or folder.suffix.lower() == gguf_files.SUFFIX:
+        converted = find_builtin_model(model) if model in builtin_models() else gguf_files.read_gguf(folder)
+        source, revision, digest = str(converted.weights), None, converted.digest
+        config_path = converted.weights / CONFIG
+    elif folder.is_dir():
         config_path = folder / CONFIG
         if not config_path.is_file():
             raise MissingError(f"{folder} has no {CONFIG}: it is not a model folder", hint=hint)
@@ -80,7 +86,9 @@ def locate_model(model: str, *, kind: str = CAUSAL_MODEL) -> LocatedModel:
 
 def model_hint(kind: str) -> str:
     """Return the hint of errors about a model that is missing or unsuitable."""
-    return f"name {kind} on the Hugging Face Hub (OWNER/NAME), or the path of its folder"
+    builtin = f" or {', '.join(builtin_models())}," if kind == CAUSAL_MODEL else ""
+    path = "its folder or GGUF file" if kind == CAUSAL_MODEL else "its folder"
+    return f"name {kind} on the Hugging Face Hub (OWNER/NAME),{builtin} or the path of {path}"
 
 
 def context_window(config: Mapping[str, Any]) -> int | None:

@@ -5,6 +5,7 @@ import typer
 from groundtune.cli.lazy import APP, LazyGroup
 
 COMMANDS = {
+    "get": "Fetch a built-in language model, once for all projects.",
     "list": "List all trained models, including incomplete and damaged ones.",
     "show": "Show the settings, metrics and training data of a model.",
     "check": "Check that a served model reproduces the trained one.",
@@ -27,7 +28,7 @@ app = typer.Typer(**APP, cls=_Models, subcommand_metavar="[COMMAND] [ARGS]...")
 
 @app.callback()
 def _models() -> None:
-    """List, inspect, check, adopt, export or remove trained models.
+    """Fetch a built-in model; list, inspect, check, adopt, export or remove trained ones.
 
     Without a command, lists all models.
     """
