@@ -1,11 +1,13 @@
 """Hebrew and Arabic text comes back in the order in which it is read, whatever stands between."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from groundtune.ingest.loaders import load, pdf_right_to_left
-from groundtune.ingest.loaders.pdf_types import Line
+from groundtune.ingest.loaders.pdf_right_to_left import Looks
+from groundtune.ingest.loaders.pdf_types import Glyph, Line, Segment
 
 SAMPLES = Path(__file__).parents[2] / "data" / "right_to_left"
 WIDTH = 6.0
@@ -24,6 +26,12 @@ def test_sentences_are_read_as_they_are_written(name: str, sentence: str) -> Non
     assert sentence in document.text.split("\n")
 
 
+def from_left(glyphs: Iterable[Glyph]) -> Iterator[Line]:
+    """Yield the line of glyphs as they are written."""
+    row = [*glyphs]
+    yield Line([Segment("".join(chr(glyph[1]) for glyph in row), row[0][2], row[-1][3])], 0.0, 12.0, 12.0)
+
+
 def read(seen: str, *, mostly: bool = True, gap: int | None = None) -> Line:
     """Return the line that shows these characters from left to right; a gap of four font sizes behind `gap` of them."""
     codes = [*map(ord, seen)]
@@ -35,9 +43,13 @@ def read(seen: str, *, mostly: bool = True, gap: int | None = None) -> Line:
         glyphs,
         mostly=mostly,
         arabic=pdf_right_to_left.is_arabic(seen),
-        size_of=lambda index: 12.0,
-        is_bold=lambda index: False,
-        space_at=lambda index: (index + 0.5) * WIDTH,
+        looks=Looks(
+            size=lambda index: 12.0,
+            is_bold=lambda index: False,
+            space_at=lambda index: (index + 0.5) * WIDTH,
+            level=lambda first, index: 0,
+        ),
+        from_left=from_left,
     )
     return line
 
@@ -68,6 +80,6 @@ def test_words_in_pages_that_run_from_left_to_right() -> None:
 
 
 def test_the_cells_of_a_row_begin_at_the_right() -> None:
-    line = pdf_right_to_left.mirrored(read("3,690םגד", gap=5), 200.0)
+    line = pdf_right_to_left.from_its_start(read("3,690םגד", gap=5), 200.0)
     assert [segment.text for segment in line.segments] == ["דגם", "3,690"]
     assert line.segments[0].left < line.segments[1].left

@@ -21,8 +21,8 @@ from groundtune.ingest.loaders.pdf_glyphs import Skipped, Unseen, read_lines, vi
 from groundtune.ingest.loaders.pdf_grids import find_grids
 from groundtune.ingest.loaders.pdf_headers import without_headers_and_footers
 from groundtune.ingest.loaders.pdf_layout import add_pages
-from groundtune.ingest.loaders.pdf_right_to_left import mirrored, mirrored_grid
-from groundtune.ingest.loaders.pdf_types import Box, Line, Page, Strike
+from groundtune.ingest.loaders.pdf_right_to_left import from_its_start, mirrored_grid
+from groundtune.ingest.loaders.pdf_types import Box, Line, Page, Strike, runs_through
 from groundtune.ingest.parsed import ParsedDocument, TextBuilder, clean_line
 
 _DPI = 200
@@ -135,8 +135,8 @@ def _read_page(document: pypdfium2.PdfDocument, index: int, builder: TextBuilder
     text.close()
     page.close()
     add_written(lines, written, view.shown)
+    lines = [from_its_start(line, view.width if mirror else None) for line in lines]
     if mirror:
-        lines = [mirrored(line, view.width) for line in lines]
         grids = [mirrored_grid(grid, view.width) for grid in grids]
     read = Page(lines, view.width, view.height, grids, unread=_is_unread(lines, drawing, view.width * view.height))
     for note, count in (
@@ -168,9 +168,9 @@ def _strikes(strokes: Iterable[Box], lines: Sequence[Line]) -> tuple[Strike, ...
 
 
 def _runs_through(line: Line, left: float, right: float, height: float) -> bool:
-    slack, tall = 0.5 * line.size, line.top - line.bottom
+    slack = 0.5 * line.size
     inside = line.left - slack < left and right < line.right + slack
-    return inside and right - left > slack and line.bottom + 0.28 * tall < height < line.bottom + 0.64 * tall
+    return inside and right - left > slack and runs_through(height, line.bottom, line.top)
 
 
 def _is_unread(lines: Sequence[Line], drawing: Drawing, area: float) -> bool:

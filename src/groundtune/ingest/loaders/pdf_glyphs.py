@@ -15,8 +15,19 @@ from typing import Any
 import pypdfium2.raw as pdfium
 
 from groundtune.ingest.loaders import pdf_right_to_left
-from groundtune.ingest.loaders.pdf_right_to_left import has_right_to_left, is_arabic, is_mostly_right_to_left
-from groundtune.ingest.loaders.pdf_types import CELL_GAP, WORD_GAP, Glyph, Grid, Line, Segment, Strike, View
+from groundtune.ingest.loaders.pdf_directions import has_right_to_left, is_mostly_right_to_left
+from groundtune.ingest.loaders.pdf_right_to_left import Looks, is_arabic
+from groundtune.ingest.loaders.pdf_types import (
+    CELL_GAP,
+    WORD_GAP,
+    Glyph,
+    Grid,
+    Line,
+    Segment,
+    Strike,
+    View,
+    runs_through,
+)
 from groundtune.ingest.parsed import clean_line
 from groundtune.ingest.superscripts import subscript, superscript, write_out
 
@@ -137,10 +148,8 @@ def _why_unseen(text: Any, index: int, middle: float, bottom: float, top: float,
         owner = pdfium.FPDFText_GetTextObject(text, index)
         if owner and ctypes.addressof(owner.contents) in unseen.objects:
             return "hidden"
-    size = top - bottom
     struck = any(
-        left <= middle <= right and bottom + 0.28 * size < height < bottom + 0.64 * size
-        for left, right, height in unseen.strikes
+        left <= middle <= right and runs_through(height, bottom, top) for left, right, height in unseen.strikes
     )
     return "struck" if struck else None
 
@@ -151,20 +160,34 @@ def read_lines(
     """Return the lines in content order, and whether the page is read from right to left."""
     codes = _codes(text)
     glyphs = _glyphs(text, codes, view, unseen, skipped)
-    if not has_right_to_left(codes):
-        return list(_lines(text, glyphs, grids)), False
     written = decoded(codes)
+    if not has_right_to_left(written):
+        return list(_lines(text, glyphs, grids)), False
     mostly = is_mostly_right_to_left(written)
+    looks = Looks(
+        size=lambda index: _size(text, index),
+        is_bold=lambda index: _is_bold(text, index),
+        space_at=lambda index: _space_at(text, index, view),
+        level=lambda first, index: _level(text, first, index),
+    )
     rows = pdf_right_to_left.lines(
         glyphs,
         mostly=mostly,
         arabic=is_arabic(written),
         grids=grids,
-        size_of=lambda index: _size(text, index),
-        is_bold=lambda index: _is_bold(text, index),
-        space_at=lambda index: _space_at(text, index, view),
+        looks=looks,
+        from_left=lambda plain: _lines(text, plain, grids),
     )
     return list(rows), mostly
+
+
+def _level(text: Any, first: int, index: int) -> int:
+    """Return 1 if a glyph is raised against the first one of its line, -1 if it is lowered."""
+    size = _size(text, first)
+    if _size(text, index) > _SMALL * size:
+        return 0
+    distance = _base(text, index) - _base(text, first)
+    return 1 if distance > _RAISED * size else -1 if distance < _LOWERED * size else 0
 
 
 def _lines(text: Any, glyphs: Iterable[Glyph], grids: Sequence[Grid]) -> Iterator[Line]:
@@ -254,11 +277,9 @@ class _OpenLine:
         shared = min(top, self.top) - max(bottom, self.bottom)
         near = left - self.right < WORD_GAP * self.size
         if near and shared > 0.1 * min(height, own):
+            if level := _level(text, self._first, index):
+                return level
             size, distance = _size(text, index), _base(text, index) - _base(text, self._first)
-            if size <= _SMALL * self.size and distance > _RAISED * self.size:
-                return 1
-            if size <= _SMALL * self.size and distance < _LOWERED * self.size:
-                return -1
             if self.size <= _SMALL * size and distance < -_RAISED * size and len(self._codes) <= _LONGEST_MARK:
                 self._opens_raised(size, bottom, top)
                 return 0

@@ -41,7 +41,9 @@ def find_grids(strokes: Iterable[Box], frames: Iterable[Box]) -> list[Grid]:
     if len(across) + len(upright) > _MOST_RULES:
         return []
     across, upright = _joined(across), _joined(upright)
-    return [grid for rules in _touching(across, upright) if (grid := _grid(*rules)) is not None]
+    return [
+        grid for rules in _touching(across, upright) for table in _tables(*rules) if (grid := _grid(*table)) is not None
+    ]
 
 
 def _joined(rules: Iterable[_Rule]) -> list[_Rule]:
@@ -84,6 +86,43 @@ def _touching(across: Sequence[_Rule], upright: Sequence[_Rule]) -> list[tuple[l
     for at, rule in enumerate([*across, *upright]):
         groups.setdefault(group(at), ([], []))[at >= len(across)].append(rule)
     return list(groups.values())
+
+
+def _tables(across: Sequence[_Rule], upright: Sequence[_Rule]) -> Iterator[tuple[list[_Rule], list[_Rule]]]:
+    """Yield the rules of each of the tables that touch each other."""
+    ys = _places(rule[0] for rule in across)[::-1]
+    start = 0
+    before: list[float] = []
+    for row in range(len(ys) - 1):
+        middle = 0.5 * (ys[row] + ys[row + 1])
+        xs = _places(x for x, bottom, top in upright if bottom < middle < top)
+        if len(xs) > 2 and before and _are_of_two_tables(before, xs):
+            yield _between(across, upright, ys[row], ys[start])
+            start = row
+        before = xs if len(xs) > 2 else before
+    if ys:
+        yield _between(across, upright, ys[-1], ys[start])
+
+
+def _are_of_two_tables(above: Sequence[float], below: Sequence[float]) -> bool:
+    """Return whether two rows have no rule between columns in common, or others and other edges."""
+    common = {x for x in below for other in above if abs(x - other) <= _NEAR}
+    if common.isdisjoint(below[1:-1]):
+        return True
+    edges = abs(above[0] - below[0]) > _NEAR or abs(above[-1] - below[-1]) > _NEAR
+    return edges and len(common) < min(len(above), len(below))
+
+
+def _between(
+    across: Sequence[_Rule], upright: Sequence[_Rule], bottom: float, top: float
+) -> tuple[list[_Rule], list[_Rule]]:
+    """Return the rules between two heights."""
+    level = [rule for rule in across if bottom - _NEAR <= rule[0] <= top + _NEAR]
+    return level, [
+        (x, max(start, bottom), min(end, top))
+        for x, start, end in upright
+        if min(end, top) - max(start, bottom) > _NEAR
+    ]
 
 
 def _grid(across: Sequence[_Rule], upright: Sequence[_Rule]) -> Grid | None:

@@ -17,12 +17,16 @@ _HEADING = 1.12
 """Font size, relative to the body text, from which a short line is a heading."""
 _MAX_HEADING = 160
 _MAX_LEVELS = 4
+_PROSE = 40
+"""Characters from which a line is likely to be one of a paragraph."""
 _FOOTNOTE = 0.92
 """Font size, relative to the body text, up to which the last paragraphs of a page are footnotes."""
 _NARROW = 0.5
 """Share of the page's width up to which lines below each other are a list."""
 _LOOSE = 1.35
 """Distance between lines, relative to the usual one, above which a paragraph ends."""
+_SPACED = 1.5
+"""Distance between lines, in font sizes, from which they may be paragraphs although all lines stand so far apart."""
 _LIST_ITEM = re.compile(r"([-*•‣▪◦●○■–—·]|\(?\d{1,2}[.)]|\(?[a-zA-Z][.)])(\s|$)")
 _SENTENCE_END = re.compile(r"[.!?:;…。！？؟۔।][\"'”’»«“)\]」』]*$")
 
@@ -162,16 +166,18 @@ def _is_wordy(text: str) -> bool:
 
 
 def _body_size(pages: Sequence[Page]) -> float:
-    """Return the font size of most of the text, that of ruled tables only where there is nothing else."""
-    for tables in (False, True):
-        weight: Counter[float] = Counter()
-        for page in pages:
-            for line in page.lines:
-                if tables or not any(grid.row_at(line.middle) is not None for grid in page.grids):
-                    weight[line.size] += len(line.text)
-        if weight:
-            return weight.most_common(1)[0][0]
-    return 0.0
+    """Return the font size of most of the text, that of ruled tables only where there is no prose."""
+    everything: Counter[float] = Counter()
+    prose: Counter[float] = Counter()
+    for page in pages:
+        for line in page.lines:
+            length = len(line.text)
+            everything[line.size] += length
+            outside = not any(grid.row_at(line.middle) is not None for grid in page.grids)
+            if outside and (length >= _PROSE or line.text.endswith((".", "。", "।", "۔"))):
+                prose[line.size] += length
+    weight = prose or everything
+    return weight.most_common(1)[0][0] if weight else 0.0
 
 
 def _levels(pages: Sequence[Page]) -> dict[float, int]:
@@ -247,10 +253,20 @@ def _starts_paragraph(block: list[Line], line: Line, measures: _Measures) -> boo
         return bool(_SENTENCE_END.search(before.text)) or not line.text[0].islower()
     if step > _LOOSE * measures.leading.get(line.size, 1.25 * line.size):
         return True
+    if step > _SPACED * line.size and _ends_before_space(block, line, measures):
+        return True
     if len(block) > 1 and line.left > before.left + line.size and before.left <= block[0].left + 1:
         return True  # indented first line
     right = max(other.right for other in block)
     return bool(_SENTENCE_END.search(before.text)) and before.right < right - 0.12 * (right - before.left)
+
+
+def _ends_before_space(block: list[Line], line: Line, measures: _Measures) -> bool:
+    """Return whether a heading or a sentence ends before the white space above `line`."""
+    broken = _was_broken(block, line, measures)
+    if measures.levels.get(line.size) is not None:
+        return broken or block[-1].bottom - line.bottom > _LOOSE * 1.25 * line.size
+    return broken and bool(_SENTENCE_END.search(block[-1].text))
 
 
 def _join(block: list[Line], vocabulary: Vocabulary, margin: float | None) -> str:

@@ -6,21 +6,22 @@ seen and put in the order that the rules for mixed text (Unicode Standard Annex 
 
 import unicodedata
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import regex
 
+from groundtune.ingest.loaders.pdf_directions import Row, has_right_to_left, is_right_to_left, paragraphs, rows_of
 from groundtune.ingest.loaders.pdf_types import CELL_GAP, WORD_GAP, Glyph, Grid, Line, Segment
 from groundtune.ingest.parsed import clean_line
+from groundtune.ingest.superscripts import subscript, superscript, write_out
 
-_SPACE = 0.25
+_SPACE = 0.18
 """Gap, in font sizes, from which two glyphs are parts of two words, although no space was written there."""
 _POINT = 0.05
 """Distance, in font sizes, to which a glyph may reach into the place of its neighbour."""
 _SCRIPT = regex.compile(r"[\p{Bidi_Class=R}\p{Bidi_Class=AL}]")
-_STARTS_RIGHT_TO_LEFT = 0x0590
 _FORMS = ((0xFB1D, 0xFDFF), (0xFE70, 0xFEFC))
 """Presentation forms: Hebrew with points, Arabic letters as they are written at the start, middle and end of a word."""
 _LAM = "\u0644"
@@ -39,12 +40,10 @@ _RUNS = {
 of currency are no parts of a number."""
 _TURNED = str.maketrans("()[]{}<>«»‹›", ")(][}{><»«›‹")
 _IN_BRACKETS = regex.compile(r"(?<=[(\[{«‹])\s+|\s+(?=[)\]}»›])")
+_RAISED, _LOWERED = "\ufdd4\ufdd5"
+"""Noncharacters of Unicode behind what is raised or lowered."""
+_SIGNS = {0: "", 1: _RAISED, -1: _LOWERED}
 _BRACKET = regex.compile(r"[()\[\]{}<>«»‹›]")
-
-
-def has_right_to_left(codes: Iterable[int]) -> bool:
-    """Return whether there is a letter of such a script among the code units."""
-    return any(code >= _STARTS_RIGHT_TO_LEFT and is_right_to_left(chr(code)) for code in {*codes})
 
 
 def is_arabic(text: str) -> bool:
@@ -52,14 +51,16 @@ def is_arabic(text: str) -> bool:
     return any(unicodedata.bidirectional(character) == "AL" for character in {*text})
 
 
-def is_right_to_left(character: str) -> bool:
-    return unicodedata.bidirectional(character) in ("R", "AL")
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What a glyph looks like, by its index."""
 
-
-def is_mostly_right_to_left(text: str) -> bool:
-    """Return whether most of the letters are of such a script."""
-    letters = [character for character in text if character.isalpha()]
-    return 2 * sum(map(is_right_to_left, letters)) > len(letters)
+    size: Callable[[int], float]
+    is_bold: Callable[[int], bool]
+    space_at: Callable[[int], float | None]
+    """Where a space was written; None if it was only guessed."""
+    level: Callable[[int, int], int]
+    """1 if the second glyph is raised against the first, -1 if it is lowered."""
 
 
 def lines(
@@ -68,38 +69,50 @@ def lines(
     mostly: bool,
     arabic: bool,
     grids: Sequence[Grid] = (),
-    size_of: Callable[[int], float],
-    is_bold: Callable[[int], bool],
-    space_at: Callable[[int], float | None],
+    looks: Looks,
+    from_left: Callable[[Iterable[Glyph]], Iterable[Line]],
 ) -> Iterator[Line]:
     """Yield the lines of a page, their cells from left to right.
 
-    mostly: whether most of the page is such text. arabic: whether some of it is Arabic. space_at: where a space was
-    written; None if it was only guessed.
+    mostly: whether most of the page is such text. arabic: whether some of it is Arabic. from_left: reads rows that have
+    no such text.
     """
-    for row, white in _rows(glyphs):
-        size = size_of(row[0][0])
-        written = "".join(chr(glyph[1]) for glyph in row)
-        first = is_mostly_right_to_left(written) or (mostly and not _is_foreign(written))
-        in_place = sorted(row, key=lambda glyph: (glyph[2] + glyph[3], glyph[0]))
-        spaces = sorted(at for at in map(space_at, white) if at is not None)
-        middle = 0.5 * (row[0][4] + row[0][5])
-        rules = [x for grid in grids for x in grid.splits_at(middle)]
-        read = partial(_read, right_to_left=first, arabic=arabic)
-        cells, pieces = (_split(in_place, rules, spaces, gap * size, size, read) for gap in (CELL_GAP, WORD_GAP))
-        if cells:
-            bottom, top = min(glyph[4] for glyph in row), max(glyph[5] for glyph in row)
-            yield Line(cells, bottom, top, size, pieces, is_bold(row[0][0]) and is_bold(row[-1][0]))
+    for paragraph in paragraphs(rows_of(glyphs)):
+        directions = paragraph.directions(mostly=mostly)
+        is_against = len({*directions}) == 1 and directions[0] != mostly
+        mirror = paragraph.left + paragraph.right if is_against else None
+        for row, is_turned in zip(paragraph.rows, directions, strict=True):
+            if is_turned or has_right_to_left(row.seen):
+                lines_of_row = _line(row, grids, looks, partial(_read, right_to_left=is_turned, arabic=arabic))
+            else:
+                lines_of_row = from_left(row.written)
+            yield from (replace(line, mirror=mirror) for line in lines_of_row)
 
 
-def _is_foreign(text: str) -> bool:
-    """Return whether all letters are of scripts that run from left to right."""
-    letters = [character for character in text if character.isalpha()]
-    return bool(letters) and not any(map(is_right_to_left, letters))
+def _line(row: Row, grids: Sequence[Grid], looks: Looks, read: Callable[[list[str]], str]) -> Iterable[Line]:
+    main = row.main
+    size = looks.size(main[0])
+    spaces = sorted(at for glyph in row.written if glyph[1] == 32 and (at := looks.space_at(glyph[0])) is not None)
+    rules = [x for grid in grids for x in grid.splits_at(0.5 * (main[4] + main[5]))]
+    boxes = {(bottom, top): index for index, _, _, _, bottom, top in row.glyphs}
+    levels = {box: looks.level(main[0], index) for box, index in boxes.items()}
+    seen = partial(_seen, spaces=spaces, levels=levels, size=size)
+    cells, pieces = (
+        _split(row, rules, gap * size, lambda glyphs: _written_out(read(seen(glyphs)))) for gap in (CELL_GAP, WORD_GAP)
+    )
+    if cells:
+        bold = looks.is_bold(row.glyphs[0][0]) and looks.is_bold(row.glyphs[-1][0])
+        yield Line(cells, main[4], main[5], size, pieces, bold)
 
 
-def mirrored(line: Line, width: float) -> Line:
-    """Return a line as in a mirror, so that what is read first stands left as on other pages."""
+def from_its_start(line: Line, width: float | None) -> Line:
+    """Return a line so that what is read first stands left. width: that of a page that is read from the right."""
+    if line.mirror is not None:
+        line = _mirrored(line, line.mirror)
+    return line if width is None else _mirrored(line, width)
+
+
+def _mirrored(line: Line, width: float) -> Line:
     turned = [
         [Segment(segment.text, width - segment.right, width - segment.left) for segment in reversed(segments)]
         for segments in (line.segments, line.pieces)
@@ -111,56 +124,38 @@ def mirrored_grid(grid: Grid, width: float) -> Grid:
     return Grid(tuple(width - x for x in reversed(grid.xs)), grid.ys, [row[::-1] for row in grid.cells])
 
 
-def _rows(glyphs: Iterable[Glyph]) -> Iterator[tuple[list[Glyph], list[int]]]:
-    """Yield the glyphs written one after the other at one height, and the indexes of the spaces among them."""
-    row: list[Glyph] = []
-    white: list[int] = []
-    bottom = top = 0.0
-    for glyph in glyphs:
-        if glyph[1] == 32:
-            white.append(glyph[0])
-            continue
-        shared = min(top, glyph[5]) - max(bottom, glyph[4])
-        if row and shared <= 0.5 * min(top - bottom, glyph[5] - glyph[4]):
-            yield row, white
-            row, white = [], []
-        if not row:
-            bottom, top = glyph[4], glyph[5]
-        row.append(glyph)
-    if row:
-        yield row, white
-
-
 def _split(
-    glyphs: Sequence[Glyph],
+    row: Row,
     rules: Sequence[float],
-    spaces: Sequence[float],
     gap: float,
-    size: float,
-    read: Callable[[list[str]], str],
+    read: Callable[[Sequence[Glyph]], str],
 ) -> list[Segment]:
-    """Return the texts between gaps, from left to right."""
-    parts = [[glyphs[0]]]
-    right = glyphs[0][3]
-    for glyph in glyphs[1:]:
-        if glyph[2] - right > gap or any(right - 1 <= x <= glyph[2] + 1 for x in rules):
+    """Return the texts between gaps, from left to right. What was left out is no gap."""
+    parts: list[list[Glyph]] = [[]]
+    right = row.left
+    left_out = [glyph for glyph in row.written if glyph[1] == 32 and glyph[3] > glyph[2]]
+    for glyph in sorted([*row.glyphs, *left_out], key=lambda glyph: glyph[2] + glyph[3]):
+        if parts[-1] and (glyph[2] - right > gap or any(right - 1 <= x <= glyph[2] + 1 for x in rules)):
             parts.append([])
-        parts[-1].append(glyph)
+        if glyph[1] != 32:
+            parts[-1].append(glyph)
         right = max(right, glyph[3])
     segments = []
-    for part in parts:
-        text = clean_line(read(_seen(part, spaces, size)))
+    for part in filter(None, parts):
+        text = clean_line(read(part))
         if text:
             segments.append(Segment(text, part[0][2], max(glyph[3] for glyph in part)))
     return segments
 
 
-def _seen(glyphs: Sequence[Glyph], spaces: Sequence[float], size: float) -> list[str]:
-    """Return what stands there from left to right: letters with their points, and spaces."""
+def _seen(
+    glyphs: Sequence[Glyph], *, spaces: Sequence[float], levels: Mapping[tuple[float, float], int], size: float
+) -> list[str]:
+    """Return what stands there from left to right: letters with points and signs of levels, and spaces."""
     seen: list[str] = []
     place = glyphs[0][2], glyphs[0][2]
     points = ""
-    for _, code, left, right, _, _ in glyphs:
+    for _, code, left, right, bottom, top in glyphs:
         character = _plain(code)
         if unicodedata.combining(character[0]):
             if seen and left + right < 2 * place[1] - _POINT * size:
@@ -174,9 +169,20 @@ def _seen(glyphs: Sequence[Glyph], spaces: Sequence[float], size: float) -> list
         between = bisect_left(spaces, place[1] - _POINT * size) < bisect_right(spaces, left + _POINT * size)
         if seen and (left - place[1] > _SPACE * size or between):
             seen.append(" ")
-        seen.append(character + points)
+        seen.append(character + points + _SIGNS[levels[bottom, top]])
         place, points = (left, right), ""
     return seen
+
+
+def _written_out(text: str) -> str:
+    """Return a text with what is raised and lowered in it written out."""
+    for sign, mark in ((_RAISED, superscript), (_LOWERED, subscript)):
+        text = regex.sub(rf"(?:[^{_RAISED}{_LOWERED}]\p{{M}}*{sign})+", partial(_marked, sign, mark), text)
+    return write_out(text)
+
+
+def _marked(sign: str, mark: Callable[[str], str], found: "regex.Match[str]") -> str:
+    return mark(found[0].replace(sign, ""))
 
 
 def _plain(code: int) -> str:

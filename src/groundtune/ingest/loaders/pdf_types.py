@@ -27,6 +27,11 @@ Strike = tuple[float, float, float]
 """A line through text: left, right, height."""
 
 
+def runs_through(height: float, bottom: float, top: float) -> bool:
+    """Return whether a line at a height strikes text through; boxes may end with small letters or with tall ones."""
+    return bottom + 0.28 * (top - bottom) < height < bottom + 0.72 * (top - bottom)
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """How a page is displayed: turned clockwise by degrees, its size after that, its lower left corner before that."""
@@ -76,6 +81,8 @@ class Line:
     """The same text split at narrower gaps: cells if the rows around it have columns there."""
     bold: bool = False
     """Whether its first and its last glyph are bold."""
+    mirror: float | None = None
+    """Left and right edge, added up, of a paragraph that runs against the direction of its page."""
     grid: "Grid | None" = None
     """The ruled table that stands here, for a line that holds one."""
     rows: list[list[str]] = field(default_factory=list)
