@@ -13,7 +13,7 @@ from groundtune.ingest.table_shapes import Across, MarkedRow
 
 _NEAR = 2.0
 """Distance, in points, up to which two rules are the same."""
-_SHORTEST = 4.0
+_SHORTEST = 2.5
 """Length of a rule, in points."""
 _MOST_RULES = 4_000
 """Rules of a page beyond which it is a drawing."""

@@ -106,12 +106,12 @@ def _blocks_by_page(pages: Sequence[Page], vocabulary: Vocabulary) -> Iterator[l
     levels = _levels(pages)
     bold = _bold_level(pages, levels)
     table: Table | RuledTable | None = None
-    for page in pages:
-        lines = in_reading_order(page, vocabulary)
+    lines_by_page = [in_reading_order(page, vocabulary) for page in pages]
+    for page, lines, following in zip(pages, lines_by_page, [*lines_by_page[1:], []], strict=True):
         measures = _Measures(levels, _leading(lines), bold, right_margin(page))
         blocks: list[_Block] = []
         run: list[Line] = []
-        parts, table = group_lines(lines, table)
+        parts, table = group_lines(lines, table, following)
         for part in [*parts, None]:
             if isinstance(part, Line):
                 run.append(part)

@@ -25,18 +25,14 @@ class RuledTable:
     names: Sequence[str]
     head: list[list[str]]
 
-    def has_columns_of(self, grid: Grid) -> bool:
-        """Return whether the columns of another table stand in the same places."""
-        xs, own = grid.xs, self.grid.xs
-        return len(xs) == len(own) and all(abs(x - other) <= _SAME for x, other in zip(xs, own, strict=True))
-
 
 def group_lines(
-    lines: Sequence[Line], before: "Table | RuledTable | None" = None
+    lines: Sequence[Line], before: "Table | RuledTable | None" = None, following: Sequence[Line] = ()
 ) -> tuple[list[Line | TableRow], "Table | RuledTable | None"]:
     """Return lines of prose as they are, and rows for runs of lines whose cells form columns.
 
-    before: the table that the page before ends with, which may go on. The table that this page ends with is returned.
+    before: the table that the page before ends with, which may go on. following: the lines of the next page. The table
+    that this page ends with is returned.
     """
     lines = _with_fine_columns([_without_marker_gap(line) for line in lines])
     parts: list[Line | TableRow] = []
@@ -45,15 +41,17 @@ def group_lines(
     while at < len(lines):
         if (grid := lines[at].grid) is not None:
             goes_on = isinstance(table, RuledTable) and (not parts or (table.grid is grid and any(table.names)))
-            rows, table = _read_grid(grid, lines[at].rows, table if goes_on else None)
+            is_last = not any(line.grid for line in lines[at + 1 :])
+            below = next((line for line in following if line.grid), None) if is_last else None
+            rows, table = _read_grid(lines[at], table if goes_on else None, below)
             parts += rows
             at += 1
             continue
         end = _table_end(lines, at)
         if end - at >= 2:
             run = [*_head(lines, at), *lines[at:end]]
-            following = table.continued(run) if isinstance(table, Table) and not parts else None
-            table = following or Table(run)
+            more = table.continued(run) if isinstance(table, Table) and not parts else None
+            table = more or Table(run)
             parts += table.rows()
             at = end
             continue
@@ -69,21 +67,33 @@ def group_lines(
 
 
 def _read_grid(
-    grid: Grid, cells: Iterable[list[str]], before: "Table | RuledTable | None"
-) -> tuple[list[TableRow], RuledTable]:
-    """Return the rows of a ruled table. before: a table that goes on in it if it has the same columns."""
-    rows = [row for row in cells if any(row)]
-    if isinstance(before, RuledTable) and before.has_columns_of(grid):
+    line: Line, before: "Table | RuledTable | None", below: Line | None
+) -> tuple[list[TableRow], RuledTable | None]:
+    """Return the rows of a ruled table. before: a table that goes on in it if it has the same columns. below: the line
+    on the next page in which it may go on itself.
+    """
+    rows = [row for row in line.rows if any(row)]
+    grid = line.grid
+    if grid is None or not rows:
+        return [], None
+    if isinstance(before, RuledTable) and _have_same_columns(before.grid, grid):
         repeated = bool(before.head) and rows[: len(before.head)] == before.head
         if repeated or not isinstance(rows[0], MarkedRow):
             return [*read_table(rows[len(before.head) :] if repeated else rows, before.names)], before
     head = [*takewhile(lambda row: isinstance(row, MarkedRow), rows)]
+    if not head and below is not None and below.grid is not None and _have_same_columns(grid, below.grid):
+        head = [row for row, _ in takewhile(lambda pair: pair[0] == pair[1], zip(rows, below.rows, strict=False))]
     if 0 < len(head) <= _MOST_HEADS and len(head) < len(rows):
         names: Sequence[str] = join_names(head)
         return [*read_table(rows[len(head) :], names)], RuledTable(grid, names, head)
     read = [*read_table(rows)]
     names = read[-1].names if read else ()
     return read, RuledTable(grid, names, rows[: len(rows) - len(read)] if names else [])
+
+
+def _have_same_columns(grid: Grid, other: Grid) -> bool:
+    pairs = zip(grid.xs, other.xs, strict=False)
+    return len(grid.xs) == len(other.xs) and all(abs(x - place) <= _SAME for x, place in pairs)
 
 
 def aligned_cells(cells: Sequence[Segment], others: Sequence[Segment], size: float) -> int:
