@@ -263,6 +263,42 @@ def test_a_large_picture_that_is_no_photograph_is_noted(tmp_path: Path) -> None:
     assert parsed(pdf, tmp_path).notes == (Note("picture", 1, (1,)),)
 
 
+# --- headings ------------------------------------------------------------------------------------------------------
+
+
+def headed(pdf: FPDF) -> None:
+    """Write two headings below each other, and another one that takes two lines."""
+    pdf.set_font(style="B", size=24)
+    for text in ("Bicycles", "What they cost"):
+        pdf.cell(text=text, new_x="LMARGIN", new_y="NEXT")
+        pdf.ln(6)
+    pdf.set_font(size=18)
+    pdf.multi_cell(180, 7, "All models of this year and what we ask for them in our shops and by mail", align="L")
+    pdf.ln(12)
+    pdf.set_font("Helvetica", size=12)
+
+
+LONG = "All models of this year and what we ask for them in our shops and by mail"
+
+
+def test_headings_below_each_other_are_several(tmp_path: Path) -> None:
+    pdf = one_page()
+    headed(pdf)
+    pdf.multi_cell(180, 6, PROSE * 6)
+    document = parsed(pdf, tmp_path)
+    assert document.text.split("\n\n")[:3] == ["Bicycles", "What they cost", LONG]
+    assert document.blocks[-1].heading == ("What they cost", LONG)
+
+
+def test_headings_are_found_where_everything_else_is_in_ruled_tables(tmp_path: Path) -> None:
+    pdf = one_page()
+    headed(pdf)
+    with pdf.table([("Model", "Price"), *((f"Wren {number}", f"3,6{number}") for number in range(10, 30))]):
+        pass
+    document = parsed(pdf, tmp_path)
+    assert {block.heading for block in document.blocks if block.kind == "row"} == {("What they cost", LONG)}
+
+
 # --- ruled tables --------------------------------------------------------------------------------------------------
 
 
@@ -296,6 +332,42 @@ def test_merged_and_many_lined_cells_of_a_ruled_table(tmp_path: Path) -> None:
     assert texts(parsed(pdf, tmp_path)) == [
         "Zone: EU; Fee 2024: 9, for parcels of up to five kilograms that are sent on a working day; Fee 2025: 10",
         "Zone: EU; Fee 2024: 12; Fee 2025: 14",
+    ]
+
+
+def test_tables_that_touch_are_two_tables(tmp_path: Path) -> None:
+    pdf = one_page()
+    pdf.multi_cell(180, 6, PROSE * 4, new_x="LMARGIN", new_y="NEXT")
+    tables = (
+        ((30, 20), (("Model", "Price"), ("Wren", "3,690"), ("Heron", "5,490"))),
+        ((25, 33, 27), (("Place", "Opened", "Seats"), ("Rome", "1987", "40"), ("Oslo", "2003", "12"))),
+    )
+    for widths, rows in tables:
+        for at, cells in enumerate(rows):
+            pdf.set_font(style="" if at else "B")
+            for width, text in zip(widths, cells, strict=True):
+                pdf.cell(width, 7, text, border=1)
+            pdf.ln(7)
+    assert texts(parsed(pdf, tmp_path))[1:] == [
+        "Model: Wren; Price: 3,690",
+        "Model: Heron; Price: 5,490",
+        "Place: Rome; Opened: 1987; Seats: 40",
+        "Place: Oslo; Opened: 2003; Seats: 12",
+    ]
+
+
+def test_a_first_line_that_stands_on_each_page_names_the_columns_from_the_first_one(tmp_path: Path) -> None:
+    def write(pdf: FPDF, number: int) -> None:
+        pdf.set_y(30)
+        for cells in (("Name", "Duty"), (f"Ann{number}", "lamps"), (f"Ute{number}", "ropes")):
+            for text in cells:
+                pdf.cell(50, 8, text, border=1)
+            pdf.ln(8)
+
+    assert texts(parsed(document(write, 2), tmp_path)) == [
+        f"Name: {name}{number}; Duty: {duty}"
+        for number in (1, 2)
+        for name, duty in (("Ann", "lamps"), ("Ute", "ropes"))
     ]
 
 

@@ -34,24 +34,36 @@ def from_left(glyphs: Iterable[Glyph]) -> Iterator[Line]:
 
 def read(seen: str, *, mostly: bool = True, gap: int | None = None) -> Line:
     """Return the line that shows these characters from left to right; a gap of four font sizes behind `gap` of them."""
-    codes = [*map(ord, seen)]
     glyphs = []
-    for at, code in enumerate(codes):
+    for at, code in enumerate(map(ord, seen)):
         left = at * WIDTH + (48.0 if gap is not None and at >= gap else 0.0)
         glyphs.append((at, code, left, left + WIDTH, 0.0, 12.0))
-    (line,) = pdf_right_to_left.lines(
-        glyphs,
-        mostly=mostly,
-        arabic=pdf_right_to_left.is_arabic(seen),
-        looks=Looks(
-            size=lambda index: 12.0,
-            is_bold=lambda index: False,
-            space_at=lambda index: (index + 0.5) * WIDTH,
-            level=lambda first, index: 0,
-        ),
-        from_left=from_left,
-    )
+    (line,) = read_glyphs(glyphs, mostly=mostly)
     return line
+
+
+def read_rows(*rows: str, width: int | None = None, mostly: bool = False) -> list[Line]:
+    """Return the lines of a paragraph that show these characters; they end at `width` characters if that is given."""
+    glyphs = []
+    for number, row in enumerate(rows):
+        for at, code in enumerate(map(ord, row)):
+            left = (at + (width - len(row) if width else 0)) * WIDTH
+            bottom = -14.0 * number
+            glyphs.append((len(glyphs), code, left, left + WIDTH, bottom, bottom + 12.0))
+    return read_glyphs(glyphs, mostly=mostly)
+
+
+def read_glyphs(glyphs: list[Glyph], *, mostly: bool) -> list[Line]:
+    places = {index: 0.5 * (left + right) for index, _, left, right, _, _ in glyphs}
+    heights = {index: top - bottom for index, _, _, _, bottom, top in glyphs}
+    looks = Looks(
+        size=lambda index: 12.0,
+        is_bold=lambda index: False,
+        space_at=lambda index: places[index],
+        level=lambda first, index: int(heights[index] < 12.0),
+    )
+    arabic = pdf_right_to_left.is_arabic("".join(chr(glyph[1]) for glyph in glyphs))
+    return [*pdf_right_to_left.lines(glyphs, mostly=mostly, arabic=arabic, looks=looks, from_left=from_left)]
 
 
 @pytest.mark.parametrize(
@@ -83,3 +95,33 @@ def test_the_cells_of_a_row_begin_at_the_right() -> None:
     line = pdf_right_to_left.from_its_start(read("3,690םגד", gap=5), 200.0)
     assert [segment.text for segment in line.segments] == ["דגם", "3,690"]
     assert line.segments[0].left < line.segments[1].left
+
+
+def test_a_paragraph_from_the_right_keeps_its_direction_where_most_of_a_row_is_latin() -> None:
+    rows = ("See the page that we wrote for it םימי", ".and the other one as well")
+    lines = read_rows(*rows, width=38)
+    assert [line.text for line in lines] == ["ימים See the page that we wrote for it", "and the other one as well."]
+    first, second = (pdf_right_to_left.from_its_start(line, None) for line in lines)
+    assert first.left == second.left
+    assert first.right > second.right
+
+
+def test_a_paragraph_from_the_left_keeps_its_direction_where_most_of_a_row_is_hebrew() -> None:
+    rows = ("The words in it are תוחוקלה לש תולאשה", "and so on.")
+    lines = read_rows(*rows)
+    assert [line.text for line in lines] == ["The words in it are השאלות של הלקוחות", "and so on."]
+
+
+def test_raised_figures_never_join_a_number() -> None:
+    glyphs = [(at, ord(code), at * WIDTH, (at + 1) * WIDTH, 0.0, 12.0) for at, code in enumerate("10 בתכמ")]
+    power = (7, ord("6"), 2.0 * WIDTH, 2.5 * WIDTH, 5.0, 11.0)
+    (line,) = read_glyphs([*glyphs[:2], power, *glyphs[2:]], mostly=False)
+    assert line.text == "מכתב 10^6"
+
+
+def test_what_was_left_out_is_no_gap_between_cells() -> None:
+    glyphs: list[Glyph] = [(at, ord(code), at * WIDTH, (at + 1) * WIDTH, 0.0, 12.0) for at, code in enumerate("םולש")]
+    hidden = (4, 32, 4 * WIDTH, 10 * WIDTH, 0.0, 12.0)
+    more = [(at, ord(code), at * WIDTH, (at + 1) * WIDTH, 0.0, 12.0) for at, code in enumerate("חנה", start=10)]
+    (line,) = read_glyphs([*glyphs, hidden, *more], mostly=True)
+    assert [segment.text for segment in line.segments] == ["הנח שלום"]

@@ -17,8 +17,7 @@ _HEADING = 1.12
 """Font size, relative to the body text, from which a short line is a heading."""
 _MAX_HEADING = 160
 _MAX_LEVELS = 4
-_PROSE = 40
-"""Characters from which a line is likely to be one of a paragraph."""
+_FULL_STOPS = (".", "。", "।", "۔")
 _FOOTNOTE = 0.92
 """Font size, relative to the body text, up to which the last paragraphs of a page are footnotes."""
 _NARROW = 0.5
@@ -166,18 +165,19 @@ def _is_wordy(text: str) -> bool:
 
 
 def _body_size(pages: Sequence[Page]) -> float:
-    """Return the font size of most of the text, that of ruled tables only where there is no prose."""
+    """Return the font size of most of the text, that of ruled tables only where there are no sentences."""
     everything: Counter[float] = Counter()
-    prose: Counter[float] = Counter()
+    outside: Counter[float] = Counter()
+    sentences = set()
     for page in pages:
         for line in page.lines:
-            length = len(line.text)
-            everything[line.size] += length
-            outside = not any(grid.row_at(line.middle) is not None for grid in page.grids)
-            if outside and (length >= _PROSE or line.text.endswith((".", "。", "।", "۔"))):
-                prose[line.size] += length
-    weight = prose or everything
-    return weight.most_common(1)[0][0] if weight else 0.0
+            everything[line.size] += len(line.text)
+            if not any(grid.row_at(line.middle) is not None for grid in page.grids):
+                outside[line.size] += len(line.text)
+                if line.text.endswith(_FULL_STOPS):
+                    sentences.add(line.size)
+    weight = {size: outside[size] for size in sentences} or everything
+    return max(weight, key=lambda size: weight[size], default=0.0)
 
 
 def _levels(pages: Sequence[Page]) -> dict[float, int]:
