@@ -20,6 +20,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from email.message import EmailMessage
 from pathlib import Path
 
 from benchmarks.common import machine, project_folder, settle, table, verdict
@@ -175,10 +176,16 @@ def write_large(folder: Path) -> list[Path]:
     """Write a plain file of each format, unless it is there: headings, paragraphs, lists, tables; or rows."""
     folder.mkdir(exist_ok=True, parents=True)
     written = []
-    for suffix in (".txt", ".md", ".html", ".docx", ".pptx", ".xlsx", ".pdf", ".epub", ".eml"):
+    for suffix in (".txt", ".md", ".html", ".docx", ".pptx", ".xlsx", ".pdf", ".epub"):
         written.append(path := folder / f"large{suffix}")
         if not path.exists():
             write(sections(SECTIONS.get(suffix, 400)), path)
+    written.append(mail := folder / "large.eml")
+    if not mail.exists():
+        message = EmailMessage()
+        message["Subject"], message["From"] = "Handbook", "Vera <vera@example.com>"
+        message.set_content((folder / "large.html").read_text("utf-8"), subtype="html")
+        mail.write_bytes(bytes(message))
     written += [folder / f"large{suffix}" for suffix in (".csv", ".json", ".jsonl")]
     if not written[-1].exists():
         write_rows(*written[-3:])

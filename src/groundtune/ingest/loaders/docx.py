@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import docx
 
@@ -33,6 +33,7 @@ from groundtune.ingest.parsed import SEPARATOR, ParsedDocument, TextBuilder, cle
 from groundtune.ingest.table_shapes import Across, MarkedRow, join_names
 
 _WRAPPERS = {f"{W}{name}" for name in ("sdt", "sdtContent", "customXml", "ins", "moveTo", "smartTag")}
+_CELL_PR, _GRID_SPAN, _V_MERGE = (f"{W}{name}" for name in ("tcPr", "gridSpan", "vMerge"))
 _MOST_COLUMNS = 100
 _LABEL_AND_VALUE = 2
 """Columns of a table whose first row is most often a pair like the others, even if programs set it off unasked."""
@@ -198,7 +199,7 @@ class _DocxWalk:
         if self._is_layout(table):
             for row in self._shown_rows(table):
                 for cell in _children(row, CELL):
-                    if not _continues(cell):
+                    if _spans(cell)[1] != "continue":
                         self.body(cell)
             return
         header, rows = self._grid(table)
@@ -263,13 +264,9 @@ class _DocxWalk:
         merged: dict[int, str] = {}
         for cell in _children(row, CELL):
             column = len(cells)
-            width = min(whole(value(cell.find(f"{W}tcPr"), "gridSpan")) or 1, _MOST_COLUMNS)
-            vertical = cell.find(f"{W}tcPr/{W}vMerge")
-            if vertical is not None and _continues(cell) and above and column in above:
-                text = above[column]
-            else:
-                text = self._cell(cell)
-            if vertical is not None:
+            width, merge = _spans(cell)
+            text = above[column] if merge == "continue" and above and column in above else self._cell(cell)
+            if merge is not None:
                 merged[column] = text
             cells += [text, *[Across(text)] * (width - 1)]
         return cells, merged
@@ -361,10 +358,18 @@ def _children(element: Any, tag: str) -> Iterator[Any]:
             yield from _children(child, tag)
 
 
-def _continues(cell: Any) -> bool:
-    """Whether the cell is part of the one above."""
-    merge = cell.find(f"{W}tcPr/{W}vMerge")
-    return merge is not None and merge.get(VAL) != "restart"
+def _spans(cell: Any) -> tuple[int, Literal["restart", "continue"] | None]:
+    """Return how many columns a cell covers, and its part in a cell that covers several rows, if it has one."""
+    width = 1
+    merge: Literal["restart", "continue"] | None = None
+    first = cell[0] if len(cell) else None
+    if first is not None and first.tag == _CELL_PR:
+        for stated in first:
+            if stated.tag == _GRID_SPAN:
+                width = min(whole(stated.get(VAL)) or 1, _MOST_COLUMNS)
+            elif stated.tag == _V_MERGE:
+                merge = "restart" if stated.get(VAL) == "restart" else "continue"
+    return width, merge
 
 
 def _include(builder: TextBuilder, parsed: ParsedDocument) -> None:

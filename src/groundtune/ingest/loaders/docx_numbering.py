@@ -100,6 +100,8 @@ class Numbering:
             before = counts[level]
             counts[level] = definition.start if before is None else before + 1
         for deeper in range(level + 1, LEVELS):
+            if counts[deeper] is None:
+                continue
             below = self._level(number_id, deeper)
             after = below.restarts_after if below else None
             if after is None or (after and level < after):

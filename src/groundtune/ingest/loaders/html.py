@@ -141,6 +141,13 @@ class _HtmlWalk:
                 leaves = self._enter(node)
                 if leaves is None:
                     continue
+                first = node.first_child
+                if first is None or (first.is_text_node and first.next is None):
+                    if first is not None:
+                        self._inline.append(first.text_content or "")
+                    for leave in leaves:
+                        leave()
+                    continue
                 if leaves:
                     stack.append(leaves)
                 stack += list(node.iter(include_text=True))[::-1]
@@ -195,6 +202,10 @@ class _HtmlWalk:
             inside = self._inside > 0
             return self._page.is_furniture(node, tag, attributes, inside=inside) and self._leave_out(node, "page_menu")
         return False
+
+    def _is_cell_left_out(self, node: LexborNode, tag: str, attributes: Attributes) -> bool:
+        """Whether a row or a cell is left out; one that says nothing about itself is not."""
+        return bool(attributes or self._styles.has_rules) and self._is_left_out(node, tag, attributes)
 
     def _leave_out(self, node: LexborNode, kind: str) -> bool:
         if node.text().strip():
@@ -316,7 +327,7 @@ class _HtmlWalk:
             return [self._break_block]
         if self._mark or self._terms:
             self._builder.paragraph(self._take_lead())
-        add_table(self._builder, node, text_in=self._text_in, is_left_out=self._is_left_out)
+        add_table(self._builder, node, text_in=self._text_in, is_left_out=self._is_cell_left_out)
         return None
 
     def _text_in(self, node: LexborNode) -> str:

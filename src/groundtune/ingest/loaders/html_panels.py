@@ -8,7 +8,8 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 _REFERENCES = ("aria-controls", "data-bs-target", "data-target", "popovertarget", "commandfor", "href")
 _CONTROLS = """[aria-controls], [aria-expanded], [data-bs-target], [data-target], [popovertarget], [commandfor],
 [role=tab], button, [role=button]"""
-_MAY_CONTROL = re.compile(r"aria-|data-|popover|command|role|<button", re.IGNORECASE)
+_SIGNS = ("aria-", "data-", "popover", "command", "role", "<button")
+"""A page without any of these in its source has no controls."""
 _FIELDS = frozenset(("input", "select", "textarea", "form", "body", "html"))
 _TRIGGER_CLASS = re.compile(r"accordion|collaps|disclosure|expand|faq|question|toggle|trigger", re.IGNORECASE)
 _QUESTION = re.compile(r"[?？؟;]\s*\Z")
@@ -28,7 +29,8 @@ class Panels:
         self._tree = tree
         self._opened: set[int] = set()
         self._links: set[str] | None = None
-        found = tree.css(_CONTROLS) if _MAY_CONTROL.search(source) else []
+        lowered = source.lower()
+        found = tree.css(_CONTROLS) if any(sign in lowered for sign in _SIGNS) else []
         controls = {control.mem_id: control for control in found if control.tag not in _FIELDS}
         if controls:
             self._connect([*controls.values()])

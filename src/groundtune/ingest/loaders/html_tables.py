@@ -1,6 +1,7 @@
 """Read the tables of HTML as rows that can be read alone; tables that only lay out a page are not for this module."""
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 from selectolax.lexbor import LexborNode
 
@@ -37,14 +38,12 @@ def add_table(builder: TextBuilder, table: LexborNode, *, text_in: TextIn, is_le
         if row.tag == "caption":
             builder.paragraph(text_in(row))
             continue
-        cells = [
-            cell for cell in row.iter() if cell.tag in ("td", "th") and not is_left_out(cell, cell.tag, cell.attributes)
-        ]
+        cells = _cells(row, is_left_out)
         if not cells:
             continue
         values = _spread(cells, spans, text_in)
         heads = all(cell.tag == "th" for cell in cells) or (row.parent is not None and row.parent.tag == "thead")
-        is_whole = len(cells) == 1 and _span(cells[0], "colspan") >= len(values)
+        is_whole = len(cells) == 1 and cells[0].wide >= len(values)
         if is_whole and (len(values) > 1 or (heads and not header)):
             _add_rows(builder, rows, header)
             builder.paragraph(values[0])
@@ -92,16 +91,34 @@ def _rows(table: LexborNode) -> Iterator[LexborNode]:
             yield from (row for row in part.iter() if row.tag == "tr")
 
 
-def _spread(cells: list[LexborNode], spans: dict[int, tuple[int, str]], text_in: TextIn) -> list[str]:
+class _Cell(NamedTuple):
+    node: LexborNode
+    tag: str
+    wide: int
+    tall: int
+
+
+def _cells(row: LexborNode, is_left_out: IsLeftOut) -> list[_Cell]:
+    cells = []
+    for node in row.iter():
+        tag = node.tag
+        if tag in ("td", "th"):
+            attributes = node.attributes
+            if not is_left_out(node, tag, attributes):
+                spans = (_span(attributes, "colspan"), _span(attributes, "rowspan")) if attributes else (1, 1)
+                cells.append(_Cell(node, tag, *spans))
+    return cells
+
+
+def _spread(cells: list[_Cell], spans: dict[int, tuple[int, str]], text_in: TextIn) -> list[str]:
     """Return values by column. `spans` carries cells that reach into the rows below: column -> (rows left, text)."""
     values: list[str] = []
     for cell in cells:
         _fill(values, spans)
-        text = text_in(cell)
-        wide, tall = _span(cell, "colspan"), _span(cell, "rowspan")
-        for offset in range(wide):
-            if tall > 1:
-                spans[len(values)] = (tall - 1, text)
+        text = text_in(cell.node)
+        for offset in range(cell.wide):
+            if cell.tall > 1:
+                spans[len(values)] = (cell.tall - 1, text)
             values.append(text if offset == 0 or cell.tag == "th" else "")
     _fill(values, spans)
     return values
@@ -115,6 +132,6 @@ def _fill(values: list[str], spans: dict[int, tuple[int, str]]) -> None:
         values.append(text)
 
 
-def _span(cell: LexborNode, name: str) -> int:
-    value = cell.attributes.get(name) or "1"
-    return max(1, min(int(value), _MAX_SPAN)) if value.isdecimal() and len(value) < 6 else 1
+def _span(attributes: Mapping[str, str | None], name: str) -> int:
+    value = attributes.get(name)
+    return max(1, min(int(value), _MAX_SPAN)) if value and value.isdecimal() and len(value) < 6 else 1

@@ -4,7 +4,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from datetime import date, datetime
-from functools import cache
+from functools import lru_cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from mdit_py_plugins.front_matter import front_matter_plugin
 from mdit_py_plugins.tasklists import tasklists_plugin
 
 from groundtune.ingest.loaders import html, markdown_dialects
+from groundtune.ingest.loaders.markdown_renderer import PlainRenderer
 from groundtune.ingest.loaders.text import decode
 from groundtune.ingest.parsed import ParsedDocument, TextBuilder
 
@@ -31,6 +32,22 @@ _ALONE = frozenset("br img input wbr".split())
 _RAW = re.compile(r"<(script|style|textarea|title|select|xmp|noscript|template|plaintext|iframe|noembed)\b", re.I)
 _MAX_NESTING = 10_000
 """The parser silently drops deeper nesting; at this value Python's recursion limit comes first and raises."""
+_SIGNS = {
+    "table": ("|",),
+    "math_block": ("$$",),
+    "admonition": ("!!!", "???"),
+    "container_box": (":::",),
+    "fence": ("```", "~~~"),
+    "blockquote": (">",),
+    "reference": ("]:",),
+    "html_block": ("<",),
+    "closed_html": ("<",),
+    "footnote_def": ("[^",),
+    "footnote_tail": ("[^", "^["),
+    "github-tasklists": ("[ ]", "[x]", "[X]"),
+    "text_join": ("\\", "&"),
+}
+"""Rules of the parser, and what a text has that needs them."""
 _TOML = re.compile(r"\A\+\+\+[ \t]*\n(.*?)\n\+\+\+[ \t]*(?:\n|\Z)", re.DOTALL)
 
 
@@ -42,12 +59,13 @@ def parse(path: Path, data: bytes) -> list[ParsedDocument]:
 
 def add_blocks(builder: TextBuilder, text: str) -> tuple[str | None, dict[str, str]]:
     """Add the blocks of a Markdown text. Return the title (front matter, else first level-1 heading) and metadata."""
-    parser = _parser()
     metadata: dict[str, str] = {}
     if toml := _TOML.match(text):
         metadata, text = _toml_fields(toml[1]), text[toml.end() :]
+    text = markdown_dialects.prepare(text)
+    parser = _parser(tuple(rule for rule, signs in _SIGNS.items() if not any(sign in text for sign in signs)))
     env: dict[str, Any] = {"builder": builder}
-    tokens = parser.parse(markdown_dialects.prepare(text), env)
+    tokens = parser.parse(text, env)
     if tokens and tokens[0].type == "front_matter":
         fields = _yaml_fields(tokens.pop(0).content)
         if isinstance(fields, str):
@@ -58,15 +76,16 @@ def add_blocks(builder: TextBuilder, text: str) -> tuple[str | None, dict[str, s
     return metadata.pop("title", None) or title, metadata
 
 
-@cache
-def _parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+@lru_cache(maxsize=64)
+def _parser(unused: tuple[str, ...]) -> MarkdownIt:
+    """Return a parser. unused: rules that it need not try at each line."""
+    parser = MarkdownIt("commonmark", {"html": True}, renderer_cls=PlainRenderer).enable(["table", "strikethrough"])
     parser.use(front_matter_plugin).use(footnote_plugin).use(deflist_plugin).use(tasklists_plugin)
     parser.use(dollarmath_plugin, allow_digits=False, double_inline=True, renderer=_formula)
     markdown_dialects.install(parser)
     parser.core.ruler.push("closed_html", _close_html)
     parser.options["maxNesting"] = _MAX_NESTING
-    return parser
+    return parser.disable(unused)
 
 
 def _close_html(state: StateCore) -> None:

@@ -112,9 +112,7 @@ def _parse_inline(state: StateCore) -> None:
                 state.md.inline.parse(content, state.md, state.env, token.children)
                 _clean(token.children)
         else:
-            text = Token("text", "", 0)
-            text.content = content
-            token.children = [text]
+            token.type, token.content = "text", content
     state.md.options["maxNesting"] = nesting
 
 
