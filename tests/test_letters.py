@@ -13,6 +13,7 @@ from groundtune.config import Config, load_config
 from groundtune.dataset.examples import read_examples
 from groundtune.measure.output_checks import make_checks
 from groundtune.measure.retrieval_quality import locate
+from groundtune.measure.written_facts import fact_score
 from groundtune.project.validation import check_project
 from groundtune.types import Example
 from tests.test_triage import grams
@@ -44,6 +45,18 @@ def test_it_is_what_the_readme_says(letters: list[Example], config: Config) -> N
     assert f"{split['train']} train, {split['validation']} validation and {split['test']} test" in readme
     topics = {letter.tags[0] for letter in letters}
     assert all(topic in (config.instructions or "") for topic in topics)
+
+
+def test_ideal_replies_state_their_facts_and_no_other_figure(letters: list[Example]) -> None:
+    assert [letter.id for letter in letters if fact_score(letter.output, letter, language="english") < 1] == []
+
+
+def test_replies_to_other_letters_have_few_of_the_facts(letters: list[Example]) -> None:
+    others = [*letters[1:], letters[0]]
+    pairs = [(letter, other) for letter, other in zip(letters, others, strict=True) if letter.group != other.group]
+    scores = [fact_score(other.output, letter, language="english") for letter, other in pairs]
+    assert sum(scores) / len(scores) < 0.15
+    assert max(scores) < 0.7
 
 
 def test_ideal_replies_keep_the_house_style(letters: list[Example], config: Config) -> None:

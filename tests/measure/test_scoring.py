@@ -226,6 +226,16 @@ def test_a_missing_text_scores_0_and_a_correct_abstention_has_no_text_scores() -
     assert unwanted == {"abstention": 0.0, "checks": 0.75, "check:greets": 1.0, "check:share": 0.5}
 
 
+def test_facts_and_checks_are_shown_and_multiplied() -> None:
+    example = Example("q", "Write to Ms Fox", LETTER, facts=(("£40",), ("7 days",)))
+    scores = text_scorer(CHECKS)(Answer("Dear Fox, it is £40 for 9 days.", "answered"), example)
+    assert scores["facts"] == pytest.approx(1 / 3)
+    assert scores["facts_and_checks"] == pytest.approx(scores["facts"] * scores["checks"])
+    assert "facts_and_checks" not in text_scorer([])(Answer(LETTER, "answered"), example)
+    missing = text_scorer(CHECKS)(ABSTAINED, example)
+    assert (missing["facts"], missing["facts_and_checks"]) == (0.0, 0.0)
+
+
 def test_markers_are_not_part_of_the_text() -> None:
     cited = Answer("Dear Fox [1]", "answered", citations=(Citation(1, "Dear Fox [1]", "missing"),))
     assert text_scorer([])(cited, Example("q", "?", "Dear Fox"))["chrf"] == pytest.approx(1.0)

@@ -30,7 +30,7 @@ SCORES = {
     ),
     "classify": ("correct", "abstention", "valid"),
     "extract": ("correct", "exact", "precision", "recall", "f1", "valid", "abstention"),
-    "write": ("chrf", "abstention"),
+    "write": ("chrf", "facts", "abstention"),
 }
 """Scores of each task that can decide, without those of the judge and the checks."""
 
@@ -114,7 +114,8 @@ def scorer(config: Config, output_format: OutputFormat, root: Path) -> Scorer:
         case ObjectFormat():
             return object_scorer(output_format.schema, language=config.language)
         case TextFormat():
-            return text_scorer(make_checks(config.checks, root))
+            load_languages()
+            return text_scorer(make_checks(config.checks, root, language=config.language), language=config.language)
         case _:
             load_languages()
             return partial(score_answer, language=config.language)
@@ -133,5 +134,5 @@ def score_names(config: Config) -> list[str]:
     """Return the scores that rows of this project can have."""
     known = [*SCORES[config.task], *(config.judge.metrics if config.judge else ())]
     if config.task == "write":
-        known += ["checks", *(f"check:{check.name}" for check in config.checks)]
+        known += ["checks", "facts_and_checks", *(f"check:{check.name}" for check in config.checks)]
     return known

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from groundtune.workflows.reporting import Condition, Report
 
 COLUMNS = (
-    "asserted_wrong", "f1", "chrf", "checks", "judge", "faithfulness", "abstention", "valid", "citation_precision",
-    "citation_recall", "supported",
+    "asserted_wrong", "f1", "chrf", "facts", "checks", "judge", "faithfulness", "abstention", "valid",
+    "citation_precision", "citation_recall", "supported",
 )  # fmt: skip
 """Scores shown next to the primary one, if the run has them."""
 FIGURES = ("abstained", "cut", "errors", "p95 s", "usd/1k")

@@ -177,13 +177,17 @@ class JudgeConfig(Section):
 
 
 class CheckConfig(Section):
-    """A test of a written text: exactly one of pattern, absent, schema_file and function."""
+    """A test of a written text: a name, and exactly one other key."""
 
     name: Text
     pattern: Text | None = None
     """Regular expression that the text must match somewhere."""
     absent: Text | None = None
     """Regular expression that the text must not match anywhere."""
+    min_words: Annotated[int, Field(ge=1)] | None = None
+    max_words: Annotated[int, Field(ge=1)] | None = None
+    max_sentences: Annotated[int, Field(ge=1)] | None = None
+    """Most sentences of each paragraph; blank lines separate paragraphs."""
     schema_file: Pattern | None = None
     """JSON Schema that the text must satisfy."""
     function: Text | None = None
@@ -191,10 +195,10 @@ class CheckConfig(Section):
 
     @model_validator(mode="after")
     def _exactly_one_test(self) -> Self:
-        tests = (self.pattern, self.absent, self.schema_file, self.function)
-        if sum(test is not None for test in tests) != 1:
+        *most, last = tests = [name for name in type(self).model_fields if name != "name"]
+        if sum(getattr(self, test) is not None for test in tests) != 1:
             raise value_error(
-                "must have exactly one of pattern, absent, schema_file and function",
+                f"must have exactly one of {', '.join(most)} and {last}",
                 hint="write a separate [[checks]] table for each",
             )
         for key, value in (("pattern", self.pattern), ("absent", self.absent)):

@@ -71,6 +71,20 @@ def is_correct(answer: str, gold: str, *, question: str = "", language: str = "e
     return _gives(answer, _affirmed(gold, spoken), question, spoken)
 
 
+def states_fact(text: str, fact: str, language: str) -> bool:
+    """Whether a statement of the text gives a fact: its values, and its words without denying them.
+
+    A figure or a name may stand in any statement, as what is said about it is not part of the fact.
+    """
+    wanted = read_gold(fact, "", language)
+    holders = [claim for claim in claims(text, language) if states(claim.text, wanted, "", language)]
+    if wanted.name or not wanted.stems:
+        return bool(holders)
+    return any(
+        _is_meant(claim, wanted, "", language) and not _is_opposed(claim.text, fact, "", language) for claim in holders
+    )
+
+
 def gold_kind(gold: str, language: str = "english") -> str:
     """Return what a gold answer is: `yes or no`, `list`, `sentence` or `value`.
 

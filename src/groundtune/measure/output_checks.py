@@ -13,6 +13,8 @@ from typing import Any
 from groundtune.common.json_schema import Checker, parse_json, schema_checker
 from groundtune.config import PROJECT_FILE, CheckConfig
 from groundtune.errors import ConfigError, Problem, UsageError
+from groundtune.languages.text import sentences
+from groundtune.measure.metrics import tokenize
 from groundtune.types import Example
 
 CheckFunction = Callable[[str, Example], float]
@@ -37,9 +39,10 @@ class _CheckError(Exception):
         self.path = path
 
 
-def make_checks(configs: Sequence[CheckConfig], root: Path) -> list[Check]:
+def make_checks(configs: Sequence[CheckConfig], root: Path, *, language: str = "english") -> list[Check]:
     """Return the checks of a project, in order. root: the project folder, searched for schema files and modules.
 
+    language: of the texts, which says where their sentences end.
     Modules are imported with `root` on the module path, which is restored before this returns. Raises ConfigError
     with every problem: a schema file that is missing or not a JSON Schema, a function that cannot be imported,
     a duplicate name.
@@ -53,7 +56,7 @@ def make_checks(configs: Sequence[CheckConfig], root: Path) -> list[Check]:
                 Problem(root / PROJECT_FILE, f"{place}: duplicate name", hint="give each check a unique name")
             )
         try:
-            checks.append(Check(config.name, _make(config, root)))
+            checks.append(Check(config.name, _make(config, root, language)))
         except _CheckError as problem:
             problems.append(
                 Problem(problem.path or root / PROJECT_FILE, f"{place}: {problem.message}", hint=problem.hint)
@@ -63,16 +66,28 @@ def make_checks(configs: Sequence[CheckConfig], root: Path) -> list[Check]:
     return checks
 
 
-def _make(config: CheckConfig, root: Path) -> CheckFunction:
+def _make(config: CheckConfig, root: Path, language: str) -> CheckFunction:
     if config.pattern is not None:
         pattern = re.compile(config.pattern)
         return lambda text, _: float(pattern.search(text) is not None)
     if config.absent is not None:
         absent = re.compile(config.absent)
         return lambda text, _: float(absent.search(text) is None)
+    if (least := config.min_words) is not None:
+        return lambda text, _: float(len(tokenize(text)) >= least)
+    if (most := config.max_words) is not None:
+        return lambda text, _: float(len(tokenize(text)) <= most)
+    if (limit := config.max_sentences) is not None:
+        return lambda text, _: float(_longest_paragraph(text, language) <= limit)
     if config.schema_file is not None:
         return _schema(root / config.schema_file)
     return _function(config.function or "", root, config.name)
+
+
+def _longest_paragraph(text: str, language: str) -> int:
+    """Return the number of sentences of the longest paragraph."""
+    paragraphs = re.split(r"\n\s*\n", text)
+    return max(sum(1 for _ in sentences(paragraph, language=language)) for paragraph in paragraphs)
 
 
 def _schema(path: Path) -> CheckFunction:

@@ -11,6 +11,7 @@ from groundtune.common.json_schema import schema_checker
 from groundtune.measure.metrics import ASSERTED_WRONG, fold, gold_texts, without_markers
 from groundtune.measure.object_leaves import align, object_leaves
 from groundtune.measure.output_checks import Check
+from groundtune.measure.written_facts import fact_score
 from groundtune.types import Answer, Example
 
 Scorer = Callable[[Answer, Example], dict[str, float]]
@@ -82,11 +83,13 @@ def object_scorer(schema: Mapping[str, Any] | None, *, language: str = "english"
     return score
 
 
-def text_scorer(checks: Sequence[Check]) -> Scorer:
-    """Return the scorer of task write: similarity to the gold text, and the project's checks.
+def text_scorer(checks: Sequence[Check], *, language: str = "english") -> Scorer:
+    """Return the scorer of task write: similarity to the gold text, its facts, and the project's checks.
 
     - `chrf`: sentence chrF2 of sacrebleu divided by 100 (Popović 2015), against the best gold text.
+    - `facts`: share of the facts that are right, see `fact_score`. Absent if the example has none.
     - `checks`: mean over the checks; `check:NAME`: each check. Absent without checks.
+    - `facts_and_checks`: the product of both, so that neither makes up for the other. Absent unless both are present.
     - `abstention`: the decision to write or abstain was correct.
 
     If a text is expected and none was written, all are 0; if abstaining was correct, only `abstention` is present.
@@ -105,9 +108,13 @@ def text_scorer(checks: Sequence[Check]) -> Scorer:
         if expected:
             similarity = 0.0 if abstained else chrf.sentence_score(text, gold_texts(example.output)).score / 100
             scores["chrf"] = min(max(similarity, 0.0), 1.0)
+        if expected and example.facts:
+            scores["facts"] = 0.0 if abstained else fact_score(text, example, language=language)
         results = {check.name: 0.0 if abstained else check.test(text, example) for check in checks}
         if results:
             scores["checks"] = sum(results.values()) / len(results)
+        if "facts" in scores and results:
+            scores["facts_and_checks"] = scores["facts"] * scores["checks"]
         return scores | {CHECK_PREFIX + name: value for name, value in results.items()}
 
     return score
