@@ -35,6 +35,7 @@ RESERVED: Mapping[str, tuple[str, ...]] = {
     "trainer": ("classifier", "extractor", "lora", "retriever", "hosted"),
     "approach": (
         *("prompt", "fewshot-fixed", "fewshot", "context", "rag", "nearest", "tuned", "hybrid"),
+        *("constrained", "fewshot-constrained", "tuned-constrained"),
         *("quote-bm25", "quote-dense", "quote-hybrid", "quote-corpus"),
     ),
 }

@@ -24,7 +24,7 @@ states that they do not know."""
 Status = Literal["answered", "abstained"]
 Task = Literal["answer", "classify", "extract", "write"]
 Stage = Literal["bm25", "dense", "fused", "reranked"]
-TunedApproach = Literal["tuned", "hybrid"]
+TunedApproach = Literal["tuned", "tuned-constrained", "hybrid"]
 """A trained model alone, or over retrieved passages."""
 FileStatus = Literal["indexed", "skipped", "failed"]
 

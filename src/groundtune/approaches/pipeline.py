@@ -68,7 +68,8 @@ class Pipeline:
 
     Two instances that differ in one part are an ablation of that part. A `StreamingApproach`.
 
-    output_format: the rules and replies of the task. question_at: position of the question relative to the passages.
+    output_format: the rules and replies of the task. constrained: the generator is asked to hold the reply to the schema
+    of the format while it writes. question_at: position of the question relative to the passages.
     threshold: confidence below which it abstains; None: the generator is not asked for one. strict: sentences without
     support are dropped, and an answer with nothing left is an abstention. language: of the project. checker: decides
     about sentences that are not in their passage word for word. local_slots: a semaphore held while context and shots
@@ -83,6 +84,7 @@ class Pipeline:
         output_format: OutputFormat | None = None,
         context: ContextProvider | None = None,
         shots: ShotChooser | None = None,
+        constrained: bool = False,
         question_at: prompts.QuestionAt = "last",
         threshold: float | None = None,
         strict: bool = False,
@@ -95,6 +97,7 @@ class Pipeline:
         self._output_format: OutputFormat = output_format or AnswerFormat()
         self._context = context
         self._shots = shots
+        self._constrained = constrained
         self._question_at = question_at
         self._threshold = threshold
         self._strict = strict
@@ -226,7 +229,8 @@ class Pipeline:
         return complete_answer(answer, self.name)
 
     def _prompt(self, question: Question, searched: str, hits: list[Hit], shots: list[Shot]) -> Prompt:
-        schema, confidence = self._output_format.schema, self._threshold is not None
+        schema = self._output_format.schema if self._constrained else None
+        confidence = self._threshold is not None
         if not getattr(self._generator, "reads_messages", True):
             return Prompt(searched, (), tuple(hits), tuple(shots), schema, confidence)
         messages = prompts.messages(

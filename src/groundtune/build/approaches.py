@@ -40,13 +40,14 @@ def compose_approach(
     output_format: "OutputFormat | None" = None,
     context: ContextProvider | None = None,
     shots: ShotChooser | None = None,
+    constrained: bool = False,
     threshold: float | None = None,
     checker: SupportChecker | None = None,
     local_slots: asyncio.Semaphore | None = None,
 ) -> Approach:
     """Build an approach. threshold: the confidence below which it abstains; None: it has no threshold.
 
-    local_slots: held during local work before the model call, when many questions run concurrently.
+    constrained: the schema of the task holds in the decoder. local_slots: held during local work before the model call, when many questions run concurrently.
     """
     from groundtune.approaches.output_formats import AnswerFormat
     from groundtune.approaches.pipeline import Pipeline
@@ -57,6 +58,7 @@ def compose_approach(
         output_format=output_format or AnswerFormat(config.instructions or ""),
         context=context,
         shots=shots,
+        constrained=constrained,
         question_at=config.context.question,
         threshold=threshold,
         strict=config.answers.strict,

@@ -4,13 +4,16 @@ from collections.abc import Iterator, Sequence
 
 SIMPLEST_FIRST = (
     ("prompt",),
+    ("constrained",),
     ("fewshot-fixed",),
     ("fewshot",),
+    ("fewshot-constrained",),
     ("nearest", "quote-bm25", "quote-dense"),
     ("quote-corpus", "quote-hybrid"),
     ("context",),
     ("rag",),
     ("tuned",),
+    ("tuned-constrained",),
     ("hybrid",),
     ("routed", "fallback"),
 )

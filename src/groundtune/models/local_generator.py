@@ -13,6 +13,7 @@ from typing import Any
 from groundtune.common.text import one_line
 from groundtune.errors import GroundtuneError, MissingError, ProviderError, UsageError, need
 from groundtune.models.chat_template import TemplateError, decode_reply, find_end_ids, render_prompt
+from groundtune.models.constrained_decoding import HeldReply, TokenGrammar
 from groundtune.models.hub import (
     CAUSAL_MODEL,
     LocatedModel,
@@ -22,12 +23,15 @@ from groundtune.models.hub import (
     refuse_missing_weights,
 )
 from groundtune.models.reasoning import separate_reasoning
+from groundtune.models.repetition import REPETITION, end_before_loop
 from groundtune.models.token_confidence import mean_probability
 from groundtune.models.torch_device import has_fast_bfloat16
 from groundtune.types import Generation, Message, Prompt, Usage
 
 GATHER_SECONDS = 0.003
 """Time that an incomplete batch waits for more prompts."""
+LOOK_EVERY = 8
+"""Tokens after which an answer is searched for a loop."""
 LEAST_ROOM = 64
 """Minimum tokens of the context window to leave for the answer (or `max_output_tokens`, if lower)."""
 
@@ -42,15 +46,23 @@ class _PendingPrompt:
     done: "asyncio.Future[Generation]"
     confidence: bool = False
     """Whether the answer is to state one."""
+    schema: Mapping[str, Any] | None = None
+    """What the answer has to satisfy."""
     text: str = ""
     """The prompt as it is rendered."""
     ids: list[int] = field(default_factory=list)
     room: int = 0
     """Maximum tokens of the answer."""
+    held: HeldReply | None = None
+    """Holds the answer to the schema."""
     tokens: list[int] = field(default_factory=list)
-    """Tokens of the answer so far."""
+    """Tokens of the answer so far, the end token included."""
     logprobs: list[float] = field(default_factory=list)
     """Log-probabilities of these tokens, where a confidence is wanted."""
+    kept: int = 0
+    """Number of these tokens that belong to the text: not the end token, and no cycle of a loop but the first."""
+    cut: str | None = None
+    """Name of the limit at which the answer ended too early."""
     error: GroundtuneError | None = None
 
 
@@ -68,7 +80,7 @@ class GenerationTrace:
     """Data type of the computation."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _LoadedModel:
     torch: Any
     transformers: Any
@@ -77,6 +89,8 @@ class _LoadedModel:
     ends: list[int]
     """Ids of the end-of-turn tokens."""
     pad: int
+    grammar: TokenGrammar | None = None
+    """Holds answers to schemas; None until a prompt has one."""
 
 
 class LocalGenerator:
@@ -85,9 +99,11 @@ class LocalGenerator:
     Generation stops at every end-of-turn token: the model's, the tokenizer's and the template's. Decoding is greedy
     unless `temperature` is above 0; then it samples from all tokens. Concurrent prompts of similar length are generated
     in batches of up to `batch_size`. In bfloat16 (on CUDA, and on CPUs with hardware support), a near tie between two
-    tokens may resolve differently in another batch. `Prompt.schema` is ignored. A system message that the template
-    rejects or drops is prepended to the first user message. Thinking before the answer is separated from it. Where a
-    prompt asks for a confidence, it is that of token_confidence.py.
+    tokens may resolve differently in another batch. The answer to a prompt with a `schema` is held to it
+    (constrained_decoding.py), and an answer that ends in a loop is cut off after its first cycle (repetition.py). A
+    system message that the template rejects or drops is prepended to the first user message. Thinking before the answer
+    is separated from it. Where a prompt asks for a confidence, it is that of token_confidence.py; under a schema, among the
+    tokens that the schema allows.
 
     window: context window in tokens, prompt and answer together; None takes it from the model's configuration. A prompt
     that leaves too little room for an answer is rejected; if it leaves fewer than `max_output_tokens`, the answer's
@@ -136,6 +152,7 @@ class LocalGenerator:
             "temperature": self._temperature,
             "window": self._window,
             **({"confidence": True} if prompt.confidence else {}),
+            **({"schema": prompt.schema} if prompt.schema is not None else {}),
         }
 
     def ceiling_usd(self, prompt: Prompt) -> float:
@@ -146,10 +163,11 @@ class LocalGenerator:
         """Return the text with token counts; `usage.seconds` is the time of its batch, without the wait for it.
 
         Raises MissingError when the model cannot be found or has no chat template, and ProviderError: `bad_request` for
-        a prompt that does not fit the window, `bad_response` for an empty answer, `server` when generation fails.
+        a prompt that does not fit the window or a schema that no decoder can hold, `bad_response` for an empty answer,
+        `server` when generation fails.
         """
         loop = asyncio.get_running_loop()
-        job = _PendingPrompt(_turns(prompt), loop.create_future(), prompt.confidence)
+        job = _PendingPrompt(_turns(prompt), loop.create_future(), prompt.confidence, prompt.schema)
         if self._worker is None or self._worker.done() or self._worker.get_loop() is not loop:
             self._jobs = []
             self._worker = loop.create_task(self._work())
@@ -236,15 +254,17 @@ class LocalGenerator:
 
     def _write(self, loaded: _LoadedModel, jobs: Sequence[_PendingPrompt]) -> None:
         """Generate the tokens of each job. A failing batch is split in half until only the faulty prompt fails."""
-        jobs = [job for job in jobs if not job.done.done()]
+        jobs = [job for job in jobs if not job.done.done() and self._can_hold(loaded, job)]
         if not jobs:
             return
         failure = None
+        watch = _Watch(loaded.torch, jobs, loaded.ends)
         record = _TokenLogprobs() if any(job.confidence for job in jobs) else None
         try:
-            generated = self._generated(loaded, jobs, limit=min(job.room for job in jobs), record=record)
-            rows = generated.sequences[:, max(len(job.ids) for job in jobs) :].tolist()
-            logprobs = record.finish(loaded.torch, generated.sequences) if record else [[] for _ in rows]
+            generated = self._generated(
+                loaded, jobs, limit=min(job.room for job in jobs), processors=[watch.restrict, record], stops=watch.ended
+            )
+            logprobs = record.finish(loaded.torch, generated.sequences) if record else [[] for _ in jobs]
         except (RuntimeError, IndexError, ValueError) as error:  # RuntimeError includes out of memory
             failure = one_line(str(error)) or type(error).__name__
         if failure is not None:  # outside of `except`: the exception would keep the tensors alive
@@ -256,12 +276,48 @@ class LocalGenerator:
                 hint = "to use less memory, choose a smaller model, a shorter prompt or a lower max_output_tokens"
                 jobs[0].error = ProviderError(f"{self.name} failed: {failure}", kind="server", hint=hint)
             return
-        ends = set(loaded.ends)
-        for job, row, values in zip(jobs, rows, logprobs, strict=True):
-            job.tokens = _until_end(row, loaded.ends)
-            job.logprobs = values[: len(job.tokens)]
+        for job, tokens, values in zip(jobs, watch.rows, logprobs, strict=True):
+            job.tokens, job.logprobs = tokens, values[: len(tokens)]
+            self._end(job, loaded.ends)
         # The batch ends at the smallest limit; continue the answers that have room left.
-        self._write(loaded, [job for job in jobs if job.tokens[-1] not in ends and len(job.tokens) < job.room])
+        limits = (None, REPETITION)
+        self._write(loaded, [job for job in jobs if job.cut not in limits and len(job.tokens) < job.room])
+
+    def _can_hold(self, loaded: _LoadedModel, job: _PendingPrompt) -> bool:
+        """Begin to hold a job to its schema. Otherwise note the error and return False."""
+        if job.schema is None:
+            return True
+        try:
+            if loaded.grammar is None:
+                width = loaded.model.config.get_text_config().vocab_size
+                loaded.grammar = TokenGrammar(loaded.tokenizer, vocabulary=width, ends=loaded.ends)
+            job.held = loaded.grammar.hold(job.schema, prompt=job.text)
+        except ValueError as error:
+            job.error = self._not_held(str(error))
+        except MissingError as error:
+            job.error = error
+        return job.error is None
+
+    def _end(self, job: _PendingPrompt, ends: Sequence[int]) -> None:
+        """Note which tokens belong to the text, and the limit that cut it."""
+        job.kept, job.cut = len(job.tokens), None
+        if job.tokens and job.tokens[-1] in ends:
+            job.kept -= 1
+        elif job.held and job.held.error:
+            job.error = self._not_held(job.held.error)
+        elif job.held and job.held.is_complete:
+            return
+        elif kept := end_before_loop(job.tokens):
+            job.kept, job.cut = kept, REPETITION
+        else:
+            job.cut = "max_output_tokens" if job.room == self._max_output_tokens else "window"
+
+    def _not_held(self, reason: str) -> ProviderError:
+        return ProviderError(
+            f"{self.name} cannot be held to the JSON Schema while it writes: {reason}",
+            kind="bad_request",
+            hint="write the schema without this, or use the approach without `constrained`",
+        )
 
     def _generated(
         self,
@@ -270,9 +326,13 @@ class LocalGenerator:
         *,
         limit: int,
         logits: bool = False,
-        record: "_TokenLogprobs | None" = None,
+        processors: Sequence[Any] = (),
+        stops: Any = None,
     ) -> Any:
-        """Generate up to `limit` tokens for each prompt; rows are padded after their end. `logits` adds the logits."""
+        """Generate up to `limit` tokens for each prompt; rows are padded after their end. `logits` adds the logits.
+
+        processors: change the scores before a token is chosen. stops: says after each token which rows have ended.
+        """
         torch, device = loaded.torch, loaded.model.device
         width = max(len(job.ids) for job in jobs)
         ids = torch.full((len(jobs), width), loaded.pad)
@@ -296,25 +356,21 @@ class LocalGenerator:
             output_logits=logits,
         )
 
-        def is_dropped(input_ids: Any, scores: Any, **_: Any) -> Any:
-            return torch.tensor([job.done.done() for job in jobs], device=input_ids.device)
-
         with torch.inference_mode():
             return loaded.model.generate(
                 input_ids=ids.to(device),
                 attention_mask=mask.to(device),
                 generation_config=config,
-                stopping_criteria=loaded.transformers.StoppingCriteriaList([is_dropped]),
-                logits_processor=loaded.transformers.LogitsProcessorList([record] if record else []),
+                stopping_criteria=loaded.transformers.StoppingCriteriaList([stops] if stops else []),
+                logits_processor=loaded.transformers.LogitsProcessorList(filter(None, processors)),
             )
 
     def _hand_out(self, job: _PendingPrompt, loaded: _LoadedModel, seconds: float) -> None:
-        ended = bool(job.tokens) and job.tokens[-1] in loaded.ends
-        tokens = job.tokens[:-1] if ended else job.tokens
+        tokens = job.tokens[: job.kept]
         written = decode_reply(loaded.tokenizer, tokens, prompt=job.text)
         reply = separate_reasoning(written)
         if job.error is None and not reply.text.strip():
-            job.error = self._no_answer(job, ended=ended, thought=bool(reply.reasoning))
+            job.error = self._no_answer(job, thought=bool(reply.reasoning))
         if job.error:
             job.done.set_exception(job.error)
             return
@@ -325,25 +381,21 @@ class LocalGenerator:
             seconds=seconds,
             reasoning_tokens=min(thought, len(job.tokens)) if reply.text != written else None,
         )
-        cut = None if ended else self._limit(job)
         confidence = _confidence(loaded.tokenizer, tokens, job.logprobs, reply.text) if job.confidence else None
         job.done.set_result(
-            Generation(text=reply.text, usage=usage, confidence=confidence, reasoning=reply.reasoning, cut=cut)
+            Generation(text=reply.text, usage=usage, confidence=confidence, reasoning=reply.reasoning, cut=job.cut)
         )
 
-    def _limit(self, job: _PendingPrompt) -> str:
-        """Return the name of the limit at which this reply ends if nothing else ends it."""
-        return "max_output_tokens" if job.room == self._max_output_tokens else "window"
-
-    def _no_answer(self, job: _PendingPrompt, *, ended: bool, thought: bool) -> ProviderError:
+    def _no_answer(self, job: _PendingPrompt, *, thought: bool) -> ProviderError:
         message, hint = "returned an empty answer", "rephrase the question, or use another model"
-        cut = None if ended else self._limit(job)
-        if not ended:
+        if job.cut == REPETITION:
+            message = "repeated itself before the first word of its answer"
+        elif job.cut:
             message = f"used all {len(job.tokens)} output tokens before the first word of its answer"
             hint = "raise max_output_tokens"
         elif thought:
             message = "ended inside its thinking, without an answer"
-        return ProviderError(f"{self.name} {message}", kind="bad_response", hint=hint, cut=cut)
+        return ProviderError(f"{self.name} {message}", kind="bad_response", hint=hint, cut=job.cut)
 
     def _model(self) -> LocatedModel:
         with self._lock:
@@ -391,6 +443,43 @@ def _load(located: LocatedModel, name: str, device: str | None) -> _LoadedModel:
         log.warning("%s has no end-of-turn token: it generates until max_output_tokens", name)
     pad = next((token for token in (tokenizer.pad_token_id, *ends) if token is not None), 0)
     return _LoadedModel(torch, library, model, tokenizer, ends, pad)
+
+
+class _Watch:
+    """Follows the rows of a batch token by token: holds them to their schemas, and ends those that are done."""
+
+    def __init__(self, torch: Any, jobs: Sequence[_PendingPrompt], ends: Sequence[int]) -> None:
+        self._torch = torch
+        self._jobs = jobs
+        self._ends = frozenset(ends)
+        self._done = [False] * len(jobs)
+        self.rows: list[list[int]] = [[] for _ in jobs]
+        """Tokens of each row up to its end."""
+
+    def restrict(self, input_ids: Any, scores: Any) -> Any:
+        """Rule out the tokens that schemas do not allow. A logits processor."""
+        held = [(row, job.held) for row, job in enumerate(self._jobs) if job.held and not self._done[row]]
+        scores = scores.clone() if held else scores
+        for row, reply in held:
+            scores[row] = reply.restrict(self._torch, scores[row])
+        return scores
+
+    def ended(self, input_ids: Any, scores: Any, **_: Any) -> Any:
+        """Take note of the tokens that were chosen, and return which rows have ended. A stopping criterion."""
+        for row, token in enumerate(input_ids[:, -1].tolist()):
+            if not self._done[row]:
+                self.rows[row].append(token)
+                self._done[row] = self._ends_with(row, token)
+        return self._torch.tensor(self._done, device=input_ids.device)
+
+    def _ends_with(self, row: int, token: int) -> bool:
+        job = self._jobs[row]
+        if job.held:
+            job.held.add(token)
+            if job.held.is_complete or job.held.error:
+                return True
+        looks = len(self.rows[row]) % LOOK_EVERY == 0
+        return token in self._ends or job.done.done() or (looks and end_before_loop(self.rows[row]) is not None)
 
 
 class _TokenLogprobs:

@@ -17,6 +17,8 @@ MARK_CHARS = 200
 """Longest mark, or header of a channel, that is waited for."""
 _TAG = re.compile(r"(</?[\w:]+)>")
 _BEGUN_TAG = re.compile(r"</?[\w:]+\s[^<>]*")
+_HEADERS = ("<|start|>", "<|channel|>")
+"""Tokens with which the header of a channel begins."""
 _SENTENCE_ENDS = tuple(".!?…:。！？؟।")
 _QUOTES = tuple("`'\"“”‘’«»„「」")
 
@@ -90,6 +92,13 @@ class ReasoningSeparator:
         end = len(_without(self._answer, self._endings))
         separated = SeparatedReply(self._answer[:end], self._reasoning, unmarked=self._unmarked)
         return "" if self._leaked else self._release(end), separated
+
+    @property
+    def is_thinking(self) -> bool:
+        """Whether the reply so far is in a thought, in the header of a channel, or in the blank after a thought."""
+        begun = self._rest.lstrip()
+        is_between = begun.startswith(_HEADERS) or (bool(self._thoughts) and not begun)
+        return self._stage == "thought" or (self._stage == "start" and is_between)
 
     @property
     def _endings(self) -> Sequence[str]:
@@ -214,14 +223,13 @@ def _may_open(begun: str, *, after_thought: bool) -> bool:
     marks = [marks.open for marks in table.thinking]
     if after_thought:
         marks += [marks.open for marks in table.wrappers] + [marks.close for marks in table.thinking]
-    header = ("<|start|>", "<|channel|>")
-    if begun.startswith(header):
+    if begun.startswith(_HEADERS):
         return len(begun) < MARK_CHARS
     if not after_thought and any(opener.startswith(begun) for opener in table.unmarked_openers):
         return True
     if _BEGUN_TAG.fullmatch(begun) and len(begun) < MARK_CHARS:
         begun = begun.split(maxsplit=1)[0]
-    return any(mark.lower().startswith(begun.lower()) for mark in (*marks, *header, table.channels.bare_open))
+    return any(mark.lower().startswith(begun.lower()) for mark in (*marks, *_HEADERS, table.channels.bare_open))
 
 
 def _is_cut_mark(text: str) -> bool:
